@@ -1,0 +1,46 @@
+# Two commands do everything on a fresh machine with Python 3.13, git and make: `make run` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check lint format types requirements clean
+
+help: ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+install: .venv/installed ## prepare .venv with all that the other targets need
+
+.venv/installed: requirements.txt requirements-dev.txt .python-version
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || { \
+	  echo "This project needs Python 3.13, and $(PYTHON) is $$($(PYTHON) -V). Say which to use: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+run: install ## watch the app do its job on an embedded cloud: two runs, one commit and one dead token in between
+	@$(BIN)/python -m localcloud.demo
+
+test: check ## lint, format, types and tests (what CI runs)
+
+check: lint types install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+format: install ## mend what the linter and the formatter can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+requirements: install ## pin anew what is deployed and what the tests use, from pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --python-version 3.13 \
+	  --python-platform x86_64-manylinux_2_28 pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --python-version 3.13 --universal \
+	  --constraint requirements.txt --group dev -o requirements-dev.txt
+
+clean: ## remove what the targets above have made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,100 @@
+"""The one place where real clouds are wired to the run; the timer and the command line both come in here."""
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+
+from pydantic import SecretStr
+
+from git_refresh import workspace as databricks
+from git_refresh.clock import Clock, Deadline, SystemClock
+from git_refresh.devops import DevOps
+from git_refresh.identity import Identity, Token
+from git_refresh.redact import silence_sdk_logs
+from git_refresh.refresh import refresh
+from git_refresh.report import Report, log_settings_error
+from git_refresh.schedule import DEFAULT_INTERVAL, next_run_after
+from git_refresh.seams import Heads
+from git_refresh.settings import Settings, SettingsError, load
+from git_refresh.transport import tls_context
+from git_refresh.vault import Secret, Vault
+
+_log = logging.getLogger("git_refresh")
+
+
+class RunFailedError(Exception):
+    """Something in the run failed. Raised last, since a raising function is what the portal and alerts see."""
+
+
+class CloudServices:
+    """The real clouds of one run (`seams.Services`), all reached through bounded sessions and one TLS context."""
+
+    def __init__(self, settings: Settings, deadline: Deadline, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._deadline = deadline
+        self._tls = tls_context(environ)
+        self._identity = Identity(settings.client_id, self._tls, deadline, environ)
+        self._vault = Vault(settings.key_vault_url, self._identity, settings.trusted, self._tls, deadline)
+
+    def token(self, resource: str) -> Token:
+        return self._identity.token(resource)
+
+    def secret(self, name: str) -> Secret:
+        return self._vault.secret(name)
+
+    def heads(self, token: Token) -> Heads:
+        return DevOps(token, self._tls, self._deadline, connections=self._settings.concurrency)
+
+    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> SecretStr:
+        return databricks.sign_in(host, client_id, secret, tls=self._tls, deadline=self._deadline)
+
+    def workspace(self, host: str, token: SecretStr) -> databricks.WorkspaceApi:
+        return databricks.WorkspaceApi(host, token, tls=self._tls, deadline=self._deadline)
+
+
+def run(
+    environ: Mapping[str, str],
+    *,
+    next_run: datetime | None = None,
+    dry_run: bool = False,
+    clock: Clock | None = None,
+) -> Report:
+    """One run with the settings in `environ`.
+
+    Args:
+        environ: the app settings.
+        next_run: when the next run is due, if that is known; else it is taken to be 15 minutes away.
+        dry_run: write nothing.
+        clock: the time.
+
+    Raises:
+        SettingsError: the settings are wrong; nothing was run.
+    """
+    clock = clock or SystemClock()
+    silence_sdk_logs()
+    settings = load(environ)
+    deadline = Deadline.after(settings.timeout_s, clock)
+    services = CloudServices(settings, deadline, environ)
+    due = next_run or clock.now() + DEFAULT_INTERVAL
+    return refresh(settings, services, clock, deadline, next_run=due, dry_run=dry_run)
+
+
+def tick(environ: Mapping[str, str], schedule_status: Mapping[str, object] | None) -> None:
+    """What the timer does: run, and raise when anything failed.
+
+    Raises:
+        RunFailedError: something failed, or the settings are wrong; its text is one line for people, without secrets.
+    """
+    clock = SystemClock()
+    _log.setLevel(logging.INFO)
+    try:
+        report = run(environ, next_run=next_run_after(clock.now(), schedule_status), clock=clock)
+    except SettingsError as error:
+        log_settings_error(error.problems)
+        failure = (
+            f"Nothing was run, because the app settings are wrong. {'; '.join(map(str, error.problems))}"
+        )
+    else:
+        failure = "" if report.result == "ok" else report.summary()
+    if failure:
+        raise RunFailedError(failure)

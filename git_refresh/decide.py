@@ -1,0 +1,132 @@
+"""What to do with a credential and with a folder, and why. Pure: values in, a decision out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from git_refresh.models import Folder, Ref
+from git_refresh.repository import Repository
+
+PROVIDER = "azureDevOpsServices"
+"""Databricks' name for Azure DevOps with a token; `azureDevOpsServicesAad` is the federated kind, which is left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCredential:
+    """A Git credential as the workspace shows it: never with its token."""
+
+    id: int
+    provider: str
+    username: str
+    is_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GitFolder:
+    """A Git folder as the workspace shows it. `branch` is None on a detached head, `commit` before the first."""
+
+    id: int
+    path: str
+    url: str
+    branch: str | None
+    commit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherObject:
+    """Something else than a Git folder at a path."""
+
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a ref points at in Azure DevOps; `commit` is None when there is no such ref."""
+
+    commit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """Create the folder, then bring it to `ref` if there is one."""
+
+    repository: Repository
+    ref: Ref | None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Bring the folder to the latest commit of `ref`."""
+
+    ref: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveAlone:
+    """The folder is where it should be: no request is made."""
+
+    ref: Ref | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Nothing can be done; `code` is in the table of failures."""
+
+    code: str
+    message: str
+
+
+def own_credential(stored: Sequence[StoredCredential], username: str) -> StoredCredential | None:
+    """The stored credential that a fresh token goes into; None: one has to be created.
+
+    A service principal has at most one for each provider. Where there are more (a user's sign-in), the one with our user name is ours,
+    then the default one, then the oldest.
+    """
+    ours = [found for found in stored if found.provider.casefold() == PROVIDER.casefold()]
+    return min(
+        ours, key=lambda found: (found.username != username, not found.is_default, found.id), default=None
+    )
+
+
+def wanted_ref(wanted: Folder, found: GitFolder | None) -> Ref | None:
+    """What the folder should be on: as the settings say, else the branch it is on; None on a detached head."""
+    if wanted.ref is not None:
+        return wanted.ref
+    return ("branch", found.branch) if found is not None and found.branch is not None else None
+
+
+def folder_step(
+    wanted: Folder, found: GitFolder | OtherObject | None, repository: Repository | None, head: Head | None
+) -> Clone | Move | LeaveAlone | Refuse:
+    """What to do with a folder.
+
+    Args:
+        wanted: what the settings say.
+        found: what stands at its path.
+        repository: what `found` is a clone of; None when that is not in Azure DevOps.
+        head: where the wanted ref is in Azure DevOps; None when it could not be asked.
+    """
+    ref = wanted_ref(wanted, found if isinstance(found, GitFolder) else None)
+    if isinstance(found, OtherObject):
+        return Refuse("not_a_git_folder", f"{wanted.path} is a {found.type or 'thing'}, not a Git folder.")
+    if found is None and wanted.repository is None:
+        return Refuse("folder_missing", f"{wanted.path} does not exist.")
+    if head is not None and head.commit is None and ref is not None:
+        return Refuse("no_such_ref", f"{ref[0].capitalize()} {ref[1]} does not exist.")
+    if found is None and wanted.repository is not None:
+        return Clone(wanted.repository, wanted.ref)
+    assert found is not None  # noqa: S101  # for the type checker: said above
+    if repository is None:
+        return Refuse("not_azure_devops", f"{wanted.path} is a clone of something outside Azure DevOps.")
+    if wanted.repository is not None and wanted.repository != repository:
+        return Refuse(
+            "other_repository", f"{wanted.path} is a clone of {repository}, not of {wanted.repository}."
+        )
+    if ref is None or (head is not None and is_at(found, ref, head)):
+        return LeaveAlone(ref)
+    return Move(ref)
+
+
+def is_at(found: GitFolder, ref: Ref, head: Head) -> bool:
+    """Whether a folder is on a ref, at its latest commit. On a tag the head is detached: no branch."""
+    kind, name = ref
+    return found.commit == head.commit and found.branch == (name if kind == "branch" else None)

@@ -1,0 +1,99 @@
+"""Azure DevOps: where a branch or tag is, and whether the token is taken at all."""
+
+import ssl
+import threading
+
+import requests
+
+from git_refresh.clock import Deadline
+from git_refresh.decide import Head
+from git_refresh.identity import Token
+from git_refresh.models import Ref
+from git_refresh.once import Once
+from git_refresh.repository import Repository
+from git_refresh.service import Service, Symptom, UnexpectedAnswerError, call
+from git_refresh.transport import BoundedSession
+
+LIMIT = 15.0
+"""Seconds for one look-up, further attempts included. Without an answer the pull is done without the comparison."""
+
+_SIGN_IN = frozenset({203, 302, 401, 403})
+
+
+def is_rejection(symptom: Symptom) -> bool:
+    """Whether Azure DevOps has said, beyond doubt, that it does not take this token.
+
+    It answers a token that it does not take with 401, or with its sign-in page: 203, a redirect, or HTML. A repository that is not found
+    may be misspelt, and a failing service says nothing about the token.
+    """
+    page = symptom.status == requests.codes.ok and symptom.message.lstrip().startswith("<")
+    return symptom.service is Service.AZURE_DEVOPS and (symptom.status in _SIGN_IN or page)
+
+
+class DevOps:
+    """Azure DevOps as the stored token sees it; each ref is looked up once per run."""
+
+    def __init__(self, token: Token, tls: ssl.SSLContext, deadline: Deadline, *, connections: int) -> None:
+        self._token = token
+        self._tls = tls
+        self._deadline = deadline
+        self._connections = connections
+        self._heads: Once[tuple[Repository, Ref | None], Head] = Once(deadline)
+        self._lock = threading.Lock()
+        self._sessions: dict[str, BoundedSession] = {}
+
+    def head(self, repository: Repository, ref: Ref | None) -> Head:
+        """Where a branch or tag is. Without a ref: whether the repository can be read (of any branch).
+
+        Fact: Git - Refs - List, api-version 7.1; `filter` is a prefix, and an annotated tag carries its commit as `peeledObjectId`.
+
+        Raises:
+            ServiceError: it cannot be told; see `is_rejection`.
+        """
+        return self._heads.get((repository, ref), lambda: self._fetch(repository, ref))
+
+    def _fetch(self, repository: Repository, ref: Ref | None) -> Head:
+        name = None if ref is None else f"refs/{'heads' if ref[0] == 'branch' else 'tags'}/{ref[1]}"
+        what = f"look up {ref[0]} {ref[1]} of {repository}" if ref else f"look up {repository}"
+        deadline = self._deadline.within(LIMIT)
+        return call(Service.AZURE_DEVOPS, what, lambda: self._ask(repository, name), deadline=deadline)
+
+    def _ask(self, repository: Repository, name: str | None) -> Head:
+        query = {
+            "api-version": "7.1",
+            "peelTags": "true",
+            "filter": name.removeprefix("refs/") if name else "heads/",
+        }
+        if name is None:
+            query["$top"] = "1"
+        answer = self._session(repository.origin).get(
+            f"{repository.api_url}/refs",
+            params=query,
+            headers={
+                "Authorization": f"Bearer {self._token.value.get_secret_value()}",
+                "Accept": "application/json",
+                "X-TFS-FedAuthRedirect": "Suppress",  # asks for 401 where a browser would be sent to sign in
+            },
+        )
+        if answer.status_code != requests.codes.ok:
+            raise UnexpectedAnswerError
+        return _head(answer.json(), name)
+
+    def _session(self, origin: str) -> BoundedSession:
+        with self._lock:
+            if origin not in self._sessions:
+                self._sessions[origin] = BoundedSession([origin], self._tls, connections=self._connections)
+            return self._sessions[origin]
+
+
+def _head(answer: object, name: str | None) -> Head:
+    refs = answer.get("value") if isinstance(answer, dict) else None
+    if not isinstance(refs, list) or not all(isinstance(ref, dict) for ref in refs):
+        raise UnexpectedAnswerError
+    for ref in refs:
+        if ref.get("name") == name:
+            commit = ref.get("peeledObjectId") or ref.get("objectId")
+            if not isinstance(commit, str):
+                raise UnexpectedAnswerError
+            return Head(commit)
+    return Head(None)

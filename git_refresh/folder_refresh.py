@@ -1,0 +1,170 @@
+"""One Git folder: find it, decide, act, and look at what came of it."""
+
+from dataclasses import dataclass, replace
+
+from git_refresh import diagnosis
+from git_refresh.decide import (
+    Clone,
+    GitFolder,
+    Head,
+    LeaveAlone,
+    Move,
+    OtherObject,
+    Refuse,
+    folder_step,
+    is_at,
+    wanted_ref,
+)
+from git_refresh.devops import is_rejection
+from git_refresh.diagnosis import Facts
+from git_refresh.hosts import TrustedHosts
+from git_refresh.models import Folder, Ref
+from git_refresh.report import CredentialReport, FolderReport
+from git_refresh.repository import Repository, parse_repository
+from git_refresh.seams import Api, Surroundings
+from git_refresh.service import ServiceError
+
+_DEFINITE = frozenset({400, 404, 410})
+"""Answers of Azure DevOps that are about the repository, and that a pull would only meet again, less plainly."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRefresh:
+    """The work on folders of one workspace, whose credential has been seen to."""
+
+    api: Api
+    run: Surroundings
+    facts: Facts
+    credential: CredentialReport
+
+    def refresh(self, wanted: Folder, listed: GitFolder | None) -> FolderReport:
+        """Bring one folder to where the settings want it; a failure becomes its report."""
+        facts = replace(self.facts, path=wanted.path)
+        if wanted.repository is not None:
+            facts = facts_of(facts, wanted.repository)
+        if wanted.ref is not None:
+            facts = replace(facts, ref=_ref_text(wanted.ref))
+        try:
+            return self._refresh(wanted, listed, facts)
+        except ServiceError as error:
+            failure = diagnosis.explain(error.symptom, facts)
+        except TimeoutError:
+            failure = diagnosis.out_of_time(facts)
+        ref = wanted_ref(wanted, listed)
+        return FolderReport(
+            wanted.path, "failed", ref[1] if ref else None, listed.commit if listed else None, error=failure
+        )
+
+    def _refresh(self, wanted: Folder, listed: GitFolder | None, facts: Facts) -> FolderReport:
+        found = listed or self.api.find(wanted.key)
+        repository = azure_devops_repository(found, self.run.trusted)
+        folder = found if isinstance(found, GitFolder) else None
+        ref = wanted_ref(wanted, folder)
+        # A folder on a detached head, with nothing else wanted, is left alone: there is nothing to look up.
+        head = self._head(wanted.repository or repository, ref, facts) if ref or folder is None else None
+        at = folder.commit if folder else None
+        before = FolderReport(wanted.path, "unchanged", ref[1] if ref else None, at, at)
+        match folder_step(wanted, found, repository, head):
+            case Refuse(code, message):
+                return replace(before, action="failed", to=None, error=diagnosis.own(code, message, facts))
+            case Clone(source, wanted_there):
+                return self._clone(wanted, source, wanted_there, head, before)
+            case Move(there) if folder is not None:
+                return self._move(wanted, folder, there, head, before)
+            case LeaveAlone() | Move():
+                return before
+
+    def _head(self, repository: Repository | None, ref: Ref | None, facts: Facts) -> Head | None:
+        """Where the ref is; None when Azure DevOps cannot be asked, and the pull has to find out."""
+        if repository is None:
+            return None
+        try:
+            return self.run.head(repository, ref)
+        except ServiceError as error:
+            symptom = error.symptom
+        if is_rejection(symptom) and self.credential.action == "kept":
+            return None  # the stored credential is another one, and may well be accepted
+        definite = symptom.status in _DEFINITE
+        if definite or is_rejection(symptom):
+            raise ServiceError(symptom)
+        reason = diagnosis.explain(symptom, facts_of(facts, repository))
+        self.run.note(
+            "Azure DevOps", f"{reason.message} {reason.cause} Folders were pulled without comparing first."
+        )
+        return None
+
+    def _clone(
+        self, wanted: Folder, source: Repository, ref: Ref | None, head: Head | None, before: FolderReport
+    ) -> FolderReport:
+        if self.run.dry_run:
+            return replace(before, action="created", to=head.commit if head else None)
+        self.api.make_parent(wanted.key)
+        made = self._create_or_adopt(wanted, source)
+        if ref is not None and not (head and is_at(made, ref, head)):
+            made = self._pull(wanted, made, ref, head)
+        return replace(before, action="created", ref=(ref[1] if ref else made.branch), to=made.commit)
+
+    def _create_or_adopt(self, wanted: Folder, source: Repository) -> GitFolder:
+        """A clone may fail for the client and still be finished by the workspace, or by an earlier run: then it is taken over."""
+        try:
+            return self.api.create_folder(wanted.key, source.url, wanted.sparse, self.credential.id)
+        except ServiceError:
+            found = self.api.find(wanted.key)
+            if (
+                isinstance(found, OtherObject | None)
+                or azure_devops_repository(found, self.run.trusted) != source
+            ):
+                raise
+            return found
+
+    def _move(
+        self, wanted: Folder, folder: GitFolder, ref: Ref, head: Head | None, before: FolderReport
+    ) -> FolderReport:
+        if self.run.dry_run:
+            return replace(before, action="updated", to=head.commit if head else None)
+        now = self._pull(wanted, folder, ref, head)
+        changed = (now.commit, now.branch) != (folder.commit, folder.branch)
+        return replace(before, action="updated" if changed else "unchanged", to=now.commit)
+
+    def _pull(self, wanted: Folder, folder: GitFolder, ref: Ref, head: Head | None) -> GitFolder:
+        """Move the folder and look where it is. When the answer was lost, look first, then decide whether to try once more."""
+        discard = wanted.on_conflict == "discard"
+        for last in (False, True):
+            try:
+                self.api.move_folder(folder.id, ref, discard=discard, credential_id=self.credential.id)
+                break
+            except ServiceError as error:
+                lost = error.symptom.status is None or error.symptom.status >= 500  # noqa: PLR2004  # server errors
+                if not lost or last:
+                    raise
+                now = self.api.folder(folder.id)
+                if head is not None and is_at(now, ref, head):
+                    return now
+        return self.api.folder(folder.id)
+
+
+def azure_devops_repository(
+    found: GitFolder | OtherObject | None, trusted: TrustedHosts
+) -> Repository | None:
+    """What a Git folder is a clone of; None when that is not in Azure DevOps, or not on a trusted host."""
+    if not isinstance(found, GitFolder):
+        return None
+    try:
+        return parse_repository(found.url, trusted)
+    except ValueError:
+        return None
+
+
+def facts_of(facts: Facts, repository: Repository) -> Facts:
+    """The facts around a repository."""
+    return replace(
+        facts,
+        organization=repository.organization,
+        project=repository.project,
+        repository=repository.name,
+        url=repository.url,
+    )
+
+
+def _ref_text(ref: Ref) -> str:
+    return f"{ref[0].capitalize()} {ref[1]}"

@@ -1,0 +1,100 @@
+"""Which hosts may receive a token: checked once, when settings are read, and held by the transport ever after."""
+
+import ipaddress
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import SplitResult, urlsplit
+
+
+class Domain(Enum):
+    """The public-cloud domains that are trusted without being asked for."""
+
+    DATABRICKS = (".azuredatabricks.net",)
+    KEY_VAULT = (".vault.azure.net",)
+    AZURE_DEVOPS = ("dev.azure.com", ".visualstudio.com")
+
+
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedHosts:
+    """`TRUSTED_HOSTS`: names (`a.b.c`), suffixes (`.b.c`) and IP addresses, without ports."""
+
+    entries: Collection[str] = ()
+
+    def trusts(self, hostname: str) -> bool:
+        """Whether an administrator has vouched for this host, whatever port it is asked on."""
+        return _matches(hostname, self.entries)
+
+
+NO_HOSTS = TrustedHosts()
+"""None besides the built-in domains."""
+
+
+def parse_trusted_hosts(text: str) -> tuple[TrustedHosts, list[str]]:
+    """The entries of a comma-separated list, and a complaint per entry that is none."""
+    entries = [entry.strip().lower() for entry in text.split(",") if entry.strip()]
+    complaints = [
+        f'"{entry}" must be a host name like git.contoso.com, a suffix like .contoso.com or an IP address, '
+        "without https://, path or port"
+        for entry in entries
+        if not (_NAME.fullmatch(entry.removeprefix(".")) or _is_address(entry))
+    ]
+    return TrustedHosts(tuple(entries)), complaints
+
+
+def origin_of(url: str, domain: Domain, trusted: TrustedHosts) -> str:
+    """The `https://host[:port]` of a URL that may receive a token.
+
+    Raises:
+        ValueError: it may not; the text says why and what to write, and reads on after the URL.
+    """
+    parts = _split(url)
+    host = parts.hostname or ""
+    if parts.scheme != "https":
+        raise ValueError("must start with https://")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user name or password before the host")
+    if not (_NAME.fullmatch(host) or _is_address(host)):
+        raise ValueError("has no valid host name; write it as the browser shows it, in plain letters")
+    if trusted.trusts(host):
+        return f"https://{parts.netloc.lower()}"
+    if not _matches(host, domain.value):
+        raise ValueError(
+            f"is not on a trusted host, so nothing is sent to it: expected {_expected(domain)}, or a host listed in TRUSTED_HOSTS"
+        )
+    if parts.port not in {None, 443}:
+        raise ValueError(f"must not name a port; write https://{host}")
+    return f"https://{host}"
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # checked only when read
+    except ValueError:
+        raise ValueError("is no valid URL") from None
+    return parts
+
+
+def _expected(domain: Domain) -> str:
+    return " or ".join(f"*{entry}" if entry.startswith(".") else entry for entry in domain.value)
+
+
+def _matches(hostname: str, entries: Collection[str]) -> bool:
+    return any(
+        hostname == entry or (entry.startswith(".") and hostname.endswith(entry) and hostname != entry)
+        for entry in (entry.lower() for entry in entries)
+    )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,218 @@
+"""The shape of one workspace and one Git folder in the app settings: keys, defaults, and what each may hold."""
+
+import re
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
+
+from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of
+from git_refresh.repository import Repository, parse_repository
+
+Ref = tuple[Literal["branch", "tag"], str]
+"""What a Git folder is to be on."""
+
+
+def _trusted(info: ValidationInfo) -> TrustedHosts:
+    context: dict[str, TrustedHosts] = info.context or {}
+    return context.get("trusted", NO_HOSTS)
+
+
+def _host(value: str, info: ValidationInfo) -> str:
+    parts = urlsplit(value.strip())
+    if not parts.scheme and not value.startswith("/"):
+        raise ValueError(f"must start with https://; write https://{value.strip().rstrip('/')}")
+    origin = origin_of(value.strip(), Domain.DATABRICKS, _trusted(info))
+    if origin.startswith("https://accounts."):
+        raise ValueError("is the account console; write a workspace's own address")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(f"must end after the host name; write {origin}")
+    return origin
+
+
+def _url(value: str, info: ValidationInfo) -> str:
+    parse_repository(value, _trusted(info))
+    return value
+
+
+def _path(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError(f'must be an absolute path; write "/{value}" or "/Workspace/{value}"')
+    path = value.rstrip("/")
+    names = path.split("/")[1:]
+    if len(names) < 2 or any(name in {"", ".", ".."} for name in names):  # noqa: PLR2004  # a folder and a name
+        raise ValueError("must name a Git folder, like /Repos/etl/production or /Workspace/Shared/etl")
+    if any("*" in name for name in names[:-1]) or ("*" in names[-1] and names[-1] != "*"):
+        raise ValueError(
+            "may hold * only as its last part: /Repos/etl/* means every Git folder below /Repos/etl"
+        )
+    return path
+
+
+def _secret_name(value: str) -> str:
+    if re.fullmatch(r"dose[0-9a-f]{32}|dapi[0-9a-f]{32}(-\d)?", value):
+        raise ValueError(
+            "looks like a secret itself: revoke it, store a new one in Key Vault and write its name here"
+        )
+    if not re.fullmatch(r"[0-9A-Za-z-]{1,127}", value):
+        raise ValueError("must be the name of a Key Vault secret: 1 to 127 letters, digits and hyphens")
+    return value
+
+
+def _ref(value: str) -> str:
+    short = re.sub(r"^refs/(heads|tags)/", "", value)
+    if short != value:
+        raise ValueError(f'must be the short name; write "{short}"')
+    if not value or re.search(r"[\s~^:?*\[\\\x00-\x1f\x7f]|\.\.|@\{|^[-/]|[/.]$|//", value):
+        raise ValueError("is no valid name of a branch or tag")
+    return value
+
+
+def _principal_id(value: object) -> object:
+    if isinstance(value, str) and not value.isdigit():
+        raise ValueError(
+            "must be the service principal's numeric id, which the Databricks CLI shows as id "
+            "(databricks service-principals list), not its application id"
+        )
+    return int(value) if isinstance(value, str) else value
+
+
+_FROZEN = ConfigDict(extra="forbid", frozen=True, strict=True, str_strip_whitespace=True)
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+PrincipalId = Annotated[int, BeforeValidator(_principal_id), Field(gt=0)]
+RefName = Annotated[str, AfterValidator(_ref)]
+Array = Field(
+    strict=False
+)  # JSON has arrays and Python tuples: the one is taken for the other, what is in it is not
+
+
+class Folder(BaseModel):
+    """A Git folder to keep up to date."""
+
+    model_config = _FROZEN
+
+    path: Annotated[str, AfterValidator(_path)] = Field(
+        description="Absolute path in the workspace, with or without /Workspace. Ending in /*: every Git folder below.",
+        examples=["/Workspace/Shared/etl", "/Repos/etl/*"],
+    )
+    url: Annotated[str, AfterValidator(_url)] | None = Field(
+        None,
+        description="Azure DevOps repository. When given, a missing folder is created, parents too.",
+        examples=["https://dev.azure.com/contoso/Data%20Platform/_git/etl"],
+    )
+    branch: RefName | None = Field(None, description="Branch to be on. Default: the branch the folder is on.")
+    tag: RefName | None = Field(None, description="Tag to be on, instead of a branch.")
+    on_conflict: Literal["report", "discard"] = Field(
+        "report",
+        description="Uncommitted changes that stand in the way: report them, or discard them (for read-only mirrors).",
+    )
+    sparse: Annotated[tuple[Name, ...], Array, Field(min_length=1)] | None = Field(
+        None,
+        description="Cone patterns of a sparse checkout, used when the folder is created.",
+        examples=[["src", "conf"]],
+    )
+    _repository: Repository | None = None
+
+    @property
+    def repository(self) -> Repository | None:
+        """The repository that `url` names."""
+        return self._repository
+
+    @property
+    def key(self) -> str:
+        """The path without /Workspace: two paths with one key are the same folder."""
+        return folder_key(self.path)
+
+    @property
+    def below(self) -> str | None:
+        """For a path ending in `/*`: the key of the folder above."""
+        return self.key.removesuffix("/*") if self.path.endswith("/*") else None
+
+    @property
+    def ref(self) -> Ref | None:
+        """What the settings want it to be on; None: the branch it is on."""
+        if self.tag is not None:
+            return ("tag", self.tag)
+        return ("branch", self.branch) if self.branch is not None else None
+
+    @model_validator(mode="after")
+    def _check(self, info: ValidationInfo) -> Self:
+        if self.branch is not None and self.tag is not None:
+            raise ValueError(f'has both branch "{self.branch}" and tag "{self.tag}"; keep one of them')
+        if self.below is not None and (self.url is not None or self.sparse is not None):
+            raise ValueError("has a path ending in /*, so url and sparse mean nothing; leave them out")
+        if self.sparse is not None and self.url is None:
+            raise ValueError("has sparse but no url; sparse is used only when the folder is created")
+        if self.url is not None:
+            if self.key.startswith("/Repos/") and self.key.count("/") != 3:  # noqa: PLR2004
+                raise ValueError(
+                    f'has path "{self.path}", but below /Repos a folder is created as /Repos/FOLDER/NAME'
+                )
+            self._repository = parse_repository(self.url, _trusted(info))
+        return self
+
+
+class Workspace(BaseModel):
+    """An Azure Databricks workspace whose Git credential and Git folders are kept fresh."""
+
+    model_config = _FROZEN
+
+    host: Annotated[str, AfterValidator(_host)] = Field(
+        description="Address of the workspace.",
+        examples=["https://adb-1234567890123456.7.azuredatabricks.net"],
+    )
+    name: Name = Field("", description="What reports call it. Default: the host's first label.")
+    auth: Literal["oauth_secret", "managed_identity"] = Field(
+        "oauth_secret",
+        description="How the app signs in: a service principal's OAuth secret, or the app's own managed identity.",
+    )
+    client_id: Name | None = Field(
+        None, description="Application id of the service principal (oauth_secret)."
+    )
+    client_secret_name: Annotated[str, AfterValidator(_secret_name)] | None = Field(
+        None, description="Name of the Key Vault secret that holds its OAuth secret (oauth_secret)."
+    )
+    git_username: Name = Field("git-refresh", description="User name stored with the credential.")
+    folders: Annotated[tuple[Folder, ...], Array] = Field(
+        (), description="Git folders to keep up to date. Empty: the credential alone."
+    )
+    run_as: Annotated[tuple[PrincipalId, ...], Array] = Field(
+        (), description="Numeric ids of further service principals whose credential is kept fresh too."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name(cls, data: object) -> object:
+        if isinstance(data, dict) and "name" not in data and isinstance(data.get("host"), str):
+            return {**data, "name": default_name(data["host"])}
+        return data
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.auth == "oauth_secret":
+            missing = [key for key in ("client_id", "client_secret_name") if getattr(self, key) is None]
+            if missing:
+                raise ValueError(
+                    f"needs {' and '.join(missing)}: give them here or in WORKSPACE_DEFAULTS, "
+                    'or write "auth": "managed_identity"'
+                )
+        return self
+
+
+def default_name(host: str) -> str:
+    """The host's first label."""
+    return host.strip().rpartition("://")[2].split("/")[0].split(".")[0] or host
+
+
+def folder_key(path: str) -> str:
+    """A Git folder's path without /Workspace and a trailing slash: one folder, one key."""
+    path = path.rstrip("/")
+    return path.removeprefix("/Workspace") if path.startswith("/Workspace/") else path

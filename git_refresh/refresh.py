@@ -1,0 +1,204 @@
+"""The run: one token for the fleet, every workspace's credential, then every folder, within a budget.
+
+    settings → Azure DevOps token → per workspace: sign in, store the Git credential → bring each folder to its ref → report
+
+All credentials are queued before any folder, so a run that is killed midway has done what matters.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from queue import Empty, SimpleQueue
+from uuid import uuid4
+
+from pydantic import SecretStr
+
+from git_refresh import diagnosis
+from git_refresh.clock import Clock, Deadline
+from git_refresh.decide import Head
+from git_refresh.diagnosis import Diagnosis, Facts
+from git_refresh.hosts import TrustedHosts
+from git_refresh.identity import AZURE_DATABRICKS, AZURE_DEVOPS, Token
+from git_refresh.models import Ref, Workspace
+from git_refresh.pool import Pool
+from git_refresh.problems import Problem
+from git_refresh.report import Report, TokenReport, WorkspaceReport, log_workspace
+from git_refresh.repository import Repository
+from git_refresh.seams import Api, Heads, Services
+from git_refresh.service import ServiceError
+from git_refresh.settings import Entry, Rejected, Settings
+from git_refresh.workspace_refresh import WorkspaceRefresh
+
+GRACE = 2.0
+"""Seconds past the budget in which operations that it has just ended may still say so themselves."""
+
+SECRET_WARNING = timedelta(days=30)
+"""How long before its end an OAuth secret is pointed out."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One run, as its workspaces see it (`seams.Surroundings`)."""
+
+    settings: Settings
+    services: Services
+    heads: Heads
+    clock: Clock
+    deadline: Deadline
+    azure_devops_token: Token
+    facts: Facts
+    dry_run: bool
+    pool: Pool
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _notes: dict[Problem, None] = field(default_factory=dict)
+
+    @property
+    def token(self) -> SecretStr:
+        return self.azure_devops_token.value
+
+    @property
+    def trusted(self) -> TrustedHosts:
+        return self.settings.trusted
+
+    def sign_in(self, workspace: Workspace) -> Api:
+        """A workspace's API, with a managed-identity token or for the OAuth secret in Key Vault."""
+        if workspace.auth == "managed_identity":
+            return self.services.workspace(workspace.host, self.services.token(AZURE_DATABRICKS).value)
+        assert workspace.client_id and workspace.client_secret_name  # noqa: S101, PT018  # for the type checker: the model requires both
+        secret = self.services.secret(workspace.client_secret_name)
+        if secret.expires_at is not None and secret.expires_at - self.clock.now() < SECRET_WARNING:
+            self.note(
+                workspace.client_secret_name,
+                f"This secret in Key Vault expires at {secret.expires_at:%Y-%m-%d %H:%M} UTC: store a new OAuth secret before.",
+            )
+        return self.services.workspace(
+            workspace.host, self.services.sign_in(workspace.host, workspace.client_id, secret.value)
+        )
+
+    def head(self, repository: Repository, ref: Ref | None) -> Head:
+        return self.heads.head(repository, ref)
+
+    def submit(self, task: Callable[[], None]) -> None:
+        self.pool.submit(task)
+
+    def note(self, where: str, message: str) -> None:
+        with self._lock:
+            self._notes[Problem(where, message)] = None
+
+    def notes(self) -> tuple[Problem, ...]:
+        with self._lock:
+            return tuple(self._notes)
+
+
+def refresh(
+    settings: Settings,
+    services: Services,
+    clock: Clock,
+    deadline: Deadline,
+    *,
+    next_run: datetime,
+    dry_run: bool = False,
+) -> Report:
+    """Refresh the whole fleet once. Never raises for what a service does; the report tells.
+
+    Args:
+        settings: whom to refresh.
+        services: how to reach the clouds.
+        clock: the time.
+        deadline: when the budget is over.
+        next_run: when the next run is due; a token that ends before is reported as `short_token`.
+        dry_run: look, decide and report, but write nothing.
+    """
+    started_at, started, run_id = clock.now(), clock.monotonic(), str(uuid4())
+    facts = Facts(vault=settings.key_vault_url or "")
+    problems = list(settings.problems)
+    token: Token | None = None
+    try:
+        token = services.token(AZURE_DEVOPS)
+    except ServiceError as error:
+        failure = diagnosis.explain(error.symptom, facts)
+        workspaces = [_report_of(entry, failure, run_id, facts) for entry in settings.entries]
+    else:
+        pool = Pool(settings.concurrency)
+        facts = Facts(vault=settings.key_vault_url or "", object_id=token.object_id or "OBJECT_ID")
+        run = Run(settings, services, services.heads(token), clock, deadline, token, facts, dry_run, pool)
+        workspaces = _refresh_all(run, run_id)
+        pool.close()
+        problems += run.notes()
+    short = [] if token is None else _short_token(token, next_run)
+    fine = not short and not settings.problems and all(workspace.result == "ok" for workspace in workspaces)
+    report = Report(
+        run_id=run_id,
+        started_at=started_at,
+        duration_s=clock.monotonic() - started,
+        dry_run=dry_run,
+        result="ok" if fine else "failed",
+        token=_token_report(token, clock),
+        problems=tuple(short + problems),
+        workspaces=tuple(workspaces),
+    )
+    report.log()
+    return report
+
+
+def _refresh_all(run: Run, run_id: str) -> list[WorkspaceReport]:
+    """Work on every workspace at once; log each when it is done, here, on the invocation's own thread."""
+    finished: SimpleQueue[WorkspaceRefresh] = SimpleQueue()
+    works = {
+        index: WorkspaceRefresh(entry, run, finished.put)
+        for index, entry in enumerate(run.settings.entries)
+        if isinstance(entry, Entry)
+    }
+    reports: dict[str, WorkspaceReport] = {}
+    for work in works.values():
+        work.start()
+    for _ in works:
+        try:
+            work = finished.get(timeout=max(0.0, run.deadline.remaining() + GRACE))
+        except Empty:
+            break
+        reports[work.workspace.host] = work.report()
+        log_workspace(run_id, reports[work.workspace.host])
+    result = []
+    for index, entry in enumerate(run.settings.entries):
+        if isinstance(entry, Rejected):
+            result.append(_report_of(entry, None, run_id, run.facts))
+            continue
+        report = reports.get(entry.workspace.host)
+        if report is None:
+            report = works[index].report()
+            log_workspace(run_id, report)
+        result.append(report)
+    return result
+
+
+def _report_of(
+    entry: Entry | Rejected, failure: Diagnosis | None, run_id: str, facts: Facts
+) -> WorkspaceReport:
+    """The report of a workspace that nothing was done for."""
+    if isinstance(entry, Rejected):
+        message = " ".join(str(problem) for problem in entry.problems)
+        report = WorkspaceReport(
+            entry.name, entry.host, "rejected", error=diagnosis.own("invalid_settings", message, facts)
+        )
+    else:
+        report = WorkspaceReport(entry.workspace.name, entry.workspace.host, "failed", error=failure)
+    log_workspace(run_id, report)
+    return report
+
+
+def _token_report(token: Token | None, clock: Clock) -> TokenReport | None:
+    return TokenReport(token.expires_at, (token.expires_at - clock.now()).total_seconds()) if token else None
+
+
+def _short_token(token: Token, next_run: datetime) -> list[Problem]:
+    if token.expires_at > next_run:
+        return []
+    return [
+        Problem(
+            "token",
+            f"short_token: the token that was stored ends at {token.expires_at:%H:%M:%S} UTC, before the next run at "
+            f"{next_run:%H:%M:%S} UTC, and pulls will fail in between. Let REFRESH_SCHEDULE tick more often.",
+        )
+    ]

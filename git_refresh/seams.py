@@ -1,0 +1,94 @@
+"""The seams: what the work on a workspace asks of the outside. Tests put hand-written fakes here."""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from git_refresh.clock import Deadline
+from git_refresh.decide import GitFolder, Head, OtherObject, StoredCredential
+from git_refresh.diagnosis import Facts
+from git_refresh.hosts import TrustedHosts
+from git_refresh.identity import Token
+from git_refresh.models import Ref, Workspace
+from git_refresh.repository import Repository
+from git_refresh.vault import Secret
+
+
+class Api(Protocol):
+    """What is asked of a workspace; `workspace.WorkspaceApi` says what each means."""
+
+    def credentials(self, principal_id: int | None) -> list[StoredCredential]: ...
+    def update_credential(
+        self, id_: int, username: str, token: SecretStr, principal_id: int | None
+    ) -> None: ...
+    def create_credential(self, username: str, token: SecretStr, principal_id: int | None) -> int: ...
+    def folders(self, prefix: str) -> Iterator[list[GitFolder]]: ...
+    def find(self, path: str) -> GitFolder | OtherObject | None: ...
+    def folder(self, id_: int) -> GitFolder: ...
+    def make_parent(self, path: str) -> None: ...
+    def create_folder(
+        self, path: str, url: str, sparse: tuple[str, ...] | None, credential_id: int | None
+    ) -> GitFolder: ...
+    def move_folder(self, id_: int, ref: Ref, *, discard: bool, credential_id: int | None) -> None: ...
+
+
+class Surroundings(Protocol):
+    """What a workspace shares with the rest of the run."""
+
+    @property
+    def token(self) -> SecretStr:
+        """The Azure DevOps token to store."""
+        ...
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of the identity and the vault, for diagnoses."""
+        ...
+
+    @property
+    def trusted(self) -> TrustedHosts: ...
+
+    @property
+    def dry_run(self) -> bool: ...
+
+    @property
+    def deadline(self) -> Deadline: ...
+
+    def sign_in(self, workspace: Workspace) -> Api: ...
+    def head(self, repository: Repository, ref: Ref | None) -> Head: ...
+    def note(self, where: str, message: str) -> None:
+        """Say something in the report that is no failure."""
+        ...
+
+    def submit(self, task: Callable[[], None]) -> None: ...
+
+
+class Heads(Protocol):
+    """Whoever knows where branches and tags are; see `devops.DevOps`."""
+
+    def head(self, repository: Repository, ref: Ref | None) -> Head: ...
+
+
+class Services(Protocol):
+    """The clouds of one run; `app.CloudServices` is the real one. Every method raises `ServiceError` when a service fails it."""
+
+    def token(self, resource: str) -> Token:
+        """A token of the app's own identity."""
+        ...
+
+    def secret(self, name: str) -> Secret:
+        """A secret in Key Vault."""
+        ...
+
+    def heads(self, token: Token) -> Heads:
+        """Azure DevOps, as the holder of this token sees it."""
+        ...
+
+    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> SecretStr:
+        """A workspace's access token for a service principal's OAuth secret."""
+        ...
+
+    def workspace(self, host: str, token: SecretStr) -> Api:
+        """A workspace, as the holder of this access token sees it."""
+        ...

@@ -1,0 +1,225 @@
+"""The guard around every call to a service: bounded in time, retried with care, and silent about what it carries.
+
+An SDK's exception may hold the request it made, token and all. So none is logged, chained or raised on: it is read here, once,
+into a `Symptom`, and a `ServiceError` is raised after the `except` block has ended, with no context left behind it.
+"""
+
+import json
+import re
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import requests
+import urllib3
+
+from git_refresh import transport
+from git_refresh.clock import Deadline, operation
+
+
+class Service(StrEnum):
+    """Whom the app talks to, by the names its users know."""
+
+    IDENTITY = "managed identity endpoint"
+    AZURE_CLI = "Azure CLI"
+    KEY_VAULT = "Key Vault"
+    AZURE_DEVOPS = "Azure DevOps"
+    DATABRICKS = "Databricks"
+
+
+class Repeat(StrEnum):
+    """When an operation may be sent a second time."""
+
+    SAFE = "safe"
+    """It reads, or writes what a second time changes nothing about: after a lost answer too."""
+    IF_REFUSED = "if_refused"
+    """It creates something: only when the service said that it did not even begin (429)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Symptom:
+    """What is known of a failed call. `message` is for telling failures apart; it may quote secrets and is never shown."""
+
+    service: Service
+    operation: str
+    """What was attempted, as it reads after "could not": "store the Git credential"."""
+    kind: str
+    """`answer`: the service said no. `unexpected`: it said yes, and not what it promises. `lapsed`: what it gave is past its end.
+    `out_of_time`: it was not asked. Else how the network failed: see `_KINDS`."""
+    status: int | None = None
+    error_code: str = ""
+    message: str = field(default="", repr=False)
+    request_id: str = ""
+    retry_after_s: float | None = None
+
+
+class ServiceError(Exception):
+    """A call to a service failed. Its text is made of the symptom's safe parts alone."""
+
+    def __init__(self, symptom: Symptom) -> None:
+        super().__init__(
+            f"could not {symptom.operation}: {symptom.service} ({symptom.error_code or symptom.kind})"
+        )
+        self.symptom = symptom
+
+
+class UnexpectedAnswerError(Exception):
+    """The service answered, but not with what it promises: raised by the code that reads the answer."""
+
+
+_ATTEMPTS = 3
+_READ_OF_ERROR = 64 * 1024
+_LONGEST_WAIT = 20.0
+"""Seconds that are waited at most before another attempt; who asks for more has to wait for the next run."""
+_TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
+_TRANSIENT_KIND = frozenset({"refused", "reset", "connect_timeout"})
+_REQUEST_ID_HEADERS = (
+    "x-request-id",
+    "x-ms-request-id",
+    "x-databricks-request-id",
+    "x-vss-e2eid",
+    "activityid",
+)
+
+
+def call[T](
+    service: Service, what: str, request: Callable[[], T], *, deadline: Deadline, repeat: Repeat = Repeat.SAFE
+) -> T:
+    """Do `request`, at most until `deadline`, again after a passing failure when `repeat` allows it.
+
+    Args:
+        service: whom it asks.
+        what: what it does, as it reads after "could not".
+        request: one call of an SDK, whose HTTP goes through a `BoundedSession`.
+        deadline: when to give up, attempts and waits included.
+        repeat: whether it may be sent again.
+
+    Raises:
+        ServiceError: it failed; without cause or context.
+    """
+    symptom = Symptom(service, what, "out_of_time")
+    for attempt in range(1, _ATTEMPTS + 1):
+        if deadline.remaining() <= 0:
+            break
+        transport.forget_answer()
+        try:
+            with operation(deadline):
+                return request()
+        except ServiceError as failure:  # from an operation inside this one: its symptom is the nearer one
+            symptom = failure.symptom
+            break
+        except Exception as error:  # noqa: BLE001  # SDKs raise what they like; all of it ends here
+            symptom = _read(service, what, error)
+        pause = _pause(symptom, repeat, attempt)
+        if pause is None or pause >= deadline.remaining():
+            break
+        deadline.clock.sleep(pause)
+    raise ServiceError(symptom)
+
+
+def _pause(symptom: Symptom, repeat: Repeat, attempt: int) -> float | None:
+    """Seconds to wait before the next attempt; None to give up."""
+    if attempt == _ATTEMPTS:
+        return None
+    refused = symptom.status == requests.codes.too_many_requests
+    passing = symptom.status in _TRANSIENT_STATUS or symptom.kind in _TRANSIENT_KIND
+    if not (refused or (passing and repeat is Repeat.SAFE)):
+        return None
+    wanted = symptom.retry_after_s if symptom.retry_after_s is not None else 0.5 * attempt
+    return wanted if wanted <= _LONGEST_WAIT else None
+
+
+def _read(service: Service, what: str, error: Exception) -> Symptom:
+    answer = transport.last_answer()
+    kind = _network_kind(error)
+    if answer is None or kind in {"too_large", "timeout"}:
+        return Symptom(service, what, kind or "unexpected", message=str(error)[:4096])
+    headers = {key.lower(): value for key, value in answer.headers.items()}
+    code, message = _error_of(answer.body)
+    ok = answer.status == requests.codes.ok
+    return Symptom(
+        service,
+        what,
+        "unexpected" if ok else "answer",
+        answer.status,
+        code,
+        message or headers.get("location", ""),
+        next((_safe(headers[name]) for name in _REQUEST_ID_HEADERS if name in headers), ""),
+        _seconds(headers.get("retry-after")),
+    )
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The exception and what it wraps: libraries hide the reason in `args`, `reason` and causes."""
+    found: list[BaseException] = []
+    queue: list[Any] = [error]
+    while queue:
+        item = queue.pop(0)
+        if isinstance(item, BaseException) and item not in found:
+            found.append(item)
+            queue += [*item.args, getattr(item, "reason", None), item.__cause__, item.__context__]
+    return found
+
+
+_KINDS: tuple[tuple[type[BaseException], str], ...] = (
+    (transport.AnswerTooLargeError, "too_large"),
+    (transport.RequestRefusedError, "not_sent"),
+    (socket.gaierror, "dns"),
+    (urllib3.exceptions.NameResolutionError, "dns"),
+    (requests.exceptions.SSLError, "tls"),
+    (ConnectionRefusedError, "refused"),
+    (urllib3.exceptions.ConnectTimeoutError, "connect_timeout"),
+    (requests.exceptions.ConnectTimeout, "connect_timeout"),
+    (TimeoutError, "timeout"),
+    (requests.exceptions.Timeout, "timeout"),
+    (urllib3.exceptions.TimeoutError, "timeout"),
+    (requests.exceptions.ProxyError, "proxy"),
+    (ConnectionError, "reset"),
+    (urllib3.exceptions.ProtocolError, "reset"),
+    (requests.exceptions.ConnectionError, "reset"),
+)
+
+
+def _network_kind(error: Exception) -> str:
+    """How the network failed; empty when it did not."""
+    chain = _chain(error)
+    return next((kind for type_, kind in _KINDS if any(isinstance(item, type_) for item in chain)), "")
+
+
+def _error_of(body: bytes) -> tuple[str, str]:
+    """The error code and message of an answer, in whichever of the four services' shapes.
+
+    Databricks: `{"error_code", "message"}`; its sign-in: `{"error", "error_description"}`; Key Vault: `{"error": {"code", "message",
+    "innererror": {"code"}}}`, where the inner code is the telling one; Azure DevOps: `{"typeKey", "message"}`.
+    """
+    text = body[:_READ_OF_ERROR].decode(errors="replace")
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        plain = re.match(r"([A-Z_]+): ", text)
+        return (plain[1] if plain else "", text)
+    if not isinstance(answer, Mapping):
+        return "", ""
+    error = answer.get("error")
+    if isinstance(error, Mapping):
+        inner = error.get("innererror")
+        telling = inner.get("code") if isinstance(inner, Mapping) else None
+        return _safe(telling or error.get("code")), _text(error.get("message"))
+    code = answer.get("error_code") or error or answer.get("typeKey")
+    message = answer.get("message") or answer.get("error_description")
+    return _safe(code), _text(message)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _safe(value: object) -> str:
+    """An error code or request id, if it looks like one: it will be shown."""
+    return value if isinstance(value, str) and re.fullmatch(r"[\w.:/|-]{1,80}", value, re.ASCII) else ""
+
+
+def _seconds(value: str | None) -> float | None:
+    return float(value) if value and re.fullmatch(r"\d{1,9}", value) else None

@@ -1,0 +1,281 @@
+"""One workspace: sign in, store the credential; then its Git folders, one by one."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import takewhile
+
+from git_refresh import diagnosis
+from git_refresh.decide import GitFolder, StoredCredential, own_credential, wanted_ref
+from git_refresh.devops import is_rejection
+from git_refresh.diagnosis import Diagnosis
+from git_refresh.folder_refresh import FolderRefresh, azure_devops_repository, facts_of
+from git_refresh.models import Folder, Ref, Workspace
+from git_refresh.report import CredentialReport, FolderReport, WorkspaceReport
+from git_refresh.repository import Repository
+from git_refresh.seams import Api, Surroundings
+from git_refresh.service import ServiceError
+from git_refresh.settings import Entry
+
+LANES = 4
+"""Folder operations at once in one workspace; more only compete for its one small Git service."""
+
+
+class WorkspaceRefresh:
+    """The work on one workspace, as tasks for the run's pool. What goes wrong in it stays in it."""
+
+    def __init__(self, entry: Entry, run: Surroundings, done: Callable[["WorkspaceRefresh"], None]) -> None:
+        self.workspace = entry.workspace
+        self._bad_folders = entry.bad_folders
+        self._run = run
+        self._done = done
+        self._facts = replace(run.facts, host=self.workspace.host, **_principal(self.workspace))
+        self._lock = threading.Lock()
+        self._tasks = 0
+        self._waiting: deque[tuple[Folder, GitFolder | None]] = deque()
+        # What has come of it so far, readable at any time under the lock.
+        self._credential: CredentialReport | None = None
+        self._error: Diagnosis | None = None
+        self._folders: dict[str, FolderReport] = {}
+        self._unfinished = True
+
+    def start(self) -> None:
+        """Queue the part that matters most: the credential."""
+        self._submit(self._refresh_credential)
+
+    def report(self) -> WorkspaceReport:
+        """What has become of it; what is not finished has run out of time."""
+        with self._lock:
+            error, folders = self._error, dict(self._folders)
+            late = diagnosis.out_of_time(self._facts) if self._unfinished else None
+            for folder in self.workspace.folders:
+                if late is not None and folder.path not in folders and folder.below is None:
+                    folders[folder.path] = FolderReport(folder.path, "failed", error=late)
+            for bad in self._bad_folders:
+                if bad.path is not None:
+                    wrong = diagnosis.own("invalid_folder", str(bad.problem), self._facts)
+                    folders.setdefault(f"{bad.path} ", FolderReport(bad.path, "failed", error=wrong))
+            error = error or late
+            failed = (
+                error is not None or self._bad_folders or any(f.action == "failed" for f in folders.values())
+            )
+            return WorkspaceReport(
+                self.workspace.name,
+                self.workspace.host,
+                "failed" if failed else "ok",
+                self._credential or (CredentialReport("failed") if error else None),
+                tuple(sorted(folders.values(), key=self._place)),
+                error,
+            )
+
+    def _place(self, report: FolderReport) -> int:
+        """Where a folder stands in the settings; what a path ending in /* has found, and what is wrong, comes last."""
+        paths = [folder.path for folder in self.workspace.folders]
+        return paths.index(report.path) if report.path in paths else len(paths)
+
+    # Tasks
+
+    def _submit(self, task: Callable[[], None]) -> None:
+        with self._lock:
+            self._tasks += 1
+
+        def guarded() -> None:
+            try:
+                task()
+            except ServiceError as error:
+                self._fail(diagnosis.explain(error.symptom, self._facts))
+            except TimeoutError:
+                self._fail(diagnosis.out_of_time(self._facts))
+            except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
+                self._fail(diagnosis.internal(error, self._facts))
+            with self._lock:
+                self._tasks -= 1
+                last = self._tasks == 0
+                self._unfinished = not last
+            if last:
+                self._done(self)
+
+        self._run.submit(guarded)
+
+    def _fail(self, error: Diagnosis) -> None:
+        with self._lock:
+            self._error = self._error or error
+
+    # The credential
+
+    def _refresh_credential(self) -> None:
+        api = self._run.sign_in(self.workspace)
+        listed = _Listing(api, self.workspace.folders)
+        rejection = self._rejection(listed)
+        stored = own_credential(api.credentials(None), self.workspace.git_username)
+        if rejection is not None:
+            self._fail(rejection)
+            with self._lock:
+                self._credential = CredentialReport(
+                    "kept" if stored else "failed", stored.id if stored else None
+                )
+        else:
+            report = self._store(api, None, stored)
+            with self._lock:
+                self._credential = report
+            for principal_id in self.workspace.run_as:
+                self._store_for(api, principal_id)
+        self._submit(lambda: self._queue_folders(api, listed))
+
+    def _store_for(self, api: Api, principal_id: int) -> None:
+        """One that fails does not keep the others from being stored."""
+        try:
+            found = own_credential(api.credentials(principal_id), self.workspace.git_username)
+            self._store(api, principal_id, found)
+        except ServiceError as error:
+            facts = replace(self._facts, principal=f"service principal {principal_id} (run_as)")
+            failure = diagnosis.explain(error.symptom, facts)
+            self._fail(
+                replace(failure, message=f"Service principal {principal_id} (run_as): {failure.message}")
+            )
+
+    def _store(self, api: Api, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
+        """Update what is there, or create it. After a failure: look again, then decide once more."""
+        if self._run.dry_run:
+            return CredentialReport("updated" if found else "created", found.id if found else None)
+        try:
+            return self._write(api, principal_id, found)
+        except ServiceError as error:
+            again = own_credential(api.credentials(principal_id), self.workspace.git_username)
+            lost = found is None and error.symptom.kind != "answer"
+            if (again and again.id) == (found and found.id) and not lost:
+                raise
+        return self._write(api, principal_id, again)
+
+    def _write(self, api: Api, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
+        username, token = self.workspace.git_username, self._run.token
+        if found is None:
+            return CredentialReport("created", api.create_credential(username, token, principal_id))
+        api.update_credential(found.id, username, token, principal_id)
+        return CredentialReport("updated", found.id)
+
+    def _rejection(self, listed: "_Listing") -> Diagnosis | None:
+        """Why the token must not replace the stored one: Azure DevOps rejects it for every repository of this workspace.
+
+        Asks until one is accepted: mostly once, for a look-up that the folder needs anyway. A service that cannot be
+        asked, and a folder that cannot be listed, say nothing against the token.
+        """
+        rejection: Diagnosis | None = None
+        for repository, ref in self._repositories(listed):
+            try:
+                self._run.head(repository, ref)
+            except ServiceError as error:
+                if not is_rejection(error.symptom):
+                    return None
+                rejection = rejection or diagnosis.explain(error.symptom, facts_of(self._facts, repository))
+            else:
+                return None
+        return rejection
+
+    def _repositories(self, listed: "_Listing") -> Iterator[tuple[Repository, Ref | None]]:
+        """The repositories that this workspace's credential is for: first those that no request is needed to know."""
+        for folder in self.workspace.folders:
+            if folder.repository is not None and folder.ref is not None:
+                yield folder.repository, folder.ref
+        for folder, found in listed:
+            repository = folder.repository or azure_devops_repository(found, self._run.trusted)
+            if repository is not None:
+                yield repository, wanted_ref(folder, found)
+
+    # The folders
+
+    def _queue_folders(self, api: Api, listed: "_Listing") -> None:
+        """Behind every workspace's credential: at most `LANES` folders at a time."""
+        if self._credential is None or self._credential.action == "failed":
+            why = diagnosis.own(
+                "credential_not_stored", "Skipped, because no Git credential is stored.", self._facts
+            )
+            for folder in self.workspace.folders:
+                self._record(FolderReport(folder.path, "skipped", error=why))
+            return
+        self._waiting.extend(listed)
+        for pattern in listed.unlisted():
+            self._record(FolderReport(pattern.path, "failed", error=self._list_failure(listed)))
+        for _ in range(min(LANES, len(self._waiting))):
+            self._submit(lambda: self._next_folder(api))
+
+    def _list_failure(self, listed: "_Listing") -> Diagnosis | None:
+        return diagnosis.explain(listed.failure.symptom, self._facts) if listed.failure else None
+
+    def _next_folder(self, api: Api) -> None:
+        try:
+            folder, found = self._waiting.popleft()
+        except IndexError:
+            return
+        assert self._credential is not None  # noqa: S101  # for the type checker: no folder is queued before
+        self._record(FolderRefresh(api, self._run, self._facts, self._credential).refresh(folder, found))
+        self._submit(lambda: self._next_folder(api))
+
+    def _record(self, report: FolderReport) -> None:
+        with self._lock:
+            self._folders[report.path] = report
+
+
+class _Listing:
+    """The wanted folders, each with what the workspace's list shows at its path; read no further than asked, and once.
+
+    One list request costs less than a look at each path. What it leaves out (a Git-CLI folder, one without Manage permission, a list
+    that fails) comes with None, and is looked for by its path later.
+    """
+
+    def __init__(self, api: Api, wanted: tuple[Folder, ...]) -> None:
+        self.failure: ServiceError | None = None
+        self._api = api
+        self._wanted = wanted
+        self._found: dict[str, GitFolder] | None = None
+
+    def __iter__(self) -> Iterator[tuple[Folder, GitFolder | None]]:
+        found = self._read()
+        explicit = {folder.key for folder in self._wanted}
+        for folder in self._wanted:
+            if folder.below is None:
+                yield folder, found.get(folder.key)
+                continue
+            for key, item in found.items():
+                if key.startswith(f"{folder.below}/") and key not in explicit:
+                    yield folder.model_copy(update={"path": item.path}), item
+
+    def unlisted(self) -> list[Folder]:
+        """The paths ending in `/*` below which nothing can be said to stand, since the list has failed."""
+        return [folder for folder in self._wanted if folder.below is not None and self.failure is not None]
+
+    def _read(self) -> dict[str, GitFolder]:
+        if self._found is None:
+            self._found = {}
+            try:
+                for prefix in _prefixes(self._wanted):
+                    for page in self._api.folders(prefix):
+                        self._found.update((item.path, item) for item in page)
+            except ServiceError as error:
+                self.failure = error
+        return self._found
+
+
+def _prefixes(wanted: tuple[Folder, ...]) -> list[str]:
+    """One path for each top-level folder, as deep as all the wanted folders below it share."""
+    roots: dict[str, list[list[str]]] = {}
+    for folder in wanted:
+        parts = (folder.below or folder.key).split("/")
+        roots.setdefault(parts[1], []).append(parts)
+    prefixes = []
+    for paths in roots.values():
+        shared = takewhile(lambda level: len(set(level)) == 1, zip(*paths, strict=False))
+        prefixes.append("/".join(level[0] for level in shared))
+    return prefixes
+
+
+def _principal(workspace: Workspace) -> dict[str, str]:
+    if workspace.auth == "managed_identity":
+        return {"principal": "the app's managed identity"}
+    client_id = workspace.client_id or ""
+    return {
+        "principal": f"service principal {client_id}",
+        "client_id": client_id,
+        "secret": workspace.client_secret_name or "",
+    }
