@@ -17,7 +17,7 @@ install: .venv/installed ## prepare .venv with all that the other targets need
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
-run: install ## watch the app do its job on an embedded cloud: two runs, one commit and one dead token in between
+run: install ## watch the app do its job on an embedded cloud: two runs, a commit and a dead token in between
 	@$(BIN)/python -m localcloud.demo
 
 test: check ## lint, format, types and tests (what CI runs)

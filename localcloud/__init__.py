@@ -1,0 +1,10 @@
+"""An embedded imitation of the clouds that this app works with, for `make run`, tests and benchmarks.
+
+`Cloud` is the way in; `localcloud.faults` is what can go wrong in it.
+"""
+
+from localcloud.cloud import Cloud
+from localcloud.faults import Connect, Fault
+from localcloud.fleet import Fleet, seed
+
+__all__ = ["Cloud", "Connect", "Fault", "Fleet", "seed"]

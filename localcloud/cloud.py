@@ -1,0 +1,167 @@
+"""The embedded cloud: one event loop in one thread, one temporary directory, everything on loopback."""
+
+import asyncio
+import concurrent.futures
+import tempfile
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from localcloud.authority import Authority
+from localcloud.databricks.workspace import Workspace
+from localcloud.devops.organization import DevOps
+from localcloud.devops.site import DevOpsSite
+from localcloud.faults import Fault
+from localcloud.identity import Identity
+from localcloud.keyvault import KeyVault
+from localcloud.observer import Observer, Request, Site
+from localcloud.proxy import Certificates, Proxy, serving
+
+LEGACY_DEVOPS = ".visualstudio.com"
+
+
+class Cloud:
+    """A managed identity, Key Vault, Azure Databricks workspaces and Azure DevOps, for unmodified clients.
+
+    It is there from construction to `close` (or to the end of a `with` block). A client process reaches it
+    through the variables of `environment`. Ports are free ones, unless given.
+
+    Attributes:
+        identity: the managed identity that the client runs as.
+        devops: the organizations of Azure DevOps and their repositories.
+        directory: where repositories, clones and certificates live until `close`.
+    """
+
+    def __init__(self, *, port: int = 0, identity_port: int = 0) -> None:
+        self._scratch = tempfile.TemporaryDirectory(prefix="localcloud-", ignore_cleanup_errors=True)
+        self.directory = Path(self._scratch.name)
+        self._bundle = self.directory / "ca.pem"
+        self._certificates = Certificates()
+        self._certificates.write_bundle(self._bundle)
+        self._observer = Observer()
+        self._authority = Authority()
+        self.identity = Identity(self._authority)
+        self.devops = DevOps(self._authority, self.directory / "devops", self.identity.object_id)
+        self._sites: dict[str, Site] = {"dev.azure.com": DevOpsSite(self.devops)}
+        self._workspaces: dict[str, Workspace] = {}
+        self._vaults: dict[str, KeyVault] = {}
+        self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
+        serve = self._serve(port, identity_port)
+        self._thread = threading.Thread(target=asyncio.run, args=[serve], name="localcloud", daemon=True)
+        self._thread.start()
+        try:
+            self._started.result()
+        except OSError:
+            self._scratch.cleanup()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop every connection, stop, and delete everything. Closing twice is fine."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+        self._scratch.cleanup()
+
+    def workspace(self, host: str) -> Workspace:
+        """The workspace at `adb-<number>.<n>.azuredatabricks.net`, created if need be."""
+        if host not in self._workspaces:
+            network = {"https_proxy": self._proxy_url, "GIT_SSL_CAINFO": str(self._bundle)}
+            place = self.directory / host
+            self._workspaces[host] = Workspace(host, self._authority, place, network, self._run)
+            self._sites[host.lower()] = self._workspaces[host]
+        return self._workspaces[host]
+
+    def keyvault(self, name: str) -> KeyVault:
+        """The vault of this name, created if need be; the cloud's identity may read its secrets."""
+        if name not in self._vaults:
+            self._vaults[name] = KeyVault(name, self._authority, self.identity.object_id)
+            self._sites[self._vaults[name].host] = self._vaults[name]
+        return self._vaults[name]
+
+    def environment(self) -> dict[str, str]:
+        """The environment variables through which a client process on this machine reaches the cloud."""
+        loopback = "127.0.0.1,localhost"
+        variables = {
+            "HTTPS_PROXY": self._proxy_url,
+            "https_proxy": self._proxy_url,
+            "NO_PROXY": loopback,
+            "no_proxy": loopback,
+            "REQUESTS_CA_BUNDLE": str(self._bundle),
+        }
+        if self.identity.enabled:
+            variables["IDENTITY_ENDPOINT"] = f"http://127.0.0.1:{self._identity_port}/msi/token"
+            variables["IDENTITY_HEADER"] = self.identity.header
+        return variables
+
+    def inject(self, fault: Fault) -> None:
+        """Let something go wrong from now on. Several faults that strike one request add up."""
+        self._observer.faults.append(fault)
+
+    def clear_faults(self) -> None:
+        self._observer.faults.clear()
+
+    @property
+    def requests(self) -> list[Request]:
+        """Every request that has arrived so far, in order."""
+        return list(self._observer.requests)
+
+    @property
+    def refused(self) -> list[str]:
+        """The `host:port` of every connection that the proxy has turned away."""
+        return list(self._proxy.refused)
+
+    @property
+    def latency(self) -> float:
+        """Seconds added to every answer."""
+        return self._observer.latency
+
+    @latency.setter
+    def latency(self, seconds: float) -> None:
+        self._observer.latency = seconds
+
+    @property
+    def on_request(self) -> Callable[[Request], None] | None:
+        """Called, in the cloud's thread, with each request that has arrived and is not yet acted upon."""
+        return self._observer.on_request
+
+    @on_request.setter
+    def on_request(self, hook: Callable[[Request], None] | None) -> None:
+        self._observer.on_request = hook
+
+    async def _serve(self, port: int, identity_port: int) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._proxy = Proxy(self._site, self._observer, self._certificates)
+        identity = await serving(self.identity, self._observer)
+        try:
+            self._proxy_url = f"http://127.0.0.1:{await self._proxy.start(port)}"
+            await web.TCPSite(identity, "127.0.0.1", identity_port).start()
+            self._identity_port: int = identity.addresses[0][1]
+        except OSError as error:
+            self._started.set_exception(error)
+        else:
+            self._started.set_result(None)
+            await self._stop.wait()
+        await self._proxy.close()
+        await identity.cleanup()
+
+    def _site(self, host: str) -> Site | None:
+        organization = host.removesuffix(LEGACY_DEVOPS)
+        if host not in self._sites and organization != host and self.devops.known(organization):
+            self._sites[host] = DevOpsSite(self.devops, organization)
+        return self._sites.get(host)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let the cloud's loop do something, and wait for it."""
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()

@@ -1,0 +1,71 @@
+"""Databricks' error answers and request bodies.
+
+The texts are the real ones unless a comment says otherwise.
+"""
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from localcloud.answers import ApiError
+
+MISSING = (
+    "Missing Git provider credentials. "
+    "Go to User settings > Git Integration to add your personal access token."
+)
+INVALID = (
+    "Invalid Git provider credentials. Go to User Settings > Git Integration to ensure that:\n"
+    "1. You have entered a username with your Git provider credentials.\n"
+    "2. You have selected the correct Git provider with your credentials.\n"
+    "3. Your personal access token or app password has the correct repo access.\n"
+    "4. Your personal access token has not expired.\n"
+    "5. If you have SSO enabled with your Git provider, be sure to authorize your token."
+)
+FEDERATED = (
+    "Encountered an error with your Azure Active Directory credentials. "
+    "Please try logging out of Azure Active Directory (https://portal.azure.com) and logging back in."
+)
+NOT_FOUND = (
+    "Remote repo not found. Please ensure that:\n1. Your remote Git repo URL is valid.\n"
+    "2. Your personal access token or app password has the correct repo access."
+)
+
+
+def error(status: int, code: str | int, message: str) -> ApiError:
+    """An error of the REST API. Where authentication fails the real one sends its code as a number."""
+    return ApiError(status, {"error_code": code, "message": message})
+
+
+def invalid(message: str) -> ApiError:
+    return error(400, "INVALID_PARAMETER_VALUE", message)
+
+
+def not_found(message: str) -> ApiError:
+    return error(404, "RESOURCE_DOES_NOT_EXIST", message)
+
+
+async def fields(request: web.Request) -> dict[str, Any]:
+    """The request's JSON object."""
+    try:
+        content = json.loads(await request.read() or b"{}")
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise error(400, "MALFORMED_REQUEST", "Could not parse request object: expected a JSON object")
+    return content
+
+
+def required(content: dict[str, Any], name: str) -> str:
+    """A field that has to be there and be text."""
+    value = content.get(name)
+    if not isinstance(value, str) or not value:
+        raise invalid(f"Missing required field: {name}")
+    return value
+
+
+def identifier(text: str) -> int:
+    """A numeric id from a path or a query."""
+    if not text.isdigit():
+        raise invalid(f"{text} is not a valid id.")
+    return int(text)

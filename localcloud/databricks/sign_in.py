@@ -1,0 +1,153 @@
+"""Who may call a workspace: service principals, by Databricks OAuth or by Microsoft Entra token.
+
+Facts: https://learn.microsoft.com/azure/databricks/dev-tools/auth/oauth-m2m
+"""
+
+import base64
+import binascii
+import itertools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import jwt
+from aiohttp import web
+
+from localcloud.answers import PRINCIPAL, ApiError
+from localcloud.authority import DATABRICKS_RESOURCE, ENTRA, Authority
+from localcloud.databricks.errors import error
+
+OAUTH_LIFETIME = 3600
+
+
+@dataclass(slots=True)
+class ServicePrincipal:
+    """A service principal of one workspace; `id` is the number that `principal_id` takes."""
+
+    id: int
+    client_id: str
+    name: str
+    secret: str | None = field(default=None, repr=False)
+    object_id: str | None = None
+
+
+class SignIn:
+    """The principals of one workspace and its OAuth endpoints."""
+
+    def __init__(self, host: str, authority: Authority) -> None:
+        number = re.match(r"adb-(\d+)\.", host)
+        self.organization_id = number[1] if number else "1"
+        self.principals: list[ServicePrincipal] = []
+        self._host = host
+        self._issuer = f"https://{host}/oidc"
+        self._authority = authority
+        self._ids = itertools.count(70_000_000_000_001)
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        return [
+            web.post("/oidc/v1/token", self._token),
+            web.get("/.well-known/databricks-config", self._configuration),
+            web.get("/oidc/.well-known/oauth-authorization-server", self._endpoints),
+            web.get("/api/2.0/preview/scim/v2/Me", self._me),
+        ]
+
+    def add(self, client_id: str, name: str) -> ServicePrincipal:
+        """The principal with this client id, created if need be."""
+        for principal in self.principals:
+            if principal.client_id == client_id:
+                return principal
+        principal = ServicePrincipal(next(self._ids), client_id, name)
+        self.principals.append(principal)
+        return principal
+
+    def by_id(self, number: int) -> ServicePrincipal | None:
+        return next((principal for principal in self.principals if principal.id == number), None)
+
+    def authenticate(self, request: web.Request) -> ServicePrincipal:
+        """The calling principal. Raises the workspace's 401 or 403."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer":
+            raise error(401, 401, "Credential was not sent or was of an unsupported type for this API.")
+        audiences = [self.organization_id, DATABRICKS_RESOURCE]
+        try:
+            claims = self._authority.verify(token, audiences, [self._issuer, ENTRA])
+        except jwt.ExpiredSignatureError:
+            raise error(403, 403, "Token is expiring within 30 seconds. (token expired)") from None
+        except jwt.InvalidTokenError:
+            raise error(403, 403, "Invalid access token.") from None
+        entra = claims["iss"] == ENTRA
+        for principal in self.principals:
+            if claims["sub"] == (principal.object_id if entra else principal.client_id):
+                request[PRINCIPAL] = principal.client_id
+                return principal
+        raise error(403, 403, f"Unauthorized access to Org: {self.organization_id}")
+
+    async def _token(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        client_id, secret = _basic(request) or (str(form.get("client_id")), str(form.get("client_secret")))
+        principal = next((p for p in self.principals if p.client_id == client_id), None)
+        if principal is None or principal.secret is None or principal.secret != secret:
+            raise _oauth_error(401, "invalid_client", "Client authentication failed")
+        if form.get("grant_type") != "client_credentials":
+            raise _oauth_error(400, "unsupported_grant_type", "Only client_credentials is supported here")
+        if "all-apis" not in str(form.get("scope", "")).split():
+            raise _oauth_error(400, "invalid_scope", "The requested scope is invalid")
+        request[PRINCIPAL] = client_id
+        token = self._authority.issue(
+            self._issuer,
+            self.organization_id,
+            OAUTH_LIFETIME,
+            {"sub": client_id, "client_id": client_id, "scope": "all-apis"},
+        )
+        return web.json_response(
+            {"access_token": token, "token_type": "Bearer", "expires_in": OAUTH_LIFETIME, "scope": "all-apis"}
+        )
+
+    async def _configuration(self, _: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "oidc_endpoint": self._issuer,
+                "account_id": "0d26daa6-5e44-4c97-a497-ef015f91254a",
+                "workspace_id": self.organization_id,
+                "cloud": "Azure",
+                "host_type": "workspace",
+            }
+        )
+
+    async def _endpoints(self, _: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "issuer": self._issuer,
+                "authorization_endpoint": f"{self._issuer}/v1/authorize",
+                "token_endpoint": f"{self._issuer}/v1/token",
+                "grant_types_supported": ["client_credentials", "authorization_code", "refresh_token"],
+            }
+        )
+
+    async def _me(self, request: web.Request) -> web.Response:
+        principal = self.authenticate(request)
+        return web.json_response(
+            {
+                "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+                "id": str(principal.id),
+                "userName": principal.client_id,
+                "displayName": principal.name,
+                "active": True,
+            }
+        )
+
+
+def _basic(request: web.Request) -> tuple[str, str] | None:
+    """Client id and secret from Basic authorization; as they are, for the SDK does not form-encode them."""
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if scheme != "Basic":
+        return None
+    try:
+        client_id, _, secret = base64.b64decode(encoded).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return client_id, secret
+
+
+def _oauth_error(status: int, code: str, description: str) -> ApiError:
+    return ApiError(status, {"error": code, "error_description": description})

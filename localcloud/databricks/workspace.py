@@ -1,0 +1,109 @@
+"""One Azure Databricks workspace."""
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from localcloud.authority import Authority
+from localcloud.databricks.errors import error
+from localcloud.databricks.folder import Folder, Remote
+from localcloud.databricks.git_credentials import DEVOPS, Credential, GitCredentials
+from localcloud.databricks.git_folders import GitFolders
+from localcloud.databricks.sign_in import ServicePrincipal, SignIn
+from localcloud.databricks.tree import Tree, normal
+from localcloud.devops.repository import Repository
+
+type Run = Callable[[Coroutine[Any, Any, None]], None]
+
+
+class Workspace:
+    """A workspace, reached as `https://{host}`: what its people do by hand, and its REST API."""
+
+    service = "databricks"
+    request_id_header = "x-request-id"
+
+    def __init__(
+        self, host: str, authority: Authority, directory: Path, network: Mapping[str, str], run: Run
+    ) -> None:
+        self.host = host
+        self._run = run
+        self._sign_in = SignIn(host, authority)
+        self._tree = Tree(self._sign_in)
+        self._credentials = GitCredentials(self._sign_in)
+        self._git_folders = GitFolders(self._sign_in, self._tree, self._credentials, directory, network)
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        return [
+            *self._sign_in.routes(),
+            *self._credentials.routes(),
+            *self._git_folders.routes(),
+            *self._tree.routes(),
+            web.route("*", "/{path:.*}", _unknown),
+        ]
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.host}"
+
+    @property
+    def credentials(self) -> list[Credential]:
+        """Every stored Git credential, of every principal."""
+        return list(self._credentials.stored)
+
+    @property
+    def folders(self) -> list[Folder]:
+        """Every Git folder."""
+        return list(self._tree.folders.values())
+
+    def service_principal(self, client_id: str, secret: str, name: str = "git-refresh") -> ServicePrincipal:
+        """A service principal that signs in with an OAuth secret; for one that exists, its new secret."""
+        principal = self._sign_in.add(client_id, name)
+        principal.secret = secret
+        return principal
+
+    def add_managed_identity(self, object_id: str, name: str = "git-refresh-identity") -> ServicePrincipal:
+        """Add a managed identity to the workspace, as a service principal that signs in with Entra tokens."""
+        principal = self._sign_in.add(object_id, name)
+        principal.object_id = object_id
+        return principal
+
+    def add_credential(
+        self,
+        principal: ServicePrincipal,
+        *,
+        provider: str = DEVOPS,
+        username: str | None = None,
+        token: str | None = None,
+    ) -> Credential:
+        """Store a Git credential by hand."""
+        credential = self._credentials.add(principal, provider)
+        credential.username, credential.token = username, token
+        return credential
+
+    def add_folder(
+        self,
+        path: str,
+        repository: Repository,
+        *,
+        branch: str = "main",
+        git_cli: bool = False,
+        can_manage: bool = True,
+    ) -> Folder:
+        """A Git folder at a branch's head, with the directories above it."""
+        place = normal(path)
+        self._tree.make_directories(place.rpartition("/")[0] or "/")
+        folder = self._git_folders.new(place, repository.url)
+        folder.git_cli, folder.can_manage = git_cli, can_manage
+        self._run(folder.clone(Remote(str(repository.directory), "", "", {}), branch))
+        self._tree.folders[place] = folder
+        return folder
+
+    def folder(self, path: str) -> Folder | None:
+        """The Git folder at a path, with or without `/Workspace` in front."""
+        return self._tree.folders.get(normal(path))
+
+
+async def _unknown(request: web.Request) -> web.Response:
+    raise error(404, "ENDPOINT_NOT_FOUND", f"No API found for '{request.method} {request.path}'")

@@ -1,0 +1,197 @@
+"""`make run`: the app does its job on the embedded cloud, twice, with a commit and a dead token in between.
+
+Nothing is staged but the cloud: the real Functions worker runs the real app, the real SDKs talk TLS to production host names,
+and the workspaces pull with real Git. A token lives for seconds here, and the timer ticks as often: nobody wants to watch an hour.
+What is shown is what the workspaces hold before and after, not what the app says of itself.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.errors import DatabricksError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from localcloud.cloud import Cloud
+from localcloud.databricks.workspace import Workspace
+from localcloud.fleet import CLIENT_ID, SECRET, Fleet, seed
+from localcloud.worker import Worker
+
+APP = Path(__file__).parent.parent
+TOKEN_LIFETIME = 15.0
+TICK = timedelta(seconds=10)
+CHANGED = "/Repos/etl/prod"
+
+console = Console()
+
+
+class NotAsToldError(Exception):
+    """Something did not happen as the demo says it does."""
+
+
+class _Events(logging.Handler):
+    """The app's log lines, which a query would find in Application Insights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event = json.loads(record.getMessage())
+        if event["event"] == "git_refresh.run":
+            self.runs.append(event)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What one workspace holds: when its credential's token ends, and each folder's commit."""
+
+    credential_ends: datetime | None
+    commits: Mapping[str, str]
+
+
+def main() -> None:
+    """Run the demo; exit with 1 if anything was not as told."""
+    try:
+        with Cloud() as cloud:
+            cloud.identity.token_lifetime = TOKEN_LIFETIME
+            fleet = seed(cloud)
+            os.environ.update({**cloud.environment(), **fleet.settings})
+            events = _Events()
+            logging.getLogger("git_refresh").addHandler(events)
+            logging.getLogger("git_refresh").propagate = False
+            logging.getLogger().addHandler(logging.NullHandler())  # the worker's own notices
+            with Worker(APP) as worker:
+                _tell(fleet, worker, events)
+    except NotAsToldError as error:
+        console.print(Text(f"✗ Not as told: {error}", "bold red"))
+        sys.exit(1)
+    console.print(Text("All as told.", "bold green"))
+
+
+def _tell(fleet: Fleet, worker: Worker, events: _Events) -> None:
+    _say(
+        f"An embedded cloud is up: {len(fleet.workspaces)} workspaces, Azure DevOps, Key Vault and a managed identity, under their "
+        "production host names. No workspace has a Git credential yet, and each lacks a folder."
+    )
+    states = _fire(fleet, worker, events, "First tick of the timer, through the real Functions worker")
+    for workspace, state in zip(fleet.workspaces, states, strict=True):
+        _expect(state.credential_ends is not None, f"{workspace.host} has a credential")
+        _expect("/Repos/reports/prod" in state.commits, f"{workspace.host} has the folder that was missing")
+
+    etl = fleet.repositories[0]
+    commit = etl.commit({"jobs/load.py": "print('load, faster')\n"}, message="Load faster")
+    _say(f"Somebody pushes commit {commit[:8]} to etl, and the token runs out:")
+    _wait_until(max(state.credential_ends for state in states if state.credential_ends))
+    first, name = fleet.workspaces[0], _names(fleet)[0]
+    refusal = _pull(first)
+    _expect(refusal is not None, "a pull with the old credential fails")
+    console.print(Text(f"  a job pulls in {name}: {refusal}", "red"))
+
+    before = states
+    states = _fire(fleet, worker, events, "Next tick")
+    for workspace, old, new in zip(fleet.workspaces, before, states, strict=True):
+        fresh = old.credential_ends and new.credential_ends and new.credential_ends > old.credential_ends
+        _expect(bool(fresh), f"{workspace.host} has a fresh credential")
+        _expect(new.commits[CHANGED] == commit, f"{workspace.host} has {CHANGED} at the new commit")
+    _expect(_pull(first) is None, "a pull with the fresh credential works")
+    console.print(Text(f"  a job pulls in {name}: fine", "green"))
+    console.print()
+
+
+def _fire(fleet: Fleet, worker: Worker, events: _Events, title: str) -> list[State]:
+    before = [_state(workspace) for workspace in fleet.workspaces]
+    started = time.monotonic()
+    outcome = worker.fire_timer("refresh_git", following=datetime.now(UTC) + TICK)
+    took = time.monotonic() - started
+    after = [_state(workspace) for workspace in fleet.workspaces]
+    console.print(_table(f"{title} ({took:.1f} s)", fleet, before, after))
+    _expect(outcome.ok, f"the function succeeds, and it said: {outcome.message}")
+    run = events.runs[-1]
+    console.print(
+        f"  logged: {run['event']} {run['result']}, {run['workspaces_ok']} of {run['workspaces']} workspaces, "
+        f"{run['folders_created']} folders created, {run['folders_updated']} updated, {run['folders_unchanged']} unchanged, "
+        f"token good for {run['min_token_remaining_s']} s\n",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return after
+
+
+def _state(workspace: Workspace) -> State:
+    tokens = [credential.token for credential in workspace.credentials if credential.token]
+    claims = jwt.decode(tokens[0], options={"verify_signature": False}) if tokens else None
+    ends = datetime.fromtimestamp(claims["exp"], UTC) if claims else None
+    return State(ends, {folder.path: folder.head for folder in workspace.folders})
+
+
+def _table(title: str, fleet: Fleet, before: list[State], after: list[State]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False)
+    for heading in ("Workspace", "Credential", "Git folder", "From → to"):
+        table.add_column(heading, no_wrap=True)
+    for name, old, new in zip(_names(fleet), before, after, strict=True):
+        credential = _credential(old, new)
+        for path in sorted(new.commits):
+            table.add_row(name, credential, path, _move(old.commits.get(path), new.commits[path]))
+            name, credential = "", Text("")
+    return table
+
+
+def _names(fleet: Fleet) -> list[str]:
+    return [workspace["name"] for workspace in json.loads(fleet.settings["WORKSPACES"])]
+
+
+def _credential(old: State, new: State) -> Text:
+    if new.credential_ends is None or new.credential_ends == old.credential_ends:
+        return Text("none" if new.credential_ends is None else "as before", "dim")
+    action = "updated" if old.credential_ends else "created"
+    return Text(f"{action}, until {new.credential_ends:%H:%M:%S}", "green")
+
+
+def _move(old: str | None, new: str) -> Text:
+    if old == new:
+        return Text(new[:8], "dim")
+    return Text(f"{old[:8] if old else 'created'} → {new[:8]}", "green")
+
+
+def _wait_until(moment: datetime) -> None:
+    with console.status("") as status:
+        while (left := (moment - datetime.now(UTC)).total_seconds()) > -1:
+            status.update(f"  waiting for {moment:%H:%M:%S} UTC: {max(0, left):.0f} s")
+            time.sleep(0.2)
+
+
+def _pull(workspace: Workspace) -> str | None:
+    """Pull as a job would, with the stored credential; the workspace's refusal, or None."""
+    client = WorkspaceClient(host=workspace.url, client_id=CLIENT_ID, client_secret=SECRET, auth_type="oauth-m2m")
+    folder = workspace.folder(CHANGED)
+    try:
+        client.repos.update(folder.id if folder else 0, branch="main")
+    except DatabricksError as error:
+        return f"{error.error_code}: {str(error).partition('. ')[0]}."
+    return None
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False)
+    console.print()
+
+
+def _expect(fine: bool, what: str) -> None:  # noqa: FBT001  # reads as a sentence
+    if not fine:
+        raise NotAsToldError(what)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Azure DevOps' error answers; the texts are the real ones."""
+
+from typing import Final
+
+from localcloud.answers import ApiError
+from localcloud.authority import TENANT
+
+NOT_AUTHORIZED: Final = "TF400813: The user '' is not authorized to access this resource."
+ASSEMBLY: Final = "Microsoft.TeamFoundation.Framework.Server"
+CHALLENGES: Final = {
+    "WWW-Authenticate": f"Bearer authorization_uri=https://login.microsoftonline.com/{TENANT}, "
+    'Basic realm="https://dev.azure.com/"'
+}
+
+
+def failure(status: int, message: str, kind: str) -> ApiError:
+    """An error of the REST API; `kind` is its typeKey."""
+    return ApiError(
+        status,
+        {
+            "$id": "1",
+            "innerException": None,
+            "message": message,
+            "typeName": f"{ASSEMBLY}.{kind}, {ASSEMBLY}",
+            "typeKey": kind,
+            "errorCode": 0,
+            "eventId": 3000,
+        },
+        CHALLENGES if status == 401 else None,  # noqa: PLR2004  # the one status with challenges
+    )
+
+
+def unauthorized() -> ApiError:
+    """No token, or one that is not accepted."""
+    return failure(401, NOT_AUTHORIZED, "UnauthorizedRequestException")
+
+
+def unknown_identity(object_id: str) -> ApiError:
+    """A good token of an identity that nobody has added to the organization."""
+    name = f"{TENANT}\\{TENANT}\\{object_id}"
+    text = (
+        f"TF401444: Please sign-in at least once as {name} in a web browser to enable access to the service."
+    )
+    return failure(401, text, "UnauthorizedRequestException")
+
+
+def unknown_project(name: str) -> ApiError:
+    text = (
+        f"VS800075: The project with id '{name}' does not exist, or you do not have permission to access it."
+    )
+    return failure(404, text, "ProjectDoesNotExistException")
+
+
+def unknown_repository(name: str) -> ApiError:
+    text = (
+        f"TF401019: The Git repository with name or identifier {name} does not exist "
+        "or you do not have permissions for the operation you are attempting."
+    )
+    return failure(404, text, "GitRepositoryNotFoundException")
+
+
+def read_only() -> ApiError:
+    text = (
+        "TF401027: You need the Git 'GenericContribute' permission to perform this action. Details: identity "
+        "'git-refresh', scope 'repository'."
+    )
+    return failure(403, text, "GitNeedsPermissionException")

@@ -1,0 +1,167 @@
+"""Faults to inject: what goes wrong, where, and how often.
+
+A fault's action is either something done to a request (`delay`, `status`, …), built by the functions below,
+or one of the `Connect` members, done to a connection before there is a request.
+"""
+
+import asyncio
+import enum
+import json
+import re
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+type Proceed = Callable[[], Awaitable[web.StreamResponse]]
+type Action = Callable[[web.Request, Proceed], Awaitable[web.StreamResponse]]
+
+
+class Connect(enum.Enum):
+    """What can go wrong before a request: at the proxy, or in the TLS handshake."""
+
+    REFUSE = "the proxy answers 502, as for a host that cannot be reached"
+    WRONG_NAME = "the certificate is for another host"
+    UNTRUSTED = "the certificate is from an authority nobody trusts"
+    HANG = "the TLS handshake is never answered"
+
+
+@dataclass(slots=True)
+class Fault:
+    """One fault. What is None matches anything; `route` is a regular expression, searched in the plain path.
+
+    It counts the requests (or connections) that match: `nth` lets it begin at the n-th of them (and strike
+    that one alone, unless `times` says more), `times` lets it end after so many.
+    """
+
+    action: Action | Connect
+    service: str | None = None
+    host: str | None = None
+    method: str | None = None
+    route: str | None = None
+    nth: int | None = None
+    times: int | None = None
+    _seen: int = field(default=0, init=False)
+
+    def hits(self, service: str, host: str, method: str, path: str) -> bool:
+        """Whether it strikes this request; counts it if it matches."""
+        matches = (
+            self.service in (None, service)
+            and self.host in (None, host)
+            and self.method in (None, method)
+            and (self.route is None or re.search(self.route, path) is not None)
+        )
+        if not matches:
+            return False
+        self._seen += 1
+        first = self.nth or 1
+        times = self.times or (1 if self.nth else None)
+        return self._seen >= first and (times is None or self._seen < first + times)
+
+
+def delay(seconds: float) -> Action:
+    """Answer as always, but later."""
+
+    async def act(_: web.Request, proceed: Proceed) -> web.StreamResponse:
+        await asyncio.sleep(seconds)
+        return await proceed()
+
+    return act
+
+
+def hang() -> Action:
+    """Accept the request and never answer."""
+
+    async def act(_: web.Request, __: Proceed) -> web.StreamResponse:
+        never: asyncio.Future[web.StreamResponse] = asyncio.get_running_loop().create_future()
+        return await never
+
+    return act
+
+
+def reset() -> Action:
+    """Drop the connection with a TCP reset."""
+
+    async def act(request: web.Request, _: Proceed) -> web.StreamResponse:
+        if request.transport is not None:
+            linger_zero = struct.pack("ii", 1, 0)
+            connection = request.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_zero)
+            request.transport.abort()
+        return web.Response()
+
+    return act
+
+
+def status(
+    code: int,
+    body: str | bytes | Mapping[str, object] = b"",
+    headers: Mapping[str, str] | None = None,
+    content_type: str | None = None,
+) -> Action:
+    """Answer this instead. A mapping is sent as JSON, anything else as it is."""
+    raw = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
+    kind = content_type or ("application/json" if isinstance(body, Mapping) else "text/html; charset=utf-8")
+
+    async def act(_: web.Request, __: Proceed) -> web.StreamResponse:
+        return web.Response(status=code, body=raw, headers={"Content-Type": kind, **(headers or {})})
+
+    return act
+
+
+def replace_body(body: bytes | Callable[[bytes], bytes]) -> Action:
+    """Do what was asked, and answer with another body but the real status and headers."""
+
+    async def act(_: web.Request, proceed: Proceed) -> web.StreamResponse:
+        response = await proceed()
+        if isinstance(response, web.Response):
+            response.body = body if isinstance(body, bytes) else body(_body(response))
+        return response
+
+    return act
+
+
+def huge(size: int = 10_000_000) -> Action:
+    """Answer 200 with so many bytes of JSON."""
+    return status(200, b'{"x":"' + b"x" * size + b'"}', content_type="application/json")
+
+
+def endless_pages() -> Action:
+    """Let every page of a list name a next one: the first page again."""
+
+    def another(body: bytes) -> bytes:
+        return json.dumps({**json.loads(body), "next_page_token": "0"}).encode()
+
+    return replace_body(another)
+
+
+def drip(part: str = "body", interval: float = 1.0) -> Action:
+    """Send a byte every `interval` seconds, in the `headers` or in the `body`, until the client gives up."""
+
+    async def act(request: web.Request, _: Proceed) -> web.StreamResponse:
+        transport = request.transport
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+        head += b"X-Slow: " if part == "headers" else b"Content-Length: 1000000\r\n\r\n"
+        while transport is not None and not transport.is_closing():
+            transport.write(head)
+            head = b" "
+            await asyncio.sleep(interval)
+        return web.Response()
+
+    return act
+
+
+def act_then(loss: Action) -> Action:
+    """Do what was asked, then lose the answer by another action: `act_then(reset())`, `act_then(hang())`."""
+
+    async def act(request: web.Request, proceed: Proceed) -> web.StreamResponse:
+        await proceed()
+        return await loss(request, proceed)
+
+    return act
+
+
+def _body(response: web.Response) -> bytes:
+    return response.body if isinstance(response.body, bytes) else b""

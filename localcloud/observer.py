@@ -1,0 +1,160 @@
+"""Between the proxy and the services: records every request, and injects latency and faults."""
+
+import asyncio
+import functools
+import json
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import parse_qs
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from localcloud.answers import PRINCIPAL, ApiError
+from localcloud.faults import Action, Connect, Fault, Proceed
+
+
+class Site(Protocol):
+    """What the cloud serves under one host name."""
+
+    @property
+    def service(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def request_id_header(self) -> str: ...
+    def routes(self) -> Iterable[web.RouteDef]: ...
+
+
+@dataclass(slots=True)
+class Request:
+    """A request that arrived. Of secrets it keeps nothing, of the body only the names of its fields.
+
+    `status` is None as long as there is no answer, and for good if the answer was lost.
+    """
+
+    index: int
+    service: str
+    host: str
+    method: str
+    path: str
+    query: dict[str, str]
+    authorization: str | None
+    started: float
+    body_keys: tuple[str, ...] = ()
+    principal: str | None = None
+    status: int | None = None
+
+
+@dataclass(slots=True)
+class Observer:
+    """The requests seen so far, and what is to go wrong with the next ones.
+
+    Attributes:
+        latency: seconds added to every answer.
+        on_request: called, in the cloud's thread, with each request that is there and not yet acted upon.
+    """
+
+    latency: float = 0.0
+    on_request: Callable[[Request], None] | None = None
+    requests: list[Request] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    def application(self, site: Site) -> web.Application:
+        """The site's handlers, observed."""
+        app = web.Application(middlewares=[self._middleware(site)], client_max_size=64 * 2**20)
+        app.add_routes(site.routes())
+        return app
+
+    def connect_fault(self, service: str, host: str) -> Connect | None:
+        """What is to go wrong with a connection to this host."""
+        for fault in self.faults:
+            if isinstance(fault.action, Connect) and fault.hits(service, host, "CONNECT", ""):
+                return fault.action
+        return None
+
+    def _middleware(self, site: Site) -> Middleware:
+        @web.middleware
+        async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+            record = self._record(site, request)
+            _acknowledge(request)
+            record.body_keys = _keys(request.content_type, await request.read())
+            if self.on_request:
+                self.on_request(record)
+            await asyncio.sleep(self.latency)
+
+            async def answer() -> web.StreamResponse:
+                response = await _answer(request, handler)
+                record.principal = request.get(PRINCIPAL)
+                response.headers[site.request_id_header] = str(uuid.uuid4())
+                return response
+
+            response = await self._act(site, request, answer)
+            if request.transport is not None and not request.transport.is_closing():
+                record.status = response.status
+            return response
+
+        return middleware
+
+    def _record(self, site: Site, request: web.Request) -> Request:
+        scheme = request.headers.get("Authorization", "").partition(" ")[0] or None
+        query = dict(request.query)
+        record = Request(
+            len(self.requests),
+            site.service,
+            site.host,
+            request.method,
+            request.path,
+            query,
+            scheme,
+            time.time(),
+        )
+        self.requests.append(record)
+        return record
+
+    async def _act(self, site: Site, request: web.Request, answer: Proceed) -> web.StreamResponse:
+        """The answer, with every fault that strikes around it; the first one injected is the outermost."""
+        for fault in reversed(list(self.faults)):
+            if isinstance(fault.action, Connect):
+                continue
+            if fault.hits(site.service, site.host, request.method, request.path):
+                answer = _around(fault.action, request, answer)
+        return await answer()
+
+
+def _acknowledge(request: web.Request) -> None:
+    """Let TCP acknowledge the head of a request at once.
+
+    Towards a proxy urllib3 leaves Nagle's algorithm on, so that the body waits for this acknowledgement, which
+    Linux otherwise puts off for 40 ms: production, without a proxy, has no such delay.
+    """
+    connection = request.transport and request.transport.get_extra_info("socket")
+    if connection and hasattr(socket, "TCP_QUICKACK"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+def _around(action: Action, request: web.Request, proceed: Proceed) -> Proceed:
+    return functools.partial(action, request, proceed)
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return error.response()
+    except web.HTTPException as error:
+        return web.Response(status=error.status, headers=error.headers, body=error.body)
+
+
+def _keys(content_type: str, body: bytes) -> tuple[str, ...]:
+    if content_type == "application/x-www-form-urlencoded":
+        return tuple(parse_qs(body.decode(errors="replace"), keep_blank_values=True))
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return ()
+    return tuple(content) if isinstance(content, dict) else ()

@@ -1,0 +1,168 @@
+"""The CONNECT proxy: production host names end here, on loopback, with certificates of the cloud's own."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import cast
+
+import trustme
+from aiohttp import web
+
+from localcloud.faults import Connect
+from localcloud.observer import Observer, Site
+
+HTTPS = "443"
+
+
+class Certificates:
+    """TLS contexts, one for each host, signed by an authority that lives as long as the cloud."""
+
+    def __init__(self) -> None:
+        self._authority = trustme.CA()
+        self._stranger = trustme.CA()
+        self._contexts: dict[tuple[str, bool], ssl.SSLContext] = {}
+
+    def write_bundle(self, path: Path) -> None:
+        """Write what a client has to trust."""
+        self._authority.cert_pem.write_to_path(str(path))
+
+    def context(self, host: str, *, trusted: bool = True) -> ssl.SSLContext:
+        key = (host, trusted)
+        if key not in self._contexts:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            authority = self._authority if trusted else self._stranger
+            authority.issue_cert(host).configure_cert(context)
+            self._contexts[key] = context
+        return self._contexts[key]
+
+
+class Proxy:
+    """Tunnels to the cloud's sites and refuses every other host.
+
+    Attributes:
+        refused: the `host:port` of each request turned away.
+    """
+
+    def __init__(
+        self, site: Callable[[str], Site | None], observer: Observer, certificates: Certificates
+    ) -> None:
+        self.refused: list[str] = []
+        self._site = site
+        self._observer = observer
+        self._certificates = certificates
+        self._runners: dict[str, web.AppRunner] = {}
+        self._starting = asyncio.Lock()
+        self._tunnels: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, port: int) -> int:
+        """Listen on loopback and return the port (a free one for 0)."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: _Client(self._accept), "127.0.0.1", port, backlog=1024
+        )
+        address: tuple[str, int] = self._server.sockets[0].getsockname()
+        return address[1]
+
+    async def close(self) -> None:
+        """Stop listening and drop every connection, whatever its handler is doing."""
+        if self._server is not None:
+            self._server.close()
+            await _cancelled(self._tunnels)
+            await asyncio.gather(*(runner.cleanup() for runner in self._runners.values()))
+            self._server.abort_clients()
+
+    def _accept(self, client: "_Client", head: bytes) -> None:
+        task = asyncio.get_running_loop().create_task(self._tunnel(client, head))
+        self._tunnels.add(task)
+        task.add_done_callback(self._tunnels.discard)
+
+    async def _tunnel(self, client: "_Client", head: bytes) -> None:
+        method, target = (*head.decode("latin-1").split(), "", "")[:2]
+        host, _, port = target.lower().rpartition(":")
+        site = self._site(host) if method == "CONNECT" and port == HTTPS else None
+        if site is None:
+            self.refused.append(target)
+            client.refuse(HTTPStatus.FORBIDDEN)
+            return
+        fault = self._observer.connect_fault(site.service, host)
+        if fault is Connect.REFUSE:
+            client.refuse(HTTPStatus.BAD_GATEWAY)
+            return
+        client.transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        if fault is not Connect.HANG:
+            await self._serve(client, await self._runner(site), self._context(host, fault))
+
+    async def _serve(self, client: "_Client", runner: web.AppRunner, context: ssl.SSLContext) -> None:
+        """Hand the connection, once TLS is up, to the site's HTTP server."""
+        early = _Early()
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            transport = await loop.start_tls(client.transport, early, context, server_side=True)
+            if transport is not None and runner.server is not None:
+                early.hand_over(transport, runner.server())
+
+    def _context(self, host: str, fault: Connect | None) -> ssl.SSLContext:
+        name = "wrong.contoso.com" if fault is Connect.WRONG_NAME else host
+        return self._certificates.context(name, trusted=fault is not Connect.UNTRUSTED)
+
+    async def _runner(self, site: Site) -> web.AppRunner:
+        async with self._starting:
+            if site.host not in self._runners:
+                self._runners[site.host] = await serving(site, self._observer)
+            return self._runners[site.host]
+
+
+async def serving(site: Site, observer: Observer) -> web.AppRunner:
+    """A site's HTTP server, which closes without waiting for its handlers."""
+    runner = web.AppRunner(observer.application(site), access_log=None, shutdown_timeout=0.01)
+    await runner.setup()
+    return runner
+
+
+class _Client(asyncio.Protocol):
+    """A connection to the proxy, up to the end of its CONNECT request."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, accept: Callable[["_Client", bytes], None]) -> None:
+        self._accept = accept
+        self._head = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        complete = b"\r\n\r\n" in self._head
+        self._head += data
+        if not complete and b"\r\n\r\n" in self._head:
+            self._accept(self, self._head)
+
+    def refuse(self, status: HTTPStatus) -> None:
+        self.transport.write(f"HTTP/1.1 {status} {status.phrase}\r\nContent-Length: 0\r\n\r\n".encode())
+        self.transport.close()
+
+
+class _Early(asyncio.Protocol):
+    """Keeps what arrives together with the end of the TLS handshake, before the HTTP server is attached."""
+
+    def __init__(self) -> None:
+        self._data = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+
+    def hand_over(self, transport: asyncio.Transport, server: asyncio.Protocol) -> None:
+        transport.set_protocol(server)
+        server.connection_made(transport)
+        if self._data:
+            server.data_received(self._data)
+
+
+async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,187 @@
+"""Runs a function app in Microsoft's own Python worker library, without the Functions host.
+
+From Python 3.13 on `azure-functions-runtime` is what production runs. It reads attributes of the host's
+messages and builds its answers from the message types that it is handed, so records stand in for protobuf.
+What the host itself does is not covered: schedules, `%SETTING%` look-ups, host.json, roles.
+
+Facts: https://github.com/Azure/azure-functions-host, FunctionRpc.proto
+"""
+
+import asyncio
+import json
+import sys
+import uuid
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Self
+
+import azure_functions_runtime as runtime
+
+SUCCESS = 1
+
+
+class _Record(SimpleNamespace):
+    """A protobuf message: it keeps what it is given, and a field that was not given is None."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+
+class _TypedData(SimpleNamespace):
+    """A value: exactly one field. The worker probes other fields and expects an AttributeError."""
+
+    def WhichOneof(self, _: str) -> str | None:  # noqa: N802  # protobuf's name
+        return next(iter(vars(self)), None)
+
+
+class _ParameterBinding(_Record):
+    def WhichOneof(self, _: str) -> str:  # noqa: N802  # protobuf's name
+        return "data"
+
+
+class _BindingInfo(_Record):
+    undefined, out, inout = 0, 1, 2
+
+
+class _StatusResult(_Record):
+    Failure, Success = 0, SUCCESS
+
+
+MESSAGES = SimpleNamespace(
+    BindingInfo=_BindingInfo,
+    FunctionLoadResponse=_Record,
+    FunctionMetadataResponse=_Record,
+    InvocationResponse=_Record,
+    ParameterBinding=_ParameterBinding,
+    RpcException=_Record,
+    RpcFunctionMetadata=_Record,
+    RpcRetryOptions=_Record,
+    StatusResult=_StatusResult,
+    TypedData=_TypedData,
+    WorkerInitResponse=_Record,
+    WorkerMetadata=_Record,
+)
+
+
+class AppError(Exception):
+    """The worker could not load the app: its exception's message and stack trace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one invocation; `outputs` maps a binding's name to what was put out."""
+
+    ok: bool
+    message: str
+    stack_trace: str
+    outputs: Mapping[str, Any]
+
+
+class Worker:
+    """The worker of one app directory. There can be one in a process, since the library's registry is global.
+
+    Attributes:
+        bindings: each function's name → its bindings, as the host would see them.
+    """
+
+    def __init__(self, app: Path) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._path = str(app)
+        sys.path.insert(0, self._path)
+        runtime.start_threadpool_executor()
+        try:
+            self.bindings = self._load()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        runtime.stop_threadpool_executor()
+        sys.path.remove(self._path)
+        self._loop.close()
+
+    def fire_timer(
+        self,
+        function: str,
+        *,
+        last: datetime | None = None,
+        following: datetime | None = None,
+        past_due: bool = False,
+    ) -> Outcome:
+        """Let the schedule strike: `last` and `following` are the ScheduleStatus' Last and Next."""
+        now = datetime.now(UTC)
+        status = {
+            "Last": (last or now).isoformat(),
+            "Next": (following or now + timedelta(minutes=15)).isoformat(),
+            "LastUpdated": (last or now).isoformat(),
+        }
+        timer = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": past_due}
+        return self._invoke(function, _TypedData(json=json.dumps(timer)), {})
+
+    def deliver(
+        self, function: str, message: str, *, dequeue_count: int = 1, inserted: datetime | None = None
+    ) -> Outcome:
+        """Deliver a queue message: `inserted` is when it was put into the queue, by default now."""
+        when = inserted or datetime.now(UTC)
+        metadata = {
+            "Id": _TypedData(string=str(uuid.uuid4())),
+            "DequeueCount": _TypedData(json=str(dequeue_count)),
+            "InsertionTime": _TypedData(json=json.dumps(when.isoformat())),
+            "ExpirationTime": _TypedData(json=json.dumps((when + timedelta(days=7)).isoformat())),
+            "PopReceipt": _TypedData(string="receipt"),
+        }
+        return self._invoke(function, _TypedData(string=message), metadata)
+
+    def _load(self) -> dict[str, list[dict[str, Any]]]:
+        init = _Record(capabilities={}, function_app_directory=self._path)
+        self._ask(runtime.worker_init_request(_message(worker_init_request=init)))
+        answer = self._ask(runtime.functions_metadata_request(_message(functions_metadata_request=_Record())))
+        functions = answer.function_metadata_results or []
+        self._ids = {function.name: function.function_id for function in functions}
+        for function in functions:
+            load = _Record(function_id=function.function_id, metadata=function)
+            self._ask(runtime.function_load_request(_message(function_load_request=load)))
+        return {function.name: [json.loads(raw) for raw in function.raw_bindings] for function in functions}
+
+    def _invoke(self, function: str, data: _TypedData, metadata: Mapping[str, _TypedData]) -> Outcome:
+        trigger = next(b["name"] for b in self.bindings[function] if b["type"].endswith("Trigger"))
+        invocation = _Record(
+            invocation_id=str(uuid.uuid4()),
+            function_id=self._ids[function],
+            input_data=[_ParameterBinding(name=trigger, data=data)],
+            trigger_metadata=metadata,
+            trace_context=_Record(trace_parent="", trace_state="", attributes={}),
+            retry_context=_Record(retry_count=0, max_retry_count=0),
+        )
+        work = runtime.invocation_request(_message(invocation_request=invocation))
+        answer = self._loop.run_until_complete(work)
+        error = answer.result.exception or _Record(message="", stack_trace="")
+        outputs = {output.name: _value(output.data) for output in answer.output_data or ()}
+        return Outcome(answer.result.status == SUCCESS, error.message, error.stack_trace, outputs)
+
+    def _ask(self, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401  # the library's messages have no types
+        answer = self._loop.run_until_complete(work)
+        if answer.result.status != SUCCESS:
+            error = answer.result.exception
+            raise AppError(f"{error.message}\n{error.stack_trace}")
+        return answer
+
+
+def _message(**content: object) -> _Record:
+    return _Record(request=_Record(**content), properties={"protos": MESSAGES, "host": "127.0.0.1"})
+
+
+def _value(data: _TypedData) -> object:
+    """What the host would hand to the output binding."""
+    kind, value = next(iter(vars(data).items()))
+    return json.loads(value) if kind == "json" else value

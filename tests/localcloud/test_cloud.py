@@ -1,0 +1,143 @@
+import contextlib
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from localcloud import Cloud, Connect, Fault, faults
+from localcloud.databricks.workspace import Workspace
+from localcloud.devops.repository import Repository
+from localcloud.observer import Request
+from localcloud.rest import Rest
+
+
+def test_closing_leaves_nothing_and_can_be_done_twice() -> None:
+    cloud = Cloud()
+    cloud.devops.repository("contoso", "p", "r")
+    assert cloud.directory.is_dir()
+    cloud.close()
+    cloud.close()
+    assert not cloud.directory.exists()
+    assert not cloud._thread.is_alive()
+
+
+def test_closes_at_once_with_hung_handlers(cloud: Cloud, session: requests.Session) -> None:
+    hosts = [f"adb-{number:016}.1.azuredatabricks.net" for number in range(4)]
+    for host in hosts:
+        cloud.workspace(host)
+    cloud.inject(Fault(Connect.HANG, host=hosts[0]))
+    cloud.inject(Fault(faults.drip(interval=0.01), host=hosts[1]))
+    cloud.inject(Fault(faults.act_then(faults.hang()), host=hosts[2]))
+    cloud.inject(Fault(faults.hang(), host=hosts[3]))
+    for host in hosts:
+        with contextlib.suppress(requests.exceptions.RequestException):
+            session.get(f"https://{host}/x", timeout=0.05, stream=True)
+    assert [seen.status for seen in cloud.requests] == [None, None, None]
+    began = time.monotonic()
+    cloud.close()
+    assert time.monotonic() - began < 2
+    gc.collect()
+
+
+def test_closes_at_once_with_a_hung_pull(
+    cloud: Cloud, api: Rest, repository: Repository, devops_token: str
+) -> None:
+    folder = api.workspace.add_folder("/Repos/etl/prod", repository)
+    api.store_token(devops_token)
+    cloud.inject(Fault(faults.hang(), service="devops"))
+    options = {
+        "headers": {"Authorization": f"Bearer {api.token}"},
+        "json": {"branch": "main"},
+        "timeout": 0.3,
+    }
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        api.session.patch(f"{api.workspace.url}/api/2.0/repos/{folder.id}", **options)  # type: ignore[arg-type]
+    began = time.monotonic()
+    cloud.close()
+    assert time.monotonic() - began < 2
+
+
+def test_a_port_in_use_is_an_error() -> None:
+    with Cloud() as cloud:
+        port = int(cloud.environment()["HTTPS_PROXY"].rpartition(":")[2])
+        with pytest.raises(OSError, match="address already in use"):
+            Cloud(port=port)
+
+
+def test_two_clouds_do_not_know_each_other() -> None:
+    with Cloud() as one, Cloud() as two:
+        assert one.environment()["HTTPS_PROXY"] != two.environment()["HTTPS_PROXY"]
+        assert one.directory != two.directory
+
+
+def test_the_environment_is_all_that_a_client_process_needs(cloud: Cloud, workspace: Workspace) -> None:
+    script = (
+        f"import requests; print(requests.get('{workspace.url}/.well-known/databricks-config').status_code)"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(
+        command, env=cloud.environment(), capture_output=True, text=True, check=True, timeout=20
+    )
+    assert done.stdout.strip() == "200"
+
+
+def test_records_every_request_once_and_in_order(
+    cloud: Cloud, session: requests.Session, workspace: Workspace
+) -> None:
+    session.get(f"{workspace.url}/one?a=b", timeout=5)
+    session.get("https://dev.azure.com/two", timeout=5)
+    first, second = cloud.requests
+    assert (first.index, first.service, first.host, first.path) == (0, "databricks", workspace.host, "/one")
+    assert (first.query, first.status, first.method) == ({"a": "b"}, 404, "GET")
+    assert (second.index, second.service, second.path) == (1, "devops", "/two")
+    assert first.started <= second.started <= time.time()
+
+
+def test_latency_is_added_to_every_answer_and_does_not_add_up(cloud: Cloud, workspace: Workspace) -> None:
+    def ask(_: int) -> int:
+        return requests.get(f"{workspace.url}/.well-known/databricks-config", timeout=5).status_code
+
+    ask(0)
+    cloud.latency = 0.3
+    began = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, range(8))) == [200] * 8
+    assert 0.3 < time.monotonic() - began < 8 * 0.3
+
+
+def test_tells_of_each_request_before_it_acts(cloud: Cloud, api: Rest) -> None:
+    seen: list[tuple[str, tuple[str, ...], int]] = []
+
+    def hook(request: Request) -> None:
+        seen.append((request.path, request.body_keys, len(api.workspace.credentials)))
+
+    cloud.on_request = hook
+    api.store_token("token")
+    fields = ("git_provider", "git_username", "personal_access_token")
+    assert seen == [("/api/2.0/git-credentials", fields, 0)]
+
+
+def test_a_client_can_be_killed_by_its_nth_request(cloud: Cloud, workspace: Workspace) -> None:
+    script = (
+        "import requests\n"
+        f"for n in range(5): requests.get('{workspace.url}/.well-known/databricks-config', timeout=5)"
+    )
+    environment = cloud.environment() | {"PATH": os.environ["PATH"]}
+    started = threading.Event()
+
+    def kill(request: Request) -> None:
+        if request.index == 2:
+            started.wait(5)
+            client.kill()
+
+    cloud.on_request = kill
+    with subprocess.Popen([sys.executable, "-c", script], env=environment) as client:
+        started.set()
+        assert client.wait(20) < 0
+    assert len(cloud.requests) == 3

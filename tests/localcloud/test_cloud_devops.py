@@ -1,0 +1,254 @@
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import requests
+
+from localcloud import Cloud
+from localcloud.authority import DATABRICKS_RESOURCE, TENANT
+from localcloud.devops.repository import Repository
+
+REST = "https://dev.azure.com/contoso/Data%20Platform/_apis/git/repositories/etl"
+
+
+def get(session: requests.Session, url: str, token: str, **query: str) -> requests.Response:
+    headers = {"X-TFS-FedAuthRedirect": "Suppress"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    return session.get(
+        url, params={"api-version": "7.1"} | query, headers=headers, allow_redirects=False, timeout=10
+    )
+
+
+def git(cloud: Cloud, token: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_SSL_CAINFO": cloud.environment()["REQUESTS_CA_BUNDLE"],
+        "https_proxy": cloud.environment()["HTTPS_PROXY"],
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "http.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: Bearer {token}",
+    }
+    command = ["git", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
+
+
+def test_gives_the_head_of_a_branch(
+    session: requests.Session, repository: Repository, devops_token: str
+) -> None:
+    answer = get(session, f"{REST}/refs", devops_token, filter="heads/main")
+    (ref,) = answer.json()["value"]
+    assert (ref["name"], ref["objectId"]) == ("refs/heads/main", repository.head("main"))
+    assert answer.json()["count"] == 1
+
+
+def test_the_filter_is_a_prefix(session: requests.Session, repository: Repository, devops_token: str) -> None:
+    repository.commit({"a": "1"}, branch="main-2")
+    repository.commit({"a": "1"}, branch="dev")
+    names = [
+        ref["name"] for ref in get(session, f"{REST}/refs", devops_token, filter="heads/main").json()["value"]
+    ]
+    assert names == ["refs/heads/main", "refs/heads/main-2"]
+
+
+def test_pages_by_continuation_token(
+    session: requests.Session, repository: Repository, devops_token: str
+) -> None:
+    repository.commit({"a": "1"}, branch="dev")
+    first = get(session, f"{REST}/refs", devops_token, **{"$top": "1"})
+    token = first.headers["x-ms-continuationtoken"]
+    second = get(session, f"{REST}/refs", devops_token, **{"$top": "1", "continuationToken": token})
+    names = [answer.json()["value"][0]["name"] for answer in (first, second)]
+    assert names == ["refs/heads/dev", "refs/heads/main"]
+    assert "x-ms-continuationtoken" not in second.headers
+
+
+def test_peels_annotated_tags_when_asked(
+    session: requests.Session, repository: Repository, devops_token: str
+) -> None:
+    head = repository.tag("plain")
+    assert repository.tag("annotated", annotated=True) == head
+    refs = get(session, f"{REST}/refs", devops_token, filter="tags/", peelTags="true").json()["value"]
+    annotated, plain = refs
+    assert annotated["peeledObjectId"] == head != annotated["objectId"]
+    assert plain["objectId"] == head
+    assert "peeledObjectId" not in plain
+    assert (
+        "peeledObjectId" not in get(session, f"{REST}/refs", devops_token, filter="tags/").json()["value"][0]
+    )
+
+
+def test_names_the_default_branch(
+    session: requests.Session, repository: Repository, devops_token: str
+) -> None:
+    answer = get(session, REST, devops_token).json()
+    assert (answer["name"], answer["defaultBranch"], answer["remoteUrl"]) == (
+        "etl",
+        "refs/heads/main",
+        repository.url,
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://contoso.visualstudio.com/data%20platform/_apis/git/repositories/ETL",
+        "https://contoso.visualstudio.com/DefaultCollection/Data%20Platform/_apis/git/repositories/etl",
+        "https://dev.azure.com/CONTOSO/Data%20Platform/_apis/git/repositories/etl",
+    ],
+)
+def test_a_repository_has_several_addresses(
+    session: requests.Session, repository: Repository, devops_token: str, url: str
+) -> None:
+    assert get(session, url, devops_token).json()["remoteUrl"] == repository.url
+
+
+def test_a_project_may_be_left_out_when_it_has_the_repositorys_name(
+    cloud: Cloud, session: requests.Session, devops_token: str, tmp_path: Path
+) -> None:
+    cloud.devops.repository("contoso", "etl", "etl")
+    answer = get(session, "https://dev.azure.com/contoso/_apis/git/repositories/etl", devops_token)
+    assert answer.json()["project"]["name"] == "etl"
+    clone = git(cloud, devops_token, "clone", "https://dev.azure.com/contoso/_git/etl", str(tmp_path / "a"))
+    assert clone.returncode == 0, clone.stderr
+
+
+@pytest.mark.usefixtures("repository")
+def test_takes_the_token_as_a_password(session: requests.Session, devops_token: str) -> None:
+    assert session.get(REST, auth=("anybody", devops_token), timeout=10).status_code == 200
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("kind", ["none", "garbage", "lapsed", "for something else"])
+def test_does_not_take_a_bad_token(cloud: Cloud, session: requests.Session, kind: str) -> None:
+    tokens = {
+        "none": "",
+        "garbage": "garbage",
+        "lapsed": cloud.identity.token("499b84ac-1321-427f-aa17-267ca6975798"),
+        "for something else": cloud.identity.token(DATABRICKS_RESOURCE),
+    }
+    if kind == "lapsed":
+        cloud.identity.expire_tokens()
+    answer = get(session, REST, tokens[kind])
+    assert answer.status_code == 401
+    assert answer.json()["message"].startswith("TF400813:")
+    assert "login.microsoftonline.com" in answer.headers["WWW-Authenticate"]
+
+
+@pytest.mark.usefixtures("repository")
+def test_shows_the_sign_in_page_to_who_does_not_suppress_it(session: requests.Session) -> None:
+    anonymous = session.get(REST, allow_redirects=False, timeout=10)
+    assert (anonymous.status_code, "_signin" in anonymous.headers["Location"]) == (302, True)
+    wrong = session.get(REST, headers={"Authorization": "Bearer garbage"}, timeout=10)
+    assert (wrong.status_code, wrong.headers["Content-Type"]) == (203, "text/html; charset=utf-8")
+    assert "Sign In" in wrong.text
+
+
+@pytest.mark.usefixtures("repository")
+def test_asks_an_identity_nobody_has_added_to_sign_in(
+    cloud: Cloud, session: requests.Session, devops_token: str
+) -> None:
+    organization = cloud.devops.organization("contoso")
+    organization.remove_member(cloud.identity.object_id)
+    answer = get(session, REST, devops_token)
+    identity = f"{TENANT}\\{TENANT}\\{cloud.identity.object_id}"
+    assert answer.status_code == 401
+    assert answer.json()["message"] == (
+        f"TF401444: Please sign-in at least once as {identity} in a web browser "
+        "to enable access to the service."
+    )
+    organization.add_member(cloud.identity.object_id)
+    assert get(session, REST, devops_token).status_code == 200
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("https://dev.azure.com/contoso/Nowhere/_apis/git/repositories/etl", "VS800075"),
+        ("https://dev.azure.com/contoso/Data%20Platform/_apis/git/repositories/none", "TF401019"),
+    ],
+)
+def test_does_not_find_what_is_not_there(
+    session: requests.Session, devops_token: str, url: str, code: str
+) -> None:
+    answer = get(session, url, devops_token)
+    assert answer.status_code == 404
+    assert answer.json()["message"].startswith(code)
+
+
+def test_an_unknown_organization_is_a_page(
+    session: requests.Session, cloud: Cloud, devops_token: str
+) -> None:
+    assert cloud.devops.known("nobody") is None
+    answer = get(session, "https://dev.azure.com/nobody/p/_apis/git/repositories/r", devops_token)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_stakeholder_sees_no_repository(cloud: Cloud, session: requests.Session, devops_token: str) -> None:
+    cloud.devops.organization("contoso").add_member(cloud.identity.object_id, stakeholder=True)
+    assert get(session, REST, devops_token).json()["message"].startswith("TF401019")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://dev.azure.com/contoso/Data%20Platform/_git/etl",
+        "https://contoso@dev.azure.com/contoso/Data%20Platform/_git/etl",
+        "https://contoso.visualstudio.com/DefaultCollection/Data%20Platform/_git/etl",
+        "https://contoso.visualstudio.com/Data%20Platform/_git/etl",
+    ],
+)
+def test_git_clones(
+    cloud: Cloud, repository: Repository, devops_token: str, tmp_path: Path, url: str
+) -> None:
+    done = git(cloud, devops_token, "clone", url, str(tmp_path / "clone"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "clone/README.md").read_text() == "hi"
+    assert repository.directory.is_dir()
+
+
+def test_git_fetches_with_a_long_gzipped_request(
+    cloud: Cloud, repository: Repository, devops_token: str, tmp_path: Path
+) -> None:
+    git(cloud, devops_token, "clone", repository.url, str(tmp_path / "clone"))
+    for number in range(40):
+        repository.commit({"a": str(number)}, branch=f"b{number}")
+    done = git(cloud, devops_token, "-C", str(tmp_path / "clone"), "fetch", "--all")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.usefixtures("repository")
+def test_git_cannot_clone_without_a_live_token(cloud: Cloud, devops_token: str, tmp_path: Path) -> None:
+    cloud.identity.expire_tokens()
+    url = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
+    done = git(cloud, devops_token, "clone", url, str(tmp_path / "clone"))
+    assert done.returncode == 128
+    assert "could not read Username" in done.stderr or "Authentication failed" in done.stderr
+
+
+def test_git_hears_that_a_repository_is_not_there(cloud: Cloud, devops_token: str, tmp_path: Path) -> None:
+    cloud.devops.organization("contoso")
+    done = git(
+        cloud, devops_token, "clone", "https://dev.azure.com/contoso/p/_git/r", str(tmp_path / "clone")
+    )
+    assert "VS800075" in done.stderr
+    assert "not found" in done.stderr
+
+
+def test_git_cannot_push(cloud: Cloud, repository: Repository, devops_token: str, tmp_path: Path) -> None:
+    clone = str(tmp_path / "clone")
+    git(cloud, devops_token, "clone", repository.url, clone)
+    done = git(cloud, devops_token, "-C", clone, "push", "origin", "HEAD:refs/heads/other")
+    assert done.returncode != 0
+    assert "TF401027" in done.stderr or "403" in done.stderr
+
+
+def test_deletes_files_and_branches(repository: Repository) -> None:
+    repository.commit({"a": "1", "README.md": None}, branch="dev")
+    assert "refs/heads/dev" in repository.refs()
+    repository.delete_branch("dev")
+    with pytest.raises(KeyError):
+        repository.head("dev")

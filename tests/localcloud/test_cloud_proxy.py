@@ -1,0 +1,91 @@
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from localcloud import Cloud, Connect, Fault
+from localcloud.databricks.workspace import Workspace
+
+
+def connect(cloud: Cloud, request: bytes) -> bytes:
+    """Send something to the proxy and return the first line of its answer."""
+    proxy = urlsplit(cloud.environment()["HTTPS_PROXY"])
+    with socket.create_connection((str(proxy.hostname), int(proxy.port or 0)), timeout=5) as connection:
+        connection.sendall(request)
+        return connection.recv(1000).partition(b"\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("request_line", "name"),
+    [
+        (b"CONNECT example.com:443 HTTP/1.1", "example.com:443"),
+        (b"CONNECT adb-9.9.azuredatabricks.net:443 HTTP/1.1", "adb-9.9.azuredatabricks.net:443"),
+        (b"CONNECT nobody.visualstudio.com:443 HTTP/1.1", "nobody.visualstudio.com:443"),
+        (b"CONNECT dev.azure.com:80 HTTP/1.1", "dev.azure.com:80"),
+        (b"CONNECT dev.azure.com HTTP/1.1", "dev.azure.com"),
+        (b"GET http://dev.azure.com/ HTTP/1.1", "http://dev.azure.com/"),
+        (b"", ""),
+    ],
+)
+def test_refuses_what_the_cloud_does_not_imitate(cloud: Cloud, request_line: bytes, name: str) -> None:
+    assert connect(cloud, request_line + b"\r\n\r\n") == b"HTTP/1.1 403 Forbidden"
+    assert cloud.refused == [name]
+    assert cloud.requests == []
+
+
+def test_accepts_a_host_in_any_letter_case(cloud: Cloud) -> None:
+    answer = connect(cloud, b"CONNECT DEV.azure.com:443 HTTP/1.1\r\n\r\n")
+    assert answer == b"HTTP/1.1 200 Connection established"
+    assert cloud.refused == []
+
+
+def test_clients_see_a_refusal_as_a_proxy_error(session: requests.Session, cloud: Cloud) -> None:
+    with pytest.raises(requests.exceptions.ProxyError, match="403"):
+        session.get("https://example.com", timeout=5)
+    assert cloud.refused == ["example.com:443"]
+
+
+def test_routes_by_the_connect_host_and_not_by_the_host_header(
+    session: requests.Session, workspace: Workspace
+) -> None:
+    url = f"{workspace.url}/.well-known/databricks-config"
+    answer = session.get(url, headers={"Host": "dev.azure.com"}, timeout=5)
+    assert answer.json()["workspace_id"] == "1111111111111111"
+
+
+def test_its_certificates_hold_against_strict_verification(cloud: Cloud, workspace: Workspace) -> None:
+    proxy = urlsplit(cloud.environment()["HTTPS_PROXY"])
+    context = ssl.create_default_context(cafile=cloud.environment()["REQUESTS_CA_BUNDLE"])
+    with socket.create_connection((str(proxy.hostname), int(proxy.port or 0)), timeout=5) as connection:
+        connection.sendall(f"CONNECT {workspace.host}:443 HTTP/1.1\r\n\r\n".encode())
+        connection.recv(1000)
+        with context.wrap_socket(connection, server_hostname=workspace.host) as secure:
+            assert secure.version() == "TLSv1.3"
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        (Connect.REFUSE, "502"),
+        (Connect.WRONG_NAME, "doesn't match|not valid for"),
+        (Connect.UNTRUSTED, "CERTIFICATE_VERIFY_FAILED"),
+        (Connect.HANG, "timed out"),
+    ],
+)
+def test_connections_fail_as_injected_and_for_that_host_only(
+    cloud: Cloud,
+    session: requests.Session,
+    workspace: Workspace,
+    fault: Connect,
+    text: str,
+) -> None:
+    other = cloud.workspace("adb-2222222222222222.2.azuredatabricks.net")
+    cloud.inject(Fault(fault, host=workspace.host))
+    with pytest.raises(requests.exceptions.RequestException, match=text):
+        session.get(f"{workspace.url}/.well-known/databricks-config", timeout=0.2)
+    assert session.get(f"{other.url}/.well-known/databricks-config", timeout=5).status_code == 200
+    assert [seen.host for seen in cloud.requests] == [other.host]
+    cloud.clear_faults()
+    assert session.get(f"{workspace.url}/.well-known/databricks-config", timeout=5).status_code == 200
