@@ -53,7 +53,7 @@ def origin_of(url: str, domain: Domain, trusted: TrustedHosts) -> str:
     Raises:
         ValueError: it may not; the text says why and what to write, and reads on after the URL.
     """
-    parts = _split(url)
+    parts = split_url(url)
     host = parts.hostname or ""
     if parts.scheme != "https":
         raise ValueError("must start with https://")
@@ -72,7 +72,14 @@ def origin_of(url: str, domain: Domain, trusted: TrustedHosts) -> str:
     return f"https://{host}"
 
 
-def _split(url: str) -> SplitResult:
+def split_url(url: str) -> SplitResult:
+    """The parts of a URL.
+
+    Raises:
+        ValueError: it is none; the text reads on after the URL.
+    """
+    if re.search(r"[\x00-\x1f\x7f]", url):  # urlsplit would leave them out in silence
+        raise ValueError("holds a line break or another invisible character")
     try:
         parts = urlsplit(url)
         _ = parts.port  # checked only when read

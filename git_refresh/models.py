@@ -2,7 +2,6 @@
 
 import re
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -14,7 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of
+from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, split_url
+from git_refresh.redact import shown
 from git_refresh.repository import Repository, parse_repository
 
 Ref = tuple[Literal["branch", "tag"], str]
@@ -27,9 +27,9 @@ def _trusted(info: ValidationInfo) -> TrustedHosts:
 
 
 def _host(value: str, info: ValidationInfo) -> str:
-    parts = urlsplit(value.strip())
+    parts = split_url(value.strip())
     if not parts.scheme and not value.startswith("/"):
-        raise ValueError(f"must start with https://; write https://{value.strip().rstrip('/')}")
+        raise ValueError(f"must start with https://; write https://{shown(value.strip().rstrip('/'))}")
     origin = origin_of(value.strip(), Domain.DATABRICKS, _trusted(info))
     if origin.startswith("https://accounts."):
         raise ValueError("is the account console; write a workspace's own address")
@@ -45,7 +45,7 @@ def _url(value: str, info: ValidationInfo) -> str:
 
 def _path(value: str) -> str:
     if not value.startswith("/"):
-        raise ValueError(f'must be an absolute path; write "/{value}" or "/Workspace/{value}"')
+        raise ValueError(f'must be an absolute path; write "/{shown(value)}"')
     path = value.rstrip("/")
     names = path.split("/")[1:]
     if len(names) < 2 or any(name in {"", ".", ".."} for name in names):  # noqa: PLR2004  # a folder and a name
@@ -70,7 +70,7 @@ def _secret_name(value: str) -> str:
 def _ref(value: str) -> str:
     short = re.sub(r"^refs/(heads|tags)/", "", value)
     if short != value:
-        raise ValueError(f'must be the short name; write "{short}"')
+        raise ValueError(f'must be the short name; write "{shown(short)}"')
     if not value or re.search(r"[\s~^:?*\[\\\x00-\x1f\x7f]|\.\.|@\{|^[-/]|[/.]$|//", value):
         raise ValueError("is no valid name of a branch or tag")
     return value
@@ -146,7 +146,9 @@ class Folder(BaseModel):
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Self:
         if self.branch is not None and self.tag is not None:
-            raise ValueError(f'has both branch "{self.branch}" and tag "{self.tag}"; keep one of them')
+            raise ValueError(
+                f'has both branch "{shown(self.branch)}" and tag "{shown(self.tag)}"; keep one of them'
+            )
         if self.below is not None and (self.url is not None or self.sparse is not None):
             raise ValueError("has a path ending in /*, so url and sparse mean nothing; leave them out")
         if self.sparse is not None and self.url is None:
@@ -154,7 +156,7 @@ class Folder(BaseModel):
         if self.url is not None:
             if self.key.startswith("/Repos/") and self.key.count("/") != 3:  # noqa: PLR2004
                 raise ValueError(
-                    f'has path "{self.path}", but below /Repos a folder is created as /Repos/FOLDER/NAME'
+                    f'has path "{shown(self.path)}", but below /Repos a folder is created as /Repos/FOLDER/NAME'
                 )
             self._repository = parse_repository(self.url, _trusted(info))
         return self
@@ -209,7 +211,7 @@ class Workspace(BaseModel):
 
 def default_name(host: str) -> str:
     """The host's first label."""
-    return host.strip().rpartition("://")[2].split("/")[0].split(".")[0] or host
+    return host.strip().rpartition("://")[2].split("/")[0].rpartition("@")[2].split(".")[0] or host
 
 
 def folder_key(path: str) -> str:

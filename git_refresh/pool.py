@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 
 class Pool:
-    """Runs tasks in the order they were submitted, at most `size` at a time. A task must not raise."""
+    """Runs tasks in the order they were submitted, at most `size` at a time, once it is started. A task must not raise."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -18,15 +18,25 @@ class Pool:
         self._lock = threading.Lock()
         self._threads = 0
         self._idle = 0
+        self._started = False
 
     def submit(self, task: Callable[[], None]) -> None:
         """Queue a task behind those that wait already; from any thread, a task's own too."""
         self._tasks.put(task)
         with self._lock:
-            if self._idle or self._threads == self._size:
-                return
-            self._threads += 1
-        threading.Thread(target=self._work, name="git-refresh", daemon=True).start()
+            needed = self._started and self._threads < self._size and self._tasks.qsize() > self._idle
+            self._threads += needed
+        if needed:
+            self._thread()
+
+    def start(self) -> None:
+        """Begin: what is queued by now comes before whatever its tasks queue."""
+        with self._lock:
+            self._started = True
+            self._threads = min(self._size, self._tasks.qsize())
+            threads = self._threads
+        for _ in range(threads):
+            self._thread()
 
     def close(self) -> None:
         """Let every thread end once it is free; whatever is queued behind this is not done."""
@@ -34,6 +44,9 @@ class Pool:
             threads = self._threads
         for _ in range(threads):
             self._tasks.put(None)
+
+    def _thread(self) -> None:
+        threading.Thread(target=self._work, name="git-refresh", daemon=True).start()
 
     def _work(self) -> None:
         while True:

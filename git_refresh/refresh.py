@@ -153,6 +153,7 @@ def _refresh_all(run: Run, run_id: str) -> list[WorkspaceReport]:
     reports: dict[str, WorkspaceReport] = {}
     for work in works.values():
         work.start()
+    run.pool.start()
     for _ in works:
         try:
             work = finished.get(timeout=max(0.0, run.deadline.remaining() + GRACE))

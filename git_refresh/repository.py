@@ -1,9 +1,9 @@
 """Azure DevOps repositories: one value for all the forms their URLs are written in."""
 
 from dataclasses import dataclass, field
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
-from git_refresh.hosts import Domain, TrustedHosts, origin_of
+from git_refresh.hosts import Domain, TrustedHosts, origin_of, split_url
 
 _FORM = "https://dev.azure.com/{organization}/{project}/_git/{repository}"
 
@@ -41,10 +41,10 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
     Raises:
         ValueError: it is none, or on a host that is not trusted; the text reads on after the URL.
     """
-    parts = urlsplit(url.strip())
+    parts = split_url(url.strip())
     if parts.password is not None:
         raise ValueError("must not hold a password: the app brings its own token")
-    host = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or ""
+    host = f"{parts.hostname}:{parts.port}" if parts.port not in {None, 443} else parts.hostname or ""
     origin = origin_of(f"{parts.scheme}://{host}", Domain.AZURE_DEVOPS, trusted)
     if parts.query or parts.fragment:
         raise ValueError(f"is a link into a repository; write the clone URL, {_FORM}")

@@ -69,10 +69,10 @@ class WorkspaceRefresh:
                 error,
             )
 
-    def _place(self, report: FolderReport) -> int:
+    def _place(self, report: FolderReport) -> tuple[int, str]:
         """Where a folder stands in the settings; what a path ending in /* has found, and what is wrong, comes last."""
         paths = [folder.path for folder in self.workspace.folders]
-        return paths.index(report.path) if report.path in paths else len(paths)
+        return paths.index(report.path) if report.path in paths else len(paths), report.path
 
     # Tasks
 

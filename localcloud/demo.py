@@ -18,7 +18,7 @@ from typing import Any
 
 import jwt
 from databricks.sdk import WorkspaceClient
-from databricks.sdk.errors import DatabricksError
+from databricks.sdk.core import DatabricksError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -137,14 +137,15 @@ def _state(workspace: Workspace) -> State:
 
 
 def _table(title: str, fleet: Fleet, before: list[State], after: list[State]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False
+    )
     for heading in ("Workspace", "Credential", "Git folder", "From → to"):
         table.add_column(heading, no_wrap=True)
     for name, old, new in zip(_names(fleet), before, after, strict=True):
-        credential = _credential(old, new)
-        for path in sorted(new.commits):
-            table.add_row(name, credential, path, _move(old.commits.get(path), new.commits[path]))
-            name, credential = "", Text("")
+        for index, path in enumerate(sorted(new.commits)):
+            first = (name, _credential(old, new)) if index == 0 else ("", "")
+            table.add_row(*first, path, _move(old.commits.get(path), new.commits[path]))
     return table
 
 
@@ -174,7 +175,9 @@ def _wait_until(moment: datetime) -> None:
 
 def _pull(workspace: Workspace) -> str | None:
     """Pull as a job would, with the stored credential; the workspace's refusal, or None."""
-    client = WorkspaceClient(host=workspace.url, client_id=CLIENT_ID, client_secret=SECRET, auth_type="oauth-m2m")
+    client = WorkspaceClient(
+        host=workspace.url, client_id=CLIENT_ID, client_secret=SECRET, auth_type="oauth-m2m"
+    )
     folder = workspace.folder(CHANGED)
     try:
         client.repos.update(folder.id if folder else 0, branch="main")

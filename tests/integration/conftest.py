@@ -1,0 +1,38 @@
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from git_refresh import app
+from git_refresh.report import Report
+from git_refresh.settings import SETTINGS
+from localcloud import Cloud, Fleet, seed
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """An embedded cloud, and the environment of an app that runs in it."""
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    with Cloud() as cloud:
+        for name, value in cloud.environment().items():
+            monkeypatch.setenv(name, value)
+        yield cloud
+
+
+@pytest.fixture
+def fleet(cloud: Cloud) -> Fleet:
+    """Three workspaces, each with /Repos/etl/prod and without /Repos/reports/prod, which the settings want too."""
+    return seed(cloud)
+
+
+@pytest.fixture
+def run(fleet: Fleet) -> Callable[..., Report]:
+    """One run over the real SDKs, with the fleet's settings and changes to them."""
+
+    def run(**changes: Any) -> Report:
+        options = {key: changes.pop(key) for key in ("dry_run", "next_run") if key in changes}
+        return app.run({**os.environ, **fleet.settings, **changes}, **options)
+
+    return run

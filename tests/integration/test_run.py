@@ -1,0 +1,346 @@
+"""The run, over the real SDKs and real HTTP, TLS and Git."""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from git_refresh import app
+from git_refresh.report import FolderReport, Report
+from localcloud import Cloud, Fleet
+from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
+
+Run = Callable[..., Report]
+
+
+def folder_of(report: Report, path: str, workspace: int = 0) -> FolderReport:
+    return next(folder for folder in report.workspaces[workspace].folders if folder.path == path)
+
+
+def one(fleet: Fleet, *folders: object, **more: Any) -> dict[str, str]:
+    """Settings for the fleet's first workspace alone."""
+    return {"WORKSPACES": json.dumps([{"host": fleet.workspaces[0].url, "folders": folders, **more}])}
+
+
+def test_a_fleet_without_credentials_becomes_fresh_and_stays_so(fleet: Fleet, run: Run) -> None:
+    first = run()
+    assert first.result == "ok", first.summary()
+    for workspace, report in zip(fleet.workspaces, first.workspaces, strict=True):
+        assert report.credential
+        assert report.credential.action == "created"
+        assert [(folder.path, folder.action) for folder in report.folders] == [
+            ("/Repos/etl/prod", "unchanged"),
+            ("/Repos/reports/prod", "created"),
+        ]
+        made = workspace.folder("/Repos/reports/prod")
+        assert made
+        assert made.head == fleet.repositories[1].head("main") == report.folders[1].to
+    old = [workspace.credentials[0].token for workspace in fleet.workspaces]
+    second = run()
+    assert second.result == "ok"
+    assert {report.credential.action for report in second.workspaces if report.credential} == {"updated"}
+    assert {folder.action for report in second.workspaces for folder in report.folders} == {"unchanged"}
+    for workspace, token in zip(fleet.workspaces, old, strict=True):
+        (stored,) = workspace.credentials
+        assert stored.token != token
+
+
+def test_a_pushed_commit_arrives_after_the_old_token_has_died(cloud: Cloud, fleet: Fleet, run: Run) -> None:
+    before = run()
+    cloud.identity.expire_tokens()
+    commit = fleet.repositories[0].commit({"new.py": "1"})
+    after = run()
+    assert after.result == "ok", after.summary()
+    for number, workspace in enumerate(fleet.workspaces):
+        folder = folder_of(after, "/Repos/etl/prod", number)
+        assert (folder.action, folder.to) == ("updated", commit)
+        assert folder.from_ == folder_of(before, "/Repos/etl/prod", number).to
+        held = workspace.folder("/Repos/etl/prod")
+        assert held
+        assert held.head == commit
+
+
+def test_a_quiet_run_costs_four_requests_a_workspace_and_one_a_ref(cloud: Cloud, run: Run) -> None:
+    run()
+    done = len(cloud.requests)
+    run()
+    requests = cloud.requests[done:]
+    per_workspace = [request.host for request in requests if request.service == "databricks"]
+    assert all(per_workspace.count(host) == 4 for host in set(per_workspace)), per_workspace
+    assert len([request for request in requests if request.service == "devops"]) == 2
+    assert len([request for request in requests if request.service == "keyvault"]) <= 2
+    assert not cloud.refused, "nothing else is asked: no look-ups of the SDKs' own"
+
+
+def test_ambient_configuration_is_ignored(
+    cloud: Cloud, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("home")
+    (home / ".netrc").write_text("default login me password netrc-secret\n")
+    (home / ".databrickscfg").write_text("[DEFAULT]\nhost = https://evil.example\ntoken = dapi-secret\n")
+    ambient = {
+        "HOME": str(home),
+        "DATABRICKS_HOST": "https://evil.example",
+        "DATABRICKS_TOKEN": "ambient-secret",
+        "DATABRICKS_WORKSPACE_ID": "666",
+        "DATABRICKS_DEBUG_HEADERS": "true",
+        "ARM_CLIENT_ID": "arm",
+        "ARM_CLIENT_SECRET": "arm-secret",
+    }
+    for name, value in ambient.items():
+        monkeypatch.setenv(name, value)
+    assert run().result == "ok"
+    assert not cloud.refused
+    assert "netrc-secret" not in repr(cloud.requests)
+
+
+def test_a_user_assigned_identity_is_asked_for_by_its_client_id(cloud: Cloud, run: Run) -> None:
+    assert run(AZURE_CLIENT_ID=cloud.identity.client_id).result == "ok"
+    asked = [request for request in cloud.requests if request.service == "identity"]
+    assert {request.query.get("client_id") for request in asked} == {cloud.identity.client_id}
+    wrong = run(AZURE_CLIENT_ID="00000000-0000-0000-0000-000000000000")
+    assert wrong.workspaces[0].error
+    assert wrong.workspaces[0].error.code == "identity_unknown"
+
+
+def test_parents_are_created_and_the_wanted_branch_or_tag_is_checked_out(fleet: Fleet, run: Run) -> None:
+    etl = fleet.repositories[0]
+    release = etl.commit({"a": "1"}, branch="release")
+    light, annotated = etl.tag("v1", branch="main"), etl.tag("v2", branch="release", annotated=True)
+    wanted = [
+        {"path": "/Workspace/Shared/deep/er/branch", "url": etl.url, "branch": "release"},
+        {"path": "/Shared/deep/tag", "url": etl.url, "tag": "v1"},
+        {"path": "/Shared/deep/annotated", "url": etl.url, "tag": "v2"},
+    ]
+    for actions in (["created"] * 3, ["unchanged"] * 3):
+        report = run(**one(fleet, *wanted))
+        assert report.result == "ok", report.summary()
+        assert [folder.action for folder in report.workspaces[0].folders] == actions
+        assert [folder.to for folder in report.workspaces[0].folders] == [release, light, annotated]
+    held = fleet.workspaces[0].folder("/Shared/deep/tag")
+    assert held
+    assert held.branch is None
+
+
+def test_uncommitted_edits_are_reported_and_only_discarded_when_asked_to(fleet: Fleet, run: Run) -> None:
+    run()
+    folder = fleet.workspaces[0].folder("/Repos/etl/prod")
+    assert folder
+    folder.edit("jobs/load.py", "mine")
+    commit = fleet.repositories[0].commit({"jobs/load.py": "theirs"})
+    report = run()
+    error = folder_of(report, "/Repos/etl/prod").error
+    assert error
+    assert error.code == "git_conflict"
+    assert "jobs/load.py" in error.cause
+    assert folder.read("jobs/load.py") == "mine"
+    assert [workspace.result for workspace in report.workspaces] == ["failed", "ok", "ok"]
+    assert report.workspaces[0].credential
+    assert report.workspaces[0].credential.action == "updated"
+
+    report = run(**one(fleet, {"path": "/Repos/etl/prod", "on_conflict": "discard"}))
+    assert report.result == "ok", report.summary()
+    assert (folder.read("jobs/load.py"), folder.head) == ("theirs", commit)
+
+
+@pytest.mark.parametrize("where", ["visualstudio.com", "name@", "spaces", "project = repository"])
+def test_a_repository_is_found_by_every_form_of_its_url(
+    cloud: Cloud, fleet: Fleet, run: Run, where: str
+) -> None:
+    twin = cloud.devops.repository("contoso", "twin", "twin", {"README.md": "hi"})
+    url, commit = {
+        "visualstudio.com": (
+            "https://contoso.visualstudio.com/DefaultCollection/Data%20Platform/_git/etl",
+            None,
+        ),
+        "name@": ("https://contoso@dev.azure.com/contoso/Data%20Platform/_git/etl", None),
+        "spaces": ("https://dev.azure.com/contoso/Data Platform/_git/etl", None),
+        "project = repository": ("https://dev.azure.com/contoso/_git/twin", twin.head("main")),
+    }[where]
+    report = run(**one(fleet, {"path": "/Shared/it", "url": url, "branch": "main"}))
+    assert report.result == "ok", report.summary()
+    assert folder_of(report, "/Shared/it").to == (commit or fleet.repositories[0].head("main"))
+    assert (
+        folder_of(run(**one(fleet, {"path": "/Shared/it", "url": url})), "/Shared/it").action == "unchanged"
+    )
+
+
+def test_a_folder_that_the_list_leaves_out_is_found_by_its_path(fleet: Fleet, run: Run) -> None:
+    workspace, etl = fleet.workspaces[0], fleet.repositories[0]
+    workspace.add_folder("/Shared/cli", etl, git_cli=True)
+    commit = etl.commit({"new": "1"})
+    report = run(**one(fleet, "/Shared/cli"))
+    assert report.result == "ok", report.summary()
+    assert folder_of(report, "/Shared/cli").to == commit
+
+
+def test_every_git_folder_below_a_path_is_brought_up_to_date(fleet: Fleet, run: Run) -> None:
+    workspace, etl = fleet.workspaces[0], fleet.repositories[0]
+    for path in ("/Repos/team/a", "/Repos/team/b", "/Repos/teammates/c"):
+        workspace.add_folder(path, etl)
+    commit = etl.commit({"new": "1"})
+    report = run(**one(fleet, "/Repos/team/*"))
+    assert [(folder.path, folder.to) for folder in report.workspaces[0].folders] == [
+        ("/Repos/team/a", commit),
+        ("/Repos/team/b", commit),
+    ]
+
+
+def test_a_managed_identity_signs_in_without_any_secret(cloud: Cloud, fleet: Fleet) -> None:
+    workspace = fleet.workspaces[0]
+    workspace.add_managed_identity(cloud.identity.object_id)
+    entry = {"host": workspace.url, "auth": "managed_identity", "folders": ["/Repos/etl/prod"]}
+    report = app.run({**os.environ, "WORKSPACES": json.dumps([entry])})
+    assert report.result == "ok", report.summary()
+    assert not [request for request in cloud.requests if request.service == "keyvault"]
+
+
+def test_run_as_principals_get_the_fresh_credential_too(fleet: Fleet, run: Run) -> None:
+    workspace = fleet.workspaces[0]
+    other = workspace.service_principal("other-app", "other-secret")
+    for _ in range(2):
+        report = run(**one(fleet, run_as=[other.id]))
+        assert report.result == "ok", report.summary()
+    stored = {credential.principal.id: credential.token for credential in workspace.credentials}
+    assert len(stored) == 2
+    assert len(set(stored.values())) == 1
+
+
+def test_a_run_as_principal_that_fails_is_named_and_the_own_credential_is_stored(
+    fleet: Fleet, run: Run
+) -> None:
+    report = run(**one(fleet, run_as=[4711]))
+    error = report.workspaces[0].error
+    assert error
+    assert "4711" in error.message
+    assert report.workspaces[0].credential
+    assert report.workspaces[0].credential.action == "created"
+
+
+def test_a_federated_credential_is_left_alone(fleet: Fleet, run: Run) -> None:
+    workspace = fleet.workspaces[0]
+    principal = workspace.service_principal(CLIENT_ID, SECRET)
+    workspace.add_credential(principal, provider="azureDevOpsServicesAad", username="federated")
+    assert run().workspaces[0].result == "ok"
+    assert sorted(credential.provider for credential in workspace.credentials) == [
+        "azureDevOpsServices",
+        "azureDevOpsServicesAad",
+    ]
+
+
+def test_a_dry_run_sends_no_write(cloud: Cloud, run: Run) -> None:
+    report = run(dry_run=True)
+    assert report.result == "ok"
+    writes = [
+        request for request in cloud.requests if request.method != "GET" and request.path != "/oidc/v1/token"
+    ]
+    assert writes == []
+    assert folder_of(report, "/Repos/reports/prod").action == "created"
+
+
+def test_a_token_that_has_lapsed_already_is_not_stored(cloud: Cloud, fleet: Fleet, run: Run) -> None:
+    cloud.identity.token_lifetime = -60
+    report = run()
+    assert report.token is None
+    assert report.workspaces[0].error
+    assert report.workspaces[0].error.code == "identity_lapsed_token"
+    assert not any(workspace.credentials for workspace in fleet.workspaces)
+
+
+def test_a_token_that_azure_devops_rejects_keeps_the_stored_credential(
+    cloud: Cloud, fleet: Fleet, run: Run
+) -> None:
+    run()
+    stored = [workspace.credentials[0].token for workspace in fleet.workspaces]
+    cloud.devops.organization("contoso").remove_member(cloud.identity.object_id)
+    report = run()
+    assert report.result == "failed"
+    for workspace, found, token in zip(fleet.workspaces, report.workspaces, stored, strict=True):
+        assert found.credential
+        assert found.credential.action == "kept"
+        assert found.error
+        assert found.error.code == "devops_not_a_member"
+        assert cloud.identity.object_id in found.error.remedy
+        assert workspace.credentials[0].token == token
+
+
+def test_the_token_s_end_is_held_against_the_timer_s_next_tick(cloud: Cloud, run: Run) -> None:
+    cloud.identity.token_lifetime = 600
+    now = datetime.now(UTC)
+    assert run(next_run=now + timedelta(seconds=500)).result == "ok"
+    report = run(next_run=now + timedelta(seconds=700))
+    assert report.result == "failed"
+    assert "short_token" in report.problems[0].message
+
+
+def failing(cloud: Cloud, fleet: Fleet, what: str) -> str:
+    """Break one thing; the code that is expected."""
+    workspace = fleet.workspaces[0]
+    match what:
+        case "wrong OAuth secret":
+            workspace.service_principal(CLIENT_ID, "another")
+            return "oauth_secret_rejected"
+        case "secret is disabled":
+            fleet.vault.set(SECRET_NAME, SECRET, enabled=False)
+            return "secret_disabled"
+        case "secret has expired":
+            fleet.vault.set(SECRET_NAME, SECRET, expires_on=datetime.now(UTC) - timedelta(days=1))
+            return "secret_expired"
+        case _:
+            fleet.vault.deny(cloud.identity.object_id)
+            return "key_vault_forbidden"
+
+
+@pytest.mark.parametrize(
+    "what", ["wrong OAuth secret", "secret is disabled", "secret has expired", "no role on the vault"]
+)
+def test_what_stands_in_the_way_of_signing_in_is_named(
+    cloud: Cloud, fleet: Fleet, run: Run, what: str
+) -> None:
+    code = failing(cloud, fleet, what)
+    error = run().workspaces[0].error
+    assert error
+    assert error.code == code
+    assert error.remedy
+
+
+def test_a_secret_that_is_not_there_is_named(fleet: Fleet, run: Run) -> None:
+    error = run(**one(fleet, client_secret_name="none-such")).workspaces[0].error
+    assert error
+    assert error.code == "secret_not_found"
+    assert 'no secret "none-such"' in error.cause
+
+
+@pytest.mark.parametrize(
+    ("folder", "code"),
+    [
+        ("/Repos/none/such", "folder_missing"),
+        ({"path": "/Repos/etl/prod", "branch": "none-such"}, "no_such_ref"),
+        ({"path": "/Repos/etl/prod", "tag": "none-such"}, "no_such_ref"),
+        (
+            {"path": "/Repos/etl/prod", "url": "https://dev.azure.com/contoso/Data%20Platform/_git/reports"},
+            "other_repository",
+        ),
+        (
+            {"path": "/Repos/x/y", "url": "https://dev.azure.com/contoso/Data%20Platform/_git/none"},
+            "devops_repository_not_found",
+        ),
+        (
+            {"path": "/Repos/x/y", "url": "https://dev.azure.com/contoso/none/_git/none"},
+            "devops_project_not_found",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_folder_is_named_and_its_credential_is_stored(
+    fleet: Fleet, run: Run, folder: object, code: str
+) -> None:
+    report = run(**one(fleet, folder))
+    (found,) = report.workspaces[0].folders
+    assert found.error
+    assert found.error.code == code
+    assert report.workspaces[0].credential
+    assert report.workspaces[0].credential.action == "created"
+    assert "{" not in found.error.cause + found.error.remedy

@@ -1,0 +1,116 @@
+"""The app in Microsoft's own worker library, as the Functions host drives it, without the host."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from localcloud import Cloud, Fleet
+from localcloud.worker import Worker
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    """There can be one in a process: the library's registry is global."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    with Worker(ROOT) as worker:
+        yield worker
+
+
+@pytest.fixture
+def settings(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    for name, value in fleet.settings.items():
+        monkeypatch.setenv(name, value)
+    return dict(fleet.settings)
+
+
+def test_the_app_has_one_timer_with_a_schedule_from_the_settings(worker: Worker) -> None:
+    assert list(worker.bindings) == ["refresh_git"]
+    (timer,) = worker.bindings["refresh_git"]
+    assert (timer["type"], timer["schedule"]) == ("timerTrigger", "%REFRESH_SCHEDULE%")
+    assert timer["useMonitor"] is True
+    assert not timer.get("runOnStartup")
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_tick_refreshes_the_fleet(worker: Worker, fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "git_refresh"):
+        outcome = worker.fire_timer("refresh_git")
+    assert outcome.ok, outcome.message
+    assert all(workspace.credentials for workspace in fleet.workspaces)
+    events = [json.loads(record.getMessage()) for record in caplog.records if record.name == "git_refresh"]
+    assert [event["event"] for event in events] == ["git_refresh.workspace"] * 3 + ["git_refresh.run"]
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_failed_run_raises_one_line_that_says_what_to_do(
+    worker: Worker, cloud: Cloud, fleet: Fleet
+) -> None:
+    cloud.devops.organization("contoso").remove_member(cloud.identity.object_id)
+    outcome = worker.fire_timer("refresh_git")
+    assert not outcome.ok
+    assert "RunFailedError" in outcome.message + outcome.stack_trace
+    assert "data-1: devops_not_a_member" in outcome.message
+    assert cloud.identity.object_id in outcome.message
+    assert not any(workspace.credentials for workspace in fleet.workspaces)
+
+
+@pytest.mark.usefixtures("settings")
+def test_wrong_settings_raise_one_line_that_names_them_all(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSPACES", "[")
+    monkeypatch.setenv("REFRESH_CONCURRENCY", "x")
+    outcome = worker.fire_timer("refresh_git")
+    assert not outcome.ok
+    assert "WORKSPACES: is not valid JSON" in outcome.message
+    assert "REFRESH_CONCURRENCY" in outcome.message
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_token_that_will_not_last_until_the_next_tick_fails_the_run(worker: Worker, cloud: Cloud) -> None:
+    cloud.identity.token_lifetime = 600
+    now = datetime.now(UTC)
+    last = now - timedelta(minutes=15)  # while it runs, the host's status still says that it is due now
+    outcome = worker.fire_timer("refresh_git", last=last, following=now)
+    assert not outcome.ok
+    assert "short_token" in outcome.message
+    cloud.identity.token_lifetime = 3900
+    assert worker.fire_timer("refresh_git", last=last, following=now).ok
+
+
+BROKEN = {
+    "an import that fails": (
+        "import azure.functions as func",
+        "import azure.functions as func\nimport none_such",
+    ),
+    "a misspelt argument": ('arg_name="timer"', 'arg_name="tmier"'),
+    "an annotation that the worker does not take": (
+        "timer: func.TimerRequest",
+        "timer: func.TimerRequest | None",
+    ),
+    "two apps": ("app = func.FunctionApp()", "app = func.FunctionApp()\nmore = func.FunctionApp()"),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_app_fails_to_load(tmp_path: Path, old: str, new: str) -> None:
+    source = (ROOT / "function_app.py").read_text()
+    assert old in source
+    (tmp_path / "function_app.py").write_text(source.replace(old, new))
+    (tmp_path / "host.json").write_text((ROOT / "host.json").read_text())
+    code = "import sys; from pathlib import Path; from localcloud.worker import Worker; Worker(Path(sys.argv[1])).close()"
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "AppError" in done.stderr

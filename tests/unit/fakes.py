@@ -1,0 +1,150 @@
+"""Hand-written fakes with state, for what the run asks of the outside."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from pydantic import SecretStr
+
+from git_refresh.clock import Deadline
+from git_refresh.decide import GitFolder, Head, OtherObject, StoredCredential
+from git_refresh.identity import Token
+from git_refresh.models import Ref
+from git_refresh.repository import Repository
+from git_refresh.service import Service, ServiceError, Symptom
+from git_refresh.vault import Secret
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class FakeClock:
+    """Time that passes only when somebody sleeps."""
+
+    at: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=self.at)
+
+    def monotonic(self) -> float:
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.at += seconds
+
+
+def deadline(seconds: float = 60.0, clock: FakeClock | None = None) -> Deadline:
+    return Deadline.after(seconds, clock or FakeClock())
+
+
+def failure(
+    service: Service = Service.DATABRICKS, status: int | None = 500, error_code: str = "", message: str = ""
+) -> ServiceError:
+    return ServiceError(
+        Symptom(service, "do it", "answer" if status else "reset", status, error_code, message)
+    )
+
+
+@dataclass
+class FakeWorkspace:
+    """A workspace as the run sees it; `fail` names operations that go wrong, `log` is what was asked."""
+
+    stored: list[StoredCredential] = field(default_factory=list)
+    tokens: dict[tuple[int | None, int], str] = field(default_factory=dict)
+    at: dict[str, GitFolder | OtherObject] = field(default_factory=dict)
+    heads: Mapping[str, str] = field(default_factory=dict)
+    fail: dict[str, ServiceError] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    before: Callable[[str], None] = lambda _: None
+
+    def _do(self, what: str) -> None:
+        self.before(what)
+        self.log.append(what)
+        if (error := self.fail.get(what)) is not None:
+            raise error
+
+    def credentials(self, principal_id: int | None) -> list[StoredCredential]:
+        self._do("credentials")
+        return list(self.stored) if principal_id is None else []
+
+    def update_credential(self, id_: int, username: str, token: SecretStr, principal_id: int | None) -> None:
+        self._do("update_credential")
+        self.tokens[principal_id, id_] = token.get_secret_value()
+
+    def create_credential(self, username: str, token: SecretStr, principal_id: int | None) -> int:
+        self._do("create_credential")
+        id_ = 100 + len(self.tokens)
+        if principal_id is None:
+            self.stored.append(StoredCredential(id_, "azureDevOpsServices", username))
+        self.tokens[principal_id, id_] = token.get_secret_value()
+        return id_
+
+    def folders(self, prefix: str) -> Iterator[list[GitFolder]]:
+        self._do("folders")
+        yield [
+            item for item in self.at.values() if isinstance(item, GitFolder) and item.path.startswith(prefix)
+        ]
+
+    def find(self, path: str) -> GitFolder | OtherObject | None:
+        self._do("find")
+        return self.at.get(path)
+
+    def folder(self, id_: int) -> GitFolder:
+        self._do("folder")
+        return next(item for item in self.at.values() if isinstance(item, GitFolder) and item.id == id_)
+
+    def make_parent(self, path: str) -> None:
+        self._do("make_parent")
+
+    def create_folder(
+        self, path: str, url: str, sparse: tuple[str, ...] | None, credential_id: int | None
+    ) -> GitFolder:
+        self._do("create_folder")
+        made = GitFolder(len(self.at) + 1, path, url, "main", self.heads.get("main"))
+        self.at[path] = made
+        return made
+
+    def move_folder(self, id_: int, ref: Ref, *, discard: bool, credential_id: int | None) -> None:
+        self._do("move_folder")
+        folder = self.folder(id_)
+        branch = ref[1] if ref[0] == "branch" else None
+        self.at[folder.path] = replace(folder, branch=branch, commit=self.heads.get(ref[1], folder.commit))
+
+
+@dataclass
+class FakeServices:
+    """The clouds of a run; every workspace by its host."""
+
+    workspaces: dict[str, FakeWorkspace]
+    commits: dict[str, str] = field(default_factory=dict)
+    devops_failure: ServiceError | None = None
+    identity_failure: ServiceError | None = None
+    token_life: timedelta = timedelta(hours=1)
+    secret_life: timedelta = timedelta(days=365)
+    asked: list[str] = field(default_factory=list)
+
+    def token(self, resource: str) -> Token:
+        if self.identity_failure is not None:
+            raise self.identity_failure
+        return Token(SecretStr("devops-token"), NOW + self.token_life, "object-id")
+
+    def secret(self, name: str) -> Secret:
+        return Secret(SecretStr("oauth-secret"), NOW + self.secret_life)
+
+    def heads(self, token: Token) -> "FakeServices":
+        return self
+
+    def head(self, repository: Repository, ref: Ref | None) -> Head:
+        self.asked.append(f"{repository} {ref[1] if ref else ''}")
+        if self.devops_failure is not None:
+            raise self.devops_failure
+        return Head(self.commits.get(ref[1]) if ref else None)
+
+    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> SecretStr:
+        self.workspaces[host]._do("sign_in")
+        return SecretStr("access-token")
+
+    def workspace(self, host: str, token: SecretStr) -> FakeWorkspace:
+        return self.workspaces[host]

@@ -1,0 +1,148 @@
+import pytest
+
+from git_refresh.decide import (
+    Clone,
+    GitFolder,
+    Head,
+    LeaveAlone,
+    Move,
+    OtherObject,
+    Refuse,
+    StoredCredential,
+    folder_step,
+    own_credential,
+)
+from git_refresh.hosts import NO_HOSTS
+from git_refresh.models import Folder
+from git_refresh.repository import parse_repository
+
+URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
+ETL = parse_repository(URL, NO_HOSTS)
+OTHER = parse_repository("https://dev.azure.com/contoso/Data%20Platform/_git/other", NO_HOSTS)
+OLD, NEW = "a" * 40, "b" * 40
+
+
+def wanted(**keys: str) -> Folder:
+    return Folder.model_validate({"path": "/Repos/etl/prod", **keys})
+
+
+def found(branch: str | None = "main", commit: str | None = OLD) -> GitFolder:
+    return GitFolder(7, "/Repos/etl/prod", URL, branch, commit)
+
+
+FOLDERS = {
+    "leaves a folder alone that is at its branch's head": (
+        wanted(),
+        found(),
+        Head(OLD),
+        LeaveAlone(("branch", "main")),
+    ),
+    "moves a folder that is behind its branch": (wanted(), found(), Head(NEW), Move(("branch", "main"))),
+    "moves a folder to another branch, even at the same commit": (
+        wanted(branch="x"),
+        found(),
+        Head(OLD),
+        Move(("branch", "x")),
+    ),
+    "pulls without comparing when Azure DevOps cannot be asked": (
+        wanted(),
+        found(),
+        None,
+        Move(("branch", "main")),
+    ),
+    "leaves a folder alone that is detached at its tag": (
+        wanted(tag="v1"),
+        found(None),
+        Head(OLD),
+        LeaveAlone(("tag", "v1")),
+    ),
+    "moves a folder to a tag though its branch is at that commit": (
+        wanted(tag="v1"),
+        found(),
+        Head(OLD),
+        Move(("tag", "v1")),
+    ),
+    "moves a detached folder back to the wanted branch": (
+        wanted(branch="main"),
+        found(None),
+        Head(OLD),
+        Move(("branch", "main")),
+    ),
+    "leaves a detached folder alone when nothing else is wanted": (
+        wanted(),
+        found(None),
+        None,
+        LeaveAlone(None),
+    ),
+    "moves a folder that has no commit yet": (
+        wanted(),
+        found("main", None),
+        Head(NEW),
+        Move(("branch", "main")),
+    ),
+    "clones what is missing when a url is given": (wanted(url=URL), None, Head(NEW), Clone(ETL, None)),
+    "clones to the wanted tag": (wanted(url=URL, tag="v1"), None, Head(NEW), Clone(ETL, ("tag", "v1"))),
+    "clones though Azure DevOps cannot be asked": (
+        wanted(url=URL, branch="x"),
+        None,
+        None,
+        Clone(ETL, ("branch", "x")),
+    ),
+}
+
+
+@pytest.mark.parametrize(("want", "have", "head", "step"), FOLDERS.values(), ids=FOLDERS)
+def test_the_step_for_a_folder(want: Folder, have: GitFolder | None, head: Head | None, step: object) -> None:
+    want = Folder.model_validate(
+        want.model_dump()
+    )  # a fresh copy: the private repository is made by validation
+    assert folder_step(want, have, ETL if have else None, head) == step
+
+
+REFUSED = {
+    "a missing folder without a url": (wanted(), None, None, None, "folder_missing"),
+    "a notebook at the path": (wanted(), OtherObject("NOTEBOOK"), None, None, "not_a_git_folder"),
+    "a clone of another repository": (wanted(url=URL), found(), OTHER, Head(OLD), "other_repository"),
+    "a clone from outside Azure DevOps": (wanted(), found(), None, None, "not_azure_devops"),
+    "a branch that does not exist": (wanted(branch="x"), found(), ETL, Head(None), "no_such_ref"),
+    "a tag that does not exist, before cloning for it": (
+        wanted(url=URL, tag="x"),
+        None,
+        None,
+        Head(None),
+        "no_such_ref",
+    ),
+}
+
+
+@pytest.mark.parametrize(("want", "have", "repository", "head", "code"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_done_is_refused(
+    want: Folder, have: object, repository: object, head: Head, code: str
+) -> None:
+    step = folder_step(want, have, repository, head)  # type: ignore[arg-type]  # the table is loosely typed
+    assert isinstance(step, Refuse)
+    assert step.code == code
+
+
+def stored(
+    id_: int, provider: str = "azureDevOpsServices", username: str = "x", *, default: bool = False
+) -> StoredCredential:
+    return StoredCredential(id_, provider, username, default)
+
+
+CREDENTIALS = {
+    "creates one where there is none": ([], None),
+    "creates one beside another provider's": ([stored(1, "gitHub")], None),
+    "leaves a federated one alone": ([stored(1, "azureDevOpsServicesAad")], None),
+    "updates the only one, whosever name is on it": ([stored(1)], 1),
+    "does not tell the provider's letter case apart": ([stored(1, "AZUREDEVOPSSERVICES")], 1),
+    "prefers the one with our name": ([stored(1, default=True), stored(2, username="git-refresh")], 2),
+    "prefers the default one among strangers": ([stored(1), stored(2, default=True)], 2),
+    "takes the oldest one of several alike": ([stored(3), stored(2)], 2),
+}
+
+
+@pytest.mark.parametrize(("existing", "chosen"), CREDENTIALS.values(), ids=CREDENTIALS)
+def test_the_credential_that_a_token_goes_into(existing: list[StoredCredential], chosen: int | None) -> None:
+    found = own_credential(existing, "git-refresh")
+    assert (found and found.id) == chosen

@@ -1,0 +1,167 @@
+"""What is deployed: the files, the pins, the settings, and what importing the app costs."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from git_refresh import __version__
+from git_refresh.models import Folder, Workspace
+from git_refresh.settings import SETTINGS
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def pins(file: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in (ROOT / file).read_text().splitlines():
+        requirement = Requirement(line)
+        (pin,) = requirement.specifier
+        assert pin.operator == "==", f"{line} is not pinned"
+        found[canonicalize_name(requirement.name)] = pin.version
+    return found
+
+
+def closure(requirements: list[str]) -> set[str]:
+    """The names of the requirements and of all that they require, as installed here."""
+    found: set[str] = set()
+    queue = [Requirement(text) for text in requirements]
+    while queue:
+        requirement = queue.pop()
+        name = canonicalize_name(requirement.name)
+        for text in requires(name) or []:
+            further = Requirement(text)
+            extras = [{"extra": extra} for extra in requirement.extras] or [{"extra": ""}]
+            wanted = further.marker is None or any(further.marker.evaluate(extra) for extra in extras)
+            if wanted and (canonicalize_name(further.name) not in found or further.extras):
+                queue.append(further)
+        found.add(name)
+    return found
+
+
+def test_requirements_txt_pins_what_pyproject_toml_asks_for_and_all_that_needs() -> None:
+    pinned = pins("requirements.txt")
+    for text in PROJECT["project"]["dependencies"]:
+        requirement = Requirement(text)
+        assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, (
+            f"make requirements: {text}"
+        )
+    assert set(pinned) == closure(PROJECT["project"]["dependencies"]), "make requirements"
+
+
+def test_the_tests_run_with_exactly_what_is_deployed() -> None:
+    for file in ("requirements.txt", "requirements-dev.txt"):
+        for name, pin in pins(file).items():
+            if name == "colorama":  # for Windows
+                continue
+            assert version(name) == pin, f"make install: {name}"
+
+
+def test_the_worker_library_is_deployed_so_that_tests_and_production_run_the_same() -> None:
+    assert "azure-functions-runtime" in pins("requirements.txt")
+
+
+def test_no_tool_for_laptops_is_deployed() -> None:
+    assert not {"click", "rich", "aiohttp", "pytest", "trustme"} & set(pins("requirements.txt"))
+
+
+def ignored(path: str, *, boundary: bool) -> bool:
+    """Whether `func` leaves a path out: patterns are anchored at the start, and (in some versions) end at a word's end."""
+    lines = [
+        line for line in (ROOT / ".funcignore").read_text().split("\n") if line and not line.startswith("#")
+    ]
+    parts = [re.escape(line).replace(r"\*\*", "(.+)").replace(r"\*", r"([^\/]+)") for line in lines]
+    return re.match(rf"({'|'.join(parts)})" + (r"(\b|$)" if boundary else ""), path) is not None
+
+
+@pytest.mark.parametrize("boundary", [True, False])
+def test_only_the_product_is_published(*, boundary: bool) -> None:
+    """Held against all that stands in a used checkout, so a new file at the top level must be left out or meant."""
+    top = {path.name for path in ROOT.iterdir()} | {
+        ".git",
+        ".venv",
+        ".github",
+        ".vscode",
+        "local.settings.json",
+        "azure.yaml",
+        "SECURITY.md",
+    }
+    published = {
+        name
+        for name in top
+        if not ignored(name, boundary=boundary) and not ignored(f"{name}/x", boundary=boundary)
+    }
+    assert published == {"function_app.py", "git_refresh", "host.json", "requirements.txt"}
+    modules = [
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "git_refresh").rglob("*") if path.is_file()
+    ]
+    left_out = {module for module in modules if ignored(module, boundary=boundary)}
+    assert {path for path in left_out if "__pycache__" not in path} == {
+        "git_refresh/__main__.py",
+        "git_refresh/cli.py",
+        "git_refresh/terminal.py",
+    }
+    assert not [module for module in modules if "__pycache__" in module and module not in left_out]
+
+
+def test_what_is_published_does_not_import_what_is_left_out() -> None:
+    published = [ROOT / "function_app.py", *(ROOT / "git_refresh").glob("*.py")]
+    sources = [path for path in published if path.stem not in {"__main__", "cli", "terminal"}]
+    forbidden = re.compile(
+        r"^\s*(from|import) (click|rich|localcloud|git_refresh\.(cli|terminal)|tests)\b", re.MULTILINE
+    )
+    assert not [path.name for path in sources if forbidden.search(path.read_text())]
+
+
+def test_importing_the_app_is_quick_and_leaves_the_heavy_sdks_for_the_run() -> None:
+    code = (
+        "import sys, time; start = time.process_time(); import function_app; took = time.process_time() - start; "
+        "heavy = [m for m in ('databricks', 'azure.identity', 'azure.keyvault', 'pydantic', 'requests') if m in sys.modules]; "
+        "print(took, heavy)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    took, heavy = done.stdout.split(maxsplit=1)
+    assert heavy.strip() == "[]"
+    assert float(took) < 1.0, "the promise is 0.35 s on a quiet machine; this is the wide margin"
+
+
+def test_the_example_names_every_setting_and_is_accepted() -> None:
+    example = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]
+    assert set(example) >= SETTINGS
+    assert all(isinstance(value, str) for value in example.values())
+    from git_refresh.settings import load  # noqa: PLC0415
+
+    assert not load(example).problems
+
+
+def test_host_json_is_as_the_facts_demand() -> None:
+    host = json.loads((ROOT / "host.json").read_text())
+    assert (host["version"], host["functionTimeout"]) == ("2.0", "00:10:00")
+    assert host["extensionBundle"]["id"] == "Microsoft.Azure.Functions.ExtensionBundle"
+    assert host["logging"]["logLevel"] == {
+        "default": "Warning",
+        "Function": "Information",
+        "Host.Results": "Information",
+        "Host.Aggregator": "Information",
+    }
+    left_out = host["logging"]["applicationInsights"]["samplingSettings"]["excludedTypes"].split(";")
+    assert {"Request", "Exception", "Trace"} <= set(left_out), "our log lines are traces"
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    assert PROJECT["project"]["version"] == __version__
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("name", [*sorted(SETTINGS), *Workspace.model_fields, *Folder.model_fields])
+def test_the_readme_explains_every_setting_and_key(name: str) -> None:
+    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| ")]
+    assert any(f"`{name}`" in row.split("|")[1] for row in rows)

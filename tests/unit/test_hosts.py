@@ -1,0 +1,94 @@
+import pytest
+
+from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts
+
+HOSTILE = [
+    "https://adb-1.azuredatabricks.net.evil.com",
+    "https://evilazuredatabricks.net",
+    "https://azuredatabricks.net",
+    "https://.azuredatabricks.net",
+    "https://adb-1.azuredatabricks.net@evil.com",
+    "https://evil.com#adb-1.azuredatabricks.net",
+    "https://evil.com?x=.azuredatabricks.net",
+    "https://evil.com\\.azuredatabricks.net",
+    "https://evil.com/.azuredatabricks.net",
+    "https://adb-1.azuredatabricks.net.",
+    "https://adb-1.azuredatabricks.net:8443",
+    "https://adb-1.azuredatabricks.net:99999",
+    "https://adb-1.\uff41zuredatabricks.net",
+    "https://adb-1.azuredatabricks\u3002net",
+    "https://xn--adb-1-.azuredatabricks.net:443:443",
+    "https://[::1]",
+    "https://[fe80::1%25eth0]",
+    "https://[::ffff:10.0.0.1].azuredatabricks.net",
+    "https://127.0.0.1",
+    "https://2130706433",
+    "https://localhost",
+    "http://adb-1.azuredatabricks.net",
+    "ftp://adb-1.azuredatabricks.net",
+    "//adb-1.azuredatabricks.net",
+    "https:adb-1.azuredatabricks.net",
+    "https:///adb-1.azuredatabricks.net",
+    "https://user:password@adb-1.azuredatabricks.net",
+    "https://adb_1.azuredatabricks.net",
+    "https://adb-1..azuredatabricks.net",
+    "https://-.azuredatabricks.net",
+    "https://adb-1 .azuredatabricks.net",
+    "https://adb-1\n.azuredatabricks.net",
+    "https://%61db-1.azuredatabricks.net",
+    "",
+]
+
+
+@pytest.mark.parametrize("url", HOSTILE)
+def test_a_hostile_host_is_not_trusted(url: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        origin_of(url, Domain.DATABRICKS, NO_HOSTS)
+
+
+@pytest.mark.parametrize("url", ["https://dev.azure.com", "https://contoso.vault.azure.net"])
+def test_one_service_is_not_trusted_in_the_place_of_another(url: str) -> None:
+    with pytest.raises(ValueError, match="not on a trusted host"):
+        origin_of(url, Domain.DATABRICKS, NO_HOSTS)
+
+
+def test_one_host_has_one_origin() -> None:
+    forms = [
+        "https://adb-1.7.azuredatabricks.net",
+        "https://ADB-1.7.AzureDatabricks.net:443/",
+        "HTTPS://adb-1.7.azuredatabricks.net",
+    ]
+    assert {origin_of(form, Domain.DATABRICKS, NO_HOSTS) for form in forms} == {
+        "https://adb-1.7.azuredatabricks.net"
+    }
+
+
+@pytest.mark.parametrize(
+    ("entry", "host", "expected"),
+    [
+        ("git.contoso.com", "git.contoso.com", True),
+        ("git.contoso.com", "a.git.contoso.com", False),
+        (".contoso.com", "git.contoso.com", True),
+        (".contoso.com", "contoso.com", False),
+        (".contoso.com", "evilcontoso.com", False),
+        ("10.0.0.4", "10.0.0.4", True),
+        ("10.0.0.4", "10.0.0.40", False),
+        ("fd00::4", "fd00::4", True),
+    ],
+)
+def test_trusted_hosts_are_names_suffixes_and_addresses(entry: str, host: str, expected: bool) -> None:  # noqa: FBT001
+    trusted, complaints = parse_trusted_hosts(f" {entry.upper()} ,")
+    assert not complaints
+    assert trusted.trusts(host) is expected
+
+
+def test_a_trusted_host_may_be_asked_on_any_port() -> None:
+    trusted = TrustedHosts(("10.0.0.4",))
+    assert origin_of("https://10.0.0.4:8443", Domain.KEY_VAULT, trusted) == "https://10.0.0.4:8443"
+
+
+@pytest.mark.parametrize("entry", ["https://a.b", "a.b:443", "a.b/c", "*.b.c", "a b", "a..b", "."])
+def test_an_entry_that_is_no_host_is_complained_about(entry: str) -> None:
+    _, complaints = parse_trusted_hosts(f"good.example,{entry}")
+    assert len(complaints) == 1
+    assert f'"{entry}" must be a host name' in complaints[0]

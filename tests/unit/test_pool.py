@@ -1,0 +1,106 @@
+import threading
+
+from git_refresh.pool import Pool
+
+
+def test_tasks_run_in_the_order_they_were_queued() -> None:
+    pool, order, done = Pool(1), [], threading.Event()
+    started = threading.Event()
+
+    def first() -> None:
+        started.wait(10)
+        pool.submit(lambda: order.append("queued by a task, behind the others"))
+        pool.submit(done.set)
+
+    pool.submit(first)
+    pool.submit(lambda: order.append("second"))
+    pool.submit(lambda: order.append("third"))
+    pool.start()
+    started.set()
+    assert done.wait(10)
+    assert order == ["second", "third", "queued by a task, behind the others"]
+    pool.close()
+
+
+def test_no_more_tasks_run_at_once_than_the_pool_is_wide() -> None:
+    pool, release, lock = Pool(3), threading.Event(), threading.Lock()
+    running, most, full, finished = 0, 0, threading.Event(), threading.Semaphore(0)
+
+    def task() -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+            if running == 3:
+                full.set()
+        release.wait(10)
+        with lock:
+            running -= 1
+        finished.release()
+
+    for _ in range(10):
+        pool.submit(task)
+    pool.start()
+    assert full.wait(10)
+    release.set()
+    for _ in range(10):
+        assert finished.acquire(timeout=10)
+    assert most == 3
+    pool.close()
+
+
+def test_a_pool_does_not_keep_the_process_alive() -> None:
+    pool, entered = Pool(1), threading.Event()
+    daemon: list[bool] = []
+
+    def task() -> None:
+        daemon.append(threading.current_thread().daemon)
+        entered.set()
+
+    pool.submit(task)
+    pool.start()
+    assert entered.wait(10)
+    assert daemon == [True]
+    pool.close()
+
+
+def test_what_is_queued_before_the_start_comes_before_what_its_tasks_queue() -> None:
+    for _ in range(20):
+        pool, done = Pool(2), threading.Event()
+        order: list[int] = []
+
+        def task(order: list[int] = order, pool: Pool = pool, done: threading.Event = done) -> None:
+            def queued_by_it() -> None:
+                order.append(2)
+                if order.count(2) == 8:
+                    done.set()
+
+            order.append(1)
+            pool.submit(queued_by_it)
+
+        for _ in range(8):
+            pool.submit(task)
+        pool.start()
+        assert done.wait(10)
+        pool.close()
+        assert order[:7] == [1] * 7, "the eighth may be under way on the other thread"
+
+
+def test_a_task_queued_later_gets_a_thread_of_its_own_when_all_others_wait() -> None:
+    pool, release, waiting = Pool(5), threading.Event(), threading.Semaphore(0)
+
+    def task() -> None:
+        waiting.release()
+        release.wait(10)
+
+    def first() -> None:
+        for _ in range(4):
+            pool.submit(task)
+        task()
+
+    pool.submit(first)
+    pool.start()
+    for _ in range(5):
+        assert waiting.acquire(timeout=10)
+    release.set()
+    pool.close()

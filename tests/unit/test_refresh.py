@@ -1,0 +1,299 @@
+import json
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from git_refresh.clock import Deadline
+from git_refresh.decide import GitFolder, StoredCredential
+from git_refresh.refresh import refresh
+from git_refresh.report import Report
+from git_refresh.service import Service
+from git_refresh.settings import load
+from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
+
+URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
+OLD, NEW = "a" * 40, "b" * 40
+OURS = StoredCredential(5, "azureDevOpsServices", "git-refresh")
+
+
+def host(number: int) -> str:
+    return f"https://adb-{number}.1.azuredatabricks.net"
+
+
+def behind(path: str = "/Repos/etl/prod") -> dict[str, Any]:
+    return {path: GitFolder(1, path, URL, "main", OLD)}
+
+
+def run(
+    services: FakeServices, *workspaces: dict[str, Any], clock: FakeClock | None = None, **options: Any
+) -> Report:
+    entries = [
+        {
+            "host": key,
+            "client_id": "id",
+            "client_secret_name": "secret",
+            "folders": ["/Repos/etl/prod"],
+            **more,
+        }
+        for key, more in zip(services.workspaces, workspaces or [{}] * len(services.workspaces), strict=True)
+    ]
+    environ = {
+        "WORKSPACES": json.dumps(entries),
+        "KEY_VAULT_URL": "https://v.vault.azure.net",
+        **options.pop("settings", {}),
+    }
+    clock = clock or FakeClock()
+    options.setdefault("next_run", NOW + timedelta(minutes=15))
+    return refresh(load(environ), services, clock, Deadline.after(540, clock), **options)
+
+
+def test_every_credential_is_stored_before_any_folder_is_worked_on() -> None:
+    log: list[str] = []
+    workspaces = {
+        host(n): FakeWorkspace(at=behind(), heads={"main": NEW}, before=log.append) for n in range(8)
+    }
+    services = FakeServices(workspaces, {"main": NEW})
+    folders = [{"folders": [{"path": "/Repos/etl/prod", "url": URL, "branch": "main"}]}] * 8
+    report = run(services, *folders, settings={"REFRESH_CONCURRENCY": "1"})
+    assert report.result == "ok"
+    last_credential = max(index for index, what in enumerate(log) if what == "create_credential")
+    first_folder = min(
+        index for index, what in enumerate(log) if what in {"folders", "find", "move_folder", "folder"}
+    )
+    assert last_credential < first_folder
+
+
+def test_a_ref_is_looked_up_once_for_the_whole_fleet() -> None:
+    services = FakeServices({host(n): FakeWorkspace(at=behind()) for n in range(5)}, {"main": OLD})
+    assert run(services).result == "ok"
+    assert set(services.asked) == {"contoso/Data Platform/etl main"}
+
+
+def test_a_folder_at_its_head_gets_no_request_of_its_own() -> None:
+    workspace = FakeWorkspace(stored=[OURS], at=behind())
+    report = run(FakeServices({host(1): workspace}, {"main": OLD}))
+    assert report.workspaces[0].folders[0].action == "unchanged"
+    assert workspace.log == ["sign_in", "folders", "credentials", "update_credential"]
+
+
+def test_a_token_that_azure_devops_rejects_everywhere_does_not_replace_the_stored_one() -> None:
+    workspace = FakeWorkspace(stored=[OURS], at=behind(), heads={"main": NEW})
+    rejected = failure(Service.AZURE_DEVOPS, 401, message="TF401444: ...")
+    report = run(FakeServices({host(1): workspace}, devops_failure=rejected))
+    found = report.workspaces[0]
+    assert workspace.tokens == {}
+    assert found.credential
+    assert (found.credential.action, found.credential.id, found.result) == ("kept", 5, "failed")
+    assert found.error
+    assert found.error.code == "devops_not_a_member"
+    assert "object-id" in found.error.remedy
+    assert found.folders[0].action == "updated", "the credential that was kept may well work"
+
+
+def test_a_rejected_token_is_not_stored_where_there_is_no_credential_either() -> None:
+    workspace = FakeWorkspace(at=behind())
+    report = run(FakeServices({host(1): workspace}, devops_failure=failure(Service.AZURE_DEVOPS, 401)))
+    found = report.workspaces[0]
+    assert found.credential
+    assert (found.credential.action, [folder.action for folder in found.folders]) == ("failed", ["skipped"])
+
+
+@pytest.mark.parametrize("status", [None, 500, 429])
+def test_an_azure_devops_that_cannot_be_asked_is_no_rejection(status: int | None) -> None:
+    workspace = FakeWorkspace(at=behind(), heads={"main": NEW})
+    report = run(FakeServices({host(1): workspace}, devops_failure=failure(Service.AZURE_DEVOPS, status)))
+    found = report.workspaces[0]
+    assert (report.result, found.result, found.folders[0].action, found.folders[0].to) == (
+        "ok",
+        "ok",
+        "updated",
+        NEW,
+    )
+    assert [problem.where for problem in report.problems] == ["Azure DevOps"]
+
+
+def test_a_creation_that_meets_another_s_credential_updates_that() -> None:
+    workspace = FakeWorkspace(fail={"create_credential": failure(status=409, message="already exists")})
+
+    def somebody_was_faster(what: str) -> None:
+        if what == "create_credential":
+            workspace.stored.append(OURS)
+
+    workspace.before = somebody_was_faster
+    report = run(FakeServices({host(1): workspace}), {"folders": []})
+    assert report.workspaces[0].credential
+    assert report.workspaces[0].credential.action == "updated"
+    assert workspace.tokens == {(None, 5): "devops-token"}
+
+
+def test_a_credential_that_was_deleted_meanwhile_is_created() -> None:
+    gone = failure(status=404, message="Git credential with id 5 could not be found")
+    workspace = FakeWorkspace(stored=[OURS], fail={"update_credential": gone})
+
+    def somebody_deleted_it(what: str) -> None:
+        if what == "update_credential":
+            workspace.stored.clear()
+
+    workspace.before = somebody_deleted_it
+    report = run(FakeServices({host(1): workspace}), {"folders": []})
+    assert report.workspaces[0].credential
+    assert report.workspaces[0].credential.action == "created"
+
+
+def test_a_clone_that_finished_after_its_answer_was_lost_is_adopted() -> None:
+    workspace = FakeWorkspace(fail={"create_folder": failure(status=None)})
+
+    def clone_finishes(what: str) -> None:
+        if what == "create_folder":
+            workspace.at.update(behind())
+
+    workspace.before = clone_finishes
+    report = run(
+        FakeServices({host(1): workspace}, {"main": OLD}),
+        {"folders": [{"path": "/Repos/etl/prod", "url": URL}]},
+    )
+    assert [folder.action for folder in report.workspaces[0].folders] == ["created"]
+
+
+def test_a_clone_of_something_else_at_the_path_is_not_adopted() -> None:
+    workspace = FakeWorkspace(
+        fail={"create_folder": failure(status=400, error_code="RESOURCE_ALREADY_EXISTS")}
+    )
+    other = GitFolder(1, "/Repos/etl/prod", URL + "-other", "main", OLD)
+
+    def somebody_was_faster(what: str) -> None:
+        if what == "create_folder":
+            workspace.at["/Repos/etl/prod"] = other
+
+    workspace.before = somebody_was_faster
+    report = run(
+        FakeServices({host(1): workspace}, {"main": OLD}),
+        {"folders": [{"path": "/Repos/etl/prod", "url": URL}]},
+    )
+    error = report.workspaces[0].folders[0].error
+    assert error
+    assert error.code == "path_taken"
+
+
+def test_a_pull_whose_answer_was_lost_is_looked_at_before_it_is_repeated() -> None:
+    workspace = FakeWorkspace(at=behind(), fail={"move_folder": failure(status=None)})
+
+    def pull_finishes(what: str) -> None:
+        if what == "move_folder":
+            workspace.at["/Repos/etl/prod"] = GitFolder(1, "/Repos/etl/prod", URL, "main", NEW)
+
+    workspace.before = pull_finishes
+    report = run(FakeServices({host(1): workspace}, {"main": NEW}))
+    folder = report.workspaces[0].folders[0]
+    assert (folder.action, folder.from_, folder.to) == ("updated", OLD, NEW)
+    assert workspace.log.count("move_folder") == 1
+
+
+def test_one_workspace_that_fails_does_not_touch_the_others() -> None:
+    workspaces = {host(n): FakeWorkspace(at=behind()) for n in range(4)}
+    workspaces[host(2)].fail["sign_in"] = failure(status=401, error_code="invalid_client")
+    report = run(FakeServices(workspaces, {"main": OLD}))
+    assert [workspace.result for workspace in report.workspaces] == ["ok", "ok", "failed", "ok"]
+    assert report.result == "failed"
+    assert "adb-2" in report.summary()
+
+
+def test_a_mistake_of_ours_stays_in_its_workspace() -> None:
+    workspaces = {host(n): FakeWorkspace(at=behind()) for n in range(2)}
+
+    def mistake(_: str) -> None:
+        raise ZeroDivisionError("token=secret")
+
+    workspaces[host(1)].before = mistake
+    report = run(FakeServices(workspaces, {"main": OLD}))
+    assert [workspace.result for workspace in report.workspaces] == ["ok", "failed"]
+    error = report.workspaces[1].error
+    assert error
+    assert (error.code, "ZeroDivisionError" in error.message) == ("internal_error", True)
+    assert "secret" not in json.dumps(report.as_dict())
+
+
+def test_without_a_token_every_workspace_fails_and_none_is_asked() -> None:
+    workspace = FakeWorkspace(at=behind())
+    report = run(FakeServices({host(1): workspace}, identity_failure=failure(Service.IDENTITY, 400)))
+    assert report.token is None
+    assert report.workspaces[0].error
+    assert report.workspaces[0].error.code == "identity_unknown"
+    assert workspace.log == []
+
+
+def test_a_token_that_ends_before_the_next_run_is_stored_and_reported() -> None:
+    workspace = FakeWorkspace()
+    services = FakeServices({host(1): workspace}, token_life=timedelta(minutes=15))
+    report = run(services, {"folders": []})
+    assert workspace.tokens
+    assert (report.workspaces[0].result, report.result) == ("ok", "failed")
+    assert report.problems[0].where == "token"
+    assert report.problems[0].message.startswith("short_token: ")
+    services.token_life += timedelta(seconds=1)
+    assert run(services, {"folders": []}).result == "ok"
+
+
+def test_an_oauth_secret_near_its_end_is_pointed_out() -> None:
+    services = FakeServices({host(1): FakeWorkspace()}, secret_life=timedelta(days=29))
+    report = run(services, {"folders": []})
+    assert report.result == "ok"
+    assert "expires at 2026-12-22" in report.problems[0].message
+
+
+def test_a_dry_run_writes_nothing_and_says_what_it_would_do() -> None:
+    workspace = FakeWorkspace(at=behind())
+    folders = {"folders": ["/Repos/etl/prod", {"path": "/Repos/etl/new", "url": URL}]}
+    report = run(FakeServices({host(1): workspace}, {"main": NEW}), folders, dry_run=True)
+    assert report.dry_run
+    assert [folder.action for folder in report.workspaces[0].folders] == ["updated", "created"]
+    assert not {
+        "create_credential",
+        "update_credential",
+        "move_folder",
+        "create_folder",
+        "make_parent",
+    } & set(workspace.log)
+
+
+def test_the_report_has_the_keys_of_the_contract() -> None:
+    workspace = FakeWorkspace(at=behind())
+    report = run(
+        FakeServices({host(1): workspace}, {"main": OLD}), {"folders": ["/Repos/etl/prod", "/Repos/etl/no"]}
+    ).as_dict()
+    keys = "version run_id started_at duration_s dry_run result token problems workspaces"
+    assert list(report) == keys.split()
+    assert report["version"] == 1
+    assert report["started_at"] == "2026-11-23T12:00:00Z"
+    assert report["token"] == {"expires_at": "2026-11-23T13:00:00Z", "remaining_s": 3600}
+    (found,) = report["workspaces"]
+    assert list(found) == ["name", "host", "result", "credential", "folders", "error"]
+    assert found["credential"] == {"action": "created", "id": 100}
+    assert [list(folder) for folder in found["folders"]] == [
+        ["path", "action", "ref", "from", "to", "error"]
+    ] * 2
+    assert list(found["folders"][1]["error"]) == ["code", "message", "cause", "remedy"]
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_every_run_ends_in_one_line_and_every_workspace_has_one(caplog: pytest.LogCaptureFixture) -> None:
+    workspaces = {host(n): FakeWorkspace(at=behind()) for n in range(3)}
+    workspaces[host(1)].fail["sign_in"] = failure(status=401)
+    with caplog.at_level(logging.INFO, "git_refresh"):
+        run(FakeServices(workspaces, {"main": OLD}))
+    events = [(record.levelname, json.loads(record.getMessage())) for record in caplog.records]
+    assert sorted((event["name"], level) for level, event in events[:-1]) == [
+        ("adb-0", "INFO"),
+        ("adb-1", "ERROR"),
+        ("adb-2", "INFO"),
+    ]
+    level, last = events[-1]
+    assert (level, last["event"], last["workspaces_ok"], last["workspaces_failed"]) == (
+        "ERROR",
+        "git_refresh.run",
+        2,
+        1,
+    )
+    assert last["min_token_remaining_s"] == 3600

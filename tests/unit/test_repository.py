@@ -1,0 +1,65 @@
+import pytest
+
+from git_refresh.hosts import NO_HOSTS, TrustedHosts
+from git_refresh.repository import parse_repository
+
+SAME = [
+    "https://dev.azure.com/contoso/Data%20Platform/_git/etl",
+    "https://dev.azure.com/contoso/Data Platform/_git/etl",
+    "https://contoso@dev.azure.com/contoso/Data%20Platform/_git/etl",
+    "https://DEV.azure.com/Contoso/data%20platform/_git/ETL/",
+    "https://contoso.visualstudio.com/Data%20Platform/_git/etl",
+    "https://contoso.visualstudio.com/DefaultCollection/Data%20Platform/_git/etl",
+    " https://dev.azure.com:443/contoso/Data%20Platform/_git/etl ",
+]
+
+
+@pytest.mark.parametrize("url", SAME)
+def test_every_way_to_write_a_url_names_the_same_repository(url: str) -> None:
+    found, first = parse_repository(url, NO_HOSTS), parse_repository(SAME[0], NO_HOSTS)
+    assert found == first
+    assert hash(found) == hash(first)
+
+
+def test_a_repository_with_its_projects_name_may_leave_the_project_out() -> None:
+    short = parse_repository("https://dev.azure.com/contoso/_git/etl", NO_HOSTS)
+    assert short == parse_repository("https://dev.azure.com/contoso/etl/_git/etl", NO_HOSTS)
+
+
+def test_what_is_asked_is_percent_encoded() -> None:
+    found = parse_repository(SAME[1], NO_HOSTS)
+    assert found.url == SAME[0]
+    assert found.api_url == "https://dev.azure.com/contoso/Data%20Platform/_apis/git/repositories/etl"
+    old = parse_repository(SAME[5], NO_HOSTS)
+    assert old.api_url == "https://contoso.visualstudio.com/Data%20Platform/_apis/git/repositories/etl"
+
+
+def test_a_host_that_only_trusted_hosts_vouches_for_has_the_form_of_dev_azure_com() -> None:
+    found = parse_repository(
+        "https://git.contoso.com:8443/org/project/_git/repo", TrustedHosts(("git.contoso.com",))
+    )
+    assert (found.organization, found.origin) == ("org", "https://git.contoso.com:8443")
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://github.com/contoso/etl", "not on a trusted host"),
+        ("https://dev.azure.com@evil.com/a/b/_git/c", "not on a trusted host"),
+        ("https://dev.azure.com.evil.com/a/b/_git/c", "not on a trusted host"),
+        ("https://evil.com/dev.azure.com/a/_git/c", "not on a trusted host"),
+        ("http://dev.azure.com/a/b/_git/c", "must start with https://"),
+        ("https://me:secret@dev.azure.com/a/b/_git/c", "must not hold a password"),
+        ("https://dev.azure.com/a/b/_git/c?path=/x", "is a link into a repository"),
+        ("https://dev.azure.com/a/b", "must have the form"),
+        ("https://dev.azure.com/a/b/c/_git/d", "must have the form"),
+        ("https://dev.azure.com/a/../_git/d", "must have the form"),
+        ("https://dev.azure.com/a/b%2fc/_git/d", "must have the form"),
+        ("https://dev.azure.com:99999/a/b/_git/c", "no valid URL"),
+        ("https://[::1/a/b/_git/c", "no valid URL"),
+        ("", "must start with https://"),
+    ],
+)
+def test_what_is_no_repository_is_refused(url: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse_repository(url, NO_HOSTS)

@@ -1,0 +1,143 @@
+import pytest
+import requests
+
+from git_refresh import transport
+from git_refresh.clock import Deadline
+from git_refresh.service import Repeat, Service, ServiceError, Symptom, call
+from git_refresh.transport import Answer
+from tests.unit.fakes import FakeClock
+
+
+def answered(status: int, body: bytes = b"{}", **headers: str) -> None:
+    transport._last_answer.set(
+        Answer(status, {key.replace("_", "-"): value for key, value in headers.items()}, body)
+    )
+    raise RuntimeError(f"secret of an SDK: {body!r}")
+
+
+def symptom_of(
+    request: object, *, repeat: Repeat = Repeat.SAFE, clock: FakeClock | None = None, budget: float = 60
+) -> Symptom:
+    clock = clock or FakeClock()
+    with pytest.raises(ServiceError) as caught:
+        call(Service.DATABRICKS, "do it", request, deadline=Deadline.after(budget, clock), repeat=repeat)  # type: ignore[arg-type]
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    assert "secret" not in str(caught.value) + repr(caught.value.symptom)
+    return caught.value.symptom
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        (b'{"error_code": "GIT_CONFLICT", "message": "Conflict"}', "GIT_CONFLICT", "Conflict"),
+        (
+            b'{"error": "invalid_client", "error_description": "Client authentication failed"}',
+            "invalid_client",
+            "Client authentication failed",
+        ),
+        (
+            b'{"error": {"code": "Forbidden", "message": "m", "innererror": {"code": "ForbiddenByRbac"}}}',
+            "ForbiddenByRbac",
+            "m",
+        ),
+        (b'{"error": {"code": "SecretNotFound", "message": "m"}}', "SecretNotFound", "m"),
+        (
+            b'{"typeKey": "GitRepositoryNotFoundException", "message": "TF401019: no"}',
+            "GitRepositoryNotFoundException",
+            "TF401019: no",
+        ),
+        (b"INVALID_STATE: no", "INVALID_STATE", "INVALID_STATE: no"),
+        (b"<html>no</html>", "", "<html>no</html>"),
+        (b"\xff\xfe", "", "\ufffd\ufffd"),
+        (b"[1]", "", ""),
+        (b'{"error_code": 5, "message": ["x"]}', "", ""),
+        (b'{"error_code": "what is this secret", "message": "m"}', "", "m"),
+        (b"", "", ""),
+    ],
+)
+def test_every_service_s_error_is_read(body: bytes, code: str, message: str) -> None:
+    symptom = symptom_of(lambda: answered(404, body, X_Request_Id="req-1"))
+    assert (symptom.kind, symptom.status, symptom.error_code, symptom.message) == (
+        "answer",
+        404,
+        code,
+        message,
+    )
+    assert symptom.request_id == "req-1"
+
+
+def test_a_request_id_that_is_none_is_not_shown() -> None:
+    assert symptom_of(lambda: answered(404, x_request_id="<script>")).request_id == ""
+
+
+@pytest.mark.parametrize(("repeat", "attempts"), [(Repeat.SAFE, 3), (Repeat.IF_REFUSED, 1)])
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_passing_failure_is_tried_again_only_where_that_is_safe(
+    repeat: Repeat, attempts: int, status: int
+) -> None:
+    tried: list[int] = []
+
+    def request() -> None:
+        tried.append(1)
+        answered(status)
+
+    symptom_of(request, repeat=repeat)
+    assert len(tried) == attempts
+
+
+def test_a_refused_creation_is_tried_again() -> None:
+    clock, tried = FakeClock(), []
+
+    def request() -> str:
+        tried.append(1)
+        if len(tried) < 2:
+            answered(429, retry_after="7")
+        return "made"
+
+    assert (
+        call(Service.DATABRICKS, "x", request, deadline=Deadline.after(60, clock), repeat=Repeat.IF_REFUSED)
+        == "made"
+    )
+    assert clock.slept == [7.0]
+
+
+@pytest.mark.parametrize(("retry_after", "budget"), [("3600", 540.0), ("19", 10.0)])
+def test_retry_after_is_not_obeyed_past_patience_or_budget(retry_after: str, budget: float) -> None:
+    clock = FakeClock()
+    symptom = symptom_of(lambda: answered(429, retry_after=retry_after), clock=clock, budget=budget)
+    assert clock.slept == []
+    assert symptom.retry_after_s == float(retry_after)
+
+
+def test_nothing_is_asked_when_the_time_is_over() -> None:
+    tried: list[int] = []
+    assert symptom_of(lambda: tried.append(1), budget=0).kind == "out_of_time"
+    assert tried == []
+
+
+def test_a_failure_before_any_answer_is_told_by_its_kind() -> None:
+    def request() -> None:
+        raise requests.ConnectionError(ConnectionResetError("secret"))
+
+    assert symptom_of(request).kind == "reset"
+
+
+def test_a_good_answer_that_cannot_be_read_is_unexpected() -> None:
+    assert symptom_of(lambda: answered(200, b"<html>")).kind == "unexpected"
+
+
+def test_an_earlier_answer_does_not_explain_a_later_failure() -> None:
+    transport._last_answer.set(Answer(404, {}, b""))
+
+    def request() -> None:
+        raise requests.ConnectionError(ConnectionRefusedError())
+
+    assert symptom_of(request).status is None
+
+
+def test_the_inner_failure_of_two_is_the_one_that_is_told() -> None:
+    def inner() -> None:
+        call(Service.IDENTITY, "get a token", lambda: answered(400), deadline=Deadline.after(60, FakeClock()))
+
+    assert symptom_of(inner).service is Service.IDENTITY

@@ -1,0 +1,239 @@
+import json
+from typing import Any
+
+import pytest
+
+from git_refresh.settings import Entry, Rejected, Settings, SettingsError, load
+
+HOST = "https://adb-1.1.azuredatabricks.net"
+GOOD: dict[str, Any] = {"host": HOST, "client_id": "app-id", "client_secret_name": "oauth-secret"}
+URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
+
+
+def settings(*workspaces: object, **more: str) -> Settings:
+    return load(
+        {"WORKSPACES": json.dumps(workspaces), "KEY_VAULT_URL": "https://contoso.vault.azure.net", **more}
+    )
+
+
+def only(found: Settings) -> Entry:
+    (entry,) = found.entries
+    assert isinstance(entry, Entry)
+    return entry
+
+
+def test_an_entry_gets_the_defaults_of_the_contract() -> None:
+    workspace = only(settings(GOOD)).workspace
+    assert (workspace.name, workspace.auth, workspace.git_username) == (
+        "adb-1",
+        "oauth_secret",
+        "git-refresh",
+    )
+    assert (workspace.folders, workspace.run_as) == ((), ())
+    found = settings(GOOD)
+    assert (found.concurrency, found.timeout_s, found.client_id) == (32, 540.0, None)
+
+
+def test_a_string_is_a_host_and_defaults_are_merged_under_every_entry() -> None:
+    defaults = json.dumps({"client_id": "a", "client_secret_name": "b", "folders": ["/Repos/x/y"]})
+    entry = only(settings(HOST, WORKSPACE_DEFAULTS=defaults))
+    assert entry.workspace.client_id == "a"
+    assert [folder.path for folder in entry.workspace.folders] == ["/Repos/x/y"]
+
+
+def test_an_entry_wins_over_the_defaults() -> None:
+    found = settings({**GOOD, "git_username": "mine"}, WORKSPACE_DEFAULTS='{"git_username": "theirs"}')
+    assert only(found).workspace.git_username == "mine"
+
+
+def test_a_managed_identity_needs_no_secret_and_no_vault() -> None:
+    found = load({"WORKSPACES": json.dumps([{"host": HOST, "auth": "managed_identity"}])})
+    assert only(found).workspace.client_id is None
+
+
+def test_paths_with_and_without_workspace_are_the_same_folder() -> None:
+    entry = only(settings({**GOOD, "folders": ["/Workspace/Shared/etl", "/Shared/etl/"]}))
+    assert [folder.key for folder in entry.workspace.folders] == ["/Shared/etl"]
+    assert "listed twice" in entry.bad_folders[0].problem.message
+
+
+def test_a_folder_has_the_ref_that_it_names() -> None:
+    folders = [{"path": "/a/b", "branch": "x"}, {"path": "/a/c", "tag": "v1"}, "/a/d"]
+    found = only(settings({**GOOD, "folders": folders})).workspace.folders
+    assert [folder.ref for folder in found] == [("branch", "x"), ("tag", "v1"), None]
+
+
+FATAL = {
+    "no WORKSPACES": ({}, "WORKSPACES: is missing"),
+    "blank WORKSPACES": ({"WORKSPACES": "  "}, "WORKSPACES: is missing"),
+    "not JSON": ({"WORKSPACES": '[{"host": ]'}, "WORKSPACES: is not valid JSON: line 1, column 11"),
+    "not an array": (
+        {"WORKSPACES": '{"host": "x"}'},
+        "WORKSPACES: must be an array, in [ ], and is an object",
+    ),
+    "empty": ({"WORKSPACES": "[]"}, "WORKSPACES: is empty"),
+    "no vault": ({"WORKSPACES": json.dumps([GOOD]), "KEY_VAULT_URL": ""}, "KEY_VAULT_URL: is missing"),
+    "vault on http": (
+        {"KEY_VAULT_URL": "http://x.vault.azure.net"},
+        '"http://x.vault.azure.net" must start with https://',
+    ),
+    "vault elsewhere": (
+        {"KEY_VAULT_URL": "https://vault.evil.com"},
+        "is not on a trusted host, so nothing is sent to it",
+    ),
+    "identity": ({"AZURE_CLIENT_ID": "my-identity"}, 'AZURE_CLIENT_ID: "my-identity" must be the client id'),
+    "concurrency": ({"REFRESH_CONCURRENCY": "many"}, '"many" must be a whole number from 1 to 256'),
+    "timeout": ({"REFRESH_TIMEOUT_SECONDS": "5"}, '"5" must be a whole number from 30 to 3600'),
+    "schedule": ({"REFRESH_SCHEDULE": "*/15 * * * *"}, "must have six fields, seconds first"),
+    "fan-out": ({"FAN_OUT": "queue"}, '"queue" is not available in this version'),
+    "trusted hosts": (
+        {"TRUSTED_HOSTS": "https://git.contoso.com"},
+        "must be a host name like git.contoso.com",
+    ),
+    "defaults not JSON": ({"WORKSPACE_DEFAULTS": "{,}"}, "WORKSPACE_DEFAULTS: is not valid JSON"),
+    "defaults an array": ({"WORKSPACE_DEFAULTS": "[]"}, "WORKSPACE_DEFAULTS: must be an object"),
+    "defaults null": ({"WORKSPACE_DEFAULTS": "null"}, "WORKSPACE_DEFAULTS: must be an object"),
+    "default host": (
+        {"WORKSPACE_DEFAULTS": '{"host": "x"}'},
+        "WORKSPACE_DEFAULTS.host: belongs to one workspace",
+    ),
+    "default key": (
+        {"WORKSPACE_DEFAULTS": '{"clientid": "x"}'},
+        'WORKSPACE_DEFAULTS.clientid: is not a key of a workspace; did you mean "client_id"?',
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "expected"), FATAL.values(), ids=FATAL)
+def test_what_concerns_every_workspace_stops_the_run(changes: dict[str, str], expected: str) -> None:
+    environ = {"WORKSPACES": json.dumps([GOOD]), "KEY_VAULT_URL": "https://contoso.vault.azure.net"}
+    with pytest.raises(SettingsError) as caught:
+        load({**({} if not changes else environ), **changes})
+    assert expected in str(caught.value)
+
+
+REJECTED = {
+    "http": (
+        {"host": "http://adb-1.1.azuredatabricks.net"},
+        '.host: "http://adb-1.1.azuredatabricks.net" must start with https://',
+    ),
+    "no scheme": (
+        {"host": "adb-1.1.azuredatabricks.net"},
+        "must start with https://; write https://adb-1.1.azuredatabricks.net",
+    ),
+    "path": ({"host": HOST + "/?o=1#job/2"}, f"must end after the host name; write {HOST}"),
+    "account console": ({"host": "https://accounts.azuredatabricks.net"}, "is the account console"),
+    "not trusted": (
+        {"host": "https://adb-1.1.azuredatabricks.net.evil.com"},
+        "is not on a trusted host, so nothing is sent to it",
+    ),
+    "unknown key": ({"hots": 1}, '.hots: is not a key of a workspace; did you mean "host"?'),
+    "number": ({"host": 5}, ".host: must be text in double quotes, and is a number"),
+    "auth": ({"auth": "pat"}, '.auth: "pat" must be "oauth_secret" or "managed_identity"'),
+    "no secret": (
+        {"client_secret_name": None},
+        "needs client_secret_name: give them here or in WORKSPACE_DEFAULTS",
+    ),
+    "secret name": ({"client_secret_name": "a b"}, "must be the name of a Key Vault secret"),
+    "run_as": (
+        {"run_as": ["8d6f-app-id"]},
+        '.run_as[0]: "8d6f-app-id" must be the service principal\'s numeric id',
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "expected"), REJECTED.values(), ids=REJECTED)
+def test_a_bad_entry_is_rejected_with_its_place_and_the_others_run(
+    changes: dict[str, Any], expected: str
+) -> None:
+    found = settings(
+        "https://adb-9.9.azuredatabricks.net",
+        {**GOOD, **changes},
+        WORKSPACE_DEFAULTS='{"client_id": "a", "client_secret_name": "b"}',
+    )
+    good, bad = found.entries
+    assert isinstance(good, Entry)
+    assert isinstance(bad, Rejected)
+    assert any(f"WORKSPACES[1]{expected}" in str(p) or expected in str(p) for p in found.problems), (
+        found.problems
+    )
+    assert all(problem.where.startswith("WORKSPACES[1]") for problem in found.problems)
+
+
+def test_the_second_entry_for_a_host_is_rejected_however_it_is_written() -> None:
+    found = settings(GOOD, {**GOOD, "host": "https://ADB-1.1.azuredatabricks.net:443/"})
+    assert [type(entry) for entry in found.entries] == [Entry, Rejected]
+    assert "stands in WORKSPACES[0] already" in found.problems[0].message
+
+
+FOLDERS = {
+    "both": ({"path": "/a/b", "branch": "x", "tag": "y"}, '.folders[0]: has both branch "x" and tag "y"'),
+    "relative": (
+        {"path": "Repos/a/b"},
+        '.folders[0].path: "Repos/a/b" must be an absolute path; write "/Repos/a/b"',
+    ),
+    "dots": ({"path": "/Repos/../b"}, "must name a Git folder"),
+    "star": ({"path": "/Repos/*/b"}, "may hold * only as its last part"),
+    "star url": ({"path": "/Repos/*", "url": URL}, "so url and sparse mean nothing"),
+    "url": (
+        {"path": "/a/b", "url": "https://github.com/a/b"},
+        '.folders[0].url: "https://github.com/a/b" is not on a trusted host',
+    ),
+    "link": (
+        {"path": "/a/b", "url": URL + "?version=GBmain"},
+        "is a link into a repository; write the clone URL",
+    ),
+    "ssh": ({"path": "/a/b", "url": "git@ssh.dev.azure.com:v3/a/b/c"}, "must start with https://"),
+    "repos": ({"path": "/Repos/a", "url": URL}, "below /Repos a folder is created as /Repos/FOLDER/NAME"),
+    "long ref": (
+        {"path": "/a/b", "branch": "refs/heads/main"},
+        '.branch: "refs/heads/main" must be the short name; write "main"',
+    ),
+    "no ref": ({"path": "/a/b", "tag": "v 1"}, '.tag: "v 1" is no valid name of a branch or tag'),
+    "conflict": (
+        {"path": "/a/b", "on_conflict": "drop"},
+        '.on_conflict: "drop" must be "report" or "discard"',
+    ),
+    "sparse": ({"path": "/a/b", "sparse": ["src"]}, "has sparse but no url"),
+    "empty sparse": ({"path": "/a/b", "url": URL, "sparse": []}, ".sparse: must not be empty"),
+    "key": ({"path": "/a/b", "brnach": "x"}, '.brnach: is not a key of a folder; did you mean "branch"?'),
+    "no path": ({"url": URL}, ".path: is missing"),
+    "number": (7, ".folders[0]: must be a path or an object, and is a number"),
+}
+
+
+@pytest.mark.parametrize(("folder", "expected"), FOLDERS.values(), ids=FOLDERS)
+def test_a_bad_folder_is_left_out_alone(folder: object, expected: str) -> None:
+    entry = only(settings({**GOOD, "folders": [folder, "/Repos/good/one"]}))
+    assert [good.path for good in entry.workspace.folders] == ["/Repos/good/one"]
+    assert any(expected in str(bad.problem) for bad in entry.bad_folders), entry.bad_folders
+
+
+def test_folders_that_are_no_array_do_not_cost_the_credential() -> None:
+    entry = only(settings({**GOOD, "folders": "/Repos/a/b"}))
+    assert entry.bad_folders[0].problem.message == "must be an array of folders, in [ ], and is text"
+
+
+def test_all_problems_come_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings({**GOOD, "hst": 1}, REFRESH_CONCURRENCY="x", FAN_OUT="x", AZURE_CLIENT_ID="x")
+    places = [problem.where for problem in caught.value.problems]
+    assert places == ["REFRESH_CONCURRENCY", "AZURE_CLIENT_ID", "FAN_OUT", "WORKSPACES[0].hst"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"client_secret_name": "dose" + "0123456789abcdef" * 2},
+        {"client_secret": "dose" + "0123456789abcdef" * 2},
+        {"host": "https://user:0123456789abcdef@adb-1.1.azuredatabricks.net"},
+        {"host": "https://adb-1.1.azuredatabricks.net/?token=0123456789abcdef"},
+        {"name": ["0123456789abcdef"]},
+        {"folders": [{"path": "/a/b", "url": "https://me:0123456789abcdef@dev.azure.com/a/b/_git/c"}]},
+        {"folders": [{"path": "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.0123456789abcdef.x"}]},
+    ],
+)
+def test_what_could_be_a_secret_is_not_repeated(changes: dict[str, Any]) -> None:
+    found = settings({**GOOD, **changes})
+    assert found.problems
+    assert "0123456789abcdef" not in "\n".join(map(str, found.problems)) + repr(found)
