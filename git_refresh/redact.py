@@ -21,26 +21,25 @@ def shown(text: str) -> str:
 
 
 class _NoBodies(logging.Filter):
-    """Lets nothing below WARNING through: there the SDKs write request bodies."""
+    """Lets nothing below WARNING through: there the Databricks SDK writes request bodies, `personal_access_token` in clear."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.levelno >= logging.WARNING
 
 
 _NO_BODIES = _NoBodies()
-_TALKATIVE = (
-    "databricks.sdk",  # prints personal_access_token in clear at DEBUG
-    "azure.core.pipeline.policies._universal",  # prints a Key Vault secret when asked for bodies
-)
+_SDK_LOGGERS = ("azure.core", "azure.identity", "azure.keyvault", "databricks", "msal", "requests", "urllib3")
 
 
 def silence_sdk_logs() -> None:
-    """Keep SDKs from logging what they send and receive, also when somebody lowers a level afterwards.
+    """Keep what SDKs log out of every handler, also when somebody lowers a level afterwards.
 
-    A filter on the logger that writes stays whatever levels and handlers are set; the level only spares the work.
+    They quote requests, and answers that may quote requests; the app says by itself what went wrong. A logger that does not propagate
+    keeps its whole family from the root's handlers, whatever level any of them is set to.
     """
-    for name in _TALKATIVE:
+    for name in _SDK_LOGGERS:
         logger = logging.getLogger(name)
-        logger.addFilter(_NO_BODIES)  # adding it again changes nothing
-    for name in ("databricks", "azure", "msal", "urllib3"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logger.propagate = False
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())  # without any, warnings would go to stderr
+    logging.getLogger("databricks.sdk").addFilter(_NO_BODIES)  # adding it again changes nothing

@@ -23,7 +23,7 @@ from git_refresh.identity import AZURE_DATABRICKS, AZURE_DEVOPS, Token
 from git_refresh.models import Ref, Workspace
 from git_refresh.pool import Pool
 from git_refresh.problems import Problem
-from git_refresh.report import Report, TokenReport, WorkspaceReport, log_workspace
+from git_refresh.report import CredentialReport, Report, TokenReport, WorkspaceReport, log_workspace
 from git_refresh.repository import Repository
 from git_refresh.seams import Api, Heads, Services
 from git_refresh.service import ServiceError
@@ -184,7 +184,9 @@ def _report_of(
             entry.name, entry.host, "rejected", error=diagnosis.own("invalid_settings", message, facts)
         )
     else:
-        report = WorkspaceReport(entry.workspace.name, entry.workspace.host, "failed", error=failure)
+        report = WorkspaceReport(
+            entry.workspace.name, entry.workspace.host, "failed", CredentialReport("failed"), error=failure
+        )
     log_workspace(run_id, report)
     return report
 

@@ -175,8 +175,11 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (TimeoutError, "timeout"),
     (requests.exceptions.Timeout, "timeout"),
     (urllib3.exceptions.TimeoutError, "timeout"),
+    (
+        ConnectionError,
+        "reset",
+    ),  # before the proxy: through one, every failure of a connection is dressed up as its own
     (requests.exceptions.ProxyError, "proxy"),
-    (ConnectionError, "reset"),
     (urllib3.exceptions.ProtocolError, "reset"),
     (requests.exceptions.ConnectionError, "reset"),
 )

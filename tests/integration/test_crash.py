@@ -1,0 +1,137 @@
+"""Killed anywhere, or twice at once: the next run ends in the same place, and no local work is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from git_refresh import app
+from localcloud import Cloud, Fleet, seed
+from localcloud.observer import Request
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.timeout(60)
+
+
+def settings_of(fleet: Fleet) -> dict[str, str]:
+    """The first workspace: a folder to move, one to create at a tag, and one with uncommitted work."""
+    workspace, (etl, reports) = fleet.workspaces[0], fleet.repositories
+    edited = workspace.add_folder("/Shared/edited", reports)
+    edited.edit("notes.txt", "not committed")
+    etl.commit({"jobs/load.py": "newer"})
+    etl.tag("v1", annotated=True)
+    folders = [
+        "/Repos/etl/prod",
+        {"path": "/Shared/new/tagged", "url": etl.url, "tag": "v1"},
+        "/Shared/edited",
+    ]
+    return {**fleet.settings, "WORKSPACES": json.dumps([{"host": workspace.url, "folders": folders}])}
+
+
+def state_of(fleet: Fleet) -> dict[str, Any]:
+    """All that a run is to bring about, in words that are the same in every cloud."""
+    workspace, (etl, reports) = fleet.workspaces[0], fleet.repositories
+    commits = {etl.head("main"): "etl main", reports.head("main"): "reports main"}
+    lives = [
+        jwt.decode(c.token or "", options={"verify_signature": False})["exp"] > time.time()
+        for c in workspace.credentials
+    ]
+    folders = {f.path: (commits.get(f.head, f.head), f.branch, f.dirty) for f in workspace.folders}
+    edited = workspace.folder("/Shared/edited")
+    return {"live credentials": lives, "folders": folders, "work": edited and edited.read("notes.txt")}
+
+
+EXPECTED = {
+    "live credentials": [True],
+    "folders": {
+        "/Repos/etl/prod": ("etl main", "main", False),
+        "/Shared/new/tagged": ("etl main", None, False),
+        "/Shared/edited": ("reports main", "main", True),
+    },
+    "work": "not committed",
+}
+
+
+def process(cloud: Cloud, settings: dict[str, str]) -> subprocess.Popen[bytes]:
+    environ = {**os.environ, **cloud.environment(), **settings}
+    command = [sys.executable, "-m", "git_refresh", "run", "--json"]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    with Cloud() as cloud:
+        for name, value in cloud.environment().items():
+            monkeypatch.setenv(name, value)
+        yield cloud
+
+
+@pytest.fixture
+def fleet(cloud: Cloud) -> Fleet:
+    return seed(cloud, 1)
+
+
+def is_git_of_the_workspace(request: Request) -> bool:
+    return "/_git/" in request.path
+
+
+REQUESTS = 18
+"""What an undisturbed run of `settings_of` asks; the first test says when the number has to be changed."""
+
+
+def test_the_requests_of_an_undisturbed_run_are_all_tried_below(cloud: Cloud, fleet: Fleet) -> None:
+    assert app.run({**os.environ, **settings_of(fleet)}).result == "ok"
+    assert len([request for request in cloud.requests if not is_git_of_the_workspace(request)]) == REQUESTS
+    assert state_of(fleet) == EXPECTED
+
+
+@pytest.mark.parametrize("last", range(1, REQUESTS + 1))
+def test_killed_after_request(cloud: Cloud, fleet: Fleet, last: int) -> None:
+    settings = settings_of(fleet)
+    seen, killed = [0], threading.Event()
+    running: list[subprocess.Popen[bytes]] = []
+
+    def kill(request: Request) -> None:
+        seen[0] += not is_git_of_the_workspace(request)
+        if seen[0] == last and not killed.is_set():
+            killed.set()
+            os.kill(running[0].pid, signal.SIGKILL)
+
+    cloud.on_request = kill
+    running.append(process(cloud, settings))
+    assert running[0].wait(30) == -signal.SIGKILL
+    cloud.on_request = None
+
+    report = app.run({**os.environ, **settings})
+    assert report.result == "ok", report.summary()
+    assert state_of(fleet) == EXPECTED
+
+
+def test_two_runs_at_the_same_time_end_as_one(fleet: Fleet) -> None:
+    settings = {**os.environ, **settings_of(fleet)}
+    for _ in range(3):
+        threads = [threading.Thread(target=app.run, args=[settings]) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    assert app.run(settings).result == "ok"
+    assert state_of(fleet) == EXPECTED
+
+
+def test_a_run_repeated_changes_nothing(fleet: Fleet) -> None:
+    settings = {**os.environ, **settings_of(fleet)}
+    for _ in range(3):
+        assert app.run(settings).result == "ok"
+        assert state_of(fleet) == EXPECTED

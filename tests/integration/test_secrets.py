@@ -1,0 +1,247 @@
+"""No secret leaves: canaries in every slot, every logger at DEBUG, every fault, and then a search through all that came out."""
+
+import base64
+import io
+import itertools
+import json
+import logging
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from git_refresh import app, devops, identity, refresh, vault, workspace
+from git_refresh.settings import Settings, load
+from localcloud import Cloud, Connect, Fault, Fleet, faults
+from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, VAULT_RESOURCE
+from localcloud.fleet import CLIENT_ID, SECRET_NAME
+from tests.integration.test_faults import FAULTS
+
+OAUTH_SECRET = "dosecanary0oauth1secret2canary3"
+PIECE = 12
+
+pytestmark = pytest.mark.timeout(60)
+
+
+class Everything(logging.Handler):
+    """Every record of every logger, as the worst handler would write it: with its arguments, exception and stack."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.NOTSET)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record) + repr(record.args) + repr(record.exc_info))
+
+
+@pytest.fixture
+def everything() -> Iterator[Everything]:
+    """All loggers at DEBUG, those too that set a level of their own, and those made later."""
+    handler, root = Everything(), logging.getLogger()
+    levels = {
+        name: logger.level
+        for name, logger in logging.Logger.manager.loggerDict.items()
+        if isinstance(logger, logging.Logger)
+    }
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield handler
+    root.removeHandler(handler)
+    root.setLevel(before)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@pytest.fixture
+def canaries(cloud: Cloud, fleet: Fleet) -> Callable[[], list[str]]:
+    """Every secret that the run has met."""
+    fleet.vault.set(SECRET_NAME, OAUTH_SECRET, expires_on=datetime.now(UTC) + timedelta(days=300))
+    for ws in fleet.workspaces:
+        ws.service_principal(CLIENT_ID, OAUTH_SECRET)
+    cloud.identity.cached = True  # so that the tokens can be asked for once more here
+
+    def canaries() -> list[str]:
+        tokens = [
+            cloud.identity.token(resource)
+            for resource in (DEVOPS_RESOURCE, DATABRICKS_RESOURCE, VAULT_RESOURCE)
+        ]
+        stored = [credential.token or "" for ws in fleet.workspaces for credential in ws.credentials]
+        return [OAUTH_SECRET, cloud.identity.header, *tokens, *stored]
+
+    return canaries
+
+
+def pieces(secret: str) -> set[str]:
+    """Every piece of `PIECE` characters of a secret, and of its base64 forms in every alignment. A JWT's header is no secret."""
+    secret = secret.split(".", 1)[1] if secret.startswith("eyJ") else secret
+    forms = [secret]
+    for shift, padding in itertools.product(range(3), [b"", b"x:"]):
+        encoded = base64.b64encode(b"\0" * shift + padding + secret.encode()).decode().rstrip("=")
+        forms.append(encoded[4:-4])
+    return {form[start : start + PIECE] for form in forms for start in range(len(form) - PIECE + 1)}
+
+
+def assert_clean(text: str, secrets: list[str]) -> None:
+    windows = {text[start : start + PIECE] for start in range(len(text) - PIECE + 1)}
+    for secret in secrets:
+        assert not (found := windows & pieces(secret)), f"{sorted(found)[:3]} of a secret came out"
+
+
+def everything_raised(error: BaseException | None) -> str:
+    """An exception, its causes and contexts, whether shown or suppressed, with reprs and notes."""
+    text, seen = "", set()
+    queue = [error]
+    while queue:
+        item = queue.pop()
+        if item is None or id(item) in seen:
+            continue
+        seen.add(id(item))
+        text += (
+            "".join(traceback.format_exception(item))
+            + repr(item)
+            + str(item)
+            + repr(vars(item))
+            + repr(item.args)
+        )
+        queue += [item.__cause__, item.__context__]
+    return text
+
+
+@pytest.fixture
+def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((identity, "LIMIT"), (vault, "LIMIT"), (devops, "LIMIT")):
+        monkeypatch.setattr(module, name, 0.5)
+    for name in ("SIGN_IN_LIMIT", "CREDENTIAL_LIMIT", "LOOKUP_LIMIT"):
+        monkeypatch.setattr(workspace, name, 0.5)
+    monkeypatch.setattr(refresh, "GRACE", 0.5)
+
+    def briskly(environ: dict[str, str]) -> Settings:
+        return replace(load(environ), timeout_s=2.0)
+
+    monkeypatch.setattr(app, "load", briskly)
+
+
+def echo() -> faults.Action:
+    """The service's error quotes all that it was sent, as error pages do."""
+
+    async def act(request: object, _: faults.Proceed) -> object:
+        from aiohttp import web  # noqa: PLC0415
+
+        assert isinstance(request, web.Request)
+        text = f"{request.headers} {await request.text()}"
+        return web.json_response(
+            {"error_code": text, "message": text, "error_description": text}, status=400, reason="Bad"
+        )
+
+    return act  # type: ignore[return-value]
+
+
+ALL = {"quotes the request in its error": echo, **FAULTS}
+
+
+def lower_every_level() -> None:
+    """What somebody does who looks for a fault: after the app has silenced what talks too much."""
+    for name in list(logging.Logger.manager.loggerDict):
+        logging.getLogger(name).setLevel(logging.DEBUG)
+
+
+@pytest.mark.usefixtures("brisk")
+@pytest.mark.parametrize("service", ["identity", "keyvault", "devops", "databricks", "databricks credential"])
+@pytest.mark.parametrize("what", ALL)
+def test_no_secret_comes_out_when_a_service(
+    cloud: Cloud,
+    fleet: Fleet,
+    canaries: Callable[[], list[str]],
+    everything: Everything,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    service: str,
+) -> None:
+    action = ALL[what]()
+    name, _, credential = service.partition(" ")
+    if isinstance(action, Connect) and (name == "identity" or credential):
+        pytest.skip("a connection has no route, and the identity endpoint no proxy")
+    route = "git-credentials" if credential else None
+    cloud.inject(Fault(action, service=name, route=route, method="POST" if credential else None))
+    secrets = canaries()
+    real = app.refresh
+
+    def with_every_level_lowered(*arguments: object, **options: object) -> object:
+        lower_every_level()
+        return real(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(app, "refresh", with_every_level_lowered)
+    for key, value in {
+        **fleet.settings,
+        "WORKSPACES": json.dumps(json.loads(fleet.settings["WORKSPACES"])[:1]),
+    }.items():
+        monkeypatch.setenv(key, value)
+    out, raised = io.StringIO(), None
+    with redirect_stdout(out), redirect_stderr(out):
+        try:
+            app.tick(os.environ, None)
+        except app.RunFailedError as error:
+            raised = error
+        monkeypatch.setattr(app, "refresh", real)
+        report = app.run(os.environ)
+    cloud.clear_faults()
+    secrets += canaries()
+    came_out = [
+        out.getvalue(),
+        "\n".join(everything.lines),
+        everything_raised(raised),
+        json.dumps(report.as_dict()),
+        repr(report),
+    ]
+    assert everything.lines
+    assert_clean("\n".join(came_out), secrets)
+
+
+def test_a_run_that_goes_well_says_no_secret_either(
+    fleet: Fleet, canaries: Callable[[], list[str]], everything: Everything, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in fleet.settings.items():
+        monkeypatch.setenv(key, value)
+    app.tick(os.environ, None)
+    lower_every_level()
+    app.tick(os.environ, None)
+    assert logging.getLogger("databricks.sdk").isEnabledFor(logging.DEBUG), "the levels are really lowered"
+    assert [line for line in everything.lines if "git_refresh.run" in line]
+    assert_clean("\n".join(everything.lines), canaries())
+
+
+def test_the_search_finds_a_piece_of_a_secret_in_every_form() -> None:
+    secret = "0123456789abcdefghij"
+    for text in (
+        f"token={secret[4:16]}",
+        base64.b64encode(f"user:{secret}".encode()).decode(),
+        base64.b64encode(f"{secret}".encode()).decode(),
+    ):
+        with pytest.raises(AssertionError, match="came out"):
+            assert_clean(text, [secret])
+
+
+def test_no_secret_is_in_a_url_or_a_process_s_arguments(
+    cloud: Cloud, fleet: Fleet, canaries: Callable[[], list[str]]
+) -> None:
+    seen: list[str] = []
+
+    def look(_: object) -> None:
+        for process in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                seen.append(process.read_bytes().decode(errors="replace"))
+            except OSError:
+                continue
+
+    cloud.on_request = look
+    report = app.run({**os.environ, **fleet.settings})
+    cloud.on_request = None
+    assert report.result == "ok"
+    urls = "\n".join(f"{request.path} {request.query}" for request in cloud.requests)
+    assert_clean(urls + "\n".join(set(seen)), canaries())
