@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lint format types requirements clean
+.PHONY: help install run test check lint format types docs audit requirements clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -35,6 +35,12 @@ types: install
 format: install ## mend what the linter and the formatter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: install ## write docs/troubleshooting.md anew from the table of failures
+	$(BIN)/python -m docs.generate_troubleshooting
+
+audit: install ## look up what is deployed among the known vulnerabilities (asks a public service)
+	$(BIN)/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict --progress-spinner off
 
 requirements: install ## pin anew what is deployed and what the tests use, from pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --python-version 3.13 \

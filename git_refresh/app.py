@@ -2,18 +2,18 @@
 
 import logging
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import SecretStr
 
 from git_refresh import workspace as databricks
-from git_refresh.clock import Clock, Deadline, SystemClock
+from git_refresh.clock import Clock, Deadline, Skew, SystemClock
 from git_refresh.devops import DevOps
 from git_refresh.identity import Identity, Token
 from git_refresh.redact import silence_sdk_logs
 from git_refresh.refresh import refresh
 from git_refresh.report import Report, log_settings_error
-from git_refresh.schedule import DEFAULT_INTERVAL, next_run_after
+from git_refresh.schedule import DEFAULT_INTERVAL, late_by, next_run_after
 from git_refresh.seams import Heads
 from git_refresh.settings import Settings, SettingsError, load
 from git_refresh.transport import tls_context
@@ -33,6 +33,7 @@ class CloudServices:
         self._settings = settings
         self._deadline = deadline
         self._tls = tls_context(environ)
+        self._skew = Skew(deadline.clock)
         self._identity = Identity(settings.client_id, self._tls, deadline, environ)
         self._vault = Vault(settings.key_vault_url, self._identity, settings.trusted, self._tls, deadline)
 
@@ -43,10 +44,17 @@ class CloudServices:
         return self._vault.secret(name)
 
     def heads(self, token: Token) -> Heads:
-        return DevOps(token, self._tls, self._deadline, connections=self._settings.concurrency)
+        return DevOps(
+            token, self._tls, self._deadline, connections=self._settings.concurrency, skew=self._skew
+        )
 
     def sign_in(self, host: str, client_id: str, secret: SecretStr) -> SecretStr:
-        return databricks.sign_in(host, client_id, secret, tls=self._tls, deadline=self._deadline)
+        return databricks.sign_in(
+            host, client_id, secret, tls=self._tls, deadline=self._deadline, skew=self._skew
+        )
+
+    def clock_behind(self) -> timedelta:
+        return self._skew.behind()
 
     def workspace(self, host: str, token: SecretStr) -> databricks.WorkspaceApi:
         return databricks.WorkspaceApi(host, token, tls=self._tls, deadline=self._deadline)
@@ -56,6 +64,7 @@ def run(
     environ: Mapping[str, str],
     *,
     next_run: datetime | None = None,
+    late: timedelta = timedelta(),
     dry_run: bool = False,
     clock: Clock | None = None,
 ) -> Report:
@@ -64,6 +73,7 @@ def run(
     Args:
         environ: the app settings.
         next_run: when the next run is due, if that is known; else it is taken to be 15 minutes away.
+        late: how much later than scheduled this run begins.
         dry_run: write nothing.
         clock: the time.
 
@@ -76,7 +86,7 @@ def run(
     deadline = Deadline.after(settings.timeout_s, clock)
     services = CloudServices(settings, deadline, environ)
     due = next_run or clock.now() + DEFAULT_INTERVAL
-    return refresh(settings, services, clock, deadline, next_run=due, dry_run=dry_run)
+    return refresh(settings, services, clock, deadline, next_run=due, late=late, dry_run=dry_run)
 
 
 def tick(environ: Mapping[str, str], schedule_status: Mapping[str, object] | None) -> None:
@@ -88,7 +98,12 @@ def tick(environ: Mapping[str, str], schedule_status: Mapping[str, object] | Non
     clock = SystemClock()
     _log.setLevel(logging.INFO)
     try:
-        report = run(environ, next_run=next_run_after(clock.now(), schedule_status), clock=clock)
+        now = clock.now()
+        due, late = (
+            next_run_after(now, schedule_status, environ.get("REFRESH_SCHEDULE")),
+            late_by(now, schedule_status),
+        )
+        report = run(environ, next_run=due, late=late, clock=clock)
     except SettingsError as error:
         log_settings_error(error.problems)
         failure = (

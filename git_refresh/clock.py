@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 
@@ -55,6 +56,30 @@ class Deadline:
         """Seconds left; zero or less when it has passed."""
         return self.at - self.clock.monotonic()
 
+
+class Skew:
+    """How far this machine's clock is behind the services', as their answers' `Date` headers tell."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._behind: timedelta | None = None
+
+    def observe(self, date: str | None) -> None:
+        """Note the `Date` of an answer that has just come in; the least difference is the truest, since answers take time."""
+        try:
+            behind = parsedate_to_datetime(date) - self._clock.now() if date else None
+        except (ValueError, TypeError):  # no date, or one without a zone
+            return
+        if behind is not None and (self._behind is None or abs(behind) < abs(self._behind)):
+            self._behind = behind
+
+    def behind(self) -> timedelta:
+        """The difference; zero when it is too small to matter, or nothing has answered. Negative: the clock is ahead."""
+        found = self._behind or timedelta()
+        return found if abs(found) > _TOLERATED_SKEW else timedelta()
+
+
+_TOLERATED_SKEW = timedelta(seconds=30)
 
 # Sockets are pooled and outlive the operation that opened them, so they cannot hold its deadline. They ask here:
 # every operation runs on one thread from start to end, and a new thread starts without one.

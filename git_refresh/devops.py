@@ -5,7 +5,7 @@ import threading
 
 import requests
 
-from git_refresh.clock import Deadline
+from git_refresh.clock import Deadline, Skew
 from git_refresh.decide import Head
 from git_refresh.identity import Token
 from git_refresh.models import Ref
@@ -33,11 +33,14 @@ def is_rejection(symptom: Symptom) -> bool:
 class DevOps:
     """Azure DevOps as the stored token sees it; each ref is looked up once per run."""
 
-    def __init__(self, token: Token, tls: ssl.SSLContext, deadline: Deadline, *, connections: int) -> None:
+    def __init__(
+        self, token: Token, tls: ssl.SSLContext, deadline: Deadline, *, connections: int, skew: Skew
+    ) -> None:
         self._token = token
         self._tls = tls
         self._deadline = deadline
         self._connections = connections
+        self._skew = skew
         self._heads: Once[tuple[Repository, Ref | None], Head] = Once(deadline)
         self._lock = threading.Lock()
         self._sessions: dict[str, BoundedSession] = {}
@@ -82,7 +85,9 @@ class DevOps:
     def _session(self, origin: str) -> BoundedSession:
         with self._lock:
             if origin not in self._sessions:
-                self._sessions[origin] = BoundedSession([origin], self._tls, connections=self._connections)
+                self._sessions[origin] = BoundedSession(
+                    [origin], self._tls, connections=self._connections, skew=self._skew
+                )
             return self._sessions[origin]
 
 

@@ -25,6 +25,7 @@ from git_refresh.pool import Pool
 from git_refresh.problems import Problem
 from git_refresh.report import CredentialReport, Report, TokenReport, WorkspaceReport, log_workspace
 from git_refresh.repository import Repository
+from git_refresh.schedule import lapses_before
 from git_refresh.seams import Api, Heads, Services
 from git_refresh.service import ServiceError
 from git_refresh.settings import Entry, Rejected, Settings
@@ -98,6 +99,7 @@ def refresh(
     deadline: Deadline,
     *,
     next_run: datetime,
+    late: timedelta = timedelta(),
     dry_run: bool = False,
 ) -> Report:
     """Refresh the whole fleet once. Never raises for what a service does; the report tells.
@@ -108,6 +110,7 @@ def refresh(
         clock: the time.
         deadline: when the budget is over.
         next_run: when the next run is due; a token that ends before is reported as `short_token`.
+        late: how much later than scheduled this run began.
         dry_run: look, decide and report, but write nothing.
     """
     started_at, started, run_id = clock.now(), clock.monotonic(), str(uuid4())
@@ -126,7 +129,9 @@ def refresh(
         workspaces = _refresh_all(run, run_id)
         pool.close()
         problems += run.notes()
-    short = [] if token is None else _short_token(token, next_run)
+    behind = services.clock_behind()
+    short = [] if token is None else _short_token(token, next_run, started_at, behind)
+    problems += _about_time(late, behind)
     fine = not short and not settings.problems and all(workspace.result == "ok" for workspace in workspaces)
     report = Report(
         run_id=run_id,
@@ -195,13 +200,35 @@ def _token_report(token: Token | None, clock: Clock) -> TokenReport | None:
     return TokenReport(token.expires_at, (token.expires_at - clock.now()).total_seconds()) if token else None
 
 
-def _short_token(token: Token, next_run: datetime) -> list[Problem]:
-    if token.expires_at > next_run:
+def _short_token(token: Token, next_run: datetime, now: datetime, behind: timedelta) -> list[Problem]:
+    if not lapses_before(next_run, token.expires_at, now, behind):
         return []
     return [
         Problem(
             "token",
-            f"short_token: the token that was stored ends at {token.expires_at:%H:%M:%S} UTC, before the next run at "
-            f"{next_run:%H:%M:%S} UTC, and pulls will fail in between. Let REFRESH_SCHEDULE tick more often.",
+            f"short_token: the token that was stored ends at {token.expires_at:%H:%M:%S} UTC, and the next run is due at "
+            f"{next_run:%H:%M:%S} UTC: pulls will fail in between. Let REFRESH_SCHEDULE tick more often.",
         )
     ]
+
+
+def _about_time(late: timedelta, behind: timedelta) -> list[Problem]:
+    problems = []
+    if late:
+        problems.append(
+            Problem(
+                "timer",
+                f"This run began {late.total_seconds() / 60:.0f} minutes late. If the token of the run before has ended "
+                "meanwhile, pulls have failed. Was the app stopped, restarted or scaled to nothing?",
+            )
+        )
+    if behind:
+        direction = "behind" if behind > timedelta() else "ahead"
+        problems.append(
+            Problem(
+                "clock",
+                f"This machine's clock is {abs(behind).total_seconds() / 60:.0f} minutes {direction}, so what is said here "
+                "about when tokens end is off by as much. Set it.",
+            )
+        )
+    return problems

@@ -3,33 +3,76 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from croniter import croniter
+from croniter.croniter import CroniterError
+
 DEFAULT_INTERVAL = timedelta(minutes=15)
 """Until the next run, where no timer says it."""
+
+_FIELDS = 6
 
 _EARLY = timedelta(seconds=5)
 """The host fires up to a second before the scheduled time; a next run that near is this one."""
 
 
-def next_run_after(now: datetime, status: Mapping[str, object] | None) -> datetime:
-    """The next run's time, from the `ScheduleStatus` that a timer function is given.
+MARGIN = timedelta(seconds=60)
+"""What a tick may come late, and its run need to store the credentials, before somebody notices: a cold start takes as long."""
 
-    Fact: the host hands over the status that it stored after the *previous* run (azure-webjobs-sdk-extensions, `TimerListener`), so `Next`
-    is mostly the occurrence that fires now. The one after it is taken to be as far away as the two that are known are from each other.
+
+def lapses_before(
+    next_run: datetime, expires_at: datetime, now: datetime, skew: timedelta = timedelta()
+) -> bool:
+    """Whether a token ends before the next run has replaced it.
+
+    Args:
+        next_run: when that is due, by this machine's clock.
+        expires_at: the token's end, by Microsoft Entra's clock.
+        now: this machine's clock.
+        skew: how far this machine's clock is behind; negative if it is ahead.
     """
-    last, following = _moment(status, "Last"), _moment(status, "Next")
-    if following is None:
-        return now + DEFAULT_INTERVAL
-    if following > now + _EARLY:
+    margin = min(MARGIN, (next_run - now) / 10)
+    return expires_at <= next_run + margin + skew
+
+
+def late_by(now: datetime, status: Mapping[str, object] | None) -> timedelta:
+    """How much later than scheduled this run began; zero when that is within the margin, or not known.
+
+    After a missed tick the token of the run before may have ended meanwhile, and nobody has said so.
+    """
+    due = _moment(status, "Next")
+    late = now - due if due is not None and due.year > 1 else timedelta()
+    return late if late > MARGIN else timedelta()
+
+
+def is_schedule(text: str) -> bool:
+    """Whether this is a schedule that the timer takes: NCRONTAB's six fields, seconds first, that come true some day."""
+    if len(text.split()) != _FIELDS:
+        return False
+    try:
+        croniter(text, datetime.now(UTC), second_at_beginning=True).get_next(datetime)
+    except (CroniterError, ValueError):
+        return False
+    return True
+
+
+def next_run_after(now: datetime, status: Mapping[str, object] | None, schedule: str | None) -> datetime:
+    """When the next run is due.
+
+    Fact: while a function runs, the host's `ScheduleStatus` is what it stored after the *previous* run (azure-webjobs-sdk-extensions,
+    `TimerListener.InvokeJobFunction`), so `Next` is mostly the occurrence that fires now; then the schedule itself tells the one after it.
+
+    Args:
+        now: the time.
+        status: the timer's `ScheduleStatus`.
+        schedule: `REFRESH_SCHEDULE`, six fields in UTC.
+    """
+    following = _moment(status, "Next")
+    if following is not None and following > now + _EARLY:
         return following
-    interval = following - last if last is not None and last < following else DEFAULT_INTERVAL
-    # A host that was away for a while has missed occurrences; and the very first status has no last run.
-    interval = (
-        min(max(interval, timedelta(seconds=1)), timedelta(days=1))
-        if interval < timedelta(days=31)
-        else DEFAULT_INTERVAL
-    )
-    missed = (now + _EARLY - following) // interval
-    return following + (missed + 1) * interval
+    if schedule is None or not is_schedule(schedule):
+        return now + DEFAULT_INTERVAL
+    found: datetime = croniter(schedule, now + _EARLY, second_at_beginning=True).get_next(datetime)
+    return found
 
 
 def _moment(status: Mapping[str, object] | None, key: str) -> datetime | None:

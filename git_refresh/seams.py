@@ -1,6 +1,7 @@
 """The seams: what the work on a workspace asks of the outside. Tests put hand-written fakes here."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Protocol
 
 from pydantic import SecretStr
@@ -87,6 +88,10 @@ class Services(Protocol):
 
     def sign_in(self, host: str, client_id: str, secret: SecretStr) -> SecretStr:
         """A workspace's access token for a service principal's OAuth secret."""
+        ...
+
+    def clock_behind(self) -> timedelta:
+        """How far this machine's clock is behind the services', as far as their answers have told."""
         ...
 
     def workspace(self, host: str, token: SecretStr) -> Api:

@@ -16,6 +16,7 @@ from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_t
 from git_refresh.models import Folder, Workspace, default_name
 from git_refresh.problems import Problem, kind_of, problem_of
 from git_refresh.redact import shown
+from git_refresh.schedule import is_schedule
 
 
 class SettingsError(Exception):
@@ -175,13 +176,9 @@ def _key_vault_url(environ: Mapping[str, str], trusted: TrustedHosts, fatal: lis
 
 def _schedule(environ: Mapping[str, str], fatal: list[Problem]) -> None:
     text = environ.get("REFRESH_SCHEDULE", "").strip()
-    if text and len(text.split()) != 6:  # noqa: PLR2004  # NCRONTAB's fields
-        fatal.append(
-            Problem(
-                "REFRESH_SCHEDULE",
-                f'"{shown(text)}" must have six fields, seconds first: "0 */15 * * * *" is every 15 minutes',
-            )
-        )
+    if text and not is_schedule(text):
+        advice = 'must be six fields of NCRONTAB, seconds first; "0 */15 * * * *" is every 15 minutes'
+        fatal.append(Problem("REFRESH_SCHEDULE", f'"{shown(text)}" {advice}'))
 
 
 def _json(name: str, text: str, fatal: list[Problem]) -> Any:  # noqa: ANN401  # whatever somebody typed

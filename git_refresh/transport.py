@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-from git_refresh.clock import seconds_left
+from git_refresh.clock import Skew, seconds_left
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes. The largest honest answer, a page of Git folders or a branch's refs, is far below it."""
@@ -151,8 +151,11 @@ def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
 class BoundedSession(requests.Session):
     """A session for the given origins (`https://host[:port]`) and no others."""
 
-    def __init__(self, origins: Iterable[str], tls: ssl.SSLContext, *, connections: int = 4) -> None:
+    def __init__(
+        self, origins: Iterable[str], tls: ssl.SSLContext, *, connections: int = 4, skew: Skew | None = None
+    ) -> None:
         super().__init__()
+        self._skew = skew
         self._origins = frozenset(origins)
         self.auth: Callable[[requests.PreparedRequest], requests.PreparedRequest] = _no_netrc
         adapter = _Adapter(tls, connections)
@@ -176,6 +179,8 @@ class BoundedSession(requests.Session):
         # Read here, so that the body too is bounded; `_content` is where `requests` itself keeps what it has read.
         response._content = _read(response)  # noqa: SLF001
         response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001
+        if self._skew is not None:
+            self._skew.observe(response.headers.get("Date"))
         _last_answer.set(Answer(response.status_code, response.headers, response.content))
         return response
 

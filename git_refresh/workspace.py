@@ -17,7 +17,7 @@ from databricks.sdk.service.workspace import ObjectType, SparseCheckout
 from pydantic import SecretStr
 
 from git_refresh import __version__
-from git_refresh.clock import Deadline
+from git_refresh.clock import Deadline, Skew
 from git_refresh.decide import PROVIDER, GitFolder, OtherObject, StoredCredential
 from git_refresh.models import Ref, folder_key
 from git_refresh.service import Repeat, Service, UnexpectedAnswerError, call
@@ -74,7 +74,13 @@ class _Bearer(CredentialsStrategy):
 
 
 def sign_in(
-    host: str, client_id: str, secret: SecretStr, *, tls: ssl.SSLContext, deadline: Deadline
+    host: str,
+    client_id: str,
+    secret: SecretStr,
+    *,
+    tls: ssl.SSLContext,
+    deadline: Deadline,
+    skew: Skew | None = None,
 ) -> SecretStr:
     """A workspace access token for a service principal's OAuth secret (OAuth M2M), good for an hour.
 
@@ -83,7 +89,7 @@ def sign_in(
     """
 
     def ask() -> SecretStr:
-        with BoundedSession([host], tls) as session:
+        with BoundedSession([host], tls, skew=skew) as session:
             answer = session.post(
                 f"{host}/oidc/v1/token",
                 data={"grant_type": "client_credentials", "scope": "all-apis"},

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import tempfile
 import threading
 from collections.abc import Callable, Coroutine
@@ -28,7 +29,7 @@ class Cloud:
     """A managed identity, Key Vault, Azure Databricks workspaces and Azure DevOps, for unmodified clients.
 
     It is there from construction to `close` (or to the end of a `with` block). A client process reaches it
-    through the variables of `environment`. Ports are free ones, unless given.
+    through the variables of `environment`. The proxy's port is a free one, unless given.
 
     Attributes:
         identity: the managed identity that the client runs as.
@@ -36,7 +37,7 @@ class Cloud:
         directory: where repositories, clones and certificates live until `close`.
     """
 
-    def __init__(self, *, port: int = 0, identity_port: int = 0) -> None:
+    def __init__(self, *, port: int = 0) -> None:
         self._scratch = tempfile.TemporaryDirectory(prefix="localcloud-", ignore_cleanup_errors=True)
         self.directory = Path(self._scratch.name)
         self._bundle = self.directory / "ca.pem"
@@ -50,13 +51,14 @@ class Cloud:
         self._workspaces: dict[str, Workspace] = {}
         self._vaults: dict[str, KeyVault] = {}
         self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
-        serve = self._serve(port, identity_port)
-        self._thread = threading.Thread(target=asyncio.run, args=[serve], name="localcloud", daemon=True)
+        self._thread = threading.Thread(
+            target=asyncio.run, args=[self._serve(port)], name="localcloud", daemon=True
+        )
         self._thread.start()
         try:
             self._started.result()
         except OSError:
-            self._scratch.cleanup()
+            self.close()
             raise
 
     def __enter__(self) -> Self:
@@ -69,9 +71,9 @@ class Cloud:
 
     def close(self) -> None:
         """Drop every connection, stop, and delete everything. Closing twice is fine."""
-        if self._thread.is_alive():
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
+        self._thread.join()
         self._scratch.cleanup()
 
     def workspace(self, host: str) -> Workspace:
@@ -140,13 +142,13 @@ class Cloud:
     def on_request(self, hook: Callable[[Request], None] | None) -> None:
         self._observer.on_request = hook
 
-    async def _serve(self, port: int, identity_port: int) -> None:
+    async def _serve(self, port: int) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._proxy = Proxy(self._site, self._observer, self._certificates)
         identity = await serving(self.identity, self._observer)
         try:
             self._proxy_url = f"http://127.0.0.1:{await self._proxy.start(port)}"
-            await web.TCPSite(identity, "127.0.0.1", identity_port).start()
+            await web.TCPSite(identity, "127.0.0.1", 0).start()
             self._identity_port: int = identity.addresses[0][1]
         except OSError as error:
             self._started.set_exception(error)

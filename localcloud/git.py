@@ -18,10 +18,6 @@ class Finished:
     stdout: bytes
     stderr: str
 
-    @property
-    def text(self) -> str:
-        return self.stdout.decode(errors="surrogateescape").strip()
-
 
 class GitError(Exception):
     """A git command that failed where the cloud itself relies on it."""

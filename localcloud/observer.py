@@ -32,9 +32,14 @@ class Site(Protocol):
 
 @dataclass(slots=True)
 class Request:
-    """A request that arrived. Of secrets it keeps nothing, of the body only the names of its fields.
+    """A request that arrived.
 
-    `status` is None as long as there is no answer, and for good if the answer was lost.
+    Attributes:
+        authorization: the scheme alone.
+        started: Unix seconds.
+        body_keys: the names of a JSON object's or a form's fields; nothing else is kept of a body.
+        principal: who called: an object id, for a workspace a client id; None if nobody signed in.
+        status: None until there is an answer, and for good if the answer was lost.
     """
 
     index: int
@@ -72,7 +77,7 @@ class Observer:
 
     def connect_fault(self, service: str, host: str) -> Connect | None:
         """What is to go wrong with a connection to this host."""
-        for fault in self.faults:
+        for fault in list(self.faults):
             if isinstance(fault.action, Connect) and fault.hits(service, host, "CONNECT", ""):
                 return fault.action
         return None
@@ -101,17 +106,16 @@ class Observer:
         return middleware
 
     def _record(self, site: Site, request: web.Request) -> Request:
-        scheme = request.headers.get("Authorization", "").partition(" ")[0] or None
-        query = dict(request.query)
+        scheme, space, _ = request.headers.get("Authorization", "").partition(" ")
         record = Request(
-            len(self.requests),
-            site.service,
-            site.host,
-            request.method,
-            request.path,
-            query,
-            scheme,
-            time.time(),
+            index=len(self.requests),
+            service=site.service,
+            host=site.host,
+            method=request.method,
+            path=request.path,
+            query=dict(request.query),
+            authorization=scheme if space else None,
+            started=time.time(),
         )
         self.requests.append(record)
         return record

@@ -18,7 +18,10 @@ HTTPS = "443"
 
 
 class Certificates:
-    """TLS contexts, one for each host, signed by an authority that lives as long as the cloud."""
+    """TLS contexts with certificates of an authority that lives as long as the cloud.
+
+    One for each parent domain, as in production: a thousand workspaces share twenty certificates.
+    """
 
     def __init__(self) -> None:
         self._authority = trustme.CA()
@@ -30,11 +33,12 @@ class Certificates:
         self._authority.cert_pem.write_to_path(str(path))
 
     def context(self, host: str, *, trusted: bool = True) -> ssl.SSLContext:
-        key = (host, trusted)
+        domain = host.partition(".")[2]
+        key = (domain, trusted)
         if key not in self._contexts:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             authority = self._authority if trusted else self._stranger
-            authority.issue_cert(host).configure_cert(context)
+            authority.issue_cert(f"*.{domain}").configure_cert(context)
             self._contexts[key] = context
         return self._contexts[key]
 
@@ -100,9 +104,9 @@ class Proxy:
         """Hand the connection, once TLS is up, to the site's HTTP server."""
         early = _Early()
         loop = asyncio.get_running_loop()
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        with contextlib.suppress(OSError):
             transport = await loop.start_tls(client.transport, early, context, server_side=True)
-            if transport is not None and runner.server is not None:
+            if transport is not None and not transport.is_closing() and runner.server is not None:
                 early.hand_over(transport, runner.server())
 
     def _context(self, host: str, fault: Connect | None) -> ssl.SSLContext:

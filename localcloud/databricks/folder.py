@@ -24,25 +24,24 @@ class FolderError(Exception):
         self.files = files
 
 
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """How the workspace reaches a repository: through the cloud's proxy, with a stored Git credential."""
+type Access = Mapping[str, str]
+"""The variables by which a git command reaches a folder's repository."""
 
-    url: str
-    username: str
-    token: str = field(repr=False)
-    network: Mapping[str, str]
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """The variables for git; the token goes here and not onto the command line."""
-        basic = base64.b64encode(f"{self.username}:{self.token}".encode()).decode()
-        return {
-            **self.network,
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": "http.extraHeader",
-            "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
-        }
+def signed_in(username: str, token: str, network: Mapping[str, str]) -> Access:
+    """Access with a stored Git credential (off the command line), and by nothing but https: through the proxy."""
+    basic = base64.b64encode(f"{username}:{token}".encode()).decode()
+    header = _setting("http.extraHeader", f"Authorization: Basic {basic}")
+    return {**network, **header, "GIT_ALLOW_PROTOCOL": "https"}
+
+
+def on_disk(url: str, repository: Path) -> Access:
+    """Access without a credential to the repository that is behind this URL."""
+    return _setting(f"url.{repository}.insteadOf", url)
+
+
+def _setting(key: str, value: str) -> Access:
+    return {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": key, "GIT_CONFIG_VALUE_0": value}
 
 
 @dataclass(slots=True)
@@ -90,53 +89,50 @@ class Folder:
     def read(self, file: str) -> str:
         return (self.directory / file).read_text()
 
-    async def clone(self, remote: Remote, branch: str | None = None) -> None:
+    async def clone(self, access: Access, branch: str | None = None) -> None:
         """Clone the remote's default branch (or another). Raises FolderError and leaves nothing behind."""
         options = ["--branch", branch] if branch else []
         options += ["--sparse"] if self.sparse else []
         parent = self.directory.parent
         parent.mkdir(parents=True, exist_ok=True)
-        source = [remote.url, self.directory.name]
+        source = [self.url, self.directory.name]
         command = [*QUIET, "clone", "--quiet", "--template=", *options, *source]
-        done = await git.start(parent, *command, environment=remote.environment)
+        done = await git.start(parent, *command, environment=access)
         if not done.code and self.sparse:
             done = await git.start(self.directory, "sparse-checkout", "set", "--cone", *self.sparse)
         if done.code:
             shutil.rmtree(self.directory, ignore_errors=True)
             _fail(done.stderr)
-        await self._git("remote", "set-url", "origin", self.url)
 
-    async def switch(self, remote: Remote, *, branch: str, discard: bool) -> None:
+    async def switch(self, access: Access, *, branch: str, discard: bool) -> None:
         """Switch to a branch and bring it to its latest commit.
 
         Raises FolderError, with nothing lost, if local changes are in the way and not to be discarded.
         """
         there = f"refs/remotes/origin/{branch}"
-        await self._fetch(remote, f"+refs/heads/{branch}:{there}")
+        await self._fetch(access, f"+refs/heads/{branch}:{there}")
         if discard:
             await self._git("checkout", "--quiet", "--force", "-B", branch, there)
             await self._git("clean", "--quiet", "--force", "-d")
             return
         if self.branch != branch:
             known = (self.directory / ".git/refs/heads" / branch).is_file()
-            await self._git(
-                "checkout", "--quiet", *([branch] if known else ["--no-track", "-b", branch, there])
-            )
+            target = [branch] if known else ["--no-track", "-b", branch, there]
+            await self._git("checkout", "--quiet", *target)
         await self._git("merge", "--quiet", "--ff-only", there)
 
-    async def detach(self, remote: Remote, *, tag: str, discard: bool) -> None:
+    async def detach(self, access: Access, *, tag: str, discard: bool) -> None:
         """Check out a tag."""
-        await self._fetch(remote, f"+refs/tags/{tag}:refs/tags/{tag}")
-        await self._git(
-            "checkout", "--quiet", "--detach", *(["--force"] if discard else []), f"refs/tags/{tag}"
-        )
+        await self._fetch(access, f"+refs/tags/{tag}:refs/tags/{tag}")
+        force = ["--force"] if discard else []
+        await self._git("checkout", "--quiet", "--detach", *force, f"refs/tags/{tag}")
         if discard:
             await self._git("clean", "--quiet", "--force", "-d")
 
-    async def _fetch(self, remote: Remote, refspec: str) -> None:
-        await self._git("fetch", "--quiet", "--no-tags", remote.url, refspec, environment=remote.environment)
+    async def _fetch(self, access: Access, refspec: str) -> None:
+        await self._git("fetch", "--quiet", "--no-tags", self.url, refspec, environment=access)
 
-    async def _git(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    async def _git(self, *arguments: str, environment: Access | None = None) -> None:
         done = await git.start(self.directory, *QUIET, *arguments, environment=environment)
         if done.code:
             _fail(done.stderr)

@@ -14,7 +14,7 @@ from aiohttp import web
 from localcloud.answers import ApiError
 from localcloud.databricks import errors
 from localcloud.databricks.errors import error, fields, identifier, invalid, not_found, required
-from localcloud.databricks.folder import Folder, FolderError, Remote
+from localcloud.databricks.folder import Access, Folder, FolderError, signed_in
 from localcloud.databricks.git_credentials import DEVOPS, PROVIDERS, GitCredentials
 from localcloud.databricks.sign_in import ServicePrincipal, SignIn
 from localcloud.databricks.tree import Tree, normal, protected
@@ -82,7 +82,7 @@ class GitFolders:
         async with self._creating[path]:
             self._check_place(path)
             folder = self.new(path, url, (content.get("sparse_checkout") or {}).get("patterns") or ())
-            await self._git(folder.clone(self._remote(folder, principal, content)), folder)
+            await self._git(folder.clone(self._access(principal, content)), folder)
             self._tree.folders[path] = folder
         return web.json_response(_public(folder))
 
@@ -94,12 +94,12 @@ class GitFolders:
         if bool(branch) == bool(tag):
             raise invalid("Exactly one of branch and tag must be specified.")
         discard = bool(content.get("dangerously_force_discard_all"))
-        remote = self._remote(folder, principal, content)
+        access = self._access(principal, content)
         async with folder.lock:
             if branch:
-                await self._git(folder.switch(remote, branch=branch, discard=discard), folder, branch)
+                await self._git(folder.switch(access, branch=branch, discard=discard), folder, branch)
             else:
-                await self._git(folder.detach(remote, tag=str(tag), discard=discard), folder, str(tag))
+                await self._git(folder.detach(access, tag=str(tag), discard=discard), folder, str(tag))
         return web.json_response({})
 
     async def _delete(self, request: web.Request) -> web.Response:
@@ -140,14 +140,12 @@ class GitFolders:
         if not self._tree.has_directory(parent):
             raise not_found(f"Parent directory {parent} does not exist.")
 
-    def _remote(self, folder: Folder, principal: ServicePrincipal, content: Mapping[str, Any]) -> Remote:
+    def _access(self, principal: ServicePrincipal, content: Mapping[str, Any]) -> Access:
         number = content.get("git_credential_id")
         credential = self._credentials.choose(principal, None if number is None else identifier(str(number)))
         if credential.token is None:
             raise error(403, "PERMISSION_DENIED", errors.FEDERATED)
-        return Remote(
-            folder.url, credential.username or credential.email or "", credential.token, self._network
-        )
+        return signed_in(credential.username or credential.email or "", credential.token, self._network)
 
     async def _git(self, work: Awaitable[None], folder: Folder, ref: str = "") -> None:
         """Do a Git operation, and answer its failure as the workspace would."""

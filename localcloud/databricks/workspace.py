@@ -8,7 +8,7 @@ from aiohttp import web
 
 from localcloud.authority import Authority
 from localcloud.databricks.errors import error
-from localcloud.databricks.folder import Folder, Remote
+from localcloud.databricks.folder import Folder, on_disk
 from localcloud.databricks.git_credentials import DEVOPS, Credential, GitCredentials
 from localcloud.databricks.git_folders import GitFolders
 from localcloud.databricks.sign_in import ServicePrincipal, SignIn
@@ -96,7 +96,7 @@ class Workspace:
         self._tree.make_directories(place.rpartition("/")[0] or "/")
         folder = self._git_folders.new(place, repository.url)
         folder.git_cli, folder.can_manage = git_cli, can_manage
-        self._run(folder.clone(Remote(str(repository.directory), "", "", {}), branch))
+        self._run(folder.clone(on_disk(repository.url, repository.directory), branch))
         self._tree.folders[place] = folder
         return folder
 

@@ -1,7 +1,7 @@
 """The organizations of Azure DevOps Services, their members and repositories."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,9 +70,6 @@ class DevOps:
 
     def known(self, name: str) -> Organization | None:
         return self._organizations.get(name.lower())
-
-    def names(self) -> Iterator[str]:
-        return iter(self._organizations)
 
     def object_id(self, token: str) -> str:
         """Whose token this is. Raises the 401 for one that has lapsed or is not for Azure DevOps."""

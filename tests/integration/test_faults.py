@@ -1,6 +1,7 @@
 """Whatever the other side does, the run ends, says what happened, and keeps it where it happened.
 
-The limits are shortened to tenths of a second, so that what would hang for ever ends soon; a test that does not end is stopped by its timeout.
+The limits are shortened to tenths of a second, so that what would hang for ever ends soon; a test that does not end
+is stopped by its timeout.
 """
 
 import json
@@ -141,7 +142,7 @@ def test_a_shared_service_that(cloud: Cloud, run: Run, one: dict[str, str], serv
     assert found.credential
     assert not [host for host in cloud.refused if "evil" in host]
     if service == "devops":
-        rejects = what in {"answers 200 in HTML"}
+        rejects = what == "answers 200 in HTML"
         assert found.credential.action == ("failed" if rejects else "created"), (
             "what is no rejection does not keep the token from being stored"
         )

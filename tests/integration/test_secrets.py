@@ -170,7 +170,7 @@ def test_no_secret_comes_out_when_a_service(
     route = "git-credentials" if credential else None
     cloud.inject(Fault(action, service=name, route=route, method="POST" if credential else None))
     secrets = canaries()
-    real = app.refresh
+    real = refresh.refresh
 
     def with_every_level_lowered(*arguments: object, **options: object) -> object:
         lower_every_level()

@@ -111,6 +111,13 @@ def test_latency_is_added_to_every_answer_and_does_not_add_up(cloud: Cloud, work
     assert 0.3 < time.monotonic() - began < 8 * 0.3
 
 
+def test_a_body_does_not_wait_for_the_acknowledgement_of_its_head(api: Rest) -> None:
+    began = time.monotonic()
+    for _ in range(20):
+        api("POST", "/workspace/mkdirs", json={"path": "/Shared/a"})
+    assert time.monotonic() - began < 20 * 0.04
+
+
 def test_tells_of_each_request_before_it_acts(cloud: Cloud, api: Rest) -> None:
     seen: list[tuple[str, tuple[str, ...], int]] = []
 

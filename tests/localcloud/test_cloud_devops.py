@@ -21,6 +21,7 @@ def get(session: requests.Session, url: str, token: str, **query: str) -> reques
 
 def git(cloud: Cloud, token: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {
+        "GIT_TRACE_PACKET": "1",
         "PATH": os.environ["PATH"],
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_TERMINAL_PROMPT": "0",
@@ -208,6 +209,12 @@ def test_git_clones(
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "clone/README.md").read_text() == "hi"
     assert repository.directory.is_dir()
+
+
+def test_git_speaks_protocol_version_2(cloud: Cloud, repository: Repository, devops_token: str) -> None:
+    done = git(cloud, devops_token, "ls-remote", repository.url)
+    assert repository.head() in done.stdout
+    assert "< version 2" in done.stderr
 
 
 def test_git_fetches_with_a_long_gzipped_request(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud import Cloud
+from localcloud import Cloud, git
 from localcloud.databricks.errors import FEDERATED, INVALID, MISSING, NOT_FOUND
 from localcloud.databricks.folder import Folder
 from localcloud.devops.repository import Repository
@@ -110,6 +110,13 @@ def test_a_clone_that_fails_leaves_nothing(signed: Rest, repository: Repository)
     assert create(signed, repository.url)["status"] == 200
 
 
+def test_nothing_is_cloned_from_outside_the_cloud(cloud: Cloud, signed: Rest, repository: Repository) -> None:
+    urls = ["https://github.com/a/b", "http://github.com/a/b", f"file://{repository.directory}"]
+    codes = [create(signed, url)["error_code"] for url in urls]
+    assert codes == ["GIT_REMOTE_ERROR"] * 3
+    assert cloud.refused == ["github.com:443"]
+
+
 def test_brings_a_folder_to_the_head(signed: Rest, folder: Folder, repository: Repository) -> None:
     repository.commit({"a.py": "1"})
     assert update(signed, folder, branch="main") == (200, None, "{}")
@@ -161,6 +168,15 @@ def test_an_edit_of_a_file_that_changes_is_a_conflict(
     assert message.startswith("Conflict pulling from remote. Conflicting files: ")
     assert "README.md" in message
     assert (folder.head, folder.read("README.md")) == (before, "mine")
+
+
+def test_a_local_commit_is_a_conflict_and_kept(signed: Rest, folder: Folder, repository: Repository) -> None:
+    folder.edit("README.md", "mine")
+    git.run(folder.directory, "commit", "--quiet", "--all", "--message", "mine")
+    mine = folder.head
+    repository.commit({"a.py": "theirs"})
+    assert update(signed, folder, branch="main")[:2] == (400, "GIT_CONFLICT")
+    assert folder.head == mine
 
 
 def test_discarding_throws_every_change_away(signed: Rest, folder: Folder, repository: Repository) -> None:

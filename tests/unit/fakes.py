@@ -124,6 +124,10 @@ class FakeServices:
     token_life: timedelta = timedelta(hours=1)
     secret_life: timedelta = timedelta(days=365)
     asked: list[str] = field(default_factory=list)
+    behind: timedelta = timedelta()
+
+    def clock_behind(self) -> timedelta:
+        return self.behind
 
     def token(self, resource: str) -> Token:
         if self.identity_failure is not None:

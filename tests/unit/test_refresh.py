@@ -226,7 +226,7 @@ def test_without_a_token_every_workspace_fails_and_none_is_asked() -> None:
 
 def test_a_token_that_ends_before_the_next_run_is_stored_and_reported() -> None:
     workspace = FakeWorkspace()
-    services = FakeServices({host(1): workspace}, token_life=timedelta(minutes=15))
+    services = FakeServices({host(1): workspace}, token_life=timedelta(minutes=16))
     report = run(services, {"folders": []})
     assert workspace.tokens
     assert (report.workspaces[0].result, report.result) == ("ok", "failed")

@@ -1,10 +1,11 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
-from git_refresh.schedule import next_run_after
+from git_refresh.schedule import is_schedule, next_run_after
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 200_000, tzinfo=UTC)
+QUARTERS = "0 */15 * * * *"
 
 
 def at(text: str) -> str:
@@ -12,39 +13,50 @@ def at(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"),
+    ("status", "schedule", "expected"),
     [
-        ({"Last": at("11:45:00"), "Next": at("12:00:00")}, "12:15:00"),
-        ({"Last": at("11:45:00.1"), "Next": at("12:00:00.9")}, "12:15"),
-        ({"Last": at("11:55:00"), "Next": at("12:05:00")}, "12:05:00"),
-        ({"Last": "0001-01-01T00:00:00", "Next": at("12:00:00")}, "12:15:00"),
-        ({"Last": at("06:00:00"), "Next": at("06:15:00")}, "12:15:00"),
-        ({"Last": at("12:00:00"), "Next": at("11:00:00")}, "12:15:00"),
-        ({"Last": at("11:59:00"), "Next": "2026-11-23T12:00:00"}, "12:01:00"),
-        ({"Last": "yesterday", "Next": "tomorrow"}, "12:15:00"),
-        ({"Last": 5, "Next": None}, "12:15:00"),
-        ({}, "12:15:00"),
-        (None, "12:15:00"),
+        ({"Last": at("11:45:00"), "Next": at("12:00:00")}, QUARTERS, "12:15:00"),
+        ({"Last": at("11:45:00.1"), "Next": at("12:00:00.9")}, QUARTERS, "12:15:00"),
+        ({"Last": at("11:55:00"), "Next": at("12:05:00")}, QUARTERS, "12:05:00"),
+        ({"Last": "0001-01-01T00:00:00", "Next": at("12:00:00")}, "0 */30 * * * *", "12:30:00"),
+        ({"Last": at("06:00:00"), "Next": at("06:15:00")}, QUARTERS, "12:15:00"),
+        ({"Last": at("11:59:00"), "Next": "2026-11-23T12:00:00"}, "0 * * * * *", "12:01:00"),
+        ({"Last": "yesterday", "Next": "tomorrow"}, QUARTERS, "12:15:00"),
+        ({"Last": 5, "Next": None}, "0 0 * * * *", "13:00:00"),
+        (None, "0 0 6-11 * * 1-5", "06:00:00"),
+        (None, None, "12:15:00"),
+        (None, "nonsense", "12:15:00"),
     ],
     ids=[
-        "the status says when this run was due: the next is an interval later",
+        "the status says when this run was due: the schedule knows the next",
         "the host fires a little early",
         "a next run in the future is taken as it is",
         "the very first run has no last one",
         "after hours away the rhythm is kept",
-        "a last run after the next one is no rhythm",
         "a time without zone is UTC",
         "what is no time",
         "what is no text",
-        "an empty status",
-        "no status",
+        "after the last tick of a day comes tomorrow's first",
+        "no schedule",
+        "what is no schedule",
     ],
 )
-def test_the_next_run(status: dict[str, object] | None, expected: str) -> None:
-    assert f"{next_run_after(NOW, status):%H:%M:%S}".startswith(expected)
+def test_the_next_run(status: dict[str, object] | None, schedule: str | None, expected: str) -> None:
+    following = next_run_after(NOW, status, schedule)
+    assert f"{following:%H:%M:%S}" == expected
+    assert following > NOW
 
 
-@pytest.mark.parametrize("last", ["2026-11-23T12:00:00", "2026-11-23T11:59:59.999999", "1999-01-01T00:00:00"])
-def test_the_next_run_is_in_the_future_whatever_the_status(last: str) -> None:
-    following = next_run_after(NOW, {"Last": last, "Next": at("12:00:00")})
-    assert NOW < following <= NOW + timedelta(days=1)
+@pytest.mark.parametrize(
+    "text", [QUARTERS, "*/30 * * * * *", "0 0 7-19 * * 1-5", "0 0 0 1 Jan *", "0 5,35 * * * Mon-Fri"]
+)
+def test_what_the_timer_takes_is_a_schedule(text: str) -> None:
+    assert is_schedule(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["*/15 * * * *", "0 61 * * * *", "0 0 0 31 2 *", "every 15 minutes or so ok", "@hourly", "00:15:00", ""],
+)
+def test_what_the_timer_does_not_take_is_none(text: str) -> None:
+    assert not is_schedule(text)

@@ -84,7 +84,7 @@ FATAL = {
     "identity": ({"AZURE_CLIENT_ID": "my-identity"}, 'AZURE_CLIENT_ID: "my-identity" must be the client id'),
     "concurrency": ({"REFRESH_CONCURRENCY": "many"}, '"many" must be a whole number from 1 to 256'),
     "timeout": ({"REFRESH_TIMEOUT_SECONDS": "5"}, '"5" must be a whole number from 30 to 3600'),
-    "schedule": ({"REFRESH_SCHEDULE": "*/15 * * * *"}, "must have six fields, seconds first"),
+    "schedule": ({"REFRESH_SCHEDULE": "*/15 * * * *"}, "must be six fields of NCRONTAB, seconds first"),
     "fan-out": ({"FAN_OUT": "queue"}, '"queue" is not available in this version'),
     "trusted hosts": (
         {"TRUSTED_HOSTS": "https://git.contoso.com"},

@@ -1,0 +1,129 @@
+"""Tokens' ends as the identity endpoint tells them, and a clock that is off."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from git_refresh import app
+from git_refresh.clock import SystemClock
+from git_refresh.report import Report
+from localcloud import Cloud, Fault, Fleet, faults
+
+Run = Callable[..., Report]
+
+
+def answering(expires_on: object) -> faults.Action:
+    def change(body: bytes) -> bytes:
+        answer = json.loads(body)
+        if expires_on is None:
+            del answer["expires_on"]
+        else:
+            answer["expires_on"] = expires_on
+        return json.dumps(answer).encode()
+
+    return faults.replace_body(change)
+
+
+HOUR = int(time.time()) + 3600
+
+
+@pytest.mark.parametrize("expires_on", [HOUR, str(HOUR)], ids=["a number", "text"])
+def test_the_end_is_read_in_every_form_that_the_endpoint_uses(
+    cloud: Cloud, run: Run, expires_on: object
+) -> None:
+    cloud.inject(Fault(answering(expires_on), service="identity"))
+    report = run()
+    assert report.result == "ok", report.summary()
+    assert report.token
+    assert report.token.expires_at == datetime.fromtimestamp(HOUR, UTC)
+
+
+ODD: list[object] = [
+    "06/20/2030 02:57:58 +00:00",
+    "2030-06-20T02:57:58Z",
+    "",
+    "soon",
+    [],
+    {"a": 1},
+    None,
+    True,
+    1e300,
+    -1,
+    "99999999999999999999",
+]
+
+
+@pytest.mark.parametrize("expires_on", ODD, ids=repr)
+def test_an_end_that_cannot_be_read_is_one_typed_failure(
+    cloud: Cloud, fleet: Fleet, run: Run, expires_on: object
+) -> None:
+    cloud.inject(Fault(answering(expires_on), service="identity"))
+    report = run()
+    codes = {error.code for workspace in report.workspaces for _, error in workspace.failures()}
+    assert "internal_error" not in codes
+    if report.token is None:
+        assert codes <= {"identity_unavailable", "identity_lapsed_token", "unexpected_answer"}, codes
+        assert not any(workspace.credentials for workspace in fleet.workspaces)
+    else:
+        assert report.token.expires_at <= datetime.now(UTC) + timedelta(seconds=3901), (
+            "never later than the token itself says"
+        )
+
+
+@pytest.mark.parametrize("hours", [5 / 60, 1, 24, 25])
+def test_tokens_of_every_length_are_stored(cloud: Cloud, fleet: Fleet, run: Run, hours: float) -> None:
+    cloud.identity.token_lifetime = hours * 3600
+    report = run()
+    assert all(workspace.credentials for workspace in fleet.workspaces)
+    assert report.result == ("failed" if hours < 0.25 else "ok")
+
+
+class WrongClock(SystemClock):
+    """A machine's clock that is off."""
+
+    def __init__(self, minutes: float) -> None:
+        self._off = timedelta(minutes=minutes)
+
+    def now(self) -> datetime:
+        return super().now() + self._off
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_a_clock_that_is_off_is_pointed_out_and_the_fleet_is_fresh(fleet: Fleet, minutes: int) -> None:
+    report = app.run({**os.environ, **fleet.settings}, clock=WrongClock(minutes))
+    assert report.result == "ok", report.summary()
+    (said,) = report.problems
+    assert said.where == "clock"
+    assert f"10 minutes {'behind' if minutes < 0 else 'ahead'}" in said.message
+
+
+def test_a_clock_that_is_behind_does_not_hide_a_short_token(fleet: Fleet, cloud: Cloud) -> None:
+    cloud.identity.token_lifetime = 12 * 60  # by a clock that is 10 minutes behind it ends in 22
+    report = app.run({**os.environ, **fleet.settings}, clock=WrongClock(-10))
+    assert report.result == "failed"
+    assert "short_token" in report.problems[0].message
+
+
+def test_a_lapsed_token_that_a_wrong_clock_takes_for_live_does_not_replace_the_stored_one(
+    fleet: Fleet, cloud: Cloud, run: Run
+) -> None:
+    run()
+    stored = [workspace.credentials[0].token for workspace in fleet.workspaces]
+    cloud.identity.token_lifetime = -60
+    report = app.run({**os.environ, **fleet.settings}, clock=WrongClock(-10))
+    assert {workspace.credential.action for workspace in report.workspaces if workspace.credential} <= {
+        "kept",
+        "failed",
+    }
+    assert [workspace.credentials[0].token for workspace in fleet.workspaces] == stored
+
+
+def test_a_run_that_comes_late_after_a_missed_tick_says_so(run: Run) -> None:
+    report = run(late=timedelta(minutes=20))
+    assert report.result == "ok"
+    assert [problem.where for problem in report.problems] == ["timer"]
+    assert "20 minutes late" in report.problems[0].message

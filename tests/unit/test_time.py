@@ -1,0 +1,127 @@
+"""No gap between two credentials goes unreported, whatever the schedule, the tokens' lifetimes and the lateness of ticks."""
+
+import itertools
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from git_refresh.clock import Skew
+from git_refresh.schedule import MARGIN, lapses_before, late_by, next_run_after
+from tests.unit.fakes import NOW, FakeClock
+
+START = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One run: when it began and had stored its token, when that ends, and whether it said that something is amiss."""
+
+    stored: datetime
+    ends: datetime
+    said_short: bool
+    said_late: bool
+
+
+EVERY = {
+    60: "0 * * * * *",
+    300: "0 */5 * * * *",
+    900: "0 */15 * * * *",
+    1800: "0 */30 * * * *",
+    3600: "0 0 * * * *",
+}
+"""Seconds → the schedule."""
+
+
+def simulate(
+    interval: timedelta, jitters: list[float], lives: list[timedelta], missed: int | None
+) -> list[Ran]:
+    """Ticks as the Functions host fires them: it hands over the status that it stored after the run before."""
+    status: dict[str, object] = {"Last": "0001-01-01T00:00:00", "Next": START.isoformat()}
+    ran, due = [], START
+    for number, (jitter, life) in enumerate(zip(jitters, lives, strict=True)):
+        if number == missed:
+            due += interval
+            continue
+        # Late by up to the margin that is granted to it, the storing included; a short interval grants less.
+        began = due + min(MARGIN, interval / 10) * jitter
+        next_run = next_run_after(began, status, EVERY[int(interval.total_seconds())])
+        ran.append(
+            Ran(
+                began,
+                began + life,
+                lapses_before(next_run, began + life, began),
+                bool(late_by(began, status)),
+            )
+        )
+        due += interval
+        status = {"Last": began.isoformat(), "Next": due.isoformat()}
+    return ran
+
+
+schedules = st.integers(2, 12).flatmap(
+    lambda count: st.tuples(
+        st.sampled_from(sorted(EVERY)).map(lambda seconds: timedelta(seconds=seconds)),
+        st.lists(st.floats(0, 0.99), min_size=count, max_size=count),
+        st.lists(
+            st.integers(5 * 60, 25 * 3600).map(lambda seconds: timedelta(seconds=seconds)),
+            min_size=count,
+            max_size=count,
+        ),
+        st.none() | st.integers(1, count - 1),
+    )
+)
+
+
+@given(schedules)
+def test_no_gap_goes_unreported(
+    schedule: tuple[timedelta, list[float], list[timedelta], int | None],
+) -> None:
+    ran = simulate(*schedule)
+    for before, after in itertools.pairwise(ran):
+        gap = before.ends < after.stored
+        assert not gap or before.said_short or after.said_late, (before, after)
+
+
+@given(schedules)
+def test_without_a_missed_tick_no_run_is_called_late(
+    schedule: tuple[timedelta, list[float], list[timedelta], int | None],
+) -> None:
+    interval, jitters, lives, _ = schedule
+    assert not any(run.said_late for run in simulate(interval, jitters, lives, None))
+
+
+@pytest.mark.parametrize(
+    ("remaining", "expected"),
+    [(timedelta(minutes=15), True), (timedelta(minutes=16), True), (timedelta(minutes=16, seconds=1), False)],
+)
+def test_a_token_has_to_outlast_the_next_run_and_what_that_may_come_late(
+    remaining: timedelta, *, expected: bool
+) -> None:
+    assert lapses_before(NOW + timedelta(minutes=15), NOW + remaining, NOW) is expected
+
+
+def test_a_clock_that_is_behind_makes_tokens_look_longer_lived_than_they_are() -> None:
+    next_run, ends = NOW + timedelta(minutes=15), NOW + timedelta(minutes=25)
+    assert not lapses_before(next_run, ends, NOW)
+    assert lapses_before(next_run, ends, NOW, skew=timedelta(minutes=10))
+
+
+@pytest.mark.parametrize(
+    ("dates", "minutes"),
+    [
+        (["Mon, 23 Nov 2026 12:10:00 GMT"], 10),
+        (["Mon, 23 Nov 2026 11:50:00 GMT"], -10),
+        (["Mon, 23 Nov 2026 12:00:20 GMT"], 0),
+        (["Mon, 23 Nov 2026 12:10:00 GMT", "Mon, 23 Nov 2026 12:09:00 GMT"], 9),
+        ([None, "", "nonsense", "Mon, 99 Nov 2026 12:10:00 GMT"], 0),
+        ([], 0),
+    ],
+)
+def test_the_services_tell_how_far_this_machine_s_clock_is_off(dates: list[str | None], minutes: int) -> None:
+    skew = Skew(FakeClock())
+    for date in dates:
+        skew.observe(date)
+    assert skew.behind() == timedelta(minutes=minutes)
