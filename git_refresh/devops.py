@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+from dataclasses import replace
 
 import requests
 
@@ -11,11 +12,14 @@ from git_refresh.identity import Token
 from git_refresh.models import Ref
 from git_refresh.once import Once
 from git_refresh.repository import Repository
-from git_refresh.service import Service, Symptom, UnexpectedAnswerError, call
+from git_refresh.service import Service, ServiceError, Symptom, UnexpectedAnswerError, call
 from git_refresh.transport import BoundedSession
 
 LIMIT = 15.0
 """Seconds for one look-up, further attempts included. Without an answer the pull is done without the comparison."""
+
+_NO_ANSWER = frozenset({"dns", "tls", "refused", "connect_timeout", "timeout", "proxy"})
+"""Failures to reach the host, which the next look-up there would only meet again."""
 
 _SIGN_IN = frozenset({203, 302, 401, 403})
 
@@ -43,6 +47,7 @@ class DevOps:
         self._skew = skew
         self._heads: Once[tuple[Repository, Ref | None], Head] = Once(deadline)
         self._lock = threading.Lock()
+        self._unreachable: dict[str, Symptom] = {}
         self._sessions: dict[str, BoundedSession] = {}
 
     def head(self, repository: Repository, ref: Ref | None) -> Head:
@@ -58,8 +63,16 @@ class DevOps:
     def _fetch(self, repository: Repository, ref: Ref | None) -> Head:
         name = None if ref is None else f"refs/{'heads' if ref[0] == 'branch' else 'tags'}/{ref[1]}"
         what = f"look up {ref[0]} {ref[1]} of {repository}" if ref else f"look up {repository}"
+        if (known := self._unreachable.get(repository.origin)) is not None:
+            raise ServiceError(replace(known, operation=what))
         deadline = self._deadline.within(LIMIT)
-        return call(Service.AZURE_DEVOPS, what, lambda: self._ask(repository, name), deadline=deadline)
+        try:
+            return call(Service.AZURE_DEVOPS, what, lambda: self._ask(repository, name), deadline=deadline)
+        except ServiceError as error:
+            # Waiting as long for each further ref would hold up a large fleet's credentials.
+            if error.symptom.status is None and error.symptom.kind in _NO_ANSWER:
+                self._unreachable[repository.origin] = error.symptom
+            raise
 
     def _ask(self, repository: Repository, name: str | None) -> Head:
         query = {

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from git_refresh.redact import shown
-from git_refresh.service import Symptom
-from git_refresh.symptoms import OWN, TABLE, UNKNOWN, Row
+from git_refresh.service import Service, Symptom
+from git_refresh.symptoms import OWN, TABLE, UNKNOWN, Row, Sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,40 +21,52 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the run knows around a failure, to fill into the texts. All of it may be shown."""
+    """What the run knows around a failure, to fill into the texts. All of it may be shown.
 
-    host: str = "the workspace's host"
-    vault: str = "KEY_VAULT_URL"
-    secret: str = "client_secret_name"  # noqa: S105  # the name of a setting
-    client_id: str = "client_id"
+    The defaults stand for what it does not know; capitals say that a value belongs there.
+    """
+
+    host: str = "HOST"
+    vault: str = "VAULT_URL"
+    secret: str = "SECRET_NAME"  # noqa: S105  # no secret
+    client_id: str = "CLIENT_ID"
     principal: str = "the service principal"
     object_id: str = "OBJECT_ID"
     organization: str = "ORGANIZATION"
     project: str = "PROJECT"
-    repository: str = "the repository"
-    url: str = "its url"
-    path: str = "the path"
+    repository: str = "REPOSITORY"
+    url: str = "REPOSITORY_URL"
+    path: str = "PATH"
     ref: str = "The branch or tag"
 
 
 def explain(symptom: Symptom, facts: Facts) -> Diagnosis:
-    """Diagnose a failed call. Nothing of an answer's text is let out but file names of a conflict."""
-    row = next((row for row in TABLE if _fits(row, symptom)), UNKNOWN)
-    return _filled(
-        row, _what_happened(symptom), facts, {"service": str(symptom.service), "files": _files(symptom)}
-    )
+    """Diagnose a failed call. Nothing of an answer's text is let out but file names of a conflict and the caller's own object id."""
+    row = next((row for row in TABLE if fits(row, symptom)), UNKNOWN)
+    values = _values(facts)
+    values["service"] = str(symptom.service)
+    values["address"] = values.get(_ADDRESS.get(symptom.service, ""), values["address"])
+    values["files"] = _files(symptom)
+    if values["object_id"] == _DEFAULTS["object_id"]:
+        values["object_id"] = _object_id(symptom) or values["object_id"]
+    return _filled(row, _what_happened(symptom), values)
 
 
 def own(code: str, message: str, facts: Facts) -> Diagnosis:
     """The diagnosis of something that the app has found by itself."""
     row = next(row for row in OWN if row.code == code)
-    return _filled(row, message, facts, {})
+    return _filled(row, message, _values(facts))
 
 
 def out_of_time(facts: Facts) -> Diagnosis:
     """The diagnosis of what was not begun, or not waited for, when the run's time was over."""
     row = next(row for row in TABLE if row.code == "out_of_time")
-    return _filled(row, "The run's time was over before this was done.", facts, {})
+    return _filled(row, "The run's time was over before this was done.", _values(facts))
+
+
+def in_general(row: Row) -> Diagnosis:
+    """What a row says when nothing is known of a failure: for the documentation."""
+    return _filled(row, row.seen, _values(Facts()))
 
 
 def internal(error: Exception, facts: Facts) -> Diagnosis:
@@ -66,14 +78,19 @@ def internal(error: Exception, facts: Facts) -> Diagnosis:
     return own("internal_error", f"{type(error).__name__}{place}.", facts)
 
 
-def _fits(row: Row, symptom: Symptom) -> bool:
+def fits(row: Row, symptom: Symptom) -> bool:
+    """Whether a row is about this failure; the first in the table that is explains it."""
+    return any(_shows(sign, symptom) for sign in row.signs)
+
+
+def _shows(sign: Sign, symptom: Symptom) -> bool:
     return (
-        (not row.service or symptom.service in row.service)
-        and (not row.kind or symptom.kind in row.kind)
-        and (not row.status or symptom.status in row.status)
-        and (not row.error_code or re.fullmatch(row.error_code, symptom.error_code) is not None)
-        and (not row.pattern or re.search(row.pattern, symptom.message) is not None)
-        and (not row.operation or re.match(row.operation, symptom.operation) is not None)
+        (not sign.service or symptom.service in sign.service)
+        and (not sign.kind or symptom.kind in sign.kind)
+        and (not sign.status or symptom.status in sign.status)
+        and (not sign.error_code or re.fullmatch(sign.error_code, symptom.error_code) is not None)
+        and (not sign.pattern or re.search(sign.pattern, symptom.message) is not None)
+        and (not sign.operation or re.match(sign.operation, symptom.operation) is not None)
     )
 
 
@@ -94,21 +111,52 @@ _KINDS = {
 
 def _what_happened(symptom: Symptom) -> str:
     if symptom.status is not None and symptom.kind == "answer":
-        said = f"{symptom.service} answered {symptom.status} {symptom.error_code}".rstrip()
+        said = f"{symptom.service} answered {symptom.status} {shown(symptom.error_code)}".rstrip()
     else:
         said = f"{symptom.service}: {_KINDS.get(symptom.kind, symptom.kind)}"
-    request_id = f" (request id {symptom.request_id})" if symptom.request_id else ""
+    request_id = f" (request id {shown(symptom.request_id)})" if symptom.request_id else ""
     return f"Could not {symptom.operation}: {said}{request_id}."
 
 
 def _files(symptom: Symptom) -> str:
     found = re.search(r"[Cc]onflicting files: ([^\n]{1,2000})", symptom.message)
-    return f": {shown(found[1].rstrip('. '))}" if found else ""
+    return f": {shown(found[1].partition('. ')[0].rstrip('. '))}" if found else ""
 
 
-def _filled(row: Row, message: str, facts: Facts, more: Mapping[str, str]) -> Diagnosis:
-    values = {**asdict(facts), **more}
+_GUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_NAMED = {
+    # Azure DevOps: "TF401444: Please sign-in at least once as TENANT\\TENANT\\OBJECT_ID in a web browser"
+    Service.AZURE_DEVOPS: re.compile(rf"TF401444: .{{0,200}}\\({_GUID})(?![\\\w-])"),
+    # Key Vault: "Caller: appid=…;oid=OBJECT_ID;iss=…"
+    Service.KEY_VAULT: re.compile(rf"Caller: .{{0,200}};oid=({_GUID});"),
+}
 
+
+def _object_id(symptom: Symptom) -> str:
+    """The caller's object id, where the service quotes it: a token need not tell it."""
+    pattern = _NAMED.get(symptom.service)
+    found = pattern.search(symptom.message) if pattern else None
+    return found[1] if found else ""
+
+
+_DEFAULTS = asdict(Facts())
+_ADDRESS = {Service.DATABRICKS: "host", Service.KEY_VAULT: "vault", Service.AZURE_DEVOPS: "url"}
+
+
+def _values(facts: Facts) -> dict[str, str]:
+    """What fills the braces. An empty fact is as good as none."""
+    values = {name: value or _DEFAULTS[name] for name, value in asdict(facts).items()}
+    vault = re.match(r"https://([\w-]+)\.vault\.", values["vault"])
+    more = {
+        "vault_name": vault[1] if vault else "VAULT",
+        "service": "The service",
+        "address": "ADDRESS",
+        "files": "",
+    }
+    return values | more
+
+
+def _filled(row: Row, message: str, values: Mapping[str, str]) -> Diagnosis:
     def fill(text: str) -> str:
         # Not str.format: what is filled in may hold braces itself, and a text without a value keeps its name.
         return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), text)

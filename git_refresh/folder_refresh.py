@@ -40,30 +40,30 @@ class FolderRefresh:
     def refresh(self, wanted: Folder, listed: GitFolder | None) -> FolderReport:
         """Bring one folder to where the settings want it; a failure becomes its report."""
         facts = replace(self.facts, path=wanted.path)
-        if wanted.repository is not None:
-            facts = facts_of(facts, wanted.repository)
-        if wanted.ref is not None:
-            facts = replace(facts, ref=_ref_text(wanted.ref))
+        at, ref = None, wanted_ref(wanted, listed)
         try:
-            return self._refresh(wanted, listed, facts)
+            found = listed or self.api.find(wanted.key)
+            folder = found if isinstance(found, GitFolder) else None
+            at, ref = folder.commit if folder else None, wanted_ref(wanted, folder)
+            repository = wanted.repository or azure_devops_repository(found, self.run.trusted)
+            facts = facts_of(facts, repository, ref)
+            return self._refresh(
+                wanted, found, FolderReport(wanted.path, "unchanged", _name(ref), at, at), facts
+            )
         except ServiceError as error:
             failure = diagnosis.explain(error.symptom, facts)
         except TimeoutError:
             failure = diagnosis.out_of_time(facts)
-        ref = wanted_ref(wanted, listed)
-        return FolderReport(
-            wanted.path, "failed", ref[1] if ref else None, listed.commit if listed else None, error=failure
-        )
+        return FolderReport(wanted.path, "failed", _name(ref), at, error=failure)
 
-    def _refresh(self, wanted: Folder, listed: GitFolder | None, facts: Facts) -> FolderReport:
-        found = listed or self.api.find(wanted.key)
+    def _refresh(
+        self, wanted: Folder, found: GitFolder | OtherObject | None, before: FolderReport, facts: Facts
+    ) -> FolderReport:
         repository = azure_devops_repository(found, self.run.trusted)
         folder = found if isinstance(found, GitFolder) else None
         ref = wanted_ref(wanted, folder)
         # A folder on a detached head, with nothing else wanted, is left alone: there is nothing to look up.
         head = self._head(wanted.repository or repository, ref, facts) if ref or folder is None else None
-        at = folder.commit if folder else None
-        before = FolderReport(wanted.path, "unchanged", ref[1] if ref else None, at, at)
         match folder_step(wanted, found, repository, head):
             case Refuse(code, message):
                 return replace(before, action="failed", to=None, error=diagnosis.own(code, message, facts))
@@ -87,7 +87,7 @@ class FolderRefresh:
         definite = symptom.status in _DEFINITE
         if definite or is_rejection(symptom):
             raise ServiceError(symptom)
-        reason = diagnosis.explain(symptom, facts_of(facts, repository))
+        reason = diagnosis.explain(symptom, facts)
         self.run.note(
             "Azure DevOps", f"{reason.message} {reason.cause} Folders were pulled without comparing first."
         )
@@ -155,8 +155,12 @@ def azure_devops_repository(
         return None
 
 
-def facts_of(facts: Facts, repository: Repository) -> Facts:
-    """The facts around a repository."""
+def facts_of(facts: Facts, repository: Repository | None, ref: Ref | None) -> Facts:
+    """The facts around a repository and a ref, as far as there are such."""
+    if ref is not None:
+        facts = replace(facts, ref=f"{ref[0].capitalize()} {ref[1]}")
+    if repository is None:
+        return facts
     return replace(
         facts,
         organization=repository.organization,
@@ -166,5 +170,5 @@ def facts_of(facts: Facts, repository: Repository) -> Facts:
     )
 
 
-def _ref_text(ref: Ref) -> str:
-    return f"{ref[0].capitalize()} {ref[1]}"
+def _name(ref: Ref | None) -> str | None:
+    return ref[1] if ref else None

@@ -90,6 +90,7 @@ class Identity:
             return cli.get_token(scope)
         parts = urlsplit(self._endpoint)
         session = BoundedSession([f"{parts.scheme}://{parts.netloc}"], self._tls)
+        session.trust_env = False  # plain http on the same machine: never through a proxy
         transport = RequestsTransport(session=session, session_owner=False)
         with session:
             managed: TokenCredential = ManagedIdentityCredential(

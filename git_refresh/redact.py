@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Callable
 
 _URL_SECRETS = re.compile(r"(?<=//)[^/\s@]*@|[?#].*$", re.DOTALL)
 _TOKEN_LIKE = re.compile(
@@ -20,26 +21,35 @@ def shown(text: str) -> str:
     return safe if len(safe) <= _LONGEST else safe[: _LONGEST - 1] + "…"
 
 
-class _NoBodies(logging.Filter):
-    """Lets nothing below WARNING through: there the Databricks SDK writes request bodies, `personal_access_token` in clear."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.WARNING
-
-
-_NO_BODIES = _NoBodies()
 _SDK_LOGGERS = ("azure.core", "azure.identity", "azure.keyvault", "databricks", "msal", "requests", "urllib3")
 
 
 def silence_sdk_logs() -> None:
-    """Keep what SDKs log out of every handler, also when somebody lowers a level afterwards.
+    """Keep what SDKs log from everybody, also when somebody lowers a level or adds a handler afterwards.
 
-    They quote requests, and answers that may quote requests; the app says by itself what went wrong. A logger that does not propagate
-    keeps its whole family from the root's handlers, whatever level any of them is set to.
+    They write request bodies (the Databricks SDK prints `personal_access_token` in clear), and quote answers that may quote requests; the
+    app says by itself what went wrong. So their words are taken out of every record as it is made, and their loggers do not propagate,
+    which spares the root's handlers the empty lines.
     """
     for name in _SDK_LOGGERS:
         logger = logging.getLogger(name)
         logger.propagate = False
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())  # without any, warnings would go to stderr
-    logging.getLogger("databricks.sdk").addFilter(_NO_BODIES)  # adding it again changes nothing
+    make = logging.getLogRecordFactory()
+    if not isinstance(make, _Withholding):
+        logging.setLogRecordFactory(_Withholding(make))
+
+
+class _Withholding:
+    """Makes log records; those of SDKs without their message, arguments, exception and stack."""
+
+    def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
+        self._make = make
+
+    def __call__(self, name: str, *arguments: object, **options: object) -> logging.LogRecord:
+        record = self._make(name, *arguments, **options)
+        if any(name == sdk or name.startswith(f"{sdk}.") for sdk in _SDK_LOGGERS):
+            record.msg, record.args = "(an SDK's own words, withheld)", ()
+            record.exc_info = record.exc_text = record.stack_info = None
+        return record

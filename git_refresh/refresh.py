@@ -7,7 +7,7 @@ All credentials are queued before any folder, so a run that is killed midway has
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from uuid import uuid4
@@ -69,10 +69,10 @@ class Run:
         assert workspace.client_id and workspace.client_secret_name  # noqa: S101, PT018  # for the type checker: the model requires both
         secret = self.services.secret(workspace.client_secret_name)
         if secret.expires_at is not None and secret.expires_at - self.clock.now() < SECRET_WARNING:
-            self.note(
-                workspace.client_secret_name,
-                f"This secret in Key Vault expires at {secret.expires_at:%Y-%m-%d %H:%M} UTC: store a new OAuth secret before.",
-            )
+            facts = replace(self.facts, secret=workspace.client_secret_name, client_id=workspace.client_id)
+            message = f"The secret expires at {secret.expires_at:%Y-%m-%d %H:%M} UTC."
+            found = _problem(workspace.client_secret_name, "secret_expires_soon", message, facts)
+            self.note(found.where, found.message)
         return self.services.workspace(
             workspace.host, self.services.sign_in(workspace.host, workspace.client_id, secret.value)
         )
@@ -130,8 +130,8 @@ def refresh(
         pool.close()
         problems += run.notes()
     behind = services.clock_behind()
-    short = [] if token is None else _short_token(token, next_run, started_at, behind)
-    problems += _about_time(late, behind)
+    short = [] if token is None else _short_token(token, next_run, started_at, behind, facts)
+    problems += _about_time(late, behind, facts)
     fine = not short and not settings.problems and all(workspace.result == "ok" for workspace in workspaces)
     report = Report(
         run_id=run_id,
@@ -200,35 +200,27 @@ def _token_report(token: Token | None, clock: Clock) -> TokenReport | None:
     return TokenReport(token.expires_at, (token.expires_at - clock.now()).total_seconds()) if token else None
 
 
-def _short_token(token: Token, next_run: datetime, now: datetime, behind: timedelta) -> list[Problem]:
+def _short_token(
+    token: Token, next_run: datetime, now: datetime, behind: timedelta, facts: Facts
+) -> list[Problem]:
     if not lapses_before(next_run, token.expires_at, now, behind):
         return []
-    return [
-        Problem(
-            "token",
-            f"short_token: the token that was stored ends at {token.expires_at:%H:%M:%S} UTC, and the next run is due at "
-            f"{next_run:%H:%M:%S} UTC: pulls will fail in between. Let REFRESH_SCHEDULE tick more often.",
-        )
-    ]
+    message = f"The token that was stored ends at {token.expires_at:%H:%M:%S} UTC, and the next run is due at {next_run:%H:%M:%S} UTC."
+    return [_problem("token", "short_token", message, facts)]
 
 
-def _about_time(late: timedelta, behind: timedelta) -> list[Problem]:
+def _about_time(late: timedelta, behind: timedelta, facts: Facts) -> list[Problem]:
     problems = []
     if late:
-        problems.append(
-            Problem(
-                "timer",
-                f"This run began {late.total_seconds() / 60:.0f} minutes late. If the token of the run before has ended "
-                "meanwhile, pulls have failed. Was the app stopped, restarted or scaled to nothing?",
-            )
-        )
+        message = f"This run began {late.total_seconds() / 60:.0f} minutes late."
+        problems.append(_problem("timer", "late_run", message, facts))
     if behind:
         direction = "behind" if behind > timedelta() else "ahead"
-        problems.append(
-            Problem(
-                "clock",
-                f"This machine's clock is {abs(behind).total_seconds() / 60:.0f} minutes {direction}, so what is said here "
-                "about when tokens end is off by as much. Set it.",
-            )
-        )
+        message = f"This machine's clock is {abs(behind).total_seconds() / 60:.0f} minutes {direction}."
+        problems.append(_problem("clock", "clock_skew", message, facts))
     return problems
+
+
+def _problem(where: str, code: str, message: str, facts: Facts) -> Problem:
+    found = diagnosis.own(code, message, facts)
+    return Problem(where, f"{found.code}: {found.message} {found.cause} {found.remedy}")

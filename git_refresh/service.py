@@ -71,7 +71,7 @@ class UnexpectedAnswerError(Exception):
 
 _ATTEMPTS = 3
 _READ_OF_ERROR = 64 * 1024
-_LONGEST_WAIT = 20.0
+LONGEST_WAIT = 20.0
 """Seconds that are waited at most before another attempt; who asks for more has to wait for the next run."""
 _TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
 _TRANSIENT_KIND = frozenset({"refused", "reset", "connect_timeout"})
@@ -128,7 +128,7 @@ def _pause(symptom: Symptom, repeat: Repeat, attempt: int) -> float | None:
     if not (refused or (passing and repeat is Repeat.SAFE)):
         return None
     wanted = symptom.retry_after_s if symptom.retry_after_s is not None else 0.5 * attempt
-    return wanted if wanted <= _LONGEST_WAIT else None
+    return wanted if wanted <= LONGEST_WAIT else None
 
 
 def _read(service: Service, what: str, error: Exception) -> Symptom:
@@ -139,13 +139,15 @@ def _read(service: Service, what: str, error: Exception) -> Symptom:
     headers = {key.lower(): value for key, value in answer.headers.items()}
     code, message = _error_of(answer.body)
     ok = answer.status == requests.codes.ok
+    # A redirect says where to: to a sign-in page, or to the notice that only Private Link leads in.
+    message = f"{headers['location']} {message}" if "location" in headers else message
     return Symptom(
         service,
         what,
         "unexpected" if ok else "answer",
         answer.status,
         code,
-        message or headers.get("location", ""),
+        message,
         next((_safe(headers[name]) for name in _REQUEST_ID_HEADERS if name in headers), ""),
         _seconds(headers.get("retry-after")),
     )

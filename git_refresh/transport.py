@@ -35,6 +35,10 @@ class RequestRefusedError(requests.RequestException):
     """A request to somewhere else than the session's origin: it was not sent."""
 
 
+class RedirectedError(requests.RequestException):
+    """A redirect: it is not followed, and never a success (an SDK takes one without a body for that)."""
+
+
 class AnswerTooLargeError(requests.RequestException):
     """The answer went on past `MAX_BODY` and was dropped."""
 
@@ -182,6 +186,8 @@ class BoundedSession(requests.Session):
         if self._skew is not None:
             self._skew.observe(response.headers.get("Date"))
         _last_answer.set(Answer(response.status_code, response.headers, response.content))
+        if 300 <= response.status_code < 400:  # noqa: PLR2004  # HTTP's redirects
+            raise RedirectedError("the answer is a redirect", response=response)
         return response
 
     @override

@@ -168,7 +168,9 @@ class WorkspaceRefresh:
             except ServiceError as error:
                 if not is_rejection(error.symptom):
                     return None
-                rejection = rejection or diagnosis.explain(error.symptom, facts_of(self._facts, repository))
+                rejection = rejection or diagnosis.explain(
+                    error.symptom, facts_of(self._facts, repository, ref)
+                )
             else:
                 return None
         return rejection

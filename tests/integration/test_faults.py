@@ -240,3 +240,54 @@ def test_a_passing_failure_is_not_even_noticed(
     cloud.inject(Fault(faults.status(503, "busy"), service="databricks", method="GET", nth=1))
     cloud.inject(Fault(faults.reset(), service="databricks", route="^/oidc/", nth=1))
     assert run(**one).result == "ok"
+
+
+def test_an_azure_devops_that_hangs_is_waited_for_once_and_not_once_a_ref(
+    cloud: Cloud, fleet: Fleet, run: Run
+) -> None:
+    host = fleet.workspaces[0].url
+    etl = fleet.repositories[0]
+    for number in range(6):
+        fleet.workspaces[0].add_folder(f"/Repos/many/{number}", etl)
+        etl.commit({"x": str(number)}, branch=f"branch-{number}")
+    folders = [
+        {"path": f"/Repos/many/{number}", "url": etl.url, "branch": f"branch-{number}"} for number in range(6)
+    ]
+    cloud.inject(Fault(faults.hang(), service="devops", route="/_apis/"))
+    report = run(WORKSPACES=json.dumps([{"host": host, "folders": folders}]))
+    assert report.result == "ok", report.summary()
+    asked = [request for request in cloud.requests if "/_apis/" in request.path]
+    assert len(asked) == 1
+    assert {folder.action for folder in report.workspaces[0].folders} == {"updated"}
+
+
+def test_a_slow_clone_gets_the_run_s_remaining_time(cloud: Cloud, run: Run, one: dict[str, str]) -> None:
+    cloud.inject(Fault(faults.delay(1.5), service="databricks", method="POST", route="^/api/2.0/repos$"))
+    report = run(**one)
+    assert report.result == "ok", report.summary()
+
+
+def test_a_clone_that_outlasts_the_run_says_so_and_is_taken_over_by_the_next(
+    cloud: Cloud, fleet: Fleet, run: Run, one: dict[str, str]
+) -> None:
+    cloud.inject(
+        Fault(faults.act_then(faults.hang()), service="databricks", method="POST", route="^/api/2.0/repos$")
+    )
+    report = run(**one)
+    assert report.workspaces[0].credential
+    assert report.workspaces[0].credential.action == "created"
+    assert set(told(report)) <= {"timeout", "out_of_time"}
+    cloud.clear_faults()
+    assert run(**one).result == "ok"
+    assert len(fleet.workspaces[0].folders) == 2
+
+
+@pytest.mark.parametrize("route", ["^/oidc/", "^/api/2.0/git-credentials"])
+def test_a_slow_answer_to_what_should_be_quick_is_given_up_early(
+    cloud: Cloud, run: Run, one: dict[str, str], route: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "load", lambda environ: replace(load(environ), timeout_s=50.0))
+    cloud.inject(Fault(faults.hang(), service="databricks", route=route))
+    report = run(**one)
+    assert told(report) == ["timeout"]
+    assert report.duration_s < 25, "half of the budget, where a limit of 0.7 s ends it"

@@ -12,10 +12,12 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from git_refresh import app, devops, identity, refresh, vault, workspace
+from git_refresh.report import Report
 from git_refresh.settings import Settings, load
 from localcloud import Cloud, Connect, Fault, Fleet, faults
 from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, VAULT_RESOURCE
@@ -41,7 +43,7 @@ class Everything(logging.Handler):
 
 @pytest.fixture
 def everything() -> Iterator[Everything]:
-    """All loggers at DEBUG, those too that set a level of their own, and those made later."""
+    """All loggers at DEBUG, those too that set a level of their own, and those made later; also beside the root's handlers."""
     handler, root = Everything(), logging.getLogger()
     levels = {
         name: logger.level
@@ -49,10 +51,19 @@ def everything() -> Iterator[Everything]:
         if isinstance(logger, logging.Logger)
     }
     before = root.level
-    root.addHandler(handler)
+    listened = [
+        root,
+        *(
+            logging.getLogger(name)
+            for name in ("azure", "azure.identity", "azure.core", "msal", "databricks.sdk", "urllib3")
+        ),
+    ]
+    for logger in listened:
+        logger.addHandler(handler)
     root.setLevel(logging.DEBUG)
     yield handler
-    root.removeHandler(handler)
+    for logger in listened:
+        logger.removeHandler(handler)
     root.setLevel(before)
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
@@ -172,15 +183,16 @@ def test_no_secret_comes_out_when_a_service(
     secrets = canaries()
     real = refresh.refresh
 
-    def with_every_level_lowered(*arguments: object, **options: object) -> object:
+    reports: list[Report] = []
+
+    def with_every_level_lowered(*arguments: Any, **options: Any) -> Report:
         lower_every_level()
-        return real(*arguments, **options)  # type: ignore[arg-type]
+        reports.append(real(*arguments, **options))
+        return reports[-1]
 
     monkeypatch.setattr(app, "refresh", with_every_level_lowered)
-    for key, value in {
-        **fleet.settings,
-        "WORKSPACES": json.dumps(json.loads(fleet.settings["WORKSPACES"])[:1]),
-    }.items():
+    first = json.dumps(json.loads(fleet.settings["WORKSPACES"])[:1])
+    for key, value in {**fleet.settings, "WORKSPACES": first}.items():
         monkeypatch.setenv(key, value)
     out, raised = io.StringIO(), None
     with redirect_stdout(out), redirect_stderr(out):
@@ -188,8 +200,7 @@ def test_no_secret_comes_out_when_a_service(
             app.tick(os.environ, None)
         except app.RunFailedError as error:
             raised = error
-        monkeypatch.setattr(app, "refresh", real)
-        report = app.run(os.environ)
+    (report,) = reports
     cloud.clear_faults()
     secrets += canaries()
     came_out = [
@@ -213,6 +224,7 @@ def test_a_run_that_goes_well_says_no_secret_either(
     app.tick(os.environ, None)
     assert logging.getLogger("databricks.sdk").isEnabledFor(logging.DEBUG), "the levels are really lowered"
     assert [line for line in everything.lines if "git_refresh.run" in line]
+    assert [line for line in everything.lines if "withheld" in line]
     assert_clean("\n".join(everything.lines), canaries())
 
 

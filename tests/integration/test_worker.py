@@ -76,14 +76,17 @@ def test_wrong_settings_raise_one_line_that_names_them_all(
 
 
 @pytest.mark.usefixtures("settings")
-def test_a_token_that_will_not_last_until_the_next_tick_fails_the_run(worker: Worker, cloud: Cloud) -> None:
-    cloud.identity.token_lifetime = 600
+def test_a_token_that_will_not_last_until_the_next_tick_fails_the_run(
+    worker: Worker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = datetime.now(UTC)
     last = now - timedelta(minutes=15)  # while it runs, the host's status still says that it is due now
+    monkeypatch.setenv("REFRESH_SCHEDULE", "0 0 0 1 1 *")
+    cloud.identity.token_lifetime = 600
     outcome = worker.fire_timer("refresh_git", last=last, following=now)
     assert not outcome.ok
     assert "short_token" in outcome.message
-    cloud.identity.token_lifetime = 3900
+    monkeypatch.setenv("REFRESH_SCHEDULE", "* * * * * *")
     assert worker.fire_timer("refresh_git", last=last, following=now).ok
 
 

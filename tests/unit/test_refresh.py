@@ -1,11 +1,13 @@
 import json
 import logging
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from git_refresh.clock import Deadline
+from git_refresh import refresh as refresh_module
+from git_refresh.clock import Deadline, SystemClock
 from git_refresh.decide import GitFolder, StoredCredential
 from git_refresh.refresh import refresh
 from git_refresh.report import Report
@@ -297,3 +299,38 @@ def test_every_run_ends_in_one_line_and_every_workspace_has_one(caplog: pytest.L
         1,
     )
     assert last["min_token_remaining_s"] == 3600
+
+
+def test_what_cannot_be_stopped_is_left_behind_when_the_budget_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A host name that the resolver never answers for: no socket has it yet, so no deadline reaches it."""
+    monkeypatch.setattr(refresh_module, "GRACE", 0.1)
+    workspaces = {host(n): FakeWorkspace(at=behind()) for n in range(3)}
+    release = threading.Event()
+
+    def never(what: str) -> None:
+        if what == "sign_in":
+            release.wait(30)
+
+    workspaces[host(1)].before = never
+    environ = {
+        "WORKSPACES": json.dumps(
+            [
+                {"host": key, "client_id": "i", "client_secret_name": "s", "folders": ["/Repos/etl/prod"]}
+                for key in workspaces
+            ]
+        ),
+        "KEY_VAULT_URL": "https://v.vault.azure.net",
+    }
+    clock = SystemClock()
+    services = FakeServices(workspaces, {"main": OLD}, token_life=timedelta(days=36500))
+    report = refresh(load(environ), services, clock, Deadline.after(0.5, clock), next_run=NOW)
+    release.set()
+    assert [workspace.result for workspace in report.workspaces] == ["ok", "failed", "ok"]
+    found = report.workspaces[1]
+    assert found.error
+    assert found.error.code == "out_of_time"
+    assert found.credential
+    assert found.credential.action == "failed"
+    assert [folder.error and folder.error.code for folder in found.folders] == ["out_of_time"]

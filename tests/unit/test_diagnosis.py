@@ -1,0 +1,746 @@
+"""The table of failures, fed with the services' own texts."""
+
+import json
+import re
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import urllib3
+
+from docs import generate_troubleshooting
+from git_refresh import diagnosis, transport
+from git_refresh.clock import Deadline
+from git_refresh.diagnosis import Diagnosis, Facts, explain, in_general
+from git_refresh.service import Service, ServiceError, Symptom, call
+from git_refresh.symptoms import OWN, SECTIONS, TABLE, UNKNOWN, Row
+from git_refresh.transport import Answer
+from tests.unit.fakes import FakeClock
+
+CANARY = "correct-horse-battery"
+TENANT = "9c3f7a52-0000-4000-8000-00000000aaaa"
+OBJECT_ID = "1b2c3d4e-0000-4000-8000-00000000001d"
+FACTS = Facts(
+    host="https://adb-1.1.azuredatabricks.net",
+    vault="https://contoso.vault.azure.net",
+    secret="databricks-oauth-secret",
+    client_id="8a5d-client",
+    principal="service principal 8a5d-client",
+    object_id="0b1e-object",
+    organization="contoso-org",
+    project="Data Platform",
+    repository="etl",
+    url="https://dev.azure.com/contoso-org/Data%20Platform/_git/etl",
+    path="/Repos/etl/prod",
+    ref="Branch main",
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One failure: what the service answers, or how the network fails."""
+
+    name: str
+    code: str
+    service: Service
+    status: int | None = None
+    body: str = ""
+    operation: str = "do it"
+    location: str = ""
+    error: Exception | None = None
+    seconds: float = 60.0
+
+
+def databricks(name: str, code: str, status: int, error_code: str | int, message: str, **more: Any) -> Case:
+    body = {"error_code": error_code, "message": f"{message} {CANARY}", "details": [CANARY]}
+    return Case(name, code, Service.DATABRICKS, status, json.dumps(body), **more)
+
+
+def vault(name: str, code: str, status: int, error_code: str, message: str, inner: str = "") -> Case:
+    error: dict[str, object] = {"code": error_code, "message": f"{message} {CANARY}"}
+    if inner:
+        error["innererror"] = {"code": inner}
+    return Case(name, code, Service.KEY_VAULT, status, json.dumps({"error": error}))
+
+
+def devops(name: str, code: str, status: int, message: str, kind: str = "") -> Case:
+    body = {"$id": "1", "innerException": None, "message": f"{message} {CANARY}", "typeKey": kind}
+    return Case(name, code, Service.AZURE_DEVOPS, status, json.dumps(body))
+
+
+def identity(name: str, code: str, status: int, body: dict[str, object]) -> Case:
+    return Case(name, code, Service.IDENTITY, status, json.dumps(body | {"correlationId": CANARY}))
+
+
+def cli(name: str, code: str, message: str) -> Case:
+    return Case(name, code, Service.AZURE_CLI, error=RuntimeError(f"{message} {CANARY}"))
+
+
+def network(name: str, code: str, service: Service, error: Exception) -> Case:
+    return Case(name, code, service, error=error)
+
+
+def lapsed(name: str, code: str, service: Service) -> Case:
+    return Case(name, code, service, error=ServiceError(Symptom(service, "do it", "lapsed")))
+
+
+DNS = requests.ConnectionError(socket.gaierror(f"Name or service not known {CANARY}"))
+TLS = requests.exceptions.SSLError(ssl.SSLCertVerificationError(f"certificate verify failed {CANARY}"))
+REFUSED = requests.ConnectionError(ConnectionRefusedError(CANARY))
+RESET = requests.ConnectionError(ConnectionResetError(CANARY))
+CONNECT_TIMEOUT = requests.exceptions.ConnectTimeout(CANARY)
+READ_TIMEOUT = requests.exceptions.ReadTimeout(CANARY)
+PROXY = requests.exceptions.ProxyError(
+    urllib3.exceptions.HTTPError(f"Tunnel connection failed: 403 {CANARY}")
+)
+SIGN_IN_PAGE = (
+    "<!DOCTYPE html><html><head><title>Azure DevOps Services | Sign In</title></head></html>" + CANARY
+)
+CALLER = f"Caller: appid=8a5d;oid={OBJECT_ID};iss=https://sts.windows.net/{TENANT}/\r\n"
+INVALID = (
+    "Invalid Git provider credentials. Go to User Settings > Git Integration to ensure that:\n"
+    "1. You have entered a username with your Git provider credentials.\n"
+    "4. Your personal access token has not expired."
+)
+
+CASES = (
+    # Identity
+    identity(
+        "an unknown client id",
+        "identity_unknown",
+        400,
+        {
+            "statusCode": 400,
+            "message": "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.",
+        },
+    ),
+    identity(
+        "an identity that is not found",
+        "identity_unknown",
+        400,
+        {"error": "invalid_request", "error_description": "Identity not found"},
+    ),
+    identity(
+        "an invalid scope",
+        "identity_unknown",
+        400,
+        {"error": "invalid_scope", "error_description": "The requested identity isn't assigned."},
+    ),
+    identity(
+        "a resource that the tenant does not know",
+        "identity_wrong_tenant",
+        400,
+        {
+            "statusCode": 400,
+            "message": "AADSTS500011: The resource principal named 499b84ac was not found in the tenant named x.",
+        },
+    ),
+    identity(
+        "a vague failure of the endpoint",
+        "identity_unavailable",
+        500,
+        {"statusCode": 500, "message": "An unexpected error occured while fetching the AAD Token."},
+    ),
+    network("an endpoint where nobody listens", "identity_unavailable", Service.IDENTITY, REFUSED),
+    Case(
+        "an app without an identity",
+        "identity_missing",
+        Service.IDENTITY,
+        error=RuntimeError(f"App Service managed identity configuration not found in environment. {CANARY}"),
+    ),
+    cli("a machine without the Azure CLI", "identity_missing", "Azure CLI not found on path"),
+    cli(
+        "an Azure CLI that is not signed in",
+        "azure_cli_sign_in",
+        "Please run 'az login' to set up an account",
+    ),
+    cli(
+        "an Azure CLI whose sign-in has run out",
+        "azure_cli_sign_in",
+        "ERROR: AADSTS70043: The refresh token has expired or is invalid due to sign-in frequency checks.",
+    ),
+    cli(
+        "an Azure CLI in another tenant",
+        "identity_wrong_tenant",
+        "ERROR: AADSTS500011: The resource principal named x was not found in the tenant named y.",
+    ),
+    cli(
+        "a pipeline whose federated subject differs",
+        "federated_credential_mismatch",
+        "AADSTS700213: No matching federated identity record found for presented assertion subject 'x'.",
+    ),
+    lapsed("a token from the platform's cache that has lapsed", "identity_lapsed_token", Service.IDENTITY),
+    lapsed("a token of the Azure CLI that has lapsed", "identity_lapsed_token", Service.AZURE_CLI),
+    # Key Vault
+    vault(
+        "an address that the vault's firewall does not know",
+        "key_vault_firewall",
+        403,
+        "Forbidden",
+        "Client address is not authorized and caller is not a trusted service.\r\nClient address: 20.50.2.1\r\n"
+        + CALLER,
+        "ForbiddenByFirewall",
+    ),
+    vault(
+        "a vault with a private endpoint only",
+        "key_vault_firewall",
+        403,
+        "Forbidden",
+        "Public network access is disabled and request is not from a trusted service nor via an approved private link.",
+        "ForbiddenByConnection",
+    ),
+    vault(
+        "a disabled secret",
+        "secret_disabled",
+        403,
+        "Forbidden",
+        "Operation get is not allowed on a disabled secret.",
+        "SecretDisabled",
+    ),
+    vault(
+        "no role on the vault",
+        "key_vault_forbidden",
+        403,
+        "Forbidden",
+        "Caller is not authorized to perform action on resource.\r\nIf role assignments, deny assignments or role definitions were "
+        f"changed recently, please observe propagation time.\r\n{CALLER}",
+        "ForbiddenByRbac",
+    ),
+    vault(
+        "no access policy on the vault",
+        "key_vault_access_policy",
+        403,
+        "Forbidden",
+        f"The user, group or application 'appid=8a5d;oid={OBJECT_ID};iss=x' does not have secrets get permission on key vault "
+        "'contoso;location=westeurope'.",
+        "ForbiddenByPolicy",
+    ),
+    vault(
+        "a vault of another tenant",
+        "key_vault_sign_in",
+        401,
+        "Unauthorized",
+        f"AKV10032: Invalid issuer. Expected one of https://sts.windows.net/{TENANT}/.",
+    ),
+    vault(
+        "a secret that is not there",
+        "secret_not_found",
+        404,
+        "SecretNotFound",
+        "A secret with (name/id) databricks-oauth-secret was not found in this key vault.",
+    ),
+    lapsed("a secret that has expired", "secret_expired", Service.KEY_VAULT),
+    network("a vault whose host name does not resolve", "key_vault_unreachable", Service.KEY_VAULT, DNS),
+    # Azure DevOps
+    devops(
+        "an identity that is not in the organization",
+        "devops_not_a_member",
+        401,
+        f"TF401444: Please sign-in at least once as {TENANT}\\{TENANT}\\{OBJECT_ID} in a web browser to enable access to the service.",
+        "UnauthorizedRequestException",
+    ),
+    devops(
+        "a Conditional Access policy",
+        "devops_conditional_access",
+        401,
+        "VS403463: The conditional access policy defined by your Microsoft Entra administrator has failed.",
+    ),
+    devops(
+        "a project that this identity does not see",
+        "devops_project_not_found",
+        404,
+        "VS800075: The project with id 'vstfs:///x' does not exist, or you do not have permission to access it.",
+        "ProjectDoesNotExistException",
+    ),
+    devops(
+        "a project that is not found, as a bad request",
+        "devops_project_not_found",
+        400,
+        "VS800075: The project with id 'x' does not exist, or you do not have permission to access it.",
+    ),
+    devops(
+        "a repository that this identity does not see",
+        "devops_repository_not_found",
+        404,
+        "TF401019: The Git repository with name or identifier etl does not exist or you do not have permissions for the operation "
+        "you are attempting.",
+        "GitRepositoryNotFoundException",
+    ),
+    devops(
+        "a repository that Git speaks of",
+        "devops_repository_not_found",
+        404,
+        "Git repository etl does not exist or you do not have permissions",
+    ),
+    devops(
+        "a repository that may not be read",
+        "devops_repository_not_found",
+        403,
+        "TF401027: You need the Git 'GenericRead' permission to perform this action.",
+    ),
+    devops(
+        "an expired or anonymous token",
+        "devops_no_access",
+        401,
+        "TF400813: The user '' is not authorized to access this resource.",
+        "UnauthorizedRequestException",
+    ),
+    Case("a sign-in page", "devops_token_rejected", Service.AZURE_DEVOPS, 203, SIGN_IN_PAGE),
+    Case("a sign-in page that looks fine", "devops_token_rejected", Service.AZURE_DEVOPS, 200, SIGN_IN_PAGE),
+    Case(
+        "a redirect to sign in",
+        "devops_token_rejected",
+        Service.AZURE_DEVOPS,
+        302,
+        location=f"https://spsprodweu1.vssps.visualstudio.com/_signin?realm=dev.azure.com&{CANARY}",
+    ),
+    Case("a 401 without a word", "devops_token_rejected", Service.AZURE_DEVOPS, 401),
+    Case(
+        "an organization that is not there",
+        "devops_organization_not_found",
+        Service.AZURE_DEVOPS,
+        404,
+        f"<!DOCTYPE html><html><head><title>Azure DevOps Services | 404: not found</title></head></html>{CANARY}",
+    ),
+    network("an Azure DevOps that is not reached", "devops_unreachable", Service.AZURE_DEVOPS, RESET),
+    Case("an Azure DevOps that fails", "service_unavailable", Service.AZURE_DEVOPS, 503, SIGN_IN_PAGE),
+    # Signing in to a workspace
+    Case(
+        "a workspace behind Private Link",
+        "workspace_private_link",
+        Service.DATABRICKS,
+        302,
+        location=f"https://adb-1.1.azuredatabricks.net/login.html?error=private-link-validation-error:{CANARY}",
+        operation="sign in",
+    ),
+    databricks(
+        "an address that the workspace blocks",
+        "workspace_ip_blocked",
+        403,
+        403,
+        "Source IP address: 20.50.2.1 is blocked by Databricks IP ACL for workspace: 1",
+        operation="sign in",
+    ),
+    databricks(
+        "a principal that is not in the workspace",
+        "not_in_workspace",
+        403,
+        403,
+        "Unauthorized access to Org: 1",
+    ),
+    Case(
+        "a wrong OAuth secret",
+        "oauth_secret_rejected",
+        Service.DATABRICKS,
+        401,
+        json.dumps(
+            {"error": "invalid_client", "error_description": f"Client authentication failed {CANARY}"}
+        ),
+        operation="sign in",
+    ),
+    databricks("an access token that is not taken", "workspace_sign_in", 403, "403", "Invalid access token."),
+    databricks(
+        "an access token that has lapsed",
+        "workspace_sign_in",
+        403,
+        403,
+        "Token is expiring within 30 seconds. (token expired)",
+    ),
+    databricks(
+        "a request without a credential",
+        "workspace_sign_in",
+        401,
+        401,
+        "Credential was not sent or was of an unsupported type for this API.",
+    ),
+    network("a workspace whose host name does not resolve", "unreachable", Service.DATABRICKS, DNS),
+    network("a workspace whose certificate is another's", "unreachable", Service.DATABRICKS, TLS),
+    network("a workspace where nobody listens", "unreachable", Service.DATABRICKS, REFUSED),
+    network("a workspace that takes no connection", "unreachable", Service.DATABRICKS, CONNECT_TIMEOUT),
+    network("a workspace that a proxy refuses", "unreachable", Service.DATABRICKS, PROXY),
+    # Git credential
+    databricks(
+        "a stored token that has lapsed", "credential_expired_or_wrong", 403, "PERMISSION_DENIED", INVALID
+    ),
+    databricks(
+        "no stored credential",
+        "credential_missing",
+        403,
+        "PERMISSION_DENIED",
+        "Missing Git provider credentials. Go to User settings > Git Integration to add your personal access token.",
+    ),
+    databricks(
+        "no stored credential, and none of Entra",
+        "credential_missing",
+        403,
+        "PERMISSION_DENIED",
+        "Azure Active Directory credentials missing. Ensure you are either logged in with your Azure Active Directory account.",
+    ),
+    databricks(
+        "a federated credential that does not work",
+        "federated_credential_broken",
+        403,
+        "PERMISSION_DENIED",
+        "Encountered an error with your Azure Active Directory credentials. Please try logging out of Azure Active Directory "
+        "(https://portal.azure.com) and logging back in.",
+    ),
+    databricks(
+        "a federated credential of another issuer",
+        "federated_credential_mismatch",
+        403,
+        "PERMISSION_DENIED",
+        "Encountered an error with your Azure Active Directory credentials. AADSTS7002138: No matching federated identity record "
+        "found. The subject differs in letter case.",
+    ),
+    databricks(
+        "a second credential for the provider",
+        "credential_limit",
+        409,
+        "RESOURCE_ALREADY_EXISTS",
+        "A Git credential already exists for provider azureDevOpsServices. Only one credential per provider is allowed for service "
+        "principals.",
+    ),
+    databricks(
+        "a second credential on an older workspace",
+        "credential_limit",
+        400,
+        "INVALID_STATE",
+        "Only one Git credential is supported at this time",
+    ),
+    databricks(
+        "a credential that was deleted meanwhile",
+        "credential_gone",
+        404,
+        "RESOURCE_DOES_NOT_EXIST",
+        "Git credential with id 900000000000001 could not be found",
+        operation="store the Git credential",
+    ),
+    databricks(
+        "a principal that run_as misspells",
+        "principal_not_found",
+        404,
+        "RESOURCE_DOES_NOT_EXIST",
+        "Principal with id 7 could not be found",
+        operation="list the Git credentials",
+    ),
+    databricks(
+        "a principal that may not be managed",
+        "credential_forbidden",
+        403,
+        "PERMISSION_DENIED",
+        "User does not have permission.",
+        operation="create the Git credential",
+    ),
+    # Git folder
+    databricks(
+        "uncommitted changes",
+        "git_conflict",
+        400,
+        "GIT_CONFLICT",
+        "Conflict pulling from remote. Conflicting files: jobs/load.py, README.md.",
+    ),
+    databricks(
+        "uncommitted changes under another error code",
+        "git_conflict",
+        400,
+        "BAD_REQUEST",
+        "Conflict pulling from remote. Conflicting files: jobs/load.py.",
+    ),
+    databricks("a branch that is not there", "unknown_ref", 400, "GIT_UNKNOWN_REF", "No such ref."),
+    databricks(
+        "a repository that the workspace does not find",
+        "repository_not_found",
+        400,
+        "BAD_REQUEST",
+        "Remote repo not found. Please ensure that:\n1. Your remote Git repo URL is valid.",
+    ),
+    databricks("an allow list", "url_not_allowed", 403, "GIT_URL_NOT_ON_ALLOW_LIST", "Not on the list."),
+    databricks(
+        "an allow list, in words",
+        "url_not_allowed",
+        403,
+        "PERMISSION_DENIED",
+        "The Git URL https://dev.azure.com/contoso/x is disallowed in your Workspace.",
+    ),
+    databricks("a remote that is down", "git_remote_error", 500, "GIT_REMOTE_ERROR", "Remote error."),
+    databricks(
+        "a path too near to /Repos",
+        "path_protected",
+        400,
+        "DIRECTORY_PROTECTED",
+        "Top-level folder can only contain repos",
+    ),
+    databricks(
+        "a path too near to /Repos under another error code",
+        "path_protected",
+        400,
+        "BAD_REQUEST",
+        "Top-level folder can only contain repos",
+    ),
+    databricks(
+        "a path that is taken",
+        "path_taken",
+        400,
+        "RESOURCE_ALREADY_EXISTS",
+        "Repo /Repos/etl/prod already exists. If you would like to create two repos from the same remote Git repo, rename the first.",
+    ),
+    databricks(
+        "a path that is taken, in words",
+        "path_taken",
+        400,
+        "BAD_REQUEST",
+        "Repo /Repos/etl/prod already exists.",
+    ),
+    databricks(
+        "a clone that broke off",
+        "clone_incomplete",
+        500,
+        "INTERNAL_ERROR",
+        "Failed to clone repo. Repo may be incomplete, please delete it and try again.",
+    ),
+    databricks(
+        "a folder that is not visible",
+        "folder_not_found",
+        404,
+        "RESOURCE_DOES_NOT_EXIST",
+        "Path (/Repos/etl/prod) doesn't exist.",
+    ),
+    databricks(
+        "a folder that is not visible, in words",
+        "folder_not_found",
+        400,
+        "BAD_REQUEST",
+        "Path (/Repos/etl/prod) doesn't exist.",
+    ),
+    databricks(
+        "a Git operation that takes too long",
+        "git_operation_timeout",
+        400,
+        "PROJECTS_OPERATION_TIMEOUT",
+        "The operation timed out.",
+    ),
+    databricks(
+        "a Git service that fails",
+        "git_operation_failed",
+        500,
+        "INTERNAL_ERROR",
+        "There was an error performing the operation. Please try again or open a support ticket.",
+    ),
+    databricks(
+        "no permission on the folder", "permission_denied", 403, "PERMISSION_DENIED", "No permission."
+    ),
+    databricks("no permission, as a bad request", "permission_denied", 400, "PERMISSION_DENIED", "No."),
+    # Any service
+    Case("no time left", "out_of_time", Service.IDENTITY, seconds=0),
+    network("an answer that does not come", "timeout", Service.DATABRICKS, READ_TIMEOUT),
+    network("a connection that breaks off", "connection_lost", Service.DATABRICKS, RESET),
+    databricks("too many requests", "throttled", 429, "REQUEST_LIMIT_EXCEEDED", "Too many requests."),
+    databricks(
+        "too many requests, as a bad request", "throttled", 400, "REQUEST_LIMIT_EXCEEDED", "Slow down."
+    ),
+    Case("a service that is down", "service_unavailable", Service.DATABRICKS, 503, CANARY),
+    network(
+        "an answer without end", "answer_too_large", Service.KEY_VAULT, transport.AnswerTooLargeError(CANARY)
+    ),
+    Case("a page of a proxy", "unexpected_answer", Service.DATABRICKS, 200, f"<html>{CANARY}</html>"),
+    Case("a redirect", "unexpected_answer", Service.DATABRICKS, 303, location=f"https://x.example/{CANARY}"),
+    network(
+        "a request to elsewhere",
+        "unexpected_answer",
+        Service.DATABRICKS,
+        transport.RequestRefusedError(CANARY),
+    ),
+    databricks("what nobody knows", "unknown", 418, "TEAPOT", "I am a teapot."),
+)
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+def symptom_of(case: Case) -> Symptom:
+    """The case as a run meets it: through the guard around every call."""
+
+    def request() -> None:
+        if case.error is not None:
+            raise case.error
+        headers = {"x-request-id": "req-1", "X-Secret": CANARY}
+        if case.location:
+            headers["Location"] = case.location
+        transport._last_answer.set(Answer(case.status or 0, headers, case.body.encode()))
+        raise RuntimeError(f"an SDK quotes {CANARY}")
+
+    deadline = Deadline.after(case.seconds, FakeClock())
+    with pytest.raises(ServiceError) as caught:
+        call(case.service, case.operation, request, deadline=deadline)
+    assert CANARY not in str(caught.value) + repr(caught.value.symptom)
+    return caught.value.symptom
+
+
+def words(found: Diagnosis) -> str:
+    return f"{found.message} {found.cause} {found.remedy}"
+
+
+@every_case
+def test_a_failure_has_its_code_and_lets_nothing_out(case: Case) -> None:
+    found = explain(symptom_of(case), FACTS)
+    assert found.code == case.code
+    assert CANARY not in words(found)
+    assert "{" not in words(found)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.code)
+def test_every_sign_of_every_row_has_a_case_that_reaches_it(row: Row) -> None:
+    """Fails when a row or sign is added without a sample, and when one is hidden behind an earlier row."""
+    symptoms = [symptom_of(case) for case in CASES if case.code == row.code]
+    for sign in row.signs:
+        alone = replace(row, signs=(sign,))
+        assert any(diagnosis.fits(alone, symptom) for symptom in symptoms), f"no case for {sign}"
+
+
+def test_there_is_one_row_for_each_code() -> None:
+    codes = [row.code for row in (*TABLE, UNKNOWN, *OWN)]
+    assert len(codes) == len(set(codes))
+    assert {case.code for case in CASES} == {row.code for row in (*TABLE, UNKNOWN)}
+    assert all(re.fullmatch("[a-z]+(_[a-z]+)*", code) for code in codes)
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if row.seen], ids=lambda row: row.code)
+def test_what_the_documentation_says_is_seen_is_what_the_row_is_found_by(row: Row) -> None:
+    parts = [re.escape(part.strip()) for part in row.seen.split("…") if part.strip()]
+    symptoms = [symptom_of(case) for case in CASES if case.code == row.code]
+    lines = [" ".join(filter(None, [str(s.status or ""), s.error_code, s.message])) for s in symptoms]
+    assert any(re.match(r"\W*.*?".join(["", *parts]), line, re.DOTALL) for line in lines), lines
+
+
+@pytest.mark.parametrize("row", [*TABLE, UNKNOWN, *OWN], ids=lambda row: row.code)
+def test_no_brace_is_left_and_what_is_known_is_filled_in(row: Row) -> None:
+    general = in_general(row)
+    assert not re.search(r"[{}]", general.cause + general.remedy)
+    assert general.cause.endswith(".")
+    assert general.remedy.endswith(".")
+    known = diagnosis._filled(row, "", diagnosis._values(FACTS))
+    unknown = [value for value in asdict(Facts()).values() if value.isupper()]
+    assert not re.search(rf"\b({'|'.join([*unknown, 'VAULT'])})\b", known.cause + known.remedy)
+
+
+def test_an_unknown_failure_says_who_what_and_under_which_id() -> None:
+    found = explain(symptom_of(next(case for case in CASES if case.code == "unknown")), FACTS)
+    assert found.message == "Could not do it: Databricks answered 418 TEAPOT (request id req-1)."
+    assert "Databricks" in found.cause
+    assert "teapot" not in words(found)
+
+
+def test_an_error_code_that_looks_like_a_token_is_masked() -> None:
+    symptom = Symptom(Service.DATABRICKS, "do it", "answer", 400, "eyJhbGciOiJub25lIn0.eyJzdWIi", "", "req-1")
+    assert "eyJ" not in words(explain(symptom, FACTS))
+
+
+def by_name(name: str) -> Symptom:
+    return symptom_of(next(case for case in CASES if case.name == name))
+
+
+@pytest.mark.parametrize("name", ["an identity that is not in the organization", "no role on the vault"])
+def test_the_object_id_is_the_token_s_and_else_the_one_that_the_service_quotes(name: str) -> None:
+    assert FACTS.object_id in explain(by_name(name), FACTS).remedy
+    assert OBJECT_ID in explain(by_name(name), replace(FACTS, object_id="")).remedy
+    assert OBJECT_ID in explain(by_name(name), Facts()).remedy
+
+
+def test_no_other_guid_is_taken_for_the_object_id() -> None:
+    symptom = replace(
+        by_name("an identity that is not in the organization"), message=f"TF401444: {OBJECT_ID}"
+    )
+    assert OBJECT_ID not in words(explain(symptom, Facts()))
+
+
+def test_the_files_of_a_conflict_are_named_and_nothing_after_them() -> None:
+    found = explain(by_name("uncommitted changes"), FACTS)
+    assert found.cause.endswith("the update: jobs/load.py, README.md.")
+    symptom = Symptom(
+        Service.DATABRICKS,
+        "x",
+        "answer",
+        400,
+        "GIT_CONFLICT",
+        f"Conflicting files: {'eyJ' + 'a' * 99}\n{CANARY}",
+    )
+    assert explain(symptom, FACTS).cause.endswith("the update: ***.")
+
+
+@pytest.mark.parametrize(
+    ("name", "exact"),
+    [
+        (
+            "an identity that is not in the organization",
+            "In https://dev.azure.com/contoso-org/_settings/users add the identity with object id 0b1e-object with access level Basic",
+        ),
+        (
+            "no role on the vault",
+            'ServicePrincipal --role "Key Vault Secrets User" --scope "$(az keyvault show --name contoso --query id --output tsv)"',
+        ),
+        (
+            "no access policy on the vault",
+            "az keyvault set-policy --name contoso --object-id 0b1e-object --secret-permissions get",
+        ),
+        (
+            "a wrong OAuth secret",
+            "az keyvault secret set --vault-name contoso --name databricks-oauth-secret --value VALUE",
+        ),
+        (
+            "a principal that is not in the workspace",
+            "In https://adb-1.1.azuredatabricks.net, Settings, Identity and access, Service principals, add service principal 8a5d-client.",
+        ),
+        ("uncommitted changes", '(/Repos/etl/prod). For a read-only mirror, write "on_conflict": "discard"'),
+        ("a page of a proxy", "Check that https://adb-1.1.azuredatabricks.net is the right address."),
+        ("an answer without end", "Check that https://contoso.vault.azure.net is the right address"),
+    ],
+)
+def test_a_remedy_is_what_to_type_or_where_to_click(name: str, exact: str) -> None:
+    assert exact in explain(by_name(name), FACTS).remedy
+
+
+@pytest.mark.parametrize("row", OWN, ids=lambda row: row.code)
+def test_what_the_app_finds_by_itself_is_explained_under_its_own_message(row: Row) -> None:
+    found = diagnosis.own(row.code, "This is {what} happened.", FACTS)
+    assert (found.code, found.message) == (row.code, "This is {what} happened.")
+
+
+def test_every_code_that_the_app_finds_by_itself_is_in_the_table() -> None:
+    sources = [path.read_text() for path in (Path(__file__).parents[2] / "git_refresh").glob("*.py")]
+    used = {
+        code
+        for text in sources
+        for code in re.findall(r'\b(?:own\(|Refuse\(|_problem\([^",]+,|_problem\("\w+",)\s*"(\w+)"', text)
+    }
+    assert used == {row.code for row in OWN}
+
+
+def test_a_mistake_of_ours_is_told_by_its_place_and_never_by_its_text() -> None:
+    def mistake() -> None:
+        raise ValueError(CANARY)
+
+    with pytest.raises(ValueError, match=CANARY) as caught:
+        mistake()
+    found = diagnosis.internal(caught.value, FACTS)
+    assert re.fullmatch(r"ValueError at .*mistake:\d+\.", found.message)
+    assert CANARY not in words(found)
+
+
+@pytest.mark.parametrize(
+    "make", [diagnosis.out_of_time, lambda facts: explain(by_name("no time left"), facts)]
+)
+def test_what_ran_out_of_time_has_one_code_however_it_did(make: Callable[[Facts], Diagnosis]) -> None:
+    assert make(FACTS).code == "out_of_time"
+
+
+def test_the_page_for_admins_is_the_table_s() -> None:
+    page = generate_troubleshooting.page()
+    assert generate_troubleshooting.PAGE.read_text() == page, "make docs"
+    for row in (*TABLE, UNKNOWN, *OWN):
+        assert f"### `{row.code}`\n" in page
+    for title in (*SECTIONS, "Found by the app itself"):
+        assert f"\n## {title}\n" in page
