@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lint format types docs audit requirements clean
+.PHONY: help install run test check lint format types mutants docs audit requirements clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -23,7 +23,7 @@ run: install ## watch the app do its job on an embedded cloud: two runs, a commi
 test: check ## lint, format, types and tests (what CI runs)
 
 check: lint types install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 4 --dist worksteal  # mostly waiting: for processes, and for faults to be given up
 
 lint: install
 	$(BIN)/ruff check .
@@ -35,6 +35,15 @@ types: install
 format: install ## mend what the linter and the formatter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+mutants: install ## break the pure modules on purpose, and list what the unit tests do not notice (takes minutes)
+	@rm -rf mutants
+	$(BIN)/mutmut run --max-children 2
+	@$(BIN)/mutmut results --all true | awk -F '[.: ]+' ' \
+	  { of[$$3]++; if ($$NF ~ /survived|tests|suspicious|checked/) { left[$$3]++; print } } \
+	  END { for (module in of) { all += of[module]; lost += left[module]; say(module, of[module], left[module]) }; say("all", all, lost) } \
+	  function say(name, made, missed) { printf "%-12s %4d of %4d noticed, %3d %%\n", name, made - missed, made, 100 * (made - missed) / made }'
+	@echo "See one of the above with: $(BIN)/mutmut show NAME"
 
 docs: install ## write docs/troubleshooting.md anew from the table of failures
 	$(BIN)/python -m docs.generate_troubleshooting
@@ -49,4 +58,4 @@ requirements: install ## pin anew what is deployed and what the tests use, from 
 	  --constraint requirements.txt --group dev -o requirements-dev.txt
 
 clean: ## remove what the targets above have made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis mutants

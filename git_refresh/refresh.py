@@ -29,7 +29,7 @@ from git_refresh.schedule import lapses_before
 from git_refresh.seams import Api, Heads, Services
 from git_refresh.service import ServiceError
 from git_refresh.settings import Entry, Rejected, Settings
-from git_refresh.workspace_refresh import WorkspaceRefresh
+from git_refresh.workspace_refresh import WorkspaceRefresh, folder_reports
 
 GRACE = 2.0
 """Seconds past the budget in which operations that it has just ended may still say so themselves."""
@@ -124,7 +124,7 @@ def refresh(
         workspaces = [_report_of(entry, failure, run_id, facts) for entry in settings.entries]
     else:
         pool = Pool(settings.concurrency)
-        facts = Facts(vault=settings.key_vault_url or "", object_id=token.object_id or "OBJECT_ID")
+        facts = Facts(vault=settings.key_vault_url or "", object_id=token.object_id)
         run = Run(settings, services, services.heads(token), clock, deadline, token, facts, dry_run, pool)
         workspaces = _refresh_all(run, run_id)
         pool.close()
@@ -189,8 +189,10 @@ def _report_of(
             entry.name, entry.host, "rejected", error=diagnosis.own("invalid_settings", message, facts)
         )
     else:
+        workspace = entry.workspace
+        folders = folder_reports(workspace, entry.bad_folders, {}, None, facts)
         report = WorkspaceReport(
-            entry.workspace.name, entry.workspace.host, "failed", CredentialReport("failed"), error=failure
+            workspace.name, workspace.host, "failed", CredentialReport("failed"), folders, failure
         )
     log_workspace(run_id, report)
     return report

@@ -561,11 +561,6 @@ OWN = (
         remedy="Correct branch or tag in the settings, or push it.",
     ),
     Row(
-        "credential_not_stored",
-        cause="The workspace has no usable Git credential, so nothing could be pulled.",
-        remedy="Mend what the workspace's own error says first.",
-    ),
-    Row(
         "short_token",
         cause="The token that the platform hands out will have ended before the next run can store another: pulls will fail in between.",
         remedy="Let REFRESH_SCHEDULE tick more often.",

@@ -175,7 +175,6 @@ class BoundedSession(requests.Session):
         kwargs.update(
             stream=True,
             timeout=(min(left, CONNECT_LIMIT), left),
-            allow_redirects=False,
             verify=True,
             cert=None,
         )

@@ -2,21 +2,21 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
 from git_refresh import diagnosis
 from git_refresh.decide import GitFolder, StoredCredential, own_credential, wanted_ref
 from git_refresh.devops import is_rejection
-from git_refresh.diagnosis import Diagnosis
+from git_refresh.diagnosis import Diagnosis, Facts
 from git_refresh.folder_refresh import FolderRefresh, azure_devops_repository, facts_of
 from git_refresh.models import Folder, Ref, Workspace
 from git_refresh.report import CredentialReport, FolderReport, WorkspaceReport
 from git_refresh.repository import Repository
 from git_refresh.seams import Api, Surroundings
 from git_refresh.service import ServiceError
-from git_refresh.settings import Entry
+from git_refresh.settings import BadFolder, Entry
 
 LANES = 4
 """Folder operations at once in one workspace; more only compete for its one small Git service."""
@@ -47,32 +47,18 @@ class WorkspaceRefresh:
     def report(self) -> WorkspaceReport:
         """What has become of it; what is not finished has run out of time."""
         with self._lock:
-            error, folders = self._error, dict(self._folders)
             late = diagnosis.out_of_time(self._facts) if self._unfinished else None
-            for folder in self.workspace.folders:
-                if late is not None and folder.path not in folders and folder.below is None:
-                    folders[folder.path] = FolderReport(folder.path, "failed", error=late)
-            for bad in self._bad_folders:
-                if bad.path is not None:
-                    wrong = diagnosis.own("invalid_folder", str(bad.problem), self._facts)
-                    folders.setdefault(f"{bad.path} ", FolderReport(bad.path, "failed", error=wrong))
-            error = error or late
-            failed = (
-                error is not None or self._bad_folders or any(f.action == "failed" for f in folders.values())
-            )
+            error = self._error or late
+            folders = folder_reports(self.workspace, self._bad_folders, self._folders, late, self._facts)
+            failed = error is not None or self._bad_folders or any(f.action == "failed" for f in folders)
             return WorkspaceReport(
                 self.workspace.name,
                 self.workspace.host,
                 "failed" if failed else "ok",
                 self._credential or (CredentialReport("failed") if error else None),
-                tuple(sorted(folders.values(), key=self._place)),
+                folders,
                 error,
             )
-
-    def _place(self, report: FolderReport) -> tuple[int, str]:
-        """Where a folder stands in the settings; what a path ending in /* has found, and what is wrong, comes last."""
-        paths = [folder.path for folder in self.workspace.folders]
-        return paths.index(report.path) if report.path in paths else len(paths), report.path
 
     # Tasks
 
@@ -190,12 +176,7 @@ class WorkspaceRefresh:
     def _queue_folders(self, api: Api, listed: "_Listing") -> None:
         """Behind every workspace's credential: at most `LANES` folders at a time."""
         if self._credential is None or self._credential.action == "failed":
-            why = diagnosis.own(
-                "credential_not_stored", "Skipped, because no Git credential is stored.", self._facts
-            )
-            for folder in self.workspace.folders:
-                self._record(FolderReport(folder.path, "skipped", error=why))
-            return
+            return  # without a credential there is nothing to pull with
         self._waiting.extend(listed)
         for pattern in listed.unlisted():
             self._record(FolderReport(pattern.path, "failed", error=self._list_failure(listed)))
@@ -217,6 +198,37 @@ class WorkspaceRefresh:
     def _record(self, report: FolderReport) -> None:
         with self._lock:
             self._folders[report.path] = report
+
+
+def folder_reports(
+    workspace: Workspace,
+    bad: Sequence[BadFolder],
+    done: Mapping[str, FolderReport],
+    late: Diagnosis | None,
+    facts: Facts,
+) -> tuple[FolderReport, ...]:
+    """Every folder of the settings in their order, then what a path ending in /* has found, then what was left out.
+
+    Args:
+        workspace: whose folders they are.
+        bad: the entries that were left out.
+        done: what has come of those that were worked on, by their path.
+        late: why the others were not, if time was the reason; else they were skipped for the workspace's own error.
+        facts: for the diagnosis of the bad ones.
+    """
+    rest = FolderReport("", "failed", error=late) if late else FolderReport("", "skipped")
+    explicit = {
+        folder.path: replace(rest, path=folder.path) for folder in workspace.folders if folder.below is None
+    }
+    found = sorted(
+        (report for path, report in done.items() if path not in explicit), key=lambda report: report.path
+    )
+    wrong = [
+        FolderReport(folder.path, "failed", error=diagnosis.own("invalid_folder", str(folder.problem), facts))
+        for folder in bad
+        if folder.path is not None
+    ]
+    return (*(done.get(path, unreached) for path, unreached in explicit.items()), *found, *wrong)
 
 
 class _Listing:

@@ -92,6 +92,9 @@ def test_ambient_configuration_is_ignored(
     }
     for name, value in ambient.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # would get the identity's token in clear
+    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.delenv("no_proxy")
     assert run().result == "ok"
     assert not cloud.refused
     assert "netrc-secret" not in repr(cloud.requests)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from git_refresh.decide import (
@@ -100,28 +102,45 @@ def test_the_step_for_a_folder(want: Folder, have: GitFolder | None, head: Head 
 
 
 REFUSED = {
-    "a missing folder without a url": (wanted(), None, None, None, "folder_missing"),
-    "a notebook at the path": (wanted(), OtherObject("NOTEBOOK"), None, None, "not_a_git_folder"),
-    "a clone of another repository": (wanted(url=URL), found(), OTHER, Head(OLD), "other_repository"),
-    "a clone from outside Azure DevOps": (wanted(), found(), None, None, "not_azure_devops"),
-    "a branch that does not exist": (wanted(branch="x"), found(), ETL, Head(None), "no_such_ref"),
-    "a tag that does not exist, before cloning for it": (
-        wanted(url=URL, tag="x"),
-        None,
-        None,
-        Head(None),
+    "a missing folder without a url": (
+        (wanted(), None, None, None),
+        "folder_missing",
+        "/Repos/etl/prod does not exist",
+    ),
+    "a notebook at the path": (
+        (wanted(), OtherObject("NOTEBOOK"), None, None),
+        "not_a_git_folder",
+        "/Repos/etl/prod is a NOTEBOOK",
+    ),
+    "a clone of another repository": (
+        (wanted(url=URL), found(), OTHER, Head(OLD)),
+        "other_repository",
+        "/Repos/etl/prod is a clone of contoso/Data Platform/other, not of contoso/Data Platform/etl",
+    ),
+    "a clone from outside Azure DevOps": (
+        (wanted(), found(), None, None),
+        "not_azure_devops",
+        "/Repos/etl/prod is a clone",
+    ),
+    "a branch that does not exist": (
+        (wanted(branch="x"), found(), ETL, Head(None)),
         "no_such_ref",
+        "Branch x does not exist",
+    ),
+    "a tag that does not exist, before cloning for it": (
+        (wanted(url=URL, tag="x"), None, None, Head(None)),
+        "no_such_ref",
+        "Tag x does not exist",
     ),
 }
 
 
-@pytest.mark.parametrize(("want", "have", "repository", "head", "code"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_done_is_refused(
-    want: Folder, have: object, repository: object, head: Head, code: str
-) -> None:
-    step = folder_step(want, have, repository, head)  # type: ignore[arg-type]  # the table is loosely typed
+@pytest.mark.parametrize(("given", "code", "said"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_done_is_refused_and_named(given: tuple[Any, ...], code: str, said: str) -> None:
+    step = folder_step(*given)
     assert isinstance(step, Refuse)
     assert step.code == code
+    assert said in step.message
 
 
 def stored(

@@ -90,6 +90,7 @@ def test_only_the_product_is_published(*, boundary: bool) -> None:
         ".venv",
         ".github",
         ".vscode",
+        "mutants",
         "local.settings.json",
         "azure.yaml",
         "SECURITY.md",

@@ -634,6 +634,31 @@ def test_an_unknown_failure_says_who_what_and_under_which_id() -> None:
     assert "teapot" not in words(found)
 
 
+SAID = {
+    "an answer": (
+        ("answer", 403, "DENIED", "", "req-1"),
+        "Databricks answered 403 DENIED (request id req-1).",
+    ),
+    "an answer without words": (("answer", 503), "Databricks answered 503."),
+    "no answer in time, though a status came": (("timeout", 200), "Databricks: no answer came in time."),
+    "no connection": (("refused",), "Databricks: the connection was refused."),
+    "what nobody has thought of": (("strange",), "Databricks: strange."),
+}
+
+
+@pytest.mark.parametrize(("symptom", "said"), SAID.values(), ids=SAID)
+def test_what_happened_is_one_sentence(symptom: tuple[Any, ...], said: str) -> None:
+    found = explain(Symptom(Service.DATABRICKS, "list the Git folders", *symptom), FACTS)
+    assert found.message == f"Could not list the Git folders: {said}"
+
+
+def test_what_is_not_known_stays_in_capitals() -> None:
+    unquoted = replace(by_name("no role on the vault"), message="")
+    assert "object-id OBJECT_ID " in explain(unquoted, Facts()).remedy
+    nowhere = Symptom(Service.AZURE_CLI, "x", "too_large")
+    assert explain(nowhere, FACTS).remedy.startswith("Check that ADDRESS is the right address;")
+
+
 def test_an_error_code_that_looks_like_a_token_is_masked() -> None:
     symptom = Symptom(Service.DATABRICKS, "do it", "answer", 400, "eyJhbGciOiJub25lIn0.eyJzdWIi", "", "req-1")
     assert "eyJ" not in words(explain(symptom, FACTS))
@@ -660,6 +685,10 @@ def test_no_other_guid_is_taken_for_the_object_id() -> None:
 def test_the_files_of_a_conflict_are_named_and_nothing_after_them() -> None:
     found = explain(by_name("uncommitted changes"), FACTS)
     assert found.cause.endswith("the update: jobs/load.py, README.md.")
+    symptom = replace(by_name("uncommitted changes"), message="Conflicting files: a.py, b.py..")
+    assert explain(symptom, FACTS).cause.endswith("the update: a.py, b.py.")
+    symptom = replace(symptom, message="")
+    assert explain(symptom, FACTS).cause.endswith("in the way of the update.")
     symptom = Symptom(
         Service.DATABRICKS,
         "x",
@@ -728,6 +757,13 @@ def test_a_mistake_of_ours_is_told_by_its_place_and_never_by_its_text() -> None:
     found = diagnosis.internal(caught.value, FACTS)
     assert re.fullmatch(r"ValueError at .*mistake:\d+\.", found.message)
     assert CANARY not in words(found)
+    assert diagnosis.internal(ValueError(CANARY), FACTS).message == "ValueError."
+
+
+def test_what_was_not_begun_in_time_says_so() -> None:
+    found = diagnosis.out_of_time(FACTS)
+    assert found.message == "The run's time was over before this was done."
+    assert "REFRESH_TIMEOUT_SECONDS" in found.remedy
 
 
 @pytest.mark.parametrize(

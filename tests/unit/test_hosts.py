@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts
@@ -46,6 +48,41 @@ def test_a_hostile_host_is_not_trusted(url: str) -> None:
         origin_of(url, Domain.DATABRICKS, NO_HOSTS)
 
 
+REASONS = {
+    "a user name": (
+        Domain.DATABRICKS,
+        "https://adb-1.azuredatabricks.net@evil.com",
+        "must not hold a user name or password",
+    ),
+    "letters that only look like others": (
+        Domain.DATABRICKS,
+        "https://adb-1.\u0430zuredatabricks.net",
+        "has no valid host name",
+    ),
+    "a line break": (
+        Domain.DATABRICKS,
+        "https://adb-1\n.azuredatabricks.net",
+        "holds a line break or another invisible character",
+    ),
+    "a port": (
+        Domain.DATABRICKS,
+        "https://adb-1.azuredatabricks.net:8443",
+        "must not name a port; write https://adb-1.azuredatabricks.net",
+    ),
+    "another host": (
+        Domain.AZURE_DEVOPS,
+        "https://evil.com",
+        "expected dev.azure.com or *.visualstudio.com, or",
+    ),
+}
+
+
+@pytest.mark.parametrize(("domain", "url", "reason"), REASONS.values(), ids=REASONS)
+def test_a_refused_host_is_told_why_and_what_to_write(domain: Domain, url: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        origin_of(url, domain, NO_HOSTS)
+
+
 @pytest.mark.parametrize("url", ["https://dev.azure.com", "https://contoso.vault.azure.net"])
 def test_one_service_is_not_trusted_in_the_place_of_another(url: str) -> None:
     with pytest.raises(ValueError, match="not on a trusted host"):
@@ -82,9 +119,12 @@ def test_trusted_hosts_are_names_suffixes_and_addresses(entry: str, host: str, e
     assert trusted.trusts(host) is expected
 
 
-def test_a_trusted_host_may_be_asked_on_any_port() -> None:
-    trusted = TrustedHosts(("10.0.0.4",))
-    assert origin_of("https://10.0.0.4:8443", Domain.KEY_VAULT, trusted) == "https://10.0.0.4:8443"
+@pytest.mark.parametrize(
+    "origin", ["https://10.0.0.4:8443", "https://[fd00::4]:8443", "https://git.contoso.com:1"]
+)
+def test_a_trusted_host_may_be_asked_on_any_port(origin: str) -> None:
+    trusted = TrustedHosts(("10.0.0.4", "fd00::4", "Git.Contoso.com"))
+    assert origin_of(origin, Domain.KEY_VAULT, trusted) == origin
 
 
 @pytest.mark.parametrize("entry", ["https://a.b", "a.b:443", "a.b/c", "*.b.c", "a b", "a..b", "."])

@@ -200,6 +200,9 @@ def test_one_workspace_that_fails_does_not_touch_the_others() -> None:
     assert [workspace.result for workspace in report.workspaces] == ["ok", "ok", "failed", "ok"]
     assert report.result == "failed"
     assert "adb-2" in report.summary()
+    assert [(folder.path, folder.action, folder.error) for folder in report.workspaces[2].folders] == [
+        ("/Repos/etl/prod", "skipped", None)
+    ]
 
 
 def test_a_mistake_of_ours_stays_in_its_workspace() -> None:

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from git_refresh.problems import Problem
 from git_refresh.settings import Entry, Rejected, Settings, SettingsError, load
 
 HOST = "https://adb-1.1.azuredatabricks.net"
@@ -32,6 +33,35 @@ def test_an_entry_gets_the_defaults_of_the_contract() -> None:
     assert (workspace.folders, workspace.run_as) == ((), ())
     found = settings(GOOD)
     assert (found.concurrency, found.timeout_s, found.client_id) == (32, 540.0, None)
+    assert found.key_vault_url == "https://contoso.vault.azure.net"
+    assert not found.trusted.entries
+
+
+def test_what_is_set_for_all_workspaces_is_what_the_run_gets() -> None:
+    found = settings(
+        GOOD,
+        KEY_VAULT_URL=" https://other.vault.azure.net/ ",
+        AZURE_CLIENT_ID="0000ABCD-0000-0000-0000-00000000ef01",
+        TRUSTED_HOSTS="git.contoso.com",
+        REFRESH_CONCURRENCY="256",
+        REFRESH_TIMEOUT_SECONDS="30",
+        REFRESH_SCHEDULE="0 */15 * * * *",
+        FAN_OUT="off",
+    )
+    assert found.key_vault_url == "https://other.vault.azure.net"
+    assert found.client_id == "0000ABCD-0000-0000-0000-00000000ef01"
+    assert found.trusted.trusts("git.contoso.com")
+    assert (found.concurrency, found.timeout_s) == (256, 30.0)
+
+
+def test_trusted_hosts_vouches_for_workspaces_and_repositories() -> None:
+    url = "https://git.contoso.com:8443/org/project/_git/etl"
+    entry = {**GOOD, "host": "https://bricks.contoso.com:8443", "folders": [{"path": "/a/b", "url": url}]}
+    workspace = only(settings(entry, TRUSTED_HOSTS=".contoso.com")).workspace
+    assert workspace.host == "https://bricks.contoso.com:8443"
+    repository = workspace.folders[0].repository
+    assert repository is not None
+    assert repository.url == url
 
 
 def test_a_string_is_a_host_and_defaults_are_merged_under_every_entry() -> None:
@@ -54,7 +84,9 @@ def test_a_managed_identity_needs_no_secret_and_no_vault() -> None:
 def test_paths_with_and_without_workspace_are_the_same_folder() -> None:
     entry = only(settings({**GOOD, "folders": ["/Workspace/Shared/etl", "/Shared/etl/"]}))
     assert [folder.key for folder in entry.workspace.folders] == ["/Shared/etl"]
-    assert "listed twice" in entry.bad_folders[0].problem.message
+    assert str(entry.bad_folders[0].problem) == (
+        'WORKSPACES[0].folders[1].path: "/Shared/etl/" is listed twice in this workspace; keep one'
+    )
 
 
 def test_a_folder_has_the_ref_that_it_names() -> None:
@@ -63,10 +95,18 @@ def test_a_folder_has_the_ref_that_it_names() -> None:
     assert [folder.ref for folder in found] == [("branch", "x"), ("tag", "v1"), None]
 
 
+def test_ids_of_service_principals_are_numbers_however_they_are_written() -> None:
+    assert only(settings({**GOOD, "run_as": [1, "20"]})).workspace.run_as == (1, 20)
+
+
 FATAL = {
     "no WORKSPACES": ({}, "WORKSPACES: is missing"),
     "blank WORKSPACES": ({"WORKSPACES": "  "}, "WORKSPACES: is missing"),
     "not JSON": ({"WORKSPACES": '[{"host": ]'}, "WORKSPACES: is not valid JSON: line 1, column 11"),
+    "not JSON that can be read": (
+        {"WORKSPACES": f"[{'1' * 5000}]"},
+        "WORKSPACES: is not valid JSON",
+    ),
     "not an array": (
         {"WORKSPACES": '{"host": "x"}'},
         "WORKSPACES: must be an array, in [ ], and is an object",
@@ -75,7 +115,7 @@ FATAL = {
     "no vault": ({"WORKSPACES": json.dumps([GOOD]), "KEY_VAULT_URL": ""}, "KEY_VAULT_URL: is missing"),
     "vault on http": (
         {"KEY_VAULT_URL": "http://x.vault.azure.net"},
-        '"http://x.vault.azure.net" must start with https://',
+        'KEY_VAULT_URL: "http://x.vault.azure.net" must start with https://',
     ),
     "vault elsewhere": (
         {"KEY_VAULT_URL": "https://vault.evil.com"},
@@ -84,18 +124,25 @@ FATAL = {
     "identity": ({"AZURE_CLIENT_ID": "my-identity"}, 'AZURE_CLIENT_ID: "my-identity" must be the client id'),
     "concurrency": ({"REFRESH_CONCURRENCY": "many"}, '"many" must be a whole number from 1 to 256'),
     "timeout": ({"REFRESH_TIMEOUT_SECONDS": "5"}, '"5" must be a whole number from 30 to 3600'),
-    "schedule": ({"REFRESH_SCHEDULE": "*/15 * * * *"}, "must be six fields of NCRONTAB, seconds first"),
+    "schedule": ({"REFRESH_SCHEDULE": "*/15 * * * *"}, 'REFRESH_SCHEDULE: "*/15 * * * *" must be six fields'),
     "fan-out": ({"FAN_OUT": "queue"}, '"queue" is not available in this version'),
     "trusted hosts": (
         {"TRUSTED_HOSTS": "https://git.contoso.com"},
-        "must be a host name like git.contoso.com",
+        'TRUSTED_HOSTS: "https://git.contoso.com" must be a host name like git.contoso.com',
     ),
     "defaults not JSON": ({"WORKSPACE_DEFAULTS": "{,}"}, "WORKSPACE_DEFAULTS: is not valid JSON"),
-    "defaults an array": ({"WORKSPACE_DEFAULTS": "[]"}, "WORKSPACE_DEFAULTS: must be an object"),
+    "defaults an array": (
+        {"WORKSPACE_DEFAULTS": "[]"},
+        "WORKSPACE_DEFAULTS: must be an object, in { }, and is an array",
+    ),
     "defaults null": ({"WORKSPACE_DEFAULTS": "null"}, "WORKSPACE_DEFAULTS: must be an object"),
     "default host": (
         {"WORKSPACE_DEFAULTS": '{"host": "x"}'},
         "WORKSPACE_DEFAULTS.host: belongs to one workspace",
+    ),
+    "default name": (
+        {"WORKSPACE_DEFAULTS": '{"name": "x"}'},
+        "WORKSPACE_DEFAULTS.name: belongs to one workspace",
     ),
     "default key": (
         {"WORKSPACE_DEFAULTS": '{"clientid": "x"}'},
@@ -110,6 +157,20 @@ def test_what_concerns_every_workspace_stops_the_run(changes: dict[str, str], ex
     with pytest.raises(SettingsError) as caught:
         load({**({} if not changes else environ), **changes})
     assert expected in str(caught.value)
+
+
+def test_a_vault_that_is_not_set_at_all_stops_the_run() -> None:
+    with pytest.raises(
+        SettingsError, match="KEY_VAULT_URL: is missing, and a workspace reads its secret there"
+    ):
+        load({"WORKSPACES": json.dumps([GOOD])})
+
+
+def test_what_is_wrong_with_the_defaults_is_said_once_and_not_for_every_workspace() -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings(HOST, GOOD, WORKSPACE_DEFAULTS='{"run_as": ["x"], "folders": [7]}')
+    places = [problem.where for problem in caught.value.problems]
+    assert places == ["WORKSPACE_DEFAULTS.run_as[0]", "WORKSPACE_DEFAULTS.folders[0]"]
 
 
 REJECTED = {
@@ -127,12 +188,33 @@ REJECTED = {
         {"host": "https://adb-1.1.azuredatabricks.net.evil.com"},
         "is not on a trusted host, so nothing is sent to it",
     ),
-    "unknown key": ({"hots": 1}, '.hots: is not a key of a workspace; did you mean "host"?'),
+    "mistyped key": ({"hots": 1}, '.hots: is not a key of a workspace; did you mean "host"?'),
+    "unknown key": (
+        {"colour": 1},
+        ".colour: is not a key of a workspace; known are host, name, auth, client_id, ",
+    ),
+    "blank": ({"name": " "}, ".name: must not be empty"),
+    "long": ({"name": "x" * 201}, ".name: is too long"),
+    "null": ({"name": None}, ".name: must be text in double quotes, and is null"),
+    "true": ({"name": True}, ".name: must be text in double quotes, and is true"),
+    "broken text": ({"git_username": "\ud800"}, ".git_username: Input should be a valid string"),
+    "no array": ({"run_as": "5"}, ".run_as: must be an array, in [ ], and is text"),
+    "fraction": ({"run_as": [1.5]}, ".run_as[0]: must be a positive whole number, and is a number"),
+    "zero": ({"run_as": ["0"]}, ".run_as[0]: must be a positive whole number"),
+    "array of arrays": (
+        {"run_as": [[1]]},
+        ".run_as[0]: must be a positive whole number, and is an array",
+    ),
+    "auth an object": ({"auth": {}}, '.auth: an object must be "oauth_secret" or "managed_identity"'),
     "number": ({"host": 5}, ".host: must be text in double quotes, and is a number"),
     "auth": ({"auth": "pat"}, '.auth: "pat" must be "oauth_secret" or "managed_identity"'),
     "no secret": (
         {"client_secret_name": None},
         "needs client_secret_name: give them here or in WORKSPACE_DEFAULTS",
+    ),
+    "secret itself": (
+        {"client_secret_name": "dose" + "0123456789abcdef" * 2},
+        ".client_secret_name: looks like a secret itself: revoke it",
     ),
     "secret name": ({"client_secret_name": "a b"}, "must be the name of a Key Vault secret"),
     "run_as": (
@@ -161,9 +243,57 @@ def test_a_bad_entry_is_rejected_with_its_place_and_the_others_run(
 
 
 def test_the_second_entry_for_a_host_is_rejected_however_it_is_written() -> None:
-    found = settings(GOOD, {**GOOD, "host": "https://ADB-1.1.azuredatabricks.net:443/"})
-    assert [type(entry) for entry in found.entries] == [Entry, Rejected]
-    assert "stands in WORKSPACES[0] already" in found.problems[0].message
+    found = settings(GOOD, {**GOOD, "name": "again", "host": "https://ADB-1.1.azuredatabricks.net:443/"})
+    entry, rejected = found.entries
+    assert isinstance(entry, Entry)
+    problem = Problem(
+        "WORKSPACES[1].host",
+        f'"{HOST}" stands in WORKSPACES[0] already; keep one entry for it, with all its folders',
+    )
+    assert rejected == Rejected("again", HOST, (problem,))
+
+
+def test_two_workspaces_do_not_have_one_name_in_reports() -> None:
+    other = HOST.replace("1.1", "1.2")
+    found = settings(GOOD, {**GOOD, "host": other, "name": "ADB-1"})
+    entry, rejected = found.entries
+    assert isinstance(entry, Entry)
+    problem = Problem(
+        "WORKSPACES[1].name", '"ADB-1" stands in WORKSPACES[0] already; give each a name of its own'
+    )
+    assert rejected == Rejected("ADB-1", other, (problem,))
+
+
+def test_an_entry_that_is_no_workspace_at_all_costs_only_itself() -> None:
+    rejected, entry = settings(5, GOOD).entries
+    problem = Problem("WORKSPACES[0]", "must be a workspace's address or an object, and is a number")
+    assert rejected == Rejected("#0", "", (problem,))
+    assert isinstance(entry, Entry)
+
+
+NAMED = {
+    "by its name": ({"name": "prod", "auth": "pat"}, ("prod", HOST)),
+    "by its host": ({"auth": "pat"}, ("adb-1", HOST)),
+    "by a host without scheme": (
+        {"host": "adb-7.7.azuredatabricks.net/?o=1"},
+        ("adb-7", "adb-7.7.azuredatabricks.net/?o=1"),
+    ),
+    "without the password before its host": (
+        {"host": "https://me:hunter2@adb-7.7.azuredatabricks.net"},
+        ("adb-7", "https://adb-7.7.azuredatabricks.net"),
+    ),
+    "by nothing but a name": ({"name": "prod", "host": 5}, ("prod", "")),
+    "by nothing": ({"name": 5, "host": 5}, ("?", "")),
+}
+
+
+@pytest.mark.parametrize(("changes", "named"), NAMED.values(), ids=NAMED)
+def test_a_rejected_entry_is_found_again_in_the_report(
+    changes: dict[str, Any], named: tuple[str, str]
+) -> None:
+    (rejected,) = settings({**GOOD, **changes}).entries
+    assert isinstance(rejected, Rejected)
+    assert (rejected.name, rejected.host) == named
 
 
 FOLDERS = {
@@ -173,6 +303,9 @@ FOLDERS = {
         '.folders[0].path: "Repos/a/b" must be an absolute path; write "/Repos/a/b"',
     ),
     "dots": ({"path": "/Repos/../b"}, "must name a Git folder"),
+    "dot": ({"path": "/Repos/./b"}, "must name a Git folder"),
+    "nothing between slashes": ({"path": "/Repos//b"}, "must name a Git folder"),
+    "part of a name starred": ({"path": "/Repos/etl/a*"}, "may hold * only as its last part"),
     "star": ({"path": "/Repos/*/b"}, "may hold * only as its last part"),
     "star url": ({"path": "/Repos/*", "url": URL}, "so url and sparse mean nothing"),
     "url": (
@@ -209,9 +342,24 @@ def test_a_bad_folder_is_left_out_alone(folder: object, expected: str) -> None:
     assert any(expected in str(bad.problem) for bad in entry.bad_folders), entry.bad_folders
 
 
+def test_bad_folders_are_all_told_by_their_paths_and_cost_none_of_the_good_ones() -> None:
+    folders = [{"path": "/a/b", "tag": ""}, 7, "/a/c", "/a/c/", {"path": "/a/d", "x": 1, "y": 1}, "/a/e"]
+    entry = only(settings({**GOOD, "folders": folders}))
+    assert [good.path for good in entry.workspace.folders] == ["/a/c", "/a/e"]
+    assert [(bad.path, bad.problem.where.partition(".")[2]) for bad in entry.bad_folders] == [
+        ("/a/b", "folders[0].tag"),
+        (None, "folders[1]"),
+        (None, "folders[3].path"),
+        ("/a/d", "folders[4].x"),
+        ("/a/d", "folders[4].y"),
+    ]
+
+
 def test_folders_that_are_no_array_do_not_cost_the_credential() -> None:
     entry = only(settings({**GOOD, "folders": "/Repos/a/b"}))
-    assert entry.bad_folders[0].problem.message == "must be an array of folders, in [ ], and is text"
+    assert str(entry.bad_folders[0].problem) == (
+        "WORKSPACES[0].folders: must be an array of folders, in [ ], and is text"
+    )
 
 
 def test_all_problems_come_at_once() -> None:
@@ -225,6 +373,7 @@ def test_all_problems_come_at_once() -> None:
     "changes",
     [
         {"client_secret_name": "dose" + "0123456789abcdef" * 2},
+        {"client_secret_name": "my password is 0123456789abcdef"},
         {"client_secret": "dose" + "0123456789abcdef" * 2},
         {"host": "https://user:0123456789abcdef@adb-1.1.azuredatabricks.net"},
         {"host": "https://adb-1.1.azuredatabricks.net/?token=0123456789abcdef"},

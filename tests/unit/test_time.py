@@ -103,6 +103,37 @@ def test_a_token_has_to_outlast_the_next_run_and_what_that_may_come_late(
     assert lapses_before(NOW + timedelta(minutes=15), NOW + remaining, NOW) is expected
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(66, True), (67, False)])
+def test_where_runs_are_close_together_a_tick_may_come_late_by_a_tenth_of_their_distance(
+    seconds: int, *, expected: bool
+) -> None:
+    """Else a short schedule would call every token short that lasts just until the run after the next."""
+    ends = NOW + timedelta(seconds=seconds)
+    assert lapses_before(NOW + timedelta(minutes=1), ends, NOW) is expected
+
+
+LATE = {
+    "on time": (NOW, 0),
+    "a little early": (NOW + timedelta(seconds=1), 0),
+    "by as much as is granted": (NOW - MARGIN, 0),
+    "by more than is granted": (NOW - MARGIN - timedelta(seconds=1), 61),
+    "after hours away": (NOW - timedelta(hours=6), 6 * 3600),
+}
+
+
+@pytest.mark.parametrize(("due", "seconds"), LATE.values(), ids=LATE)
+def test_a_run_is_late_when_it_begins_after_what_is_granted_to_it(due: datetime, seconds: int) -> None:
+    assert late_by(NOW, {"Next": due.isoformat()}) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [None, {}, {"Last": "2020-01-01T00:00:00+00:00"}, {"Next": "0001-01-01T00:00:00"}, {"Next": "tomorrow"}],
+)
+def test_a_run_that_nobody_has_announced_is_not_late(status: dict[str, object] | None) -> None:
+    assert late_by(NOW, status) == timedelta()
+
+
 def test_a_clock_that_is_behind_makes_tokens_look_longer_lived_than_they_are() -> None:
     next_run, ends = NOW + timedelta(minutes=15), NOW + timedelta(minutes=25)
     assert not lapses_before(next_run, ends, NOW)

@@ -1,0 +1,141 @@
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from git_refresh.redact import shown, silence_sdk_logs
+
+SHOWN = {
+    "what was typed": ("what? #1 //a@b", "what? #1 //a@b"),
+    "a URL without password, query and fragment": (
+        "https://me:hunter2@dev.azure.com/a/b?token=hunter2#hunter2",
+        "https://dev.azure.com/a/b",
+    ),
+    "a URL without a query of several lines": ("https://a.b/c?x\nhunter2", "https://a.b/c"),
+    "a mail address in a path": ("https://a.b/Users/me@c.d/e", "https://a.b/Users/me@c.d/e"),
+    "nothing invisible": ("a\r\n\x1b[2J\x7fb", "a [2J b"),
+    "as much as fits": ("a b " * 30, "a b " * 30),
+    "the start of what does not": ("a b " * 30 + "c", "a b " * 29 + "a b…"),
+}
+
+
+@pytest.mark.parametrize(("typed", "expected"), SHOWN.values(), ids=SHOWN)
+def test_what_was_typed_is_shown_as_far_as_it_may_be(typed: str, expected: str) -> None:
+    assert shown(typed) == expected
+
+
+SECRETS = {
+    "a JWT": "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.eyJhdWQi.c2ln-_",
+    "the start of a JWT": "eyJ0eXAiO",
+    "a secret of a service principal": "dose" + "0123456789abcdef" * 2,
+    "a Databricks token": "dapi" + "0123456789abcdef" * 2 + "-3",
+    "a Databricks token of another kind": "dkea" + "0123456789abcdef" * 2,
+    "a Databricks token of a third kind": "dsapi" + "0123456789abcdef" * 2,
+    "the start of one": "dapi" + "0123456789abcdef",
+    "an Entra client secret": "abc8Q~" + "aB3.-_~x" * 4,
+    "an Azure DevOps token": "abcdefghijklmnopqrstuvwxyz234567" * 2,
+    "an Azure DevOps token of the new length": "aB3" * 28,
+    "a storage key": "aB3+/" * 17 + "a==",
+}
+
+
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+@pytest.mark.parametrize("around", ["{}", "my {} here", '"{}"', "a={}", "https://a.b/{}/c"])
+def test_what_looks_like_a_secret_is_never_shown(secret: str, around: str) -> None:
+    text = shown(around.format(secret))
+    assert "***" in text
+    assert not any(secret[at : at + 8] in text for at in range(4, len(secret) - 8, 4))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/Workspace/Shared/etl",
+        "00000000-0000-0000-0000-000000000000",
+        "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        "dapi-token-of-the-etl-team",
+        "eyJ",
+    ],
+    ids=["a path", "a client id", "a commit", "the name of a secret", "a short word"],
+)
+def test_what_is_no_secret_is_shown_whole(text: str) -> None:
+    assert shown(text) == text
+
+
+SDKS = ["azure.core", "azure.identity", "azure.keyvault", "databricks", "msal", "requests", "urllib3"]
+
+
+class Ear(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record)
+
+
+@pytest.fixture
+def ear() -> Iterator[Ear]:
+    """Hears what reaches the root's handlers, from loggers that nobody has touched; they are as they were afterwards."""
+    loggers = [logging.getLogger(name) for name in SDKS]
+    before = [(logger.propagate, logger.handlers, logger.level) for logger in loggers]
+    for logger in loggers:
+        logger.propagate, logger.handlers = True, []
+    root, make, ear = logging.getLogger(), logging.getLogRecordFactory(), Ear()
+    logging.setLogRecordFactory(logging.LogRecord)
+    root.addHandler(ear)
+    yield ear
+    root.removeHandler(ear)
+    logging.setLogRecordFactory(make)
+    for logger, (propagate, handlers, level) in zip(loggers, before, strict=True):
+        logger.propagate, logger.handlers = propagate, handlers
+        logger.setLevel(level)
+
+
+@pytest.mark.parametrize("name", SDKS)
+def test_what_sdks_log_reaches_no_handler_whatever_the_level(
+    name: str, ear: Ear, capsys: pytest.CaptureFixture[str]
+) -> None:
+    silence_sdk_logs()
+    logging.getLogger(name).setLevel(logging.DEBUG)
+    for level in (logging.DEBUG, logging.WARNING, logging.CRITICAL):
+        logging.getLogger(f"{name}.deep.inside").log(level, "hunter2")
+    assert not ear.heard
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("child", ["", ".deep.inside"])
+@pytest.mark.parametrize("name", SDKS)
+def test_a_handler_that_somebody_puts_on_an_sdk_hears_that_it_speaks_and_not_what_it_says(
+    name: str, child: str, ear: Ear
+) -> None:
+    silence_sdk_logs()
+    logging.getLogger(name).addHandler(ear)
+    try:
+        raise ValueError("hunter2")  # noqa: TRY301  # an exception as an SDK logs it
+    except ValueError:
+        logging.getLogger(name + child).exception("hunter2 %s", "hunter2", stack_info=True)
+    (record,) = ear.heard
+    assert "hunter2" not in logging.Formatter().format(record)
+    assert "hunter2" not in repr(vars(record))
+    assert "ValueError" not in repr(vars(record))
+
+
+def test_the_words_of_others_are_left_as_they_are(ear: Ear) -> None:
+    silence_sdk_logs()
+    for name in ("git_refresh", "databricksomething", "azure.functions"):
+        logging.getLogger(name).error("said by %s", name)
+    assert [(record.name, record.getMessage()) for record in ear.heard] == [
+        ("git_refresh", "said by git_refresh"),
+        ("databricksomething", "said by databricksomething"),
+        ("azure.functions", "said by azure.functions"),
+    ]
+
+
+@pytest.mark.usefixtures("ear")
+def test_silencing_again_changes_nothing() -> None:
+    silence_sdk_logs()
+    make, handlers = logging.getLogRecordFactory(), [list(logging.getLogger(name).handlers) for name in SDKS]
+    silence_sdk_logs()
+    assert logging.getLogRecordFactory() is make
+    assert [logging.getLogger(name).handlers for name in SDKS] == handlers

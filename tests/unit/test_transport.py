@@ -1,0 +1,50 @@
+"""The session that every SDK is given: without sockets, what it refuses before it would need one."""
+
+import pytest
+
+from git_refresh.clock import Deadline, operation, seconds_left
+from git_refresh.transport import BoundedSession, RequestRefusedError, tls_context
+from tests.unit.fakes import FakeClock
+
+ORIGIN = "https://adb-1.1.azuredatabricks.net"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/",
+        "https://adb-2.1.azuredatabricks.net/",
+        "https://adb-1.1.azuredatabricks.net.evil.example/",
+        "https://adb-1.1.azuredatabricks.net@evil.example/",
+        "https://user@adb-1.1.azuredatabricks.net/",
+        "https://adb-1.1.azuredatabricks.net:8443/",
+        "https://adb-1.1.azuredatabricks.net./",
+        "http://adb-1.1.azuredatabricks.net/",
+        "https://127.0.0.1/",
+    ],
+)
+def test_nothing_is_sent_to_another_origin(url: str) -> None:
+    session = BoundedSession([ORIGIN], tls_context())
+    with operation(Deadline.after(60, FakeClock())), pytest.raises(RequestRefusedError):
+        session.get(url, headers={"Authorization": "Bearer secret"})
+
+
+def test_nothing_is_sent_outside_of_an_operation_or_after_its_end() -> None:
+    session = BoundedSession([ORIGIN], tls_context())
+    with pytest.raises(LookupError):
+        session.get(ORIGIN)
+    with operation(Deadline.after(0, FakeClock())), pytest.raises(TimeoutError):
+        session.get(ORIGIN)
+
+
+def test_an_operation_inside_another_ends_with_the_earlier_one() -> None:
+    clock = FakeClock()
+    with operation(Deadline.after(5, clock)), operation(Deadline.after(60, clock)):
+        assert seconds_left() == 5
+    with operation(Deadline.after(60, clock)), operation(Deadline.after(5, clock)):
+        assert seconds_left() == 5
+
+
+def test_certificates_are_always_verified() -> None:
+    context = tls_context()
+    assert (context.verify_mode.name, context.check_hostname) == ("CERT_REQUIRED", True)
