@@ -54,9 +54,6 @@ class _SealedConfig(Config):
     def _load_from_env(self) -> None: ...
 
     @override
-    def _known_file_config_loader(self) -> None: ...
-
-    @override
     def _resolve_host_metadata(self) -> None: ...
 
 

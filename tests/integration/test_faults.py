@@ -208,12 +208,19 @@ def test_forty_nine_workspaces_are_fresh_beside_one_that(
         assert fresh is (ws is not bad), ws.host
 
 
-def test_pages_that_never_end_are_given_up(cloud: Cloud, run: Run, one: dict[str, str]) -> None:
+def test_pages_that_never_end_are_given_up(
+    cloud: Cloud, run: Run, one: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "load", lambda environ: replace(load(environ), timeout_s=50.0))
     cloud.inject(Fault(faults.endless_pages(), service="databricks", route="^/api/2.0/repos$", method="GET"))
     report = run(**one)
     assert report.workspaces[0].credential
     assert report.workspaces[0].credential.action == "created"
     told(report)
+    pages = [
+        request for request in cloud.requests if request.method == "GET" and request.path == "/api/2.0/repos"
+    ]
+    assert len(pages) == 200, "twice what a workspace may hold"
 
 
 @pytest.mark.parametrize("loss", ["hang", "reset"])

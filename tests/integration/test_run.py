@@ -80,7 +80,7 @@ def test_ambient_configuration_is_ignored(
 ) -> None:
     home = tmp_path_factory.mktemp("home")
     (home / ".netrc").write_text("default login me password netrc-secret\n")
-    (home / ".databrickscfg").write_text("[DEFAULT]\nhost = https://evil.example\ntoken = dapi-secret\n")
+    (home / ".databrickscfg").write_text("no section, so that reading it fails\n")
     ambient = {
         "HOME": str(home),
         "DATABRICKS_HOST": "https://evil.example",

@@ -101,7 +101,7 @@ PROXY = requests.exceptions.ProxyError(
 SIGN_IN_PAGE = (
     "<!DOCTYPE html><html><head><title>Azure DevOps Services | Sign In</title></head></html>" + CANARY
 )
-CALLER = f"Caller: appid=8a5d;oid={OBJECT_ID};iss=https://sts.windows.net/{TENANT}/\r\n"
+CALLER = f"Caller: appid=8a5d0000-0000-4000-8000-00000000001c;oid={OBJECT_ID};iss=https://sts.windows.net/{TENANT}/\r\n"
 INVALID = (
     "Invalid Git provider credentials. Go to User Settings > Git Integration to ensure that:\n"
     "1. You have entered a username with your Git provider credentials.\n"
@@ -659,6 +659,18 @@ def test_what_is_not_known_stays_in_capitals() -> None:
     assert explain(nowhere, FACTS).remedy.startswith("Check that ADDRESS is the right address;")
 
 
+@pytest.mark.parametrize(
+    ("service", "address"),
+    [
+        (Service.DATABRICKS, FACTS.host),
+        (Service.KEY_VAULT, FACTS.vault),
+        (Service.AZURE_DEVOPS, FACTS.url),
+    ],
+)
+def test_the_address_to_check_is_the_one_that_was_asked(service: Service, address: str) -> None:
+    assert f"Check that {address} is the right" in explain(Symptom(service, "x", "too_large"), FACTS).remedy
+
+
 def test_an_error_code_that_looks_like_a_token_is_masked() -> None:
     symptom = Symptom(Service.DATABRICKS, "do it", "answer", 400, "eyJhbGciOiJub25lIn0.eyJzdWIi", "", "req-1")
     assert "eyJ" not in words(explain(symptom, FACTS))
@@ -680,6 +692,8 @@ def test_no_other_guid_is_taken_for_the_object_id() -> None:
         by_name("an identity that is not in the organization"), message=f"TF401444: {OBJECT_ID}"
     )
     assert OBJECT_ID not in words(explain(symptom, Facts()))
+    tenant = rf"TF401444: Please sign-in at least once as {OBJECT_ID}\{OBJECT_ID}\me@contoso.com"
+    assert OBJECT_ID not in words(explain(replace(symptom, message=tenant), Facts()))
 
 
 def test_the_files_of_a_conflict_are_named_and_nothing_after_them() -> None:

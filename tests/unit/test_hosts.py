@@ -83,10 +83,24 @@ def test_a_refused_host_is_told_why_and_what_to_write(domain: Domain, url: str, 
         origin_of(url, domain, NO_HOSTS)
 
 
-@pytest.mark.parametrize("url", ["https://dev.azure.com", "https://contoso.vault.azure.net"])
-def test_one_service_is_not_trusted_in_the_place_of_another(url: str) -> None:
+@pytest.mark.parametrize(
+    ("domain", "host"),
+    [
+        (Domain.DATABRICKS, "dev.azure.com"),
+        (Domain.DATABRICKS, "contoso.vault.azure.net"),
+        (Domain.KEY_VAULT, "adb-1.7.azuredatabricks.net"),
+        (Domain.KEY_VAULT, "vault.azure.net"),
+        (Domain.KEY_VAULT, "contoso.azure.net"),
+        (Domain.KEY_VAULT, "evilvault.azure.net"),
+        (Domain.AZURE_DEVOPS, "contoso.azure.com"),
+        (Domain.AZURE_DEVOPS, "evil.dev.azure.com"),
+        (Domain.AZURE_DEVOPS, "evildev.azure.com"),
+        (Domain.AZURE_DEVOPS, "evilvisualstudio.com"),
+    ],
+)
+def test_one_service_is_not_trusted_in_the_place_of_another(domain: Domain, host: str) -> None:
     with pytest.raises(ValueError, match="not on a trusted host"):
-        origin_of(url, Domain.DATABRICKS, NO_HOSTS)
+        origin_of(f"https://{host}", domain, NO_HOSTS)
 
 
 def test_one_host_has_one_origin() -> None:

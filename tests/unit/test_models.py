@@ -61,6 +61,10 @@ def test_a_folder_can_be_cloned_where_the_workspace_allows_it(path: str) -> None
     assert repository.url == URL
 
 
+def test_nobodys_changes_are_discarded_unless_the_settings_say_so() -> None:
+    assert folder(path="/Repos/etl/prod").on_conflict == "report"
+
+
 @pytest.mark.parametrize("path", ["/Repos/prod", "/Workspace/Repos/prod", "/Repos/a/b/prod"])
 def test_a_folder_cannot_be_cloned_elsewhere_below_repos(path: str) -> None:
     with pytest.raises(ValidationError, match="below /Repos a folder is created as"):

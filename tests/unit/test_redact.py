@@ -12,6 +12,7 @@ SHOWN = {
         "https://dev.azure.com/a/b",
     ),
     "a URL without a query of several lines": ("https://a.b/c?x\nhunter2", "https://a.b/c"),
+    "a URL without a fragment": ("https://a.b/c#access_token=hunter2", "https://a.b/c"),
     "a mail address in a path": ("https://a.b/Users/me@c.d/e", "https://a.b/Users/me@c.d/e"),
     "nothing invisible": ("a\r\n\x1b[2J\x7fb", "a [2J b"),
     "as much as fits": ("a b " * 30, "a b " * 30),
@@ -35,6 +36,7 @@ SECRETS = {
     "an Entra client secret": "abc8Q~" + "aB3.-_~x" * 4,
     "an Azure DevOps token": "abcdefghijklmnopqrstuvwxyz234567" * 2,
     "an Azure DevOps token of the new length": "aB3" * 28,
+    "a key of 32 bytes": "aB3+" * 10 + "aB3=",
     "a storage key": "aB3+/" * 17 + "a==",
 }
 

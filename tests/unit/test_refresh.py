@@ -337,3 +337,28 @@ def test_what_cannot_be_stopped_is_left_behind_when_the_budget_is_over(
     assert found.credential
     assert found.credential.action == "failed"
     assert [folder.error and folder.error.code for folder in found.folders] == ["out_of_time"]
+
+
+def test_at_most_four_folders_of_a_workspace_are_worked_on_at_once() -> None:
+    paths = [f"/Repos/etl/{number}" for number in range(12)]
+    folders = {path: GitFolder(number, path, URL, "main", OLD) for number, path in enumerate(paths, start=1)}
+    workspace = FakeWorkspace(at=dict(folders), heads={"main": NEW})
+    lock, four, running, most = threading.Lock(), threading.Event(), [0], [0]
+
+    def watch(what: str) -> None:
+        if what != "move_folder":
+            return
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+            if running[0] == 4:
+                four.set()
+        assert four.wait(10)
+        threading.Event().wait(0.01)  # long enough for a fifth to come along, if one could
+        with lock:
+            running[0] -= 1
+
+    workspace.before = watch
+    report = run(FakeServices({host(1): workspace}, {"main": NEW}), {"folders": paths})
+    assert [folder.action for folder in report.workspaces[0].folders] == ["updated"] * 12
+    assert most == [4]

@@ -30,6 +30,9 @@ def test_what_is_asked_is_percent_encoded() -> None:
     found = parse_repository(SAME[1], NO_HOSTS)
     assert found.url == SAME[0]
     assert found.api_url == "https://dev.azure.com/contoso/Data%20Platform/_apis/git/repositories/etl"
+    spaced = parse_repository("https://dev.azure.com/contoso/p/_git/my etl", NO_HOSTS)
+    assert spaced.url == "https://dev.azure.com/contoso/p/_git/my%20etl"
+    assert spaced.api_url.endswith("/repositories/my%20etl")
     old = parse_repository(SAME[5], NO_HOSTS)
     assert old.api_url == "https://contoso.visualstudio.com/Data%20Platform/_apis/git/repositories/etl"
 

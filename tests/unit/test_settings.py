@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from git_refresh.problems import Problem
-from git_refresh.settings import Entry, Rejected, Settings, SettingsError, load
+from git_refresh.settings import SETTINGS, Entry, Rejected, Settings, SettingsError, load
 
 HOST = "https://adb-1.1.azuredatabricks.net"
 GOOD: dict[str, Any] = {"host": HOST, "client_id": "app-id", "client_secret_name": "oauth-secret"}
@@ -159,6 +159,17 @@ def test_what_concerns_every_workspace_stops_the_run(changes: dict[str, str], ex
     assert expected in str(caught.value)
 
 
+def test_every_setting_that_is_read_is_known_by_name() -> None:
+    class Environ(dict[str, str]):
+        def get(self, key: str, default: Any = None) -> Any:
+            read.add(key)
+            return super().get(key, default)
+
+    read: set[str] = set()
+    load(Environ(WORKSPACES=json.dumps([GOOD]), KEY_VAULT_URL="https://contoso.vault.azure.net"))
+    assert read == SETTINGS
+
+
 def test_a_vault_that_is_not_set_at_all_stops_the_run() -> None:
     with pytest.raises(
         SettingsError, match="KEY_VAULT_URL: is missing, and a workspace reads its secret there"
@@ -208,6 +219,14 @@ REJECTED = {
     "auth an object": ({"auth": {}}, '.auth: an object must be "oauth_secret" or "managed_identity"'),
     "number": ({"host": 5}, ".host: must be text in double quotes, and is a number"),
     "auth": ({"auth": "pat"}, '.auth: "pat" must be "oauth_secret" or "managed_identity"'),
+    "no client": (
+        {"client_id": None},
+        "needs client_id: give them here or in WORKSPACE_DEFAULTS",
+    ),
+    "neither client nor secret": (
+        {"client_id": None, "client_secret_name": None},
+        "needs client_id and client_secret_name: give them here",
+    ),
     "no secret": (
         {"client_secret_name": None},
         "needs client_secret_name: give them here or in WORKSPACE_DEFAULTS",
@@ -329,6 +348,7 @@ FOLDERS = {
     ),
     "sparse": ({"path": "/a/b", "sparse": ["src"]}, "has sparse but no url"),
     "empty sparse": ({"path": "/a/b", "url": URL, "sparse": []}, ".sparse: must not be empty"),
+    "blank sparse": ({"path": "/a/b", "url": URL, "sparse": [" "]}, ".sparse[0]: must not be empty"),
     "key": ({"path": "/a/b", "brnach": "x"}, '.brnach: is not a key of a folder; did you mean "branch"?'),
     "no path": ({"url": URL}, ".path: is missing"),
     "number": (7, ".folders[0]: must be a path or an object, and is a number"),
