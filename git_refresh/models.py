@@ -77,7 +77,7 @@ def _ref(value: str) -> str:
 
 
 def _principal_id(value: object) -> object:
-    if isinstance(value, str) and not value.isdigit():
+    if isinstance(value, str) and not value.isdecimal():
         raise ValueError(
             "must be the service principal's numeric id, which the Databricks CLI shows as id "
             "(databricks service-principals list), not its application id"

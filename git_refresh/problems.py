@@ -45,9 +45,9 @@ def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel]) -> Prob
             text = "must not be empty"
         case "string_too_long":
             text = "is too long"
-        case "tuple_type" | "list_type":
+        case "tuple_type":
             text = f"must be an array, in [ ], and is {kind_of(found)}"
-        case "int_type" | "int_parsing" | "greater_than":
+        case "int_type" | "greater_than":
             text = f"must be a positive whole number, and is {kind_of(found)}"
         case _:
             text = detail["msg"]

@@ -4,7 +4,12 @@ import logging
 import re
 from collections.abc import Callable
 
-_URL_SECRETS = re.compile(r"(?<=//)[^/\s@]*@|[?#].*$", re.DOTALL)
+_URL_SECRETS = re.compile(
+    r"(?<=//)[^/@]*:(?!\d+(?:[/?#]|$)).*@"  # user:password@, whatever the password holds; not a port
+    r"|(?<=//)[^/?#]*@"  # user@
+    r"|[?#].*$",  # query and fragment
+    re.DOTALL,
+)
 _TOKEN_LIKE = re.compile(
     r"eyJ[\w-]{6,}[\w.-]*"  # a JWT, or the start of one
     r"|\b(?:dose|dapi|dkea|dsapi)[0-9a-f]{16,}(?:-\d)?"  # Databricks' secrets and tokens
@@ -17,7 +22,7 @@ _LONGEST = 120
 def shown(text: str) -> str:
     """Text that somebody typed into the settings, without what could be a secret in it, and not too long."""
     safe = _TOKEN_LIKE.sub("***", _URL_SECRETS.sub("", text) if "://" in text else text)
-    safe = re.sub(r"[\x00-\x1f\x7f]+", " ", safe)
+    safe = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]+", " ", safe)
     return safe if len(safe) <= _LONGEST else safe[: _LONGEST - 1] + "…"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts
+from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts, split_url
 from git_refresh.models import Folder, Workspace, default_name
 from git_refresh.problems import Problem, kind_of, problem_of
 from git_refresh.redact import shown
@@ -168,10 +168,14 @@ def _key_vault_url(environ: Mapping[str, str], trusted: TrustedHosts, fatal: lis
     if not text:
         return None
     try:
-        return origin_of(text.rstrip("/"), Domain.KEY_VAULT, trusted)
+        origin = origin_of(text, Domain.KEY_VAULT, trusted)
+        rest = split_url(text)
+        if rest.path.strip("/") or rest.query or rest.fragment:
+            raise ValueError(f"must end after the host name; write {origin}")  # noqa: TRY301  # one place words them all
     except ValueError as error:
         fatal.append(Problem("KEY_VAULT_URL", f'"{shown(text)}" {error}'))
         return None
+    return origin
 
 
 def _schedule(environ: Mapping[str, str], fatal: list[Problem]) -> None:
@@ -184,11 +188,11 @@ def _schedule(environ: Mapping[str, str], fatal: list[Problem]) -> None:
 def _json(name: str, text: str, fatal: list[Problem]) -> Any:  # noqa: ANN401  # whatever somebody typed
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         place = (
             f"line {error.lineno}, column {error.colno}: {error.msg}"
             if isinstance(error, json.JSONDecodeError)
-            else ""
+            else "it is nested too deeply"
         )
         fatal.append(Problem(name, f"is not valid JSON: {place}"))
         return None

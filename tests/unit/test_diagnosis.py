@@ -635,6 +635,7 @@ def test_an_unknown_failure_says_who_what_and_under_which_id() -> None:
 
 
 SAID = {
+    "no time": (("out_of_time",), "Databricks: the run's time was over."),
     "an answer": (
         ("answer", 403, "DENIED", "", "req-1"),
         "Databricks answered 403 DENIED (request id req-1).",

@@ -100,6 +100,11 @@ def test_ids_of_service_principals_are_numbers_however_they_are_written() -> Non
 
 
 FATAL = {
+    "endlessly nested": ({"WORKSPACES": "[" * 100_000}, "WORKSPACES: is not valid JSON"),
+    "a secret's URL": (
+        {"KEY_VAULT_URL": "https://x.vault.azure.net/secrets/y"},
+        "must end after the host name; write https://x.vault.azure.net",
+    ),
     "no WORKSPACES": ({}, "WORKSPACES: is missing"),
     "blank WORKSPACES": ({"WORKSPACES": "  "}, "WORKSPACES: is missing"),
     "not JSON": ({"WORKSPACES": '[{"host": ]'}, "WORKSPACES: is not valid JSON: line 1, column 11"),
@@ -185,6 +190,7 @@ def test_what_is_wrong_with_the_defaults_is_said_once_and_not_for_every_workspac
 
 
 REJECTED = {
+    "superscript": ({"run_as": ["²"]}, "must be the service principal's numeric id"),
     "http": (
         {"host": "http://adb-1.1.azuredatabricks.net"},
         '.host: "http://adb-1.1.azuredatabricks.net" must start with https://',
