@@ -79,18 +79,8 @@ class _BoundedSocket(socket.socket):
         super().sendall(*args, **kwargs)
 
 
-class _BoundedTLSSocket(ssl.SSLSocket):
+class _BoundedTLSSocket(_BoundedSocket, ssl.SSLSocket):
     """The same over TLS."""
-
-    @override
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(seconds_left())
-        return super().recv_into(*args, **kwargs)
-
-    @override
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.settimeout(seconds_left())
-        super().sendall(*args, **kwargs)
 
 
 class _BoundedConnection(HTTPConnection):
