@@ -134,8 +134,7 @@ class FolderRefresh:
                 self.api.move_folder(folder.id, ref, discard=discard, credential_id=self.credential.id)
                 break
             except ServiceError as error:
-                lost = error.symptom.status is None or error.symptom.status >= 500  # noqa: PLR2004  # server errors
-                if not lost or last:
+                if last or not error.symptom.undecided:
                     raise
                 now = self.api.folder(folder.id)
                 if head is not None and is_at(now, ref, head):

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from git_refresh.clock import Deadline
 from git_refresh.decide import GitFolder, Head, OtherObject, StoredCredential
 from git_refresh.diagnosis import Facts
 from git_refresh.hosts import TrustedHosts
@@ -52,9 +51,6 @@ class Surroundings(Protocol):
 
     @property
     def dry_run(self) -> bool: ...
-
-    @property
-    def deadline(self) -> Deadline: ...
 
     def sign_in(self, workspace: Workspace) -> Api: ...
     def head(self, repository: Repository, ref: Ref | None) -> Head: ...

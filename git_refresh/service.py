@@ -54,6 +54,11 @@ class Symptom:
     request_id: str = ""
     retry_after_s: float | None = None
 
+    @property
+    def undecided(self) -> bool:
+        """Whether the service may have done it all the same: there was no answer, or one of a service in trouble."""
+        return self.status is None or self.status >= requests.codes.server_error
+
 
 class ServiceError(Exception):
     """A call to a service failed. Its text is made of the symptom's safe parts alone."""

@@ -102,12 +102,20 @@ class WorkspaceRefresh:
                     "kept" if stored else "failed", stored.id if stored else None
                 )
         else:
-            report = self._store(api, None, stored)
-            with self._lock:
-                self._credential = report
+            self._store_own(api, stored)
             for principal_id in self.workspace.run_as:
                 self._store_for(api, principal_id)
         self._submit(lambda: self._queue_folders(api, listed))
+
+    def _store_own(self, api: Api, stored: StoredCredential | None) -> None:
+        """If it fails, the principals of `run_as` still get theirs."""
+        try:
+            report = self._store(api, None, stored)
+        except ServiceError as error:
+            self._fail(diagnosis.explain(error.symptom, self._facts))
+            report = CredentialReport("failed", stored.id if stored else None)
+        with self._lock:
+            self._credential = report
 
     def _store_for(self, api: Api, principal_id: int) -> None:
         """One that fails does not keep the others from being stored."""
@@ -129,8 +137,8 @@ class WorkspaceRefresh:
             return self._write(api, principal_id, found)
         except ServiceError as error:
             again = own_credential(api.credentials(principal_id), self.workspace.git_username)
-            lost = found is None and error.symptom.kind != "answer"
-            if (again and again.id) == (found and found.id) and not lost:
+            nothing_new = (again and again.id) == (found and found.id)
+            if nothing_new and not (found is None and error.symptom.undecided):
                 raise
         return self._write(api, principal_id, again)
 

@@ -334,3 +334,25 @@ def test_a_redirect_of_a_write_is_no_success(
     report = run(**one)
     assert told(report) == ["workspace_private_link"]
     assert stored.token == token
+
+
+def test_a_credential_that_cannot_be_stored_does_not_keep_others_from_run_as(
+    cloud: Cloud, fleet: Fleet, run: Run
+) -> None:
+    first = fleet.workspaces[0]
+    other = first.service_principal("other-app", "other-secret")
+    denied = faults.status(403, {"error_code": "PERMISSION_DENIED", "message": "no"})
+    cloud.inject(Fault(denied, service="databricks", method="POST", route="git-credentials", nth=1))
+    report = run(WORKSPACES=json.dumps([{"host": first.url, "run_as": [other.id]}]))
+    assert report.workspaces[0].credential
+    assert report.workspaces[0].credential.action == "failed"
+    assert told(report)
+    assert [credential.principal.id for credential in first.credentials] == [other.id]
+
+
+def test_a_creation_that_a_service_in_trouble_did_not_do_is_asked_for_once_more(
+    cloud: Cloud, run: Run, one: dict[str, str]
+) -> None:
+    trouble = faults.status(503, "busy")
+    cloud.inject(Fault(trouble, service="databricks", method="POST", route="git-credentials", nth=1))
+    assert run(**one).result == "ok"
