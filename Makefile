@@ -45,8 +45,8 @@ mutants: install ## break the pure modules on purpose, and list what the unit te
 	  function say(name, made, missed) { printf "%-12s %4d of %4d noticed, %3d %%\n", name, made - missed, made, 100 * (made - missed) / made }'
 	@echo "See one of the above with: $(BIN)/mutmut show NAME"
 
-docs: install ## write docs/troubleshooting.md anew from the table of failures
-	$(BIN)/python -m docs.generate_troubleshooting
+docs: install ## write anew what is made from the code: troubleshooting, configuration, the schema
+	$(BIN)/python -m docs.generate
 
 audit: install ## look up what is deployed among the known vulnerabilities (asks a public service)
 	$(BIN)/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict --progress-spinner off

@@ -3,7 +3,7 @@
 import sys
 
 try:
-    from git_refresh.cli import main
+    from git_refresh.cli.main import main
 except ModuleNotFoundError as missing:
     if missing.name not in {"click", "rich"}:
         raise

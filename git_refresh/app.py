@@ -14,7 +14,8 @@ from git_refresh.redact import silence_sdk_logs
 from git_refresh.refresh import refresh
 from git_refresh.report import Report, log_settings_error
 from git_refresh.schedule import DEFAULT_INTERVAL, late_by, next_run_after
-from git_refresh.seams import Heads
+from git_refresh.seams import Heads, Watcher
+from git_refresh.service import Service
 from git_refresh.settings import Settings, SettingsError, load
 from git_refresh.transport import tls_context
 from git_refresh.vault import Secret, Vault
@@ -36,6 +37,10 @@ class CloudServices:
         self._skew = Skew(deadline.clock)
         self._identity = Identity(settings.client_id, self._tls, deadline, environ)
         self._vault = Vault(settings.key_vault_url, self._identity, settings.trusted, self._tls, deadline)
+
+    @property
+    def identity(self) -> Service:
+        return self._identity.service
 
     def token(self, resource: str) -> Token:
         return self._identity.token(resource)
@@ -60,12 +65,19 @@ class CloudServices:
         return databricks.WorkspaceApi(host, token, tls=self._tls, deadline=self._deadline)
 
 
+def connect(settings: Settings, deadline: Deadline, environ: Mapping[str, str]) -> CloudServices:
+    """The real clouds, with what their SDKs log kept from everybody."""
+    silence_sdk_logs()
+    return CloudServices(settings, deadline, environ)
+
+
 def run(
     environ: Mapping[str, str],
     *,
     next_run: datetime | None = None,
     late: timedelta = timedelta(),
     dry_run: bool = False,
+    watcher: Watcher | None = None,
     clock: Clock | None = None,
 ) -> Report:
     """One run with the settings in `environ`.
@@ -75,18 +87,18 @@ def run(
         next_run: when the next run is due, if that is known; else it is taken to be 15 minutes away.
         late: how much later than scheduled this run begins.
         dry_run: write nothing.
+        watcher: who is shown what is under way.
         clock: the time.
 
     Raises:
         SettingsError: the settings are wrong; nothing was run.
     """
     clock = clock or SystemClock()
-    silence_sdk_logs()
     settings = load(environ)
     deadline = Deadline.after(settings.timeout_s, clock)
-    services = CloudServices(settings, deadline, environ)
+    services = connect(settings, deadline, environ)
     due = next_run or clock.now() + DEFAULT_INTERVAL
-    return refresh(settings, services, clock, deadline, next_run=due, late=late, dry_run=dry_run)
+    return refresh(settings, services, deadline, next_run=due, late=late, dry_run=dry_run, watcher=watcher)
 
 
 def tick(environ: Mapping[str, str], schedule_status: Mapping[str, object] | None) -> None:

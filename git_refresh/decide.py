@@ -1,13 +1,16 @@
 """What to do with a credential and with a folder, and why. Pure: values in, a decision out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from git_refresh.models import Folder, Ref
 from git_refresh.repository import Repository
 
 PROVIDER = "azureDevOpsServices"
-"""Databricks' name for Azure DevOps with a token; `azureDevOpsServicesAad` is the federated kind, which is left alone."""
+"""Databricks' name for Azure DevOps with a token."""
+
+FEDERATED_PROVIDER = "azureDevOpsServicesAad"
+"""And for Azure DevOps with tokens that the workspace fetches by itself. Such a credential is left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class GitFolder:
     url: str
     branch: str | None
     commit: str | None
+    git_cli: bool = False
+    """Made with the Git CLI in the workspace: such a one is never listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Clone:
 
     repository: Repository
     ref: Ref | None
+    why: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class Move:
     """Bring the folder to the latest commit of `ref`."""
 
     ref: Ref
+    why: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,7 @@ class LeaveAlone:
     """The folder is where it should be: no request is made."""
 
     ref: Ref | None
+    why: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,18 @@ def own_credential(stored: Sequence[StoredCredential], username: str) -> StoredC
     return min(
         ours, key=lambda found: (found.username != username, not found.is_default, found.id), default=None
     )
+
+
+def federated_credential(stored: Sequence[StoredCredential]) -> StoredCredential | None:
+    """The credential with which the workspace fetches its own tokens for Azure DevOps, if it has one."""
+    federated = FEDERATED_PROVIDER.casefold()
+    return next((found for found in stored if found.provider.casefold() == federated), None)
+
+
+def rivals(stored: Sequence[StoredCredential], own: StoredCredential | None) -> list[StoredCredential]:
+    """Further credentials for Azure DevOps beside the one that is kept fresh."""
+    provider = PROVIDER.casefold()
+    return [found for found in stored if found.provider.casefold() == provider and found != own]
 
 
 def wanted_ref(wanted: Folder, found: GitFolder | None) -> Ref | None:
@@ -113,7 +133,7 @@ def folder_step(
     if head is not None and head.commit is None and ref is not None:
         return Refuse("no_such_ref", f"{ref[0].capitalize()} {ref[1]} does not exist.")
     if found is None and wanted.repository is not None:
-        return Clone(wanted.repository, wanted.ref)
+        return Clone(wanted.repository, wanted.ref, "nothing stands at this path")
     assert found is not None  # noqa: S101  # for the type checker: said above
     if repository is None:
         return Refuse("not_azure_devops", f"{wanted.path} is a clone of something outside Azure DevOps.")
@@ -121,9 +141,20 @@ def folder_step(
         return Refuse(
             "other_repository", f"{wanted.path} is a clone of {repository}, not of {wanted.repository}."
         )
-    if ref is None or (head is not None and is_at(found, ref, head)):
-        return LeaveAlone(ref)
-    return Move(ref)
+    if ref is None:
+        return LeaveAlone(ref, "it is on no branch, and the settings name neither branch nor tag")
+    if head is not None and is_at(found, ref, head):
+        return LeaveAlone(ref, f"it is at the latest commit of {ref[0]} {ref[1]}")
+    return Move(ref, _why_move(found, ref, head))
+
+
+def _why_move(found: GitFolder, ref: Ref, head: Head | None) -> str:
+    kind, name = ref
+    if found.branch != (name if kind == "branch" else None):
+        return f"it is on {f'branch {found.branch}' if found.branch else 'no branch'}, and the settings want {kind} {name}"
+    if head is None:
+        return f"Azure DevOps could not be asked where {kind} {name} is"
+    return f"{kind} {name} has moved"
 
 
 def is_at(found: GitFolder, ref: Ref, head: Head) -> bool:

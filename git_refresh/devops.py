@@ -21,6 +21,7 @@ LIMIT = 15.0
 _NO_ANSWER = frozenset({"dns", "tls", "refused", "connect_timeout", "timeout", "proxy"})
 """Failures to reach the host, which the next look-up there would only meet again."""
 
+_DEFINITE = frozenset({400, 404, 410})
 _SIGN_IN = frozenset({203, 302, 401, 403})
 
 
@@ -32,6 +33,11 @@ def is_rejection(symptom: Symptom) -> bool:
     """
     page = symptom.status == requests.codes.ok and symptom.message.lstrip().startswith("<")
     return symptom.service is Service.AZURE_DEVOPS and (symptom.status in _SIGN_IN or page)
+
+
+def is_definite(symptom: Symptom) -> bool:
+    """Whether it has said something about the token or the repository that a pull would only meet again, less plainly."""
+    return is_rejection(symptom) or (symptom.service is Service.AZURE_DEVOPS and symptom.status in _DEFINITE)
 
 
 class DevOps:

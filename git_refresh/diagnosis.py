@@ -18,6 +18,9 @@ class Diagnosis:
     cause: str
     remedy: str
 
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message} {self.cause} {self.remedy}"
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:

@@ -15,7 +15,7 @@ from git_refresh.decide import (
     is_at,
     wanted_ref,
 )
-from git_refresh.devops import is_rejection
+from git_refresh.devops import is_definite, is_rejection
 from git_refresh.diagnosis import Facts
 from git_refresh.hosts import TrustedHosts
 from git_refresh.models import Folder, Ref
@@ -23,9 +23,6 @@ from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository, parse_repository
 from git_refresh.seams import Api, Surroundings
 from git_refresh.service import ServiceError
-
-_DEFINITE = frozenset({400, 404, 410})
-"""Answers of Azure DevOps that are about the repository, and that a pull would only meet again, less plainly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +64,12 @@ class FolderRefresh:
         match folder_step(wanted, found, repository, head):
             case Refuse(code, message):
                 return replace(before, action="failed", to=None, error=diagnosis.own(code, message, facts))
-            case Clone(source, wanted_there):
-                return self._clone(wanted, source, wanted_there, head, before)
-            case Move(there) if folder is not None:
-                return self._move(wanted, folder, there, head, before)
-            case LeaveAlone() | Move():
-                return before
+            case Clone(source, wanted_there, why):
+                return self._clone(wanted, source, wanted_there, head, replace(before, why=why))
+            case Move(there, why) if folder is not None:
+                return self._move(wanted, folder, there, head, replace(before, why=why))
+            case LeaveAlone(_, why) | Move(_, why):
+                return replace(before, why=why)
 
     def _head(self, repository: Repository | None, ref: Ref | None, facts: Facts) -> Head | None:
         """Where the ref is; None when Azure DevOps cannot be asked, and the pull has to find out."""
@@ -84,8 +81,7 @@ class FolderRefresh:
             symptom = error.symptom
         if is_rejection(symptom) and self.credential.action == "kept":
             return None  # the stored credential is another one, and may well be accepted
-        definite = symptom.status in _DEFINITE
-        if definite or is_rejection(symptom):
+        if is_definite(symptom):
             raise ServiceError(symptom)
         reason = diagnosis.explain(symptom, facts)
         self.run.note(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import SplitResult, urlsplit
 
+from git_refresh.redact import shown
+
 
 class Domain(Enum):
     """The public-cloud domains that are trusted without being asked for."""
@@ -39,7 +41,7 @@ def parse_trusted_hosts(text: str) -> tuple[TrustedHosts, list[str]]:
     """The entries of a comma-separated list, and a complaint per entry that is none."""
     entries = [entry.strip().lower() for entry in text.split(",") if entry.strip()]
     complaints = [
-        f'"{entry}" must be a host name like git.contoso.com, a suffix like .contoso.com or an IP address, '
+        f'"{shown(entry)}" must be a host name like git.contoso.com, a suffix like .contoso.com or an IP address, '
         "without https://, path or port"
         for entry in entries
         if not (_NAME.fullmatch(entry.removeprefix(".")) or _is_address(entry))

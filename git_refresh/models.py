@@ -34,7 +34,7 @@ def _host(value: str, info: ValidationInfo) -> str:
     if origin.startswith("https://accounts."):
         raise ValueError("is the account console; write a workspace's own address")
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError(f"must end after the host name; write {origin}")
+        raise ValueError(f"must end after the host name, without path, ? or #; write {origin}")
     return origin
 
 
@@ -44,6 +44,12 @@ def _url(value: str, info: ValidationInfo) -> str:
 
 
 def _path(value: str) -> str:
+    if "://" in value:
+        raise ValueError("must be a path in the workspace, like /Repos/etl/production, not an address")
+    if "\\" in value:
+        raise ValueError(f'must be written with /; write "{shown(value.replace("\\", "/"))}"')
+    if not value:
+        raise ValueError("must not be empty; write a path like /Repos/etl/production")
     if not value.startswith("/"):
         raise ValueError(f'must be an absolute path; write "/{shown(value)}"')
     path = value.rstrip("/")
@@ -62,6 +68,14 @@ def _secret_name(value: str) -> str:
         raise ValueError(
             "looks like a secret itself: revoke it, store a new one in Key Vault and write its name here"
         )
+    if value.startswith("@Microsoft.KeyVault"):
+        raise ValueError(
+            "must be the secret's name alone; the app reads Key Vault by itself, without a reference"
+        )
+    if address := re.fullmatch(r"https://[^/]+/secrets/([0-9A-Za-z-]{1,127})(/\w*)?/?", value):
+        raise ValueError(
+            f'must be the secret\'s name alone, without its address; write "{shown(address[1])}"'
+        )
     if not re.fullmatch(r"[0-9A-Za-z-]{1,127}", value):
         raise ValueError("must be the name of a Key Vault secret: 1 to 127 letters, digits and hyphens")
     return value
@@ -72,7 +86,10 @@ def _ref(value: str) -> str:
     if short != value:
         raise ValueError(f'must be the short name; write "{shown(short)}"')
     if not value or re.search(r"[\s~^:?*\[\\\x00-\x1f\x7f]|\.\.|@\{|^[-/]|[/.]$|//", value):
-        raise ValueError("is no valid name of a branch or tag")
+        raise ValueError(
+            r"is no name that Git takes for a branch or tag: it may hold no spaces, none of ~ ^ : ? * [ \, no .. or //, "
+            "and not end with / or ."
+        )
     return value
 
 
@@ -101,15 +118,18 @@ class Folder(BaseModel):
 
     path: Annotated[str, AfterValidator(_path)] = Field(
         description="Absolute path in the workspace, with or without /Workspace. Ending in /*: every Git folder below.",
-        examples=["/Workspace/Shared/etl", "/Repos/etl/*"],
+        examples=["/Repos/etl/production", "/Workspace/Shared/etl", "/Repos/etl/*"],
+        json_schema_extra={"pattern": "^/"},
     )
     url: Annotated[str, AfterValidator(_url)] | None = Field(
         None,
         description="Azure DevOps repository. When given, a missing folder is created, parents too.",
         examples=["https://dev.azure.com/contoso/Data%20Platform/_git/etl"],
     )
-    branch: RefName | None = Field(None, description="Branch to be on. Default: the branch the folder is on.")
-    tag: RefName | None = Field(None, description="Tag to be on, instead of a branch.")
+    branch: RefName | None = Field(
+        None, description="Branch to be on. Default: the branch the folder is on.", examples=["main"]
+    )
+    tag: RefName | None = Field(None, description="Tag to be on, instead of a branch.", examples=["v1.2.0"])
     on_conflict: Literal["report", "discard"] = Field(
         "report",
         description="Uncommitted changes that stand in the way: report them, or discard them (for read-only mirrors).",
@@ -170,24 +190,40 @@ class Workspace(BaseModel):
     host: Annotated[str, AfterValidator(_host)] = Field(
         description="Address of the workspace.",
         examples=["https://adb-1234567890123456.7.azuredatabricks.net"],
+        json_schema_extra={"pattern": "^https://"},
     )
-    name: Name = Field("", description="What reports call it. Default: the host's first label.")
+    name: Name = Field(
+        "", description="What reports call it. Default: the host's first label.", examples=["data-prod"]
+    )
     auth: Literal["oauth_secret", "managed_identity"] = Field(
         "oauth_secret",
         description="How the app signs in: a service principal's OAuth secret, or the app's own managed identity.",
     )
     client_id: Name | None = Field(
-        None, description="Application id of the service principal (oauth_secret)."
+        None,
+        description="Application id of the service principal (oauth_secret).",
+        examples=["5a1e0000-0000-4000-8000-000000000001"],
     )
     client_secret_name: Annotated[str, AfterValidator(_secret_name)] | None = Field(
-        None, description="Name of the Key Vault secret that holds its OAuth secret (oauth_secret)."
+        None,
+        description="Name of the Key Vault secret that holds its OAuth secret (oauth_secret).",
+        examples=["databricks-oauth-secret"],
+        json_schema_extra={"pattern": "^[0-9A-Za-z-]{1,127}$"},
     )
-    git_username: Name = Field("git-refresh", description="User name stored with the credential.")
+    git_username: Name = Field(
+        "git-refresh",
+        description="User name stored with the credential. Azure DevOps takes any.",
+        examples=["git-refresh"],
+    )
     folders: Annotated[tuple[Folder, ...], Array] = Field(
-        (), description="Git folders to keep up to date. Empty: the credential alone."
+        (),
+        description="Git folders to keep up to date, each a path or an object. Empty: the credential alone.",
+        examples=[["/Repos/etl/production", {"path": "/Workspace/Shared/etl", "branch": "main"}]],
     )
     run_as: Annotated[tuple[PrincipalId, ...], Array] = Field(
-        (), description="Numeric ids of further service principals whose credential is kept fresh too."
+        (),
+        description="Numeric ids of further service principals whose credential is kept fresh too.",
+        examples=[[1234567890123456]],
     )
 
     @model_validator(mode="before")
@@ -203,8 +239,8 @@ class Workspace(BaseModel):
             missing = [key for key in ("client_id", "client_secret_name") if getattr(self, key) is None]
             if missing:
                 raise ValueError(
-                    f"needs {' and '.join(missing)}: give them here or in WORKSPACE_DEFAULTS, "
-                    'or write "auth": "managed_identity"'
+                    f"needs {' and '.join(missing)}; write {'both' if len(missing) > 1 else 'it'} here or in "
+                    'WORKSPACE_DEFAULTS, or write "auth": "managed_identity"'
                 )
         return self
 

@@ -1,6 +1,7 @@
 """What is wrong with the settings, in words that somebody in a hurry can act on."""
 
 import difflib
+import json
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -25,44 +26,116 @@ def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel]) -> Prob
     place = where + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])
     found = detail["input"]
     key = str(detail["loc"][-1]) if detail["loc"] else ""
+    if detail["type"] == "extra_forbidden":
+        return Problem(f"{where}.{shown(key)}", _unknown_key(key, model))
+    return Problem(place, _said(detail, found, key, model))
+
+
+def _said(detail: ErrorDetails, found: object, key: str, model: type[BaseModel]) -> str:
+    kind = kind_of(found)
     match detail["type"]:
         case "missing":
-            text = "is missing"
-        case "extra_forbidden":
-            return Problem(f"{where}.{shown(key)}", _unknown_key(key, model))
+            said = f"is missing; write {_example(key, model)}"
         case "value_error":
             reason = str(detail.get("ctx", {}).get("error", detail["msg"]))
-            text = (
-                f'"{shown(found)}" {reason}'
-                if isinstance(found, str) and key != "client_secret_name"
-                else reason
-            )
+            quotable = isinstance(found, str) and key != "client_secret_name"
+            said = f'"{shown(str(found))}" {reason}' if quotable else reason
         case "literal_error":
-            text = f"{_quoted(found)} must be {detail.get('ctx', {}).get('expected', '')}".replace("'", '"')
+            said = _one_of(found, str(detail.get("ctx", {}).get("expected", "")).replace("'", '"'))
+        case "string_type" if found is None and not model.model_fields[key].is_required():
+            said = "must be text in double quotes, and is null; leave the key out for its default"
         case "string_type":
-            text = f"must be text in double quotes, and is {kind_of(found)}"
+            said = f"must be text in double quotes, and is {kind}"
         case "string_too_short" | "too_short":
-            text = "must not be empty"
-        case "string_too_long":
-            text = "is too long"
+            said = "must not be empty; leave it out instead"
         case "tuple_type":
-            text = f"must be an array, in [ ], and is {kind_of(found)}"
-        case "int_type" | "greater_than":
-            text = f"must be a positive whole number, and is {kind_of(found)}"
-        case _:
-            text = detail["msg"]
-    return Problem(place, text)
+            said = f"must be an array, and is {kind}; put [ ] around it"
+        case "int_type":
+            said = f"must be a whole number, and is {kind}"
+        case "greater_than":
+            said = "must be greater than 0"
+        case other:
+            said = _PLAIN.get(other, detail["msg"])
+    return said
+
+
+_PLAIN = {
+    "string_too_long": "is too long; write at most 200 characters",
+    "string_unicode": "holds half a character; type it anew",
+}
+
+
+def _one_of(found: object, allowed: str) -> str:
+    if not isinstance(found, str):
+        return f"must be {allowed}, and is {kind_of(found)}"
+    choices = [part.strip(' "') for part in allowed.replace(" or ", ",").split(",")]
+    near = difflib.get_close_matches(_folded(found), choices, 1)
+    advice = f'; did you mean "{near[0]}"?' if near else ""
+    return f'"{shown(found)}" must be {allowed}{advice}'
+
+
+def _example(key: str, model: type[BaseModel]) -> str:
+    field = model.model_fields.get(key)
+    examples = field.examples if field is not None else None
+    return f'"{key}": {json.dumps(examples[0])}' if examples else f'"{key}": …'
+
+
+_MEANT = {
+    "Workspace": {
+        "url": "host",
+        "workspace": "host",
+        "workspace_url": "host",
+        "address": "host",
+        "secret_name": "client_secret_name",
+        "app_id": "client_id",
+        "application_id": "client_id",
+        "service_principal": "client_id",
+        "username": "git_username",
+        "repos": "folders",
+        "git_folders": "folders",
+        "folder": "folders",
+        "path": "folders",
+        "paths": "folders",
+        "principals": "run_as",
+    },
+    "Folder": {
+        "repo": "url",
+        "repo_url": "url",
+        "repository": "url",
+        "git_url": "url",
+        "ref": "branch",
+        "folder": "path",
+        "sparse_checkout": "sparse",
+        "conflict": "on_conflict",
+    },
+}
+"""What people write for a key, where the spelling does not tell."""
 
 
 def _unknown_key(key: str, model: type[BaseModel]) -> str:
     known = list(model.model_fields)
-    near = difflib.get_close_matches(key.casefold().replace("-", "_").replace(" ", "_"), known, 1)
-    advice = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
-    return f"is not a key of a {model.__name__.lower()}; {advice}"
+    kind, folded = model.__name__, _folded(key)
+    near = difflib.get_close_matches(folded, known, 1)
+    meant = _MEANT[kind].get(folded) or (near[0] if near else None)
+    if folded in _SECRETS:
+        advice = "no secret is ever written here: store it in Key Vault, and write its name there as client_secret_name"
+    elif folded == "discard":
+        advice = 'write "on_conflict": "discard"'
+    elif meant:
+        advice = f'did you mean "{meant}"?'
+    elif kind == "Workspace" and folded in _FOLDER_KEYS:
+        advice = 'it belongs to a folder: write it in "folders"'
+    else:
+        advice = f"known are {', '.join(known)}"
+    return f"is not a key of a {kind.lower()}; {advice}"
 
 
-def _quoted(value: object) -> str:
-    return f'"{shown(value)}"' if isinstance(value, str) else kind_of(value)
+_SECRETS = ("secret", "client_secret", "oauth_secret", "password", "token", "pat")
+_FOLDER_KEYS = ("branch", "tag", "on_conflict", "sparse")
+
+
+def _folded(text: str) -> str:
+    return text.strip().casefold().replace("-", "_").replace(" ", "_")
 
 
 def kind_of(value: object) -> str:
@@ -74,8 +147,10 @@ def kind_of(value: object) -> str:
             return str(value).lower()
         case str():
             return "text"
-        case int() | float():
+        case int():
             return "a number"
+        case float():
+            return "a number with a decimal point"
         case list():
             return "an array"
         case _:

@@ -18,6 +18,7 @@ from git_refresh import diagnosis
 from git_refresh.clock import Clock, Deadline
 from git_refresh.decide import Head
 from git_refresh.diagnosis import Diagnosis, Facts
+from git_refresh.entries import Entry, Rejected
 from git_refresh.hosts import TrustedHosts
 from git_refresh.identity import AZURE_DATABRICKS, AZURE_DEVOPS, Token
 from git_refresh.models import Ref, Workspace
@@ -26,9 +27,9 @@ from git_refresh.problems import Problem
 from git_refresh.report import CredentialReport, Report, TokenReport, WorkspaceReport, log_workspace
 from git_refresh.repository import Repository
 from git_refresh.schedule import lapses_before
-from git_refresh.seams import Api, Heads, Services
+from git_refresh.seams import Api, Heads, Services, Unwatched, Watcher
 from git_refresh.service import ServiceError
-from git_refresh.settings import Entry, Rejected, Settings
+from git_refresh.settings import Settings
 from git_refresh.workspace_refresh import WorkspaceRefresh, folder_reports
 
 GRACE = 2.0
@@ -45,12 +46,12 @@ class Run:
     settings: Settings
     services: Services
     heads: Heads
-    clock: Clock
     deadline: Deadline
     azure_devops_token: Token
     facts: Facts
     dry_run: bool
     pool: Pool
+    watcher: Watcher = field(default_factory=Unwatched)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _notes: dict[Problem, None] = field(default_factory=dict)
 
@@ -68,7 +69,7 @@ class Run:
             return self.services.workspace(workspace.host, self.services.token(AZURE_DATABRICKS).value)
         assert workspace.client_id and workspace.client_secret_name  # noqa: S101, PT018  # for the type checker: the model requires both
         secret = self.services.secret(workspace.client_secret_name)
-        if secret.expires_at is not None and secret.expires_at - self.clock.now() < SECRET_WARNING:
+        if secret.expires_at is not None and secret.expires_at - self.deadline.clock.now() < SECRET_WARNING:
             facts = replace(self.facts, secret=workspace.client_secret_name, client_id=workspace.client_id)
             message = f"The secret expires at {secret.expires_at:%Y-%m-%d %H:%M} UTC."
             found = _problem(workspace.client_secret_name, "secret_expires_soon", message, facts)
@@ -95,24 +96,25 @@ class Run:
 def refresh(
     settings: Settings,
     services: Services,
-    clock: Clock,
     deadline: Deadline,
     *,
     next_run: datetime,
     late: timedelta = timedelta(),
     dry_run: bool = False,
+    watcher: Watcher | None = None,
 ) -> Report:
     """Refresh the whole fleet once. Never raises for what a service does; the report tells.
 
     Args:
         settings: whom to refresh.
         services: how to reach the clouds.
-        clock: the time.
-        deadline: when the budget is over.
+        deadline: when the budget is over; its clock tells the time.
         next_run: when the next run is due; a token that ends before is reported as `short_token`.
         late: how much later than scheduled this run began.
         dry_run: look, decide and report, but write nothing.
+        watcher: who is shown what is under way.
     """
+    clock = deadline.clock
     started_at, started, run_id = clock.now(), clock.monotonic(), str(uuid4())
     facts = Facts(vault=settings.key_vault_url or "")
     problems = list(settings.problems)
@@ -125,7 +127,8 @@ def refresh(
     else:
         pool = Pool(settings.concurrency)
         facts = Facts(vault=settings.key_vault_url or "", object_id=token.object_id)
-        run = Run(settings, services, services.heads(token), clock, deadline, token, facts, dry_run, pool)
+        heads, watcher = services.heads(token), watcher or Unwatched()
+        run = Run(settings, services, heads, deadline, token, facts, dry_run, pool, watcher)
         workspaces = _refresh_all(run, run_id)
         pool.close()
         problems += run.notes()
@@ -164,18 +167,20 @@ def _refresh_all(run: Run, run_id: str) -> list[WorkspaceReport]:
             work = finished.get(timeout=max(0.0, run.deadline.remaining() + GRACE))
         except Empty:
             break
-        reports[work.workspace.host] = work.report()
-        log_workspace(run_id, reports[work.workspace.host])
+        report = reports[work.workspace.host] = work.report()
+        run.watcher.done(report)
+        log_workspace(run_id, report)
     result = []
     for index, entry in enumerate(run.settings.entries):
         if isinstance(entry, Rejected):
             result.append(_report_of(entry, None, run_id, run.facts))
             continue
-        report = reports.get(entry.workspace.host)
-        if report is None:
-            report = works[index].report()
-            log_workspace(run_id, report)
-        result.append(report)
+        late = reports.get(entry.workspace.host)
+        if late is None:
+            late = works[index].report()
+            run.watcher.done(late)
+            log_workspace(run_id, late)
+        result.append(late)
     return result
 
 
@@ -224,5 +229,4 @@ def _about_time(late: timedelta, behind: timedelta, facts: Facts) -> list[Proble
 
 
 def _problem(where: str, code: str, message: str, facts: Facts) -> Problem:
-    found = diagnosis.own(code, message, facts)
-    return Problem(where, f"{found.code}: {found.message} {found.cause} {found.remedy}")
+    return Problem(where, str(diagnosis.own(code, message, facts)))

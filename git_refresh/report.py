@@ -23,6 +23,12 @@ class CredentialReport:
 
     action: CredentialAction
     id: int | None = None
+    why: str = ""
+    """For people; not in the JSON."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the contract writes it."""
+        return {"action": self.action, "id": self.id}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +41,12 @@ class FolderReport:
     from_: str | None = None
     to: str | None = None
     error: Diagnosis | None = None
+    why: str = ""
+    """For people; not in the JSON."""
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it: `from` without the underscore that Python needs."""
-        return {key.rstrip("_"): value for key, value in asdict(self).items()}
+        return {key.rstrip("_"): value for key, value in asdict(self).items() if key != "why"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,11 @@ class WorkspaceReport:
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
-        return {**asdict(self), "folders": [folder.as_dict() for folder in self.folders]}
+        return {
+            **asdict(self),
+            "credential": self.credential and self.credential.as_dict(),
+            "folders": [folder.as_dict() for folder in self.folders],
+        }
 
     def failures(self) -> list[tuple[str, Diagnosis]]:
         """Everything that failed, with the place it concerns: the workspace's name, or a folder's path in it."""

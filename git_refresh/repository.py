@@ -1,9 +1,11 @@
 """Azure DevOps repositories: one value for all the forms their URLs are written in."""
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
 from git_refresh.hosts import Domain, TrustedHosts, origin_of, split_url
+from git_refresh.redact import shown
 
 _FORM = "https://dev.azure.com/{organization}/{project}/_git/{repository}"
 
@@ -41,13 +43,18 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
     Raises:
         ValueError: it is none, or on a host that is not trusted; the text reads on after the URL.
     """
+    if ssh := re.fullmatch(
+        r"(?:ssh://)?(?:[\w-]+@)?ssh\.dev\.azure\.com:v3/([^/]+)/([^/]+)/([^/]+)", url.strip()
+    ):
+        address = "https://dev.azure.com/{}/{}/_git/{}".format(*ssh.groups())
+        raise ValueError(f"is an address for SSH; write {shown(address)}")
     parts = split_url(url.strip())
     if parts.password is not None:
         raise ValueError("must not hold a password: the app brings its own token")
     host = f"{parts.hostname}:{parts.port}" if parts.port not in {None, 443} else parts.hostname or ""
     origin = origin_of(f"{parts.scheme}://{host}", Domain.AZURE_DEVOPS, trusted)
     if parts.query or parts.fragment:
-        raise ValueError(f"is a link into a repository; write the clone URL, {_FORM}")
+        raise ValueError(f"is a link into a repository, with ? or #; write the clone URL, {_FORM}")
     path = [unquote(part) for part in parts.path.strip("/").split("/")]
     if any(part in {"", ".", ".."} or "/" in part or "\\" in part for part in path):
         raise ValueError(f"must have the form {_FORM}")

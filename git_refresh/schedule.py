@@ -75,6 +75,30 @@ def next_run_after(now: datetime, status: Mapping[str, object] | None, schedule:
     return found
 
 
+def longest_gap(schedule: str | None, now: datetime) -> timedelta:
+    """The longest time between two runs in the next eight days, so that a pause overnight or at the weekend shows.
+
+    Args:
+        schedule: six fields of NCRONTAB, in UTC; without them the default interval.
+        now: the time.
+    """
+    if not schedule or not is_schedule(schedule):
+        return DEFAULT_INTERVAL
+    ticks = croniter(schedule, now, second_at_beginning=True)
+    before: datetime = ticks.get_next(datetime)
+    longest = timedelta()
+    for _ in range(_TICKS):
+        after: datetime = ticks.get_next(datetime)
+        longest, before = max(longest, after - before), after
+        if after > now + timedelta(days=8):
+            break
+    return longest
+
+
+_TICKS = 12_000
+"""One a minute for eight days; who ticks more often has no pause that matters."""
+
+
 def _moment(status: Mapping[str, object] | None, key: str) -> datetime | None:
     value = status.get(key) if status else None
     try:

@@ -11,7 +11,9 @@ from git_refresh.diagnosis import Facts
 from git_refresh.hosts import TrustedHosts
 from git_refresh.identity import Token
 from git_refresh.models import Ref, Workspace
+from git_refresh.report import WorkspaceReport
 from git_refresh.repository import Repository
+from git_refresh.service import Service
 from git_refresh.vault import Secret
 
 
@@ -33,6 +35,25 @@ class Api(Protocol):
     def move_folder(self, id_: int, ref: Ref, *, discard: bool, credential_id: int | None) -> None: ...
 
 
+class Watcher(Protocol):
+    """Whoever shows a run while it is under way. Called from its threads, and must not raise."""
+
+    def doing(self, name: str, what: str) -> None:
+        """The workspace of this name has come to `what`: "signing in"."""
+        ...
+
+    def done(self, report: WorkspaceReport) -> None:
+        """A workspace is done with."""
+        ...
+
+
+class Unwatched:
+    """Nobody looks on."""
+
+    def doing(self, name: str, what: str) -> None: ...
+    def done(self, report: WorkspaceReport) -> None: ...
+
+
 class Surroundings(Protocol):
     """What a workspace shares with the rest of the run."""
 
@@ -52,6 +73,9 @@ class Surroundings(Protocol):
     @property
     def dry_run(self) -> bool: ...
 
+    @property
+    def watcher(self) -> Watcher: ...
+
     def sign_in(self, workspace: Workspace) -> Api: ...
     def head(self, repository: Repository, ref: Ref | None) -> Head: ...
     def note(self, where: str, message: str) -> None:
@@ -69,6 +93,11 @@ class Heads(Protocol):
 
 class Services(Protocol):
     """The clouds of one run; `app.CloudServices` is the real one. Every method raises `ServiceError` when a service fails it."""
+
+    @property
+    def identity(self) -> Service:
+        """Who is asked for tokens: the managed identity, or the Azure CLI."""
+        ...
 
     def token(self, resource: str) -> Token:
         """A token of the app's own identity."""

@@ -1,20 +1,18 @@
 """App settings → typed settings, with every problem found at once and named by its place.
 
-A typo must cost as little as it can: a bad folder costs that folder, a bad entry that workspace, and only what concerns
-all of them stops the run.
+Only what concerns every workspace stops the run; what is wrong with one entry is `entries`' business.
 """
 
-import json
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
+from git_refresh.entries import Entry, Rejected, read_defaults, read_entries
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts, split_url
-from git_refresh.models import Folder, Workspace, default_name
-from git_refresh.problems import Problem, kind_of, problem_of
+from git_refresh.json_text import JsonError, parse
+from git_refresh.problems import Problem, kind_of
 from git_refresh.redact import shown
 from git_refresh.schedule import is_schedule
 
@@ -25,31 +23,6 @@ class SettingsError(Exception):
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
-
-
-@dataclass(frozen=True, slots=True)
-class BadFolder:
-    """A folder entry that was left out."""
-
-    path: str | None
-    problem: Problem
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One workspace that can be worked on."""
-
-    workspace: Workspace
-    bad_folders: tuple[BadFolder, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """One entry of `WORKSPACES` that cannot."""
-
-    name: str
-    host: str
-    problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +38,64 @@ class Settings:
     timeout_s: float = 540.0
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What documentation and editors say of an app setting."""
+
+    default: str
+    description: str
+    example: str
+
+
 SETTINGS = {
-    "WORKSPACES",
-    "WORKSPACE_DEFAULTS",
-    "KEY_VAULT_URL",
-    "REFRESH_SCHEDULE",
-    "AZURE_CLIENT_ID",
-    "TRUSTED_HOSTS",
-    "REFRESH_CONCURRENCY",
-    "REFRESH_TIMEOUT_SECONDS",
-    "FAN_OUT",
+    "WORKSPACES": Setting(
+        "required",
+        "The workspaces: a JSON array, each a workspace's address or an object.",
+        '[{"host": "https://adb-1234567890123456.7.azuredatabricks.net", "auth": "managed_identity"}]',
+    ),
+    "WORKSPACE_DEFAULTS": Setting(
+        "{}",
+        "JSON object with a workspace's keys, merged under every entry of WORKSPACES.",
+        '{"client_id": "5a1e0000-0000-4000-8000-000000000001", "client_secret_name": "databricks-oauth-secret"}',
+    ),
+    "KEY_VAULT_URL": Setting(
+        "required if a workspace uses a secret",
+        "Address of the Key Vault that holds the OAuth secrets.",
+        "https://contoso.vault.azure.net",
+    ),
+    "REFRESH_SCHEDULE": Setting(
+        "required by the timer",
+        "When to run: six fields of NCRONTAB, seconds first, in UTC.",
+        "0 */15 * * * *",
+    ),
+    "AZURE_CLIENT_ID": Setting(
+        "the system-assigned identity",
+        "Client id of the user-assigned managed identity to use.",
+        "5a1e0000-0000-4000-8000-000000000002",
+    ),
+    "TRUSTED_HOSTS": Setting(
+        "none",
+        "Comma-separated host names (a.b.c), suffixes (.b.c) or IP addresses that may receive tokens, besides "
+        "*.azuredatabricks.net, *.vault.azure.net, dev.azure.com and *.visualstudio.com.",
+        "git.contoso.com,.databricks.contoso.com",
+    ),
+    "REFRESH_CONCURRENCY": Setting(
+        "32", "Operations at once in one run, 1 to 256; at most 4 Git folders per workspace.", "32"
+    ),
+    "REFRESH_TIMEOUT_SECONDS": Setting(
+        "540", "Budget of a run in seconds, 30 to 3600; keep it under functionTimeout in host.json.", "540"
+    ),
+    "FAN_OUT": Setting("off", 'Only "off" is available in this version.', "off"),
 }
 """Every app setting that the code reads."""
 
 
-def load(environ: Mapping[str, str]) -> Settings:
+def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
     """Read and validate the app settings.
+
+    Args:
+        environ: the settings by name; other names in it are not looked at.
+        whole: whether these are all of them; else a vault that is needed may be set elsewhere.
 
     Raises:
         SettingsError: something is wrong that concerns every workspace; nothing may be run.
@@ -93,40 +108,35 @@ def load(environ: Mapping[str, str]) -> Settings:
     client_id = _client_id(environ, fatal)
     vault = _key_vault_url(environ, trusted, fatal)
     _schedule(environ, fatal)
-    if (fan_out := environ.get("FAN_OUT", "").strip() or "off") != "off":
-        fatal.append(
-            Problem(
-                "FAN_OUT", f'"{shown(fan_out)}" is not available in this version; write "off" or remove it'
-            )
-        )
+    _fan_out(environ, fatal)
     defaults = _defaults(environ, trusted, fatal)
-    listed = _array(environ, fatal)
-    entries = tuple(_entries(listed, defaults, trusted))
-    good = [entry.workspace for entry in entries if isinstance(entry, Entry)]
-    if not environ.get("KEY_VAULT_URL", "").strip() and any(ws.auth == "oauth_secret" for ws in good):
-        fatal.append(
-            Problem(
-                "KEY_VAULT_URL",
-                "is missing, and a workspace reads its secret there; write https://NAME.vault.azure.net",
-            )
-        )
-    if fatal:
-        raise SettingsError(fatal + _not_yet_said(fatal, _problems_of(entries)))
-    return Settings(
-        entries, tuple(_problems_of(entries)), vault, client_id, trusted, concurrency, float(timeout_s)
+    entries = tuple(read_entries(_array(environ, fatal), defaults, trusted))
+    reads_secrets = any(
+        isinstance(entry, Entry) and entry.workspace.auth == "oauth_secret" for entry in entries
     )
+    if whole and reads_secrets and not environ.get("KEY_VAULT_URL", "").strip():
+        message = "is missing, and a workspace reads its secret there; write https://NAME.vault.azure.net"
+        fatal.append(Problem("KEY_VAULT_URL", message + _set_instead(environ, "KEY_VAULT_URL")))
+    problems = [problem for entry in entries for problem in entry.problems]
+    if fatal:
+        raise SettingsError(fatal + _not_yet_said(fatal, problems))
+    return Settings(entries, tuple(problems), vault, client_id, trusted, concurrency, float(timeout_s))
 
 
-def _problems_of(entries: tuple[Entry | Rejected, ...]) -> list[Problem]:
-    return [
-        problem
-        for entry in entries
-        for problem in (
-            entry.problems
-            if isinstance(entry, Rejected)
-            else [folder.problem for folder in entry.bad_folders]
-        )
-    ]
+def near_misses(environ: Mapping[str, str]) -> dict[str, str]:
+    """Names that look like a setting misspelt, each with the setting that is not set and was probably meant."""
+    found: dict[str, str] = {}
+    for name in environ.keys() - SETTINGS.keys():
+        meant = difflib.get_close_matches(name.upper().replace("-", "_"), SETTINGS, 1, cutoff=0.85)
+        if meant and not environ.get(meant[0], "").strip():
+            found[name] = meant[0]
+    return found
+
+
+def _set_instead(environ: Mapping[str, str], name: str) -> str:
+    """A pointer to a misspelt name that is set in its place."""
+    near = [found for found, meant in near_misses(environ).items() if meant == name]
+    return f' ("{shown(near[0])}" is set: is that a misspelling?)' if near else ""
 
 
 def _not_yet_said(fatal: list[Problem], more: list[Problem]) -> list[Problem]:
@@ -139,27 +149,23 @@ def _number(environ: Mapping[str, str], name: str, default: int, allowed: range,
     text = environ.get(name, "").strip()
     if not text:
         return default
-    if re.fullmatch(r"\d{1,9}", text) and int(text) in allowed:
+    if re.fullmatch(r"[0-9]{1,9}", text) and int(text) in allowed:
         return int(text)
-    fatal.append(
-        Problem(
-            name,
-            f'"{shown(text)}" must be a whole number from {allowed[0]} to {allowed[-1]}; default {default}',
-        )
+    advice = (
+        f"must be a whole number from {allowed[0]} to {allowed[-1]}; remove it for the default, {default}"
     )
+    fatal.append(Problem(name, f'"{shown(text)}" {advice}'))
     return default
 
 
 def _client_id(environ: Mapping[str, str], fatal: list[Problem]) -> str | None:
     text = environ.get("AZURE_CLIENT_ID", "").strip()
     if text and not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
-        fatal.append(
-            Problem(
-                "AZURE_CLIENT_ID",
-                f'"{shown(text)}" must be the client id of a user-assigned managed identity, like '
-                "00000000-0000-0000-0000-000000000000; remove it to use the system-assigned one",
-            )
+        advice = (
+            "must be the client id of a user-assigned managed identity, like 00000000-0000-0000-0000-000000000000; "
+            "remove it to use the system-assigned one"
         )
+        fatal.append(Problem("AZURE_CLIENT_ID", f'"{shown(text)}" {advice}'))
     return text or None
 
 
@@ -168,10 +174,12 @@ def _key_vault_url(environ: Mapping[str, str], trusted: TrustedHosts, fatal: lis
     if not text:
         return None
     try:
+        if re.fullmatch(r"[\w-]+", text):
+            raise ValueError(f"must be the vault's address; write https://{shown(text)}.vault.azure.net")  # noqa: TRY301  # one place words them all
         origin = origin_of(text, Domain.KEY_VAULT, trusted)
         rest = split_url(text)
         if rest.path.strip("/") or rest.query or rest.fragment:
-            raise ValueError(f"must end after the host name; write {origin}")  # noqa: TRY301  # one place words them all
+            raise ValueError(f"must end after the host name, without path, ? or #; write {origin}")  # noqa: TRY301
     except ValueError as error:
         fatal.append(Problem("KEY_VAULT_URL", f'"{shown(text)}" {error}'))
         return None
@@ -182,144 +190,62 @@ def _schedule(environ: Mapping[str, str], fatal: list[Problem]) -> None:
     text = environ.get("REFRESH_SCHEDULE", "").strip()
     if text and not is_schedule(text):
         advice = 'must be six fields of NCRONTAB, seconds first; "0 */15 * * * *" is every 15 minutes'
+        if is_schedule(f"0 {text}"):
+            advice = f'has five fields, and NCRONTAB has six, seconds first; write "0 {text}"'
         fatal.append(Problem("REFRESH_SCHEDULE", f'"{shown(text)}" {advice}'))
 
 
-def _json(name: str, text: str, fatal: list[Problem]) -> Any:  # noqa: ANN401  # whatever somebody typed
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        place = (
-            f"line {error.lineno}, column {error.colno}: {error.msg}"
-            if isinstance(error, json.JSONDecodeError)
-            else "it is nested too deeply"
-        )
-        fatal.append(Problem(name, f"is not valid JSON: {place}"))
-        return None
+def _fan_out(environ: Mapping[str, str], fatal: list[Problem]) -> None:
+    text = environ.get("FAN_OUT", "").strip() or "off"
+    if text != "off":
+        advice = 'is not available in this version; write "off" or remove it'
+        fatal.append(Problem("FAN_OUT", f'"{shown(text)}" {advice}'))
+
+
+_EXAMPLE = 'write a JSON array of workspaces: [{"host": "https://adb-….azuredatabricks.net", …}]'
 
 
 def _array(environ: Mapping[str, str], fatal: list[Problem]) -> list[object]:
     text = environ.get("WORKSPACES", "").strip()
-    example = 'write a JSON array of workspaces: [{"host": "https://adb-….azuredatabricks.net", …}]'
     if not text:
-        fatal.append(Problem("WORKSPACES", f"is missing; {example}"))
+        message = f"is missing; {_EXAMPLE}" + _set_instead(environ, "WORKSPACES")
+        fatal.append(Problem("WORKSPACES", message))
         return []
-    before = len(fatal)
-    value = _json("WORKSPACES", text, fatal)
-    if len(fatal) > before:
+    try:
+        value = parse(text)
+    except JsonError as error:
+        fatal.append(Problem("WORKSPACES", str(error)))
         return []
-    if not isinstance(value, list):
-        fatal.append(Problem("WORKSPACES", f"must be an array, in [ ], and is {kind_of(value)}; {example}"))
-        return []
-    if not value:
-        fatal.append(Problem("WORKSPACES", f"is empty; {example}"))
-    return value
+    match value:
+        case []:
+            fatal.append(Problem("WORKSPACES", f"is empty; {_EXAMPLE}"))
+        case list():
+            return value
+        case {"WORKSPACES": _}:
+            message = (
+                'holds app settings by name; write here only what follows "WORKSPACES":, the array in [ ]'
+            )
+            fatal.append(Problem("WORKSPACES", message))
+        case dict():
+            fatal.append(Problem("WORKSPACES", "must be an array; put [ ] around the workspace's { }"))
+        case str():
+            fatal.append(Problem("WORKSPACES", 'must be an array; put [ ] around the text: ["https://…"]'))
+        case _:
+            fatal.append(Problem("WORKSPACES", f"must be an array, and is {kind_of(value)}; {_EXAMPLE}"))
+    return []
 
 
 def _defaults(environ: Mapping[str, str], trusted: TrustedHosts, fatal: list[Problem]) -> dict[str, Any]:
     text = environ.get("WORKSPACE_DEFAULTS", "").strip()
-    before = len(fatal)
-    value = _json("WORKSPACE_DEFAULTS", text, fatal) if text else {}
-    if len(fatal) > before:
+    try:
+        value = parse(text) if text else {}
+    except JsonError as error:
+        fatal.append(Problem("WORKSPACE_DEFAULTS", str(error)))
         return {}
     if not isinstance(value, dict):
-        fatal.append(Problem("WORKSPACE_DEFAULTS", f"must be an object, in {{ }}, and is {kind_of(value)}"))
+        message = f'must be one object, in {{ }}, and is {kind_of(value)}; write {{"client_id": "…", …}}'
+        fatal.append(Problem("WORKSPACE_DEFAULTS", message))
         return {}
-    fatal += [
-        Problem(f"WORKSPACE_DEFAULTS.{key}", "belongs to one workspace; write it in WORKSPACES")
-        for key in ("host", "name")
-        if key in value
-    ]
-    # Held against a workspace that lacks nothing, so that every complaint is about the defaults themselves.
-    whole = {
-        "client_id": "-",
-        "client_secret_name": "x",
-        **value,
-        "host": "https://x.azuredatabricks.net",
-        "name": "x",
-    }
-    entry = _entry("WORKSPACE_DEFAULTS", whole, trusted)
-    fatal += _problems_of((entry,))
-    return value
-
-
-def _entries(listed: list[object], defaults: dict[str, Any], trusted: TrustedHosts) -> list[Entry | Rejected]:
-    entries: list[Entry | Rejected] = []
-    seen: dict[str, str] = {}
-    for index, item in enumerate(listed):
-        where = f"WORKSPACES[{index}]"
-        short = {"host": item} if isinstance(item, str) else item
-        if not isinstance(short, dict):
-            problem = Problem(where, f"must be a workspace's address or an object, and is {kind_of(item)}")
-            entries.append(Rejected(f"#{index}", "", (problem,)))
-            continue
-        entry = _entry(where, {**defaults, **short}, trusted)
-        if isinstance(entry, Entry):
-            entry = _unless_seen(entry, where, seen)
-        entries.append(entry)
-    return entries
-
-
-def _unless_seen(entry: Entry, where: str, seen: dict[str, str]) -> Entry | Rejected:
-    host, name = entry.workspace.host, entry.workspace.name
-    for key, value in (("host", host), ("name", name)):
-        if (first := seen.get(f"{key} {value.casefold()}")) is not None:
-            advice = (
-                "keep one entry for it, with all its folders"
-                if key == "host"
-                else "give each a name of its own"
-            )
-            return Rejected(
-                name,
-                host,
-                (Problem(f"{where}.{key}", f'"{shown(value)}" stands in {first} already; {advice}'),),
-            )
-    seen[f"host {host.casefold()}"] = seen[f"name {name.casefold()}"] = where
-    return entry
-
-
-def _entry(where: str, data: dict[str, Any], trusted: TrustedHosts) -> Entry | Rejected:
-    folders, bad = _folders(f"{where}.folders", data.get("folders", []), trusted)
-    try:
-        workspace = Workspace.model_validate({**data, "folders": folders}, context={"trusted": trusted})
-    except ValidationError as error:
-        problems = [problem_of(where, detail, Workspace) for detail in error.errors(include_url=False)]
-        host = data.get("host") if isinstance(data.get("host"), str) else ""
-        name = data.get("name") if isinstance(data.get("name"), str) else default_name(host or "?")
-        problems += [folder.problem for folder in bad]
-        return Rejected(shown(str(name)), shown(str(host)), tuple(problems))
-    return Entry(workspace, tuple(bad))
-
-
-def _folders(where: str, listed: object, trusted: TrustedHosts) -> tuple[tuple[Folder, ...], list[BadFolder]]:
-    if not isinstance(listed, list):
-        return (), [
-            BadFolder(None, Problem(where, f"must be an array of folders, in [ ], and is {kind_of(listed)}"))
-        ]
-    good: dict[str, Folder] = {}
-    bad: list[BadFolder] = []
-    for index, item in enumerate(listed):
-        place = f"{where}[{index}]"
-        short = {"path": item} if isinstance(item, str) else item
-        path = short.get("path") if isinstance(short, dict) else None
-        path = shown(path) if isinstance(path, str) else None
-        if not isinstance(short, dict):
-            bad.append(
-                BadFolder(None, Problem(place, f"must be a path or an object, and is {kind_of(item)}"))
-            )
-            continue
-        try:
-            folder = Folder.model_validate(short, context={"trusted": trusted})
-        except ValidationError as error:
-            details = error.errors(include_url=False)
-            bad += [BadFolder(path, problem_of(place, detail, Folder)) for detail in details]
-            continue
-        if folder.key in good:
-            bad.append(
-                BadFolder(
-                    None, Problem(f"{place}.path", f'"{path}" is listed twice in this workspace; keep one')
-                )
-            )
-            continue
-        good[folder.key] = folder
-    return tuple(good.values()), bad
+    defaults, problems = read_defaults(value, trusted)
+    fatal += problems
+    return defaults

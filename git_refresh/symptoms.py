@@ -527,7 +527,7 @@ UNKNOWN = Row(
 OWN = (
     Row(
         "invalid_settings",
-        cause="The entry in WORKSPACES is wrong, so nothing was done for this workspace.",
+        cause="An app setting, or this workspace's entry in it, is wrong, so nothing was done with it.",
         remedy="Correct the app setting as the message says; saving it restarts the app.",
     ),
     Row(
@@ -581,6 +581,39 @@ OWN = (
         remedy="Create a new OAuth secret for service principal {client_id} and store it as a new version, with its end: "
         + _STORE_SECRET
         + " --expires DATE.",
+    ),
+    Row(
+        "federated_credential",
+        cause="With it the workspace fetches its own tokens for Azure DevOps. This app leaves it alone, and stores its own beside it.",
+        remedy="If jobs and Git folders work with it, this app's credential is not needed in {host}: remove the workspace from "
+        "WORKSPACES, or keep it for its Git folders. Else delete it: databricks git-credentials list, then "
+        "databricks git-credentials delete ID.",
+    ),
+    Row(
+        "foreign_credential",
+        cause="Somebody else stored it for {principal}, which may hold only one for Azure DevOps: a run puts the app's token into it.",
+        remedy="If that is meant, do nothing. Else let the app sign in as a service principal of its own.",
+    ),
+    Row(
+        "second_credential",
+        cause="Databricks may use either of them, and only one is kept fresh.",
+        remedy="Signed in as {principal}, delete the other one: databricks git-credentials list, then "
+        "databricks git-credentials delete ID.",
+    ),
+    Row(
+        "folder_permission",
+        cause="The workspace lists only Git folders that one may manage, and leaves this one out: {principal} lacks Can Manage.",
+        remedy="Give {principal} Can Manage on {path}. Until then a path ending in /* does not find it, and updating it may be refused.",
+    ),
+    Row(
+        "nothing_found",
+        cause="The path ending in /* stands for no Git folder: there is none below, or {principal} lacks Can Manage on them.",
+        remedy="Correct the path, or give {principal} Can Manage on {path}.",
+    ),
+    Row(
+        "misspelt_setting",
+        cause="An app setting that is misspelt is not read, and nobody says so.",
+        remedy="Correct its name, or remove it.",
     ),
     Row(
         "internal_error",

@@ -6,6 +6,7 @@ look-ups, does not retry (`service.call` does, within the operation's time), and
 
 import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, override
 
 import requests
@@ -189,18 +190,21 @@ class WorkspaceApi:
     def find(self, path: str) -> GitFolder | OtherObject | None:
         """What stands at a path: also a Git-CLI folder, or one that `folders` leaves out. None: nothing that we may see."""
         found = self._call("look at the path", LOOKUP_LIMIT, lambda: self._status(path))
-        return self.folder(found) if isinstance(found, int) else found
+        if isinstance(found, OtherObject | None):
+            return found
+        id_, git_cli = found
+        return replace(self.folder(id_), git_cli=git_cli)
 
-    def _status(self, path: str) -> int | OtherObject | None:
+    def _status(self, path: str) -> tuple[int, bool] | OtherObject | None:
         try:
             found = self._client.workspace.get_status(path)
         except Exception as error:
             if getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST":
                 return None
             raise
-        cli = found.directory_info is not None and found.directory_info.is_git_folder
+        cli = found.directory_info is not None and found.directory_info.is_git_folder is True
         if found.object_type is ObjectType.REPO or cli:
-            return _number(found.object_id)
+            return _number(found.object_id), cli
         return OtherObject(found.object_type.value if found.object_type else "")
 
     def folder(self, id_: int) -> GitFolder:

@@ -7,16 +7,16 @@ from dataclasses import replace
 from itertools import takewhile
 
 from git_refresh import diagnosis
-from git_refresh.decide import GitFolder, StoredCredential, own_credential, wanted_ref
+from git_refresh.decide import GitFolder, StoredCredential, federated_credential, own_credential, wanted_ref
 from git_refresh.devops import is_rejection
 from git_refresh.diagnosis import Diagnosis, Facts
+from git_refresh.entries import BadFolder, Entry
 from git_refresh.folder_refresh import FolderRefresh, azure_devops_repository, facts_of
 from git_refresh.models import Folder, Ref, Workspace
 from git_refresh.report import CredentialReport, FolderReport, WorkspaceReport
 from git_refresh.repository import Repository
 from git_refresh.seams import Api, Surroundings
 from git_refresh.service import ServiceError
-from git_refresh.settings import BadFolder, Entry
 
 LANES = 4
 """Folder operations at once in one workspace; more only compete for its one small Git service."""
@@ -30,7 +30,7 @@ class WorkspaceRefresh:
         self._bad_folders = entry.bad_folders
         self._run = run
         self._done = done
-        self._facts = replace(run.facts, host=self.workspace.host, **_principal(self.workspace))
+        self._facts = replace(run.facts, host=self.workspace.host, **facts_of_principal(self.workspace))
         self._lock = threading.Lock()
         self._tasks = 0
         self._waiting: deque[tuple[Folder, GitFolder | None]] = deque()
@@ -43,6 +43,9 @@ class WorkspaceRefresh:
     def start(self) -> None:
         """Queue the part that matters most: the credential."""
         self._submit(self._refresh_credential)
+
+    def _doing(self, what: str) -> None:
+        self._run.watcher.doing(self.workspace.name, what)
 
     def report(self) -> WorkspaceReport:
         """What has become of it; what is not finished has run out of time."""
@@ -91,21 +94,33 @@ class WorkspaceRefresh:
     # The credential
 
     def _refresh_credential(self) -> None:
+        self._doing("signing in")
         api = self._run.sign_in(self.workspace)
-        listed = _Listing(api, self.workspace.folders)
+        self._doing("storing the credential")
+        listed = Listing(api, self.workspace.folders)
         rejection = self._rejection(listed)
-        stored = own_credential(api.credentials(None), self.workspace.git_username)
+        credentials = api.credentials(None)
+        self._tell_of_federation(credentials)
+        stored = own_credential(credentials, self.workspace.git_username)
         if rejection is not None:
             self._fail(rejection)
             with self._lock:
-                self._credential = CredentialReport(
-                    "kept" if stored else "failed", stored.id if stored else None
+                self._credential = (
+                    CredentialReport("kept", stored.id, "Azure DevOps rejects the new token")
+                    if stored
+                    else CredentialReport("failed")
                 )
         else:
             self._store_own(api, stored)
             for principal_id in self.workspace.run_as:
                 self._store_for(api, principal_id)
         self._submit(lambda: self._queue_folders(api, listed))
+
+    def _tell_of_federation(self, credentials: Sequence[StoredCredential]) -> None:
+        if (federated := federated_credential(credentials)) is not None:
+            message = f"Git credential {federated.id} is federated."
+            found = diagnosis.own("federated_credential", message, self._facts)
+            self._run.note(self.workspace.name, str(found))
 
     def _store_own(self, api: Api, stored: StoredCredential | None) -> None:
         """If it fails, the principals of `run_as` still get theirs."""
@@ -131,8 +146,6 @@ class WorkspaceRefresh:
 
     def _store(self, api: Api, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
         """Update what is there, or create it. After a failure: look again, then decide once more."""
-        if self._run.dry_run:
-            return CredentialReport("updated" if found else "created", found.id if found else None)
         try:
             return self._write(api, principal_id, found)
         except ServiceError as error:
@@ -145,11 +158,13 @@ class WorkspaceRefresh:
     def _write(self, api: Api, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
         username, token = self.workspace.git_username, self._run.token
         if found is None:
-            return CredentialReport("created", api.create_credential(username, token, principal_id))
-        api.update_credential(found.id, username, token, principal_id)
-        return CredentialReport("updated", found.id)
+            id_ = None if self._run.dry_run else api.create_credential(username, token, principal_id)
+            return CredentialReport("created", id_, "there is none for Azure DevOps")
+        if not self._run.dry_run:
+            api.update_credential(found.id, username, token, principal_id)
+        return CredentialReport("updated", found.id, "a fresh token takes the place of the stored one")
 
-    def _rejection(self, listed: "_Listing") -> Diagnosis | None:
+    def _rejection(self, listed: "Listing") -> Diagnosis | None:
         """Why the token must not replace the stored one: Azure DevOps rejects it for every repository of this workspace.
 
         Asks until one is accepted: mostly once, for a look-up that the folder needs anyway. A service that cannot be
@@ -169,7 +184,7 @@ class WorkspaceRefresh:
                 return None
         return rejection
 
-    def _repositories(self, listed: "_Listing") -> Iterator[tuple[Repository, Ref | None]]:
+    def _repositories(self, listed: "Listing") -> Iterator[tuple[Repository, Ref | None]]:
         """The repositories that this workspace's credential is for: first those that no request is needed to know."""
         for folder in self.workspace.folders:
             if folder.repository is not None and folder.ref is not None:
@@ -181,7 +196,7 @@ class WorkspaceRefresh:
 
     # The folders
 
-    def _queue_folders(self, api: Api, listed: "_Listing") -> None:
+    def _queue_folders(self, api: Api, listed: "Listing") -> None:
         """Behind every workspace's credential: at most `LANES` folders at a time."""
         if self._credential is None or self._credential.action == "failed":
             return  # without a credential there is nothing to pull with
@@ -191,7 +206,7 @@ class WorkspaceRefresh:
         for _ in range(min(LANES, len(self._waiting))):
             self._submit(lambda: self._next_folder(api))
 
-    def _list_failure(self, listed: "_Listing") -> Diagnosis | None:
+    def _list_failure(self, listed: "Listing") -> Diagnosis | None:
         return diagnosis.explain(listed.failure.symptom, self._facts) if listed.failure else None
 
     def _next_folder(self, api: Api) -> None:
@@ -200,6 +215,7 @@ class WorkspaceRefresh:
         except IndexError:
             return
         assert self._credential is not None  # noqa: S101  # for the type checker: no folder is queued before
+        self._doing(f"{folder.path} and {len(self._waiting)} more" if self._waiting else folder.path)
         self._record(FolderRefresh(api, self._run, self._facts, self._credential).refresh(folder, found))
         self._submit(lambda: self._next_folder(api))
 
@@ -239,7 +255,7 @@ def folder_reports(
     return (*(done.get(path, unreached) for path, unreached in explicit.items()), *found, *wrong)
 
 
-class _Listing:
+class Listing:
     """The wanted folders, each with what the workspace's list shows at its path; read no further than asked, and once.
 
     One list request costs less than a look at each path. What it leaves out (a Git-CLI folder, one without Manage permission, a list
@@ -292,7 +308,8 @@ def _prefixes(wanted: tuple[Folder, ...]) -> list[str]:
     return prefixes
 
 
-def _principal(workspace: Workspace) -> dict[str, str]:
+def facts_of_principal(workspace: Workspace) -> dict[str, str]:
+    """As whom the app signs in to a workspace, for diagnoses."""
     if workspace.auth == "managed_identity":
         return {"principal": "the app's managed identity"}
     client_id = workspace.client_id or ""

@@ -51,7 +51,8 @@ class Folder:
     Attributes:
         path: without `/Workspace` in front.
         git_cli: it was created with Git-CLI access, so the workspace shows it as a directory.
-        can_manage: off, no principal but its owner sees it.
+        can_manage: off, others than its owner read it only, and their lists leave it out.
+        visible: off, nobody but its owner sees it.
     """
 
     id: int
@@ -61,6 +62,7 @@ class Folder:
     sparse: tuple[str, ...] = ()
     git_cli: bool = False
     can_manage: bool = True
+    visible: bool = True
     lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     @property

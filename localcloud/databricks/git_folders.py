@@ -61,7 +61,9 @@ class GitFolders:
         self._sign_in.authenticate(request)
         prefix = normal(request.query.get("path_prefix") or "/")
         prefix = "/Repos" if prefix == "/" else prefix
-        found = [f for f in self._tree.visible() if f.path.startswith(prefix) and not f.git_cli]
+        found = [
+            f for f in self._tree.visible() if f.path.startswith(prefix) and f.can_manage and not f.git_cli
+        ]
         start = identifier(request.query.get("next_page_token") or "0")
         page = {"repos": [_public(folder) for folder in found[start : start + PAGE]]} if found[start:] else {}
         more = {"next_page_token": str(start + PAGE)} if found[start + PAGE :] else {}
@@ -90,6 +92,8 @@ class GitFolders:
         principal = self._sign_in.authenticate(request)
         content = await fields(request)
         folder = self._one(request)
+        if not folder.can_manage:
+            raise error(403, "PERMISSION_DENIED", f"You do not have permission to update {folder.path}.")
         branch, tag = content.get("branch"), content.get("tag")
         if bool(branch) == bool(tag):
             raise invalid("Exactly one of branch and tag must be specified.")

@@ -40,7 +40,7 @@ class Tree:
 
     def visible(self) -> Iterator[Folder]:
         """The Git folders that the calling principal sees, by path."""
-        return (folder for _, folder in sorted(self.folders.items()) if folder.can_manage)
+        return (folder for _, folder in sorted(self.folders.items()) if folder.visible)
 
     def make_directories(self, path: str) -> None:
         """Create a directory and its parents. Raises the API's errors."""
@@ -80,7 +80,7 @@ class Tree:
 
     def _object(self, path: str) -> dict[str, Any]:
         folder = self.folders.get(path)
-        if folder is not None and folder.can_manage:
+        if folder is not None and folder.visible:
             kind = "DIRECTORY" if folder.git_cli else "REPO"
             git_cli = {"directory_info": {"is_git_folder": True}} if folder.git_cli else {}
             return _information(kind, path, folder.id) | git_cli

@@ -90,12 +90,13 @@ class Workspace:
         branch: str = "main",
         git_cli: bool = False,
         can_manage: bool = True,
+        visible: bool = True,
     ) -> Folder:
         """A Git folder at a branch's head, with the directories above it."""
         place = normal(path)
         self._tree.make_directories(place.rpartition("/")[0] or "/")
         folder = self._git_folders.new(place, repository.url)
-        folder.git_cli, folder.can_manage = git_cli, can_manage
+        folder.git_cli, folder.can_manage, folder.visible = git_cli, can_manage, visible
         self._run(folder.clone(on_disk(repository.url, repository.directory), branch))
         self._tree.folders[place] = folder
         return folder

@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from git_refresh import __version__
+from git_refresh.cli.checks import LAYERS
 from localcloud import Cloud, Fleet
+from localcloud.fleet import CLIENT_ID
 
 ROOT = Path(__file__).parents[2]
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -49,8 +53,12 @@ def test_a_run_for_people_is_a_table(cli: Cli, settings_file: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "3 of 3 workspaces fresh" in done.stdout
     assert "/Repos/reports/prod" in done.stdout
-    assert "\x1b[" not in done.stdout, "no colour where it is no terminal"
-    assert done.stderr == ""
+    assert "\x1b[" not in done.stdout + done.stderr, "no colour where it is no terminal"
+    lines = sorted(done.stderr.splitlines())
+    assert [re.sub(r"in [0-9.]+ s", "in … s", line) for line in lines] == [
+        f"data-{n}: ok in … s: credential created, 1 Git folder unchanged, 1 Git folder created"
+        for n in (1, 2, 3)
+    ], "a line for each workspace, as it is done"
 
 
 def test_the_settings_of_the_file_take_the_place_of_the_environment_s(cli: Cli, settings_file: Path) -> None:
@@ -61,13 +69,13 @@ def test_a_failed_run_exits_with_1_and_says_what_to_do(cli: Cli, cloud: Cloud, f
     cloud.devops.organization("contoso").remove_member(cloud.identity.object_id)
     done = cli("run", **fleet.settings)
     assert done.returncode == 1
-    assert "✗ data-1  devops_not_a_member" in done.stdout
+    assert re.search(r"✗ data-1: Could not look up .* \(devops_not_a_member\)", done.stdout)
     assert cloud.identity.object_id in done.stdout
 
 
 WRONG = {
     "no WORKSPACES": ({"WORKSPACES": ""}, "WORKSPACES: is missing"),
-    "not JSON": ({"WORKSPACES": "nonsense"}, "WORKSPACES: is not valid JSON: line 1, column 1"),
+    "not JSON": ({"WORKSPACES": "[nonsense]"}, "WORKSPACES: is not valid JSON: line 1, column 2"),
     "no array": ({"WORKSPACES": "{}"}, "WORKSPACES: must be an array"),
     "no vault": ({"KEY_VAULT_URL": ""}, "KEY_VAULT_URL: is missing"),
 }
@@ -92,10 +100,10 @@ def test_wrong_settings_exit_with_2_and_nothing_is_run(
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ("{", "cannot be read as JSON: line 1, column 2"),
-        ("[]", "must have the form"),
+        ("{", "is not valid JSON: line 1, column 1"),
+        ("{}", "must hold an array of workspaces"),
         ('{"Values": {"WORKSPACES": ["https://x"]}}', "Values.WORKSPACES: must be text in double quotes"),
-        ("\xff", "cannot be read as JSON"),
+        ("\xff", "is not valid JSON: it is not UTF-8 text"),
     ],
 )
 def test_a_settings_file_that_cannot_be_used_exits_with_2(
@@ -110,7 +118,16 @@ def test_a_settings_file_that_cannot_be_used_exits_with_2(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["run", "--nonsense"], ["nonsense"], ["run", "--settings", "/none/such"]]
+    "arguments",
+    [
+        ["run", "--nonsense"],
+        ["nonsense"],
+        ["run", "--settings", "/none/such"],
+        ["plan", "file.json"],
+        ["check", "/none/such"],
+        ["schema", "x"],
+        [],
+    ],
 )
 def test_wrong_usage_exits_with_2(cli: Cli, arguments: list[str]) -> None:
     done = cli(*arguments)
@@ -119,9 +136,213 @@ def test_wrong_usage_exits_with_2(cli: Cli, arguments: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+# plan
+
+
+def test_a_plan_says_what_a_run_will_do_and_why_and_writes_nothing(
+    cli: Cli, cloud: Cloud, settings_file: Path
+) -> None:
+    done = cli("plan", "--settings", settings_file)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "  + Git credential: there is none for Azure DevOps\n" in done.stdout
+    assert re.search(
+        r"  = /Repos/etl/prod main \w{8}: it is at the latest commit of branch main\n", done.stdout
+    )
+    assert re.search(r"  \+ /Repos/reports/prod main \w{8}: nothing stands at this path\n", done.stdout)
+    assert done.stdout.splitlines()[-1] == (
+        "Plan: Git credentials: 3 to create, 0 to update. Git folders: 3 to create, 0 to update, 3 unchanged."
+    )
+    writes = {r.path for r in cloud.requests if r.method != "GET"}
+    assert writes == {"/oidc/v1/token"}
+
+
+def test_what_a_plan_says_is_what_the_next_run_does(cli: Cli, fleet: Fleet) -> None:
+    def actions(command: str) -> list[tuple[str, list[tuple[str, str, str]]]]:
+        report = json.loads(cli(command, "--json", **fleet.settings).stdout)
+        assert report["dry_run"] is (command == "plan")
+        return [
+            (ws["credential"]["action"], [(f["path"], f["action"], f["to"]) for f in ws["folders"]])
+            for ws in report["workspaces"]
+        ]
+
+    for _ in range(2):
+        assert actions("plan") == actions("run")
+        fleet.repositories[0].commit({"more.txt": "more"})
+
+
+def test_a_plan_that_meets_a_failure_exits_with_1_and_counts_it(cli: Cli, fleet: Fleet) -> None:
+    fleet.workspaces[2].service_principal(CLIENT_ID, "dose" + "0" * 32)
+    done = cli("plan", **fleet.settings)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].endswith("2 unchanged. 1 failure.")
+    assert "(oauth_secret_rejected)" in done.stdout
+
+
+# check
+
+
+def test_check_prints_a_line_for_each_layer_and_exits_with_0(cli: Cli, settings_file: Path) -> None:
+    done = cli("check", "--settings", settings_file)
+    assert (done.returncode, done.stderr) == (0, "")
+    headings = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert headings == [
+        *(
+            "Settings",
+            "Identity",
+            "Key Vault",
+            "Azure DevOps",
+            "Workspaces",
+            "Git credentials",
+            "Git folders",
+        ),
+        "17 checks: 17 ok.",
+    ]
+    assert "  ✓ app settings: 3 workspaces, 6 Git folders\n" in done.stdout
+
+
+def test_check_says_under_each_failure_what_to_do(cli: Cli, cloud: Cloud, fleet: Fleet) -> None:
+    fleet.vault.deny(cloud.identity.object_id)
+    done = cli("check", **fleet.settings)
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    at = next(index for index, line in enumerate(lines) if line.startswith("  ✗ "))
+    assert lines[at].endswith("(key_vault_forbidden)")
+    assert lines[at + 1].startswith("      The app's identity may not read secrets")
+    assert lines[at + 2].startswith("      → Grant it: az role assignment create")
+    assert '  – data-1: skipped, because secret "databricks-oauth-secret" could not be read' in lines  # noqa: RUF001  # as it is printed
+    assert lines[-1] == "13 checks: 3 ok, 1 failed, 9 skipped."
+
+
+def test_check_for_machines_is_one_json_object(cli: Cli, fleet: Fleet) -> None:
+    fleet.workspaces[2].service_principal(CLIENT_ID, "dose" + "0" * 32)
+    done = cli("check", "--json", **fleet.settings)
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert (report["version"], report["result"]) == (1, "failed")
+    assert all(
+        check.keys() == {"layer", "subject", "status", "message", "error"} for check in report["checks"]
+    )
+    assert {check["status"] for check in report["checks"]} == {"ok", "failed", "skipped"}
+    (failed,) = (check for check in report["checks"] if check["status"] == "failed")
+    assert failed["error"].keys() == {"code", "message", "cause", "remedy"}
+
+
+def test_check_of_settings_that_let_nothing_run_asks_nobody_and_exits_with_2(
+    cli: Cli, cloud: Cloud, fleet: Fleet
+) -> None:
+    done = cli("check", "--json", **{**fleet.settings, "WORKSPACES": "[", "WORKSPACE": "[]"})
+    assert done.returncode == 2
+    checks = json.loads(done.stdout)["checks"]
+    assert [(check["layer"], check["subject"], check["status"]) for check in checks] == [
+        ("settings", "WORKSPACES", "failed"),
+        *((name, "everything", "skipped") for name in LAYERS[1:]),
+    ]
+    assert cloud.requests == []
+
+
+def test_check_goes_on_with_the_other_workspaces_and_exits_with_1(cli: Cli, fleet: Fleet) -> None:
+    entries = [*json.loads(fleet.settings["WORKSPACES"]), {"host": "http://wrong", "name": "bad"}]
+    done = cli("check", **{**fleet.settings, "WORKSPACES": json.dumps(entries)})
+    assert done.returncode == 1
+    assert '✗ WORKSPACES[3].host: "http://wrong" must start with https://' in done.stdout
+    assert "– bad: skipped, because its entry in WORKSPACES is wrong" in done.stdout  # noqa: RUF001
+
+
+def test_check_offline_asks_nobody(cli: Cli, cloud: Cloud, fleet: Fleet) -> None:
+    done = cli("check", "--offline", **fleet.settings)
+    assert (done.returncode, done.stdout) == (
+        0,
+        "Settings\n  ✓ app settings: 3 workspaces, 6 Git folders\n1 check: 1 ok.\n",
+    )
+    assert cloud.requests == []
+
+
+def test_a_pipeline_checks_the_list_alone(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "workspaces.json"
+    good = {"host": "https://adb-1.1.azuredatabricks.net", "client_id": "a", "client_secret_name": "b"}
+    file.write_text(json.dumps([good]))
+    assert cli("check", file, "--offline").returncode == 0, "the vault is set elsewhere"
+    file.write_text(json.dumps([{**good, "hots": 1}, {**good, "folders": ["x"]}]))
+    done = cli("check", file, "--offline")
+    assert done.returncode == 2
+    assert '✗ WORKSPACES[0].hots: is not a key of a workspace; did you mean "host"?' in done.stdout
+    assert '✗ WORKSPACES[1].folders[0].path: "x" must be an absolute path; write "/x"' in done.stdout
+    file.write_text("[{“host”: 1}]")
+    done = cli("check", file, "--offline", "--json")
+    assert done.returncode == 2
+    (check,) = json.loads(done.stdout)["checks"]
+    assert (check["subject"], check["error"]["code"]) == (str(file), "invalid_settings")
+
+
+def test_a_list_is_checked_in_place_of_the_one_that_is_set(
+    cli: Cli, settings_file: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "workspaces.json"
+    first = json.loads(json.loads(settings_file.read_text())["Values"]["WORKSPACES"])[0]
+    file.write_text(json.dumps([first]))
+    done = cli("check", file, "--settings", settings_file)
+    assert done.returncode == 0, done.stdout
+    assert "✓ app settings: 1 workspace, 2 Git folders" in done.stdout
+
+
+def test_a_setting_whose_name_is_misspelt_is_pointed_out(cli: Cli, fleet: Fleet) -> None:
+    settings = {**fleet.settings, "KEYVAULT_URL": fleet.settings["KEY_VAULT_URL"], "KEY_VAULT_URL": ""}
+    done = cli("check", "--offline", **settings)
+    assert done.returncode == 2
+    assert (
+        'KEY_VAULT_URL: is missing, and a workspace reads its secret there; write https://NAME.vault.azure.net ("KEYVAULT_URL"'
+        in done.stdout
+    )
+    assert "! KEYVAULT_URL: This is no setting of this app; did you mean KEY_VAULT_URL?" in done.stdout
+
+
+# For people
+
+
+def on_a_terminal(cloud: Cloud, *arguments: str, **settings: str) -> str:
+    """What a command shows on a terminal, both streams together."""
+    environ = {**os.environ, **cloud.environment(), **settings, "COLUMNS": "120", "TERM": "xterm-256color"}
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "git_refresh", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    shown = b""
+    try:
+        while chunk := os.read(master, 4096):
+            shown += chunk
+    except OSError:  # the other end was closed: the process has ended
+        pass
+    os.close(master)
+    assert process.wait(timeout=60) == 0, shown
+    return shown.decode()
+
+
+def test_on_a_terminal_a_run_shows_live_what_each_workspace_is_at(cloud: Cloud, fleet: Fleet) -> None:
+    shown = on_a_terminal(cloud, "run", **fleet.settings)
+    assert "workspaces" in shown
+    assert re.search(r"data-\d.*(signing in|storing the credential|/Repos/)", shown)
+    assert re.search(r"\d:\d\d:\d\d", shown), "with its elapsed time"
+    assert "3 of 3 workspaces fresh" in shown
+    assert "\x1b[32m" in shown, "in colour"
+
+
+def test_colour_is_never_used_against_no_color(cloud: Cloud, fleet: Fleet) -> None:
+    for command in ("check", "plan", "run"):
+        shown = on_a_terminal(cloud, command, NO_COLOR="1", **fleet.settings)
+        assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", shown), command
+
+
 def test_help_and_version_need_no_settings(cli: Cli) -> None:
-    assert "run" in cli("--help").stdout
+    help_ = cli("--help").stdout
+    assert all(command in help_ for command in ("check", "plan", "run", "schema"))
+    for command in ("check", "plan", "run"):
+        assert "--json" in cli(command, "--help").stdout
     assert __version__ in cli("--version").stdout
+
+
+def test_the_schema_is_the_one_that_is_checked_in(cli: Cli) -> None:
+    done = cli("schema")
+    assert (done.returncode, done.stdout) == (0, (ROOT / "docs/workspaces.schema.json").read_text())
 
 
 def test_without_the_command_line_s_libraries_it_says_what_to_do(cli: Cli, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_path_can_be_taken(signed: Rest, folder: Folder, repository: Repositor
 
 
 def test_a_path_can_be_taken_by_what_the_caller_does_not_see(signed: Rest, repository: Repository) -> None:
-    hidden = signed.workspace.add_folder(PATH, repository, can_manage=False)
+    hidden = signed.workspace.add_folder(PATH, repository, visible=False)
     assert signed("GET", "/workspace/get-status", params={"path": PATH}).status_code == 404
     assert signed("GET", f"/repos/{hidden.id}").status_code == 404
     assert create(signed, repository.url)["error_code"] == "RESOURCE_ALREADY_EXISTS"
@@ -271,6 +271,12 @@ def test_the_list_leaves_out_git_cli_folders_and_folders_without_manage(
     api.workspace.add_folder("/Repos/etl/cli", repository, git_cli=True)
     api.workspace.add_folder("/Repos/etl/hidden", repository, can_manage=False)
     assert api("GET", "/repos").json() == {}
+
+
+def test_a_folder_without_manage_is_read_and_not_moved(signed: Rest, repository: Repository) -> None:
+    folder = signed.workspace.add_folder(PATH, repository, can_manage=False)
+    assert signed("GET", "/workspace/get-status", params={"path": PATH}).json()["object_id"] == folder.id
+    assert update(signed, folder, branch="main")[:2] == (403, "PERMISSION_DENIED")
 
 
 def test_a_git_cli_folder_is_pulled_by_its_id(signed: Rest, repository: Repository) -> None:

@@ -125,6 +125,7 @@ class FakeServices:
     secret_life: timedelta = timedelta(days=365)
     asked: list[str] = field(default_factory=list)
     behind: timedelta = timedelta()
+    identity: Service = Service.IDENTITY
 
     def clock_behind(self) -> timedelta:
         return self.behind

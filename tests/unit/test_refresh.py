@@ -48,7 +48,7 @@ def run(
     }
     clock = clock or FakeClock()
     options.setdefault("next_run", NOW + timedelta(minutes=15))
-    return refresh(load(environ), services, clock, Deadline.after(540, clock), **options)
+    return refresh(load(environ), services, Deadline.after(540, clock), **options)
 
 
 def test_every_credential_is_stored_before_any_folder_is_worked_on() -> None:
@@ -328,7 +328,7 @@ def test_what_cannot_be_stopped_is_left_behind_when_the_budget_is_over(
     }
     clock = SystemClock()
     services = FakeServices(workspaces, {"main": OLD}, token_life=timedelta(days=36500))
-    report = refresh(load(environ), services, clock, Deadline.after(0.5, clock), next_run=NOW)
+    report = refresh(load(environ), services, Deadline.after(0.5, clock), next_run=NOW)
     release.set()
     assert [workspace.result for workspace in report.workspaces] == ["ok", "failed", "ok"]
     found = report.workspaces[1]

@@ -1,0 +1,279 @@
+"""Is everything in place? Walks the layers without writing anything, and says under each failure what to do.
+
+    settings → identity → Key Vault → Azure DevOps → signing in to each workspace → Git credential → Git folders
+
+What stands below a failure is skipped, so one mistake is told once. It uses what a run uses: the same clients, decisions and table
+of failures.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from queue import Empty, SimpleQueue
+
+from git_refresh import diagnosis
+from git_refresh.cli.check_workspace import WorkspaceCheck
+from git_refresh.cli.checks import LAYERS, Check, count, failed, skipped, warning
+from git_refresh.clock import Deadline
+from git_refresh.decide import Head
+from git_refresh.devops import is_definite
+from git_refresh.diagnosis import Facts
+from git_refresh.entries import Entry, Rejected
+from git_refresh.folder_refresh import facts_of
+from git_refresh.identity import AZURE_DATABRICKS, AZURE_DEVOPS, Token
+from git_refresh.models import Ref, Workspace
+from git_refresh.pool import Pool
+from git_refresh.problems import Problem
+from git_refresh.refresh import GRACE, SECRET_WARNING, Run
+from git_refresh.repository import Repository
+from git_refresh.schedule import DEFAULT_INTERVAL, lapses_before
+from git_refresh.seams import Heads, Services
+from git_refresh.service import Service, ServiceError, Symptom
+from git_refresh.settings import Settings, near_misses
+from git_refresh.workspace_refresh import facts_of_principal
+
+
+def check_settings(
+    environ: Mapping[str, str], problems: Sequence[Problem], settings: Settings | None
+) -> list[Check]:
+    """The settings' own lines: every problem, every name that looks misspelt, or that all is well.
+
+    Args:
+        environ: the settings by name.
+        problems: what `settings.load` has found.
+        settings: what it has read, if anything can be run.
+    """
+    found = [
+        Check("settings", problem.where, "failed", problem.message, _wrong(problem)) for problem in problems
+    ]
+    for name, meant in near_misses(environ).items():
+        message = f"This is no setting of this app; did you mean {meant}?"
+        found.append(warning("settings", name, diagnosis.own("misspelt_setting", message, Facts())))
+    if settings is not None and not problems:
+        workspaces = [entry.workspace for entry in settings.entries if isinstance(entry, Entry)]
+        folders = sum(len(workspace.folders) for workspace in workspaces)
+        message = f"{count(len(workspaces), 'workspace')}, {count(folders, 'Git folder')}"
+        found.append(Check("settings", "app settings", "ok", message))
+    return found
+
+
+def _wrong(problem: Problem) -> diagnosis.Diagnosis:
+    code = "invalid_folder" if ".folders" in problem.where else "invalid_settings"
+    return diagnosis.own(code, str(problem), Facts())
+
+
+def skipped_layers(because: str, *, below: str) -> list[Check]:
+    """A line for each layer below one that failed for everybody."""
+    return [skipped(layer, "everything", because) for layer in LAYERS[LAYERS.index(below) + 1 :]]
+
+
+def check_clouds(
+    settings: Settings,
+    services: Services,
+    deadline: Deadline,
+    *,
+    interval: timedelta = DEFAULT_INTERVAL,
+) -> list[Check]:
+    """Every layer below the settings, in order. Never raises for what a service does.
+
+    Args:
+        settings: whom to look at.
+        services: how to reach the clouds.
+        deadline: when the budget is over; its clock tells the time.
+        interval: the longest time between two runs; a token has to last as long.
+    """
+    try:
+        token = services.token(AZURE_DEVOPS)
+    except ServiceError as error:
+        failure = diagnosis.explain(error.symptom, Facts(vault=settings.key_vault_url or ""))
+        because = "the identity gets no token for Azure DevOps"
+        return [
+            failed("identity", _identity(settings, services), failure),
+            *skipped_layers(because, below="identity"),
+        ]
+    found = _Walk(settings, services, token, deadline).checks(interval)
+    return sorted(found, key=lambda check: LAYERS.index(check.layer))
+
+
+def _identity(settings: Settings, services: Services) -> str:
+    if services.identity is Service.AZURE_CLI:
+        return "Azure CLI"
+    return (
+        f"managed identity {settings.client_id}" if settings.client_id else "system-assigned managed identity"
+    )
+
+
+class _Walk:
+    """The layers, once there is a token."""
+
+    def __init__(self, settings: Settings, services: Services, token: Token, deadline: Deadline) -> None:
+        self._settings = settings
+        self._services = services
+        self._token = token
+        self._deadline = deadline
+        self._heads = _Remembered(services.heads(token))
+        self._facts = Facts(vault=settings.key_vault_url or "", object_id=token.object_id)
+        self._workspaces = [entry.workspace for entry in settings.entries if isinstance(entry, Entry)]
+
+    def checks(self, interval: timedelta) -> Iterator[Check]:
+        late = diagnosis.out_of_time(self._facts)
+        secrets = {
+            name: line or failed("key_vault", name, late)
+            for name, line in self._each(list(self._secrets()), self._secret)
+        }
+        yield from secrets.values()
+        self._each(self._wanted_refs(), self._heads.look)
+        pool = Pool(1)  # a run has one to work with; here nothing is submitted to it
+        heads, facts = self._heads, self._facts
+        run = Run(self._settings, self._services, heads, self._deadline, self._token, facts, True, pool)
+        for workspace, lines in self._each(self._workspaces, partial(self._workspace, run, secrets)):
+            yield from lines or [failed("workspace", workspace.name, late)]
+        self._each(self._unasked(), self._heads.look)
+        for (repository, ref), answer in sorted(self._heads.answers.items(), key=_by_name):
+            yield _ref_line(repository, ref, answer, facts_of(self._facts, repository, ref))
+        for entry in self._settings.entries:
+            if isinstance(entry, Rejected):
+                yield skipped("workspace", entry.name, "its entry in WORKSPACES is wrong")
+        yield from self._about_identity(interval)  # at last, when answers have told how right the clock is
+
+    def _about_identity(self, interval: timedelta) -> Iterator[Check]:
+        subject, now, ends = (
+            _identity(self._settings, self._services),
+            self._deadline.clock.now(),
+            self._token.expires_at,
+        )
+        whose = (
+            f"object id {self._token.object_id}" if self._token.object_id else "its token tells no object id"
+        )
+        left = f"ends at {ends:%H:%M} UTC, in {count(round((ends - now).total_seconds() / 60), 'minute')}"
+        message = f"{whose}; its token for Azure DevOps {left}"
+        if self._services.identity is Service.AZURE_CLI:
+            message += "; this is your own sign-in: the app's identity needs the same rights"
+        yield Check("identity", subject, "ok", message)
+        behind = self._services.clock_behind()
+        if lapses_before(now + interval, ends, now, behind):
+            gap = count(round(interval.total_seconds() / 60), "minute")
+            message = f"The token for Azure DevOps {left}, and up to {gap} pass between two runs."
+            yield warning("identity", subject, diagnosis.own("short_token", message, self._facts))
+        if behind:
+            direction = "behind" if behind > timedelta() else "ahead"
+            message = f"This machine's clock is {abs(behind).total_seconds() / 60:.0f} minutes {direction}."
+            yield warning("identity", "clock", diagnosis.own("clock_skew", message, self._facts))
+        if any(workspace.auth == "managed_identity" for workspace in self._workspaces):
+            try:
+                self._services.token(AZURE_DATABRICKS)
+            except ServiceError as error:
+                yield failed("identity", subject, diagnosis.explain(error.symptom, self._facts))
+            else:
+                yield Check("identity", subject, "ok", "it gets tokens for Azure Databricks too")
+
+    def _secrets(self) -> dict[str, Workspace]:
+        """Each distinct secret, with the first workspace that uses it."""
+        users: dict[str, Workspace] = {}
+        for workspace in self._workspaces:
+            if workspace.auth == "oauth_secret" and workspace.client_secret_name:
+                users.setdefault(workspace.client_secret_name, workspace)
+        return users
+
+    def _secret(self, name: str) -> Check:
+        user = self._secrets()[name]
+        facts = replace(self._facts, host=user.host, **facts_of_principal(user))
+        try:
+            ends = self._services.secret(name).expires_at
+        except ServiceError as error:
+            return failed("key_vault", name, diagnosis.explain(error.symptom, facts))
+        except TimeoutError:
+            return failed("key_vault", name, diagnosis.out_of_time(facts))
+        if ends is None:
+            message = "can be read; it has no expiry date, so nobody is warned before the OAuth secret ends"
+            return Check("key_vault", name, "ok", message)
+        left = ends - self._deadline.clock.now()
+        when = f"ends on {ends:%Y-%m-%d}, in {count(left.days, 'day')}"
+        if left < SECRET_WARNING:
+            return warning(
+                "key_vault", name, diagnosis.own("secret_expires_soon", f"The secret {when}.", facts)
+            )
+        return Check("key_vault", name, "ok", f"can be read; {when}")
+
+    def _wanted_refs(self) -> list[tuple[Repository, Ref | None]]:
+        folders = [folder for workspace in self._workspaces for folder in workspace.folders]
+        wanted = [(folder.repository, folder.ref) for folder in folders if folder.repository and folder.ref]
+        return list(dict.fromkeys(wanted))
+
+    def _unasked(self) -> list[tuple[Repository, Ref | None]]:
+        """Repositories that no folder has led to, as below a workspace that does not let the app in."""
+        asked = {repository for repository, _ in self._heads.answers}
+        folders = [folder for workspace in self._workspaces for folder in workspace.folders]
+        return list(
+            dict.fromkeys(
+                (folder.repository, None)
+                for folder in folders
+                if folder.repository and folder.repository not in asked
+            )
+        )
+
+    def _workspace(self, run: Run, secrets: Mapping[str, Check], workspace: Workspace) -> list[Check]:
+        try:
+            return WorkspaceCheck(workspace, run, self._heads.answers, secrets).checks()
+        except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other lines along
+            facts = replace(self._facts, host=workspace.host)
+            return [failed("workspace", workspace.name, diagnosis.internal(error, facts))]
+
+    def _each[T, R](self, items: Sequence[T], work: Callable[[T], R]) -> list[tuple[T, R | None]]:
+        """Each item with what the work on it gives, all at once; None where the time was over before."""
+        done: SimpleQueue[tuple[int, R]] = SimpleQueue()
+        pool = Pool(self._settings.concurrency)
+        for index, item in enumerate(items):
+            pool.submit(partial(lambda index, item: done.put((index, work(item))), index, item))
+        pool.start()
+        results: dict[int, R] = {}
+        for _ in items:
+            try:
+                index, result = done.get(timeout=max(0.0, self._deadline.remaining()) + GRACE)
+            except Empty:
+                break
+            results[index] = result
+        pool.close()
+        return [(item, results.get(index)) for index, item in enumerate(items)]
+
+
+class _Remembered:
+    """Azure DevOps, with what it has said of each ref (`seams.Heads`)."""
+
+    def __init__(self, heads: Heads) -> None:
+        self._heads = heads
+        self.answers: dict[tuple[Repository, Ref | None], Head | Symptom] = {}
+
+    def head(self, repository: Repository, ref: Ref | None) -> Head:
+        try:
+            head = self._heads.head(repository, ref)
+        except ServiceError as error:
+            self.answers[repository, ref] = error.symptom
+            raise
+        self.answers[repository, ref] = head
+        return head
+
+    def look(self, wanted: tuple[Repository, Ref | None]) -> None:
+        """Ask, and keep the answer."""
+        with suppress(ServiceError, TimeoutError):
+            self.head(*wanted)
+
+
+def _by_name(item: tuple[tuple[Repository, Ref | None], object]) -> tuple[str, Ref]:
+    (repository, ref), _ = item
+    return str(repository).casefold(), ref or ("branch", "")
+
+
+def _ref_line(repository: Repository, ref: Ref | None, answer: Head | Symptom, facts: Facts) -> Check:
+    subject = f"{repository} {' '.join(ref)}" if ref else str(repository)
+    if isinstance(answer, Symptom):
+        found = diagnosis.explain(answer, facts)
+        return (failed if is_definite(answer) else warning)("azure_devops", subject, found)
+    if ref is None:
+        return Check("azure_devops", subject, "ok", "can be read")
+    if answer.commit is None:
+        message = f"{ref[0].capitalize()} {ref[1]} does not exist."
+        return failed("azure_devops", subject, diagnosis.own("no_such_ref", message, facts))
+    return Check("azure_devops", subject, "ok", f"is at {answer.commit[:8]}")

@@ -1,0 +1,213 @@
+"""One workspace's lines of a check: signing in, its Git credentials, its Git folders."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from git_refresh import diagnosis
+from git_refresh.cli.checks import Check, count, failed, skipped, warning
+from git_refresh.decide import (
+    GitFolder,
+    Head,
+    StoredCredential,
+    federated_credential,
+    own_credential,
+    rivals,
+    wanted_ref,
+)
+from git_refresh.devops import is_definite, is_rejection
+from git_refresh.folder_refresh import FolderRefresh, azure_devops_repository
+from git_refresh.models import Folder, Ref, Workspace
+from git_refresh.refresh import Run
+from git_refresh.report import CredentialReport, FolderReport
+from git_refresh.repository import Repository
+from git_refresh.seams import Api
+from git_refresh.service import ServiceError, Symptom
+from git_refresh.workspace_refresh import Listing, facts_of_principal
+
+Answers = Mapping[tuple[Repository, Ref | None], Head | Symptom]
+
+
+class WorkspaceCheck:
+    """Looks at one workspace through a dry run's eyes."""
+
+    def __init__(
+        self, workspace: Workspace, run: Run, answers: Answers, secrets: Mapping[str, Check]
+    ) -> None:
+        """Take the workspace, and what is known already.
+
+        Args:
+            workspace: which one.
+            run: a dry run.
+            answers: what Azure DevOps has said of each ref so far; the run adds to it.
+            secrets: the line of each Key Vault secret.
+        """
+        self._workspace = workspace
+        self._name = workspace.name
+        self._run = run
+        self._answers = answers
+        self._secrets = secrets
+        self._facts = replace(run.facts, host=workspace.host, **facts_of_principal(workspace))
+
+    def checks(self) -> list[Check]:
+        """Its lines; never raises for what a service does."""
+        secret = self._workspace.client_secret_name
+        if self._workspace.auth == "oauth_secret" and secret and self._secrets[secret].status == "failed":
+            because = f'secret "{secret}" could not be read'
+            return [skipped("workspace", self._name, because), *self._below(because)]
+        try:
+            api = self._run.sign_in(self._workspace)
+            stored = api.credentials(None)
+        except ServiceError as error:
+            failure = diagnosis.explain(error.symptom, self._facts)
+        except TimeoutError:
+            failure = diagnosis.out_of_time(self._facts)
+        else:
+            signed_in = Check("workspace", self._name, "ok", f"signed in as {self._facts.principal}")
+            listing = Listing(api, self._workspace.folders)
+            folders = list(listing)
+            lines = [self._folder(api, folder, found, listing) for folder, found in folders]
+            return [
+                signed_in,
+                *self._credentials(api, stored, folders),
+                *self._patterns(listing, folders),
+                *lines,
+            ]
+        return [
+            failed("workspace", self._name, failure),
+            *self._below(f"{self._name} does not let the app in"),
+        ]
+
+    def _below(self, because: str) -> Iterator[Check]:
+        yield skipped("credential", self._name, because)
+        if self._workspace.folders:
+            folders = count(len(self._workspace.folders), "Git folder")
+            yield skipped("folder", f"{self._name}, {folders}", because)
+
+    # Credentials
+
+    def _credentials(
+        self, api: Api, stored: Sequence[StoredCredential], folders: Sequence[tuple[Folder, GitFolder | None]]
+    ) -> Iterator[Check]:
+        own = own_credential(stored, self._workspace.git_username)
+        if self._rejected(folders):
+            yield skipped(
+                "credential",
+                self._name,
+                "Azure DevOps rejects the token; a run leaves the credential as it is",
+            )
+        elif own is None:
+            yield Check(
+                "credential", self._name, "ok", "there is none for Azure DevOps yet; a run creates it"
+            )
+        else:
+            yield Check("credential", self._name, "ok", f"Git credential {own.id} is there; a run updates it")
+        if (federated := federated_credential(stored)) is not None:
+            message = f"Git credential {federated.id} is federated."
+            yield self._warning("federated_credential", message)
+        if own is not None and own.username != self._workspace.git_username:
+            message = f'Git credential {own.id} has the user name "{own.username}", not "{self._workspace.git_username}".'
+            yield self._warning("foreign_credential", message)
+        for rival in rivals(stored, own):
+            message = (
+                f"Beside Git credential {own.id if own else ''} there is {rival.id}, also for Azure DevOps."
+            )
+            yield self._warning("second_credential", message)
+        for principal_id in self._workspace.run_as:
+            yield self._run_as(api, principal_id)
+
+    def _warning(self, code: str, message: str) -> Check:
+        return warning("credential", self._name, diagnosis.own(code, message, self._facts))
+
+    def _run_as(self, api: Api, principal_id: int) -> Check:
+        subject = f"{self._name}, principal {principal_id}"
+        try:
+            own = own_credential(api.credentials(principal_id), self._workspace.git_username)
+        except ServiceError as error:
+            facts = replace(self._facts, principal=f"service principal {principal_id} (run_as)")
+            return failed("credential", subject, diagnosis.explain(error.symptom, facts))
+        except TimeoutError:
+            return failed("credential", subject, diagnosis.out_of_time(self._facts))
+        message = (
+            f"Git credential {own.id} is there; a run updates it"
+            if own
+            else "there is none yet; a run creates it"
+        )
+        return Check("credential", subject, "ok", message)
+
+    def _rejected(self, folders: Sequence[tuple[Folder, GitFolder | None]]) -> bool:
+        """Whether Azure DevOps rejects the token for every repository of this workspace, as far as it was asked."""
+        answers = [self._answer(folder, found) for folder, found in folders]
+        asked = [answer for answer in answers if answer is not None]
+        return bool(asked) and all(isinstance(answer, Symptom) and is_rejection(answer) for answer in asked)
+
+    def _answer(self, folder: Folder, found: GitFolder | None) -> Head | Symptom | None:
+        repository = folder.repository or azure_devops_repository(found, self._run.trusted)
+        ref = wanted_ref(folder, found)
+        return self._answers.get((repository, ref)) if repository else None
+
+    # Folders
+
+    def _patterns(
+        self, listing: Listing, folders: Sequence[tuple[Folder, GitFolder | None]]
+    ) -> Iterator[Check]:
+        """A line for each path ending in `/*` that finds nothing."""
+        for pattern in self._workspace.folders:
+            if pattern.below is None:
+                continue
+            subject = f"{self._name} {pattern.path}"
+            if listing.failure is not None:
+                yield failed("folder", subject, diagnosis.explain(listing.failure.symptom, self._facts))
+            elif not any(found and found.path.startswith(f"{pattern.below}/") for _, found in folders):
+                message = (
+                    f"Below {pattern.path.removesuffix('/*')} there is no Git folder that one may manage."
+                )
+                facts = replace(self._facts, path=pattern.path.removesuffix("/*"))
+                yield warning("folder", subject, diagnosis.own("nothing_found", message, facts))
+
+    def _folder(self, api: Api, folder: Folder, listed: GitFolder | None, listing: Listing) -> Check:
+        subject = f"{self._name} {folder.path}"
+        facts = replace(self._facts, path=folder.path)
+        try:
+            found = listed or api.find(folder.key)
+        except ServiceError as error:
+            return failed("folder", subject, diagnosis.explain(error.symptom, facts))
+        except TimeoutError:
+            return failed("folder", subject, diagnosis.out_of_time(facts))
+        there = found if isinstance(found, GitFolder) else None
+        # One mistake is told once: what Azure DevOps says stands in its own layer.
+        report = FolderRefresh(api, self._run, self._facts, CredentialReport("updated")).refresh(
+            folder, there
+        )
+        if report.error is not None and self._told_above(folder, there):
+            return skipped(
+                "folder", subject, f"of what Azure DevOps says of {self._repository(folder, there)}"
+            )
+        if report.error is not None:
+            return failed("folder", subject, report.error)
+        if there is not None and listed is None and not there.git_cli and listing.failure is None:
+            message = f"{folder.path} is not in the workspace's list of Git folders."
+            return warning("folder", subject, diagnosis.own("folder_permission", message, facts))
+        return Check("folder", subject, "ok", _what_a_run_does(report, there))
+
+    def _told_above(self, folder: Folder, found: GitFolder | None) -> bool:
+        match self._answer(folder, found):
+            case Symptom() as symptom:
+                return is_definite(symptom)
+            case Head(None):
+                return wanted_ref(folder, found) is not None
+            case _:
+                return False
+
+    def _repository(self, folder: Folder, found: GitFolder | None) -> Repository | None:
+        return folder.repository or azure_devops_repository(found, self._run.trusted)
+
+
+def _what_a_run_does(report: FolderReport, found: GitFolder | None) -> str:
+    kind = "Git-CLI folder; " if found is not None and found.git_cli else ""
+    match report.action:
+        case "created":
+            return f"{report.why}; a run creates it"
+        case "updated":
+            return f"{kind}{report.why}; a run updates it"
+        case _:
+            return f"{kind}{report.why}"

@@ -1,0 +1,64 @@
+"""The lines of a check: what was looked at, and what came of it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from git_refresh.diagnosis import Diagnosis
+
+Status = Literal["ok", "warning", "failed", "skipped"]
+Layer = Literal["settings", "identity", "key_vault", "azure_devops", "workspace", "credential", "folder"]
+LAYERS: tuple[Layer, ...] = (
+    "settings",
+    "identity",
+    "key_vault",
+    "azure_devops",
+    "workspace",
+    "credential",
+    "folder",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: what was looked at, and what came of it."""
+
+    layer: Layer
+    subject: str
+    status: Status
+    message: str
+    error: Diagnosis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """All the lines, in the layers' order."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def result(self) -> Literal["ok", "failed"]:
+        return "failed" if any(check.status == "failed" for check in self.checks) else "ok"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the contract writes it."""
+        return {"version": 1, "result": self.result, "checks": [asdict(check) for check in self.checks]}
+
+
+def failed(layer: Layer, subject: str, error: Diagnosis) -> Check:
+    """A line with a failure and its remedy."""
+    return Check(layer, subject, "failed", error.message, error)
+
+
+def warning(layer: Layer, subject: str, error: Diagnosis) -> Check:
+    """A line with something that will fail one day, or may."""
+    return Check(layer, subject, "warning", error.message, error)
+
+
+def skipped(layer: Layer, subject: str, because: str) -> Check:
+    """A line for what a failure above keeps from being looked at."""
+    return Check(layer, subject, "skipped", f"skipped, because {because}")
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things: "1 day", "2 days"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

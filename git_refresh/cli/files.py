@@ -1,0 +1,93 @@
+"""App settings in files: as they stand in a repository, on a laptop, or as Azure hands them out."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from git_refresh.json_text import JsonError, JsonObject, parse
+from git_refresh.problems import Problem, kind_of
+from git_refresh.redact import shown
+from git_refresh.settings import SETTINGS, SettingsError
+
+_FORMS = (
+    'must hold an array of workspaces, app settings by name ({"WORKSPACES": […]}), a local.settings.json ({"Values": {…}}), '
+    "or what az functionapp config appsettings list prints"
+)
+
+
+def read_settings(file: Path) -> dict[str, str]:
+    """The app settings in a file, by name, as text.
+
+    It may hold an array of workspaces (`WORKSPACES` alone), settings by name with their JSON as text or written out, a
+    `local.settings.json`, or the array of `name` and `value` that the portal's advanced edit and `az` show.
+
+    Raises:
+        SettingsError: it cannot be read, or holds something else.
+    """
+    where = str(file)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise SettingsError(
+            [Problem(where, "is not valid JSON: it is not UTF-8 text; save it as UTF-8")]
+        ) from None
+    except OSError as error:
+        raise SettingsError([Problem(where, f"cannot be read: {error.strerror}")]) from None
+    try:
+        content = parse(text)
+    except JsonError as error:
+        raise SettingsError([Problem(where, str(error))]) from None
+    values = _by_name(where, content, text)
+    problems = [
+        problem
+        for name, value in values.items()
+        if name in SETTINGS
+        for problem in _twice(f"{where}: {name}", value)
+    ]
+    if problems:
+        raise SettingsError(problems)
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+
+
+def _by_name(where: str, content: object, text: str) -> dict[str, object]:
+    match content:
+        case {"IsEncrypted": True}:
+            raise SettingsError([Problem(where, "is encrypted; run func settings decrypt first")])
+        case {"Values": dict(values)}:
+            return _all_text(where, values)
+        case dict() if content.keys() & SETTINGS.keys():
+            return {name: value for name, value in content.items() if name != "$schema"}
+        case [{"name": str(), "value": _}, *_]:
+            pairs = [item for item in content if isinstance(item, dict)]
+            return {str(item.get("name")): item.get("value") or "" for item in pairs}
+        case list():
+            return {"WORKSPACES": text}
+        case {"host": _}:
+            raise SettingsError([Problem(where, "holds one workspace; put [ ] around its { }")])
+        case _:
+            raise SettingsError([Problem(where, f"{_FORMS}, and holds {kind_of(content)}")])
+
+
+def _all_text(where: str, values: dict[str, object]) -> dict[str, object]:
+    """`func` itself takes nothing else."""
+    advice = "must be text in double quotes, with its own quotes escaped: the file holds what an environment variable can"
+    wrong = [
+        Problem(f"{where}: Values.{shown(name)}", f"{advice}, and is {kind_of(value)}")
+        for name, value in values.items()
+        if not isinstance(value, str)
+    ]
+    if wrong:
+        raise SettingsError(wrong)
+    return values
+
+
+def _twice(where: str, value: object) -> Iterator[Problem]:
+    match value:
+        case JsonObject():
+            for key in value.twice:
+                yield Problem(f"{where}.{shown(key)}", "is written more than once; keep one")
+            for key, item in value.items():
+                yield from _twice(f"{where}.{shown(key)}", item)
+        case list():
+            for index, item in enumerate(value):
+                yield from _twice(f"{where}[{index}]", item)

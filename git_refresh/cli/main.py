@@ -1,0 +1,179 @@
+"""The commands. Exit code 0: fine; 1: something failed; 2: settings or usage wrong, nothing was run."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from git_refresh import __version__
+from git_refresh.cli import terminal
+from git_refresh.cli.check import check_clouds, check_settings, skipped_layers
+from git_refresh.cli.checks import Check, CheckReport
+from git_refresh.cli.files import read_settings
+from git_refresh.cli.progress import Lines, Live
+from git_refresh.cli.schema import schema
+from git_refresh.report import Report
+from git_refresh.schedule import longest_gap
+from git_refresh.seams import Unwatched, Watcher
+from git_refresh.settings import SETTINGS, Settings, SettingsError, load
+
+FAILED, WRONG = 1, 2
+
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_settings_option = click.option(
+    "--settings",
+    "file",
+    type=_file,
+    help="Read the app settings from a file instead of the environment: a local.settings.json, a workspaces.json, "
+    "or what az functionapp config appsettings list prints.",
+)
+_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object; logs go to stderr."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="git_refresh")
+def main() -> None:
+    """Keep the Git credentials and Git folders of a fleet of Databricks workspaces fresh.
+
+    Exit codes: 0 fine, 1 something failed, 2 settings or usage wrong (nothing was run).
+    """
+
+
+@main.command()
+@click.argument("workspaces", type=_file, required=False, metavar="[FILE]")
+@click.option("--offline", is_flag=True, help="Stop after the settings: ask nobody.")
+@_settings_option
+@_json_option
+def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json: bool) -> None:
+    """Is everything in place? Looks at every layer and writes nothing.
+
+    FILE is a workspaces.json to check in place of the WORKSPACES setting, say before it is set.
+    """
+    _log_to_stderr(as_json=as_json)
+    checks: list[Check]
+    settings: Settings | None = None
+    environ: Mapping[str, str] = {}
+    try:
+        environ = _environment(file, workspaces)
+        settings = load(environ, whole=not (offline and workspaces))
+        checks = check_settings(environ, settings.problems, settings)
+    except SettingsError as error:
+        checks = check_settings(environ, error.problems, None)
+    if settings is None and not offline:
+        checks += skipped_layers("the app settings are wrong", below="settings")
+    elif settings is not None and not offline:
+        with terminal.console(stderr=True).status("Checking …"):
+            checks += _clouds(settings, environ)
+    report = CheckReport(tuple(checks))
+    _print(as_json, report.as_dict(), lambda: terminal.show_check(report, terminal.console()))
+    nothing_run = settings is None or offline
+    sys.exit(0 if report.result == "ok" else WRONG if nothing_run else FAILED)
+
+
+def _clouds(settings: Settings, environ: Mapping[str, str]) -> list[Check]:
+    from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
+    from git_refresh.clock import Deadline, SystemClock  # noqa: PLC0415
+
+    clock = SystemClock()
+    deadline = Deadline.after(settings.timeout_s, clock)
+    interval = longest_gap(environ.get("REFRESH_SCHEDULE"), clock.now())
+    return check_clouds(settings, app.connect(settings, deadline, environ), deadline, interval=interval)
+
+
+@main.command()
+@_settings_option
+@_json_option
+def plan(file: Path | None, *, as_json: bool) -> None:
+    """What would a run do, and why? By the same code as a run, without writing anything."""
+    _refresh(file, terminal.show_plan, as_json=as_json, dry_run=True)
+
+
+@main.command()
+@_settings_option
+@_json_option
+def run(file: Path | None, *, as_json: bool) -> None:
+    """Refresh every workspace once, as the timer does."""
+    _refresh(file, terminal.show_report, as_json=as_json, dry_run=False)
+
+
+@main.command(name="schema")
+@click.option("--json", "_as_json", is_flag=True, help="Nothing else: a schema is JSON.")
+def print_schema(*, _as_json: bool) -> None:
+    """Print the JSON Schema of a workspaces.json, for editors and pipelines."""
+    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+
+
+def _refresh(file: Path | None, show: Callable[[Report, Any], None], *, as_json: bool, dry_run: bool) -> None:
+    _log_to_stderr(as_json=as_json)
+    try:
+        environ = _environment(file)
+        count = len(load(environ).entries)
+        from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
+
+        if as_json:
+            report = app.run(environ, dry_run=dry_run)
+        else:
+            with _watcher(count, dry_run=dry_run) as watcher:
+                report = app.run(environ, dry_run=dry_run, watcher=watcher)
+    except SettingsError as error:
+        if as_json:
+            click.echo(json.dumps(_not_run(error, dry_run=dry_run).as_dict(), indent=2, ensure_ascii=False))
+        else:
+            terminal.show_problems(error.problems, terminal.console(stderr=True))
+        sys.exit(WRONG)
+    _print(as_json, report.as_dict(), lambda: show(report, terminal.console()))
+    sys.exit(0 if report.result == "ok" else FAILED)
+
+
+def _watcher(workspaces: int, *, dry_run: bool) -> AbstractContextManager[Watcher]:
+    """Live on a terminal. Where it is piped, a line for each workspace; a plan's own lines say it all."""
+    err = terminal.console(stderr=True)
+    if err.is_terminal:
+        return Live(err, workspaces)
+    return nullcontext(Unwatched()) if dry_run else Lines(err)
+
+
+def _print(as_json: bool, value: Mapping[str, Any], show: Callable[[], None]) -> None:  # noqa: FBT001  # private
+    if as_json:
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    else:
+        show()
+
+
+def _not_run(error: SettingsError, *, dry_run: bool) -> Report:
+    return Report("", datetime.now(UTC), 0.0, dry_run, "failed", None, tuple(error.problems), ())
+
+
+def _log_to_stderr(*, as_json: bool) -> None:
+    """Under --json the log lines go to stderr; people are shown the same otherwise."""
+    logger = logging.getLogger("git_refresh")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(logging.StreamHandler() if as_json else logging.NullHandler())
+
+
+def _environment(file: Path | None, workspaces: Path | None = None) -> Mapping[str, str]:
+    """The process's environment, with the app settings taken from the files that are given.
+
+    As with `func start`, a settings file's other values (a proxy, say) become environment variables too.
+
+    Raises:
+        SettingsError: a file cannot be used.
+    """
+    if file is not None:
+        values = read_settings(file)
+        for name in SETTINGS:
+            os.environ.pop(name, None)
+        os.environ.update(values)
+    if workspaces is not None:
+        os.environ.update(read_settings(workspaces))
+    return os.environ

@@ -1,0 +1,106 @@
+"""What people see while a run is under way: live on a terminal, plain lines where it is piped. All of it on stderr."""
+
+import time
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from git_refresh.cli.checks import count
+from git_refresh.report import WorkspaceReport
+
+_SHOWN = 12
+"""Workspaces shown at once; the bar above them counts the rest."""
+
+
+class Lines:
+    """A line for each workspace that is done (`seams.Watcher`)."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._lock = Lock()
+        self._started: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def doing(self, name: str, _what: str) -> None:
+        with self._lock:
+            self._started.setdefault(name, time.monotonic())
+
+    def done(self, report: WorkspaceReport) -> None:
+        with self._lock:
+            started = self._started.pop(report.name, None)
+        took = f" in {time.monotonic() - started:.1f} s" if started is not None else ""
+        self._console.print(
+            f"{report.name}: {report.result}{took}: {said(report)}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def said(report: WorkspaceReport) -> str:
+    """What became of a workspace, in a few words."""
+    actions = [folder.action for folder in report.folders]
+    parts = [f"credential {report.credential.action}"] if report.credential else []
+    parts += [f"{count(actions.count(action), 'Git folder')} {action}" for action in dict.fromkeys(actions)]
+    parts += [report.error.code] if report.error else []
+    return ", ".join(parts) or "nothing to do"
+
+
+class Live:
+    """A bar for the fleet, and below it what each workspace is at and for how long (`seams.Watcher`)."""
+
+    def __init__(self, console: Console, workspaces: int) -> None:
+        self._lock = Lock()
+        self._tasks: dict[str, TaskID] = {}
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TextColumn("{task.fields[what]}", style="dim"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._fleet = self._progress.add_task("workspaces", total=workspaces, what=f"0 of {workspaces}")
+        self._total = workspaces
+        self._finished = 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def doing(self, name: str, what: str) -> None:
+        with self._lock:
+            if name in self._tasks:
+                self._progress.update(self._tasks[name], what=what)
+            else:
+                shown = len(self._tasks) < _SHOWN
+                self._tasks[name] = self._progress.add_task(name, total=None, what=what, visible=shown)
+
+    def done(self, report: WorkspaceReport) -> None:
+        with self._lock:
+            self._finished += 1
+            self._progress.update(
+                self._fleet, completed=self._finished, what=f"{self._finished} of {self._total}"
+            )
+            if (task := self._tasks.pop(report.name, None)) is not None:
+                self._progress.remove_task(task)
+            for waiting in list(self._tasks.values())[:_SHOWN]:
+                self._progress.update(waiting, visible=True)

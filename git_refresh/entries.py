@@ -1,0 +1,158 @@
+"""The entries of `WORKSPACES` → workspaces to work on, and those that are rejected, each problem named by its place.
+
+A typo must cost as little as it can: a bad folder costs that folder, a bad entry that workspace.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from git_refresh.hosts import TrustedHosts
+from git_refresh.json_text import JsonObject
+from git_refresh.models import Folder, Workspace, default_name
+from git_refresh.problems import Problem, kind_of, problem_of
+from git_refresh.redact import shown
+
+
+@dataclass(frozen=True, slots=True)
+class BadFolder:
+    """A folder entry that was left out."""
+
+    path: str | None
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One workspace that can be worked on."""
+
+    workspace: Workspace
+    bad_folders: tuple[BadFolder, ...] = ()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with its folders."""
+        return tuple(folder.problem for folder in self.bad_folders)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One entry of `WORKSPACES` that cannot."""
+
+    name: str
+    host: str
+    problems: tuple[Problem, ...]
+
+
+def read_entries(
+    listed: Sequence[object], defaults: Mapping[str, Any], trusted: TrustedHosts
+) -> list[Entry | Rejected]:
+    """Every entry of `WORKSPACES`, in order, over the defaults."""
+    entries: list[Entry | Rejected] = []
+    seen: dict[str, str] = {}
+    for index, item in enumerate(listed):
+        where = f"WORKSPACES[{index}]"
+        short = {"host": item} if isinstance(item, str) else item
+        if not isinstance(short, dict):
+            problem = Problem(where, f"must be a workspace's address or an object, and is {kind_of(item)}")
+            entries.append(Rejected(f"#{index}", "", (problem,)))
+            continue
+        entry = _entry(where, {**defaults, **short}, trusted, _twice(where, short))
+        if isinstance(entry, Entry):
+            entry = _unless_seen(entry, where, seen)
+        entries.append(entry)
+    return entries
+
+
+def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[dict[str, Any], tuple[Problem, ...]]:
+    """`WORKSPACE_DEFAULTS`, and what is wrong with it."""
+    where = "WORKSPACE_DEFAULTS"
+    problems = [
+        Problem(f"{where}.{key}", "belongs to one workspace; write it in WORKSPACES")
+        for key in ("host", "name")
+        if key in value
+    ]
+    # Held against a workspace that lacks nothing, so that every complaint is about the defaults themselves.
+    lacking = {"client_id": "-", "client_secret_name": "x"}
+    whole = {**lacking, **value, "host": "https://x.azuredatabricks.net", "name": "x"}
+    return value, (*problems, *_entry(where, whole, trusted, _twice(where, value)).problems)
+
+
+def _unless_seen(entry: Entry, where: str, seen: dict[str, str]) -> Entry | Rejected:
+    host, name = entry.workspace.host, entry.workspace.name
+    for key, value in (("host", host), ("name", name)):
+        if (first := seen.get(f"{key} {value.casefold()}")) is not None:
+            advice = (
+                "keep one entry for it, with all its folders"
+                if key == "host"
+                else "give each a name of its own"
+            )
+            problem = Problem(f"{where}.{key}", f'"{shown(value)}" stands in {first} already; {advice}')
+            return Rejected(name, host, (problem,))
+    seen[f"host {host.casefold()}"] = seen[f"name {name.casefold()}"] = where
+    return entry
+
+
+def _twice(where: str, item: dict[str, Any]) -> list[Problem]:
+    """JSON itself lets the last one win, without a word."""
+    keys = item.twice if isinstance(item, JsonObject) else ()
+    return [Problem(f"{where}.{shown(key)}", "is written more than once; keep one") for key in keys]
+
+
+def _entry(
+    where: str, data: dict[str, Any], trusted: TrustedHosts, problems: list[Problem]
+) -> Entry | Rejected:
+    folders, bad = _folders(f"{where}.folders", data.get("folders", []), trusted)
+    # A typo in the folders must not let the workspace's credential lapse.
+    bad += [BadFolder(None, problem) for problem in problems if problem.where == f"{where}.folders"]
+    workspace, found = _validated(Workspace, where, {**data, "folders": folders}, trusted)
+    problems = [problem for problem in problems if problem.where != f"{where}.folders"] + found
+    if workspace is None or problems:
+        host = data.get("host") if isinstance(data.get("host"), str) else ""
+        name = data.get("name") if isinstance(data.get("name"), str) else default_name(host or "?")
+        problems += [folder.problem for folder in bad]
+        return Rejected(shown(str(name)), shown(str(host)), tuple(problems))
+    return Entry(workspace, tuple(bad))
+
+
+def _folders(where: str, listed: object, trusted: TrustedHosts) -> tuple[tuple[Folder, ...], list[BadFolder]]:
+    if not isinstance(listed, list):
+        advice = '; put [ ] around it: ["/Repos/…"]' if isinstance(listed, str | dict) else ""
+        message = f"must be an array of folders, in [ ], and is {kind_of(listed)}{advice}"
+        return (), [BadFolder(None, Problem(where, message))]
+    good: dict[str, Folder] = {}
+    bad: list[BadFolder] = []
+    for index, item in enumerate(listed):
+        place = f"{where}[{index}]"
+        short = {"path": item} if isinstance(item, str) else item
+        if not isinstance(short, dict):
+            problem = Problem(place, f"must be a path or an object, and is {kind_of(item)}")
+            bad.append(BadFolder(None, problem))
+            continue
+        path = short.get("path")
+        path = shown(path) if isinstance(path, str) else None
+        folder, problems = _validated(Folder, place, short, trusted)
+        problems = _twice(place, short) + problems
+        if folder is None or problems:
+            bad += [BadFolder(path, problem) for problem in problems]
+        elif folder.key in good:
+            problem = Problem(f"{place}.path", f'"{path}" is listed twice in this workspace; keep one')
+            bad.append(BadFolder(None, problem))
+        else:
+            good[folder.key] = folder
+    return tuple(good.values()), bad
+
+
+def _validated[M: BaseModel](
+    model: type[M], where: str, data: dict[str, Any], trusted: TrustedHosts
+) -> tuple[M | None, list[Problem]]:
+    try:
+        return model.model_validate(data, context={"trusted": trusted}), []
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    deeper = {detail["loc"][:-1] for detail in details if detail["loc"]}
+    # An array is not also too short because what is wrong in it was taken out.
+    told = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in deeper]
+    return None, [problem_of(where, detail, model) for detail in told]

@@ -1,0 +1,310 @@
+"""`check` over the real SDKs: every layer's failure, told once with its remedy, and what is told ahead of time."""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from git_refresh import app, workspace
+from git_refresh.cli.check import check_clouds
+from git_refresh.cli.checks import LAYERS, Check
+from git_refresh.clock import Deadline, SystemClock
+from git_refresh.settings import load
+from localcloud import Cloud, Connect, Fault, Fleet, faults
+from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
+
+Look = Callable[..., list[Check]]
+FEDERATED = "azureDevOpsServicesAad"
+
+
+@pytest.fixture
+def look(fleet: Fleet) -> Look:
+    def look(interval: timedelta = timedelta(minutes=15), **changes: str) -> list[Check]:
+        environ = {**os.environ, **fleet.settings, **changes}
+        settings = load(environ)
+        deadline = Deadline.after(settings.timeout_s, SystemClock())
+        return check_clouds(settings, app.connect(settings, deadline, environ), deadline, interval=interval)
+
+    return look
+
+
+def with_folders(fleet: Fleet, *folders: object, **more: object) -> dict[str, str]:
+    """The settings of the fleet's first workspace alone, with these folders."""
+    entry = {"host": fleet.workspaces[0].url, "name": "data-1", "folders": folders, **more}
+    return {"WORKSPACES": json.dumps([entry])}
+
+
+def layer(checks: list[Check], name: str) -> list[Check]:
+    return [check for check in checks if check.layer == name]
+
+
+def not_ok(checks: list[Check]) -> list[tuple[str, str, str]]:
+    """Layer, status, and code of what is not well."""
+    return [
+        (check.layer, check.status, check.error.code if check.error else "")
+        for check in checks
+        if check.status != "ok"
+    ]
+
+
+def test_a_fleet_in_which_everything_is_in_place_is_all_ok(cloud: Cloud, look: Look) -> None:
+    checks = look()
+    assert not_ok(checks) == []
+    assert [check.layer for check in checks] == sorted((check.layer for check in checks), key=LAYERS.index)
+    counts = {name: len(layer(checks, name)) for name in LAYERS}
+    assert counts == {
+        "settings": 0,
+        "identity": 1,
+        "key_vault": 1,
+        "azure_devops": 2,
+        "workspace": 3,
+        "credential": 3,
+        "folder": 6,
+    }
+    (identity,) = layer(checks, "identity")
+    assert cloud.identity.object_id in identity.message, "so that the admin knows whom to grant"
+
+
+def test_nothing_is_written(cloud: Cloud, fleet: Fleet, look: Look) -> None:
+    look()
+    writes = [
+        request
+        for request in cloud.requests
+        if request.method != "GET" and not request.path.endswith("/oidc/v1/token")
+    ]
+    assert writes == []
+    assert all(workspace.credentials == [] for workspace in fleet.workspaces)
+
+
+def test_it_says_what_a_run_will_do(fleet: Fleet, look: Look, run: Callable[..., Any]) -> None:
+    before = {check.message for check in look() if check.layer in {"credential", "folder"}}
+    assert before == {
+        "there is none for Azure DevOps yet; a run creates it",
+        "it is at the latest commit of branch main",
+        "nothing stands at this path; a run creates it",
+    }
+    assert run().result == "ok"
+    fleet.repositories[0].commit({"new.txt": "new"})
+    after = {
+        check.message.replace("900000000000001", "ID")
+        for check in look()
+        if check.layer in {"credential", "folder"}
+    }
+    assert after == {
+        "Git credential ID is there; a run updates it",
+        "branch main has moved; a run updates it",
+        "it is at the latest commit of branch main",
+    }
+
+
+# What stands below a failure is skipped
+
+
+def test_without_a_token_everything_below_is_skipped(cloud: Cloud, look: Look) -> None:
+    checks = look(AZURE_CLIENT_ID="00000000-0000-4000-8000-00000000dead")
+    assert not_ok(checks) == [("identity", "failed", "identity_unknown")] + [
+        (name, "skipped", "") for name in LAYERS[2:]
+    ]
+    assert {request.service for request in cloud.requests} == {"identity"}
+
+
+def test_a_secret_that_may_not_be_read_is_told_once(fleet: Fleet, cloud: Cloud, look: Look) -> None:
+    fleet.vault.deny(cloud.identity.object_id)
+    checks = look()
+    failures = [check for check in checks if check.status == "failed"]
+    assert [(check.layer, check.error and check.error.code) for check in failures] == [
+        ("key_vault", "key_vault_forbidden")
+    ]
+    assert all(
+        check.status == "skipped"
+        for name in ("workspace", "credential", "folder")
+        for check in layer(checks, name)
+    )
+    assert {check.message for check in layer(checks, "workspace")} == {
+        f'skipped, because secret "{SECRET_NAME}" could not be read'
+    }
+    assert {check.status for check in layer(checks, "azure_devops")} == {"ok"}, "asked all the same"
+
+
+def test_one_workspace_that_does_not_let_the_app_in_is_told_once(fleet: Fleet, look: Look) -> None:
+    fleet.workspaces[1].service_principal(CLIENT_ID, "dose" + "0" * 32)
+    checks = look()
+    assert not_ok(checks) == [
+        ("workspace", "failed", "oauth_secret_rejected"),
+        ("credential", "skipped", ""),
+        ("folder", "skipped", ""),
+    ]
+    assert {check.subject.split(",")[0] for check in checks if check.status != "ok"} == {"data-2"}
+
+
+def test_an_identity_that_azure_devops_does_not_know_is_told_once_a_repository(
+    cloud: Cloud, look: Look
+) -> None:
+    cloud.devops.organization("contoso").remove_member(cloud.identity.object_id)
+    checks = look()
+    failures = [check for check in checks if check.status == "failed"]
+    assert {(check.layer, check.error.code if check.error else "") for check in failures} == {
+        ("azure_devops", "devops_not_a_member")
+    }
+    assert len(failures) == 2
+    assert cloud.identity.object_id in (failures[0].error.remedy if failures[0].error else "")
+    assert {check.status for check in layer(checks, "credential") + layer(checks, "folder")} == {"skipped"}
+
+
+def test_an_azure_devops_that_cannot_be_asked_is_a_warning(cloud: Cloud, look: Look) -> None:
+    cloud.inject(Fault(Connect.REFUSE, host="dev.azure.com"))
+    assert {line for line in not_ok(look()) if line[0] == "azure_devops"} == {
+        ("azure_devops", "warning", "devops_unreachable")
+    }
+
+
+def test_a_missing_branch_is_told_where_azure_devops_is(fleet: Fleet, look: Look) -> None:
+    url = fleet.repositories[0].url
+    checks = look(**with_folders(fleet, {"path": "/Repos/etl/prod", "url": url, "branch": "nope"}))
+    assert not_ok(checks) == [("azure_devops", "failed", "no_such_ref"), ("folder", "skipped", "")]
+
+
+def test_a_bad_entry_is_skipped_and_the_others_are_looked_at(fleet: Fleet, look: Look) -> None:
+    entries = [*json.loads(fleet.settings["WORKSPACES"]), {"host": "http://wrong", "name": "bad"}]
+    checks = look(WORKSPACES=json.dumps(entries))
+    assert [(check.subject, check.status) for check in checks if check.status != "ok"] == [("bad", "skipped")]
+
+
+FOLDERS: dict[str, tuple[Any, str, str]] = {
+    "missing without url": ({"path": "/Repos/etl/none"}, "failed", "folder_missing"),
+    "no Git folder": ({"path": "/Workspace/Repos/etl"}, "failed", "not_a_git_folder"),
+    "nothing below": ({"path": "/Repos/none/*"}, "warning", "nothing_found"),
+}
+
+
+@pytest.mark.parametrize(("folder", "status", "code"), FOLDERS.values(), ids=FOLDERS)
+def test_what_is_wrong_with_a_folder_is_named(
+    fleet: Fleet, look: Look, folder: dict[str, Any], status: str, code: str
+) -> None:
+    assert not_ok(look(**with_folders(fleet, folder))) == [("folder", status, code)]
+
+
+def test_a_list_that_fails_fails_the_pattern_and_not_the_folder_with_a_path(
+    cloud: Cloud, fleet: Fleet, look: Look
+) -> None:
+    cloud.inject(Fault(faults.status(403), host=fleet.workspaces[0].host, route=r"/api/2\.0/repos$"))
+    checks = look(**with_folders(fleet, "/Repos/etl/*", "/Repos/etl/prod"))
+    assert {(check.subject, check.status) for check in layer(checks, "folder")} == {
+        ("data-1 /Repos/etl/*", "failed"),
+        ("data-1 /Repos/etl/prod", "ok"),
+    }
+
+
+# Ahead of time
+
+
+@pytest.mark.parametrize(("days", "status"), [(29, "warning"), (31, "ok"), (-1, "failed")])
+def test_an_oauth_secret_is_told_thirty_days_before_its_end(
+    fleet: Fleet, look: Look, days: int, status: str
+) -> None:
+    ends = datetime.now(UTC) + timedelta(days=days, hours=1)
+    fleet.vault.set(SECRET_NAME, SECRET, expires_on=ends)
+    (check,) = layer(look(), "key_vault")
+    assert check.status == status
+    assert check.error is None or check.error.code == {29: "secret_expires_soon", -1: "secret_expired"}[days]
+
+
+def test_a_secret_without_an_end_is_fine_and_says_so(fleet: Fleet, look: Look) -> None:
+    fleet.vault.set(SECRET_NAME, SECRET)
+    (check,) = layer(look(), "key_vault")
+    assert (check.status, "no expiry date" in check.message) == ("ok", True)
+
+
+def test_a_token_that_does_not_last_until_the_next_run_is_a_warning(cloud: Cloud, look: Look) -> None:
+    cloud.identity.token_lifetime = 1200
+    assert not_ok(look(timedelta(minutes=15))) == []
+    assert not_ok(look(timedelta(minutes=30))) == [("identity", "warning", "short_token")]
+
+
+def test_a_federated_credential_is_told(fleet: Fleet, look: Look) -> None:
+    principal = fleet.workspaces[0].service_principal(CLIENT_ID, SECRET)
+    fleet.workspaces[0].add_credential(principal, provider=FEDERATED)
+    assert not_ok(look()) == [("credential", "warning", "federated_credential")]
+
+
+def test_somebody_else_s_credential_that_a_run_would_take_over_is_told(fleet: Fleet, look: Look) -> None:
+    principal = fleet.workspaces[0].service_principal(CLIENT_ID, SECRET)
+    fleet.workspaces[0].add_credential(principal, username="alice", token="pat")
+    checks = look()
+    assert not_ok(checks) == [("credential", "warning", "foreign_credential")]
+    assert any('"alice", not "git-refresh"' in check.message for check in checks)
+
+
+def test_a_stranger_s_credential_beside_ours_is_told(fleet: Fleet, look: Look) -> None:
+    principal = fleet.workspaces[0].service_principal(CLIENT_ID, SECRET)
+    fleet.workspaces[0].add_credential(principal, username="git-refresh", token="x")
+    # A service principal may have one for each provider, and a provider's name is not told apart by letter case.
+    fleet.workspaces[0].add_credential(
+        principal, provider="AzureDevOpsServices", username="alice", token="pat"
+    )
+    assert not_ok(look()) == [("credential", "warning", "second_credential")]
+
+
+def test_a_folder_without_manage_permission_is_told(fleet: Fleet, look: Look) -> None:
+    fleet.workspaces[0].add_folder("/Shared/reports", fleet.repositories[1], can_manage=False)
+    assert not_ok(look(**with_folders(fleet, "/Shared/reports"))) == [
+        ("folder", "warning", "folder_permission")
+    ]
+
+
+def test_a_git_cli_folder_is_recognised(fleet: Fleet, look: Look) -> None:
+    fleet.workspaces[0].add_folder("/Shared/cli", fleet.repositories[1], git_cli=True)
+    checks = look(**with_folders(fleet, "/Workspace/Shared/cli"))
+    assert not_ok(checks) == []
+    (folder,) = layer(checks, "folder")
+    assert folder.message.startswith("Git-CLI folder; ")
+
+
+# Managed identity and run_as
+
+
+def test_a_managed_identity_needs_neither_vault_nor_secret(cloud: Cloud, fleet: Fleet, look: Look) -> None:
+    fleet.workspaces[0].add_managed_identity(cloud.identity.object_id)
+    checks = look(
+        **with_folders(fleet, "/Repos/etl/prod", auth="managed_identity"),
+        WORKSPACE_DEFAULTS="",
+        KEY_VAULT_URL="",
+    )
+    assert not_ok(checks) == []
+    assert layer(checks, "key_vault") == []
+    assert [check.message for check in layer(checks, "workspace")] == [
+        "signed in as the app's managed identity"
+    ]
+    assert any("Azure Databricks" in check.message for check in layer(checks, "identity"))
+
+
+def test_every_principal_of_run_as_has_a_line(fleet: Fleet, look: Look) -> None:
+    other = fleet.workspaces[0].service_principal("5a1e0000-0000-4000-8000-0000000000aa", "x", "jobs")
+    checks = look(**with_folders(fleet, run_as=[other.id, 4711]))
+    assert [(check.subject, check.status) for check in layer(checks, "credential")] == [
+        ("data-1", "ok"),
+        (f"data-1, principal {other.id}", "ok"),
+        ("data-1, principal 4711", "failed"),
+    ]
+
+
+# Bounded, and silent about secrets
+
+
+def test_a_workspace_that_hangs_costs_its_own_lines_only(
+    cloud: Cloud, fleet: Fleet, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspace, "SIGN_IN_LIMIT", 1.0)
+    cloud.inject(Fault(Connect.HANG, host=fleet.workspaces[0].host))
+    checks = look()
+    assert {check.subject.split(",")[0] for check in checks if check.status != "ok"} == {"data-1"}
+
+
+def test_no_line_holds_a_secret(fleet: Fleet, look: Look) -> None:
+    fleet.workspaces[1].service_principal(CLIENT_ID, "dose" + "0" * 32)
+    text = repr(look())
+    assert SECRET not in text
+    assert "eyJ" not in text

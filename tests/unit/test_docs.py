@@ -1,0 +1,78 @@
+"""What the pages say is what the code does."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docs import generate
+from git_refresh.cli.files import read_settings
+from git_refresh.models import Folder, Workspace
+from git_refresh.settings import SETTINGS, load
+from git_refresh.symptoms import OWN, TABLE, UNKNOWN
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
+EXAMPLES = re.findall(r"```json\n(.*?)```", CONFIGURATION, re.DOTALL)
+
+
+@pytest.mark.parametrize("name", generate.MADE)
+def test_what_is_made_from_the_code_is_up_to_date(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text() == generate.MADE[name](), "make docs"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_every_example_of_the_configuration_page_is_accepted(example: str, tmp_path: Path) -> None:
+    file = tmp_path / "workspaces.json"
+    file.write_text(example)
+    assert not load(read_settings(file), whole=False).problems
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_the_page_s_command_wraps_every_example_as_app_settings(example: str, tmp_path: Path) -> None:
+    (command,) = re.findall(
+        r"^\$ (jq .*) workspaces\.json > app-settings\.json$", CONFIGURATION, re.MULTILINE
+    )
+    written = subprocess.run(
+        ["/bin/sh", "-c", command], input=example, capture_output=True, text=True, check=True
+    )
+    settings: dict[str, Any] = json.loads(written.stdout)
+    assert all(isinstance(value, str) for value in settings.values())
+    assert settings.keys() <= SETTINGS.keys()
+    file = tmp_path / "workspaces.json"
+    file.write_text(example)
+    assert load(settings, whole=False) == load(read_settings(file), whole=False)
+
+
+def test_every_setting_and_key_is_on_the_configuration_page() -> None:
+    for name in (*SETTINGS, *Workspace.model_fields, *Folder.model_fields):
+        assert f"| `{name}` |" in CONFIGURATION
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)\s]+)\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+            assert anchor in {_anchor(heading) for heading in headings}, target
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_code_that_a_page_links_to_is_in_the_table() -> None:
+    codes = {row.code for row in (*TABLE, *OWN, UNKNOWN)}
+    for page in PAGES:
+        if page.name != "troubleshooting.md":
+            found = set(re.findall(r"troubleshooting\.md#(\w+)\)", page.read_text()))
+            assert found <= codes

@@ -1,0 +1,90 @@
+"""App settings in files, in every form that people have them in."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from git_refresh.cli.files import read_settings
+from git_refresh.settings import SettingsError, load
+from tests.unit.test_settings import GOOD, HOST
+
+ENTRIES = [GOOD, "https://adb-2.2.azuredatabricks.net"]
+DEFAULTS = {"client_id": "a", "client_secret_name": "b"}
+VAULT = "https://contoso.vault.azure.net"
+TEXT = {"WORKSPACES": json.dumps(ENTRIES), "WORKSPACE_DEFAULTS": json.dumps(DEFAULTS), "KEY_VAULT_URL": VAULT}
+
+FORMS = {
+    "local.settings.json": {"IsEncrypted": False, "Values": TEXT},
+    "settings by name, as az takes them": TEXT,
+    "settings by name, written out": {
+        "$schema": "./docs/workspaces.schema.json",
+        "WORKSPACES": ENTRIES,
+        "WORKSPACE_DEFAULTS": DEFAULTS,
+        "KEY_VAULT_URL": VAULT,
+    },
+    "as az and the portal list them": [
+        {"name": name, "value": value, "slotSetting": False} for name, value in TEXT.items()
+    ],
+}
+
+
+def file_with(tmp_path: Path, content: object) -> Path:
+    file = tmp_path / "settings.json"
+    file.write_text(content if isinstance(content, str) else json.dumps(content, indent=2))
+    return file
+
+
+@pytest.mark.parametrize("content", FORMS.values(), ids=FORMS)
+def test_every_form_of_the_settings_is_read(content: object, tmp_path: Path) -> None:
+    assert load(read_settings(file_with(tmp_path, content))) == load(TEXT)
+
+
+def test_an_array_of_workspaces_is_the_list_alone(tmp_path: Path) -> None:
+    assert read_settings(file_with(tmp_path, [GOOD])).keys() == {"WORKSPACES"}
+    named = [{"name": "production", **GOOD}]
+    assert read_settings(file_with(tmp_path, named)).keys() == {"WORKSPACES"}
+
+
+def test_a_mark_at_the_start_of_the_file_does_not_matter(tmp_path: Path) -> None:
+    assert read_settings(file_with(tmp_path, "\ufeff" + json.dumps([HOST])))["WORKSPACES"].startswith("[")
+
+
+WRONG = {
+    "nothing": ("", "is not valid JSON"),
+    "text": ('"x"', "must hold an array of workspaces"),
+    "null": ("null", "must hold an array of workspaces"),
+    "another object": ({"a": 1}, "must hold an array of workspaces, app settings by name"),
+    "one workspace": (GOOD, "holds one workspace; put [ ] around its { }"),
+    "encrypted": ({"IsEncrypted": True, "Values": {}}, "is encrypted; run func settings decrypt first"),
+    "no text": (
+        {"Values": {"WORKSPACES": ENTRIES}},
+        ": Values.WORKSPACES: must be text in double quotes, with its own quotes escaped",
+    ),
+    "key twice": (
+        '{"WORKSPACES": [{"host": "a", "folders": [{"path": "/a/b", "path": "/a/c"}]}]}',
+        ": WORKSPACES[0].folders[0].path: is written more than once; keep one",
+    ),
+    "no UTF-8": (None, "is not UTF-8 text"),
+}
+
+
+@pytest.mark.parametrize(("content", "expected"), WRONG.values(), ids=WRONG)
+def test_a_file_that_cannot_be_used_is_named_with_what_to_do(
+    content: object, expected: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.json"
+    if content is None:
+        file.write_bytes(b'["\xff"]')
+    else:
+        file_with(tmp_path, content)
+    with pytest.raises(SettingsError) as caught:
+        read_settings(file)
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(str(file))
+    assert expected in str(problem)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read: No such file"):
+        read_settings(tmp_path / "none.json")
