@@ -66,7 +66,7 @@ _END = "end-object end-array end-text"
 _ANY = f"start {_VALUE} {_KEY} colon {_NEXT} {_END}"
 
 # By what is due: what stands there instead, and what is wrong then. The first that fits is said. "whole" is asked before anything is read.
-# Where a pattern matches nothing, the comma before is wrong, or something is missing behind what was read last.
+# A pattern that only looks ahead is about what was read last; an empty one about what is missing behind that.
 _MISTAKES = [
     ("whole", r"@Microsoft\.KeyVault\b",
      "Azure could not put the secret in place of this Key Vault reference; see the status beside this setting in the portal"),
@@ -86,7 +86,7 @@ _MISTAKES = [
     (_ANY, r"//|/\*|#", "a comment starts here, and JSON has no comments; remove it"),
     (_ANY, r"\\[nrt]?", "a FOUND stands outside of quotes, as in text copied from local.settings.json; remove it, here and elsewhere"),
     (_END, rf"[\"'`{_CURLY}](?=\s*$)", "a quote stands after the end; remove it"),
-    (_ANY, rf"[{_CURLY}]", 'FOUND is a curly quote, as chats and word processors make it; type the plain " instead, here and elsewhere'),
+    (_ANY, rf"[{_CURLY}]", 'FOUND is a curly quote; type the plain " instead, here and elsewhere'),
     (_ANY, r"['`]", 'FOUND is not a double quote; write " instead, here and elsewhere'),
     ("first-item first-key", r",", "a comma stands right after the opening bracket; remove it"),
     ("item key", r",", "two commas stand in a row; remove one"),
@@ -95,13 +95,15 @@ _MISTAKES = [
     ("value", r"[,}\]]", "the value after the colon is missing; write it, or remove the key too"),
     ("value", r":", "two colons stand in a row; remove one"),
     ("value", r"=>?", "a FOUND stands after the colon; remove it"),
-    ("colon", r"[,}\]]", 'this key has no value; write "key": value'),
+    ("colon", r"(?=[,}])", 'this key has no value; write "key": value'),
+    ("colon", r"(?=\])", 'this text stands in { }, where only "key": value may; write } before it, or [ where its list begins'),
     ("colon", r"=>?|->|;", "a FOUND stands where a colon should; write : instead"),
     (_KEY, r":", 'the key before the colon is missing; write "key": value'),
     ("key", r"\{", "a { stands where a key should; write } before the comma, to end the entry there"),
     ("first-key", r"\{", "two { stand in a row; remove one"),
     (_NEXT, r"[;|&]", "a FOUND stands where a comma should; write , instead"),
-    ("next-item", r":", '"key": value can only stand in { }; write { before the key, and } behind its value'),
+    (_NEXT, r'[^\w":,{}\[\]+.$%-]', "a FOUND stands where a comma or a closing bracket should; write that instead"),
+    ("next-item", r"(?=:)", '"key": value may only stand in { }; write { before it, or ] if the list ends here'),
     ("next-pair", r":", 'a second colon stands behind one key; write "key": value, "key": value'),
     ("end-text", r":", "the brackets are missing; write { at the start and } at the end"),
     (_END, r"[\]}]", "this FOUND closes nothing; remove it, or write the bracket that should open it"),
@@ -111,14 +113,14 @@ _MISTAKES = [
     ("end-array", r'[,\[{"]', "more follows after the closing ]; write all entries in one [ ], with a comma between them"),
     (_VALUE, r"[\[{]", "far too many brackets are open here, one inside the other; remove those that are too many"),
     (_VALUE, r"(?:None|NULL|Null|nil|undefined|NaN|-?Infinity)\b", "JSON does not know FOUND; write null, or leave it out"),
-    (_VALUE, r"(?:True|TRUE|False|FALSE)\b", "FOUND is not in small letters; write true or false"),
+    (_VALUE, r"(?:True|TRUE|False|FALSE)\b", "FOUND must stand in small letters; write true or false"),
     (_VALUE, r"[\d-][\d.eE+-]{299}", "this number is far too long; shorten it, or write it in double quotes if it is text"),
     (_VALUE, r"-?0\d+(?![\w.-])", "a number cannot start with 0; remove the 0, or write it in double quotes if it is text"),
     (_VALUE, r"\+[\d.]+(?![\w.-])", "a number cannot start with +; remove the +"),
     (_VALUE, r"-?(?:\.\d+|\d+\.)(?![\w.-])", "a number needs a digit on both sides of the point; write 0.5 or 5.0"),
     (_VALUE, r"0[xX][0-9a-fA-F]+(?![\w.-])", "JSON does not know 0x; write the number without it, or in double quotes if it is text"),
     (_VALUE, r'[^\s",{}\[\]][^"\n,{}\[\]]*"(?=\s*(?:[,}\]]|$))', 'this text has a closing quote but no opening one; write " before it'),
-    (_VALUE, r'[^\s",:{}\[\]](?:[^\s",:{}\[\]]|:(?=/))*', 'this text has no quotes; write " before and after it'),
+    (_VALUE, r'(?:[^\s",:{}\[\]]|:(?=/))*\w', 'this text has no quotes; write " before and after it'),
     (_KEY, r'\w+"(?=\s*[:=])', 'this key has a closing quote but no opening one; write " before it'),
     (_KEY, r'[^\s",:={}\[\]]+', 'this key has no quotes; write " before and after it'),
     (_KEY, r"\S", 'here must be a key in double quotes; write "key": value'),
@@ -132,15 +134,17 @@ _MISTAKES = [
 
 _CLOSING = {"[": "]", "{": "}"}
 _DEEPEST = 100
-_SPACE = re.compile(r"[ \t\r\n]*+")
 _TEXT = re.compile(r'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+')
 _NUMBER = r"(?![\d.eE+-]{300})-?(?:0|[1-9]\d*+)(?:\.\d++)?+(?:[eE][+-]?\d++)?+(?![\w.+-])"
-_PART = re.compile(rf'[\[\]{{}},:]|{_TEXT.pattern}"|{_NUMBER}|(?:true|false|null)(?!\w)', re.ASCII)
+_PART = re.compile(
+    rf'([\[\]{{}},:]|{_TEXT.pattern}"|{_NUMBER}|(?:true|false|null)(?!\w))[ \t\r\n]*+', re.ASCII
+)
 _WRONGLY_CLOSED = re.compile(
     rf"""\"(?:[^'`{_CURLY}]|['’‘´′](?=\w))*+(['`{_CURLY}])\s*(?:[,:\]}}]|$)"""  # noqa: RUF001
 )
 _CLOSING_ESCAPED = re.compile(r'\\(?="\s*[,:}\]])')
 _SWALLOWED = re.compile(r'[,:{\[]\s*"$')
+_SECOND_QUOTE = re.compile(r'"(?=\s*(?:[,:}\]]|$))')
 _QUOTE_INSIDE = re.compile(r'\w[^",:{}\[\]\n]*"')
 _NEXT_LINE = re.compile(r'\s*+(?:[{}\[\],]|"(?!\s*(?:[,:}\]]|$))|$)')
 
@@ -167,20 +171,15 @@ class _Reader:
 
     def mistake(self) -> str:
         """Where the first mistake is, what it is, and what to write."""
-        self._skip_space()
+        self.at = len(self.text) - len(self.text.lstrip(" \t\r\n"))
         if whole := self._listed("whole", self.at):
             return whole
-        while (part := _PART.match(self.text, self.at)) and self._takes(part[0]):
-            self.last = part.span()
+        while (part := _PART.match(self.text, self.at)) and self._takes(part[1]):
+            self.last = part.span(1)
             self.at = part.end()
-            self._skip_space()
         if self.at == len(self.text):
             return self._ended()
         return self._ran_on() or self._broken_text() or self._misplaced()
-
-    def _skip_space(self) -> None:
-        if space := _SPACE.match(self.text, self.at):
-            self.at = space.end()
 
     def _is_due(self, any_of: str) -> bool:
         return self.due in any_of.split()
@@ -215,12 +214,13 @@ class _Reader:
         if self.due == "start":
             return self._said("nothing stands here; write the value, which starts with [ or {", self.at, None)
         if not self.open:
-            return self._said(_OUTER_QUOTES if self.due == "end-text" else "it cannot be read", 0, None)
+            is_text = self.text[self.last[0]] == '"'
+            return self._said(_OUTER_QUOTES if is_text else "it cannot be read; write it anew", 0, None)
         missing = "".join(_CLOSING[bracket.sign] for bracket in reversed(self.open))
         either = f"write {missing} at the end, or " if self._is_due(f"first-item first-key {_NEXT}") else ""
         bracket = self.open.pop()
         advice = (
-            f"this {bracket.sign} is never closed: the text ends too early; {either}paste it again, whole"
+            f"this {bracket.sign} is never closed, the text ends too early; {either}paste it again, whole"
         )
         return self._said(advice, bracket.at, bracket.at + 1, "value")
 
@@ -238,6 +238,9 @@ class _Reader:
             return self._said(advice, start + escaped.start(), start + escaped.end(), due)
         if _SWALLOWED.search(text):
             return self._said(_NO_CLOSING_QUOTE, start, start + 1, due)
+        if text == '""' or _SECOND_QUOTE.match(self.text, end):
+            at = start if text == '""' else end - 1
+            return self._said("two quotes stand in a row; remove one", at, at + 2, due)
         if self._is_due(_NEXT) and _QUOTE_INSIDE.match(self.text, end):
             advice = 'this quote ends the text too early; write \\" for a quote inside a text'
             return self._said(advice, end - 1, end, due)
@@ -248,13 +251,13 @@ class _Reader:
         text = _TEXT.match(self.text, self.at)
         if not text or self.text.startswith('"', text.end()) or self._is_due(_END):
             return None
-        if closed := _WRONGLY_CLOSED.match(text[0]):
-            return self._listed(self.due, self.at + closed.start(1))
         stop = text.end()
         sign = self.text[stop : stop + 1]
         if sign == "\\" and stop + 1 < len(self.text):
             advice = "a \\ cannot stand alone in a text; write / instead, or \\\\ if it must be a \\"
             return self._said(advice, stop, stop + 1)
+        if closed := _WRONGLY_CLOSED.match(text[0]):
+            return self._listed(self.due, self.at + closed.start(1))
         if sign in {"", "\\"} or (sign in "\r\n" and _NEXT_LINE.match(self.text, stop)):
             return self._said(_NO_CLOSING_QUOTE, self.at, self.at + 1)
         name = {"\n": "a line break", "\r": "a line break", "\t": "a tab"}.get(sign, "an invisible sign")
@@ -271,7 +274,7 @@ class _Reader:
         if bracket and sign in "]}" and sign != (closing := _CLOSING[bracket.sign]):
             line, column = self._line_and_column(bracket.at)
             opened = f"the {bracket.sign} of line {line}, column {column}"
-            advice = f"{sign} stands here, but {opened} is still open; write {closing} instead, or before it"
+            advice = f"{sign} stands here, but {opened} is still open; write {closing} before it or instead of it, or remove it"
             return self._said(advice, self.at, self.at + 1)
         return self._listed(self.due, self.at) or ""
 
@@ -281,7 +284,7 @@ class _Reader:
             if due in dues.split() and (found := re.compile(pattern).match(self.text, at)):
                 start, end = found.span()
                 if start == end:
-                    start, end = self.last if self.text[self.last[0]] == "," else (self.last[1],) * 2
+                    start, end = self.last if pattern else (self.last[1], self.last[1])
                 mark = None if "KeyVault" in pattern else end
                 return self._said(advice.replace("FOUND", found[0]), start, mark, due)
         return None
@@ -308,6 +311,7 @@ _RUN = re.compile(r"\S*")
 _ADDRESS = re.compile(r"https?://(?:[\w-]+\.)+[a-zA-Z]{2,}(?::\d{1,5})?(?:[/?#].*)?", re.ASCII)
 _PATH = re.compile(r"/(?:Repos|Shared|Users|Workspace)(?:/.*)?")
 _LONGEST = 200
+_BEFORE, _AFTER = 40, 20
 
 
 def _place(brackets: list[_Bracket]) -> str:
@@ -315,20 +319,20 @@ def _place(brackets: list[_Bracket]) -> str:
         f"[{one.item}]" if one.sign == "[" else f".{one.key if one.key in _HARMLESS else '…'}"
         for one in brackets
     ]
-    place = "".join(parts[:6]).removeprefix(".") + "…" * (len(parts) > 6)  # noqa: PLR2004  # deeper than any setting
+    place = "".join(parts[:6]).removeprefix(".").removesuffix(".…") + "…" * (len(parts) > 6)  # noqa: PLR2004  # deeper than any setting
     return f", in {place}" if place.strip("…") else ""
 
 
 def _excerpt(text: str, mark: int) -> str:
-    """Some 40 signs before the mark and 20 after it, in whole words: what is known to be harmless, and … for all else."""
-    before: deque[re.Match[str]] = deque(maxlen=41)
+    """What stands around the mark, in whole words: those that are known to be harmless, and … for all others."""
+    before: deque[re.Match[str]] = deque(maxlen=_BEFORE)
     after: list[re.Match[str]] = []
     for piece in _PIECE.finditer(text):
         (before if piece.start() < mark else after).append(piece)
-        if len(after) > 20:  # noqa: PLR2004
+        if len(after) == _AFTER:
             break
-    left = "".join(reversed(_within(40, reversed(before))))
-    right = "".join(_within(20, after))
+    left = "".join(reversed(_within(_BEFORE, reversed(before))))
+    right = "".join(_within(_AFTER, after))
     line = re.sub(r"…(?:\s*…)+", "…", f"{left} <-- HERE {right}")
     return "" if line.strip("… ") == "<-- HERE" else f". At: {' '.join(line.split())}"
 
@@ -336,7 +340,7 @@ def _excerpt(text: str, mark: int) -> str:
 def _within(length: int, pieces: Iterable[re.Match[str]]) -> list[str]:
     words: list[str] = []
     for piece in pieces:
-        if length <= 0:
+        if length <= 0 and (piece[0].isspace() or piece[0] == ","):
             return [*words, " … "]
         words.append(_shown(piece))
         length -= len(words[-1])
@@ -347,9 +351,10 @@ def _shown(piece: re.Match[str]) -> str:
     word = piece[0]
     if word.isspace():
         return " "
-    sign = len(word) <= 2 and word.isprintable() and not any(map(str.isalnum, word))  # noqa: PLR2004  # , or //
-    if sign or word in _HARMLESS:
+    if not word.isprintable() or len(word) > _LONGEST:
+        return "…"
+    if word in _HARMLESS or (len(word) <= 2 and not any(map(str.isalnum, word))):  # noqa: PLR2004  # , or //
         return word
     run = _RUN.match(piece.string, piece.start())  # a user and a password may end in @ far behind
     address = _ADDRESS.fullmatch(word) and run and "@" not in run[0]
-    return shown(word) if len(word) <= _LONGEST and (address or _PATH.fullmatch(word)) else "…"
+    return shown(word) if address or _PATH.fullmatch(word) else "…"

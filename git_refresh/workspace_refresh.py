@@ -4,7 +4,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import takewhile
 
 from git_refresh import diagnosis
 from git_refresh.decide import GitFolder, StoredCredential, federated_credential, own_credential, wanted_ref
@@ -12,6 +11,7 @@ from git_refresh.devops import is_rejection
 from git_refresh.diagnosis import Diagnosis, Facts
 from git_refresh.entries import BadFolder, Entry
 from git_refresh.folder_refresh import FolderRefresh, azure_devops_repository, facts_of
+from git_refresh.listing import Listing
 from git_refresh.models import Folder, Ref, Workspace
 from git_refresh.report import CredentialReport, FolderReport, WorkspaceReport
 from git_refresh.repository import Repository
@@ -201,6 +201,11 @@ class WorkspaceRefresh:
         if self._credential is None or self._credential.action == "failed":
             return  # without a credential there is nothing to pull with
         self._waiting.extend(listed)
+        for pattern in listed.unfound():
+            facts = replace(self._facts, path=pattern.below or "")
+            message = f"Below {pattern.below} there is no Git folder that one may manage."
+            where = f"{self.workspace.name} {pattern.path}"
+            self._run.note(where, str(diagnosis.own("nothing_found", message, facts)))
         for pattern in listed.unlisted():
             self._record(FolderReport(pattern.path, "failed", error=self._list_failure(listed)))
         for _ in range(min(LANES, len(self._waiting))):
@@ -240,7 +245,11 @@ def folder_reports(
         late: why the others were not, if time was the reason; else they were skipped for the workspace's own error.
         facts: for the diagnosis of the bad ones.
     """
-    rest = FolderReport("", "failed", error=late) if late else FolderReport("", "skipped")
+    rest = (
+        FolderReport("", "failed", error=late)
+        if late
+        else FolderReport("", "skipped", why="the credential failed")
+    )
     explicit = {
         folder.path: replace(rest, path=folder.path) for folder in workspace.folders if folder.below is None
     }
@@ -253,59 +262,6 @@ def folder_reports(
         if folder.path is not None
     ]
     return (*(done.get(path, unreached) for path, unreached in explicit.items()), *found, *wrong)
-
-
-class Listing:
-    """The wanted folders, each with what the workspace's list shows at its path; read no further than asked, and once.
-
-    One list request costs less than a look at each path. What it leaves out (a Git-CLI folder, one without Manage permission, a list
-    that fails) comes with None, and is looked for by its path later.
-    """
-
-    def __init__(self, api: Api, wanted: tuple[Folder, ...]) -> None:
-        self.failure: ServiceError | None = None
-        self._api = api
-        self._wanted = wanted
-        self._found: dict[str, GitFolder] | None = None
-
-    def __iter__(self) -> Iterator[tuple[Folder, GitFolder | None]]:
-        found = self._read()
-        explicit = {folder.key for folder in self._wanted}
-        for folder in self._wanted:
-            if folder.below is None:
-                yield folder, found.get(folder.key)
-                continue
-            for key, item in found.items():
-                if key.startswith(f"{folder.below}/") and key not in explicit:
-                    yield folder.model_copy(update={"path": item.path}), item
-
-    def unlisted(self) -> list[Folder]:
-        """The paths ending in `/*` below which nothing can be said to stand, since the list has failed."""
-        return [folder for folder in self._wanted if folder.below is not None and self.failure is not None]
-
-    def _read(self) -> dict[str, GitFolder]:
-        if self._found is None:
-            self._found = {}
-            try:
-                for prefix in _prefixes(self._wanted):
-                    for page in self._api.folders(prefix):
-                        self._found.update((item.path, item) for item in page)
-            except ServiceError as error:
-                self.failure = error
-        return self._found
-
-
-def _prefixes(wanted: tuple[Folder, ...]) -> list[str]:
-    """One path for each top-level folder, as deep as all the wanted folders below it share."""
-    roots: dict[str, list[list[str]]] = {}
-    for folder in wanted:
-        parts = (folder.below or folder.key).split("/")
-        roots.setdefault(parts[1], []).append(parts)
-    prefixes = []
-    for paths in roots.values():
-        shared = takewhile(lambda level: len(set(level)) == 1, zip(*paths, strict=False))
-        prefixes.append("/".join(level[0] for level in shared))
-    return prefixes
 
 
 def facts_of_principal(workspace: Workspace) -> dict[str, str]:

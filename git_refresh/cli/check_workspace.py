@@ -16,13 +16,14 @@ from git_refresh.decide import (
 )
 from git_refresh.devops import is_definite, is_rejection
 from git_refresh.folder_refresh import FolderRefresh, azure_devops_repository
+from git_refresh.listing import Listing
 from git_refresh.models import Folder, Ref, Workspace
 from git_refresh.refresh import Run
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository
 from git_refresh.seams import Api
 from git_refresh.service import ServiceError, Symptom
-from git_refresh.workspace_refresh import Listing, facts_of_principal
+from git_refresh.workspace_refresh import facts_of_principal
 
 Answers = Mapping[tuple[Repository, Ref | None], Head | Symptom]
 
@@ -69,7 +70,7 @@ class WorkspaceCheck:
             return [
                 signed_in,
                 *self._credentials(api, stored, folders),
-                *self._patterns(listing, folders),
+                *self._patterns(listing),
                 *lines,
             ]
         return [
@@ -147,22 +148,20 @@ class WorkspaceCheck:
 
     # Folders
 
-    def _patterns(
-        self, listing: Listing, folders: Sequence[tuple[Folder, GitFolder | None]]
-    ) -> Iterator[Check]:
-        """A line for each path ending in `/*` that finds nothing."""
-        for pattern in self._workspace.folders:
-            if pattern.below is None:
-                continue
-            subject = f"{self._name} {pattern.path}"
-            if listing.failure is not None:
-                yield failed("folder", subject, diagnosis.explain(listing.failure.symptom, self._facts))
-            elif not any(found and found.path.startswith(f"{pattern.below}/") for _, found in folders):
-                message = (
-                    f"Below {pattern.path.removesuffix('/*')} there is no Git folder that one may manage."
-                )
-                facts = replace(self._facts, path=pattern.path.removesuffix("/*"))
-                yield warning("folder", subject, diagnosis.own("nothing_found", message, facts))
+    def _patterns(self, listing: Listing) -> Iterator[Check]:
+        """A line for each path ending in `/*` that finds nothing, or was not looked for."""
+        for pattern in listing.unlisted():
+            assert listing.failure is not None  # noqa: S101  # for the type checker: that is why
+            failure = diagnosis.explain(listing.failure.symptom, self._facts)
+            yield failed("folder", f"{self._name} {pattern.path}", failure)
+        for pattern in listing.unfound():
+            message, facts = (
+                f"Below {pattern.below} there is no Git folder that one may manage.",
+                replace(self._facts, path=pattern.below or ""),
+            )
+            yield warning(
+                "folder", f"{self._name} {pattern.path}", diagnosis.own("nothing_found", message, facts)
+            )
 
     def _folder(self, api: Api, folder: Folder, listed: GitFolder | None, listing: Listing) -> Check:
         subject = f"{self._name} {folder.path}"

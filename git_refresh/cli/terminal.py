@@ -56,7 +56,7 @@ def show_report(report: Report, out: Console) -> None:
 def report_table(report: Report) -> Table:
     """Workspace, credential, folder, from → to."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Workspace", "Credential", "Git folder", "Ref", "From → to", ""):
+    for heading in ("Workspace", "Credential", "Git folder", "Ref", "From → to", "Action"):
         table.add_column(heading, overflow="fold")
     for workspace in report.workspaces:
         first = True
@@ -73,9 +73,17 @@ def show_plan(report: Report, out: Console) -> None:
         credential = workspace.credential
         if credential is not None:
             id_ = f" {credential.id}" if credential.id else ""
-            out.print(_step(credential.action, f"Git credential{id_}", credential.why), soft_wrap=True)
+            failed = workspace.error.code if workspace.error and credential.action == "failed" else ""
+            out.print(
+                _step(credential.action, f"Git credential{id_}", failed or credential.why), soft_wrap=True
+            )
+        elif workspace.error is not None:
+            out.print(
+                _step("skipped", "its entry in WORKSPACES is wrong", workspace.error.code), soft_wrap=True
+            )
         for folder in workspace.folders:
-            out.print(_step(folder.action, f"{folder.path}{_moved(folder)}", folder.why), soft_wrap=True)
+            why = folder.error.code if folder.error else folder.why
+            out.print(_step(folder.action, f"{folder.path}{_moved(folder)}", why), soft_wrap=True)
     if report.workspaces:
         out.print()
     _show_failures(report, out)
@@ -104,7 +112,10 @@ def show_check(report: CheckReport, out: Console) -> None:
         for check in checks:
             _show_check(check, out)
     statuses = [check.status for check in report.checks]
-    counts = ", ".join(f"{statuses.count(status)} {status}" for status in _MARK if status in statuses)
+    counted = {"ok": "ok", "warning": "warnings", "failed": "failed", "skipped": "skipped"}
+    counts = ", ".join(
+        f"{statuses.count(status)} {word}" for status, word in counted.items() if status in statuses
+    )
     out.print(Text(f"{count(len(statuses), 'check')}: {counts}.", _STYLE[report.result]))
 
 
@@ -134,7 +145,10 @@ def _show_failures(report: Report, out: Console) -> None:
                 soft_wrap=True,
             )
             _show_remedy(error, out)
-    show_problems(report.problems, out)
+    told = [error.message for workspace in report.workspaces for _, error in workspace.failures()]
+    show_problems(
+        [problem for problem in report.problems if not any(str(problem) in text for text in told)], out
+    )
 
 
 def show_problems(problems: Sequence[Problem], out: Console) -> None:
@@ -167,5 +181,5 @@ def _folder_cells(folder: FolderReport | None) -> tuple[Text, Text, Text, Text]:
     if folder is None:
         return Text("—"), Text(""), Text(""), Text("")
     before, after = (commit[:8] if commit else "—" for commit in (folder.from_, folder.to))
-    moved = before if before == after else f"{before} → {after}"
+    moved = before if before == after or folder.to is None else f"{before} → {after}"
     return Text(folder.path), Text(folder.ref or "—"), Text(moved), Text(folder.action, _STYLE[folder.action])

@@ -48,9 +48,9 @@ class Repository:
         )
 
     def tag(self, name: str, *, branch: str = "main", annotated: bool = False) -> str:
-        """Tag a branch's head and return the id of the commit that is tagged."""
+        """Tag a branch's head and return the id of the commit that is tagged; a tag that exists is moved there."""
         options = ["--annotate", "--message", name] if annotated else []
-        git.run(self.directory, "tag", *options, name, f"refs/heads/{branch}")
+        git.run(self.directory, "tag", "--force", *options, name, f"refs/heads/{branch}")
         return self.head(branch)
 
     def delete_branch(self, branch: str) -> None:

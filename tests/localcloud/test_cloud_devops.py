@@ -259,3 +259,14 @@ def test_deletes_files_and_branches(repository: Repository) -> None:
     repository.delete_branch("dev")
     with pytest.raises(KeyError):
         repository.head("dev")
+
+
+def test_a_tag_can_be_moved_and_become_another_kind(repository: Repository) -> None:
+    first = repository.tag("v1")
+    second = repository.commit({"a": "1"})
+    assert repository.tag("v1", annotated=True) == second
+    tag_object, tagged = repository.refs()["refs/tags/v1"]
+    assert tagged == second
+    assert tag_object not in {first, second}
+    assert repository.tag("v1") == second
+    assert repository.refs()["refs/tags/v1"] == (second, "")

@@ -1,0 +1,73 @@
+"""The Git folders that the settings want, and those that the workspace lists."""
+
+from collections.abc import Iterator
+from itertools import takewhile
+
+from git_refresh.decide import GitFolder
+from git_refresh.models import Folder
+from git_refresh.seams import Api
+from git_refresh.service import ServiceError
+
+
+class Listing:
+    """The wanted folders, each with what the workspace's list shows at its path; read no further than asked, and once.
+
+    One list request costs less than a look at each path. What it leaves out (a Git-CLI folder, one without Manage permission, a list
+    that fails) comes with None, and is looked for by its path later.
+    """
+
+    def __init__(self, api: Api, wanted: tuple[Folder, ...]) -> None:
+        self.failure: ServiceError | None = None
+        self._api = api
+        self._wanted = wanted
+        self._found: dict[str, GitFolder] | None = None
+
+    def __iter__(self) -> Iterator[tuple[Folder, GitFolder | None]]:
+        found = self._read()
+        explicit = {folder.key for folder in self._wanted}
+        for folder in self._wanted:
+            if folder.below is None:
+                yield folder, found.get(folder.key)
+                continue
+            for key, item in found.items():
+                if key.startswith(f"{folder.below}/") and key not in explicit:
+                    yield folder.model_copy(update={"path": item.path}), item
+
+    def unfound(self) -> list[Folder]:
+        """The paths ending in `/*` below which the list shows nothing."""
+        if self.failure is not None:
+            return []
+        paths = list(self._read())
+        return [
+            folder
+            for folder in self._wanted
+            if folder.below is not None and not any(path.startswith(f"{folder.below}/") for path in paths)
+        ]
+
+    def unlisted(self) -> list[Folder]:
+        """The paths ending in `/*` below which nothing can be said to stand, since the list has failed."""
+        return [folder for folder in self._wanted if folder.below is not None and self.failure is not None]
+
+    def _read(self) -> dict[str, GitFolder]:
+        if self._found is None:
+            self._found = {}
+            try:
+                for prefix in _prefixes(self._wanted):
+                    for page in self._api.folders(prefix):
+                        self._found.update((item.path, item) for item in page)
+            except ServiceError as error:
+                self.failure = error
+        return self._found
+
+
+def _prefixes(wanted: tuple[Folder, ...]) -> list[str]:
+    """One path for each top-level folder, as deep as all the wanted folders below it share."""
+    roots: dict[str, list[list[str]]] = {}
+    for folder in wanted:
+        parts = (folder.below or folder.key).split("/")
+        roots.setdefault(parts[1], []).append(parts)
+    prefixes = []
+    for paths in roots.values():
+        shared = takewhile(lambda level: len(set(level)) == 1, zip(*paths, strict=False))
+        prefixes.append("/".join(level[0] for level in shared))
+    return prefixes
