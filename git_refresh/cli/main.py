@@ -1,5 +1,6 @@
 """The commands. Exit code 0: fine; 1: something failed; 2: settings or usage wrong, nothing was run."""
 
+import io
 import json
 import logging
 import os
@@ -46,6 +47,9 @@ def main() -> None:
 
     Exit codes: 0 fine, 1 something failed, 2 settings or usage wrong (nothing was run).
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            stream.reconfigure(encoding="utf-8")  # on Windows a pipe has an encoding without ✓
 
 
 @main.command()

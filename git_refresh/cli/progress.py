@@ -65,7 +65,7 @@ class Live:
     def __init__(self, console: Console, workspaces: int) -> None:
         self._lock = Lock()
         self._tasks: dict[str, TaskID] = {}
-        self._progress = Progress(
+        self.progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             TextColumn("{task.fields[what]}", style="dim"),
@@ -73,34 +73,34 @@ class Live:
             console=console,
             transient=True,
         )
-        self._fleet = self._progress.add_task("workspaces", total=workspaces, what=f"0 of {workspaces}")
+        self._fleet = self.progress.add_task("workspaces", total=workspaces, what=f"0 of {workspaces}")
         self._total = workspaces
         self._finished = 0
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self.progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self.progress.stop()
 
     def doing(self, name: str, what: str) -> None:
         with self._lock:
             if name in self._tasks:
-                self._progress.update(self._tasks[name], what=what)
+                self.progress.update(self._tasks[name], what=what)
             else:
                 shown = len(self._tasks) < _SHOWN
-                self._tasks[name] = self._progress.add_task(name, total=None, what=what, visible=shown)
+                self._tasks[name] = self.progress.add_task(name, total=None, what=what, visible=shown)
 
     def done(self, report: WorkspaceReport) -> None:
         with self._lock:
             self._finished += 1
-            self._progress.update(
+            self.progress.update(
                 self._fleet, completed=self._finished, what=f"{self._finished} of {self._total}"
             )
             if (task := self._tasks.pop(report.name, None)) is not None:
-                self._progress.remove_task(task)
+                self.progress.remove_task(task)
             for waiting in list(self._tasks.values())[:_SHOWN]:
-                self._progress.update(waiting, visible=True)
+                self.progress.update(waiting, visible=True)

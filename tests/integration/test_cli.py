@@ -332,6 +332,11 @@ def test_colour_is_never_used_against_no_color(cloud: Cloud, fleet: Fleet) -> No
         assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", shown), command
 
 
+def test_what_is_piped_is_utf_8_whatever_the_machine_s_encoding_is(cli: Cli, settings_file: Path) -> None:
+    done = cli("check", "--settings", settings_file, "--offline", PYTHONIOENCODING="ascii")
+    assert (done.returncode, "✓ app settings" in done.stdout) == (0, True), done.stderr
+
+
 def test_help_and_version_need_no_settings(cli: Cli) -> None:
     help_ = cli("--help").stdout
     assert all(command in help_ for command in ("check", "plan", "run", "schema"))

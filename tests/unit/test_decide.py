@@ -11,8 +11,10 @@ from git_refresh.decide import (
     OtherObject,
     Refuse,
     StoredCredential,
+    federated_credential,
     folder_step,
     own_credential,
+    rivals,
 )
 from git_refresh.hosts import NO_HOSTS
 from git_refresh.models import Folder
@@ -99,6 +101,58 @@ def test_the_step_for_a_folder(want: Folder, have: GitFolder | None, head: Head 
         want.model_dump()
     )  # a fresh copy: the private repository is made by validation
     assert folder_step(want, have, ETL if have else None, head) == step
+
+
+WHY = {
+    "behind": (wanted(), found(), Head(NEW), "branch main has moved"),
+    "elsewhere": (
+        wanted(branch="x"),
+        found(),
+        Head(OLD),
+        "it is on branch main, and the settings want branch x",
+    ),
+    "off its tag": (
+        wanted(tag="v1"),
+        found(),
+        Head(OLD),
+        "it is on branch main, and the settings want tag v1",
+    ),
+    "detached": (
+        wanted(branch="x"),
+        found(None),
+        Head(OLD),
+        "it is on no branch, and the settings want branch x",
+    ),
+    "not to be asked": (wanted(), found(), None, "Azure DevOps could not be asked where branch main is"),
+    "there": (wanted(tag="v1"), found(None), Head(OLD), "it is at the latest commit of tag v1"),
+    "adrift": (
+        wanted(),
+        found(None),
+        None,
+        "it is on no branch, and the settings name neither branch nor tag",
+    ),
+    "missing": (wanted(url=URL), None, Head(NEW), "nothing stands at this path"),
+}
+
+
+@pytest.mark.parametrize(("want", "have", "head", "why"), WHY.values(), ids=WHY)
+def test_every_step_gives_its_reason(
+    want: Folder, have: GitFolder | None, head: Head | None, why: str
+) -> None:
+    want = Folder.model_validate(want.model_dump())
+    step = folder_step(want, have, ETL if have else None, head)
+    assert not isinstance(step, Refuse)
+    assert step.why == why
+
+
+def test_a_federated_credential_is_told_from_ours_and_from_rivals() -> None:
+    ours = StoredCredential(1, "azureDevOpsServices", "git-refresh")
+    federated = StoredCredential(2, "AzureDevOpsServicesAAD", "")
+    rival = StoredCredential(3, "azuredevopsservices", "alice")
+    stored = [federated, StoredCredential(4, "gitHub", "x"), rival, ours]
+    assert federated_credential(stored) == federated
+    assert federated_credential([ours, rival]) is None
+    assert rivals(stored, ours) == [rival]
 
 
 REFUSED = {

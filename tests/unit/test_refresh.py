@@ -10,7 +10,7 @@ from git_refresh import refresh as refresh_module
 from git_refresh.clock import Deadline, SystemClock
 from git_refresh.decide import GitFolder, StoredCredential
 from git_refresh.refresh import refresh
-from git_refresh.report import Report
+from git_refresh.report import Report, WorkspaceReport
 from git_refresh.service import Service
 from git_refresh.settings import load
 from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
@@ -246,6 +246,54 @@ def test_an_oauth_secret_near_its_end_is_pointed_out() -> None:
     report = run(services, {"folders": []})
     assert report.result == "ok"
     assert "expires at 2026-12-22" in report.problems[0].message
+
+
+def test_a_federated_credential_is_reported_and_is_no_failure() -> None:
+    federated = StoredCredential(9, "azureDevOpsServicesAad", "")
+    fake = FakeWorkspace(stored=[federated, OURS], at=behind())
+    report = run(FakeServices({host(1): fake}, {"main": OLD}))
+    assert report.result == "ok"
+    (problem,) = report.problems
+    assert str(problem).startswith("adb-1: federated_credential: Git credential 9 is federated. ")
+    assert list(fake.tokens) == [(None, OURS.id)]
+
+
+def test_a_pattern_that_finds_nothing_is_reported_and_is_no_failure() -> None:
+    services = FakeServices({host(1): FakeWorkspace()})
+    report = run(services, {"folders": ["/Repos/none/*"]})
+    assert report.result == "ok"
+    (problem,) = report.problems
+    assert str(problem).startswith(
+        "adb-1 /Repos/none/*: nothing_found: Below /Repos/none there is no Git folder"
+    )
+
+
+def test_whoever_watches_is_told_what_each_workspace_is_at() -> None:
+    class Watch:
+        def doing(self, name: str, what: str) -> None:
+            told.append(f"{name} {what}")
+
+        def done(self, report: WorkspaceReport) -> None:
+            told.append(f"{report.name} {report.result}")
+
+    told: list[str] = []
+    fake = FakeWorkspace(at=behind(), heads={"main": NEW})
+    assert run(FakeServices({host(1): fake}, {"main": NEW}), watcher=Watch()).result == "ok"
+    assert told == [
+        "adb-1 signing in",
+        "adb-1 storing the credential",
+        "adb-1 /Repos/etl/prod",
+        "adb-1 ok",
+    ]
+
+
+def test_a_dry_run_gives_the_reasons_of_what_it_would_do() -> None:
+    fake = FakeWorkspace(stored=[OURS], at=behind(), heads={"main": NEW})
+    (workspace,) = run(FakeServices({host(1): fake}, {"main": NEW}), dry_run=True).workspaces
+    assert workspace.credential is not None
+    assert workspace.credential.why == "a fresh token takes the place of the stored one"
+    assert [folder.why for folder in workspace.folders] == ["branch main has moved"]
+    assert "why" not in json.dumps(workspace.as_dict())
 
 
 def test_a_dry_run_writes_nothing_and_says_what_it_would_do() -> None:

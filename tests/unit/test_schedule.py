@@ -1,8 +1,8 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from git_refresh.schedule import is_schedule, next_run_after
+from git_refresh.schedule import is_schedule, longest_gap, next_run_after
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 200_000, tzinfo=UTC)
 QUARTERS = "0 */15 * * * *"
@@ -47,6 +47,25 @@ def test_the_next_run(status: dict[str, object] | None, schedule: str | None, ex
     following = next_run_after(NOW, status, schedule)
     assert f"{following:%H:%M:%S}" == expected
     assert following > NOW
+
+
+@pytest.mark.parametrize(
+    ("schedule", "gap"),
+    [
+        (QUARTERS, timedelta(minutes=15)),
+        ("0 0,10 * * * *", timedelta(minutes=50)),
+        ("0 */15 7-19 * * *", timedelta(hours=11, minutes=15)),
+        ("0 0 8-18 * * 1-5", timedelta(days=2, hours=14)),
+        ("*/5 * * * * *", timedelta(seconds=5)),
+        ("0 0 0 1 1 *", timedelta(days=365)),
+        (None, timedelta(minutes=15)),
+        ("nonsense", timedelta(minutes=15)),
+    ],
+)
+def test_the_longest_time_between_two_runs_counts_nights_and_weekends(
+    schedule: str | None, gap: timedelta
+) -> None:
+    assert longest_gap(schedule, NOW) == gap
 
 
 @pytest.mark.parametrize(

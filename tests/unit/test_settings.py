@@ -5,7 +5,7 @@ import pytest
 
 from git_refresh.entries import Entry, Rejected
 from git_refresh.problems import Problem
-from git_refresh.settings import SETTINGS, Settings, SettingsError, load
+from git_refresh.settings import SETTINGS, Settings, SettingsError, load, near_misses
 
 HOST = "https://adb-1.1.azuredatabricks.net"
 GOOD: dict[str, Any] = {"host": HOST, "client_id": "app-id", "client_secret_name": "oauth-secret"}
@@ -557,6 +557,55 @@ def test_folders_that_are_no_array_do_not_cost_the_credential() -> None:
     assert str(entry.bad_folders[0].problem) == (
         'WORKSPACES[0].folders: must be an array of folders, in [ ], and is text; put [ ] around it: ["/Repos/…"]'
     )
+
+
+def test_a_key_that_is_written_twice_is_told() -> None:
+    listed = """[
+      {"host": "https://adb-1.1.azuredatabricks.net", "auth": "managed_identity", "auth": "oauth_secret"},
+      {"host": "https://adb-2.2.azuredatabricks.net", "auth": "managed_identity", "folders": ["/a/b"], "folders": [
+        {"path": "/a/c", "tag": "x", "tag": "y"}, "/a/d"]}
+    ]"""
+    found = load({"WORKSPACES": listed})
+    assert [str(problem) for problem in found.problems] == [
+        "WORKSPACES[0].auth: is written more than once; keep one",
+        'WORKSPACES[0]: needs client_id and client_secret_name; write both here or in WORKSPACE_DEFAULTS, or write "auth": "managed_identity"',
+        "WORKSPACES[1].folders[0].tag: is written more than once; keep one",
+        "WORKSPACES[1].folders: is written more than once; keep one",
+    ]
+    rejected, entry = found.entries
+    assert isinstance(rejected, Rejected)
+    assert isinstance(entry, Entry), "a typo in the folders does not cost the credential"
+    assert [folder.path for folder in entry.workspace.folders] == ["/a/d"]
+
+
+def test_a_key_that_is_written_twice_in_the_defaults_stops_the_run() -> None:
+    with pytest.raises(SettingsError, match="WORKSPACE_DEFAULTS.auth: is written more than once; keep one"):
+        settings(HOST, WORKSPACE_DEFAULTS='{"auth": "managed_identity", "auth": "managed_identity"}')
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("WORKSPACE", "WORKSPACES"),
+        ("workspaces", "WORKSPACES"),
+        ("KEYVAULT_URL", "KEY_VAULT_URL"),
+        ("REFRESH_TIMEOUT_SECOND", "REFRESH_TIMEOUT_SECONDS"),
+        ("AZURE_TENANT_ID", None),
+        ("PATH", None),
+    ],
+)
+def test_a_misspelt_setting_is_pointed_out_while_the_real_one_is_not_set(
+    name: str, meant: str | None
+) -> None:
+    assert near_misses({name: "x"}) == ({name: meant} if meant else {})
+    if meant:
+        assert near_misses({name: "x", meant: "y"}) == {}
+
+
+def test_a_misspelt_setting_that_is_required_is_named_where_it_is_missing() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({"WORKSPACE": json.dumps([GOOD])})
+    assert str(caught.value).endswith('("WORKSPACE" is set: is that a misspelling?)')
 
 
 def test_all_problems_come_at_once() -> None:

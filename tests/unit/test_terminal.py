@@ -1,0 +1,189 @@
+"""What people see: read as whole lines."""
+
+import io
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from git_refresh.cli import terminal
+from git_refresh.cli.checks import Check, CheckReport
+from git_refresh.cli.progress import Lines, Live, said
+from git_refresh.diagnosis import Diagnosis
+from git_refresh.problems import Problem
+from git_refresh.report import CredentialReport, FolderReport, Report, WorkspaceReport
+
+ERROR = Diagnosis("git_conflict", "Could not move it.", "It was edited: [a].", "Commit it.")
+OLD, NEW = "a" * 40, "b" * 40
+HOST = "https://adb-1.1.azuredatabricks.net"
+
+
+def console(width: int = 200) -> Console:
+    return Console(file=io.StringIO(), width=width, highlight=False)
+
+
+def text(out: Console) -> str:
+    assert isinstance(out.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in out.file.getvalue().splitlines())
+
+
+def report(*workspaces: WorkspaceReport, problems: tuple[Problem, ...] = ()) -> Report:
+    fine = all(workspace.result == "ok" for workspace in workspaces)
+    moment = datetime(2026, 11, 24, tzinfo=UTC)
+    return Report("id", moment, 1.25, False, "ok" if fine else "failed", None, problems, workspaces)
+
+
+def workspace(**changes: Any) -> WorkspaceReport:
+    values: dict[str, Any] = {
+        "name": "data-1",
+        "host": HOST,
+        "result": "ok",
+        "credential": CredentialReport("updated", 7, "a fresh token takes the place of the stored one"),
+        "folders": (
+            FolderReport("/Repos/a/b", "updated", "main", OLD, NEW, why="branch main has moved"),
+            FolderReport(
+                "/Repos/a/c", "unchanged", "v1", OLD, OLD, why="it is at the latest commit of tag v1"
+            ),
+        ),
+    }
+    return WorkspaceReport(**{**values, **changes})
+
+
+def test_a_report_is_a_table_and_one_line_to_sum_up() -> None:
+    out = console()
+    terminal.show_report(report(workspace()), out)
+    assert text(out) == (
+        "Workspace  Credential  Git folder  Ref   From → to            Action\n"
+        "data-1     updated     /Repos/a/b  main  aaaaaaaa → bbbbbbbb  updated\n"
+        "                       /Repos/a/c  v1    aaaaaaaa             unchanged\n"
+        "1 of 1 workspaces fresh, in 1.2 s."
+    )
+
+
+def test_a_failure_is_told_once_with_its_cause_and_remedy() -> None:
+    folder = FolderReport("/Repos/a/b", "failed", "main", OLD, error=ERROR)
+    wrong = Problem("WORKSPACES[1].host", "is missing")
+    rejected = WorkspaceReport(
+        "#1", "", "rejected", error=Diagnosis("invalid_settings", str(wrong), "Wrong.", "Mend it.")
+    )
+    out = console()
+    late = Problem("timer", "late_run: This run began 5 minutes late.")
+    terminal.show_report(
+        report(workspace(result="failed", folders=(folder,)), rejected, problems=(wrong, late)), out
+    )
+    assert text(out).split("\n", 3)[3] == (
+        "✗ data-1 /Repos/a/b: Could not move it.  (git_conflict)\n"
+        "      It was edited: [a].\n"
+        "      → Commit it.\n"
+        "✗ #1: WORKSPACES[1].host: is missing  (invalid_settings)\n"
+        "      Wrong.\n"
+        "      → Mend it.\n"
+        "! timer: late_run: This run began 5 minutes late.\n"
+        "0 of 2 workspaces fresh, in 1.2 s."
+    )
+
+
+def test_a_plan_has_a_line_for_each_step_with_its_reason_and_a_count() -> None:
+    made = FolderReport("/Repos/a/d", "created", "main", None, NEW, why="nothing stands at this path")
+    fresh = workspace(
+        name="data-2", credential=CredentialReport("created", None, "there is none"), folders=(made,)
+    )
+    out = console()
+    terminal.show_plan(report(workspace(), fresh), out)
+    assert text(out) == (
+        f"data-1  {HOST}\n"
+        "  ~ Git credential 7: a fresh token takes the place of the stored one\n"
+        "  ~ /Repos/a/b main aaaaaaaa → bbbbbbbb: branch main has moved\n"
+        "  = /Repos/a/c v1 aaaaaaaa: it is at the latest commit of tag v1\n"
+        f"data-2  {HOST}\n"
+        "  + Git credential: there is none\n"
+        "  + /Repos/a/d main bbbbbbbb: nothing stands at this path\n"
+        "\n"
+        "Plan: Git credentials: 1 to create, 1 to update. Git folders: 1 to create, 1 to update, 1 unchanged."
+    )
+
+
+def test_a_plan_names_what_it_cannot_do() -> None:
+    folders = (FolderReport("/Repos/a/b", "failed", error=ERROR),)
+    kept = workspace(
+        credential=CredentialReport("kept", 7, "Azure DevOps rejects the new token"), folders=folders
+    )
+    failed = workspace(
+        name="data-2",
+        result="failed",
+        credential=CredentialReport("failed"),
+        error=Diagnosis("not_in_workspace", "m", "c", "r"),
+        folders=(FolderReport("/Repos/a/b", "skipped", why="the credential failed"),),
+    )
+    rejected = WorkspaceReport("#1", "", "rejected", error=Diagnosis("invalid_settings", "m", "c", "r"))
+    out = console()
+    terminal.show_plan(report(kept, failed, rejected), out)
+    assert [
+        line for line in text(out).splitlines() if line.startswith("  ") and not line.startswith("   ")
+    ] == [
+        "  = Git credential 7: Azure DevOps rejects the new token",
+        "  ✗ /Repos/a/b: git_conflict",
+        "  ✗ Git credential: not_in_workspace",
+        "  – /Repos/a/b: the credential failed",  # noqa: RUF001  # as it is printed
+        "  – its entry in WORKSPACES is wrong: invalid_settings",  # noqa: RUF001
+    ]
+    assert text(out).endswith(" 3 failures.")
+
+
+def test_a_check_s_remedy_stands_indented_below_it_also_where_it_wraps() -> None:
+    long = Diagnosis(
+        "key_vault_forbidden", "Could not.", "It may not " + "read " * 20, "Grant it: " + "word " * 20
+    )
+    out = console(60)
+    terminal.show_check(CheckReport((Check("key_vault", "secret", "failed", "Could not.", long),)), out)
+    lines = text(out).splitlines()
+    assert lines[:2] == ["Key Vault", "  ✗ secret: Could not.  (key_vault_forbidden)"]
+    assert all(line.startswith("      ") and len(line) <= 60 for line in lines[2:-1])
+    assert lines[-1] == "1 check: 1 failed."
+
+
+def test_what_is_wrong_with_the_settings_says_it_all_in_its_own_line() -> None:
+    out = console()
+    check = Check("settings", "WORKSPACES[0].hots", "failed", "is not a key of a workspace", ERROR)
+    terminal.show_check(CheckReport((check,)), out)
+    assert text(out) == "Settings\n  ✗ WORKSPACES[0].hots: is not a key of a workspace\n1 check: 1 failed."
+
+
+def test_what_is_piped_is_never_folded() -> None:
+    assert terminal.console().width >= 500
+
+
+def test_square_brackets_in_a_name_are_no_markup() -> None:
+    out = console()
+    terminal.show_report(report(workspace(name="[red]x[/red]", folders=())), out)
+    Lines(out).done(workspace(name="[red]y[/red]", folders=()))
+    assert "[red]x[/red]" in text(out)
+    assert "[red]y[/red]" in text(out)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "credential updated, 1 Git folder updated, 1 Git folder unchanged"),
+        ({"folders": (FolderReport("/a", "skipped"),) * 2}, "credential updated, 2 Git folders skipped"),
+        ({"credential": None, "folders": (), "error": ERROR}, "git_conflict"),
+    ],
+)
+def test_a_workspace_that_is_done_is_told_in_a_few_words(changes: dict[str, Any], words: str) -> None:
+    assert said(workspace(**changes)) == words
+
+
+def test_the_live_display_shows_a_dozen_workspaces_and_counts_the_rest() -> None:
+    out = Console(file=io.StringIO(), width=100, force_terminal=True, highlight=False)
+    with Live(out, 20) as live:
+        for number in range(20):
+            live.doing(f"data-{number}", "signing in")
+        names = [task.description for task in live.progress.tasks if task.visible]
+        assert names == ["workspaces", *(f"data-{number}" for number in range(12))]
+        live.doing("data-0", "/Repos/a/b and 2 more")
+        assert live.progress.tasks[1].fields["what"] == "/Repos/a/b and 2 more"
+        live.done(workspace(name="data-0"))
+        names = [task.description for task in live.progress.tasks if task.visible]
+        assert names == ["workspaces", *(f"data-{number}" for number in range(1, 13))]
+        assert live.progress.tasks[0].fields["what"] == "1 of 20"
