@@ -308,7 +308,7 @@ _HARMLESS |= {"true", "false", "null", "None", "True", "False"}
 _NO_WORD = rf"\s{{}}\[\],\"'`\\;()<>…{_CURLY}"
 _PIECE = re.compile(rf"\s+|https?://[^{_NO_WORD}]*|[^{_NO_WORD}:=]+|.")
 _RUN = re.compile(r"\S*")
-_ADDRESS = re.compile(r"https?://(?:[\w-]+\.)+[a-zA-Z]{2,}(?::\d{1,5})?(?:[/?#].*)?", re.ASCII)
+_ADDRESS = re.compile(r"https?://(?:[\w-]+\.)+[a-zA-Z]{2,}(?:[/?#].*)?", re.ASCII)
 _PATH = re.compile(r"/(?:Repos|Shared|Users|Workspace)(?:/.*)?")
 _LONGEST = 200
 _BEFORE, _AFTER = 40, 20
@@ -355,6 +355,8 @@ def _shown(piece: re.Match[str]) -> str:
         return "…"
     if word in _HARMLESS or (len(word) <= 2 and not any(map(str.isalnum, word))):  # noqa: PLR2004  # , or //
         return word
-    run = _RUN.match(piece.string, piece.start())  # a user and a password may end in @ far behind
+    run = _RUN.match(
+        piece.string, piece.start()
+    )  # what looks like a host may be a user, with an @ far behind
     address = _ADDRESS.fullmatch(word) and run and "@" not in run[0]
     return shown(word) if address or _PATH.fullmatch(word) else "…"

@@ -143,6 +143,7 @@ class Report:
                 "min_token_remaining_s": round(self.token.remaining_s) if self.token else None,
                 "problems": [str(problem) for problem in self.problems],
             },
+            "problems",
         )
 
     def _counts(self) -> dict[str, int]:
@@ -174,6 +175,7 @@ def log_workspace(run_id: str, workspace: WorkspaceReport) -> None:
             "folders": {action: actions.count(action) for action in dict.fromkeys(actions)},
             "failures": [{"where": where, **asdict(error)} for where, error in workspace.failures()],
         },
+        "failures",
     )
 
 
@@ -182,11 +184,28 @@ def log_settings_error(problems: Sequence[Problem]) -> None:
     _write(
         False,
         {"event": "git_refresh.run", "result": "failed", "problems": [str(problem) for problem in problems]},
+        "problems",
     )
 
 
-def _write(fine: bool, event: dict[str, Any]) -> None:  # noqa: FBT001  # private, and read at both call sites
-    """One JSON object on one line: the Functions host keeps only a log record's message."""
+LONGEST_LINE = 30_000
+"""Characters of a log line. Application Insights cuts a message after 32,768, and what is cut is no JSON any more."""
+
+
+def _write(fine: bool, event: dict[str, Any], many: str) -> None:  # noqa: FBT001  # private, and read at the call sites
+    """One JSON object on one line: the Functions host keeps only a log record's message.
+
+    As much of the list `many` as fits; how many are left out stands beside it.
+    """
+    items = event[many]
+    room = LONGEST_LINE - len(json.dumps({**event, many: []}, ensure_ascii=False))
+    kept = 0
+    for item in items:
+        room -= len(json.dumps(item, ensure_ascii=False)) + 2
+        if room < 0:
+            break
+        kept += 1
+    event |= {many: items[:kept], f"{many}_left_out": len(items) - kept}
     _log.log(logging.INFO if fine else logging.ERROR, json.dumps(event, ensure_ascii=False))
 
 

@@ -13,7 +13,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from git_refresh import __version__
-from git_refresh.models import Folder, Workspace
 from git_refresh.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +92,9 @@ def test_only_the_product_is_published(*, boundary: bool) -> None:
         "mutants",
         "local.settings.json",
         "azure.yaml",
+        "workspaces.json",
+        "app-settings.json",
+        "deployed.json",
         "SECURITY.md",
     }
     published = {
@@ -161,9 +163,3 @@ def test_host_json_is_as_the_facts_demand() -> None:
 def test_the_version_is_the_same_everywhere() -> None:
     assert PROJECT["project"]["version"] == __version__
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
-
-
-@pytest.mark.parametrize("name", [*sorted(SETTINGS), *Workspace.model_fields, *Folder.model_fields])
-def test_the_readme_explains_every_setting_and_key(name: str) -> None:
-    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| ")]
-    assert any(f"`{name}`" in row.split("|")[1] for row in rows)

@@ -1141,6 +1141,7 @@ PASSWORDS = [
     "p”ssw0rd12",
     "p\\ssw0rd12",
     "1:2:3ssw0rd",
+    "12/s3cret word",
 ]
 
 
@@ -1163,6 +1164,7 @@ def test_the_password_of_an_address_is_not_shown_whatever_signs_it_holds(
         "hosts3cret",
         "true!s3cret",
         "https://s3cret",
+        "https://my.s3cret:12/x",
         "/Reposs3cret",
     ],
 )
@@ -1174,7 +1176,7 @@ def test_a_word_that_is_not_known_to_be_harmless_is_not_shown(word: str) -> None
     "word",
     [
         A,
-        f"{A}:8443/x",
+        f"{A}/x:y/",
         "http://x.contoso.com",
         "/Repos/me@contoso.com/etl",
         "/Workspace/Shared/x",
@@ -1193,4 +1195,4 @@ def test_a_query_and_what_looks_like_a_token_are_cut_from_an_address() -> None:
 
 def test_long_texts_are_shown_cut_between_words() -> None:
     text = f'[{{"name": "x", "client_id": "y", "host": "{A}", "tag": "z",, "folders": ["/Repos/a/b", "/Repos/c/d"]}}]'
-    assert said(text).endswith(f'At: … "host": "{A}", "tag": "…",, <-- HERE "folders": ["/Repos/a/b" …')
+    assert said(text).endswith(f'At: … "{A}", "tag": "…",, <-- HERE "folders": ["/Repos/a/b" …')

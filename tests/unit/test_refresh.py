@@ -352,6 +352,22 @@ def test_every_run_ends_in_one_line_and_every_workspace_has_one(caplog: pytest.L
     assert last["min_token_remaining_s"] == 3600
 
 
+@pytest.mark.parametrize(("failures", "left_out"), [(1, False), (300, True)])
+def test_a_log_line_is_never_so_long_that_it_is_cut(
+    caplog: pytest.LogCaptureFixture, failures: int, *, left_out: bool
+) -> None:
+    folders = [f"/Repos/etl/{number}" for number in range(failures)]
+    caplog.set_level(logging.INFO)
+    run(FakeServices({host(1): FakeWorkspace()}), {"folders": folders})
+    line = next(message for message in caplog.messages if "git_refresh.workspace" in message)
+    event = json.loads(line)
+    assert len(line) < 32_768
+    assert len(event["failures"]) + event["failures_left_out"] == failures
+    assert (event["failures_left_out"] > 0) is left_out
+    assert event["failures"][0]["where"] == "adb-1 /Repos/etl/0"
+    assert event["folders"] == {"failed": failures}
+
+
 def test_what_cannot_be_stopped_is_left_behind_when_the_budget_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
