@@ -18,6 +18,7 @@ from git_refresh.devops import is_definite, is_rejection
 from git_refresh.folder_refresh import FolderRefresh, azure_devops_repository
 from git_refresh.listing import Listing
 from git_refresh.models import Folder, Ref, Workspace
+from git_refresh.redact import shown
 from git_refresh.refresh import Run
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository
@@ -106,7 +107,7 @@ class WorkspaceCheck:
             message = f"Git credential {federated.id} is federated."
             yield self._warning("federated_credential", message)
         if own is not None and own.username != self._workspace.git_username:
-            message = f'Git credential {own.id} has the user name "{own.username}", not "{self._workspace.git_username}".'
+            message = f'Git credential {own.id} has the user name "{shown(own.username)}", not "{self._workspace.git_username}".'
             yield self._warning("foreign_credential", message)
         for rival in rivals(stored, own):
             message = (

@@ -23,6 +23,7 @@ from localcloud.observer import Request
 
 Run = Callable[..., Report]
 
+PROD = "/Repos/etl/prod"
 FEDERATED = "azureDevOpsServicesAad"
 MANAGED = {"auth": "managed_identity"}
 REPOS, CREDENTIALS = "^/api/2.0/repos", "^/api/2.0/git-credentials"
@@ -113,7 +114,7 @@ def test_a_managed_identity_needs_no_vault_and_no_oauth_secret_at_all(
     commit = fleet.repositories[0].commit({"new": "1"})
     for found in fleet.workspaces:
         found.add_managed_identity(cloud.identity.object_id)
-    entries = [{"host": found.url, **MANAGED, "folders": ["/Repos/etl/prod"]} for found in fleet.workspaces]
+    entries = [{"host": found.url, **MANAGED, "folders": [PROD]} for found in fleet.workspaces]
     identity = {"AZURE_CLIENT_ID": cloud.identity.client_id} if user_assigned else {}
     report = app.run({**os.environ, "WORKSPACES": json.dumps(entries), **identity})
     assert report.result == "ok", report.summary()
@@ -167,8 +168,7 @@ def test_an_identity_that_is_not_in_a_workspace_is_told_there_and_the_others_are
     first, strange, last = fleet.workspaces
     for found in (first, last):
         found.add_managed_identity(cloud.identity.object_id)
-    folders = ["/Repos/etl/prod"]
-    entries = [{"host": found.url, **MANAGED, "folders": folders} for found in fleet.workspaces]
+    entries = [{"host": found.url, **MANAGED, "folders": [PROD]} for found in fleet.workspaces]
     report = run(WORKSPACES=json.dumps(entries))
     assert [found.result for found in report.workspaces] == ["ok", "failed", "ok"]
     error = report.workspaces[1].error
@@ -231,7 +231,7 @@ def test_an_unknown_principal_in_run_as_is_named_and_all_else_is_done(
 ) -> None:
     known = [workspace.service_principal(name, "theirs").id for name in ("app-1", "app-2")]
     commit = etl.commit({"new": "1"})
-    report = run(**one(fleet, "/Repos/etl/prod", run_as=[*known[:place], 4711, *known[place:]]))
+    report = run(**one(fleet, PROD, run_as=[*known[:place], 4711, *known[place:]]))
     assert codes(report) == ["principal_not_found"]
     error = only(report).error
     assert error
@@ -260,7 +260,7 @@ def test_a_token_that_azure_devops_rejects_replaces_nobodys_in_run_as(
     cloud: Cloud, fleet: Fleet, workspace: Workspace, run: Run
 ) -> None:
     other = workspace.service_principal("other-app", "theirs")
-    settings = one(fleet, "/Repos/etl/prod", run_as=[other.id])
+    settings = one(fleet, PROD, run_as=[other.id])
     assert run(**settings).result == "ok"
     before = tokens(workspace)
     cloud.devops.organization("contoso").remove_member(cloud.identity.object_id)
@@ -277,7 +277,7 @@ BELOW = {
     "/Workspace/Shared/team/*": TEAM[1:],
     "/Shared/*": [*TEAM, OUTSIDE[1]],
     "/Users/*": [OUTSIDE[2]],
-    "/Repos/*": ["/Repos/etl/prod"],
+    "/Repos/*": [PROD],
 }
 
 
@@ -467,7 +467,7 @@ def test_a_pattern_for_the_whole_workspace_finds_everything_or_is_not_taken(
     """An empty prefix lists what is below /Repos alone, so that quietly finding less would be easy."""
     workspace.add_folder("/Shared/team/a", etl)
     report = run(**one(fleet, pattern))
-    everything = [("/Repos/etl/prod", "unchanged"), ("/Shared/team/a", "unchanged")]
+    everything = [(PROD, "unchanged"), ("/Shared/team/a", "unchanged")]
     assert codes(report) == ["invalid_folder"] or actions(report) == everything
 
 
@@ -513,8 +513,6 @@ def test_a_folder_without_manage_permission_is_found_by_its_path_and_says_what_i
 
 
 # Tags
-
-PROD = "/Repos/etl/prod"
 
 
 @pytest.fixture
