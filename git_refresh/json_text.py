@@ -7,14 +7,14 @@ write. What stands around it is shown without a word that could be a secret.
 import json
 import re
 import unicodedata
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from git_refresh.models import Folder, Workspace
-from git_refresh.redact import shown
+from git_refresh.json_excerpt import HARMLESS, excerpt
+from git_refresh.json_mistakes import CURLY, END, KEY, MISTAKES, NEXT, NO_CLOSING_QUOTE, OUTER_QUOTES, VALUE
 
 
 class JsonError(ValueError):
@@ -49,89 +49,6 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)  # NaN and Infinity, which Python takes for JSON and nobody else does
 
 
-_NO_CLOSING_QUOTE = 'this text has no closing quote; write " where it ends'
-_OUTER_QUOTES = (
-    "the whole value stands in quotes, as in local.settings.json; "
-    'remove the first and the last ", and every \\ before a "'
-)
-_NOT_FILLED_IN = "this placeholder was never filled in; write the value itself"
-_PLACEHOLDER = r"(?:%[\w.]+%|\$\([\w.]+\)|\$\{[\w.:-]+\}|\{\{[^{}]*\}\}|#\{[^{}]*\}#?|__\w+__|\$\w+)"
-_CURLY = "“”„‟‘’‚‛«»‹›″′´＂"  # noqa: RUF001  # the point of it
-
-# What may be due where a mistake is found.
-_VALUE = "item first-item value"
-_KEY = "key first-key"
-_NEXT = "next-item next-pair"
-_END = "end-object end-array end-text"
-_ANY = f"start {_VALUE} {_KEY} colon {_NEXT} {_END}"
-
-# By what is due: what stands there instead, and what is wrong then. The first that fits is said. "whole" is asked before anything is read.
-# A pattern that only looks ahead is about what was read last; an empty one about what is missing behind that.
-_MISTAKES = [
-    ("whole", r"@Microsoft\.KeyVault\b",
-     "Azure could not put the secret in place of this Key Vault reference; see the status beside this setting in the portal"),
-    ("whole", rf'"?{_PLACEHOLDER}"?\s*$', f"{_NOT_FILLED_IN}, or set the variable in the pipeline that fills it in"),
-    ("whole",
-     r"""(?:(?:export|set|setx|ENV|env|const|let|var|-e|--settings)\s+|\$env:)?["']?(?:[A-Z][A-Z_]{3,}|workspaces)["']?\s*[=:](?!//)""",
-     "the setting's name was pasted along; paste only its value, from the first [ or { to the last ] or }"),
-    ("whole", r"'\s*[\[{\"]", "the shell's quotes were pasted along; remove the ' at the start and the ' at the end"),
-    ("whole", r"`+\w*\s*[\[{]", "the ` of a chat message were pasted along; remove them at the start and at the end"),
-    ("whole", rf'["{_CURLY}]\s*(?:\\*"\s*)?[\[{{]', _OUTER_QUOTES),
-    ("whole", r"<", "this is a web page, or a placeholder in < >; write the value itself, which starts with [ or {"),
-    ("whole", r"https?://|[\w.-]+\.azuredatabricks\.net",
-     'an address must stand in quotes, and all of them in [ ]; write ["https://…"], or ["https://…", "https://…"]'),
-    ("whole", r"-(?:\s|--)|[a-z_]+:(?:\s|$)", "this is YAML; write JSON, which starts with [ or {"),
-    (_ANY, r"…|\.\.\.?", "the … of an example was left in; write what it stands for, or remove it"),
-    (_VALUE, _PLACEHOLDER, f"{_NOT_FILLED_IN}, in double quotes"),
-    (_ANY, r"//|/\*|#", "a comment starts here, and JSON has no comments; remove it"),
-    (_ANY, r"\\[nrt]?", "a FOUND stands outside of quotes, as in text copied from local.settings.json; remove it, here and elsewhere"),
-    (_END, rf"[\"'`{_CURLY}](?=\s*$)", "a quote stands after the end; remove it"),
-    (_ANY, rf"[{_CURLY}]", 'FOUND is a curly quote; type the plain " instead, here and elsewhere'),
-    (_ANY, r"['`]", 'FOUND is not a double quote; write " instead, here and elsewhere'),
-    ("first-item first-key", r",", "a comma stands right after the opening bracket; remove it"),
-    ("item key", r",", "two commas stand in a row; remove one"),
-    ("item", r"(?=\])", "a comma stands before the closing ]; remove it"),
-    ("key", r"(?=\})", "a comma stands before the closing }; remove it"),
-    ("value", r"[,}\]]", "the value after the colon is missing; write it, or remove the key too"),
-    ("value", r":", "two colons stand in a row; remove one"),
-    ("value", r"=>?", "a FOUND stands after the colon; remove it"),
-    ("colon", r"(?=[,}])", 'this key has no value; write "key": value'),
-    ("colon", r"(?=\])", 'this text stands in { }, where only "key": value may; write } before it, or [ where its list begins'),
-    ("colon", r"=>?|->|;", "a FOUND stands where a colon should; write : instead"),
-    (_KEY, r":", 'the key before the colon is missing; write "key": value'),
-    ("key", r"\{", "a { stands where a key should; write } before the comma, to end the entry there"),
-    ("first-key", r"\{", "two { stand in a row; remove one"),
-    (_NEXT, r"[;|&]", "a FOUND stands where a comma should; write , instead"),
-    (_NEXT, r'[^\w":,{}\[\]+.$%-]', "a FOUND stands where a comma or a closing bracket should; write that instead"),
-    ("next-item", r"(?=:)", '"key": value may only stand in { }; write { before it, or ] if the list ends here'),
-    ("next-pair", r":", 'a second colon stands behind one key; write "key": value, "key": value'),
-    ("end-text", r":", "the brackets are missing; write { at the start and } at the end"),
-    (_END, r"[\]}]", "this FOUND closes nothing; remove it, or write the bracket that should open it"),
-    (_END, r";|,(?=\s*$)", "a FOUND stands after the end; remove it"),
-    ("end-object", r"[,{]", "another entry follows the first; put [ ] around all of them, and a comma between them"),
-    ("end-text", r'[,"]', "another text follows the first; put [ ] around all of them, and a comma between them"),
-    ("end-array", r'[,\[{"]', "more follows after the closing ]; write all entries in one [ ], with a comma between them"),
-    (_VALUE, r"[\[{]", "far too many brackets are open here, one inside the other; remove those that are too many"),
-    (_VALUE, r"(?:None|NULL|Null|nil|undefined|NaN|-?Infinity)\b", "JSON does not know FOUND; write null, or leave it out"),
-    (_VALUE, r"(?:True|TRUE|False|FALSE)\b", "FOUND must stand in small letters; write true or false"),
-    (_VALUE, r"[\d-][\d.eE+-]{299}", "this number is far too long; shorten it, or write it in double quotes if it is text"),
-    (_VALUE, r"-?0\d+(?![\w.-])", "a number cannot start with 0; remove the 0, or write it in double quotes if it is text"),
-    (_VALUE, r"\+[\d.]+(?![\w.-])", "a number cannot start with +; remove the +"),
-    (_VALUE, r"-?(?:\.\d+|\d+\.)(?![\w.-])", "a number needs a digit on both sides of the point; write 0.5 or 5.0"),
-    (_VALUE, r"0[xX][0-9a-fA-F]+(?![\w.-])", "JSON does not know 0x; write the number without it, or in double quotes if it is text"),
-    (_VALUE, r'[^\s",{}\[\]][^"\n,{}\[\]]*"(?=\s*(?:[,}\]]|$))', 'this text has a closing quote but no opening one; write " before it'),
-    (_VALUE, r'(?:[^\s",:{}\[\]]|:(?=/))*\w', 'this text has no quotes; write " before and after it'),
-    (_KEY, r'\w+"(?=\s*[:=])', 'this key has a closing quote but no opening one; write " before it'),
-    (_KEY, r'[^\s",:={}\[\]]+', 'this key has no quotes; write " before and after it'),
-    (_KEY, r"\S", 'here must be a key in double quotes; write "key": value'),
-    ("next-item", r"", "a comma is missing between two items; write , here"),
-    ("next-pair", r"", 'a comma is missing before the next "key": value; write , here'),
-    ("colon", r"", "a colon is missing between key and value; write : here"),
-    ("start", r"\S", "JSON starts with [ or {, and this does not; write the value anew, or copy it again"),
-    (_VALUE, r"\S", "here must be a value; write text in double quotes, a number, true, false, null, [ ] or { }"),
-    (_END, r"\S", "the JSON is complete before this; remove what follows"),
-]  # fmt: skip
-
 _CLOSING = {"[": "]", "{": "}"}
 _DEEPEST = 100
 _TEXT = re.compile(r'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+')
@@ -140,7 +57,7 @@ _PART = re.compile(
     rf'([\[\]{{}},:]|{_TEXT.pattern}"|{_NUMBER}|(?:true|false|null)(?!\w))[ \t\r\n]*+', re.ASCII
 )
 _WRONGLY_CLOSED = re.compile(
-    rf"""\"(?:[^'`{_CURLY}]|['’‘´′](?=\w))*+(['`{_CURLY}])\s*(?:[,:\]}}]|$)"""  # noqa: RUF001
+    rf"""\"(?:[^'`{CURLY}]|['’‘´′](?=\w))*+(['`{CURLY}])\s*(?:[,:\]}}]|$)"""  # noqa: RUF001
 )
 _CLOSING_ESCAPED = re.compile(r'\\(?="\s*[,:}\]])')
 _SWALLOWED = re.compile(r'[,:{\[]\s*"$')
@@ -187,18 +104,18 @@ class _Reader:
     def _takes(self, part: str) -> bool:
         """Whether the part is due; if so, what is due next."""
         inside = self.open[-1] if self.open else None
-        if self._is_due(f"start {_VALUE}") and part in _CLOSING and len(self.open) < _DEEPEST:
+        if self._is_due(f"start {VALUE}") and part in _CLOSING and len(self.open) < _DEEPEST:
             self.open.append(_Bracket(part, self.at))
             self.due = "first-item" if part == "[" else "first-key"
-        elif self._is_due(f"start {_VALUE}") and part not in "[]{},:":
+        elif self._is_due(f"start {VALUE}") and part not in "[]{},:":
             self._value_ends("end-text")
-        elif inside and self._is_due(f"first-item first-key {_NEXT}") and part == _CLOSING[inside.sign]:
+        elif inside and self._is_due(f"first-item first-key {NEXT}") and part == _CLOSING[inside.sign]:
             self.open.pop()
             self._value_ends("end-array" if part == "]" else "end-object")
-        elif inside and self._is_due(_NEXT) and part == ",":
+        elif inside and self._is_due(NEXT) and part == ",":
             inside.item += 1
             self.due = "item" if inside.sign == "[" else "key"
-        elif inside and self._is_due(_KEY) and part[0] == '"':
+        elif inside and self._is_due(KEY) and part[0] == '"':
             inside.key = part[1:-1]
             self.due = "colon"
         elif self.due == "colon" and part == ":":
@@ -215,9 +132,9 @@ class _Reader:
             return self._said("nothing stands here; write the value, which starts with [ or {", self.at, None)
         if not self.open:
             is_text = self.text[self.last[0]] == '"'
-            return self._said(_OUTER_QUOTES if is_text else "it cannot be read; write it anew", 0, None)
+            return self._said(OUTER_QUOTES if is_text else "it cannot be read; write it anew", 0, None)
         missing = "".join(_CLOSING[bracket.sign] for bracket in reversed(self.open))
-        either = f"write {missing} at the end, or " if self._is_due(f"first-item first-key {_NEXT}") else ""
+        either = f"write {missing} at the end, or " if self._is_due(f"first-item first-key {NEXT}") else ""
         bracket = self.open.pop()
         advice = (
             f"this {bracket.sign} is never closed, the text ends too early; {either}paste it again, whole"
@@ -237,11 +154,11 @@ class _Reader:
             advice = "a \\ stands before the closing quote; remove it, or write / instead"
             return self._said(advice, start + escaped.start(), start + escaped.end(), due)
         if _SWALLOWED.search(text):
-            return self._said(_NO_CLOSING_QUOTE, start, start + 1, due)
+            return self._said(NO_CLOSING_QUOTE, start, start + 1, due)
         if text == '""' or _SECOND_QUOTE.match(self.text, end):
             at = start if text == '""' else end - 1
             return self._said("two quotes stand in a row; remove one", at, at + 2, due)
-        if self._is_due(_NEXT) and _QUOTE_INSIDE.match(self.text, end):
+        if self._is_due(NEXT) and _QUOTE_INSIDE.match(self.text, end):
             advice = 'this quote ends the text too early; write \\" for a quote inside a text'
             return self._said(advice, end - 1, end, due)
         return None
@@ -249,7 +166,7 @@ class _Reader:
     def _broken_text(self) -> str | None:
         """What is wrong with the text that starts here, if it does not end, or holds what it may not."""
         text = _TEXT.match(self.text, self.at)
-        if not text or self.text.startswith('"', text.end()) or self._is_due(_END):
+        if not text or self.text.startswith('"', text.end()) or self._is_due(END):
             return None
         stop = text.end()
         sign = self.text[stop : stop + 1]
@@ -259,7 +176,7 @@ class _Reader:
         if closed := _WRONGLY_CLOSED.match(text[0]):
             return self._listed(self.due, self.at + closed.start(1))
         if sign in {"", "\\"} or (sign in "\r\n" and _NEXT_LINE.match(self.text, stop)):
-            return self._said(_NO_CLOSING_QUOTE, self.at, self.at + 1)
+            return self._said(NO_CLOSING_QUOTE, self.at, self.at + 1)
         name = {"\n": "a line break", "\r": "a line break", "\t": "a tab"}.get(sign, "an invisible sign")
         return self._said(f"{name} stands inside a text in quotes; remove it", stop, stop)
 
@@ -280,7 +197,7 @@ class _Reader:
 
     def _listed(self, due: str, at: int) -> str | None:
         """What is wrong with what stands there, by the list."""
-        for dues, pattern, advice in _MISTAKES:
+        for dues, pattern, advice in MISTAKES:
             if due in dues.split() and (found := re.compile(pattern).match(self.text, at)):
                 start, end = found.span()
                 if start == end:
@@ -292,71 +209,20 @@ class _Reader:
     def _said(self, advice: str, at: int, mark: int | None, due: str | None = None) -> str:
         """The message for a mistake that starts at `at` and ends at `mark`, where the arrow is; without one, nothing is shown."""
         due = due or self.due
-        in_item = due in {"colon", "value"} or (due in _VALUE.split() and self.text[at] not in ",]}")
+        in_item = due in {"colon", "value"} or (due in VALUE.split() and self.text[at] not in ",]}")
         place = _place(self.open if in_item else self.open[:-1])
         line, column = self._line_and_column(at)
-        excerpt = "" if mark is None else _excerpt(self.text, mark)
-        return f"is not valid JSON: line {line}, column {column}{place}: {advice}{excerpt}"
+        spot = "" if mark is None else excerpt(self.text, mark)
+        return f"is not valid JSON: line {line}, column {column}{place}: {advice}{spot}"
 
     def _line_and_column(self, at: int) -> tuple[int, int]:
         return self.text.count("\n", 0, at) + 1, at - self.text.rfind("\n", 0, at)
 
 
-_HARMLESS = {*Workspace.model_fields, *Folder.model_fields, "WORKSPACES", "WORKSPACE_DEFAULTS"}
-_HARMLESS |= {"oauth_secret", "managed_identity", "report", "discard"}
-_HARMLESS |= {"true", "false", "null", "None", "True", "False"}
-_NO_WORD = rf"\s{{}}\[\],\"'`\\;()<>…{_CURLY}"
-_PIECE = re.compile(rf"\s+|https?://[^{_NO_WORD}]*|[^{_NO_WORD}:=]+|.")
-_RUN = re.compile(r"\S*")
-_ADDRESS = re.compile(r"https?://(?:[\w-]+\.)+[a-zA-Z]{2,}(?:[/?#].*)?", re.ASCII)
-_PATH = re.compile(r"/(?:Repos|Shared|Users|Workspace)(?:/.*)?")
-_LONGEST = 200
-_BEFORE, _AFTER = 40, 20
-
-
 def _place(brackets: list[_Bracket]) -> str:
     parts = [
-        f"[{one.item}]" if one.sign == "[" else f".{one.key if one.key in _HARMLESS else '…'}"
+        f"[{one.item}]" if one.sign == "[" else f".{one.key if one.key in HARMLESS else '…'}"
         for one in brackets
     ]
     place = "".join(parts[:6]).removeprefix(".").removesuffix(".…") + "…" * (len(parts) > 6)  # noqa: PLR2004  # deeper than any setting
     return f", in {place}" if place.strip("…") else ""
-
-
-def _excerpt(text: str, mark: int) -> str:
-    """What stands around the mark, in whole words: those that are known to be harmless, and … for all others."""
-    before: deque[re.Match[str]] = deque(maxlen=_BEFORE)
-    after: list[re.Match[str]] = []
-    for piece in _PIECE.finditer(text):
-        (before if piece.start() < mark else after).append(piece)
-        if len(after) == _AFTER:
-            break
-    left = "".join(reversed(_within(_BEFORE, reversed(before))))
-    right = "".join(_within(_AFTER, after))
-    line = re.sub(r"…(?:\s*…)+", "…", f"{left} <-- HERE {right}")
-    return "" if line.strip("… ") == "<-- HERE" else f". At: {' '.join(line.split())}"
-
-
-def _within(length: int, pieces: Iterable[re.Match[str]]) -> list[str]:
-    words: list[str] = []
-    for piece in pieces:
-        if length <= 0 and (piece[0].isspace() or piece[0] == ","):
-            return [*words, " … "]
-        words.append(_shown(piece))
-        length -= len(words[-1])
-    return words
-
-
-def _shown(piece: re.Match[str]) -> str:
-    word = piece[0]
-    if word.isspace():
-        return " "
-    if not word.isprintable() or len(word) > _LONGEST:
-        return "…"
-    if word in _HARMLESS or (len(word) <= 2 and not any(map(str.isalnum, word))):  # noqa: PLR2004  # , or //
-        return word
-    run = _RUN.match(
-        piece.string, piece.start()
-    )  # what looks like a host may be a user, with an @ far behind
-    address = _ADDRESS.fullmatch(word) and run and "@" not in run[0]
-    return shown(word) if address or _PATH.fullmatch(word) else "…"

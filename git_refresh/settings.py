@@ -206,8 +206,8 @@ _EXAMPLE = 'write a JSON array of workspaces: [{"host": "https://adb-….azureda
 
 
 def _array(environ: Mapping[str, str], fatal: list[Problem]) -> list[object]:
-    text = environ.get("WORKSPACES", "").strip()
-    if not text:
+    text = environ.get("WORKSPACES", "")
+    if not text.strip():
         message = f"is missing; {_EXAMPLE}" + _set_instead(environ, "WORKSPACES")
         fatal.append(Problem("WORKSPACES", message))
         return []
@@ -236,9 +236,9 @@ def _array(environ: Mapping[str, str], fatal: list[Problem]) -> list[object]:
 
 
 def _defaults(environ: Mapping[str, str], trusted: TrustedHosts, fatal: list[Problem]) -> dict[str, Any]:
-    text = environ.get("WORKSPACE_DEFAULTS", "").strip()
+    text = environ.get("WORKSPACE_DEFAULTS", "")
     try:
-        value = parse(text) if text else {}
+        value = parse(text) if text.strip() else {}
     except JsonError as error:
         fatal.append(Problem("WORKSPACE_DEFAULTS", str(error)))
         return {}

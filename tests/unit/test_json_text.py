@@ -627,6 +627,11 @@ WRONG = {
         "line 1, column 2, in [0]: here must be a value; write text in double quotes, a number, true, false, null, [ ] or { }",
         '[( <-- HERE "…")]',
     ),
+    ") for ]": (
+        '["x")',
+        "line 1, column 5: a ) stands where a comma or a closing bracket should; write that instead",
+        '["…") <-- HERE',
+    ),
     # the whole value
     "nothing": (
         " ",

@@ -101,58 +101,154 @@ def test_ids_of_service_principals_are_numbers_however_they_are_written() -> Non
 
 
 FATAL = {
-    "endlessly nested": ({"WORKSPACES": "[" * 100_000}, "WORKSPACES: is not valid JSON"),
+    "endlessly nested": (
+        {"WORKSPACES": "[" * 100_000},
+        "WORKSPACES: is not valid JSON: line 1, column 101, in [0][0][0][0][0][0]…: far too many brackets are open here, one inside the other; remove those that are too many. At: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[ <-- HERE [[[[[[[[[[[[[[[[[[[[",
+    ),
     "a secret's URL": (
         {"KEY_VAULT_URL": "https://x.vault.azure.net/secrets/y"},
-        "must end after the host name; write https://x.vault.azure.net",
+        'KEY_VAULT_URL: "https://x.vault.azure.net/secrets/y" must end after the host name, without path, ? or #; write https://x.vault.azure.net',
     ),
-    "no WORKSPACES": ({}, "WORKSPACES: is missing"),
-    "blank WORKSPACES": ({"WORKSPACES": "  "}, "WORKSPACES: is missing"),
-    "not JSON": ({"WORKSPACES": '[{"host": ]'}, "WORKSPACES: is not valid JSON: line 1, column 11"),
+    "no WORKSPACES": (
+        {},
+        'WORKSPACES: is missing; write a JSON array of workspaces: [{"host": "https://adb-….azuredatabricks.net", …}]',
+    ),
+    "blank WORKSPACES": (
+        {"WORKSPACES": "  "},
+        'WORKSPACES: is missing; write a JSON array of workspaces: [{"host": "https://adb-….azuredatabricks.net", …}]',
+    ),
+    "not JSON": (
+        {"WORKSPACES": '[{"host": ]'},
+        'WORKSPACES: is not valid JSON: line 1, column 11, in [0].host: the value after the colon is missing; write it, or remove the key too. At: [{"host": ] <-- HERE',
+    ),
     "not JSON that can be read": (
         {"WORKSPACES": f"[{'1' * 5000}]"},
-        "WORKSPACES: is not valid JSON",
+        "WORKSPACES: is not valid JSON: line 1, column 2, in [0]: this number is far too long; shorten it, or write it in double quotes if it is text. At: [… <-- HERE ]",
     ),
     "not an array": (
         {"WORKSPACES": '{"host": "x"}'},
-        "WORKSPACES: must be an array, in [ ], and is an object",
+        "WORKSPACES: must be an array; put [ ] around the workspace's { }",
     ),
-    "empty": ({"WORKSPACES": "[]"}, "WORKSPACES: is empty"),
-    "no vault": ({"WORKSPACES": json.dumps([GOOD]), "KEY_VAULT_URL": ""}, "KEY_VAULT_URL: is missing"),
+    "empty": (
+        {"WORKSPACES": "[]"},
+        'WORKSPACES: is empty; write a JSON array of workspaces: [{"host": "https://adb-….azuredatabricks.net", …}]',
+    ),
+    "no vault": (
+        {
+            "WORKSPACES": '[{"host": "https://adb-1.1.azuredatabricks.net", "client_id": "app-id", "client_secret_name": "oauth-secret"}]',
+            "KEY_VAULT_URL": "",
+        },
+        "KEY_VAULT_URL: is missing, and a workspace reads its secret there; write https://NAME.vault.azure.net",
+    ),
     "vault on http": (
         {"KEY_VAULT_URL": "http://x.vault.azure.net"},
         'KEY_VAULT_URL: "http://x.vault.azure.net" must start with https://',
     ),
     "vault elsewhere": (
         {"KEY_VAULT_URL": "https://vault.evil.com"},
-        "is not on a trusted host, so nothing is sent to it",
+        'KEY_VAULT_URL: "https://vault.evil.com" is not on a trusted host, so nothing is sent to it: expected *.vault.azure.net, or a host listed in TRUSTED_HOSTS',
     ),
-    "identity": ({"AZURE_CLIENT_ID": "my-identity"}, 'AZURE_CLIENT_ID: "my-identity" must be the client id'),
-    "concurrency": ({"REFRESH_CONCURRENCY": "many"}, '"many" must be a whole number from 1 to 256'),
-    "timeout": ({"REFRESH_TIMEOUT_SECONDS": "5"}, '"5" must be a whole number from 30 to 3600'),
-    "schedule": ({"REFRESH_SCHEDULE": "*/15 * * * *"}, 'REFRESH_SCHEDULE: "*/15 * * * *" must be six fields'),
-    "fan-out": ({"FAN_OUT": "queue"}, '"queue" is not available in this version'),
+    "identity": (
+        {"AZURE_CLIENT_ID": "my-identity"},
+        'AZURE_CLIENT_ID: "my-identity" must be the client id of a user-assigned managed identity, like 00000000-0000-0000-0000-000000000000; remove it to use the system-assigned one',
+    ),
+    "concurrency": (
+        {"REFRESH_CONCURRENCY": "many"},
+        'REFRESH_CONCURRENCY: "many" must be a whole number from 1 to 256; remove it for the default, 32',
+    ),
+    "timeout": (
+        {"REFRESH_TIMEOUT_SECONDS": "5"},
+        'REFRESH_TIMEOUT_SECONDS: "5" must be a whole number from 30 to 3600; remove it for the default, 540',
+    ),
+    "schedule": (
+        {"REFRESH_SCHEDULE": "*/15 * * * *"},
+        'REFRESH_SCHEDULE: "*/15 * * * *" has five fields, and NCRONTAB has six, seconds first; write "0 */15 * * * *"',
+    ),
+    "fan-out": (
+        {"FAN_OUT": "queue"},
+        'FAN_OUT: "queue" is not available in this version; write "off" or remove it',
+    ),
     "trusted hosts": (
         {"TRUSTED_HOSTS": "https://git.contoso.com"},
-        'TRUSTED_HOSTS: "https://git.contoso.com" must be a host name like git.contoso.com',
+        'TRUSTED_HOSTS: "https://git.contoso.com" must be a host name like git.contoso.com, a suffix like .contoso.com or an IP address, without https://, path or port',
     ),
-    "defaults not JSON": ({"WORKSPACE_DEFAULTS": "{,}"}, "WORKSPACE_DEFAULTS: is not valid JSON"),
+    "defaults not JSON": (
+        {"WORKSPACE_DEFAULTS": "{,}"},
+        "WORKSPACE_DEFAULTS: is not valid JSON: line 1, column 2: a comma stands right after the opening bracket; remove it. At: {, <-- HERE }",
+    ),
     "defaults an array": (
         {"WORKSPACE_DEFAULTS": "[]"},
-        "WORKSPACE_DEFAULTS: must be an object, in { }, and is an array",
+        'WORKSPACE_DEFAULTS: must be one object, in { }, and is an array; write {"client_id": "…", …}',
     ),
-    "defaults null": ({"WORKSPACE_DEFAULTS": "null"}, "WORKSPACE_DEFAULTS: must be an object"),
+    "defaults null": (
+        {"WORKSPACE_DEFAULTS": "null"},
+        'WORKSPACE_DEFAULTS: must be one object, in { }, and is null; write {"client_id": "…", …}',
+    ),
     "default host": (
         {"WORKSPACE_DEFAULTS": '{"host": "x"}'},
-        "WORKSPACE_DEFAULTS.host: belongs to one workspace",
+        "WORKSPACE_DEFAULTS.host: belongs to one workspace; write it in WORKSPACES",
     ),
     "default name": (
         {"WORKSPACE_DEFAULTS": '{"name": "x"}'},
-        "WORKSPACE_DEFAULTS.name: belongs to one workspace",
+        "WORKSPACE_DEFAULTS.name: belongs to one workspace; write it in WORKSPACES",
     ),
     "default key": (
         {"WORKSPACE_DEFAULTS": '{"clientid": "x"}'},
         'WORKSPACE_DEFAULTS.clientid: is not a key of a workspace; did you mean "client_id"?',
+    ),
+    "a workspace without brackets": (
+        {
+            "WORKSPACES": '{"host": "https://adb-1.1.azuredatabricks.net", "client_id": "app-id", "client_secret_name": "oauth-secret"}'
+        },
+        "WORKSPACES: must be an array; put [ ] around the workspace's { }",
+    ),
+    "settings by name": (
+        {"WORKSPACES": '{"WORKSPACES": []}'},
+        'WORKSPACES: holds app settings by name; write here only what follows "WORKSPACES":, the array in [ ]',
+    ),
+    "text": (
+        {"WORKSPACES": '"https://x"'},
+        'WORKSPACES: must be an array; put [ ] around the text: ["https://…"]',
+    ),
+    "a number": (
+        {"WORKSPACES": "5"},
+        'WORKSPACES: must be an array, and is a number; write a JSON array of workspaces: [{"host": "https://adb-….azuredatabricks.net", …}]',
+    ),
+    "null": (
+        {"WORKSPACES": "null"},
+        'WORKSPACES: must be an array, and is null; write a JSON array of workspaces: [{"host": "https://adb-….azuredatabricks.net", …}]',
+    ),
+    "line break before a mistake": (
+        {"WORKSPACES": '\n[\n  {"host": "x",}\n]'},
+        'WORKSPACES: is not valid JSON: line 3, column 15, in [0]: a comma stands before the closing }; remove it. At: [ {"host": "…", <-- HERE } ]',
+    ),
+    "vault by its name": (
+        {"KEY_VAULT_URL": "contoso"},
+        'KEY_VAULT_URL: "contoso" must be the vault\'s address; write https://contoso.vault.azure.net',
+    ),
+    "vault with a port": (
+        {"KEY_VAULT_URL": "https://contoso.vault.azure.net:8443"},
+        'KEY_VAULT_URL: "https://contoso.vault.azure.net:8443" must not name a port; write https://contoso.vault.azure.net',
+    ),
+    "schedule nonsense": (
+        {"REFRESH_SCHEDULE": "every 15 minutes"},
+        'REFRESH_SCHEDULE: "every 15 minutes" must be six fields of NCRONTAB, seconds first; "0 */15 * * * *" is every 15 minutes',
+    ),
+    "minus": (
+        {"REFRESH_CONCURRENCY": "-1"},
+        'REFRESH_CONCURRENCY: "-1" must be a whole number from 1 to 256; remove it for the default, 32',
+    ),
+    "fraction": (
+        {"REFRESH_TIMEOUT_SECONDS": "540.5"},
+        'REFRESH_TIMEOUT_SECONDS: "540.5" must be a whole number from 30 to 3600; remove it for the default, 540',
+    ),
+    "trusted secret": (
+        {"TRUSTED_HOSTS": "https://me:hunter2@git.contoso.com"},
+        'TRUSTED_HOSTS: "https://git.contoso.com" must be a host name like git.contoso.com, a suffix like .contoso.com or an IP address, without https://, path or port',
+    ),
+    "defaults with a wrong folder": (
+        {"WORKSPACE_DEFAULTS": '{"folders": ["x"]}'},
+        'WORKSPACE_DEFAULTS.folders[0].path: "x" must be an absolute path; write "/x"',
     ),
 }
 
@@ -162,7 +258,7 @@ def test_what_concerns_every_workspace_stops_the_run(changes: dict[str, str], ex
     environ = {"WORKSPACES": json.dumps([GOOD]), "KEY_VAULT_URL": "https://contoso.vault.azure.net"}
     with pytest.raises(SettingsError) as caught:
         load({**({} if not changes else environ), **changes})
-    assert expected in str(caught.value)
+    assert [str(problem) for problem in caught.value.problems] == [expected]
 
 
 def test_every_setting_that_is_read_is_known_by_name() -> None:
@@ -579,7 +675,7 @@ def test_a_key_that_is_written_twice_is_told() -> None:
 
 
 def test_a_key_that_is_written_twice_in_the_defaults_stops_the_run() -> None:
-    with pytest.raises(SettingsError, match="WORKSPACE_DEFAULTS.auth: is written more than once; keep one"):
+    with pytest.raises(SettingsError, match=r"WORKSPACE_DEFAULTS\.auth: is written more than once; keep one"):
         settings(HOST, WORKSPACE_DEFAULTS='{"auth": "managed_identity", "auth": "managed_identity"}')
 
 
