@@ -4,14 +4,14 @@ A typo must cost as little as it can: a bad folder costs that folder, a bad entr
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from git_refresh.hosts import TrustedHosts
 from git_refresh.json_text import JsonObject
-from git_refresh.models import Folder, Workspace, default_name
+from git_refresh.models import Folder, Workspace, default_name, folder_key
 from git_refresh.problems import Problem, kind_of, problem_of
 from git_refresh.redact import shown
 
@@ -22,6 +22,8 @@ class BadFolder:
 
     path: str | None
     problem: Problem
+    key: str = field(default="", repr=False)
+    """Of the folder that is meant, as far as the path tells; see `models.folder_key`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +133,13 @@ def _folders(where: str, listed: object, trusted: TrustedHosts) -> tuple[tuple[F
             problem = Problem(place, f"must be a path or an object, and is {kind_of(item)}")
             bad.append(BadFolder(None, problem))
             continue
-        path = short.get("path")
-        path = shown(path) if isinstance(path, str) else None
+        written = short.get("path")
+        path = shown(written) if isinstance(written, str) else None
+        key = folder_key(written.strip()) if isinstance(written, str) else ""
         folder, problems = _validated(Folder, place, short, trusted)
         problems = _twice(place, short) + problems
         if folder is None or problems:
-            bad += [BadFolder(path, problem) for problem in problems]
+            bad += [BadFolder(path, problem, key) for problem in problems]
         elif folder.key in good:
             problem = Problem(f"{place}.path", f'"{path}" is listed twice in this workspace; keep one')
             bad.append(BadFolder(None, problem))

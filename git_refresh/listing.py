@@ -1,6 +1,6 @@
 """The Git folders that the settings want, and those that the workspace lists."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import takewhile
 
 from git_refresh.decide import GitFolder
@@ -16,22 +16,42 @@ class Listing:
     that fails) comes with None, and is looked for by its path later.
     """
 
-    def __init__(self, api: Api, wanted: tuple[Folder, ...]) -> None:
+    def __init__(self, api: Api, wanted: tuple[Folder, ...], left_out: Collection[str] = ()) -> None:
+        """Take what is needed to read the list.
+
+        Args:
+            api: the workspace.
+            wanted: the folders of the settings.
+            left_out: keys of folders whose own entry is wrong: a path ending in `/*` must not take them up instead.
+        """
         self.failure: ServiceError | None = None
         self._api = api
         self._wanted = wanted
+        self._named = {folder.key for folder in wanted if folder.below is None} | set(left_out)
         self._found: dict[str, GitFolder] | None = None
 
     def __iter__(self) -> Iterator[tuple[Folder, GitFolder | None]]:
         found = self._read()
-        explicit = {folder.key for folder in self._wanted}
         for folder in self._wanted:
             if folder.below is None:
                 yield folder, found.get(folder.key)
                 continue
-            for key, item in found.items():
-                if key.startswith(f"{folder.below}/") and key not in explicit:
+            for item in found.values():
+                if self._pattern(item) is folder:
                     yield folder.model_copy(update={"path": item.path}), item
+
+    def _pattern(self, item: GitFolder) -> Folder | None:
+        """By which path ending in `/*` a listed folder is wanted: the one that is nearest above it."""
+        above = [
+            folder
+            for folder in self._wanted
+            if folder.below is not None and item.path.startswith(f"{folder.below}/")
+        ]
+        return (
+            max(above, key=lambda folder: len(folder.key), default=None)
+            if item.path not in self._named
+            else None
+        )
 
     def unfound(self) -> list[Folder]:
         """The paths ending in `/*` below which the list shows nothing."""

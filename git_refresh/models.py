@@ -56,6 +56,10 @@ def _path(value: str) -> str:
     names = path.split("/")[1:]
     if len(names) < 2 or any(name in {"", ".", ".."} for name in names):  # noqa: PLR2004  # a folder and a name
         raise ValueError("must name a Git folder, like /Repos/etl/production or /Workspace/Shared/etl")
+    if folder_key(path) == "/*":
+        raise ValueError(
+            "would mean the whole workspace; write one for each top folder, like /Repos/* and /Shared/*"
+        )
     if any("*" in name for name in names[:-1]) or ("*" in names[-1] and names[-1] != "*"):
         raise ValueError(
             "may hold * only as its last part: /Repos/etl/* means every Git folder below /Repos/etl"

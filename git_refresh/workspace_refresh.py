@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from git_refresh import diagnosis
@@ -87,9 +88,12 @@ class WorkspaceRefresh:
 
         self._run.submit(guarded)
 
-    def _fail(self, error: Diagnosis) -> None:
+    def _fail(self, error: Diagnosis) -> bool:
+        """Make this the workspace's failure; false if it has one already."""
         with self._lock:
+            first = self._error is None
             self._error = self._error or error
+        return first
 
     # The credential
 
@@ -97,8 +101,8 @@ class WorkspaceRefresh:
         self._doing("signing in")
         api = self._run.sign_in(self.workspace)
         self._doing("storing the credential")
-        listed = Listing(api, self.workspace.folders)
-        rejection = self._rejection(listed)
+        listed = Listing(api, self.workspace.folders, [folder.key for folder in self._bad_folders])
+        rejection = self._rejection(api, listed)
         credentials = api.credentials(None)
         self._tell_of_federation(credentials)
         stored = own_credential(credentials, self.workspace.git_username)
@@ -140,9 +144,9 @@ class WorkspaceRefresh:
         except ServiceError as error:
             facts = replace(self._facts, principal=f"service principal {principal_id} (run_as)")
             failure = diagnosis.explain(error.symptom, facts)
-            self._fail(
-                replace(failure, message=f"Service principal {principal_id} (run_as): {failure.message}")
-            )
+            who = f"Service principal {principal_id} (run_as)"
+            if not self._fail(replace(failure, message=f"{who}: {failure.message}")):
+                self._run.note(f"{self.workspace.name}, {who}", str(failure))
 
     def _store(self, api: Api, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
         """Update what is there, or create it. After a failure: look again, then decide once more."""
@@ -164,14 +168,14 @@ class WorkspaceRefresh:
             api.update_credential(found.id, username, token, principal_id)
         return CredentialReport("updated", found.id, "a fresh token takes the place of the stored one")
 
-    def _rejection(self, listed: "Listing") -> Diagnosis | None:
+    def _rejection(self, api: Api, listed: Listing) -> Diagnosis | None:
         """Why the token must not replace the stored one: Azure DevOps rejects it for every repository of this workspace.
 
         Asks until one is accepted: mostly once, for a look-up that the folder needs anyway. A service that cannot be
         asked, and a folder that cannot be listed, say nothing against the token.
         """
         rejection: Diagnosis | None = None
-        for repository, ref in self._repositories(listed):
+        for repository, ref in self._repositories(api, listed):
             try:
                 self._run.head(repository, ref)
             except ServiceError as error:
@@ -184,8 +188,11 @@ class WorkspaceRefresh:
                 return None
         return rejection
 
-    def _repositories(self, listed: "Listing") -> Iterator[tuple[Repository, Ref | None]]:
-        """The repositories that this workspace's credential is for: first those that no request is needed to know."""
+    def _repositories(self, api: Api, listed: Listing) -> Iterator[tuple[Repository, Ref | None]]:
+        """The repositories that this workspace's credential is for: first those that need no request to be known.
+
+        At last those of folders that the list leaves out: mostly nobody comes to ask for them.
+        """
         for folder in self.workspace.folders:
             if folder.repository is not None and folder.ref is not None:
                 yield folder.repository, folder.ref
@@ -193,10 +200,16 @@ class WorkspaceRefresh:
             repository = folder.repository or azure_devops_repository(found, self._run.trusted)
             if repository is not None:
                 yield repository, wanted_ref(folder, found)
+        for folder in (folder for folder, found in listed if found is None and folder.repository is None):
+            with suppress(ServiceError):  # what cannot be found says nothing against the token
+                unlisted = api.find(folder.key)
+                repository = azure_devops_repository(unlisted, self._run.trusted)
+                if isinstance(unlisted, GitFolder) and repository is not None:
+                    yield repository, wanted_ref(folder, unlisted)
 
     # The folders
 
-    def _queue_folders(self, api: Api, listed: "Listing") -> None:
+    def _queue_folders(self, api: Api, listed: Listing) -> None:
         """Behind every workspace's credential: at most `LANES` folders at a time."""
         if self._credential is None or self._credential.action == "failed":
             return  # without a credential there is nothing to pull with
@@ -211,7 +224,7 @@ class WorkspaceRefresh:
         for _ in range(min(LANES, len(self._waiting))):
             self._submit(lambda: self._next_folder(api))
 
-    def _list_failure(self, listed: "Listing") -> Diagnosis | None:
+    def _list_failure(self, listed: Listing) -> Diagnosis | None:
         return diagnosis.explain(listed.failure.symptom, self._facts) if listed.failure else None
 
     def _next_folder(self, api: Api) -> None:

@@ -115,7 +115,8 @@ class _Walk:
         self._deadline = deadline
         self._heads = _Remembered(services.heads(token))
         self._facts = Facts(vault=settings.key_vault_url or "", object_id=token.object_id)
-        self._workspaces = [entry.workspace for entry in settings.entries if isinstance(entry, Entry)]
+        self._entries = [entry for entry in settings.entries if isinstance(entry, Entry)]
+        self._workspaces = [entry.workspace for entry in self._entries]
 
     def checks(self, interval: timedelta) -> Iterator[Check]:
         late = diagnosis.out_of_time(self._facts)
@@ -128,8 +129,8 @@ class _Walk:
         pool = Pool(1)  # a run has one to work with; here nothing is submitted to it
         heads, facts = self._heads, self._facts
         run = Run(self._settings, self._services, heads, self._deadline, self._token, facts, True, pool)
-        for workspace, lines in self._each(self._workspaces, partial(self._workspace, run, secrets)):
-            yield from lines or [failed("workspace", workspace.name, late)]
+        for looked_at, lines in self._each(self._entries, partial(self._workspace, run, secrets)):
+            yield from lines or [failed("workspace", looked_at.workspace.name, late)]
         self._each(self._unasked(), self._heads.look)
         for (repository, ref), answer in sorted(self._heads.answers.items(), key=_by_name):
             yield _ref_line(repository, ref, answer, facts_of(self._facts, repository, ref))
@@ -214,12 +215,12 @@ class _Walk:
             )
         )
 
-    def _workspace(self, run: Run, secrets: Mapping[str, Check], workspace: Workspace) -> list[Check]:
+    def _workspace(self, run: Run, secrets: Mapping[str, Check], entry: Entry) -> list[Check]:
         try:
-            return WorkspaceCheck(workspace, run, self._heads.answers, secrets).checks()
+            return WorkspaceCheck(entry, run, self._heads.answers, secrets).checks()
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other lines along
-            facts = replace(self._facts, host=workspace.host)
-            return [failed("workspace", workspace.name, diagnosis.internal(error, facts))]
+            facts = replace(self._facts, host=entry.workspace.host)
+            return [failed("workspace", entry.workspace.name, diagnosis.internal(error, facts))]
 
     def _each[T, R](self, items: Sequence[T], work: Callable[[T], R]) -> list[tuple[T, R | None]]:
         """Each item with what the work on it gives, all at once; None where the time was over before."""

@@ -15,9 +15,10 @@ from git_refresh.decide import (
     wanted_ref,
 )
 from git_refresh.devops import is_definite, is_rejection
+from git_refresh.entries import Entry
 from git_refresh.folder_refresh import FolderRefresh, azure_devops_repository
 from git_refresh.listing import Listing
-from git_refresh.models import Folder, Ref, Workspace
+from git_refresh.models import Folder, Ref
 from git_refresh.redact import shown
 from git_refresh.refresh import Run
 from git_refresh.report import CredentialReport, FolderReport
@@ -32,23 +33,23 @@ Answers = Mapping[tuple[Repository, Ref | None], Head | Symptom]
 class WorkspaceCheck:
     """Looks at one workspace through a dry run's eyes."""
 
-    def __init__(
-        self, workspace: Workspace, run: Run, answers: Answers, secrets: Mapping[str, Check]
-    ) -> None:
+    def __init__(self, entry: Entry, run: Run, answers: Answers, secrets: Mapping[str, Check]) -> None:
         """Take the workspace, and what is known already.
 
         Args:
-            workspace: which one.
+            entry: which one.
             run: a dry run.
             answers: what Azure DevOps has said of each ref so far; the run adds to it.
             secrets: the line of each Key Vault secret.
         """
-        self._workspace = workspace
-        self._name = workspace.name
+        self._workspace = entry.workspace
+        self._name = entry.workspace.name
+        self._left_out = [folder.key for folder in entry.bad_folders]
+        self._unlisted: dict[str, GitFolder] = {}
         self._run = run
         self._answers = answers
         self._secrets = secrets
-        self._facts = replace(run.facts, host=workspace.host, **facts_of_principal(workspace))
+        self._facts = replace(run.facts, host=entry.workspace.host, **facts_of_principal(entry.workspace))
 
     def checks(self) -> list[Check]:
         """Its lines; never raises for what a service does."""
@@ -65,7 +66,7 @@ class WorkspaceCheck:
             failure = diagnosis.out_of_time(self._facts)
         else:
             signed_in = Check("workspace", self._name, "ok", f"signed in as {self._facts.principal}")
-            listing = Listing(api, self._workspace.folders)
+            listing = Listing(api, self._workspace.folders, self._left_out)
             folders = list(listing)
             lines = [self._folder(api, folder, found, listing) for folder, found in folders]
             return [
@@ -138,7 +139,7 @@ class WorkspaceCheck:
 
     def _rejected(self, folders: Sequence[tuple[Folder, GitFolder | None]]) -> bool:
         """Whether Azure DevOps rejects the token for every repository of this workspace, as far as it was asked."""
-        answers = [self._answer(folder, found) for folder, found in folders]
+        answers = [self._answer(folder, found or self._unlisted.get(folder.key)) for folder, found in folders]
         asked = [answer for answer in answers if answer is not None]
         return bool(asked) and all(isinstance(answer, Symptom) and is_rejection(answer) for answer in asked)
 
@@ -174,6 +175,8 @@ class WorkspaceCheck:
         except TimeoutError:
             return failed("folder", subject, diagnosis.out_of_time(facts))
         there = found if isinstance(found, GitFolder) else None
+        if there is not None and listed is None:
+            self._unlisted[folder.key] = there
         # One mistake is told once: what Azure DevOps says stands in its own layer.
         report = FolderRefresh(api, self._run, self._facts, CredentialReport("updated")).refresh(
             folder, there

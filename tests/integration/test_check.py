@@ -154,6 +154,19 @@ def test_an_identity_that_azure_devops_does_not_know_is_told_once_a_repository(
     assert {check.status for check in layer(checks, "credential") + layer(checks, "folder")} == {"skipped"}
 
 
+def test_a_rejected_token_is_told_also_where_no_folder_is_listed(
+    cloud: Cloud, fleet: Fleet, look: Look
+) -> None:
+    fleet.workspaces[0].add_folder("/Shared/cli", fleet.repositories[1], git_cli=True)
+    cloud.devops.organization("contoso").remove_member(cloud.identity.object_id)
+    checks = look(**with_folders(fleet, "/Shared/cli"))
+    assert not_ok(checks) == [
+        ("azure_devops", "failed", "devops_not_a_member"),
+        ("credential", "skipped", ""),
+        ("folder", "skipped", ""),
+    ]
+
+
 def test_an_azure_devops_that_cannot_be_asked_is_a_warning(cloud: Cloud, look: Look) -> None:
     cloud.inject(Fault(Connect.REFUSE, host="dev.azure.com"))
     assert {line for line in not_ok(look()) if line[0] == "azure_devops"} == {
