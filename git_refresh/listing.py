@@ -40,18 +40,25 @@ class Listing:
                 if self._pattern(item) is folder:
                     yield folder.model_copy(update={"path": item.path}), item
 
+    def by_pattern(self, folder: Folder) -> bool:
+        """Whether a folder is wanted by a path ending in `/*`, not by an entry of its own."""
+        return folder.key not in self._named
+
     def _pattern(self, item: GitFolder) -> Folder | None:
-        """By which path ending in `/*` a listed folder is wanted: the one that is nearest above it."""
+        """By which path ending in `/*` a listed folder is wanted: the one that is nearest above it.
+
+        None when something nearer is wrong: throwing local edits away because of a typo elsewhere would be a bad surprise.
+        """
+        if item.path in self._named:
+            return None
         above = [
-            folder
-            for folder in self._wanted
-            if folder.below is not None and item.path.startswith(f"{folder.below}/")
+            folder for folder in self._wanted if folder.below is not None and _is_below(item, folder.key)
         ]
-        return (
-            max(above, key=lambda folder: len(folder.key), default=None)
-            if item.path not in self._named
-            else None
-        )
+        nearest = max(above, key=lambda folder: len(folder.key), default=None)
+        nearer = [
+            key for key in self._named if _is_below(item, key) and nearest and len(key) > len(nearest.key)
+        ]
+        return None if nearer else nearest
 
     def unfound(self) -> list[Folder]:
         """The paths ending in `/*` below which the list shows nothing."""
@@ -91,3 +98,7 @@ def _prefixes(wanted: tuple[Folder, ...]) -> list[str]:
         shared = takewhile(lambda level: len(set(level)) == 1, zip(*paths, strict=False))
         prefixes.append("/".join(level[0] for level in shared))
     return prefixes
+
+
+def _is_below(item: GitFolder, pattern: str) -> bool:
+    return pattern.endswith("/*") and item.path.startswith(pattern.removesuffix("*"))

@@ -553,7 +553,8 @@ OWN = (
     Row(
         "not_azure_devops",
         cause="The Git folder's repository is not in Azure DevOps, so this app has no credential for it.",
-        remedy="Remove {path} from the settings, or list its host in TRUSTED_HOSTS if it is an Azure DevOps of yours.",
+        remedy="Remove {path} from the settings, or list its host in TRUSTED_HOSTS if it is an Azure DevOps of yours. "
+        "One that only a path ending in /* has found is left alone.",
     ),
     Row(
         "no_such_ref",

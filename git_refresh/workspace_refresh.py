@@ -213,7 +213,11 @@ class WorkspaceRefresh:
         """Behind every workspace's credential: at most `LANES` folders at a time."""
         if self._credential is None or self._credential.action == "failed":
             return  # without a credential there is nothing to pull with
-        self._waiting.extend(listed)
+        for folder, found in listed:
+            if listed.by_pattern(folder) and azure_devops_repository(found, self._run.trusted) is None:
+                self._leave_out(folder)
+            else:
+                self._waiting.append((folder, found))
         for pattern in listed.unfound():
             facts = replace(self._facts, path=pattern.below or "")
             message = f"Below {pattern.below} there is no Git folder that one may manage."
@@ -223,6 +227,14 @@ class WorkspaceRefresh:
             self._record(FolderReport(pattern.path, "failed", error=self._list_failure(listed)))
         for _ in range(min(LANES, len(self._waiting))):
             self._submit(lambda: self._next_folder(api))
+
+    def _leave_out(self, folder: Folder) -> None:
+        """A folder that only a pattern has found, and that is none of ours: nobody has asked for this one."""
+        message = f"{folder.path} is a clone of something outside Azure DevOps."
+        facts = replace(self._facts, path=folder.path)
+        told = diagnosis.own("not_azure_devops", message, facts)
+        self._run.note(f"{self.workspace.name} {folder.path}", str(told))
+        self._record(FolderReport(folder.path, "skipped", why="it is no clone from Azure DevOps"))
 
     def _list_failure(self, listed: Listing) -> Diagnosis | None:
         return diagnosis.explain(listed.failure.symptom, self._facts) if listed.failure else None

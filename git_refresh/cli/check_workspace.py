@@ -175,6 +175,8 @@ class WorkspaceCheck:
         except TimeoutError:
             return failed("folder", subject, diagnosis.out_of_time(facts))
         there = found if isinstance(found, GitFolder) else None
+        if listing.by_pattern(folder) and azure_devops_repository(there, self._run.trusted) is None:
+            return skipped("folder", subject, "it is no clone from Azure DevOps")
         if there is not None and listed is None:
             self._unlisted[folder.key] = there
         # One mistake is told once: what Azure DevOps says stands in its own layer.

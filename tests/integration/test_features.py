@@ -26,6 +26,7 @@ Run = Callable[..., Report]
 PROD = "/Repos/etl/prod"
 FEDERATED = "azureDevOpsServicesAad"
 MANAGED = {"auth": "managed_identity"}
+DISCARD = {"on_conflict": "discard"}
 REPOS, CREDENTIALS = "^/api/2.0/repos", "^/api/2.0/git-credentials"
 
 
@@ -245,8 +246,8 @@ def test_every_principal_of_run_as_that_fails_is_named(fleet: Fleet, workspace: 
     known = workspace.service_principal("other-app", "theirs")
     report = run(**one(fleet, run_as=[4711, known.id, 4712]))
     assert sorted(tokens(workspace)) == sorted([CLIENT_ID, "other-app"])
-    assert "4711" in told(report)
-    assert "4712" in told(report)
+    said = told(report) + " ".join(map(str, report.problems))
+    assert ("4711" in said, "4712" in said) == (True, True)
 
 
 def test_a_principal_may_stand_in_its_own_run_as(fleet: Fleet, workspace: Workspace, run: Run) -> None:
@@ -320,19 +321,31 @@ def test_an_entry_of_its_own_wins_over_the_pattern_wherever_it_stands(
         assert (special.branch, special.head, other.head) == ("release", release, main)
 
 
-def test_an_entry_of_its_own_that_has_a_mistake_still_keeps_the_pattern_from_its_folder(
-    fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic
+@pytest.mark.parametrize("path", ["/Workspace/Shared/team/pinned", "/Workspace/Shared/team/*"])
+def test_a_nearer_entry_that_has_a_mistake_still_keeps_the_pattern_from_its_folder(
+    fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic, path: str
 ) -> None:
-    pinned = workspace.add_folder("/Shared/pinned", etl)
+    pinned = workspace.add_folder("/Shared/team/pinned", etl)
     before = pinned.head
     pinned.edit("README.md", "mine")
     etl.commit({"README.md": "theirs"})
-    mistake = {"path": "/Workspace/Shared/pinned", "tga": "v1"}
-    report = run(**one(fleet, {"path": "/Shared/*", "branch": "main", "on_conflict": "discard"}, mistake))
+    mirror = {"path": "/Shared/*", "branch": "main", **DISCARD}
+    report = run(**one(fleet, mirror, {"path": path, "tga": "v1"}))
     assert codes(report) == ["invalid_folder"]
     assert traffic.moves(pinned) == []
     assert (pinned.head, pinned.read("README.md")) == (before, "mine")
     assert len(only(report).folders) == 1, "a folder is reported once"
+
+
+def test_a_wider_pattern_that_has_a_mistake_costs_a_nearer_one_nothing(
+    fleet: Fleet, workspace: Workspace, etl: Repository, run: Run
+) -> None:
+    folder = workspace.add_folder("/Shared/team/a", etl)
+    commit = etl.commit({"new": "1"})
+    report = run(**one(fleet, {"path": "/Shared/*", "tga": "v1"}, "/Shared/team/*"))
+    assert codes(report) == ["invalid_folder"]
+    assert ("/Shared/team/a", "updated") in actions(report)
+    assert folder.head == commit
 
 
 def test_a_folder_to_create_below_a_pattern_is_created_once_and_then_worked_on_once(
@@ -359,18 +372,21 @@ def test_a_folder_that_two_patterns_find_is_worked_on_once(
     assert len(traffic.moves(folder)) == 1
 
 
-def test_two_patterns_that_want_different_branches_of_a_folder_do_not_take_turns(
-    fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic
+@pytest.mark.parametrize("turn", [1, -1])
+def test_the_nearest_pattern_says_what_a_folder_is_brought_to_and_no_other_takes_turns_with_it(
+    fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic, turn: int
 ) -> None:
-    workspace.add_folder("/Shared/team/a", etl)
-    etl.commit({"r": "1"}, branch="release")
-    settings = one(
-        fleet, {"path": "/Shared/team/*", "branch": "release"}, {"path": "/Shared/*", "branch": "main"}
-    )
-    run(**settings)
-    traffic.forget()
-    run(**settings)
-    assert traffic.moves() == [], "the second run has nothing to do"
+    folder = workspace.add_folder("/Shared/team/a", etl)
+    release = etl.commit({"r": "1"}, branch="release")
+    patterns = [
+        {"path": "/Workspace/Shared/team/*", "branch": "release"},
+        {"path": "/Shared/*", "branch": "main"},
+    ]
+    settings = one(fleet, *patterns[::turn])
+    for action in ("updated", "unchanged"):
+        assert actions(run(**settings)) == [("/Shared/team/a", action)]
+        assert (folder.branch, folder.head) == ("release", release)
+    assert len(traffic.moves()) == 1, "the second run has nothing to do"
 
 
 def test_a_pattern_goes_on_to_the_list_s_last_page(
@@ -427,7 +443,7 @@ def test_what_a_pattern_wants_is_wanted_of_every_folder_below(
     etl.commit({"README.md": "later"})
     second.edit("README.md", "mine")
     second.edit("jobs/load.py", "mine")
-    report = run(**one(fleet, {"path": "/Shared/team/*", "tag": "v1", "on_conflict": "discard"}))
+    report = run(**one(fleet, {"path": "/Shared/team/*", "tag": "v1", **DISCARD}))
     assert actions(report) == [(first.path, "updated"), (second.path, "updated"), (untagged.path, "failed")]
     assert codes(report) == ["no_such_ref"]
     assert [(folder.branch, folder.head, folder.dirty) for folder in (first, second)] == [
@@ -444,18 +460,24 @@ def test_a_clone_of_something_outside_azure_devops_below_a_pattern_is_told_and_l
     github.url = "https://github.com/contoso/etl"
     before, commit = github.head, etl.commit({"new": "1"})
     report = run(**one(fleet, "/Shared/team/*"))
-    assert actions(report) == [(github.path, "failed"), (ours.path, "updated")]
-    assert codes(report) == ["not_azure_devops"]
+    assert actions(report) == [(github.path, "skipped"), (ours.path, "updated")]
+    assert (report.result, codes(report)) == ("ok", []), "nobody has asked for this one"
+    (problem,) = report.problems
+    assert (problem.where, problem.message.split(":")[0]) == (f"data-1 {github.path}", "not_azure_devops")
     assert (github.head, ours.head) == (before, commit)
     assert traffic.moves(github) == []
     assert cloud.refused == [], "nobody is sent there"
 
 
-def test_a_pattern_below_which_nothing_stands_is_no_failure_and_the_credential_is_fresh(
-    fleet: Fleet, workspace: Workspace, run: Run, traffic: Traffic
+@pytest.mark.parametrize("pattern", ["/Shared/team/*", "/Workspace/Shared/team/*"])
+def test_a_pattern_below_which_nothing_stands_is_told_and_no_failure(
+    fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic, pattern: str
 ) -> None:
-    report = run(**one(fleet, "/Shared/*"))
+    workspace.add_folder("/Shared/teammates/a", etl)
+    report = run(**one(fleet, pattern))
     assert (report.result, actions(report)) == ("ok", [])
+    (problem,) = report.problems
+    assert (problem.where, "nothing_found" in problem.message) == (f"data-1 {pattern}", True)
     assert list(tokens(workspace)) == [CLIENT_ID]
     assert [seen.path for seen in traffic.writes()] == ["/api/2.0/git-credentials"]
 
@@ -607,7 +629,7 @@ def test_a_tag_and_a_branch_of_one_name_are_not_mixed_up(
         assert traffic.moves() == []
 
 
-@pytest.mark.parametrize("near", ["branch v1", "tag v1.0", "tag V1", "nothing"])
+@pytest.mark.parametrize("near", ["branch v1", "tag v1.0", "nothing"])
 def test_a_missing_tag_is_named_and_nothing_is_done_for_it(
     fleet: Fleet, prod: Folder, etl: Repository, run: Run, traffic: Traffic, near: str
 ) -> None:
@@ -709,8 +731,6 @@ def test_a_whole_folder_does_not_become_sparse_and_a_new_one_without_sparse_is_w
 
 
 # on_conflict
-
-DISCARD = {"on_conflict": "discard"}
 
 
 def leave_edits(folder: Folder) -> None:
@@ -834,8 +854,7 @@ def test_a_git_cli_folder_is_recognised_by_its_path_and_pulled_by_its_id(
     settings = one(fleet, prefix + folder.path)
     assert actions(run(**settings)) == [(prefix + folder.path, "updated")]
     assert folder.head == commit
-    (looked,) = traffic("GET", "get-status$")
-    assert looked.query["path"] == folder.path
+    assert {seen.query["path"] for seen in traffic("GET", "get-status$")} == {folder.path}
     assert [seen.path for seen in traffic.moves()] == [f"/api/2.0/repos/{folder.id}"]
 
     traffic.forget()
@@ -878,6 +897,19 @@ def test_uncommitted_work_in_a_git_cli_folder_is_kept_too(
     assert folder.read("README.md") == "mine"
     assert actions(run(**one(fleet, {"path": "/Shared/cli", **DISCARD}))) == [("/Shared/cli", "updated")]
     assert folder.read("README.md") == "theirs"
+
+
+@pytest.mark.parametrize("how", [{"git_cli": True}, {"can_manage": False}], ids=["Git CLI", "not managed"])
+def test_a_rejected_token_does_not_replace_one_that_works_where_no_folder_is_listed(
+    cloud: Cloud, fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, how: dict[str, Any]
+) -> None:
+    workspace.add_folder("/Shared/unlisted", etl, **how)
+    settings = one(fleet, "/Shared/unlisted")
+    assert run(**settings).result == "ok"
+    before = tokens(workspace)
+    cloud.devops.organization("contoso").remove_member(cloud.identity.object_id)
+    assert "devops_not_a_member" in codes(run(**settings))
+    assert tokens(workspace) == before
 
 
 def test_a_git_cli_clone_of_something_outside_azure_devops_is_told(
