@@ -1,0 +1,134 @@
+"""The parts of a check that hang on time, on whose sign-in it is, and on mistakes of ours."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from git_refresh.cli.check import check_clouds, check_settings
+from git_refresh.cli.checks import Check, CheckReport
+from git_refresh.clock import Deadline
+from git_refresh.diagnosis import Diagnosis
+from git_refresh.problems import Problem
+from git_refresh.service import Service
+from git_refresh.settings import load
+from tests.unit.fakes import FakeClock, FakeServices, FakeWorkspace, failure
+from tests.unit.test_refresh import NEW, URL, behind, host
+
+
+def look(services: FakeServices, clock: FakeClock | None = None, **more: Any) -> list[Check]:
+    clock = clock or FakeClock()
+    entries = [
+        {
+            "host": key,
+            "client_id": "id",
+            "client_secret_name": "secret",
+            "folders": [{"path": "/Repos/etl/prod", "url": URL, "branch": "main"}],
+            **more.get("entry", {}),
+        }
+        for key in services.workspaces
+    ]
+    settings = load(
+        {
+            "WORKSPACES": json.dumps(entries),
+            "KEY_VAULT_URL": "https://v.vault.azure.net",
+            **more.get("settings", {}),
+        }
+    )
+    interval = more.get("interval", timedelta(minutes=15))
+    return check_clouds(settings, services, Deadline.after(540, clock), interval=interval)
+
+
+def fleet(**changes: Any) -> FakeServices:
+    return FakeServices({host(1): FakeWorkspace(at=behind())}, {"main": NEW}, **changes)
+
+
+def only(checks: list[Check], layer: str) -> list[Check]:
+    return [check for check in checks if check.layer == layer]
+
+
+def test_it_says_whose_sign_in_it_has_used() -> None:
+    (managed,) = only(look(fleet()), "identity")
+    assert managed.subject == "system-assigned managed identity"
+    assert managed.message == (
+        "object id object-id; its token for Azure DevOps ends at 13:00 UTC, in 60 minutes"
+    )
+    client_id = "00000000-0000-4000-8000-000000000001"
+    (user_assigned,) = only(look(fleet(), settings={"AZURE_CLIENT_ID": client_id}), "identity")
+    assert user_assigned.subject == f"managed identity {client_id}"
+    (laptop,) = only(look(fleet(identity=Service.AZURE_CLI)), "identity")
+    assert laptop.subject == "Azure CLI"
+    assert laptop.message.endswith("this is your own sign-in: the app's identity needs the same rights")
+
+
+@pytest.mark.parametrize(("minutes", "direction"), [(3, "behind"), (-3, "ahead")])
+def test_a_wrong_clock_is_a_warning(minutes: int, direction: str) -> None:
+    lines = only(look(fleet(behind=timedelta(minutes=minutes))), "identity")
+    assert [(line.status, line.message) for line in lines[1:]] == [
+        ("warning", f"This machine's clock is 3 minutes {direction}.")
+    ]
+
+
+def test_the_token_is_held_against_the_longest_pause_between_two_runs() -> None:
+    assert len(only(look(fleet(), interval=timedelta(minutes=50)), "identity")) == 1
+    _, warning = only(look(fleet(), interval=timedelta(hours=11, minutes=15)), "identity")
+    assert warning.error is not None
+    assert warning.error.code == "short_token"
+    assert warning.message.endswith("in 60 minutes, and up to 675 minutes pass between two runs.")
+
+
+def test_a_mistake_of_ours_costs_one_workspace_s_lines() -> None:
+    def broken(what: str) -> None:
+        if what == "credentials":
+            raise ZeroDivisionError
+
+    services = FakeServices(
+        {host(1): FakeWorkspace(at=behind(), before=broken), host(2): FakeWorkspace(at=behind())},
+        {"main": NEW},
+    )
+    first, second = only(look(services), "workspace")
+    assert first.error is not None
+    assert (first.status, first.error.code, second.status) == ("failed", "internal_error", "ok")
+
+
+def test_a_secret_is_read_once_however_many_workspaces_use_it() -> None:
+    services = FakeServices({host(n): FakeWorkspace(at=behind()) for n in range(3)}, {"main": NEW})
+    assert len(only(look(services), "key_vault")) == 1
+    assert services.asked == ["contoso/Data Platform/etl main"] * len(services.asked)
+
+
+def test_nothing_is_written() -> None:
+    fake = FakeWorkspace(at=behind())
+    look(FakeServices({host(1): fake}, {"main": NEW}))
+    assert set(fake.log) <= {"sign_in", "credentials", "folders", "find", "folder"}
+
+
+def test_the_identity_s_failure_is_told_once_and_the_rest_is_skipped() -> None:
+    checks = look(fleet(identity_failure=failure(Service.IDENTITY, 400)))
+    assert [(check.layer, check.status) for check in checks] == [
+        ("identity", "failed"),
+        *((layer, "skipped") for layer in ("key_vault", "azure_devops", "workspace", "credential", "folder")),
+    ]
+    assert {check.message for check in checks[1:]} == {
+        "skipped, because the identity gets no token for Azure DevOps"
+    }
+
+
+def test_the_settings_lines_name_each_problem_with_a_code() -> None:
+    problems = [
+        Problem("WORKSPACES[0].host", "is missing"),
+        Problem("WORKSPACES[0].folders[1].path", "is missing"),
+    ]
+    checks = check_settings({}, problems, None)
+    assert [(check.subject, check.status, check.error.code if check.error else "") for check in checks] == [
+        ("WORKSPACES[0].host", "failed", "invalid_settings"),
+        ("WORKSPACES[0].folders[1].path", "failed", "invalid_folder"),
+    ]
+
+
+def test_a_report_is_failed_by_a_failure_and_by_nothing_less() -> None:
+    error = Diagnosis("c", "m", "c", "r")
+    lines = [Check("folder", "x", status, "m", error) for status in ("ok", "warning", "skipped")]
+    assert CheckReport(tuple(lines)).result == "ok"
+    assert CheckReport((*lines, Check("folder", "x", "failed", "m", error))).result == "failed"
