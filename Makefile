@@ -13,6 +13,7 @@ install: .venv/installed ## prepare .venv with all that the other targets need
 .venv/installed: requirements.txt requirements-dev.txt .python-version
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || { \
 	  echo "This project needs Python 3.13, and $(PYTHON) is $$($(PYTHON) -V). Say which to use: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
+	@test ! -L .venv || { echo ".venv is a symbolic link: what it leads to would be emptied. Remove the link first." >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
 	@touch $@
@@ -45,7 +46,7 @@ mutants: install ## break the pure modules on purpose, and list what the unit te
 	  function say(name, made, missed) { printf "%-12s %4d of %4d noticed, %3d %%\n", name, made - missed, made, 100 * (made - missed) / made }'
 	@echo "See one of the above with: $(BIN)/mutmut show NAME"
 
-docs: install ## write anew what is made from the code: troubleshooting, configuration, the schema
+docs: install ## write anew what is made from the code and the pages: troubleshooting, configuration, schema, workbook
 	$(BIN)/python -m docs.generate
 
 audit: install ## look up what is deployed among the known vulnerabilities (asks a public service)

@@ -1,6 +1,7 @@
 """The one place where real clouds are wired to the run; the timer and the command line both come in here."""
 
 import logging
+import ssl
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -10,7 +11,8 @@ from git_refresh import workspace as databricks
 from git_refresh.clock import Clock, Deadline, Skew, SystemClock
 from git_refresh.devops import DevOps
 from git_refresh.identity import Identity, Token
-from git_refresh.redact import silence_sdk_logs
+from git_refresh.problems import Problem
+from git_refresh.redact import shown, silence_sdk_logs
 from git_refresh.refresh import refresh
 from git_refresh.report import Report, log_settings_error
 from git_refresh.schedule import DEFAULT_INTERVAL, late_by, next_run_after
@@ -33,7 +35,7 @@ class CloudServices:
     def __init__(self, settings: Settings, deadline: Deadline, environ: Mapping[str, str]) -> None:
         self._settings = settings
         self._deadline = deadline
-        self._tls = tls_context(environ)
+        self._tls = _tls(environ)
         self._skew = Skew(deadline.clock)
         self._identity = Identity(settings.client_id, self._tls, deadline, environ)
         self._vault = Vault(settings.key_vault_url, self._identity, settings.trusted, self._tls, deadline)
@@ -66,9 +68,29 @@ class CloudServices:
 
 
 def connect(settings: Settings, deadline: Deadline, environ: Mapping[str, str]) -> CloudServices:
-    """The real clouds, with what their SDKs log kept from everybody."""
+    """The real clouds, with what their SDKs log kept from everybody.
+
+    Raises:
+        SettingsError: the certificates to trust cannot be read.
+    """
     silence_sdk_logs()
     return CloudServices(settings, deadline, environ)
+
+
+def _tls(environ: Mapping[str, str]) -> ssl.SSLContext:
+    try:
+        return tls_context(environ)
+    except OSError as error:  # ssl.SSLError is one: a file without certificates
+        name = next(name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if environ.get(name))
+        reason = (
+            error.strerror
+            if isinstance(error, FileNotFoundError | PermissionError)
+            else "no certificates in it"
+        )
+        advice = "write the path of a file of certificates (PEM), or remove it"
+        raise SettingsError(
+            [Problem(name, f'"{shown(environ[name])}" cannot be read ({reason}); {advice}')]
+        ) from None
 
 
 def run(

@@ -107,7 +107,7 @@ _KINDS = {
     "proxy": "the HTTP proxy did not let us through",
     "too_large": "the answer was too large",
     "out_of_time": "the run's time was over",
-    "lapsed": "what it handed out has lapsed",
+    "lapsed": "what it handed out is past its end",
     "unexpected": "the answer was not what it promises",
     "not_sent": "the request was for another host and was not sent",
 }

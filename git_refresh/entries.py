@@ -61,6 +61,12 @@ def read_entries(
             problem = Problem(where, f"must be a workspace's address or an object, and is {kind_of(item)}")
             entries.append(Rejected(f"#{index}", "", (problem,)))
             continue
+        if isinstance(url := short.get("workspaceUrl"), str):
+            advice = f'looks like a line of az databricks workspace list; write "https://{shown(url)}" in its place'
+            entries.append(
+                Rejected(shown(str(short.get("name", f"#{index}"))), "", (Problem(where, advice),))
+            )
+            continue
         entry = _entry(where, {**defaults, **short}, trusted, _twice(where, short))
         if isinstance(entry, Entry):
             entry = _unless_seen(entry, where, seen)

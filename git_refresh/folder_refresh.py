@@ -85,7 +85,8 @@ class FolderRefresh:
             raise ServiceError(symptom)
         reason = diagnosis.explain(symptom, facts)
         self.run.note(
-            "Azure DevOps", f"{reason.message} {reason.cause} Folders were pulled without comparing first."
+            "Azure DevOps",
+            f"{reason.message} {reason.cause} Where its branches and tags are could not be compared first.",
         )
         return None
 

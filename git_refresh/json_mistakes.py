@@ -63,7 +63,7 @@ MISTAKES = [
     ("end-text", r'[,"]', "another text follows the first; put [ ] around all of them, and a comma between them"),
     ("end-array", r'[,\[{"]', "more follows after the closing ]; write all entries in one [ ], with a comma between them"),
     (VALUE, r"[\[{]", "far too many brackets are open here, one inside the other; remove those that are too many"),
-    (VALUE, r"(?:None|NULL|Null|nil|undefined|NaN|-?Infinity)\b", "JSON does not know FOUND; write null, or leave it out"),
+    (VALUE, r"(?:None|NULL|Null|nil|undefined|NaN|-?Infinity)\b", "JSON does not know FOUND; leave the key out instead"),
     (VALUE, r"(?:True|TRUE|False|FALSE)\b", "FOUND must stand in small letters; write true or false"),
     (VALUE, r"[\d-][\d.eE+-]{299}", "this number is far too long; shorten it, or write it in double quotes if it is text"),
     (VALUE, r"-?0\d+(?![\w.-])", "a number cannot start with 0; remove the 0, or write it in double quotes if it is text"),

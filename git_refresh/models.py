@@ -27,14 +27,22 @@ def _trusted(info: ValidationInfo) -> TrustedHosts:
 
 
 def _host(value: str, info: ValidationInfo) -> str:
+    if not value.strip():
+        raise ValueError(
+            'must not be empty; write the workspace\'s address, like "https://adb-….azuredatabricks.net"'
+        )
     parts = split_url(value.strip())
     if not parts.scheme and not value.startswith("/"):
         raise ValueError(f"must start with https://; write https://{shown(value.strip().rstrip('/'))}")
     origin = origin_of(value.strip(), Domain.DATABRICKS, _trusted(info))
     if origin.startswith("https://accounts."):
         raise ValueError("is the account console; write a workspace's own address")
+    if re.search(r"(^|&)o=\d", parts.query) and "adb-" not in origin:
+        raise ValueError(
+            "is a region's address; write the workspace's own, https://adb-….azuredatabricks.net (Azure portal, the workspace, URL)"
+        )
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError(f"must end after the host name, without path, ? or #; write {origin}")
+        raise ValueError(f"must end after the host name; remove what follows and write {origin}")
     return origin
 
 
@@ -44,6 +52,8 @@ def _url(value: str, info: ValidationInfo) -> str:
 
 
 def _path(value: str) -> str:
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        raise ValueError("holds a line break, a tab or the like: was it written with \\ ? Write / instead")
     if "://" in value:
         raise ValueError("must be a path in the workspace, like /Repos/etl/production, not an address")
     if "\\" in value:
@@ -233,8 +243,9 @@ class Workspace(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _name(cls, data: object) -> object:
-        if isinstance(data, dict) and "name" not in data and isinstance(data.get("host"), str):
-            return {**data, "name": default_name(data["host"])}
+        host = data.get("host") if isinstance(data, dict) else None
+        if isinstance(data, dict) and "name" not in data and isinstance(host, str) and host.strip():
+            return {**data, "name": default_name(host)}
         return data
 
     @model_validator(mode="after")

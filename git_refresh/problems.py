@@ -38,7 +38,7 @@ def _said(detail: ErrorDetails, found: object, key: str, model: type[BaseModel])
             said = f"is missing; write {_example(key, model)}"
         case "value_error":
             reason = str(detail.get("ctx", {}).get("error", detail["msg"]))
-            quotable = isinstance(found, str) and key != "client_secret_name"
+            quotable = isinstance(found, str) and found.strip() and key != "client_secret_name"
             said = f'"{shown(str(found))}" {reason}' if quotable else reason
         case "literal_error":
             said = _one_of(found, str(detail.get("ctx", {}).get("expected", "")).replace("'", '"'))
@@ -47,7 +47,8 @@ def _said(detail: ErrorDetails, found: object, key: str, model: type[BaseModel])
         case "string_type":
             said = f"must be text in double quotes, and is {kind}"
         case "string_too_short" | "too_short":
-            said = "must not be empty; leave it out instead"
+            advice = f"write {_example(key, model)}" if key == "client_id" else "leave it out instead"
+            said = f"must not be empty; {advice}"
         case "tuple_type":
             said = f"must be an array, and is {kind}; put [ ] around it"
         case "int_type":

@@ -120,6 +120,15 @@ class Report:
         """One line for people; of a failed run it names who failed and the first reason."""
         counts = self._counts()
         line = f"{counts['workspaces_ok']} of {counts['workspaces']} workspaces fresh"
+        if self.result != "ok":
+            stored = sum(
+                workspace.credential is not None and workspace.credential.action in {"created", "updated"}
+                for workspace in self.workspaces
+            )
+            line = (
+                f"{counts['workspaces_ok']} of {counts['workspaces']} workspaces without a failure, "
+                f"{stored} of {counts['workspaces']} credentials fresh"
+            )
         failures = [failure for workspace in self.workspaces for failure in workspace.failures()]
         if failures:
             where, error = failures[0]

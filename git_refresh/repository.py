@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote
 from git_refresh.hosts import Domain, TrustedHosts, origin_of, split_url
 from git_refresh.redact import shown
 
+_ELSEWHERE = ("github.com", "gitlab.com", "bitbucket.org")
 _FORM = "https://dev.azure.com/{organization}/{project}/_git/{repository}"
 
 
@@ -51,10 +52,15 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
     parts = split_url(url.strip())
     if parts.password is not None:
         raise ValueError("must not hold a password: the app brings its own token")
+    if (parts.hostname or "").removeprefix("www.") in _ELSEWHERE:
+        raise ValueError("is not in Azure DevOps, and this app keeps only Azure DevOps fresh")
     host = f"{parts.hostname}:{parts.port}" if parts.port not in {None, 443} else parts.hostname or ""
     origin = origin_of(f"{parts.scheme}://{host}", Domain.AZURE_DEVOPS, trusted)
     if parts.query or parts.fragment:
-        raise ValueError(f"is a link into a repository, with ? or #; write the clone URL, {_FORM}")
+        address = shown(url.strip())
+        raise ValueError(
+            f"is a link into a repository; remove the ? or # and what follows, and write {address}"
+        )
     path = [unquote(part) for part in parts.path.strip("/").split("/")]
     if any(part in {"", ".", ".."} or "/" in part or "\\" in part for part in path):
         raise ValueError(f"must have the form {_FORM}")

@@ -166,7 +166,8 @@ def _chain(error: BaseException) -> list[BaseException]:
         item = queue.pop(0)
         if isinstance(item, BaseException) and item not in found:
             found.append(item)
-            queue += [*item.args, getattr(item, "reason", None), item.__cause__, item.__context__]
+            hidden = [getattr(item, name, None) for name in ("reason", "inner_exception")]
+            queue += [*item.args, *hidden, item.__cause__, item.__context__]
     return found
 
 

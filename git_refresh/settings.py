@@ -179,7 +179,7 @@ def _key_vault_url(environ: Mapping[str, str], trusted: TrustedHosts, fatal: lis
         origin = origin_of(text, Domain.KEY_VAULT, trusted)
         rest = split_url(text)
         if rest.path.strip("/") or rest.query or rest.fragment:
-            raise ValueError(f"must end after the host name, without path, ? or #; write {origin}")  # noqa: TRY301
+            raise ValueError(f"must end after the host name; remove what follows and write {origin}")  # noqa: TRY301
     except ValueError as error:
         fatal.append(Problem("KEY_VAULT_URL", f'"{shown(text)}" {error}'))
         return None

@@ -262,7 +262,7 @@ _SIGN_IN = (
         seen="401 invalid_client Client authentication failed",
         cause="The workspace does not take the OAuth secret: it is wrong, has expired or was deleted, or client_id is another principal's.",
         remedy="Create a new OAuth secret for service principal {client_id} ({host}, Settings, Identity and access, Service principals, "
-        f"Secrets), and store it as a new version: {_STORE_SECRET}. "
+        f"Secrets), and store it as a new version with its end: {_STORE_SECRET} --expires DATE. "
         "client_id must be the application id, and the principal must be assigned to the workspace.",
     ),
     Row(
@@ -366,7 +366,7 @@ _FOLDER = (
         (Sign(DATABRICKS, error_code="GIT_UNKNOWN_REF"),),
         seen="400 GIT_UNKNOWN_REF",
         cause="{ref} does not exist in {repository}.",
-        remedy="Correct branch or tag in the settings, or push it.",
+        remedy="Correct branch or tag in the settings (main, not origin/main), or push it.",
     ),
     Row(
         "repository_not_found",
@@ -467,7 +467,8 @@ _ANY = (
         "timeout",
         (Sign(kind=("timeout",)),),
         cause="{service} took the request and did not answer in time.",
-        remedy="It mostly passes: the next run looks again. If it repeats for a Git folder, the repository is large: use sparse.",
+        remedy="It mostly passes: the next run looks again. If it repeats for a Git folder, the repository is large: use sparse. If it "
+        "repeats elsewhere, check that {service} is up, and that the app's network lets its answers through.",
     ),
     Row(
         "connection_lost",
@@ -559,7 +560,7 @@ OWN = (
     Row(
         "no_such_ref",
         cause="{ref} does not exist in {repository}.",
-        remedy="Correct branch or tag in the settings, or push it.",
+        remedy="Correct branch or tag in the settings (main, not origin/main), or push it.",
     ),
     Row(
         "short_token",

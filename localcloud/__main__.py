@@ -25,6 +25,8 @@ from localcloud.fleet import seed
     help="Also write the variables to this file, in the shape of local.settings.json.",
 )
 def main(workspaces: int, token_lifetime: float, port: int, settings: Path | None) -> None:
+    if settings and settings.exists() and "IDENTITY_ENDPOINT" not in settings.read_text():
+        raise click.UsageError(f"{settings} exists, and is not from here; name another file.")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Cloud(port=port) as cloud, contextlib.suppress(KeyboardInterrupt):
         cloud.identity.token_lifetime = token_lifetime
@@ -34,7 +36,12 @@ def main(workspaces: int, token_lifetime: float, port: int, settings: Path | Non
             click.echo(f"export {name}={shlex.quote(value)}")
         if settings:
             settings.write_text(local_settings(variables))
-        click.echo("# Paste these lines into another shell. Ctrl-C ends the cloud.", err=True)
+        way = (
+            f"Try: .venv/bin/python -m git_refresh check --settings {settings}"
+            if settings
+            else "Paste these lines"
+        )
+        click.echo(f"# {way} in another shell. Ctrl-C ends the cloud.", err=True)
         signal.pause()
 
 

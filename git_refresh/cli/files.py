@@ -7,7 +7,7 @@ from pathlib import Path
 from git_refresh.json_text import JsonError, JsonObject, parse
 from git_refresh.problems import Problem, kind_of
 from git_refresh.redact import shown
-from git_refresh.settings import SETTINGS, SettingsError
+from git_refresh.settings import SETTINGS, SettingsError, near_misses
 
 _FORMS = (
     'must hold an array of workspaces, app settings by name ({"WORKSPACES": […]}), a local.settings.json ({"Values": {…}}), '
@@ -64,6 +64,13 @@ def _by_name(where: str, content: object, text: str) -> dict[str, object]:
             return {"WORKSPACES": text}
         case {"host": _}:
             raise SettingsError([Problem(where, "holds one workspace; put [ ] around its { }")])
+        case dict() if near := near_misses({str(name): "" for name in content}):
+            raise SettingsError(
+                [
+                    Problem(f"{where}: {shown(name)}", f'is no app setting; did you mean "{meant}"?')
+                    for name, meant in near.items()
+                ]
+            )
         case _:
             raise SettingsError([Problem(where, f"{_FORMS}, and holds {kind_of(content)}")])
 

@@ -20,6 +20,7 @@ from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.files import read_settings
 from git_refresh.cli.progress import Lines, Live
 from git_refresh.cli.schema import schema
+from git_refresh.problems import Problem
 from git_refresh.report import Report
 from git_refresh.schedule import longest_gap
 from git_refresh.seams import Unwatched, Watcher
@@ -52,7 +53,7 @@ def main() -> None:
             stream.reconfigure(encoding="utf-8")  # on Windows a pipe has an encoding without ✓
 
 
-@main.command()
+@main.command(short_help="Is everything in place?")
 @click.argument("workspaces", type=_file, required=False, metavar="[FILE]")
 @click.option("--offline", is_flag=True, help="Stop after the settings: ask nobody.")
 @_settings_option
@@ -75,8 +76,13 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json:
     if settings is None and not offline:
         checks += skipped_layers("the app settings are wrong", below="settings")
     elif settings is not None and not offline:
-        with terminal.console(stderr=True).status("Checking …"):
-            checks += _clouds(settings, environ)
+        try:
+            with terminal.console(stderr=True).status("Checking …"):
+                checks += _clouds(settings, environ)
+        except SettingsError as error:
+            settings = None
+            checks += check_settings({}, error.problems, None)
+            checks += skipped_layers("the app settings are wrong", below="settings")
     report = CheckReport(tuple(checks))
     _print(as_json, report.as_dict(), lambda: terminal.show_check(report, terminal.console()))
     nothing_run = settings is None or offline
@@ -93,11 +99,14 @@ def _clouds(settings: Settings, environ: Mapping[str, str]) -> list[Check]:
     return check_clouds(settings, app.connect(settings, deadline, environ), deadline, interval=interval)
 
 
-@main.command()
+@main.command(short_help="What would a run do, and why?")
 @_settings_option
 @_json_option
 def plan(file: Path | None, *, as_json: bool) -> None:
-    """What would a run do, and why? By the same code as a run, without writing anything."""
+    """What would a run do, and why? By the same code as a run, without writing anything.
+
+    It cannot foresee what only an attempt shows, such as uncommitted changes in a Git folder.
+    """
     _refresh(file, terminal.show_plan, as_json=as_json, dry_run=True)
 
 
@@ -105,11 +114,14 @@ def plan(file: Path | None, *, as_json: bool) -> None:
 @_settings_option
 @_json_option
 def run(file: Path | None, *, as_json: bool) -> None:
-    """Refresh every workspace once, as the timer does."""
+    """Refresh every workspace once, as the timer does.
+
+    It acts as whoever is signed in, and takes the next run to be 15 minutes away; check looks at the schedule.
+    """
     _refresh(file, terminal.show_report, as_json=as_json, dry_run=False)
 
 
-@main.command(name="schema")
+@main.command(name="schema", short_help="The JSON Schema of a workspaces.json.")
 @click.option("--json", "_as_json", is_flag=True, help="Nothing else: a schema is JSON.")
 def print_schema(*, _as_json: bool) -> None:
     """Print the JSON Schema of a workspaces.json, for editors and pipelines."""
@@ -180,4 +192,7 @@ def _environment(file: Path | None, workspaces: Path | None = None) -> Mapping[s
         os.environ.update(values)
     if workspaces is not None:
         os.environ.update(read_settings(workspaces))
+    if not SETTINGS.keys() & os.environ.keys():
+        message = "there is none in the environment; give a file with them: --settings local.settings.json"
+        raise SettingsError([Problem("app settings", message)])
     return os.environ

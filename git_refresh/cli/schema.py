@@ -46,7 +46,7 @@ def _settings() -> _Schema:
     properties: _Schema = {"$schema": {"type": "string"}}
     for name, setting in SETTINGS.items():
         properties[name] = {
-            "type": "string",
+            "type": ["string", "integer"] if setting.example.isdecimal() else "string",
             "description": setting.description,
             "examples": [setting.example],
         }

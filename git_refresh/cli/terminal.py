@@ -1,6 +1,7 @@
 """What people see of a run, a plan and a check. Needs `rich`, which is not deployed."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from rich.console import Console
 from rich.padding import Padding
@@ -59,10 +60,11 @@ def report_table(report: Report) -> Table:
     for heading in ("Workspace", "Credential", "Git folder", "Ref", "From → to", "Action"):
         table.add_column(heading, overflow="fold")
     for workspace in report.workspaces:
-        first = True
+        rejected = workspace.result == "rejected"
+        head = _workspace_cells(workspace)
         for folder in workspace.folders or (None,):
-            table.add_row(*(_workspace_cells(workspace) if first else ("", "")), *_folder_cells(folder))
-            first = False
+            table.add_row(*head, *_folder_cells(folder, rejected=rejected))
+            head = (Text(""), Text(""))
     return table
 
 
@@ -109,25 +111,38 @@ def show_check(report: CheckReport, out: Console) -> None:
         checks = [check for check in report.checks if check.layer == layer]
         if checks:
             out.print(Text(_LAYER[layer], "bold"))
-        for check in checks:
+        for check, following in zip_longest(checks, checks[1:]):
             _show_check(check, out)
+            # What several in a row have in common is told once, below the last of them.
+            if (
+                check.error
+                and check.layer != "settings"
+                and not _same(check.error, following.error if following else None)
+            ):
+                _show_remedy(check.error, out)
     statuses = [check.status for check in report.checks]
-    counted = {"ok": "ok", "warning": "warnings", "failed": "failed", "skipped": "skipped"}
-    counts = ", ".join(
-        f"{statuses.count(status)} {word}" for status, word in counted.items() if status in statuses
-    )
+    counts = ", ".join(_counted(statuses.count(status), status) for status in _MARK if status in statuses)
     out.print(Text(f"{count(len(statuses), 'check')}: {counts}.", _STYLE[report.result]))
 
 
+def _counted(number: int, status: str) -> str:
+    return count(number, status) if status == "warning" else f"{number} {status}"
+
+
+def _same(error: Diagnosis, other: Diagnosis | None) -> bool:
+    return other is not None and (error.code, error.cause, error.remedy) == (
+        other.code,
+        other.cause,
+        other.remedy,
+    )
+
+
 def _show_check(check: Check, out: Console) -> None:
-    style = _STYLE[check.status]
-    mark = (f"  {_MARK[check.status]} ", style)
+    mark = (f"  {_MARK[check.status]} ", _STYLE[check.status])
     code = f"  ({check.error.code})" if check.error and check.layer != "settings" else ""
     out.print(
         Text.assemble(mark, (check.subject, "bold"), f": {check.message}", (code, "dim")), soft_wrap=True
     )
-    if check.error is not None and check.layer != "settings":
-        _show_remedy(check.error, out)
 
 
 def _show_remedy(error: Diagnosis, out: Console) -> None:
@@ -136,19 +151,19 @@ def _show_remedy(error: Diagnosis, out: Console) -> None:
 
 
 def _show_failures(report: Report, out: Console) -> None:
-    for workspace in report.workspaces:
-        for where, error in workspace.failures():
-            out.print(
-                Text.assemble(
-                    ("✗ ", "red"), (where, "bold"), f": {error.message}", (f"  ({error.code})", "dim")
-                ),
-                soft_wrap=True,
-            )
-            _show_remedy(error, out)
-    told = [error.message for workspace in report.workspaces for _, error in workspace.failures()]
-    show_problems(
-        [problem for problem in report.problems if not any(str(problem) in text for text in told)], out
-    )
+    """Each failure; and once for all that share them, cause and remedy."""
+    failures = [failure for workspace in report.workspaces for failure in workspace.failures()]
+    shared: dict[tuple[str, str, str], list[tuple[str, Diagnosis]]] = {}
+    for where, error in failures:
+        shared.setdefault((error.code, error.cause, error.remedy), []).append((where, error))
+    for group in shared.values():
+        for where, error in group:
+            told = (f": {error.message}", (f"  ({error.code})", "dim"))
+            out.print(Text.assemble(("✗ ", "red"), (where, "bold"), *told), soft_wrap=True)
+        _show_remedy(group[0][1], out)
+    texts = [error.message for _, error in failures]
+    left = [problem for problem in report.problems if not any(str(problem) in text for text in texts)]
+    show_problems(left, out)
 
 
 def show_problems(problems: Sequence[Problem], out: Console) -> None:
@@ -177,9 +192,9 @@ def _workspace_cells(workspace: WorkspaceReport) -> tuple[Text, Text]:
     return Text(workspace.name, _STYLE[workspace.result]), Text(action, _STYLE.get(action, ""))
 
 
-def _folder_cells(folder: FolderReport | None) -> tuple[Text, Text, Text, Text]:
+def _folder_cells(folder: FolderReport | None, *, rejected: bool) -> tuple[Text, Text, Text, Text]:
     if folder is None:
-        return Text("—"), Text(""), Text(""), Text("")
+        return Text("—"), Text(""), Text(""), Text("rejected" if rejected else "")
     before, after = (commit[:8] if commit else "—" for commit in (folder.from_, folder.to))
     moved = before if before == after or folder.to is None else f"{before} → {after}"
     return Text(folder.path), Text(folder.ref or "—"), Text(moved), Text(folder.action, _STYLE[folder.action])

@@ -285,6 +285,29 @@ def test_a_list_is_checked_in_place_of_the_one_that_is_set(
     assert "✓ app settings: 1 workspace, 2 Git folders" in done.stdout
 
 
+def test_without_any_settings_it_says_how_to_give_them(cli: Cli) -> None:
+    for command in ("check", "plan", "run"):
+        done = cli(command)
+        assert done.returncode == 2
+        assert "give a file with them: --settings local.settings.json" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "run"])
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "No such file or directory"), ("none", "no certificates in it")]
+)
+def test_certificates_that_cannot_be_read_are_named(
+    cli: Cli, fleet: Fleet, tmp_path: Path, command: str, content: str | None, reason: str
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content:
+        file.write_text(content)
+    done = cli(command, **{**fleet.settings, "REQUESTS_CA_BUNDLE": str(file)})
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert f"cannot be read ({reason}); write the path of a file of certificates" in done.stdout + done.stderr
+
+
 def test_a_setting_whose_name_is_misspelt_is_pointed_out(cli: Cli, fleet: Fleet) -> None:
     settings = {**fleet.settings, "KEYVAULT_URL": fleet.settings["KEY_VAULT_URL"], "KEY_VAULT_URL": ""}
     done = cli("check", "--offline", **settings)

@@ -80,6 +80,12 @@ CODES = {
 }
 """What is told of a workspace that does so when it is signed in to, or asked for its credentials."""
 
+UNREACHABLE = ("refuses the connection", "has another host's certificate", "has nobody's certificate")
+VAULT_CODES = CODES | dict.fromkeys(
+    (*UNREACHABLE, "resets the connection", "accepts and hangs", "drips its body", "drips its headers"),
+    "key_vault_unreachable",
+)
+
 
 @pytest.fixture(autouse=True)
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +166,9 @@ def test_a_shared_service_that(cloud: Cloud, run: Run, one: dict[str, str], serv
     route = "/_apis/" if service == "devops" and not isinstance(action, Connect) else None
     cloud.inject(Fault(action, service=service, route=route))
     report = run(**one)
-    told(report)
+    codes = told(report)
+    if service == "keyvault" and what in VAULT_CODES:
+        assert set(codes) == {VAULT_CODES[what]}
     (found,) = report.workspaces
     assert found.credential
     assert not [host for host in cloud.refused if "evil" in host]

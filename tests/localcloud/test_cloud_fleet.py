@@ -52,6 +52,15 @@ def test_serves_a_fleet_until_ctrl_c(tmp_path: Path) -> None:
     assert {"HTTPS_PROXY", "IDENTITY_ENDPOINT", "WORKSPACES", "KEY_VAULT_URL"} < set(values["Values"])
 
 
+def test_a_settings_file_that_is_not_its_own_is_not_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "local.settings.json"
+    file.write_text('{"Values": {"WORKSPACES": "[]"}}')
+    command = [sys.executable, "-m", "localcloud", "--settings", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, "name another file" in done.stderr) == (2, True)
+    assert file.read_text() == '{"Values": {"WORKSPACES": "[]"}}'
+
+
 def test_a_service_principal_of_the_fleet_signs_in(cloud: Cloud, api: Rest) -> None:
     fleet = seed(cloud, workspaces=1)
     defaults = json.loads(fleet.settings["WORKSPACE_DEFAULTS"])

@@ -55,6 +55,7 @@ WRONG = {
     "text": ('"x"', "must hold an array of workspaces"),
     "null": ("null", "must hold an array of workspaces"),
     "another object": ({"a": 1}, "must hold an array of workspaces, app settings by name"),
+    "a setting misspelt": ({"workspaces": []}, ': workspaces: is no app setting; did you mean "WORKSPACES"?'),
     "one workspace": (GOOD, "holds one workspace; put [ ] around its { }"),
     "encrypted": ({"IsEncrypted": True, "Values": {}}, "is encrypted; run func settings decrypt first"),
     "no text": (

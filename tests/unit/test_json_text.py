@@ -378,7 +378,7 @@ WRONG = {
     # words, numbers and comments
     "None of Python": (
         '[{"tag": None}]',
-        "line 1, column 10, in [0].tag: JSON does not know None; write null, or leave it out",
+        "line 1, column 10, in [0].tag: JSON does not know None; leave the key out instead",
         '[{"tag": None <-- HERE }]',
     ),
     "True of Python": (
@@ -393,17 +393,17 @@ WRONG = {
     ),
     "undefined of JavaScript": (
         '[{"tag": undefined}]',
-        "line 1, column 10, in [0].tag: JSON does not know undefined; write null, or leave it out",
+        "line 1, column 10, in [0].tag: JSON does not know undefined; leave the key out instead",
         '[{"tag": … <-- HERE }]',
     ),
     "NaN": (
         "[NaN]",
-        "line 1, column 2, in [0]: JSON does not know NaN; write null, or leave it out",
+        "line 1, column 2, in [0]: JSON does not know NaN; leave the key out instead",
         "[… <-- HERE ]",
     ),
     "-Infinity": (
         "[-Infinity]",
-        "line 1, column 2, in [0]: JSON does not know -Infinity; write null, or leave it out",
+        "line 1, column 2, in [0]: JSON does not know -Infinity; leave the key out instead",
         "[… <-- HERE ]",
     ),
     "number that starts with 0": (

@@ -47,7 +47,7 @@ def test_a_host_that_only_trusted_hosts_vouches_for_has_the_form_of_dev_azure_co
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("https://github.com/contoso/etl", "not on a trusted host"),
+        ("https://github.com/contoso/etl", "is not in Azure DevOps"),
         ("https://dev.azure.com@evil.com/a/b/_git/c", "not on a trusted host"),
         ("https://dev.azure.com.evil.com/a/b/_git/c", "not on a trusted host"),
         ("https://evil.com/dev.azure.com/a/_git/c", "not on a trusted host"),

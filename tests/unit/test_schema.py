@@ -55,6 +55,7 @@ SAID_BY_THE_APP_ALONE = {
         "slash at the end",
     ),
     "blank",
+    "a region",
 }
 
 

@@ -107,7 +107,7 @@ FATAL = {
     ),
     "a secret's URL": (
         {"KEY_VAULT_URL": "https://x.vault.azure.net/secrets/y"},
-        'KEY_VAULT_URL: "https://x.vault.azure.net/secrets/y" must end after the host name, without path, ? or #; write https://x.vault.azure.net',
+        'KEY_VAULT_URL: "https://x.vault.azure.net/secrets/y" must end after the host name; remove what follows and write https://x.vault.azure.net',
     ),
     "no WORKSPACES": (
         {},
@@ -301,7 +301,7 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "path": (
         {"host": "https://adb-1.1.azuredatabricks.net/?o=1#job/2"},
-        'WORKSPACES[1].host: "https://adb-1.1.azuredatabricks.net/" must end after the host name, without path, ? or #; write https://adb-1.1.azuredatabricks.net',
+        'WORKSPACES[1].host: "https://adb-1.1.azuredatabricks.net/" must end after the host name; remove what follows and write https://adb-1.1.azuredatabricks.net',
     ),
     "account console": (
         {"host": "https://accounts.azuredatabricks.net"},
@@ -425,6 +425,22 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
         {"host": "https://adb-1.1.azure\ndatabricks.net"},
         'WORKSPACES[1].host: "https://adb-1.1.azure databricks.net" holds a line break or another invisible character',
     ),
+    "a region": (
+        {"host": "https://westeurope.azuredatabricks.net/?o=123"},
+        "WORKSPACES[1].host: \"https://westeurope.azuredatabricks.net/\" is a region's address; write the workspace's own, https://adb-….azuredatabricks.net (Azure portal, the workspace, URL)",
+    ),
+    "empty host": (
+        {"host": " "},
+        'WORKSPACES[1].host: must not be empty; write the workspace\'s address, like "https://adb-….azuredatabricks.net"',
+    ),
+    "empty client": (
+        {"client_id": ""},
+        'WORKSPACES[1].client_id: must not be empty; write "client_id": "5a1e0000-0000-4000-8000-000000000001"',
+    ),
+    "a line of az": (
+        {"workspaceUrl": "adb-1.1.azuredatabricks.net", "location": "westeurope"},
+        'WORKSPACES[1]: looks like a line of az databricks workspace list; write "https://adb-1.1.azuredatabricks.net" in its place',
+    ),
     "AWS": (
         {"host": "https://dbc-1.cloud.databricks.com"},
         'WORKSPACES[1].host: "https://dbc-1.cloud.databricks.com" is not on a trusted host, so nothing is sent to it: expected *.azuredatabricks.net, or a host listed in TRUSTED_HOSTS',
@@ -536,11 +552,11 @@ FOLDERS: dict[str, tuple[Any, str]] = {
     ),
     "url": (
         {"path": "/a/b", "url": "https://github.com/a/b"},
-        'WORKSPACES[0].folders[0].url: "https://github.com/a/b" is not on a trusted host, so nothing is sent to it: expected dev.azure.com or *.visualstudio.com, or a host listed in TRUSTED_HOSTS',
+        'WORKSPACES[0].folders[0].url: "https://github.com/a/b" is not in Azure DevOps, and this app keeps only Azure DevOps fresh',
     ),
     "link": (
         {"path": "/a/b", "url": "https://dev.azure.com/contoso/Data%20Platform/_git/etl?version=GBmain"},
-        'WORKSPACES[0].folders[0].url: "https://dev.azure.com/contoso/Data%20Platform/_git/etl" is a link into a repository, with ? or #; write the clone URL, https://dev.azure.com/{organization}/{project}/_git/{repository}',
+        'WORKSPACES[0].folders[0].url: "https://dev.azure.com/contoso/Data%20Platform/_git/etl" is a link into a repository; remove the ? or # and what follows, and write https://dev.azure.com/contoso/Data%20Platform/_git/etl',
     ),
     "ssh": (
         {"path": "/a/b", "url": "git@ssh.dev.azure.com:v3/contoso/Data%20Platform/etl"},
@@ -583,6 +599,10 @@ FOLDERS: dict[str, tuple[Any, str]] = {
         'WORKSPACES[0].folders[0].path: is missing; write "path": "/Repos/etl/production"',
     ),
     "number": (7, "WORKSPACES[0].folders[0]: must be a path or an object, and is a number"),
+    "escapes by accident": (
+        {"path": "\new\table"},
+        'WORKSPACES[0].folders[0].path: " ew able" holds a line break, a tab or the like: was it written with \\ ? Write / instead',
+    ),
     "backslashes": (
         {"path": "\\Repos\\a"},
         'WORKSPACES[0].folders[0].path: "\\Repos\\a" must be written with /; write "/Repos/a"',
@@ -605,7 +625,7 @@ FOLDERS: dict[str, tuple[Any, str]] = {
     ),
     "empty path": (
         {"path": ""},
-        'WORKSPACES[0].folders[0].path: "" must not be empty; write a path like /Repos/etl/production',
+        "WORKSPACES[0].folders[0].path: must not be empty; write a path like /Repos/etl/production",
     ),
     "nothing": ({}, 'WORKSPACES[0].folders[0].path: is missing; write "path": "/Repos/etl/production"'),
     "no repository in the address": (

@@ -80,7 +80,7 @@ def test_a_failure_is_told_once_with_its_cause_and_remedy() -> None:
         "      Wrong.\n"
         "      → Mend it.\n"
         "! timer: late_run: This run began 5 minutes late.\n"
-        "0 of 2 workspaces fresh, in 1.2 s."
+        "0 of 2 workspaces without a failure, 1 of 2 credentials fresh, in 1.2 s."
     )
 
 
@@ -141,6 +141,29 @@ def test_a_check_s_remedy_stands_indented_below_it_also_where_it_wraps() -> None
     assert lines[:2] == ["Key Vault", "  ✗ secret: Could not.  (key_vault_forbidden)"]
     assert all(line.startswith("      ") and len(line) <= 60 for line in lines[2:-1])
     assert lines[-1] == "1 check: 1 failed."
+
+
+def test_what_several_failures_have_in_common_is_told_once() -> None:
+    checks = [Check("azure_devops", f"branch {n}", "failed", f"Could not {n}.", ERROR) for n in (1, 2)]
+    out = console()
+    terminal.show_check(CheckReport(tuple(checks)), out)
+    assert text(out).splitlines()[1:5] == [
+        "  ✗ branch 1: Could not 1.  (git_conflict)",
+        "  ✗ branch 2: Could not 2.  (git_conflict)",
+        "      It was edited: [a].",
+        "      → Commit it.",
+    ]
+    out = console()
+    failed = [workspace(name=f"data-{n}", result="failed", folders=(), error=ERROR) for n in (1, 2)]
+    terminal.show_plan(report(*failed), out)
+    assert text(out).count("✗ data-") == 2
+    assert text(out).count("→ Commit it.") == 1
+
+
+def test_a_rejected_entry_is_named_in_the_table() -> None:
+    out = console()
+    terminal.show_report(report(WorkspaceReport("#1", "", "rejected", error=ERROR)), out)
+    assert text(out).splitlines()[1].split() == ["#1", "—", "—", "rejected"]
 
 
 def test_what_is_wrong_with_the_settings_says_it_all_in_its_own_line() -> None:
