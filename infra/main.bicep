@@ -1,0 +1,226 @@
+// Everything that the app needs in Azure, in one resource group. README.md says what, why, and what only a deployment proves.
+targetScope = 'resourceGroup'
+
+// ---- What the app does: its settings, see docs/configuration.md ----
+
+@description('The workspaces whose Git credentials are kept fresh: the app setting WORKSPACES. Each a workspace\'s address or an object.')
+@minLength(1)
+param workspaces array
+
+@description('What all workspaces share, merged under every entry: the app setting WORKSPACE_DEFAULTS.')
+param workspaceDefaults object = {}
+
+@description('Minutes between two runs. The schedule and the windows of the alerts follow from it.')
+@allowed([15, 30, 60])
+param refreshIntervalMinutes int = 15
+
+@description('When to run: six fields of NCRONTAB, seconds first, in UTC. It must not leave longer gaps than refreshIntervalMinutes, or the alert on missing runs fires.')
+param refreshSchedule string = refreshIntervalMinutes == 60 ? '0 0 * * * *' : '0 */${refreshIntervalMinutes} * * * *'
+
+@description('Comma-separated host names or suffixes that may receive tokens besides those of Azure Databricks, Azure DevOps and Key Vault.')
+param trustedHosts string = ''
+
+@description('Operations at once in one run.')
+@minValue(1)
+@maxValue(256)
+param refreshConcurrency int = 32
+
+@description('Budget of a run in seconds. functionTimeout in host.json ends a run after 600.')
+@minValue(30)
+@maxValue(580)
+param refreshTimeoutSeconds int = 540
+
+// ---- Where and how it runs ----
+
+@description('Region of everything that is created. It must offer Flex Consumption.')
+param location string = resourceGroup().location
+
+@description('Name of this installation, and value of the tag azd-env-name. Two installations in one resource group need two names.')
+@minLength(1)
+@maxLength(64)
+param environmentName string
+
+@description('Tags for everything that is created, besides azd-env-name.')
+param tags object = {}
+
+@description('Most instances at once. A timer needs one.')
+@minValue(1)
+@maxValue(1000)
+param maximumInstanceCount int = 1
+
+@description('Memory of an instance in MB.')
+@allowed([512, 2048, 4096])
+param instanceMemoryMB int = 512
+
+@description('Resource id of a subnet, delegated to Microsoft.App/environments, to send all outbound traffic through. Empty: no virtual network.')
+param subnetId string = ''
+
+@description('Whether the app can be reached from public networks. The app answers nobody, but publishing and a run by hand come this way.')
+@allowed(['Enabled', 'Disabled'])
+param publicNetworkAccess string = 'Enabled'
+
+@description('IP ranges in CIDR notation that alone may reach the app. Empty: all.')
+param allowedIpRanges string[] = []
+
+// ---- Key Vault ----
+
+@description('Name of an existing vault with the permission model Azure role-based access control, in this subscription. Empty: a vault is created.')
+param existingKeyVaultName string = ''
+
+@description('Resource group of the existing vault.')
+param existingKeyVaultResourceGroup string = resourceGroup().name
+
+@description('Whether the vault that is created refuses to be purged before its retention ends. Cannot be turned off again.')
+param keyVaultPurgeProtection bool = true
+
+@description('Days for which the vault that is created keeps what was deleted, itself included. Cannot be changed later.')
+@minValue(7)
+@maxValue(90)
+param keyVaultRetentionDays int = 7
+
+// ---- Monitoring ----
+
+@description('Days to keep logs.')
+@minValue(30)
+@maxValue(730)
+param logRetentionDays int = 30
+
+@description('E-mail address that the alerts go to. Empty: no action group is created.')
+param alertEmail string = ''
+
+@description('Resource id of an existing action group that the alerts go to, instead of alertEmail.')
+param existingActionGroupId string = ''
+
+// The code refuses every other value, so this is no parameter yet. It becomes one when the code knows "queue".
+var fanOut = 'off'
+
+// The same deployment always finds its own resources again; another group or name gets others.
+var token = uniqueString(resourceGroup().id, environmentName)
+var allTags = union(tags, { 'azd-env-name': environmentName })
+var keyVaultName = empty(existingKeyVaultName) ? 'kv-${token}' : existingKeyVaultName
+var keyVaultResourceGroup = empty(existingKeyVaultName) ? resourceGroup().name : existingKeyVaultResourceGroup
+
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+  name: 'id-git-refresh-${token}'
+  location: location
+  tags: allTags
+}
+
+module storage 'modules/storage.bicep' = {
+  name: 'git-refresh-storage-${token}'
+  params: {
+    name: 'st${token}'
+    location: location
+    tags: allTags
+    principalId: identity.properties.principalId
+  }
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  name: 'git-refresh-monitoring-${token}'
+  params: {
+    token: token
+    location: location
+    tags: allTags
+    principalId: identity.properties.principalId
+    logRetentionDays: logRetentionDays
+  }
+}
+
+module keyVault 'modules/key-vault.bicep' = if (empty(existingKeyVaultName)) {
+  name: 'git-refresh-key-vault-${token}'
+  params: {
+    name: keyVaultName
+    location: location
+    tags: allTags
+    purgeProtection: keyVaultPurgeProtection
+    retentionDays: keyVaultRetentionDays
+    logAnalyticsWorkspaceId: monitoring.outputs.logAnalyticsWorkspaceId
+  }
+}
+
+module keyVaultAccess 'modules/key-vault-access.bicep' = {
+  name: 'git-refresh-key-vault-access-${token}'
+  scope: resourceGroup(keyVaultResourceGroup)
+  params: {
+    name: keyVaultName
+    principalId: identity.properties.principalId
+  }
+  // The name says nothing about which vault it is, so Bicep cannot know that it must be there first.
+  dependsOn: [keyVault]
+}
+
+module app 'modules/function-app.bicep' = {
+  name: 'git-refresh-function-app-${token}'
+  params: {
+    token: token
+    location: location
+    tags: allTags
+    identityId: identity.id
+    identityClientId: identity.properties.clientId
+    storageAccountName: storage.outputs.name
+    deploymentContainerUrl: storage.outputs.deploymentContainerUrl
+    applicationInsightsName: monitoring.outputs.applicationInsightsName
+    maximumInstanceCount: maximumInstanceCount
+    instanceMemoryMB: instanceMemoryMB
+    subnetId: subnetId
+    publicNetworkAccess: publicNetworkAccess
+    allowedIpRanges: allowedIpRanges
+    workspaces: string(workspaces)
+    workspaceDefaults: string(workspaceDefaults)
+    keyVaultUrl: keyVaultAccess.outputs.url
+    refreshSchedule: refreshSchedule
+    trustedHosts: trustedHosts
+    refreshConcurrency: refreshConcurrency
+    refreshTimeoutSeconds: refreshTimeoutSeconds
+    fanOut: fanOut
+  }
+}
+
+module alerts 'modules/alerts.bicep' = {
+  name: 'git-refresh-alerts-${token}'
+  params: {
+    token: token
+    location: location
+    tags: allTags
+    applicationInsightsId: monitoring.outputs.applicationInsightsId
+    refreshIntervalMinutes: refreshIntervalMinutes
+    fanOut: fanOut
+    email: alertEmail
+    existingActionGroupId: existingActionGroupId
+  }
+}
+
+module workbook 'modules/workbook.bicep' = {
+  name: 'git-refresh-workbook-${token}'
+  params: {
+    location: location
+    tags: allTags
+    applicationInsightsId: monitoring.outputs.applicationInsightsId
+  }
+}
+
+// ---- What the next steps need. azd keeps these in its environment, under these names. ----
+
+@description('Name of the function app.')
+output FUNCTION_APP_NAME string = app.outputs.name
+
+@description('Object id of the app\'s identity: what Azure roles and Azure DevOps go by.')
+output IDENTITY_OBJECT_ID string = identity.properties.principalId
+
+@description('Client id of the app\'s identity: what Databricks goes by, and AZURE_CLIENT_ID.')
+output IDENTITY_CLIENT_ID string = identity.properties.clientId
+
+@description('Name of the vault that the OAuth secrets belong into.')
+output KEY_VAULT_NAME string = keyVaultName
+
+@description('Address of that vault.')
+output KEY_VAULT_URL string = keyVaultAccess.outputs.url
+
+@description('What is left to do, in this order.')
+output NEXT_STEPS array = [
+  'Publish: func azure functionapp publish ${app.outputs.name}'
+  'Azure DevOps: add object id ${identity.properties.principalId} with access level Basic, and to the Readers of the projects (docs/setup.md, step 2).'
+  'Databricks: create a service principal and its OAuth secret (docs/setup.md, step 3), or add application id ${identity.properties.clientId} itself.'
+  'Secret: az keyvault secret set --vault-name ${keyVaultName} --name databricks-oauth-secret --expires DATE --value SECRET (docs/setup.md, step 4)'
+]

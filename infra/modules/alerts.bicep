@@ -1,0 +1,174 @@
+// What somebody is woken by. docs/operations.md says what to do then, and has the same queries for the command line.
+
+@description('Ending of all names.')
+param token string
+
+@description('Region.')
+param location string
+
+@description('Tags.')
+param tags object
+
+@description('Resource id of the Application Insights component that is queried.')
+param applicationInsightsId string
+
+@description('Minutes between two runs.')
+@allowed([15, 30, 60])
+param refreshIntervalMinutes int
+
+@description('The app setting FAN_OUT.')
+@allowed(['off', 'queue'])
+param fanOut string
+
+@description('E-mail address to tell, or empty.')
+param email string
+
+@description('Resource id of an existing action group to tell, or empty.')
+param existingActionGroupId string
+
+// The service takes only certain lengths of time, so they are written out.
+var windows = {
+  '15': { one: 'PT15M', two: 'PT30M' }
+  '30': { one: 'PT30M', two: 'PT1H' }
+  '60': { one: 'PT1H', two: 'PT2H' }
+}
+var oneInterval = windows[string(refreshIntervalMinutes)].one
+var twoIntervals = windows[string(refreshIntervalMinutes)].two
+
+// Every threshold, window and severity, and nothing elsewhere. A rule fires when the number of rows that its query finds in
+// the window compares so to the threshold. A stateful rule tells once and is resolved by itself; another tells at every look.
+var always = [
+  {
+    name: 'run-failed'
+    title: 'git-refresh: a run failed'
+    description: 'See "Failures of the last run" in docs/operations.md.'
+    severity: 2
+    query: loadTextContent('../queries/run-failed.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    window: oneInterval
+    every: oneInterval
+    stateful: true
+  }
+  {
+    // The dangerous one: nothing is red, nothing is logged, and all tokens run out. No rows count as 0, so silence fires it.
+    name: 'no-run'
+    title: 'git-refresh: no run in two intervals'
+    description: 'Is the function enabled, the app started, its storage reachable? See "Alerts" in docs/operations.md.'
+    severity: 1
+    query: loadTextContent('../queries/no-run.kql')
+    operator: 'LessThan'
+    threshold: 1
+    window: twoIntervals
+    every: oneInterval
+    stateful: true
+  }
+  {
+    // Apart from no-run, so that one workspace that fails for days does not keep the dangerous one from being told.
+    name: 'no-successful-run'
+    title: 'git-refresh: runs, but no successful one in two intervals'
+    description: 'It did not go away by itself. See "Failures of the last run" in docs/operations.md.'
+    severity: 1
+    query: loadTextContent('../queries/no-successful-run.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    window: twoIntervals
+    every: oneInterval
+    stateful: true
+  }
+  {
+    name: 'token-ends-too-soon'
+    title: 'git-refresh: the token ends before the next run'
+    description: 'The stored token lives for less than the interval between two runs. See short_token in docs/troubleshooting.md.'
+    severity: 2
+    query: replace(loadTextContent('../queries/token-ends-too-soon.kql'), 'INTERVAL_SECONDS', string(refreshIntervalMinutes * 60))
+    operator: 'GreaterThan'
+    threshold: 0
+    window: twoIntervals
+    every: oneInterval
+    stateful: true
+  }
+  {
+    // The app warns from 30 days ahead. Told anew every day, until the secret is rotated.
+    name: 'secret-ends-soon'
+    title: 'git-refresh: an OAuth secret is near its end'
+    description: 'See "Rotating the OAuth secret" in docs/operations.md.'
+    severity: 3
+    query: loadTextContent('../queries/secret-ends-soon.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    window: 'P1D'
+    every: 'P1D'
+    stateful: false
+  }
+]
+var withQueue = [
+  {
+    name: 'poison-queue'
+    title: 'git-refresh: a workspace was given up after all attempts'
+    description: 'A message went to the poison queue. See "Alerts" in docs/operations.md.'
+    severity: 2
+    query: loadTextContent('../queries/poison-queue.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    window: oneInterval
+    every: oneInterval
+    stateful: true
+  }
+]
+var rules = fanOut == 'queue' ? concat(always, withQueue) : always
+
+var createsActionGroup = !empty(email) && empty(existingActionGroupId)
+var actionGroupIds = !empty(existingActionGroupId) ? [existingActionGroupId] : createsActionGroup ? [actionGroup.id] : []
+
+resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = if (createsActionGroup) {
+  name: 'ag-git-refresh-${token}'
+  location: 'global'
+  tags: tags
+  properties: {
+    enabled: true
+    groupShortName: 'gitrefresh'
+    emailReceivers: [
+      {
+        name: 'oncall'
+        emailAddress: email
+        useCommonAlertSchema: true
+      }
+    ]
+  }
+}
+
+resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+  for rule in rules: {
+    name: 'ar-git-refresh-${rule.name}-${token}'
+    location: location
+    tags: tags
+    kind: 'LogAlert'
+    properties: {
+      displayName: rule.title
+      description: rule.description
+      severity: rule.severity
+      enabled: true
+      // The component, not the workspace behind it: there the tables are called as in docs/operations.md.
+      scopes: [applicationInsightsId]
+      evaluationFrequency: rule.every
+      windowSize: rule.window
+      autoMitigate: rule.stateful
+      criteria: {
+        allOf: [
+          {
+            query: rule.query
+            timeAggregation: 'Count'
+            operator: rule.operator
+            threshold: rule.threshold
+            failingPeriods: {
+              numberOfEvaluationPeriods: 1
+              minFailingPeriodsToAlert: 1
+            }
+          }
+        ]
+      }
+      actions: { actionGroups: actionGroupIds }
+    }
+  }
+]

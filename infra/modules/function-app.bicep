@@ -1,0 +1,162 @@
+// The function app and its plan. Flex Consumption takes one app per plan.
+
+@description('Ending of all names.')
+param token string
+
+@description('Region.')
+param location string
+
+@description('Tags.')
+param tags object
+
+@description('Resource id of the app\'s identity.')
+param identityId string
+
+@description('Client id of the app\'s identity.')
+param identityClientId string
+
+@description('Name of the storage account with the timer\'s lock.')
+param storageAccountName string
+
+@description('Blob container for the published code.')
+param deploymentContainerUrl string
+
+@description('Name of the Application Insights component.')
+param applicationInsightsName string
+
+@description('Most instances at once.')
+param maximumInstanceCount int
+
+@description('Memory of an instance in MB.')
+param instanceMemoryMB int
+
+@description('Resource id of the subnet for outbound traffic, or empty.')
+param subnetId string
+
+@description('Whether the app can be reached from public networks.')
+@allowed(['Enabled', 'Disabled'])
+param publicNetworkAccess string
+
+@description('IP ranges that alone may reach the app. Empty: all.')
+param allowedIpRanges string[]
+
+@description('WORKSPACES, as JSON.')
+param workspaces string
+
+@description('WORKSPACE_DEFAULTS, as JSON.')
+param workspaceDefaults string
+
+@description('KEY_VAULT_URL.')
+param keyVaultUrl string
+
+@description('REFRESH_SCHEDULE.')
+param refreshSchedule string
+
+@description('TRUSTED_HOSTS.')
+param trustedHosts string
+
+@description('REFRESH_CONCURRENCY.')
+param refreshConcurrency int
+
+@description('REFRESH_TIMEOUT_SECONDS.')
+param refreshTimeoutSeconds int
+
+@description('FAN_OUT.')
+param fanOut string
+
+// Code + Test calls the app from the browser.
+var portal = environment().portal
+
+resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
+  name: applicationInsightsName
+}
+
+resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+  name: 'plan-git-refresh-${token}'
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    name: 'FC1'
+    tier: 'FlexConsumption'
+  }
+  properties: { reserved: true }
+}
+
+resource app 'Microsoft.Web/sites@2024-04-01' = {
+  name: 'func-git-refresh-${token}'
+  location: location
+  // azd finds the app that a service of azure.yaml goes to by this tag.
+  tags: union(tags, { 'azd-service-name': 'refresh' })
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: { '${identityId}': {} }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    publicNetworkAccess: publicNetworkAccess
+    // On this plan all outbound traffic takes the subnet; there is no setting for it.
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: deploymentContainerUrl
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      runtime: {
+        name: 'python'
+        version: '3.13'
+      }
+      scaleAndConcurrency: {
+        maximumInstanceCount: maximumInstanceCount
+        instanceMemoryMB: instanceMemoryMB
+      }
+    }
+    // This plan has no FTP, and refuses or ignores ftpsState, alwaysOn, linuxFxVersion, vnetRouteAllEnabled and their like.
+    siteConfig: {
+      minTlsVersion: '1.2'
+      scmMinTlsVersion: '1.2'
+      cors: { allowedOrigins: [portal] }
+      ipSecurityRestrictionsDefaultAction: empty(allowedIpRanges) ? 'Allow' : 'Deny'
+      ipSecurityRestrictions: [
+        for (addresses, index) in allowedIpRanges: {
+          name: 'allowed-${index}'
+          action: 'Allow'
+          ipAddress: addresses
+          priority: 100 + index
+        }
+      ]
+      scmIpSecurityRestrictionsUseMain: true
+      // All of them: a deployment takes away those that are not here.
+      appSettings: [
+        { name: 'WORKSPACES', value: workspaces }
+        { name: 'WORKSPACE_DEFAULTS', value: workspaceDefaults }
+        { name: 'KEY_VAULT_URL', value: keyVaultUrl }
+        { name: 'REFRESH_SCHEDULE', value: refreshSchedule }
+        { name: 'AZURE_CLIENT_ID', value: identityClientId }
+        { name: 'TRUSTED_HOSTS', value: trustedHosts }
+        { name: 'REFRESH_CONCURRENCY', value: string(refreshConcurrency) }
+        { name: 'REFRESH_TIMEOUT_SECONDS', value: string(refreshTimeoutSeconds) }
+        { name: 'FAN_OUT', value: fanOut }
+        { name: 'AzureWebJobsStorage__accountName', value: storageAccountName }
+        { name: 'AzureWebJobsStorage__credential', value: 'managedidentity' }
+        { name: 'AzureWebJobsStorage__clientId', value: identityClientId }
+        { name: 'APPLICATIONINSIGHTS_CONNECTION_STRING', value: insights.properties.ConnectionString }
+        {
+          name: 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING'
+          value: 'ClientId=${identityClientId};Authorization=AAD'
+        }
+      ]
+    }
+  }
+}
+
+@description('Name of the function app.')
+output name string = app.name

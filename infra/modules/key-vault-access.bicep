@@ -1,0 +1,27 @@
+// Lets the app read the secrets of one vault. A module of its own, since the vault may be in another resource group.
+
+@description('Name of the vault, in the resource group that this module is deployed to.')
+param name string
+
+@description('Object id of the app\'s identity.')
+param principalId string
+
+// Key Vault Secrets User: reading secrets, and nothing else.
+var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
+
+resource vault 'Microsoft.KeyVault/vaults@2024-11-01' existing = {
+  name: name
+}
+
+resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(vault.id, principalId, secretsUser)
+  scope: vault
+  properties: {
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', secretsUser)
+  }
+}
+
+@description('Address of the vault.')
+output url string = vault.properties.vaultUri
