@@ -1,16 +1,19 @@
-"""Writes the pages and the schema that are made from the code: `make docs`."""
+"""Writes what is made from the code and from the pages: `make docs`."""
 
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from docs import cost
+from docs.workbook import workbook as workbook_of
 from git_refresh.cli.schema import schema
 from git_refresh.diagnosis import in_general
 from git_refresh.settings import SETTINGS
 from git_refresh.symptoms import OWN, SECTIONS, UNKNOWN, Row
 
 DOCS = Path(__file__).parent
+ROOT = DOCS.parent
 
 _MADE = "<!-- Made by `make docs` from {}. Change it there. -->"
 _INTRO = """\
@@ -52,12 +55,21 @@ def _anchor(title: str) -> str:
 def configuration() -> str:
     """The reference for the settings: what is written by hand, with its tables anew."""
     definitions = schema()["$defs"]
-    text = (DOCS / "configuration.md").read_text(encoding="utf-8")
     tables = {
         "settings": _settings(),
         "workspace": _keys(definitions["workspace"]),
         "folder": _keys(definitions["folder"]),
     }
+    return _with_tables("configuration.md", tables)
+
+
+def operations() -> str:
+    """The page for whoever is on call, with what a month costs anew."""
+    return _with_tables("operations.md", {"measured": cost.measured(), "month": cost.month()})
+
+
+def _with_tables(page: str, tables: dict[str, Iterator[str]]) -> str:
+    text = (DOCS / page).read_text(encoding="utf-8")
     for name, lines in tables.items():
         head, begin, rest = text.partition(f"<!-- {name}: made by `make docs` -->\n")
         _, end, tail = rest.partition("<!-- end -->\n")
@@ -102,14 +114,21 @@ def workspaces_schema() -> str:
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+def workbook() -> str:
+    """The queries of operations.md on one page of Application Insights."""
+    return json.dumps(workbook_of(operations()), indent=2, ensure_ascii=False) + "\n"
+
+
 MADE: dict[str, Callable[[], str]] = {
-    "troubleshooting.md": troubleshooting,
-    "configuration.md": configuration,
-    "workspaces.schema.json": workspaces_schema,
+    "docs/troubleshooting.md": troubleshooting,
+    "docs/configuration.md": configuration,
+    "docs/operations.md": operations,
+    "docs/workspaces.schema.json": workspaces_schema,
+    "infra/workbook.json": workbook,
 }
-"""What is made, by file name."""
+"""What is made, by its path from the top of the repository."""
 
 
 if __name__ == "__main__":
     for name, make in MADE.items():
-        (DOCS / name).write_text(make(), encoding="utf-8")
+        (ROOT / name).write_text(make(), encoding="utf-8")

@@ -758,7 +758,9 @@ def test_every_code_that_the_app_finds_by_itself_is_in_the_table() -> None:
     used = {
         code
         for text in sources
-        for code in re.findall(r'\b(?:own\(|Refuse\(|_problem\([^",]+,|_problem\("\w+",|_warning\()\s*"(\w+)"', text)
+        for code in re.findall(
+            r'\b(?:own\(|Refuse\(|_problem\([^",]+,|_problem\("\w+",|_warning\()\s*"(\w+)"', text
+        )
     }
     assert used == {row.code for row in OWN}
 

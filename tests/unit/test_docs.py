@@ -16,14 +16,14 @@ from git_refresh.settings import SETTINGS, load
 from git_refresh.symptoms import OWN, TABLE, UNKNOWN
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 EXAMPLES = re.findall(r"```json\n(.*?)```", CONFIGURATION, re.DOTALL)
 
 
 @pytest.mark.parametrize("name", generate.MADE)
 def test_what_is_made_from_the_code_is_up_to_date(name: str) -> None:
-    assert (ROOT / "docs" / name).read_text() == generate.MADE[name](), "make docs"
+    assert (ROOT / name).read_text() == generate.MADE[name](), "make docs"
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))

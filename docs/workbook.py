@@ -1,0 +1,106 @@
+"""The Azure Monitor workbook: the queries of operations.md on one page, each under its heading and its sentence.
+
+Its shape is https://github.com/microsoft/Application-Insights-Workbooks/blob/master/schema/workbook.json.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+_COMPONENT = "microsoft.insights/components"
+_TIME_RANGE = "TimeRange"
+_HOUR_MS = 3_600_000
+_MOST_ROWS = 1000
+"""Of a table; the service shows 250 unless told, and a fleet may have more workspaces."""
+
+_Item = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query of the section Queries."""
+
+    title: str
+    sentence: str
+    text: str
+
+
+def queries(page: str) -> list[Query]:
+    """The queries of operations.md, in their order.
+
+    Raises:
+        ValueError: one stands there in another form than heading, sentence, query, and would be left out.
+    """
+    section = page.partition("\n## Queries\n")[2].partition("\n## ")[0]
+    found = re.findall(r"^### (.+)\n\n(.+)\n\n```kusto\n((?:(?!```).*\n)+)```$", section, re.MULTILINE)
+    if len(found) != section.count("```kusto"):
+        raise ValueError("A query in operations.md lacks its heading or its sentence.")
+    return [Query(title, sentence, text.rstrip("\n")) for title, sentence, text in found]
+
+
+def workbook(page: str) -> dict[str, Any]:
+    """The workbook of a page, as the gallery's templates are written."""
+    items = [_time_range()]
+    for number, query in enumerate(queries(page), start=1):
+        items += [_heading(number, query), _result(number, query)]
+    return {"version": "Notebook/1.0", "items": items, "isLocked": False}
+
+
+def _time_range() -> _Item:
+    parameter = {
+        "id": "6f2f4a7e-5a0e-4c0a-9d51-7d3c3e0c2b11",
+        "version": "KqlParameterItem/1.0",
+        "name": _TIME_RANGE,
+        "label": "Time range",
+        "type": 4,
+        "isRequired": True,
+        "value": {"durationMs": 24 * _HOUR_MS},
+        "typeSettings": {
+            "selectableValues": [{"durationMs": hours * _HOUR_MS} for hours in (1, 4, 24, 72, 168, 720)],
+            "allowCustom": True,
+        },
+    }
+    content = {
+        "version": "KqlParameterItem/1.0",
+        "parameters": [parameter],
+        "style": "pills",
+        "queryType": 0,
+        "resourceType": _COMPONENT,
+    }
+    return {"type": 9, "content": content, "name": "time range"}
+
+
+def _heading(number: int, query: Query) -> _Item:
+    return {
+        "type": 1,
+        "content": {"json": f"### {query.title}\n\n{query.sentence}"},
+        "name": f"{number} heading",
+    }
+
+
+def _result(number: int, query: Query) -> _Item:
+    content = {
+        "version": "KqlItem/1.0",
+        "query": query.text,
+        "size": 0,
+        "noDataMessage": "Nothing in this time range.",
+        "timeContextFromParameter": _TIME_RANGE,
+        "queryType": 0,
+        "resourceType": _COMPONENT,
+        **_shown(query),
+    }
+    return {"type": 3, "content": content, "name": f"{number} {query.title}"}
+
+
+def _shown(query: Query) -> _Item:
+    """A chart where the query says so, tiles for pairs of a word and a number, else a table."""
+    if query.text.endswith("| render timechart"):
+        return {"visualization": "timechart"}
+    if re.search(r"\| project what = .*, number = .*$", query.text):
+        tile = {
+            "titleContent": {"columnMatch": "what", "formatter": 1},
+            "leftContent": {"columnMatch": "number", "formatter": 12, "formatOptions": {"palette": "none"}},
+            "showBorder": True,
+        }
+        return {"visualization": "tiles", "size": 4, "tileSettings": tile}
+    return {"visualization": "table", "gridSettings": {"filter": True, "rowLimit": _MOST_ROWS}}

@@ -1,0 +1,250 @@
+"""The pipelines to copy: what they do, who they are while they do it, and that all that they name is there."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from git_refresh.cli.main import main
+from tests.unit.test_deployment import ignored
+
+ROOT = Path(__file__).parents[2]
+PIPELINES = ROOT / "docs/pipelines"
+GITHUB_TEXT = (PIPELINES / "github-workflow.yml").read_text()
+AZURE_TEXT = (PIPELINES / "azure-pipelines.yml").read_text()
+GITHUB: dict[Any, Any] = yaml.safe_load(GITHUB_TEXT)
+AZURE: dict[Any, Any] = yaml.safe_load(AZURE_TEXT)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(PIPELINES.glob("*.yml"))]
+README = (PIPELINES / "README.md").read_text()
+
+Steps = list[dict[str, Any]]
+JOBS: dict[str, Steps] = {name: job["steps"] for name, job in GITHUB["jobs"].items()}
+STAGES: dict[str, dict[str, Any]] = {stage["stage"]: stage for stage in AZURE["stages"]}
+
+
+def azure_steps(stage: str) -> Steps:
+    (job,) = STAGES[stage]["jobs"]
+    steps: Steps = job["strategy"]["runOnce"]["deploy"]["steps"] if "deployment" in job else job["steps"]
+    return steps
+
+
+def scripts(steps: Steps) -> str:
+    """All that a job's shell is given, with each pipeline's own words for the same things as one."""
+    found = [
+        step.get("run") or step.get("bash") or step.get("inputs", {}).get("inlineScript", "")
+        for step in steps
+    ]
+    text = "\n".join(found)
+    for word in ("$RUNNER_TEMP", "$(Agent.TempDirectory)"):
+        text = text.replace(word, "TEMP")
+    return text.replace("$(resourceGroup)", "$RESOURCE_GROUP").replace("$(app)", "$APP")
+
+
+def commands(steps: Steps) -> list[str]:
+    """The lines that do something, without how each pipeline hands on the app's name."""
+    lines = [line.strip() for line in scripts(steps).splitlines()]
+    return [line for line in lines if line and line != "set -e" and not line.startswith("jq ")]
+
+
+@pytest.mark.parametrize(("job", "stage"), [("test", "test"), ("what-if", "whatif"), ("deploy", "deploy")])
+def test_both_do_the_same(job: str, stage: str) -> None:
+    assert commands(JOBS[job]) == commands(azure_steps(stage))
+
+
+def test_every_job_does_its_part_and_nothing_is_deployed_before_it_is_tested() -> None:
+    assert set(JOBS) == {"test", "what-if", "deploy"}
+    assert commands(JOBS["test"])[:2] == [
+        "make test",
+        ".venv/bin/python -m git_refresh check workspaces.json --offline",
+    ]
+    assert "az deployment group what-if" in scripts(JOBS["what-if"])
+    assert "az deployment group create" in scripts(JOBS["deploy"])
+    assert "create" not in scripts(JOBS["what-if"])
+    for name in ("what-if", "deploy"):
+        assert GITHUB["jobs"][name]["needs"] == "test"
+    for name in ("whatif", "deploy"):
+        assert STAGES[name]["dependsOn"] == "test"
+        assert STAGES[name]["condition"].startswith("and(succeeded(), ")
+
+
+def test_a_pull_request_is_only_looked_at_and_only_main_is_deployed() -> None:
+    jobs = GITHUB["jobs"]
+    assert jobs["what-if"]["if"].startswith("github.event_name == 'pull_request' && ")
+    assert jobs["deploy"]["if"] == "github.ref == 'refs/heads/main' && github.event_name != 'pull_request'"
+    assert jobs["deploy"]["environment"] != jobs["what-if"]["environment"]
+    assert "pull_request_target" not in GITHUB_TEXT
+    assert "eq(variables['Build.Reason'], 'PullRequest')" in STAGES["whatif"]["condition"]
+    assert "eq(variables['Build.SourceBranch'], 'refs/heads/main')" in STAGES["deploy"]["condition"]
+    assert "ne(variables['Build.Reason'], 'PullRequest')" in STAGES["deploy"]["condition"]
+    assert connections("whatif") == {"git-refresh-what-if"}
+    assert connections("deploy") == {"git-refresh-production"}
+    assert connections("test") == set()
+
+
+def connections(stage: str) -> set[str]:
+    inputs = [step.get("inputs", {}) for step in azure_steps(stage)]
+    return {given["azureSubscription"] for given in inputs if "azureSubscription" in given}
+
+
+def test_who_signs_in_does_so_with_a_token_and_nobody_else_can_get_one() -> None:
+    assert GITHUB["permissions"] == {"contents": "read"}
+    for name, steps in JOBS.items():
+        logins = [step for step in steps if step.get("uses", "").startswith("azure/login@")]
+        assert bool(logins) == (name != "test")
+        allowed = GITHUB["jobs"][name].get("permissions", GITHUB["permissions"])
+        assert allowed == {"contents": "read"} | ({"id-token": "write"} if logins else {})
+        for login in logins:
+            assert login["with"] == {
+                f"{key}-id": f"${{{{ vars.AZURE_{key.upper()}_ID }}}}"
+                for key in ("client", "tenant", "subscription")
+            }
+
+
+@pytest.mark.parametrize("text", [GITHUB_TEXT, AZURE_TEXT], ids=["github", "azure"])
+def test_no_secret_is_used(text: str) -> None:
+    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#")).replace(
+        "id-token", ""
+    )
+    assert not re.search(
+        r"secret|password|publish-profile|creds|\bpat\b|addSpnToEnvironment|token", code, re.IGNORECASE
+    )
+    persisting = re.findall(r"persist-?credentials: (\w+)", code, re.IGNORECASE)
+    assert persisting == ["false"] * len(re.findall(r"actions/checkout@|checkout: self", code))
+
+
+def test_actions_and_tasks_are_pinned() -> None:
+    used = [step["uses"] for steps in JOBS.values() for step in steps if "uses" in step]
+    used += [step["task"] for stage in STAGES for step in azure_steps(stage) if "task" in step]
+    assert used
+    for name in used:
+        assert re.fullmatch(r"[\w./-]+@(v?\d[\d.]*|[0-9a-f]{40})", name), name
+
+
+def test_flex_consumption_is_published_as_it_was_packed() -> None:
+    (action,) = [
+        step for step in JOBS["deploy"] if step.get("uses", "").startswith("Azure/functions-action@")
+    ]
+    assert action["with"].keys() == {"app-name", "package"}
+    (task,) = [step for step in azure_steps("deploy") if step.get("task", "").startswith("AzureFunctionApp@")]
+    assert (task["inputs"]["appType"], task["inputs"]["isFlexConsumption"]) == ("functionAppLinux", True)
+    assert action["with"]["package"].endswith("/app.zip")
+    assert task["inputs"]["package"].endswith("/app.zip")
+
+
+def test_all_that_they_name_is_there() -> None:
+    for steps in (*JOBS.values(), *map(azure_steps, STAGES)):
+        for path in re.findall(r"\b(?:infra|docs)/[\w./-]+", scripts(steps)):
+            assert (ROOT / path).is_file(), path
+    infra = (ROOT / "infra/main.bicep").read_text()
+    assert set(re.findall(r'== "(\w+)"', scripts(JOBS["deploy"]))) <= set(
+        re.findall(r"^output (\w+)", infra, re.MULTILINE)
+    )
+    (line,) = re.findall(r'grep "\^(.*)"', scripts(JOBS["test"]))
+    assert f"//   {line}" in (ROOT / "infra/app.bicepparam").read_text(), "the line that the comment shows"
+    assert "def refresh_git(" in (ROOT / "function_app.py").read_text()
+    version = (ROOT / ".python-version").read_text().strip()
+    assert re.findall(r'versionSpec: "(.*)"', AZURE_TEXT) == [version] * 2
+
+
+def test_the_page_names_what_the_pipelines_ask_for() -> None:
+    for name in set(re.findall(r"\bvars\.(\w+)", GITHUB_TEXT)) | set(AZURE["variables"]):
+        assert f"`{name}`" in README, name
+    for name in (*connections("whatif"), *connections("deploy")):
+        assert f"`{name}`" in README, name
+    for name in ("production", "what-if"):
+        assert name in {job.get("environment") for job in GITHUB["jobs"].values()}
+        assert f"`{name}`" in README
+
+
+def test_the_page_sets_the_list_as_the_configuration_page_does() -> None:
+    pattern = re.compile(r"^(?:\$ )?(jq .* workspaces\.json > app-settings\.json)$", re.MULTILINE)
+    assert pattern.findall(README) == pattern.findall((ROOT / "docs/configuration.md").read_text())
+
+
+def test_copies_of_them_are_not_published() -> None:
+    for name in ("azure-pipelines.yml", ".github/workflows/git-refresh.yml", "workspaces.json"):
+        assert all(ignored(name, boundary=boundary) for boundary in (True, False)), name
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> set[str]:
+    """What the script packs, in a copy of this checkout and with a pip that downloads nothing."""
+    checkout, tools = tmp_path / "checkout", tmp_path / "tools"
+    leave = shutil.ignore_patterns(".*", "mutants", "tests")
+    shutil.copytree(ROOT, checkout, ignore=leave)
+    (checkout / "git_refresh/__pycache__").mkdir(exist_ok=True)
+    (checkout / "git_refresh/__pycache__/app.pyc").touch()
+    tools.mkdir()
+    (tools / "python3").write_text(
+        f'#!/bin/sh\nif [ "$1 $2" = "-m pip" ]; then shift $(($# - 1)); mkdir -p "$1"; touch "$1/package.py"; '
+        f'else exec {shlex.quote(sys.executable)} "$@"; fi\n'
+    )
+    (tools / "python3").chmod(0o755)
+    command = ["sh", "docs/pipelines/package.sh", str(tmp_path / "app.zip")]
+    environ = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    subprocess.run(command, cwd=checkout, env=environ, check=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkout", "tools", "app.zip"}, (
+        "nothing is left behind"
+    )
+    with zipfile.ZipFile(tmp_path / "app.zip") as file:
+        return {name for name in file.namelist() if not name.endswith("/")}
+
+
+def test_what_is_packed_is_what_func_would_publish_and_the_packages(packed: set[str]) -> None:
+    top = [
+        path
+        for path in ROOT.iterdir()
+        if path.is_file() and path.name in {"function_app.py", "host.json", "requirements.txt"}
+    ]
+    product = [path for path in (ROOT / "git_refresh").rglob("*") if path.is_file()]
+    names = {path.relative_to(ROOT).as_posix() for path in (*top, *product)}
+    published = {name for name in names if not ignored(name, boundary=True)}
+    assert packed == published | {".python_packages/lib/site-packages/package.py"}
+
+
+def uses_of_ours() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for arguments in re.findall(r"python -m git_refresh ([^\n`|>#;]*)", page.read_text()):
+            yield f"{page.relative_to(ROOT)}: {arguments.strip()}", arguments.rstrip(' "')
+
+
+def parse(arguments: str) -> None:
+    """Parse a use of the command line without doing it.
+
+    Raises:
+        click.UsageError: there is no such command or option, or too much is given.
+    """
+    name, *rest = shlex.split(arguments)
+    command = main.commands.get(name)
+    if command is None:
+        raise click.UsageError(f"no such command: {name}")
+    _, left, order = command.make_parser(click.Context(command)).parse_args(rest)
+    if left:
+        raise click.UsageError(f"too much: {left} {order}")
+
+
+USES = dict(uses_of_ours())
+
+
+@pytest.mark.parametrize("use", USES)
+def test_every_command_and_option_of_ours_exists(use: str) -> None:
+    parse(USES[use])
+
+
+@pytest.mark.parametrize(
+    "broken", ["chek workspaces.json", "check --ofline", "run --dry-run", "check a.json b.json"]
+)
+def test_a_misspelt_use_is_noticed(broken: str) -> None:
+    assert USES
+    with pytest.raises(click.UsageError):
+        parse(broken)
