@@ -22,9 +22,10 @@ from git_refresh.entries import Entry, Rejected
 from git_refresh.hosts import TrustedHosts
 from git_refresh.identity import AZURE_DATABRICKS, AZURE_DEVOPS, Token
 from git_refresh.models import Ref, Workspace
+from git_refresh.outlet import Outlet
 from git_refresh.pool import Pool
 from git_refresh.problems import Problem
-from git_refresh.report import CredentialReport, Report, TokenReport, WorkspaceReport, log_workspace
+from git_refresh.report import CredentialReport, Report, TokenReport, WorkspaceReport, log_run, log_workspace
 from git_refresh.repository import Repository
 from git_refresh.schedule import lapses_before
 from git_refresh.seams import Api, Heads, Services, Unwatched, Watcher
@@ -34,6 +35,9 @@ from git_refresh.workspace_refresh import WorkspaceRefresh, folder_reports
 
 GRACE = 2.0
 """Seconds past the budget in which operations that it has just ended may still say so themselves."""
+
+NOTES = 10
+"""How often the report says something that is no failure about one workspace or service: none may crowd out the others."""
 
 SECRET_WARNING = timedelta(days=30)
 """How long before its end an OAuth secret is pointed out."""
@@ -53,7 +57,7 @@ class Run:
     pool: Pool
     watcher: Watcher = field(default_factory=Unwatched)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _notes: dict[Problem, None] = field(default_factory=dict)
+    _notes: dict[Problem, str] = field(default_factory=dict)
 
     @property
     def token(self) -> SecretStr:
@@ -73,10 +77,14 @@ class Run:
             facts = replace(self.facts, secret=workspace.client_secret_name, client_id=workspace.client_id)
             message = f"The secret expires at {secret.expires_at:%Y-%m-%d %H:%M} UTC."
             found = _problem(workspace.client_secret_name, "secret_expires_soon", message, facts)
-            self.note(found.where, found.message)
+            self.note(found.where, found.where, found.message)
         return self.services.workspace(
             workspace.host, self.services.sign_in(workspace.host, workspace.client_id, secret.value)
         )
+
+    def may_be_asked(self, repository: Repository) -> bool:
+        """Where the token goes is decided by the settings: not by the URL that a workspace says a folder has."""
+        return repository.origin in self.settings.origins
 
     def head(self, repository: Repository, ref: Ref | None) -> Head:
         return self.heads.head(repository, ref)
@@ -84,21 +92,26 @@ class Run:
     def submit(self, task: Callable[[], None]) -> None:
         self.pool.submit(task)
 
-    def note(self, where: str, message: str) -> None:
+    def note(self, about: str, where: str, message: str) -> None:
         with self._lock:
-            self._notes[Problem(where, message)] = None
+            said = list(self._notes.values()).count(about)
+            if said < NOTES:
+                self._notes[Problem(where, message)] = about
+            elif said == NOTES:
+                self._notes[Problem(about, "There is more of this kind than is told here.")] = about
 
     def notes(self) -> tuple[Problem, ...]:
         with self._lock:
             return tuple(self._notes)
 
 
-def refresh(
+def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     settings: Settings,
     services: Services,
     deadline: Deadline,
     *,
     next_run: datetime,
+    outlet: Outlet,
     late: timedelta = timedelta(),
     dry_run: bool = False,
     watcher: Watcher | None = None,
@@ -110,6 +123,7 @@ def refresh(
         services: how to reach the clouds.
         deadline: when the budget is over; its clock tells the time.
         next_run: when the next run is due; a token that ends before is reported as `short_token`.
+        outlet: where log lines go out; the report has passed it too.
         late: how much later than scheduled this run began.
         dry_run: look, decide and report, but write nothing.
         watcher: who is shown what is under way.
@@ -123,34 +137,52 @@ def refresh(
         token = services.token(AZURE_DEVOPS)
     except ServiceError as error:
         failure = diagnosis.explain(error.symptom, facts)
-        workspaces = [_report_of(entry, failure, run_id, facts) for entry in settings.entries]
+        workspaces = [_report_of(entry, failure, run_id, facts, outlet) for entry in settings.entries]
     else:
         pool = Pool(settings.concurrency)
         facts = Facts(vault=settings.key_vault_url or "", object_id=token.object_id)
-        heads, watcher = services.heads(token), watcher or Unwatched()
+        heads, watcher = services.heads(token), Shown(watcher or Unwatched(), outlet)
         run = Run(settings, services, heads, deadline, token, facts, dry_run, pool, watcher)
-        workspaces = _refresh_all(run, run_id)
-        pool.close()
+        try:
+            workspaces = _refresh_all(run, run_id, outlet)
+        finally:
+            pool.close()
         problems += run.notes()
     behind = services.clock_behind()
     short = [] if token is None else _short_token(token, next_run, started_at, behind, facts)
     problems += _about_time(late, behind, facts)
     fine = not short and not settings.problems and all(workspace.result == "ok" for workspace in workspaces)
-    report = Report(
-        run_id=run_id,
-        started_at=started_at,
-        duration_s=clock.monotonic() - started,
-        dry_run=dry_run,
-        result="ok" if fine else "failed",
-        token=_token_report(token, clock),
-        problems=tuple(short + problems),
-        workspaces=tuple(workspaces),
+    report = outlet.clean(
+        Report(
+            run_id=run_id,
+            started_at=started_at,
+            duration_s=clock.monotonic() - started,
+            dry_run=dry_run,
+            result="ok" if fine else "failed",
+            token=_token_report(token, clock),
+            problems=tuple(short + problems),
+            workspaces=tuple(workspaces),
+        )
     )
-    report.log()
+    log_run(report, outlet)
     return report
 
 
-def _refresh_all(run: Run, run_id: str) -> list[WorkspaceReport]:
+class Shown:
+    """Passes on to a watcher what may be shown (`seams.Watcher`)."""
+
+    def __init__(self, watcher: Watcher, outlet: Outlet) -> None:
+        self._watcher = watcher
+        self._outlet = outlet
+
+    def doing(self, name: str, what: str) -> None:
+        self._watcher.doing(self._outlet.text(name), self._outlet.text(what))
+
+    def done(self, report: WorkspaceReport) -> None:
+        self._watcher.done(self._outlet.clean(report))
+
+
+def _refresh_all(run: Run, run_id: str, outlet: Outlet) -> list[WorkspaceReport]:
     """Work on every workspace at once; log each when it is done, here, on the invocation's own thread."""
     finished: SimpleQueue[WorkspaceRefresh] = SimpleQueue()
     works = {
@@ -169,23 +201,23 @@ def _refresh_all(run: Run, run_id: str) -> list[WorkspaceReport]:
             break
         report = reports[work.workspace.host] = work.report()
         run.watcher.done(report)
-        log_workspace(run_id, report)
+        log_workspace(run_id, report, outlet)
     result = []
     for index, entry in enumerate(run.settings.entries):
         if isinstance(entry, Rejected):
-            result.append(_report_of(entry, None, run_id, run.facts))
+            result.append(_report_of(entry, None, run_id, run.facts, outlet))
             continue
         late = reports.get(entry.workspace.host)
         if late is None:
             late = works[index].report()
             run.watcher.done(late)
-            log_workspace(run_id, late)
+            log_workspace(run_id, late, outlet)
         result.append(late)
     return result
 
 
 def _report_of(
-    entry: Entry | Rejected, failure: Diagnosis | None, run_id: str, facts: Facts
+    entry: Entry | Rejected, failure: Diagnosis | None, run_id: str, facts: Facts, outlet: Outlet
 ) -> WorkspaceReport:
     """The report of a workspace that nothing was done for."""
     if isinstance(entry, Rejected):
@@ -199,7 +231,7 @@ def _report_of(
         report = WorkspaceReport(
             workspace.name, workspace.host, "failed", CredentialReport("failed"), folders, failure
         )
-    log_workspace(run_id, report)
+    log_workspace(run_id, report, outlet)
     return report
 
 

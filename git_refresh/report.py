@@ -1,20 +1,17 @@
 """What a run has done: one value, which becomes the JSON report, the log lines and the exit code."""
 
-import json
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from git_refresh.diagnosis import Diagnosis
+from git_refresh.outlet import Outlet
 from git_refresh.problems import Problem
 
 Result = Literal["ok", "failed", "rejected"]
 CredentialAction = Literal["created", "updated", "kept", "failed"]
 FolderAction = Literal["created", "updated", "unchanged", "failed", "skipped"]
-
-_log = logging.getLogger("git_refresh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +115,7 @@ class Report:
 
     def summary(self) -> str:
         """One line for people; of a failed run it names who failed and the first reason."""
-        counts = self._counts()
+        counts = self.counts()
         line = f"{counts['workspaces_ok']} of {counts['workspaces']} workspaces fresh"
         if self.result != "ok":
             stored = sum(
@@ -138,24 +135,8 @@ class Report:
             return f"{line}. {self.problems[0]}"
         return line
 
-    def log(self) -> None:
-        """The run's own log line: `git_refresh.run`."""
-        _write(
-            self.result == "ok",
-            {
-                "event": "git_refresh.run",
-                "run_id": self.run_id,
-                "result": self.result,
-                "dry_run": self.dry_run,
-                "duration_s": round(self.duration_s, 3),
-                **self._counts(),
-                "min_token_remaining_s": round(self.token.remaining_s) if self.token else None,
-                "problems": [str(problem) for problem in self.problems],
-            },
-            "problems",
-        )
-
-    def _counts(self) -> dict[str, int]:
+    def counts(self) -> dict[str, int]:
+        """How many workspaces and folders there are, and how many of each result."""
         results = [workspace.result for workspace in self.workspaces]
         actions = [folder.action for workspace in self.workspaces for folder in workspace.folders]
         return {
@@ -169,53 +150,45 @@ class Report:
         }
 
 
-def log_workspace(run_id: str, workspace: WorkspaceReport) -> None:
+def log_run(report: Report, outlet: Outlet) -> None:
+    """The run's own log line: `git_refresh.run`."""
+    event = {
+        "event": "git_refresh.run",
+        "run_id": report.run_id,
+        "result": report.result,
+        "dry_run": report.dry_run,
+        "duration_s": round(report.duration_s, 3),
+        **report.counts(),
+        "min_token_remaining_s": round(report.token.remaining_s) if report.token else None,
+        "problems": [str(problem) for problem in report.problems],
+    }
+    outlet.log(event, "problems", fine=report.result == "ok")
+
+
+def log_workspace(run_id: str, workspace: WorkspaceReport, outlet: Outlet) -> None:
     """A workspace's log line: `git_refresh.workspace`, written when it is done."""
     actions = [folder.action for folder in workspace.folders]
-    _write(
-        workspace.result == "ok",
-        {
-            "event": "git_refresh.workspace",
-            "run_id": run_id,
-            "name": workspace.name,
-            "host": workspace.host,
-            "result": workspace.result,
-            "credential": workspace.credential.action if workspace.credential else None,
-            "folders": {action: actions.count(action) for action in dict.fromkeys(actions)},
-            "failures": [{"where": where, **asdict(error)} for where, error in workspace.failures()],
-        },
-        "failures",
-    )
+    event = {
+        "event": "git_refresh.workspace",
+        "run_id": run_id,
+        "name": workspace.name,
+        "host": workspace.host,
+        "result": workspace.result,
+        "credential": workspace.credential.action if workspace.credential else None,
+        "folders": {action: actions.count(action) for action in dict.fromkeys(actions)},
+        "failures": [{"where": where, **asdict(error)} for where, error in workspace.failures()],
+    }
+    outlet.log(event, "failures", fine=workspace.result == "ok")
 
 
-def log_settings_error(problems: Sequence[Problem]) -> None:
-    """The log line of a run that could not begin."""
-    _write(
-        False,
-        {"event": "git_refresh.run", "result": "failed", "problems": [str(problem) for problem in problems]},
-        "problems",
-    )
-
-
-LONGEST_LINE = 30_000
-"""Characters of a log line. Application Insights cuts a message after 32,768, and what is cut is no JSON any more."""
-
-
-def _write(fine: bool, event: dict[str, Any], many: str) -> None:  # noqa: FBT001  # private, and read at the call sites
-    """One JSON object on one line: the Functions host keeps only a log record's message.
-
-    As much of the list `many` as fits; how many are left out stands beside it.
-    """
-    items = event[many]
-    room = LONGEST_LINE - len(json.dumps({**event, many: []}, ensure_ascii=False))
-    kept = 0
-    for item in items:
-        room -= len(json.dumps(item, ensure_ascii=False)) + 2
-        if room < 0:
-            break
-        kept += 1
-    event |= {many: items[:kept], f"{many}_left_out": len(items) - kept}
-    _log.log(logging.INFO if fine else logging.ERROR, json.dumps(event, ensure_ascii=False))
+def log_nothing_done(problems: Sequence[Problem], outlet: Outlet) -> None:
+    """The log line of a run that could not begin, or of which there is no report."""
+    event = {
+        "event": "git_refresh.run",
+        "result": "failed",
+        "problems": [str(problem) for problem in problems],
+    }
+    outlet.log(event, "problems", fine=False)
 
 
 def _iso(moment: datetime) -> str:

@@ -152,10 +152,11 @@ class WorkspaceCheck:
 
     def _patterns(self, listing: Listing) -> Iterator[Check]:
         """A line for each path ending in `/*` that finds nothing, or was not looked for."""
-        for pattern in listing.unlisted():
-            assert listing.failure is not None  # noqa: S101  # for the type checker: that is why
-            failure = diagnosis.explain(listing.failure.symptom, self._facts)
-            yield failed("folder", f"{self._name} {pattern.path}", failure)
+        symptom = listing.gap()
+        for pattern in self._workspace.folders:
+            if symptom is not None and pattern.below is not None:
+                failure = diagnosis.explain(symptom, self._facts)
+                yield failed("folder", f"{self._name} {pattern.path}", failure)
         for pattern in listing.unfound():
             message, facts = (
                 f"Below {pattern.below} there is no Git folder that one may manage.",

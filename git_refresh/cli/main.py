@@ -2,7 +2,6 @@
 
 import io
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.files import read_settings
 from git_refresh.cli.progress import Lines, Live
 from git_refresh.cli.schema import schema
+from git_refresh.outlet import Outlet, log_to_stderr
 from git_refresh.problems import Problem
 from git_refresh.report import Report
 from git_refresh.schedule import longest_gap
@@ -63,7 +63,7 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json:
 
     FILE is a workspaces.json to check in place of the WORKSPACES setting, say before it is set.
     """
-    _log_to_stderr(as_json=as_json)
+    outlet = _outlet(as_json=as_json)
     checks: list[Check]
     settings: Settings | None = None
     environ: Mapping[str, str] = {}
@@ -78,25 +78,29 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json:
     elif settings is not None and not offline:
         try:
             with terminal.console(stderr=True).status("Checking …"):
-                checks += _clouds(settings, environ)
+                checks += _clouds(settings, environ, outlet)
         except SettingsError as error:
             settings = None
             checks += check_settings({}, error.problems, None)
             checks += skipped_layers("the app settings are wrong", below="settings")
-    report = CheckReport(tuple(checks))
-    _print(as_json, report.as_dict(), lambda: terminal.show_check(report, terminal.console()))
+    report = outlet.clean(CheckReport(tuple(checks)))
+    _print(outlet, as_json, report.as_dict(), lambda: terminal.show_check(report, terminal.console()))
     nothing_run = settings is None or offline
     sys.exit(0 if report.result == "ok" else WRONG if nothing_run else FAILED)
 
 
-def _clouds(settings: Settings, environ: Mapping[str, str]) -> list[Check]:
+def _clouds(settings: Settings, environ: Mapping[str, str], outlet: Outlet) -> list[Check]:
     from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
     from git_refresh.clock import Deadline, SystemClock  # noqa: PLC0415
 
     clock = SystemClock()
     deadline = Deadline.after(settings.timeout_s, clock)
     interval = longest_gap(environ.get("REFRESH_SCHEDULE"), clock.now())
-    return check_clouds(settings, app.connect(settings, deadline, environ), deadline, interval=interval)
+    services = app.connect(settings, deadline, environ, outlet)
+    try:
+        return check_clouds(settings, services, deadline, interval=interval)
+    finally:
+        services.close()
 
 
 @main.command(short_help="What would a run do, and why?")
@@ -125,28 +129,28 @@ def run(file: Path | None, *, as_json: bool) -> None:
 @click.option("--json", "_as_json", is_flag=True, help="Nothing else: a schema is JSON.")
 def print_schema(*, _as_json: bool) -> None:
     """Print the JSON Schema of a workspaces.json, for editors and pipelines."""
-    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+    terminal.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
 
 
 def _refresh(file: Path | None, show: Callable[[Report, Any], None], *, as_json: bool, dry_run: bool) -> None:
-    _log_to_stderr(as_json=as_json)
+    outlet = _outlet(as_json=as_json)
     try:
         environ = _environment(file)
         count = len(load(environ).entries)
         from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
         if as_json:
-            report = app.run(environ, dry_run=dry_run)
+            report = app.run(environ, outlet=outlet, dry_run=dry_run)
         else:
             with _watcher(count, dry_run=dry_run) as watcher:
-                report = app.run(environ, dry_run=dry_run, watcher=watcher)
+                report = app.run(environ, outlet=outlet, dry_run=dry_run, watcher=watcher)
     except SettingsError as error:
         if as_json:
-            click.echo(json.dumps(_not_run(error, dry_run=dry_run).as_dict(), indent=2, ensure_ascii=False))
+            terminal.echo(outlet.json(_not_run(error, dry_run=dry_run).as_dict(), indent=2))
         else:
-            terminal.show_problems(error.problems, terminal.console(stderr=True))
+            terminal.show_problems(outlet.clean(error.problems), terminal.console(stderr=True))
         sys.exit(WRONG)
-    _print(as_json, report.as_dict(), lambda: show(report, terminal.console()))
+    _print(outlet, as_json, report.as_dict(), lambda: show(report, terminal.console()))
     sys.exit(0 if report.result == "ok" else FAILED)
 
 
@@ -158,9 +162,9 @@ def _watcher(workspaces: int, *, dry_run: bool) -> AbstractContextManager[Watche
     return nullcontext(Unwatched()) if dry_run else Lines(err)
 
 
-def _print(as_json: bool, value: Mapping[str, Any], show: Callable[[], None]) -> None:  # noqa: FBT001  # private
+def _print(outlet: Outlet, as_json: bool, value: Mapping[str, Any], show: Callable[[], None]) -> None:  # noqa: FBT001  # private
     if as_json:
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        terminal.echo(outlet.json(value, indent=2))
     else:
         show()
 
@@ -169,12 +173,10 @@ def _not_run(error: SettingsError, *, dry_run: bool) -> Report:
     return Report("", datetime.now(UTC), 0.0, dry_run, "failed", None, tuple(error.problems), ())
 
 
-def _log_to_stderr(*, as_json: bool) -> None:
-    """Under --json the log lines go to stderr; people are shown the same otherwise."""
-    logger = logging.getLogger("git_refresh")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    logger.addHandler(logging.StreamHandler() if as_json else logging.NullHandler())
+def _outlet(*, as_json: bool) -> Outlet:
+    """Where everything goes out. Under --json the log lines go to stderr; people are shown the same otherwise."""
+    log_to_stderr(quiet=not as_json)
+    return Outlet()
 
 
 def _environment(file: Path | None, workspaces: Path | None = None) -> Mapping[str, str]:

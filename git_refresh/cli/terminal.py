@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import zip_longest
 
+import click
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -35,6 +36,11 @@ _LAYER: dict[Layer, str] = {
     "folder": "Git folders",
 }
 _STEP = {"created": "+", "updated": "~", "unchanged": "=", "kept": "=", "failed": "✗", "skipped": "–"}  # noqa: RUF001
+
+
+def echo(text: str) -> None:
+    """Print what a program reads."""
+    click.echo(text)
 
 
 def console(*, stderr: bool = False) -> Console:

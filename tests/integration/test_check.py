@@ -12,6 +12,7 @@ from git_refresh import app, workspace
 from git_refresh.cli.check import check_clouds
 from git_refresh.cli.checks import LAYERS, Check
 from git_refresh.clock import Deadline, SystemClock
+from git_refresh.outlet import Outlet
 from git_refresh.settings import load
 from localcloud import Cloud, Connect, Fault, Fleet, faults
 from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
@@ -26,7 +27,9 @@ def look(fleet: Fleet) -> Look:
         environ = {**os.environ, **fleet.settings, **changes}
         settings = load(environ)
         deadline = Deadline.after(settings.timeout_s, SystemClock())
-        return check_clouds(settings, app.connect(settings, deadline, environ), deadline, interval=interval)
+        return check_clouds(
+            settings, app.connect(settings, deadline, environ, Outlet()), deadline, interval=interval
+        )
 
     return look
 

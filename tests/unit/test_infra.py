@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from git_refresh.report import Report, log_settings_error
+from git_refresh.outlet import Outlet
+from git_refresh.report import Report, log_nothing_done, log_run
 from git_refresh.settings import SETTINGS, SettingsError, load
 from git_refresh.symptoms import OWN
 from tests.unit import bicep
@@ -397,7 +398,7 @@ def test_the_schedule_is_that_of_the_example_and_follows_from_the_interval() -> 
 
 def test_the_queries_read_what_the_app_writes(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "git_refresh"):
-        Report(
+        done = Report(
             "1",
             datetime(2026, 11, 24, tzinfo=UTC),
             1,
@@ -406,8 +407,9 @@ def test_the_queries_read_what_the_app_writes(caplog: pytest.LogCaptureFixture) 
             token=None,
             problems=(),
             workspaces=(),
-        ).log()
-        log_settings_error([])
+        )
+        log_run(done, Outlet())
+        log_nothing_done([], Outlet())
     whole, short = caplog.messages
     assert {"result", "min_token_remaining_s", "problems"} <= json.loads(whole).keys()
     assert "secret_expires_soon" in {row.code for row in OWN}

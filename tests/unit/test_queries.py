@@ -14,6 +14,7 @@ from kusto_query_language_parser.parse_tools.KqlLexer import KqlLexer
 from kusto_query_language_parser.parse_tools.KqlParser import KqlParser
 
 from docs import workbook as made
+from git_refresh.outlet import Outlet
 from git_refresh.problems import Problem
 from git_refresh.report import (
     CredentialAction,
@@ -21,7 +22,8 @@ from git_refresh.report import (
     FolderAction,
     FolderReport,
     Result,
-    log_settings_error,
+    log_nothing_done,
+    log_run,
     log_workspace,
 )
 from git_refresh.symptoms import OWN, TABLE, UNKNOWN
@@ -56,6 +58,7 @@ Lines = list[dict[str, Any]]
 def lines(caplog: pytest.LogCaptureFixture) -> Lines:
     """What the app logs, with each field and each value that there is."""
     caplog.set_level("INFO", "git_refresh")
+    outlet = Outlet()
     folders = tuple(
         FolderReport(f"/Repos/a/{action}", action, error=ERROR if action == "failed" else None)
         for action in get_args(FolderAction)
@@ -66,12 +69,12 @@ def lines(caplog: pytest.LogCaptureFixture) -> Lines:
         for action in get_args(CredentialAction)
     ]
     for fine in (workspace(), workspace(credential=None)):
-        report(fine).log()
-        log_workspace("id", fine)
-    report(*fleet, problems=(Problem("timer", "late_run: late"),)).log()
+        log_run(report(fine), outlet)
+        log_workspace("id", fine, outlet)
+    log_run(report(*fleet, problems=(Problem("timer", "late_run: late"),)), outlet)
     for one in fleet:
-        log_workspace("id", one)
-    log_settings_error([Problem("WORKSPACES", "is missing")])
+        log_workspace("id", one, outlet)
+    log_nothing_done([Problem("WORKSPACES", "is missing")], outlet)
     return [json.loads(message) for message in caplog.messages]
 
 

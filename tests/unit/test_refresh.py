@@ -9,6 +9,7 @@ import pytest
 from git_refresh import refresh as refresh_module
 from git_refresh.clock import Deadline, SystemClock
 from git_refresh.decide import GitFolder, StoredCredential
+from git_refresh.outlet import Outlet
 from git_refresh.refresh import refresh
 from git_refresh.report import Report, WorkspaceReport
 from git_refresh.service import Service
@@ -48,6 +49,7 @@ def run(
     }
     clock = clock or FakeClock()
     options.setdefault("next_run", NOW + timedelta(minutes=15))
+    options.setdefault("outlet", Outlet())
     return refresh(load(environ), services, Deadline.after(540, clock), **options)
 
 
@@ -392,7 +394,7 @@ def test_what_cannot_be_stopped_is_left_behind_when_the_budget_is_over(
     }
     clock = SystemClock()
     services = FakeServices(workspaces, {"main": OLD}, token_life=timedelta(days=36500))
-    report = refresh(load(environ), services, Deadline.after(0.5, clock), next_run=NOW)
+    report = refresh(load(environ), services, Deadline.after(0.5, clock), next_run=NOW, outlet=Outlet())
     release.set()
     assert [workspace.result for workspace in report.workspaces] == ["ok", "failed", "ok"]
     found = report.workspaces[1]

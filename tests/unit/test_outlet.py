@@ -1,0 +1,168 @@
+"""Nothing leaves the app but through one edge, and what has passed it harms no log, no terminal and nobody's secret."""
+
+import ast
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from git_refresh import outlet as module
+from git_refresh.outlet import LONGEST_LINE, LONGEST_TEXT, Outlet, visible
+
+SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
+PACKAGE = Path(module.__file__).parent
+
+ODD = st.text(st.characters(codec=None), max_size=80) | st.sampled_from(
+    ["\ud800", "a\nb", "\x1b[31m", "\u2028", "\u202e", "x" * 5000, SECRET, f"/Repos/{SECRET}/x", "\U0001f600"]
+)
+
+
+@pytest.fixture
+def outlet() -> Outlet:
+    made = Outlet()
+    made.secrets.learn(SECRET)
+    return made
+
+
+@dataclass(frozen=True)
+class Holder:
+    text: str
+    more: tuple[object, ...] = ()
+
+
+@given(ODD)
+def test_a_text_that_goes_out_is_one_printable_bounded_line_without_secrets(text: str) -> None:
+    outlet = Outlet()
+    outlet.secrets.learn(SECRET)
+    gone = outlet.text(text)
+    assert gone.isprintable()
+    gone.encode()
+    assert len(gone) <= 10 * LONGEST_TEXT
+    assert not outlet.secrets.are_in(gone)
+    assert outlet.text(gone) == gone, "passing twice changes nothing"
+
+
+@given(
+    st.recursive(ODD | st.none() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(ODD, inner))
+)
+def test_json_that_goes_out_is_ascii_and_holds_no_secret(value: object) -> None:
+    outlet = Outlet()
+    outlet.secrets.learn(SECRET)
+    text = outlet.json({"value": value})
+    text.encode("ascii")
+    assert SECRET not in json.dumps(json.loads(text))
+
+
+def test_all_that_a_value_holds_is_cleaned(outlet: Outlet) -> None:
+    held = Holder("a\nb", (SECRET, {"key\x00": [SECRET]}, 5, None, Holder("\ud800")))
+    assert outlet.clean(held) == Holder("a\\nb", ("***", {"key\\x00": ["***"]}, 5, None, Holder("\\ud800")))
+
+
+def test_what_is_not_printed_is_shown_as_an_escape() -> None:
+    assert visible("a\r\n\x1b[2J\x7f\u2028\u202e\ud800\u200b") == (
+        "a\\r\\n\\x1b[2J\\x7f\\u2028\\u202e\\ud800\\u200b"
+    )
+    assert visible("Prüfung 数据 …") == "Prüfung 数据 …"
+
+
+def test_one_long_text_does_not_crowd_the_others_out(
+    outlet: Outlet, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "git_refresh")
+    outlet.log({"event": "x", "problems": ["p" * 3_000_000, "second", "third"]}, "problems", fine=False)
+    line = json.loads(caplog.messages[0])
+    assert line["problems"][1:] == ["second", "third"]
+    assert line["problems_left_out"] == 0
+
+
+@given(st.lists(ODD, max_size=200), ODD)
+def test_a_log_line_is_short_enough_whatever_is_in_it(problems: list[str], name: str) -> None:
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("git_refresh")
+    logger.addHandler(handler)
+    try:
+        Outlet().log({"event": "x", "name": name, "problems": problems}, "problems", fine=False)
+    finally:
+        logger.removeHandler(handler)
+    (line,) = lines
+    assert len(line) <= LONGEST_LINE
+    said = json.loads(line)
+    assert len(said["problems"]) + said["problems_left_out"] == len(problems)
+
+
+def test_a_log_handler_that_fails_does_not_end_the_run(outlet: Outlet) -> None:
+    class Failing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed")
+
+    logger, handler = logging.getLogger("git_refresh"), Failing()
+    logger.addHandler(handler)
+    try:
+        outlet.log({"event": "x", "problems": []}, "problems", fine=False)
+    finally:
+        logger.removeHandler(handler)
+
+
+ALLOWED = {
+    "outlet.py": {"getLogger", "StreamHandler", "NullHandler", ".log"},
+    "redact.py": {"getLogger", "NullHandler"},  # silences the loggers of SDKs, and writes to none
+    "cli/terminal.py": {"echo", "Console", "print"},  # prints what has passed the outlet
+    "cli/progress.py": {"print"},  # likewise
+    "cli/main.py": {"stdout", "stderr", "exit"},  # sets their encoding
+    "__main__.py": {"exit"},  # says what is not installed
+}
+FUNCTIONS = {
+    "getLogger",
+    "StreamHandler",
+    "NullHandler",
+    "print",
+    "echo",
+    "secho",
+    "write",
+    "Console",
+    "exit",
+}
+METHODS = {"log", "debug", "info", "warning", "warn", "error", "critical", "exception"}
+STREAMS = {"stdout", "stderr", "__stdout__", "__stderr__"}
+
+
+def ways_out(source: str) -> set[str]:
+    """What a module could print or log by. What `terminal` and `outlet` offer is theirs."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="terminal" | "outlet"))):
+                pass
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in FUNCTIONS:
+                found.add(name)
+            case ast.Call(func=ast.Attribute(attr=name)) if name in METHODS:
+                found.add(f".{name}")
+            case ast.Attribute(attr=name) if name in STREAMS:
+                found.add(name)
+    return found
+
+
+def test_nothing_in_the_package_logs_or_prints_around_the_outlet() -> None:
+    found = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        name = file.relative_to(PACKAGE).as_posix()
+        if more := ways_out(file.read_text()) - ALLOWED.get(name, set()):
+            found[name] = more
+    assert found == {}
+
+
+def test_the_search_for_ways_out_finds_them() -> None:
+    assert ways_out(
+        "import logging, sys\nlogging.getLogger('x').info('y')\nprint(1)\nsys.stdout.flush()"
+    ) == {
+        "getLogger",
+        ".info",
+        "print",
+        "stdout",
+    }
