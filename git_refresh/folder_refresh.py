@@ -51,6 +51,8 @@ class FolderRefresh:
             failure = diagnosis.explain(error.symptom, facts)
         except TimeoutError:
             failure = diagnosis.out_of_time(facts)
+        except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other folders along
+            failure = diagnosis.internal(error, facts)
         return FolderReport(wanted.path, "failed", _name(ref), at, error=failure)
 
     def _refresh(
@@ -73,7 +75,7 @@ class FolderRefresh:
 
     def _head(self, repository: Repository | None, ref: Ref | None, facts: Facts) -> Head | None:
         """Where the ref is; None when Azure DevOps cannot be asked, and the pull has to find out."""
-        if repository is None:
+        if repository is None or not self.run.may_be_asked(repository):
             return None
         try:
             return self.run.head(repository, ref)
@@ -85,6 +87,7 @@ class FolderRefresh:
             raise ServiceError(symptom)
         reason = diagnosis.explain(symptom, facts)
         self.run.note(
+            "Azure DevOps",
             "Azure DevOps",
             f"{reason.message} {reason.cause} Where its branches and tags are could not be compared first.",
         )

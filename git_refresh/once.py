@@ -21,21 +21,32 @@ class Once[K: Hashable, V]:
 
         Raises:
             ServiceError: computing it failed, for whoever came first.
-            TimeoutError: the run's time passed while waiting for it.
+            TimeoutError: the run's time passed while computing it or waiting for it.
+            NeverComputedError: computing it failed by a mistake of ours.
         """
         with self._lock:
             first = key not in self._found
             future = self._found.setdefault(key, Future())
         if first:
-            future.set_result(_outcome(compute))
+            self._resolve(future, compute)
         outcome = future.result(max(0.0, self._deadline.remaining()))
         if isinstance(outcome, Symptom):
             raise ServiceError(outcome)
         return outcome
 
+    def _resolve(self, future: "Future[V | Symptom]", compute: Callable[[], V]) -> None:
+        """Whatever the computation raises, nobody may wait for what never comes."""
+        try:
+            future.set_result(compute())
+        except ServiceError as error:
+            future.set_result(error.symptom)
+        except TimeoutError:
+            future.set_exception(TimeoutError())
+        except BaseException as error:
+            # Not the exception itself: it holds on to what it was raised among, and each thread would add to it.
+            future.set_exception(NeverComputedError(type(error).__name__))
+            raise
 
-def _outcome[V](compute: Callable[[], V]) -> V | Symptom:
-    try:
-        return compute()
-    except ServiceError as error:
-        return error.symptom
+
+class NeverComputedError(Exception):
+    """What was to be shared was never computed; the text is the name of the exception that kept it from being."""

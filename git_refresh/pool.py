@@ -5,8 +5,9 @@ These are daemons: every socket they wait on ends with the run's deadline, and w
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
+from contextlib import suppress
 
 
 class Pool:
@@ -14,47 +15,57 @@ class Pool:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        # All of this is read and written under the condition's lock.
+        self._tasks: deque[Callable[[], None]] = deque()
         self._threads = 0
-        self._idle = 0
+        self._busy = 0
         self._started = False
+        self._closed = False
 
     def submit(self, task: Callable[[], None]) -> None:
         """Queue a task behind those that wait already; from any thread, a task's own too."""
-        self._tasks.put(task)
-        with self._lock:
-            needed = self._started and self._threads < self._size and self._tasks.qsize() > self._idle
-            self._threads += needed
-        if needed:
-            self._thread()
+        with self._changed:
+            self._tasks.append(task)
+            self._changed.notify()
+            self._grow()
 
     def start(self) -> None:
         """Begin: what is queued by now comes before whatever its tasks queue."""
-        with self._lock:
+        with self._changed:
             self._started = True
-            self._threads = min(self._size, self._tasks.qsize())
-            threads = self._threads
-        for _ in range(threads):
-            self._thread()
+            self._grow()
 
     def close(self) -> None:
-        """Let every thread end once it is free; whatever is queued behind this is not done."""
-        with self._lock:
-            threads = self._threads
-        for _ in range(threads):
-            self._tasks.put(None)
+        """Let every thread end once it is free; what is still queued is not done."""
+        with self._changed:
+            self._closed = True
+            self._tasks.clear()
+            self._changed.notify_all()
 
-    def _thread(self) -> None:
-        threading.Thread(target=self._work, name="git-refresh", daemon=True).start()
+    def _grow(self) -> None:
+        """Start threads until there is one for each task, or as many as there may be. A thread is free until it has taken a task."""
+        while self._started and self._threads < min(self._size, self._busy + len(self._tasks)):
+            try:
+                threading.Thread(target=self._work, name="git-refresh", daemon=True).start()
+            except RuntimeError:  # the machine has no more threads: those that are there do the work
+                if not self._threads:
+                    raise
+                return
+            self._threads += 1
 
     def _work(self) -> None:
-        while True:
-            with self._lock:
-                self._idle += 1
-            task = self._tasks.get()
-            with self._lock:
-                self._idle -= 1
-            if task is None:
-                return
-            task()
+        while (task := self._next()) is not None:
+            with suppress(BaseException):  # it would only end the thread, and print what it quotes
+                task()
+            with self._changed:
+                self._busy -= 1
+
+    def _next(self) -> Callable[[], None] | None:
+        """The next task, as soon as there is one; None when the pool is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._tasks or self._closed)
+            if self._closed:
+                return None
+            self._busy += 1
+            return self._tasks.popleft()

@@ -37,6 +37,18 @@ class Settings:
     concurrency: int = 32
     timeout_s: float = 540.0
 
+    @property
+    def origins(self) -> frozenset[str]:
+        """Where the settings let Azure DevOps be asked: its own address, and those of the repositories that they name."""
+        named = {
+            folder.repository.origin
+            for entry in self.entries
+            if isinstance(entry, Entry)
+            for folder in entry.workspace.folders
+            if folder.repository is not None
+        }
+        return frozenset({"https://dev.azure.com", *named})
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:

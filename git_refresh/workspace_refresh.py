@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 
 from git_refresh import diagnosis
 from git_refresh.decide import GitFolder, StoredCredential, federated_credential, own_credential, wanted_ref
@@ -21,6 +22,10 @@ from git_refresh.service import ServiceError
 
 LANES = 4
 """Folder operations at once in one workspace; more only compete for its one small Git service."""
+
+
+_ASKED = 20
+"""Repositories that are asked, until one takes the token. A list of thousands that all reject it would use up what Azure DevOps grants."""
 
 
 class WorkspaceRefresh:
@@ -40,6 +45,7 @@ class WorkspaceRefresh:
         self._error: Diagnosis | None = None
         self._folders: dict[str, FolderReport] = {}
         self._unfinished = True
+        self._api: Api | None = None
 
     def start(self) -> None:
         """Queue the part that matters most: the credential."""
@@ -52,7 +58,7 @@ class WorkspaceRefresh:
         """What has become of it; what is not finished has run out of time."""
         with self._lock:
             late = diagnosis.out_of_time(self._facts) if self._unfinished else None
-            error = self._error or late
+            error = self._error or late or self._nameless()
             folders = folder_reports(self.workspace, self._bad_folders, self._folders, late, self._facts)
             failed = error is not None or self._bad_folders or any(f.action == "failed" for f in folders)
             return WorkspaceReport(
@@ -63,6 +69,11 @@ class WorkspaceRefresh:
                 folders,
                 error,
             )
+
+    def _nameless(self) -> Diagnosis | None:
+        """What is wrong with the folders where no path tells of which: the workspace's own entry says it then."""
+        problem = next((folder.problem for folder in self._bad_folders if folder.path is None), None)
+        return diagnosis.own("invalid_folder", str(problem), self._facts) if problem else None
 
     # Tasks
 
@@ -77,16 +88,22 @@ class WorkspaceRefresh:
                 self._fail(diagnosis.explain(error.symptom, self._facts))
             except TimeoutError:
                 self._fail(diagnosis.out_of_time(self._facts))
-            except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
+            except BaseException as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
                 self._fail(diagnosis.internal(error, self._facts))
             with self._lock:
                 self._tasks -= 1
                 last = self._tasks == 0
                 self._unfinished = not last
             if last:
-                self._done(self)
+                self._finish()
 
         self._run.submit(guarded)
+
+    def _finish(self) -> None:
+        if self._api is not None:
+            with suppress(Exception):
+                self._api.close()
+        self._done(self)
 
     def _fail(self, error: Diagnosis) -> bool:
         """Make this the workspace's failure; false if it has one already."""
@@ -99,7 +116,7 @@ class WorkspaceRefresh:
 
     def _refresh_credential(self) -> None:
         self._doing("signing in")
-        api = self._run.sign_in(self.workspace)
+        api = self._api = self._run.sign_in(self.workspace)
         self._doing("storing the credential")
         listed = Listing(api, self.workspace.folders, [folder.key for folder in self._bad_folders])
         rejection = self._rejection(api, listed)
@@ -118,13 +135,14 @@ class WorkspaceRefresh:
             self._store_own(api, stored)
             for principal_id in self.workspace.run_as:
                 self._store_for(api, principal_id)
+        api.rest()
         self._submit(lambda: self._queue_folders(api, listed))
 
     def _tell_of_federation(self, credentials: Sequence[StoredCredential]) -> None:
         if (federated := federated_credential(credentials)) is not None:
             message = f"Git credential {federated.id} is federated."
             found = diagnosis.own("federated_credential", message, self._facts)
-            self._run.note(self.workspace.name, str(found))
+            self._note(self.workspace.name, str(found))
 
     def _store_own(self, api: Api, stored: StoredCredential | None) -> None:
         """If it fails, the principals of `run_as` still get theirs."""
@@ -146,7 +164,7 @@ class WorkspaceRefresh:
             failure = diagnosis.explain(error.symptom, facts)
             who = f"Service principal {principal_id} (run_as)"
             if not self._fail(replace(failure, message=f"{who}: {failure.message}")):
-                self._run.note(f"{self.workspace.name}, {who}", str(failure))
+                self._note(f"{self.workspace.name}, {who}", str(failure))
 
     def _store(self, api: Api, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
         """Update what is there, or create it. After a failure: look again, then decide once more."""
@@ -175,7 +193,8 @@ class WorkspaceRefresh:
         asked, and a folder that cannot be listed, say nothing against the token.
         """
         rejection: Diagnosis | None = None
-        for repository, ref in self._repositories(api, listed):
+        asked = (each for each in self._repositories(api, listed) if self._run.may_be_asked(each[0]))
+        for repository, ref in islice(asked, _ASKED):
             try:
                 self._run.head(repository, ref)
             except ServiceError as error:
@@ -222,32 +241,40 @@ class WorkspaceRefresh:
             facts = replace(self._facts, path=pattern.below or "")
             message = f"Below {pattern.below} there is no Git folder that one may manage."
             where = f"{self.workspace.name} {pattern.path}"
-            self._run.note(where, str(diagnosis.own("nothing_found", message, facts)))
-        for pattern in listed.unlisted():
-            self._record(FolderReport(pattern.path, "failed", error=self._list_failure(listed)))
+            self._note(where, str(diagnosis.own("nothing_found", message, facts)))
+        for pattern in self.workspace.folders:
+            if pattern.below is not None and (failure := self._list_failure(listed)) is not None:
+                self._record(FolderReport(pattern.path, "failed", error=failure))
         for _ in range(min(LANES, len(self._waiting))):
-            self._submit(lambda: self._next_folder(api))
+            self._submit(lambda: self._lane(api))
 
     def _leave_out(self, folder: Folder) -> None:
         """A folder that only a pattern has found, and that is none of ours: nobody has asked for this one."""
         message = f"{folder.path} is a clone of something outside Azure DevOps."
         facts = replace(self._facts, path=folder.path)
         told = diagnosis.own("not_azure_devops", message, facts)
-        self._run.note(f"{self.workspace.name} {folder.path}", str(told))
+        self._note(f"{self.workspace.name} {folder.path}", str(told))
         self._record(FolderReport(folder.path, "skipped", why="it is no clone from Azure DevOps"))
 
     def _list_failure(self, listed: Listing) -> Diagnosis | None:
-        return diagnosis.explain(listed.failure.symptom, self._facts) if listed.failure else None
+        """Why a path ending in `/*` cannot be told to be up to date: the list has failed, or has entries that say nothing."""
+        symptom = listed.gap()
+        return diagnosis.explain(symptom, self._facts) if symptom else None
 
-    def _next_folder(self, api: Api) -> None:
-        try:
-            folder, found = self._waiting.popleft()
-        except IndexError:
-            return
+    def _lane(self, api: Api) -> None:
+        """One folder after the other, on a connection that is still warm, until none waits."""
         assert self._credential is not None  # noqa: S101  # for the type checker: no folder is queued before
-        self._doing(f"{folder.path} and {len(self._waiting)} more" if self._waiting else folder.path)
-        self._record(FolderRefresh(api, self._run, self._facts, self._credential).refresh(folder, found))
-        self._submit(lambda: self._next_folder(api))
+        work = FolderRefresh(api, self._run, self._facts, self._credential)
+        while True:
+            try:
+                folder, found = self._waiting.popleft()
+            except IndexError:
+                return
+            self._doing(f"{folder.path} and {len(self._waiting)} more" if self._waiting else folder.path)
+            self._record(work.refresh(folder, found))
+
+    def _note(self, where: str, message: str) -> None:
+        self._run.note(self.workspace.name, where, message)
 
     def _record(self, report: FolderReport) -> None:
         with self._lock:

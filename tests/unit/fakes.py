@@ -81,7 +81,11 @@ class FakeWorkspace:
         self.tokens[principal_id, id_] = token.get_secret_value()
         return id_
 
-    def folders(self, prefix: str) -> Iterator[list[GitFolder]]:
+    def rest(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def folders(self, prefix: str) -> Iterator[list[GitFolder | None]]:
         self._do("folders")
         yield [
             item for item in self.at.values() if isinstance(item, GitFolder) and item.path.startswith(prefix)
@@ -126,6 +130,8 @@ class FakeServices:
     asked: list[str] = field(default_factory=list)
     behind: timedelta = timedelta()
     identity: Service = Service.IDENTITY
+
+    def close(self) -> None: ...
 
     def clock_behind(self) -> timedelta:
         return self.behind
