@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Clock(Protocol):
@@ -67,10 +67,12 @@ class Skew:
     def observe(self, date: str | None) -> None:
         """Note the `Date` of an answer that has just come in; the least difference is the truest, since answers take time."""
         try:
-            behind = parsedate_to_datetime(date) - self._clock.now() if date else None
-        except (ValueError, TypeError):  # no date, or one without a zone
+            behind = parsedate_to_datetime(date[:64]) - self._clock.now() if date else None
+        except (ValueError, TypeError, OverflowError):  # no date, or one without a zone
             return
-        if behind is not None and (self._behind is None or abs(behind) < abs(self._behind)):
+        if behind is None or abs(behind) > _CREDIBLE_SKEW:
+            return
+        if self._behind is None or abs(behind) < abs(self._behind):
             self._behind = behind
 
     def behind(self) -> timedelta:
@@ -80,31 +82,54 @@ class Skew:
 
 
 _TOLERATED_SKEW = timedelta(seconds=30)
+_CREDIBLE_SKEW = timedelta(days=1)
+"""A clock that is off by more would have had every certificate refused; so it is the answer that is."""
 
-# Sockets are pooled and outlive the operation that opened them, so they cannot hold its deadline. They ask here:
-# every operation runs on one thread from start to end, and a new thread starts without one.
-_current: ContextVar[Deadline] = ContextVar("operation_deadline")
+
+@dataclass(slots=True)
+class Operation[A]:
+    """One operation, all on one thread: when it has to end, how much it may still receive, and what was answered last.
+
+    Sockets are pooled and outlive the operation that opened them, so they cannot hold its bounds. They ask for the current one.
+    """
+
+    deadline: Deadline
+    room: int = 0
+    """Bytes that may still arrive; whoever sends a request says how many."""
+    answer: A | None = None
+    """Kept for the diagnosis, and gone with the operation."""
+
+    def seconds_left(self) -> float:
+        """Seconds that it may still wait.
+
+        Raises:
+            TimeoutError: it has none left.
+        """
+        remaining = self.deadline.remaining()
+        if remaining <= 0:
+            raise TimeoutError("the time for this operation has passed")
+        return remaining
+
+
+_current: ContextVar[Operation[Any]] = ContextVar("operation")
 
 
 @contextmanager
-def operation(deadline: Deadline) -> Iterator[None]:
+def operation(deadline: Deadline) -> Iterator[Operation[Any]]:
     """Bound all socket work of the calling thread by `deadline`; an operation inside another keeps the earlier one."""
     outer = _current.get(None)
-    token = _current.set(deadline if outer is None or deadline.at < outer.at else outer)
+    earlier = deadline if outer is None or deadline.at < outer.deadline.at else outer.deadline
+    token = _current.set(Operation(earlier))
     try:
-        yield
+        yield _current.get()
     finally:
         _current.reset(token)
 
 
-def seconds_left() -> float:
-    """Seconds that the current operation may still wait.
+def current_operation() -> Operation[Any]:
+    """The operation that is under way on this thread; a new thread starts without one.
 
     Raises:
-        TimeoutError: it has none left.
-        LookupError: no operation is under way; every request belongs to one.
+        LookupError: none is; every request belongs to one.
     """
-    remaining = _current.get().remaining()
-    if remaining <= 0:
-        raise TimeoutError("the time for this operation has passed")
-    return remaining
+    return _current.get()

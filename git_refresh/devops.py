@@ -6,17 +6,23 @@ from dataclasses import replace
 
 import requests
 
+from git_refresh import answers
+from git_refresh.answers import UnexpectedAnswerError, read
 from git_refresh.clock import Deadline, Skew
 from git_refresh.decide import Head
 from git_refresh.identity import Token
+from git_refresh.masking import Secrets
 from git_refresh.models import Ref
 from git_refresh.once import Once
 from git_refresh.repository import Repository
-from git_refresh.service import Service, ServiceError, Symptom, UnexpectedAnswerError, call
+from git_refresh.service import Service, ServiceError, Symptom, call
 from git_refresh.transport import BoundedSession
 
 LIMIT = 15.0
 """Seconds for one look-up, further attempts included. Without an answer the pull is done without the comparison."""
+
+_CONNECTIONS = 8
+"""That are kept open: a fleet asks for few refs."""
 
 _NO_ANSWER = frozenset({"dns", "tls", "refused", "connect_timeout", "timeout", "proxy"})
 """Failures to reach the host, which the next look-up there would only meet again."""
@@ -44,12 +50,18 @@ class DevOps:
     """Azure DevOps as the stored token sees it; each ref is looked up once per run."""
 
     def __init__(
-        self, token: Token, tls: ssl.SSLContext, deadline: Deadline, *, connections: int, skew: Skew
+        self,
+        token: Token,
+        tls: ssl.SSLContext,
+        deadline: Deadline,
+        *,
+        skew: Skew,
+        secrets: Secrets,
     ) -> None:
         self._token = token
+        self._secrets = secrets
         self._tls = tls
         self._deadline = deadline
-        self._connections = connections
         self._skew = skew
         self._heads: Once[tuple[Repository, Ref | None], Head] = Once(deadline)
         self._lock = threading.Lock()
@@ -73,7 +85,13 @@ class DevOps:
             raise ServiceError(replace(known, operation=what))
         deadline = self._deadline.within(LIMIT)
         try:
-            return call(Service.AZURE_DEVOPS, what, lambda: self._ask(repository, name), deadline=deadline)
+            return call(
+                Service.AZURE_DEVOPS,
+                what,
+                lambda: self._ask(repository, name),
+                deadline=deadline,
+                secrets=self._secrets,
+            )
         except ServiceError as error:
             # Waiting as long for each further ref would hold up a large fleet's credentials.
             if error.symptom.status is None and error.symptom.kind in _NO_ANSWER:
@@ -99,25 +117,26 @@ class DevOps:
         )
         if answer.status_code != requests.codes.ok:
             raise UnexpectedAnswerError
-        return _head(answer.json(), name)
+        return _head(read(answers.Refs, answer.json(), self._secrets), name, self._secrets)
 
     def _session(self, origin: str) -> BoundedSession:
         with self._lock:
             if origin not in self._sessions:
                 self._sessions[origin] = BoundedSession(
-                    [origin], self._tls, connections=self._connections, skew=self._skew
+                    [origin], self._tls, connections=_CONNECTIONS, skew=self._skew
                 )
             return self._sessions[origin]
 
+    def close(self) -> None:
+        """Let go of its connections."""
+        with self._lock:
+            for session in self._sessions.values():
+                session.close()
 
-def _head(answer: object, name: str | None) -> Head:
-    refs = answer.get("value") if isinstance(answer, dict) else None
-    if not isinstance(refs, list) or not all(isinstance(ref, dict) for ref in refs):
-        raise UnexpectedAnswerError
-    for ref in refs:
-        if ref.get("name") == name:
-            commit = ref.get("peeledObjectId") or ref.get("objectId")
-            if not isinstance(commit, str):
-                raise UnexpectedAnswerError
-            return Head(commit)
+
+def _head(answer: answers.Refs, name: str | None, secrets: Secrets) -> Head:
+    for found in answer.value:
+        if found.get("name") == name:
+            ref = read(answers.Ref, found, secrets)
+            return Head(ref.peeledObjectId or ref.objectId)
     return Head(None)

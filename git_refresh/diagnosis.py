@@ -72,7 +72,7 @@ def in_general(row: Row) -> Diagnosis:
     return _filled(row, row.seen, _values(Facts()))
 
 
-def internal(error: Exception, facts: Facts) -> Diagnosis:
+def internal(error: BaseException, facts: Facts) -> Diagnosis:
     """The diagnosis of a mistake in this app. The exception's text could hold anything and is left out; its place cannot."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
@@ -109,6 +109,7 @@ _KINDS = {
     "out_of_time": "the run's time was over",
     "lapsed": "what it handed out is past its end",
     "unexpected": "the answer was not what it promises",
+    "descriptors": "no more files may be open",
     "not_sent": "the request was for another host and was not sent",
 }
 

@@ -1,13 +1,10 @@
 """Microsoft Entra tokens for the app's own identity."""
 
-import base64
-import json
 import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from azure.core.credentials import AccessToken, TokenCredential
@@ -15,13 +12,16 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import AzureCliCredential, ManagedIdentityCredential
 from pydantic import SecretStr
 
+from git_refresh.answers import IdentityToken, claims_of, read
 from git_refresh.clock import Deadline
+from git_refresh.masking import Secrets
 from git_refresh.once import Once
 from git_refresh.service import Service, ServiceError, Symptom, call
 from git_refresh.transport import BoundedSession
 
 AZURE_DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
 AZURE_DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
+KEY_VAULT = "https://vault.azure.net"
 
 LIMIT = 20.0
 """Seconds for a token: the endpoint is on the same machine; `az` needs a few."""
@@ -49,12 +49,16 @@ class Identity:
         client_id: str | None,
         tls: ssl.SSLContext,
         deadline: Deadline,
+        secrets: Secrets,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._client_id = client_id
         self._tls = tls
         self._deadline = deadline
         self._endpoint = environ.get("IDENTITY_ENDPOINT", "")
+        self._header = environ.get("IDENTITY_HEADER", "")
+        self._secrets = secrets
+        self._secrets.learn(self._header)
         self._tokens: Once[str, Token] = Once(deadline)
 
     @property
@@ -73,15 +77,21 @@ class Identity:
     def _fetch(self, resource: str) -> Token:
         what = f"get a token for {_NAMES.get(resource, resource)}"
         deadline = self._deadline.within(LIMIT)
-        answer = call(self.service, what, lambda: self._ask(resource), deadline=deadline)
-        claims = _claims(answer.token)
-        ends = [end for end in (answer.expires_on, claims.get("exp")) if isinstance(end, int)]
-        token = Token(
-            SecretStr(answer.token), datetime.fromtimestamp(min(ends), UTC), str(claims.get("oid", ""))
+        answer = call(
+            self.service, what, lambda: self._answer(resource), deadline=deadline, secrets=self._secrets
         )
-        if token.expires_at <= self._deadline.clock.now():
+        self._secrets.learn(answer.token)
+        claims = claims_of(answer.token)
+        ends = min(answer.expires_on, claims.exp or answer.expires_on)
+        if ends <= self._deadline.clock.now():
             raise ServiceError(Symptom(self.service, what, "lapsed"))
-        return token
+        return Token(SecretStr(answer.token), ends, claims.oid or "")
+
+    def _answer(self, resource: str) -> IdentityToken:
+        found = self._ask(resource)
+        answer = {"token": found.token, "expires_on": found.expires_on}
+        # Not against the run's other tokens: those of one identity have pieces in common.
+        return read(IdentityToken, answer, Secrets([self._header]))
 
     def _ask(self, resource: str) -> AccessToken:
         scope = f"{resource}/.default"
@@ -102,7 +112,7 @@ class Identity:
 _NAMES = {
     AZURE_DEVOPS: "Azure DevOps",
     AZURE_DATABRICKS: "Azure Databricks",
-    "https://vault.azure.net": "Key Vault",
+    KEY_VAULT: "Key Vault",
 }
 
 
@@ -112,16 +122,7 @@ class VaultCredential:
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
 
-    def get_token(self, *scopes: str, **_options: object) -> AccessToken:
-        token = self._identity.token(scopes[0].removesuffix("/.default"))
+    def get_token(self, *_scopes: str, **_options: object) -> AccessToken:
+        """Key Vault's token, and no other: which resource it is for is not the challenge's to say."""
+        token = self._identity.token(KEY_VAULT)
         return AccessToken(token.value.get_secret_value(), int(token.expires_at.timestamp()))
-
-
-def _claims(token: str) -> Mapping[str, Any]:
-    """What a JWT says, unverified: its reader is the service it is for. Empty when it is none."""
-    try:
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (IndexError, ValueError):
-        return {}
-    return claims if isinstance(claims, dict) else {}

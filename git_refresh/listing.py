@@ -6,7 +6,7 @@ from itertools import takewhile
 from git_refresh.decide import GitFolder
 from git_refresh.models import Folder
 from git_refresh.seams import Api
-from git_refresh.service import ServiceError
+from git_refresh.service import Service, ServiceError, Symptom
 
 
 class Listing:
@@ -25,6 +25,8 @@ class Listing:
             left_out: keys of folders whose own entry is wrong: a path ending in `/*` must not take them up instead.
         """
         self.failure: ServiceError | None = None
+        self._odd = 0
+        """Entries that were not what the list promises; which folders they are is not known."""
         self._api = api
         self._wanted = wanted
         self._named = {folder.key for folder in wanted if folder.below is None} | set(left_out)
@@ -71,9 +73,15 @@ class Listing:
             if folder.below is not None and not any(path.startswith(f"{folder.below}/") for path in paths)
         ]
 
-    def unlisted(self) -> list[Folder]:
-        """The paths ending in `/*` below which nothing can be said to stand, since the list has failed."""
-        return [folder for folder in self._wanted if folder.below is not None and self.failure is not None]
+    def gap(self) -> Symptom | None:
+        """Why nobody can say what stands below a path ending in `/*`: the list has failed, or has entries that cannot be read."""
+        if self.failure is not None:
+            return self.failure.symptom
+        if not self._odd:
+            return None
+        return Symptom(
+            Service.DATABRICKS, f"read {self._odd} entries in the list of Git folders", "unexpected"
+        )
 
     def _read(self) -> dict[str, GitFolder]:
         if self._found is None:
@@ -81,7 +89,8 @@ class Listing:
             try:
                 for prefix in _prefixes(self._wanted):
                     for page in self._api.folders(prefix):
-                        self._found.update((item.path, item) for item in page)
+                        self._found.update((item.path, item) for item in page if item is not None)
+                        self._odd += page.count(None)
             except ServiceError as error:
                 self.failure = error
         return self._found

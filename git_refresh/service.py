@@ -4,11 +4,12 @@ An SDK's exception may hold the request it made, token and all. So none is logge
 into a `Symptom`, and a `ServiceError` is raised after the `except` block has ended, with no context left behind it.
 """
 
-import json
+import errno
+import os
 import re
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -16,7 +17,9 @@ import requests
 import urllib3
 
 from git_refresh import transport
+from git_refresh.answers import read_json
 from git_refresh.clock import Deadline, operation
+from git_refresh.masking import Secrets
 
 
 class Service(StrEnum):
@@ -70,12 +73,11 @@ class ServiceError(Exception):
         self.symptom = symptom
 
 
-class UnexpectedAnswerError(Exception):
-    """The service answered, but not with what it promises: raised by the code that reads the answer."""
-
-
 _ATTEMPTS = 3
-_READ_OF_ERROR = 64 * 1024
+_READ_OF_ERROR = 16 * 1024
+"""Characters of an error's message that are looked at."""
+_FINE = frozenset({*range(200, 203), *range(204, 300)})
+"""Statuses that say all is well. With 203 Azure DevOps asks to sign in."""
 LONGEST_WAIT = 20.0
 """Seconds that are waited at most before another attempt; who asks for more has to wait for the next run."""
 _TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
@@ -90,7 +92,13 @@ _REQUEST_ID_HEADERS = (
 
 
 def call[T](
-    service: Service, what: str, request: Callable[[], T], *, deadline: Deadline, repeat: Repeat = Repeat.SAFE
+    service: Service,
+    what: str,
+    request: Callable[[], T],
+    *,
+    deadline: Deadline,
+    secrets: Secrets,
+    repeat: Repeat = Repeat.SAFE,
 ) -> T:
     """Do `request`, at most until `deadline`, again after a passing failure when `repeat` allows it.
 
@@ -99,6 +107,7 @@ def call[T](
         what: what it does, as it reads after "could not".
         request: one call of an SDK, whose HTTP goes through a `BoundedSession`.
         deadline: when to give up, attempts and waits included.
+        secrets: what is kept of an answer must not repeat them.
         repeat: whether it may be sent again.
 
     Raises:
@@ -108,15 +117,16 @@ def call[T](
     for attempt in range(1, _ATTEMPTS + 1):
         if deadline.remaining() <= 0:
             break
-        transport.forget_answer()
-        try:
-            with operation(deadline):
+        with operation(deadline) as under_way:
+            try:
                 return request()
-        except ServiceError as failure:  # from an operation inside this one: its symptom is the nearer one
-            symptom = failure.symptom
-            break
-        except Exception as error:  # noqa: BLE001  # SDKs raise what they like; all of it ends here
-            symptom = _read(service, what, error)
+            except (
+                ServiceError
+            ) as failure:  # from an operation inside this one: its symptom is the nearer one
+                symptom = failure.symptom
+                break
+            except Exception as error:  # noqa: BLE001  # SDKs raise what they like; all of it ends here
+                symptom = _read(Symptom(service, what, "unexpected"), error, under_way.answer, secrets)
         pause = _pause(symptom, repeat, attempt)
         if pause is None or pause >= deadline.remaining():
             break
@@ -136,40 +146,49 @@ def _pause(symptom: Symptom, repeat: Repeat, attempt: int) -> float | None:
     return wanted if wanted <= LONGEST_WAIT else None
 
 
-def _read(service: Service, what: str, error: Exception) -> Symptom:
-    answer = transport.last_answer()
+def _read(bare: Symptom, error: Exception, answer: transport.Answer | None, secrets: Secrets) -> Symptom:
+    """What a failure tells, as far as it may be kept: this is the edge for answers that say no, as `answers` is for the others."""
     kind = _network_kind(error)
-    if answer is None or kind in {"too_large", "timeout"}:
-        return Symptom(service, what, kind or "unexpected", message=str(error)[:4096])
+    if answer is None or kind in {"too_large", "timeout", "descriptors"}:
+        return replace(bare, kind=kind or "unexpected", message=_said(error))
     headers = {key.lower(): value for key, value in answer.headers.items()}
     code, message = _error_of(answer.body)
-    ok = answer.status == requests.codes.ok
     # A redirect says where to: to a sign-in page, or to the notice that only Private Link leads in.
-    message = f"{headers['location']} {message}" if "location" in headers else message
-    return Symptom(
-        service,
-        what,
-        "unexpected" if ok else "answer",
-        answer.status,
-        code,
-        message,
-        next((_safe(headers[name]) for name in _REQUEST_ID_HEADERS if name in headers), ""),
-        _seconds(headers.get("retry-after")),
+    message = f"{headers['location'][:_READ_OF_ERROR]} {message}" if "location" in headers else message
+    request_id = next((_safe(headers[name]) for name in _REQUEST_ID_HEADERS if name in headers), "")
+    return replace(
+        bare,
+        kind="unexpected" if answer.status in _FINE else "answer",
+        status=answer.status,
+        error_code="" if secrets.are_in(code) else code,
+        message=secrets.hidden(message),
+        request_id="" if secrets.are_in(request_id) else request_id,
+        retry_after_s=_seconds(headers.get("retry-after")),
     )
+
+
+def _said(error: Exception) -> str:
+    """What an SDK says when there was no answer, for telling failures apart."""
+    try:
+        return str(error)[:4096]
+    except Exception:  # noqa: BLE001  # an exception's text is made of what it was given
+        return ""
 
 
 def _chain(error: BaseException) -> list[BaseException]:
     """The exception and what it wraps: libraries hide the reason in `args`, `reason` and causes."""
     found: list[BaseException] = []
     queue: list[Any] = [error]
-    while queue:
+    while queue and len(found) < _LONGEST_CHAIN:
         item = queue.pop(0)
-        if isinstance(item, BaseException) and item not in found:
+        if isinstance(item, BaseException) and not any(item is known for known in found):
             found.append(item)
             hidden = [getattr(item, name, None) for name in ("reason", "inner_exception")]
             queue += [*item.args, *hidden, item.__cause__, item.__context__]
     return found
 
+
+_LONGEST_CHAIN = 50
 
 _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (transport.AnswerTooLargeError, "too_large"),
@@ -177,6 +196,7 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (socket.gaierror, "dns"),
     (urllib3.exceptions.NameResolutionError, "dns"),
     (requests.exceptions.SSLError, "tls"),
+    (urllib3.exceptions.SSLError, "tls"),
     (ConnectionRefusedError, "refused"),
     (urllib3.exceptions.ConnectTimeoutError, "connect_timeout"),
     (requests.exceptions.ConnectTimeout, "connect_timeout"),
@@ -196,7 +216,19 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
 def _network_kind(error: Exception) -> str:
     """How the network failed; empty when it did not."""
     chain = _chain(error)
-    return next((kind for type_, kind in _KINDS if any(isinstance(item, type_) for item in chain)), "")
+    if any(isinstance(item, OSError) and item.errno in {errno.EMFILE, errno.ENFILE} for item in chain):
+        return "descriptors"
+    kind = next((kind for type_, kind in _KINDS if any(isinstance(item, type_) for item in chain)), "")
+    # A resolver that can open no file finds no name.
+    return "descriptors" if kind == "dns" and not _descriptor_left() else kind
+
+
+def _descriptor_left() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return False
+    return True
 
 
 def _error_of(body: bytes) -> tuple[str, str]:
@@ -205,11 +237,10 @@ def _error_of(body: bytes) -> tuple[str, str]:
     Databricks: `{"error_code", "message"}`; its sign-in: `{"error", "error_description"}`; Key Vault: `{"error": {"code", "message",
     "innererror": {"code"}}}`, where the inner code is the telling one; Azure DevOps: `{"typeKey", "message"}`.
     """
-    text = body[:_READ_OF_ERROR].decode(errors="replace")
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        plain = re.match(r"([A-Z_]+): ", text)
+    answer = read_json(body)
+    if answer is None:
+        text = body[:_READ_OF_ERROR].decode(errors="replace")
+        plain = re.match(r"([A-Z_]{1,80}): ", text)
         return (plain[1] if plain else "", text)
     if not isinstance(answer, Mapping):
         return "", ""
@@ -224,7 +255,7 @@ def _error_of(body: bytes) -> tuple[str, str]:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return value[:_READ_OF_ERROR] if isinstance(value, str) else ""
 
 
 def _safe(value: object) -> str:

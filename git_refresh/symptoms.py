@@ -457,6 +457,13 @@ _FOLDER = (
 
 _ANY = (
     Row(
+        "too_many_open_files",
+        (Sign(kind=("descriptors",)),),
+        cause="This process may open no more files and connections, so {service} was not even asked.",
+        remedy="On a laptop: ulimit -n 1024. In Azure: lower REFRESH_CONCURRENCY, and report it to us: a run needs some two for each "
+        "concurrent operation.",
+    ),
+    Row(
         "out_of_time",
         (Sign(kind=("out_of_time",)),),
         cause="The run's time was over before this was done.",

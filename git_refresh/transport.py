@@ -1,17 +1,17 @@
 """The one HTTP session that every SDK of the app is given.
 
-Whatever an SDK's own settings say, here a request goes to the one origin it is meant for, over TLS that was verified, is
-never redirected, ends when its operation's deadline has come (connecting, a byte at a time, or endless), and
-brings back at most `MAX_BODY` bytes. `~/.netrc` is not read. The answer is noted for the diagnosis, since SDK exceptions lose its
-status and headers, and carry text that must not get out.
+Whatever an SDK's own settings say, here a request goes to the one origin it is meant for, over TLS that was verified, is never
+redirected, and ends when its operation's deadline has come: through a proxy or not, connecting, a byte at a time, or endless. No more
+of an answer is read than an honest one has, no cookie is kept, and an SDK is handed a body only if that is JSON. `~/.netrc` is not
+read. The answer is noted for the diagnosis, since SDK exceptions lose its status and headers, and carry text that must not get out.
 """
 
 import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, override
 from urllib.parse import urlsplit
@@ -19,16 +19,22 @@ from urllib.parse import urlsplit
 import certifi
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection
-from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from git_refresh.clock import Skew, seconds_left
+from git_refresh.answers import read_json
+from git_refresh.clock import Skew, current_operation
 
 MAX_BODY = 4 * 1024 * 1024
-"""Bytes. The largest honest answer, a page of Git folders or a branch's refs, is far below it."""
+"""Bytes of one answer, unpacked. The largest honest one, the refs of a large repository, is far below it."""
+
+MAX_HEAD = 64 * 1024
+"""Bytes before an answer's body: its status and headers, those of a proxy, and of every `100 Continue`."""
 
 CONNECT_LIMIT = 10.0
 """Seconds for one attempt to connect; a host name may have several addresses, and each is tried for so long."""
+
+_CHUNK = 64 * 1024
 
 
 class RequestRefusedError(requests.RequestException):
@@ -40,43 +46,73 @@ class RedirectedError(requests.RequestException):
 
 
 class AnswerTooLargeError(requests.RequestException):
-    """The answer went on past `MAX_BODY` and was dropped."""
+    """The answer went on past what an honest one has, and was dropped."""
+
+
+class NotJsonError(requests.RequestException):
+    """The service said that all is well, with something else than a JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back last, kept for the diagnosis. The body may hold secrets: it is read, never shown."""
+    """What came back last, kept for the diagnosis. It may hold secrets: it is read, never shown."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
 
-_last_answer: ContextVar[Answer | None] = ContextVar("last_answer", default=None)
+@dataclass(slots=True)
+class Allowance:
+    """Bytes of answers that one party may still send us in this run, so that it cannot use up what all need."""
 
+    left: int
 
-def last_answer() -> Answer | None:
-    """The answer to this thread's latest request; None when the request has had none."""
-    return _last_answer.get()
+    def take(self, size: int) -> None:
+        """Count an answer.
 
-
-def forget_answer() -> None:
-    """Start afresh, so that a later failure is not explained by an earlier answer."""
-    _last_answer.set(None)
+        Raises:
+            AnswerTooLargeError: it has sent enough.
+        """
+        self.left -= size
+        if self.left < 0:
+            raise AnswerTooLargeError("this service has sent more than a run takes from one")
 
 
 class _BoundedSocket(socket.socket):
-    """A socket of which each read and write ends with the operation it is for."""
+    """A socket of which each read and write ends with the operation it is for, and which receives no more than that has room for."""
+
+    @override
+    def recv(self, *args: Any, **kwargs: Any) -> bytes:
+        self._bound()
+        return self._counted(super().recv(*args, **kwargs))
 
     @override
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(seconds_left())
-        return super().recv_into(*args, **kwargs)
+        self._bound()
+        received = super().recv_into(*args, **kwargs)
+        current_operation().room -= received
+        return received
+
+    @override
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        self._bound()
+        return super().send(*args, **kwargs)
 
     @override
     def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.settimeout(seconds_left())
+        self._bound()
         super().sendall(*args, **kwargs)
+
+    def _bound(self) -> None:
+        operation = current_operation()
+        if operation.room <= 0:
+            raise AnswerTooLargeError("the answer is too large")
+        self.settimeout(operation.seconds_left())
+
+    def _counted(self, received: bytes) -> bytes:
+        current_operation().room -= len(received)
+        return received
 
 
 class _BoundedTLSSocket(_BoundedSocket, ssl.SSLSocket):
@@ -85,13 +121,33 @@ class _BoundedTLSSocket(_BoundedSocket, ssl.SSLSocket):
 
 class _BoundedConnection(HTTPConnection):
     @override
-    def connect(self) -> None:
-        super().connect()
-        self.sock = _BoundedSocket(fileno=self.sock.detach())
+    def _new_conn(self) -> socket.socket:
+        return _bounded(super()._new_conn())
 
 
-class _BoundedConnectionPool(HTTPConnectionPool):
+class _BoundedTLSConnection(HTTPSConnection):
+    """Bounded from its first byte: what it says to a proxy, before there is TLS to the service, included."""
+
+    @override
+    def _new_conn(self) -> socket.socket:
+        return _bounded(super()._new_conn())
+
+
+def _bounded(connected: socket.socket) -> _BoundedSocket:
+    bounded = _BoundedSocket(fileno=connected.detach())
+    bounded.settimeout(min(CONNECT_LIMIT, current_operation().seconds_left()))  # for the TLS handshake
+    return bounded
+
+
+class _BoundedPool(HTTPConnectionPool):
     ConnectionCls = _BoundedConnection
+
+
+class _BoundedTLSPool(HTTPSConnectionPool):
+    ConnectionCls = _BoundedTLSConnection
+
+
+_POOLS = {"http": _BoundedPool, "https": _BoundedTLSPool}
 
 
 def tls_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
@@ -118,14 +174,15 @@ class _Adapter(HTTPAdapter):
     @override
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._tls, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {
-            **self.poolmanager.pool_classes_by_scheme,
-            "http": _BoundedConnectionPool,
-        }
+        self.poolmanager.pool_classes_by_scheme = _POOLS
 
     @override
     def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, ssl_context=self._tls, **kwargs)
+        # The proxy's own certificate, where it is reached over TLS itself, is held against the same authorities.
+        contexts = {} if proxy.lower().startswith("socks") else {"proxy_ssl_context": self._tls}
+        manager = super().proxy_manager_for(proxy, ssl_context=self._tls, **contexts, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
 
     @override
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
@@ -146,56 +203,91 @@ class BoundedSession(requests.Session):
     """A session for the given origins (`https://host[:port]`) and no others."""
 
     def __init__(
-        self, origins: Iterable[str], tls: ssl.SSLContext, *, connections: int = 4, skew: Skew | None = None
+        self,
+        origins: Iterable[str],
+        tls: ssl.SSLContext,
+        *,
+        connections: int = 4,
+        max_body: int = MAX_BODY,
+        allowance: Allowance | None = None,
+        skew: Skew | None = None,
     ) -> None:
+        """Make a session.
+
+        Args:
+            origins: where it may send to.
+            tls: what certificates are held against.
+            connections: how many of them are kept open between requests.
+            max_body: bytes of one answer.
+            allowance: bytes of all answers.
+            skew: who is told what time it is over there.
+        """
         super().__init__()
         self._skew = skew
         self._origins = frozenset(origins)
+        self._max_body = max_body
+        self._allowance = allowance
         self.auth: Callable[[requests.PreparedRequest], requests.PreparedRequest] = _no_netrc
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         adapter = _Adapter(tls, connections)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
     @override
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        forget_answer()
+        operation = current_operation()
+        operation.answer = None
         if _origin(request.url or "") not in self._origins:
             raise RequestRefusedError("this session does not talk to that host", request=request)
-        left = seconds_left()
-        kwargs.update(
-            stream=True,
-            timeout=(min(left, CONNECT_LIMIT), left),
-            verify=True,
-            cert=None,
-        )
+        left = operation.seconds_left()
+        kwargs.update(stream=True, timeout=(min(left, CONNECT_LIMIT), left), verify=True, cert=None)
+        operation.room = MAX_HEAD
         response = super().send(request, **kwargs)
-        # Read here, so that the body too is bounded; `_content` is where `requests` itself keeps what it has read.
-        response._content = _read(response)  # noqa: SLF001
-        response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001
+        operation.room = self._max_body + MAX_HEAD  # what frames the chunks of a body counts too
+        body = self._read(response)
         if self._skew is not None:
             self._skew.observe(response.headers.get("Date"))
-        _last_answer.set(Answer(response.status_code, response.headers, response.content))
+        operation.answer = Answer(response.status_code, response.headers, body)
         if 300 <= response.status_code < 400:  # noqa: PLR2004  # HTTP's redirects
             raise RedirectedError("the answer is a redirect", response=response)
+        # `_content` is where `requests` itself keeps what it has read.
+        response._content = _json_object(response, body)  # noqa: SLF001
+        response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001
         return response
+
+    def _read(self, response: requests.Response) -> bytes:
+        """The body, read here so that it too is bounded."""
+        body = bytearray()
+        try:
+            for chunk in response.iter_content(_CHUNK):
+                body += chunk
+                if len(body) > self._max_body:
+                    raise AnswerTooLargeError("the answer is too large", response=response)
+        finally:
+            response.close()
+        if self._allowance is not None:
+            self._allowance.take(len(body))
+        return bytes(body)
 
     @override
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None: a redirect is an answer like any other, and a token never follows one."""
 
 
+def _json_object(response: requests.Response, body: bytes) -> bytes:
+    """The body as an SDK may see it: a JSON object, or nothing at all.
+
+    Raises:
+        NotJsonError: all is well, the service says, and sends something else.
+    """
+    if isinstance(read_json(body), dict):
+        return body
+    read = response.request.method == "GET"
+    if response.ok and (body or read):
+        raise NotJsonError("the answer is no JSON object", response=response)
+    return b""
+
+
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}".lower()
-
-
-def _read(response: requests.Response) -> bytes:
-    body = bytearray()
-    try:
-        for chunk in response.iter_content(64 * 1024):
-            body += chunk
-            if len(body) > MAX_BODY:
-                raise AnswerTooLargeError("the answer is too large", response=response)
-    finally:
-        response.close()
-    return bytes(body)

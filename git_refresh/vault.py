@@ -9,11 +9,13 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.keyvault.secrets import SecretClient
 from pydantic import SecretStr
 
+from git_refresh.answers import VaultSecret, read
 from git_refresh.clock import Deadline
 from git_refresh.hosts import TrustedHosts
-from git_refresh.identity import Identity, VaultCredential
+from git_refresh.identity import KEY_VAULT, Identity, VaultCredential
+from git_refresh.masking import Secrets
 from git_refresh.once import Once
-from git_refresh.service import Service, ServiceError, Symptom, UnexpectedAnswerError, call
+from git_refresh.service import Service, ServiceError, Symptom, call
 from git_refresh.transport import BoundedSession
 
 LIMIT = 20.0
@@ -38,20 +40,26 @@ class Vault:
         trusted: TrustedHosts,
         tls: ssl.SSLContext,
         deadline: Deadline,
+        secrets: Secrets,
     ) -> None:
         self._deadline = deadline
+        self._identity = identity
+        self._known = secrets
         self._secrets: Once[str, Secret] = Once(deadline)
         url = url or "https://no-key-vault-url.invalid"  # the settings see to it that nothing is read then
+        self._session = BoundedSession([url], tls, connections=8)
         self._client = SecretClient(
             url,
             VaultCredential(identity),
-            transport=RequestsTransport(
-                session=BoundedSession([url], tls, connections=8), session_owner=False
-            ),
+            transport=RequestsTransport(session=self._session, session_owner=False),
             retry_total=0,
             # Behind a name that only TRUSTED_HOSTS vouches for, the challenge names another domain than the URL.
             verify_challenge_resource=not trusted.trusts(urlsplit(url).hostname or ""),
         )
+
+    def close(self) -> None:
+        """Let go of its connections."""
+        self._session.close()
 
     def secret(self, name: str) -> Secret:
         """The latest version of a secret.
@@ -64,14 +72,21 @@ class Vault:
     def _fetch(self, name: str) -> Secret:
         what = f'read the secret "{name}"'
         secret = call(
-            Service.KEY_VAULT, what, lambda: self._read(name), deadline=self._deadline.within(LIMIT)
+            Service.KEY_VAULT,
+            what,
+            lambda: self._read(name),
+            deadline=self._deadline.within(LIMIT),
+            secrets=self._known,
         )
         if secret.expires_at is not None and secret.expires_at <= self._deadline.clock.now():
             raise ServiceError(Symptom(Service.KEY_VAULT, what, "lapsed"))
+        self._known.learn(secret.value.get_secret_value())
         return secret
 
     def _read(self, name: str) -> Secret:
         found = self._client.get_secret(name)
-        if not isinstance(found.value, str) or not found.value:
-            raise UnexpectedAnswerError
-        return Secret(SecretStr(found.value.strip()), found.properties.expires_on)
+        value = found.value.strip() if found.value else None
+        answer = {"value": value, "expires_on": found.properties.expires_on}
+        sent = Secrets([self._identity.token(KEY_VAULT).value.get_secret_value()])
+        secret = read(VaultSecret, answer, sent)
+        return Secret(SecretStr(secret.value), secret.expires_on)

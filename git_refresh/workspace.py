@@ -17,20 +17,31 @@ from databricks.sdk.credentials_provider import CredentialsStrategy
 from databricks.sdk.service.workspace import ObjectType, SparseCheckout
 from pydantic import SecretStr
 
-from git_refresh import __version__
+from git_refresh import __version__, answers
+from git_refresh.answers import UnexpectedAnswerError, read
 from git_refresh.clock import Deadline, Skew
 from git_refresh.decide import PROVIDER, GitFolder, OtherObject, StoredCredential
+from git_refresh.masking import Secrets
 from git_refresh.models import Ref, folder_key
-from git_refresh.service import Repeat, Service, UnexpectedAnswerError, call
-from git_refresh.transport import BoundedSession
+from git_refresh.service import Repeat, Service, ServiceError, call
+from git_refresh.transport import Allowance, BoundedSession
 
 SIGN_IN_LIMIT = 20.0
 CREDENTIAL_LIMIT = 30.0
 LOOKUP_LIMIT = 30.0
 """Seconds, further attempts included. A Git operation may take the rest of the run: a clone can need ten minutes."""
 
+MAX_BODY = 1024 * 1024
+"""Bytes of one answer: a page of 20 Git folders has some 10,000."""
+
+MAX_BODIES = 32 * MAX_BODY
+"""Bytes of all answers of one workspace in a run: some ten times what 2,000 Git folders need when all of them move."""
+
 _PAGES = 200
 """Pages of 20 Git folders: twice what a workspace may hold. A list that goes on after that is no list."""
+
+_ENTRIES = 5_000
+"""Git folders in the list, however many stand on a page: more than twice what a workspace may hold."""
 
 
 class _NoRetries(SdkClock):
@@ -78,6 +89,7 @@ def sign_in(
     *,
     tls: ssl.SSLContext,
     deadline: Deadline,
+    secrets: Secrets,
     skew: Skew | None = None,
 ) -> SecretStr:
     """A workspace access token for a service principal's OAuth secret (OAuth M2M), good for an hour.
@@ -87,25 +99,48 @@ def sign_in(
     """
 
     def ask() -> SecretStr:
-        with BoundedSession([host], tls, skew=skew) as session:
+        with BoundedSession([host], tls, max_body=MAX_BODY, skew=skew) as session:
             answer = session.post(
                 f"{host}/oidc/v1/token",
                 data={"grant_type": "client_credentials", "scope": "all-apis"},
                 auth=(client_id, secret.get_secret_value()),
             )
-        token = answer.json().get("access_token") if answer.status_code == requests.codes.ok else None
-        if not isinstance(token, str) or not token:
+        if answer.status_code != requests.codes.ok or not answer.content:
             raise UnexpectedAnswerError
-        return SecretStr(token)
+        return SecretStr(read(answers.SignedIn, answer.json(), sent).access_token)
 
-    return call(Service.DATABRICKS, "sign in", ask, deadline=deadline.within(SIGN_IN_LIMIT))
+    sent = Secrets([secret.get_secret_value()])
+    deadline = deadline.within(SIGN_IN_LIMIT)
+    return call(Service.DATABRICKS, "sign in", ask, deadline=deadline, secrets=secrets)
 
 
 class WorkspaceApi:
     """Git credentials and Git folders of one workspace. Every method raises `ServiceError` when the workspace fails it."""
 
-    def __init__(self, host: str, token: SecretStr, *, tls: ssl.SSLContext, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        host: str,
+        token: SecretStr,
+        *,
+        tls: ssl.SSLContext,
+        deadline: Deadline,
+        secrets: Secrets,
+        keeps_connections: bool = True,
+    ) -> None:
+        """Make a client.
+
+        Args:
+            host: the workspace's address.
+            token: its access token.
+            tls: what certificates are held against.
+            deadline: when the run ends.
+            secrets: what must not come back, besides the access token.
+            keeps_connections: whether there are descriptors enough to keep connections open while nothing is asked.
+        """
         self._deadline = deadline
+        self._token = token
+        self._shared_secrets = secrets
+        self._keeps_connections = keeps_connections
         config = _SealedConfig(
             host=host,
             credentials_strategy=_Bearer(token),
@@ -114,10 +149,19 @@ class WorkspaceApi:
             product_version=__version__,
         )
         self._client = WorkspaceClient(config=config)
-        session = BoundedSession([host], tls)
+        self._session = BoundedSession([host], tls, max_body=MAX_BODY, allowance=Allowance(MAX_BODIES))
         inner: Any = self._client.api_client._api_client  # noqa: SLF001  # the SDK has no public way to give it a session
-        session.auth = inner._authenticate  # noqa: SLF001
-        inner._session = session  # noqa: SLF001
+        self._session.auth = inner._authenticate  # noqa: SLF001
+        inner._session = self._session  # noqa: SLF001
+
+    def rest(self) -> None:
+        """Nothing is asked for a while: the other workspaces come first."""
+        if not self._keeps_connections:
+            self._session.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._session.close()
 
     def credentials(self, principal_id: int | None) -> list[StoredCredential]:
         """The Git credentials of the caller, or of another service principal that the caller manages."""
@@ -126,14 +170,15 @@ class WorkspaceApi:
         )
 
     def _credentials(self, principal_id: int | None) -> list[StoredCredential]:
+        listed = [found.as_dict() for found in self._client.git_credentials.list(principal_id=principal_id)]
         return [
             StoredCredential(
-                _number(found.credential_id),
-                _text(found.git_provider),
+                found.credential_id,
+                found.git_provider,
                 found.git_username or "",
                 bool(found.is_default_for_provider),
             )
-            for found in self._client.git_credentials.list(principal_id=principal_id)
+            for found in self._read(answers.Credentials, {"credentials": listed}).credentials
         ]
 
     def update_credential(self, id_: int, username: str, token: SecretStr, principal_id: int | None) -> None:
@@ -155,62 +200,77 @@ class WorkspaceApi:
         return self._call(
             "create the Git credential",
             CREDENTIAL_LIMIT,
-            lambda: _number(
-                self._client.git_credentials.create(
-                    PROVIDER,
-                    git_username=username,
-                    personal_access_token=token.get_secret_value(),
-                    principal_id=principal_id,
+            lambda: (
+                self._read(
+                    answers.MadeCredential,
+                    self._client.git_credentials.create(
+                        PROVIDER,
+                        git_username=username,
+                        personal_access_token=token.get_secret_value(),
+                        principal_id=principal_id,
+                    ).as_dict(),
                 ).credential_id
             ),
             Repeat.IF_REFUSED,
         )
 
-    def folders(self, prefix: str) -> Iterator[list[GitFolder]]:
-        """The Git folders below a path, page by page.
+    def folders(self, prefix: str) -> Iterator[list[GitFolder | None]]:
+        """The Git folders below a path, page by page; None for one that is not what the API promises.
 
         Fact: GET /api/2.0/repos leaves out Git-CLI folders and those without Manage permission; see `find`.
         """
         query = {"path_prefix": prefix}
+        entries = 0
         for _ in range(_PAGES):
             page, token = self._call("list the Git folders", LOOKUP_LIMIT, lambda: self._page(dict(query)))
+            entries += len(page)
+            if entries > _ENTRIES:
+                break
             yield page
             if not token:
                 return
             query["next_page_token"] = token
         self._call("list the Git folders", LOOKUP_LIMIT, _endless)
 
-    def _page(self, query: dict[str, str]) -> tuple[list[GitFolder], str]:
+    def _page(self, query: dict[str, str]) -> tuple[list[GitFolder | None], str | None]:
         answer = self._client.api_client.do("GET", "/api/2.0/repos", query=query)
-        if not isinstance(answer, dict) or not isinstance(answer.get("repos", []), list):
+        page = self._read(answers.Folders, answer)
+        if len(page.repos) > _ENTRIES:
             raise UnexpectedAnswerError
-        token = answer.get("next_page_token") or ""
-        return [_folder(found) for found in answer.get("repos", [])], _text(token)
+        return [self._listed(found) for found in page.repos], page.next_page_token
+
+    def _listed(self, found: object) -> GitFolder | None:
+        try:
+            return self._folder(found)
+        except UnexpectedAnswerError:
+            return None
 
     def find(self, path: str) -> GitFolder | OtherObject | None:
         """What stands at a path: also a Git-CLI folder, or one that `folders` leaves out. None: nothing that we may see."""
-        found = self._call("look at the path", LOOKUP_LIMIT, lambda: self._status(path))
-        if isinstance(found, OtherObject | None):
+        try:
+            found = self._call("look at the path", LOOKUP_LIMIT, lambda: self._status(path))
+        except ServiceError as error:
+            if error.symptom.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+        if isinstance(found, OtherObject):
             return found
         id_, git_cli = found
         return replace(self.folder(id_), git_cli=git_cli)
 
-    def _status(self, path: str) -> tuple[int, bool] | OtherObject | None:
-        try:
-            found = self._client.workspace.get_status(path)
-        except Exception as error:
-            if getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST":
-                return None
-            raise
-        cli = found.directory_info is not None and found.directory_info.is_git_folder is True
-        if found.object_type is ObjectType.REPO or cli:
-            return _number(found.object_id), cli
-        return OtherObject(found.object_type.value if found.object_type else "")
+    def _status(self, path: str) -> tuple[int, bool] | OtherObject:
+        found = self._read(answers.Status, self._client.workspace.get_status(path).as_dict())
+        git_cli = found.directory_info is not None and found.directory_info.is_git_folder is True
+        if found.object_type != ObjectType.REPO.value and not git_cli:
+            return OtherObject(found.object_type or "")
+        if found.object_id is None:
+            raise UnexpectedAnswerError
+        return found.object_id, git_cli
 
     def folder(self, id_: int) -> GitFolder:
         """A Git folder as it is now."""
         return self._call(
-            "read the Git folder", LOOKUP_LIMIT, lambda: _folder(self._client.repos.get(id_).as_dict())
+            "read the Git folder", LOOKUP_LIMIT, lambda: self._folder(self._client.repos.get(id_).as_dict())
         )
 
     def make_parent(self, path: str) -> None:
@@ -225,7 +285,7 @@ class WorkspaceApi:
         return self._call(
             "create the Git folder",
             None,
-            lambda: _folder(
+            lambda: self._folder(
                 self._client.repos.create(
                     url,
                     PROVIDER,
@@ -260,33 +320,20 @@ class WorkspaceApi:
         self, what: str, limit: float | None, request: Callable[[], T], repeat: Repeat = Repeat.SAFE
     ) -> T:
         deadline = self._deadline if limit is None else self._deadline.within(limit)
-        return call(Service.DATABRICKS, what, request, deadline=deadline, repeat=repeat)
+        secrets = self._secrets()
+        return call(Service.DATABRICKS, what, request, deadline=deadline, secrets=secrets, repeat=repeat)
 
+    def _folder(self, found: object) -> GitFolder:
+        folder = self._read(answers.Folder, found)
+        return GitFolder(folder.id, folder_key(folder.path), folder.url, folder.branch, folder.head_commit_id)
 
-def _folder(found: object) -> GitFolder:
-    if not isinstance(found, dict):
-        raise UnexpectedAnswerError
-    branch, commit = found.get("branch"), found.get("head_commit_id")
-    return GitFolder(
-        _number(found.get("id")),
-        folder_key(_text(found.get("path"))),
-        _text(found.get("url")),
-        _text(branch) if branch else None,
-        _text(commit) if commit else None,
-    )
+    def _read[M: answers.Answer](self, model: type[M], value: object) -> M:
+        return read(model, value, self._secrets())
+
+    def _secrets(self) -> Secrets:
+        """Made anew where it is needed: kept for each of a thousand workspaces, it would be larger than their tokens."""
+        return Secrets([self._token.get_secret_value()], beside=self._shared_secrets)
 
 
 def _endless() -> None:
-    raise UnexpectedAnswerError
-
-
-def _number(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise UnexpectedAnswerError
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
     raise UnexpectedAnswerError

@@ -1,5 +1,6 @@
 """The table of failures, fed with the services' own texts."""
 
+import errno
 import json
 import re
 import socket
@@ -15,8 +16,9 @@ import urllib3
 
 from docs import generate
 from git_refresh import diagnosis, transport
-from git_refresh.clock import Deadline
+from git_refresh.clock import Deadline, current_operation
 from git_refresh.diagnosis import Diagnosis, Facts, explain, in_general
+from git_refresh.masking import Secrets
 from git_refresh.service import Service, ServiceError, Symptom, call
 from git_refresh.symptoms import OWN, SECTIONS, TABLE, UNKNOWN, Row
 from git_refresh.transport import Answer
@@ -550,6 +552,12 @@ CASES = (
     Case("a page of a proxy", "unexpected_answer", Service.DATABRICKS, 200, f"<html>{CANARY}</html>"),
     Case("a redirect", "unexpected_answer", Service.DATABRICKS, 303, location=f"https://x.example/{CANARY}"),
     network(
+        "no descriptor left",
+        "too_many_open_files",
+        Service.KEY_VAULT,
+        requests.ConnectionError(OSError(errno.EMFILE, CANARY)),
+    ),
+    network(
         "a request to elsewhere",
         "unexpected_answer",
         Service.DATABRICKS,
@@ -570,12 +578,12 @@ def symptom_of(case: Case) -> Symptom:
         headers = {"x-request-id": "req-1", "X-Secret": CANARY}
         if case.location:
             headers["Location"] = case.location
-        transport._last_answer.set(Answer(case.status or 0, headers, case.body.encode()))
+        current_operation().answer = Answer(case.status or 0, headers, case.body.encode())
         raise RuntimeError(f"an SDK quotes {CANARY}")
 
     deadline = Deadline.after(case.seconds, FakeClock())
     with pytest.raises(ServiceError) as caught:
-        call(case.service, case.operation, request, deadline=deadline)
+        call(case.service, case.operation, request, deadline=deadline, secrets=Secrets())
     assert CANARY not in str(caught.value) + repr(caught.value.symptom)
     return caught.value.symptom
 

@@ -1,26 +1,39 @@
+from collections.abc import Callable
+
 import pytest
 import requests
 
-from git_refresh import transport
-from git_refresh.clock import Deadline
+from git_refresh.clock import Deadline, current_operation
+from git_refresh.masking import Secrets
 from git_refresh.service import Repeat, Service, ServiceError, Symptom, call
 from git_refresh.transport import Answer
 from tests.unit.fakes import FakeClock
 
 
 def answered(status: int, body: bytes = b"{}", **headers: str) -> None:
-    transport._last_answer.set(
-        Answer(status, {key.replace("_", "-"): value for key, value in headers.items()}, body)
+    current_operation().answer = Answer(
+        status, {key.replace("_", "-"): value for key, value in headers.items()}, body
     )
     raise RuntimeError(f"secret of an SDK: {body!r}")
 
 
 def symptom_of(
-    request: object, *, repeat: Repeat = Repeat.SAFE, clock: FakeClock | None = None, budget: float = 60
+    request: Callable[[], object],
+    *,
+    repeat: Repeat = Repeat.SAFE,
+    clock: FakeClock | None = None,
+    budget: float = 60,
 ) -> Symptom:
     clock = clock or FakeClock()
     with pytest.raises(ServiceError) as caught:
-        call(Service.DATABRICKS, "do it", request, deadline=Deadline.after(budget, clock), repeat=repeat)  # type: ignore[arg-type]
+        call(
+            Service.DATABRICKS,
+            "do it",
+            request,
+            deadline=Deadline.after(budget, clock),
+            secrets=Secrets(),
+            repeat=repeat,
+        )
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
     assert "secret" not in str(caught.value) + repr(caught.value.symptom)
@@ -96,7 +109,14 @@ def test_a_refused_creation_is_tried_again() -> None:
         return "made"
 
     assert (
-        call(Service.DATABRICKS, "x", request, deadline=Deadline.after(60, clock), repeat=Repeat.IF_REFUSED)
+        call(
+            Service.DATABRICKS,
+            "x",
+            request,
+            deadline=Deadline.after(60, clock),
+            secrets=Secrets(),
+            repeat=Repeat.IF_REFUSED,
+        )
         == "made"
     )
     assert clock.slept == [7.0]
@@ -128,7 +148,7 @@ def test_a_good_answer_that_cannot_be_read_is_unexpected() -> None:
 
 
 def test_an_earlier_answer_does_not_explain_a_later_failure() -> None:
-    transport._last_answer.set(Answer(404, {}, b""))
+    symptom_of(lambda: answered(404))
 
     def request() -> None:
         raise requests.ConnectionError(ConnectionRefusedError())
@@ -138,6 +158,12 @@ def test_an_earlier_answer_does_not_explain_a_later_failure() -> None:
 
 def test_the_inner_failure_of_two_is_the_one_that_is_told() -> None:
     def inner() -> None:
-        call(Service.IDENTITY, "get a token", lambda: answered(400), deadline=Deadline.after(60, FakeClock()))
+        call(
+            Service.IDENTITY,
+            "get a token",
+            lambda: answered(400),
+            deadline=Deadline.after(60, FakeClock()),
+            secrets=Secrets(),
+        )
 
     assert symptom_of(inner).service is Service.IDENTITY

@@ -2,7 +2,7 @@
 
 import pytest
 
-from git_refresh.clock import Deadline, operation, seconds_left
+from git_refresh.clock import Deadline, current_operation, operation
 from git_refresh.transport import BoundedSession, RequestRefusedError, tls_context
 from tests.unit.fakes import FakeClock
 
@@ -40,9 +40,9 @@ def test_nothing_is_sent_outside_of_an_operation_or_after_its_end() -> None:
 def test_an_operation_inside_another_ends_with_the_earlier_one() -> None:
     clock = FakeClock()
     with operation(Deadline.after(5, clock)), operation(Deadline.after(60, clock)):
-        assert seconds_left() == 5
+        assert current_operation().seconds_left() == 5
     with operation(Deadline.after(60, clock)), operation(Deadline.after(5, clock)):
-        assert seconds_left() == 5
+        assert current_operation().seconds_left() == 5
 
 
 def test_certificates_are_always_verified() -> None:

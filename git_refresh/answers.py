@@ -1,0 +1,235 @@
+"""The edge where a service's answers become values: each is held here, once, against what that service promises.
+
+Type, length and alphabet of all that the app keeps of an answer. Nothing behind this edge defends itself again. What does not fit, and what
+repeats a secret that the service was sent, is `UnexpectedAnswerError` of the call that asked.
+"""
+
+import base64
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import from_json
+
+from git_refresh.masking import Secrets
+
+
+class UnexpectedAnswerError(Exception):
+    """The service answered, but not with what it promises."""
+
+
+def read_json(body: bytes) -> object:
+    """A JSON text as a value, or None.
+
+    Unlike `json.loads` it takes no NaN, no half of a character, no number of thousands of digits and no nesting deeper than 200.
+    """
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError:
+        return None
+
+
+def read[M: Answer](model: type[M], value: object, secrets: Secrets) -> M:
+    """An answer's value as what it is promised to be.
+
+    Args:
+        model: the promise.
+        value: what came, as JSON.
+        secrets: what must not come back.
+
+    Raises:
+        UnexpectedAnswerError: it is something else.
+    """
+    try:
+        return model.model_validate(value, context=secrets)
+    except ValidationError:
+        pass
+    raise UnexpectedAnswerError  # outside of the `except`: a validation error quotes what it has found
+
+
+_INVISIBLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # control characters
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidirectional controls
+    "\u2028\u2029"  # line and paragraph separators
+    "\ud800-\udfff\ufeff\ufff0-\uffff]"  # surrogates, and what is no character
+)
+
+
+def _may_be_kept(text: str, info: ValidationInfo) -> str:
+    if _INVISIBLE.search(text):
+        raise ValueError("control characters")
+    secrets = info.context
+    if isinstance(secrets, Secrets) and secrets.are_in(text):
+        raise ValueError("a secret")
+    return text
+
+
+def _absolute(path: str) -> str:
+    if not path.startswith("/") or any(name in {"", ".", ".."} for name in path.split("/")[1:]):
+        raise ValueError("no absolute path")
+    return path
+
+
+def _or_none(value: object) -> object:
+    return None if value == "" else value
+
+
+Id = Annotated[int, Field(strict=True, gt=0, lt=2**63)]
+"""As databases give them."""
+Word = Annotated[str, Field(strict=True, max_length=400), AfterValidator(_may_be_kept)]
+"""A name, a type, a user name."""
+Path = Annotated[
+    str, Field(strict=True, max_length=1000), AfterValidator(_absolute), AfterValidator(_may_be_kept)
+]
+Url = Annotated[str, Field(strict=True, max_length=2000), AfterValidator(_may_be_kept)]
+Branch = Annotated[Word | None, BeforeValidator(_or_none)]
+"""None on a detached head."""
+Commit = Annotated[
+    str, Field(strict=True, pattern=r"^(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"), AfterValidator(_may_be_kept)
+]
+"""SHA-1 or SHA-256."""
+SecretText = Annotated[str, Field(strict=True, pattern=r"^[!-~]+$", max_length=16_384)]
+"""A token or secret, which has to fit into an HTTP header: visible ASCII without spaces."""
+Guid = Annotated[str, Field(strict=True, pattern=r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
+PageToken = Annotated[str, Field(strict=True, max_length=4096)]
+"""Opaque; it is sent back and never shown."""
+
+_LATEST = 253_402_300_800
+"""Unix seconds of the year 10,000, which no `datetime` holds. Milliseconds of today are far beyond."""
+
+
+def _moment(seconds: object) -> datetime:
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds < _LATEST:
+        raise ValueError("no Unix seconds")
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+"""Comes as Unix seconds."""
+
+
+class Answer(BaseModel):
+    """What a service promises to answer; what it says besides is dropped."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class Credential(Answer):
+    """One of `GET /api/2.0/git-credentials`."""
+
+    credential_id: Id
+    git_provider: Word
+    git_username: Word | None = None
+    is_default_for_provider: Annotated[bool, Field(strict=True)] | None = None
+
+
+class Credentials(Answer):
+    """`GET /api/2.0/git-credentials`. Without any the workspace leaves the list out."""
+
+    credentials: Annotated[list[Credential], Field(max_length=1000)] = []
+
+
+class MadeCredential(Answer):
+    """`POST /api/2.0/git-credentials`."""
+
+    credential_id: Id
+
+
+class Folder(Answer):
+    """`GET /api/2.0/repos/{id}`, and one of its list."""
+
+    id: Id
+    path: Path
+    url: Url
+    branch: Branch = None
+    head_commit_id: Annotated[Commit | None, BeforeValidator(_or_none)] = None
+
+
+class Folders(Answer):
+    """A page of `GET /api/2.0/repos`; each of its folders is read by itself, so that one odd folder costs no other."""
+
+    repos: list[Any] = []
+    next_page_token: PageToken | None = None
+
+
+class Directory(Answer):
+    """What `Status` adds for a Git folder that was made with the Git CLI."""
+
+    is_git_folder: Annotated[bool, Field(strict=True)] | None = None
+
+
+class Status(Answer):
+    """`GET /api/2.0/workspace/get-status`."""
+
+    object_id: Id | None = None
+    object_type: Word | None = None
+    directory_info: Directory | None = None
+
+
+class SignedIn(Answer):
+    """`POST /oidc/v1/token`."""
+
+    access_token: Annotated[SecretText, AfterValidator(_may_be_kept)]
+
+
+class Refs(Answer):
+    """Azure DevOps, Git - Refs - List, api-version 7.1. Only the ref that is looked for is read further."""
+
+    value: list[dict[str, Any]]
+
+
+class Ref(Answer):
+    """One of them; of an annotated tag the commit is `peeledObjectId`."""
+
+    objectId: Commit  # noqa: N815  # Azure DevOps' name
+    peeledObjectId: Commit | None = None  # noqa: N815
+
+
+class IdentityToken(Answer):
+    """A token of Microsoft Entra, as azure-identity hands it over."""
+
+    token: Annotated[SecretText, AfterValidator(_may_be_kept)]
+    expires_on: Moment
+
+
+class VaultSecret(Answer):
+    """A secret of Key Vault, as its client hands it over."""
+
+    value: Annotated[SecretText, AfterValidator(_may_be_kept)]
+    expires_on: AwareDatetime | None = None
+
+
+def _or_nothing(value: object, handler: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401  # pydantic's own type
+    try:
+        return handler(value)
+    except ValidationError:
+        return None
+
+
+class Claims(Answer):
+    """What a JWT says of itself, unverified: its reader is the service that it is for. What does not fit is as if it were not said."""
+
+    exp: Annotated[Moment | None, WrapValidator(_or_nothing)] = None
+    oid: Annotated[Guid | None, WrapValidator(_or_nothing)] = None
+
+
+def claims_of(token: str) -> Claims:
+    """The claims of a token; of one that is no JWT, none."""
+    payload = token.split(".")[1] if token.count(".") == 2 else ""  # noqa: PLR2004  # header, payload, signature
+    try:
+        claims = read_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except ValueError:
+        claims = None
+    return Claims.model_validate(claims if isinstance(claims, dict) else {})

@@ -1,0 +1,111 @@
+"""The secrets that a run holds, recognised in any text: whole, a piece of one, in base64, URL-encoded, in other letter case.
+
+Both edges ask here. What a service answers must not hold what it was sent (`answers`), and nothing that goes out may (`outlet`).
+"""
+
+import base64
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from typing import override
+from urllib.parse import unquote
+
+PIECE = 12
+"""Letters and digits in a row that count as a piece of a secret. Fewer give nothing away, and occur by chance."""
+
+_GRAM = 6
+_STEP = PIECE - _GRAM + 1
+"""Of every `PIECE` characters in a row, one gram that starts at a multiple of this is wholly inside: so these are enough to keep."""
+
+_DISTINCT = 5
+"""Different characters that a piece has to have: a row of zeros may be the workspace's own number."""
+
+_SHORTEST = 8
+"""A secret with fewer letters and digits is not looked for: it would be found everywhere."""
+
+_RUN = re.compile(r"[^\s\"'<>]+")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}")
+_SEPARATORS = re.compile(r"[^a-z0-9]+")
+_URL_SAFE = str.maketrans("-_", "+/")
+_REMEMBERED = 4096
+
+
+class Secrets:
+    """What must not get out. Used by all threads of a run."""
+
+    def __init__(self, values: Iterable[str] = (), *, beside: "Secrets | None" = None) -> None:
+        """Begin with some, in addition to those of another."""
+        self._beside = beside
+        self._lock = threading.Lock()
+        self._values: dict[str, None] = {}
+        self._grams: set[str] = set()
+        self._short: set[str] = set()
+        self._clean: set[str] = set()
+        for value in values:
+            self.learn(value)
+
+    @override
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self._values)} values)"
+
+    def learn(self, value: str) -> None:
+        """From now on this is a secret too."""
+        folded = _folded(value)
+        with self._lock:
+            if len(folded) < _SHORTEST or folded in self._values:
+                return
+            self._values[folded] = None
+            if len(folded) < PIECE:
+                self._short.add(folded)
+            self._grams = self._grams | _grams(folded, _STEP)
+            self._clean = set()
+
+    def are_in(self, text: str) -> bool:
+        """Whether a text holds a secret, or a piece of one, however it is written and whatever stands in between."""
+        if self._beside is not None and self._beside.are_in(text):
+            return True
+        if text in self._clean or not self._values:
+            return False
+        found = any(self._found(form) for form in _forms(text))
+        if not found and len(text) < _REMEMBERED:
+            with self._lock:
+                if len(self._clean) >= _REMEMBERED:
+                    self._clean = set()
+                self._clean.add(text)
+        return found
+
+    def hidden(self, text: str) -> str:
+        """The text, with *** for every word in which there is something secret."""
+        if not self.are_in(text):
+            return text
+        hidden = _RUN.sub(lambda run: "***" if self.are_in(run[0]) else run[0], text)
+        return "***" if self.are_in(hidden) else hidden  # spread over several words
+
+    def _found(self, folded: str) -> bool:
+        if any(short in folded for short in self._short):
+            return True
+        if self._grams.isdisjoint(_grams(folded, 1)):
+            return False
+        pieces = {folded[start : start + PIECE] for start in range(len(folded) - PIECE + 1)}
+        telling = [piece for piece in pieces if len(set(piece)) >= _DISTINCT]
+        return any(piece in value for value in list(self._values) for piece in telling)
+
+
+def _forms(text: str) -> Iterator[str]:
+    """The letters and digits of a text, and of what it may be the URL-encoding or base64 of."""
+    plain = {text, unquote(text, errors="replace")}
+    for form in plain:
+        yield _folded(form)
+        for match in _BASE64.finditer(form):
+            coded = match[0].translate(_URL_SAFE)
+            for shift in range(4):  # where a group of four begins is not known
+                whole = coded[shift : shift + (len(coded) - shift) // 4 * 4]
+                yield _folded(base64.b64decode(whole).decode("latin-1"))
+
+
+def _folded(text: str) -> str:
+    return _SEPARATORS.sub("", text.lower())
+
+
+def _grams(text: str, step: int) -> set[str]:
+    return {text[start : start + _GRAM] for start in range(0, len(text) - _GRAM + 1, step)}

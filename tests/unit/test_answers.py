@@ -1,0 +1,179 @@
+"""What a service answers becomes a value, or one typed failure: type, length and alphabet are held at one edge."""
+
+import base64
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from git_refresh import answers
+from git_refresh.answers import UnexpectedAnswerError, claims_of, read, read_json
+from git_refresh.masking import Secrets
+
+SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
+SECRETS = Secrets([SECRET])
+COMMIT = "9d2c1f0e8b7a6d5c4b3a29180716f5e4d3c2b1a0"
+FOLDER = {
+    "id": 7,
+    "path": "/Repos/etl/prod",
+    "url": "https://dev.azure.com/contoso/p/_git/etl",
+    "branch": "main",
+    "head_commit_id": COMMIT,
+}
+MODELS = [
+    model
+    for model in vars(answers).values()
+    if isinstance(model, type) and issubclass(model, answers.Answer) and model is not answers.Answer
+]
+
+ODD_TEXT = {
+    "a line break": "/Repos/a\nb",
+    "an ANSI sequence": "/Repos/\x1b[31mred",
+    "half a character": "/Repos/\ud800",
+    "a line separator": "/Repos/a\u2028b",
+    "a bidirectional override": "/Repos/\u202egnp.exe",
+    "no character": "/Repos/\uffff",
+    "3 MB": "/Repos/" + "x" * 3_000_000,
+    "a number": 5,
+    "nothing": None,
+    "an object": {},
+    "a secret": f"/Repos/{SECRET}",
+    "a piece of a secret": f"/Repos/{SECRET[5:20]}",
+}
+ODD_PATHS = {
+    "empty": "",
+    "relative": "Repos/etl",
+    "a way up": "/Repos/../etl",
+    "an empty name": "/Repos//etl",
+}
+ODD_IDS = [0, -1, 2**63, 10**400, 1.0, 7.5, "7", True, None, [], {}, float("nan"), float("inf")]
+ODD_COMMITS = ["", "HEAD", COMMIT[:-1], COMMIT + "0", "g" * 40, COMMIT + "\n", 5, [COMMIT]]
+
+
+@pytest.mark.parametrize("what", ODD_TEXT)
+@pytest.mark.parametrize("key", ["path", "url", "branch", "head_commit_id"])
+def test_a_folder_of_which_a_text_is_odd_is_not_what_is_promised(key: str, what: str) -> None:
+    if ODD_TEXT[what] is None and key in {"branch", "head_commit_id"}:
+        read(answers.Folder, {**FOLDER, key: None}, SECRETS)
+        return
+    with pytest.raises(UnexpectedAnswerError) as caught:
+        read(answers.Folder, {**FOLDER, key: ODD_TEXT[what]}, SECRETS)
+    assert (caught.value.__cause__, caught.value.__context__, str(caught.value)) == (None, None, "")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("path", path) for path in ODD_PATHS.values()),
+        *(("id", id_) for id_ in ODD_IDS),
+        *(("head_commit_id", commit) for commit in ODD_COMMITS if commit != ""),
+    ],
+)
+def test_a_folder_of_which_a_value_is_out_of_range_is_not_what_is_promised(key: str, value: object) -> None:
+    with pytest.raises(UnexpectedAnswerError):
+        read(answers.Folder, {**FOLDER, key: value}, SECRETS)
+
+
+def test_a_folder_on_a_detached_head_or_without_a_commit_is() -> None:
+    found = read(answers.Folder, {**FOLDER, "branch": "", "head_commit_id": ""}, SECRETS)
+    assert (found.branch, found.head_commit_id) == (None, None)
+    read(answers.Folder, {**FOLDER, "path": "/Repos/Prüfung/ételé 数据", "more": [1]}, SECRETS)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.sampled_from(MODELS), st.data())
+def test_whatever_comes_becomes_a_value_or_the_one_failure(
+    model: type[answers.Answer], data: st.DataObject
+) -> None:
+    keys = list(model.model_fields)
+    value = data.draw(anything | st.dictionaries(st.sampled_from(keys), anything, max_size=len(keys)))
+    try:
+        read(model, value, SECRETS)
+    except UnexpectedAnswerError as error:
+        assert error.__context__ is None  # noqa: PT017  # either is fine
+
+
+@given(st.binary(max_size=60) | st.text().map(str.encode))
+def test_a_body_is_json_or_nothing(body: bytes) -> None:
+    value = read_json(body)
+    json.dumps(value).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"\xff\xfe",
+        b"NaN",
+        b'{"a": Infinity}',
+        b'"\\ud800"',
+        b'"half \\udc00 way"',
+        b"9" * 5000,
+        b"[" * 60_000 + b"]" * 60_000,
+        b'{"a":' * 60_000 + b"1" + b"}" * 60_000,
+    ],
+)
+def test_json_that_python_alone_would_take_or_choke_on_is_none(body: bytes) -> None:
+    assert read_json(body) is None
+
+
+def jwt(payload: bytes) -> str:
+    return f"e30.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}.c2ln"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"[" * 60_000,
+        b"not json",
+        b"[]",
+        b"5",
+        b"\xff",
+        b'{"exp": -1}',
+        b'{"exp": 1795500000000}',
+        b'{"exp": 1e400}',
+        b'{"exp": "soon"}',
+        b'{"exp": true}',
+        b'{"exp": null, "oid": 5}',
+        b'{"oid": "<script>"}',
+        b'{"exp": ' + b"9" * 400 + b"}",
+    ],
+)
+def test_claims_that_are_odd_are_as_if_nothing_were_said(payload: bytes) -> None:
+    claims = claims_of(jwt(payload))
+    assert (claims.exp, claims.oid) == (None, None)
+
+
+def test_claims_are_read() -> None:
+    claims = claims_of(jwt(b'{"exp": 1795500000, "oid": "1b2c3d4e-0000-4000-8000-00000000001d"}'))
+    assert claims.exp == datetime.fromtimestamp(1795500000, UTC)
+    assert claims.oid == "1b2c3d4e-0000-4000-8000-00000000001d"
+
+
+@pytest.mark.parametrize("token", ["", "opaque", "a.b", "a.b.c.d", "..", "a.%%%.c", "é.é.é"])
+def test_a_token_that_is_no_jwt_claims_nothing(token: str) -> None:
+    assert claims_of(token).exp is None
+
+
+@pytest.mark.parametrize(
+    "ends", [0, -5, 1795500000000, 253402300800, "1795500000", 1795500000.5, True, None, 10**400]
+)
+def test_an_end_that_is_no_unix_time_is_unexpected(ends: object) -> None:
+    with pytest.raises(UnexpectedAnswerError):
+        read(answers.IdentityToken, {"token": "opaque", "expires_on": ends}, SECRETS)
+
+
+@pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "ümlaut", "x" * 20_000, 5, None, SECRET])
+def test_a_token_that_fits_in_no_header_or_was_sent_is_unexpected(token: object) -> None:
+    for model, key in ((answers.SignedIn, "access_token"), (answers.VaultSecret, "value")):
+        with pytest.raises(UnexpectedAnswerError):
+            read(model, {key: token}, SECRETS)

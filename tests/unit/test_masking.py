@@ -1,0 +1,94 @@
+import base64
+import string
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from git_refresh.masking import PIECE, Secrets
+
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiI0OTliODRhYy0xMzIxIiwib2lkIjoiMWIyYzNkNGUifQ.dGhlLXNpZ25hdHVyZS1vZi1hLXRva2Vu"
+SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
+LETTERS = string.ascii_letters + string.digits
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "whole": lambda secret: secret,
+    "its first half": lambda secret: secret[: len(secret) // 2],
+    "a piece from its middle": lambda secret: secret[9 : 9 + PIECE + 2],
+    "in capitals": str.upper,
+    "in base64": lambda secret: base64.b64encode(secret.encode()).decode(),
+    "in base64 for URLs": lambda secret: base64.urlsafe_b64encode(secret.encode()).decode().rstrip("="),
+    "in base64 behind a user name": lambda secret: base64.b64encode(f"me:{secret}".encode()).decode(),
+    "URL-encoded": lambda secret: "".join(f"%{ord(char):02x}" for char in secret),
+    "URL-encoded base64": lambda secret: quote(base64.b64encode(secret.encode()).decode() + "=", safe=""),
+    "with invisible characters in between": "\u200b".join,
+    "spelt with spaces": " ".join,
+    "between dots": lambda secret: ".".join(secret[start : start + 4] for start in range(0, len(secret), 4)),
+}
+
+
+@pytest.mark.parametrize("secret", [TOKEN, SECRET], ids=["token", "secret"])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_secret_is_found_however_it_is_written(form: str, secret: str) -> None:
+    text = f"Could not move /Repos/{FORMS[form](secret)}/etl to branch main."
+    hidden = Secrets([secret]).hidden(text)
+    assert "***" in hidden
+    assert not Secrets([secret]).are_in(hidden)
+
+
+@given(
+    st.text(LETTERS, min_size=24, max_size=200),
+    st.integers(0, 200),
+    st.integers(PIECE, 60),
+    st.text(max_size=40),
+)
+def test_every_piece_of_every_secret_is_found(secret: str, start: int, length: int, around: str) -> None:
+    start = min(start, len(secret) - PIECE)
+    piece = secret[start : start + length]
+    telling = any(len(set(piece[at : at + PIECE].lower())) >= 5 for at in range(len(piece) - PIECE + 1))
+    assert Secrets([secret]).are_in(f"{around} {piece} {around}") >= telling
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/Repos/etl/prod",
+        "https://adb-0000000000000001.1.azuredatabricks.net",
+        "https://dev.azure.com/contoso/Data%20Platform/_git/etl",
+        "9d2c1f0e8b7a6d5c4b3a29180716f5e4d3c2b1a0",
+        "1b2c3d4e-0000-4000-8000-00000000001d",
+        "main",
+        SECRET[: PIECE - 1],
+    ],
+)
+def test_what_is_no_secret_is_left_alone(text: str) -> None:
+    assert Secrets([TOKEN, SECRET]).hidden(text) == text
+
+
+def test_a_row_of_zeros_is_no_piece_of_a_secret() -> None:
+    secrets = Secrets(["dose00000000000000000000000000000001"])
+    assert not secrets.are_in("adb-0000000000000001")
+    assert secrets.are_in("dose00000000000000000000000000000001")
+
+
+def test_what_is_learnt_later_is_found_in_a_text_that_was_clean_before() -> None:
+    secrets = Secrets()
+    assert not secrets.are_in(SECRET)
+    secrets.learn(SECRET)
+    assert secrets.are_in(SECRET)
+
+
+def test_secrets_beside_others_are_found_too() -> None:
+    assert Secrets([TOKEN], beside=Secrets([SECRET])).are_in(SECRET)
+    assert not Secrets(beside=Secrets([SECRET])).are_in(TOKEN)
+
+
+def test_what_is_too_short_to_be_a_secret_is_not_looked_for() -> None:
+    assert not Secrets(["", "abc"]).are_in("abcdefgh")
+    assert Secrets(["hunter22"]).are_in("password=hunter22")
+
+
+def test_secrets_are_in_no_repr() -> None:
+    assert SECRET not in repr(Secrets([SECRET]))
