@@ -19,8 +19,9 @@ from localcloud.devops.site import DevOpsSite
 from localcloud.faults import Fault
 from localcloud.identity import Identity
 from localcloud.keyvault import KeyVault
+from localcloud.memory import Memory
 from localcloud.observer import Observer, Request, Site
-from localcloud.proxy import Certificates, Proxy, serving
+from localcloud.proxy import Certificates, Proxy, ProxyTls, serving
 
 LEGACY_DEVOPS = ".visualstudio.com"
 
@@ -29,7 +30,8 @@ class Cloud:
     """A managed identity, Key Vault, Azure Databricks workspaces and Azure DevOps, for unmodified clients.
 
     It is there from construction to `close` (or to the end of a `with` block). A client process reaches it
-    through the variables of `environment`. The proxy's port is a free one, unless given.
+    through the variables of `environment`. The proxy's port is a free one, unless given, and reached in the
+    clear, unless `proxy_tls` says who has signed its certificate.
 
     Attributes:
         identity: the managed identity that the client runs as.
@@ -37,13 +39,14 @@ class Cloud:
         directory: where repositories, clones and certificates live until `close`.
     """
 
-    def __init__(self, *, port: int = 0) -> None:
+    def __init__(self, *, port: int = 0, proxy_tls: ProxyTls | None = None) -> None:
         self._scratch = tempfile.TemporaryDirectory(prefix="localcloud-", ignore_cleanup_errors=True)
         self.directory = Path(self._scratch.name)
         self._bundle = self.directory / "ca.pem"
         self._certificates = Certificates()
         self._certificates.write_bundle(self._bundle)
         self._observer = Observer()
+        self._proxy_tls: ProxyTls | None = proxy_tls
         self._authority = Authority()
         self.identity = Identity(self._authority)
         self.devops = DevOps(self._authority, self.directory / "devops", self.identity.object_id)
@@ -79,7 +82,9 @@ class Cloud:
     def workspace(self, host: str) -> Workspace:
         """The workspace at `adb-<number>.<n>.azuredatabricks.net`, created if need be."""
         if host not in self._workspaces:
-            network = {"https_proxy": self._proxy_url, "GIT_SSL_CAINFO": str(self._bundle)}
+            bundle = str(self._bundle)
+            trust = {"GIT_SSL_CAINFO": bundle, "GIT_PROXY_SSL_CAINFO": bundle}
+            network = {"https_proxy": self._proxy_url, **trust}
             place = self.directory / host
             self._workspaces[host] = Workspace(host, self._authority, place, network, self._run)
             self._sites[host.lower()] = self._workspaces[host]
@@ -114,6 +119,15 @@ class Cloud:
     def clear_faults(self) -> None:
         self._observer.faults.clear()
 
+    def remember_secrets(self) -> None:
+        """Let each host remember, from now on and from nothing, the secrets it is sent and gives: `hostile.Echo` sends them back."""
+        self._observer.memory = Memory()
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every secret that some host remembers."""
+        return self._observer.memory.all() if self._observer.memory else []
+
     @property
     def requests(self) -> list[Request]:
         """Every request that has arrived so far, in order."""
@@ -147,7 +161,8 @@ class Cloud:
         self._proxy = Proxy(self._site, self._observer, self._certificates)
         identity = await serving(self.identity, self._observer)
         try:
-            self._proxy_url = f"http://127.0.0.1:{await self._proxy.start(port)}"
+            scheme = "https" if self._proxy_tls else "http"
+            self._proxy_url = f"{scheme}://127.0.0.1:{await self._proxy.start(port, self._proxy_tls)}"
             await web.TCPSite(identity, "127.0.0.1", 0).start()
             self._identity_port: int = identity.addresses[0][1]
         except OSError as error:

@@ -26,6 +26,7 @@ class Connect(enum.Enum):
     WRONG_NAME = "the certificate is for another host"
     UNTRUSTED = "the certificate is from an authority nobody trusts"
     HANG = "the TLS handshake is never answered"
+    DRIP = "the proxy answers a byte at a time, and never to the end"
 
 
 @dataclass(slots=True)

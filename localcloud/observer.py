@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from localcloud.answers import PRINCIPAL, ApiError
 from localcloud.faults import Action, Connect, Fault, Proceed
+from localcloud.memory import KNOWN, Memory
 
 
 class Site(Protocol):
@@ -62,10 +63,12 @@ class Observer:
     Attributes:
         latency: seconds added to every answer.
         on_request: called, in the cloud's thread, with each request that is there and not yet acted upon.
+        memory: the secrets that each host knows of its caller; None: nobody remembers any.
     """
 
     latency: float = 0.0
     on_request: Callable[[Request], None] | None = None
+    memory: Memory | None = None
     requests: list[Request] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
@@ -87,7 +90,9 @@ class Observer:
         async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
             record = self._record(site, request)
             _acknowledge(request)
-            record.body_keys = _keys(request.content_type, await request.read())
+            body = await request.read()
+            record.body_keys = _keys(request.content_type, body)
+            self._remember(site, request, body)
             if self.on_request:
                 self.on_request(record)
             await asyncio.sleep(self.latency)
@@ -96,6 +101,8 @@ class Observer:
                 response = await _answer(request, handler)
                 record.principal = request.get(PRINCIPAL)
                 response.headers[site.request_id_header] = str(uuid.uuid4())
+                if self.memory is not None:
+                    self.memory.note_answer(site.host, response)
                 return response
 
             response = await self._act(site, request, answer)
@@ -119,6 +126,11 @@ class Observer:
         )
         self.requests.append(record)
         return record
+
+    def _remember(self, site: Site, request: web.Request, body: bytes) -> None:
+        if self.memory is not None:
+            self.memory.note_request(site.host, request, body)
+            request[KNOWN] = self.memory.of(site.host)
 
     async def _act(self, site: Site, request: web.Request, answer: Proceed) -> web.StreamResponse:
         """The answer, with every fault that strikes around it; the first one injected is the outermost."""

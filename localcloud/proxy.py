@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import trustme
 from aiohttp import web
@@ -15,6 +15,11 @@ from localcloud.faults import Connect
 from localcloud.observer import Observer, Site
 
 HTTPS = "443"
+DRIP_INTERVAL = 0.02
+"""Seconds between two bytes of a proxy that drips."""
+
+type ProxyTls = Literal["same authority", "own authority"]
+"""Who has signed the certificate of a proxy that is itself reached over TLS; the bundle trusts both."""
 
 
 class Certificates:
@@ -26,11 +31,20 @@ class Certificates:
     def __init__(self) -> None:
         self._authority = trustme.CA()
         self._stranger = trustme.CA()
+        self._proxy_authority = trustme.CA()
         self._contexts: dict[tuple[str, bool], ssl.SSLContext] = {}
 
     def write_bundle(self, path: Path) -> None:
         """Write what a client has to trust."""
         self._authority.cert_pem.write_to_path(str(path))
+        self._proxy_authority.cert_pem.write_to_path(str(path), append=True)
+
+    def proxy_context(self, tls: ProxyTls) -> ssl.SSLContext:
+        """For the proxy's own certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority = self._authority if tls == "same authority" else self._proxy_authority
+        authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+        return context
 
     def context(self, host: str, *, trusted: bool = True) -> ssl.SSLContext:
         domain = host.partition(".")[2]
@@ -62,11 +76,12 @@ class Proxy:
         self._tunnels: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
-    async def start(self, port: int) -> int:
-        """Listen on loopback and return the port (a free one for 0)."""
+    async def start(self, port: int, tls: ProxyTls | None = None) -> int:
+        """Listen on loopback, in the clear or over TLS, and return the port (a free one for 0)."""
         loop = asyncio.get_running_loop()
+        context = self._certificates.proxy_context(tls) if tls else None
         self._server = await loop.create_server(
-            lambda: _Client(self._accept), "127.0.0.1", port, backlog=1024
+            lambda: _Client(self._accept), "127.0.0.1", port, backlog=1024, ssl=context
         )
         address: tuple[str, int] = self._server.sockets[0].getsockname()
         return address[1]
@@ -95,6 +110,9 @@ class Proxy:
         fault = self._observer.connect_fault(site.service, host)
         if fault is Connect.REFUSE:
             client.refuse(HTTPStatus.BAD_GATEWAY)
+            return
+        if fault is Connect.DRIP:
+            await client.drip()
             return
         client.transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         if fault is not Connect.HANG:
@@ -148,6 +166,13 @@ class _Client(asyncio.Protocol):
     def refuse(self, status: HTTPStatus) -> None:
         self.transport.write(f"HTTP/1.1 {status} {status.phrase}\r\nContent-Length: 0\r\n\r\n".encode())
         self.transport.close()
+
+    async def drip(self) -> None:
+        """Answer without end, until the client gives up."""
+        self.transport.write(b"HTTP/1.1 200 Connection established\r\nX-Slow: ")
+        while not self.transport.is_closing():
+            self.transport.write(b".")
+            await asyncio.sleep(DRIP_INTERVAL)
 
 
 class _Early(asyncio.Protocol):

@@ -6,7 +6,10 @@ import pytest
 import requests
 
 from localcloud import Cloud, Connect, Fault
+from localcloud.authority import DEVOPS_RESOURCE
 from localcloud.databricks.workspace import Workspace
+from localcloud.proxy import ProxyTls
+from localcloud.rest import Rest
 
 
 def connect(cloud: Cloud, request: bytes) -> bytes:
@@ -89,3 +92,31 @@ def test_connections_fail_as_injected_and_for_that_host_only(
     assert [seen.host for seen in cloud.requests] == [other.host]
     cloud.clear_faults()
     assert session.get(f"{workspace.url}/.well-known/databricks-config", timeout=5).status_code == 200
+
+
+def test_it_can_answer_without_end(cloud: Cloud, workspace: Workspace) -> None:
+    cloud.inject(Fault(Connect.DRIP, host=workspace.host))
+    proxy = urlsplit(cloud.environment()["HTTPS_PROXY"])
+    with socket.create_connection((str(proxy.hostname), int(proxy.port or 0)), timeout=5) as connection:
+        connection.sendall(f"CONNECT {workspace.host}:443 HTTP/1.1\r\n\r\n".encode())
+        answer = b""
+        while not answer.endswith(b"..."):
+            answer += connection.recv(100)
+    assert answer.startswith(b"HTTP/1.1 200 Connection established\r\nX-Slow: ")
+
+
+@pytest.mark.parametrize("tls", ["same authority", "own authority"])
+def test_it_can_be_reached_over_tls_itself(tls: ProxyTls, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Cloud(proxy_tls=tls) as cloud, requests.Session() as session:
+        place = cloud.environment()
+        assert place["HTTPS_PROXY"].startswith("https://127.0.0.1:")
+        session.proxies, session.verify = {"https": place["HTTPS_PROXY"]}, place["REQUESTS_CA_BUNDLE"]
+        monkeypatch.setenv("SSL_CERT_FILE", place["REQUESTS_CA_BUNDLE"])  # what requests trusts a proxy by
+        workspace = cloud.workspace("adb-1111111111111111.1.azuredatabricks.net")
+        api = Rest(session, workspace, workspace.service_principal("app-1", "s3cret"))
+        api.store_token(cloud.identity.token(DEVOPS_RESOURCE))
+        repository = cloud.devops.repository("contoso", "Data Platform", "etl")
+        folder = workspace.add_folder("/Repos/etl/prod", repository)
+        assert api("PATCH", f"/repos/{folder.id}", json={"branch": "main"}).status_code == 200, (
+            "git trusts it too"
+        )

@@ -1,0 +1,77 @@
+"""What each host knows of its caller's secrets, so that a hostile one can send them back.
+
+Off by default: the observer keeps nothing of a body but its fields' names.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Mapping
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+# The secrets that the asked host knows, which the observer leaves with a request for the faults.
+KNOWN = web.RequestKey("KNOWN", tuple)
+
+_SENT = ("personal_access_token", "client_assertion", "client_secret")
+_GIVEN = ("access_token", "value")
+
+
+class Memory:
+    """Every secret that a host was sent or has given out, in the order in which it first saw them."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[str, None]] = {}
+
+    def of(self, host: str) -> tuple[str, ...]:
+        return tuple(self._known.get(host, ()))
+
+    def all(self) -> list[str]:
+        return list(dict.fromkeys(secret for known in self._known.values() for secret in known))
+
+    def forget(self) -> None:
+        self._known.clear()
+
+    def note_request(self, host: str, request: web.Request, body: bytes) -> None:
+        """Remember the tokens, passwords, client assertions and identity header in a request."""
+        self._add(host, _in_headers(request.headers))
+        self._add(host, _in_fields(_fields(request.content_type, body), _SENT))
+
+    def note_answer(self, host: str, response: web.StreamResponse) -> None:
+        """Remember the token, or the vault's secret, in an answer."""
+        if isinstance(response, web.Response) and isinstance(response.body, bytes):
+            self._add(host, _in_fields(_fields(response.content_type, response.body), _GIVEN))
+
+    def _add(self, host: str, secrets: Iterator[str]) -> None:
+        self._known.setdefault(host, {}).update(dict.fromkeys(secrets))
+
+
+def _in_headers(headers: Mapping[str, str]) -> Iterator[str]:
+    scheme, _, value = headers.get("Authorization", "").partition(" ")
+    if scheme == "Basic":
+        try:
+            yield base64.b64decode(value).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            return
+    elif value:
+        yield value
+    if "X-IDENTITY-HEADER" in headers:
+        yield headers["X-IDENTITY-HEADER"]
+
+
+def _in_fields(fields: Mapping[str, object], names: tuple[str, ...]) -> Iterator[str]:
+    for name in names:
+        value = fields.get(name)
+        if isinstance(value, str) and value:
+            yield value
+
+
+def _fields(content_type: str, body: bytes) -> Mapping[str, object]:
+    if content_type == "application/x-www-form-urlencoded":
+        return {name: values[0] for name, values in parse_qs(body.decode(errors="replace")).items()}
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
