@@ -124,7 +124,8 @@ class Status:
         answer.status = self.code
         known = {status.value: status.phrase for status in HTTPStatus}
         answer.reason = self.reason.text(answer.known) if self.reason else known.get(self.code, "Odd")
-        answer.keep = answer.keep and self.code >= HTTPStatus.OK  # behind the others the client waits for more
+        if self.code < HTTPStatus.OK:
+            answer.keep = False  # a client takes it for interim and waits for another
 
 
 @dataclass(frozen=True, slots=True)

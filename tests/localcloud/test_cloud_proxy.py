@@ -1,9 +1,11 @@
 import socket
 import ssl
+from typing import Any, override
 from urllib.parse import urlsplit
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 
 from localcloud import Cloud, Connect, Fault
 from localcloud.authority import DEVOPS_RESOURCE
@@ -105,13 +107,26 @@ def test_it_can_answer_without_end(cloud: Cloud, workspace: Workspace) -> None:
     assert answer.startswith(b"HTTP/1.1 200 Connection established\r\nX-Slow: ")
 
 
+class BehindTls(HTTPAdapter):
+    """Trusts a proxy by the same certificates as what is behind it, which requests does not."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    @override
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, proxy_ssl_context=self._context, **options)
+
+
 @pytest.mark.parametrize("tls", ["same authority", "own authority"])
-def test_it_can_be_reached_over_tls_itself(tls: ProxyTls, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_can_be_reached_over_tls_itself(tls: ProxyTls) -> None:
     with Cloud(proxy_tls=tls) as cloud, requests.Session() as session:
         place = cloud.environment()
         assert place["HTTPS_PROXY"].startswith("https://127.0.0.1:")
         session.proxies, session.verify = {"https": place["HTTPS_PROXY"]}, place["REQUESTS_CA_BUNDLE"]
-        monkeypatch.setenv("SSL_CERT_FILE", place["REQUESTS_CA_BUNDLE"])  # what requests trusts a proxy by
+        context = ssl.create_default_context(cafile=place["REQUESTS_CA_BUNDLE"])
+        session.mount("https://", BehindTls(context))
         workspace = cloud.workspace("adb-1111111111111111.1.azuredatabricks.net")
         api = Rest(session, workspace, workspace.service_principal("app-1", "s3cret"))
         api.store_token(cloud.identity.token(DEVOPS_RESOURCE))
