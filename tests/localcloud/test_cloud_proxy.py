@@ -125,6 +125,7 @@ def test_it_can_be_reached_over_tls_itself(tls: ProxyTls) -> None:
         place = cloud.environment()
         assert place["HTTPS_PROXY"].startswith("https://127.0.0.1:")
         session.proxies, session.verify = {"https": place["HTTPS_PROXY"]}, place["REQUESTS_CA_BUNDLE"]
+        session.trust_env = False  # the bundle of a machine behind an inspecting proxy would win
         context = ssl.create_default_context(cafile=place["REQUESTS_CA_BUNDLE"])
         session.mount("https://", BehindTls(context))
         workspace = cloud.workspace("adb-1111111111111111.1.azuredatabricks.net")
