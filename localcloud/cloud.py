@@ -129,6 +129,11 @@ class Cloud:
         return self._observer.memory.all() if self._observer.memory else []
 
     @property
+    def issued(self) -> list[str]:
+        """The tokens and secrets that the services have really given out, since they remember."""
+        return self._observer.memory.given() if self._observer.memory else []
+
+    @property
     def requests(self) -> list[Request]:
         """Every request that has arrived so far, in order."""
         return list(self._observer.requests)

@@ -6,7 +6,7 @@ Off by default: the observer keeps nothing of a body but its fields' names.
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import parse_qs
 
 from aiohttp import web
@@ -23,6 +23,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._known: dict[str, dict[str, None]] = {}
+        self._given: dict[str, None] = {}
 
     def of(self, host: str) -> tuple[str, ...]:
         return tuple(self._known.get(host, ()))
@@ -30,8 +31,9 @@ class Memory:
     def all(self) -> list[str]:
         return list(dict.fromkeys(secret for known in self._known.values() for secret in known))
 
-    def forget(self) -> None:
-        self._known.clear()
+    def given(self) -> list[str]:
+        """Those that a service has really issued: what a hostile one has made up is nobody's secret."""
+        return list(self._given)
 
     def note_request(self, host: str, request: web.Request, body: bytes) -> None:
         """Remember the tokens, passwords, client assertions and identity header in a request."""
@@ -41,9 +43,11 @@ class Memory:
     def note_answer(self, host: str, response: web.StreamResponse) -> None:
         """Remember the token, or the vault's secret, in an answer."""
         if isinstance(response, web.Response) and isinstance(response.body, bytes):
-            self._add(host, _in_fields(_fields(response.content_type, response.body), _GIVEN))
+            given = list(_in_fields(_fields(response.content_type, response.body), _GIVEN))
+            self._add(host, given)
+            self._given.update(dict.fromkeys(given))
 
-    def _add(self, host: str, secrets: Iterator[str]) -> None:
+    def _add(self, host: str, secrets: Iterable[str]) -> None:
         self._known.setdefault(host, {}).update(dict.fromkeys(secrets))
 
 

@@ -184,8 +184,10 @@ def test_a_host_sends_the_secrets_back_that_it_was_sent(cloud: Cloud, workspace:
                 == api("GET", "/git-credentials").json()
             )
     assert {SECRET, "dapi-token-of-one", "dapi-token-of-other", api.token} <= set(cloud.secrets)
+    assert api.token in cloud.issued
+    assert SECRET not in cloud.issued
     cloud.remember_secrets()
-    assert cloud.secrets == []
+    assert cloud.secrets == cloud.issued == []
 
 
 def test_the_identity_header_a_client_assertion_and_a_basic_password_are_remembered(

@@ -1,0 +1,261 @@
+"""What hypothesis draws: hostile answers, of one service at a time."""
+
+from hypothesis import strategies as st
+
+from localcloud.hostile import Digits, Doubled, Echo, Long, Nested, Plain, Raw, Text, Value
+from localcloud.mutations import (
+    Body,
+    Change,
+    Endless,
+    FolderBomb,
+    GzipBomb,
+    Header,
+    Json,
+    Length,
+    Status,
+)
+from tests.integration.stage import Example, Service, Strike
+
+TEXTS = (
+    "",
+    " ",
+    "\x00",
+    "two\nlines",
+    "two\r\nlines",
+    "\x1b[31mred\x1b[0m\x1b]0;title\x07",
+    "a\u2028b\u2029c\x85d",
+    "\u202egnp.exe\u2066",
+    "\ufeff\u200b",
+    "é\U0001d4b3",
+    "\ud800",
+    "\udfff\ud83d",
+    "%s%n{0}${x}",
+    "null",
+    "-1",
+    "main",
+    "/Repos/mirror/one",
+    "/Repos/mirror/two\nlines",
+    "/Repos/etl/../../etc",
+    "/Workspace/Repos/etl/prod",
+    "https://dev.azure.com/contoso/Data%20Platform/_git/etl",
+    "https://dev.azure.com/%00/%0a/_git/%1b[31m",
+    "https://user:password@evil.example/contoso/_git/etl",
+    "https://[::1",
+    "refs/heads/main",
+    "0" * 40,
+    "REPO",
+    "RESOURCE_DOES_NOT_EXIST",
+    "RESOURCE_ALREADY_EXISTS",
+    "INTERNAL_ERROR",
+    "TF401444: Please sign-in at least once",
+    # Words of the app's own output, and names of others: whoever hides a token that reads so hides too much.
+    "git_refresh.run",
+    "git_refresh.workspace",
+    "workspaces_failed",
+    "adb-0000000000000003.3.azuredatabricks.net",
+    # Payloads of tokens: {"exp": 99999999999999}, {"exp": "soon"}, {"exp": NaN}, [], and one that ends within.
+    "eyJhbGciOiJub25lIn0.eyJleHAiOiA5OTk5OTk5OTk5OTk5OX0.",
+    "eyJhbGciOiJub25lIn0.eyJleHAiOiAic29vbiJ9.",
+    "eyJhbGciOiJub25lIn0.eyJleHAiOiBOYU59.",
+    "eyJhbGciOiJub25lIn0.W10.",
+    "eyJhbGciOiJub25lIn0.eyJleHAiOg.",
+)
+JSON = (
+    *("null", "true", "0", "-1", "1", "1.5", "1e300", "1e999", "-1e999", "NaN", "Infinity", "-Infinity"),
+    *('""', "[]", "{}", "[[]]", "[null]", "[1, 2]", '{"a": 1, "a": 2}', '{"code": {"code": 1}}', '{"": ""}'),
+    *("253402300800", "-62135596801", "1732000000000", "9007199254740993", "99999999999999999999"),
+    *('"1e5"', '"99999999999999999999"', '"-5"', '"\u0661"', '"NaN"', '"soon"', '"2026-01-01T00:00:00Z"'),
+    *(
+        r'"\ud800"',
+        r'"\udc00\ud800"',
+        '"raw\x01control"',
+        '"\x7f"',
+        r'"\u0000"',
+        '"open',
+        "",
+        "[1,",
+        "'x'",
+        "﻿{}",
+    ),
+)
+DATES = (
+    "soon",
+    "0",
+    "Thu, 01 Jan 1970 00:00:00 GMT",
+    "Fri, 31 Dec 9999 23:59:59 GMT",
+    "Fri, 31 Dec 9999 23:59:59 -2359",
+    "Sat, 01 Jan 0001 00:00:00 +2359",
+    "Tue, 14 Nov 2023 22:13:20 +99999999999",
+    "Mon, 32 Foo 99999 99:99:99 GMT",
+    "Tue, 14 Nov 999999999999999999999 22:13:20 GMT",
+)
+WAITS = (
+    "0",
+    "-1",
+    "0.5",
+    "1e9",
+    "3600",
+    "99999999999999999999",
+    "Infinity",
+    "nan",
+    "²",
+    "\u0661",
+    *DATES[:5],
+)
+TYPES = (
+    "",
+    "text/html",
+    "application/json; charset=utf-16",
+    "application/json; charset=utf-7",
+    "application/json; charset=hex",
+    "application/json; charset=\x00",
+    "application/json; charset=" + "x" * 3000,
+    "application/xml",
+    "text/plain; charset=rot13",
+    "multipart/form-data",
+    "\xff",
+)
+ENCODINGS = ("gzip", "deflate", "br", "zstd", "identity", "gzip, " * 9 + "gzip", "nonsense", "\x00")
+CHALLENGES = (
+    "Bearer",
+    "Basic realm=x",
+    'Bearer authorization="https://evil.example/tenant", resource="https://evil.example"',
+    'Bearer authorization="https://login.microsoftonline.com/", resource="https://vault.azure.net"',
+    'Bearer authorization="", resource=""',
+    'Bearer resource="https://vault.azure.net", scope="x", claims="e30="',
+    'Bearer error="insufficient_claims", claims="!", resource="https://vault.azure.net"',
+    "Bearer " + 'a="b", ' * 2000,
+)
+PATHS = (
+    *("", "error", "error_code", "message", "error_description", "error.code", "error.message"),
+    *(
+        "error.innererror.code",
+        "details",
+        "typeKey",
+        "access_token",
+        "expires_on",
+        "expires_in",
+        "token_type",
+    ),
+    *("value", "id", "attributes.exp", "attributes.enabled", "attributes.nbf", "tags"),
+    *("value.0.name", "value.*.objectId", "value.*.peeledObjectId", "value.0", "count"),
+    *("credentials", "credentials.0", "credentials.0.credential_id", "credentials.0.git_provider"),
+    *("credentials.0.git_username", "credentials.0.is_default_for_provider", "credential_id"),
+    *("repos", "repos.0", "repos.*.path", "repos.*.branch", "repos.*.head_commit_id", "repos.*.url"),
+    *("repos.*.id", "next_page_token", "path", "branch", "head_commit_id", "url", "object_type", "object_id"),
+    *("directory_info", "directory_info.is_git_folder", "git_cli_enabled", "sparse_checkout"),
+)
+REQUEST_IDS = ("x-request-id", "x-ms-request-id", "x-vss-e2eid", "ActivityId", "x-databricks-request-id")
+AROUND = ("", "", "/Repos/mirror/", "https://dev.azure.com/contoso/", "refs/heads/", "feature/", "Invalid: ")
+
+echoes: st.SearchStrategy[Echo] = st.builds(
+    Echo,
+    st.integers(-3, 3),
+    st.sampled_from(["whole", "first half", "second half", "piece"]),
+    st.sampled_from(["plain", "base64", "url", "upper", "lower"]),
+    st.sampled_from(AROUND),
+    st.sampled_from(["", "/etl", "\n", "-x"]),
+    st.integers(0, 1500),
+    st.integers(12, 60),
+)
+longs = st.builds(
+    Long, st.sampled_from(["x", "/x", "é", "\n", "\u202e"]), st.sampled_from([300, 70_000, 2_000_000])
+)
+texts: st.SearchStrategy[Text] = st.one_of(st.builds(Plain, st.sampled_from(TEXTS)), echoes)
+deep = st.builds(Nested, st.sampled_from([100, 60_000]), st.sampled_from(["[", '{"x":']), st.booleans())
+values: st.SearchStrategy[Value] = st.one_of(
+    st.builds(Raw, st.sampled_from(JSON)), texts, texts, echoes, deep, longs, st.builds(Digits, st.just(5000))
+)
+jsons = st.builds(
+    Json,
+    st.one_of(st.sampled_from(PATHS), st.integers(0, 60)),
+    st.one_of(values, values, st.builds(Doubled, values), st.none()),
+)
+
+
+def _header(names: tuple[str, ...], choices: tuple[str, ...]) -> st.SearchStrategy[Header]:
+    return st.builds(Header, st.sampled_from(names), st.builds(Plain, st.sampled_from(choices)))
+
+
+headers = st.one_of(
+    _header(("Date",), DATES),
+    _header(("Retry-After", "x-ms-retry-after-ms"), WAITS),
+    _header(("Content-Type",), TYPES),
+    _header(("Content-Encoding", "Transfer-Encoding"), (*ENCODINGS, "chunked")),
+    _header(("WWW-Authenticate",), CHALLENGES),
+    _header(
+        ("Location",), ("https://evil.example/", "/login.html?error=private-link-validation-error:42", "\x00")
+    ),
+    st.builds(Header, st.sampled_from([*REQUEST_IDS, "Location", "x-ms-continuationtoken", "Date"]), texts),
+    st.builds(Header, st.sampled_from(["X-Request-Id", "Content-Type", "Date"]), st.none()),
+    st.builds(Header, st.just("Set-Cookie"), st.just(Long("x", 60_000, "a=")), st.sampled_from([1, 90])),
+    st.builds(Header, st.just("X-Many"), st.just(Long("x", 10)), st.sampled_from([90, 200])),
+)
+statuses = st.builds(
+    Status,
+    st.one_of(
+        st.sampled_from(
+            [100, 101, 103, 200, 201, 202, 203, 204, 206, 301, 304, 307, 400, 401, 403, 404, 409]
+        ),
+        st.sampled_from([400, 403, 404, 408, 410, 416, 418, 429, 451, 500, 502, 503, 504, 511, 599]),
+        st.integers(100, 599),
+    ),
+    st.one_of(st.none(), texts),
+)
+bodies = st.one_of(
+    st.builds(Body, texts, st.sampled_from(["utf-8", "utf-16"])),
+    st.builds(Body, st.just(Plain("<html><body>Sign in</body></html>"))),
+)
+bombs: st.SearchStrategy[Change] = st.one_of(
+    st.builds(GzipBomb, st.sampled_from([3, 30]), st.sampled_from([1, 3])),
+    st.builds(Endless, st.sampled_from(["headers", "continue", "body"])),
+    st.builds(Length, st.sampled_from([-1, -30, 1, 1000, 10**12]), st.booleans()),
+    st.builds(FolderBomb, st.sampled_from([1, 3]), st.sampled_from([1000, 30_000]), st.just("/Repos/mirror")),
+)
+odd: st.SearchStrategy[Change] = st.one_of(jsons, jsons, jsons, headers, statuses, bodies)
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> tuple[Change, ...]:
+    """A few changes of one answer; the costly ones now and then, and behind all others."""
+    found = draw(st.lists(odd, min_size=1, max_size=3))
+    if draw(st.integers(0, 14)) == 7:
+        found.append(draw(bombs))
+    return tuple(found)
+
+
+ROUTES: dict[Service, tuple[tuple[str | None, str | None], ...]] = {
+    "identity": ((None, None),),
+    "keyvault": ((None, None),),
+    "devops": (("/refs$", "GET"),),
+    "databricks": (
+        (None, None),
+        ("^/oidc/", "POST"),
+        ("/git-credentials$", "GET"),
+        ("/git-credentials/", "PATCH"),
+        ("/git-credentials$", "POST"),
+        ("/repos$", "GET"),
+        ("/repos$", "GET"),
+        ("/repos/", "GET"),
+        ("/repos/", "PATCH"),
+        ("/repos$", "POST"),
+        ("/get-status$", "GET"),
+        ("/mkdirs$", "POST"),
+    ),
+}
+NEEDS = {"POST/git-credentials$": "credential missing", "PATCH/repos/": "folder behind"} | dict.fromkeys(
+    ("POST/repos$", "POST/mkdirs$", "GET/get-status$"), "folder missing"
+)
+"""What data-2 has to be like for a request to be made at all."""
+
+
+@st.composite
+def examples(draw: st.DrawFn, service: Service) -> Example:
+    """One answer or several of a service, changed."""
+    routes = draw(st.lists(st.sampled_from(ROUTES[service]), min_size=1, max_size=2))
+    strikes, before = [], []
+    for route, method in routes:
+        strikes.append(Strike(draw(changes()), route, method, draw(st.sampled_from([None, None, 1, 2]))))
+        before += [NEEDS[f"{method}{route}"]] if f"{method}{route}" in NEEDS else []
+    debug = draw(st.integers(0, 3)) == 3
+    return Example(service, tuple(strikes), tuple(sorted(set(before))), debug)  # type: ignore[arg-type]

@@ -1,0 +1,69 @@
+"""Whatever one service answers, the run ends in time, says what happened, and gives nothing away: drawn by hypothesis.
+
+`make test` plays the named examples and a fixed choice of drawn ones; `make fuzz` draws anew, as many as one likes. An example that
+fails is printed as it is written here: put it into `NAMED`, and it stays.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.integration.hostile_answers import examples
+from tests.integration.named_answers import NAMED, PROCESSES
+from tests.integration.oracle import broken
+from tests.integration.stage import Example, Service, Stage, staged
+
+FUZZ = int(os.environ.get("FUZZ_EXAMPLES", "0"))
+"""How many examples `make fuzz` wants of each service; 0: it is `make test` that runs."""
+pytestmark = pytest.mark.timeout(0 if FUZZ else 120)
+
+common = settings(
+    deadline=None,
+    report_multiple_bugs=False,
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+    ],
+)
+chosen = (
+    settings(common, max_examples=FUZZ, print_blob=True)
+    if FUZZ
+    else settings(
+        common, derandomize=True, database=None, max_examples=40, phases=[Phase.explicit, Phase.generate]
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with staged() as stage:
+        yield stage
+
+
+def play(stage: Stage, example: Example, *, process: bool = False) -> None:
+    outcome = stage.process(example) if process else stage.tick(example)
+    problems = broken(outcome, stage.secrets())
+    assert not problems, "\n".join([*problems, f"replay: {example!r}"])
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_run_that_meets(stage: Stage, name: str) -> None:
+    play(stage, NAMED[name])
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_process_that_meets(stage: Stage, name: str) -> None:
+    play(stage, NAMED[name], process=True)
+
+
+@pytest.mark.parametrize("service", ["identity", "keyvault", "devops", "databricks"])
+@chosen
+@given(data=st.data())
+def test_a_run_that_meets_whatever_is_answered_by(
+    stage: Stage, service: Service, data: st.DataObject
+) -> None:
+    play(stage, data.draw(examples(service)))
