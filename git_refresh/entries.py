@@ -5,6 +5,7 @@ A typo must cost as little as it can: a bad folder costs that folder, a bad entr
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -48,8 +49,18 @@ class Rejected:
     problems: tuple[Problem, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What `WORKSPACE_DEFAULTS` puts under every entry."""
+
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    """As they are written."""
+    arrays: Mapping[str, Any] = field(default_factory=dict)
+    """Those that may be long, read once for all entries: the fleet times its folders could be more than a start has time for."""
+
+
 def read_entries(
-    listed: Sequence[object], defaults: Mapping[str, Any], trusted: TrustedHosts
+    listed: Sequence[object], defaults: Defaults, trusted: TrustedHosts
 ) -> list[Entry | Rejected]:
     """Every entry of `WORKSPACES`, in order, over the defaults."""
     entries: list[Entry | Rejected] = []
@@ -67,15 +78,16 @@ def read_entries(
                 Rejected(shown(str(short.get("name", f"#{index}"))), "", (Problem(where, advice),))
             )
             continue
-        entry = _entry(where, {**defaults, **short}, trusted, _twice(where, short))
+        inherited = {key: value for key, value in defaults.arrays.items() if key not in short}
+        entry = _entry(where, {**defaults.keys, **short}, trusted, _twice(where, short), inherited)
         if isinstance(entry, Entry):
             entry = _unless_seen(entry, where, seen)
         entries.append(entry)
     return entries
 
 
-def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[dict[str, Any], tuple[Problem, ...]]:
-    """`WORKSPACE_DEFAULTS`, and what is wrong with it."""
+def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[Defaults, tuple[Problem, ...]]:
+    """`WORKSPACE_DEFAULTS`, and what is wrong with it; then no entry gets them, and none is blamed for what they lack."""
     where = "WORKSPACE_DEFAULTS"
     problems = [
         Problem(f"{where}.{key}", "belongs to one workspace; write it in WORKSPACES")
@@ -83,9 +95,19 @@ def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[dict[st
         if key in value
     ]
     # Held against a workspace that lacks nothing, so that every complaint is about the defaults themselves.
-    lacking = {"client_id": "-", "client_secret_name": "x"}
-    whole = {**lacking, **value, "host": "https://x.azuredatabricks.net", "name": "x"}
-    return value, (*problems, *_entry(where, whole, trusted, _twice(where, value)).problems)
+    whole = {**LACKING_NOTHING.keys, **value, "host": "https://x.azuredatabricks.net", "name": "x"}
+    entry = _entry(where, whole, trusted, _twice(where, value))
+    problems += entry.problems
+    if problems or isinstance(entry, Rejected):
+        return LACKING_NOTHING, tuple(problems)
+    arrays: dict[str, Any] = {
+        key: getattr(entry.workspace, key) for key in ("folders", "run_as") if key in value
+    }
+    return Defaults({key: value[key] for key in value if key not in arrays}, arrays), ()
+
+
+LACKING_NOTHING = Defaults({"client_id": "-", "client_secret_name": "x"})
+"""In the place of defaults that cannot be used, so that what is told of the entries is about themselves."""
 
 
 def _unless_seen(entry: Entry, where: str, seen: dict[str, str]) -> Entry | Rejected:
@@ -110,19 +132,24 @@ def _twice(where: str, item: dict[str, Any]) -> list[Problem]:
 
 
 def _entry(
-    where: str, data: dict[str, Any], trusted: TrustedHosts, problems: list[Problem]
+    where: str,
+    data: dict[str, Any],
+    trusted: TrustedHosts,
+    problems: list[Problem],
+    inherited: Mapping[str, Any] = MappingProxyType({}),
 ) -> Entry | Rejected:
     folders, bad = _folders(f"{where}.folders", data.get("folders", []), trusted)
     # A typo in the folders must not let the workspace's credential lapse.
     bad += [BadFolder(None, problem) for problem in problems if problem.where == f"{where}.folders"]
-    workspace, found = _validated(Workspace, where, {**data, "folders": folders}, trusted)
+    own = {key: value for key, value in data.items() if key != "folders"}
+    workspace, found = _validated(Workspace, where, own, trusted)
     problems = [problem for problem in problems if problem.where != f"{where}.folders"] + found
     if workspace is None or problems:
         host = data.get("host") if isinstance(data.get("host"), str) else ""
         name = data.get("name") if isinstance(data.get("name"), str) else default_name(host or "?")
         problems += [folder.problem for folder in bad]
         return Rejected(shown(str(name)), shown(str(host)), tuple(problems))
-    return Entry(workspace, tuple(bad))
+    return Entry(workspace.model_copy(update={"folders": folders, **inherited}), tuple(bad))
 
 
 def _folders(where: str, listed: object, trusted: TrustedHosts) -> tuple[tuple[Folder, ...], list[BadFolder]]:

@@ -108,7 +108,7 @@ def _ref(value: str) -> str:
 
 
 def _principal_id(value: object) -> object:
-    if isinstance(value, str) and not value.isdecimal():
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,19}", value):
         raise ValueError(
             "must be the service principal's numeric id, which the Databricks CLI shows as id "
             "(databricks service-principals list), not its application id"
@@ -117,9 +117,10 @@ def _principal_id(value: object) -> object:
 
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True, strict=True, str_strip_whitespace=True)
+_LONG = Field(max_length=2000)  # longer than any path or address, and quickly looked through
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-PrincipalId = Annotated[int, BeforeValidator(_principal_id), Field(gt=0)]
-RefName = Annotated[str, AfterValidator(_ref)]
+PrincipalId = Annotated[int, BeforeValidator(_principal_id), Field(gt=0, lt=2**63)]
+RefName = Annotated[str, _LONG, AfterValidator(_ref)]
 Array = Field(
     strict=False
 )  # JSON has arrays and Python tuples: the one is taken for the other, what is in it is not
@@ -130,12 +131,12 @@ class Folder(BaseModel):
 
     model_config = _FROZEN
 
-    path: Annotated[str, AfterValidator(_path)] = Field(
+    path: Annotated[str, _LONG, AfterValidator(_path)] = Field(
         description="Absolute path in the workspace, with or without /Workspace. Ending in /*: every Git folder below.",
         examples=["/Repos/etl/production", "/Workspace/Shared/etl", "/Repos/etl/*"],
         json_schema_extra={"pattern": "^/"},
     )
-    url: Annotated[str, AfterValidator(_url)] | None = Field(
+    url: Annotated[str, _LONG, AfterValidator(_url)] | None = Field(
         None,
         description="Azure DevOps repository. When given, a missing folder is created, parents too.",
         examples=["https://dev.azure.com/contoso/Data%20Platform/_git/etl"],
@@ -148,7 +149,7 @@ class Folder(BaseModel):
         "report",
         description="Uncommitted changes that stand in the way: report them, or discard them (for read-only mirrors).",
     )
-    sparse: Annotated[tuple[Name, ...], Array, Field(min_length=1)] | None = Field(
+    sparse: Annotated[tuple[Name, ...], Array, Field(min_length=1, max_length=200)] | None = Field(
         None,
         description="Cone patterns of a sparse checkout, used when the folder is created.",
         examples=[["src", "conf"]],
@@ -201,7 +202,7 @@ class Workspace(BaseModel):
 
     model_config = _FROZEN
 
-    host: Annotated[str, AfterValidator(_host)] = Field(
+    host: Annotated[str, _LONG, AfterValidator(_host)] = Field(
         description="Address of the workspace.",
         examples=["https://adb-1234567890123456.7.azuredatabricks.net"],
         json_schema_extra={"pattern": "^https://"},
@@ -218,7 +219,7 @@ class Workspace(BaseModel):
         description="Application id of the service principal (oauth_secret).",
         examples=["5a1e0000-0000-4000-8000-000000000001"],
     )
-    client_secret_name: Annotated[str, AfterValidator(_secret_name)] | None = Field(
+    client_secret_name: Annotated[str, _LONG, AfterValidator(_secret_name)] | None = Field(
         None,
         description="Name of the Key Vault secret that holds its OAuth secret (oauth_secret).",
         examples=["databricks-oauth-secret"],
@@ -234,7 +235,7 @@ class Workspace(BaseModel):
         description="Git folders to keep up to date, each a path or an object. Empty: the credential alone.",
         examples=[["/Repos/etl/production", {"path": "/Workspace/Shared/etl", "branch": "main"}]],
     )
-    run_as: Annotated[tuple[PrincipalId, ...], Array] = Field(
+    run_as: Annotated[tuple[PrincipalId, ...], Array, Field(max_length=200)] = Field(
         (),
         description="Numeric ids of further service principals whose credential is kept fresh too.",
         examples=[[1234567890123456]],
@@ -245,7 +246,7 @@ class Workspace(BaseModel):
     def _name(cls, data: object) -> object:
         host = data.get("host") if isinstance(data, dict) else None
         if isinstance(data, dict) and "name" not in data and isinstance(host, str) and host.strip():
-            return {**data, "name": default_name(host)}
+            return {**data, "name": default_name(host)[:63]}  # a label has no more
         return data
 
     @model_validator(mode="after")

@@ -56,13 +56,15 @@ def _said(detail: ErrorDetails, found: object, key: str, model: type[BaseModel])
         case "greater_than":
             said = "must be greater than 0"
         case other:
-            said = _PLAIN.get(other, detail["msg"])
+            said = _PLAIN.get(other, detail["msg"]).format_map(detail.get("ctx", {}))
     return said
 
 
 _PLAIN = {
-    "string_too_long": "is too long; write at most 200 characters",
+    "string_too_long": "is too long; write at most {max_length:,} characters",
     "string_unicode": "holds half a character; type it anew",
+    "less_than": "is too large for a service principal's numeric id",
+    "too_long": "holds too many; write at most {max_length}",
 }
 
 
@@ -70,7 +72,7 @@ def _one_of(found: object, allowed: str) -> str:
     if not isinstance(found, str):
         return f"must be {allowed}, and is {kind_of(found)}"
     choices = [part.strip(' "') for part in allowed.replace(" or ", ",").split(",")]
-    near = difflib.get_close_matches(_folded(found), choices, 1)
+    near = _near(_folded(found), choices)
     advice = f'; did you mean "{near[0]}"?' if near else ""
     return f'"{shown(found)}" must be {allowed}{advice}'
 
@@ -116,7 +118,7 @@ _MEANT = {
 def _unknown_key(key: str, model: type[BaseModel]) -> str:
     known = list(model.model_fields)
     kind, folded = model.__name__, _folded(key)
-    near = difflib.get_close_matches(folded, known, 1)
+    near = _near(folded, known)
     meant = _MEANT[kind].get(folded) or (near[0] if near else None)
     if folded in _SECRETS:
         advice = "no secret is ever written here: store it in Key Vault, and write its name there as client_secret_name"
@@ -133,6 +135,14 @@ def _unknown_key(key: str, model: type[BaseModel]) -> str:
 
 _SECRETS = ("secret", "client_secret", "oauth_secret", "password", "token", "pat")
 _FOLDER_KEYS = ("branch", "tag", "on_conflict", "sparse")
+
+
+def _near(text: str, choices: list[str]) -> list[str]:
+    """The choice that was probably meant; what is far longer than all of them was none."""
+    return difflib.get_close_matches(text, choices, 1) if len(text) <= _LONGEST_KEY else []
+
+
+_LONGEST_KEY = 60
 
 
 def _folded(text: str) -> str:

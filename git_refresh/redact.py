@@ -2,28 +2,56 @@
 
 import logging
 import re
+import string
 from collections.abc import Callable
 
-_URL_SECRETS = re.compile(
-    r"(?<=//)[^/@]*:(?!\d+(?:[/?#]|$)).*@"  # user:password@, whatever the password holds; not a port
-    r"|(?<=//)[^/?#]*@"  # user@
-    r"|[?#].*$",  # query and fragment
-    re.DOTALL,
-)
+_READ = 4_000
+"""Characters of a text that are looked at. An app setting may have 131,071, and far fewer than these are shown."""
+
+_PORTS = r":[0-9]++(?=[/?#]|\Z)"
+_PASSWORD = re.compile(rf"[^/@:]*+(?:{_PORTS}[^/@:]*+)*+:")  # up to the colon before a password
+_AUTHORITY = re.compile(r"[^/?#]*+")
 _TOKEN_LIKE = re.compile(
     r"eyJ[\w-]{6,}[\w.-]*"  # a JWT, or the start of one
-    r"|\b(?:dose|dapi|dkea|dsapi)[0-9a-f]{16,}(?:-\d)?"  # Databricks' secrets and tokens
-    r"|\b[\w~-]{3}\dQ~[\w~.-]{20,}"  # an Entra client secret
-    r"|\b[A-Za-z0-9+/=_-]{44,}"  # an Azure DevOps personal access token, or anything else that long without a break
+    r"|(?<![^\W_])(?:dose|dapi|dkea|dsapi)[0-9a-f]{16,}(?:-\d)?"  # Databricks' secrets and tokens
+    r"|[\w~-]{3}\dQ~[\w~.-]{20,}"  # an Entra client secret
+    r"|\b[A-Za-z0-9+/=_-]{44,}[\w~.+/=-]*"  # an Azure DevOps personal access token, or anything else that long without a break
 )
+_TOKEN_SIGNS = string.ascii_letters + string.digits + "+/=_-.~"
 _LONGEST = 120
 
 
 def shown(text: str) -> str:
     """Text that somebody typed into the settings, without what could be a secret in it, and not too long."""
-    safe = _TOKEN_LIKE.sub("***", _URL_SECRETS.sub("", text) if "://" in text else text)
+    cut = len(text) > _READ
+    if cut:
+        # What ends here may go on as a token, or up to the @ behind a password: so no piece of it is left.
+        text = text[:_READ].rstrip(_TOKEN_SIGNS) + "***@"
+    safe = _TOKEN_LIKE.sub("***", _without_url_secrets(text) if "://" in text else text)
     safe = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]+", " ", safe)
+    safe = safe.removesuffix("@") + "…" if cut else safe
     return safe if len(safe) <= _LONGEST else safe[: _LONGEST - 1] + "…"
+
+
+def _without_url_secrets(text: str) -> str:
+    """Without `user:password@`, whatever signs the password holds, `user@`, query and fragment.
+
+    Each sign is looked at a fixed number of times, however often // stands in the text.
+    """
+    kept: list[str] = []
+    last = text.rfind("@")
+    done = at = 0
+    while (at := text.find("//", at)) >= 0:
+        at += 1  # a third / may follow
+        start, end = at + 1, 0
+        if (password := _PASSWORD.match(text, start)) and last >= password.end():
+            end = last + 1
+        elif found := _AUTHORITY.match(text, start):
+            end = text.rfind("@", start, found.end()) + 1
+        if end > start >= done:
+            kept.append(text[done:start])
+            done = end
+    return re.split("[?#]", "".join(kept) + text[done:], maxsplit=1)[0]
 
 
 _SDK_LOGGERS = ("azure.core", "azure.identity", "azure.keyvault", "databricks", "msal", "requests", "urllib3")

@@ -10,6 +10,8 @@ DEFAULT_INTERVAL = timedelta(minutes=15)
 """Until the next run, where no timer says it."""
 
 _FIELDS = 6
+_LONGEST = 200
+"""Characters of a schedule; every minute of an hour, written out, has 169."""
 
 _EARLY = timedelta(seconds=5)
 """The host fires up to a second before the scheduled time; a next run that near is this one."""
@@ -46,7 +48,7 @@ def late_by(now: datetime, status: Mapping[str, object] | None) -> timedelta:
 
 def is_schedule(text: str) -> bool:
     """Whether this is a schedule that the timer takes: NCRONTAB's six fields, seconds first, that come true some day."""
-    if len(text.split()) != _FIELDS:
+    if len(text) > _LONGEST or len(text.split()) != _FIELDS:
         return False
     try:
         croniter(text, datetime.now(UTC), second_at_beginning=True).get_next(datetime)

@@ -7,9 +7,15 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from git_refresh.entries import Entry, Rejected, read_defaults, read_entries
+from git_refresh.entries import (
+    LACKING_NOTHING,
+    Defaults,
+    Entry,
+    Rejected,
+    read_defaults,
+    read_entries,
+)
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts, split_url
 from git_refresh.json_text import JsonError, parse
 from git_refresh.problems import Problem, kind_of
@@ -113,14 +119,15 @@ def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
         SettingsError: something is wrong that concerns every workspace; nothing may be run.
     """
     fatal: list[Problem] = []
-    trusted, complaints = parse_trusted_hosts(environ.get("TRUSTED_HOSTS", ""))
+    texts = _texts(environ, fatal)
+    trusted, complaints = parse_trusted_hosts(texts["TRUSTED_HOSTS"])
     fatal += [Problem("TRUSTED_HOSTS", complaint) for complaint in complaints]
-    concurrency = _number(environ, "REFRESH_CONCURRENCY", 32, range(1, 257), fatal)
-    timeout_s = _number(environ, "REFRESH_TIMEOUT_SECONDS", 540, range(30, 3601), fatal)
-    client_id = _client_id(environ, fatal)
-    vault = _key_vault_url(environ, trusted, fatal)
-    _schedule(environ, fatal)
-    _fan_out(environ, fatal)
+    concurrency = _number(texts, "REFRESH_CONCURRENCY", 32, range(1, 257), fatal)
+    timeout_s = _number(texts, "REFRESH_TIMEOUT_SECONDS", 540, range(30, 3601), fatal)
+    client_id = _client_id(texts, fatal)
+    vault = _key_vault_url(texts, trusted, fatal)
+    _schedule(texts, fatal)
+    _fan_out(texts, fatal)
     defaults = _defaults(environ, trusted, fatal)
     entries = tuple(read_entries(_array(environ, fatal), defaults, trusted))
     reads_secrets = any(
@@ -131,7 +138,7 @@ def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
         fatal.append(Problem("KEY_VAULT_URL", message + _set_instead(environ, "KEY_VAULT_URL")))
     problems = [problem for entry in entries for problem in entry.problems]
     if fatal:
-        raise SettingsError(fatal + _not_yet_said(fatal, problems))
+        raise SettingsError(fatal + problems)
     return Settings(entries, tuple(problems), vault, client_id, trusted, concurrency, float(timeout_s))
 
 
@@ -151,14 +158,24 @@ def _set_instead(environ: Mapping[str, str], name: str) -> str:
     return f' ("{shown(near[0])}" is set: is that a misspelling?)' if near else ""
 
 
-def _not_yet_said(fatal: list[Problem], more: list[Problem]) -> list[Problem]:
-    """Leaves out what every entry has inherited from WORKSPACE_DEFAULTS."""
-    said = {(problem.where.removeprefix("WORKSPACE_DEFAULTS"), problem.message) for problem in fatal}
-    return [problem for problem in more if (problem.where.partition("]")[2], problem.message) not in said]
+_LONGEST = {"TRUSTED_HOSTS": 8_000}
+"""Characters of a setting; of all others 1,000."""
 
 
-def _number(environ: Mapping[str, str], name: str, default: int, allowed: range, fatal: list[Problem]) -> int:
-    text = environ.get(name, "").strip()
+def _texts(environ: Mapping[str, str], fatal: list[Problem]) -> dict[str, str]:
+    """The settings that are no JSON, each as it can be read on; one that cannot is told, and then as good as not set."""
+    texts: dict[str, str] = {}
+    for name in SETTINGS.keys() - {"WORKSPACES", "WORKSPACE_DEFAULTS"}:
+        text, longest = environ.get(name, "").strip(), _LONGEST.get(name, 1_000)
+        texts[name] = text if len(text) <= longest else ""
+        if not texts[name] and text:
+            message = f"is too long: {len(text):,} characters; write at most {longest:,}"
+            fatal.append(Problem(name, message))
+    return texts
+
+
+def _number(texts: Mapping[str, str], name: str, default: int, allowed: range, fatal: list[Problem]) -> int:
+    text = texts[name]
     if not text:
         return default
     if re.fullmatch(r"[0-9]{1,9}", text) and int(text) in allowed:
@@ -170,8 +187,8 @@ def _number(environ: Mapping[str, str], name: str, default: int, allowed: range,
     return default
 
 
-def _client_id(environ: Mapping[str, str], fatal: list[Problem]) -> str | None:
-    text = environ.get("AZURE_CLIENT_ID", "").strip()
+def _client_id(texts: Mapping[str, str], fatal: list[Problem]) -> str | None:
+    text = texts["AZURE_CLIENT_ID"]
     if text and not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
         advice = (
             "must be the client id of a user-assigned managed identity, like 00000000-0000-0000-0000-000000000000; "
@@ -181,8 +198,8 @@ def _client_id(environ: Mapping[str, str], fatal: list[Problem]) -> str | None:
     return text or None
 
 
-def _key_vault_url(environ: Mapping[str, str], trusted: TrustedHosts, fatal: list[Problem]) -> str | None:
-    text = environ.get("KEY_VAULT_URL", "").strip()
+def _key_vault_url(texts: Mapping[str, str], trusted: TrustedHosts, fatal: list[Problem]) -> str | None:
+    text = texts["KEY_VAULT_URL"]
     if not text:
         return None
     try:
@@ -198,8 +215,8 @@ def _key_vault_url(environ: Mapping[str, str], trusted: TrustedHosts, fatal: lis
     return origin
 
 
-def _schedule(environ: Mapping[str, str], fatal: list[Problem]) -> None:
-    text = environ.get("REFRESH_SCHEDULE", "").strip()
+def _schedule(texts: Mapping[str, str], fatal: list[Problem]) -> None:
+    text = texts["REFRESH_SCHEDULE"]
     if text and not is_schedule(text):
         advice = 'must be six fields of NCRONTAB, seconds first; "0 */15 * * * *" is every 15 minutes'
         if is_schedule(f"0 {text}"):
@@ -207,8 +224,8 @@ def _schedule(environ: Mapping[str, str], fatal: list[Problem]) -> None:
         fatal.append(Problem("REFRESH_SCHEDULE", f'"{shown(text)}" {advice}'))
 
 
-def _fan_out(environ: Mapping[str, str], fatal: list[Problem]) -> None:
-    text = environ.get("FAN_OUT", "").strip() or "off"
+def _fan_out(texts: Mapping[str, str], fatal: list[Problem]) -> None:
+    text = texts["FAN_OUT"] or "off"
     if text != "off":
         advice = 'is not available in this version; write "off" or remove it'
         fatal.append(Problem("FAN_OUT", f'"{shown(text)}" {advice}'))
@@ -247,17 +264,17 @@ def _array(environ: Mapping[str, str], fatal: list[Problem]) -> list[object]:
     return []
 
 
-def _defaults(environ: Mapping[str, str], trusted: TrustedHosts, fatal: list[Problem]) -> dict[str, Any]:
+def _defaults(environ: Mapping[str, str], trusted: TrustedHosts, fatal: list[Problem]) -> Defaults:
     text = environ.get("WORKSPACE_DEFAULTS", "")
     try:
         value = parse(text) if text.strip() else {}
     except JsonError as error:
         fatal.append(Problem("WORKSPACE_DEFAULTS", str(error)))
-        return {}
+        return LACKING_NOTHING
     if not isinstance(value, dict):
         message = f'must be one object, in {{ }}, and is {kind_of(value)}; write {{"client_id": "…", …}}'
         fatal.append(Problem("WORKSPACE_DEFAULTS", message))
-        return {}
+        return LACKING_NOTHING
     defaults, problems = read_defaults(value, trusted)
     fatal += problems
     return defaults

@@ -2,6 +2,8 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from git_refresh.redact import shown, silence_sdk_logs
 
@@ -53,6 +55,31 @@ def test_what_looks_like_a_secret_is_never_shown(secret: str, around: str) -> No
     text = shown(around.format(secret))
     assert "***" in text
     assert not any(secret[at : at + 8] in text for at in range(4, len(secret) - 8, 4))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://me:hunter2{}",
+        "https://me:hunter2{}@dev.azure.com/a",
+        "https://me:hunter2@{}@dev.azure.com/a",
+        "https://hunter2{}@dev.azure.com/a",
+        "x https://a.b/c https://me:hunter2{}@dev.azure.com/a",
+    ],
+)
+@pytest.mark.parametrize("sign", [":", "/", " ", "é", "@"])
+def test_no_piece_of_a_password_is_shown_where_a_text_is_too_long_to_be_looked_through(
+    text: str, sign: str
+) -> None:
+    assert "hunter2" not in shown(text.format(sign * 120_000))
+
+
+@given(st.integers(0, 120), st.sampled_from(sorted(SECRETS)), st.sampled_from(["/", " ", ":", "@"]))
+def test_a_token_is_not_shown_where_a_long_text_is_cut_through_it(before: int, name: str, sign: str) -> None:
+    secret = SECRETS[name]
+    # What is taken out in front brings the place of the cut to where it can be seen.
+    text = shown(f"{'a' * (4_000 - before)}{sign}{secret}{'é' * 9_000}")
+    assert not any(secret[at : at + 8] in text for at in range(len(secret) - 8))
 
 
 @pytest.mark.parametrize(

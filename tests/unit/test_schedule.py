@@ -75,6 +75,12 @@ def test_what_the_timer_takes_is_a_schedule(text: str) -> None:
     assert is_schedule(text)
 
 
+def test_a_schedule_may_name_every_minute_and_is_no_longer_than_that() -> None:
+    text = f"0 {','.join(map(str, range(60)))} * * * *"
+    assert is_schedule(text)
+    assert not is_schedule(text.replace(" ", " " * 8))
+
+
 @pytest.mark.parametrize(
     "text",
     ["*/15 * * * *", "0 61 * * * *", "0 0 0 31 2 *", "every 15 minutes or so ok", "@hourly", "00:15:00", ""],

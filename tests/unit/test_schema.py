@@ -55,6 +55,8 @@ SAID_BY_THE_APP_ALONE = {
         "slash at the end",
     ),
     "blank",
+    "id of too many digits",
+    "id too large",
     "a region",
 }
 

@@ -246,6 +246,14 @@ FATAL = {
         {"TRUSTED_HOSTS": "https://me:hunter2@git.contoso.com"},
         'TRUSTED_HOSTS: "https://git.contoso.com" must be a host name like git.contoso.com, a suffix like .contoso.com or an IP address, without https://, path or port',
     ),
+    "too long": (
+        {"TRUSTED_HOSTS": "git.contoso.com," * 501},
+        "TRUSTED_HOSTS: is too long: 8,016 characters; write at most 8,000",
+    ),
+    "schedule too long": (
+        {"REFRESH_SCHEDULE": "1" * 1001},
+        "REFRESH_SCHEDULE: is too long: 1,001 characters; write at most 1,000",
+    ),
     "defaults with a wrong folder": (
         {"WORKSPACE_DEFAULTS": '{"folders": ["x"]}'},
         'WORKSPACE_DEFAULTS.folders[0].path: "x" must be an absolute path; write "/x"',
@@ -281,7 +289,11 @@ def test_a_vault_that_is_not_set_at_all_stops_the_run() -> None:
 
 def test_what_is_wrong_with_the_defaults_is_said_once_and_not_for_every_workspace() -> None:
     with pytest.raises(SettingsError) as caught:
-        settings(HOST, GOOD, WORKSPACE_DEFAULTS='{"run_as": ["x"], "folders": [7]}')
+        settings(
+            "https://adb-2.2.azuredatabricks.net",
+            GOOD,
+            WORKSPACE_DEFAULTS='{"run_as": ["x"], "folders": [7]}',
+        )
     places = [problem.where for problem in caught.value.problems]
     assert places == ["WORKSPACE_DEFAULTS.run_as[0]", "WORKSPACE_DEFAULTS.folders[0]"]
 
@@ -326,6 +338,22 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     "null": (
         {"name": None},
         "WORKSPACES[1].name: must be text in double quotes, and is null; leave the key out for its default",
+    ),
+    "long host": (
+        {"host": f"https://{'x' * 2000}"},
+        "WORKSPACES[1].host: is too long; write at most 2,000 characters",
+    ),
+    "id of too many digits": (
+        {"run_as": ["9" * 5000]},
+        'WORKSPACES[1].run_as[0]: "***…" must be the service principal\'s numeric id, which the Databricks CLI shows as id (databricks service-principals list), not its application id',
+    ),
+    "id too large": (
+        {"run_as": [2**63]},
+        "WORKSPACES[1].run_as[0]: is too large for a service principal's numeric id",
+    ),
+    "too many ids": (
+        {"run_as": [1] * 201},
+        "WORKSPACES[1].run_as: holds too many; write at most 200",
     ),
     "true": ({"name": True}, "WORKSPACES[1].name: must be text in double quotes, and is true"),
     "broken text": (
@@ -641,6 +669,10 @@ FOLDERS: dict[str, tuple[Any, str]] = {
         "WORKSPACES[0].folders[0].sparse: must be an array, and is text; put [ ] around it",
     ),
     "an array": ([], "WORKSPACES[0].folders[0]: must be a path or an object, and is an array"),
+    "long path": (
+        {"path": f"/a/{'é' * 1998}"},
+        "WORKSPACES[0].folders[0].path: is too long; write at most 2,000 characters",
+    ),
     "slash at the end": (
         {"path": "/a/b", "branch": "feature/"},
         'WORKSPACES[0].folders[0].branch: "feature/" is no name that Git takes for a branch or tag: it may hold no spaces, none of ~ ^ : ? * [ \\, no .. or //, and not end with / or .',

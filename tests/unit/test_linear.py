@@ -1,0 +1,147 @@
+"""However long and however odd a text is, it is read in a time that grows with its length and no faster."""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+
+from git_refresh import redact
+from git_refresh.diagnosis import Facts, explain
+from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts
+from git_refresh.json_text import parse
+from git_refresh.repository import parse_repository
+from git_refresh.schedule import is_schedule
+from git_refresh.service import Service, Symptom
+from git_refresh.settings import SETTINGS, SettingsError, load, near_misses
+
+HOST = "https://adb-1.1.azuredatabricks.net"
+VAULT = "https://contoso.vault.azure.net"
+LIST = json.dumps([{"host": HOST, "auth": "managed_identity"}])
+
+SIGNS = [":", "/", "@", '"', "'", "[", "{", "\\", "a", "1", " ", "\n", ".", "-", ",", "“"]
+WORDS = [
+    "://",
+    "https://",
+    "a@",
+    "a:",
+    "a.",
+    "a-",
+    "1,",
+    "a,",
+    '"a":',
+    '\\"',
+    "//a:",
+    "?#",
+    "0Q~",
+    "eyJ",
+    "TF401444: ",
+]
+WORDS += [
+    "Caller: ",
+    ";oid=",
+    "dapi",
+    "aaa0Q~",
+    "*/",
+    "…",
+    "{{",
+    "$(",
+    "__",
+    "%",
+    "\ud800",
+    "\u202e",
+    "\u017f",
+    "1:1/",
+]
+
+READERS: dict[str, Callable[[str], object]] = {
+    "shown": redact.shown,
+    "a URL shown": lambda text: redact.shown(f"https://{text}"),
+    "a URL looked through for secrets, however long": lambda text: redact._without_url_secrets(f"a://{text}"),
+    "tokens": redact._TOKEN_LIKE.findall,
+    "trusted hosts": parse_trusted_hosts,
+    "an origin": lambda text: origin_of(f"https://{text}", Domain.KEY_VAULT, TrustedHosts(("a.b",))),
+    "a repository": lambda text: parse_repository(text, NO_HOSTS),
+    "a repository's path": lambda text: parse_repository(f"https://dev.azure.com/{text}", NO_HOSTS),
+    "a repository by SSH": lambda text: parse_repository(f"git@ssh.dev.azure.com:v3/{text}", NO_HOSTS),
+    "JSON": parse,
+    "a JSON array": lambda text: parse(f"[{text}"),
+    "a JSON text": lambda text: parse(f'["{text}'),
+    "a JSON text with a mistake behind": lambda text: parse(f'["{text}",]'),
+    "a JSON key": lambda text: parse(f'{{"{text}'),
+    "a JSON value": lambda text: parse(f'{{"a": {text}'),
+    "what follows a JSON text": lambda text: parse(f'["a"{text}'),
+    "a schedule": is_schedule,
+    "a field of a schedule": lambda text: is_schedule(f"0 {text} * * * *"),
+    "the name of a setting": lambda text: near_misses({text: ""}),
+    "the name of a key": lambda text: load({"WORKSPACES": json.dumps([{"host": HOST, text: 1}])}),
+    **{
+        f"an answer of {service}": lambda text, service=service: explain(  # type: ignore[misc]  # bound early
+            Symptom(service, "answer", "sign in", status=400, message=text), Facts()
+        )
+        for service in Service
+    },
+    **{
+        f"a workspace's {key}": lambda text, key=key: load(  # type: ignore[misc]
+            {"WORKSPACES": json.dumps([{"host": HOST, key: text}]), "KEY_VAULT_URL": VAULT}
+        )
+        for key in ("host", "name", "auth", "client_id", "client_secret_name", "git_username", "workspaceUrl")
+    },
+    **{
+        f"a folder's {key}": lambda text, key=key: load(  # type: ignore[misc]
+            {"WORKSPACES": json.dumps([{"host": HOST, "folders": [{"path": "/a/b", key: text}]}])}
+        )
+        for key in ("path", "url", "branch", "tag", "on_conflict")
+    },
+    **{
+        name: lambda text, name=name: load({"WORKSPACES": LIST, name: text})  # type: ignore[misc]
+        for name in SETTINGS
+    },
+}
+SMALL, TIMES = 4_000, 8
+MEASURABLE = 0.04
+"""Seconds of this thread alone. Below that, caches and the collector of garbage tell more than the reader does."""
+
+
+def seconds(read: Callable[[str], object], text: str) -> float:
+    started = time.thread_time()
+    with contextlib.suppress(ValueError, SettingsError):
+        read(text)
+    return time.thread_time() - started
+
+
+def grows_faster_than_its_text(read: Callable[[str], object], word: str) -> bool:
+    """Eight times the text in more than thirty-two times the time, whenever it is measured; squared growth would be 64."""
+    small, large = (word * SMALL)[:SMALL], (word * SMALL * TIMES)[: SMALL * TIMES]
+    for _ in range(5):
+        took = seconds(read, large)
+        if took < MEASURABLE or took < 4 * TIMES * min(seconds(read, small) for _ in range(3)):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_the_time_to_read_a_text_grows_with_its_length_and_no_faster(name: str) -> None:
+    slow = [word for word in (*SIGNS, *WORDS) if grows_faster_than_its_text(READERS[name], word)]
+    assert not slow
+
+
+def test_the_time_for_defaults_and_workspaces_is_their_sum_and_not_their_product() -> None:
+    def both(size: str) -> None:
+        count = len(size) // 40
+        defaults = {"auth": "managed_identity", "folders": [f"/Shared/{number}" for number in range(count)]}
+        hosts = [f"https://adb-{number}.1.azuredatabricks.net" for number in range(count)]
+        found = load({"WORKSPACES": json.dumps(hosts), "WORKSPACE_DEFAULTS": json.dumps(defaults)})
+        assert not found.problems
+
+    assert not grows_faster_than_its_text(both, "x")
+
+
+def test_wrong_defaults_are_not_held_against_every_workspace_anew() -> None:
+    def both(size: str) -> None:
+        count = len(size) // 40
+        defaults = {f"key{number}": 1 for number in range(count)}
+        load({"WORKSPACES": json.dumps([{}] * count), "WORKSPACE_DEFAULTS": json.dumps(defaults)})
+
+    assert not grows_faster_than_its_text(both, "x")
