@@ -22,15 +22,32 @@ _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 
+def _is_address(text: str) -> bool:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return getattr(address, "scope_id", None) is None  # "%eth0" is one machine's own name for its network
+
+
+def _canonical(host: str) -> str:
+    """One form for each IP address, without the brackets that a URL has around IPv6."""
+    return str(ipaddress.ip_address(host)) if _is_address(host) else host.lower()
+
+
 @dataclass(frozen=True, slots=True)
 class TrustedHosts:
     """`TRUSTED_HOSTS`: names (`a.b.c`), suffixes (`.b.c`) and IP addresses, without ports."""
 
-    entries: Collection[str] = ()
+    entries: Collection[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """One form for each entry, so that an IPv6 address is the same however it is shortened."""
+        object.__setattr__(self, "entries", frozenset(map(_canonical, self.entries)))
 
     def trusts(self, hostname: str) -> bool:
         """Whether an administrator has vouched for this host, whatever port it is asked on."""
-        return _matches(hostname, self.entries)
+        return _matches(_canonical(hostname), self.entries)
 
 
 NO_HOSTS = TrustedHosts()
@@ -46,7 +63,7 @@ def parse_trusted_hosts(text: str) -> tuple[TrustedHosts, list[str]]:
         for entry in entries
         if not (_NAME.fullmatch(entry.removeprefix(".")) or _is_address(entry))
     ]
-    return TrustedHosts(tuple(entries)), complaints
+    return TrustedHosts(entries), complaints
 
 
 def origin_of(url: str, domain: Domain, trusted: TrustedHosts) -> str:
@@ -56,20 +73,31 @@ def origin_of(url: str, domain: Domain, trusted: TrustedHosts) -> str:
         ValueError: it may not; the text says why and what to write, and reads on after the URL.
     """
     parts = split_url(url)
+    if parts.scheme == "https" and "@" in parts.netloc:
+        raise ValueError("must not hold a user name or password before the host")
+    return origin_of_parts(parts, domain, trusted)
+
+
+def origin_of_parts(parts: SplitResult, domain: Domain, trusted: TrustedHosts) -> str:
+    """The same for a URL that is split already, and may name a user before the host.
+
+    Raises:
+        ValueError: as `origin_of`.
+    """
     host = parts.hostname or ""
     if parts.scheme != "https":
         raise ValueError("must start with https://")
-    if "@" in parts.netloc:
-        raise ValueError("must not hold a user name or password before the host")
     if not (_NAME.fullmatch(host) or _is_address(host)):
         raise ValueError("has no valid host name; write it as the browser shows it, in plain letters")
+    port = "" if parts.port in {None, 443} else f":{parts.port}"
     if trusted.trusts(host):
-        return f"https://{parts.netloc.lower()}"
+        name = _canonical(host)
+        return f"https://[{name}]{port}" if ":" in name else f"https://{name}{port}"
     if not _matches(host, domain.value):
         raise ValueError(
             f"is not on a trusted host, so nothing is sent to it: expected {_expected(domain)}, or a host listed in TRUSTED_HOSTS"
         )
-    if parts.port not in {None, 443}:
+    if port:
         raise ValueError(f"must not name a port; write https://{host}")
     return f"https://{host}"
 
@@ -95,15 +123,6 @@ def _expected(domain: Domain) -> str:
 
 
 def _matches(hostname: str, entries: Collection[str]) -> bool:
-    return any(
-        hostname == entry or (entry.startswith(".") and hostname.endswith(entry) and hostname != entry)
-        for entry in (entry.lower() for entry in entries)
-    )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+    labels = hostname.split(".")
+    parents = (".".join(["", *labels[at:]]) for at in range(1, len(labels)))
+    return hostname in entries or any(parent in entries for parent in parents)

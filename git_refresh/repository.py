@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
-from git_refresh.hosts import Domain, TrustedHosts, origin_of, split_url
+from git_refresh.hosts import Domain, TrustedHosts, origin_of_parts, split_url
 from git_refresh.redact import shown
 
 _ELSEWHERE = ("github.com", "gitlab.com", "bitbucket.org")
@@ -54,8 +54,7 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
         raise ValueError("must not hold a password: the app brings its own token")
     if (parts.hostname or "").removeprefix("www.") in _ELSEWHERE:
         raise ValueError("is not in Azure DevOps, and this app keeps only Azure DevOps fresh")
-    host = f"{parts.hostname}:{parts.port}" if parts.port not in {None, 443} else parts.hostname or ""
-    origin = origin_of(f"{parts.scheme}://{host}", Domain.AZURE_DEVOPS, trusted)
+    origin = origin_of_parts(parts, Domain.AZURE_DEVOPS, trusted)
     if parts.query or parts.fragment:
         address = shown(url.strip())
         raise ValueError(
@@ -65,12 +64,15 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
     if any(part in {"", ".", ".."} or "/" in part or "\\" in part for part in path):
         raise ValueError(f"must have the form {_FORM}")
     if (parts.hostname or "").endswith(".visualstudio.com"):
-        service, organization = "dev.azure.com", (parts.hostname or "").removesuffix(".visualstudio.com")
+        service, organization = (
+            "https://dev.azure.com",
+            (parts.hostname or "").removesuffix(".visualstudio.com"),
+        )
         base = ""
         if path[0].casefold() == "defaultcollection":
             path = path[1:]
     else:
-        service, organization, *path = (host, *path)
+        service, organization, *path = (origin, *path)
         base = f"/{quote(organization)}"
     match path:
         case [project, "_git", name]:

@@ -125,12 +125,32 @@ def test_one_host_has_one_origin() -> None:
         ("10.0.0.4", "10.0.0.4", True),
         ("10.0.0.4", "10.0.0.40", False),
         ("fd00::4", "fd00::4", True),
+        ("fd00:0:0::4", "fd00::4", True),
+        ("fd00::4", "FD00:0::0004", True),
+        ("fd00::4", "fd00::5", False),
+        (".com", "a.contoso.com", True),
+        ("contoso.com", ".contoso.com", False),
     ],
 )
 def test_trusted_hosts_are_names_suffixes_and_addresses(entry: str, host: str, expected: bool) -> None:  # noqa: FBT001
     trusted, complaints = parse_trusted_hosts(f" {entry.upper()} ,")
     assert not complaints
     assert trusted.trusts(host) is expected
+
+
+def test_one_trusted_host_has_one_origin() -> None:
+    trusted = TrustedHosts(("git.contoso.com", "fd00::4"))
+    forms = ["https://git.contoso.com", "https://GIT.contoso.com:443/x", "https://git.contoso.com:/"]
+    assert {origin_of(form, Domain.AZURE_DEVOPS, trusted) for form in forms} == {"https://git.contoso.com"}
+    addresses = ["https://[fd00::4]", "https://[FD00:0::4]:443", "https://[fd00:0:0:0:0:0:0:4]/x"]
+    assert {origin_of(form, Domain.AZURE_DEVOPS, trusted) for form in addresses} == {"https://[fd00::4]"}
+
+
+def test_an_address_with_a_zone_is_none_that_could_be_trusted() -> None:
+    trusted, complaints = parse_trusted_hosts("fe80::1%eth0")
+    assert len(complaints) == 1
+    with pytest.raises(ValueError, match="has no valid host name"):
+        origin_of("https://[fe80::1%eth0]", Domain.KEY_VAULT, trusted)
 
 
 @pytest.mark.parametrize(

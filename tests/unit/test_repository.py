@@ -1,6 +1,6 @@
 import pytest
 
-from git_refresh.hosts import NO_HOSTS, TrustedHosts
+from git_refresh.hosts import NO_HOSTS, TrustedHosts, parse_trusted_hosts
 from git_refresh.repository import parse_repository
 
 SAME = [
@@ -42,6 +42,15 @@ def test_a_host_that_only_trusted_hosts_vouches_for_has_the_form_of_dev_azure_co
         "https://git.contoso.com:8443/org/project/_git/repo", TrustedHosts(("git.contoso.com",))
     )
     assert (found.organization, found.origin) == ("org", "https://git.contoso.com:8443")
+
+
+@pytest.mark.parametrize("port", ["", ":443", ":8443"])
+def test_a_host_may_be_an_ipv6_address(port: str) -> None:
+    trusted, _ = parse_trusted_hosts("fd00::1")
+    found = parse_repository(f"https://me@[FD00:0::1]{port}/org/project/_git/repo", trusted)
+    origin = f"https://[fd00::1]{port.replace(':443', '')}"
+    assert found.origin == origin
+    assert found.url == f"{origin}/org/project/_git/repo"
 
 
 @pytest.mark.parametrize(
