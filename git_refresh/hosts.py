@@ -15,7 +15,8 @@ class Domain(Enum):
 
     DATABRICKS = (".azuredatabricks.net",)
     KEY_VAULT = (".vault.azure.net",)
-    AZURE_DEVOPS = ("dev.azure.com", ".visualstudio.com")
+    AZURE_DEVOPS = ("dev.azure.com", "*.visualstudio.com")
+    """`*`: exactly one label, an organization's; what is below that, like tunnels.api, is another service."""
 
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -124,5 +125,6 @@ def _expected(domain: Domain) -> str:
 
 def _matches(hostname: str, entries: Collection[str]) -> bool:
     labels = hostname.split(".")
-    parents = (".".join(["", *labels[at:]]) for at in range(1, len(labels)))
-    return hostname in entries or any(parent in entries for parent in parents)
+    parents = [".".join(["", *labels[at:]]) for at in range(1, len(labels))]
+    one_below = f"*{parents[0]}" if parents else ""
+    return hostname in entries or one_below in entries or any(parent in entries for parent in parents)

@@ -8,6 +8,7 @@ from git_refresh.hosts import Domain, TrustedHosts, origin_of_parts, split_url
 from git_refresh.redact import shown
 
 _ELSEWHERE = ("github.com", "gitlab.com", "bitbucket.org")
+_OLD = ".visualstudio.com"
 _FORM = "https://dev.azure.com/{organization}/{project}/_git/{repository}"
 
 
@@ -16,23 +17,25 @@ class Repository:
     """A repository of Azure DevOps Services. Two are equal when they are the same repository, however their URLs are written."""
 
     key: tuple[str, str, str, str]
-    """Service, organization, project and name, folded: Azure DevOps does not tell letter case apart."""
+    """Origin, organization, project and name, folded: Azure DevOps does not tell letter case apart."""
     origin: str = field(compare=False)
-    """`https://host[:port]` that is asked about it."""
+    """`https://host[:port]` that is asked about it; for both built-in forms dev.azure.com, so no token goes elsewhere."""
     organization: str = field(compare=False)
     project: str = field(compare=False)
     name: str = field(compare=False)
-    _base: str = field(compare=False, repr=False, default="")
+    _written: str = field(compare=False, repr=False)
+    """Where its URL begins, on the host that it was written with: what is cloned from keeps that one."""
 
     @property
     def url(self) -> str:
         """How Azure DevOps itself writes it: percent-encoded, without `name@`."""
-        return f"{self.origin}{self._base}/{quote(self.project)}/_git/{quote(self.name)}"
+        return f"{self._written}/{quote(self.project)}/_git/{quote(self.name)}"
 
     @property
     def api_url(self) -> str:
         """The repository in the REST API (Git - Repositories, api-version 7.1)."""
-        return f"{self.origin}{self._base}/{quote(self.project)}/_apis/git/repositories/{quote(self.name)}"
+        base = f"{self.origin}/{quote(self.organization)}/{quote(self.project)}"
+        return f"{base}/_apis/git/repositories/{quote(self.name)}"
 
     def __str__(self) -> str:
         return f"{self.organization}/{self.project}/{self.name}"
@@ -63,17 +66,13 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
     path = [unquote(part) for part in parts.path.strip("/").split("/")]
     if any(part in {"", ".", ".."} or "/" in part or "\\" in part for part in path):
         raise ValueError(f"must have the form {_FORM}")
-    if (parts.hostname or "").endswith(".visualstudio.com"):
-        service, organization = (
-            "https://dev.azure.com",
-            (parts.hostname or "").removesuffix(".visualstudio.com"),
-        )
-        base = ""
+    if domain := _old_form(origin):
+        organization, written, origin = domain, origin, "https://dev.azure.com"
         if path[0].casefold() == "defaultcollection":
             path = path[1:]
     else:
-        service, organization, *path = (origin, *path)
-        base = f"/{quote(organization)}"
+        organization, *path = path
+        written = f"{origin}/{quote(organization)}"
     match path:
         case [project, "_git", name]:
             pass
@@ -81,5 +80,11 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
             project = name
         case _:
             raise ValueError(f"must have the form {_FORM}")
-    key = (service, organization.casefold(), project.casefold(), name.casefold())
-    return Repository(key, origin, organization, project, name, base)
+    key = (origin, organization.casefold(), project.casefold(), name.casefold())
+    return Repository(key, origin, organization, project, name, written)
+
+
+def _old_form(origin: str) -> str | None:
+    """The organization of `https://ORGANIZATION.visualstudio.com`."""
+    host = origin.removeprefix("https://")
+    return host.removesuffix(_OLD) if host.endswith(_OLD) and "." not in host.removesuffix(_OLD) else None

@@ -94,7 +94,7 @@ SETTINGS = {
     "TRUSTED_HOSTS": Setting(
         "none",
         "Comma-separated host names (a.b.c), suffixes (.b.c) or IP addresses that may receive tokens, besides "
-        "*.azuredatabricks.net, *.vault.azure.net, dev.azure.com and *.visualstudio.com.",
+        "*.azuredatabricks.net, *.vault.azure.net, dev.azure.com and ORGANIZATION.visualstudio.com.",
         "git.contoso.com,.databricks.contoso.com",
     ),
     "REFRESH_CONCURRENCY": Setting(

@@ -96,6 +96,9 @@ def test_a_refused_host_is_told_why_and_what_to_write(domain: Domain, url: str, 
         (Domain.AZURE_DEVOPS, "evil.dev.azure.com"),
         (Domain.AZURE_DEVOPS, "evildev.azure.com"),
         (Domain.AZURE_DEVOPS, "evilvisualstudio.com"),
+        (Domain.AZURE_DEVOPS, "visualstudio.com"),
+        (Domain.AZURE_DEVOPS, "a.b.visualstudio.com"),
+        (Domain.AZURE_DEVOPS, "x.tunnels.api.visualstudio.com"),
     ],
 )
 def test_one_service_is_not_trusted_in_the_place_of_another(domain: Domain, host: str) -> None:

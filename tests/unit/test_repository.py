@@ -33,8 +33,30 @@ def test_what_is_asked_is_percent_encoded() -> None:
     spaced = parse_repository("https://dev.azure.com/contoso/p/_git/my etl", NO_HOSTS)
     assert spaced.url == "https://dev.azure.com/contoso/p/_git/my%20etl"
     assert spaced.api_url.endswith("/repositories/my%20etl")
-    old = parse_repository(SAME[5], NO_HOSTS)
-    assert old.api_url == "https://contoso.visualstudio.com/Data%20Platform/_apis/git/repositories/etl"
+
+
+@pytest.mark.parametrize("url", SAME)
+def test_a_repository_is_asked_at_one_address_however_it_is_written(url: str) -> None:
+    found = parse_repository(url, NO_HOSTS)
+    assert found.origin == "https://dev.azure.com"
+    assert found.api_url.lower() == (
+        "https://dev.azure.com/contoso/data%20platform/_apis/git/repositories/etl"
+    )
+
+
+def test_a_repository_is_cloned_from_the_host_that_it_was_written_with() -> None:
+    urls = [parse_repository(url, NO_HOSTS).url for url in SAME[4:6]]
+    assert urls == ["https://contoso.visualstudio.com/Data%20Platform/_git/etl"] * 2
+
+
+@pytest.mark.parametrize("trusted", ["x.tunnels.api.visualstudio.com", ".visualstudio.com"])
+def test_a_host_below_an_organization_s_is_asked_itself_where_an_administrator_vouches_for_it(
+    trusted: str,
+) -> None:
+    url = "https://x.tunnels.api.visualstudio.com/contoso/Data%20Platform/_git/etl"
+    found = parse_repository(url, TrustedHosts((trusted,)))
+    assert found.origin == "https://x.tunnels.api.visualstudio.com"
+    assert found != parse_repository(SAME[0], NO_HOSTS)
 
 
 def test_a_host_that_only_trusted_hosts_vouches_for_has_the_form_of_dev_azure_com() -> None:
@@ -60,6 +82,13 @@ def test_a_host_may_be_an_ipv6_address(port: str) -> None:
         ("https://dev.azure.com@evil.com/a/b/_git/c", "not on a trusted host"),
         ("https://dev.azure.com.evil.com/a/b/_git/c", "not on a trusted host"),
         ("https://evil.com/dev.azure.com/a/_git/c", "not on a trusted host"),
+        ("https://x.tunnels.api.visualstudio.com/b/_git/c", "not on a trusted host"),
+        ("https://a.b.visualstudio.com/DefaultCollection/b/_git/c", "not on a trusted host"),
+        ("https://visualstudio.com/a/b/_git/c", "not on a trusted host"),
+        ("https://-a.visualstudio.com/b/_git/c", "has no valid host name"),
+        ("https://a_b.visualstudio.com/b/_git/c", "has no valid host name"),
+        ("https://a.visualstudio.com:8443/b/_git/c", "must not name a port"),
+        ("https://a.visualstudio.com/DefaultCollection", "must have the form"),
         ("http://dev.azure.com/a/b/_git/c", "must start with https://"),
         ("https://me:secret@dev.azure.com/a/b/_git/c", "must not hold a password"),
         ("https://dev.azure.com/a/b/_git/c?path=/x", "is a link into a repository"),
