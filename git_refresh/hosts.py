@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import SplitResult, urlsplit
 
-from git_refresh.redact import shown
+from git_refresh.redact import HOLDS_INVISIBLE, INVISIBLE, shown
 
 
 class Domain(Enum):
@@ -109,8 +109,8 @@ def split_url(url: str) -> SplitResult:
     Raises:
         ValueError: it is none; the text reads on after the URL.
     """
-    if re.search(r"[\x00-\x1f\x7f]", url):  # urlsplit would leave them out in silence
-        raise ValueError("holds a line break or another invisible character")
+    if INVISIBLE.search(url):  # urlsplit would leave some of them out in silence
+        raise ValueError(HOLDS_INVISIBLE)
     try:
         parts = urlsplit(url)
         _ = parts.port  # checked only when read

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
 from git_refresh.hosts import Domain, TrustedHosts, origin_of_parts, split_url
-from git_refresh.redact import shown
+from git_refresh.redact import HOLDS_INVISIBLE, INVISIBLE, shown
 
 _ELSEWHERE = ("github.com", "gitlab.com", "bitbucket.org")
 _OLD = ".visualstudio.com"
@@ -17,7 +17,10 @@ class Repository:
     """A repository of Azure DevOps Services. Two are equal when they are the same repository, however their URLs are written."""
 
     key: tuple[str, str, str, str]
-    """Origin, organization, project and name, folded: Azure DevOps does not tell letter case apart."""
+    """Origin, organization, project and name in small letters: Azure DevOps does not tell ASCII letters' case apart.
+
+    No other letters are folded: where a long s were an s, a workspace could have the one looked up in place of the other.
+    """
     origin: str = field(compare=False)
     """`https://host[:port]` that is asked about it; for both built-in forms dev.azure.com, so no token goes elsewhere."""
     organization: str = field(compare=False)
@@ -63,12 +66,12 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
         raise ValueError(
             f"is a link into a repository; remove the ? or # and what follows, and write {address}"
         )
-    path = [unquote(part) for part in parts.path.strip("/").split("/")]
+    path = [_decoded(part) for part in parts.path.strip("/").split("/")]
     if any(part in {"", ".", ".."} or "/" in part or "\\" in part for part in path):
         raise ValueError(f"must have the form {_FORM}")
     if domain := _old_form(origin):
         organization, written, origin = domain, origin, "https://dev.azure.com"
-        if path[0].casefold() == "defaultcollection":
+        if _folded(path[0]) == "defaultcollection":
             path = path[1:]
     else:
         organization, *path = path
@@ -80,8 +83,22 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
             project = name
         case _:
             raise ValueError(f"must have the form {_FORM}")
-    key = (origin, organization.casefold(), project.casefold(), name.casefold())
+    key = (origin, _folded(organization), _folded(project), _folded(name))
     return Repository(key, origin, organization, project, name, written)
+
+
+def _decoded(part: str) -> str:
+    try:
+        decoded = unquote(part, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError("has a % that stands for no letter; write it as the browser shows it") from None
+    if INVISIBLE.search(decoded):
+        raise ValueError(HOLDS_INVISIBLE)
+    return decoded
+
+
+def _folded(text: str) -> str:
+    return text.encode().lower().decode()  # bytes have no other letters than ASCII's
 
 
 def _old_form(origin: str) -> str | None:

@@ -1,7 +1,12 @@
+from collections.abc import Callable
+from urllib.parse import quote
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from git_refresh.hosts import NO_HOSTS, TrustedHosts, parse_trusted_hosts
-from git_refresh.repository import parse_repository
+from git_refresh.repository import Repository, parse_repository
 
 SAME = [
     "https://dev.azure.com/contoso/Data%20Platform/_git/etl",
@@ -75,6 +80,40 @@ def test_a_host_may_be_an_ipv6_address(port: str) -> None:
     assert found.url == f"{origin}/org/project/_git/repo"
 
 
+NAMES = st.text(
+    st.characters(exclude_categories=["C", "Zl", "Zp"], exclude_characters="/\\"), min_size=1
+).filter(lambda name: name not in {".", "..", "_git"})
+ALIKE = st.text("s\u017fK\u212aiI\u0130\u0131\u00df\u1e9e\u00e9\u00c9\u01c5aA", min_size=1, max_size=3)
+CHANGES = st.sampled_from([str.casefold, str.upper, str.lower, str.swapcase, str.title])
+
+
+def in_small_ascii(text: str) -> str:
+    return "".join(sign.lower() if sign.isascii() else sign for sign in text)
+
+
+@given(NAMES | ALIKE, CHANGES, st.integers(0, 2))
+@example("shared", lambda _: "\u017fhared", 2)
+def test_two_repositories_are_one_where_only_the_case_of_ascii_letters_differs(
+    one: str, change: Callable[[str], str], place: int
+) -> None:
+    def at(name: str) -> Repository:
+        names = ["a", "b", "c"]
+        names[place] = quote(name)
+        return parse_repository("https://dev.azure.com/{}/{}/_git/{}".format(*names), NO_HOSTS)
+
+    other = change(one)
+    same = in_small_ascii(one) == in_small_ascii(other)
+    assert (at(one) == at(other)) is same
+    assert not same or at(one).api_url.lower() == at(other).api_url.lower()
+
+
+@pytest.mark.parametrize("port", [":1", ":2", ""])
+def test_a_repository_on_another_host_or_port_is_another(port: str) -> None:
+    trusted = TrustedHosts(("git.contoso.com", "git2.contoso.com"))
+    urls = [f"https://git.contoso.com{port}", "https://git.contoso.com:3", "https://git2.contoso.com"]
+    assert len({parse_repository(f"{url}/a/b/_git/c", trusted) for url in urls}) == 3
+
+
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
@@ -91,6 +130,11 @@ def test_a_host_may_be_an_ipv6_address(port: str) -> None:
         ("https://a.visualstudio.com/DefaultCollection", "must have the form"),
         ("http://dev.azure.com/a/b/_git/c", "must start with https://"),
         ("https://me:secret@dev.azure.com/a/b/_git/c", "must not hold a password"),
+        ("https://dev.azure.com/a/b%0a/_git/c", "invisible character"),
+        ("https://dev.azure.com/a/b/_git/c%E2%80%AE", "invisible character"),
+        ("https://dev.azure.com/a/b/_git/c\u2028d", "invisible character"),
+        ("https://dev.azure.com/a/b/_git/c\ud800d", "invisible character"),
+        ("https://dev.azure.com/a/b/_git/%FF", "stands for no letter"),
         ("https://dev.azure.com/a/b/_git/c?path=/x", "is a link into a repository"),
         ("https://dev.azure.com/a/b", "must have the form"),
         ("https://dev.azure.com/a/b/c/_git/d", "must have the form"),
