@@ -14,7 +14,7 @@ from git_refresh.hosts import TrustedHosts
 from git_refresh.json_text import JsonObject
 from git_refresh.models import Folder, Workspace, default_name, folder_key
 from git_refresh.problems import Problem, kind_of, problem_of
-from git_refresh.redact import shown
+from git_refresh.redact import REVOKE_IT, looks_like_secret, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,7 @@ def read_entries(
             entries.append(Rejected(f"#{index}", "", (problem,)))
             continue
         if isinstance(url := short.get("workspaceUrl"), str):
-            advice = f'looks like a line of az databricks workspace list; write "https://{shown(url)}" in its place'
-            entries.append(
-                Rejected(shown(str(short.get("name", f"#{index}"))), "", (Problem(where, advice),))
-            )
+            entries.append(_line_of_az(where, index, short, url))
             continue
         inherited = {key: value for key, value in defaults.arrays.items() if key not in short}
         entry = _entry(where, {**defaults.keys, **short}, trusted, _twice(where, short), inherited)
@@ -145,11 +142,22 @@ def _entry(
     workspace, found = _validated(Workspace, where, own, trusted)
     problems = [problem for problem in problems if problem.where != f"{where}.folders"] + found
     if workspace is None or problems:
-        host = data.get("host") if isinstance(data.get("host"), str) else ""
-        name = data.get("name") if isinstance(data.get("name"), str) else default_name(host or "?")
+        host = _quotable(data.get("host")) or ""
+        name = _quotable(data.get("name"))
+        name = default_name(host or "?") if name is None else name
         problems += [folder.problem for folder in bad]
-        return Rejected(shown(str(name)), shown(str(host)), tuple(problems))
+        return Rejected(shown(name), shown(host), tuple(problems))
     return Entry(workspace.model_copy(update={"folders": folders, **inherited}), tuple(bad))
+
+
+def _line_of_az(where: str, index: int, line: Mapping[str, Any], url: str) -> Rejected:
+    advice = f'looks like a line of az databricks workspace list; write "https://{shown(url)}" in its place'
+    problem = Problem(where, REVOKE_IT if looks_like_secret(url) else advice)
+    return Rejected(shown(_quotable(line.get("name")) or f"#{index}"), "", (problem,))
+
+
+def _quotable(value: object) -> str | None:
+    return value if isinstance(value, str) and not looks_like_secret(value) else None
 
 
 def _folders(where: str, listed: object, trusted: TrustedHosts) -> tuple[tuple[Folder, ...], list[BadFolder]]:
@@ -166,9 +174,9 @@ def _folders(where: str, listed: object, trusted: TrustedHosts) -> tuple[tuple[F
             problem = Problem(place, f"must be a path or an object, and is {kind_of(item)}")
             bad.append(BadFolder(None, problem))
             continue
-        written = short.get("path")
-        path = shown(written) if isinstance(written, str) else None
-        key = folder_key(written.strip()) if isinstance(written, str) else ""
+        written = _quotable(short.get("path"))
+        path = None if written is None else shown(written)
+        key = folder_key(written.strip()) if written else ""
         folder, problems = _validated(Folder, place, short, trusted)
         problems = _twice(place, short) + problems
         if folder is None or problems:

@@ -10,11 +10,13 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, split_url
-from git_refresh.redact import shown
+from git_refresh.redact import REVOKE_IT, looks_like_secret, shown
 from git_refresh.repository import Repository, parse_repository
 
 Ref = tuple[Literal["branch", "tag"], str]
@@ -24,6 +26,12 @@ Ref = tuple[Literal["branch", "tag"], str]
 def _trusted(info: ValidationInfo) -> TrustedHosts:
     context: dict[str, TrustedHosts] = info.context or {}
     return context.get("trusted", NO_HOSTS)
+
+
+def _no_secret(value: object) -> object:
+    if isinstance(value, str) and looks_like_secret(value):
+        raise PydanticCustomError("secret", REVOKE_IT)
+    return value
 
 
 def _host(value: str, info: ValidationInfo) -> str:
@@ -78,10 +86,6 @@ def _path(value: str) -> str:
 
 
 def _secret_name(value: str) -> str:
-    if re.fullmatch(r"dose[0-9a-f]{32}|dapi[0-9a-f]{32}(-\d)?", value):
-        raise ValueError(
-            "looks like a secret itself: revoke it, store a new one in Key Vault and write its name here"
-        )
     if value.startswith("@Microsoft.KeyVault"):
         raise ValueError(
             "must be the secret's name alone; the app reads Key Vault by itself, without a reference"
@@ -118,18 +122,29 @@ def _principal_id(value: object) -> object:
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True, strict=True, str_strip_whitespace=True)
 _LONG = Field(max_length=2000)  # longer than any path or address, and quickly looked through
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-PrincipalId = Annotated[int, BeforeValidator(_principal_id), Field(gt=0, lt=2**63)]
+Name = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(_no_secret)]
+PrincipalId = Annotated[
+    int, BeforeValidator(_principal_id), BeforeValidator(_no_secret), Field(gt=0, lt=2**63)
+]
 RefName = Annotated[str, _LONG, AfterValidator(_ref)]
 Array = Field(
     strict=False
 )  # JSON has arrays and Python tuples: the one is taken for the other, what is in it is not
 
 
-class Folder(BaseModel):
-    """A Git folder to keep up to date."""
+class _Typed(BaseModel):
+    """What somebody types: a secret in any of it is refused before anything else is said, and so quoted by nothing."""
 
     model_config = _FROZEN
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        return _no_secret(value)
+
+
+class Folder(_Typed):
+    """A Git folder to keep up to date."""
 
     path: Annotated[str, _LONG, AfterValidator(_path)] = Field(
         description="Absolute path in the workspace, with or without /Workspace. Ending in /*: every Git folder below.",
@@ -197,10 +212,8 @@ class Folder(BaseModel):
         return self
 
 
-class Workspace(BaseModel):
+class Workspace(_Typed):
     """An Azure Databricks workspace whose Git credential and Git folders are kept fresh."""
-
-    model_config = _FROZEN
 
     host: Annotated[str, _LONG, AfterValidator(_host)] = Field(
         description="Address of the workspace.",
@@ -245,7 +258,8 @@ class Workspace(BaseModel):
     @classmethod
     def _name(cls, data: object) -> object:
         host = data.get("host") if isinstance(data, dict) else None
-        if isinstance(data, dict) and "name" not in data and isinstance(host, str) and host.strip():
+        usable = isinstance(host, str) and host.strip() and not looks_like_secret(host)
+        if isinstance(data, dict) and isinstance(host, str) and "name" not in data and usable:
             return {**data, "name": default_name(host)[:63]}  # a label has no more
         return data
 

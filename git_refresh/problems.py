@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from git_refresh.redact import shown
+from git_refresh.redact import REVOKE_IT, looks_like_secret, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def _said(detail: ErrorDetails, found: object, key: str, model: type[BaseModel])
         case "greater_than":
             said = "must be greater than 0"
         case other:
-            said = _PLAIN.get(other, detail["msg"]).format_map(detail.get("ctx", {}))
+            said = _PLAIN[other].format_map(detail.get("ctx", {})) if other in _PLAIN else detail["msg"]
     return said
 
 
@@ -120,6 +120,8 @@ def _unknown_key(key: str, model: type[BaseModel]) -> str:
     kind, folded = model.__name__, _folded(key)
     near = _near(folded, known)
     meant = _MEANT[kind].get(folded) or (near[0] if near else None)
+    if looks_like_secret(key):
+        return REVOKE_IT
     if folded in _SECRETS:
         advice = "no secret is ever written here: store it in Key Vault, and write its name there as client_secret_name"
     elif folded == "discard":

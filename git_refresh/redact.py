@@ -13,12 +13,35 @@ _PASSWORD = re.compile(rf"[^/@:]*+(?:{_PORTS}[^/@:]*+)*+:")  # up to the colon b
 _AUTHORITY = re.compile(r"[^/?#]*+")
 _TOKEN_LIKE = re.compile(
     r"eyJ[\w-]{6,}[\w.-]*"  # a JWT, or the start of one
-    r"|(?<![^\W_])(?:dose|dapi|dkea|dsapi)[0-9a-f]{16,}(?:-\d)?"  # Databricks' secrets and tokens
+    r"|(?<![A-Za-z0-9])(?:dose|dapi|dkea|dsapi)[0-9a-f]{16,}(?:-\d)?"  # Databricks' secrets and tokens
     r"|[\w~-]{3}\dQ~[\w~.-]{20,}"  # an Entra client secret
-    r"|\b[A-Za-z0-9+/=_-]{44,}[\w~.+/=-]*"  # an Azure DevOps personal access token, or anything else that long without a break
+    r"|(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{44,}[\w~.+/=-]*"  # an Azure DevOps token, or anything else that long without a break
 )
 _TOKEN_SIGNS = string.ascii_letters + string.digits + "+/=_-.~"
 _LONGEST = 120
+
+
+_SECRET = re.compile(
+    r"(?<![A-Za-z0-9])(?:"
+    r"(?:dose|dapi|dkea|dsapi)[0-9a-f]{28,}"  # Databricks' secrets and tokens
+    r"|eyJ[A-Za-z0-9_-]{17,}"  # a JWT, or its first part
+    r"|(?=[a-z]{0,51}[2-7])[a-z2-7]{52}(?![A-Za-z0-9])"  # an Azure DevOps personal access token, as they were
+    r"|[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}(?![A-Za-z0-9])"  # and as they are
+    r")|[\w~.-]{3}[0-9]Q~[\w~.-]{31}"  # an Entra client secret
+    r"|[A-Za-z0-9+/]{86}==",  # the key of a storage account
+    re.ASCII,
+)
+REVOKE_IT = "looks like a secret itself: revoke it, store a new one in Key Vault and write its name in client_secret_name"
+
+
+def looks_like_secret(text: str) -> bool:
+    """Whether this can hardly be anything but a secret, or hold one: then it is refused, wherever it was typed, and not quoted.
+
+    `shown` withholds far more; here an id, a commit, a host or a path must never be taken for a secret.
+    """
+    text = text[:_READ]
+    # Terminals and mails break long lines.
+    return _SECRET.search(text) is not None or _SECRET.search(INVISIBLE.sub("", text)) is not None
 
 
 INVISIBLE = re.compile(

@@ -19,7 +19,7 @@ from git_refresh.entries import (
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts, split_url
 from git_refresh.json_text import JsonError, parse
 from git_refresh.problems import Problem, kind_of
-from git_refresh.redact import shown
+from git_refresh.redact import REVOKE_IT, looks_like_secret, shown
 from git_refresh.schedule import is_schedule
 
 
@@ -167,10 +167,13 @@ def _texts(environ: Mapping[str, str], fatal: list[Problem]) -> dict[str, str]:
     texts: dict[str, str] = {}
     for name in SETTINGS.keys() - {"WORKSPACES", "WORKSPACE_DEFAULTS"}:
         text, longest = environ.get(name, "").strip(), _LONGEST.get(name, 1_000)
-        texts[name] = text if len(text) <= longest else ""
-        if not texts[name] and text:
-            message = f"is too long: {len(text):,} characters; write at most {longest:,}"
-            fatal.append(Problem(name, message))
+        wrong = ""
+        if looks_like_secret(text):
+            wrong = REVOKE_IT
+        elif len(text) > longest:
+            wrong = f"is too long: {len(text):,} characters; write at most {longest:,}"
+        fatal += [Problem(name, wrong)] if wrong else []
+        texts[name] = "" if wrong else text
     return texts
 
 
@@ -257,6 +260,8 @@ def _array(environ: Mapping[str, str], fatal: list[Problem]) -> list[object]:
             fatal.append(Problem("WORKSPACES", message))
         case dict():
             fatal.append(Problem("WORKSPACES", "must be an array; put [ ] around the workspace's { }"))
+        case str() if looks_like_secret(value):
+            fatal.append(Problem("WORKSPACES", REVOKE_IT))
         case str():
             fatal.append(Problem("WORKSPACES", 'must be an array; put [ ] around the text: ["https://…"]'))
         case _:

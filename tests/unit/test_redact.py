@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_refresh.redact import shown, silence_sdk_logs
+from git_refresh.redact import looks_like_secret, shown, silence_sdk_logs
 
 SHOWN = {
     "a password that holds the signs of a URL": (
@@ -95,6 +95,55 @@ def test_a_token_is_not_shown_where_a_long_text_is_cut_through_it(before: int, n
 )
 def test_what_is_no_secret_is_shown_whole(text: str) -> None:
     assert shown(text) == text
+
+
+CERTAIN = {
+    name: SECRETS[name]
+    for name in (
+        "a JWT",
+        "a secret of a service principal",
+        "a Databricks token",
+        "a Databricks token of another kind",
+        "a Databricks token of a third kind",
+        "a storage key",
+    )
+} | {
+    "an Entra client secret": "abc8Q~" + "aB3.-_~x" * 4 + "ab",
+    "an Azure DevOps token": "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrst",
+    "an Azure DevOps token of the new length": "aB3" * 25 + "a" + "AZDO" + "aB3c",
+}
+AROUND = st.text("/\\ \"'=:;,.?&#@()é\n", max_size=8)
+
+
+@given(st.sampled_from(sorted(CERTAIN)), AROUND, AROUND)
+def test_what_is_a_secret_for_certain_is_told_and_never_shown(name: str, before: str, after: str) -> None:
+    text = before + CERTAIN[name] + after
+    assert looks_like_secret(text)
+    assert not any(CERTAIN[name][at : at + 12] in shown(text) for at in range(len(CERTAIN[name]) - 12))
+
+
+@pytest.mark.parametrize("secret", CERTAIN.values(), ids=CERTAIN)
+def test_a_secret_is_told_when_a_mail_has_broken_its_line(secret: str) -> None:
+    assert looks_like_secret(f"{secret[:20]}\r\n{secret[20:]}")
+
+
+WORDS = st.from_regex(r"[a-zA-Z0-9]{1,12}([-_. ][a-zA-Z0-9]{1,12}){0,3}", fullmatch=True)
+IDS = st.uuids().map(str)
+COMMITS = st.from_regex(r"[0-9a-f]{40}|[0-9a-f]{64}", fullmatch=True)
+HOSTS = st.from_regex(r"https://adb-[0-9]{16}\.[0-9]{1,2}\.azuredatabricks\.net", fullmatch=True)
+PATHS = st.lists(WORDS | IDS | COMMITS, min_size=1, max_size=12).map("/".join)
+
+
+@given(PATHS | HOSTS | st.tuples(HOSTS, PATHS).map("/".join))
+def test_no_id_commit_host_or_path_looks_like_a_secret(text: str) -> None:
+    assert not looks_like_secret(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 52, "dapi-token", "eyJ-team", "feature/dose-of-data", "q" * 84, "A" * 88]
+)
+def test_a_long_or_telling_name_does_not_look_like_a_secret(text: str) -> None:
+    assert not looks_like_secret(text)
 
 
 SDKS = ["azure.core", "azure.identity", "azure.keyvault", "databricks", "msal", "requests", "urllib3"]

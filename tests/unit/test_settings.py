@@ -390,7 +390,7 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "secret itself": (
         {"client_secret_name": "dose0123456789abcdef0123456789abcdef"},
-        "WORKSPACES[1].client_secret_name: looks like a secret itself: revoke it, store a new one in Key Vault and write its name here",
+        "WORKSPACES[1].client_secret_name: looks like a secret itself: revoke it, store a new one in Key Vault and write its name in client_secret_name",
     ),
     "secret name": (
         {"client_secret_name": "a b"},
@@ -761,6 +761,66 @@ def test_all_problems_come_at_once() -> None:
         settings({**GOOD, "hst": 1}, REFRESH_CONCURRENCY="x", FAN_OUT="x", AZURE_CLIENT_ID="x")
     places = [problem.where for problem in caught.value.problems]
     assert places == ["REFRESH_CONCURRENCY", "AZURE_CLIENT_ID", "FAN_OUT", "WORKSPACES[0].hst"]
+
+
+SAID = "looks like a secret itself: revoke it, store a new one in Key Vault and write its name in client_secret_name"
+KINDS = [
+    "dapi0123456789abcdef0123456789abcdef-2",
+    "abc8Q~" + "aB3.-_~x" * 4 + "ab",
+    "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrst",
+]
+WORKSPACE_KEYS = ["host", "name", "auth", "client_id", "client_secret_name", "git_username", "workspaceUrl"]
+FOLDER_KEYS = ["path", "url", "branch", "tag", "on_conflict"]
+
+
+def dump(found: Settings) -> str:
+    return "\n".join(map(str, found.problems)) + repr(found.entries)
+
+
+@pytest.mark.parametrize("secret", KINDS, ids=["Databricks", "Entra", "Azure DevOps"])
+@pytest.mark.parametrize("around", ["{}", " my {} "])
+class TestASecretIsRefusedAndShownNowhere:
+    @pytest.mark.parametrize("key", WORKSPACE_KEYS)
+    def test_in_any_text_of_a_workspace(self, key: str, secret: str, around: str) -> None:
+        written = around.format(secret)
+        found = settings({**GOOD, key: written})
+        place = "WORKSPACES[0]" + (f".{key}" if key != "workspaceUrl" else "")
+        assert [str(problem) for problem in found.problems] == [f"{place}: {SAID}"]
+        assert secret not in dump(found)
+        assert "my" not in dump(found), "not even what stands around it"
+
+    @pytest.mark.parametrize("key", FOLDER_KEYS)
+    def test_in_any_text_of_a_folder(self, key: str, secret: str, around: str) -> None:
+        found = settings({**GOOD, "folders": [{"path": "/a/b", key: around.format(secret)}]})
+        assert [str(problem) for problem in found.problems] == [f"WORKSPACES[0].folders[0].{key}: {SAID}"]
+        assert secret not in dump(found)
+
+    def test_in_the_short_forms(self, secret: str, around: str) -> None:
+        found = settings(around.format(secret), {**GOOD, "folders": [around.format(secret)]})
+        assert [str(problem) for problem in found.problems[:1]] == [f"WORKSPACES[0].host: {SAID}"]
+        assert [str(problem) for problem in found.problems[-1:]] == [f"WORKSPACES[1].folders[0].path: {SAID}"]
+        assert secret not in dump(found)
+
+    def test_in_an_array(self, secret: str, around: str) -> None:
+        written = around.format(secret)
+        folder = {"path": "/a/b", "url": URL, "sparse": ["src", written]}
+        found = settings({**GOOD, "run_as": [1, written], "folders": [folder]})
+        assert [str(problem) for problem in found.problems] == [
+            f"WORKSPACES[0].run_as[1]: {SAID}",
+            f"WORKSPACES[0].folders[0].sparse[1]: {SAID}",
+        ]
+
+    def test_as_a_key(self, secret: str, around: str) -> None:
+        found = settings({**GOOD, around.format(secret): 1})
+        assert [problem.message for problem in found.problems] == [SAID]
+        assert secret not in dump(found)
+
+    @pytest.mark.parametrize("name", sorted(SETTINGS.keys() - {"WORKSPACE_DEFAULTS"}))
+    def test_in_any_setting(self, name: str, secret: str, around: str) -> None:
+        written = around.format(secret)
+        with pytest.raises(SettingsError) as caught:
+            settings(GOOD, **{name: json.dumps(written) if name == "WORKSPACES" else written})
+        assert [str(problem) for problem in caught.value.problems] == [f"{name}: {SAID}"]
 
 
 @pytest.mark.parametrize(
