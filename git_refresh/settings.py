@@ -16,6 +16,7 @@ from git_refresh.entries import (
     read_defaults,
     read_entries,
 )
+from git_refresh.host_json import ENDING_S, function_timeout
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts, split_url
 from git_refresh.json_text import JsonError, parse
 from git_refresh.problems import Problem, kind_of
@@ -101,7 +102,9 @@ SETTINGS = {
         "32", "Operations at once in one run, 1 to 256; at most 4 Git folders per workspace.", "32"
     ),
     "REFRESH_TIMEOUT_SECONDS": Setting(
-        "540", "Budget of a run in seconds, 30 to 3600; keep it under functionTimeout in host.json.", "540"
+        "540",
+        "Budget of a run in seconds, 30 to 3600, and at least 6 under functionTimeout in host.json.",
+        "540",
     ),
     "FAN_OUT": Setting("off", 'Only "off" is available in this version.', "off"),
 }
@@ -123,7 +126,8 @@ def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
     trusted, complaints = parse_trusted_hosts(texts["TRUSTED_HOSTS"])
     fatal += [Problem("TRUSTED_HOSTS", complaint) for complaint in complaints]
     concurrency = _number(texts, "REFRESH_CONCURRENCY", 32, range(1, 257), fatal)
-    timeout_s = _number(texts, "REFRESH_TIMEOUT_SECONDS", 540, range(30, 3601), fatal)
+    timeout_s = _number(texts, "REFRESH_TIMEOUT_SECONDS", 540, _BUDGETS, fatal)
+    _in_time(environ, texts, timeout_s, fatal)
     client_id = _client_id(texts, fatal)
     vault = _key_vault_url(texts, trusted, fatal)
     _schedule(texts, fatal)
@@ -188,6 +192,25 @@ def _number(texts: Mapping[str, str], name: str, default: int, allowed: range, f
     )
     fatal.append(Problem(name, f'"{shown(text)}" {advice}'))
     return default
+
+
+_BUDGETS = range(30, 3601)
+
+
+def _in_time(
+    environ: Mapping[str, str], texts: Mapping[str, str], timeout_s: int, fatal: list[Problem]
+) -> None:
+    """What the Functions host ends, leaves no log line: a run must end by itself before."""
+    limit = function_timeout(environ)
+    if limit is None or timeout_s + ENDING_S < limit.seconds:
+        return
+    most = limit.seconds - ENDING_S - 1
+    found = f'"{timeout_s}"' if texts["REFRESH_TIMEOUT_SECONDS"] else f"its default, {timeout_s},"
+    advice = (
+        f"write at most {most}, or raise functionTimeout" if most in _BUDGETS else "raise functionTimeout"
+    )
+    message = f"{found} is too long for a {limit.place}, as a run may go on for {ENDING_S} seconds after it; {advice}"
+    fatal.append(Problem("REFRESH_TIMEOUT_SECONDS", message))
 
 
 def _client_id(texts: Mapping[str, str], fatal: list[Problem]) -> str | None:
