@@ -16,7 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, split_url
-from git_refresh.redact import REVOKE_IT, looks_like_secret, shown
+from git_refresh.redact import HOLDS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
 from git_refresh.repository import Repository, parse_repository
 
 Ref = tuple[Literal["branch", "tag"], str]
@@ -31,6 +31,12 @@ def _trusted(info: ValidationInfo) -> TrustedHosts:
 def _no_secret(value: object) -> object:
     if isinstance(value, str) and looks_like_secret(value):
         raise PydanticCustomError("secret", REVOKE_IT)
+    return value
+
+
+def _seen(value: str) -> str:
+    if INVISIBLE.search(value):
+        raise ValueError(f"{HOLDS_INVISIBLE}; type it anew")
     return value
 
 
@@ -62,6 +68,7 @@ def _url(value: str, info: ValidationInfo) -> str:
 def _path(value: str) -> str:
     if re.search(r"[\x00-\x1f\x7f]", value):
         raise ValueError("holds a line break, a tab or the like: was it written with \\ ? Write / instead")
+    _seen(value)
     if "://" in value:
         raise ValueError("must be a path in the workspace, like /Repos/etl/production, not an address")
     if "\\" in value:
@@ -100,6 +107,7 @@ def _secret_name(value: str) -> str:
 
 
 def _ref(value: str) -> str:
+    _seen(value)
     short = re.sub(r"^refs/(heads|tags)/", "", value)
     if short != value:
         raise ValueError(f'must be the short name; write "{shown(short)}"')
@@ -122,7 +130,7 @@ def _principal_id(value: object) -> object:
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True, strict=True, str_strip_whitespace=True)
 _LONG = Field(max_length=2000)  # longer than any path or address, and quickly looked through
-Name = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(_no_secret)]
+Name = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(_no_secret), AfterValidator(_seen)]
 PrincipalId = Annotated[
     int, BeforeValidator(_principal_id), BeforeValidator(_no_secret), Field(gt=0, lt=2**63)
 ]
@@ -258,7 +266,12 @@ class Workspace(_Typed):
     @classmethod
     def _name(cls, data: object) -> object:
         host = data.get("host") if isinstance(data, dict) else None
-        usable = isinstance(host, str) and host.strip() and not looks_like_secret(host)
+        usable = (
+            isinstance(host, str)
+            and host.strip()
+            and not looks_like_secret(host)
+            and not INVISIBLE.search(host)
+        )
         if isinstance(data, dict) and isinstance(host, str) and "name" not in data and usable:
             return {**data, "name": default_name(host)[:63]}  # a label has no more
         return data

@@ -62,9 +62,19 @@ def shown(text: str) -> str:
         # What ends here may go on as a token, or up to the @ behind a password: so no piece of it is left.
         text = text[:_READ].rstrip(_TOKEN_SIGNS) + "***@"
     safe = _TOKEN_LIKE.sub("***", _without_url_secrets(text) if "://" in text else text)
-    safe = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]+", " ", safe)
-    safe = safe.removesuffix("@") + "…" if cut else safe
+    safe = visible(safe.removesuffix("@") if cut else safe)
+    safe += "…" if cut else ""
     return safe if len(safe) <= _LONGEST else safe[: _LONGEST - 1] + "…"
+
+
+def visible(text: str) -> str:
+    r"""On one line, and with every sign that is not seen, or turns others around, as Python writes it: \n, \x1b, \u202e."""
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode()
+        for sign in text
+    )
 
 
 def _without_url_secrets(text: str) -> str:

@@ -20,7 +20,7 @@ from git_refresh.host_json import ENDING_S, function_timeout
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts, split_url
 from git_refresh.json_text import JsonError, parse
 from git_refresh.problems import Problem, kind_of
-from git_refresh.redact import REVOKE_IT, looks_like_secret, shown
+from git_refresh.redact import HOLDS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
 from git_refresh.schedule import is_schedule
 
 
@@ -174,6 +174,8 @@ def _texts(environ: Mapping[str, str], fatal: list[Problem]) -> dict[str, str]:
         wrong = ""
         if looks_like_secret(text):
             wrong = REVOKE_IT
+        elif INVISIBLE.search(text):
+            wrong = f'"{shown(text)}" {HOLDS_INVISIBLE}; type it anew'
         elif len(text) > longest:
             wrong = f"is too long: {len(text):,} characters; write at most {longest:,}"
         fatal += [Problem(name, wrong)] if wrong else []

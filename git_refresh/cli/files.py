@@ -6,7 +6,7 @@ from pathlib import Path
 
 from git_refresh.json_text import JsonError, JsonObject, parse
 from git_refresh.problems import Problem, kind_of
-from git_refresh.redact import shown
+from git_refresh.redact import shown, visible
 from git_refresh.settings import SETTINGS, SettingsError, near_misses
 
 _FORMS = (
@@ -24,7 +24,7 @@ def read_settings(file: Path) -> dict[str, str]:
     Raises:
         SettingsError: it cannot be read, or holds something else.
     """
-    where = str(file)
+    where = visible(str(file))
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

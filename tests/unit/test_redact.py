@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_refresh.redact import looks_like_secret, shown, silence_sdk_logs
+from git_refresh.redact import looks_like_secret, shown, silence_sdk_logs, visible
 
 SHOWN = {
     "a password that holds the signs of a URL": (
@@ -13,7 +13,7 @@ SHOWN = {
         "https://dev.azure.com/a",
     ),
     "a port, which is no password": ("https://a.b:8443/c:/me@c.d", "https://a.b:8443/c:/me@c.d"),
-    "half a character": ("a\ud800b", "a b"),
+    "half a character": ("a\ud800b", r"a\ud800b"),
     "what was typed": ("what? #1 //a@b", "what? #1 //a@b"),
     "a URL without password, query and fragment": (
         "https://me:hunter2@dev.azure.com/a/b?token=hunter2#hunter2",
@@ -22,7 +22,7 @@ SHOWN = {
     "a URL without a query of several lines": ("https://a.b/c?x\nhunter2", "https://a.b/c"),
     "a URL without a fragment": ("https://a.b/c#access_token=hunter2", "https://a.b/c"),
     "a mail address in a path": ("https://a.b/Users/me@c.d/e", "https://a.b/Users/me@c.d/e"),
-    "nothing invisible": ("a\r\n\x1b[2J\x7fb", "a [2J b"),
+    "nothing invisible": ("a\r\n\x1b[2J\x7fb\u202e\u2028\xa0", r"a\r\n\x1b[2J\x7fb\u202e\u2028\xa0"),
     "as much as fits": ("a b " * 30, "a b " * 30),
     "the start of what does not": ("a b " * 30 + "c", "a b " * 29 + "a b…"),
 }
@@ -95,6 +95,13 @@ def test_a_token_is_not_shown_where_a_long_text_is_cut_through_it(before: int, n
 )
 def test_what_is_no_secret_is_shown_whole(text: str) -> None:
     assert shown(text) == text
+
+
+@given(st.text(st.characters()) | st.text("\n\x1b\x85\u2028\u202e\ud800\ufeff\u3000aé", max_size=200))
+def test_what_is_shown_is_one_line_of_signs_that_can_be_seen(text: str) -> None:
+    assert shown(text).isprintable()
+    assert visible(text).isprintable()
+    assert not text.isprintable() or visible(text) == text
 
 
 CERTAIN = {

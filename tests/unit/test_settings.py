@@ -2,6 +2,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from git_refresh.entries import Entry, Rejected
 from git_refresh.problems import Problem
@@ -10,6 +12,9 @@ from git_refresh.settings import SETTINGS, Settings, SettingsError, load, near_m
 HOST = "https://adb-1.1.azuredatabricks.net"
 GOOD: dict[str, Any] = {"host": HOST, "client_id": "app-id", "client_secret_name": "oauth-secret"}
 URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
+
+WORKSPACE_KEYS = ["host", "name", "auth", "client_id", "client_secret_name", "git_username", "workspaceUrl"]
+FOLDER_KEYS = ["path", "url", "branch", "tag", "on_conflict"]
 
 
 def settings(*workspaces: object, **more: str) -> Settings:
@@ -451,7 +456,7 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "line break": (
         {"host": "https://adb-1.1.azure\ndatabricks.net"},
-        'WORKSPACES[1].host: "https://adb-1.1.azure databricks.net" holds a line break or another invisible character',
+        'WORKSPACES[1].host: "https://adb-1.1.azure\\ndatabricks.net" holds a line break or another invisible character',
     ),
     "a region": (
         {"host": "https://westeurope.azuredatabricks.net/?o=123"},
@@ -629,7 +634,7 @@ FOLDERS: dict[str, tuple[Any, str]] = {
     "number": (7, "WORKSPACES[0].folders[0]: must be a path or an object, and is a number"),
     "escapes by accident": (
         {"path": "\new\table"},
-        'WORKSPACES[0].folders[0].path: " ew able" holds a line break, a tab or the like: was it written with \\ ? Write / instead',
+        'WORKSPACES[0].folders[0].path: "\\new\\table" holds a line break, a tab or the like: was it written with \\ ? Write / instead',
     ),
     "backslashes": (
         {"path": "\\Repos\\a"},
@@ -685,6 +690,71 @@ def test_a_bad_folder_is_left_out_alone(folder: object, expected: str) -> None:
     entry = only(settings({**GOOD, "folders": [folder, "/Repos/good/one"]}))
     assert [good.path for good in entry.workspace.folders] == ["/Repos/good/one"]
     assert [str(bad.problem) for bad in entry.bad_folders] == [expected]
+
+
+UNSEEN = {
+    "bidi": "\u202e",
+    "line separator": "\u2028",
+    "escape": "\x1b",
+    "next line": "\x85",
+    "no width": "\u200b",
+}
+TYPE_ANEW = "holds a line break or another invisible character; type it anew"
+
+
+@pytest.mark.parametrize("sign", [*UNSEEN.values(), "\ud800"], ids=[*UNSEEN, "half a character"])
+@pytest.mark.parametrize(
+    ("place", "entry"),
+    {
+        "host": {"host": "https://adb-1.{}1.azuredatabricks.net"},
+        "name": {"name": "a{}b"},
+        "auth": {"auth": "a{}b"},
+        "client_id": {"client_id": "a{}b"},
+        "client_secret_name": {"client_secret_name": "a{}b"},
+        "git_username": {"git_username": "a{}b"},
+        "run_as[0]": {"run_as": ["1{}"]},
+        "folders[0].path": {"folders": ["/a/b{}c"]},
+        "folders[0].url": {"folders": [{"path": "/a/b", "url": URL + "{}x"}]},
+        "folders[0].branch": {"folders": [{"path": "/a/b", "branch": "a{}b"}]},
+        "folders[0].tag": {"folders": [{"path": "/a/b", "tag": "a{}b"}]},
+        "folders[0].sparse[0]": {"folders": [{"path": "/a/b", "url": URL, "sparse": ["a{}b"]}]},
+    }.items(),
+)
+def test_a_text_that_nobody_can_read_is_refused_by_its_place_and_shown_in_letters(
+    place: str, entry: dict[str, Any], sign: str
+) -> None:
+    written = json.loads(json.dumps(entry).replace("{}", json.dumps(sign)[1:-1]))
+    (problem,) = settings({**GOOD, **written}).problems
+    assert problem.where == f"WORKSPACES[0].{place}"
+    assert str(problem).isprintable()
+
+
+@pytest.mark.parametrize("sign", UNSEEN.values(), ids=UNSEEN)
+@pytest.mark.parametrize("name", sorted(SETTINGS.keys() - {"WORKSPACES", "WORKSPACE_DEFAULTS"}))
+def test_a_setting_that_nobody_can_read_is_refused(name: str, sign: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings(GOOD, **{name: f"a{sign}b"})
+    sign_in_letters = sign.encode("unicode_escape").decode()
+    assert [str(problem) for problem in caught.value.problems] == [
+        f'{name}: "a{sign_in_letters}b" {TYPE_ANEW}'
+    ]
+
+
+@given(st.text(st.characters()), st.sampled_from([*WORKSPACE_KEYS, *FOLDER_KEYS, "a key"]))
+def test_every_problem_is_one_line_that_can_be_read(text: str, key: str) -> None:
+    changes = {text: 1} if key == "a key" else {key: text}
+    entry = (
+        {**GOOD, **changes} if key in WORKSPACE_KEYS else {**GOOD, "folders": [{"path": "/a/b", **changes}]}
+    )
+    found = settings(entry)
+    assert all(str(problem).isprintable() for problem in found.problems)
+    assert all(entry.name.isprintable() for entry in found.entries if isinstance(entry, Rejected))
+
+
+def test_letters_joiners_and_spaces_of_all_scripts_are_taken() -> None:
+    name = "営業\u3000部 नमस्\u200dते می\u200cکنم"
+    found = only(settings({**GOOD, "name": name, "folders": [f"/Shared/{name}"]}))
+    assert (found.workspace.name, found.workspace.folders[0].path) == (name, f"/Shared/{name}")
 
 
 def test_bad_folders_are_all_told_by_their_paths_and_cost_none_of_the_good_ones() -> None:
@@ -769,8 +839,6 @@ KINDS = [
     "abc8Q~" + "aB3.-_~x" * 4 + "ab",
     "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrst",
 ]
-WORKSPACE_KEYS = ["host", "name", "auth", "client_id", "client_secret_name", "git_username", "workspaceUrl"]
-FOLDER_KEYS = ["path", "url", "branch", "tag", "on_conflict"]
 
 
 def dump(found: Settings) -> str:
