@@ -16,6 +16,9 @@ from git_refresh.models import Folder, Workspace, default_name, folder_key
 from git_refresh.problems import Problem, kind_of, problem_of
 from git_refresh.redact import REVOKE_IT, looks_like_secret, shown
 
+MOST = 5_000
+"""Workspaces in the list, and Git folders of one: more than one app could keep fresh, and few enough to be read in no time."""
+
 
 @dataclass(frozen=True, slots=True)
 class BadFolder:
@@ -164,6 +167,9 @@ def _folders(where: str, listed: object, trusted: TrustedHosts) -> tuple[tuple[F
     if not isinstance(listed, list):
         advice = '; put [ ] around it: ["/Repos/…"]' if isinstance(listed, str | dict) else ""
         message = f"must be an array of folders, in [ ], and is {kind_of(listed)}{advice}"
+        return (), [BadFolder(None, Problem(where, message))]
+    if len(listed) > MOST:
+        message = f"holds {len(listed):,} folders; write at most {MOST:,}, or a path ending in /*"
         return (), [BadFolder(None, Problem(where, message))]
     good: dict[str, Folder] = {}
     bad: list[BadFolder] = []

@@ -40,9 +40,25 @@ def parse(text: str) -> Any:  # noqa: ANN401  # whatever JSON may stand for
     text = text.removeprefix("\ufeff")
     with suppress(ValueError, RecursionError):  # theirs holds the text, so it may not be the cause of ours
         value = json.loads(text, object_pairs_hook=JsonObject, parse_constant=_refuse)
-        if not (isinstance(value, str) and value.lstrip().startswith(("[", "{", '"'))):
+        quoted = isinstance(value, str) and value.lstrip().startswith(("[", "{", '"'))
+        if not quoted and not _too_deep(value):
             return value
     raise JsonError(_Reader(text).mistake())
+
+
+def _too_deep(value: object) -> bool:
+    """Whether brackets are nested deeper than any setting has them, and than those who walk through it could bear."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return False
+    return any(isinstance(item, dict | list) for item in level)
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from git_refresh.entries import (
     LACKING_NOTHING,
+    MOST,
     Defaults,
     Entry,
     Rejected,
@@ -276,6 +277,11 @@ def _array(environ: Mapping[str, str], fatal: list[Problem]) -> list[object]:
     match value:
         case []:
             fatal.append(Problem("WORKSPACES", f"is empty; {_EXAMPLE}"))
+        case list() if len(value) > MOST:
+            message = (
+                f"holds {len(value):,} workspaces; write at most {MOST:,}, and the others for another app"
+            )
+            fatal.append(Problem("WORKSPACES", message))
         case list():
             return value
         case {"WORKSPACES": _}:

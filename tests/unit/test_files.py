@@ -66,6 +66,10 @@ WRONG = {
         '{"WORKSPACES": [{"host": "a", "folders": [{"path": "/a/b", "path": "/a/c"}]}]}',
         ": WORKSPACES[0].folders[0].path: is written more than once; keep one",
     ),
+    "nested without end, and valid": (
+        '{"WORKSPACES": ' + "[" * 3000 + "]" * 3000 + "}",
+        "far too many brackets",
+    ),
     "no UTF-8": (None, "is not UTF-8 text"),
 }
 

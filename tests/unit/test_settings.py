@@ -255,6 +255,10 @@ FATAL = {
         {"TRUSTED_HOSTS": "git.contoso.com," * 501},
         "TRUSTED_HOSTS: is too long: 8,016 characters; write at most 8,000",
     ),
+    "too many": (
+        {"WORKSPACES": json.dumps(["x"] * 5001)},
+        "WORKSPACES: holds 5,001 workspaces; write at most 5,000, and the others for another app",
+    ),
     "schedule too long": (
         {"REFRESH_SCHEDULE": "1" * 1001},
         "REFRESH_SCHEDULE: is too long: 1,001 characters; write at most 1,000",
@@ -775,6 +779,13 @@ def test_folders_that_are_no_array_do_not_cost_the_credential() -> None:
     assert str(entry.bad_folders[0].problem) == (
         'WORKSPACES[0].folders: must be an array of folders, in [ ], and is text; put [ ] around it: ["/Repos/…"]'
     )
+
+
+def test_too_many_folders_do_not_cost_the_credential() -> None:
+    entry = only(settings({**GOOD, "folders": [f"/a/{number}" for number in range(5001)]}))
+    assert [str(bad.problem) for bad in entry.bad_folders] == [
+        "WORKSPACES[0].folders: holds 5,001 folders; write at most 5,000, or a path ending in /*"
+    ]
 
 
 def test_a_key_that_is_written_twice_is_told() -> None:
