@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lint format types mutants fuzz docs audit requirements clean
+.PHONY: help install run test check lint format types mutants fuzz soak hostile docs audit requirements clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -36,6 +36,12 @@ types: install
 format: install ## mend what the linter and the formatter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+soak: install ## 200 runs in one process, another fault in each: whether threads, descriptors or memory grow (takes minutes)
+	$(BIN)/python -m benchmarks.soak --ticks 200
+
+hostile: install ## the app's peak of memory with one hostile workspace among fifty
+	$(BIN)/python -m benchmarks.hostile_memory --ceiling 200
 
 mutants: install ## break the pure modules on purpose, and list what the unit tests do not notice (takes minutes)
 	@rm -rf mutants

@@ -1,0 +1,201 @@
+"""Many runs in one process, with another fault in each: `python -m benchmarks.soak --ticks 200`, on Linux.
+
+An instance may live for weeks. So nothing may be left behind by a run, however it went: no thread, no descriptor, no memory. The
+embedded cloud is in this process, the app in one of its own. Ends with 1 when something grew.
+"""
+
+import logging
+import os
+import statistics
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.process import Sample
+from benchmarks.ticking import App, Tick, bounded
+from localcloud import Cloud, Connect, Fault, Fleet, seed
+from tests.integration.test_faults import FAULTS
+
+LIMIT = 0.8
+"""Seconds for one operation: what hangs is given up then, so that two hundred runs take minutes."""
+
+MARGIN = 20.0
+"""MiB by which the middle of memory may rise: what one run more or less leaves lying about is far below, a leak far above."""
+
+SHOWN = 10
+"""Runs for a line of the table."""
+
+console, progress = Console(width=140), Console(stderr=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whom the fault is with."""
+
+    name: str
+    fault: Callable[[Fleet, str], Fault]
+    connects: bool = True
+
+
+def _service(service: str) -> Callable[[Fleet, str], Fault]:
+    return lambda _, what: Fault(FAULTS[what](), service=service)
+
+
+def _devops(_: Fleet, what: str) -> Fault:
+    action = FAULTS[what]()
+    # The workspace's own Git is not the app's: of Azure DevOps, its REST API goes wrong.
+    return Fault(action, service="devops", route=None if isinstance(action, Connect) else "/_apis/")
+
+
+PLACES = (
+    Place("one workspace", lambda fleet, what: Fault(FAULTS[what](), host=fleet.workspaces[-1].host)),
+    Place("every workspace", _service("databricks")),
+    Place("identity", _service("identity"), connects=False),  # plain http, without a proxy
+    Place("Key Vault", _service("keyvault")),
+    Place("Azure DevOps", _devops),
+)
+
+
+def in_turn(whats: Sequence[str]) -> Iterator[tuple[str, Place]]:
+    """Every fault at every place, then over again; two in a row differ in both, so that a short soak has seen each fault."""
+    while True:
+        for shift in range(len(PLACES)):
+            for index, what in enumerate(whats):
+                place = PLACES[(index + shift) % len(PLACES)]
+                if place.connects or not isinstance(FAULTS[what](), Connect):
+                    yield what, place
+
+
+def grown(samples: Sequence[Sample], collected: Sequence[Sample], ceiling: float | None) -> list[str]:
+    """What has grown between a quarter of the runs and their end, or beyond what it may be.
+
+    Args:
+        samples: the process after each run. Memory comes and goes with the garbage collector: what leaks lifts its middle.
+        collected: the process after each quarter of them, with the garbage collected, which a thread or a descriptor has no
+            excuse to outlive.
+        ceiling: MiB that the process may hold after the last run.
+    """
+    found = []
+    for name in ("threads", "descriptors"):
+        before, after = (getattr(collected[index], name) for index in (0, -1))
+        if after > before:
+            found.append(f"{name}: {before} after a quarter of the runs, {after} after all")
+    quarter = len(samples) // 4
+    early, late = samples[quarter : 2 * quarter], samples[-quarter:]
+    before, after = (statistics.median(one.resident for one in part) for part in (early, late))
+    if after > before + MARGIN:
+        found.append(f"memory: {before:.0f} MiB in the second quarter of the runs, {after:.0f} in the last")
+    if ceiling is not None and samples[-1].resident > ceiling:
+        found.append(
+            f"memory: {samples[-1].resident:.0f} MiB after the last run, and {ceiling:.0f} are allowed"
+        )
+    return found
+
+
+class _Told:
+    """The table, and how far it is."""
+
+    def __init__(self, ticks: int, workspaces: int) -> None:
+        title = f"{ticks} runs over {workspaces} workspaces; memory in MiB"
+        self._ticks = ticks
+        self._table = Table(title=title, title_justify="left", box=None, header_style="dim", pad_edge=False)
+        for name in ("run", "s", "threads", "fds", "RSS", "peak", "heap", "free", "mapped", "blocks", "gc"):
+            self._table.add_column(name, justify="right", no_wrap=True)
+        self._table.add_column("after", overflow="fold")
+
+    def run(self, number: int, tick: Tick, what: str) -> None:
+        if number == 1 or number % SHOWN == 0:
+            self.row(tick.after, what, str(number), f"{tick.seconds:.1f}")
+            progress.print(f"{number} of {self._ticks}: {tick.after.resident:.0f} MiB", style="dim")
+
+    def row(self, found: Sample, what: str, number: str = "", seconds: str = "") -> None:
+        counts = (str(found.threads), str(found.descriptors))
+        sizes = (found.resident, found.peak, found.heap, found.free, found.mapped)
+        rest = (f"{found.blocks:,}", str(found.collected), what)
+        self._table.add_row(number, seconds, *counts, *(f"{size:.0f}" for size in sizes), *rest)
+
+    def print(self, places: Sequence[str], problems: Sequence[str]) -> None:
+        console.print(self._table)
+        for place in places:
+            console.print(place, highlight=False, markup=False, soft_wrap=True)
+        for problem in problems:
+            console.print(f"✗ {problem}", style="bold red")
+
+
+def _runs(
+    app: App, cloud: Cloud, fleet: Fleet, turns: Sequence[tuple[str, Place]]
+) -> Iterator[tuple[Tick, str]]:
+    """A run without a fault, then one for each turn, and what went wrong in it."""
+    yield app.tick(), ""
+    for what, place in turns:
+        cloud.inject(place.fault(fleet, what))
+        try:
+            tick = app.tick()
+        finally:
+            cloud.clear_faults()
+        yield tick, f"{place.name} {what}"
+
+
+def soak(
+    app: App, runs: Iterator[tuple[Tick, str]], ticks: int, told: _Told
+) -> tuple[list[Sample], list[Sample]]:
+    """Do the runs, and tell of them.
+
+    Returns:
+        the process after each run, and after each quarter of them with the garbage collected.
+    """
+    samples, collected = [], []
+    for number, (tick, what) in enumerate(runs, start=1):
+        samples.append(tick.after)
+        told.run(number, tick, what)
+        if number % (ticks // 4) == 0:
+            collected.append(app.sample("collect"))
+            told.row(collected[-1], "the garbage is collected")
+        if number == ticks // 2:
+            app.grown()
+    told.row(app.sample("trim"), "what malloc does not use is given back")
+    return samples, collected
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--ticks",
+    default=200,
+    show_default=True,
+    type=click.IntRange(4),
+    help="How many runs, the first without a fault.",
+)
+@click.option("--faults", default="", help="Only faults with this in their name: 'hangs', '10 MB'.")
+@click.option("--ceiling", type=float, help="MiB that the process may hold after the last run.")
+@click.option("--workspaces", default=20, show_default=True, help="How many workspaces.")
+@click.option(
+    "--trace",
+    is_flag=True,
+    help="Tell where what came in the second half was allocated (takes twice as long).",
+)
+def main(ticks: int, faults: str, ceiling: float | None, workspaces: int, *, trace: bool) -> None:
+    whats = [what for what in FAULTS if faults in what]
+    if not whats:
+        raise click.UsageError(f"no fault is called so; there are: {', '.join(FAULTS)}")
+    # Its web server reports every connection that the app gives up.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    told = _Told(ticks, workspaces)
+    cloud = Cloud()
+    with bounded(cloud.close):
+        fleet = seed(cloud, workspaces)
+        environ = {**os.environ, **cloud.environment(), **fleet.settings}
+        with App(environ, limit=LIMIT, trace=trace) as app:
+            runs = _runs(app, cloud, fleet, list(islice(in_turn(whats), ticks - 1)))
+            samples, collected = soak(app, runs, ticks, told)
+            problems = [] if trace else grown(samples, collected, ceiling)  # tracing itself takes most of it
+            told.print(app.grown(), problems)
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()

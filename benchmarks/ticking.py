@@ -1,0 +1,180 @@
+"""The app in a process of its own, ticked from outside: what it needs of memory is then its own, not the embedded cloud's.
+
+`App` is the side that measures. `python -m benchmarks.ticking` is the app's side: it reads one order a line and answers each with a
+line of JSON. It imports nothing of the cloud, the tests or the command line.
+"""
+
+import contextlib
+import dataclasses
+import gc
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from benchmarks.process import Sample, sample, settle, trim
+
+SETTLE = 1.0
+"""Seconds that a run's threads get to end in, before they count as left behind."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tick:
+    """One run: how long it took, in seconds, whether it was fine, how it ended otherwise, and the process afterwards."""
+
+    seconds: float
+    ok: bool
+    said: str
+    after: Sample
+
+
+class App:
+    """The app in a new process, with these variables in its environment.
+
+    Args:
+        environ: the environment, the app settings included.
+        limit: seconds for one operation, instead of the app's own limits; None leaves those.
+        trace: keep track of where memory was allocated, which costs both time and memory.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str], *, limit: float | None = None, trace: bool = False
+    ) -> None:
+        command = [sys.executable, "-X", "tracemalloc"] if trace else [sys.executable]
+        command += ["-m", "benchmarks.ticking", str(limit or "")]
+        self._process = subprocess.Popen(  # noqa: S603  # itself
+            command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._process as process:  # closes its input, at which it ends
+            if kind is not None:
+                process.kill()
+
+    def tick(self) -> Tick:
+        told = self._ask("tick")
+        return Tick(**{**told, "after": Sample(**told["after"])})
+
+    def sample(self, *first: str) -> Sample:
+        """How the process is, after what is asked for `first`: `collect`, `trim`."""
+        for order in first:
+            self._ask(order)
+        return Sample(**self._ask("sample"))
+
+    def grown(self) -> list[str]:
+        """Where the memory was allocated that has been taken since this was last asked; only with `trace`."""
+        lines: list[str] = self._ask("grown")
+        return lines
+
+    def _ask(self, order: str) -> Any:  # noqa: ANN401  # whatever the other side has written
+        assert self._process.stdin and self._process.stdout  # noqa: S101, PT018  # for the type checker: pipes
+        self._process.stdin.write(order + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the app's process has ended: {self._process.wait()}")
+        return json.loads(answer)
+
+
+@contextlib.contextmanager
+def bounded(close: Callable[[], None], seconds: float = 10.0) -> Iterator[None]:
+    """Close something at the end, and go on when that takes too long.
+
+    The embedded cloud now and then waits for ever for a Git that was cancelled at its start; what was measured is told all the same.
+    """
+    try:
+        yield
+    finally:
+        closing = threading.Thread(target=close, daemon=True)
+        closing.start()
+        closing.join(seconds)
+
+
+def _tick() -> dict[str, Any]:
+    from git_refresh.app import RunFailedError, tick  # noqa: PLC0415  # as function_app does it
+
+    started, failure = time.perf_counter(), ""
+    try:
+        tick(os.environ, None)
+    except RunFailedError as error:
+        failure = str(error)
+    seconds = time.perf_counter() - started
+    settle(SETTLE)
+    return {"seconds": seconds, "ok": not failure, "said": failure, "after": dataclasses.asdict(sample())}
+
+
+class _Grown:
+    """What has been allocated between two calls, by place."""
+
+    def __init__(self) -> None:
+        self._before: tracemalloc.Snapshot | None = None
+
+    def __call__(self) -> list[str]:
+        if not tracemalloc.is_tracing():
+            return []
+        gc.collect()
+        now, before = tracemalloc.take_snapshot(), self._before
+        self._before = now
+        if before is None:
+            return []
+        changes = now.compare_to(before, "lineno")
+        whole = f"{sum(change.size_diff for change in changes) / 1024:+.0f} KiB in all"
+        return [whole, *(str(change) for change in changes[:15])]
+
+
+def _shorten(limit: float) -> None:
+    """Let what would be waited for be given up soon, as the integration tests do."""
+    from git_refresh import app, devops, identity, refresh, settings, vault, workspace  # noqa: PLC0415  # only now
+
+    for module, name in (
+        (identity, "LIMIT"),
+        (vault, "LIMIT"),
+        (devops, "LIMIT"),
+        (workspace, "SIGN_IN_LIMIT"),
+        (workspace, "CREDENTIAL_LIMIT"),
+        (workspace, "LOOKUP_LIMIT"),
+    ):
+        if not hasattr(module, name):
+            raise AttributeError(f"{module.__name__} has no {name} any more: say here what limits it")
+        setattr(module, name, limit)
+    refresh.GRACE = limit / 2
+    load = settings.load
+
+    def briskly(environ: Mapping[str, str]) -> settings.Settings:
+        return dataclasses.replace(load(environ), timeout_s=4 * limit)
+
+    vars(app)["load"] = briskly
+
+
+def main(limit: str) -> None:
+    """Follow the orders on standard input until it ends."""
+    logger = logging.getLogger("git_refresh")
+    logger.propagate = False
+    logger.addHandler(logging.NullHandler())
+    if limit:
+        _shorten(float(limit))
+    orders: dict[str, Callable[[], Any]] = {
+        "tick": _tick,
+        "sample": lambda: dataclasses.asdict(sample()),
+        "collect": gc.collect,
+        "trim": trim,
+        "grown": _Grown(),
+    }
+    for order in sys.stdin:
+        print(json.dumps(orders[order.strip()]()), flush=True)  # noqa: T201  # the answer
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2])
