@@ -5,7 +5,6 @@ repeats a secret that the service was sent, is `UnexpectedAnswerError` of the ca
 """
 
 import base64
-import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -24,6 +23,7 @@ from pydantic import (
 from pydantic_core import from_json
 
 from git_refresh.masking import Secrets
+from git_refresh.redact import INVISIBLE
 
 
 class UnexpectedAnswerError(Exception):
@@ -59,16 +59,8 @@ def read[M: Answer](model: type[M], value: object, secrets: Secrets) -> M:
     raise UnexpectedAnswerError  # outside of the `except`: a validation error quotes what it has found
 
 
-_INVISIBLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f"  # control characters
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidirectional controls
-    "\u2028\u2029"  # line and paragraph separators
-    "\ud800-\udfff\ufeff\ufff0-\uffff]"  # surrogates, and what is no character
-)
-
-
 def _may_be_kept(text: str, info: ValidationInfo) -> str:
-    if _INVISIBLE.search(text):
+    if INVISIBLE.search(text):
         raise ValueError("control characters")
     secrets = info.context
     if isinstance(secrets, Secrets) and secrets.are_in(text):
@@ -89,12 +81,13 @@ def _or_none(value: object) -> object:
 Id = Annotated[int, Field(strict=True, gt=0, lt=2**63)]
 """As databases give them."""
 Word = Annotated[str, Field(strict=True, max_length=400), AfterValidator(_may_be_kept)]
-"""A name, a type, a user name."""
+"""A name, a type, a user name. The longest paths, addresses and refs are those that the settings may have."""
 Path = Annotated[
-    str, Field(strict=True, max_length=1000), AfterValidator(_absolute), AfterValidator(_may_be_kept)
+    str, Field(strict=True, max_length=2000), AfterValidator(_absolute), AfterValidator(_may_be_kept)
 ]
 Url = Annotated[str, Field(strict=True, max_length=2000), AfterValidator(_may_be_kept)]
-Branch = Annotated[Word | None, BeforeValidator(_or_none)]
+_Ref = Annotated[str, Field(strict=True, max_length=2000), AfterValidator(_may_be_kept)]
+Branch = Annotated[_Ref | None, BeforeValidator(_or_none)]
 """None on a detached head."""
 Commit = Annotated[
     str, Field(strict=True, pattern=r"^(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"), AfterValidator(_may_be_kept)

@@ -12,6 +12,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, cast
 
 from git_refresh.masking import Secrets
+from git_refresh.redact import visible
 
 LONGEST_TEXT = 2_000
 """Characters of one text. The longest of ours, a remedy with its command, has half as many."""
@@ -80,15 +81,6 @@ class Outlet:
         line = json.dumps({**event, many: items[:kept], f"{many}_left_out": len(items) - kept})
         with suppress(Exception):  # the platform's handler may raise, and then there is nowhere to say so
             _log.log(logging.INFO if fine else logging.ERROR, line)
-
-
-def visible(text: str) -> str:
-    r"""The text with every character that is not printed as an escape: line breaks, ANSI sequences, half characters, `\u202e`."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
-    )
 
 
 def log_to_platform() -> None:

@@ -26,9 +26,10 @@ class Pool:
     def submit(self, task: Callable[[], None]) -> None:
         """Queue a task behind those that wait already; from any thread, a task's own too."""
         with self._changed:
-            self._tasks.append(task)
-            self._changed.notify()
-            self._grow()
+            if not self._closed:
+                self._tasks.append(task)
+                self._changed.notify()
+                self._grow()
 
     def start(self) -> None:
         """Begin: what is queued by now comes before whatever its tasks queue."""

@@ -48,7 +48,7 @@ INVISIBLE = re.compile(
     r"[\x00-\x1f\x7f-\x9f"  # control characters
     r"\xad\u180e\u200b\u2060-\u2064\ufeff\ufff9-\ufffb"  # signs without width
     r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # marks that turn the direction in which a text is shown
-    r"\u2028\u2029\ud800-\udfff]"  # line separators, and halves of characters
+    r"\u2028\u2029\ud800-\udfff\ufffe\uffff]"  # line separators, halves of characters, and what is none
 )
 """What no name, path or address may hold: nobody sees it, and a text with it reads as another. Spaces and joiners of all scripts may."""
 

@@ -9,6 +9,9 @@ from git_refresh.redact import HOLDS_INVISIBLE, INVISIBLE, shown
 
 _ELSEWHERE = ("github.com", "gitlab.com", "bitbucket.org")
 _OLD = ".visualstudio.com"
+BUILT_IN = "https://dev.azure.com"
+"""Where Azure DevOps Services are asked, whichever way a URL is written."""
+
 _FORM = "https://dev.azure.com/{organization}/{project}/_git/{repository}"
 
 
@@ -70,7 +73,7 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
     if any(part in {"", ".", ".."} or "/" in part or "\\" in part for part in path):
         raise ValueError(f"must have the form {_FORM}")
     if domain := _old_form(origin):
-        organization, written, origin = domain, origin, "https://dev.azure.com"
+        organization, written, origin = domain, origin, BUILT_IN
         if _folded(path[0]) == "defaultcollection":
             path = path[1:]
     else:

@@ -22,6 +22,7 @@ from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_t
 from git_refresh.json_text import JsonError, parse
 from git_refresh.problems import Problem, kind_of
 from git_refresh.redact import HOLDS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
+from git_refresh.repository import BUILT_IN
 from git_refresh.schedule import is_schedule
 
 
@@ -55,7 +56,7 @@ class Settings:
             for folder in entry.workspace.folders
             if folder.repository is not None
         }
-        return frozenset({"https://dev.azure.com", *named})
+        return frozenset({BUILT_IN, *named})
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,6 +262,7 @@ class BoundedSession(requests.Session):
             for chunk in response.iter_content(_CHUNK):
                 body += chunk
                 if len(body) > self._max_body:
+                    body.clear()  # the exception holds on to this frame until it is collected
                     raise AnswerTooLargeError("the answer is too large", response=response)
         finally:
             response.close()

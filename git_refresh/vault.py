@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from azure.core.pipeline.transport import RequestsTransport
 from azure.keyvault.secrets import SecretClient
+from azure.keyvault.secrets._shared import http_challenge_cache
 from pydantic import SecretStr
 
 from git_refresh.answers import VaultSecret, read
@@ -47,6 +48,7 @@ class Vault:
         self._known = secrets
         self._secrets: Once[str, Secret] = Once(deadline)
         url = url or "https://no-key-vault-url.invalid"  # the settings see to it that nothing is read then
+        http_challenge_cache.clear()  # the SDK keeps challenges for the process: an odd one would be believed in the next run
         self._session = BoundedSession([url], tls, connections=8)
         self._client = SecretClient(
             url,

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_refresh import outlet as module
-from git_refresh.outlet import LONGEST_LINE, LONGEST_TEXT, Outlet, visible
+from git_refresh.outlet import LONGEST_LINE, LONGEST_TEXT, Outlet
+from git_refresh.redact import visible
 
 SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
 PACKAGE = Path(module.__file__).parent

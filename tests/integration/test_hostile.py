@@ -1,0 +1,183 @@
+"""What one service, proxy or machine does must not harm the rest: cases that are about more than one answer."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from git_refresh import app
+from git_refresh.report import Report
+from localcloud import Cloud, Connect, Fault, Fleet, seed
+from localcloud.authority import DEVOPS_RESOURCE, VAULT_RESOURCE
+from localcloud.hostile import Plain
+from localcloud.mutations import Header, Json, mutate
+from localcloud.proxy import ProxyTls
+from tests.integration.brisk import shorten
+
+ROOT = Path(__file__).parents[2]
+Run = Callable[..., Report]
+
+
+def pull_all_below(fleet: Fleet) -> dict[str, str]:
+    entry = {"host": fleet.workspaces[0].url, "name": "data-1", "folders": ["/Repos/etl/*"]}
+    return {"WORKSPACES": json.dumps([entry])}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://marketplace.visualstudio.com/Data%20Platform/_git/etl",
+        "https://x.tunnels.api.visualstudio.com/contoso/Data%20Platform/_git/etl",
+        "https://git.contoso.example/contoso/Data%20Platform/_git/etl",
+        "https://git.contoso.example:8443/contoso/Data%20Platform/_git/etl",
+        "https://dev.azure.com:8443/contoso/Data%20Platform/_git/etl",
+        "https://dev.azure.com.evil.example/contoso/Data%20Platform/_git/etl",
+    ],
+)
+def test_a_token_is_not_sent_to_where_only_a_workspace_says_a_repository_is(
+    cloud: Cloud, fleet: Fleet, run: Run, url: str
+) -> None:
+    names_it = mutate(Json("repos.*.url", Plain(url)))
+    cloud.inject(Fault(names_it, service="databricks", method="GET", route="^/api/2.0/repos$"))
+    report = run(**pull_all_below(fleet), TRUSTED_HOSTS=".contoso.example")
+    assert cloud.refused == [], "nothing but the known hosts was asked for"
+    credential = report.workspaces[0].credential
+    assert credential
+    assert credential.action == "created"
+
+
+def test_a_token_is_sent_to_a_trusted_host_that_the_settings_name(
+    cloud: Cloud, fleet: Fleet, run: Run
+) -> None:
+    url = "https://git.contoso.example/contoso/p/_git/etl"
+    entry = {
+        "host": fleet.workspaces[0].url,
+        "folders": [{"path": "/Repos/x/y", "url": url, "branch": "main"}],
+    }
+    run(WORKSPACES=json.dumps([entry]), TRUSTED_HOSTS=".contoso.example")
+    assert set(cloud.refused) == {"git.contoso.example:443"}
+
+
+@pytest.mark.parametrize(
+    "resource_", [DEVOPS_RESOURCE, "https://management.azure.com", "https://graph.microsoft.com"]
+)
+def test_key_vault_is_sent_its_own_token_whatever_its_challenge_names(
+    cloud: Cloud, run: Run, resource_: str
+) -> None:
+    challenge = f'Bearer authorization="https://login.microsoftonline.com/x", resource="{resource_}"'
+    cloud.inject(Fault(mutate(Header("WWW-Authenticate", Plain(challenge))), service="keyvault"))
+    run(TRUSTED_HOSTS="contoso.vault.azure.net")
+    asked = {request.query["resource"] for request in cloud.requests if request.service == "identity"}
+    assert asked <= {DEVOPS_RESOURCE, VAULT_RESOURCE}
+
+
+def test_an_odd_challenge_is_not_believed_in_the_next_run(cloud: Cloud, run: Run) -> None:
+    challenge = (
+        'Bearer authorization="https://login.microsoftonline.com/x", resource="https://graph.microsoft.com"'
+    )
+    cloud.inject(Fault(mutate(Header("WWW-Authenticate", Plain(challenge))), service="keyvault"))
+    run(TRUSTED_HOSTS="contoso.vault.azure.net")
+    cloud.clear_faults()
+    assert run().result == "ok"
+
+
+def left_behind() -> list[threading.Thread]:
+    """Threads of a run that are still there some time after it."""
+    for _ in range(200):
+        found = [thread for thread in threading.enumerate() if thread.name == "git-refresh"]
+        if not found:
+            break
+        found[0].join(0.05)
+    return found
+
+
+def test_no_thread_outlives_a_run_whose_proxy_drips(
+    cloud: Cloud, fleet: Fleet, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten(monkeypatch, limit_s=0.5, budget_s=3)
+    cloud.inject(Fault(Connect.DRIP, host=fleet.workspaces[0].host))
+    for _ in range(2):
+        report = run()
+        assert [workspace.result for workspace in report.workspaces] == ["failed", "ok", "ok"]
+        error = report.workspaces[0].error
+        assert error
+        assert error.code == "timeout"
+    assert left_behind() == []
+
+
+@pytest.fixture
+def behind_tls(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[tuple[Cloud, Fleet]]:
+    with Cloud(proxy_tls=request.param) as cloud:
+        for name, value in cloud.environment().items():
+            monkeypatch.setenv(name, value)
+        yield cloud, seed(cloud, 2)
+
+
+TLS: list[ProxyTls] = ["same authority", "own authority"]
+
+
+@pytest.mark.parametrize("behind_tls", TLS, indirect=True)
+def test_a_proxy_behind_tls_is_trusted_by_the_same_bundle_and_as_bounded(
+    behind_tls: tuple[Cloud, Fleet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud, fleet = behind_tls
+    assert app.run({**os.environ, **fleet.settings}).result == "ok"
+    shorten(monkeypatch, limit_s=0.5, budget_s=3)
+    for fault in (Connect.DRIP, Connect.HANG):
+        cloud.inject(Fault(fault, host=fleet.workspaces[0].host))
+        report = app.run({**os.environ, **fleet.settings})
+        cloud.clear_faults()
+        assert [workspace.result for workspace in report.workspaces] == ["failed", "ok"]
+        assert report.duration_s < 3 + 5, "its budget and the five seconds that are promised"
+    assert left_behind() == []
+
+
+def run_with(descriptors: int, fleet: Fleet) -> tuple[int, dict[str, object], str]:
+    """A run in a process that may open so many files and connections."""
+    limits = (descriptors, descriptors)
+    done = subprocess.run(
+        [sys.executable, "-m", "git_refresh", "run", "--json"],
+        cwd=ROOT,
+        env={**os.environ, **fleet.settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits),  # one thread forks
+    )
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+def test_a_healthy_fleet_is_fresh_with_few_descriptors(cloud: Cloud) -> None:
+    fleet = seed(cloud, 110)
+    entries = [{"host": workspace.url, "folders": ["/Repos/etl/prod"]} for workspace in fleet.workspaces]
+    few = Fleet(
+        fleet.workspaces,
+        fleet.repositories,
+        fleet.vault,
+        {**fleet.settings, "WORKSPACES": json.dumps(entries)},
+    )
+    code, report, said = run_with(80, few)
+    assert (code, report["result"]) == (0, "ok"), said
+
+
+def test_running_out_of_descriptors_is_told_as_what_it_is(cloud: Cloud, fleet: Fleet) -> None:
+    assert cloud.environment()
+    for limit in range(8, 3, -1):  # how many the interpreter itself needs is not ours to know
+        code, report, _ = run_with(limit, fleet)
+        if code:
+            break
+    codes = {
+        error["code"]
+        for workspace in report["workspaces"]  # type: ignore[attr-defined]
+        for error in [workspace["error"], *(folder["error"] for folder in workspace["folders"])]
+        if error
+    }
+    assert codes == {"too_many_open_files"}
