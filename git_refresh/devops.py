@@ -21,6 +21,9 @@ from git_refresh.transport import BoundedSession
 LIMIT = 15.0
 """Seconds for one look-up, further attempts included. Without an answer the pull is done without the comparison."""
 
+MAX_BODY = 4 * 1024 * 1024
+"""Bytes of one answer: the refs of a large repository that begin alike, some 300 each."""
+
 _CONNECTIONS = 8
 """That are kept open: a fleet asks for few refs."""
 
@@ -123,7 +126,11 @@ class DevOps:
         with self._lock:
             if origin not in self._sessions:
                 self._sessions[origin] = BoundedSession(
-                    [origin], self._tls, connections=_CONNECTIONS, skew=self._skew
+                    [origin],
+                    self._tls,
+                    connections=_CONNECTIONS,
+                    max_body=MAX_BODY,
+                    skew=self._skew,
                 )
             return self._sessions[origin]
 

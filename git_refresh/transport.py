@@ -25,8 +25,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from git_refresh.answers import read_json
 from git_refresh.clock import Skew, current_operation
 
-MAX_BODY = 4 * 1024 * 1024
-"""Bytes of one answer, unpacked. The largest honest one, the refs of a large repository, is far below it."""
+MAX_BODY = 1024 * 1024
+"""Bytes of one answer, unpacked. A page of 20 Git folders has some 10,000, a token fewer."""
 
 MAX_HEAD = 64 * 1024
 """Bytes before an answer's body: its status and headers, those of a proxy, and of every `100 Continue`."""

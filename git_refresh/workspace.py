@@ -31,16 +31,13 @@ CREDENTIAL_LIMIT = 30.0
 LOOKUP_LIMIT = 30.0
 """Seconds, further attempts included. A Git operation may take the rest of the run: a clone can need ten minutes."""
 
-MAX_BODY = 1024 * 1024
-"""Bytes of one answer: a page of 20 Git folders has some 10,000."""
-
-MAX_BODIES = 32 * MAX_BODY
+MAX_BODIES = 32 * 1024 * 1024
 """Bytes of all answers of one workspace in a run: some ten times what 2,000 Git folders need when all of them move."""
 
-_PAGES = 200
+PAGES = 200
 """Pages of 20 Git folders: twice what a workspace may hold. A list that goes on after that is no list."""
 
-_ENTRIES = 5_000
+ENTRIES = 5_000
 """Git folders in the list, however many stand on a page: more than twice what a workspace may hold."""
 
 
@@ -99,7 +96,7 @@ def sign_in(
     """
 
     def ask() -> SecretStr:
-        with BoundedSession([host], tls, max_body=MAX_BODY, skew=skew) as session:
+        with BoundedSession([host], tls, skew=skew) as session:
             answer = session.post(
                 f"{host}/oidc/v1/token",
                 data={"grant_type": "client_credentials", "scope": "all-apis"},
@@ -149,7 +146,7 @@ class WorkspaceApi:
             product_version=__version__,
         )
         self._client = WorkspaceClient(config=config)
-        self._session = BoundedSession([host], tls, max_body=MAX_BODY, allowance=Allowance(MAX_BODIES))
+        self._session = BoundedSession([host], tls, allowance=Allowance(MAX_BODIES))
         inner: Any = self._client.api_client._api_client  # noqa: SLF001  # the SDK has no public way to give it a session
         self._session.auth = inner._authenticate  # noqa: SLF001
         inner._session = self._session  # noqa: SLF001
@@ -221,10 +218,10 @@ class WorkspaceApi:
         """
         query = {"path_prefix": prefix}
         entries = 0
-        for _ in range(_PAGES):
+        for _ in range(PAGES):
             page, token = self._call("list the Git folders", LOOKUP_LIMIT, lambda: self._page(dict(query)))
             entries += len(page)
-            if entries > _ENTRIES:
+            if entries > ENTRIES:
                 break
             yield page
             if not token:
@@ -235,7 +232,7 @@ class WorkspaceApi:
     def _page(self, query: dict[str, str]) -> tuple[list[GitFolder | None], str | None]:
         answer = self._client.api_client.do("GET", "/api/2.0/repos", query=query)
         page = self._read(answers.Folders, answer)
-        if len(page.repos) > _ENTRIES:
+        if len(page.repos) > ENTRIES:
             raise UnexpectedAnswerError
         return [self._listed(found) for found in page.repos], page.next_page_token
 

@@ -24,7 +24,7 @@ LANES = 4
 """Folder operations at once in one workspace; more only compete for its one small Git service."""
 
 
-_ASKED = 20
+ASKED = 20
 """Repositories that are asked, until one takes the token. A list of thousands that all reject it would use up what Azure DevOps grants."""
 
 
@@ -194,7 +194,7 @@ class WorkspaceRefresh:
         """
         rejection: Diagnosis | None = None
         asked = (each for each in self._repositories(api, listed) if self._run.may_be_asked(each[0]))
-        for repository, ref in islice(asked, _ASKED):
+        for repository, ref in islice(asked, ASKED):
             try:
                 self._run.head(repository, ref)
             except ServiceError as error:

@@ -9,7 +9,8 @@ import pytest
 from git_refresh.settings import Settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
-ROWS = re.findall(r"^\| .+ \| (\d+) \| `(\w+)\.(\w+)` \|$", PAGE, re.MULTILINE)
+WAITS, TAKEN = PAGE.split("## What is taken of an answer")
+ROWS = re.findall(r"^\| .+ \| (\d+) \| `(\w+)\.(\w+)` \|$", WAITS, re.MULTILINE)
 LIMITS = {
     (module, name)
     for module in ("identity", "vault", "devops", "workspace", "transport", "service", "refresh")
@@ -29,3 +30,21 @@ def test_every_limit_is_on_the_page() -> None:
 
 def test_the_budget_is_what_the_page_says() -> None:
     assert f"| the whole run | {Settings(()).timeout_s:.0f} |" in PAGE
+
+
+SIZES = re.findall(r"^\| .+ \| ([\d,]+)(?: \w+)? \| `(\w+)\.(\w+)` \|$", TAKEN, re.MULTILINE)
+BOUNDS = {
+    (module, name)
+    for module in ("transport", "devops", "workspace", "workspace_refresh", "outlet", "app", "refresh")
+    for name, value in vars(import_module(f"git_refresh.{module}")).items()
+    if isinstance(value, int) and name.isupper() and not name.startswith("_")
+}
+
+
+@pytest.mark.parametrize(("size", "module", "name"), SIZES)
+def test_a_bound_is_what_the_page_says(size: str, module: str, name: str) -> None:
+    assert getattr(import_module(f"git_refresh.{module}"), name) == int(size.replace(",", ""))
+
+
+def test_every_bound_is_on_the_page() -> None:
+    assert {(module, name) for _, module, name in SIZES} == BOUNDS - {("workspace_refresh", "LANES")}

@@ -1,0 +1,52 @@
+"""What the timer does, whatever happens: one run line, and one exception of one line when anything failed."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from git_refresh import app
+
+SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
+SETTINGS = {
+    "WORKSPACES": '[{"host": "https://adb-1.1.azuredatabricks.net", "auth": "managed_identity"}]',
+    "IDENTITY_ENDPOINT": "http://127.0.0.1:1/msi/token",
+    "IDENTITY_HEADER": SECRET,
+}
+
+
+def tick(environ: dict[str, str], caplog: pytest.LogCaptureFixture) -> tuple[str, list[dict[str, Any]]]:
+    """What was raised, and the lines that were logged."""
+    caplog.set_level(logging.INFO, "git_refresh")
+    with pytest.raises(app.RunFailedError) as raised:
+        app.tick(environ, None)
+    assert (raised.value.__cause__, raised.value.__context__) == (None, None)
+    return str(raised.value), [json.loads(message) for message in caplog.messages]
+
+
+@pytest.mark.parametrize("where", ["refresh", "connect", "next_run_after"])
+@pytest.mark.parametrize("error", [RecursionError, OverflowError, UnicodeError, MemoryError])
+def test_a_run_of_which_there_can_be_no_report_has_its_line_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str, error: type[Exception]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error(f"a\nb {SECRET}")
+
+    monkeypatch.setattr(app, where, fail)
+    raised, (line,) = tick(SETTINGS, caplog)
+    assert (line["event"], line["result"]) == ("git_refresh.run", "failed")
+    assert line["problems"][0].startswith(f"run: internal_error: {error.__name__} at ")
+    assert raised.startswith(f"run: internal_error: {error.__name__} at ")
+    assert SECRET not in raised + json.dumps(line)
+
+
+def test_what_is_raised_is_one_bounded_line_whatever_the_settings_hold(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    entries = [{"host": f"x\n\x1b[31m\u2028{number}", "bad\nkey": 1} for number in range(500)]
+    raised, (line,) = tick({"WORKSPACES": json.dumps(entries), "FAN_OUT": "a\nb"}, caplog)
+    assert raised.isprintable()
+    assert len(raised) <= app.LONGEST_MESSAGE
+    assert "Nothing was run" in raised
+    assert line["problems_left_out"] + len(line["problems"]) > 500
