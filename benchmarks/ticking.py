@@ -136,23 +136,25 @@ class _Grown:
 
 def _shorten(limit: float) -> None:
     """Let what would be waited for be given up soon, as the integration tests do."""
-    from git_refresh import app, devops, identity, refresh, settings, vault, workspace  # noqa: PLC0415  # only now
+    from git_refresh import app  # noqa: PLC0415  # only now
+    from git_refresh.clouds import databricks, devops, identity, vault  # noqa: PLC0415  # only now
+    from git_refresh.run import refresh  # noqa: PLC0415  # only now
+    from git_refresh.settings.load import Settings, load  # noqa: PLC0415  # only now
 
     for module, name in (
         (identity, "LIMIT"),
         (vault, "LIMIT"),
         (devops, "LIMIT"),
-        (workspace, "SIGN_IN_LIMIT"),
-        (workspace, "CREDENTIAL_LIMIT"),
-        (workspace, "LOOKUP_LIMIT"),
+        (databricks, "SIGN_IN_LIMIT"),
+        (databricks, "CREDENTIAL_LIMIT"),
+        (databricks, "LOOKUP_LIMIT"),
     ):
         if not hasattr(module, name):
             raise AttributeError(f"{module.__name__} has no {name} any more: say here what limits it")
         setattr(module, name, limit)
     refresh.GRACE = limit / 2
-    load = settings.load
 
-    def briskly(environ: Mapping[str, str]) -> settings.Settings:
+    def briskly(environ: Mapping[str, str]) -> Settings:
         return dataclasses.replace(load(environ), timeout_s=4 * limit)
 
     vars(app)["load"] = briskly

@@ -8,9 +8,9 @@ from typing import Any
 from docs import cost
 from docs.workbook import workbook as workbook_of
 from git_refresh.cli.schema import schema
-from git_refresh.diagnosis import in_general
-from git_refresh.settings import SETTINGS
-from git_refresh.symptoms import OWN, SECTIONS, UNKNOWN, Row
+from git_refresh.diagnosis.explain import in_general
+from git_refresh.diagnosis.table import OWN, SECTIONS, UNKNOWN, Row
+from git_refresh.settings.load import SETTINGS
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -37,7 +37,7 @@ def troubleshooting() -> str:
         for title, rows in sections.items()
     )
     parts = [f"## {title}\n\n{'\n'.join(map(_entry, rows))}" for title, rows in sections.items()]
-    return "\n".join([_MADE.format("git_refresh/symptoms.py"), _INTRO, index, "", *parts])
+    return "\n".join([_MADE.format("git_refresh/diagnosis/table.py"), _INTRO, index, "", *parts])
 
 
 def _entry(row: Row) -> str:

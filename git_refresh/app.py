@@ -7,24 +7,23 @@ from datetime import datetime, timedelta
 
 from pydantic import SecretStr
 
-from git_refresh import diagnosis
-from git_refresh import workspace as databricks
 from git_refresh.clock import Clock, Deadline, Skew, SystemClock
-from git_refresh.devops import DevOps
-from git_refresh.diagnosis import Facts
-from git_refresh.identity import Identity, Token
+from git_refresh.clouds import databricks
+from git_refresh.clouds.devops import DevOps
+from git_refresh.clouds.identity import Identity
+from git_refresh.clouds.transport import tls_context
+from git_refresh.clouds.vault import Vault
+from git_refresh.diagnosis.explain import Facts, internal
 from git_refresh.masking import Secrets
 from git_refresh.outlet import Outlet, log_to_platform
-from git_refresh.problems import Problem
 from git_refresh.redact import shown, silence_sdk_logs
-from git_refresh.refresh import refresh
 from git_refresh.report import Report, log_nothing_done
+from git_refresh.run.refresh import refresh
 from git_refresh.schedule import DEFAULT_INTERVAL, late_by, next_run_after
 from git_refresh.seams import Heads, Watcher
-from git_refresh.service import Service
-from git_refresh.settings import Settings, SettingsError, load
-from git_refresh.transport import tls_context
-from git_refresh.vault import Secret, Vault
+from git_refresh.settings.load import Settings, SettingsError, load
+from git_refresh.symptom import Service
+from git_refresh.values import Problem, Secret, Token
 
 
 class RunFailedError(Exception):
@@ -215,7 +214,7 @@ def _tick(environ: Mapping[str, str], schedule_status: Mapping[str, object] | No
         problems = "; ".join(map(str, error.problems))
         return f"Nothing was run, because the app settings are wrong. {problems}"
     except Exception as error:  # noqa: BLE001  # a mistake of ours: without this there would be no run line
-        problem = Problem("run", str(diagnosis.internal(error, Facts())))
+        problem = Problem("run", str(internal(error, Facts())))
         log_nothing_done([problem], outlet)
         return str(problem)
     return "" if report.result == "ok" else report.summary()

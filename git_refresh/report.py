@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from git_refresh.diagnosis import Diagnosis
+from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.outlet import Outlet
-from git_refresh.problems import Problem
+from git_refresh.values import Problem
 
 Result = Literal["ok", "failed", "rejected"]
 CredentialAction = Literal["created", "updated", "kept", "failed"]

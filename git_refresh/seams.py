@@ -6,15 +6,13 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from git_refresh.decide import GitFolder, Head, OtherObject, StoredCredential
-from git_refresh.diagnosis import Facts
+from git_refresh.diagnosis.explain import Facts
 from git_refresh.hosts import TrustedHosts
-from git_refresh.identity import Token
-from git_refresh.models import Ref, Workspace
 from git_refresh.report import WorkspaceReport
 from git_refresh.repository import Repository
-from git_refresh.service import Service
-from git_refresh.vault import Secret
+from git_refresh.settings.models import Workspace
+from git_refresh.symptom import Service
+from git_refresh.values import GitFolder, Head, OtherObject, Ref, Secret, StoredCredential, Token
 
 
 class Api(Protocol):

@@ -13,26 +13,22 @@ from datetime import timedelta
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from git_refresh import diagnosis
 from git_refresh.cli.check_workspace import WorkspaceCheck
 from git_refresh.cli.checks import LAYERS, Check, count, failed, skipped, warning
 from git_refresh.clock import Deadline
-from git_refresh.decide import Head
-from git_refresh.devops import is_definite
-from git_refresh.diagnosis import Facts
-from git_refresh.entries import Entry, Rejected
-from git_refresh.folder_refresh import facts_of
-from git_refresh.identity import AZURE_DATABRICKS, AZURE_DEVOPS, Token
-from git_refresh.models import Ref, Workspace
-from git_refresh.pool import Pool
-from git_refresh.problems import Problem
-from git_refresh.refresh import GRACE, SECRET_WARNING, Run
+from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, internal, out_of_time
 from git_refresh.repository import Repository
+from git_refresh.run.folder import facts_of
+from git_refresh.run.pool import Pool
+from git_refresh.run.refresh import GRACE, SECRET_WARNING, Run
+from git_refresh.run.workspace import facts_of_principal
 from git_refresh.schedule import DEFAULT_INTERVAL, lapses_before
 from git_refresh.seams import Heads, Services
-from git_refresh.service import Service, ServiceError, Symptom
-from git_refresh.settings import Settings, near_misses
-from git_refresh.workspace_refresh import facts_of_principal
+from git_refresh.settings.entries import Entry, Rejected
+from git_refresh.settings.load import Settings, near_misses
+from git_refresh.settings.models import Workspace
+from git_refresh.symptom import Service, ServiceError, Symptom, is_definite
+from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, Head, Problem, Ref, Token
 
 
 def check_settings(
@@ -50,7 +46,7 @@ def check_settings(
     ]
     for name, meant in near_misses(environ).items():
         message = f"This is no setting of this app; did you mean {meant}?"
-        found.append(warning("settings", name, diagnosis.own("misspelt_setting", message, Facts())))
+        found.append(warning("settings", name, finding("misspelt_setting", message, Facts())))
     if settings is not None and not problems:
         workspaces = [entry.workspace for entry in settings.entries if isinstance(entry, Entry)]
         folders = sum(len(workspace.folders) for workspace in workspaces)
@@ -59,9 +55,9 @@ def check_settings(
     return found
 
 
-def _wrong(problem: Problem) -> diagnosis.Diagnosis:
+def _wrong(problem: Problem) -> Diagnosis:
     code = "invalid_folder" if ".folders" in problem.where else "invalid_settings"
-    return diagnosis.own(code, str(problem), Facts())
+    return finding(code, str(problem), Facts())
 
 
 def skipped_layers(because: str, *, below: str) -> list[Check]:
@@ -87,7 +83,7 @@ def check_clouds(
     try:
         token = services.token(AZURE_DEVOPS)
     except ServiceError as error:
-        failure = diagnosis.explain(error.symptom, Facts(vault=settings.key_vault_url or ""))
+        failure = explain(error.symptom, Facts(vault=settings.key_vault_url or ""))
         because = "the identity gets no token for Azure DevOps"
         return [
             failed("identity", _identity(settings, services), failure),
@@ -119,7 +115,7 @@ class _Walk:
         self._workspaces = [entry.workspace for entry in self._entries]
 
     def checks(self, interval: timedelta) -> Iterator[Check]:
-        late = diagnosis.out_of_time(self._facts)
+        late = out_of_time(self._facts)
         secrets = {
             name: line or failed("key_vault", name, late)
             for name, line in self._each(list(self._secrets()), self._secret)
@@ -157,16 +153,16 @@ class _Walk:
         if lapses_before(now + interval, ends, now, behind):
             gap = count(round(interval.total_seconds() / 60), "minute")
             message = f"The token for Azure DevOps {left}, and up to {gap} pass between two runs."
-            yield warning("identity", subject, diagnosis.own("short_token", message, self._facts))
+            yield warning("identity", subject, finding("short_token", message, self._facts))
         if behind:
             direction = "behind" if behind > timedelta() else "ahead"
             message = f"This machine's clock is {abs(behind).total_seconds() / 60:.0f} minutes {direction}."
-            yield warning("identity", "clock", diagnosis.own("clock_skew", message, self._facts))
+            yield warning("identity", "clock", finding("clock_skew", message, self._facts))
         if any(workspace.auth == "managed_identity" for workspace in self._workspaces):
             try:
                 self._services.token(AZURE_DATABRICKS)
             except ServiceError as error:
-                yield failed("identity", subject, diagnosis.explain(error.symptom, self._facts))
+                yield failed("identity", subject, explain(error.symptom, self._facts))
             else:
                 yield Check("identity", subject, "ok", "it gets tokens for Azure Databricks too")
 
@@ -184,18 +180,16 @@ class _Walk:
         try:
             ends = self._services.secret(name).expires_at
         except ServiceError as error:
-            return failed("key_vault", name, diagnosis.explain(error.symptom, facts))
+            return failed("key_vault", name, explain(error.symptom, facts))
         except TimeoutError:
-            return failed("key_vault", name, diagnosis.out_of_time(facts))
+            return failed("key_vault", name, out_of_time(facts))
         if ends is None:
             message = "can be read; it has no expiry date, so nobody is warned before the OAuth secret ends"
             return Check("key_vault", name, "ok", message)
         left = ends - self._deadline.clock.now()
         when = f"ends on {ends:%Y-%m-%d}, in {count(left.days, 'day')}"
         if left < SECRET_WARNING:
-            return warning(
-                "key_vault", name, diagnosis.own("secret_expires_soon", f"The secret {when}.", facts)
-            )
+            return warning("key_vault", name, finding("secret_expires_soon", f"The secret {when}.", facts))
         return Check("key_vault", name, "ok", f"can be read; {when}")
 
     def _wanted_refs(self) -> list[tuple[Repository, Ref | None]]:
@@ -220,7 +214,7 @@ class _Walk:
             return WorkspaceCheck(entry, run, self._heads.answers, secrets).checks()
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other lines along
             facts = replace(self._facts, host=entry.workspace.host)
-            return [failed("workspace", entry.workspace.name, diagnosis.internal(error, facts))]
+            return [failed("workspace", entry.workspace.name, internal(error, facts))]
 
     def _each[T, R](self, items: Sequence[T], work: Callable[[T], R]) -> list[tuple[T, R | None]]:
         """Each item with what the work on it gives, all at once; None where the time was over before."""
@@ -262,19 +256,19 @@ class _Remembered:
             self.head(*wanted)
 
 
-def _by_name(item: tuple[tuple[Repository, Ref | None], object]) -> tuple[str, Ref]:
+def _by_name(item: tuple[tuple[Repository, Ref | None], object]) -> tuple[str, str]:
     (repository, ref), _ = item
-    return str(repository).casefold(), ref or ("branch", "")
+    return str(repository).casefold(), str(ref or "")
 
 
 def _ref_line(repository: Repository, ref: Ref | None, answer: Head | Symptom, facts: Facts) -> Check:
-    subject = f"{repository} {' '.join(ref)}" if ref else str(repository)
+    subject = f"{repository} {ref}" if ref else str(repository)
     if isinstance(answer, Symptom):
-        found = diagnosis.explain(answer, facts)
+        found = explain(answer, facts)
         return (failed if is_definite(answer) else warning)("azure_devops", subject, found)
     if ref is None:
         return Check("azure_devops", subject, "ok", "can be read")
     if answer.commit is None:
-        message = f"{ref[0].capitalize()} {ref[1]} does not exist."
-        return failed("azure_devops", subject, diagnosis.own("no_such_ref", message, facts))
+        message = f"{ref.title} does not exist."
+        return failed("azure_devops", subject, finding("no_such_ref", message, facts))
     return Check("azure_devops", subject, "ok", f"is at {answer.commit[:8]}")

@@ -3,29 +3,21 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from git_refresh import diagnosis
 from git_refresh.cli.checks import Check, count, failed, skipped, warning
-from git_refresh.decide import (
-    GitFolder,
-    Head,
-    StoredCredential,
-    federated_credential,
-    own_credential,
-    rivals,
-    wanted_ref,
-)
-from git_refresh.devops import is_definite, is_rejection
-from git_refresh.entries import Entry
-from git_refresh.folder_refresh import FolderRefresh, azure_devops_repository
-from git_refresh.listing import Listing
-from git_refresh.models import Folder, Ref
+from git_refresh.diagnosis.explain import explain, finding, out_of_time
 from git_refresh.redact import shown
-from git_refresh.refresh import Run
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository
+from git_refresh.run.decide import federated_credential, own_credential, rivals, wanted_ref
+from git_refresh.run.folder import FolderRefresh, azure_devops_repository
+from git_refresh.run.listing import Listing
+from git_refresh.run.refresh import Run
+from git_refresh.run.workspace import facts_of_principal
 from git_refresh.seams import Api
-from git_refresh.service import ServiceError, Symptom
-from git_refresh.workspace_refresh import facts_of_principal
+from git_refresh.settings.entries import Entry
+from git_refresh.settings.models import Folder
+from git_refresh.symptom import ServiceError, Symptom, is_definite, is_rejection
+from git_refresh.values import GitFolder, Head, Ref, StoredCredential
 
 Answers = Mapping[tuple[Repository, Ref | None], Head | Symptom]
 
@@ -61,9 +53,9 @@ class WorkspaceCheck:
             api = self._run.sign_in(self._workspace)
             stored = api.credentials(None)
         except ServiceError as error:
-            failure = diagnosis.explain(error.symptom, self._facts)
+            failure = explain(error.symptom, self._facts)
         except TimeoutError:
-            failure = diagnosis.out_of_time(self._facts)
+            failure = out_of_time(self._facts)
         else:
             signed_in = Check("workspace", self._name, "ok", f"signed in as {self._facts.principal}")
             listing = Listing(api, self._workspace.folders, self._left_out)
@@ -119,7 +111,7 @@ class WorkspaceCheck:
             yield self._run_as(api, principal_id)
 
     def _warning(self, code: str, message: str) -> Check:
-        return warning("credential", self._name, diagnosis.own(code, message, self._facts))
+        return warning("credential", self._name, finding(code, message, self._facts))
 
     def _run_as(self, api: Api, principal_id: int) -> Check:
         subject = f"{self._name}, principal {principal_id}"
@@ -127,9 +119,9 @@ class WorkspaceCheck:
             own = own_credential(api.credentials(principal_id), self._workspace.git_username)
         except ServiceError as error:
             facts = replace(self._facts, principal=f"service principal {principal_id} (run_as)")
-            return failed("credential", subject, diagnosis.explain(error.symptom, facts))
+            return failed("credential", subject, explain(error.symptom, facts))
         except TimeoutError:
-            return failed("credential", subject, diagnosis.out_of_time(self._facts))
+            return failed("credential", subject, out_of_time(self._facts))
         message = (
             f"Git credential {own.id} is there; a run updates it"
             if own
@@ -155,16 +147,14 @@ class WorkspaceCheck:
         symptom = listing.gap()
         for pattern in self._workspace.folders:
             if symptom is not None and pattern.below is not None:
-                failure = diagnosis.explain(symptom, self._facts)
+                failure = explain(symptom, self._facts)
                 yield failed("folder", f"{self._name} {pattern.path}", failure)
         for pattern in listing.unfound():
             message, facts = (
                 f"Below {pattern.below} there is no Git folder that one may manage.",
                 replace(self._facts, path=pattern.below or ""),
             )
-            yield warning(
-                "folder", f"{self._name} {pattern.path}", diagnosis.own("nothing_found", message, facts)
-            )
+            yield warning("folder", f"{self._name} {pattern.path}", finding("nothing_found", message, facts))
 
     def _folder(self, api: Api, folder: Folder, listed: GitFolder | None, listing: Listing) -> Check:
         subject = f"{self._name} {folder.path}"
@@ -172,9 +162,9 @@ class WorkspaceCheck:
         try:
             found = listed or api.find(folder.key)
         except ServiceError as error:
-            return failed("folder", subject, diagnosis.explain(error.symptom, facts))
+            return failed("folder", subject, explain(error.symptom, facts))
         except TimeoutError:
-            return failed("folder", subject, diagnosis.out_of_time(facts))
+            return failed("folder", subject, out_of_time(facts))
         there = found if isinstance(found, GitFolder) else None
         if listing.by_pattern(folder) and azure_devops_repository(there, self._run.trusted) is None:
             return skipped("folder", subject, "it is no clone from Azure DevOps")
@@ -192,7 +182,7 @@ class WorkspaceCheck:
             return failed("folder", subject, report.error)
         if there is not None and listed is None and not there.git_cli and listing.failure is None:
             message = f"{folder.path} is not in the workspace's list of Git folders."
-            return warning("folder", subject, diagnosis.own("folder_permission", message, facts))
+            return warning("folder", subject, finding("folder_permission", message, facts))
         return Check("folder", subject, "ok", _what_a_run_does(report, there))
 
     def _told_above(self, folder: Folder, found: GitFolder | None) -> bool:

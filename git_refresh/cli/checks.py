@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from git_refresh.diagnosis import Diagnosis
+from git_refresh.diagnosis.explain import Diagnosis
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 Layer = Literal["settings", "identity", "key_vault", "azure_devops", "workspace", "credential", "folder"]

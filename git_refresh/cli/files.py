@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from git_refresh.json_text import JsonError, JsonObject, parse
-from git_refresh.problems import Problem, kind_of
 from git_refresh.redact import shown, visible
-from git_refresh.settings import SETTINGS, SettingsError, near_misses
+from git_refresh.settings.json_text import JsonError, JsonObject, parse
+from git_refresh.settings.load import SETTINGS, SettingsError, near_misses
+from git_refresh.settings.problems import kind_of
+from git_refresh.values import Problem
 
 _FORMS = (
     'must hold an array of workspaces, app settings by name ({"WORKSPACES": […]}), a local.settings.json ({"Values": {…}}), '

@@ -20,11 +20,11 @@ from git_refresh.cli.files import read_settings
 from git_refresh.cli.progress import Lines, Live
 from git_refresh.cli.schema import schema
 from git_refresh.outlet import Outlet, log_to_stderr
-from git_refresh.problems import Problem
 from git_refresh.report import Report
 from git_refresh.schedule import longest_gap
 from git_refresh.seams import Unwatched, Watcher
-from git_refresh.settings import SETTINGS, Settings, SettingsError, load
+from git_refresh.settings.load import SETTINGS, Settings, SettingsError, load
+from git_refresh.values import Problem
 
 FAILED, WRONG = 1, 2
 

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from git_refresh.cli.checks import LAYERS, Check, CheckReport, Layer, count
-from git_refresh.diagnosis import Diagnosis
-from git_refresh.problems import Problem
+from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.report import FolderReport, Report, WorkspaceReport
+from git_refresh.values import Problem
 
 _STYLE = {
     "ok": "green",

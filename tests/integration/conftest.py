@@ -6,7 +6,7 @@ import pytest
 
 from git_refresh import app
 from git_refresh.report import Report
-from git_refresh.settings import SETTINGS
+from git_refresh.settings.load import SETTINGS
 from localcloud import Cloud, Fleet, seed
 
 

@@ -11,9 +11,11 @@ from dataclasses import replace
 
 import pytest
 
-from git_refresh import app, devops, identity, refresh, vault, workspace
+from git_refresh import app
+from git_refresh.clouds import databricks, devops, identity, vault
 from git_refresh.report import Report
-from git_refresh.settings import Settings, load
+from git_refresh.run import refresh
+from git_refresh.settings.load import Settings, load
 from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
 
 pytestmark = pytest.mark.timeout(60)
@@ -94,9 +96,9 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
         (identity, "LIMIT"),
         (vault, "LIMIT"),
         (devops, "LIMIT"),
-        (workspace, "SIGN_IN_LIMIT"),
-        (workspace, "CREDENTIAL_LIMIT"),
-        (workspace, "LOOKUP_LIMIT"),
+        (databricks, "SIGN_IN_LIMIT"),
+        (databricks, "CREDENTIAL_LIMIT"),
+        (databricks, "LOOKUP_LIMIT"),
     ):
         monkeypatch.setattr(module, name, 1.5)
     monkeypatch.setattr(refresh, "GRACE", 0.5)
@@ -198,7 +200,7 @@ def test_forty_nine_workspaces_are_fresh_beside_one_that(
     for module, name in ((devops, "LIMIT"), (vault, "LIMIT"), (identity, "LIMIT")):
         monkeypatch.setattr(module, name, 15.0)
     for name in ("SIGN_IN_LIMIT", "CREDENTIAL_LIMIT", "LOOKUP_LIMIT"):
-        monkeypatch.setattr(workspace, name, 6.0)
+        monkeypatch.setattr(databricks, name, 6.0)
     bad = fleet.workspaces[17]
     old = {ws.host: [credential.token for credential in ws.credentials] for ws in fleet.workspaces}
     cloud.inject(Fault(FAULTS[what](), host=bad.host))
@@ -263,7 +265,7 @@ def test_what_was_done_though_its_answer_was_lost_is_found_and_not_done_twice(
 def test_a_short_throttle_is_waited_for(
     cloud: Cloud, run: Run, one: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workspace, "SIGN_IN_LIMIT", 5.0)
+    monkeypatch.setattr(databricks, "SIGN_IN_LIMIT", 5.0)
     cloud.inject(
         Fault(faults.status(429, headers={"Retry-After": "1"}), service="databricks", route="^/oidc/", nth=1)
     )
@@ -274,7 +276,7 @@ def test_a_passing_failure_is_not_even_noticed(
     cloud: Cloud, run: Run, one: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("SIGN_IN_LIMIT", "CREDENTIAL_LIMIT", "LOOKUP_LIMIT"):
-        monkeypatch.setattr(workspace, name, 5.0)
+        monkeypatch.setattr(databricks, name, 5.0)
     cloud.inject(Fault(faults.status(503, "busy"), service="databricks", method="GET", nth=1))
     cloud.inject(Fault(faults.reset(), service="databricks", route="^/oidc/", nth=1))
     assert run(**one).result == "ok"

@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
-from git_refresh import app, devops, identity, refresh, vault, workspace
+from git_refresh import app
+from git_refresh.clouds import databricks, devops, identity, vault
 from git_refresh.report import Report
-from git_refresh.settings import Settings, load
+from git_refresh.run import refresh
+from git_refresh.settings.load import Settings, load
 from localcloud import Cloud, Connect, Fault, Fleet, faults
 from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
@@ -129,7 +131,7 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in ((identity, "LIMIT"), (vault, "LIMIT"), (devops, "LIMIT")):
         monkeypatch.setattr(module, name, 0.5)
     for name in ("SIGN_IN_LIMIT", "CREDENTIAL_LIMIT", "LOOKUP_LIMIT"):
-        monkeypatch.setattr(workspace, name, 0.5)
+        monkeypatch.setattr(databricks, name, 0.5)
     monkeypatch.setattr(refresh, "GRACE", 0.5)
 
     def briskly(environ: dict[str, str]) -> Settings:

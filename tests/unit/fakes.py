@@ -7,12 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pydantic import SecretStr
 
 from git_refresh.clock import Deadline
-from git_refresh.decide import GitFolder, Head, OtherObject, StoredCredential
-from git_refresh.identity import Token
-from git_refresh.models import Ref
 from git_refresh.repository import Repository
-from git_refresh.service import Service, ServiceError, Symptom
-from git_refresh.vault import Secret
+from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.values import GitFolder, Head, OtherObject, Ref, Secret, StoredCredential, Token
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -113,8 +110,8 @@ class FakeWorkspace:
     def move_folder(self, id_: int, ref: Ref, *, discard: bool, credential_id: int | None) -> None:
         self._do("move_folder")
         folder = self.folder(id_)
-        branch = ref[1] if ref[0] == "branch" else None
-        self.at[folder.path] = replace(folder, branch=branch, commit=self.heads.get(ref[1], folder.commit))
+        branch = ref.branch
+        self.at[folder.path] = replace(folder, branch=branch, commit=self.heads.get(ref.name, folder.commit))
 
 
 @dataclass
@@ -148,10 +145,10 @@ class FakeServices:
         return self
 
     def head(self, repository: Repository, ref: Ref | None) -> Head:
-        self.asked.append(f"{repository} {ref[1] if ref else ''}")
+        self.asked.append(f"{repository} {ref.name if ref else ''}")
         if self.devops_failure is not None:
             raise self.devops_failure
-        return Head(self.commits.get(ref[1]) if ref else None)
+        return Head(self.commits.get(ref.name) if ref else None)
 
     def sign_in(self, host: str, client_id: str, secret: SecretStr) -> SecretStr:
         self.workspaces[host]._do("sign_in")

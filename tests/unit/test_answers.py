@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_refresh import answers
-from git_refresh.answers import UnexpectedAnswerError, claims_of, read, read_json
+from git_refresh.clouds import answers
+from git_refresh.clouds.answers import UnexpectedAnswerError, claims_of, read, read_json
 from git_refresh.masking import Secrets
 
 SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"

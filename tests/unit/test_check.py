@@ -9,10 +9,10 @@ import pytest
 from git_refresh.cli.check import check_clouds, check_settings
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.clock import Deadline
-from git_refresh.diagnosis import Diagnosis
-from git_refresh.problems import Problem
-from git_refresh.service import Service
-from git_refresh.settings import load
+from git_refresh.diagnosis.explain import Diagnosis
+from git_refresh.settings.load import load
+from git_refresh.symptom import Service
+from git_refresh.values import Problem
 from tests.unit.fakes import FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW, URL, behind, host
 

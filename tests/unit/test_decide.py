@@ -2,23 +2,20 @@ from typing import Any
 
 import pytest
 
-from git_refresh.decide import (
+from git_refresh.hosts import NO_HOSTS
+from git_refresh.repository import parse_repository
+from git_refresh.run.decide import (
     Clone,
-    GitFolder,
-    Head,
     LeaveAlone,
     Move,
-    OtherObject,
     Refuse,
-    StoredCredential,
     federated_credential,
     folder_step,
     own_credential,
     rivals,
 )
-from git_refresh.hosts import NO_HOSTS
-from git_refresh.models import Folder
-from git_refresh.repository import parse_repository
+from git_refresh.settings.models import Folder
+from git_refresh.values import GitFolder, Head, OtherObject, Ref, StoredCredential
 
 URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
 ETL = parse_repository(URL, NO_HOSTS)
@@ -39,38 +36,38 @@ FOLDERS = {
         wanted(),
         found(),
         Head(OLD),
-        LeaveAlone(("branch", "main")),
+        LeaveAlone(Ref("branch", "main")),
     ),
-    "moves a folder that is behind its branch": (wanted(), found(), Head(NEW), Move(("branch", "main"))),
+    "moves a folder that is behind its branch": (wanted(), found(), Head(NEW), Move(Ref("branch", "main"))),
     "moves a folder to another branch, even at the same commit": (
         wanted(branch="x"),
         found(),
         Head(OLD),
-        Move(("branch", "x")),
+        Move(Ref("branch", "x")),
     ),
     "pulls without comparing when Azure DevOps cannot be asked": (
         wanted(),
         found(),
         None,
-        Move(("branch", "main")),
+        Move(Ref("branch", "main")),
     ),
     "leaves a folder alone that is detached at its tag": (
         wanted(tag="v1"),
         found(None),
         Head(OLD),
-        LeaveAlone(("tag", "v1")),
+        LeaveAlone(Ref("tag", "v1")),
     ),
     "moves a folder to a tag though its branch is at that commit": (
         wanted(tag="v1"),
         found(),
         Head(OLD),
-        Move(("tag", "v1")),
+        Move(Ref("tag", "v1")),
     ),
     "moves a detached folder back to the wanted branch": (
         wanted(branch="main"),
         found(None),
         Head(OLD),
-        Move(("branch", "main")),
+        Move(Ref("branch", "main")),
     ),
     "leaves a detached folder alone when nothing else is wanted": (
         wanted(),
@@ -82,15 +79,15 @@ FOLDERS = {
         wanted(),
         found("main", None),
         Head(NEW),
-        Move(("branch", "main")),
+        Move(Ref("branch", "main")),
     ),
     "clones what is missing when a url is given": (wanted(url=URL), None, Head(NEW), Clone(ETL, None)),
-    "clones to the wanted tag": (wanted(url=URL, tag="v1"), None, Head(NEW), Clone(ETL, ("tag", "v1"))),
+    "clones to the wanted tag": (wanted(url=URL, tag="v1"), None, Head(NEW), Clone(ETL, Ref("tag", "v1"))),
     "clones though Azure DevOps cannot be asked": (
         wanted(url=URL, branch="x"),
         None,
         None,
-        Clone(ETL, ("branch", "x")),
+        Clone(ETL, Ref("branch", "x")),
     ),
 }
 

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from git_refresh import __version__
-from git_refresh.settings import SETTINGS
+from git_refresh.settings.load import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -141,7 +141,7 @@ def test_the_example_names_every_setting_and_is_accepted() -> None:
     example = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]
     assert set(example) >= SETTINGS.keys()
     assert all(isinstance(value, str) for value in example.values())
-    from git_refresh.settings import load  # noqa: PLC0415
+    from git_refresh.settings.load import load  # noqa: PLC0415
 
     assert not load(example).problems
 

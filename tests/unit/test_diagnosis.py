@@ -15,13 +15,24 @@ import requests
 import urllib3
 
 from docs import generate
-from git_refresh import diagnosis, transport
 from git_refresh.clock import Deadline, current_operation
-from git_refresh.diagnosis import Diagnosis, Facts, explain, in_general
+from git_refresh.clouds import transport
+from git_refresh.clouds.guard import call
+from git_refresh.clouds.transport import Answer
+from git_refresh.diagnosis import explain as texts
+from git_refresh.diagnosis.explain import (
+    Diagnosis,
+    Facts,
+    explain,
+    finding,
+    fits,
+    in_general,
+    internal,
+    out_of_time,
+)
+from git_refresh.diagnosis.table import OWN, SECTIONS, TABLE, UNKNOWN, Row
 from git_refresh.masking import Secrets
-from git_refresh.service import Service, ServiceError, Symptom, call
-from git_refresh.symptoms import OWN, SECTIONS, TABLE, UNKNOWN, Row
-from git_refresh.transport import Answer
+from git_refresh.symptom import Service, ServiceError, Symptom
 from tests.unit.fakes import FakeClock
 
 CANARY = "correct-horse-battery"
@@ -606,7 +617,7 @@ def test_every_sign_of_every_row_has_a_case_that_reaches_it(row: Row) -> None:
     symptoms = [symptom_of(case) for case in CASES if case.code == row.code]
     for sign in row.signs:
         alone = replace(row, signs=(sign,))
-        assert any(diagnosis.fits(alone, symptom) for symptom in symptoms), f"no case for {sign}"
+        assert any(fits(alone, symptom) for symptom in symptoms), f"no case for {sign}"
 
 
 def test_there_is_one_row_for_each_code() -> None:
@@ -630,7 +641,7 @@ def test_no_brace_is_left_and_what_is_known_is_filled_in(row: Row) -> None:
     assert not re.search(r"[{}]", general.cause + general.remedy)
     assert general.cause.endswith(".")
     assert general.remedy.endswith(".")
-    known = diagnosis._filled(row, "", diagnosis._values(FACTS))
+    known = texts._filled(row, "", texts._values(FACTS))
     unknown = [value for value in asdict(Facts()).values() if value.isupper()]
     assert not re.search(rf"\b({'|'.join([*unknown, 'VAULT'])})\b", known.cause + known.remedy)
 
@@ -757,7 +768,7 @@ def test_a_remedy_is_what_to_type_or_where_to_click(name: str, exact: str) -> No
 
 @pytest.mark.parametrize("row", OWN, ids=lambda row: row.code)
 def test_what_the_app_finds_by_itself_is_explained_under_its_own_message(row: Row) -> None:
-    found = diagnosis.own(row.code, "This is {what} happened.", FACTS)
+    found = finding(row.code, "This is {what} happened.", FACTS)
     assert (found.code, found.message) == (row.code, "This is {what} happened.")
 
 
@@ -767,7 +778,7 @@ def test_every_code_that_the_app_finds_by_itself_is_in_the_table() -> None:
         code
         for text in sources
         for code in re.findall(
-            r'\b(?:own\(|Refuse\(|_problem\([^",]+,|_problem\("\w+",|_warning\()\s*"(\w+)"', text
+            r'\b(?:finding\(|Refuse\(|_problem\([^",]+,|_problem\("\w+",|_warning\()\s*"(\w+)"', text
         )
     }
     assert used == {row.code for row in OWN}
@@ -779,21 +790,19 @@ def test_a_mistake_of_ours_is_told_by_its_place_and_never_by_its_text() -> None:
 
     with pytest.raises(ValueError, match=CANARY) as caught:
         mistake()
-    found = diagnosis.internal(caught.value, FACTS)
+    found = internal(caught.value, FACTS)
     assert re.fullmatch(r"ValueError at .*mistake:\d+\.", found.message)
     assert CANARY not in words(found)
-    assert diagnosis.internal(ValueError(CANARY), FACTS).message == "ValueError."
+    assert internal(ValueError(CANARY), FACTS).message == "ValueError."
 
 
 def test_what_was_not_begun_in_time_says_so() -> None:
-    found = diagnosis.out_of_time(FACTS)
+    found = out_of_time(FACTS)
     assert found.message == "The run's time was over before this was done."
     assert "REFRESH_TIMEOUT_SECONDS" in found.remedy
 
 
-@pytest.mark.parametrize(
-    "make", [diagnosis.out_of_time, lambda facts: explain(by_name("no time left"), facts)]
-)
+@pytest.mark.parametrize("make", [out_of_time, lambda facts: explain(by_name("no time left"), facts)])
 def test_what_ran_out_of_time_has_one_code_however_it_did(make: Callable[[Facts], Diagnosis]) -> None:
     assert make(FACTS).code == "out_of_time"
 

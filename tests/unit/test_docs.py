@@ -11,9 +11,9 @@ import pytest
 
 from docs import generate
 from git_refresh.cli.files import read_settings
-from git_refresh.models import Folder, Workspace
-from git_refresh.settings import SETTINGS, load
-from git_refresh.symptoms import OWN, TABLE, UNKNOWN
+from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN
+from git_refresh.settings.load import SETTINGS, load
+from git_refresh.settings.models import Folder, Workspace
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from git_refresh.cli.files import read_settings
-from git_refresh.settings import SettingsError, load
+from git_refresh.settings.load import SettingsError, load
 from tests.unit.test_settings import GOOD, HOST
 
 ENTRIES = [GOOD, "https://adb-2.2.azuredatabricks.net"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from git_refresh import host_json
-from git_refresh.settings import SettingsError, load
+from git_refresh.settings import host_json
+from git_refresh.settings.load import SettingsError, load
 
 LIST = '[{"host": "https://adb-1.1.azuredatabricks.net", "auth": "managed_identity"}]'
 OVERRIDE = "AzureFunctionsJobHost__functionTimeout"

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from git_refresh.diagnosis.table import OWN
 from git_refresh.outlet import Outlet
 from git_refresh.report import Report, log_nothing_done, log_run
-from git_refresh.settings import SETTINGS, SettingsError, load
-from git_refresh.symptoms import OWN
+from git_refresh.settings.load import SETTINGS, SettingsError, load
 from tests.unit import bicep
 from tests.unit.azure_models import complaints
 from tests.unit.bicep import Infra, of_kind, templates

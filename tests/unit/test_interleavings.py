@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from git_refresh.clock import Deadline, SystemClock
-from git_refresh.decide import GitFolder, StoredCredential
-from git_refresh.once import NeverComputedError, Once
+from git_refresh.clouds.once import NeverComputedError, Once
 from git_refresh.outlet import Outlet
-from git_refresh.pool import Pool
-from git_refresh.refresh import refresh
 from git_refresh.report import WorkspaceReport
-from git_refresh.service import Service, ServiceError
-from git_refresh.settings import load
+from git_refresh.run.pool import Pool
+from git_refresh.run.refresh import refresh
+from git_refresh.settings.load import load
+from git_refresh.symptom import Service, ServiceError
+from git_refresh.values import GitFolder, StoredCredential
 from tests.unit.fakes import NOW, FakeServices, FakeWorkspace, failure
 
 PATIENCE = 30.0

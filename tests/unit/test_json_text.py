@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from git_refresh.json_text import JsonError, JsonObject, parse
+from git_refresh.settings.json_text import JsonError, JsonObject, parse
 
 A = "https://adb-1.1.azuredatabricks.net"
 

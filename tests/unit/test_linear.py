@@ -8,13 +8,13 @@ from collections.abc import Callable
 import pytest
 
 from git_refresh import redact
-from git_refresh.diagnosis import Facts, explain
+from git_refresh.diagnosis.explain import Facts, explain
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts
-from git_refresh.json_text import parse
 from git_refresh.repository import parse_repository
 from git_refresh.schedule import is_schedule
-from git_refresh.service import Service, Symptom
-from git_refresh.settings import SETTINGS, SettingsError, load, near_misses
+from git_refresh.settings.json_text import parse
+from git_refresh.settings.load import SETTINGS, SettingsError, load, near_misses
+from git_refresh.symptom import Service, Symptom
 
 HOST = "https://adb-1.1.azuredatabricks.net"
 VAULT = "https://contoso.vault.azure.net"

@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from git_refresh.models import Folder, Workspace, default_name, folder_key
+from git_refresh.settings.models import Folder, Workspace, default_name, folder_key
+from git_refresh.values import Ref
 
 URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
 
@@ -76,8 +77,8 @@ REFS = ["main", "feature/a-b", "release/2026.11", "v1.0", "a@b", "é", "refs", "
 
 @pytest.mark.parametrize("name", REFS)
 def test_what_git_takes_for_a_branch_or_tag_is_taken(name: str) -> None:
-    assert folder(path="/a/b", branch=name).ref == ("branch", name)
-    assert folder(path="/a/b", tag=name).ref == ("tag", name)
+    assert folder(path="/a/b", branch=name).ref == Ref("branch", name)
+    assert folder(path="/a/b", tag=name).ref == Ref("tag", name)
 
 
 NO_REFS = ["", "a b", "a~1", "a^", "a:b", "a?", "a*", "a[b", "a\\b", "a\x7fb", "a\x01b", "a..b", "a@{1}"]

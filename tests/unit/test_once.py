@@ -2,8 +2,8 @@ import threading
 
 import pytest
 
-from git_refresh.once import Once
-from git_refresh.service import ServiceError
+from git_refresh.clouds.once import Once
+from git_refresh.symptom import ServiceError
 from tests.unit.fakes import deadline, failure
 
 

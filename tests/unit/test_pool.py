@@ -1,6 +1,6 @@
 import threading
 
-from git_refresh.pool import Pool
+from git_refresh.run.pool import Pool
 
 
 def test_tasks_run_in_the_order_they_were_queued() -> None:

@@ -14,8 +14,8 @@ from kusto_query_language_parser.parse_tools.KqlLexer import KqlLexer
 from kusto_query_language_parser.parse_tools.KqlParser import KqlParser
 
 from docs import workbook as made
+from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN
 from git_refresh.outlet import Outlet
-from git_refresh.problems import Problem
 from git_refresh.report import (
     CredentialAction,
     CredentialReport,
@@ -26,7 +26,7 @@ from git_refresh.report import (
     log_run,
     log_workspace,
 )
-from git_refresh.symptoms import OWN, TABLE, UNKNOWN
+from git_refresh.values import Problem
 from tests.unit.fakes import NOW, FakeServices, FakeWorkspace
 from tests.unit.test_refresh import host, run
 from tests.unit.test_terminal import ERROR, report, workspace

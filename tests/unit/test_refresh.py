@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from git_refresh import refresh as refresh_module
 from git_refresh.clock import Deadline, SystemClock
-from git_refresh.decide import GitFolder, StoredCredential
 from git_refresh.outlet import Outlet
-from git_refresh.refresh import refresh
 from git_refresh.report import Report, WorkspaceReport
-from git_refresh.service import Service
-from git_refresh.settings import load
+from git_refresh.run import refresh as refresh_module
+from git_refresh.run.refresh import refresh
+from git_refresh.settings.load import load
+from git_refresh.symptom import Service
+from git_refresh.values import GitFolder, StoredCredential
 from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 
 URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"

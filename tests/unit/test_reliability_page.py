@@ -6,14 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from git_refresh.settings import Settings
+from git_refresh.settings.load import Settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
 WAITS, TAKEN = PAGE.split("## What is taken of an answer")
-ROWS = re.findall(r"^\| .+ \| (\d+) \| `(\w+)\.(\w+)` \|$", WAITS, re.MULTILINE)
+ROWS = re.findall(r"^\| .+ \| (\d+) \| `([\w.]+)\.(\w+)` \|$", WAITS, re.MULTILINE)
 LIMITS = {
     (module, name)
-    for module in ("identity", "vault", "devops", "workspace", "transport", "service", "refresh")
+    for module in (
+        "clouds.identity",
+        "clouds.vault",
+        "clouds.devops",
+        "clouds.databricks",
+        "clouds.transport",
+        "clouds.guard",
+        "run.refresh",
+    )
     for name, value in vars(import_module(f"git_refresh.{module}")).items()
     if isinstance(value, float) and name.isupper() and not name.startswith("_")
 }
@@ -32,10 +40,18 @@ def test_the_budget_is_what_the_page_says() -> None:
     assert f"| the whole run | {Settings(()).timeout_s:.0f} |" in PAGE
 
 
-SIZES = re.findall(r"^\| .+ \| ([\d,]+)(?: \w+)? \| `(\w+)\.(\w+)` \|$", TAKEN, re.MULTILINE)
+SIZES = re.findall(r"^\| .+ \| ([\d,]+)(?: \w+)? \| `([\w.]+)\.(\w+)` \|$", TAKEN, re.MULTILINE)
 BOUNDS = {
     (module, name)
-    for module in ("transport", "devops", "workspace", "workspace_refresh", "outlet", "app", "refresh")
+    for module in (
+        "clouds.transport",
+        "clouds.devops",
+        "clouds.databricks",
+        "run.workspace",
+        "outlet",
+        "app",
+        "run.refresh",
+    )
     for name, value in vars(import_module(f"git_refresh.{module}")).items()
     if isinstance(value, int) and name.isupper() and not name.startswith("_")
 }
@@ -47,4 +63,4 @@ def test_a_bound_is_what_the_page_says(size: str, module: str, name: str) -> Non
 
 
 def test_every_bound_is_on_the_page() -> None:
-    assert {(module, name) for _, module, name in SIZES} == BOUNDS - {("workspace_refresh", "LANES")}
+    assert {(module, name) for _, module, name in SIZES} == BOUNDS - {("run.workspace", "LANES")}

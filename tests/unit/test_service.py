@@ -4,9 +4,10 @@ import pytest
 import requests
 
 from git_refresh.clock import Deadline, current_operation
+from git_refresh.clouds.guard import Repeat, call
+from git_refresh.clouds.transport import Answer
 from git_refresh.masking import Secrets
-from git_refresh.service import Repeat, Service, ServiceError, Symptom, call
-from git_refresh.transport import Answer
+from git_refresh.symptom import Service, ServiceError, Symptom
 from tests.unit.fakes import FakeClock
 
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_refresh.entries import Entry, Rejected
-from git_refresh.problems import Problem
-from git_refresh.settings import SETTINGS, Settings, SettingsError, load, near_misses
+from git_refresh.settings.entries import Entry, Rejected
+from git_refresh.settings.load import SETTINGS, Settings, SettingsError, load, near_misses
+from git_refresh.values import Problem, Ref
 
 HOST = "https://adb-1.1.azuredatabricks.net"
 GOOD: dict[str, Any] = {"host": HOST, "client_id": "app-id", "client_secret_name": "oauth-secret"}
@@ -98,7 +98,7 @@ def test_paths_with_and_without_workspace_are_the_same_folder() -> None:
 def test_a_folder_has_the_ref_that_it_names() -> None:
     folders = [{"path": "/a/b", "branch": "x"}, {"path": "/a/c", "tag": "v1"}, "/a/d"]
     found = only(settings({**GOOD, "folders": folders})).workspace.folders
-    assert [folder.ref for folder in found] == [("branch", "x"), ("tag", "v1"), None]
+    assert [folder.ref for folder in found] == [Ref("branch", "x"), Ref("tag", "v1"), None]
 
 
 def test_ids_of_service_principals_are_numbers_however_they_are_written() -> None:

@@ -10,9 +10,9 @@ from rich.console import Console
 from git_refresh.cli import terminal
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.progress import Lines, Live, said
-from git_refresh.diagnosis import Diagnosis
-from git_refresh.problems import Problem
+from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.report import CredentialReport, FolderReport, Report, WorkspaceReport
+from git_refresh.values import Problem
 
 ERROR = Diagnosis("git_conflict", "Could not move it.", "It was edited: [a].", "Commit it.")
 OLD, NEW = "a" * 40, "b" * 40

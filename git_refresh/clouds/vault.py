@@ -1,8 +1,6 @@
 """The OAuth secrets of Databricks service principals, in Key Vault."""
 
 import ssl
-from dataclasses import dataclass
-from datetime import datetime
 from urllib.parse import urlsplit
 
 from azure.core.pipeline.transport import RequestsTransport
@@ -10,25 +8,19 @@ from azure.keyvault.secrets import SecretClient
 from azure.keyvault.secrets._shared import http_challenge_cache
 from pydantic import SecretStr
 
-from git_refresh.answers import VaultSecret, read
 from git_refresh.clock import Deadline
+from git_refresh.clouds.answers import VaultSecret, read
+from git_refresh.clouds.guard import call
+from git_refresh.clouds.identity import Identity, VaultCredential
+from git_refresh.clouds.once import Once
+from git_refresh.clouds.transport import BoundedSession
 from git_refresh.hosts import TrustedHosts
-from git_refresh.identity import KEY_VAULT, Identity, VaultCredential
 from git_refresh.masking import Secrets
-from git_refresh.once import Once
-from git_refresh.service import Service, ServiceError, Symptom, call
-from git_refresh.transport import BoundedSession
+from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.values import KEY_VAULT, Secret
 
 LIMIT = 20.0
 """Seconds for one secret, its sign-in challenge and a second attempt included."""
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """The latest version of a secret."""
-
-    value: SecretStr
-    expires_at: datetime | None
 
 
 class Vault:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Row, Sign
 from git_refresh.redact import shown
-from git_refresh.service import Service, Symptom
-from git_refresh.symptoms import OWN, TABLE, UNKNOWN, Row, Sign
+from git_refresh.symptom import Service, Symptom
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def explain(symptom: Symptom, facts: Facts) -> Diagnosis:
     return _filled(row, _what_happened(symptom), values)
 
 
-def own(code: str, message: str, facts: Facts) -> Diagnosis:
+def finding(code: str, message: str, facts: Facts) -> Diagnosis:
     """The diagnosis of something that the app has found by itself."""
     row = next(row for row in OWN if row.code == code)
     return _filled(row, message, _values(facts))
@@ -78,7 +78,7 @@ def internal(error: BaseException, facts: Facts) -> Diagnosis:
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     place = f" at {frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}" if frame else ""
-    return own("internal_error", f"{type(error).__name__}{place}.", facts)
+    return finding("internal_error", f"{type(error).__name__}{place}.", facts)
 
 
 def fits(row: Row, symptom: Symptom) -> bool:

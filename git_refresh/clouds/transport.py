@@ -22,8 +22,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from git_refresh.answers import read_json
 from git_refresh.clock import Skew, current_operation
+from git_refresh.clouds.answers import read_json
 
 MAX_BODY = 1024 * 1024
 """Bytes of one answer, unpacked. A page of 20 Git folders has some 10,000, a token fewer."""

@@ -2,27 +2,15 @@
 
 from dataclasses import dataclass, replace
 
-from git_refresh import diagnosis
-from git_refresh.decide import (
-    Clone,
-    GitFolder,
-    Head,
-    LeaveAlone,
-    Move,
-    OtherObject,
-    Refuse,
-    folder_step,
-    is_at,
-    wanted_ref,
-)
-from git_refresh.devops import is_definite, is_rejection
-from git_refresh.diagnosis import Facts
+from git_refresh.diagnosis.explain import Facts, explain, finding, internal, out_of_time
 from git_refresh.hosts import TrustedHosts
-from git_refresh.models import Folder, Ref
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository, parse_repository
+from git_refresh.run.decide import Clone, LeaveAlone, Move, Refuse, folder_step, is_at, wanted_ref
 from git_refresh.seams import Api, Surroundings
-from git_refresh.service import ServiceError
+from git_refresh.settings.models import Folder
+from git_refresh.symptom import ServiceError, is_definite, is_rejection
+from git_refresh.values import GitFolder, Head, OtherObject, Ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +36,11 @@ class FolderRefresh:
                 wanted, found, FolderReport(wanted.path, "unchanged", _name(ref), at, at), facts
             )
         except ServiceError as error:
-            failure = diagnosis.explain(error.symptom, facts)
+            failure = explain(error.symptom, facts)
         except TimeoutError:
-            failure = diagnosis.out_of_time(facts)
+            failure = out_of_time(facts)
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other folders along
-            failure = diagnosis.internal(error, facts)
+            failure = internal(error, facts)
         return FolderReport(wanted.path, "failed", _name(ref), at, error=failure)
 
     def _refresh(
@@ -65,7 +53,7 @@ class FolderRefresh:
         head = self._head(wanted.repository or repository, ref, facts) if ref or folder is None else None
         match folder_step(wanted, found, repository, head):
             case Refuse(code, message):
-                return replace(before, action="failed", to=None, error=diagnosis.own(code, message, facts))
+                return replace(before, action="failed", to=None, error=finding(code, message, facts))
             case Clone(source, wanted_there, why):
                 return self._clone(wanted, source, wanted_there, head, replace(before, why=why))
             case Move(there, why) if folder is not None:
@@ -85,7 +73,7 @@ class FolderRefresh:
             return None  # the stored credential is another one, and may well be accepted
         if is_definite(symptom):
             raise ServiceError(symptom)
-        reason = diagnosis.explain(symptom, facts)
+        reason = explain(symptom, facts)
         self.run.note(
             "Azure DevOps",
             "Azure DevOps",
@@ -102,7 +90,7 @@ class FolderRefresh:
         made = self._create_or_adopt(wanted, source)
         if ref is not None and not (head and is_at(made, ref, head)):
             made = self._pull(wanted, made, ref, head)
-        return replace(before, action="created", ref=(ref[1] if ref else made.branch), to=made.commit)
+        return replace(before, action="created", ref=(ref.name if ref else made.branch), to=made.commit)
 
     def _create_or_adopt(self, wanted: Folder, source: Repository) -> GitFolder:
         """A clone may fail for the client and still be finished by the workspace, or by an earlier run: then it is taken over."""
@@ -157,7 +145,7 @@ def azure_devops_repository(
 def facts_of(facts: Facts, repository: Repository | None, ref: Ref | None) -> Facts:
     """The facts around a repository and a ref, as far as there are such."""
     if ref is not None:
-        facts = replace(facts, ref=f"{ref[0].capitalize()} {ref[1]}")
+        facts = replace(facts, ref=ref.title)
     if repository is None:
         return facts
     return replace(
@@ -170,4 +158,4 @@ def facts_of(facts: Facts, repository: Repository | None, ref: Ref | None) -> Fa
 
 
 def _name(ref: Ref | None) -> str | None:
-    return ref[1] if ref else None
+    return ref.name if ref else None

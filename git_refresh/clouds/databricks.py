@@ -17,14 +17,16 @@ from databricks.sdk.credentials_provider import CredentialsStrategy
 from databricks.sdk.service.workspace import ObjectType, SparseCheckout
 from pydantic import SecretStr
 
-from git_refresh import __version__, answers
-from git_refresh.answers import UnexpectedAnswerError, read
+from git_refresh import __version__
 from git_refresh.clock import Deadline, Skew
-from git_refresh.decide import PROVIDER, GitFolder, OtherObject, StoredCredential
+from git_refresh.clouds import answers
+from git_refresh.clouds.answers import UnexpectedAnswerError, read
+from git_refresh.clouds.guard import Repeat, call
+from git_refresh.clouds.transport import Allowance, BoundedSession
 from git_refresh.masking import Secrets
-from git_refresh.models import Ref, folder_key
-from git_refresh.service import Repeat, Service, ServiceError, call
-from git_refresh.transport import Allowance, BoundedSession
+from git_refresh.settings.models import folder_key
+from git_refresh.symptom import Service, ServiceError
+from git_refresh.values import PROVIDER, GitFolder, OtherObject, Ref, StoredCredential
 
 SIGN_IN_LIMIT = 20.0
 CREDENTIAL_LIMIT = 30.0
@@ -299,14 +301,13 @@ class WorkspaceApi:
 
         Not sent twice: after a lost answer the workspace may still be at work on it, and two operations on one folder fight.
         """
-        kind, name = ref
         self._call(
-            f"move the Git folder to {kind} {name}",
+            f"move the Git folder to {ref}",
             None,
             lambda: self._client.repos.update(
                 id_,
-                branch=name if kind == "branch" else None,
-                tag=name if kind == "tag" else None,
+                branch=ref.branch,
+                tag=ref.tag,
                 dangerously_force_discard_all=True if discard else None,
                 git_credential_id=credential_id,
             ),

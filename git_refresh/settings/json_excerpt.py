@@ -4,9 +4,9 @@ import re
 from collections import deque
 from collections.abc import Iterable
 
-from git_refresh.json_mistakes import CURLY
-from git_refresh.models import Folder, Workspace
 from git_refresh.redact import shown
+from git_refresh.settings.json_mistakes import CURLY
+from git_refresh.settings.models import Folder, Workspace
 
 HARMLESS = {*Workspace.model_fields, *Folder.model_fields, "WORKSPACES", "WORKSPACE_DEFAULTS"}
 HARMLESS |= {"oauth_secret", "managed_identity", "report", "discard"}

@@ -3,8 +3,6 @@
 import os
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from urllib.parse import urlsplit
 
 from azure.core.credentials import AccessToken, TokenCredential
@@ -12,29 +10,17 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import AzureCliCredential, ManagedIdentityCredential
 from pydantic import SecretStr
 
-from git_refresh.answers import IdentityToken, claims_of, read
 from git_refresh.clock import Deadline
+from git_refresh.clouds.answers import IdentityToken, claims_of, read
+from git_refresh.clouds.guard import call
+from git_refresh.clouds.once import Once
+from git_refresh.clouds.transport import BoundedSession
 from git_refresh.masking import Secrets
-from git_refresh.once import Once
-from git_refresh.service import Service, ServiceError, Symptom, call
-from git_refresh.transport import BoundedSession
-
-AZURE_DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
-AZURE_DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
-KEY_VAULT = "https://vault.azure.net"
+from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, KEY_VAULT, Token
 
 LIMIT = 20.0
 """Seconds for a token: the endpoint is on the same machine; `az` needs a few."""
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """An access token and what it says of itself."""
-
-    value: SecretStr
-    expires_at: datetime
-    object_id: str
-    """The identity's id in Entra, which Azure DevOps and Databricks administrators grant access to; empty if not told."""
 
 
 class Identity:

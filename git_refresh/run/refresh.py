@@ -14,24 +14,21 @@ from uuid import uuid4
 
 from pydantic import SecretStr
 
-from git_refresh import diagnosis
 from git_refresh.clock import Clock, Deadline
-from git_refresh.decide import Head
-from git_refresh.diagnosis import Diagnosis, Facts
-from git_refresh.entries import Entry, Rejected
+from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding
 from git_refresh.hosts import TrustedHosts
-from git_refresh.identity import AZURE_DATABRICKS, AZURE_DEVOPS, Token
-from git_refresh.models import Ref, Workspace
 from git_refresh.outlet import Outlet
-from git_refresh.pool import Pool
-from git_refresh.problems import Problem
 from git_refresh.report import CredentialReport, Report, TokenReport, WorkspaceReport, log_run, log_workspace
 from git_refresh.repository import Repository
+from git_refresh.run.pool import Pool
+from git_refresh.run.workspace import WorkspaceRefresh, folder_reports
 from git_refresh.schedule import lapses_before
 from git_refresh.seams import Api, Heads, Services, Unwatched, Watcher
-from git_refresh.service import ServiceError
-from git_refresh.settings import Settings
-from git_refresh.workspace_refresh import WorkspaceRefresh, folder_reports
+from git_refresh.settings.entries import Entry, Rejected
+from git_refresh.settings.load import Settings
+from git_refresh.settings.models import Workspace
+from git_refresh.symptom import ServiceError
+from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, Head, Problem, Ref, Token
 
 GRACE = 2.0
 """Seconds past the budget in which operations that it has just ended may still say so themselves."""
@@ -136,7 +133,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     try:
         token = services.token(AZURE_DEVOPS)
     except ServiceError as error:
-        failure = diagnosis.explain(error.symptom, facts)
+        failure = explain(error.symptom, facts)
         workspaces = [_report_of(entry, failure, run_id, facts, outlet) for entry in settings.entries]
     else:
         pool = Pool(settings.concurrency)
@@ -223,7 +220,7 @@ def _report_of(
     if isinstance(entry, Rejected):
         message = " ".join(str(problem) for problem in entry.problems)
         report = WorkspaceReport(
-            entry.name, entry.host, "rejected", error=diagnosis.own("invalid_settings", message, facts)
+            entry.name, entry.host, "rejected", error=finding("invalid_settings", message, facts)
         )
     else:
         workspace = entry.workspace
@@ -261,4 +258,4 @@ def _about_time(late: timedelta, behind: timedelta, facts: Facts) -> list[Proble
 
 
 def _problem(where: str, code: str, message: str, facts: Facts) -> Problem:
-    return Problem(where, str(diagnosis.own(code, message, facts)))
+    return Problem(where, str(finding(code, message, facts)))

@@ -7,18 +7,17 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
-from git_refresh import diagnosis
-from git_refresh.decide import GitFolder, StoredCredential, federated_credential, own_credential, wanted_ref
-from git_refresh.devops import is_rejection
-from git_refresh.diagnosis import Diagnosis, Facts
-from git_refresh.entries import BadFolder, Entry
-from git_refresh.folder_refresh import FolderRefresh, azure_devops_repository, facts_of
-from git_refresh.listing import Listing
-from git_refresh.models import Folder, Ref, Workspace
+from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, internal, out_of_time
 from git_refresh.report import CredentialReport, FolderReport, WorkspaceReport
 from git_refresh.repository import Repository
+from git_refresh.run.decide import federated_credential, own_credential, wanted_ref
+from git_refresh.run.folder import FolderRefresh, azure_devops_repository, facts_of
+from git_refresh.run.listing import Listing
 from git_refresh.seams import Api, Surroundings
-from git_refresh.service import ServiceError
+from git_refresh.settings.entries import BadFolder, Entry
+from git_refresh.settings.models import Folder, Workspace
+from git_refresh.symptom import ServiceError, is_rejection
+from git_refresh.values import GitFolder, Ref, StoredCredential
 
 LANES = 4
 """Folder operations at once in one workspace; more only compete for its one small Git service."""
@@ -57,7 +56,7 @@ class WorkspaceRefresh:
     def report(self) -> WorkspaceReport:
         """What has become of it; what is not finished has run out of time."""
         with self._lock:
-            late = diagnosis.out_of_time(self._facts) if self._unfinished else None
+            late = out_of_time(self._facts) if self._unfinished else None
             error = self._error or late or self._nameless()
             folders = folder_reports(self.workspace, self._bad_folders, self._folders, late, self._facts)
             failed = error is not None or self._bad_folders or any(f.action == "failed" for f in folders)
@@ -73,7 +72,7 @@ class WorkspaceRefresh:
     def _nameless(self) -> Diagnosis | None:
         """What is wrong with the folders where no path tells of which: the workspace's own entry says it then."""
         problem = next((folder.problem for folder in self._bad_folders if folder.path is None), None)
-        return diagnosis.own("invalid_folder", str(problem), self._facts) if problem else None
+        return finding("invalid_folder", str(problem), self._facts) if problem else None
 
     # Tasks
 
@@ -85,11 +84,11 @@ class WorkspaceRefresh:
             try:
                 task()
             except ServiceError as error:
-                self._fail(diagnosis.explain(error.symptom, self._facts))
+                self._fail(explain(error.symptom, self._facts))
             except TimeoutError:
-                self._fail(diagnosis.out_of_time(self._facts))
+                self._fail(out_of_time(self._facts))
             except BaseException as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
-                self._fail(diagnosis.internal(error, self._facts))
+                self._fail(internal(error, self._facts))
             with self._lock:
                 self._tasks -= 1
                 last = self._tasks == 0
@@ -141,7 +140,7 @@ class WorkspaceRefresh:
     def _tell_of_federation(self, credentials: Sequence[StoredCredential]) -> None:
         if (federated := federated_credential(credentials)) is not None:
             message = f"Git credential {federated.id} is federated."
-            found = diagnosis.own("federated_credential", message, self._facts)
+            found = finding("federated_credential", message, self._facts)
             self._note(self.workspace.name, str(found))
 
     def _store_own(self, api: Api, stored: StoredCredential | None) -> None:
@@ -149,7 +148,7 @@ class WorkspaceRefresh:
         try:
             report = self._store(api, None, stored)
         except ServiceError as error:
-            self._fail(diagnosis.explain(error.symptom, self._facts))
+            self._fail(explain(error.symptom, self._facts))
             report = CredentialReport("failed", stored.id if stored else None)
         with self._lock:
             self._credential = report
@@ -161,7 +160,7 @@ class WorkspaceRefresh:
             self._store(api, principal_id, found)
         except ServiceError as error:
             facts = replace(self._facts, principal=f"service principal {principal_id} (run_as)")
-            failure = diagnosis.explain(error.symptom, facts)
+            failure = explain(error.symptom, facts)
             who = f"Service principal {principal_id} (run_as)"
             if not self._fail(replace(failure, message=f"{who}: {failure.message}")):
                 self._note(f"{self.workspace.name}, {who}", str(failure))
@@ -200,9 +199,7 @@ class WorkspaceRefresh:
             except ServiceError as error:
                 if not is_rejection(error.symptom):
                     return None
-                rejection = rejection or diagnosis.explain(
-                    error.symptom, facts_of(self._facts, repository, ref)
-                )
+                rejection = rejection or explain(error.symptom, facts_of(self._facts, repository, ref))
             else:
                 return None
         return rejection
@@ -241,7 +238,7 @@ class WorkspaceRefresh:
             facts = replace(self._facts, path=pattern.below or "")
             message = f"Below {pattern.below} there is no Git folder that one may manage."
             where = f"{self.workspace.name} {pattern.path}"
-            self._note(where, str(diagnosis.own("nothing_found", message, facts)))
+            self._note(where, str(finding("nothing_found", message, facts)))
         for pattern in self.workspace.folders:
             if pattern.below is not None and (failure := self._list_failure(listed)) is not None:
                 self._record(FolderReport(pattern.path, "failed", error=failure))
@@ -252,14 +249,14 @@ class WorkspaceRefresh:
         """A folder that only a pattern has found, and that is none of ours: nobody has asked for this one."""
         message = f"{folder.path} is a clone of something outside Azure DevOps."
         facts = replace(self._facts, path=folder.path)
-        told = diagnosis.own("not_azure_devops", message, facts)
+        told = finding("not_azure_devops", message, facts)
         self._note(f"{self.workspace.name} {folder.path}", str(told))
         self._record(FolderReport(folder.path, "skipped", why="it is no clone from Azure DevOps"))
 
     def _list_failure(self, listed: Listing) -> Diagnosis | None:
         """Why a path ending in `/*` cannot be told to be up to date: the list has failed, or has entries that say nothing."""
         symptom = listed.gap()
-        return diagnosis.explain(symptom, self._facts) if symptom else None
+        return explain(symptom, self._facts) if symptom else None
 
     def _lane(self, api: Api) -> None:
         """One folder after the other, on a connection that is still warm, until none waits."""
@@ -309,7 +306,7 @@ def folder_reports(
         (report for path, report in done.items() if path not in explicit), key=lambda report: report.path
     )
     wrong = [
-        FolderReport(folder.path, "failed", error=diagnosis.own("invalid_folder", str(folder.problem), facts))
+        FolderReport(folder.path, "failed", error=finding("invalid_folder", str(folder.problem), facts))
         for folder in bad
         if folder.path is not None
     ]

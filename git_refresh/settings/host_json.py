@@ -8,7 +8,7 @@ from pathlib import Path
 
 from git_refresh.redact import shown
 
-FILE = Path(__file__).parents[1] / "host.json"
+FILE = Path(__file__).parents[2] / "host.json"
 """Deployed beside function_app.py."""
 
 ENDING_S = 5

@@ -1,13 +1,13 @@
 """The one table of failures: what is seen, what it means, what to do. Code, documentation and tests read it.
 
 Rows are tried from top to bottom and the first that fits is taken, so the telling ones stand above the general ones. Texts in
-`pattern` and `seen` are the services' own. Braces are filled with what the run knows; see `diagnosis.Facts`.
+`pattern` and `seen` are the services' own. Braces are filled with what the run knows; see `explain.Facts`.
 `make docs` writes `docs/troubleshooting.md` from here.
 """
 
 from dataclasses import dataclass
 
-from git_refresh.service import Service
+from git_refresh.symptom import Service
 
 IDENTITY = (Service.IDENTITY,)
 CLI = (Service.AZURE_CLI,)

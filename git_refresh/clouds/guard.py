@@ -9,27 +9,18 @@ import os
 import re
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
 import requests
 import urllib3
 
-from git_refresh import transport
-from git_refresh.answers import read_json
 from git_refresh.clock import Deadline, operation
+from git_refresh.clouds import transport
+from git_refresh.clouds.answers import read_json
 from git_refresh.masking import Secrets
-
-
-class Service(StrEnum):
-    """Whom the app talks to, by the names its users know."""
-
-    IDENTITY = "managed identity endpoint"
-    AZURE_CLI = "Azure CLI"
-    KEY_VAULT = "Key Vault"
-    AZURE_DEVOPS = "Azure DevOps"
-    DATABRICKS = "Databricks"
+from git_refresh.symptom import Service, ServiceError, Symptom
 
 
 class Repeat(StrEnum):
@@ -39,38 +30,6 @@ class Repeat(StrEnum):
     """It reads, or writes what a second time changes nothing about: after a lost answer too."""
     IF_REFUSED = "if_refused"
     """It creates something: only when the service said that it did not even begin (429)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Symptom:
-    """What is known of a failed call. `message` is for telling failures apart; it may quote secrets and is never shown."""
-
-    service: Service
-    operation: str
-    """What was attempted, as it reads after "could not": "store the Git credential"."""
-    kind: str
-    """`answer`: the service said no. `unexpected`: it said yes, and not what it promises. `lapsed`: what it gave is past its end.
-    `out_of_time`: it was not asked. Else how the network failed: see `_KINDS`."""
-    status: int | None = None
-    error_code: str = ""
-    message: str = field(default="", repr=False)
-    request_id: str = ""
-    retry_after_s: float | None = None
-
-    @property
-    def undecided(self) -> bool:
-        """Whether the service may have done it all the same: there was no answer, or one of a service in trouble."""
-        return self.status is None or self.status >= requests.codes.server_error
-
-
-class ServiceError(Exception):
-    """A call to a service failed. Its text is made of the symptom's safe parts alone."""
-
-    def __init__(self, symptom: Symptom) -> None:
-        super().__init__(
-            f"could not {symptom.operation}: {symptom.service} ({symptom.error_code or symptom.kind})"
-        )
-        self.symptom = symptom
 
 
 _ATTEMPTS = 3

@@ -18,9 +18,7 @@ from pydantic_core import PydanticCustomError
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, split_url
 from git_refresh.redact import HOLDS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
 from git_refresh.repository import Repository, parse_repository
-
-Ref = tuple[Literal["branch", "tag"], str]
-"""What a Git folder is to be on."""
+from git_refresh.values import Ref
 
 
 def _trusted(info: ValidationInfo) -> TrustedHosts:
@@ -198,8 +196,8 @@ class Folder(_Typed):
     def ref(self) -> Ref | None:
         """What the settings want it to be on; None: the branch it is on."""
         if self.tag is not None:
-            return ("tag", self.tag)
-        return ("branch", self.branch) if self.branch is not None else None
+            return Ref("tag", self.tag)
+        return Ref("branch", self.branch) if self.branch is not None else None
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Self:

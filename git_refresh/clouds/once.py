@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 
 from git_refresh.clock import Deadline
-from git_refresh.service import ServiceError, Symptom
+from git_refresh.symptom import ServiceError, Symptom
 
 
 class Once[K: Hashable, V]:

@@ -11,10 +11,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from git_refresh.hosts import TrustedHosts
-from git_refresh.json_text import JsonObject
-from git_refresh.models import Folder, Workspace, default_name, folder_key
-from git_refresh.problems import Problem, kind_of, problem_of
 from git_refresh.redact import REVOKE_IT, looks_like_secret, shown
+from git_refresh.settings.json_text import JsonObject
+from git_refresh.settings.models import Folder, Workspace, default_name, folder_key
+from git_refresh.settings.problems import kind_of, problem_of
+from git_refresh.values import Problem
 
 MOST = 5_000
 """Workspaces in the list, and Git folders of one: more than one app could keep fresh, and few enough to be read in no time."""

@@ -8,7 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from git_refresh.entries import (
+from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts, split_url
+from git_refresh.redact import HOLDS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
+from git_refresh.repository import BUILT_IN
+from git_refresh.schedule import is_schedule
+from git_refresh.settings.entries import (
     LACKING_NOTHING,
     MOST,
     Defaults,
@@ -17,13 +21,10 @@ from git_refresh.entries import (
     read_defaults,
     read_entries,
 )
-from git_refresh.host_json import ENDING_S, function_timeout
-from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts, split_url
-from git_refresh.json_text import JsonError, parse
-from git_refresh.problems import Problem, kind_of
-from git_refresh.redact import HOLDS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
-from git_refresh.repository import BUILT_IN
-from git_refresh.schedule import is_schedule
+from git_refresh.settings.host_json import ENDING_S, function_timeout
+from git_refresh.settings.json_text import JsonError, parse
+from git_refresh.settings.problems import kind_of
+from git_refresh.values import Problem
 
 
 class SettingsError(Exception):

@@ -3,51 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from git_refresh.models import Folder, Ref
 from git_refresh.repository import Repository
-
-PROVIDER = "azureDevOpsServices"
-"""Databricks' name for Azure DevOps with a token."""
-
-FEDERATED_PROVIDER = "azureDevOpsServicesAad"
-"""And for Azure DevOps with tokens that the workspace fetches by itself. Such a credential is left alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredCredential:
-    """A Git credential as the workspace shows it: never with its token."""
-
-    id: int
-    provider: str
-    username: str
-    is_default: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class GitFolder:
-    """A Git folder as the workspace shows it. `branch` is None on a detached head, `commit` before the first."""
-
-    id: int
-    path: str
-    url: str
-    branch: str | None
-    commit: str | None
-    git_cli: bool = False
-    """Made with the Git CLI in the workspace: such a one is never listed."""
-
-
-@dataclass(frozen=True, slots=True)
-class OtherObject:
-    """Something else than a Git folder at a path."""
-
-    type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What a ref points at in Azure DevOps; `commit` is None when there is no such ref."""
-
-    commit: str | None
+from git_refresh.settings.models import Folder
+from git_refresh.values import (
+    FEDERATED_PROVIDER,
+    PROVIDER,
+    GitFolder,
+    Head,
+    OtherObject,
+    Ref,
+    StoredCredential,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +77,7 @@ def wanted_ref(wanted: Folder, found: GitFolder | None) -> Ref | None:
     """What the folder should be on: as the settings say, else the branch it is on; None on a detached head."""
     if wanted.ref is not None:
         return wanted.ref
-    return ("branch", found.branch) if found is not None and found.branch is not None else None
+    return Ref("branch", found.branch) if found is not None and found.branch is not None else None
 
 
 def folder_step(
@@ -131,7 +97,7 @@ def folder_step(
     if found is None and wanted.repository is None:
         return Refuse("folder_missing", f"{wanted.path} does not exist.")
     if head is not None and head.commit is None and ref is not None:
-        return Refuse("no_such_ref", f"{ref[0].capitalize()} {ref[1]} does not exist.")
+        return Refuse("no_such_ref", f"{ref.title} does not exist.")
     if found is None and wanted.repository is not None:
         return Clone(wanted.repository, wanted.ref, "nothing stands at this path")
     assert found is not None  # noqa: S101  # for the type checker: said above
@@ -144,20 +110,18 @@ def folder_step(
     if ref is None:
         return LeaveAlone(ref, "it is on no branch, and the settings name neither branch nor tag")
     if head is not None and is_at(found, ref, head):
-        return LeaveAlone(ref, f"it is at the latest commit of {ref[0]} {ref[1]}")
+        return LeaveAlone(ref, f"it is at the latest commit of {ref}")
     return Move(ref, _why_move(found, ref, head))
 
 
 def _why_move(found: GitFolder, ref: Ref, head: Head | None) -> str:
-    kind, name = ref
-    if found.branch != (name if kind == "branch" else None):
-        return f"it is on {f'branch {found.branch}' if found.branch else 'no branch'}, and the settings want {kind} {name}"
+    if found.branch != ref.branch:
+        return f"it is on {f'branch {found.branch}' if found.branch else 'no branch'}, and the settings want {ref}"
     if head is None:
-        return f"Azure DevOps could not be asked where {kind} {name} is"
-    return f"{kind} {name} has moved"
+        return f"Azure DevOps could not be asked where {ref} is"
+    return f"{ref} has moved"
 
 
 def is_at(found: GitFolder, ref: Ref, head: Head) -> bool:
     """Whether a folder is on a ref, at its latest commit. On a tag the head is detached: no branch."""
-    kind, name = ref
-    return found.commit == head.commit and found.branch == (name if kind == "branch" else None)
+    return found.commit == head.commit and found.branch == ref.branch

@@ -2,23 +2,12 @@
 
 import difflib
 import json
-from dataclasses import dataclass
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from git_refresh.redact import REVOKE_IT, looks_like_secret, shown
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong, and where: `WORKSPACES[2].host`."""
-
-    where: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.message}"
+from git_refresh.values import Problem
 
 
 def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel]) -> Problem:

@@ -6,17 +6,16 @@ from dataclasses import replace
 
 import requests
 
-from git_refresh import answers
-from git_refresh.answers import UnexpectedAnswerError, read
 from git_refresh.clock import Deadline, Skew
-from git_refresh.decide import Head
-from git_refresh.identity import Token
+from git_refresh.clouds import answers
+from git_refresh.clouds.answers import UnexpectedAnswerError, read
+from git_refresh.clouds.guard import call
+from git_refresh.clouds.once import Once
+from git_refresh.clouds.transport import BoundedSession
 from git_refresh.masking import Secrets
-from git_refresh.models import Ref
-from git_refresh.once import Once
 from git_refresh.repository import Repository
-from git_refresh.service import Service, ServiceError, Symptom, call
-from git_refresh.transport import BoundedSession
+from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.values import Head, Ref, Token
 
 LIMIT = 15.0
 """Seconds for one look-up, further attempts included. Without an answer the pull is done without the comparison."""
@@ -29,24 +28,6 @@ _CONNECTIONS = 8
 
 _NO_ANSWER = frozenset({"dns", "tls", "refused", "connect_timeout", "timeout", "proxy"})
 """Failures to reach the host, which the next look-up there would only meet again."""
-
-_DEFINITE = frozenset({400, 404, 410})
-_SIGN_IN = frozenset({203, 302, 401, 403})
-
-
-def is_rejection(symptom: Symptom) -> bool:
-    """Whether Azure DevOps has said, beyond doubt, that it does not take this token.
-
-    It answers a token that it does not take with 401, or with its sign-in page: 203, a redirect, or HTML. A repository that is not found
-    may be misspelt, and a failing service says nothing about the token.
-    """
-    page = symptom.status == requests.codes.ok and symptom.message.lstrip().startswith("<")
-    return symptom.service is Service.AZURE_DEVOPS and (symptom.status in _SIGN_IN or page)
-
-
-def is_definite(symptom: Symptom) -> bool:
-    """Whether it has said something about the token or the repository that a pull would only meet again, less plainly."""
-    return is_rejection(symptom) or (symptom.service is Service.AZURE_DEVOPS and symptom.status in _DEFINITE)
 
 
 class DevOps:
@@ -82,8 +63,8 @@ class DevOps:
         return self._heads.get((repository, ref), lambda: self._fetch(repository, ref))
 
     def _fetch(self, repository: Repository, ref: Ref | None) -> Head:
-        name = None if ref is None else f"refs/{'heads' if ref[0] == 'branch' else 'tags'}/{ref[1]}"
-        what = f"look up {ref[0]} {ref[1]} of {repository}" if ref else f"look up {repository}"
+        name = None if ref is None else f"refs/{'heads' if ref.kind == 'branch' else 'tags'}/{ref.name}"
+        what = f"look up {ref} of {repository}" if ref else f"look up {repository}"
         if (known := self._unreachable.get(repository.origin)) is not None:
             raise ServiceError(replace(known, operation=what))
         deadline = self._deadline.within(LIMIT)

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterator
 from itertools import takewhile
 
-from git_refresh.decide import GitFolder
-from git_refresh.models import Folder
 from git_refresh.seams import Api
-from git_refresh.service import Service, ServiceError, Symptom
+from git_refresh.settings.models import Folder
+from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.values import GitFolder
 
 
 class Listing:

@@ -13,8 +13,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from git_refresh.json_excerpt import HARMLESS, excerpt
-from git_refresh.json_mistakes import CURLY, END, KEY, MISTAKES, NEXT, NO_CLOSING_QUOTE, OUTER_QUOTES, VALUE
+from git_refresh.settings.json_excerpt import HARMLESS, excerpt
+from git_refresh.settings.json_mistakes import (
+    CURLY,
+    END,
+    KEY,
+    MISTAKES,
+    NEXT,
+    NO_CLOSING_QUOTE,
+    OUTER_QUOTES,
+    VALUE,
+)
 
 
 class JsonError(ValueError):

@@ -1,0 +1,81 @@
+"""The architecture, held: the core knows no cloud, arrows go one way, packages export nothing of their own."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "git_refresh"
+MODULES = {
+    ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+    for file in PACKAGE.rglob("*.py")
+}
+CORE = sorted(
+    name
+    for name in MODULES
+    if not name.startswith(
+        ("git_refresh.clouds", "git_refresh.cli", "git_refresh.app", "git_refresh.__main__")
+    )
+)
+HEAVY = (
+    "azure",
+    "databricks",
+    "msal",
+    "requests",
+    "urllib3",
+    "certifi",
+    "ssl",
+    "http.client",
+    "git_refresh.clouds",
+)
+
+
+def imports(file: Path) -> set[str]:
+    """The modules of the package that a module imports, at its top or later."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "git_refresh":
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else node.module for name in names}
+    return found
+
+
+def test_importing_the_core_loads_no_sdk_no_http_library_and_no_cloud() -> None:
+    code = f"import sys; {'; '.join(f'import {name}' for name in CORE)}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = [
+        name
+        for name in done.stdout.split()
+        if any(name == top or name.startswith(f"{top}.") for top in HEAVY)
+    ]
+    assert loaded == []
+
+
+def test_only_the_composition_root_imports_clouds() -> None:
+    users = {
+        name
+        for name, file in MODULES.items()
+        if not name.startswith("git_refresh.clouds")
+        and any(used.startswith("git_refresh.clouds") for used in imports(file))
+    }
+    assert users == {"git_refresh.app"}
+
+
+def test_nothing_that_is_deployed_imports_the_command_line() -> None:
+    users = {name for name, file in MODULES.items() if any(".cli" in used for used in imports(file))}
+    assert {name for name in users if not name.startswith("git_refresh.cli")} <= {"git_refresh.__main__"}
+
+
+def test_imports_go_in_no_circle() -> None:
+    TopologicalSorter({name: imports(file) - {name} for name, file in MODULES.items()}).prepare()
+
+
+@pytest.mark.parametrize("package", sorted(file.parent.name for file in PACKAGE.rglob("*/__init__.py")))
+def test_a_package_says_what_it_is_for_and_exports_nothing(package: str) -> None:
+    file = next(file for file in PACKAGE.rglob("*/__init__.py") if file.parent.name == package)
+    (docstring,) = ast.parse(file.read_text()).body
+    assert isinstance(docstring, ast.Expr)
