@@ -140,7 +140,8 @@ def _tls(environ: Mapping[str, str]) -> ssl.SSLContext:
         ) from None
 
 
-def run(
+def run(  # noqa: PLR0913  # each a fact of its own, given by name
+    settings: Settings,
     environ: Mapping[str, str],
     *,
     outlet: Outlet | None = None,
@@ -150,10 +151,11 @@ def run(
     watcher: Watcher | None = None,
     clock: Clock | None = None,
 ) -> Report:
-    """One run with the settings in `environ`.
+    """One run with these settings.
 
     Args:
-        environ: the app settings.
+        settings: what `load` has read.
+        environ: the environment: where the identity's endpoint is, and which certificates to trust.
         outlet: what goes out, goes out there; it learns the run's secrets.
         next_run: when the next run is due, if that is known; else it is taken to be 15 minutes away.
         late: how much later than scheduled this run begins.
@@ -162,10 +164,10 @@ def run(
         clock: the time.
 
     Raises:
-        SettingsError: the settings are wrong; nothing was run.
+        SettingsError: the certificates to trust cannot be read; nothing was run.
     """
     clock, outlet = clock or SystemClock(), outlet or Outlet()
-    settings = _affordable(load(environ))
+    settings = _affordable(settings)
     deadline = Deadline.after(settings.timeout_s, clock)
     services = connect(settings, deadline, environ, outlet)
     due = next_run or clock.now() + DEFAULT_INTERVAL
@@ -208,7 +210,7 @@ def _tick(environ: Mapping[str, str], schedule_status: Mapping[str, object] | No
         now = clock.now()
         due = next_run_after(now, schedule_status, environ.get("REFRESH_SCHEDULE"))
         late = late_by(now, schedule_status)
-        report = run(environ, outlet=outlet, next_run=due, late=late, clock=clock)
+        report = run(load(environ), environ, outlet=outlet, next_run=due, late=late, clock=clock)
     except SettingsError as error:
         log_nothing_done(error.problems, outlet)
         problems = "; ".join(map(str, error.problems))

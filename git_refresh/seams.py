@@ -1,16 +1,13 @@
 """The seams: what the work on a workspace asks of the outside. Tests put hand-written fakes here."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Protocol
 
 from pydantic import SecretStr
 
-from git_refresh.diagnosis.explain import Facts
-from git_refresh.hosts import TrustedHosts
 from git_refresh.report import WorkspaceReport
 from git_refresh.repository import Repository
-from git_refresh.settings.models import Workspace
 from git_refresh.symptom import Service
 from git_refresh.values import GitFolder, Head, OtherObject, Ref, Secret, StoredCredential, Token
 
@@ -52,41 +49,6 @@ class Unwatched:
 
     def doing(self, name: str, what: str) -> None: ...
     def done(self, report: WorkspaceReport) -> None: ...
-
-
-class Surroundings(Protocol):
-    """What a workspace shares with the rest of the run."""
-
-    @property
-    def token(self) -> SecretStr:
-        """The Azure DevOps token to store."""
-        ...
-
-    @property
-    def facts(self) -> Facts:
-        """What is known of the identity and the vault, for diagnoses."""
-        ...
-
-    @property
-    def trusted(self) -> TrustedHosts: ...
-
-    @property
-    def dry_run(self) -> bool: ...
-
-    @property
-    def watcher(self) -> Watcher: ...
-
-    def sign_in(self, workspace: Workspace) -> Api: ...
-    def may_be_asked(self, repository: Repository) -> bool:
-        """Whether the settings let the token go to where this repository is; a workspace that names it does not."""
-        ...
-
-    def head(self, repository: Repository, ref: Ref | None) -> Head: ...
-    def note(self, about: str, where: str, message: str) -> None:
-        """Say something in the report that is no failure; so often about one workspace, or one service, and no more often."""
-        ...
-
-    def submit(self, task: Callable[[], None]) -> None: ...
 
 
 class Heads(Protocol):

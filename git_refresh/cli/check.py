@@ -16,12 +16,19 @@ from queue import Empty, SimpleQueue
 from git_refresh.cli.check_workspace import WorkspaceCheck
 from git_refresh.cli.checks import LAYERS, Check, count, failed, skipped, warning
 from git_refresh.clock import Deadline
-from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, internal, out_of_time
+from git_refresh.diagnosis.explain import (
+    Diagnosis,
+    Facts,
+    clock_skew,
+    explain,
+    finding,
+    internal,
+    out_of_time,
+)
 from git_refresh.repository import Repository
-from git_refresh.run.folder import facts_of
 from git_refresh.run.pool import Pool
-from git_refresh.run.refresh import GRACE, SECRET_WARNING, Run
-from git_refresh.run.workspace import facts_of_principal
+from git_refresh.run.refresh import GRACE
+from git_refresh.run.shared import SECRET_WARNING, Run, facts_of, facts_of_principal
 from git_refresh.schedule import DEFAULT_INTERVAL, lapses_before
 from git_refresh.seams import Heads, Services
 from git_refresh.settings.entries import Entry, Rejected
@@ -45,8 +52,7 @@ def check_settings(
         Check("settings", problem.where, "failed", problem.message, _wrong(problem)) for problem in problems
     ]
     for name, meant in near_misses(environ).items():
-        message = f"This is no setting of this app; did you mean {meant}?"
-        found.append(warning("settings", name, finding("misspelt_setting", message, Facts())))
+        found.append(warning("settings", name, finding("misspelt_setting", Facts(), meant=meant)))
     if settings is not None and not problems:
         workspaces = [entry.workspace for entry in settings.entries if isinstance(entry, Entry)]
         folders = sum(len(workspace.folders) for workspace in workspaces)
@@ -57,7 +63,7 @@ def check_settings(
 
 def _wrong(problem: Problem) -> Diagnosis:
     code = "invalid_folder" if ".folders" in problem.where else "invalid_settings"
-    return finding(code, str(problem), Facts())
+    return finding(code, Facts(), problem=problem)
 
 
 def skipped_layers(because: str, *, below: str) -> list[Check]:
@@ -122,9 +128,15 @@ class _Walk:
         }
         yield from secrets.values()
         self._each(self._wanted_refs(), self._heads.look)
-        pool = Pool(1)  # a run has one to work with; here nothing is submitted to it
-        heads, facts = self._heads, self._facts
-        run = Run(self._settings, self._services, heads, self._deadline, self._token, facts, True, pool)
+        run = Run(
+            self._settings,
+            self._services,
+            self._heads,
+            self._deadline,
+            self._token,
+            self._facts,
+            dry_run=True,
+        )
         for looked_at, lines in self._each(self._entries, partial(self._workspace, run, secrets)):
             yield from lines or [failed("workspace", looked_at.workspace.name, late)]
         self._each(self._unasked(), self._heads.look)
@@ -144,20 +156,19 @@ class _Walk:
         whose = (
             f"object id {self._token.object_id}" if self._token.object_id else "its token tells no object id"
         )
-        left = f"ends at {ends:%H:%M} UTC, in {count(round((ends - now).total_seconds() / 60), 'minute')}"
-        message = f"{whose}; its token for Azure DevOps {left}"
+        left = f"{ends:%H:%M} UTC, in {count(round((ends - now).total_seconds() / 60), 'minute')}"
+        message = f"{whose}; its token for Azure DevOps ends at {left}"
         if self._services.identity is Service.AZURE_CLI:
             message += "; this is your own sign-in: the app's identity needs the same rights"
         yield Check("identity", subject, "ok", message)
         behind = self._services.clock_behind()
         if lapses_before(now + interval, ends, now, behind):
             gap = count(round(interval.total_seconds() / 60), "minute")
-            message = f"The token for Azure DevOps {left}, and up to {gap} pass between two runs."
-            yield warning("identity", subject, finding("short_token", message, self._facts))
+            between = f"up to {gap} pass between two runs"
+            told = finding("short_token", self._facts, which="for Azure DevOps", ends=left, next_run=between)
+            yield warning("identity", subject, told)
         if behind:
-            direction = "behind" if behind > timedelta() else "ahead"
-            message = f"This machine's clock is {abs(behind).total_seconds() / 60:.0f} minutes {direction}."
-            yield warning("identity", "clock", finding("clock_skew", message, self._facts))
+            yield warning("identity", "clock", clock_skew(behind, self._facts))
         if any(workspace.auth == "managed_identity" for workspace in self._workspaces):
             try:
                 self._services.token(AZURE_DATABRICKS)
@@ -170,8 +181,8 @@ class _Walk:
         """Each distinct secret, with the first workspace that uses it."""
         users: dict[str, Workspace] = {}
         for workspace in self._workspaces:
-            if workspace.auth == "oauth_secret" and workspace.client_secret_name:
-                users.setdefault(workspace.client_secret_name, workspace)
+            if workspace.oauth is not None:
+                users.setdefault(workspace.oauth.secret_name, workspace)
         return users
 
     def _secret(self, name: str) -> Check:
@@ -189,7 +200,7 @@ class _Walk:
         left = ends - self._deadline.clock.now()
         when = f"ends on {ends:%Y-%m-%d}, in {count(left.days, 'day')}"
         if left < SECRET_WARNING:
-            return warning("key_vault", name, finding("secret_expires_soon", f"The secret {when}.", facts))
+            return warning("key_vault", name, finding("secret_expires_soon", facts, ends=when))
         return Check("key_vault", name, "ok", f"can be read; {when}")
 
     def _wanted_refs(self) -> list[tuple[Repository, Ref | None]]:
@@ -269,6 +280,5 @@ def _ref_line(repository: Repository, ref: Ref | None, answer: Head | Symptom, f
     if ref is None:
         return Check("azure_devops", subject, "ok", "can be read")
     if answer.commit is None:
-        message = f"{ref.title} does not exist."
-        return failed("azure_devops", subject, finding("no_such_ref", message, facts))
+        return failed("azure_devops", subject, finding("no_such_ref", facts))
     return Check("azure_devops", subject, "ok", f"is at {answer.commit[:8]}")

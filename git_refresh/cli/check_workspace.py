@@ -11,8 +11,7 @@ from git_refresh.repository import Repository
 from git_refresh.run.decide import federated_credential, own_credential, rivals, wanted_ref
 from git_refresh.run.folder import FolderRefresh, azure_devops_repository
 from git_refresh.run.listing import Listing
-from git_refresh.run.refresh import Run
-from git_refresh.run.workspace import facts_of_principal
+from git_refresh.run.shared import Run, facts_of_principal
 from git_refresh.seams import Api
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder
@@ -45,9 +44,9 @@ class WorkspaceCheck:
 
     def checks(self) -> list[Check]:
         """Its lines; never raises for what a service does."""
-        secret = self._workspace.client_secret_name
-        if self._workspace.auth == "oauth_secret" and secret and self._secrets[secret].status == "failed":
-            because = f'secret "{secret}" could not be read'
+        oauth = self._workspace.oauth
+        if oauth is not None and self._secrets[oauth.secret_name].status == "failed":
+            because = f'secret "{oauth.secret_name}" could not be read'
             return [skipped("workspace", self._name, because), *self._below(because)]
         try:
             api = self._run.sign_in(self._workspace)
@@ -97,21 +96,17 @@ class WorkspaceCheck:
         else:
             yield Check("credential", self._name, "ok", f"Git credential {own.id} is there; a run updates it")
         if (federated := federated_credential(stored)) is not None:
-            message = f"Git credential {federated.id} is federated."
-            yield self._warning("federated_credential", message)
+            yield self._warning("federated_credential", id=federated.id)
         if own is not None and own.username != self._workspace.git_username:
-            message = f'Git credential {own.id} has the user name "{shown(own.username)}", not "{self._workspace.git_username}".'
-            yield self._warning("foreign_credential", message)
+            names = {"found": shown(own.username), "wanted": self._workspace.git_username}
+            yield self._warning("foreign_credential", id=own.id, **names)
         for rival in rivals(stored, own):
-            message = (
-                f"Beside Git credential {own.id if own else ''} there is {rival.id}, also for Azure DevOps."
-            )
-            yield self._warning("second_credential", message)
+            yield self._warning("second_credential", id=own.id if own else "", other=rival.id)
         for principal_id in self._workspace.run_as:
             yield self._run_as(api, principal_id)
 
-    def _warning(self, code: str, message: str) -> Check:
-        return warning("credential", self._name, finding(code, message, self._facts))
+    def _warning(self, code: str, **values: object) -> Check:
+        return warning("credential", self._name, finding(code, self._facts, **values))
 
     def _run_as(self, api: Api, principal_id: int) -> Check:
         subject = f"{self._name}, principal {principal_id}"
@@ -150,11 +145,8 @@ class WorkspaceCheck:
                 failure = explain(symptom, self._facts)
                 yield failed("folder", f"{self._name} {pattern.path}", failure)
         for pattern in listing.unfound():
-            message, facts = (
-                f"Below {pattern.below} there is no Git folder that one may manage.",
-                replace(self._facts, path=pattern.below or ""),
-            )
-            yield warning("folder", f"{self._name} {pattern.path}", finding("nothing_found", message, facts))
+            told = finding("nothing_found", replace(self._facts, path=pattern.below or ""))
+            yield warning("folder", f"{self._name} {pattern.path}", told)
 
     def _folder(self, api: Api, folder: Folder, listed: GitFolder | None, listing: Listing) -> Check:
         subject = f"{self._name} {folder.path}"
@@ -181,8 +173,7 @@ class WorkspaceCheck:
         if report.error is not None:
             return failed("folder", subject, report.error)
         if there is not None and listed is None and not there.git_cli and listing.failure is None:
-            message = f"{folder.path} is not in the workspace's list of Git folders."
-            return warning("folder", subject, finding("folder_permission", message, facts))
+            return warning("folder", subject, finding("folder_permission", facts))
         return Check("folder", subject, "ok", _what_a_run_does(report, there))
 
     def _told_above(self, folder: Folder, found: GitFolder | None) -> bool:

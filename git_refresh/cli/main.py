@@ -136,14 +136,14 @@ def _refresh(file: Path | None, show: Callable[[Report, Any], None], *, as_json:
     outlet = _outlet(as_json=as_json)
     try:
         environ = _environment(file)
-        count = len(load(environ).entries)
+        settings = load(environ)
         from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
         if as_json:
-            report = app.run(environ, outlet=outlet, dry_run=dry_run)
+            report = app.run(settings, environ, outlet=outlet, dry_run=dry_run)
         else:
-            with _watcher(count, dry_run=dry_run) as watcher:
-                report = app.run(environ, outlet=outlet, dry_run=dry_run, watcher=watcher)
+            with _watcher(len(settings.entries), dry_run=dry_run) as watcher:
+                report = app.run(settings, environ, outlet=outlet, dry_run=dry_run, watcher=watcher)
     except SettingsError as error:
         if as_json:
             terminal.echo(outlet.json(_not_run(error, dry_run=dry_run).as_dict(), indent=2))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 
 from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Row, Sign
 from git_refresh.redact import shown
@@ -55,10 +56,18 @@ def explain(symptom: Symptom, facts: Facts) -> Diagnosis:
     return _filled(row, _what_happened(symptom), values)
 
 
-def finding(code: str, message: str, facts: Facts) -> Diagnosis:
-    """The diagnosis of something that the app has found by itself."""
+def finding(code: str, facts: Facts, **values: object) -> Diagnosis:
+    """The diagnosis of something that the app has found by itself; `values` are those that only its message has."""
     row = next(row for row in OWN if row.code == code)
-    return _filled(row, message, _values(facts))
+    return _filled(row, row.message, _values(facts) | {name: str(value) for name, value in values.items()})
+
+
+def clock_skew(behind: timedelta, facts: Facts) -> Diagnosis:
+    """The diagnosis of a clock that is behind by so much, or ahead if that is negative."""
+    direction = "behind" if behind > timedelta() else "ahead"
+    return finding(
+        "clock_skew", facts, minutes=f"{abs(behind) / timedelta(minutes=1):.0f}", direction=direction
+    )
 
 
 def out_of_time(facts: Facts) -> Diagnosis:
@@ -78,7 +87,7 @@ def internal(error: BaseException, facts: Facts) -> Diagnosis:
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     place = f" at {frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}" if frame else ""
-    return finding("internal_error", f"{type(error).__name__}{place}.", facts)
+    return finding("internal_error", facts, error=type(error).__name__, place=place)
 
 
 def fits(row: Row, symptom: Symptom) -> bool:
@@ -166,4 +175,4 @@ def _filled(row: Row, message: str, values: Mapping[str, str]) -> Diagnosis:
         # Not str.format: what is filled in may hold braces itself, and a text without a value keeps its name.
         return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), text)
 
-    return Diagnosis(row.code, message, fill(row.cause), fill(row.remedy))
+    return Diagnosis(row.code, fill(message), fill(row.cause), fill(row.remedy))

@@ -42,6 +42,8 @@ class Row:
     signs: tuple[Sign, ...] = ()
     seen: str = ""
     """What the service says: status, error code, message, as far as known. "…" stands for more."""
+    message: str = ""
+    """What the app says that has happened, where no service has failed: of `OWN` rows alone."""
     cause: str = ""
     remedy: str = ""
 
@@ -535,57 +537,68 @@ UNKNOWN = Row(
 OWN = (
     Row(
         "invalid_settings",
+        message="{problem}",
         cause="An app setting, or this workspace's entry in it, is wrong, so nothing was done with it.",
         remedy="Correct the app setting as the message says; saving it restarts the app.",
     ),
     Row(
         "invalid_folder",
+        message="{problem}",
         cause="The folder's entry in WORKSPACES is wrong, so it was left out.",
         remedy="Correct the app setting as the message says; saving it restarts the app.",
     ),
     Row(
         "folder_missing",
+        message="{path} does not exist.",
         cause="The Git folder does not exist, or {principal} may not see it, and the settings name no repository to create it from.",
         remedy="Write the folder's url so that it is created, or give {principal} Can Manage on {path}.",
     ),
     Row(
         "not_a_git_folder",
+        message="{path} is a {type}, not a Git folder.",
         cause="Something else than a Git folder stands at this path.",
         remedy="Choose another path, or move what stands at {path} away. This app never deletes anything.",
     ),
     Row(
         "other_repository",
+        message="{path} is a clone of {found}, not of {wanted}.",
         cause="The Git folder is a clone of another repository than the settings say.",
         remedy="Correct url or path, or delete the folder {path} in the workspace so that it is created anew.",
     ),
     Row(
         "not_azure_devops",
+        message="{path} is a clone of something outside Azure DevOps.",
         cause="The Git folder's repository is not in Azure DevOps, so this app has no credential for it.",
         remedy="Remove {path} from the settings, or list its host in TRUSTED_HOSTS if it is an Azure DevOps of yours. "
         "One that only a path ending in /* has found is left alone.",
     ),
     Row(
         "no_such_ref",
+        message="{ref} does not exist.",
         cause="{ref} does not exist in {repository}.",
         remedy="Correct branch or tag in the settings (main, not origin/main), or push it.",
     ),
     Row(
         "short_token",
+        message="The token {which} ends at {ends}, and {next_run}.",
         cause="The token that the platform hands out will have ended before the next run can store another: pulls will fail in between.",
         remedy="Let REFRESH_SCHEDULE tick more often.",
     ),
     Row(
         "late_run",
+        message="This run began {minutes} minutes late.",
         cause="If the token of the run before has ended meanwhile, pulls have failed.",
         remedy="Find out what kept the app from running: a stop, a restart, or an instance that was taken away.",
     ),
     Row(
         "clock_skew",
+        message="This machine's clock is {minutes} minutes {direction}.",
         cause="What is said here about when tokens end is off by as much.",
         remedy="Set this machine's clock.",
     ),
     Row(
         "secret_expires_soon",
+        message="The secret {ends}.",
         cause="When the secret has ended, nothing can sign in with it any more.",
         remedy="Create a new OAuth secret for service principal {client_id} and store it as a new version, with its end: "
         + _STORE_SECRET
@@ -593,6 +606,7 @@ OWN = (
     ),
     Row(
         "federated_credential",
+        message="Git credential {id} is federated.",
         cause="With it the workspace fetches its own tokens for Azure DevOps. This app leaves it alone, and stores its own beside it.",
         remedy="If jobs and Git folders work with it, this app's credential is not needed in {host}: remove the workspace from "
         "WORKSPACES, or keep it for its Git folders. Else delete it: databricks git-credentials list, then "
@@ -600,32 +614,38 @@ OWN = (
     ),
     Row(
         "foreign_credential",
+        message='Git credential {id} has the user name "{found}", not "{wanted}".',
         cause="Somebody else stored it for {principal}, which may hold only one for Azure DevOps: a run puts the app's token into it.",
         remedy="If that is meant, do nothing. Else let the app sign in as a service principal of its own.",
     ),
     Row(
         "second_credential",
+        message="Beside Git credential {id} there is {other}, also for Azure DevOps.",
         cause="Databricks may use either of them, and only one is kept fresh.",
         remedy="Signed in as {principal}, delete the other one: databricks git-credentials list, then "
         "databricks git-credentials delete ID.",
     ),
     Row(
         "folder_permission",
+        message="{path} is not in the workspace's list of Git folders.",
         cause="The workspace lists only Git folders that one may manage, and leaves this one out: {principal} lacks Can Manage.",
         remedy="Give {principal} Can Manage on {path}. Until then a path ending in /* does not find it, and updating it may be refused.",
     ),
     Row(
         "nothing_found",
+        message="Below {path} there is no Git folder that one may manage.",
         cause="The path ending in /* stands for no Git folder: there is none below, or {principal} lacks Can Manage on them.",
         remedy="Correct the path, or give {principal} Can Manage on {path}.",
     ),
     Row(
         "misspelt_setting",
+        message="This is no setting of this app; did you mean {meant}?",
         cause="An app setting that is misspelt is not read, and nobody says so.",
         remedy="Correct its name, or remove it.",
     ),
     Row(
         "internal_error",
+        message="{error}{place}.",
         cause="The app itself has a mistake.",
         remedy="Please report it to us, with the message.",
     ),

@@ -1,6 +1,6 @@
 """What to do with a credential and with a folder, and why. Pure: values in, a decision out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from git_refresh.repository import Repository
@@ -43,10 +43,10 @@ class LeaveAlone:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Nothing can be done; `code` is in the table of failures."""
+    """Nothing can be done; `code` is in the table of failures, whose message takes the values."""
 
     code: str
-    message: str
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 def own_credential(stored: Sequence[StoredCredential], username: str) -> StoredCredential | None:
@@ -73,11 +73,12 @@ def rivals(stored: Sequence[StoredCredential], own: StoredCredential | None) -> 
     return [found for found in stored if found.provider.casefold() == provider and found != own]
 
 
-def wanted_ref(wanted: Folder, found: GitFolder | None) -> Ref | None:
+def wanted_ref(wanted: Folder, found: GitFolder | OtherObject | None) -> Ref | None:
     """What the folder should be on: as the settings say, else the branch it is on; None on a detached head."""
     if wanted.ref is not None:
         return wanted.ref
-    return Ref("branch", found.branch) if found is not None and found.branch is not None else None
+    branch = found.branch if isinstance(found, GitFolder) else None
+    return Ref("branch", branch) if branch is not None else None
 
 
 def folder_step(
@@ -91,27 +92,30 @@ def folder_step(
         repository: what `found` is a clone of; None when that is not in Azure DevOps.
         head: where the wanted ref is in Azure DevOps; None when it could not be asked.
     """
-    ref = wanted_ref(wanted, found if isinstance(found, GitFolder) else None)
+    ref = wanted_ref(wanted, found)
     if isinstance(found, OtherObject):
-        return Refuse("not_a_git_folder", f"{wanted.path} is a {found.type or 'thing'}, not a Git folder.")
-    if found is None and wanted.repository is None:
-        return Refuse("folder_missing", f"{wanted.path} does not exist.")
-    if head is not None and head.commit is None and ref is not None:
-        return Refuse("no_such_ref", f"{ref.title} does not exist.")
-    if found is None and wanted.repository is not None:
-        return Clone(wanted.repository, wanted.ref, "nothing stands at this path")
-    assert found is not None  # noqa: S101  # for the type checker: said above
+        return Refuse("not_a_git_folder", {"type": found.type or "thing"})
+    no_such_ref = head is not None and head.commit is None and ref is not None
+    if found is None:
+        return _make(wanted.repository, wanted.ref, no_such_ref=no_such_ref)
+    if no_such_ref:
+        return Refuse("no_such_ref")
     if repository is None:
-        return Refuse("not_azure_devops", f"{wanted.path} is a clone of something outside Azure DevOps.")
+        return Refuse("not_azure_devops")
     if wanted.repository is not None and wanted.repository != repository:
-        return Refuse(
-            "other_repository", f"{wanted.path} is a clone of {repository}, not of {wanted.repository}."
-        )
+        return Refuse("other_repository", {"found": str(repository), "wanted": str(wanted.repository)})
     if ref is None:
         return LeaveAlone(ref, "it is on no branch, and the settings name neither branch nor tag")
     if head is not None and is_at(found, ref, head):
         return LeaveAlone(ref, f"it is at the latest commit of {ref}")
     return Move(ref, _why_move(found, ref, head))
+
+
+def _make(source: Repository | None, ref: Ref | None, *, no_such_ref: bool) -> Clone | Refuse:
+    """What to do where there is nothing."""
+    if source is None:
+        return Refuse("folder_missing")
+    return Refuse("no_such_ref") if no_such_ref else Clone(source, ref, "nothing stands at this path")
 
 
 def _why_move(found: GitFolder, ref: Ref, head: Head | None) -> str:

@@ -1,16 +1,50 @@
 """One Git folder: find it, decide, act, and look at what came of it."""
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 from git_refresh.diagnosis.explain import Facts, explain, finding, internal, out_of_time
 from git_refresh.hosts import TrustedHosts
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository, parse_repository
 from git_refresh.run.decide import Clone, LeaveAlone, Move, Refuse, folder_step, is_at, wanted_ref
-from git_refresh.seams import Api, Surroundings
+from git_refresh.run.shared import Run, facts_of
+from git_refresh.seams import Api
 from git_refresh.settings.models import Folder
 from git_refresh.symptom import ServiceError, is_definite, is_rejection
 from git_refresh.values import GitFolder, Head, OtherObject, Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the settings want at a path, and what stands there."""
+
+    wanted: Folder
+    found: GitFolder | OtherObject | None
+    repository: Repository | None
+    """What `found` is a clone of; None when that is not in Azure DevOps."""
+    ref: Ref | None
+    """What the folder should be on; None on a detached head."""
+
+    @classmethod
+    def at(cls, wanted: Folder, found: GitFolder | OtherObject | None, trusted: TrustedHosts) -> Self:
+        return cls(wanted, found, azure_devops_repository(found, trusted), wanted_ref(wanted, found))
+
+    @property
+    def folder(self) -> GitFolder | None:
+        return self.found if isinstance(self.found, GitFolder) else None
+
+    def facts(self, facts: Facts) -> Facts:
+        """For diagnoses, over those of the workspace."""
+        facts = replace(facts, path=self.wanted.path)
+        return facts_of(facts, self.wanted.repository or self.repository, self.ref)
+
+    def report(self) -> FolderReport:
+        """As long as nothing is done: the folder is where it was."""
+        commit = self.folder.commit if self.folder else None
+        return FolderReport(
+            self.wanted.path, "unchanged", self.ref.name if self.ref else None, commit, commit
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,67 +52,56 @@ class FolderRefresh:
     """The work on folders of one workspace, whose credential has been seen to."""
 
     api: Api
-    run: Surroundings
+    run: Run
     facts: Facts
     credential: CredentialReport
 
     def refresh(self, wanted: Folder, listed: GitFolder | None) -> FolderReport:
         """Bring one folder to where the settings want it; a failure becomes its report."""
-        facts = replace(self.facts, path=wanted.path)
-        at, ref = None, wanted_ref(wanted, listed)
+        look = Look.at(wanted, listed, self.run.trusted)
         try:
-            found = listed or self.api.find(wanted.key)
-            folder = found if isinstance(found, GitFolder) else None
-            at, ref = folder.commit if folder else None, wanted_ref(wanted, folder)
-            repository = wanted.repository or azure_devops_repository(found, self.run.trusted)
-            facts = facts_of(facts, repository, ref)
-            return self._refresh(
-                wanted, found, FolderReport(wanted.path, "unchanged", _name(ref), at, at), facts
-            )
+            if listed is None:
+                look = Look.at(wanted, self.api.find(wanted.key), self.run.trusted)
+            return self._refresh(look)
         except ServiceError as error:
-            failure = explain(error.symptom, facts)
+            failure = explain(error.symptom, look.facts(self.facts))
         except TimeoutError:
-            failure = out_of_time(facts)
+            failure = out_of_time(look.facts(self.facts))
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other folders along
-            failure = internal(error, facts)
-        return FolderReport(wanted.path, "failed", _name(ref), at, error=failure)
+            failure = internal(error, look.facts(self.facts))
+        return replace(look.report(), action="failed", to=None, error=failure)
 
-    def _refresh(
-        self, wanted: Folder, found: GitFolder | OtherObject | None, before: FolderReport, facts: Facts
-    ) -> FolderReport:
-        repository = azure_devops_repository(found, self.run.trusted)
-        folder = found if isinstance(found, GitFolder) else None
-        ref = wanted_ref(wanted, folder)
+    def _refresh(self, look: Look) -> FolderReport:
+        before = look.report()
         # A folder on a detached head, with nothing else wanted, is left alone: there is nothing to look up.
-        head = self._head(wanted.repository or repository, ref, facts) if ref or folder is None else None
-        match folder_step(wanted, found, repository, head):
-            case Refuse(code, message):
-                return replace(before, action="failed", to=None, error=finding(code, message, facts))
-            case Clone(source, wanted_there, why):
-                return self._clone(wanted, source, wanted_there, head, replace(before, why=why))
-            case Move(there, why) if folder is not None:
-                return self._move(wanted, folder, there, head, replace(before, why=why))
+        head = self._head(look) if look.ref or look.folder is None else None
+        match folder_step(look.wanted, look.found, look.repository, head):
+            case Refuse(code, values):
+                told = finding(code, look.facts(self.facts), **values)
+                return replace(before, action="failed", to=None, error=told)
+            case Clone(source, ref, why):
+                return self._clone(look.wanted, source, ref, head, replace(before, why=why))
+            case Move(ref, why) if look.folder is not None:
+                return self._move(look.wanted, look.folder, ref, head, replace(before, why=why))
             case LeaveAlone(_, why) | Move(_, why):
                 return replace(before, why=why)
 
-    def _head(self, repository: Repository | None, ref: Ref | None, facts: Facts) -> Head | None:
+    def _head(self, look: Look) -> Head | None:
         """Where the ref is; None when Azure DevOps cannot be asked, and the pull has to find out."""
+        repository = look.wanted.repository or look.repository
         if repository is None or not self.run.may_be_asked(repository):
             return None
         try:
-            return self.run.head(repository, ref)
+            return self.run.head(repository, look.ref)
         except ServiceError as error:
             symptom = error.symptom
         if is_rejection(symptom) and self.credential.action == "kept":
             return None  # the stored credential is another one, and may well be accepted
         if is_definite(symptom):
             raise ServiceError(symptom)
-        reason = explain(symptom, facts)
-        self.run.note(
-            "Azure DevOps",
-            "Azure DevOps",
-            f"{reason.message} {reason.cause} Where its branches and tags are could not be compared first.",
-        )
+        reason = explain(symptom, look.facts(self.facts))
+        told = f"{reason.message} {reason.cause} Where its branches and tags are could not be compared first."
+        self.run.note("Azure DevOps", "Azure DevOps", told)
         return None
 
     def _clone(
@@ -97,13 +120,10 @@ class FolderRefresh:
         try:
             return self.api.create_folder(wanted.key, source.url, wanted.sparse, self.credential.id)
         except ServiceError:
-            found = self.api.find(wanted.key)
-            if (
-                isinstance(found, OtherObject | None)
-                or azure_devops_repository(found, self.run.trusted) != source
-            ):
+            look = Look.at(wanted, self.api.find(wanted.key), self.run.trusted)
+            if look.folder is None or look.repository != source:
                 raise
-            return found
+            return look.folder
 
     def _move(
         self, wanted: Folder, folder: GitFolder, ref: Ref, head: Head | None, before: FolderReport
@@ -140,22 +160,3 @@ def azure_devops_repository(
         return parse_repository(found.url, trusted)
     except ValueError:
         return None
-
-
-def facts_of(facts: Facts, repository: Repository | None, ref: Ref | None) -> Facts:
-    """The facts around a repository and a ref, as far as there are such."""
-    if ref is not None:
-        facts = replace(facts, ref=ref.title)
-    if repository is None:
-        return facts
-    return replace(
-        facts,
-        organization=repository.organization,
-        project=repository.project,
-        repository=repository.name,
-        url=repository.url,
-    )
-
-
-def _name(ref: Ref | None) -> str | None:
-    return ref.name if ref else None

@@ -5,15 +5,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, internal, out_of_time
 from git_refresh.report import CredentialReport, FolderReport, WorkspaceReport
 from git_refresh.repository import Repository
 from git_refresh.run.decide import federated_credential, own_credential, wanted_ref
-from git_refresh.run.folder import FolderRefresh, azure_devops_repository, facts_of
+from git_refresh.run.folder import FolderRefresh, azure_devops_repository
 from git_refresh.run.listing import Listing
-from git_refresh.seams import Api, Surroundings
+from git_refresh.run.shared import Run, facts_of, facts_of_principal
+from git_refresh.seams import Api
 from git_refresh.settings.entries import BadFolder, Entry
 from git_refresh.settings.models import Folder, Workspace
 from git_refresh.symptom import ServiceError, is_rejection
@@ -30,10 +32,25 @@ ASKED = 20
 class WorkspaceRefresh:
     """The work on one workspace, as tasks for the run's pool. What goes wrong in it stays in it."""
 
-    def __init__(self, entry: Entry, run: Surroundings, done: Callable[["WorkspaceRefresh"], None]) -> None:
+    def __init__(
+        self,
+        entry: Entry,
+        run: Run,
+        submit: Callable[[Callable[[], None]], None],
+        done: Callable[["WorkspaceRefresh"], None],
+    ) -> None:
+        """Take what the work needs.
+
+        Args:
+            entry: which workspace.
+            run: what it shares with the others.
+            submit: queues a task in the run's pool.
+            done: called when all its tasks are through.
+        """
         self.workspace = entry.workspace
         self._bad_folders = entry.bad_folders
         self._run = run
+        self._queue = submit
         self._done = done
         self._facts = replace(run.facts, host=self.workspace.host, **facts_of_principal(self.workspace))
         self._lock = threading.Lock()
@@ -72,7 +89,7 @@ class WorkspaceRefresh:
     def _nameless(self) -> Diagnosis | None:
         """What is wrong with the folders where no path tells of which: the workspace's own entry says it then."""
         problem = next((folder.problem for folder in self._bad_folders if folder.path is None), None)
-        return finding("invalid_folder", str(problem), self._facts) if problem else None
+        return finding("invalid_folder", self._facts, problem=problem) if problem else None
 
     # Tasks
 
@@ -96,7 +113,7 @@ class WorkspaceRefresh:
             if last:
                 self._finish()
 
-        self._run.submit(guarded)
+        self._queue(guarded)
 
     def _finish(self) -> None:
         if self._api is not None:
@@ -122,36 +139,38 @@ class WorkspaceRefresh:
         credentials = api.credentials(None)
         self._tell_of_federation(credentials)
         stored = own_credential(credentials, self.workspace.git_username)
-        if rejection is not None:
-            self._fail(rejection)
-            with self._lock:
-                self._credential = (
-                    CredentialReport("kept", stored.id, "Azure DevOps rejects the new token")
-                    if stored
-                    else CredentialReport("failed")
-                )
+        if rejection is None:
+            credential = self._store_all(api, stored)
         else:
-            self._store_own(api, stored)
-            for principal_id in self.workspace.run_as:
-                self._store_for(api, principal_id)
+            self._fail(rejection)
+            kept = (
+                CredentialReport("kept", stored.id, "Azure DevOps rejects the new token") if stored else None
+            )
+            credential = self._stored(kept or CredentialReport("failed"))
         api.rest()
-        self._submit(lambda: self._queue_folders(api, listed))
+        if credential.action != "failed":  # else there is nothing to pull with
+            self._submit(partial(self._queue_folders, api, listed, credential))
 
     def _tell_of_federation(self, credentials: Sequence[StoredCredential]) -> None:
         if (federated := federated_credential(credentials)) is not None:
-            message = f"Git credential {federated.id} is federated."
-            found = finding("federated_credential", message, self._facts)
-            self._note(self.workspace.name, str(found))
+            self._note(self.workspace.name, finding("federated_credential", self._facts, id=federated.id))
 
-    def _store_own(self, api: Api, stored: StoredCredential | None) -> None:
-        """If it fails, the principals of `run_as` still get theirs."""
+    def _store_all(self, api: Api, stored: StoredCredential | None) -> CredentialReport:
+        """If the own one fails, the principals of `run_as` still get theirs."""
         try:
             report = self._store(api, None, stored)
         except ServiceError as error:
             self._fail(explain(error.symptom, self._facts))
             report = CredentialReport("failed", stored.id if stored else None)
+        self._stored(report)
+        for principal_id in self.workspace.run_as:
+            self._store_for(api, principal_id)
+        return report
+
+    def _stored(self, report: CredentialReport) -> CredentialReport:
         with self._lock:
             self._credential = report
+        return report
 
     def _store_for(self, api: Api, principal_id: int) -> None:
         """One that fails does not keep the others from being stored."""
@@ -163,7 +182,7 @@ class WorkspaceRefresh:
             failure = explain(error.symptom, facts)
             who = f"Service principal {principal_id} (run_as)"
             if not self._fail(replace(failure, message=f"{who}: {failure.message}")):
-                self._note(f"{self.workspace.name}, {who}", str(failure))
+                self._note(f"{self.workspace.name}, {who}", failure)
 
     def _store(self, api: Api, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
         """Update what is there, or create it. After a failure: look again, then decide once more."""
@@ -177,7 +196,7 @@ class WorkspaceRefresh:
         return self._write(api, principal_id, again)
 
     def _write(self, api: Api, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
-        username, token = self.workspace.git_username, self._run.token
+        username, token = self.workspace.git_username, self._run.token.value
         if found is None:
             id_ = None if self._run.dry_run else api.create_credential(username, token, principal_id)
             return CredentialReport("created", id_, "there is none for Azure DevOps")
@@ -225,32 +244,26 @@ class WorkspaceRefresh:
 
     # The folders
 
-    def _queue_folders(self, api: Api, listed: Listing) -> None:
+    def _queue_folders(self, api: Api, listed: Listing, credential: CredentialReport) -> None:
         """Behind every workspace's credential: at most `LANES` folders at a time."""
-        if self._credential is None or self._credential.action == "failed":
-            return  # without a credential there is nothing to pull with
         for folder, found in listed:
             if listed.by_pattern(folder) and azure_devops_repository(found, self._run.trusted) is None:
                 self._leave_out(folder)
             else:
                 self._waiting.append((folder, found))
         for pattern in listed.unfound():
-            facts = replace(self._facts, path=pattern.below or "")
-            message = f"Below {pattern.below} there is no Git folder that one may manage."
-            where = f"{self.workspace.name} {pattern.path}"
-            self._note(where, str(finding("nothing_found", message, facts)))
+            told = finding("nothing_found", replace(self._facts, path=pattern.below or ""))
+            self._note(f"{self.workspace.name} {pattern.path}", told)
         for pattern in self.workspace.folders:
             if pattern.below is not None and (failure := self._list_failure(listed)) is not None:
                 self._record(FolderReport(pattern.path, "failed", error=failure))
         for _ in range(min(LANES, len(self._waiting))):
-            self._submit(lambda: self._lane(api))
+            self._submit(partial(self._lane, FolderRefresh(api, self._run, self._facts, credential)))
 
     def _leave_out(self, folder: Folder) -> None:
         """A folder that only a pattern has found, and that is none of ours: nobody has asked for this one."""
-        message = f"{folder.path} is a clone of something outside Azure DevOps."
-        facts = replace(self._facts, path=folder.path)
-        told = finding("not_azure_devops", message, facts)
-        self._note(f"{self.workspace.name} {folder.path}", str(told))
+        told = finding("not_azure_devops", replace(self._facts, path=folder.path))
+        self._note(f"{self.workspace.name} {folder.path}", told)
         self._record(FolderReport(folder.path, "skipped", why="it is no clone from Azure DevOps"))
 
     def _list_failure(self, listed: Listing) -> Diagnosis | None:
@@ -258,10 +271,8 @@ class WorkspaceRefresh:
         symptom = listed.gap()
         return explain(symptom, self._facts) if symptom else None
 
-    def _lane(self, api: Api) -> None:
+    def _lane(self, work: FolderRefresh) -> None:
         """One folder after the other, on a connection that is still warm, until none waits."""
-        assert self._credential is not None  # noqa: S101  # for the type checker: no folder is queued before
-        work = FolderRefresh(api, self._run, self._facts, self._credential)
         while True:
             try:
                 folder, found = self._waiting.popleft()
@@ -270,7 +281,7 @@ class WorkspaceRefresh:
             self._doing(f"{folder.path} and {len(self._waiting)} more" if self._waiting else folder.path)
             self._record(work.refresh(folder, found))
 
-    def _note(self, where: str, message: str) -> None:
+    def _note(self, where: str, message: object) -> None:
         self._run.note(self.workspace.name, where, message)
 
     def _record(self, report: FolderReport) -> None:
@@ -306,20 +317,8 @@ def folder_reports(
         (report for path, report in done.items() if path not in explicit), key=lambda report: report.path
     )
     wrong = [
-        FolderReport(folder.path, "failed", error=finding("invalid_folder", str(folder.problem), facts))
+        FolderReport(folder.path, "failed", error=finding("invalid_folder", facts, problem=folder.problem))
         for folder in bad
         if folder.path is not None
     ]
     return (*(done.get(path, unreached) for path, unreached in explicit.items()), *found, *wrong)
-
-
-def facts_of_principal(workspace: Workspace) -> dict[str, str]:
-    """As whom the app signs in to a workspace, for diagnoses."""
-    if workspace.auth == "managed_identity":
-        return {"principal": "the app's managed identity"}
-    client_id = workspace.client_id or ""
-    return {
-        "principal": f"service principal {client_id}",
-        "client_id": client_id,
-        "secret": workspace.client_secret_name or "",
-    }

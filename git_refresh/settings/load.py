@@ -47,7 +47,6 @@ class Settings:
     concurrency: int = 32
     timeout_s: float = 540.0
 
-    @property
     def origins(self) -> frozenset[str]:
         """Where the settings let Azure DevOps be asked: its own address, and those of the repositories that they name."""
         named = {

@@ -1,6 +1,7 @@
 """The shape of one workspace and one Git folder in the app settings: keys, defaults, and what each may hold."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -218,6 +219,14 @@ class Folder(_Typed):
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class OAuth:
+    """A service principal of Databricks, and the Key Vault secret that holds its OAuth secret."""
+
+    client_id: str
+    secret_name: str
+
+
 class Workspace(_Typed):
     """An Azure Databricks workspace whose Git credential and Git folders are kept fresh."""
 
@@ -259,6 +268,13 @@ class Workspace(_Typed):
         description="Numeric ids of further service principals whose credential is kept fresh too.",
         examples=[[1234567890123456]],
     )
+
+    @property
+    def oauth(self) -> "OAuth | None":
+        """How the app signs in as a service principal; None: it signs in as its own managed identity."""
+        if self.auth != "oauth_secret" or self.client_id is None or self.client_secret_name is None:
+            return None
+        return OAuth(self.client_id, self.client_secret_name)
 
     @model_validator(mode="before")
     @classmethod

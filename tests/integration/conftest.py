@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from git_refresh import app
 from git_refresh.report import Report
 from git_refresh.settings.load import SETTINGS
 from localcloud import Cloud, Fleet, seed
+from tests.integration.running import run_app
 
 
 @pytest.fixture
@@ -33,6 +33,6 @@ def run(fleet: Fleet) -> Callable[..., Report]:
 
     def run(**changes: Any) -> Report:
         options = {key: changes.pop(key) for key in ("dry_run", "next_run", "late") if key in changes}
-        return app.run({**os.environ, **fleet.settings, **changes}, **options)
+        return run_app({**os.environ, **fleet.settings, **changes}, **options)
 
     return run

@@ -25,6 +25,7 @@ from localcloud.fleet import CLIENT_ID, SECRET_NAME
 from localcloud.mutations import Change, mutate
 from tests.integration.brisk import shorten
 from tests.integration.oracle import Outcome
+from tests.integration.running import run_app
 
 ROOT = Path(__file__).parents[2]
 OAUTH_SECRET = "doseCANARY+0/oauth=1~secret%2canary3"
@@ -72,7 +73,7 @@ class Stage:
         self._first = self._fleet.repositories[0].head()
         self._furnish(self._fleet)
         self.environ = {**os.environ, **self._settings()}
-        report = app.run(self.environ)
+        report = run_app(self.environ)
         assert report.result == "ok", report.summary()
         self._stored = {ws.host: ws.credentials for ws in self._fleet.workspaces}
         self._folders = dict(self.victim._tree.folders)

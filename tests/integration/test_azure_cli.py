@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from git_refresh import app
 from localcloud import Cloud, Fleet
+from tests.integration.running import run_app
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ def test_the_azure_cli_s_sign_in_is_used(cloud: Cloud, fleet: Fleet, laptop: Pat
         laptop,
         f"answers = {answers!r}\nprint(next(a for resource, a in answers.items() if resource in ' '.join(sys.argv)))",
     )
-    report = app.run({**os.environ, **fleet.settings})
+    report = run_app({**os.environ, **fleet.settings})
     assert report.result == "ok", report.summary()
     assert not [request for request in cloud.requests if request.service == "identity"]
 
 
 def test_a_sign_in_that_has_run_out_says_az_login(fleet: Fleet, laptop: Path) -> None:
     stand_in(laptop, "sys.exit('ERROR: Please run \\'az login\\' to setup account.')")
-    error = app.run({**os.environ, **fleet.settings}).workspaces[0].error
+    error = run_app({**os.environ, **fleet.settings}).workspaces[0].error
     assert error
     assert error.code == "azure_cli_sign_in"
     assert "az login" in error.remedy
@@ -52,7 +52,7 @@ def test_a_sign_in_that_has_run_out_says_az_login(fleet: Fleet, laptop: Path) ->
 
 @pytest.mark.usefixtures("laptop")
 def test_without_identity_and_azure_cli_both_ways_out_are_told(fleet: Fleet) -> None:
-    error = app.run({**os.environ, **fleet.settings}).workspaces[0].error
+    error = run_app({**os.environ, **fleet.settings}).workspaces[0].error
     assert error
     assert error.code == "identity_missing"
     assert "az functionapp identity assign" in error.remedy

@@ -16,6 +16,7 @@ import pytest
 from git_refresh import app
 from localcloud import Cloud, Fleet, seed
 from localcloud.observer import Request
+from tests.integration.running import run_app
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(60)
@@ -82,7 +83,7 @@ REQUESTS = 18
 
 
 def test_the_requests_of_an_undisturbed_run_are_all_tried_below(cloud: Cloud, fleet: Fleet) -> None:
-    assert app.run({**os.environ, **settings_of(fleet)}).result == "ok"
+    assert run_app({**os.environ, **settings_of(fleet)}).result == "ok"
     assert len([request for request in cloud.requests if not is_git_of_the_workspace(request)]) == REQUESTS
     assert state_of(fleet) == EXPECTED
 
@@ -104,7 +105,7 @@ def test_killed_after_request(cloud: Cloud, fleet: Fleet, last: int) -> None:
     assert running[0].wait(30) == -signal.SIGKILL
     cloud.on_request = None
 
-    report = app.run({**os.environ, **settings})
+    report = run_app({**os.environ, **settings})
     assert report.result == "ok", report.summary()
     assert state_of(fleet) == EXPECTED
 
@@ -117,12 +118,12 @@ def test_two_runs_at_the_same_time_end_as_one(fleet: Fleet) -> None:
             thread.start()
         for thread in threads:
             thread.join(30)
-    assert app.run(settings).result == "ok"
+    assert run_app(settings).result == "ok"
     assert state_of(fleet) == EXPECTED
 
 
 def test_a_run_repeated_changes_nothing(fleet: Fleet) -> None:
     settings = {**os.environ, **settings_of(fleet)}
     for _ in range(3):
-        assert app.run(settings).result == "ok"
+        assert run_app(settings).result == "ok"
         assert state_of(fleet) == EXPECTED

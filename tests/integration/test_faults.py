@@ -17,6 +17,7 @@ from git_refresh.report import Report
 from git_refresh.run import refresh
 from git_refresh.settings.load import Settings, load
 from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
+from tests.integration.running import run_app
 
 pytestmark = pytest.mark.timeout(60)
 Run = Callable[..., Report]
@@ -112,7 +113,7 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def run(fleet: Fleet) -> Run:
     def run(**changes: str) -> Report:
-        return app.run({**os.environ, **fleet.settings, **changes})
+        return run_app({**os.environ, **fleet.settings, **changes})
 
     return run
 
@@ -205,7 +206,7 @@ def test_forty_nine_workspaces_are_fresh_beside_one_that(
     old = {ws.host: [credential.token for credential in ws.credentials] for ws in fleet.workspaces}
     cloud.inject(Fault(FAULTS[what](), host=bad.host))
     try:
-        report = app.run({**os.environ, **fleet.settings})
+        report = run_app({**os.environ, **fleet.settings})
     finally:
         cloud.clear_faults()
     assert report.result == "failed"

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from git_refresh import app
 from git_refresh.report import Report, WorkspaceReport
 from localcloud import Cloud, Fault, Fleet, faults, git
 from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE
@@ -20,6 +19,7 @@ from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
 from localcloud.fleet import CLIENT_ID, SECRET
 from localcloud.observer import Request
+from tests.integration.running import run_app
 
 Run = Callable[..., Report]
 
@@ -117,7 +117,7 @@ def test_a_managed_identity_needs_no_vault_and_no_oauth_secret_at_all(
         found.add_managed_identity(cloud.identity.object_id)
     entries = [{"host": found.url, **MANAGED, "folders": [PROD]} for found in fleet.workspaces]
     identity = {"AZURE_CLIENT_ID": cloud.identity.client_id} if user_assigned else {}
-    report = app.run({**os.environ, "WORKSPACES": json.dumps(entries), **identity})
+    report = run_app({**os.environ, "WORKSPACES": json.dumps(entries), **identity})
     assert report.result == "ok", report.summary()
     assert [found.folders[0].to for found in report.workspaces] == [commit] * 3
     assert all(list(tokens(found)) == [cloud.identity.object_id] for found in fleet.workspaces)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from git_refresh import app
 from git_refresh.report import Report
 from localcloud import Cloud, Connect, Fault, Fleet, seed
 from localcloud.authority import DEVOPS_RESOURCE, VAULT_RESOURCE
@@ -19,6 +18,7 @@ from localcloud.hostile import Plain
 from localcloud.mutations import Header, Json, mutate
 from localcloud.proxy import ProxyTls
 from tests.integration.brisk import shorten
+from tests.integration.running import run_app
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., Report]
@@ -129,11 +129,11 @@ def test_a_proxy_behind_tls_is_trusted_by_the_same_bundle_and_as_bounded(
     behind_tls: tuple[Cloud, Fleet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud, fleet = behind_tls
-    assert app.run({**os.environ, **fleet.settings}).result == "ok"
+    assert run_app({**os.environ, **fleet.settings}).result == "ok"
     shorten(monkeypatch, limit_s=0.5, budget_s=3)
     for fault in (Connect.DRIP, Connect.HANG):
         cloud.inject(Fault(fault, host=fleet.workspaces[0].host))
-        report = app.run({**os.environ, **fleet.settings})
+        report = run_app({**os.environ, **fleet.settings})
         cloud.clear_faults()
         assert [workspace.result for workspace in report.workspaces] == ["failed", "ok"]
         assert report.duration_s < 3 + 5, "its budget and the five seconds that are promised"

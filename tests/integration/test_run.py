@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from git_refresh import app
 from git_refresh.report import FolderReport, Report
 from localcloud import Cloud, Fleet
 from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
+from tests.integration.running import run_app
 
 Run = Callable[..., Report]
 
@@ -196,7 +196,7 @@ def test_a_managed_identity_signs_in_without_any_secret(cloud: Cloud, fleet: Fle
     workspace = fleet.workspaces[0]
     workspace.add_managed_identity(cloud.identity.object_id)
     entry = {"host": workspace.url, "auth": "managed_identity", "folders": ["/Repos/etl/prod"]}
-    report = app.run({**os.environ, "WORKSPACES": json.dumps([entry])})
+    report = run_app({**os.environ, "WORKSPACES": json.dumps([entry])})
     assert report.result == "ok", report.summary()
     assert not [request for request in cloud.requests if request.service == "keyvault"]
 

@@ -24,6 +24,7 @@ from git_refresh.settings.load import Settings, load
 from localcloud import Cloud, Connect, Fault, Fleet, faults
 from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
+from tests.integration.running import run_app
 from tests.integration.test_faults import FAULTS
 
 OAUTH_SECRET = "dosecanary0oauth1secret2canary3"
@@ -254,7 +255,7 @@ def test_no_secret_is_in_a_url_or_a_process_s_arguments(
                 continue
 
     cloud.on_request = look
-    report = app.run({**os.environ, **fleet.settings})
+    report = run_app({**os.environ, **fleet.settings})
     cloud.on_request = None
     assert report.result == "ok"
     urls = "\n".join(f"{request.path} {request.query}" for request in cloud.requests)

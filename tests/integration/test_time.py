@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from git_refresh import app
 from git_refresh.clock import SystemClock
 from git_refresh.report import Report
 from localcloud import Cloud, Fault, Fleet, faults
+from tests.integration.running import run_app
 
 Run = Callable[..., Report]
 
@@ -94,7 +94,7 @@ class WrongClock(SystemClock):
 
 @pytest.mark.parametrize("minutes", [-10, 10])
 def test_a_clock_that_is_off_is_pointed_out_and_the_fleet_is_fresh(fleet: Fleet, minutes: int) -> None:
-    report = app.run({**os.environ, **fleet.settings}, clock=WrongClock(minutes))
+    report = run_app({**os.environ, **fleet.settings}, clock=WrongClock(minutes))
     assert report.result == "ok", report.summary()
     (said,) = report.problems
     assert said.where == "clock"
@@ -103,7 +103,7 @@ def test_a_clock_that_is_off_is_pointed_out_and_the_fleet_is_fresh(fleet: Fleet,
 
 def test_a_clock_that_is_behind_does_not_hide_a_short_token(fleet: Fleet, cloud: Cloud) -> None:
     cloud.identity.token_lifetime = 12 * 60  # by a clock that is 10 minutes behind it ends in 22
-    report = app.run({**os.environ, **fleet.settings}, clock=WrongClock(-10))
+    report = run_app({**os.environ, **fleet.settings}, clock=WrongClock(-10))
     assert report.result == "failed"
     assert "short_token" in report.problems[0].message
 
@@ -114,7 +114,7 @@ def test_a_lapsed_token_that_a_wrong_clock_takes_for_live_does_not_replace_the_s
     run()
     stored = [workspace.credentials[0].token for workspace in fleet.workspaces]
     cloud.identity.token_lifetime = -60
-    report = app.run({**os.environ, **fleet.settings}, clock=WrongClock(-10))
+    report = run_app({**os.environ, **fleet.settings}, clock=WrongClock(-10))
     assert {workspace.credential.action for workspace in report.workspaces if workspace.credential} <= {
         "kept",
         "failed",

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from git_refresh.diagnosis.explain import Facts, finding
 from git_refresh.hosts import NO_HOSTS
 from git_refresh.repository import parse_repository
 from git_refresh.run.decide import (
@@ -13,7 +14,9 @@ from git_refresh.run.decide import (
     folder_step,
     own_credential,
     rivals,
+    wanted_ref,
 )
+from git_refresh.run.shared import facts_of
 from git_refresh.settings.models import Folder
 from git_refresh.values import GitFolder, Head, OtherObject, Ref, StoredCredential
 
@@ -191,7 +194,9 @@ def test_what_cannot_be_done_is_refused_and_named(given: tuple[Any, ...], code: 
     step = folder_step(*given)
     assert isinstance(step, Refuse)
     assert step.code == code
-    assert said in step.message
+    folder, found = given[:2]
+    facts = facts_of(Facts(path=folder.path), None, wanted_ref(folder, found))
+    assert said in finding(step.code, facts, **step.values).message
 
 
 def stored(

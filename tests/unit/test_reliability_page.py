@@ -50,7 +50,7 @@ BOUNDS = {
         "run.workspace",
         "outlet",
         "app",
-        "run.refresh",
+        "run.shared",
     )
     for name, value in vars(import_module(f"git_refresh.{module}")).items()
     if isinstance(value, int) and name.isupper() and not name.startswith("_")

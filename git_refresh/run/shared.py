@@ -1,0 +1,113 @@
+"""What the workspaces of one run share: the token, what is fetched once for all, and what there is to say."""
+
+import threading
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from git_refresh.clock import Deadline
+from git_refresh.diagnosis.explain import Facts, finding
+from git_refresh.hosts import TrustedHosts
+from git_refresh.repository import Repository
+from git_refresh.seams import Api, Heads, Services, Unwatched, Watcher
+from git_refresh.settings.load import Settings
+from git_refresh.settings.models import OAuth, Workspace
+from git_refresh.values import AZURE_DATABRICKS, Head, Problem, Ref, Secret, Token
+
+SECRET_WARNING = timedelta(days=30)
+"""How long before its end an OAuth secret is pointed out."""
+
+NOTES = 10
+"""How often the report says something that is no failure about one workspace or service: none may crowd out the others."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One run, as its workspaces see it."""
+
+    settings: Settings
+    services: Services
+    heads: Heads
+    deadline: Deadline
+    token: Token
+    """The Azure DevOps token to store."""
+    facts: Facts
+    """What is known of the identity and the vault, for diagnoses."""
+    dry_run: bool
+    watcher: Watcher = field(default_factory=Unwatched)
+    _origins: frozenset[str] = field(init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _notes: dict[Problem, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._origins = self.settings.origins()
+
+    @property
+    def trusted(self) -> TrustedHosts:
+        return self.settings.trusted
+
+    def sign_in(self, workspace: Workspace) -> Api:
+        """A workspace's API, with a managed-identity token or for the OAuth secret in Key Vault."""
+        oauth = workspace.oauth
+        if oauth is None:
+            token = self.services.token(AZURE_DATABRICKS).value
+        else:
+            secret = self.services.secret(oauth.secret_name)
+            self._warn_of_end(oauth, secret)
+            token = self.services.sign_in(workspace.host, oauth.client_id, secret.value)
+        return self.services.workspace(workspace.host, token)
+
+    def may_be_asked(self, repository: Repository) -> bool:
+        """Where the token goes is decided by the settings: not by the URL that a workspace says a folder has."""
+        return repository.origin in self._origins
+
+    def head(self, repository: Repository, ref: Ref | None) -> Head:
+        """Where a ref is, looked up once for the whole fleet; see `Heads`."""
+        return self.heads.head(repository, ref)
+
+    def note(self, about: str, where: str, message: object) -> None:
+        """Say something in the report that is no failure; so often about one workspace, or one service, and no more often."""
+        with self._lock:
+            said = list(self._notes.values()).count(about)
+            if said < NOTES:
+                self._notes[Problem(where, str(message))] = about
+            elif said == NOTES:
+                self._notes[Problem(about, "There is more of this kind than is told here.")] = about
+
+    def notes(self) -> tuple[Problem, ...]:
+        """All that was said."""
+        with self._lock:
+            return tuple(self._notes)
+
+    def _warn_of_end(self, oauth: OAuth, secret: Secret) -> None:
+        ends = secret.expires_at
+        if ends is not None and ends - self.deadline.clock.now() < SECRET_WARNING:
+            facts = replace(self.facts, secret=oauth.secret_name, client_id=oauth.client_id)
+            told = finding("secret_expires_soon", facts, ends=f"expires at {ends:%Y-%m-%d %H:%M} UTC")
+            self.note(oauth.secret_name, oauth.secret_name, told)
+
+
+def facts_of_principal(workspace: Workspace) -> dict[str, str]:
+    """As whom the app signs in to a workspace, for diagnoses."""
+    oauth = workspace.oauth
+    if oauth is None:
+        return {"principal": "the app's managed identity"}
+    return {
+        "principal": f"service principal {oauth.client_id}",
+        "client_id": oauth.client_id,
+        "secret": oauth.secret_name,
+    }
+
+
+def facts_of(facts: Facts, repository: Repository | None, ref: Ref | None) -> Facts:
+    """The facts around a repository and a ref, as far as there are such."""
+    if ref is not None:
+        facts = replace(facts, ref=ref.title)
+    if repository is None:
+        return facts
+    return replace(
+        facts,
+        organization=repository.organization,
+        project=repository.project,
+        repository=repository.name,
+        url=repository.url,
+    )
