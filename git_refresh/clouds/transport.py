@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
+from io import BytesIO
 from pathlib import Path
 from typing import Any, override
 from urllib.parse import urlsplit
@@ -250,22 +251,20 @@ class BoundedSession(requests.Session):
         operation.answer = Answer(response.status_code, response.headers, body)
         if 300 <= response.status_code < 400:  # noqa: PLR2004  # HTTP's redirects
             raise RedirectedError("the answer is a redirect", response=response)
-        # `_content` is where `requests` itself keeps what it has read.
-        response._content = _json_object(response, body)  # noqa: SLF001
-        response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001
+        response.raw = BytesIO(_json_object(response, body))  # where an SDK reads on
         return response
 
     def _read(self, response: requests.Response) -> bytes:
         """The body, read here so that it too is bounded."""
         body = bytearray()
         try:
-            for chunk in response.iter_content(_CHUNK):
+            for chunk in response.raw.stream(_CHUNK, decode_content=True):
                 body += chunk
                 if len(body) > self._max_body:
                     body.clear()  # the exception holds on to this frame until it is collected
                     raise AnswerTooLargeError("the answer is too large", response=response)
         finally:
-            response.close()
+            response.raw.close()
         if self._allowance is not None:
             self._allowance.take(len(body))
         return bytes(body)
