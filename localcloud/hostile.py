@@ -114,6 +114,24 @@ class Long:
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """A JSON web token that nobody has signed, with one claim; without a name for it, that value is all of the payload."""
+
+    claim: str
+    value: Value
+
+    def text(self, known: tuple[str, ...]) -> str:
+        value = self.value.json(Place(key=self.claim or None, known=known))
+        payload = f"{{{json.dumps(self.claim)}: {value}}}" if self.claim else value
+        parts = ('{"alg": "none"}', payload, "signature")
+        encoded = (base64.urlsafe_b64encode(part.encode(errors="surrogatepass")) for part in parts)
+        return ".".join(part.decode().rstrip("=") for part in encoded)
+
+    def json(self, place: Place) -> str:
+        return json.dumps(self.text(place.known))
+
+
+@dataclass(frozen=True, slots=True)
 class Echo:
     """A secret that the caller has sent, or a piece of it, in the middle of something.
 

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from localcloud.hostile import Digits, Doubled, Echo, Long, Nested, Plain, Raw, Text, Value
+from localcloud.hostile import Digits, Doubled, Echo, Long, Nested, Plain, Raw, Text, Token, Value
 from localcloud.mutations import (
     Body,
     Change,
@@ -53,12 +53,6 @@ TEXTS = (
     "git_refresh.workspace",
     "workspaces_failed",
     "adb-0000000000000003.3.azuredatabricks.net",
-    # Payloads of tokens: {"exp": 99999999999999}, {"exp": "soon"}, {"exp": NaN}, [], and one that ends within.
-    "eyJhbGciOiJub25lIn0.eyJleHAiOiA5OTk5OTk5OTk5OTk5OX0.",
-    "eyJhbGciOiJub25lIn0.eyJleHAiOiAic29vbiJ9.",
-    "eyJhbGciOiJub25lIn0.eyJleHAiOiBOYU59.",
-    "eyJhbGciOiJub25lIn0.W10.",
-    "eyJhbGciOiJub25lIn0.eyJleHAiOg.",
 )
 JSON = (
     *("null", "true", "0", "-1", "1", "1.5", "1e300", "1e999", "-1e999", "NaN", "Infinity", "-Infinity"),
@@ -166,10 +160,11 @@ deep = st.builds(Nested, st.sampled_from([100, 60_000]), st.sampled_from(["[", '
 values: st.SearchStrategy[Value] = st.one_of(
     st.builds(Raw, st.sampled_from(JSON)), texts, texts, echoes, deep, longs, st.builds(Digits, st.just(5000))
 )
+tokens = st.builds(Token, st.sampled_from(["exp", "exp", "oid", "tid", ""]), values)
 jsons = st.builds(
     Json,
     st.one_of(st.sampled_from(PATHS), st.integers(0, 60)),
-    st.one_of(values, values, st.builds(Doubled, values), st.none()),
+    st.one_of(values, values, values, tokens, st.builds(Doubled, values), st.none()),
 )
 
 

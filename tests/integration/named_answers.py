@@ -1,10 +1,9 @@
 """Hostile answers that have done harm once, or were thought of: each is played in every `make test`."""
 
-import base64
 import json
 from collections.abc import Iterator, Mapping
 
-from localcloud.hostile import Digits, Doubled, Echo, Long, Nested, Plain, Raw, Text, Value
+from localcloud.hostile import Digits, Doubled, Echo, Long, Nested, Plain, Raw, Text, Token, Value
 from localcloud.mutations import (
     Body,
     Change,
@@ -18,9 +17,8 @@ from localcloud.mutations import (
 )
 from tests.integration.stage import Example, Service, Strike
 
+# In an `Echo`, -1 is the latest of a host's secrets: of a workspace that is asked for its folders, the Azure DevOps token it was given.
 LISTED = "/api/2.0/repos$"
-TOKEN = Echo(-1)
-"""Of a workspace's secrets the latest: when it is asked for its folders, the Azure DevOps token that it was just given."""
 
 
 def _one(service: Service, *changes: Change, route: str | None = None, method: str | None = None) -> Example:
@@ -39,10 +37,8 @@ def _expiry(value: Value | None) -> Example:
     return _one("identity", Json("expires_on", value))
 
 
-def _claims(payload: str) -> Example:
-    """Any bytes for the token's payload."""
-    middle = base64.urlsafe_b64encode(payload.encode()).decode().rstrip("=")
-    return _one("identity", Json("access_token", Plain(f"eyJhbGciOiJub25lIn0.{middle}.signature")))
+def _token(claim: str, value: Value) -> Example:
+    return _one("identity", Json("access_token", Token(claim, value)))
 
 
 def _echoes() -> Iterator[tuple[str, Example]]:
@@ -147,18 +143,19 @@ def _odd_times() -> Iterator[tuple[str, Example]]:
     }
     for what, value in ends.items():
         yield f"an expires_on that is {what}", _expiry(value)
-    for what, payload in {
-        "an exp in milliseconds": '{"exp": 1893456000000}',
-        "a negative exp": '{"exp": -99999999999999}',
-        "an exp that is text": '{"exp": "soon"}',
-        "an exp that is NaN": '{"exp": NaN}',
-        "an exp of 5,000 digits": '{"exp": ' + "7" * 5000 + "}",
-        "an odd oid": '{"oid": "two\\nlines\\u202e\\ud800"}',
-        "an oid 100 kB long": '{"oid": "' + "x" * 100_000 + '"}',
-        "nesting 60,000 deep": "[" * 60_000,
-        "a list": "[]",
-    }.items():
-        yield f"a token whose claims have {what}", _claims(payload)
+    claims: Mapping[str, tuple[str, Value]] = {
+        "an exp in milliseconds": ("exp", Raw("1893456000000")),
+        "a negative exp": ("exp", Raw("-99999999999999")),
+        "an exp that is text": ("exp", Plain("soon")),
+        "an exp that is NaN": ("exp", Raw("NaN")),
+        "an exp of 5,000 digits": ("exp", Digits(5000)),
+        "an odd oid": ("oid", Plain("two\nlines\u202e\ud800")),
+        "an oid 100 kB long": ("oid", Long("x", 100_000)),
+        "nesting 60,000 deep": ("", Nested(60_000)),
+        "nothing but a list": ("", Raw("[]")),
+    }
+    for what, (claim, value) in claims.items():
+        yield f"a token whose claims have {what}", _token(claim, value)
     for source in ("253402300800", "-99999999999999", '"soon"', "1e300", "1e999", "true"):
         yield f"a secret's exp of {source}", _one("keyvault", Json("attributes.exp", Raw(source)))
     for date in ("Fri, 31 Dec 9999 23:59:59 -2359", "Sat, 01 Jan 0001 00:00:00 +2359", "soon"):
@@ -205,6 +202,5 @@ NAMED: dict[str, Example] = {
 PROCESSES = (
     "a listed folder whose path is the Azure DevOps token",
     "a listed path with half a character",
-    "an error of databricks that is all secrets",
 )
 """Played as `python -m git_refresh run --json` too: a second and a half each."""

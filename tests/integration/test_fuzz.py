@@ -33,7 +33,7 @@ chosen = (
     settings(common, max_examples=FUZZ, print_blob=True)
     if FUZZ
     else settings(
-        common, derandomize=True, database=None, max_examples=40, phases=[Phase.explicit, Phase.generate]
+        common, derandomize=True, database=None, max_examples=20, phases=[Phase.explicit, Phase.generate]
     )
 )
 

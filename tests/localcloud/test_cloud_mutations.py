@@ -3,6 +3,7 @@ import gzip
 import json
 from collections.abc import Callable
 
+import jwt
 import pytest
 import requests
 from requests.auth import HTTPBasicAuth
@@ -10,7 +11,7 @@ from requests.auth import HTTPBasicAuth
 from localcloud import Cloud, Fault
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
-from localcloud.hostile import Digits, Doubled, Echo, Long, Nested, Place, Plain, Raw
+from localcloud.hostile import Digits, Doubled, Echo, Long, Nested, Place, Plain, Raw, Token
 from localcloud.mutations import (
     Body,
     Change,
@@ -218,3 +219,14 @@ def test_the_identity_header_a_client_assertion_and_a_basic_password_are_remembe
 def test_a_secret_is_sent_back_in_every_form(echo: Echo, shown: str) -> None:
     assert echo.text(("0123456789+/abcdefghij",)) == shown
     assert json.loads(echo.json(Place(known=("0123456789+/abcdefghij",)))) == shown
+
+
+def test_a_token_claims_anything() -> None:
+    token = Token("exp", Raw("-5")).text(())
+    assert jwt.decode(token, options={"verify_signature": False}) == {"exp": -5}
+    assert (
+        jwt.api_jws.decode_complete(Token("", Raw("[]")).text(()), options={"verify_signature": False})[
+            "payload"
+        ]
+        == b"[]"
+    )
