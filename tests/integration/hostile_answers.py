@@ -120,27 +120,54 @@ CHALLENGES = (
     'Bearer error="insufficient_claims", claims="!", resource="https://vault.azure.net"',
     "Bearer " + 'a="b", ' * 2000,
 )
-PATHS = (
+ERRORS = (
     *("", "error", "error_code", "message", "error_description", "error.code", "error.message"),
-    *(
-        "error.innererror.code",
-        "details",
-        "typeKey",
+    *("error.innererror.code", "details", "typeKey"),
+)
+FOLDER = ("id", "path", "branch", "head_commit_id", "url", "provider", "sparse_checkout", "git_cli_enabled")
+CREDENTIALS = ("credential_id", "git_provider", "git_username", "is_default_for_provider", "name")
+PATHS: dict[str | None, tuple[str, ...]] = {
+    "/msi/": (
         "access_token",
+        "access_token",
+        "expires_on",
         "expires_on",
         "expires_in",
         "token_type",
+        "resource",
     ),
-    *("value", "id", "attributes.exp", "attributes.enabled", "attributes.nbf", "tags"),
-    *("value.0.name", "value.*.objectId", "value.*.peeledObjectId", "value.0", "count"),
-    *("credentials", "credentials.0", "credentials.0.credential_id", "credentials.0.git_provider"),
-    *("credentials.0.git_username", "credentials.0.is_default_for_provider", "credential_id"),
-    *("repos", "repos.0", "repos.*.path", "repos.*.branch", "repos.*.head_commit_id", "repos.*.url"),
-    *("repos.*.id", "next_page_token", "path", "branch", "head_commit_id", "url", "object_type", "object_id"),
-    *("directory_info", "directory_info.is_git_folder", "git_cli_enabled", "sparse_checkout"),
-)
+    "/secrets/": (
+        "value",
+        "id",
+        "attributes",
+        "attributes.exp",
+        "attributes.enabled",
+        "attributes.nbf",
+        "tags",
+    ),
+    "/refs$": (
+        *("value", "value.*", "value.0", "value.*.name", "value.*.objectId", "value.*.objectId"),
+        *("value.*.peeledObjectId", "count"),
+    ),
+    "^/oidc/": ("access_token", "access_token", "token_type", "expires_in", "scope"),
+    "/git-credentials$": ("credentials", "credentials.*", *(f"credentials.*.{name}" for name in CREDENTIALS)),
+    "/repos$": (
+        *("repos", "repos.*", "repos.0", "next_page_token"),
+        *(f"repos.{which}.{name}" for which in "*0" for name in FOLDER),
+        *FOLDER,
+    ),
+    "/repos/": FOLDER,
+    "/get-status$": ("object_type", "object_id", "path", "directory_info", "directory_info.is_git_folder"),
+}
+"""What is in an answer, by the route; an error's fields may be in any."""
 REQUEST_IDS = ("x-request-id", "x-ms-request-id", "x-vss-e2eid", "ActivityId", "x-databricks-request-id")
 AROUND = ("", "", "/Repos/mirror/", "https://dev.azure.com/contoso/", "refs/heads/", "feature/", "Invalid: ")
+
+
+def _weighted[T](*choices: tuple[int, st.SearchStrategy[T]]) -> st.SearchStrategy[T]:
+    """One of these, as often as it says beside it; `one_of` would weigh what is inside of them."""
+    return st.sampled_from([choice for times, choice in choices for _ in range(times)]).flatmap(lambda it: it)
+
 
 echoes: st.SearchStrategy[Echo] = st.builds(
     Echo,
@@ -157,15 +184,19 @@ longs = st.builds(
 )
 texts: st.SearchStrategy[Text] = st.one_of(st.builds(Plain, st.sampled_from(TEXTS)), echoes)
 deep = st.builds(Nested, st.sampled_from([100, 60_000]), st.sampled_from(["[", '{"x":']), st.booleans())
-values: st.SearchStrategy[Value] = st.one_of(
-    st.builds(Raw, st.sampled_from(JSON)), texts, texts, echoes, deep, longs, st.builds(Digits, st.just(5000))
+numbers = st.builds(Digits, st.sampled_from([30, 400, 5000]))
+values: st.SearchStrategy[Value] = _weighted(
+    (6, st.builds(Raw, st.sampled_from(JSON))), (6, texts), (1, deep), (1, longs), (1, numbers)
 )
 tokens = st.builds(Token, st.sampled_from(["exp", "exp", "oid", "tid", ""]), values)
-jsons = st.builds(
-    Json,
-    st.one_of(st.sampled_from(PATHS), st.integers(0, 60)),
-    st.one_of(values, values, values, tokens, st.builds(Doubled, values), st.none()),
-)
+changed = _weighted((8, values), (1, tokens), (1, st.builds(Doubled, values)), (1, st.none()))
+
+
+def jsons(route: str | None) -> st.SearchStrategy[Json]:
+    """Something about the JSON: mostly about what the app reads of it."""
+    own = PATHS.get(route) or tuple(path for paths in PATHS.values() for path in paths)
+    at = st.one_of(st.sampled_from(own), st.sampled_from(own), st.sampled_from(ERRORS), st.integers(0, 40))
+    return st.builds(Json, at, changed)
 
 
 def _header(names: tuple[str, ...], choices: tuple[str, ...]) -> st.SearchStrategy[Header]:
@@ -207,21 +238,31 @@ bombs: st.SearchStrategy[Change] = st.one_of(
     st.builds(Length, st.sampled_from([-1, -30, 1, 1000, 10**12]), st.booleans()),
     st.builds(FolderBomb, st.sampled_from([1, 3]), st.sampled_from([1000, 30_000]), st.just("/Repos/mirror")),
 )
-odd: st.SearchStrategy[Change] = st.one_of(jsons, jsons, jsons, headers, statuses, bodies)
 
 
 @st.composite
-def changes(draw: st.DrawFn) -> tuple[Change, ...]:
-    """A few changes of one answer; the costly ones now and then, and behind all others."""
-    found = draw(st.lists(odd, min_size=1, max_size=3))
-    if draw(st.integers(0, 14)) == 7:
+def changes(draw: st.DrawFn, route: str | None) -> tuple[Change, ...]:
+    """What is changed about one answer: mostly its JSON, now and then with another status or header, and seldom at great cost."""
+    kind = draw(st.sampled_from(["json"] * 12 + ["headers"] * 3 + ["body", "bomb"]))
+    found: list[Change] = []
+    if kind == "json":
+        found += draw(st.lists(jsons(route), min_size=1, max_size=2))
+    if kind == "body":
+        found.append(draw(bodies))
+    if kind == "headers":
+        found += draw(st.lists(headers, min_size=1, max_size=2))
+    elif draw(st.integers(0, 5)) == 5:
+        found.append(draw(headers))
+    if draw(st.integers(0, 3)) == 3:
+        found.append(draw(statuses))
+    if kind == "bomb":
         found.append(draw(bombs))
     return tuple(found)
 
 
 ROUTES: dict[Service, tuple[tuple[str | None, str | None], ...]] = {
-    "identity": ((None, None),),
-    "keyvault": ((None, None),),
+    "identity": (("/msi/", None),),
+    "keyvault": (("/secrets/", None),),
     "devops": (("/refs$", "GET"),),
     "databricks": (
         (None, None),
@@ -229,7 +270,6 @@ ROUTES: dict[Service, tuple[tuple[str | None, str | None], ...]] = {
         ("/git-credentials$", "GET"),
         ("/git-credentials/", "PATCH"),
         ("/git-credentials$", "POST"),
-        ("/repos$", "GET"),
         ("/repos$", "GET"),
         ("/repos/", "GET"),
         ("/repos/", "PATCH"),
@@ -247,10 +287,10 @@ NEEDS = {"POST/git-credentials$": "credential missing", "PATCH/repos/": "folder 
 @st.composite
 def examples(draw: st.DrawFn, service: Service) -> Example:
     """One answer or several of a service, changed."""
-    routes = draw(st.lists(st.sampled_from(ROUTES[service]), min_size=1, max_size=2))
+    routes = draw(st.lists(st.sampled_from(ROUTES[service]), min_size=1, max_size=2, unique=True))
     strikes, before = [], []
     for route, method in routes:
-        strikes.append(Strike(draw(changes()), route, method, draw(st.sampled_from([None, None, 1, 2]))))
+        strikes.append(Strike(draw(changes(route)), route, method, draw(st.sampled_from([None, None, 1, 2]))))
         before += [NEEDS[f"{method}{route}"]] if f"{method}{route}" in NEEDS else []
     debug = draw(st.integers(0, 3)) == 3
     return Example(service, tuple(strikes), tuple(sorted(set(before))), debug)  # type: ignore[arg-type]

@@ -64,10 +64,12 @@ class Stage:
 
     Attributes:
         environ: the app's settings, and how it reaches the cloud.
+        passed: examples that were played and found nothing, for whoever draws them.
     """
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
+        self.passed: set[Example] = set()
         self._fleet = seed(cloud)
         self.victim = self._fleet.workspaces[1]
         self._first = self._fleet.repositories[0].head()
