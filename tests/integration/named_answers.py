@@ -192,6 +192,8 @@ def _words() -> Iterator[tuple[str, Example]]:
     """A token that is a word of the app's own output: whoever hides it must not hide the output."""
     for word in ("git_refresh.run", "git_refresh.workspace", "adb-0000000000000003.3.azuredatabricks.net"):
         yield f"an access token that reads {word}", _one("databricks", Json("access_token", Plain(word)))
+        yield f"an identity's token that reads {word}", _one("identity", Json("access_token", Plain(word)))
+        yield f"a secret that reads {word}", _one("keyvault", Json("value", Plain(word)))
 
 
 NAMED: dict[str, Example] = {
