@@ -21,7 +21,8 @@ _DISTINCT = 5
 """Different characters that a piece has to have: a row of zeros may be the workspace's own number."""
 
 _SHORTEST = 8
-"""A secret with fewer letters and digits is not looked for: it would be found everywhere."""
+"""A secret with fewer letters and digits is not looked for, nor is one of letters or digits alone: one of our own words, or a
+workspace's number, would be found everywhere, and no service hands out such a secret in earnest."""
 
 _RUN = re.compile(r"[^\s\"'<>]+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}")
@@ -52,7 +53,7 @@ class Secrets:
         """From now on this is a secret too."""
         folded = _folded(value)
         with self._lock:
-            if len(folded) < _SHORTEST or folded in self._values:
+            if len(folded) < _SHORTEST or folded.isalpha() or folded.isdecimal() or folded in self._values:
                 return
             self._values[folded] = None
             if len(folded) < PIECE:

@@ -35,7 +35,7 @@ class Outlet:
         return visible(self.secrets.hidden(cut))
 
     def clean[T](self, value: T) -> T:
-        """A value with every text in it as it may go out: of a dataclass, a mapping, a list or a tuple all that they hold."""
+        """A value with every text in it as it may go out: in dataclasses, lists, tuples and mappings, whose keys are ours."""
         return cast("T", self._clean(value))
 
     def _clean(self, value: Any) -> Any:  # noqa: ANN401  # any value, as `clean` says
@@ -43,7 +43,7 @@ class Outlet:
             case str():
                 return self.text(value)
             case dict():
-                return {self._clean(key): self._clean(item) for key, item in value.items()}
+                return {key: self._clean(item) for key, item in value.items()}
             case list():
                 return [self._clean(item) for item in value]
             case tuple():

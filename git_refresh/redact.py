@@ -118,6 +118,14 @@ def silence_sdk_logs() -> None:
         logging.setLogRecordFactory(_Withholding(make))
 
 
+_SDK_PLACES = tuple(f"site-packages/{name.replace('.', '/')}/" for name in _SDK_LOGGERS)
+
+
+def _of_sdk(file: str) -> bool:
+    """Whether an SDK's code has written it, to whatever logger: that of Databricks uses the root's at DEBUG."""
+    return any(place in file.replace("\\", "/") for place in _SDK_PLACES)
+
+
 class _Withholding:
     """Makes log records; those of SDKs without their message, arguments, exception and stack."""
 
@@ -126,7 +134,7 @@ class _Withholding:
 
     def __call__(self, name: str, *arguments: object, **options: object) -> logging.LogRecord:
         record = self._make(name, *arguments, **options)
-        if any(name == sdk or name.startswith(f"{sdk}.") for sdk in _SDK_LOGGERS):
+        if any(name == sdk or name.startswith(f"{sdk}.") for sdk in _SDK_LOGGERS) or _of_sdk(record.pathname):
             record.msg, record.args = "(an SDK's own words, withheld)", ()
             record.exc_info = record.exc_text = record.stack_info = None
         return record

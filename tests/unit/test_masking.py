@@ -90,5 +90,12 @@ def test_what_is_too_short_to_be_a_secret_is_not_looked_for() -> None:
     assert Secrets(["hunter22"]).are_in("password=hunter22")
 
 
+@pytest.mark.parametrize(
+    "value", ["git_refresh.run", "git_refresh.workspace", "unexpected_answer", "1234567890123456"]
+)
+def test_our_own_words_are_no_secrets_though_a_service_hands_them_out_as_such(value: str) -> None:
+    assert Secrets([value]).hidden(value) == value
+
+
 def test_secrets_are_in_no_repr() -> None:
     assert SECRET not in repr(Secrets([SECRET]))

@@ -230,3 +230,13 @@ def test_silencing_again_changes_nothing() -> None:
     silence_sdk_logs()
     assert logging.getLogRecordFactory() is make
     assert [logging.getLogger(name).handlers for name in SDKS] == handlers
+
+
+def test_what_an_sdk_says_to_the_root_logger_is_withheld_too() -> None:
+    silence_sdk_logs()
+    make = logging.getLogRecordFactory()
+    place = "/app/.python_packages/lib/site-packages/databricks/sdk/errors/parser.py"
+    record = make("root", logging.DEBUG, place, 89, "Error parsing %s", ("dapi-secret",), None)
+    assert "secret" not in record.getMessage()
+    ours = make("root", logging.INFO, "/app/git_refresh/app.py", 1, "%s", ("fine",), None)
+    assert ours.getMessage() == "fine"
