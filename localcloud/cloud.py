@@ -3,6 +3,8 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Coroutine
@@ -26,6 +28,17 @@ from localcloud.proxy import Certificates, Proxy, ProxyTls, serving
 LEGACY_DEVOPS = ".visualstudio.com"
 
 
+def _in_memory() -> str | None:
+    """A place for many small files that are soon deleted: memory, where Linux offers enough; else the usual one."""
+    place = "/dev/shm"  # noqa: S108  # only the parent of a directory of our own
+    roomy = os.access(place, os.W_OK) and shutil.disk_usage(place).free > _ROOM
+    return place if roomy else None
+
+
+_ROOM = 2**30
+"""Bytes: thousands of small clones. A container has a sixteenth of it, unless told otherwise."""
+
+
 class Cloud:
     """A managed identity, Key Vault, Azure Databricks workspaces and Azure DevOps, for unmodified clients.
 
@@ -40,7 +53,9 @@ class Cloud:
     """
 
     def __init__(self, *, port: int = 0, proxy_tls: ProxyTls | None = None) -> None:
-        self._scratch = tempfile.TemporaryDirectory(prefix="localcloud-", ignore_cleanup_errors=True)
+        self._scratch = tempfile.TemporaryDirectory(
+            prefix="localcloud-", dir=_in_memory(), ignore_cleanup_errors=True
+        )
         self.directory = Path(self._scratch.name)
         self._bundle = self.directory / "ca.pem"
         self._certificates = Certificates()
