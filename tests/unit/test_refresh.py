@@ -75,6 +75,31 @@ def test_a_ref_is_looked_up_once_for_the_whole_fleet() -> None:
     assert set(services.asked) == {"contoso/Data Platform/etl main"}
 
 
+def calls_of_a_run(workspaces: int) -> int:
+    """How many functions a quiet run calls in its threads."""
+    folders = [{"path": f"/Repos/etl/{n}", "url": URL, "branch": "main"} for n in range(5)]
+    at = {folder["path"]: GitFolder(n, folder["path"], URL, "main", NEW) for n, folder in enumerate(folders)}
+    fleet = {host(n): FakeWorkspace(stored=[OURS], at=dict(at)) for n in range(workspaces)}
+    one, calls = {"REFRESH_CONCURRENCY": "1"}, 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    threading.setprofile(count)
+    try:
+        report = run(FakeServices(fleet, {"main": NEW}), *[{"folders": folders}] * workspaces, settings=one)
+    finally:
+        threading.setprofile(None)
+    assert report.result == "ok"
+    return calls
+
+
+def test_the_work_grows_with_the_fleet_and_no_faster() -> None:
+    calls_of_a_run(1)  # what is done once in a process is done
+    assert calls_of_a_run(40) < 1.2 * 8 * calls_of_a_run(5)
+
+
 def test_a_folder_at_its_head_gets_no_request_of_its_own() -> None:
     workspace = FakeWorkspace(stored=[OURS], at=behind())
     report = run(FakeServices({host(1): workspace}, {"main": OLD}))
