@@ -7,6 +7,7 @@ import base64
 import re
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import override
 from urllib.parse import unquote
 
@@ -26,9 +27,29 @@ workspace's number, would be found everywhere, and no service hands out such a s
 
 _RUN = re.compile(r"[^\s\"'<>]+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}")
-_SEPARATORS = re.compile(r"[^a-z0-9]+")
+_SEPARATORS = bytes(set(range(256)) - set(b"abcdefghijklmnopqrstuvwxyz0123456789"))
 _URL_SAFE = str.maketrans("-_", "+/")
 _REMEMBERED = 4096
+
+
+@dataclass(slots=True)
+class _Known:
+    """Some secrets, folded, and what shows quickly that a text holds none of them."""
+
+    values: dict[str, None] = field(default_factory=dict)
+    grams: set[str] = field(default_factory=set)
+    short: tuple[str, ...] = ()
+    clean: set[str] = field(default_factory=set)
+    """Texts that have been looked through; not one that was begun before the latest secret was learnt."""
+
+    def are_in(self, folded: str, grams: set[str]) -> bool:
+        if any(short in folded for short in self.short):
+            return True
+        if self.grams.isdisjoint(grams):
+            return False
+        pieces = {folded[start : start + PIECE] for start in range(len(folded) - PIECE + 1)}
+        telling = [piece for piece in pieces if len(set(piece)) >= _DISTINCT]
+        return any(piece in value for value in list(self.values) for piece in telling)
 
 
 class Secrets:
@@ -36,44 +57,46 @@ class Secrets:
 
     def __init__(self, values: Iterable[str] = (), *, beside: "Secrets | None" = None) -> None:
         """Begin with some, in addition to those of another."""
-        self._beside = beside
         self._lock = threading.Lock()
-        self._values: dict[str, None] = {}
-        self._grams: set[str] = set()
-        self._short: set[str] = set()
-        self._clean: set[str] = set()
+        self._own = _Known()
+        self._all: tuple[_Known, ...] = (self._own, *(beside._all if beside else ()))  # noqa: SLF001  # its own class
         for value in values:
             self.learn(value)
 
     @override
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self._values)} values)"
+        return f"{type(self).__name__}({len(self._own.values)} values)"
 
     def learn(self, value: str) -> None:
         """From now on this is a secret too."""
         folded = _folded(value)
+        own = self._own
         with self._lock:
-            if len(folded) < _SHORTEST or folded.isalpha() or folded.isdecimal() or folded in self._values:
+            if len(folded) < _SHORTEST or folded.isalpha() or folded.isdecimal() or folded in own.values:
                 return
-            self._values[folded] = None
+            own.values[folded] = None
             if len(folded) < PIECE:
-                self._short.add(folded)
-            self._grams = self._grams | _grams(folded, _STEP)
-            self._clean = set()
+                own.short = (*own.short, folded)
+            own.grams |= _grams(folded, _STEP)
+            own.clean = set()
 
     def are_in(self, text: str) -> bool:
         """Whether a text holds a secret, or a piece of one, however it is written and whatever stands in between."""
-        if self._beside is not None and self._beside.are_in(text):
-            return True
-        if text in self._clean or not self._values:
+        # Where it will be remembered is settled first: a secret that is learnt meanwhile leaves that behind.
+        asked = [(known, known.clean) for known in self._all if known.values]
+        asked = [(known, clean) for known, clean in asked if text not in clean]
+        if not asked:
             return False
-        found = any(self._found(form) for form in _forms(text))
-        if not found and len(text) < _REMEMBERED:
-            with self._lock:
-                if len(self._clean) >= _REMEMBERED:
-                    self._clean = set()
-                self._clean.add(text)
-        return found
+        for form in _forms(text):
+            grams = _grams(form, 1)
+            if any(known.are_in(form, grams) for known, _ in asked):
+                return True
+        if len(text) < _REMEMBERED:
+            for _, clean in asked:
+                if len(clean) >= _REMEMBERED:
+                    clean.clear()
+                clean.add(text)
+        return False
 
     def hidden(self, text: str) -> str:
         """The text, with *** for every word in which there is something secret."""
@@ -81,15 +104,6 @@ class Secrets:
             return text
         hidden = _RUN.sub(lambda run: "***" if self.are_in(run[0]) else run[0], text)
         return "***" if self.are_in(hidden) else hidden  # spread over several words
-
-    def _found(self, folded: str) -> bool:
-        if any(short in folded for short in self._short):
-            return True
-        if self._grams.isdisjoint(_grams(folded, 1)):
-            return False
-        pieces = {folded[start : start + PIECE] for start in range(len(folded) - PIECE + 1)}
-        telling = [piece for piece in pieces if len(set(piece)) >= _DISTINCT]
-        return any(piece in value for value in list(self._values) for piece in telling)
 
 
 def _forms(text: str) -> Iterator[str]:
@@ -101,11 +115,15 @@ def _forms(text: str) -> Iterator[str]:
             coded = match[0].translate(_URL_SAFE)
             for shift in range(4):  # where a group of four begins is not known
                 whole = coded[shift : shift + (len(coded) - shift) // 4 * 4]
-                yield _folded(base64.b64decode(whole).decode("latin-1"))
+                yield _letters_and_digits(base64.b64decode(whole))
 
 
 def _folded(text: str) -> str:
-    return _SEPARATORS.sub("", text.lower())
+    return _letters_and_digits(text.lower().encode("ascii", "ignore"))
+
+
+def _letters_and_digits(text: bytes) -> str:
+    return text.lower().translate(None, _SEPARATORS).decode()
 
 
 def _grams(text: str, step: int) -> set[str]:

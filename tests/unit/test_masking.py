@@ -1,12 +1,13 @@
 import base64
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from git_refresh import masking
 from git_refresh.masking import PIECE, Secrets
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiI0OTliODRhYy0xMzIxIiwib2lkIjoiMWIyYzNkNGUifQ.dGhlLXNpZ25hdHVyZS1vZi1hLXRva2Vu"
@@ -80,9 +81,26 @@ def test_what_is_learnt_later_is_found_in_a_text_that_was_clean_before() -> None
     assert secrets.are_in(SECRET)
 
 
+def test_what_is_learnt_while_a_text_is_looked_through_is_found_in_it_from_then_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secrets = Secrets([TOKEN])
+    forms = masking._forms
+
+    def meanwhile(text: str) -> Iterator[str]:
+        yield from forms(text)
+        secrets.learn(SECRET)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(masking, "_forms", meanwhile)
+        secrets.are_in(SECRET)
+    assert secrets.are_in(SECRET)
+
+
 def test_secrets_beside_others_are_found_too() -> None:
     assert Secrets([TOKEN], beside=Secrets([SECRET])).are_in(SECRET)
     assert not Secrets(beside=Secrets([SECRET])).are_in(TOKEN)
+    assert Secrets(beside=Secrets(beside=Secrets([SECRET]))).are_in(SECRET)
 
 
 def test_what_is_too_short_to_be_a_secret_is_not_looked_for() -> None:
