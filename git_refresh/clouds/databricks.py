@@ -233,16 +233,11 @@ class WorkspaceApi:
 
     def _page(self, query: dict[str, str]) -> tuple[list[GitFolder | None], str | None]:
         answer = self._client.api_client.do("GET", "/api/2.0/repos", query=query)
-        page = self._read(answers.Folders, answer)
+        secrets = self._secrets()
+        page = read(answers.Folders, answer, secrets)
         if len(page.repos) > ENTRIES:
             raise UnexpectedAnswerError
-        return [self._listed(found) for found in page.repos], page.next_page_token
-
-    def _listed(self, found: object) -> GitFolder | None:
-        try:
-            return self._folder(found)
-        except UnexpectedAnswerError:
-            return None
+        return [_listed(found, secrets) for found in page.repos], page.next_page_token
 
     def find(self, path: str) -> GitFolder | OtherObject | None:
         """What stands at a path: also a Git-CLI folder, or one that `folders` leaves out. None: nothing that we may see."""
@@ -322,8 +317,7 @@ class WorkspaceApi:
         return call(Service.DATABRICKS, what, request, deadline=deadline, secrets=secrets, repeat=repeat)
 
     def _folder(self, found: object) -> GitFolder:
-        folder = self._read(answers.Folder, found)
-        return GitFolder(folder.id, folder_key(folder.path), folder.url, folder.branch, folder.head_commit_id)
+        return _folder(found, self._secrets())
 
     def _read[M: answers.Answer](self, model: type[M], value: object) -> M:
         return read(model, value, self._secrets())
@@ -331,6 +325,18 @@ class WorkspaceApi:
     def _secrets(self) -> Secrets:
         """Made anew where it is needed: kept for each of a thousand workspaces, it would be larger than their tokens."""
         return Secrets([self._token.get_secret_value()], beside=self._shared_secrets)
+
+
+def _folder(found: object, secrets: Secrets) -> GitFolder:
+    folder = read(answers.Folder, found, secrets)
+    return GitFolder(folder.id, folder_key(folder.path), folder.url, folder.branch, folder.head_commit_id)
+
+
+def _listed(found: object, secrets: Secrets) -> GitFolder | None:
+    try:
+        return _folder(found, secrets)
+    except UnexpectedAnswerError:
+        return None
 
 
 def _endless() -> None:
