@@ -78,6 +78,10 @@ def _or_none(value: object) -> object:
     return None if value == "" else value
 
 
+def _or_empty(value: object) -> object:
+    return "" if value is None else value
+
+
 Id = Annotated[int, Field(strict=True, gt=0, lt=2**63)]
 """As databases give them."""
 Word = Annotated[str, Field(strict=True, max_length=400), AfterValidator(_may_be_kept)]
@@ -123,7 +127,7 @@ class Credential(Answer):
     """One of `GET /api/2.0/git-credentials`."""
 
     credential_id: Id
-    git_provider: Word
+    git_provider: Annotated[Word, BeforeValidator(_or_empty)] = ""
     git_username: Word | None = None
     is_default_for_provider: Annotated[bool, Field(strict=True)] | None = None
 
@@ -145,7 +149,8 @@ class Folder(Answer):
 
     id: Id
     path: Path
-    url: Url
+    url: Annotated[Url, BeforeValidator(_or_empty)] = ""
+    """Empty where the folder was made without a remote repository."""
     branch: Branch = None
     head_commit_id: Annotated[Commit | None, BeforeValidator(_or_none)] = None
 

@@ -55,7 +55,7 @@ ODD_COMMITS = ["", "HEAD", COMMIT[:-1], COMMIT + "0", "g" * 40, COMMIT + "\n", 5
 @pytest.mark.parametrize("what", ODD_TEXT)
 @pytest.mark.parametrize("key", ["path", "url", "branch", "head_commit_id"])
 def test_a_folder_of_which_a_text_is_odd_is_not_what_is_promised(key: str, what: str) -> None:
-    if ODD_TEXT[what] is None and key in {"branch", "head_commit_id"}:
+    if ODD_TEXT[what] is None and key in {"url", "branch", "head_commit_id"}:
         read(answers.Folder, {**FOLDER, key: None}, SECRETS)
         return
     with pytest.raises(UnexpectedAnswerError) as caught:
@@ -80,6 +80,14 @@ def test_a_folder_on_a_detached_head_or_without_a_commit_is() -> None:
     found = read(answers.Folder, {**FOLDER, "branch": "", "head_commit_id": ""}, SECRETS)
     assert (found.branch, found.head_commit_id) == (None, None)
     read(answers.Folder, {**FOLDER, "path": "/Repos/Prüfung/ételé 数据", "more": [1]}, SECRETS)
+
+
+def test_what_the_sdk_says_may_be_left_out_may_be() -> None:
+    folder = {key: value for key, value in FOLDER.items() if key != "url"}
+    assert read(answers.Folder, folder, SECRETS).url == "", "made without a remote repository"
+    assert read(answers.Folder, {**FOLDER, "url": None}, SECRETS).url == ""
+    (credential,) = read(answers.Credentials, {"credentials": [{"credential_id": 5}]}, SECRETS).credentials
+    assert (credential.git_provider, credential.git_username) == ("", None)
 
 
 anything = st.recursive(
