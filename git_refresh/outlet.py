@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from itertools import accumulate
 from typing import Any, cast
 
 from git_refresh.masking import Secrets
@@ -19,6 +20,9 @@ LONGEST_TEXT = 2_000
 
 LONGEST_LINE = 30_000
 """Characters of a log line. Application Insights cuts a message after 32,768, and what is cut is no JSON any more."""
+
+LONGEST_OF_MANY = 1_000
+"""Characters of a text, as JSON, in a log line that has no room for all. JSON has up to twelve for one of a path's."""
 
 _log = logging.getLogger("git_refresh")
 
@@ -66,12 +70,15 @@ class Outlet:
 
         Args:
             event: what happened, by name.
-            many: the key of a list in it, of which as much is written as fits; how many are left out stands beside it.
+            many: the key of a list in it, whose texts are cut when it does not fit. As much of it is written as fits then; how many are
+                left out stands beside it.
             fine: at INFO; else at ERROR.
         """
         event = self.clean(event)
         items = event[many]
         room = LONGEST_LINE - len(json.dumps({**event, many: [], f"{many}_left_out": len(items)}))
+        if len(json.dumps(items)) > room:
+            items = [_cut(item) for item in items]
         kept = 0
         for item in items:
             room -= len(json.dumps(item)) + 2
@@ -81,6 +88,20 @@ class Outlet:
         line = json.dumps({**event, many: items[:kept], f"{many}_left_out": len(items) - kept})
         with suppress(Exception):  # the platform's handler may raise, and then there is nowhere to say so
             _log.log(logging.INFO if fine else logging.ERROR, line)
+
+
+def _cut(item: Any) -> Any:  # noqa: ANN401  # a text, or an object of texts
+    """Without what would crowd out the others in its list."""
+    if isinstance(item, dict):
+        return {key: _cut(value) for key, value in item.items()}
+    if not isinstance(item, str) or _length(item) <= LONGEST_OF_MANY:
+        return item
+    room = LONGEST_OF_MANY - _length("…")
+    return item[: sum(length <= room for length in accumulate(map(_length, item)))] + "…"
+
+
+def _length(text: str) -> int:
+    return len(json.dumps(text)) - len('""')
 
 
 def log_to_platform() -> None:

@@ -54,6 +54,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     started_at, started, run_id = clock.now(), clock.monotonic(), str(uuid4())
     facts = Facts(vault=settings.key_vault_url or "")
     problems = list(settings.problems)
+    notes: tuple[Problem, ...] = ()  # what workspaces say comes last: it may crowd out nothing else
     token: Token | None = None
     try:
         token = services.token(AZURE_DEVOPS)
@@ -65,10 +66,10 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         shown = Shown(watcher or Unwatched(), outlet)
         run = Run(settings, services, services.heads(token), deadline, token, facts, dry_run, shown)
         workspaces = _refresh_all(run, run_id, outlet)
-        problems += run.notes()
+        notes = run.notes()
     behind = services.clock_behind()
     short = [] if token is None else _short_token(token, next_run, started_at, behind, facts)
-    problems += _about_time(late, behind, facts)
+    problems += [*_about_time(late, behind, facts), *notes]
     fine = not short and not settings.problems and all(workspace.result == "ok" for workspace in workspaces)
     report = outlet.clean(
         Report(

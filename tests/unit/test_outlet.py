@@ -83,6 +83,20 @@ def test_one_long_text_does_not_crowd_the_others_out(
     assert line["problems_left_out"] == 0
 
 
+@pytest.mark.parametrize("character", ["\U0001f600", "\U000e0001", "数", '"', "x"])
+def test_long_texts_of_one_workspace_leave_room_for_the_others(
+    outlet: Outlet, caplog: pytest.LogCaptureFixture, character: str
+) -> None:
+    caplog.set_level("INFO", "git_refresh")
+    texts = [f"/Repos/{number}/{character * 2000}" for number in range(11)]
+    outlet.log({"event": "x", "problems": [*texts, "second"]}, "problems", fine=False)
+    failure = dict.fromkeys(("where", "code", "message", "cause", "remedy"), character * 2000)
+    outlet.log({"event": "x", "failures": [failure, {"code": "second"}]}, "failures", fine=False)
+    run, workspace = map(json.loads, caplog.messages)
+    assert run["problems"][-1] == "second"
+    assert workspace["failures"][-1] == {"code": "second"}
+
+
 @given(st.lists(ODD, max_size=200), ODD)
 def test_a_log_line_is_short_enough_whatever_is_in_it(problems: list[str], name: str) -> None:
     lines: list[str] = []
