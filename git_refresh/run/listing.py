@@ -29,38 +29,42 @@ class Listing:
         """Entries that were not what the list promises; which folders they are is not known."""
         self._api = api
         self._wanted = wanted
+        self._patterns = {folder.key for folder in wanted if folder.below is not None}
         self._named = {folder.key for folder in wanted if folder.below is None} | set(left_out)
         self._found: dict[str, GitFolder] | None = None
 
     def __iter__(self) -> Iterator[tuple[Folder, GitFolder | None]]:
         found = self._read()
+        below: dict[str, list[GitFolder]] = {}
+        for item in found.values():
+            if (pattern := self._pattern(item)) is not None:
+                below.setdefault(pattern, []).append(item)
         for folder in self._wanted:
             if folder.below is None:
                 yield folder, found.get(folder.key)
                 continue
-            for item in found.values():
-                if self._pattern(item) is folder:
-                    yield folder.model_copy(update={"path": item.path}), item
+            for item in below.get(folder.key, []):
+                yield folder.model_copy(update={"path": item.path}), item
 
     def by_pattern(self, folder: Folder) -> bool:
         """Whether a folder is wanted by a path ending in `/*`, not by an entry of its own."""
         return folder.key not in self._named
 
-    def _pattern(self, item: GitFolder) -> Folder | None:
+    def _pattern(self, item: GitFolder) -> str | None:
         """By which path ending in `/*` a listed folder is wanted: the one that is nearest above it.
 
         None when something nearer is wrong: throwing local edits away because of a typo elsewhere would be a bad surprise.
         """
-        if item.path in self._named:
+        above = item.path
+        if above in self._named:
             return None
-        above = [
-            folder for folder in self._wanted if folder.below is not None and _is_below(item, folder.key)
-        ]
-        nearest = max(above, key=lambda folder: len(folder.key), default=None)
-        nearer = [
-            key for key in self._named if _is_below(item, key) and nearest and len(key) > len(nearest.key)
-        ]
-        return None if nearer else nearest
+        while above:
+            above = above.rpartition("/")[0]
+            if (pattern := f"{above}/*") in self._patterns:
+                return pattern
+            if pattern in self._named:
+                return None
+        return None
 
     def unfound(self) -> list[Folder]:
         """The paths ending in `/*` below which the list shows nothing."""
@@ -107,7 +111,3 @@ def _prefixes(wanted: tuple[Folder, ...]) -> list[str]:
         shared = takewhile(lambda level: len(set(level)) == 1, zip(*paths, strict=False))
         prefixes.append("/".join(level[0] for level in shared))
     return prefixes
-
-
-def _is_below(item: GitFolder, pattern: str) -> bool:
-    return pattern.endswith("/*") and item.path.startswith(pattern.removesuffix("*"))
