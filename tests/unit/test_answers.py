@@ -76,6 +76,34 @@ def test_a_folder_of_which_a_value_is_out_of_range_is_not_what_is_promised(key: 
         read(answers.Folder, {**FOLDER, key: value}, SECRETS)
 
 
+def test_a_commit_with_a_piece_of_a_secret_in_it_is_not_what_is_promised() -> None:
+    with pytest.raises(UnexpectedAnswerError):
+        read(answers.Folder, {**FOLDER, "head_commit_id": (SECRET[4:] * 2)[:40]}, SECRETS)
+
+
+@pytest.mark.parametrize("what", [what for what in ODD_TEXT if what != "nothing"])
+def test_a_name_that_is_odd_is_not_what_is_promised(what: str) -> None:
+    credential = {"credential_id": 7, "git_provider": "azureDevOpsServices", "git_username": "me"}
+    for key in ("git_provider", "git_username"):
+        with pytest.raises(UnexpectedAnswerError):
+            read(answers.Credential, {**credential, key: ODD_TEXT[what]}, SECRETS)
+    with pytest.raises(UnexpectedAnswerError):
+        read(answers.Status, {"object_type": ODD_TEXT[what]}, SECRETS)
+
+
+def test_more_credentials_than_anybody_has_are_not_what_is_promised() -> None:
+    credential = {"credential_id": 7, "git_provider": "gitHub"}
+    read(answers.Credentials, {"credentials": [credential] * 1000}, SECRETS)
+    with pytest.raises(UnexpectedAnswerError):
+        read(answers.Credentials, {"credentials": [credential] * 1001}, SECRETS)
+
+
+def test_a_page_s_token_fits_into_an_address() -> None:
+    assert read(answers.Folders, {"next_page_token": "x" * 4096}, SECRETS).next_page_token
+    with pytest.raises(UnexpectedAnswerError):
+        read(answers.Folders, {"next_page_token": "x" * 4097}, SECRETS)
+
+
 def test_a_folder_on_a_detached_head_or_without_a_commit_is() -> None:
     found = read(answers.Folder, {**FOLDER, "branch": "", "head_commit_id": ""}, SECRETS)
     assert (found.branch, found.head_commit_id) == (None, None)
