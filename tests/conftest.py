@@ -6,7 +6,9 @@ from pytest_socket import disable_socket, socket_allow_hosts
 
 UNIT = Path(__file__).parent / "unit"
 
-if settings.get_current_profile_name() == "default":  # hypothesis has one of its own for CI, which is as patient
+if (
+    settings.get_current_profile_name() == "default"
+):  # hypothesis has one of its own for CI, which is as patient
     settings.register_profile("patient", deadline=None)  # an example that takes long tells of a busy machine
     settings.load_profile("patient")
 

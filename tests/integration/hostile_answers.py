@@ -1,4 +1,6 @@
-"""What hypothesis draws: hostile answers, of one service at a time."""
+"""What hypothesis draws: hostile answers, of one service or of two at a time."""
+
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
@@ -294,3 +296,12 @@ def examples(draw: st.DrawFn, service: Service) -> Example:
         before += [NEEDS[f"{method}{route}"]] if f"{method}{route}" in NEEDS else []
     debug = draw(st.integers(0, 3)) == 3
     return Example(service, tuple(strikes), tuple(sorted(set(before))), debug)  # type: ignore[arg-type]
+
+
+@st.composite
+def examples_of_two(draw: st.DrawFn) -> Example:
+    """Answers of two services, changed in the same run."""
+    first, second = draw(st.lists(st.sampled_from(list(ROUTES)), min_size=2, max_size=2, unique=True))
+    one, other = draw(examples(first)), draw(examples(second))
+    strikes = (*one.strikes, *(replace(strike, service=second) for strike in other.strikes))
+    return Example(first, strikes, tuple(sorted({*one.before, *other.before})), one.debug)

@@ -38,12 +38,16 @@ type State = Literal["credential missing", "folder missing", "folder behind"]
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """Which answers of a service are changed, and what about them. `route` is a regular expression; None matches anything."""
+    """Which answers of a service are changed, and what about them. `route` is a regular expression; None matches anything.
+
+    `service` is that of the example, unless it is told.
+    """
 
     changes: tuple[Change, ...]
     route: str | None = None
     method: str | None = None
     nth: int | None = None
+    service: Service | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,10 @@ class Example:
     strikes: tuple[Strike, ...]
     before: tuple[State, ...] = ()
     debug: bool = False
+
+    def services(self) -> set[Service]:
+        """Whose answers are hostile."""
+        return {strike.service or self.service for strike in self.strikes}
 
 
 class Stage:
@@ -174,14 +182,15 @@ class Stage:
             head = folders["/Repos/etl/prod"].directory / ".git/refs/heads/main"
             head.write_text(self._first + "\n")
         for strike in example.strikes:
+            service = strike.service or example.service
             self.cloud.inject(
                 Fault(
                     mutate(*strike.changes),
-                    service=example.service,
-                    host=self.victim.host if example.service == "databricks" else None,
+                    service=service,
+                    host=self.victim.host if service == "databricks" else None,
                     method=strike.method,
                     # The workspaces' own Git is not the app's: of Azure DevOps, its REST API is hostile.
-                    route=strike.route or ("/_apis/" if example.service == "devops" else None),
+                    route=strike.route or ("/_apis/" if service == "devops" else None),
                     nth=strike.nth,
                 )
             )
@@ -191,7 +200,7 @@ class Stage:
         return {ws.host: ws.credentials[0].token if ws.credentials else None for ws in self._fleet.workspaces}
 
     def _stale(self, example: Example, before: dict[str, str | None]) -> tuple[str, ...]:
-        if example.service != "databricks":
+        if example.services() - {"databricks"}:
             return ()
         after = self._tokens()
         return tuple(

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from tests.integration.hostile_answers import examples
+from tests.integration.hostile_answers import ROUTES, examples, examples_of_two
 from tests.integration.named_answers import NAMED, PROCESSES
-from tests.integration.oracle import broken
+from tests.integration.oracle import Outcome, broken
 from tests.integration.stage import Example, Service, Stage, staged
 
 FUZZ = int(os.environ.get("FUZZ_EXAMPLES", "0"))
@@ -30,13 +30,17 @@ common = settings(
         HealthCheck.data_too_large,
     ],
 )
-chosen = (
-    settings(common, max_examples=FUZZ, print_blob=True)
-    if FUZZ
-    else settings(
-        common, derandomize=True, database=None, max_examples=20, phases=[Phase.explicit, Phase.generate]
-    )
-)
+
+
+def some(few: int, of_fuzz: int = 1) -> settings:
+    """The same few examples each time; or as many as `make fuzz` wants, or one in so many of these."""
+    if FUZZ:
+        return settings(common, max_examples=max(1, FUZZ // of_fuzz), print_blob=True)
+    phases = [Phase.explicit, Phase.generate]
+    return settings(common, derandomize=True, database=None, max_examples=few, phases=phases)
+
+
+SERVICES = list(ROUTES)
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +49,11 @@ def stage() -> Iterator[Stage]:
         yield stage
 
 
-def play(stage: Stage, example: Example, *, process: bool = False) -> None:
+def play(stage: Stage, example: Example, *, process: bool = False) -> Outcome:
     outcome = stage.process(example) if process else stage.tick(example)
     problems = broken(outcome, stage.secrets())
     assert not problems, "\n".join([*problems, f"replay: {example!r}"])
+    return outcome
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -61,8 +66,8 @@ def test_a_process_that_meets(stage: Stage, name: str) -> None:
     play(stage, NAMED[name], process=True)
 
 
-@pytest.mark.parametrize("service", ["identity", "keyvault", "devops", "databricks"])
-@chosen
+@pytest.mark.parametrize("service", SERVICES)
+@some(40)
 @given(data=st.data())
 def test_a_run_that_meets_whatever_is_answered_by(
     stage: Stage, service: Service, data: st.DataObject
@@ -71,3 +76,22 @@ def test_a_run_that_meets_whatever_is_answered_by(
     assume(example not in stage.passed)  # hypothesis likes to draw the same again
     play(stage, example)
     stage.passed.add(example)
+
+
+@some(30, of_fuzz=2)
+@given(example=examples_of_two())
+def test_a_run_that_meets_whatever_is_answered_by_two_services(stage: Stage, example: Example) -> None:
+    play(stage, example)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@some(8, of_fuzz=4)
+@given(data=st.data())
+def test_a_run_after_two_that_met_whatever_is_well(
+    stage: Stage, service: Service, data: st.DataObject
+) -> None:
+    example = data.draw(examples(service))
+    for _ in range(2):
+        play(stage, example)
+    outcome = play(stage, Example(service, ()))
+    assert outcome.report()["result"] == "ok", f"{outcome.raised}\nreplay behind two of: {example!r}"
