@@ -223,4 +223,4 @@ def _safe(value: object) -> str:
 
 
 def _seconds(value: str | None) -> float | None:
-    return float(value) if value and re.fullmatch(r"\d{1,9}", value) else None
+    return float(value) if value and re.fullmatch(r"[0-9]{1,9}", value) else None
