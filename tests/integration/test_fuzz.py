@@ -67,7 +67,7 @@ def test_a_process_that_meets(stage: Stage, name: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-@some(40)
+@some(20)
 @given(data=st.data())
 def test_a_run_that_meets_whatever_is_answered_by(
     stage: Stage, service: Service, data: st.DataObject

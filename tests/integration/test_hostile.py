@@ -87,6 +87,22 @@ def test_an_odd_challenge_is_not_believed_in_the_next_run(cloud: Cloud, run: Run
     assert run().result == "ok"
 
 
+def test_one_folder_that_cannot_be_read_costs_no_other(cloud: Cloud, fleet: Fleet, run: Run) -> None:
+    etl, _ = fleet.repositories
+    fleet.workspaces[0].add_folder("/Repos/etl/more", etl)
+    head = etl.commit({"jobs/new.py": "print('new')\n"})
+    odd = mutate(Json("repos.0.path", Plain("two\nlines")))
+    cloud.inject(Fault(odd, service="databricks", method="GET", route="^/api/2.0/repos$"))
+    (report,) = run(**pull_all_below(fleet)).workspaces
+    codes = {
+        folder.path: (folder.action, folder.to, folder.error and folder.error.code)
+        for folder in report.folders
+    }
+    (moved,) = codes.keys() - {"/Repos/etl/*"}
+    assert codes[moved] == ("updated", head, None)
+    assert codes["/Repos/etl/*"] == ("failed", None, "unexpected_answer"), "and that there is one is told"
+
+
 def left_behind() -> list[threading.Thread]:
     """Threads of a run that are still there some time after it."""
     for _ in range(200):

@@ -210,6 +210,12 @@ def test_an_end_that_is_no_unix_time_is_unexpected(ends: object) -> None:
 
 @pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "ümlaut", "x" * 20_000, 5, None, SECRET])
 def test_a_token_that_fits_in_no_header_or_was_sent_is_unexpected(token: object) -> None:
-    for model, key in ((answers.SignedIn, "access_token"), (answers.VaultSecret, "value")):
+    for model, key in (
+        (answers.SignedIn, "access_token"),
+        (answers.VaultSecret, "value"),
+        (answers.IdentityToken, "token"),
+    ):
+        ends = 1795500000 if model is answers.IdentityToken else None
+        read(model, {key: "opaque", "expires_on": ends}, SECRETS)
         with pytest.raises(UnexpectedAnswerError):
-            read(model, {key: token}, SECRETS)
+            read(model, {key: token, "expires_on": ends}, SECRETS)

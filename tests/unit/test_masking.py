@@ -74,8 +74,22 @@ def test_a_row_of_zeros_is_no_piece_of_a_secret() -> None:
     assert secrets.are_in("dose00000000000000000000000000000001")
 
 
-def test_what_is_learnt_later_is_found_in_a_text_that_was_clean_before() -> None:
-    secrets = Secrets()
+def test_twelve_letters_and_digits_in_a_row_are_a_piece_and_eleven_are_none() -> None:
+    for start in range(len(SECRET) - 12):
+        assert Secrets([SECRET]).are_in(SECRET[start : start + 12])
+        assert not Secrets([SECRET]).are_in(SECRET[start : start + 11])
+
+
+def test_what_is_remembered_of_clean_texts_is_bounded() -> None:
+    secrets = Secrets([SECRET])
+    for number in range(10_000):
+        assert not secrets.are_in(f"folder {number}")
+    assert len(secrets._clean) < 5_000
+
+
+@pytest.mark.parametrize("others", [[], [TOKEN]])
+def test_what_is_learnt_later_is_found_in_a_text_that_was_clean_before(others: list[str]) -> None:
+    secrets = Secrets(others)
     assert not secrets.are_in(SECRET)
     secrets.learn(SECRET)
     assert secrets.are_in(SECRET)

@@ -114,6 +114,13 @@ def test_a_log_line_is_short_enough_whatever_is_in_it(problems: list[str], name:
     assert len(said["problems"]) + said["problems_left_out"] == len(problems)
 
 
+def test_a_log_line_is_ascii(outlet: Outlet, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "git_refresh")
+    outlet.log({"event": "é", "problems": ["Prüfung 数据 …"]}, "problems", fine=False)
+    assert caplog.messages[0].isascii()
+    assert json.loads(caplog.messages[0])["problems"] == ["Prüfung 数据 …"]
+
+
 def test_a_log_handler_that_fails_does_not_end_the_run(outlet: Outlet) -> None:
     class Failing(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -314,6 +314,28 @@ def test_whoever_watches_is_told_what_each_workspace_is_at() -> None:
     ]
 
 
+def test_whoever_watches_and_whoever_reads_the_report_is_shown_no_secret() -> None:
+    secret = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
+
+    class Watch:
+        def doing(self, name: str, what: str) -> None:
+            told.append(f"{name} {what}")
+
+        def done(self, report: WorkspaceReport) -> None:
+            told.append(json.dumps(report.as_dict(), ensure_ascii=False))
+
+    told: list[str] = []
+    outlet = Outlet()
+    outlet.secrets.learn(secret)
+    path = f"/Repos/{secret}/prod\u202e"
+    fake = FakeWorkspace(at=behind(path), heads={"main": NEW})
+    services = FakeServices({host(1): fake}, {"main": NEW})
+    report = run(services, {"folders": ["/Repos/*"]}, watcher=Watch(), outlet=outlet)
+    told.append(json.dumps(report.as_dict(), ensure_ascii=False))
+    assert len([text for text in told if "/Repos" in text or "***" in text]) == 3, "all three would name it"
+    assert not any(secret in text or "\u202e" in text for text in told)
+
+
 def test_a_dry_run_gives_the_reasons_of_what_it_would_do() -> None:
     fake = FakeWorkspace(stored=[OURS], at=behind(), heads={"main": NEW})
     (workspace,) = run(FakeServices({host(1): fake}, {"main": NEW}), dry_run=True).workspaces

@@ -1,11 +1,16 @@
+import errno
+import json
+import os
+import socket
 from collections.abc import Callable
 
 import pytest
 import requests
+import urllib3
 
 from git_refresh.clock import Deadline, current_operation
 from git_refresh.clouds.guard import Repeat, call
-from git_refresh.clouds.transport import Answer
+from git_refresh.clouds.transport import Answer, AnswerTooLargeError
 from git_refresh.masking import Secrets
 from git_refresh.symptom import Service, ServiceError, Symptom
 from tests.unit.fakes import FakeClock
@@ -24,6 +29,7 @@ def symptom_of(
     repeat: Repeat = Repeat.SAFE,
     clock: FakeClock | None = None,
     budget: float = 60,
+    secrets: Secrets | None = None,
 ) -> Symptom:
     clock = clock or FakeClock()
     with pytest.raises(ServiceError) as caught:
@@ -32,7 +38,7 @@ def symptom_of(
             "do it",
             request,
             deadline=Deadline.after(budget, clock),
-            secrets=Secrets(),
+            secrets=secrets or Secrets(),
             repeat=repeat,
         )
     assert caught.value.__cause__ is None
@@ -79,6 +85,105 @@ def test_every_service_s_error_is_read(body: bytes, code: str, message: str) -> 
         message,
     )
     assert symptom.request_id == "req-1"
+
+
+TOKEN = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
+
+
+def test_nothing_that_is_kept_of_an_error_repeats_what_was_sent() -> None:
+    body = json.dumps({"error_code": TOKEN[:20], "message": f"not with {TOKEN}, please"}).encode()
+    symptom = symptom_of(
+        lambda: answered(403, body, X_Request_Id=TOKEN[9:], Location=f"/login?hint={TOKEN}"),
+        secrets=Secrets([TOKEN]),
+    )
+    assert (symptom.error_code, symptom.request_id) == ("", "")
+    assert symptom.message == "*** not with *** please"
+
+
+def test_of_an_error_only_so_much_is_kept_as_is_looked_at() -> None:
+    long = "x " * 1_000_000
+    bodies = (json.dumps({"message": long}).encode(), json.dumps({"error": {"message": long}}).encode())
+    for body in (*bodies, long.encode()):
+        assert len(symptom_of(lambda body=body: answered(404, body)).message) <= 16 * 1024  # type: ignore[misc]
+    assert len(symptom_of(lambda: answered(404, b"", Location=long)).message) <= 17 * 1024
+
+    def request() -> None:
+        raise requests.ConnectionError(long)
+
+    assert len(symptom_of(request).message) <= 4096
+
+
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("secret")
+
+
+def test_an_exception_that_cannot_say_what_it_is_is_read_all_the_same() -> None:
+    def request() -> None:
+        raise UnspeakableError
+
+    assert symptom_of(request).kind == "unexpected"
+
+
+def test_a_chain_of_exceptions_is_followed_only_so_far_and_never_in_a_circle() -> None:
+    looked: list[int] = []
+
+    class LinkError(Exception):
+        @property
+        def reason(self) -> Exception:
+            looked.append(1)
+            return LinkError()
+
+    circle = RuntimeError()
+    circle.args = (circle, circle)
+
+    def request() -> None:
+        raise LinkError
+
+    def around() -> None:
+        raise circle
+
+    assert symptom_of(request).kind == symptom_of(around).kind == "unexpected"
+    assert len(looked) <= 50
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_a_machine_without_descriptors_is_told_whatever_wraps_that(number: int) -> None:
+    def request() -> None:
+        raise requests.ConnectionError(urllib3.exceptions.ProtocolError("aborted", OSError(number, "full")))
+
+    assert symptom_of(request).kind == "descriptors"
+
+
+def test_a_name_that_is_not_found_for_want_of_a_descriptor_is_told_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def request() -> None:
+        raise requests.ConnectionError(socket.gaierror(-3, "Temporary failure in name resolution"))
+
+    assert symptom_of(request).kind == "dns"
+
+    def full(*_: object) -> int:
+        raise OSError(errno.EMFILE, "full")
+
+    monkeypatch.setattr(os, "open", full)
+    assert symptom_of(request).kind == "descriptors"
+
+
+@pytest.mark.parametrize("wanted", ["", "-1", "0.5", "1e9", "\u0661", "9" * 10, "inf", "nan", "soon"])
+def test_a_wait_that_is_no_number_of_seconds_is_none(wanted: str) -> None:
+    assert symptom_of(lambda: answered(429, retry_after=wanted)).retry_after_s is None
+
+
+def test_an_answer_that_was_cut_short_is_told_by_what_cut_it() -> None:
+    """It was fine as far as it went: which would be told as an answer that is not what was promised."""
+    for error, kind in ((AnswerTooLargeError(), "too_large"), (requests.Timeout(), "timeout")):
+
+        def request(error: Exception = error) -> None:
+            current_operation().answer = Answer(200, {}, b"{}")
+            raise error
+
+        assert symptom_of(request).kind == kind
 
 
 def test_a_request_id_that_is_none_is_not_shown() -> None:

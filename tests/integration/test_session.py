@@ -1,0 +1,236 @@
+"""The session over a real socket: what one answer may cost, and what of it an SDK gets to see."""
+
+import gzip
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from itertools import repeat
+
+import pytest
+import requests
+
+from git_refresh.clock import Deadline, SystemClock, operation
+from git_refresh.masking import Secrets
+from git_refresh.service import Service, ServiceError, call
+from git_refresh.transport import (
+    MAX_HEAD,
+    Allowance,
+    AnswerTooLargeError,
+    BoundedSession,
+    NotJsonError,
+    RedirectedError,
+    tls_context,
+)
+
+TLS = tls_context()
+OK = b"HTTP/1.1 200 OK\r\n"
+Pieces = Iterator[bytes]
+
+
+class Server:
+    """Answers every request with the same pieces, then closes; plain HTTP.
+
+    Attributes:
+        heads: what it was asked, each request up to its body.
+        written: bytes of all answers that somebody has taken.
+    """
+
+    def __init__(self, pieces: Callable[[], Pieces], *, pause: float = 0.0, reads: bool = True) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.origin = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.heads: list[bytes] = []
+        self.written = 0
+        self._pieces, self._pause, self._reads = pieces, pause, reads
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                with connection, suppress(OSError):
+                    self._answer(connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        connection.settimeout(20)
+        if not self._reads:
+            time.sleep(3)
+            return
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += connection.recv(65_536)
+        self.heads.append(head)
+        for piece in self._pieces():
+            connection.sendall(piece)
+            self.written += len(piece)
+            time.sleep(self._pause)
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    servers: list[Server] = []
+
+    def serve(*pieces: bytes, forever: bytes = b"", pause: float = 0.0, reads: bool = True) -> Server:
+        def all_of_them() -> Pieces:
+            yield from pieces
+            if forever:
+                yield from repeat(forever)
+
+        servers.append(Server(all_of_them, pause=pause, reads=reads))
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.close()
+
+
+def ask(
+    server: Server,
+    method: str = "GET",
+    *,
+    seconds: float = 20.0,
+    max_body: int = 100_000,
+    session: BoundedSession | None = None,
+    data: bytes | None = None,
+) -> tuple[requests.Response, bytes]:
+    """The answer as an SDK gets it, and the body that is kept for the diagnosis."""
+    session = session or BoundedSession([server.origin], TLS, max_body=max_body)
+    session.trust_env = False
+    with operation(Deadline.after(seconds, SystemClock())) as under_way:
+        response = session.request(method, server.origin, data=data)
+        assert under_way.answer is not None
+        return response, under_way.answer.body
+
+
+ENDLESS = {
+    "headers": (OK, b"x: y\r\n"),
+    "one header": (OK + b"x: ", b"y" * 1000),
+    "leaves to go on": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a body of unknown length": (OK + b"\r\n", b" " * 1000),
+    "chunks": (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"3e8\r\n" + b" " * 1000 + b"\r\n"),
+    "extensions of chunks": (
+        OK + b"Transfer-Encoding: chunked\r\n\r\n",
+        b"1;" + b"x" * 60_000 + b"\r\n \r\n",
+    ),
+    "trailers": (OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"x: y\r\n" * 200),
+    "a body packed small": (
+        OK + b"Content-Encoding: gzip\r\n\r\n",
+        gzip.compress(b" " * 50_000_000),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_of_an_answer_without_end_little_is_taken(serve: Callable[..., Server], what: str) -> None:
+    start, forever = ENDLESS[what]
+    server = serve(start, forever=forever)
+    with pytest.raises(requests.RequestException):
+        ask(server)
+    taken = 8_000_000  # and what the two buffers of the connection hold
+    assert server.written < taken
+
+
+def test_an_answer_without_end_is_told_as_too_large(serve: Callable[..., Server]) -> None:
+    for start, forever in (ENDLESS["leaves to go on"], ENDLESS["chunks"], ENDLESS["extensions of chunks"]):
+        server = serve(start, forever=forever)
+        session = BoundedSession([server.origin], TLS, max_body=100_000)
+        session.trust_env = False
+        with pytest.raises(ServiceError) as caught:
+            call(
+                Service.DATABRICKS,
+                "ask",
+                partial(session.get, server.origin),
+                deadline=Deadline.after(20, SystemClock()),
+                secrets=Secrets(),
+            )
+        assert caught.value.symptom.kind == "too_large"
+
+
+@pytest.mark.parametrize("size", [100_000, 100_001])
+def test_a_body_may_have_what_is_allowed_and_no_byte_more(serve: Callable[..., Server], size: int) -> None:
+    body = b'{"a": "' + b"x" * (size - 9) + b'"}'
+    server = serve(OK + b"Content-Length: %d\r\n\r\n" % size, body)
+    if size == 100_000:
+        assert ask(server)[0].content == body
+        return
+    with pytest.raises(AnswerTooLargeError):
+        ask(server)
+
+
+def test_the_head_counts_apart_from_the_body(serve: Callable[..., Server]) -> None:
+    lines = b"".join(b"x%d: %s\r\n" % (number, b"y" * 600) for number in range(90))
+    assert len(lines) < MAX_HEAD
+    assert ask(serve(OK, lines, b"\r\n", b"{}"), max_body=2)[0].content == b"{}"
+
+
+@pytest.mark.parametrize("start", [b"", OK, OK + b"\r\n"], ids=["its status", "its headers", "its body"])
+def test_an_answer_that_drips_ends_with_its_operation(serve: Callable[..., Server], start: bytes) -> None:
+    began = time.monotonic()
+    with pytest.raises((requests.RequestException, TimeoutError)):
+        ask(serve(start, forever=b"x", pause=0.05), seconds=0.6)
+    assert time.monotonic() - began < 3
+
+
+def test_a_request_that_is_not_taken_ends_with_its_operation(serve: Callable[..., Server]) -> None:
+    began = time.monotonic()
+    with pytest.raises((requests.RequestException, TimeoutError)):
+        ask(serve(reads=False), "POST", data=b"x" * 50_000_000, seconds=0.6)
+    assert time.monotonic() - began < 2.5
+
+
+def test_one_party_may_send_no_more_than_its_allowance_in_a_run(serve: Callable[..., Server]) -> None:
+    server = serve(OK + b"\r\n", b"{" + b" " * 98 + b"}")
+    session = BoundedSession([server.origin], TLS, allowance=Allowance(250))
+    for _ in range(2):
+        ask(server, session=session)
+    with pytest.raises(AnswerTooLargeError):
+        ask(server, session=session)
+
+
+def test_no_cookie_is_kept(serve: Callable[..., Server]) -> None:
+    server = serve(OK + b"Set-Cookie: a=b; Path=/\r\n\r\n{}")
+    session = BoundedSession([server.origin], TLS)
+    for _ in range(2):
+        ask(server, session=session)
+    assert not session.cookies
+    assert not any(b"cookie" in head.lower() for head in server.heads)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308])
+def test_a_redirect_is_neither_followed_nor_a_success(
+    serve: Callable[..., Server], status: int, method: str
+) -> None:
+    server = serve(b"HTTP/1.1 %d X\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n" % status)
+    with pytest.raises(RedirectedError):
+        ask(server, method)
+    assert len(server.heads) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "body"),
+    [("GET", b""), ("GET", b"<html>"), ("GET", b"[]"), ("POST", b"<html>"), ("GET", b'{"a": NaN}')],
+)
+def test_a_success_without_a_json_object_is_none(
+    serve: Callable[..., Server], method: str, body: bytes
+) -> None:
+    with pytest.raises(NotJsonError):
+        ask(serve(OK + b"\r\n", body), method)
+
+
+def test_a_write_may_be_answered_with_nothing(serve: Callable[..., Server]) -> None:
+    assert ask(serve(OK + b"\r\n"), "POST")[0].content == b""
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[1]", b"\xff", b'{"a": ' + b"9" * 5000 + b"1e}"])
+def test_an_sdk_gets_no_error_that_is_no_json_and_the_diagnosis_does(
+    serve: Callable[..., Server], body: bytes
+) -> None:
+    response, kept = ask(serve(b"HTTP/1.1 500 X\r\n\r\n", body))
+    assert (response.content, kept) == (b"", body)
