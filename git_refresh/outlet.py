@@ -35,8 +35,8 @@ class Outlet:
 
     def text(self, text: str, longest: int = LONGEST_TEXT) -> str:
         """One text as it may go out, in one line."""
-        cut = text if len(text) <= longest else f"{text[: longest - 1]}…"
-        return visible(self.secrets.hidden(cut))
+        # What is not seen is written with up to ten signs, so the length is held once more.
+        return _cut(visible(self.secrets.hidden(_cut(text, longest))), longest)
 
     def clean[T](self, value: T) -> T:
         """A value with every text in it as it may go out: in dataclasses, lists, tuples and mappings, whose keys are ours."""
@@ -78,7 +78,7 @@ class Outlet:
         items = event[many]
         room = LONGEST_LINE - len(json.dumps({**event, many: [], f"{many}_left_out": len(items)}))
         if len(json.dumps(items)) > room:
-            items = [_cut(item) for item in items]
+            items = [_brief(item) for item in items]
         kept = 0
         for item in items:
             room -= len(json.dumps(item)) + 2
@@ -90,10 +90,10 @@ class Outlet:
             _log.log(logging.INFO if fine else logging.ERROR, line)
 
 
-def _cut(item: Any) -> Any:  # noqa: ANN401  # a text, or an object of texts
+def _brief(item: Any) -> Any:  # noqa: ANN401  # a text, or an object of texts
     """Without what would crowd out the others in its list."""
     if isinstance(item, dict):
-        return {key: _cut(value) for key, value in item.items()}
+        return {key: _brief(value) for key, value in item.items()}
     if not isinstance(item, str) or _length(item) <= LONGEST_OF_MANY:
         return item
     room = LONGEST_OF_MANY - _length("…")
@@ -102,6 +102,10 @@ def _cut(item: Any) -> Any:  # noqa: ANN401  # a text, or an object of texts
 
 def _length(text: str) -> int:
     return len(json.dumps(text)) - len('""')
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def log_to_platform() -> None:

@@ -89,6 +89,8 @@ def _odd_paths() -> Iterator[tuple[str, Example]]:
         "a null": "a\x00b",
     }.items():
         yield f"a listed path with {what}", _listed_path(text)
+    signs = Long("\U000f0000", 1_900, "/Repos/mirror/")  # each of which is written with ten others
+    yield "a listed path of 1,900 signs that nobody sees", _listed("path", signs)
     yield "a listed path 3 MB long", _listed("path", Long("x", 3_000_000, "/Repos/mirror/"))
     for field in ("branch", "head_commit_id", "url"):
         yield f"a listed {field} with half a character", _listed(field, Plain("\ud800"))
