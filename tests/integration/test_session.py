@@ -11,9 +11,6 @@ from itertools import repeat
 
 import pytest
 import requests
-
-from git_refresh.clock import Deadline, SystemClock, operation
-from git_refresh.masking import Secrets
 from git_refresh.service import Service, ServiceError, call
 from git_refresh.transport import (
     MAX_HEAD,
@@ -24,6 +21,9 @@ from git_refresh.transport import (
     RedirectedError,
     tls_context,
 )
+
+from git_refresh.clock import Deadline, SystemClock, operation
+from git_refresh.masking import Secrets
 
 TLS = tls_context()
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -5,6 +5,7 @@ import sys
 from git_refresh.decide import GitFolder
 from git_refresh.listing import Listing
 from git_refresh.models import Folder
+
 from tests.unit.fakes import FakeWorkspace
 
 

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from git_refresh.clouds.once import Once
+from git_refresh.clouds.once import NeverComputedError, Once
 from git_refresh.symptom import ServiceError
 from tests.unit.fakes import deadline, failure
 
@@ -61,3 +61,17 @@ def test_who_waits_for_another_s_look_up_gives_up_when_the_run_is_over() -> None
         once.get("key", compute)
     release.set()
     thread.join(10)
+
+
+def test_who_comes_after_a_mistake_of_ours_is_told_its_name_and_nothing_else() -> None:
+    once: Once[str, int] = Once(deadline())
+
+    def compute() -> int:
+        raise KeyboardInterrupt("secret")
+
+    with pytest.raises(KeyboardInterrupt):
+        once.get("key", compute)
+    for _ in range(2):
+        with pytest.raises(NeverComputedError, match=r"^KeyboardInterrupt$") as caught:
+            once.get("key", compute)
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)

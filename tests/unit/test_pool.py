@@ -1,6 +1,12 @@
 import threading
 
+import pytest
+
 from git_refresh.run.pool import Pool
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "git-refresh"]
 
 
 def test_tasks_run_in_the_order_they_were_queued() -> None:
@@ -104,3 +110,72 @@ def test_a_task_queued_later_gets_a_thread_of_its_own_when_all_others_wait() -> 
         assert waiting.acquire(timeout=10)
     release.set()
     pool.close()
+
+
+def test_a_pool_that_is_closed_leaves_no_thread_behind() -> None:
+    before = set(threads())
+    pool, waiting = Pool(4), threading.Barrier(5)
+    for _ in range(4):
+        pool.submit(lambda: bool(waiting.wait(10)))  # type: ignore[arg-type]
+    pool.start()
+    waiting.wait(10)
+    found = [thread for thread in threads() if thread not in before]
+    pool.close()
+    for thread in found:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in found)
+
+
+def test_what_is_queued_when_a_pool_is_closed_or_later_is_not_done() -> None:
+    pool, release, entered = Pool(1), threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def first() -> None:
+        entered.set()
+        release.wait(10)
+
+    pool.submit(first)
+    pool.submit(lambda: done.append("queued before"))
+    before = set(threads())
+    pool.start()
+    assert entered.wait(10)
+    (thread,) = set(threads()) - before
+    pool.close()
+    pool.submit(lambda: done.append("queued later"))
+    release.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert done == []
+
+
+def test_a_machine_without_more_threads_has_the_work_done_by_those_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start, finished = threading.Thread.start, threading.Semaphore(0)
+    started: list[threading.Thread] = []
+
+    def once(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", once)
+    pool = Pool(4)
+    for _ in range(8):
+        pool.submit(finished.release)
+    pool.start()
+    for _ in range(8):
+        assert finished.acquire(timeout=10)
+    pool.close()
+
+
+def test_a_machine_without_any_thread_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", never)
+    pool = Pool(4)
+    pool.submit(lambda: None)
+    with pytest.raises(RuntimeError):
+        pool.start()

@@ -1,19 +1,21 @@
 import json
 import logging
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from git_refresh import app
 from git_refresh.clock import Deadline, SystemClock
 from git_refresh.outlet import Outlet
 from git_refresh.report import Report, WorkspaceReport
 from git_refresh.run import refresh as refresh_module
 from git_refresh.run.refresh import refresh
-from git_refresh.settings.load import load
+from git_refresh.settings.load import SettingsError, load
 from git_refresh.symptom import Service
-from git_refresh.values import GitFolder, StoredCredential
+from git_refresh.values import GitFolder, Problem, StoredCredential
 from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 
 URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
@@ -475,3 +477,118 @@ def test_at_most_four_folders_of_a_workspace_are_worked_on_at_once() -> None:
     report = run(FakeServices({host(1): workspace}, {"main": NEW}), {"folders": paths})
     assert [folder.action for folder in report.workspaces[0].folders] == ["updated"] * 12
     assert most == [4]
+
+
+def elsewhere(number: int) -> dict[str, Any]:
+    return {
+        f"/Repos/x/{n}": GitFolder(n, f"/Repos/x/{n}", f"https://github.com/x/{n}", "main", OLD)
+        for n in range(number)
+    }
+
+
+def test_what_is_said_of_one_workspace_does_not_crowd_out_the_others() -> None:
+    workspaces = {host(1): FakeWorkspace(at=elsewhere(50)), host(2): FakeWorkspace(at=elsewhere(2))}
+    report = run(FakeServices(workspaces), *[{"folders": ["/Repos/x/*"]}] * 2)
+    said = [str(problem) for problem in report.problems]
+    assert len([text for text in said if "adb-1" in text]) == 11, "ten, and that there is more"
+    assert len([text for text in said if "adb-2" in text]) == 2
+
+
+def test_an_azure_devops_that_rejects_the_token_everywhere_is_asked_twenty_times_a_workspace() -> None:
+    urls = [f"https://dev.azure.com/contoso/p/_git/{n}" for n in range(50)]
+    at: dict[str, Any] = {
+        f"/Repos/x/{n}": GitFolder(n, f"/Repos/x/{n}", url, "main", OLD)
+        for n, url in enumerate(urls, start=1)
+    }
+    services = FakeServices(
+        {host(1): FakeWorkspace(at=at)}, devops_failure=failure(Service.AZURE_DEVOPS, 401)
+    )
+    assert run(services, {"folders": ["/Repos/x/*"]}).result == "failed"
+    assert len(services.asked) == 20
+
+
+def test_a_folder_without_a_path_fails_its_workspace_which_is_fresh_all_the_same() -> None:
+    fake = FakeWorkspace(at=behind())
+    report = run(FakeServices({host(1): fake}, {"main": OLD}), {"folders": ["/Repos/etl/prod", 5]})
+    (found,) = report.workspaces
+    assert (found.result, found.error and found.error.code) == ("failed", "invalid_folder")
+    assert found.credential
+    assert found.credential.action == "created"
+
+
+def test_a_list_that_cannot_be_read_wholly_fails_the_path_that_stands_for_all_of_it() -> None:
+    class Odd(FakeWorkspace):
+        def folders(self, prefix: str) -> Iterator[list[GitFolder | None]]:
+            yield from super().folders(prefix)
+            yield [None]
+
+    fake = Odd(at=behind())
+    report = run(FakeServices({host(1): fake}, {"main": OLD}), {"folders": ["/Repos/etl/*"]})
+    actions = [
+        (folder.path, folder.action, folder.error and folder.error.code)
+        for folder in report.workspaces[0].folders
+    ]
+    assert actions == [
+        ("/Repos/etl/*", "failed", "unexpected_answer"),
+        ("/Repos/etl/prod", "unchanged", None),
+    ]
+
+
+TRUSTED = {"TRUSTED_HOSTS": "git.contoso.com"}
+ELSEWHERE = "https://git.contoso.com/contoso/p/_git/etl"
+
+
+def test_where_the_token_goes_is_said_by_the_settings_and_not_by_a_workspace() -> None:
+    folder = GitFolder(1, "/Repos/etl/prod", ELSEWHERE, "main", OLD)
+    services = FakeServices({host(1): FakeWorkspace(at={folder.path: folder})}, {"main": NEW})
+    run(services, settings=TRUSTED)
+    assert services.asked == []
+
+
+def test_a_repository_that_the_settings_name_is_asked_about_wherever_it_is() -> None:
+    services = FakeServices({host(1): FakeWorkspace()}, {"main": NEW})
+    wanted = {"path": "/Repos/etl/prod", "url": ELSEWHERE, "branch": "main"}
+    run(services, {"folders": [wanted]}, settings=TRUSTED)
+    assert set(services.asked) == {"contoso/p/etl main"}
+
+
+def test_a_workspace_is_let_go_of_once_even_if_that_fails() -> None:
+    class Api(FakeWorkspace):
+        def rest(self) -> None:
+            self.log.append("rest")
+
+        def close(self) -> None:
+            self.log.append("close")
+            raise OSError("bad file descriptor")
+
+    fake = Api(at=behind(), heads={"main": NEW})
+    assert run(FakeServices({host(1): fake}, {"main": NEW})).result == "ok"
+    assert (fake.log.count("rest"), fake.log.count("close"), fake.log[-1]) == (1, 1, "close")
+    assert fake.log.index("rest") == fake.log.index("create_credential") + 1, "before any folder"
+
+
+def test_a_mistake_of_ours_in_the_whole_run_leaves_a_run_line_and_the_one_exception(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def run(*_: object, **__: object) -> Report:
+        raise ZeroDivisionError("token=secret")
+
+    monkeypatch.setattr(app, "run", run)
+    with caplog.at_level(logging.INFO, "git_refresh"), pytest.raises(app.RunFailedError) as caught:
+        app.tick({}, None)
+    (line,) = [json.loads(text) for text in caplog.messages]
+    assert (line["event"], line["result"]) == ("git_refresh.run", "failed")
+    assert "ZeroDivisionError" in line["problems"][0]
+    assert "secret" not in str(caught.value) + str(line)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_what_is_raised_is_one_line_of_bounded_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object, **__: object) -> Report:
+        raise SettingsError([Problem("WORKSPACES", "a\n\u202eb " * 5_000)])
+
+    monkeypatch.setattr(app, "run", run)
+    with pytest.raises(app.RunFailedError) as caught:
+        app.tick({}, None)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) <= app.LONGEST_MESSAGE

@@ -147,6 +147,19 @@ def test_a_chain_of_exceptions_is_followed_only_so_far_and_never_in_a_circle() -
     assert len(looked) <= 50
 
 
+def test_a_reason_is_found_below_others_that_are_named_more_than_once() -> None:
+    error: Exception = ConnectionRefusedError()
+    for _ in range(10):
+        wrapped, error = error, RuntimeError()
+        error.args = (wrapped, wrapped)
+        error.__cause__ = wrapped
+
+    def request() -> None:
+        raise error
+
+    assert symptom_of(request).kind == "refused"
+
+
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
 def test_a_machine_without_descriptors_is_told_whatever_wraps_that(number: int) -> None:
     def request() -> None:
