@@ -36,6 +36,7 @@ class Server:
     Attributes:
         heads: what it was asked, each request up to its body.
         written: bytes of all answers that somebody has taken.
+        left: set when whoever asked has hung up before the end.
     """
 
     def __init__(self, pieces: Callable[[], Pieces], *, pause: float = 0.0, reads: bool = True) -> None:
@@ -43,6 +44,7 @@ class Server:
         self.origin = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self.heads: list[bytes] = []
         self.written = 0
+        self.left = threading.Event()
         self._pieces, self._pause, self._reads = pieces, pause, reads
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -50,8 +52,11 @@ class Server:
         with suppress(OSError):
             while True:
                 connection, _ = self._listening.accept()
-                with connection, suppress(OSError):
-                    self._answer(connection)
+                with connection:
+                    try:
+                        self._answer(connection)
+                    except OSError:
+                        self.left.set()
 
     def _answer(self, connection: socket.socket) -> None:
         connection.settimeout(20)
@@ -68,7 +73,8 @@ class Server:
             time.sleep(self._pause)
 
     def close(self) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # it is closed already
+            self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
 
@@ -130,8 +136,10 @@ ENDLESS = {
 def test_of_an_answer_without_end_little_is_taken(serve: Callable[..., Server], what: str) -> None:
     start, forever = ENDLESS[what]
     server = serve(start, forever=forever)
+    session = BoundedSession([server.origin], TLS, max_body=100_000)
     with pytest.raises(requests.RequestException):
-        ask(server)
+        ask(server, session=session)
+    assert server.left.wait(5), "the connection is not kept"
     taken = 8_000_000  # and what the two buffers of the connection hold
     assert server.written < taken
 
@@ -191,6 +199,19 @@ def test_one_party_may_send_no_more_than_its_allowance_in_a_run(serve: Callable[
         ask(server, session=session)
     with pytest.raises(AnswerTooLargeError):
         ask(server, session=session)
+
+
+def test_an_answer_is_forgotten_before_the_next_request(serve: Callable[..., Server]) -> None:
+    server = serve(OK + b"\r\n{}")
+    session = BoundedSession([server.origin], TLS)
+    session.trust_env = False
+    with operation(Deadline.after(20, SystemClock())) as under_way:
+        session.get(server.origin)
+        assert under_way.answer
+        server.close()
+        with pytest.raises(requests.ConnectionError):
+            session.get(server.origin)
+        assert under_way.answer is None
 
 
 def test_no_cookie_is_kept(serve: Callable[..., Server]) -> None:

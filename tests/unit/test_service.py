@@ -266,6 +266,10 @@ def test_a_good_answer_that_cannot_be_read_is_unexpected() -> None:
     assert symptom_of(lambda: answered(200, b"<html>")).kind == "unexpected"
 
 
+def test_an_answer_that_asks_to_sign_in_says_no() -> None:
+    assert symptom_of(lambda: answered(203, b"<html>")).kind == "answer"
+
+
 def test_an_earlier_answer_does_not_explain_a_later_failure() -> None:
     symptom_of(lambda: answered(404))
 
