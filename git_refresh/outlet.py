@@ -35,7 +35,7 @@ class Outlet:
 
     def text(self, text: str, longest: int = LONGEST_TEXT) -> str:
         """One text as it may go out, in one line."""
-        # What is not seen is written with up to ten signs, so the length is held once more.
+        # What is not seen is written with up to ten characters, so the length is held once more.
         return _cut(visible(self.secrets.hidden(_cut(text, longest))), longest)
 
     def clean[T](self, value: T) -> T:

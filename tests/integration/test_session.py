@@ -11,8 +11,10 @@ from itertools import repeat
 
 import pytest
 import requests
-from git_refresh.service import Service, ServiceError, call
-from git_refresh.transport import (
+
+from git_refresh.clock import Deadline, SystemClock, operation
+from git_refresh.clouds.guard import call
+from git_refresh.clouds.transport import (
     MAX_HEAD,
     Allowance,
     AnswerTooLargeError,
@@ -21,9 +23,8 @@ from git_refresh.transport import (
     RedirectedError,
     tls_context,
 )
-
-from git_refresh.clock import Deadline, SystemClock, operation
 from git_refresh.masking import Secrets
+from git_refresh.symptom import Service, ServiceError
 
 TLS = tls_context()
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -2,10 +2,9 @@
 
 import sys
 
-from git_refresh.decide import GitFolder
-from git_refresh.listing import Listing
-from git_refresh.models import Folder
-
+from git_refresh.run.listing import Listing
+from git_refresh.settings.models import Folder
+from git_refresh.values import GitFolder
 from tests.unit.fakes import FakeWorkspace
 
 

@@ -84,7 +84,7 @@ def test_what_is_remembered_of_clean_texts_is_bounded() -> None:
     secrets = Secrets([SECRET])
     for number in range(10_000):
         assert not secrets.are_in(f"folder {number}")
-    assert len(secrets._clean) < 5_000
+    assert len(secrets._own.clean) < 5_000
 
 
 @pytest.mark.parametrize("others", [[], [TOKEN]])

@@ -567,22 +567,6 @@ def test_a_workspace_is_let_go_of_once_even_if_that_fails() -> None:
     assert fake.log.index("rest") == fake.log.index("create_credential") + 1, "before any folder"
 
 
-def test_a_mistake_of_ours_in_the_whole_run_leaves_a_run_line_and_the_one_exception(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def run(*_: object, **__: object) -> Report:
-        raise ZeroDivisionError("token=secret")
-
-    monkeypatch.setattr(app, "run", run)
-    with caplog.at_level(logging.INFO, "git_refresh"), pytest.raises(app.RunFailedError) as caught:
-        app.tick({}, None)
-    (line,) = [json.loads(text) for text in caplog.messages]
-    assert (line["event"], line["result"]) == ("git_refresh.run", "failed")
-    assert "ZeroDivisionError" in line["problems"][0]
-    assert "secret" not in str(caught.value) + str(line)
-    assert caught.value.__cause__ is caught.value.__context__ is None
-
-
 def test_what_is_raised_is_one_line_of_bounded_length(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*_: object, **__: object) -> Report:
         raise SettingsError([Problem("WORKSPACES", "a\n\u202eb " * 5_000)])
