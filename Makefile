@@ -21,10 +21,11 @@ install: .venv/installed ## prepare .venv with all that the other targets need
 run: install ## watch the app do its job on an embedded cloud: two runs, a commit and a dead token in between
 	@$(BIN)/python -m localcloud.demo
 
-test: check ## lint, format, types and tests (what CI runs)
-
-check: lint types install
+test: lint types ## lint, format, types and all tests (what CI runs)
 	$(BIN)/python -m pytest -n 4 --dist worksteal  # mostly waiting: for processes, and for faults to be given up
+
+check: lint types ## lint, format, types and unit tests: while you work
+	$(BIN)/python -m pytest tests/unit --hypothesis-profile=quick -q -n 2
 
 lint: install
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ from pytest_socket import disable_socket, socket_allow_hosts
 
 UNIT = Path(__file__).parent / "unit"
 
+settings.register_profile("quick", max_examples=10, deadline=None)  # `make check`
 if (
     settings.get_current_profile_name() == "default"
 ):  # hypothesis has one of its own for CI, which is as patient

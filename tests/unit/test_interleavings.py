@@ -56,6 +56,12 @@ URL = "https://dev.azure.com/contoso/p/_git/etl"
 faults = st.sampled_from(list(FAULTS))
 
 
+def as_often_as(examples: int) -> settings:
+    """So many examples; few where hypothesis is told to be quick."""
+    usual = settings.get_profile("default").max_examples
+    return settings(max_examples=min(examples, settings().max_examples * examples // usual))
+
+
 @pytest.fixture(autouse=True, scope="module")
 def restless() -> Iterator[None]:
     """Threads change places all the time."""
@@ -66,7 +72,7 @@ def restless() -> Iterator[None]:
 
 
 @given(fault=faults, askers=st.integers(1, 6), keys=st.integers(1, 3))
-@settings(max_examples=300, deadline=None)
+@as_often_as(300)
 def test_whoever_asks_for_what_is_shared_gets_an_answer(fault: str, askers: int, keys: int) -> None:
     once: Once[int, str] = Once(Deadline.after(PATIENCE, SystemClock()))
     computed: list[int] = []
@@ -97,7 +103,7 @@ def test_whoever_asks_for_what_is_shared_gets_an_answer(fault: str, askers: int,
 
 
 @given(size=st.integers(1, 5), tasks=st.lists(st.tuples(faults, st.integers(0, 3)), max_size=20))
-@settings(max_examples=300, deadline=None)
+@as_often_as(300)
 def test_a_pool_does_every_task_once_whatever_tasks_raise_and_queue(
     size: int, tasks: list[tuple[str, int]]
 ) -> None:
@@ -132,7 +138,7 @@ def test_a_pool_does_every_task_once_whatever_tasks_raise_and_queue(
 
 
 @given(size=st.integers(2, 8), hung=st.integers(1, 7))
-@settings(max_examples=100, deadline=None)
+@as_often_as(100)
 def test_no_task_waits_behind_a_hung_one_while_a_thread_is_to_be_had(size: int, hung: int) -> None:
     hung = min(hung, size - 1)
     pool, release, done = Pool(size), threading.Event(), threading.Semaphore(0)
@@ -178,7 +184,7 @@ fleets = st.lists(
 
 
 @given(fleet=fleets, concurrency=st.integers(1, 6), shared=faults)
-@settings(max_examples=400, deadline=None)
+@as_often_as(400)
 def test_every_workspace_comes_to_its_end_once_and_says_why_it_failed(
     fleet: list[tuple[str, str, int, bool]], concurrency: int, shared: str
 ) -> None:
