@@ -7,6 +7,7 @@ import pytest
 from git_refresh.report import Report
 from git_refresh.settings.load import SETTINGS
 from localcloud import Cloud, Fleet, seed
+from tests.cloud import embedded_cloud
 from tests.integration.running import run_app
 
 
@@ -15,9 +16,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     """An embedded cloud, and the environment of an app that runs in it."""
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
-    with Cloud() as cloud:
-        for name, value in cloud.environment().items():
-            monkeypatch.setenv(name, value)
+    with embedded_cloud(monkeypatch) as cloud:
         yield cloud
 
 

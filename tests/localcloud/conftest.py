@@ -8,13 +8,12 @@ from localcloud.authority import DEVOPS_RESOURCE
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
 from localcloud.rest import Rest
+from tests.cloud import embedded_cloud
 
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    with Cloud() as cloud:
-        for name, value in cloud.environment().items():
-            monkeypatch.setenv(name, value)
+    with embedded_cloud(monkeypatch) as cloud:
         yield cloud
 
 

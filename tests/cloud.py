@@ -1,0 +1,17 @@
+"""The embedded cloud as tests have it: started, and with this process's environment leading to it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from localcloud import Cloud
+
+
+@contextmanager
+def embedded_cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """A cloud that a client in this process reaches by production names, as long as the test lasts."""
+    with Cloud() as cloud:
+        for name, value in cloud.environment().items():
+            monkeypatch.setenv(name, value)
+        yield cloud
