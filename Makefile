@@ -61,7 +61,7 @@ fuzz: install ## answer hostilely, anew each time: FUZZ_EXAMPLES=500 for each of
 	  --hypothesis-seed=$(FUZZ_SEED) --hypothesis-show-statistics
 
 docs: install ## write anew what is made from the code and the pages: troubleshooting, configuration, schema, workbook
-	$(BIN)/python -m docs.generate
+	$(BIN)/python -m tools.generate
 
 audit: install ## look up what is deployed among the known vulnerabilities (asks a public service)
 	$(BIN)/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict --progress-spinner off

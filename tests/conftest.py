@@ -4,7 +4,7 @@ import pytest
 from hypothesis import settings
 from pytest_socket import disable_socket, socket_allow_hosts
 
-UNIT = Path(__file__).parent / "unit"
+OFFLINE = {Path(__file__).parent / name for name in ("unit", "infra", "pages")}
 
 settings.register_profile("quick", max_examples=10, deadline=None)  # `make check`
 if (
@@ -15,8 +15,8 @@ if (
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Unit tests have no network; all others have loopback, where the embedded cloud is."""
-    if UNIT in item.path.parents:
+    """Tests of code, templates and pages have no network; all others have loopback, where the embedded cloud is."""
+    if OFFLINE.intersection(item.path.parents):
         disable_socket()
     else:
         socket_allow_hosts(["127.0.0.1", "localhost", "::1"], allow_unix_socket=True)

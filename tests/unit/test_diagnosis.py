@@ -14,7 +14,6 @@ import pytest
 import requests
 import urllib3
 
-from docs import generate
 from git_refresh.clock import Deadline, current_operation
 from git_refresh.clouds import transport
 from git_refresh.clouds.guard import call
@@ -30,7 +29,7 @@ from git_refresh.diagnosis.explain import (
     internal,
     out_of_time,
 )
-from git_refresh.diagnosis.table import OWN, SECTIONS, TABLE, UNKNOWN, Row
+from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Row
 from git_refresh.masking import Secrets
 from git_refresh.symptom import Service, ServiceError, Symptom
 from tests.unit.fakes import FakeClock
@@ -807,11 +806,3 @@ def test_what_was_not_begun_in_time_says_so() -> None:
 @pytest.mark.parametrize("make", [out_of_time, lambda facts: explain(by_name("no time left"), facts)])
 def test_what_ran_out_of_time_has_one_code_however_it_did(make: Callable[[Facts], Diagnosis]) -> None:
     assert make(FACTS).code == "out_of_time"
-
-
-def test_the_page_for_admins_is_the_table_s() -> None:
-    page = generate.troubleshooting()
-    for row in (*TABLE, UNKNOWN, *OWN):
-        assert f"### `{row.code}`\n" in page
-    for title in (*SECTIONS, "Found by the app itself"):
-        assert f"\n## {title}\n" in page

@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from docs import cost
-from docs.workbook import workbook as workbook_of
 from git_refresh.cli.schema import schema
 from git_refresh.diagnosis.explain import in_general
 from git_refresh.diagnosis.table import OWN, SECTIONS, UNKNOWN, Row
 from git_refresh.settings.load import SETTINGS
+from tools import cost
+from tools.workbook import workbook as workbook_of
 
-DOCS = Path(__file__).parent
-ROOT = DOCS.parent
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 
 _MADE = "<!-- Made by `make docs` from {}. Change it there. -->"
 _INTRO = """\

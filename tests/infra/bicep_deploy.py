@@ -7,7 +7,7 @@ from typing import Any
 
 from tree_sitter import Node
 
-from tests.unit.bicep import (
+from tests.infra.bicep import (
     Declaration,
     Infra,
     beside,

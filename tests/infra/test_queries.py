@@ -13,7 +13,6 @@ from antlr4 import CommonTokenStream, InputStream
 from kusto_query_language_parser.parse_tools.KqlLexer import KqlLexer
 from kusto_query_language_parser.parse_tools.KqlParser import KqlParser
 
-from docs import workbook as made
 from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN
 from git_refresh.outlet import Outlet
 from git_refresh.report import (
@@ -30,6 +29,7 @@ from git_refresh.values import Problem
 from tests.unit.fakes import NOW, FakeServices, FakeWorkspace
 from tests.unit.test_refresh import host, run
 from tests.unit.test_terminal import ERROR, report, workspace
+from tools import workbook as made
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs/operations.md").read_text()

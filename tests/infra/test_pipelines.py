@@ -7,15 +7,12 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import yaml
 
-from git_refresh.cli.main import main
 from tests.unit.test_deployment import ignored
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +21,6 @@ GITHUB_TEXT = (PIPELINES / "github-workflow.yml").read_text()
 AZURE_TEXT = (PIPELINES / "azure-pipelines.yml").read_text()
 GITHUB: dict[Any, Any] = yaml.safe_load(GITHUB_TEXT)
 AZURE: dict[Any, Any] = yaml.safe_load(AZURE_TEXT)
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(PIPELINES.glob("*.yml"))]
 README = (PIPELINES / "README.md").read_text()
 
 Steps = list[dict[str, Any]]
@@ -210,41 +206,3 @@ def test_what_is_packed_is_what_func_would_publish_and_the_packages(packed: set[
     names = {path.relative_to(ROOT).as_posix() for path in (*top, *product)}
     published = {name for name in names if not ignored(name, boundary=True)}
     assert packed == published | {".python_packages/lib/site-packages/package.py"}
-
-
-def uses_of_ours() -> Iterator[tuple[str, str]]:
-    for page in PAGES:
-        for arguments in re.findall(r"python -m git_refresh ([^\n`|>#;]*)", page.read_text()):
-            yield f"{page.relative_to(ROOT)}: {arguments.strip()}", arguments.rstrip(' "')
-
-
-def parse(arguments: str) -> None:
-    """Parse a use of the command line without doing it.
-
-    Raises:
-        click.UsageError: there is no such command or option, or too much is given.
-    """
-    name, *rest = shlex.split(arguments)
-    command = main.commands.get(name)
-    if command is None:
-        raise click.UsageError(f"no such command: {name}")
-    _, left, order = command.make_parser(click.Context(command)).parse_args(rest)
-    if left:
-        raise click.UsageError(f"too much: {left} {order}")
-
-
-USES = dict(uses_of_ours())
-
-
-@pytest.mark.parametrize("use", USES)
-def test_every_command_and_option_of_ours_exists(use: str) -> None:
-    parse(USES[use])
-
-
-@pytest.mark.parametrize(
-    "broken", ["chek workspaces.json", "check --ofline", "run --dry-run", "check a.json b.json"]
-)
-def test_a_misspelt_use_is_noticed(broken: str) -> None:
-    assert USES
-    with pytest.raises(click.UsageError):
-        parse(broken)

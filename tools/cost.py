@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """A fleet, and what `python -m docs.measure` says of its quiet run in a process that has just been started."""
+    """A fleet, and what `python -m tools.measure` says of its quiet run in a process that has just been started."""
 
     workspaces: int
     seconds: float

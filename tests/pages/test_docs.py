@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from docs import generate
 from git_refresh.cli.files import read_settings
-from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN
+from git_refresh.diagnosis.table import OWN, SECTIONS, TABLE, UNKNOWN
 from git_refresh.settings.load import SETTINGS, load
 from git_refresh.settings.models import Folder, Workspace
+from tests.pages import PAGES, ROOT
+from tools import generate
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 EXAMPLES = re.findall(r"```json\n(.*?)```", CONFIGURATION, re.DOTALL)
 
@@ -76,3 +75,11 @@ def test_every_code_that_a_page_links_to_is_in_the_table() -> None:
         if page.name != "troubleshooting.md":
             found = set(re.findall(r"troubleshooting\.md#(\w+)\)", page.read_text()))
             assert found <= codes
+
+
+def test_the_page_on_failures_has_every_row_of_the_table() -> None:
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+    for row in (*TABLE, UNKNOWN, *OWN):
+        assert f"### `{row.code}`\n" in page
+    for title in (*SECTIONS, "Found by the app itself"):
+        assert f"\n## {title}\n" in page

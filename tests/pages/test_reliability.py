@@ -2,13 +2,13 @@
 
 import re
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
 from git_refresh.settings.load import Settings
+from tests.pages import ROOT
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+PAGE = (ROOT / "docs/reliability.md").read_text()
 WAITS, TAKEN = PAGE.split("## What is taken of an answer")
 ROWS = re.findall(r"^\| .+ \| (\d+) \| `([\w.]+)\.(\w+)` \|$", WAITS, re.MULTILINE)
 LIMITS = {

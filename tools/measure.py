@@ -1,4 +1,4 @@
-"""Measures what docs/cost.py reckons with: a quiet run on the embedded cloud. `python -m docs.measure 1 50 1000`, on Linux.
+"""Measures what tools/cost.py reckons with: a quiet run on the embedded cloud. `python -m tools.measure 1 50 1000`, on Linux.
 
 Each fleet gets a cloud of its own, which answers after 50 ms, and a new process for the app, as on an instance that has just
 been started. Every workspace has two Git folders, and all are where they should be.
@@ -37,7 +37,7 @@ def measure(workspaces: int) -> dict[str, Any]:
         environ = {**os.environ, **cloud.environment(), **settings}
         for _ in range(2):  # the first run creates the credentials, the second finds them
             before = len(cloud.requests)
-            command = [sys.executable, "-m", "docs.measure"]
+            command = [sys.executable, "-m", "tools.measure"]
             done = subprocess.run(  # noqa: S603  # itself
                 command, env=environ, check=True, stdout=subprocess.PIPE, text=True
             )

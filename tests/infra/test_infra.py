@@ -17,10 +17,10 @@ from git_refresh.diagnosis.table import OWN
 from git_refresh.outlet import Outlet
 from git_refresh.report import Report, log_nothing_done, log_run
 from git_refresh.settings.load import SETTINGS, SettingsError, load
-from tests.unit import bicep
-from tests.unit.azure_models import complaints
-from tests.unit.bicep import Infra, of_kind, templates
-from tests.unit.bicep_deploy import Resource, Unknown, deploy, outputs, parameters
+from tests.infra import bicep
+from tests.infra.azure_models import complaints
+from tests.infra.bicep import Infra, of_kind, templates
+from tests.infra.bicep_deploy import Resource, Unknown, deploy, outputs, parameters
 
 ROOT = Path(__file__).parents[2]
 INFRA = {**bicep.read(ROOT / "infra"), "azure.yaml": (ROOT / "azure.yaml").read_text()}

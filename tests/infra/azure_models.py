@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-from tests.unit.bicep_deploy import Resource, Unknown
+from tests.infra.bicep_deploy import Resource, Unknown
 
 _WEB, _STORAGE, _VAULT = "azure.mgmt.web.models", "azure.mgmt.storage.models", "azure.mgmt.keyvault.models"
 _LOGS, _MONITOR = "azure.mgmt.loganalytics.models", "azure.mgmt.monitor.models"

@@ -1,1 +1,0 @@
-"""Pages that are made from the code."""

@@ -1,0 +1,51 @@
+"""Every use of the command line on a page, or in a pipeline to copy, is one that it takes."""
+
+import re
+import shlex
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from git_refresh.cli.main import main
+from tests.pages import PAGES, ROOT
+
+PLACES = [*PAGES, *sorted((ROOT / "docs/pipelines").glob("*.yml"))]
+
+
+def uses_of_ours() -> Iterator[tuple[str, str]]:
+    for page in PLACES:
+        for arguments in re.findall(r"python -m git_refresh ([^\n`|>#;]*)", page.read_text()):
+            yield f"{page.relative_to(ROOT)}: {arguments.strip()}", arguments.rstrip(' "')
+
+
+def parse(arguments: str) -> None:
+    """Parse a use of the command line without doing it.
+
+    Raises:
+        click.UsageError: there is no such command or option, or too much is given.
+    """
+    name, *rest = shlex.split(arguments)
+    command = main.commands.get(name)
+    if command is None:
+        raise click.UsageError(f"no such command: {name}")
+    _, left, order = command.make_parser(click.Context(command)).parse_args(rest)
+    if left:
+        raise click.UsageError(f"too much: {left} {order}")
+
+
+USES = dict(uses_of_ours())
+
+
+@pytest.mark.parametrize("use", USES)
+def test_every_command_and_option_of_ours_exists(use: str) -> None:
+    parse(USES[use])
+
+
+@pytest.mark.parametrize(
+    "broken", ["chek workspaces.json", "check --ofline", "run --dry-run", "check a.json b.json"]
+)
+def test_a_misspelt_use_is_noticed(broken: str) -> None:
+    assert USES
+    with pytest.raises(click.UsageError):
+        parse(broken)

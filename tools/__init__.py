@@ -1,0 +1,1 @@
+"""What makes pages, the workbook and the numbers on pages. Never deployed."""
