@@ -60,7 +60,7 @@ fuzz: install ## answer hostilely, anew each time: FUZZ_EXAMPLES=500 for each of
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/integration/test_fuzz.py -k whatever -p no:randomly \
 	  --hypothesis-seed=$(FUZZ_SEED) --hypothesis-show-statistics
 
-docs: install ## write anew what is made from the code and the pages: troubleshooting, configuration, schema, workbook
+docs: install ## write anew what is made from the code and the queries: tables and queries on pages, schema, workbook
 	$(BIN)/python -m tools.generate
 
 audit: install ## look up what is deployed among the known vulnerabilities (asks a public service)

@@ -1,20 +1,21 @@
-"""Writes what is made from the code and from the pages: `make docs`."""
+"""Writes what is made from the code and from the queries: `make docs`."""
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from git_refresh.cli.schema import schema
 from git_refresh.diagnosis.explain import in_general
 from git_refresh.diagnosis.table import OWN, SECTIONS, UNKNOWN, Row
 from git_refresh.settings.load import SETTINGS
-from tools import cost
+from tools.queries import FOLDER, ROOT, Query, queries, read
 from tools.workbook import workbook as workbook_of
 
-ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 
+_PART = r"(?P<begin><!-- (?P<name>[\w-]+): made by `make docs` -->\n).*?(?P<end><!-- end -->\n)"
+_ON_CALL = ("03-failures-of-the-last-run", "06-when-each-workspace-was-last-fresh")
 _MADE = "<!-- Made by `make docs` from {}. Change it there. -->"
 _INTRO = """\
 # Troubleshooting
@@ -60,21 +61,44 @@ def configuration() -> str:
         "workspace": _keys(definitions["workspace"]),
         "folder": _keys(definitions["folder"]),
     }
-    return _with_tables("configuration.md", tables)
+    return _filled("configuration.md", tables)
 
 
 def operations() -> str:
-    """The page for whoever is on call, with what a month costs anew."""
-    return _with_tables("operations.md", {"measured": cost.measured(), "month": cost.month()})
+    """The runbook, with the queries that it shows anew."""
+    return _filled("operations.md", {name: _fence(read(FOLDER / f"{name}.kql")) for name in _ON_CALL})
 
 
-def _with_tables(page: str, tables: dict[str, Iterator[str]]) -> str:
+def reference() -> str:
+    """What there is to look up, with the list of queries anew."""
+    return _filled("reference.md", {"queries": _list(queries())})
+
+
+def _fence(query: Query) -> Iterator[str]:
+    yield from ("```kusto", query.text, "```")
+
+
+def _list(listed: Sequence[Query]) -> Iterator[str]:
+    yield "| Query | What it shows |"
+    yield "|---|---|"
+    for query in listed:
+        yield f"| [{query.title}](../{query.file.relative_to(ROOT).as_posix()}) | {_cell(query.sentence)} |"
+
+
+def _filled(page: str, made: dict[str, Iterator[str]]) -> str:
+    """A page that is written by hand, with the parts that are made anew.
+
+    Raises:
+        ValueError: the parts on the page are others than those that are made.
+    """
     text = (DOCS / page).read_text(encoding="utf-8")
-    for name, lines in tables.items():
-        head, begin, rest = text.partition(f"<!-- {name}: made by `make docs` -->\n")
-        _, end, tail = rest.partition("<!-- end -->\n")
-        text = "".join([head, begin, *(f"{line}\n" for line in lines), end, tail])
-    return text
+    if sorted(part["name"] for part in re.finditer(_PART, text, re.DOTALL)) != sorted(made):
+        raise ValueError(f"{page} must have these parts, each once: {', '.join(made)}.")
+
+    def fill(part: re.Match[str]) -> str:
+        return "".join([part["begin"], *(f"{line}\n" for line in made[part["name"]]), part["end"]])
+
+    return re.sub(_PART, fill, text, flags=re.DOTALL)
 
 
 def _settings() -> Iterator[str]:
@@ -115,14 +139,15 @@ def workspaces_schema() -> str:
 
 
 def workbook() -> str:
-    """The queries of operations.md on one page of Application Insights."""
-    return json.dumps(workbook_of(operations()), indent=2, ensure_ascii=False) + "\n"
+    """The queries on one page of Application Insights."""
+    return json.dumps(workbook_of(queries()), indent=2, ensure_ascii=False) + "\n"
 
 
 MADE: dict[str, Callable[[], str]] = {
     "docs/troubleshooting.md": troubleshooting,
     "docs/configuration.md": configuration,
     "docs/operations.md": operations,
+    "docs/reference.md": reference,
     "docs/workspaces.schema.json": workspaces_schema,
     "infra/workbook.json": workbook,
 }

@@ -1,11 +1,13 @@
-"""The Azure Monitor workbook: the queries of operations.md on one page, each under its heading and its sentence.
+"""The Azure Monitor workbook: the queries of infra/queries/workbook on one page, each under its heading and its sentence.
 
 Its shape is https://github.com/microsoft/Application-Insights-Workbooks/blob/master/schema/workbook.json.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
+
+from tools.queries import Query
 
 _COMPONENT = "microsoft.insights/components"
 _TIME_RANGE = "TimeRange"
@@ -16,32 +18,10 @@ _MOST_ROWS = 1000
 _Item = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A query of the section Queries."""
-
-    title: str
-    sentence: str
-    text: str
-
-
-def queries(page: str) -> list[Query]:
-    """The queries of operations.md, in their order.
-
-    Raises:
-        ValueError: one stands there in another form than heading, sentence, query, and would be left out.
-    """
-    section = page.partition("\n## Queries\n")[2].partition("\n## ")[0]
-    found = re.findall(r"^### (.+)\n\n(.+)\n\n```kusto\n((?:(?!```).*\n)+)```$", section, re.MULTILINE)
-    if len(found) != section.count("```kusto"):
-        raise ValueError("A query in operations.md lacks its heading or its sentence.")
-    return [Query(title, sentence, text.rstrip("\n")) for title, sentence, text in found]
-
-
-def workbook(page: str) -> dict[str, Any]:
-    """The workbook of a page, as the gallery's templates are written."""
+def workbook(queries: Sequence[Query]) -> dict[str, Any]:
+    """The workbook of some queries, as the gallery's templates are written."""
     items = [_time_range()]
-    for number, query in enumerate(queries(page), start=1):
+    for number, query in enumerate(queries, start=1):
         items += [_heading(number, query), _result(number, query)]
     return {"version": "Notebook/1.0", "items": items, "isLocked": False}
 

@@ -1,4 +1,4 @@
-// What somebody is woken by. docs/operations.md says what to do then, and has the same queries for the command line.
+// The alerts. docs/operations.md says what to do when one fires.
 
 @description('Ending of all names.')
 param token string
@@ -41,9 +41,9 @@ var always = [
   {
     name: 'run-failed'
     title: 'git-refresh: a run failed'
-    description: 'See "Failures of the last run" in docs/operations.md.'
+    description: 'See "A run failed" in docs/operations.md.'
     severity: 2
-    query: loadTextContent('../queries/run-failed.kql')
+    query: loadTextContent('../queries/alerts/run-failed.kql')
     operator: 'GreaterThan'
     threshold: 0
     window: oneInterval
@@ -54,9 +54,9 @@ var always = [
     // The dangerous one: nothing is red, nothing is logged, and all tokens run out. No rows count as 0, so silence fires it.
     name: 'no-run'
     title: 'git-refresh: no run in two intervals'
-    description: 'Is the function enabled, the app started, its storage reachable? See "Alerts" in docs/operations.md.'
+    description: 'Is the function enabled, the app started, its storage reachable? See "No run" in docs/operations.md.'
     severity: 1
-    query: loadTextContent('../queries/no-run.kql')
+    query: loadTextContent('../queries/alerts/no-run.kql')
     operator: 'LessThan'
     threshold: 1
     window: twoIntervals
@@ -67,9 +67,9 @@ var always = [
     // Apart from no-run, so that one workspace that fails for days does not keep the dangerous one from being told.
     name: 'no-successful-run'
     title: 'git-refresh: runs, but no successful one in two intervals'
-    description: 'It did not go away by itself. See "Failures of the last run" in docs/operations.md.'
+    description: 'It did not go away by itself. See "No successful run" in docs/operations.md.'
     severity: 1
-    query: loadTextContent('../queries/no-successful-run.kql')
+    query: loadTextContent('../queries/alerts/no-successful-run.kql')
     operator: 'GreaterThan'
     threshold: 0
     window: twoIntervals
@@ -79,9 +79,9 @@ var always = [
   {
     name: 'token-ends-too-soon'
     title: 'git-refresh: the token ends before the next run'
-    description: 'The stored token lives for less than the interval between two runs. See short_token in docs/troubleshooting.md.'
+    description: 'The stored token lives for less than the interval between two runs. See "Token ends too soon" in docs/operations.md.'
     severity: 2
-    query: replace(loadTextContent('../queries/token-ends-too-soon.kql'), 'INTERVAL_SECONDS', string(refreshIntervalMinutes * 60))
+    query: replace(loadTextContent('../queries/alerts/token-ends-too-soon.kql'), 'INTERVAL_SECONDS', string(refreshIntervalMinutes * 60))
     operator: 'GreaterThan'
     threshold: 0
     window: twoIntervals
@@ -92,9 +92,9 @@ var always = [
     // The app warns from 30 days ahead. Told anew every day, until the secret is rotated.
     name: 'secret-ends-soon'
     title: 'git-refresh: an OAuth secret is near its end'
-    description: 'See "Rotating the OAuth secret" in docs/operations.md.'
+    description: 'See "Secret ends soon" in docs/operations.md.'
     severity: 3
-    query: loadTextContent('../queries/secret-ends-soon.kql')
+    query: loadTextContent('../queries/alerts/secret-ends-soon.kql')
     operator: 'GreaterThan'
     threshold: 0
     window: 'P1D'
@@ -106,9 +106,9 @@ var withQueue = [
   {
     name: 'poison-queue'
     title: 'git-refresh: a workspace was given up after all attempts'
-    description: 'A message went to the poison queue. See "Alerts" in docs/operations.md.'
+    description: 'A message went to the poison queue. See "Poison queue" in docs/operations.md.'
     severity: 2
-    query: loadTextContent('../queries/poison-queue.kql')
+    query: loadTextContent('../queries/alerts/poison-queue.kql')
     operator: 'GreaterThan'
     threshold: 0
     window: oneInterval
@@ -149,7 +149,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       description: rule.description
       severity: rule.severity
       enabled: true
-      // The component, not the workspace behind it: there the tables are called as in docs/operations.md.
+      // The component, not the workspace behind it: only there the tables have the names that the queries use.
       scopes: [applicationInsightsId]
       evaluationFrequency: rule.every
       windowSize: rule.window

@@ -5,9 +5,12 @@ Each check takes all files and gives its findings. The last test breaks a copy i
 
 import json
 import logging
+import os
 import re
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ from tests.infra.bicep_deploy import Resource, Unknown, deploy, outputs, paramet
 
 ROOT = Path(__file__).parents[2]
 INFRA = {**bicep.read(ROOT / "infra"), "azure.yaml": (ROOT / "azure.yaml").read_text()}
-OPERATIONS = (ROOT / "docs/operations.md").read_text()
+REFERENCE = (ROOT / "docs/reference.md").read_text()
 PLATFORM_SETTINGS = {
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__credential",
@@ -312,33 +315,45 @@ def rules(infra: Infra, params: dict[str, Any]) -> dict[str, Rule]:
     return found
 
 
-def rules_of_the_docs() -> list[Rule]:
-    command = re.compile(
-        r'--severity (\d) .*?--window-size (\w+) --evaluation-frequency (\w+) .*?--condition "count .*? ([<>]) (\d)" '
-        r'--condition-query \w+="(.*?)"\n```',
-        re.DOTALL,
+@lru_cache
+def rules_of_the_docs() -> dict[str, Rule]:
+    """What the commands of docs/reference.md would create, run with an `az` that only notes what it is given."""
+    (block,) = re.findall(r"```sh\n(alert\(\).*?)```", REFERENCE, re.DOTALL)
+    az = "az() { printf '%s\\0' \"$@\" 'next rule'; }\n"
+    done = subprocess.run(
+        ["/bin/sh", "-euc", az + block],
+        cwd=ROOT,
+        env={**os.environ, **dict.fromkeys(("GROUP", "REGION", "INSIGHTS", "ONCALL"), "given")},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    section = OPERATIONS.partition("## Alerts")[2].partition("\n## ")[0]
     iso = {"15m": "PT15M", "30m": "PT30M", "24h": "P1D"}
-    return [
-        (
-            int(severity),
-            iso[window],
-            iso[every],
-            {"<": "LessThan", ">": "GreaterThan"}[sign],
+    operators = {"<": "LessThan", ">": "GreaterThan"}
+    found: dict[str, Rule] = {}
+    for words in done.stdout.removesuffix("next rule\0").split("next rule\0"):
+        kind, options = words.split("\0")[:3], words.rstrip("\0").split("\0")[3:]
+        assert kind == ["monitor", "scheduled-query", "create"]
+        given = dict(zip(options[::2], options[1::2], strict=True))
+        count, alias, operator, than = given["--condition"].split()
+        name, _, query = given["--condition-query"].partition("=")
+        assert (count, alias) == ("count", f"'{name}'")
+        found[given["--name"].removeprefix("git-refresh ")] = (
+            int(given["--severity"]),
+            iso[given["--window-size"]],
+            iso[given["--evaluation-frequency"]],
+            operators[operator],
             int(than),
-            query,
+            " ".join(query.split()),
         )
-        for severity, window, every, sign, than, query in (
-            (*rest, query.replace('\\"', '"')) for *rest, query in command.findall(section)
-        )
-    ]
+    return found
 
 
 def alerts(infra: Infra) -> list[str]:
-    """The rules of docs/operations.md are among those that are deployed, and each is of a form that the service takes."""
-    deployed = rules(infra, PLAIN)
-    found = [f"not deployed: {rule}" for rule in rules_of_the_docs() if rule not in deployed.values()]
+    """The rules of docs/reference.md are those that are deployed, and each is of a form that the service takes."""
+    deployed, told = rules(infra, PLAIN), rules_of_the_docs()
+    found = [f"{name}: not deployed: {rule}" for name, rule in told.items() if rule != deployed.get(name)]
+    found += [f"{name}: not in docs/reference.md" for name in deployed.keys() - told.keys()]
     minutes = {"PT15M": 15, "PT30M": 30, "PT1H": 60, "PT2H": 120, "P1D": 1440}
     for interval in (15, 30, 60):
         for name, (severity, window, every, _, _, query) in rules(
@@ -625,11 +640,11 @@ BREAKS: list[tuple[Check, str, str, str, str]] = [
     (conventions, "main.bicep", "'st${token}'", "'files${token}'", "does not begin with st"),
     (conventions, "main.bicep", "'kv-${token}'", "'vault-${token}'", "does not begin with kv-"),
     (conventions, VAULT, "  tags: tags\n", "", "vault lacks tags"),
-    (alerts, "queries/no-run.kql", "git_refresh.run", "git_refresh.workspace", "not deployed: (1, "),
+    (alerts, "queries/alerts/no-run.kql", "git_refresh.run", "git_refresh.workspace", "not deployed: (1, "),
     (alerts, ALERTS, "severity: 3", "severity: 5", "the service refuses 5"),
     (alerts, ALERTS, "two: 'PT2H'", "two: 'PT60M'", "does not look at two intervals of 60"),
     (alerts, ALERTS, "refreshIntervalMinutes * 60", "15 * 60", "does not go by 30 minutes"),
-    (alerts, "queries/poison-queue.kql", "traces", "AppTraces", "poison-queue: AppTraces"),
+    (alerts, "queries/alerts/poison-queue.kql", "traces", "AppTraces", "poison-queue: AppTraces"),
 ]
 
 
