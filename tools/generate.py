@@ -20,9 +20,9 @@ _MADE = "<!-- Made by `make docs` from {}. Change it there. -->"
 _INTRO = """\
 # Troubleshooting
 
-Every failure has a `code`: in the log lines (`failures[].code`), in the report (`error.code`), and in the failed invocation's message.
-Search this page for it. Words in capitals stand for your values; the log line has those filled in that the app knows.
-The app shows a service's status, error code and request id, but never its text: that is what *Seen* is for.
+Search this page for the `code` in the log line (`failures[].code`), the report (`error.code`) or the failed invocation's message.
+Each entry has what the service says (the app shows its status, error code and request id, never its text), the cause, and → the remedy.
+Words in capitals are your values; the log line has those filled in that the app knows.
 """
 
 
@@ -33,20 +33,15 @@ def troubleshooting() -> str:
         "Any service": (*SECTIONS["Any service"], UNKNOWN),
         "Found by the app itself": OWN,
     }
-    index = "\n".join(
-        f"- [{title}](#{_anchor(title)}): {', '.join(f'[`{row.code}`](#{row.code})' for row in rows)}"
-        for title, rows in sections.items()
-    )
+    index = ", ".join(f"[{title}](#{_anchor(title)})" for title in sections)
     parts = [f"## {title}\n\n{'\n'.join(map(_entry, rows))}" for title, rows in sections.items()]
     return "\n".join([_MADE.format("git_refresh/diagnosis/table.py"), _INTRO, index, "", *parts])
 
 
 def _entry(row: Row) -> str:
     told = in_general(row)
-    seen = [f"- **Seen**: `{told.message}`"] if told.message else []
-    return "\n".join(
-        [f"### `{row.code}`", "", *seen, f"- **Cause**: {told.cause}", f"- **Remedy**: {told.remedy}", ""]
-    )
+    seen = [f"`{told.message}`", ""] if told.message else []
+    return "\n".join([f"### `{row.code}`", "", *seen, told.cause, "", f"→ {told.remedy}", ""])
 
 
 def _anchor(title: str) -> str:

@@ -83,3 +83,20 @@ def test_the_page_on_failures_has_every_row_of_the_table() -> None:
         assert f"### `{row.code}`\n" in page
     for title in (*SECTIONS, "Found by the app itself"):
         assert f"\n## {title}\n" in page
+
+
+def test_the_architecture_page_names_every_room_and_module_of_the_top_floor() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    table = page.partition("\n## Rooms\n")[2].partition("\n\n`tests/")[0]
+    named = {
+        name.removeprefix("git_refresh/")
+        for cell in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+        for name in re.findall(r"`([\w/]+)`", cell)
+    }
+    package = ROOT / "git_refresh"
+    there = {f"{file.parent.name}/" for file in package.glob("*/__init__.py")}
+    there |= {file.stem for file in package.glob("*.py") if not file.stem.startswith("__")}
+    assert named == there | {"function_app"}
+    for path in re.findall(r"`((?:git_refresh|run|tests|settings|infra|localcloud|tools)/[\w/.]*)`", page):
+        places = [top / f"{path}{ending}" for top in (ROOT, package) for ending in ("", ".py")]
+        assert any(place.exists() for place in places), path
