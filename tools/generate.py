@@ -15,7 +15,7 @@ from tools.workbook import workbook as workbook_of
 DOCS = ROOT / "docs"
 
 _PART = r"(?P<begin><!-- (?P<name>[\w-]+): made by `make docs` -->\n).*?(?P<end><!-- end -->\n)"
-_ON_CALL = ("03-failures-of-the-last-run", "06-when-each-workspace-was-last-fresh")
+_ON_CALL = ("03-failures-of-the-last-run",)
 _MADE = "<!-- Made by `make docs` from {}. Change it there. -->"
 _INTRO = """\
 # Troubleshooting
