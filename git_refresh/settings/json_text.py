@@ -1,7 +1,7 @@
-"""The JSON of an app setting → its value, or its first mistake in words that somebody in a hurry can act on.
+"""The JSON of an app setting → its value, or its first mistake: where it is, what it is, and what to write.
 
-The standard library reads. Only what it refuses is read a second time here, up to the mistake, to say where it is, what it is and what to
-write. What stands around it is shown without a word that could be a secret.
+The standard library parses, and tells the position of a mistake. Here the brackets before it are counted, for its place in the list, and
+the table of mistakes is asked what it is. The text around it is shown without a word that could be a secret.
 """
 
 import json
@@ -9,14 +9,12 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from git_refresh.settings.json_excerpt import HARMLESS, excerpt
 from git_refresh.settings.json_mistakes import (
     CURLY,
-    END,
     KEY,
     MISTAKES,
     NEXT,
@@ -40,47 +38,43 @@ class JsonObject(dict[str, Any]):
         self.twice = tuple(key for key, count in times.items() if count > 1)
 
 
-def parse(text: str) -> Any:  # noqa: ANN401  # whatever JSON may stand for
-    """The value that the text stands for, each object in it a `JsonObject`.
+def parse(text: str) -> Any:  # noqa: ANN401  # any JSON value
+    """The value of a JSON text, each object in it a `JsonObject`.
 
     Raises:
-        JsonError: it is no JSON, or it is JSON inside the quotes of a JSON text.
+        JsonError: it is not JSON, or it is JSON inside a JSON string.
     """
     text = text.removeprefix("\ufeff")
-    with suppress(ValueError, RecursionError):  # theirs holds the text, so it may not be the cause of ours
+    stop = len(text)
+    try:
         value = json.loads(text, object_pairs_hook=JsonObject, parse_constant=_refuse)
         quoted = isinstance(value, str) and value.lstrip().startswith(("[", "{", '"'))
-        if not quoted and not _too_deep(value):
+        if not quoted and not _too_deep(value, _DEEPEST):
             return value
-    raise JsonError(_Reader(text).mistake())
-
-
-def _too_deep(value: object) -> bool:
-    """Whether brackets are nested deeper than any setting has them, and than those who walk through it could bear."""
-    level = [value]
-    for _ in range(_DEEPEST):
-        level = [
-            inner
-            for item in level
-            if isinstance(item, dict | list)
-            for inner in (item.values() if isinstance(item, dict) else item)
-        ]
-        if not level:
-            return False
-    return any(isinstance(item, dict | list) for item in level)
+    except json.JSONDecodeError as error:
+        stop = error.pos
+    except (ValueError, RecursionError):
+        pass  # NaN, too many digits or brackets: no position is told, so the parts are counted up to it
+    # Outside of the handlers: the library's error contains the text, and may not be the context of ours.
+    raise JsonError(_Mistake(text, stop).message())
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)  # NaN and Infinity, which Python takes for JSON and nobody else does
+    raise ValueError(constant)  # NaN and Infinity, which only Python takes for JSON
+
+
+def _too_deep(value: object, levels: int) -> bool:
+    """Whether brackets are nested deeper than this. No setting needs it, and those who walk through the value could not bear it."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_too_deep(item, levels - 1) for item in inner)
 
 
 _CLOSING = {"[": "]", "{": "}"}
 _DEEPEST = 100
-_TEXT = re.compile(r'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+')
-_NUMBER = r"(?![\d.eE+-]{300})-?(?:0|[1-9]\d*+)(?:\.\d++)?+(?:[eE][+-]?\d++)?+(?![\w.+-])"
-_PART = re.compile(
-    rf'([\[\]{{}},:]|{_TEXT.pattern}"|{_NUMBER}|(?:true|false|null)(?!\w))[ \t\r\n]*+', re.ASCII
-)
+_PART = re.compile(r'([\[\]{},:]|"(?:[^"\\]++|\\.)*+"|[\w.+-]++)[ \t\r\n]*+', re.DOTALL)
+_REFUSED = re.compile(r"-?(?:NaN|Infinity|[0-9]{300})")
 _WRONGLY_CLOSED = re.compile(
     rf"""\"(?:[^'`{CURLY}]|['’‘´′](?=\w))*+(['`{CURLY}])\s*(?:[,:\]}}]|$)"""  # noqa: RUF001
 )
@@ -102,21 +96,24 @@ class _Bracket:
 
 
 @dataclass(slots=True)
-class _Reader:
-    """Reads JSON to the letter, up to the first mistake."""
+class _Mistake:
+    """What the standard library stopped at, and what was due there. All before it is JSON, so brackets are only counted."""
 
     text: str
+    stop: int
+    """Where it stopped: at most a few characters into the part that is wrong."""
     at: int = 0
     due: str = "start"
     open: list[_Bracket] = field(default_factory=list)
     last: tuple[int, int] = (0, 0)
 
-    def mistake(self) -> str:
-        """Where the first mistake is, what it is, and what to write."""
+    def message(self) -> str:
+        """Where it is, what it is, and what to write."""
         self.at = len(self.text) - len(self.text.lstrip(" \t\r\n"))
         if whole := self._listed("whole", self.at):
             return whole
-        while (part := _PART.match(self.text, self.at)) and self._takes(part[1]):
+        while (part := _PART.match(self.text, self.at)) and part.end(1) <= self.stop and self._valid(part[1]):
+            self._count(part[1])
             self.last = part.span(1)
             self.at = part.end()
         if self.at == len(self.text):
@@ -126,31 +123,29 @@ class _Reader:
     def _is_due(self, any_of: str) -> bool:
         return self.due in any_of.split()
 
-    def _takes(self, part: str) -> bool:
-        """Whether the part is due; if so, what is due next."""
-        inside = self.open[-1] if self.open else None
-        if self._is_due(f"start {VALUE}") and part in _CLOSING and len(self.open) < _DEEPEST:
+    def _valid(self, part: str) -> bool:
+        """False where the library gives up without a position, or takes what is not JSON."""
+        return not _REFUSED.match(part) and (part not in _CLOSING or len(self.open) < _DEEPEST)
+
+    def _count(self, part: str) -> None:
+        """Remember the brackets that are open, and what is due next."""
+        inside = self.open[-1] if self.open else _Bracket("", 0)
+        if part in _CLOSING:
             self.open.append(_Bracket(part, self.at))
             self.due = "first-item" if part == "[" else "first-key"
-        elif self._is_due(f"start {VALUE}") and part not in "[]{},:":
-            self._value_ends("end-text")
-        elif inside and self._is_due(f"first-item first-key {NEXT}") and part == _CLOSING[inside.sign]:
-            self.open.pop()
-            self._value_ends("end-array" if part == "]" else "end-object")
-        elif inside and self._is_due(NEXT) and part == ",":
+        elif part == ",":
             inside.item += 1
             self.due = "item" if inside.sign == "[" else "key"
-        elif inside and self._is_due(KEY) and part[0] == '"':
+        elif part == ":":
+            self.due = "value"
+        elif self._is_due(KEY) and part != "}":
             inside.key = part[1:-1]
             self.due = "colon"
-        elif self.due == "colon" and part == ":":
-            self.due = "value"
         else:
-            return False
-        return True
-
-    def _value_ends(self, end: str) -> None:
-        self.due = {"[": "next-item", "{": "next-pair"}[self.open[-1].sign] if self.open else end
+            if part in "]}" and self.open:
+                self.open.pop()
+            end = {"]": "end-array", "}": "end-object"}.get(part, "end-text")
+            self.due = {"[": "next-item", "{": "next-pair"}[self.open[-1].sign] if self.open else end
 
     def _ended(self) -> str:
         if self.due == "start":
@@ -190,17 +185,17 @@ class _Reader:
 
     def _broken_text(self) -> str | None:
         """What is wrong with the text that starts here, if it does not end, or holds what it may not."""
-        text = _TEXT.match(self.text, self.at)
-        if not text or self.text.startswith('"', text.end()) or self._is_due(END):
+        if self.text[self.at] != '"' or not self._is_due(f"start {VALUE} {KEY}"):
             return None
-        stop = text.end()
+        stop = self.stop if self.stop > self.at else len(self.text)
+        stop -= self.text.startswith("u", stop)  # in a wrong \u escape the library points at the u
         sign = self.text[stop : stop + 1]
-        if sign == "\\" and stop + 1 < len(self.text):
+        if sign == "\\":
             advice = "a \\ cannot stand alone in a text; write / instead, or \\\\ if it must be a \\"
             return self._said(advice, stop, stop + 1)
-        if closed := _WRONGLY_CLOSED.match(text[0]):
-            return self._listed(self.due, self.at + closed.start(1))
-        if sign in {"", "\\"} or (sign in "\r\n" and _NEXT_LINE.match(self.text, stop)):
+        if closed := _WRONGLY_CLOSED.match(self.text, self.at, stop):
+            return self._listed(self.due, closed.start(1))
+        if not sign or (sign in "\r\n" and _NEXT_LINE.match(self.text, stop)):
             return self._said(NO_CLOSING_QUOTE, self.at, self.at + 1)
         name = {"\n": "a line break", "\r": "a line break", "\t": "a tab"}.get(sign, "an invisible sign")
         return self._said(f"{name} stands inside a text in quotes; remove it", stop, stop)

@@ -1021,6 +1021,8 @@ def test_what_the_standard_library_gives_up_on_is_refused_even_if_nothing_is_wro
 
     monkeypatch.setattr(json, "loads", give_up)
     assert said("[1]") == "is not valid JSON: line 1, column 1: it cannot be read; write it anew"
+    for text in ("]", "[1]]", "1,", ":", '{"a": }', "[" * 200):
+        assert said(text)
 
 
 MANY = 65_000
