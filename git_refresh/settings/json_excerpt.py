@@ -1,4 +1,4 @@
-"""The spot in a text where a mistake is, shown without a word that could be a secret."""
+"""The text around a mistake, shown without a word that could be a secret."""
 
 import re
 from collections import deque
@@ -21,7 +21,7 @@ _BEFORE, _AFTER = 40, 20
 
 
 def excerpt(text: str, mark: int) -> str:
-    """What stands around the mark, in whole words: those that are known to be harmless, and … for all others."""
+    """The text around the mark, in whole words: those that are known to be harmless, and … for all others."""
     before: deque[re.Match[str]] = deque(maxlen=_BEFORE)
     after: list[re.Match[str]] = []
     for piece in _PIECE.finditer(text):
@@ -52,7 +52,7 @@ def _shown(piece: re.Match[str]) -> str:
         return "…"
     if word in HARMLESS or (len(word) <= 2 and not any(map(str.isalnum, word))):  # noqa: PLR2004  # , or //
         return word
-    # What looks like a host may be a user, with a password and an @ behind.
+    # What looks like a host may be a user name, followed by a password and an @.
     run = _RUN.match(piece.string, piece.start())
     address = _ADDRESS.fullmatch(word) and run and "@" not in run[0]
     return shown(word) if address or _PATH.fullmatch(word) else "…"

@@ -25,11 +25,11 @@ from git_refresh.settings.json_mistakes import (
 
 
 class JsonError(ValueError):
-    """The text is no JSON; its text says where, what the mistake is, and what to write, and reads on after the setting's name."""
+    """The text is not JSON. The message says where, what the mistake is and what to write, and follows the setting's name."""
 
 
 class JsonObject(dict[str, Any]):
-    """An object as it was written; `twice` names the keys that stand in it more than once (the last value counts)."""
+    """An object as it was written; `twice` names the keys that it contains more than once (the last value counts)."""
 
     def __init__(self, pairs: Iterable[tuple[str, Any]] = ()) -> None:
         pairs = list(pairs)
@@ -89,7 +89,7 @@ _NEXT_LINE = re.compile(r'\s*+(?:[{}\[\],]|"(?!\s*(?:[,:}\]]|$))|$)')
 class _Bracket:
     """A bracket that is open, and the item or key that is being read in it."""
 
-    sign: str
+    opening: str
     at: int
     item: int = 0
     key: str = ""
@@ -118,7 +118,7 @@ class _Mistake:
             self.at = part.end()
         if self.at == len(self.text):
             return self._ended()
-        return self._ran_on() or self._broken_text() or self._misplaced()
+        return self._ran_on() or self._broken_string() or self._misplaced()
 
     def _is_due(self, any_of: str) -> bool:
         return self.due in any_of.split()
@@ -135,7 +135,7 @@ class _Mistake:
             self.due = "first-item" if part == "[" else "first-key"
         elif part == ",":
             inside.item += 1
-            self.due = "item" if inside.sign == "[" else "key"
+            self.due = "item" if inside.opening == "[" else "key"
         elif part == ":":
             self.due = "value"
         elif self._is_due(KEY) and part != "}":
@@ -145,24 +145,24 @@ class _Mistake:
             if part in "]}" and self.open:
                 self.open.pop()
             end = {"]": "end-array", "}": "end-object"}.get(part, "end-text")
-            self.due = {"[": "next-item", "{": "next-pair"}[self.open[-1].sign] if self.open else end
+            self.due = {"[": "next-item", "{": "next-pair"}[self.open[-1].opening] if self.open else end
 
     def _ended(self) -> str:
         if self.due == "start":
-            return self._said("nothing stands here; write the value, which starts with [ or {", self.at, None)
+            return self._said(
+                "there is nothing here; write the value, which starts with [ or {", self.at, None
+            )
         if not self.open:
             is_text = self.text[self.last[0]] == '"'
-            return self._said(OUTER_QUOTES if is_text else "it cannot be read; write it anew", 0, None)
-        missing = "".join(_CLOSING[bracket.sign] for bracket in reversed(self.open))
+            return self._said(OUTER_QUOTES if is_text else "it cannot be parsed; write it again", 0, None)
+        missing = "".join(_CLOSING[bracket.opening] for bracket in reversed(self.open))
         either = f"write {missing} at the end, or " if self._is_due(f"first-item first-key {NEXT}") else ""
         bracket = self.open.pop()
-        advice = (
-            f"this {bracket.sign} is never closed, the text ends too early; {either}paste it again, whole"
-        )
+        advice = f"this {bracket.opening} is never closed, the text ends too early; {either}paste the whole text again"
         return self._said(advice, bracket.at, bracket.at + 1, "value")
 
     def _ran_on(self) -> str | None:
-        """What is wrong with the last text, if it went on into what follows it, or ended too early."""
+        """What is wrong with the last string, if it ran on into what follows it, or ended too early."""
         start, end = self.last
         text = self.text[start:end]
         if self.at != end or not text.startswith('"'):
@@ -171,52 +171,54 @@ class _Mistake:
         if closed := _WRONGLY_CLOSED.match(text):
             return self._listed(due, start + closed.start(1))
         if escaped := _CLOSING_ESCAPED.search(text):
-            advice = "a \\ stands before the closing quote; remove it, or write / instead"
+            advice = "there is a \\ before the closing quote; remove it, or write / instead"
             return self._said(advice, start + escaped.start(), start + escaped.end(), due)
         if _SWALLOWED.search(text):
             return self._said(NO_CLOSING_QUOTE, start, start + 1, due)
         if text == '""' or _SECOND_QUOTE.match(self.text, end):
             at = start if text == '""' else end - 1
-            return self._said("two quotes stand in a row; remove one", at, at + 2, due)
+            return self._said("there are two quotes in a row; remove one", at, at + 2, due)
         if self._is_due(NEXT) and _QUOTE_INSIDE.match(self.text, end):
-            advice = 'this quote ends the text too early; write \\" for a quote inside a text'
+            advice = 'this quote ends the string too early; write \\" for a quote inside a string'
             return self._said(advice, end - 1, end, due)
         return None
 
-    def _broken_text(self) -> str | None:
-        """What is wrong with the text that starts here, if it does not end, or holds what it may not."""
+    def _broken_string(self) -> str | None:
+        """What is wrong with the string that starts here: it does not end, or contains what it must not."""
         if self.text[self.at] != '"' or not self._is_due(f"start {VALUE} {KEY}"):
             return None
         stop = self.stop if self.stop > self.at else len(self.text)
         stop -= self.text.startswith("u", stop)  # in a wrong \u escape the library points at the u
-        sign = self.text[stop : stop + 1]
-        if sign == "\\":
-            advice = "a \\ cannot stand alone in a text; write / instead, or \\\\ if it must be a \\"
+        char = self.text[stop : stop + 1]
+        if char == "\\":
+            advice = "a single \\ is not allowed in a string; write / instead, or \\\\ if it must be a \\"
             return self._said(advice, stop, stop + 1)
         if closed := _WRONGLY_CLOSED.match(self.text, self.at, stop):
             return self._listed(self.due, closed.start(1))
-        if not sign or (sign in "\r\n" and _NEXT_LINE.match(self.text, stop)):
+        if not char or (char in "\r\n" and _NEXT_LINE.match(self.text, stop)):
             return self._said(NO_CLOSING_QUOTE, self.at, self.at + 1)
-        name = {"\n": "a line break", "\r": "a line break", "\t": "a tab"}.get(sign, "an invisible sign")
-        return self._said(f"{name} stands inside a text in quotes; remove it", stop, stop)
+        name = {"\n": "a line break", "\r": "a line break", "\t": "a tab"}.get(char, "an invisible character")
+        return self._said(f"there is {name} inside a string; remove it", stop, stop)
 
     def _misplaced(self) -> str:
-        """What is wrong with what stands here, or with what does not."""
-        sign = self.text[self.at]
-        if not sign.isprintable():
-            name = unicodedata.name(sign, "control character").lower()
-            advice = f"an invisible sign stands here ({name}); delete it, and type a plain space if needed"
+        """What is wrong with the character here, or what is missing before it."""
+        char = self.text[self.at]
+        if not char.isprintable():
+            name = unicodedata.name(char, "control character").lower()
+            advice = (
+                f"there is an invisible character here ({name}); delete it, and type a plain space if needed"
+            )
             return self._said(advice, self.at, self.at + 1)
         bracket = self.open[-1] if self.open and not self._is_due("value colon") else None
-        if bracket and sign in "]}" and sign != (closing := _CLOSING[bracket.sign]):
+        if bracket and char in "]}" and char != (closing := _CLOSING[bracket.opening]):
             line, column = self._line_and_column(bracket.at)
-            opened = f"the {bracket.sign} of line {line}, column {column}"
-            advice = f"{sign} stands here, but {opened} is still open; write {closing} before it or instead of it, or remove it"
+            opened = f"the {bracket.opening} at line {line}, column {column}"
+            advice = f"there is a {char} here, but {opened} is still open; write {closing} before it or instead of it, or remove it"
             return self._said(advice, self.at, self.at + 1)
         return self._listed(self.due, self.at) or ""
 
     def _listed(self, due: str, at: int) -> str | None:
-        """What is wrong with what stands there, by the list."""
+        """What is wrong there, according to the table."""
         for dues, pattern, advice in MISTAKES:
             if due in dues.split() and (found := re.compile(pattern).match(self.text, at)):
                 start, end = found.span()
@@ -232,8 +234,8 @@ class _Mistake:
         in_item = due in {"colon", "value"} or (due in VALUE.split() and self.text[at] not in ",]}")
         place = _place(self.open if in_item else self.open[:-1])
         line, column = self._line_and_column(at)
-        spot = "" if mark is None else excerpt(self.text, mark)
-        return f"is not valid JSON: line {line}, column {column}{place}: {advice}{spot}"
+        shown = "" if mark is None else excerpt(self.text, mark)
+        return f"is not valid JSON: line {line}, column {column}{place}: {advice}{shown}"
 
     def _line_and_column(self, at: int) -> tuple[int, int]:
         return self.text.count("\n", 0, at) + 1, at - self.text.rfind("\n", 0, at)
@@ -241,7 +243,7 @@ class _Mistake:
 
 def _place(brackets: list[_Bracket]) -> str:
     parts = [
-        f"[{one.item}]" if one.sign == "[" else f".{one.key if one.key in HARMLESS else '…'}"
+        f"[{one.item}]" if one.opening == "[" else f".{one.key if one.key in HARMLESS else '…'}"
         for one in brackets
     ]
     place = "".join(parts[:6]).removeprefix(".").removesuffix(".…") + "…" * (len(parts) > 6)  # noqa: PLR2004  # deeper than any setting

@@ -68,7 +68,7 @@ WRONG = {
     ),
     "nested without end, and valid": (
         '{"WORKSPACES": ' + "[" * 3000 + "]" * 3000 + "}",
-        "far too many brackets",
+        "nested too deeply",
     ),
     "no UTF-8": (None, "is not UTF-8 text"),
 }

@@ -33,37 +33,37 @@ WRONG = {
     # commas
     "comma before }": (
         '[\n  {\n    "host": "https://adb-1.1.azuredatabricks.net",\n    "branch": "main",\n  }\n]',
-        "line 4, column 21, in [0]: a comma stands before the closing }; remove it",
+        "line 4, column 21, in [0]: there is a comma before the closing }; remove it",
         '… "https://adb-1.1.azuredatabricks.net", "branch": "…", <-- HERE } ]',
     ),
     "comma before ]": (
         '["https://adb-1.1.azuredatabricks.net", ]',
-        "line 1, column 39: a comma stands before the closing ]; remove it",
+        "line 1, column 39: there is a comma before the closing ]; remove it",
         '["https://adb-1.1.azuredatabricks.net", <-- HERE ]',
     ),
     "comma before }, deep inside": (
         '[1, 2, {"folders": [{"path": "/Repos/a/b", "branch": "main",}]}]',
-        "line 1, column 60, in [2].folders[0]: a comma stands before the closing }; remove it",
+        "line 1, column 60, in [2].folders[0]: there is a comma before the closing }; remove it",
         '… {"folders": [{"path": "/Repos/a/b", "branch": "…", <-- HERE }]}]',
     ),
     "two commas in a list": (
         '["https://adb-1.1.azuredatabricks.net",, "x"]',
-        "line 1, column 40: two commas stand in a row; remove one",
+        "line 1, column 40: there are two commas in a row; remove one",
         '["https://adb-1.1.azuredatabricks.net",, <-- HERE "…"]',
     ),
     "two commas in an object": (
         '[{"host": "x",, "name": "y"}]',
-        "line 1, column 15, in [0]: two commas stand in a row; remove one",
+        "line 1, column 15, in [0]: there are two commas in a row; remove one",
         '[{"host": "…",, <-- HERE "name": "…"}]',
     ),
     "comma after [": (
         '[, "x"]',
-        "line 1, column 2: a comma stands right after the opening bracket; remove it",
+        "line 1, column 2: there is a comma right after the opening bracket; remove it",
         '[, <-- HERE "…"]',
     ),
     "comma after {": (
         '{, "host": "x"}',
-        "line 1, column 2: a comma stands right after the opening bracket; remove it",
+        "line 1, column 2: there is a comma right after the opening bracket; remove it",
         '{, <-- HERE "host": "…"}',
     ),
     "no comma between objects": (
@@ -88,7 +88,7 @@ WRONG = {
     ),
     "semicolon for a comma": (
         '[{"host": "x"; "name": "y"}]',
-        "line 1, column 14, in [0]: a ; stands where a comma should; write , instead",
+        "line 1, column 14, in [0]: there is a ; instead of a comma; write ,",
         '[{"host": "…"; <-- HERE "name": "…"}]',
     ),
     # colons and keys
@@ -99,27 +99,27 @@ WRONG = {
     ),
     "= for a colon": (
         '[{"host" = "x"}]',
-        "line 1, column 10, in [0].host: a = stands where a colon should; write : instead",
+        "line 1, column 10, in [0].host: there is a = instead of a colon; write :",
         '[{"host" = <-- HERE "…"}]',
     ),
     "=> for a colon": (
         '[{"host" => "x"}]',
-        "line 1, column 10, in [0].host: a => stands where a colon should; write : instead",
+        "line 1, column 10, in [0].host: there is a => instead of a colon; write :",
         '[{"host" => <-- HERE "…"}]',
     ),
     "= after a colon": (
         '[{"host": = "x"}]',
-        "line 1, column 11, in [0].host: a = stands after the colon; remove it",
+        "line 1, column 11, in [0].host: there is a = after the colon; remove it",
         '[{"host": = <-- HERE "…"}]',
     ),
     "two colons": (
         '[{"host":: "x"}]',
-        "line 1, column 10, in [0].host: two colons stand in a row; remove one",
+        "line 1, column 10, in [0].host: there are two colons in a row; remove one",
         '[{"host":: <-- HERE "…"}]',
     ),
     "colon for a comma": (
         '[{"tag": "a": "b"}]',
-        'line 1, column 13, in [0]: a second colon stands behind one key; write "key": value, "key": value',
+        'line 1, column 13, in [0]: there is a second colon after one key; write "key": value, "key": value',
         '[{"tag": "…": <-- HERE "…"}]',
     ),
     "no value before }": (
@@ -154,38 +154,38 @@ WRONG = {
     ),
     "key without quotes": (
         '{host: "x"}',
-        'line 1, column 2: this key has no quotes; write " before and after it',
+        'line 1, column 2: this key has no quotes; add " before and after it',
         '{host <-- HERE : "…"}',
     ),
     "key without quotes and =": (
         '[{host = "x"}]',
-        'line 1, column 3, in [0]: this key has no quotes; write " before and after it',
+        'line 1, column 3, in [0]: this key has no quotes; add " before and after it',
         '[{host <-- HERE = "…"}]',
     ),
     "number for a key": (
         '[{1: "x"}]',
-        'line 1, column 3, in [0]: this key has no quotes; write " before and after it',
+        'line 1, column 3, in [0]: this key has no quotes; add " before and after it',
         '[{… <-- HERE : "…"}]',
     ),
     "true for a key": (
         '[{true: "x"}]',
-        'line 1, column 3, in [0]: this key has no quotes; write " before and after it',
+        'line 1, column 3, in [0]: this key has no quotes; add " before and after it',
         '[{true <-- HERE : "…"}]',
     ),
     "pair in a list": (
         '["host": "x"]',
-        'line 1, column 2: "key": value may only stand in { }; write { before it, or ] if the list ends here',
+        'line 1, column 2: "key": value is only allowed inside { }; write { before it, or ] if the list ends here',
         '["host" <-- HERE : "…"]',
     ),
     "list that did not end": (
         '[{"folders": ["/a/b", "name": "y"}]',
-        'line 1, column 23, in [0].folders: "key": value may only stand in { }; write { before it, or ] if the list ends here',
+        'line 1, column 23, in [0].folders: "key": value is only allowed inside { }; write { before it, or ] if the list ends here',
         '[{"folders": ["…", "name" <-- HERE : "…"}]',
     ),
     "text in an object": (
         '[{"folders": {"path": "/a/b", "/Repos/c/d"]}]',
         (
-            'line 1, column 31, in [0].folders: this text stands in { }, where only "key": value may; '
+            'line 1, column 31, in [0].folders: this string is inside { }, where only "key": value is allowed; '
             "write } before it, or [ where its list begins"
         ),
         '[{"folders": {"path": "…", "/Repos/c/d" <-- HERE ]}]',
@@ -193,222 +193,222 @@ WRONG = {
     # double quotes
     "value without quotes": (
         '[{"branch": main}]',
-        'line 1, column 13, in [0].branch: this text has no quotes; write " before and after it',
+        'line 1, column 13, in [0].branch: this string has no quotes; add " before and after it',
         '[{"branch": … <-- HERE }]',
     ),
     "address without quotes": (
         '[{"host": https://adb-1.1.azuredatabricks.net, "name": "y"}]',
-        'line 1, column 11, in [0].host: this text has no quotes; write " before and after it',
+        'line 1, column 11, in [0].host: this string has no quotes; add " before and after it',
         '[{"host": https://adb-1.1.azuredatabricks.net <-- HERE , "name": "…"}]',
     ),
     "path without quotes": (
         '[{"folders": [/Repos/a/b]}]',
-        'line 1, column 15, in [0].folders[0]: this text has no quotes; write " before and after it',
+        'line 1, column 15, in [0].folders[0]: this string has no quotes; add " before and after it',
         '[{"folders": [/Repos/a/b <-- HERE ]}]',
     ),
     "id without quotes": (
         '[{"client_id": 00000000-0000-4000-8000-000000000001}]',
-        'line 1, column 16, in [0].client_id: this text has no quotes; write " before and after it',
+        'line 1, column 16, in [0].client_id: this string has no quotes; add " before and after it',
         '[{"client_id": … <-- HERE }]',
     ),
     "yes without quotes": (
         "[yes]",
-        'line 1, column 2, in [0]: this text has no quotes; write " before and after it',
+        'line 1, column 2, in [0]: this string has no quotes; add " before and after it',
         "[… <-- HERE ]",
     ),
     "value without closing quote": (
         '[{"host": "https://adb-1.1.azuredatabricks.net, "name": "y"}]',
-        'line 1, column 11, in [0].host: this text has no closing quote; write " where it ends',
+        'line 1, column 11, in [0].host: this string has no closing quote; add " where it ends',
         '[{"host": " <-- HERE https://adb-1.1.azuredatabricks.net …',
     ),
     "value without closing quote before }": (
         '[{"host": "x}, {"host": "y"}]',
-        'line 1, column 11, in [0].host: this text has no closing quote; write " where it ends',
+        'line 1, column 11, in [0].host: this string has no closing quote; add " where it ends',
         '[{"host": " <-- HERE …}, {"host": "…"}]',
     ),
     "value without closing quote at the end of a line": (
         '[{"host": "x,\n  "name": "y"}]',
-        'line 1, column 11, in [0].host: this text has no closing quote; write " where it ends',
+        'line 1, column 11, in [0].host: this string has no closing quote; add " where it ends',
         '[{"host": " <-- HERE …, "name": "…"}]',
     ),
     "value without closing quote before a line with }": (
         '[{"host": "x\n}]',
-        'line 1, column 11, in [0].host: this text has no closing quote; write " where it ends',
+        'line 1, column 11, in [0].host: this string has no closing quote; add " where it ends',
         '[{"host": " <-- HERE … }]',
     ),
     "value without closing quote at the end of the text": (
         '[{"host": "x}]',
-        'line 1, column 11, in [0].host: this text has no closing quote; write " where it ends',
+        'line 1, column 11, in [0].host: this string has no closing quote; add " where it ends',
         '[{"host": " <-- HERE …}]',
     ),
     "text that ends in a \\": (
         '["x\\',
-        'line 1, column 2, in [0]: this text has no closing quote; write " where it ends',
+        'line 1, column 2, in [0]: this string has no closing quote; add " where it ends',
         '[" <-- HERE …\\',
     ),
     "key without closing quote": (
         '[{"host: "x"}]',
-        'line 1, column 3, in [0]: this text has no closing quote; write " where it ends',
+        'line 1, column 3, in [0]: this string has no closing quote; add " where it ends',
         '[{" <-- HERE host: "…"}]',
     ),
     "value without opening quote": (
         '[{"branch": main", "tag": "x"}]',
-        'line 1, column 13, in [0].branch: this text has a closing quote but no opening one; write " before it',
+        'line 1, column 13, in [0].branch: this string has a closing quote but no opening one; add " before it',
         '[{"branch": …" <-- HERE , "tag": "…"}]',
     ),
     "address without opening quote": (
         '[{"host": https://adb-1.1.azuredatabricks.net"}]',
-        'line 1, column 11, in [0].host: this text has a closing quote but no opening one; write " before it',
+        'line 1, column 11, in [0].host: this string has a closing quote but no opening one; add " before it',
         '[{"host": https://adb-1.1.azuredatabricks.net" <-- HERE }]',
     ),
     "key without opening quote": (
         '[{host": "x"}]',
-        'line 1, column 3, in [0]: this key has a closing quote but no opening one; write " before it',
+        'line 1, column 3, in [0]: this key has a closing quote but no opening one; add " before it',
         '[{host" <-- HERE : "…"}]',
     ),
     "quote inside a text": (
         '[{"name": "the "prod" one"}]',
-        r"line 1, column 16, in [0].name: this quote ends the text too early; write \" for a quote inside a text",
+        r"line 1, column 16, in [0].name: this quote ends the string too early; write \" for a quote inside a string",
         '[{"name": "… " <-- HERE …" …"}]',
     ),
     "two quotes before": (
         '[{""host": "x"}]',
-        "line 1, column 3, in [0]: two quotes stand in a row; remove one",
+        "line 1, column 3, in [0]: there are two quotes in a row; remove one",
         '[{"" <-- HERE host": "…"}]',
     ),
     "two quotes behind": (
         '[{"host": "x""}]',
-        "line 1, column 13, in [0].host: two quotes stand in a row; remove one",
+        "line 1, column 13, in [0].host: there are two quotes in a row; remove one",
         '[{"host": "…"" <-- HERE }]',
     ),
     # other quotes
     "curly quotes around a key": (
         "[{“host”: “x”}]",
-        'line 1, column 3, in [0]: “ is a curly quote; type the plain " instead, here and elsewhere',
+        'line 1, column 3, in [0]: “ is a curly quote; use the plain " instead, here and elsewhere',
         "[{“ <-- HERE host”: “…”}]",
     ),
     "curly quotes around a value": (
         '[{"host": “x”}]',
-        'line 1, column 11, in [0].host: “ is a curly quote; type the plain " instead, here and elsewhere',
+        'line 1, column 11, in [0].host: “ is a curly quote; use the plain " instead, here and elsewhere',
         '[{"host": “ <-- HERE …”}]',
     ),
     "low curly quotes": (
         '[{"host": „x“}]',
-        'line 1, column 11, in [0].host: „ is a curly quote; type the plain " instead, here and elsewhere',
+        'line 1, column 11, in [0].host: „ is a curly quote; use the plain " instead, here and elsewhere',
         '[{"host": „ <-- HERE …“}]',
     ),
     "angle quotes": (
         '[{"host": «x»}]',
-        'line 1, column 11, in [0].host: « is a curly quote; type the plain " instead, here and elsewhere',
+        'line 1, column 11, in [0].host: « is a curly quote; use the plain " instead, here and elsewhere',
         '[{"host": « <-- HERE …»}]',
     ),
     "single curly quotes": (
         '[{"host": ‘x’}]',
-        'line 1, column 11, in [0].host: ‘ is a curly quote; type the plain " instead, here and elsewhere',
+        'line 1, column 11, in [0].host: ‘ is a curly quote; use the plain " instead, here and elsewhere',
         '[{"host": ‘ <-- HERE …’}]',
     ),
     "curly quote at the end of a value": (
         '[{"host": "https://adb-1.1.azuredatabricks.net”, "name": "y"}]',
-        'line 1, column 47, in [0].host: ” is a curly quote; type the plain " instead, here and elsewhere',
+        'line 1, column 47, in [0].host: ” is a curly quote; use the plain " instead, here and elsewhere',
         '[{"host": "https://adb-1.1.azuredatabricks.net” <-- HERE , "name": "…"}]',
     ),
     "curly quote at the end of a key": (
         '[{"host”: "x"}]',
-        'line 1, column 8, in [0]: ” is a curly quote; type the plain " instead, here and elsewhere',
+        'line 1, column 8, in [0]: ” is a curly quote; use the plain " instead, here and elsewhere',
         '[{"host” <-- HERE : "…"}]',
     ),
     "curly quote at the end of the last value": (
         '["don’t”]',
-        'line 1, column 8, in [0]: ” is a curly quote; type the plain " instead, here and elsewhere',
+        'line 1, column 8, in [0]: ” is a curly quote; use the plain " instead, here and elsewhere',
         '["…’…” <-- HERE ]',
     ),
     "curly quote at the end of a line": (
         '[{"host": "x”,\n  "name": "y"}]',
-        'line 1, column 13, in [0].host: ” is a curly quote; type the plain " instead, here and elsewhere',
+        'line 1, column 13, in [0].host: ” is a curly quote; use the plain " instead, here and elsewhere',
         '[{"host": "…” <-- HERE , "name": "…"}]',
     ),
     "curly quotes around all": (
         '“[{"host": "x"}]”',
         (
-            "line 1, column 1: the whole value stands in quotes, as in local.settings.json; "
+            "line 1, column 1: the whole value is in quotes, as in local.settings.json; "
             r'remove the first and the last ", and every \ before a "'
         ),
         '“[ <-- HERE {"host": "…"}]”',
     ),
     "single quotes around a key": (
         "[{'host': 'x'}]",
-        "line 1, column 3, in [0]: ' is not a double quote; write \" instead, here and elsewhere",
+        "line 1, column 3, in [0]: ' is not a double quote; use \" instead, here and elsewhere",
         "[{' <-- HERE host': '…'}]",
     ),
     "single quotes around a value": (
         "[{\"host\": 'x'}]",
-        "line 1, column 11, in [0].host: ' is not a double quote; write \" instead, here and elsewhere",
+        "line 1, column 11, in [0].host: ' is not a double quote; use \" instead, here and elsewhere",
         "[{\"host\": ' <-- HERE …'}]",
     ),
     "single quote at the end of a value": (
         '[{"host": "x\', "name": "y"}]',
-        "line 1, column 13, in [0].host: ' is not a double quote; write \" instead, here and elsewhere",
+        "line 1, column 13, in [0].host: ' is not a double quote; use \" instead, here and elsewhere",
         '[{"host": "…\' <-- HERE , "name": "…"}]',
     ),
     "single quotes of a shell": (
         '\'[{"host": "x"}]\'',
-        "line 1, column 1: the shell's quotes were pasted along; remove the ' at the start and the ' at the end",
+        "line 1, column 1: the shell's quotes were pasted too; remove the ' at the start and the ' at the end",
         '\'[ <-- HERE {"host": "…"}]\'',
     ),
     "single quote left at the end": (
         '[{"host": "x"}]\'',
-        "line 1, column 16: a quote stands after the end; remove it",
+        "line 1, column 16: there is a quote after the end; remove it",
         '[{"host": "…"}]\' <-- HERE',
     ),
     "double quote left at the end": (
         '[{"host": "x"}]"',
-        "line 1, column 16: a quote stands after the end; remove it",
+        "line 1, column 16: there is a quote after the end; remove it",
         '[{"host": "…"}]" <-- HERE',
     ),
     "backquotes": (
         '[{`host`: "x"}]',
-        'line 1, column 3, in [0]: ` is not a double quote; write " instead, here and elsewhere',
+        'line 1, column 3, in [0]: ` is not a double quote; use " instead, here and elsewhere',
         '[{` <-- HERE host`: "…"}]',
     ),
-    "backquotes of a chat": (
+    "backquotes of a code block": (
         '```json\n[{"host": "x"}]\n```',
-        "line 1, column 1: the ` of a chat message were pasted along; remove them at the start and at the end",
+        "line 1, column 1: the ` of a code block were pasted too; remove them at the start and at the end",
         '```… [ <-- HERE {"host": "…"}] ```',
     ),
     # words, numbers and comments
     "None of Python": (
         '[{"tag": None}]',
-        "line 1, column 10, in [0].tag: JSON does not know None; leave the key out instead",
+        "line 1, column 10, in [0].tag: None is not valid JSON; leave the key out instead",
         '[{"tag": None <-- HERE }]',
     ),
     "True of Python": (
         '[{"tag": True}]',
-        "line 1, column 10, in [0].tag: True must stand in small letters; write true or false",
+        "line 1, column 10, in [0].tag: True must be in lower case; write true or false",
         '[{"tag": True <-- HERE }]',
     ),
     "False of Python": (
         "[False]",
-        "line 1, column 2, in [0]: False must stand in small letters; write true or false",
+        "line 1, column 2, in [0]: False must be in lower case; write true or false",
         "[False <-- HERE ]",
     ),
     "undefined of JavaScript": (
         '[{"tag": undefined}]',
-        "line 1, column 10, in [0].tag: JSON does not know undefined; leave the key out instead",
+        "line 1, column 10, in [0].tag: undefined is not valid JSON; leave the key out instead",
         '[{"tag": … <-- HERE }]',
     ),
     "NaN": (
         "[NaN]",
-        "line 1, column 2, in [0]: JSON does not know NaN; leave the key out instead",
+        "line 1, column 2, in [0]: NaN is not valid JSON; leave the key out instead",
         "[… <-- HERE ]",
     ),
     "-Infinity": (
         "[-Infinity]",
-        "line 1, column 2, in [0]: JSON does not know -Infinity; leave the key out instead",
+        "line 1, column 2, in [0]: -Infinity is not valid JSON; leave the key out instead",
         "[… <-- HERE ]",
     ),
     "number that starts with 0": (
         '[{"run_as": [012]}]',
-        "line 1, column 14, in [0].run_as[0]: a number cannot start with 0; remove the 0, or write it in double quotes if it is text",
+        "line 1, column 14, in [0].run_as[0]: a number cannot start with 0; remove the 0, or put it in double quotes if it is a string",
         '[{"run_as": [… <-- HERE ]}]',
     ),
     "number that starts with +": (
@@ -418,52 +418,52 @@ WRONG = {
     ),
     "number that starts with a point": (
         "[.5]",
-        "line 1, column 2, in [0]: a number needs a digit on both sides of the point; write 0.5 or 5.0",
+        "line 1, column 2, in [0]: a number needs a digit on both sides of the decimal point; write 0.5 or 5.0",
         "[… <-- HERE ]",
     ),
     "number that ends with a point": (
         "[5.]",
-        "line 1, column 2, in [0]: a number needs a digit on both sides of the point; write 0.5 or 5.0",
+        "line 1, column 2, in [0]: a number needs a digit on both sides of the decimal point; write 0.5 or 5.0",
         "[… <-- HERE ]",
     ),
     "number in hexadecimal": (
         "[0x1F]",
-        "line 1, column 2, in [0]: JSON does not know 0x; write the number without it, or in double quotes if it is text",
+        "line 1, column 2, in [0]: JSON has no hexadecimal numbers; write this one in decimal, or put it in double quotes if it is a string",
         "[… <-- HERE ]",
     ),
     "comment of //": (
         '[\n  // production\n  {"host": "x"}]',
-        "line 2, column 3, in [0]: a comment starts here, and JSON has no comments; remove it",
+        "line 2, column 3, in [0]: JSON has no comments; remove this one",
         '[ // <-- HERE … {"host": "…"}]',
     ),
     "comment of /* */": (
         "[/* x */ 1]",
-        "line 1, column 2, in [0]: a comment starts here, and JSON has no comments; remove it",
+        "line 1, column 2, in [0]: JSON has no comments; remove this one",
         "[/* <-- HERE … */ …]",
     ),
     "comment of #": (
         '[{"host": "x"} # production\n]',
-        "line 1, column 16: a comment starts here, and JSON has no comments; remove it",
+        "line 1, column 16: JSON has no comments; remove this one",
         '[{"host": "…"} # <-- HERE … ]',
     ),
     "comment behind a comma": (
         '[{"host": "x", // production\n  "name": "y"}]',
-        "line 1, column 16, in [0]: a comment starts here, and JSON has no comments; remove it",
+        "line 1, column 16, in [0]: JSON has no comments; remove this one",
         '[{"host": "…", // <-- HERE … "name": "…"}]',
     ),
     "… of an example": (
         '[{"host": "x", …}]',
-        "line 1, column 16, in [0]: the … of an example was left in; write what it stands for, or remove it",
+        "line 1, column 16, in [0]: the … of an example was left in; replace it with the real value, or remove it",
         '[{"host": "…", … <-- HERE }]',
     ),
     "... of an example": (
         '[{"host": "x"}, ...]',
-        "line 1, column 17, in [1]: the … of an example was left in; write what it stands for, or remove it",
+        "line 1, column 17, in [1]: the … of an example was left in; replace it with the real value, or remove it",
         '[{"host": "…"}, … <-- HERE ]',
     ),
     "... for a value": (
         '[{"host": ...}]',
-        "line 1, column 11, in [0].host: the … of an example was left in; write what it stands for, or remove it",
+        "line 1, column 11, in [0].host: the … of an example was left in; replace it with the real value, or remove it",
         '[{"host": … <-- HERE }]',
     ),
     "placeholder for a value": (
@@ -471,31 +471,31 @@ WRONG = {
         "line 1, column 11, in [0].host: this placeholder was never filled in; write the value itself, in double quotes",
         '[{"host": $(…) <-- HERE }]',
     ),
-    "sign that means nothing": (
+    "character that means nothing": (
         '[{"host": @}]',
-        "line 1, column 11, in [0].host: here must be a value; write text in double quotes, a number, true, false, null, [ ] or { }",
+        "line 1, column 11, in [0].host: a value is expected here; write a string in double quotes, a number, true, false, null, [ ] or { }",
         '[{"host": @ <-- HERE }]',
     ),
     # backslashes, line breaks and what cannot be seen
     "Windows path": (
         r'[{"folders": ["C:\Work"]}]',
-        "line 1, column 18, in [0].folders[0]: a \\ cannot stand alone in a text; write / instead, or \\\\ if it must be a \\",
+        "line 1, column 18, in [0].folders[0]: a single \\ is not allowed in a string; write / instead, or \\\\ if it must be a \\",
         r'[{"folders": ["…:\ <-- HERE …"]}]',
     ),
     "Windows path that ends in a \\": (
         r'[{"path": "C:/x\", "url": "y"}]',
-        r"line 1, column 16, in [0].path: a \ stands before the closing quote; remove it, or write / instead",
+        r"line 1, column 16, in [0].path: there is a \ before the closing quote; remove it, or write / instead",
         r'[{"path": "…:…\ <-- HERE ", "url": "…"}]',
     ),
     r"\u without its digits": (
         r'["\u12"]',
-        "line 1, column 3, in [0]: a \\ cannot stand alone in a text; write / instead, or \\\\ if it must be a \\",
+        "line 1, column 3, in [0]: a single \\ is not allowed in a string; write / instead, or \\\\ if it must be a \\",
         r'["\ <-- HERE …"]',
     ),
     r"\ before quotes": (
         r"[{\"host\": \"x\"}]",
         (
-            r"line 1, column 3, in [0]: a \ stands outside of quotes, as in text copied from local.settings.json; "
+            r"line 1, column 3, in [0]: there is a \ outside a string, as in text copied from local.settings.json; "
             "remove it, here and elsewhere"
         ),
         r'[{\ <-- HERE "host\": \"…\"}]',
@@ -503,144 +503,144 @@ WRONG = {
     r"\n between": (
         r"[\n{\"host\": \"x\"}]",
         (
-            r"line 1, column 2, in [0]: a \n stands outside of quotes, as in text copied from local.settings.json; "
+            r"line 1, column 2, in [0]: there is a \n outside a string, as in text copied from local.settings.json; "
             "remove it, here and elsewhere"
         ),
         r"[\… <-- HERE {\"host\": \"…\"}]",
     ),
     "line break in a text": (
         '[{"host": "https://\nadb"}]',
-        "line 1, column 20, in [0].host: a line break stands inside a text in quotes; remove it",
+        "line 1, column 20, in [0].host: there is a line break inside a string; remove it",
         '[{"host": "… <-- HERE …"}]',
     ),
     "line break before a closing quote": (
         '[{"host": "x\n", "name": "y"}]',
-        "line 1, column 13, in [0].host: a line break stands inside a text in quotes; remove it",
+        "line 1, column 13, in [0].host: there is a line break inside a string; remove it",
         '[{"host": "… <-- HERE ", "name": "…"}]',
     ),
     "tab in a text": (
         '["a\tb"]',
-        "line 1, column 4, in [0]: a tab stands inside a text in quotes; remove it",
+        "line 1, column 4, in [0]: there is a tab inside a string; remove it",
         '["… <-- HERE …"]',
     ),
     "control character in a text": (
         '["a\x00b"]',
-        "line 1, column 4, in [0]: an invisible sign stands inside a text in quotes; remove it",
+        "line 1, column 4, in [0]: there is an invisible character inside a string; remove it",
         '["… <-- HERE "]',
     ),
     "no-break space": (
         '[{"host":\xa0"x"}]',
-        "line 1, column 10, in [0].host: an invisible sign stands here (no-break space); delete it, and type a plain space if needed",
+        "line 1, column 10, in [0].host: there is an invisible character here (no-break space); delete it, and type a plain space if needed",
         '[{"host": <-- HERE "…"}]',
     ),
     "zero-width space": (
         '[\u200b{"host": "x"}]',
-        "line 1, column 2, in [0]: an invisible sign stands here (zero width space); delete it, and type a plain space if needed",
+        "line 1, column 2, in [0]: there is an invisible character here (zero width space); delete it, and type a plain space if needed",
         '[… <-- HERE {"host": "…"}]',
     ),
     "zero-width joiner": (
         '[{\u200d"host": "x"}]',
-        "line 1, column 3, in [0]: an invisible sign stands here (zero width joiner); delete it, and type a plain space if needed",
+        "line 1, column 3, in [0]: there is an invisible character here (zero width joiner); delete it, and type a plain space if needed",
         '[{… <-- HERE "host": "…"}]',
     ),
     "byte order mark inside": (
         "[\ufeff1]",
-        "line 1, column 2, in [0]: an invisible sign stands here (zero width no-break space); delete it, and type a plain space if needed",
+        "line 1, column 2, in [0]: there is an invisible character here (zero width no-break space); delete it, and type a plain space if needed",
         "[… <-- HERE ]",
     ),
     "ideographic space": (
         "[1,\u3000 2]",
-        "line 1, column 4, in [1]: an invisible sign stands here (ideographic space); delete it, and type a plain space if needed",
+        "line 1, column 4, in [1]: there is an invisible character here (ideographic space); delete it, and type a plain space if needed",
         "[…, <-- HERE …]",
     ),
     "control character": (
         "[\x011]",
-        "line 1, column 2, in [0]: an invisible sign stands here (control character); delete it, and type a plain space if needed",
+        "line 1, column 2, in [0]: there is an invisible character here (control character); delete it, and type a plain space if needed",
         "[… <-- HERE ]",
     ),
     # brackets
     "[ never closed": (
         '[{"host": "x"}',
-        "line 1, column 1: this [ is never closed, the text ends too early; write ] at the end, or paste it again, whole",
+        "line 1, column 1: this [ is never closed, the text ends too early; write ] at the end, or paste the whole text again",
         '[ <-- HERE {"host": "…"}',
     ),
     "{ never closed": (
         '[\n  {"host": "x"',
-        "line 2, column 3, in [0]: this { is never closed, the text ends too early; write }] at the end, or paste it again, whole",
+        "line 2, column 3, in [0]: this { is never closed, the text ends too early; write }] at the end, or paste the whole text again",
         '[ { <-- HERE "host": "…"',
     ),
     "cut off behind a colon": (
         '[{"host": "x", "folders": [{"path":',
-        "line 1, column 28, in [0].folders[0]: this { is never closed, the text ends too early; paste it again, whole",
+        "line 1, column 28, in [0].folders[0]: this { is never closed, the text ends too early; paste the whole text again",
         '[{"host": "…", "folders": [{ <-- HERE "path":',
     ),
     "cut off behind a comma": (
         '[{"host": "x"},',
-        "line 1, column 1: this [ is never closed, the text ends too early; paste it again, whole",
+        "line 1, column 1: this [ is never closed, the text ends too early; paste the whole text again",
         '[ <-- HERE {"host": "…"},',
     ),
     "] for }": (
         '[{"host": "x"]',
         (
-            "line 1, column 14, in [0]: ] stands here, but the { of line 1, column 2 is still open; "
+            "line 1, column 14, in [0]: there is a ] here, but the { at line 1, column 2 is still open; "
             "write } before it or instead of it, or remove it"
         ),
         '[{"host": "…"] <-- HERE',
     ),
     "} for ]": (
         '[{"host": "x"}}',
-        "line 1, column 15: } stands here, but the [ of line 1, column 1 is still open; write ] before it or instead of it, or remove it",
+        "line 1, column 15: there is a } here, but the [ at line 1, column 1 is still open; write ] before it or instead of it, or remove it",
         '[{"host": "…"}} <-- HERE',
     ),
     "} for ] behind a comma": (
         '["a", }',
-        "line 1, column 7: } stands here, but the [ of line 1, column 1 is still open; write ] before it or instead of it, or remove it",
+        "line 1, column 7: there is a } here, but the [ at line 1, column 1 is still open; write ] before it or instead of it, or remove it",
         '["…", } <-- HERE',
     ),
     "} missing before an object": (
         '[{"host": "x", {"host": "y"}]',
-        "line 1, column 16, in [0]: a { stands where a key should; write } before the comma, to end the entry there",
+        "line 1, column 16, in [0]: there is a { where a key is expected; write } before the comma, to end the entry there",
         '[{"host": "…", { <-- HERE "host": "…"}]',
     ),
     "two {": (
         '[{{"host": "x"}}]',
-        "line 1, column 3, in [0]: two { stand in a row; remove one",
+        "line 1, column 3, in [0]: there are two { in a row; remove one",
         '[{{ <-- HERE "host": "…"}}]',
     ),
     "[ for a key": (
         '{["x"]}',
-        'line 1, column 2: here must be a key in double quotes; write "key": value',
+        'line 1, column 2: a key in double quotes is expected here; write "key": value',
         '{[ <-- HERE "…"]}',
     ),
     "] too many": (
         '[{"host": "x"}]]',
-        "line 1, column 16: this ] closes nothing; remove it, or write the bracket that should open it",
+        "line 1, column 16: this ] has no opening bracket; remove it, or add the opening bracket",
         '[{"host": "…"}]] <-- HERE',
     ),
     "} too many": (
         '{"host": "x"}}',
-        "line 1, column 14: this } closes nothing; remove it, or write the bracket that should open it",
+        "line 1, column 14: this } has no opening bracket; remove it, or add the opening bracket",
         '{"host": "…"}} <-- HERE',
     ),
     "( for [": (
         '[("x")]',
-        "line 1, column 2, in [0]: here must be a value; write text in double quotes, a number, true, false, null, [ ] or { }",
+        "line 1, column 2, in [0]: a value is expected here; write a string in double quotes, a number, true, false, null, [ ] or { }",
         '[( <-- HERE "…")]',
     ),
     ") for ]": (
         '["x")',
-        "line 1, column 5: a ) stands where a comma or a closing bracket should; write that instead",
+        "line 1, column 5: there is a ) instead of a comma or a closing bracket; write the one you need",
         '["…") <-- HERE',
     ),
     # the whole value
     "nothing": (
         " ",
-        "line 1, column 2: nothing stands here; write the value, which starts with [ or {",
+        "line 1, column 2: there is nothing here; write the value, which starts with [ or {",
         "",
     ),
     "any text": (
         "nonsense",
-        "line 1, column 1: JSON starts with [ or {, and this does not; write the value anew, or copy it again",
+        "line 1, column 1: JSON starts with [ or {, but this does not; write the value again, or copy it again",
         "",
     ),
     "objects with a comma between": (
@@ -655,27 +655,27 @@ WRONG = {
     ),
     "addresses in quotes with a comma between": (
         '"https://adb-1.1.azuredatabricks.net", "https://adb-2.2.azuredatabricks.net"',
-        "line 1, column 38: another text follows the first; put [ ] around all of them, and a comma between them",
+        "line 1, column 38: another string follows the first; put [ ] around all of them, and a comma between them",
         '"https://adb-1.1.azuredatabricks.net", <-- HERE "https://adb-2.2.azuredatabricks.net"',
     ),
     "second list": (
         '[{"host": "x"}]\n[{"host": "y"}]',
-        "line 2, column 1: more follows after the closing ]; write all entries in one [ ], with a comma between them",
+        "line 2, column 1: there is more after the closing ]; put all entries into one [ ], with a comma between them",
         '[{"host": "…"}] [ <-- HERE {"host": "…"}]',
     ),
     "comma behind the end": (
         '{"host": "x"},',
-        "line 1, column 14: a , stands after the end; remove it",
+        "line 1, column 14: there is a , after the end; remove it",
         '{"host": "…"}, <-- HERE',
     ),
     "semicolon behind the end": (
         '[{"host": "x"}];',
-        "line 1, column 16: a ; stands after the end; remove it",
+        "line 1, column 16: there is a ; after the end; remove it",
         '[{"host": "…"}]; <-- HERE',
     ),
     "text behind the end": (
         '[{"host": "x"}] as agreed',
-        "line 1, column 17: the JSON is complete before this; remove what follows",
+        "line 1, column 17: the JSON ends before this; remove the rest",
         '[{"host": "…"}] … <-- HERE …',
     ),
     "pair without brackets": (
@@ -685,43 +685,43 @@ WRONG = {
     ),
     "address": (
         "https://adb-1.1.azuredatabricks.net",
-        'line 1, column 1: an address must stand in quotes, and all of them in [ ]; write ["https://…"], or ["https://…", "https://…"]',
+        'line 1, column 1: an address must be in quotes, and all of them in [ ]; write ["https://…"], or ["https://…", "https://…"]',
         "https://adb-1.1.azuredatabricks.net <-- HERE",
     ),
     "addresses": (
         "https://adb-1.1.azuredatabricks.net, https://adb-2.2.azuredatabricks.net",
-        'line 1, column 1: an address must stand in quotes, and all of them in [ ]; write ["https://…"], or ["https://…", "https://…"]',
+        'line 1, column 1: an address must be in quotes, and all of them in [ ]; write ["https://…"], or ["https://…", "https://…"]',
         "https://adb-1.1.azuredatabricks.net <-- HERE , https://adb-2.2.azuredatabricks.net",
     ),
     "host name": (
         "adb-1.1.azuredatabricks.net",
-        'line 1, column 1: an address must stand in quotes, and all of them in [ ]; write ["https://…"], or ["https://…", "https://…"]',
+        'line 1, column 1: an address must be in quotes, and all of them in [ ]; write ["https://…"], or ["https://…", "https://…"]',
         "",
     ),
     "name=": (
         'WORKSPACES=[{"host": "x"}]',
-        "line 1, column 1: the setting's name was pasted along; paste only its value, from the first [ or { to the last ] or }",
+        "line 1, column 1: the name of the setting was pasted too; paste only its value, from the first [ or { to the last ] or }",
         'WORKSPACES= <-- HERE [{"host": "…"}]',
     ),
     "name:": (
         'WORKSPACES: [{"host": "x"}]',
-        "line 1, column 1: the setting's name was pasted along; paste only its value, from the first [ or { to the last ] or }",
+        "line 1, column 1: the name of the setting was pasted too; paste only its value, from the first [ or { to the last ] or }",
         'WORKSPACES: <-- HERE [{"host": "…"}]',
     ),
     "name of local.settings.json": (
         r'"WORKSPACES": "[{\"host\": \"x\"}]"',
-        "line 1, column 1: the setting's name was pasted along; paste only its value, from the first [ or { to the last ] or }",
+        "line 1, column 1: the name of the setting was pasted too; paste only its value, from the first [ or { to the last ] or }",
         r'"WORKSPACES": <-- HERE "[{\"host\": \"…\"}]"',
     ),
     "name of a shell": (
         'export WORKSPACE_DEFAULTS=\'{"tag": "x"}\'',
-        "line 1, column 1: the setting's name was pasted along; paste only its value, from the first [ or { to the last ] or }",
+        "line 1, column 1: the name of the setting was pasted too; paste only its value, from the first [ or { to the last ] or }",
         '… WORKSPACE_DEFAULTS= <-- HERE \'{"tag": "…"}\'',
     ),
     "JSON in a text": (
         r'"[{\"host\": \"x\"}]"',
         (
-            "line 1, column 1: the whole value stands in quotes, as in local.settings.json; "
+            "line 1, column 1: the whole value is in quotes, as in local.settings.json; "
             r'remove the first and the last ", and every \ before a "'
         ),
         r'"[ <-- HERE {\"host\": \"…\"}]"',
@@ -729,7 +729,7 @@ WRONG = {
     "JSON in a text in a text": (
         r'"\"[{\\\"host\\\": 1}]\""',
         (
-            "line 1, column 1: the whole value stands in quotes, as in local.settings.json; "
+            "line 1, column 1: the whole value is in quotes, as in local.settings.json; "
             r'remove the first and the last ", and every \ before a "'
         ),
         r'"\"[ <-- HERE {\\\"host\\\": …}]\""',
@@ -737,7 +737,7 @@ WRONG = {
     "JSON in a text, seen only when it is read": (
         r'"\u005b]"',
         (
-            "line 1, column 1: the whole value stands in quotes, as in local.settings.json; "
+            "line 1, column 1: the whole value is in quotes, as in local.settings.json; "
             r'remove the first and the last ", and every \ before a "'
         ),
         "",
@@ -745,7 +745,7 @@ WRONG = {
     "JSON in quotes": (
         '"[{"host": "x"}]"',
         (
-            "line 1, column 1: the whole value stands in quotes, as in local.settings.json; "
+            "line 1, column 1: the whole value is in quotes, as in local.settings.json; "
             r'remove the first and the last ", and every \ before a "'
         ),
         '"[ <-- HERE {"host": "…"}]"',
@@ -753,8 +753,8 @@ WRONG = {
     "Key Vault reference": (
         "@Microsoft.KeyVault(SecretUri=https://contoso.vault.azure.net/secrets/x)",
         (
-            "line 1, column 1: Azure could not put the secret in place of this Key Vault reference; "
-            "see the status beside this setting in the portal"
+            "line 1, column 1: Azure could not resolve this Key Vault reference; "
+            "see the status of this setting in the portal"
         ),
         "",
     ),
@@ -824,14 +824,14 @@ WRONG = {
     "far too many brackets": (
         "[" * 200,
         (
-            "line 1, column 101, in [0][0][0][0][0][0]…: far too many brackets are open here, one inside the other; "
-            "remove those that are too many"
+            "line 1, column 101, in [0][0][0][0][0][0]…: the brackets are nested too deeply; "
+            "remove the extra ones"
         ),
         f"{'[' * 40} <-- HERE {'[' * 20}",
     ),
     "far too many digits": (
         f"[{'1' * 5000}]",
-        "line 1, column 2, in [0]: this number is far too long; shorten it, or write it in double quotes if it is text",
+        "line 1, column 2, in [0]: this number is too long; shorten it, or put it in double quotes if it is a string",
         "[… <-- HERE ]",
     ),
 }
@@ -870,13 +870,13 @@ def test_a_quote_comma_or_colon_that_is_left_out_is_missed_on_its_line(at: int) 
 
 
 @pytest.mark.parametrize("at", POSITIONS)
-def test_a_quote_comma_or_colon_that_stands_twice_is_found_on_its_line(at: int) -> None:
+def test_a_quote_comma_or_colon_that_is_written_twice_is_found_on_its_line(at: int) -> None:
     assert line_of(DOCUMENT[:at] + DOCUMENT[at] + DOCUMENT[at:]) == DOCUMENT.count("\n", 0, at) + 1
 
 
 @pytest.mark.parametrize("quote", ["'", "`", "“", "”", "’", "«"])
 @pytest.mark.parametrize("at", [at for at in POSITIONS if DOCUMENT[at] == '"'])
-def test_a_wrong_quote_is_found_exactly_where_it_stands(at: int, quote: str) -> None:
+def test_a_wrong_quote_is_found_exactly_where_it_is(at: int, quote: str) -> None:
     line, column = DOCUMENT.count("\n", 0, at) + 1, at - DOCUMENT.rfind("\n", 0, at)
     message = said(DOCUMENT[:at] + quote + DOCUMENT[at + 1 :])
     assert message.startswith(f"is not valid JSON: line {line}, column {column}")
@@ -886,12 +886,14 @@ def test_a_wrong_quote_is_found_exactly_where_it_stands(at: int, quote: str) -> 
 @pytest.mark.parametrize("space", ["\n\n", "\r\n", "\t", "   "])
 def test_white_space_before_the_text_counts(space: str) -> None:
     line, column = space.count("\n") + 1, len(space) - space.rfind("\n") - 1
-    assert said(f"{space}[1,]").startswith(f"is not valid JSON: line {line}, column {column + 3}: a comma")
+    assert said(f"{space}[1,]").startswith(
+        f"is not valid JSON: line {line}, column {column + 3}: there is a comma"
+    )
 
 
 def test_a_byte_order_mark_at_the_start_is_no_mistake_and_no_column() -> None:
     assert parse("\ufeff[1]") == [1]
-    assert said("\ufeff[1,]").startswith("is not valid JSON: line 1, column 3: a comma")
+    assert said("\ufeff[1,]").startswith("is not valid JSON: line 1, column 3: there is a comma")
 
 
 HARMLESS = [
@@ -917,7 +919,7 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_what_stands_in_a_text_is_no_mistake(text: str) -> None:
+def test_what_is_inside_a_string_is_no_mistake(text: str) -> None:
     assert parse(f'["{text}"]') == json.loads(f'["{text}"]')
     column = len(text) + 4
     assert said(f'["{text}" 1]').startswith(f"is not valid JSON: line 1, column {column}: a comma is missing")
@@ -1020,7 +1022,7 @@ def test_what_the_standard_library_gives_up_on_is_refused_even_if_nothing_is_wro
         raise RecursionError
 
     monkeypatch.setattr(json, "loads", give_up)
-    assert said("[1]") == "is not valid JSON: line 1, column 1: it cannot be read; write it anew"
+    assert said("[1]") == "is not valid JSON: line 1, column 1: it cannot be parsed; write it again"
     for text in ("]", "[1]]", "1,", ":", '{"a": }', "[" * 200):
         assert said(text)
 
@@ -1034,19 +1036,19 @@ LONG = {
     '"': '"' * MANY,
     '"a': '"a' * MANY,
     "\\": "\\" * MANY,
-    "\\ in a text": '["' + "\\" * MANY,
-    '\\" in a text': '["' + '\\"' * MANY,
-    '\\" and spaces in a text': '["' + '\\"      ' * MANY + '"x',
-    ", in a text": '["' + ", " * MANY + '"x',
+    "\\ in a string": '["' + "\\" * MANY,
+    '\\" in a string': '["' + '\\"' * MANY,
+    '\\" and spaces in a string': '["' + '\\"      ' * MANY + '"x',
+    ", in a string": '["' + ", " * MANY + '"x',
     "”": '["' + "x”" * MANY,
     "'": "'" * MANY,
     "`": "`" * MANY,
     "spaces": "[1" + " " * MANY + "2",
     "lines": "\n" * MANY + "x",
-    "a text without end": '["' + " " * MANY,
-    "a text of lines": '["\n' + " \n" * MANY,
+    "a string without end": '["' + " " * MANY,
+    "a string of lines": '["\n' + " \n" * MANY,
     "digits": "1" * MANY,
-    "signs of numbers": "[" + "-1.e+" * MANY,
+    "characters of numbers": "[" + "-1.e+" * MANY,
     "points": "." * MANY,
     "small letters": "a" * MANY,
     "capitals": "A" * MANY,
@@ -1069,9 +1071,9 @@ def test_long_and_malformed_texts_are_answered_at_once_and_briefly(text: str) ->
     assert len(said(text)) < 1000
 
 
-SIGNS = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ "
+PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ "
 SECRETS = st.lists(
-    st.sampled_from(string.ascii_letters + string.digits + SIGNS), min_size=12, max_size=40
+    st.sampled_from(string.ascii_letters + string.digits + PUNCTUATION), min_size=12, max_size=40
 ).map("".join)
 AROUND = [
     "{}",
@@ -1109,13 +1111,13 @@ AROUND = [
 
 
 def pieces(secret: str) -> list[str]:
-    """Six signs in a row that tell something: not only signs like brackets."""
+    """Six characters in a row with at least one letter or digit: not brackets alone."""
     found = (secret[at : at + 6] for at in range(len(secret) - 5))
     return [piece for piece in found if re.search("[0-9A-Za-z]", piece)]
 
 
 @given(SECRETS, st.sampled_from(AROUND))
-def test_no_piece_of_a_secret_is_shown_wherever_it_stands(secret: str, around: str) -> None:
+def test_no_piece_of_a_secret_is_shown_wherever_it_is(secret: str, around: str) -> None:
     message = str(refused(around.format(secret)))
     assert not [piece for piece in pieces(secret) if piece in message]
 
@@ -1130,7 +1132,7 @@ MISTAKES = ["", ",", '"', "”", "]", "}", " x", "\\", "\n", "@"]
 
 
 @given(SECRETS, st.sampled_from(ELSEWHERE), st.integers(-30, 30), st.sampled_from(MISTAKES))
-def test_no_piece_of_a_secret_is_shown_whatever_mistake_stands_near(
+def test_no_piece_of_a_secret_is_shown_whatever_mistake_is_near(
     secret: str, at: int, near: int, mistake: str
 ) -> None:
     text = DOCUMENT[:at] + secret + DOCUMENT[at:]
@@ -1155,7 +1157,7 @@ PASSWORDS = [
 @pytest.mark.parametrize("password", PASSWORDS)
 @pytest.mark.parametrize("around", [one for one in AROUND if "me:{}@" in one])
 @pytest.mark.parametrize("user", ["me", "me.you"])
-def test_the_password_of_an_address_is_not_shown_whatever_signs_it_holds(
+def test_the_password_of_a_url_is_not_shown_whatever_characters_it_contains(
     password: str, around: str, user: str
 ) -> None:
     message = said(around.format(password).replace("me:", f"{user}:"))

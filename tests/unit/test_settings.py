@@ -108,7 +108,7 @@ def test_ids_of_service_principals_are_numbers_however_they_are_written() -> Non
 FATAL = {
     "endlessly nested": (
         {"WORKSPACES": "[" * 100_000},
-        "WORKSPACES: is not valid JSON: line 1, column 101, in [0][0][0][0][0][0]…: far too many brackets are open here, one inside the other; remove those that are too many. At: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[ <-- HERE [[[[[[[[[[[[[[[[[[[[",
+        "WORKSPACES: is not valid JSON: line 1, column 101, in [0][0][0][0][0][0]…: the brackets are nested too deeply; remove the extra ones. At: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[ <-- HERE [[[[[[[[[[[[[[[[[[[[",
     ),
     "a secret's URL": (
         {"KEY_VAULT_URL": "https://x.vault.azure.net/secrets/y"},
@@ -128,7 +128,7 @@ FATAL = {
     ),
     "not JSON that can be read": (
         {"WORKSPACES": f"[{'1' * 5000}]"},
-        "WORKSPACES: is not valid JSON: line 1, column 2, in [0]: this number is far too long; shorten it, or write it in double quotes if it is text. At: [… <-- HERE ]",
+        "WORKSPACES: is not valid JSON: line 1, column 2, in [0]: this number is too long; shorten it, or put it in double quotes if it is a string. At: [… <-- HERE ]",
     ),
     "not an array": (
         {"WORKSPACES": '{"host": "x"}'},
@@ -179,7 +179,7 @@ FATAL = {
     ),
     "defaults not JSON": (
         {"WORKSPACE_DEFAULTS": "{,}"},
-        "WORKSPACE_DEFAULTS: is not valid JSON: line 1, column 2: a comma stands right after the opening bracket; remove it. At: {, <-- HERE }",
+        "WORKSPACE_DEFAULTS: is not valid JSON: line 1, column 2: there is a comma right after the opening bracket; remove it. At: {, <-- HERE }",
     ),
     "defaults an array": (
         {"WORKSPACE_DEFAULTS": "[]"},
@@ -225,7 +225,7 @@ FATAL = {
     ),
     "line break before a mistake": (
         {"WORKSPACES": '\n[\n  {"host": "x",}\n]'},
-        'WORKSPACES: is not valid JSON: line 3, column 15, in [0]: a comma stands before the closing }; remove it. At: [ {"host": "…", <-- HERE } ]',
+        'WORKSPACES: is not valid JSON: line 3, column 15, in [0]: there is a comma before the closing }; remove it. At: [ {"host": "…", <-- HERE } ]',
     ),
     "vault by its name": (
         {"KEY_VAULT_URL": "contoso"},
