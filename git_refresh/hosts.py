@@ -75,7 +75,7 @@ def origin_of(url: str, domain: Domain, trusted: TrustedHosts) -> str:
     """
     parts = split_url(url)
     if parts.scheme == "https" and "@" in parts.netloc:
-        raise ValueError("must not hold a user name or password before the host")
+        raise ValueError("must not contain a user name or password before the host")
     return origin_of_parts(parts, domain, trusted)
 
 
@@ -99,7 +99,7 @@ def origin_of_parts(parts: SplitResult, domain: Domain, trusted: TrustedHosts) -
             f"is not on a trusted host, so nothing is sent to it: expected {_expected(domain)}, or a host listed in TRUSTED_HOSTS"
         )
     if port:
-        raise ValueError(f"must not name a port; write https://{host}")
+        raise ValueError(f"must not contain a port; write https://{host}")
     return f"https://{host}"
 
 
@@ -115,7 +115,7 @@ def split_url(url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port  # checked only when read
     except ValueError:
-        raise ValueError("is no valid URL") from None
+        raise ValueError("is not a valid URL") from None
     return parts
 
 

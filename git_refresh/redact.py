@@ -31,7 +31,9 @@ _SECRET = re.compile(
     r"|[A-Za-z0-9+/]{86}==",  # the key of a storage account
     re.ASCII,
 )
-REVOKE_IT = "looks like a secret itself: revoke it, store a new one in Key Vault and write its name in client_secret_name"
+REVOKE_IT = (
+    "looks like a secret: revoke it, store a new one in Key Vault and write its name in client_secret_name"
+)
 
 
 def looks_like_secret(text: str) -> bool:
@@ -52,7 +54,7 @@ INVISIBLE = re.compile(
 )
 """What no name, path or address may hold: nobody sees it, and a text with it reads as another. Spaces and joiners of all scripts may."""
 
-HOLDS_INVISIBLE = "holds a line break or another invisible character"
+HOLDS_INVISIBLE = "contains a line break or another invisible character"
 
 
 def shown(text: str) -> str:

@@ -57,12 +57,12 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
         r"(?:ssh://)?(?:[\w-]+@)?ssh\.dev\.azure\.com:v3/([^/]+)/([^/]+)/([^/]+)", url.strip()
     ):
         address = "https://dev.azure.com/{}/{}/_git/{}".format(*ssh.groups())
-        raise ValueError(f"is an address for SSH; write {shown(address)}")
+        raise ValueError(f"is an SSH address; write {shown(address)}")
     parts = split_url(url.strip())
     if parts.password is not None:
-        raise ValueError("must not hold a password: the app brings its own token")
+        raise ValueError("must not contain a password: the app uses its own token")
     if (parts.hostname or "").removeprefix("www.") in _ELSEWHERE:
-        raise ValueError("is not in Azure DevOps, and this app keeps only Azure DevOps fresh")
+        raise ValueError("is not in Azure DevOps, and this app supports only Azure DevOps")
     origin = origin_of_parts(parts, Domain.AZURE_DEVOPS, trusted)
     if parts.query or parts.fragment:
         address = shown(url.strip())
@@ -94,7 +94,7 @@ def _decoded(part: str) -> str:
     try:
         decoded = unquote(part, errors="strict")
     except UnicodeDecodeError:
-        raise ValueError("has a % that stands for no letter; write it as the browser shows it") from None
+        raise ValueError("has an invalid % escape; write it as the browser shows it") from None
     if INVISIBLE.search(decoded):
         raise ValueError(HOLDS_INVISIBLE)
     return decoded

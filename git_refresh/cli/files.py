@@ -11,7 +11,7 @@ from git_refresh.settings.problems import kind_of
 from git_refresh.values import Problem
 
 _FORMS = (
-    'must hold an array of workspaces, app settings by name ({"WORKSPACES": […]}), a local.settings.json ({"Values": {…}}), '
+    'must contain an array of workspaces, app settings by name ({"WORKSPACES": […]}), a local.settings.json ({"Values": {…}}), '
     "or what az functionapp config appsettings list prints"
 )
 
@@ -64,23 +64,23 @@ def _by_name(where: str, content: object, text: str) -> dict[str, object]:
         case list():
             return {"WORKSPACES": text}
         case {"host": _}:
-            raise SettingsError([Problem(where, "holds one workspace; put [ ] around its { }")])
+            raise SettingsError([Problem(where, "contains one workspace; put [ ] around its { }")])
         case dict() if near := near_misses({str(name): "" for name in content}):
             raise SettingsError(
                 [
-                    Problem(f"{where}: {shown(name)}", f'is no app setting; did you mean "{meant}"?')
+                    Problem(f"{where}: {shown(name)}", f'is not an app setting; did you mean "{meant}"?')
                     for name, meant in near.items()
                 ]
             )
         case _:
-            raise SettingsError([Problem(where, f"{_FORMS}, and holds {kind_of(content)}")])
+            raise SettingsError([Problem(where, f"{_FORMS}, not {kind_of(content)}")])
 
 
 def _all_text(where: str, values: dict[str, object]) -> dict[str, object]:
     """`func` itself takes nothing else."""
-    advice = "must be text in double quotes, with its own quotes escaped: the file holds what an environment variable can"
+    advice = "must be a string in double quotes, with its own quotes escaped, since Values become environment variables"
     wrong = [
-        Problem(f"{where}: Values.{shown(name)}", f"{advice}, and is {kind_of(value)}")
+        Problem(f"{where}: Values.{shown(name)}", f"{advice}; this is {kind_of(value)}")
         for name, value in values.items()
         if not isinstance(value, str)
     ]

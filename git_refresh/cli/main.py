@@ -195,6 +195,6 @@ def _environment(file: Path | None, workspaces: Path | None = None) -> Mapping[s
     if workspaces is not None:
         os.environ.update(read_settings(workspaces))
     if not SETTINGS.keys() & os.environ.keys():
-        message = "there is none in the environment; give a file with them: --settings local.settings.json"
+        message = "the environment has none; name a file that contains them: --settings local.settings.json"
         raise SettingsError([Problem("app settings", message)])
     return os.environ

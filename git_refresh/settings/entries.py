@@ -73,7 +73,7 @@ def read_entries(
         where = f"WORKSPACES[{index}]"
         short = {"host": item} if isinstance(item, str) else item
         if not isinstance(short, dict):
-            problem = Problem(where, f"must be a workspace's address or an object, and is {kind_of(item)}")
+            problem = Problem(where, f"must be a workspace's address or an object, not {kind_of(item)}")
             entries.append(Rejected(f"#{index}", "", (problem,)))
             continue
         if isinstance(url := short.get("workspaceUrl"), str):
@@ -116,11 +116,9 @@ def _unless_seen(entry: Entry, where: str, seen: dict[str, str]) -> Entry | Reje
     for key, value in (("host", host), ("name", name)):
         if (first := seen.get(f"{key} {value.casefold()}")) is not None:
             advice = (
-                "keep one entry for it, with all its folders"
-                if key == "host"
-                else "give each a name of its own"
+                "keep one entry for it, with all its folders" if key == "host" else "give each its own name"
             )
-            problem = Problem(f"{where}.{key}", f'"{shown(value)}" stands in {first} already; {advice}')
+            problem = Problem(f"{where}.{key}", f'"{shown(value)}" is already in {first}; {advice}')
             return Rejected(name, host, (problem,))
     seen[f"host {host.casefold()}"] = seen[f"name {name.casefold()}"] = where
     return entry
@@ -155,7 +153,7 @@ def _entry(
 
 
 def _line_of_az(where: str, index: int, line: Mapping[str, Any], url: str) -> Rejected:
-    advice = f'looks like a line of az databricks workspace list; write "https://{shown(url)}" in its place'
+    advice = f'looks like output of az databricks workspace list; write "https://{shown(url)}" instead'
     problem = Problem(where, REVOKE_IT if looks_like_secret(url) else advice)
     return Rejected(shown(_quotable(line.get("name")) or f"#{index}"), "", (problem,))
 
@@ -167,10 +165,10 @@ def _quotable(value: object) -> str | None:
 def _folders(where: str, listed: object, trusted: TrustedHosts) -> tuple[tuple[Folder, ...], list[BadFolder]]:
     if not isinstance(listed, list):
         advice = '; put [ ] around it: ["/Repos/…"]' if isinstance(listed, str | dict) else ""
-        message = f"must be an array of folders, in [ ], and is {kind_of(listed)}{advice}"
+        message = f"must be an array of folders, in [ ], not {kind_of(listed)}{advice}"
         return (), [BadFolder(None, Problem(where, message))]
     if len(listed) > MOST:
-        message = f"holds {len(listed):,} folders; write at most {MOST:,}, or a path ending in /*"
+        message = f"contains {len(listed):,} folders; write at most {MOST:,}, or a path ending in /*"
         return (), [BadFolder(None, Problem(where, message))]
     good: dict[str, Folder] = {}
     bad: list[BadFolder] = []
@@ -178,7 +176,7 @@ def _folders(where: str, listed: object, trusted: TrustedHosts) -> tuple[tuple[F
         place = f"{where}[{index}]"
         short = {"path": item} if isinstance(item, str) else item
         if not isinstance(short, dict):
-            problem = Problem(place, f"must be a path or an object, and is {kind_of(item)}")
+            problem = Problem(place, f"must be a path or an object, not {kind_of(item)}")
             bad.append(BadFolder(None, problem))
             continue
         written = _quotable(short.get("path"))

@@ -81,7 +81,7 @@ SETTINGS = {
     ),
     "KEY_VAULT_URL": Setting(
         "required if a workspace uses a secret",
-        "Address of the Key Vault that holds the OAuth secrets.",
+        "Address of the Key Vault that contains the OAuth secrets.",
         "https://contoso.vault.azure.net",
     ),
     "REFRESH_SCHEDULE": Setting(
@@ -140,7 +140,7 @@ def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
         isinstance(entry, Entry) and entry.workspace.auth == "oauth_secret" for entry in entries
     )
     if whole and reads_secrets and not environ.get("KEY_VAULT_URL", "").strip():
-        message = "is missing, and a workspace reads its secret there; write https://NAME.vault.azure.net"
+        message = "is missing, but a workspace reads its secret from it; write https://NAME.vault.azure.net"
         fatal.append(Problem("KEY_VAULT_URL", message + _set_instead(environ, "KEY_VAULT_URL")))
     problems = [problem for entry in entries for problem in entry.problems]
     if fatal:
@@ -177,7 +177,7 @@ def _texts(environ: Mapping[str, str], fatal: list[Problem]) -> dict[str, str]:
         if looks_like_secret(text):
             wrong = REVOKE_IT
         elif INVISIBLE.search(text):
-            wrong = f'"{shown(text)}" {HOLDS_INVISIBLE}; type it anew'
+            wrong = f'"{shown(text)}" {HOLDS_INVISIBLE}; type it again'
         elif len(text) > longest:
             wrong = f"is too long: {len(text):,} characters; write at most {longest:,}"
         fatal += [Problem(name, wrong)] if wrong else []
@@ -192,7 +192,7 @@ def _number(texts: Mapping[str, str], name: str, default: int, allowed: range, f
     if re.fullmatch(r"[0-9]{1,9}", text) and int(text) in allowed:
         return int(text)
     advice = (
-        f"must be a whole number from {allowed[0]} to {allowed[-1]}; remove it for the default, {default}"
+        f"must be a whole number from {allowed[0]} to {allowed[-1]}; remove it to use the default, {default}"
     )
     fatal.append(Problem(name, f'"{shown(text)}" {advice}'))
     return default
@@ -213,7 +213,7 @@ def _in_time(
     advice = (
         f"write at most {most}, or raise functionTimeout" if most in _BUDGETS else "raise functionTimeout"
     )
-    message = f"{found} is too long for a {limit.place}, as a run may go on for {ENDING_S} seconds after it; {advice}"
+    message = f"{found} is too long for a {limit.place}, because a run may end up to {ENDING_S} seconds after it; {advice}"
     fatal.append(Problem("REFRESH_TIMEOUT_SECONDS", message))
 
 
@@ -234,7 +234,7 @@ def _key_vault_url(texts: Mapping[str, str], trusted: TrustedHosts, fatal: list[
         return None
     try:
         if re.fullmatch(r"[\w-]+", text):
-            raise ValueError(f"must be the vault's address; write https://{shown(text)}.vault.azure.net")  # noqa: TRY301  # one place words them all
+            raise ValueError(f"must be the address of the vault; write https://{shown(text)}.vault.azure.net")  # noqa: TRY301  # one place words them all
         origin = origin_of(text, Domain.KEY_VAULT, trusted)
         rest = split_url(text)
         if rest.path.strip("/") or rest.query or rest.fragment:
@@ -248,9 +248,9 @@ def _key_vault_url(texts: Mapping[str, str], trusted: TrustedHosts, fatal: list[
 def _schedule(texts: Mapping[str, str], fatal: list[Problem]) -> None:
     text = texts["REFRESH_SCHEDULE"]
     if text and not is_schedule(text):
-        advice = 'must be six fields of NCRONTAB, seconds first; "0 */15 * * * *" is every 15 minutes'
+        advice = 'must be an NCRONTAB expression of six fields, seconds first; "0 */15 * * * *" is every 15 minutes'
         if is_schedule(f"0 {text}"):
-            advice = f'has five fields, and NCRONTAB has six, seconds first; write "0 {text}"'
+            advice = f'has five fields, but NCRONTAB has six, seconds first; write "0 {text}"'
         fatal.append(Problem("REFRESH_SCHEDULE", f'"{shown(text)}" {advice}'))
 
 
@@ -279,15 +279,13 @@ def _array(environ: Mapping[str, str], fatal: list[Problem]) -> list[object]:
         case []:
             fatal.append(Problem("WORKSPACES", f"is empty; {_EXAMPLE}"))
         case list() if len(value) > MOST:
-            message = (
-                f"holds {len(value):,} workspaces; write at most {MOST:,}, and the others for another app"
-            )
+            message = f"contains {len(value):,} workspaces; write at most {MOST:,}, and give the rest to another app"
             fatal.append(Problem("WORKSPACES", message))
         case list():
             return value
         case {"WORKSPACES": _}:
             message = (
-                'holds app settings by name; write here only what follows "WORKSPACES":, the array in [ ]'
+                'contains app settings by name; write only what follows "WORKSPACES": here, the array in [ ]'
             )
             fatal.append(Problem("WORKSPACES", message))
         case dict():
@@ -295,9 +293,9 @@ def _array(environ: Mapping[str, str], fatal: list[Problem]) -> list[object]:
         case str() if looks_like_secret(value):
             fatal.append(Problem("WORKSPACES", REVOKE_IT))
         case str():
-            fatal.append(Problem("WORKSPACES", 'must be an array; put [ ] around the text: ["https://…"]'))
+            fatal.append(Problem("WORKSPACES", 'must be an array; put [ ] around the string: ["https://…"]'))
         case _:
-            fatal.append(Problem("WORKSPACES", f"must be an array, and is {kind_of(value)}; {_EXAMPLE}"))
+            fatal.append(Problem("WORKSPACES", f"must be an array, not {kind_of(value)}; {_EXAMPLE}"))
     return []
 
 
@@ -309,7 +307,7 @@ def _defaults(environ: Mapping[str, str], trusted: TrustedHosts, fatal: list[Pro
         fatal.append(Problem("WORKSPACE_DEFAULTS", str(error)))
         return LACKING_NOTHING
     if not isinstance(value, dict):
-        message = f'must be one object, in {{ }}, and is {kind_of(value)}; write {{"client_id": "…", …}}'
+        message = f'must be one object, in {{ }}, not {kind_of(value)}; write {{"client_id": "…", …}}'
         fatal.append(Problem("WORKSPACE_DEFAULTS", message))
         return LACKING_NOTHING
     defaults, problems = read_defaults(value, trusted)

@@ -35,7 +35,7 @@ def _no_secret(value: object) -> object:
 
 def _seen(value: str) -> str:
     if INVISIBLE.search(value):
-        raise ValueError(f"{HOLDS_INVISIBLE}; type it anew")
+        raise ValueError(f"{HOLDS_INVISIBLE}; type it again")
     return value
 
 
@@ -49,10 +49,10 @@ def _host(value: str, info: ValidationInfo) -> str:
         raise ValueError(f"must start with https://; write https://{shown(value.strip().rstrip('/'))}")
     origin = origin_of(value.strip(), Domain.DATABRICKS, _trusted(info))
     if origin.startswith("https://accounts."):
-        raise ValueError("is the account console; write a workspace's own address")
+        raise ValueError("is the account console; write the address of a workspace")
     if re.search(r"(^|&)o=\d", parts.query) and "adb-" not in origin:
         raise ValueError(
-            "is a region's address; write the workspace's own, https://adb-….azuredatabricks.net (Azure portal, the workspace, URL)"
+            "is the address of a region; write that of the workspace, https://adb-….azuredatabricks.net (Azure portal, the workspace, URL)"
         )
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError(f"must end after the host name; remove what follows and write {origin}")
@@ -66,12 +66,14 @@ def _url(value: str, info: ValidationInfo) -> str:
 
 def _path(value: str) -> str:
     if re.search(r"[\x00-\x1f\x7f]", value):
-        raise ValueError("holds a line break, a tab or the like: was it written with \\ ? Write / instead")
+        raise ValueError(
+            "contains a line break, a tab or another control character: was it written with \\ ? Write / instead"
+        )
     _seen(value)
     if "://" in value:
         raise ValueError("must be a path in the workspace, like /Repos/etl/production, not an address")
     if "\\" in value:
-        raise ValueError(f'must be written with /; write "{shown(value.replace("\\", "/"))}"')
+        raise ValueError(f'must use / as separator; write "{shown(value.replace("\\", "/"))}"')
     if not value:
         raise ValueError("must not be empty; write a path like /Repos/etl/production")
     if not value.startswith("/"):
@@ -82,11 +84,11 @@ def _path(value: str) -> str:
         raise ValueError("must name a Git folder, like /Repos/etl/production or /Workspace/Shared/etl")
     if folder_key(path) == "/*":
         raise ValueError(
-            "would mean the whole workspace; write one for each top folder, like /Repos/* and /Shared/*"
+            "would match the whole workspace; write one for each top-level folder, like /Repos/* and /Shared/*"
         )
     if any("*" in name for name in names[:-1]) or ("*" in names[-1] and names[-1] != "*"):
         raise ValueError(
-            "may hold * only as its last part: /Repos/etl/* means every Git folder below /Repos/etl"
+            "may contain * only as its last part: /Repos/etl/* means every Git folder below /Repos/etl"
         )
     return path
 
@@ -94,11 +96,11 @@ def _path(value: str) -> str:
 def _secret_name(value: str) -> str:
     if value.startswith("@Microsoft.KeyVault"):
         raise ValueError(
-            "must be the secret's name alone; the app reads Key Vault by itself, without a reference"
+            "must be only the name of the secret; the app reads Key Vault itself, without a reference"
         )
     if address := re.fullmatch(r"https://[^/]+/secrets/([0-9A-Za-z-]{1,127})(/\w*)?/?", value):
         raise ValueError(
-            f'must be the secret\'s name alone, without its address; write "{shown(address[1])}"'
+            f'must be only the name of the secret, without its address; write "{shown(address[1])}"'
         )
     if not re.fullmatch(r"[0-9A-Za-z-]{1,127}", value):
         raise ValueError("must be the name of a Key Vault secret: 1 to 127 letters, digits and hyphens")
@@ -112,8 +114,8 @@ def _ref(value: str) -> str:
         raise ValueError(f'must be the short name; write "{shown(short)}"')
     if not value or re.search(r"[\s~^:?*\[\\\x00-\x1f\x7f]|\.\.|@\{|^[-/]|[/.]$|//", value):
         raise ValueError(
-            r"is no name that Git takes for a branch or tag: it may hold no spaces, none of ~ ^ : ? * [ \, no .. or //, "
-            "and not end with / or ."
+            r"is not a valid name of a branch or tag in Git: it must not contain spaces, any of ~ ^ : ? * [ \, .. or //, "
+            "and must not end with / or ."
         )
     return value
 
@@ -160,7 +162,7 @@ class Folder(_Typed):
     )
     url: Annotated[str, _LONG, AfterValidator(_url)] | None = Field(
         None,
-        description="Azure DevOps repository. When given, a missing folder is created, parents too.",
+        description="Azure DevOps repository. With it, a missing folder is created, and its parent folders too.",
         examples=["https://dev.azure.com/contoso/Data%20Platform/_git/etl"],
     )
     branch: RefName | None = Field(
@@ -169,7 +171,7 @@ class Folder(_Typed):
     tag: RefName | None = Field(None, description="Tag to be on, instead of a branch.", examples=["v1.2.0"])
     on_conflict: Literal["report", "discard"] = Field(
         "report",
-        description="Uncommitted changes that stand in the way: report them, or discard them (for read-only mirrors).",
+        description="What to do with uncommitted changes that block an update: report them, or discard them (for read-only mirrors).",
     )
     sparse: Annotated[tuple[Name, ...], Array, Field(min_length=1, max_length=200)] | None = Field(
         None,
@@ -207,13 +209,13 @@ class Folder(_Typed):
                 f'has both branch "{shown(self.branch)}" and tag "{shown(self.tag)}"; keep one of them'
             )
         if self.below is not None and (self.url is not None or self.sparse is not None):
-            raise ValueError("has a path ending in /*, so url and sparse mean nothing; leave them out")
+            raise ValueError("has a path ending in /*, so url and sparse have no effect; leave them out")
         if self.sparse is not None and self.url is None:
             raise ValueError("has sparse but no url; sparse is used only when the folder is created")
         if self.url is not None:
             if self.key.startswith("/Repos/") and self.key.count("/") != 3:  # noqa: PLR2004
                 raise ValueError(
-                    f'has path "{shown(self.path)}", but below /Repos a folder is created as /Repos/FOLDER/NAME'
+                    f'has path "{shown(self.path)}", but below /Repos a folder can only be created as /Repos/FOLDER/NAME'
                 )
             self._repository = parse_repository(self.url, _trusted(info))
         return self
@@ -236,11 +238,11 @@ class Workspace(_Typed):
         json_schema_extra={"pattern": "^https://"},
     )
     name: Name = Field(
-        "", description="What reports call it. Default: the host's first label.", examples=["data-prod"]
+        "", description="Its name in reports. Default: the first label of the host.", examples=["data-prod"]
     )
     auth: Literal["oauth_secret", "managed_identity"] = Field(
         "oauth_secret",
-        description="How the app signs in: a service principal's OAuth secret, or the app's own managed identity.",
+        description="How the app signs in: with a service principal's OAuth secret, or with the app's own managed identity.",
     )
     client_id: Name | None = Field(
         None,
@@ -249,23 +251,23 @@ class Workspace(_Typed):
     )
     client_secret_name: Annotated[str, _LONG, AfterValidator(_secret_name)] | None = Field(
         None,
-        description="Name of the Key Vault secret that holds its OAuth secret (oauth_secret).",
+        description="Name of the Key Vault secret that contains its OAuth secret (oauth_secret).",
         examples=["databricks-oauth-secret"],
         json_schema_extra={"pattern": "^[0-9A-Za-z-]{1,127}$"},
     )
     git_username: Name = Field(
         "git-refresh",
-        description="User name stored with the credential. Azure DevOps takes any.",
+        description="User name stored with the credential. Azure DevOps accepts any.",
         examples=["git-refresh"],
     )
     folders: Annotated[tuple[Folder, ...], Array] = Field(
         (),
-        description="Git folders to keep up to date, each a path or an object. Empty: the credential alone.",
+        description="Git folders to keep up to date, each a path or an object. Empty: only the credential.",
         examples=[["/Repos/etl/production", {"path": "/Workspace/Shared/etl", "branch": "main"}]],
     )
     run_as: Annotated[tuple[PrincipalId, ...], Array, Field(max_length=200)] = Field(
         (),
-        description="Numeric ids of further service principals whose credential is kept fresh too.",
+        description="Numeric ids of other service principals whose credential is kept fresh too.",
         examples=[[1234567890123456]],
     )
 

@@ -32,16 +32,16 @@ def _said(detail: ErrorDetails, found: object, key: str, model: type[BaseModel])
         case "literal_error":
             said = _one_of(found, str(detail.get("ctx", {}).get("expected", "")).replace("'", '"'))
         case "string_type" if found is None and not model.model_fields[key].is_required():
-            said = "must be text in double quotes, and is null; leave the key out for its default"
+            said = "must be a string, not null; leave the key out to use its default"
         case "string_type":
-            said = f"must be text in double quotes, and is {kind}"
+            said = f"must be a string in double quotes, not {kind}"
         case "string_too_short" | "too_short":
             advice = f"write {_example(key, model)}" if key == "client_id" else "leave it out instead"
             said = f"must not be empty; {advice}"
         case "tuple_type":
-            said = f"must be an array, and is {kind}; put [ ] around it"
+            said = f"must be an array, not {kind}; put [ ] around it"
         case "int_type":
-            said = f"must be a whole number, and is {kind}"
+            said = f"must be a whole number, not {kind}"
         case "greater_than":
             said = "must be greater than 0"
         case other:
@@ -51,15 +51,15 @@ def _said(detail: ErrorDetails, found: object, key: str, model: type[BaseModel])
 
 _PLAIN = {
     "string_too_long": "is too long; write at most {max_length:,} characters",
-    "string_unicode": "holds half a character; type it anew",
+    "string_unicode": "contains an unpaired surrogate; type it again",
     "less_than": "is too large for a service principal's numeric id",
-    "too_long": "holds too many; write at most {max_length}",
+    "too_long": "has too many items; write at most {max_length}",
 }
 
 
 def _one_of(found: object, allowed: str) -> str:
     if not isinstance(found, str):
-        return f"must be {allowed}, and is {kind_of(found)}"
+        return f"must be {allowed}, not {kind_of(found)}"
     choices = [part.strip(' "') for part in allowed.replace(" or ", ",").split(",")]
     near = _near(_folded(found), choices)
     advice = f'; did you mean "{near[0]}"?' if near else ""
@@ -112,7 +112,7 @@ def _unknown_key(key: str, model: type[BaseModel]) -> str:
     if looks_like_secret(key):
         return REVOKE_IT
     if folded in _SECRETS:
-        advice = "no secret is ever written here: store it in Key Vault, and write its name there as client_secret_name"
+        advice = "secrets do not belong here: store it in Key Vault, and write the name of the Key Vault secret in client_secret_name"
     elif folded == "discard":
         advice = 'write "on_conflict": "discard"'
     elif meant:
@@ -120,7 +120,7 @@ def _unknown_key(key: str, model: type[BaseModel]) -> str:
     elif kind == "Workspace" and folded in _FOLDER_KEYS:
         advice = 'it belongs to a folder: write it in "folders"'
     else:
-        advice = f"known are {', '.join(known)}"
+        advice = f"the known keys are {', '.join(known)}"
     return f"is not a key of a {kind.lower()}; {advice}"
 
 
@@ -148,7 +148,7 @@ def kind_of(value: object) -> str:
         case bool():
             return str(value).lower()
         case str():
-            return "text"
+            return "a string"
         case int():
             return "a number"
         case float():

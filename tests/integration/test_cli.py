@@ -101,7 +101,7 @@ def test_wrong_settings_exit_with_2_and_nothing_is_run(
     ("content", "line"),
     [
         ("{", "is not valid JSON: line 1, column 1"),
-        ("{}", "must hold an array of workspaces"),
+        ("{}", "must contain an array of workspaces"),
         ('{"Values": {"WORKSPACES": ["https://x"]}}', "Values.WORKSPACES: must be text in double quotes"),
         ("\xff", "is not valid JSON: it is not UTF-8 text"),
     ],
@@ -313,7 +313,7 @@ def test_a_setting_whose_name_is_misspelt_is_pointed_out(cli: Cli, fleet: Fleet)
     done = cli("check", "--offline", **settings)
     assert done.returncode == 2
     assert (
-        'KEY_VAULT_URL: is missing, and a workspace reads its secret there; write https://NAME.vault.azure.net ("KEYVAULT_URL"'
+        'KEY_VAULT_URL: is missing, but a workspace reads its secret from it; write https://NAME.vault.azure.net ("KEYVAULT_URL"'
         in done.stdout
     )
     assert "! KEYVAULT_URL: This is no setting of this app; did you mean KEY_VAULT_URL?" in done.stdout

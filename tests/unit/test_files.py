@@ -52,15 +52,18 @@ def test_a_mark_at_the_start_of_the_file_does_not_matter(tmp_path: Path) -> None
 
 WRONG = {
     "nothing": ("", "is not valid JSON"),
-    "text": ('"x"', "must hold an array of workspaces"),
-    "null": ("null", "must hold an array of workspaces"),
-    "another object": ({"a": 1}, "must hold an array of workspaces, app settings by name"),
-    "a setting misspelt": ({"workspaces": []}, ': workspaces: is no app setting; did you mean "WORKSPACES"?'),
-    "one workspace": (GOOD, "holds one workspace; put [ ] around its { }"),
+    "text": ('"x"', "must contain an array of workspaces"),
+    "null": ("null", "must contain an array of workspaces"),
+    "another object": ({"a": 1}, "must contain an array of workspaces, app settings by name"),
+    "a setting misspelt": (
+        {"workspaces": []},
+        ': workspaces: is not an app setting; did you mean "WORKSPACES"?',
+    ),
+    "one workspace": (GOOD, "contains one workspace; put [ ] around its { }"),
     "encrypted": ({"IsEncrypted": True, "Values": {}}, "is encrypted; run func settings decrypt first"),
     "no text": (
         {"Values": {"WORKSPACES": ENTRIES}},
-        ": Values.WORKSPACES: must be text in double quotes, with its own quotes escaped",
+        ": Values.WORKSPACES: must be a string in double quotes, with its own quotes escaped",
     ),
     "key twice": (
         '{"WORKSPACES": [{"host": "a", "folders": [{"path": "/a/b", "path": "/a/c"}]}]}',

@@ -31,7 +31,7 @@ def test_more_than_the_shipped_host_json_allows_is_refused() -> None:
     assert problems(REFRESH_TIMEOUT_SECONDS="1000") == [
         (
             'REFRESH_TIMEOUT_SECONDS: "1000" is too long for a functionTimeout of "00:10:00" in host.json, '
-            "as a run may go on for 5 seconds after it; write at most 594, or raise functionTimeout"
+            "because a run may end up to 5 seconds after it; write at most 594, or raise functionTimeout"
         )
     ]
     assert problems(REFRESH_TIMEOUT_SECONDS="595")
@@ -79,7 +79,7 @@ def test_an_app_setting_overrides_host_json(name: str) -> None:
     assert problems(**{name: " 00:05:00 "}) == [
         (
             'REFRESH_TIMEOUT_SECONDS: its default, 540, is too long for a functionTimeout of "00:05:00" in the app setting '
-            f"{name}, as a run may go on for 5 seconds after it; write at most 294, or raise functionTimeout"
+            f"{name}, because a run may end up to 5 seconds after it; write at most 294, or raise functionTimeout"
         )
     ]
 

@@ -52,7 +52,7 @@ REASONS = {
     "a user name": (
         Domain.DATABRICKS,
         "https://adb-1.azuredatabricks.net@evil.com",
-        "must not hold a user name or password",
+        "must not contain a user name or password",
     ),
     "letters that only look like others": (
         Domain.DATABRICKS,
@@ -62,12 +62,12 @@ REASONS = {
     "a line break": (
         Domain.DATABRICKS,
         "https://adb-1\n.azuredatabricks.net",
-        "holds a line break or another invisible character",
+        "contains a line break or another invisible character",
     ),
     "a port": (
         Domain.DATABRICKS,
         "https://adb-1.azuredatabricks.net:8443",
-        "must not name a port; write https://adb-1.azuredatabricks.net",
+        "must not contain a port; write https://adb-1.azuredatabricks.net",
     ),
     "another host": (
         Domain.AZURE_DEVOPS,

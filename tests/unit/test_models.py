@@ -68,7 +68,7 @@ def test_nobodys_changes_are_discarded_unless_the_settings_say_so() -> None:
 
 @pytest.mark.parametrize("path", ["/Repos/prod", "/Workspace/Repos/prod", "/Repos/a/b/prod"])
 def test_a_folder_cannot_be_cloned_elsewhere_below_repos(path: str) -> None:
-    with pytest.raises(ValidationError, match="below /Repos a folder is created as"):
+    with pytest.raises(ValidationError, match="below /Repos a folder can only be created as"):
         folder(path=path, url=URL)
 
 

@@ -143,7 +143,7 @@ FATAL = {
             "WORKSPACES": '[{"host": "https://adb-1.1.azuredatabricks.net", "client_id": "app-id", "client_secret_name": "oauth-secret"}]',
             "KEY_VAULT_URL": "",
         },
-        "KEY_VAULT_URL: is missing, and a workspace reads its secret there; write https://NAME.vault.azure.net",
+        "KEY_VAULT_URL: is missing, but a workspace reads its secret from it; write https://NAME.vault.azure.net",
     ),
     "vault on http": (
         {"KEY_VAULT_URL": "http://x.vault.azure.net"},
@@ -159,15 +159,15 @@ FATAL = {
     ),
     "concurrency": (
         {"REFRESH_CONCURRENCY": "many"},
-        'REFRESH_CONCURRENCY: "many" must be a whole number from 1 to 256; remove it for the default, 32',
+        'REFRESH_CONCURRENCY: "many" must be a whole number from 1 to 256; remove it to use the default, 32',
     ),
     "timeout": (
         {"REFRESH_TIMEOUT_SECONDS": "5"},
-        'REFRESH_TIMEOUT_SECONDS: "5" must be a whole number from 30 to 3600; remove it for the default, 540',
+        'REFRESH_TIMEOUT_SECONDS: "5" must be a whole number from 30 to 3600; remove it to use the default, 540',
     ),
     "schedule": (
         {"REFRESH_SCHEDULE": "*/15 * * * *"},
-        'REFRESH_SCHEDULE: "*/15 * * * *" has five fields, and NCRONTAB has six, seconds first; write "0 */15 * * * *"',
+        'REFRESH_SCHEDULE: "*/15 * * * *" has five fields, but NCRONTAB has six, seconds first; write "0 */15 * * * *"',
     ),
     "fan-out": (
         {"FAN_OUT": "queue"},
@@ -183,11 +183,11 @@ FATAL = {
     ),
     "defaults an array": (
         {"WORKSPACE_DEFAULTS": "[]"},
-        'WORKSPACE_DEFAULTS: must be one object, in { }, and is an array; write {"client_id": "…", …}',
+        'WORKSPACE_DEFAULTS: must be one object, in { }, not an array; write {"client_id": "…", …}',
     ),
     "defaults null": (
         {"WORKSPACE_DEFAULTS": "null"},
-        'WORKSPACE_DEFAULTS: must be one object, in { }, and is null; write {"client_id": "…", …}',
+        'WORKSPACE_DEFAULTS: must be one object, in { }, not null; write {"client_id": "…", …}',
     ),
     "default host": (
         {"WORKSPACE_DEFAULTS": '{"host": "x"}'},
@@ -209,19 +209,19 @@ FATAL = {
     ),
     "settings by name": (
         {"WORKSPACES": '{"WORKSPACES": []}'},
-        'WORKSPACES: holds app settings by name; write here only what follows "WORKSPACES":, the array in [ ]',
+        'WORKSPACES: contains app settings by name; write only what follows "WORKSPACES": here, the array in [ ]',
     ),
     "text": (
         {"WORKSPACES": '"https://x"'},
-        'WORKSPACES: must be an array; put [ ] around the text: ["https://…"]',
+        'WORKSPACES: must be an array; put [ ] around the string: ["https://…"]',
     ),
     "a number": (
         {"WORKSPACES": "5"},
-        'WORKSPACES: must be an array, and is a number; write a JSON array of workspaces: [{"host": "https://adb-….azuredatabricks.net", …}]',
+        'WORKSPACES: must be an array, not a number; write a JSON array of workspaces: [{"host": "https://adb-….azuredatabricks.net", …}]',
     ),
     "null": (
         {"WORKSPACES": "null"},
-        'WORKSPACES: must be an array, and is null; write a JSON array of workspaces: [{"host": "https://adb-….azuredatabricks.net", …}]',
+        'WORKSPACES: must be an array, not null; write a JSON array of workspaces: [{"host": "https://adb-….azuredatabricks.net", …}]',
     ),
     "line break before a mistake": (
         {"WORKSPACES": '\n[\n  {"host": "x",}\n]'},
@@ -229,23 +229,23 @@ FATAL = {
     ),
     "vault by its name": (
         {"KEY_VAULT_URL": "contoso"},
-        'KEY_VAULT_URL: "contoso" must be the vault\'s address; write https://contoso.vault.azure.net',
+        'KEY_VAULT_URL: "contoso" must be the address of the vault; write https://contoso.vault.azure.net',
     ),
     "vault with a port": (
         {"KEY_VAULT_URL": "https://contoso.vault.azure.net:8443"},
-        'KEY_VAULT_URL: "https://contoso.vault.azure.net:8443" must not name a port; write https://contoso.vault.azure.net',
+        'KEY_VAULT_URL: "https://contoso.vault.azure.net:8443" must not contain a port; write https://contoso.vault.azure.net',
     ),
     "schedule nonsense": (
         {"REFRESH_SCHEDULE": "every 15 minutes"},
-        'REFRESH_SCHEDULE: "every 15 minutes" must be six fields of NCRONTAB, seconds first; "0 */15 * * * *" is every 15 minutes',
+        'REFRESH_SCHEDULE: "every 15 minutes" must be an NCRONTAB expression of six fields, seconds first; "0 */15 * * * *" is every 15 minutes',
     ),
     "minus": (
         {"REFRESH_CONCURRENCY": "-1"},
-        'REFRESH_CONCURRENCY: "-1" must be a whole number from 1 to 256; remove it for the default, 32',
+        'REFRESH_CONCURRENCY: "-1" must be a whole number from 1 to 256; remove it to use the default, 32',
     ),
     "fraction": (
         {"REFRESH_TIMEOUT_SECONDS": "540.5"},
-        'REFRESH_TIMEOUT_SECONDS: "540.5" must be a whole number from 30 to 3600; remove it for the default, 540',
+        'REFRESH_TIMEOUT_SECONDS: "540.5" must be a whole number from 30 to 3600; remove it to use the default, 540',
     ),
     "trusted secret": (
         {"TRUSTED_HOSTS": "https://me:hunter2@git.contoso.com"},
@@ -257,7 +257,7 @@ FATAL = {
     ),
     "too many": (
         {"WORKSPACES": json.dumps(["x"] * 5001)},
-        "WORKSPACES: holds 5,001 workspaces; write at most 5,000, and the others for another app",
+        "WORKSPACES: contains 5,001 workspaces; write at most 5,000, and give the rest to another app",
     ),
     "schedule too long": (
         {"REFRESH_SCHEDULE": "1" * 1001},
@@ -291,7 +291,7 @@ def test_every_setting_that_is_read_is_known_by_name() -> None:
 
 def test_a_vault_that_is_not_set_at_all_stops_the_run() -> None:
     with pytest.raises(
-        SettingsError, match="KEY_VAULT_URL: is missing, and a workspace reads its secret there"
+        SettingsError, match="KEY_VAULT_URL: is missing, but a workspace reads its secret from it"
     ):
         load({"WORKSPACES": json.dumps([GOOD])})
 
@@ -326,7 +326,7 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "account console": (
         {"host": "https://accounts.azuredatabricks.net"},
-        'WORKSPACES[1].host: "https://accounts.azuredatabricks.net" is the account console; write a workspace\'s own address',
+        'WORKSPACES[1].host: "https://accounts.azuredatabricks.net" is the account console; write the address of a workspace',
     ),
     "not trusted": (
         {"host": "https://adb-1.1.azuredatabricks.net.evil.com"},
@@ -335,7 +335,7 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     "mistyped key": ({"hots": 1}, 'WORKSPACES[1].hots: is not a key of a workspace; did you mean "host"?'),
     "unknown key": (
         {"colour": 1},
-        "WORKSPACES[1].colour: is not a key of a workspace; known are host, name, auth, client_id, client_secret_name, git_username, folders, run_as",
+        "WORKSPACES[1].colour: is not a key of a workspace; the known keys are host, name, auth, client_id, client_secret_name, git_username, folders, run_as",
     ),
     "blank": ({"name": " "}, "WORKSPACES[1].name: must not be empty; leave it out instead"),
     "long": (
@@ -346,7 +346,7 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "null": (
         {"name": None},
-        "WORKSPACES[1].name: must be text in double quotes, and is null; leave the key out for its default",
+        "WORKSPACES[1].name: must be a string, not null; leave the key out to use its default",
     ),
     "long host": (
         {"host": f"https://{'x' * 2000}"},
@@ -362,28 +362,28 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "too many ids": (
         {"run_as": [1] * 201},
-        "WORKSPACES[1].run_as: holds too many; write at most 200",
+        "WORKSPACES[1].run_as: has too many items; write at most 200",
     ),
-    "true": ({"name": True}, "WORKSPACES[1].name: must be text in double quotes, and is true"),
+    "true": ({"name": True}, "WORKSPACES[1].name: must be a string in double quotes, not true"),
     "broken text": (
         {"git_username": "\ud800"},
-        "WORKSPACES[1].git_username: holds half a character; type it anew",
+        "WORKSPACES[1].git_username: contains an unpaired surrogate; type it again",
     ),
-    "no array": ({"run_as": "5"}, "WORKSPACES[1].run_as: must be an array, and is text; put [ ] around it"),
+    "no array": ({"run_as": "5"}, "WORKSPACES[1].run_as: must be an array, not a string; put [ ] around it"),
     "fraction": (
         {"run_as": [1.5]},
-        "WORKSPACES[1].run_as[0]: must be a whole number, and is a number with a decimal point",
+        "WORKSPACES[1].run_as[0]: must be a whole number, not a number with a decimal point",
     ),
     "zero": ({"run_as": ["0"]}, "WORKSPACES[1].run_as[0]: must be greater than 0"),
     "array of arrays": (
         {"run_as": [[1]]},
-        "WORKSPACES[1].run_as[0]: must be a whole number, and is an array",
+        "WORKSPACES[1].run_as[0]: must be a whole number, not an array",
     ),
     "auth an object": (
         {"auth": {}},
-        'WORKSPACES[1].auth: must be "oauth_secret" or "managed_identity", and is an object',
+        'WORKSPACES[1].auth: must be "oauth_secret" or "managed_identity", not an object',
     ),
-    "number": ({"host": 5}, "WORKSPACES[1].host: must be text in double quotes, and is a number"),
+    "number": ({"host": 5}, "WORKSPACES[1].host: must be a string in double quotes, not a number"),
     "auth": ({"auth": "pat"}, 'WORKSPACES[1].auth: "pat" must be "oauth_secret" or "managed_identity"'),
     "no client": (
         {"client_id": None},
@@ -399,7 +399,7 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "secret itself": (
         {"client_secret_name": "dose0123456789abcdef0123456789abcdef"},
-        "WORKSPACES[1].client_secret_name: looks like a secret itself: revoke it, store a new one in Key Vault and write its name in client_secret_name",
+        "WORKSPACES[1].client_secret_name: looks like a secret: revoke it, store a new one in Key Vault and write its name in client_secret_name",
     ),
     "secret name": (
         {"client_secret_name": "a b"},
@@ -411,7 +411,7 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "the secret in the list": (
         {"client_secret": "hunter2"},
-        "WORKSPACES[1].client_secret: is not a key of a workspace; no secret is ever written here: store it in Key Vault, and write its name there as client_secret_name",
+        "WORKSPACES[1].client_secret: is not a key of a workspace; secrets do not belong here: store it in Key Vault, and write the name of the Key Vault secret in client_secret_name",
     ),
     "a folder's key": (
         {"branch": "main"},
@@ -427,11 +427,11 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a secret's address": (
         {"client_secret_name": "https://v.vault.azure.net/secrets/abc"},
-        'WORKSPACES[1].client_secret_name: must be the secret\'s name alone, without its address; write "abc"',
+        'WORKSPACES[1].client_secret_name: must be only the name of the secret, without its address; write "abc"',
     ),
     "a Key Vault reference": (
         {"client_secret_name": "@Microsoft.KeyVault(SecretUri=x)"},
-        "WORKSPACES[1].client_secret_name: must be the secret's name alone; the app reads Key Vault by itself, without a reference",
+        "WORKSPACES[1].client_secret_name: must be only the name of the secret; the app reads Key Vault itself, without a reference",
     ),
     "nearly": (
         {"auth": "managedidentity"},
@@ -439,10 +439,10 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "auth null": (
         {"auth": None},
-        'WORKSPACES[1].auth: must be "oauth_secret" or "managed_identity", and is null',
+        'WORKSPACES[1].auth: must be "oauth_secret" or "managed_identity", not null',
     ),
-    "host null": ({"host": None}, "WORKSPACES[1].host: must be text in double quotes, and is null"),
-    "one id": ({"run_as": 5}, "WORKSPACES[1].run_as: must be an array, and is a number; put [ ] around it"),
+    "host null": ({"host": None}, "WORKSPACES[1].host: must be a string in double quotes, not null"),
+    "one id": ({"run_as": 5}, "WORKSPACES[1].run_as: must be an array, not a number; put [ ] around it"),
     "zero as a number": ({"run_as": [0]}, "WORKSPACES[1].run_as[0]: must be greater than 0"),
     "negative": ({"run_as": [-4]}, "WORKSPACES[1].run_as[0]: must be greater than 0"),
     "empty": ({"git_username": ""}, "WORKSPACES[1].git_username: must not be empty; leave it out instead"),
@@ -452,19 +452,19 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a user in the address": (
         {"host": "https://me@adb-1.1.azuredatabricks.net"},
-        'WORKSPACES[1].host: "https://adb-1.1.azuredatabricks.net" must not hold a user name or password before the host',
+        'WORKSPACES[1].host: "https://adb-1.1.azuredatabricks.net" must not contain a user name or password before the host',
     ),
     "a port": (
         {"host": "https://adb-1.1.azuredatabricks.net:8443"},
-        'WORKSPACES[1].host: "https://adb-1.1.azuredatabricks.net:8443" must not name a port; write https://adb-1.1.azuredatabricks.net',
+        'WORKSPACES[1].host: "https://adb-1.1.azuredatabricks.net:8443" must not contain a port; write https://adb-1.1.azuredatabricks.net',
     ),
     "line break": (
         {"host": "https://adb-1.1.azure\ndatabricks.net"},
-        'WORKSPACES[1].host: "https://adb-1.1.azure\\ndatabricks.net" holds a line break or another invisible character',
+        'WORKSPACES[1].host: "https://adb-1.1.azure\\ndatabricks.net" contains a line break or another invisible character',
     ),
     "a region": (
         {"host": "https://westeurope.azuredatabricks.net/?o=123"},
-        "WORKSPACES[1].host: \"https://westeurope.azuredatabricks.net/\" is a region's address; write the workspace's own, https://adb-….azuredatabricks.net (Azure portal, the workspace, URL)",
+        'WORKSPACES[1].host: "https://westeurope.azuredatabricks.net/" is the address of a region; write that of the workspace, https://adb-….azuredatabricks.net (Azure portal, the workspace, URL)',
     ),
     "empty host": (
         {"host": " "},
@@ -476,7 +476,7 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a line of az": (
         {"workspaceUrl": "adb-1.1.azuredatabricks.net", "location": "westeurope"},
-        'WORKSPACES[1]: looks like a line of az databricks workspace list; write "https://adb-1.1.azuredatabricks.net" in its place',
+        'WORKSPACES[1]: looks like output of az databricks workspace list; write "https://adb-1.1.azuredatabricks.net" instead',
     ),
     "AWS": (
         {"host": "https://dbc-1.cloud.databricks.com"},
@@ -506,7 +506,7 @@ def test_the_second_entry_for_a_host_is_rejected_however_it_is_written() -> None
     assert isinstance(entry, Entry)
     problem = Problem(
         "WORKSPACES[1].host",
-        f'"{HOST}" stands in WORKSPACES[0] already; keep one entry for it, with all its folders',
+        f'"{HOST}" is already in WORKSPACES[0]; keep one entry for it, with all its folders',
     )
     assert rejected == Rejected("again", HOST, (problem,))
 
@@ -516,15 +516,13 @@ def test_two_workspaces_do_not_have_one_name_in_reports() -> None:
     found = settings(GOOD, {**GOOD, "host": other, "name": "ADB-1"})
     entry, rejected = found.entries
     assert isinstance(entry, Entry)
-    problem = Problem(
-        "WORKSPACES[1].name", '"ADB-1" stands in WORKSPACES[0] already; give each a name of its own'
-    )
+    problem = Problem("WORKSPACES[1].name", '"ADB-1" is already in WORKSPACES[0]; give each its own name')
     assert rejected == Rejected("ADB-1", other, (problem,))
 
 
 def test_an_entry_that_is_no_workspace_at_all_costs_only_itself() -> None:
     rejected, entry = settings(5, GOOD).entries
-    problem = Problem("WORKSPACES[0]", "must be a workspace's address or an object, and is a number")
+    problem = Problem("WORKSPACES[0]", "must be a workspace's address or an object, not a number")
     assert rejected == Rejected("#0", "", (problem,))
     assert isinstance(entry, Entry)
 
@@ -577,19 +575,19 @@ FOLDERS: dict[str, tuple[Any, str]] = {
     ),
     "part of a name starred": (
         {"path": "/Repos/etl/a*"},
-        'WORKSPACES[0].folders[0].path: "/Repos/etl/a*" may hold * only as its last part: /Repos/etl/* means every Git folder below /Repos/etl',
+        'WORKSPACES[0].folders[0].path: "/Repos/etl/a*" may contain * only as its last part: /Repos/etl/* means every Git folder below /Repos/etl',
     ),
     "star": (
         {"path": "/Repos/*/b"},
-        'WORKSPACES[0].folders[0].path: "/Repos/*/b" may hold * only as its last part: /Repos/etl/* means every Git folder below /Repos/etl',
+        'WORKSPACES[0].folders[0].path: "/Repos/*/b" may contain * only as its last part: /Repos/etl/* means every Git folder below /Repos/etl',
     ),
     "star url": (
         {"path": "/Repos/*", "url": "https://dev.azure.com/contoso/Data%20Platform/_git/etl"},
-        "WORKSPACES[0].folders[0]: has a path ending in /*, so url and sparse mean nothing; leave them out",
+        "WORKSPACES[0].folders[0]: has a path ending in /*, so url and sparse have no effect; leave them out",
     ),
     "url": (
         {"path": "/a/b", "url": "https://github.com/a/b"},
-        'WORKSPACES[0].folders[0].url: "https://github.com/a/b" is not in Azure DevOps, and this app keeps only Azure DevOps fresh',
+        'WORKSPACES[0].folders[0].url: "https://github.com/a/b" is not in Azure DevOps, and this app supports only Azure DevOps',
     ),
     "link": (
         {"path": "/a/b", "url": "https://dev.azure.com/contoso/Data%20Platform/_git/etl?version=GBmain"},
@@ -597,11 +595,11 @@ FOLDERS: dict[str, tuple[Any, str]] = {
     ),
     "ssh": (
         {"path": "/a/b", "url": "git@ssh.dev.azure.com:v3/contoso/Data%20Platform/etl"},
-        'WORKSPACES[0].folders[0].url: "git@ssh.dev.azure.com:v3/contoso/Data%20Platform/etl" is an address for SSH; write https://dev.azure.com/contoso/Data%20Platform/_git/etl',
+        'WORKSPACES[0].folders[0].url: "git@ssh.dev.azure.com:v3/contoso/Data%20Platform/etl" is an SSH address; write https://dev.azure.com/contoso/Data%20Platform/_git/etl',
     ),
     "repos": (
         {"path": "/Repos/a", "url": "https://dev.azure.com/contoso/Data%20Platform/_git/etl"},
-        'WORKSPACES[0].folders[0]: has path "/Repos/a", but below /Repos a folder is created as /Repos/FOLDER/NAME',
+        'WORKSPACES[0].folders[0]: has path "/Repos/a", but below /Repos a folder can only be created as /Repos/FOLDER/NAME',
     ),
     "long ref": (
         {"path": "/a/b", "branch": "refs/heads/main"},
@@ -609,7 +607,7 @@ FOLDERS: dict[str, tuple[Any, str]] = {
     ),
     "no ref": (
         {"path": "/a/b", "tag": "v 1"},
-        'WORKSPACES[0].folders[0].tag: "v 1" is no name that Git takes for a branch or tag: it may hold no spaces, none of ~ ^ : ? * [ \\, no .. or //, and not end with / or .',
+        'WORKSPACES[0].folders[0].tag: "v 1" is not a valid name of a branch or tag in Git: it must not contain spaces, any of ~ ^ : ? * [ \\, .. or //, and must not end with / or .',
     ),
     "conflict": (
         {"path": "/a/b", "on_conflict": "drop"},
@@ -635,14 +633,14 @@ FOLDERS: dict[str, tuple[Any, str]] = {
         {"url": "https://dev.azure.com/contoso/Data%20Platform/_git/etl"},
         'WORKSPACES[0].folders[0].path: is missing; write "path": "/Repos/etl/production"',
     ),
-    "number": (7, "WORKSPACES[0].folders[0]: must be a path or an object, and is a number"),
+    "number": (7, "WORKSPACES[0].folders[0]: must be a path or an object, not a number"),
     "escapes by accident": (
         {"path": "\new\table"},
-        'WORKSPACES[0].folders[0].path: "\\new\\table" holds a line break, a tab or the like: was it written with \\ ? Write / instead',
+        'WORKSPACES[0].folders[0].path: "\\new\\table" contains a line break, a tab or another control character: was it written with \\ ? Write / instead',
     ),
     "backslashes": (
         {"path": "\\Repos\\a"},
-        'WORKSPACES[0].folders[0].path: "\\Repos\\a" must be written with /; write "/Repos/a"',
+        'WORKSPACES[0].folders[0].path: "\\Repos\\a" must use / as separator; write "/Repos/a"',
     ),
     "an address as path": (
         {"path": "https://adb-1.1.azuredatabricks.net/#folder/1"},
@@ -658,7 +656,7 @@ FOLDERS: dict[str, tuple[Any, str]] = {
     ),
     "path null": (
         {"path": None},
-        "WORKSPACES[0].folders[0].path: must be text in double quotes, and is null",
+        "WORKSPACES[0].folders[0].path: must be a string in double quotes, not null",
     ),
     "empty path": (
         {"path": ""},
@@ -671,20 +669,20 @@ FOLDERS: dict[str, tuple[Any, str]] = {
     ),
     "password": (
         {"path": "/a/b", "url": "https://me:hunter2@dev.azure.com/contoso/x/_git/etl"},
-        'WORKSPACES[0].folders[0].url: "https://dev.azure.com/contoso/x/_git/etl" must not hold a password: the app brings its own token',
+        'WORKSPACES[0].folders[0].url: "https://dev.azure.com/contoso/x/_git/etl" must not contain a password: the app uses its own token',
     ),
     "one pattern": (
         {"path": "/a/b", "url": "https://dev.azure.com/contoso/Data%20Platform/_git/etl", "sparse": "src"},
-        "WORKSPACES[0].folders[0].sparse: must be an array, and is text; put [ ] around it",
+        "WORKSPACES[0].folders[0].sparse: must be an array, not a string; put [ ] around it",
     ),
-    "an array": ([], "WORKSPACES[0].folders[0]: must be a path or an object, and is an array"),
+    "an array": ([], "WORKSPACES[0].folders[0]: must be a path or an object, not an array"),
     "long path": (
         {"path": f"/a/{'é' * 1998}"},
         "WORKSPACES[0].folders[0].path: is too long; write at most 2,000 characters",
     ),
     "slash at the end": (
         {"path": "/a/b", "branch": "feature/"},
-        'WORKSPACES[0].folders[0].branch: "feature/" is no name that Git takes for a branch or tag: it may hold no spaces, none of ~ ^ : ? * [ \\, no .. or //, and not end with / or .',
+        'WORKSPACES[0].folders[0].branch: "feature/" is not a valid name of a branch or tag in Git: it must not contain spaces, any of ~ ^ : ? * [ \\, .. or //, and must not end with / or .',
     ),
 }
 
@@ -703,7 +701,7 @@ UNSEEN = {
     "next line": "\x85",
     "no width": "\u200b",
 }
-TYPE_ANEW = "holds a line break or another invisible character; type it anew"
+TYPE_AGAIN = "contains a line break or another invisible character; type it again"
 
 
 @pytest.mark.parametrize("sign", [*UNSEEN.values(), "\ud800"], ids=[*UNSEEN, "half a character"])
@@ -740,7 +738,7 @@ def test_a_setting_that_nobody_can_read_is_refused(name: str, sign: str) -> None
         settings(GOOD, **{name: f"a{sign}b"})
     sign_in_letters = sign.encode("unicode_escape").decode()
     assert [str(problem) for problem in caught.value.problems] == [
-        f'{name}: "a{sign_in_letters}b" {TYPE_ANEW}'
+        f'{name}: "a{sign_in_letters}b" {TYPE_AGAIN}'
     ]
 
 
@@ -777,14 +775,14 @@ def test_bad_folders_are_all_told_by_their_paths_and_cost_none_of_the_good_ones(
 def test_folders_that_are_no_array_do_not_cost_the_credential() -> None:
     entry = only(settings({**GOOD, "folders": "/Repos/a/b"}))
     assert str(entry.bad_folders[0].problem) == (
-        'WORKSPACES[0].folders: must be an array of folders, in [ ], and is text; put [ ] around it: ["/Repos/…"]'
+        'WORKSPACES[0].folders: must be an array of folders, in [ ], not a string; put [ ] around it: ["/Repos/…"]'
     )
 
 
 def test_too_many_folders_do_not_cost_the_credential() -> None:
     entry = only(settings({**GOOD, "folders": [f"/a/{number}" for number in range(5001)]}))
     assert [str(bad.problem) for bad in entry.bad_folders] == [
-        "WORKSPACES[0].folders: holds 5,001 folders; write at most 5,000, or a path ending in /*"
+        "WORKSPACES[0].folders: contains 5,001 folders; write at most 5,000, or a path ending in /*"
     ]
 
 
@@ -844,7 +842,7 @@ def test_all_problems_come_at_once() -> None:
     assert places == ["REFRESH_CONCURRENCY", "AZURE_CLIENT_ID", "FAN_OUT", "WORKSPACES[0].hst"]
 
 
-SAID = "looks like a secret itself: revoke it, store a new one in Key Vault and write its name in client_secret_name"
+SAID = "looks like a secret: revoke it, store a new one in Key Vault and write its name in client_secret_name"
 KINDS = [
     "dapi0123456789abcdef0123456789abcdef-2",
     "abc8Q~" + "aB3.-_~x" * 4 + "ab",
