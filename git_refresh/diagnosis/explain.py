@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
-from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Row, Sign
+from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Match, Row
 from git_refresh.redact import shown
 from git_refresh.symptom import Service, Symptom
 
@@ -27,7 +27,7 @@ class Diagnosis:
 class Facts:
     """What the run knows around a failure, to fill into the texts. All of it may be shown.
 
-    The defaults stand for what it does not know; capitals say that a value belongs there.
+    The defaults are used for what it does not know; capitals say that a value belongs there.
     """
 
     host: str = "HOST"
@@ -45,7 +45,7 @@ class Facts:
 
 
 def explain(symptom: Symptom, facts: Facts) -> Diagnosis:
-    """Diagnose a failed call. Nothing of an answer's text is let out but file names of a conflict and the caller's own object id."""
+    """Diagnose a failed call. Of an answer's text only the file names of a conflict and the caller's own object id are shown."""
     row = next((row for row in TABLE if fits(row, symptom)), UNKNOWN)
     values = _values(facts)
     values["service"] = str(symptom.service)
@@ -73,7 +73,7 @@ def clock_skew(behind: timedelta, facts: Facts) -> Diagnosis:
 def out_of_time(facts: Facts) -> Diagnosis:
     """The diagnosis of what was not begun, or not waited for, when the run's time was over."""
     row = next(row for row in TABLE if row.code == "out_of_time")
-    return _filled(row, "The run's time was over before this was done.", _values(facts))
+    return _filled(row, "The run ran out of time before this was done.", _values(facts))
 
 
 def in_general(row: Row) -> Diagnosis:
@@ -82,7 +82,7 @@ def in_general(row: Row) -> Diagnosis:
 
 
 def internal(error: BaseException, facts: Facts) -> Diagnosis:
-    """The diagnosis of a mistake in this app. The exception's text could hold anything and is left out; its place cannot."""
+    """The diagnosis of a mistake in this app. The exception's text could contain anything and is left out; its place cannot."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
@@ -92,17 +92,17 @@ def internal(error: BaseException, facts: Facts) -> Diagnosis:
 
 def fits(row: Row, symptom: Symptom) -> bool:
     """Whether a row is about this failure; the first in the table that is explains it."""
-    return any(_shows(sign, symptom) for sign in row.signs)
+    return any(_matches(match, symptom) for match in row.matches)
 
 
-def _shows(sign: Sign, symptom: Symptom) -> bool:
+def _matches(match: Match, symptom: Symptom) -> bool:
     return (
-        (not sign.service or symptom.service in sign.service)
-        and (not sign.kind or symptom.kind in sign.kind)
-        and (not sign.status or symptom.status in sign.status)
-        and (not sign.error_code or re.fullmatch(sign.error_code, symptom.error_code) is not None)
-        and (not sign.pattern or re.search(sign.pattern, symptom.message) is not None)
-        and (not sign.operation or re.match(sign.operation, symptom.operation) is not None)
+        (not match.service or symptom.service in match.service)
+        and (not match.kind or symptom.kind in match.kind)
+        and (not match.status or symptom.status in match.status)
+        and (not match.error_code or re.fullmatch(match.error_code, symptom.error_code) is not None)
+        and (not match.pattern or re.search(match.pattern, symptom.message) is not None)
+        and (not match.operation or re.match(match.operation, symptom.operation) is not None)
     )
 
 
@@ -110,15 +110,15 @@ _KINDS = {
     "dns": "its host name does not resolve",
     "tls": "its TLS certificate could not be verified",
     "refused": "the connection was refused",
-    "reset": "the connection broke off",
-    "connect_timeout": "nothing answered there in time",
+    "reset": "the connection was lost",
+    "connect_timeout": "the connection timed out",
     "timeout": "no answer came in time",
-    "proxy": "the HTTP proxy did not let us through",
+    "proxy": "the connection through the HTTP proxy failed",
     "too_large": "the answer was too large",
-    "out_of_time": "the run's time was over",
-    "lapsed": "what it handed out is past its end",
-    "unexpected": "the answer was not what it promises",
-    "descriptors": "no more files may be open",
+    "out_of_time": "the run ran out of time",
+    "lapsed": "what it returned has already expired",
+    "unexpected": "the answer was not the documented one",
+    "descriptors": "the limit of open files is reached",
     "not_sent": "the request was for another host and was not sent",
 }
 
@@ -172,7 +172,7 @@ def _values(facts: Facts) -> dict[str, str]:
 
 def _filled(row: Row, message: str, values: Mapping[str, str]) -> Diagnosis:
     def fill(text: str) -> str:
-        # Not str.format: what is filled in may hold braces itself, and a text without a value keeps its name.
+        # Not str.format: what is filled in may contain braces itself, and a name without a value stays.
         return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), text)
 
     return Diagnosis(row.code, fill(message), fill(row.cause), fill(row.remedy))

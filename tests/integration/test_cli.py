@@ -316,7 +316,7 @@ def test_a_setting_whose_name_is_misspelt_is_pointed_out(cli: Cli, fleet: Fleet)
         'KEY_VAULT_URL: is missing, but a workspace reads its secret from it; write https://NAME.vault.azure.net ("KEYVAULT_URL"'
         in done.stdout
     )
-    assert "! KEYVAULT_URL: This is no setting of this app; did you mean KEY_VAULT_URL?" in done.stdout
+    assert "! KEYVAULT_URL: This is not a setting of this app; did you mean KEY_VAULT_URL?" in done.stdout
 
 
 # For people

@@ -172,7 +172,7 @@ CASES = (
         "Please run 'az login' to set up an account",
     ),
     cli(
-        "an Azure CLI whose sign-in has run out",
+        "an Azure CLI whose sign-in has expired",
         "azure_cli_sign_in",
         "ERROR: AADSTS70043: The refresh token has expired or is invalid due to sign-in frequency checks.",
     ),
@@ -509,7 +509,7 @@ CASES = (
         "Repo /Repos/etl/prod already exists.",
     ),
     databricks(
-        "a clone that broke off",
+        "a clone that was cut off",
         "clone_incomplete",
         500,
         "INTERNAL_ERROR",
@@ -611,12 +611,12 @@ def test_a_failure_has_its_code_and_lets_nothing_out(case: Case) -> None:
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.code)
-def test_every_sign_of_every_row_has_a_case_that_reaches_it(row: Row) -> None:
-    """Fails when a row or sign is added without a sample, and when one is hidden behind an earlier row."""
+def test_every_match_of_every_row_has_a_case_that_reaches_it(row: Row) -> None:
+    """Fails when a row or a match is added without a sample, and when one is hidden behind an earlier row."""
     symptoms = [symptom_of(case) for case in CASES if case.code == row.code]
-    for sign in row.signs:
-        alone = replace(row, signs=(sign,))
-        assert any(fits(alone, symptom) for symptom in symptoms), f"no case for {sign}"
+    for match in row.matches:
+        alone = replace(row, matches=(match,))
+        assert any(fits(alone, symptom) for symptom in symptoms), f"no case for {match}"
 
 
 def test_there_is_one_row_for_each_code() -> None:
@@ -653,7 +653,7 @@ def test_an_unknown_failure_says_who_what_and_under_which_id() -> None:
 
 
 SAID = {
-    "no time": (("out_of_time",), "Databricks: the run's time was over."),
+    "no time": (("out_of_time",), "Databricks: the run ran out of time."),
     "an answer": (
         ("answer", 403, "DENIED", "", "req-1"),
         "Databricks answered 403 DENIED (request id req-1).",
@@ -721,7 +721,7 @@ def test_the_files_of_a_conflict_are_named_and_nothing_after_them() -> None:
     symptom = replace(by_name("uncommitted changes"), message="Conflicting files: a.py, b.py..")
     assert explain(symptom, FACTS).cause.endswith("the update: a.py, b.py.")
     symptom = replace(symptom, message="")
-    assert explain(symptom, FACTS).cause.endswith("in the way of the update.")
+    assert explain(symptom, FACTS).cause.endswith("that block the update.")
     symptom = Symptom(
         Service.DATABRICKS,
         "x",
@@ -799,7 +799,7 @@ def test_a_mistake_of_ours_is_told_by_its_place_and_never_by_its_text() -> None:
 
 def test_what_was_not_begun_in_time_says_so() -> None:
     found = out_of_time(FACTS)
-    assert found.message == "The run's time was over before this was done."
+    assert found.message == "The run ran out of time before this was done."
     assert "REFRESH_TIMEOUT_SECONDS" in found.remedy
 
 

@@ -293,7 +293,7 @@ def test_a_pattern_that_finds_nothing_is_reported_and_is_no_failure() -> None:
     assert report.result == "ok"
     (problem,) = report.problems
     assert str(problem).startswith(
-        "adb-1 /Repos/none/*: nothing_found: Below /Repos/none there is no Git folder"
+        "adb-1 /Repos/none/*: nothing_found: There is no Git folder below /Repos/none"
     )
 
 

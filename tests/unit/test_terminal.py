@@ -68,7 +68,7 @@ def test_a_failure_is_told_once_with_its_cause_and_remedy() -> None:
         "#1", "", "rejected", error=Diagnosis("invalid_settings", str(wrong), "Wrong.", "Mend it.")
     )
     out = console()
-    late = Problem("timer", "late_run: This run began 5 minutes late.")
+    late = Problem("timer", "late_run: This run started 5 minutes late.")
     terminal.show_report(
         report(workspace(result="failed", folders=(folder,)), rejected, problems=(wrong, late)), out
     )
@@ -79,7 +79,7 @@ def test_a_failure_is_told_once_with_its_cause_and_remedy() -> None:
         "✗ #1: WORKSPACES[1].host: is missing  (invalid_settings)\n"
         "      Wrong.\n"
         "      → Mend it.\n"
-        "! timer: late_run: This run began 5 minutes late.\n"
+        "! timer: late_run: This run started 5 minutes late.\n"
         "0 of 2 workspaces without a failure, 1 of 2 credentials fresh, in 1.2 s."
     )
 
