@@ -552,6 +552,14 @@ def test_a_repository_that_the_settings_name_is_asked_about_wherever_it_is() -> 
     assert set(services.asked) == {"contoso/p/etl main"}
 
 
+def test_a_run_leaves_no_thread_behind() -> None:
+    before = set(threading.enumerate())
+    run(FakeServices({host(1): FakeWorkspace(at=behind())}, {"main": OLD}))
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+    assert set(threading.enumerate()) <= before
+
+
 def test_a_workspace_is_let_go_of_once_even_if_that_fails() -> None:
     class Api(FakeWorkspace):
         def rest(self) -> None:

@@ -1,16 +1,23 @@
 """No gap between two credentials goes unreported, whatever the schedule, the tokens' lifetimes and the lateness of ticks."""
 
+import base64
 import itertools
+import json
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from azure.core.credentials import AccessToken
 from hypothesis import given
 from hypothesis import strategies as st
 
 from git_refresh.clock import Skew
+from git_refresh.identity import AZURE_DEVOPS, Identity, Token
+from git_refresh.masking import Secrets
 from git_refresh.schedule import MARGIN, lapses_before, late_by, next_run_after
-from tests.unit.fakes import NOW, FakeClock
+from git_refresh.service import ServiceError
+from tests.unit.fakes import NOW, FakeClock, deadline
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -156,3 +163,47 @@ def test_the_services_tell_how_far_this_machine_s_clock_is_off(dates: list[str |
     for date in dates:
         skew.observe(date)
     assert skew.behind() == timedelta(minutes=minutes)
+
+
+def jwt(payload: object) -> str:
+    return f"e30.{base64.urlsafe_b64encode(json.dumps(payload).encode()).decode().rstrip('=')}.c2ln"
+
+
+def given_token(monkeypatch: pytest.MonkeyPatch, token: str, expires_on: object) -> Token:
+    """What becomes of a token that the identity endpoint gives."""
+    monkeypatch.setattr(Identity, "_ask", lambda *_: AccessToken(token, expires_on))  # type: ignore[arg-type]
+    environ = {"IDENTITY_ENDPOINT": "http://127.0.0.1:1/token", "IDENTITY_HEADER": "header-of-this-machine"}
+    identity = Identity(None, ssl.create_default_context(), deadline(), Secrets(), environ)
+    return identity.token(AZURE_DEVOPS)
+
+
+IN_AN_HOUR = int(NOW.timestamp()) + 3600
+
+
+@pytest.mark.parametrize("says", [600, 3600, 7200])
+def test_a_token_ends_when_it_or_the_endpoint_says_so_whichever_is_earlier(
+    monkeypatch: pytest.MonkeyPatch, says: int
+) -> None:
+    token = given_token(monkeypatch, jwt({"exp": IN_AN_HOUR - 3600 + says}), IN_AN_HOUR)
+    assert token.expires_at - NOW == timedelta(seconds=min(says, 3600))
+
+
+@pytest.mark.parametrize(
+    ("token", "expires_on", "kind"),
+    [
+        (jwt({}), IN_AN_HOUR - 3600, "lapsed"),
+        (jwt({"exp": IN_AN_HOUR - 3601}), IN_AN_HOUR, "lapsed"),
+        (jwt({}), IN_AN_HOUR * 1000, "unexpected"),
+        (jwt({}), None, "unexpected"),
+        ("two words", IN_AN_HOUR, "unexpected"),
+        ("two\nlines", IN_AN_HOUR, "unexpected"),
+        ("", IN_AN_HOUR, "unexpected"),
+        ("header-of-this-machine", IN_AN_HOUR, "unexpected"),
+    ],
+)
+def test_a_token_that_has_lapsed_or_is_none_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, token: str, expires_on: object, kind: str
+) -> None:
+    with pytest.raises(ServiceError) as caught:
+        given_token(monkeypatch, token, expires_on)
+    assert caught.value.symptom.kind == kind
