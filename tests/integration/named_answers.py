@@ -53,11 +53,10 @@ def _echoes() -> Iterator[tuple[str, Example]]:
             f"a listed folder whose {field} is the Azure DevOps token",
             _listed(field, Echo(-1, before=before)),
         )
-    for which, secret in (("OAuth secret", 0), ("access token", 1)):
-        yield (
-            f"a listed folder whose path is the workspace's {which}",
-            _listed("path", Echo(secret, before="/Repos/mirror/")),
-        )
+    yield "a listed folder whose path is the OAuth secret", _listed("path", Echo(0, before="/Repos/mirror/"))
+    # Its first half begins like every other token.
+    own = Echo(1, "second half", before="/Repos/mirror/")
+    yield "a listed folder with half the workspace's own access token in its path", _listed("path", own)
     piece = Echo(-1, "piece", start=300, length=12, before="/Repos/mirror/")
     yield "a listed folder with twelve characters of the token in its path", _listed("path", piece)
     for form in ("base64", "upper", "lower"):

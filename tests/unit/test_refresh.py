@@ -249,6 +249,34 @@ def test_a_mistake_of_ours_stays_in_its_workspace() -> None:
     assert "secret" not in json.dumps(report.as_dict())
 
 
+def test_a_mistake_of_ours_with_one_folder_stays_with_that_folder() -> None:
+    made: list[str] = []
+
+    def mistake(what: str) -> None:
+        if what == "move_folder" and not made:
+            made.append(what)
+            raise ZeroDivisionError("token=secret")
+
+    at = {path: GitFolder(n, path, URL, "main", OLD) for n, path in enumerate(("/a/b", "/a/c"), start=1)}
+    fake = FakeWorkspace(at={**at}, heads={"main": NEW}, before=mistake)
+    (found,) = run(FakeServices({host(1): fake}, {"main": NEW}), {"folders": [*at]}).workspaces
+    assert sorted((folder.action, folder.error and folder.error.code) for folder in found.folders) == [
+        ("failed", "internal_error"),
+        ("updated", None),
+    ]
+    assert found.error is None
+
+
+def test_time_that_is_over_is_no_mistake_of_ours() -> None:
+    def over(what: str) -> None:
+        if what == "credentials":
+            raise TimeoutError
+
+    (found,) = run(FakeServices({host(1): FakeWorkspace(before=over)})).workspaces
+    assert found.error
+    assert found.error.code == "out_of_time"
+
+
 def test_without_a_token_every_workspace_fails_and_none_is_asked() -> None:
     workspace = FakeWorkspace(at=behind())
     report = run(FakeServices({host(1): workspace}, identity_failure=failure(Service.IDENTITY, 400)))
