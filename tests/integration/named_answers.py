@@ -54,9 +54,9 @@ def _echoes() -> Iterator[tuple[str, Example]]:
             _listed(field, Echo(-1, before=before)),
         )
     yield "a listed folder whose path is the OAuth secret", _listed("path", Echo(0, before="/Repos/mirror/"))
-    # Its first half begins like every other token.
-    own = Echo(1, "second half", before="/Repos/mirror/")
-    yield "a listed folder with half the workspace's own access token in its path", _listed("path", own)
+    # Its signature alone: in what is before that, tokens have pieces in common, and the others are known everywhere.
+    own = Echo(1, "piece", start=-1, length=60, before="/Repos/mirror/")
+    yield "a listed folder with the end of the workspace's own access token in its path", _listed("path", own)
     piece = Echo(-1, "piece", start=300, length=12, before="/Repos/mirror/")
     yield "a listed folder with twelve characters of the token in its path", _listed("path", piece)
     for form in ("base64", "upper", "lower"):
