@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_refresh.clock import Skew
-from git_refresh.identity import AZURE_DEVOPS, Identity, Token
+from git_refresh.clouds.identity import Identity
 from git_refresh.masking import Secrets
 from git_refresh.schedule import MARGIN, lapses_before, late_by, next_run_after
-from git_refresh.service import ServiceError
+from git_refresh.symptom import ServiceError
+from git_refresh.values import AZURE_DEVOPS, Token
 from tests.unit.fakes import NOW, FakeClock, deadline
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
