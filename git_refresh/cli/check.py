@@ -154,7 +154,9 @@ class _Walk:
             self._token.expires_at,
         )
         whose = (
-            f"object id {self._token.object_id}" if self._token.object_id else "its token tells no object id"
+            f"object id {self._token.object_id}"
+            if self._token.object_id
+            else "its token contains no object id"
         )
         left = f"{ends:%H:%M} UTC, in {count(round((ends - now).total_seconds() / 60), 'minute')}"
         message = f"{whose}; its token for Azure DevOps ends at {left}"
@@ -175,7 +177,7 @@ class _Walk:
             except ServiceError as error:
                 yield failed("identity", subject, explain(error.symptom, self._facts))
             else:
-                yield Check("identity", subject, "ok", "it gets tokens for Azure Databricks too")
+                yield Check("identity", subject, "ok", "it also gets tokens for Azure Databricks")
 
     def _secrets(self) -> dict[str, Workspace]:
         """Each distinct secret, with the first workspace that uses it."""
@@ -195,10 +197,12 @@ class _Walk:
         except TimeoutError:
             return failed("key_vault", name, out_of_time(facts))
         if ends is None:
-            message = "can be read; it has no expiry date, so nobody is warned before the OAuth secret ends"
+            message = (
+                "can be read; it has no expiry date, so there is no warning before the OAuth secret expires"
+            )
             return Check("key_vault", name, "ok", message)
         left = ends - self._deadline.clock.now()
-        when = f"ends on {ends:%Y-%m-%d}, in {count(left.days, 'day')}"
+        when = f"expires on {ends:%Y-%m-%d}, in {count(left.days, 'day')}"
         if left < SECRET_WARNING:
             return warning("key_vault", name, finding("secret_expires_soon", facts, ends=when))
         return Check("key_vault", name, "ok", f"can be read; {when}")

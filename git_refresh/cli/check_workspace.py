@@ -68,7 +68,7 @@ class WorkspaceCheck:
             ]
         return [
             failed("workspace", self._name, failure),
-            *self._below(f"{self._name} does not let the app in"),
+            *self._below(f"the app cannot sign in to {self._name}"),
         ]
 
     def _below(self, because: str) -> Iterator[Check]:
@@ -159,7 +159,7 @@ class WorkspaceCheck:
             return failed("folder", subject, out_of_time(facts))
         there = found if isinstance(found, GitFolder) else None
         if listing.by_pattern(folder) and azure_devops_repository(there, self._run.trusted) is None:
-            return skipped("folder", subject, "it is no clone from Azure DevOps")
+            return skipped("folder", subject, "it is not a clone from Azure DevOps")
         if there is not None and listed is None:
             self._unlisted[folder.key] = there
         # One mistake is told once: what Azure DevOps says stands in its own layer.
@@ -168,7 +168,7 @@ class WorkspaceCheck:
         )
         if report.error is not None and self._told_above(folder, there):
             return skipped(
-                "folder", subject, f"of what Azure DevOps says of {self._repository(folder, there)}"
+                "folder", subject, f"Azure DevOps reports a problem with {self._repository(folder, there)}"
             )
         if report.error is not None:
             return failed("folder", subject, report.error)

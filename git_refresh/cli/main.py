@@ -46,7 +46,7 @@ _json_option = click.option(
 def main() -> None:
     """Keep the Git credentials and Git folders of a fleet of Databricks workspaces fresh.
 
-    Exit codes: 0 fine, 1 something failed, 2 settings or usage wrong (nothing was run).
+    Exit codes: 0 success, 1 something failed, 2 wrong settings or usage (nothing was run).
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
@@ -55,13 +55,13 @@ def main() -> None:
 
 @main.command(short_help="Is everything in place?")
 @click.argument("workspaces", type=_file, required=False, metavar="[FILE]")
-@click.option("--offline", is_flag=True, help="Stop after the settings: ask nobody.")
+@click.option("--offline", is_flag=True, help="Stop after the settings: call no service.")
 @_settings_option
 @_json_option
 def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json: bool) -> None:
-    """Is everything in place? Looks at every layer and writes nothing.
+    """Is everything in place? Checks every layer and writes nothing.
 
-    FILE is a workspaces.json to check in place of the WORKSPACES setting, say before it is set.
+    FILE is a workspaces.json to check instead of the WORKSPACES setting, for example before it is set.
     """
     outlet = _outlet(as_json=as_json)
     checks: list[Check]
@@ -107,7 +107,7 @@ def _clouds(settings: Settings, environ: Mapping[str, str], outlet: Outlet) -> l
 @_settings_option
 @_json_option
 def plan(file: Path | None, *, as_json: bool) -> None:
-    """What would a run do, and why? By the same code as a run, without writing anything.
+    """What would a run do, and why? Uses the same code as a run, and writes nothing.
 
     It cannot foresee what only an attempt shows, such as uncommitted changes in a Git folder.
     """
@@ -120,13 +120,13 @@ def plan(file: Path | None, *, as_json: bool) -> None:
 def run(file: Path | None, *, as_json: bool) -> None:
     """Refresh every workspace once, as the timer does.
 
-    It acts as whoever is signed in, and takes the next run to be 15 minutes away; check looks at the schedule.
+    It runs as whoever is signed in, and assumes that the next run is in 15 minutes; check looks at the schedule.
     """
     _refresh(file, terminal.show_report, as_json=as_json, dry_run=False)
 
 
 @main.command(name="schema", short_help="The JSON Schema of a workspaces.json.")
-@click.option("--json", "_as_json", is_flag=True, help="Nothing else: a schema is JSON.")
+@click.option("--json", "_as_json", is_flag=True, help="Accepted for consistency: a schema is always JSON.")
 def print_schema(*, _as_json: bool) -> None:
     """Print the JSON Schema of a workspaces.json, for editors and pipelines."""
     terminal.echo(json.dumps(schema(), indent=2, ensure_ascii=False))

@@ -115,14 +115,14 @@ def _make(source: Repository | None, ref: Ref | None, *, no_such_ref: bool) -> C
     """What to do where there is nothing."""
     if source is None:
         return Refuse("folder_missing")
-    return Refuse("no_such_ref") if no_such_ref else Clone(source, ref, "nothing stands at this path")
+    return Refuse("no_such_ref") if no_such_ref else Clone(source, ref, "there is nothing at this path")
 
 
 def _why_move(found: GitFolder, ref: Ref, head: Head | None) -> str:
     if found.branch != ref.branch:
         return f"it is on {f'branch {found.branch}' if found.branch else 'no branch'}, and the settings want {ref}"
     if head is None:
-        return f"Azure DevOps could not be asked where {ref} is"
+        return f"Azure DevOps could not tell where {ref} is"
     return f"{ref} has moved"
 
 

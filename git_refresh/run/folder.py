@@ -100,7 +100,7 @@ class FolderRefresh:
         if is_definite(symptom):
             raise ServiceError(symptom)
         reason = explain(symptom, look.facts(self.facts))
-        told = f"{reason.message} {reason.cause} Where its branches and tags are could not be compared first."
+        told = f"{reason.message} {reason.cause} Folders are updated without comparing commits first."
         self.run.note("Azure DevOps", "Azure DevOps", told)
         return None
 

@@ -71,7 +71,7 @@ class Run:
             if said < NOTES:
                 self._notes[Problem(where, str(message))] = about
             elif said == NOTES:
-                self._notes[Problem(about, "There is more of this kind than is told here.")] = about
+                self._notes[Problem(about, "There are more of these than are listed here.")] = about
 
     def notes(self) -> tuple[Problem, ...]:
         """All that was said."""

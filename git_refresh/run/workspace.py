@@ -202,7 +202,7 @@ class WorkspaceRefresh:
             return CredentialReport("created", id_, "there is none for Azure DevOps")
         if not self._run.dry_run:
             api.update_credential(found.id, username, token, principal_id)
-        return CredentialReport("updated", found.id, "a fresh token takes the place of the stored one")
+        return CredentialReport("updated", found.id, "a fresh token replaces the stored one")
 
     def _rejection(self, api: Api, listed: Listing) -> Diagnosis | None:
         """Why the token must not replace the stored one: Azure DevOps rejects it for every repository of this workspace.
@@ -264,7 +264,7 @@ class WorkspaceRefresh:
         """A folder that only a pattern has found, and that is none of ours: nobody has asked for this one."""
         told = finding("not_azure_devops", replace(self._facts, path=folder.path))
         self._note(f"{self.workspace.name} {folder.path}", told)
-        self._record(FolderReport(folder.path, "skipped", why="it is no clone from Azure DevOps"))
+        self._record(FolderReport(folder.path, "skipped", why="it is not a clone from Azure DevOps"))
 
     def _list_failure(self, listed: Listing) -> Diagnosis | None:
         """Why a path ending in `/*` cannot be told to be up to date: the list has failed, or has entries that say nothing."""

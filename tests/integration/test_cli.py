@@ -102,7 +102,7 @@ def test_wrong_settings_exit_with_2_and_nothing_is_run(
     [
         ("{", "is not valid JSON: line 1, column 1"),
         ("{}", "must contain an array of workspaces"),
-        ('{"Values": {"WORKSPACES": ["https://x"]}}', "Values.WORKSPACES: must be text in double quotes"),
+        ('{"Values": {"WORKSPACES": ["https://x"]}}', "Values.WORKSPACES: must be a string in double quotes"),
         ("\xff", "is not valid JSON: it is not UTF-8 text"),
     ],
 )
@@ -148,7 +148,7 @@ def test_a_plan_says_what_a_run_will_do_and_why_and_writes_nothing(
     assert re.search(
         r"  = /Repos/etl/prod main \w{8}: it is at the latest commit of branch main\n", done.stdout
     )
-    assert re.search(r"  \+ /Repos/reports/prod main \w{8}: nothing stands at this path\n", done.stdout)
+    assert re.search(r"  \+ /Repos/reports/prod main \w{8}: there is nothing at this path\n", done.stdout)
     assert done.stdout.splitlines()[-1] == (
         "Plan: Git credentials: 3 to create, 0 to update. Git folders: 3 to create, 0 to update, 3 unchanged."
     )
@@ -289,7 +289,7 @@ def test_without_any_settings_it_says_how_to_give_them(cli: Cli) -> None:
     for command in ("check", "plan", "run"):
         done = cli(command)
         assert done.returncode == 2
-        assert "give a file with them: --settings local.settings.json" in done.stdout + done.stderr
+        assert "name a file that contains them: --settings local.settings.json" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("command", ["check", "plan", "run"])

@@ -123,7 +123,7 @@ WHY = {
         Head(OLD),
         "it is on no branch, and the settings want branch x",
     ),
-    "not to be asked": (wanted(), found(), None, "Azure DevOps could not be asked where branch main is"),
+    "not to be asked": (wanted(), found(), None, "Azure DevOps could not tell where branch main is"),
     "there": (wanted(tag="v1"), found(None), Head(OLD), "it is at the latest commit of tag v1"),
     "adrift": (
         wanted(),
@@ -131,7 +131,7 @@ WHY = {
         None,
         "it is on no branch, and the settings name neither branch nor tag",
     ),
-    "missing": (wanted(url=URL), None, Head(NEW), "nothing stands at this path"),
+    "missing": (wanted(url=URL), None, Head(NEW), "there is nothing at this path"),
 }
 
 

@@ -370,7 +370,7 @@ def test_a_dry_run_gives_the_reasons_of_what_it_would_do() -> None:
     fake = FakeWorkspace(stored=[OURS], at=behind(), heads={"main": NEW})
     (workspace,) = run(FakeServices({host(1): fake}, {"main": NEW}), dry_run=True).workspaces
     assert workspace.credential is not None
-    assert workspace.credential.why == "a fresh token takes the place of the stored one"
+    assert workspace.credential.why == "a fresh token replaces the stored one"
     assert [folder.why for folder in workspace.folders] == ["branch main has moved"]
     assert "why" not in json.dumps(workspace.as_dict())
 
