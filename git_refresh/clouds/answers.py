@@ -123,13 +123,21 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
+def _or_nothing(value: object, handler: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401  # pydantic's own type
+    try:
+        return handler(value)
+    except ValidationError:
+        return None
+
+
 class Credential(Answer):
     """One of `GET /api/2.0/git-credentials`."""
 
     credential_id: Id
     git_provider: Annotated[Word, BeforeValidator(_or_empty)] = ""
-    git_username: Word | None = None
-    is_default_for_provider: Annotated[bool, Field(strict=True)] | None = None
+    # They only help to choose among several: an odd one must not let the credential lapse.
+    git_username: Annotated[Word | None, WrapValidator(_or_nothing)] = None
+    is_default_for_provider: Annotated[bool | None, WrapValidator(_or_nothing)] = None
 
 
 class Credentials(Answer):
@@ -207,13 +215,6 @@ class VaultSecret(Answer):
 
     value: Annotated[SecretText, AfterValidator(_may_be_kept)]
     expires_on: AwareDatetime | None = None
-
-
-def _or_nothing(value: object, handler: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401  # pydantic's own type
-    try:
-        return handler(value)
-    except ValidationError:
-        return None
 
 
 class Claims(Answer):

@@ -21,7 +21,7 @@ LIMIT = 15.0
 """Seconds for one look-up, further attempts included. Without an answer the pull is done without the comparison."""
 
 MAX_BODY = 4 * 1024 * 1024
-"""Bytes of one answer: the refs of a large repository that begin alike, some 300 each."""
+"""Bytes of one answer: the refs of a large repository that begin alike, some 900 each. With more, folders are pulled without comparing."""
 
 _CONNECTIONS = 8
 """That are kept open: a fleet asks for few refs."""

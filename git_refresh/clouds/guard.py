@@ -105,7 +105,7 @@ def _pause(symptom: Symptom, repeat: Repeat, attempt: int) -> float | None:
     return wanted if wanted <= LONGEST_WAIT else None
 
 
-def _read(bare: Symptom, error: Exception, answer: transport.Answer | None, secrets: Secrets) -> Symptom:
+def _read(bare: Symptom, error: Exception, answer: transport.Received | None, secrets: Secrets) -> Symptom:
     """What a failure tells, as far as it may be kept: this is the edge for answers that say no, as `answers` is for the others."""
     kind = _network_kind(error)
     if answer is None or kind in {"too_large", "timeout", "descriptors"}:

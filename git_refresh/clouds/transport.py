@@ -55,7 +55,7 @@ class NotJsonError(requests.RequestException):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Received:
     """What came back last, kept for the diagnosis. It may hold secrets: it is read, never shown."""
 
     status: int
@@ -248,7 +248,7 @@ class BoundedSession(requests.Session):
         body = self._read(response)
         if self._skew is not None:
             self._skew.observe(response.headers.get("Date"))
-        operation.answer = Answer(response.status_code, response.headers, body)
+        operation.answer = Received(response.status_code, response.headers, body)
         if 300 <= response.status_code < 400:  # noqa: PLR2004  # HTTP's redirects
             raise RedirectedError("the answer is a redirect", response=response)
         response.raw = BytesIO(_json_object(response, body))  # where an SDK reads on

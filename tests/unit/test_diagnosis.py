@@ -17,7 +17,7 @@ import urllib3
 from git_refresh.clock import Deadline, current_operation
 from git_refresh.clouds import transport
 from git_refresh.clouds.guard import call
-from git_refresh.clouds.transport import Answer
+from git_refresh.clouds.transport import Received
 from git_refresh.diagnosis import explain as texts
 from git_refresh.diagnosis.explain import (
     Diagnosis,
@@ -588,7 +588,7 @@ def symptom_of(case: Case) -> Symptom:
         headers = {"x-request-id": "req-1", "X-Secret": CANARY}
         if case.location:
             headers["Location"] = case.location
-        current_operation().answer = Answer(case.status or 0, headers, case.body.encode())
+        current_operation().answer = Received(case.status or 0, headers, case.body.encode())
         raise RuntimeError(f"an SDK quotes {CANARY}")
 
     deadline = Deadline.after(case.seconds, FakeClock())

@@ -10,14 +10,14 @@ import urllib3
 
 from git_refresh.clock import Deadline, current_operation
 from git_refresh.clouds.guard import Repeat, call
-from git_refresh.clouds.transport import Answer, AnswerTooLargeError
+from git_refresh.clouds.transport import AnswerTooLargeError, Received
 from git_refresh.masking import Secrets
 from git_refresh.symptom import Service, ServiceError, Symptom
 from tests.unit.fakes import FakeClock
 
 
 def answered(status: int, body: bytes = b"{}", **headers: str) -> None:
-    current_operation().answer = Answer(
+    current_operation().answer = Received(
         status, {key.replace("_", "-"): value for key, value in headers.items()}, body
     )
     raise RuntimeError(f"secret of an SDK: {body!r}")
@@ -193,7 +193,7 @@ def test_an_answer_that_was_cut_short_is_told_by_what_cut_it() -> None:
     for error, kind in ((AnswerTooLargeError(), "too_large"), (requests.Timeout(), "timeout")):
 
         def request(error: Exception = error) -> None:
-            current_operation().answer = Answer(200, {}, b"{}")
+            current_operation().answer = Received(200, {}, b"{}")
             raise error
 
         assert symptom_of(request).kind == kind
