@@ -105,7 +105,7 @@ def connect(
 
 
 _RESERVED = 40
-"""Descriptors that the worker and the libraries hold."""
+"""Descriptors that the worker and the libraries use."""
 _PLENTY = 1_000_000
 
 
@@ -120,7 +120,7 @@ def _descriptors() -> int:
 
 
 def _affordable(settings: Settings) -> Settings:
-    """The settings with no more operations at once than there are descriptors for: each may hold one, and leave one open behind it."""
+    """The settings with no more operations at once than there are descriptors for: each may use one, and leave one open after it."""
     return replace(settings, concurrency=max(1, min(settings.concurrency, _descriptors() // 2)))
 
 

@@ -14,7 +14,7 @@ class Clock(Protocol):
     """The three things a run asks of time."""
 
     def now(self) -> datetime:
-        """The wall clock, in UTC: what a token's `expires_on` is held against."""
+        """The wall clock, in UTC: what a token's `expires_on` is compared with."""
         ...
 
     def monotonic(self) -> float:

@@ -1,4 +1,4 @@
-"""Which hosts may receive a token: checked once, when settings are read, and held by the transport ever after."""
+"""Which hosts may receive a token: checked once, when settings are read, and enforced by the transport from then on."""
 
 import ipaddress
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import SplitResult, urlsplit
 
-from git_refresh.redact import HOLDS_INVISIBLE, INVISIBLE, shown
+from git_refresh.redact import CONTAINS_INVISIBLE, INVISIBLE, shown
 
 
 class Domain(Enum):
@@ -110,7 +110,7 @@ def split_url(url: str) -> SplitResult:
         ValueError: it is none; the text reads on after the URL.
     """
     if INVISIBLE.search(url):  # urlsplit would leave some of them out in silence
-        raise ValueError(HOLDS_INVISIBLE)
+        raise ValueError(CONTAINS_INVISIBLE)
     try:
         parts = urlsplit(url)
         _ = parts.port  # checked only when read

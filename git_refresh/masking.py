@@ -1,6 +1,6 @@
-"""The secrets that a run holds, recognised in any text: whole, a piece of one, in base64, URL-encoded, in other letter case.
+"""The secrets of a run, recognised in any text: whole, a piece of one, in base64, URL-encoded, in other letter case.
 
-Both edges ask here. What a service answers must not hold what it was sent (`answers`), and nothing that goes out may (`outlet`).
+Both edges ask here. What a service answers must not contain what it was sent (`answers`), and nothing that goes out may (`outlet`).
 """
 
 import base64
@@ -81,7 +81,7 @@ class Secrets:
             own.clean = set()
 
     def are_in(self, text: str) -> bool:
-        """Whether a text holds a secret, or a piece of one, however it is written and whatever stands in between."""
+        """Whether a text contains a secret, or a piece of one, however it is written and whatever is in between."""
         # Where it will be remembered is settled first: a secret that is learnt meanwhile leaves that behind.
         asked = [(known, known.clean) for known in self._all if known.values]
         asked = [(known, clean) for known, clean in asked if text not in clean]

@@ -71,7 +71,7 @@ class Outlet:
         Args:
             event: what happened, by name.
             many: the key of a list in it, whose texts are cut when it does not fit. As much of it is written as fits then; how many are
-                left out stands beside it.
+                left out is written beside it.
             fine: at INFO; else at ERROR.
         """
         event = self.clean(event)

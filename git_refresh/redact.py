@@ -37,7 +37,7 @@ REVOKE_IT = (
 
 
 def looks_like_secret(text: str) -> bool:
-    """Whether this can hardly be anything but a secret, or hold one: then it is refused, wherever it was typed, and not quoted.
+    """Whether this can hardly be anything but a secret, or contain one: then it is refused, wherever it was typed, and not quoted.
 
     `shown` withholds far more; here an id, a commit, a host or a path must never be taken for a secret.
     """
@@ -48,13 +48,13 @@ def looks_like_secret(text: str) -> bool:
 
 INVISIBLE = re.compile(
     r"[\x00-\x1f\x7f-\x9f"  # control characters
-    r"\xad\u180e\u200b\u2060-\u2064\ufeff\ufff9-\ufffb"  # signs without width
+    r"\xad\u180e\u200b\u2060-\u2064\ufeff\ufff9-\ufffb"  # characters without width
     r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # marks that turn the direction in which a text is shown
-    r"\u2028\u2029\ud800-\udfff\ufffe\uffff]"  # line separators, halves of characters, and what is none
+    r"\u2028\u2029\ud800-\udfff\ufffe\uffff]"  # line separators, surrogates and noncharacters
 )
-"""What no name, path or address may hold: nobody sees it, and a text with it reads as another. Spaces and joiners of all scripts may."""
+"""What no name, path or address may contain: nobody sees it, and a text with it reads as another. Spaces and joiners of all scripts may."""
 
-HOLDS_INVISIBLE = "contains a line break or another invisible character"
+CONTAINS_INVISIBLE = "contains a line break or another invisible character"
 
 
 def shown(text: str) -> str:
@@ -70,19 +70,19 @@ def shown(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    r"""On one line, and with every sign that is not seen, or turns others around, as Python writes it: \n, \x1b, \u202e."""
+    r"""On one line, with every invisible character, and every mark of direction, as Python writes it: \n, \x1b, \u202e."""
     if text.isprintable():
         return text
     return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode()
-        for sign in text
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
     )
 
 
 def _without_url_secrets(text: str) -> str:
-    """Without `user:password@`, whatever signs the password holds, `user@`, query and fragment.
+    """Without `user:password@`, whatever characters the password contains, `user@`, query and fragment.
 
-    Each sign is looked at a fixed number of times, however often // stands in the text.
+    Each character is looked at a fixed number of times, however often // occurs in the text.
     """
     kept: list[str] = []
     last = text.rfind("@")

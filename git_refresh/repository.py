@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
 from git_refresh.hosts import Domain, TrustedHosts, origin_of_parts, split_url
-from git_refresh.redact import HOLDS_INVISIBLE, INVISIBLE, shown
+from git_refresh.redact import CONTAINS_INVISIBLE, INVISIBLE, shown
 
 _ELSEWHERE = ("github.com", "gitlab.com", "bitbucket.org")
 _OLD = ".visualstudio.com"
@@ -96,7 +96,7 @@ def _decoded(part: str) -> str:
     except UnicodeDecodeError:
         raise ValueError("has an invalid % escape; write it as the browser shows it") from None
     if INVISIBLE.search(decoded):
-        raise ValueError(HOLDS_INVISIBLE)
+        raise ValueError(CONTAINS_INVISIBLE)
     return decoded
 
 

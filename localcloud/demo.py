@@ -2,7 +2,7 @@
 
 Nothing is staged but the cloud: the real Functions worker runs the real app, the real SDKs talk TLS to production host names,
 and the workspaces pull with real Git. A token lives for seconds here, and the timer ticks as often: nobody wants to watch an hour.
-What is shown is what the workspaces hold before and after, not what the app says of itself.
+It shows what the workspaces contain before and after, not what the app reports.
 """
 
 import json
@@ -55,7 +55,7 @@ class _Events(logging.Handler):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What one workspace holds: when its credential's token ends, and each folder's commit."""
+    """What one workspace contains: when its credential's token expires, and each folder's commit."""
 
     credential_ends: datetime | None
     commits: Mapping[str, str]

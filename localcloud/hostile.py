@@ -1,4 +1,4 @@
-"""Hostile values, as formulas: small to print and to type again, however large what they stand for.
+"""Hostile values, as formulas: small to print and to type again, however large the values they produce.
 
 A `Text` becomes a string: a header, or a whole body. A `Value` becomes JSON text in the place of a value of the answer; it need be no
 valid JSON. Every `Text` is a `Value` too: a JSON string.
@@ -19,11 +19,11 @@ MINIMUM = 12
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in an answer a value is to stand.
+    """Where in an answer a value goes.
 
     Attributes:
-        value: the JSON text that stands there now.
-        key: its name, if it stands in an object.
+        value: the JSON text that is there now.
+        key: its name, if it is in an object.
         known: the secrets that the answering host knows.
     """
 
@@ -42,7 +42,7 @@ class Text(Value, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    r"""JSON text as it is: `NaN`, `1e999`, a half character as `"\ud800"`, a control character nobody has escaped."""
+    r"""JSON text as it is: `NaN`, `1e999`, an unpaired surrogate as `"\ud800"`, a control character nobody has escaped."""
 
     source: str
 

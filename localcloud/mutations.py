@@ -65,7 +65,7 @@ class Json:
     Attributes:
         at: a path such as `repos.0.url`, in which `*` is every key or index, and whose last key need not be there yet; empty: all of
             it. Or a number: that value, counted through the whole answer and on from its first.
-        value: what stands there then; None: it is left out.
+        value: what is put there; None: it is left out.
     """
 
     at: str | int
@@ -87,7 +87,7 @@ class Json:
         answer.body = _unmarked(text, marks).encode("utf-8", "surrogatepass")
 
     def _put(self, holder: Any, key: str | int, marks: dict[str, str], known: tuple[str, ...]) -> None:  # noqa: ANN401  # JSON
-        """Put a stand-in there, since what is to stand there may be no JSON."""
+        """Put a placeholder there, since the value that replaces it may be no JSON."""
         there = dict(_members(holder)).get(key)
         if self.value is not None:
             mark = f"@mark-{len(marks)}@"

@@ -2,7 +2,7 @@
 
     settings → identity → Key Vault → Azure DevOps → signing in to each workspace → Git credential → Git folders
 
-What stands below a failure is skipped, so one mistake is told once. It uses what a run uses: the same clients, decisions and table
+What depends on a failed check is skipped, so one mistake is reported once. It uses what a run uses: the same clients, decisions and table
 of failures.
 """
 

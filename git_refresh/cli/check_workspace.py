@@ -162,7 +162,7 @@ class WorkspaceCheck:
             return skipped("folder", subject, "it is not a clone from Azure DevOps")
         if there is not None and listed is None:
             self._unlisted[folder.key] = there
-        # One mistake is told once: what Azure DevOps says stands in its own layer.
+        # One mistake is reported once: what Azure DevOps says is in its own layer.
         report = FolderRefresh(api, self._run, self._facts, CredentialReport("updated")).refresh(
             folder, there
         )

@@ -1,4 +1,4 @@
-"""App settings in files: as they stand in a repository, on a laptop, or as Azure hands them out."""
+"""App settings in files: from a repository, from a laptop, or as Azure prints them."""
 
 import json
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ _FORMS = (
 def read_settings(file: Path) -> dict[str, str]:
     """The app settings in a file, by name, as text.
 
-    It may hold an array of workspaces (`WORKSPACES` alone), settings by name with their JSON as text or written out, a
+    It may contain an array of workspaces (`WORKSPACES` alone), settings by name with their JSON as text or written out, a
     `local.settings.json`, or the array of `name` and `value` that the portal's advanced edit and `az` show.
 
     Raises:
-        SettingsError: it cannot be read, or holds something else.
+        SettingsError: it cannot be read, or contains something else.
     """
     where = visible(str(file))
     try:

@@ -85,7 +85,7 @@ def _plain(value: _Schema) -> _Schema:
 
 
 def _or_text(reference: str, description: str, text: _Schema) -> _Schema:
-    """The short form: text where an object may stand."""
+    """The short form: a string in place of an object."""
     short = {"type": "string", "description": description, "examples": text["examples"]}
     short |= {key: text[key] for key in ("pattern",) if key in text}
     return {"anyOf": [short, {"$ref": reference}]}

@@ -1,4 +1,4 @@
-"""The edge where a service's answers become values: each is held here, once, against what that service promises.
+"""The edge where a service's answers become values: each is checked here, once, against what that service documents.
 
 Type, length and alphabet of all that the app keeps of an answer. Nothing behind this edge defends itself again. What does not fit, and what
 repeats a secret that the service was sent, is `UnexpectedAnswerError` of the call that asked.
@@ -33,7 +33,7 @@ class UnexpectedAnswerError(Exception):
 def read_json(body: bytes) -> object:
     """A JSON text as a value, or None.
 
-    Unlike `json.loads` it takes no NaN, no half of a character, no number of thousands of digits and no nesting deeper than 200.
+    Unlike `json.loads` it takes no NaN, no unpaired surrogate, no number of thousands of digits and no nesting deeper than 200.
     """
     try:
         return from_json(body, allow_inf_nan=False)
@@ -104,7 +104,7 @@ PageToken = Annotated[str, Field(strict=True, max_length=4096)]
 """Opaque; it is sent back and never shown."""
 
 _LATEST = 253_402_300_800
-"""Unix seconds of the year 10,000, which no `datetime` holds. Milliseconds of today are far beyond."""
+"""Unix seconds of the year 10,000, which no `datetime` can represent. Milliseconds of today are far beyond."""
 
 
 def _moment(seconds: object) -> datetime:

@@ -37,10 +37,10 @@ MAX_BODIES = 32 * 1024 * 1024
 """Bytes of all answers of one workspace in a run: some ten times what 2,000 Git folders need when all of them move."""
 
 PAGES = 200
-"""Pages of 20 Git folders: twice what a workspace may hold. A list that goes on after that is no list."""
+"""Pages of 20 Git folders: twice what a workspace may have. A list that goes on after that is no list."""
 
 ENTRIES = 5_000
-"""Git folders in the list, however many stand on a page: more than twice what a workspace may hold."""
+"""Git folders in the list, however many are on a page: more than twice what a workspace may have."""
 
 
 class _NoRetries(SdkClock):
@@ -131,7 +131,7 @@ class WorkspaceApi:
         Args:
             host: the workspace's address.
             token: its access token.
-            tls: what certificates are held against.
+            tls: what certificates are verified against.
             deadline: when the run ends.
             secrets: what must not come back, besides the access token.
             keeps_connections: whether there are descriptors enough to keep connections open while nothing is asked.
@@ -240,7 +240,7 @@ class WorkspaceApi:
         return [_listed(found, secrets) for found in page.repos], page.next_page_token
 
     def find(self, path: str) -> GitFolder | OtherObject | None:
-        """What stands at a path: also a Git-CLI folder, or one that `folders` leaves out. None: nothing that we may see."""
+        """What is at a path: also a Git-CLI folder, or one that `folders` leaves out. None: nothing that we may see."""
         try:
             found = self._call("look at the path", LOOKUP_LIMIT, lambda: self._status(path))
         except ServiceError as error:

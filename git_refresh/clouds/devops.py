@@ -77,7 +77,7 @@ class DevOps:
                 secrets=self._secrets,
             )
         except ServiceError as error:
-            # Waiting as long for each further ref would hold up a large fleet's credentials.
+            # Waiting as long for each further ref would delay a large fleet's credentials.
             if error.symptom.status is None and error.symptom.kind in _NO_ANSWER:
                 self._unreachable[repository.origin] = error.symptom
             raise

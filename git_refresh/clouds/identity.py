@@ -56,7 +56,7 @@ class Identity:
         """A token for a resource, given as its id or URL; the same one all through the run.
 
         Raises:
-            ServiceError: there is none, or the one that was given has lapsed already.
+            ServiceError: there is none, or the one that was given has already expired.
         """
         return self._tokens.get(resource, lambda: self._fetch(resource))
 

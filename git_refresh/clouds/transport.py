@@ -179,7 +179,7 @@ class _Adapter(HTTPAdapter):
 
     @override
     def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
-        # The proxy's own certificate, where it is reached over TLS itself, is held against the same authorities.
+        # The proxy's own certificate, where it is reached over TLS itself, is verified against the same authorities.
         contexts = {} if proxy.lower().startswith("socks") else {"proxy_ssl_context": self._tls}
         manager = super().proxy_manager_for(proxy, ssl_context=self._tls, **contexts, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
@@ -217,7 +217,7 @@ class BoundedSession(requests.Session):
 
         Args:
             origins: where it may send to.
-            tls: what certificates are held against.
+            tls: what certificates are verified against.
             connections: how many of them are kept open between requests.
             max_body: bytes of one answer.
             allowance: bytes of all answers.

@@ -88,7 +88,7 @@ def folder_step(
 
     Args:
         wanted: what the settings say.
-        found: what stands at its path.
+        found: what is at its path.
         repository: what `found` is a clone of; None when that is not in Azure DevOps.
         head: where the wanted ref is in Azure DevOps; None when it could not be asked.
     """

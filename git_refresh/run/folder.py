@@ -17,7 +17,7 @@ from git_refresh.values import GitFolder, Head, OtherObject, Ref
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the settings want at a path, and what stands there."""
+    """What the settings want at a path, and what is there."""
 
     wanted: Folder
     found: GitFolder | OtherObject | None

@@ -78,7 +78,7 @@ class Listing:
         ]
 
     def gap(self) -> Symptom | None:
-        """Why nobody can say what stands below a path ending in `/*`: the list has failed, or has entries that cannot be read."""
+        """Why nobody can say what is below a path ending in `/*`: the list has failed, or has entries that cannot be read."""
         if self.failure is not None:
             return self.failure.symptom
         if not self._odd:

@@ -1,6 +1,6 @@
 """A first-in-first-out pool of threads that a run can walk away from.
 
-`concurrent.futures` waits for its threads when the process ends, so one name that the resolver cannot find would hold up a finished run.
+`concurrent.futures` waits for its threads when the process ends, so one name that the resolver cannot find would delay the end of a run.
 These are daemons: every socket they wait on ends with the run's deadline, and what cannot be bounded is left behind.
 """
 

@@ -132,7 +132,7 @@ def _refresh_all(run: Run, run_id: str, outlet: Outlet) -> list[WorkspaceReport]
 
 
 def _done(work: WorkspaceRefresh, run: Run, run_id: str, outlet: Outlet) -> WorkspaceReport:
-    """A workspace's report, as it stands now, shown and logged."""
+    """A workspace's report, as of now, shown and logged."""
     report = outlet.clean(work.report())
     run.watcher.done(report)
     log_workspace(run_id, report, outlet)

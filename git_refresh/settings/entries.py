@@ -95,7 +95,7 @@ def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[Default
         for key in ("host", "name")
         if key in value
     ]
-    # Held against a workspace that lacks nothing, so that every complaint is about the defaults themselves.
+    # Checked with a workspace that lacks nothing, so that every complaint is about the defaults themselves.
     whole = {**LACKING_NOTHING.keys, **value, "host": "https://x.azuredatabricks.net", "name": "x"}
     entry = _entry(where, whole, trusted, _twice(where, value))
     problems += entry.problems

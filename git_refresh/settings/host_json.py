@@ -22,7 +22,7 @@ _TIME_SPAN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class FunctionTimeout:
-    """A limit, and where it stands."""
+    """A limit, and where it is set."""
 
     seconds: int
     place: str
@@ -32,7 +32,7 @@ def function_timeout(environ: Mapping[str, str]) -> FunctionTimeout | None:
     """The limit in force; None where there is none, or none is known.
 
     Facts (azure-functions-host, `ScriptJobHostOptionsSetup`): it is a .NET `TimeSpan`, and -1 means no limit. The environment comes after
-    host.json; in its names, which are read in any letter case, `__` stands for the `:` between a section and its key.
+    host.json; in its names, which are read in any letter case, `__` replaces the `:` between a section and its key.
     """
     overriding = [
         (value, f"the app setting {shown(name)}")

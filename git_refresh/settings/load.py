@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts, split_url
-from git_refresh.redact import HOLDS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
+from git_refresh.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
 from git_refresh.repository import BUILT_IN
 from git_refresh.schedule import is_schedule
 from git_refresh.settings.entries import (
@@ -177,7 +177,7 @@ def _texts(environ: Mapping[str, str], fatal: list[Problem]) -> dict[str, str]:
         if looks_like_secret(text):
             wrong = REVOKE_IT
         elif INVISIBLE.search(text):
-            wrong = f'"{shown(text)}" {HOLDS_INVISIBLE}; type it again'
+            wrong = f'"{shown(text)}" {CONTAINS_INVISIBLE}; type it again'
         elif len(text) > longest:
             wrong = f"is too long: {len(text):,} characters; write at most {longest:,}"
         fatal += [Problem(name, wrong)] if wrong else []

@@ -1,4 +1,4 @@
-"""The shape of one workspace and one Git folder in the app settings: keys, defaults, and what each may hold."""
+"""The shape of one workspace and one Git folder in the app settings: keys, defaults, and what each may contain."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, split_url
-from git_refresh.redact import HOLDS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
+from git_refresh.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
 from git_refresh.repository import Repository, parse_repository
 from git_refresh.values import Ref
 
@@ -35,7 +35,7 @@ def _no_secret(value: object) -> object:
 
 def _seen(value: str) -> str:
     if INVISIBLE.search(value):
-        raise ValueError(f"{HOLDS_INVISIBLE}; type it again")
+        raise ValueError(f"{CONTAINS_INVISIBLE}; type it again")
     return value
 
 
@@ -223,7 +223,7 @@ class Folder(_Typed):
 
 @dataclass(frozen=True, slots=True)
 class OAuth:
-    """A service principal of Databricks, and the Key Vault secret that holds its OAuth secret."""
+    """A service principal of Databricks, and the Key Vault secret that contains its OAuth secret."""
 
     client_id: str
     secret_name: str

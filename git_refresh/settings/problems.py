@@ -1,4 +1,4 @@
-"""What is wrong with the settings, in words that somebody in a hurry can act on."""
+"""What is wrong with the settings, and what to write instead."""
 
 import difflib
 import json
@@ -11,7 +11,7 @@ from git_refresh.values import Problem
 
 
 def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel]) -> Problem:
-    """Pydantic's finding in words that somebody in a hurry can act on."""
+    """Pydantic's finding: what is wrong, and what to write instead."""
     place = where + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])
     found = detail["input"]
     key = str(detail["loc"][-1]) if detail["loc"] else ""

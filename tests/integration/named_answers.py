@@ -85,7 +85,7 @@ def _echoes() -> Iterator[tuple[str, Example]]:
 
 def _odd_paths() -> Iterator[tuple[str, Example]]:
     for what, text in {
-        "half a character": "\ud800",
+        "an unpaired surrogate": "\ud800",
         "line breaks": "two\nlines\r\nthree\x85four",
         "an escape sequence": "\x1b[31mred\x1b]0;title\x07",
         "separators of lines and paragraphs": "a\u2028b\u2029c",
@@ -93,11 +93,11 @@ def _odd_paths() -> Iterator[tuple[str, Example]]:
         "a null": "a\x00b",
     }.items():
         yield f"a listed path with {what}", _listed_path(text)
-    signs = Long("\U000f0000", 1_900, "/Repos/mirror/")  # each of which is written with ten others
-    yield "a listed path of 1,900 signs that nobody sees", _listed("path", signs)
+    invisible = Long("\U000f0000", 1_900, "/Repos/mirror/")  # each is written with ten others
+    yield "a listed path of 1,900 characters that nobody sees", _listed("path", invisible)
     yield "a listed path 3 MB long", _listed("path", Long("x", 3_000_000, "/Repos/mirror/"))
     for field in ("branch", "head_commit_id", "url"):
-        yield f"a listed {field} with half a character", _listed(field, Plain("\ud800"))
+        yield f"a listed {field} with an unpaired surrogate", _listed(field, Plain("\ud800"))
         yield f"a listed {field} 1 MB long", _listed(field, Long("x", 1_000_000))
 
 
@@ -125,7 +125,7 @@ def _odd_json() -> Iterator[tuple[str, Example]]:
         _one("databricks", Json("credentials.0.credential_id", Doubled(Raw("1"))), route="/git-credentials$"),
     )
     commits: Mapping[str, Value] = {
-        "half a character": Plain("\ud800"),
+        "an unpaired surrogate": Plain("\ud800"),
         "two lines": Plain("main\n"),
         "a number": Raw("7"),
         "the Azure DevOps token": Echo(-1),
@@ -209,6 +209,6 @@ NAMED: dict[str, Example] = {
 }
 PROCESSES = (
     "a listed folder whose path is the Azure DevOps token",
-    "a listed path with half a character",
+    "a listed path with an unpaired surrogate",
 )
 """Played as `python -m git_refresh run --json` too: a second and a half each."""

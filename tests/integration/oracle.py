@@ -20,7 +20,7 @@ LONGEST_TEXT = 8 * 1024
 LATE_S = 5.0
 """Promise 2: how much longer than its budget a run may take."""
 INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Categories of control characters, bidi marks and other formats, halves of characters, and separators of lines."""
+"""Categories of control characters, bidi marks and other formats, unpaired surrogates, and line separators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _printed(outcome: Outcome) -> Iterator[str]:
         if len(text) > LONGEST_TEXT:
             yield f"printed: a text of {len(text)} characters: {text[:50]!r}"
         if any(unicodedata.category(character) == "Cs" for character in text):
-            yield f"printed: half a character: {_excerpt(text)}"
+            yield f"printed: an unpaired surrogate: {_excerpt(text)}"
 
 
 def _exception(outcome: Outcome) -> Iterator[str]:

@@ -31,7 +31,7 @@ MODELS = [
 ODD_TEXT = {
     "a line break": "/Repos/a\nb",
     "an ANSI sequence": "/Repos/\x1b[31mred",
-    "half a character": "/Repos/\ud800",
+    "an unpaired surrogate": "/Repos/\ud800",
     "a line separator": "/Repos/a\u2028b",
     "a bidirectional override": "/Repos/\u202egnp.exe",
     "no character": "/Repos/\uffff",

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from git_refresh.redact import looks_like_secret, shown, silence_sdk_logs, visible
 
 SHOWN = {
-    "a password that holds the signs of a URL": (
+    "a password that contains the separators of a URL": (
         "https://me:hun@ter/2?#@dev.azure.com/a",
         "https://dev.azure.com/a",
     ),
     "a port, which is no password": ("https://a.b:8443/c:/me@c.d", "https://a.b:8443/c:/me@c.d"),
-    "half a character": ("a\ud800b", r"a\ud800b"),
+    "an unpaired surrogate": ("a\ud800b", r"a\ud800b"),
     "what was typed": ("what? #1 //a@b", "what? #1 //a@b"),
     "a URL without password, query and fragment": (
         "https://me:hunter2@dev.azure.com/a/b?token=hunter2#hunter2",

@@ -704,7 +704,7 @@ UNSEEN = {
 TYPE_AGAIN = "contains a line break or another invisible character; type it again"
 
 
-@pytest.mark.parametrize("sign", [*UNSEEN.values(), "\ud800"], ids=[*UNSEEN, "half a character"])
+@pytest.mark.parametrize("sign", [*UNSEEN.values(), "\ud800"], ids=[*UNSEEN, "an unpaired surrogate"])
 @pytest.mark.parametrize(
     ("place", "entry"),
     {
