@@ -612,3 +612,12 @@ def test_what_is_raised_is_one_line_of_bounded_length(monkeypatch: pytest.Monkey
         app.tick({}, None)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) <= app.LONGEST_MESSAGE
+
+
+@pytest.mark.parametrize(("descriptors", "at_once"), [(1024, 32), (80, 20), (44, 2), (41, 1), (16, 1)])
+def test_no_more_is_done_at_once_than_there_are_descriptors_for(
+    monkeypatch: pytest.MonkeyPatch, descriptors: int, at_once: int
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (descriptors, descriptors))
+    environ = {"WORKSPACES": json.dumps([{"host": host(1), "auth": "managed_identity"}])}
+    assert app._affordable(load(environ)).concurrency == at_once

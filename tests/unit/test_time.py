@@ -166,6 +166,30 @@ def test_the_services_tell_how_far_this_machine_s_clock_is_off(dates: list[str |
     assert skew.behind() == timedelta(minutes=minutes)
 
 
+@pytest.mark.parametrize(
+    "date",
+    [
+        None,
+        "",
+        "soon",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+        "Wed, 25 Nov 2026 12:00:00 GMT",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Fri, 31 Dec 9999 23:59:59 -2359",
+        "Sat, 01 Jan 0001 00:00:00 +2359",
+        "Tue, 14 Nov 2023 22:13:20 +99999999999",
+        "Tue, 14 Nov 999999999999999999999 22:13:20 GMT",
+        "Mon, 23 Nov 2026 12:00:00",
+        "Mon, 23 Nov 2026 14:00:00 GMT" + " " * 100_000 + "x",
+    ],
+)
+def test_a_date_that_no_clock_shows_says_nothing_of_this_machine_s(date: str | None) -> None:
+    skew = Skew(FakeClock())
+    skew.observe(date)
+    expected = timedelta(hours=2) if date and "14:00:00" in date else timedelta()
+    assert skew.behind() == expected
+
+
 def jwt(payload: object) -> str:
     return f"e30.{base64.urlsafe_b64encode(json.dumps(payload).encode()).decode().rstrip('=')}.c2ln"
 

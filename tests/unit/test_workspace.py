@@ -1,0 +1,112 @@
+"""What a workspace answers, as the run gets to see it through the SDK: without sockets, and past none of the promises."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from git_refresh import answers, devops
+from git_refresh.answers import UnexpectedAnswerError
+from git_refresh.clock import Deadline
+from git_refresh.decide import GitFolder
+from git_refresh.masking import Secrets
+from git_refresh.service import ServiceError
+from git_refresh.transport import tls_context
+from git_refresh.workspace import WorkspaceApi
+from tests.unit.fakes import FakeClock
+
+OWN = "dapi7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
+SHARED = "dose00112233445566778899aabbccddeeff"
+FOLDER = {"id": 7, "path": "/Repos/a/b", "url": "https://dev.azure.com/contoso/p/_git/etl"}
+
+
+def api(answer: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> WorkspaceApi:
+    """A workspace that answers every request so."""
+    made = WorkspaceApi(
+        "https://adb-1.1.azuredatabricks.net",
+        SecretStr(OWN),
+        tls=tls_context(),
+        deadline=Deadline.after(60, FakeClock()),
+        secrets=Secrets([SHARED]),
+    )
+    monkeypatch.setattr(made._client.api_client, "do", lambda *_, **__: answer())
+    return made
+
+
+def symptom_kind(ask: Callable[[], object]) -> str:
+    with pytest.raises(ServiceError) as caught:
+        ask()
+    return caught.value.symptom.kind
+
+
+@pytest.mark.parametrize("page", [[], [FOLDER], [FOLDER] * 1_000, [FOLDER] * 5_001])
+def test_a_list_of_folders_that_goes_on_and_on_is_no_list(
+    monkeypatch: pytest.MonkeyPatch, page: list[dict[str, Any]]
+) -> None:
+    asked: list[int] = []
+
+    def answer() -> object:
+        asked.append(1)
+        assert len(asked) < 1_000, "there is no end to it"
+        return {"repos": page, "next_page_token": "more"}
+
+    found: list[GitFolder | None] = []
+
+    def ask() -> None:
+        for some in api(answer, monkeypatch).folders("/Repos"):
+            found.extend(some)
+
+    assert symptom_kind(ask) == "unexpected"
+    assert len(asked) <= 200
+    assert len(found) <= 5_000
+
+
+def test_of_a_page_what_cannot_be_read_costs_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = {"repos": [5, {**FOLDER, "path": f"/Repos/{OWN}"}, {**FOLDER, "path": f"/Repos/{SHARED}"}, FOLDER]}
+    ((*odd, good),) = api(lambda: page, monkeypatch).folders("/Repos")
+    assert odd == [None, None, None]
+    assert good
+    assert good.id == 7
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"credential_id": OWN[8:]},
+        {"credential_id": None},
+        {"git_provider": "two\nlines"},
+        {"git_username": SHARED},
+        {"is_default_for_provider": "no"},
+    ],
+)
+def test_credentials_that_are_not_what_is_promised_are_none(
+    monkeypatch: pytest.MonkeyPatch, odd: dict[str, object]
+) -> None:
+    good = {"credential_id": 7, "git_provider": "azureDevOpsServices", "git_username": "git-refresh"}
+    answer: list[dict[str, object]] = [good]
+    workspace = api(lambda: {"credentials": answer}, monkeypatch)
+    assert [found.id for found in workspace.credentials(None)] == [7]
+    answer[:] = [{**good, **odd}]
+    assert symptom_kind(lambda: workspace.credentials(None)) == "unexpected"
+
+
+def test_a_git_folder_without_an_id_is_unexpected(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def answer() -> object:
+        asked.append(1)
+        return {"object_type": "REPO"}
+
+    assert symptom_kind(lambda: api(answer, monkeypatch).find("/Repos/a/b")) == "unexpected"
+    assert len(asked) == 1, "there is nothing to ask for"
+
+
+@pytest.mark.parametrize("commit", ["two\nlines", "main", None, 7, (SHARED[4:] * 2)[:40]])
+def test_a_ref_at_no_commit_is_unexpected_and_others_may_be_odd(commit: object) -> None:
+    refs = answers.Refs(
+        value=[{"name": 5}, {"objectId": []}, {"name": "refs/heads/main", "objectId": commit}]
+    )
+    assert devops._head(refs, "refs/heads/other", Secrets()).commit is None
+    with pytest.raises(UnexpectedAnswerError):
+        devops._head(refs, "refs/heads/main", Secrets([SHARED]))
