@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from git_refresh import answers, devops
-from git_refresh.answers import UnexpectedAnswerError
 from git_refresh.clock import Deadline
-from git_refresh.decide import GitFolder
+from git_refresh.clouds import answers, devops
+from git_refresh.clouds.answers import UnexpectedAnswerError
+from git_refresh.clouds.databricks import WorkspaceApi
+from git_refresh.clouds.transport import tls_context
 from git_refresh.masking import Secrets
-from git_refresh.service import ServiceError
-from git_refresh.transport import tls_context
-from git_refresh.workspace import WorkspaceApi
+from git_refresh.symptom import ServiceError
+from git_refresh.values import GitFolder
 from tests.unit.fakes import FakeClock
 
 OWN = "dapi7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
