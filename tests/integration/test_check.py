@@ -314,7 +314,7 @@ def test_every_principal_of_run_as_has_a_line(fleet: Fleet, look: Look) -> None:
 def test_a_workspace_that_hangs_costs_its_own_lines_only(
     cloud: Cloud, fleet: Fleet, look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(databricks, "SIGN_IN_LIMIT", 1.0)
+    monkeypatch.setattr(databricks, "SIGN_IN_LIMIT", 4.0)
     cloud.inject(Fault(Connect.HANG, host=fleet.workspaces[0].host))
     checks = look()
     assert {check.subject.split(",")[0] for check in checks if check.status != "ok"} == {"data-1"}

@@ -13,7 +13,6 @@ from typing import Any
 import jwt
 import pytest
 
-from git_refresh import app
 from localcloud import Cloud, Fleet, seed
 from localcloud.observer import Request
 from tests.integration.running import run_app
@@ -78,7 +77,7 @@ def is_git_of_the_workspace(request: Request) -> bool:
     return "/_git/" in request.path
 
 
-REQUESTS = 18
+REQUESTS = 19
 """What an undisturbed run of `settings_of` asks; the first test says when the number has to be changed."""
 
 
@@ -113,7 +112,7 @@ def test_killed_after_request(cloud: Cloud, fleet: Fleet, last: int) -> None:
 def test_two_runs_at_the_same_time_end_as_one(fleet: Fleet) -> None:
     settings = {**os.environ, **settings_of(fleet)}
     for _ in range(3):
-        threads = [threading.Thread(target=app.run, args=[settings]) for _ in range(2)]
+        threads = [threading.Thread(target=run_app, args=[settings]) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:

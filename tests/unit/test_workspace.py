@@ -76,8 +76,6 @@ def test_of_a_page_what_cannot_be_read_costs_nothing_else(monkeypatch: pytest.Mo
         {"credential_id": OWN[8:]},
         {"credential_id": None},
         {"git_provider": "two\nlines"},
-        {"git_username": SHARED},
-        {"is_default_for_provider": "no"},
     ],
 )
 def test_credentials_that_are_not_what_is_promised_are_none(
