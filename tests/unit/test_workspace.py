@@ -1,9 +1,11 @@
 """What a workspace answers, as the run gets to see it through the SDK: without sockets, and past none of the promises."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests
 from pydantic import SecretStr
 
 from git_refresh.clock import Deadline
@@ -14,8 +16,12 @@ from git_refresh.clouds.transport import tls_context
 from git_refresh.masking import Secrets
 from git_refresh.symptom import ServiceError
 from git_refresh.values import GitFolder
+from git_refresh.symptom import ServiceError
+from git_refresh.clouds.transport import BoundedSession, tls_context
+from git_refresh.clouds.databricks import WorkspaceApi, sign_in
 from tests.unit.fakes import FakeClock
 
+HOST = "https://adb-1.1.azuredatabricks.net"
 OWN = "dapi7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
 SHARED = "dose00112233445566778899aabbccddeeff"
 FOLDER = {"id": 7, "path": "/Repos/a/b", "url": "https://dev.azure.com/contoso/p/_git/etl"}
@@ -24,7 +30,7 @@ FOLDER = {"id": 7, "path": "/Repos/a/b", "url": "https://dev.azure.com/contoso/p
 def api(answer: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> WorkspaceApi:
     """A workspace that answers every request so."""
     made = WorkspaceApi(
-        "https://adb-1.1.azuredatabricks.net",
+        HOST,
         SecretStr(OWN),
         tls=tls_context(),
         deadline=Deadline.after(60, FakeClock()),
@@ -60,6 +66,32 @@ def test_a_list_of_folders_that_goes_on_and_on_is_no_list(
     assert symptom_kind(ask) == "unexpected"
     assert len(asked) <= 200
     assert len(found) <= 5_000
+
+
+def test_a_page_with_more_than_anybody_has_is_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[object] = []
+    monkeypatch.setattr(WorkspaceApi, "_listed", lambda _, found: read.append(found))
+    pages = api(lambda: {"repos": [0] * 100_000}, monkeypatch).folders("/Repos")
+    assert symptom_kind(lambda: next(pages)) == "unexpected"
+    assert read == []
+
+
+def test_a_workspace_that_gives_back_the_secret_as_its_token_is_not_signed_in_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = requests.Response()
+    given.status_code = 200
+
+    def signed_in(token: str) -> str:
+        given._content = json.dumps({"access_token": token}).encode()
+        monkeypatch.setattr(BoundedSession, "post", lambda *_, **__: given)
+        deadline = Deadline.after(60, FakeClock())
+        return sign_in(
+            HOST, "id", SecretStr(SHARED), tls=tls_context(), deadline=deadline, secrets=Secrets()
+        ).get_secret_value()
+
+    assert signed_in(OWN) == OWN
+    assert symptom_kind(lambda: signed_in(SHARED)) == "unexpected"
 
 
 def test_of_a_page_what_cannot_be_read_costs_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
