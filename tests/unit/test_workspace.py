@@ -9,16 +9,13 @@ import requests
 from pydantic import SecretStr
 
 from git_refresh.clock import Deadline
-from git_refresh.clouds import answers, devops
+from git_refresh.clouds import answers, databricks, devops
 from git_refresh.clouds.answers import UnexpectedAnswerError
-from git_refresh.clouds.databricks import WorkspaceApi
-from git_refresh.clouds.transport import tls_context
+from git_refresh.clouds.databricks import WorkspaceApi, sign_in
+from git_refresh.clouds.transport import BoundedSession, tls_context
 from git_refresh.masking import Secrets
 from git_refresh.symptom import ServiceError
 from git_refresh.values import GitFolder
-from git_refresh.symptom import ServiceError
-from git_refresh.clouds.transport import BoundedSession, tls_context
-from git_refresh.clouds.databricks import WorkspaceApi, sign_in
 from tests.unit.fakes import FakeClock
 
 HOST = "https://adb-1.1.azuredatabricks.net"
@@ -70,7 +67,7 @@ def test_a_list_of_folders_that_goes_on_and_on_is_no_list(
 
 def test_a_page_with_more_than_anybody_has_is_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[object] = []
-    monkeypatch.setattr(WorkspaceApi, "_listed", lambda _, found: read.append(found))
+    monkeypatch.setattr(databricks, "_listed", lambda found, _: read.append(found))
     pages = api(lambda: {"repos": [0] * 100_000}, monkeypatch).folders("/Repos")
     assert symptom_kind(lambda: next(pages)) == "unexpected"
     assert read == []
