@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from git_refresh.report import Report
-from localcloud import Cloud, Connect, Fault, Fleet, seed
+from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
 from localcloud.authority import DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.hostile import Plain
-from localcloud.mutations import Header, Json, mutate
+from localcloud.mutations import Endless, Header, Json, mutate
 from localcloud.proxy import ProxyTls
 from tests.integration.brisk import shorten
 from tests.integration.running import run_app
@@ -147,11 +147,18 @@ def test_a_proxy_behind_tls_is_trusted_by_the_same_bundle_and_as_bounded(
     cloud, fleet = behind_tls
     assert run_app({**os.environ, **fleet.settings}).result == "ok"
     shorten(monkeypatch, limit_s=0.5, budget_s=3)
-    for fault in (Connect.DRIP, Connect.HANG):
+    for fault, code in (
+        (Connect.DRIP, "timeout"),
+        (Connect.HANG, "timeout"),
+        (faults.drip("body", 0.05), "timeout"),
+        (mutate(Endless("continue")), "answer_too_large"),
+    ):
         cloud.inject(Fault(fault, host=fleet.workspaces[0].host))
         report = run_app({**os.environ, **fleet.settings})
         cloud.clear_faults()
         assert [workspace.result for workspace in report.workspaces] == ["failed", "ok"]
+        assert report.workspaces[0].error
+        assert report.workspaces[0].error.code == code
         assert report.duration_s < 3 + 5, "its budget and the five seconds that are promised"
     assert left_behind() == []
 

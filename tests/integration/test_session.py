@@ -197,6 +197,19 @@ def test_a_request_that_is_not_taken_ends_with_its_operation(serve: Callable[...
     assert time.monotonic() - began < 2.5
 
 
+def test_a_handshake_that_hangs_ends_with_its_operation(serve: Callable[..., Server]) -> None:
+    origin = serve(reads=False).origin.replace("http:", "https:")
+    session = BoundedSession([origin], TLS)
+    session.trust_env = False
+    began = time.monotonic()
+    with (
+        operation(Deadline.after(0.6, SystemClock())),
+        pytest.raises((requests.RequestException, TimeoutError)),
+    ):
+        session.get(origin)
+    assert time.monotonic() - began < 2.5
+
+
 def test_one_party_may_send_no_more_than_its_allowance_in_a_run(serve: Callable[..., Server]) -> None:
     server = serve(OK + b"\r\n", b"{" + b" " * 98 + b"}")
     session = BoundedSession([server.origin], TLS, allowance=Allowance(250))
