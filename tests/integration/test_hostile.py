@@ -151,7 +151,7 @@ def test_a_proxy_behind_tls_is_trusted_by_the_same_bundle_and_as_bounded(
         (Connect.DRIP, "timeout"),
         (Connect.HANG, "timeout"),
         (faults.drip("body", 0.05), "timeout"),
-        (mutate(Endless("continue")), "answer_too_large"),
+        (mutate(Endless("headers")), "answer_too_large"),
     ):
         cloud.inject(Fault(fault, host=fleet.workspaces[0].host))
         report = run_app({**os.environ, **fleet.settings})
