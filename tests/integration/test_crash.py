@@ -101,7 +101,7 @@ def test_killed_after_request(cloud: Cloud, fleet: Fleet, last: int) -> None:
 
     cloud.on_request = kill
     running.append(process(cloud, settings))
-    assert running[0].wait(30) == -signal.SIGKILL
+    assert running[0].wait(90) == -signal.SIGKILL
     cloud.on_request = None
 
     report = run_app({**os.environ, **settings})
