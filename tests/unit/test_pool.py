@@ -97,7 +97,7 @@ def test_a_task_queued_later_gets_a_thread_of_its_own_when_all_others_wait() -> 
 
     def task() -> None:
         waiting.release()
-        release.wait(10)
+        release.wait(60)  # longer than anybody waits below
 
     def first() -> None:
         for _ in range(4):
@@ -146,6 +146,20 @@ def test_what_is_queued_when_a_pool_is_closed_or_later_is_not_done() -> None:
     thread.join(10)
     assert not thread.is_alive()
     assert done == []
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, MemoryError, SystemExit, KeyboardInterrupt])
+def test_a_task_that_raises_costs_no_other(error: type[BaseException]) -> None:
+    pool, done = Pool(1), threading.Event()
+
+    def task() -> None:
+        raise error
+
+    pool.submit(task)
+    pool.submit(done.set)
+    pool.start()
+    assert done.wait(10)
+    pool.close()
 
 
 def test_a_machine_without_more_threads_has_the_work_done_by_those_there_are(

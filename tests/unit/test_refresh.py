@@ -249,6 +249,24 @@ def test_a_mistake_of_ours_stays_in_its_workspace() -> None:
     assert "secret" not in json.dumps(report.as_dict())
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, MemoryError, SystemExit, KeyboardInterrupt])
+def test_nobody_waits_for_a_workspace_that_whatever_has_ended(error: type[BaseException]) -> None:
+    def ending(_: str) -> None:
+        raise error
+
+    workspaces = {host(1): FakeWorkspace(before=ending), host(2): FakeWorkspace()}
+    entries = [{"host": key, "auth": "managed_identity"} for key in workspaces]
+    settings = load({"WORKSPACES": json.dumps(entries)})
+    report = refresh(
+        settings,
+        FakeServices(workspaces),
+        Deadline.after(5, SystemClock()),
+        next_run=NOW + timedelta(minutes=15),
+        outlet=Outlet(),
+    )
+    assert [found.error and found.error.code for found in report.workspaces] == ["internal_error", None]
+
+
 def test_a_mistake_of_ours_with_one_folder_stays_with_that_folder() -> None:
     made: list[str] = []
 

@@ -1,0 +1,66 @@
+"""Secrets of Key Vault as the run gets to see them through the SDK, without sockets."""
+
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from pydantic import SecretStr
+
+from git_refresh.clouds.transport import tls_context
+from git_refresh.clouds.vault import Vault
+from git_refresh.hosts import NO_HOSTS
+from git_refresh.masking import Secrets
+from git_refresh.symptom import ServiceError
+from git_refresh.values import Token
+from tests.unit.fakes import NOW, FakeServices, deadline
+
+SENT = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
+SECRET = "dose00112233445566778899aabbccddeeff"
+
+
+class FakeIdentity(FakeServices):
+    def token(self, resource: str) -> Token:
+        return Token(SecretStr(SENT), NOW + timedelta(hours=1), "")
+
+
+def vault(
+    monkeypatch: pytest.MonkeyPatch, value: object, expires_on: datetime | None, secrets: Secrets
+) -> Vault:
+    """A vault whose every secret is this one."""
+    made = Vault(
+        "https://contoso.vault.azure.net",
+        FakeIdentity({}),  # type: ignore[arg-type]  # tokens are all that is asked of it
+        NO_HOSTS,
+        tls_context(),
+        deadline(),
+        secrets,
+    )
+    found = SimpleNamespace(value=value, properties=SimpleNamespace(expires_on=expires_on))
+    monkeypatch.setattr(made._client, "get_secret", lambda _: found)
+    return made
+
+
+def test_a_secret_is_known_as_one_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = Secrets()
+    found = vault(monkeypatch, f" {SECRET}\n", None, secrets).secret("name")
+    assert found.value.get_secret_value() == SECRET
+    assert secrets.are_in(SECRET)
+
+
+@pytest.mark.parametrize(
+    ("value", "expires_on", "kind"),
+    [
+        (SENT, None, "unexpected"),
+        (None, None, "unexpected"),
+        ("", None, "unexpected"),
+        ("two words", None, "unexpected"),
+        (SECRET, NOW, "lapsed"),
+        (SECRET, NOW.replace(tzinfo=None), "unexpected"),
+    ],
+)
+def test_a_secret_that_has_lapsed_is_none_or_was_sent_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, value: object, expires_on: datetime | None, kind: str
+) -> None:
+    with pytest.raises(ServiceError) as caught:
+        vault(monkeypatch, value, expires_on, Secrets()).secret("name")
+    assert caught.value.symptom.kind == kind
