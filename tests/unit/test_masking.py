@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from git_refresh import masking
@@ -46,6 +46,7 @@ def test_a_secret_is_found_however_it_is_written(form: str, secret: str) -> None
     st.text(max_size=40),
 )
 def test_every_piece_of_every_secret_is_found(secret: str, start: int, length: int, around: str) -> None:
+    assume(not secret.isalpha() and not secret.isdecimal())  # of such a one no service makes a secret
     start = min(start, len(secret) - PIECE)
     piece = secret[start : start + length]
     telling = any(len(set(piece[at : at + PIECE].lower())) >= 5 for at in range(len(piece) - PIECE + 1))
