@@ -21,19 +21,15 @@ MARGIN = timedelta(seconds=60)
 """What a tick may come late, and its run need to store the credentials, before somebody notices: a cold start takes as long."""
 
 
-def lapses_before(
-    next_run: datetime, expires_at: datetime, now: datetime, skew: timedelta = timedelta()
-) -> bool:
-    """Whether a token ends before the next run has replaced it.
+def lapses_before(next_run: datetime, expires_at: datetime, skew: timedelta = timedelta()) -> bool:
+    """Whether a token ends before the next run has replaced it, which may come as late as `late_by` lets pass.
 
     Args:
         next_run: when that is due, by this machine's clock.
         expires_at: the token's end, by Microsoft Entra's clock.
-        now: this machine's clock.
         skew: how far this machine's clock is behind; negative if it is ahead.
     """
-    margin = min(MARGIN, (next_run - now) / 10)
-    return expires_at <= next_run + margin + skew
+    return expires_at <= next_run + MARGIN + skew
 
 
 def late_by(now: datetime, status: Mapping[str, object] | None) -> timedelta:

@@ -164,7 +164,7 @@ class _Walk:
             message += "; this is your own sign-in: the app's identity needs the same rights"
         yield Check("identity", subject, "ok", message)
         behind = self._services.clock_behind()
-        if lapses_before(now + interval, ends, now, behind):
+        if lapses_before(now + interval, ends, behind):
             gap = count(round(interval.total_seconds() / 60), "minute")
             between = f"up to {gap} pass between two runs"
             told = finding("short_token", self._facts, which="for Azure DevOps", ends=left, next_run=between)

@@ -68,7 +68,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         workspaces = _refresh_all(run, run_id, outlet)
         notes = run.notes()
     behind = services.clock_behind()
-    short = [] if token is None else _short_token(token, next_run, started_at, behind, facts)
+    short = [] if token is None else _short_token(token, next_run, behind, facts)
     problems += [*_about_time(late, behind, facts), *notes]
     fine = not short and not settings.problems and all(workspace.result == "ok" for workspace in workspaces)
     report = outlet.clean(
@@ -162,10 +162,8 @@ def _token_report(token: Token | None, clock: Clock) -> TokenReport | None:
     return TokenReport(token.expires_at, (token.expires_at - clock.now()).total_seconds()) if token else None
 
 
-def _short_token(
-    token: Token, next_run: datetime, now: datetime, behind: timedelta, facts: Facts
-) -> list[Problem]:
-    if not lapses_before(next_run, token.expires_at, now, behind):
+def _short_token(token: Token, next_run: datetime, behind: timedelta, facts: Facts) -> list[Problem]:
+    if not lapses_before(next_run, token.expires_at, behind):
         return []
     told = finding(
         "short_token",
