@@ -4,8 +4,6 @@ import io
 import json
 import logging
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +21,7 @@ from git_refresh.settings.load import SETTINGS
 from localcloud import Cloud, Fault, Fleet, seed
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
 from localcloud.mutations import Change, mutate
+from tests.integration import warm
 from tests.integration.brisk import shorten
 from tests.integration.oracle import Outcome
 from tests.integration.running import run_app
@@ -145,13 +144,10 @@ class Stage:
     def process(self, example: Example) -> Outcome:
         """What `python -m git_refresh run --json` prints; its limits are the real ones."""
         before = self._prepare(example)
-        command = [sys.executable, "-m", "git_refresh", "run", "--json"]
         budget = 30.0
-        environ = {**self.environ, "REFRESH_TIMEOUT_SECONDS": f"{budget:.0f}", "PYTHONIOENCODING": "utf-8"}
+        environ = {**self.environ, "REFRESH_TIMEOUT_SECONDS": f"{budget:.0f}"}
         began = time.monotonic()
-        done = subprocess.run(
-            command, cwd=ROOT, env=environ, capture_output=True, timeout=budget + 20, check=False
-        )
+        done = warm.run("run", "--json", environ=environ, timeout=budget + 20)
         out, err = (stream.decode(errors="surrogateescape") for stream in (done.stdout, done.stderr))
         lost = () if done.returncode in (0, 1) else (f"exit code {done.returncode}",)
         return Outcome(

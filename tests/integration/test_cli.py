@@ -1,9 +1,13 @@
-"""The command line as a process: exit codes, and what goes to stdout and stderr."""
+"""The command line as a process: exit codes, and what goes to stdout and stderr.
+
+Most are forked from a process that has the libraries already; those that `fresh` starts are whole.
+"""
 
 import json
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,21 +19,39 @@ from git_refresh import __version__
 from git_refresh.cli.checks import LAYERS
 from localcloud import Cloud, Fleet
 from localcloud.fleet import CLIENT_ID
+from tests.integration import warm
+from tests.integration.warm import ROOT
 
-ROOT = Path(__file__).parents[2]
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def cli(cloud: Cloud) -> Cli:
     def cli(*arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "git_refresh", *map(str, arguments)]
         environ = {**os.environ, **cloud.environment(), **settings, "COLUMNS": "120"}
-        return subprocess.run(
-            command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False
+        done = warm.run(*arguments, environ=environ)
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
         )
 
     return cli
+
+
+@pytest.fixture
+def fresh(cloud: Cloud) -> Cli:
+    def fresh(*arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
+        environ = {**os.environ, **cloud.environment(), **settings, "COLUMNS": "120"}
+        return subprocess.run(
+            [sys.executable, "-m", "git_refresh", *map(str, arguments)],
+            cwd=ROOT,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return fresh
 
 
 @pytest.fixture
@@ -48,8 +70,8 @@ def test_a_run_prints_one_json_object_and_logs_to_stderr(cli: Cli, fleet: Fleet)
     assert events == ["git_refresh.workspace"] * 3 + ["git_refresh.run"]
 
 
-def test_a_run_for_people_is_a_table(cli: Cli, settings_file: Path) -> None:
-    done = cli("run", "--settings", settings_file)
+def test_a_run_for_people_is_a_table(fresh: Cli, settings_file: Path) -> None:
+    done = fresh("run", "--settings", settings_file)
     assert done.returncode == 0, done.stderr
     assert "3 of 3 workspaces fresh" in done.stdout
     assert "/Repos/reports/prod" in done.stdout
@@ -326,17 +348,15 @@ def on_a_terminal(cloud: Cloud, *arguments: str, **settings: str) -> str:
     """What a command shows on a terminal, both streams together."""
     environ = {**os.environ, **cloud.environment(), **settings, "COLUMNS": "120", "TERM": "xterm-256color"}
     master, slave = pty.openpty()
-    command = [sys.executable, "-m", "git_refresh", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdin=slave, stdout=slave, stderr=slave)
-    os.close(slave)
+    terminal = os.ttyname(slave)
+    process = warm.start(*arguments, environ=environ, stdout=terminal, stderr=terminal)
     shown = b""
-    try:
-        while chunk := os.read(master, 4096):
-            shown += chunk
-    except OSError:  # the other end was closed: the process has ended
-        pass
+    while process.is_alive() or select.select([master], [], [], 0)[0]:
+        if select.select([master], [], [], 0.05)[0]:
+            shown += os.read(master, 4096)
     os.close(master)
-    assert process.wait(timeout=60) == 0, shown
+    os.close(slave)
+    assert process.exitcode == 0, shown
     return shown.decode()
 
 
@@ -355,8 +375,8 @@ def test_colour_is_never_used_against_no_color(cloud: Cloud, fleet: Fleet) -> No
         assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", shown), command
 
 
-def test_what_is_piped_is_utf_8_whatever_the_machine_s_encoding_is(cli: Cli, settings_file: Path) -> None:
-    done = cli("check", "--settings", settings_file, "--offline", PYTHONIOENCODING="ascii")
+def test_what_is_piped_is_utf_8_whatever_the_machine_s_encoding_is(fresh: Cli, settings_file: Path) -> None:
+    done = fresh("check", "--settings", settings_file, "--offline", PYTHONIOENCODING="ascii")
     assert (done.returncode, "✓ app settings" in done.stdout) == (0, True), done.stderr
 
 
@@ -373,8 +393,8 @@ def test_the_schema_is_the_one_that_is_checked_in(cli: Cli) -> None:
     assert (done.returncode, done.stdout) == (0, (ROOT / "docs/workspaces.schema.json").read_text())
 
 
-def test_without_the_command_line_s_libraries_it_says_what_to_do(cli: Cli, tmp_path: Path) -> None:
+def test_without_the_command_line_s_libraries_it_says_what_to_do(fresh: Cli, tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("raise ModuleNotFoundError(\"No module named 'click'\", name='click')")
-    done = cli("run", PYTHONPATH=str(tmp_path))
+    done = fresh("run", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.startswith("The command line needs click")

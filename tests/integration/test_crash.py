@@ -3,11 +3,9 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
+from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 import jwt
@@ -15,9 +13,9 @@ import pytest
 
 from localcloud import Cloud, Fleet, seed
 from localcloud.observer import Request
+from tests.integration import warm
 from tests.integration.running import run_app
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(60)
 
 
@@ -60,14 +58,6 @@ EXPECTED = {
 }
 
 
-def process(cloud: Cloud, settings: dict[str, str]) -> subprocess.Popen[bytes]:
-    environ = {**os.environ, **cloud.environment(), **settings}
-    command = [sys.executable, "-m", "git_refresh", "run", "--json"]
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-
-
 @pytest.fixture
 def fleet(cloud: Cloud) -> Fleet:
     return seed(cloud, 1)
@@ -91,17 +81,18 @@ def test_the_requests_of_an_undisturbed_run_are_all_tried_below(cloud: Cloud, fl
 def test_killed_after_request(cloud: Cloud, fleet: Fleet, last: int) -> None:
     settings = settings_of(fleet)
     seen, killed = [0], threading.Event()
-    running: list[subprocess.Popen[bytes]] = []
+    running: list[ForkServerProcess] = []
 
     def kill(request: Request) -> None:
         seen[0] += not is_git_of_the_workspace(request)
         if seen[0] == last and not killed.is_set():
             killed.set()
-            os.kill(running[0].pid, signal.SIGKILL)
+            running[0].kill()
 
     cloud.on_request = kill
-    running.append(process(cloud, settings))
-    assert running[0].wait(90) == -signal.SIGKILL
+    running.append(warm.start("run", "--json", environ={**os.environ, **cloud.environment(), **settings}))
+    running[0].join(50)
+    assert running[0].exitcode == -signal.SIGKILL
     cloud.on_request = None
 
     report = run_app({**os.environ, **settings})

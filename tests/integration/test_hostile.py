@@ -2,12 +2,8 @@
 
 import json
 import os
-import resource
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,10 +13,10 @@ from localcloud.authority import DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.hostile import Plain
 from localcloud.mutations import Endless, Header, Json, mutate
 from localcloud.proxy import ProxyTls
+from tests.integration import warm
 from tests.integration.brisk import shorten
 from tests.integration.running import run_app
 
-ROOT = Path(__file__).parents[2]
 Run = Callable[..., Report]
 
 
@@ -165,17 +161,8 @@ def test_a_proxy_behind_tls_is_trusted_by_the_same_bundle_and_as_bounded(
 
 def run_with(descriptors: int, fleet: Fleet) -> tuple[int, dict[str, object], str]:
     """A run in a process that may open so many files and connections."""
-    limits = (descriptors, descriptors)
-    done = subprocess.run(
-        [sys.executable, "-m", "git_refresh", "run", "--json"],
-        cwd=ROOT,
-        env={**os.environ, **fleet.settings},
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits),  # one thread forks
-    )
-    return done.returncode, json.loads(done.stdout), done.stderr
+    done = warm.run("run", "--json", environ={**os.environ, **fleet.settings}, descriptors=descriptors)
+    return done.returncode, json.loads(done.stdout), done.stderr.decode()
 
 
 def test_a_healthy_fleet_is_fresh_with_few_descriptors(cloud: Cloud) -> None:
