@@ -23,7 +23,7 @@ def shorten(patch: pytest.MonkeyPatch, *, limit_s: float, budget_s: float) -> No
             continue
         for limit in (*LIMITS, "GRACE"):
             if isinstance(vars(module).get(limit), float):
-                patch.setattr(module, limit, 0.5 if limit == "GRACE" else limit_s)
+                patch.setattr(module, limit, 0.5 if limit == "GRACE" else float(limit_s))
                 found.add(limit)
     assert found == {*LIMITS, "GRACE"}, "the limits have other names now"
     load = vars(app)["load"]

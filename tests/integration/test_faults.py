@@ -6,17 +6,18 @@ is stopped by its timeout.
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from git_refresh import app
-from git_refresh.clouds import databricks, devops, identity, vault
+from git_refresh.clouds import databricks
 from git_refresh.report import Report
-from git_refresh.run import refresh
-from git_refresh.settings.load import Settings, load
+from git_refresh.settings.load import load
 from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
+from tests.cloud import embedded_cloud
+from tests.integration.brisk import shorten
 from tests.integration.running import run_app
 
 pytestmark = pytest.mark.timeout(60)
@@ -92,22 +93,8 @@ VAULT_CODES = CODES | dict.fromkeys(
 
 @pytest.fixture(autouse=True)
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every wait ends after a second and a half, and the run's budget after six."""
-    for module, name in (
-        (identity, "LIMIT"),
-        (vault, "LIMIT"),
-        (devops, "LIMIT"),
-        (databricks, "SIGN_IN_LIMIT"),
-        (databricks, "CREDENTIAL_LIMIT"),
-        (databricks, "LOOKUP_LIMIT"),
-    ):
-        monkeypatch.setattr(module, name, 1.5)
-    monkeypatch.setattr(refresh, "GRACE", 0.5)
-
-    def briskly(environ: dict[str, str]) -> Settings:
-        return replace(load(environ), timeout_s=6.0)
-
-    monkeypatch.setattr(app, "load", briskly)
+    """Every wait ends after a second and a half, and the run's budget after five."""
+    shorten(monkeypatch, limit_s=1.5, budget_s=5)
 
 
 @pytest.fixture
@@ -184,39 +171,32 @@ def test_a_shared_service_that(cloud: Cloud, run: Run, one: dict[str, str], serv
         assert (report.result, found.credential.action) == ("failed", "failed")
 
 
-@pytest.fixture(scope="module")
-def fifty() -> Iterator[tuple[Cloud, Fleet]]:
-    with Cloud() as cloud:
-        yield cloud, seed(cloud, 50)
-
-
-@pytest.mark.parametrize("what", FAULTS)
-def test_forty_nine_workspaces_are_fresh_beside_one_that(
-    fifty: tuple[Cloud, Fleet], monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
-    cloud, fleet = fifty
-    for name, value in cloud.environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(app, "load", lambda environ: replace(load(environ), timeout_s=20.0))
-    for module, name in ((devops, "LIMIT"), (vault, "LIMIT"), (identity, "LIMIT")):
-        monkeypatch.setattr(module, name, 15.0)
-    for name in ("SIGN_IN_LIMIT", "CREDENTIAL_LIMIT", "LOOKUP_LIMIT"):
-        monkeypatch.setattr(databricks, name, 6.0)
-    bad = fleet.workspaces[17]
-    old = {ws.host: [credential.token for credential in ws.credentials] for ws in fleet.workspaces}
-    cloud.inject(Fault(FAULTS[what](), host=bad.host))
-    try:
+def beside(bad_fault: faults.Action | Connect, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of so many workspaces has the fault: all others are fresh, and the one is named."""
+    shorten(monkeypatch, limit_s=4, budget_s=12)
+    with embedded_cloud(monkeypatch) as cloud:
+        fleet = seed(cloud, number)
+        bad = fleet.workspaces[number // 3]
+        cloud.inject(Fault(bad_fault, host=bad.host))
         report = run_app({**os.environ, **fleet.settings})
-    finally:
-        cloud.clear_faults()
     assert report.result == "failed"
     results = {found.host: found.result for found in report.workspaces}
     assert [host for host, result in results.items() if result != "ok"] == [bad.url]
     assert told(report)
-    assert "data-18" in report.summary()
-    for ws in fleet.workspaces:
-        fresh = [credential.token for credential in ws.credentials] != old[ws.host]
-        assert fresh is (ws is not bad), ws.host
+    assert f"data-{number // 3 + 1}" in report.summary()
+    assert [ws.host for ws in fleet.workspaces if not ws.credentials] == [bad.host]
+
+
+@pytest.mark.parametrize(
+    "what", ["accepts and hangs", "answers 500 in JSON", "answers 200 with wrong types", "drips its body"]
+)
+def test_forty_nine_workspaces_are_fresh_beside_one_that(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    beside(FAULTS[what](), 50, monkeypatch)
+
+
+@pytest.mark.parametrize("what", FAULTS)
+def test_every_other_workspace_is_fresh_beside_one_that(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    beside(FAULTS[what](), 5, monkeypatch)
 
 
 def test_pages_that_never_end_are_given_up(
