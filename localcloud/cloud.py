@@ -23,7 +23,7 @@ from localcloud.identity import Identity
 from localcloud.keyvault import KeyVault
 from localcloud.memory import Memory
 from localcloud.observer import Observer, Request, Site
-from localcloud.proxy import Certificates, Proxy, ProxyTls, serving
+from localcloud.proxy import Certificates, Proxy, ProxyTls, ended, serving
 
 LEGACY_DEVOPS = ".visualstudio.com"
 
@@ -191,7 +191,7 @@ class Cloud:
             self._started.set_result(None)
             await self._stop.wait()
         await self._proxy.close()
-        await identity.cleanup()
+        await ended(identity)
 
     def _site(self, host: str) -> Site | None:
         organization = host.removesuffix(LEGACY_DEVOPS)

@@ -171,9 +171,11 @@ def test_a_shared_service_that(cloud: Cloud, run: Run, one: dict[str, str], serv
         assert (report.result, found.credential.action) == ("failed", "failed")
 
 
-def beside(bad_fault: faults.Action | Connect, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def beside(
+    bad_fault: faults.Action | Connect, number: int, limit_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One of so many workspaces has the fault: all others are fresh, and the one is named."""
-    shorten(monkeypatch, limit_s=4, budget_s=12)
+    shorten(monkeypatch, limit_s=limit_s, budget_s=3 * limit_s)
     with embedded_cloud(monkeypatch) as cloud:
         fleet = seed(cloud, number)
         bad = fleet.workspaces[number // 3]
@@ -191,12 +193,12 @@ def beside(bad_fault: faults.Action | Connect, number: int, monkeypatch: pytest.
     "what", ["accepts and hangs", "answers 500 in JSON", "answers 200 with wrong types", "drips its body"]
 )
 def test_forty_nine_workspaces_are_fresh_beside_one_that(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    beside(FAULTS[what](), 50, monkeypatch)
+    beside(FAULTS[what](), 50, 12, monkeypatch)
 
 
 @pytest.mark.parametrize("what", FAULTS)
 def test_every_other_workspace_is_fresh_beside_one_that(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    beside(FAULTS[what](), 5, monkeypatch)
+    beside(FAULTS[what](), 5, 4, monkeypatch)
 
 
 def test_pages_that_never_end_are_given_up(

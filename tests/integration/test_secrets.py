@@ -9,7 +9,6 @@ import os
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,12 @@ from typing import Any
 import pytest
 
 from git_refresh import app
-from git_refresh.clouds import databricks, devops, identity, vault
 from git_refresh.report import Report
 from git_refresh.run import refresh
-from git_refresh.settings.load import Settings, load
 from localcloud import Cloud, Connect, Fault, Fleet, faults
 from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
+from tests.integration.brisk import shorten
 from tests.integration.running import run_app
 from tests.integration.test_faults import FAULTS
 
@@ -129,16 +127,7 @@ def everything_raised(error: BaseException | None) -> str:
 
 @pytest.fixture
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in ((identity, "LIMIT"), (vault, "LIMIT"), (devops, "LIMIT")):
-        monkeypatch.setattr(module, name, 0.5)
-    for name in ("SIGN_IN_LIMIT", "CREDENTIAL_LIMIT", "LOOKUP_LIMIT"):
-        monkeypatch.setattr(databricks, name, 0.5)
-    monkeypatch.setattr(refresh, "GRACE", 0.5)
-
-    def briskly(environ: dict[str, str]) -> Settings:
-        return replace(load(environ), timeout_s=2.0)
-
-    monkeypatch.setattr(app, "load", briskly)
+    shorten(monkeypatch, limit_s=0.5, budget_s=2)
 
 
 def echo() -> faults.Action:
