@@ -44,9 +44,11 @@ class Answer:
     endless: Literal["", "headers", "continue", "body"] = ""
 
     def written(self) -> bytes:
-        """Status line, headers and body; an endless head does not end."""
-        head = [f"HTTP/1.1 {self.status} {self.reason}"] if self.endless != "continue" else []
-        head += [f"{name}: {value}" for name, value in self.headers.items()] if head else []
+        """Status line, headers and body; an endless head does not end, and does not even begin before endless `100 Continue`."""
+        if self.endless == "continue":
+            return b""
+        head = [f"HTTP/1.1 {self.status} {self.reason}"]
+        head += [f"{name}: {value}" for name, value in self.headers.items()]
         text = "\r\n".join(head)
         text += "\r\n\r\n" if self.endless in ("", "body") else "\r\n"
         return text.encode("utf-8", "surrogatepass") + (self.body if self.endless in ("", "body") else b"")
