@@ -50,7 +50,9 @@ INVISIBLE = re.compile(
     r"[\x00-\x1f\x7f-\x9f"  # control characters
     r"\xad\u180e\u200b\u2060-\u2064\ufeff\ufff9-\ufffb"  # characters without width
     r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # marks that turn the direction in which a text is shown
-    r"\u2028\u2029\ud800-\udfff\ufffe\uffff]"  # line separators, surrogates and noncharacters
+    r"\u2028\u2029\ud800-\udfff\ufffe\uffff"  # line separators, surrogates and noncharacters
+    r"\U000e0000-\U000e007f"  # tags: all of ASCII once more, unseen
+    r"\u115f\u1160\u3164\uffa0]"  # Hangul fillers: letters to Unicode, and blank
 )
 """What no name, path or address may contain: nobody sees it, and a text with it reads as another. Spaces and joiners of all scripts may."""
 
@@ -71,10 +73,12 @@ def shown(text: str) -> str:
 
 def visible(text: str) -> str:
     r"""On one line, with every invisible character, and every mark of direction, as Python writes it: \n, \x1b, \u202e."""
-    if text.isprintable():
+    if text.isprintable() and not INVISIBLE.search(text):
         return text
     return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        char
+        if char.isprintable() and not INVISIBLE.match(char)
+        else char.encode("unicode_escape", "surrogatepass").decode()
         for char in text
     )
 

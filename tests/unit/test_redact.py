@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_refresh.redact import looks_like_secret, shown, silence_sdk_logs, visible
+from git_refresh.redact import INVISIBLE, looks_like_secret, shown, silence_sdk_logs, visible
 
 SHOWN = {
     "a password that contains the separators of a URL": (
@@ -23,6 +23,8 @@ SHOWN = {
     "a URL without a fragment": ("https://a.b/c#access_token=hunter2", "https://a.b/c"),
     "a mail address in a path": ("https://a.b/Users/me@c.d/e", "https://a.b/Users/me@c.d/e"),
     "nothing invisible": ("a\r\n\x1b[2J\x7fb\u202e\u2028\xa0", r"a\r\n\x1b[2J\x7fb\u202e\u2028\xa0"),
+    "no blank that is a letter to Unicode": ("a\u115f\u1160\u3164\uffa0b", r"a\u115f\u1160\u3164\uffa0b"),
+    "no tag": ("a\U000e0000\U000e0041\U000e007fb", r"a\U000e0000\U000e0041\U000e007fb"),
     "as much as fits": ("a b " * 30, "a b " * 30),
     "the start of what does not": ("a b " * 30 + "c", "a b " * 29 + "a b…"),
 }
@@ -99,9 +101,18 @@ def test_what_is_no_secret_is_shown_whole(text: str) -> None:
 
 @given(st.text(st.characters()) | st.text("\n\x1b\x85\u2028\u202e\ud800\ufeff\u3000aé", max_size=200))
 def test_what_is_shown_is_one_line_of_signs_that_can_be_seen(text: str) -> None:
-    assert shown(text).isprintable()
-    assert visible(text).isprintable()
-    assert not text.isprintable() or visible(text) == text
+    for gone in (shown(text), visible(text)):
+        assert gone.isprintable()
+        assert not INVISIBLE.search(gone)
+    assert not text.isprintable() or INVISIBLE.search(text) or visible(text) == text
+
+
+@pytest.mark.parametrize("first", ["\U000e0000", "\u115f", "\u3164", "\uffa0"])
+def test_blanks_that_unicode_does_not_count_among_control_characters_are_as_invisible(first: str) -> None:
+    last = {"\U000e0000": "\U000e007f", "\u115f": "\u1160"}.get(first, first)
+    block = {chr(code) for code in range(ord(first), ord(last) + 1)}
+    around = {chr(ord(first) - 1), chr(ord(last) + 1)}
+    assert {sign for sign in block | around if INVISIBLE.search(sign)} == block
 
 
 CERTAIN = {

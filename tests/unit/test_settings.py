@@ -700,6 +700,8 @@ UNSEEN = {
     "escape": "\x1b",
     "next line": "\x85",
     "no width": "\u200b",
+    "tag": "\U000e0041",
+    "Hangul filler": "\u3164",
 }
 TYPE_AGAIN = "contains a line break or another invisible character; type it again"
 
