@@ -3,9 +3,18 @@
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
 
 from git_refresh.clock import Deadline
-from git_refresh.symptom import ServiceError, Symptom
+from git_refresh.symptom import ServiceError
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Makes the exception, a new one for everybody: one for all would grow by what each thread adds to it."""
+
+    anew: Callable[[], Exception]
 
 
 class Once[K: Hashable, V]:
@@ -14,7 +23,7 @@ class Once[K: Hashable, V]:
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
         self._lock = threading.Lock()
-        self._found: dict[K, Future[V | Symptom]] = {}
+        self._found: dict[K, Future[V | _Failure]] = {}
 
     def get(self, key: K, compute: Callable[[], V]) -> V:
         """The value of `key`.
@@ -30,21 +39,20 @@ class Once[K: Hashable, V]:
         if first:
             self._resolve(future, compute)
         outcome = future.result(max(0.0, self._deadline.remaining()))
-        if isinstance(outcome, Symptom):
-            raise ServiceError(outcome)
+        if isinstance(outcome, _Failure):
+            raise outcome.anew()
         return outcome
 
-    def _resolve(self, future: "Future[V | Symptom]", compute: Callable[[], V]) -> None:
+    def _resolve(self, future: "Future[V | _Failure]", compute: Callable[[], V]) -> None:
         """Whatever the computation raises, nobody may wait for what never comes."""
         try:
             future.set_result(compute())
         except ServiceError as error:
-            future.set_result(error.symptom)
+            future.set_result(_Failure(partial(ServiceError, error.symptom)))
         except TimeoutError:
-            future.set_exception(TimeoutError())
+            future.set_result(_Failure(TimeoutError))
         except BaseException as error:
-            # Not the exception itself: it holds on to what it was raised among, and each thread would add to it.
-            future.set_exception(NeverComputedError(type(error).__name__))
+            future.set_result(_Failure(partial(NeverComputedError, type(error).__name__)))
             raise
 
 

@@ -45,6 +45,21 @@ def test_a_failure_is_remembered_and_raised_anew() -> None:
     assert caught[0].symptom is caught[1].symptom
 
 
+def test_that_time_is_over_is_raised_anew_for_everybody() -> None:
+    once: Once[str, int] = Once(deadline())
+
+    def compute() -> int:
+        raise TimeoutError("secret")
+
+    caught = []
+    for _ in range(3):
+        with pytest.raises(TimeoutError) as error:
+            once.get("key", compute)
+        caught.append(error.value)
+        assert (str(error.value), error.value.__cause__, error.value.__context__) == ("", None, None)
+    assert len({id(error) for error in caught}) == 3
+
+
 def test_who_waits_for_another_s_look_up_gives_up_when_the_run_is_over() -> None:
     once: Once[str, int] = Once(deadline(0))
     release, entered = threading.Event(), threading.Event()
@@ -71,7 +86,10 @@ def test_who_comes_after_a_mistake_of_ours_is_told_its_name_and_nothing_else() -
 
     with pytest.raises(SystemExit):
         once.get("key", compute)
+    raised = []
     for _ in range(2):
         with pytest.raises(NeverComputedError, match=r"^SystemExit$") as caught:
             once.get("key", compute)
         assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+        raised.append(caught.value)
+    assert raised[0] is not raised[1]
