@@ -573,6 +573,14 @@ OWN = (
         "A folder that was found only by a path ending in /* is left alone.",
     ),
     Row(
+        "no_remote_repository",
+        message="{path} has no remote repository.",
+        cause="The Git folder was made in the workspace without one, as by git init, so there is nothing to pull from.",
+        remedy="Link it to its repository (with the Git CLI: git remote add origin URL), or remove {path} from the settings; if they have "
+        "its url, you can also move the folder away, and it is created from there. One that was found only by a path ending in /* is left "
+        "alone.",
+    ),
+    Row(
         "no_such_ref",
         message="{ref} does not exist.",
         cause="{ref} does not exist in {repository}.",

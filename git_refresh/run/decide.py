@@ -101,7 +101,7 @@ def folder_step(
     if no_such_ref:
         return Refuse("no_such_ref")
     if repository is None:
-        return Refuse("not_azure_devops")
+        return foreign(found)
     if wanted.repository is not None and wanted.repository != repository:
         return Refuse("other_repository", {"found": str(repository), "wanted": str(wanted.repository)})
     if ref is None:
@@ -109,6 +109,14 @@ def folder_step(
     if head is not None and is_at(found, ref, head):
         return LeaveAlone(ref, f"it is at the latest commit of {ref}")
     return Move(ref, _why_move(found, ref, head))
+
+
+def foreign(found: GitFolder) -> Refuse:
+    """Why a Git folder that is no clone from Azure DevOps is left as it is.
+
+    Without a remote repository, too, its contents are somebody's own work, whatever the settings want to be there.
+    """
+    return Refuse("not_azure_devops") if found.url else Refuse("no_remote_repository")
 
 
 def _make(source: Repository | None, ref: Ref | None, *, no_such_ref: bool) -> Clone | Refuse:

@@ -11,7 +11,7 @@ from itertools import islice
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, internal, out_of_time
 from git_refresh.report import CredentialReport, FolderReport, WorkspaceReport
 from git_refresh.repository import Repository
-from git_refresh.run.decide import federated_credential, own_credential, wanted_ref
+from git_refresh.run.decide import federated_credential, foreign, own_credential, wanted_ref
 from git_refresh.run.folder import FolderRefresh, azure_devops_repository
 from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of, facts_of_principal
@@ -247,8 +247,9 @@ class WorkspaceRefresh:
     def _queue_folders(self, api: Api, listed: Listing, credential: CredentialReport) -> None:
         """Behind every workspace's credential: at most `LANES` folders at a time."""
         for folder, found in listed:
-            if listed.by_pattern(folder) and azure_devops_repository(found, self._run.trusted) is None:
-                self._leave_out(folder)
+            ours = azure_devops_repository(found, self._run.trusted) is not None
+            if found is not None and listed.by_pattern(folder) and not ours:
+                self._leave_out(folder, found)
             else:
                 self._waiting.append((folder, found))
         for pattern in listed.unfound():
@@ -260,9 +261,9 @@ class WorkspaceRefresh:
         for _ in range(min(LANES, len(self._waiting))):
             self._submit(partial(self._lane, FolderRefresh(api, self._run, self._facts, credential)))
 
-    def _leave_out(self, folder: Folder) -> None:
+    def _leave_out(self, folder: Folder, found: GitFolder) -> None:
         """A folder that only a pattern has found, and that is none of ours: nobody has asked for this one."""
-        told = finding("not_azure_devops", replace(self._facts, path=folder.path))
+        told = finding(foreign(found).code, replace(self._facts, path=folder.path))
         self._note(f"{self.workspace.name} {folder.path}", told)
         self._record(FolderReport(folder.path, "skipped", why="it is not a clone from Azure DevOps"))
 

@@ -922,6 +922,19 @@ def test_a_git_cli_clone_of_something_outside_azure_devops_is_told(
 
 
 @pytest.mark.parametrize("entry", [{}, {"url": "https://dev.azure.com/contoso/Data%20Platform/_git/etl"}])
+def test_a_git_cli_folder_without_a_remote_repository_is_told_and_left_as_it_is(
+    fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic, entry: dict[str, str]
+) -> None:
+    folder = workspace.add_folder("/Shared/cli", etl, git_cli=True)
+    folder.url = ""
+    etl.commit({"new": "1"})
+    report = run(**one(fleet, {"path": "/Shared/cli", **entry, **DISCARD}))
+    assert codes(report) == ["no_remote_repository"]
+    assert "/Shared/cli has no remote repository" in told(report)
+    assert traffic.moves() == []
+
+
+@pytest.mark.parametrize("entry", [{}, {"url": "https://dev.azure.com/contoso/Data%20Platform/_git/etl"}])
 def test_a_plain_directory_is_not_taken_for_a_git_cli_folder(
     fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic, entry: dict[str, str]
 ) -> None:

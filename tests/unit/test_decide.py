@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -175,6 +176,16 @@ REFUSED = {
         (wanted(), found(), None, None),
         "not_azure_devops",
         "/Repos/etl/prod is a clone",
+    ),
+    "a folder without a remote repository": (
+        (wanted(), replace(found(), url=""), None, None),
+        "no_remote_repository",
+        "/Repos/etl/prod has no remote repository",
+    ),
+    "a folder without a remote repository, though the settings name one": (
+        (wanted(url=URL), replace(found(), url=""), None, Head(NEW)),
+        "no_remote_repository",
+        "/Repos/etl/prod has no remote repository",
     ),
     "a branch that does not exist": (
         (wanted(branch="x"), found(), ETL, Head(None)),

@@ -532,6 +532,19 @@ def elsewhere(number: int) -> dict[str, Any]:
     }
 
 
+def test_what_a_pattern_has_found_and_nobody_can_pull_is_left_alone_and_told_why() -> None:
+    at: dict[str, Any] = {
+        f"/Repos/x/{name}": GitFolder(n, f"/Repos/x/{name}", url, "main", OLD)
+        for n, (name, url) in enumerate({"git-init": "", "github": "https://github.com/x/y"}.items())
+    }
+    report = run(FakeServices({host(1): FakeWorkspace(at=at)}), {"folders": ["/Repos/x/*"]})
+    assert [folder.action for folder in report.workspaces[0].folders] == ["skipped"] * 2
+    assert [problem.message.split(":")[0] for problem in report.problems] == [
+        "no_remote_repository",
+        "not_azure_devops",
+    ]
+
+
 def test_what_is_said_of_one_workspace_does_not_crowd_out_the_others() -> None:
     workspaces = {host(1): FakeWorkspace(at=elsewhere(50)), host(2): FakeWorkspace(at=elsewhere(2))}
     report = run(FakeServices(workspaces), *[{"folders": ["/Repos/x/*"]}] * 2)
