@@ -63,7 +63,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         workspaces = [_report_of(entry, failure, run_id, facts, outlet) for entry in settings.entries]
     else:
         facts = Facts(vault=settings.key_vault_url or "", object_id=token.object_id)
-        shown = Shown(watcher or Unwatched(), outlet)
+        shown = Shown(watcher, outlet) if watcher else Unwatched()
         run = Run(settings, services, services.heads(token), deadline, token, facts, dry_run, shown)
         workspaces = _refresh_all(run, run_id, outlet)
         notes = run.notes()
@@ -132,8 +132,8 @@ def _refresh_all(run: Run, run_id: str, outlet: Outlet) -> list[WorkspaceReport]
 
 
 def _done(work: WorkspaceRefresh, run: Run, run_id: str, outlet: Outlet) -> WorkspaceReport:
-    """A workspace's report, as of now, shown and logged."""
-    report = outlet.clean(work.report())
+    """A workspace's report, as of now, shown and logged, where it is cleaned; what is returned is cleaned with the whole report."""
+    report = work.report()
     run.watcher.done(report)
     log_workspace(run_id, report, outlet)
     return report

@@ -13,6 +13,7 @@ from git_refresh.outlet import Outlet
 from git_refresh.report import Report, WorkspaceReport
 from git_refresh.run import refresh as refresh_module
 from git_refresh.run.refresh import refresh
+from git_refresh.seams import Unwatched
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.symptom import Service
 from git_refresh.values import GitFolder, Problem, StoredCredential
@@ -363,8 +364,6 @@ def test_whoever_watches_is_told_what_each_workspace_is_at() -> None:
 
 
 def test_whoever_watches_and_whoever_reads_the_report_is_shown_no_secret() -> None:
-    secret = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
-
     class Watch:
         def doing(self, name: str, what: str) -> None:
             told.append(f"{name} {what}")
@@ -374,14 +373,54 @@ def test_whoever_watches_and_whoever_reads_the_report_is_shown_no_secret() -> No
 
     told: list[str] = []
     outlet = Outlet()
-    outlet.secrets.learn(secret)
-    path = f"/Repos/{secret}/prod\u202e"
+    outlet.secrets.learn(SECRET)
+    path = f"/Repos/{SECRET}/prod\u202e"
     fake = FakeWorkspace(at=behind(path), heads={"main": NEW})
     services = FakeServices({host(1): fake}, {"main": NEW})
     report = run(services, {"folders": ["/Repos/*"]}, watcher=Watch(), outlet=outlet)
     told.append(json.dumps(report.as_dict(), ensure_ascii=False))
     assert len([text for text in told if "/Repos" in text or "***" in text]) == 3, "all three would name it"
-    assert not any(secret in text or "\u202e" in text for text in told)
+    assert not any(SECRET in text or "\u202e" in text for text in told)
+
+
+SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
+
+
+def named_after_a_secret() -> FakeServices:
+    """A workspace in which a folder has a secret's name, and cannot be moved."""
+    fake = FakeWorkspace(at=behind(f"/Repos/{SECRET}/prod\u202e"), fail={"move_folder": failure()})
+    return FakeServices({host(1): fake}, {"main": NEW})
+
+
+def test_every_way_out_is_clean_by_itself_and_nothing_is_cleaned_for_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Counting(Outlet):
+        def clean[T](self, value: T) -> T:
+            cleaned.append(type(value).__name__)
+            return super().clean(value)
+
+    caplog.set_level("INFO", "git_refresh")
+    cleaned: list[str] = []
+    outlet = Counting()
+    outlet.secrets.learn(SECRET)
+    report = run(named_after_a_secret(), {"folders": ["/Repos/*"]}, outlet=outlet)
+    assert cleaned == ["dict", "Report", "dict"], "the workspace's line, the report, the run's line"
+    for text in (repr(report), caplog.messages[0]):
+        assert "***" in text
+        assert SECRET not in text
+        assert "\u202e" not in text
+
+
+def test_a_secret_that_is_learnt_after_a_workspace_is_done_is_hidden_in_the_report_all_the_same() -> None:
+    class Watch(Unwatched):
+        def done(self, report: WorkspaceReport) -> None:
+            outlet.secrets.learn(SECRET)
+
+    outlet = Outlet()
+    report = run(named_after_a_secret(), {"folders": ["/Repos/*"]}, outlet=outlet, watcher=Watch())
+    assert "***" in repr(report)
+    assert SECRET not in repr(report)
 
 
 def test_a_dry_run_gives_the_reasons_of_what_it_would_do() -> None:
