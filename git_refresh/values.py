@@ -110,3 +110,9 @@ class OtherObject:
     """Something else than a Git folder at a path."""
 
     type: str
+
+
+def folder_key(path: str) -> str:
+    """A Git folder's path without /Workspace and a trailing slash: one folder, one key."""
+    path = path.rstrip("/")
+    return path.removeprefix("/Workspace") if path.startswith("/Workspace/") else path

@@ -24,9 +24,8 @@ from git_refresh.clouds.answers import UnexpectedAnswerError, read
 from git_refresh.clouds.guard import Repeat, call
 from git_refresh.clouds.transport import Allowance, BoundedSession
 from git_refresh.masking import Secrets
-from git_refresh.settings.models import folder_key
 from git_refresh.symptom import Service, ServiceError
-from git_refresh.values import PROVIDER, GitFolder, OtherObject, Ref, StoredCredential
+from git_refresh.values import PROVIDER, GitFolder, OtherObject, Ref, StoredCredential, folder_key
 
 SIGN_IN_LIMIT = 20.0
 CREDENTIAL_LIMIT = 30.0

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ValidationError
 from git_refresh.hosts import TrustedHosts
 from git_refresh.redact import REVOKE_IT, looks_like_secret, shown
 from git_refresh.settings.json_text import JsonObject
-from git_refresh.settings.models import Folder, Workspace, default_name, folder_key
+from git_refresh.settings.models import Folder, Workspace, default_name
 from git_refresh.settings.problems import kind_of, problem_of
-from git_refresh.values import Problem
+from git_refresh.values import Problem, folder_key
 
 MOST = 5_000
 """Workspaces in the list, and Git folders of one: more than one app could keep fresh, and few enough to be read in no time."""
@@ -28,7 +28,7 @@ class BadFolder:
     path: str | None
     problem: Problem
     key: str = field(default="", repr=False)
-    """Of the folder that is meant, as far as the path tells; see `models.folder_key`."""
+    """Of the folder that is meant, as far as the path tells; see `values.folder_key`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, split_url
 from git_refresh.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
 from git_refresh.repository import Repository, parse_repository
-from git_refresh.values import Ref
+from git_refresh.values import Ref, folder_key
 
 
 def _trusted(info: ValidationInfo) -> TrustedHosts:
@@ -307,9 +307,3 @@ class Workspace(_Typed):
 def default_name(host: str) -> str:
     """The host's first label."""
     return host.strip().rpartition("://")[2].split("/")[0].rpartition("@")[2].split(".")[0] or host
-
-
-def folder_key(path: str) -> str:
-    """A Git folder's path without /Workspace and a trailing slash: one folder, one key."""
-    path = path.rstrip("/")
-    return path.removeprefix("/Workspace") if path.startswith("/Workspace/") else path
