@@ -8,7 +8,7 @@ from typing import Any
 from git_refresh.cli.schema import schema
 from git_refresh.diagnosis.explain import in_general
 from git_refresh.diagnosis.table import OWN, SECTIONS, UNKNOWN, Row
-from git_refresh.settings.load import SETTINGS
+from git_refresh.settings.names import SETTINGS
 from tools.queries import FOLDER, ROOT, Query, queries, read
 from tools.workbook import workbook as workbook_of
 

@@ -32,8 +32,9 @@ from git_refresh.run.shared import SECRET_WARNING, Run, facts_of, facts_of_princ
 from git_refresh.schedule import DEFAULT_INTERVAL, lapses_before
 from git_refresh.seams import Heads, Services
 from git_refresh.settings.entries import Entry, Rejected
-from git_refresh.settings.load import Settings, near_misses
+from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
+from git_refresh.settings.names import near_misses
 from git_refresh.symptom import Service, ServiceError, Symptom, is_definite
 from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, Head, Problem, Ref, Token
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from git_refresh.redact import shown, visible
 from git_refresh.settings.json_text import JsonError, JsonObject, parse
-from git_refresh.settings.load import SETTINGS, SettingsError, near_misses
+from git_refresh.settings.load import SettingsError
+from git_refresh.settings.names import SETTINGS, near_misses
 from git_refresh.settings.problems import kind_of
 from git_refresh.values import Problem
 

@@ -23,7 +23,8 @@ from git_refresh.outlet import Outlet, log_to_stderr
 from git_refresh.report import Report
 from git_refresh.schedule import longest_gap
 from git_refresh.seams import Unwatched, Watcher
-from git_refresh.settings.load import SETTINGS, Settings, SettingsError, load
+from git_refresh.settings.load import Settings, SettingsError, load
+from git_refresh.settings.names import SETTINGS
 from git_refresh.values import Problem
 
 FAILED, WRONG = 1, 2

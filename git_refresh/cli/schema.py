@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from git_refresh.settings.load import SETTINGS
 from git_refresh.settings.models import Folder, Workspace
+from git_refresh.settings.names import SETTINGS
 
 _Schema = dict[str, Any]
 

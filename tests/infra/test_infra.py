@@ -19,7 +19,8 @@ import pytest
 from git_refresh.diagnosis.table import OWN
 from git_refresh.outlet import Outlet
 from git_refresh.report import Report, log_nothing_done, log_run
-from git_refresh.settings.load import SETTINGS, SettingsError, load
+from git_refresh.settings.load import SettingsError, load
+from git_refresh.settings.names import SETTINGS
 from tests.infra import bicep
 from tests.infra.azure_models import complaints
 from tests.infra.bicep import Infra, of_kind, templates

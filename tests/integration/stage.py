@@ -17,7 +17,7 @@ import pytest
 
 from git_refresh import app
 from git_refresh.report import Report
-from git_refresh.settings.load import SETTINGS
+from git_refresh.settings.names import SETTINGS
 from localcloud import Cloud, Fault, Fleet, seed
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
 from localcloud.mutations import Change, mutate

@@ -11,8 +11,9 @@ import pytest
 
 from git_refresh.cli.files import read_settings
 from git_refresh.diagnosis.table import OWN, SECTIONS, TABLE, UNKNOWN
-from git_refresh.settings.load import SETTINGS, load
+from git_refresh.settings.load import load
 from git_refresh.settings.models import Folder, Workspace
+from git_refresh.settings.names import SETTINGS
 from tests.pages import PAGES, ROOT
 from tools import generate
 

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from git_refresh import __version__
-from git_refresh.settings.load import SETTINGS
+from git_refresh.settings.names import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

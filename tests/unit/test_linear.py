@@ -13,7 +13,8 @@ from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_t
 from git_refresh.repository import parse_repository
 from git_refresh.schedule import is_schedule
 from git_refresh.settings.json_text import parse
-from git_refresh.settings.load import SETTINGS, SettingsError, load, near_misses
+from git_refresh.settings.load import SettingsError, load
+from git_refresh.settings.names import SETTINGS, near_misses
 from git_refresh.symptom import Service, Symptom
 
 HOST = "https://adb-1.1.azuredatabricks.net"

@@ -7,7 +7,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from git_refresh.cli.schema import schema
-from git_refresh.settings.load import SETTINGS, SettingsError, load
+from git_refresh.settings.load import SettingsError, load
+from git_refresh.settings.names import SETTINGS
 from tests.unit.test_settings import FOLDERS, GOOD, HOST, REJECTED, URL
 
 VALIDATOR = Draft202012Validator(schema())

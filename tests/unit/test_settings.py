@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_refresh.settings.entries import Entry, Rejected
-from git_refresh.settings.load import SETTINGS, Settings, SettingsError, load, near_misses
+from git_refresh.settings.load import Settings, SettingsError, load
+from git_refresh.settings.names import SETTINGS, near_misses
 from git_refresh.values import Problem, Ref
 
 HOST = "https://adb-1.1.azuredatabricks.net"

@@ -1,0 +1,69 @@
+"""The app settings by name, with what documentation and editors say of each; and names that are probably misspelt."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What documentation and editors say of an app setting."""
+
+    default: str
+    description: str
+    example: str
+
+
+SETTINGS = {
+    "WORKSPACES": Setting(
+        "required",
+        "The workspaces: a JSON array, each a workspace's address or an object.",
+        '[{"host": "https://adb-1234567890123456.7.azuredatabricks.net", "auth": "managed_identity"}]',
+    ),
+    "WORKSPACE_DEFAULTS": Setting(
+        "{}",
+        "JSON object with a workspace's keys, merged under every entry of WORKSPACES.",
+        '{"client_id": "5a1e0000-0000-4000-8000-000000000001", "client_secret_name": "databricks-oauth-secret"}',
+    ),
+    "KEY_VAULT_URL": Setting(
+        "required if a workspace uses a secret",
+        "Address of the Key Vault that contains the OAuth secrets.",
+        "https://contoso.vault.azure.net",
+    ),
+    "REFRESH_SCHEDULE": Setting(
+        "required by the timer",
+        "When to run: six fields of NCRONTAB, seconds first, in UTC.",
+        "0 */15 * * * *",
+    ),
+    "AZURE_CLIENT_ID": Setting(
+        "the system-assigned identity",
+        "Client id of the user-assigned managed identity to use.",
+        "5a1e0000-0000-4000-8000-000000000002",
+    ),
+    "TRUSTED_HOSTS": Setting(
+        "none",
+        "Comma-separated host names (a.b.c), suffixes (.b.c) or IP addresses that may receive tokens, besides "
+        "*.azuredatabricks.net, *.vault.azure.net, dev.azure.com and ORGANIZATION.visualstudio.com.",
+        "git.contoso.com,.databricks.contoso.com",
+    ),
+    "REFRESH_CONCURRENCY": Setting(
+        "32", "Operations at once in one run, 1 to 256; at most 4 Git folders per workspace.", "32"
+    ),
+    "REFRESH_TIMEOUT_SECONDS": Setting(
+        "540",
+        "Budget of a run in seconds, 30 to 3600, and at least 6 under functionTimeout in host.json.",
+        "540",
+    ),
+    "FAN_OUT": Setting("off", 'Only "off" is available in this version.', "off"),
+}
+"""Every app setting that the code reads."""
+
+
+def near_misses(environ: Mapping[str, str]) -> dict[str, str]:
+    """Names that look like a setting misspelt, each with the setting that is not set and was probably meant."""
+    found: dict[str, str] = {}
+    for name in environ.keys() - SETTINGS.keys():
+        meant = difflib.get_close_matches(name.upper().replace("-", "_"), SETTINGS, 1, cutoff=0.85)
+        if meant and not environ.get(meant[0], "").strip():
+            found[name] = meant[0]
+    return found
