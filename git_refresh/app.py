@@ -9,9 +9,9 @@ from pydantic import SecretStr
 
 from git_refresh.clock import Clock, Deadline, Skew, SystemClock
 from git_refresh.clouds import databricks
+from git_refresh.clouds.connections import tls_context
 from git_refresh.clouds.devops import DevOps
 from git_refresh.clouds.identity import Identity
-from git_refresh.clouds.transport import tls_context
 from git_refresh.clouds.vault import Vault
 from git_refresh.diagnosis.explain import Facts, internal
 from git_refresh.masking import Secrets

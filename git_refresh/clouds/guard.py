@@ -17,8 +17,9 @@ import requests
 import urllib3
 
 from git_refresh.clock import Deadline, operation
-from git_refresh.clouds import transport
 from git_refresh.clouds.answers import read_json
+from git_refresh.clouds.connections import AnswerTooLargeError
+from git_refresh.clouds.transport import Received, RequestRefusedError
 from git_refresh.masking import Secrets
 from git_refresh.symptom import Service, ServiceError, Symptom
 
@@ -105,7 +106,7 @@ def _pause(symptom: Symptom, repeat: Repeat, attempt: int) -> float | None:
     return wanted if wanted <= LONGEST_WAIT else None
 
 
-def _read(bare: Symptom, error: Exception, answer: transport.Received | None, secrets: Secrets) -> Symptom:
+def _read(bare: Symptom, error: Exception, answer: Received | None, secrets: Secrets) -> Symptom:
     """What a failure tells, as far as it may be kept: this is the edge for answers that say no, as `answers` is for the others."""
     kind = _network_kind(error)
     if answer is None or kind in {"too_large", "timeout", "descriptors"}:
@@ -150,8 +151,8 @@ def _chain(error: BaseException) -> list[BaseException]:
 _LONGEST_CHAIN = 50
 
 _KINDS: tuple[tuple[type[BaseException], str], ...] = (
-    (transport.AnswerTooLargeError, "too_large"),
-    (transport.RequestRefusedError, "not_sent"),
+    (AnswerTooLargeError, "too_large"),
+    (RequestRefusedError, "not_sent"),
     (socket.gaierror, "dns"),
     (urllib3.exceptions.NameResolutionError, "dns"),
     (requests.exceptions.SSLError, "tls"),

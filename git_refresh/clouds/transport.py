@@ -6,34 +6,25 @@ of an answer is read than an honest one has, no cookie is kept, and an SDK is ha
 read. The answer is noted for the diagnosis, since SDK exceptions lose its status and headers, and carry text that must not get out.
 """
 
-import os
-import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from io import BytesIO
-from pathlib import Path
 from typing import Any, override
 from urllib.parse import urlsplit
 
-import certifi
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from git_refresh.clock import Skew, current_operation
 from git_refresh.clouds.answers import read_json
+from git_refresh.clouds.connections import CONNECT_LIMIT, Adapter, AnswerTooLargeError
 
 MAX_BODY = 1024 * 1024
 """Bytes of one answer, unpacked. A page of 20 Git folders has some 10,000, a token fewer."""
 
 MAX_HEAD = 64 * 1024
 """Bytes before an answer's body: its status and headers, those of a proxy, and of every `100 Continue`."""
-
-CONNECT_LIMIT = 10.0
-"""Seconds for one attempt to connect; a host name may have several addresses, and each is tried for so long."""
 
 _CHUNK = 64 * 1024
 
@@ -44,10 +35,6 @@ class RequestRefusedError(requests.RequestException):
 
 class RedirectedError(requests.RequestException):
     """A redirect: it is not followed, and never a success (an SDK takes one without a body for that)."""
-
-
-class AnswerTooLargeError(requests.RequestException):
-    """The answer went on past what an honest one has, and was dropped."""
 
 
 class NotJsonError(requests.RequestException):
@@ -78,122 +65,6 @@ class Allowance:
         self.left -= size
         if self.left < 0:
             raise AnswerTooLargeError("this service has sent more than a run takes from one")
-
-
-class _BoundedSocket(socket.socket):
-    """A socket of which each read and write ends with the operation it is for, and which receives no more than that has room for."""
-
-    @override
-    def recv(self, *args: Any, **kwargs: Any) -> bytes:
-        self._bound()
-        return self._counted(super().recv(*args, **kwargs))
-
-    @override
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self._bound()
-        received = super().recv_into(*args, **kwargs)
-        current_operation().room -= received
-        return received
-
-    @override
-    def send(self, *args: Any, **kwargs: Any) -> int:
-        self._bound()
-        return super().send(*args, **kwargs)
-
-    @override
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self._bound()
-        super().sendall(*args, **kwargs)
-
-    def _bound(self) -> None:
-        operation = current_operation()
-        if operation.room <= 0:
-            raise AnswerTooLargeError("the answer is too large")
-        self.settimeout(operation.seconds_left())
-
-    def _counted(self, received: bytes) -> bytes:
-        current_operation().room -= len(received)
-        return received
-
-
-class _BoundedTLSSocket(_BoundedSocket, ssl.SSLSocket):
-    """The same over TLS."""
-
-
-class _BoundedConnection(HTTPConnection):
-    @override
-    def _new_conn(self) -> socket.socket:
-        return _bounded(super()._new_conn())
-
-
-class _BoundedTLSConnection(HTTPSConnection):
-    """Bounded from its first byte: what it says to a proxy, before there is TLS to the service, included."""
-
-    @override
-    def _new_conn(self) -> socket.socket:
-        return _bounded(super()._new_conn())
-
-
-def _bounded(connected: socket.socket) -> _BoundedSocket:
-    bounded = _BoundedSocket(fileno=connected.detach())
-    bounded.settimeout(min(CONNECT_LIMIT, current_operation().seconds_left()))  # for the TLS handshake
-    return bounded
-
-
-class _BoundedPool(HTTPConnectionPool):
-    ConnectionCls = _BoundedConnection
-
-
-class _BoundedTLSPool(HTTPSConnectionPool):
-    ConnectionCls = _BoundedTLSConnection
-
-
-_POOLS = {"http": _BoundedPool, "https": _BoundedTLSPool}
-
-
-def tls_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
-    """One verified context for a whole run: parsing the CA bundle anew per connection costs more than all requests do.
-
-    `REQUESTS_CA_BUNDLE` (a file or a directory) is honoured, as companies with an inspecting proxy expect.
-    """
-    bundle = environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE") or certifi.where()
-    directory = Path(bundle).is_dir()
-    context = ssl.create_default_context(
-        cafile=None if directory else bundle, capath=bundle if directory else None
-    )
-    context.sslsocket_class = _BoundedTLSSocket
-    return context
-
-
-class _Adapter(HTTPAdapter):
-    """Hands every connection the shared context, which `requests` would otherwise load the CA bundle into again."""
-
-    def __init__(self, tls: ssl.SSLContext, connections: int) -> None:
-        self._tls = tls
-        super().__init__(pool_connections=2, pool_maxsize=connections, max_retries=0)
-
-    @override
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._tls, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    @override
-    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
-        # The proxy's own certificate, where it is reached over TLS itself, is verified against the same authorities.
-        contexts = {} if proxy.lower().startswith("socks") else {"proxy_ssl_context": self._tls}
-        manager = super().proxy_manager_for(proxy, ssl_context=self._tls, **contexts, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
-        return manager
-
-    @override
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
-        kept = {key: value for key, value in pool.items() if key not in {"ca_certs", "ca_cert_dir"}}
-        return host, {**kept, "cert_reqs": "CERT_REQUIRED", "ssl_context": self._tls}
-
-    @override
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        conn.cert_reqs, conn.ca_certs, conn.ca_cert_dir = "CERT_REQUIRED", None, None
 
 
 def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -230,7 +101,7 @@ class BoundedSession(requests.Session):
         self._allowance = allowance
         self.auth: Callable[[requests.PreparedRequest], requests.PreparedRequest] = _no_netrc
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        adapter = _Adapter(tls, connections)
+        adapter = Adapter(tls, connections)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 

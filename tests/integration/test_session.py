@@ -14,16 +14,9 @@ import requests
 import urllib3
 
 from git_refresh.clock import Deadline, SystemClock, operation
+from git_refresh.clouds.connections import AnswerTooLargeError, tls_context
 from git_refresh.clouds.guard import call
-from git_refresh.clouds.transport import (
-    MAX_HEAD,
-    Allowance,
-    AnswerTooLargeError,
-    BoundedSession,
-    NotJsonError,
-    RedirectedError,
-    tls_context,
-)
+from git_refresh.clouds.transport import MAX_HEAD, Allowance, BoundedSession, NotJsonError, RedirectedError
 from git_refresh.masking import Secrets
 from git_refresh.symptom import Service, ServiceError
 

@@ -15,7 +15,7 @@ import requests
 import urllib3
 
 from git_refresh.clock import Deadline, current_operation
-from git_refresh.clouds import transport
+from git_refresh.clouds import connections, transport
 from git_refresh.clouds.guard import call
 from git_refresh.clouds.transport import Received
 from git_refresh.diagnosis import explain as texts
@@ -557,7 +557,10 @@ CASES = (
     ),
     Case("a service that is down", "service_unavailable", Service.DATABRICKS, 503, CANARY),
     network(
-        "an answer without end", "answer_too_large", Service.KEY_VAULT, transport.AnswerTooLargeError(CANARY)
+        "an answer without end",
+        "answer_too_large",
+        Service.KEY_VAULT,
+        connections.AnswerTooLargeError(CANARY),
     ),
     Case("a page of a proxy", "unexpected_answer", Service.DATABRICKS, 200, f"<html>{CANARY}</html>"),
     Case("a redirect", "unexpected_answer", Service.DATABRICKS, 303, location=f"https://x.example/{CANARY}"),

@@ -9,8 +9,9 @@ import requests
 import urllib3
 
 from git_refresh.clock import Deadline, current_operation
+from git_refresh.clouds.connections import AnswerTooLargeError
 from git_refresh.clouds.guard import Repeat, call
-from git_refresh.clouds.transport import AnswerTooLargeError, Received
+from git_refresh.clouds.transport import Received
 from git_refresh.masking import Secrets
 from git_refresh.symptom import Service, ServiceError, Symptom
 from tests.unit.fakes import FakeClock

@@ -3,7 +3,8 @@
 import pytest
 
 from git_refresh.clock import Deadline, current_operation, operation
-from git_refresh.clouds.transport import BoundedSession, RequestRefusedError, tls_context
+from git_refresh.clouds.connections import tls_context
+from git_refresh.clouds.transport import BoundedSession, RequestRefusedError
 from tests.unit.fakes import FakeClock
 
 ORIGIN = "https://adb-1.1.azuredatabricks.net"

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import SecretStr
 
-from git_refresh.clouds.transport import tls_context
+from git_refresh.clouds.connections import tls_context
 from git_refresh.clouds.vault import Vault
 from git_refresh.hosts import NO_HOSTS
 from git_refresh.masking import Secrets
