@@ -1,26 +1,17 @@
-"""One Azure Databricks workspace: the only module that imports `databricks.sdk`.
-
-The SDK is used for what it knows of the API, and kept from what it does on its own: it reads no ambient configuration, makes no
-look-ups, does not retry (`service.call` does, within the operation's time), and its HTTP goes through a `BoundedSession`.
-"""
+"""One Azure Databricks workspace: signing in, its Git credentials, its Git folders."""
 
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, override
 
 import requests
-from databricks.sdk import WorkspaceClient
-from databricks.sdk.clock import Clock as SdkClock
-from databricks.sdk.core import Config
-from databricks.sdk.credentials_provider import CredentialsStrategy
 from databricks.sdk.service.workspace import ObjectType, SparseCheckout
 from pydantic import SecretStr
 
-from git_refresh import __version__
 from git_refresh.clock import Deadline, Skew
 from git_refresh.clouds import answers
 from git_refresh.clouds.answers import UnexpectedAnswerError, read
+from git_refresh.clouds.databricks_sdk import workspace_client
 from git_refresh.clouds.guard import Repeat, call
 from git_refresh.clouds.transport import Allowance, BoundedSession
 from git_refresh.masking import Secrets
@@ -40,44 +31,6 @@ PAGES = 200
 
 ENTRIES = 5_000
 """Git folders in the list, however many are on a page: more than twice what a workspace may have."""
-
-
-class _NoRetries(SdkClock):
-    """The SDK's retry loop sleeps between attempts: here that ends it, with the failure it was about to retry."""
-
-    @override
-    def time(self) -> float:
-        return 0.0
-
-    @override
-    def sleep(self, seconds: float) -> None:
-        raise  # noqa: PLE0704  # called inside the loop's `except`
-
-
-Config.attributes()  # fills the table of settings that a subclass would otherwise make from its own names: none
-
-
-class _SealedConfig(Config):
-    """Built from its arguments alone: not from DATABRICKS_*, ARM_* or ~/.databrickscfg, and without asking the host."""
-
-    @override
-    def _load_from_env(self) -> None: ...
-
-    @override
-    def _resolve_host_metadata(self) -> None: ...
-
-
-class _Bearer(CredentialsStrategy):
-    def __init__(self, token: SecretStr) -> None:
-        self._token = token
-
-    @override
-    def auth_type(self) -> str:
-        return "git-refresh"
-
-    @override
-    def __call__(self, cfg: Config) -> Callable[[], dict[str, str]]:
-        return lambda: {"Authorization": f"Bearer {self._token.get_secret_value()}"}
 
 
 def sign_in(
@@ -139,18 +92,8 @@ class WorkspaceApi:
         self._token = token
         self._shared_secrets = secrets
         self._keeps_connections = keeps_connections
-        config = _SealedConfig(
-            host=host,
-            credentials_strategy=_Bearer(token),
-            clock=_NoRetries(),
-            product="databricks-git-refresh",
-            product_version=__version__,
-        )
-        self._client = WorkspaceClient(config=config)
         self._session = BoundedSession([host], tls, allowance=Allowance(MAX_BODIES))
-        inner: Any = self._client.api_client._api_client  # noqa: SLF001  # the SDK has no public way to give it a session
-        self._session.auth = inner._authenticate  # noqa: SLF001
-        inner._session = self._session  # noqa: SLF001
+        self._client = workspace_client(host, token, self._session)
 
     def rest(self) -> None:
         """Nothing is asked for a while: the other workspaces come first."""
