@@ -1,32 +1,27 @@
-"""One workspace: sign in, store the credential; then its Git folders, one by one."""
+"""One workspace: sign in, see to the credential; then to its Git folders, one by one."""
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, internal, out_of_time
 from git_refresh.report import CredentialReport, FolderReport, WorkspaceReport
-from git_refresh.repository import Repository
-from git_refresh.run.decide import federated_credential, foreign, own_credential, wanted_ref
+from git_refresh.run.credential import CredentialRefresh
+from git_refresh.run.decide import foreign
 from git_refresh.run.folder import FolderRefresh, azure_devops_repository
 from git_refresh.run.listing import Listing
-from git_refresh.run.shared import Run, facts_of, facts_of_principal
+from git_refresh.run.shared import Run, facts_of_principal
 from git_refresh.seams import Api
 from git_refresh.settings.entries import BadFolder, Entry
 from git_refresh.settings.models import Folder, Workspace
-from git_refresh.symptom import ServiceError, is_rejection
-from git_refresh.values import GitFolder, Ref, StoredCredential
+from git_refresh.symptom import ServiceError
+from git_refresh.values import GitFolder
 
 LANES = 4
 """Folder operations at once in one workspace; more only compete for its one small Git service."""
-
-
-ASKED = 20
-"""Repositories that are asked, until one takes the token. A list of thousands that all reject it would use up what Azure DevOps grants."""
 
 
 class WorkspaceRefresh:
@@ -135,112 +130,15 @@ class WorkspaceRefresh:
         api = self._api = self._run.sign_in(self.workspace)
         self._doing("storing the credential")
         listed = Listing(api, self.workspace.folders, [folder.key for folder in self._bad_folders])
-        rejection = self._rejection(api, listed)
-        credentials = api.credentials(None)
-        self._tell_of_federation(credentials)
-        stored = own_credential(credentials, self.workspace.git_username)
-        if rejection is None:
-            credential = self._store_all(api, stored)
-        else:
-            self._fail(rejection)
-            kept = (
-                CredentialReport("kept", stored.id, "Azure DevOps rejects the new token") if stored else None
-            )
-            credential = self._stored(kept or CredentialReport("failed"))
+        work = CredentialRefresh(api, self.workspace, self._run, self._facts, self._fail, self._stored)
+        credential = work.refresh(listed)
         api.rest()
         if credential.action != "failed":  # else there is nothing to pull with
             self._submit(partial(self._queue_folders, api, listed, credential))
 
-    def _tell_of_federation(self, credentials: Sequence[StoredCredential]) -> None:
-        if (federated := federated_credential(credentials)) is not None:
-            self._note(self.workspace.name, finding("federated_credential", self._facts, id=federated.id))
-
-    def _store_all(self, api: Api, stored: StoredCredential | None) -> CredentialReport:
-        """If the own one fails, the principals of `run_as` still get theirs."""
-        try:
-            report = self._store(api, None, stored)
-        except ServiceError as error:
-            self._fail(explain(error.symptom, self._facts))
-            report = CredentialReport("failed", stored.id if stored else None)
-        self._stored(report)
-        for principal_id in self.workspace.run_as:
-            self._store_for(api, principal_id)
-        return report
-
-    def _stored(self, report: CredentialReport) -> CredentialReport:
+    def _stored(self, report: CredentialReport) -> None:
         with self._lock:
             self._credential = report
-        return report
-
-    def _store_for(self, api: Api, principal_id: int) -> None:
-        """One that fails does not keep the others from being stored."""
-        try:
-            found = own_credential(api.credentials(principal_id), self.workspace.git_username)
-            self._store(api, principal_id, found)
-        except ServiceError as error:
-            facts = replace(self._facts, principal=f"service principal {principal_id} (run_as)")
-            failure = explain(error.symptom, facts)
-            who = f"Service principal {principal_id} (run_as)"
-            if not self._fail(replace(failure, message=f"{who}: {failure.message}")):
-                self._note(f"{self.workspace.name}, {who}", failure)
-
-    def _store(self, api: Api, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
-        """Update what is there, or create it. After a failure: look again, then decide once more."""
-        try:
-            return self._write(api, principal_id, found)
-        except ServiceError as error:
-            again = own_credential(api.credentials(principal_id), self.workspace.git_username)
-            nothing_new = (again and again.id) == (found and found.id)
-            if nothing_new and not (found is None and error.symptom.undecided):
-                raise
-        return self._write(api, principal_id, again)
-
-    def _write(self, api: Api, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
-        username, token = self.workspace.git_username, self._run.token.value
-        if found is None:
-            id_ = None if self._run.dry_run else api.create_credential(username, token, principal_id)
-            return CredentialReport("created", id_, "there is none for Azure DevOps")
-        if not self._run.dry_run:
-            api.update_credential(found.id, username, token, principal_id)
-        return CredentialReport("updated", found.id, "a fresh token replaces the stored one")
-
-    def _rejection(self, api: Api, listed: Listing) -> Diagnosis | None:
-        """Why the token must not replace the stored one: Azure DevOps rejects it for every repository of this workspace.
-
-        Asks until one is accepted: mostly once, for a look-up that the folder needs anyway. A service that cannot be
-        asked, and a folder that cannot be listed, say nothing against the token.
-        """
-        rejection: Diagnosis | None = None
-        asked = (each for each in self._repositories(api, listed) if self._run.may_be_asked(each[0]))
-        for repository, ref in islice(asked, ASKED):
-            try:
-                self._run.head(repository, ref)
-            except ServiceError as error:
-                if not is_rejection(error.symptom):
-                    return None
-                rejection = rejection or explain(error.symptom, facts_of(self._facts, repository, ref))
-            else:
-                return None
-        return rejection
-
-    def _repositories(self, api: Api, listed: Listing) -> Iterator[tuple[Repository, Ref | None]]:
-        """The repositories that this workspace's credential is for: first those that need no request to be known.
-
-        At last those of folders that the list leaves out: mostly nobody comes to ask for them.
-        """
-        for folder in self.workspace.folders:
-            if folder.repository is not None and folder.ref is not None:
-                yield folder.repository, folder.ref
-        for folder, found in listed:
-            repository = folder.repository or azure_devops_repository(found, self._run.trusted)
-            if repository is not None:
-                yield repository, wanted_ref(folder, found)
-        for folder in (folder for folder, found in listed if found is None and folder.repository is None):
-            with suppress(ServiceError):  # what cannot be found says nothing against the token
-                unlisted = api.find(folder.key)
-                repository = azure_devops_repository(unlisted, self._run.trusted)
-                if isinstance(unlisted, GitFolder) and repository is not None:
-                    yield repository, wanted_ref(folder, unlisted)
 
     # The folders
 

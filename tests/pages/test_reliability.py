@@ -47,6 +47,7 @@ BOUNDS = {
         "clouds.transport",
         "clouds.devops",
         "clouds.databricks",
+        "run.credential",
         "run.workspace",
         "outlet",
         "app",

@@ -1,0 +1,143 @@
+"""One workspace's Git credentials: see that the new token is accepted, store it, for itself and for the principals of `run_as`."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding
+from git_refresh.report import CredentialReport
+from git_refresh.repository import Repository
+from git_refresh.run.decide import federated_credential, own_credential, wanted_ref
+from git_refresh.run.folder import azure_devops_repository
+from git_refresh.run.listing import Listing
+from git_refresh.run.shared import Run, facts_of
+from git_refresh.seams import Api
+from git_refresh.settings.models import Workspace
+from git_refresh.symptom import ServiceError, is_rejection
+from git_refresh.values import GitFolder, Ref, StoredCredential
+
+ASKED = 20
+"""Repositories that are asked, until one takes the token. A list of thousands that all reject it would use up what Azure DevOps grants."""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRefresh:
+    """The work on the credentials of one workspace, which the app has signed in to."""
+
+    api: Api
+    workspace: Workspace
+    run: Run
+    facts: Facts
+    fail: Callable[[Diagnosis], bool]
+    """Makes something the workspace's failure; false if it has one already."""
+    stored: Callable[[CredentialReport], None]
+    """Is told of its own credential before those of `run_as`: the time may be over between them."""
+
+    def refresh(self, listed: Listing) -> CredentialReport:
+        """Store the run's token, unless Azure DevOps rejects it; what has become of the workspace's own credential.
+
+        Raises:
+            ServiceError: what is stored already could not be looked up.
+        """
+        rejection = self._rejection(listed)
+        credentials = self.api.credentials(None)
+        self._tell_of_federation(credentials)
+        found = own_credential(credentials, self.workspace.git_username)
+        if rejection is None:
+            return self._store_all(found)
+        self.fail(rejection)
+        kept = CredentialReport("kept", found.id, "Azure DevOps rejects the new token") if found else None
+        report = kept or CredentialReport("failed")
+        self.stored(report)
+        return report
+
+    def _tell_of_federation(self, credentials: Sequence[StoredCredential]) -> None:
+        if (federated := federated_credential(credentials)) is not None:
+            self.run.note(
+                self.workspace.name,
+                self.workspace.name,
+                finding("federated_credential", self.facts, id=federated.id),
+            )
+
+    def _store_all(self, found: StoredCredential | None) -> CredentialReport:
+        """If the own one fails, the principals of `run_as` still get theirs."""
+        try:
+            report = self._store(None, found)
+        except ServiceError as error:
+            self.fail(explain(error.symptom, self.facts))
+            report = CredentialReport("failed", found.id if found else None)
+        self.stored(report)
+        for principal_id in self.workspace.run_as:
+            self._store_for(principal_id)
+        return report
+
+    def _store_for(self, principal_id: int) -> None:
+        """One that fails does not keep the others from being stored."""
+        try:
+            found = own_credential(self.api.credentials(principal_id), self.workspace.git_username)
+            self._store(principal_id, found)
+        except ServiceError as error:
+            facts = replace(self.facts, principal=f"service principal {principal_id} (run_as)")
+            failure = explain(error.symptom, facts)
+            who = f"Service principal {principal_id} (run_as)"
+            if not self.fail(replace(failure, message=f"{who}: {failure.message}")):
+                self.run.note(self.workspace.name, f"{self.workspace.name}, {who}", failure)
+
+    def _store(self, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
+        """Update what is there, or create it. After a failure: look again, then decide once more."""
+        try:
+            return self._write(principal_id, found)
+        except ServiceError as error:
+            again = own_credential(self.api.credentials(principal_id), self.workspace.git_username)
+            nothing_new = (again and again.id) == (found and found.id)
+            if nothing_new and not (found is None and error.symptom.undecided):
+                raise
+        return self._write(principal_id, again)
+
+    def _write(self, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
+        username, token = self.workspace.git_username, self.run.token.value
+        if found is None:
+            id_ = None if self.run.dry_run else self.api.create_credential(username, token, principal_id)
+            return CredentialReport("created", id_, "there is none for Azure DevOps")
+        if not self.run.dry_run:
+            self.api.update_credential(found.id, username, token, principal_id)
+        return CredentialReport("updated", found.id, "a fresh token replaces the stored one")
+
+    def _rejection(self, listed: Listing) -> Diagnosis | None:
+        """Why the token must not replace the stored one: Azure DevOps rejects it for every repository of this workspace.
+
+        Asks until one is accepted: mostly once, for a look-up that the folder needs anyway. A service that cannot be
+        asked, and a folder that cannot be listed, say nothing against the token.
+        """
+        rejection: Diagnosis | None = None
+        asked = (each for each in self._repositories(listed) if self.run.may_be_asked(each[0]))
+        for repository, ref in islice(asked, ASKED):
+            try:
+                self.run.head(repository, ref)
+            except ServiceError as error:
+                if not is_rejection(error.symptom):
+                    return None
+                rejection = rejection or explain(error.symptom, facts_of(self.facts, repository, ref))
+            else:
+                return None
+        return rejection
+
+    def _repositories(self, listed: Listing) -> Iterator[tuple[Repository, Ref | None]]:
+        """The repositories that this workspace's credential is for: first those that need no request to be known.
+
+        At last those of folders that the list leaves out: mostly nobody comes to ask for them.
+        """
+        for folder in self.workspace.folders:
+            if folder.repository is not None and folder.ref is not None:
+                yield folder.repository, folder.ref
+        for folder, found in listed:
+            repository = folder.repository or azure_devops_repository(found, self.run.trusted)
+            if repository is not None:
+                yield repository, wanted_ref(folder, found)
+        for folder in (folder for folder, found in listed if found is None and folder.repository is None):
+            with suppress(ServiceError):  # what cannot be found says nothing against the token
+                unlisted = self.api.find(folder.key)
+                repository = azure_devops_repository(unlisted, self.run.trusted)
+                if isinstance(unlisted, GitFolder) and repository is not None:
+                    yield repository, wanted_ref(folder, unlisted)
