@@ -7,12 +7,12 @@ of failures.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from queue import Empty, SimpleQueue
 
+from git_refresh.cli.check_devops import RememberedHeads, wanted_refs
 from git_refresh.cli.check_workspace import WorkspaceCheck
 from git_refresh.cli.checks import LAYERS, Check, count, failed, skipped, warning
 from git_refresh.clock import Deadline
@@ -25,18 +25,17 @@ from git_refresh.diagnosis.explain import (
     internal,
     out_of_time,
 )
-from git_refresh.repository import Repository
 from git_refresh.run.pool import Pool
 from git_refresh.run.refresh import GRACE
-from git_refresh.run.shared import SECRET_WARNING, Run, facts_of, facts_of_principal
+from git_refresh.run.shared import SECRET_WARNING, Run, facts_of_principal
 from git_refresh.schedule import DEFAULT_INTERVAL, lapses_before
-from git_refresh.seams import Heads, Services
+from git_refresh.seams import Services
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import near_misses
-from git_refresh.symptom import Service, ServiceError, Symptom, is_definite
-from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, Head, Problem, Ref, Token
+from git_refresh.symptom import Service, ServiceError
+from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, Problem, Token
 
 
 def check_settings(
@@ -116,7 +115,7 @@ class _Walk:
         self._services = services
         self._token = token
         self._deadline = deadline
-        self._heads = _Remembered(services.heads(token))
+        self._heads = RememberedHeads(services.heads(token))
         self._facts = Facts(vault=settings.key_vault_url or "", object_id=token.object_id)
         self._entries = [entry for entry in settings.entries if isinstance(entry, Entry)]
         self._workspaces = [entry.workspace for entry in self._entries]
@@ -128,7 +127,7 @@ class _Walk:
             for name, line in self._each(list(self._secrets()), self._secret)
         }
         yield from secrets.values()
-        self._each(self._wanted_refs(), self._heads.look)
+        self._each(wanted_refs(self._workspaces), self._heads.look)
         run = Run(
             self._settings,
             self._services,
@@ -140,9 +139,8 @@ class _Walk:
         )
         for looked_at, lines in self._each(self._entries, partial(self._workspace, run, secrets)):
             yield from lines or [failed("workspace", looked_at.workspace.name, late)]
-        self._each(self._unasked(), self._heads.look)
-        for (repository, ref), answer in sorted(self._heads.answers.items(), key=_by_name):
-            yield _ref_line(repository, ref, answer, facts_of(self._facts, repository, ref))
+        self._each(self._heads.unasked(self._workspaces), self._heads.look)
+        yield from self._heads.checks(self._facts)
         for entry in self._settings.entries:
             if isinstance(entry, Rejected):
                 yield skipped("workspace", entry.name, "its entry in WORKSPACES is wrong")
@@ -208,23 +206,6 @@ class _Walk:
             return warning("key_vault", name, finding("secret_expires_soon", facts, ends=when))
         return Check("key_vault", name, "ok", f"can be read; {when}")
 
-    def _wanted_refs(self) -> list[tuple[Repository, Ref | None]]:
-        folders = [folder for workspace in self._workspaces for folder in workspace.folders]
-        wanted = [(folder.repository, folder.ref) for folder in folders if folder.repository and folder.ref]
-        return list(dict.fromkeys(wanted))
-
-    def _unasked(self) -> list[tuple[Repository, Ref | None]]:
-        """Repositories that no folder has led to, as below a workspace that does not let the app in."""
-        asked = {repository for repository, _ in self._heads.answers}
-        folders = [folder for workspace in self._workspaces for folder in workspace.folders]
-        return list(
-            dict.fromkeys(
-                (folder.repository, None)
-                for folder in folders
-                if folder.repository and folder.repository not in asked
-            )
-        )
-
     def _workspace(self, run: Run, secrets: Mapping[str, Check], entry: Entry) -> list[Check]:
         try:
             return WorkspaceCheck(entry, run, self._heads.answers, secrets).checks()
@@ -248,42 +229,3 @@ class _Walk:
             results[index] = result
         pool.close()
         return [(item, results.get(index)) for index, item in enumerate(items)]
-
-
-class _Remembered:
-    """Azure DevOps, with what it has said of each ref (`seams.Heads`)."""
-
-    def __init__(self, heads: Heads) -> None:
-        self._heads = heads
-        self.answers: dict[tuple[Repository, Ref | None], Head | Symptom] = {}
-
-    def head(self, repository: Repository, ref: Ref | None) -> Head:
-        try:
-            head = self._heads.head(repository, ref)
-        except ServiceError as error:
-            self.answers[repository, ref] = error.symptom
-            raise
-        self.answers[repository, ref] = head
-        return head
-
-    def look(self, wanted: tuple[Repository, Ref | None]) -> None:
-        """Ask, and keep the answer."""
-        with suppress(ServiceError, TimeoutError):
-            self.head(*wanted)
-
-
-def _by_name(item: tuple[tuple[Repository, Ref | None], object]) -> tuple[str, str]:
-    (repository, ref), _ = item
-    return str(repository).casefold(), str(ref or "")
-
-
-def _ref_line(repository: Repository, ref: Ref | None, answer: Head | Symptom, facts: Facts) -> Check:
-    subject = f"{repository} {ref}" if ref else str(repository)
-    if isinstance(answer, Symptom):
-        found = explain(answer, facts)
-        return (failed if is_definite(answer) else warning)("azure_devops", subject, found)
-    if ref is None:
-        return Check("azure_devops", subject, "ok", "can be read")
-    if answer.commit is None:
-        return failed("azure_devops", subject, finding("no_such_ref", facts))
-    return Check("azure_devops", subject, "ok", f"is at {answer.commit[:8]}")

@@ -1,0 +1,76 @@
+"""Azure DevOps' lines of a check: every repository and ref that the settings want, or that a Git folder has led to."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from git_refresh.cli.checks import Check, failed, warning
+from git_refresh.diagnosis.explain import Facts, explain, finding
+from git_refresh.repository import Repository
+from git_refresh.run.shared import facts_of
+from git_refresh.seams import Heads
+from git_refresh.settings.models import Workspace
+from git_refresh.symptom import ServiceError, Symptom, is_definite
+from git_refresh.values import Head, Ref
+
+
+def wanted_refs(workspaces: Sequence[Workspace]) -> list[tuple[Repository, Ref | None]]:
+    """Each distinct ref that the settings name in full."""
+    folders = [folder for workspace in workspaces for folder in workspace.folders]
+    wanted = [(folder.repository, folder.ref) for folder in folders if folder.repository and folder.ref]
+    return list(dict.fromkeys(wanted))
+
+
+class RememberedHeads:
+    """Azure DevOps, with what it has said of each ref (`seams.Heads`)."""
+
+    def __init__(self, heads: Heads) -> None:
+        self._heads = heads
+        self.answers: dict[tuple[Repository, Ref | None], Head | Symptom] = {}
+
+    def head(self, repository: Repository, ref: Ref | None) -> Head:
+        try:
+            head = self._heads.head(repository, ref)
+        except ServiceError as error:
+            self.answers[repository, ref] = error.symptom
+            raise
+        self.answers[repository, ref] = head
+        return head
+
+    def look(self, wanted: tuple[Repository, Ref | None]) -> None:
+        """Ask, and keep the answer."""
+        with suppress(ServiceError, TimeoutError):
+            self.head(*wanted)
+
+    def unasked(self, workspaces: Sequence[Workspace]) -> list[tuple[Repository, Ref | None]]:
+        """Repositories that no folder has led to, as below a workspace that does not let the app in."""
+        asked = {repository for repository, _ in self.answers}
+        folders = [folder for workspace in workspaces for folder in workspace.folders]
+        return list(
+            dict.fromkeys(
+                (folder.repository, None)
+                for folder in folders
+                if folder.repository and folder.repository not in asked
+            )
+        )
+
+    def checks(self, facts: Facts) -> Iterator[Check]:
+        """A line for each answer, by name."""
+        for (repository, ref), answer in sorted(self.answers.items(), key=_by_name):
+            yield _check(repository, ref, answer, facts_of(facts, repository, ref))
+
+
+def _by_name(item: tuple[tuple[Repository, Ref | None], object]) -> tuple[str, str]:
+    (repository, ref), _ = item
+    return str(repository).casefold(), str(ref or "")
+
+
+def _check(repository: Repository, ref: Ref | None, answer: Head | Symptom, facts: Facts) -> Check:
+    subject = f"{repository} {ref}" if ref else str(repository)
+    if isinstance(answer, Symptom):
+        found = explain(answer, facts)
+        return (failed if is_definite(answer) else warning)("azure_devops", subject, found)
+    if ref is None:
+        return Check("azure_devops", subject, "ok", "can be read")
+    if answer.commit is None:
+        return failed("azure_devops", subject, finding("no_such_ref", facts))
+    return Check("azure_devops", subject, "ok", f"is at {answer.commit[:8]}")
