@@ -53,25 +53,7 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
     Raises:
         ValueError: it is none, or on a host that is not trusted; the text reads on after the URL.
     """
-    if ssh := re.fullmatch(
-        r"(?:ssh://)?(?:[\w-]+@)?ssh\.dev\.azure\.com:v3/([^/]+)/([^/]+)/([^/]+)", url.strip()
-    ):
-        address = "https://dev.azure.com/{}/{}/_git/{}".format(*ssh.groups())
-        raise ValueError(f"is an SSH address; write {shown(address)}")
-    parts = split_url(url.strip())
-    if parts.password is not None:
-        raise ValueError("must not contain a password: the app uses its own token")
-    if (parts.hostname or "").removeprefix("www.") in _ELSEWHERE:
-        raise ValueError("is not in Azure DevOps, and this app supports only Azure DevOps")
-    origin = origin_of_parts(parts, Domain.AZURE_DEVOPS, trusted)
-    if parts.query or parts.fragment:
-        address = shown(url.strip())
-        raise ValueError(
-            f"is a link into a repository; remove the ? or # and what follows, and write {address}"
-        )
-    path = [_decoded(part) for part in parts.path.strip("/").split("/")]
-    if any(part in {"", ".", ".."} or "/" in part or "\\" in part for part in path):
-        raise ValueError(f"must have the form {_FORM}")
+    origin, path = _address(url.strip(), trusted)
     if domain := _old_form(origin):
         organization, written, origin = domain, origin, BUILT_IN
         if _folded(path[0]) == "defaultcollection":
@@ -88,6 +70,28 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
             raise ValueError(f"must have the form {_FORM}")
     key = (origin, _folded(organization), _folded(project), _folded(name))
     return Repository(key, origin, organization, project, name, written)
+
+
+def _address(url: str, trusted: TrustedHosts) -> tuple[str, list[str]]:
+    """Where a URL leads: the origin, which is trusted, and the names in its path."""
+    if ssh := re.fullmatch(r"(?:ssh://)?(?:[\w-]+@)?ssh\.dev\.azure\.com:v3/([^/]+)/([^/]+)/([^/]+)", url):
+        address = "https://dev.azure.com/{}/{}/_git/{}".format(*ssh.groups())
+        raise ValueError(f"is an SSH address; write {shown(address)}")
+    parts = split_url(url)
+    if parts.password is not None:
+        raise ValueError("must not contain a password: the app uses its own token")
+    if (parts.hostname or "").removeprefix("www.") in _ELSEWHERE:
+        raise ValueError("is not in Azure DevOps, and this app supports only Azure DevOps")
+    origin = origin_of_parts(parts, Domain.AZURE_DEVOPS, trusted)
+    if parts.query or parts.fragment:
+        address = shown(url)
+        raise ValueError(
+            f"is a link into a repository; remove the ? or # and what follows, and write {address}"
+        )
+    path = [_decoded(part) for part in parts.path.strip("/").split("/")]
+    if any(part in {"", ".", ".."} or "/" in part or "\\" in part for part in path):
+        raise ValueError(f"must have the form {_FORM}")
+    return origin, path
 
 
 def _decoded(part: str) -> str:
