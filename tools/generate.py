@@ -7,7 +7,7 @@ from typing import Any
 
 from git_refresh.cli.schema import schema
 from git_refresh.diagnosis.explain import in_general
-from git_refresh.diagnosis.table import OWN, SECTIONS, UNKNOWN, Row
+from git_refresh.diagnosis.table import OWN, SECTIONS, SHARED, UNKNOWN, Row
 from git_refresh.settings.names import SETTINGS
 from tools.queries import FOLDER, ROOT, Query, queries, read
 from tools.workbook import workbook as workbook_of
@@ -20,9 +20,9 @@ _MADE = "<!-- Made by `make docs` from {}. Change it there. -->"
 _INTRO = """\
 # Troubleshooting
 
-Search this page for the `code` in the log line (`failures[].code`), the report (`error.code`) or the failed invocation's message.
-Each entry has what the service says (the app shows its status, error code and request id, never its text), the cause, and → the remedy.
-Words in capitals are your values; the log line has those filled in that the app knows.
+Search for the `code` from the log line (`failures[].code`), the report (`error.code`) or the failed invocation's message.
+Each entry has what the service says (the app never shows its text), the cause, and → the remedy. Words in capitals are your values;
+the log line has them filled in where the app knows them.
 """
 
 
@@ -33,15 +33,23 @@ def troubleshooting() -> str:
         "Any service": (*SECTIONS["Any service"], UNKNOWN),
         "Found by the app itself": OWN,
     }
-    index = ", ".join(f"[{title}](#{_anchor(title)})" for title in sections)
     parts = [f"## {title}\n\n{'\n'.join(map(_entry, rows))}" for title, rows in sections.items()]
-    return "\n".join([_MADE.format("git_refresh/diagnosis/table.py"), _INTRO, index, "", *parts])
+    shared = [f"### {title}\n\n→ {_in_full(remedy)}\n" for title, remedy in SHARED.items()]
+    parts.append("\n".join(["## Remedies of several failures\n", *shared]))
+    return "\n".join([_MADE.format("git_refresh/diagnosis/table.py"), _INTRO, *parts])
 
 
 def _entry(row: Row) -> str:
     told = in_general(row)
     seen = [f"`{told.message}`", ""] if told.message else []
-    return "\n".join([f"### `{row.code}`", "", *seen, told.cause, "", f"→ {told.remedy}", ""])
+    remedy = told.remedy
+    for title, shared in SHARED.items():
+        remedy = remedy.replace(_in_full(shared), f"[{title}](#{_anchor(title)}).")
+    return "\n".join([f"### `{row.code}`", "", *seen, told.cause, "", f"→ {remedy}", ""])
+
+
+def _in_full(remedy: str) -> str:
+    return in_general(Row("", remedy=remedy)).remedy
 
 
 def _anchor(title: str) -> str:

@@ -53,13 +53,19 @@ _GRANT_DEVOPS = (
     "(Stakeholder is not enough), and add it to the Readers of project {project}."
 )
 _STORE_SECRET = "az keyvault secret set --vault-name {vault_name} --name {secret} --value VALUE"  # noqa: S105  # a command
+_NEW_SECRET = (
+    "Create a new OAuth secret for service principal {client_id} ({host}, Settings, Identity and access, Service principals, "
+    f"Secrets), and store it as a new version with its expiry date: {_STORE_SECRET} --expires DATE."
+)
+SHARED = {"Let the identity in": _GRANT_DEVOPS, "Renew the OAuth secret": _NEW_SECRET}
+"""Remedies of several rows by title: the app prints them in full, the page has each once."""
 
 _IDENTITY = (
     Row(
         "federated_credential_mismatch",
         (Match(pattern=r"AADSTS700213|AADSTS7002138"),),
         seen="AADSTS700213: No matching federated identity record found…",
-        cause="The federated credential in Entra does not match: its issuer or subject differs, perhaps only in letter case.",
+        cause="The issuer or subject of the federated credential in Entra differs, perhaps only in letter case.",
         remedy="Correct it letter for letter (Microsoft Entra, App registrations, Certificates & secrets, Federated credentials). For "
         "a workspace the issuer is {host}/oidc and the audience api://AzureADTokenExchange.",
     ),
@@ -69,22 +75,22 @@ _IDENTITY = (
             Match(CLI, pattern=r"Azure CLI not found"),
             Match(IDENTITY, pattern=r"managed identity configuration not found"),
         ),
-        seen="App Service managed identity configuration not found in environment.",
-        cause="There is no managed identity: none is enabled for the app (and there is no Azure CLI either).",
-        remedy="In Azure: az functionapp identity assign --name APP --resource-group GROUP, and for a user-assigned identity set "
+        seen="App Service managed identity configuration not found…",
+        cause="The app has no managed identity (and there is no Azure CLI either).",
+        remedy="In Azure: az functionapp identity assign --name APP --resource-group GROUP; for a user-assigned identity also set "
         "AZURE_CLIENT_ID to its client id. On a laptop: install the Azure CLI and run az login.",
     ),
     Row(
         "identity_lapsed_token",
         (Match((Service.IDENTITY, Service.AZURE_CLI), ("lapsed",)),),
-        cause="The token had already expired when the app received it; the platform caches tokens.",
-        remedy="Nothing was stored. If the next run reports the same, check this machine's clock, then restart the app.",
+        cause="The token had expired when the app received it; the platform caches tokens.",
+        remedy="Nothing was stored. If it repeats, check this machine's clock, then restart the app.",
     ),
     Row(
         "identity_wrong_tenant",
         (Match((Service.IDENTITY, Service.AZURE_CLI), pattern=r"AADSTS500011"),),
         seen="400 …AADSTS500011: The resource principal named … was not found in the tenant…",
-        cause="The identity's Entra tenant does not know the service that the token was requested for.",
+        cause="The identity's Entra tenant does not know the service that the token is for.",
         remedy="Use an identity of the tenant that the Azure DevOps organization is connected to (Organization settings, Microsoft Entra).",
     ),
     Row(
@@ -97,7 +103,7 @@ _IDENTITY = (
     Row(
         "identity_unknown",
         (Match(IDENTITY, status=(400, 404)),),
-        seen="400 …No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.",
+        seen="400 …No User Assigned or Delegated Managed Identity found…",
         cause="The app has no identity with this client id, or none at all.",
         remedy="Set AZURE_CLIENT_ID to the client id (not the object id) of an identity assigned to the app "
         "(az functionapp identity show --name APP --resource-group GROUP), or remove it to use the system-assigned one.",
@@ -107,7 +113,7 @@ _IDENTITY = (
         (Match(IDENTITY, ("answer", "unexpected", "not_sent", *NETWORK)),),
         seen="500",
         cause="The platform's identity endpoint did not return a token. AZURE_CLIENT_ID may name an identity that was removed.",
-        remedy="This is usually temporary: the next run tries again. If it persists, check AZURE_CLIENT_ID and restart the app.",
+        remedy="Usually temporary. If it persists, check AZURE_CLIENT_ID and restart the app.",
     ),
 )
 
@@ -115,15 +121,15 @@ _KEY_VAULT = (
     Row(
         "key_vault_firewall",
         (Match(VAULT, error_code=r"ForbiddenByFirewall|ForbiddenByConnection"),),
-        seen="403 ForbiddenByFirewall Client address is not authorized and caller is not a trusted service.",
-        cause="The vault's firewall blocks the app, or the vault accepts connections only through its private endpoint.",
+        seen="403 ForbiddenByFirewall",
+        cause="The vault's firewall blocks the app, or the vault accepts only its private endpoint.",
         remedy="Connect the app to a virtual network that {vault} allows, or that contains its private endpoint. Or allow the app's "
         "outbound address: az keyvault network-rule add --name {vault_name} --ip-address ADDRESS.",
     ),
     Row(
         "secret_disabled",
         (Match(VAULT, error_code="SecretDisabled"),),
-        seen="403 SecretDisabled Operation get is not allowed on a disabled secret.",
+        seen="403 SecretDisabled",
         cause='The latest version of the secret "{secret}" is disabled.',
         remedy=f"Enable it, or store the OAuth secret as a new version: {_STORE_SECRET}.",
     ),
@@ -137,7 +143,7 @@ _KEY_VAULT = (
     Row(
         "key_vault_forbidden",
         (Match(VAULT, status=(403,)),),
-        seen="403 ForbiddenByRbac Caller is not authorized to perform action on resource.",
+        seen="403 ForbiddenByRbac",
         cause="The app's identity may not read secrets in {vault}: it lacks the role Key Vault Secrets User.",
         remedy="Grant it: az role assignment create --assignee-object-id {object_id} --assignee-principal-type ServicePrincipal "
         '--role "Key Vault Secrets User" --scope "$(az keyvault show --name {vault_name} --query id --output tsv)". '
@@ -147,13 +153,13 @@ _KEY_VAULT = (
         "key_vault_sign_in",
         (Match(VAULT, status=(401,)),),
         seen="401 Unauthorized AKV10032: Invalid issuer.",
-        cause="The vault does not accept the identity's token: it belongs to another tenant.",
+        cause="The vault does not accept a token of the identity's tenant.",
         remedy="Use a vault in the identity's own tenant; {vault} is in another.",
     ),
     Row(
         "secret_not_found",
         (Match(VAULT, status=(404,)),),
-        seen="404 SecretNotFound A secret with (name/id) … was not found in this key vault.",
+        seen="404 SecretNotFound",
         cause='The vault has no secret "{secret}", or it was deleted.',
         remedy="Correct client_secret_name (az keyvault secret list --vault-name {vault_name} shows the names), or store it: "
         f"{_STORE_SECRET}.",
@@ -161,9 +167,8 @@ _KEY_VAULT = (
     Row(
         "secret_expired",
         (Match(VAULT, ("lapsed",)),),
-        cause="The secret's expiry date in Key Vault has passed, so the OAuth secret in it has very likely expired too.",
-        remedy="Create a new OAuth secret for service principal {client_id} ({host}, Settings, Identity and access, Service principals, "
-        f"Secrets), and store it as a new version with its expiry date: {_STORE_SECRET} --expires DATE.",
+        cause="The secret's expiry date in Key Vault has passed; the OAuth secret in it has very likely expired too.",
+        remedy=_NEW_SECRET,
     ),
     Row(
         "key_vault_unreachable",
@@ -184,28 +189,28 @@ _AZURE_DEVOPS = (
     Row(
         "devops_conditional_access",
         (Match(DEVOPS, pattern=r"VS403463"),),
-        seen="…VS403463: The conditional access policy defined by your … administrator has failed.",
+        seen="…VS403463: The conditional access policy … has failed.",
         cause="A Conditional Access policy of the tenant blocks the identity.",
         remedy="Ask a tenant administrator to exempt the identity with object id {object_id} from the policy for Azure DevOps.",
     ),
     Row(
         "devops_project_not_found",
         (Match(DEVOPS, pattern=r"VS800075|TF200016"),),
-        seen="404 …VS800075: The project with id … does not exist, or you do not have permission to access it.",
+        seen="404 …VS800075: The project with id … does not exist…",
         cause="Project {project} does not exist in {organization}, or this identity may not see it.",
         remedy="Check the project's name in {url}. " + _GRANT_DEVOPS,
     ),
     Row(
         "devops_repository_not_found",
         (Match(DEVOPS, pattern=r"TF401019|TF401027|does not exist or you do not have permissions"),),
-        seen="404 …TF401019: The Git repository with name or identifier … does not exist or you do not have permissions…",
+        seen="404 …TF401019: The Git repository … does not exist…",
         cause="Repository {repository} does not exist in {organization}/{project}, or this identity may not read it.",
         remedy="Check the repository's name in {url}. " + _GRANT_DEVOPS,
     ),
     Row(
         "devops_no_access",
         (Match(DEVOPS, pattern=r"TF400813"),),
-        seen="401 …TF400813: The user '…' is not authorized to access this resource.",
+        seen="401 …TF400813: The user '…' is not authorized…",
         cause="Azure DevOps does not authorize this token: it has expired, or organization {organization} does not know the identity.",
         remedy=_GRANT_DEVOPS,
     ),
@@ -215,7 +220,7 @@ _AZURE_DEVOPS = (
             Match(DEVOPS, status=(203, 302, 401, 403)),
             Match(DEVOPS, ("unexpected",), pattern=r"^\s*<"),
         ),
-        seen="203 <!DOCTYPE html><html><head><title>Azure DevOps Services | Sign In</title>…",
+        seen="203 …<title>Azure DevOps Services | Sign In</title>…",
         cause="Azure DevOps does not accept the token: it asks for a sign-in.",
         remedy="The organization must be connected to the identity's own Entra tenant (Organization settings, Microsoft Entra). "
         + _GRANT_DEVOPS,
@@ -223,15 +228,15 @@ _AZURE_DEVOPS = (
     Row(
         "devops_organization_not_found",
         (Match(DEVOPS, status=(404,)),),
-        seen="404 <!DOCTYPE html><html><head><title>Azure DevOps Services | 404: not found</title>…",
+        seen="404 …<title>Azure DevOps Services | 404: not found</title>…",
         cause="Azure DevOps has no organization {organization}.",
         remedy="Check the organization's name in {url}.",
     ),
     Row(
         "devops_unreachable",
         (Match(DEVOPS, NETWORK),),
-        cause="The app could not reach Azure DevOps; this says nothing against the credential.",
-        remedy="This is usually temporary. If it persists, let the app reach https://dev.azure.com, or see https://status.dev.azure.com.",
+        cause="The app could not reach Azure DevOps. The credential may be fine.",
+        remedy="Usually temporary. If it persists, let the app reach https://dev.azure.com, or see https://status.dev.azure.com.",
     ),
 )
 
@@ -248,7 +253,7 @@ _SIGN_IN = (
         (Match(DATABRICKS, pattern=r"blocked by Databricks IP ACL"),),
         seen="403 …Source IP address: … is blocked by Databricks IP ACL…",
         cause="The workspace's IP access list blocks the app's outbound address.",
-        remedy="Give the app a fixed outbound address (virtual network with a NAT gateway) and add it to the list of {host}: "
+        remedy="Give the app a fixed outbound address (virtual network with a NAT gateway) and add it on {host}: "
         "databricks ip-access-lists create.",
     ),
     Row(
@@ -262,10 +267,8 @@ _SIGN_IN = (
         "oauth_secret_rejected",
         (Match(DATABRICKS, status=(400, 401, 403), operation="sign in"),),
         seen="401 invalid_client Client authentication failed",
-        cause="The workspace does not accept the OAuth secret: it is wrong, expired or deleted, or client_id belongs to another principal.",
-        remedy="Create a new OAuth secret for service principal {client_id} ({host}, Settings, Identity and access, Service principals, "
-        f"Secrets), and store it as a new version with its expiry date: {_STORE_SECRET} --expires DATE. "
-        "client_id must be the application id, and the principal must be assigned to the workspace.",
+        cause="The OAuth secret is wrong, expired or deleted, or client_id belongs to another principal.",
+        remedy=f"{_NEW_SECRET} client_id must be the application id, and the principal must be assigned to the workspace.",
     ),
     Row(
         "workspace_sign_in",
@@ -303,15 +306,15 @@ _CREDENTIAL = (
             ),
         ),
         seen="403 PERMISSION_DENIED Missing Git provider credentials.…",
-        cause="The calling principal has no Git credential for Azure DevOps in this workspace.",
+        cause="The principal has no Git credential for Azure DevOps in this workspace.",
         remedy="This app stores one for {principal}; for another principal, add its numeric id to run_as.",
     ),
     Row(
         "federated_credential_broken",
         (Match(DATABRICKS, pattern=r"error with your Azure Active Directory credentials"),),
-        seen="403 PERMISSION_DENIED Encountered an error with your Azure Active Directory credentials.…",
-        cause="The workspace used a federated credential (azureDevOpsServicesAad) that does not work.",
-        remedy="Repair the federated credential in Entra, or delete that Git credential so that this app's is used: "
+        seen="403 PERMISSION_DENIED …error with your Azure Active Directory credentials.…",
+        cause="The workspace's federated credential (azureDevOpsServicesAad) does not work.",
+        remedy="Repair it in Entra, or delete that Git credential so that this app's is used: "
         "databricks git-credentials list, then databricks git-credentials delete ID.",
     ),
     Row(
@@ -322,7 +325,7 @@ _CREDENTIAL = (
                 pattern=r"Only one Git credential is supported|Only one credential per provider",
             ),
         ),
-        seen="409 …A Git credential already exists for provider … Only one credential per provider is allowed for service principals.",
+        seen="409 …Only one credential per provider is allowed…",
         cause="The principal has another Git credential, and the workspace allows only one per provider.",
         remedy="Signed in as {principal}, delete the other one: databricks git-credentials list, then "
         "databricks git-credentials delete ID.",
@@ -331,7 +334,7 @@ _CREDENTIAL = (
         "credential_gone",
         (Match(DATABRICKS, pattern=r"Git credential with id"),),
         seen="404 RESOURCE_DOES_NOT_EXIST Git credential with id … could not be found",
-        cause="The Git credential was deleted during the run, or belongs to a principal that the app's own principal does not manage.",
+        cause="The Git credential was deleted during the run, or belongs to a principal that the app's own does not manage.",
         remedy="The next run looks again. For a principal in run_as, give the one that signs in the role Service principal: Manager on it "
         "({host}, Settings, Identity and access, Service principals, Permissions).",
     ),
@@ -346,7 +349,7 @@ _CREDENTIAL = (
         (Match(DATABRICKS, status=(403,), operation=_CREDENTIAL_OPERATION),),
         seen="403 PERMISSION_DENIED",
         cause="The workspace does not let the app manage the Git credentials of {principal}.",
-        remedy="Check in {host}, Settings, Identity and access, Service principals, that it has the entitlement Workspace access. For a "
+        remedy="Give it the entitlement Workspace access ({host}, Settings, Identity and access, Service principals). For a "
         "principal in run_as, give the one that signs in the role Service principal: Manager on it (Permissions).",
     ),
 )
@@ -392,7 +395,7 @@ _FOLDER = (
         (Match(DATABRICKS, error_code="GIT_REMOTE_ERROR"),),
         seen="GIT_REMOTE_ERROR",
         cause="The workspace could not reach Azure DevOps.",
-        remedy="This is usually temporary: the next run tries again. If it persists, look at https://status.dev.azure.com.",
+        remedy="Usually temporary. If it persists, look at https://status.dev.azure.com.",
     ),
     Row(
         "path_protected",
@@ -401,7 +404,7 @@ _FOLDER = (
             Match(DATABRICKS, pattern=r"^Top-level folder can only contain repos"),
         ),
         seen="400 DIRECTORY_PROTECTED Top-level folder can only contain repos",
-        cause="Directly below /Repos only folders that contain Git folders are allowed, and {path} is at another depth.",
+        cause="Git folders below /Repos must be at /Repos/FOLDER/NAME, and {path} is at another depth.",
         remedy="Write the path as /Repos/FOLDER/NAME.",
     ),
     Row(
@@ -419,7 +422,7 @@ _FOLDER = (
         (Match(DATABRICKS, pattern=r"Failed to clone repo"),),
         seen="Failed to clone repo. Repo may be incomplete…",
         cause="The workspace could not finish cloning the repository.",
-        remedy="The next run looks again and adopts the folder if it is complete. A large repository needs sparse.",
+        remedy="The next run takes the folder over if it is complete. A large repository needs sparse.",
     ),
     Row(
         "folder_not_found",
@@ -435,15 +438,15 @@ _FOLDER = (
         "git_operation_timeout",
         (Match(DATABRICKS, error_code="PROJECTS_OPERATION_TIMEOUT"),),
         seen="PROJECTS_OPERATION_TIMEOUT",
-        cause="The Git operation took longer than the workspace allows: the repository is large.",
-        remedy="The next run looks again. Reduce what is cloned: sparse, with the directories that are needed.",
+        cause="The Git operation took longer than the workspace allows; the repository may be large.",
+        remedy="The next run tries again. Clone less: write the directories that are needed in sparse.",
     ),
     Row(
         "git_operation_failed",
         (Match(DATABRICKS, pattern=r"^There was an error performing the operation"),),
         seen="500 …There was an error performing the operation…",
-        cause="The workspace's own Git service failed; nothing is known to be wrong with the settings or the credential.",
-        remedy="The next run tries again. If it repeats, open a support ticket with Azure Databricks and quote the request id.",
+        cause="The workspace's own Git service failed. Settings and credential may be fine.",
+        remedy="If it repeats, open a support ticket with Azure Databricks and quote the request id.",
     ),
     Row(
         "permission_denied",
@@ -461,9 +464,8 @@ _ANY = (
     Row(
         "too_many_open_files",
         (Match(kind=("descriptors",)),),
-        cause="{service} was not called: this process has reached its limit of open files and connections.",
-        remedy="On a laptop: ulimit -n 1024. In Azure: lower REFRESH_CONCURRENCY, and report it to us: a run needs about two for each "
-        "concurrent operation.",
+        cause="This process has reached its limit of open files and connections, so {service} was not called.",
+        remedy="On a laptop: ulimit -n 1024. In Azure: lower REFRESH_CONCURRENCY, and report it to us.",
     ),
     Row(
         "out_of_time",
@@ -476,41 +478,41 @@ _ANY = (
         "timeout",
         (Match(kind=("timeout",)),),
         cause="{service} accepted the request but did not answer in time.",
-        remedy="This is usually temporary: the next run looks again. If it repeats for a Git folder, the repository is large: use sparse. "
+        remedy="Usually temporary. If it repeats for a Git folder, the repository is large: use sparse. "
         "If it repeats elsewhere, check that the service is up, and that the app's network lets its answers through.",
     ),
     Row(
         "connection_lost",
         (Match(kind=("reset",)),),
         cause="{service} closed the connection before it answered.",
-        remedy="This is usually temporary: the next run looks again.",
+        remedy="Usually temporary: the next run tries again.",
     ),
     Row(
         "throttled",
         (Match(status=(429,)), Match(error_code="REQUEST_LIMIT_EXCEEDED")),
         seen="429 REQUEST_LIMIT_EXCEEDED",
-        cause="{service} limits the rate of requests, and asks for a longer wait than a run has time for.",
-        remedy="This is usually temporary. If it persists, let REFRESH_SCHEDULE run less often or lower REFRESH_CONCURRENCY.",
+        cause="{service} limits requests, and asks for a longer wait than a run has time for.",
+        remedy="Usually temporary. If it persists, let REFRESH_SCHEDULE run less often or lower REFRESH_CONCURRENCY.",
     ),
     Row(
         "service_unavailable",
         (Match(status=(500, 502, 503, 504)),),
         seen="503",
         cause="{service} has a problem of its own.",
-        remedy="This is usually temporary: the next run tries again. If it persists, open a support ticket there and quote the request id.",
+        remedy="Usually temporary. If it persists, open a support ticket there and quote the request id.",
     ),
     Row(
         "answer_too_large",
         (Match(kind=("too_large",)),),
-        cause="{service} sent a far larger answer than expected; it was dropped.",
+        cause="{service} sent far more than expected; it was dropped.",
         remedy="Check that {address} is the right address; a proxy may answer in its place.",
     ),
     Row(
         "unexpected_answer",
         (Match(kind=("unexpected", "not_sent")), Match(status=(203, 301, 302, 303, 307, 308))),
         seen="200 <html>…",
-        cause="{service} sent something other than its documented answer: a proxy or a sign-in page may have answered in its place.",
-        remedy="Check that {address} is the right address. If it is, report this to us, with the request id.",
+        cause="{service} did not send its documented answer; a proxy or a sign-in page may have answered in its place.",
+        remedy="Check that {address} is the right address. If it is, report this to us with the request id.",
     ),
 )
 
@@ -538,7 +540,7 @@ OWN = (
     Row(
         "invalid_settings",
         message="{problem}",
-        cause="An app setting, or this workspace's entry in it, is wrong, so nothing was done for it.",
+        cause="An app setting, or this workspace's entry in it, is wrong; nothing was done for it.",
         remedy="Correct the app setting as the message says; saving it restarts the app.",
     ),
     Row(
@@ -550,27 +552,26 @@ OWN = (
     Row(
         "folder_missing",
         message="{path} does not exist.",
-        cause="The Git folder does not exist, or {principal} may not see it, and the settings name no repository to create it from.",
+        cause="The Git folder does not exist, or {principal} may not see it, and its entry has no url.",
         remedy="Write the folder's url so that it is created, or give {principal} Can Manage on {path}.",
     ),
     Row(
         "not_a_git_folder",
         message="{path} is a {type}, not a Git folder.",
         cause="There is something other than a Git folder at this path.",
-        remedy="Choose another path, or move what is at {path} away. This app never deletes anything.",
+        remedy="Choose another path, or move what is at {path} away: this app deletes nothing.",
     ),
     Row(
         "other_repository",
         message="{path} is a clone of {found}, not of {wanted}.",
-        cause="The Git folder is a clone of a different repository than the settings say.",
+        cause="The Git folder is a clone of another repository than the settings say.",
         remedy="Correct url or path, or delete the folder {path} in the workspace so that it is created anew.",
     ),
     Row(
         "not_azure_devops",
         message="{path} is a clone of something outside Azure DevOps.",
-        cause="The Git folder's repository is not in Azure DevOps, so this app has no credential for it.",
-        remedy="Remove {path} from the settings, or list its host in TRUSTED_HOSTS if it is an Azure DevOps host of your own. "
-        "A folder that was found only by a path ending in /* is left alone.",
+        cause="The repository is not in Azure DevOps, so this app has no credential for it.",
+        remedy="Remove {path} from the settings. If the host is your own Azure DevOps, add it to TRUSTED_HOSTS.",
     ),
     Row(
         "no_remote_repository",
@@ -589,14 +590,14 @@ OWN = (
     Row(
         "short_token",
         message="The token {which} expires at {ends}, and {next_run}.",
-        cause="The token from the platform expires before the next run can store another: pulls will fail in between.",
+        cause="The token expires before the next run can store another: pulls will fail in between.",
         remedy="Let REFRESH_SCHEDULE run more often.",
     ),
     Row(
         "late_run",
         message="This run started {minutes} minutes late.",
         cause="If the token of the previous run expired in the meantime, pulls have failed.",
-        remedy="Find out what kept the app from running: a stop, a restart, or an instance that was taken away.",
+        remedy="Find out what kept the app from running: a stop, a restart, or a lost instance.",
     ),
     Row(
         "clock_skew",
@@ -608,53 +609,50 @@ OWN = (
         "secret_expires_soon",
         message="The secret {ends}.",
         cause="After the secret has expired, nothing can sign in with it.",
-        remedy="Create a new OAuth secret for service principal {client_id} and store it as a new version with its expiry date: "
-        + _STORE_SECRET
-        + " --expires DATE.",
+        remedy=_NEW_SECRET,
     ),
     Row(
         "federated_credential",
         message="Git credential {id} is federated.",
-        cause="With it the workspace gets its own tokens for Azure DevOps. This app leaves it alone, and stores its own as well.",
-        remedy="If jobs and Git folders work with it, this app's credential is not needed in {host}: remove the workspace from "
-        "WORKSPACES, or keep it for its Git folders. Otherwise delete it: databricks git-credentials list, then "
-        "databricks git-credentials delete ID.",
+        cause="With it the workspace gets its own tokens. This app leaves it alone, and stores its own as well.",
+        remedy="If it works, {host} needs no other: remove the workspace from WORKSPACES, or keep it for its Git folders. "
+        "Otherwise delete it: databricks git-credentials list, then databricks git-credentials delete ID.",
     ),
     Row(
         "foreign_credential",
         message='Git credential {id} has the user name "{found}", not "{wanted}".',
-        cause="Somebody else stored it for {principal}, which can have only one for Azure DevOps: a run stores the app's token in it.",
-        remedy="If that is intended, do nothing. Otherwise let the app sign in as a service principal of its own.",
+        cause="Somebody else stored it for {principal}, which can have only one: a run stores the app's token in it.",
+        remedy="If that is not intended, let the app sign in as a service principal of its own.",
     ),
     Row(
         "second_credential",
         message="In addition to Git credential {id} there is {other}, also for Azure DevOps.",
-        cause="Databricks may use either of them, but only one is kept fresh.",
+        cause="Databricks may use either, but only one is kept fresh.",
         remedy="Signed in as {principal}, delete the other one: databricks git-credentials list, then "
         "databricks git-credentials delete ID.",
     ),
     Row(
         "folder_permission",
         message="{path} is not in the workspace's list of Git folders.",
-        cause="The workspace lists only Git folders that the caller may manage, and not this one: {principal} lacks Can Manage.",
-        remedy="Give {principal} Can Manage on {path}. Until then a path ending in /* does not find it, and updating it may be refused.",
+        cause="The workspace lists only what the caller may manage, so {principal} lacks Can Manage.",
+        remedy="Give {principal} Can Manage on {path}. Else a path ending in /* does not find it, and updating it may be refused.",
     ),
     Row(
         "nothing_found",
         message="There is no Git folder below {path} that {principal} may manage.",
-        cause="The path ending in /* matches no Git folder: there is none, or {principal} lacks Can Manage on them.",
+        cause="There is no Git folder below, or {principal} lacks Can Manage on them.",
         remedy="Correct the path, or give {principal} Can Manage on {path}.",
     ),
     Row(
         "misspelt_setting",
         message="This is not a setting of this app; did you mean {meant}?",
-        cause="A misspelt app setting is silently ignored.",
+        cause="A misspelt app setting is ignored.",
         remedy="Correct its name, or remove it.",
     ),
     Row(
         "internal_error",
         message="{error}{place}.",
         cause="This is a bug in the app.",
-        remedy="Please report it to us, with the message.",
+        remedy="Report it to us with the message.",
     ),
 )

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from git_refresh.cli.files import read_settings
-from git_refresh.diagnosis.table import OWN, SECTIONS, TABLE, UNKNOWN
+from git_refresh.diagnosis.explain import in_general
+from git_refresh.diagnosis.table import OWN, SECTIONS, SHARED, TABLE, UNKNOWN, Row
 from git_refresh.settings.load import load
 from git_refresh.settings.models import Folder, Workspace
 from git_refresh.settings.names import SETTINGS
@@ -84,6 +85,15 @@ def test_the_page_on_failures_has_every_row_of_the_table() -> None:
         assert f"### `{row.code}`\n" in page
     for title in (*SECTIONS, "Found by the app itself"):
         assert f"\n## {title}\n" in page
+
+
+def test_a_remedy_of_several_failures_is_on_the_page_once_and_linked_from_each() -> None:
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+    for title, remedy in SHARED.items():
+        rows = [row for row in (*TABLE, *OWN) if remedy in row.remedy]
+        assert len(rows) > 1
+        assert page.count(in_general(Row("", remedy=remedy)).remedy) == 1
+        assert page.count(f"[{title}](#{_anchor(title)})") == len(rows)
 
 
 def test_the_architecture_page_names_every_room_and_module_of_the_top_floor() -> None:
