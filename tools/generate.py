@@ -82,10 +82,8 @@ def _fence(query: Query) -> Iterator[str]:
 
 
 def _list(listed: Sequence[Query]) -> Iterator[str]:
-    yield "| Query | What it shows |"
-    yield "|---|---|"
     for query in listed:
-        yield f"| [{query.title}](../{query.file.relative_to(ROOT).as_posix()}) | {_cell(query.sentence)} |"
+        yield f"- [{query.title}](../{query.file.relative_to(ROOT).as_posix()})"
 
 
 def _filled(page: str, made: dict[str, Iterator[str]]) -> str:
