@@ -219,7 +219,7 @@ output KEY_VAULT_URL string = keyVaultAccess.outputs.url
 
 @description('What is left to do, in this order.')
 output NEXT_STEPS array = [
-  'Publish: func azure functionapp publish ${app.outputs.name}'
+  'Publish: func azure functionapp publish ${app.outputs.name} --python'
   'Azure DevOps: add object id ${identity.properties.principalId} with access level Basic, and to the Readers of the projects (docs/setup.md, step 2).'
   'Databricks: create a service principal and its OAuth secret (docs/setup.md, step 3), or add application id ${identity.properties.clientId} itself.'
   'Secret: az keyvault secret set --vault-name ${keyVaultName} --name databricks-oauth-secret --expires DATE --value SECRET (docs/setup.md, step 4)'
