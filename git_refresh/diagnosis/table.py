@@ -191,7 +191,7 @@ _AZURE_DEVOPS = (
         (Match(DEVOPS, pattern=r"VS403463"),),
         seen="…VS403463: The conditional access policy … has failed.",
         cause="A Conditional Access policy of the tenant blocks the identity.",
-        remedy="Ask a tenant administrator to exempt the identity with object id {object_id} from the policy for Azure DevOps.",
+        remedy="Ask a tenant administrator to exempt the identity with object id {object_id} from it.",
     ),
     Row(
         "devops_project_not_found",
@@ -342,7 +342,7 @@ _CREDENTIAL = (
         "principal_not_found",
         (Match(DATABRICKS, error_code="RESOURCE_DOES_NOT_EXIST", operation=_CREDENTIAL_OPERATION),),
         cause="The workspace does not know {principal}.",
-        remedy="Correct its numeric id in run_as: {host}, Settings, Identity and access, Service principals, shows the id of each.",
+        remedy="Correct its numeric id in run_as ({host}, Settings, Identity and access, Service principals).",
     ),
     Row(
         "credential_forbidden",
@@ -404,7 +404,7 @@ _FOLDER = (
             Match(DATABRICKS, pattern=r"^Top-level folder can only contain repos"),
         ),
         seen="400 DIRECTORY_PROTECTED Top-level folder can only contain repos",
-        cause="Git folders below /Repos must be at /Repos/FOLDER/NAME, and {path} is at another depth.",
+        cause="{path} is not at the depth that /Repos allows.",
         remedy="Write the path as /Repos/FOLDER/NAME.",
     ),
     Row(
@@ -438,8 +438,8 @@ _FOLDER = (
         "git_operation_timeout",
         (Match(DATABRICKS, error_code="PROJECTS_OPERATION_TIMEOUT"),),
         seen="PROJECTS_OPERATION_TIMEOUT",
-        cause="The Git operation took longer than the workspace allows; the repository may be large.",
-        remedy="The next run tries again. Clone less: write the directories that are needed in sparse.",
+        cause="The Git operation took longer than the workspace allows.",
+        remedy="The next run tries again. If the repository is large, name the directories that you need in sparse.",
     ),
     Row(
         "git_operation_failed",
@@ -464,7 +464,7 @@ _ANY = (
     Row(
         "too_many_open_files",
         (Match(kind=("descriptors",)),),
-        cause="This process has reached its limit of open files and connections, so {service} was not called.",
+        cause="{service} was not called: this process has reached its limit of open files and connections.",
         remedy="On a laptop: ulimit -n 1024. In Azure: lower REFRESH_CONCURRENCY, and report it to us.",
     ),
     Row(
