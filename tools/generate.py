@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from git_refresh.cli.schema import schema
@@ -33,19 +33,26 @@ def troubleshooting() -> str:
         "Any service": (*SECTIONS["Any service"], UNKNOWN),
         "Found by the app itself": OWN,
     }
-    parts = [f"## {title}\n\n{'\n'.join(map(_entry, rows))}" for title, rows in sections.items()]
+    told_at: dict[tuple[str, str], str] = {}
+    parts = [
+        f"## {title}\n\n{'\n'.join(_entry(row, told_at) for row in rows)}"
+        for title, rows in sections.items()
+    ]
     shared = [f"### {title}\n\n→ {_in_full(remedy)}\n" for title, remedy in SHARED.items()]
     parts.append("\n".join(["## Remedies of several failures\n", *shared]))
     return "\n".join([_MADE.format("git_refresh/diagnosis/table.py"), _INTRO, *parts])
 
 
-def _entry(row: Row) -> str:
+def _entry(row: Row, told_at: dict[tuple[str, str], str]) -> str:
+    """One row; `told_at` has the codes whose entries have told a cause and a remedy before."""
     told = in_general(row)
     seen = [f"`{told.message}`", ""] if told.message else []
     remedy = told.remedy
     for title, shared in SHARED.items():
         remedy = remedy.replace(_in_full(shared), f"[{title}](#{_anchor(title)}).")
-    return "\n".join([f"### `{row.code}`", "", *seen, told.cause, "", f"→ {remedy}", ""])
+    first = told_at.setdefault((told.cause, told.remedy), row.code)
+    text = [told.cause, "", f"→ {remedy}"] if first == row.code else [f"As [`{first}`](#{first})."]
+    return "\n".join([f"### `{row.code}`", "", *seen, *text, ""])
 
 
 def _in_full(remedy: str) -> str:
@@ -72,18 +79,8 @@ def operations() -> str:
     return _filled("operations.md", {name: _fence(read(FOLDER / f"{name}.kql")) for name in _ON_CALL})
 
 
-def reference() -> str:
-    """What there is to look up, with the list of queries anew."""
-    return _filled("reference.md", {"queries": _list(queries())})
-
-
 def _fence(query: Query) -> Iterator[str]:
     yield from ("```kusto", query.text, "```")
-
-
-def _list(listed: Sequence[Query]) -> Iterator[str]:
-    for query in listed:
-        yield f"- [{query.title}](../{query.file.relative_to(ROOT).as_posix()})"
 
 
 def _filled(page: str, made: dict[str, Iterator[str]]) -> str:
@@ -148,7 +145,6 @@ MADE: dict[str, Callable[[], str]] = {
     "docs/troubleshooting.md": troubleshooting,
     "docs/configuration.md": configuration,
     "docs/operations.md": operations,
-    "docs/reference.md": reference,
     "docs/workspaces.schema.json": workspaces_schema,
     "infra/workbook.json": workbook,
 }

@@ -432,7 +432,7 @@ _FOLDER = (
         ),
         seen="404 RESOURCE_DOES_NOT_EXIST Path (…) doesn't exist.",
         cause="The Git folder does not exist, or {principal} may not see it.",
-        remedy="Give {principal} Can Manage on {path}, or write the folder's url so that it is created.",
+        remedy="Write the folder's url so that it is created, or give {principal} Can Manage on {path}.",
     ),
     Row(
         "git_operation_timeout",
@@ -552,7 +552,7 @@ OWN = (
     Row(
         "folder_missing",
         message="{path} does not exist.",
-        cause="The Git folder does not exist, or {principal} may not see it, and its entry has no url.",
+        cause="The Git folder does not exist, or {principal} may not see it.",
         remedy="Write the folder's url so that it is created, or give {principal} Can Manage on {path}.",
     ),
     Row(
