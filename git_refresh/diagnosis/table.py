@@ -294,7 +294,7 @@ _CREDENTIAL = (
         "credential_expired_or_wrong",
         (Match(DATABRICKS, pattern=r"Invalid Git provider credentials"),),
         seen="403 PERMISSION_DENIED Invalid Git provider credentials.…",
-        cause="Azure DevOps refused the stored Git credential: its token has expired, or the identity may not read the repository.",
+        cause="Azure DevOps refused the stored Git credential: it has expired, or the identity may not read the repository.",
         remedy="The next run stores a fresh one. If it repeats: " + _GRANT_DEVOPS,
     ),
     Row(
@@ -326,7 +326,7 @@ _CREDENTIAL = (
             ),
         ),
         seen="409 …Only one credential per provider is allowed…",
-        cause="The principal has another Git credential, and the workspace allows only one per provider.",
+        cause="The principal has another Git credential, and may have only one per provider.",
         remedy="Signed in as {principal}, delete the other one: databricks git-credentials list, then "
         "databricks git-credentials delete ID.",
     ),
@@ -479,7 +479,7 @@ _ANY = (
         (Match(kind=("timeout",)),),
         cause="{service} accepted the request but did not answer in time.",
         remedy="Usually temporary. If it repeats for a Git folder, the repository is large: use sparse. "
-        "If it repeats elsewhere, check that the service is up, and that the app's network lets its answers through.",
+        "If it repeats elsewhere, check that the service is up, and the app's network.",
     ),
     Row(
         "connection_lost",
@@ -558,14 +558,14 @@ OWN = (
     Row(
         "not_a_git_folder",
         message="{path} is a {type}, not a Git folder.",
-        cause="There is something other than a Git folder at this path.",
+        cause="Something other than a Git folder is at this path.",
         remedy="Choose another path, or move what is at {path} away: this app deletes nothing.",
     ),
     Row(
         "other_repository",
         message="{path} is a clone of {found}, not of {wanted}.",
         cause="The Git folder is a clone of another repository than the settings say.",
-        remedy="Correct url or path, or delete the folder {path} in the workspace so that it is created anew.",
+        remedy="Correct url or path, or delete {path} in the workspace so that it is created anew.",
     ),
     Row(
         "not_azure_devops",
@@ -596,8 +596,8 @@ OWN = (
     Row(
         "late_run",
         message="This run started {minutes} minutes late.",
-        cause="If the token of the previous run expired in the meantime, pulls have failed.",
-        remedy="Find out what kept the app from running: a stop, a restart, or a lost instance.",
+        cause="Pulls have failed if the previous token expired in the meantime.",
+        remedy="Find out what kept the app from running: a stop, a restart, a lost instance.",
     ),
     Row(
         "clock_skew",
@@ -608,7 +608,7 @@ OWN = (
     Row(
         "secret_expires_soon",
         message="The secret {ends}.",
-        cause="After the secret has expired, nothing can sign in with it.",
+        cause="Once it has expired, nothing can sign in with it.",
         remedy=_NEW_SECRET,
     ),
     Row(
