@@ -35,8 +35,7 @@ def troubleshooting() -> str:
     }
     told_at: dict[tuple[str, str], str] = {}
     parts = [
-        f"## {title}\n\n{'\n'.join(_entry(row, told_at) for row in rows)}"
-        for title, rows in sections.items()
+        f"## {title}\n\n{'\n'.join(_entry(row, told_at) for row in rows)}" for title, rows in sections.items()
     ]
     shared = [f"### {title}\n\n→ {_in_full(remedy)}\n" for title, remedy in SHARED.items()]
     parts.append("\n".join(["## Remedies of several failures\n", *shared]))
