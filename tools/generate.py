@@ -9,6 +9,7 @@ from git_refresh.cli.schema import schema
 from git_refresh.diagnosis.explain import in_general
 from git_refresh.diagnosis.table import OWN, SECTIONS, SHARED, UNKNOWN, Row
 from git_refresh.settings.names import SETTINGS
+from tools.pictures import PICTURES
 from tools.queries import FOLDER, ROOT, Query, queries, read
 from tools.workbook import workbook as workbook_of
 
@@ -147,9 +148,10 @@ MADE: dict[str, Callable[[], str]] = {
     "docs/workspaces.schema.json": workspaces_schema,
     "infra/workbook.json": workbook,
 }
-"""What is made, by its path from the top of the repository."""
+"""What is made from text, by its path from the top of the repository."""
 
 
 if __name__ == "__main__":
-    for name, make in MADE.items():
+    drawn = {name: picture.draw for name, picture in PICTURES.items()}
+    for name, make in {**MADE, **drawn}.items():
         (ROOT / name).write_text(make(), encoding="utf-8")

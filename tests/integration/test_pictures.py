@@ -1,0 +1,23 @@
+"""The pictures of the pages show what the commands show today. (Made anew by `make docs`.)"""
+
+from pathlib import Path
+
+import pytest
+
+from tools.pictures import PICTURES
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_what_the_terminal_shows(name: str) -> None:
+    drawn = PICTURES[name].draw()
+    assert drawn == (ROOT / name).read_text(encoding="utf-8"), "make docs"
+    assert "http" not in drawn.replace("http://www.w3.org/2000/svg", ""), "it needs nothing from elsewhere"
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_on_a_page_with_words_for_who_cannot_see_it(name: str) -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    file = Path(name).name
+    assert any(f"images/{file})" in page.read_text(encoding="utf-8") for page in pages)

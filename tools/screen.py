@@ -1,0 +1,161 @@
+"""What a command shows on a terminal, as a picture: run for real, read by a terminal emulator, drawn by rich."""
+
+import io
+import os
+import pty
+import re
+import subprocess
+import termios
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, groupby
+
+import pyte
+from rich.console import (  # type: ignore[attr-defined]  # the default of `export_svg`'s code_format
+    CONSOLE_SVG_FORMAT,
+    Console,
+)
+from rich.style import Style
+from rich.terminal_theme import TerminalTheme
+from rich.text import Text
+
+from tools.queries import ROOT
+
+COLUMNS = 110
+_LINES = 200
+"""Of the emulated terminal: nothing may scroll out of it."""
+
+_LIGHT = TerminalTheme(
+    (255, 255, 255),
+    (36, 41, 47),
+    [
+        (36, 41, 47),
+        (207, 34, 46),
+        (17, 99, 41),
+        (125, 78, 0),
+        (9, 105, 218),
+        (130, 80, 223),
+        (27, 124, 131),
+        (110, 119, 129),
+    ],
+)
+_FONTS = re.compile(r"@font-face \{\{.*?\}\}\s*", re.DOTALL)
+_FORMAT = _FONTS.sub("", CONSOLE_SVG_FORMAT).replace(
+    "font-family: Fira Code, monospace",
+    "font-family: ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace",
+)
+"""rich's own, without fonts from elsewhere."""
+
+_CHANGING = {
+    "commit": re.compile(r"(?<![0-9A-Za-z-])[0-9a-f]{8}(?![0-9A-Za-z-])"),
+    "id": re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    "date": re.compile(r"\b20\d\d-\d\d-\d\d\b"),
+    "time": re.compile(r"\b\d\d:\d\d(?::\d\d)?\b"),
+    "took": re.compile(r"(?<=[( ])\d\.\d(?= s\b)"),
+    "remaining": re.compile(r"\b3[89]\d\d(?= s\b)"),
+    "minutes": re.compile(r"\b6\d(?= minutes\b)"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One character and how it is shown."""
+
+    character: str
+    style: Style
+
+
+def show(command: Sequence[str], environ: Mapping[str, str], code: int = 0) -> list[list[Cell]]:
+    """Run a command on a terminal of `COLUMNS` columns; what is on the screen when it has ended, line by line.
+
+    Raises:
+        RuntimeError: it ended with another exit code.
+    """
+    screen = pyte.Screen(COLUMNS, _LINES)
+    stream = pyte.ByteStream(screen)
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (_LINES, COLUMNS))
+    environ = {**environ, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stdin=slave, stdout=slave, stderr=slave) as process:  # noqa: S603  # ours
+        os.close(slave)
+        try:
+            while chunk := os.read(master, 65536):
+                stream.feed(chunk)
+        except OSError:  # the other end was closed: the process has ended
+            pass
+    os.close(master)
+    lines = [[_cell(screen.buffer[row][column]) for column in range(COLUMNS)] for row in range(_LINES)]
+    while lines and not plain(lines[-1]):
+        lines.pop()
+    if process.returncode != code:
+        raise RuntimeError("\n".join([f"Exit code {process.returncode}, not {code}:", *map(plain, lines)]))
+    return lines
+
+
+def stable(lines: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
+    """The same with commits, ids and times that are the same each time, each by the order in which they appear."""
+    known: dict[tuple[str, str], str] = {}
+    numbers = {kind: count() for kind in _CHANGING}
+    made = []
+    for line in lines:
+        cells, text = list(line), plain(line)
+        for kind, pattern in _CHANGING.items():
+            for found in pattern.finditer(text):
+                before = found[0]
+                if (kind, before) not in known:
+                    known[kind, before] = _stands_for(kind, before, next(numbers[kind]))
+                for offset, character in enumerate(known[kind, before], start=found.start()):
+                    cells[offset] = Cell(character, cells[offset].style)
+        made.append(cells)
+    return made
+
+
+def _stands_for(kind: str, found: str, number: int) -> str:
+    match kind:
+        case "commit":
+            return f"{0x3FA1C07E * (2 * number + 1) % 2**32:08x}"
+        case "id":
+            return f"7d4c0000-0000-4000-8000-{number + 1:012}"
+        case "date":
+            return "2027-05-31"
+        case "time":  # two of them may be in the same second or not
+            return "12:05:00"[: len(found)]
+        case "took":
+            return "0.4"
+        case "remaining":
+            return "3899"
+    return "64"
+
+
+def svg(title: str, lines: Sequence[Sequence[Cell]]) -> str:
+    """Those lines as SVG."""
+    console = Console(
+        record=True, width=COLUMNS, file=io.StringIO(), color_system="truecolor", force_terminal=True
+    )
+    for line in lines:
+        text = Text()
+        for style, cells in groupby(line, key=lambda cell: cell.style):
+            text.append("".join(cell.character for cell in cells), style)
+        text.rstrip()
+        console.print(text, no_wrap=True, crop=True)
+    return console.export_svg(title=title, theme=_LIGHT, code_format=_FORMAT, unique_id="terminal")
+
+
+def typed(command: str) -> list[Cell]:
+    """The line on which somebody has typed a command."""
+    return [
+        Cell("$", Style(dim=True)),
+        Cell(" ", Style()),
+        *(Cell(letter, Style(bold=True)) for letter in command),
+    ]
+
+
+def plain(line: Sequence[Cell]) -> str:
+    """A line's text."""
+    return "".join(cell.character for cell in line).rstrip()
+
+
+def _cell(shown: pyte.screens.Char) -> Cell:
+    colour = None if shown.fg == "default" else {"brown": "yellow"}.get(shown.fg, shown.fg)
+    colour = f"#{colour}" if colour and re.fullmatch("[0-9a-f]{6}", colour) else colour
+    return Cell(shown.data, Style(color=colour, bold=shown.bold, underline=shown.underscore))
