@@ -22,7 +22,7 @@ run: install ## watch the app do its job on an embedded cloud: two runs, a commi
 	@$(BIN)/python -m localcloud.demo
 
 test: lint types ## lint, format, types and all tests (what CI runs)
-	$(BIN)/python -m pytest -n 5 --dist worksteal  # more than there are cores: half of it waits for faults to be given up
+	$(BIN)/python -m pytest -n 4 --dist worksteal  # more than there are cores: half of it waits for faults to be given up
 
 check: lint types ## lint, format, types and unit tests: while you work
 	$(BIN)/python -m pytest tests/unit --hypothesis-profile=quick -q -n 2

@@ -51,9 +51,9 @@ _CHANGING = {
     "id": re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
     "date": re.compile(r"\b20\d\d-\d\d-\d\d\b"),
     "time": re.compile(r"\b\d\d:\d\d(?::\d\d)?\b"),
-    "took": re.compile(r"(?<=[( ])\d\.\d(?= s\b)"),
-    "remaining": re.compile(r"\b3[89]\d\d(?= s\b)"),
-    "minutes": re.compile(r"\b6\d(?= minutes\b)"),
+    "took": re.compile(r"(?<=[( ])\d+\.\d(?= s\b)"),
+    "remaining": re.compile(r"\b3[5-9]\d\d(?= s\b)"),
+    "minutes": re.compile(r"\b[56]\d(?= minutes\b)"),
 }
 
 
@@ -98,14 +98,15 @@ def stable(lines: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
     numbers = {kind: count() for kind in _CHANGING}
     made = []
     for line in lines:
-        cells, text = list(line), plain(line)
+        cells = list(line)
         for kind, pattern in _CHANGING.items():
-            for found in pattern.finditer(text):
-                before = found[0]
-                if (kind, before) not in known:
-                    known[kind, before] = _stands_for(kind, before, next(numbers[kind]))
-                for offset, character in enumerate(known[kind, before], start=found.start()):
-                    cells[offset] = Cell(character, cells[offset].style)
+            changing = [*pattern.finditer(plain(cells))]
+            for found in changing:
+                if (kind, found[0]) not in known:
+                    known[kind, found[0]] = _stands_for(kind, found[0], next(numbers[kind]))
+            for found in reversed(changing):
+                style = cells[found.start()].style
+                cells[found.start() : found.end()] = [Cell(c, style) for c in known[kind, found[0]]]
         made.append(cells)
     return made
 
