@@ -129,7 +129,6 @@ def _fire(fleet: Fleet, worker: Worker, events: _Events, title: str) -> list[Sta
         f"{run['folders_created']} folders created, {run['folders_updated']} updated, {run['folders_unchanged']} unchanged, "
         f"token good for {run['min_token_remaining_s']} s\n",
         highlight=False,
-        soft_wrap=True,
     )
     return after
 
