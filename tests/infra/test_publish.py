@@ -1,0 +1,56 @@
+"""Publishing: the command that works in a fresh checkout, wherever it stands, and its place among the steps."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PUBLISH = re.compile("functionapp " + r"publish\b(?! --help)(.*)")
+
+
+def without_language(text: str) -> list[str]:
+    """Uses that Core Tools refuse: "Can't determine project language from files", since no file of ours tells them.
+
+    The language comes from `--python`, from `FUNCTIONS_WORKER_RUNTIME` or from a `local.settings.json`, which is never committed:
+    https://github.com/Azure/azure-functions-core-tools, `GlobalCoreToolsSettings.Init`.
+    """
+    return [rest for rest in PUBLISH.findall(text) if "--python" not in re.split("[`;|]", rest)[0]]
+
+
+def tracked() -> dict[str, str]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S607
+    found: dict[str, str] = {}
+    for name in filter(None, listed.stdout.split("\0")):
+        try:
+            found[name] = (ROOT / name).read_text(encoding="utf-8")
+        except (UnicodeDecodeError, FileNotFoundError, IsADirectoryError):
+            continue
+    return found
+
+
+def test_the_command_names_the_language_wherever_it_stands() -> None:
+    files = tracked()
+    uses = {name: PUBLISH.findall(text) for name, text in files.items() if PUBLISH.search(text)}
+    assert {
+        "README.md",
+        "docs/setup.md",
+        "docs/operations.md",
+        "infra/README.md",
+        "infra/main.bicep",
+    } <= uses.keys()
+    assert {name: without_language(text) for name, text in files.items() if without_language(text)} == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "publish APP`",
+        'publish "$APP"',
+        "publish APP` and `func new --python`",
+        "publish ${app.outputs.name}'",
+    ],
+)
+def test_a_use_without_the_language_is_noticed(text: str) -> None:
+    assert without_language(f"func azure functionapp {text}")
