@@ -505,7 +505,6 @@ def test_the_outputs_are_what_the_next_steps_need() -> None:
         "NEXT_STEPS",
     }
     assert all(isinstance(value, Unknown) for name, value in given.items() if name != "NEXT_STEPS")
-    assert f"func azure functionapp publish {given['FUNCTION_APP_NAME']} --python" in given["NEXT_STEPS"][0]
 
 
 def test_what_azd_keeps_on_the_machine_is_neither_published_nor_committed() -> None:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.infra.bicep_deploy import outputs
+from tests.infra.test_infra import INFRA, PLAIN
+
 ROOT = Path(__file__).parents[2]
 PUBLISH = re.compile("functionapp " + r"publish\b(?! --help)(.*)")
 
@@ -54,3 +57,21 @@ def test_the_command_names_the_language_wherever_it_stands() -> None:
 )
 def test_a_use_without_the_language_is_noticed(text: str) -> None:
     assert without_language(f"func azure functionapp {text}")
+
+
+def test_what_is_left_to_do_ends_with_publishing_since_the_first_run_needs_all_the_rest() -> None:
+    given = outputs(INFRA, PLAIN)
+    steps = given["NEXT_STEPS"]
+    assert [step.partition(":")[0].partition(",")[0] for step in steps] == [
+        "Azure DevOps",
+        "Databricks",
+        "Secret",
+        "List",
+        "Wait five minutes",
+        "Publish",
+    ]
+    assert steps[-1].endswith(f"func azure functionapp publish {given['FUNCTION_APP_NAME']} --python")
+    for step, needed in zip(
+        steps, ["IDENTITY_OBJECT_ID", "IDENTITY_CLIENT_ID", "KEY_VAULT_NAME"], strict=False
+    ):
+        assert given[needed] in step
