@@ -250,7 +250,11 @@ def documented(infra: Infra) -> list[str]:
 
 
 def parameter_files(infra: Infra) -> list[str]:
-    """They name params that there are, and all that are required; azd's takes everything from its environment."""
+    """They name params that there are, and all that are required; azd can set every one, and takes it from its environment.
+
+    azd leaves out what has no default there and is not in its environment, and reads texts as numbers, booleans and JSON:
+    https://github.com/Azure/azure-dev, `BicepProvider.loadParameters` and `armParameterFileValue`.
+    """
     declared = of_kind(infra["main.bicep"], "param")
     required = {name for name, param in declared.items() if param.value is None}
     by_azd = json.loads(infra["main.parameters.json"])["parameters"]
@@ -261,11 +265,17 @@ def parameter_files(infra: Infra) -> list[str]:
     ):
         found += [f"{path}: there is no param {name}" for name in given.keys() - declared.keys()]
         found += [f"{path}: param {name} is missing" for name in required - given.keys()]
-    found += [
-        f"main.parameters.json: {name} is not from the environment"
-        for name, each in by_azd.items()
-        if not re.fullmatch(r"\$\{[A-Z_]+(=\w+)?\}", each["value"])
-    ]
+    found += [f"main.parameters.json: azd cannot set {name}" for name in declared.keys() - by_azd.keys()]
+    kept = of_kind(infra["main.bicep"], "output")
+    for name, each in by_azd.items():
+        variable = re.fullmatch(r"\$\{([A-Z_]+)(?:=(\w+))?\}", each["value"])
+        value = declared[name].value if name in declared else None
+        if variable is None:
+            found.append(f"main.parameters.json: {name} is not from the environment")
+        elif variable[1] in kept:
+            found.append(f"main.parameters.json: azd overwrites {variable[1]} with the output")
+        elif variable[2] is not None and (value is None or bicep.source(value) != variable[2]):
+            found.append(f"main.parameters.json: {name} has another default than in main.bicep")
     if "main.bicepparam" in infra:
         found.append("azd takes main.bicepparam and never reads main.parameters.json")
     return found
@@ -634,6 +644,21 @@ BREAKS: list[tuple[Check, str, str, str, str]] = [
         "$(WORKSPACES)",
         "is not from the environment",
     ),
+    (
+        parameter_files,
+        "main.parameters.json",
+        '"maximumInstanceCount"',
+        '"instanceCount"',
+        "azd cannot set maximumInstanceCount",
+    ),
+    (
+        parameter_files,
+        "main.parameters.json",
+        "${SUBNET_ID}",
+        "${KEY_VAULT_URL}",
+        "azd overwrites KEY_VAULT_URL",
+    ),
+    (parameter_files, "main.parameters.json", "COUNT=1}", "COUNT=40}", "another default"),
     (azd, "azure.yaml", "  refresh:", "  app:", "azure.yaml has the services"),
     (azd, APP, "'azd-service-name': 'refresh'", "'azd-service-name': 'app'", "not the app alone"),
     (azd, "main.bicep", "'azd-env-name'", "'azd-service-name'", "not the app alone"),
