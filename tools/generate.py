@@ -9,6 +9,7 @@ from git_refresh.cli.schema import schema
 from git_refresh.diagnosis.explain import in_general
 from git_refresh.diagnosis.table import OWN, SECTIONS, SHARED, UNKNOWN, Row
 from git_refresh.settings.names import SETTINGS
+from tools import alerts
 from tools.pictures import PICTURES
 from tools.queries import FOLDER, ROOT, Query, queries, read
 from tools.workbook import workbook as workbook_of
@@ -79,6 +80,11 @@ def operations() -> str:
     return _filled("operations.md", {name: _fence(read(FOLDER / f"{name}.kql")) for name in _ON_CALL})
 
 
+def reference() -> str:
+    """What there is to look up, with the times of the alerts anew."""
+    return _filled("reference.md", {"alert-times": alerts.table()})
+
+
 def _fence(query: Query) -> Iterator[str]:
     yield from ("```kusto", query.text, "```")
 
@@ -145,6 +151,7 @@ MADE: dict[str, Callable[[], str]] = {
     "docs/troubleshooting.md": troubleshooting,
     "docs/configuration.md": configuration,
     "docs/operations.md": operations,
+    "docs/reference.md": reference,
     "docs/workspaces.schema.json": workspaces_schema,
     "infra/workbook.json": workbook,
 }

@@ -1,0 +1,178 @@
+"""When the alerts of the template fire: every phase of their looks, every length of a run, every delay of ingestion.
+
+Time is in whole minutes; a run of one second is one of none. That is exact: a window ends with the look that it belongs to, and
+whatever lies between two minutes is earlier than the later one.
+"""
+
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.infra.alert_clock import LATEST_START, LONGEST_INGESTION, LONGEST_RUN, Rule, Run, rules
+from tests.infra.bicep import Infra
+from tests.infra.test_infra import INFRA, PLAIN
+from tools.alerts import INTERVALS, deployed, times
+
+BY_INTERVAL = deployed(INFRA)
+WINDOWS = {5, 10, 15, 30, 45, 60, 120, 180, 240, 300, 360, 1440, 2880}
+"""What the service takes; as a frequency all but the last. https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-log-alert-rule
+and the azurerm provider's page on `azurerm_monitor_scheduled_query_rules_alert_v2`. One minute would be the only one below."""
+STATEFUL_AT_MOST = 720
+"""A rule that is resolved by itself is looked at least so often: https://learn.microsoft.com/azure/azure-monitor/service-limits."""
+CORNERS = list(product((0, LATEST_START + LONGEST_RUN), (0, LONGEST_INGESTION)))
+"""When a run ends after its tick, and how long its rows take: the earliest and the latest of both."""
+QUIET, SLOW = CORNERS[0], CORNERS[-1]
+
+
+def fleet(interval: int, ends: list[tuple[int, int]], failed: frozenset[int] = frozenset()) -> list[Run]:
+    """Runs at one tick after another, the first at 0; before them ten good ones that end at once."""
+    before = [Run(-interval * number, 0, 0) for number in range(10, 0, -1)]
+    after = [Run(interval * at, *end, ok=at not in failed) for at, end in enumerate(ends)]
+    return before + after
+
+
+def missed(rule: Rule) -> Iterator[tuple[str, Run, int]]:
+    """Failed runs after which a rule does not fire in the time that the page tells."""
+    told = times(rule)
+    for late, duration, ingestion, phase in product(
+        range(LATEST_START + 1), range(LONGEST_RUN + 1), range(LONGEST_INGESTION + 1), range(rule.every)
+    ):
+        run = Run(late, duration, ingestion, ok=False)
+        first = rule.first(phase, run.end, [run])
+        if first is None or not told.earliest <= first - run.end < told.latest:
+            yield rule.name, run, phase
+
+
+def called_red(
+    interval: int, rules_: list[Rule], failed: frozenset[int] = frozenset()
+) -> Iterator[tuple[str, int]]:
+    """Rules that fire on a fleet whose runs are good but for some that failed."""
+    for ends in product(CORNERS, repeat=4):
+        runs = fleet(interval, list(ends), failed)
+        for now in range(3 * interval, 4 * interval):  # the next run's row is not there yet
+            yield from ((rule.name, now) for rule in rules_ if rule.fires(now, runs))
+
+
+def after_silence(rule: Rule, interval: int) -> Iterator[float]:
+    """Minutes from the end of the last run (the last good one, before runs that all fail) until a rule fires."""
+    further = 6 if rule.name == "no-successful-run" else 0
+    for ends in product(CORNERS, repeat=4 if further else 2):
+        all_ends = [*ends, *[ends[-1]] * further]
+        last = 0 if further else len(ends) - 1
+        runs = fleet(interval, all_ends, frozenset(range(last + 1, len(all_ends))))
+        for phase in range(rule.every):
+            first = rule.first(phase, 0, runs)
+            yield float("inf") if first is None else first - runs[10 + last].end
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_the_service_takes_every_window_and_frequency(interval: int) -> None:
+    for rule in BY_INTERVAL[interval].values():
+        assert rule.window in WINDOWS, rule.name
+        assert rule.every in WINDOWS - {2880}, rule.name
+        assert rule.every <= rule.window, rule.name
+        assert not rule.stateful or rule.every <= STATEFUL_AT_MOST, rule.name
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize("name", ["run-failed", "token-ends-too-soon", "poison-queue"])
+def test_no_failed_run_is_missed_and_all_are_told_in_time(name: str, interval: int) -> None:
+    assert next(missed(BY_INTERVAL[interval][name]), None) is None
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_no_good_fleet_is_called_red(interval: int) -> None:
+    assert next(called_red(interval, list(BY_INTERVAL[interval].values())), None) is None
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize("failed", range(4))
+def test_one_failed_run_among_good_ones_is_no_lack_of_success(interval: int, failed: int) -> None:
+    few = [BY_INTERVAL[interval][name] for name in ("no-run", "no-successful-run")]
+    assert next(called_red(interval, few, frozenset({failed})), None) is None
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize("name", ["no-run", "no-successful-run"])
+def test_silence_and_lasting_failure_are_told_between_the_earliest_and_the_latest_minute(
+    name: str, interval: int
+) -> None:
+    rule = BY_INTERVAL[interval][name]
+    waits = list(after_silence(rule, interval))
+    assert (min(waits), max(waits)) == (times(rule).earliest, times(rule).latest - 1), (
+        "a look is in [earliest, latest)"
+    )
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize("ends", CORNERS)
+def test_what_lasts_stays_fired_so_that_it_is_told_once(interval: int, ends: tuple[int, int]) -> None:
+    """A rule is resolved when it stops firing, and would then tell anew."""
+    runs = fleet(interval, [ends, *[QUIET, SLOW] * 4], frozenset(range(9)))
+    for name in ("run-failed", "no-successful-run", "token-ends-too-soon"):
+        rule = BY_INTERVAL[interval][name]
+        assert all(rule.fires(now, runs) for now in range(5 * interval, 8 * interval)), name
+
+
+def test_an_ending_secret_is_told_every_day() -> None:
+    rule = BY_INTERVAL[15]["secret-ends-soon"]
+    for ends in CORNERS:
+        runs = fleet(15, [ends] * 300, frozenset(range(300)))
+        first = rule.first(0, 1, runs)
+        assert first is not None
+        assert first <= times(rule).latest
+        assert rule.fires(first + rule.every, runs)
+
+
+@given(
+    interval=st.sampled_from(INTERVALS),
+    ends=st.lists(
+        st.tuples(st.floats(0, LATEST_START + LONGEST_RUN), st.floats(0, LONGEST_INGESTION)),
+        min_size=4,
+        max_size=4,
+    ),
+    look=st.floats(0, 1, exclude_max=True),
+)
+def test_between_the_corners_nothing_is_different(
+    interval: int, ends: list[tuple[float, float]], look: float
+) -> None:
+    good = [Run(interval * at, end, ingestion) for at, (end, ingestion) in enumerate(ends)]
+    runs = fleet(interval, []) + good
+    assert not [
+        rule.name for rule in BY_INTERVAL[interval].values() if rule.fires((3 + look) * interval, runs)
+    ]
+
+
+def broken(old: str, new: str, path: str = "modules/alerts.bicep") -> dict[str, Rule]:
+    assert old in INFRA[path]
+    infra: Infra = {**INFRA, path: INFRA[path].replace(old, new)}
+    return rules(infra, PLAIN)
+
+
+def test_a_window_as_long_as_the_frequency_misses_the_worst_runs() -> None:
+    for window in ("PT15M", "PT30M"):
+        copy = broken("'15': { aRun: 'PT45M'", f"'15': {{ aRun: '{window}'")
+        assert next(missed(copy["run-failed"]), None) is not None, window
+
+
+def test_a_window_of_two_intervals_calls_a_good_fleet_red() -> None:
+    copy = broken("'15': { aRun: 'PT45M'", "'15': { aRun: 'PT30M'")
+    assert ("no-run", 48) in called_red(15, [copy["no-run"]])
+
+
+def test_one_run_without_success_is_not_enough_to_call_a_fleet_red() -> None:
+    path = "queries/alerts/no-successful-run.kql"
+    copy = {**INFRA, path: INFRA[path].replace("runs >= 2", "runs > 0")}
+    copy = {
+        **copy,
+        "modules/alerts.bicep": INFRA["modules/alerts.bicep"].replace("twoRuns: 'PT1H'", "twoRuns: 'PT30M'"),
+    }
+    assert next(called_red(15, [rules(copy, PLAIN)["no-successful-run"]], frozenset({2})), None) is not None
+
+
+def test_a_short_window_never_tells_of_lasting_failure() -> None:
+    copy = broken("twoRuns: 'PT1H'", "twoRuns: 'PT15M'")
+    assert float("inf") in after_silence(copy["no-successful-run"], 15)

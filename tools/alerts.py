@@ -1,0 +1,66 @@
+"""When each alert fires: windows and frequencies of infra/modules/alerts.bicep, with the arithmetic. A simulation holds it.
+
+`tests/infra/test_alert_times.py` tries every case on the rules themselves.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tests.infra.alert_clock import LONGEST_INGESTION, Rule, rules
+from tests.infra.bicep import Infra, read
+from tests.infra.bicep_deploy import parameters
+from tools.queries import ROOT
+
+INTERVALS = (15, 30, 60)
+_SILENCE = {"no-run": "the last run ended", "no-successful-run": "the last good run ended"}
+"""These fire when a row has left the window; the others when one has arrived."""
+_EVENTS = {
+    "run-failed": "the failed run ended",
+    "token-ends-too-soon": "the run ended",
+    "secret-ends-soon": "the first run that tells of it ended",
+    "poison-queue": "the message was moved",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Minutes after something until a rule fires: the earliest and the latest, and what they are made of."""
+
+    after: str
+    earliest: int
+    latest: int
+    arithmetic: tuple[str, str]
+
+
+def times(rule: Rule) -> Times:
+    """When a rule fires."""
+    if rule.name in _SILENCE:
+        sums = ("window", f"window + {rule.every}")
+        return Times(_SILENCE[rule.name], rule.window, rule.window + rule.every, sums)
+    sums = ("at once", f"{LONGEST_INGESTION} + {rule.every:,}")
+    return Times(_EVENTS[rule.name], 0, LONGEST_INGESTION + rule.every, sums)
+
+
+def deployed(infra: Infra) -> dict[int, dict[str, Rule]]:
+    """The rules by the interval between two runs."""
+    given: dict[str, Any] = {**parameters(infra["app.bicepparam"]), "fanOut": "queue"}
+    return {minutes: rules(infra, {**given, "refreshIntervalMinutes": minutes}) for minutes in INTERVALS}
+
+
+def table() -> Iterator[str]:
+    """The rows of the page."""
+    yield "| Rule | Window | Looks every | Counted from when | Earliest | Latest |"
+    yield "|---|---|---|---|---|---|"
+    by_interval = deployed(read(ROOT / "infra"))
+    for name in by_interval[INTERVALS[0]]:
+        each = [by_interval[minutes][name] for minutes in INTERVALS]
+        told = [times(rule) for rule in each]
+        earliest = f"{_brief([one.earliest for one in told])}: {told[0].arithmetic[0]}"
+        latest = f"{_brief([one.latest for one in told])}: {told[0].arithmetic[1]}"
+        windows, looks = _brief([rule.window for rule in each]), _brief([rule.every for rule in each])
+        yield f"| `{name}` | {windows} | {looks} | {told[0].after} | {earliest} | {latest} |"
+
+
+def _brief(minutes: list[int]) -> str:
+    return " / ".join(f"{each:,}" for each in (minutes if len(set(minutes)) > 1 else minutes[:1]))
