@@ -62,6 +62,18 @@ param publicNetworkAccess string = 'Enabled'
 @description('IP ranges in CIDR notation that alone may reach the app. Empty: all.')
 param allowedIpRanges string[] = []
 
+@description('Resource id of a subnet for private endpoints of the storage account and of the vault that is created, which then refuse all public networks. Needs subnetId. Empty: they are reachable from all networks, with a role.')
+param privateEndpointSubnetId string = ''
+
+@description('Resource id of the resource group with the private DNS zones privatelink.blob.core.windows.net and privatelink.vaultcore.azure.net (and privatelink.table.core.windows.net with storageTableAccess). Empty: a policy of yours registers the private endpoints.')
+param privateDnsZoneResourceGroupId string = ''
+
+@description('Whether the host may keep events about itself in a table of the storage account. The app works without.')
+param storageTableAccess bool = false
+
+@description('Whether the app, its storage account and the vault that is created cannot be deleted until somebody removes their locks. Needs the right to set locks: Owner or User Access Administrator.')
+param deleteLock bool = false
+
 // ---- Key Vault ----
 
 @description('Name of an existing vault with the permission model Azure role-based access control, in this subscription. Empty: a vault is created.')
@@ -85,10 +97,18 @@ param keyVaultRetentionDays int = 7
 @maxValue(730)
 param logRetentionDays int = 30
 
+@description('Gigabytes of logs in a day after which Azure takes no more, and an alert says so. A thousand workspaces log about 0.15.')
+@minValue(1)
+param logDailyCapGb int = 1
+
 @description('E-mail address that the alerts go to. Empty: no action group is created.')
 param alertEmail string = ''
 
-@description('Resource id of an existing action group that the alerts go to, instead of alertEmail.')
+@description('Address that the alerts are posted to, with the common alert schema. Empty: none.')
+@secure()
+param alertWebhook string = ''
+
+@description('Resource id of an existing action group that the alerts go to, instead of alertEmail and alertWebhook.')
 param existingActionGroupId string = ''
 
 // The code refuses every other value, so this is no parameter yet. It becomes one when the code knows "queue".
@@ -110,9 +130,15 @@ module storage 'modules/storage.bicep' = {
   name: 'git-refresh-storage-${token}'
   params: {
     name: 'st${token}'
+    token: token
     location: location
     tags: allTags
     principalId: identity.properties.principalId
+    tableAccess: storageTableAccess
+    logAnalyticsWorkspaceId: monitoring.outputs.logAnalyticsWorkspaceId
+    privateEndpointSubnetId: privateEndpointSubnetId
+    privateDnsZoneResourceGroupId: privateDnsZoneResourceGroupId
+    deleteLock: deleteLock
   }
 }
 
@@ -124,6 +150,7 @@ module monitoring 'modules/monitoring.bicep' = {
     tags: allTags
     principalId: identity.properties.principalId
     logRetentionDays: logRetentionDays
+    logDailyCapGb: logDailyCapGb
   }
 }
 
@@ -131,8 +158,12 @@ module keyVault 'modules/key-vault.bicep' = if (empty(existingKeyVaultName)) {
   name: 'git-refresh-key-vault-${token}'
   params: {
     name: keyVaultName
+    token: token
     location: location
     tags: allTags
+    privateEndpointSubnetId: privateEndpointSubnetId
+    privateDnsZoneResourceGroupId: privateDnsZoneResourceGroupId
+    deleteLock: deleteLock
     purgeProtection: keyVaultPurgeProtection
     retentionDays: keyVaultRetentionDays
     logAnalyticsWorkspaceId: monitoring.outputs.logAnalyticsWorkspaceId
@@ -174,6 +205,7 @@ module app 'modules/function-app.bicep' = {
     refreshConcurrency: refreshConcurrency
     refreshTimeoutSeconds: refreshTimeoutSeconds
     fanOut: fanOut
+    deleteLock: deleteLock
   }
 }
 
@@ -184,9 +216,11 @@ module alerts 'modules/alerts.bicep' = {
     location: location
     tags: allTags
     applicationInsightsId: monitoring.outputs.applicationInsightsId
+    logAnalyticsWorkspaceId: monitoring.outputs.logAnalyticsWorkspaceId
     refreshIntervalMinutes: refreshIntervalMinutes
     fanOut: fanOut
     email: alertEmail
+    webhook: alertWebhook
     existingActionGroupId: existingActionGroupId
   }
 }

@@ -19,6 +19,7 @@ _EVENTS = {
     "run-failed": "the failed run ended",
     "token-ends-too-soon": "the run ended",
     "secret-ends-soon": "the first run that tells of it ended",
+    "log-cap-reached": "Azure noted it",
     "poison-queue": "the message was moved",
 }
 

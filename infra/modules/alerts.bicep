@@ -12,6 +12,9 @@ param tags object
 @description('Resource id of the Application Insights component that is queried.')
 param applicationInsightsId string
 
+@description('Resource id of the Log Analytics workspace behind it.')
+param logAnalyticsWorkspaceId string
+
 @description('Minutes between two runs.')
 @allowed([15, 30, 60])
 param refreshIntervalMinutes int
@@ -22,6 +25,10 @@ param fanOut string
 
 @description('E-mail address to tell, or empty.')
 param email string
+
+@description('Address to call with the common alert schema, or empty.')
+@secure()
+param webhook string
 
 @description('Resource id of an existing action group to tell, or empty.')
 param existingActionGroupId string
@@ -105,6 +112,19 @@ var always = [
     every: 'P1D'
     stateful: false
   }
+  {
+    // Nothing is logged any more until the workspace's next day, so of the other rules only no-run fires.
+    name: 'log-cap-reached'
+    title: 'git-refresh: the log workspace takes no more today'
+    description: 'Alerts are blind until tomorrow. See "Log cap reached" in docs/operations.md.'
+    severity: 1
+    query: loadTextContent('../queries/alerts/log-cap-reached.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    window: 'PT1H'
+    every: often
+    stateful: true
+  }
 ]
 var withQueue = [
   {
@@ -122,7 +142,7 @@ var withQueue = [
 ]
 var rules = fanOut == 'queue' ? concat(always, withQueue) : always
 
-var createsActionGroup = !empty(email) && empty(existingActionGroupId)
+var createsActionGroup = (!empty(email) || !empty(webhook)) && empty(existingActionGroupId)
 var actionGroupIds = !empty(existingActionGroupId) ? [existingActionGroupId] : createsActionGroup ? [actionGroup.id] : []
 
 resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = if (createsActionGroup) {
@@ -132,13 +152,24 @@ resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = if (createsA
   properties: {
     enabled: true
     groupShortName: 'gitrefresh'
-    emailReceivers: [
-      {
-        name: 'oncall'
-        emailAddress: email
-        useCommonAlertSchema: true
-      }
-    ]
+    emailReceivers: empty(email)
+      ? []
+      : [
+          {
+            name: 'oncall'
+            emailAddress: email
+            useCommonAlertSchema: true
+          }
+        ]
+    webhookReceivers: empty(webhook)
+      ? []
+      : [
+          {
+            name: 'oncall'
+            serviceUri: webhook
+            useCommonAlertSchema: true
+          }
+        ]
   }
 }
 
@@ -154,7 +185,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       severity: rule.severity
       enabled: true
       // The component, not the workspace behind it: only there the tables have the names that the queries use.
-      scopes: [applicationInsightsId]
+      scopes: [rule.name == 'log-cap-reached' ? logAnalyticsWorkspaceId : applicationInsightsId]
       evaluationFrequency: rule.every
       windowSize: rule.window
       autoMitigate: rule.stateful

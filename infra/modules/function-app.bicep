@@ -64,6 +64,9 @@ param refreshTimeoutSeconds int
 @description('FAN_OUT.')
 param fanOut string
 
+@description('Whether to refuse that it is deleted.')
+param deleteLock bool
+
 // Code + Test calls the app from the browser.
 var portal = environment().portal
 
@@ -156,6 +159,12 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
       ]
     }
   }
+}
+
+resource lock 'Microsoft.Authorization/locks@2020-05-01' = if (deleteLock) {
+  name: 'git-refresh'
+  scope: app
+  properties: { level: 'CanNotDelete' }
 }
 
 @description('Name of the function app.')

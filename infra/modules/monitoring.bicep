@@ -15,6 +15,9 @@ param principalId string
 @description('Days to keep logs.')
 param logRetentionDays int
 
+@description('Most gigabytes of logs that are taken in a day.')
+param logDailyCapGb int
+
 // Monitoring Metrics Publisher: sending telemetry, and nothing else.
 var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
@@ -25,6 +28,7 @@ resource logs 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
   properties: {
     sku: { name: 'PerGB2018' }
     retentionInDays: logRetentionDays
+    workspaceCapping: { dailyQuotaGb: logDailyCapGb }
     features: {
       disableLocalAuth: true
       enableLogAccessUsingOnlyResourcePermissions: true

@@ -9,11 +9,34 @@ param location string
 @description('Tags.')
 param tags object
 
+@description('Ending of all names.')
+param token string
+
 @description('Object id of the app\'s identity.')
 param principalId string
 
+@description('Whether the host may keep its own events in a table.')
+param tableAccess bool
+
+@description('Resource id of the Log Analytics workspace that gets the log of writing and deleting.')
+param logAnalyticsWorkspaceId string
+
+@description('Resource id of the subnet for private endpoints. Empty: reachable from all networks, with a role.')
+param privateEndpointSubnetId string
+
+@description('Resource id of the resource group with the private DNS zones, or empty.')
+param privateDnsZoneResourceGroupId string
+
+@description('Whether to refuse that it is deleted.')
+param deleteLock bool
+
 // Storage Blob Data Owner: what the host needs for the timer's lock and for its keys, and more than enough to read the code.
 var blobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
+
+// Storage Table Data Contributor: what the host needs to keep events about itself.
+var tableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
+
+var isPrivate = !empty(privateEndpointSubnetId)
 
 resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   name: name
@@ -29,6 +52,11 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
     defaultToOAuthAuthentication: true
     isLocalUserEnabled: false
     minimumTlsVersion: 'TLS1_2'
+    networkAcls: {
+      bypass: 'None'
+      defaultAction: isPrivate ? 'Deny' : 'Allow'
+    }
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
     supportsHttpsTrafficOnly: true
   }
 }
@@ -36,6 +64,51 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
 resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01' = {
   parent: account
   name: 'default'
+  // What was published before can be got back, and what somebody has overwritten can be compared.
+  properties: { isVersioningEnabled: true }
+}
+
+resource ageing 'Microsoft.Storage/storageAccounts/managementPolicies@2024-01-01' = {
+  parent: account
+  name: 'default'
+  properties: {
+    policy: {
+      rules: [
+        {
+          name: 'old-versions'
+          type: 'Lifecycle'
+          definition: {
+            filters: { blobTypes: ['blockBlob'] }
+            actions: {
+              version: {
+                delete: { daysAfterCreationGreaterThan: 30 }
+              }
+            }
+          }
+        }
+      ]
+    }
+  }
+  dependsOn: [blobs]
+}
+
+// Who has published, or touched what was published? Not who has read: the code is no secret.
+resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'audit'
+  scope: blobs
+  properties: {
+    workspaceId: logAnalyticsWorkspaceId
+    logs: [
+      {
+        category: 'StorageWrite'
+        enabled: true
+      }
+      {
+        category: 'StorageDelete'
+        enabled: true
+      }
+    ]
+  }
 }
 
 resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = {
@@ -51,6 +124,48 @@ resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', blobDataOwner)
+  }
+}
+
+resource tables 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (tableAccess) {
+  name: guid(account.id, principalId, tableDataContributor)
+  scope: account
+  properties: {
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', tableDataContributor)
+  }
+}
+
+resource lock 'Microsoft.Authorization/locks@2020-05-01' = if (deleteLock) {
+  name: 'git-refresh'
+  scope: account
+  properties: { level: 'CanNotDelete' }
+}
+
+module blobEndpoint 'private-endpoint.bicep' = if (isPrivate) {
+  name: 'git-refresh-private-blob-${token}'
+  params: {
+    token: token
+    location: location
+    tags: tags
+    subnetId: privateEndpointSubnetId
+    targetId: account.id
+    service: 'blob'
+    dnsZoneResourceGroupId: privateDnsZoneResourceGroupId
+  }
+}
+
+module tableEndpoint 'private-endpoint.bicep' = if (isPrivate && tableAccess) {
+  name: 'git-refresh-private-table-${token}'
+  params: {
+    token: token
+    location: location
+    tags: tags
+    subnetId: privateEndpointSubnetId
+    targetId: account.id
+    service: 'table'
+    dnsZoneResourceGroupId: privateDnsZoneResourceGroupId
   }
 }
 

@@ -9,6 +9,9 @@ param tags object
 @description('Resource id of the Application Insights component that it shows.')
 param applicationInsightsId string
 
+// Where it looks when it is opened from elsewhere than the component.
+var content = union(loadJsonContent('../workbook.json'), { fallbackResourceIds: [applicationInsightsId] })
+
 resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
   name: guid(applicationInsightsId, 'git-refresh')
   location: location
@@ -19,6 +22,6 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
     category: 'workbook'
     version: 'Notebook/1.0'
     sourceId: applicationInsightsId
-    serializedData: loadTextContent('../workbook.json')
+    serializedData: string(content)
   }
 }

@@ -24,6 +24,7 @@ _PLACES = {
     "Microsoft.Storage/storageAccounts": (_STORAGE, "StorageAccountCreateParameters"),
     "Microsoft.Storage/storageAccounts/blobServices": (_STORAGE, "BlobServiceProperties"),
     "Microsoft.Storage/storageAccounts/blobServices/containers": (_STORAGE, "BlobContainer"),
+    "Microsoft.Storage/storageAccounts/managementPolicies": (_STORAGE, "ManagementPolicy"),
     "Microsoft.KeyVault/vaults": (_VAULT, "VaultCreateOrUpdateParameters"),
     "Microsoft.OperationalInsights/workspaces": (_LOGS, "Workspace"),
     "Microsoft.Insights/components": (
@@ -46,6 +47,25 @@ _BY_HAND: dict[str, "Kind"] = {
             ),
             "roleDefinitionId": "str",
             "description": "str",
+        },
+    },
+    "Microsoft.Authorization/locks": {
+        "properties": {"level": ("enum", frozenset({"CanNotDelete", "ReadOnly"})), "notes": "str"},
+    },
+    "Microsoft.Network/privateEndpoints": {
+        "location": "str",
+        "tags": ("map", "str"),
+        "properties": {
+            "subnet": {"id": "str"},
+            "privateLinkServiceConnections": (
+                "list",
+                {"name": "str", "properties": {"privateLinkServiceId": "str", "groupIds": ("list", "str")}},
+            ),
+        },
+    },
+    "Microsoft.Network/privateEndpoints/privateDnsZoneGroups": {
+        "properties": {
+            "privateDnsZoneConfigs": ("list", {"name": "str", "properties": {"privateDnsZoneId": "str"}}),
         },
     },
     # In none of the packages.

@@ -169,6 +169,8 @@ class _Template:
         values = [self.evaluate(each) for each in children(arguments)]
         if source(function) == "loadTextContent":
             return self.infra[beside(self.path, values[0])]
+        if source(function) == "loadJsonContent":
+            return json.loads(self.infra[beside(self.path, values[0])])
         return _call(source(function), values)
 
     def _for_statement(self, variables: Node, items: Node, body: Node) -> list[Any]:
@@ -198,6 +200,7 @@ _VALUES: dict[str, Callable[..., Any]] = {
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "!": lambda value: not value,
     "&&": lambda one, other: one and other,
+    "||": lambda one, other: one or other,
     "==": lambda one, other: one == other,
     "+": lambda one, other: one + other,
     "*": lambda one, other: one * other,

@@ -85,7 +85,7 @@ SIZES = (1, 50, 1000)
 HERE, CORES = numbers("seconds here"), numbers("of these, seconds of a whole core")
 BILLED = numbers("**seconds billed**")
 LOGGED = [
-    20_000 + run + size * workspace + (1 + size) * 1_000
+    20_000 + 150_000 + run + size * workspace + (1 + size) * 1_000
     for size, run, workspace in zip(
         SIZES, numbers("bytes of the run's"), numbers("bytes of a workspace's"), strict=True
     )
@@ -134,7 +134,7 @@ def test_the_arithmetic_that_is_told_is_the_one_that_was_done() -> None:
         "executions": [f"{RUNS:,} x $0.40 per million"],
         "execution time": [f"{RUNS:,} x seconds billed x 0.5 GB x $0.000026 per GB-s"],
         "log volume": [
-            f"{RUNS:,} x (20,000 + run line + workspaces x workspace line + (1 + workspaces) x 1,000) bytes x $2.30 per GB"
+            f"{RUNS:,} x (20,000 + 150,000 + run line + workspaces x workspace line + (1 + workspaces) x 1,000) bytes x $2.30 per GB"
         ],
         "alert rules": [f"{len(rules(INFRA, PLAIN))} x $0.50"],
         "reading the OAuth secret": [f"{RUNS:,} x 2 x $0.03 per 10,000"],

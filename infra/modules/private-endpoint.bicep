@@ -1,0 +1,60 @@
+// A private address for one service, in a subnet of yours. Its name is resolved by a private DNS zone, which is yours, too.
+
+@description('Ending of all names.')
+param token string
+
+@description('Region.')
+param location string
+
+@description('Tags.')
+param tags object
+
+@description('Resource id of the subnet that gets the address.')
+param subnetId string
+
+@description('Resource id of what is reached through it.')
+param targetId string
+
+@description('Which of its services.')
+@allowed(['blob', 'table', 'vault'])
+param service string
+
+@description('Resource id of the resource group with the private DNS zones, or empty.')
+param dnsZoneResourceGroupId string
+
+var zones = {
+  blob: 'privatelink.blob.${environment().suffixes.storage}'
+  table: 'privatelink.table.${environment().suffixes.storage}'
+  vault: 'privatelink.vaultcore.azure.net'
+}
+
+resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = {
+  name: 'pep-git-refresh-${service}-${token}'
+  location: location
+  tags: tags
+  properties: {
+    subnet: { id: subnetId }
+    privateLinkServiceConnections: [
+      {
+        name: service
+        properties: {
+          privateLinkServiceId: targetId
+          groupIds: [service]
+        }
+      }
+    ]
+  }
+}
+
+resource zoneGroup 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-05-01' = if (!empty(dnsZoneResourceGroupId)) {
+  parent: endpoint
+  name: 'default'
+  properties: {
+    privateDnsZoneConfigs: [
+      {
+        name: service
+        properties: { privateDnsZoneId: '${dnsZoneResourceGroupId}/providers/Microsoft.Network/privateDnsZones/${zones[service]}' }
+      }
+    ]
+  }
+}
