@@ -15,7 +15,7 @@ install: .venv/installed ## prepare .venv with all that the other targets need
 	  echo "This project needs Python 3.13, and $(PYTHON) is $$($(PYTHON) -V). Say which to use: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
 	@test ! -L .venv || { echo ".venv is a symbolic link: what it leads to would be emptied. Remove the link first." >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
 run: install ## watch the app do its job on an embedded cloud: two runs, a commit and a dead token in between
@@ -67,9 +67,9 @@ audit: install ## look up what is deployed among the known vulnerabilities (asks
 	$(BIN)/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict --progress-spinner off
 
 requirements: install ## pin anew what is deployed and what the tests use, from pyproject.toml
-	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --python-version 3.13 \
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --python-version 3.13 \
 	  --python-platform x86_64-manylinux_2_28 pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --python-version 3.13 --universal \
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --python-version 3.13 --universal \
 	  --constraint requirements.txt --group dev -o requirements-dev.txt
 
 clean: ## remove what the targets above have made

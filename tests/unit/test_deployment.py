@@ -19,10 +19,17 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
+def entries(file: str) -> dict[str, list[str]]:
+    """Each requirement of a file with its hashes."""
+    lines = (ROOT / file).read_text().replace("\\\n", " ").splitlines()
+    parts = [line.split(" --hash=") for line in lines]
+    return {requirement.strip(): [each.strip() for each in hashes] for requirement, *hashes in parts}
+
+
 def pins(file: str) -> dict[str, str]:
     """The pinned versions of what is installed on this machine: not those for another system or Python."""
     found: dict[str, str] = {}
-    for line in (ROOT / file).read_text().splitlines():
+    for line in entries(file):
         requirement = Requirement(line)
         (pin,) = requirement.specifier
         assert pin.operator == "==", f"{line} is not pinned"
@@ -62,6 +69,14 @@ def test_the_tests_run_with_exactly_what_is_deployed() -> None:
     for file in ("requirements.txt", "requirements-dev.txt"):
         for name, pin in pins(file).items():
             assert version(name) == pin, f"make install: {name}"
+
+
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_has_hashes_so_that_pip_takes_nothing_else_and_names_no_index(file: str) -> None:
+    for requirement, hashes in entries(file).items():
+        assert hashes, f"make requirements: {requirement}"
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", each) for each in hashes), requirement
+    assert "://" not in (ROOT / file).read_text()
 
 
 def test_the_worker_library_is_deployed_so_that_tests_and_production_run_the_same() -> None:
