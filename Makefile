@@ -10,12 +10,13 @@ help: ## what can be made
 
 install: .venv/installed ## prepare .venv with all that the other targets need
 
-.venv/installed: requirements.txt requirements-dev.txt .python-version
+.venv/installed: requirements.txt requirements-dev.txt tools/kql/package-lock.json .python-version
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || { \
 	  echo "This project needs Python 3.13, and $(PYTHON) is $$($(PYTHON) -V). Say which to use: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
 	@test ! -L .venv || { echo ".venv is a symbolic link: what it leads to would be emptied. Remove the link first." >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-dev.txt
+	$(BIN)/python -m tools.kql
 	@touch $@
 
 run: install ## watch the app do its job on an embedded cloud: two runs, a commit and a dead token in between
