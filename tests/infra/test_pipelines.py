@@ -52,25 +52,81 @@ def commands(steps: Steps) -> list[str]:
     return [line for line in lines if line and line != "set -e" and not line.startswith("jq ")]
 
 
-@pytest.mark.parametrize(("job", "stage"), [("test", "test"), ("what-if", "whatif"), ("deploy", "deploy")])
+@pytest.mark.parametrize(
+    ("job", "stage"), [("test", "test"), ("build", "build"), ("what-if", "whatif"), ("deploy", "deploy")]
+)
 def test_both_do_the_same(job: str, stage: str) -> None:
     assert commands(JOBS[job]) == commands(azure_steps(stage))
 
 
 def test_every_job_does_its_part_and_nothing_is_deployed_before_it_is_tested() -> None:
-    assert set(JOBS) == {"test", "what-if", "deploy"}
-    assert commands(JOBS["test"])[:2] == [
-        "make test",
-        ".venv/bin/python -m git_refresh check workspaces.json --offline",
+    assert set(JOBS) == {"test", "build", "what-if", "deploy"}
+    assert set(STAGES) == {"test", "build", "whatif", "deploy"}
+    *compiled, tested, checked, _ = commands(JOBS["test"])
+    assert [line.split()[:3] for line in compiled] == [
+        ["az", "bicep", word] for word in ("install", "build", "lint", "build-params")
     ]
+    assert tested.endswith(" make test")
+    assert checked == ".venv/bin/python -m git_refresh check workspaces.json --offline"
+    assert "docs/pipelines/package.sh" in scripts(JOBS["build"])
     assert "az deployment group what-if" in scripts(JOBS["what-if"])
-    assert "az deployment group create" in scripts(JOBS["deploy"])
     assert "create" not in scripts(JOBS["what-if"])
-    for name in ("what-if", "deploy"):
-        assert GITHUB["jobs"][name]["needs"] == "test"
+    before, create, _ = scripts(JOBS["deploy"]).partition("az deployment group create")
+    assert create
+    assert "az deployment group what-if" in before
+    assert GITHUB["jobs"]["what-if"]["needs"] == STAGES["whatif"]["dependsOn"] == "test"
+    assert GITHUB["jobs"]["deploy"]["needs"] == STAGES["deploy"]["dependsOn"] == ["test", "build"]
     for name in ("whatif", "deploy"):
-        assert STAGES[name]["dependsOn"] == "test"
         assert STAGES[name]["condition"].startswith("and(succeeded(), ")
+
+
+def test_what_runs_code_from_packages_has_no_token_and_what_has_one_runs_none() -> None:
+    for name, steps in JOBS.items():
+        builds = "make " in scripts(steps) or "package.sh" in scripts(steps) or ".venv/" in scripts(steps)
+        assert builds == (name in {"test", "build"}), name
+        assert builds != any(step.get("uses", "").startswith("azure/login@") for step in steps), name
+    for name in STAGES:
+        assert bool(connections(name)) == (name in {"whatif", "deploy"}), name
+    (given,) = [
+        step["with"] for step in JOBS["build"] if step.get("uses", "").startswith("actions/upload-artifact@")
+    ]
+    (taken,) = [
+        step["with"]
+        for step in JOBS["deploy"]
+        if step.get("uses", "").startswith("actions/download-artifact@")
+    ]
+    assert (given["name"], given["if-no-files-found"]) == (taken["name"], "error")
+    (published,) = [step for step in azure_steps("build") if "publish" in step]
+    (fetched,) = [step for step in azure_steps("deploy") if "download" in step]
+    assert published["artifact"] == fetched["artifact"] == "app"
+
+
+def test_what_is_packed_is_what_requirements_txt_names_by_hash_and_nothing_of_it_runs_while_it_is_packed() -> (
+    None
+):
+    script = (PIPELINES / "package.sh").read_text()
+    (line,) = re.findall(r"^.* pip install .*$", script, re.MULTILINE)
+    for option in ("--require-hashes", "--only-binary :all:", "--requirement requirements.txt"):
+        assert option in line
+
+
+def test_publishing_is_tried_again_when_the_new_roles_are_known() -> None:
+    first, second = (
+        step for step in JOBS["deploy"] if step.get("uses", "").startswith("Azure/functions-action@")
+    )
+    assert (first["id"], first["continue-on-error"]) == ("publish", True)
+    again = "steps.publish.outcome == 'failure'"
+    assert (second["if"], "continue-on-error" in second, second["with"]) == (again, False, first["with"])
+    (wait,) = [step for step in JOBS["deploy"] if step.get("run") == "sleep 300"]
+    assert wait["if"] == again
+    one, two = (
+        step for step in azure_steps("deploy") if step.get("task", "").startswith("AzureFunctionApp@")
+    )
+    assert one["continueOnError"] is True
+    failed = "eq(variables['Agent.JobStatus'], 'SucceededWithIssues')"
+    assert (two["condition"], "continueOnError" in two, two["inputs"]) == (failed, False, one["inputs"])
+    (wait,) = [step for step in azure_steps("deploy") if step.get("bash") == "sleep 300"]
+    assert wait["condition"] == failed
 
 
 def test_a_pull_request_is_only_looked_at_and_only_main_is_deployed() -> None:
@@ -96,7 +152,7 @@ def test_who_signs_in_does_so_with_a_token_and_nobody_else_can_get_one() -> None
     assert GITHUB["permissions"] == {"contents": "read"}
     for name, steps in JOBS.items():
         logins = [step for step in steps if step.get("uses", "").startswith("azure/login@")]
-        assert bool(logins) == (name != "test")
+        assert bool(logins) == (name in {"what-if", "deploy"})
         allowed = GITHUB["jobs"][name].get("permissions", GITHUB["permissions"])
         assert allowed == {"contents": "read"} | ({"id-token": "write"} if logins else {})
         for login in logins:
@@ -118,23 +174,31 @@ def test_no_secret_is_used(text: str) -> None:
     assert persisting == ["false"] * len(re.findall(r"actions/checkout@|checkout: self", code))
 
 
-def test_actions_and_tasks_are_pinned() -> None:
-    used = [step["uses"] for steps in JOBS.values() for step in steps if "uses" in step]
-    used += [step["task"] for stage in STAGES for step in azure_steps(stage) if "task" in step]
-    assert used
+def test_actions_are_pinned_by_commit_with_the_version_beside_it_and_tasks_by_their_major_version() -> None:
+    used = re.findall(r"^ +(?:- )?uses: (.*)$", GITHUB_TEXT, re.MULTILINE)
+    assert len(used) == sum("uses" in step for steps in JOBS.values() for step in steps)
     for name in used:
-        assert re.fullmatch(r"[\w./-]+@(v?\d[\d.]*|[0-9a-f]{40})", name), name
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", name), name
+    versions: dict[str, set[str]] = {}
+    for name in used:
+        versions.setdefault(name.partition("@")[0], set()).add(name)
+    assert all(len(each) == 1 for each in versions.values()), versions
+    tasks = [step["task"] for stage in STAGES for step in azure_steps(stage) if "task" in step]
+    assert tasks
+    assert all(re.fullmatch(r"\w+@\d+", name) for name in tasks)
 
 
 def test_flex_consumption_is_published_as_it_was_packed() -> None:
-    (action,) = [
-        step for step in JOBS["deploy"] if step.get("uses", "").startswith("Azure/functions-action@")
+    actions = [step for step in JOBS["deploy"] if step.get("uses", "").startswith("Azure/functions-action@")]
+    assert all(action["with"].keys() == {"app-name", "package"} for action in actions)
+    assert all(action["with"]["package"].endswith("/app.zip") for action in actions)
+    tasks = [
+        step["inputs"]
+        for step in azure_steps("deploy")
+        if step.get("task", "").startswith("AzureFunctionApp@")
     ]
-    assert action["with"].keys() == {"app-name", "package"}
-    (task,) = [step for step in azure_steps("deploy") if step.get("task", "").startswith("AzureFunctionApp@")]
-    assert (task["inputs"]["appType"], task["inputs"]["isFlexConsumption"]) == ("functionAppLinux", True)
-    assert action["with"]["package"].endswith("/app.zip")
-    assert task["inputs"]["package"].endswith("/app.zip")
+    assert all((task["appType"], task["isFlexConsumption"]) == ("functionAppLinux", True) for task in tasks)
+    assert all(task["package"].endswith("/app/app.zip") for task in tasks)
 
 
 def test_all_that_they_name_is_there() -> None:
