@@ -13,6 +13,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 
 from git_refresh.cli.check_devops import RememberedHeads, wanted_refs
+from git_refresh.cli.check_size import check_sizes
 from git_refresh.cli.check_workspace import WorkspaceCheck
 from git_refresh.cli.checks import LAYERS, Check, count, failed, skipped, warning
 from git_refresh.clock import Deadline
@@ -41,7 +42,7 @@ from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, Problem, Token
 def check_settings(
     environ: Mapping[str, str], problems: Sequence[Problem], settings: Settings | None
 ) -> list[Check]:
-    """The settings' own lines: every problem, every name that looks misspelt, or that all is well.
+    """The settings' own lines: every problem, every name that looks misspelt, every value that is too long, or that all is well.
 
     Args:
         environ: the settings by name.
@@ -53,6 +54,7 @@ def check_settings(
     ]
     for name, meant in near_misses(environ).items():
         found.append(warning("settings", name, finding("misspelt_setting", Facts(), meant=meant)))
+    found += check_sizes(environ)
     if settings is not None and not problems:
         workspaces = [entry.workspace for entry in settings.entries if isinstance(entry, Entry)]
         folders = sum(len(workspace.folders) for workspace in workspaces)

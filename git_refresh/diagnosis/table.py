@@ -650,6 +650,13 @@ OWN = (
         remedy="Correct its name, or remove it.",
     ),
     Row(
+        "long_setting",
+        message="{setting} has {size} bytes, and at most {most} fit.",
+        cause="Linux hands a setting to the app as NAME=value, in 131,071 bytes at most; with a longer one the app does not start.",
+        remedy="Write what entries share once, in WORKSPACE_DEFAULTS; leave out name where the host's first label will do; and in place of "
+        "many Git folders below one, write its path with /* at the end.",
+    ),
+    Row(
         "internal_error",
         message="{error}{place}.",
         cause="This is a bug in the app.",
