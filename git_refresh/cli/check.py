@@ -24,6 +24,7 @@ from git_refresh.diagnosis.explain import (
     explain,
     finding,
     internal,
+    interrupted,
     out_of_time,
 )
 from git_refresh.run.pool import Pool
@@ -117,15 +118,15 @@ class _Walk:
         self._services = services
         self._token = token
         self._deadline = deadline
+        self._unfinished = out_of_time
         self._heads = RememberedHeads(services.heads(token))
         self._facts = Facts(vault=settings.key_vault_url or "", object_id=token.object_id)
         self._entries = [entry for entry in settings.entries if isinstance(entry, Entry)]
         self._workspaces = [entry.workspace for entry in self._entries]
 
     def checks(self, interval: timedelta) -> Iterator[Check]:
-        late = out_of_time(self._facts)
         secrets = {
-            name: line or failed("key_vault", name, late)
+            name: line or failed("key_vault", name, self._unfinished(self._facts))
             for name, line in self._each(list(self._secrets()), self._secret)
         }
         yield from secrets.values()
@@ -140,7 +141,7 @@ class _Walk:
             dry_run=True,
         )
         for looked_at, lines in self._each(self._entries, partial(self._workspace, run, secrets)):
-            yield from lines or [failed("workspace", looked_at.workspace.name, late)]
+            yield from lines or [failed("workspace", looked_at.workspace.name, self._unfinished(self._facts))]
         self._each(self._heads.unasked(self._workspaces), self._heads.look)
         yield from self._heads.checks(self._facts)
         for entry in self._settings.entries:
@@ -223,11 +224,13 @@ class _Walk:
             pool.submit(partial(lambda index, item: done.put((index, work(item))), index, item))
         pool.start()
         results: dict[int, R] = {}
-        for _ in items:
-            try:
+        try:
+            for _ in () if self._unfinished is interrupted else items:
                 index, result = done.get(timeout=max(0.0, self._deadline.remaining()) + GRACE)
-            except Empty:
-                break
-            results[index] = result
+                results[index] = result
+        except Empty:
+            pass
+        except KeyboardInterrupt:
+            self._unfinished = interrupted
         pool.close()
         return [(item, results.get(index)) for index, item in enumerate(items)]

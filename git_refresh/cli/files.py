@@ -1,6 +1,7 @@
 """App settings in files: from a repository, from a laptop, or as Azure prints them."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ _FORMS = (
 
 
 def read_settings(file: Path) -> dict[str, str]:
-    """The app settings in a file, by name, as text.
+    """The app settings in a file, or on stdin where it is `-`, by name, as text.
 
     It may contain an array of workspaces (`WORKSPACES` alone), settings by name with their JSON as text or written out, a
     `local.settings.json`, or the array of `name` and `value` that the portal's advanced edit and `az` show.
@@ -26,9 +27,9 @@ def read_settings(file: Path) -> dict[str, str]:
     Raises:
         SettingsError: it cannot be read, or contains something else.
     """
-    where = visible(str(file))
+    where = "stdin" if str(file) == "-" else visible(str(file))
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = (sys.stdin.buffer.read() if where == "stdin" else file.read_bytes()).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise SettingsError(
             [Problem(where, "is not valid JSON: it is not UTF-8 text; save it as UTF-8")]

@@ -4,9 +4,10 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +16,51 @@ import click
 from git_refresh import __version__
 from git_refresh.cli import terminal
 from git_refresh.cli.check import check_clouds, check_settings, skipped_layers
-from git_refresh.cli.checks import Check, CheckReport
+from git_refresh.cli.checks import Check, CheckReport, failed
 from git_refresh.cli.files import read_settings
 from git_refresh.cli.progress import Lines, Live
 from git_refresh.cli.schema import schema
+from git_refresh.diagnosis.explain import Facts, interrupted
 from git_refresh.outlet import Outlet, log_to_stderr
 from git_refresh.report import Report
 from git_refresh.schedule import longest_gap
 from git_refresh.seams import Unwatched, Watcher
+from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.names import SETTINGS
 from git_refresh.values import Problem
 
-FAILED, WRONG = 1, 2
+FAILED, WRONG, CHANGES, INTERRUPTED = 1, 2, 3, 130
 
-_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_file = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+_list_argument = click.argument("workspaces", type=_file, required=False, metavar="[FILE]")
 _settings_option = click.option(
     "--settings",
     "file",
     type=_file,
     help="Read the app settings from a file instead of the environment: a local.settings.json, a workspaces.json, "
-    "or what az functionapp config appsettings list prints.",
+    "or what az functionapp config appsettings list prints; - reads it from stdin.",
 )
 _json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object; logs go to stderr."
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # before there was anything to report
+            terminal.say("Interrupted; nothing was run.")
+            sys.exit(INTERRUPTED)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="git_refresh")
 def main() -> None:
     """Keep the Git credentials and Git folders of a fleet of Databricks workspaces fresh.
 
-    Exit codes: 0 success, 1 something failed, 2 wrong settings or usage (nothing was run).
+    Exit codes: 0 success, 1 something failed, 2 wrong settings or usage (nothing was run), 130 interrupted.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
@@ -55,7 +68,7 @@ def main() -> None:
 
 
 @main.command(short_help="Is everything in place?")
-@click.argument("workspaces", type=_file, required=False, metavar="[FILE]")
+@_list_argument
 @click.option("--offline", is_flag=True, help="Stop after the settings: call no service.")
 @_settings_option
 @_json_option
@@ -80,12 +93,21 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json:
         try:
             with terminal.console(stderr=True).status("Checking …"):
                 checks += _clouds(settings, environ, outlet)
+        except KeyboardInterrupt:
+            checks.append(failed("identity", "everything", interrupted(Facts())))
         except SettingsError as error:
             settings = None
             checks += check_settings({}, error.problems, None)
             checks += skipped_layers("the app settings are wrong", below="settings")
     report = outlet.clean(CheckReport(tuple(checks)))
-    _print(outlet, as_json, report.as_dict(), lambda: terminal.show_check(report, terminal.console()))
+    _print(
+        outlet,
+        as_json,
+        report.as_dict(),
+        lambda: terminal.show_check(report, terminal.console(), _places(settings)),
+    )
+    if any(check.error and check.error.code == "interrupted" for check in report.checks):
+        sys.exit(INTERRUPTED)
     nothing_run = settings is None or offline
     sys.exit(0 if report.result == "ok" else WRONG if nothing_run else FAILED)
 
@@ -105,14 +127,28 @@ def _clouds(settings: Settings, environ: Mapping[str, str], outlet: Outlet) -> l
 
 
 @main.command(short_help="What would a run do, and why?")
+@_list_argument
+@click.option(
+    "--changes", is_flag=True, help="Show only what changes; each credential gets its next token anyway."
+)
+@click.option(
+    "--exit-code",
+    is_flag=True,
+    help="Exit with 3 when a credential or a Git folder would be created or a folder moved.",
+)
 @_settings_option
 @_json_option
-def plan(file: Path | None, *, as_json: bool) -> None:
+def plan(
+    workspaces: Path | None, file: Path | None, *, changes: bool, exit_code: bool, as_json: bool
+) -> None:
     """What would a run do, and why? Uses the same code as a run, and writes nothing.
 
     It cannot foresee what only an attempt shows, such as uncommitted changes in a Git folder.
+    FILE is a workspaces.json to plan for instead of the WORKSPACES setting, for example before it is set.
     """
-    _refresh(file, terminal.show_plan, as_json=as_json, dry_run=True)
+    show = partial(terminal.show_plan, changes=changes)
+    report = _refresh(file, show, as_json=as_json, dry_run=True, workspaces=workspaces)
+    _end(report, CHANGES if exit_code and _changes(report) else 0)
 
 
 @main.command()
@@ -123,20 +159,50 @@ def run(file: Path | None, *, as_json: bool) -> None:
 
     It runs as whoever is signed in, and assumes that the next run is in 15 minutes; check looks at the schedule.
     """
-    _refresh(file, terminal.show_report, as_json=as_json, dry_run=False)
+    _end(_refresh(file, terminal.show_report, as_json=as_json, dry_run=False))
+
+
+def _changes(report: Report) -> bool:
+    """Whether a run would do more than to store the next token."""
+    return any(
+        (workspace.credential is not None and workspace.credential.action == "created")
+        or any(folder.action in {"created", "updated"} for folder in workspace.folders)
+        for workspace in report.workspaces
+    )
+
+
+def _end(report: Report, code: int = 0) -> None:
+    if any(
+        error.code == "interrupted" for workspace in report.workspaces for _, error in workspace.failures()
+    ):
+        sys.exit(INTERRUPTED)
+    sys.exit(code if report.result == "ok" else FAILED)
 
 
 @main.command(name="schema", short_help="The JSON Schema of a workspaces.json.")
 @click.option("--json", "_as_json", is_flag=True, help="Accepted for consistency: a schema is always JSON.")
 def print_schema(*, _as_json: bool) -> None:
     """Print the JSON Schema of a workspaces.json, for editors and pipelines."""
-    terminal.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+    with terminal.writing():
+        terminal.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
 
 
-def _refresh(file: Path | None, show: Callable[[Report, Any], None], *, as_json: bool, dry_run: bool) -> None:
+def _refresh(
+    file: Path | None,
+    show: Callable[[Report, Any, terminal.Places], None],
+    *,
+    as_json: bool,
+    dry_run: bool,
+    workspaces: Path | None = None,
+) -> Report:
+    """One run, shown.
+
+    Raises:
+        SystemExit: nothing was run.
+    """
     outlet = _outlet(as_json=as_json)
     try:
-        environ = _environment(file)
+        environ = _environment(file, workspaces)
         settings = load(environ)
         from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
@@ -147,12 +213,27 @@ def _refresh(file: Path | None, show: Callable[[Report, Any], None], *, as_json:
                 report = app.run(settings, environ, outlet=outlet, dry_run=dry_run, watcher=watcher)
     except SettingsError as error:
         if as_json:
-            terminal.echo(outlet.json(_not_run(error, dry_run=dry_run).as_dict(), indent=2))
+            _print(outlet, as_json, _not_run(error.problems, dry_run=dry_run).as_dict(), print)
         else:
-            terminal.show_problems(outlet.clean(error.problems), terminal.console(stderr=True))
+            terminal.show_nothing_run(outlet.clean(error.problems), terminal.console(stderr=True))
         sys.exit(WRONG)
-    _print(outlet, as_json, report.as_dict(), lambda: show(report, terminal.console()))
-    sys.exit(0 if report.result == "ok" else FAILED)
+    except KeyboardInterrupt:
+        if as_json:
+            problem = Problem("run", "was interrupted before anything was done")
+            _print(outlet, as_json, _not_run([problem], dry_run=dry_run).as_dict(), print)
+        raise
+    _print(outlet, as_json, report.as_dict(), lambda: show(report, terminal.console(), _places(settings)))
+    return report
+
+
+def _places(settings: Settings | None) -> terminal.Places:
+    """Where in the settings each workspace is, by its name."""
+    entries = settings.entries if settings else ()
+    return {
+        entry.workspace.name: f"WORKSPACES[{index}]"
+        for index, entry in enumerate(entries)
+        if isinstance(entry, Entry)
+    }
 
 
 def _watcher(workspaces: int, *, dry_run: bool) -> AbstractContextManager[Watcher]:
@@ -164,14 +245,15 @@ def _watcher(workspaces: int, *, dry_run: bool) -> AbstractContextManager[Watche
 
 
 def _print(outlet: Outlet, as_json: bool, value: Mapping[str, Any], show: Callable[[], None]) -> None:  # noqa: FBT001  # private
-    if as_json:
-        terminal.echo(outlet.json(value, indent=2))
-    else:
-        show()
+    with terminal.writing():
+        if as_json:
+            terminal.echo(outlet.json(value, indent=2))
+        else:
+            show()
 
 
-def _not_run(error: SettingsError, *, dry_run: bool) -> Report:
-    return Report("", datetime.now(UTC), 0.0, dry_run, "failed", None, tuple(error.problems), ())
+def _not_run(problems: Sequence[Problem], *, dry_run: bool) -> Report:
+    return Report("", datetime.now(UTC), 0.0, dry_run, "failed", None, tuple(problems), ())
 
 
 def _outlet(*, as_json: bool) -> Outlet:

@@ -1,17 +1,28 @@
-"""What people see of a run, a plan and a check. Needs `rich`, which is not deployed."""
+"""What people see of a run, a plan and a check. Needs `rich`, which is not deployed.
 
-from collections.abc import Sequence
+Every finding has one form, whichever command it comes from: sign, place, what happened, code; and below it cause and remedy.
+"""
+
+import os
+import re
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import zip_longest
 
 import click
 from rich.console import Console
-from rich.padding import Padding
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from git_refresh.cli.checks import LAYERS, Check, CheckReport, Layer, count
+from git_refresh.cli.checks import LAYERS, CheckReport, Layer, Status, count
 from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.report import FolderReport, Report, WorkspaceReport
+from git_refresh.settings.names import SETTINGS
 from git_refresh.values import Problem
 
 _STYLE = {
@@ -43,19 +54,60 @@ def echo(text: str) -> None:
     click.echo(text)
 
 
+def say(text: str) -> None:
+    """One line on stderr, of ours alone."""
+    click.echo(text, err=True)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Write to stdout. Whoever reads may have seen enough, as `| head -1` has; that is no failure.
+
+    Raises:
+        SystemExit: what is written goes nowhere, as on a full disk; that is said in one line.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # else Python tries once more at the end
+        if not isinstance(error, BrokenPipeError):
+            say(f"The output cannot be written: {error.strerror}.")
+            sys.exit(1)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        if not self.stderr:
+            raise BrokenPipeError
+        self.quiet = True  # nobody reads what is said beside
+
+
 def console(*, stderr: bool = False) -> Console:
     """Where people read: coloured only on a terminal and never against NO_COLOR; not folded where it is piped."""
-    made = Console(stderr=stderr, highlight=False)
-    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=_UNFOLDED)
+    made = _Console(stderr=stderr, highlight=False)
+    return made if made.is_terminal else _Console(stderr=stderr, highlight=False, width=_UNFOLDED)
 
 
-_UNFOLDED = 1000
+_UNFOLDED = 10_000
+_ALIKE = 3
+"""Places that are named where one message holds for more."""
+_COMMAND = re.compile(r"\b(?:az|databricks|git|func|azd|ulimit|python) [a-z-]")
+
+Places = Mapping[str, str]
+"""Where in the settings a workspace is, by its name."""
 
 
-def show_report(report: Report, out: Console) -> None:
-    """A table of what changed, then every failure with its cause and what to do."""
-    out.print(report_table(report))
-    _show_failures(report, out)
+def show_report(report: Report, out: Console, places: Places | None = None) -> None:
+    """What became of everything, then every failure with its cause and what to do."""
+    table = report_table(report)
+    if Measurement.get(out, out.options.update(width=_UNFOLDED), table).maximum <= out.width:
+        out.print(table)
+    else:
+        _show_steps(report, out)
+    _show_findings(report, out, places or {})
     style = _STYLE[report.result]
     out.print(Text(f"{report.summary().split('. ')[0]}, in {report.duration_s:.1f} s.", style=style))
 
@@ -74,27 +126,19 @@ def report_table(report: Report) -> Table:
     return table
 
 
-def show_plan(report: Report, out: Console) -> None:
-    """What a run would do and why, and at the end how much of each."""
-    for workspace in report.workspaces:
-        out.print(Text.assemble((workspace.name, "bold"), f"  {workspace.host}"))
-        credential = workspace.credential
-        if credential is not None:
-            id_ = f" {credential.id}" if credential.id else ""
-            failed = workspace.error.code if workspace.error and credential.action == "failed" else ""
-            out.print(
-                _step(credential.action, f"Git credential{id_}", failed or credential.why), soft_wrap=True
-            )
-        elif workspace.error is not None:
-            out.print(
-                _step("skipped", "its entry in WORKSPACES is wrong", workspace.error.code), soft_wrap=True
-            )
-        for folder in workspace.folders:
-            why = folder.error.code if folder.error else folder.why
-            out.print(_step(folder.action, f"{folder.path}{_moved(folder)}", why), soft_wrap=True)
+def show_plan(report: Report, out: Console, places: Places | None = None, *, changes: bool = False) -> None:
+    """What a run would do and why, and at the end how much of each.
+
+    Args:
+        report: of a dry run.
+        out: where people read.
+        places: where in the settings the workspaces are.
+        changes: leave out what stays as it is, and credentials that only get their next token.
+    """
+    _show_steps(report, out, changes=changes)
     if report.workspaces:
         out.print()
-    _show_failures(report, out)
+    _show_findings(report, out, places or {})
     out.print(Text(plan_summary(report), "bold"))
 
 
@@ -111,24 +155,100 @@ def plan_summary(report: Report) -> str:
     return f"{said} {count(failures, 'failure')}." if failures else said
 
 
-def show_check(report: CheckReport, out: Console) -> None:
+def show_check(report: CheckReport, out: Console, places: Places | None = None) -> None:
     """The lines by layer, and under each that is not well the cause and what to do."""
+    blocked = _blocked(report)
     for layer in LAYERS:
         checks = [check for check in report.checks if check.layer == layer]
-        if checks:
-            out.print(Text(_LAYER[layer], "bold"))
-        for check, following in zip_longest(checks, checks[1:]):
-            _show_check(check, out)
-            # What several in a row have in common is told once, below the last of them.
-            if (
-                check.error
-                and check.layer != "settings"
-                and not _same(check.error, following.error if following else None)
-            ):
-                _show_remedy(check.error, out)
+        if not checks or layer in blocked:
+            continue
+        out.print(Text(_LAYER[layer], "bold"))
+        told = [
+            _Told(
+                check.status,
+                check.subject if check.status in {"ok", "skipped"} else _placed(check.subject, places or {}),
+                check.message,
+                check.error if layer != "settings" else None,
+            )
+            for check in checks
+        ]
+        _tell(told, out, indent=2)
+    if blocked:
+        because = blocked[next(iter(blocked))]
+        _tell([_Told("skipped", "everything else", because)], out)
     statuses = [check.status for check in report.checks]
     counts = ", ".join(_counted(statuses.count(status), status) for status in _MARK if status in statuses)
     out.print(Text(f"{count(len(statuses), 'check')}: {counts}.", _STYLE[report.result]))
+
+
+def show_nothing_run(problems: Sequence[Problem], out: Console) -> None:
+    """What is wrong with the settings, where that keeps everything from being run."""
+    _tell([_Told("failed", problem.where, problem.message) for problem in problems], out)
+    out.print(Text("Nothing was run.", "red"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """One finding; with an error, its code stands behind the message, and cause and remedy below."""
+
+    status: Status
+    where: str
+    message: str
+    error: Diagnosis | None = None
+
+
+def _tell(told: Sequence[_Told], out: Console, indent: int = 0) -> None:
+    """A line for each finding, but one for many that say the same; and once for all in a row that share them, cause and remedy."""
+    number = Counter((item.status, item.message) for item in told)
+    first: dict[tuple[Status, str], int] = {}
+    for index, item in enumerate(told):
+        first.setdefault((item.status, item.message), index)
+    lines = [
+        item
+        for index, item in enumerate(told)
+        if number[item.status, item.message] <= _ALIKE or first[item.status, item.message] == index
+    ]
+    for item, following in zip_longest(lines, lines[1:]):
+        alike = [
+            other.where for other in told if (other.status, other.message) == (item.status, item.message)
+        ]
+        where = item.where
+        if len(alike) > _ALIKE:
+            where = f"{', '.join(alike[:_ALIKE])} and {len(alike) - _ALIKE:,} more"
+        code = f"  ({item.error.code})" if item.error else ""
+        mark = Text.assemble(" " * indent, (f"{_MARK[item.status]} ", _STYLE[item.status]))
+        _fold(mark, Text.assemble((where, "bold"), f": {item.message}", (code, "dim")), out)
+        if item.error and not _same(item.error, following.error if following else None):
+            _fold(Text(" " * 6), Text(item.error.cause), out)
+            _fold(Text(" " * 6), Text.assemble(("→ ", "bold"), item.error.remedy), out)
+
+
+def _fold(mark: Text, text: Text, out: Console) -> None:
+    """Print between words, indented by the mark; but what somebody copies, a path or a command, in one piece."""
+    width = max(20, out.width - len(mark)) if not _COMMAND.search(text.plain) else _UNFOLDED
+    start = 0
+    for line in textwrap.wrap(text.plain, width, break_long_words=False, break_on_hyphens=False):
+        start = text.plain.index(line, start)
+        out.print(Text.assemble(mark, text[start : start + len(line)]), soft_wrap=True)
+        start += len(line)
+        mark = Text(" " * len(mark))
+
+
+def _placed(where: str, places: Places) -> str:
+    """The same with the workspace's place in the settings, where it is one's."""
+    for name, place in places.items():
+        if where == name or where.startswith((f"{name} ", f"{name},")):
+            return f"{where} ({place})"
+    return where
+
+
+def _blocked(report: CheckReport) -> dict[Layer, str]:
+    """Layers of which nothing was looked at, with the reason."""
+    return {
+        check.layer: check.message
+        for check in report.checks
+        if (check.status, check.subject) == ("skipped", "everything")
+    }
 
 
 def _counted(number: int, status: str) -> str:
@@ -143,41 +263,50 @@ def _same(error: Diagnosis, other: Diagnosis | None) -> bool:
     )
 
 
-def _show_check(check: Check, out: Console) -> None:
-    mark = (f"  {_MARK[check.status]} ", _STYLE[check.status])
-    code = f"  ({check.error.code})" if check.error and check.layer != "settings" else ""
-    out.print(
-        Text.assemble(mark, (check.subject, "bold"), f": {check.message}", (code, "dim")), soft_wrap=True
+def _show_findings(report: Report, out: Console, places: Places) -> None:
+    """Each failure, those with the same remedy together; what is wrong with the settings, place by place; and what is not well besides."""
+    grouped: dict[tuple[str, str, str], list[_Told]] = {}
+    for workspace in report.workspaces:
+        for where, error in workspace.failures():
+            if error.code not in {"invalid_settings", "invalid_folder"}:  # told below, by their place
+                told = _Told("failed", _placed(where, places), error.message, error)
+                grouped.setdefault((error.code, error.cause, error.remedy), []).append(told)
+    _tell([told for group in grouped.values() for told in group], out)
+    _tell(
+        [
+            _Told("failed" if _fails(problem) else "warning", problem.where, problem.message)
+            for problem in report.problems
+        ],
+        out,
     )
 
 
-def _show_remedy(error: Diagnosis, out: Console) -> None:
-    for text in (Text(error.cause), Text.assemble(("→ ", "bold"), error.remedy)):
-        out.print(Padding(text, (0, 0, 0, 6), expand=False))
+def _fails(problem: Problem) -> bool:
+    """Whether a run fails for it: settings that are wrong, and a token that ends too soon."""
+    return problem.where == "token" or re.split(r"[.\[]", problem.where)[0] in SETTINGS
 
 
-def _show_failures(report: Report, out: Console) -> None:
-    """Each failure; and once for all that share them, cause and remedy."""
-    failures = [failure for workspace in report.workspaces for failure in workspace.failures()]
-    shared: dict[tuple[str, str, str], list[tuple[str, Diagnosis]]] = {}
-    for where, error in failures:
-        shared.setdefault((error.code, error.cause, error.remedy), []).append((where, error))
-    for group in shared.values():
-        for where, error in group:
-            told = (f": {error.message}", (f"  ({error.code})", "dim"))
-            out.print(Text.assemble(("✗ ", "red"), (where, "bold"), *told), soft_wrap=True)
-        _show_remedy(group[0][1], out)
-    texts = [error.message for _, error in failures]
-    left = [problem for problem in report.problems if not any(str(problem) in text for text in texts)]
-    show_problems(left, out)
+def _show_steps(report: Report, out: Console, *, changes: bool = False) -> None:
+    for workspace in report.workspaces:
+        steps = [*_steps(workspace, changes=changes)]
+        if steps:
+            out.print(Text.assemble((workspace.name, "bold"), f"  {workspace.host}"), soft_wrap=True)
+        for step in steps:
+            out.print(step, soft_wrap=True)
 
 
-def show_problems(problems: Sequence[Problem], out: Console) -> None:
-    """One line for each problem."""
-    for problem in problems:
-        out.print(
-            Text.assemble(("! ", "yellow"), (problem.where, "bold"), f": {problem.message}"), soft_wrap=True
-        )
+def _steps(workspace: WorkspaceReport, *, changes: bool) -> Iterator[Text]:
+    credential = workspace.credential
+    if credential is not None and not (changes and credential.action in {"updated", "kept"}):
+        id_ = f" {credential.id}" if credential.id else ""
+        failed = workspace.error.code if workspace.error and credential.action == "failed" else ""
+        yield _step(credential.action, f"Git credential{id_}", failed or credential.why)
+    elif credential is None and workspace.error is not None:
+        yield _step("skipped", "its entry in WORKSPACES is wrong", workspace.error.code)
+    for folder in workspace.folders:
+        if not (changes and folder.action == "unchanged"):
+            why = folder.error.code if folder.error else folder.why
+            yield _step(folder.action, f"{folder.path}{_moved(folder)}", why)
 
 
 def _step(action: str, what: str, why: str) -> Text:

@@ -76,6 +76,11 @@ def out_of_time(facts: Facts) -> Diagnosis:
     return _filled(row, "The run ran out of time before this was done.", _values(facts))
 
 
+def interrupted(facts: Facts) -> Diagnosis:
+    """The diagnosis of what was not finished when somebody ended the run."""
+    return finding("interrupted", facts)
+
+
 def in_general(row: Row) -> Diagnosis:
     """What a row says when nothing is known of a failure: for the documentation."""
     return _filled(row, row.seen, _values(Facts()))

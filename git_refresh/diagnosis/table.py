@@ -594,6 +594,12 @@ OWN = (
         remedy="Let REFRESH_SCHEDULE run more often.",
     ),
     Row(
+        "interrupted",
+        message="This was not finished when the command was interrupted.",
+        cause="Somebody pressed Ctrl-C; a request that was under way may still have been answered.",
+        remedy="Run it again: what is done already is found and left as it is.",
+    ),
+    Row(
         "late_run",
         message="This run started {minutes} minutes late.",
         cause="Pulls have failed if the previous token expired in the meantime.",

@@ -5,12 +5,21 @@
 All credentials are queued before any folder, so a run that is killed midway has done what matters.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from uuid import uuid4
 
 from git_refresh.clock import Clock, Deadline
-from git_refresh.diagnosis.explain import Diagnosis, Facts, clock_skew, explain, finding
+from git_refresh.diagnosis.explain import (
+    Diagnosis,
+    Facts,
+    clock_skew,
+    explain,
+    finding,
+    interrupted,
+    out_of_time,
+)
 from git_refresh.outlet import Outlet
 from git_refresh.report import CredentialReport, Report, TokenReport, WorkspaceReport, log_run, log_workspace
 from git_refresh.run.pool import Pool
@@ -113,6 +122,7 @@ def _refresh_all(run: Run, run_id: str, outlet: Outlet) -> list[WorkspaceReport]
     for work in works.values():
         work.start()
     reports: dict[str, WorkspaceReport] = {}
+    why = out_of_time
     try:
         pool.start()
         for _ in works:
@@ -120,20 +130,24 @@ def _refresh_all(run: Run, run_id: str, outlet: Outlet) -> list[WorkspaceReport]
                 work = finished.get(timeout=max(0.0, run.deadline.remaining() + GRACE))
             except Empty:
                 break
-            reports[work.workspace.host] = _done(work, run, run_id, outlet)
+            reports[work.workspace.host] = _done(work, why, run, run_id, outlet)
+    except KeyboardInterrupt:
+        why = interrupted
     finally:
         pool.close()
     return [
         _report_of(entry, None, run_id, run.facts, outlet)
         if isinstance(entry, Rejected)
-        else reports.get(entry.workspace.host) or _done(works[index], run, run_id, outlet)
+        else reports.get(entry.workspace.host) or _done(works[index], why, run, run_id, outlet)
         for index, entry in enumerate(run.settings.entries)
     ]
 
 
-def _done(work: WorkspaceRefresh, run: Run, run_id: str, outlet: Outlet) -> WorkspaceReport:
+def _done(
+    work: WorkspaceRefresh, why: Callable[[Facts], Diagnosis], run: Run, run_id: str, outlet: Outlet
+) -> WorkspaceReport:
     """A workspace's report, as of now, shown and logged, where it is cleaned; what is returned is cleaned with the whole report."""
-    report = work.report()
+    report = work.report(why)
     run.watcher.done(report)
     log_workspace(run_id, report, outlet)
     return report

@@ -65,10 +65,10 @@ class WorkspaceRefresh:
     def _doing(self, what: str) -> None:
         self._run.watcher.doing(self.workspace.name, what)
 
-    def report(self) -> WorkspaceReport:
-        """What has become of it; what is not finished has run out of time."""
+    def report(self, why: Callable[[Facts], Diagnosis] = out_of_time) -> WorkspaceReport:
+        """What has become of it, and why the rest is not finished."""
         with self._lock:
-            late = out_of_time(self._facts) if self._unfinished else None
+            late = why(self._facts) if self._unfinished else None
             error = self._error or late or self._nameless()
             folders = folder_reports(self.workspace, self._bad_folders, self._folders, late, self._facts)
             failed = error is not None or self._bad_folders or any(f.action == "failed" for f in folders)

@@ -74,10 +74,10 @@ def read_entries(
         short = {"host": item} if isinstance(item, str) else item
         if not isinstance(short, dict):
             problem = Problem(where, f"must be a workspace's address or an object, not {kind_of(item)}")
-            entries.append(Rejected(f"#{index}", "", (problem,)))
+            entries.append(Rejected(where, "", (problem,)))
             continue
         if isinstance(url := short.get("workspaceUrl"), str):
-            entries.append(_line_of_az(where, index, short, url))
+            entries.append(_line_of_az(where, short, url))
             continue
         inherited = {key: value for key, value in defaults.arrays.items() if key not in short}
         entry = _entry(where, {**defaults.keys, **short}, trusted, _twice(where, short), inherited)
@@ -146,16 +146,16 @@ def _entry(
     if workspace is None or problems:
         host = _quotable(data.get("host")) or ""
         name = _quotable(data.get("name"))
-        name = default_name(host or "?") if name is None else name
+        name = (default_name(host) if host else where) if name is None else name
         problems += [folder.problem for folder in bad]
         return Rejected(shown(name), shown(host), tuple(problems))
     return Entry(workspace.model_copy(update={"folders": folders, **inherited}), tuple(bad))
 
 
-def _line_of_az(where: str, index: int, line: Mapping[str, Any], url: str) -> Rejected:
+def _line_of_az(where: str, line: Mapping[str, Any], url: str) -> Rejected:
     advice = f'looks like output of az databricks workspace list; write "https://{shown(url)}" instead'
     problem = Problem(where, REVOKE_IT if looks_like_secret(url) else advice)
-    return Rejected(shown(_quotable(line.get("name")) or f"#{index}"), "", (problem,))
+    return Rejected(shown(_quotable(line.get("name")) or where), "", (problem,))
 
 
 def _quotable(value: object) -> str | None:

@@ -8,16 +8,19 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 
 from git_refresh import __version__
 from git_refresh.cli.checks import LAYERS
-from localcloud import Cloud, Fleet
+from localcloud import Cloud, Fault, Fleet, faults
 from localcloud.fleet import CLIENT_ID
 from tests.integration import warm
 from tests.integration.warm import ROOT
@@ -91,7 +94,9 @@ def test_a_failed_run_exits_with_1_and_says_what_to_do(cli: Cli, cloud: Cloud, f
     cloud.devops.organization("contoso").remove_member(cloud.identity.object_id)
     done = cli("run", **fleet.settings)
     assert done.returncode == 1
-    assert re.search(r"✗ data-1: Could not look up .* \(devops_not_a_member\)", done.stdout)
+    assert re.search(
+        r"✗ data-1 \(WORKSPACES\[0\]\): Could not look up .* \(devops_not_a_member\)", done.stdout
+    )
     assert cloud.identity.object_id in done.stdout
 
 
@@ -109,9 +114,8 @@ def test_wrong_settings_exit_with_2_and_nothing_is_run(
 ) -> None:
     done = cli("run", **{**fleet.settings, **changes})
     assert (done.returncode, done.stdout) == (2, "")
-    assert line in done.stderr
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"✗ {line}")
+    assert done.stderr.splitlines()[1:] == ["Nothing was run."]
     as_json = cli("run", "--json", **{**fleet.settings, **changes})
     assert as_json.returncode == 2
     report = json.loads(as_json.stdout)
@@ -198,6 +202,129 @@ def test_a_plan_that_meets_a_failure_exits_with_1_and_counts_it(cli: Cli, fleet:
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1].endswith("2 unchanged. 1 failure.")
     assert "(oauth_secret_rejected)" in done.stdout
+
+
+def test_a_list_is_planned_for_in_place_of_the_one_that_is_set(
+    cli: Cli, settings_file: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "workspaces.json"
+    first = json.loads(json.loads(settings_file.read_text())["Values"]["WORKSPACES"])[0]
+    file.write_text(json.dumps([first]))
+    done = cli("plan", file, "--settings", settings_file)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (
+        0,
+        "Plan: Git credentials: 1 to create, 0 to update. Git folders: 1 to create, 0 to update, 1 unchanged.",
+    )
+
+
+def test_a_pipeline_is_told_by_the_exit_code_whether_there_is_something_to_do(cli: Cli, fleet: Fleet) -> None:
+    assert cli("plan", "--exit-code", **fleet.settings).returncode == 3
+    assert cli("plan", **fleet.settings).returncode == 0
+    cli("run", **fleet.settings)
+    quiet = cli("plan", "--exit-code", "--changes", **fleet.settings)
+    assert (quiet.returncode, quiet.stdout.splitlines()[:-1]) == (0, [""])
+    fleet.repositories[0].commit({"more.txt": "more"})
+    moved = cli("plan", "--exit-code", "--changes", **fleet.settings)
+    assert moved.returncode == 3
+    assert [line.split()[:2] for line in moved.stdout.splitlines() if line.startswith("  ")] == [
+        ["~", "/Repos/etl/prod"]
+    ] * 3
+
+
+# Interrupted, piped
+
+
+def interrupt(process: ForkServerProcess, cloud: Cloud, path: str) -> None:
+    """Press Ctrl-C once this has been asked for."""
+    asked = threading.Event()
+    cloud.on_request = lambda request: asked.set() if path in request.path else None
+    assert asked.wait(30)
+    assert process.pid
+    os.kill(process.pid, signal.SIGINT)
+    process.join(30)
+
+
+def test_an_interrupted_run_says_what_was_done_and_what_was_not(
+    cloud: Cloud, fleet: Fleet, tmp_path: Path
+) -> None:
+    cloud.inject(Fault(faults.hang(), host=fleet.workspaces[1].host, route="git-credentials"))
+    out, said = tmp_path / "out", tmp_path / "said"
+    process = warm.start("run", "--json", environ={**os.environ, **fleet.settings}, stdout=out, stderr=said)
+    interrupt(process, cloud, "/api/2.0/repos")
+    assert process.exitcode == 130
+    report = json.loads(out.read_text())
+    codes = {ws["name"]: ws["error"] and ws["error"]["code"] for ws in report["workspaces"]}
+    assert codes["data-2"] == "interrupted"
+    assert report["workspaces"][0]["credential"]["action"] == "created"
+    assert "Traceback" not in said.read_text()
+
+
+def test_an_interrupted_check_says_what_it_has_seen(cloud: Cloud, fleet: Fleet, tmp_path: Path) -> None:
+    cloud.inject(Fault(faults.hang(), host=fleet.workspaces[1].host, route="git-credentials"))
+    out = tmp_path / "out"
+    process = warm.start("check", environ={**os.environ, **fleet.settings}, stdout=out)
+    interrupt(process, cloud, "/api/2.0/repos")
+    assert process.exitcode == 130
+    assert re.search(r"✗ data-2.*\(interrupted\)", out.read_text())
+    assert "✓ databricks-oauth-secret" in out.read_text()
+
+
+def test_a_run_that_is_interrupted_before_it_began_is_whole_json_too(
+    cloud: Cloud, fleet: Fleet, tmp_path: Path
+) -> None:
+    cloud.inject(Fault(faults.hang(), service="identity"))
+    out, said = tmp_path / "out", tmp_path / "said"
+    process = warm.start("run", "--json", environ={**os.environ, **fleet.settings}, stdout=out, stderr=said)
+    interrupt(process, cloud, "/msi/token")
+    assert process.exitcode == 130
+    assert json.loads(out.read_text())["workspaces"] == []
+    assert said.read_text() == "Interrupted; nothing was run.\n"
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["plan"], ["check"], ["run", "--json"], ["schema"]])
+def test_whoever_reads_the_first_line_alone_is_no_failure(
+    fleet: Fleet, tmp_path: Path, arguments: list[str]
+) -> None:
+    pipe, said = tmp_path / "pipe", tmp_path / "said"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    process = warm.start(*arguments, environ={**os.environ, **fleet.settings}, stdout=pipe, stderr=said)
+    while not said.exists():  # it opens this one after the pipe
+        process.join(0.01)
+    os.close(reader)
+    process.join(30)
+    assert process.exitcode == 0, said.read_text()
+    assert "Traceback" not in said.read_text()
+    assert "Broken pipe" not in said.read_text()
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["check"], ["check", "--json"], ["schema"]])
+def test_what_cannot_be_written_is_said_in_one_line(
+    fleet: Fleet, tmp_path: Path, arguments: list[str]
+) -> None:
+    said = tmp_path / "said"
+    process = warm.start(
+        *arguments, environ={**os.environ, **fleet.settings}, stdout="/dev/full", stderr=said
+    )
+    process.join(30)
+    assert process.exitcode == 1
+    assert said.read_text().splitlines()[-1] == "The output cannot be written: No space left on device."
+    assert "Traceback" not in said.read_text()
+
+
+def test_settings_are_read_from_stdin_too(fleet: Fleet) -> None:
+    listed = [{"name": name, "value": value, "slotSetting": False} for name, value in fleet.settings.items()]
+    done = subprocess.run(
+        [sys.executable, "-m", "git_refresh", "check", "--offline", "--settings", "-"],
+        cwd=ROOT,
+        input=json.dumps(listed),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "✓ app settings: 3 workspaces, 6 Git folders" in done.stdout
 
 
 # check

@@ -524,7 +524,7 @@ def test_two_workspaces_do_not_have_one_name_in_reports() -> None:
 def test_an_entry_that_is_no_workspace_at_all_costs_only_itself() -> None:
     rejected, entry = settings(5, GOOD).entries
     problem = Problem("WORKSPACES[0]", "must be a workspace's address or an object, not a number")
-    assert rejected == Rejected("#0", "", (problem,))
+    assert rejected == Rejected("WORKSPACES[0]", "", (problem,))
     assert isinstance(entry, Entry)
 
 
@@ -540,7 +540,7 @@ NAMED = {
         ("adb-7", "https://adb-7.7.azuredatabricks.net"),
     ),
     "by nothing but a name": ({"name": "prod", "host": 5}, ("prod", "")),
-    "by nothing": ({"name": 5, "host": 5}, ("?", "")),
+    "by its place, with nothing else": ({"name": 5, "host": 5}, ("WORKSPACES[0]", "")),
 }
 
 

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from git_refresh.cli import terminal
+from git_refresh.cli.check import skipped_layers
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.progress import Lines, Live, said
 from git_refresh.diagnosis.explain import Diagnosis
@@ -65,7 +66,7 @@ def test_a_failure_is_told_once_with_its_cause_and_remedy() -> None:
     folder = FolderReport("/Repos/a/b", "failed", "main", OLD, error=ERROR)
     wrong = Problem("WORKSPACES[1].host", "is missing")
     rejected = WorkspaceReport(
-        "#1", "", "rejected", error=Diagnosis("invalid_settings", str(wrong), "Wrong.", "Mend it.")
+        "WORKSPACES[1]", "", "rejected", error=Diagnosis("invalid_settings", str(wrong), "Wrong.", "Mend it.")
     )
     out = console()
     late = Problem("timer", "late_run: This run started 5 minutes late.")
@@ -76,9 +77,7 @@ def test_a_failure_is_told_once_with_its_cause_and_remedy() -> None:
         "✗ data-1 /Repos/a/b: Could not move it.  (git_conflict)\n"
         "      It was edited: [a].\n"
         "      → Commit it.\n"
-        "✗ #1: WORKSPACES[1].host: is missing  (invalid_settings)\n"
-        "      Wrong.\n"
-        "      → Mend it.\n"
+        "✗ WORKSPACES[1].host: is missing\n"
         "! timer: late_run: This run started 5 minutes late.\n"
         "0 of 2 workspaces without a failure, 1 of 2 credentials fresh, in 1.2 s."
     )
@@ -116,7 +115,9 @@ def test_a_plan_names_what_it_cannot_do() -> None:
         error=Diagnosis("not_in_workspace", "m", "c", "r"),
         folders=(FolderReport("/Repos/a/b", "skipped", why="the credential failed"),),
     )
-    rejected = WorkspaceReport("#1", "", "rejected", error=Diagnosis("invalid_settings", "m", "c", "r"))
+    rejected = WorkspaceReport(
+        "WORKSPACES[1]", "", "rejected", error=Diagnosis("invalid_settings", "m", "c", "r")
+    )
     out = console()
     terminal.show_plan(report(kept, failed, rejected), out)
     assert [
@@ -139,8 +140,90 @@ def test_a_check_s_remedy_stands_indented_below_it_also_where_it_wraps() -> None
     terminal.show_check(CheckReport((Check("key_vault", "secret", "failed", "Could not.", long),)), out)
     lines = text(out).splitlines()
     assert lines[:2] == ["Key Vault", "  ✗ secret: Could not.  (key_vault_forbidden)"]
-    assert all(line.startswith("      ") and len(line) <= 60 for line in lines[2:-1])
+    assert all(line.startswith("      ") and len(line) <= 60 for line in lines[2:-1]), lines
     assert lines[-1] == "1 check: 1 failed."
+
+
+@pytest.mark.parametrize(
+    "whole",
+    ["/Workspace/Shared/" + "long/" * 12, "az keyvault secret set --vault-name contoso --name databricks"],
+)
+def test_a_path_or_a_command_is_in_one_piece_at_sixty_columns_too(whole: str) -> None:
+    out = console(60)
+    error = Diagnosis(
+        "git_conflict", f"Could not move {whole} there.", "It was edited.", f"Type this: {whole}"
+    )
+    terminal.show_check(CheckReport((Check("folder", "a folder", "failed", error.message, error),)), out)
+    terminal.show_report(
+        report(workspace(result="failed", folders=(FolderReport(whole, "failed", error=error),))), out
+    )
+    assert text(out).count(whole) == 6
+
+
+def test_a_narrow_terminal_has_a_list_instead_of_a_table() -> None:
+    out = console(60)
+    terminal.show_report(report(workspace()), out)
+    assert text(out).splitlines()[:3] == [
+        f"data-1  {HOST}",
+        "  ~ Git credential 7: a fresh token replaces the stored one",
+        "  ~ /Repos/a/b main aaaaaaaa → bbbbbbbb: branch main has moved",
+    ]
+
+
+def test_a_thousand_equal_mistakes_are_one_line_with_their_number_and_the_first_places() -> None:
+    wrong = [Problem(f"WORKSPACES[{n}].hots", "is not a key of a workspace") for n in range(1500)]
+    other = Problem("WORKSPACES[7].host", "is missing")
+    line = "✗ WORKSPACES[0].hots, WORKSPACES[1].hots, WORKSPACES[2].hots and 1,497 more: is not a key of a workspace"
+    out = console()
+    terminal.show_nothing_run([*wrong[:8], other, *wrong[8:]], out)
+    assert text(out).splitlines() == [line, "✗ WORKSPACES[7].host: is missing", "Nothing was run."]
+    out = console()
+    checks = [Check("settings", problem.where, "failed", problem.message) for problem in wrong]
+    terminal.show_check(CheckReport(tuple(checks)), out)
+    assert text(out).splitlines()[1:] == [f"  {line}", "1500 checks: 1500 failed."]
+
+
+def test_layers_of_which_nothing_was_looked_at_are_one_line() -> None:
+    checks = [
+        Check("settings", "WORKSPACES", "failed", "is missing"),
+        *skipped_layers("they are wrong", below="settings"),
+    ]
+    out = console()
+    terminal.show_check(CheckReport(tuple(checks)), out)
+    assert text(out).splitlines() == [
+        "Settings",
+        "  ✗ WORKSPACES: is missing",
+        "– everything else: skipped, because they are wrong",  # noqa: RUF001  # as it is printed
+        "7 checks: 1 failed, 6 skipped.",
+    ]
+
+
+def test_what_failed_is_told_with_the_workspace_s_place_in_the_settings() -> None:
+    places = {"data-1": "WORKSPACES[4]"}
+    folder = FolderReport("/Repos/a/b", "failed", "main", OLD, error=ERROR)
+    out = console()
+    terminal.show_report(report(workspace(result="failed", folders=(folder,))), out, places)
+    assert "✗ data-1 /Repos/a/b (WORKSPACES[4]): Could not move it.  (git_conflict)" in text(out)
+    out = console()
+    checks = (
+        Check("workspace", "data-1", "ok", "signed in"),
+        Check("workspace", "data-11", "failed", "Could not.", ERROR),
+        Check("folder", "data-1 /Repos/a/b", "failed", "Could not.", ERROR),
+    )
+    terminal.show_check(CheckReport(checks), out, places)
+    assert "  ✓ data-1: signed in" in text(out)
+    assert "  ✗ data-11: Could not." in text(out)
+    assert "  ✗ data-1 /Repos/a/b (WORKSPACES[4]): Could not." in text(out)
+
+
+def test_a_plan_of_changes_leaves_out_what_stays_and_tokens_that_only_get_newer() -> None:
+    quiet = workspace(name="data-2", folders=(FolderReport("/Repos/a/c", "unchanged", "v1", OLD, OLD),))
+    out = console()
+    terminal.show_plan(report(workspace(), quiet), out, changes=True)
+    assert text(out).splitlines()[:-2] == [
+        f"data-1  {HOST}",
+        "  ~ /Repos/a/b main aaaaaaaa → bbbbbbbb: branch main has moved",
+    ]
 
 
 def test_what_several_failures_have_in_common_is_told_once() -> None:
@@ -162,8 +245,8 @@ def test_what_several_failures_have_in_common_is_told_once() -> None:
 
 def test_a_rejected_entry_is_named_in_the_table() -> None:
     out = console()
-    terminal.show_report(report(WorkspaceReport("#1", "", "rejected", error=ERROR)), out)
-    assert text(out).splitlines()[1].split() == ["#1", "—", "—", "rejected"]
+    terminal.show_report(report(WorkspaceReport("WORKSPACES[1]", "", "rejected", error=ERROR)), out)
+    assert text(out).splitlines()[1].split() == ["WORKSPACES[1]", "—", "—", "rejected"]
 
 
 def test_what_is_wrong_with_the_settings_says_it_all_in_its_own_line() -> None:
