@@ -255,7 +255,8 @@ def test_an_interrupted_run_says_what_was_done_and_what_was_not(
     report = json.loads(out.read_text())
     codes = {ws["name"]: ws["error"] and ws["error"]["code"] for ws in report["workspaces"]}
     assert codes["data-2"] == "interrupted"
-    assert report["workspaces"][0]["credential"]["action"] == "created"
+    done = {ws["credential"]["action"] for ws in report["workspaces"] if ws["credential"]}
+    assert "created" in done, "folders are asked for when a credential is stored"
     assert "Traceback" not in said.read_text()
 
 
