@@ -40,10 +40,12 @@ class FolderReport:
     error: Diagnosis | None = None
     why: str = ""
     """For people; not in the JSON."""
+    note: Diagnosis | None = None
+    """What to know of it, though it has not failed. The report has it among its problems."""
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it: `from` without the underscore that Python needs."""
-        return {key.rstrip("_"): value for key, value in asdict(self).items() if key != "why"}
+        return {key.rstrip("_"): value for key, value in asdict(self).items() if key not in {"why", "note"}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,15 @@ _LAYER: dict[Layer, str] = {
     "credential": "Git credentials",
     "folder": "Git folders",
 }
-_STEP = {"created": "+", "updated": "~", "unchanged": "=", "kept": "=", "failed": "✗", "skipped": "–"}  # noqa: RUF001
+_STEP = {
+    "created": "+",
+    "updated": "~",
+    "unchanged": "=",
+    "kept": "=",
+    "warning": "!",
+    "failed": "✗",
+    "skipped": "–",  # noqa: RUF001
+}
 
 
 def echo(text: str) -> None:
@@ -304,9 +312,10 @@ def _steps(workspace: WorkspaceReport, *, changes: bool) -> Iterator[Text]:
     elif credential is None and workspace.error is not None:
         yield _step("skipped", "its entry in WORKSPACES is wrong", workspace.error.code)
     for folder in workspace.folders:
-        if not (changes and folder.action == "unchanged"):
+        frozen = folder.note and folder.action == "unchanged"
+        if frozen or not (changes and folder.action == "unchanged"):
             why = folder.error.code if folder.error else folder.why
-            yield _step(folder.action, f"{folder.path}{_moved(folder)}", why)
+            yield _step("warning" if frozen else folder.action, f"{folder.path}{_moved(folder)}", why)
 
 
 def _step(action: str, what: str, why: str) -> Text:

@@ -644,6 +644,12 @@ OWN = (
         remedy="Give {principal} Can Manage on {path}. Else a path ending in /* does not find it, and updating it may be refused.",
     ),
     Row(
+        "folder_frozen",
+        message="{path} is on no branch, and the settings name neither branch nor tag for it.",
+        cause="Nothing brings it up to date: it stays at its commit. Mostly its entry had a tag, which was removed.",
+        remedy='In WORKSPACES, write in its entry of folders what it is to be on: "path": "{path}", "branch": "NAME", or a tag.',
+    ),
+    Row(
         "nothing_found",
         message="There is no Git folder below {path} that {principal} may manage.",
         cause="There is no Git folder below, or {principal} lacks Can Manage on them.",

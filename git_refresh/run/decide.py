@@ -35,10 +35,14 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class LeaveAlone:
-    """The folder is where it should be: no request is made."""
+    """The folder is where it should be, or can only be: no request is made.
+
+    `note`, if not empty, is a code in the table of failures: of what somebody should know of it, though it is no failure.
+    """
 
     ref: Ref | None
     why: str = field(default="", compare=False)
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,9 @@ def folder_step(
     if wanted.repository is not None and wanted.repository != repository:
         return Refuse("other_repository", {"found": str(repository), "wanted": str(wanted.repository)})
     if ref is None:
-        return LeaveAlone(ref, "it is on no branch, and the settings name neither branch nor tag")
+        # Mostly somebody has taken `tag` out of its entry. Where it should be instead, nobody but he can say.
+        why = "it is on no branch, and the settings name neither branch nor tag"
+        return LeaveAlone(ref, why, note="folder_frozen")
     if head is not None and is_at(found, ref, head):
         return LeaveAlone(ref, f"it is at the latest commit of {ref}")
     return Move(ref, _why_move(found, ref, head))

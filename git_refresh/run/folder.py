@@ -83,7 +83,9 @@ class FolderRefresh:
                 return self._clone(look.wanted, source, ref, head, replace(before, why=why))
             case Move(ref, why) if look.folder is not None:
                 return self._move(look.wanted, look.folder, ref, head, replace(before, why=why))
-            case LeaveAlone(_, why) | Move(_, why):
+            case LeaveAlone(_, why, note):
+                return replace(before, why=why, note=finding(note, look.facts(self.facts)) if note else None)
+            case Move(_, why):
                 return replace(before, why=why)
 
     def _head(self, look: Look) -> Head | None:

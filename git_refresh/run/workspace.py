@@ -178,7 +178,10 @@ class WorkspaceRefresh:
             except IndexError:
                 return
             self._doing(f"{folder.path} and {len(self._waiting)} more" if self._waiting else folder.path)
-            self._record(work.refresh(folder, found))
+            report = work.refresh(folder, found)
+            if report.note is not None:
+                self._note(f"{self.workspace.name} {folder.path}", report.note)
+            self._record(report)
 
     def _note(self, where: str, message: object) -> None:
         self._run.note(self.workspace.name, where, message)

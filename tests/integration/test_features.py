@@ -654,8 +654,10 @@ def test_a_folder_on_a_tag_that_nothing_is_wanted_of_stays_there(
     run(**one(fleet, {"path": PROD, "tag": "v1"}))
     etl.commit({"new": "1"})
     traffic.forget()
-    (folder,) = only(run(**one(fleet, PROD))).folders
-    assert (folder.action, folder.ref, folder.to) == ("unchanged", None, tagged)
+    report = run(**one(fleet, PROD))
+    (folder,) = only(report).folders
+    assert (report.result, folder.action, folder.ref, folder.to) == ("ok", "unchanged", None, tagged)
+    assert [problem.message.partition(":")[0] for problem in report.problems] == ["folder_frozen"]
     assert (prod.head, traffic.moves()) == (tagged, [])
 
 

@@ -14,7 +14,7 @@ from git_refresh.settings.load import load
 from git_refresh.symptom import Service
 from git_refresh.values import Problem
 from tests.unit.fakes import FakeClock, FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import NEW, URL, behind, host
+from tests.unit.test_refresh import NEW, URL, behind, frozen, host
 
 
 def look(services: FakeServices, clock: FakeClock | None = None, **more: Any) -> list[Check]:
@@ -90,6 +90,18 @@ def test_a_mistake_of_ours_costs_one_workspace_s_lines() -> None:
     first, second = only(look(services), "workspace")
     assert first.error is not None
     assert (first.status, first.error.code, second.status) == ("failed", "internal_error", "ok")
+
+
+@pytest.mark.parametrize("folder", ["/Repos/etl/prod", "/Repos/*"])
+def test_a_folder_that_nothing_brings_up_to_date_is_a_warning(folder: str) -> None:
+    services = FakeServices({host(1): FakeWorkspace(at=frozen())}, {"main": NEW})
+    (line,) = only(look(services, entry={"folders": [folder]}), "folder")
+    assert line.error is not None
+    assert (line.subject, line.status, line.error.code) == (
+        "adb-1 /Repos/etl/prod",
+        "warning",
+        "folder_frozen",
+    )
 
 
 def test_a_secret_is_read_once_however_many_workspaces_use_it() -> None:

@@ -73,11 +73,11 @@ FOLDERS = {
         Head(OLD),
         Move(Ref("branch", "main")),
     ),
-    "leaves a detached folder alone when nothing else is wanted": (
+    "leaves a detached folder alone when nothing else is wanted, and says that it is frozen": (
         wanted(),
         found(None),
         None,
-        LeaveAlone(None),
+        LeaveAlone(None, note="folder_frozen"),
     ),
     "moves a folder that has no commit yet": (
         wanted(),

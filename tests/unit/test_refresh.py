@@ -344,6 +344,35 @@ def test_a_pattern_that_finds_nothing_is_reported_and_is_no_failure() -> None:
     )
 
 
+def frozen(path: str = "/Repos/etl/prod") -> dict[str, Any]:
+    """A folder on no branch, as a tag has left it."""
+    return {path: GitFolder(1, path, URL, None, OLD)}
+
+
+@pytest.mark.parametrize("folder", ["/Repos/etl/prod", "/Repos/*"])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_folder_that_nothing_brings_up_to_date_is_reported_with_what_to_write_and_is_no_failure(
+    folder: str, *, dry_run: bool
+) -> None:
+    fake = FakeWorkspace(stored=[OURS], at=frozen())
+    report = run(FakeServices({host(1): fake}, {"main": NEW}), {"folders": [folder]}, dry_run=dry_run)
+    assert (report.result, report.workspaces[0].folders[0].action) == ("ok", "unchanged")
+    (problem,) = report.problems
+    assert str(problem).startswith("adb-1 /Repos/etl/prod: folder_frozen: /Repos/etl/prod is on no branch")
+    assert '"path": "/Repos/etl/prod", "branch": "NAME"' in problem.message
+    assert "note" not in report.as_dict()["workspaces"][0]["folders"][0], "its keys are a contract"
+
+
+@pytest.mark.parametrize("wanted", [{"branch": "main"}, {"tag": "v1"}])
+def test_a_folder_on_no_branch_is_not_called_frozen_where_the_settings_say_what_it_is_to_be_on(
+    wanted: dict[str, str],
+) -> None:
+    fake = FakeWorkspace(at=frozen(), heads={"main": NEW})
+    services = FakeServices({host(1): fake}, {"main": NEW, "v1": OLD})
+    report = run(services, {"folders": [{"path": "/Repos/etl/prod", **wanted}]})
+    assert (report.result, report.problems) == ("ok", ())
+
+
 def test_whoever_watches_is_told_what_each_workspace_is_at() -> None:
     class Watch:
         def doing(self, name: str, what: str) -> None:

@@ -103,6 +103,16 @@ def test_a_plan_has_a_line_for_each_step_with_its_reason_and_a_count() -> None:
     )
 
 
+def test_a_plan_marks_a_folder_that_nothing_brings_up_to_date() -> None:
+    note = Diagnosis("folder_frozen", "m", "c", "r")
+    folder = FolderReport(
+        "/Repos/a/b", "unchanged", None, OLD, OLD, why="it is on no branch, and nothing else", note=note
+    )
+    out = console()
+    terminal.show_plan(report(workspace(folders=(folder,))), out)
+    assert "  ! /Repos/a/b aaaaaaaa: it is on no branch, and nothing else" in text(out).splitlines()
+
+
 def test_a_plan_names_what_it_cannot_do() -> None:
     folders = (FolderReport("/Repos/a/b", "failed", error=ERROR),)
     kept = workspace(
