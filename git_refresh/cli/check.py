@@ -39,9 +39,19 @@ from git_refresh.settings.names import near_misses
 from git_refresh.symptom import Service, ServiceError
 from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, Problem, Token
 
+_NO_SCHEDULE = Problem(
+    "REFRESH_SCHEDULE",
+    'is missing, and without it the platform never runs the function; write "0 */15 * * * *" for every 15 minutes '
+    "(to check a list alone: check FILE, without --settings)",
+)
+
 
 def check_settings(
-    environ: Mapping[str, str], problems: Sequence[Problem], settings: Settings | None
+    environ: Mapping[str, str],
+    problems: Sequence[Problem],
+    settings: Settings | None,
+    *,
+    scheduled: bool = True,
 ) -> list[Check]:
     """The settings' own lines: every problem, every name that looks misspelt, every value that is too long, or that all is well.
 
@@ -49,7 +59,10 @@ def check_settings(
         environ: the settings by name.
         problems: what `settings.load` has found.
         settings: what it has read, if anything can be run.
+        scheduled: whether the schedule, too, has to be among them. The run itself could do without.
     """
+    if scheduled and not environ.get("REFRESH_SCHEDULE", "").strip():
+        problems = [*problems, _NO_SCHEDULE]
     found = [
         Check("settings", problem.where, "failed", problem.message, _wrong(problem)) for problem in problems
     ]
@@ -162,15 +175,18 @@ class _Walk:
         )
         left = f"{ends:%H:%M} UTC, in {count(round((ends - now).total_seconds() / 60), 'minute')}"
         message = f"{whose}; its token for Azure DevOps ends at {left}"
-        if self._services.identity is Service.AZURE_CLI:
+        own = self._services.identity is Service.AZURE_CLI
+        if own:
             message += "; this is your own sign-in: the app's identity needs the same rights"
         yield Check("identity", subject, "ok", message)
         behind = self._services.clock_behind()
         if lapses_before(now + interval, ends, behind):
             gap = count(round(interval.total_seconds() / 60), "minute")
             between = f"up to {gap} pass between two runs"
-            told = finding("short_token", self._facts, which="for Azure DevOps", ends=left, next_run=between)
-            yield warning("identity", subject, told)
+            # How long the app's own token will last, that of somebody's sign-in does not tell for sure.
+            which = "of your own sign-in" if own else "for Azure DevOps"
+            told = finding("short_token", self._facts, which=which, ends=left, next_run=between)
+            yield (warning if own else failed)("identity", subject, told)
         if behind:
             yield warning("identity", "clock", clock_skew(behind, self._facts))
         if any(workspace.auth == "managed_identity" for workspace in self._workspaces):

@@ -81,12 +81,14 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json:
     checks: list[Check]
     settings: Settings | None = None
     environ: Mapping[str, str] = {}
+    scheduled = False  # before they are read, nothing can be said to be missing
     try:
         environ = _environment(file, workspaces)
+        scheduled = workspaces is None or file is not None  # a list alone has none
         settings = load(environ, whole=not (offline and workspaces))
-        checks = check_settings(environ, settings.problems, settings)
+        checks = check_settings(environ, settings.problems, settings, scheduled=scheduled)
     except SettingsError as error:
-        checks = check_settings(environ, error.problems, None)
+        checks = check_settings(environ, error.problems, None, scheduled=scheduled)
     if settings is None and not offline:
         checks += skipped_layers("the app settings are wrong", below="settings")
     elif settings is not None and not offline:
@@ -97,7 +99,7 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json:
             checks.append(failed("identity", "everything", interrupted(Facts())))
         except SettingsError as error:
             settings = None
-            checks += check_settings({}, error.problems, None)
+            checks += check_settings({}, error.problems, None, scheduled=False)
             checks += skipped_layers("the app settings are wrong", below="settings")
     report = outlet.clean(CheckReport(tuple(checks)))
     _print(

@@ -235,10 +235,10 @@ def test_a_secret_without_an_end_is_fine_and_says_so(fleet: Fleet, look: Look) -
     assert (check.status, "no expiry date" in check.message) == ("ok", True)
 
 
-def test_a_token_that_does_not_last_until_the_next_run_is_a_warning(cloud: Cloud, look: Look) -> None:
+def test_a_token_that_does_not_last_until_the_next_run_is_a_failure(cloud: Cloud, look: Look) -> None:
     cloud.identity.token_lifetime = 1200
     assert not_ok(look(timedelta(minutes=15))) == []
-    assert not_ok(look(timedelta(minutes=30))) == [("identity", "warning", "short_token")]
+    assert not_ok(look(timedelta(minutes=30))) == [("identity", "failed", "short_token")]
 
 
 def test_a_federated_credential_is_told(fleet: Fleet, look: Look) -> None:

@@ -424,6 +424,31 @@ def test_a_pipeline_checks_the_list_alone(cli: Cli, tmp_path: Path) -> None:
     assert (check["subject"], check["error"]["code"]) == (str(file), "invalid_settings")
 
 
+def test_check_demands_the_schedule_of_all_settings_and_not_of_a_list(
+    cli: Cli, cloud: Cloud, fleet: Fleet, tmp_path: Path
+) -> None:
+    values = {name: value for name, value in fleet.settings.items() if name != "REFRESH_SCHEDULE"}
+    file = tmp_path / "workspaces.json"
+    file.write_text(json.dumps(values))
+    missing = "✗ REFRESH_SCHEDULE: is missing, and without it the platform never runs the function"
+    for arguments in (["--settings", file], []):
+        done = cli("check", "--offline", *arguments, **(values if not arguments else {}))
+        assert (done.returncode, missing in done.stdout) == (2, True)
+        assert "✓ app settings" not in done.stdout
+    assert cli("check", file, "--offline").returncode == 0
+    file.write_text(fleet.settings["WORKSPACES"])
+    defaults = {"WORKSPACE_DEFAULTS": fleet.settings["WORKSPACE_DEFAULTS"]}
+    assert cli("check", file, "--offline", **defaults).returncode == 0
+    assert cloud.requests == []
+
+
+def test_a_schedule_that_makes_runs_fail_makes_check_fail(cli: Cli, cloud: Cloud, fleet: Fleet) -> None:
+    cloud.identity.token_lifetime = 3600
+    done = cli("check", **{**fleet.settings, "REFRESH_SCHEDULE": "0 0 */2 * * *"})
+    assert done.returncode == 1
+    assert "up to 120 minutes pass between two runs.  (short_token)" in done.stdout
+
+
 def test_a_list_is_checked_in_place_of_the_one_that_is_set(
     cli: Cli, settings_file: Path, tmp_path: Path
 ) -> None:

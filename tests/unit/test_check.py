@@ -72,10 +72,19 @@ def test_a_wrong_clock_is_a_warning(minutes: int, direction: str) -> None:
 
 def test_the_token_is_held_against_the_longest_pause_between_two_runs() -> None:
     assert len(only(look(fleet(), interval=timedelta(minutes=50)), "identity")) == 1
-    _, warning = only(look(fleet(), interval=timedelta(hours=11, minutes=15)), "identity")
-    assert warning.error is not None
-    assert warning.error.code == "short_token"
-    assert warning.message.endswith("in 60 minutes, and up to 675 minutes pass between two runs.")
+    _, line = only(look(fleet(), interval=timedelta(hours=11, minutes=15)), "identity")
+    assert line.error is not None
+    assert (line.status, line.error.code) == ("failed", "short_token")
+    assert line.message.endswith("in 60 minutes, and up to 675 minutes pass between two runs.")
+
+
+def test_a_token_of_one_s_own_sign_in_tells_less_of_the_app_s() -> None:
+    services = fleet(identity=Service.AZURE_CLI)
+    _, line = only(look(services, interval=timedelta(hours=2)), "identity")
+    assert (line.status, line.message.startswith("The token of your own sign-in expires at")) == (
+        "warning",
+        True,
+    )
 
 
 def test_a_mistake_of_ours_costs_one_workspace_s_lines() -> None:
@@ -132,11 +141,21 @@ def test_the_settings_lines_name_each_problem_with_a_code() -> None:
         Problem("WORKSPACES[0].host", "is missing"),
         Problem("WORKSPACES[0].folders[1].path", "is missing"),
     ]
-    checks = check_settings({}, problems, None)
+    checks = check_settings({"REFRESH_SCHEDULE": "0 */15 * * * *"}, problems, None)
     assert [(check.subject, check.status, check.error.code if check.error else "") for check in checks] == [
         ("WORKSPACES[0].host", "failed", "invalid_settings"),
         ("WORKSPACES[0].folders[1].path", "failed", "invalid_folder"),
     ]
+
+
+@pytest.mark.parametrize("environ", [{}, {"REFRESH_SCHEDULE": " "}])
+def test_settings_without_a_schedule_are_wrong(environ: dict[str, str]) -> None:
+    settings = load({"WORKSPACES": json.dumps([{"host": host(1), "auth": "managed_identity"}])})
+    (line,) = check_settings(environ, (), settings)
+    assert (line.subject, line.status) == ("REFRESH_SCHEDULE", "failed")
+    assert line.message.startswith("is missing, and without it the platform never runs the function; write ")
+    (list_alone,) = check_settings(environ, (), settings, scheduled=False)
+    assert list_alone.status == "ok"
 
 
 def test_a_report_is_failed_by_a_failure_and_by_nothing_less() -> None:
