@@ -1,0 +1,200 @@
+"""What makes a run fail makes `check` fail: over every code of the table, and every place where a run meets it before it writes."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from git_refresh.cli.check import check_clouds, check_settings
+from git_refresh.cli.checks import Check, CheckReport
+from git_refresh.clock import Deadline
+from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN
+from git_refresh.outlet import Outlet
+from git_refresh.report import Report
+from git_refresh.run.refresh import refresh
+from git_refresh.settings.load import load
+from git_refresh.symptom import Service, ServiceError
+from git_refresh.values import GitFolder, OtherObject, Secret, StoredCredential
+from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace
+from tests.unit.test_diagnosis import CASES, Case, symptom_of
+from tests.unit.test_refresh import NEW, URL, frozen, host
+
+PATH = "/Repos/etl/prod"
+OURS = StoredCredential(5, "azureDevOpsServices", "git-refresh")
+
+
+class NoEnd(FakeServices):
+    """Secrets without an expiration date."""
+
+    def secret(self, name: str) -> Secret:
+        return replace(super().secret(name), expires_at=None)
+
+
+class NoSecret(FakeServices):
+    """A vault that fails."""
+
+    failure: ServiceError
+
+    def secret(self, name: str) -> Secret:
+        raise self.failure
+
+
+@dataclass
+class Scene:
+    """What is there, and what the settings want."""
+
+    workspace: FakeWorkspace = field(
+        default_factory=lambda: FakeWorkspace(
+            stored=[OURS], at={PATH: GitFolder(1, PATH, URL, "main", NEW)}, heads={"main": NEW}
+        )
+    )
+    folders: list[Any] = field(default_factory=lambda: [PATH])
+    entry: dict[str, Any] = field(default_factory=dict)
+    services: dict[str, Any] = field(default_factory=dict)
+    make: type[FakeServices] = FakeServices
+    late: timedelta = timedelta()
+    interval: timedelta = timedelta(minutes=15)
+
+    def run(self) -> Report:
+        return refresh(
+            load(self._environ()),
+            self._services(),
+            Deadline.after(540, FakeClock()),
+            next_run=NOW + self.interval,
+            outlet=Outlet(),
+            late=self.late,
+        )
+
+    def check(self) -> CheckReport:
+        environ = self._environ()
+        settings = load(environ)
+        lines: list[Check] = check_settings(environ, settings.problems, settings)
+        deadline = Deadline.after(540, FakeClock())
+        lines += check_clouds(settings, self._services(), deadline, interval=self.interval)
+        return CheckReport(tuple(lines))
+
+    def _services(self) -> FakeServices:
+        return self.make({host(1): self.workspace}, {"main": NEW}, **self.services)
+
+    def _environ(self) -> dict[str, str]:
+        entry = {"host": host(1), "client_id": "id", "client_secret_name": "secret", "folders": self.folders}
+        return {
+            "WORKSPACES": json.dumps([{**entry, **self.entry}]),
+            "KEY_VAULT_URL": "https://v.vault.azure.net",
+            "REFRESH_SCHEDULE": "0 */15 * * * *",
+        }
+
+
+def codes(report: Report) -> str:
+    return " ".join(
+        [
+            *(problem.message for problem in report.problems),
+            *(error.code for workspace in report.workspaces for _, error in workspace.failures()),
+        ]
+    )
+
+
+def at(**found: Any) -> FakeWorkspace:
+    folder = GitFolder(1, PATH, URL, "main", NEW)
+    return FakeWorkspace(stored=[OURS], at={PATH: replace(folder, **found)}, heads={"main": NEW})
+
+
+def broken(what: str) -> None:
+    if what == "credentials":
+        raise ZeroDivisionError
+
+
+FEDERATED = StoredCredential(9, "azureDevOpsServicesAad", "")
+THERE: dict[str, GitFolder | OtherObject] = {PATH: GitFolder(1, PATH, URL, "main", NEW)}
+FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
+    "invalid_settings": lambda: Scene(entry={"hots": 1}),
+    "invalid_folder": lambda: Scene(folders=[PATH, "x"]),
+    "folder_missing": lambda: Scene(FakeWorkspace(stored=[OURS])),
+    "not_a_git_folder": lambda: Scene(FakeWorkspace(at={PATH: OtherObject("NOTEBOOK")})),
+    "other_repository": lambda: Scene(folders=[{"path": PATH, "url": f"{URL}2", "branch": "main"}]),
+    "not_azure_devops": lambda: Scene(at(url="https://github.com/a/b")),
+    "no_remote_repository": lambda: Scene(at(url="")),
+    "no_such_ref": lambda: Scene(folders=[{"path": PATH, "url": URL, "branch": "none"}]),
+    "short_token": lambda: Scene(interval=timedelta(hours=2)),
+    "internal_error": lambda: Scene(FakeWorkspace(before=broken)),
+    # These make no run fail.
+    "late_run": lambda: Scene(late=timedelta(minutes=9)),
+    "clock_skew": lambda: Scene(services={"behind": timedelta(minutes=3)}),
+    "secret_expires_soon": lambda: Scene(services={"secret_life": timedelta(days=9)}),
+    "federated_credential": lambda: Scene(FakeWorkspace(stored=[FEDERATED, OURS], at=dict(THERE))),
+    "folder_frozen": lambda: Scene(FakeWorkspace(stored=[OURS], at=frozen())),
+    "nothing_found": lambda: Scene(FakeWorkspace(stored=[OURS]), folders=["/Repos/none/*"]),
+}
+TOLD_BY_CHECK_ALONE = {
+    "foreign_credential",
+    "second_credential",
+    "folder_permission",
+    "misspelt_setting",
+}
+"""Of what a run only meets, or nothing at all: it goes on."""
+
+
+def test_every_code_that_the_app_finds_by_itself_is_looked_at() -> None:
+    assert FOUND_BY_THE_APP.keys() | TOLD_BY_CHECK_ALONE == {row.code for row in OWN}
+    assert not FOUND_BY_THE_APP.keys() & TOLD_BY_CHECK_ALONE
+
+
+@pytest.mark.parametrize("code", FOUND_BY_THE_APP)
+def test_what_the_app_finds_by_itself_fails_a_check_if_it_fails_a_run(code: str) -> None:
+    scene = FOUND_BY_THE_APP[code]
+    report, check = scene().run(), scene().check()
+    assert code in codes(report)
+    assert check.result == report.result
+    if code != "late_run":  # only the timer can be late
+        assert code in {line.error.code for line in check.checks if line.error}
+
+
+READS = ("sign_in", "credentials", "folders", "find")
+"""Of a workspace. What only writing shows (a conflict, a missing permission), no check can know."""
+
+
+def scenes(case: Case) -> Iterator[tuple[str, Scene]]:
+    """Each place where a run can meet this failure before it writes."""
+    symptom = symptom_of(case)
+    anywhere = case.code in {row.code for row in TABLE if not any(match.service for match in row.matches)}
+    services = list(Service) if anywhere or case.code == UNKNOWN.code else [case.service]
+    for service in services:
+        error = ServiceError(replace(symptom, service=service))
+        match service:
+            case Service.IDENTITY | Service.AZURE_CLI:
+                yield "token", Scene(services={"identity_failure": error, "identity": service})
+            case Service.KEY_VAULT:
+                make = type("Vault", (NoSecret,), {"failure": error})
+                yield "secret", Scene(make=make)
+            case Service.AZURE_DEVOPS:
+                yield "head", Scene(services={"devops_failure": error})
+                wanted = {"path": PATH, "url": URL, "branch": "main"}
+                yield "head of a url", Scene(folders=[wanted], services={"devops_failure": error})
+                yield (
+                    "head, nothing stored",
+                    Scene(FakeWorkspace(at=dict(THERE)), services={"devops_failure": error}),
+                )
+            case Service.DATABRICKS:
+                for read in READS:
+                    there: dict[str, GitFolder | OtherObject] = {} if read == "find" else dict(THERE)
+                    workspace = FakeWorkspace(
+                        stored=[OURS], at=there, heads={"main": NEW}, fail={read: error}
+                    )
+                    yield read, Scene(workspace, folders=[PATH, "/Repos/etl/*"])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_a_service_says_fails_a_check_if_it_fails_a_run(case: Case) -> None:
+    looked_at = 0
+    for (place, ran), (_, checked) in zip(scenes(case), scenes(case), strict=True):
+        report, check = ran.run(), checked.check()
+        assert check.result == report.result, place
+        looked_at += report.result == "failed"
+    assert looked_at or case.service is Service.AZURE_DEVOPS
+
+
+def test_every_code_of_a_service_is_looked_at() -> None:
+    assert {case.code for case in CASES} == {row.code for row in (*TABLE, UNKNOWN)}
