@@ -215,10 +215,7 @@ class _Walk:
         except TimeoutError:
             return failed("key_vault", name, out_of_time(facts))
         if ends is None:
-            message = (
-                "can be read; it has no expiry date, so there is no warning before the OAuth secret expires"
-            )
-            return Check("key_vault", name, "ok", message)
+            return warning("key_vault", name, finding("secret_without_end", facts))
         left = ends - self._deadline.clock.now()
         when = f"expires on {ends:%Y-%m-%d}, in {count(left.days, 'day')}"
         if left < SECRET_WARNING:

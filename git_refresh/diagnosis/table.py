@@ -618,6 +618,13 @@ OWN = (
         remedy=_NEW_SECRET,
     ),
     Row(
+        "secret_without_end",
+        message="The secret can be read, but it has no expiration date.",
+        cause="Nobody is warned before the OAuth secret in it expires.",
+        remedy="Look up when the OAuth secret ends ({host}, Settings, Identity and access, Service principals, Secrets), and write that: "
+        "az keyvault secret set-attributes --vault-name {vault_name} --name {secret} --expires DATE.",
+    ),
+    Row(
         "federated_credential",
         message="Git credential {id} is federated.",
         cause="With it the workspace gets its own tokens. This app leaves it alone, and stores its own as well.",

@@ -229,10 +229,16 @@ def test_an_oauth_secret_is_told_thirty_days_before_its_end(
     assert check.error is None or check.error.code == {29: "secret_expires_soon", -1: "secret_expired"}[days]
 
 
-def test_a_secret_without_an_end_is_fine_and_says_so(fleet: Fleet, look: Look) -> None:
+def test_a_secret_without_an_end_is_a_warning_since_nobody_can_tell_it_ahead(
+    fleet: Fleet, look: Look
+) -> None:
     fleet.vault.set(SECRET_NAME, SECRET)
-    (check,) = layer(look(), "key_vault")
-    assert (check.status, "no expiry date" in check.message) == ("ok", True)
+    checks = look()
+    assert not_ok(checks) == [("key_vault", "warning", "secret_without_end")]
+    (line,) = layer(checks, "key_vault")
+    assert line.error is not None
+    assert "Nobody is warned" in line.error.cause
+    assert f"--vault-name contoso --name {SECRET_NAME} --expires DATE" in line.error.remedy
 
 
 def test_a_token_that_does_not_last_until_the_next_run_is_a_failure(cloud: Cloud, look: Look) -> None:

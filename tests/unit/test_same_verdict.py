@@ -26,13 +26,6 @@ PATH = "/Repos/etl/prod"
 OURS = StoredCredential(5, "azureDevOpsServices", "git-refresh")
 
 
-class NoEnd(FakeServices):
-    """Secrets without an expiration date."""
-
-    def secret(self, name: str) -> Secret:
-        return replace(super().secret(name), expires_at=None)
-
-
 class NoSecret(FakeServices):
     """A vault that fails."""
 
@@ -133,6 +126,7 @@ TOLD_BY_CHECK_ALONE = {
     "second_credential",
     "folder_permission",
     "misspelt_setting",
+    "secret_without_end",
 }
 """Of what a run only meets, or nothing at all: it goes on."""
 
