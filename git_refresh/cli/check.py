@@ -6,7 +6,7 @@ What depends on a failed check is skipped, so one mistake is reported once. It u
 of failures.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -27,6 +27,7 @@ from git_refresh.diagnosis.explain import (
     interrupted,
     out_of_time,
 )
+from git_refresh.redact import shown
 from git_refresh.run.pool import Pool
 from git_refresh.run.refresh import GRACE
 from git_refresh.run.shared import SECRET_WARNING, Run, facts_of_principal
@@ -35,7 +36,7 @@ from git_refresh.seams import Services
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
-from git_refresh.settings.names import near_misses
+from git_refresh.settings.names import near_misses, unknown_names
 from git_refresh.symptom import Service, ServiceError
 from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, Problem, Token
 
@@ -52,22 +53,30 @@ def check_settings(
     settings: Settings | None,
     *,
     scheduled: bool = True,
+    named: Collection[str] = (),
 ) -> list[Check]:
-    """The settings' own lines: every problem, every name that looks misspelt, every value that is too long, or that all is well.
+    """The settings' own lines: every problem, every name that looks misspelt or is nobody's, every value that is too long, or that all is well.
 
     Args:
         environ: the settings by name.
         problems: what `settings.load` has found.
         settings: what it has read, if anything can be run.
         scheduled: whether the schedule, too, has to be among them. The run itself could do without.
+        named: those that stand in a file of app settings. An environment has many that are none of ours; such a file has not.
     """
     if scheduled and not environ.get("REFRESH_SCHEDULE", "").strip():
         problems = [*problems, _NO_SCHEDULE]
     found = [
         Check("settings", problem.where, "failed", problem.message, _wrong(problem)) for problem in problems
     ]
-    for name, meant in near_misses(environ).items():
-        found.append(warning("settings", name, finding("misspelt_setting", Facts(), meant=meant)))
+    near = near_misses(environ)
+    for name, meant in near.items():
+        found.append(warning("settings", shown(name), finding("misspelt_setting", Facts(), meant=meant)))
+    found += [
+        warning("settings", shown(name), finding("unknown_setting", Facts()))
+        for name in unknown_names(named)
+        if name not in near
+    ]
     found += check_sizes(environ)
     if settings is not None and not problems:
         workspaces = [entry.workspace for entry in settings.entries if isinstance(entry, Entry)]

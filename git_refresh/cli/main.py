@@ -4,7 +4,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
@@ -81,14 +81,15 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json:
     checks: list[Check]
     settings: Settings | None = None
     environ: Mapping[str, str] = {}
+    named: Collection[str] = ()
     scheduled = False  # before they are read, nothing can be said to be missing
     try:
-        environ = _environment(file, workspaces)
+        environ, named = _environment(file, workspaces)
         scheduled = workspaces is None or file is not None  # a list alone has none
         settings = load(environ, whole=not (offline and workspaces))
-        checks = check_settings(environ, settings.problems, settings, scheduled=scheduled)
+        checks = check_settings(environ, settings.problems, settings, scheduled=scheduled, named=named)
     except SettingsError as error:
-        checks = check_settings(environ, error.problems, None, scheduled=scheduled)
+        checks = check_settings(environ, error.problems, None, scheduled=scheduled, named=named)
     if settings is None and not offline:
         checks += skipped_layers("the app settings are wrong", below="settings")
     elif settings is not None and not offline:
@@ -204,7 +205,7 @@ def _refresh(
     """
     outlet = _outlet(as_json=as_json)
     try:
-        environ = _environment(file, workspaces)
+        environ, _ = _environment(file, workspaces)
         settings = load(environ)
         from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
@@ -264,22 +265,25 @@ def _outlet(*, as_json: bool) -> Outlet:
     return Outlet()
 
 
-def _environment(file: Path | None, workspaces: Path | None = None) -> Mapping[str, str]:
-    """The process's environment, with the app settings taken from the files that are given.
+def _environment(
+    file: Path | None, workspaces: Path | None = None
+) -> tuple[Mapping[str, str], Collection[str]]:
+    """The process's environment, with the app settings taken from the files that are given; and what names these have.
 
     As with `func start`, a settings file's other values (a proxy, say) become environment variables too.
 
     Raises:
         SettingsError: a file cannot be used.
     """
+    named: dict[str, str] = {}
     if file is not None:
-        values = read_settings(file)
+        named |= read_settings(file)
         for name in SETTINGS:
             os.environ.pop(name, None)
-        os.environ.update(values)
     if workspaces is not None:
-        os.environ.update(read_settings(workspaces))
+        named |= read_settings(workspaces)
+    os.environ.update(named)
     if not SETTINGS.keys() & os.environ.keys():
         message = "the environment has none; name a file that contains them: --settings local.settings.json"
         raise SettingsError([Problem("app settings", message)])
-    return os.environ
+    return os.environ, named

@@ -676,6 +676,12 @@ OWN = (
         "many Git folders below one, write its path with /* at the end.",
     ),
     Row(
+        "unknown_setting",
+        message="This is not a setting of this app, nor one of the platform that it runs on.",
+        cause="This app does not read it.",
+        remedy="Remove it, or correct its name: docs/configuration.md has them all.",
+    ),
+    Row(
         "internal_error",
         message="{error}{place}.",
         cause="This is a bug in the app.",

@@ -1,7 +1,8 @@
 """The app settings by name, with what documentation and editors say of each; and names that are probably misspelt."""
 
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -62,8 +63,38 @@ SETTINGS = {
 def near_misses(environ: Mapping[str, str]) -> dict[str, str]:
     """Names that look like a setting misspelt, each with the setting that is not set and was probably meant."""
     found: dict[str, str] = {}
-    for name in environ.keys() - SETTINGS.keys():
-        meant = difflib.get_close_matches(name.upper().replace("-", "_"), SETTINGS, 1, cutoff=0.85)
-        if meant and not environ.get(meant[0], "").strip():
-            found[name] = meant[0]
+    for name in (name for name in environ if name not in SETTINGS):
+        meant = _meant(name.upper().replace("-", "_"))
+        if meant and not environ.get(meant, "").strip():
+            found[name] = meant
     return found
+
+
+def _meant(name: str) -> str | None:
+    near = difflib.get_close_matches(name, SETTINGS, 1, cutoff=0.85)
+    if near or len(name) < _SHORTEST_PART:
+        return near[0] if near else None
+    return next((known for known in _OF_OURS if f"_{name}_" in f"_{known}_"), None)
+
+
+_SHORTEST_PART = 8
+_OF_OURS = [name for name in SETTINGS if not name.startswith("AZURE_")]
+"""Settings that are meant by some of their words alone, like CONCURRENCY. CLIENT_ID, though, is what many a program reads."""
+
+
+def unknown_names(names: Iterable[str]) -> list[str]:
+    """Those, of a file of app settings, that are neither this app's nor read by what it runs on."""
+    return [name for name in names if name not in SETTINGS and not _PLATFORM.match(name)]
+
+
+_PLATFORM = re.compile(
+    # App Service, the Functions host, its builds and its logs
+    r"AzureWebJobs|AzureFunctions|FUNCTIONS?_|WEBSITES?_|WEBJOBS_|SCM_|APPLICATIONINSIGHTS_|APPINSIGHTS_|DIAGNOSTICS_|"
+    r"DEPLOYMENT_|ENABLE_ORYX_BUILD$|ORYX_|BUILD_FLAGS$|XDG_CACHE_HOME$|Logging(:|__)|OTEL_|CONTAINER_|"
+    r"HTTP_LOGGING_|REMOTEDEBUGGING|DOTNET_|ASPNETCORE_|LD_LIBRARY_PATH$|"
+    # Microsoft's SDKs and Python itself
+    r"AZURE_|IDENTITY_|MSI_|ARM_|PYTHON|PIP_|UV_|"
+    # whom to reach the world through, and whom to trust
+    r"(HTTPS?|ALL|NO)_PROXY$|(REQUESTS|CURL)_CA_BUNDLE$|SSL_CERT_|NODE_EXTRA_CA_CERTS$|TZ$|LANG$|LC_|PATH$|HOME$",
+    re.IGNORECASE,
+)

@@ -494,6 +494,35 @@ def test_a_setting_whose_name_is_misspelt_is_pointed_out(cli: Cli, fleet: Fleet)
     assert "! KEYVAULT_URL: This is not a setting of this app; did you mean KEY_VAULT_URL?" in done.stdout
 
 
+FORMS: dict[str, Callable[[dict[str, str]], object]] = {
+    "a local.settings.json": lambda values: {"IsEncrypted": False, "Values": values},
+    "settings by name": lambda values: {"$schema": "./docs/workspaces.schema.json", **values},
+    "what az lists": lambda values: [{"name": name, "value": value} for name, value in values.items()],
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_a_name_that_is_no_setting_is_pointed_out_in_every_file_of_them(
+    cli: Cli, fleet: Fleet, tmp_path: Path, form: Callable[[dict[str, str]], object]
+) -> None:
+    more = {
+        "REFRESH_TIMEOUT": "60",
+        "CONCURRENCY": "8",
+        "SLACK": "x",
+        "FUNCTIONS_WORKER_RUNTIME": "python",
+    }
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps(form({**fleet.settings, **more})))
+    done = cli("check", "--offline", "--settings", file)
+    assert done.returncode == 0
+    told = [line for line in done.stdout.splitlines() if line.startswith("  ! ")]
+    assert sorted(told) == [
+        "  ! CONCURRENCY: This is not a setting of this app; did you mean REFRESH_CONCURRENCY?",
+        "  ! REFRESH_TIMEOUT: This is not a setting of this app; did you mean REFRESH_TIMEOUT_SECONDS?",
+        "  ! SLACK: This is not a setting of this app, nor one of the platform that it runs on.",
+    ]
+
+
 # For people
 
 

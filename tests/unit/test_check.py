@@ -158,6 +158,29 @@ def test_settings_without_a_schedule_are_wrong(environ: dict[str, str]) -> None:
     assert list_alone.status == "ok"
 
 
+def test_a_name_in_a_file_that_is_nobody_s_is_pointed_out_and_a_misspelt_one_everywhere() -> None:
+    environ = {
+        "WORKSPACES": json.dumps([{"host": host(1), "auth": "managed_identity"}]),
+        "REFRESH_SCHEDULE": "0 */15 * * * *",
+        "CONCURRENCY": "8",
+        "SLACK_URL": "x",
+        "WEBSITE_TIME_ZONE": "x",
+    }
+
+    def pointed_out(**named: Any) -> list[tuple[str, str, str]]:
+        lines = check_settings(environ, (), load(environ), **named)
+        return [(line.subject, line.status, line.error.code) for line in lines if line.error]
+
+    misspelt = ("CONCURRENCY", "warning", "misspelt_setting")
+    assert pointed_out() == [misspelt]
+    assert pointed_out(named=environ) == [misspelt, ("SLACK_URL", "warning", "unknown_setting")]
+    environ["REFRESH_CONCURRENCY"] = "8"
+    assert pointed_out(named=environ) == [
+        ("CONCURRENCY", "warning", "unknown_setting"),
+        ("SLACK_URL", "warning", "unknown_setting"),
+    ]
+
+
 def test_a_report_is_failed_by_a_failure_and_by_nothing_less() -> None:
     error = Diagnosis("c", "m", "c", "r")
     lines = [Check("folder", "x", status, "m", error) for status in ("ok", "warning", "skipped")]

@@ -126,6 +126,7 @@ TOLD_BY_CHECK_ALONE = {
     "second_credential",
     "folder_permission",
     "misspelt_setting",
+    "unknown_setting",
     "secret_without_end",
 }
 """Of what a run only meets, or nothing at all: it goes on."""

@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,8 +9,10 @@ from hypothesis import strategies as st
 
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings, SettingsError, load
-from git_refresh.settings.names import SETTINGS, near_misses
+from git_refresh.settings.names import SETTINGS, near_misses, unknown_names
 from git_refresh.values import Problem, Ref
+
+ROOT = Path(__file__).parents[2]
 
 HOST = "https://adb-1.1.azuredatabricks.net"
 GOOD: dict[str, Any] = {"host": HOST, "client_id": "app-id", "client_secret_name": "oauth-secret"}
@@ -820,6 +824,14 @@ def test_a_key_that_is_written_twice_in_the_defaults_stops_the_run() -> None:
         ("workspaces", "WORKSPACES"),
         ("KEYVAULT_URL", "KEY_VAULT_URL"),
         ("REFRESH_TIMEOUT_SECOND", "REFRESH_TIMEOUT_SECONDS"),
+        ("REFRESH_TIMEOUT", "REFRESH_TIMEOUT_SECONDS"),
+        ("TIMEOUT_SECONDS", "REFRESH_TIMEOUT_SECONDS"),
+        ("CONCURRENCY", "REFRESH_CONCURRENCY"),
+        ("Schedule", "REFRESH_SCHEDULE"),
+        ("VAULT_URL", "KEY_VAULT_URL"),
+        ("KEY_VAULT", "KEY_VAULT_URL"),
+        ("CLIENT_ID", None),
+        ("TIMEOUT", None),
         ("AZURE_TENANT_ID", None),
         ("PATH", None),
     ],
@@ -830,6 +842,18 @@ def test_a_misspelt_setting_is_pointed_out_while_the_real_one_is_not_set(
     assert near_misses({name: "x"}) == ({name: meant} if meant else {})
     if meant:
         assert near_misses({name: "x", meant: "y"}) == {}
+
+
+def test_names_that_are_neither_ours_nor_the_platform_s_are_told_apart() -> None:
+    example = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]
+    assert unknown_names(example) == []
+    deployed = re.findall(r"name: '(\w+)'", (ROOT / "infra/modules/function-app.bicep").read_text())
+    assert {"WORKSPACES", "AzureWebJobsStorage__accountName"} <= set(deployed)
+    assert unknown_names(name for name in deployed if "_" in name) == []
+    platform = ["WEBSITE_RUN_FROM_PACKAGE", "HTTPS_PROXY", "https_proxy", "SCM_DO_BUILD_DURING_DEPLOYMENT"]
+    assert unknown_names([*platform, "AZURE_TENANT_ID", "FUNCTIONS_EXTENSION_VERSION"]) == []
+    strange = ["CONCURRENCY", "REFRESH_TIMEOUT", "workspaces", "PATHS", "SLACK_URL", ""]
+    assert unknown_names([*platform, *strange]) == strange
 
 
 def test_a_misspelt_setting_that_is_required_is_named_where_it_is_missing() -> None:
