@@ -41,7 +41,6 @@ class Folder(_Typed):
     path: Path = Field(
         description="Absolute path in the workspace, with or without /Workspace. Ending in /*: every Git folder below.",
         examples=["/Repos/etl/production", "/Workspace/Shared/etl", "/Repos/etl/*"],
-        json_schema_extra={"pattern": "^/"},
     )
     url: Url | None = Field(
         None,
@@ -118,7 +117,6 @@ class Workspace(_Typed):
     host: Host = Field(
         description="Address of the workspace.",
         examples=["https://adb-1234567890123456.7.azuredatabricks.net"],
-        json_schema_extra={"pattern": "^https://"},
     )
     name: Name = Field(
         "", description="Its name in reports. Default: the first label of the host.", examples=["data-prod"]
@@ -136,7 +134,6 @@ class Workspace(_Typed):
         None,
         description="Name of the Key Vault secret that contains its OAuth secret (oauth_secret).",
         examples=["databricks-oauth-secret"],
-        json_schema_extra={"pattern": "^[0-9A-Za-z-]{1,127}$"},
     )
     git_username: Name = Field(
         "git-refresh",
