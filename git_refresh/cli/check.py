@@ -34,6 +34,7 @@ from git_refresh.run.shared import SECRET_WARNING, Run, facts_of_principal
 from git_refresh.schedule import DEFAULT_INTERVAL, lapses_before
 from git_refresh.seams import Services
 from git_refresh.settings.entries import Entry, Rejected
+from git_refresh.settings.fields import is_guid
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import near_misses, unknown_names
@@ -55,7 +56,7 @@ def check_settings(
     scheduled: bool = True,
     named: Collection[str] = (),
 ) -> list[Check]:
-    """The settings' own lines: every problem, every name that looks misspelt or is nobody's, every value that is too long, or that all is well.
+    """The settings' own lines: every problem, every odd name, every value that is too long, or that all is well.
 
     Args:
         environ: the settings by name.
@@ -78,12 +79,31 @@ def check_settings(
         if name not in near
     ]
     found += check_sizes(environ)
+    found += _odd_client_ids(settings)
     if settings is not None and not problems:
         workspaces = [entry.workspace for entry in settings.entries if isinstance(entry, Entry)]
         folders = sum(len(workspace.folders) for workspace in workspaces)
         message = f"{count(len(workspaces), 'workspace')}, {count(folders, 'Git folder')}"
         found.append(Check("settings", "app settings", "ok", message))
     return found
+
+
+def _odd_client_ids(settings: Settings | None) -> Iterator[Check]:
+    """A line for each application id that can hardly be one. A run tries it all the same."""
+    users: dict[str, list[Workspace]] = {}
+    for entry in settings.entries if settings else ():
+        if isinstance(entry, Entry) and entry.workspace.oauth is not None:
+            users.setdefault(entry.workspace.oauth.client_id, []).append(entry.workspace)
+    for client_id, workspaces in users.items():
+        if not is_guid(client_id):
+            more = f" and {len(workspaces) - 1} more" if workspaces[1:] else ""
+            told = finding(
+                "odd_client_id",
+                Facts(host=workspaces[0].host),
+                found=shown(client_id),
+                workspaces=workspaces[0].name + more,
+            )
+            yield warning("settings", "WORKSPACES", told)
 
 
 def _wrong(problem: Problem) -> Diagnosis:

@@ -267,8 +267,9 @@ _SIGN_IN = (
         "oauth_secret_rejected",
         (Match(DATABRICKS, status=(400, 401, 403), operation="sign in"),),
         seen="401 invalid_client Client authentication failed",
-        cause="The OAuth secret is wrong, expired or deleted, or client_id belongs to another principal.",
-        remedy=f"{_NEW_SECRET} client_id must be the application id, and the principal must be assigned to the workspace.",
+        cause="client_id is not that of a service principal in this workspace, or the OAuth secret is wrong, expired or deleted.",
+        remedy="Check client_id ({client_id}): it must be the Application ID of a service principal that {host} lists (Settings, Identity "
+        f"and access, Service principals). If it is, renew the secret. {_NEW_SECRET}",
     ),
     Row(
         "workspace_sign_in",
@@ -661,6 +662,13 @@ OWN = (
         message="There is no Git folder below {path} that {principal} may manage.",
         cause="There is no Git folder below, or {principal} lacks Can Manage on them.",
         remedy="Correct the path, or give {principal} Can Manage on {path}.",
+    ),
+    Row(
+        "odd_client_id",
+        message='client_id "{found}", of {workspaces}, is not a GUID.',
+        cause="An application id is one. With a name, or with the numeric id, of a service principal nothing can sign in.",
+        remedy="Write its Application ID ({host}, Settings, Identity and access, Service principals), which is like "
+        "5a1e0000-0000-4000-8000-000000000001.",
     ),
     Row(
         "misspelt_setting",

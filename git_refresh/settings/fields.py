@@ -21,6 +21,11 @@ def trusted_hosts(info: ValidationInfo) -> TrustedHosts:
     return context.get("trusted", NO_HOSTS)
 
 
+def is_guid(text: str) -> bool:
+    """Whether this can be an id in Microsoft Entra, or a service principal's application id in Databricks."""
+    return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text) is not None
+
+
 def no_secret(value: object) -> object:
     """What is no secret; a secret is neither taken nor quoted, wherever it was typed."""
     if isinstance(value, str) and looks_like_secret(value):

@@ -20,6 +20,7 @@ from git_refresh.settings.entries import (
     read_defaults,
     read_entries,
 )
+from git_refresh.settings.fields import is_guid
 from git_refresh.settings.host_json import ENDING_S, function_timeout
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.names import SETTINGS, near_misses
@@ -155,7 +156,7 @@ def _in_time(
 
 def _client_id(texts: Mapping[str, str], fatal: list[Problem]) -> str | None:
     text = texts["AZURE_CLIENT_ID"]
-    if text and not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
+    if text and not is_guid(text):
         advice = (
             "must be the client id of a user-assigned managed identity, like 00000000-0000-0000-0000-000000000000; "
             "remove it to use the system-assigned one"

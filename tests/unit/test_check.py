@@ -181,6 +181,30 @@ def test_a_name_in_a_file_that_is_nobody_s_is_pointed_out_and_a_misspelt_one_eve
     ]
 
 
+GUID = "5a1e0000-0000-4000-8000-000000000001"
+
+
+def test_a_client_id_that_can_hardly_be_one_is_pointed_out_once_however_many_use_it() -> None:
+    def pointed_out(*client_ids: str | None) -> list[tuple[str, str]]:
+        entries = [
+            {"host": host(number), "client_id": client_id, "client_secret_name": "s"}
+            if client_id
+            else {"host": host(number), "auth": "managed_identity", "client_id": "unused"}
+            for number, client_id in enumerate(client_ids)
+        ]
+        environ = {"WORKSPACES": json.dumps(entries), "KEY_VAULT_URL": "https://v.vault.azure.net"}
+        lines = check_settings(environ, (), load(environ), scheduled=False)
+        return [
+            (line.status, line.message) for line in lines if line.error and line.error.code == "odd_client_id"
+        ]
+
+    assert pointed_out(GUID, GUID.upper(), None) == []
+    assert pointed_out("my-principal", GUID, "my-principal", "4711", "my-principal") == [
+        ("warning", 'client_id "my-principal", of adb-0 and 2 more, is not a GUID.'),
+        ("warning", 'client_id "4711", of adb-3, is not a GUID.'),
+    ]
+
+
 def test_a_report_is_failed_by_a_failure_and_by_nothing_less() -> None:
     error = Diagnosis("c", "m", "c", "r")
     lines = [Check("folder", "x", status, "m", error) for status in ("ok", "warning", "skipped")]

@@ -674,6 +674,13 @@ def test_what_happened_is_one_sentence(symptom: tuple[Any, ...], said: str) -> N
     assert found.message == f"Could not list the Git folders: {said}"
 
 
+def test_a_rejected_sign_in_does_not_send_people_to_rotate_a_good_secret_first() -> None:
+    remedy = explain(by_name("a wrong OAuth secret"), FACTS).remedy
+    assert remedy.startswith(
+        "Check client_id (8a5d-client): it must be the Application ID of a service principal"
+    )
+
+
 def test_what_is_not_known_stays_in_capitals() -> None:
     unquoted = replace(by_name("no role on the vault"), message="")
     assert "object-id OBJECT_ID " in explain(unquoted, Facts()).remedy

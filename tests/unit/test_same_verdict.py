@@ -126,6 +126,7 @@ TOLD_BY_CHECK_ALONE = {
     "second_credential",
     "folder_permission",
     "misspelt_setting",
+    "odd_client_id",
     "unknown_setting",
     "secret_without_end",
 }
