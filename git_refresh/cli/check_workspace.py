@@ -172,7 +172,7 @@ class WorkspaceCheck:
             )
         if report.error is not None:
             return failed("folder", subject, report.error)
-        if report.note is not None:
+        if report.note is not None and report.action == "unchanged":
             return warning("folder", subject, report.note)
         if there is not None and listed is None and not there.git_cli and listing.failure is None:
             return warning("folder", subject, finding("folder_permission", facts))

@@ -341,4 +341,6 @@ def _folder_cells(folder: FolderReport | None, *, rejected: bool) -> tuple[Text,
         return Text("—"), Text(""), Text(""), Text("rejected" if rejected else "")
     before, after = (commit[:8] if commit else "—" for commit in (folder.from_, folder.to))
     moved = before if before == after or folder.to is None else f"{before} → {after}"
-    return Text(folder.path), Text(folder.ref or "—"), Text(moved), Text(folder.action, _STYLE[folder.action])
+    mark = (" !", _STYLE["warning"]) if folder.note else ""
+    action = Text.assemble((folder.action, _STYLE[folder.action]), mark)
+    return Text(folder.path), Text(folder.ref or "—"), Text(moved), action

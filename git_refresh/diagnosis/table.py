@@ -658,6 +658,13 @@ OWN = (
         remedy='In WORKSPACES, write in its entry of folders what it is to be on: "path": "{path}", "branch": "NAME", or a tag.',
     ),
     Row(
+        "changes_discarded",
+        message="Moving {path} {done} uncommitted changes in it, if there were any.",
+        cause='Its entry has "on_conflict": "discard", and the workspace does not tell what is uncommitted.',
+        remedy='For a mirror that nobody edits, nothing. Else remove "on_conflict" from its entry: then a conflict is reported, and '
+        "nothing is lost.",
+    ),
+    Row(
         "nothing_found",
         message="There is no Git folder below {path} that {principal} may manage.",
         cause="There is no Git folder below, or {principal} lacks Can Manage on them.",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from git_refresh.diagnosis.explain import Facts, explain, finding, internal, out_of_time
+from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, internal, out_of_time
 from git_refresh.hosts import TrustedHosts
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository, parse_repository
@@ -11,7 +11,7 @@ from git_refresh.run.decide import Clone, LeaveAlone, Move, Refuse, folder_step,
 from git_refresh.run.shared import Run, facts_of
 from git_refresh.seams import Api
 from git_refresh.settings.models import Folder
-from git_refresh.symptom import ServiceError, is_definite, is_rejection
+from git_refresh.symptom import Service, ServiceError, is_definite, is_rejection
 from git_refresh.values import GitFolder, Head, OtherObject, Ref
 
 
@@ -65,6 +65,10 @@ class FolderRefresh:
             return self._refresh(look)
         except ServiceError as error:
             failure = explain(error.symptom, look.facts(self.facts))
+            # Once it is found, the workspace is asked for nothing but to move it; it may have, though its answer was lost.
+            moved = look.folder is not None and error.symptom.service is Service.DATABRICKS
+            note = self._discarded(look.wanted) if moved and error.symptom.undecided else None
+            return replace(look.report(), action="failed", to=None, error=failure, note=note)
         except TimeoutError:
             failure = out_of_time(look.facts(self.facts))
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other folders along
@@ -130,11 +134,20 @@ class FolderRefresh:
     def _move(
         self, wanted: Folder, folder: GitFolder, ref: Ref, head: Head | None, before: FolderReport
     ) -> FolderReport:
+        before = replace(before, note=self._discarded(wanted))
         if self.run.dry_run:
-            return replace(before, action="updated", to=head.commit if head else None)
+            why = f"{before.why}; may throw away uncommitted changes" if before.note else before.why
+            return replace(before, action="updated", to=head.commit if head else None, why=why)
         now = self._pull(wanted, folder, ref, head)
         changed = (now.commit, now.branch) != (folder.commit, folder.branch)
         return replace(before, action="updated" if changed else "unchanged", to=now.commit)
+
+    def _discarded(self, wanted: Folder) -> Diagnosis | None:
+        """What to know of a move that leaves no uncommitted change behind. The workspace tells of none, neither before nor after."""
+        if wanted.on_conflict != "discard":
+            return None
+        done = "would throw away" if self.run.dry_run else "may have thrown away"
+        return finding("changes_discarded", replace(self.facts, path=wanted.path), done=done)
 
     def _pull(self, wanted: Folder, folder: GitFolder, ref: Ref, head: Head | None) -> GitFolder:
         """Move the folder and look where it is. When the answer was lost, look first, then decide whether to try once more."""

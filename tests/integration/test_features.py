@@ -760,7 +760,9 @@ def test_uncommitted_work_in_the_way_is_kept_and_named_until_discard_is_written(
     assert not any("dangerously_force_discard_all" in seen.body_keys for seen in traffic.writes())
 
     traffic.forget()
-    assert actions(run(**one(fleet, {"path": PROD, **DISCARD, **ref}))) == [(PROD, "updated")]
+    report = run(**one(fleet, {"path": PROD, **DISCARD, **ref}))
+    assert actions(report) == [(PROD, "updated")]
+    assert [problem.message.partition(":")[0] for problem in report.problems] == ["changes_discarded"]
     assert prod.head in heads
     assert not prod.dirty
     assert (prod.read("jobs/load.py"), prod.read("notes of mine.txt")) == ("theirs", "theirs")

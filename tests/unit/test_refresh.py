@@ -15,7 +15,7 @@ from git_refresh.run import refresh as refresh_module
 from git_refresh.run.refresh import refresh
 from git_refresh.seams import Unwatched
 from git_refresh.settings.load import SettingsError, load
-from git_refresh.symptom import Service
+from git_refresh.symptom import Service, ServiceError
 from git_refresh.values import GitFolder, Problem, StoredCredential
 from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 
@@ -370,6 +370,49 @@ def test_a_folder_on_no_branch_is_not_called_frozen_where_the_settings_say_what_
     fake = FakeWorkspace(at=frozen(), heads={"main": NEW})
     services = FakeServices({host(1): fake}, {"main": NEW, "v1": OLD})
     report = run(services, {"folders": [{"path": "/Repos/etl/prod", **wanted}]})
+    assert (report.result, report.problems) == ("ok", ())
+
+
+MIRROR = {"path": "/Repos/etl/prod", "on_conflict": "discard"}
+
+
+@pytest.mark.parametrize(("dry_run", "done"), [(True, "would throw away"), (False, "may have thrown away")])
+def test_a_move_that_may_discard_somebody_s_work_is_told(dry_run: bool, done: str) -> None:  # noqa: FBT001
+    fake = FakeWorkspace(stored=[OURS], at=behind(), heads={"main": NEW})
+    report = run(FakeServices({host(1): fake}, {"main": NEW}), {"folders": [MIRROR]}, dry_run=dry_run)
+    (folder,) = report.workspaces[0].folders
+    assert (report.result, folder.action) == ("ok", "updated")
+    assert folder.why == "branch main has moved" + "; may throw away uncommitted changes" * dry_run
+    (problem,) = report.problems
+    assert str(problem).startswith(
+        f"adb-1 /Repos/etl/prod: changes_discarded: Moving /Repos/etl/prod {done} uncommitted changes in it"
+    )
+
+
+def test_a_move_whose_answer_was_lost_may_have_discarded_all_the_same() -> None:
+    def told(error: ServiceError) -> bool:
+        fake = FakeWorkspace(stored=[OURS], at=behind(), fail={"move_folder": error})
+        report = run(FakeServices({host(1): fake}, {"main": NEW}), {"folders": [MIRROR]})
+        assert report.workspaces[0].folders[0].action == "failed"
+        return any("changes_discarded" in problem.message for problem in report.problems)
+
+    assert told(failure(status=None))
+    assert told(failure(status=500))
+    assert not told(failure(status=403))
+
+
+@pytest.mark.parametrize(
+    ("at", "folder"),
+    [
+        (behind(), "/Repos/etl/prod"),
+        ({"/Repos/etl/prod": GitFolder(1, "/Repos/etl/prod", URL, "main", NEW)}, MIRROR),
+        ({}, {**MIRROR, "url": URL, "branch": "main"}),
+    ],
+    ids=["without discard", "nothing to move", "created"],
+)
+def test_what_discards_nothing_says_nothing_of_it(at: dict[str, Any], folder: object) -> None:
+    fake = FakeWorkspace(stored=[OURS], at=at, heads={"main": NEW})
+    report = run(FakeServices({host(1): fake}, {"main": NEW}), {"folders": [folder]})
     assert (report.result, report.problems) == ("ok", ())
 
 

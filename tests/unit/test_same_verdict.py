@@ -20,7 +20,7 @@ from git_refresh.symptom import Service, ServiceError
 from git_refresh.values import GitFolder, OtherObject, Secret, StoredCredential
 from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace
 from tests.unit.test_diagnosis import CASES, Case, symptom_of
-from tests.unit.test_refresh import NEW, URL, frozen, host
+from tests.unit.test_refresh import NEW, OLD, URL, frozen, host
 
 PATH = "/Repos/etl/prod"
 OURS = StoredCredential(5, "azureDevOpsServices", "git-refresh")
@@ -119,6 +119,7 @@ FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
     "secret_expires_soon": lambda: Scene(services={"secret_life": timedelta(days=9)}),
     "federated_credential": lambda: Scene(FakeWorkspace(stored=[FEDERATED, OURS], at=dict(THERE))),
     "folder_frozen": lambda: Scene(FakeWorkspace(stored=[OURS], at=frozen())),
+    "changes_discarded": lambda: Scene(at(commit=OLD), folders=[{"path": PATH, "on_conflict": "discard"}]),
     "nothing_found": lambda: Scene(FakeWorkspace(stored=[OURS]), folders=["/Repos/none/*"]),
 }
 TOLD_BY_CHECK_ALONE = {
@@ -144,7 +145,7 @@ def test_what_the_app_finds_by_itself_fails_a_check_if_it_fails_a_run(code: str)
     report, check = scene().run(), scene().check()
     assert code in codes(report)
     assert check.result == report.result
-    if code != "late_run":  # only the timer can be late
+    if code not in {"late_run", "changes_discarded"}:  # only the timer can be late, and only a move discards
         assert code in {line.error.code for line in check.checks if line.error}
 
 

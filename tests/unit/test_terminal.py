@@ -103,6 +103,15 @@ def test_a_plan_has_a_line_for_each_step_with_its_reason_and_a_count() -> None:
     )
 
 
+def test_the_table_marks_a_folder_that_there_is_something_to_know_of() -> None:
+    note = Diagnosis("changes_discarded", "m", "c", "r")
+    out = console()
+    terminal.show_report(
+        report(workspace(folders=(FolderReport("/a/b", "updated", "main", OLD, NEW, note=note),))), out
+    )
+    assert text(out).splitlines()[1].endswith("updated !")
+
+
 def test_a_plan_marks_a_folder_that_nothing_brings_up_to_date() -> None:
     note = Diagnosis("folder_frozen", "m", "c", "r")
     folder = FolderReport(
