@@ -11,7 +11,7 @@ from git_refresh.clock import Clock, Deadline, Skew, SystemClock
 from git_refresh.clouds import databricks
 from git_refresh.clouds.connections import tls_context
 from git_refresh.clouds.devops import DevOps
-from git_refresh.clouds.identity import Identity
+from git_refresh.clouds.identity import Identity, identity_of
 from git_refresh.clouds.vault import Vault
 from git_refresh.diagnosis.explain import Facts, internal
 from git_refresh.masking import Secrets
@@ -102,6 +102,11 @@ def connect(
     """
     silence_sdk_logs()
     return CloudServices(settings, deadline, environ, outlet.secrets)
+
+
+def is_somebody(environ: Mapping[str, str]) -> bool:
+    """Whether a run would act as the person who has signed in to the Azure CLI here, not as the app's own identity."""
+    return identity_of(environ) is Service.AZURE_CLI
 
 
 _RESERVED = 40

@@ -16,7 +16,7 @@ import click
 from git_refresh import __version__
 from git_refresh.cli import terminal
 from git_refresh.cli.check import check_clouds, check_settings, skipped_layers
-from git_refresh.cli.checks import Check, CheckReport, failed
+from git_refresh.cli.checks import Check, CheckReport, count, failed
 from git_refresh.cli.files import read_settings
 from git_refresh.cli.progress import Lines, Live
 from git_refresh.cli.schema import schema
@@ -156,13 +156,20 @@ def plan(
 
 @main.command()
 @_settings_option
+@click.option(
+    "--yes",
+    "-y",
+    is_flag=True,
+    help="Do not ask whether your own token may be stored, where there is no managed identity.",
+)
 @_json_option
-def run(file: Path | None, *, as_json: bool) -> None:
+def run(file: Path | None, *, yes: bool, as_json: bool) -> None:
     """Refresh every workspace once, as the timer does.
 
-    It runs as whoever is signed in, and assumes that the next run is in 15 minutes; check looks at the schedule.
+    It runs as whoever is signed in, and assumes that the next run is in 15 minutes; check looks at the schedule. Where that is you and not
+    a managed identity, it stores your own token: it asks first.
     """
-    _end(_refresh(file, terminal.show_report, as_json=as_json, dry_run=False))
+    _end(_refresh(file, terminal.show_report, as_json=as_json, dry_run=False, yes=yes))
 
 
 def _changes(report: Report) -> bool:
@@ -197,6 +204,7 @@ def _refresh(
     as_json: bool,
     dry_run: bool,
     workspaces: Path | None = None,
+    yes: bool = False,
 ) -> Report:
     """One run, shown.
 
@@ -209,6 +217,8 @@ def _refresh(
         settings = load(environ)
         from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
+        if app.is_somebody(environ) and not dry_run and not yes:
+            _ask(settings)
         if as_json:
             report = app.run(settings, environ, outlet=outlet, dry_run=dry_run)
         else:
@@ -237,6 +247,24 @@ def _places(settings: Settings | None) -> terminal.Places:
         for index, entry in enumerate(entries)
         if isinstance(entry, Entry)
     }
+
+
+def _ask(settings: Settings) -> None:
+    """Before somebody's own token is stored for all who use a workspace's credential.
+
+    Raises:
+        SettingsError: the answer is no, or there is nobody to ask.
+    """
+    number = count(sum(isinstance(entry, Entry) for entry in settings.entries), "workspace")
+    stored = f"your own token (that of your sign-in with az login) as the Git credential of {number}"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        message = (
+            f"there is no managed identity here, so this would store {stored}; add --yes if that is meant"
+        )
+        raise SettingsError([Problem("run", message)])
+    question = f"There is no managed identity here: this stores {stored}, until the app's next run. Go on?"
+    if not click.confirm(question, err=True):
+        raise SettingsError([Problem("run", "was declined")])
 
 
 def _watcher(workspaces: int, *, dry_run: bool) -> AbstractContextManager[Watcher]:

@@ -23,6 +23,11 @@ LIMIT = 20.0
 """Seconds for a token: the endpoint is on the same machine; `az` needs a few."""
 
 
+def identity_of(environ: Mapping[str, str]) -> Service:
+    """Who is asked for tokens on this machine: only Azure gives its apps an identity endpoint."""
+    return Service.IDENTITY if environ.get("IDENTITY_ENDPOINT") else Service.AZURE_CLI
+
+
 class Identity:
     """The managed identity where there is one (an Azure app), else the Azure CLI's sign-in (a laptop).
 
@@ -38,6 +43,8 @@ class Identity:
         secrets: Secrets,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
+        self.service = identity_of(environ)
+        """Who is asked for tokens."""
         self._client_id = client_id
         self._tls = tls
         self._deadline = deadline
@@ -46,11 +53,6 @@ class Identity:
         self._secrets = secrets
         self._secrets.learn(self._header)
         self._tokens: Once[str, Token] = Once(deadline)
-
-    @property
-    def service(self) -> Service:
-        """Who is asked for tokens."""
-        return Service.IDENTITY if self._endpoint else Service.AZURE_CLI
 
     def token(self, resource: str) -> Token:
         """A token for a resource, given as its id or URL; the same one all through the run.

@@ -2,14 +2,19 @@
 
 import json
 import os
+import pty
+import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from localcloud import Cloud, Fleet
+from tests.integration import warm
 from tests.integration.running import run_app
+from tests.integration.warm import ROOT
 
 
 @pytest.fixture
@@ -27,7 +32,9 @@ def stand_in(az: Path, code: str) -> None:
     az.chmod(0o755)
 
 
-def test_the_azure_cli_s_sign_in_is_used(cloud: Cloud, fleet: Fleet, laptop: Path) -> None:
+@pytest.fixture
+def signed_in(cloud: Cloud, laptop: Path) -> None:
+    """Somebody has done `az login`."""
     tokens = {
         resource: {"accessToken": cloud.identity.token(resource), "expires_on": int(time.time()) + 3900}
         for resource in ("499b84ac-1321-427f-aa17-267ca6975798", "https://vault.azure.net")
@@ -37,6 +44,10 @@ def test_the_azure_cli_s_sign_in_is_used(cloud: Cloud, fleet: Fleet, laptop: Pat
         laptop,
         f"answers = {answers!r}\nprint(next(a for resource, a in answers.items() if resource in ' '.join(sys.argv)))",
     )
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_the_azure_cli_s_sign_in_is_used(cloud: Cloud, fleet: Fleet) -> None:
     report = run_app({**os.environ, **fleet.settings})
     assert report.result == "ok", report.summary()
     assert not [request for request in cloud.requests if request.service == "identity"]
@@ -57,3 +68,71 @@ def test_without_identity_and_azure_cli_both_ways_out_are_told(fleet: Fleet) -> 
     assert error.code == "identity_missing"
     assert "az functionapp identity assign" in error.remedy
     assert "az login" in error.remedy
+
+
+def run(fleet: Fleet, *arguments: str, **more: str) -> subprocess.CompletedProcess[bytes]:
+    """As a pipeline does, without a terminal."""
+    return warm.run("run", *arguments, environ={**os.environ, **fleet.settings, **more})
+
+
+def stored(fleet: Fleet) -> int:
+    return sum(len(workspace.credentials) for workspace in fleet.workspaces)
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_somebody_s_own_token_is_not_stored_where_nobody_can_be_asked(cloud: Cloud, fleet: Fleet) -> None:
+    done = run(fleet)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode() == (
+        "! run: there is no managed identity here, so this would store your own token (that of your sign-in with az login) as the "
+        "Git credential of 3 workspaces; nothing was run: add --yes if that is meant\n"
+    )
+    done = run(fleet, "--json")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["result"], report["problems"][0]["where"]) == (2, "failed", "run")
+    assert (stored(fleet), cloud.requests) == (0, [])
+
+
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize("yes", ["--yes", "-y"])
+def test_it_is_stored_where_the_command_says_so(fleet: Fleet, yes: str) -> None:
+    done = run(fleet, yes)
+    assert (done.returncode, stored(fleet)) == (0, 3), done.stderr
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_what_is_read_alone_needs_no_yes(fleet: Fleet) -> None:
+    for command in ("plan", "check"):
+        assert warm.run(command, environ={**os.environ, **fleet.settings}).returncode == 0
+    assert run(fleet, WORKSPACES="[").stderr.startswith(b"! WORKSPACES: is not valid JSON"), (
+        "first things first"
+    )
+
+
+def test_a_managed_identity_is_asked_nothing(fleet: Fleet) -> None:
+    assert run(fleet).returncode == 0
+    assert stored(fleet) == 3
+
+
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize(
+    ("answer", "code", "credentials", "said"),
+    [("y", 0, 3, "3 of 3 workspaces fresh"), ("n", 2, 0, "nothing was run"), ("", 2, 0, "nothing was run")],
+)
+def test_somebody_at_a_terminal_is_asked(
+    fleet: Fleet, answer: str, code: int, credentials: int, said: str
+) -> None:
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "git_refresh", "run"]
+    environ = {**os.environ, **fleet.settings, "COLUMNS": "200", "TERM": "dumb"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    shown = ""
+    os.write(master, f"{answer}\n".encode())
+    with suppress(OSError):  # so a terminal ends, whose last user has gone
+        while read := os.read(master, 4096):
+            shown += read.decode(errors="replace")
+    os.close(master)
+    assert (process.wait(60), stored(fleet)) == (code, credentials), shown
+    assert "as the Git credential of 3 workspaces, until the app's next run. Go on? [y/N]" in shown
+    assert said in shown
