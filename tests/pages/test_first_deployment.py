@@ -1,0 +1,178 @@
+"""The pages as a first deployer types them: in one order, with every variable set, and nothing that Azure has yet to be told of."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.infra import bicep
+from tests.infra.test_infra import INFRA
+from tests.pages import PAGES, ROOT
+
+README = (ROOT / "README.md").read_text()
+SETUP = (ROOT / "docs/setup.md").read_text()
+INFRA_PAGE = (ROOT / "infra/README.md").read_text()
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+PIPELINES = (ROOT / "docs/pipelines/README.md").read_text()
+REFERENCE = (ROOT / "docs/reference.md").read_text()
+
+STEPS = ["Azure", "Azure DevOps", "Databricks", "List", "Wait five minutes", "Publish"]
+BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+
+
+def section(page: str, heading: str) -> str:
+    """What stands below a heading, up to the next of its kind."""
+    _, found, rest = page.partition(f"\n## {heading}\n")
+    assert found, heading
+    return rest.partition("\n## ")[0]
+
+
+def steps(text: str) -> list[str]:
+    return re.findall(r"^\d\. \*\*(.*?)\*\*", text, re.MULTILINE)
+
+
+def out_of_order(text: str, *parts: str) -> list[str]:
+    """The parts that do not follow the one before them."""
+    missed: list[str] = []
+    place = 0
+    for part in parts:
+        at = text.find(part, place)
+        if at < 0:
+            missed.append(part)
+        else:
+            place = at + len(part)
+    return missed
+
+
+def unset(page: str, known: frozenset[str] = frozenset()) -> list[str]:
+    """Variables that a block of commands uses before one above it has set them."""
+    set_so_far = set(known)
+    missed: list[str] = []
+    for block in BLOCK.findall(page):
+        for line in re.sub(r"'[^']*'", "''", block).splitlines():
+            used = re.findall(r"(?<!\\)\$\{?([A-Z][A-Z_]*)", line)
+            missed += [name for name in used if name not in set_so_far]
+            set_so_far.update(re.findall(r"\b([A-Z][A-Z_]*)=", line), re.findall(r"\bfor ([A-Z_]+) in", line))
+    return missed
+
+
+def provided(page: str) -> set[str]:
+    """The namespaces that the page has registered, or names for a closed network."""
+    (always,) = re.findall(r"^for NAMESPACE in (.*); do$", page, re.MULTILINE)
+    also = page.partition("In a closed network also ")[2].partition(".\n")[0].partition(". ")[0]
+    return {*always.split(), *re.findall(r"`(Microsoft\.\w+)`", also)}
+
+
+def needed(infra: bicep.Infra) -> set[str]:
+    types = [
+        declaration.type.partition("@")[0]
+        for text in bicep.templates(infra).values()
+        for declaration in bicep.of_kind(text, "resource").values()
+    ]
+    # Every subscription has Microsoft.Authorization: without it nobody could be given a role.
+    return {kind.partition("/")[0] for kind in types} - {"Microsoft.Authorization"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [section(README, "Deploy it"), section(INFRA_PAGE, "From nothing to green")],
+    ids=["README", "infra"],
+)
+def test_the_short_ways_have_one_order_which_ends_with_publishing(text: str) -> None:
+    assert steps(text) == STEPS
+    assert text.count("functionapp " + "publish") == 1
+    assert "functionapp " + "publish" in text.partition("**Publish**")[2]
+
+
+def test_the_template_tells_the_same_order() -> None:
+    told = re.findall(r"^  '([A-Z][\w ]*?)[,:]", INFRA["main.bicep"], re.MULTILINE)
+    assert [step for step in told if step != "Secret"] == STEPS[1:]
+
+
+def test_by_hand_the_order_is_the_same() -> None:
+    assert not out_of_order(
+        SETUP,
+        "## 1. The function app",
+        "## 2. Azure DevOps",
+        "## 3. A service principal in Databricks",
+        "## 4. The OAuth secret",
+        "## 5. The app settings",
+        "## 6. Try it from a laptop",
+        "## 7. Publish",
+        "**Wait five minutes**",
+        "functionapp " + "publish",
+        "## 8. See it green",
+    )
+    assert SETUP.count("functionapp " + "publish") == 1
+
+
+def test_azd_publishes_last_too() -> None:
+    text = section(INFRA_PAGE, "With azd")
+    assert not out_of_order(
+        text, "azd provision\n", "Steps 2 and 3", "jq", "azd provision\n", "Wait five minutes", "azd deploy"
+    )
+    assert not [block for block in BLOCK.findall(text) if "azd up" in block]
+
+
+def test_a_step_out_of_order_is_noticed() -> None:
+    assert out_of_order("publish, then wait", "wait", "publish") == ["publish"]
+
+
+def test_every_provider_that_a_template_uses_is_registered_before_the_first_step() -> None:
+    before, _, after = SETUP.partition("\n## 1. ")
+    assert after
+    assert needed(INFRA) <= provided(before)
+    assert "/environments" in INFRA["main.bicep"]
+    assert "Microsoft.App" in provided(before), "of the subnet's delegation"
+    assert "docs/setup.md#0-what-you-need" in README.partition("2. **Azure DevOps**")[0]
+    assert "docs/setup.md#0-what-you-need" in INFRA_PAGE.partition("1. **Azure**")[0]
+
+
+@pytest.mark.parametrize("namespace", sorted(needed(INFRA)))
+def test_a_provider_that_is_left_out_is_noticed(namespace: str) -> None:
+    assert not needed(INFRA) <= provided(SETUP.replace(namespace, "Microsoft.Other"))
+
+
+TOP = "\n```sh\n" + BLOCK.findall(SETUP)[0] + "```\n"
+ONCALL = "\n```sh\n" + BLOCK.findall(OPERATIONS)[0] + "```\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "known"),
+    [
+        (SETUP, ""),
+        # It says to paste the top of the page on setup first.
+        (TOP + INFRA_PAGE, ""),
+        (OPERATIONS, ""),
+        (ONCALL + REFERENCE, ""),
+        # The pipeline's own, in its last step.
+        (PIPELINES, "APP RESOURCE_GROUP"),
+    ],
+    ids=["setup", "infra", "operations", "reference", "pipelines"],
+)
+def test_every_variable_is_set_before_it_is_used(page: str, known: str) -> None:
+    assert unset(page, frozenset(known.split())) == []
+
+
+def test_a_variable_that_is_set_too_late_is_noticed() -> None:
+    assert unset('```sh\necho "$GROUP" \'$STORAGE\'\nGROUP=a\necho "$GROUP"\n```\n') == ["GROUP"]
+
+
+def test_the_mistakes_of_a_first_deployment_stand_in_one_table() -> None:
+    heading = "What first deployers get wrong"
+    tables = {
+        path
+        for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "infra/README.md")
+        if "MissingSubscriptionRegistration" in path.read_text()
+    }
+    assert tables == {ROOT / "infra/README.md"}
+    rows = re.findall(r"^\|(.*)\|(.*)\|(.*)\|$", section(INFRA_PAGE, heading), re.MULTILINE)
+    assert len(rows) > 12
+    assert all(cell.strip() for row in rows for cell in row)
+    assert "infra/README.md#what-first-deployers-get-wrong" in SETUP
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_row_of_a_table_has_as_many_cells_as_its_head(page: Path) -> None:
+    for table in re.findall(r"(?:^ *\|.*\n)+", page.read_text() + "\n", re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1, table
