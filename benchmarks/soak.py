@@ -19,7 +19,7 @@ from rich.table import Table
 from benchmarks.process import Sample
 from benchmarks.ticking import App, Tick, bounded
 from localcloud import Cloud, Connect, Fault, Fleet, seed
-from tests.integration.test_faults import FAULTS
+from localcloud.faults import NAMED
 
 LIMIT = 0.8
 """Seconds for one operation: what hangs is given up then, so that two hundred runs take minutes."""
@@ -43,17 +43,17 @@ class Place:
 
 
 def _service(service: str) -> Callable[[Fleet, str], Fault]:
-    return lambda _, what: Fault(FAULTS[what](), service=service)
+    return lambda _, what: Fault(NAMED[what](), service=service)
 
 
 def _devops(_: Fleet, what: str) -> Fault:
-    action = FAULTS[what]()
+    action = NAMED[what]()
     # The workspace's own Git is not the app's: of Azure DevOps, its REST API goes wrong.
     return Fault(action, service="devops", route=None if isinstance(action, Connect) else "/_apis/")
 
 
 PLACES = (
-    Place("one workspace", lambda fleet, what: Fault(FAULTS[what](), host=fleet.workspaces[-1].host)),
+    Place("one workspace", lambda fleet, what: Fault(NAMED[what](), host=fleet.workspaces[-1].host)),
     Place("every workspace", _service("databricks")),
     Place("identity", _service("identity"), connects=False),  # plain http, without a proxy
     Place("Key Vault", _service("keyvault")),
@@ -67,7 +67,7 @@ def in_turn(whats: Sequence[str]) -> Iterator[tuple[str, Place]]:
         for shift in range(len(PLACES)):
             for index, what in enumerate(whats):
                 place = PLACES[(index + shift) % len(PLACES)]
-                if place.connects or not isinstance(FAULTS[what](), Connect):
+                if place.connects or not isinstance(NAMED[what](), Connect):
                     yield what, place
 
 
@@ -179,9 +179,9 @@ def soak(
     help="Tell where what came in the second half was allocated (takes twice as long).",
 )
 def main(ticks: int, faults: str, ceiling: float | None, workspaces: int, *, trace: bool) -> None:
-    whats = [what for what in FAULTS if faults in what]
+    whats = [what for what in NAMED if faults in what]
     if not whats:
-        raise click.UsageError(f"no fault is called so; there are: {', '.join(FAULTS)}")
+        raise click.UsageError(f"no fault is called so; there are: {', '.join(NAMED)}")
     # Its web server reports every connection that the app gives up.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     told = _Told(ticks, workspaces)

@@ -166,3 +166,44 @@ def act_then(loss: Action) -> Action:
 
 def _body(response: web.Response) -> bytes:
     return response.body if isinstance(response.body, bytes) else b""
+
+
+_HTML = "<html><body><h1>Bad Gateway</h1></body></html>"
+NAMED: Mapping[str, Callable[[], Action | Connect]] = {
+    "accepts and hangs": hang,
+    "drips its body": lambda: drip("body", 0.05),
+    "drips its headers": lambda: drip("headers", 0.05),
+    "resets the connection": reset,
+    "refuses the connection": lambda: Connect.REFUSE,
+    "has another host's certificate": lambda: Connect.WRONG_NAME,
+    "has nobody's certificate": lambda: Connect.UNTRUSTED,
+    "hangs in the handshake": lambda: Connect.HANG,
+    "throttles for an hour": lambda: status(
+        429, {"error_code": "REQUEST_LIMIT_EXCEEDED"}, {"Retry-After": "3600"}
+    ),
+    "answers 500 in JSON": lambda: status(500, {"error_code": "INTERNAL_ERROR", "message": "oops"}),
+    "answers 502 in HTML": lambda: status(502, _HTML),
+    "answers 503 in plain text": lambda: status(503, "try later", content_type="text/plain"),
+    "answers 400 with a JSON list": lambda: status(400, "[1, 2]", content_type="application/json"),
+    "answers 200 and nothing": lambda: status(200),
+    "answers 200 in HTML": lambda: status(200, _HTML),
+    "answers 200 with a JSON list": lambda: status(200, "[1, 2]", content_type="application/json"),
+    "answers 200 with null": lambda: status(200, "null", content_type="application/json"),
+    "answers 200 with wrong types": lambda: status(
+        200,
+        {
+            "access_token": 5,
+            "expires_in": "x",
+            "credentials": {"a": 1},
+            "repos": "x",
+            "value": 7,
+            "id": [],
+            "credential_id": {},
+            "object_id": "1",
+        },
+    ),
+    "answers 200 in no encoding": lambda: status(200, b'\xff\xfe{"a"', content_type="application/json"),
+    "answers 10 MB": huge,
+    "redirects elsewhere": lambda: status(307, headers={"Location": "https://evil.example/steal"}),
+}
+"""What goes wrong, by a name that completes "a service that …": each is made anew where it is wanted."""

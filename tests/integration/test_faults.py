@@ -16,54 +16,13 @@ from git_refresh.clouds import databricks
 from git_refresh.report import Report
 from git_refresh.settings.load import load
 from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
+from localcloud.faults import NAMED
 from tests.cloud import embedded_cloud
 from tests.integration.brisk import shorten
 from tests.integration.running import run_app
 
 pytestmark = pytest.mark.timeout(60)
 Run = Callable[..., Report]
-
-HTML = "<html><body><h1>Bad Gateway</h1></body></html>"
-FAULTS: dict[str, Callable[[], faults.Action | Connect]] = {
-    "accepts and hangs": faults.hang,
-    "drips its body": lambda: faults.drip("body", 0.05),
-    "drips its headers": lambda: faults.drip("headers", 0.05),
-    "resets the connection": faults.reset,
-    "refuses the connection": lambda: Connect.REFUSE,
-    "has another host's certificate": lambda: Connect.WRONG_NAME,
-    "has nobody's certificate": lambda: Connect.UNTRUSTED,
-    "hangs in the handshake": lambda: Connect.HANG,
-    "throttles for an hour": lambda: faults.status(
-        429, {"error_code": "REQUEST_LIMIT_EXCEEDED"}, {"Retry-After": "3600"}
-    ),
-    "answers 500 in JSON": lambda: faults.status(500, {"error_code": "INTERNAL_ERROR", "message": "oops"}),
-    "answers 502 in HTML": lambda: faults.status(502, HTML),
-    "answers 503 in plain text": lambda: faults.status(503, "try later", content_type="text/plain"),
-    "answers 400 with a JSON list": lambda: faults.status(400, "[1, 2]", content_type="application/json"),
-    "answers 200 and nothing": lambda: faults.status(200),
-    "answers 200 in HTML": lambda: faults.status(200, HTML),
-    "answers 200 with a JSON list": lambda: faults.status(200, "[1, 2]", content_type="application/json"),
-    "answers 200 with null": lambda: faults.status(200, "null", content_type="application/json"),
-    "answers 200 with wrong types": lambda: faults.status(
-        200,
-        {
-            "access_token": 5,
-            "expires_in": "x",
-            "credentials": {"a": 1},
-            "repos": "x",
-            "value": 7,
-            "id": [],
-            "credential_id": {},
-            "object_id": "1",
-        },
-    ),
-    "answers 200 in no encoding": lambda: faults.status(
-        200, b'\xff\xfe{"a"', content_type="application/json"
-    ),
-    "answers 10 MB": faults.huge,
-    "redirects elsewhere": lambda: faults.status(307, headers={"Location": "https://evil.example/steal"}),
-}
-
 
 CODES = {
     "accepts and hangs": "timeout",
@@ -124,9 +83,9 @@ def told(report: Report) -> list[str]:
 @pytest.mark.parametrize(
     "route", ["^/oidc/", "^/api/2.0/git-credentials", "^/api/2.0/repos", "^/api/2.0/workspace"]
 )
-@pytest.mark.parametrize("what", FAULTS)
+@pytest.mark.parametrize("what", NAMED)
 def test_a_workspace_that(cloud: Cloud, run: Run, one: dict[str, str], what: str, route: str) -> None:
-    action = FAULTS[what]()
+    action = NAMED[what]()
     if isinstance(action, Connect) and route != "^/oidc/":
         pytest.skip("a connection has no route")
     cloud.inject(Fault(action, service="databricks", route=None if isinstance(action, Connect) else route))
@@ -147,9 +106,9 @@ def test_a_workspace_that(cloud: Cloud, run: Run, one: dict[str, str], what: str
 
 
 @pytest.mark.parametrize("service", ["identity", "keyvault", "devops"])
-@pytest.mark.parametrize("what", FAULTS)
+@pytest.mark.parametrize("what", NAMED)
 def test_a_shared_service_that(cloud: Cloud, run: Run, one: dict[str, str], service: str, what: str) -> None:
-    action = FAULTS[what]()
+    action = NAMED[what]()
     if isinstance(action, Connect) and service == "identity":
         pytest.skip("it is plain http on the same machine, without a proxy")
     # The workspace's own Git is not the app's: of Azure DevOps, its REST API goes wrong.
@@ -191,12 +150,12 @@ def beside(
 
 @pytest.mark.parametrize("what", ["accepts and hangs", "answers 500 in JSON", "answers 200 with wrong types"])
 def test_forty_nine_workspaces_are_fresh_beside_one_that(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    beside(FAULTS[what](), 50, 12, monkeypatch)
+    beside(NAMED[what](), 50, 12, monkeypatch)
 
 
-@pytest.mark.parametrize("what", FAULTS)
+@pytest.mark.parametrize("what", NAMED)
 def test_every_other_workspace_is_fresh_beside_one_that(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    beside(FAULTS[what](), 5, 4, monkeypatch)
+    beside(NAMED[what](), 5, 4, monkeypatch)
 
 
 def test_pages_that_never_end_are_given_up(

@@ -20,10 +20,10 @@ from git_refresh.report import Report
 from git_refresh.run import refresh
 from localcloud import Cloud, Connect, Fault, Fleet, faults
 from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, VAULT_RESOURCE
+from localcloud.faults import NAMED
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
 from tests.integration.brisk import shorten
 from tests.integration.running import run_app
-from tests.integration.test_faults import FAULTS
 
 OAUTH_SECRET = "dosecanary0oauth1secret2canary3"
 PIECE = 12
@@ -145,7 +145,7 @@ def echo() -> faults.Action:
     return act  # type: ignore[return-value]
 
 
-ALL = {"quotes the request in its error": echo, **FAULTS}
+ALL = {"quotes the request in its error": echo, **NAMED}
 
 
 def lower_every_level() -> None:
