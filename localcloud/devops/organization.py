@@ -1,5 +1,6 @@
 """The organizations of Azure DevOps Services, their members and repositories."""
 
+import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,11 +19,13 @@ class Organization:
 
     name: str
     _access: dict[str, bool] = field(default_factory=dict)
+    _contributors: set[str] = field(default_factory=set)
     _projects: dict[str, dict[str, Repository]] = field(default_factory=dict)
 
-    def add_member(self, object_id: str, *, stakeholder: bool = False) -> None:
-        """Add an identity with Basic access; a stakeholder is a member that sees no repository."""
+    def add_member(self, object_id: str, *, stakeholder: bool = False, contributor: bool = False) -> None:
+        """Add an identity with Basic access; a stakeholder is a member that sees no repository, a contributor may push."""
         self._access[object_id] = not stakeholder
+        (self._contributors.add if contributor else self._contributors.discard)(object_id)
 
     def remove_member(self, object_id: str) -> None:
         self._access.pop(object_id, None)
@@ -41,6 +44,11 @@ class Organization:
             raise errors.unknown_repository(name)
         return repositories[name.lower()]
 
+    def check_push(self, object_id: str) -> None:
+        """Raise what Azure DevOps answers to a push of somebody who is no contributor."""
+        if object_id not in self._contributors:
+            raise errors.read_only()
+
 
 class DevOps:
     """All organizations."""
@@ -50,6 +58,7 @@ class DevOps:
         self._directory = directory
         self._member = member
         self._organizations: dict[str, Organization] = {}
+        self._personal: dict[str, str] = {}
 
     def organization(self, name: str) -> Organization:
         """The organization of this name, created if need be, with the cloud's identity as a member."""
@@ -71,8 +80,16 @@ class DevOps:
     def known(self, name: str) -> Organization | None:
         return self._organizations.get(name.lower())
 
+    def personal_access_token(self, object_id: str) -> str:
+        """A token for a person at a keyboard, which lives as long as the cloud."""
+        token = secrets.token_hex(26)
+        self._personal[token] = object_id
+        return token
+
     def object_id(self, token: str) -> str:
         """Whose token this is. Raises the 401 for one that has lapsed or is not for Azure DevOps."""
+        if token in self._personal:
+            return self._personal[token]
         try:
             claims = self._authority.verify(token, [DEVOPS_RESOURCE], [ENTRA])
         except jwt.InvalidTokenError:

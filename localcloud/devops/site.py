@@ -1,4 +1,4 @@
-"""The host names of Azure DevOps: refs over REST, clones over smart HTTP.
+"""The host names of Azure DevOps: refs over REST, clones and pushes over smart HTTP.
 
 Facts: https://learn.microsoft.com/rest/api/azure/devops/git/refs/list
 """
@@ -80,7 +80,7 @@ class DevOpsSite:
         try:
             found = self._find(request)
             if "git-receive-pack" in request.path_qs:
-                raise errors.read_only()
+                self._devops.organization(found.organization).check_push(request[PRINCIPAL])
         except ApiError as error:
             message = str(error.body["message"]) + "\n"
             return web.Response(status=error.status, text=message, headers=error.headers)

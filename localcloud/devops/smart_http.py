@@ -12,9 +12,9 @@ NOT_CACHED = {"Cache-Control": "no-cache, max-age=0, must-revalidate"}
 
 
 async def serve(request: web.Request, repository: Repository, path: str) -> web.Response:
-    """Hand one request for `/info/refs` or `/git-upload-pack` to git and give its answer back.
+    """Hand one request for `/info/refs`, `/git-upload-pack` or `/git-receive-pack` to git and give its answer back.
 
-    aiohttp has already unpacked a gzipped body, so git is not told about it.
+    Whether the caller may push is for the caller of this. aiohttp has already unpacked a gzipped body, so git is not told about it.
     """
     body = await request.read()
     environment = {
@@ -27,8 +27,10 @@ async def serve(request: web.Request, repository: Repository, path: str) -> web.
         "CONTENT_TYPE": request.headers.get("Content-Type", ""),
         "CONTENT_LENGTH": str(len(body)),
         "REMOTE_ADDR": "127.0.0.1",
+        "REMOTE_USER": "contoso",  # without one, git takes no push
     }
-    done = await git.start(repository.directory, "http-backend", environment=environment, stdin=body)
+    command = ("-c", "receive.autogc=false", "http-backend")
+    done = await git.start(repository.directory, *command, environment=environment, stdin=body)
     head, _, content = done.stdout.partition(b"\r\n\r\n")
     headers = dict(line.split(": ", 1) for line in head.decode("latin-1").split("\r\n") if line)
     status = int(headers.pop("Status", "200").split()[0])

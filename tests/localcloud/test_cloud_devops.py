@@ -245,12 +245,42 @@ def test_git_hears_that_a_repository_is_not_there(cloud: Cloud, devops_token: st
     assert "not found" in done.stderr
 
 
-def test_git_cannot_push(cloud: Cloud, repository: Repository, devops_token: str, tmp_path: Path) -> None:
-    clone = str(tmp_path / "clone")
-    git(cloud, devops_token, "clone", repository.url, clone)
-    done = git(cloud, devops_token, "-C", clone, "push", "origin", "HEAD:refs/heads/other")
+def pushed(cloud: Cloud, token: str, repository: Repository, place: Path) -> subprocess.CompletedProcess[str]:
+    """Clone, commit and push, as somebody with this token."""
+    clone = str(place / "clone")
+    assert git(cloud, token, "clone", repository.url, clone).returncode == 0
+    who = ("-c", "user.name=Somebody", "-c", "user.email=somebody@contoso.com")
+    git(cloud, token, "-C", clone, *who, "commit", "--allow-empty", "-m", "Nothing much")
+    return git(cloud, token, "-C", clone, "push", "origin", "HEAD:main", "HEAD:refs/tags/v2")
+
+
+def test_the_app_s_identity_cannot_push(
+    cloud: Cloud, repository: Repository, devops_token: str, tmp_path: Path
+) -> None:
+    before = repository.refs()
+    done = pushed(cloud, devops_token, repository, tmp_path)
     assert done.returncode != 0
     assert "TF401027" in done.stderr or "403" in done.stderr
+    assert repository.refs() == before
+
+
+def test_a_contributor_pushes_branches_and_tags(cloud: Cloud, repository: Repository, tmp_path: Path) -> None:
+    cloud.devops.organization("contoso").add_member("somebody", contributor=True)
+    before = repository.head()
+    done = pushed(cloud, cloud.devops.personal_access_token("somebody"), repository, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert repository.refs()["refs/tags/v2"][0] == repository.head() != before
+
+
+def test_a_personal_access_token_is_nobody_else_s(
+    cloud: Cloud, repository: Repository, tmp_path: Path
+) -> None:
+    cloud.devops.organization("contoso").add_member("somebody", contributor=True)
+    cloud.devops.organization("contoso").add_member("reader")
+    done = pushed(cloud, cloud.devops.personal_access_token("reader"), repository, tmp_path)
+    assert done.returncode != 0
+    stranger = git(cloud, cloud.devops.personal_access_token("stranger"), "ls-remote", repository.url)
+    assert stranger.returncode != 0
 
 
 def test_deletes_files_and_branches(repository: Repository) -> None:
