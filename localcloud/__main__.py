@@ -1,48 +1,189 @@
-"""`python -m localcloud`: a small seeded fleet to play with, until Ctrl-C."""
+"""`python -m localcloud`: a small fleet to play with, until Ctrl-C."""
 
 import contextlib
 import json
-import shlex
+import os
 import signal
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, override
 
 import click
 
+from localcloud import play
 from localcloud.cloud import Cloud
-from localcloud.fleet import seed
+from localcloud.faults import NAMED
+from localcloud.fleet import Fleet, seed
 
 
-@click.command(help="Serve an embedded cloud with a small fleet, on loopback only, until Ctrl-C.")
-@click.option("--workspaces", default=3, show_default=True, help="How many workspaces.")
-@click.option(
-    "--token-lifetime", default=3900.0, show_default=True, help="Seconds that an Entra token lives."
+class _Command(click.Command):
+    """Tells a wrong use in one line."""
+
+    @override
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with _in_one_line():
+            return super().make_context(*arguments, **options)
+
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        with _in_one_line():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        text = error.format_message().replace("\n", " ")
+        raise click.UsageError(text) from None  # without a context: without the usage
+
+
+def _fault(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
+    if value == "list":
+        click.echo("\n".join(NAMED))
+        context.exit()
+    try:
+        return play.named(value) if value else None
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+@click.command(
+    cls=_Command,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Serve an embedded cloud with a small fleet, on loopback only, until Ctrl-C.",
+    epilog="Example: python -m localcloud --settings local.settings.json --fault accepts-and-hangs --at data-2",
 )
-@click.option("--port", default=0, help="The proxy's port. [default: a free one]")
 @click.option(
     "--settings",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write the variables to this file, in the shape of local.settings.json.",
+    help="Write the variables to this file, in the shape of local.settings.json, and not to stdout.",
 )
-def main(workspaces: int, token_lifetime: float, port: int, settings: Path | None) -> None:
-    if settings and settings.exists() and "IDENTITY_ENDPOINT" not in settings.read_text():
-        raise click.UsageError(f"{settings} exists, and is not from here; name another file.")
+@click.option(
+    "--workspaces", default=3, show_default=True, type=click.IntRange(1, 1000), help="How many workspaces."
+)
+@click.option("--edits", is_flag=True, help="Leave uncommitted edits in a folder of data-1.")
+@click.option(
+    "--secret-ends",
+    metavar="DAYS",
+    type=click.FloatRange(-10_000, 10_000),
+    help="When the OAuth secret ends; negative: it has ended. [default: 180]",
+)
+@click.option(
+    "--token-lifetime",
+    metavar="SECONDS",
+    default=3900.0,
+    show_default=True,
+    type=click.FloatRange(-86_400, 86_400),
+    help="How long an Entra token lives.",
+)
+@click.option(
+    "--latency",
+    metavar="MS",
+    default=0.0,
+    type=click.FloatRange(0, 600_000),
+    help="Add this to every answer.",
+)
+@click.option(
+    "--fault",
+    metavar="NAME",
+    callback=_fault,
+    help="Let something go wrong; --fault list has the names.",
+)
+@click.option(
+    "--at",
+    metavar="PLACE",
+    help="Where: a workspace's name, identity, keyvault or devops. [default: all workspaces]",
+)
+@click.option(
+    "--port", default=0, type=click.IntRange(0, 65535), help="The proxy's port. [default: a free one]"
+)
+def main(  # noqa: PLR0913  # one for each option
+    *,
+    settings: Path | None,
+    workspaces: int,
+    edits: bool,
+    secret_ends: float | None,
+    token_lifetime: float,
+    latency: float,
+    fault: str | None,
+    at: str | None,
+    port: int,
+) -> None:
+    if at and not fault:
+        raise click.UsageError("--at says where --fault is: name one.")
+    if settings:
+        _check_file(settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with Cloud(port=port) as cloud, contextlib.suppress(KeyboardInterrupt):
+    with _cloud(port) as cloud, contextlib.suppress(KeyboardInterrupt):
         cloud.identity.token_lifetime = token_lifetime
-        fleet = seed(cloud, workspaces)
+        cloud.latency = latency / 1000
+        fleet = play.furnish(seed(cloud, workspaces), edits=edits, secret_ends=secret_ends)
         variables = {**cloud.environment(), **fleet.settings}
-        for name, value in variables.items():
-            click.echo(f"export {name}={shlex.quote(value)}")
+        if fault:
+            _inject(cloud, fleet, fault, at)
         if settings:
-            settings.write_text(local_settings(variables))
-        way = (
-            f"Try: .venv/bin/python -m git_refresh check --settings {settings}"
-            if settings
-            else "Paste these lines"
-        )
-        click.echo(f"# {way} in another shell. Ctrl-C ends the cloud.", err=True)
+            _write(settings, variables)
+        _say("An embedded cloud, on loopback only, until Ctrl-C.", "", *play.contents(fleet))
+        if fault:
+            _say(f"Fault: {at or 'every workspace'} {fault}")
+        if latency:
+            _say(f"Latency: {latency:g} ms")
+        if settings:
+            _say("", "In another shell:")
+        else:
+            _say("", "In another shell, paste these lines:")
+            click.echo("\n".join(play.exports(variables)))
+            _say("and then:")
+        _say(*(f"  {line}" for line in play.commands(settings)))
+        _say("", "Push, and the next run moves the folders:")
+        _say(*(f"  {line}" for line in play.pushing(cloud, fleet.repositories[0])))
         signal.pause()
+
+
+def _cloud(port: int) -> Cloud:
+    """The cloud. Raises click.UsageError if it cannot listen there."""
+    try:
+        return Cloud(port=port)
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        if not port:
+            raise click.UsageError(f"the cloud cannot be started: {why}.") from None
+        raise click.UsageError(
+            f"port {port} cannot be used: {why}. Name another, or none for a free one."
+        ) from None
+
+
+def _inject(cloud: Cloud, fleet: Fleet, fault: str, place: str | None) -> None:
+    try:
+        cloud.inject(play.fault(fleet, fault, place))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _check_file(path: Path) -> None:
+    """Raise click.UsageError if this is a file that was not written here."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        try:
+            ours = "IDENTITY_ENDPOINT" in path.read_text(encoding="utf-8")
+        except (PermissionError, UnicodeDecodeError):
+            ours = False
+        if not ours:
+            raise click.UsageError(f"{path} exists, and is not from here; name another file.")
+
+
+def _write(path: Path, variables: Mapping[str, str]) -> None:
+    try:
+        path.write_text(local_settings(variables), encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be written: {os.strerror(error.errno or 0)}.") from None
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        click.echo(line, err=True)
 
 
 def local_settings(variables: Mapping[str, str]) -> str:
@@ -51,4 +192,4 @@ def local_settings(variables: Mapping[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(prog_name="python -m localcloud"))

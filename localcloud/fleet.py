@@ -30,6 +30,12 @@ class Fleet:
     vault: KeyVault
     settings: Mapping[str, str]
 
+    @property
+    def by_name(self) -> dict[str, Workspace]:
+        """The workspaces by the names that the settings give them."""
+        names = [entry["name"] for entry in json.loads(self.settings["WORKSPACES"])]
+        return dict(zip(names, self.workspaces, strict=True))
+
 
 def seed(cloud: Cloud, workspaces: int = 3) -> Fleet:
     """An organization, two repositories, a vault, and workspaces with one Git folder and one to create."""

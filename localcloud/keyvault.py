@@ -62,6 +62,12 @@ class KeyVault:
         )
         self._secrets.setdefault(name.lower(), []).append(secret)
 
+    @property
+    def ends(self) -> dict[str, datetime | None]:
+        """When each secret ends."""
+        latest = {name: versions[-1].expires for name, versions in self._secrets.items()}
+        return {name: datetime.fromtimestamp(end, UTC) if end else None for name, end in latest.items()}
+
     def allow(self, object_id: str) -> None:
         """Grant Key Vault Secrets User."""
         self._readers.add(object_id)

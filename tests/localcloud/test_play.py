@@ -1,0 +1,276 @@
+"""`python -m localcloud`, as somebody plays with it."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from git_refresh import app
+from git_refresh.report import Report
+from git_refresh.settings.load import load
+from localcloud import Cloud, play, seed
+from localcloud.__main__ import main
+from localcloud.faults import NAMED
+
+
+@contextmanager
+def playing(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process, until the test is done with it, and what it has said on stderr."""
+    command = [sys.executable, "-m", "localcloud", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            said = ""
+            while "git push" not in said:
+                line = process.stderr.readline()
+                assert line, said
+                said += line
+            yield process, said
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def run(cloud: Cloud, settings: Mapping[str, str], *, dry_run: bool = False) -> Report:
+    environ = {**os.environ, **cloud.environment(), **settings}
+    return app.run(load(environ), environ, dry_run=dry_run)
+
+
+def test_serves_until_ctrl_c_what_can_be_pasted() -> None:
+    with playing("--workspaces", "1") as (process, said):
+        assert process.stdout is not None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+        exports = process.stdout.read()
+    assert "Ctrl-C" in said.splitlines()[0]
+    pasted = subprocess.run(
+        ["/bin/sh", "-c", f"{exports}\nenv"],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    values = dict(line.split("=", 1) for line in pasted.stdout.splitlines())
+    assert {"HTTPS_PROXY", "IDENTITY_ENDPOINT", "WORKSPACES", "KEY_VAULT_URL"} < set(values)
+    assert json.loads(values["WORKSPACES"])[0]["name"] == "data-1"
+
+
+def test_writes_a_settings_file_that_the_printed_commands_take(tmp_path: Path) -> None:
+    settings = tmp_path / "local.settings.json"
+    with playing("--settings", str(settings)) as (process, said):
+        commands = re.findall(r"^  \.venv/bin/python -m git_refresh (.*)$", said, re.MULTILINE)
+        assert commands == [f"{command} --settings {settings}" for command in ("check", "plan", "run")]
+        done = subprocess.run(
+            [sys.executable, "-m", "git_refresh", *commands[0].split(), "--offline"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        process.terminate()
+        assert process.stdout is not None
+        assert process.stdout.read() == ""
+    assert json.loads(settings.read_text())["IsEncrypted"] is False
+
+
+def test_lists_what_is_in_it(cloud: Cloud) -> None:
+    fleet = play.furnish(seed(cloud, 2), edits=True, secret_ends=9)
+    listed = "\n".join(play.contents(fleet))
+    etl = fleet.repositories[0]
+    first, head = etl.refs()["refs/tags/v1.0.0"][0][:8], etl.head()[:8]
+    assert first != head
+    for line in (
+        "  data-1  https://adb-0000000000000001.1.azuredatabricks.net  (no Git credential yet)",
+        f"    /Repos/etl/prod      branch main   {first}  with uncommitted edits",
+        f"    /Repos/etl/next      branch next   {etl.head('next')[:8]}",
+        "    /Repos/reports/prod  missing: a run clones it",
+        "  https://dev.azure.com/contoso/Data%20Platform/_git/etl",
+        f"    branch main          {head}",
+        f"    tag    v1.0.0        {first}",
+    ):
+        assert f"{line}\n" in listed
+    assert re.search(
+        r"^  databricks-oauth-secret   ends 20\d\d-\d\d-\d\d \d\d:\d\d UTC, in 9 days$",
+        listed,
+        re.MULTILINE,
+    )
+    report = run(cloud, fleet.settings)
+    assert [error.code for ws in report.workspaces for _, error in ws.failures()] == ["git_conflict"]
+    assert "(a Git credential)" in "\n".join(play.contents(fleet))
+    assert f"    /Repos/etl/release   tag v1.0.0    {first}" in play.contents(fleet)
+
+
+def test_a_large_fleet_is_listed_in_part(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(play, "SHOWN", 2)
+    listed = list(play.contents(play.furnish(seed(cloud, 4))))
+    assert "  and 2 more like the last" in listed
+    assert not [line for line in listed if "data-3" in line]
+
+
+def test_without_options_the_first_run_moves_a_folder_of_each_kind_and_is_good(cloud: Cloud) -> None:
+    fleet = play.furnish(seed(cloud))
+    report = run(cloud, fleet.settings)
+    assert report.result == "ok", report.summary()
+    actions = {folder.path: (folder.action, folder.ref) for folder in report.workspaces[0].folders}
+    assert actions == {
+        "/Repos/etl/prod": ("updated", "main"),
+        "/Repos/reports/prod": ("created", "main"),
+        "/Repos/etl/next": ("unchanged", "next"),
+        "/Repos/etl/release": ("updated", "v1.0.0"),
+    }
+    assert not report.problems
+
+
+def test_a_secret_ends_when_it_is_told_to(cloud: Cloud) -> None:
+    fleet = seed(cloud, 1)
+    soon = run(cloud, play.furnish(fleet, secret_ends=9).settings, dry_run=True)
+    assert soon.result == "ok"
+    assert "secret_expires_soon" in json.dumps(soon.as_dict())
+    play.end_secret(fleet, -3)
+    assert "ended" in list(play.contents(fleet))[-1]
+    ended = run(cloud, fleet.settings, dry_run=True)
+    assert [error.code for _, error in ended.workspaces[0].failures()] == ["secret_expired"]
+
+
+def test_what_is_pushed_by_the_printed_commands_arrives_with_the_next_run(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    fleet = play.furnish(seed(cloud, 1))
+    run(cloud, fleet.settings)
+    etl, before = fleet.repositories[0], fleet.repositories[0].head()
+    person = {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig"),
+        "GIT_SSL_CAINFO": "/etc/ssl/certs/ca-certificates.crt",
+    }
+    (tmp_path / "gitconfig").write_text(
+        "[user]\nname = You\nemail = you@contoso.com\n"
+        '[credential]\nhelper = "!touch $HOME/helper-was-asked; :"\n'
+    )
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **person}
+    done = subprocess.run(
+        ["/bin/sh", "-e"],
+        input="\n".join(play.pushing(cloud, etl)),
+        env=environ,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert etl.head() != before
+    assert {path.name for path in tmp_path.iterdir()} == {"gitconfig"}, "nothing is left but in the cloud"
+    report = run(cloud, fleet.settings)
+    (moved,) = [folder for folder in report.workspaces[0].folders if folder.path == "/Repos/etl/prod"]
+    assert (moved.action, moved.to) == ("updated", etl.head())
+    folder = fleet.workspaces[0].folder("/Repos/etl/prod")
+    assert folder
+    assert "fastest" in folder.read("jobs/load.py")
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_fault_has_a_name_that_needs_no_quotes(name: str) -> None:
+    assert play.named(name.replace(" ", "-").replace("'", "").lower()) == name
+
+
+def test_a_fault_strikes_where_it_is_put(cloud: Cloud) -> None:
+    fleet = play.furnish(seed(cloud, 2))
+    cloud.inject(play.fault(fleet, "answers 400 with a JSON list", "data-2"))
+    results = {found.name: found.result for found in run(cloud, fleet.settings).workspaces}
+    assert results == {"data-1": "ok", "data-2": "failed"}
+    cloud.clear_faults()
+    cloud.inject(play.fault(fleet, "answers 400 with a JSON list", None))
+    assert {found.result for found in run(cloud, fleet.settings).workspaces} == {"failed"}
+    cloud.clear_faults()
+    cloud.inject(play.fault(fleet, "answers 400 with a JSON list", "keyvault"))
+    assert {found.result for found in run(cloud, fleet.settings).workspaces} == {"failed"}
+
+
+def test_latency_and_fault_are_said_and_there(tmp_path: Path) -> None:
+    settings = tmp_path / "local.settings.json"
+    options = ("--latency", "120", "--fault", "answers-502-in-html", "--at", "data-2", "--secret-ends", "-1")
+    with playing("--settings", str(settings), *options) as (_, said):
+        assert "\nFault: data-2 answers 502 in HTML\n" in said
+        assert "\nLatency: 120 ms\n" in said
+        values = json.loads(settings.read_text())["Values"]
+        began = time.monotonic()
+        address = values["IDENTITY_ENDPOINT"].removeprefix("http://").partition("/")[0].split(":")
+        with socket.create_connection((address[0], int(address[1])), timeout=10) as connection:
+            connection.sendall(b"GET /msi/token HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"401" in connection.recv(100)
+        assert time.monotonic() - began >= 0.12
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help(option: str) -> None:
+    done = CliRunner().invoke(main, [option])
+    assert done.exit_code == 0
+    assert "--secret-ends" in done.output
+
+
+def test_the_faults_are_listed() -> None:
+    done = CliRunner().invoke(main, ["--fault", "list"])
+    assert (done.exit_code, done.output.splitlines()) == (0, list(NAMED))
+
+
+def wrong(*options: str | Path) -> str:
+    """The one line with which it refuses to begin."""
+    done = CliRunner().invoke(main, [*map(str, options)])
+    assert done.exit_code == 2, done.output
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: ")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--port 70000", "'--port'"),
+        ("--port eighty", "'--port'"),
+        ("--port -1", "'--port'"),
+        ("--workspaces 0", "'--workspaces'"),
+        ("--latency -1", "'--latency'"),
+        ("--secret-ends soon", "'--secret-ends'"),
+        ("--fault accepts-and-hang", "did you mean 'accepts and hangs'?"),
+        ("--fault nonsense", "--fault list"),
+        ("--fault accepts-and-hangs --at data-9", "data-1, data-2, data-3, identity, keyvault, devops"),
+        ("--fault refuses-the-connection --at identity", "plain http"),
+        ("--at data-1", "--fault"),
+        ("--prot 1", "--port"),
+        ("surplus", "surplus"),
+        ("--settings /nowhere/local.settings.json", "/nowhere/local.settings.json cannot be written"),
+        ("--settings /dev/null/local.settings.json", "/dev/null/local.settings.json cannot be written"),
+    ],
+)
+def test_a_wrong_use_is_one_line(options: str, words: str) -> None:
+    assert words in wrong(*options.split())
+
+
+def test_a_taken_port_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert wrong("--port", str(port)) == (
+            f"Error: port {port} cannot be used: Address already in use. Name another, or none for a free one."
+        )
+
+
+@pytest.mark.parametrize("text", ['{"Values": {"WORKSPACES": "[]"}}', "\udcff"])
+def test_a_settings_file_that_is_not_its_own_is_not_overwritten(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "local.settings.json"
+    content = text.encode(errors="surrogateescape")
+    file.write_bytes(content)
+    assert "name another file" in wrong("--settings", file)
+    assert file.read_bytes() == content
+    assert "is a directory" in wrong("--settings", tmp_path)
