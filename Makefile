@@ -19,7 +19,7 @@ install: .venv/installed ## prepare .venv with all that the other targets need
 	$(BIN)/python -m tools.kql
 	@touch $@
 
-run: install ## watch the app do its job on an embedded cloud: two runs, a commit and a dead token in between
+run: install ## watch the app do its job on an embedded cloud: three runs, with a commit, a dead token and a failure in between
 	@$(BIN)/python -m localcloud.demo
 
 test: lint types ## lint, format, types and all tests (what CI runs)

@@ -1,4 +1,4 @@
-"""`make run`: the app does its job on the embedded cloud, twice, with a commit and a dead token in between.
+"""`make run`: the app does its job on the embedded cloud: with a commit and a dead token in between, and a workspace that fails.
 
 Nothing is staged but the cloud: the real Functions worker runs the real app, the real SDKs talk TLS to production host names,
 and the workspaces pull with real Git. Nobody wants to watch an hour: the cloud lets every token end when the demo says so.
@@ -10,16 +10,16 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import jwt
-from databricks.sdk import WorkspaceClient
-from databricks.sdk.core import DatabricksError
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -31,6 +31,12 @@ from localcloud.worker import Worker
 APP = Path(__file__).parent.parent
 TICK = timedelta(minutes=15)
 CHANGED = "/Repos/etl/prod"
+NEXT = """\
+What to try next:
+  .venv/bin/python -m localcloud --settings local.settings.json
+      serves such a cloud to play with; then, in another shell:
+  .venv/bin/python -m git_refresh check --settings local.settings.json
+  docs/setup.md leads to the same in Azure."""
 
 console = Console()
 
@@ -45,11 +51,14 @@ class _Events(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.runs: list[dict[str, Any]] = []
+        self.failures: list[dict[str, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         event = json.loads(record.getMessage())
         if event["event"] == "git_refresh.run":
             self.runs.append(event)
+        elif event["event"] == "git_refresh.workspace":
+            self.failures += event["failures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +79,23 @@ def main() -> None:
     """Run the demo; exit with 1 if anything was not as told."""
     try:
         with Cloud() as cloud:
-            fleet = seed(cloud)
+            with _waiting("three workspaces and their repositories"):
+                fleet = seed(cloud)
             os.environ.update({**cloud.environment(), **fleet.settings})
             events = _Events()
             logging.getLogger("git_refresh").addHandler(events)
             logging.getLogger("git_refresh").propagate = False
             logging.getLogger().addHandler(logging.NullHandler())  # the worker's own notices
-            with Worker(APP) as worker:
+            with _waiting("the Functions worker and the SDKs"):
+                worker = Worker(APP)
+            with worker:
                 _tell(cloud, fleet, worker, events)
     except NotAsToldError as error:
         console.print(Text(f"✗ Not as told: {error}", "bold red"))
         sys.exit(1)
     console.print(Text("All as told.", "bold green"))
+    console.print()
+    console.print(Text(NEXT))
 
 
 def _tell(cloud: Cloud, fleet: Fleet, worker: Worker, events: _Events) -> None:
@@ -105,24 +119,42 @@ def _tell(cloud: Cloud, fleet: Fleet, worker: Worker, events: _Events) -> None:
     _expect(refusal is not None, "a pull with the old credential fails")
     console.print(Text(f"  a job pulls in {name}: {refusal}\n", "red"))
 
+    second, broken = fleet.workspaces[1], _names(fleet)[1]
+    second.service_principal(CLIENT_ID, SECRET).secret = None
+    _say(f"And in {broken} somebody deletes the OAuth secret that Key Vault has.")
     before = states
-    states = _fire(fleet, worker, events, "Next tick")
+    states = _fire(fleet, worker, events, "Next tick", failing=broken)
     for workspace, old, new in zip(fleet.workspaces, before, states, strict=True):
-        _expect(new.token not in {None, old.token}, f"{workspace.host} has a fresh credential")
-        _expect(new.commits[CHANGED] == commit, f"{workspace.host} has {CHANGED} at the new commit")
+        if workspace is not second:
+            _expect(new.token not in {None, old.token}, f"{workspace.host} has a fresh credential")
+            _expect(new.commits[CHANGED] == commit, f"{workspace.host} has {CHANGED} at the new commit")
     _expect(_pull(first) is None, "a pull with the fresh credential works")
     console.print(Text(f"  a job pulls in {name}: fine", "green"))
     console.print()
 
+    second.service_principal(CLIENT_ID, SECRET)
+    _say("That is mended: Key Vault has a secret again that the workspace takes.")
+    fixed = _fire(fleet, worker, events, "Next tick")[1]
+    _expect(fixed.token not in {None, states[1].token}, f"{second.host} has a fresh credential")
+    _expect(fixed.commits[CHANGED] == commit, f"{second.host} has {CHANGED} at the new commit")
 
-def _fire(fleet: Fleet, worker: Worker, events: _Events, title: str) -> list[State]:
+
+def _fire(
+    fleet: Fleet, worker: Worker, events: _Events, title: str, failing: str | None = None
+) -> list[State]:
     before = [_state(workspace) for workspace in fleet.workspaces]
+    events.failures.clear()
     started = time.monotonic()
-    outcome = worker.fire_timer("refresh_git", following=datetime.now(UTC) + TICK)
+    with _waiting(f"the function to end, for {len(fleet.workspaces)} workspaces"):
+        outcome = worker.fire_timer("refresh_git", following=datetime.now(UTC) + TICK)
     took = time.monotonic() - started
     after = [_state(workspace) for workspace in fleet.workspaces]
     console.print(_table(f"{title} ({took:.1f} s)", fleet, before, after))
-    _expect(outcome.ok, f"the function succeeds, and it said: {outcome.message}")
+    if failing is None:
+        _expect(outcome.ok, f"the function succeeds, and it said: {outcome.message}")
+    else:
+        _expect(not outcome.ok, "the function fails")
+        _expect([found["where"] for found in events.failures] == [failing], f"{failing} alone fails")
     run = events.runs[-1]
     console.print(
         f"  logged: {run['event']} {run['result']}, {run['workspaces_ok']} of {run['workspaces']} workspaces, "
@@ -130,7 +162,28 @@ def _fire(fleet: Fleet, worker: Worker, events: _Events, title: str) -> list[Sta
         f"token good for {run['min_token_remaining_s']} s\n",
         highlight=False,
     )
+    for failure in events.failures:
+        _show(failure)
     return after
+
+
+def _show(failure: Mapping[str, str]) -> None:
+    """A failure as its log line has it: what happened, why, and what to do."""
+    what = Text(f"✗ {failure['where']}: {failure['message']} ({failure['code']})", "red")
+    console.print(Padding(what, (0, 0, 0, 2)))
+    console.print(Padding(Text(f"{failure['cause']}\n→ {failure['remedy']}\n"), (0, 0, 0, 6)))
+
+
+@contextmanager
+def _waiting(what: str) -> Iterator[None]:
+    """Say what is waited for, as long as it is."""
+    text = f"Waiting for {what} …"
+    if console.is_terminal:
+        with console.status(text):
+            yield
+    else:
+        console.print(text, highlight=False)
+        yield
 
 
 def _state(workspace: Workspace) -> State:
@@ -169,6 +222,9 @@ def _move(old: str | None, new: str) -> Text:
 
 def _pull(workspace: Workspace) -> str | None:
     """Pull as a job would, with the stored credential; the workspace's refusal, or None."""
+    from databricks.sdk import WorkspaceClient  # noqa: PLC0415  # as slow as the worker
+    from databricks.sdk.core import DatabricksError  # noqa: PLC0415
+
     client = WorkspaceClient(
         host=workspace.url, client_id=CLIENT_ID, client_secret=SECRET, auth_type="oauth-m2m"
     )
