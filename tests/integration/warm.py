@@ -27,11 +27,12 @@ def start(
     stdout: str | Path = os.devnull,
     stderr: str | Path = os.devnull,
     descriptors: int | None = None,
+    folder: Path = ROOT,
 ) -> ForkServerProcess:
-    """`python -m git_refresh ARGUMENTS`, writing to two files or terminals, with so many descriptors at most."""
+    """`python -m git_refresh ARGUMENTS` in a folder, writing to two files or terminals, with so many descriptors at most."""
     process = _FORKS.Process(
         target=_command,
-        args=([*map(str, arguments)], dict(environ), str(stdout), str(stderr), descriptors),
+        args=([*map(str, arguments)], dict(environ), str(stdout), str(stderr), descriptors, folder),
         daemon=True,
     )
     process.start()
@@ -39,16 +40,22 @@ def start(
 
 
 def run(
-    *arguments: str | Path, environ: Mapping[str, str], timeout: float = 60, descriptors: int | None = None
+    *arguments: str | Path,
+    environ: Mapping[str, str],
+    timeout: float = 60,
+    descriptors: int | None = None,
+    folder: Path = ROOT,
 ) -> subprocess.CompletedProcess[bytes]:
     """The same, until it has ended: with what it has written, as bytes.
 
     Raises:
         subprocess.TimeoutExpired: after `timeout` seconds; then the process was killed.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        stdout, stderr = Path(folder, "stdout"), Path(folder, "stderr")
-        process = start(*arguments, environ=environ, stdout=stdout, stderr=stderr, descriptors=descriptors)
+    with tempfile.TemporaryDirectory() as place:
+        stdout, stderr = Path(place, "stdout"), Path(place, "stderr")
+        process = start(
+            *arguments, environ=environ, stdout=stdout, stderr=stderr, descriptors=descriptors, folder=folder
+        )
         process.join(timeout)
         if process.exitcode is None:
             process.kill()
@@ -59,11 +66,16 @@ def run(
 
 
 def _command(
-    arguments: list[str], environ: dict[str, str], stdout: str, stderr: str, descriptors: int | None
+    arguments: list[str],
+    environ: dict[str, str],
+    stdout: str,
+    stderr: str,
+    descriptors: int | None,
+    folder: Path,
 ) -> None:
     os.environ.clear()
     os.environ.update(environ)
-    os.chdir(ROOT)
+    os.chdir(folder)
     for name, number, path in (("stdout", 1, stdout), ("stderr", 2, stderr)):
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOCTTY, 0o600)
         os.dup2(opened, number)

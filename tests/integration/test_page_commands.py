@@ -1,0 +1,155 @@
+"""The commands in the console blocks of the pages are run as printed, in order, in a fresh copy of the checkout.
+
+What needs Azure reaches a stand-in of the program's name, which answers with the embedded cloud's settings.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localcloud import Cloud, Fleet, play, seed
+from localcloud.__main__ import local_settings
+from tests.integration import warm
+
+ROOT = Path(__file__).parents[2]
+PAGES = {page: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+OURS = ".venv/bin/python -m git_refresh "
+NEEDS_AZURE = ("az", "azd", "func", "databricks")
+STAND_IN = """\
+#!/bin/sh
+echo "$(basename "$0") $*" >> "$CALLS"
+case "$*" in "functionapp config appsettings list"*) cat "$DEPLOYED";; esac
+"""
+INSTEAD = {"make test": "make --dry-run test"}
+"""What would run these tests."""
+
+
+def commands(text: str) -> list[str]:
+    """The commands of a page's console blocks; every line of one is a command."""
+    blocks = re.findall(r"^ *```console\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    assert all(line.startswith("$ ") for line in lines), lines
+    return [line.removeprefix("$ ") for line in lines]
+
+
+WITH_COMMANDS = [page for page, text in PAGES.items() if commands(text)]
+
+
+@pytest.fixture
+def owned(cloud: Cloud) -> Fleet:
+    """What whoever follows the pages has in Azure."""
+    return play.furnish(seed(cloud))
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A fresh clone in which `make install` has been run, and a list of workspaces written: the README's."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607  # git from the PATH
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    place = tmp_path / "checkout"
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, place / name)
+    (place / ".venv").mkdir()
+    for path in (ROOT / ".venv").iterdir():
+        if path.name != "installed":
+            (place / ".venv" / path.name).symlink_to(path)
+    (place / ".venv/installed").touch()
+    (place / "workspaces.json").write_text(the_readme_s_list())
+    return place
+
+
+def the_readme_s_list() -> str:
+    (text,) = re.findall(r"```json\n(.*?)```", PAGES[ROOT / "README.md"], re.DOTALL)
+    return str(text)
+
+
+@pytest.fixture
+def environ(tmp_path: Path, cloud: Cloud, owned: Fleet) -> Iterator[dict[str, str]]:
+    """A shell's, in which the programs that need Azure are stand-ins that answer with the deployed app's settings."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in NEEDS_AZURE:
+        (tools / name).write_text(STAND_IN)
+        (tools / name).chmod(0o755)
+    deployed = tmp_path / "deployed"
+    deployed.write_text(json.dumps([{"name": n, "value": v} for n, v in owned.settings.items()]))
+    places = {"CALLS": str(tmp_path / "calls"), "DEPLOYED": str(deployed), "HOME": str(tmp_path)}
+    yield {"PATH": f"{tools}:{os.environ['PATH']}", **places}
+    assert not cloud.refused, "nothing was asked of the real world"
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
+def test_every_printed_command_works_as_printed(
+    cloud: Cloud, owned: Fleet, copy: Path, environ: dict[str, str], page: Path
+) -> None:
+    needs_jq = any(command.startswith("jq ") for command in commands(PAGES[page]))
+    if needs_jq and shutil.which("jq") is None:
+        pytest.skip("jq is not installed")
+    for command in commands(PAGES[page]):
+        if command.startswith(OURS):
+            arguments = shlex.split(command.removeprefix(OURS), comments=True)
+            done = warm.run(*arguments, environ=environ, folder=copy)
+        else:
+            bare = command.partition(" #")[0].strip()
+            line = ["/bin/sh", "-c", INSTEAD.get(bare, command)]
+            done = subprocess.run(line, cwd=copy, env=environ, capture_output=True, timeout=90, check=False)
+        assert done.returncode == 0, f"{command}\n{done.stdout.decode()}\n{done.stderr.decode()}"
+        if command.startswith("cp local.settings.example.json "):  # then write your own values into it
+            written = copy / "local.settings.json"
+            assert written.read_text() == (ROOT / "local.settings.example.json").read_text()
+            written.write_text(local_settings({**cloud.environment(), **owned.settings}))
+    assert (
+        not {path.name for path in copy.iterdir()}
+        - {path.name for path in ROOT.iterdir()}
+        - {
+            "local.settings.json",
+            "workspaces.json",
+            "deployed.json",
+            "app-settings.json",
+        }
+    )
+
+
+def test_the_readme_s_run_has_moved_the_folders(
+    cloud: Cloud, owned: Fleet, copy: Path, environ: dict[str, str]
+) -> None:
+    """The commands of the page reach the cloud, and not only themselves."""
+    (copy / "local.settings.json").write_text(local_settings({**cloud.environment(), **owned.settings}))
+    (command,) = [c for c in commands(PAGES[ROOT / "README.md"]) if c.startswith(f"{OURS}run ")]
+    warm.run(*shlex.split(command.removeprefix(OURS), comments=True), environ=environ, folder=copy)
+    folder = owned.workspaces[1].folder("/Repos/etl/prod")
+    assert folder
+    assert folder.head == owned.repositories[0].head()
+
+
+def test_the_readme_s_list_is_right(copy: Path) -> None:
+    done = warm.run("check", "workspaces.json", "--offline", environ={"HOME": str(copy)}, folder=copy)
+    assert done.returncode == 0, done.stdout
+    assert "2 workspaces, 2 Git folders" in done.stdout.decode()
+
+
+def test_a_settings_file_has_one_name_on_every_page() -> None:
+    named = {
+        name
+        for text in [*PAGES.values(), (ROOT / "docs/pipelines/README.md").read_text()]
+        for name in re.findall(r"--settings (?!@)([\w./-]+\.json)", text)
+    }
+    assert named <= {
+        "local.settings.json",  # with everything, as `func start` reads it
+        "workspaces.json",  # what is kept in a repository
+        "deployed.json",  # what the app has
+    }
