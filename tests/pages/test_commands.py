@@ -49,3 +49,10 @@ def test_a_misspelt_use_is_noticed(broken: str) -> None:
     assert USES
     with pytest.raises(click.UsageError):
         parse(broken)
+
+
+def test_the_reference_has_a_line_for_each_command() -> None:
+    section = (
+        (ROOT / "docs/reference.md").read_text().partition("\n## The commands\n")[2].partition("\n## ")[0]
+    )
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == sorted(main.commands)

@@ -1,0 +1,97 @@
+"""`explain`: what a code of a failure means and what to do, from the table, without asking anybody."""
+
+import difflib
+import json
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from git_refresh.cli import terminal
+from git_refresh.cli.pages import code_style, place_of
+from git_refresh.diagnosis.explain import in_general
+from git_refresh.diagnosis.table import OWN, SECTIONS, UNKNOWN, Row
+from git_refresh.redact import shown
+
+_SECTIONS = {
+    **SECTIONS,
+    "Any service": (*SECTIONS["Any service"], UNKNOWN),
+    "Found by the app itself": OWN,
+}
+"""As on the page."""
+
+
+@click.command(short_help="What does a code mean, and what is to be done?")
+@click.argument("code", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def explain(code: str | None, *, as_json: bool) -> None:
+    """What does a code mean, and what is to be done? Calls no service. Without CODE: lists all of them.
+
+    CODE is from the log line, the report, or the brackets behind a failure: key_vault_forbidden.
+    Words in capitals are your values; a failure itself has them filled in.
+    """
+    rows = {row.code: (section, row) for section, rows in _SECTIONS.items() for row in rows}
+    out = terminal.console()
+    if code is None:
+        if as_json:
+            codes = [_as_dict(section, row) for section, row in rows.values()]
+            terminal.echo(json.dumps({"version": 1, "codes": codes}, indent=2))
+        else:
+            _list(out)
+        return
+    wanted = code.strip(" ()`:.,").lower().replace("-", "_")
+    if wanted not in rows:
+        raise click.UsageError(f'"{shown(code)}" is not a code; {_instead(wanted, list(rows))}')
+    section, row = rows[wanted]
+    if as_json:
+        terminal.echo(json.dumps({"version": 1, **_as_dict(section, row)}, indent=2))
+    else:
+        _show(section, row, out)
+
+
+def _instead(wanted: str, codes: list[str]) -> str:
+    near = difflib.get_close_matches(wanted, codes, 3)
+    near += [code for code in codes if len(wanted) > 2 and wanted in code and code not in near][:5]  # noqa: PLR2004
+    if not near:
+        return "explain alone lists all of them"
+    *others, last = near
+    return f"did you mean {', '.join(others)}{' or ' if others else ''}{last}?"
+
+
+def _as_dict(section: str, row: Row) -> dict[str, Any]:
+    """With the four keys that an error has everywhere; `message` is what the service says, as far as that is known."""
+    told = in_general(row)
+    return {
+        "code": row.code,
+        "section": section,
+        "message": told.message,
+        "cause": told.cause,
+        "remedy": told.remedy,
+        "page": place_of(row.code),
+    }
+
+
+def _show(section: str, row: Row, out: Console) -> None:
+    told = in_general(row)
+    style = code_style(row.code, out)
+    out.print(Text.assemble((row.code, "bold"), f"  {section}"), soft_wrap=True)
+    if told.message:
+        out.print(Padding(Text(f"The service says: {told.message}", "dim"), (0, 0, 0, 2), expand=False))
+    for text in (Text(told.cause), Text.assemble(("→ ", "bold"), told.remedy)):
+        out.print(Padding(text, (0, 0, 0, 2), expand=False))
+    out.print(Text.assemble("  ", (place_of(row.code), style)), soft_wrap=True)
+
+
+def _list(out: Console) -> None:
+    """One line for each, as wide as the terminal is."""
+    width = max(len(row.code) for rows in _SECTIONS.values() for row in rows)
+    for section, rows in _SECTIONS.items():
+        out.print(Text(section, "bold"))
+        for row in rows:
+            padding = " " * (width - len(row.code))
+            line = Text.assemble(
+                "  ", (row.code, code_style(row.code, out)), f"{padding}  ", in_general(row).cause
+            )
+            out.print(line, no_wrap=True, overflow="ellipsis")

@@ -1,0 +1,64 @@
+"""`explain`: a code's cause and remedy, offline."""
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from git_refresh.cli.main import main
+from git_refresh.diagnosis.explain import in_general
+from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Row
+from tests.pages import ROOT
+
+ROWS = (*TABLE, UNKNOWN, *OWN)
+
+
+def explain(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["explain", *arguments], prog_name="git-refresh")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.code)
+def test_every_code_of_the_table_is_explained_and_leads_to_its_section(row: Row) -> None:
+    told = in_general(row)
+    done = explain(told.code)
+    assert done.exit_code == 0
+    assert told.cause in done.stdout
+    assert f"→ {told.remedy}\n" in done.stdout
+    as_json = json.loads(explain(told.code, "--json").stdout)
+    assert {key: as_json[key] for key in ("code", "cause", "remedy")} == {
+        "code": told.code,
+        "cause": told.cause,
+        "remedy": told.remedy,
+    }
+    file, _, section = as_json["page"].partition("#")
+    assert f"### `{section}`\n" in (ROOT / file).read_text()
+
+
+def test_without_a_code_it_lists_all_with_one_line_each() -> None:
+    done = explain()
+    assert done.exit_code == 0
+    listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert sorted(listed) == sorted(row.code for row in ROWS)
+    codes = json.loads(explain("--json").stdout)["codes"]
+    assert [entry["code"] for entry in codes] == listed
+    assert all(entry.keys() == {"code", "section", "message", "cause", "remedy", "page"} for entry in codes)
+
+
+@pytest.mark.parametrize("typed", ["(key_vault_forbidden)", "Key-Vault-Forbidden", "key_vault_forbidden:"])
+def test_a_code_is_known_as_it_is_copied(typed: str) -> None:
+    assert explain(typed).stdout.startswith("key_vault_forbidden  Key Vault\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("key_vault_forbiden", 'Error: "key_vault_forbiden" is not a code; did you mean key_vault_forbidden'),
+        ("conflict", "did you mean git_conflict?"),
+        ("qqqqqq", "explain alone lists all of them"),
+        ("\x1b[31m", r'"\x1b[31m" is not a code'),
+    ],
+)
+def test_an_unknown_code_is_wrong_usage_and_near_ones_are_suggested(typed: str, said: str) -> None:
+    done = explain(typed)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in done.stderr
