@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.style import Style
+from rich.text import Text
 
 PAGE = Path(__file__).parents[2] / "docs/troubleshooting.md"
 
@@ -20,3 +21,8 @@ def code_style(code: str, out: Console) -> Style:
     """
     follows = out.is_terminal and not out.is_dumb_terminal and not out.no_color and PAGE.exists()
     return Style(dim=True, link=f"{PAGE.as_uri()}#{code}" if follows else None)
+
+
+def code_text(code: str, out: Console) -> Text:
+    """A code behind what happened."""
+    return Text.assemble("  ", (f"({code})", code_style(code, out)))

@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from git_refresh.cli.checks import LAYERS, CheckReport, Layer, Status, count
+from git_refresh.cli.pages import code_text
 from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.report import FolderReport, Report, WorkspaceReport
 from git_refresh.settings.names import SETTINGS
@@ -223,9 +224,9 @@ def _tell(told: Sequence[_Told], out: Console, indent: int = 0) -> None:
         where = item.where
         if len(alike) > _ALIKE:
             where = f"{', '.join(alike[:_ALIKE])} and {len(alike) - _ALIKE:,} more"
-        code = f"  ({item.error.code})" if item.error else ""
+        code = code_text(item.error.code, out) if item.error else Text()
         mark = Text.assemble(" " * indent, (f"{_MARK[item.status]} ", _STYLE[item.status]))
-        _fold(mark, Text.assemble((where, "bold"), f": {item.message}", (code, "dim")), out)
+        _fold(mark, Text.assemble((where, "bold"), f": {item.message}", code), out)
         if item.error and not _same(item.error, following.error if following else None):
             _fold(Text(" " * 6), Text(item.error.cause), out)
             _fold(Text(" " * 6), Text.assemble(("→ ", "bold"), item.error.remedy), out)
