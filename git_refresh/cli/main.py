@@ -17,6 +17,7 @@ from git_refresh import __version__
 from git_refresh.cli import terminal
 from git_refresh.cli.check import check_clouds, check_settings, skipped_layers
 from git_refresh.cli.checks import Check, CheckReport, count, failed
+from git_refresh.cli.diff import diff
 from git_refresh.cli.explain import explain
 from git_refresh.cli.files import read_settings
 from git_refresh.cli.progress import Lines, Live
@@ -198,6 +199,7 @@ def print_schema(*, _as_json: bool) -> None:
         terminal.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
 
 
+main.add_command(diff)
 main.add_command(explain)
 
 
