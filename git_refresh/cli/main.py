@@ -20,6 +20,7 @@ from git_refresh.cli.checks import Check, CheckReport, count, failed
 from git_refresh.cli.diff import diff
 from git_refresh.cli.explain import explain
 from git_refresh.cli.files import read_settings
+from git_refresh.cli.init import init
 from git_refresh.cli.progress import Lines, Live
 from git_refresh.cli.schema import schema
 from git_refresh.diagnosis.explain import Facts, interrupted
@@ -201,6 +202,7 @@ def print_schema(*, _as_json: bool) -> None:
 
 main.add_command(diff)
 main.add_command(explain)
+main.add_command(init)
 
 
 def _refresh(

@@ -1,0 +1,152 @@
+"""`init`: a first `workspaces.json`."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from click.testing import CliRunner, Result
+
+from git_refresh.cli import init as init_module
+from git_refresh.cli.files import read_settings
+from git_refresh.cli.init import init as command
+from git_refresh.cli.main import main
+from git_refresh.cli.schema import schema
+from git_refresh.settings.entries import Entry
+from git_refresh.settings.load import load
+
+HOST = "https://adb-1.1.azuredatabricks.net"
+URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
+CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
+VAULT = "https://contoso.vault.azure.net"
+
+
+def init(file: Path, *options: str, answers: str = "") -> Result:
+    arguments = ["init", *options, "-o", str(file)]
+    return CliRunner().invoke(main, arguments, input=answers, prog_name="git-refresh")
+
+
+FORMS: dict[str, list[str]] = {
+    "an address and a repository": ["--host", HOST, "--repository", URL],
+    "a service principal": ["--host", HOST, "--repository", URL, "--client-id", CLIENT_ID, "--vault", VAULT],
+    "everything": [
+        *("--host", HOST, "--repository", URL, "--client-id", CLIENT_ID, "--vault", VAULT),
+        *("--path", "/Repos/etl/production", "--branch", "main"),
+    ],
+}
+
+
+@pytest.mark.parametrize("options", FORMS.values(), ids=FORMS)
+def test_what_is_written_passes_the_check_and_the_schema_that_it_names(
+    tmp_path: Path, options: list[str]
+) -> None:
+    file = tmp_path / "workspaces.json"
+    done = init(file, *options)
+    assert done.exit_code == 0, done.output
+    for arguments in (["check", str(file), "--offline"], ["check", "--settings", str(file), "--offline"]):
+        checked = CliRunner().invoke(main, arguments)
+        assert (checked.exit_code, "✓ app settings: 1 workspace, 1 Git folder" in checked.stdout) == (0, True)
+    written = json.loads(file.read_text())
+    named = (file.parent / written["$schema"]).resolve()
+    assert json.loads(named.read_text()) == schema()
+    jsonschema.validate(written, schema())
+
+
+def test_without_a_service_principal_it_signs_in_as_the_managed_identity(tmp_path: Path) -> None:
+    init(tmp_path / "w.json", *FORMS["an address and a repository"])
+    (entry,) = load(read_settings(tmp_path / "w.json")).entries
+    assert isinstance(entry, Entry)
+    assert entry.workspace.auth == "managed_identity"
+    (folder,) = entry.workspace.folders
+    assert (folder.path, folder.branch) == ("/Workspace/Shared/etl", None)
+
+
+def test_every_answer_is_in_the_file(tmp_path: Path) -> None:
+    init(tmp_path / "w.json", *FORMS["everything"])
+    settings = load(read_settings(tmp_path / "w.json"))
+    (entry,) = settings.entries
+    assert isinstance(entry, Entry)
+    assert entry.workspace.oauth is not None
+    assert (settings.key_vault_url, entry.workspace.oauth.client_id) == (VAULT, CLIENT_ID)
+    (folder,) = entry.workspace.folders
+    assert (folder.path, folder.url, folder.branch) == ("/Repos/etl/production", URL, "main")
+
+
+def test_it_says_what_to_type_next(tmp_path: Path) -> None:
+    file = tmp_path / "my list.json"
+    done = init(file, *FORMS["a service principal"])
+    lines = done.stdout.splitlines()
+    assert lines[0].endswith(
+        f"signed in to as service principal {CLIENT_ID}, and its Git folder /Workspace/Shared/etl."
+    )
+    assert f"  git-refresh check '{file}' --offline" in lines
+    assert f"  git-refresh plan --settings '{file}'   # what a run would do" in lines
+    for line in (line for line in lines if line.startswith("  git-refresh")):
+        name, *_ = line.split()[1:]
+        assert name in main.commands
+
+
+def test_a_vault_that_is_not_named_is_asked_for_in_what_comes_next(tmp_path: Path) -> None:
+    done = init(tmp_path / "w.json", "--host", HOST, "--repository", URL, "--client-id", CLIENT_ID)
+    assert 'Add the vault\'s address: "KEY_VAULT_URL": "https://NAME.vault.azure.net"' in done.stdout
+
+
+def test_a_file_that_exists_is_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "workspaces.json"
+    file.write_text("mine")
+    done = init(file, *FORMS["everything"])
+    assert (done.exit_code, done.stdout, file.read_text()) == (2, "", "mine")
+    assert done.stderr == f"✗ {file}: exists, and is left as it is; name another file: -o FILE\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--host", "http://x", "--repository", URL], '✗ --host: "http://x" must start with https://'),
+        (["--host", HOST, "--repository", "https://github.com/a/b"], "✗ --repository: "),
+        (["--host", HOST, "--repository", URL, "--path", "x"], '✗ --path: "x" must be an absolute path'),
+        (["--host", HOST, "--repository", URL, "--vault", "http://x"], '✗ KEY_VAULT_URL: "http://x"'),
+        (
+            ["--host", HOST, "--repository", URL, "--client-id", "dose" + "0a" * 16],
+            "✗ --client-id: looks like a secret",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_by_its_option_and_nothing_is_written(
+    tmp_path: Path, options: list[str], said: str
+) -> None:
+    done = init(tmp_path / "w.json", *options)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said.replace("KEY_VAULT_URL", "--vault") in done.stderr
+    assert "dose" not in done.output
+    assert not (tmp_path / "w.json").exists()
+
+
+def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    done = init(tmp_path / "none/w.json", *FORMS["everything"])
+    assert done.exit_code == 2
+    assert done.stderr == f"✗ {tmp_path / 'none/w.json'}: cannot be written: No such file or directory\n"
+
+
+def test_without_a_terminal_it_says_what_is_missing_and_asks_nothing(tmp_path: Path) -> None:
+    done = init(tmp_path / "w.json", "--host", HOST, answers=f"{URL}\n")
+    assert (done.exit_code, "say --repository" in done.stderr) == (2, True)
+
+
+def test_on_a_terminal_it_asks_for_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(init_module, "_somebody_answers", lambda: True)
+    done = init(tmp_path / "w.json", "--host", HOST, answers=f"{URL}\n{CLIENT_ID}\n{VAULT}\n")
+    assert done.exit_code == 0, done.output
+    assert read_settings(tmp_path / "w.json")["KEY_VAULT_URL"] == VAULT
+    done = init(tmp_path / "w2.json", answers=f"{HOST}\n{URL}\n\n")
+    assert "the app's managed identity" in done.stdout
+
+
+def test_for_machines_it_prints_what_it_has_written(tmp_path: Path) -> None:
+    done = init(tmp_path / "w.json", *FORMS["everything"], "--json")
+    assert done.stdout == (tmp_path / "w.json").read_text()
+
+
+def test_every_place_that_is_told_by_an_option_has_that_option() -> None:
+    options = {name for parameter in command.params for name in parameter.opts}
+    assert set(init_module._OPTIONS.values()) <= options
