@@ -6,16 +6,16 @@ What depends on a failed check is skipped, so one mistake is reported once. It u
 of failures.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from queue import Empty, SimpleQueue
 
 from git_refresh.cli.check_devops import RememberedHeads, wanted_refs
 from git_refresh.cli.check_size import check_sizes
 from git_refresh.cli.check_workspace import WorkspaceCheck
 from git_refresh.cli.checks import LAYERS, Check, count, failed, skipped, warning
+from git_refresh.cli.each import Crew
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import (
     Diagnosis,
@@ -28,8 +28,6 @@ from git_refresh.diagnosis.explain import (
     out_of_time,
 )
 from git_refresh.redact import shown
-from git_refresh.run.pool import Pool
-from git_refresh.run.refresh import GRACE
 from git_refresh.run.shared import SECRET_WARNING, Run, facts_of_principal
 from git_refresh.schedule import DEFAULT_INTERVAL, lapses_before
 from git_refresh.seams import Services
@@ -160,7 +158,7 @@ class _Walk:
         self._services = services
         self._token = token
         self._deadline = deadline
-        self._unfinished = out_of_time
+        self._crew = Crew(settings.concurrency, deadline)
         self._heads = RememberedHeads(services.heads(token))
         self._facts = Facts(vault=settings.key_vault_url or "", object_id=token.object_id)
         self._entries = [entry for entry in settings.entries if isinstance(entry, Entry)]
@@ -168,11 +166,11 @@ class _Walk:
 
     def checks(self, interval: timedelta) -> Iterator[Check]:
         secrets = {
-            name: line or failed("key_vault", name, self._unfinished(self._facts))
-            for name, line in self._each(list(self._secrets()), self._secret)
+            name: line or failed("key_vault", name, self._unfinished())
+            for name, line in self._crew.each(list(self._secrets()), self._secret)
         }
         yield from secrets.values()
-        self._each(wanted_refs(self._workspaces), self._heads.look)
+        self._crew.each(wanted_refs(self._workspaces), self._heads.look)
         run = Run(
             self._settings,
             self._services,
@@ -182,9 +180,9 @@ class _Walk:
             self._facts,
             dry_run=True,
         )
-        for looked_at, lines in self._each(self._entries, partial(self._workspace, run, secrets)):
-            yield from lines or [failed("workspace", looked_at.workspace.name, self._unfinished(self._facts))]
-        self._each(self._heads.unasked(self._workspaces), self._heads.look)
+        for looked_at, lines in self._crew.each(self._entries, partial(self._workspace, run, secrets)):
+            yield from lines or [failed("workspace", looked_at.workspace.name, self._unfinished())]
+        self._crew.each(self._heads.unasked(self._workspaces), self._heads.look)
         yield from self._heads.checks(self._facts)
         for entry in self._settings.entries:
             if isinstance(entry, Rejected):
@@ -226,6 +224,9 @@ class _Walk:
             else:
                 yield Check("identity", subject, "ok", "it also gets tokens for Azure Databricks")
 
+    def _unfinished(self) -> Diagnosis:
+        return (interrupted if self._crew.interrupted else out_of_time)(self._facts)
+
     def _secrets(self) -> dict[str, Workspace]:
         """Each distinct secret, with the first workspace that uses it."""
         users: dict[str, Workspace] = {}
@@ -257,22 +258,3 @@ class _Walk:
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other lines along
             facts = replace(self._facts, host=entry.workspace.host)
             return [failed("workspace", entry.workspace.name, internal(error, facts))]
-
-    def _each[T, R](self, items: Sequence[T], work: Callable[[T], R]) -> list[tuple[T, R | None]]:
-        """Each item with what the work on it gives, all at once; None where the time was over before."""
-        done: SimpleQueue[tuple[int, R]] = SimpleQueue()
-        pool = Pool(self._settings.concurrency)
-        for index, item in enumerate(items):
-            pool.submit(partial(lambda index, item: done.put((index, work(item))), index, item))
-        pool.start()
-        results: dict[int, R] = {}
-        try:
-            for _ in () if self._unfinished is interrupted else items:
-                index, result = done.get(timeout=max(0.0, self._deadline.remaining()) + GRACE)
-                results[index] = result
-        except Empty:
-            pass
-        except KeyboardInterrupt:
-            self._unfinished = interrupted
-        pool.close()
-        return [(item, results.get(index)) for index, item in enumerate(items)]

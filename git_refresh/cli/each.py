@@ -1,0 +1,41 @@
+"""The same work on many things at once, for as long as there is time and nobody interrupts it."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from queue import Empty, SimpleQueue
+
+from git_refresh.clock import Deadline
+from git_refresh.run.pool import Pool
+from git_refresh.run.refresh import GRACE
+
+
+class Crew:
+    """Works on each of many things, so many at once.
+
+    Attributes:
+        interrupted: whether somebody has pressed Ctrl-C; nothing is begun from then on.
+    """
+
+    def __init__(self, size: int, deadline: Deadline) -> None:
+        self._size = size
+        self._deadline = deadline
+        self.interrupted = False
+
+    def each[T, R](self, items: Sequence[T], work: Callable[[T], R]) -> list[tuple[T, R | None]]:
+        """Each item with what the work on it gives; None where it was not finished. The work must not raise."""
+        done: SimpleQueue[tuple[int, R]] = SimpleQueue()
+        pool = Pool(self._size)
+        results: dict[int, R] = {}
+        try:
+            for index, item in enumerate([] if self.interrupted else items):
+                pool.submit(partial(lambda index, item: done.put((index, work(item))), index, item))
+            pool.start()
+            while not self.interrupted and len(results) < len(items):
+                index, result = done.get(timeout=max(0.0, self._deadline.remaining()) + GRACE)
+                results[index] = result
+        except Empty:
+            pass
+        except KeyboardInterrupt:
+            self.interrupted = True
+        pool.close()
+        return [(item, results.get(index)) for index, item in enumerate(items)]
