@@ -14,15 +14,18 @@ from typing import Any
 import click
 
 from git_refresh import __version__
-from git_refresh.cli import terminal
+from git_refresh.cli import terminal, wrong
 from git_refresh.cli.check import check_clouds, check_settings, skipped_layers
 from git_refresh.cli.checks import Check, CheckReport, count, failed
 from git_refresh.cli.diff import diff
 from git_refresh.cli.explain import explain
 from git_refresh.cli.files import read_settings
 from git_refresh.cli.init import init
+from git_refresh.cli.last_run import read_report
 from git_refresh.cli.progress import Lines, Live
 from git_refresh.cli.schema import schema
+from git_refresh.cli.status import status as status_of
+from git_refresh.cli.status_shown import show_status
 from git_refresh.diagnosis.explain import Facts, interrupted
 from git_refresh.outlet import Outlet, log_to_stderr
 from git_refresh.report import Report
@@ -198,6 +201,39 @@ def print_schema(*, _as_json: bool) -> None:
     """Print the JSON Schema of a workspaces.json, for editors and pipelines."""
     with terminal.writing():
         terminal.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+
+
+@main.command(short_help="How do things stand, workspace by workspace?")
+@click.option(
+    "--report",
+    "last",
+    type=_file,
+    help="What run --json has printed: tells when the tokens end that this run has stored.",
+)
+@_settings_option
+@_json_option
+def status(file: Path | None, last: Path | None, *, as_json: bool) -> None:
+    """How do things stand? Shows each workspace's Git credential, and each Git folder's branch and commit. Writes nothing.
+
+    It does not ask Azure DevOps whether a folder is at the latest commit (plan does), nor whether all rights are there (check does).
+    """
+    outlet = _outlet(as_json=as_json)
+    try:
+        stored = read_report(last) if last else None
+        environ, _ = _environment(file)
+        with terminal.console(stderr=True).status("Looking …"):
+            report = status_of(load(environ), environ, outlet, stored)
+    except SettingsError as error:
+        wrong.end(error.problems, as_json=as_json)
+    _print(
+        outlet,
+        as_json,
+        report.as_dict(),
+        lambda: show_status(report, terminal.console(), with_ends=stored is not None),
+    )
+    if any(error.code == "interrupted" for workspace in report.workspaces for error in workspace.errors()):
+        sys.exit(INTERRUPTED)
+    sys.exit(0 if report.result == "ok" else FAILED)
 
 
 main.add_command(diff)

@@ -1,0 +1,87 @@
+"""What a run has stored, and until when: read from its report, since no workspace ever tells."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from git_refresh.cli.checks import Status, count
+from git_refresh.redact import visible
+from git_refresh.settings.json_text import JsonError, parse
+from git_refresh.settings.load import SettingsError
+from git_refresh.values import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """A run, as its report tells it."""
+
+    started_at: datetime
+    ends_at: datetime | None
+    """When the token ends that it stored; None: it had none."""
+    actions: Mapping[str, str]
+    """What it did with the credential of each workspace, by address."""
+
+    def told(self, host: str, now: datetime) -> tuple[Status, str, datetime | None]:
+        """How a workspace's credential stands by this run: whether that is well, in words, and when the token ends."""
+        run = f"the run of {self.started_at:%Y-%m-%d %H:%M} UTC"
+        action = self.actions.get(host)
+        if action is None:
+            return "warning", f"{run} did not know this workspace", None
+        if action not in {"created", "updated"} or self.ends_at is None:
+            return "warning", f"{run} stored nothing ({action})", None
+        left = self.ends_at - now
+        ends = f"{self.ends_at:%Y-%m-%d %H:%M} UTC"
+        if left <= timedelta():
+            return (
+                "warning",
+                f"what {run} stored ended at {ends}, {_minutes(-left)} ago, unless a later run has stored more",
+                self.ends_at,
+            )
+        return "ok", f"what {run} stored ends at {ends}, in {_minutes(left)}", self.ends_at
+
+
+def _minutes(time: timedelta) -> str:
+    return count(round(time / timedelta(minutes=1)), "minute")
+
+
+def read_report(file: Path) -> LastRun:
+    """The report that `run --json` has printed.
+
+    Raises:
+        SettingsError: it cannot be read, or is something else.
+    """
+    where = visible(str(file))
+    try:
+        report = parse(file.read_text(encoding="utf-8-sig"))
+        if isinstance(report, dict) and report.get("dry_run") is True:
+            raise SettingsError(
+                [Problem(where, "is the report of a plan, which stores nothing; use that of a run")]
+            )
+        return _last_run(report)
+    except OSError as error:
+        problem = Problem(where, f"cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        problem = Problem(where, "is not valid JSON: it is not UTF-8 text")
+    except JsonError as error:
+        problem = Problem(where, str(error))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        problem = Problem(where, "is not the report that run --json prints")
+    raise SettingsError([problem])
+
+
+def _last_run(report: Any) -> LastRun:  # noqa: ANN401  # whatever is in the file
+    token = report["token"]
+    return LastRun(
+        _moment(report["started_at"]),
+        _moment(token["expires_at"]) if token is not None else None,
+        {
+            entry["host"]: str((entry["credential"] or {"action": entry["result"]})["action"])
+            for entry in report["workspaces"]
+        },
+    )
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)

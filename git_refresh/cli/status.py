@@ -1,0 +1,292 @@
+"""How do things stand? Each workspace's Git credential and Git folders as they are now, read and not judged against Azure DevOps."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any, Literal
+
+from git_refresh.cli.checks import Status
+from git_refresh.cli.each import Crew
+from git_refresh.cli.last_run import LastRun
+from git_refresh.clock import Deadline, SystemClock
+from git_refresh.diagnosis.explain import (
+    Diagnosis,
+    Facts,
+    explain,
+    finding,
+    internal,
+    interrupted,
+    out_of_time,
+)
+from git_refresh.outlet import Outlet
+from git_refresh.run.decide import (
+    Clone,
+    LeaveAlone,
+    Refuse,
+    federated_credential,
+    folder_step,
+    own_credential,
+)
+from git_refresh.run.folder import azure_devops_repository
+from git_refresh.run.listing import Listing
+from git_refresh.run.shared import Run, facts_of_principal
+from git_refresh.seams import Api, Services
+from git_refresh.settings.entries import Entry, Rejected
+from git_refresh.settings.load import Settings
+from git_refresh.settings.models import Folder
+from git_refresh.symptom import ServiceError
+from git_refresh.values import AZURE_DEVOPS, GitFolder
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialStatus:
+    """The Git credential for Azure DevOps of one principal."""
+
+    principal: str
+    status: Status
+    message: str
+    id: int | None = None
+    username: str | None = None
+    ends_at: datetime | None = None
+    """When what is stored ends, by the report of the run that stored it; None: nobody can say."""
+    error: Diagnosis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderStatus:
+    """One Git folder."""
+
+    path: str
+    status: Status
+    message: str
+    branch: str | None = None
+    commit: str | None = None
+    error: Diagnosis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceStatus:
+    """One workspace, and what is in it."""
+
+    name: str
+    host: str
+    status: Status
+    message: str
+    error: Diagnosis | None = None
+    credentials: tuple[CredentialStatus, ...] = ()
+    folders: tuple[FolderStatus, ...] = ()
+
+    def statuses(self) -> list[Status]:
+        """Of itself and of all in it."""
+        return [
+            self.status,
+            *(item.status for item in self.credentials),
+            *(item.status for item in self.folders),
+        ]
+
+    def errors(self) -> list[Diagnosis]:
+        """All that are told in it."""
+        found = [
+            self.error,
+            *(item.error for item in self.credentials),
+            *(item.error for item in self.folders),
+        ]
+        return [error for error in found if error is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """All workspaces, in the order of the settings."""
+
+    workspaces: tuple[WorkspaceStatus, ...]
+
+    @property
+    def result(self) -> Literal["ok", "failed"]:
+        return "failed" if any("failed" in workspace.statuses() for workspace in self.workspaces) else "ok"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Times in ISO 8601 UTC."""
+        workspaces = [asdict(workspace) for workspace in self.workspaces]
+        for credential in (credential for workspace in workspaces for credential in workspace["credentials"]):
+            ends = credential["ends_at"]
+            credential["ends_at"] = ends and ends.isoformat(timespec="seconds").replace("+00:00", "Z")
+        return {"version": 1, "result": self.result, "workspaces": workspaces}
+
+
+def status(
+    settings: Settings, environ: Mapping[str, str], outlet: Outlet, last: LastRun | None
+) -> StatusReport:
+    """How things stand in the real clouds.
+
+    Raises:
+        SettingsError: the certificates to trust cannot be read.
+    """
+    from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
+
+    deadline = Deadline.after(settings.timeout_s, SystemClock())
+    services = app.connect(settings, deadline, environ, outlet)
+    try:
+        return outlet.clean(look(settings, services, deadline, last))
+    finally:
+        services.close()
+
+
+def look(
+    settings: Settings, services: Services, deadline: Deadline, last: LastRun | None = None
+) -> StatusReport:
+    """Read every workspace, all at once. Never raises for what a service does.
+
+    Args:
+        settings: whom to look at.
+        services: how to reach the clouds.
+        deadline: when the budget is over; its clock tells the time.
+        last: what a run says that it has stored, if its report is there.
+    """
+    facts = Facts(vault=settings.key_vault_url or "")
+    try:
+        token = services.token(AZURE_DEVOPS)
+    except ServiceError as error:
+        failure = explain(error.symptom, facts)
+        return StatusReport(tuple(_unread(entry, failure) for entry in settings.entries))
+    facts = replace(facts, object_id=token.object_id)
+    run = Run(settings, services, services.heads(token), deadline, token, facts, dry_run=True)
+    crew = Crew(settings.concurrency, deadline)
+    found = crew.each(settings.entries, partial(_workspace, run, last))
+    unfinished = (interrupted if crew.interrupted else out_of_time)(facts)
+    return StatusReport(tuple(done or _unread(entry, unfinished) for entry, done in found))
+
+
+def _unread(entry: Entry | Rejected, failure: Diagnosis) -> WorkspaceStatus:
+    """A workspace that could not be looked at."""
+    if isinstance(entry, Rejected):
+        problems = " ".join(str(problem) for problem in entry.problems)
+        failure = finding("invalid_settings", Facts(), problem=problems)
+        return WorkspaceStatus(entry.name, entry.host, "failed", failure.message, failure)
+    return WorkspaceStatus(entry.workspace.name, entry.workspace.host, "failed", failure.message, failure)
+
+
+def _workspace(run: Run, last: LastRun | None, entry: Entry | Rejected) -> WorkspaceStatus:
+    if isinstance(entry, Rejected):
+        return _unread(entry, internal(ValueError(), run.facts))
+    facts = replace(run.facts, host=entry.workspace.host, **facts_of_principal(entry.workspace))
+    try:
+        return _Workspace(entry, run, last, facts).look()
+    except ServiceError as error:
+        return _unread(entry, explain(error.symptom, facts))
+    except TimeoutError:
+        return _unread(entry, out_of_time(facts))
+    except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
+        return _unread(entry, internal(error, facts))
+
+
+class _Workspace:
+    def __init__(self, entry: Entry, run: Run, last: LastRun | None, facts: Facts) -> None:
+        self._entry = entry
+        self._workspace = entry.workspace
+        self._run = run
+        self._last = last
+        self._facts = facts
+
+    def look(self) -> WorkspaceStatus:
+        api = self._run.sign_in(self._workspace)
+        own = self._credential(
+            api, None
+        )  # the first request, which shows whether the sign-in is worth something
+        others = [self._of_another(api, id_) for id_ in self._workspace.run_as]
+        return WorkspaceStatus(
+            self._workspace.name,
+            self._workspace.host,
+            "ok",
+            f"signed in as {self._facts.principal}",
+            credentials=(own, *others),
+            folders=tuple(self._folders(api)),
+        )
+
+    def _of_another(self, api: Api, principal_id: int) -> CredentialStatus:
+        principal = f"service principal {principal_id}"
+        try:
+            return self._credential(api, principal_id)
+        except ServiceError as error:
+            failure = explain(error.symptom, replace(self._facts, principal=f"{principal} (run_as)"))
+        except TimeoutError:
+            failure = out_of_time(self._facts)
+        return CredentialStatus(principal, "failed", failure.message, error=failure)
+
+    def _credential(self, api: Api, principal_id: int | None) -> CredentialStatus:
+        principal = self._facts.principal if principal_id is None else f"service principal {principal_id}"
+        stored = api.credentials(principal_id)
+        own = own_credential(stored, self._workspace.git_username)
+        if own is None and (federated := federated_credential(stored)) is not None:
+            told = finding("federated_credential", self._facts, id=federated.id)
+            return CredentialStatus(
+                principal, "warning", told.message, federated.id, federated.username, error=told
+            )
+        if own is None:
+            message = "there is none for Azure DevOps; pulls fail until a run has stored one"
+            return CredentialStatus(principal, "failed", message)
+        said = f"user name {own.username}, of {principal}"
+        if self._last is None:
+            unknown = "until when its token lasts, the workspace does not tell"
+            return CredentialStatus(principal, "ok", f"{said}; {unknown}", own.id, own.username)
+        state, ends, ends_at = self._last.told(self._workspace.host, self._run.deadline.clock.now())
+        return CredentialStatus(principal, state, f"{said}; {ends}", own.id, own.username, ends_at)
+
+    def _folders(self, api: Api) -> Iterator[FolderStatus]:
+        bad = self._entry.bad_folders
+        listing = Listing(api, self._workspace.folders, [folder.key for folder in bad])
+        for folder, found in listing:
+            yield self._folder(api, folder, found, listing)
+        for pattern in (folder for folder in self._workspace.folders if folder.below is not None):
+            if (symptom := listing.gap()) is not None:
+                failure = explain(symptom, self._facts)
+                yield FolderStatus(pattern.path, "failed", failure.message, error=failure)
+        for pattern in listing.unfound():
+            told = finding("nothing_found", replace(self._facts, path=pattern.below or ""))
+            yield FolderStatus(pattern.path, "warning", told.message, error=told)
+        for left_out in bad:
+            told = finding("invalid_folder", self._facts, problem=left_out.problem)
+            yield FolderStatus(left_out.path or "a folder", "failed", told.message, error=told)
+
+    def _folder(self, api: Api, wanted: Folder, listed: GitFolder | None, listing: Listing) -> FolderStatus:
+        facts = replace(self._facts, path=wanted.path)
+        try:
+            found = listed or api.find(wanted.key)
+        except ServiceError as error:
+            failure = explain(error.symptom, facts)
+            return FolderStatus(wanted.path, "failed", failure.message, error=failure)
+        except TimeoutError:
+            failure = out_of_time(facts)
+            return FolderStatus(wanted.path, "failed", failure.message, error=failure)
+        at = found if isinstance(found, GitFolder) else None
+        repository = azure_devops_repository(found, self._run.trusted)
+        if listing.by_pattern(wanted) and repository is None:
+            return FolderStatus(wanted.path, "skipped", "it is not a clone from Azure DevOps")
+        where = _where(at)
+        branch, commit = (at.branch, at.commit) if at else (None, None)
+        match folder_step(wanted, found, repository, None):
+            case Refuse(code, values):
+                told = finding(code, facts, **values)
+                return FolderStatus(wanted.path, "failed", told.message, branch, commit, told)
+            case Clone(_, _, why):
+                return FolderStatus(wanted.path, "warning", f"{why} yet; a run creates it")
+            case LeaveAlone(_, why):
+                return FolderStatus(wanted.path, "warning", f"{where}; {why}", branch, commit)
+            case step if at is not None and at.branch != step.ref.branch:
+                return FolderStatus(
+                    wanted.path, "warning", f"{where}; the settings want {step.ref}", branch, commit
+                )
+        return FolderStatus(wanted.path, "ok", where, branch, commit)
+
+
+def _where(folder: GitFolder | None) -> str:
+    if folder is None:
+        return ""
+    branch = f"branch {folder.branch}" if folder.branch else "no branch"
+    return f"on {branch}, at {folder.commit[:8]}" if folder.commit else f"on {branch}, without a commit"
+
+
+def counts(report: StatusReport, statuses: Sequence[Status]) -> dict[Status, int]:
+    """How many lines there are of each."""
+    all_ = [status for workspace in report.workspaces for status in workspace.statuses()]
+    return {status: all_.count(status) for status in statuses}

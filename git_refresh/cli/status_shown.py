@@ -1,0 +1,63 @@
+"""What people see of a status, in the manner of `gh auth status`."""
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from git_refresh.cli.checks import Status, count
+from git_refresh.cli.pages import code_style, code_text
+from git_refresh.cli.status import CredentialStatus, FolderStatus, StatusReport, WorkspaceStatus, counts
+
+_MARK: dict[Status, tuple[str, str]] = {
+    "ok": ("✓", "green"),
+    "warning": ("!", "yellow"),
+    "failed": ("✗", "red"),
+    "skipped": ("–", "yellow"),  # noqa: RUF001  # a dash that is seen
+}
+_NOBODY_TELLS = (
+    "When a stored token ends, only the run knows that stored it: run --json > report.json, then status --report report.json. "
+    "Of the deployed app's runs, min_token_remaining_s in the log line tells."
+)
+
+
+def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
+    """The lines by workspace; then once for all that share them, cause and remedy; and what cannot be known.
+
+    Args:
+        report: what was found.
+        out: where people read.
+        with_ends: whether the report of a run was there to tell when what it stored ends.
+    """
+    for workspace in report.workspaces:
+        _show_workspace(workspace, out)
+    errors = [error for workspace in report.workspaces for error in workspace.errors()]
+    for error in {(error.code, error.cause, error.remedy): error for error in errors}.values():
+        cause = Text.assemble((error.code, code_style(error.code, out)), f": {error.cause}")
+        out.print(cause, soft_wrap=True)
+        out.print(Padding(Text.assemble(("→ ", "bold"), error.remedy), (0, 0, 0, 6), expand=False))
+    if not with_ends and any(workspace.credentials for workspace in report.workspaces):
+        out.print(Text(_NOBODY_TELLS, "dim"), soft_wrap=True)
+    found = counts(report, list(_MARK))
+    said = [
+        f"{count(number, status) if status == 'warning' else f'{number} {status}'}"
+        for status, number in found.items()
+        if number
+    ]
+    style = _MARK["failed" if report.result == "failed" else "ok"][1]
+    out.print(Text(f"{count(len(report.workspaces), 'workspace')}: {', '.join(said)}.", style))
+
+
+def _show_workspace(workspace: WorkspaceStatus, out: Console) -> None:
+    out.print(Text.assemble((workspace.name, "bold"), f"  {workspace.host}"), soft_wrap=True)
+    _show("signing in" if workspace.status == "failed" else "", workspace, out)
+    for credential in workspace.credentials:
+        _show(f"Git credential{f' {credential.id}' if credential.id else ''}", credential, out)
+    for folder in workspace.folders:
+        _show(folder.path, folder, out)
+
+
+def _show(what: str, item: WorkspaceStatus | CredentialStatus | FolderStatus, out: Console) -> None:
+    mark, style = _MARK[item.status]
+    code = code_text(item.error.code, out) if item.error else ""
+    said = f"{': ' if what else ''}{item.message}"
+    out.print(Text.assemble("  ", (f"{mark} ", style), (what, "bold"), said, code), soft_wrap=True)

@@ -1,0 +1,306 @@
+"""`status`: how things stand, and what of it nobody can know."""
+
+import io
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from git_refresh.cli.last_run import LastRun, read_report
+from git_refresh.cli.status import CredentialStatus, StatusReport, look
+from git_refresh.cli.status_shown import show_status
+from git_refresh.clock import Deadline
+from git_refresh.settings.load import SettingsError, load
+from git_refresh.values import GitFolder, OtherObject, StoredCredential
+from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
+from tests.unit.test_refresh import NEW, URL, host
+
+OWN = StoredCredential(7, "azureDevOpsServices", "git-refresh")
+PROD = {"path": "/Repos/etl/prod", "url": URL, "branch": "main"}
+
+
+def folder(branch: str | None = "main", **changes: Any) -> GitFolder:
+    values = {"id": 1, "path": "/Repos/etl/prod", "url": URL, "branch": branch, "commit": NEW}
+    return GitFolder(**{**values, **changes})
+
+
+def stand(
+    workspace: FakeWorkspace,
+    *folders: object,
+    last: LastRun | None = None,
+    services: dict[str, Any] | None = None,
+    **entry: Any,
+) -> StatusReport:
+    item = {"host": host(1), "name": "data-1", "client_id": "id", "client_secret_name": "secret", **entry}
+    settings = load(
+        {
+            "WORKSPACES": json.dumps([{**item, "folders": folders}]),
+            "KEY_VAULT_URL": "https://v.vault.azure.net",
+        }
+    )
+    clouds = FakeServices({host(1): workspace}, **(services or {}))
+    return look(settings, clouds, Deadline.after(540, FakeClock()), last)
+
+
+def with_folder(found: GitFolder | OtherObject | None) -> FakeWorkspace:
+    at = {"/Repos/etl/prod": found} if found else {}
+    return FakeWorkspace(stored=[OWN], at=at)
+
+
+def last_run(**changes: Any) -> LastRun:
+    values = {
+        "started_at": NOW - timedelta(minutes=10),
+        "ends_at": NOW + timedelta(minutes=50),
+        "actions": {host(1): "updated"},
+    }
+    return LastRun(**{**values, **changes})
+
+
+def shown(report: StatusReport, *, with_ends: bool = False) -> list[str]:
+    out = Console(file=io.StringIO(), width=400, highlight=False)
+    show_status(report, out, with_ends=with_ends)
+    assert isinstance(out.file, io.StringIO)
+    return [line.rstrip() for line in out.file.getvalue().splitlines()]
+
+
+def test_a_workspace_is_shown_with_its_credential_and_folders_and_nothing_is_written() -> None:
+    workspace = with_folder(folder())
+    report = stand(workspace, PROD)
+    assert shown(report)[:-2] == [
+        f"data-1  {host(1)}",
+        "  ✓ signed in as service principal id",
+        "  ✓ Git credential 7: user name git-refresh, of service principal id; until when its token lasts, the workspace does not tell",
+        f"  ✓ /Repos/etl/prod: on branch main, at {NEW[:8]}",
+    ]
+    assert shown(report)[-1] == "1 workspace: 3 ok."
+    assert workspace.log == ["sign_in", "credentials", "folders"]
+
+
+def test_without_a_report_of_a_run_it_says_that_nobody_can_tell_when_a_token_ends() -> None:
+    report = stand(with_folder(folder()), PROD)
+    assert any("run --json > report.json" in line for line in shown(report))
+    assert not any("run --json" in line for line in shown(report, with_ends=True))
+
+
+ENDS = {
+    "it lives": (
+        {},
+        ("ok", "what the run of 2026-11-23 11:50 UTC stored ends at 2026-11-23 12:50 UTC, in 50 minutes"),
+    ),
+    "it has ended": (
+        {"ends_at": NOW - timedelta(minutes=5)},
+        (
+            "warning",
+            "what the run of 2026-11-23 11:50 UTC stored ended at 2026-11-23 11:55 UTC, 5 minutes ago, unless a later run has stored more",
+        ),
+    ),
+    "nothing was stored": (
+        {"actions": {host(1): "kept"}},
+        ("warning", "the run of 2026-11-23 11:50 UTC stored nothing (kept)"),
+    ),
+    "no token": ({"ends_at": None}, ("warning", "the run of 2026-11-23 11:50 UTC stored nothing (updated)")),
+    "another fleet": (
+        {"actions": {}},
+        ("warning", "the run of 2026-11-23 11:50 UTC did not know this workspace"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "expected"), ENDS.values(), ids=ENDS)
+def test_when_a_stored_token_ends_is_what_the_report_of_a_run_says(
+    changes: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    (workspace,) = stand(FakeWorkspace(stored=[OWN]), last=last_run(**changes)).workspaces
+    (credential,) = workspace.credentials
+    state, said = expected
+    assert (credential.status, credential.message.partition("; ")[2]) == (state, said)
+
+
+CREDENTIALS: dict[str, tuple[Sequence[StoredCredential], tuple[str, int | None, str]]] = {
+    "ours": ([OWN], ("ok", 7, "user name git-refresh")),
+    "none": ([], ("failed", None, "there is none for Azure DevOps; pulls fail until a run has stored one")),
+    "another provider's": (
+        [StoredCredential(8, "gitHub", "x")],
+        ("failed", None, "there is none for Azure DevOps"),
+    ),
+    "federated": (
+        [StoredCredential(9, "azureDevOpsServicesAad", "x")],
+        ("warning", 9, "Git credential 9"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("stored", "expected"), CREDENTIALS.values(), ids=CREDENTIALS)
+def test_the_stored_credential_is_told(
+    stored: list[StoredCredential], expected: tuple[str, int | None, str]
+) -> None:
+    report = stand(FakeWorkspace(stored=stored))
+    (credential,) = report.workspaces[0].credentials
+    state, id_, words = expected
+    assert (credential.status, credential.id) == (state, id_)
+    assert words in credential.message
+    assert report.result == ("failed" if state == "failed" else "ok")
+
+
+FOLDERS: dict[str, tuple[object, GitFolder | OtherObject | None, tuple[str, str]]] = {
+    "as wanted": (PROD, folder(), ("ok", f"on branch main, at {NEW[:8]}")),
+    "on any branch": ("/Repos/etl/prod", folder("dev"), ("ok", f"on branch dev, at {NEW[:8]}")),
+    "on another branch": (
+        PROD,
+        folder("dev"),
+        ("warning", f"on branch dev, at {NEW[:8]}; the settings want branch main"),
+    ),
+    "on a tag": (
+        {"path": "/Repos/etl/prod", "tag": "v1"},
+        folder(None),
+        ("ok", f"on no branch, at {NEW[:8]}"),
+    ),
+    "on no branch": (
+        "/Repos/etl/prod",
+        folder(None),
+        (
+            "warning",
+            f"on no branch, at {NEW[:8]}; it is on no branch, and the settings name neither branch nor tag",
+        ),
+    ),
+    "before its first commit": (PROD, folder(commit=None), ("ok", "on branch main, without a commit")),
+    "not there yet": (PROD, None, ("warning", "there is nothing at this path yet; a run creates it")),
+}
+
+
+@pytest.mark.parametrize(("wanted", "found", "expected"), FOLDERS.values(), ids=FOLDERS)
+def test_a_folder_is_told_with_its_branch_and_commit(
+    wanted: object, found: GitFolder | OtherObject | None, expected: tuple[str, str]
+) -> None:
+    (told,) = stand(with_folder(found), wanted).workspaces[0].folders
+    assert (told.status, told.message) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "code"),
+    [
+        ("/Repos/etl/prod", None, "folder_missing"),
+        (PROD, OtherObject("DIRECTORY"), "not_a_git_folder"),
+        (PROD, folder(url="https://github.com/a/b"), "not_azure_devops"),
+        (PROD, folder(url=URL + "x"), "other_repository"),
+    ],
+)
+def test_a_folder_that_a_run_would_refuse_is_told_with_its_code(
+    wanted: object, found: GitFolder | OtherObject | None, code: str
+) -> None:
+    report = stand(with_folder(found), wanted)
+    (told,) = report.workspaces[0].folders
+    assert (told.status, told.error and told.error.code, report.result) == ("failed", code, "failed")
+    assert any(line.startswith(f"{code}: ") for line in shown(report))
+    assert any(line.startswith("      → ") for line in shown(report))
+
+
+def test_what_a_pattern_finds_is_told_one_by_one() -> None:
+    workspace = FakeWorkspace(
+        stored=[OWN],
+        at={
+            "/Repos/etl/a": folder(id=1, path="/Repos/etl/a"),
+            "/Repos/etl/b": folder(id=2, path="/Repos/etl/b", url="https://github.com/a/b"),
+        },
+    )
+    told = stand(workspace, "/Repos/etl/*", "/Repos/none/*").workspaces[0].folders
+    assert [(item.path, item.status) for item in told] == [
+        ("/Repos/etl/a", "ok"),
+        ("/Repos/etl/b", "skipped"),
+        ("/Repos/none/*", "warning"),
+    ]
+
+
+def test_a_list_that_fails_is_told_for_each_pattern() -> None:
+    workspace = FakeWorkspace(stored=[OWN], fail={"folders": failure()})
+    (told,) = stand(workspace, "/Repos/etl/*").workspaces[0].folders
+    assert (told.path, told.status) == ("/Repos/etl/*", "failed")
+
+
+def test_a_principal_of_run_as_has_a_line_of_its_own() -> None:
+    credentials = stand(FakeWorkspace(stored=[OWN]), run_as=[42]).workspaces[0].credentials
+    assert [(item.principal, item.status) for item in credentials] == [
+        ("service principal id", "ok"),
+        ("service principal 42", "failed"),
+    ]
+
+
+def test_a_workspace_that_fails_is_told_with_its_code_and_takes_no_other_along() -> None:
+    clouds = FakeServices(
+        {host(1): FakeWorkspace(fail={"sign_in": failure(status=401)}), host(2): FakeWorkspace(stored=[OWN])}
+    )
+    entry = {"client_id": "id", "client_secret_name": "secret"}
+    entries = [{"host": host(1), **entry}, {"host": host(2), **entry}, {"host": "http://x", "name": "bad"}]
+    settings = load({"WORKSPACES": json.dumps(entries), "KEY_VAULT_URL": "https://v.vault.azure.net"})
+    report = look(settings, clouds, Deadline.after(540, FakeClock()))
+    assert [workspace.status for workspace in report.workspaces] == ["failed", "ok", "failed"]
+    assert report.workspaces[2].error is not None
+    assert report.workspaces[2].error.code == "invalid_settings"
+
+
+def test_without_a_token_of_its_own_it_says_so_for_every_workspace() -> None:
+    report = stand(FakeWorkspace(), services={"identity_failure": failure()})
+    assert [workspace.status for workspace in report.workspaces] == ["failed"]
+
+
+def test_as_json_it_has_every_value_by_itself() -> None:
+    report = stand(with_folder(folder()), PROD, last=last_run()).as_dict()
+    (workspace,) = json.loads(json.dumps(report))["workspaces"]
+    (credential,), (told,) = workspace["credentials"], workspace["folders"]
+    assert (report["version"], report["result"]) == (1, "ok")
+    assert (credential["id"], credential["username"], credential["ends_at"]) == (
+        7,
+        "git-refresh",
+        "2026-11-23T12:50:00Z",
+    )
+    assert (told["path"], told["branch"], told["commit"]) == ("/Repos/etl/prod", "main", NEW)
+    assert set(credential) == set(CredentialStatus.__slots__)
+
+
+# The report of a run
+
+RUN = {
+    "version": 1,
+    "started_at": "2026-11-23T11:50:00Z",
+    "dry_run": False,
+    "token": {"expires_at": "2026-11-23T12:50:00Z", "remaining_s": 3600},
+    "workspaces": [
+        {"host": host(1), "result": "ok", "credential": {"action": "updated", "id": 7}},
+        {"host": host(2), "result": "rejected", "credential": None},
+    ],
+}
+
+
+def test_a_report_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    file.write_text(json.dumps(RUN))
+    assert read_report(file) == last_run(actions={host(1): "updated", host(2): "rejected"})
+
+
+WRONG = {
+    "a plan": (json.dumps({**RUN, "dry_run": True}), "is the report of a plan, which stores nothing"),
+    "no JSON": ("{", "is not valid JSON"),
+    "an array": ("[]", "is not the report that run --json prints"),
+    "a check's": ('{"version": 1, "checks": []}', "is not the report that run --json prints"),
+    "no time": (json.dumps({**RUN, "started_at": "noon"}), "is not the report that run --json prints"),
+    "times out of range": (
+        json.dumps({**RUN, "started_at": "0001-01-01T00:00:00+14:00"}),
+        "is not the report that run --json prints",
+    ),
+    "no workspaces": (json.dumps({**RUN, "workspaces": [1]}), "is not the report that run --json prints"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG.values(), ids=WRONG)
+def test_what_is_no_report_of_a_run_is_named(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "report.json"
+    file.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        read_report(file)
+    (problem,) = caught.value.problems
+    assert problem.where == str(file)
+    assert said in problem.message
