@@ -116,6 +116,7 @@ def test_a_repository_on_another_host_or_port_is_another(port: str) -> None:
 
 NO_REPOSITORY = [
     ("https://github.com/contoso/etl", "is not in Azure DevOps"),
+    ("https://www.GitHub.com/contoso/etl/_git/etl", "is not in Azure DevOps"),
     ("https://dev.azure.com@evil.com/a/b/_git/c", "not on a trusted host"),
     ("https://dev.azure.com.evil.com/a/b/_git/c", "not on a trusted host"),
     ("https://evil.com/dev.azure.com/a/_git/c", "not on a trusted host"),
