@@ -130,6 +130,8 @@ TOLD_BY_CHECK_ALONE = {
     "odd_client_id",
     "unknown_setting",
     "secret_without_end",
+    "long_setting",  # with one that is too long no process starts
+    "interrupted",  # is nobody's verdict
 }
 """Of what a run only meets, or nothing at all: it goes on."""
 

@@ -63,7 +63,7 @@ def test_settings_of_others_are_none_of_ours() -> None:
 
 
 def test_it_is_a_line_of_the_settings_and_says_how_to_stay_below() -> None:
-    (line,) = check_settings({"WORKSPACES": "x" * MANY_BYTES}, [], None)
+    (line,) = check_settings({"WORKSPACES": "x" * MANY_BYTES}, [], None, scheduled=False)
     assert (line.layer, line.status) == ("settings", "warning")
     assert line.error is not None
     assert "WORKSPACE_DEFAULTS" in line.error.remedy
