@@ -10,12 +10,14 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from localcloud import Cloud, Fleet, play, seed
 from localcloud.__main__ import local_settings
+from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
 from tests.integration import warm
 
 ROOT = Path(__file__).parents[2]
@@ -24,9 +26,21 @@ OURS = ".venv/bin/python -m git_refresh "
 NEEDS_AZURE = ("az", "azd", "func", "databricks")
 STAND_IN = """\
 #!/bin/sh
-echo "$(basename "$0") $*" >> "$CALLS"
-case "$*" in "functionapp config appsettings list"*) cat "$DEPLOYED";; esac
+basename "$0" >> "$CALLS"
+case "$(basename "$0") $*" in
+  "az functionapp config appsettings list"*) cat "$DEPLOYED";;
+  "az "*"--output tsv") echo stand-in;;
+  "databricks "*) echo "$CREATED_BY_DATABRICKS";;
+esac
 """
+CREATED = {
+    "id": "1",
+    "object_id": 2,
+    "applicationId": CLIENT_ID,
+    "secret": SECRET,
+    "expire_time": "2028-11-24T00:00:00.000Z",
+}
+"""Whatever the Databricks CLI is asked to create."""
 INSTEAD = {"make test": "make --dry-run test"}
 """What would run these tests."""
 
@@ -87,8 +101,9 @@ def environ(tmp_path: Path, cloud: Cloud, owned: Fleet) -> Iterator[dict[str, st
         (tools / name).chmod(0o755)
     deployed = tmp_path / "deployed"
     deployed.write_text(json.dumps([{"name": n, "value": v} for n, v in owned.settings.items()]))
+    answers = {"CREATED_BY_DATABRICKS": json.dumps(CREATED)}
     places = {"CALLS": str(tmp_path / "calls"), "DEPLOYED": str(deployed), "HOME": str(tmp_path)}
-    yield {"PATH": f"{tools}:{os.environ['PATH']}", **places}
+    yield {"PATH": f"{tools}:{os.environ['PATH']}", **places, **answers}
     assert not cloud.refused, "nothing was asked of the real world"
 
 
@@ -134,6 +149,35 @@ def test_the_readme_s_run_has_moved_the_folders(
     folder = owned.workspaces[1].folder("/Repos/etl/prod")
     assert folder
     assert folder.head == owned.repositories[0].head()
+
+
+@pytest.mark.skipif(shutil.which("jq") is None or shutil.which("bash") is None, reason="needs jq and bash")
+def test_the_setup_page_pasted_into_one_shell_leads_to_green(
+    cloud: Cloud, copy: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    workspace = cloud.workspace("adb-1234567890123456.7.azuredatabricks.net")
+    workspace.service_principal(CLIENT_ID, SECRET)
+    end = datetime.now(UTC) + timedelta(days=700)
+    cloud.keyvault("contoso-git-refresh").set(SECRET_NAME, SECRET, expires_on=end)
+    etl = cloud.devops.repository("contoso", "Data Platform", "etl")
+    variants = re.compile(r"^### Variant.*?(?=^## )", re.DOTALL | re.MULTILINE)
+    page = variants.sub("", PAGES[ROOT / "docs/setup.md"])
+    blocks = re.findall(r"^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    done = subprocess.run(
+        ["bash", "-eux", "-o", "pipefail"],  # noqa: S607  # from the PATH
+        input="".join(blocks),
+        cwd=copy,
+        env={**cloud.environment(), **environ},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-2000:]}"
+    assert "✓ app settings: 1 workspace, 1 Git folder" in done.stdout, "as the page says"
+    (folder,) = workspace.folders
+    assert (folder.path, folder.head) == ("/Repos/etl/production", etl.head())
+    assert {*(tmp_path / "calls").read_text().split()} == {"az", "databricks", "func"}
 
 
 def test_the_readme_s_list_is_right(copy: Path) -> None:
