@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, override
@@ -140,7 +141,8 @@ def main(  # noqa: PLR0913  # one for each option
         _say(*(f"  {line}" for line in play.commands(settings)))
         _say("", "Push, and the next run moves the folders:")
         _say(*(f"  {line}" for line in play.pushing(cloud, fleet.repositories[0])))
-        signal.pause()
+        while True:
+            time.sleep(0.5)  # and not `signal.pause()`: a signal just before it would go unnoticed
 
 
 def _cloud(port: int) -> Cloud:
