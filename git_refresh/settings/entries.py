@@ -204,4 +204,4 @@ def _validated[M: BaseModel](
     deeper = {detail["loc"][:-1] for detail in details if detail["loc"]}
     # An array is not also too short because what is wrong in it was taken out.
     told = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in deeper]
-    return None, [problem_of(where, detail, model) for detail in told]
+    return None, [problem_of(where, detail, model, data) for detail in told]

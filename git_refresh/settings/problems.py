@@ -2,21 +2,31 @@
 
 import difflib
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from git_refresh.redact import REVOKE_IT, looks_like_secret, shown
+from git_refresh.settings.models import Folder
 from git_refresh.values import Problem
 
 
-def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel]) -> Problem:
-    """Pydantic's finding: what is wrong, and what to write instead."""
+def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: Mapping[str, Any]) -> Problem:
+    """Pydantic's finding: what is wrong, and what to write instead.
+
+    Args:
+        where: the place of the object.
+        detail: the finding.
+        model: what the object was to be.
+        data: the object, defaults included.
+    """
     place = where + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])
     found = detail["input"]
     key = str(detail["loc"][-1]) if detail["loc"] else ""
     if detail["type"] == "extra_forbidden":
-        return Problem(f"{where}.{shown(key)}", _unknown_key(key, model))
+        return Problem(f"{where}.{shown(key)}", _unknown_key(key, model, data))
     return Problem(place, _said(detail, found, key, model))
 
 
@@ -86,7 +96,6 @@ _MEANT = {
         "repos": "folders",
         "git_folders": "folders",
         "folder": "folders",
-        "path": "folders",
         "paths": "folders",
         "principals": "run_as",
     },
@@ -104,7 +113,7 @@ _MEANT = {
 """What people write for a key, where the spelling does not tell."""
 
 
-def _unknown_key(key: str, model: type[BaseModel]) -> str:
+def _unknown_key(key: str, model: type[BaseModel], data: Mapping[str, Any]) -> str:
     known = list(model.model_fields)
     kind, folded = model.__name__, _folded(key)
     near = _near(folded, known)
@@ -115,17 +124,40 @@ def _unknown_key(key: str, model: type[BaseModel]) -> str:
         advice = "secrets do not belong here: store it in Key Vault, and write the name of the Key Vault secret in client_secret_name"
     elif folded == "discard":
         advice = 'write "on_conflict": "discard"'
+    elif kind == "Workspace" and _of_folder(folded, data):
+        advice = f'it belongs to a folder: write "folders": [{_folder(data)}]'
     elif meant:
         advice = f'did you mean "{meant}"?'
-    elif kind == "Workspace" and folded in _FOLDER_KEYS:
-        advice = 'it belongs to a folder: write it in "folders"'
     else:
         advice = f"the known keys are {', '.join(known)}"
     return f"is not a key of a {kind.lower()}; {advice}"
 
 
 _SECRETS = ("secret", "client_secret", "oauth_secret", "password", "token", "pat")
-_FOLDER_KEYS = ("branch", "tag", "on_conflict", "sparse")
+_FOLDER_KEYS = {key: (field.examples or [field.default])[0] for key, field in Folder.model_fields.items()}
+"""The keys of a folder, each with an example."""
+
+
+def _of_folder(folded: str, data: Mapping[str, Any]) -> bool:
+    """Whether a key in a workspace is one of a folder. Without a host, `url` may well be that."""
+    return folded in _FOLDER_KEYS and not (folded == "url" and "host" not in data)
+
+
+def _folder(data: Mapping[str, Any]) -> str:
+    """The folder that somebody has written into a workspace, as it is to be written; with an example for what cannot be repeated."""
+    written = {_folded(key): value for key, value in data.items() if _of_folder(_folded(key), data)}
+    folder = {
+        key: _quotable(written.get(key), example)
+        for key, example in _FOLDER_KEYS.items()
+        if key in written or key == "path"
+    }
+    return json.dumps(folder, ensure_ascii=False)
+
+
+def _quotable(value: object, example: object) -> object:
+    """What was written, if all of it may be shown."""
+    fine = isinstance(value, str) and value and not looks_like_secret(value) and shown(value) == value
+    return value if fine else example
 
 
 def _near(text: str, choices: list[str]) -> list[str]:

@@ -420,15 +420,31 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a folder's key": (
         {"branch": "main"},
-        'WORKSPACES[1].branch: is not a key of a workspace; it belongs to a folder: write it in "folders"',
+        'WORKSPACES[1].branch: is not a key of a workspace; it belongs to a folder: write "folders": [{"path": "/Repos/etl/production", "branch": "main"}]',
     ),
     "another word for host": (
-        {"url": "x"},
-        'WORKSPACES[1].url: is not a key of a workspace; did you mean "host"?',
+        {"workspace": "x"},
+        'WORKSPACES[1].workspace: is not a key of a workspace; did you mean "host"?',
     ),
     "another word for folders": (
+        {"paths": "/a/b"},
+        'WORKSPACES[1].paths: is not a key of a workspace; did you mean "folders"?',
+    ),
+    "a folder's path": (
         {"path": "/a/b"},
-        'WORKSPACES[1].path: is not a key of a workspace; did you mean "folders"?',
+        'WORKSPACES[1].path: is not a key of a workspace; it belongs to a folder: write "folders": [{"path": "/a/b"}]',
+    ),
+    "a folder's path, quoted in part": (
+        {"path": 'a"b'},
+        'WORKSPACES[1].path: is not a key of a workspace; it belongs to a folder: write "folders": [{"path": "a\\"b"}]',
+    ),
+    "a folder's key with a value that is not repeated": (
+        {"url": "https://me:hunter2@dev.azure.com/a/b/_git/c"},
+        'WORKSPACES[1].url: is not a key of a workspace; it belongs to a folder: write "folders": [{"path": "/Repos/etl/production", "url": "https://dev.azure.com/contoso/Data%20Platform/_git/etl"}]',
+    ),
+    "a folder's key with no string in it": (
+        {"sparse": [1]},
+        'WORKSPACES[1].sparse: is not a key of a workspace; it belongs to a folder: write "folders": [{"path": "/Repos/etl/production", "sparse": ["src", "conf"]}]',
     ),
     "a secret's address": (
         {"client_secret_name": "https://v.vault.azure.net/secrets/abc"},
@@ -503,6 +519,24 @@ def test_a_bad_entry_is_rejected_with_its_place_and_the_others_run(
     assert isinstance(good, Entry)
     assert isinstance(bad, Rejected)
     assert [str(problem) for problem in found.problems] == [expected]
+
+
+def test_a_folder_that_is_written_into_its_workspace_is_shown_where_it_belongs() -> None:
+    found = settings({**GOOD, "url": URL, "Path": "/Repos/etl/prod", "branch": "main"})
+    folder = f'{{"path": "/Repos/etl/prod", "url": "{URL}", "branch": "main"}}'
+    advice = f'is not a key of a workspace; it belongs to a folder: write "folders": [{folder}]'
+    assert found.problems == tuple(
+        Problem(f"WORKSPACES[0].{key}", advice) for key in ("url", "Path", "branch")
+    )
+    assert only(settings({**GOOD, "folders": [json.loads(folder)]})).workspace.folders[0].ref
+
+
+def test_without_a_host_a_url_is_taken_for_it() -> None:
+    found = settings({"url": HOST, "auth": "managed_identity"})
+    assert [str(problem) for problem in found.problems] == [
+        'WORKSPACES[0].host: is missing; write "host": "https://adb-1234567890123456.7.azuredatabricks.net"',
+        'WORKSPACES[0].url: is not a key of a workspace; did you mean "host"?',
+    ]
 
 
 def test_the_second_entry_for_a_host_is_rejected_however_it_is_written() -> None:
