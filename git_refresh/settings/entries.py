@@ -14,7 +14,7 @@ from git_refresh.hosts import TrustedHosts
 from git_refresh.redact import REVOKE_IT, looks_like_secret, shown
 from git_refresh.settings.json_text import JsonObject
 from git_refresh.settings.models import Folder, Workspace, default_name
-from git_refresh.settings.problems import kind_of, problem_of
+from git_refresh.settings.problems import DEFAULTS, OWN_KEYS, kind_of, problem_of
 from git_refresh.values import Problem, folder_key
 
 MOST = 5_000
@@ -89,10 +89,10 @@ def read_entries(
 
 def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[Defaults, tuple[Problem, ...]]:
     """`WORKSPACE_DEFAULTS`, and what is wrong with it; then no entry gets them, and none is blamed for what they lack."""
-    where = "WORKSPACE_DEFAULTS"
+    where = DEFAULTS
     problems = [
         Problem(f"{where}.{key}", "belongs to one workspace; write it in WORKSPACES")
-        for key in ("host", "name")
+        for key in OWN_KEYS
         if key in value
     ]
     # Checked with a workspace that lacks nothing, so that every complaint is about the defaults themselves.

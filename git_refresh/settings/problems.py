@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -26,7 +26,7 @@ def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: M
     found = detail["input"]
     key = str(detail["loc"][-1]) if detail["loc"] else ""
     if detail["type"] == "extra_forbidden":
-        return Problem(f"{where}.{shown(key)}", _unknown_key(key, model, data))
+        return Problem(f"{where}.{shown(key)}", _unknown_key(where, key, model, data))
     return Problem(place, _said(detail, found, key, model))
 
 
@@ -113,11 +113,17 @@ _MEANT = {
 """What people write for a key, where the spelling does not tell."""
 
 
-def _unknown_key(key: str, model: type[BaseModel], data: Mapping[str, Any]) -> str:
-    known = list(model.model_fields)
+OWN_KEYS = ("host", "name")
+"""The keys that each workspace has for itself: WORKSPACE_DEFAULTS refuses them."""
+DEFAULTS = "WORKSPACE_DEFAULTS"
+
+
+def _unknown_key(where: str, key: str, model: type[BaseModel], data: Mapping[str, Any]) -> str:
+    refused = OWN_KEYS if where == DEFAULTS else ()
+    known = [name for name in model.model_fields if name not in refused]
     kind, folded = model.__name__, _folded(key)
     near = _near(folded, known)
-    meant = _MEANT[kind].get(folded) or (near[0] if near else None)
+    meant = _MEANT[kind].get(folded) or next(iter(near or _near(folded, refused)), None)
     if looks_like_secret(key):
         return REVOKE_IT
     if folded in _SECRETS:
@@ -126,6 +132,8 @@ def _unknown_key(key: str, model: type[BaseModel], data: Mapping[str, Any]) -> s
         advice = 'write "on_conflict": "discard"'
     elif kind == "Workspace" and _of_folder(folded, data):
         advice = f'it belongs to a folder: write "folders": [{_folder(data)}]'
+    elif meant in refused:
+        advice = f'if it is "{meant}", it belongs to one workspace; write it in WORKSPACES'
     elif meant:
         advice = f'did you mean "{meant}"?'
     else:
@@ -160,7 +168,7 @@ def _quotable(value: object, example: object) -> object:
     return value if fine else example
 
 
-def _near(text: str, choices: list[str]) -> list[str]:
+def _near(text: str, choices: Sequence[str]) -> list[str]:
     """The choice that was probably meant; what is far longer than all of them was none."""
     return difflib.get_close_matches(text, choices, 1) if len(text) <= _LONGEST_KEY else []
 

@@ -206,6 +206,26 @@ FATAL = {
         {"WORKSPACE_DEFAULTS": '{"clientid": "x"}'},
         'WORKSPACE_DEFAULTS.clientid: is not a key of a workspace; did you mean "client_id"?',
     ),
+    "default host, misspelt": (
+        {"WORKSPACE_DEFAULTS": '{"hots": "x"}'},
+        'WORKSPACE_DEFAULTS.hots: is not a key of a workspace; if it is "host", it belongs to one workspace; write it in WORKSPACES',
+    ),
+    "default host, in another word": (
+        {"WORKSPACE_DEFAULTS": '{"workspace": "x"}'},
+        'WORKSPACE_DEFAULTS.workspace: is not a key of a workspace; if it is "host", it belongs to one workspace; write it in WORKSPACES',
+    ),
+    "default key that nobody knows": (
+        {"WORKSPACE_DEFAULTS": '{"colour": "x"}'},
+        "WORKSPACE_DEFAULTS.colour: is not a key of a workspace; the known keys are auth, client_id, client_secret_name, git_username, folders, run_as",
+    ),
+    "default key nearer to one that is allowed": (
+        {"WORKSPACE_DEFAULTS": '{"git_name": "x"}'},
+        'WORKSPACE_DEFAULTS.git_name: is not a key of a workspace; did you mean "git_username"?',
+    ),
+    "default key of a folder": (
+        {"WORKSPACE_DEFAULTS": '{"branch": "release"}'},
+        'WORKSPACE_DEFAULTS.branch: is not a key of a workspace; it belongs to a folder: write "folders": [{"path": "/Repos/etl/production", "branch": "release"}]',
+    ),
     "a workspace without brackets": (
         {
             "WORKSPACES": '{"host": "https://adb-1.1.azuredatabricks.net", "client_id": "app-id", "client_secret_name": "oauth-secret"}'
