@@ -76,19 +76,33 @@ def _path(value: str) -> str:
         raise ValueError(f'must use / as separator; write "{shown(value.replace("\\", "/"))}"')
     if not value:
         raise ValueError("must not be empty; write a path like /Repos/etl/production")
-    if not value.startswith("/"):
-        raise ValueError(f'must be an absolute path; write "/{shown(value)}"')
-    path = value.rstrip("/")
-    names = path.split("/")[1:]
-    if len(names) < 2 or any(name in {"", ".", ".."} for name in names):  # noqa: PLR2004  # a folder and a name
-        raise ValueError("must name a Git folder, like /Repos/etl/production or /Workspace/Shared/etl")
+    path = _absolute(value)
     if folder_key(path) == "/*":
         raise ValueError(
             "would match the whole workspace; write one for each top-level folder, like /Repos/* and /Shared/*"
         )
+    names = path.split("/")[1:]
     if any("*" in name for name in names[:-1]) or ("*" in names[-1] and names[-1] != "*"):
         raise ValueError(
             "may contain * only as its last part: /Repos/etl/* means every Git folder below /Repos/etl"
+        )
+    return path
+
+
+def _absolute(value: str) -> str:
+    """A path from the top, each of its parts a name."""
+    path = value.rstrip("/")
+    names = [name for name in path.split("/") if name not in {"", "."}]
+    if ".." in names:
+        raise ValueError('must not contain ".."; write the whole path, like /Repos/etl/production')
+    if len(names) < 2:  # noqa: PLR2004  # a folder and a name
+        raise ValueError("must name a Git folder, like /Repos/etl/production or /Workspace/Shared/etl")
+    plain = "/" + "/".join(names)
+    if not value.startswith("/"):
+        raise ValueError(f'must be an absolute path; write "{shown(plain)}"')
+    if path != plain:
+        raise ValueError(
+            f'must not contain {'"//"' if "//" in path else 'a part "."'}; write "{shown(plain)}"'
         )
     return path
 
@@ -109,10 +123,12 @@ def _secret_name(value: str) -> str:
 
 def _ref(value: str) -> str:
     _seen(value)
+    if not value:
+        raise ValueError("is empty; write its name, or leave the key out")
     short = re.sub(r"^refs/(heads|tags)/", "", value)
     if short != value:
         raise ValueError(f'must be the short name; write "{shown(short)}"')
-    if not value or re.search(r"[\s~^:?*\[\\\x00-\x1f\x7f]|\.\.|@\{|^[-/]|[/.]$|//", value):
+    if re.search(r"[\s~^:?*\[\\\x00-\x1f\x7f]|\.\.|@\{|^[-/]|[/.]$|//", value):
         raise ValueError(
             r"is not a valid name of a branch or tag in Git: it must not contain spaces, any of ~ ^ : ? * [ \, .. or //, "
             "and must not end with / or ."

@@ -290,7 +290,7 @@ FATAL = {
     ),
     "defaults with a wrong folder": (
         {"WORKSPACE_DEFAULTS": '{"folders": ["x"]}'},
-        'WORKSPACE_DEFAULTS.folders[0].path: "x" must be an absolute path; write "/x"',
+        'WORKSPACE_DEFAULTS.folders[0].path: "x" must name a Git folder, like /Repos/etl/production or /Workspace/Shared/etl',
     ),
 }
 
@@ -622,15 +622,47 @@ FOLDERS: dict[str, tuple[Any, str]] = {
     ),
     "dots": (
         {"path": "/Repos/../b"},
-        'WORKSPACES[0].folders[0].path: "/Repos/../b" must name a Git folder, like /Repos/etl/production or /Workspace/Shared/etl',
+        'WORKSPACES[0].folders[0].path: "/Repos/../b" must not contain ".."; write the whole path, like /Repos/etl/production',
     ),
     "dot": (
         {"path": "/Repos/./b"},
-        'WORKSPACES[0].folders[0].path: "/Repos/./b" must name a Git folder, like /Repos/etl/production or /Workspace/Shared/etl',
+        'WORKSPACES[0].folders[0].path: "/Repos/./b" must not contain a part "."; write "/Repos/b"',
     ),
     "nothing between slashes": (
         {"path": "/Repos//b"},
-        'WORKSPACES[0].folders[0].path: "/Repos//b" must name a Git folder, like /Repos/etl/production or /Workspace/Shared/etl',
+        'WORKSPACES[0].folders[0].path: "/Repos//b" must not contain "//"; write "/Repos/b"',
+    ),
+    "slashes in front": (
+        {"path": "//Repos/etl//b/"},
+        'WORKSPACES[0].folders[0].path: "//Repos/etl//b/" must not contain "//"; write "/Repos/etl/b"',
+    ),
+    "from here": (
+        {"path": "./Repos/etl"},
+        'WORKSPACES[0].folders[0].path: "./Repos/etl" must be an absolute path; write "/Repos/etl"',
+    ),
+    "from above": (
+        {"path": "../Repos/etl"},
+        'WORKSPACES[0].folders[0].path: "../Repos/etl" must not contain ".."; write the whole path, like /Repos/etl/production',
+    ),
+    "from here, and one name": (
+        {"path": "./etl"},
+        'WORKSPACES[0].folders[0].path: "./etl" must name a Git folder, like /Repos/etl/production or /Workspace/Shared/etl',
+    ),
+    "a dot at the end": (
+        {"path": "/Repos/etl/."},
+        'WORKSPACES[0].folders[0].path: "/Repos/etl/." must not contain a part "."; write "/Repos/etl"',
+    ),
+    "one name": (
+        {"path": "/Repos/"},
+        'WORKSPACES[0].folders[0].path: "/Repos/" must name a Git folder, like /Repos/etl/production or /Workspace/Shared/etl',
+    ),
+    "no branch": (
+        {"path": "/a/b", "branch": ""},
+        "WORKSPACES[0].folders[0].branch: is empty; write its name, or leave the key out",
+    ),
+    "blank tag": (
+        {"path": "/a/b", "tag": " "},
+        "WORKSPACES[0].folders[0].tag: is empty; write its name, or leave the key out",
     ),
     "part of a name starred": (
         {"path": "/Repos/etl/a*"},
@@ -751,6 +783,14 @@ def test_a_bad_folder_is_left_out_alone(folder: object, expected: str) -> None:
     entry = only(settings({**GOOD, "folders": [folder, "/Repos/good/one"]}))
     assert [good.path for good in entry.workspace.folders] == ["/Repos/good/one"]
     assert [str(bad.problem) for bad in entry.bad_folders] == [expected]
+
+
+@pytest.mark.parametrize(
+    "advised", [path for _, told in FOLDERS.values() for path in re.findall(r'path: .* write "(/.*)"$', told)]
+)
+def test_the_path_that_a_message_says_to_write_is_taken(advised: str) -> None:
+    entry = only(settings({**GOOD, "folders": [advised]}))
+    assert [good.path for good in entry.workspace.folders] == [advised]
 
 
 UNSEEN = {
