@@ -87,7 +87,7 @@ def origin_of_parts(parts: SplitResult, domain: Domain, trusted: TrustedHosts) -
     """
     host = parts.hostname or ""
     if parts.scheme != "https":
-        raise ValueError("must start with https://")
+        raise ValueError(f"must start with https://{_with_https(parts, domain, trusted)}")
     if not (_NAME.fullmatch(host) or _is_address(host)):
         raise ValueError("has no valid host name; write it as the browser shows it, in plain letters")
     port = "" if parts.port in {None, 443} else f":{parts.port}"
@@ -101,6 +101,18 @@ def origin_of_parts(parts: SplitResult, domain: Domain, trusted: TrustedHosts) -
     if port:
         raise ValueError(f"must not contain a port; write https://{host}")
     return f"https://{host}"
+
+
+def _with_https(parts: SplitResult, domain: Domain, trusted: TrustedHosts) -> str:
+    """What to write instead, where that would be taken."""
+    secure = parts._replace(scheme="https")
+    if parts.scheme != "http" or "@" in parts.netloc:
+        return ""
+    try:
+        origin_of_parts(secure, domain, trusted)
+    except ValueError:
+        return ""
+    return f"; write {shown(secure.geturl().rstrip('/'))}"
 
 
 def split_url(url: str) -> SplitResult:

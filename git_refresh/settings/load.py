@@ -170,8 +170,8 @@ def _key_vault_url(texts: Mapping[str, str], trusted: TrustedHosts, fatal: list[
     if not text:
         return None
     try:
-        if re.fullmatch(r"[\w-]+", text):
-            raise ValueError(f"must be the address of the vault; write https://{shown(text)}.vault.azure.net")  # noqa: TRY301  # one place words them all
+        if "://" not in text:
+            raise ValueError(f"must be the address of the vault; write {_vault_at(text)}")  # noqa: TRY301  # one place words them all
         origin = origin_of(text, Domain.KEY_VAULT, trusted)
         rest = split_url(text)
         if rest.path.strip("/") or rest.query or rest.fragment:
@@ -180,6 +180,16 @@ def _key_vault_url(texts: Mapping[str, str], trusted: TrustedHosts, fatal: list[
         fatal.append(Problem("KEY_VAULT_URL", f'"{shown(text)}" {error}'))
         return None
     return origin
+
+
+def _vault_at(text: str) -> str:
+    """The address of the vault that a name, a host or the id of the resource stands for."""
+    named = re.fullmatch(
+        r"(?:/subscriptions/.*/vaults/)?([a-z0-9-]{3,24})(?:\.vault\.azure\.net)?(?::443)?(?:/.*)?",
+        text,
+        re.IGNORECASE,
+    )
+    return f"https://{shown(named[1]) if named else 'NAME'}.vault.azure.net"
 
 
 def _schedule(texts: Mapping[str, str], fatal: list[Problem]) -> None:

@@ -152,7 +152,7 @@ FATAL = {
     ),
     "vault on http": (
         {"KEY_VAULT_URL": "http://x.vault.azure.net"},
-        'KEY_VAULT_URL: "http://x.vault.azure.net" must start with https://',
+        'KEY_VAULT_URL: "http://x.vault.azure.net" must start with https://; write https://x.vault.azure.net',
     ),
     "vault elsewhere": (
         {"KEY_VAULT_URL": "https://vault.evil.com"},
@@ -256,6 +256,26 @@ FATAL = {
         {"KEY_VAULT_URL": "contoso"},
         'KEY_VAULT_URL: "contoso" must be the address of the vault; write https://contoso.vault.azure.net',
     ),
+    "vault by its host": (
+        {"KEY_VAULT_URL": "contoso.vault.azure.net"},
+        'KEY_VAULT_URL: "contoso.vault.azure.net" must be the address of the vault; write https://contoso.vault.azure.net',
+    ),
+    "vault by its host and a secret": (
+        {"KEY_VAULT_URL": "Contoso.vault.azure.net/secrets/x"},
+        'KEY_VAULT_URL: "Contoso.vault.azure.net/secrets/x" must be the address of the vault; write https://Contoso.vault.azure.net',
+    ),
+    "vault by its host and a port": (
+        {"KEY_VAULT_URL": "contoso.vault.azure.net:443"},
+        'KEY_VAULT_URL: "contoso.vault.azure.net:443" must be the address of the vault; write https://contoso.vault.azure.net',
+    ),
+    "vault by its id": (
+        {"KEY_VAULT_URL": "/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/contoso"},
+        'KEY_VAULT_URL: "***" must be the address of the vault; write https://contoso.vault.azure.net',
+    ),
+    "vault of another kind": (
+        {"KEY_VAULT_URL": "contoso.example.com"},
+        'KEY_VAULT_URL: "contoso.example.com" must be the address of the vault; write https://NAME.vault.azure.net',
+    ),
     "vault with a port": (
         {"KEY_VAULT_URL": "https://contoso.vault.azure.net:8443"},
         'KEY_VAULT_URL: "https://contoso.vault.azure.net:8443" must not contain a port; write https://contoso.vault.azure.net',
@@ -339,7 +359,19 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "http": (
         {"host": "http://adb-1.1.azuredatabricks.net"},
+        'WORKSPACES[1].host: "http://adb-1.1.azuredatabricks.net" must start with https://; write https://adb-1.1.azuredatabricks.net',
+    ),
+    "http, with a user": (
+        {"host": "http://me:hunter2@adb-1.1.azuredatabricks.net"},
         'WORKSPACES[1].host: "http://adb-1.1.azuredatabricks.net" must start with https://',
+    ),
+    "http to elsewhere": (
+        {"host": "http://adb-1.example.com"},
+        'WORKSPACES[1].host: "http://adb-1.example.com" must start with https://',
+    ),
+    "ftp": (
+        {"host": "ftp://adb-1.1.azuredatabricks.net"},
+        'WORKSPACES[1].host: "ftp://adb-1.1.azuredatabricks.net" must start with https://',
     ),
     "no scheme": (
         {"host": "adb-1.1.azuredatabricks.net"},
