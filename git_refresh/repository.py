@@ -7,7 +7,9 @@ from urllib.parse import quote, unquote
 from git_refresh.hosts import Domain, TrustedHosts, origin_of_parts, split_url
 from git_refresh.redact import CONTAINS_INVISIBLE, INVISIBLE, shown
 
-_ELSEWHERE = ("github.com", "gitlab.com", "bitbucket.org")
+_ELSEWHERE = re.compile(r"(?:^|\.)(github|gitlab|bitbucket)\.", re.IGNORECASE)
+"""In the host of a repository that another service has, a company's own installation too."""
+_NAMES = {"github": "GitHub", "gitlab": "GitLab", "bitbucket": "Bitbucket"}
 _OLD = ".visualstudio.com"
 BUILT_IN = "https://dev.azure.com"
 """Where Azure DevOps Services are asked, whichever way a URL is written."""
@@ -80,8 +82,13 @@ def _address(url: str, trusted: TrustedHosts) -> tuple[str, list[str]]:
     parts = split_url(url)
     if parts.password is not None:
         raise ValueError("must not contain a password: the app uses its own token")
-    if (parts.hostname or "").removeprefix("www.") in _ELSEWHERE:
-        raise ValueError("is not in Azure DevOps, and this app supports only Azure DevOps")
+    # Of `git@github.com:team/etl.git` nothing is a host to `urlsplit`.
+    host = parts.hostname or re.split("[:/]", url.rpartition("@")[2])[0]
+    if (elsewhere := _ELSEWHERE.search(host)) and not trusted.trusts(host):
+        raise ValueError(
+            f"is on {_NAMES[elsewhere[1].lower()]}, and this app keeps only clones from Azure DevOps up to date: write an address like "
+            f"{_FORM}, or leave this folder out"
+        )
     origin = origin_of_parts(parts, Domain.AZURE_DEVOPS, trusted)
     if parts.query or parts.fragment:
         address = shown(url)

@@ -115,8 +115,17 @@ def test_a_repository_on_another_host_or_port_is_another(port: str) -> None:
 
 
 NO_REPOSITORY = [
-    ("https://github.com/contoso/etl", "is not in Azure DevOps"),
-    ("https://www.GitHub.com/contoso/etl/_git/etl", "is not in Azure DevOps"),
+    ("https://github.com/contoso/etl", "is on GitHub, and this app keeps only clones from Azure DevOps"),
+    ("https://www.GitHub.com/contoso/etl/_git/etl", "is on GitHub"),
+    ("http://www.github.com/contoso/etl", "is on GitHub"),
+    ("git@github.com:contoso/etl.git", "is on GitHub"),
+    ("ssh://git@github.com/contoso/etl", "is on GitHub"),
+    ("github.com/contoso/etl", "is on GitHub"),
+    ("https://gitlab.com/contoso/etl", "is on GitLab"),
+    ("https://GitLab.contoso.com/etl", "is on GitLab"),
+    ("https://me@bitbucket.org/contoso/etl", "is on Bitbucket"),
+    ("https://dev.azure.com/github.com/etl", "must have the form"),
+    ("https://mygithub.com/contoso/etl", "is not on a trusted host"),
     ("https://dev.azure.com@evil.com/a/b/_git/c", "not on a trusted host"),
     ("https://dev.azure.com.evil.com/a/b/_git/c", "not on a trusted host"),
     ("https://evil.com/dev.azure.com/a/_git/c", "not on a trusted host"),
@@ -152,3 +161,8 @@ NO_REPOSITORY = [
 def test_what_is_no_repository_is_refused(url: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_repository(url, NO_HOSTS)
+
+
+def test_a_trusted_host_may_have_any_name() -> None:
+    url = "https://github.contoso.com/contoso/etl/_git/etl"
+    assert parse_repository(url, TrustedHosts(["github.contoso.com"])).url == url

@@ -710,7 +710,7 @@ FOLDERS: dict[str, tuple[Any, str]] = {
     ),
     "url": (
         {"path": "/a/b", "url": "https://github.com/a/b"},
-        'WORKSPACES[0].folders[0].url: "https://github.com/a/b" is not in Azure DevOps, and this app supports only Azure DevOps',
+        'WORKSPACES[0].folders[0].url: "https://github.com/a/b" is on GitHub, and this app keeps only clones from Azure DevOps up to date: write an address like https://dev.azure.com/{organization}/{project}/_git/{repository}, or leave this folder out',
     ),
     "link": (
         {"path": "/a/b", "url": "https://dev.azure.com/contoso/Data%20Platform/_git/etl?version=GBmain"},
