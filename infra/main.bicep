@@ -255,7 +255,7 @@ output KEY_VAULT_URL string = keyVaultAccess.outputs.url
 output NEXT_STEPS array = [
   'Azure DevOps: add object id ${identity.properties.principalId} with access level Basic, and to the Readers of the projects (docs/setup.md, step 2).'
   'Databricks: create a service principal and its OAuth secret (docs/setup.md, step 3), or add application id ${identity.properties.clientId} itself.'
-  'Secret: az keyvault secret set --vault-name ${keyVaultName} --name databricks-oauth-secret --expires DATE --value SECRET (docs/setup.md, step 4)'
+  'Secret: az keyvault secret set --vault-name ${keyVaultName} --name databricks-oauth-secret --expires YYYY-MM-DDT00:00:00Z --value SECRET (docs/setup.md, step 4)'
   'List: see that the app setting WORKSPACES has your workspaces; if not, correct the list and deploy again (docs/setup.md, step 5).'
   'Wait five minutes, so that the new roles are known everywhere; until then the storage account answers 403.'
   'Publish, from the top of the checkout: func azure functionapp publish ${app.outputs.name} --python'

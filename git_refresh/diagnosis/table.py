@@ -55,7 +55,7 @@ _GRANT_DEVOPS = (
 _STORE_SECRET = "az keyvault secret set --vault-name {vault_name} --name {secret} --value VALUE"  # noqa: S105  # a command
 _NEW_SECRET = (
     "Create a new OAuth secret for service principal {client_id} ({host}, Settings, Identity and access, Service principals, "
-    f"Secrets), and store it as a new version with its expiry date: {_STORE_SECRET} --expires DATE."
+    f"Secrets), and store it as a new version with the day on which it ends: {_STORE_SECRET} --expires YYYY-MM-DDT00:00:00Z."
 )
 SHARED = {"Let the identity in": _GRANT_DEVOPS, "Renew the OAuth secret": _NEW_SECRET}
 """Remedies of several rows by title: the app prints them in full, the page has each once."""
@@ -131,7 +131,7 @@ _KEY_VAULT = (
         (Match(VAULT, error_code="SecretDisabled"),),
         seen="403 SecretDisabled",
         cause='The latest version of the secret "{secret}" is disabled.',
-        remedy=f"Enable it, or store the OAuth secret as a new version: {_STORE_SECRET}.",
+        remedy=f"Enable it, or store the OAuth secret as a new version: {_STORE_SECRET} --expires YYYY-MM-DDT00:00:00Z.",
     ),
     Row(
         "key_vault_access_policy",
@@ -162,7 +162,7 @@ _KEY_VAULT = (
         seen="404 SecretNotFound",
         cause='The vault has no secret "{secret}", or it was deleted.',
         remedy="Correct client_secret_name (az keyvault secret list --vault-name {vault_name} shows the names), or store it: "
-        f"{_STORE_SECRET}.",
+        f"{_STORE_SECRET} --expires YYYY-MM-DDT00:00:00Z.",
     ),
     Row(
         "secret_expired",

@@ -775,6 +775,14 @@ def test_a_remedy_is_what_to_type_or_where_to_click(name: str, exact: str) -> No
     assert exact in explain(by_name(name), FACTS).remedy
 
 
+STORES = [row for row in (*TABLE, *OWN) if "az keyvault secret set " in row.remedy]
+
+
+@pytest.mark.parametrize("row", STORES, ids=lambda row: row.code)
+def test_where_a_secret_is_to_be_stored_its_end_is_written_as_az_reads_it(row: Row) -> None:
+    assert re.search(r" --value VALUE --expires YYYY-MM-DDT00:00:00Z\b", row.remedy)
+
+
 @pytest.mark.parametrize("row", OWN, ids=lambda row: row.code)
 def test_what_the_app_finds_by_itself_is_explained_under_its_own_message(row: Row) -> None:
     found = finding(row.code, FACTS, **dict.fromkeys(re.findall(r"\{(\w+)\}", row.message), "{what}"))
