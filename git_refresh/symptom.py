@@ -1,6 +1,7 @@
 """How a call to a service failed: the value that the guard makes of an exception, and that diagnoses and decisions read."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
 
@@ -30,6 +31,8 @@ class Symptom:
     message: str = field(default="", repr=False)
     request_id: str = ""
     retry_after_s: float | None = None
+    ended: datetime | None = None
+    """Of `lapsed`: when."""
 
     @property
     def undecided(self) -> bool:

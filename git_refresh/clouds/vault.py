@@ -73,7 +73,8 @@ class Vault:
             secrets=self._known,
         )
         if secret.expires_at is not None and secret.expires_at <= self._deadline.clock.now():
-            raise ServiceError(Symptom(Service.KEY_VAULT, what, "lapsed"))
+            use = f'use the secret "{name}"'
+            raise ServiceError(Symptom(Service.KEY_VAULT, use, "lapsed", ended=secret.expires_at))
         self._known.learn(secret.value.get_secret_value())
         return secret
 

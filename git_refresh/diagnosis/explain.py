@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Match, Row
 from git_refresh.redact import shown
@@ -129,6 +129,9 @@ _KINDS = {
 
 
 def _what_happened(symptom: Symptom) -> str:
+    if symptom.ended is not None:
+        ended = symptom.ended.astimezone(UTC)
+        return f"Could not {symptom.operation}: it was read, and ended on {ended:%Y-%m-%d at %H:%M} UTC."
     if symptom.status is not None and symptom.kind == "answer":
         said = f"{symptom.service} answered {symptom.status} {shown(symptom.error_code)}".rstrip()
     else:

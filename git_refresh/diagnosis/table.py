@@ -167,7 +167,7 @@ _KEY_VAULT = (
     Row(
         "secret_expired",
         (Match(VAULT, ("lapsed",)),),
-        cause="The secret's expiry date in Key Vault has passed; the OAuth secret in it has very likely expired too.",
+        cause="Its expiration date in Key Vault has passed; the OAuth secret in it has very likely expired too.",
         remedy=_NEW_SECRET,
     ),
     Row(

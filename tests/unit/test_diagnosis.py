@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -666,6 +667,13 @@ SAID = {
     "no connection": (("refused",), "Databricks: the connection was refused."),
     "what nobody has thought of": (("strange",), "Databricks: strange."),
 }
+
+
+def test_a_secret_that_has_ended_was_read_and_the_day_is_told() -> None:
+    ended = datetime(2026, 11, 1, 1, 30, tzinfo=timezone(timedelta(hours=2)))
+    found = explain(Symptom(Service.KEY_VAULT, 'use the secret "x"', "lapsed", ended=ended), FACTS)
+    assert found.code == "secret_expired"
+    assert found.message == 'Could not use the secret "x": it was read, and ended on 2026-10-31 at 23:30 UTC.'
 
 
 @pytest.mark.parametrize(("symptom", "said"), SAID.values(), ids=SAID)

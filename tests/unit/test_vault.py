@@ -64,3 +64,4 @@ def test_a_secret_that_has_lapsed_is_none_or_was_sent_is_not_taken(
     with pytest.raises(ServiceError) as caught:
         vault(monkeypatch, value, expires_on, Secrets()).secret("name")
     assert caught.value.symptom.kind == kind
+    assert caught.value.symptom.ended == (expires_on if kind == "lapsed" else None)
