@@ -25,7 +25,8 @@ class Symptom:
     """What was attempted, as it reads after "could not": "store the Git credential"."""
     kind: str
     """`answer`: the service said no. `unexpected`: it said yes, and not what it promises. `lapsed`: what it gave is past its end.
-    `out_of_time`: it was not asked. Else how the network failed: see `guard._KINDS`."""
+    `out_of_time`: it was not asked. `not_assigned`, `not_installed`, `signed_out`: there is nobody to ask, or none who may.
+    Else how the network failed: see `guard._KINDS`."""
     status: int | None = None
     error_code: str = ""
     message: str = field(default="", repr=False)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.pipeline.transport import RequestsTransport
-from azure.identity import AzureCliCredential, ManagedIdentityCredential
+from azure.identity import AzureCliCredential, CredentialUnavailableError, ManagedIdentityCredential
 from pydantic import SecretStr
 
 from git_refresh.clock import Deadline
@@ -50,6 +50,7 @@ class Identity:
         self._deadline = deadline
         self._endpoint = environ.get("IDENTITY_ENDPOINT", "")
         self._header = environ.get("IDENTITY_HEADER", "")
+        self._in_azure = "WEBSITE_SITE_NAME" in environ
         self._secrets = secrets
         self._secrets.learn(self._header)
         self._tokens: Once[str, Token] = Once(deadline)
@@ -63,7 +64,7 @@ class Identity:
         return self._tokens.get(resource, lambda: self._fetch(resource))
 
     def _fetch(self, resource: str) -> Token:
-        what = f"get a token for {_NAMES.get(resource, resource)}"
+        what = _what(resource)
         deadline = self._deadline.within(LIMIT)
         answer = call(
             self.service, what, lambda: self._answer(resource), deadline=deadline, secrets=self._secrets
@@ -84,8 +85,7 @@ class Identity:
     def _ask(self, resource: str) -> AccessToken:
         scope = f"{resource}/.default"
         if not self._endpoint:
-            cli: TokenCredential = AzureCliCredential(process_timeout=int(LIMIT))
-            return cli.get_token(scope)
+            return self._ask_cli(resource, scope)
         parts = urlsplit(self._endpoint)
         session = BoundedSession([f"{parts.scheme}://{parts.netloc}"], self._tls)
         session.trust_env = False  # plain http on the same machine: never through a proxy
@@ -95,6 +95,33 @@ class Identity:
                 client_id=self._client_id, transport=transport, retry_total=0
             )
             return managed.get_token(scope)
+
+    def _ask_cli(self, resource: str, scope: str) -> AccessToken:
+        """From the Azure CLI; of what keeps it from answering, this is what its own exceptions tell apart by their words alone.
+
+        Raises:
+            ServiceError: it is not there, or nobody is signed in to it.
+        """
+        cli: TokenCredential = AzureCliCredential(process_timeout=int(LIMIT))
+        try:
+            return cli.get_token(scope)
+        except CredentialUnavailableError as error:
+            kind = next((kind for words, kind in _UNAVAILABLE.items() if words in str(error)), None)
+            if kind is None:
+                raise
+        service = Service.AZURE_CLI
+        if (
+            kind == "not_installed" and self._in_azure
+        ):  # nobody installs it there: it is the identity that is missing
+            service, kind = Service.IDENTITY, "not_assigned"
+        raise ServiceError(Symptom(service, _what(resource), kind))
+
+
+_UNAVAILABLE = {"Azure CLI not found": "not_installed", "Please run 'az login'": "signed_out"}
+
+
+def _what(resource: str) -> str:
+    return f"get a token for {_NAMES.get(resource, resource)}"
 
 
 _NAMES = {

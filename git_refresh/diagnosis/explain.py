@@ -124,6 +124,9 @@ _KINDS = {
     "lapsed": "what it returned has already expired",
     "unexpected": "the answer was not the documented one",
     "descriptors": "the limit of open files is reached",
+    "not_assigned": "there is none",
+    "not_installed": "it is not installed",
+    "signed_out": "nobody is signed in",
     "not_sent": "the request was for another host and was not sent",
 }
 

@@ -72,13 +72,20 @@ _IDENTITY = (
     Row(
         "identity_missing",
         (
-            Match(CLI, pattern=r"Azure CLI not found"),
+            Match(IDENTITY, ("not_assigned",)),
             Match(IDENTITY, pattern=r"managed identity configuration not found"),
         ),
         seen="App Service managed identity configuration not found…",
-        cause="The app has no managed identity (and there is no Azure CLI either).",
-        remedy="In Azure: az functionapp identity assign --name APP --resource-group GROUP; for a user-assigned identity also set "
-        "AZURE_CLIENT_ID to its client id. On a laptop: install the Azure CLI and run az login.",
+        cause="The app has no managed identity.",
+        remedy="Give it one: az functionapp identity assign --name APP --resource-group GROUP; for a user-assigned identity also set "
+        "AZURE_CLIENT_ID to its client id.",
+    ),
+    Row(
+        "azure_cli_missing",
+        (Match(CLI, ("not_installed",)),),
+        cause="Azure CLI is not installed on this machine, or this terminal does not find az. Outside of Azure the app uses its sign-in.",
+        remedy="Install it (https://aka.ms/azure-cli), open a new terminal, and run az login, with --tenant for the tenant of the Azure "
+        "DevOps organization.",
     ),
     Row(
         "identity_lapsed_token",
@@ -95,7 +102,7 @@ _IDENTITY = (
     ),
     Row(
         "azure_cli_sign_in",
-        (Match(CLI, ("unexpected",)),),
+        (Match(CLI, ("unexpected", "signed_out")),),
         seen="Please run 'az login' to set up an account",
         cause="The Azure CLI on this machine is not signed in, or its sign-in has expired.",
         remedy="Run az login, with --tenant for the tenant of the Azure DevOps organization.",

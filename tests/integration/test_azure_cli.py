@@ -58,16 +58,28 @@ def test_a_sign_in_that_has_run_out_says_az_login(fleet: Fleet, laptop: Path) ->
     error = run_app({**os.environ, **fleet.settings}).workspaces[0].error
     assert error
     assert error.code == "azure_cli_sign_in"
+    assert error.message == "Could not get a token for Azure DevOps: Azure CLI: nobody is signed in."
     assert "az login" in error.remedy
 
 
 @pytest.mark.usefixtures("laptop")
-def test_without_identity_and_azure_cli_both_ways_out_are_told(fleet: Fleet) -> None:
+def test_without_azure_cli_a_laptop_is_told_to_install_it(fleet: Fleet) -> None:
     error = run_app({**os.environ, **fleet.settings}).workspaces[0].error
+    assert error
+    assert error.code == "azure_cli_missing"
+    assert error.message == "Could not get a token for Azure DevOps: Azure CLI: it is not installed."
+    assert "https://aka.ms/azure-cli" in error.remedy
+    assert "az login" in error.remedy
+
+
+@pytest.mark.usefixtures("laptop")
+def test_without_identity_an_app_in_azure_is_told_to_have_one_assigned(fleet: Fleet) -> None:
+    environ = {**os.environ, **fleet.settings, "WEBSITE_SITE_NAME": "contoso-git-refresh"}
+    error = run_app(environ).workspaces[0].error
     assert error
     assert error.code == "identity_missing"
     assert "az functionapp identity assign" in error.remedy
-    assert "az login" in error.remedy
+    assert "az login" not in error.remedy
 
 
 def run(fleet: Fleet, *arguments: str, **more: str) -> subprocess.CompletedProcess[bytes]:
@@ -84,8 +96,8 @@ def test_somebody_s_own_token_is_not_stored_where_nobody_can_be_asked(cloud: Clo
     done = run(fleet)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode() == (
-        "! run: there is no managed identity here, so this would store your own token (that of your sign-in with az login) as the "
-        "Git credential of 3 workspaces; nothing was run: add --yes if that is meant\n"
+        "✗ run: there is no managed identity here, so this would store your own token (that of your sign-in with az login) as the "
+        "Git credential of 3 workspaces; add --yes if that is meant\nNothing was run.\n"
     )
     done = run(fleet, "--json")
     report = json.loads(done.stdout)
@@ -104,7 +116,7 @@ def test_it_is_stored_where_the_command_says_so(fleet: Fleet, yes: str) -> None:
 def test_what_is_read_alone_needs_no_yes(fleet: Fleet) -> None:
     for command in ("plan", "check"):
         assert warm.run(command, environ={**os.environ, **fleet.settings}).returncode == 0
-    assert run(fleet, WORKSPACES="[").stderr.startswith(b"! WORKSPACES: is not valid JSON"), (
+    assert run(fleet, WORKSPACES="[").stderr.decode().startswith("✗ WORKSPACES: is not valid JSON"), (
         "first things first"
     )
 
@@ -117,7 +129,7 @@ def test_a_managed_identity_is_asked_nothing(fleet: Fleet) -> None:
 @pytest.mark.usefixtures("signed_in")
 @pytest.mark.parametrize(
     ("answer", "code", "credentials", "said"),
-    [("y", 0, 3, "3 of 3 workspaces fresh"), ("n", 2, 0, "nothing was run"), ("", 2, 0, "nothing was run")],
+    [("y", 0, 3, "3 of 3 workspaces fresh"), ("n", 2, 0, "Nothing was run"), ("", 2, 0, "Nothing was run")],
 )
 def test_somebody_at_a_terminal_is_asked(
     fleet: Fleet, answer: str, code: int, credentials: int, said: str

@@ -227,6 +227,8 @@ def test_an_oauth_secret_is_told_thirty_days_before_its_end(
     (check,) = layer(look(), "key_vault")
     assert check.status == status
     assert check.error is None or check.error.code == {29: "secret_expires_soon", -1: "secret_expired"}[days]
+    if status == "failed":
+        assert f"it was read, and ended on {ends:%Y-%m-%d at %H:%M} UTC." in check.message
 
 
 def test_a_secret_without_an_end_is_a_warning_since_nobody_can_tell_it_ahead(

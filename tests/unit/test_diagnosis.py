@@ -98,8 +98,13 @@ def network(name: str, code: str, service: Service, error: Exception) -> Case:
     return Case(name, code, service, error=error)
 
 
+def recognised(name: str, code: str, service: Service, kind: str) -> Case:
+    """A failure that the app has recognised itself."""
+    return Case(name, code, service, error=ServiceError(Symptom(service, "do it", kind)))
+
+
 def lapsed(name: str, code: str, service: Service) -> Case:
-    return Case(name, code, service, error=ServiceError(Symptom(service, "do it", "lapsed")))
+    return recognised(name, code, service, "lapsed")
 
 
 DNS = requests.ConnectionError(socket.gaierror(f"Name or service not known {CANARY}"))
@@ -166,7 +171,9 @@ CASES = (
         Service.IDENTITY,
         error=RuntimeError(f"App Service managed identity configuration not found in environment. {CANARY}"),
     ),
-    cli("a machine without the Azure CLI", "identity_missing", "Azure CLI not found on path"),
+    recognised("an app in Azure without identity", "identity_missing", Service.IDENTITY, "not_assigned"),
+    recognised("a machine without the Azure CLI", "azure_cli_missing", Service.AZURE_CLI, "not_installed"),
+    recognised("nobody signed in to the Azure CLI", "azure_cli_sign_in", Service.AZURE_CLI, "signed_out"),
     cli(
         "an Azure CLI that is not signed in",
         "azure_cli_sign_in",
