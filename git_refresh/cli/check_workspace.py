@@ -163,9 +163,8 @@ class WorkspaceCheck:
         if there is not None and listed is None:
             self._unlisted[folder.key] = there
         # One mistake is reported once: what Azure DevOps says is in its own layer.
-        report = FolderRefresh(api, self._run, self._facts, CredentialReport("updated")).refresh(
-            folder, there
-        )
+        work = FolderRefresh(api, self._run, self._facts, CredentialReport("updated"), listing)
+        report = work.refresh(folder, there)
         if report.error is not None and self._told_above(folder, there):
             return skipped(
                 "folder", subject, f"Azure DevOps reports a problem with {self._repository(folder, there)}"

@@ -570,6 +570,12 @@ OWN = (
         remedy="Choose another path, or move what is at {path} away: this app deletes nothing.",
     ),
     Row(
+        "directory_of_git_folders",
+        message="{path} is a directory with {count} below, not a Git folder itself.",
+        cause="The path is that of the directory in which the Git folders are.",
+        remedy="Write {path}/* for all Git folders below it, without url, or the path of one of them.",
+    ),
+    Row(
         "other_repository",
         message="{path} is a clone of {found}, not of {wanted}.",
         cause="The Git folder is a clone of another repository than the settings say.",

@@ -86,7 +86,12 @@ def wanted_ref(wanted: Folder, found: GitFolder | OtherObject | None) -> Ref | N
 
 
 def folder_step(
-    wanted: Folder, found: GitFolder | OtherObject | None, repository: Repository | None, head: Head | None
+    wanted: Folder,
+    found: GitFolder | OtherObject | None,
+    repository: Repository | None,
+    head: Head | None,
+    *,
+    below: int = 0,
 ) -> Clone | Move | LeaveAlone | Refuse:
     """What to do with a folder.
 
@@ -95,8 +100,13 @@ def folder_step(
         found: what is at its path.
         repository: what `found` is a clone of; None when that is not in Azure DevOps.
         head: where the wanted ref is in Azure DevOps; None when it could not be asked.
+        below: how many Git folders there are below its path.
     """
     ref = wanted_ref(wanted, found)
+    if isinstance(found, OtherObject) and below:
+        return Refuse(
+            "directory_of_git_folders", {"count": f"{below:,} Git folder{'s' if below > 1 else ''}"}
+        )
     if isinstance(found, OtherObject):
         return Refuse("not_a_git_folder", {"type": found.type or "thing"})
     no_such_ref = head is not None and head.commit is None and ref is not None

@@ -8,6 +8,7 @@ from git_refresh.hosts import TrustedHosts
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository, parse_repository
 from git_refresh.run.decide import Clone, LeaveAlone, Move, Refuse, folder_step, is_at, wanted_ref
+from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of
 from git_refresh.seams import Api
 from git_refresh.settings.models import Folder
@@ -55,6 +56,8 @@ class FolderRefresh:
     run: Run
     facts: Facts
     credential: CredentialReport
+    listing: Listing
+    """What there is in the workspace."""
 
     def refresh(self, wanted: Folder, listed: GitFolder | None) -> FolderReport:
         """Bring one folder to where the settings want it; a failure becomes its report."""
@@ -79,7 +82,8 @@ class FolderRefresh:
         before = look.report()
         # A folder on a detached head, with nothing else wanted, is left alone: there is nothing to look up.
         head = self._head(look) if look.ref or look.folder is None else None
-        match folder_step(look.wanted, look.found, look.repository, head):
+        below = self.listing.count_below(look.wanted.key) if isinstance(look.found, OtherObject) else 0
+        match folder_step(look.wanted, look.found, look.repository, head, below=below):
             case Refuse(code, values):
                 told = finding(code, look.facts(self.facts), **values)
                 return replace(before, action="failed", to=None, error=told)

@@ -66,6 +66,10 @@ class Listing:
                 return None
         return None
 
+    def count_below(self, key: str) -> int:
+        """How many Git folders the list shows below a wanted path; none, where it has failed."""
+        return sum(path.startswith(f"{key}/") for path in self._read())
+
     def unfound(self) -> list[Folder]:
         """The paths ending in `/*` below which the list shows nothing."""
         if self.failure is not None:

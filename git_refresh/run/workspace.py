@@ -156,8 +156,9 @@ class WorkspaceRefresh:
         for pattern in self.workspace.folders:
             if pattern.below is not None and (failure := self._list_failure(listed)) is not None:
                 self._record(FolderReport(pattern.path, "failed", error=failure))
+        work = FolderRefresh(api, self._run, self._facts, credential, listed)
         for _ in range(min(LANES, len(self._waiting))):
-            self._submit(partial(self._lane, FolderRefresh(api, self._run, self._facts, credential)))
+            self._submit(partial(self._lane, work))
 
     def _leave_out(self, folder: Folder, found: GitFolder) -> None:
         """A folder that only a pattern has found, and that is none of ours: nobody has asked for this one."""

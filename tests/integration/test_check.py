@@ -192,7 +192,7 @@ def test_a_bad_entry_is_skipped_and_the_others_are_looked_at(fleet: Fleet, look:
 
 FOLDERS: dict[str, tuple[Any, str, str]] = {
     "missing without url": ({"path": "/Repos/etl/none"}, "failed", "folder_missing"),
-    "no Git folder": ({"path": "/Workspace/Repos/etl"}, "failed", "not_a_git_folder"),
+    "no Git folder": ({"path": "/Workspace/Repos/etl"}, "failed", "directory_of_git_folders"),
     "nothing below": ({"path": "/Repos/none/*"}, "warning", "nothing_found"),
 }
 

@@ -943,9 +943,11 @@ def test_a_plain_directory_is_not_taken_for_a_git_cli_folder(
     fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic, entry: dict[str, str]
 ) -> None:
     workspace.add_folder("/Shared/team/a", etl)
+    workspace.add_folder("/Shared/team/deeper/b", etl)
     report = run(**one(fleet, {"path": "/Shared/team", **entry}))
-    assert codes(report) == ["not_a_git_folder"]
-    assert "/Shared/team is a DIRECTORY" in told(report)
+    assert codes(report) == ["directory_of_git_folders"]
+    assert "/Shared/team is a directory with 2 Git folders below, not a Git folder itself." in told(report)
+    assert "Write /Shared/team/* for all Git folders below it" in told(report)
     assert [seen.path for seen in traffic.writes()] == ["/api/2.0/git-credentials"]
 
 

@@ -200,6 +200,19 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize(
+    ("below", "said"), [(1, "with 1 Git folder below"), (1_500, "with 1,500 Git folders below")]
+)
+def test_a_directory_of_git_folders_is_told_from_anything_else(below: int, said: str) -> None:
+    folder = wanted()
+    step = folder_step(folder, OtherObject("DIRECTORY"), None, None, below=below)
+    assert isinstance(step, Refuse)
+    told = finding(step.code, Facts(path=folder.path), **step.values)
+    assert told.code == "directory_of_git_folders"
+    assert told.message == f"/Repos/etl/prod is a directory {said}, not a Git folder itself."
+    assert "Write /Repos/etl/prod/* " in told.remedy
+
+
 @pytest.mark.parametrize(("given", "code", "said"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_done_is_refused_and_named(given: tuple[Any, ...], code: str, said: str) -> None:
     step = folder_step(*given)

@@ -33,6 +33,11 @@ def test_no_pattern_takes_what_a_wrong_entry_stands_for() -> None:
     assert found(listing(["/Repos/a/*"], there, ["/Repos/a/1", "/Repos/a/b/*"])) == ["/Repos/a/2"]
 
 
+def test_what_is_below_a_path_is_counted_at_any_depth() -> None:
+    read = listing(["/Repos/a", "/Repos/ab"], ["/Repos/a/1", "/Repos/a/b/2", "/Repos/abc/3"])
+    assert [read.count_below(path) for path in ("/Repos/a", "/Repos/ab", "/Repos/a/1")] == [2, 0, 0]
+
+
 def calls(size: int) -> int:
     """How many functions it takes to read as many folders as there are patterns."""
     read = listing([f"/Repos/{n}/*" for n in range(size)], [f"/Repos/{n}/x" for n in range(size)])
