@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from git_refresh.report import WorkspaceReport
 from git_refresh.repository import Repository
 from git_refresh.symptom import Service
-from git_refresh.values import GitFolder, Head, OtherObject, Ref, Secret, StoredCredential, Token
+from git_refresh.values import GitFolder, Head, OtherObject, Ref, RefKind, Secret, StoredCredential, Token
 
 
 class Api(Protocol):
@@ -55,6 +55,7 @@ class Heads(Protocol):
     """Whoever knows where branches and tags are; see `devops.DevOps`."""
 
     def head(self, repository: Repository, ref: Ref | None) -> Head: ...
+    def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]: ...
 
 
 class Services(Protocol):

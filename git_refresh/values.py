@@ -48,11 +48,14 @@ class Secret:
     expires_at: datetime | None
 
 
+RefKind = Literal["branch", "tag"]
+
+
 @dataclass(frozen=True, slots=True)
 class Ref:
     """What a Git folder is to be on."""
 
-    kind: Literal["branch", "tag"]
+    kind: RefKind
     name: str
 
     @override

@@ -6,11 +6,11 @@ from contextlib import suppress
 from git_refresh.cli.checks import Check, failed, warning
 from git_refresh.diagnosis.explain import Facts, explain, finding
 from git_refresh.repository import Repository
-from git_refresh.run.shared import facts_of
+from git_refresh.run.shared import facts_of, suggestion
 from git_refresh.seams import Heads
 from git_refresh.settings.models import Workspace
 from git_refresh.symptom import ServiceError, Symptom, is_definite
-from git_refresh.values import Head, Ref
+from git_refresh.values import Head, Ref, RefKind
 
 
 def wanted_refs(workspaces: Sequence[Workspace]) -> list[tuple[Repository, Ref | None]]:
@@ -26,6 +26,7 @@ class RememberedHeads:
     def __init__(self, heads: Heads) -> None:
         self._heads = heads
         self.answers: dict[tuple[Repository, Ref | None], Head | Symptom] = {}
+        self._names: dict[tuple[Repository, RefKind], tuple[str, ...]] = {}
 
     def head(self, repository: Repository, ref: Ref | None) -> Head:
         try:
@@ -36,10 +37,16 @@ class RememberedHeads:
         self.answers[repository, ref] = head
         return head
 
+    def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]:
+        self._names[repository, kind] = names = self._heads.names(repository, kind)
+        return names
+
     def look(self, wanted: tuple[Repository, Ref | None]) -> None:
         """Ask, and keep the answer."""
         with suppress(ServiceError, TimeoutError):
-            self.head(*wanted)
+            repository, ref = wanted
+            if self.head(repository, ref).commit is None and ref is not None:
+                self.names(repository, ref.kind)
 
     def unasked(self, workspaces: Sequence[Workspace]) -> list[tuple[Repository, Ref | None]]:
         """Repositories that no folder has led to, as below a workspace that does not let the app in."""
@@ -56,7 +63,8 @@ class RememberedHeads:
     def checks(self, facts: Facts) -> Iterator[Check]:
         """A line for each answer, by name."""
         for (repository, ref), answer in sorted(self.answers.items(), key=_by_name):
-            yield _check(repository, ref, answer, facts_of(facts, repository, ref))
+            names = self._names.get((repository, ref.kind), ()) if ref else ()
+            yield _check(repository, ref, answer, names, facts_of(facts, repository, ref))
 
 
 def _by_name(item: tuple[tuple[Repository, Ref | None], object]) -> tuple[str, str]:
@@ -64,7 +72,9 @@ def _by_name(item: tuple[tuple[Repository, Ref | None], object]) -> tuple[str, s
     return str(repository).casefold(), str(ref or "")
 
 
-def _check(repository: Repository, ref: Ref | None, answer: Head | Symptom, facts: Facts) -> Check:
+def _check(
+    repository: Repository, ref: Ref | None, answer: Head | Symptom, names: Sequence[str], facts: Facts
+) -> Check:
     subject = f"{repository} {ref}" if ref else str(repository)
     if isinstance(answer, Symptom):
         found = explain(answer, facts)
@@ -72,5 +82,5 @@ def _check(repository: Repository, ref: Ref | None, answer: Head | Symptom, fact
     if ref is None:
         return Check("azure_devops", subject, "ok", "can be read")
     if answer.commit is None:
-        return failed("azure_devops", subject, finding("no_such_ref", facts))
+        return failed("azure_devops", subject, finding("no_such_ref", facts, nearest=suggestion(ref, names)))
     return Check("azure_devops", subject, "ok", f"is at {answer.commit[:8]}")

@@ -203,6 +203,13 @@ class Ref(Answer):
     peeledObjectId: Commit | None = None  # noqa: N815
 
 
+class RefName(Answer):
+    """One of them, by its name alone."""
+
+    name: Annotated[str, Field(strict=True, max_length=120), AfterValidator(_may_be_kept)]
+    """What is longer than what `redact.shown` shows is suggested to nobody."""
+
+
 class IdentityToken(Answer):
     """A token of Microsoft Entra, as azure-identity hands it over."""
 

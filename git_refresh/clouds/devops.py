@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 
 import requests
@@ -9,19 +10,25 @@ import requests
 from git_refresh.clock import Deadline, Skew
 from git_refresh.clouds import answers
 from git_refresh.clouds.answers import UnexpectedAnswerError, read
-from git_refresh.clouds.guard import call
+from git_refresh.clouds.guard import Repeat, call
 from git_refresh.clouds.once import Once
 from git_refresh.clouds.transport import BoundedSession
 from git_refresh.masking import Secrets
 from git_refresh.repository import Repository
 from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import Head, Ref, Token
+from git_refresh.values import Head, Ref, RefKind, Token
 
 LIMIT = 15.0
 """Seconds for one look-up, further attempts included. Without an answer the pull is done without the comparison."""
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of one answer: the refs of a large repository that begin alike, some 900 each. With more, folders are pulled without comparing."""
+
+HINT_LIMIT = 5.0
+"""Seconds for the names of a repository's branches or tags, which are only asked for to suggest one."""
+
+HINT_NAMES = 1_000
+"""Of these names that are looked at; what is further down the alphabet is not suggested."""
 
 _CONNECTIONS = 8
 """That are kept open: a fleet asks for few refs."""
@@ -48,6 +55,7 @@ class DevOps:
         self._deadline = deadline
         self._skew = skew
         self._heads: Once[tuple[Repository, Ref | None], Head] = Once(deadline)
+        self._names: Once[tuple[Repository, RefKind], tuple[str, ...]] = Once(deadline)
         self._lock = threading.Lock()
         self._unreachable: dict[str, Symptom] = {}
         self._sessions: dict[str, BoundedSession] = {}
@@ -62,8 +70,35 @@ class DevOps:
         """
         return self._heads.get((repository, ref), lambda: self._fetch(repository, ref))
 
+    def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]:
+        """The branches or tags that there are, as far as they can be told: for a suggestion, which is worth one request and no failure."""
+        try:
+            return self._names.get((repository, kind), lambda: self._fetch_names(repository, kind))
+        except (ServiceError, TimeoutError):
+            return ()
+
+    def _fetch_names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]:
+        start = f"refs/{_FILTERS[kind]}"
+
+        def ask() -> tuple[str, ...]:
+            listed = self._list(repository, {"filter": _FILTERS[kind], "$top": str(HINT_NAMES)}).value
+            return tuple(
+                name.removeprefix(start)
+                for name in (_name(found, self._secrets) for found in listed[:HINT_NAMES])
+                if name.startswith(start)
+            )
+
+        return call(
+            Service.AZURE_DEVOPS,
+            f"list the {'branches' if kind == 'branch' else 'tags'} of {repository}",
+            ask,
+            deadline=self._deadline.within(HINT_LIMIT),
+            secrets=self._secrets,
+            repeat=Repeat.NEVER,
+        )
+
     def _fetch(self, repository: Repository, ref: Ref | None) -> Head:
-        name = None if ref is None else f"refs/{'heads' if ref.kind == 'branch' else 'tags'}/{ref.name}"
+        name = None if ref is None else f"refs/{_FILTERS[ref.kind]}{ref.name}"
         what = f"look up {ref} of {repository}" if ref else f"look up {repository}"
         if (known := self._unreachable.get(repository.origin)) is not None:
             raise ServiceError(replace(known, operation=what))
@@ -83,16 +118,15 @@ class DevOps:
             raise
 
     def _ask(self, repository: Repository, name: str | None) -> Head:
-        query = {
-            "api-version": "7.1",
-            "peelTags": "true",
-            "filter": name.removeprefix("refs/") if name else "heads/",
-        }
+        query = {"peelTags": "true", "filter": name.removeprefix("refs/") if name else "heads/"}
         if name is None:
             query["$top"] = "1"
+        return _head(self._list(repository, query), name, self._secrets)
+
+    def _list(self, repository: Repository, query: Mapping[str, str]) -> answers.Refs:
         answer = self._session(repository.origin).get(
             f"{repository.api_url}/refs",
-            params=query,
+            params={"api-version": "7.1", **query},
             headers={
                 "Authorization": f"Bearer {self._token.value.get_secret_value()}",
                 "Accept": "application/json",
@@ -101,7 +135,7 @@ class DevOps:
         )
         if answer.status_code != requests.codes.ok:
             raise UnexpectedAnswerError
-        return _head(read(answers.Refs, answer.json(), self._secrets), name, self._secrets)
+        return read(answers.Refs, answer.json(), self._secrets)
 
     def _session(self, origin: str) -> BoundedSession:
         with self._lock:
@@ -120,6 +154,17 @@ class DevOps:
         with self._lock:
             for session in self._sessions.values():
                 session.close()
+
+
+_FILTERS: Mapping[RefKind, str] = {"branch": "heads/", "tag": "tags/"}
+
+
+def _name(found: object, secrets: Secrets) -> str:
+    """The full name of a ref; empty where it is none that may be shown."""
+    try:
+        return read(answers.RefName, found, secrets).name
+    except UnexpectedAnswerError:
+        return ""
 
 
 def _head(answer: answers.Refs, name: str | None, secrets: Secrets) -> Head:

@@ -31,6 +31,8 @@ class Repeat(StrEnum):
     """It reads, or writes what a second time changes nothing about: after a lost answer too."""
     IF_REFUSED = "if_refused"
     """It creates something: only when the service said that it did not even begin (429)."""
+    NEVER = "never"
+    """It is worth no second attempt."""
 
 
 _ATTEMPTS = 3
@@ -96,7 +98,7 @@ def call[T](
 
 def _pause(symptom: Symptom, repeat: Repeat, attempt: int) -> float | None:
     """Seconds to wait before the next attempt; None to give up."""
-    if attempt == _ATTEMPTS:
+    if attempt == _ATTEMPTS or repeat is Repeat.NEVER:
         return None
     refused = symptom.status == requests.codes.too_many_requests
     passing = symptom.status in _TRANSIENT_STATUS or symptom.kind in _TRANSIENT_KIND

@@ -597,7 +597,7 @@ OWN = (
     ),
     Row(
         "no_such_ref",
-        message="{ref} does not exist.",
+        message="{ref} does not exist{nearest}.",
         cause="{ref} does not exist in {repository}.",
         remedy="Correct branch or tag in the settings (main, not origin/main), or push it.",
     ),

@@ -1,5 +1,6 @@
 """What to do with a credential and with a folder, and why. Pure: values in, a decision out."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -148,6 +149,26 @@ def _why_move(found: GitFolder, ref: Ref, head: Head | None) -> str:
     if head is None:
         return f"Azure DevOps could not tell where {ref} is"
     return f"{ref} has moved"
+
+
+def nearest(ref: Ref, names: Sequence[str]) -> str | None:
+    """Which of the branches or tags there are was probably meant by one that does not exist."""
+    wanted = ref.name.casefold()
+    last = wanted.rpartition("/")[2]  # main of origin/main, x of feature/x
+    alike = (
+        lambda name: name == wanted,
+        lambda name: name == last,
+        lambda name: name.rpartition("/")[2] == last,
+        lambda name: {name, wanted} == {"main", "master"},
+    )
+    for is_alike in alike:
+        if (found := next((name for name in names if is_alike(name.casefold())), None)) is not None:
+            return found
+    return next(iter(difflib.get_close_matches(ref.name[:_COMPARED], names, 1)), None)
+
+
+_COMPARED = 120
+"""Characters of a name: comparing two costs the product of their lengths."""
 
 
 def is_at(found: GitFolder, ref: Ref, head: Head) -> bool:

@@ -85,6 +85,10 @@ class FolderRefresh:
         below = self.listing.count_below(look.wanted.key) if isinstance(look.found, OtherObject) else 0
         match folder_step(look.wanted, look.found, look.repository, head, below=below):
             case Refuse(code, values):
+                if code == "no_such_ref":
+                    values = {
+                        "nearest": self.run.instead_of(look.wanted.repository or look.repository, look.ref)
+                    }
                 told = finding(code, look.facts(self.facts), **values)
                 return replace(before, action="failed", to=None, error=told)
             case Clone(source, ref, why):

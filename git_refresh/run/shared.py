@@ -1,13 +1,16 @@
 """What the workspaces of one run share: the token, what is fetched once for all, and what there is to say."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import Facts, finding
 from git_refresh.hosts import TrustedHosts
+from git_refresh.redact import shown
 from git_refresh.repository import Repository
+from git_refresh.run.decide import nearest
 from git_refresh.seams import Api, Heads, Services, Unwatched, Watcher
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import OAuth, Workspace
@@ -64,6 +67,12 @@ class Run:
         """Where a ref is, looked up once for the whole fleet; see `Heads`."""
         return self.heads.head(repository, ref)
 
+    def instead_of(self, repository: Repository | None, ref: Ref | None) -> str:
+        """What follows after saying that there is no such ref: the one that was probably meant, if there is one like it."""
+        if repository is None or ref is None or not self.may_be_asked(repository):
+            return ""
+        return suggestion(ref, self.heads.names(repository, ref.kind))
+
     def note(self, about: str, where: str, message: object) -> None:
         """Say something in the report that is no failure; so often about one workspace, or one service, and no more often."""
         with self._lock:
@@ -84,6 +93,12 @@ class Run:
             facts = replace(self.facts, secret=oauth.secret_name, client_id=oauth.client_id)
             told = finding("secret_expires_soon", facts, ends=f"expires at {ends:%Y-%m-%d %H:%M} UTC")
             self.note(oauth.secret_name, oauth.secret_name, told)
+
+
+def suggestion(ref: Ref, names: Sequence[str]) -> str:
+    """What follows after saying that a ref does not exist."""
+    near = nearest(ref, names)
+    return f"; the nearest that exists is {near}" if near and shown(near) == near else ""
 
 
 def facts_of_principal(workspace: Workspace) -> dict[str, str]:

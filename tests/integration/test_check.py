@@ -184,6 +184,16 @@ def test_a_missing_branch_is_told_where_azure_devops_is(fleet: Fleet, look: Look
     assert not_ok(checks) == [("azure_devops", "failed", "no_such_ref"), ("folder", "skipped", "")]
 
 
+def test_a_missing_branch_is_told_with_the_nearest_even_below_a_workspace_that_is_shut(
+    cloud: Cloud, fleet: Fleet, look: Look
+) -> None:
+    cloud.inject(Fault(faults.status(503), service="databricks"))
+    url = fleet.repositories[0].url
+    checks = look(**with_folders(fleet, {"path": "/Repos/etl/prod", "url": url, "branch": "origin/main"}))
+    (check,) = [check for check in layer(checks, "azure_devops") if check.status == "failed"]
+    assert check.message == "Branch origin/main does not exist; the nearest that exists is main."
+
+
 def test_a_bad_entry_is_skipped_and_the_others_are_looked_at(fleet: Fleet, look: Look) -> None:
     entries = [*json.loads(fleet.settings["WORKSPACES"]), {"host": "http://wrong", "name": "bad"}]
     checks = look(WORKSPACES=json.dumps(entries))

@@ -629,6 +629,48 @@ def test_a_tag_and_a_branch_of_one_name_are_not_mixed_up(
         assert traffic.moves() == []
 
 
+@pytest.mark.parametrize("kind", ["branch", "tag"])
+def test_a_missing_branch_or_tag_is_told_with_the_nearest_for_one_request_a_repository(
+    fleet: Fleet, etl: Repository, run: Run, cloud: Cloud, kind: str
+) -> None:
+    etl.commit({"new": "1"}, branch="release")
+    etl.tag("release-1")
+    etl.tag("release-2", annotated=True)
+    entries = [
+        {"path": f"/Shared/{name}", "url": etl.url, kind: name} for name in ("Release", "relese-2", "none")
+    ]
+    report = run(**one(fleet, *entries))
+    near = ("release", "release", None) if kind == "branch" else ("release-2", "release-2", None)
+    assert codes(report) == ["no_such_ref"] * 3
+    for entry, name in zip(entries, near, strict=True):
+        suggestion = f"; the nearest that exists is {name}." if name else "."
+        assert f"{kind.title()} {entry[kind]} does not exist{suggestion}" in told(report)
+    asked = [seen.query["filter"] for seen in cloud.requests if seen.path.endswith("/refs")]
+    start = "heads/" if kind == "branch" else "tags/"
+    assert sorted(asked) == sorted([start, *(f"{start}{entry[kind]}" for entry in entries)])
+
+
+FAILING = {
+    "reset": faults.reset(),
+    "unavailable": faults.status(503),
+    "rejected": faults.status(401),
+    "no refs": faults.replace_body(b'{"value": 5}'),
+    "odd refs": faults.replace_body(rb'{"value": [{"name": "refs/heads/mai\u001bn"}, {"name": 5}, {}]}'),
+}
+
+
+@pytest.mark.parametrize("action", FAILING.values(), ids=FAILING)
+def test_a_suggestion_that_cannot_be_made_is_no_further_failure(
+    cloud: Cloud, fleet: Fleet, etl: Repository, run: Run, action: faults.Action
+) -> None:
+    cloud.inject(Fault(action, host="dev.azure.com", nth=2, times=99))
+    report = run(**one(fleet, {"path": "/Shared/new", "url": etl.url, "branch": "mian"}))
+    assert codes(report) == ["no_such_ref"]
+    assert "Branch mian does not exist. " in told(report)
+    assert len([seen for seen in cloud.requests if seen.path.endswith("/refs")]) <= 2
+    assert report.problems == ()
+
+
 @pytest.mark.parametrize("near", ["branch v1", "tag v1.0", "nothing"])
 def test_a_missing_tag_is_named_and_nothing_is_done_for_it(
     fleet: Fleet, prod: Folder, etl: Repository, run: Run, traffic: Traffic, near: str

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from git_refresh.clock import Deadline
 from git_refresh.repository import Repository
 from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import GitFolder, Head, OtherObject, Ref, Secret, StoredCredential, Token
+from git_refresh.values import GitFolder, Head, OtherObject, Ref, RefKind, Secret, StoredCredential, Token
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -149,6 +149,10 @@ class FakeServices:
         if self.devops_failure is not None:
             raise self.devops_failure
         return Head(self.commits.get(ref.name) if ref else None)
+
+    def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]:
+        self.asked.append(f"{repository} names")
+        return tuple(self.commits) if kind == "branch" else ()
 
     def sign_in(self, host: str, client_id: str, secret: SecretStr) -> SecretStr:
         self.workspaces[host]._do("sign_in")

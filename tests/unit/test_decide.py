@@ -13,6 +13,7 @@ from git_refresh.run.decide import (
     Refuse,
     federated_credential,
     folder_step,
+    nearest,
     own_credential,
     rivals,
     wanted_ref,
@@ -221,6 +222,28 @@ def test_what_cannot_be_done_is_refused_and_named(given: tuple[Any, ...], code: 
     folder, found = given[:2]
     facts = facts_of(Facts(path=folder.path), None, wanted_ref(folder, found))
     assert said in finding(step.code, facts, **step.values).message
+
+
+NAMES = ["main", "release", "release/1.0", "team/etl", "V1.2.0", "v1.2.1", "x" * 120]
+NEAREST = {
+    "origin/main": "main",
+    "Main": "main",
+    "master": "main",
+    "relase": "release",
+    "etl": "team/etl",
+    "feature/release": "release",
+    "v1.2.0": "V1.2.0",
+    "v1.2.2": "v1.2.1",
+    "prod": None,
+    "y" * 2_000: None,
+    "x" * 2_000: "x" * 120,
+}
+
+
+@pytest.mark.parametrize(("name", "near"), NEAREST.items())
+def test_the_nearest_that_exists_is_the_one_that_was_probably_meant(name: str, near: str | None) -> None:
+    assert nearest(Ref("branch", name), NAMES) == near
+    assert nearest(Ref("branch", name), []) is None
 
 
 def stored(

@@ -78,6 +78,28 @@ def test_a_ref_is_looked_up_once_for_the_whole_fleet() -> None:
     assert set(services.asked) == {"contoso/Data Platform/etl main"}
 
 
+@pytest.mark.parametrize(
+    ("branch", "said"),
+    [
+        ("mian", "Branch mian does not exist; the nearest that exists is main."),
+        ("prod", "Branch prod does not exist."),
+    ],
+)
+def test_a_missing_branch_is_told_with_the_nearest_that_exists(branch: str, said: str) -> None:
+    services = FakeServices({host(1): FakeWorkspace(at=behind())}, {"main": OLD, "eyJ" + "a" * 60: OLD})
+    report = run(services, {"folders": [{"path": "/Repos/etl/prod", "url": URL, "branch": branch}]})
+    error = report.workspaces[0].folders[0].error
+    assert error is not None
+    assert (error.code, error.message) == ("no_such_ref", said)
+
+
+def test_a_name_that_may_be_a_secret_is_suggested_to_nobody() -> None:
+    services = FakeServices({host(1): FakeWorkspace(at=behind())}, {"eyJ" + "a" * 60: OLD})
+    folder = {"path": "/Repos/etl/prod", "url": URL, "branch": "eyJ" + "a" * 15}
+    report = run(services, {"folders": [folder]})
+    assert "nearest" not in str(report)
+
+
 def calls_of_a_run(workspaces: int) -> int:
     """How many functions a quiet run calls in its threads."""
     folders = [{"path": f"/Repos/etl/{n}", "url": URL, "branch": "main"} for n in range(5)]
