@@ -98,6 +98,8 @@ class Operation[A]:
     """Bytes that may still arrive; whoever sends a request says how many."""
     answer: A | None = None
     """Kept for the diagnosis, and gone with the operation."""
+    proxy: str = ""
+    """`host:port` of the proxy that its last request was sent through."""
 
     def seconds_left(self) -> float:
         """Seconds that it may still wait.

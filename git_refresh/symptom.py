@@ -32,6 +32,8 @@ class Symptom:
     message: str = field(default="", repr=False)
     request_id: str = ""
     retry_after_s: float | None = None
+    proxy: str = ""
+    """`host:port` of the proxy on the way to a service that could not be reached."""
     ended: datetime | None = None
     """Of `lapsed`: when."""
 

@@ -16,7 +16,7 @@ from typing import Any
 import requests
 import urllib3
 
-from git_refresh.clock import Deadline, operation
+from git_refresh.clock import Deadline, Operation, operation
 from git_refresh.clouds.answers import read_json
 from git_refresh.clouds.connections import AnswerTooLargeError
 from git_refresh.clouds.transport import Received, RequestRefusedError
@@ -44,6 +44,7 @@ LONGEST_WAIT = 20.0
 """Seconds that are waited at most before another attempt; who asks for more has to wait for the next run."""
 _TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
 _TRANSIENT_KIND = frozenset({"refused", "reset", "connect_timeout"})
+_UNREACHED = frozenset({"dns", "tls", "refused", "reset", "connect_timeout", "timeout", "proxy"})
 _REQUEST_ID_HEADERS = (
     "x-request-id",
     "x-ms-request-id",
@@ -88,7 +89,7 @@ def call[T](
                 symptom = failure.symptom
                 break
             except Exception as error:  # noqa: BLE001  # SDKs raise what they like; all of it ends here
-                symptom = _read(Symptom(service, what, "unexpected"), error, under_way.answer, secrets)
+                symptom = _read(Symptom(service, what, "unexpected"), error, under_way, secrets)
         pause = _pause(symptom, repeat, attempt)
         if pause is None or pause >= deadline.remaining():
             break
@@ -108,11 +109,12 @@ def _pause(symptom: Symptom, repeat: Repeat, attempt: int) -> float | None:
     return wanted if wanted <= LONGEST_WAIT else None
 
 
-def _read(bare: Symptom, error: Exception, answer: Received | None, secrets: Secrets) -> Symptom:
+def _read(bare: Symptom, error: Exception, under_way: Operation[Received], secrets: Secrets) -> Symptom:
     """What a failure tells, as far as it may be kept: this is the edge for answers that say no, as `answers` is for the others."""
-    kind = _network_kind(error)
+    kind, answer = _network_kind(error), under_way.answer
     if answer is None or kind in {"too_large", "timeout", "descriptors"}:
-        return replace(bare, kind=kind or "unexpected", message=_said(error))
+        proxy = under_way.proxy if kind in _UNREACHED else ""
+        return replace(bare, kind=kind or "unexpected", message=_said(error), proxy=proxy)
     headers = {key.lower(): value for key, value in answer.headers.items()}
     code, message = _error_of(answer.body)
     # A redirect says where to: to a sign-in page, or to the notice that only Private Link leads in.

@@ -5,16 +5,18 @@ import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+import requests
 from azure.core.credentials import AccessToken, TokenCredential
+from azure.core.exceptions import ClientAuthenticationError
 from azure.core.pipeline.transport import RequestsTransport
-from azure.identity import AzureCliCredential, CredentialUnavailableError, ManagedIdentityCredential
+from azure.identity import AzureCliCredential, ManagedIdentityCredential
 from pydantic import SecretStr
 
 from git_refresh.clock import Deadline
 from git_refresh.clouds.answers import IdentityToken, claims_of, read
 from git_refresh.clouds.guard import call
 from git_refresh.clouds.once import Once
-from git_refresh.clouds.transport import BoundedSession
+from git_refresh.clouds.transport import BoundedSession, proxy_of
 from git_refresh.masking import Secrets
 from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, KEY_VAULT, Token
@@ -100,16 +102,19 @@ class Identity:
         """From the Azure CLI; of what keeps it from answering, this is what its own exceptions tell apart by their words alone.
 
         Raises:
-            ServiceError: it is not there, or nobody is signed in to it.
+            ServiceError: it is not there, nobody is signed in to it, or it has not reached Microsoft Entra.
         """
         cli: TokenCredential = AzureCliCredential(process_timeout=int(LIMIT))
         try:
             return cli.get_token(scope)
-        except CredentialUnavailableError as error:
-            kind = next((kind for words, kind in _UNAVAILABLE.items() if words in str(error)), None)
+        except ClientAuthenticationError as error:
+            kind = next((kind for words, kind in _CLI_SAYS.items() if words in str(error)), None)
             if kind is None:
                 raise
         service = Service.AZURE_CLI
+        if kind == "proxy":
+            proxy = proxy_of(_ENTRA, requests.utils.get_environ_proxies(_ENTRA))
+            raise ServiceError(Symptom(service, _what(resource), kind if proxy else "refused", proxy=proxy))
         if (
             kind == "not_installed" and self._in_azure
         ):  # nobody installs it there: it is the identity that is missing
@@ -117,7 +122,13 @@ class Identity:
         raise ServiceError(Symptom(service, _what(resource), kind))
 
 
-_UNAVAILABLE = {"Azure CLI not found": "not_installed", "Please run 'az login'": "signed_out"}
+_CLI_SAYS = {
+    "Azure CLI not found": "not_installed",
+    "Please run 'az login'": "signed_out",
+    "Max retries exceeded": "proxy",
+    "ensure you have network connection": "proxy",
+}
+_ENTRA = "https://login.microsoftonline.com"
 
 
 def _what(resource: str) -> str:

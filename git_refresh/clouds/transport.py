@@ -111,6 +111,7 @@ class BoundedSession(requests.Session):
         operation.answer = None
         if _origin(request.url or "") not in self._origins:
             raise RequestRefusedError("this session does not talk to that host", request=request)
+        operation.proxy = proxy_of(request.url or "", kwargs.get("proxies") or {})
         left = operation.seconds_left()
         kwargs.update(stream=True, timeout=(min(left, CONNECT_LIMIT), left), verify=True, cert=None)
         operation.room = MAX_HEAD
@@ -143,6 +144,18 @@ class BoundedSession(requests.Session):
     @override
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None: a redirect is an answer like any other, and a token never follows one."""
+
+
+def proxy_of(url: str, proxies: Mapping[str, str]) -> str:
+    """`host:port` of the proxy for a URL, without the user name and password that stand before it; empty where there is none."""
+    try:
+        chosen = requests.utils.select_proxy(url, proxies) or ""
+        parts = urlsplit(chosen if "://" in chosen else f"//{chosen}")
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        return ""
+    host = parts.hostname or ""
+    return f"[{host}]{port}" if ":" in host else f"{host}{port}"
 
 
 def _json_object(response: requests.Response, body: bytes) -> bytes:

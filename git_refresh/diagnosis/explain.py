@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, timedelta
 
 from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Match, Row
@@ -53,7 +53,11 @@ def explain(symptom: Symptom, facts: Facts) -> Diagnosis:
     values["files"] = _files(symptom)
     if values["object_id"] == _DEFAULTS["object_id"]:
         values["object_id"] = _object_id(symptom) or values["object_id"]
-    return _filled(row, _what_happened(symptom), values)
+    found = _filled(row, _what_happened(symptom), values)
+    if not symptom.proxy:
+        return found
+    way = f"Check the proxy {shown(symptom.proxy)} (HTTPS_PROXY), which is on the way."
+    return replace(found, remedy=f"{way} {found.remedy}")
 
 
 def finding(code: str, facts: Facts, **values: object) -> Diagnosis:

@@ -101,6 +101,12 @@ _IDENTITY = (
         remedy="Use an identity of the tenant that the Azure DevOps organization is connected to (Organization settings, Microsoft Entra).",
     ),
     Row(
+        "azure_cli_unreachable",
+        (Match(CLI, NETWORK),),
+        cause="The Azure CLI could not reach Microsoft Entra to renew its sign-in.",
+        remedy="Let this machine reach https://login.microsoftonline.com; behind a proxy of your own, check HTTPS_PROXY and NO_PROXY.",
+    ),
+    Row(
         "azure_cli_sign_in",
         (Match(CLI, ("unexpected", "signed_out")),),
         seen="Please run 'az login' to set up an account",

@@ -62,6 +62,26 @@ def test_a_sign_in_that_has_run_out_says_az_login(fleet: Fleet, laptop: Path) ->
     assert "az login" in error.remedy
 
 
+@pytest.mark.parametrize(
+    ("proxy", "named"), [("http://me:hunter2@127.0.0.1:9", "127.0.0.1:9 (HTTPS_PROXY)"), ("", None)]
+)
+def test_an_azure_cli_without_network_is_not_told_to_sign_in(
+    fleet: Fleet, laptop: Path, monkeypatch: pytest.MonkeyPatch, proxy: str, named: str | None
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, proxy)
+    stand_in(
+        laptop,
+        "sys.exit('ERROR: Please ensure you have network connection. Error detail: HTTPSConnectionPool(host=...)')",
+    )
+    error = run_app({**os.environ, **fleet.settings}).workspaces[0].error
+    assert error
+    assert error.code == "azure_cli_unreachable"
+    assert ("Check the proxy" in error.remedy) == (named is not None)
+    assert (named or "") in error.remedy
+    assert "hunter2" not in str(error)
+
+
 @pytest.mark.usefixtures("laptop")
 def test_without_azure_cli_a_laptop_is_told_to_install_it(fleet: Fleet) -> None:
     error = run_app({**os.environ, **fleet.settings}).workspaces[0].error

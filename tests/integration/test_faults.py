@@ -306,3 +306,20 @@ def test_a_creation_that_a_service_in_trouble_did_not_do_is_asked_for_once_more(
     trouble = faults.status(503, "busy")
     cloud.inject(Fault(trouble, service="databricks", method="POST", route="git-credentials", nth=1))
     assert run(**one).result == "ok"
+
+
+@pytest.mark.parametrize("secret", [True, False], ids=["oauth_secret", "managed_identity"])
+def test_a_dead_proxy_is_named_in_every_remedy_and_its_password_in_none(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, *, secret: bool
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://me:hunter2@127.0.0.1:9")
+    auth = {} if secret else {"auth": "managed_identity"}
+    entries = [{"host": found.url, **auth} for found in fleet.workspaces]
+    report = run_app({**os.environ, **fleet.settings, "WORKSPACES": json.dumps(entries)})
+    errors = [found.error for found in report.workspaces if found.error is not None]
+    assert {error.code for error in errors} == {"key_vault_unreachable" if secret else "unreachable"}
+    assert len(errors) == len(entries)
+    for error in errors:
+        assert error.remedy.startswith("Check the proxy 127.0.0.1:9 (HTTPS_PROXY), which is on the way. ")
+    assert "hunter2" not in str(report)

@@ -30,7 +30,7 @@ from git_refresh.diagnosis.explain import (
     internal,
     out_of_time,
 )
-from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Row
+from git_refresh.diagnosis.table import NETWORK, OWN, TABLE, UNKNOWN, Row
 from git_refresh.masking import Secrets
 from git_refresh.symptom import Service, ServiceError, Symptom
 from tests.unit.fakes import FakeClock
@@ -173,6 +173,7 @@ CASES = (
     ),
     recognised("an app in Azure without identity", "identity_missing", Service.IDENTITY, "not_assigned"),
     recognised("a machine without the Azure CLI", "azure_cli_missing", Service.AZURE_CLI, "not_installed"),
+    recognised("an Azure CLI without network", "azure_cli_unreachable", Service.AZURE_CLI, "refused"),
     recognised("nobody signed in to the Azure CLI", "azure_cli_sign_in", Service.AZURE_CLI, "signed_out"),
     cli(
         "an Azure CLI that is not signed in",
@@ -674,6 +675,15 @@ SAID = {
     "no connection": (("refused",), "Databricks: the connection was refused."),
     "what nobody has thought of": (("strange",), "Databricks: strange."),
 }
+
+
+@pytest.mark.parametrize("kind", NETWORK)
+@pytest.mark.parametrize("service", [*Service])
+def test_the_proxy_on_the_way_is_named_whatever_could_not_be_reached(service: Service, kind: str) -> None:
+    direct = explain(Symptom(service, "x", kind), FACTS)
+    found = explain(Symptom(service, "x", kind, proxy="proxy.contoso.com:8080"), FACTS)
+    way = "Check the proxy proxy.contoso.com:8080 (HTTPS_PROXY), which is on the way. "
+    assert found == replace(direct, remedy=way + direct.remedy)
 
 
 def test_a_secret_that_has_ended_was_read_and_the_day_is_told() -> None:

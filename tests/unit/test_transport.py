@@ -4,7 +4,7 @@ import pytest
 
 from git_refresh.clock import Deadline, current_operation, operation
 from git_refresh.clouds.connections import tls_context
-from git_refresh.clouds.transport import BoundedSession, RequestRefusedError
+from git_refresh.clouds.transport import BoundedSession, RequestRefusedError, proxy_of
 from tests.unit.fakes import FakeClock
 
 ORIGIN = "https://adb-1.1.azuredatabricks.net"
@@ -28,6 +28,24 @@ def test_nothing_is_sent_to_another_origin(url: str) -> None:
     session = BoundedSession([ORIGIN], tls_context())
     with operation(Deadline.after(60, FakeClock())), pytest.raises(RequestRefusedError):
         session.get(url, headers={"Authorization": "Bearer secret"})
+
+
+@pytest.mark.parametrize(
+    ("proxies", "shown"),
+    [
+        ({}, ""),
+        ({"http": "http://proxy.contoso.com:8080"}, ""),
+        ({"https": "http://proxy.contoso.com:8080"}, "proxy.contoso.com:8080"),
+        ({"https": "proxy.contoso.com:8080/"}, "proxy.contoso.com:8080"),
+        ({"https": "http://me:hunter2@proxy.contoso.com:8080"}, "proxy.contoso.com:8080"),
+        ({"https": "me:hunter2@proxy.contoso.com"}, "proxy.contoso.com"),
+        ({"all": "socks5://[::1]:1080"}, "[::1]:1080"),
+        ({"https": "http://proxy:hunter2"}, ""),
+        ({"https": "http://[proxy"}, ""),
+    ],
+)
+def test_a_proxy_is_named_without_its_password(proxies: dict[str, str], shown: str) -> None:
+    assert proxy_of(ORIGIN, proxies) == shown
 
 
 def test_nothing_is_sent_outside_of_an_operation_or_after_its_end() -> None:
