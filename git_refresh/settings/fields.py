@@ -96,7 +96,8 @@ def _absolute(value: str) -> str:
     if ".." in names:
         raise ValueError('must not contain ".."; write the whole path, like /Repos/etl/production')
     if len(names) < 2:  # noqa: PLR2004  # a folder and a name
-        raise ValueError("must name a Git folder, like /Repos/etl/production or /Workspace/Shared/etl")
+        what = "must name a Git folder" if value.startswith("/") else "must be an absolute path"
+        raise ValueError(f"{what}, like /Repos/etl/production or /Workspace/Shared/etl")
     plain = "/" + "/".join(names)
     if not value.startswith("/"):
         raise ValueError(f'must be an absolute path; write "{shown(plain)}"')

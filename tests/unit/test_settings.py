@@ -310,7 +310,7 @@ FATAL = {
     ),
     "defaults with a wrong folder": (
         {"WORKSPACE_DEFAULTS": '{"folders": ["x"]}'},
-        'WORKSPACE_DEFAULTS.folders[0].path: "x" must name a Git folder, like /Repos/etl/production or /Workspace/Shared/etl',
+        'WORKSPACE_DEFAULTS.folders[0].path: "x" must be an absolute path, like /Repos/etl/production or /Workspace/Shared/etl',
     ),
 }
 
@@ -678,7 +678,7 @@ FOLDERS: dict[str, tuple[Any, str]] = {
     ),
     "from here, and one name": (
         {"path": "./etl"},
-        'WORKSPACES[0].folders[0].path: "./etl" must name a Git folder, like /Repos/etl/production or /Workspace/Shared/etl',
+        'WORKSPACES[0].folders[0].path: "./etl" must be an absolute path, like /Repos/etl/production or /Workspace/Shared/etl',
     ),
     "a dot at the end": (
         {"path": "/Repos/etl/."},
