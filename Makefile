@@ -16,6 +16,7 @@ install: .venv/installed ## prepare .venv with all that the other targets need
 	@test ! -L .venv || { echo ".venv is a symbolic link: what it leads to would be emptied. Remove the link first." >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
 	$(BIN)/python -m tools.kql
 	@touch $@
 

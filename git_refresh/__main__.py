@@ -1,14 +1,24 @@
-"""`python -m git_refresh`: the command line, for laptops and pipelines."""
+"""`git-refresh` and `python -m git_refresh`: the command line, for laptops and pipelines."""
 
 import sys
 
-try:
-    from git_refresh.cli.main import main
-except ModuleNotFoundError as missing:
-    if missing.name not in {"click", "rich"}:
-        raise
-    sys.exit(
-        f"The command line needs {missing.name}, which is not deployed with the app: run it where `make install` was run."
-    )
 
-main(prog_name="python -m git_refresh")
+def git_refresh(name: str = "git-refresh") -> None:
+    """Run a command, under the name by which it was called.
+
+    Raises:
+        SystemExit: always, with the command's exit code.
+    """
+    try:
+        from git_refresh.cli.main import main  # noqa: PLC0415  # what it lacks is told in one line
+    except ModuleNotFoundError as missing:
+        if missing.name not in {"click", "rich"}:
+            raise
+        sys.exit(
+            f"The command line needs {missing.name}, which is not deployed with the app: run it where `make install` was run."
+        )
+    main(prog_name=name)
+
+
+if __name__ == "__main__":
+    git_refresh("python -m git_refresh")

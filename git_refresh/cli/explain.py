@@ -23,8 +23,13 @@ _SECTIONS = {
 """As on the page."""
 
 
+def _completed(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    """What a shell offers for what has been typed."""
+    return [row.code for rows in _SECTIONS.values() for row in rows if row.code.startswith(typed)]
+
+
 @click.command(short_help="What does a code mean, and what is to be done?")
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=_completed)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def explain(code: str | None, *, as_json: bool) -> None:
     """What does a code mean, and what is to be done? Calls no service. Without CODE: lists all of them.

@@ -15,7 +15,9 @@ PLACES = [*PAGES, *sorted((ROOT / "docs/pipelines").glob("*.yml"))]
 
 def uses_of_ours() -> Iterator[tuple[str, str]]:
     for page in PLACES:
-        for arguments in re.findall(r"python -m git_refresh ([^\n`|>#;]*)", page.read_text()):
+        for arguments in re.findall(
+            r"(?:python -m git_refresh|bin/git-refresh) ([^\n`|>#;]*)", page.read_text()
+        ):
             yield f"{page.relative_to(ROOT)}: {arguments.strip()}", arguments.rstrip(' "')
 
 
