@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from git_refresh import __version__
-from git_refresh.cli import terminal, wrong
+from git_refresh.cli import options, terminal, wrong
 from git_refresh.cli.check import check_clouds, check_settings, skipped_layers
 from git_refresh.cli.checks import Check, CheckReport, count, failed
 from git_refresh.cli.diff import diff
@@ -78,6 +78,7 @@ def main() -> None:
 @click.option("--offline", is_flag=True, help="Stop after the settings: call no service.")
 @_settings_option
 @_json_option
+@options.output_options
 def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json: bool) -> None:
     """Is everything in place? Checks every layer and writes nothing.
 
@@ -147,6 +148,7 @@ def _clouds(settings: Settings, environ: Mapping[str, str], outlet: Outlet) -> l
 )
 @_settings_option
 @_json_option
+@options.output_options
 def plan(
     workspaces: Path | None, file: Path | None, *, changes: bool, exit_code: bool, as_json: bool
 ) -> None:
@@ -169,6 +171,7 @@ def plan(
     help="Do not ask whether your own token may be stored, where there is no managed identity.",
 )
 @_json_option
+@options.output_options
 def run(file: Path | None, *, yes: bool, as_json: bool) -> None:
     """Refresh every workspace once, as the timer does.
 
@@ -212,6 +215,7 @@ def print_schema(*, _as_json: bool) -> None:
 )
 @_settings_option
 @_json_option
+@options.output_options
 def status(file: Path | None, last: Path | None, *, as_json: bool) -> None:
     """How do things stand? Shows each workspace's Git credential, and each Git folder's branch and commit. Writes nothing.
 
@@ -313,6 +317,8 @@ def _ask(settings: Settings) -> None:
 
 def _watcher(workspaces: int, *, dry_run: bool) -> AbstractContextManager[Watcher]:
     """Live on a terminal. Where it is piped, a line for each workspace; a plan's own lines say it all."""
+    if options.quiet() or options.verbose():  # nobody looks on, or the log lines tell
+        return nullcontext(Unwatched())
     err = terminal.console(stderr=True)
     if err.is_terminal:
         return Live(err, workspaces)
@@ -333,7 +339,7 @@ def _not_run(problems: Sequence[Problem], *, dry_run: bool) -> Report:
 
 def _outlet(*, as_json: bool) -> Outlet:
     """Where everything goes out. Under --json the log lines go to stderr; people are shown the same otherwise."""
-    log_to_stderr(quiet=not as_json)
+    log_to_stderr(quiet=options.quiet() or not (as_json or options.verbose()))
     return Outlet()
 
 
@@ -358,4 +364,5 @@ def _environment(
     if not SETTINGS.keys() & os.environ.keys():
         message = "the environment has none; name a file that contains them: --settings local.settings.json"
         raise SettingsError([Problem("app settings", message)])
+    options.tell_what_is_used(file, os.environ)
     return os.environ, named

@@ -5,6 +5,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from git_refresh.cli.checks import Status, count
+from git_refresh.cli.options import quiet
 from git_refresh.cli.pages import code_style, code_text
 from git_refresh.cli.status import CredentialStatus, FolderStatus, StatusReport, WorkspaceStatus, counts
 
@@ -29,13 +30,14 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
         with_ends: whether the report of a run was there to tell when what it stored ends.
     """
     for workspace in report.workspaces:
-        _show_workspace(workspace, out)
+        if not quiet() or set(workspace.statuses()) != {"ok"}:
+            _show_workspace(workspace, out)
     errors = [error for workspace in report.workspaces for error in workspace.errors()]
     for error in {(error.code, error.cause, error.remedy): error for error in errors}.values():
         cause = Text.assemble((error.code, code_style(error.code, out)), f": {error.cause}")
         out.print(cause, soft_wrap=True)
         out.print(Padding(Text.assemble(("→ ", "bold"), error.remedy), (0, 0, 0, 6), expand=False))
-    if not with_ends and any(workspace.credentials for workspace in report.workspaces):
+    if not with_ends and not quiet() and any(workspace.credentials for workspace in report.workspaces):
         out.print(Text(_NOBODY_TELLS, "dim"), soft_wrap=True)
     found = counts(report, list(_MARK))
     said = [
@@ -57,6 +59,8 @@ def _show_workspace(workspace: WorkspaceStatus, out: Console) -> None:
 
 
 def _show(what: str, item: WorkspaceStatus | CredentialStatus | FolderStatus, out: Console) -> None:
+    if quiet() and item.status == "ok":
+        return
     mark, style = _MARK[item.status]
     code = code_text(item.error.code, out) if item.error else ""
     said = f"{': ' if what else ''}{item.message}"

@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from git_refresh.cli.checks import LAYERS, CheckReport, Layer, Status, count
+from git_refresh.cli.options import quiet
 from git_refresh.cli.pages import code_text
 from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.report import FolderReport, Report, WorkspaceReport
@@ -112,7 +113,9 @@ Places = Mapping[str, str]
 def show_report(report: Report, out: Console, places: Places | None = None) -> None:
     """What became of everything, then every failure with its cause and what to do."""
     table = report_table(report)
-    if Measurement.get(out, out.options.update(width=_UNFOLDED), table).maximum <= out.width:
+    if quiet():
+        pass
+    elif Measurement.get(out, out.options.update(width=_UNFOLDED), table).maximum <= out.width:
         out.print(table)
     else:
         _show_steps(report, out)
@@ -144,8 +147,8 @@ def show_plan(report: Report, out: Console, places: Places | None = None, *, cha
         places: where in the settings the workspaces are.
         changes: leave out what stays as it is, and credentials that only get their next token.
     """
-    _show_steps(report, out, changes=changes)
-    if report.workspaces:
+    if report.workspaces and not quiet():
+        _show_steps(report, out, changes=changes)
         out.print()
     _show_findings(report, out, places or {})
     out.print(Text(plan_summary(report), "bold"))
@@ -169,6 +172,7 @@ def show_check(report: CheckReport, out: Console, places: Places | None = None) 
     blocked = _blocked(report)
     for layer in LAYERS:
         checks = [check for check in report.checks if check.layer == layer]
+        checks = [check for check in checks if not (quiet() and check.status == "ok")]
         if not checks or layer in blocked:
             continue
         out.print(Text(_LAYER[layer], "bold"))
