@@ -72,12 +72,13 @@ def diff(file: Path, deployed: Path, *, as_json: bool) -> None:
         changes = list(_changes(file, deployed))
     except SettingsError as error:
         wrong.end(error.problems, as_json=as_json)
-    if as_json:
-        result = "different" if changes else "same"
-        listed = [asdict(change) for change in changes]
-        terminal.echo(json.dumps({"version": 1, "result": result, "changes": listed}, indent=2))
-    else:
-        show_changes(changes, f"from {_name(deployed)} to {_name(file)}", terminal.console())
+    with terminal.writing():
+        if as_json:
+            result = "different" if changes else "same"
+            listed = [asdict(change) for change in changes]
+            terminal.echo(json.dumps({"version": 1, "result": result, "changes": listed}, indent=2))
+        else:
+            show_changes(changes, f"from {_name(deployed)} to {_name(file)}", terminal.console())
     sys.exit(DIFFERENT if changes else 0)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from git_refresh.cli import terminal
@@ -38,22 +37,23 @@ def explain(code: str | None, *, as_json: bool) -> None:
     Words in capitals are your values; a failure itself has them filled in.
     """
     rows = {row.code: (section, row) for section, rows in _SECTIONS.items() for row in rows}
-    out = terminal.console()
     if code is None:
-        if as_json:
-            codes = [_as_dict(section, row) for section, row in rows.values()]
-            terminal.echo(json.dumps({"version": 1, "codes": codes}, indent=2))
-        else:
-            _list(out)
+        with terminal.writing():
+            if as_json:
+                codes = [_as_dict(section, row) for section, row in rows.values()]
+                terminal.echo(json.dumps({"version": 1, "codes": codes}, indent=2))
+            else:
+                _list(terminal.console())
         return
     wanted = code.strip(" ()`:.,").lower().replace("-", "_")
     if wanted not in rows:
         raise click.UsageError(f'"{shown(code)}" is not a code; {_instead(wanted, list(rows))}')
     section, row = rows[wanted]
-    if as_json:
-        terminal.echo(json.dumps({"version": 1, **_as_dict(section, row)}, indent=2))
-    else:
-        _show(section, row, out)
+    with terminal.writing():
+        if as_json:
+            terminal.echo(json.dumps({"version": 1, **_as_dict(section, row)}, indent=2))
+        else:
+            _show(section, row, terminal.console())
 
 
 def _instead(wanted: str, codes: list[str]) -> str:
@@ -83,9 +83,9 @@ def _show(section: str, row: Row, out: Console) -> None:
     style = code_style(row.code, out)
     out.print(Text.assemble((row.code, "bold"), f"  {section}"), soft_wrap=True)
     if told.message:
-        out.print(Padding(Text(f"The service says: {told.message}", "dim"), (0, 0, 0, 2), expand=False))
-    for text in (Text(told.cause), Text.assemble(("→ ", "bold"), told.remedy)):
-        out.print(Padding(text, (0, 0, 0, 2), expand=False))
+        terminal.fold(Text("  "), Text(f"The service says: {told.message}", "dim"), out)
+    terminal.fold(Text("  "), Text(told.cause), out)
+    terminal.fold(Text("  "), Text.assemble(("→ ", "bold"), told.remedy), out)
     out.print(Text.assemble("  ", (place_of(row.code), style)), soft_wrap=True)
 
 

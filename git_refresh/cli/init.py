@@ -70,7 +70,8 @@ def init(output: Path, *, as_json: bool, **given: str | None) -> None:
             file.write(text)
     except OSError as error:
         wrong.end([Problem(str(output), f"cannot be written: {error.strerror}")], as_json=as_json)
-    terminal.echo(text.rstrip() if as_json else _next_steps(output, content))
+    with terminal.writing():
+        terminal.echo(text.rstrip() if as_json else _next_steps(output, content))
 
 
 def _asked(given: dict[str, str | None]) -> dict[str, str]:

@@ -1,13 +1,13 @@
 """What people see of a status, in the manner of `gh auth status`."""
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from git_refresh.cli.checks import Status, count
 from git_refresh.cli.options import quiet
 from git_refresh.cli.pages import code_style, code_text
 from git_refresh.cli.status import CredentialStatus, FolderStatus, StatusReport, WorkspaceStatus, counts
+from git_refresh.cli.terminal import fold
 
 _MARK: dict[Status, tuple[str, str]] = {
     "ok": ("✓", "green"),
@@ -34,11 +34,10 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
             _show_workspace(workspace, out)
     errors = [error for workspace in report.workspaces for error in workspace.errors()]
     for error in {(error.code, error.cause, error.remedy): error for error in errors}.values():
-        cause = Text.assemble((error.code, code_style(error.code, out)), f": {error.cause}")
-        out.print(cause, soft_wrap=True)
-        out.print(Padding(Text.assemble(("→ ", "bold"), error.remedy), (0, 0, 0, 6), expand=False))
+        fold(Text(), Text.assemble((error.code, code_style(error.code, out)), f": {error.cause}"), out)
+        fold(Text(" " * 6), Text.assemble(("→ ", "bold"), error.remedy), out)
     if not with_ends and not quiet() and any(workspace.credentials for workspace in report.workspaces):
-        out.print(Text(_NOBODY_TELLS, "dim"), soft_wrap=True)
+        fold(Text(), Text(_NOBODY_TELLS, "dim"), out)
     found = counts(report, list(_MARK))
     said = [
         f"{count(number, status) if status == 'warning' else f'{number} {status}'}"
@@ -64,4 +63,4 @@ def _show(what: str, item: WorkspaceStatus | CredentialStatus | FolderStatus, ou
     mark, style = _MARK[item.status]
     code = code_text(item.error.code, out) if item.error else ""
     said = f"{': ' if what else ''}{item.message}"
-    out.print(Text.assemble("  ", (f"{mark} ", style), (what, "bold"), said, code), soft_wrap=True)
+    fold(Text.assemble("  ", (f"{mark} ", style)), Text.assemble((what, "bold"), said, code), out)

@@ -230,14 +230,14 @@ def _tell(told: Sequence[_Told], out: Console, indent: int = 0) -> None:
             where = f"{', '.join(alike[:_ALIKE])} and {len(alike) - _ALIKE:,} more"
         code = code_text(item.error.code, out) if item.error else Text()
         mark = Text.assemble(" " * indent, (f"{_MARK[item.status]} ", _STYLE[item.status]))
-        _fold(mark, Text.assemble((where, "bold"), f": {item.message}", code), out)
+        fold(mark, Text.assemble((where, "bold"), f": {item.message}", code), out)
         if item.error and not _same(item.error, following.error if following else None):
-            _fold(Text(" " * 6), Text(item.error.cause), out)
-            _fold(Text(" " * 6), Text.assemble(("→ ", "bold"), item.error.remedy), out)
+            fold(Text(" " * 6), Text(item.error.cause), out)
+            fold(Text(" " * 6), Text.assemble(("→ ", "bold"), item.error.remedy), out)
 
 
-def _fold(mark: Text, text: Text, out: Console) -> None:
-    """Print between words, indented by the mark; but what somebody copies, a path or a command, in one piece."""
+def fold(mark: Text, text: Text, out: Console) -> None:
+    """Print between words, indented by the mark; but what somebody copies, a path or a command, in one piece. Styles are kept."""
     width = max(20, out.width - len(mark)) if not _COMMAND.search(text.plain) else _UNFOLDED
     start = 0
     for line in textwrap.wrap(text.plain, width, break_long_words=False, break_on_hyphens=False):

@@ -282,7 +282,10 @@ def test_a_run_that_is_interrupted_before_it_began_is_whole_json_too(
     assert said.read_text() == "Interrupted; nothing was run.\n"
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["plan"], ["check"], ["run", "--json"], ["schema"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["run"], ["plan"], ["check"], ["run", "--json"], ["schema"], ["explain"], ["explain", "--json"]],
+)
 def test_whoever_reads_the_first_line_alone_is_no_failure(
     fleet: Fleet, tmp_path: Path, arguments: list[str]
 ) -> None:
@@ -299,11 +302,21 @@ def test_whoever_reads_the_first_line_alone_is_no_failure(
     assert "Broken pipe" not in said.read_text()
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["check"], ["check", "--json"], ["schema"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["run"], ["check"], ["check", "--json"], ["schema"], ["status"]),
+        *(["explain"], ["explain", "--json"], ["explain", "git_conflict"]),
+        ["diff", "workspaces.json", "local.settings.json"],
+    ],
+)
 def test_what_cannot_be_written_is_said_in_one_line(
     fleet: Fleet, tmp_path: Path, arguments: list[str]
 ) -> None:
     said = tmp_path / "said"
+    for name in ("workspaces.json", "local.settings.json"):
+        (tmp_path / name).write_text(json.dumps([{"host": fleet.workspaces[0].url, "name": name}]))
+    arguments = [str(tmp_path / name) if name.endswith(".json") else name for name in arguments]
     process = warm.start(
         *arguments, environ={**os.environ, **fleet.settings}, stdout="/dev/full", stderr=said
     )

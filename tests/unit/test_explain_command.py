@@ -1,10 +1,13 @@
 """`explain`: a code's cause and remedy, offline."""
 
+import io
 import json
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
+from git_refresh.cli import terminal
 from git_refresh.cli.main import main
 from git_refresh.diagnosis.explain import in_general
 from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Row
@@ -62,3 +65,13 @@ def test_an_unknown_code_is_wrong_usage_and_near_ones_are_suggested(typed: str, 
     done = explain(typed)
     assert (done.exit_code, done.stdout) == (2, "")
     assert said in done.stderr
+
+
+def test_on_a_narrow_terminal_a_command_stays_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Console(file=io.StringIO(), width=60, highlight=False)
+    monkeypatch.setattr(terminal, "console", lambda: out)
+    explain("key_vault_forbidden")
+    assert isinstance(out.file, io.StringIO)
+    lines = out.file.getvalue().splitlines()
+    assert any("az role assignment create" in line and "Key Vault Secrets User" in line for line in lines)
+    assert all(len(line) <= 60 for line in lines if "az " not in line)
