@@ -270,8 +270,9 @@ class _Workspace:
                 return FolderStatus(wanted.path, "failed", told.message, branch, commit, told)
             case Clone(_, _, why):
                 return FolderStatus(wanted.path, "warning", f"{why} yet; a run creates it")
-            case LeaveAlone(_, why):
-                return FolderStatus(wanted.path, "warning", f"{where}; {why}", branch, commit)
+            case LeaveAlone(_, why, note):
+                known = finding(note, facts) if note else None
+                return FolderStatus(wanted.path, "warning", f"{where}; {why}", branch, commit, known)
             case step if at is not None and at.branch != step.ref.branch:
                 return FolderStatus(
                     wanted.path, "warning", f"{where}; the settings want {step.ref}", branch, commit

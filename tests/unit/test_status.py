@@ -304,3 +304,9 @@ def test_what_is_no_report_of_a_run_is_named(tmp_path: Path, text: str, said: st
     (problem,) = caught.value.problems
     assert problem.where == str(file)
     assert said in problem.message
+
+
+def test_a_folder_that_no_run_will_move_is_told_with_what_to_write() -> None:
+    (told,) = stand(with_folder(folder(None)), "/Repos/etl/prod").workspaces[0].folders
+    assert told.error is not None
+    assert (told.status, told.error.code) == ("warning", "folder_frozen")
