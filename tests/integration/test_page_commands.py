@@ -127,16 +127,14 @@ def test_every_printed_command_works_as_printed(
             written = copy / "local.settings.json"
             assert written.read_text() == (ROOT / "local.settings.example.json").read_text()
             written.write_text(local_settings({**cloud.environment(), **owned.settings}))
-    assert (
-        not {path.name for path in copy.iterdir()}
+    files = {"local.settings.json", "workspaces.json", "deployed.json", "app-settings.json"}
+    left = (
+        {path.name for path in copy.iterdir()}
         - {path.name for path in ROOT.iterdir()}
-        - {
-            "local.settings.json",
-            "workspaces.json",
-            "deployed.json",
-            "app-settings.json",
-        }
+        - files
+        - {"__pycache__"}
     )
+    assert not left, "one name for one file on all pages"
 
 
 def test_the_readme_s_run_has_moved_the_folders(

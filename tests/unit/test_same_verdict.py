@@ -107,6 +107,12 @@ FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
     "invalid_folder": lambda: Scene(folders=[PATH, "x"]),
     "folder_missing": lambda: Scene(FakeWorkspace(stored=[OURS])),
     "not_a_git_folder": lambda: Scene(FakeWorkspace(at={PATH: OtherObject("NOTEBOOK")})),
+    "directory_of_git_folders": lambda: Scene(
+        FakeWorkspace(
+            stored=[OURS],
+            at={PATH: OtherObject("DIRECTORY"), f"{PATH}/x": GitFolder(1, f"{PATH}/x", URL, "main", NEW)},
+        )
+    ),
     "other_repository": lambda: Scene(folders=[{"path": PATH, "url": f"{URL}2", "branch": "main"}]),
     "not_azure_devops": lambda: Scene(at(url="https://github.com/a/b")),
     "no_remote_repository": lambda: Scene(at(url="")),
