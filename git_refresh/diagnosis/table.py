@@ -642,7 +642,7 @@ OWN = (
         message="The secret can be read, but it has no expiration date.",
         cause="Nobody is warned before the OAuth secret in it expires.",
         remedy="Look up when the OAuth secret ends ({host}, Settings, Identity and access, Service principals, Secrets), and write that: "
-        "az keyvault secret set-attributes --vault-name {vault_name} --name {secret} --expires DATE.",
+        "az keyvault secret set-attributes --vault-name {vault_name} --name {secret} --expires YYYY-MM-DDT00:00:00Z.",
     ),
     Row(
         "federated_credential",
