@@ -53,7 +53,9 @@ def test_an_answer_without_changes_is_the_real_one_and_the_connection_goes_on(cl
         answer = get()
         assert (answer.status_code, answer.reason, answer.json()["cloud"]) == (200, "OK", "Azure")
         assert answer.headers["x-request-id"]
-    assert [seen.status for seen in cloud.requests] == [200] * 3
+    # What is seen last may not have its status yet: the answer is here first.
+    assert [seen.status for seen in cloud.requests[:2]] == [200] * 2
+    assert len(cloud.requests) == 3
 
 
 @pytest.mark.parametrize(
