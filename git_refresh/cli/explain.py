@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from git_refresh.cli import terminal
+from git_refresh.cli.findings import fold
 from git_refresh.cli.pages import code_style, place_of
 from git_refresh.diagnosis.explain import in_general
 from git_refresh.diagnosis.table import OWN, SECTIONS, UNKNOWN, Row
@@ -83,9 +84,9 @@ def _show(section: str, row: Row, out: Console) -> None:
     style = code_style(row.code, out)
     out.print(Text.assemble((row.code, "bold"), f"  {section}"), soft_wrap=True)
     if told.message:
-        terminal.fold(Text("  "), Text(f"The service says: {told.message}", "dim"), out)
-    terminal.fold(Text("  "), Text(told.cause), out)
-    terminal.fold(Text("  "), Text.assemble(("→ ", "bold"), told.remedy), out)
+        fold(Text("  "), Text(f"The service says: {told.message}", "dim"), out)
+    fold(Text("  "), Text(told.cause), out)
+    fold(Text("  "), Text.assemble(("→ ", "bold"), told.remedy), out)
     out.print(Text.assemble("  ", (place_of(row.code), style)), soft_wrap=True)
 
 

@@ -2,41 +2,39 @@
 
 import io
 import json
-import os
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
 from git_refresh import __version__
 from git_refresh.cli import options, terminal, wrong
 from git_refresh.cli.check import check_clouds, check_settings, skipped_layers
-from git_refresh.cli.checks import Check, CheckReport, count, failed
+from git_refresh.cli.checks import Check, CheckReport, failed
 from git_refresh.cli.diff import diff
 from git_refresh.cli.explain import explain
-from git_refresh.cli.files import read_settings
 from git_refresh.cli.init import init
 from git_refresh.cli.last_run import read_report
-from git_refresh.cli.progress import Lines, Live
+from git_refresh.cli.one_run import changes_something, end, refresh
 from git_refresh.cli.schema import schema
+from git_refresh.cli.shared import (
+    CHANGES,
+    FAILED,
+    INTERRUPTED,
+    WRONG,
+    environment,
+    outlet_for,
+    places_of,
+    put_out,
+)
 from git_refresh.cli.status import status as status_of
 from git_refresh.cli.status_shown import show_status
 from git_refresh.diagnosis.explain import Facts, interrupted
-from git_refresh.outlet import Outlet, log_to_stderr
-from git_refresh.report import Report
+from git_refresh.outlet import Outlet
 from git_refresh.schedule import longest_gap
-from git_refresh.seams import Unwatched, Watcher
-from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError, load
-from git_refresh.settings.names import SETTINGS
-from git_refresh.values import Problem
-
-FAILED, WRONG, CHANGES, INTERRUPTED = 1, 2, 3, 130
 
 _file = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 _list_argument = click.argument("workspaces", type=_file, required=False, metavar="[FILE]")
@@ -84,14 +82,14 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json:
 
     FILE is a workspaces.json to check instead of the WORKSPACES setting, for example before it is set.
     """
-    outlet = _outlet(as_json=as_json)
+    outlet = outlet_for(as_json=as_json)
     checks: list[Check]
     settings: Settings | None = None
     environ: Mapping[str, str] = {}
     named: Collection[str] = ()
     scheduled = False  # before they are read, nothing can be said to be missing
     try:
-        environ, named = _environment(file, workspaces)
+        environ, named = environment(file, workspaces)
         scheduled = workspaces is None or file is not None  # a list alone has none
         settings = load(environ, whole=not (offline and workspaces))
         checks = check_settings(environ, settings.problems, settings, scheduled=scheduled, named=named)
@@ -110,11 +108,11 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json:
             checks += check_settings({}, error.problems, None, scheduled=False)
             checks += skipped_layers("the app settings are wrong", below="settings")
     report = outlet.clean(CheckReport(tuple(checks)))
-    _print(
+    put_out(
         outlet,
         as_json,
         report.as_dict(),
-        lambda: terminal.show_check(report, terminal.console(), _places(settings)),
+        lambda: terminal.show_check(report, terminal.console(), places_of(settings)),
     )
     if any(check.error and check.error.code == "interrupted" for check in report.checks):
         sys.exit(INTERRUPTED)
@@ -158,8 +156,8 @@ def plan(
     FILE is a workspaces.json to plan for instead of the WORKSPACES setting, for example before it is set.
     """
     show = partial(terminal.show_plan, changes=changes)
-    report = _refresh(file, show, as_json=as_json, dry_run=True, workspaces=workspaces)
-    _end(report, CHANGES if exit_code and _changes(report) else 0)
+    report = refresh(file, show, as_json=as_json, dry_run=True, workspaces=workspaces)
+    end(report, CHANGES if exit_code and changes_something(report) else 0)
 
 
 @main.command()
@@ -178,24 +176,7 @@ def run(file: Path | None, *, yes: bool, as_json: bool) -> None:
     It runs as whoever is signed in, and assumes that the next run is in 15 minutes; check looks at the schedule. Where that is you and not
     a managed identity, it stores your own token: it asks first.
     """
-    _end(_refresh(file, terminal.show_report, as_json=as_json, dry_run=False, yes=yes))
-
-
-def _changes(report: Report) -> bool:
-    """Whether a run would do more than to store the next token."""
-    return any(
-        (workspace.credential is not None and workspace.credential.action == "created")
-        or any(folder.action in {"created", "updated"} for folder in workspace.folders)
-        for workspace in report.workspaces
-    )
-
-
-def _end(report: Report, code: int = 0) -> None:
-    if any(
-        error.code == "interrupted" for workspace in report.workspaces for _, error in workspace.failures()
-    ):
-        sys.exit(INTERRUPTED)
-    sys.exit(code if report.result == "ok" else FAILED)
+    end(refresh(file, terminal.show_report, as_json=as_json, dry_run=False, yes=yes))
 
 
 @main.command(name="schema", short_help="The JSON Schema of a workspaces.json.")
@@ -221,15 +202,15 @@ def status(file: Path | None, last: Path | None, *, as_json: bool) -> None:
 
     It does not ask Azure DevOps whether a folder is at the latest commit (plan does), nor whether all rights are there (check does).
     """
-    outlet = _outlet(as_json=as_json)
+    outlet = outlet_for(as_json=as_json)
     try:
         stored = read_report(last) if last else None
-        environ, _ = _environment(file)
+        environ, _ = environment(file)
         with terminal.console(stderr=True).status("Looking …"):
             report = status_of(load(environ), environ, outlet, stored)
     except SettingsError as error:
         wrong.end(error.problems, as_json=as_json)
-    _print(
+    put_out(
         outlet,
         as_json,
         report.as_dict(),
@@ -243,126 +224,3 @@ def status(file: Path | None, last: Path | None, *, as_json: bool) -> None:
 main.add_command(diff)
 main.add_command(explain)
 main.add_command(init)
-
-
-def _refresh(
-    file: Path | None,
-    show: Callable[[Report, Any, terminal.Places], None],
-    *,
-    as_json: bool,
-    dry_run: bool,
-    workspaces: Path | None = None,
-    yes: bool = False,
-) -> Report:
-    """One run, shown.
-
-    Raises:
-        SystemExit: nothing was run.
-    """
-    outlet = _outlet(as_json=as_json)
-    try:
-        environ, _ = _environment(file, workspaces)
-        settings = load(environ)
-        from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
-
-        if app.is_somebody(environ) and not dry_run and not yes:
-            _ask(settings)
-        if as_json:
-            report = app.run(settings, environ, outlet=outlet, dry_run=dry_run)
-        else:
-            with _watcher(len(settings.entries), dry_run=dry_run) as watcher:
-                report = app.run(settings, environ, outlet=outlet, dry_run=dry_run, watcher=watcher)
-    except SettingsError as error:
-        if as_json:
-            _print(outlet, as_json, _not_run(error.problems, dry_run=dry_run).as_dict(), print)
-        else:
-            terminal.show_nothing_run(outlet.clean(error.problems), terminal.console(stderr=True))
-        sys.exit(WRONG)
-    except KeyboardInterrupt:
-        if as_json:
-            problem = Problem("run", "was interrupted before anything was done")
-            _print(outlet, as_json, _not_run([problem], dry_run=dry_run).as_dict(), print)
-        raise
-    _print(outlet, as_json, report.as_dict(), lambda: show(report, terminal.console(), _places(settings)))
-    return report
-
-
-def _places(settings: Settings | None) -> terminal.Places:
-    """Where in the settings each workspace is, by its name."""
-    entries = settings.entries if settings else ()
-    return {
-        entry.workspace.name: f"WORKSPACES[{index}]"
-        for index, entry in enumerate(entries)
-        if isinstance(entry, Entry)
-    }
-
-
-def _ask(settings: Settings) -> None:
-    """Before somebody's own token is stored for all who use a workspace's credential.
-
-    Raises:
-        SettingsError: the answer is no, or there is nobody to ask.
-    """
-    number = count(sum(isinstance(entry, Entry) for entry in settings.entries), "workspace")
-    stored = f"your own token (that of your sign-in with az login) as the Git credential of {number}"
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        message = (
-            f"there is no managed identity here, so this would store {stored}; add --yes if that is meant"
-        )
-        raise SettingsError([Problem("run", message)])
-    question = f"There is no managed identity here: this stores {stored}, until the app's next run. Go on?"
-    if not click.confirm(question, err=True):
-        raise SettingsError([Problem("run", "was declined")])
-
-
-def _watcher(workspaces: int, *, dry_run: bool) -> AbstractContextManager[Watcher]:
-    """Live on a terminal. Where it is piped, a line for each workspace; a plan's own lines say it all."""
-    if options.quiet() or options.verbose():  # nobody looks on, or the log lines tell
-        return nullcontext(Unwatched())
-    err = terminal.console(stderr=True)
-    if err.is_terminal:
-        return Live(err, workspaces)
-    return nullcontext(Unwatched()) if dry_run else Lines(err)
-
-
-def _print(outlet: Outlet, as_json: bool, value: Mapping[str, Any], show: Callable[[], None]) -> None:  # noqa: FBT001  # private
-    with terminal.writing():
-        if as_json:
-            terminal.echo(outlet.json(value, indent=2))
-        else:
-            show()
-
-
-def _not_run(problems: Sequence[Problem], *, dry_run: bool) -> Report:
-    return Report("", datetime.now(UTC), 0.0, dry_run, "failed", None, tuple(problems), ())
-
-
-def _outlet(*, as_json: bool) -> Outlet:
-    """Where everything goes out. Under --json the log lines go to stderr; people are shown the same otherwise."""
-    log_to_stderr(quiet=options.quiet() or not (as_json or options.verbose()))
-    return Outlet()
-
-
-def _environment(
-    file: Path | None, workspaces: Path | None = None
-) -> tuple[Mapping[str, str], Collection[str]]:
-    """The process's environment, with the app settings taken from the files that are given; and what names these have.
-
-    As with `func start`, a settings file's other values (a proxy, say) become environment variables too.
-
-    Raises:
-        SettingsError: a file cannot be used.
-    """
-    named: dict[str, str] = {}
-    if file is not None:
-        named |= read_settings(file)
-        for name in SETTINGS:
-            os.environ.pop(name, None)
-    if workspaces is not None:
-        named |= read_settings(workspaces)
-    os.environ.update(named)
-    if not SETTINGS.keys() & os.environ.keys():
-        message = "the environment has none; name a file that contains them: --settings local.settings.json"
-        raise SettingsError([Problem("app settings", message)])
-    options.tell_what_is_used(file, os.environ)
-    return os.environ, named

@@ -4,10 +4,10 @@ from rich.console import Console
 from rich.text import Text
 
 from git_refresh.cli.checks import Status, count
+from git_refresh.cli.findings import fold
 from git_refresh.cli.options import quiet
 from git_refresh.cli.pages import code_style, code_text
 from git_refresh.cli.status import CredentialStatus, FolderStatus, StatusReport, WorkspaceStatus, counts
-from git_refresh.cli.terminal import fold
 
 _MARK: dict[Status, tuple[str, str]] = {
     "ok": ("✓", "green"),

@@ -1,17 +1,10 @@
-"""What people see of a run, a plan and a check. Needs `rich`, which is not deployed.
-
-Every finding has one form, whichever command it comes from: sign, place, what happened, code; and below it cause and remedy.
-"""
+"""What people see of a run, a plan and a check. Needs `rich`, which is not deployed."""
 
 import os
 import re
 import sys
-import textwrap
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import zip_longest
 
 import click
 from rich.console import Console
@@ -19,26 +12,13 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from git_refresh.cli.checks import LAYERS, CheckReport, Layer, Status, count
+from git_refresh.cli.checks import LAYERS, CheckReport, Layer, count
+from git_refresh.cli.findings import MARK, STYLE, UNFOLDED, Places, Told, placed, tell
 from git_refresh.cli.options import quiet
-from git_refresh.cli.pages import code_text
-from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.report import FolderReport, Report, WorkspaceReport
 from git_refresh.settings.names import SETTINGS
 from git_refresh.values import Problem
 
-_STYLE = {
-    "ok": "green",
-    "created": "green",
-    "updated": "green",
-    "unchanged": "dim",
-    "kept": "yellow",
-    "warning": "yellow",
-    "skipped": "yellow",
-    "failed": "red",
-    "rejected": "red",
-}
-_MARK = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}  # noqa: RUF001  # a dash that is seen
 _LAYER: dict[Layer, str] = {
     "settings": "Settings",
     "identity": "Identity",
@@ -98,16 +78,7 @@ class _Console(Console):
 def console(*, stderr: bool = False) -> Console:
     """Where people read: coloured only on a terminal and never against NO_COLOR; not folded where it is piped."""
     made = _Console(stderr=stderr, highlight=False)
-    return made if made.is_terminal else _Console(stderr=stderr, highlight=False, width=_UNFOLDED)
-
-
-_UNFOLDED = 10_000
-_ALIKE = 3
-"""Places that are named where one message holds for more."""
-_COMMAND = re.compile(r"\b(?:az|databricks|git|func|azd|ulimit|python) [a-z-]")
-
-Places = Mapping[str, str]
-"""Where in the settings a workspace is, by its name."""
+    return made if made.is_terminal else _Console(stderr=stderr, highlight=False, width=UNFOLDED)
 
 
 def show_report(report: Report, out: Console, places: Places | None = None) -> None:
@@ -115,12 +86,12 @@ def show_report(report: Report, out: Console, places: Places | None = None) -> N
     table = report_table(report)
     if quiet():
         pass
-    elif Measurement.get(out, out.options.update(width=_UNFOLDED), table).maximum <= out.width:
+    elif Measurement.get(out, out.options.update(width=UNFOLDED), table).maximum <= out.width:
         out.print(table)
     else:
         _show_steps(report, out)
     _show_findings(report, out, places or {})
-    style = _STYLE[report.result]
+    style = STYLE[report.result]
     out.print(Text(f"{report.summary().split('. ')[0]}, in {report.duration_s:.1f} s.", style=style))
 
 
@@ -177,82 +148,27 @@ def show_check(report: CheckReport, out: Console, places: Places | None = None) 
             continue
         out.print(Text(_LAYER[layer], "bold"))
         told = [
-            _Told(
+            Told(
                 check.status,
-                check.subject if check.status in {"ok", "skipped"} else _placed(check.subject, places or {}),
+                check.subject if check.status in {"ok", "skipped"} else placed(check.subject, places or {}),
                 check.message,
                 check.error if layer != "settings" else None,
             )
             for check in checks
         ]
-        _tell(told, out, indent=2)
+        tell(told, out, indent=2)
     if blocked:
         because = blocked[next(iter(blocked))]
-        _tell([_Told("skipped", "everything else", because)], out)
+        tell([Told("skipped", "everything else", because)], out)
     statuses = [check.status for check in report.checks]
-    counts = ", ".join(_counted(statuses.count(status), status) for status in _MARK if status in statuses)
-    out.print(Text(f"{count(len(statuses), 'check')}: {counts}.", _STYLE[report.result]))
+    counts = ", ".join(_counted(statuses.count(status), status) for status in MARK if status in statuses)
+    out.print(Text(f"{count(len(statuses), 'check')}: {counts}.", STYLE[report.result]))
 
 
 def show_nothing_run(problems: Sequence[Problem], out: Console) -> None:
     """What is wrong with the settings, where that keeps everything from being run."""
-    _tell([_Told("failed", problem.where, problem.message) for problem in problems], out)
+    tell([Told("failed", problem.where, problem.message) for problem in problems], out)
     out.print(Text("Nothing was run.", "red"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """One finding; with an error, its code stands behind the message, and cause and remedy below."""
-
-    status: Status
-    where: str
-    message: str
-    error: Diagnosis | None = None
-
-
-def _tell(told: Sequence[_Told], out: Console, indent: int = 0) -> None:
-    """A line for each finding, but one for many that say the same; and once for all in a row that share them, cause and remedy."""
-    number = Counter((item.status, item.message) for item in told)
-    first: dict[tuple[Status, str], int] = {}
-    for index, item in enumerate(told):
-        first.setdefault((item.status, item.message), index)
-    lines = [
-        item
-        for index, item in enumerate(told)
-        if number[item.status, item.message] <= _ALIKE or first[item.status, item.message] == index
-    ]
-    for item, following in zip_longest(lines, lines[1:]):
-        alike = [
-            other.where for other in told if (other.status, other.message) == (item.status, item.message)
-        ]
-        where = item.where
-        if len(alike) > _ALIKE:
-            where = f"{', '.join(alike[:_ALIKE])} and {len(alike) - _ALIKE:,} more"
-        code = code_text(item.error.code, out) if item.error else Text()
-        mark = Text.assemble(" " * indent, (f"{_MARK[item.status]} ", _STYLE[item.status]))
-        fold(mark, Text.assemble((where, "bold"), f": {item.message}", code), out)
-        if item.error and not _same(item.error, following.error if following else None):
-            fold(Text(" " * 6), Text(item.error.cause), out)
-            fold(Text(" " * 6), Text.assemble(("→ ", "bold"), item.error.remedy), out)
-
-
-def fold(mark: Text, text: Text, out: Console) -> None:
-    """Print between words, indented by the mark; but what somebody copies, a path or a command, in one piece. Styles are kept."""
-    width = max(20, out.width - len(mark)) if not _COMMAND.search(text.plain) else _UNFOLDED
-    start = 0
-    for line in textwrap.wrap(text.plain, width, break_long_words=False, break_on_hyphens=False):
-        start = text.plain.index(line, start)
-        out.print(Text.assemble(mark, text[start : start + len(line)]), soft_wrap=True)
-        start += len(line)
-        mark = Text(" " * len(mark))
-
-
-def _placed(where: str, places: Places) -> str:
-    """The same with the workspace's place in the settings, where it is one's."""
-    for name, place in places.items():
-        if where == name or where.startswith((f"{name} ", f"{name},")):
-            return f"{where} ({place})"
-    return where
 
 
 def _blocked(report: CheckReport) -> dict[Layer, str]:
@@ -268,26 +184,18 @@ def _counted(number: int, status: str) -> str:
     return count(number, status) if status == "warning" else f"{number} {status}"
 
 
-def _same(error: Diagnosis, other: Diagnosis | None) -> bool:
-    return other is not None and (error.code, error.cause, error.remedy) == (
-        other.code,
-        other.cause,
-        other.remedy,
-    )
-
-
 def _show_findings(report: Report, out: Console, places: Places) -> None:
     """Each failure, those with the same remedy together; what is wrong with the settings, place by place; and what is not well besides."""
-    grouped: dict[tuple[str, str, str], list[_Told]] = {}
+    grouped: dict[tuple[str, str, str], list[Told]] = {}
     for workspace in report.workspaces:
         for where, error in workspace.failures():
             if error.code not in {"invalid_settings", "invalid_folder"}:  # told below, by their place
-                told = _Told("failed", _placed(where, places), error.message, error)
+                told = Told("failed", placed(where, places), error.message, error)
                 grouped.setdefault((error.code, error.cause, error.remedy), []).append(told)
-    _tell([told for group in grouped.values() for told in group], out)
-    _tell(
+    tell([told for group in grouped.values() for told in group], out)
+    tell(
         [
-            _Told("failed" if _fails(problem) else "warning", problem.where, problem.message)
+            Told("failed" if _fails(problem) else "warning", problem.where, problem.message)
             for problem in report.problems
         ],
         out,
@@ -325,7 +233,7 @@ def _steps(workspace: WorkspaceReport, *, changes: bool) -> Iterator[Text]:
 
 def _step(action: str, what: str, why: str) -> Text:
     reason = f": {why}" if why else ""
-    return Text.assemble((f"  {_STEP[action]} ", _STYLE[action]), what, (reason, "dim"))
+    return Text.assemble((f"  {_STEP[action]} ", STYLE[action]), what, (reason, "dim"))
 
 
 def _moved(folder: FolderReport) -> str:
@@ -338,7 +246,7 @@ def _moved(folder: FolderReport) -> str:
 
 def _workspace_cells(workspace: WorkspaceReport) -> tuple[Text, Text]:
     action = workspace.credential.action if workspace.credential else "—"
-    return Text(workspace.name, _STYLE[workspace.result]), Text(action, _STYLE.get(action, ""))
+    return Text(workspace.name, STYLE[workspace.result]), Text(action, STYLE.get(action, ""))
 
 
 def _folder_cells(folder: FolderReport | None, *, rejected: bool) -> tuple[Text, Text, Text, Text]:
@@ -346,6 +254,6 @@ def _folder_cells(folder: FolderReport | None, *, rejected: bool) -> tuple[Text,
         return Text("—"), Text(""), Text(""), Text("rejected" if rejected else "")
     before, after = (commit[:8] if commit else "—" for commit in (folder.from_, folder.to))
     moved = before if before == after or folder.to is None else f"{before} → {after}"
-    mark = (" !", _STYLE["warning"]) if folder.note else ""
-    action = Text.assemble((folder.action, _STYLE[folder.action]), mark)
+    mark = (" !", STYLE["warning"]) if folder.note else ""
+    action = Text.assemble((folder.action, STYLE[folder.action]), mark)
     return Text(folder.path), Text(folder.ref or "—"), Text(moved), action

@@ -1,0 +1,98 @@
+"""One form for every finding, whichever command it comes from: sign, place, what happened, code; and below it cause and remedy."""
+
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from rich.console import Console
+from rich.text import Text
+
+from git_refresh.cli.checks import Status
+from git_refresh.cli.pages import code_text
+from git_refresh.diagnosis.explain import Diagnosis
+
+STYLE = {
+    "ok": "green",
+    "created": "green",
+    "updated": "green",
+    "unchanged": "dim",
+    "kept": "yellow",
+    "warning": "yellow",
+    "skipped": "yellow",
+    "failed": "red",
+    "rejected": "red",
+}
+MARK = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}  # noqa: RUF001  # a dash that is seen
+UNFOLDED = 10_000
+_ALIKE = 3
+"""Places that are named where one message holds for more."""
+_COMMAND = re.compile(r"\b(?:az|databricks|git|func|azd|ulimit|python) [a-z-]")
+
+Places = Mapping[str, str]
+"""Where in the settings a workspace is, by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One finding; with an error, its code stands behind the message, and cause and remedy below."""
+
+    status: Status
+    where: str
+    message: str
+    error: Diagnosis | None = None
+
+
+def tell(told: Sequence[Told], out: Console, indent: int = 0) -> None:
+    """A line for each finding, but one for many that say the same; and once for all in a row that share them, cause and remedy."""
+    number = Counter((item.status, item.message) for item in told)
+    first: dict[tuple[Status, str], int] = {}
+    for index, item in enumerate(told):
+        first.setdefault((item.status, item.message), index)
+    lines = [
+        item
+        for index, item in enumerate(told)
+        if number[item.status, item.message] <= _ALIKE or first[item.status, item.message] == index
+    ]
+    for item, following in zip_longest(lines, lines[1:]):
+        alike = [
+            other.where for other in told if (other.status, other.message) == (item.status, item.message)
+        ]
+        where = item.where
+        if len(alike) > _ALIKE:
+            where = f"{', '.join(alike[:_ALIKE])} and {len(alike) - _ALIKE:,} more"
+        code = code_text(item.error.code, out) if item.error else Text()
+        mark = Text.assemble(" " * indent, (f"{MARK[item.status]} ", STYLE[item.status]))
+        fold(mark, Text.assemble((where, "bold"), f": {item.message}", code), out)
+        if item.error and not _same(item.error, following.error if following else None):
+            fold(Text(" " * 6), Text(item.error.cause), out)
+            fold(Text(" " * 6), Text.assemble(("→ ", "bold"), item.error.remedy), out)
+
+
+def fold(mark: Text, text: Text, out: Console) -> None:
+    """Print between words, indented by the mark; but what somebody copies, a path or a command, in one piece. Styles are kept."""
+    width = max(20, out.width - len(mark)) if not _COMMAND.search(text.plain) else UNFOLDED
+    start = 0
+    for line in textwrap.wrap(text.plain, width, break_long_words=False, break_on_hyphens=False):
+        start = text.plain.index(line, start)
+        out.print(Text.assemble(mark, text[start : start + len(line)]), soft_wrap=True)
+        start += len(line)
+        mark = Text(" " * len(mark))
+
+
+def placed(where: str, places: Places) -> str:
+    """The same with the workspace's place in the settings, where it is one's."""
+    for name, place in places.items():
+        if where == name or where.startswith((f"{name} ", f"{name},")):
+            return f"{where} ({place})"
+    return where
+
+
+def _same(error: Diagnosis, other: Diagnosis | None) -> bool:
+    return other is not None and (error.code, error.cause, error.remedy) == (
+        other.code,
+        other.cause,
+        other.remedy,
+    )

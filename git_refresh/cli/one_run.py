@@ -1,0 +1,113 @@
+"""One run, for `plan` and `run`: begun, watched, shown, ended."""
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from git_refresh.cli import options, terminal
+from git_refresh.cli.checks import count
+from git_refresh.cli.findings import Places
+from git_refresh.cli.progress import Lines, Live
+from git_refresh.cli.shared import FAILED, INTERRUPTED, WRONG, environment, outlet_for, places_of, put_out
+from git_refresh.report import Report
+from git_refresh.seams import Unwatched, Watcher
+from git_refresh.settings.entries import Entry
+from git_refresh.settings.load import Settings, SettingsError, load
+from git_refresh.values import Problem
+
+
+def refresh(
+    file: Path | None,
+    show: Callable[[Report, Any, Places], None],
+    *,
+    as_json: bool,
+    dry_run: bool,
+    workspaces: Path | None = None,
+    yes: bool = False,
+) -> Report:
+    """One run, shown.
+
+    Raises:
+        SystemExit: nothing was run.
+    """
+    outlet = outlet_for(as_json=as_json)
+    try:
+        environ, _ = environment(file, workspaces)
+        settings = load(environ)
+        from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
+
+        if app.is_somebody(environ) and not dry_run and not yes:
+            _ask(settings)
+        if as_json:
+            report = app.run(settings, environ, outlet=outlet, dry_run=dry_run)
+        else:
+            with _watcher(len(settings.entries), dry_run=dry_run) as watcher:
+                report = app.run(settings, environ, outlet=outlet, dry_run=dry_run, watcher=watcher)
+    except SettingsError as error:
+        if as_json:
+            put_out(outlet, as_json, _not_run(error.problems, dry_run=dry_run).as_dict(), print)
+        else:
+            terminal.show_nothing_run(outlet.clean(error.problems), terminal.console(stderr=True))
+        sys.exit(WRONG)
+    except KeyboardInterrupt:
+        if as_json:
+            problem = Problem("run", "was interrupted before anything was done")
+            put_out(outlet, as_json, _not_run([problem], dry_run=dry_run).as_dict(), print)
+        raise
+    put_out(outlet, as_json, report.as_dict(), lambda: show(report, terminal.console(), places_of(settings)))
+    return report
+
+
+def end(report: Report, code: int = 0) -> None:
+    """End the command: by this code where all went well."""
+    if any(
+        error.code == "interrupted" for workspace in report.workspaces for _, error in workspace.failures()
+    ):
+        sys.exit(INTERRUPTED)
+    sys.exit(code if report.result == "ok" else FAILED)
+
+
+def changes_something(report: Report) -> bool:
+    """Whether a run would do more than to store the next token."""
+    return any(
+        (workspace.credential is not None and workspace.credential.action == "created")
+        or any(folder.action in {"created", "updated"} for folder in workspace.folders)
+        for workspace in report.workspaces
+    )
+
+
+def _ask(settings: Settings) -> None:
+    """Before somebody's own token is stored for all who use a workspace's credential.
+
+    Raises:
+        SettingsError: the answer is no, or there is nobody to ask.
+    """
+    number = count(sum(isinstance(entry, Entry) for entry in settings.entries), "workspace")
+    stored = f"your own token (that of your sign-in with az login) as the Git credential of {number}"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        message = (
+            f"there is no managed identity here, so this would store {stored}; add --yes if that is meant"
+        )
+        raise SettingsError([Problem("run", message)])
+    question = f"There is no managed identity here: this stores {stored}, until the app's next run. Go on?"
+    if not click.confirm(question, err=True):
+        raise SettingsError([Problem("run", "was declined")])
+
+
+def _watcher(workspaces: int, *, dry_run: bool) -> AbstractContextManager[Watcher]:
+    """Live on a terminal. Where it is piped, a line for each workspace; a plan's own lines say it all."""
+    if options.quiet() or options.verbose():  # nobody looks on, or the log lines tell
+        return nullcontext(Unwatched())
+    err = terminal.console(stderr=True)
+    if err.is_terminal:
+        return Live(err, workspaces)
+    return nullcontext(Unwatched()) if dry_run else Lines(err)
+
+
+def _not_run(problems: Sequence[Problem], *, dry_run: bool) -> Report:
+    return Report("", datetime.now(UTC), 0.0, dry_run, "failed", None, tuple(problems), ())
