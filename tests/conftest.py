@@ -1,3 +1,5 @@
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,15 @@ if (
 ):  # hypothesis has one of its own for CI, which is as patient
     settings.register_profile("patient", deadline=None)  # an example that takes long tells of a busy machine
     settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def _logger_as_before() -> Iterator[None]:
+    """A command that runs in this process sends the log lines to stderr, for as long as the process lives."""
+    logger = logging.getLogger("git_refresh")
+    before = (logger.level, logger.propagate, [*logger.handlers])
+    yield
+    logger.level, logger.propagate, logger.handlers = before
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -250,7 +250,7 @@ def test_a_secret_without_an_end_is_a_warning_since_nobody_can_tell_it_ahead(
     (line,) = layer(checks, "key_vault")
     assert line.error is not None
     assert "Nobody is warned" in line.error.cause
-    assert f"--vault-name contoso --name {SECRET_NAME} --expires DATE" in line.error.remedy
+    assert f"--vault-name contoso --name {SECRET_NAME} --expires YYYY-MM-DDT00:00:00Z" in line.error.remedy
 
 
 def test_a_token_that_does_not_last_until_the_next_run_is_a_failure(cloud: Cloud, look: Look) -> None:
