@@ -22,7 +22,8 @@ def _logger_as_before() -> Iterator[None]:
     logger = logging.getLogger("git_refresh")
     before = (logger.level, logger.propagate, [*logger.handlers])
     yield
-    logger.level, logger.propagate, logger.handlers = before
+    logger.setLevel(before[0])  # which forgets what was asked of it meanwhile
+    logger.propagate, logger.handlers = before[1:]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
