@@ -7,7 +7,7 @@ from typing import Any
 
 from git_refresh.cli.schema import schema
 from git_refresh.diagnosis.explain import in_general
-from git_refresh.diagnosis.table import OWN, SECTIONS, SHARED, UNKNOWN, Row
+from git_refresh.diagnosis.table import PAGE, SHARED, Row
 from git_refresh.settings.names import SETTINGS
 from tools import alerts
 from tools.pictures import PICTURES
@@ -30,14 +30,9 @@ the log line has them filled in where the app knows them.
 
 def troubleshooting() -> str:
     """Every failure, from the table."""
-    sections = {
-        **SECTIONS,
-        "Any service": (*SECTIONS["Any service"], UNKNOWN),
-        "Found by the app itself": OWN,
-    }
     told_at: dict[tuple[str, str], str] = {}
     parts = [
-        f"## {title}\n\n{'\n'.join(_entry(row, told_at) for row in rows)}" for title, rows in sections.items()
+        f"## {title}\n\n{'\n'.join(_entry(row, told_at) for row in rows)}" for title, rows in PAGE.items()
     ]
     shared = [f"### {title}\n\n→ {_in_full(remedy)}\n" for title, remedy in SHARED.items()]
     parts.append("\n".join(["## Remedies of several failures\n", *shared]))

@@ -15,7 +15,7 @@ from git_refresh.cli.check_devops import RememberedHeads, wanted_refs
 from git_refresh.cli.check_size import check_sizes
 from git_refresh.cli.check_workspace import WorkspaceCheck
 from git_refresh.cli.checks import LAYERS, Check, count, failed, skipped, warning
-from git_refresh.cli.each import Crew
+from git_refresh.cli.crew import Crew
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import (
     Diagnosis,

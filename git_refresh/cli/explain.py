@@ -12,20 +12,13 @@ from git_refresh.cli import terminal
 from git_refresh.cli.findings import fold
 from git_refresh.cli.pages import code_style, place_of
 from git_refresh.diagnosis.explain import in_general
-from git_refresh.diagnosis.table import OWN, SECTIONS, UNKNOWN, Row
+from git_refresh.diagnosis.table import PAGE, Row
 from git_refresh.redact import shown
-
-_SECTIONS = {
-    **SECTIONS,
-    "Any service": (*SECTIONS["Any service"], UNKNOWN),
-    "Found by the app itself": OWN,
-}
-"""As on the page."""
 
 
 def _completed(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
     """What a shell offers for what has been typed."""
-    return [row.code for rows in _SECTIONS.values() for row in rows if row.code.startswith(typed)]
+    return [row.code for rows in PAGE.values() for row in rows if row.code.startswith(typed)]
 
 
 @click.command(short_help="What does a code mean, and what is to be done?")
@@ -37,7 +30,7 @@ def explain(code: str | None, *, as_json: bool) -> None:
     CODE is from the log line, the report, or the brackets behind a failure: key_vault_forbidden.
     Words in capitals are your values; a failure itself has them filled in.
     """
-    rows = {row.code: (section, row) for section, rows in _SECTIONS.items() for row in rows}
+    rows = {row.code: (section, row) for section, rows in PAGE.items() for row in rows}
     if code is None:
         with terminal.writing():
             if as_json:
@@ -92,8 +85,8 @@ def _show(section: str, row: Row, out: Console) -> None:
 
 def _list(out: Console) -> None:
     """One line for each, as wide as the terminal is."""
-    width = max(len(row.code) for rows in _SECTIONS.values() for row in rows)
-    for section, rows in _SECTIONS.items():
+    width = max(len(row.code) for rows in PAGE.values() for row in rows)
+    for section, rows in PAGE.items():
         out.print(Text(section, "bold"))
         for row in rows:
             padding = " " * (width - len(row.code))

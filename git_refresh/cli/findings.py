@@ -10,7 +10,7 @@ from itertools import zip_longest
 from rich.console import Console
 from rich.text import Text
 
-from git_refresh.cli.checks import Status
+from git_refresh.cli.checks import Status, count
 from git_refresh.cli.pages import code_text
 from git_refresh.diagnosis.explain import Diagnosis
 
@@ -25,7 +25,7 @@ STYLE = {
     "failed": "red",
     "rejected": "red",
 }
-MARK = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}  # noqa: RUF001  # a dash that is seen
+MARK: dict[Status, str] = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}  # noqa: RUF001  # a dash that is seen
 UNFOLDED = 10_000
 _ALIKE = 3
 """Places that are named where one message holds for more."""
@@ -95,4 +95,14 @@ def _same(error: Diagnosis, other: Diagnosis | None) -> bool:
         other.code,
         other.cause,
         other.remedy,
+    )
+
+
+def tally(statuses: Sequence[Status]) -> str:
+    """How many there are of each: "2 ok, 1 warning"."""
+    counted = {status: statuses.count(status) for status in MARK}
+    return ", ".join(
+        count(number, status) if status == "warning" else f"{number} {status}"
+        for status, number in counted.items()
+        if number
     )

@@ -1,13 +1,13 @@
 """How do things stand? Each workspace's Git credential and Git folders as they are now, read and not judged against Azure DevOps."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
 from git_refresh.cli.checks import Status
-from git_refresh.cli.each import Crew
+from git_refresh.cli.crew import Crew
 from git_refresh.cli.last_run import LastRun
 from git_refresh.clock import Deadline, SystemClock
 from git_refresh.diagnosis.explain import (
@@ -285,9 +285,3 @@ def _where(folder: GitFolder | None) -> str:
         return ""
     branch = f"branch {folder.branch}" if folder.branch else "no branch"
     return f"on {branch}, at {folder.commit[:8]}" if folder.commit else f"on {branch}, without a commit"
-
-
-def counts(report: StatusReport, statuses: Sequence[Status]) -> dict[Status, int]:
-    """How many lines there are of each."""
-    all_ = [status for workspace in report.workspaces for status in workspace.statuses()]
-    return {status: all_.count(status) for status in statuses}

@@ -3,18 +3,12 @@
 from rich.console import Console
 from rich.text import Text
 
-from git_refresh.cli.checks import Status, count
-from git_refresh.cli.findings import fold
+from git_refresh.cli.checks import count
+from git_refresh.cli.findings import MARK, STYLE, fold, tally
 from git_refresh.cli.options import quiet
 from git_refresh.cli.pages import code_style, code_text
-from git_refresh.cli.status import CredentialStatus, FolderStatus, StatusReport, WorkspaceStatus, counts
+from git_refresh.cli.status import CredentialStatus, FolderStatus, StatusReport, WorkspaceStatus
 
-_MARK: dict[Status, tuple[str, str]] = {
-    "ok": ("✓", "green"),
-    "warning": ("!", "yellow"),
-    "failed": ("✗", "red"),
-    "skipped": ("–", "yellow"),  # noqa: RUF001  # a dash that is seen
-}
 _NOBODY_TELLS = (
     "When a stored token ends, only the run knows that stored it: run --json > report.json, then status --report report.json. "
     "Of the deployed app's runs, min_token_remaining_s in the log line tells."
@@ -38,14 +32,8 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
         fold(Text(" " * 6), Text.assemble(("→ ", "bold"), error.remedy), out)
     if not with_ends and not quiet() and any(workspace.credentials for workspace in report.workspaces):
         fold(Text(), Text(_NOBODY_TELLS, "dim"), out)
-    found = counts(report, list(_MARK))
-    said = [
-        f"{count(number, status) if status == 'warning' else f'{number} {status}'}"
-        for status, number in found.items()
-        if number
-    ]
-    style = _MARK["failed" if report.result == "failed" else "ok"][1]
-    out.print(Text(f"{count(len(report.workspaces), 'workspace')}: {', '.join(said)}.", style))
+    said = tally([status for workspace in report.workspaces for status in workspace.statuses()])
+    out.print(Text(f"{count(len(report.workspaces), 'workspace')}: {said}.", STYLE[report.result]))
 
 
 def _show_workspace(workspace: WorkspaceStatus, out: Console) -> None:
@@ -60,7 +48,10 @@ def _show_workspace(workspace: WorkspaceStatus, out: Console) -> None:
 def _show(what: str, item: WorkspaceStatus | CredentialStatus | FolderStatus, out: Console) -> None:
     if quiet() and item.status == "ok":
         return
-    mark, style = _MARK[item.status]
     code = code_text(item.error.code, out) if item.error else ""
     said = f"{': ' if what else ''}{item.message}"
-    fold(Text.assemble("  ", (f"{mark} ", style)), Text.assemble((what, "bold"), said, code), out)
+    fold(
+        Text.assemble("  ", (f"{MARK[item.status]} ", STYLE[item.status])),
+        Text.assemble((what, "bold"), said, code),
+        out,
+    )

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from git_refresh.cli.checks import LAYERS, CheckReport, Layer, count
-from git_refresh.cli.findings import MARK, STYLE, UNFOLDED, Places, Told, placed, tell
+from git_refresh.cli.findings import STYLE, UNFOLDED, Places, Told, placed, tally, tell
 from git_refresh.cli.options import quiet
 from git_refresh.report import FolderReport, Report, WorkspaceReport
 from git_refresh.settings.names import SETTINGS
@@ -160,9 +160,8 @@ def show_check(report: CheckReport, out: Console, places: Places | None = None) 
     if blocked:
         because = blocked[next(iter(blocked))]
         tell([Told("skipped", "everything else", because)], out)
-    statuses = [check.status for check in report.checks]
-    counts = ", ".join(_counted(statuses.count(status), status) for status in MARK if status in statuses)
-    out.print(Text(f"{count(len(statuses), 'check')}: {counts}.", STYLE[report.result]))
+    said = tally([check.status for check in report.checks])
+    out.print(Text(f"{count(len(report.checks), 'check')}: {said}.", STYLE[report.result]))
 
 
 def show_nothing_run(problems: Sequence[Problem], out: Console) -> None:
@@ -178,10 +177,6 @@ def _blocked(report: CheckReport) -> dict[Layer, str]:
         for check in report.checks
         if (check.status, check.subject) == ("skipped", "everything")
     }
-
-
-def _counted(number: int, status: str) -> str:
-    return count(number, status) if status == "warning" else f"{number} {status}"
 
 
 def _show_findings(report: Report, out: Console, places: Places) -> None:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import NoReturn
 
-import click
-
+from git_refresh.cli import terminal
+from git_refresh.cli.findings import Told, tell
+from git_refresh.cli.shared import WRONG
 from git_refresh.outlet import Outlet
 from git_refresh.values import Problem
-
-WRONG = 2
 
 
 def end(problems: Sequence[Problem], *, as_json: bool) -> NoReturn:
@@ -23,7 +22,9 @@ def end(problems: Sequence[Problem], *, as_json: bool) -> NoReturn:
     problems = Outlet().clean(list(problems))
     if as_json:
         listed = [asdict(problem) for problem in problems]
-        click.echo(json.dumps({"version": 1, "result": "failed", "problems": listed}, indent=2))
-    for problem in () if as_json else problems:
-        click.echo(f"✗ {problem}", err=True)
+        with terminal.writing():
+            terminal.echo(json.dumps({"version": 1, "result": "failed", "problems": listed}, indent=2))
+    else:
+        told = [Told("failed", problem.where, problem.message) for problem in problems]
+        tell(told, terminal.console(stderr=True))
     sys.exit(WRONG)

@@ -722,3 +722,10 @@ OWN = (
         remedy="Report it to us with the message.",
     ),
 )
+
+PAGE = {
+    **SECTIONS,
+    "Any service": (*SECTIONS["Any service"], UNKNOWN),
+    "Found by the app itself": OWN,
+}
+"""Every row, as people look them up."""
