@@ -307,7 +307,10 @@ def test_whoever_reads_the_first_line_alone_is_no_failure(
     [
         *(["run"], ["check"], ["check", "--json"], ["schema"], ["status"]),
         *(["explain"], ["explain", "--json"], ["explain", "git_conflict"]),
-        ["diff", "workspaces.json", "local.settings.json"],
+        *(
+            ["diff", "workspaces.json", "local.settings.json"],
+            ["diff", "none.json", "local.settings.json", "--json"],
+        ),
     ],
 )
 def test_what_cannot_be_written_is_said_in_one_line(
@@ -316,6 +319,7 @@ def test_what_cannot_be_written_is_said_in_one_line(
     said = tmp_path / "said"
     for name in ("workspaces.json", "local.settings.json"):
         (tmp_path / name).write_text(json.dumps([{"host": fleet.workspaces[0].url, "name": name}]))
+    (tmp_path / "none.json").write_text("5")
     arguments = [str(tmp_path / name) if name.endswith(".json") else name for name in arguments]
     process = warm.start(
         *arguments, environ={**os.environ, **fleet.settings}, stdout="/dev/full", stderr=said
