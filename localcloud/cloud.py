@@ -7,10 +7,10 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from aiohttp import web
 
@@ -60,6 +60,7 @@ class Cloud:
         self._bundle = self.directory / "ca.pem"
         self._certificates = Certificates()
         self._certificates.write_bundle(self._bundle)
+        self._empty = tempfile.mkdtemp(dir=self.directory)
         self._observer = Observer()
         self._proxy_tls: ProxyTls | None = proxy_tls
         self._authority = Authority()
@@ -98,10 +99,11 @@ class Cloud:
         """The workspace at `adb-<number>.<n>.azuredatabricks.net`, created if need be."""
         if host not in self._workspaces:
             bundle = str(self._bundle)
-            trust = {"GIT_SSL_CAINFO": bundle, "GIT_PROXY_SSL_CAINFO": bundle}
+            # Nobody beside: reading the machine's own authorities takes git longer than all else.
+            trust = {"GIT_SSL_CAINFO": bundle, "GIT_PROXY_SSL_CAINFO": bundle, "GIT_SSL_CAPATH": self._empty}
             network = {"https_proxy": self._proxy_url, **trust}
             place = self.directory / host
-            self._workspaces[host] = Workspace(host, self._authority, place, network, self._run)
+            self._workspaces[host] = Workspace(host, self._authority, place, network)
             self._sites[host.lower()] = self._workspaces[host]
         return self._workspaces[host]
 
@@ -198,7 +200,3 @@ class Cloud:
         if host not in self._sites and organization != host and self.devops.known(organization):
             self._sites[host] = DevOpsSite(self.devops, organization)
         return self._sites.get(host)
-
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let the cloud's loop do something, and wait for it."""
-        asyncio.run_coroutine_threadsafe(work, self._loop).result()

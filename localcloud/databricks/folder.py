@@ -31,17 +31,8 @@ type Access = Mapping[str, str]
 def signed_in(username: str, token: str, network: Mapping[str, str]) -> Access:
     """Access with a stored Git credential (off the command line), and by nothing but https: through the proxy."""
     basic = base64.b64encode(f"{username}:{token}".encode()).decode()
-    header = _setting("http.extraHeader", f"Authorization: Basic {basic}")
-    return {**network, **header, "GIT_ALLOW_PROTOCOL": "https"}
-
-
-def on_disk(url: str, repository: Path) -> Access:
-    """Access without a credential to the repository that is behind this URL."""
-    return _setting(f"url.{repository}.insteadOf", url)
-
-
-def _setting(key: str, value: str) -> Access:
-    return {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": key, "GIT_CONFIG_VALUE_0": value}
+    setting = {"GIT_CONFIG_KEY_0": "http.extraHeader", "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}"}
+    return {**network, **setting, "GIT_CONFIG_COUNT": "1", "GIT_ALLOW_PROTOCOL": "https"}
 
 
 @dataclass(slots=True)
@@ -91,10 +82,9 @@ class Folder:
     def read(self, file: str) -> str:
         return (self.directory / file).read_text()
 
-    async def clone(self, access: Access, branch: str | None = None) -> None:
-        """Clone the remote's default branch (or another). Raises FolderError and leaves nothing behind."""
-        options = ["--branch", branch] if branch else []
-        options += ["--sparse"] if self.sparse else []
+    async def clone(self, access: Access) -> None:
+        """Clone the remote's default branch. Raises FolderError and leaves nothing behind."""
+        options = ["--sparse"] if self.sparse else []
         parent = self.directory.parent
         parent.mkdir(parents=True, exist_ok=True)
         source = [self.url, self.directory.name]

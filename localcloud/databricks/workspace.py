@@ -1,21 +1,19 @@
 """One Azure Databricks workspace."""
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
 from localcloud.authority import Authority
 from localcloud.databricks.errors import error
-from localcloud.databricks.folder import Folder, on_disk
+from localcloud.databricks.folder import Folder
 from localcloud.databricks.git_credentials import DEVOPS, Credential, GitCredentials
 from localcloud.databricks.git_folders import GitFolders
 from localcloud.databricks.sign_in import ServicePrincipal, SignIn
 from localcloud.databricks.tree import Tree, normal
 from localcloud.devops.repository import Repository
-
-type Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
 class Workspace:
@@ -24,11 +22,8 @@ class Workspace:
     service = "databricks"
     request_id_header = "x-request-id"
 
-    def __init__(
-        self, host: str, authority: Authority, directory: Path, network: Mapping[str, str], run: Run
-    ) -> None:
+    def __init__(self, host: str, authority: Authority, directory: Path, network: Mapping[str, str]) -> None:
         self.host = host
-        self._run = run
         self._sign_in = SignIn(host, authority)
         self._tree = Tree(self._sign_in)
         self._credentials = GitCredentials(self._sign_in)
@@ -97,7 +92,7 @@ class Workspace:
         self._tree.make_directories(place.rpartition("/")[0] or "/")
         folder = self._git_folders.new(place, repository.url)
         folder.git_cli, folder.can_manage, folder.visible = git_cli, can_manage, visible
-        self._run(folder.clone(on_disk(repository.url, repository.directory), branch))
+        shutil.copytree(repository.checkout(branch), folder.directory, symlinks=True)
         self._tree.folders[place] = folder
         return folder
 

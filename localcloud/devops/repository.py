@@ -1,4 +1,8 @@
-"""A bare repository of Azure DevOps: a real one."""
+"""A bare repository of Azure DevOps: a real one.
+
+What is simple is read and written as files, since a git process takes longer than all else that a test prepares. Facts:
+https://git-scm.com/docs/gitrepository-layout
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +19,11 @@ class Repository:
         self.project = project
         self.name = name
         self.directory = directory
-        directory.mkdir(parents=True)
-        git.run(directory, "init", "--quiet", "--bare", "--initial-branch=main", "--template=")
+        self._checkouts: dict[tuple[str, str], Path] = {}
+        for place in ("objects", "refs/heads", "refs/tags"):
+            (directory / place).mkdir(parents=True)
+        (directory / "HEAD").write_text("ref: refs/heads/main\n")
+        (directory / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
 
     @property
     def url(self) -> str:
@@ -32,11 +39,10 @@ class Repository:
 
         A branch that does not exist yet starts at the head of `main`.
         """
-        heads = self.refs()
-        parent = heads.get(f"refs/heads/{branch}", heads.get("refs/heads/main"))
+        parent = self._head(branch) or self._head("main")
         stream = [f"commit refs/heads/{branch}\nmark :1\n".encode()]
         stream += [b"committer Contoso <data@contoso.com> now\n", _data(message)]
-        stream += [f"from {parent[0]}\n".encode()] if parent else []
+        stream += [f"from {parent}\n".encode()] if parent else []
         for path, content in files.items():
             if content is None:
                 stream.append(f"D {path}\n".encode())
@@ -58,13 +64,37 @@ class Repository:
 
     def head(self, branch: str = "main") -> str:
         """The commit id at a branch's head. Raises KeyError if there is no such branch."""
-        return self.refs()[f"refs/heads/{branch}"][0]
+        if head := self._head(branch):
+            return head
+        raise KeyError(branch)
+
+    def checkout(self, branch: str) -> Path:
+        """A clone at a branch's head, for copies to be made of. Raises KeyError if there is no such branch."""
+        key = (branch, self.head(branch))
+        if key not in self._checkouts:
+            place = self.directory.with_suffix(f".{len(self._checkouts)}")
+            local = f"url.{self.directory}.insteadOf={self.url}"
+            options = ("--quiet", "--template=", "--branch", branch)
+            git.run(self.directory, "-c", local, "clone", *options, self.url, str(place))
+            self._checkouts[key] = place
+        return self._checkouts[key]
+
+    def _head(self, branch: str) -> str | None:
+        """Refs are never packed here: each is a file."""
+        file = self.directory / "refs/heads" / branch
+        return file.read_text().strip() if file.is_file() else None
 
     def refs(self) -> dict[str, tuple[str, str]]:
         """Every branch and tag: its full name → the object's id, and the commit's under an annotated tag."""
-        output = git.run(self.directory, "for-each-ref", "--format=%(objectname) %(*objectname) %(refname)")
-        lines = (line.split(" ") for line in output.splitlines())
-        return {name: (oid, peeled) for oid, peeled, name in lines}
+        place = self.directory / "refs/heads"
+        files = sorted(file for file in place.rglob("*") if file.is_file() and file.suffix != ".lock")
+        heads = [file.relative_to(place).as_posix() for file in files]
+        refs = {f"refs/heads/{branch}": (self.head(branch), "") for branch in heads}
+        if any((self.directory / "refs/tags").iterdir()):
+            form = "--format=%(objectname) %(*objectname) %(refname)"
+            lines = git.run(self.directory, "for-each-ref", form, "refs/tags").splitlines()
+            refs |= {name: (oid, peeled) for oid, peeled, name in (line.split(" ") for line in lines)}
+        return refs
 
 
 def _data(text: str) -> bytes:
