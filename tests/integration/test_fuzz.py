@@ -67,7 +67,7 @@ def test_a_process_that_meets(stage: Stage, name: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-@some(12)
+@some(8)
 @given(data=st.data())
 def test_a_run_that_meets_whatever_is_answered_by(
     stage: Stage, service: Service, data: st.DataObject
@@ -78,14 +78,14 @@ def test_a_run_that_meets_whatever_is_answered_by(
     stage.passed.add(example)
 
 
-@some(16, of_fuzz=2)
+@some(10, of_fuzz=2)
 @given(example=examples_of_two())
 def test_a_run_that_meets_whatever_is_answered_by_two_services(stage: Stage, example: Example) -> None:
     play(stage, example)
 
 
 @pytest.mark.parametrize("service", SERVICES)
-@some(5, of_fuzz=4)
+@some(3, of_fuzz=4)
 @given(data=st.data())
 def test_a_run_after_two_that_met_whatever_is_well(
     stage: Stage, service: Service, data: st.DataObject

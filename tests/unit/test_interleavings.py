@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from git_refresh.clock import Deadline, SystemClock
@@ -21,6 +21,7 @@ from git_refresh.run.refresh import refresh
 from git_refresh.settings.load import load
 from git_refresh.symptom import Service, ServiceError
 from git_refresh.values import GitFolder, StoredCredential
+from tests.drawn import as_often_as
 from tests.unit.fakes import NOW, FakeServices, FakeWorkspace, failure
 
 PATIENCE = 30.0
@@ -54,12 +55,6 @@ OLD, NEW = "a" * 40, "b" * 40
 URL = "https://dev.azure.com/contoso/p/_git/etl"
 
 faults = st.sampled_from(list(FAULTS))
-
-
-def as_often_as(examples: int) -> settings:
-    """So many examples; few where hypothesis is told to be quick."""
-    usual = settings.get_profile("default").max_examples
-    return settings(max_examples=min(examples, settings().max_examples * examples // usual))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -14,6 +14,7 @@ from git_refresh.cli.schema import schema
 from git_refresh.redact import INVISIBLE
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS
+from tests.drawn import as_often_as
 from tests.unit.test_hosts import HOSTILE
 from tests.unit.test_repository import NO_REPOSITORY, SAME
 from tests.unit.test_settings import FATAL, FOLDERS, GOOD, HOST, REJECTED, URL
@@ -257,7 +258,7 @@ ENTRIES = one_of(TEXTS).map(lambda change: [{**GOOD, **change}]) | (
 ).map(lambda folder: [{**GOOD, "folders": [folder]}])
 
 
-@settings(max_examples=500)
+@as_often_as(300)
 @given(ENTRIES)
 @example([{**GOOD, "folders": [{"path": FOLDER, "branch": "main", "tag": None}]}])
 @example([{**GOOD, "folders": [{"path": FOLDER, "url": None, "sparse": None}]}])
@@ -282,7 +283,7 @@ SETTING_TEXTS: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-@settings(max_examples=500)
+@as_often_as(300)
 @given(one_of(SETTING_TEXTS))
 def test_no_setting_that_the_app_takes_is_marked(values: dict[str, Any]) -> None:
     content = {"WORKSPACES": [{"host": HOST, "auth": "managed_identity"}], "OTHER": 1, **values}
