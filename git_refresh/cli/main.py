@@ -42,7 +42,7 @@ _settings_option = click.option(
     "--settings",
     "file",
     type=_file,
-    help="Read the app settings from a file instead of the environment: a local.settings.json, a workspaces.json, "
+    help="Read the app settings from a file instead of the environment: a workspaces.json, a local.settings.json, "
     "or what az functionapp config appsettings list prints; - reads it from stdin.",
 )
 _json_option = click.option(

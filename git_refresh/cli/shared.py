@@ -42,7 +42,7 @@ def environment(
         named |= read_settings(workspaces)
     os.environ.update(named)
     if not SETTINGS.keys() & os.environ.keys():
-        message = "the environment has none; name a file that contains them: --settings local.settings.json"
+        message = "the environment has none; name a file that contains them: --settings workspaces.json"
         raise SettingsError([Problem("app settings", message)])
     options.tell_what_is_used(file, os.environ)
     return os.environ, named

@@ -481,7 +481,7 @@ def test_without_any_settings_it_says_how_to_give_them(cli: Cli) -> None:
     for command in ("check", "plan", "run"):
         done = cli(command)
         assert done.returncode == 2
-        assert "name a file that contains them: --settings local.settings.json" in done.stdout + done.stderr
+        assert "name a file that contains them: --settings workspaces.json" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("command", ["check", "plan", "run"])

@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 
 from localcloud import Cloud, Fleet, play, seed
-from localcloud.__main__ import local_settings
 from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
 from tests.integration import warm
 
 ROOT = Path(__file__).parents[2]
 PAGES = {page: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 OURS = ".venv/bin/python -m git_refresh "
+OTHER_PAGES = ("docs/pipelines/README.md", "infra/README.md", "SECURITY.md", "CHANGELOG.md")
 NEEDS_AZURE = ("az", "azd", "func", "databricks")
 STAND_IN = """\
 #!/bin/sh
@@ -64,7 +64,7 @@ def owned(cloud: Cloud) -> Fleet:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A fresh clone in which `make install` has been run, and a list of workspaces written: the README's."""
+    """A fresh clone in which `make install` has been run, and workspaces.json written: the README's."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607  # git from the PATH
         cwd=ROOT,
@@ -86,6 +86,12 @@ def copy(tmp_path: Path) -> Path:
     return place
 
 
+def write_own(owned: Fleet, copy: Path) -> None:
+    """The list of whoever has something in Azure, in place of the README's."""
+    text = {n: json.loads(v) if v[0] in "[{" else v for n, v in owned.settings.items()}
+    (copy / "workspaces.json").write_text(json.dumps(text))
+
+
 def the_readme_s_list() -> str:
     (text,) = re.findall(r"```json\n(.*?)```", PAGES[ROOT / "README.md"], re.DOTALL)
     return str(text)
@@ -103,17 +109,18 @@ def environ(tmp_path: Path, cloud: Cloud, owned: Fleet) -> Iterator[dict[str, st
     deployed.write_text(json.dumps([{"name": n, "value": v} for n, v in owned.settings.items()]))
     answers = {"CREATED_BY_DATABRICKS": json.dumps(CREATED)}
     places = {"CALLS": str(tmp_path / "calls"), "DEPLOYED": str(deployed), "HOME": str(tmp_path)}
-    yield {"PATH": f"{tools}:{os.environ['PATH']}", **places, **answers}
+    yield {"PATH": f"{tools}:{os.environ['PATH']}", **cloud.environment(), **places, **answers}
     assert not cloud.refused, "nothing was asked of the real world"
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
 def test_every_printed_command_works_as_printed(
-    cloud: Cloud, owned: Fleet, copy: Path, environ: dict[str, str], page: Path
+    owned: Fleet, copy: Path, environ: dict[str, str], page: Path
 ) -> None:
     needs_jq = any(command.startswith("jq ") for command in commands(PAGES[page]))
     if needs_jq and shutil.which("jq") is None:
         pytest.skip("jq is not installed")
+    write_own(owned, copy)
     for command in commands(PAGES[page]):
         if command.startswith(OURS):
             arguments = shlex.split(command.removeprefix(OURS), comments=True)
@@ -123,25 +130,19 @@ def test_every_printed_command_works_as_printed(
             line = ["/bin/sh", "-c", INSTEAD.get(bare, command)]
             done = subprocess.run(line, cwd=copy, env=environ, capture_output=True, timeout=90, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout.decode()}\n{done.stderr.decode()}"
-        if command.startswith("cp local.settings.example.json "):  # then write your own values into it
-            written = copy / "local.settings.json"
-            assert written.read_text() == (ROOT / "local.settings.example.json").read_text()
-            written.write_text(local_settings({**cloud.environment(), **owned.settings}))
-    files = {"local.settings.json", "workspaces.json", "deployed.json", "app-settings.json"}
+    files = {"workspaces.json", "app-settings.json"}
     left = (
         {path.name for path in copy.iterdir()}
         - {path.name for path in ROOT.iterdir()}
         - files
         - {"__pycache__"}
     )
-    assert not left, "one name for one file on all pages"
+    assert not left, "one name for a file on all pages"
 
 
-def test_the_readme_s_run_has_moved_the_folders(
-    cloud: Cloud, owned: Fleet, copy: Path, environ: dict[str, str]
-) -> None:
+def test_the_readme_s_run_has_moved_the_folders(owned: Fleet, copy: Path, environ: dict[str, str]) -> None:
     """The commands of the page reach the cloud, and not only themselves."""
-    (copy / "local.settings.json").write_text(local_settings({**cloud.environment(), **owned.settings}))
+    write_own(owned, copy)
     (command,) = [c for c in commands(PAGES[ROOT / "README.md"]) if c.startswith(f"{OURS}run ")]
     warm.run(*shlex.split(command.removeprefix(OURS), comments=True), environ=environ, folder=copy)
     folder = owned.workspaces[1].folder("/Repos/etl/prod")
@@ -165,7 +166,7 @@ def test_the_setup_page_pasted_into_one_shell_leads_to_green(
         ["bash", "-eux", "-o", "pipefail"],  # noqa: S607  # from the PATH
         input="".join(blocks),
         cwd=copy,
-        env={**cloud.environment(), **environ},
+        env=environ,
         capture_output=True,
         text=True,
         timeout=100,
@@ -185,13 +186,8 @@ def test_the_readme_s_list_is_right(copy: Path) -> None:
 
 
 def test_a_settings_file_has_one_name_on_every_page() -> None:
-    named = {
-        name
-        for text in [*PAGES.values(), (ROOT / "docs/pipelines/README.md").read_text()]
-        for name in re.findall(r"--settings (?!@)([\w./-]+\.json)", text)
-    }
-    assert named <= {
-        "local.settings.json",  # with everything, as `func start` reads it
-        "workspaces.json",  # what is kept in a repository
-        "deployed.json",  # what the app has
-    }
+    texts = [*PAGES.values(), *((ROOT / name).read_text() for name in OTHER_PAGES)]
+    given = {name for text in texts for name in re.findall(r"git_refresh [^|`\n]*?([\w./@-]+\.json)\b", text)}
+    assert given == {"workspaces.json"}
+    set_by_az = {name for text in texts for name in re.findall(r"--settings @(\S+\.json)", text)}
+    assert set_by_az == {"app-settings.json"}

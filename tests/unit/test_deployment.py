@@ -115,7 +115,6 @@ def test_only_the_product_is_published(*, boundary: bool) -> None:
         "azure.yaml",
         "workspaces.json",
         "app-settings.json",
-        "deployed.json",
         "SECURITY.md",
     }
     published = {
