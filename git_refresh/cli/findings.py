@@ -2,9 +2,8 @@
 
 import re
 import textwrap
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from rich.console import Console
@@ -47,28 +46,42 @@ class Told:
 
 def tell(told: Sequence[Told], out: Console, indent: int = 0) -> None:
     """A line for each finding, but one for many that say the same; and once for all in a row that share them, cause and remedy."""
-    number = Counter((item.status, item.message) for item in told)
-    first: dict[tuple[Status, str], int] = {}
-    for index, item in enumerate(told):
-        first.setdefault((item.status, item.message), index)
-    lines = [
-        item
-        for index, item in enumerate(told)
-        if number[item.status, item.message] <= _ALIKE or first[item.status, item.message] == index
-    ]
+    lines = [replace(first, where=where) for first, where in once(told, _said, lambda item: item.where)]
     for item, following in zip_longest(lines, lines[1:]):
-        alike = [
-            other.where for other in told if (other.status, other.message) == (item.status, item.message)
-        ]
-        where = item.where
-        if len(alike) > _ALIKE:
-            where = f"{', '.join(alike[:_ALIKE])} and {len(alike) - _ALIKE:,} more"
-        code = code_text(item.error.code, out) if item.error else Text()
-        mark = Text.assemble(" " * indent, (f"{MARK[item.status]} ", STYLE[item.status]))
-        fold(mark, Text.assemble((where, "bold"), f": {item.message}", code), out)
+        show_line(item, out, indent)
         if item.error and not _same(item.error, following.error if following else None):
             fold(Text(" " * 6), Text(item.error.cause), out)
             fold(Text(" " * 6), Text.assemble(("→ ", "bold"), item.error.remedy), out)
+
+
+def show_line(item: Told, out: Console, indent: int) -> None:
+    """Sign, place, what happened, code."""
+    code = code_text(item.error.code, out) if item.error else Text()
+    mark = Text.assemble(" " * indent, (f"{MARK[item.status]} ", STYLE[item.status]))
+    where = (item.where, "bold"), ": " if item.where else ""
+    fold(mark, Text.assemble(*where, item.message, code), out)
+
+
+def once[T](
+    items: Sequence[T], said: Callable[[T], Hashable], where: Callable[[T], str]
+) -> list[tuple[T, str]]:
+    """Each item with its place; but where many say the same, the first of them alone, with the first places and how many more there are."""
+    alike: dict[Hashable, list[T]] = {}
+    for item in items:
+        alike.setdefault(said(item), []).append(item)
+    found = []
+    for item in items:
+        same = alike[said(item)]
+        if len(same) <= _ALIKE:
+            found.append((item, where(item)))
+        elif same[0] is item:
+            first = ", ".join(map(where, same[:_ALIKE]))
+            found.append((item, f"{first} and {len(same) - _ALIKE:,} more"))
+    return found
+
+
+def _said(item: Told) -> Hashable:
+    return item.status, item.message
 
 
 def fold(mark: Text, text: Text, out: Console) -> None:

@@ -1,13 +1,16 @@
 """What people see of a status, in the manner of `gh auth status`."""
 
+from collections.abc import Hashable, Iterator
+from dataclasses import replace
+
 from rich.console import Console
 from rich.text import Text
 
 from git_refresh.cli.checks import count
-from git_refresh.cli.findings import MARK, STYLE, fold, tally
+from git_refresh.cli.findings import STYLE, Told, fold, once, show_line, tally
 from git_refresh.cli.options import quiet
-from git_refresh.cli.pages import code_style, code_text
-from git_refresh.cli.status import CredentialStatus, FolderStatus, StatusReport, WorkspaceStatus
+from git_refresh.cli.pages import code_style
+from git_refresh.cli.status import StatusReport, WorkspaceStatus
 
 _NOBODY_TELLS = (
     "When a stored token ends, only the run knows that stored it: run --json > report.json, then status --report report.json. "
@@ -16,16 +19,23 @@ _NOBODY_TELLS = (
 
 
 def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
-    """The lines by workspace; then once for all that share them, cause and remedy; and what cannot be known.
+    """The lines by workspace, many that stand alike as one; then once for all that share them, cause and remedy; and what cannot be known.
 
     Args:
         report: what was found.
         out: where people read.
         with_ends: whether the report of a run was there to tell when what it stored ends.
     """
-    for workspace in report.workspaces:
-        if not quiet() or set(workspace.statuses()) != {"ok"}:
-            _show_workspace(workspace, out)
+    shown = [
+        workspace for workspace in report.workspaces if not quiet() or set(workspace.statuses()) != {"ok"}
+    ]
+    for workspace, names in once(shown, _said, lambda workspace: workspace.name):
+        alone = names == workspace.name
+        out.print(Text.assemble((names, "bold"), f"  {workspace.host}" if alone else ""), soft_wrap=True)
+        lines = [*_lines(workspace, with_ids=alone)]
+        for line, where in once(lines, lambda line: (line.status, line.message), lambda line: line.where):
+            if not quiet() or line.status != "ok":
+                show_line(replace(line, where=where), out, indent=2)
     errors = [error for workspace in report.workspaces for error in workspace.errors()]
     for error in {(error.code, error.cause, error.remedy): error for error in errors}.values():
         fold(Text(), Text.assemble((error.code, code_style(error.code, out)), f": {error.cause}"), out)
@@ -36,22 +46,16 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
     out.print(Text(f"{count(len(report.workspaces), 'workspace')}: {said}.", STYLE[report.result]))
 
 
-def _show_workspace(workspace: WorkspaceStatus, out: Console) -> None:
-    out.print(Text.assemble((workspace.name, "bold"), f"  {workspace.host}"), soft_wrap=True)
-    _show("signing in" if workspace.status == "failed" else "", workspace, out)
+def _said(workspace: WorkspaceStatus) -> Hashable:
+    """All that is shown of it, but for what is its own in any case."""
+    return tuple((line.status, line.where, line.message) for line in _lines(workspace, with_ids=False))
+
+
+def _lines(workspace: WorkspaceStatus, *, with_ids: bool) -> Iterator[Told]:
+    failed = "signing in" if workspace.status == "failed" else ""
+    yield Told(workspace.status, failed, workspace.message, workspace.error)
     for credential in workspace.credentials:
-        _show(f"Git credential{f' {credential.id}' if credential.id else ''}", credential, out)
+        id_ = f" {credential.id}" if credential.id and with_ids else ""
+        yield Told(credential.status, f"Git credential{id_}", credential.message, credential.error)
     for folder in workspace.folders:
-        _show(folder.path, folder, out)
-
-
-def _show(what: str, item: WorkspaceStatus | CredentialStatus | FolderStatus, out: Console) -> None:
-    if quiet() and item.status == "ok":
-        return
-    code = code_text(item.error.code, out) if item.error else ""
-    said = f"{': ' if what else ''}{item.message}"
-    fold(
-        Text.assemble("  ", (f"{MARK[item.status]} ", STYLE[item.status])),
-        Text.assemble((what, "bold"), said, code),
-        out,
-    )
+        yield Told(folder.status, folder.path, folder.message, folder.error)

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from git_refresh.cli.last_run import LastRun, read_report
-from git_refresh.cli.status import CredentialStatus, StatusReport, look
+from git_refresh.cli.status import CredentialStatus, FolderStatus, StatusReport, WorkspaceStatus, look
 from git_refresh.cli.status_shown import show_status
 from git_refresh.clock import Deadline
 from git_refresh.settings.load import SettingsError, load
@@ -84,6 +84,41 @@ def test_without_a_report_of_a_run_it_says_that_nobody_can_tell_when_a_token_end
     report = stand(with_folder(folder()), PROD)
     assert any("run --json > report.json" in line for line in shown(report))
     assert not any("run --json" in line for line in shown(report, with_ends=True))
+
+
+def fleet_of(number: int, **changes: Any) -> StatusReport:
+    """So many workspaces, each with its own Git credential and folders, and otherwise alike; the second one is changed."""
+
+    def workspace(index: int) -> WorkspaceStatus:
+        values: dict[str, Any] = {
+            "name": f"data-{index}",
+            "host": host(index),
+            "status": "ok",
+            "message": "signed in",
+            "credentials": (CredentialStatus("p", "ok", "user name x", index),),
+            "folders": tuple(FolderStatus(f"/Repos/{name}", "warning", "on branch dev") for name in "abcde"),
+        }
+        return WorkspaceStatus(**{**values, **(changes if index == 2 else {})})
+
+    return StatusReport(tuple(workspace(index) for index in range(1, number + 1)))
+
+
+def test_workspaces_that_stand_alike_are_shown_once_with_the_first_places_and_a_count() -> None:
+    assert shown(fleet_of(1501, message="signed in as another"), with_ends=True) == [
+        "data-1, data-3, data-4 and 1,497 more",
+        "  ✓ signed in",
+        "  ✓ Git credential: user name x",
+        "  ! /Repos/a, /Repos/b, /Repos/c and 2 more: on branch dev",
+        f"data-2  {host(2)}",
+        "  ✓ signed in as another",
+        "  ✓ Git credential 2: user name x",
+        "  ! /Repos/a, /Repos/b, /Repos/c and 2 more: on branch dev",
+        "1501 workspaces: 3002 ok, 7505 warnings.",
+    ]
+
+
+def test_three_workspaces_are_shown_one_by_one() -> None:
+    assert sum(line.startswith("data-") for line in shown(fleet_of(3))) == 3
 
 
 ENDS = {
