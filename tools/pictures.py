@@ -2,8 +2,7 @@
 
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,7 +23,7 @@ class Picture:
 
 
 def _run() -> list[list[Cell]]:
-    return show((sys.executable, "-m", "localcloud.demo"), os.environ)
+    return show((), os.environ, program="localcloud.demo")
 
 
 def _check() -> list[list[Cell]]:
@@ -33,18 +32,14 @@ def _check() -> list[list[Cell]]:
         cloud.devops.organization("contoso").remove_member(cloud.identity.object_id)
         entries = json.loads(fleet.settings["WORKSPACES"])
         entries[2]["folders"] = [{"path": "Shared/reports", "branhc": "main"}]
-        return _command(["check"], {**environ, "WORKSPACES": json.dumps(entries)}, code=1)
+        return show(["check"], {**environ, "WORKSPACES": json.dumps(entries)}, code=1)
 
 
 def _plan() -> list[list[Cell]]:
     """A first run."""
     with _environment() as (_, fleet, environ):
         fleet.repositories[0].commit({"jobs/load.py": "print('load, faster')\n"})
-        return _command(["plan"], environ)
-
-
-def _command(arguments: Sequence[str], environ: Mapping[str, str], code: int = 0) -> list[list[Cell]]:
-    return show([sys.executable, "-m", "git_refresh", *arguments], environ, code)
+        return show(["plan"], environ)
 
 
 @contextmanager

@@ -1,14 +1,12 @@
 """What a command shows on a terminal, as a picture: run for real, read by a terminal emulator, drawn by rich."""
 
 import io
-import os
-import pty
 import re
-import subprocess
-import termios
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import count, groupby
+from pathlib import Path
 
 import pyte
 from rich.console import (  # type: ignore[attr-defined]  # the default of `export_svg`'s code_format
@@ -19,11 +17,11 @@ from rich.style import Style
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
+from tools import warm
 from tools.queries import ROOT
 
 COLUMNS = 110
-_LINES = 200
-"""Of the emulated terminal: nothing may scroll out of it."""
+_WIDE = 2000
 
 _LIGHT = TerminalTheme(
     (255, 255, 255),
@@ -65,31 +63,53 @@ class Cell:
     style: Style
 
 
-def show(command: Sequence[str], environ: Mapping[str, str], code: int = 0) -> list[list[Cell]]:
-    """Run a command on a terminal of `COLUMNS` columns; what is on the screen when it has ended, line by line.
+def show(  # noqa: PLR0913  # what a terminal is, and who sits there
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    code: int = 0,
+    *,
+    program: str = warm.SCRIPT,
+    folder: Path = ROOT,
+    columns: int = COLUMNS,
+    wide: bool = False,
+    stdin: Path | None = None,
+    keys: Mapping[str, str] | None = None,
+) -> list[list[Cell]]:
+    """Run a command on a terminal; what is on the screen when it has ended, line by line.
+
+    Args:
+        arguments: what is typed behind the program's name.
+        environ: its environment, whole.
+        code: how it has to end.
+        program: as `warm.start` takes it.
+        folder: where it is started.
+        columns: of the terminal.
+        wide: let the terminal not break a line that the command has not broken, as when it is copied.
+        stdin: what is piped into it.
+        keys: what somebody presses as soon as this text has appeared.
 
     Raises:
         RuntimeError: it ended with another exit code.
     """
-    screen = pyte.Screen(COLUMNS, _LINES)
-    stream = pyte.ByteStream(screen)
-    master, slave = pty.openpty()
-    termios.tcsetwinsize(slave, (_LINES, COLUMNS))
-    environ = {**environ, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
-    with subprocess.Popen(command, cwd=ROOT, env=environ, stdin=slave, stdout=slave, stderr=slave) as process:  # noqa: S603  # ours
-        os.close(slave)
-        try:
-            while chunk := os.read(master, 65536):
-                stream.feed(chunk)
-        except OSError:  # the other end was closed: the process has ended
-            pass
-    os.close(master)
-    lines = [[_cell(screen.buffer[row][column]) for column in range(COLUMNS)] for row in range(_LINES)]
+    done = warm.on_terminal(
+        *arguments, environ=environ, columns=columns, stdin=stdin, keys=keys, folder=folder, program=program
+    )
+    screen = pyte.Screen(_WIDE if wide else columns, warm.LINES)
+    pyte.ByteStream(screen).feed(done.stdout)
+    last = max(screen.buffer, default=-1)
+    lines = [
+        [_cell(screen.buffer[row][column]) for column in range(columns if not wide else _width(screen, row))]
+        for row in range(last + 1)
+    ]
     while lines and not plain(lines[-1]):
         lines.pop()
-    if process.returncode != code:
-        raise RuntimeError("\n".join([f"Exit code {process.returncode}, not {code}:", *map(plain, lines)]))
+    if done.returncode != code:
+        raise RuntimeError("\n".join([f"Exit code {done.returncode}, not {code}:", *map(plain, lines)]))
     return lines
+
+
+def _width(screen: pyte.Screen, row: int) -> int:
+    return 1 + max(screen.buffer[row], default=-1)
 
 
 def stable(lines: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
@@ -157,6 +177,11 @@ def plain(line: Sequence[Cell]) -> str:
 
 
 def _cell(shown: pyte.screens.Char) -> Cell:
-    colour = None if shown.fg == "default" else {"brown": "yellow"}.get(shown.fg, shown.fg)
-    colour = f"#{colour}" if colour and re.fullmatch("[0-9a-f]{6}", colour) else colour
-    return Cell(shown.data, Style(color=colour, bold=shown.bold, underline=shown.underscore))
+    return Cell(shown.data, _style(shown.fg, bold=shown.bold, underline=shown.underscore))
+
+
+@cache
+def _style(colour: str, *, bold: bool, underline: bool) -> Style:
+    named = None if colour == "default" else {"brown": "yellow"}.get(colour, colour)
+    named = f"#{named}" if named and re.fullmatch("[0-9a-f]{6}", named) else named
+    return Style(color=named, bold=bold, underline=underline)

@@ -21,10 +21,10 @@ from git_refresh.settings.names import SETTINGS
 from localcloud import Cloud, Fault, Fleet, seed
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
 from localcloud.mutations import Change, mutate
-from tests.integration import warm
 from tests.integration.brisk import shorten
 from tests.integration.oracle import Outcome
 from tests.integration.running import run_app
+from tools import warm
 
 ROOT = Path(__file__).parents[2]
 OAUTH_SECRET = "doseCANARY+0/oauth=1~secret%2canary3"

@@ -2,19 +2,16 @@
 
 import json
 import os
-import pty
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from localcloud import Cloud, Fleet
-from tests.integration import warm
 from tests.integration.running import run_app
-from tests.integration.warm import ROOT
+from tools import warm
 
 
 @pytest.fixture
@@ -154,17 +151,9 @@ def test_a_managed_identity_is_asked_nothing(fleet: Fleet) -> None:
 def test_somebody_at_a_terminal_is_asked(
     fleet: Fleet, answer: str, code: int, credentials: int, said: str
 ) -> None:
-    master, slave = pty.openpty()
-    command = [sys.executable, "-m", "git_refresh", "run"]
-    environ = {**os.environ, **fleet.settings, "COLUMNS": "200", "TERM": "dumb"}
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdin=slave, stdout=slave, stderr=slave)
-    os.close(slave)
-    shown = ""
-    os.write(master, f"{answer}\n".encode())
-    with suppress(OSError):  # so a terminal ends, whose last user has gone
-        while read := os.read(master, 4096):
-            shown += read.decode(errors="replace")
-    os.close(master)
-    assert (process.wait(60), stored(fleet)) == (code, credentials), shown
+    environ = {**os.environ, **fleet.settings, "TERM": "dumb"}
+    done = warm.on_terminal("run", environ=environ, columns=200, keys={"[y/N]": f"{answer}\n"})
+    shown = done.stdout.decode()
+    assert (done.returncode, stored(fleet)) == (code, credentials), shown
     assert "as the Git credential of 3 workspaces, until the app's next run. Go on? [y/N]" in shown
     assert said in shown

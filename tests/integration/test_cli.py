@@ -5,9 +5,7 @@ Most are forked from a process that has the libraries already; those that `fresh
 
 import json
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -22,8 +20,8 @@ from git_refresh import __version__
 from git_refresh.cli.checks import LAYERS
 from localcloud import Cloud, Fault, Fleet, faults
 from localcloud.fleet import CLIENT_ID
-from tests.integration import warm
-from tests.integration.warm import ROOT
+from tools import warm
+from tools.queries import ROOT
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -545,18 +543,10 @@ def test_a_name_that_is_no_setting_is_pointed_out_in_every_file_of_them(
 
 def on_a_terminal(cloud: Cloud, *arguments: str, **settings: str) -> str:
     """What a command shows on a terminal, both streams together."""
-    environ = {**os.environ, **cloud.environment(), **settings, "COLUMNS": "120", "TERM": "xterm-256color"}
-    master, slave = pty.openpty()
-    terminal = os.ttyname(slave)
-    process = warm.start(*arguments, environ=environ, stdout=terminal, stderr=terminal)
-    shown = b""
-    while process.is_alive() or select.select([master], [], [], 0)[0]:
-        if select.select([master], [], [], 0.05)[0]:
-            shown += os.read(master, 4096)
-    os.close(master)
-    os.close(slave)
-    assert process.exitcode == 0, shown
-    return shown.decode()
+    environ = {**os.environ, **cloud.environment(), **settings}
+    done = warm.on_terminal(*arguments, environ=environ, columns=120)
+    assert done.returncode == 0, done.stdout
+    return done.stdout.decode()
 
 
 def test_on_a_terminal_a_run_shows_live_what_each_workspace_is_at(cloud: Cloud, fleet: Fleet) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from localcloud import Cloud, Fleet, seed
 from localcloud.observer import Request
-from tests.integration import warm
 from tests.integration.running import run_app
+from tools import warm
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -13,9 +13,9 @@ from localcloud.authority import DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.hostile import Plain
 from localcloud.mutations import Endless, Header, Json, mutate
 from localcloud.proxy import ProxyTls
-from tests.integration import warm
 from tests.integration.brisk import shorten
 from tests.integration.running import run_app
+from tools import warm
 
 Run = Callable[..., Report]
 

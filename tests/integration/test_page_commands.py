@@ -17,7 +17,7 @@ import pytest
 
 from localcloud import Cloud, Fleet, play, seed
 from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
-from tests.integration import warm
+from tools import warm
 
 ROOT = Path(__file__).parents[2]
 PAGES = {page: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
