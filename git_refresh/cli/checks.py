@@ -46,12 +46,19 @@ class CheckReport:
 
 def failed(layer: Layer, subject: str, error: Diagnosis) -> Check:
     """A line with a failure and its remedy."""
-    return Check(layer, subject, "failed", error.message, error)
+    return Check(layer, subject, "failed", _beyond(subject, error.message), error)
 
 
 def warning(layer: Layer, subject: str, error: Diagnosis) -> Check:
     """A line with something that will fail one day, or may."""
-    return Check(layer, subject, "warning", error.message, error)
+    return Check(layer, subject, "warning", _beyond(subject, error.message), error)
+
+
+def _beyond(subject: str, message: str) -> str:
+    """What a message says beyond what could not be done, where that is no more than to look at the line's subject."""
+    attempt, _, happened = message.partition(": ")
+    named = attempt.startswith("Could not ") and all(word in attempt for word in subject.split())
+    return happened if named and happened else message
 
 
 def skipped(layer: Layer, subject: str, because: str) -> Check:

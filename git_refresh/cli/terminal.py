@@ -15,6 +15,7 @@ from rich.text import Text
 from git_refresh.cli.checks import LAYERS, CheckReport, Layer, count
 from git_refresh.cli.findings import STYLE, UNFOLDED, Places, Told, placed, tally, tell
 from git_refresh.cli.options import quiet
+from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.report import FolderReport, Report, WorkspaceReport
 from git_refresh.settings.names import SETTINGS
 from git_refresh.values import Problem
@@ -188,13 +189,14 @@ def _show_findings(report: Report, out: Console, places: Places) -> None:
                 told = Told("failed", placed(where, places), error.message, error)
                 grouped.setdefault((error.code, error.cause, error.remedy), []).append(told)
     tell([told for group in grouped.values() for told in group], out)
-    tell(
-        [
-            Told("failed" if _fails(problem) else "warning", problem.where, problem.message)
-            for problem in report.problems
-        ],
-        out,
-    )
+    noted = {str(folder.note): folder.note for workspace in report.workspaces for folder in workspace.folders}
+    tell([_told(problem, noted.get(problem.message), places) for problem in report.problems], out)
+
+
+def _told(problem: Problem, note: Diagnosis | None, places: Places) -> Told:
+    if note is not None:
+        return Told("warning", placed(problem.where, places), note.message, note)
+    return Told("failed" if _fails(problem) else "warning", problem.where, problem.message)
 
 
 def _fails(problem: Problem) -> bool:

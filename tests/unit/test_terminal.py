@@ -1,15 +1,18 @@
 """What people see: read as whole lines."""
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from git_refresh.cli import terminal
 from git_refresh.cli.check import skipped_layers
-from git_refresh.cli.checks import Check, CheckReport
+from git_refresh.cli.checks import Check, CheckReport, Layer, failed, skipped, warning
+from git_refresh.cli.findings import fold
 from git_refresh.cli.progress import Lines, Live, said
 from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.report import CredentialReport, FolderReport, Report, WorkspaceReport
@@ -200,6 +203,70 @@ def test_a_thousand_equal_mistakes_are_one_line_with_their_number_and_the_first_
     checks = [Check("settings", problem.where, "failed", problem.message) for problem in wrong]
     terminal.show_check(CheckReport(tuple(checks)), out)
     assert text(out).splitlines()[1:] == [f"  {line}", "1500 checks: 1500 failed."]
+
+
+def test_mistakes_that_differ_in_their_value_alone_are_one_line_with_the_first_value() -> None:
+    wrong = [
+        Problem(f"WORKSPACES[{n}].host", f'"http://{n}.net" must start with https://; write https://{n}.net')
+        for n in range(5)
+    ]
+    out = console()
+    terminal.show_nothing_run(wrong, out)
+    assert text(out).splitlines()[:-1] == [
+        "✗ WORKSPACES[0].host, WORKSPACES[1].host, WORKSPACES[2].host and 2 more: " + wrong[0].message
+    ]
+
+
+def test_what_was_not_looked_at_for_one_reason_is_one_line_in_each_layer() -> None:
+    layers: dict[Layer, str] = {"credential": "", "folder": ", 2 Git folders"}
+    checks = [
+        skipped(layer, f"data-{n}{what}", "it is late") for layer, what in layers.items() for n in (1, 2)
+    ]
+    out = console()
+    terminal.show_check(CheckReport(tuple(checks)), out)
+    assert text(out).splitlines()[:-1] == [
+        "Git credentials",
+        "  – data-1, data-2: skipped, because it is late",  # noqa: RUF001  # as it is printed
+        "Git folders",
+        "  – data-1, 2 Git folders; data-2, 2 Git folders: skipped, because it is late",  # noqa: RUF001
+    ]
+
+
+def test_a_check_does_not_repeat_what_it_has_looked_at() -> None:
+    message = 'Could not read the secret "x-secret": Key Vault answered 503.'
+    assert (
+        failed("key_vault", "x-secret", replace(ERROR, message=message)).message == "Key Vault answered 503."
+    )
+    message = "Could not sign in: Databricks answered 503."
+    assert warning("workspace", "data-1", replace(ERROR, message=message)).message == message
+
+
+def test_a_command_at_the_end_has_a_line_of_its_own_where_it_does_not_fit_behind_its_sentence() -> None:
+    command = "az keyvault secret set --vault-name contoso --name databricks --value VALUE"
+    out = console(60)
+    fold(Text("→ "), Text(f"Store it as a new version with the day on which it ends: {command}."), out)
+    assert text(out).splitlines() == [
+        "→ Store it as a new version with the day on which it ends:",
+        f"  {command}",
+    ]
+    out = console()
+    fold(Text("→ "), Text(f"Store it: {command}."), out)
+    assert text(out).splitlines() == [f"→ Store it: {command}."]
+
+
+def test_what_is_not_well_though_nothing_failed_is_told_like_a_failure() -> None:
+    note = Diagnosis("changes_discarded", "It may be lost.", "It has discard.", "Remove it.")
+    folder = FolderReport("/Repos/a/b", "updated", "main", OLD, NEW, note=note)
+    problem = Problem("data-1 /Repos/a/b", str(note))
+    out = console()
+    terminal.show_report(
+        report(workspace(folders=(folder,)), problems=(problem,)), out, {"data-1": "WORKSPACES[4]"}
+    )
+    assert text(out).splitlines()[-4:-1] == [
+        "! data-1 /Repos/a/b (WORKSPACES[4]): It may be lost.  (changes_discarded)",
+        "      It has discard.",
+        "      → Remove it.",
+    ]
 
 
 def test_layers_of_which_nothing_was_looked_at_are_one_line() -> None:
