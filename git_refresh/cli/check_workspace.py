@@ -46,7 +46,7 @@ class WorkspaceCheck:
         """Its lines; never raises for what a service does."""
         oauth = self._workspace.oauth
         if oauth is not None and self._secrets[oauth.secret_name].status == "failed":
-            because = f'secret "{oauth.secret_name}" could not be read'
+            because = f'the secret "{oauth.secret_name}" cannot be used'
             return [skipped("workspace", self._name, because), *self._below(because)]
         try:
             api = self._run.sign_in(self._workspace)

@@ -159,15 +159,15 @@ def _next_steps(output: Path, content: dict[str, Any]) -> str:
     who = f"service principal {entry['client_id']}" if "client_id" in entry else "the app's managed identity"
     command = click.get_current_context().find_root().command_path
     lines = [
-        f"{name} is written: one workspace, signed in to as {who}, and its Git folder {entry['folders'][0]['path']}."
+        f"Written to {name}: one workspace, and its Git folder {entry['folders'][0]['path']}. The app signs in as {who}."
     ]
     if "client_id" in entry:
-        lines.append(f"Its OAuth secret is read from Key Vault, by the name {_SECRET_NAME}.")
+        lines.append(f"The OAuth secret has to be in Key Vault, by the name {_SECRET_NAME}.")
         if "KEY_VAULT_URL" not in content:
             lines.append('Add the vault\'s address: "KEY_VAULT_URL": "https://NAME.vault.azure.net"')
     lines += [
         "Next:",
-        f"  {command} check {name} --offline",
+        f"  {command} check {name} --offline   # the list alone",
         f"  {command} check --settings {name}  # every layer, read-only; after az login",
         f"  {command} plan --settings {name}   # what a run would do",
     ]

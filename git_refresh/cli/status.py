@@ -225,10 +225,9 @@ class _Workspace:
         if own is None:
             message = "there is none for Azure DevOps; pulls fail until a run has stored one"
             return CredentialStatus(principal, "failed", message)
-        said = f"user name {own.username}, of {principal}"
+        said = f"user name {own.username}" + (f", of {principal}" if principal_id is not None else "")
         if self._last is None:
-            unknown = "until when its token lasts, the workspace does not tell"
-            return CredentialStatus(principal, "ok", f"{said}; {unknown}", own.id, own.username)
+            return CredentialStatus(principal, "ok", said, own.id, own.username)
         state, ends, ends_at = self._last.told(self._workspace.host, self._run.deadline.clock.now())
         return CredentialStatus(principal, state, f"{said}; {ends}", own.id, own.username, ends_at)
 

@@ -13,8 +13,8 @@ from git_refresh.cli.pages import code_style
 from git_refresh.cli.status import StatusReport, WorkspaceStatus
 
 _NOBODY_TELLS = (
-    "When a stored token ends, only the run knows that stored it: run --json > report.json, then status --report report.json. "
-    "Of the deployed app's runs, min_token_remaining_s in the log line tells."
+    "A workspace does not tell when its stored token ends; the run that stored it does. Give what run --json has printed to "
+    "status --report FILE; of the deployed app's runs, see min_token_remaining_s in the log line."
 )
 
 

@@ -133,16 +133,23 @@ _KINDS = {
     "signed_out": "nobody is signed in",
     "not_sent": "the request was for another host and was not sent",
 }
+_TO_THE_PROXY = {
+    "dns": "the proxy's host name does not resolve",
+    "refused": "the proxy refused the connection",
+    "connect_timeout": "the connection to the proxy timed out",
+}
+"""What happens before a proxy is reached, and so not to the service behind it."""
 
 
 def _what_happened(symptom: Symptom) -> str:
     if symptom.ended is not None:
         ended = symptom.ended.astimezone(UTC)
-        return f"Could not {symptom.operation}: it was read, and ended on {ended:%Y-%m-%d at %H:%M} UTC."
+        return f"Could not {symptom.operation}: it ended on {ended:%Y-%m-%d at %H:%M} UTC."
     if symptom.status is not None and symptom.kind == "answer":
         said = f"{symptom.service} answered {symptom.status} {shown(symptom.error_code)}".rstrip()
     else:
-        said = f"{symptom.service}: {_KINDS.get(symptom.kind, symptom.kind)}"
+        kinds = _KINDS | _TO_THE_PROXY if symptom.proxy else _KINDS
+        said = f"{symptom.service}: {kinds.get(symptom.kind, symptom.kind)}"
     request_id = f" (request id {shown(symptom.request_id)})" if symptom.request_id else ""
     return f"Could not {symptom.operation}: {said}{request_id}."
 

@@ -180,7 +180,7 @@ _KEY_VAULT = (
     Row(
         "secret_expired",
         (Match(VAULT, ("lapsed",)),),
-        cause="Its expiration date in Key Vault has passed; the OAuth secret in it has very likely expired too.",
+        cause="The secret's expiration date in Key Vault has passed, so the OAuth secret has very likely expired too.",
         remedy=_NEW_SECRET,
     ),
     Row(
@@ -281,8 +281,8 @@ _SIGN_IN = (
         (Match(DATABRICKS, status=(400, 401, 403), operation="sign in"),),
         seen="401 invalid_client Client authentication failed",
         cause="client_id is not that of a service principal in this workspace, or the OAuth secret is wrong, expired or deleted.",
-        remedy="Check client_id ({client_id}): it must be the Application ID of a service principal that {host} lists (Settings, Identity "
-        f"and access, Service principals). If it is, renew the secret. {_NEW_SECRET}",
+        remedy="Look for client_id ({client_id}) among the Application IDs that {host} lists (Settings, Identity and access, Service "
+        f"principals). If it is missing, correct it, or add the service principal there. If it is there: {_NEW_SECRET}",
     ),
     Row(
         "workspace_sign_in",
@@ -378,7 +378,7 @@ _FOLDER = (
         seen="400 GIT_CONFLICT Conflict pulling from remote. Conflicting files: …",
         cause="The Git folder has uncommitted changes that block the update{files}.",
         remedy="Commit or revert them in the workspace ({path}). For a read-only mirror, "
-        'write "on_conflict": "discard" for the folder.',
+        'write "on_conflict": "discard" in the folder\'s entry.',
     ),
     Row(
         "unknown_ref",
@@ -604,7 +604,7 @@ OWN = (
     Row(
         "no_such_ref",
         message="{ref} does not exist{nearest}.",
-        cause="{ref} does not exist in {repository}.",
+        cause="The settings name it, and {repository} has no branch or tag of this name.",
         remedy="Correct branch or tag in the settings (main, not origin/main), or push it.",
     ),
     Row(
@@ -622,32 +622,32 @@ OWN = (
     Row(
         "late_run",
         message="This run started {minutes} minutes late.",
-        cause="Pulls have failed if the previous token expired in the meantime.",
+        cause="If the previous token expired before the run started, pulls failed in between.",
         remedy="Find out what kept the app from running: a stop, a restart, a lost instance.",
     ),
     Row(
         "clock_skew",
         message="This machine's clock is {minutes} minutes {direction}.",
-        cause="The expiry times of tokens given here are off by as much.",
+        cause="The expiry times of tokens given here are off by as much as the clock.",
         remedy="Set this machine's clock.",
     ),
     Row(
         "secret_expires_soon",
         message="The secret {ends}.",
-        cause="Once it has expired, nothing can sign in with it.",
+        cause="Once the OAuth secret has expired, the app can no longer sign in with it.",
         remedy=_NEW_SECRET,
     ),
     Row(
         "secret_without_end",
         message="The secret can be read, but it has no expiration date.",
-        cause="Nobody is warned before the OAuth secret in it expires.",
+        cause="Without that date in Key Vault nobody is warned before the OAuth secret expires.",
         remedy="Look up when the OAuth secret ends ({host}, Settings, Identity and access, Service principals, Secrets), and write that: "
         "az keyvault secret set-attributes --vault-name {vault_name} --name {secret} --expires YYYY-MM-DDT00:00:00Z.",
     ),
     Row(
         "federated_credential",
         message="Git credential {id} is federated.",
-        cause="With it the workspace gets its own tokens. This app leaves it alone, and stores its own as well.",
+        cause="With a federated Git credential the workspace gets its own tokens. This app leaves it alone, and stores its own as well.",
         remedy="If it works, {host} needs no other: remove the workspace from WORKSPACES, or keep it for its Git folders. "
         "Otherwise delete it: databricks git-credentials list, then databricks git-credentials delete ID.",
     ),
@@ -660,7 +660,7 @@ OWN = (
     Row(
         "second_credential",
         message="In addition to Git credential {id} there is {other}, also for Azure DevOps.",
-        cause="Databricks may use either, but only one is kept fresh.",
+        cause="Databricks may use either Git credential, but only one is kept fresh.",
         remedy="Signed in as {principal}, delete the other one: databricks git-credentials list, then "
         "databricks git-credentials delete ID.",
     ),
@@ -673,14 +673,14 @@ OWN = (
     Row(
         "folder_frozen",
         message="{path} is on no branch, and the settings name neither branch nor tag for it.",
-        cause="Nothing brings it up to date: it stays at its commit. Mostly its entry had a tag, which was removed.",
+        cause="Nothing brings the Git folder up to date: it stays at its commit. Mostly its entry had a tag, which was removed.",
         remedy='In WORKSPACES, write in its entry of folders what it is to be on: "path": "{path}", "branch": "NAME", or a tag.',
     ),
     Row(
         "changes_discarded",
-        message="Moving {path} {done} uncommitted changes in it, if there were any.",
+        message="If {path} had uncommitted changes, they {done} lost.",
         cause='Its entry has "on_conflict": "discard", and the workspace does not tell what is uncommitted.',
-        remedy='For a mirror that nobody edits, nothing. Else remove "on_conflict" from its entry: then a conflict is reported, and '
+        remedy='Nothing to do if nobody edits this Git folder. Else remove "on_conflict" from its entry: then a conflict is reported, and '
         "nothing is lost.",
     ),
     Row(
@@ -692,7 +692,7 @@ OWN = (
     Row(
         "odd_client_id",
         message='client_id "{found}", of {workspaces}, is not a GUID.',
-        cause="An application id is one. With a name, or with the numeric id, of a service principal nothing can sign in.",
+        cause="An application id is a GUID. With the name of a service principal, or its numeric id, nothing can sign in.",
         remedy="Write its Application ID ({host}, Settings, Identity and access, Service principals), which is like "
         "5a1e0000-0000-4000-8000-000000000001.",
     ),
@@ -712,7 +712,7 @@ OWN = (
     Row(
         "unknown_setting",
         message="This is not a setting of this app, nor one of the platform that it runs on.",
-        cause="This app does not read it.",
+        cause="The setting has no effect on this app.",
         remedy="Remove it, or correct its name: docs/configuration.md has them all.",
     ),
     Row(

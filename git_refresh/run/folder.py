@@ -154,7 +154,7 @@ class FolderRefresh:
         """What to know of a move that leaves no uncommitted change behind. The workspace tells of none, neither before nor after."""
         if wanted.on_conflict != "discard":
             return None
-        done = "would throw away" if self.run.dry_run else "may have thrown away"
+        done = "would be" if self.run.dry_run else "may be"
         return finding("changes_discarded", replace(self.facts, path=wanted.path), done=done)
 
     def _pull(self, wanted: Folder, folder: GitFolder, ref: Ref, head: Head | None) -> GitFolder:

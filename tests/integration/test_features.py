@@ -684,7 +684,7 @@ def test_a_missing_tag_is_named_and_nothing_is_done_for_it(
     entries = [{"path": path, "url": etl.url, "tag": "v1"} for path in (PROD, "/Shared/new")]
     report = run(**one(fleet, *entries))
     assert codes(report) == ["no_such_ref", "no_such_ref"]
-    assert told(report).count("Tag v1 does not exist in etl.") == 2
+    assert told(report).count("etl has no branch or tag of this name.") == 2
     assert (prod.branch, prod.head) == before
     assert [seen.path for seen in traffic.writes()] == ["/api/2.0/git-credentials"]
 

@@ -77,9 +77,9 @@ def test_it_says_what_to_type_next(tmp_path: Path) -> None:
     done = init(file, *FORMS["a service principal"])
     lines = done.stdout.splitlines()
     assert lines[0].endswith(
-        f"signed in to as service principal {CLIENT_ID}, and its Git folder /Workspace/Shared/etl."
+        f": one workspace, and its Git folder /Workspace/Shared/etl. The app signs in as service principal {CLIENT_ID}."
     )
-    assert f"  git-refresh check '{file}' --offline" in lines
+    assert f"  git-refresh check '{file}' --offline   # the list alone" in lines
     assert f"  git-refresh plan --settings '{file}'   # what a run would do" in lines
     for line in (line for line in lines if line.startswith("  git-refresh")):
         name, *_ = line.split()[1:]

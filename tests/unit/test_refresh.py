@@ -398,7 +398,7 @@ def test_a_folder_on_no_branch_is_not_called_frozen_where_the_settings_say_what_
 MIRROR = {"path": "/Repos/etl/prod", "on_conflict": "discard"}
 
 
-@pytest.mark.parametrize(("dry_run", "done"), [(True, "would throw away"), (False, "may have thrown away")])
+@pytest.mark.parametrize(("dry_run", "done"), [(True, "would be"), (False, "may be")])
 def test_a_move_that_may_discard_somebody_s_work_is_told(dry_run: bool, done: str) -> None:  # noqa: FBT001
     fake = FakeWorkspace(stored=[OURS], at=behind(), heads={"main": NEW})
     report = run(FakeServices({host(1): fake}, {"main": NEW}), {"folders": [MIRROR]}, dry_run=dry_run)
@@ -407,7 +407,7 @@ def test_a_move_that_may_discard_somebody_s_work_is_told(dry_run: bool, done: st
     assert folder.why == "branch main has moved" + "; may throw away uncommitted changes" * dry_run
     (problem,) = report.problems
     assert str(problem).startswith(
-        f"adb-1 /Repos/etl/prod: changes_discarded: Moving /Repos/etl/prod {done} uncommitted changes in it"
+        f"adb-1 /Repos/etl/prod: changes_discarded: If /Repos/etl/prod had uncommitted changes, they {done} lost."
     )
 
 

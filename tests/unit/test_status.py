@@ -73,7 +73,7 @@ def test_a_workspace_is_shown_with_its_credential_and_folders_and_nothing_is_wri
     assert shown(report)[:-2] == [
         f"data-1  {host(1)}",
         "  ✓ signed in as service principal id",
-        "  ✓ Git credential 7: user name git-refresh, of service principal id; until when its token lasts, the workspace does not tell",
+        "  ✓ Git credential 7: user name git-refresh",
         f"  ✓ /Repos/etl/prod: on branch main, at {NEW[:8]}",
     ]
     assert shown(report)[-1] == "1 workspace: 3 ok."
@@ -82,7 +82,7 @@ def test_a_workspace_is_shown_with_its_credential_and_folders_and_nothing_is_wri
 
 def test_without_a_report_of_a_run_it_says_that_nobody_can_tell_when_a_token_ends() -> None:
     report = stand(with_folder(folder()), PROD)
-    assert any("run --json > report.json" in line for line in shown(report))
+    assert any("status --report FILE" in line for line in shown(report))
     assert not any("run --json" in line for line in shown(report, with_ends=True))
 
 
