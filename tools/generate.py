@@ -9,7 +9,7 @@ from git_refresh.cli.schema import schema
 from git_refresh.diagnosis.explain import in_general
 from git_refresh.diagnosis.table import PAGE, SHARED, Row
 from git_refresh.settings.names import SETTINGS
-from tools import alerts
+from tools import alerts, tasks
 from tools.pictures import PICTURES
 from tools.queries import FOLDER, ROOT, Query, queries, read
 from tools.workbook import workbook as workbook_of
@@ -154,6 +154,6 @@ MADE: dict[str, Callable[[], str]] = {
 
 
 if __name__ == "__main__":
-    drawn = {name: picture.draw for name, picture in PICTURES.items()}
-    for name, make in {**MADE, **drawn}.items():
+    shown = {**{name: picture.draw for name, picture in PICTURES.items()}, tasks.PAGE: tasks.page}
+    for name, make in {**MADE, **shown}.items():
         (ROOT / name).write_text(make(), encoding="utf-8")

@@ -46,7 +46,9 @@ _FORMAT = _FONTS.sub("", CONSOLE_SVG_FORMAT).replace(
 
 _CHANGING = {
     "commit": re.compile(r"(?<![0-9A-Za-z-])[0-9a-f]{8}(?![0-9A-Za-z-])"),
-    "id": re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    "id": re.compile(
+        r"(?!5a1e0000-)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    ),  # but not that of all examples
     "date": re.compile(r"\b20\d\d-\d\d-\d\d\b"),
     "time": re.compile(r"\b\d\d:\d\d(?::\d\d)?\b"),
     "took": re.compile(r"(?<=[( ])\d+\.\d(?= s\b)"),
@@ -91,6 +93,7 @@ def show(  # noqa: PLR0913  # what a terminal is, and who sits there
     Raises:
         RuntimeError: it ended with another exit code.
     """
+    environ = {name: value for name, value in environ.items() if name != "NO_COLOR"}
     done = warm.on_terminal(
         *arguments, environ=environ, columns=columns, stdin=stdin, keys=keys, folder=folder, program=program
     )
