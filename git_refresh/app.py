@@ -1,6 +1,7 @@
 """The one place where real clouds are wired to the run; the timer and the command line both come in here."""
 
 import ssl
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from git_refresh.clock import Clock, Deadline, Skew, SystemClock
 from git_refresh.clouds import databricks
 from git_refresh.clouds.connections import tls_context
 from git_refresh.clouds.devops import DevOps
-from git_refresh.clouds.identity import Identity, identity_of
+from git_refresh.clouds.identity import ForeignIdentity, Identity, identity_of
 from git_refresh.clouds.vault import Vault
 from git_refresh.diagnosis.explain import Facts, internal
 from git_refresh.masking import Secrets
@@ -23,85 +24,137 @@ from git_refresh.schedule import DEFAULT_INTERVAL, late_by, next_run_after
 from git_refresh.seams import Heads, Watcher
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.symptom import Service
-from git_refresh.values import Problem, Secret, Token
+from git_refresh.values import AZURE_DEVOPS, Problem, Secret, Token, Zone
 
 
 class RunFailedError(Exception):
     """Something in the run failed. Raised last, since a raising function is what the portal and alerts see."""
 
 
-class CloudServices:
-    """The real clouds of one run (`seams.Services`), all reached through bounded sessions and one TLS context."""
+class AllClouds:
+    """The real clouds of one run (`seams.Clouds`), all reached through bounded sessions and one TLS context.
+
+    Zones of one identity share its tokens and secrets, and zones of different ones nothing but the TLS context.
+    """
 
     def __init__(
         self, settings: Settings, deadline: Deadline, environ: Mapping[str, str], secrets: Secrets
     ) -> None:
-        self._settings = settings
-        self._secrets = secrets
-        self._deadline = deadline
-        self._tls = _tls(environ)
-        self._skew = Skew(deadline.clock)
-        self._identity = Identity(settings.client_id, self._tls, deadline, secrets, environ)
-        self._vault = Vault(
-            settings.key_vault_url, self._identity, settings.trusted, self._tls, deadline, secrets
-        )
+        self.settings = settings
+        self.deadline = deadline
+        self.environ = environ
+        self.secrets = secrets
+        self.tls = _tls(environ)
+        self.skew = Skew(deadline.clock)
+        self.keeps_connections = _descriptors() > len(settings.entries) + 4 * settings.concurrency
+        self._lock = threading.Lock()
+        self._own: dict[str | None, tuple[Identity, Vault]] = {}
+        self._services: dict[Zone, ZoneServices] = {}
+
+    def services(self, zone: Zone) -> "ZoneServices":
+        with self._lock:
+            if zone.identity not in self._own:
+                self._own[zone.identity] = self._with(zone.identity)
+            if zone not in self._services:
+                self._services[zone] = ZoneServices(zone, self, *self._own[zone.identity])
+            return self._services[zone]
+
+    def _with(self, client_id: str | None) -> tuple[Identity, Vault]:
+        tls, deadline, secrets = self.tls, self.deadline, self.secrets
+        identity = Identity(client_id, tls, deadline, secrets, self.environ)
+        trusted = self.settings.trusted
+        return identity, Vault(self.settings.key_vault_url, identity, trusted, tls, deadline, secrets)
+
+    def clock_behind(self) -> timedelta:
+        return self.skew.behind()
+
+    def close(self) -> None:
+        with self._lock:
+            for services in self._services.values():
+                services.close()
+            for _, vault in self._own.values():
+                vault.close()
+
+
+class ZoneServices:
+    """What one trust zone may use of them (`seams.Services`)."""
+
+    def __init__(self, zone: Zone, clouds: AllClouds, identity: Identity, vault: Vault) -> None:
+        self._clouds = clouds
+        self._identity = identity
+        self._vault = vault
+        self._foreign: ForeignIdentity | None = None
+        if zone.devops is not None:
+            tls, deadline, secrets = clouds.tls, clouds.deadline, clouds.secrets
+            self._foreign = ForeignIdentity(identity, zone.devops, tls, deadline, secrets)
         self._devops: DevOps | None = None
-        self._keeps_connections = _descriptors() > len(settings.entries) + 4 * settings.concurrency
 
     @property
     def identity(self) -> Service:
         return self._identity.service
 
     def token(self, resource: str) -> Token:
+        if self._foreign is not None and resource == AZURE_DEVOPS:
+            return self._foreign.token(resource)
         return self._identity.token(resource)
 
     def secret(self, name: str) -> Secret:
         return self._vault.secret(name)
 
     def heads(self, token: Token) -> Heads:
-        self._devops = DevOps(token, self._tls, self._deadline, skew=self._skew, secrets=self._secrets)
+        clouds = self._clouds
+        self._devops = DevOps(token, clouds.tls, clouds.deadline, skew=clouds.skew, secrets=clouds.secrets)
         return self._devops
 
     def sign_in(self, host: str, client_id: str, secret: SecretStr) -> SecretStr:
+        clouds = self._clouds
         return databricks.sign_in(
             host,
             client_id,
             secret,
-            tls=self._tls,
-            deadline=self._deadline,
-            secrets=self._secrets,
-            skew=self._skew,
+            tls=clouds.tls,
+            deadline=clouds.deadline,
+            secrets=clouds.secrets,
+            skew=clouds.skew,
         )
 
-    def clock_behind(self) -> timedelta:
-        return self._skew.behind()
+    def exchange(self, host: str, client_id: str, assertion: Token) -> SecretStr:
+        clouds = self._clouds
+        return databricks.exchange(
+            host,
+            client_id,
+            assertion,
+            tls=clouds.tls,
+            deadline=clouds.deadline,
+            secrets=clouds.secrets,
+            skew=clouds.skew,
+        )
 
     def workspace(self, host: str, token: SecretStr) -> databricks.WorkspaceApi:
+        clouds = self._clouds
         return databricks.WorkspaceApi(
             host,
             token,
-            tls=self._tls,
-            deadline=self._deadline,
-            secrets=self._secrets,
-            keeps_connections=self._keeps_connections,
+            tls=clouds.tls,
+            deadline=clouds.deadline,
+            secrets=clouds.secrets,
+            keeps_connections=clouds.keeps_connections,
         )
 
     def close(self) -> None:
-        self._vault.close()
+        """Let go of its connections."""
         if self._devops is not None:
             self._devops.close()
 
 
-def connect(
-    settings: Settings, deadline: Deadline, environ: Mapping[str, str], outlet: Outlet
-) -> CloudServices:
+def connect(settings: Settings, deadline: Deadline, environ: Mapping[str, str], outlet: Outlet) -> AllClouds:
     """The real clouds, with what their SDKs log kept from everybody, and what is secret known to the outlet.
 
     Raises:
         SettingsError: the certificates to trust cannot be read.
     """
     silence_sdk_logs()
-    return CloudServices(settings, deadline, environ, outlet.secrets)
+    return AllClouds(settings, deadline, environ, outlet.secrets)
 
 
 def is_somebody(environ: Mapping[str, str]) -> bool:
@@ -174,12 +227,12 @@ def run(  # noqa: PLR0913  # each a fact of its own, given by name
     clock, outlet = clock or SystemClock(), outlet or Outlet()
     settings = _affordable(settings)
     deadline = Deadline.after(settings.timeout_s, clock)
-    services = connect(settings, deadline, environ, outlet)
+    clouds = connect(settings, deadline, environ, outlet)
     due = next_run or clock.now() + DEFAULT_INTERVAL
     try:
         return refresh(
             settings,
-            services,
+            clouds,
             deadline,
             next_run=due,
             outlet=outlet,
@@ -188,7 +241,7 @@ def run(  # noqa: PLR0913  # each a fact of its own, given by name
             watcher=watcher,
         )
     finally:
-        services.close()
+        clouds.close()
 
 
 def tick(environ: Mapping[str, str], schedule_status: Mapping[str, object] | None) -> None:

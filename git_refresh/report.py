@@ -79,10 +79,25 @@ class WorkspaceReport:
 
 @dataclass(frozen=True, slots=True)
 class TokenReport:
-    """The Azure DevOps token that was stored: when it ends, and how many seconds that was from the end of the run."""
+    """An Azure DevOps token that was stored: when it ends, and how many seconds that was from the end of the run."""
 
+    identity: str | None
+    """Client id of the user-assigned managed identity; None: the system-assigned one."""
+    tenant: str | None
+    """Id of the tenant, if the token tells."""
     expires_at: datetime
     remaining_s: float
+    workspaces: int
+    """For how many it is."""
+
+    def ends(self) -> dict[str, Any]:
+        """When it ends, as the contract writes it."""
+        return {"expires_at": _iso(self.expires_at), "remaining_s": round(self.remaining_s)}
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the contract writes it."""
+        whose = {"identity": self.identity, "tenant": self.tenant}
+        return {**whose, **self.ends(), "workspaces": self.workspaces}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +109,19 @@ class Report:
     duration_s: float
     dry_run: bool
     result: Literal["ok", "failed"]
-    token: TokenReport | None
+    tokens: tuple[TokenReport, ...]
+    """One for each identity and tenant, in the order of the list."""
     problems: tuple[Problem, ...]
     workspaces: tuple[WorkspaceReport, ...]
     version: int = field(default=1)
 
+    @property
+    def token(self) -> TokenReport | None:
+        """The one that ends first."""
+        return min(self.tokens, key=lambda token: token.expires_at, default=None)
+
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it: times in ISO 8601 UTC, durations in seconds."""
-        token = self.token
         return {
             "version": self.version,
             "run_id": self.run_id,
@@ -109,8 +129,8 @@ class Report:
             "duration_s": round(self.duration_s, 3),
             "dry_run": self.dry_run,
             "result": self.result,
-            "token": token
-            and {"expires_at": _iso(token.expires_at), "remaining_s": round(token.remaining_s)},
+            "token": self.token and self.token.ends(),
+            "tokens": [token.as_dict() for token in self.tokens],
             "problems": [asdict(problem) for problem in self.problems],
             "workspaces": [workspace.as_dict() for workspace in self.workspaces],
         }

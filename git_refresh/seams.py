@@ -9,7 +9,17 @@ from pydantic import SecretStr
 from git_refresh.report import WorkspaceReport
 from git_refresh.repository import Repository
 from git_refresh.symptom import Service
-from git_refresh.values import GitFolder, Head, OtherObject, Ref, RefKind, Secret, StoredCredential, Token
+from git_refresh.values import (
+    GitFolder,
+    Head,
+    OtherObject,
+    Ref,
+    RefKind,
+    Secret,
+    StoredCredential,
+    Token,
+    Zone,
+)
 
 
 class Api(Protocol):
@@ -59,7 +69,7 @@ class Heads(Protocol):
 
 
 class Services(Protocol):
-    """The clouds of one run; `app.CloudServices` is the real one. Every method raises `ServiceError` when a service fails it."""
+    """The clouds, as one trust zone may use them. Every method raises `ServiceError` when a service fails it."""
 
     @property
     def identity(self) -> Service:
@@ -67,7 +77,7 @@ class Services(Protocol):
         ...
 
     def token(self, resource: str) -> Token:
-        """A token of the app's own identity."""
+        """A token of the zone's identity; for Azure DevOps, of the tenant in which its organizations are."""
         ...
 
     def secret(self, name: str) -> Secret:
@@ -82,12 +92,24 @@ class Services(Protocol):
         """A workspace's access token for a service principal's OAuth secret."""
         ...
 
-    def clock_behind(self) -> timedelta:
-        """How far this machine's clock is behind the services', as far as their answers have told."""
+    def exchange(self, host: str, client_id: str, assertion: Token) -> SecretStr:
+        """A workspace's access token for a service principal that trusts the identity."""
         ...
 
     def workspace(self, host: str, token: SecretStr) -> Api:
         """A workspace, as the holder of this access token sees it."""
+        ...
+
+
+class Clouds(Protocol):
+    """The clouds of one run; `app.AllClouds` is the real one."""
+
+    def services(self, zone: Zone) -> Services:
+        """What one trust zone may use."""
+        ...
+
+    def clock_behind(self) -> timedelta:
+        """How far this machine's clock is behind the services', as far as their answers have told."""
         ...
 
     def close(self) -> None:

@@ -5,15 +5,22 @@ from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
 
+from git_refresh.values import Claims
+
 
 class Service(StrEnum):
     """Whom the app talks to, by the names its users know."""
 
     IDENTITY = "managed identity endpoint"
     AZURE_CLI = "Azure CLI"
+    ENTRA = "Microsoft Entra"
     KEY_VAULT = "Key Vault"
     AZURE_DEVOPS = "Azure DevOps"
     DATABRICKS = "Databricks"
+
+
+EXCHANGE = "exchange the token"
+"""The operation by which the app signs in to a workspace where `auth` is `federated`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +32,7 @@ class Symptom:
     """What was attempted, as it reads after "could not": "store the Git credential"."""
     kind: str
     """`answer`: the service said no. `unexpected`: it said yes, and not what it promises. `lapsed`: what it gave is past its end.
-    `out_of_time`: it was not asked. `not_assigned`, `not_installed`, `signed_out`: there is nobody to ask, or none who may.
+    `out_of_time`: it was not asked. `not_assigned`, `not_installed`, `signed_out`, `a_person`: there is nobody to ask, or none who may.
     Else how the network failed: see `guard._KINDS`."""
     status: int | None = None
     error_code: str = ""
@@ -36,6 +43,8 @@ class Symptom:
     """`host:port` of the proxy on the way to a service that could not be reached."""
     ended: datetime | None = None
     """Of `lapsed`: when."""
+    claims: Claims | None = None
+    """What the assertion says of itself that was to be exchanged."""
 
     @property
     def undecided(self) -> bool:

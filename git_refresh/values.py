@@ -9,7 +9,8 @@ from pydantic import SecretStr
 AZURE_DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
 AZURE_DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 KEY_VAULT = "https://vault.azure.net"
-"""Microsoft Entra's ids of the resources that a token can be for."""
+TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105  # a resource
+"""Microsoft Entra's ids of the resources that a token can be for. One for the last is an assertion: others exchange it for theirs."""
 
 PROVIDER = "azureDevOpsServices"
 """Databricks' name for Azure DevOps with a token."""
@@ -31,13 +32,55 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Registration:
+    """An app registration that speaks for the identity in another tenant than its own."""
+
+    tenant_id: str
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A trust zone: its workspaces share one identity, and the Azure DevOps token that is stored in them.
+
+    Whoever controls one of them can use that token for all that it opens. Nothing that was fetched for one zone is used in another.
+    """
+
+    identity: str | None = None
+    """The client id of a user-assigned identity; None: the system-assigned one."""
+    devops: Registration | None = None
+    """Where the Azure DevOps organizations are in another tenant."""
+
+    @override
+    def __str__(self) -> str:
+        own = f"managed identity {self.identity}" if self.identity else "system-assigned managed identity"
+        return f"{own} in tenant {self.devops.tenant_id}" if self.devops else own
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Who a token says that it is of and for; each empty if it does not tell. All of it may be shown."""
+
+    object_id: str = ""
+    """The identity's id in Entra, which Azure DevOps and Databricks administrators grant access to."""
+    tenant_id: str = ""
+    issuer: str = ""
+    subject: str = ""
+    audience: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """An access token and what it says of itself."""
 
     value: SecretStr
     expires_at: datetime
-    object_id: str
-    """The identity's id in Entra, which Azure DevOps and Databricks administrators grant access to; empty if not told."""
+    claims: Claims = Claims()
+
+    @property
+    def object_id(self) -> str:
+        """See `Claims`."""
+        return self.claims.object_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,16 +28,16 @@ from git_refresh.diagnosis.explain import (
     out_of_time,
 )
 from git_refresh.redact import shown
-from git_refresh.run.shared import SECRET_WARNING, Run, facts_of_principal
+from git_refresh.run.shared import SECRET_WARNING, Run, facts_of_principal, facts_of_zone
 from git_refresh.schedule import DEFAULT_INTERVAL, lapses_before
-from git_refresh.seams import Services
+from git_refresh.seams import Clouds, Services
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.fields import is_guid
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import near_misses, unknown_names
 from git_refresh.symptom import Service, ServiceError
-from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, Problem, Token
+from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, TOKEN_EXCHANGE, Problem, Token, Zone
 
 _NO_SCHEDULE = Problem(
     "REFRESH_SCHEDULE",
@@ -90,8 +90,8 @@ def _odd_client_ids(settings: Settings | None) -> Iterator[Check]:
     """A line for each application id that can hardly be one. A run tries it all the same."""
     users: dict[str, list[Workspace]] = {}
     for entry in settings.entries if settings else ():
-        if isinstance(entry, Entry) and entry.workspace.oauth is not None:
-            users.setdefault(entry.workspace.oauth.client_id, []).append(entry.workspace)
+        if isinstance(entry, Entry) and entry.workspace.auth != "managed_identity":
+            users.setdefault(entry.workspace.client_id or "", []).append(entry.workspace)
     for client_id, workspaces in users.items():
         if not is_guid(client_id):
             more = f" and {len(workspaces) - 1} more" if workspaces[1:] else ""
@@ -116,7 +116,7 @@ def skipped_layers(because: str, *, below: str) -> list[Check]:
 
 def check_clouds(
     settings: Settings,
-    services: Services,
+    clouds: Clouds,
     deadline: Deadline,
     *,
     interval: timedelta = DEFAULT_INTERVAL,
@@ -125,46 +125,78 @@ def check_clouds(
 
     Args:
         settings: whom to look at.
-        services: how to reach the clouds.
+        clouds: how to reach them.
         deadline: when the budget is over; its clock tells the time.
         interval: the longest time between two runs; a token has to last as long.
     """
-    try:
-        token = services.token(AZURE_DEVOPS)
-    except ServiceError as error:
-        failure = explain(error.symptom, Facts(vault=settings.key_vault_url or ""))
-        because = "the identity gets no token for Azure DevOps"
-        return [
-            failed("identity", _identity(settings, services), failure),
-            *skipped_layers(because, below="identity"),
-        ]
-    found = _Walk(settings, services, token, deadline).checks(interval)
+    found = [
+        skipped("workspace", entry.name, "its entry in WORKSPACES is wrong")
+        for entry in settings.entries
+        if isinstance(entry, Rejected)
+    ]
+    zones = settings.zones()
+    for zone, own in zones.items():
+        found += _check_zone(zone, own, clouds, deadline, interval, alone=len(zones) == 1)
+    if behind := clouds.clock_behind():  # at last, when answers have told how right the clock is
+        found.append(warning("identity", "clock", clock_skew(behind, Facts())))
     return sorted(found, key=lambda check: LAYERS.index(check.layer))
 
 
-def _identity(settings: Settings, services: Services) -> str:
-    if services.identity is Service.AZURE_CLI:
-        return "Azure CLI"
-    return (
-        f"managed identity {settings.client_id}" if settings.client_id else "system-assigned managed identity"
-    )
+def _check_zone(  # what `check_clouds` has
+    zone: Zone, settings: Settings, clouds: Clouds, deadline: Deadline, interval: timedelta, *, alone: bool
+) -> list[Check]:
+    services = clouds.services(zone)
+    facts = facts_of_zone(zone, settings)
+    subject = "Azure CLI" if services.identity is Service.AZURE_CLI else str(zone)
+    try:
+        token = services.token(AZURE_DEVOPS)
+    except ServiceError as error:
+        because = "the identity gets no token for Azure DevOps"
+        below = (
+            skipped_layers(because, below="identity")
+            if alone
+            else [
+                skipped("workspace", entry.workspace.name, because)
+                for entry in settings.entries
+                if isinstance(entry, Entry)
+            ]
+        )
+        return [failed("identity", subject, explain(error.symptom, facts)), *below]
+    walk = _Walk(settings, services, token, deadline, replace(facts, object_id=token.object_id), subject)
+    return list(walk.checks(interval, clouds))
+
+
+_ALSO = (
+    ("managed_identity", AZURE_DATABRICKS, "Azure Databricks"),
+    ("federated", TOKEN_EXCHANGE, "the exchange of tokens"),
+)
+"""What else the identity needs tokens for, by how a workspace is signed in to."""
 
 
 class _Walk:
-    """The layers, once there is a token."""
+    """The layers of one trust zone, once there is a token."""
 
-    def __init__(self, settings: Settings, services: Services, token: Token, deadline: Deadline) -> None:
+    def __init__(  # each a fact of its own
+        self,
+        settings: Settings,
+        services: Services,
+        token: Token,
+        deadline: Deadline,
+        facts: Facts,
+        subject: str,
+    ) -> None:
         self._settings = settings
         self._services = services
         self._token = token
         self._deadline = deadline
         self._crew = Crew(settings.concurrency, deadline)
         self._heads = RememberedHeads(services.heads(token))
-        self._facts = Facts(vault=settings.key_vault_url or "", object_id=token.object_id)
+        self._facts = facts
+        self._subject = subject
         self._entries = [entry for entry in settings.entries if isinstance(entry, Entry)]
         self._workspaces = [entry.workspace for entry in self._entries]
 
-    def checks(self, interval: timedelta) -> Iterator[Check]:
+    def checks(self, interval: timedelta, clouds: Clouds) -> Iterator[Check]:
         secrets = {
             name: line or failed("key_vault", name, self._unfinished())
             for name, line in self._crew.each(list(self._secrets()), self._secret)
@@ -184,17 +216,10 @@ class _Walk:
             yield from lines or [failed("workspace", looked_at.workspace.name, self._unfinished())]
         self._crew.each(self._heads.unasked(self._workspaces), self._heads.look)
         yield from self._heads.checks(self._facts)
-        for entry in self._settings.entries:
-            if isinstance(entry, Rejected):
-                yield skipped("workspace", entry.name, "its entry in WORKSPACES is wrong")
-        yield from self._about_identity(interval)  # at last, when answers have told how right the clock is
+        yield from self._about_identity(interval, clouds.clock_behind())
 
-    def _about_identity(self, interval: timedelta) -> Iterator[Check]:
-        subject, now, ends = (
-            _identity(self._settings, self._services),
-            self._deadline.clock.now(),
-            self._token.expires_at,
-        )
+    def _about_identity(self, interval: timedelta, behind: timedelta) -> Iterator[Check]:
+        subject, now, ends = self._subject, self._deadline.clock.now(), self._token.expires_at
         whose = (
             f"object id {self._token.object_id}"
             if self._token.object_id
@@ -206,7 +231,6 @@ class _Walk:
         if own:
             message += "; this is your own sign-in: the app's identity needs the same rights"
         yield Check("identity", subject, "ok", message)
-        behind = self._services.clock_behind()
         if lapses_before(now + interval, ends, behind):
             gap = count(round(interval.total_seconds() / 60), "minute")
             between = f"up to {gap} pass between two runs"
@@ -214,15 +238,16 @@ class _Walk:
             which = "of your own sign-in" if own else "for Azure DevOps"
             told = finding("short_token", self._facts, which=which, ends=left, next_run=between)
             yield (warning if own else failed)("identity", subject, told)
-        if behind:
-            yield warning("identity", "clock", clock_skew(behind, self._facts))
-        if any(workspace.auth == "managed_identity" for workspace in self._workspaces):
-            try:
-                self._services.token(AZURE_DATABRICKS)
-            except ServiceError as error:
-                yield failed("identity", subject, explain(error.symptom, self._facts))
-            else:
-                yield Check("identity", subject, "ok", "it also gets tokens for Azure Databricks")
+        for auth, resource, what in _ALSO:
+            if any(workspace.auth == auth for workspace in self._workspaces):
+                try:
+                    self._services.token(resource)
+                except ServiceError as error:
+                    yield (warning if own else failed)(
+                        "identity", subject, explain(error.symptom, self._facts)
+                    )
+                else:
+                    yield Check("identity", subject, "ok", f"it also gets tokens for {what}")
 
     def _unfinished(self) -> Diagnosis:
         return (interrupted if self._crew.interrupted else out_of_time)(self._facts)

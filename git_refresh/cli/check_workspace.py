@@ -15,7 +15,7 @@ from git_refresh.run.shared import Run, facts_of_principal
 from git_refresh.seams import Api
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder
-from git_refresh.symptom import ServiceError, Symptom, is_definite, is_rejection
+from git_refresh.symptom import Service, ServiceError, Symptom, is_definite, is_rejection
 from git_refresh.values import GitFolder, Head, Ref, StoredCredential
 
 Answers = Mapping[tuple[Repository, Ref | None], Head | Symptom]
@@ -47,6 +47,9 @@ class WorkspaceCheck:
         oauth = self._workspace.oauth
         if oauth is not None and self._secrets[oauth.secret_name].status == "failed":
             because = f'the secret "{oauth.secret_name}" cannot be used'
+            return [skipped("workspace", self._name, because), *self._below(because)]
+        if self._workspace.federated and self._run.services.identity is Service.AZURE_CLI:
+            because = "a person's sign-in cannot be exchanged; in the app, the managed identity is"
             return [skipped("workspace", self._name, because), *self._below(because)]
         try:
             api = self._run.sign_in(self._workspace)

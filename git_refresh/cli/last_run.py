@@ -10,7 +10,7 @@ from git_refresh.cli.checks import Status, count
 from git_refresh.redact import visible
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import SettingsError
-from git_refresh.values import Problem
+from git_refresh.values import Problem, Zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,28 +18,41 @@ class LastRun:
     """A run, as its report tells it."""
 
     started_at: datetime
-    ends_at: datetime | None
-    """When the token ends that it stored; None: it had none."""
+    tokens: tuple[tuple[str | None, str | None, datetime], ...]
+    """The tokens that it stored: of which identity, for which tenant, and when each ends."""
     actions: Mapping[str, str]
     """What it did with the credential of each workspace, by address."""
 
-    def told(self, host: str, now: datetime) -> tuple[Status, str, datetime | None]:
+    def _ends(self, zone: Zone) -> datetime | None:
+        """When what was stored in a zone ends, at the earliest."""
+        tenant = zone.devops.tenant_id if zone.devops else None
+        return min(
+            (
+                ends
+                for identity, of, ends in self.tokens
+                if identity == zone.identity and tenant in {None, of}
+            ),
+            default=None,
+        )
+
+    def told(self, host: str, zone: Zone, now: datetime) -> tuple[Status, str, datetime | None]:
         """How a workspace's credential stands by this run: whether that is well, in words, and when the token ends."""
         run = f"the run of {self.started_at:%Y-%m-%d %H:%M} UTC"
         action = self.actions.get(host)
         if action is None:
             return "warning", f"{run} did not know this workspace", None
-        if action not in {"created", "updated"} or self.ends_at is None:
+        ends_at = self._ends(zone)
+        if action not in {"created", "updated"} or ends_at is None:
             return "warning", f"{run} stored nothing ({action})", None
-        left = self.ends_at - now
-        ends = f"{self.ends_at:%Y-%m-%d %H:%M} UTC"
+        left = ends_at - now
+        ends = f"{ends_at:%Y-%m-%d %H:%M} UTC"
         if left <= timedelta():
             return (
                 "warning",
                 f"what {run} stored ended at {ends}, {_minutes(-left)} ago, unless a later run has stored more",
-                self.ends_at,
+                ends_at,
             )
-        return "ok", f"what {run} stored ends at {ends}, in {_minutes(left)}", self.ends_at
+        return "ok", f"what {run} stored ends at {ends}, in {_minutes(left)}", ends_at
 
 
 def _minutes(time: timedelta) -> str:
@@ -72,10 +85,11 @@ def read_report(file: Path) -> LastRun:
 
 
 def _last_run(report: Any) -> LastRun:  # noqa: ANN401  # whatever is in the file
-    token = report["token"]
     return LastRun(
         _moment(report["started_at"]),
-        _moment(token["expires_at"]) if token is not None else None,
+        tuple(
+            (token["identity"], token["tenant"], _moment(token["expires_at"])) for token in report["tokens"]
+        ),
         {
             entry["host"]: str((entry["credential"] or {"action": entry["result"]})["action"])
             for entry in report["workspaces"]

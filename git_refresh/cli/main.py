@@ -127,11 +127,11 @@ def _clouds(settings: Settings, environ: Mapping[str, str], outlet: Outlet) -> l
     clock = SystemClock()
     deadline = Deadline.after(settings.timeout_s, clock)
     interval = longest_gap(environ.get("REFRESH_SCHEDULE"), clock.now())
-    services = app.connect(settings, deadline, environ, outlet)
+    clouds = app.connect(settings, deadline, environ, outlet)
     try:
-        return check_clouds(settings, services, deadline, interval=interval)
+        return check_clouds(settings, clouds, deadline, interval=interval)
     finally:
-        services.close()
+        clouds.close()
 
 
 @main.command(short_help="What would a run do, and why?")

@@ -110,4 +110,4 @@ def _watcher(workspaces: int, *, dry_run: bool) -> AbstractContextManager[Watche
 
 
 def _not_run(problems: Sequence[Problem], *, dry_run: bool) -> Report:
-    return Report("", datetime.now(UTC), 0.0, dry_run, "failed", None, tuple(problems), ())
+    return Report("", datetime.now(UTC), 0.0, dry_run, "failed", (), tuple(problems), ())

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from git_refresh.settings.entries import MOST
-from git_refresh.settings.models import Folder, Workspace
+from git_refresh.settings.models import DevOps, Folder, Workspace
 from git_refresh.settings.names import SETTINGS
 
 _Schema = dict[str, Any]
@@ -23,6 +23,7 @@ _ACCOUNTS = _any_case("accounts") + r"\."
 _ELSEWHERE = (
     rf"(?:{_any_case('www')}\.)?(?:{_any_case(r'github\.com|gitlab\.com|bitbucket\.org')})(?![0-9A-Za-z.-])"
 )
+_GUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _ORIGIN = rf"{_HOST}/*\??#?"
 _NOT_SEEN = r"\u0000-\u001f"
 _NAME = rf"[^/*\\{_NOT_SEEN}]+"
@@ -61,10 +62,9 @@ _PATTERNS = {
         r"(?:(?:\S+\s+){5}\S+)?",
         "Six fields, seconds first: 0 */15 * * * * is every 15 minutes.",
     ),
-    "AZURE_CLIENT_ID": (
-        "(?:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})?",
-        "The client id of a user-assigned managed identity.",
-    ),
+    "identity": (_GUID, "The client id of a user-assigned managed identity."),
+    "tenant_id": (_GUID, "The id of a tenant, not its name."),
+    "AZURE_CLIENT_ID": (f"(?:{_GUID})?", "The client id of a user-assigned managed identity."),
     "TRUSTED_HOSTS": (
         r"[0-9A-Za-z.:,\s-]*",
         "Host names, suffixes and IP addresses with commas between, without https:// and path.",
@@ -128,8 +128,12 @@ def schema() -> _Schema:
     It is never stricter than the app itself; what no schema can say (trusted hosts, names given twice) the app says. A file of settings
     as Azure or Functions write it is none that people edit by it.
     """
-    folder, workspace = _object(Folder), _object(Workspace)
+    folder, workspace, devops = _object(Folder), _object(Workspace), _object(DevOps)
     folder["allOf"] = _FOLDER_RULES
+    devops["properties"]["client_id"] |= {
+        "pattern": rf"^\s*{_GUID}\s*$",
+        "patternErrorMessage": "The application id of an app registration.",
+    }
     workspace["properties"]["folders"] |= {"maxItems": MOST, "uniqueItems": True}
     workspace["properties"]["folders"]["items"] = _or_text(
         "#/$defs/folder", "A Git folder's path.", folder["properties"]["path"]
@@ -160,6 +164,7 @@ def schema() -> _Schema:
             "defaults": defaults,
             "workspace": workspace,
             "folder": folder,
+            "devops": devops,
         },
     }
 
@@ -192,7 +197,7 @@ def _settings() -> _Schema:
     }
 
 
-def _object(model: type[Folder | Workspace]) -> _Schema:
+def _object(model: type[Folder | Workspace | DevOps]) -> _Schema:
     made = model.model_json_schema()
     made.pop("$defs", None)
     for name, value in made["properties"].items():
@@ -207,6 +212,9 @@ def _plain(value: _Schema) -> _Schema:
         del made["default"]
     for choice in value.get("anyOf", []):
         made |= _not_blank(choice) if choice.get("type") != "null" else {}
+    if "$ref" in made:
+        reference = f"#/$defs/{str(made.pop('$ref')).rpartition('/')[2].lower()}"
+        return made | {"anyOf": [{"$ref": reference}, {"type": "null"}]}
     if "anyOf" in value:
         made["type"] = [made["type"], "null"]
     return _not_blank(made)

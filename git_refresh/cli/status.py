@@ -1,6 +1,6 @@
 """How do things stand? Each workspace's Git credential and Git folders as they are now, read and not judged against Azure DevOps."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -30,8 +30,8 @@ from git_refresh.run.decide import (
 )
 from git_refresh.run.folder import azure_devops_repository
 from git_refresh.run.listing import Listing
-from git_refresh.run.shared import Run, facts_of_principal
-from git_refresh.seams import Api, Services
+from git_refresh.run.shared import Run, facts_of_principal, facts_of_zone
+from git_refresh.seams import Api, Clouds, Services
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Folder
@@ -125,50 +125,70 @@ def status(
     from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
     deadline = Deadline.after(settings.timeout_s, SystemClock())
-    services = app.connect(settings, deadline, environ, outlet)
+    clouds = app.connect(settings, deadline, environ, outlet)
     try:
-        return outlet.clean(look(settings, services, deadline, last))
+        return outlet.clean(look(settings, clouds, deadline, last))
     finally:
-        services.close()
+        clouds.close()
 
 
-def look(
-    settings: Settings, services: Services, deadline: Deadline, last: LastRun | None = None
-) -> StatusReport:
+def look(settings: Settings, clouds: Clouds, deadline: Deadline, last: LastRun | None = None) -> StatusReport:
     """Read every workspace, all at once. Never raises for what a service does.
 
     Args:
         settings: whom to look at.
-        services: how to reach the clouds.
+        clouds: how to reach them.
         deadline: when the budget is over; its clock tells the time.
         last: what a run says that it has stored, if its report is there.
     """
-    facts = Facts(vault=settings.key_vault_url or "")
+    found: dict[str, WorkspaceStatus] = {}
+    for zone, own in settings.zones().items():
+        entries = [entry for entry in own.entries if isinstance(entry, Entry)]
+        for entry, told in _zone(
+            entries, own, facts_of_zone(zone, own), clouds.services(zone), deadline, last
+        ):
+            found[entry.workspace.host] = told
+    return StatusReport(
+        tuple(
+            _rejected(entry) if isinstance(entry, Rejected) else found[entry.workspace.host]
+            for entry in settings.entries
+        )
+    )
+
+
+def _zone(  # what `look` has, for one trust zone
+    entries: Sequence[Entry],
+    settings: Settings,
+    facts: Facts,
+    services: Services,
+    deadline: Deadline,
+    last: LastRun | None,
+) -> list[tuple[Entry, WorkspaceStatus]]:
     try:
         token = services.token(AZURE_DEVOPS)
     except ServiceError as error:
         failure = explain(error.symptom, facts)
-        return StatusReport(tuple(_unread(entry, failure) for entry in settings.entries))
+        return [(entry, _unread(entry, failure)) for entry in entries]
     facts = replace(facts, object_id=token.object_id)
     run = Run(settings, services, services.heads(token), deadline, token, facts, dry_run=True)
     crew = Crew(settings.concurrency, deadline)
-    found = crew.each(settings.entries, partial(_workspace, run, last))
+    found = crew.each(entries, partial(_workspace, run, last))
     unfinished = (interrupted if crew.interrupted else out_of_time)(facts)
-    return StatusReport(tuple(done or _unread(entry, unfinished) for entry, done in found))
+    return [(entry, done or _unread(entry, unfinished)) for entry, done in found]
 
 
-def _unread(entry: Entry | Rejected, failure: Diagnosis) -> WorkspaceStatus:
+def _rejected(entry: Rejected) -> WorkspaceStatus:
+    problems = " ".join(str(problem) for problem in entry.problems)
+    failure = finding("invalid_settings", Facts(), problem=problems)
+    return WorkspaceStatus(entry.name, entry.host, "failed", failure.message, failure)
+
+
+def _unread(entry: Entry, failure: Diagnosis) -> WorkspaceStatus:
     """A workspace that could not be looked at."""
-    if isinstance(entry, Rejected):
-        problems = " ".join(str(problem) for problem in entry.problems)
-        failure = finding("invalid_settings", Facts(), problem=problems)
-        return WorkspaceStatus(entry.name, entry.host, "failed", failure.message, failure)
     return WorkspaceStatus(entry.workspace.name, entry.workspace.host, "failed", failure.message, failure)
 
 
-def _workspace(run: Run, last: LastRun | None, entry: Entry | Rejected) -> WorkspaceStatus:
-    if isinstance(entry, Rejected):
-        return _unread(entry, internal(ValueError(), run.facts))
+def _workspace(run: Run, last: LastRun | None, entry: Entry) -> WorkspaceStatus:
     facts = replace(run.facts, host=entry.workspace.host, **facts_of_principal(entry.workspace))
     try:
         return _Workspace(entry, run, last, facts).look()
@@ -228,7 +248,9 @@ class _Workspace:
         said = f"user name {own.username}" + (f", of {principal}" if principal_id is not None else "")
         if self._last is None:
             return CredentialStatus(principal, "ok", said, own.id, own.username)
-        state, ends, ends_at = self._last.told(self._workspace.host, self._run.deadline.clock.now())
+        state, ends, ends_at = self._last.told(
+            self._workspace.host, self._run.settings.zone(self._workspace), self._run.deadline.clock.now()
+        )
         return CredentialStatus(principal, state, f"{said}; {ends}", own.id, own.username, ends_at)
 
     def _folders(self, api: Api) -> Iterator[FolderStatus]:

@@ -99,6 +99,10 @@ Commit = Annotated[
 """SHA-1 or SHA-256."""
 SecretText = Annotated[str, Field(strict=True, pattern=r"^[!-~]+$", max_length=16_384)]
 """A token or secret, which has to fit into an HTTP header: visible ASCII without spaces."""
+Issuer = Annotated[
+    str, Field(strict=True, max_length=120, pattern=r"^https://[a-z.]+/[0-9a-f-]{36}(?:/v2\.0)?/?$")
+]
+"""Of Microsoft Entra: it is quoted in what is to be typed, so nothing else is taken."""
 Guid = Annotated[str, Field(strict=True, pattern=r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
 PageToken = Annotated[str, Field(strict=True, max_length=4096)]
 """Opaque; it is sent back and never shown."""
@@ -229,6 +233,10 @@ class Claims(Answer):
 
     exp: Annotated[Moment | None, WrapValidator(_or_nothing)] = None
     oid: Annotated[Guid | None, WrapValidator(_or_nothing)] = None
+    tid: Annotated[Guid | None, WrapValidator(_or_nothing)] = None
+    iss: Annotated[Issuer | None, WrapValidator(_or_nothing)] = None
+    sub: Annotated[Guid | None, WrapValidator(_or_nothing)] = None
+    aud: Annotated[Guid | None, WrapValidator(_or_nothing)] = None
 
 
 def claims_of(token: str) -> Claims:

@@ -15,8 +15,8 @@ from git_refresh.clouds.databricks_sdk import workspace_client
 from git_refresh.clouds.guard import Repeat, call
 from git_refresh.clouds.transport import Allowance, BoundedSession
 from git_refresh.masking import Secrets
-from git_refresh.symptom import Service, ServiceError
-from git_refresh.values import PROVIDER, GitFolder, OtherObject, Ref, StoredCredential, folder_key
+from git_refresh.symptom import EXCHANGE, Service, ServiceError
+from git_refresh.values import PROVIDER, GitFolder, OtherObject, Ref, StoredCredential, Token, folder_key
 
 SIGN_IN_LIMIT = 20.0
 CREDENTIAL_LIMIT = 30.0
@@ -48,21 +48,62 @@ def sign_in(
     Raises:
         ServiceError: the workspace does not give one.
     """
+    form = {"grant_type": "client_credentials", "scope": "all-apis"}
+    known = secret.get_secret_value()
 
     def ask() -> SecretStr:
         with BoundedSession([host], tls, skew=skew) as session:
-            answer = session.post(
-                f"{host}/oidc/v1/token",
-                data={"grant_type": "client_credentials", "scope": "all-apis"},
-                auth=(client_id, secret.get_secret_value()),
-            )
-        if answer.status_code != requests.codes.ok or not answer.content:
-            raise UnexpectedAnswerError
-        return SecretStr(read(answers.SignedIn, answer.json(), sent).access_token)
+            return _access_token(session.post(f"{host}{_TOKEN}", data=form, auth=(client_id, known)), known)
 
-    sent = Secrets([secret.get_secret_value()])
     deadline = deadline.within(SIGN_IN_LIMIT)
     return call(Service.DATABRICKS, "sign in", ask, deadline=deadline, secrets=secrets)
+
+
+def exchange(
+    host: str,
+    client_id: str,
+    assertion: Token,
+    *,
+    tls: ssl.SSLContext,
+    deadline: Deadline,
+    secrets: Secrets,
+    skew: Skew | None = None,
+) -> SecretStr:
+    """A workspace access token for a service principal whose federation policy trusts the identity (OAuth token federation).
+
+    Facts: https://learn.microsoft.com/azure/databricks/dev-tools/auth/oauth-federation-exchange
+
+    Raises:
+        ServiceError: the workspace does not give one.
+    """
+    known = assertion.value.get_secret_value()
+    form = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": known,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "client_id": client_id,
+        "scope": "all-apis",
+    }
+
+    def ask() -> SecretStr:
+        with BoundedSession([host], tls, skew=skew) as session:
+            return _access_token(session.post(f"{host}{_TOKEN}", data=form), known)
+
+    deadline = deadline.within(SIGN_IN_LIMIT)
+    try:
+        return call(Service.DATABRICKS, EXCHANGE, ask, deadline=deadline, secrets=secrets)
+    except ServiceError as error:
+        symptom = replace(error.symptom, claims=assertion.claims)
+    raise ServiceError(symptom)
+
+
+_TOKEN = "/oidc/v1/token"  # noqa: S105  # a path
+
+
+def _access_token(answer: requests.Response, sent: str) -> SecretStr:
+    if answer.status_code != requests.codes.ok or not answer.content:
+        raise UnexpectedAnswerError
+    return SecretStr(read(answers.SignedIn, answer.json(), Secrets([sent])).access_token)
 
 
 class WorkspaceApi:

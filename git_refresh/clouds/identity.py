@@ -3,13 +3,14 @@
 import os
 import ssl
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import requests
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.exceptions import ClientAuthenticationError
 from azure.core.pipeline.transport import RequestsTransport
-from azure.identity import AzureCliCredential, ManagedIdentityCredential
+from azure.identity import AzureCliCredential, ClientAssertionCredential, ManagedIdentityCredential
 from pydantic import SecretStr
 
 from git_refresh.clock import Deadline
@@ -19,7 +20,15 @@ from git_refresh.clouds.once import Once
 from git_refresh.clouds.transport import BoundedSession, proxy_of
 from git_refresh.masking import Secrets
 from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, KEY_VAULT, Token
+from git_refresh.values import (
+    AZURE_DATABRICKS,
+    AZURE_DEVOPS,
+    KEY_VAULT,
+    TOKEN_EXCHANGE,
+    Claims,
+    Registration,
+    Token,
+)
 
 LIMIT = 20.0
 """Seconds for a token: the endpoint is on the same machine; `az` needs a few."""
@@ -71,21 +80,17 @@ class Identity:
         answer = call(
             self.service, what, lambda: self._answer(resource), deadline=deadline, secrets=self._secrets
         )
-        self._secrets.learn(answer.token)
-        claims = claims_of(answer.token)
-        ends = min(answer.expires_on, claims.exp or answer.expires_on)
-        if ends <= self._deadline.clock.now():
-            raise ServiceError(Symptom(self.service, what, "lapsed"))
-        return Token(SecretStr(answer.token), ends, claims.oid or "")
+        return _kept(answer, Symptom(self.service, what, "lapsed"), self._deadline, self._secrets)
 
     def _answer(self, resource: str) -> IdentityToken:
         found = self._ask(resource)
-        answer = {"token": found.token, "expires_on": found.expires_on}
         # Not against the run's other tokens: those of one identity have pieces in common.
-        return read(IdentityToken, answer, Secrets([self._header]))
+        return _checked(found, Secrets([self._header]))
 
     def _ask(self, resource: str) -> AccessToken:
         scope = f"{resource}/.default"
+        if not self._endpoint and resource == TOKEN_EXCHANGE:
+            raise ServiceError(Symptom(self.service, _what(resource), "a_person"))
         if not self._endpoint:
             return self._ask_cli(resource, scope)
         parts = urlsplit(self._endpoint)
@@ -131,6 +136,81 @@ _CLI_SAYS = {
 _ENTRA = "https://login.microsoftonline.com"
 
 
+class ForeignIdentity:
+    """The identity in another tenant: an app registration there trusts it, and gets the token.
+
+    Facts: https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        registration: Registration,
+        tls: ssl.SSLContext,
+        deadline: Deadline,
+        secrets: Secrets,
+    ) -> None:
+        self._identity = identity
+        self._registration = registration
+        self._tls = tls
+        self._deadline = deadline
+        self._secrets = secrets
+        self._tokens: Once[str, Token] = Once(deadline)
+
+    def token(self, resource: str) -> Token:
+        """A token for a resource in that tenant; the same one all through the run.
+
+        Raises:
+            ServiceError: the identity gets no assertion, or Microsoft Entra does not exchange it.
+        """
+        return self._tokens.get(resource, lambda: self._fetch(resource))
+
+    def _fetch(self, resource: str) -> Token:
+        what = f"{_what(resource)} in tenant {self._registration.tenant_id}"
+        assertion = self._identity.token(TOKEN_EXCHANGE)
+        sent = Secrets([assertion.value.get_secret_value()])
+
+        def ask() -> IdentityToken:
+            with BoundedSession([_ENTRA], self._tls) as session:
+                credential = ClientAssertionCredential(
+                    self._registration.tenant_id,
+                    self._registration.client_id,
+                    assertion.value.get_secret_value,
+                    transport=RequestsTransport(session=session, session_owner=False),
+                    retry_total=0,
+                    disable_instance_discovery=True,
+                )
+                return _checked(credential.get_token(f"{resource}/.default"), sent)
+
+        limit = self._deadline.within(LIMIT)
+        try:
+            answer = call(Service.ENTRA, what, ask, deadline=limit, secrets=self._secrets)
+        except ServiceError as error:
+            symptom = replace(error.symptom, claims=assertion.claims)
+        else:
+            return _kept(answer, Symptom(Service.ENTRA, what, "lapsed"), self._deadline, self._secrets)
+        raise ServiceError(symptom)
+
+
+def _checked(found: AccessToken, secrets: Secrets) -> IdentityToken:
+    return read(IdentityToken, {"token": found.token, "expires_on": found.expires_on}, secrets)
+
+
+def _kept(answer: IdentityToken, lapsed: Symptom, deadline: Deadline, secrets: Secrets) -> Token:
+    """The token that was answered, from now on a secret of the run.
+
+    Raises:
+        ServiceError: it has already expired.
+    """
+    secrets.learn(answer.token)
+    told = claims_of(answer.token)
+    ends = min(answer.expires_on, told.exp or answer.expires_on)
+    if ends <= deadline.clock.now():
+        raise ServiceError(lapsed)
+    claims = Claims(told.oid or "", told.tid or "", told.iss or "", told.sub or "", told.aud or "")
+    return Token(SecretStr(answer.token), ends, claims)
+
+
 def _what(resource: str) -> str:
     return f"get a token for {_NAMES.get(resource, resource)}"
 
@@ -139,6 +219,7 @@ _NAMES = {
     AZURE_DEVOPS: "Azure DevOps",
     AZURE_DATABRICKS: "Azure Databricks",
     KEY_VAULT: "Key Vault",
+    TOKEN_EXCHANGE: "the exchange of tokens",
 }
 
 

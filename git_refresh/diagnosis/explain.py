@@ -36,6 +36,11 @@ class Facts:
     client_id: str = "CLIENT_ID"
     principal: str = "the service principal"
     object_id: str = "OBJECT_ID"
+    named_in: str = "AZURE_CLIENT_ID"
+    """Where the settings name the identity."""
+    tenant: str = "TENANT"
+    registration: str = "APPLICATION_ID"
+    """Of the app registration that speaks for the identity in that tenant."""
     organization: str = "ORGANIZATION"
     project: str = "PROJECT"
     repository: str = "REPOSITORY"
@@ -51,6 +56,7 @@ def explain(symptom: Symptom, facts: Facts) -> Diagnosis:
     values["service"] = str(symptom.service)
     values["address"] = values.get(_ADDRESS.get(symptom.service, ""), values["address"])
     values["files"] = _files(symptom)
+    values |= {name: value for name, value in _presented(symptom).items() if value}
     if values["object_id"] == _DEFAULTS["object_id"]:
         values["object_id"] = _object_id(symptom) or values["object_id"]
     found = _filled(row, _what_happened(symptom), values)
@@ -154,6 +160,19 @@ def _what_happened(symptom: Symptom) -> str:
     return f"Could not {symptom.operation}: {said}{request_id}."
 
 
+def _presented(symptom: Symptom) -> dict[str, str]:
+    """What the assertion says of itself that was to be exchanged: a policy has to say the same."""
+    claims = symptom.claims
+    if claims is None:
+        return {}
+    return {
+        "issuer": claims.issuer,
+        "subject": claims.subject,
+        "audience": claims.audience,
+        "object_id": claims.object_id,
+    }
+
+
 def _files(symptom: Symptom) -> str:
     found = re.search(r"[Cc]onflicting files: ([^\n]{1,2000})", symptom.message)
     return f": {shown(found[1].partition('. ')[0].rstrip('. '))}" if found else ""
@@ -188,6 +207,9 @@ def _values(facts: Facts) -> dict[str, str]:
         "service": "The service",
         "address": "ADDRESS",
         "files": "",
+        "issuer": "https://login.microsoftonline.com/TENANT_ID/v2.0",
+        "subject": values["object_id"],
+        "audience": "fb60f99c-7a34-4190-8149-302f77469936",
     }
     return values | more
 

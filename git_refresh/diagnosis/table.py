@@ -7,10 +7,11 @@ Rows are tried from top to bottom and the first that fits is taken, so the speci
 
 from dataclasses import dataclass
 
-from git_refresh.symptom import Service
+from git_refresh.symptom import EXCHANGE, Service
 
 IDENTITY = (Service.IDENTITY,)
 CLI = (Service.AZURE_CLI,)
+ENTRA = (Service.ENTRA,)
 VAULT = (Service.KEY_VAULT,)
 DEVOPS = (Service.AZURE_DEVOPS,)
 DATABRICKS = (Service.DATABRICKS,)
@@ -57,13 +58,80 @@ _NEW_SECRET = (
     "Create a new OAuth secret for service principal {client_id} ({host}, Settings, Identity and access, Service principals, "
     f"Secrets), and store it as a new version with the day on which it ends: {_STORE_SECRET} --expires YYYY-MM-DDT00:00:00Z."
 )
-SHARED = {"Let the identity in": _GRANT_DEVOPS, "Renew the OAuth secret": _NEW_SECRET}
+_POLICY = (
+    "An account admin writes the policy with: databricks account service-principal-federation-policy create "
+    "$(databricks account service-principals list --filter 'applicationId eq \"{client_id}\"' --output json | jq -r '.[0].id') "
+    '--json \'{"oidc_policy": {"issuer": "{issuer}", "audiences": ["{audience}"], "subject": "{subject}"}}\'.'
+)
+_TRUST = (
+    "In the identity's own tenant: az ad app federated-credential create --id {registration} --parameters "
+    '\'{"name": "git-refresh", "issuer": "{issuer}", "subject": "{subject}", "audiences": ["api://AzureADTokenExchange"]}\'.'
+)
+SHARED = {
+    "Let the identity in": _GRANT_DEVOPS,
+    "Renew the OAuth secret": _NEW_SECRET,
+    "Write the federation policy": _POLICY,
+    "Let the app registration trust the identity": _TRUST,
+}
 """Remedies of several rows by title: the app prints them in full, the page has each once."""
+
+_OTHER_TENANT = (
+    Row(
+        "registration_trust_case",
+        (Match(ENTRA, pattern=r"AADSTS7002138"),),
+        seen="401 …AADSTS7002138: No matching federated identity record found…",
+        cause="The federated credential of app registration {registration} matches the identity but for the case of letters.",
+        remedy="Delete it, and write it anew. " + _TRUST,
+    ),
+    Row(
+        "registration_trust",
+        (Match(ENTRA, pattern=r"AADSTS700213"),),
+        seen="401 …AADSTS700213: No matching federated identity record found…",
+        cause="App registration {registration} has no federated credential for this identity.",
+        remedy=_TRUST,
+    ),
+    Row(
+        "registration_issuer",
+        (Match(ENTRA, pattern=r"AADSTS700214"),),
+        seen="401 …AADSTS700214: …",
+        cause="The federated credential of app registration {registration} names another issuer than {issuer}.",
+        remedy="Delete it, and write it anew. " + _TRUST,
+    ),
+    Row(
+        "registration_not_in_tenant",
+        (Match(ENTRA, pattern=r"AADSTS700016"),),
+        seen="400 …AADSTS700016: Application with identifier … was not found in the directory…",
+        cause="App registration {registration} is not consented to in tenant {tenant}, or is not for multiple tenants.",
+        remedy="In the identity's own tenant: az ad app update --id {registration} --sign-in-audience AzureADMultipleOrgs. Then, as an "
+        "administrator of the other tenant: az login --tenant {tenant} --allow-no-subscriptions, and az ad sp create --id {registration}.",
+    ),
+    Row(
+        "tenant_not_found",
+        (Match(ENTRA, pattern=r"AADSTS90002"),),
+        seen="400 …AADSTS90002: Tenant '…' not found…",
+        cause="There is no tenant {tenant}.",
+        remedy="Correct devops.tenant_id: in the Azure DevOps organization, Organization settings, Microsoft Entra shows it.",
+    ),
+    Row(
+        "registration_rejected",
+        (Match(ENTRA, ("answer", "unexpected", "lapsed", "not_sent", "too_large")),),
+        seen="400 …AADSTS…",
+        cause="Microsoft Entra does not give app registration {registration} a token in tenant {tenant}.",
+        remedy="Check tenant_id and client_id in devops, and that the registration trusts the identity. "
+        + _TRUST,
+    ),
+    Row(
+        "entra_unreachable",
+        (Match(ENTRA, NETWORK),),
+        cause="The app could not reach Microsoft Entra.",
+        remedy="Usually temporary. If it persists, let the app reach https://login.microsoftonline.com.",
+    ),
+)
 
 _IDENTITY = (
     Row(
         "federated_credential_mismatch",
-        (Match(pattern=r"AADSTS700213|AADSTS7002138"),),
+        (Match((*IDENTITY, *CLI, *DATABRICKS), pattern=r"AADSTS700213|AADSTS7002138"),),
         seen="AADSTS700213: No matching federated identity record found…",
         cause="The issuer or subject of the federated credential in Entra differs, perhaps only in letter case.",
         remedy="Correct it letter for letter (Microsoft Entra, App registrations, Certificates & secrets, Federated credentials). For "
@@ -79,6 +147,12 @@ _IDENTITY = (
         cause="The app has no managed identity.",
         remedy="Give it one: az functionapp identity assign --name APP --resource-group GROUP; for a user-assigned identity also set "
         "AZURE_CLIENT_ID to its client id.",
+    ),
+    Row(
+        "azure_cli_no_exchange",
+        (Match(CLI, ("a_person",)),),
+        cause="A person's sign-in with the Azure CLI cannot be exchanged; only the app's managed identity can sign in this way.",
+        remedy="Run it in the app, where the managed identity is. Here, a workspace with auth oauth_secret can be tried.",
     ),
     Row(
         "azure_cli_missing",
@@ -118,7 +192,7 @@ _IDENTITY = (
         (Match(IDENTITY, status=(400, 404)),),
         seen="400 …No User Assigned or Delegated Managed Identity found…",
         cause="The app has no identity with this client id, or none at all.",
-        remedy="Set AZURE_CLIENT_ID to the client id (not the object id) of an identity assigned to the app "
+        remedy="Set {named_in} to the client id (not the object id) of an identity assigned to the app "
         "(az functionapp identity show --name APP --resource-group GROUP), or remove it to use the system-assigned one.",
     ),
     Row(
@@ -275,6 +349,43 @@ _SIGN_IN = (
         seen="403 …Unauthorized access to Org: …",
         cause="The service principal is not assigned to this workspace.",
         remedy="In {host}, Settings, Identity and access, Service principals, add {principal}.",
+    ),
+    Row(
+        "federation_audience",
+        (Match(DATABRICKS, pattern=r"TOKEN_AUDIENCE_INVALID"),),
+        seen="400 invalid_grant TOKEN_AUDIENCE_INVALID (Token audience '…' invalid…",
+        cause="The federation policy of service principal {client_id} accepts another audience than {audience}.",
+        remedy="Delete that policy (databricks account service-principal-federation-policy list shows it). "
+        + _POLICY,
+    ),
+    Row(
+        "federation_subject",
+        (Match(DATABRICKS, pattern=r"TOKEN_SUBJECT_INVALID"),),
+        seen="400 invalid_grant TOKEN_SUBJECT_INVALID…",
+        cause="The federation policy of service principal {client_id} is for another identity than the one with object id {subject}.",
+        remedy="Add a policy for this one. " + _POLICY,
+    ),
+    Row(
+        "federation_policy_missing",
+        (Match(DATABRICKS, pattern=r"TOKEN_INVALID|valid federation policy"),),
+        seen="400 …TOKEN_INVALID (Ensure a valid federation policy has been configured)",
+        cause="Service principal {client_id} has no federation policy that fits, or it was written less than two minutes ago.",
+        remedy="Check client_id: it must be the Application ID of a service principal of the account. "
+        + _POLICY,
+    ),
+    Row(
+        "federation_no_rights",
+        (Match(DATABRICKS, status=(403,), operation=EXCHANGE),),
+        seen="403",
+        cause="Service principal {client_id} has no access to this workspace.",
+        remedy="In {host}, Settings, Identity and access, Service principals, add {principal}, with workspace access.",
+    ),
+    Row(
+        "federation_rejected",
+        (Match(DATABRICKS, status=(400, 401, 404), operation=EXCHANGE),),
+        seen="400 invalid_request",
+        cause="The workspace does not exchange the identity's token.",
+        remedy="Check client_id ({client_id}) and the service principal's federation policy. " + _POLICY,
     ),
     Row(
         "oauth_secret_rejected",
@@ -532,6 +643,7 @@ _ANY = (
 
 SECTIONS = {
     "Identity": _IDENTITY,
+    "Another tenant": _OTHER_TENANT,
     "Key Vault": _KEY_VAULT,
     "Azure DevOps": _AZURE_DEVOPS,
     "Signing in to a workspace": _SIGN_IN,

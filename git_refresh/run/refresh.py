@@ -1,36 +1,27 @@
-"""The run: one token for the fleet, every workspace's credential, then every folder, within a budget.
+"""The run: one token for each trust zone, every workspace's credential, then every folder, within a budget.
 
-    settings → Azure DevOps token → per workspace: sign in, store the Git credential → bring each folder to its ref → report
+    settings → per zone: Azure DevOps token → per workspace: sign in, store the Git credential → bring each folder to its ref → report
 
 All credentials are queued before any folder, so a run that is killed midway has done what matters.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from uuid import uuid4
 
 from git_refresh.clock import Clock, Deadline
-from git_refresh.diagnosis.explain import (
-    Diagnosis,
-    Facts,
-    clock_skew,
-    explain,
-    finding,
-    interrupted,
-    out_of_time,
-)
+from git_refresh.diagnosis.explain import Facts, clock_skew, finding, interrupted, out_of_time
 from git_refresh.outlet import Outlet
-from git_refresh.report import CredentialReport, Report, TokenReport, WorkspaceReport, log_run, log_workspace
+from git_refresh.report import Report, TokenReport, WorkspaceReport, log_run, log_workspace
 from git_refresh.run.pool import Pool
-from git_refresh.run.shared import Run
-from git_refresh.run.workspace import WorkspaceRefresh, folder_reports
+from git_refresh.run.shared import Notes
+from git_refresh.run.zone import ZoneRefresh
 from git_refresh.schedule import lapses_before
-from git_refresh.seams import Services, Unwatched, Watcher
+from git_refresh.seams import Clouds, Unwatched, Watcher
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
-from git_refresh.symptom import ServiceError
-from git_refresh.values import AZURE_DEVOPS, Problem, Token
+from git_refresh.values import Problem, Token, Zone
 
 GRACE = 2.0
 """Seconds past the budget in which operations that it has just ended may still say so themselves."""
@@ -38,7 +29,7 @@ GRACE = 2.0
 
 def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     settings: Settings,
-    services: Services,
+    clouds: Clouds,
     deadline: Deadline,
     *,
     next_run: datetime,
@@ -51,7 +42,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
 
     Args:
         settings: whom to refresh.
-        services: how to reach the clouds.
+        clouds: how to reach them.
         deadline: when the budget is over; its clock tells the time.
         next_run: when the next run is due; a token that ends before is reported as `short_token`.
         outlet: where log lines go out; the report has passed it too.
@@ -61,24 +52,21 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     """
     clock = deadline.clock
     started_at, started, run_id = clock.now(), clock.monotonic(), str(uuid4())
+    notes = Notes()  # what workspaces say comes last: it may crowd out nothing else
+    shown = Shown(watcher, outlet) if watcher else Unwatched()
+    zones = {
+        zone: ZoneRefresh(zone, own, clouds, deadline, dry_run=dry_run, watcher=shown, notes=notes)
+        for zone, own in settings.zones().items()
+    }
+    workspaces = _refresh_all(settings, zones, shown, deadline, run_id, outlet)
+    behind = clouds.clock_behind()
     facts = Facts(vault=settings.key_vault_url or "")
-    problems = list(settings.problems)
-    notes: tuple[Problem, ...] = ()  # what workspaces say comes last: it may crowd out nothing else
-    token: Token | None = None
-    try:
-        token = services.token(AZURE_DEVOPS)
-    except ServiceError as error:
-        failure = explain(error.symptom, facts)
-        workspaces = [_report_of(entry, failure, run_id, facts, outlet) for entry in settings.entries]
-    else:
-        facts = Facts(vault=settings.key_vault_url or "", object_id=token.object_id)
-        shown = Shown(watcher, outlet) if watcher else Unwatched()
-        run = Run(settings, services, services.heads(token), deadline, token, facts, dry_run, shown)
-        workspaces = _refresh_all(run, run_id, outlet)
-        notes = run.notes()
-    behind = services.clock_behind()
-    short = [] if token is None else _short_token(token, next_run, behind, facts)
-    problems += [*_about_time(late, behind, facts), *notes]
+    short = [
+        problem
+        for each in zones.values()
+        for problem in _short_token(each, next_run, behind, alone=len(zones) == 1)
+    ]
+    problems = [*short, *settings.problems, *_about_time(late, behind, facts), *notes.all()]
     fine = not short and not settings.problems and all(workspace.result == "ok" for workspace in workspaces)
     report = outlet.clean(
         Report(
@@ -87,8 +75,8 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
             duration_s=clock.monotonic() - started,
             dry_run=dry_run,
             result="ok" if fine else "failed",
-            token=_token_report(token, clock),
-            problems=tuple(short + problems),
+            tokens=tuple(_token_report(each, each.token, clock) for each in zones.values() if each.token),
+            problems=tuple(problems),
             workspaces=tuple(workspaces),
         )
     )
@@ -110,79 +98,72 @@ class Shown:
         self._watcher.done(self._outlet.clean(report))
 
 
-def _refresh_all(run: Run, run_id: str, outlet: Outlet) -> list[WorkspaceReport]:
+def _refresh_all(  # what `refresh` has
+    settings: Settings,
+    zones: Mapping[Zone, ZoneRefresh],
+    watcher: Watcher,
+    deadline: Deadline,
+    run_id: str,
+    outlet: Outlet,
+) -> list[WorkspaceReport]:
     """Work on every workspace at once; log each when it is done, here, on the invocation's own thread."""
-    pool = Pool(run.settings.concurrency)
-    finished: SimpleQueue[WorkspaceRefresh] = SimpleQueue()
-    works = {
-        index: WorkspaceRefresh(entry, run, pool.submit, finished.put)
-        for index, entry in enumerate(run.settings.entries)
-        if isinstance(entry, Entry)
-    }
-    for work in works.values():
-        work.start()
+    pool = Pool(settings.concurrency)
+    finished: SimpleQueue[Entry] = SimpleQueue()
+    for zone in zones.values():
+        zone.start(pool.submit, finished.put)
     reports: dict[str, WorkspaceReport] = {}
     why = out_of_time
+
+    def done(entry: Entry) -> WorkspaceReport:
+        """A workspace's report, as of now, shown and logged, where it is cleaned; what is returned is cleaned with the whole report."""
+        report = zones[settings.zone(entry.workspace)].report(entry, why)
+        watcher.done(report)
+        log_workspace(run_id, report, outlet)
+        return report
+
     try:
         pool.start()
-        for _ in works:
+        for _ in range(sum(len(zone.entries) for zone in zones.values())):
             try:
-                work = finished.get(timeout=max(0.0, run.deadline.remaining() + GRACE))
+                entry = finished.get(timeout=max(0.0, deadline.remaining() + GRACE))
             except Empty:
                 break
-            reports[work.workspace.host] = _done(work, why, run, run_id, outlet)
+            reports[entry.workspace.host] = done(entry)
     except KeyboardInterrupt:
         why = interrupted
     finally:
         pool.close()
     return [
-        _report_of(entry, None, run_id, run.facts, outlet)
+        _rejected(entry, run_id, outlet)
         if isinstance(entry, Rejected)
-        else reports.get(entry.workspace.host) or _done(works[index], why, run, run_id, outlet)
-        for index, entry in enumerate(run.settings.entries)
+        else reports.get(entry.workspace.host) or done(entry)
+        for entry in settings.entries
     ]
 
 
-def _done(
-    work: WorkspaceRefresh, why: Callable[[Facts], Diagnosis], run: Run, run_id: str, outlet: Outlet
-) -> WorkspaceReport:
-    """A workspace's report, as of now, shown and logged, where it is cleaned; what is returned is cleaned with the whole report."""
-    report = work.report(why)
-    run.watcher.done(report)
+def _rejected(entry: Rejected, run_id: str, outlet: Outlet) -> WorkspaceReport:
+    """The report of an entry that says nothing that could be done."""
+    message = " ".join(str(problem) for problem in entry.problems)
+    error = finding("invalid_settings", Facts(), problem=message)
+    report = WorkspaceReport(entry.name, entry.host, "rejected", error=error)
     log_workspace(run_id, report, outlet)
     return report
 
 
-def _report_of(
-    entry: Entry | Rejected, failure: Diagnosis | None, run_id: str, facts: Facts, outlet: Outlet
-) -> WorkspaceReport:
-    """The report of a workspace that nothing was done for."""
-    if isinstance(entry, Rejected):
-        message = " ".join(str(problem) for problem in entry.problems)
-        report = WorkspaceReport(
-            entry.name, entry.host, "rejected", error=finding("invalid_settings", facts, problem=message)
-        )
-    else:
-        workspace = entry.workspace
-        folders = folder_reports(workspace, entry.bad_folders, {}, None, facts)
-        report = WorkspaceReport(
-            workspace.name, workspace.host, "failed", CredentialReport("failed"), folders, failure
-        )
-    log_workspace(run_id, report, outlet)
-    return report
+def _token_report(zone: ZoneRefresh, token: Token, clock: Clock) -> TokenReport:
+    tenant = zone.zone.devops.tenant_id if zone.zone.devops else token.claims.tenant_id or None
+    left = (token.expires_at - clock.now()).total_seconds()
+    return TokenReport(zone.zone.identity, tenant, token.expires_at, left, len(zone.entries))
 
 
-def _token_report(token: Token | None, clock: Clock) -> TokenReport | None:
-    return TokenReport(token.expires_at, (token.expires_at - clock.now()).total_seconds()) if token else None
-
-
-def _short_token(token: Token, next_run: datetime, behind: timedelta, facts: Facts) -> list[Problem]:
-    if not lapses_before(next_run, token.expires_at, behind):
+def _short_token(zone: ZoneRefresh, next_run: datetime, behind: timedelta, *, alone: bool) -> list[Problem]:
+    token = zone.token
+    if token is None or not lapses_before(next_run, token.expires_at, behind):
         return []
     told = finding(
         "short_token",
-        facts,
-        which="that was stored",
+        zone.facts,
+        which="that was stored" if alone else f"of {zone.zone} that was stored",
         ends=f"{token.expires_at:%H:%M:%S} UTC",
         next_run=f"the next run is due at {next_run:%H:%M:%S} UTC",
     )

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from pydantic import SecretStr
+
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import Facts, finding
 from git_refresh.hosts import TrustedHosts
@@ -14,7 +16,7 @@ from git_refresh.run.decide import nearest
 from git_refresh.seams import Api, Heads, Services, Unwatched, Watcher
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import OAuth, Workspace
-from git_refresh.values import AZURE_DATABRICKS, Head, Problem, Ref, Secret, Token
+from git_refresh.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Head, Problem, Ref, Secret, Token, Zone
 
 SECRET_WARNING = timedelta(days=30)
 """How long before its end an OAuth secret is pointed out."""
@@ -23,11 +25,34 @@ NOTES = 10
 """How often the report says something that is no failure about one workspace or service: none may crowd out the others."""
 
 
+class Notes:
+    """What the report is to say that is no failure."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._said: dict[Problem, str] = {}
+
+    def add(self, about: str, where: str, message: object) -> None:
+        """Say something; so often about one workspace, or one service, and no more often."""
+        with self._lock:
+            said = list(self._said.values()).count(about)
+            if said < NOTES:
+                self._said[Problem(where, str(message))] = about
+            elif said == NOTES:
+                self._said[Problem(about, "There are more of these than are listed here.")] = about
+
+    def all(self) -> tuple[Problem, ...]:
+        """All that was said."""
+        with self._lock:
+            return tuple(self._said)
+
+
 @dataclass(slots=True)
 class Run:
-    """One run, as its workspaces see it."""
+    """One run, as the workspaces of one trust zone see it."""
 
     settings: Settings
+    """Those of the zone: `Settings.zones`."""
     services: Services
     heads: Heads
     deadline: Deadline
@@ -37,9 +62,8 @@ class Run:
     """What is known of the identity and the vault, for diagnoses."""
     dry_run: bool
     watcher: Watcher = field(default_factory=Unwatched)
+    notes: Notes = field(default_factory=Notes)
     _origins: frozenset[str] = field(init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _notes: dict[Problem, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._origins = self.settings.origins()
@@ -49,15 +73,18 @@ class Run:
         return self.settings.trusted
 
     def sign_in(self, workspace: Workspace) -> Api:
-        """A workspace's API, with a managed-identity token or for the OAuth secret in Key Vault."""
-        oauth = workspace.oauth
-        if oauth is None:
-            token = self.services.token(AZURE_DATABRICKS).value
-        else:
+        """A workspace's API, signed in to as its entry says."""
+        return self.services.workspace(workspace.host, self._access_token(workspace))
+
+    def _access_token(self, workspace: Workspace) -> SecretStr:
+        if (oauth := workspace.oauth) is not None:
             secret = self.services.secret(oauth.secret_name)
             self._warn_of_end(oauth, secret)
-            token = self.services.sign_in(workspace.host, oauth.client_id, secret.value)
-        return self.services.workspace(workspace.host, token)
+            return self.services.sign_in(workspace.host, oauth.client_id, secret.value)
+        if (client_id := workspace.federated) is not None:
+            assertion = self.services.token(TOKEN_EXCHANGE)
+            return self.services.exchange(workspace.host, client_id, assertion)
+        return self.services.token(AZURE_DATABRICKS).value
 
     def may_be_asked(self, repository: Repository) -> bool:
         """Where the token goes is decided by the settings: not by the URL that a workspace says a folder has."""
@@ -74,18 +101,8 @@ class Run:
         return suggestion(ref, self.heads.names(repository, ref.kind))
 
     def note(self, about: str, where: str, message: object) -> None:
-        """Say something in the report that is no failure; so often about one workspace, or one service, and no more often."""
-        with self._lock:
-            said = list(self._notes.values()).count(about)
-            if said < NOTES:
-                self._notes[Problem(where, str(message))] = about
-            elif said == NOTES:
-                self._notes[Problem(about, "There are more of these than are listed here.")] = about
-
-    def notes(self) -> tuple[Problem, ...]:
-        """All that was said."""
-        with self._lock:
-            return tuple(self._notes)
+        """Say something in the report that is no failure; see `Notes`."""
+        self.notes.add(about, where, message)
 
     def _warn_of_end(self, oauth: OAuth, secret: Secret) -> None:
         ends = secret.expires_at
@@ -101,16 +118,29 @@ def suggestion(ref: Ref, names: Sequence[str]) -> str:
     return f"; the nearest that exists is {near}" if near and shown(near) == near else ""
 
 
+def facts_of_zone(zone: Zone, settings: Settings) -> Facts:
+    """What is known of a trust zone before anything was asked, for diagnoses."""
+    facts = Facts(vault=settings.key_vault_url or "")
+    if zone.identity is not None and zone.identity != settings.client_id:
+        facts = replace(facts, named_in=f"identity ({zone.identity})")
+    if zone.devops is not None:
+        facts = replace(facts, tenant=zone.devops.tenant_id, registration=zone.devops.client_id)
+    return facts
+
+
 def facts_of_principal(workspace: Workspace) -> dict[str, str]:
     """As whom the app signs in to a workspace, for diagnoses."""
-    oauth = workspace.oauth
-    if oauth is None:
-        return {"principal": "the app's managed identity"}
-    return {
-        "principal": f"service principal {oauth.client_id}",
-        "client_id": oauth.client_id,
-        "secret": oauth.secret_name,
-    }
+    oauth, federated = workspace.oauth, workspace.federated
+    if oauth is not None:
+        return {
+            "principal": f"service principal {oauth.client_id}",
+            "client_id": oauth.client_id,
+            "secret": oauth.secret_name,
+        }
+    if federated is not None:
+        return {"principal": f"service principal {federated}", "client_id": federated}
+    named = f" {workspace.identity}" if workspace.identity else ""
+    return {"principal": f"the app's managed identity{named}"}
 
 
 def facts_of(facts: Facts, repository: Repository | None, ref: Ref | None) -> Facts:

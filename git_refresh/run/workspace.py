@@ -42,6 +42,7 @@ class WorkspaceRefresh:
             submit: queues a task in the run's pool.
             done: called when all its tasks are through.
         """
+        self.entry = entry
         self.workspace = entry.workspace
         self._bad_folders = entry.bad_folders
         self._run = run

@@ -64,9 +64,9 @@ class Defaults:
 
 
 def read_entries(
-    listed: Sequence[object], defaults: Defaults, trusted: TrustedHosts
+    listed: Sequence[object], defaults: Defaults, trusted: TrustedHosts, *, identity: str | None = None
 ) -> list[Entry | Rejected]:
-    """Every entry of `WORKSPACES`, in order, over the defaults."""
+    """Every entry of `WORKSPACES`, in order, over the defaults; `identity` is that of those which name none."""
     entries: list[Entry | Rejected] = []
     seen: dict[str, str] = {}
     for index, item in enumerate(listed):
@@ -83,8 +83,18 @@ def read_entries(
         entry = _entry(where, {**defaults.keys, **short}, trusted, _twice(where, short), inherited)
         if isinstance(entry, Entry):
             entry = _unless_seen(entry, where, seen)
+        if isinstance(entry, Entry) and entry.workspace.devops and not (entry.workspace.identity or identity):
+            entry = Rejected(
+                entry.workspace.name, entry.workspace.host, (Problem(f"{where}.devops", _SYSTEM_ASSIGNED),)
+            )
         entries.append(entry)
     return entries
+
+
+_SYSTEM_ASSIGNED = (
+    "needs a user-assigned managed identity: an app registration cannot trust a system-assigned one; write the client id of one in "
+    "identity, or in AZURE_CLIENT_ID"
+)
 
 
 def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[Defaults, tuple[Problem, ...]]:

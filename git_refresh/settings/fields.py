@@ -146,6 +146,33 @@ def _principal_id(value: object) -> object:
     return int(value) if isinstance(value, str) else value
 
 
+def _identity(value: str) -> str:
+    if not is_guid(value):
+        raise ValueError(
+            "must be the client id of a user-assigned managed identity, like 00000000-0000-0000-0000-000000000000; "
+            "az identity show --name NAME --resource-group GROUP --query clientId shows it"
+        )
+    return value.lower()
+
+
+def _tenant(value: str) -> str:
+    if not is_guid(value):
+        raise ValueError(
+            "must be the id of the tenant, like 00000000-0000-0000-0000-000000000000, not its name; "
+            "az login --tenant NAME, then az account show --query tenantId shows it"
+        )
+    return value.lower()
+
+
+def _registration(value: str) -> str:
+    if not is_guid(value):
+        raise ValueError(
+            "must be the application id of the app registration, like 00000000-0000-0000-0000-000000000000; "
+            "az ad app list --display-name NAME --query [].appId shows it"
+        )
+    return value.lower()
+
+
 _LONG = Field(max_length=2000)  # longer than any path or address, and quickly looked through
 Name = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(no_secret), AfterValidator(_seen)]
 Host = Annotated[str, _LONG, AfterValidator(_host)]
@@ -156,3 +183,6 @@ SecretName = Annotated[str, _LONG, AfterValidator(_secret_name)]
 PrincipalId = Annotated[
     int, BeforeValidator(_principal_id), BeforeValidator(no_secret), Field(gt=0, lt=2**63)
 ]
+IdentityId = Annotated[str, _LONG, AfterValidator(_identity)]
+TenantId = Annotated[str, _LONG, AfterValidator(_tenant)]
+RegistrationId = Annotated[str, _LONG, AfterValidator(_registration)]

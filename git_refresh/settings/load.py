@@ -5,7 +5,7 @@ Only what concerns every workspace stops the run; what is wrong with one entry i
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts, split_url
 from git_refresh.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
@@ -23,9 +23,10 @@ from git_refresh.settings.entries import (
 from git_refresh.settings.fields import is_guid
 from git_refresh.settings.host_json import ENDING_S, function_timeout
 from git_refresh.settings.json_text import JsonError, parse
+from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS, near_misses
 from git_refresh.settings.problems import kind_of
-from git_refresh.values import Problem
+from git_refresh.values import Problem, Zone
 
 
 class SettingsError(Exception):
@@ -47,6 +48,19 @@ class Settings:
     trusted: TrustedHosts = NO_HOSTS
     concurrency: int = 32
     timeout_s: float = 540.0
+
+    def zone(self, workspace: Workspace) -> Zone:
+        """Which trust zone a workspace is in."""
+        devops = workspace.devops.registration if workspace.devops else None
+        return Zone(workspace.identity or self.client_id, devops)
+
+    def zones(self) -> dict[Zone, "Settings"]:
+        """Each trust zone, in the order of the list, with the settings as if it were alone; without what is rejected."""
+        found: dict[Zone, list[Entry]] = {}
+        for entry in self.entries:
+            if isinstance(entry, Entry):
+                found.setdefault(self.zone(entry.workspace), []).append(entry)
+        return {zone: replace(self, entries=tuple(entries)) for zone, entries in found.items()}
 
     def origins(self) -> frozenset[str]:
         """Where the settings let Azure DevOps be asked: its own address, and those of the repositories that they name."""
@@ -82,7 +96,7 @@ def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
     _schedule(texts, fatal)
     _fan_out(texts, fatal)
     defaults = _defaults(environ, trusted, fatal)
-    entries = tuple(read_entries(_array(environ, fatal), defaults, trusted))
+    entries = tuple(read_entries(_array(environ, fatal), defaults, trusted, identity=client_id))
     reads_secrets = any(
         isinstance(entry, Entry) and entry.workspace.auth == "oauth_secret" for entry in entries
     )
@@ -162,7 +176,7 @@ def _client_id(texts: Mapping[str, str], fatal: list[Problem]) -> str | None:
             "remove it to use the system-assigned one"
         )
         fatal.append(Problem("AZURE_CLIENT_ID", f'"{shown(text)}" {advice}'))
-    return text or None
+    return text.lower() or None
 
 
 def _key_vault_url(texts: Mapping[str, str], trusted: TrustedHosts, fatal: list[Problem]) -> str | None:

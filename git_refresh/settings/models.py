@@ -9,16 +9,19 @@ from git_refresh.redact import INVISIBLE, looks_like_secret, shown
 from git_refresh.repository import Repository, parse_repository
 from git_refresh.settings.fields import (
     Host,
+    IdentityId,
     Name,
     Path,
     PrincipalId,
     RefName,
+    RegistrationId,
     SecretName,
+    TenantId,
     Url,
     no_secret,
     trusted_hosts,
 )
-from git_refresh.values import Ref, folder_key
+from git_refresh.values import Ref, Registration, folder_key
 
 # JSON has arrays and Python tuples: the one is taken for the other, what is in it is not.
 Array = Field(strict=False)
@@ -111,6 +114,24 @@ class OAuth:
     secret_name: str
 
 
+class DevOps(_Typed):
+    """Azure DevOps organizations of another tenant than the identity's."""
+
+    tenant_id: TenantId = Field(
+        description="Id of the tenant that the organizations are connected to.",
+        examples=["5a1e0000-0000-4000-8000-000000000003"],
+    )
+    client_id: RegistrationId = Field(
+        description="Application id of the app registration that trusts the identity and is consented to in that tenant.",
+        examples=["5a1e0000-0000-4000-8000-000000000004"],
+    )
+
+    @property
+    def registration(self) -> Registration:
+        """The same, for the run."""
+        return Registration(self.tenant_id, self.client_id)
+
+
 class Workspace(_Typed):
     """An Azure Databricks workspace whose Git credential and Git folders are kept fresh."""
 
@@ -121,13 +142,14 @@ class Workspace(_Typed):
     name: Name = Field(
         "", description="Its name in reports. Default: the first label of the host.", examples=["data-prod"]
     )
-    auth: Literal["oauth_secret", "managed_identity"] = Field(
+    auth: Literal["oauth_secret", "managed_identity", "federated"] = Field(
         "oauth_secret",
-        description="How the app signs in: with a service principal's OAuth secret, or with the app's own managed identity.",
+        description="How the app signs in: with a service principal's OAuth secret, as the managed identity itself, or as a service "
+        "principal whose federation policy trusts the managed identity (no secret at all).",
     )
     client_id: Name | None = Field(
         None,
-        description="Application id of the service principal (oauth_secret).",
+        description="Application id of the service principal (oauth_secret, federated).",
         examples=["5a1e0000-0000-4000-8000-000000000001"],
     )
     client_secret_name: SecretName | None = Field(
@@ -150,13 +172,27 @@ class Workspace(_Typed):
         description="Numeric ids of other service principals whose credential is kept fresh too.",
         examples=[[1234567890123456]],
     )
+    identity: IdentityId | None = Field(
+        None,
+        description="Client id of the user-assigned managed identity whose Azure DevOps token is stored here, and that signs in. "
+        "Default: AZURE_CLIENT_ID.",
+        examples=["5a1e0000-0000-4000-8000-000000000002"],
+    )
+    devops: DevOps | None = Field(
+        None, description="Only where the Azure DevOps organizations are in another tenant than the identity."
+    )
 
     @property
     def oauth(self) -> "OAuth | None":
-        """How the app signs in as a service principal; None: it signs in as its own managed identity."""
+        """With which OAuth secret the app signs in; None: it needs none."""
         if self.auth != "oauth_secret" or self.client_id is None or self.client_secret_name is None:
             return None
         return OAuth(self.client_id, self.client_secret_name)
+
+    @property
+    def federated(self) -> str | None:
+        """As which service principal the app signs in by exchanging a token of its identity; None: it does not."""
+        return self.client_id if self.auth == "federated" else None
 
     @model_validator(mode="before")
     @classmethod
@@ -181,6 +217,11 @@ class Workspace(_Typed):
                     f"needs {' and '.join(missing)}; write {'both' if len(missing) > 1 else 'it'} here or in "
                     'WORKSPACE_DEFAULTS, or write "auth": "managed_identity"'
                 )
+        if self.auth == "federated" and self.client_id is None:
+            raise ValueError(
+                "needs client_id, the application id of the service principal that the app signs in as; write it here or in "
+                "WORKSPACE_DEFAULTS"
+            )
         return self
 
 

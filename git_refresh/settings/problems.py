@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from git_refresh.redact import REVOKE_IT, looks_like_secret, shown
-from git_refresh.settings.models import Folder
+from git_refresh.settings.models import DevOps, Folder
 from git_refresh.values import Problem
 
 
@@ -22,6 +22,9 @@ def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: M
         model: what the object was to be.
         data: the object, defaults included.
     """
+    if detail["loc"][:1] == ("devops",) and len(detail["loc"]) > 1:
+        inner: ErrorDetails = {**detail, "loc": detail["loc"][1:]}
+        return problem_of(f"{where}.devops", inner, DevOps, data["devops"])
     place = where + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])
     found = detail["input"]
     key = str(detail["loc"][-1]) if detail["loc"] else ""
@@ -60,6 +63,7 @@ def _said(detail: ErrorDetails, found: object, key: str, model: type[BaseModel])
 
 
 _PLAIN = {
+    "model_type": 'must be an object: {{"tenant_id": "…", "client_id": "…"}}',
     "string_too_long": "is too long; write at most {max_length:,} characters",
     "string_unicode": "contains an unpaired surrogate; type it again",
     "less_than": "is too large for a service principal's numeric id",
@@ -98,6 +102,18 @@ _MEANT = {
         "folder": "folders",
         "paths": "folders",
         "principals": "run_as",
+        "managed_identity": "identity",
+        "identity_client_id": "identity",
+        "azure_client_id": "identity",
+        "azure_devops": "devops",
+        "tenant": "devops",
+        "tenant_id": "devops",
+    },
+    "DevOps": {
+        "tenant": "tenant_id",
+        "app_id": "client_id",
+        "application_id": "client_id",
+        "appid": "client_id",
     },
     "Folder": {
         "repo": "url",
@@ -138,7 +154,7 @@ def _unknown_key(where: str, key: str, model: type[BaseModel], data: Mapping[str
         advice = f'did you mean "{meant}"?'
     else:
         advice = f"the known keys are {', '.join(known)}"
-    return f"is not a key of a {kind.lower()}; {advice}"
+    return f"is not a key of {'devops' if kind == 'DevOps' else f'a {kind.lower()}'}; {advice}"
 
 
 _SECRETS = ("secret", "client_secret", "oauth_secret", "password", "token", "pat")

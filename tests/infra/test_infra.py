@@ -443,7 +443,7 @@ def test_the_queries_read_what_the_app_writes(caplog: pytest.LogCaptureFixture) 
             1,
             dry_run=False,
             result="ok",
-            token=None,
+            tokens=(),
             problems=(),
             workspaces=(),
         )

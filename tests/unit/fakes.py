@@ -9,7 +9,18 @@ from pydantic import SecretStr
 from git_refresh.clock import Deadline
 from git_refresh.repository import Repository
 from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import GitFolder, Head, OtherObject, Ref, RefKind, Secret, StoredCredential, Token
+from git_refresh.values import (
+    Claims,
+    GitFolder,
+    Head,
+    OtherObject,
+    Ref,
+    RefKind,
+    Secret,
+    StoredCredential,
+    Token,
+    Zone,
+)
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -128,6 +139,9 @@ class FakeServices:
     behind: timedelta = timedelta()
     identity: Service = Service.IDENTITY
 
+    def services(self, zone: Zone) -> "FakeServices":
+        return self
+
     def close(self) -> None: ...
 
     def clock_behind(self) -> timedelta:
@@ -136,7 +150,7 @@ class FakeServices:
     def token(self, resource: str) -> Token:
         if self.identity_failure is not None:
             raise self.identity_failure
-        return Token(SecretStr("devops-token"), NOW + self.token_life, "object-id")
+        return Token(SecretStr("devops-token"), NOW + self.token_life, Claims(object_id="object-id"))
 
     def secret(self, name: str) -> Secret:
         return Secret(SecretStr("oauth-secret"), NOW + self.secret_life)
@@ -157,6 +171,9 @@ class FakeServices:
     def sign_in(self, host: str, client_id: str, secret: SecretStr) -> SecretStr:
         self.workspaces[host]._do("sign_in")
         return SecretStr("access-token")
+
+    def exchange(self, host: str, client_id: str, assertion: Token) -> SecretStr:
+        return self.sign_in(host, client_id, assertion.value)
 
     def workspace(self, host: str, token: SecretStr) -> FakeWorkspace:
         return self.workspaces[host]

@@ -546,11 +546,13 @@ def test_the_report_has_the_keys_of_the_contract() -> None:
     report = run(
         FakeServices({host(1): workspace}, {"main": OLD}), {"folders": ["/Repos/etl/prod", "/Repos/etl/no"]}
     ).as_dict()
-    keys = "version run_id started_at duration_s dry_run result token problems workspaces"
+    keys = "version run_id started_at duration_s dry_run result token tokens problems workspaces"
     assert list(report) == keys.split()
     assert report["version"] == 1
     assert report["started_at"] == "2026-11-23T12:00:00Z"
-    assert report["token"] == {"expires_at": "2026-11-23T13:00:00Z", "remaining_s": 3600}
+    ends = {"expires_at": "2026-11-23T13:00:00Z", "remaining_s": 3600}
+    assert report["token"] == ends
+    assert report["tokens"] == [{"identity": None, "tenant": None, **ends, "workspaces": 1}]
     (found,) = report["workspaces"]
     assert list(found) == ["name", "host", "result", "credential", "folders", "error"]
     assert found["credential"] == {"action": "created", "id": 100}

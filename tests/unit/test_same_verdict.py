@@ -171,6 +171,8 @@ def scenes(case: Case) -> Iterator[tuple[str, Scene]]:
         match service:
             case Service.IDENTITY | Service.AZURE_CLI:
                 yield "token", Scene(services={"identity_failure": error, "identity": service})
+            case Service.ENTRA:
+                yield "token of another tenant", Scene(services={"identity_failure": error})
             case Service.KEY_VAULT:
                 make = type("Vault", (NoSecret,), {"failure": error})
                 yield "secret", Scene(make=make)

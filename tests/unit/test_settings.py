@@ -60,7 +60,7 @@ def test_what_is_set_for_all_workspaces_is_what_the_run_gets() -> None:
         FAN_OUT="off",
     )
     assert found.key_vault_url == "https://other.vault.azure.net"
-    assert found.client_id == "0000ABCD-0000-0000-0000-00000000ef01"
+    assert found.client_id == "0000abcd-0000-0000-0000-00000000ef01"
     assert found.trusted.trusts("git.contoso.com")
     assert (found.concurrency, found.timeout_s) == (256, 30.0)
 
@@ -216,7 +216,7 @@ FATAL = {
     ),
     "default key that nobody knows": (
         {"WORKSPACE_DEFAULTS": '{"colour": "x"}'},
-        "WORKSPACE_DEFAULTS.colour: is not a key of a workspace; the known keys are auth, client_id, client_secret_name, git_username, folders, run_as",
+        "WORKSPACE_DEFAULTS.colour: is not a key of a workspace; the known keys are auth, client_id, client_secret_name, git_username, folders, run_as, identity, devops",
     ),
     "default key nearer to one that is allowed": (
         {"WORKSPACE_DEFAULTS": '{"git_name": "x"}'},
@@ -392,7 +392,7 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     "mistyped key": ({"hots": 1}, 'WORKSPACES[1].hots: is not a key of a workspace; did you mean "host"?'),
     "unknown key": (
         {"colour": 1},
-        "WORKSPACES[1].colour: is not a key of a workspace; the known keys are host, name, auth, client_id, client_secret_name, git_username, folders, run_as",
+        "WORKSPACES[1].colour: is not a key of a workspace; the known keys are host, name, auth, client_id, client_secret_name, git_username, folders, run_as, identity, devops",
     ),
     "blank": ({"name": " "}, "WORKSPACES[1].name: must not be empty; leave it out instead"),
     "long": (
@@ -438,10 +438,10 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "auth an object": (
         {"auth": {}},
-        'WORKSPACES[1].auth: must be "oauth_secret" or "managed_identity", not an object',
+        'WORKSPACES[1].auth: must be "oauth_secret", "managed_identity" or "federated", not an object',
     ),
     "number": ({"host": 5}, "WORKSPACES[1].host: must be a string in double quotes, not a number"),
-    "auth": ({"auth": "pat"}, 'WORKSPACES[1].auth: "pat" must be "oauth_secret" or "managed_identity"'),
+    "auth": ({"auth": "pat"}, 'WORKSPACES[1].auth: "pat" must be "oauth_secret", "managed_identity" or "federated"'),
     "no client": (
         {"client_id": None},
         'WORKSPACES[1]: needs client_id; write it here or in WORKSPACE_DEFAULTS, or write "auth": "managed_identity"',
@@ -508,11 +508,11 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "nearly": (
         {"auth": "managedidentity"},
-        'WORKSPACES[1].auth: "managedidentity" must be "oauth_secret" or "managed_identity"; did you mean "managed_identity"?',
+        'WORKSPACES[1].auth: "managedidentity" must be "oauth_secret", "managed_identity" or "federated"; did you mean "managed_identity"?',
     ),
     "auth null": (
         {"auth": None},
-        'WORKSPACES[1].auth: must be "oauth_secret" or "managed_identity", not null',
+        'WORKSPACES[1].auth: must be "oauth_secret", "managed_identity" or "federated", not null',
     ),
     "host null": ({"host": None}, "WORKSPACES[1].host: must be a string in double quotes, not null"),
     "one id": ({"run_as": 5}, "WORKSPACES[1].run_as: must be an array, not a number; put [ ] around it"),

@@ -51,10 +51,13 @@ def with_folder(found: GitFolder | OtherObject | None) -> FakeWorkspace:
     return FakeWorkspace(stored=[OWN], at=at)
 
 
+TENANT = "5a1e-tenant"
+
+
 def last_run(**changes: Any) -> LastRun:
     values = {
         "started_at": NOW - timedelta(minutes=10),
-        "ends_at": NOW + timedelta(minutes=50),
+        "tokens": ((None, TENANT, NOW + timedelta(minutes=50)),),
         "actions": {host(1): "updated"},
     }
     return LastRun(**{**values, **changes})
@@ -127,7 +130,7 @@ ENDS = {
         ("ok", "what the run of 2026-11-23 11:50 UTC stored ends at 2026-11-23 12:50 UTC, in 50 minutes"),
     ),
     "it has ended": (
-        {"ends_at": NOW - timedelta(minutes=5)},
+        {"tokens": ((None, TENANT, NOW - timedelta(minutes=5)),)},
         (
             "warning",
             "what the run of 2026-11-23 11:50 UTC stored ended at 2026-11-23 11:55 UTC, 5 minutes ago, unless a later run has stored more",
@@ -137,7 +140,11 @@ ENDS = {
         {"actions": {host(1): "kept"}},
         ("warning", "the run of 2026-11-23 11:50 UTC stored nothing (kept)"),
     ),
-    "no token": ({"ends_at": None}, ("warning", "the run of 2026-11-23 11:50 UTC stored nothing (updated)")),
+    "no token": ({"tokens": ()}, ("warning", "the run of 2026-11-23 11:50 UTC stored nothing (updated)")),
+    "the token of another zone": (
+        {"tokens": (("5a1e-identity", TENANT, NOW + timedelta(minutes=50)),)},
+        ("warning", "the run of 2026-11-23 11:50 UTC stored nothing (updated)"),
+    ),
     "another fleet": (
         {"actions": {}},
         ("warning", "the run of 2026-11-23 11:50 UTC did not know this workspace"),
@@ -302,7 +309,15 @@ RUN = {
     "version": 1,
     "started_at": "2026-11-23T11:50:00Z",
     "dry_run": False,
-    "token": {"expires_at": "2026-11-23T12:50:00Z", "remaining_s": 3600},
+    "tokens": [
+        {
+            "identity": None,
+            "tenant": TENANT,
+            "expires_at": "2026-11-23T12:50:00Z",
+            "remaining_s": 3600,
+            "workspaces": 2,
+        }
+    ],
     "workspaces": [
         {"host": host(1), "result": "ok", "credential": {"action": "updated", "id": 7}},
         {"host": host(2), "result": "rejected", "credential": None},

@@ -35,7 +35,7 @@ def text(out: Console) -> str:
 def report(*workspaces: WorkspaceReport, problems: tuple[Problem, ...] = ()) -> Report:
     fine = all(workspace.result == "ok" for workspace in workspaces)
     moment = datetime(2026, 11, 24, tzinfo=UTC)
-    return Report("id", moment, 1.25, False, "ok" if fine else "failed", None, problems, workspaces)
+    return Report("id", moment, 1.25, False, "ok" if fine else "failed", (), problems, workspaces)
 
 
 def workspace(**changes: Any) -> WorkspaceReport:

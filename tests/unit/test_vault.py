@@ -20,7 +20,7 @@ SECRET = "dose00112233445566778899aabbccddeeff"
 
 class FakeIdentity(FakeServices):
     def token(self, resource: str) -> Token:
-        return Token(SecretStr(SENT), NOW + timedelta(hours=1), "")
+        return Token(SecretStr(SENT), NOW + timedelta(hours=1))
 
 
 def vault(
