@@ -13,6 +13,7 @@ from git_refresh.run.credential import CredentialRefresh
 from git_refresh.run.decide import foreign
 from git_refresh.run.folder import FolderRefresh, azure_devops_repository
 from git_refresh.run.listing import Listing
+from git_refresh.run.pool import Submit, Task
 from git_refresh.run.shared import Run, facts_of_principal
 from git_refresh.seams import Api
 from git_refresh.settings.entries import BadFolder, Entry
@@ -31,7 +32,7 @@ class WorkspaceRefresh:
         self,
         entry: Entry,
         run: Run,
-        submit: Callable[[Callable[[], None]], None],
+        submit: Submit,
         done: Callable[["WorkspaceRefresh"], None],
     ) -> None:
         """Take what the work needs.
@@ -61,7 +62,7 @@ class WorkspaceRefresh:
 
     def start(self) -> None:
         """Queue the part that matters most: the credential."""
-        self._submit(self._refresh_credential)
+        self._submit(self._refresh_credential, first=True)
 
     def _doing(self, what: str) -> None:
         self._run.watcher.doing(self.workspace.name, what)
@@ -89,7 +90,7 @@ class WorkspaceRefresh:
 
     # Tasks
 
-    def _submit(self, task: Callable[[], None]) -> None:
+    def _submit(self, task: Task, *, first: bool = False) -> None:
         with self._lock:
             self._tasks += 1
 
@@ -109,7 +110,7 @@ class WorkspaceRefresh:
             if last:
                 self._finish()
 
-        self._queue(guarded)
+        self._queue(guarded, first=first)
 
     def _finish(self) -> None:
         if self._api is not None:

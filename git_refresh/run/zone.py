@@ -6,6 +6,7 @@ from dataclasses import replace
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, internal, out_of_time
 from git_refresh.report import CredentialReport, WorkspaceReport
+from git_refresh.run.pool import Submit
 from git_refresh.run.shared import Notes, Run, facts_of_zone
 from git_refresh.run.workspace import WorkspaceRefresh, folder_reports
 from git_refresh.seams import Clouds, Watcher
@@ -56,7 +57,7 @@ class ZoneRefresh:
         """Its workspaces."""
         return [entry for entry in self.settings.entries if isinstance(entry, Entry)]
 
-    def start(self, submit: Callable[[Callable[[], None]], None], done: Callable[[Entry], None]) -> None:
+    def start(self, submit: Submit, done: Callable[[Entry], None]) -> None:
         """Queue the token, and behind it each workspace's credential.
 
         Args:
@@ -81,11 +82,9 @@ class ZoneRefresh:
             for entry in self.entries:
                 done(entry)
 
-        submit(begin)
+        submit(begin, first=True)
 
-    def _begin(
-        self, submit: Callable[[Callable[[], None]], None], done: Callable[[Entry], None]
-    ) -> dict[str, WorkspaceRefresh]:
+    def _begin(self, submit: Submit, done: Callable[[Entry], None]) -> dict[str, WorkspaceRefresh]:
         services = self._clouds.services(self.zone)
         token = services.token(AZURE_DEVOPS)
         self.facts = replace(self.facts, object_id=token.object_id)

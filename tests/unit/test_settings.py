@@ -441,7 +441,10 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
         'WORKSPACES[1].auth: must be "oauth_secret", "managed_identity" or "federated", not an object',
     ),
     "number": ({"host": 5}, "WORKSPACES[1].host: must be a string in double quotes, not a number"),
-    "auth": ({"auth": "pat"}, 'WORKSPACES[1].auth: "pat" must be "oauth_secret", "managed_identity" or "federated"'),
+    "auth": (
+        {"auth": "pat"},
+        'WORKSPACES[1].auth: "pat" must be "oauth_secret", "managed_identity" or "federated"',
+    ),
     "no client": (
         {"client_id": None},
         'WORKSPACES[1]: needs client_id; write it here or in WORKSPACE_DEFAULTS, or write "auth": "managed_identity"',
