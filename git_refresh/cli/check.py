@@ -78,8 +78,10 @@ def check_settings(
     ]
     found += check_sizes(environ)
     found += _odd_client_ids(settings)
+    if "client_secret_name" not in environ.get("WORKSPACE_DEFAULTS", ""):
+        found += _unused_secret_names(settings)
     if settings is not None and not problems:
-        workspaces = [entry.workspace for entry in settings.entries if isinstance(entry, Entry)]
+        workspaces = _workspaces(settings)
         folders = sum(len(workspace.folders) for workspace in workspaces)
         message = f"{count(len(workspaces), 'workspace')}, {count(folders, 'Git folder')}"
         found.append(Check("settings", "app settings", "ok", message))
@@ -89,19 +91,38 @@ def check_settings(
 def _odd_client_ids(settings: Settings | None) -> Iterator[Check]:
     """A line for each application id that can hardly be one. A run tries it all the same."""
     users: dict[str, list[Workspace]] = {}
-    for entry in settings.entries if settings else ():
-        if isinstance(entry, Entry) and entry.workspace.auth != "managed_identity":
-            users.setdefault(entry.workspace.client_id or "", []).append(entry.workspace)
+    for workspace in _workspaces(settings):
+        if workspace.auth != "managed_identity" and not is_guid(workspace.client_id or ""):
+            users.setdefault(workspace.client_id or "", []).append(workspace)
     for client_id, workspaces in users.items():
-        if not is_guid(client_id):
-            more = f" and {len(workspaces) - 1} more" if workspaces[1:] else ""
-            told = finding(
-                "odd_client_id",
-                Facts(host=workspaces[0].host),
-                found=shown(client_id),
-                workspaces=workspaces[0].name + more,
-            )
-            yield warning("settings", "WORKSPACES", told)
+        told = finding(
+            "odd_client_id",
+            Facts(host=workspaces[0].host),
+            found=shown(client_id),
+            workspaces=_first_of(workspaces),
+        )
+        yield warning("settings", "WORKSPACES", told)
+
+
+def _unused_secret_names(settings: Settings | None) -> Iterator[Check]:
+    """A line for each way of signing in to which somebody has written a secret's name: he may think that it is used."""
+    users: dict[str, list[Workspace]] = {}
+    for workspace in _workspaces(settings):
+        if workspace.auth != "oauth_secret" and workspace.client_secret_name is not None:
+            users.setdefault(workspace.auth, []).append(workspace)
+    for auth, workspaces in users.items():
+        told = finding("unused_secret_name", Facts(), auth=auth, workspaces=_first_of(workspaces))
+        yield warning("settings", "WORKSPACES", told)
+
+
+def _workspaces(settings: Settings | None) -> list[Workspace]:
+    entries = settings.entries if settings else ()
+    return [entry.workspace for entry in entries if isinstance(entry, Entry)]
+
+
+def _first_of(workspaces: Sequence[Workspace]) -> str:
+    more = f" and {len(workspaces) - 1} more" if workspaces[1:] else ""
+    return workspaces[0].name + more
 
 
 def _wrong(problem: Problem) -> Diagnosis:

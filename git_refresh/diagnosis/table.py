@@ -809,6 +809,12 @@ OWN = (
         "5a1e0000-0000-4000-8000-000000000001.",
     ),
     Row(
+        "unused_secret_name",
+        message="client_secret_name of {workspaces} is not used: auth is {auth}.",
+        cause="Only with auth oauth_secret is a secret read.",
+        remedy='Remove client_secret_name, or write "auth": "oauth_secret".',
+    ),
+    Row(
         "misspelt_setting",
         message="This is not a setting of this app; did you mean {meant}?",
         cause="A misspelt app setting is ignored.",

@@ -213,9 +213,10 @@ class Workspace(_Typed):
         if self.auth == "oauth_secret":
             missing = [key for key in ("client_id", "client_secret_name") if getattr(self, key) is None]
             if missing:
+                others = '"federated" or "managed_identity"' if self.client_id else '"managed_identity"'
                 raise ValueError(
                     f"needs {' and '.join(missing)}; write {'both' if len(missing) > 1 else 'it'} here or in "
-                    'WORKSPACE_DEFAULTS, or write "auth": "managed_identity"'
+                    f'WORKSPACE_DEFAULTS, or write "auth": {others}'
                 )
         if self.auth == "federated" and self.client_id is None:
             raise ValueError(

@@ -205,6 +205,27 @@ def test_a_client_id_that_can_hardly_be_one_is_pointed_out_once_however_many_use
     ]
 
 
+def test_a_secret_s_name_that_nothing_reads_is_pointed_out_where_it_was_written() -> None:
+    def pointed_out(**defaults: str) -> list[str]:
+        entries = [
+            {"host": host(number), "auth": auth, "client_id": GUID, "client_secret_name": "s"}
+            for number, auth in enumerate(["oauth_secret", "federated", "managed_identity", "federated"])
+        ]
+        environ = {
+            "WORKSPACES": json.dumps(entries),
+            "WORKSPACE_DEFAULTS": json.dumps(defaults),
+            "KEY_VAULT_URL": "https://v.vault.azure.net",
+        }
+        lines = check_settings(environ, (), load(environ), scheduled=False)
+        return [line.message for line in lines if line.error and line.error.code == "unused_secret_name"]
+
+    assert pointed_out() == [
+        "client_secret_name of adb-1 and 1 more is not used: auth is federated.",
+        "client_secret_name of adb-2 is not used: auth is managed_identity.",
+    ]
+    assert pointed_out(client_secret_name="t") == [], "in a mixed fleet the defaults are for the others"
+
+
 def test_a_report_is_failed_by_a_failure_and_by_nothing_less() -> None:
     error = Diagnosis("c", "m", "c", "r")
     lines = [Check("folder", "x", status, "m", error) for status in ("ok", "warning", "skipped")]

@@ -134,6 +134,7 @@ TOLD_BY_CHECK_ALONE = {
     "folder_permission",
     "misspelt_setting",
     "odd_client_id",
+    "unused_secret_name",
     "unknown_setting",
     "secret_without_end",
     "long_setting",  # with one that is too long no process starts

@@ -17,7 +17,7 @@ from git_refresh.settings.names import SETTINGS
 from tests.drawn import as_often_as
 from tests.unit.test_hosts import HOSTILE
 from tests.unit.test_repository import NO_REPOSITORY, SAME
-from tests.unit.test_settings import FATAL, FOLDERS, GOOD, HOST, REJECTED, URL
+from tests.unit.test_settings import FATAL, FOLDERS, GOOD, GUID, HOST, REJECTED, URL
 
 VALIDATOR = Draft202012Validator(schema())
 TRUSTED = "a host that TRUSTED_HOSTS might vouch for, which a list alone does not tell"
@@ -32,6 +32,8 @@ SAID_BY_THE_APP_ALONE = {
     "no client": DEFAULTS,
     "neither client nor secret": DEFAULTS,
     "no secret": DEFAULTS,
+    "federated as nobody": DEFAULTS,
+    "another tenant for a system-assigned identity": "AZURE_CLIENT_ID may name a user-assigned one",
     "no vault": "it may be set elsewhere, and managed identities need none",
     "secret itself": "what a secret looks like changes; the app never quotes it",
     "broken text": "half a character, which no editor saves",
@@ -85,6 +87,8 @@ def test_every_key_is_described_and_has_an_example_or_choices() -> None:
         [GOOD],
         [{**GOOD, "run_as": [1, "20"], "folders": ["/Repos/a/b", {"path": "/Repos/a/c", "tag": "v1"}]}],
         [{**GOOD, "folders": [{"path": "/a/b", "url": URL, "sparse": ["src"], "on_conflict": "discard"}]}],
+        [{"host": HOST, "auth": "federated", "client_id": GUID, "identity": GUID.upper()}],
+        [{"host": HOST, "auth": "managed_identity", "devops": {"tenant_id": GUID, "client_id": GUID}}],
         {"$schema": "./x.json", "WORKSPACES": [HOST], "WORKSPACE_DEFAULTS": {"auth": "managed_identity"}},
         {
             "WORKSPACES": [GOOD],

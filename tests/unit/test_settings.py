@@ -352,7 +352,48 @@ def test_what_is_wrong_with_the_defaults_is_said_once_and_not_for_every_workspac
     assert places == ["WORKSPACE_DEFAULTS.run_as[0]", "WORKSPACE_DEFAULTS.folders[0]"]
 
 
+GUID = "5a1e0000-0000-4000-8000-00000000000a"
 REJECTED: dict[str, tuple[dict[str, Any], str]] = {
+    "federated as nobody": (
+        {"auth": "federated", "client_id": None},
+        "WORKSPACES[1]: needs client_id, the application id of the service principal that the app signs in as; write it here or in WORKSPACE_DEFAULTS",
+    ),
+    "an identity by name": (
+        {"identity": "id-git-refresh"},
+        'WORKSPACES[1].identity: "id-git-refresh" must be the client id of a user-assigned managed identity, like 00000000-0000-0000-0000-000000000000; az identity show --name NAME --resource-group GROUP --query clientId shows it',
+    ),
+    "an identity under its kind": (
+        {"managed_identity": GUID},
+        'WORKSPACES[1].managed_identity: is not a key of a workspace; did you mean "identity"?',
+    ),
+    "a tenant beside the keys": (
+        {"tenant_id": GUID},
+        'WORKSPACES[1].tenant_id: is not a key of a workspace; did you mean "devops"?',
+    ),
+    "a tenant by name": (
+        {"devops": {"tenant_id": "fabrikam.onmicrosoft.com", "client_id": GUID}, "identity": GUID},
+        'WORKSPACES[1].devops.tenant_id: "fabrikam.onmicrosoft.com" must be the id of the tenant, like 00000000-0000-0000-0000-000000000000, not its name; az login --tenant NAME, then az account show --query tenantId shows it',
+    ),
+    "a registration by name": (
+        {"devops": {"tenant_id": GUID, "client_id": "git-refresh"}, "identity": GUID},
+        'WORKSPACES[1].devops.client_id: "git-refresh" must be the application id of the app registration, like 00000000-0000-0000-0000-000000000000; az ad app list --display-name NAME --query [].appId shows it',
+    ),
+    "a tenant alone": (
+        {"devops": {"tenant_id": GUID}, "identity": GUID},
+        'WORKSPACES[1].devops.client_id: is missing; write "client_id": "5a1e0000-0000-4000-8000-000000000004"',
+    ),
+    "a tenant that is no object": (
+        {"devops": GUID, "identity": GUID},
+        'WORKSPACES[1].devops: must be an object: {"tenant_id": "…", "client_id": "…"}',
+    ),
+    "another key of devops": (
+        {"devops": {"tenant_id": GUID, "client_id": GUID, "app": GUID}, "identity": GUID},
+        "WORKSPACES[1].devops.app: is not a key of devops; the known keys are tenant_id, client_id",
+    ),
+    "another tenant for a system-assigned identity": (
+        {"devops": {"tenant_id": GUID, "client_id": GUID}},
+        "WORKSPACES[1].devops: needs a user-assigned managed identity: an app registration cannot trust a system-assigned one; write the client id of one in identity, or in AZURE_CLIENT_ID",
+    ),
     "superscript": (
         {"run_as": ["²"]},
         'WORKSPACES[1].run_as[0]: "²" must be the service principal\'s numeric id, which the Databricks CLI shows as id (databricks service-principals list), not its application id',
@@ -455,7 +496,7 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no secret": (
         {"client_secret_name": None},
-        'WORKSPACES[1]: needs client_secret_name; write it here or in WORKSPACE_DEFAULTS, or write "auth": "managed_identity"',
+        'WORKSPACES[1]: needs client_secret_name; write it here or in WORKSPACE_DEFAULTS, or write "auth": "federated" or "managed_identity"',
     ),
     "secret itself": (
         {"client_secret_name": "dose0123456789abcdef0123456789abcdef"},
