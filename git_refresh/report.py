@@ -118,7 +118,7 @@ class Report:
     @property
     def token(self) -> TokenReport | None:
         """The one that ends first."""
-        return min(self.tokens, key=lambda token: token.expires_at, default=None)
+        return min(self.tokens, key=_ends, default=None)
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it: times in ISO 8601 UTC, durations in seconds."""
@@ -172,6 +172,14 @@ class Report:
         }
 
 
+LOGGED_TOKENS = 20
+"""Of the tokens, those that end first, in the run's log line; the report has all."""
+
+
+def _ends(token: TokenReport) -> datetime:
+    return token.expires_at
+
+
 def log_run(report: Report, outlet: Outlet) -> None:
     """The run's own log line: `git_refresh.run`."""
     event = {
@@ -182,6 +190,7 @@ def log_run(report: Report, outlet: Outlet) -> None:
         "duration_s": round(report.duration_s, 3),
         **report.counts(),
         "min_token_remaining_s": round(report.token.remaining_s) if report.token else None,
+        "tokens": [token.as_dict() for token in sorted(report.tokens, key=_ends)[:LOGGED_TOKENS]],
         "problems": [str(problem) for problem in report.problems],
     }
     outlet.log(event, "problems", fine=report.result == "ok")

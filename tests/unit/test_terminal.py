@@ -15,7 +15,7 @@ from git_refresh.cli.checks import Check, CheckReport, Layer, failed, skipped, w
 from git_refresh.cli.findings import fold
 from git_refresh.cli.progress import Lines, Live, said
 from git_refresh.diagnosis.explain import Diagnosis
-from git_refresh.report import CredentialReport, FolderReport, Report, WorkspaceReport
+from git_refresh.report import CredentialReport, FolderReport, Report, TokenReport, WorkspaceReport
 from git_refresh.values import Problem
 
 ERROR = Diagnosis("git_conflict", "Could not move it.", "It was edited: [a].", "Commit it.")
@@ -35,7 +35,8 @@ def text(out: Console) -> str:
 def report(*workspaces: WorkspaceReport, problems: tuple[Problem, ...] = ()) -> Report:
     fine = all(workspace.result == "ok" for workspace in workspaces)
     moment = datetime(2026, 11, 24, tzinfo=UTC)
-    return Report("id", moment, 1.25, False, "ok" if fine else "failed", (), problems, workspaces)
+    tokens = (TokenReport(None, "5a1e-tenant", moment, 3600, len(workspaces)),)
+    return Report("id", moment, 1.25, False, "ok" if fine else "failed", tokens, problems, workspaces)
 
 
 def workspace(**changes: Any) -> WorkspaceReport:

@@ -1,0 +1,289 @@
+"""Federated sign-in and trust zones, over the real SDKs, TLS and Git: a fleet without any stored secret."""
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from git_refresh.report import Report
+from localcloud import Cloud, Fault, Fleet, faults
+from localcloud.authority import DEVOPS_RESOURCE, EXCHANGE_AUDIENCE, EXCHANGE_RESOURCE
+from localcloud.databricks.workspace import Workspace
+from localcloud.faults import NAMED
+from localcloud.fleet import CLIENT_ID
+from localcloud.identity import Identity
+from tests.integration import warm
+from tests.integration.brisk import shorten
+from tests.integration.running import run_app
+from tests.integration.test_secrets import Everything, assert_clean, everything  # noqa: F401  # a fixture
+
+PROD = "/Repos/etl/prod"
+FEDERATED = {"auth": "federated", "client_id": CLIENT_ID}
+Entry = dict[str, Any]
+
+
+def issuer(identity: Identity) -> str:
+    return f"https://login.microsoftonline.com/{identity.tenant_id}/v2.0"
+
+
+def trust(workspace: Workspace, identity: Identity) -> None:
+    """What an account admin does once."""
+    workspace.federate(CLIENT_ID, issuer=issuer(identity), subject=identity.object_id)
+
+
+def settings(fleet: Fleet, *more: Entry, **others: str) -> dict[str, str]:
+    """The fleet's workspaces, federated, without Key Vault."""
+    entries = [
+        {"host": workspace.url, "name": f"data-{number}", "folders": [PROD], **FEDERATED, **entry}
+        for number, (workspace, entry) in enumerate(zip(fleet.workspaces, more, strict=False))
+    ]
+    return {"WORKSPACES": json.dumps(entries), **others}
+
+
+def run(environ: dict[str, str], **options: Any) -> Report:
+    return run_app({**os.environ, **environ}, **options)
+
+
+def stored(workspace: Workspace) -> list[str]:
+    return [credential.token or "" for credential in workspace.credentials]
+
+
+def codes(report: Report) -> list[str]:
+    return [error.code for found in report.workspaces for _, error in found.failures()]
+
+
+def test_a_federated_fleet_needs_no_secret_and_no_vault(cloud: Cloud, fleet: Fleet) -> None:
+    commit = fleet.repositories[0].commit({"new": "1"})
+    for workspace in fleet.workspaces:
+        trust(workspace, cloud.identity)
+    report = run(settings(fleet, {}, {}, {}))
+    assert report.result == "ok", report.summary()
+    assert [found.folders[0].to for found in report.workspaces] == [commit] * 3
+    assert {request.service for request in cloud.requests} == {"identity", "devops", "databricks"}
+    owners = [credential.principal.client_id for ws in fleet.workspaces for credential in ws.credentials]
+    assert owners == [CLIENT_ID] * 3, "stored as the service principal, not as the identity"
+
+
+def test_a_quiet_federated_run_costs_what_one_with_a_secret_costs(cloud: Cloud, fleet: Fleet) -> None:
+    for workspace in fleet.workspaces:
+        trust(workspace, cloud.identity)
+    environ = settings(fleet, {}, {}, {})
+    run(environ)
+    before = len(cloud.requests)
+    assert run(environ).result == "ok"
+    seen = [(request.service, request.method) for request in cloud.requests[before:]]
+    assert sum(service == "databricks" for service, _ in seen) == 4 * 3
+    assert sum(service == "devops" for service, _ in seen) == 1
+    resources = [r.query["resource"] for r in cloud.requests[before:] if r.service == "identity"]
+    assert sorted(resources) == sorted([DEVOPS_RESOURCE, EXCHANGE_RESOURCE]), "one assertion for all"
+
+
+def no_policy(workspace: Workspace, identity: Identity) -> None:
+    workspace.service_principal(CLIENT_ID, "unused")
+
+
+def not_active_yet(workspace: Workspace, identity: Identity) -> None:
+    trust(workspace, identity)
+    workspace.policies[-1].active = False
+
+
+def other_audience(workspace: Workspace, identity: Identity) -> None:
+    workspace.federate(CLIENT_ID, issuer=issuer(identity), subject=identity.object_id, audiences=["other"])
+
+
+def other_subject(workspace: Workspace, identity: Identity) -> None:
+    workspace.federate(CLIENT_ID, issuer=issuer(identity), subject="5a1e0000-0000-4000-8000-0000000000ff")
+
+
+def no_rights(workspace: Workspace, identity: Identity) -> None:
+    trust(workspace, identity)
+    for principal in workspace.principals:
+        principal.assigned = False
+
+
+REFUSALS: dict[str, Callable[[Workspace, Identity], None]] = {
+    "federation_policy_missing": no_policy,
+    "federation_audience": other_audience,
+    "federation_subject": other_subject,
+    "not_in_workspace": no_rights,
+}
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_a_refused_exchange_says_what_to_write_letter_for_letter(
+    cloud: Cloud, fleet: Fleet, code: str
+) -> None:
+    REFUSALS[code](fleet.workspaces[0], cloud.identity)
+    report = run(settings(fleet, {}))
+    assert codes(report) == [code]
+    error = report.workspaces[0].error
+    assert error is not None
+    if code != "not_in_workspace":
+        policy = {
+            "issuer": issuer(cloud.identity),
+            "audiences": [EXCHANGE_AUDIENCE],
+            "subject": cloud.identity.object_id,
+        }
+        assert json.dumps({"oidc_policy": policy}) in error.remedy
+        assert f'applicationId eq "{CLIENT_ID}"' in error.remedy
+    assert cloud.identity.token(EXCHANGE_RESOURCE).split(".")[1][:30] not in str(error)
+
+
+def test_a_policy_that_was_just_written_is_not_there_yet(cloud: Cloud, fleet: Fleet) -> None:
+    not_active_yet(fleet.workspaces[0], cloud.identity)
+    report = run(settings(fleet, {}))
+    error = report.workspaces[0].error
+    assert error is not None
+    assert error.code == "federation_policy_missing"
+    assert "two minutes" in error.cause
+
+
+def test_check_tells_of_a_missing_policy_and_of_all_that_is_well(cloud: Cloud, fleet: Fleet) -> None:
+    trust(fleet.workspaces[1], cloud.identity)
+    environ = {**os.environ, **settings(fleet, {}, {}), "REFRESH_SCHEDULE": "0 */15 * * * *"}
+    done = warm.run("check", "--json", environ=environ)
+    checks = json.loads(done.stdout)["checks"]
+    assert done.returncode == 1
+    lines = {(line["layer"], line["subject"]): line for line in checks}
+    assert lines["workspace", "data-0"]["error"]["code"] == "federation_policy_missing"
+    assert lines["workspace", "data-1"]["status"] == "ok"
+    said = [line["message"] for line in checks if line["layer"] == "identity"]
+    assert "it also gets tokens for the exchange of tokens" in said
+
+
+# Zones
+
+
+@pytest.fixture
+def zones(cloud: Cloud, fleet: Fleet) -> tuple[Identity, dict[str, str]]:
+    """The first workspace and its app's own identity; the second with one of its own. Both may read the repositories."""
+    other = cloud.add_identity("finance")
+    cloud.devops.organization("contoso").add_member(other.object_id)
+    trust(fleet.workspaces[0], cloud.identity)
+    trust(fleet.workspaces[1], other)
+    return other, settings(fleet, {}, {"identity": other.client_id}, AZURE_CLIENT_ID=cloud.identity.client_id)
+
+
+def test_each_zone_stores_the_token_of_its_own_identity(
+    cloud: Cloud, fleet: Fleet, zones: tuple[Identity, dict[str, str]]
+) -> None:
+    other, environ = zones
+    cloud.identity.cached = other.cached = True
+    report = run(environ)
+    assert report.result == "ok", report.summary()
+    assert stored(fleet.workspaces[0]) == [cloud.identity.token(DEVOPS_RESOURCE)]
+    assert stored(fleet.workspaces[1]) == [other.token(DEVOPS_RESOURCE)]
+    assert [(token.identity, token.workspaces) for token in report.tokens] == [
+        (cloud.identity.client_id, 1),
+        (other.client_id, 1),
+    ]
+    assert {token.tenant for token in report.tokens} == {other.tenant_id}
+
+
+def test_an_identity_that_the_app_does_not_hold_costs_its_zone_alone(
+    cloud: Cloud, fleet: Fleet, zones: tuple[Identity, dict[str, str]]
+) -> None:
+    other, environ = zones
+    other.enabled = False
+    report = run(environ)
+    assert [found.result for found in report.workspaces] == ["ok", "failed"]
+    error = report.workspaces[1].error
+    assert error is not None
+    assert error.code == "identity_unknown"
+    assert f"identity ({other.client_id})" in error.remedy
+    assert stored(fleet.workspaces[1]) == []
+
+
+def test_a_zone_whose_token_azure_devops_rejects_says_nothing_about_another(
+    cloud: Cloud, fleet: Fleet, zones: tuple[Identity, dict[str, str]]
+) -> None:
+    other, environ = zones
+    cloud.devops.organization("contoso").remove_member(other.object_id)
+    report = run(environ)
+    assert [found.result for found in report.workspaces] == ["ok", "failed"]
+    assert codes(report)[0] == "devops_not_a_member"
+    error = report.workspaces[1].error
+    assert error is not None
+    assert other.object_id in error.remedy
+    assert stored(fleet.workspaces[1]) == []
+
+
+@pytest.mark.parametrize("service", ["identity", "devops", "databricks"])
+@pytest.mark.parametrize("what", NAMED)
+def test_no_token_of_a_zone_comes_to_another_whatever_goes_wrong_in_it(
+    cloud: Cloud,
+    fleet: Fleet,
+    zones: tuple[Identity, dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    service: str,
+) -> None:
+    shorten(monkeypatch, limit_s=1.0, budget_s=4)
+    other, environ = zones
+    action = NAMED[what]()
+    cloud.identity.cached = other.cached = True
+    host = fleet.workspaces[1].host if service == "databricks" else None
+    if service == "identity":
+        if isinstance(action, faults.Connect):
+            pytest.skip("it is plain http on the same machine, without a proxy")
+        cloud.inject(Fault(action, service=service, client_id=other.client_id))
+    else:
+        cloud.inject(Fault(action, service=service, host=host))
+    seen: dict[str, list[str]] = {}
+    cloud.on_request = lambda request: seen.setdefault(request.host, []).append(
+        request.headers.get("Authorization", "")
+    )
+    report = run(environ)
+    cloud.on_request = None
+    cloud.clear_faults()
+    own = [cloud.identity.token(resource) for resource in (DEVOPS_RESOURCE, EXCHANGE_RESOURCE)]
+    theirs = [other.token(resource) for resource in (DEVOPS_RESOURCE, EXCHANGE_RESOURCE)]
+    assert not {*own} & {*stored(fleet.workspaces[1])}
+    assert not {*theirs} & {*stored(fleet.workspaces[0])}
+    assert_clean(" ".join(seen.get(fleet.workspaces[1].host, [])), own)
+    assert_clean(" ".join(seen.get(fleet.workspaces[0].host, [])), theirs)
+    if service != "devops":
+        assert report.workspaces[0].result == "ok", report.summary()
+        assert stored(fleet.workspaces[0]) == own[:1]
+
+
+def test_no_assertion_and_no_token_is_said_at_any_level(
+    cloud: Cloud,
+    zones: tuple[Identity, dict[str, str]],
+    everything: Everything,  # noqa: F811  # the fixture
+) -> None:
+    other, environ = zones
+    cloud.identity.cached = other.cached = True
+    report = run(environ)
+    logging.getLogger("msal").setLevel(logging.DEBUG)
+    secrets = [
+        identity.token(resource)
+        for identity in (cloud.identity, other)
+        for resource in (DEVOPS_RESOURCE, EXCHANGE_RESOURCE)
+    ]
+    assert_clean("\n".join([*everything.lines, json.dumps(report.as_dict()), repr(report)]), secrets)
+
+
+# A laptop
+
+
+def test_on_a_laptop_a_federated_workspace_is_skipped_by_check_and_refused_by_a_run(
+    cloud: Cloud, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    trust(fleet.workspaces[0], cloud.identity)
+    answer = json.dumps({"accessToken": cloud.identity.token(DEVOPS_RESOURCE), "expires_on": 2**31})
+    (tmp_path / "az").write_text(f"#!/bin/sh\ncat <<'EOF'\n{answer}\nEOF\n")
+    (tmp_path / "az").chmod(0o755)
+    for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    environ = {**os.environ, **settings(fleet, {}), "REFRESH_SCHEDULE": "0 */15 * * * *"}
+    report = run(environ)
+    assert codes(report) == ["azure_cli_no_exchange"]
+    done = warm.run("check", "--json", environ=environ)
+    lines = {(line["layer"], line["subject"]): line for line in json.loads(done.stdout)["checks"]}
+    assert lines["workspace", "data-0"]["status"] == "skipped"
+    assert "cannot be exchanged" in lines["workspace", "data-0"]["message"]
