@@ -9,11 +9,29 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
 TENANT = "72f988bf-0000-4000-8000-2d7cd011db47"
-ENTRA = f"https://sts.windows.net/{TENANT}/"
+OTHER_TENANT = "fab91a4b-0000-4000-8000-4a93e45f571e"
+TENANTS = (TENANT, OTHER_TENANT)
+LOGIN_HOST = "login.microsoftonline.com"
+
+
+def entra(tenant_id: str) -> str:
+    """Who issues a tenant's tokens for most resources: version 1.0."""
+    return f"https://sts.windows.net/{tenant_id}/"
+
+
+def entra_v2(tenant_id: str) -> str:
+    """Who issues a tenant's tokens for federation: version 2.0."""
+    return f"https://{LOGIN_HOST}/{tenant_id}/v2.0"
+
+
+ENTRA = entra(TENANT)
 
 DEVOPS_RESOURCE = "499b84ac-1321-427f-aa17-267ca6975798"
 DATABRICKS_RESOURCE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 VAULT_RESOURCE = "https://vault.azure.net"
+EXCHANGE_RESOURCE = "api://AzureADTokenExchange"
+EXCHANGE_AUDIENCE = "fb60f99c-7a34-4190-8149-302f77469936"
+"""What a token for `EXCHANGE_RESOURCE` has as its `aud`."""
 
 
 class Authority:
@@ -26,7 +44,7 @@ class Authority:
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._serial = itertools.count(1)
-        self._lapsed: dict[str, int] = {}
+        self._lapsed: dict[tuple[str, str], int] = {}
 
     def issue(self, issuer: str, audience: str, lifetime: float, claims: Mapping[str, str]) -> str:
         """A token that lapses `lifetime` seconds from now; a negative lifetime has already lapsed."""
@@ -39,17 +57,31 @@ class Authority:
             "exp": int(now + lifetime),
             "uti": next(self._serial),
         }
-        return jwt.encode(standard | dict(claims), self._key, algorithm="ES256")
+        return jwt.encode(standard | dict(claims), self._key, algorithm="ES256", headers={"kid": _KEY_ID})
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """What verifies its tokens, to be published: a JSON Web Key Set."""
+        key = jwt.algorithms.ECAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+        return {"keys": [key | {"use": "sig", "alg": "ES256", "kid": _KEY_ID}]}
 
     def verify(self, token: str, audiences: Sequence[str], issuers: Sequence[str]) -> dict[str, Any]:
         """The claims of a live token of one of these audiences and issuers."""
-        claims: dict[str, Any] = jwt.decode(
-            token, self._key.public_key(), algorithms=["ES256"], audience=audiences, issuer=issuers
-        )
-        if claims["uti"] <= self._lapsed.get(claims["iss"], 0):
+        return self._decode(token, audience=audiences, issuer=issuers)
+
+    def claims(self, token: str) -> dict[str, Any]:
+        """The claims of a live token, whoever has issued it and for whomever."""
+        return self._decode(token, options={"verify_aud": False})
+
+    def expire(self, issuer: str, subject: str) -> None:
+        """Let every token of this subject that the issuer has issued so far lapse now."""
+        self._lapsed[issuer, subject] = next(self._serial)
+
+    def _decode(self, token: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401  # as `jwt.decode`
+        claims: dict[str, Any] = jwt.decode(token, self._key.public_key(), algorithms=["ES256"], **options)
+        if claims["uti"] <= self._lapsed.get((claims["iss"], claims["sub"]), 0):
             raise jwt.ExpiredSignatureError("Signature has expired")
         return claims
 
-    def expire(self, issuer: str) -> None:
-        """Let every token that this issuer has issued so far lapse now."""
-        self._lapsed[issuer] = next(self._serial)
+
+_KEY_ID = "localcloud-1"

@@ -19,7 +19,7 @@ from localcloud.databricks.workspace import Workspace
 from localcloud.devops.organization import DevOps
 from localcloud.devops.site import DevOpsSite
 from localcloud.faults import Fault
-from localcloud.identity import Identity
+from localcloud.identity import Identity, IdentityEndpoint
 from localcloud.keyvault import KeyVault
 from localcloud.memory import Memory
 from localcloud.observer import Observer, Request, Site
@@ -40,14 +40,14 @@ _ROOM = 2**30
 
 
 class Cloud:
-    """A managed identity, Key Vault, Azure Databricks workspaces and Azure DevOps, for unmodified clients.
+    """Managed identities, Key Vault, Azure Databricks workspaces and Azure DevOps, for unmodified clients.
 
     It is there from construction to `close` (or to the end of a `with` block). A client process reaches it
     through the variables of `environment`. The proxy's port is a free one, unless given, and reached in the
     clear, unless `proxy_tls` says who has signed its certificate.
 
     Attributes:
-        identity: the managed identity that the client runs as.
+        identity: the managed identity that the client runs as, unless it asks for one that was added.
         devops: the organizations of Azure DevOps and their repositories.
         directory: where repositories, clones and certificates live until `close`.
     """
@@ -64,7 +64,8 @@ class Cloud:
         self._observer = Observer()
         self._proxy_tls: ProxyTls | None = proxy_tls
         self._authority = Authority()
-        self.identity = Identity(self._authority)
+        self._identities = IdentityEndpoint(self._authority)
+        self.identity = self._identities.default
         self.devops = DevOps(self._authority, self.directory / "devops", self.identity.object_id)
         self._sites: dict[str, Site] = {"dev.azure.com": DevOpsSite(self.devops)}
         self._workspaces: dict[str, Workspace] = {}
@@ -95,6 +96,10 @@ class Cloud:
         self._thread.join()
         self._scratch.cleanup()
 
+    def add_identity(self, name: str) -> Identity:
+        """The user-assigned identity of this name, added if need be: nothing lets it in anywhere yet."""
+        return self._identities.add(name)
+
     def workspace(self, host: str) -> Workspace:
         """The workspace at `adb-<number>.<n>.azuredatabricks.net`, created if need be."""
         if host not in self._workspaces:
@@ -124,7 +129,7 @@ class Cloud:
             "no_proxy": loopback,
             "REQUESTS_CA_BUNDLE": str(self._bundle),
         }
-        if self.identity.enabled:
+        if self._identities.identities:
             variables["IDENTITY_ENDPOINT"] = f"http://127.0.0.1:{self._identity_port}/msi/token"
             variables["IDENTITY_HEADER"] = self.identity.header
         return variables
@@ -181,7 +186,7 @@ class Cloud:
     async def _serve(self, port: int) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._proxy = Proxy(self._site, self._observer, self._certificates)
-        identity = await serving(self.identity, self._observer)
+        identity = await serving(self._identities, self._observer)
         try:
             scheme = "https" if self._proxy_tls else "http"
             self._proxy_url = f"{scheme}://127.0.0.1:{await self._proxy.start(port, self._proxy_tls)}"

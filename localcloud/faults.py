@@ -33,6 +33,8 @@ class Connect(enum.Enum):
 class Fault:
     """One fault. What is None matches anything; `route` is a regular expression, searched in the plain path.
 
+    A `client_id` lets it strike the requests alone that name this identity or application, in the query or in a form.
+
     It counts the requests (or connections) that match: `nth` lets it begin at the n-th of them (and strike
     that one alone, unless `times` says more), `times` lets it end after so many.
     """
@@ -44,14 +46,16 @@ class Fault:
     route: str | None = None
     nth: int | None = None
     times: int | None = None
+    client_id: str | None = None
     _seen: int = field(default=0, init=False)
 
-    def hits(self, service: str, host: str, method: str, path: str) -> bool:
+    def hits(self, service: str, host: str, method: str, path: str, client_id: str | None = None) -> bool:
         """Whether it strikes this request; counts it if it matches."""
         matches = (
             self.service in (None, service)
             and self.host in (None, host)
             and self.method in (None, method)
+            and self.client_id in (None, client_id)
             and (self.route is None or re.search(self.route, path) is not None)
         )
         if not matches:

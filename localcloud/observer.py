@@ -38,7 +38,8 @@ class Request:
     Attributes:
         authorization: the scheme alone.
         started: Unix seconds.
-        body_keys: the names of a JSON object's or a form's fields; nothing else is kept of a body.
+        body_keys: the names of a JSON object's or a form's fields; nothing else is kept of a body, but
+        client_id: the identity or application that the query or the form names by this field.
         principal: who called: an object id, for a workspace a client id; None if nobody signed in.
         status: None until there is an answer, and for good if the answer was lost.
     """
@@ -52,6 +53,7 @@ class Request:
     authorization: str | None
     started: float
     body_keys: tuple[str, ...] = ()
+    client_id: str | None = None
     principal: str | None = None
     status: int | None = None
 
@@ -92,6 +94,9 @@ class Observer:
             _acknowledge(request)
             body = await request.read()
             record.body_keys = _keys(request.content_type, body)
+            record.client_id = request.query.get("client_id") or _form(request.content_type, body).get(
+                "client_id"
+            )
             self._remember(site, request, body)
             if self.on_request:
                 self.on_request(record)
@@ -105,7 +110,7 @@ class Observer:
                     self.memory.note_answer(site.host, response)
                 return response
 
-            response = await self._act(site, request, answer)
+            response = await self._act(record, request, answer)
             if request.transport is not None and not request.transport.is_closing():
                 record.status = response.status
             return response
@@ -132,12 +137,12 @@ class Observer:
             self.memory.note_request(site.host, request, body)
             request[KNOWN] = self.memory.of(site.host)
 
-    async def _act(self, site: Site, request: web.Request, answer: Proceed) -> web.StreamResponse:
+    async def _act(self, record: Request, request: web.Request, answer: Proceed) -> web.StreamResponse:
         """The answer, with every fault that strikes around it; the first one injected is the outermost."""
         for fault in reversed(list(self.faults)):
             if isinstance(fault.action, Connect):
                 continue
-            if fault.hits(site.service, site.host, request.method, request.path):
+            if fault.hits(record.service, record.host, record.method, record.path, record.client_id):
                 answer = _around(fault.action, request, answer)
         return await answer()
 
@@ -166,9 +171,16 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return web.Response(status=error.status, headers=error.headers, body=error.body)
 
 
+def _form(content_type: str, body: bytes) -> dict[str, str]:
+    if content_type != "application/x-www-form-urlencoded":
+        return {}
+    fields = parse_qs(body.decode(errors="replace"), keep_blank_values=True)
+    return {name: values[0] for name, values in fields.items()}
+
+
 def _keys(content_type: str, body: bytes) -> tuple[str, ...]:
-    if content_type == "application/x-www-form-urlencoded":
-        return tuple(parse_qs(body.decode(errors="replace"), keep_blank_values=True))
+    if form := _form(content_type, body):
+        return tuple(form)
     try:
         content = json.loads(body)
     except ValueError:

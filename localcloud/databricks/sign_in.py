@@ -1,4 +1,4 @@
-"""Who may call a workspace: service principals, by Databricks OAuth or by Microsoft Entra token.
+"""Who may call a workspace: service principals, by Databricks OAuth, by Microsoft Entra token or by one exchanged for theirs.
 
 Facts: https://learn.microsoft.com/azure/databricks/dev-tools/auth/oauth-m2m
 """
@@ -7,7 +7,7 @@ import base64
 import binascii
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import jwt
@@ -15,20 +15,28 @@ from aiohttp import web
 
 from localcloud.answers import PRINCIPAL, ApiError
 from localcloud.authority import DATABRICKS_RESOURCE, ENTRA, Authority
+from localcloud.databricks import federation
 from localcloud.databricks.errors import error
+from localcloud.databricks.federation import ACCOUNT_ID, FederationPolicy
 
 OAUTH_LIFETIME = 3600
 
 
 @dataclass(slots=True)
 class ServicePrincipal:
-    """A service principal of one workspace; `id` is the number that `principal_id` takes."""
+    """A service principal of one workspace; `id` is the number that `principal_id` takes.
+
+    Attributes:
+        assigned: off, the principal is the account's, but has no rights in this workspace.
+    """
 
     id: int
     client_id: str
     name: str
     secret: str | None = field(default=None, repr=False)
     object_id: str | None = None
+    assigned: bool = True
+    policies: list[FederationPolicy] = field(default_factory=list)
 
 
 class SignIn:
@@ -79,35 +87,59 @@ class SignIn:
         for principal in self.principals:
             if claims["sub"] == (principal.object_id if entra else principal.client_id):
                 request[PRINCIPAL] = principal.client_id
-                return principal
-        raise error(403, 403, f"Unauthorized access to Org: {self.organization_id}")
+                if principal.assigned:
+                    return principal
+        raise self._unauthorized()
 
     async def _token(self, request: web.Request) -> web.Response:
-        form = await request.post()
-        client_id, secret = _basic(request) or (str(form.get("client_id")), str(form.get("client_secret")))
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        if form.get("grant_type") == federation.GRANT:
+            return self._exchange(request, form)
+        client_id, secret = _basic(request) or (form.get("client_id", ""), form.get("client_secret"))
         principal = next((p for p in self.principals if p.client_id == client_id), None)
         if principal is None or principal.secret is None or principal.secret != secret:
             raise _oauth_error(401, "invalid_client", "Client authentication failed")
         if form.get("grant_type") != "client_credentials":
             raise _oauth_error(400, "unsupported_grant_type", "Only client_credentials is supported here")
-        if "all-apis" not in str(form.get("scope", "")).split():
+        return self._issued(request, form, client_id, OAUTH_LIFETIME)
+
+    def _exchange(self, request: web.Request, form: Mapping[str, str]) -> web.Response:
+        """The access token of a service principal for a token of whom its federation policies trust."""
+        if form.get("subject_token_type") != federation.TOKEN_TYPE:
+            raise _oauth_error(400, "invalid_request", "The subject_token_type is missing or not supported")
+        client_id = form.get("client_id", "")
+        principal = next((p for p in self.principals if p.client_id == client_id), None)
+        policies = principal.policies if principal else []
+        federation.check(self._authority, policies, form.get("subject_token", ""))
+        if principal and not principal.assigned:
+            raise self._unauthorized()
+        answer = {"issued_token_type": federation.ISSUED_TYPE}
+        return self._issued(request, form, client_id, federation.LIFETIME, answer)
+
+    def _issued(
+        self,
+        request: web.Request,
+        form: Mapping[str, str],
+        client_id: str,
+        lifetime: int,
+        beside: Mapping[str, str] | None = None,
+    ) -> web.Response:
+        if "all-apis" not in form.get("scope", "").split():
             raise _oauth_error(400, "invalid_scope", "The requested scope is invalid")
         request[PRINCIPAL] = client_id
-        token = self._authority.issue(
-            self._issuer,
-            self.organization_id,
-            OAUTH_LIFETIME,
-            {"sub": client_id, "client_id": client_id, "scope": "all-apis"},
-        )
-        return web.json_response(
-            {"access_token": token, "token_type": "Bearer", "expires_in": OAUTH_LIFETIME, "scope": "all-apis"}
-        )
+        claims = {"sub": client_id, "client_id": client_id, "scope": "all-apis"}
+        token = self._authority.issue(self._issuer, self.organization_id, lifetime, claims)
+        answer = {"access_token": token, "token_type": "Bearer", "expires_in": lifetime, "scope": "all-apis"}
+        return web.json_response(answer | dict(beside or {}))
+
+    def _unauthorized(self) -> ApiError:
+        return error(403, 403, f"Unauthorized access to Org: {self.organization_id}")
 
     async def _configuration(self, _: web.Request) -> web.Response:
         return web.json_response(
             {
                 "oidc_endpoint": self._issuer,
-                "account_id": "0d26daa6-5e44-4c97-a497-ef015f91254a",
+                "account_id": ACCOUNT_ID,
                 "workspace_id": self.organization_id,
                 "cloud": "Azure",
                 "host_type": "workspace",
@@ -120,7 +152,12 @@ class SignIn:
                 "issuer": self._issuer,
                 "authorization_endpoint": f"{self._issuer}/v1/authorize",
                 "token_endpoint": f"{self._issuer}/v1/token",
-                "grant_types_supported": ["client_credentials", "authorization_code", "refresh_token"],
+                "grant_types_supported": [
+                    "client_credentials",
+                    "authorization_code",
+                    "refresh_token",
+                    federation.GRANT,
+                ],
             }
         )
 

@@ -1,13 +1,14 @@
 """One Azure Databricks workspace."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from aiohttp import web
 
-from localcloud.authority import Authority
+from localcloud.authority import EXCHANGE_AUDIENCE, Authority
 from localcloud.databricks.errors import error
+from localcloud.databricks.federation import ACCOUNT_ID, FederationPolicy
 from localcloud.databricks.folder import Folder
 from localcloud.databricks.git_credentials import DEVOPS, Credential, GitCredentials
 from localcloud.databricks.git_folders import GitFolders
@@ -62,6 +63,23 @@ class Workspace:
         """Add a managed identity to the workspace, as a service principal that signs in with Entra tokens."""
         principal = self._sign_in.add(object_id, name)
         principal.object_id = object_id
+        return principal
+
+    def federate(
+        self,
+        client_id: str,
+        *,
+        issuer: str,
+        subject: str,
+        audiences: Sequence[str] = (EXCHANGE_AUDIENCE,),
+        name: str = "git-refresh-federated",
+    ) -> ServicePrincipal:
+        """Give a service principal, added if need be, one more policy: it signs in with a token of this issuer, subject and audience.
+
+        A policy without audiences expects the account's id.
+        """
+        principal = self._sign_in.add(client_id, name)
+        principal.policies.append(FederationPolicy(issuer, subject, tuple(audiences) or (ACCOUNT_ID,)))
         return principal
 
     def add_credential(

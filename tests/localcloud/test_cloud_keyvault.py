@@ -75,6 +75,24 @@ def test_forbids_an_identity_without_the_role(cloud: Cloud, vault: KeyVault, cli
     assert client.get_secret("oauth").value == "value"
 
 
+def test_each_identity_reads_what_it_may(cloud: Cloud, vault: KeyVault) -> None:
+    own = cloud.keyvault("fabrikam")
+    second = cloud.add_identity("second")
+    own.deny(cloud.identity.object_id)
+    own.allow(second.object_id)
+    for place in (vault, own):
+        place.set("oauth", place.name)
+    for identity, may, may_not in ((cloud.identity, vault, own), (second, own, vault)):
+        with ManagedIdentityCredential(client_id=identity.client_id) as credential:
+            with SecretClient(may.url, credential) as client:
+                assert client.get_secret("oauth").value == may.name
+            with (
+                SecretClient(may_not.url, credential) as client,
+                pytest.raises(HttpResponseError, match="ForbiddenByRbac"),
+            ):
+                client.get_secret("oauth")
+
+
 def test_forbids_everybody_behind_its_firewall(vault: KeyVault, client: SecretClient) -> None:
     vault.set("oauth", "value")
     vault.firewalled = True
