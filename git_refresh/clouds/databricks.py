@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from git_refresh.clock import Deadline, Skew
 from git_refresh.clouds import answers
-from git_refresh.clouds.answers import UnexpectedAnswerError, read
+from git_refresh.clouds.answers import UnexpectedAnswerError, read, signature_of
 from git_refresh.clouds.databricks_sdk import workspace_client
 from git_refresh.clouds.guard import Repeat, call
 from git_refresh.clouds.transport import Allowance, BoundedSession
@@ -87,7 +87,7 @@ def exchange(
 
     def ask() -> SecretStr:
         with BoundedSession([host], tls, skew=skew) as session:
-            return _access_token(session.post(f"{host}{_TOKEN}", data=form), known)
+            return _access_token(session.post(f"{host}{_TOKEN}", data=form), signature_of(known))
 
     deadline = deadline.within(SIGN_IN_LIMIT)
     try:

@@ -14,7 +14,7 @@ from azure.identity import AzureCliCredential, ClientAssertionCredential, Manage
 from pydantic import SecretStr
 
 from git_refresh.clock import Deadline
-from git_refresh.clouds.answers import IdentityToken, claims_of, read
+from git_refresh.clouds.answers import IdentityToken, claims_of, read, signature_of
 from git_refresh.clouds.guard import call
 from git_refresh.clouds.once import Once
 from git_refresh.clouds.transport import BoundedSession, proxy_of
@@ -168,7 +168,7 @@ class ForeignIdentity:
     def _fetch(self, resource: str) -> Token:
         what = f"{_what(resource)} in tenant {self._registration.tenant_id}"
         assertion = self._identity.token(TOKEN_EXCHANGE)
-        sent = Secrets([assertion.value.get_secret_value()])
+        sent = Secrets([signature_of(assertion.value.get_secret_value())])
 
         def ask() -> IdentityToken:
             with BoundedSession([_ENTRA], self._tls) as session:

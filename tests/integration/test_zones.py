@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from git_refresh.clouds.answers import signature_of
 from git_refresh.report import Report
 from localcloud import Cloud, Fault, Fleet, faults
 from localcloud.authority import DEVOPS_RESOURCE, EXCHANGE_AUDIENCE, EXCHANGE_RESOURCE
+from localcloud.databricks.sign_in import ServicePrincipal
 from localcloud.databricks.workspace import Workspace
 from localcloud.faults import NAMED
 from localcloud.fleet import CLIENT_ID
@@ -29,9 +31,9 @@ def issuer(identity: Identity) -> str:
     return f"https://login.microsoftonline.com/{identity.tenant_id}/v2.0"
 
 
-def trust(workspace: Workspace, identity: Identity) -> None:
+def trust(workspace: Workspace, identity: Identity) -> ServicePrincipal:
     """What an account admin does once."""
-    workspace.federate(CLIENT_ID, issuer=issuer(identity), subject=identity.object_id)
+    return workspace.federate(CLIENT_ID, issuer=issuer(identity), subject=identity.object_id)
 
 
 def settings(fleet: Fleet, *more: Entry, **others: str) -> dict[str, str]:
@@ -81,13 +83,12 @@ def test_a_quiet_federated_run_costs_what_one_with_a_secret_costs(cloud: Cloud, 
     assert sorted(resources) == sorted([DEVOPS_RESOURCE, EXCHANGE_RESOURCE]), "one assertion for all"
 
 
-def no_policy(workspace: Workspace, identity: Identity) -> None:
+def no_policy(workspace: Workspace, _: Identity) -> None:
     workspace.service_principal(CLIENT_ID, "unused")
 
 
 def not_active_yet(workspace: Workspace, identity: Identity) -> None:
-    trust(workspace, identity)
-    workspace.policies[-1].active = False
+    trust(workspace, identity).policies[-1].active = False
 
 
 def other_audience(workspace: Workspace, identity: Identity) -> None:
@@ -99,9 +100,7 @@ def other_subject(workspace: Workspace, identity: Identity) -> None:
 
 
 def no_rights(workspace: Workspace, identity: Identity) -> None:
-    trust(workspace, identity)
-    for principal in workspace.principals:
-        principal.assigned = False
+    trust(workspace, identity).assigned = False
 
 
 REFUSALS: dict[str, Callable[[Workspace, Identity], None]] = {
@@ -184,7 +183,7 @@ def test_each_zone_stores_the_token_of_its_own_identity(
 
 
 def test_an_identity_that_the_app_does_not_hold_costs_its_zone_alone(
-    cloud: Cloud, fleet: Fleet, zones: tuple[Identity, dict[str, str]]
+    fleet: Fleet, zones: tuple[Identity, dict[str, str]]
 ) -> None:
     other, environ = zones
     other.enabled = False
@@ -232,19 +231,17 @@ def test_no_token_of_a_zone_comes_to_another_whatever_goes_wrong_in_it(
         cloud.inject(Fault(action, service=service, client_id=other.client_id))
     else:
         cloud.inject(Fault(action, service=service, host=host))
-    seen: dict[str, list[str]] = {}
-    cloud.on_request = lambda request: seen.setdefault(request.host, []).append(
-        request.headers.get("Authorization", "")
-    )
+    cloud.remember_secrets()
     report = run(environ)
-    cloud.on_request = None
+    assert cloud._observer.memory is not None
+    knows = [" ".join(cloud._observer.memory.of(workspace.host)) for workspace in fleet.workspaces[:2]]
     cloud.clear_faults()
     own = [cloud.identity.token(resource) for resource in (DEVOPS_RESOURCE, EXCHANGE_RESOURCE)]
     theirs = [other.token(resource) for resource in (DEVOPS_RESOURCE, EXCHANGE_RESOURCE)]
     assert not {*own} & {*stored(fleet.workspaces[1])}
     assert not {*theirs} & {*stored(fleet.workspaces[0])}
-    assert_clean(" ".join(seen.get(fleet.workspaces[1].host, [])), own)
-    assert_clean(" ".join(seen.get(fleet.workspaces[0].host, [])), theirs)
+    assert_clean(knows[1], [signature_of(token) for token in own])
+    assert_clean(knows[0], [signature_of(token) for token in theirs])
     if service != "devops":
         assert report.workspaces[0].result == "ok", report.summary()
         assert stored(fleet.workspaces[0]) == own[:1]
