@@ -21,6 +21,7 @@ from localcloud.devops.site import DevOpsSite
 from localcloud.faults import Fault
 from localcloud.identity import Identity, IdentityEndpoint
 from localcloud.keyvault import KeyVault
+from localcloud.login import AppRegistration, Login
 from localcloud.memory import Memory
 from localcloud.observer import Observer, Request, Site
 from localcloud.proxy import Certificates, Proxy, ProxyTls, ended, serving
@@ -40,7 +41,7 @@ _ROOM = 2**30
 
 
 class Cloud:
-    """Managed identities, Key Vault, Azure Databricks workspaces and Azure DevOps, for unmodified clients.
+    """Managed identities, Key Vault, Azure Databricks workspaces, Azure DevOps and Entra's login, for unmodified clients.
 
     It is there from construction to `close` (or to the end of a `with` block). A client process reaches it
     through the variables of `environment`. The proxy's port is a free one, unless given, and reached in the
@@ -68,6 +69,8 @@ class Cloud:
         self.identity = self._identities.default
         self.devops = DevOps(self._authority, self.directory / "devops", self.identity.object_id)
         self._sites: dict[str, Site] = {"dev.azure.com": DevOpsSite(self.devops)}
+        self._login = Login(self._authority)
+        self._sites[self._login.host] = self._login
         self._workspaces: dict[str, Workspace] = {}
         self._vaults: dict[str, KeyVault] = {}
         self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
@@ -99,6 +102,10 @@ class Cloud:
     def add_identity(self, name: str) -> Identity:
         """The user-assigned identity of this name, added if need be: nothing lets it in anywhere yet."""
         return self._identities.add(name)
+
+    def app_registration(self, name: str) -> AppRegistration:
+        """The app registration of this name, created if need be: it trusts nobody yet, and no other tenant consents to it."""
+        return self._login.application(name)
 
     def workspace(self, host: str) -> Workspace:
         """The workspace at `adb-<number>.<n>.azuredatabricks.net`, created if need be."""

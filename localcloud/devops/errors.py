@@ -1,19 +1,16 @@
 """Azure DevOps' error answers; the texts are the real ones."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from localcloud.answers import ApiError
-from localcloud.authority import TENANT
+from localcloud.authority import LOGIN_HOST
 
 NOT_AUTHORIZED: Final = "TF400813: The user '' is not authorized to access this resource."
 ASSEMBLY: Final = "Microsoft.TeamFoundation.Framework.Server"
-CHALLENGES: Final = {
-    "WWW-Authenticate": f"Bearer authorization_uri=https://login.microsoftonline.com/{TENANT}, "
-    'Basic realm="https://dev.azure.com/"'
-}
 
 
-def failure(status: int, message: str, kind: str) -> ApiError:
+def failure(status: int, message: str, kind: str, headers: Mapping[str, str] | None = None) -> ApiError:
     """An error of the REST API; `kind` is its typeKey."""
     return ApiError(
         status,
@@ -26,22 +23,27 @@ def failure(status: int, message: str, kind: str) -> ApiError:
             "errorCode": 0,
             "eventId": 3000,
         },
-        CHALLENGES if status == 401 else None,  # noqa: PLR2004  # the one status with challenges
+        headers,
     )
 
 
-def unauthorized() -> ApiError:
-    """No token, or one that is not accepted."""
-    return failure(401, NOT_AUTHORIZED, "UnauthorizedRequestException")
+def unauthorized(tenant_id: str) -> ApiError:
+    """No token, or one that is not accepted; the challenge names the tenant whose tokens are."""
+    return failure(401, NOT_AUTHORIZED, "UnauthorizedRequestException", _challenges(tenant_id))
 
 
-def unknown_identity(object_id: str) -> ApiError:
+def unknown_identity(object_id: str, tenant_id: str) -> ApiError:
     """A good token of an identity that nobody has added to the organization."""
-    name = f"{TENANT}\\{TENANT}\\{object_id}"
+    name = f"{tenant_id}\\{tenant_id}\\{object_id}"
     text = (
         f"TF401444: Please sign-in at least once as {name} in a web browser to enable access to the service."
     )
-    return failure(401, text, "UnauthorizedRequestException")
+    return failure(401, text, "UnauthorizedRequestException", _challenges(tenant_id))
+
+
+def _challenges(tenant_id: str) -> Mapping[str, str]:
+    bearer = f"Bearer authorization_uri=https://{LOGIN_HOST}/{tenant_id}"
+    return {"WWW-Authenticate": f'{bearer}, Basic realm="https://dev.azure.com/"'}
 
 
 def unknown_project(name: str) -> ApiError:

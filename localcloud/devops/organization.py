@@ -8,16 +8,21 @@ from pathlib import Path
 
 import jwt
 
-from localcloud.authority import DEVOPS_RESOURCE, ENTRA, Authority
+from localcloud.authority import DEVOPS_RESOURCE, TENANT, Authority, entra
 from localcloud.devops import errors
 from localcloud.devops.repository import Repository
 
 
 @dataclass(slots=True)
 class Organization:
-    """One organization. Names of projects and repositories are the same in any letter case."""
+    """One organization. Names of projects and repositories are the same in any letter case.
+
+    Attributes:
+        tenant_id: whose tokens it takes, and no other's.
+    """
 
     name: str
+    tenant_id: str = TENANT
     _access: dict[str, bool] = field(default_factory=dict)
     _contributors: set[str] = field(default_factory=set)
     _projects: dict[str, dict[str, Repository]] = field(default_factory=dict)
@@ -36,7 +41,7 @@ class Organization:
     def find(self, object_id: str, project: str, name: str) -> Repository:
         """A repository that this identity may read. Raises the error that Azure DevOps answers otherwise."""
         if object_id not in self._access:
-            raise errors.unknown_identity(object_id)
+            raise errors.unknown_identity(object_id, self.tenant_id)
         repositories = self._projects.get(project.lower())
         if repositories is None:
             raise errors.unknown_project(project)
@@ -60,11 +65,12 @@ class DevOps:
         self._organizations: dict[str, Organization] = {}
         self._personal: dict[str, str] = {}
 
-    def organization(self, name: str) -> Organization:
-        """The organization of this name, created if need be, with the cloud's identity as a member."""
+    def organization(self, name: str, tenant_id: str = TENANT) -> Organization:
+        """The organization of this name, created in this tenant if need be: in its own, with the cloud's identity as a member."""
         if name.lower() not in self._organizations:
-            organization = Organization(name)
-            organization.add_member(self._member)
+            organization = Organization(name, tenant_id)
+            if tenant_id == TENANT:
+                organization.add_member(self._member)
             self._organizations[name.lower()] = organization
         return self._organizations[name.lower()]
 
@@ -86,12 +92,12 @@ class DevOps:
         self._personal[token] = object_id
         return token
 
-    def object_id(self, token: str) -> str:
-        """Whose token this is. Raises the 401 for one that has lapsed or is not for Azure DevOps."""
+    def object_id(self, token: str, tenant_id: str = TENANT) -> str:
+        """Whose token this is. Raises the 401 for one that has lapsed, is not for Azure DevOps or of another tenant."""
         if token in self._personal:
             return self._personal[token]
         try:
-            claims = self._authority.verify(token, [DEVOPS_RESOURCE], [ENTRA])
+            claims = self._authority.verify(token, [DEVOPS_RESOURCE], [entra(tenant_id)])
         except jwt.InvalidTokenError:
-            raise errors.unauthorized() from None
+            raise errors.unauthorized(tenant_id) from None
         return str(claims["oid"])

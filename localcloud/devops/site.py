@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from localcloud.answers import PRINCIPAL, ApiError
+from localcloud.authority import TENANT
 from localcloud.devops import errors, smart_http
 from localcloud.devops.organization import DevOps
 from localcloud.devops.repository import Repository
@@ -102,9 +103,10 @@ class DevOpsSite:
 
     def _find(self, request: web.Request) -> Repository:
         place = request.match_info
-        object_id = self._devops.object_id(_token(request))
-        request[PRINCIPAL] = object_id
         organization = self._devops.known(self._organization or place["organization"])
+        tenant_id = organization.tenant_id if organization else TENANT
+        object_id = self._devops.object_id(_token(request), tenant_id)
+        request[PRINCIPAL] = object_id
         if organization is None:
             raise web.HTTPNotFound(text=NOT_FOUND_PAGE, content_type="text/html")
         name = place["repository"]

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from localcloud import Cloud
-from localcloud.authority import DATABRICKS_RESOURCE, TENANT
+from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, OTHER_TENANT, TENANT
 from localcloud.devops.repository import Repository
 
 REST = "https://dev.azure.com/contoso/Data%20Platform/_apis/git/repositories/etl"
@@ -300,3 +300,61 @@ def test_a_tag_can_be_moved_and_become_another_kind(repository: Repository) -> N
     assert tag_object not in {first, second}
     assert repository.tag("v1") == second
     assert repository.refs()["refs/tags/v1"] == (second, "")
+
+
+@pytest.fixture
+def foreign(cloud: Cloud) -> Repository:
+    """A repository in an organization of another tenant."""
+    cloud.devops.organization("fabrikam", OTHER_TENANT)
+    return cloud.devops.repository("fabrikam", "Ledger", "books")
+
+
+def foreign_rest(repository: Repository) -> str:
+    return repository.url.replace("/_git/", "/_apis/git/repositories/")
+
+
+def test_an_organization_takes_the_tokens_of_its_own_tenant_alone(
+    cloud: Cloud, session: requests.Session, repository: Repository, devops_token: str, foreign: Repository
+) -> None:
+    application = cloud.app_registration("git-refresh")
+    for tenant_id, organization in ((TENANT, "contoso"), (OTHER_TENANT, "fabrikam")):
+        cloud.devops.organization(organization).add_member(application.consent(tenant_id))
+    cloud.devops.organization("fabrikam").add_member(cloud.identity.object_id)
+    tokens = [application.token(tenant, DEVOPS_RESOURCE) for tenant in (TENANT, OTHER_TENANT)]
+    tokens.append(devops_token)
+    statuses = {
+        place.name: [get(session, foreign_rest(place), token).status_code for token in tokens]
+        for place in (repository, foreign)
+    }
+    assert statuses == {"etl": [200, 401, 200], "books": [401, 200, 401]}
+
+
+def test_a_refusal_names_the_tenant_whose_tokens_are_taken(
+    session: requests.Session, devops_token: str, foreign: Repository
+) -> None:
+    answer = get(session, foreign_rest(foreign), devops_token)
+    assert answer.json()["message"].startswith("TF400813:")
+    assert f"login.microsoftonline.com/{OTHER_TENANT}" in answer.headers["WWW-Authenticate"]
+
+
+def test_a_service_principal_of_another_tenant_has_to_be_added_too(
+    cloud: Cloud, session: requests.Session, foreign: Repository
+) -> None:
+    application = cloud.app_registration("git-refresh")
+    answer = get(session, foreign_rest(foreign), application.token(OTHER_TENANT, DEVOPS_RESOURCE))
+    identity = f"{OTHER_TENANT}\\{OTHER_TENANT}\\{application.object_id(OTHER_TENANT)}"
+    assert answer.status_code == 401
+    assert answer.json()["message"].startswith(f"TF401444: Please sign-in at least once as {identity} in")
+
+
+def test_git_takes_the_tokens_of_the_organization_s_tenant_alone(
+    cloud: Cloud, devops_token: str, foreign: Repository
+) -> None:
+    application = cloud.app_registration("git-refresh")
+    cloud.devops.organization("fabrikam").add_member(application.consent(OTHER_TENANT))
+    cloud.devops.organization("fabrikam").add_member(cloud.identity.object_id)
+    token = application.token(OTHER_TENANT, DEVOPS_RESOURCE)
+    assert foreign.head() in git(cloud, token, "ls-remote", foreign.url).stdout
+    assert git(cloud, devops_token, "ls-remote", foreign.url).returncode == 128
+    application.expire_tokens()
+    assert git(cloud, token, "ls-remote", foreign.url).returncode == 128
