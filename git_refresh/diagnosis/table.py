@@ -81,7 +81,7 @@ _OTHER_TENANT = (
         (Match(ENTRA, pattern=r"AADSTS7002138"),),
         seen="401 …AADSTS7002138: No matching federated identity record found…",
         cause="The federated credential of app registration {registration} matches the identity but for the case of letters.",
-        remedy="Delete it, and write it anew. " + _TRUST,
+        remedy="Delete what is there for this identity, and write it anew. " + _TRUST,
     ),
     Row(
         "registration_trust",
@@ -92,10 +92,11 @@ _OTHER_TENANT = (
     ),
     Row(
         "registration_issuer",
-        (Match(ENTRA, pattern=r"AADSTS700214"),),
-        seen="401 …AADSTS700214: …",
-        cause="The federated credential of app registration {registration} names another issuer than {issuer}.",
-        remedy="Delete it, and write it anew. " + _TRUST,
+        (Match(ENTRA, pattern=r"AADSTS(?:700211|700212|700214)"),),
+        seen="401 …AADSTS700211: No matching federated identity record found for presented assertion issuer…",
+        cause="No federated credential of app registration {registration} has the issuer {issuer} and the audience "
+        "api://AzureADTokenExchange.",
+        remedy="Delete what is there for this identity, and write it anew. " + _TRUST,
     ),
     Row(
         "registration_not_in_tenant",

@@ -11,12 +11,13 @@ import pytest
 from git_refresh.clouds.answers import signature_of
 from git_refresh.report import Report
 from localcloud import Cloud, Fault, Fleet, faults
-from localcloud.authority import DEVOPS_RESOURCE, EXCHANGE_AUDIENCE, EXCHANGE_RESOURCE
+from localcloud.authority import DEVOPS_RESOURCE, EXCHANGE_AUDIENCE, EXCHANGE_RESOURCE, OTHER_TENANT
 from localcloud.databricks.sign_in import ServicePrincipal
 from localcloud.databricks.workspace import Workspace
 from localcloud.faults import NAMED
 from localcloud.fleet import CLIENT_ID
 from localcloud.identity import Identity
+from localcloud.login import AppRegistration
 from tests.integration import warm
 from tests.integration.brisk import shorten
 from tests.integration.running import run_app
@@ -262,6 +263,125 @@ def test_no_assertion_and_no_token_is_said_at_any_level(
         for resource in (DEVOPS_RESOURCE, EXCHANGE_RESOURCE)
     ]
     assert_clean("\n".join([*everything.lines, json.dumps(report.as_dict()), repr(report)]), secrets)
+
+
+# Another tenant
+
+
+@pytest.fixture
+def registration(cloud: Cloud) -> AppRegistration:
+    """It trusts the app's identity, is consented to in Fabrikam's tenant, and is a member of Fabrikam's organization."""
+    made = cloud.app_registration("git-refresh")
+    made.trust(cloud.identity.object_id)
+    made.consent(OTHER_TENANT)
+    cloud.devops.organization("fabrikam", tenant_id=OTHER_TENANT).add_member(made.object_id(OTHER_TENANT))
+    return made
+
+
+@pytest.fixture
+def abroad(cloud: Cloud, fleet: Fleet, registration: AppRegistration) -> dict[str, str]:
+    """The first workspace's repository is Contoso's; the second's is Fabrikam's."""
+    notes = cloud.devops.repository("fabrikam", "Notes", "notes")
+    fleet.workspaces[1].add_folder("/Repos/notes/prod", notes)
+    notes.commit({"new": "1"})
+    for workspace in fleet.workspaces[:2]:
+        trust(workspace, cloud.identity)
+    devops = {"tenant_id": OTHER_TENANT, "client_id": registration.client_id}
+    there = {"folders": ["/Repos/notes/prod"], "devops": devops}
+    return settings(fleet, {}, there, AZURE_CLIENT_ID=cloud.identity.client_id)
+
+
+def test_an_organization_of_another_tenant_is_served_without_a_secret(
+    cloud: Cloud, abroad: dict[str, str]
+) -> None:
+    before = len(cloud.requests)
+    report = run(abroad)
+    assert report.result == "ok", report.summary()
+    assert [found.folders[0].action for found in report.workspaces] == ["unchanged", "updated"]
+    assert [(token.identity, token.tenant, token.workspaces) for token in report.tokens] == [
+        (cloud.identity.client_id, cloud.identity.tenant_id, 1),
+        (cloud.identity.client_id, OTHER_TENANT, 1),
+    ]
+    seen = [(r.service, r.method, r.query.get("resource")) for r in cloud.requests[before:]]
+    assert sum(service == "login" for service, _, _ in seen) == 1, "one request, and no discovery"
+    assert seen.count(("identity", "GET", EXCHANGE_RESOURCE)) == 1, "one assertion for all that is exchanged"
+    assert cloud.refused == []
+
+
+def untrusted(registration: AppRegistration, _: Identity) -> None:
+    registration.credentials.clear()
+    registration.trust("5a1e0000-0000-4000-8000-0000000000ff")
+
+
+def in_capitals(registration: AppRegistration, identity: Identity) -> None:
+    registration.credentials.clear()
+    registration.trust(identity.object_id.upper())
+
+
+def other_issuer(registration: AppRegistration, identity: Identity) -> None:
+    registration.credentials.clear()
+    registration.trust(identity.object_id, issuer="https://login.microsoftonline.com/x/v2.0")
+
+
+def no_consent(registration: AppRegistration, _: Identity) -> None:
+    registration.tenants.clear()
+
+
+ABROAD: dict[str, tuple[Callable[[AppRegistration, Identity], None], str]] = {
+    "registration_trust": (untrusted, "az ad app federated-credential create --id {registration}"),
+    "registration_trust_case": (in_capitals, '"subject": "{subject}"'),
+    "registration_issuer": (other_issuer, '"issuer": "{issuer}"'),
+    "registration_not_in_tenant": (no_consent, "az login --tenant {tenant}"),
+}
+
+
+@pytest.mark.parametrize("code", ABROAD)
+def test_what_entra_refuses_says_what_to_type_in_which_tenant_and_costs_no_other_zone(
+    cloud: Cloud, registration: AppRegistration, abroad: dict[str, str], code: str
+) -> None:
+    refuse, typed = ABROAD[code]
+    refuse(registration, cloud.identity)
+    report = run(abroad)
+    assert [found.result for found in report.workspaces] == ["ok", "failed"]
+    assert codes(report)[0] == code
+    error = report.workspaces[1].error
+    assert error is not None
+    facts = {
+        "registration": registration.client_id,
+        "tenant": OTHER_TENANT,
+        "subject": cloud.identity.object_id,
+        "issuer": issuer(cloud.identity),
+    }
+    for name, value in facts.items():
+        typed = typed.replace(f"{{{name}}}", value)
+    assert typed in error.remedy
+
+
+@pytest.mark.parametrize("what", NAMED)
+def test_a_login_host_that(
+    cloud: Cloud, abroad: dict[str, str], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    shorten(monkeypatch, limit_s=1.0, budget_s=4)
+    cloud.inject(Fault(NAMED[what](), service="login"))
+    report = run(abroad)
+    assert [found.result for found in report.workspaces] == ["ok", "failed"], "costs its zone alone"
+    assert set(codes(report)) <= {
+        "entra_unreachable",
+        "registration_rejected",
+        "throttled",
+        "service_unavailable",
+    }
+    assert not [host for host in cloud.refused if "evil" in host]
+
+
+def test_a_tenant_that_is_not_there_is_told(
+    cloud: Cloud, fleet: Fleet, registration: AppRegistration
+) -> None:
+    trust(fleet.workspaces[0], cloud.identity)
+    nowhere = "5a1e0000-0000-4000-8000-0000000000ee"
+    devops = {"tenant_id": nowhere, "client_id": registration.client_id}
+    report = run(settings(fleet, {"devops": devops}, AZURE_CLIENT_ID=cloud.identity.client_id))
+    assert codes(report)[0] == "tenant_not_found"
 
 
 # A laptop

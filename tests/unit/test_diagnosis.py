@@ -231,7 +231,7 @@ CASES = (
         "a registration that trusts another issuer",
         "registration_issuer",
         401,
-        "AADSTS700214: No matching federated identity record found for presented assertion issuer 'x'.",
+        "AADSTS700211: No matching federated identity record found for presented assertion issuer 'x'.",
     ),
     entra(
         "a registration without consent",
