@@ -6,6 +6,6 @@ what can be hostile in its answers.
 
 from localcloud.cloud import Cloud
 from localcloud.faults import Connect, Fault
-from localcloud.fleet import Fleet, seed
+from localcloud.fleet import Fleet, ZonedFleet, seed, seed_zones
 
-__all__ = ["Cloud", "Connect", "Fault", "Fleet", "seed"]
+__all__ = ["Cloud", "Connect", "Fault", "Fleet", "ZonedFleet", "seed", "seed_zones"]

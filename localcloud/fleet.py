@@ -5,14 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from localcloud.authority import OTHER_TENANT, TENANT, entra_v2
 from localcloud.cloud import Cloud
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
+from localcloud.identity import Identity
 from localcloud.keyvault import KeyVault
+from localcloud.login import AppRegistration
 
 ORGANIZATION = "contoso"
+SECOND_ORGANIZATION = "fabrikam"
 PROJECT = "Data Platform"
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
+FEDERATED_CLIENT_ID = "5a1e0000-0000-4000-8000-000000000003"
+SCHEDULE = "0 */15 * * * *"
 SECRET_NAME = "databricks-oauth-secret"  # noqa: S105  # a name
 SECRET = "dose00000000000000000000000000000001"  # noqa: S105  # opens nothing but the embedded cloud
 
@@ -37,29 +43,98 @@ class Fleet:
         return dict(zip(names, self.workspaces, strict=True))
 
 
+@dataclass(frozen=True, slots=True)
+class ZonedFleet(Fleet):
+    """What `seed_zones` has made; the repositories are those of the first zone, then those of the second.
+
+    Attributes:
+        identity: of the second zone.
+        application: by which it signs in where the second organization is, if that is another tenant.
+    """
+
+    identity: Identity
+    application: AppRegistration | None = None
+
+
 def seed(cloud: Cloud, workspaces: int = 3) -> Fleet:
     """An organization, two repositories, a vault, and workspaces with one Git folder and one to create."""
-    etl = cloud.devops.repository(
-        ORGANIZATION, PROJECT, "etl", {"README.md": "# ETL\n", "jobs/load.py": "print('load')\n"}
-    )
-    reports = cloud.devops.repository(ORGANIZATION, PROJECT, "reports", {"README.md": "# Reports\n"})
-    vault = cloud.keyvault(ORGANIZATION)
-    vault.set(SECRET_NAME, SECRET, expires_on=datetime.now(UTC) + timedelta(days=180))
+    etl, reports = _repositories(cloud, ORGANIZATION)
+    vault = _vault(cloud)
     made = []
     for number in range(1, workspaces + 1):
-        workspace = cloud.workspace(f"adb-{number:016}.{number % 20}.azuredatabricks.net")
+        workspace = _workspace(cloud, number, etl)
         workspace.service_principal(CLIENT_ID, SECRET)
-        workspace.add_folder("/Repos/etl/prod", etl)
         made.append(workspace)
-    folders = ["/Repos/etl/prod", {"path": "/Repos/reports/prod", "url": reports.url, "branch": "main"}]
-    entries = [
-        {"host": workspace.url, "name": f"data-{number}", "folders": folders}
-        for number, workspace in enumerate(made, start=1)
-    ]
+    entries = [_entry(workspace, number, reports) for number, workspace in enumerate(made, start=1)]
     settings = {
         "WORKSPACES": json.dumps(entries),
         "WORKSPACE_DEFAULTS": json.dumps({"client_id": CLIENT_ID, "client_secret_name": SECRET_NAME}),
         "KEY_VAULT_URL": vault.url,
-        "REFRESH_SCHEDULE": "0 */15 * * * *",
+        "REFRESH_SCHEDULE": SCHEDULE,
     }
     return Fleet(made, [etl, reports], vault, settings)
+
+
+def seed_zones(cloud: Cloud, *, foreign: bool = False) -> ZonedFleet:
+    """Three workspaces in two trust zones, each signed in to in another way.
+
+    The first has an OAuth secret, the second the cloud's identity: they share that identity and an organization. The third is federated,
+    with an identity and an organization of its own: of the same tenant or, if `foreign`, of another. Neither zone's identity may read
+    anything of the other's.
+    """
+    etl, reports = _repositories(cloud, ORGANIZATION)
+    identity = cloud.add_identity("second-zone")
+    second = cloud.devops.organization(SECOND_ORGANIZATION, OTHER_TENANT if foreign else TENANT)
+    second.remove_member(cloud.identity.object_id)
+    application = cloud.app_registration("git-refresh") if foreign else None
+    if application:
+        application.trust(identity.object_id)
+    second.add_member(application.consent(OTHER_TENANT) if application else identity.object_id)
+    second_etl, second_reports = _repositories(cloud, SECOND_ORGANIZATION)
+    vault = _vault(cloud)
+
+    made = [_workspace(cloud, number, each) for number, each in enumerate((etl, etl, second_etl), start=1)]
+    made[0].service_principal(CLIENT_ID, SECRET)
+    made[1].add_managed_identity(cloud.identity.object_id)
+    made[2].federate(FEDERATED_CLIENT_ID, issuer=entra_v2(TENANT), subject=identity.object_id)
+
+    federated = {"auth": "federated", "client_id": FEDERATED_CLIENT_ID, "identity": identity.client_id}
+    devops = {"tenant_id": OTHER_TENANT, "client_id": application.client_id} if application else None
+    entries = [
+        _entry(made[0], 1, reports) | {"client_id": CLIENT_ID, "client_secret_name": SECRET_NAME},
+        _entry(made[1], 2, reports) | {"auth": "managed_identity"},
+        _entry(made[2], 3, second_reports) | federated | ({"devops": devops} if devops else {}),
+    ]
+    settings = {
+        "WORKSPACES": json.dumps(entries),
+        "AZURE_CLIENT_ID": cloud.identity.client_id,
+        "KEY_VAULT_URL": vault.url,
+        "REFRESH_SCHEDULE": SCHEDULE,
+    }
+    repositories = [etl, reports, second_etl, second_reports]
+    return ZonedFleet(made, repositories, vault, settings, identity, application)
+
+
+def _repositories(cloud: Cloud, organization: str) -> tuple[Repository, Repository]:
+    etl = {"README.md": "# ETL\n", "jobs/load.py": "print('load')\n"}
+    return (
+        cloud.devops.repository(organization, PROJECT, "etl", etl),
+        cloud.devops.repository(organization, PROJECT, "reports", {"README.md": "# Reports\n"}),
+    )
+
+
+def _vault(cloud: Cloud) -> KeyVault:
+    vault = cloud.keyvault(ORGANIZATION)
+    vault.set(SECRET_NAME, SECRET, expires_on=datetime.now(UTC) + timedelta(days=180))
+    return vault
+
+
+def _workspace(cloud: Cloud, number: int, etl: Repository) -> Workspace:
+    workspace = cloud.workspace(f"adb-{number:016}.{number % 20}.azuredatabricks.net")
+    workspace.add_folder("/Repos/etl/prod", etl)
+    return workspace
+
+
+def _entry(workspace: Workspace, number: int, reports: Repository) -> dict[str, object]:
+    folders = ["/Repos/etl/prod", {"path": "/Repos/reports/prod", "url": reports.url, "branch": "main"}]
+    return {"host": workspace.url, "name": f"data-{number}", "folders": folders}

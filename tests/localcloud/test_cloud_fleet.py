@@ -1,6 +1,12 @@
 import json
 
-from localcloud import Cloud, seed
+import pytest
+import requests
+from azure.identity import ClientAssertionCredential, ManagedIdentityCredential
+
+from localcloud import Cloud, ZonedFleet, seed, seed_zones
+from localcloud.authority import DEVOPS_RESOURCE, EXCHANGE_RESOURCE, OTHER_TENANT
+from localcloud.devops.repository import Repository
 from localcloud.rest import Rest
 
 
@@ -27,3 +33,65 @@ def test_a_service_principal_of_the_fleet_signs_in(cloud: Cloud, api: Rest) -> N
     defaults = json.loads(fleet.settings["WORKSPACE_DEFAULTS"])
     principal = fleet.workspaces[0].service_principal(defaults["client_id"], "rotated")
     assert Rest(api.session, fleet.workspaces[0], principal).token
+
+
+def tokens(fleet: ZonedFleet) -> list[str]:
+    """For Azure DevOps, each zone's, got as its settings say."""
+    *_, third = json.loads(fleet.settings["WORKSPACES"])
+    scope = f"{DEVOPS_RESOURCE}/.default"
+    with (
+        ManagedIdentityCredential(client_id=fleet.settings["AZURE_CLIENT_ID"]) as first,
+        ManagedIdentityCredential(client_id=third["identity"]) as second,
+    ):
+        if "devops" not in third:
+            return [each.get_token(scope).token for each in (first, second)]
+        with ClientAssertionCredential(
+            **third["devops"], func=lambda: second.get_token(f"{EXCHANGE_RESOURCE}/.default").token
+        ) as foreign:
+            return [first.get_token(scope).token, foreign.get_token(scope).token]
+
+
+def reads(session: requests.Session, repository: Repository, token: str) -> bool:
+    url = repository.url.replace("/_git/", "/_apis/git/repositories/")
+    headers = {"Authorization": f"Bearer {token}", "X-TFS-FedAuthRedirect": "Suppress"}
+    return session.get(url, headers=headers, timeout=10).ok
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_neither_zone_reads_what_is_the_other_s(
+    cloud: Cloud, session: requests.Session, *, foreign: bool
+) -> None:
+    fleet = seed_zones(cloud, foreign=foreign)
+    first, second = tokens(fleet)
+    assert [reads(session, each, first) for each in fleet.repositories] == [True, True, False, False]
+    assert [reads(session, each, second) for each in fleet.repositories] == [False, False, True, True]
+
+
+def test_the_zones_settings_say_how_each_workspace_is_signed_in_to(cloud: Cloud) -> None:
+    fleet = seed_zones(cloud, foreign=True)
+    assert fleet.application is not None
+    ways = [
+        {key: value for key, value in entry.items() if key not in ("host", "name", "folders")}
+        for entry in json.loads(fleet.settings["WORKSPACES"])
+    ]
+    assert ways == [
+        {
+            "client_id": "5a1e0000-0000-4000-8000-000000000001",
+            "client_secret_name": "databricks-oauth-secret",
+        },
+        {"auth": "managed_identity"},
+        {
+            "auth": "federated",
+            "client_id": "5a1e0000-0000-4000-8000-000000000003",
+            "identity": fleet.identity.client_id,
+            "devops": {"tenant_id": OTHER_TENANT, "client_id": fleet.application.client_id},
+        },
+    ]
+    assert fleet.settings["AZURE_CLIENT_ID"] == cloud.identity.client_id
+    assert list(fleet.by_name) == ["data-1", "data-2", "data-3"]
+
+
+def test_a_zone_at_home_needs_no_application(cloud: Cloud) -> None:
+    fleet = seed_zones(cloud)
+    assert fleet.application is None
+    assert "devops" not in json.loads(fleet.settings["WORKSPACES"])[2]

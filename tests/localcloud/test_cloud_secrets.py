@@ -1,0 +1,82 @@
+"""What the cloud remembers of secrets, and whose they are: the canaries of trust zones."""
+
+import json
+
+import pytest
+import requests
+from azure.identity import ClientAssertionCredential, ManagedIdentityCredential
+from azure.keyvault.secrets import SecretClient
+from databricks.sdk import WorkspaceClient
+
+from localcloud import Cloud, ZonedFleet, seed_zones
+from localcloud.authority import DEVOPS_RESOURCE, EXCHANGE_RESOURCE
+from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
+from localcloud.rest import Rest
+
+LOGIN = "login.microsoftonline.com"
+
+
+@pytest.fixture
+def fleet(cloud: Cloud) -> ZonedFleet:
+    cloud.remember_secrets()
+    return seed_zones(cloud, foreign=True)
+
+
+def use_first_zone(fleet: ZonedFleet, session: requests.Session) -> list[str]:
+    """Store a credential with an OAuth secret from the vault; the secrets that this took."""
+    with ManagedIdentityCredential() as managed, SecretClient(fleet.vault.url, managed) as vault:
+        secret = vault.get_secret(SECRET_NAME).value
+        api = Rest(session, fleet.workspaces[0], fleet.workspaces[0].service_principal(CLIENT_ID, SECRET))
+        token = managed.get_token(f"{DEVOPS_RESOURCE}/.default").token
+    api.store_token(token)
+    return [str(secret), api.token, token]
+
+
+def use_second_zone(fleet: ZonedFleet, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Sign in to the federated workspace and to the foreign organization; the secrets that this took."""
+    third = json.loads(fleet.settings["WORKSPACES"])[2]
+    with ManagedIdentityCredential(client_id=third["identity"]) as managed:
+        assertion = managed.get_token(f"{EXCHANGE_RESOURCE}/.default").token
+    with ClientAssertionCredential(**third["devops"], func=lambda: assertion) as credential:
+        token = credential.get_token(f"{DEVOPS_RESOURCE}/.default").token
+    monkeypatch.setenv("DATABRICKS_OIDC_TOKEN", assertion)
+    client = WorkspaceClient(host=third["host"], client_id=third["client_id"], auth_type="env-oidc")
+    access = client.config.authenticate()["Authorization"].removeprefix("Bearer ")
+    client.api_client._api_client._session.close()
+    return [assertion, token, access]
+
+
+def test_whose_secrets_are_whose(
+    cloud: Cloud, fleet: ZonedFleet, session: requests.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = use_first_zone(fleet, session)
+    second = use_second_zone(fleet, monkeypatch)
+    assert cloud.issued_to(fleet.identity) == second
+    assert set(first) < set(cloud.issued_to(cloud.identity))  # and the token for the vault
+    assert set(cloud.issued) == {*cloud.issued_to(cloud.identity), *second}
+
+
+def test_which_secrets_a_host_knows(
+    cloud: Cloud, fleet: ZonedFleet, session: requests.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = use_first_zone(fleet, session)
+    assertion, token, access = use_second_zone(fleet, monkeypatch)
+    assert cloud.known_to(fleet.workspaces[0].host) == first
+    assert cloud.known_to(fleet.workspaces[1].host) == []
+    assert cloud.known_to(fleet.workspaces[2].host) == [assertion, access]
+    assert cloud.known_to(LOGIN) == [assertion, token]
+
+
+def test_what_two_identities_have_read_belongs_to_both(cloud: Cloud, fleet: ZonedFleet) -> None:
+    fleet.vault.allow(fleet.identity.object_id)
+    for identity in (cloud.identity, fleet.identity):
+        with (
+            ManagedIdentityCredential(client_id=identity.client_id) as managed,
+            SecretClient(fleet.vault.url, managed) as vault,
+        ):
+            vault.get_secret(SECRET_NAME)
+        assert SECRET in cloud.issued_to(identity)
+
+
+def test_nothing_belongs_to_anybody_unless_it_is_remembered(cloud: Cloud) -> None:
+    assert cloud.issued_to(cloud.identity) == cloud.known_to(LOGIN) == []
