@@ -19,7 +19,7 @@ class Service(StrEnum):
     DATABRICKS = "Databricks"
 
 
-EXCHANGE = "exchange the token"
+EXCHANGE = "sign in by token exchange"
 """The operation by which the app signs in to a workspace where `auth` is `federated`."""
 
 

@@ -23,9 +23,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from localcloud.authority import TENANT, entra_v2
 from localcloud.cloud import Cloud
 from localcloud.databricks.workspace import Workspace
-from localcloud.fleet import CLIENT_ID, SECRET, Fleet, seed
+from localcloud.fleet import CLIENT_ID, FEDERATED_CLIENT_ID, SECRET, ZonedFleet, seed_zones
 from localcloud.worker import Worker
 
 APP = Path(__file__).parent.parent
@@ -80,7 +81,7 @@ def main() -> None:
     try:
         with Cloud() as cloud:
             with _waiting("three workspaces and their repositories"):
-                fleet = seed(cloud)
+                fleet = seed_zones(cloud)
             os.environ.update({**cloud.environment(), **fleet.settings})
             events = _Events()
             logging.getLogger("git_refresh").addHandler(events)
@@ -98,49 +99,57 @@ def main() -> None:
     console.print(Text(NEXT))
 
 
-def _tell(cloud: Cloud, fleet: Fleet, worker: Worker, events: _Events) -> None:
+def _tell(cloud: Cloud, fleet: ZonedFleet, worker: Worker, events: _Events) -> None:
     _say(
-        f"An embedded cloud is up: {len(fleet.workspaces)} workspaces, Azure DevOps, Key Vault and a managed identity, under their "
-        "production host names. No workspace has a Git credential yet, and each lacks a folder."
+        "An embedded cloud is up: three workspaces, Azure DevOps, Key Vault and two managed identities, under their production host "
+        "names. The app signs in to data-1 with an OAuth secret, to data-2 as its managed identity, and to data-3 by token exchange, "
+        "with an identity of data-3's own: nothing is shared with the first two. No workspace has a Git credential yet, and each lacks "
+        "a folder."
     )
     states = _fire(fleet, worker, events, "First tick of the timer, through the real Functions worker")
     for workspace, state in zip(fleet.workspaces, states, strict=True):
         _expect(state.token is not None, f"{workspace.host} has a credential")
         _expect("/Repos/reports/prod" in state.commits, f"{workspace.host} has the folder that was missing")
+    owners = [jwt.decode(state.token or "", options={"verify_signature": False})["oid"] for state in states]
+    _expect(owners[0] == owners[1] == cloud.identity.object_id, "the first two have the app's own token")
+    _expect(owners[2] == fleet.identity.object_id, "and the third has another identity's")
 
-    etl = fleet.repositories[0]
-    commit = etl.commit({"jobs/load.py": "print('load, faster')\n"}, message="Load faster")
+    commit = fleet.repositories[0].commit({"jobs/load.py": "print('load, faster')\n"}, message="Load faster")
+    other = fleet.repositories[2].commit({"jobs/load.py": "print('load it')\n"}, message="Load it")
+    commits = [commit, commit, other]
     _say(
-        f"Somebody pushes commit {commit[:8]} to etl, and what takes an hour happens now: the token expires."
+        f"Somebody pushes {commit[:8]} and {other[:8]}, and what takes an hour happens now: the tokens expire."
     )
     cloud.identity.expire_tokens()
+    fleet.identity.expire_tokens()
     first, name = fleet.workspaces[0], _names(fleet)[0]
     refusal = _pull(first)
     _expect(refusal is not None, "a pull with the old credential fails")
     console.print(Text(f"  a job pulls in {name}: {refusal}\n", "red"))
 
-    second, broken = fleet.workspaces[1], _names(fleet)[1]
-    second.service_principal(CLIENT_ID, SECRET).secret = None
-    _say(f"And in {broken} somebody deletes the OAuth secret that Key Vault has.")
+    third, broken = fleet.workspaces[2], _names(fleet)[2]
+    policy = {"issuer": entra_v2(TENANT), "subject": fleet.identity.object_id}
+    third.federate(FEDERATED_CLIENT_ID, **policy).policies.clear()
+    _say(f"And somebody deletes the federation policy by which {broken} lets the app in.")
     before = states
     states = _fire(fleet, worker, events, "Next tick", failing=broken)
-    for workspace, old, new in zip(fleet.workspaces, before, states, strict=True):
-        if workspace is not second:
-            _expect(new.token not in {None, old.token}, f"{workspace.host} has a fresh credential")
-            _expect(new.commits[CHANGED] == commit, f"{workspace.host} has {CHANGED} at the new commit")
+    for index, workspace in enumerate(fleet.workspaces):
+        if workspace is not third:
+            _expect(states[index].token not in {None, before[index].token}, f"{workspace.host} is fresh")
+            _expect(states[index].commits[CHANGED] == commits[index], f"{workspace.host} has the new commit")
     _expect(_pull(first) is None, "a pull with the fresh credential works")
     console.print(Text(f"  a job pulls in {name}: fine", "green"))
     console.print()
 
-    second.service_principal(CLIENT_ID, SECRET)
-    _say("That is mended: Key Vault has a secret again that the workspace takes.")
-    fixed = _fire(fleet, worker, events, "Next tick")[1]
-    _expect(fixed.token not in {None, states[1].token}, f"{second.host} has a fresh credential")
-    _expect(fixed.commits[CHANGED] == commit, f"{second.host} has {CHANGED} at the new commit")
+    third.federate(FEDERATED_CLIENT_ID, **policy)
+    _say("That is mended with the command above.")
+    fixed = _fire(fleet, worker, events, "Next tick")[2]
+    _expect(fixed.token not in {None, states[2].token}, f"{third.host} has a fresh credential")
+    _expect(fixed.commits[CHANGED] == commits[2], f"{third.host} has {CHANGED} at the new commit")
 
 
 def _fire(
-    fleet: Fleet, worker: Worker, events: _Events, title: str, failing: str | None = None
+    fleet: ZonedFleet, worker: Worker, events: _Events, title: str, failing: str | None = None
 ) -> list[State]:
     before = [_state(workspace) for workspace in fleet.workspaces]
     events.failures.clear()
@@ -191,7 +200,7 @@ def _state(workspace: Workspace) -> State:
     return State(tokens[0] if tokens else None, {folder.path: folder.head for folder in workspace.folders})
 
 
-def _table(title: str, fleet: Fleet, before: list[State], after: list[State]) -> Table:
+def _table(title: str, fleet: ZonedFleet, before: list[State], after: list[State]) -> Table:
     table = Table(
         title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False
     )
@@ -204,7 +213,7 @@ def _table(title: str, fleet: Fleet, before: list[State], after: list[State]) ->
     return table
 
 
-def _names(fleet: Fleet) -> list[str]:
+def _names(fleet: ZonedFleet) -> list[str]:
     return [workspace["name"] for workspace in json.loads(fleet.settings["WORKSPACES"])]
 
 
