@@ -279,6 +279,7 @@ ROUTES: dict[Service, tuple[tuple[str | None, str | None], ...]] = {
         ("/get-status$", "GET"),
         ("/mkdirs$", "POST"),
     ),
+    "login": (("/token$", "POST"),),
 }
 NEEDS = {"POST/git-credentials$": "credential missing", "PATCH/repos/": "folder behind"} | dict.fromkeys(
     ("POST/repos$", "POST/mkdirs$", "GET/get-status$"), "folder missing"
@@ -294,6 +295,8 @@ def examples(draw: st.DrawFn, service: Service) -> Example:
     for route, method in routes:
         strikes.append(Strike(draw(changes(route)), route, method, draw(st.sampled_from([None, None, 1, 2]))))
         before += [NEEDS[f"{method}{route}"]] if f"{method}{route}" in NEEDS else []
+    if service == "databricks" and draw(st.booleans()):
+        before.append("federated")
     debug = draw(st.integers(0, 3)) == 3
     return Example(service, tuple(strikes), tuple(sorted(set(before))), debug)  # type: ignore[arg-type]
 

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from git_refresh import app
 from git_refresh.report import Report
 from git_refresh.settings.names import SETTINGS
 from localcloud import Cloud, Fault, Fleet, seed
+from localcloud.authority import OTHER_TENANT, TENANT, entra_v2
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
 from localcloud.mutations import Change, mutate
 from tests.integration.brisk import shorten
@@ -31,8 +32,8 @@ OAUTH_SECRET = "doseCANARY+0/oauth=1~secret%2canary3"
 LIMIT_S, BUDGET_S = 2.0, 6.0
 SDKS = ("azure", "azure.identity", "azure.core", "msal", "databricks.sdk", "urllib3", "requests")
 
-type Service = Literal["identity", "keyvault", "devops", "databricks"]
-type State = Literal["credential missing", "folder missing", "folder behind"]
+type Service = Literal["identity", "keyvault", "devops", "databricks", "login"]
+type State = Literal["credential missing", "folder missing", "folder behind", "federated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,9 @@ class Example:
 class Stage:
     """Three workspaces. The second is the victim of workspaces' faults, and has a folder of every kind.
 
+    Where an example says that it is federated, it is in a trust zone of its own. Of a hostile login host it is the victim too: its
+    repository is then in another tenant.
+
     Attributes:
         environ: the app's settings, and how it reaches the cloud.
         passed: examples that were played and found nothing, for whoever draws them.
@@ -82,6 +86,7 @@ class Stage:
         self._first = self._fleet.repositories[0].head()
         self._furnish(self._fleet)
         self.environ = {**os.environ, **self._settings()}
+        self._federated, self._abroad = self._zones()
         report = run_app(self.environ)
         assert report.result == "ok", report.summary()
         self._stored = {ws.host: ws.credentials for ws in self._fleet.workspaces}
@@ -105,6 +110,34 @@ class Stage:
         entries[1]["folders"] = [explicit, "/Repos/cli/prod", missing, "/Repos/mirror/*"]
         return {**self._fleet.settings, "WORKSPACES": json.dumps(entries)}
 
+    def _zones(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The settings with data-2 federated, and with its repository in another tenant."""
+        identity = self.cloud.add_identity("second-zone")
+        self.cloud.devops.organization("contoso").add_member(identity.object_id)
+        self.victim.federate(CLIENT_ID, issuer=entra_v2(TENANT), subject=identity.object_id)
+        application = self.cloud.app_registration("git-refresh")
+        application.trust(identity.object_id)
+        other = self.cloud.devops.organization("fabrikam", OTHER_TENANT)
+        other.add_member(application.consent(OTHER_TENANT))
+        self.victim.add_folder(
+            "/Repos/notes/prod", self.cloud.devops.repository("fabrikam", "Notes", "notes")
+        )
+        federated = {"auth": "federated", "identity": identity.client_id}
+        devops = {"tenant_id": OTHER_TENANT, "client_id": application.client_id}
+        abroad = {**federated, "devops": devops, "folders": ["/Repos/notes/prod"]}
+        return self._with(federated), self._with(abroad)
+
+    def _with(self, changes: Mapping[str, object]) -> dict[str, str]:
+        entries = json.loads(self.environ["WORKSPACES"])
+        entries[1] |= changes
+        client_id = self.cloud.identity.client_id
+        return {**self.environ, "WORKSPACES": json.dumps(entries), "AZURE_CLIENT_ID": client_id}
+
+    def _settings_for(self, example: Example) -> dict[str, str]:
+        if "login" in {example.service, *example.services()}:
+            return self._abroad
+        return self._federated if "federated" in example.before else self.environ
+
     def secrets(self) -> list[str]:
         """Every secret that the last run has met."""
         return [OAUTH_SECRET, self.cloud.identity.header, *self.cloud.issued]
@@ -124,7 +157,7 @@ class Stage:
         with _listening(debug=example.debug) as heard, pytest.MonkeyPatch.context() as patch:
             patch.setattr(app, "run", run)
             try:
-                app.tick(self.environ, None)
+                app.tick(self._settings_for(example), None)
             except Exception as error:  # noqa: BLE001  # which one it is, is for the oracle
                 raised = error
         took = time.monotonic() - began
@@ -145,7 +178,7 @@ class Stage:
         """What `python -m git_refresh run --json` prints; its limits are the real ones."""
         before = self._prepare(example)
         budget = 30.0
-        environ = {**self.environ, "REFRESH_TIMEOUT_SECONDS": f"{budget:.0f}"}
+        environ = {**self._settings_for(example), "REFRESH_TIMEOUT_SECONDS": f"{budget:.0f}"}
         began = time.monotonic()
         done = warm.run("run", "--json", environ=environ, timeout=budget + 20)
         out, err = (stream.decode(errors="surrogateescape") for stream in (done.stdout, done.stderr))
@@ -196,7 +229,7 @@ class Stage:
         return {ws.host: ws.credentials[0].token if ws.credentials else None for ws in self._fleet.workspaces}
 
     def _stale(self, example: Example, before: dict[str, str | None]) -> tuple[str, ...]:
-        if example.services() - {"databricks"}:
+        if example.services() - {"databricks", "login"}:
             return ()
         after = self._tokens()
         return tuple(

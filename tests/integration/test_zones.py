@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from git_refresh.clouds.answers import signature_of
 from git_refresh.report import Report
@@ -382,6 +383,35 @@ def test_a_tenant_that_is_not_there_is_told(
     devops = {"tenant_id": nowhere, "client_id": registration.client_id}
     report = run(settings(fleet, {"devops": devops}, AZURE_CLIENT_ID=cloud.identity.client_id))
     assert codes(report)[0] == "tenant_not_found"
+
+
+# Secrets that come back
+
+
+def gives_back(field: str) -> faults.Action:
+    """What was sent to be exchanged is handed out as the token."""
+
+    async def act(request: web.Request, _: faults.Proceed) -> web.StreamResponse:
+        form = await request.post()
+        answer = {"access_token": str(form[field]), "token_type": "Bearer", "expires_in": 3599}
+        return web.json_response(answer)
+
+    return act
+
+
+def test_a_workspace_that_gives_the_assertion_back_is_not_called_with_it(cloud: Cloud, fleet: Fleet) -> None:
+    trust(fleet.workspaces[0], cloud.identity)
+    cloud.inject(Fault(gives_back("subject_token"), service="databricks", route="^/oidc/"))
+    assert codes(run(settings(fleet, {}))) == ["unexpected_answer"]
+    assert {r.path for r in cloud.requests if r.service == "databricks"} == {"/oidc/v1/token"}
+
+
+def test_a_login_host_that_gives_the_assertion_back_does_not_have_it_stored(
+    cloud: Cloud, fleet: Fleet, abroad: dict[str, str]
+) -> None:
+    cloud.inject(Fault(gives_back("client_assertion"), service="login"))
+    assert codes(run(abroad))[0] == "registration_rejected"
+    assert stored(fleet.workspaces[1]) == []
 
 
 # A laptop
