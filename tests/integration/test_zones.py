@@ -19,10 +19,10 @@ from localcloud.faults import NAMED
 from localcloud.fleet import CLIENT_ID
 from localcloud.identity import Identity
 from localcloud.login import AppRegistration
-from tests.integration import warm
 from tests.integration.brisk import shorten
 from tests.integration.running import run_app
 from tests.integration.test_secrets import Everything, assert_clean, everything  # noqa: F401  # a fixture
+from tools import warm
 
 PROD = "/Repos/etl/prod"
 FEDERATED = {"auth": "federated", "client_id": CLIENT_ID}
