@@ -35,10 +35,13 @@ _OPTIONS = {
 @click.option("--repository", help="The repository's: https://dev.azure.com/ORGANIZATION/PROJECT/_git/NAME")
 @click.option(
     "--client-id",
-    help="Application id of the service principal to sign in as, with an OAuth secret in Key Vault. "
-    "Without: as the app's own managed identity.",
+    help="Application id of the service principal to sign in as. Without: as the app's own managed identity.",
 )
-@click.option("--vault", help="The Key Vault's address: https://NAME.vault.azure.net")
+@click.option(
+    "--vault",
+    help="The Key Vault with the service principal's OAuth secret: https://NAME.vault.azure.net. Without: it has a federation policy, "
+    "and no secret.",
+)
 @click.option(
     "--path", help="The Git folder's path.  [default: /Workspace/Shared/ and the repository's name]"
 )
@@ -93,7 +96,8 @@ def _asked(given: dict[str, str | None]) -> dict[str, str]:
         question = "The service principal's application id (empty: the app's own managed identity)"
         answers["client_id"] = click.prompt(question, default="", show_default=False, err=True).strip()
     if answers["client_id"] and not answers["vault"]:
-        answers["vault"] = click.prompt("The Key Vault's address", err=True).strip()
+        question = "The address of the Key Vault with its OAuth secret (empty: it has a federation policy, and no secret)"
+        answers["vault"] = click.prompt(question, default="", show_default=False, err=True).strip()
     return answers
 
 
@@ -102,11 +106,11 @@ def _somebody_answers() -> bool:
 
 
 def _content(output: Path, answers: dict[str, str]) -> dict[str, Any]:
-    sign_in = (
-        {"client_id": answers["client_id"], "client_secret_name": _SECRET_NAME}
-        if answers["client_id"]
-        else {"auth": "managed_identity"}
-    )
+    sign_in = {"auth": "managed_identity"}
+    if answers["client_id"] and answers["vault"]:
+        sign_in = {"client_id": answers["client_id"], "client_secret_name": _SECRET_NAME}
+    elif answers["client_id"]:
+        sign_in = {"auth": "federated", "client_id": answers["client_id"]}
     folder = {
         "path": answers["path"] or _path(answers["repository"]),
         "url": answers["repository"],
@@ -161,10 +165,12 @@ def _next_steps(output: Path, content: dict[str, Any]) -> str:
     lines = [
         f"Written to {name}: one workspace, and its Git folder {entry['folders'][0]['path']}. The app signs in as {who}."
     ]
-    if "client_id" in entry:
+    if "client_secret_name" in entry:
         lines.append(f"The OAuth secret has to be in Key Vault, by the name {_SECRET_NAME}.")
-        if "KEY_VAULT_URL" not in content:
-            lines.append('Add the vault\'s address: "KEY_VAULT_URL": "https://NAME.vault.azure.net"')
+    elif "client_id" in entry:
+        lines.append(
+            "The service principal has to have a federation policy for the app's managed identity: docs/setup.md."
+        )
     lines += [
         "Next:",
         f"  {command} check {name} --offline   # the list alone",

@@ -86,9 +86,15 @@ def test_it_says_what_to_type_next(tmp_path: Path) -> None:
         assert name in main.commands
 
 
-def test_a_vault_that_is_not_named_is_asked_for_in_what_comes_next(tmp_path: Path) -> None:
-    done = init(tmp_path / "w.json", "--host", HOST, "--repository", URL, "--client-id", CLIENT_ID)
-    assert 'Add the vault\'s address: "KEY_VAULT_URL": "https://NAME.vault.azure.net"' in done.stdout
+def test_without_a_vault_a_service_principal_is_federated_and_a_policy_is_what_it_needs(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "w.json"
+    done = init(file, "--host", HOST, "--repository", URL, "--client-id", CLIENT_ID)
+    (entry,) = json.loads(file.read_text())["WORKSPACES"]
+    assert (entry["auth"], entry["client_id"]) == ("federated", CLIENT_ID)
+    assert "client_secret_name" not in entry
+    assert "has to have a federation policy" in done.stdout
 
 
 def test_a_file_that_exists_is_left_as_it_is(tmp_path: Path) -> None:
