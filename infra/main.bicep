@@ -74,6 +74,26 @@ param storageTableAccess bool = false
 @description('Whether the app, its storage account and the vault that is created cannot be deleted until somebody removes their locks. Needs the right to set locks: Owner or User Access Administrator.')
 param deleteLock bool = false
 
+// ---- Who it is ----
+
+@description('A further identity, for the workspaces whose "identity" is its client id: a trust zone of its own.')
+@sealed()
+type zoneIdentity = {
+  @description('What tells it from the others in this installation: letters, digits and hyphens.')
+  @minLength(1)
+  @maxLength(20)
+  name: string
+
+  @description('Whether it may read the vault: only if a workspace of its zone signs in with an OAuth secret.')
+  readsSecrets: bool
+}
+
+@description('Further identities of the app, one for each trust zone beside its own. They get no role but that of readsSecrets.')
+param identities zoneIdentity[] = []
+
+@description('Whether the app\'s own identity may read the vault. If neither it nor another identity does, there is no vault and no KEY_VAULT_URL.')
+param readsSecrets bool = true
+
 // ---- Key Vault ----
 
 @description('Name of an existing vault with the permission model Azure role-based access control, in this subscription. Empty: a vault is created.')
@@ -118,13 +138,23 @@ var fanOut = 'off'
 var token = uniqueString(resourceGroup().id, environmentName)
 var allTags = union(tags, { 'azd-env-name': environmentName })
 var keyVaultName = empty(existingKeyVaultName) ? 'kv-${token}' : existingKeyVaultName
+var usesKeyVault = readsSecrets || !empty(filter(identities, each => (each.readsSecrets)))
 var keyVaultResourceGroup = empty(existingKeyVaultName) ? resourceGroup().name : existingKeyVaultResourceGroup
+var keyVaultUrl = usesKeyVault ? 'https://${keyVaultName}${environment().suffixes.keyvaultDns}' : ''
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
   name: 'id-git-refresh-${token}'
   location: location
   tags: allTags
 }
+
+resource zones 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = [
+  for each in identities: {
+    name: 'id-git-refresh-${each.name}-${token}'
+    location: location
+    tags: allTags
+  }
+]
 
 module storage 'modules/storage.bicep' = {
   name: 'git-refresh-storage-${token}'
@@ -154,7 +184,7 @@ module monitoring 'modules/monitoring.bicep' = {
   }
 }
 
-module keyVault 'modules/key-vault.bicep' = if (empty(existingKeyVaultName)) {
+module keyVault 'modules/key-vault.bicep' = if (usesKeyVault && empty(existingKeyVaultName)) {
   name: 'git-refresh-key-vault-${token}'
   params: {
     name: keyVaultName
@@ -170,7 +200,7 @@ module keyVault 'modules/key-vault.bicep' = if (empty(existingKeyVaultName)) {
   }
 }
 
-module keyVaultAccess 'modules/key-vault-access.bicep' = {
+module keyVaultAccess 'modules/key-vault-access.bicep' = if (readsSecrets) {
   name: 'git-refresh-key-vault-access-${token}'
   scope: resourceGroup(keyVaultResourceGroup)
   params: {
@@ -181,6 +211,18 @@ module keyVaultAccess 'modules/key-vault-access.bicep' = {
   dependsOn: [keyVault]
 }
 
+module keyVaultAccessOfZones 'modules/key-vault-access.bicep' = [
+  for (each, index) in identities: if (each.readsSecrets) {
+    name: 'git-refresh-key-vault-access-${each.name}-${token}'
+    scope: resourceGroup(keyVaultResourceGroup)
+    params: {
+      name: keyVaultName
+      principalId: zones[index].properties.principalId
+    }
+    dependsOn: [keyVault]
+  }
+]
+
 module app 'modules/function-app.bicep' = {
   name: 'git-refresh-function-app-${token}'
   params: {
@@ -188,6 +230,7 @@ module app 'modules/function-app.bicep' = {
     location: location
     tags: allTags
     identityId: identity.id
+    zoneIdentityIds: [for (each, index) in identities: zones[index].id]
     identityClientId: identity.properties.clientId
     storageAccountName: storage.outputs.name
     deploymentContainerUrl: storage.outputs.deploymentContainerUrl
@@ -199,7 +242,7 @@ module app 'modules/function-app.bicep' = {
     allowedIpRanges: allowedIpRanges
     workspaces: string(workspaces)
     workspaceDefaults: string(workspaceDefaults)
-    keyVaultUrl: keyVaultAccess.outputs.url
+    keyVaultUrl: keyVaultUrl
     refreshSchedule: refreshSchedule
     trustedHosts: trustedHosts
     refreshConcurrency: refreshConcurrency
@@ -245,18 +288,36 @@ output IDENTITY_OBJECT_ID string = identity.properties.principalId
 @description('Client id of the app\'s identity: what Databricks goes by, and AZURE_CLIENT_ID.')
 output IDENTITY_CLIENT_ID string = identity.properties.clientId
 
-@description('Name of the vault that the OAuth secrets belong into.')
-output KEY_VAULT_NAME string = keyVaultName
+@description('Each further identity: its name, its client id for "identity" in WORKSPACES, its object id for Azure DevOps and for federation policies.')
+output ZONE_IDENTITIES array = [
+  for (each, index) in identities: {
+    name: each.name
+    clientId: zones[index].properties.clientId
+    objectId: zones[index].properties.principalId
+  }
+]
+
+@description('Name of the vault that the OAuth secrets belong into; empty without one.')
+output KEY_VAULT_NAME string = usesKeyVault ? keyVaultName : ''
 
 @description('Address of that vault.')
-output KEY_VAULT_URL string = keyVaultAccess.outputs.url
+output KEY_VAULT_URL string = keyVaultUrl
+
+var secretStep = 'Secret: az keyvault secret set --vault-name ${keyVaultName} --name databricks-oauth-secret --expires YYYY-MM-DDT00:00:00Z --value SECRET (docs/setup.md, step 4)'
+var policyStep = 'Trust: an account admin writes the service principal\'s federation policy, with subject ${identity.properties.principalId} (docs/setup.md, step 3).'
+var zonesStep = 'Zones: the same for each of ZONE_IDENTITIES, and write its clientId as "identity" of its workspaces (docs/setup.md, A second trust zone).'
 
 @description('What is left to do, in this order.')
-output NEXT_STEPS array = [
-  'Azure DevOps: add object id ${identity.properties.principalId} with access level Basic, and to the Readers of the projects (docs/setup.md, step 2).'
-  'Databricks: create a service principal and its OAuth secret (docs/setup.md, step 3), or add application id ${identity.properties.clientId} itself.'
-  'Secret: az keyvault secret set --vault-name ${keyVaultName} --name databricks-oauth-secret --expires YYYY-MM-DDT00:00:00Z --value SECRET (docs/setup.md, step 4)'
-  'List: see that the app setting WORKSPACES has your workspaces; if not, correct the list and deploy again (docs/setup.md, step 5).'
-  'Wait five minutes, so that the new roles are known everywhere; until then the storage account answers 403.'
-  'Publish, from the top of the checkout: func azure functionapp publish ${app.outputs.name} --python'
-]
+output NEXT_STEPS array = concat(
+  [
+    'Azure DevOps: add object id ${identity.properties.principalId} with access level Basic, and to the Readers of the projects (docs/setup.md, step 2).'
+    'Databricks: create a service principal (docs/setup.md, step 3), or add application id ${identity.properties.clientId} itself.'
+    readsSecrets ? secretStep : policyStep
+  ],
+  empty(identities) ? [] : [zonesStep],
+  [
+    'List: see that the app setting WORKSPACES has your workspaces; if not, correct the list and deploy again (docs/setup.md, step 5).'
+    'Wait five minutes, so that the new roles are known everywhere; until then the storage account answers 403.'
+    'Publish, from the top of the checkout: func azure functionapp publish ${app.outputs.name} --python'
+  ]
+)

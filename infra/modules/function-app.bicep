@@ -12,6 +12,9 @@ param tags object
 @description('Resource id of the app\'s identity.')
 param identityId string
 
+@description('Resource ids of its further identities, one for each trust zone beside its own.')
+param zoneIdentityIds string[]
+
 @description('Client id of the app\'s identity.')
 param identityClientId string
 
@@ -94,7 +97,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   kind: 'functionapp,linux'
   identity: {
     type: 'UserAssigned'
-    userAssignedIdentities: { '${identityId}': {} }
+    userAssignedIdentities: toObject(concat([identityId], zoneIdentityIds), id => id, id => {})
   }
   properties: {
     serverFarmId: plan.id

@@ -1,9 +1,9 @@
-// Lets the app read the secrets of one vault. A module of its own, since the vault may be in another resource group.
+// Lets an identity of the app read the secrets of one vault. A module of its own, since the vault may be in another resource group.
 
 @description('Name of the vault, in the resource group that this module is deployed to.')
 param name string
 
-@description('Object id of the app\'s identity.')
+@description('Object id of the identity.')
 param principalId string
 
 // Key Vault Secrets User: reading secrets, and nothing else.
@@ -22,6 +22,3 @@ resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', secretsUser)
   }
 }
-
-@description('Address of the vault.')
-output url string = vault.properties.vaultUri

@@ -15,6 +15,7 @@ type Infra = Mapping[str, str]
 _PARSER = Parser(Language(tree_sitter_bicep.language()))
 _KINDS = {
     "parameter_declaration": "param",
+    "type_declaration": "type",
     "variable_declaration": "var",
     "resource_declaration": "resource",
     "module_declaration": "module",
@@ -26,6 +27,7 @@ _FUNCTIONS = {
     "description",
     "empty",
     "environment",
+    "filter",
     "guid",
     "loadJsonContent",
     "loadTextContent",
@@ -35,10 +37,12 @@ _FUNCTIONS = {
     "minValue",
     "replace",
     "resourceGroup",
+    "sealed",
     "secure",
     "string",
     "subscriptionResourceId",
     "tenant",
+    "toObject",
     "union",
     "uniqueString",
 }
@@ -47,7 +51,7 @@ _FUNCTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A param, var, resource, module or output; `value` is its expression, or the default of a param."""
+    """A param, type, var, resource, module or output; `value` is its expression, or the default of a param."""
 
     kind: str
     name: str
@@ -108,14 +112,16 @@ def source(node: Node) -> str:
 
 
 def properties(node: Node) -> dict[str, Node]:
-    """An object's properties; of a conditional one, those of its body."""
-    whole = node if node.type == "object" else children(node)[-1]
+    """An object's properties; of a conditional one or a loop, those of its body."""
+    whole = node
+    while whole.type != "object":
+        whole = children(whole)[-1]
     pairs = [children(each) for each in children(whole)]
     return {source(key).strip("'"): value for key, value in pairs}
 
 
 def loop_names(variables: Node) -> list[str]:
-    """What a loop calls `item`, or `(item, index)`."""
+    """What a loop calls `item`, or `(item, index)`; or a lambda."""
     return [source(each) for each in children(variables) or [variables]]
 
 
@@ -132,7 +138,7 @@ def declarations(text: str) -> list[Declaration]:
         if node.type in _KINDS:
             kind = _KINDS[node.type]
             name, *rest = children(node)
-            type_ = "" if kind == "var" else source(rest.pop(0)).strip("'")
+            type_ = "" if kind in ("type", "var") else source(rest.pop(0)).strip("'")
             existing = any(child.type == "existing" for child in node.children)
             value = rest[0] if rest else None
             found.append(Declaration(kind, source(name), type_, value, decorators, existing))
@@ -172,7 +178,9 @@ def names(infra: Infra) -> list[str]:
     found: list[str] = []
     for path, text in templates(infra).items():
         declared = [each.name for each in declarations(text) if each.kind != "output"]
-        needed = {each.name for each in declarations(text) if each.kind in ("param", "var") or each.existing}
+        needed = {
+            each.name for each in declarations(text) if each.kind in ("param", "type", "var") or each.existing
+        }
         used = {source(node) for node in walk(tree(text)) if node.type == "identifier" and _is_use(node)}
         called = {source(children(node)[0]) for node in walk(tree(text)) if node.type == "call_expression"}
         twice = {name for name in declared if declared.count(name) > 1}
@@ -193,7 +201,7 @@ def _is_use(node: Node) -> bool:
         return False
     at: Node | None = node
     while at is not None:
-        if at.type == "for_statement" and source(node) in loop_names(children(at)[0]):
+        if at.type in ("for_statement", "lambda_expression") and source(node) in loop_names(children(at)[0]):
             return False
         at = at.parent
     return True

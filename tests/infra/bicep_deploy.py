@@ -70,7 +70,7 @@ class _Template:
     path: str
     params: Mapping[str, Any]
     known: dict[str, Any] = field(default_factory=dict)
-    modules: dict[str, "_Template"] = field(default_factory=dict)
+    modules: dict[str, list["_Template"]] = field(default_factory=dict)
 
     @property
     def declared(self) -> dict[str, Declaration]:
@@ -81,8 +81,9 @@ class _Template:
         for each in self.declared.values():
             if each.kind == "resource":
                 yield from self.resource(each)
-            elif each.kind == "module" and self.bodies(each):
-                yield from self.module(each).resources()
+            elif each.kind == "module":
+                for module in self.of(each):
+                    yield from module.resources()
 
     def resource(self, each: Declaration) -> Iterator[Resource]:
         type_, _, version = each.type.partition("@")
@@ -94,16 +95,16 @@ class _Template:
     def bodies(self, each: Declaration) -> list[dict[str, Any]]:
         """One; none if its condition is false; as many as its loop has."""
         assert each.value is not None
-        if each.value.type == "if_statement":
-            condition, body = children(each.value)
-            return [] if self.evaluate(condition) is False else [self.evaluate(body)]
         value = self.evaluate(each.value)
-        return value if isinstance(value, list) else [value]
+        return [body for body in (value if isinstance(value, list) else [value]) if body is not None]
 
-    def module(self, each: Declaration) -> "_Template":
+    def of(self, each: Declaration) -> list["_Template"]:
+        """A module, as often as it is used."""
         if each.name not in self.modules:
             target = beside(self.path, each.type)
-            self.modules[each.name] = _Template(self.infra, target, self.bodies(each)[0]["params"])
+            self.modules[each.name] = [
+                _Template(self.infra, target, body["params"]) for body in self.bodies(each)
+            ]
         return self.modules[each.name]
 
     def output(self, name: str) -> Any:
@@ -152,6 +153,15 @@ class _Template:
     def _ternary_expression(self, condition: Node, yes: Node, no: Node) -> Any:
         return self.evaluate(no if self.evaluate(condition) is False else yes)
 
+    def _if_statement(self, condition: Node, body: Node) -> Any:
+        return None if self.evaluate(condition) is False else self.evaluate(body)
+
+    def _lambda_expression(self, name: Node, body: Node) -> Callable[[Any], Any]:
+        def call(value: Any) -> Any:
+            return _Template(self.infra, self.path, {**self.params, source(name): value}).evaluate(body)
+
+        return call
+
     def _subscript_expression(self, whole: Node, index: Node) -> Any:
         return _part(self.evaluate(whole), self.evaluate(index))
 
@@ -162,7 +172,8 @@ class _Template:
             return self.evaluate(properties(resource.value)["name"])
         module = self.declared.get(source(whole).removesuffix(".outputs"))
         if module is not None and module.kind == "module":
-            return self.module(module).output(source(part))
+            (one,) = self.of(module)
+            return one.output(source(part))
         return _part(self.evaluate(whole), source(part))
 
     def _call_expression(self, function: Node, arguments: Node) -> Any:
@@ -218,8 +229,12 @@ def _call(function: str, values: list[Any]) -> Any:
                 return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
             case "empty", [value]:
                 return not value
-            case "concat", [one, other]:
-                return one + other
+            case "concat", [*some]:
+                return [item for one in some for item in one]
+            case "filter", [items, wanted]:
+                return [item for item in items if wanted(item)]
+            case "toObject", [items, key, value]:
+                return {key(item): value(item) for item in items}
             case "union", [one, other]:
                 return {**one, **other}
             case "replace", [whole, old, new]:

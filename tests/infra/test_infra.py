@@ -99,6 +99,7 @@ FORBIDDEN = re.compile(
 ADDRESSES = {"alertWebhook", "webhook"}
 """What may contain a signature, and is therefore kept out of the log of deployments; the app never gets it."""
 PLAIN = parameters(INFRA["app.bicepparam"])
+TOKEN = "uniqueString(resourceGroup().id, git-refresh)"  # what all names end in
 OTHER = {
     **PLAIN,
     "allowedIpRanges": ["192.0.2.0/24"],
@@ -115,6 +116,20 @@ OTHER = {
     "subnetId": "/subscriptions/0/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/vnet-hub/subnets/snet-app",
     "tags": {"owner": "platform"},
 }
+ZONED = {
+    **PLAIN,
+    "identities": [
+        {"name": "finance", "readsSecrets": False},
+        {"name": "research", "readsSecrets": True},
+        {"name": "a", "readsSecrets": False},
+    ],
+}
+APP_ROLES = {
+    ("identity", "Microsoft.Storage/storageAccounts", "Storage Blob Data Owner"),
+    ("identity", "Microsoft.Insights/components", "Monitoring Metrics Publisher"),
+}
+SECRETS = ("identity", "Microsoft.KeyVault/vaults", "Key Vault Secrets User")
+TABLES = ("identity", "Microsoft.Storage/storageAccounts", "Storage Table Data Contributor")
 type Check = Callable[[Infra], list[str]]
 
 
@@ -129,6 +144,7 @@ def deployments(infra: Infra) -> list[Resource]:
         *deploy(infra, PLAIN),
         *deploy(infra, OTHER),
         *deploy(infra, {**OTHER, "keyVaultPurgeProtection": False, "existingKeyVaultName": ""}),
+        *deploy(infra, ZONED),
         *deploy(with_queue(infra), PLAIN),
     ]
 
@@ -161,35 +177,39 @@ def versions(infra: Infra) -> list[str]:
     ]
 
 
+def grants(infra: Infra, params: dict[str, Any]) -> list[tuple[str, str | None, str]]:
+    """Each role assignment: to whom, on what, which role."""
+    found: list[tuple[str, str | None, str]] = []
+    for each in deploy(infra, params):
+        if each.type == "Microsoft.Authorization/roleAssignments":
+            to = each.body["properties"]
+            role = re.search(r"roleDefinitions, ([0-9a-f-]{36})\)$", to["roleDefinitionId"])
+            named = ROLES.get(role[1], role[1]) if role else str(to["roleDefinitionId"])
+            found.append((to["principalId"].removesuffix(".properties.principalId"), each.scope, named))
+    return found
+
+
 def roles(infra: Infra) -> list[str]:
     """The least that works; nobody else gets anything, and a second deployment makes the same assignments."""
-    least = {
-        ("Microsoft.Storage/storageAccounts", "Storage Blob Data Owner"),
-        ("Microsoft.KeyVault/vaults", "Key Vault Secrets User"),
-        ("Microsoft.Insights/components", "Monitoring Metrics Publisher"),
-    }
-    with_table = least | {("Microsoft.Storage/storageAccounts", "Storage Table Data Contributor")}
     found: list[str] = []
-    for params, allowed in ((PLAIN, least), (OTHER, with_table)):
-        given: list[tuple[str | None, str]] = []
-        for each in deploy(infra, params):
-            if each.type != "Microsoft.Authorization/roleAssignments":
-                continue
-            to, where = each.body["properties"], f"{each.file}: {each.symbol}"
-            role = re.search(r"roleDefinitions, ([0-9a-f-]{36})\)$", to["roleDefinitionId"])
-            given.append((each.scope, ROLES.get(role[1], role[1]) if role else str(to["roleDefinitionId"])))
-            if (
-                to["principalType"] != "ServicePrincipal"
-                or to["principalId"] != "identity.properties.principalId"
-            ):
-                found.append(f"{where} is not for the app's identity")
-            if (
-                each.body["name"]
-                != f"guid({each.body.get('scope')}.id, {to['principalId']}, {role and role[1]})"
-            ):
-                found.append(f"{where} has another name with each deployment, or the same for two")
+    for params, allowed in (
+        (PLAIN, {*APP_ROLES, SECRETS}),
+        (OTHER, {*APP_ROLES, SECRETS, TABLES}),
+        (ZONED, {*APP_ROLES, SECRETS, ("zones.1", *SECRETS[1:])}),
+        ({**ZONED, "readsSecrets": False}, {*APP_ROLES, ("zones.1", *SECRETS[1:])}),
+        ({**PLAIN, "readsSecrets": False}, APP_ROLES),
+    ):
+        given = grants(infra, params)
         found += [f"{extra} is granted" for extra in given if given.count(extra) > 1 or extra not in allowed]
         found += [f"{missing} is not granted" for missing in allowed - set(given)]
+        for each in deploy(infra, params):
+            if each.type == "Microsoft.Authorization/roleAssignments":
+                to, where = each.body["properties"], f"{each.file}: {each.symbol}"
+                role = to["roleDefinitionId"].removesuffix(")").rpartition(" ")[2]
+                if to["principalType"] != "ServicePrincipal":
+                    found.append(f"{where} is not for an identity of the app")
+                if each.body["name"] != f"guid({each.body.get('scope')}.id, {to['principalId']}, {role})":
+                    found.append(f"{where} has another name with each deployment, or the same for two")
     return found
 
 
@@ -201,7 +221,10 @@ def settings(infra: Infra) -> list[str]:
     found += [f"{name} is not set" for name in wanted - set(given)]
     found += [f"{name} is set" for name in set(given) - wanted]
     filled_in = {
-        "KEY_VAULT_URL": ("vault.properties.vaultUri", "https://kv-contoso.vault.azure.net/"),
+        "KEY_VAULT_URL": (
+            f"https://kv-{TOKEN}environment().suffixes.keyvaultDns",
+            "https://kv-contoso.vault.azure.net",
+        ),
         "AZURE_CLIENT_ID": ("identity.properties.clientId", "5a1e0000-0000-4000-8000-000000000002"),
     }
     environ = dict(pairs)
@@ -524,11 +547,12 @@ def test_the_outputs_are_what_the_next_steps_need() -> None:
         "FUNCTION_APP_NAME",
         "IDENTITY_OBJECT_ID",
         "IDENTITY_CLIENT_ID",
+        "ZONE_IDENTITIES",
         "KEY_VAULT_NAME",
         "KEY_VAULT_URL",
         "NEXT_STEPS",
     }
-    assert all(isinstance(value, Unknown) for name, value in given.items() if name != "NEXT_STEPS")
+    assert all(isinstance(value, Unknown) for value in given.values() if not isinstance(value, list))
 
 
 def test_what_azd_keeps_on_the_machine_is_neither_published_nor_committed() -> None:
@@ -601,7 +625,16 @@ BREAKS: list[tuple[Check, str, str, str, str]] = [
         "b86a8fe4",
     ),
     (roles, ACCESS, "  scope: vault\n", "", "'Key Vault Secrets User') is granted"),
-    (roles, STORAGE, "'ServicePrincipal'", "'User'", "is not for the app's identity"),
+    (roles, STORAGE, "'ServicePrincipal'", "'User'", "is not for an identity of the app"),
+    (roles, "main.bicep", "= if (readsSecrets) {", "= {", "('identity', 'Microsoft.KeyVault/vaults'"),
+    (roles, "main.bicep", "identities: if (each.readsSecrets) {", "identities: {", "('zones.0', "),
+    (
+        roles,
+        "main.bicep",
+        "zones[index].properties.principalId\n    }\n    dependsOn",
+        "identity.properties.principalId\n    }\n    dependsOn",
+        "('zones.1', 'Microsoft.KeyVault/vaults', 'Key Vault Secrets User') is not granted",
+    ),
     (roles, STORAGE, "guid(account.id, principalId, blobDataOwner)", "guid(account.id)", "another name"),
     (settings, APP, "'REFRESH_SCHEDULE'", "'REFRESH_SCHEDUL'", "REFRESH_SCHEDULE is not set"),
     (settings, APP, "{ name: 'FAN_OUT', value: fanOut }", "", "FAN_OUT is not set"),

@@ -1,10 +1,11 @@
 """What platform teams ask of a deployment beside the app: a closed network, locks, a cap on the logs, whom to tell."""
 
 import json
+import re
 from typing import Any
 
-from tests.infra.bicep_deploy import deploy
-from tests.infra.test_infra import INFRA, OTHER, PLAIN, the
+from tests.infra.bicep_deploy import deploy, outputs
+from tests.infra.test_infra import INFRA, OTHER, PLAIN, TOKEN, ZONED, app_settings, the
 
 
 def test_a_webhook_is_called_beside_or_instead_of_mail() -> None:
@@ -95,3 +96,64 @@ def test_writing_to_the_storage_and_reading_of_the_vault_is_logged_and_old_code_
 def test_the_workbook_knows_where_to_look_wherever_it_is_opened() -> None:
     shown = json.loads(the("Microsoft.Insights/workbooks", INFRA, PLAIN).body["properties"]["serializedData"])
     assert shown == {**json.loads(INFRA["workbook.json"]), "fallbackResourceIds": ["insights.id"]}
+
+
+IDENTITY, VAULT = "Microsoft.ManagedIdentity/userAssignedIdentities", "Microsoft.KeyVault/vaults"
+
+
+def test_each_trust_zone_has_an_identity_of_its_own_beside_the_app_s() -> None:
+    site = the("Microsoft.Web/sites", INFRA, ZONED).body
+    assert site["identity"]["userAssignedIdentities"] == {
+        each: {} for each in ("identity.id", "zones.0.id", "zones.1.id", "zones.2.id")
+    }
+    assert app_settings(INFRA, ZONED) == app_settings(INFRA, PLAIN), "what is not the zone's stays the app's"
+    storage = site["properties"]["functionAppConfig"]["deployment"]["storage"]
+    assert storage["authentication"]["userAssignedIdentityResourceId"] == "identity.id"
+
+
+def test_the_names_of_identities_are_valid_and_no_two_are_the_same() -> None:
+    """Azure takes 3 to 128 letters, digits, hyphens and underscores; uniqueString gives 13 letters and digits."""
+    longest = [{"name": letter * 20, "readsSecrets": False} for letter in "ab"]
+    params = {**PLAIN, "identities": [*ZONED["identities"], *longest]}
+    names = [
+        each.body["name"].replace(TOKEN, "x" * 13) for each in deploy(INFRA, params) if each.type == IDENTITY
+    ]
+    assert len({*names}) == len(names) == 6
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9-]{2,127}", name) for name in names)
+    longest_deployment = "git-refresh-key-vault-access-" + "a" * 20 + "-" + "x" * 13
+    assert "'git-refresh-key-vault-access-${each.name}-${token}'" in INFRA["main.bicep"]
+    assert len(longest_deployment) <= 64, "more is refused"
+
+
+def test_the_outputs_tell_of_each_identity_what_the_list_and_the_administrators_need() -> None:
+    assert outputs(INFRA, PLAIN)["ZONE_IDENTITIES"] == []
+    told = outputs(INFRA, ZONED)["ZONE_IDENTITIES"]
+    assert told[:2] == [
+        {
+            "name": name,
+            "clientId": f"zones.{place}.properties.clientId",
+            "objectId": f"zones.{place}.properties.principalId",
+        }
+        for place, name in enumerate(("finance", "research"))
+    ]
+    assert "Zones: " not in "".join(outputs(INFRA, PLAIN)["NEXT_STEPS"])
+    assert "Zones: " in "".join(outputs(INFRA, ZONED)["NEXT_STEPS"])
+
+
+def test_without_the_parameter_there_is_one_identity() -> None:
+    assert deploy(INFRA, {**PLAIN, "identities": []}) == deploy(INFRA, PLAIN)
+    assert [each.symbol for each in deploy(INFRA, PLAIN) if each.type == IDENTITY] == ["identity"]
+
+
+def test_there_is_no_vault_where_nobody_reads_secrets() -> None:
+    for params in (PLAIN, OTHER):
+        without = {**params, "readsSecrets": False}
+        assert not [each for each in deploy(INFRA, without) if each.type == VAULT]
+        assert dict(app_settings(INFRA, without))["KEY_VAULT_URL"] == ""
+        told = outputs(INFRA, without)
+        assert (told["KEY_VAULT_NAME"], told["KEY_VAULT_URL"]) == ("", "")
+        assert not [step for step in told["NEXT_STEPS"] if "keyvault" in step]
+        assert [step for step in told["NEXT_STEPS"] if "federation policy" in step]
+    of_a_zone = deploy(INFRA, {**ZONED, "readsSecrets": False})
+    assert [each.existing for each in of_a_zone if each.type == VAULT] == [False, True]
+    assert outputs(INFRA, {**ZONED, "readsSecrets": False})["KEY_VAULT_NAME"] == f"kv-{TOKEN}"
