@@ -305,7 +305,7 @@ output KEY_VAULT_URL string = keyVaultUrl
 
 var secretStep = 'Secret: az keyvault secret set --vault-name ${keyVaultName} --name databricks-oauth-secret --expires YYYY-MM-DDT00:00:00Z --value SECRET (docs/setup.md, step 4)'
 var policyStep = 'Trust: an account admin writes the service principal\'s federation policy, with subject ${identity.properties.principalId} (docs/setup.md, step 3).'
-var zonesStep = 'Zones: the same for each of ZONE_IDENTITIES, and write its clientId as "identity" of its workspaces (docs/setup.md, A second trust zone).'
+var zonesStep = 'Zones: the same for each of ZONE_IDENTITIES, and write its clientId as "identity" of its workspaces (docs/setup.md, step 3, Workspaces that do not trust each other).'
 
 @description('What is left to do, in this order.')
 output NEXT_STEPS array = concat(
