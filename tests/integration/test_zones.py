@@ -3,7 +3,10 @@
 import json
 import logging
 import os
+import signal
+import threading
 from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 import pytest
@@ -11,14 +14,15 @@ from aiohttp import web
 
 from git_refresh.clouds.answers import signature_of
 from git_refresh.report import Report
-from localcloud import Cloud, Fault, Fleet, faults
+from localcloud import Cloud, Fault, Fleet, faults, seed_zones
 from localcloud.authority import DEVOPS_RESOURCE, EXCHANGE_AUDIENCE, EXCHANGE_RESOURCE, OTHER_TENANT
 from localcloud.databricks.sign_in import ServicePrincipal
 from localcloud.databricks.workspace import Workspace
 from localcloud.faults import NAMED
-from localcloud.fleet import CLIENT_ID
+from localcloud.fleet import CLIENT_ID, FEDERATED_CLIENT_ID
 from localcloud.identity import Identity
 from localcloud.login import AppRegistration
+from localcloud.observer import Request
 from tests.integration.brisk import shorten
 from tests.integration.running import run_app
 from tests.integration.test_secrets import Everything, assert_clean, everything  # noqa: F401  # a fixture
@@ -412,6 +416,38 @@ def test_a_login_host_that_gives_the_assertion_back_does_not_have_it_stored(
     cloud.inject(Fault(gives_back("client_assertion"), service="login"))
     assert codes(run(abroad))[0] == "registration_rejected"
     assert stored(fleet.workspaces[1]) == []
+
+
+# Killed
+
+
+@pytest.mark.parametrize("last", range(1, 9))
+def test_killed_while_it_signs_in_abroad_the_next_run_ends_in_the_same_place(cloud: Cloud, last: int) -> None:
+    fleet = seed_zones(cloud, foreign=True)
+    entries = json.loads(fleet.settings["WORKSPACES"])[2:]
+    environ = {**os.environ, **fleet.settings, "WORKSPACES": json.dumps(entries)}
+    seen: list[str] = []
+    killed = threading.Event()
+    running: list[ForkServerProcess] = []
+
+    def kill(request: Request) -> None:
+        seen.append(request.path)
+        if len(seen) == last and not killed.is_set():
+            killed.set()
+            running[0].kill()
+
+    cloud.on_request = kill
+    running.append(warm.start("run", environ=environ))
+    running[0].join(50)
+    assert running[0].exitcode == -signal.SIGKILL
+    cloud.on_request = None
+    report = run_app(environ)
+    assert report.result == "ok", report.summary()
+    (credential,) = fleet.workspaces[2].credentials
+    assert credential.principal.client_id == FEDERATED_CLIENT_ID
+    assert [folder.head for folder in fleet.workspaces[2].folders] == [
+        repository.head() for repository in fleet.repositories[2:]
+    ]
 
 
 # A laptop
