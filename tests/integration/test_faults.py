@@ -52,8 +52,8 @@ VAULT_CODES = CODES | dict.fromkeys(
 
 @pytest.fixture(autouse=True)
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every wait ends after a second and a half, and the run's budget after five."""
-    shorten(monkeypatch, limit_s=1.5, budget_s=5)
+    """Every wait ends after two and a half seconds, and the run's budget after six."""
+    shorten(monkeypatch, limit_s=2.5, budget_s=6)
 
 
 @pytest.fixture
