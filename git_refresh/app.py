@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pydantic import SecretStr
 
 from git_refresh.clock import Clock, Deadline, Skew, SystemClock
-from git_refresh.clouds import databricks
+from git_refresh.clouds import databricks, oauth
 from git_refresh.clouds.connections import tls_context
 from git_refresh.clouds.devops import DevOps
 from git_refresh.clouds.identity import ForeignIdentity, Identity, identity_of
@@ -108,7 +108,7 @@ class ZoneServices:
 
     def sign_in(self, host: str, client_id: str, secret: SecretStr) -> SecretStr:
         clouds = self._clouds
-        return databricks.sign_in(
+        return oauth.sign_in(
             host,
             client_id,
             secret,
@@ -120,7 +120,7 @@ class ZoneServices:
 
     def exchange(self, host: str, client_id: str, assertion: Token) -> SecretStr:
         clouds = self._clouds
-        return databricks.exchange(
+        return oauth.exchange(
             host,
             client_id,
             assertion,

@@ -1,24 +1,22 @@
-"""One Azure Databricks workspace: signing in, its Git credentials, its Git folders."""
+"""One Azure Databricks workspace: its Git credentials, its Git folders."""
 
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-import requests
 from databricks.sdk.service.workspace import ObjectType, SparseCheckout
 from pydantic import SecretStr
 
-from git_refresh.clock import Deadline, Skew
+from git_refresh.clock import Deadline
 from git_refresh.clouds import answers
-from git_refresh.clouds.answers import UnexpectedAnswerError, read, signature_of
+from git_refresh.clouds.answers import UnexpectedAnswerError, read
 from git_refresh.clouds.databricks_sdk import workspace_client
 from git_refresh.clouds.guard import Repeat, call
 from git_refresh.clouds.transport import Allowance, BoundedSession
 from git_refresh.masking import Secrets
-from git_refresh.symptom import EXCHANGE, Service, ServiceError
-from git_refresh.values import PROVIDER, GitFolder, OtherObject, Ref, StoredCredential, Token, folder_key
+from git_refresh.symptom import Service, ServiceError
+from git_refresh.values import PROVIDER, GitFolder, OtherObject, Ref, StoredCredential, folder_key
 
-SIGN_IN_LIMIT = 20.0
 CREDENTIAL_LIMIT = 30.0
 LOOKUP_LIMIT = 30.0
 """Seconds, further attempts included. A Git operation may take the rest of the run: a clone can need ten minutes."""
@@ -31,79 +29,6 @@ PAGES = 200
 
 ENTRIES = 5_000
 """Git folders in the list, however many are on a page: more than twice what a workspace may have."""
-
-
-def sign_in(
-    host: str,
-    client_id: str,
-    secret: SecretStr,
-    *,
-    tls: ssl.SSLContext,
-    deadline: Deadline,
-    secrets: Secrets,
-    skew: Skew | None = None,
-) -> SecretStr:
-    """A workspace access token for a service principal's OAuth secret (OAuth M2M), good for an hour.
-
-    Raises:
-        ServiceError: the workspace does not give one.
-    """
-    form = {"grant_type": "client_credentials", "scope": "all-apis"}
-    known = secret.get_secret_value()
-
-    def ask() -> SecretStr:
-        with BoundedSession([host], tls, skew=skew) as session:
-            return _access_token(session.post(f"{host}{_TOKEN}", data=form, auth=(client_id, known)), known)
-
-    deadline = deadline.within(SIGN_IN_LIMIT)
-    return call(Service.DATABRICKS, "sign in", ask, deadline=deadline, secrets=secrets)
-
-
-def exchange(
-    host: str,
-    client_id: str,
-    assertion: Token,
-    *,
-    tls: ssl.SSLContext,
-    deadline: Deadline,
-    secrets: Secrets,
-    skew: Skew | None = None,
-) -> SecretStr:
-    """A workspace access token for a service principal whose federation policy trusts the identity (OAuth token federation).
-
-    Facts: https://learn.microsoft.com/azure/databricks/dev-tools/auth/oauth-federation-exchange
-
-    Raises:
-        ServiceError: the workspace does not give one.
-    """
-    known = assertion.value.get_secret_value()
-    form = {
-        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
-        "subject_token": known,
-        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-        "client_id": client_id,
-        "scope": "all-apis",
-    }
-
-    def ask() -> SecretStr:
-        with BoundedSession([host], tls, skew=skew) as session:
-            return _access_token(session.post(f"{host}{_TOKEN}", data=form), signature_of(known))
-
-    deadline = deadline.within(SIGN_IN_LIMIT)
-    try:
-        return call(Service.DATABRICKS, EXCHANGE, ask, deadline=deadline, secrets=secrets)
-    except ServiceError as error:
-        symptom = replace(error.symptom, claims=assertion.claims)
-    raise ServiceError(symptom)
-
-
-_TOKEN = "/oidc/v1/token"  # noqa: S105  # a path
-
-
-def _access_token(answer: requests.Response, sent: str) -> SecretStr:
-    if answer.status_code != requests.codes.ok or not answer.content:
-        raise UnexpectedAnswerError
-    return SecretStr(read(answers.SignedIn, answer.json(), Secrets([sent])).access_token)
 
 
 class WorkspaceApi:

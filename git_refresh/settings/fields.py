@@ -146,31 +146,17 @@ def _principal_id(value: object) -> object:
     return int(value) if isinstance(value, str) else value
 
 
-def _identity(value: str) -> str:
-    if not is_guid(value):
-        raise ValueError(
-            "must be the client id of a user-assigned managed identity, like 00000000-0000-0000-0000-000000000000; "
-            "az identity show --name NAME --resource-group GROUP --query clientId shows it"
-        )
-    return value.lower()
+def _guid(what: str, shown_by: str) -> AfterValidator:
+    """An id in Microsoft Entra, in small letters: it is the same in any."""
 
+    def check(value: str) -> str:
+        if not is_guid(value):
+            raise ValueError(
+                f"must be {what.format('00000000-0000-0000-0000-000000000000')}; {shown_by} shows it"
+            )
+        return value.lower()
 
-def _tenant(value: str) -> str:
-    if not is_guid(value):
-        raise ValueError(
-            "must be the id of the tenant, like 00000000-0000-0000-0000-000000000000, not its name; "
-            "az login --tenant NAME, then az account show --query tenantId shows it"
-        )
-    return value.lower()
-
-
-def _registration(value: str) -> str:
-    if not is_guid(value):
-        raise ValueError(
-            "must be the application id of the app registration, like 00000000-0000-0000-0000-000000000000; "
-            "az ad app list --display-name NAME --query [].appId shows it"
-        )
-    return value.lower()
+    return AfterValidator(check)
 
 
 _LONG = Field(max_length=2000)  # longer than any path or address, and quickly looked through
@@ -183,6 +169,27 @@ SecretName = Annotated[str, _LONG, AfterValidator(_secret_name)]
 PrincipalId = Annotated[
     int, BeforeValidator(_principal_id), BeforeValidator(no_secret), Field(gt=0, lt=2**63)
 ]
-IdentityId = Annotated[str, _LONG, AfterValidator(_identity)]
-TenantId = Annotated[str, _LONG, AfterValidator(_tenant)]
-RegistrationId = Annotated[str, _LONG, AfterValidator(_registration)]
+IdentityId = Annotated[
+    str,
+    _LONG,
+    _guid(
+        "the client id of a user-assigned managed identity, like {}",
+        "az identity show --name NAME --resource-group GROUP --query clientId",
+    ),
+]
+TenantId = Annotated[
+    str,
+    _LONG,
+    _guid(
+        "the id of the tenant, like {}, not its name",
+        "az login --tenant NAME, then az account show --query tenantId",
+    ),
+]
+RegistrationId = Annotated[
+    str,
+    _LONG,
+    _guid(
+        "the application id of the app registration, like {}",
+        "az ad app list --display-name NAME --query [].appId",
+    ),
+]

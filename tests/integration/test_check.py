@@ -12,7 +12,7 @@ from git_refresh import app
 from git_refresh.cli.check import check_clouds
 from git_refresh.cli.checks import LAYERS, Check
 from git_refresh.clock import Deadline, SystemClock
-from git_refresh.clouds import databricks
+from git_refresh.clouds import oauth
 from git_refresh.outlet import Outlet
 from git_refresh.settings.load import load
 from localcloud import Cloud, Connect, Fault, Fleet, faults
@@ -332,7 +332,7 @@ def test_every_principal_of_run_as_has_a_line(fleet: Fleet, look: Look) -> None:
 def test_a_workspace_that_hangs_costs_its_own_lines_only(
     cloud: Cloud, fleet: Fleet, look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(databricks, "SIGN_IN_LIMIT", 4.0)
+    monkeypatch.setattr(oauth, "SIGN_IN_LIMIT", 4.0)
     cloud.inject(Fault(Connect.HANG, host=fleet.workspaces[0].host))
     checks = look()
     assert {check.subject.split(",")[0] for check in checks if check.status != "ok"} == {"data-1"}

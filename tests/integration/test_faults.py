@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from git_refresh import app
-from git_refresh.clouds import databricks
+from git_refresh.clouds import databricks, oauth
 from git_refresh.report import Report
 from git_refresh.settings.load import load
 from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
@@ -210,7 +210,7 @@ def test_what_was_done_though_its_answer_was_lost_is_found_and_not_done_twice(
 def test_a_short_throttle_is_waited_for(
     cloud: Cloud, run: Run, one: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(databricks, "SIGN_IN_LIMIT", 5.0)
+    monkeypatch.setattr(oauth, "SIGN_IN_LIMIT", 5.0)
     cloud.inject(
         Fault(faults.status(429, headers={"Retry-After": "1"}), service="databricks", route="^/oidc/", nth=1)
     )
@@ -220,7 +220,8 @@ def test_a_short_throttle_is_waited_for(
 def test_a_passing_failure_is_not_even_noticed(
     cloud: Cloud, run: Run, one: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("SIGN_IN_LIMIT", "CREDENTIAL_LIMIT", "LOOKUP_LIMIT"):
+    monkeypatch.setattr(oauth, "SIGN_IN_LIMIT", 5.0)
+    for name in ("CREDENTIAL_LIMIT", "LOOKUP_LIMIT"):
         monkeypatch.setattr(databricks, name, 5.0)
     cloud.inject(Fault(faults.status(503, "busy"), service="databricks", method="GET", nth=1))
     cloud.inject(Fault(faults.reset(), service="databricks", route="^/oidc/", nth=1))

@@ -18,6 +18,7 @@ LIMITS = {
         "clouds.vault",
         "clouds.devops",
         "clouds.databricks",
+        "clouds.oauth",
         "clouds.transport",
         "clouds.guard",
         "run.refresh",

@@ -12,7 +12,8 @@ from git_refresh.clock import Deadline
 from git_refresh.clouds import answers, databricks, devops
 from git_refresh.clouds.answers import UnexpectedAnswerError
 from git_refresh.clouds.connections import tls_context
-from git_refresh.clouds.databricks import WorkspaceApi, sign_in
+from git_refresh.clouds.databricks import WorkspaceApi
+from git_refresh.clouds.oauth import sign_in
 from git_refresh.clouds.transport import BoundedSession
 from git_refresh.masking import Secrets
 from git_refresh.symptom import ServiceError
