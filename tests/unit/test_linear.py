@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 
 from git_refresh import redact
 from git_refresh.diagnosis.explain import Facts, explain
@@ -16,6 +17,10 @@ from git_refresh.settings.json_text import parse
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS, near_misses
 from git_refresh.symptom import Service, Symptom
+
+pytestmark = pytest.mark.skipif(
+    settings.get_current_profile_name() == "quick", reason="compares times: for `make test`"
+)
 
 HOST = "https://adb-1.1.azuredatabricks.net"
 VAULT = "https://contoso.vault.azure.net"
