@@ -16,6 +16,7 @@ from git_refresh.cli.check_size import check_sizes
 from git_refresh.cli.check_workspace import WorkspaceCheck
 from git_refresh.cli.checks import LAYERS, Check, count, failed, skipped, warning
 from git_refresh.cli.crew import Crew
+from git_refresh.cli.zones import tokens_of
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import (
     Diagnosis,
@@ -37,7 +38,7 @@ from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import near_misses, unknown_names
 from git_refresh.symptom import Service, ServiceError
-from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, TOKEN_EXCHANGE, Problem, Token, Zone
+from git_refresh.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Problem, Token
 
 _NO_SCHEDULE = Problem(
     "REFRESH_SCHEDULE",
@@ -155,36 +156,28 @@ def check_clouds(
         for entry in settings.entries
         if isinstance(entry, Rejected)
     ]
-    zones = settings.zones()
-    for zone, own in zones.items():
-        found += _check_zone(zone, own, clouds, deadline, interval, alone=len(zones) == 1)
+    zones, crew = settings.zones(), Crew(settings.concurrency, deadline)
+    for zone, token in tokens_of(zones, clouds, crew).items():
+        services, own = clouds.services(zone), zones[zone]
+        subject = "Azure CLI" if services.identity is Service.AZURE_CLI else str(zone)
+        if isinstance(token, Diagnosis):
+            found += _without_token(own, subject, token, alone=len(zones) == 1)
+        else:
+            facts = replace(facts_of_zone(zone, own), object_id=token.object_id)
+            walk = _Walk(own, services, token, deadline, facts, crew, subject)
+            found += walk.checks(interval, clouds)
     if behind := clouds.clock_behind():  # at last, when answers have told how right the clock is
         found.append(warning("identity", "clock", clock_skew(behind, Facts())))
     return sorted(found, key=lambda check: LAYERS.index(check.layer))
 
 
-def _check_zone(  # what `check_clouds` has
-    zone: Zone, settings: Settings, clouds: Clouds, deadline: Deadline, interval: timedelta, *, alone: bool
-) -> list[Check]:
-    services = clouds.services(zone)
-    facts = facts_of_zone(zone, settings)
-    subject = "Azure CLI" if services.identity is Service.AZURE_CLI else str(zone)
-    try:
-        token = services.token(AZURE_DEVOPS)
-    except ServiceError as error:
-        because = "the identity gets no token for Azure DevOps"
-        below = (
-            skipped_layers(because, below="identity")
-            if alone
-            else [
-                skipped("workspace", entry.workspace.name, because)
-                for entry in settings.entries
-                if isinstance(entry, Entry)
-            ]
-        )
-        return [failed("identity", subject, explain(error.symptom, facts)), *below]
-    walk = _Walk(settings, services, token, deadline, replace(facts, object_id=token.object_id), subject)
-    return list(walk.checks(interval, clouds))
+def _without_token(settings: Settings, subject: str, failure: Diagnosis, *, alone: bool) -> list[Check]:
+    """The lines of a zone whose identity gets no token."""
+    because = "the identity gets no token for Azure DevOps"
+    if alone:
+        return [failed("identity", subject, failure), *skipped_layers(because, below="identity")]
+    below = [skipped("workspace", workspace.name, because) for workspace in _workspaces(settings)]
+    return [failed("identity", subject, failure), *below]
 
 
 _ALSO = (
@@ -197,25 +190,26 @@ _ALSO = (
 class _Walk:
     """The layers of one trust zone, once there is a token."""
 
-    def __init__(  # each a fact of its own
+    def __init__(
         self,
         settings: Settings,
         services: Services,
         token: Token,
         deadline: Deadline,
         facts: Facts,
+        crew: Crew,
         subject: str,
     ) -> None:
         self._settings = settings
         self._services = services
         self._token = token
         self._deadline = deadline
-        self._crew = Crew(settings.concurrency, deadline)
+        self._crew = crew
         self._heads = RememberedHeads(services.heads(token))
         self._facts = facts
         self._subject = subject
         self._entries = [entry for entry in settings.entries if isinstance(entry, Entry)]
-        self._workspaces = [entry.workspace for entry in self._entries]
+        self._workspaces = _workspaces(settings)
 
     def checks(self, interval: timedelta, clouds: Clouds) -> Iterator[Check]:
         secrets = {

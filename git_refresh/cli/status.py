@@ -1,6 +1,6 @@
 """How do things stand? Each workspace's Git credential and Git folders as they are now, read and not judged against Azure DevOps."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -9,6 +9,7 @@ from typing import Any, Literal
 from git_refresh.cli.checks import Status
 from git_refresh.cli.crew import Crew
 from git_refresh.cli.last_run import LastRun
+from git_refresh.cli.zones import tokens_of
 from git_refresh.clock import Deadline, SystemClock
 from git_refresh.diagnosis.explain import (
     Diagnosis,
@@ -31,12 +32,12 @@ from git_refresh.run.decide import (
 from git_refresh.run.folder import azure_devops_repository
 from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of_principal, facts_of_zone
-from git_refresh.seams import Api, Clouds, Services
+from git_refresh.seams import Api, Clouds
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Folder
 from git_refresh.symptom import ServiceError
-from git_refresh.values import AZURE_DEVOPS, GitFolder
+from git_refresh.values import GitFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,39 +143,24 @@ def look(settings: Settings, clouds: Clouds, deadline: Deadline, last: LastRun |
         last: what a run says that it has stored, if its report is there.
     """
     found: dict[str, WorkspaceStatus] = {}
-    for zone, own in settings.zones().items():
+    zones, crew = settings.zones(), Crew(settings.concurrency, deadline)
+    for zone, token in tokens_of(zones, clouds, crew).items():
+        services, own = clouds.services(zone), zones[zone]
         entries = [entry for entry in own.entries if isinstance(entry, Entry)]
-        for entry, told in _zone(
-            entries, own, facts_of_zone(zone, own), clouds.services(zone), deadline, last
-        ):
-            found[entry.workspace.host] = told
+        if isinstance(token, Diagnosis):
+            found |= {entry.workspace.host: _unread(entry, token) for entry in entries}
+            continue
+        facts = replace(facts_of_zone(zone, own), object_id=token.object_id)
+        run = Run(own, services, services.heads(token), deadline, token, facts, dry_run=True)
+        for entry, told in crew.each(entries, partial(_workspace, run, last)):
+            unfinished = (interrupted if crew.interrupted else out_of_time)(facts)
+            found[entry.workspace.host] = told or _unread(entry, unfinished)
     return StatusReport(
         tuple(
             _rejected(entry) if isinstance(entry, Rejected) else found[entry.workspace.host]
             for entry in settings.entries
         )
     )
-
-
-def _zone(  # what `look` has, for one trust zone
-    entries: Sequence[Entry],
-    settings: Settings,
-    facts: Facts,
-    services: Services,
-    deadline: Deadline,
-    last: LastRun | None,
-) -> list[tuple[Entry, WorkspaceStatus]]:
-    try:
-        token = services.token(AZURE_DEVOPS)
-    except ServiceError as error:
-        failure = explain(error.symptom, facts)
-        return [(entry, _unread(entry, failure)) for entry in entries]
-    facts = replace(facts, object_id=token.object_id)
-    run = Run(settings, services, services.heads(token), deadline, token, facts, dry_run=True)
-    crew = Crew(settings.concurrency, deadline)
-    found = crew.each(entries, partial(_workspace, run, last))
-    unfinished = (interrupted if crew.interrupted else out_of_time)(facts)
-    return [(entry, done or _unread(entry, unfinished)) for entry, done in found]
 
 
 def _rejected(entry: Rejected) -> WorkspaceStatus:

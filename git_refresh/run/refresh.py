@@ -98,7 +98,7 @@ class Shown:
         self._watcher.done(self._outlet.clean(report))
 
 
-def _refresh_all(  # what `refresh` has
+def _refresh_all(
     settings: Settings,
     zones: Mapping[Zone, ZoneRefresh],
     watcher: Watcher,

@@ -29,7 +29,7 @@ class ZoneRefresh:
         token: the token that is stored in its workspaces, once it is there.
     """
 
-    def __init__(  # each a fact of its own, given by name
+    def __init__(
         self,
         zone: Zone,
         settings: Settings,

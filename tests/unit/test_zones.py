@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,11 +14,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from git_refresh.clock import Deadline
+from git_refresh.cli.check import check_clouds
+from git_refresh.cli.status import look
+from git_refresh.clock import Deadline, SystemClock
 from git_refresh.outlet import Outlet
 from git_refresh.report import Report
 from git_refresh.run.refresh import refresh
-from git_refresh.settings.load import load
+from git_refresh.settings.load import Settings, load
 from git_refresh.symptom import Service, ServiceError
 from git_refresh.values import Claims, GitFolder, Registration, StoredCredential, Token, Zone
 from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
@@ -217,3 +221,37 @@ def test_an_identity_that_is_not_there_is_told_by_each_of_its_workspaces_and_the
     (found,) = run(clouds, environ).workspaces
     assert found.credential is not None
     assert (found.credential.action, [folder.action for folder in found.folders]) == ("failed", ["skipped"])
+
+
+def interrupted_at_the_first_workspace() -> tuple[FakeClouds, Settings, Deadline]:
+    """Ctrl-C while zone A is looked at; zone B comes after it."""
+    clouds, environ = fleet({}, {"identity": B})
+    clouds.workspaces[host(0)].before = lambda _: os.kill(os.getpid(), signal.SIGINT)
+    return clouds, load(environ), Deadline.after(60, SystemClock())
+
+
+def test_ctrl_c_ends_a_check_of_every_zone() -> None:
+    clouds, settings, deadline = interrupted_at_the_first_workspace()
+    lines = check_clouds(settings, clouds, deadline)
+    assert clouds.workspaces[host(1)].log == []
+    told = {line.subject: line.error.code for line in lines if line.error and line.layer == "workspace"}
+    assert told == {"data-0": "interrupted", "data-1": "interrupted"}
+
+
+def test_ctrl_c_ends_the_status_of_every_zone() -> None:
+    clouds, settings, deadline = interrupted_at_the_first_workspace()
+    report = look(settings, clouds, deadline)
+    assert clouds.workspaces[host(1)].log == []
+    assert [found.error and found.error.code for found in report.workspaces] == ["interrupted"] * 2
+
+
+def test_a_check_asks_for_the_tokens_of_all_zones_at_once() -> None:
+    clouds, environ = fleet({"identity": B}, {})
+    other = threading.Event()
+    clouds.services(Zone(B)).wait = lambda: assert_(other.wait(10))
+    clouds.services(Zone(A)).wait = other.set
+    checks = check_clouds(load(environ), clouds, Deadline.after(60, SystemClock()))
+    assert {line.subject for line in checks if line.layer == "identity" and line.status == "ok"} == {
+        str(Zone(A)),
+        str(Zone(B)),
+    }
