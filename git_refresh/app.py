@@ -2,7 +2,7 @@
 
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -21,10 +21,12 @@ from git_refresh.redact import shown, silence_sdk_logs
 from git_refresh.report import Report, log_nothing_done
 from git_refresh.run.refresh import refresh
 from git_refresh.schedule import DEFAULT_INTERVAL, late_by, next_run_after
-from git_refresh.seams import Heads, Watcher
+from git_refresh.seams import Claims, Heads, Watcher
 from git_refresh.settings.load import Settings, SettingsError, load
+from git_refresh.settings.storage import CONNECTION, read_storage
+from git_refresh.slices import QUEUE
 from git_refresh.symptom import Service
-from git_refresh.values import AZURE_DEVOPS, Problem, Secret, Token, Zone
+from git_refresh.values import AZURE_DEVOPS, Problem, Secret, Slice, Token, Zone
 
 
 class RunFailedError(Exception):
@@ -157,6 +159,31 @@ def connect(settings: Settings, deadline: Deadline, environ: Mapping[str, str], 
     return AllClouds(settings, deadline, environ, outlet.secrets)
 
 
+def claims(environ: Mapping[str, str], outlet: Outlet, clock: Clock) -> Claims:
+    """The claims on slices, in the storage account that the queue is in.
+
+    Raises:
+        SettingsError: the settings do not tell which, or the certificates to trust cannot be read.
+    """
+    from git_refresh.clouds.claims import BlobClaims  # noqa: PLC0415  # an SDK that only FAN_OUT needs
+
+    silence_sdk_logs()
+    storage = read_storage(environ)
+    if isinstance(storage, Problem):
+        raise SettingsError([storage])
+    tls = _tls(environ)
+    identity = Identity(storage.client_id, tls, Deadline.after(CLAIMS_S, clock), outlet.secrets, environ)
+    try:
+        return BlobClaims(storage, QUEUE, identity, tls, outlet.secrets)
+    except ValueError:  # of the SDK, whose text quotes what it has read
+        problem = Problem(CONNECTION, "is not a connection string of a storage account; copy it anew")
+    raise SettingsError([problem])
+
+
+CLAIMS_S = 3600.0
+"""Seconds in which a worker may ask for tokens for its claims: longer than any slice takes."""
+
+
 def is_somebody(environ: Mapping[str, str]) -> bool:
     """Whether a run would act as the person who has signed in to the Azure CLI here, not as the app's own identity."""
     return identity_of(environ) is Service.AZURE_CLI
@@ -205,6 +232,8 @@ def run(  # noqa: PLR0913  # each a fact of its own, given by name
     outlet: Outlet | None = None,
     next_run: datetime | None = None,
     late: timedelta = timedelta(),
+    slice_: Slice | None = None,
+    told: Sequence[Problem] = (),
     dry_run: bool = False,
     watcher: Watcher | None = None,
     clock: Clock | None = None,
@@ -217,6 +246,8 @@ def run(  # noqa: PLR0913  # each a fact of its own, given by name
         outlet: what goes out, goes out there; it learns the run's secrets.
         next_run: when the next run is due, if that is known; else it is taken to be 15 minutes away.
         late: how much later than scheduled this run begins.
+        slice_: which part of a run this is, if it is one; `settings` are those of its workspaces.
+        told: what the report is to say that is no failure.
         dry_run: write nothing.
         watcher: who is shown what is under way.
         clock: the time.
@@ -237,6 +268,8 @@ def run(  # noqa: PLR0913  # each a fact of its own, given by name
             next_run=due,
             outlet=outlet,
             late=late,
+            slice_=slice_,
+            told=told,
             dry_run=dry_run,
             watcher=watcher,
         )
@@ -261,6 +294,12 @@ LONGEST_MESSAGE = 4_000
 """Characters of what is raised."""
 
 
+def nothing_run(error: SettingsError) -> str:
+    """What is raised when the settings allow no run."""
+    problems = "; ".join(map(str, error.problems))
+    return f"Nothing was run, because the app settings are wrong. {problems}"
+
+
 def _tick(environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, outlet: Outlet) -> str:
     """One run; why it failed, or nothing."""
     clock = SystemClock()
@@ -271,8 +310,7 @@ def _tick(environ: Mapping[str, str], schedule_status: Mapping[str, object] | No
         report = run(load(environ), environ, outlet=outlet, next_run=due, late=late, clock=clock)
     except SettingsError as error:
         log_nothing_done(error.problems, outlet)
-        problems = "; ".join(map(str, error.problems))
-        return f"Nothing was run, because the app settings are wrong. {problems}"
+        return nothing_run(error)
     except Exception as error:  # noqa: BLE001  # a mistake of ours: without this there would be no run line
         problem = Problem("run", str(internal(error, Facts())))
         log_nothing_done([problem], outlet)

@@ -15,6 +15,7 @@ class Domain(Enum):
 
     DATABRICKS = (".azuredatabricks.net",)
     KEY_VAULT = (".vault.azure.net",)
+    STORAGE = (".core.windows.net", ".storage.azure.net")
     AZURE_DEVOPS = ("dev.azure.com", "*.visualstudio.com")
     """`*`: exactly one label, an organization's; what is below that, like tunnels.api, is another service."""
 

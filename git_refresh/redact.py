@@ -104,7 +104,16 @@ def _without_url_secrets(text: str) -> str:
     return re.split("[?#]", "".join(kept) + text[done:], maxsplit=1)[0]
 
 
-_SDK_LOGGERS = ("azure.core", "azure.identity", "azure.keyvault", "databricks", "msal", "requests", "urllib3")
+_SDK_LOGGERS = (
+    "azure.core",
+    "azure.identity",
+    "azure.keyvault",
+    "azure.storage",
+    "databricks",
+    "msal",
+    "requests",
+    "urllib3",
+)
 
 
 def silence_sdk_logs() -> None:

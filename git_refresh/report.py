@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.outlet import Outlet
-from git_refresh.values import Problem
+from git_refresh.values import Problem, Slice
 
 Result = Literal["ok", "failed", "rejected"]
 CredentialAction = Literal["created", "updated", "kept", "failed"]
@@ -113,6 +113,8 @@ class Report:
     """One for each identity and tenant, in the order of the list."""
     problems: tuple[Problem, ...]
     workspaces: tuple[WorkspaceReport, ...]
+    slice: Slice | None = None
+    """Which part of the run this is, where it is spread over many workers."""
     version: int = field(default=1)
 
     @property
@@ -125,6 +127,7 @@ class Report:
         return {
             "version": self.version,
             "run_id": self.run_id,
+            **_part(self.slice),
             "started_at": _iso(self.started_at),
             "duration_s": round(self.duration_s, 3),
             "dry_run": self.dry_run,
@@ -185,6 +188,7 @@ def log_run(report: Report, outlet: Outlet) -> None:
     event = {
         "event": "git_refresh.run",
         "run_id": report.run_id,
+        **_part(report.slice),
         "result": report.result,
         "dry_run": report.dry_run,
         "duration_s": round(report.duration_s, 3),
@@ -196,12 +200,15 @@ def log_run(report: Report, outlet: Outlet) -> None:
     outlet.log(event, "problems", fine=report.result == "ok")
 
 
-def log_workspace(run_id: str, workspace: WorkspaceReport, outlet: Outlet) -> None:
+def log_workspace(
+    run_id: str, workspace: WorkspaceReport, outlet: Outlet, slice_: Slice | None = None
+) -> None:
     """A workspace's log line: `git_refresh.workspace`, written when it is done."""
     actions = [folder.action for folder in workspace.folders]
     event = {
         "event": "git_refresh.workspace",
         "run_id": run_id,
+        **({"slice": slice_.number} if slice_ else {}),
         "name": workspace.name,
         "host": workspace.host,
         "result": workspace.result,
@@ -212,14 +219,55 @@ def log_workspace(run_id: str, workspace: WorkspaceReport, outlet: Outlet) -> No
     outlet.log(event, "failures", fine=workspace.result == "ok")
 
 
-def log_nothing_done(problems: Sequence[Problem], outlet: Outlet) -> None:
+def log_nothing_done(problems: Sequence[Problem], outlet: Outlet, slice_: Slice | None = None) -> None:
     """The log line of a run that could not begin, or of which there is no report."""
     event = {
         "event": "git_refresh.run",
+        **_whose(slice_),
         "result": "failed",
         "problems": [str(problem) for problem in problems],
     }
     outlet.log(event, "problems", fine=False)
+
+
+def log_dispatch(
+    run_id: str,
+    slices: int,
+    workspaces: int,
+    until: datetime,
+    problems: Sequence[Problem],
+    outlet: Outlet,
+) -> None:
+    """The timer's log line where a run is spread over many workers: `git_refresh.dispatch`. Each slice has a run line of its own."""
+    event = {
+        "event": "git_refresh.dispatch",
+        "run_id": run_id,
+        "slices": slices,
+        "workspaces": workspaces,
+        "until": _iso(until),
+        "problems": [str(problem) for problem in problems],
+    }
+    outlet.log(event, "problems", fine=True)
+
+
+def log_message(slice_: Slice | None, found: Diagnosis, outlet: Outlet, *, result: str, fine: bool) -> None:
+    """The log line of a message for which nothing is done: `git_refresh.slice`."""
+    event = {
+        "event": "git_refresh.slice",
+        "result": result,
+        **(_whose(slice_) or {"run_id": None, "slice": None, "slices": None}),
+        "code": found.code,
+        "problems": [str(found)],
+    }
+    outlet.log(event, "problems", fine=fine)
+
+
+def _part(slice_: Slice | None) -> dict[str, Any]:
+    return slice_.as_dict() if slice_ else {}
+
+
+def _whose(slice_: Slice | None) -> dict[str, Any]:
+    return {"run_id": slice_.run_id, **slice_.as_dict()} if slice_ else {}
 
 
 def _iso(moment: datetime) -> str:

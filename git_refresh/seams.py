@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from pydantic import SecretStr
 
+from git_refresh.clock import Clock
 from git_refresh.report import WorkspaceReport
 from git_refresh.repository import Repository
 from git_refresh.symptom import Service
@@ -16,6 +18,7 @@ from git_refresh.values import (
     Ref,
     RefKind,
     Secret,
+    Slice,
     StoredCredential,
     Token,
     Zone,
@@ -99,6 +102,27 @@ class Services(Protocol):
     def workspace(self, host: str, token: SecretStr) -> Api:
         """A workspace, as the holder of this access token sees it."""
         ...
+
+
+class Claim(StrEnum):
+    """How it stands with a slice that a message asks for."""
+
+    OURS = "ours"
+    """Nobody has begun it: it is this message's now."""
+    AGAIN = "again"
+    """This message was delivered before, and its worker has died."""
+    ENDED = "ended"
+    """It was done, well or not."""
+    ANOTHERS = "another's"
+    """Another message has it: the same slice was put on the queue twice."""
+
+
+class Claims(Protocol):
+    """Whoever knows which slices were begun; see `claims.BlobClaims`."""
+
+    def begin(self, slice_: Slice, message_id: str, clock: Clock) -> Claim: ...
+    def end(self, slice_: Slice, message_id: str, clock: Clock) -> None: ...
+    def close(self) -> None: ...
 
 
 class Clouds(Protocol):

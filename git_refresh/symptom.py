@@ -15,6 +15,7 @@ class Service(StrEnum):
     AZURE_CLI = "Azure CLI"
     ENTRA = "Microsoft Entra"
     KEY_VAULT = "Key Vault"
+    STORAGE = "Azure Storage"
     AZURE_DEVOPS = "Azure DevOps"
     DATABRICKS = "Databricks"
 

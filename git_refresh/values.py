@@ -9,6 +9,7 @@ from pydantic import SecretStr
 AZURE_DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
 AZURE_DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 KEY_VAULT = "https://vault.azure.net"
+STORAGE = "https://storage.azure.com"
 TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105  # a resource
 """Microsoft Entra's ids of the resources that a token can be for. One for the last is an assertion: others exchange it for theirs."""
 
@@ -29,6 +30,19 @@ class Problem:
     @override
     def __str__(self) -> str:
         return f"{self.where}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of a run, which another worker may do: the `number`th, from 1, of so many."""
+
+    run_id: str
+    number: int
+    of: int
+
+    def as_dict(self) -> dict[str, int]:
+        """As log lines and reports have it, behind the run's id."""
+        return {"slice": self.number, "slices": self.of}
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ _PATTERNS = {
         r"[0-9A-Za-z.:,\s-]*",
         "Host names, suffixes and IP addresses with commas between, without https:// and path.",
     ),
-    "FAN_OUT": ("(?:off)?", 'Only "off" is available.'),
+    "FAN_OUT": ("(?:off|queue)?", '"off" or "queue".'),
     **{
         name: (f"(?:0*(?:{digits}))?", f"A whole number from {least} to {most}.")
         for name, (least, most, digits) in _NUMBERS.items()

@@ -117,6 +117,7 @@ def _read(bare: Symptom, error: Exception, under_way: Operation[Received], secre
         return replace(bare, kind=kind or "unexpected", message=_said(error), proxy=proxy)
     headers = {key.lower(): value for key, value in answer.headers.items()}
     code, message = _error_of(answer.body)
+    code = code or _safe(headers.get("x-ms-error-code"))  # Azure Storage: its bodies are XML
     # A redirect says where to: to a sign-in page, or to the notice that only Private Link leads in.
     message = f"{headers['location'][:_READ_OF_ERROR]} {message}" if "location" in headers else message
     request_id = next((_safe(headers[name]) for name in _REQUEST_ID_HEADERS if name in headers), "")

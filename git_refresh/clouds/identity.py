@@ -24,6 +24,7 @@ from git_refresh.values import (
     AZURE_DATABRICKS,
     AZURE_DEVOPS,
     KEY_VAULT,
+    STORAGE,
     TOKEN_EXCHANGE,
     Claims,
     Registration,
@@ -219,17 +220,19 @@ _NAMES = {
     AZURE_DEVOPS: "Azure DevOps",
     AZURE_DATABRICKS: "Azure Databricks",
     KEY_VAULT: "Key Vault",
+    STORAGE: "Azure Storage",
     TOKEN_EXCHANGE: "the exchange of tokens",
 }
 
 
-class VaultCredential:
-    """The identity as azure-core wants it, for the client of Key Vault."""
+class OneResource:
+    """The identity as azure-core wants it, for the client of one service."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, resource: str) -> None:
         self._identity = identity
+        self._resource = resource
 
     def get_token(self, *_scopes: str, **_options: object) -> AccessToken:
-        """Key Vault's token, and no other: which resource it is for is not the challenge's to say."""
-        token = self._identity.token(KEY_VAULT)
+        """That service's token, and no other: which resource it is for is not a challenge's to say."""
+        token = self._identity.token(self._resource)
         return AccessToken(token.value.get_secret_value(), int(token.expires_at.timestamp()))

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from git_refresh.clock import Deadline
 from git_refresh.clouds.answers import VaultSecret, read
 from git_refresh.clouds.guard import call
-from git_refresh.clouds.identity import Identity, VaultCredential
+from git_refresh.clouds.identity import Identity, OneResource
 from git_refresh.clouds.once import Once
 from git_refresh.clouds.transport import BoundedSession
 from git_refresh.hosts import TrustedHosts
@@ -44,7 +44,7 @@ class Vault:
         self._session = BoundedSession([url], tls, connections=8)
         self._client = SecretClient(
             url,
-            VaultCredential(identity),
+            OneResource(identity, KEY_VAULT),
             transport=RequestsTransport(session=self._session, session_owner=False),
             retry_total=0,
             # Behind a name that only TRUSTED_HOSTS vouches for, the challenge names another domain than the URL.

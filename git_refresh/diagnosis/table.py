@@ -13,6 +13,7 @@ IDENTITY = (Service.IDENTITY,)
 CLI = (Service.AZURE_CLI,)
 ENTRA = (Service.ENTRA,)
 VAULT = (Service.KEY_VAULT,)
+STORAGE = (Service.STORAGE,)
 DEVOPS = (Service.AZURE_DEVOPS,)
 DATABRICKS = (Service.DATABRICKS,)
 NETWORK = ("dns", "tls", "refused", "reset", "connect_timeout", "timeout", "proxy")
@@ -126,6 +127,25 @@ _OTHER_TENANT = (
         (Match(ENTRA, NETWORK),),
         cause="The app could not reach Microsoft Entra.",
         remedy="Usually temporary. If it persists, let the app reach https://login.microsoftonline.com.",
+    ),
+)
+
+_STORAGE = (
+    Row(
+        "claim_denied",
+        (Match(STORAGE, status=(401, 403)),),
+        seen="403 AuthorizationPermissionMismatch",
+        cause="The app's identity may not write blobs where the queue is. The slice was refreshed without a claim: if its message is "
+        "delivered twice, so is the work.",
+        remedy="Give the identity the role Storage Blob Data Owner on the storage account, as infra/ does, and let the app's network reach "
+        "its blobs.",
+    ),
+    Row(
+        "claim_not_made",
+        (Match(STORAGE),),
+        cause="No claim could be made where the queue is. The slice was refreshed without one: if its message is delivered twice, so is "
+        "the work.",
+        remedy="Usually temporary. If it persists, let the app reach https://ACCOUNT.blob.core.windows.net.",
     ),
 )
 
@@ -650,6 +670,7 @@ SECTIONS = {
     "Signing in to a workspace": _SIGN_IN,
     "Git credential": _CREDENTIAL,
     "Git folder": _FOLDER,
+    "Spread over many workers": _STORAGE,
     "Any service": _ANY,
 }
 """The rows by layer, in the order in which a run meets the layers, and in which the rows are tried."""
@@ -833,6 +854,37 @@ OWN = (
         message="This is not a setting of this app, nor one of the platform that it runs on.",
         cause="The setting has no effect on this app.",
         remedy="Remove it, or correct its name: docs/configuration.md has them all.",
+    ),
+    Row(
+        "slice_too_late",
+        message="Slice {number} of {of} was not begun: its message was for before {until}.",
+        cause="The message waited on the queue until the next run was due, which puts its own there.",
+        remedy="Nothing, if it was once. If it repeats, too few workers get through too many slices: raise maximumInstanceCount, or let "
+        "REFRESH_SCHEDULE run less often.",
+    ),
+    Row(
+        "slice_unreadable",
+        message="A message on the queue {why}.",
+        cause="Another version of this app wrote it, or somebody else did. It was dropped.",
+        remedy="Nothing, after an upgrade: the next run puts messages of its own there. Else see who may write to the queue.",
+    ),
+    Row(
+        "slice_duplicate",
+        message="Slice {number} of {of} is another message's.",
+        cause="The same slice was put on the queue twice, as happens when an answer of the queue is lost. This one was dropped.",
+        remedy="Nothing.",
+    ),
+    Row(
+        "slice_ended",
+        message="Slice {number} of {of} has ended already.",
+        cause="The platform delivers a message again whose slice has failed. It is not done twice: the next run is its second attempt.",
+        remedy="Nothing: see the slice's own run line.",
+    ),
+    Row(
+        "slice_given_up",
+        message="Slice {number} of {of} was given up: its worker has died {times} times.",
+        cause="The worker's process ended in the middle of the slice each time, perhaps for lack of memory.",
+        remedy="See what the log says of the worker at that time. More memory is instanceMemoryMB in infra/; the next run tries again.",
     ),
     Row(
         "internal_error",

@@ -5,8 +5,9 @@
 All credentials are queued before any folder, so a run that is killed midway has done what matters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from queue import Empty, SimpleQueue
 from uuid import uuid4
 
@@ -21,7 +22,7 @@ from git_refresh.schedule import lapses_before
 from git_refresh.seams import Clouds, Unwatched, Watcher
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
-from git_refresh.values import Problem, Token, Zone
+from git_refresh.values import Problem, Slice, Token, Zone
 
 GRACE = 2.0
 """Seconds past the budget in which operations that it has just ended may still say so themselves."""
@@ -35,6 +36,8 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     next_run: datetime,
     outlet: Outlet,
     late: timedelta = timedelta(),
+    slice_: Slice | None = None,
+    told: Sequence[Problem] = (),
     dry_run: bool = False,
     watcher: Watcher | None = None,
 ) -> Report:
@@ -47,18 +50,22 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         next_run: when the next run is due; a token that ends before is reported as `short_token`.
         outlet: where log lines go out; the report has passed it too.
         late: how much later than scheduled this run began.
+        slice_: which part of a run this is, if it is one.
+        told: what the report is to say that is no failure.
         dry_run: look, decide and report, but write nothing.
         watcher: who is shown what is under way.
     """
     clock = deadline.clock
-    started_at, started, run_id = clock.now(), clock.monotonic(), str(uuid4())
+    started_at, started = clock.now(), clock.monotonic()
+    run_id = slice_.run_id if slice_ else str(uuid4())
     notes = Notes()  # what workspaces say comes last: it may crowd out nothing else
     shown = Shown(watcher, outlet) if watcher else Unwatched()
     zones = {
         zone: ZoneRefresh(zone, own, clouds, deadline, dry_run=dry_run, watcher=shown, notes=notes)
         for zone, own in settings.zones().items()
     }
-    workspaces = _refresh_all(settings, zones, shown, deadline, run_id, outlet)
+    log = partial(log_workspace, run_id, outlet=outlet, slice_=slice_)
+    workspaces = _refresh_all(settings, zones, shown, deadline, log)
     behind = clouds.clock_behind()
     facts = Facts(vault=settings.key_vault_url or "")
     short = [
@@ -66,7 +73,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         for each in zones.values()
         for problem in _short_token(each, next_run, behind, alone=len(zones) == 1)
     ]
-    problems = [*short, *settings.problems, *_about_time(late, behind, facts), *notes.all()]
+    problems = [*short, *settings.problems, *_about_time(late, behind, facts), *told, *notes.all()]
     fine = not short and not settings.problems and all(workspace.result == "ok" for workspace in workspaces)
     report = outlet.clean(
         Report(
@@ -78,6 +85,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
             tokens=tuple(_token_report(each, each.token, clock) for each in zones.values() if each.token),
             problems=tuple(problems),
             workspaces=tuple(workspaces),
+            slice=slice_,
         )
     )
     log_run(report, outlet)
@@ -103,8 +111,7 @@ def _refresh_all(
     zones: Mapping[Zone, ZoneRefresh],
     watcher: Watcher,
     deadline: Deadline,
-    run_id: str,
-    outlet: Outlet,
+    log: Callable[[WorkspaceReport], None],
 ) -> list[WorkspaceReport]:
     """Work on every workspace at once; log each when it is done, here, on the invocation's own thread."""
     pool = Pool(settings.concurrency)
@@ -118,7 +125,7 @@ def _refresh_all(
         """A workspace's report, as of now, shown and logged, where it is cleaned; what is returned is cleaned with the whole report."""
         report = zones[settings.zone(entry.workspace)].report(entry, why)
         watcher.done(report)
-        log_workspace(run_id, report, outlet)
+        log(report)
         return report
 
     try:
@@ -134,19 +141,19 @@ def _refresh_all(
     finally:
         pool.close()
     return [
-        _rejected(entry, run_id, outlet)
+        _rejected(entry, log)
         if isinstance(entry, Rejected)
         else reports.get(entry.workspace.host) or done(entry)
         for entry in settings.entries
     ]
 
 
-def _rejected(entry: Rejected, run_id: str, outlet: Outlet) -> WorkspaceReport:
+def _rejected(entry: Rejected, log: Callable[[WorkspaceReport], None]) -> WorkspaceReport:
     """The report of an entry that says nothing that could be done."""
     message = " ".join(str(problem) for problem in entry.problems)
     error = finding("invalid_settings", Facts(), problem=message)
     report = WorkspaceReport(entry.name, entry.host, "rejected", error=error)
-    log_workspace(run_id, report, outlet)
+    log(report)
     return report
 
 
@@ -170,11 +177,16 @@ def _short_token(zone: ZoneRefresh, next_run: datetime, behind: timedelta, *, al
     return [Problem("token", str(told))]
 
 
+def lateness(late: timedelta) -> list[Problem]:
+    """What there is to say of a run that began so much later than scheduled."""
+    if not late:
+        return []
+    told = finding("late_run", Facts(), minutes=f"{late / timedelta(minutes=1):.0f}")
+    return [Problem("timer", str(told))]
+
+
 def _about_time(late: timedelta, behind: timedelta, facts: Facts) -> list[Problem]:
-    problems = []
-    if late:
-        told = finding("late_run", facts, minutes=f"{late / timedelta(minutes=1):.0f}")
-        problems.append(Problem("timer", str(told)))
+    problems = lateness(late)
     if behind:
         problems.append(Problem("clock", str(clock_skew(behind, facts))))
     return problems

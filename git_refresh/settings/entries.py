@@ -39,6 +39,11 @@ class Entry:
     bad_folders: tuple[BadFolder, ...] = ()
 
     @property
+    def name(self) -> str:
+        """The workspace's name."""
+        return self.workspace.name
+
+    @property
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong with its folders."""
         return tuple(folder.problem for folder in self.bad_folders)

@@ -4,7 +4,7 @@ Only what concerns every workspace stops the run; what is wrong with one entry i
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts, split_url
@@ -48,6 +48,16 @@ class Settings:
     trusted: TrustedHosts = NO_HOSTS
     concurrency: int = 32
     timeout_s: float = 540.0
+    fan_out: bool = False
+    """Whether a run is spread over many workers, each with a slice of the list."""
+    listed: tuple[Entry | Rejected, ...] = ()
+    """The whole list, where these are only a slice of it."""
+
+    def only(self, names: Collection[str]) -> "Settings":
+        """The settings with the workspaces of these names alone, good or rejected."""
+        entries = tuple(entry for entry in self.entries if entry.name in names)
+        problems = tuple(problem for entry in entries for problem in entry.problems)
+        return replace(self, entries=entries, problems=problems, listed=self.listed or self.entries)
 
     def zone(self, workspace: Workspace) -> Zone:
         """Which trust zone a workspace is in."""
@@ -56,17 +66,24 @@ class Settings:
 
     def zones(self) -> dict[Zone, "Settings"]:
         """Each trust zone, in the order of the list, with the settings as if it were alone; without what is rejected."""
+        listed = self._by_zone(self.listed)
+        return {
+            zone: replace(self, entries=entries, listed=listed.get(zone, ()))
+            for zone, entries in self._by_zone(self.entries).items()
+        }
+
+    def _by_zone(self, entries: Iterable[Entry | Rejected]) -> dict[Zone, tuple[Entry | Rejected, ...]]:
         found: dict[Zone, list[Entry]] = {}
-        for entry in self.entries:
+        for entry in entries:
             if isinstance(entry, Entry):
                 found.setdefault(self.zone(entry.workspace), []).append(entry)
-        return {zone: replace(self, entries=tuple(entries)) for zone, entries in found.items()}
+        return {zone: tuple(entries) for zone, entries in found.items()}
 
     def origins(self) -> frozenset[str]:
         """Where the settings let Azure DevOps be asked: its own address, and those of the repositories that they name."""
         named = {
             folder.repository.origin
-            for entry in self.entries
+            for entry in self.listed or self.entries
             if isinstance(entry, Entry)
             for folder in entry.workspace.folders
             if folder.repository is not None
@@ -94,7 +111,7 @@ def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
     client_id = _client_id(texts, fatal)
     vault = _key_vault_url(texts, trusted, fatal)
     _schedule(texts, fatal)
-    _fan_out(texts, fatal)
+    fan_out = _fan_out(texts, timeout_s, fatal)
     defaults = _defaults(environ, trusted, fatal)
     entries = tuple(read_entries(_array(environ, fatal), defaults, trusted, identity=client_id))
     reads_secrets = any(
@@ -106,7 +123,9 @@ def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
     problems = [problem for entry in entries for problem in entry.problems]
     if fatal:
         raise SettingsError(fatal + problems)
-    return Settings(entries, tuple(problems), vault, client_id, trusted, concurrency, float(timeout_s))
+    return Settings(
+        entries, tuple(problems), vault, client_id, trusted, concurrency, float(timeout_s), fan_out
+    )
 
 
 def _set_instead(environ: Mapping[str, str], name: str) -> str:
@@ -215,11 +234,23 @@ def _schedule(texts: Mapping[str, str], fatal: list[Problem]) -> None:
         fatal.append(Problem("REFRESH_SCHEDULE", f'"{shown(text)}" {advice}'))
 
 
-def _fan_out(texts: Mapping[str, str], fatal: list[Problem]) -> None:
+LONGEST_SLICE_S = 580
+"""A worker that nobody hears of for ten minutes loses its message to another, which must not find it at work: see docs/fan-out.md."""
+
+
+def _fan_out(texts: Mapping[str, str], timeout_s: int, fatal: list[Problem]) -> bool:
     text = texts["FAN_OUT"] or "off"
-    if text != "off":
-        advice = 'is not available in this version; write "off" or remove it'
-        fatal.append(Problem("FAN_OUT", f'"{shown(text)}" {advice}'))
+    if text not in {"off", "queue"}:
+        meant = "queue" if text.lower() in {"queue", "on", "true", "1", "yes"} else "off"
+        message = f'"{shown(text)}" must be "off" or "queue"; write "{meant}", in lower case'
+        fatal.append(Problem("FAN_OUT", message))
+    if text == "queue" and timeout_s > LONGEST_SLICE_S:
+        message = (
+            f'"{timeout_s}" is too long for FAN_OUT "queue": after ten minutes without a word the queue gives a slice to another '
+            f"worker; write at most {LONGEST_SLICE_S}"
+        )
+        fatal.append(Problem("REFRESH_TIMEOUT_SECONDS", message))
+    return text == "queue"
 
 
 _EXAMPLE = 'write a JSON array of workspaces: [{"host": "https://adb-….azuredatabricks.net", …}]'

@@ -55,7 +55,11 @@ SETTINGS = {
         "Budget of a run in seconds, 30 to 3600, and at least 6 under functionTimeout in host.json.",
         "540",
     ),
-    "FAN_OUT": Setting("off", 'Only "off" is available in this version.', "off"),
+    "FAN_OUT": Setting(
+        "off",
+        "off: one run does all. queue: each run is spread over many workers, up to 50 workspaces each (docs/fan-out.md).",
+        "off",
+    ),
 }
 """Every app setting that the code reads."""
 

@@ -1,0 +1,132 @@
+"""Claims on slices: small blobs beside the queue, so that no slice is worked on twice at a time, nor again once it has ended.
+
+A queue delivers a message at least once. It delivers one anew whose worker has died, which is what it is for; but also one whose
+invocation was red, which the next run makes good anyway; and now and then a message is there twice.
+"""
+
+import json
+import ssl
+from contextlib import suppress
+from typing import Annotated, Any
+
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.pipeline.transport import RequestsTransport
+from azure.storage.blob import BlobClient, BlobServiceClient
+from pydantic import Field
+
+from git_refresh.clock import Clock, Deadline
+from git_refresh.clouds.answers import Answer, Word, read
+from git_refresh.clouds.guard import call
+from git_refresh.clouds.identity import Identity, OneResource
+from git_refresh.clouds.transport import BoundedSession
+from git_refresh.masking import Secrets
+from git_refresh.seams import Claim
+from git_refresh.settings.storage import Storage
+from git_refresh.symptom import Service
+from git_refresh.values import STORAGE, Slice
+
+LIMIT = 10.0
+"""Seconds to make a claim, and as many to end it; without one a slice is refreshed all the same."""
+
+
+class BlobClaims:
+    """The claims on the slices of all runs (`seams.Claims`), each a blob `RUN_ID/SLICE`.
+
+    The first to create it has the slice: https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations.
+    """
+
+    def __init__(
+        self, storage: Storage, container: str, identity: Identity, tls: ssl.SSLContext, secrets: Secrets
+    ) -> None:
+        for secret in storage.secrets():
+            secrets.learn(secret)
+        self._secrets = secrets
+        self._session = BoundedSession([_origin(_service(storage))], tls)
+        options: dict[str, Any] = {
+            "transport": RequestsTransport(session=self._session, session_owner=False),
+            "retry_total": 0,
+        }
+        if not storage.connection_string:
+            options["credential"] = OneResource(identity, STORAGE)
+        self._container = _service(storage, **options).get_container_client(container)
+
+    def begin(self, slice_: Slice, message_id: str, clock: Clock) -> Claim:
+        """Claim a slice for a message, or tell who has it.
+
+        Raises:
+            ServiceError: nobody can tell.
+        """
+        return call(
+            Service.STORAGE,
+            _what(slice_),
+            lambda: self._begin(self._blob(slice_), message_id),
+            deadline=Deadline.after(LIMIT, clock),
+            secrets=self._secrets,
+        )
+
+    def end(self, slice_: Slice, message_id: str, clock: Clock) -> None:
+        """Note that a slice has ended, however it did.
+
+        Raises:
+            ServiceError: that could not be noted.
+        """
+        call(
+            Service.STORAGE,
+            f"{_what(slice_)} as ended",
+            lambda: self._blob(slice_).upload_blob(_content(message_id, ended=True), overwrite=True),
+            deadline=Deadline.after(LIMIT, clock),
+            secrets=self._secrets,
+        )
+
+    def close(self) -> None:
+        """Let go of its connections."""
+        self._session.close()
+
+    def _blob(self, slice_: Slice) -> BlobClient:
+        return self._container.get_blob_client(f"{slice_.run_id}/{slice_.number}")
+
+    def _begin(self, blob: BlobClient, message_id: str) -> Claim:
+        content = _content(message_id, ended=False)
+        try:
+            blob.upload_blob(content)
+        except ResourceExistsError:
+            pass
+        except ResourceNotFoundError:  # the container: infra/ creates it, other installations have none yet
+            self._create_container()
+            blob.upload_blob(content)
+            return Claim.OURS
+        else:
+            return Claim.OURS
+        found = read(_Claimed, json.loads(blob.download_blob().readall()), self._secrets)
+        if found.ended:
+            return Claim.ENDED
+        return Claim.AGAIN if found.message == message_id else Claim.ANOTHERS
+
+    def _create_container(self) -> None:
+        with suppress(ResourceExistsError):  # by another worker, meanwhile
+            self._container.create_container()
+
+
+class _Claimed(Answer):
+    """What a claim says."""
+
+    message: Word
+    ended: Annotated[bool, Field(strict=True)]
+
+
+def _content(message_id: str, *, ended: bool) -> bytes:
+    return json.dumps({"message": message_id, "ended": ended}).encode()
+
+
+def _what(slice_: Slice) -> str:
+    return f"claim slice {slice_.number} of {slice_.of}"
+
+
+def _service(storage: Storage, **options: Any) -> BlobServiceClient:  # noqa: ANN401  # the SDK's own
+    if storage.connection_string:
+        return BlobServiceClient.from_connection_string(storage.connection_string, **options)
+    return BlobServiceClient(storage.blobs, **options)
+
+
+def _origin(client: BlobServiceClient) -> str:
+    return f"{client.scheme}://{client.primary_hostname}".lower()

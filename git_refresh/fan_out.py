@@ -1,0 +1,239 @@
+"""`FAN_OUT=queue`: the timer puts slices of the list on a queue, and the queue's function refreshes each with the code of a run.
+
+Who tries again? The next run does what has failed: it is minutes away, and a second attempt would meet the same. So a slice in which
+something failed is red, but done once. Only a slice whose worker has died is tried again at once, since nobody knows how far it came;
+twice at most, for a slice may be what kills its worker. The poison queue gets none of these.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Protocol
+from uuid import uuid4
+
+from git_refresh import app
+from git_refresh.clock import Clock, SystemClock
+from git_refresh.diagnosis.explain import Facts, explain, finding, internal
+from git_refresh.outlet import Outlet, log_to_platform
+from git_refresh.report import log_dispatch, log_message, log_nothing_done
+from git_refresh.run.refresh import lateness
+from git_refresh.schedule import late_by, next_run_after
+from git_refresh.seams import Claim, Claims
+from git_refresh.settings.host_json import ENDING_S
+from git_refresh.settings.load import SettingsError, load
+from git_refresh.settings.storage import read_storage
+from git_refresh.slices import Message, UnreadableMessageError, gone, messages, read_message
+from git_refresh.symptom import ServiceError
+from git_refresh.values import Problem
+
+LEAST_S = 30.0
+"""Seconds that a slice needs to be worth beginning; the shortest budget that a run may have."""
+
+GIVE_UP = 3
+"""The delivery at which a message is given up whose worker has died each time. The host's own limit, in host.json, is above it."""
+
+
+def dispatch(environ: Mapping[str, str], schedule_status: Mapping[str, object] | None) -> list[str]:
+    """What the timer does: cut the list into slices, and say so in one line.
+
+    Returns:
+        the messages, which the platform puts on the queue once the function has succeeded.
+
+    Raises:
+        RunFailedError: the settings are wrong, so that no slice could run.
+    """
+    outlet = Outlet()
+    log_to_platform()
+    found = _dispatch(environ, schedule_status, outlet)
+    if isinstance(found, str):
+        raise app.RunFailedError(outlet.text(found, app.LONGEST_MESSAGE))
+    return [message.text() for message in found]
+
+
+def _dispatch(
+    environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, outlet: Outlet
+) -> list[Message] | str:
+    """The messages; or why there are none."""
+    clock = SystemClock()
+    try:
+        now = clock.now()
+        settings = load(environ)
+        storage = read_storage(environ)
+        if isinstance(storage, Problem):
+            raise SettingsError([storage])  # noqa: TRY301  # one place words what is wrong
+        until = next_run_after(now, schedule_status, environ.get("REFRESH_SCHEDULE"))
+        run_id = str(uuid4())
+        found = messages(settings, run_id, until)
+        problems = lateness(late_by(now, schedule_status))
+        log_dispatch(run_id, len(found), len(settings.entries), until, problems, outlet)
+    except SettingsError as error:
+        log_nothing_done(error.problems, outlet)
+        return app.nothing_run(error)
+    except Exception as error:  # noqa: BLE001  # a mistake of ours: without this there would be no line
+        problem = Problem("run", str(internal(error, Facts())))
+        log_nothing_done([problem], outlet)
+        return str(problem)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message, as the queue hands it over.
+
+    Attributes:
+        text: what is in it.
+        id: the message's own id, the same at each delivery.
+        count: how often it was delivered, this time included.
+    """
+
+    text: str
+    id: str
+    count: int
+
+    @classmethod
+    def of(cls, message: "QueueMessage") -> "Delivery":
+        """Of the message that the platform's worker passes."""
+        text = message.get_body().decode(errors="replace")
+        return cls(text, message.id or "", message.dequeue_count or 1)
+
+
+class QueueMessage(Protocol):
+    """What is read of `azure.functions.QueueMessage`."""
+
+    @property
+    def id(self) -> str | None: ...
+    @property
+    def dequeue_count(self) -> int | None: ...
+    def get_body(self) -> bytes: ...
+
+
+def refresh_slice(environ: Mapping[str, str], delivery: Delivery) -> None:
+    """What the queue's function does: refresh a slice, and raise when anything in it failed. Whatever happens, there is one line.
+
+    Raises:
+        RunFailedError: something failed; its text is one line for people, without secrets.
+    """
+    outlet = Outlet()
+    log_to_platform()
+    failure = _refresh_slice(environ, delivery, outlet, SystemClock())
+    if failure:
+        raise app.RunFailedError(outlet.text(failure, app.LONGEST_MESSAGE))
+
+
+def _refresh_slice(environ: Mapping[str, str], delivery: Delivery, outlet: Outlet, clock: Clock) -> str:
+    """Why it failed, or nothing."""
+    try:
+        message = read_message(delivery.text)
+    except UnreadableMessageError as error:
+        found = finding("slice_unreadable", Facts(), why=error)
+        log_message(None, found, outlet, result="dropped", fine=False)
+        return ""
+    if _seconds_left(message, clock) < LEAST_S:
+        found = finding("slice_too_late", Facts(), **_named(message), until=f"{message.until:%H:%M:%S} UTC")
+        log_message(message.slice, found, outlet, result="dropped", fine=False)
+        return ""
+    claims = _Claims(environ, outlet, message, delivery, clock)
+    try:
+        match claims.begin():
+            case Claim.ANOTHERS:
+                found = finding("slice_duplicate", Facts(), **_named(message))
+                log_message(message.slice, found, outlet, result="dropped", fine=True)
+                return ""
+            case Claim.ENDED:
+                found = finding("slice_ended", Facts(), **_named(message))
+                log_message(message.slice, found, outlet, result="dropped", fine=True)
+                return ""
+            case Claim.AGAIN if delivery.count >= GIVE_UP:
+                found = finding("slice_given_up", Facts(), **_named(message), times=delivery.count - 1)
+                log_message(message.slice, found, outlet, result="failed", fine=False)
+                # Without a claim that remembers it, the host would go on until the poison queue has it.
+                return str(found) if claims.end() else ""
+        failure = _run(environ, message, outlet, claims.problems, clock)
+        claims.end()
+        return failure
+    finally:
+        claims.close()
+
+
+def _run(
+    environ: Mapping[str, str], message: Message, outlet: Outlet, told: Sequence[Problem], clock: Clock
+) -> str:
+    """Refresh what a message names; why that failed, or nothing."""
+    try:
+        settings = load(environ)
+        mine = settings.only(message.workspaces)
+        budget = min(mine.timeout_s, _seconds_left(message, clock))
+        report = app.run(
+            replace(mine, timeout_s=max(budget, 1.0)),
+            environ,
+            outlet=outlet,
+            next_run=message.until,
+            slice_=message.slice,
+            told=[*told, *gone(message, settings)],
+            clock=clock,
+        )
+    except SettingsError as error:
+        log_nothing_done(error.problems, outlet, message.slice)
+        return app.nothing_run(error)
+    except Exception as error:  # noqa: BLE001  # a mistake of ours: without this there would be no run line
+        problem = Problem("run", str(internal(error, Facts())))
+        log_nothing_done([problem], outlet, message.slice)
+        return str(problem)
+    return "" if report.result == "ok" else report.summary()
+
+
+class _Claims:
+    """The claim on one slice. Where it can be neither made nor read, the slice is refreshed all the same, and its report says so."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        outlet: Outlet,
+        message: Message,
+        delivery: Delivery,
+        clock: Clock,
+    ) -> None:
+        self.problems: list[Problem] = []
+        self._slice = message.slice
+        self._delivery = delivery
+        self._clock = clock
+        self._claims: Claims | None = None
+        try:
+            self._claims = app.claims(environ, outlet, clock)
+        except SettingsError as error:
+            self.problems += error.problems
+
+    def begin(self) -> Claim:
+        """How it stands with the slice. Without a claim, a message that was delivered before is one whose worker has died."""
+        again = Claim.AGAIN if self._delivery.count > 1 else Claim.OURS
+        if self._claims is None:
+            return again
+        try:
+            return self._claims.begin(self._slice, self._delivery.id, self._clock)
+        except ServiceError as error:
+            told = explain(error.symptom, Facts())
+            self.problems.append(Problem("FAN_OUT", str(told)))
+            return again
+
+    def end(self) -> bool:
+        """Note that the slice has ended; whether that was possible."""
+        if self._claims is None:
+            return False
+        try:
+            self._claims.end(self._slice, self._delivery.id, self._clock)
+        except ServiceError:
+            return False
+        return True
+
+    def close(self) -> None:
+        if self._claims is not None:
+            self._claims.close()
+
+
+def _seconds_left(message: Message, clock: Clock) -> float:
+    """How long a slice may take: it has ended when the next run's begins, so that never two work on one Git folder."""
+    return (message.until - clock.now() - timedelta(seconds=ENDING_S)).total_seconds()
+
+
+def _named(message: Message) -> dict[str, Any]:
+    return {"number": message.slice.number, "of": message.slice.of}

@@ -1,0 +1,120 @@
+"""The Functions host's own storage account, as its settings name it: where the queue is, and the claims on what was in it.
+
+Facts: https://learn.microsoft.com/azure/azure-functions/functions-reference#connecting-to-host-storage-with-an-identity
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from git_refresh.hosts import Domain, TrustedHosts, origin_of, parse_trusted_hosts
+from git_refresh.redact import INVISIBLE, looks_like_secret, shown
+from git_refresh.settings.fields import is_guid
+from git_refresh.values import Problem
+
+CONNECTION = "AzureWebJobsStorage"
+"""The setting: a connection string, or the start of several settings' names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where the account's blobs are, and how it is opened: by a connection string, or as an identity."""
+
+    connection_string: str = field(default="", repr=False)
+    """It has a key of the account in it."""
+    blobs: str = ""
+    """`https://ACCOUNT.blob.core.windows.net`, where there is no connection string."""
+    client_id: str | None = None
+    """Of the user-assigned identity that opens it; None: the system-assigned one."""
+
+    def secrets(self) -> list[str]:
+        """What in the connection string opens the account."""
+        return [value for key, value in _parts(self.connection_string) if key in _OPENERS]
+
+
+def read_storage(environ: Mapping[str, str]) -> Storage | Problem:
+    """How the account is reached, or what is wrong with the settings that say it. No part of a connection string is quoted."""
+    given = {
+        name.replace(":", "__").lower(): value.strip()
+        for name, value in environ.items()
+        if name.lower().startswith(CONNECTION.lower()) and value.strip()
+    }
+    plain = given.get(CONNECTION.lower())
+    if plain is not None:
+        return _by_string(plain)
+    account, queues, blobs, client_id = (
+        given.get(f"{CONNECTION}__{name}".lower(), "")
+        for name in ("accountName", "queueServiceUri", "blobServiceUri", "clientId")
+    )
+    if client_id and not is_guid(client_id):
+        wrong = f"{_quoted(client_id)} must be the client id of a user-assigned managed identity"
+        return Problem(f"{CONNECTION}__clientId", wrong)
+    if queues or blobs:
+        trusted, _ = parse_trusted_hosts(environ.get("TRUSTED_HOSTS", "")[:_LONGEST_STRING])
+        return _by_addresses(queues, blobs, client_id, trusted)
+    if not account:
+        return Problem(CONNECTION, _MISSING)
+    if not re.fullmatch(r"[a-z0-9]{3,24}", account):
+        near = re.search(r"(?:^|/)([a-z0-9]{3,24})(?:\.[a-z]+)?\.core\.windows\.net", account)
+        advice = f'write "{near[1]}"' if near else "it has 3 to 24 small letters and digits"
+        wrong = f"{_quoted(account)} must be the name of a storage account; {advice}"
+        return Problem(f"{CONNECTION}__accountName", wrong)
+    return Storage(blobs=f"https://{account}.blob.core.windows.net", client_id=client_id.lower() or None)
+
+
+_MISSING = (
+    'is missing, and FAN_OUT "queue" needs a storage account for its queue; set AzureWebJobsStorage__accountName to its name, and '
+    "AzureWebJobsStorage__credential to managedidentity (docs/fan-out.md)"
+)
+
+
+def _by_string(text: str) -> Storage | Problem:
+    parts = dict(_parts(text))
+    # Each part with a value, since the SDK takes no others; in clear only to this very machine.
+    whole = len(text) <= _LONGEST_STRING and not INVISIBLE.search(text) and "" not in parts.values()
+    opened, placed = parts.keys() & _OPENERS, parts.keys() & {"accountname", "blobendpoint"}
+    if whole and (
+        parts.get("usedevelopmentstorage") == "true" or (opened and placed and not _in_clear(parts))
+    ):
+        return Storage(connection_string=text)
+    return Problem(
+        CONNECTION,
+        "is not a connection string of a storage account (DefaultEndpointsProtocol=https;AccountName=…;AccountKey=…); copy it anew, or "
+        "better remove it, and set AzureWebJobsStorage__accountName and AzureWebJobsStorage__credential",
+    )
+
+
+_LONGEST_STRING = 4_000
+_OPENERS = frozenset({"accountkey", "sharedaccesssignature"})
+
+
+def _parts(text: str) -> list[tuple[str, str]]:
+    """The parts of a connection string, their names in small letters; one without a name, or a value, has none."""
+    found = [part.partition("=") for part in text.rstrip(";").split(";")] if text else []
+    return [(name.strip().lower(), value if name.strip() else "") for name, _, value in found]
+
+
+def _in_clear(parts: Mapping[str, str]) -> bool:
+    """Whether it would send what opens the account without TLS."""
+    endpoint = parts.get("blobendpoint", "")
+    if endpoint:
+        return not re.match(r"https://|http://(?:127\.0\.0\.1|localhost)[:/]", endpoint)
+    return parts.get("defaultendpointsprotocol", "https") != "https"
+
+
+def _by_addresses(queues: str, blobs: str, client_id: str, trusted: TrustedHosts) -> Storage | Problem:
+    found: dict[str, str] = {}
+    for name, url in (("queueServiceUri", queues), ("blobServiceUri", blobs)):
+        place = f"{CONNECTION}__{name}"
+        service = name.removesuffix("ServiceUri")
+        if not url:
+            return Problem(place, f"is missing; write https://ACCOUNT.{service}.core.windows.net")
+        try:
+            found[name] = origin_of(url, Domain.STORAGE, trusted)
+        except ValueError as error:
+            return Problem(place, f"{_quoted(url)} {error}")
+    return Storage(blobs=found["blobServiceUri"], client_id=client_id.lower() or None)
+
+
+def _quoted(text: str) -> str:
+    return "what it says" if looks_like_secret(text) else f'"{shown(text)}"'

@@ -1,0 +1,171 @@
+"""A fleet cut into slices, each a message on a queue: how `FAN_OUT=queue` spreads one run over many workers.
+
+A message has names in it and no settings: those are read where it is worked on, so that it can neither be stale nor give anything away.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import batched
+from math import ceil
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from git_refresh.redact import INVISIBLE, shown
+from git_refresh.settings.entries import Entry, Rejected
+from git_refresh.settings.json_text import JsonError, parse
+from git_refresh.settings.load import Settings
+from git_refresh.values import Problem, Slice
+
+QUEUE = "git-refresh-slices"
+"""The queue, and the container of the claims."""
+
+MOST = 50
+"""Workspaces in a slice. What they share (a token, a secret, where a branch is) is fetched once for all of them, and the Flex Consumption
+plan bills a second for an execution at least: https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan."""
+
+_ROOM = 40_000
+"""Bytes of a message. A queue takes 65,536, of what is then base64: https://learn.microsoft.com/rest/api/storageservices/put-message."""
+
+VERSION = 1
+
+
+class UnreadableMessageError(Exception):
+    """This is no message of ours. The text says why, as it reads after "the message"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One slice of one run.
+
+    Attributes:
+        slice: which.
+        until: when the next run is due: from then on this is too late.
+        workspaces: their names.
+    """
+
+    slice: Slice
+    until: datetime
+    workspaces: tuple[str, ...]
+
+    def text(self) -> str:
+        """The message as the queue has it."""
+        return json.dumps(
+            {
+                "version": VERSION,
+                "run_id": self.slice.run_id,
+                "slice": self.slice.number,
+                "slices": self.slice.of,
+                "until": f"{self.until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+                "workspaces": list(self.workspaces),
+            }
+        )
+
+
+def cut(settings: Settings) -> list[tuple[str, ...]]:
+    """The names of each slice: in the order of the list, those of one identity together, and all about as long as each other.
+
+    What is rejected has a name, too: whoever gets its slice reports it. Entries of the same name stay together, so none is told twice.
+    """
+    groups: dict[str | None, list[str]] = {}
+    seen: set[str] = set()
+    for entry in sorted(settings.entries, key=lambda entry: isinstance(entry, Rejected)):
+        zone = settings.zone(entry.workspace).identity if isinstance(entry, Entry) else settings.client_id
+        if entry.name not in seen:
+            seen.add(entry.name)
+            groups.setdefault(zone, []).append(entry.name)
+    return [names for group in groups.values() for names in _parts(group)]
+
+
+def _parts(names: list[str]) -> Iterator[tuple[str, ...]]:
+    parts = ceil(len(names) / MOST)
+    for part in batched(names, ceil(len(names) / parts), strict=False):
+        yield from _fitting(part)
+
+
+def _fitting(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """A slice as it is, or halved until it fits: JSON writes twelve bytes for one character of a name, if it has to."""
+    if len(json.dumps(names)) <= _ROOM or len(names) == 1:
+        yield names
+        return
+    middle = len(names) // 2
+    yield from _fitting(names[:middle])
+    yield from _fitting(names[middle:])
+
+
+def messages(settings: Settings, run_id: str, until: datetime) -> list[Message]:
+    """A message for each slice of the fleet."""
+    parts = cut(settings)
+    return [
+        Message(Slice(run_id, number, len(parts)), until.replace(microsecond=0), names)
+        for number, names in enumerate(parts, start=1)
+    ]
+
+
+def read_message(text: str) -> Message:
+    """A message as the queue had it.
+
+    Raises:
+        UnreadableMessageError: it is none, or another version of this app has written it.
+    """
+    try:
+        value = parse(text)
+    except JsonError:
+        value = None
+    if not isinstance(value, dict):
+        raise UnreadableMessageError("is not a JSON object")
+    version = value.get("version")
+    if version != VERSION or isinstance(version, bool):
+        raise UnreadableMessageError(
+            f"has version {shown(json.dumps(version)[:40])}, and this app reads version {VERSION}: it was put on the queue before or "
+            "after an upgrade"
+        )
+    try:
+        read = _Written.model_validate(value)
+    except ValidationError as error:
+        places = {".".join(map(str, each["loc"][:1])) for each in error.errors(include_url=False)}
+        wrong = ", ".join(sorted(shown(place)[:40] for place in places)[:10])
+    else:
+        return Message(Slice(str(read.run_id), read.slice, read.slices), read.until, read.workspaces)
+    raise UnreadableMessageError(f"is wrong in: {wrong}")
+
+
+def gone(message: Message, settings: Settings) -> list[Problem]:
+    """What there is to say of names that are no longer in the list."""
+    names = {entry.name for entry in settings.entries}
+    left = [name for name in message.workspaces if name not in names]
+    if not left:
+        return []
+    told = ", ".join(f'"{shown(name)}"' for name in left[:_TOLD])
+    more = f" and {len(left) - _TOLD} more" if left[_TOLD:] else ""
+    return [
+        Problem("WORKSPACES", f"{told}{more}: in the list when this run began, and no longer; left alone")
+    ]
+
+
+_TOLD = 5
+
+
+def _visible(text: str) -> str:
+    if INVISIBLE.search(text):
+        raise ValueError("control characters")
+    return text
+
+
+_Name = Annotated[str, Field(min_length=1, max_length=2_000), AfterValidator(_visible)]
+
+
+class _Written(BaseModel):
+    """What a message says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[1]
+    run_id: UUID
+    slice: int = Field(strict=True, ge=1, le=100_000)
+    slices: int = Field(strict=True, ge=1, le=100_000)
+    until: AwareDatetime
+    workspaces: tuple[_Name, ...] = Field(min_length=1, max_length=1_000)
