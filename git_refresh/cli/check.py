@@ -37,6 +37,8 @@ from git_refresh.settings.fields import is_guid
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import near_misses, unknown_names
+from git_refresh.settings.storage import read_storage
+from git_refresh.slices import cut
 from git_refresh.symptom import Service, ServiceError
 from git_refresh.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Problem, Token
 
@@ -66,6 +68,9 @@ def check_settings(
     """
     if scheduled and not environ.get("REFRESH_SCHEDULE", "").strip():
         problems = [*problems, _NO_SCHEDULE]
+    if scheduled and settings is not None and settings.fan_out:
+        storage = read_storage(environ)
+        problems = [*problems, storage] if isinstance(storage, Problem) else problems
     found = [
         Check("settings", problem.where, "failed", problem.message, _wrong(problem)) for problem in problems
     ]
@@ -85,6 +90,7 @@ def check_settings(
         workspaces = _workspaces(settings)
         folders = sum(len(workspace.folders) for workspace in workspaces)
         message = f"{count(len(workspaces), 'workspace')}, {count(folders, 'Git folder')}"
+        message += f", in {count(len(cut(settings)), 'slice')}" if settings.fan_out else ""
         found.append(Check("settings", "app settings", "ok", message))
     return found
 

@@ -168,15 +168,22 @@ def plan(
     is_flag=True,
     help="Do not ask whether your own token may be stored, where there is no managed identity.",
 )
+@click.option(
+    "--slice",
+    "message",
+    type=_file,
+    help="Refresh only the workspaces of one message of the queue (FAN_OUT=queue): its JSON, its base64, or what "
+    "az storage message peek prints; - reads it from stdin.",
+)
 @_json_option
 @options.output_options
-def run(file: Path | None, *, yes: bool, as_json: bool) -> None:
+def run(file: Path | None, message: Path | None, *, yes: bool, as_json: bool) -> None:
     """Refresh every workspace once, as the timer does.
 
     It runs as whoever is signed in, and assumes that the next run is in 15 minutes; check looks at the schedule. Where that is you and not
     a managed identity, it stores your own token: it asks first.
     """
-    end(refresh(file, terminal.show_report, as_json=as_json, dry_run=False, yes=yes))
+    end(refresh(file, terminal.show_report, as_json=as_json, dry_run=False, message=message, yes=yes))
 
 
 @main.command(name="schema", short_help="The JSON Schema of a workspaces.json.")

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from git_refresh.cli.checks import count
 from git_refresh.cli.findings import Places
 from git_refresh.cli.progress import Lines, Live
 from git_refresh.cli.shared import FAILED, INTERRUPTED, WRONG, environment, outlet_for, places_of, put_out
+from git_refresh.cli.slice_file import read_slice
 from git_refresh.report import Report
 from git_refresh.seams import Unwatched, Watcher
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError, load
+from git_refresh.slices import gone
 from git_refresh.values import Problem
 
 
@@ -28,9 +31,10 @@ def refresh(
     as_json: bool,
     dry_run: bool,
     workspaces: Path | None = None,
+    message: Path | None = None,
     yes: bool = False,
 ) -> Report:
-    """One run, shown.
+    """One run, shown; of the whole list, or of the slice that a message of the queue names.
 
     Raises:
         SystemExit: nothing was run.
@@ -39,15 +43,27 @@ def refresh(
     try:
         environ, _ = environment(file, workspaces)
         settings = load(environ)
+        part = read_slice(message) if message else None
+        told = gone(part, settings) if part else []
+        settings = settings.only(part.workspaces) if part else settings
         from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
         if app.is_somebody(environ) and not dry_run and not yes:
             _ask(settings)
+        run = partial(
+            app.run,
+            settings,
+            environ,
+            outlet=outlet,
+            slice_=part.slice if part else None,
+            told=told,
+            dry_run=dry_run,
+        )
         if as_json:
-            report = app.run(settings, environ, outlet=outlet, dry_run=dry_run)
+            report = run()
         else:
             with _watcher(len(settings.entries), dry_run=dry_run) as watcher:
-                report = app.run(settings, environ, outlet=outlet, dry_run=dry_run, watcher=watcher)
+                report = run(watcher=watcher)
     except SettingsError as error:
         if as_json:
             put_out(outlet, as_json, _not_run(error.problems, dry_run=dry_run).as_dict(), print)

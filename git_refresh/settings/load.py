@@ -3,6 +3,7 @@
 Only what concerns every workspace stops the run; what is wrong with one entry is `entries`' business.
 """
 
+import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -241,8 +242,9 @@ LONGEST_SLICE_S = 580
 def _fan_out(texts: Mapping[str, str], timeout_s: int, fatal: list[Problem]) -> bool:
     text = texts["FAN_OUT"] or "off"
     if text not in {"off", "queue"}:
-        meant = "queue" if text.lower() in {"queue", "on", "true", "1", "yes"} else "off"
-        message = f'"{shown(text)}" must be "off" or "queue"; write "{meant}", in lower case'
+        near = difflib.get_close_matches(text.lower(), ("queue", "off"), 1)
+        meant = f'did you mean "{near[0]}"?' if near else 'write "off" for one run that does all'
+        message = f'"{shown(text)}" must be "off" or "queue", in lower case; {meant}'
         fatal.append(Problem("FAN_OUT", message))
     if text == "queue" and timeout_s > LONGEST_SLICE_S:
         message = (

@@ -637,6 +637,19 @@ CASES = (
     databricks(
         "too many requests, as a bad request", "throttled", 400, "REQUEST_LIMIT_EXCEEDED", "Slow down."
     ),
+    Case(
+        "a role on the storage account that is missing",
+        "claim_denied",
+        Service.STORAGE,
+        403,
+        "AuthorizationPermissionMismatch",
+    ),
+    network(
+        "a storage account that nobody reaches",
+        "claim_not_made",
+        Service.STORAGE,
+        ConnectionResetError(CANARY),
+    ),
     Case("a service that is down", "service_unavailable", Service.DATABRICKS, 503, CANARY),
     network(
         "an answer without end",

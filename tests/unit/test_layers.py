@@ -18,7 +18,13 @@ CORE = sorted(
     name
     for name in MODULES
     if not name.startswith(
-        ("git_refresh.clouds", "git_refresh.cli", "git_refresh.app", "git_refresh.__main__")
+        (
+            "git_refresh.clouds",
+            "git_refresh.cli",
+            "git_refresh.app",
+            "git_refresh.fan_out",  # its two triggers: it calls the composition root
+            "git_refresh.__main__",
+        )
     )
 )
 HEAVY = (

@@ -42,6 +42,7 @@ SAID_BY_THE_APP_ALONE = {
     "not JSON that can be read": AS_TEXT,
     "defaults not JSON": AS_TEXT,
     "line break before a mistake": AS_TEXT,
+    "a slice longer than the queue waits for it": "another setting allows it",
     "too long": "the app counts after it has taken off the spaces around",
 }
 """Of the tables of wrong inputs: each with the reason why a schema cannot say it, or should not."""

@@ -175,8 +175,20 @@ FATAL = {
         'REFRESH_SCHEDULE: "*/15 * * * *" has five fields, but NCRONTAB has six, seconds first; write "0 */15 * * * *"',
     ),
     "fan-out": (
-        {"FAN_OUT": "queue"},
-        'FAN_OUT: "queue" is not available in this version; write "off" or remove it',
+        {"FAN_OUT": "Queue"},
+        'FAN_OUT: "Queue" must be "off" or "queue", in lower case; did you mean "queue"?',
+    ),
+    "fan-out of something": (
+        {"FAN_OUT": "1"},
+        'FAN_OUT: "1" must be "off" or "queue", in lower case; write "off" for one run that does all',
+    ),
+    "a slice longer than the queue waits for it": (
+        {
+            "FAN_OUT": "queue",
+            "REFRESH_TIMEOUT_SECONDS": "581",
+            "AzureFunctionsJobHost__functionTimeout": "01:00:00",
+        },
+        'REFRESH_TIMEOUT_SECONDS: "581" is too long for FAN_OUT "queue": after ten minutes without a word the queue gives a slice to another worker; write at most 580',
     ),
     "trusted hosts": (
         {"TRUSTED_HOSTS": "https://git.contoso.com"},

@@ -1,0 +1,305 @@
+"""What the timer and the queue's function do under `FAN_OUT=queue`: which message is worked on, and what is red."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from git_refresh import app, fan_out
+from git_refresh.clock import Clock
+from git_refresh.fan_out import Delivery, dispatch, refresh_slice
+from git_refresh.report import Report
+from git_refresh.seams import Claim
+from git_refresh.settings.load import Settings
+from git_refresh.slices import Message, read_message
+from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.values import Problem, Slice
+from tests.unit.test_slices import RUN, entry
+
+SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
+ENVIRON = {
+    "WORKSPACES": json.dumps([entry(1), entry(2)]),
+    "FAN_OUT": "queue",
+    "AzureWebJobsStorage__accountName": "stcontoso",
+    "REFRESH_SCHEDULE": "0 */15 * * * *",
+}
+
+
+@dataclass
+class FakeClaims:
+    """Claims in memory: which message has each slice, and whether it has ended."""
+
+    held: dict[Slice, tuple[str, bool]] = field(default_factory=dict)
+    failure: ServiceError | None = None
+    closed: int = 0
+
+    def begin(self, slice_: Slice, message_id: str, _clock: Clock) -> Claim:
+        if self.failure:
+            raise self.failure
+        if slice_ not in self.held:
+            self.held[slice_] = (message_id, False)
+            return Claim.OURS
+        holder, ended = self.held[slice_]
+        if ended:
+            return Claim.ENDED
+        return Claim.AGAIN if holder == message_id else Claim.ANOTHERS
+
+    def end(self, slice_: Slice, message_id: str, _clock: Clock) -> None:
+        if self.failure:
+            raise self.failure
+        self.held[slice_] = (message_id, True)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@dataclass
+class Stage:
+    """The queue's function over fake claims and a run that ends as it is told."""
+
+    claims: FakeClaims
+    caplog: pytest.LogCaptureFixture
+    ran: list[tuple[list[str], dict[str, Any]]] = field(default_factory=list)
+    result: str = "ok"
+    error: BaseException | None = None
+
+    def run(self, settings: Settings, _: object, **given: Any) -> Report:
+        self.ran.append(([each.name for each in settings.entries], {**given, "settings": settings}))
+        if self.error:
+            raise self.error
+        problems = (Problem("data-1", "is not well"),) if self.result == "failed" else ()
+        report = Report(RUN, datetime.now(UTC), 0.0, False, "ok", (), problems, (), given["slice_"])
+        return replace(report, result="failed") if self.result == "failed" else report
+
+    def deliver(
+        self, text: str | None = None, *, id_: str = "m1", count: int = 1, **environ: str
+    ) -> tuple[str, list[dict[str, Any]]]:
+        """What was raised, and the lines that were logged."""
+        self.caplog.clear()
+        raised = ""
+        try:
+            refresh_slice({**ENVIRON, **environ}, Delivery(text or message().text(), id_, count))
+        except app.RunFailedError as error:
+            raised = str(error)
+        return raised, [json.loads(line) for line in self.caplog.messages]
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Stage:
+    caplog.set_level(logging.INFO, "git_refresh")
+    made = Stage(FakeClaims(), caplog)
+    monkeypatch.setattr(app, "claims", lambda *_: made.claims)
+    monkeypatch.setattr(app, "run", made.run)
+    return made
+
+
+def message(*, minutes: float = 15.0, names: tuple[str, ...] = ("data-1", "data-2")) -> Message:
+    until = datetime.now(UTC) + timedelta(minutes=minutes)
+    return Message(Slice(RUN, 1, 3), until.replace(microsecond=0), names)
+
+
+def test_the_timer_cuts_the_list_into_slices_and_says_so_in_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "git_refresh")
+    entries = [*(entry(number) for number in range(120)), {"host": "http://x"}]
+    found = [read_message(text) for text in dispatch({**ENVIRON, "WORKSPACES": json.dumps(entries)}, None)]
+    (line,) = [json.loads(each) for each in caplog.messages]
+    assert (line["event"], line["slices"], line["workspaces"]) == ("git_refresh.dispatch", 3, 121)
+    assert {each.slice.run_id for each in found} == {line["run_id"]}
+    assert [each.slice.number for each in found] == [1, 2, 3]
+    assert {f"{each.until:%Y-%m-%dT%H:%M:%SZ}" for each in found} == {line["until"]}
+    assert sum(len(each.workspaces) for each in found) == 121
+    assert found[0].until > datetime.now(UTC)
+
+
+def test_two_runs_have_two_ids() -> None:
+    ids = {read_message(text).slice.run_id for _ in range(2) for text in dispatch(ENVIRON, None)}
+    assert len(ids) == 2
+
+
+BAD = {
+    "no list": ({"WORKSPACES": "["}, "WORKSPACES: is not valid JSON"),
+    "no queue": ({"AzureWebJobsStorage__accountName": ""}, "AzureWebJobsStorage: is missing"),
+    "a queue that cannot be read": (
+        {"AzureWebJobsStorage": SECRET},
+        "AzureWebJobsStorage: is not a connection string",
+    ),
+}
+
+
+@pytest.mark.parametrize(("environ", "said"), BAD.values(), ids=BAD)
+def test_settings_that_allow_no_run_raise_as_without_a_queue(
+    environ: dict[str, str], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "git_refresh")
+    with pytest.raises(app.RunFailedError, match="Nothing was run") as raised:
+        dispatch({**ENVIRON, **environ}, None)
+    (line,) = [json.loads(each) for each in caplog.messages]
+    assert (line["event"], line["result"]) == ("git_refresh.run", "failed")
+    assert said in str(raised.value)
+    assert said in line["problems"][0]
+    assert SECRET not in f"{raised.value} {line}"
+
+
+@pytest.mark.parametrize("where", ["load", "messages", "next_run_after"])
+def test_a_timer_in_which_this_app_makes_a_mistake_has_its_line_all_the_same(
+    where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RecursionError(SECRET)
+
+    monkeypatch.setattr(fan_out, where, fail)
+    with pytest.raises(app.RunFailedError, match="internal_error: RecursionError") as raised:
+        dispatch(ENVIRON, None)
+    (line,) = [json.loads(each) for each in caplog.messages]
+    assert line["event"] == "git_refresh.run"
+    assert SECRET not in f"{raised.value} {line}"
+
+
+def test_a_slice_is_refreshed_with_the_code_of_a_run(stage: Stage) -> None:
+    sent = message(names=("data-2",))
+    raised, lines = stage.deliver(sent.text())
+    assert (raised, lines) == ("", [])
+    ((names, given),) = stage.ran
+    assert names == ["data-2"]
+    assert given["slice_"] == sent.slice
+    assert given["next_run"] == sent.until
+    assert list(given["told"]) == []
+    assert stage.claims.closed == 1
+
+
+def test_a_slice_ends_before_the_next_run_begins(stage: Stage) -> None:
+    stage.deliver(message(minutes=4).text())
+    stage.deliver(message(minutes=60).text(), id_="m2")
+    stage.claims.held.clear()
+    stage.deliver(message(minutes=60).text(), id_="m2")
+    (_, short), (_, whole) = stage.ran
+    assert 200 < short["settings"].timeout_s <= 235
+    assert whole["settings"].timeout_s == 540
+
+
+@pytest.mark.parametrize("minutes", [-60, 0, 0.5])
+def test_a_message_that_is_too_late_is_dropped_with_one_line_and_no_failure(
+    stage: Stage, minutes: float
+) -> None:
+    raised, (line,) = stage.deliver(message(minutes=minutes).text())
+    assert (raised, stage.ran, stage.claims.held) == ("", [], {})
+    assert (line["event"], line["result"], line["code"]) == ("git_refresh.slice", "dropped", "slice_too_late")
+    assert (line["run_id"], line["slice"], line["slices"]) == (RUN, 1, 3)
+
+
+@pytest.mark.parametrize("text", ["x", '{"version": 9}', "[1]"])
+def test_a_message_that_cannot_be_read_is_dropped_with_one_line_and_no_failure(
+    stage: Stage, text: str
+) -> None:
+    raised, (line,) = stage.deliver(text)
+    assert (raised, stage.ran) == ("", [])
+    assert (line["event"], line["result"], line["code"]) == (
+        "git_refresh.slice",
+        "dropped",
+        "slice_unreadable",
+    )
+    assert line["slice"] is None
+
+
+def test_a_slice_in_which_something_failed_is_red_and_not_done_twice(stage: Stage) -> None:
+    stage.result = "failed"
+    raised, _ = stage.deliver()
+    assert "is not well" in raised
+    raised, (line,) = stage.deliver(count=2)
+    assert (raised, line["code"], line["result"]) == ("", "slice_ended", "dropped")
+    assert len(stage.ran) == 1
+
+
+class WorkerDiedError(BaseException):
+    """What no `except` in the product catches: as good as a kill."""
+
+
+def dies(stage: Stage, deliver: Callable[[], object]) -> None:
+    stage.error = WorkerDiedError()
+    with pytest.raises(WorkerDiedError):
+        deliver()
+    stage.error = None
+
+
+def test_a_slice_whose_worker_died_is_tried_again(stage: Stage) -> None:
+    dies(stage, stage.deliver)
+    assert stage.deliver(count=2) == ("", [])
+    assert len(stage.ran) == 2
+
+
+def test_a_slice_that_kills_its_worker_is_given_up_red_and_never_poison(stage: Stage) -> None:
+    dies(stage, stage.deliver)
+    dies(stage, lambda: stage.deliver(count=2))
+    raised, (line,) = stage.deliver(count=3)
+    assert "slice_given_up: Slice 1 of 3 was given up: its worker has died 2 times." in raised
+    assert (line["event"], line["result"], line["code"]) == ("git_refresh.slice", "failed", "slice_given_up")
+    assert stage.deliver(count=4)[0] == ""
+    assert len(stage.ran) == 2
+
+
+def test_the_same_slice_on_the_queue_twice_is_done_once(stage: Stage) -> None:
+    dies(stage, stage.deliver)  # or is still at work
+    raised, (line,) = stage.deliver(id_="m2")
+    assert (raised, line["code"], len(stage.ran)) == ("", "slice_duplicate", 1)
+    stage.deliver(count=2)
+    assert stage.deliver(id_="m2")[1][0]["code"] == "slice_ended"
+
+
+DENIED = ServiceError(Symptom(Service.STORAGE, "claim slice 1 of 3", "answer", 403, "AuthorizationFailure"))
+
+
+def test_without_a_claim_the_slice_is_refreshed_all_the_same_and_says_so(stage: Stage) -> None:
+    stage.claims.failure = DENIED
+    raised, _ = stage.deliver()
+    assert raised == ""
+    ((_, given),) = stage.ran
+    (told,) = given["told"]
+    assert str(told).startswith(
+        "FAN_OUT: claim_denied: Could not claim slice 1 of 3: Azure Storage answered 403 AuthorizationFailure."
+    )
+
+
+def test_without_a_claim_a_failing_slice_is_tried_twice_and_is_never_poison(stage: Stage) -> None:
+    stage.claims.failure, stage.result = DENIED, "failed"
+    raised = [stage.deliver(count=count)[0] for count in (1, 2, 3)]
+    assert [bool(each) for each in raised] == [True, True, False]
+    assert len(stage.ran) == 2
+
+
+def test_a_storage_that_the_settings_no_longer_name_is_said_by_the_slice(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(app, "run", stage.run)
+    raised, _ = stage.deliver(AzureWebJobsStorage__accountName="")
+    assert raised == ""
+    assert "AzureWebJobsStorage: is missing" in str(stage.ran[0][1]["told"][0])
+
+
+def test_settings_that_broke_between_timer_and_slice_are_its_failure_once(stage: Stage) -> None:
+    raised, (line,) = stage.deliver(WORKSPACES="[")
+    assert "Nothing was run, because the app settings are wrong. WORKSPACES: is not valid JSON" in raised
+    assert (line["event"], line["run_id"], line["slice"], line["slices"]) == ("git_refresh.run", RUN, 1, 3)
+    assert line["result"] == "failed"
+    assert stage.deliver(count=2, WORKSPACES="[")[1][0]["code"] == "slice_ended"
+
+
+def test_a_slice_in_which_this_app_makes_a_mistake_has_its_line_all_the_same(stage: Stage) -> None:
+    stage.error = MemoryError(SECRET)
+    raised, (line,) = stage.deliver()
+    assert "internal_error: MemoryError" in raised
+    assert (line["event"], line["slice"]) == ("git_refresh.run", 1)
+    assert SECRET not in f"{raised} {line}"
+
+
+def test_names_that_left_the_list_are_said_and_no_failure(stage: Stage) -> None:
+    raised, _ = stage.deliver(message(names=("data-1", "data-9")).text())
+    ((names, given),) = stage.ran
+    assert (raised, names) == ("", ["data-1"])
+    assert str(given["told"][0]).startswith('WORKSPACES: "data-9": in the list when this run began')

@@ -1,0 +1,231 @@
+"""A fleet is cut into slices so that each workspace is in one, and a message says nothing that is not to be said."""
+
+import json
+from base64 import b64encode
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from git_refresh.cli.slice_file import read_slice
+from git_refresh.settings.entries import Entry
+from git_refresh.settings.load import Settings, SettingsError, load
+from git_refresh.slices import MOST, Message, UnreadableMessageError, cut, gone, messages, read_message
+from git_refresh.values import Slice
+from tests.drawn import as_often_as
+
+IDENTITIES = [None, *(f"5a1e0000-0000-4000-8000-00000000000{digit}" for digit in range(3))]
+UNTIL = datetime(2026, 11, 25, 18, 0, tzinfo=UTC)
+RUN = "b7a1c0de-0000-4000-8000-000000000001"
+
+
+def settings(*entries: object, **more: str) -> Settings:
+    return load({"WORKSPACES": json.dumps(entries), "KEY_VAULT_URL": "https://v.vault.azure.net", **more})
+
+
+def entry(number: int, **more: object) -> dict[str, object]:
+    host = f"https://adb-{number}.1.azuredatabricks.net"
+    return {"host": host, "name": f"data-{number}", "auth": "managed_identity", **more}
+
+
+def fleet(workspaces: int) -> Settings:
+    return settings(*(entry(number) for number in range(workspaces)))
+
+
+@pytest.mark.parametrize(
+    ("workspaces", "lengths"),
+    [(1, [1]), (50, [50]), (51, [26, 25]), (100, [50, 50]), (1_003, [48] * 20 + [43])],
+)
+def test_slices_are_about_as_long_as_each_other_and_none_has_more_than_fifty(
+    workspaces: int, lengths: list[int]
+) -> None:
+    assert [len(names) for names in cut(fleet(workspaces))] == lengths
+
+
+def drawn_entry() -> st.SearchStrategy[Any]:
+    names = st.text(
+        st.characters(min_codepoint=33, max_codepoint=0x1F9FF, exclude_categories=("C", "Z")), min_size=1
+    )
+    good = st.builds(
+        entry,
+        st.integers(0, 300),
+        name=st.one_of(names, st.integers(0, 300).map(lambda number: f"data-{number}")),
+        identity=st.sampled_from(IDENTITIES),
+    )
+    return st.one_of(good, good.map(lambda item: {**item, "hots": 1}), st.just(7), st.just({}))
+
+
+@as_often_as(100)
+@given(st.lists(drawn_entry(), min_size=1, max_size=160))
+def test_each_entry_is_in_exactly_one_slice_whatever_the_list_holds(entries: list[Any]) -> None:
+    found = settings(*entries)
+    slices = [found.only(names) for names in cut(found)]
+    assert sorted(map(id, (each for part in slices for each in part.entries))) == sorted(
+        map(id, found.entries)
+    )
+    assert sorted(map(str, (problem for part in slices for problem in part.problems))) == sorted(
+        map(str, found.problems)
+    )
+    for names, part in zip(cut(found), slices, strict=True):
+        good = [each for each in part.entries if isinstance(each, Entry)]
+        assert len(names) <= MOST
+        assert len({found.zone(each.workspace).identity for each in good}) <= 1
+
+
+@as_often_as(50)
+@given(st.lists(drawn_entry(), min_size=1, max_size=60))
+def test_a_message_fits_on_the_queue_and_is_read_as_it_was_written(entries: list[Any]) -> None:
+    found = settings(*entries)
+    for message in messages(found, RUN, UNTIL):
+        assert len(b64encode(message.text().encode())) <= 64 * 1024
+        assert read_message(message.text()) == message
+        assert gone(message, found) == []
+
+
+def test_the_longest_names_in_the_widest_letters_fit_on_the_queue() -> None:
+    found = settings(*(entry(number, name=f"{number:03}" + "😀" * 197) for number in range(120)))
+    written = messages(found, RUN, UNTIL)
+    assert max(len(b64encode(message.text().encode())) for message in written) <= 64 * 1024
+    assert sum(len(message.workspaces) for message in written) == 120
+
+
+def test_a_message_has_names_and_no_setting() -> None:
+    secret = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
+    entries = [
+        entry(
+            1, folders=["/Repos/secret-project/x"], auth="oauth_secret", client_id="c", client_secret_name="s"
+        ),
+        {**entry(2), "client_secret_name": secret},
+        {**entry(3), "name": secret},
+    ]
+    (message,) = messages(settings(*entries), RUN, UNTIL)
+    written = json.loads(message.text())
+    assert written.keys() == {"version", "run_id", "slice", "slices", "until", "workspaces"}
+    assert written["workspaces"] == ["data-1", "data-2", "adb-3"]
+    assert secret not in message.text()
+
+
+def test_workspaces_that_are_gone_are_said_and_those_that_came_are_for_the_next_run() -> None:
+    (message,) = messages(fleet(9), RUN, UNTIL)
+    now = settings(*(entry(number) for number in (2, 3, 77)))
+    assert [each.name for each in now.only(message.workspaces).entries] == ["data-2", "data-3"]
+    (problem,) = gone(message, now)
+    assert str(problem) == (
+        'WORKSPACES: "data-0", "data-1", "data-4", "data-5", "data-6" and 2 more: in the list when this run began, and no longer; left '
+        "alone"
+    )
+
+
+def test_where_a_token_may_go_is_decided_by_the_whole_list_and_not_by_the_slice() -> None:
+    own = {"path": "/Repos/a/b", "url": "https://git.contoso.com/o/P/_git/R"}
+    found = settings(entry(1, folders=[own]), entry(2), TRUSTED_HOSTS="git.contoso.com")
+    (zone,) = found.only(["data-2"]).zones().values()
+    (whole,) = found.zones().values()
+    assert zone.origins() == whole.origins()
+    assert "https://git.contoso.com" in zone.origins()
+
+
+def test_a_slice_of_one_zone_learns_nothing_of_where_another_zones_token_may_go() -> None:
+    own = {"path": "/Repos/a/b", "url": "https://git.contoso.com/o/P/_git/R"}
+    found = settings(
+        entry(1, folders=[own], identity=IDENTITIES[1]),
+        entry(2, identity=IDENTITIES[2]),
+        TRUSTED_HOSTS="git.contoso.com",
+    )
+    (zone,) = found.only(["data-2"]).zones().values()
+    assert zone.origins() == {"https://dev.azure.com"}
+
+
+WRITTEN = json.loads(Message(Slice(RUN, 1, 2), UNTIL, ("data-1",)).text())
+UNREADABLE = {
+    "nothing": ("", "is not a JSON object"),
+    "an array": ("[1]", "is not a JSON object"),
+    "half": (json.dumps(WRITTEN)[:-4], "is not a JSON object"),
+    "endlessly nested": ("[" * 100_000, "is not a JSON object"),
+    "another version": (
+        json.dumps({**WRITTEN, "version": 2}),
+        "has version 2, and this app reads version 1: it was put on the queue before or after an upgrade",
+    ),
+    "no version": (
+        json.dumps({"run_id": RUN}),
+        "has version null, and this app reads version 1: it was put on the queue before or after an upgrade",
+    ),
+    "a version like ours": (
+        json.dumps({**WRITTEN, "version": True}),
+        "has version true, and this app reads version 1: it was put on the queue before or after an upgrade",
+    ),
+    "no run": (json.dumps({**WRITTEN, "run_id": "x"}), "is wrong in: run_id"),
+    "no names": (json.dumps({**WRITTEN, "workspaces": []}), "is wrong in: workspaces"),
+    "numbers": (json.dumps({**WRITTEN, "workspaces": [1], "slice": "1"}), "is wrong in: slice, workspaces"),
+    "no time zone": (json.dumps({**WRITTEN, "until": "2026-11-25T18:00:00"}), "is wrong in: until"),
+    "settings in it": (json.dumps({**WRITTEN, "client_secret": "x"}), "is wrong in: client_secret"),
+    "lines in a name": (json.dumps({**WRITTEN, "workspaces": ["a\nb"]}), "is wrong in: workspaces"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), UNREADABLE.values(), ids=UNREADABLE)
+def test_what_is_no_message_is_told_by_what_is_wrong_with_it(text: str, said: str) -> None:
+    with pytest.raises(UnreadableMessageError) as raised:
+        read_message(text)
+    assert str(raised.value) == said
+
+
+ANYTHING = st.recursive(
+    st.none() | st.text() | st.integers() | st.floats(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(sorted(WRITTEN)) | st.text(), inner),
+)
+
+
+def reading(value: object) -> str:
+    """What is said against a message; nothing if it is one."""
+    try:
+        read_message(json.dumps(value))
+    except UnreadableMessageError as error:
+        return str(error)
+    return ""
+
+
+@as_often_as(50)
+@given(ANYTHING)
+def test_nothing_on_the_queue_is_more_than_unreadable(content: object) -> None:
+    for value in (content, {**WRITTEN, **content} if isinstance(content, dict) else [content]):
+        said = reading(value)
+        assert len(said) < 1_000
+        assert said.isprintable()
+
+
+def test_a_message_is_replayed_however_it_was_copied(tmp_path: Path) -> None:
+    message = Message(Slice(str(uuid4()), 3, 21), UNTIL, ("data-1", "data-2"))
+    text = message.text()
+    base64 = b64encode(text.encode()).decode()
+    peeked = [{"id": "1", "content": base64, "dequeueCount": 0}]
+    file = tmp_path / "message"
+    for content in (
+        text,
+        base64,
+        f"{base64}\n",
+        json.dumps(peeked),
+        json.dumps(peeked[0]),
+        json.dumps(base64),
+    ):
+        file.write_text(content)
+        assert read_slice(file) == message
+
+
+def test_a_file_without_exactly_one_message_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "message"
+    for content, said in {
+        "[]": "contains 0 messages; give one",
+        '[{"content": "x"}, {"content": "y"}]': "contains 2 messages; give one",
+        "hello": "contains no message of a slice: it is not a JSON object; write one as the queue has it",
+    }.items():
+        file.write_text(content)
+        with pytest.raises(SettingsError) as raised:
+            read_slice(file)
+        assert str(raised.value) == f"{file}: {said}"
+    with pytest.raises(SettingsError):
+        read_slice(tmp_path / "none")
