@@ -158,6 +158,18 @@ def test_settings_without_a_schedule_are_wrong(environ: dict[str, str]) -> None:
     assert list_alone.status == "ok"
 
 
+def test_a_run_that_is_spread_over_many_workers_needs_a_queue_and_says_how_many_slices() -> None:
+    entries = [{"host": host(number), "auth": "managed_identity"} for number in range(51)]
+    environ = {"REFRESH_SCHEDULE": "0 */15 * * * *", "WORKSPACES": json.dumps(entries), "FAN_OUT": "queue"}
+    (line,) = check_settings(environ, (), load(environ))
+    assert (line.subject, line.status) == ("AzureWebJobsStorage", "failed")
+    (line,) = check_settings(environ, (), load(environ), scheduled=False)
+    assert line.message == "51 workspaces, 0 Git folders, in 2 slices"
+    with_queue = {**environ, "AzureWebJobsStorage__accountName": "stcontoso"}
+    (line,) = check_settings(with_queue, (), load(with_queue))
+    assert (line.status, line.message) == ("ok", "51 workspaces, 0 Git folders, in 2 slices")
+
+
 def test_a_name_in_a_file_that_is_nobody_s_is_pointed_out_and_a_misspelt_one_everywhere() -> None:
     environ = {
         "WORKSPACES": json.dumps([{"host": host(1), "auth": "managed_identity"}]),
