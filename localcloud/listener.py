@@ -1,4 +1,4 @@
-"""What the Functions host does with storage queues: it sends what a function has put out, and delivers what arrives.
+"""What the Functions host does with a storage queue: it delivers to a function what arrives.
 
 Facts, as of https://github.com/Azure/azure-sdk-for-net, sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Common/src/Shared:
 - Queues/QueueListener.cs: up to `batchSize` messages are got at once, invisible for 10 minutes; the next ones as soon as no more
@@ -10,84 +10,29 @@ Facts, as of https://github.com/Azure/azure-sdk-for-net, sdk/storage/Microsoft.A
   `visibilityTimeout`; after `maxDequeueCount` tries it is copied to the poison queue, as a new message, and deleted. One that
   has been got more often than that (those who had it died) goes there without a try. A message that has meanwhile been deleted
   or got by somebody else is left alone.
-- Queues/QueuesOptions.cs, Queues/QueuePollingIntervals.cs, Timers/RandomizedExponentialBackoffStrategy.cs: the settings, and how
-  often an empty queue is asked.
-- StorageQueueExtensions.cs: a queue is created when a message does not find it.
+- Queues/QueuePollingIntervals.cs, Timers/RandomizedExponentialBackoffStrategy.cs: how often an empty queue is asked.
 And of sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Queues/src/QueueServiceClientProvider.cs: a message that is not in
 base64 goes to the poison queue as it is, without a try.
-And of https://github.com/Azure/azure-functions-host, src/WebJobs.Script: Description/Workers/WorkerFunctionInvoker.cs binds
-outputs after the function has succeeded; Binding/FunctionBinding.cs makes each element of a list a message, and sends them one
-after the other: if one cannot be sent, the invocation fails, and those before it stay sent.
 """
 
 import asyncio
-import base64
-import binascii
 import contextlib
 import functools
-import json
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal
 
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from azure.identity import ManagedIdentityCredential
-from azure.storage.queue import QueueClient, QueueMessage, QueueServiceClient
+from azure.core.exceptions import HttpResponseError
+from azure.storage.queue import QueueMessage, QueueServiceClient
 
+from localcloud.queues import SHORTEST_POLLING_S, QueueOptions, code, decoded, send
 from localcloud.worker import Outcome, QueuedMessage
 
 INVISIBLE_S = 600.0
 """How long the host keeps a message from others, before it does so again."""
-_QUICKEST_S = 0.1
 _SERVER_ERROR = 500
 _GONE = {"PopReceiptMismatch", "MessageNotFound", "QueueNotFound", "QueueBeingDeleted"}
-
-
-@dataclass(frozen=True, slots=True)
-class QueueOptions:
-    """`extensions.queues` of host.json, times in seconds.
-
-    Raises:
-        ValueError: the host would not start with these.
-    """
-
-    batch_size: int = 16
-    new_batch_threshold: int = -1
-    max_polling_interval: float = 60.0
-    visibility_timeout: float = 0.0
-    max_dequeue_count: int = 5
-    message_encoding: Literal["base64", "none"] = "base64"
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.batch_size <= 32:  # noqa: PLR2004  # what the queue gives at once
-            raise ValueError(f"batchSize must be between 1 and 32: {self.batch_size}")
-        if self.max_dequeue_count < 1 or self.new_batch_threshold < -1:
-            raise ValueError("maxDequeueCount must be at least 1, newBatchThreshold at least 0")
-        if self.max_polling_interval < _QUICKEST_S:
-            raise ValueError(f"maxPollingInterval must be at least 00:00:00.100: {self.max_polling_interval}")
-
-    @property
-    def threshold(self) -> int:
-        """The next batch is got when no more than so many are being worked on; on one core, if not set."""
-        return self.batch_size // 2 if self.new_batch_threshold == -1 else self.new_batch_threshold
-
-    @classmethod
-    def read(cls, host_json: Path) -> Self:
-        """The options of this file, which need not be there."""
-        settings = json.loads(host_json.read_text()) if host_json.exists() else {}
-        queues: dict[str, Any] = settings.get("extensions", {}).get("queues", {})
-        known: dict[str, tuple[str, Callable[[Any], Any]]] = {
-            "batchSize": ("batch_size", int),
-            "newBatchThreshold": ("new_batch_threshold", int),
-            "maxPollingInterval": ("max_polling_interval", _seconds),
-            "visibilityTimeout": ("visibility_timeout", _seconds),
-            "maxDequeueCount": ("max_dequeue_count", int),
-            "messageEncoding": ("message_encoding", str.lower),
-        }
-        return cls(**{known[name][0]: known[name][1](value) for name, value in queues.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,29 +50,6 @@ class Step:
     dequeue_count: int
     text: str
     problem: str = ""
-
-
-def connected(settings: Mapping[str, str], connection: str = "AzureWebJobsStorage") -> QueueServiceClient:
-    """The queues of a connection's app settings, as the host reads them: a connection string, or an account's name or address."""
-    if connection in settings:
-        return QueueServiceClient.from_connection_string(settings[connection], initial_backoff=1)
-    url = settings.get(f"{connection}__queueServiceUri")
-    url = url or f"https://{settings[f'{connection}__accountName']}.queue.core.windows.net"
-    credential = ManagedIdentityCredential(client_id=settings.get(f"{connection}__clientId"))
-    return QueueServiceClient(url, credential, initial_backoff=1)
-
-
-def send_outputs(
-    service: QueueServiceClient, bindings: list[dict[str, Any]], outcome: Outcome, options: QueueOptions
-) -> int:
-    """Send what a function has put out to its queue bindings, if it has succeeded: how many messages."""
-    count = 0
-    for binding in bindings if outcome.ok else ():
-        if binding["type"] == "queue" and binding["name"] in outcome.outputs:
-            for text in _messages(outcome.outputs[binding["name"]]):
-                _send(service.get_queue_client(binding["queueName"]), _encoded(text, options))
-                count += 1
-    return count
 
 
 class QueueListener:
@@ -196,12 +118,12 @@ class QueueListener:
             return list(next(pages, ()))
         except HttpResponseError as error:
             self._known = False
-            if _is_server_error(error) or _code(error) in {"QueueNotFound", "QueueBeingDeleted"}:
+            if _is_server_error(error) or code(error) in {"QueueNotFound", "QueueBeingDeleted"}:
                 return []
             raise
 
     async def _process(self, received: QueueMessage) -> None:
-        text = _decoded(received.content, self._options)
+        text = decoded(received.content, self._options)
         if text is None or (received.dequeue_count or 0) > self._options.max_dequeue_count:
             await self._poisoned(received, text or received.content, "")
             return
@@ -240,7 +162,7 @@ class QueueListener:
                 return
 
     async def _poisoned(self, received: QueueMessage, text: str, problem: str) -> None:
-        await asyncio.to_thread(_send, self._poison, received.content)
+        await asyncio.to_thread(send, self._poison, received.content)
         await self._do("poisoned", received, text, lambda: self._queue.delete_message(received), problem)
 
     async def _do(
@@ -255,7 +177,7 @@ class QueueListener:
         try:
             await asyncio.to_thread(work)
         except HttpResponseError as error:
-            if _code(error) not in _GONE:
+            if code(error) not in _GONE:
                 raise
             self._say("lost", received, text, problem)
             return False
@@ -284,57 +206,15 @@ async def _set_within(event: asyncio.Event, seconds: float) -> bool:
 
 def _delays(longest: float) -> Iterator[float]:
     """Seconds between questions to an empty queue: twice as many each time, more or less."""
-    yield _QUICKEST_S
+    yield SHORTEST_POLLING_S
     exponent, delay = 0, 0.0
     while delay < longest:
-        delay = min(longest, _QUICKEST_S * (1 + random.uniform(0.8, 1.2) * 2**exponent))  # noqa: S311  # no secret
+        delay = min(longest, SHORTEST_POLLING_S * (1 + random.uniform(0.8, 1.2) * 2**exponent))  # noqa: S311  # no secret
         exponent += 1
         yield delay
     while True:
         yield longest
 
 
-def _send(queue: QueueClient, content: str) -> None:
-    try:
-        queue.send_message(content)
-    except ResourceNotFoundError as error:
-        if _code(error) != "QueueNotFound":
-            raise
-        queue.create_queue()
-        queue.send_message(content)
-
-
-def _messages(value: object) -> list[str]:
-    """Each element of a list is a message, whether the list is one or a text that is one in JSON; anything else is one message."""
-    if isinstance(value, str) and value.strip().startswith(("[", "{")):
-        with contextlib.suppress(ValueError):
-            value = json.loads(value)
-    elements = value if isinstance(value, list) else [value]
-    return [each if isinstance(each, str) else json.dumps(each, indent=2) for each in elements]
-
-
-def _encoded(text: str, options: QueueOptions) -> str:
-    return base64.b64encode(text.encode()).decode() if options.message_encoding == "base64" else text
-
-
-def _decoded(content: str, options: QueueOptions) -> str | None:
-    if options.message_encoding == "none":
-        return content
-    try:
-        return base64.b64decode(content, validate=True).decode(errors="replace")
-    except (binascii.Error, ValueError):
-        return None
-
-
 def _is_server_error(error: HttpResponseError) -> bool:
     return (error.status_code or 0) >= _SERVER_ERROR
-
-
-def _code(error: HttpResponseError) -> str:
-    code = getattr(error, "error_code", None)
-    return str(getattr(code, "value", code))
-
-
-def _seconds(time: str) -> float:
-    hours, minutes, seconds = time.split(":")
-    return timedelta(hours=int(hours), minutes=int(minutes), seconds=float(seconds)).total_seconds()

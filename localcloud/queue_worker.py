@@ -16,7 +16,8 @@ import sys
 import threading
 from pathlib import Path
 
-from localcloud.listener import INVISIBLE_S, QueueListener, QueueOptions, Step, connected
+from localcloud.listener import INVISIBLE_S, QueueListener, Step
+from localcloud.queues import QueueOptions, connected
 from localcloud.worker import Worker
 
 

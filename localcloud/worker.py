@@ -2,7 +2,8 @@
 
 From Python 3.13 on `azure-functions-runtime` is what production runs. It reads attributes of the host's
 messages and builds its answers from the message types that it is handed, so records stand in for protobuf.
-What the host itself does is not covered: schedules, `%SETTING%` look-ups, roles. Its part in queues is `localcloud.listener`.
+What the host itself does is not covered: schedules, `%SETTING%` look-ups, roles. Its part in queues is `localcloud.queues` and
+`localcloud.listener`.
 
 Facts: https://github.com/Azure/azure-functions-host, FunctionRpc.proto, WorkerFunctionInvoker.cs, Utility.cs (ApplyBindingData)
 and GrpcMessageConversionExtensions.cs; https://github.com/Azure/azure-sdk-for-net, QueueTriggerBinding.cs (CreateBindingData)

@@ -1,4 +1,4 @@
-"""Microsoft's emulator of Azure Storage, for the embedded cloud: `localcloud.storage` runs it.
+"""Microsoft's emulator of Azure Storage, for the embedded cloud: `localcloud.azurite` runs it.
 
 It is an npm package: `python -m tools.azurite` (a part of `make install`) gets it, by the hashes in `package-lock.json`,
 without what sends telemetry and what talks to databases.
@@ -6,7 +6,7 @@ without what sends telemetry and what talks to databases.
 
 from pathlib import Path
 
-from localcloud.storage import INSTALLED
+from localcloud.azurite import INSTALLED
 from tools import npm
 
 HERE = Path(__file__).parent
