@@ -1,7 +1,8 @@
 """What the Functions host knows of storage queues: its options, its connection, and how it sends what a function has put out.
 
 Facts: https://github.com/Azure/azure-sdk-for-net, sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Common/src/Shared:
-Queues/QueuesOptions.cs, StorageClientProvider.cs and StorageQueueExtensions.cs: a queue is created when a message does not find it.
+Queues/QueuesOptions.cs; StorageQueueExtensions.cs: a queue is created when a message does not find it.
+https://learn.microsoft.com/azure/azure-functions/functions-reference#configure-an-identity-based-connection
 https://github.com/Azure/azure-functions-host, src/WebJobs.Script: Description/Workers/WorkerFunctionInvoker.cs binds outputs after
 the function has succeeded; Binding/FunctionBinding.cs makes each element of a list a message, and sends them one after the other: if
 one cannot be sent, the invocation fails, and those before it stay sent.
