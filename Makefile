@@ -10,7 +10,7 @@ help: ## what can be made
 
 install: .venv/installed ## prepare .venv with all that the other targets need
 
-.venv/installed: requirements.txt requirements-dev.txt tools/kql/package-lock.json .python-version
+.venv/installed: requirements.txt requirements-dev.txt tools/kql/package-lock.json tools/azurite/package-lock.json .python-version
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || { \
 	  echo "This project needs Python 3.13, and $(PYTHON) is $$($(PYTHON) -V). Say which to use: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
 	@test ! -L .venv || { echo ".venv is a symbolic link: what it leads to would be emptied. Remove the link first." >&2; exit 1; }
@@ -18,6 +18,7 @@ install: .venv/installed ## prepare .venv with all that the other targets need
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
 	$(BIN)/python -m tools.kql
+	$(BIN)/python -m tools.azurite
 	@touch $@
 
 run: install ## watch the app do its job on an embedded cloud: three runs, with a commit, a dead token and a failure in between

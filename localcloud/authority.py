@@ -29,6 +29,7 @@ ENTRA = entra(TENANT)
 DEVOPS_RESOURCE = "499b84ac-1321-427f-aa17-267ca6975798"
 DATABRICKS_RESOURCE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 VAULT_RESOURCE = "https://vault.azure.net"
+STORAGE_RESOURCE = "https://storage.azure.com"
 EXCHANGE_RESOURCE = "api://AzureADTokenExchange"
 EXCHANGE_AUDIENCE = "fb60f99c-7a34-4190-8149-302f77469936"
 """What a token for `EXCHANGE_RESOURCE` has as its `aud`."""

@@ -25,6 +25,7 @@ from localcloud.login import AppRegistration, Login
 from localcloud.memory import Memory
 from localcloud.observer import Observer, Request, Site
 from localcloud.proxy import Certificates, Proxy, ProxyTls, ended, serving
+from localcloud.storage import StorageAccount
 
 LEGACY_DEVOPS = ".visualstudio.com"
 
@@ -41,7 +42,7 @@ _ROOM = 2**30
 
 
 class Cloud:
-    """Managed identities, Key Vault, Azure Databricks workspaces, Azure DevOps and Entra's login, for unmodified clients.
+    """Managed identities, Key Vault, storage, Azure Databricks workspaces, Azure DevOps and Entra's login, for unmodified clients.
 
     It is there from construction to `close` (or to the end of a `with` block). A client process reaches it
     through the variables of `environment`. The proxy's port is a free one, unless given, and reached in the
@@ -73,6 +74,7 @@ class Cloud:
         self._sites[self._login.host] = self._login
         self._workspaces: dict[str, Workspace] = {}
         self._vaults: dict[str, KeyVault] = {}
+        self._accounts: dict[str, StorageAccount] = {}
         self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(
             target=asyncio.run, args=[self._serve(port)], name="localcloud", daemon=True
@@ -97,6 +99,8 @@ class Cloud:
         with contextlib.suppress(RuntimeError):  # the loop has ended already
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
+        for account in self._accounts.values():
+            account.stop()
         self._scratch.cleanup()
 
     def add_identity(self, name: str) -> Identity:
@@ -125,6 +129,19 @@ class Cloud:
             self._vaults[name] = KeyVault(name, self._authority, self.identity.object_id)
             self._sites[self._vaults[name].host] = self._vaults[name]
         return self._vaults[name]
+
+    def storage_account(self, name: str) -> StorageAccount:
+        """The storage account of this name, created if need be, which takes a second; the cloud's identity may use all of it.
+
+        Raises:
+            RuntimeError: the emulator is not installed: `make install`.
+        """
+        if name not in self._accounts:
+            owner, place = self.identity.object_id, self.directory / f"storage-{name}"
+            account = StorageAccount(name, self._authority, owner, place, self._certificates)
+            self._accounts[name] = account
+            self._sites |= {site.host: site for site in account.sites}
+        return self._accounts[name]
 
     def environment(self) -> dict[str, str]:
         """The environment variables through which a client process on this machine reaches the cloud."""
@@ -213,6 +230,8 @@ class Cloud:
             self._started.set_result(None)
             await self._stop.wait()
         await self._proxy.close()
+        for account in self._accounts.values():
+            await account.disconnect()
         await ended(identity)
 
     def _site(self, host: str) -> Site | None:

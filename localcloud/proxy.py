@@ -46,6 +46,20 @@ class Certificates:
         authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
         return context
 
+    def write_certificate(self, directory: Path, *hosts: str) -> tuple[Path, Path]:
+        """Write a certificate for these hosts and its key, for a server that is a program of its own."""
+        leaf = self._authority.issue_cert(*hosts)
+        certificate, key = directory / "certificate.pem", directory / "key.pem"
+        leaf.cert_chain_pems[0].write_to_path(str(certificate))
+        leaf.private_key_pem.write_to_path(str(key))
+        return certificate, key
+
+    def trust(self) -> ssl.SSLContext:
+        """For a client of such a server."""
+        context = ssl.create_default_context()
+        self._authority.configure_trust(context)
+        return context
+
     def context(self, host: str, *, trusted: bool = True) -> ssl.SSLContext:
         domain = host.partition(".")[2]
         key = (domain, trusted)

@@ -2,9 +2,11 @@
 
 From Python 3.13 on `azure-functions-runtime` is what production runs. It reads attributes of the host's
 messages and builds its answers from the message types that it is handed, so records stand in for protobuf.
-What the host itself does is not covered: schedules, `%SETTING%` look-ups, host.json, roles.
+What the host itself does is not covered: schedules, `%SETTING%` look-ups, roles. Its part in queues is `localcloud.queues` and
+`localcloud.listener`.
 
-Facts: https://github.com/Azure/azure-functions-host, FunctionRpc.proto
+Facts: https://github.com/Azure/azure-functions-host, FunctionRpc.proto, WorkerFunctionInvoker.cs, Utility.cs (ApplyBindingData)
+and GrpcMessageConversionExtensions.cs; https://github.com/Azure/azure-sdk-for-net, QueueTriggerBinding.cs (CreateBindingData)
 """
 
 import asyncio
@@ -81,6 +83,45 @@ class Outcome:
     outputs: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedMessage:
+    """A message as the host has it from the queue: its text is decoded, and the times are the queue's."""
+
+    text: str
+    id: str
+    dequeue_count: int
+    inserted: datetime
+    expires: datetime
+    next_visible: datetime
+    pop_receipt: str
+
+    def metadata(self) -> dict[str, _TypedData]:
+        """What goes with the text: the queue's fields, and over them whatever a text that is a JSON object has at its top.
+
+        So a text with a field of the same name, in whatever case, hides the queue's own, and nothing tells the two apart.
+        Values arrive as text there, objects as JSON, lists and null not at all.
+        """
+        given = {
+            "QueueTrigger": _TypedData(string=self.text),
+            "DequeueCount": _TypedData(json=json.dumps(self.dequeue_count)),
+            "ExpirationTime": _TypedData(json=json.dumps(self.expires.isoformat())),
+            "Id": _TypedData(string=self.id),
+            "InsertionTime": _TypedData(json=json.dumps(self.inserted.isoformat())),
+            "NextVisibleTime": _TypedData(json=json.dumps(self.next_visible.isoformat())),
+            "PopReceipt": _TypedData(string=self.pop_receipt),
+        }
+        names = {name.lower(): name for name in given}
+        for name, value in _fields(self.text).items():
+            if isinstance(value, dict):
+                data = _TypedData(json=json.dumps(value))
+            elif value is None or isinstance(value, list):
+                continue
+            else:
+                data = _TypedData(string=str(value))
+            given[names.setdefault(name.lower(), name)] = data
+        return given
+
+
 class Worker:
     """The worker of one app directory. There can be one in a process, since the library's registry is global.
 
@@ -126,21 +167,37 @@ class Worker:
             "LastUpdated": (last or now).isoformat(),
         }
         timer = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": past_due}
-        return self._invoke(function, _TypedData(json=json.dumps(timer)), {})
+        return self.run(self._invoke(function, _TypedData(json=json.dumps(timer)), {}))
 
     def deliver(
-        self, function: str, message: str, *, dequeue_count: int = 1, inserted: datetime | None = None
+        self,
+        function: str,
+        text: str,
+        *,
+        message_id: str | None = None,
+        dequeue_count: int = 1,
+        inserted: datetime | None = None,
     ) -> Outcome:
-        """Deliver a queue message: `inserted` is when it was put into the queue, by default now."""
-        when = inserted or datetime.now(UTC)
-        metadata = {
-            "Id": _TypedData(string=str(uuid.uuid4())),
-            "DequeueCount": _TypedData(json=str(dequeue_count)),
-            "InsertionTime": _TypedData(json=json.dumps(when.isoformat())),
-            "ExpirationTime": _TypedData(json=json.dumps((when + timedelta(days=7)).isoformat())),
-            "PopReceipt": _TypedData(string="receipt"),
-        }
-        return self._invoke(function, _TypedData(string=message), metadata)
+        """Deliver a queue message: `inserted` is when it was put into the queue, by default now; by default it is a new one."""
+        now = datetime.now(UTC)
+        message = QueuedMessage(
+            text=text,
+            id=message_id or str(uuid.uuid4()),
+            dequeue_count=dequeue_count,
+            inserted=inserted or now,
+            expires=(inserted or now) + timedelta(days=7),
+            next_visible=now + timedelta(minutes=10),
+            pop_receipt="receipt",
+        )
+        return self.run(self.process(function, message))
+
+    async def process(self, function: str, message: QueuedMessage) -> Outcome:
+        """Let a function have a queue message, beside others."""
+        return await self._invoke(function, _TypedData(string=message.text), message.metadata())
+
+    def run[Result](self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run this in the worker's loop, where the functions are run."""
+        return self._loop.run_until_complete(work)
 
     def _load(self) -> dict[str, list[dict[str, Any]]]:
         init = _Record(capabilities={}, function_app_directory=self._path)
@@ -153,7 +210,7 @@ class Worker:
             self._ask(runtime.function_load_request(_message(function_load_request=load)))
         return {function.name: [json.loads(raw) for raw in function.raw_bindings] for function in functions}
 
-    def _invoke(self, function: str, data: _TypedData, metadata: Mapping[str, _TypedData]) -> Outcome:
+    async def _invoke(self, function: str, data: _TypedData, metadata: Mapping[str, _TypedData]) -> Outcome:
         trigger = next(b["name"] for b in self.bindings[function] if b["type"].endswith("Trigger"))
         invocation = _Record(
             invocation_id=str(uuid.uuid4()),
@@ -163,14 +220,13 @@ class Worker:
             trace_context=_Record(trace_parent="", trace_state="", attributes={}),
             retry_context=_Record(retry_count=0, max_retry_count=0),
         )
-        work = runtime.invocation_request(_message(invocation_request=invocation))
-        answer = self._loop.run_until_complete(work)
+        answer = await runtime.invocation_request(_message(invocation_request=invocation))
         error = answer.result.exception or _Record(message="", stack_trace="")
         outputs = {output.name: _value(output.data) for output in answer.output_data or ()}
         return Outcome(answer.result.status == SUCCESS, error.message, error.stack_trace, outputs)
 
     def _ask(self, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401  # the library's messages have no types
-        answer = self._loop.run_until_complete(work)
+        answer = self.run(work)
         if answer.result.status != SUCCESS:
             error = answer.result.exception
             raise AppError(f"{error.message}\n{error.stack_trace}")
@@ -179,6 +235,14 @@ class Worker:
 
 def _message(**content: object) -> _Record:
     return _Record(request=_Record(**content), properties={"protos": MESSAGES, "host": "127.0.0.1"})
+
+
+def _fields(text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _value(data: _TypedData) -> object:

@@ -1,4 +1,4 @@
-"""The command line as a process of its own, forked from one that has imported the libraries once.
+"""The command line, or an instance of the app, as a process of its own, forked from one that has imported the libraries once.
 
 A fresh interpreter spends two seconds of a core on importing the SDKs before the command begins; a fork begins at once.
 What a fresh interpreter does, the tests say that start `sys.executable`.
@@ -26,7 +26,9 @@ LINES = 200
 """Of the terminal: nothing may scroll out of it."""
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([__name__, "git_refresh.app", "git_refresh.cli.main"])
+_FORKS.set_forkserver_preload(
+    [__name__, "git_refresh.app", "git_refresh.cli.main", "azure.storage.queue", "localcloud.worker"]
+)
 
 
 def start(

@@ -27,6 +27,11 @@ def work(message: func.QueueMessage) -> None:
     body = message.get_body().decode()
     if body == "poison":
         raise RuntimeError(f"poison, delivery {message.dequeue_count} since {message.insertion_time:%H:%M}")
+    if body == "known":
+        kept = message.time_next_visible - message.insertion_time
+        raise RuntimeError(f"{message.id} {message.pop_receipt} {kept.total_seconds() > 500} {message.expiration_time}")
+    if body.startswith("{"):
+        raise RuntimeError(f"{message.id} {message.dequeue_count}")
 """
 
 DRIVE = """
@@ -42,6 +47,9 @@ with Worker(Path(sys.argv[1])) as worker:
         worker.fire_timer("tick", past_due=True),
         worker.deliver("work", "fine"),
         worker.deliver("work", "poison", dequeue_count=5, inserted=noon),
+        worker.deliver("work", "known", message_id="message-1"),
+        worker.deliver("work", json.dumps({"slice": 3, "dequeueCount": 7, "ID": None}), message_id="message-2"),
+        worker.deliver("work", json.dumps({"dequeueCount": "many"})),
     ]
     shown = [(each.ok, each.message, "Traceback" in each.stack_trace, each.outputs) for each in outcomes]
     print(json.dumps({"bindings": worker.bindings, "outcomes": shown}))
@@ -68,7 +76,12 @@ def test_runs_timer_and_queue_functions_in_the_real_worker(driven: dict[str, Any
         [False, "ValueError: late", True, {}],
         [True, "", False, {}],
         [False, "RuntimeError: poison, delivery 5 since 12:00", True, {}],
+        driven["outcomes"][4],
+        [False, "RuntimeError: message-2 7", True, {}],
+        driven["outcomes"][6],
     ]
+    assert "message-1 receipt True 20" in driven["outcomes"][4][1]
+    assert "cannot convert value of field 'DequeueCount'" in driven["outcomes"][6][1]
     assert set(driven["bindings"]) == {"tick", "work"}
 
 

@@ -1,0 +1,79 @@
+"""An instance of the app with its host, for its queues alone: `python -m localcloud.queue_worker APP`.
+
+It works as long as its stdin is open, then ends what it has begun. Killed, it leaves its messages to others, once they are
+visible again. On stdout it says, a JSON object a line: `ready`, the steps of each message (`localcloud.listener.Step`), and what the
+app logs, as `log`. An error that would end the host ends it with 1.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import functools
+import json
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+
+from localcloud.listener import INVISIBLE_S, QueueListener, Step
+from localcloud.queues import QueueOptions, connected
+from localcloud.worker import Worker
+
+
+def _say(event: str, **what: object) -> None:
+    sys.stdout.write(json.dumps({"event": event, **what}) + "\n")
+    sys.stdout.flush()
+
+
+def _say_step(step: Step) -> None:
+    _say(**dataclasses.asdict(step))
+
+
+class _Handler(logging.Handler):
+    """What the worker would send to the host; not what Azure's libraries say, which are the host's too here."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not record.name.startswith("azure"):
+            _say("log", level=record.levelname, logger=record.name, message=record.getMessage())
+
+
+async def _listen(worker: Worker, options: QueueOptions, invisible: float) -> None:
+    listeners = [
+        QueueListener(
+            connected(os.environ, binding["connection"]),
+            binding["queueName"],
+            functools.partial(worker.process, function),
+            options,
+            invisible=invisible,
+            report=_say_step,
+        )
+        for function, bindings in worker.bindings.items()
+        for binding in bindings
+        if binding["type"] == "queueTrigger"
+    ]
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=wait, daemon=True).start()
+    _say("ready", process=os.getpid())
+    await asyncio.gather(*(listener.listen(stop) for listener in listeners))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m localcloud.queue_worker")
+    parser.add_argument("app", type=Path, help="the directory of function_app.py and host.json")
+    parser.add_argument("--invisible", type=float, default=INVISIBLE_S, help="seconds, see QueueListener")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, handlers=[_Handler()], force=True)
+    with Worker(arguments.app) as worker:
+        options = QueueOptions.read(arguments.app / "host.json")
+        worker.run(_listen(worker, options, arguments.invisible))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,386 @@
+"""The host's part in queues, on real queues: with functions of its own, and with an app in Microsoft's worker."""
+
+import asyncio
+import base64
+import json
+import os
+import textwrap
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.storage.queue import QueueClient, QueueServiceClient
+
+from localcloud import Cloud, Fault
+from localcloud.faults import status
+from localcloud.listener import QueueListener, Step
+from localcloud.queues import QueueOptions, connected, send_outputs
+from localcloud.storage import StorageAccount
+from localcloud.worker import Outcome, QueuedMessage
+from tests.cloud import embedded_cloud
+from tools.instances import EndedError, Instance
+
+GOOD = Outcome(ok=True, message="", stack_trace="", outputs={})
+BAD = Outcome(ok=False, message="RuntimeError: no", stack_trace="", outputs={})
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    """One for all: starting the emulator takes a second."""
+    with pytest.MonkeyPatch.context() as patch, embedded_cloud(patch) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def account(cloud: Cloud) -> Iterator[StorageAccount]:
+    yield cloud.storage_account("stgitrefresh")
+    cloud.clear_faults()
+
+
+@pytest.fixture
+def service(cloud: Cloud, account: StorageAccount) -> Iterator[QueueServiceClient]:
+    settings = {**account.settings, "AzureWebJobsStorage__clientId": cloud.identity.client_id}
+    with connected(settings) as service:
+        yield service
+
+
+@pytest.fixture
+def name() -> str:
+    return f"work-{uuid.uuid4()}"
+
+
+@dataclass
+class Function:
+    """What is called with the messages: it answers the outcomes in order, then good ones."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    messages: list[QueuedMessage] = field(default_factory=list)
+    until: Callable[[], Awaitable[object]] | None = None
+
+    async def __call__(self, message: QueuedMessage) -> Outcome:
+        self.messages.append(message)
+        if self.until is not None:
+            await self.until()
+        return self.outcomes.pop(0) if self.outcomes else GOOD
+
+
+@dataclass
+class Queue:
+    """A queue with its host."""
+
+    service: QueueServiceClient
+    name: str
+    steps: list[Step] = field(default_factory=list)
+
+    def put(self, *texts: str) -> list[str]:
+        outcome = Outcome(ok=True, message="", stack_trace="", outputs={"out": list(texts)})
+        send_outputs(self.service, [self.binding], outcome, QueueOptions())
+        return [message.id for message in self.client.peek_messages(32)]
+
+    @property
+    def client(self) -> QueueClient:
+        return self.service.get_queue_client(self.name)
+
+    @property
+    def binding(self) -> dict[str, str]:
+        return {"type": "queue", "direction": "OUT", "name": "out", "queueName": self.name}
+
+    def listener(self, function: Function, *, invisible: float = 600, **options: float) -> QueueListener:
+        given = QueueOptions(**options)  # type: ignore[arg-type]
+        return QueueListener(
+            self.service, self.name, function, given, invisible=invisible, report=self.steps.append
+        )
+
+    @property
+    def events(self) -> list[tuple[str, int]]:
+        return [(step.event, step.dequeue_count) for step in self.steps]
+
+    def contents(self, suffix: str = "") -> list[str]:
+        there = self.service.get_queue_client(self.name + suffix).peek_messages(32)
+        return [message.content for message in there]
+
+
+@pytest.fixture
+def queue(service: QueueServiceClient, name: str) -> Queue:
+    return Queue(service, name)
+
+
+def test_a_message_arrives_as_it_is_in_the_queue_and_is_deleted(queue: Queue) -> None:
+    (message_id,) = queue.put('{"slice": 3}')
+    assert queue.contents() == [base64.b64encode(b'{"slice": 3}').decode()]
+    function = Function()
+    assert asyncio.run(queue.listener(function).once()) == 1
+    (message,) = function.messages
+    assert (message.text, message.id, message.dequeue_count) == ('{"slice": 3}', message_id, 1)
+    assert (message.expires - message.inserted).days == 7
+    assert 590 < (message.next_visible - message.inserted).total_seconds() < 660
+    assert queue.events == [("delivered", 1), ("deleted", 1)]
+    assert asyncio.run(queue.listener(function).once()) == 0
+    assert queue.contents() == []
+
+
+def test_a_message_comes_back_after_the_timeout_and_then_goes_to_the_poison_queue(queue: Queue) -> None:
+    queue.put("bad")
+    function = Function([BAD] * 3)
+    listener = queue.listener(function, max_dequeue_count=3)
+    while queue.events[-1:] != [("poisoned", 3)]:
+        asyncio.run(listener.once())
+    tries = [("delivered", n) for n in (1, 2, 3)]
+    ends = [("returned", 1), ("returned", 2), ("poisoned", 3)]
+    assert queue.events == [event for pair in zip(tries, ends, strict=True) for event in pair]
+    assert {step.message_id for step in queue.steps} == {queue.steps[0].message_id}
+    assert queue.steps[-1].problem == "RuntimeError: no"
+    assert queue.contents() == []
+    assert queue.contents("-poison") == [base64.b64encode(b"bad").decode()]
+
+
+def test_a_message_that_failed_is_invisible_for_the_timeout(queue: Queue) -> None:
+    queue.put("bad")
+    listener = queue.listener(Function([BAD]), visibility_timeout=600)
+    assert asyncio.run(listener.once()) == 1
+    assert asyncio.run(listener.once()) == 0
+    assert queue.client.get_queue_properties().approximate_message_count == 1
+
+
+def test_the_poison_queue_is_not_there_before_it_is_needed(queue: Queue) -> None:
+    queue.put("good")
+    asyncio.run(queue.listener(Function()).once())
+    with pytest.raises(ResourceNotFoundError, match="QueueNotFound"):
+        queue.contents("-poison")
+
+
+def test_a_message_that_too_many_died_of_is_not_tried_again(queue: Queue) -> None:
+    queue.put("deadly")
+    for _ in range(2):
+        got = queue.client.receive_message()
+        assert got is not None
+        queue.client.update_message(got, visibility_timeout=0)
+    function = Function()
+    asyncio.run(queue.listener(function, max_dequeue_count=2).once())
+    assert function.messages == []
+    assert queue.events == [("poisoned", 3)]
+
+
+def test_what_is_not_base64_goes_to_the_poison_queue_untried_unless_the_options_say_so(queue: Queue) -> None:
+    queue.client.create_queue()
+    queue.client.send_message('{"plain": 1}')
+    function = Function()
+    asyncio.run(queue.listener(function).once())
+    assert function.messages == []
+    assert queue.contents("-poison") == ['{"plain": 1}']
+    queue.client.send_message('{"plain": 2}')
+    listener = QueueListener(queue.service, queue.name, function, QueueOptions(message_encoding="none"))
+    asyncio.run(listener.once())
+    assert [message.text for message in function.messages] == ['{"plain": 2}']
+
+
+def test_a_batch_is_worked_on_at_once(queue: Queue) -> None:
+    queue.put(*"abcde")
+
+    async def work() -> None:
+        all_three = asyncio.Barrier(3)
+        assert await queue.listener(Function(until=all_three.wait), batch_size=3).once() == 3
+
+    asyncio.run(work())
+    assert [event for event, _ in queue.events] == ["delivered"] * 3 + ["deleted"] * 3
+    assert len(queue.contents()) == 2
+
+
+def test_one_at_a_time_until_it_is_told_to_stop(queue: Queue) -> None:
+    queue.put("1", "2", "3", "4")
+    stop = asyncio.Event()
+
+    class Third(Function):
+        async def __call__(self, message: QueuedMessage) -> Outcome:
+            if len(self.messages) == 2:
+                stop.set()
+            return await super().__call__(message)
+
+    asyncio.run(queue.listener(Third(), batch_size=1, new_batch_threshold=0).listen(stop))
+    assert [event for event, _ in queue.events] == ["delivered", "deleted"] * 3
+    assert len(queue.contents()) == 1
+
+
+def test_a_queue_that_is_not_there_is_waited_for(queue: Queue) -> None:
+    listener = queue.listener(Function())
+    assert asyncio.run(listener.once()) == 0
+    queue.put("good")
+    assert asyncio.run(listener.once()) == 1
+
+
+def test_a_message_that_takes_long_is_kept_from_others(queue: Queue) -> None:
+    queue.put("long")
+
+    async def work() -> None:
+        long_enough = asyncio.Event()
+
+        def look(step: Step) -> None:
+            queue.steps.append(step)
+            if len(queue.steps) == 3:  # after 2 s
+                assert queue.contents() == []
+                long_enough.set()
+
+        function = Function(until=long_enough.wait)
+        listener = QueueListener(
+            queue.service, queue.name, function, QueueOptions(), invisible=2, report=look
+        )
+        await listener.once()
+
+    asyncio.run(work())
+    assert [event for event, _ in queue.events] == ["delivered", "renewed", "renewed", "deleted"]
+
+
+def test_a_message_that_somebody_else_has_got_meanwhile_is_left_to_them(queue: Queue) -> None:
+    (message_id,) = queue.put("stolen")
+
+    class Stolen(Function):
+        async def __call__(self, message: QueuedMessage) -> Outcome:
+            queue.client.update_message(message_id, message.pop_receipt, visibility_timeout=0)
+            return await super().__call__(message)
+
+    asyncio.run(queue.listener(Stolen()).once())
+    asyncio.run(queue.listener(Function([BAD])).once())
+    assert queue.events == [("delivered", 1), ("lost", 1), ("delivered", 2), ("returned", 2)]
+
+    class Deleted(Function):
+        async def __call__(self, message: QueuedMessage) -> Outcome:
+            queue.client.delete_message(message_id, message.pop_receipt)
+            return await super().__call__(message)
+
+    asyncio.run(queue.listener(Deleted([BAD])).once())
+    assert queue.events[-2:] == [("delivered", 3), ("lost", 3)]
+
+
+def test_5xx_is_waited_out_and_403_ends_the_host(cloud: Cloud, queue: Queue) -> None:
+    queue.put("good")
+    listener = queue.listener(Function())
+    with QueueServiceClient(queue.service.url, queue.service.credential, retry_total=0) as impatient:
+        listener._queue = impatient.get_queue_client(queue.name)
+        cloud.inject(Fault(status(503), service="storage", times=1))
+        assert asyncio.run(listener.once()) == 0
+        assert asyncio.run(listener.once()) == 1
+        cloud.inject(Fault(status(403), service="storage"))
+        with pytest.raises(HttpResponseError):
+            asyncio.run(listener.once())
+
+
+def test_outputs_are_sent_only_of_what_succeeded(queue: Queue) -> None:
+    failed = Outcome(ok=False, message="", stack_trace="", outputs={"out": ["a"]})
+    assert send_outputs(queue.service, [queue.binding], failed, QueueOptions()) == 0
+    assert send_outputs(queue.service, [queue.binding], GOOD, QueueOptions()) == 0
+    with pytest.raises(ResourceNotFoundError):
+        queue.contents()
+    sent = Outcome(ok=True, message="", stack_trace="", outputs={"out": ["a", '{"b": 1}']})
+    assert send_outputs(queue.service, [queue.binding], sent, QueueOptions()) == 2
+    assert [base64.b64decode(content).decode() for content in queue.contents()] == ["a", '{"b": 1}']
+
+
+def test_options_are_those_of_host_json_or_the_hosts_own(tmp_path: Path) -> None:
+    host_json = tmp_path / "host.json"
+    assert QueueOptions.read(host_json) == QueueOptions(16, -1, 60, 0, 5, "base64")
+    assert QueueOptions.read(host_json).threshold == 8
+    queues = {
+        "batchSize": 1,
+        "newBatchThreshold": 0,
+        "maxPollingInterval": "00:00:10",
+        "visibilityTimeout": "00:00:30",
+        "maxDequeueCount": 5,
+    }
+    host_json.write_text(json.dumps({"version": "2.0", "extensions": {"queues": queues}}))
+    options = QueueOptions.read(host_json)
+    assert options == QueueOptions(1, 0, 10, 30, 5)
+    assert options.threshold == 0
+    host_json.write_text(json.dumps({"extensions": {"queues": {"batchSize": 33}}}))
+    with pytest.raises(ValueError, match="batchSize"):
+        QueueOptions.read(host_json)
+
+
+APP = """
+import logging, os, time
+import azure.functions as func
+
+app = func.FunctionApp()
+
+@app.queue_trigger(arg_name="message", queue_name="QUEUE", connection="AzureWebJobsStorage")
+def work(message: func.QueueMessage) -> None:
+    body = message.get_body().decode()
+    logging.getLogger("app").info(f"{body} {message.dequeue_count}")
+    if body == "bad":
+        raise RuntimeError("no")
+    while os.path.exists(os.path.join(os.path.dirname(__file__), body)):
+        time.sleep(0.01)
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path, name: str) -> Path:
+    """It holds on to a message as long as there is a file of that name."""
+    (tmp_path / "function_app.py").write_text(textwrap.dedent(APP).replace("QUEUE", name))
+    queues = {
+        "batchSize": 1,
+        "newBatchThreshold": 0,
+        "maxPollingInterval": "00:00:00.2",
+        "maxDequeueCount": 2,
+    }
+    (tmp_path / "host.json").write_text(json.dumps({"version": "2.0", "extensions": {"queues": queues}}))
+    return tmp_path
+
+
+@pytest.fixture
+def environ(cloud: Cloud, account: StorageAccount) -> dict[str, str]:
+    return {**os.environ, **account.settings, "AzureWebJobsStorage__clientId": cloud.identity.client_id}
+
+
+def test_two_instances_share_and_what_a_killed_one_had_comes_to_the_other(
+    app: Path, environ: dict[str, str], queue: Queue
+) -> None:
+    (app / "held").touch()
+    (app / "held too").touch()
+    with Instance(app, environ, invisible=2) as first, Instance(app, environ, invisible=2) as second:
+        first.until("ready")
+        second.until("ready")
+        queue.put("held", "held too")
+        one = first.until("delivered")
+        other = second.until("delivered")
+        assert {one["text"], other["text"]} == {"held", "held too"}
+        first.until("renewed")
+        first.kill()
+        (app / other["text"]).unlink()
+        assert second.until("deleted")["text"] == other["text"]
+        again = second.until("delivered")
+        assert (again["message_id"], again["text"], again["dequeue_count"]) == (
+            one["message_id"],
+            one["text"],
+            2,
+        )
+        assert second.until("log", logger="app")["message"] == f"{one['text']} 2"
+        (app / one["text"]).unlink()
+        assert second.until("deleted")["message_id"] == one["message_id"]
+        assert second.stop() == 0
+    assert queue.contents() == []
+
+
+def test_an_instance_ends_what_it_has_begun_and_says_what_failed(
+    app: Path, environ: dict[str, str], queue: Queue
+) -> None:
+    queue.put("bad")
+    with Instance(app, environ) as instance:
+        assert instance.until("returned")["problem"] == "RuntimeError: no"
+        assert instance.until("poisoned")["dequeue_count"] == 2
+        (app / "held").touch()
+        queue.put("held")
+        instance.until("delivered", text="held")
+        (app / "held").unlink()
+        assert instance.stop() == 0
+        assert instance.lines[-1] == {**instance.lines[-1], "event": "deleted", "text": "held"}
+
+
+def test_an_instance_ends_with_what_would_end_the_host(
+    cloud: Cloud, app: Path, environ: dict[str, str]
+) -> None:
+    cloud.inject(Fault(status(403), service="storage"))
+    with Instance(app, environ) as instance, pytest.raises(EndedError, match="HttpResponseError"):
+        instance.until("delivered")
