@@ -123,8 +123,9 @@ def read_message(text: str) -> Message:
             f"has version {shown(json.dumps(version)[:40])}, and this app reads version {VERSION}: it was put on the queue before or "
             "after an upgrade"
         )
+    own = {key: item for key, item in value.items() if not key.startswith("$")}  # the host's keys begin so
     try:
-        read = _Written.model_validate(value)
+        read = _Written.model_validate(own)
     except ValidationError as error:
         places = {".".join(map(str, each["loc"][:1])) for each in error.errors(include_url=False)}
         wrong = ", ".join(sorted(shown(place)[:40] for place in places)[:10])

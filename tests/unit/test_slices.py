@@ -86,6 +86,17 @@ def test_a_message_fits_on_the_queue_and_is_read_as_it_was_written(entries: list
         assert gone(message, found) == []
 
 
+def test_what_the_host_writes_into_a_message_does_not_matter() -> None:
+    message = Message(Slice(RUN, 1, 2), UNTIL, ("data-1",))
+    assert read_message(json.dumps({"$AzureWebJobsParentId": "x", **json.loads(message.text())})) == message
+
+
+def test_no_key_of_a_message_is_one_by_which_the_host_would_replace_what_the_queue_says_of_it() -> None:
+    """The host copies them over the trigger's own metadata, whatever their letter case."""
+    of_the_queue = {"id", "dequeuecount", "expirationtime", "insertiontime", "nextvisibletime", "popreceipt"}
+    assert not of_the_queue & {key.lower() for key in WRITTEN}
+
+
 def test_the_longest_names_in_the_widest_letters_fit_on_the_queue() -> None:
     found = settings(*(entry(number, name=f"{number:03}" + "😀" * 197) for number in range(120)))
     written = messages(found, RUN, UNTIL)

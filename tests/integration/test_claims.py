@@ -1,0 +1,155 @@
+"""The claims on slices, in real blobs: by the SDK, over TLS, with the app's identity."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+from azure.storage.blob import BlobServiceClient
+
+from git_refresh import app
+from git_refresh.clock import SystemClock
+from git_refresh.outlet import Outlet
+from git_refresh.seams import Claim, Claims
+from git_refresh.settings.load import SettingsError
+from git_refresh.symptom import ServiceError
+from git_refresh.values import Slice
+from localcloud import Cloud, Fault, faults
+from localcloud.storage import StorageAccount
+from tests.cloud import embedded_cloud
+
+CLOCK = SystemClock()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Cloud]:
+    with pytest.MonkeyPatch.context() as patch, embedded_cloud(patch) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def account(shared: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[StorageAccount]:
+    for name, value in shared.environment().items():
+        monkeypatch.setenv(name, value)
+    yield shared.storage_account("stgitrefresh")
+    shared.clear_faults()
+
+
+@pytest.fixture
+def slice_(request: pytest.FixtureRequest) -> Slice:
+    """Another for each test."""
+    return Slice(f"run-{abs(hash(request.node.nodeid))}", 3, 21)
+
+
+def claims(cloud: Cloud, **settings: str) -> Claims:
+    account = cloud.storage_account("stgitrefresh")
+    given = {**account.settings, "AzureWebJobsStorage__clientId": cloud.identity.client_id}
+    return app.claims({**os.environ, **(settings or given)}, Outlet(), CLOCK)
+
+
+@pytest.mark.usefixtures("account")
+def test_the_first_message_has_the_slice_and_every_other_learns_of_it(shared: Cloud, slice_: Slice) -> None:
+    found = claims(shared)
+    assert found.begin(slice_, "m1", CLOCK) is Claim.OURS
+    assert found.begin(slice_, "m1", CLOCK) is Claim.AGAIN
+    assert found.begin(slice_, "m2", CLOCK) is Claim.ANOTHERS
+    assert found.begin(Slice(slice_.run_id, 4, 21), "m2", CLOCK) is Claim.OURS
+    found.end(slice_, "m1", CLOCK)
+    assert {found.begin(slice_, each, CLOCK) for each in ("m1", "m2")} == {Claim.ENDED}
+    found.close()
+
+
+def test_a_connection_string_opens_the_same_blobs(
+    shared: Cloud, account: StorageAccount, slice_: Slice
+) -> None:
+    assert claims(shared).begin(slice_, "m1", CLOCK) is Claim.OURS
+    with_key = claims(shared, AzureWebJobsStorage=account.connection_string)
+    assert with_key.begin(slice_, "m2", CLOCK) is Claim.ANOTHERS
+
+
+@pytest.mark.usefixtures("account")
+def test_of_many_workers_at_once_one_has_the_slice(shared: Cloud, slice_: Slice) -> None:
+    start, found = threading.Barrier(8), []
+
+    def work(number: int) -> None:
+        mine = claims(shared)
+        start.wait()
+        found.append(mine.begin(slice_, f"m{number}", CLOCK))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [Claim.ANOTHERS] * 7 + [Claim.OURS]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (faults.status(403), "answer"),
+        (faults.status(503), "answer"),
+        (faults.Connect.REFUSE, "proxy"),
+        (faults.huge(), "too_large"),
+        (faults.replace_body(b"<html>sign in</html>"), "unexpected"),
+    ],
+    ids=["403", "503", "refused", "endless", "a page"],
+)
+def test_a_claim_that_cannot_be_made_is_one_typed_error(
+    shared: Cloud, account: StorageAccount, slice_: Slice, fault: faults.Action, code: str
+) -> None:
+    shared.inject(Fault(fault, host=f"{account.name}.blob.core.windows.net"))
+    with pytest.raises(ServiceError) as raised:
+        claims(shared).begin(slice_, "m1", CLOCK)
+    assert raised.value.symptom.kind == code
+    assert (raised.value.__cause__, raised.value.__context__) == (None, None)
+
+
+def test_an_identity_without_the_role_is_told_so(
+    shared: Cloud, account: StorageAccount, slice_: Slice
+) -> None:
+    account.deny(shared.identity.object_id, "blob")
+    try:
+        with pytest.raises(ServiceError) as raised:
+            claims(shared).begin(slice_, "m1", CLOCK)
+    finally:
+        account.allow(shared.identity.object_id, "blob")
+    assert raised.value.symptom.status == 403
+    assert raised.value.symptom.error_code == "AuthorizationPermissionMismatch"
+
+
+@pytest.mark.usefixtures("account")
+def test_a_claim_of_somebody_else_s_making_is_one_typed_error(
+    shared: Cloud, account: StorageAccount, slice_: Slice
+) -> None:
+    service = BlobServiceClient.from_connection_string(account.connection_string)
+    claims(shared).begin(Slice(slice_.run_id, 9, 21), "m1", CLOCK)  # so that the container is there
+    for content in (b"", b"[]", b"{}", b'{"message": 1, "ended": 2}', b"\xff"):
+        blob = service.get_blob_client("git-refresh-slices", f"{slice_.run_id}/{slice_.number}")
+        blob.upload_blob(content, overwrite=True)
+        with pytest.raises(ServiceError) as raised:
+            claims(shared).begin(slice_, "m1", CLOCK)
+        assert raised.value.symptom.kind == "unexpected"
+
+
+def test_a_key_that_is_none_is_told_without_being_quoted(shared: Cloud, account: StorageAccount) -> None:
+    key = "not-base64-but-secret!"
+    string = f"DefaultEndpointsProtocol=https;AccountName={account.name};AccountKey={key}"
+    with pytest.raises((SettingsError, ServiceError)) as raised:
+        claims(shared, AzureWebJobsStorage=string).begin(Slice("r", 1, 1), "m1", CLOCK)
+    assert key not in str(raised.value)
+
+
+def test_no_secret_is_in_a_claim_or_in_what_any_logger_says_at_debug(
+    shared: Cloud, account: StorageAccount, slice_: Slice, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    found = claims(shared, AzureWebJobsStorage=account.connection_string)
+    found.begin(slice_, "m1", CLOCK)
+    mine = claims(shared)
+    mine.end(slice_, "m1", CLOCK)
+    secrets = [account.connection_string.split("AccountKey=")[1].split(";")[0], *shared.issued]
+    said = caplog.text + "".join(account.texts)
+    assert '{"message": "m1", "ended": true}' in said
+    assert not [secret for secret in secrets if secret in said]
