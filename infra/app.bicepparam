@@ -6,6 +6,8 @@ param environmentName = 'git-refresh'
 
 param alertEmail = 'oncall@contoso.com'
 
+// For large fleets, see docs/fan-out.md: param fanOut = 'queue'
+
 // docs/configuration.md has every key. If the list is in a workspaces.json at the top of the checkout, write instead
 //   param workspaceDefaults = loadJsonContent('../workspaces.json', 'WORKSPACE_DEFAULTS')
 //   param workspaces = loadJsonContent('../workspaces.json', 'WORKSPACES')

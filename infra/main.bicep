@@ -30,6 +30,10 @@ param refreshConcurrency int = 32
 @maxValue(580)
 param refreshTimeoutSeconds int = 540
 
+@description('Whether one run does the whole list (off), or the timer puts slices of it on a queue and several instances refresh them (queue): docs/fan-out.md.')
+@allowed(['off', 'queue'])
+param fanOut string = 'off'
+
 // ---- Where and how it runs ----
 
 @description('Region of everything that is created. It must offer Flex Consumption.')
@@ -43,10 +47,10 @@ param environmentName string
 @description('Tags for everything that is created, besides azd-env-name.')
 param tags object = {}
 
-@description('Most instances at once. A timer needs one.')
+@description('Most instances of one function at once. A timer needs one. With fanOut queue each refreshes one slice at a time, so this caps the requests to Azure DevOps, Key Vault and Databricks: at most refreshConcurrency times as many at once.')
 @minValue(1)
 @maxValue(1000)
-param maximumInstanceCount int = 1
+param maximumInstanceCount int = fanOut == 'queue' ? 10 : 1
 
 @description('Memory of an instance in MB.')
 @allowed([512, 2048, 4096])
@@ -65,7 +69,7 @@ param allowedIpRanges string[] = []
 @description('Resource id of a subnet for private endpoints of the storage account and of the vault that is created, which then refuse all public networks. Needs subnetId. Empty: they are reachable from all networks, with a role.')
 param privateEndpointSubnetId string = ''
 
-@description('Resource id of the resource group with the private DNS zones privatelink.blob.core.windows.net and privatelink.vaultcore.azure.net (and privatelink.table.core.windows.net with storageTableAccess). Empty: a policy of yours registers the private endpoints.')
+@description('Resource id of the resource group with the private DNS zones privatelink.blob.core.windows.net and privatelink.vaultcore.azure.net (also privatelink.queue.core.windows.net with fanOut queue, and privatelink.table.core.windows.net with storageTableAccess). Empty: a policy of yours registers the private endpoints.')
 param privateDnsZoneResourceGroupId string = ''
 
 @description('Whether the host may keep events about itself in a table of the storage account. The app works without.')
@@ -131,9 +135,6 @@ param alertWebhook string = ''
 @description('Resource id of an existing action group that the alerts go to, instead of alertEmail and alertWebhook.')
 param existingActionGroupId string = ''
 
-// The code refuses every other value, so this is no parameter yet. It becomes one when the code knows "queue".
-var fanOut = 'off'
-
 // The same deployment always finds its own resources again; another group or name gets others.
 var token = uniqueString(resourceGroup().id, environmentName)
 var allTags = union(tags, { 'azd-env-name': environmentName })
@@ -165,6 +166,7 @@ module storage 'modules/storage.bicep' = {
     tags: allTags
     principalId: identity.properties.principalId
     tableAccess: storageTableAccess
+    usesQueue: fanOut == 'queue'
     logAnalyticsWorkspaceId: monitoring.outputs.logAnalyticsWorkspaceId
     privateEndpointSubnetId: privateEndpointSubnetId
     privateDnsZoneResourceGroupId: privateDnsZoneResourceGroupId

@@ -21,10 +21,11 @@ from tests.unit.test_terminal import ERROR, report, workspace
 
 Lines = list[dict[str, Any]]
 RUN, WORKSPACE = "git_refresh.run", "git_refresh.workspace"
+DISPATCH, SLICE = "git_refresh.dispatch", "git_refresh.slice"
 
 
 def log_lines(caplog: pytest.LogCaptureFixture) -> Lines:
-    """Every line, parsed; the last is that of a run that could not begin."""
+    """Every line, parsed, first those of a run in slices; the last is that of a run that could not begin."""
     caplog.set_level("INFO", "git_refresh")
     outlet = Outlet()
     folders = tuple(
@@ -43,7 +44,27 @@ def log_lines(caplog: pytest.LogCaptureFixture) -> Lines:
     for one in fleet:
         log_workspace("id", one, outlet)
     log_nothing_done([Problem("WORKSPACES", "is missing")], outlet)
-    return [json.loads(message) for message in caplog.messages]
+    in_one_piece = [json.loads(message) for message in caplog.messages]
+    return [*in_slices(in_one_piece), *in_one_piece]
+
+
+def in_slices(lines: Lines) -> Lines:
+    """What `FAN_OUT=queue` adds: lines of its own, and keys behind `run_id`."""
+    run = {"run_id": "id", "slice": 3, "slices": 21}
+    dispatch = {"run_id": "id", "slices": 21, "workspaces": 1003, "until": "2026-11-25T18:00:00Z"}
+    added: Lines = [{"event": DISPATCH, **dispatch, "problems": ["clock: clock_skew: It goes wrong."]}]
+    for result, code in (
+        ("failed", "slice_given_up"),
+        *(("dropped", f"slice_{why}") for why in ("too_late", "unreadable", "duplicate", "ended")),
+    ):
+        added.append({"event": SLICE, "result": result, **run, "code": code, "problems": [f"queue: {code}"]})
+    for line in lines:
+        if "run_id" in line:
+            keys = run if line["event"] == RUN else {"run_id": "id", "slice": 3}
+            added.append(
+                {"event": line["event"], **keys, **{key: line[key] for key in line if key != "event"}}
+            )
+    return added
 
 
 def fields(value: object, above: str = "") -> set[str]:

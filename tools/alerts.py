@@ -20,8 +20,11 @@ _EVENTS = {
     "token-ends-too-soon": "the run ended",
     "secret-ends-soon": "the first run that tells of it ended",
     "log-cap-reached": "Azure noted it",
+    "slice-failed": "the slice ended",
     "poison-queue": "the message was moved",
 }
+_ARRIVED = 10
+"""Minutes that `slice-never-ended` gives the lines of slices to arrive, once the next run is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,9 @@ def times(rule: Rule) -> Times:
     if rule.name in _SILENCE:
         sums = ("window", f"window + {rule.every}")
         return Times(_SILENCE[rule.name], rule.window, rule.window + rule.every, sums)
+    if rule.name == "slice-never-ended":
+        after = (str(_ARRIVED), f"{_ARRIVED} + {rule.every}")
+        return Times("the next run was due", _ARRIVED, _ARRIVED + rule.every, after)
     sums = ("at once", f"{LONGEST_INGESTION} + {rule.every:,}")
     return Times(_EVENTS[rule.name], 0, LONGEST_INGESTION + rule.every, sums)
 

@@ -36,6 +36,8 @@ param existingActionGroupId string
 // The service takes only certain lengths of time, so they are written out. A row may arrive 18 minutes after its time: a request has
 // the time at which a run began, which takes up to 10 minutes, and then up to 8 pass before it can be queried. So a window that
 // always has a run is longer than an interval and 19 minutes, one with two than two and 19. tests/infra/test_alert_times.py tries it.
+// With slices a run lasts until the next one at most. Whatever of it has arrived shows that there was a run, so aRun is long enough if its
+// first slice begins within 11 minutes; a whole run is seen in two intervals and 8 minutes, so twoRuns is, too: test_slice_alerts.py.
 var windows = {
   '15': { aRun: 'PT45M', twoRuns: 'PT1H' }
   '30': { aRun: 'PT1H', twoRuns: 'PT2H' }
@@ -43,6 +45,7 @@ var windows = {
 }
 var aRun = windows[string(refreshIntervalMinutes)].aRun
 var twoRuns = windows[string(refreshIntervalMinutes)].twoRuns
+var intervalSeconds = string(refreshIntervalMinutes * 60)
 // Looking more often costs more.
 var often = 'PT15M'
 
@@ -80,7 +83,7 @@ var always = [
     title: 'git-refresh: two runs or more, and no successful one'
     description: 'It did not go away by itself. See "No successful run" in docs/operations.md.'
     severity: 1
-    query: loadTextContent('../queries/alerts/no-successful-run.kql')
+    query: replace(loadTextContent('../queries/alerts/no-successful-run.kql'), 'INTERVAL_SECONDS', intervalSeconds)
     operator: 'GreaterThan'
     threshold: 0
     window: twoRuns
@@ -92,7 +95,7 @@ var always = [
     title: 'git-refresh: the token ends before the next run'
     description: 'The stored token lives for less than the interval between two runs. See "Token ends too soon" in docs/operations.md.'
     severity: 2
-    query: replace(loadTextContent('../queries/alerts/token-ends-too-soon.kql'), 'INTERVAL_SECONDS', string(refreshIntervalMinutes * 60))
+    query: replace(loadTextContent('../queries/alerts/token-ends-too-soon.kql'), 'INTERVAL_SECONDS', intervalSeconds)
     operator: 'GreaterThan'
     threshold: 0
     window: aRun
@@ -128,8 +131,34 @@ var always = [
 ]
 var withQueue = [
   {
+    // By its log line, not by the red invocation: the line names the slice, and a worker that died is tried again.
+    name: 'slice-failed'
+    title: 'git-refresh: a slice of a run failed'
+    description: 'Each row is a slice. See "A slice failed" in docs/operations.md.'
+    severity: 2
+    query: loadTextContent('../queries/alerts/slice-failed.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    window: twoRuns
+    every: often
+    stateful: true
+  }
+  {
+    // A dispatched slice of which there is no end when its time is over. The query waits ten minutes for its line: ingestion takes eight.
+    name: 'slice-never-ended'
+    title: 'git-refresh: a slice of a run never ended'
+    description: 'Each row is a slice that is missing. See "A slice never ended" in docs/operations.md.'
+    severity: 2
+    query: loadTextContent('../queries/alerts/slice-never-ended.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    window: twoRuns
+    every: often
+    stateful: true
+  }
+  {
     name: 'poison-queue'
-    title: 'git-refresh: a workspace was given up after all attempts'
+    title: 'git-refresh: a slice was given up, since nothing could even start'
     description: 'A message went to the poison queue. See "Poison queue" in docs/operations.md.'
     severity: 2
     query: loadTextContent('../queries/alerts/poison-queue.kql')

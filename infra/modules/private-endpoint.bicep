@@ -16,7 +16,7 @@ param subnetId string
 param targetId string
 
 @description('Which of its services.')
-@allowed(['blob', 'table', 'vault'])
+@allowed(['blob', 'queue', 'table', 'vault'])
 param service string
 
 @description('Resource id of the resource group with the private DNS zones, or empty.')
@@ -24,6 +24,7 @@ param dnsZoneResourceGroupId string
 
 var zones = {
   blob: 'privatelink.blob.${environment().suffixes.storage}'
+  queue: 'privatelink.queue.${environment().suffixes.storage}'
   table: 'privatelink.table.${environment().suffixes.storage}'
   vault: 'privatelink.vaultcore.azure.net'
 }

@@ -1,4 +1,4 @@
-// The platform's own storage: the timer's lock and the published code. No key opens it.
+// The platform's own storage: the timer's lock, the published code, and with a queue the slices of a run. No key opens it.
 
 @description('Name of the storage account.')
 param name string
@@ -18,6 +18,9 @@ param principalId string
 @description('Whether the host may keep its own events in a table.')
 param tableAccess bool
 
+@description('Whether runs are done in slices: their queue, and the claims on them.')
+param usesQueue bool
+
 @description('Resource id of the Log Analytics workspace that gets the log of writing and deleting.')
 param logAnalyticsWorkspaceId string
 
@@ -35,6 +38,44 @@ var blobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 
 // Storage Table Data Contributor: what the host needs to keep events about itself.
 var tableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
+
+// Storage Queue Data Contributor: the host reads and deletes messages, writes the timer's, and creates the poison queue when it needs it.
+var queueDataContributor = '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
+
+// Of the queue and of the container: git_refresh knows them by this name.
+var slicesName = 'git-refresh-slices'
+
+var oldVersions = {
+  name: 'old-versions'
+  type: 'Lifecycle'
+  definition: {
+    filters: { blobTypes: ['blockBlob'] }
+    actions: {
+      version: {
+        delete: { daysAfterCreationGreaterThan: 30 }
+      }
+    }
+  }
+}
+// Nobody asks for a claim once its run is over. Its versions go with it.
+var oldClaims = {
+  name: 'old-claims'
+  type: 'Lifecycle'
+  definition: {
+    filters: {
+      blobTypes: ['blockBlob']
+      prefixMatch: ['${slicesName}/']
+    }
+    actions: {
+      baseBlob: {
+        delete: { daysAfterModificationGreaterThan: 1 }
+      }
+      version: {
+        delete: { daysAfterCreationGreaterThan: 1 }
+      }
+    }
+  }
+}
 
 var isPrivate = !empty(privateEndpointSubnetId)
 
@@ -73,20 +114,7 @@ resource ageing 'Microsoft.Storage/storageAccounts/managementPolicies@2024-01-01
   name: 'default'
   properties: {
     policy: {
-      rules: [
-        {
-          name: 'old-versions'
-          type: 'Lifecycle'
-          definition: {
-            filters: { blobTypes: ['blockBlob'] }
-            actions: {
-              version: {
-                delete: { daysAfterCreationGreaterThan: 30 }
-              }
-            }
-          }
-        }
-      ]
+      rules: usesQueue ? [oldVersions, oldClaims] : [oldVersions]
     }
   }
   dependsOn: [blobs]
@@ -117,6 +145,22 @@ resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@20
   properties: { publicAccess: 'None' }
 }
 
+resource claims 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = if (usesQueue) {
+  parent: blobs
+  name: slicesName
+  properties: { publicAccess: 'None' }
+}
+
+resource queues 'Microsoft.Storage/storageAccounts/queueServices@2024-01-01' = if (usesQueue) {
+  parent: account
+  name: 'default'
+}
+
+resource slices 'Microsoft.Storage/storageAccounts/queueServices/queues@2024-01-01' = if (usesQueue) {
+  parent: queues
+  name: slicesName
+}
+
 resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(account.id, principalId, blobDataOwner)
   scope: account
@@ -137,6 +181,16 @@ resource tables 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (table
   }
 }
 
+resource queueAccess 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (usesQueue) {
+  name: guid(account.id, principalId, queueDataContributor)
+  scope: account
+  properties: {
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', queueDataContributor)
+  }
+}
+
 resource lock 'Microsoft.Authorization/locks@2020-05-01' = if (deleteLock) {
   name: 'git-refresh'
   scope: account
@@ -152,6 +206,19 @@ module blobEndpoint 'private-endpoint.bicep' = if (isPrivate) {
     subnetId: privateEndpointSubnetId
     targetId: account.id
     service: 'blob'
+    dnsZoneResourceGroupId: privateDnsZoneResourceGroupId
+  }
+}
+
+module queueEndpoint 'private-endpoint.bicep' = if (isPrivate && usesQueue) {
+  name: 'git-refresh-private-queue-${token}'
+  params: {
+    token: token
+    location: location
+    tags: tags
+    subnetId: privateEndpointSubnetId
+    targetId: account.id
+    service: 'queue'
     dnsZoneResourceGroupId: privateDnsZoneResourceGroupId
   }
 }

@@ -24,6 +24,8 @@ _PLACES = {
     "Microsoft.Storage/storageAccounts": (_STORAGE, "StorageAccountCreateParameters"),
     "Microsoft.Storage/storageAccounts/blobServices": (_STORAGE, "BlobServiceProperties"),
     "Microsoft.Storage/storageAccounts/blobServices/containers": (_STORAGE, "BlobContainer"),
+    "Microsoft.Storage/storageAccounts/queueServices": (_STORAGE, "QueueServiceProperties"),
+    "Microsoft.Storage/storageAccounts/queueServices/queues": (_STORAGE, "StorageQueue"),
     "Microsoft.Storage/storageAccounts/managementPolicies": (_STORAGE, "ManagementPolicy"),
     "Microsoft.KeyVault/vaults": (_VAULT, "VaultCreateOrUpdateParameters"),
     "Microsoft.OperationalInsights/workspaces": (_LOGS, "Workspace"),

@@ -41,6 +41,7 @@ ROLES = {
     "4633458b-17de-408a-b874-0445c86b69e6": "Key Vault Secrets User",
     "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
     "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage Table Data Contributor",
+    "974c5e8b-45b9-4653-ba55-5f855dd0fb88": "Storage Queue Data Contributor",
 }
 ABBREVIATIONS = {
     # https://learn.microsoft.com/azure/cloud-adoption-framework/ready/azure-best-practices/resource-abbreviations
@@ -124,18 +125,15 @@ ZONED = {
         {"name": "a", "readsSecrets": False},
     ],
 }
+QUEUED = {**PLAIN, "fanOut": "queue"}
 APP_ROLES = {
     ("identity", "Microsoft.Storage/storageAccounts", "Storage Blob Data Owner"),
     ("identity", "Microsoft.Insights/components", "Monitoring Metrics Publisher"),
 }
 SECRETS = ("identity", "Microsoft.KeyVault/vaults", "Key Vault Secrets User")
 TABLES = ("identity", "Microsoft.Storage/storageAccounts", "Storage Table Data Contributor")
+QUEUE = ("identity", "Microsoft.Storage/storageAccounts", "Storage Queue Data Contributor")
 type Check = Callable[[Infra], list[str]]
-
-
-def with_queue(infra: Infra) -> Infra:
-    """As it will be when the code knows that value."""
-    return {**infra, "main.bicep": infra["main.bicep"].replace("var fanOut = 'off'", "var fanOut = 'queue'")}
 
 
 def deployments(infra: Infra) -> list[Resource]:
@@ -145,7 +143,8 @@ def deployments(infra: Infra) -> list[Resource]:
         *deploy(infra, OTHER),
         *deploy(infra, {**OTHER, "keyVaultPurgeProtection": False, "existingKeyVaultName": ""}),
         *deploy(infra, ZONED),
-        *deploy(with_queue(infra), PLAIN),
+        *deploy(infra, QUEUED),
+        *deploy(infra, {**OTHER, "fanOut": "queue"}),
     ]
 
 
@@ -198,6 +197,8 @@ def roles(infra: Infra) -> list[str]:
         (ZONED, {*APP_ROLES, SECRETS, ("zones.1", *SECRETS[1:])}),
         ({**ZONED, "readsSecrets": False}, {*APP_ROLES, ("zones.1", *SECRETS[1:])}),
         ({**PLAIN, "readsSecrets": False}, APP_ROLES),
+        (QUEUED, {*APP_ROLES, SECRETS, QUEUE}),
+        ({**ZONED, "fanOut": "queue"}, {*APP_ROLES, SECRETS, ("zones.1", *SECRETS[1:]), QUEUE}),
     ):
         given = grants(infra, params)
         found += [f"{extra} is granted" for extra in given if given.count(extra) > 1 or extra not in allowed]
@@ -408,7 +409,7 @@ def alerts(infra: Infra) -> list[str]:
         f"{name}: not in docs/reference.md" for name in deployed.keys() - told.keys() - {"log-cap-reached"}
     ]
     for interval in (15, 30, 60):
-        given = rules(with_queue(infra), {**PLAIN, "refreshIntervalMinutes": interval})
+        given = rules(infra, {**QUEUED, "refreshIntervalMinutes": interval})
         for name, (severity, _, _, _, _, query) in given.items():
             if not 0 <= severity <= 4:
                 found.append(f"{name}: the service refuses {severity}")
@@ -497,9 +498,42 @@ def test_silence_alone_fires_the_alert_on_missing_runs() -> None:
     assert not {"dimensions", "resourceIdColumn"} & one.keys()
 
 
-def test_the_alert_on_the_poison_queue_waits_for_the_queue() -> None:
-    assert "poison-queue" not in rules(INFRA, PLAIN)
-    assert "poison-queue" in rules(with_queue(INFRA), PLAIN)
+def test_what_is_for_the_queue_alone_waits_for_the_queue() -> None:
+    without, queued = (rules(INFRA, params) for params in (PLAIN, QUEUED))
+    assert queued.keys() - without.keys() == {"slice-failed", "slice-never-ended", "poison-queue"}
+    assert [(name, rule) for name, rule in without.items() if queued[name] != rule] == []
+
+    before, after = (deploy(INFRA, params) for params in (PLAIN, QUEUED))
+    kept = {(each.type, each.body["name"]) for each in before}
+    added = sorted(each.type for each in after if (each.type, each.body["name"]) not in kept)
+    assert added == [
+        "Microsoft.Authorization/roleAssignments",
+        *["Microsoft.Insights/scheduledQueryRules"] * 3,
+        "Microsoft.Storage/storageAccounts/blobServices/containers",
+        "Microsoft.Storage/storageAccounts/queueServices",
+        "Microsoft.Storage/storageAccounts/queueServices/queues",
+    ]
+    assert deploy(INFRA, {**PLAIN, "fanOut": "off"}) == before, "off is the default"
+
+
+def test_with_the_queue_the_app_scales_out_and_says_so() -> None:
+    site = the("Microsoft.Web/sites", INFRA, QUEUED).body["properties"]
+    assert site["functionAppConfig"]["scaleAndConcurrency"]["maximumInstanceCount"] == 10
+    assert dict(app_settings(INFRA, QUEUED))["FAN_OUT"] == "queue"
+    assert dict(app_settings(INFRA, PLAIN))["FAN_OUT"] == "off"
+    fewer = the("Microsoft.Web/sites", INFRA, {**QUEUED, "maximumInstanceCount": 3}).body["properties"]
+    assert fewer["functionAppConfig"]["scaleAndConcurrency"]["maximumInstanceCount"] == 3
+
+
+def test_queue_and_claims_have_the_name_that_the_host_s_poison_queue_follows_from() -> None:
+    """A name has 3 to 63 lower case letters, digits and hyphens: learn.microsoft.com/rest/api/storageservices."""
+    named = {
+        each.type.rpartition("/")[2]: each.body["name"]
+        for each in deploy(INFRA, QUEUED)
+        if each.body["name"] == "git-refresh-slices"
+    }
+    assert named == {"queues": "git-refresh-slices", "containers": "git-refresh-slices"}
+    assert re.fullmatch(r"[a-z0-9](-?[a-z0-9]){2,62}", "git-refresh-slices-poison")
 
 
 @pytest.mark.parametrize(
@@ -636,6 +670,15 @@ BREAKS: list[tuple[Check, str, str, str, str]] = [
         "('zones.1', 'Microsoft.KeyVault/vaults', 'Key Vault Secrets User') is not granted",
     ),
     (roles, STORAGE, "guid(account.id, principalId, blobDataOwner)", "guid(account.id)", "another name"),
+    (
+        roles,
+        STORAGE,
+        "roleAssignments@2022-04-01' = if (usesQueue) {",
+        "roleAssignments@2022-04-01' = {",
+        "'Storage Queue Data Contributor') is granted",
+    ),
+    (roles, "main.bicep", "usesQueue: fanOut == 'queue'", "usesQueue: false", "Contributor') is not granted"),
+    (models, STORAGE, "daysAfterModificationGreaterThan", "daysAfterModification", "is no property"),
     (settings, APP, "'REFRESH_SCHEDULE'", "'REFRESH_SCHEDUL'", "REFRESH_SCHEDULE is not set"),
     (settings, APP, "{ name: 'FAN_OUT', value: fanOut }", "", "FAN_OUT is not set"),
     (settings, APP, "{ name: 'FAN_OUT', value: fanOut }", "{ name: 'DEBUG', value: '1' }", "DEBUG is set"),
@@ -679,7 +722,7 @@ BREAKS: list[tuple[Check, str, str, str, str]] = [
     (hardened, APP, "httpsOnly: true", "httpsOnly: false", "httpsOnly is False"),
     (hardened, APP, "'3.13'", "'3.12'", "runtime.version is 3.12"),
     (hardened, MONITORING, "DisableLocalAuth: true", "DisableLocalAuth: false", "DisableLocalAuth is False"),
-    (hardened, "main.bicep", "maximumInstanceCount int = 1", "maximumInstanceCount int = 40", "is 40"),
+    (hardened, "main.bicep", "'queue' ? 10 : 1", "'queue' ? 10 : 40", "is 40"),
     (described, APP, "@description('Region.')\n", "", "param location has no description"),
     (documented, "README.md", "| `trustedHosts` |", "| `trustedHost` |", "trustedHost"),
     (parameter_files, "app.bicepparam", "param alertEmail", "param alertMail", "there is no param alertMail"),
@@ -712,7 +755,7 @@ BREAKS: list[tuple[Check, str, str, str, str]] = [
         "${KEY_VAULT_URL}",
         "azd overwrites KEY_VAULT_URL",
     ),
-    (parameter_files, "main.parameters.json", "COUNT=1}", "COUNT=40}", "another default"),
+    (parameter_files, "main.parameters.json", "_MB=512}", "_MB=2048}", "another default"),
     (azd, "azure.yaml", "  refresh:", "  app:", "azure.yaml has the services"),
     (azd, APP, "'azd-service-name': 'refresh'", "'azd-service-name': 'app'", "not the app alone"),
     (azd, "main.bicep", "'azd-env-name'", "'azd-service-name'", "not the app alone"),

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from tests.infra.bicep_deploy import deploy, outputs
-from tests.infra.test_infra import INFRA, OTHER, PLAIN, TOKEN, ZONED, app_settings, the
+from tests.infra.test_infra import INFRA, OTHER, PLAIN, QUEUED, TOKEN, ZONED, app_settings, the
 
 
 def test_a_webhook_is_called_beside_or_instead_of_mail() -> None:
@@ -46,6 +46,44 @@ def test_in_a_closed_network_vault_and_storage_have_private_addresses_alone() ->
     by_policy = deploy(INFRA, {**OTHER, "privateDnsZoneResourceGroupId": ""})
     assert not [each for each in by_policy if each.type.endswith("privateDnsZoneGroups")]
     assert not [each for each in deploy(INFRA, PLAIN) if each.type.startswith("Microsoft.Network/")]
+
+
+def test_in_a_closed_network_the_queue_has_a_private_address_of_its_own() -> None:
+    def reached(**params: Any) -> list[tuple[str, str]]:
+        found = deploy(INFRA, {**OTHER, **params})
+        services = [
+            link["properties"]["groupIds"][0]
+            for each in found
+            if each.type == "Microsoft.Network/privateEndpoints"
+            for link in each.body["properties"]["privateLinkServiceConnections"]
+        ]
+        zones = [
+            config["properties"]["privateDnsZoneId"].rpartition("/")[2]
+            for each in found
+            if each.type.endswith("privateDnsZoneGroups")
+            for config in each.body["properties"]["privateDnsZoneConfigs"]
+        ]
+        return list(zip(services, zones, strict=True))
+
+    added = set(reached(fanOut="queue")) - set(reached())
+    assert added == {("queue", "privatelink.queue.environment().suffixes.storage")}
+    assert not [each for each in deploy(INFRA, QUEUED) if each.type.startswith("Microsoft.Network/")]
+
+
+def test_claims_are_deleted_after_a_day_and_nothing_else_is() -> None:
+    policies = [
+        the("Microsoft.Storage/storageAccounts/managementPolicies", INFRA, params)
+        for params in (PLAIN, QUEUED)
+    ]
+    before, after = (each.body["properties"]["policy"]["rules"] for each in policies)
+    assert after[:-1] == before
+    claims = after[-1]["definition"]
+    assert claims["filters"] == {"blobTypes": ["blockBlob"], "prefixMatch": ["git-refresh-slices/"]}
+    assert claims["actions"] == {
+        "baseBlob": {"delete": {"daysAfterModificationGreaterThan": 1}},
+        "version": {"delete": {"daysAfterCreationGreaterThan": 1}},
+    }
+    assert not [rule for rule in before if "baseBlob" in rule["definition"]["actions"]]
 
 
 def test_locks_are_on_what_cannot_be_made_again() -> None:

@@ -88,6 +88,11 @@ def test_every_query_reads_what_is_really_logged(place: str, lines: Lines) -> No
         ('"ok"', '"okay"'),
         ('"created"', '"made"'),
         ("refresh_git", "refresh"),
+        ("git_refresh.dispatch", "git_refresh.dispatched"),
+        ("git_refresh.slice", "git_refresh.slices"),
+        ("e.slices", "e.parts"),
+        ("e.until", "e.till"),
+        ("'failed'", "'red'"),
         ("secret_expires_soon", "secret_ends_soon"),
     ],
 )

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.infra.test_infra import INFRA, PLAIN, rules, with_queue
-from tests.log_lines import RUN, WORKSPACE, Lines, fields, log_lines
+from tests.infra.test_infra import INFRA, PLAIN, QUEUED, rules
+from tests.log_lines import DISPATCH, RUN, SLICE, WORKSPACE, Lines, fields, log_lines
 from tests.pages import PAGES, ROOT
 from tools.queries import queries
 
@@ -19,7 +19,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Lines:
     return log_lines(caplog)
 
 
-@pytest.mark.parametrize("event", [RUN, WORKSPACE])
+@pytest.mark.parametrize("event", [RUN, WORKSPACE, DISPATCH, SLICE])
 def test_every_logged_field_is_explained_and_every_explained_one_is_logged(event: str, lines: Lines) -> None:
     logged = {path for line in lines if line["event"] == event for path in fields(line)}
     table = REFERENCE.partition(f"\n**`{event}`**")[2].partition("\n|---|---|\n")[2].partition("\n\n")[0]
@@ -54,7 +54,7 @@ def test_no_page_has_a_query_of_its_own() -> None:
 
 
 def test_every_alert_is_explained_with_its_severity() -> None:
-    deployed = rules(with_queue(INFRA), PLAIN)
+    deployed = rules(INFRA, QUEUED)
     told = re.findall(r"^\| `([\w-]+)` \| .+ \| (\d) \|$", REFERENCE, re.MULTILINE)
     assert {name: int(severity) for name, severity in told} == {
         name: rule[0] for name, rule in deployed.items()
@@ -64,10 +64,10 @@ def test_every_alert_is_explained_with_its_severity() -> None:
 def test_every_alert_leads_to_an_entry_of_the_runbook() -> None:
     runbook = (ROOT / "docs/operations.md").read_text()
     section = runbook.partition("\n## An alert fired\n")[2].partition("\n## ")[0]
-    for name in rules(with_queue(INFRA), PLAIN):
+    for name in rules(INFRA, QUEUED):
         assert f"`{name}`" in section, name
     named = re.findall(r'See "([^"]+)" in docs/operations\.md', INFRA["modules/alerts.bicep"])
-    assert len(named) == len(rules(with_queue(INFRA), PLAIN))
+    assert len(named) == len(rules(INFRA, QUEUED))
     assert set(named) <= set(re.findall(r"^### (.+)$", section, re.MULTILINE))
 
 

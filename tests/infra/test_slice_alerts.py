@@ -1,0 +1,345 @@
+"""What alerts and workbook make of runs in slices: the queries, run on lines as the app writes them."""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+
+from tests.infra import kusto
+from tests.infra.alert_clock import LONGEST_INGESTION, Rule
+from tests.infra.test_infra import INFRA
+from tests.infra.test_queries import QUERIES
+from tools.alerts import INTERVALS, deployed, times
+
+START = datetime(2026, 11, 25, tzinfo=UTC)
+BY_INTERVAL = deployed(INFRA)
+type Line = tuple[float, dict[str, Any]]
+"""The minute at which it was written, and what it says."""
+
+
+def moment(minute: float) -> datetime:
+    return START + timedelta(minutes=minute)
+
+
+def iso(minute: float) -> str:
+    return moment(minute).isoformat().replace("+00:00", "Z")
+
+
+def dispatch(tick: float, interval: float = 15, slices: int = 3) -> Line:
+    event = {
+        "event": "git_refresh.dispatch",
+        "run_id": f"run at {tick:g}",
+        "slices": slices,
+        "workspaces": 50 * slices,
+        "until": iso(tick + interval),
+        "problems": [],
+    }
+    return tick, event
+
+
+def ended(tick: float, slice_: int, minute: float, result: str = "ok", slices: int = 3, **also: Any) -> Line:
+    event = {"event": "git_refresh.run", "run_id": f"run at {tick:g}", "slice": slice_, "slices": slices}
+    return minute, {**event, **counted(result), **also}
+
+
+def whole(tick: float, minute: float, result: str = "ok", **also: Any) -> Line:
+    """A run with `FAN_OUT=off`."""
+    return minute, {"event": "git_refresh.run", "run_id": f"run at {tick:g}", **counted(result), **also}
+
+
+def nothing_done(minute: float) -> Line:
+    return minute, {"event": "git_refresh.run", "result": "failed", "problems": ["WORKSPACES: is missing"]}
+
+
+def not_done(tick: float, slice_: int, minute: float, code: str, result: str = "dropped") -> Line:
+    event = {"event": "git_refresh.slice", "result": result, "run_id": f"run at {tick:g}", "slice": slice_}
+    return minute, {**event, "slices": 3, "code": code, "problems": [f"queue: {code}"]}
+
+
+def counted(result: str) -> dict[str, Any]:
+    failed = int(result == "failed")
+    return {
+        "result": result,
+        "dry_run": False,
+        "duration_s": 60.0,
+        "workspaces": 50,
+        "workspaces_ok": 50 - failed,
+        "workspaces_failed": failed,
+        "workspaces_rejected": 0,
+        "folders": 100,
+        "folders_created": 0,
+        "folders_updated": 2,
+        "folders_unchanged": 98 - failed,
+        "folders_failed": failed,
+        "folders_skipped": 0,
+        "min_token_remaining_s": 4000,
+        "tokens": [],
+        "problems": [f"Azure DevOps: {result}"] if failed else [],
+    }
+
+
+def in_slices(tick: float, *results: str, interval: float = 15, spread: float = 3) -> Iterator[Line]:
+    """A dispatched run whose slices end one after another over so many minutes; "" is one that never ends."""
+    yield dispatch(tick, interval, len(results))
+    for number, result in enumerate(results, start=1):
+        if result:
+            minute = tick + spread * number / len(results)
+            yield ended(tick, number, minute, result, len(results))
+
+
+def answer(query: str, lines: Iterable[Line], now: float, window: float = 10_000) -> kusto.Rows:
+    """What a query answers at a time, on the lines of its window that have arrived."""
+    rows = [
+        {"timestamp": moment(minute), "message": json.dumps(event)}
+        for minute, event in lines
+        if now - window < minute <= now
+    ]
+    return kusto.run(query, {"traces": rows}, moment(now))
+
+
+def fires(rule: Rule, lines: Iterable[Line], now: float, ingestion: float = 0) -> bool:
+    seen = [line for line in lines if line[0] + ingestion <= now]
+    return rule.compares(len(answer(rule.query, seen, now, rule.window)))
+
+
+def shown(name: str, lines: Iterable[Line], now: float) -> kusto.Rows:
+    (query,) = (text for file, text in QUERIES.items() if file[3:] == f"{name}.kql")
+    return answer(query, lines, now)
+
+
+GOOD = ("ok", "ok", "ok")
+
+
+# ---- The alerts ----
+
+
+def slice_rows(name: str, lines: Iterable[Line], now: float) -> list[tuple[str, int]]:
+    return [(row["run_id"], row["slice"]) for row in answer(BY_INTERVAL[15][name].query, lines, now)]
+
+
+def test_each_slice_that_failed_is_named_and_no_other() -> None:
+    lines = [
+        *in_slices(0, *GOOD),
+        *in_slices(15, "ok", "failed", "ok"),
+        whole(30, 31, "failed"),
+        nothing_done(45),
+    ]
+    lines += [not_done(45, 2, 46, "slice_given_up", "failed"), not_done(45, 1, 46, "slice_too_late")]
+    assert slice_rows("slice-failed", lines, 50) == [("run at 15", 2), ("run at 45", 2)]
+
+
+def test_each_slice_that_never_ended_is_named_ten_minutes_after_the_next_run_was_due() -> None:
+    lines = [*in_slices(0, *GOOD), *in_slices(15, "", "failed", ""), not_done(15, 3, 31, "slice_too_late")]
+    assert slice_rows("slice-never-ended", lines, 40) == []
+    assert slice_rows("slice-never-ended", lines, 40.1) == [("run at 15", 1), ("run at 15", 3)]
+
+
+def test_a_fleet_in_one_piece_has_no_slices_to_tell_of() -> None:
+    lines = [whole(0, 1), whole(15, 16, "failed"), nothing_done(30)]
+    for now in range(100):
+        assert not slice_rows("slice-failed", lines, now)
+        assert not slice_rows("slice-never-ended", lines, now)
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_a_slice_that_never_ended_is_told_in_time_at_every_phase(interval: int) -> None:
+    rule = BY_INTERVAL[interval]["slice-never-ended"]
+    told = times(rule)
+    for late, ingestion, phase in product((0, 1), (0, LONGEST_INGESTION), range(rule.every)):
+        lines = [
+            (minute + late * (event["event"] == "git_refresh.dispatch"), event)
+            for minute, event in in_slices(0, "ok", "", interval=interval)
+        ]
+        looks = rule.looks(phase, 0, 3 * rule.window)
+        first = next(now for now in looks if fires(rule, lines, now, ingestion))
+        assert told.earliest < first - interval <= told.latest
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize("spread", [0.5, 0.99])
+@pytest.mark.parametrize("ingestion", [0, LONGEST_INGESTION])
+def test_no_good_fleet_in_slices_is_called_red(interval: int, spread: float, ingestion: float) -> None:
+    """Not even one whose slices take up all the time that there is, until the next run."""
+    lines = [
+        line
+        for run in range(10)
+        for line in in_slices(run * interval, *GOOD, interval=interval, spread=spread * interval)
+    ]
+    named = ("no-successful-run", "slice-failed", "slice-never-ended", "token-ends-too-soon")
+    for now in range(6 * interval, 7 * interval, interval // 15):
+        assert not [name for name in named if fires(BY_INTERVAL[interval][name], lines, now, ingestion)], now
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_a_run_whose_first_slice_waits_for_eleven_minutes_is_still_a_run(interval: int) -> None:
+    for early, late in product((False, True), repeat=2):
+        lines = [
+            (run * interval + (22 if (late if run == 9 else early) else 0), ended(run, 1, 0)[1])
+            for run in range(9)
+        ]
+        rule = BY_INTERVAL[interval]["no-run"]
+        looked = range(4 * interval, 8 * interval, interval // 15)
+        assert not [now for now in looked if fires(rule, lines, now, LONGEST_INGESTION)]
+
+
+def test_dispatch_lines_do_not_hide_that_no_slice_runs() -> None:
+    lines = [line for run in range(9) for line in in_slices(15 * run, "", "")]
+    assert fires(BY_INTERVAL[15]["no-run"], lines, 100)
+    assert fires(BY_INTERVAL[15]["slice-never-ended"], lines, 100)
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize("results", [("ok", "failed", "ok"), ("ok", "", "ok")])
+@pytest.mark.parametrize("ingestion", [0, LONGEST_INGESTION])
+def test_a_slice_that_fails_or_is_missing_in_every_run_is_a_lack_of_success_that_stays_told(
+    interval: int, results: tuple[str, ...], ingestion: float
+) -> None:
+    lines = [line for run in range(12) for line in in_slices(run * interval, *results, interval=interval)]
+    named = ["no-successful-run", "slice-never-ended" if "" in results else "slice-failed"]
+    for now in range(6 * interval, 7 * interval, interval // 15):
+        for name in named:
+            assert fires(BY_INTERVAL[interval][name], lines, now, ingestion), (name, now)
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize("bad", [("ok", "failed", "ok"), ("ok", "", "ok")])
+def test_one_bad_run_in_slices_among_good_ones_is_no_lack_of_success(
+    interval: int, bad: tuple[str, ...]
+) -> None:
+    rule = BY_INTERVAL[interval]["no-successful-run"]
+    for spread, ingestion in product((1, min(interval - 1, 50)), (0, LONGEST_INGESTION)):
+        lines = [
+            line
+            for run in range(10)
+            for line in in_slices(
+                run * interval, *(bad if run == 5 else GOOD), interval=interval, spread=spread
+            )
+        ]
+        assert not [
+            now
+            for now in range(5 * interval, 9 * interval, interval // 15)
+            if fires(rule, lines, now, ingestion)
+        ], spread
+
+
+@pytest.mark.parametrize("on", [True, False], ids=["on", "off"])
+def test_nothing_is_red_while_the_queue_is_switched(*, on: bool) -> None:
+    lines: list[Line] = []
+    for run in range(12):
+        sliced = (run >= 6) == on
+        lines += in_slices(15 * run, *GOOD) if sliced else [whole(15 * run, 15 * run + 1)]
+    for now in range(75, 135):
+        for name, rule in BY_INTERVAL[15].items():
+            if name not in {"run-failed", "log-cap-reached"}:
+                assert not fires(rule, lines, now, LONGEST_INGESTION), (name, now)
+
+
+def test_with_one_piece_a_run_counts_as_it_always_has() -> None:
+    rule = BY_INTERVAL[15]["no-successful-run"]
+    assert not fires(rule, [whole(0, 1, "failed")], 20)
+    assert fires(rule, [whole(0, 1, "failed"), whole(15, 16, "failed")], 20)
+    assert fires(rule, [nothing_done(1), nothing_done(16)], 20), (
+        "lines without a run_id are runs of their own"
+    )
+    assert not fires(rule, [whole(0, 1), whole(15, 16, "failed"), whole(30, 31, "failed")], 40)
+
+
+def test_a_slice_that_was_done_twice_does_not_make_up_for_another() -> None:
+    rule = BY_INTERVAL[15]["no-successful-run"]
+    lines = [
+        line
+        for run in (0, 15, 30)
+        for line in (dispatch(run), *(ended(run, 1, run + at) for at in (1, 2, 3)))
+    ]
+    assert fires(rule, lines, 50)
+
+
+# ---- The workbook ----
+
+
+def test_the_last_run_is_the_sum_of_its_slices_and_not_one_that_is_still_under_way() -> None:
+    lines = [*in_slices(0, *GOOD), *in_slices(15, "ok", "failed", "ok"), dispatch(30), ended(30, 1, 31)]
+    (row,) = shown("the-last-run", lines, 32)
+    assert row["timestamp"] == moment(18)
+    assert (row["result"], row["duration_s"]) == ("failed", 180.0)
+    assert (row["slices"], row["slices_without_end"]) == (3, 0)
+    assert (row["workspaces"], row["ok"], row["failed"], row["folders"]) == (150, 149, 1, 300)
+    assert row["problems"] == [["Azure DevOps: failed"]]
+
+
+def test_a_run_with_a_slice_missing_is_the_last_one_when_its_time_is_over() -> None:
+    lines = [*in_slices(0, *GOOD), *in_slices(15, "ok", "", "ok")]
+    assert shown("the-last-run", lines, 29)[0]["result"] == "ok"
+    (row,) = shown("the-last-run", lines, 31)
+    assert (row["result"], row["slices_without_end"], row["workspaces"], row["ok"]) == ("failed", 1, 150, 100)
+
+
+def test_a_slice_that_was_done_twice_counts_once() -> None:
+    (row,) = shown("the-last-run", [*in_slices(0, *GOOD), ended(0, 2, 4)], 5)
+    assert (row["workspaces"], row["ok"], row["result"]) == (150, 150, "ok")
+
+
+def test_in_one_piece_the_last_run_is_as_it_was_logged() -> None:
+    lines = [*in_slices(0, *GOOD), whole(15, 17, "failed")]
+    (row,) = shown("the-last-run", lines, 18)
+    assert (row["result"], row["duration_s"], row["slices"]) == ("failed", 60.0, 1)
+    assert (row["workspaces"], row["ok"], row["failed"]) == (50, 49, 1)
+    (row,) = shown("the-last-run", [*lines, nothing_done(30)], 31)
+    assert (row["result"], row["ok"], row["problems"]) == ("failed", 0, [["WORKSPACES: is missing"]])
+
+
+def test_the_fleet_at_a_glance_is_the_whole_fleet() -> None:
+    tiles = shown("the-fleet-at-a-glance", in_slices(0, "ok", "failed", ""), 20)
+    assert {row["what"]: row["number"] for row in tiles} == {
+        "workspaces": 150,
+        "all well": 99,
+        "something failed": 1,
+        "entry wrong": 0,
+        "slices without an end": 1,
+        "Git folders": 200,
+        "Git folders failed": 1,
+        "minutes the token still had": 66,
+    }
+
+
+def of_workspace(tick: float, name: str, minute: float, **also: Any) -> Line:
+    event = {"event": "git_refresh.workspace", "run_id": f"run at {tick:g}", "slice": 1, "name": name}
+    return minute, {**event, "result": "failed", "credential": "kept", "folders": {"failed": 2}, **also}
+
+
+def test_failures_and_folders_are_those_of_every_slice_of_the_last_run() -> None:
+    failure = {"where": "a", "code": "git_conflict", "message": "m", "cause": "c", "remedy": "r"}
+    lines = [*in_slices(0, *GOOD), *in_slices(15, "failed", "failed", "ok"), dispatch(30)]
+    lines += [of_workspace(at, f"of {at}", at + 1, failures=[failure]) for at in (0, 15, 30)]
+    lines += [of_workspace(15, "another", 17, failures=[{**failure, "where": "b"}])]
+    assert [row["place"] for row in shown("failures-of-the-last-run", lines, 32)] == ["a", "b"]
+    behind = shown("git-folders-that-are-behind", lines, 32)
+    assert {row["workspace"]: row["failed"] for row in behind} == {"of 15": 2, "another": 2}
+
+
+def test_a_run_in_slices_is_as_slow_as_from_the_timer_to_its_last_slice() -> None:
+    lines = [whole(0, 5, duration_s=200.0), *in_slices(15, *GOOD, spread=12), *in_slices(30, *GOOD)]
+    slowest = shown("the-slowest-runs", lines, 40)
+    assert [(row["duration_s"], row["slices"], row["workspaces"]) for row in slowest] == [
+        (720.0, 3, 150),
+        (200.0, 1, 50),
+        (180.0, 3, 150),
+    ]
+    assert slowest[0]["longest_slice_s"] == 60.0
+
+
+def test_every_slice_of_the_last_run_has_a_row_also_one_that_never_ended() -> None:
+    lines = [*in_slices(0, "ok", "failed", "", ""), not_done(0, 4, 16, "slice_too_late")]
+    lines += [not_done(0, 1, 3, "slice_duplicate")]
+    rows = shown("slices-of-the-last-run", lines, 20)
+    assert [(row["slice"], row["result"], row["code"]) for row in rows] == [
+        (1, "ok", ""),
+        (2, "failed", ""),
+        (3, "never ended", ""),
+        (4, "dropped", "slice_too_late"),
+    ]
+    assert [row["began_after_s"] for row in rows[:2]] == [-15.0, 30.0]
+    assert shown("slices-of-the-last-run", [whole(0, 1)], 20) == []
