@@ -1,10 +1,14 @@
 """What the app logs, with each field and each value that there is: queries and pages are held to it."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
 
+from git_refresh.diagnosis.explain import Facts, finding
+from git_refresh.diagnosis.table import OWN
 from git_refresh.outlet import Outlet
 from git_refresh.report import (
     CredentialAction,
@@ -12,11 +16,13 @@ from git_refresh.report import (
     FolderAction,
     FolderReport,
     Result,
+    log_dispatch,
+    log_message,
     log_nothing_done,
     log_run,
     log_workspace,
 )
-from git_refresh.values import Problem
+from git_refresh.values import Problem, Slice
 from tests.unit.test_terminal import ERROR, report, workspace
 
 Lines = list[dict[str, Any]]
@@ -28,6 +34,25 @@ def log_lines(caplog: pytest.LogCaptureFixture) -> Lines:
     """Every line, parsed, first those of a run in slices; the last is that of a run that could not begin."""
     caplog.set_level("INFO", "git_refresh")
     outlet = Outlet()
+    log_dispatch("id", 21, 1003, UNTIL, [Problem("clock", "clock_skew: It goes wrong.")], outlet)
+    for row in OWN:
+        if row.code.startswith("slice_"):
+            given_up = row.code == "slice_given_up"
+            whose = None if row.code == "slice_unreadable" else PART
+            found = finding(row.code, Facts())
+            result = "failed" if given_up else "dropped"
+            log_message(whose, found, outlet, result=result, fine=not given_up)
+    for part in (PART, None):
+        _log_all(outlet, part)
+    return [json.loads(message) for message in caplog.messages]
+
+
+UNTIL = datetime(2026, 11, 25, 18, 0, tzinfo=UTC)
+PART = Slice("id", 3, 21)
+
+
+def _log_all(outlet: Outlet, part: Slice | None) -> None:
+    """What a run logs, in one piece or as a slice."""
     folders = tuple(
         FolderReport(f"/Repos/a/{action}", action, error=ERROR if action == "failed" else None)
         for action in get_args(FolderAction)
@@ -38,33 +63,13 @@ def log_lines(caplog: pytest.LogCaptureFixture) -> Lines:
         for action in get_args(CredentialAction)
     ]
     for fine in (workspace(), workspace(credential=None)):
-        log_run(report(fine), outlet)
-        log_workspace("id", fine, outlet)
-    log_run(report(*fleet, problems=(Problem("timer", "late_run: late"),)), outlet)
+        log_run(replace(report(fine), slice=part), outlet)
+        log_workspace("id", fine, outlet, part)
+    failed = report(*fleet, problems=(Problem("timer", "late_run: late"),))
+    log_run(replace(failed, slice=part), outlet)
     for one in fleet:
-        log_workspace("id", one, outlet)
-    log_nothing_done([Problem("WORKSPACES", "is missing")], outlet)
-    in_one_piece = [json.loads(message) for message in caplog.messages]
-    return [*in_slices(in_one_piece), *in_one_piece]
-
-
-def in_slices(lines: Lines) -> Lines:
-    """What `FAN_OUT=queue` adds: lines of its own, and keys behind `run_id`."""
-    run = {"run_id": "id", "slice": 3, "slices": 21}
-    dispatch = {"run_id": "id", "slices": 21, "workspaces": 1003, "until": "2026-11-25T18:00:00Z"}
-    added: Lines = [{"event": DISPATCH, **dispatch, "problems": ["clock: clock_skew: It goes wrong."]}]
-    for result, code in (
-        ("failed", "slice_given_up"),
-        *(("dropped", f"slice_{why}") for why in ("too_late", "unreadable", "duplicate", "ended")),
-    ):
-        added.append({"event": SLICE, "result": result, **run, "code": code, "problems": [f"queue: {code}"]})
-    for line in lines:
-        if "run_id" in line:
-            keys = run if line["event"] == RUN else {"run_id": "id", "slice": 3}
-            added.append(
-                {"event": line["event"], **keys, **{key: line[key] for key in line if key != "event"}}
-            )
-    return added
+        log_workspace("id", one, outlet, part)
+    log_nothing_done([Problem("WORKSPACES", "is missing")], outlet, part)
 
 
 def fields(value: object, above: str = "") -> set[str]:

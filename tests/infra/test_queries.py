@@ -64,7 +64,7 @@ def unknown_values(query: str, lines: Lines) -> list[str]:
     ]
     words = {value for line in lines for value in line.values() if isinstance(value, str)}
     codes = {row.code for row in (*TABLE, *OWN, UNKNOWN)}
-    functions = set(re.findall(r"^def (\w+)", (ROOT / "function_app.py").read_text(), re.MULTILINE))
+    functions = set(re.findall(r"^ *def (\w+)", (ROOT / "function_app.py").read_text(), re.MULTILINE))
     return sorted(set(compared) - words - codes - functions)
 
 
