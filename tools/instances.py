@@ -2,8 +2,9 @@
 
 import json
 import os
+import select
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
@@ -11,11 +12,26 @@ from typing import Any, Self
 
 from tools import warm
 
-_LONGEST_S = 60.0
+_LONGEST_S, _LOOK_S = 60.0, 0.5
 
 
 class EndedError(Exception):
     """The instance has ended: with what it has written to stderr."""
+
+
+def next_line(instances: Sequence["Instance"]) -> tuple["Instance", dict[str, Any]]:
+    """What one of these says next, whichever it is; there may come to be more of them meanwhile.
+
+    Raises:
+        TimeoutError: none has said anything for a minute.
+    """
+    for _ in range(int(_LONGEST_S / _LOOK_S)):
+        for each in instances:
+            if each.has_line:
+                return each, each.next_line()
+        for each in select.select(instances, [], [], _LOOK_S)[0]:
+            each.receive()
+    raise TimeoutError([each.lines[-3:] for each in instances])
 
 
 class Instance:
@@ -58,6 +74,10 @@ class Instance:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it at once, and leave nothing of it."""
         self.kill()
         os.close(self._stdout)
         self._place.cleanup()
@@ -89,15 +109,37 @@ class Instance:
         except EndedError:
             return self._process.exitcode or 0
 
+    def fileno(self) -> int:
+        """Of what it says, to be waited for."""
+        return self._stdout
+
+    @property
+    def has_line(self) -> bool:
+        """Whether a line of it was received that nobody has read."""
+        return b"\n" in self._said
+
+    def receive(self) -> None:
+        """Take what it has said by now."""
+        self._said += os.read(self._stdout, 65536)
+
+    def next_line(self) -> dict[str, Any]:
+        """Read one line more.
+
+        Raises:
+            EndedError: it has ended before.
+            TimeoutError: it has said nothing for a minute.
+        """
+        return self._line()
+
     def _line(self) -> dict[str, Any]:
-        while b"\n" not in self._said:
+        while not self.has_line:
             ready = wait([self._stdout, self._process.sentinel], _LONGEST_S)
             if not ready:
                 raise TimeoutError(self.lines[-3:])
             if self._stdout not in ready:
                 self._process.join()
                 raise EndedError(self._stderr.read_text() if self._stderr.exists() else "")
-            self._said += os.read(self._stdout, 65536)
+            self.receive()
         line, _, self._said = self._said.partition(b"\n")
         self.lines.append(json.loads(line))
         return self.lines[-1]

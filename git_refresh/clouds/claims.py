@@ -86,25 +86,29 @@ class BlobClaims:
         return self._container.get_blob_client(f"{slice_.run_id}/{slice_.number}")
 
     def _begin(self, blob: BlobClient, message_id: str) -> Claim:
-        content = _content(message_id, ended=False)
-        try:
-            blob.upload_blob(content)
-        except ResourceExistsError:
-            pass
-        except ResourceNotFoundError:  # the container: infra/ creates it, other installations have none yet
-            self._create_container()
-            blob.upload_blob(content)
-            return Claim.OURS
-        else:
+        if self._create(blob, _content(message_id, ended=False)):
             return Claim.OURS
         found = read(_Claimed, json.loads(blob.download_blob().readall()), self._secrets)
         if found.ended:
             return Claim.ENDED
         return Claim.AGAIN if found.message == message_id else Claim.ANOTHERS
 
-    def _create_container(self) -> None:
-        with suppress(ResourceExistsError):  # by another worker, meanwhile
-            self._container.create_container()
+    def _create(self, blob: BlobClient, content: bytes) -> bool:
+        """Write a blob that is not there; False if it is."""
+        try:
+            return _created(blob, content)
+        except ResourceNotFoundError:  # the container: infra/ creates it, other installations have none yet
+            with suppress(ResourceExistsError):  # by another worker, meanwhile
+                self._container.create_container()
+            return _created(blob, content)
+
+
+def _created(blob: BlobClient, content: bytes) -> bool:
+    try:
+        blob.upload_blob(content)
+    except ResourceExistsError:
+        return False
+    return True
 
 
 class _Claimed(Answer):

@@ -4,8 +4,10 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
 from git_refresh import app
@@ -13,6 +15,7 @@ from git_refresh.clock import SystemClock
 from git_refresh.outlet import Outlet
 from git_refresh.seams import Claim, Claims
 from git_refresh.settings.load import SettingsError
+from git_refresh.slices import QUEUE
 from git_refresh.symptom import ServiceError
 from git_refresh.values import Slice
 from localcloud import Cloud, Fault, faults
@@ -48,6 +51,10 @@ def claims(cloud: Cloud, **settings: str) -> Claims:
     return app.claims({**os.environ, **(settings or given)}, Outlet(), CLOCK)
 
 
+def blobs(account: StorageAccount) -> BlobServiceClient:
+    return BlobServiceClient.from_connection_string(account.connection_string)
+
+
 @pytest.mark.usefixtures("account")
 def test_the_first_message_has_the_slice_and_every_other_learns_of_it(shared: Cloud, slice_: Slice) -> None:
     found = claims(shared)
@@ -68,8 +75,11 @@ def test_a_connection_string_opens_the_same_blobs(
     assert with_key.begin(slice_, "m2", CLOCK) is Claim.ANOTHERS
 
 
-@pytest.mark.usefixtures("account")
-def test_of_many_workers_at_once_one_has_the_slice(shared: Cloud, slice_: Slice) -> None:
+def test_of_many_workers_at_once_one_has_the_slice_and_none_minds_that_the_container_is_not_there(
+    shared: Cloud, account: StorageAccount, slice_: Slice
+) -> None:
+    with suppress(ResourceNotFoundError):
+        blobs(account).delete_container(QUEUE)
     start, found = threading.Barrier(8), []
 
     def work(number: int) -> None:
@@ -123,7 +133,7 @@ def test_an_identity_without_the_role_is_told_so(
 def test_a_claim_of_somebody_else_s_making_is_one_typed_error(
     shared: Cloud, account: StorageAccount, slice_: Slice
 ) -> None:
-    service = BlobServiceClient.from_connection_string(account.connection_string)
+    service = blobs(account)
     claims(shared).begin(Slice(slice_.run_id, 9, 21), "m1", CLOCK)  # so that the container is there
     for content in (b"", b"[]", b"{}", b'{"message": 1, "ended": 2}', b"\xff"):
         blob = service.get_blob_client("git-refresh-slices", f"{slice_.run_id}/{slice_.number}")
@@ -146,10 +156,12 @@ def test_no_secret_is_in_a_claim_or_in_what_any_logger_says_at_debug(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     found = claims(shared, AzureWebJobsStorage=account.connection_string)
+    shared.remember_secrets()
     found.begin(slice_, "m1", CLOCK)
     mine = claims(shared)
     mine.end(slice_, "m1", CLOCK)
     secrets = [account.connection_string.split("AccountKey=")[1].split(";")[0], *shared.issued]
+    assert shared.issued
     said = caplog.text + "".join(account.texts)
     assert '{"message": "m1", "ended": true}' in said
     assert not [secret for secret in secrets if secret in said]

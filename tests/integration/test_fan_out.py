@@ -1,0 +1,275 @@
+"""`FAN_OUT=queue` over Microsoft's own storage emulator: several workers as processes, killed at random, and a fleet that is fresh.
+
+The product's timer cuts the list, the host's part puts the messages on the queue, and each worker is the app in Microsoft's worker library
+with the host's listener on the queue. Only the host's lock on a message is shorter here than its ten minutes.
+"""
+
+import json
+import os
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.storage.queue import QueueClient
+
+from git_refresh import slices
+from git_refresh.fan_out import dispatch
+from git_refresh.slices import Message
+from git_refresh.values import Slice
+from localcloud import Cloud, Fault, Fleet, faults, seed
+from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
+from localcloud.observer import Request
+from localcloud.queues import QueueOptions, connected, encoded, send, send_outputs
+from localcloud.storage import StorageAccount
+from localcloud.worker import Outcome
+from tests.cloud import embedded_cloud
+from tools.instances import Instance, next_line
+from tools.queries import ROOT
+
+pytestmark = pytest.mark.timeout(120)
+LOCK_S = 4
+"""Seconds for which a worker has a message to itself, in place of the host's ten minutes; renewed at half of them, as there."""
+BINDINGS = [{"type": "queue", "name": "slices", "queueName": slices.QUEUE}]
+WORKSPACES = 6
+
+
+@dataclass
+class Stage:
+    """A fleet, a queue, and workers on it."""
+
+    cloud: Cloud
+    fleet: Fleet
+    account: StorageAccount
+    app: Path
+    settings: Mapping[str, str]
+    said: list[dict[str, Any]] = field(default_factory=list)
+    workers: list[Instance] = field(default_factory=list)
+
+    def start(self, number: int = 1) -> None:
+        """Let so many workers more look at the queue."""
+        environ = {**os.environ, **self.settings}
+        self.workers += [Instance(self.app, environ, invisible=LOCK_S) for _ in range(number)]
+
+    def close(self) -> None:
+        """End them all at once."""
+        while self.workers:
+            self.workers.pop().close()
+
+    @property
+    def queue(self) -> QueueClient:
+        return connected(self.settings).get_queue_client(slices.QUEUE)
+
+    def left(self) -> int:
+        """Messages on the queue, those that a worker has included."""
+        return int(self.queue.get_queue_properties().approximate_message_count or 0)
+
+    def tick(self, times: int = 1, **changes: str) -> list[str]:
+        """The timer: its messages, which are on the queue then, each so often."""
+        texts = dispatch({**os.environ, **self.settings, **changes}, None)
+        put = [text for text in texts for _ in range(times)]
+        outcome = Outcome(ok=True, message="", stack_trace="", outputs={"slices": put})
+        assert send_outputs(connected(self.settings), BINDINGS, outcome, QueueOptions()) == len(put)
+        return texts
+
+    def until_deleted(self, messages: int) -> None:
+        """Follow what the workers say until so many messages are done with."""
+        deleted = 0
+        while deleted < messages:
+            _, line = next_line(self.workers)
+            self.said.append(line)
+            deleted += line["event"] == "deleted"
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """The app's own lines of this kind, of all workers."""
+        lines = [json.loads(line["message"]) for line in self.said if line.get("logger") == "git_refresh"]
+        return [line for line in lines if line["event"] == event]
+
+    def codes(self) -> list[str]:
+        """Of the messages of which nothing was done, why."""
+        return sorted(line["code"] for line in self.logged("git_refresh.slice"))
+
+    def assert_fresh(self, *, but: tuple[int, ...] = ()) -> None:
+        """Every workspace has a token that lives, and both folders at their latest commit."""
+        etl, reports = self.fleet.repositories
+        wanted = {"/Repos/etl/prod": etl.head("main"), "/Repos/reports/prod": reports.head("main")}
+        for number, workspace in enumerate(self.fleet.workspaces):
+            if number in but:
+                continue
+            assert workspace.credentials, self.said
+            (credential,) = workspace.credentials
+            claims = jwt.decode(credential.token or "", options={"verify_signature": False})
+            assert claims["oid"] == self.cloud.identity.object_id
+            assert claims["exp"] > time.time()
+            assert {folder.path: folder.head for folder in workspace.folders} == wanted
+
+    def assert_no_secret_was_on_the_queue(self) -> None:
+        sent = "\n".join(self.account.texts)
+        assert '"workspaces"' in sent
+        issued = self.cloud.issued
+        assert len(issued) > WORKSPACES
+        assert not [secret for secret in (*issued, SECRET, SECRET_NAME, CLIENT_ID) if secret in sent]
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    """The app as it is deployed, but for how soon a failed message comes back, and how often an idle queue is looked at."""
+    shutil.copy(ROOT / "function_app.py", tmp_path)
+    options = json.loads((ROOT / "host.json").read_text())
+    options["extensions"]["queues"] |= {
+        "visibilityTimeout": "00:00:01",
+        "maxPollingInterval": "00:00:00.2",
+    }
+    (tmp_path / "host.json").write_text(json.dumps(options))
+    return tmp_path
+
+
+@pytest.fixture
+def stage(app: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr(slices, "MOST", 2)
+    with embedded_cloud(monkeypatch) as cloud:
+        cloud.remember_secrets()
+        fleet = seed(cloud, WORKSPACES)
+        account = cloud.storage_account("stgitrefresh")
+        settings = {
+            **fleet.settings,
+            **account.settings,
+            "AzureWebJobsStorage__clientId": cloud.identity.client_id,
+            "FAN_OUT": "queue",
+        }
+        made = Stage(cloud, fleet, account, app, settings)
+        yield made
+        made.close()
+
+
+def test_three_workers_refresh_the_fleet_slice_by_slice(stage: Stage) -> None:
+    stage.start(3)
+    texts = stage.tick()
+    stage.until_deleted(3)
+    stage.assert_fresh()
+    stage.assert_no_secret_was_on_the_queue()
+    (run_id,) = {json.loads(text)["run_id"] for text in texts}
+    runs = stage.logged("git_refresh.run")
+    assert sorted((run["run_id"], run["slice"], run["slices"], run["result"]) for run in runs) == [
+        (run_id, number, 3, "ok") for number in (1, 2, 3)
+    ]
+    assert sorted((line["slice"], line["name"]) for line in stage.logged("git_refresh.workspace")) == [
+        (number // 2 + 1, f"data-{number + 1}") for number in range(WORKSPACES)
+    ]
+    assert stage.left() == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_workers_that_are_killed_at_random_leave_a_fleet_that_is_fresh(stage: Stage, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311  # the same kills for the same seed
+    stage.start(3)
+    dying = {chance.randrange(1, 25 * (death + 1)) for death in range(3)}
+    seen = 0
+
+    def kill(request: Request) -> None:
+        nonlocal seen
+        seen += request.service != "storage"
+        if seen in dying:
+            dying.discard(seen)
+            chance.choice(stage.workers).kill()
+            stage.start()
+
+    stage.cloud.on_request = kill
+    stage.tick()
+    _drain(stage)
+    stage.cloud.on_request = None
+    stage.assert_fresh()
+    stage.assert_no_secret_was_on_the_queue()
+
+
+def _drain(stage: Stage) -> None:
+    """Until the queue is empty, whoever does it."""
+    while stage.left():
+        _, line = next_line(stage.workers)
+        stage.said.append(line)
+
+
+def test_messages_that_are_there_twice_are_done_once(stage: Stage) -> None:
+    stage.start(3)
+    stage.tick(times=2)
+    stage.until_deleted(6)
+    stage.assert_fresh()
+    assert set(stage.codes()) <= {"slice_duplicate", "slice_ended"}
+    assert len(stage.codes()) == 3
+    done = Counter(run["slice"] for run in stage.logged("git_refresh.run"))
+    assert done == {1: 1, 2: 1, 3: 1}
+    created = Counter(
+        request.host
+        for request in stage.cloud.requests
+        if request.service == "databricks" and (request.method, request.path) == ("POST", "/api/2.0/repos")
+    )
+    assert set(created.values()) == {1}
+
+
+def test_a_workspace_that_fails_makes_its_slice_red_once_and_nothing_poison(stage: Stage) -> None:
+    broken = stage.fleet.workspaces[2]
+    stage.cloud.inject(Fault(faults.status(403), host=broken.host, route="/git-credentials"))
+    stage.start(2)
+    stage.tick()
+    stage.until_deleted(3)
+    stage.assert_fresh(but=(2,))
+    assert len([line for line in stage.said if line["event"] == "returned"]) == 1
+    assert stage.codes() == ["slice_ended"]
+    failed = [run["slice"] for run in stage.logged("git_refresh.run") if run["result"] == "failed"]
+    assert failed == [2]
+    with pytest.raises(ResourceNotFoundError):
+        connected(stage.settings).get_queue_client(f"{slices.QUEUE}-poison").get_queue_properties()
+
+
+def test_a_message_that_is_too_late_or_unreadable_is_dropped_and_nobody_is_asked(stage: Stage) -> None:
+    queue, until = stage.queue, datetime.now(UTC) - timedelta(minutes=1)
+    late = Message(Slice("b7a1c0de-0000-4000-8000-000000000001", 1, 1), until, ("data-1",))
+    for text in (late.text(), '{"version": 9}', "[]", "\ud7ff"):
+        send(queue, encoded(text, QueueOptions()))
+    stage.start()
+    stage.until_deleted(4)
+    assert stage.codes() == ["slice_too_late", *["slice_unreadable"] * 3]
+    assert {request.service for request in stage.cloud.requests} <= {"storage", "identity"}
+
+
+def test_a_list_that_changes_between_timer_and_slice_is_the_one_that_counts(stage: Stage) -> None:
+    stage.tick()
+    entries = json.loads(stage.settings["WORKSPACES"])
+    stage.settings = {**stage.settings, "WORKSPACES": json.dumps([*entries[:1], *entries[3:]])}
+    stage.start(2)
+    stage.until_deleted(3)
+    stage.assert_fresh(but=(1, 2))
+    assert not stage.fleet.workspaces[1].credentials
+    told = [problem for run in stage.logged("git_refresh.run") for problem in run["problems"]]
+    assert sorted(each.split(":")[1] for each in told) == [' "data-2"', ' "data-3"']
+    assert {run["result"] for run in stage.logged("git_refresh.run")} == {"ok"}
+
+
+def test_a_queue_that_cannot_be_reached_costs_one_run(stage: Stage) -> None:
+    stage.cloud.inject(Fault(faults.status(403), service="storage"))
+    with pytest.raises(HttpResponseError):
+        stage.tick()
+    stage.cloud.clear_faults()
+    stage.start(2)
+    stage.tick()
+    stage.until_deleted(3)
+    stage.assert_fresh()
+
+
+def test_without_the_right_to_make_claims_the_fleet_is_fresh_and_each_slice_says_so(stage: Stage) -> None:
+    stage.account.deny(stage.cloud.identity.object_id, "blob")
+    stage.start(2)
+    stage.tick()
+    stage.until_deleted(3)
+    stage.assert_fresh()
+    problems = [run["problems"] for run in stage.logged("git_refresh.run")]
+    assert len(problems) == 3
+    assert all(each[0].startswith("FAN_OUT: claim_denied: Could not claim slice") for each in problems)
