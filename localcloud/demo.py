@@ -80,14 +80,14 @@ def main() -> None:
     """Run the demo; exit with 1 if anything was not as told."""
     try:
         with Cloud() as cloud:
-            with _waiting("three workspaces and their repositories"):
+            with waiting("three workspaces and their repositories"):
                 fleet = seed_zones(cloud)
             os.environ.update({**cloud.environment(), **fleet.settings})
             events = _Events()
             logging.getLogger("git_refresh").addHandler(events)
             logging.getLogger("git_refresh").propagate = False
             logging.getLogger().addHandler(logging.NullHandler())  # the worker's own notices
-            with _waiting("the Functions worker and the SDKs"):
+            with waiting("the Functions worker and the SDKs"):
                 worker = Worker(APP)
             with worker:
                 _tell(cloud, fleet, worker, events)
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def _tell(cloud: Cloud, fleet: ZonedFleet, worker: Worker, events: _Events) -> None:
-    _say(
+    say(
         "An embedded cloud is up: three workspaces, Azure DevOps, Key Vault and two managed identities, under their production host "
         "names. The app signs in to data-1 with an OAuth secret, to data-2 as its managed identity, and to data-3 by token exchange, "
         "with an identity of data-3's own: nothing is shared with the first two. No workspace has a Git credential yet, and each lacks "
@@ -108,62 +108,62 @@ def _tell(cloud: Cloud, fleet: ZonedFleet, worker: Worker, events: _Events) -> N
     )
     states = _fire(fleet, worker, events, "First tick of the timer, through the real Functions worker")
     for workspace, state in zip(fleet.workspaces, states, strict=True):
-        _expect(state.token is not None, f"{workspace.host} has a credential")
-        _expect("/Repos/reports/prod" in state.commits, f"{workspace.host} has the folder that was missing")
+        expect(state.token is not None, f"{workspace.host} has a credential")
+        expect("/Repos/reports/prod" in state.commits, f"{workspace.host} has the folder that was missing")
     owners = [jwt.decode(state.token or "", options={"verify_signature": False})["oid"] for state in states]
-    _expect(owners[0] == owners[1] == cloud.identity.object_id, "the first two have the app's own token")
-    _expect(owners[2] == fleet.identity.object_id, "and the third has another identity's")
+    expect(owners[0] == owners[1] == cloud.identity.object_id, "the first two have the app's own token")
+    expect(owners[2] == fleet.identity.object_id, "and the third has another identity's")
 
     commit = fleet.repositories[0].commit({"jobs/load.py": "print('load, faster')\n"}, message="Load faster")
     other = fleet.repositories[2].commit({"jobs/load.py": "print('load it')\n"}, message="Load it")
     commits = [commit, commit, other]
-    _say(
+    say(
         f"Somebody pushes {commit[:8]} and {other[:8]}, and what takes an hour happens now: the tokens expire."
     )
     cloud.identity.expire_tokens()
     fleet.identity.expire_tokens()
-    first, name = fleet.workspaces[0], _names(fleet)[0]
+    first, name = fleet.workspaces[0], names_of(fleet)[0]
     refusal = _pull(first)
-    _expect(refusal is not None, "a pull with the old credential fails")
+    expect(refusal is not None, "a pull with the old credential fails")
     console.print(Text(f"  a job pulls in {name}: {refusal}\n", "red"))
 
-    third, broken = fleet.workspaces[2], _names(fleet)[2]
+    third, broken = fleet.workspaces[2], names_of(fleet)[2]
     policy = {"issuer": entra_v2(TENANT), "subject": fleet.identity.object_id}
     third.federate(FEDERATED_CLIENT_ID, **policy).policies.clear()
-    _say(f"And somebody deletes the federation policy by which {broken} lets the app in.")
+    say(f"And somebody deletes the federation policy by which {broken} lets the app in.")
     before = states
     states = _fire(fleet, worker, events, "Next tick", failing=broken)
     for index, workspace in enumerate(fleet.workspaces):
         if workspace is not third:
-            _expect(states[index].token not in {None, before[index].token}, f"{workspace.host} is fresh")
-            _expect(states[index].commits[CHANGED] == commits[index], f"{workspace.host} has the new commit")
-    _expect(_pull(first) is None, "a pull with the fresh credential works")
+            expect(states[index].token not in {None, before[index].token}, f"{workspace.host} is fresh")
+            expect(states[index].commits[CHANGED] == commits[index], f"{workspace.host} has the new commit")
+    expect(_pull(first) is None, "a pull with the fresh credential works")
     console.print(Text(f"  a job pulls in {name}: fine", "green"))
     console.print()
 
     third.federate(FEDERATED_CLIENT_ID, **policy)
-    _say("That is mended with the command above.")
+    say("That is mended with the command above.")
     fixed = _fire(fleet, worker, events, "Next tick")[2]
-    _expect(fixed.token not in {None, states[2].token}, f"{third.host} has a fresh credential")
-    _expect(fixed.commits[CHANGED] == commits[2], f"{third.host} has {CHANGED} at the new commit")
+    expect(fixed.token not in {None, states[2].token}, f"{third.host} has a fresh credential")
+    expect(fixed.commits[CHANGED] == commits[2], f"{third.host} has {CHANGED} at the new commit")
 
 
 def _fire(
     fleet: ZonedFleet, worker: Worker, events: _Events, title: str, failing: str | None = None
 ) -> list[State]:
-    before = [_state(workspace) for workspace in fleet.workspaces]
+    before = [state_of(workspace) for workspace in fleet.workspaces]
     events.failures.clear()
     started = time.monotonic()
-    with _waiting(f"the function to end, for {len(fleet.workspaces)} workspaces"):
+    with waiting(f"the function to end, for {len(fleet.workspaces)} workspaces"):
         outcome = worker.fire_timer("refresh_git", following=datetime.now(UTC) + TICK)
     took = time.monotonic() - started
-    after = [_state(workspace) for workspace in fleet.workspaces]
+    after = [state_of(workspace) for workspace in fleet.workspaces]
     console.print(_table(f"{title} ({took:.1f} s)", fleet, before, after))
     if failing is None:
-        _expect(outcome.ok, f"the function succeeds, and it said: {outcome.message}")
+        expect(outcome.ok, f"the function succeeds, and it said: {outcome.message}")
     else:
-        _expect(not outcome.ok, "the function fails")
-        _expect([found["where"] for found in events.failures] == [failing], f"{failing} alone fails")
+        expect(not outcome.ok, "the function fails")
+        expect([found["where"] for found in events.failures] == [failing], f"{failing} alone fails")
     run = events.runs[-1]
     console.print(
         f"  logged: {run['event']} {run['result']}, {run['workspaces_ok']} of {run['workspaces']} workspaces, "
@@ -184,7 +184,7 @@ def _show(failure: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _waiting(what: str) -> Iterator[None]:
+def waiting(what: str) -> Iterator[None]:
     """Say what is waited for, as long as it is."""
     text = f"Waiting for {what} …"
     if console.is_terminal:
@@ -195,7 +195,7 @@ def _waiting(what: str) -> Iterator[None]:
         yield
 
 
-def _state(workspace: Workspace) -> State:
+def state_of(workspace: Workspace) -> State:
     tokens = [credential.token for credential in workspace.credentials if credential.token]
     return State(tokens[0] if tokens else None, {folder.path: folder.head for folder in workspace.folders})
 
@@ -206,14 +206,14 @@ def _table(title: str, fleet: ZonedFleet, before: list[State], after: list[State
     )
     for heading in ("Workspace", "Credential", "Git folder", "From → to"):
         table.add_column(heading, no_wrap=True)
-    for name, old, new in zip(_names(fleet), before, after, strict=True):
+    for name, old, new in zip(names_of(fleet), before, after, strict=True):
         for index, path in enumerate(sorted(new.commits)):
             first = (name, _credential(old, new)) if index == 0 else ("", "")
             table.add_row(*first, path, _move(old.commits.get(path), new.commits[path]))
     return table
 
 
-def _names(fleet: ZonedFleet) -> list[str]:
+def names_of(fleet: ZonedFleet) -> list[str]:
     return [workspace["name"] for workspace in json.loads(fleet.settings["WORKSPACES"])]
 
 
@@ -245,12 +245,12 @@ def _pull(workspace: Workspace) -> str | None:
     return None
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     console.print(text, highlight=False)
     console.print()
 
 
-def _expect(fine: bool, what: str) -> None:  # noqa: FBT001  # reads as a sentence
+def expect(fine: bool, what: str) -> None:  # noqa: FBT001  # reads as a sentence
     if not fine:
         raise NotAsToldError(what)
 
