@@ -104,7 +104,6 @@ class Stage:
         for number, workspace in enumerate(self.fleet.workspaces):
             if number in but:
                 continue
-            assert workspace.credentials, self.said
             (credential,) = workspace.credentials
             claims = jwt.decode(credential.token or "", options={"verify_signature": False})
             assert claims["oid"] == self.cloud.identity.object_id
@@ -186,7 +185,12 @@ def test_workers_that_are_killed_at_random_leave_a_fleet_that_is_fresh(stage: St
     stage.tick()
     _drain(stage)
     stage.cloud.on_request = None
-    stage.assert_fresh()
+    unlucky = [line["slice"] for line in stage.logged("git_refresh.slice") if line["result"] == "failed"]
+    stage.assert_fresh(but=tuple(2 * slice_ - number for slice_ in unlucky for number in (1, 2)))
+    if unlucky:  # two of its workers were killed: its next attempt is the next run's
+        stage.tick()
+        _drain(stage)
+        stage.assert_fresh()
     stage.assert_no_secret_was_on_the_queue()
 
 
