@@ -62,8 +62,8 @@ class _Fleet:
             self._identity(DEVOPS), self._identity("https://vault.azure.net")
         )
         url = f"{self._environ['KEY_VAULT_URL']}/secrets/{self.defaults['client_secret_name']}/"
-        secret = await self.ask("GET", url, vault_token, params={"api-version": "7.6"})
-        self.auth = aiohttp.BasicAuth(self.defaults["client_id"], secret["value"])
+        secret = await self.ask("GET", url, f"Bearer {vault_token}", params={"api-version": "7.6"})
+        self.basic = aiohttp.encode_basic_auth(self.defaults["client_id"], secret["value"])
 
     async def _identity(self, resource: str) -> str:
         async with self._session.get(
@@ -83,13 +83,16 @@ class _Fleet:
     async def _head(self, url: str, branch: str) -> str:
         query = {"api-version": "7.1", "filter": f"heads/{branch}"}
         refs = await self.ask(
-            "GET", f"{url.replace('/_git/', '/_apis/git/repositories/')}/refs", self.token, params=query
+            "GET",
+            f"{url.replace('/_git/', '/_apis/git/repositories/')}/refs",
+            f"Bearer {self.token}",
+            params=query,
         )
         commit: str = refs["value"][0]["objectId"]
         return commit
 
-    async def ask(self, method: str, url: str, token: str | None, **options: Any) -> Any:  # noqa: ANN401  # JSON
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async def ask(self, method: str, url: str, authorization: str, **options: Any) -> Any:  # noqa: ANN401  # JSON
+        headers = {"Authorization": authorization}
         async with self._session.request(method, url, headers=headers, **options) as answer:
             if answer.status != _NOT_FOUND:  # what is at a path where a folder is to be created
                 answer.raise_for_status()
@@ -100,16 +103,17 @@ class _Workspace:
     def __init__(self, fleet: _Fleet, host: str) -> None:
         self._fleet = fleet
         self._host = host
-        self._access: str | None = None
+        self._authorization = fleet.basic
         self._waiting: list[tuple[Mapping[str, str], Mapping[str, Any] | None]] = []
 
     async def _ask(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401  # JSON
-        return await self._fleet.ask(method, f"{self._host}{path}", self._access, **options)
+        return await self._fleet.ask(method, f"{self._host}{path}", self._authorization, **options)
 
     async def credential(self) -> None:
         fleet = self._fleet
         form = {"grant_type": "client_credentials", "scope": "all-apis"}
-        self._access = (await self._ask("POST", "/oidc/v1/token", data=form, auth=fleet.auth))["access_token"]
+        token = (await self._ask("POST", "/oidc/v1/token", data=form))["access_token"]
+        self._authorization = f"Bearer {token}"
         for folder in fleet.defaults["folders"][:1]:  # whether the token is taken
             await fleet.head(folder["url"], folder["branch"])
         path = "/api/2.0/git-credentials"
