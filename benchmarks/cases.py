@@ -1,7 +1,7 @@
 """What is measured for speed: fleets of one kind, each workspace with the same Git folders, and what a run finds there."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -54,11 +54,16 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What is measured of a case: by which clients, how many times each."""
+    """What is measured of a case: by which clients, how many times by the app and the asyncio client; the scripts once."""
 
     case: Case
     clients: tuple[Client, ...]
     times: int
+
+    def turns(self) -> Iterator[Client]:
+        """Who runs after whom: whatever else the machine is busy with is for all alike."""
+        for number in range(self.times):
+            yield from (client for client in self.clients if number == 0 or client in _BOTH)
 
 
 _BOTH: tuple[Client, ...] = ("app", "asyncio")
@@ -69,13 +74,13 @@ def grid() -> list[Measurement]:
     """What `make bench` measures in some ten minutes: each client where it ends within a minute or so."""
     alone = [Measurement(Case(1, folders, 50, "quiet"), CLIENTS, 3) for folders in (0, 2, 5)]
     middle = [
-        Measurement(Case(100, 5, latency, situation), _QUICK if latency == _USUAL else _BOTH, 5)
+        Measurement(Case(100, 5, latency, situation), _QUICK if latency == _USUAL else _BOTH, 3)
         for latency in (0, 50, 200)
         for situation in SITUATIONS
     ]
     few = [
         Measurement(Case(100, 0, 50, "quiet"), _BOTH, 3),
-        Measurement(Case(100, 2, 50, "quiet"), CLIENTS, 1),
+        Measurement(Case(100, 2, 50, "quiet"), CLIENTS, 3),
     ]
     large = [
         Measurement(Case(1000, folders, latency, situation), _BOTH, 1)

@@ -23,31 +23,31 @@ console, progress = Console(width=140), Console(stderr=True)
 def figures_of(cloud: LeanCloud, wanted: Measurement) -> list[Figure]:
     """Measure one case: of each client the quickest run, and its ratio to the quickest of the asyncio client."""
     runs: dict[Client, list[tuple[Took, Seen]]] = {client: [] for client in wanted.clients}
-    for number in range(wanted.times):
-        for client in wanted.clients:
-            progress.print(f"{wanted.case}: {client}, {number + 1} of {wanted.times}", style="dim")
-            cloud.begin(wanted.case)
-            environ = {**os.environ, **cloud.environment, **wanted.case.settings}
-            runs[client].append((measure(client, environ), cloud.seen()))
+    for client in wanted.turns():
+        progress.print(f"{wanted.case}: {client}", style="dim")
+        cloud.begin(wanted.case)
+        environ = {**os.environ, **cloud.environment, **wanted.case.settings}
+        runs[client].append((measure(client, environ), cloud.seen()))
     best = {client: min(made, key=lambda run: run[0].seconds) for client, made in runs.items()}
     floor = best["asyncio"][0].seconds if "asyncio" in best else float("nan")
-    return [_figure(wanted, client, *run, floor) for client, run in best.items()]
+    return [_figure(wanted.case, client, best[client], floor, len(runs[client])) for client in wanted.clients]
 
 
-def _figure(wanted: Measurement, client: Client, took: Took, seen: Seen, floor: float) -> Figure:
+def _figure(case: Case, client: Client, run: tuple[Took, Seen], floor: float, times: int) -> Figure:
+    took, seen = run
     return Figure(
-        wanted.case,
+        case,
         client,
         seconds=took.seconds,
         ratio=took.seconds / floor,
         loading=took.loading,
         cpu=took.cpu,
         peak=took.peak,
-        requests=sum(seen.requests.values()) / wanted.case.workspaces,
-        connections=seen.handshakes / wanted.case.workspaces,
+        requests=sum(seen.requests.values()) / case.workspaces,
+        connections=seen.handshakes / case.workspaces,
         stored=seen.stored - took.began,
         cloud=seen.cpu,
-        times=wanted.times,
+        times=times,
     )
 
 

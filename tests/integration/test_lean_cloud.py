@@ -1,0 +1,49 @@
+"""The cloud of the speed benchmark answers what the app asks, and the same of the client that the app is compared with."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks import floor
+from benchmarks.cases import SITUATIONS, Case, Situation
+from benchmarks.lean_cloud import LeanCloud
+from git_refresh.app import run
+from git_refresh.settings.load import load
+
+STEPS = {
+    "quiet": (["updated"] * 2, ["unchanged"] * 4),
+    "pulled": (["updated"] * 2, ["updated"] * 4),
+    "first": (["created"] * 2, ["created"] * 4),
+}
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[LeanCloud]:
+    with LeanCloud() as made:
+        yield made
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_a_run_does_there_what_its_situation_says_with_the_requests_of_the_floor(
+    cloud: LeanCloud, monkeypatch: pytest.MonkeyPatch, situation: Situation
+) -> None:
+    case = Case(2, 2, 0, situation)
+    environ = {**cloud.environment, **case.settings}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+
+    cloud.begin(case)
+    report = run(load(environ), environ)
+    assert report.result == "ok"
+    credentials = [workspace.credential.action for workspace in report.workspaces if workspace.credential]
+    folders = [folder.action for workspace in report.workspaces for folder in workspace.folders]
+    assert (credentials, folders) == STEPS[situation]
+    app = cloud.seen()
+    assert app.stored > 0
+
+    cloud.begin(case)
+    asyncio.run(floor.refresh(environ))
+    least = cloud.seen()
+    assert least.requests["databricks"] == app.requests["databricks"]
+    assert least.requests["devops"] == app.requests["devops"]
