@@ -4,13 +4,12 @@ import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from databricks.sdk.service.workspace import ObjectType, SparseCheckout
 from pydantic import SecretStr
 
 from git_refresh.clock import Deadline, Skew
 from git_refresh.clouds import answers
 from git_refresh.clouds.answers import UnexpectedAnswerError, read
-from git_refresh.clouds.databricks_sdk import workspace_client
+from git_refresh.clouds.databricks_sdk import ObjectType, SparseCheckout, WorkspaceClient
 from git_refresh.clouds.guard import Repeat, call
 from git_refresh.clouds.transport import Allowance, BoundedSession
 from git_refresh.masking import Secrets
@@ -64,7 +63,7 @@ class WorkspaceApi:
         self._shared_secrets = secrets
         self._keeps_connections = keeps_connections
         self._session = session
-        self._client = workspace_client(host, token, session)
+        self._client = WorkspaceClient(host, token, session)
 
     def rest(self) -> None:
         """Nothing is asked for a while: the other workspaces come first."""
