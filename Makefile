@@ -46,7 +46,7 @@ soak: install ## 200 runs in one process, another fault in each: whether threads
 bench: install ## how fast a run is beside other clients, compared with what is kept (ten minutes; QUICK=--quick: one)
 	$(BIN)/python -m benchmarks.speed $(QUICK)
 
-bench-accept: install ## measure the same, keep it, and write docs/performance.md anew
+bench-accept: install ## measure the scripts too, keep all, and write docs/performance.md anew (twenty minutes)
 	$(BIN)/python -m benchmarks.speed --accept
 
 hostile: install ## the app's peak of memory with one hostile workspace among fifty

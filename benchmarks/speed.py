@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cases import CLIENTS, SITUATIONS, Case, Client, Measurement, Situation, grid, quick
+from benchmarks.cases import CLIENTS, SITUATIONS, Case, Client, Measurement, Situation, compared, grid, quick
 from benchmarks.client import Took, measure
 from benchmarks.figures import Figure, Figures, risen
 from benchmarks.lean_cloud import LeanCloud, Seen
@@ -107,11 +107,11 @@ def main(  # noqa: PLR0913  # the command's options
     few: bool,
     accept: bool,
 ) -> None:
-    wanted = quick() if few else grid()
+    wanted = quick() if few else grid() if accept else compared()
     if workspaces is not None:
         case = Case(workspaces, folders, latency, situation)
         wanted = [Measurement(case, clients or ("app", "asyncio"), times)]
-    if accept and wanted != grid():
+    if accept and (few or workspaces is not None):
         raise click.UsageError("only the figures of all cases are kept")
     with LeanCloud() as cloud:
         figures, rises = _measure(cloud, wanted)
