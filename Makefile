@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-queue test check lint format types mutants fuzz soak hostile docs audit requirements clean
+.PHONY: help install run run-queue test check lint format types mutants fuzz soak bench bench-accept hostile docs audit requirements clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -46,6 +46,12 @@ format: install ## mend what the linter and the formatter can mend
 
 soak: install ## 200 runs in one process, another fault in each: whether threads, descriptors or memory grow (takes minutes)
 	$(BIN)/python -m benchmarks.soak --ticks 200
+
+bench: install ## how fast a run is beside other clients, compared with what is kept (ten minutes; QUICK=--quick: one)
+	$(BIN)/python -m benchmarks.speed $(QUICK)
+
+bench-accept: install ## measure the scripts too, keep all, and write docs/performance.md anew (twenty minutes)
+	$(BIN)/python -m benchmarks.speed --accept
 
 hostile: install ## the app's peak of memory with one hostile workspace among fifty
 	$(BIN)/python -m benchmarks.hostile_memory --ceiling 200

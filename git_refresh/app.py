@@ -2,17 +2,20 @@
 
 import ssl
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from pydantic import SecretStr
 
 from git_refresh.clock import Clock, Deadline, Skew, SystemClock
-from git_refresh.clouds import databricks, oauth
+from git_refresh.clouds import oauth
 from git_refresh.clouds.connections import tls_context
+from git_refresh.clouds.databricks import WorkspaceApi, workspace_session
 from git_refresh.clouds.devops import DevOps
 from git_refresh.clouds.identity import ForeignIdentity, Identity, identity_of
+from git_refresh.clouds.transport import BoundedSession
 from git_refresh.clouds.vault import Vault
 from git_refresh.diagnosis.explain import Facts, internal
 from git_refresh.masking import Secrets
@@ -108,36 +111,32 @@ class ZoneServices:
         self._devops = DevOps(token, clouds.tls, clouds.deadline, skew=clouds.skew, secrets=clouds.secrets)
         return self._devops
 
-    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> SecretStr:
-        clouds = self._clouds
-        return oauth.sign_in(
-            host,
-            client_id,
-            secret,
-            tls=clouds.tls,
-            deadline=clouds.deadline,
-            secrets=clouds.secrets,
-            skew=clouds.skew,
-        )
+    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> WorkspaceApi:
+        return self._signed_in(host, partial(oauth.sign_in, client_id=client_id, secret=secret))
 
-    def exchange(self, host: str, client_id: str, assertion: Token) -> SecretStr:
-        clouds = self._clouds
-        return oauth.exchange(
-            host,
-            client_id,
-            assertion,
-            tls=clouds.tls,
-            deadline=clouds.deadline,
-            secrets=clouds.secrets,
-            skew=clouds.skew,
-        )
+    def exchange(self, host: str, client_id: str, assertion: Token) -> WorkspaceApi:
+        return self._signed_in(host, partial(oauth.exchange, client_id=client_id, assertion=assertion))
 
-    def workspace(self, host: str, token: SecretStr) -> databricks.WorkspaceApi:
+    def _signed_in(self, host: str, sign_in: Callable[..., SecretStr]) -> WorkspaceApi:
+        """A workspace, over the connection on which it was signed in to."""
         clouds = self._clouds
-        return databricks.WorkspaceApi(
+        session = workspace_session(host, clouds.tls, clouds.skew)
+        try:
+            token = sign_in(session, host, deadline=clouds.deadline, secrets=clouds.secrets)
+        except BaseException:
+            session.close()
+            raise
+        return self._api(session, host, token)
+
+    def workspace(self, host: str, token: SecretStr) -> WorkspaceApi:
+        return self._api(workspace_session(host, self._clouds.tls), host, token)
+
+    def _api(self, session: BoundedSession, host: str, token: SecretStr) -> WorkspaceApi:
+        clouds = self._clouds
+        return WorkspaceApi(
+            session,
             host,
             token,
-            tls=clouds.tls,
             deadline=clouds.deadline,
             secrets=clouds.secrets,
             keeps_connections=clouds.keeps_connections,

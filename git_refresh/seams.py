@@ -91,12 +91,12 @@ class Services(Protocol):
         """Azure DevOps, as the holder of this token sees it."""
         ...
 
-    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> SecretStr:
-        """A workspace's access token for a service principal's OAuth secret."""
+    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> Api:
+        """A workspace, signed in to with a service principal's OAuth secret."""
         ...
 
-    def exchange(self, host: str, client_id: str, assertion: Token) -> SecretStr:
-        """A workspace's access token for a service principal that trusts the identity."""
+    def exchange(self, host: str, client_id: str, assertion: Token) -> Api:
+        """A workspace, signed in to as a service principal that trusts the identity."""
         ...
 
     def workspace(self, host: str, token: SecretStr) -> Api:

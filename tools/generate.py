@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from benchmarks import page
 from git_refresh.cli.schema import schema
 from git_refresh.diagnosis.explain import in_general
 from git_refresh.diagnosis.table import PAGE, SHARED, Row
@@ -80,19 +81,25 @@ def reference() -> str:
     return _filled("reference.md", {"alert-times": alerts.table()})
 
 
+def performance() -> str:
+    """How fast a run is, with the figures anew."""
+    tables = {"clients": page.clients(), "cases": page.cases(), "machine": page.machine()}
+    return _filled("performance.md", tables)
+
+
 def _fence(query: Query) -> Iterator[str]:
     yield from ("```kusto", query.text, "```")
 
 
-def _filled(page: str, made: dict[str, Iterator[str]]) -> str:
+def _filled(name: str, made: dict[str, Iterator[str]]) -> str:
     """A page that is written by hand, with the parts that are made anew.
 
     Raises:
         ValueError: the parts on the page are others than those that are made.
     """
-    text = (DOCS / page).read_text(encoding="utf-8")
+    text = (DOCS / name).read_text(encoding="utf-8")
     if sorted(part["name"] for part in re.finditer(_PART, text, re.DOTALL)) != sorted(made):
-        raise ValueError(f"{page} must have these parts, each once: {', '.join(made)}.")
+        raise ValueError(f"{name} must have these parts, each once: {', '.join(made)}.")
 
     def fill(part: re.Match[str]) -> str:
         return "".join([part["begin"], *(f"{line}\n" for line in made[part["name"]]), part["end"]])
@@ -147,6 +154,8 @@ MADE: dict[str, Callable[[], str]] = {
     "docs/configuration.md": configuration,
     "docs/operations.md": operations,
     "docs/reference.md": reference,
+    "docs/performance.md": performance,
+    "docs/images/performance.svg": page.picture,
     "docs/workspaces.schema.json": workspaces_schema,
     "infra/workbook.json": workbook,
 }

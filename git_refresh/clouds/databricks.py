@@ -4,13 +4,12 @@ import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from databricks.sdk.service.workspace import ObjectType, SparseCheckout
 from pydantic import SecretStr
 
-from git_refresh.clock import Deadline
+from git_refresh.clock import Deadline, Skew
 from git_refresh.clouds import answers
 from git_refresh.clouds.answers import UnexpectedAnswerError, read
-from git_refresh.clouds.databricks_sdk import workspace_client
+from git_refresh.clouds.databricks_sdk import ObjectType, SparseCheckout, WorkspaceClient
 from git_refresh.clouds.guard import Repeat, call
 from git_refresh.clouds.transport import Allowance, BoundedSession
 from git_refresh.masking import Secrets
@@ -31,15 +30,20 @@ ENTRIES = 5_000
 """Git folders in the list, however many are on a page: more than twice what a workspace may have."""
 
 
+def workspace_session(host: str, tls: ssl.SSLContext, skew: Skew | None = None) -> BoundedSession:
+    """A session for one workspace: to sign in, and for all that is asked of it then."""
+    return BoundedSession([host], tls, allowance=Allowance(MAX_BODIES), skew=skew)
+
+
 class WorkspaceApi:
     """Git credentials and Git folders of one workspace. Every method raises `ServiceError` when the workspace fails it."""
 
     def __init__(
         self,
+        session: BoundedSession,
         host: str,
         token: SecretStr,
         *,
-        tls: ssl.SSLContext,
         deadline: Deadline,
         secrets: Secrets,
         keeps_connections: bool = True,
@@ -47,9 +51,9 @@ class WorkspaceApi:
         """Make a client.
 
         Args:
+            session: how it is reached; it is closed with this.
             host: the workspace's address.
             token: its access token.
-            tls: what certificates are verified against.
             deadline: when the run ends.
             secrets: what must not come back, besides the access token.
             keeps_connections: whether there are descriptors enough to keep connections open while nothing is asked.
@@ -58,8 +62,8 @@ class WorkspaceApi:
         self._token = token
         self._shared_secrets = secrets
         self._keeps_connections = keeps_connections
-        self._session = BoundedSession([host], tls, allowance=Allowance(MAX_BODIES))
-        self._client = workspace_client(host, token, self._session)
+        self._session = session
+        self._client = WorkspaceClient(host, token, session)
 
     def rest(self) -> None:
         """Nothing is asked for a while: the other workspaces come first."""

@@ -1,36 +1,70 @@
 """Databricks' SDK, kept from what it does on its own.
 
 It is used for what it knows of the API. It reads no ambient configuration, makes no look-ups, does not retry (`guard.call` does, within
-the operation's time), and its HTTP goes through a `BoundedSession`.
+the operation's time), and its HTTP goes through a `BoundedSession`. And only the parts that are used are loaded: the package itself imports
+clients for a hundred services, which takes two seconds of a core at each cold start, and a third of the app's memory.
 """
 
-from collections.abc import Callable
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, override
 
-from databricks.sdk import WorkspaceClient
-from databricks.sdk.clock import Clock
-from databricks.sdk.core import Config
-from databricks.sdk.credentials_provider import CredentialsStrategy
 from pydantic import SecretStr
 
 from git_refresh import __version__
 from git_refresh.clouds.transport import BoundedSession
 
 
-def workspace_client(host: str, token: SecretStr, session: BoundedSession) -> WorkspaceClient:
-    """The SDK's client of one workspace, which sends this token through this session and nothing anywhere else."""
-    config = _SealedConfig(
-        host=host,
-        credentials_strategy=_Bearer(token),
-        clock=_NoRetries(),
-        product="databricks-git-refresh",
-        product_version=__version__,
+@contextmanager
+def _without_its_init() -> Iterator[None]:
+    """Let modules of the package be imported without what its `__init__` imports; whoever imports the package later gets all of it."""
+    name = "databricks.sdk"
+    if name in sys.modules or (spec := importlib.util.find_spec(name)) is None:
+        yield
+        return
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+with _without_its_init():
+    from databricks.sdk.clock import Clock
+    from databricks.sdk.core import ApiClient, Config
+    from databricks.sdk.credentials_provider import CredentialsStrategy
+    from databricks.sdk.service.workspace import (
+        GitCredentialsAPI,
+        ObjectType,
+        ReposAPI,
+        SparseCheckout,
+        WorkspaceAPI,
     )
-    client = WorkspaceClient(config=config)
-    inner: Any = client.api_client._api_client  # noqa: SLF001  # the SDK has no public way to give it a session
-    session.auth = inner._authenticate  # noqa: SLF001
-    inner._session = session  # noqa: SLF001
-    return client
+
+__all__ = ["ObjectType", "SparseCheckout", "WorkspaceClient"]
+
+
+class WorkspaceClient:
+    """The SDK's clients for what the app asks of one workspace; they send this token through this session, and nothing anywhere else."""
+
+    def __init__(self, host: str, token: SecretStr, session: BoundedSession) -> None:
+        config = _SealedConfig(
+            host=host,
+            credentials_strategy=_Bearer(token),
+            clock=_NoRetries(),
+            product="databricks-git-refresh",
+            product_version=__version__,
+        )
+        self.api_client = ApiClient(config)
+        inner: Any = self.api_client._api_client  # noqa: SLF001  # the SDK has no public way to give it a session
+        session.auth = inner._authenticate  # noqa: SLF001
+        inner._session = session  # noqa: SLF001
+        # The SDK's constructors have no types.
+        self.git_credentials = GitCredentialsAPI(self.api_client)  # type: ignore[no-untyped-call]
+        self.repos = ReposAPI(self.api_client)  # type: ignore[no-untyped-call]
+        self.workspace = WorkspaceAPI(self.api_client)  # type: ignore[no-untyped-call]
 
 
 class _NoRetries(Clock):

@@ -1,12 +1,14 @@
-"""Signing in to a workspace by its OAuth endpoint: with a service principal's secret, or by token exchange."""
+"""Signing in to a workspace by its OAuth endpoint: with a service principal's secret, or by token exchange.
 
-import ssl
+The session is the workspace's own, so that all else is asked over the connection that this opens.
+"""
+
 from dataclasses import replace
 
 import requests
 from pydantic import SecretStr
 
-from git_refresh.clock import Deadline, Skew
+from git_refresh.clock import Deadline
 from git_refresh.clouds import answers
 from git_refresh.clouds.answers import UnexpectedAnswerError, read, signature_of
 from git_refresh.clouds.guard import call
@@ -20,14 +22,13 @@ SIGN_IN_LIMIT = 20.0
 
 
 def sign_in(
+    session: BoundedSession,
     host: str,
     client_id: str,
     secret: SecretStr,
     *,
-    tls: ssl.SSLContext,
     deadline: Deadline,
     secrets: Secrets,
-    skew: Skew | None = None,
 ) -> SecretStr:
     """A workspace access token for a service principal's OAuth secret (OAuth M2M), good for an hour.
 
@@ -38,22 +39,20 @@ def sign_in(
     known = secret.get_secret_value()
 
     def ask() -> SecretStr:
-        with BoundedSession([host], tls, skew=skew) as session:
-            return _access_token(session.post(f"{host}{_TOKEN}", data=form, auth=(client_id, known)), known)
+        return _access_token(session.post(f"{host}{_TOKEN}", data=form, auth=(client_id, known)), known)
 
     deadline = deadline.within(SIGN_IN_LIMIT)
     return call(Service.DATABRICKS, "sign in", ask, deadline=deadline, secrets=secrets)
 
 
 def exchange(
+    session: BoundedSession,
     host: str,
     client_id: str,
     assertion: Token,
     *,
-    tls: ssl.SSLContext,
     deadline: Deadline,
     secrets: Secrets,
-    skew: Skew | None = None,
 ) -> SecretStr:
     """A workspace access token for a service principal whose federation policy trusts the identity (OAuth token federation).
 
@@ -72,8 +71,7 @@ def exchange(
     }
 
     def ask() -> SecretStr:
-        with BoundedSession([host], tls, skew=skew) as session:
-            return _access_token(session.post(f"{host}{_TOKEN}", data=form), signature_of(known))
+        return _access_token(session.post(f"{host}{_TOKEN}", data=form), signature_of(known))
 
     deadline = deadline.within(SIGN_IN_LIMIT)
     try:

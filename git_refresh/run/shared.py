@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from pydantic import SecretStr
-
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import Facts, finding
 from git_refresh.hosts import TrustedHosts
@@ -74,9 +72,6 @@ class Run:
 
     def sign_in(self, workspace: Workspace) -> Api:
         """A workspace's API, signed in to as its entry says."""
-        return self.services.workspace(workspace.host, self._access_token(workspace))
-
-    def _access_token(self, workspace: Workspace) -> SecretStr:
         if (oauth := workspace.oauth) is not None:
             secret = self.services.secret(oauth.secret_name)
             self._warn_of_end(oauth, secret)
@@ -84,7 +79,7 @@ class Run:
         if (client_id := workspace.federated) is not None:
             assertion = self.services.token(TOKEN_EXCHANGE)
             return self.services.exchange(workspace.host, client_id, assertion)
-        return self.services.token(AZURE_DATABRICKS).value
+        return self.services.workspace(workspace.host, self.services.token(AZURE_DATABRICKS).value)
 
     def may_be_asked(self, repository: Repository) -> bool:
         """Where the token goes is decided by the settings: not by the URL that a workspace says a folder has."""

@@ -147,8 +147,11 @@ class WorkspaceRefresh:
     def _queue_folders(self, api: Api, listed: Listing, credential: CredentialReport) -> None:
         """Behind every workspace's credential: at most `LANES` folders at a time."""
         for folder, found in listed:
-            ours = azure_devops_repository(found, self._run.trusted) is not None
-            if found is not None and listed.by_pattern(folder) and not ours:
+            if (
+                found is not None
+                and listed.by_pattern(folder)
+                and azure_devops_repository(found, self._run.trusted) is None
+            ):
                 self._leave_out(folder, found)
             else:
                 self._waiting.append((folder, found))
@@ -158,9 +161,16 @@ class WorkspaceRefresh:
         for pattern in self.workspace.folders:
             if pattern.below is not None and (failure := self._list_failure(listed)) is not None:
                 self._record(FolderReport(pattern.path, "failed", error=failure))
-        work = FolderRefresh(api, self._run, self._facts, credential, listed)
-        for _ in range(min(LANES, len(self._waiting))):
-            self._submit(partial(self._lane, work))
+        self._open_lane(FolderRefresh(api, self._run, self._facts, credential, listed), LANES)
+
+    def _open_lane(self, work: FolderRefresh, left: int) -> None:
+        """Let the next free thread help, while there may be so many more.
+
+        It comes behind all that is queued: where others wait too, the lanes before it have mostly done everything by then, over one
+        connection, and it opens none.
+        """
+        if left and self._waiting:
+            self._submit(partial(self._lane, work, left - 1))
 
     def _leave_out(self, folder: Folder, found: GitFolder) -> None:
         """A folder that only a pattern has found, and that is none of ours: nobody has asked for this one."""
@@ -173,13 +183,15 @@ class WorkspaceRefresh:
         symptom = listed.gap()
         return explain(symptom, self._facts) if symptom else None
 
-    def _lane(self, work: FolderRefresh) -> None:
+    def _lane(self, work: FolderRefresh, left: int) -> None:
         """One folder after the other, on a connection that is still warm, until none waits."""
         while True:
             try:
                 folder, found = self._waiting.popleft()
             except IndexError:
                 return
+            self._open_lane(work, left)
+            left = 0
             self._doing(f"{folder.path} and {len(self._waiting)} more" if self._waiting else folder.path)
             report = work.refresh(folder, found)
             if report.note is not None:

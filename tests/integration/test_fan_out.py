@@ -74,7 +74,9 @@ class Stage:
 
     def tick(self, times: int = 1, **changes: str) -> list[str]:
         """The timer: its messages, which are on the queue then, each so often."""
-        following = datetime.now(UTC) + timedelta(minutes=15)  # not the next quarter, which may be seconds away
+        following = datetime.now(UTC) + timedelta(
+            minutes=15
+        )  # not the next quarter, which may be seconds away
         texts = dispatch({**os.environ, **self.settings, **changes}, {"Next": following.isoformat()})
         put = [text for text in texts for _ in range(times)]
         outcome = Outcome(ok=True, message="", stack_trace="", outputs={"slices": put})

@@ -168,11 +168,11 @@ class FakeServices:
         self.asked.append(f"{repository} names")
         return tuple(self.commits) if kind == "branch" else ()
 
-    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> SecretStr:
+    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> FakeWorkspace:
         self.workspaces[host]._do("sign_in")
-        return SecretStr("access-token")
+        return self.workspaces[host]
 
-    def exchange(self, host: str, client_id: str, assertion: Token) -> SecretStr:
+    def exchange(self, host: str, client_id: str, assertion: Token) -> FakeWorkspace:
         return self.sign_in(host, client_id, assertion.value)
 
     def workspace(self, host: str, token: SecretStr) -> FakeWorkspace:

@@ -12,7 +12,7 @@ from git_refresh.clock import Deadline
 from git_refresh.clouds import answers, databricks, devops
 from git_refresh.clouds.answers import UnexpectedAnswerError
 from git_refresh.clouds.connections import tls_context
-from git_refresh.clouds.databricks import WorkspaceApi
+from git_refresh.clouds.databricks import WorkspaceApi, workspace_session
 from git_refresh.clouds.oauth import sign_in
 from git_refresh.clouds.transport import BoundedSession
 from git_refresh.masking import Secrets
@@ -29,9 +29,9 @@ FOLDER = {"id": 7, "path": "/Repos/a/b", "url": "https://dev.azure.com/contoso/p
 def api(answer: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> WorkspaceApi:
     """A workspace that answers every request so."""
     made = WorkspaceApi(
+        workspace_session(HOST, tls_context()),
         HOST,
         SecretStr(OWN),
-        tls=tls_context(),
         deadline=Deadline.after(60, FakeClock()),
         secrets=Secrets([SHARED]),
     )
@@ -85,9 +85,9 @@ def test_a_workspace_that_gives_back_the_secret_as_its_token_is_not_signed_in_to
         given._content = json.dumps({"access_token": token}).encode()
         monkeypatch.setattr(BoundedSession, "post", lambda *_, **__: given)
         deadline = Deadline.after(60, FakeClock())
-        return sign_in(
-            HOST, "id", SecretStr(SHARED), tls=tls_context(), deadline=deadline, secrets=Secrets()
-        ).get_secret_value()
+        session = workspace_session(HOST, tls_context())
+        found = sign_in(session, HOST, "id", SecretStr(SHARED), deadline=deadline, secrets=Secrets())
+        return found.get_secret_value()
 
     assert signed_in(OWN) == OWN
     assert symptom_kind(lambda: signed_in(SHARED)) == "unexpected"

@@ -1,0 +1,115 @@
+"""What is measured for speed: fleets of one kind, each workspace with the same Git folders, and what a run finds there."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+type Situation = Literal["quiet", "pulled", "first"]
+SITUATIONS: tuple[Situation, ...] = get_args(Situation.__value__)
+"""Nothing to do but to store the token; each folder is behind its branch; neither credential nor folders are there."""
+
+type Client = Literal["app", "asyncio", "threads", "script"]
+CLIENTS: tuple[Client, ...] = get_args(Client.__value__)
+
+VAULT = "https://contoso.vault.azure.net"
+PROJECT_URL = "https://dev.azure.com/contoso/Data%20Platform"
+SECRET_NAME = "databricks-oauth-secret"  # noqa: S105  # a name
+CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One fleet, in one situation, over services that answer after so many milliseconds."""
+
+    workspaces: int
+    folders: int
+    latency: int
+    situation: Situation
+
+    def __str__(self) -> str:
+        return f"{self.workspaces} x {self.folders}, {self.latency} ms, {self.situation}"
+
+    @property
+    def hosts(self) -> list[str]:
+        return [
+            f"adb-{number:016}.{number % 20}.azuredatabricks.net" for number in range(1, self.workspaces + 1)
+        ]
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """The app settings that an administrator would write for the fleet."""
+        folders = [
+            {"path": f"/Repos/etl-{number}/prod", "url": f"{PROJECT_URL}/_git/etl-{number}", "branch": "main"}
+            for number in range(self.folders)
+        ]
+        defaults = {"client_id": CLIENT_ID, "client_secret_name": SECRET_NAME, "folders": folders}
+        return {
+            "WORKSPACES": json.dumps([f"https://{host}" for host in self.hosts]),
+            "WORKSPACE_DEFAULTS": json.dumps(defaults),
+            "KEY_VAULT_URL": VAULT,
+            "REFRESH_SCHEDULE": "0 */15 * * * *",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What is measured of a case: by which clients, how many times by the app and the asyncio client; the scripts once."""
+
+    case: Case
+    clients: tuple[Client, ...]
+    times: int
+
+    def turns(self) -> Iterator[Client]:
+        """Who runs after whom: whatever else the machine is busy with is for all alike."""
+        for number in range(self.times):
+            yield from (client for client in self.clients if number == 0 or client in _BOTH)
+
+
+_BOTH: tuple[Client, ...] = ("app", "asyncio")
+_QUICK: tuple[Client, ...] = ("app", "asyncio", "threads")
+
+
+def compared() -> list[Measurement]:
+    """What `make bench` measures in some ten minutes: the app and what it is compared with."""
+    return [replace(each, clients=_BOTH) for each in grid()]
+
+
+def grid() -> list[Measurement]:
+    """What is kept, in some twenty minutes: each script where it ends within a few."""
+    alone = [Measurement(Case(1, folders, 50, "quiet"), CLIENTS, 3) for folders in (0, 2, 5)]
+    middle = [
+        Measurement(
+            Case(100, 5, latency, situation),
+            _QUICK if latency == _USUAL else _BOTH,
+            3 if latency <= _USUAL else 1,
+        )
+        for latency in (0, 50, 200)
+        for situation in SITUATIONS
+    ]
+    few = [
+        Measurement(Case(100, 0, 50, "quiet"), _BOTH, 3),
+        Measurement(Case(100, 2, 50, "quiet"), CLIENTS, 3),
+    ]
+    large = [
+        Measurement(Case(1000, folders, latency, situation), _BOTH, 1)
+        for folders, latency, situation in _LARGE
+    ]
+    return [*alone, *few, *middle, *large, Measurement(Case(1000, 2, 50, "quiet"), _QUICK, 1)]
+
+
+def quick() -> list[Measurement]:
+    """Under a minute: the cases of which the project promises a ratio, and one workspace."""
+    promised = [Measurement(Case(100, 5, 50, situation), _BOTH, 3) for situation in SITUATIONS[:2]]
+    return [Measurement(Case(1, 2, 50, "quiet"), _BOTH, 3), *promised]
+
+
+_USUAL = 50
+_LARGE: tuple[tuple[int, int, Situation], ...] = (
+    (0, 50, "quiet"),
+    (2, 0, "quiet"),
+    (2, 50, "pulled"),
+    (2, 50, "first"),
+    (2, 200, "quiet"),
+    (5, 50, "quiet"),
+)

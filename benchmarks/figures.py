@@ -1,0 +1,119 @@
+"""What was measured, kept in figures.json: read, written, and compared with what is measured anew."""
+
+import dataclasses
+import json
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from benchmarks.cases import Case, Client
+
+FILE = Path(__file__).parent / "figures.json"
+
+MARGIN = 1.1
+"""How many times what it was a ratio may be: what is more is no noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one client needs for one case: of several runs the quickest.
+
+    Attributes:
+        seconds: the run, without its imports.
+        ratio: of that to the asyncio client's.
+        loading: seconds of its imports.
+        cpu: seconds of a core, imports included.
+        peak: MB of memory.
+        requests: for each workspace, what the fleet shares included.
+        connections: TLS handshakes for each workspace.
+        stored: seconds until the last Git credential was stored.
+        cloud: seconds of a core that the answering took.
+        times: how many runs.
+    """
+
+    case: Case
+    client: Client
+    seconds: float
+    ratio: float
+    loading: float
+    cpu: float
+    peak: float
+    requests: float
+    connections: float
+    stored: float
+    cloud: float
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All of a measurement, and where and when it was made."""
+
+    machine: str
+    date: str
+    figures: Sequence[Figure]
+
+    @classmethod
+    def read(cls) -> Self:
+        """Those that are committed."""
+        kept = json.loads(FILE.read_text(encoding="utf-8"))
+        figures = [Figure(**{**figure, "case": Case(**figure["case"])}) for figure in kept["figures"]]
+        return cls(kept["machine"], kept["date"], figures)
+
+    @classmethod
+    def of(cls, figures: Sequence[Figure]) -> Self:
+        """Those that were measured here and now."""
+        return cls(_machine(), f"{datetime.now(UTC):%Y-%m-%d}", figures)
+
+    def write(self) -> None:
+        rounded = json.loads(json.dumps(dataclasses.asdict(self)), parse_float=_rounded)
+        lines = ",\n".join(f"  {json.dumps(figure)}" for figure in rounded.pop("figures"))
+        head = json.dumps(rounded, indent=1).removesuffix("\n}")
+        FILE.write_text(f'{head},\n "figures": [\n{lines}\n ]\n}}\n', encoding="utf-8")
+
+    @property
+    def by_case(self) -> Mapping[Case, Mapping[Client, Figure]]:
+        """In order of size."""
+        found: dict[Case, dict[Client, Figure]] = {}
+        for figure in sorted(self.figures, key=lambda it: dataclasses.astuple(it.case)):
+            found.setdefault(figure.case, {})[figure.client] = figure
+        return found
+
+
+def _rounded(number: str) -> float:
+    return float(f"{float(number):.3g}")
+
+
+_COMPARED: Mapping[str, str] = {
+    "ratio": "times the asyncio client",
+    "requests": "requests for each workspace",
+    "connections": "connections for each workspace",
+    "peak": "MB",
+}
+"""What does not depend on the machine."""
+
+
+def risen(before: Figures, now: Sequence[Figure]) -> dict[Case, list[str]]:
+    """Of each case, what the app needs by more than a tenth more than before."""
+    found: dict[Case, list[str]] = {}
+    for figure in now:
+        old = before.by_case.get(figure.case, {}).get(figure.client)
+        if figure.client != "app" or old is None:
+            continue
+        for name, unit in _COMPARED.items():
+            was, is_ = getattr(old, name), getattr(figure, name)
+            if is_ > was * MARGIN:
+                found.setdefault(figure.case, []).append(f"{figure.case}: {is_:.3g} {unit}, was {was:.3g}")
+    return found
+
+
+def _machine() -> str:
+    told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    model = re.search(r"model name\s*: (.*)", told)
+    cores: Any = len(os.sched_getaffinity(0))
+    return f"{model[1] if model else platform.machine()}, {cores} cores, Python {platform.python_version()}"

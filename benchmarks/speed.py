@@ -1,0 +1,128 @@
+"""How quick the app is, beside other clients over the same services: `python -m benchmarks.speed`, on Linux.
+
+Each run is a process of its own, and so is the cloud; clients take turns. The app's ratios are compared with those that are kept in
+figures.json. Ends with 1 when one rose by more than a tenth.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.cases import CLIENTS, SITUATIONS, Case, Client, Measurement, Situation, compared, grid, quick
+from benchmarks.client import Took, measure
+from benchmarks.figures import Figure, Figures, risen
+from benchmarks.lean_cloud import LeanCloud, Seen
+
+console, progress = Console(width=140), Console(stderr=True)
+
+
+def figures_of(cloud: LeanCloud, wanted: Measurement) -> list[Figure]:
+    """Measure one case: of each client the quickest run, and its ratio to the quickest of the asyncio client."""
+    runs: dict[Client, list[tuple[Took, Seen]]] = {client: [] for client in wanted.clients}
+    for client in wanted.turns():
+        progress.print(f"{wanted.case}: {client}", style="dim")
+        cloud.begin(wanted.case)
+        environ = {**os.environ, **cloud.environment, **wanted.case.settings}
+        runs[client].append((measure(client, environ), cloud.seen()))
+    best = {client: min(made, key=lambda run: run[0].seconds) for client, made in runs.items()}
+    floor = best["asyncio"][0].seconds if "asyncio" in best else float("nan")
+    return [_figure(wanted.case, client, best[client], floor, len(runs[client])) for client in wanted.clients]
+
+
+def _figure(case: Case, client: Client, run: tuple[Took, Seen], floor: float, times: int) -> Figure:
+    took, seen = run
+    return Figure(
+        case,
+        client,
+        seconds=took.seconds,
+        ratio=took.seconds / floor,
+        loading=took.loading,
+        cpu=took.cpu,
+        peak=took.peak,
+        requests=sum(seen.requests.values()) / case.workspaces,
+        connections=seen.handshakes / case.workspaces,
+        stored=seen.stored - took.began,
+        cloud=seen.cpu,
+        times=times,
+    )
+
+
+def _shown(figures: Sequence[Figure]) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("case", "client"):
+        table.add_column(name)
+    numbers = ("s", "ratio", "stored", "imports", "CPU s", "MB", "requests", "connections", "cloud CPU s")
+    for name in numbers:
+        table.add_column(name, justify="right")
+    for it in figures:
+        times = (it.seconds, it.ratio, it.stored, it.loading, it.cpu)
+        rest = (f"{it.peak:.0f}", f"{it.requests:.2f}", f"{it.connections:.2f}", f"{it.cloud:.2f}")
+        table.add_row(str(it.case), it.client, *(f"{number:.2f}" for number in times), *rest)
+    return table
+
+
+def _measure(cloud: LeanCloud, wanted: Sequence[Measurement]) -> tuple[list[Figure], list[str]]:
+    """All figures, and what has risen: a second time, if so, for a busy machine is no news."""
+    found = {one.case: figures_of(cloud, one) for one in wanted}
+    kept = Figures.read()
+    for case in risen(kept, [figure for figures in found.values() for figure in figures]):
+        (one,) = [one for one in wanted if one.case == case]
+        again = figures_of(cloud, one)
+        if not risen(kept, again):
+            found[case] = again
+    figures = [figure for figures in found.values() for figure in figures]
+    return figures, [line for lines in risen(kept, figures).values() for line in lines]
+
+
+def _accept(figures: Sequence[Figure]) -> None:
+    from tools.generate import MADE  # noqa: PLC0415  # makes pages of the figures
+    from tools.queries import ROOT  # noqa: PLC0415  # same
+
+    Figures.of(figures).write()
+    for name in ("docs/performance.md", "docs/images/performance.svg"):
+        (ROOT / name).write_text(MADE[name](), encoding="utf-8")
+
+
+@click.command(help=__doc__)
+@click.option("--quick", "few", is_flag=True, help="A few cases, in a minute.")
+@click.option("--workspaces", type=int, help="Measure one case: with so many workspaces,")
+@click.option("--folders", default=2, show_default=True, help="so many Git folders in each,")
+@click.option("--latency", default=50, show_default=True, help="so many milliseconds for each answer,")
+@click.option("--case", "situation", type=click.Choice(SITUATIONS), default="quiet", help="found like this,")
+@click.option("--client", "clients", type=click.Choice(CLIENTS), multiple=True, help="by these clients,")
+@click.option("--times", default=3, show_default=True, help="so many times each.")
+@click.option("--accept", is_flag=True, help="Keep the figures, and write the page anew.")
+def main(  # noqa: PLR0913  # the command's options
+    workspaces: int | None,
+    folders: int,
+    latency: int,
+    situation: Situation,
+    clients: tuple[Client, ...],
+    times: int,
+    *,
+    few: bool,
+    accept: bool,
+) -> None:
+    wanted = quick() if few else grid() if accept else compared()
+    if workspaces is not None:
+        case = Case(workspaces, folders, latency, situation)
+        wanted = [Measurement(case, clients or ("app", "asyncio"), times)]
+    if accept and (few or workspaces is not None):
+        raise click.UsageError("only the figures of all cases are kept")
+    with LeanCloud() as cloud:
+        figures, rises = _measure(cloud, wanted)
+    console.print(_shown(figures))
+    if accept:
+        _accept(figures)
+        return
+    for line in rises:
+        console.print(f"✗ {line}", style="bold red", highlight=False)
+    sys.exit(1 if rises else 0)
+
+
+if __name__ == "__main__":
+    main()

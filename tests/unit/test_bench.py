@@ -1,0 +1,82 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import figures, page
+from benchmarks.cases import Case, Client
+from benchmarks.figures import Figure, Figures, risen
+
+CASE = Case(100, 2, 50, "quiet")
+
+
+def figure(client: Client = "app", case: Case = CASE, **changed: float) -> Figure:
+    numbers = {
+        "seconds": 2.0,
+        "ratio": 1.2,
+        "loading": 0.8,
+        "cpu": 3.0,
+        "peak": 70.0,
+        "requests": 4.0,
+        "connections": 1.0,
+        "stored": 1.5,
+        "cloud": 0.4,
+    }
+    return Figure(case, client, times=3, **{**numbers, **changed})
+
+
+def kept(*made: Figure) -> Figures:
+    return Figures("a machine, 2 cores", "2026-11-25", made)
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        (figure(), []),
+        (figure(ratio=1.31), []),
+        (figure(ratio=1.33), ["1.33 times the asyncio client, was 1.2"]),
+        (figure(ratio=0.9), []),
+        (figure(seconds=20.0, cpu=30.0), []),  # another machine
+        (figure(connections=2.0, peak=80.0), ["2 connections for each workspace, was 1", "80 MB, was 70"]),
+        (figure("threads", ratio=9.0), []),
+        (figure(case=replace(CASE, folders=5), ratio=9.0), []),
+    ],
+)
+def test_what_rises_by_more_than_a_tenth_and_does_not_depend_on_the_machine_is_told(
+    now: Figure, told: Sequence[str]
+) -> None:
+    before = kept(figure(), figure("threads"))
+    lines = risen(before, [now]).get(CASE, [])
+    assert lines == [f"100 x 2, 50 ms, quiet: {line}" for line in told]
+
+
+def test_a_case_without_the_asyncio_client_has_no_ratio_to_rise() -> None:
+    assert risen(kept(figure()), [figure(ratio=float("nan"))]) == {}
+
+
+def test_figures_are_read_as_they_were_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "FILE", tmp_path / "figures.json")
+    made = kept(figure(), figure("asyncio", ratio=1.0, seconds=1.23))
+    made.write()
+    read = Figures.read()
+    assert (read.machine, read.date, list(read.figures)) == (made.machine, made.date, list(made.figures))
+
+
+def test_a_case_is_one_row_with_every_client_that_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "FILE", tmp_path / "figures.json")
+    large = Case(1000, 2, 50, "pulled")
+    kept(figure(case=large), figure("script", seconds=60.0), figure(), figure("asyncio", seconds=1.5)).write()
+    _, _, *rows = page.cases()
+    assert rows == [
+        "| 100 x 2 | 50 | quiet | 2.00 | 1.50 | 1.20 |  | 60.00 | 1.5 | 3.0 | 70 |",
+        "| 1,000 x 2 | 50 | all pulled | 2.00 |  | 1.20 |  |  | 1.5 | 3.0 | 70 |",
+    ]
+    assert [row.split(" | ")[0] for row in page.clients()][2:] == [
+        "| script",
+        "| the app",
+        "| asyncio client",
+    ]
+    assert page.picture().count("<polyline") == 3
