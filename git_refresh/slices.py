@@ -97,12 +97,14 @@ def _fitting(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def messages(settings: Settings, run_id: str, until: datetime) -> list[Message]:
-    """A message for each slice of the fleet."""
+    """A message for each slice of the fleet; another one first in each run, lest the last never get their turn on too few workers."""
     parts = cut(settings)
-    return [
+    found = [
         Message(Slice(run_id, number, len(parts)), until.replace(microsecond=0), names)
         for number, names in enumerate(parts, start=1)
     ]
+    first = UUID(run_id).int % len(found) if found else 0
+    return found[first:] + found[:first]
 
 
 def read_message(text: str) -> Message:

@@ -8,6 +8,7 @@ import heapq
 import json
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -272,4 +273,16 @@ def test_the_simulation_has_the_workspaces_of_the_list_in_its_messages() -> None
     world = World(iter(()))
     with simulated(world):
         world.tick()
-    assert [name for each in world.queue for name in read_message(each.text).workspaces] == NAMES
+    assert sorted(name for each in world.queue for name in read_message(each.text).workspaces) == NAMES
+
+
+def test_on_too_few_workers_each_slice_gets_its_turn_in_some_run() -> None:
+    world = World(iter([Fate(seconds=520.0)] * 1_000))
+    with simulated(world):
+        world.later(0.0, world.instance)
+        for _ in range(60):
+            world.tick()
+            world.play(world.at + TICK_S)
+    done = Counter(name for name, *_ in world.worked)
+    assert sum(done.values()) < 60 * len(NAMES), "there was time for all of them"
+    assert done.keys() == set(NAMES)
