@@ -202,6 +202,8 @@ class _Claims:
             self._claims = app.claims(environ, outlet, clock)
         except SettingsError as error:
             self.problems += error.problems
+        except Exception as error:  # noqa: BLE001  # a mistake of ours must not cost the slice
+            self.problems.append(Problem("FAN_OUT", str(internal(error, Facts()))))
 
     def begin(self) -> Claim:
         """How it stands with the slice. Without a claim, a message that was delivered before is one whose worker has died."""

@@ -125,14 +125,18 @@ def read_message(text: str) -> Message:
             f"has version {shown(json.dumps(version)[:40])}, and this app reads version {VERSION}: it was put on the queue before or "
             "after an upgrade"
         )
+    wrong = ""
     own = {key: item for key, item in value.items() if not key.startswith("$")}  # the host's keys begin so
     try:
         read = _Written.model_validate(own)
+        until = read.until.astimezone(UTC)
     except ValidationError as error:
         places = {".".join(map(str, each["loc"][:1])) for each in error.errors(include_url=False)}
         wrong = ", ".join(sorted(shown(place)[:40] for place in places)[:10])
+    except OverflowError:  # the first or last hours that there are, elsewhere on earth
+        wrong = "until"
     else:
-        return Message(Slice(str(read.run_id), read.slice, read.slices), read.until, read.workspaces)
+        return Message(Slice(str(read.run_id), read.slice, read.slices), until, read.workspaces)
     raise UnreadableMessageError(f"is wrong in: {wrong}")
 
 

@@ -272,6 +272,19 @@ def test_without_a_claim_a_failing_slice_is_tried_twice_and_is_never_poison(stag
     assert len(stage.ran) == 2
 
 
+def test_a_mistake_of_this_app_in_its_claims_does_not_cost_the_slice(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise AttributeError(SECRET)
+
+    monkeypatch.setattr(app, "claims", fail)
+    assert stage.deliver() == ("", [])
+    ((_, given),) = stage.ran
+    assert "FAN_OUT: internal_error: AttributeError" in str(given["told"][0])
+    assert SECRET not in str(given["told"][0])
+
+
 def test_a_storage_that_the_settings_no_longer_name_is_said_by_the_slice(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,12 @@ def test_a_message_fits_on_the_queue_and_is_read_as_it_was_written(entries: list
         assert gone(message, found) == []
 
 
+def test_a_moment_is_read_in_any_time_zone() -> None:
+    message = Message(Slice(RUN, 1, 2), UNTIL, ("data-1",))
+    elsewhere = json.dumps({**json.loads(message.text()), "until": "2026-11-25T23:30:00+05:30"})
+    assert read_message(elsewhere) == message
+
+
 def test_what_the_host_writes_into_a_message_does_not_matter() -> None:
     message = Message(Slice(RUN, 1, 2), UNTIL, ("data-1",))
     assert read_message(json.dumps({"$AzureWebJobsParentId": "x", **json.loads(message.text())})) == message
@@ -173,6 +179,7 @@ UNREADABLE = {
     "no names": (json.dumps({**WRITTEN, "workspaces": []}), "is wrong in: workspaces"),
     "numbers": (json.dumps({**WRITTEN, "workspaces": [1], "slice": "1"}), "is wrong in: slice, workspaces"),
     "no time zone": (json.dumps({**WRITTEN, "until": "2026-11-25T18:00:00"}), "is wrong in: until"),
+    "the end of time": (json.dumps({**WRITTEN, "until": "9999-12-31T23:59:59-14:00"}), "is wrong in: until"),
     "settings in it": (json.dumps({**WRITTEN, "client_secret": "x"}), "is wrong in: client_secret"),
     "lines in a name": (json.dumps({**WRITTEN, "workspaces": ["a\nb"]}), "is wrong in: workspaces"),
 }
