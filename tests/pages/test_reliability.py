@@ -68,4 +68,7 @@ def test_a_bound_is_what_the_page_says(size: str, module: str, name: str) -> Non
 
 
 def test_every_bound_is_on_the_page() -> None:
-    assert {(module, name) for _, module, name in SIZES} == BOUNDS - {("run.workspace", "LANES"), ("slices", "VERSION")}
+    assert {(module, name) for _, module, name in SIZES} == BOUNDS - {
+        ("run.workspace", "LANES"),
+        ("slices", "VERSION"),
+    }
