@@ -70,6 +70,12 @@ class Figures:
         """Those that were measured here and now."""
         return cls(_machine(), f"{datetime.now(UTC):%Y-%m-%d}", figures)
 
+    def with_new(self, figures: Sequence[Figure]) -> Self:
+        """These, with others in the place of those of the same case and client."""
+        new = {(figure.case, figure.client) for figure in figures}
+        kept = [figure for figure in self.figures if (figure.case, figure.client) not in new]
+        return self.of([*kept, *figures])
+
     def write(self) -> None:
         rounded = json.loads(json.dumps(dataclasses.asdict(self)), parse_float=_rounded)
         lines = ",\n".join(f"  {json.dumps(figure)}" for figure in rounded.pop("figures"))

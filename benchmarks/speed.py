@@ -82,7 +82,7 @@ def _accept(figures: Sequence[Figure]) -> None:
     from tools.generate import MADE  # noqa: PLC0415  # makes pages of the figures
     from tools.queries import ROOT  # noqa: PLC0415  # same
 
-    Figures.of(figures).write()
+    Figures.read().with_new(figures).write()
     for name in ("docs/performance.md", "docs/images/performance.svg"):
         (ROOT / name).write_text(MADE[name](), encoding="utf-8")
 
@@ -95,7 +95,9 @@ def _accept(figures: Sequence[Figure]) -> None:
 @click.option("--case", "situation", type=click.Choice(SITUATIONS), default="quiet", help="found like this,")
 @click.option("--client", "clients", type=click.Choice(CLIENTS), multiple=True, help="by these clients,")
 @click.option("--times", default=3, show_default=True, help="so many times each.")
-@click.option("--accept", is_flag=True, help="Keep the figures, and write the page anew.")
+@click.option(
+    "--accept", is_flag=True, help="Keep the figures, of one case or of all, and write the page anew."
+)
 def main(  # noqa: PLR0913  # the command's options
     workspaces: int | None,
     folders: int,
@@ -111,8 +113,6 @@ def main(  # noqa: PLR0913  # the command's options
     if workspaces is not None:
         case = Case(workspaces, folders, latency, situation)
         wanted = [Measurement(case, clients or ("app", "asyncio"), times)]
-    if accept and (few or workspaces is not None):
-        raise click.UsageError("only the figures of all cases are kept")
     with LeanCloud() as cloud:
         if accept:
             _accept([figure for one in wanted for figure in figures_of(cloud, one)])

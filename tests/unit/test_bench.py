@@ -55,6 +55,12 @@ def test_a_case_without_the_asyncio_client_has_no_ratio_to_rise() -> None:
     assert risen(kept(figure()), [figure(ratio=float("nan"))]) == {}
 
 
+def test_figures_of_a_case_that_was_measured_again_take_the_place_of_its_old_ones() -> None:
+    other = figure(case=replace(CASE, folders=5))
+    now = kept(figure(), figure("threads"), other).with_new([figure(ratio=1.1)])
+    assert sorted(now.figures, key=str) == sorted([figure("threads"), other, figure(ratio=1.1)], key=str)
+
+
 def test_figures_are_read_as_they_were_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "FILE", tmp_path / "figures.json")
     made = kept(figure(), figure("asyncio", ratio=1.0, seconds=1.23))
