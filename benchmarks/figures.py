@@ -71,7 +71,13 @@ class Figures:
         return cls(_machine(), f"{datetime.now(UTC):%Y-%m-%d}", figures)
 
     def with_new(self, figures: Sequence[Figure]) -> Self:
-        """These, with others in the place of those of the same case and client."""
+        """These, with others in the place of those of the same case and client.
+
+        Raises:
+            ValueError: those were measured elsewhere, so nobody could compare them.
+        """
+        if self.machine != _machine():
+            raise ValueError(f"the others were measured on another machine: {self.machine}")
         new = {(figure.case, figure.client) for figure in figures}
         kept = [figure for figure in self.figures if (figure.case, figure.client) not in new]
         return self.of([*kept, *figures])

@@ -78,11 +78,11 @@ def _compared(cloud: LeanCloud, wanted: Sequence[Measurement]) -> tuple[list[Fig
     return figures, [line for lines in risen(kept, figures).values() for line in lines]
 
 
-def _accept(figures: Sequence[Figure]) -> None:
+def _accept(figures: Sequence[Figure], *, whole: bool) -> None:
     from tools.generate import MADE  # noqa: PLC0415  # makes pages of the figures
     from tools.queries import ROOT  # noqa: PLC0415  # same
 
-    Figures.read().with_new(figures).write()
+    (Figures.of(figures) if whole else Figures.read().with_new(figures)).write()
     for name in ("docs/performance.md", "docs/images/performance.svg"):
         (ROOT / name).write_text(MADE[name](), encoding="utf-8")
 
@@ -115,7 +115,8 @@ def main(  # noqa: PLR0913  # the command's options
         wanted = [Measurement(case, clients or ("app", "asyncio"), times)]
     with LeanCloud() as cloud:
         if accept:
-            _accept([figure for one in wanted for figure in figures_of(cloud, one)])
+            found = [figure for one in wanted for figure in figures_of(cloud, one)]
+            _accept(found, whole=workspaces is None and not few)
             return
         figures, rises = _compared(cloud, wanted)
     console.print(_shown(figures))

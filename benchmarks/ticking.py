@@ -103,7 +103,8 @@ def bounded(close: Callable[[], None], seconds: float = 10.0) -> Iterator[None]:
 
 
 def _tick() -> dict[str, Any]:
-    from git_refresh.app import RunFailedError, tick  # noqa: PLC0415  # as function_app does it
+    from git_refresh.app import tick  # noqa: PLC0415  # as function_app does it
+    from git_refresh.raised import RunFailedError  # noqa: PLC0415  # same
 
     started, failure = time.perf_counter(), ""
     try:

@@ -20,6 +20,7 @@ from git_refresh.clouds.vault import Vault
 from git_refresh.diagnosis.explain import Facts, internal
 from git_refresh.masking import Secrets
 from git_refresh.outlet import Outlet, log_to_platform
+from git_refresh.raised import LONGEST_MESSAGE, RunFailedError, nothing_run
 from git_refresh.redact import shown, silence_sdk_logs
 from git_refresh.report import Report, log_nothing_done
 from git_refresh.run.refresh import refresh
@@ -30,10 +31,6 @@ from git_refresh.settings.storage import CONNECTION, read_storage
 from git_refresh.slices import QUEUE
 from git_refresh.symptom import Service
 from git_refresh.values import AZURE_DEVOPS, Problem, Secret, Slice, Token, Zone
-
-
-class RunFailedError(Exception):
-    """Something in the run failed. Raised last, since a raising function is what the portal and alerts see."""
 
 
 class AllClouds:
@@ -287,16 +284,6 @@ def tick(environ: Mapping[str, str], schedule_status: Mapping[str, object] | Non
     failure = _tick(environ, schedule_status, outlet)
     if failure:
         raise RunFailedError(outlet.text(failure, LONGEST_MESSAGE))
-
-
-LONGEST_MESSAGE = 4_000
-"""Characters of what is raised."""
-
-
-def nothing_run(error: SettingsError) -> str:
-    """What is raised when the settings allow no run."""
-    problems = "; ".join(map(str, error.problems))
-    return f"Nothing was run, because the app settings are wrong. {problems}"
 
 
 def _tick(environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, outlet: Outlet) -> str:

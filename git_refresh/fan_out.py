@@ -7,14 +7,13 @@ twice at most, for a slice may be what kills its worker. The poison queue gets n
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, Protocol
 from uuid import uuid4
 
-from git_refresh import app
 from git_refresh.clock import Clock, SystemClock
 from git_refresh.diagnosis.explain import Facts, explain, finding, internal
 from git_refresh.outlet import Outlet, log_to_platform
+from git_refresh.raised import LONGEST_MESSAGE, RunFailedError, nothing_run
 from git_refresh.report import log_dispatch, log_message, log_nothing_done
 from git_refresh.run.refresh import lateness
 from git_refresh.schedule import late_by, next_run_after
@@ -28,6 +27,9 @@ from git_refresh.values import Problem
 
 LEAST_S = 30.0
 """Seconds that a slice needs to be worth beginning; the shortest budget that a run may have."""
+
+CLOCKS_S = 10.0
+"""Seconds by which the clocks of two instances may differ."""
 
 GIVE_UP = 3
 """The delivery at which a message is given up whose worker has died each time. The host's own limit, in host.json, is above it."""
@@ -46,7 +48,7 @@ def dispatch(environ: Mapping[str, str], schedule_status: Mapping[str, object] |
     log_to_platform()
     found = _dispatch(environ, schedule_status, outlet)
     if isinstance(found, str):
-        raise app.RunFailedError(outlet.text(found, app.LONGEST_MESSAGE))
+        raise RunFailedError(outlet.text(found, LONGEST_MESSAGE))
     return [message.text() for message in found]
 
 
@@ -63,12 +65,12 @@ def _dispatch(
             raise SettingsError([storage])  # noqa: TRY301  # one place words what is wrong
         until = next_run_after(now, schedule_status, environ.get("REFRESH_SCHEDULE"))
         run_id = str(uuid4())
-        found = messages(settings, run_id, until)
+        found = messages(settings, run_id, now, until)
         problems = lateness(late_by(now, schedule_status))
         log_dispatch(run_id, len(found), len(settings.entries), until, problems, outlet)
     except SettingsError as error:
         log_nothing_done(error.problems, outlet)
-        return app.nothing_run(error)
+        return nothing_run(error)
     except Exception as error:  # noqa: BLE001  # a mistake of ours: without this there would be no line
         problem = Problem("run", str(internal(error, Facts())))
         log_nothing_done([problem], outlet)
@@ -117,11 +119,12 @@ def refresh_slice(environ: Mapping[str, str], delivery: Delivery) -> None:
     log_to_platform()
     failure = _refresh_slice(environ, delivery, outlet, SystemClock())
     if failure:
-        raise app.RunFailedError(outlet.text(failure, app.LONGEST_MESSAGE))
+        raise RunFailedError(outlet.text(failure, LONGEST_MESSAGE))
 
 
 def _refresh_slice(environ: Mapping[str, str], delivery: Delivery, outlet: Outlet, clock: Clock) -> str:
     """Why it failed, or nothing."""
+    began = clock.monotonic()
     try:
         message = read_message(delivery.text)
     except UnreadableMessageError as error:
@@ -148,21 +151,28 @@ def _refresh_slice(environ: Mapping[str, str], delivery: Delivery, outlet: Outle
                 log_message(message.slice, found, outlet, result="failed", fine=False)
                 # Without a claim that remembers it, the host would go on until the poison queue has it.
                 return str(found) if claims.end() else ""
-        failure = _run(environ, message, outlet, claims.problems, clock)
-        claims.end()
-        return failure
+        failure = _run(environ, message, outlet, claims.problems, began, clock)
+        # Red only if the message is dropped when it comes again: else the slice would be done twice. Its run line tells anyway.
+        return failure if claims.end() else ""
     finally:
         claims.close()
 
 
-def _run(
-    environ: Mapping[str, str], message: Message, outlet: Outlet, told: Sequence[Problem], clock: Clock
+def _run(  # all that a delivery is
+    environ: Mapping[str, str],
+    message: Message,
+    outlet: Outlet,
+    told: Sequence[Problem],
+    began: float,
+    clock: Clock,
 ) -> str:
-    """Refresh what a message names; why that failed, or nothing."""
+    """Refresh what a message names, within a run's budget since the delivery began; why that failed, or nothing."""
+    from git_refresh import app  # noqa: PLC0415  # the SDKs: the timer's function, which only cuts the list, needs none
+
     try:
         settings = load(environ)
         mine = settings.only(message.workspaces)
-        budget = min(mine.timeout_s, _seconds_left(message, clock))
+        budget = min(mine.timeout_s - (clock.monotonic() - began), _seconds_left(message, clock))
         report = app.run(
             replace(mine, timeout_s=max(budget, 1.0)),
             environ,
@@ -174,7 +184,7 @@ def _run(
         )
     except SettingsError as error:
         log_nothing_done(error.problems, outlet, message.slice)
-        return app.nothing_run(error)
+        return nothing_run(error)
     except Exception as error:  # noqa: BLE001  # a mistake of ours: without this there would be no run line
         problem = Problem("run", str(internal(error, Facts())))
         log_nothing_done([problem], outlet, message.slice)
@@ -198,6 +208,8 @@ class _Claims:
         self._delivery = delivery
         self._clock = clock
         self._claims: Claims | None = None
+        from git_refresh import app  # noqa: PLC0415  # see above
+
         try:
             self._claims = app.claims(environ, outlet, clock)
         except SettingsError as error:
@@ -206,7 +218,7 @@ class _Claims:
             self.problems.append(Problem("FAN_OUT", str(internal(error, Facts()))))
 
     def begin(self) -> Claim:
-        """How it stands with the slice. Without a claim, a message that was delivered before is one whose worker has died."""
+        """How it stands with the slice. Without a claim too, a message that was delivered before is one whose worker has died."""
         again = Claim.AGAIN if self._delivery.count > 1 else Claim.OURS
         if self._claims is None:
             return again
@@ -233,8 +245,8 @@ class _Claims:
 
 
 def _seconds_left(message: Message, clock: Clock) -> float:
-    """How long a slice may take: it has ended when the next run's begins, so that never two work on one Git folder."""
-    return (message.until - clock.now() - timedelta(seconds=ENDING_S)).total_seconds()
+    """How long a slice may take: it has ended when the next run's begins, so that no two of them work on one Git folder."""
+    return (message.until - clock.now()).total_seconds() - ENDING_S - CLOCKS_S
 
 
 def _named(message: Message) -> dict[str, Any]:

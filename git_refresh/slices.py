@@ -96,15 +96,24 @@ def _fitting(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     yield from _fitting(names[middle:])
 
 
-def messages(settings: Settings, run_id: str, until: datetime) -> list[Message]:
-    """A message for each slice of the fleet; another one first in each run, lest the last never get their turn on too few workers."""
+def messages(settings: Settings, run_id: str, now: datetime, until: datetime) -> list[Message]:
+    """A message for each slice of the fleet, for the time from now until the next run."""
     parts = cut(settings)
     found = [
         Message(Slice(run_id, number, len(parts)), until.replace(microsecond=0), names)
         for number, names in enumerate(parts, start=1)
     ]
-    first = UUID(run_id).int % len(found) if found else 0
+    first = int(_turn(now, until) * len(found))
     return found[first:] + found[:first]
+
+
+def _turn(now: datetime, until: datetime) -> float:
+    """Where in the list this run begins, from 0 to 1.
+
+    Multiples of the golden ratio are spread evenly however many there are: on too few workers, too, each slice gets its turn soon.
+    """
+    minutes = max(1, round((until - now).total_seconds() / 60))
+    return int(until.timestamp() / 60 / minutes) * 0.618033988749895 % 1
 
 
 def read_message(text: str) -> Message:
@@ -162,7 +171,7 @@ def _visible(text: str) -> str:
     return text
 
 
-_Name = Annotated[str, Field(min_length=1, max_length=2_000), AfterValidator(_visible)]
+_Name = Annotated[str, Field(max_length=2_000), AfterValidator(_visible)]
 
 
 class _Written(BaseModel):

@@ -170,20 +170,20 @@ def plan(
 )
 @click.option(
     "--slice",
-    "message",
-    type=_file,
-    help="Refresh only the workspaces of one message of the queue (FAN_OUT=queue): its JSON, its base64, or what "
-    "az storage message peek prints; - reads it from stdin.",
+    "number",
+    type=int,
+    metavar="N",
+    help="Refresh only the N-th slice of the list, as FAN_OUT=queue cuts it: the number that alerts and log lines name.",
 )
 @_json_option
 @options.output_options
-def run(file: Path | None, message: Path | None, *, yes: bool, as_json: bool) -> None:
+def run(file: Path | None, number: int | None, *, yes: bool, as_json: bool) -> None:
     """Refresh every workspace once, as the timer does.
 
     It runs as whoever is signed in, and assumes that the next run is in 15 minutes; check looks at the schedule. Where that is you and not
     a managed identity, it stores your own token: it asks first.
     """
-    end(refresh(file, terminal.show_report, as_json=as_json, dry_run=False, message=message, yes=yes))
+    end(refresh(file, terminal.show_report, as_json=as_json, dry_run=False, number=number, yes=yes))
 
 
 @main.command(name="schema", short_help="The JSON Schema of a workspaces.json.")

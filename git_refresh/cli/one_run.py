@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import click
 
@@ -15,12 +16,12 @@ from git_refresh.cli.checks import count
 from git_refresh.cli.findings import Places
 from git_refresh.cli.progress import Lines, Live
 from git_refresh.cli.shared import FAILED, INTERRUPTED, WRONG, environment, outlet_for, places_of, put_out
-from git_refresh.cli.slice_file import read_slice
 from git_refresh.report import Report
+from git_refresh.schedule import DEFAULT_INTERVAL
 from git_refresh.seams import Unwatched, Watcher
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError, load
-from git_refresh.slices import gone
+from git_refresh.slices import Message, messages
 from git_refresh.values import Problem
 
 
@@ -31,10 +32,10 @@ def refresh(
     as_json: bool,
     dry_run: bool,
     workspaces: Path | None = None,
-    message: Path | None = None,
+    number: int | None = None,
     yes: bool = False,
 ) -> Report:
-    """One run, shown; of the whole list, or of the slice that a message of the queue names.
+    """One run, shown; of the whole list, or of one of the slices that `FAN_OUT=queue` makes of it.
 
     Raises:
         SystemExit: nothing was run.
@@ -43,8 +44,7 @@ def refresh(
     try:
         environ, _ = environment(file, workspaces)
         settings = load(environ)
-        part = read_slice(message) if message else None
-        told = gone(part, settings) if part else []
+        part = _slice(settings, number) if number is not None else None
         settings = settings.only(part.workspaces) if part else settings
         from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
@@ -56,7 +56,6 @@ def refresh(
             environ,
             outlet=outlet,
             slice_=part.slice if part else None,
-            told=told,
             dry_run=dry_run,
         )
         if as_json:
@@ -77,6 +76,22 @@ def refresh(
         raise
     put_out(outlet, as_json, report.as_dict(), lambda: show(report, terminal.console(), places_of(settings)))
     return report
+
+
+def _slice(settings: Settings, number: int) -> Message:
+    """One of the slices, as the timer would cut them now.
+
+    Raises:
+        SettingsError: there are not so many.
+    """
+    now = datetime.now(UTC)
+    found = {
+        each.slice.number: each for each in messages(settings, str(uuid4()), now, now + DEFAULT_INTERVAL)
+    }
+    if number not in found:
+        has = "is only slice 1" if len(found) == 1 else f"are slices 1 to {len(found)}"
+        raise SettingsError([Problem("--slice", f'"{number}" does not exist: there {has}')])
+    return found[number]
 
 
 def end(report: Report, code: int = 0) -> None:

@@ -8,6 +8,7 @@ import json
 import ssl
 from contextlib import suppress
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.core.pipeline.transport import RequestsTransport
@@ -133,4 +134,6 @@ def _service(storage: Storage, **options: Any) -> BlobServiceClient:  # noqa: AN
 
 
 def _origin(client: BlobServiceClient) -> str:
-    return f"{client.scheme}://{client.primary_hostname}".lower()
+    """Of the emulator, the account is a part of the path."""
+    parts = urlsplit(client.url)
+    return f"{parts.scheme}://{parts.netloc}".lower()

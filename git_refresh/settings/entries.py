@@ -161,7 +161,7 @@ def _entry(
     if workspace is None or problems:
         host = _quotable(data.get("host")) or ""
         name = _quotable(data.get("name"))
-        name = (default_name(host) if host else where) if name is None else name
+        name = name or (default_name(host) if host else where)
         problems += [folder.problem for folder in bad]
         return Rejected(shown(name), shown(host), tuple(problems))
     return Entry(workspace.model_copy(update={"folders": folders, **inherited}), tuple(bad))

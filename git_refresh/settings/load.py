@@ -235,8 +235,9 @@ def _schedule(texts: Mapping[str, str], fatal: list[Problem]) -> None:
         fatal.append(Problem("REFRESH_SCHEDULE", f'"{shown(text)}" {advice}'))
 
 
-LONGEST_SLICE_S = 580
-"""A worker that nobody hears of for ten minutes loses its message to another, which must not find it at work: see docs/fan-out.md."""
+LONGEST_SLICE_S = 570
+"""A worker that nobody hears of for ten minutes loses its message to another, which must not find it at work: neither at its slice nor at
+noting that this has ended."""
 
 
 def _fan_out(texts: Mapping[str, str], timeout_s: int, fatal: list[Problem]) -> bool:

@@ -3,6 +3,7 @@
 Facts: https://learn.microsoft.com/azure/azure-functions/functions-reference#connecting-to-host-storage-with-an-identity
 """
 
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,9 +40,10 @@ def read_storage(environ: Mapping[str, str]) -> Storage | Problem:
         for name, value in environ.items()
         if name.lower().startswith(CONNECTION.lower()) and value.strip()
     }
+    trusted, _ = parse_trusted_hosts(environ.get("TRUSTED_HOSTS", ""))
     plain = given.get(CONNECTION.lower())
     if plain is not None:
-        return _by_string(plain)
+        return _by_string(plain, trusted)
     account, queues, blobs, client_id = (
         given.get(f"{CONNECTION}__{name}".lower(), "")
         for name in ("accountName", "queueServiceUri", "blobServiceUri", "clientId")
@@ -50,7 +52,6 @@ def read_storage(environ: Mapping[str, str]) -> Storage | Problem:
         wrong = f"{_quoted(client_id)} must be the client id of a user-assigned managed identity"
         return Problem(f"{CONNECTION}__clientId", wrong)
     if queues or blobs:
-        trusted, _ = parse_trusted_hosts(environ.get("TRUSTED_HOSTS", "")[:_LONGEST_STRING])
         return _by_addresses(queues, blobs, client_id, trusted)
     if not account:
         return Problem(CONNECTION, _MISSING)
@@ -68,15 +69,13 @@ _MISSING = (
 )
 
 
-def _by_string(text: str) -> Storage | Problem:
+def _by_string(text: str, trusted: TrustedHosts) -> Storage | Problem:
     parts = dict(_parts(text))
-    # Each part with a value, since the SDK takes no others; in clear only to this very machine.
+    # Each part with a value, since the SDK takes no others.
     whole = len(text) <= _LONGEST_STRING and not INVISIBLE.search(text) and "" not in parts.values()
-    opened, placed = parts.keys() & _OPENERS, parts.keys() & {"accountname", "blobendpoint"}
-    if whole and (
-        parts.get("usedevelopmentstorage") == "true" or (opened and placed and not _in_clear(parts))
-    ):
-        return Storage(connection_string=text)
+    if whole and (parts.get("usedevelopmentstorage") == "true" or _opens(parts)):
+        host = _host(parts, trusted)
+        return host if isinstance(host, Problem) else Storage(connection_string=text)
     return Problem(
         CONNECTION,
         "is not a connection string of a storage account (DefaultEndpointsProtocol=https;AccountName=…;AccountKey=…); copy it anew, or "
@@ -91,15 +90,30 @@ _OPENERS = frozenset({"accountkey", "sharedaccesssignature"})
 def _parts(text: str) -> list[tuple[str, str]]:
     """The parts of a connection string, their names in small letters; one without a name, or a value, has none."""
     found = [part.partition("=") for part in text.rstrip(";").split(";")] if text else []
-    return [(name.strip().lower(), value if name.strip() else "") for name, _, value in found]
+    return [(name.lower(), value if name else "") for name, _, value in found]
 
 
-def _in_clear(parts: Mapping[str, str]) -> bool:
-    """Whether it would send what opens the account without TLS."""
-    endpoint = parts.get("blobendpoint", "")
-    if endpoint:
-        return not re.match(r"https://|http://(?:127\.0\.0\.1|localhost)[:/]", endpoint)
-    return parts.get("defaultendpointsprotocol", "https") != "https"
+def _opens(parts: Mapping[str, str]) -> bool:
+    """Whether it names an account, and has what opens it."""
+    try:
+        base64.b64decode(parts.get("accountkey", ""), validate=True)
+    except ValueError:
+        return False
+    return bool(parts.keys() & _OPENERS and parts.keys() & {"accountname", "blobendpoint"})
+
+
+def _host(parts: Mapping[str, str], trusted: TrustedHosts) -> Problem | None:
+    """What is wrong with where it leads: whoever gets a signature may use it. This very machine may be an emulator."""
+    suffix = parts.get("endpointsuffix", "core.windows.net")
+    protocol = parts.get("defaultendpointsprotocol", "https")
+    url = parts.get("blobendpoint") or f"{protocol}://{parts.get('accountname', '')}.blob.{suffix}"
+    if "usedevelopmentstorage" in parts or re.match(r"http://(?:127\.0\.0\.1|localhost)[:/]", url):
+        return None
+    try:
+        origin_of(url, Domain.STORAGE, trusted)
+    except ValueError as error:
+        return Problem(CONNECTION, f"is a connection string whose address of blobs {error}")
+    return None
 
 
 def _by_addresses(queues: str, blobs: str, client_id: str, trusted: TrustedHosts) -> Storage | Problem:

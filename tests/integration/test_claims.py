@@ -12,9 +12,11 @@ from azure.storage.blob import BlobServiceClient
 
 from git_refresh import app
 from git_refresh.clock import SystemClock
+from git_refresh.clouds.claims import _origin, _service
 from git_refresh.outlet import Outlet
 from git_refresh.seams import Claim, Claims
 from git_refresh.settings.load import SettingsError
+from git_refresh.settings.storage import Storage
 from git_refresh.slices import QUEUE
 from git_refresh.symptom import ServiceError
 from git_refresh.values import Slice
@@ -165,3 +167,10 @@ def test_no_secret_is_in_a_claim_or_in_what_any_logger_says_at_debug(
     said = caplog.text + "".join(account.texts)
     assert '{"message": "m1", "ended": true}' in said
     assert not [secret for secret in secrets if secret in said]
+
+
+def test_the_emulator_is_asked_at_its_own_address() -> None:
+    """Its account is a part of the path, and no origin has a path."""
+    assert (
+        _origin(_service(Storage(connection_string="UseDevelopmentStorage=true"))) == "http://127.0.0.1:10000"
+    )

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -19,8 +18,6 @@ import pytest
 
 from git_refresh import __version__
 from git_refresh.cli.checks import LAYERS
-from git_refresh.slices import Message
-from git_refresh.values import Slice
 from localcloud import Cloud, Fault, Fleet, faults
 from localcloud.fleet import CLIENT_ID
 from tools import warm
@@ -101,35 +98,27 @@ def test_a_failed_run_exits_with_1_and_says_what_to_do(cli: Cli, cloud: Cloud, f
     assert cloud.identity.object_id in done.stdout
 
 
-def test_a_slice_is_replayed_by_hand_from_its_message(cli: Cli, fleet: Fleet, tmp_path: Path) -> None:
-    run_id = "b7a1c0de-0000-4000-8000-000000000001"
-    until = datetime(2026, 1, 1, tzinfo=UTC)  # long ago: that is why it is replayed
-    file = tmp_path / "message.json"
-    file.write_text(Message(Slice(run_id, 2, 3), until, ("data-2", "data-9")).text())
-    done = cli("run", "--slice", file, "--json", **fleet.settings)
+def test_a_slice_is_done_by_hand_by_its_number(cli: Cli, fleet: Fleet) -> None:
+    entries = json.loads(fleet.settings["WORKSPACES"])
+    own = "5a1e0000-0000-4000-8000-000000000009"  # an identity of its own: a slice of its own, which is not touched
+    changed = {**fleet.settings, "WORKSPACES": json.dumps([*entries[:2], {**entries[2], "identity": own}])}
+    done = cli("run", "--slice", "1", "--json", **changed)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert [workspace["name"] for workspace in report["workspaces"]] == ["data-2"]
-    assert (report["run_id"], report["slice"], report["slices"]) == (run_id, 2, 3)
-    assert '"data-9": in the list when this run began' in report["problems"][0]["message"]
-    assert [bool(workspace.credentials) for workspace in fleet.workspaces] == [False, True, False]
+    assert [workspace["name"] for workspace in report["workspaces"]] == ["data-1", "data-2"]
+    assert (report["slice"], report["slices"]) == (1, 2)
+    assert [bool(workspace.credentials) for workspace in fleet.workspaces] == [True, True, False]
     events = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [(event["event"], event["run_id"], event["slice"]) for event in events] == [
-        ("git_refresh.workspace", run_id, 2),
-        ("git_refresh.run", run_id, 2),
-    ]
+    assert {(event["run_id"], event["slice"]) for event in events} == {(report["run_id"], 1)}
 
 
-def test_a_message_that_cannot_be_replayed_is_told_and_nothing_is_run(
-    cli: Cli, cloud: Cloud, fleet: Fleet, tmp_path: Path
+@pytest.mark.parametrize("number", ["0", "2", "-1"])
+def test_a_slice_that_there_is_not_is_told_and_nothing_is_run(
+    cli: Cli, cloud: Cloud, fleet: Fleet, number: str
 ) -> None:
-    file = tmp_path / "message.json"
-    file.write_text('{"version": 2}')
-    done = cli("run", "--slice", file, **fleet.settings)
+    done = cli("run", "--slice", number, **fleet.settings)
     assert done.returncode == 2
-    assert "message.json: contains no message of a slice: it has version 2, and this app reads version 1" in (
-        done.stderr
-    )
+    assert f'--slice: "{number}" does not exist: there is only slice 1' in done.stderr
     assert cloud.requests == []
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from git_refresh import app
+from git_refresh.raised import RunFailedError
 from git_refresh.report import Report
 from git_refresh.run import refresh
 from localcloud import Cloud, Connect, Fault, Fleet, faults
@@ -190,7 +191,7 @@ def test_no_secret_comes_out_when_a_service(
     with redirect_stdout(out), redirect_stderr(out):
         try:
             app.tick(os.environ, None)
-        except app.RunFailedError as error:
+        except RunFailedError as error:
             raised = error
     (report,) = reports
     cloud.clear_faults()

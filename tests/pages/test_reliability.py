@@ -53,7 +53,7 @@ BOUNDS = {
         "run.credential",
         "run.workspace",
         "outlet",
-        "app",
+        "raised",
         "run.shared",
         "slices",
     )

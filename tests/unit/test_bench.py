@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import figures, page
-from benchmarks.cases import Case, Client
+from benchmarks.cases import SITUATIONS, Case, Client
 from benchmarks.figures import Figure, Figures, risen
 
 CASE = Case(100, 2, 50, "quiet")
@@ -57,8 +57,26 @@ def test_a_case_without_the_asyncio_client_has_no_ratio_to_rise() -> None:
 
 def test_figures_of_a_case_that_was_measured_again_take_the_place_of_its_old_ones() -> None:
     other = figure(case=replace(CASE, folders=5))
-    now = kept(figure(), figure("threads"), other).with_new([figure(ratio=1.1)])
+    here = Figures.of([figure(), figure("threads"), other])
+    now = here.with_new([figure(ratio=1.1)])
     assert sorted(now.figures, key=str) == sorted([figure("threads"), other, figure(ratio=1.1)], key=str)
+    with pytest.raises(ValueError, match="on another machine: a machine, 2 cores"):
+        kept(figure()).with_new([figure(ratio=1.1)])
+
+
+PROMISED = {
+    Case(100, 5, 50, "pulled"): {"ratio": 1.3, "peak": 100},
+    Case(100, 5, 50, "quiet"): {"ratio": 1.5, "peak": 100},
+    **{Case(1_000, 2, 50, situation): {"stored": 15.0, "peak": 150} for situation in SITUATIONS},
+}
+
+
+@pytest.mark.parametrize("case", PROMISED, ids=str)
+def test_the_figures_that_are_kept_are_within_what_is_promised(case: Case) -> None:
+    found = Figures.read().by_case[case]["app"]
+    assert {
+        name: getattr(found, name) for name, most in PROMISED[case].items() if getattr(found, name) > most
+    } == {}
 
 
 def test_figures_are_read_as_they_were_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,6 @@ CORE = sorted(
             "git_refresh.clouds",
             "git_refresh.cli",
             "git_refresh.app",
-            "git_refresh.fan_out",  # its two triggers: it calls the composition root
             "git_refresh.__main__",
         )
     )

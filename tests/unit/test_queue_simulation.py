@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from git_refresh import app, fan_out, slices
 from git_refresh.fan_out import Delivery, dispatch, refresh_slice
+from git_refresh.raised import RunFailedError
 from git_refresh.report import Report
 from git_refresh.settings.load import Settings
 from git_refresh.slices import read_message
@@ -131,7 +132,7 @@ class World:
         def work() -> None:
             try:
                 refresh_slice(ENVIRON, delivery)
-            except app.RunFailedError:
+            except RunFailedError:
                 self._given_back(queued)
                 self.instance_is_free()
             except WorkerDiedError as died:

@@ -10,6 +10,7 @@ import pytest
 from git_refresh import app
 from git_refresh.clock import Deadline, SystemClock
 from git_refresh.outlet import Outlet
+from git_refresh.raised import LONGEST_MESSAGE, RunFailedError
 from git_refresh.report import Report, WorkspaceReport
 from git_refresh.run import refresh as refresh_module
 from git_refresh.run.refresh import refresh
@@ -774,10 +775,10 @@ def test_what_is_raised_is_one_line_of_bounded_length(monkeypatch: pytest.Monkey
         raise SettingsError([Problem("WORKSPACES", "a\n\u202eb " * 5_000)])
 
     monkeypatch.setattr(app, "run", run)
-    with pytest.raises(app.RunFailedError) as caught:
+    with pytest.raises(RunFailedError) as caught:
         app.tick({}, None)
     assert str(caught.value).isprintable()
-    assert len(str(caught.value)) <= app.LONGEST_MESSAGE
+    assert len(str(caught.value)) <= LONGEST_MESSAGE
 
 
 @pytest.mark.parametrize(("descriptors", "at_once"), [(1024, 32), (80, 20), (44, 2), (41, 1), (16, 1)])

@@ -185,10 +185,10 @@ FATAL = {
     "a slice longer than the queue waits for it": (
         {
             "FAN_OUT": "queue",
-            "REFRESH_TIMEOUT_SECONDS": "581",
+            "REFRESH_TIMEOUT_SECONDS": "571",
             "AzureFunctionsJobHost__functionTimeout": "01:00:00",
         },
-        'REFRESH_TIMEOUT_SECONDS: "581" is too long for FAN_OUT "queue": after ten minutes without a word the queue gives a slice to another worker; write at most 580',
+        'REFRESH_TIMEOUT_SECONDS: "571" is too long for FAN_OUT "queue": after ten minutes without a word the queue gives a slice to another worker; write at most 570',
     ),
     "trusted hosts": (
         {"TRUSTED_HOSTS": "https://git.contoso.com"},

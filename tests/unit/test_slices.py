@@ -2,24 +2,23 @@
 
 import json
 from base64 import b64encode
-from datetime import UTC, datetime
-from pathlib import Path
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_refresh.cli.slice_file import read_slice
 from git_refresh.settings.entries import Entry
-from git_refresh.settings.load import Settings, SettingsError, load
+from git_refresh.settings.load import Settings, load
 from git_refresh.slices import MOST, Message, UnreadableMessageError, cut, gone, messages, read_message
 from git_refresh.values import Slice
 from tests.drawn import as_often_as
 
 IDENTITIES = [None, *(f"5a1e0000-0000-4000-8000-00000000000{digit}" for digit in range(3))]
 UNTIL = datetime(2026, 11, 25, 18, 0, tzinfo=UTC)
+NOW = UNTIL - timedelta(minutes=15)
 RUN = "b7a1c0de-0000-4000-8000-000000000001"
 
 
@@ -47,9 +46,7 @@ def test_slices_are_about_as_long_as_each_other_and_none_has_more_than_fifty(
 
 
 def drawn_entry() -> st.SearchStrategy[Any]:
-    names = st.text(
-        st.characters(min_codepoint=33, max_codepoint=0x1F9FF, exclude_categories=("C", "Z")), min_size=1
-    )
+    names = st.text(st.characters(min_codepoint=33, max_codepoint=0x1F9FF, exclude_categories=("C", "Z")))
     good = st.builds(
         entry,
         st.integers(0, 300),
@@ -80,7 +77,7 @@ def test_each_entry_is_in_exactly_one_slice_whatever_the_list_holds(entries: lis
 @given(st.lists(drawn_entry(), min_size=1, max_size=60))
 def test_a_message_fits_on_the_queue_and_is_read_as_it_was_written(entries: list[Any]) -> None:
     found = settings(*entries)
-    for message in messages(found, RUN, UNTIL):
+    for message in messages(found, RUN, NOW, UNTIL):
         assert len(b64encode(message.text().encode())) <= 64 * 1024
         assert read_message(message.text()) == message
         assert gone(message, found) == []
@@ -105,9 +102,31 @@ def test_no_key_of_a_message_is_one_by_which_the_host_would_replace_what_the_que
 
 def test_the_longest_names_in_the_widest_letters_fit_on_the_queue() -> None:
     found = settings(*(entry(number, name=f"{number:03}" + "😀" * 197) for number in range(120)))
-    written = messages(found, RUN, UNTIL)
+    written = messages(found, RUN, NOW, UNTIL)
     assert max(len(b64encode(message.text().encode())) for message in written) <= 64 * 1024
     assert sum(len(message.workspaces) for message in written) == 120
+
+
+def test_an_entry_without_a_name_costs_its_slice_nothing() -> None:
+    (message,) = messages(settings(entry(1), entry(2, name="")), RUN, NOW, UNTIL)
+    assert read_message(message.text()).workspaces == ("data-1", "adb-2")
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 15, 30, 60, 240])
+@pytest.mark.parametrize(("workspaces", "most"), [(100, 2), (150, 4), (1_000, 2)])
+def test_where_workers_get_through_half_of_the_slices_none_is_left_out_for_long(
+    minutes: int, workspaces: int, most: int
+) -> None:
+    found, interval = fleet(workspaces), timedelta(minutes=minutes)
+    waited = Counter[int]()
+    for number in range(60):
+        now = NOW + number * interval + timedelta(seconds=number % 7)  # the timer is never quite on time
+        order = [each.slice.number for each in messages(found, RUN, now, NOW + (number + 1) * interval)]
+        for slice_ in order[len(order) // 2 :]:
+            waited[slice_] += 1
+            assert waited[slice_] <= most, "runs in a row"
+        for slice_ in order[: len(order) // 2]:
+            waited[slice_] = 0
 
 
 def test_a_message_has_names_and_no_setting() -> None:
@@ -119,7 +138,7 @@ def test_a_message_has_names_and_no_setting() -> None:
         {**entry(2), "client_secret_name": secret},
         {**entry(3), "name": secret},
     ]
-    (message,) = messages(settings(*entries), RUN, UNTIL)
+    (message,) = messages(settings(*entries), RUN, NOW, UNTIL)
     written = json.loads(message.text())
     assert written.keys() == {"version", "run_id", "slice", "slices", "until", "workspaces"}
     assert written["workspaces"] == ["data-1", "data-2", "adb-3"]
@@ -127,7 +146,7 @@ def test_a_message_has_names_and_no_setting() -> None:
 
 
 def test_workspaces_that_are_gone_are_said_and_those_that_came_are_for_the_next_run() -> None:
-    (message,) = messages(fleet(9), RUN, UNTIL)
+    (message,) = messages(fleet(9), RUN, NOW, UNTIL)
     now = settings(*(entry(number) for number in (2, 3, 77)))
     assert [each.name for each in now.only(message.workspaces).entries] == ["data-2", "data-3"]
     (problem,) = gone(message, now)
@@ -214,36 +233,3 @@ def test_nothing_on_the_queue_is_more_than_unreadable(content: object) -> None:
         said = reading(value)
         assert len(said) < 1_000
         assert said.isprintable()
-
-
-def test_a_message_is_replayed_however_it_was_copied(tmp_path: Path) -> None:
-    message = Message(Slice(str(uuid4()), 3, 21), UNTIL, ("data-1", "data-2"))
-    text = message.text()
-    base64 = b64encode(text.encode()).decode()
-    peeked = [{"id": "1", "content": base64, "dequeueCount": 0}]
-    file = tmp_path / "message"
-    for content in (
-        text,
-        base64,
-        f"{base64}\n",
-        json.dumps(peeked),
-        json.dumps(peeked[0]),
-        json.dumps(base64),
-    ):
-        file.write_text(content)
-        assert read_slice(file) == message
-
-
-def test_a_file_without_exactly_one_message_says_so(tmp_path: Path) -> None:
-    file = tmp_path / "message"
-    for content, said in {
-        "[]": "contains 0 messages; give one",
-        '[{"content": "x"}, {"content": "y"}]': "contains 2 messages; give one",
-        "hello": "contains no message of a slice: it is not a JSON object; write one as the queue has it",
-    }.items():
-        file.write_text(content)
-        with pytest.raises(SettingsError) as raised:
-            read_slice(file)
-        assert str(raised.value) == f"{file}: {said}"
-    with pytest.raises(SettingsError):
-        read_slice(tmp_path / "none")

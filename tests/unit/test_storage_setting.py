@@ -74,6 +74,11 @@ MISSING = (
     'AzureWebJobsStorage: is missing, and FAN_OUT "queue" needs a storage account for its queue; set AzureWebJobsStorage__accountName '
     "to its name, and AzureWebJobsStorage__credential to managedidentity (docs/fan-out.md)"
 )
+ADDRESS = "AzureWebJobsStorage: is a connection string whose address of blobs"
+ELSEWHERE = (
+    f"{ADDRESS} is not on a trusted host, so nothing is sent to it: expected *.core.windows.net or *.storage.azure.net, or a host "
+    "listed in TRUSTED_HOSTS"
+)
 WRONG = {
     "nothing": ({}, MISSING),
     "nothing but spaces": ({"AzureWebJobsStorage": " "}, MISSING),
@@ -119,10 +124,26 @@ WRONG = {
     ),
     "half a string": ({"AzureWebJobsStorage": STRING[: STRING.index("AccountKey") + 11]}, NO_STRING),
     "a key alone": ({"AzureWebJobsStorage": KEY}, NO_STRING),
-    "a string in clear": ({"AzureWebJobsStorage": STRING.replace("=https", "=http")}, NO_STRING),
+    "a key that is none": (
+        {"AzureWebJobsStorage": STRING.replace("AccountKey=c", "AccountKey=!")},
+        NO_STRING,
+    ),
+    "a space before a name": ({"AzureWebJobsStorage": STRING.replace(";AccountN", "; AccountN")}, NO_STRING),
+    "a string in clear": (
+        {"AzureWebJobsStorage": STRING.replace("=https", "=http")},
+        f"{ADDRESS} must start with https://; write https://stcontoso.blob.core.windows.net",
+    ),
     "blobs in clear": (
         {"AzureWebJobsStorage": f"{STRING};BlobEndpoint=http://stcontoso.blob.core.windows.net"},
-        NO_STRING,
+        f"{ADDRESS} must start with https://; write https://stcontoso.blob.core.windows.net",
+    ),
+    "blobs elsewhere": (
+        {"AzureWebJobsStorage": f"{STRING};BlobEndpoint=https://evil.example.com"},
+        ELSEWHERE,
+    ),
+    "an account elsewhere": (
+        {"AzureWebJobsStorage": STRING.replace("EndpointSuffix=core", "EndpointSuffix=evil")},
+        ELSEWHERE,
     ),
     "a string with a line break": ({"AzureWebJobsStorage": STRING.replace(";", "\n;")}, NO_STRING),
 }

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from git_refresh import app
+from git_refresh.raised import LONGEST_MESSAGE, RunFailedError
 
 SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
 SETTINGS = {
@@ -19,7 +20,7 @@ SETTINGS = {
 def tick(environ: dict[str, str], caplog: pytest.LogCaptureFixture) -> tuple[str, list[dict[str, Any]]]:
     """What was raised, and the lines that were logged."""
     caplog.set_level(logging.INFO, "git_refresh")
-    with pytest.raises(app.RunFailedError) as raised:
+    with pytest.raises(RunFailedError) as raised:
         app.tick(environ, None)
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)
     return str(raised.value), [json.loads(message) for message in caplog.messages]
@@ -47,6 +48,6 @@ def test_what_is_raised_is_one_bounded_line_whatever_the_settings_hold(
     entries = [{"host": f"x\n\x1b[31m\u2028{number}", "bad\nkey": 1} for number in range(500)]
     raised, (line,) = tick({"WORKSPACES": json.dumps(entries), "FAN_OUT": "a\nb"}, caplog)
     assert raised.isprintable()
-    assert len(raised) <= app.LONGEST_MESSAGE
+    assert len(raised) <= LONGEST_MESSAGE
     assert "Nothing was run" in raised
     assert line["problems_left_out"] + len(line["problems"]) > 500
