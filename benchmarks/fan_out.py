@@ -32,7 +32,7 @@ COLD_START_S = 15.0
 """Until a new instance begins its first slice."""
 GROWTH_S = 15.0
 """Until the platform has seen the queue, and adds instances: all that it needs for the messages there, up to the most."""
-SLICE_S, CREDENTIALS_S = 8.7, 7.0
+SLICE_S, CREDENTIALS_S = 6.0, 4.8
 """Seconds of a slice of 50 in which nothing moves, as docs/fan-out.md has them, and until its last credential: four fifths of them, as
 the benchmark measures."""
 RED = 0.05
