@@ -138,7 +138,7 @@ class _Grown:
 def _shorten(limit: float) -> None:
     """Let what would be waited for be given up soon, as the integration tests do."""
     from git_refresh import app  # noqa: PLC0415  # only now
-    from git_refresh.clouds import databricks, devops, identity, vault  # noqa: PLC0415  # only now
+    from git_refresh.clouds import databricks, devops, identity, oauth, vault  # noqa: PLC0415  # only now
     from git_refresh.run import refresh  # noqa: PLC0415  # only now
     from git_refresh.settings.load import Settings, load  # noqa: PLC0415  # only now
 
@@ -146,7 +146,7 @@ def _shorten(limit: float) -> None:
         (identity, "LIMIT"),
         (vault, "LIMIT"),
         (devops, "LIMIT"),
-        (databricks, "SIGN_IN_LIMIT"),
+        (oauth, "SIGN_IN_LIMIT"),
         (databricks, "CREDENTIAL_LIMIT"),
         (databricks, "LOOKUP_LIMIT"),
     ):

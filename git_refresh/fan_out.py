@@ -7,7 +7,8 @@ twice at most, for a slice may be what kills its worker. The poison queue gets n
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 from uuid import uuid4
 
 from git_refresh.clock import Clock, SystemClock
@@ -128,27 +129,27 @@ def _refresh_slice(environ: Mapping[str, str], delivery: Delivery, outlet: Outle
     try:
         message = read_message(delivery.text)
     except UnreadableMessageError as error:
-        found = finding("slice_unreadable", Facts(), why=error)
-        log_message(None, found, outlet, result="dropped", fine=False)
+        log_message(
+            None, finding("slice_unreadable", Facts(), why=error), outlet, result="dropped", fine=False
+        )
         return ""
+    named = {**message.slice.as_dict(), "until": f"{message.until:%H:%M:%S} UTC"}
+    log = partial(log_message, message.slice, outlet=outlet, result="dropped")
     if _seconds_left(message, clock) < LEAST_S:
-        found = finding("slice_too_late", Facts(), **_named(message), until=f"{message.until:%H:%M:%S} UTC")
-        log_message(message.slice, found, outlet, result="dropped", fine=False)
+        log(finding("slice_too_late", Facts(), **named), fine=False)
         return ""
     claims = _Claims(environ, outlet, message, delivery, clock)
     try:
         match claims.begin():
             case Claim.ANOTHERS:
-                found = finding("slice_duplicate", Facts(), **_named(message))
-                log_message(message.slice, found, outlet, result="dropped", fine=True)
+                log(finding("slice_duplicate", Facts(), **named), fine=True)
                 return ""
             case Claim.ENDED:
-                found = finding("slice_ended", Facts(), **_named(message))
-                log_message(message.slice, found, outlet, result="dropped", fine=True)
+                log(finding("slice_ended", Facts(), **named), fine=True)
                 return ""
             case Claim.AGAIN if delivery.count >= GIVE_UP:
-                found = finding("slice_given_up", Facts(), **_named(message), times=delivery.count - 1)
-                log_message(message.slice, found, outlet, result="failed", fine=False)
+                found = finding("slice_given_up", Facts(), **named, times=delivery.count - 1)
+                log(found, result="failed", fine=False)
                 # Without a claim that remembers it, the host would go on until the poison queue has it.
                 return str(found) if claims.end() else ""
         failure = _run(environ, message, outlet, claims.problems, began, clock)
@@ -158,7 +159,7 @@ def _refresh_slice(environ: Mapping[str, str], delivery: Delivery, outlet: Outle
         claims.close()
 
 
-def _run(  # all that a delivery is
+def _run(
     environ: Mapping[str, str],
     message: Message,
     outlet: Outlet,
@@ -247,7 +248,3 @@ class _Claims:
 def _seconds_left(message: Message, clock: Clock) -> float:
     """How long a slice may take: it has ended when the next run's begins, so that no two of them work on one Git folder."""
     return (message.until - clock.now()).total_seconds() - ENDING_S - CLOCKS_S
-
-
-def _named(message: Message) -> dict[str, Any]:
-    return {"number": message.slice.number, "of": message.slice.of}

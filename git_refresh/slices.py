@@ -14,8 +14,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from git_refresh.redact import INVISIBLE, shown
+from git_refresh.redact import shown
 from git_refresh.settings.entries import Entry, Rejected
+from git_refresh.settings.fields import seen
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import Settings
 from git_refresh.values import Problem, Slice
@@ -165,13 +166,7 @@ def gone(message: Message, settings: Settings) -> list[Problem]:
 _TOLD = 5
 
 
-def _visible(text: str) -> str:
-    if INVISIBLE.search(text):
-        raise ValueError("control characters")
-    return text
-
-
-_Name = Annotated[str, Field(max_length=2_000), AfterValidator(_visible)]
+_Name = Annotated[str, Field(max_length=2_000), AfterValidator(seen)]
 
 
 class _Written(BaseModel):

@@ -17,12 +17,11 @@ from git_refresh.cli.findings import Places
 from git_refresh.cli.progress import Lines, Live
 from git_refresh.cli.shared import FAILED, INTERRUPTED, WRONG, environment, outlet_for, places_of, put_out
 from git_refresh.report import Report
-from git_refresh.schedule import DEFAULT_INTERVAL
 from git_refresh.seams import Unwatched, Watcher
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError, load
-from git_refresh.slices import Message, messages
-from git_refresh.values import Problem
+from git_refresh.slices import cut
+from git_refresh.values import Problem, Slice
 
 
 def refresh(
@@ -44,8 +43,10 @@ def refresh(
     try:
         environ, _ = environment(file, workspaces)
         settings = load(environ)
-        part = _slice(settings, number) if number is not None else None
-        settings = settings.only(part.workspaces) if part else settings
+        part = None
+        if number is not None:
+            part, names = _slice(settings, number)
+            settings = settings.only(names)
         from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
         if app.is_somebody(environ) and not dry_run and not yes:
@@ -55,7 +56,7 @@ def refresh(
             settings,
             environ,
             outlet=outlet,
-            slice_=part.slice if part else None,
+            slice_=part,
             dry_run=dry_run,
         )
         if as_json:
@@ -78,20 +79,17 @@ def refresh(
     return report
 
 
-def _slice(settings: Settings, number: int) -> Message:
-    """One of the slices, as the timer would cut them now.
+def _slice(settings: Settings, number: int) -> tuple[Slice, tuple[str, ...]]:
+    """One of the slices, as the timer would cut them now, and the names in it.
 
     Raises:
         SettingsError: there are not so many.
     """
-    now = datetime.now(UTC)
-    found = {
-        each.slice.number: each for each in messages(settings, str(uuid4()), now, now + DEFAULT_INTERVAL)
-    }
-    if number not in found:
-        has = "is only slice 1" if len(found) == 1 else f"are slices 1 to {len(found)}"
+    parts = cut(settings)
+    if not 1 <= number <= len(parts):
+        has = "is only slice 1" if len(parts) == 1 else f"are slices 1 to {len(parts)}"
         raise SettingsError([Problem("--slice", f'"{number}" does not exist: there {has}')])
-    return found[number]
+    return Slice(str(uuid4()), number, len(parts)), parts[number - 1]
 
 
 def end(report: Report, code: int = 0) -> None:

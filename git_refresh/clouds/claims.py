@@ -16,7 +16,7 @@ from azure.storage.blob import BlobClient, BlobServiceClient
 from pydantic import Field
 
 from git_refresh.clock import Clock, Deadline
-from git_refresh.clouds.answers import Answer, Word, read
+from git_refresh.clouds.answers import Answer, Word, read, read_json
 from git_refresh.clouds.guard import call
 from git_refresh.clouds.identity import Identity, OneResource
 from git_refresh.clouds.transport import BoundedSession
@@ -89,7 +89,7 @@ class BlobClaims:
     def _begin(self, blob: BlobClient, message_id: str) -> Claim:
         if self._create(blob, _content(message_id, ended=False)):
             return Claim.OURS
-        found = read(_Claimed, json.loads(blob.download_blob().readall()), self._secrets)
+        found = read(_Claimed, read_json(blob.download_blob().readall()), self._secrets)
         if found.ended:
             return Claim.ENDED
         return Claim.AGAIN if found.message == message_id else Claim.ANOTHERS

@@ -857,7 +857,7 @@ OWN = (
     ),
     Row(
         "slice_too_late",
-        message="Slice {number} of {of} was not begun: its message was for before {until}.",
+        message="Slice {slice} of {slices} was not begun: its message was for before {until}.",
         cause="The message waited on the queue until the next run was due, which puts its own there.",
         remedy="Nothing, if it was once. If it repeats, too few workers get through too many slices: raise maximumInstanceCount, or let "
         "REFRESH_SCHEDULE run less often.",
@@ -870,19 +870,19 @@ OWN = (
     ),
     Row(
         "slice_duplicate",
-        message="Slice {number} of {of} is another message's.",
+        message="Slice {slice} of {slices} is another message's.",
         cause="The same slice was put on the queue twice, as happens when an answer of the queue is lost. This one was dropped.",
         remedy="Nothing.",
     ),
     Row(
         "slice_ended",
-        message="Slice {number} of {of} has ended already.",
+        message="Slice {slice} of {slices} has ended already.",
         cause="The platform delivers a message again whose slice has failed. It is not done twice: the next run is its second attempt.",
         remedy="Nothing: see the slice's own run line.",
     ),
     Row(
         "slice_given_up",
-        message="Slice {number} of {of} was given up: its worker has died {times} times.",
+        message="Slice {slice} of {slices} was given up: its worker has died {times} times.",
         cause="The worker's process ended in the middle of the slice each time, perhaps for lack of memory.",
         remedy="See what the log says of the worker at that time. More memory is instanceMemoryMB in infra/; the next run tries again.",
     ),

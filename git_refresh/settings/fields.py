@@ -33,7 +33,12 @@ def no_secret(value: object) -> object:
     return value
 
 
-def _seen(value: str) -> str:
+def seen(value: str) -> str:
+    """The text, if all of it is seen.
+
+    Raises:
+        ValueError: it is not.
+    """
     if INVISIBLE.search(value):
         raise ValueError(f"{CONTAINS_INVISIBLE}; type it again")
     return value
@@ -69,7 +74,7 @@ def _path(value: str) -> str:
         raise ValueError(
             "contains a line break, a tab or another control character: was it written with \\ ? Write / instead"
         )
-    _seen(value)
+    seen(value)
     if "://" in value:
         raise ValueError("must be a path in the workspace, like /Repos/etl/production, not an address")
     if "\\" in value:
@@ -123,7 +128,7 @@ def _secret_name(value: str) -> str:
 
 
 def _ref(value: str) -> str:
-    _seen(value)
+    seen(value)
     if not value:
         raise ValueError("is empty; write its name, or leave the key out")
     short = re.sub(r"^refs/(heads|tags)/", "", value)
@@ -160,7 +165,7 @@ def _guid(what: str, shown_by: str) -> AfterValidator:
 
 
 _LONG = Field(max_length=2000)  # longer than any path or address, and quickly looked through
-Name = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(no_secret), AfterValidator(_seen)]
+Name = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(no_secret), AfterValidator(seen)]
 Host = Annotated[str, _LONG, AfterValidator(_host)]
 Path = Annotated[str, _LONG, AfterValidator(_path)]
 Url = Annotated[str, _LONG, AfterValidator(_url)]

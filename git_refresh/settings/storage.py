@@ -74,8 +74,11 @@ def _by_string(text: str, trusted: TrustedHosts) -> Storage | Problem:
     # Each part with a value, since the SDK takes no others.
     whole = len(text) <= _LONGEST_STRING and not INVISIBLE.search(text) and "" not in parts.values()
     if whole and (parts.get("usedevelopmentstorage") == "true" or _opens(parts)):
-        host = _host(parts, trusted)
-        return host if isinstance(host, Problem) else Storage(connection_string=text)
+        return (
+            Storage(connection_string=text)
+            if _leads_home(parts, trusted)
+            else Problem(CONNECTION, _ELSEWHERE)
+        )
     return Problem(
         CONNECTION,
         "is not a connection string of a storage account (DefaultEndpointsProtocol=https;AccountName=…;AccountKey=…); copy it anew, or "
@@ -102,18 +105,24 @@ def _opens(parts: Mapping[str, str]) -> bool:
     return bool(parts.keys() & _OPENERS and parts.keys() & {"accountname", "blobendpoint"})
 
 
-def _host(parts: Mapping[str, str], trusted: TrustedHosts) -> Problem | None:
-    """What is wrong with where it leads: whoever gets a signature may use it. This very machine may be an emulator."""
+_ELSEWHERE = (
+    "is a connection string whose blobs are not at https://ACCOUNT.blob.core.windows.net, below storage.azure.net or at a host listed in "
+    "TRUSTED_HOSTS, so nothing is sent to them; copy it anew"
+)
+
+
+def _leads_home(parts: Mapping[str, str], trusted: TrustedHosts) -> bool:
+    """Whether it leads to where a signature may go, which whoever gets it may use. This very machine may be an emulator."""
     suffix = parts.get("endpointsuffix", "core.windows.net")
     protocol = parts.get("defaultendpointsprotocol", "https")
     url = parts.get("blobendpoint") or f"{protocol}://{parts.get('accountname', '')}.blob.{suffix}"
     if "usedevelopmentstorage" in parts or re.match(r"http://(?:127\.0\.0\.1|localhost)[:/]", url):
-        return None
+        return True
     try:
         origin_of(url, Domain.STORAGE, trusted)
-    except ValueError as error:
-        return Problem(CONNECTION, f"is a connection string whose address of blobs {error}")
-    return None
+    except ValueError:
+        return False
+    return True
 
 
 def _by_addresses(queues: str, blobs: str, client_id: str, trusted: TrustedHosts) -> Storage | Problem:

@@ -154,9 +154,16 @@ def test_a_key_that_is_none_is_told_without_being_quoted(shared: Cloud, account:
 
 
 def test_no_secret_is_in_a_claim_or_in_what_any_logger_says_at_debug(
-    shared: Cloud, account: StorageAccount, slice_: Slice, caplog: pytest.LogCaptureFixture
+    shared: Cloud,
+    account: StorageAccount,
+    slice_: Slice,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    for name in ("azure", "azure.core", "azure.storage", "azure.storage.blob", "urllib3", "requests"):
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [caplog.handler])
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.DEBUG)
     found = claims(shared, AzureWebJobsStorage=account.connection_string)
     shared.remember_secrets()
     found.begin(slice_, "m1", CLOCK)

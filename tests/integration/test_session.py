@@ -14,6 +14,7 @@ import requests
 import urllib3
 
 from git_refresh.clock import Deadline, SystemClock, operation
+from git_refresh.clouds import connections
 from git_refresh.clouds.connections import AnswerTooLargeError, tls_context
 from git_refresh.clouds.guard import call
 from git_refresh.clouds.transport import MAX_HEAD, Allowance, BoundedSession, NotJsonError, RedirectedError
@@ -223,6 +224,49 @@ def test_an_answer_is_forgotten_before_the_next_request(serve: Callable[..., Ser
         with pytest.raises(requests.ConnectionError):
             session.get(server.origin)
         assert under_way.answer is None
+
+
+def test_the_proxy_of_an_origin_is_looked_up_once_and_those_that_need_none_are_asked_directly(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # where nobody is
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    asked, look_up = list[str](), requests.utils.get_environ_proxies
+
+    def noted(url: str) -> dict[str, str]:
+        asked.append(url)
+        return look_up(url)
+
+    monkeypatch.setattr(requests.utils, "get_environ_proxies", noted)
+    server = serve(OK, b"Connection: close\r\nContent-Length: 2\r\n\r\n{}")
+    with BoundedSession([server.origin], TLS) as session, operation(Deadline.after(5, SystemClock())):
+        for number in range(3):
+            assert session.get(f"{server.origin}/{number}").ok
+    assert asked == [f"{server.origin}/0"]
+
+
+def test_a_small_request_is_sent_at_once(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nagle's algorithm, which urllib3 leaves on through a proxy, holds a body back for some 40 ms."""
+    options = list[int]()
+    bounded = connections._bounded
+
+    def noted(connected: socket.socket) -> connections._BoundedSocket:
+        made = bounded(connected)
+        options.append(made.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        return made
+
+    monkeypatch.setattr(connections, "_bounded", noted)
+    server = serve(OK, b"Connection: close\r\nContent-Length: 2\r\n\r\n{}")
+    monkeypatch.setenv("HTTP_PROXY", server.origin)
+    monkeypatch.setenv("NO_PROXY", "")
+    with (
+        BoundedSession(["http://contoso.example"], TLS) as session,
+        operation(Deadline.after(5, SystemClock())),
+    ):
+        assert session.get("http://contoso.example/").ok
+    assert options == [1]
 
 
 def test_no_cookie_is_kept(serve: Callable[..., Server]) -> None:
