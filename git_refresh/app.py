@@ -46,7 +46,7 @@ class AllClouds:
         self.deadline = deadline
         self.environ = environ
         self.secrets = secrets
-        self.tls = _tls(environ)
+        self.tls = trusted_certificates(environ)
         self.skew = Skew(deadline.clock)
         self.keeps_connections = _descriptors() > len(settings.entries) + 4 * settings.concurrency
         self._lock = threading.Lock()
@@ -167,7 +167,7 @@ def claims(environ: Mapping[str, str], outlet: Outlet, clock: Clock) -> Claims:
     storage = read_storage(environ)
     if isinstance(storage, Problem):
         raise SettingsError([storage])
-    tls = _tls(environ)
+    tls = trusted_certificates(environ)
     identity = Identity(storage.client_id, tls, Deadline.after(CLAIMS_S, clock), outlet.secrets, environ)
     try:
         return BlobClaims(storage, QUEUE, identity, tls, outlet.secrets)
@@ -205,7 +205,12 @@ def _affordable(settings: Settings) -> Settings:
     return replace(settings, concurrency=max(1, min(settings.concurrency, _descriptors() // 2)))
 
 
-def _tls(environ: Mapping[str, str]) -> ssl.SSLContext:
+def trusted_certificates(environ: Mapping[str, str]) -> ssl.SSLContext:
+    """What certificates are verified against.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
     try:
         return tls_context(environ)
     except OSError as error:  # ssl.SSLError is one: a file without certificates

@@ -14,7 +14,8 @@ from typing import Self
 
 from aiohttp import web
 
-from localcloud.authority import Authority
+from localcloud.authority import TENANT, Authority
+from localcloud.databricks.account import Account
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.organization import DevOps
 from localcloud.devops.site import DevOpsSite
@@ -24,6 +25,7 @@ from localcloud.keyvault import KeyVault
 from localcloud.login import AppRegistration, Login
 from localcloud.memory import Memory
 from localcloud.observer import Observer, Request, Site
+from localcloud.people import Person
 from localcloud.proxy import Certificates, Proxy, ProxyTls, ended, serving
 from localcloud.storage import StorageAccount
 
@@ -51,6 +53,7 @@ class Cloud:
     Attributes:
         identity: the managed identity that the client runs as, unless it asks for one that was added.
         devops: the organizations of Azure DevOps and their repositories.
+        account: the Databricks account that all workspaces belong to.
         directory: where repositories, clones and certificates live until `close`.
     """
 
@@ -72,7 +75,9 @@ class Cloud:
         self._sites: dict[str, Site] = {"dev.azure.com": DevOpsSite(self.devops)}
         self._login = Login(self._authority)
         self._sites[self._login.host] = self._login
+        self.account = Account()
         self._workspaces: dict[str, Workspace] = {}
+        self._people: dict[str, Person] = {}
         self._vaults: dict[str, KeyVault] = {}
         self._accounts: dict[str, StorageAccount] = {}
         self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
@@ -111,6 +116,12 @@ class Cloud:
         """The app registration of this name, created if need be: it trusts nobody yet, and no other tenant consents to it."""
         return self._login.application(name)
 
+    def person(self, name: str, tenant_id: str = TENANT) -> Person:
+        """The person of this name, added if need be: nothing lets her in anywhere yet."""
+        if name not in self._people:
+            self._people[name] = Person(name, self._authority, tenant_id)
+        return self._people[name]
+
     def workspace(self, host: str) -> Workspace:
         """The workspace at `adb-<number>.<n>.azuredatabricks.net`, created if need be."""
         if host not in self._workspaces:
@@ -119,7 +130,7 @@ class Cloud:
             trust = {"GIT_SSL_CAINFO": bundle, "GIT_PROXY_SSL_CAINFO": bundle, "GIT_SSL_CAPATH": self._empty}
             network = {"https_proxy": self._proxy_url, **trust}
             place = self.directory / host
-            self._workspaces[host] = Workspace(host, self._authority, place, network)
+            self._workspaces[host] = Workspace(host, self._authority, self.account, place, network)
             self._sites[host.lower()] = self._workspaces[host]
         return self._workspaces[host]
 

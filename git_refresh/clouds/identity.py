@@ -54,10 +54,14 @@ class Identity:
         deadline: Deadline,
         secrets: Secrets,
         environ: Mapping[str, str] = os.environ,
+        *,
+        tenant_id: str = "",
     ) -> None:
+        """Make it; `tenant_id` is another tenant that the Azure CLI's sign-in is a guest in."""
         self.service = identity_of(environ)
         """Who is asked for tokens."""
         self._client_id = client_id
+        self._tenant_id = tenant_id
         self._tls = tls
         self._deadline = deadline
         self._endpoint = environ.get("IDENTITY_ENDPOINT", "")
@@ -110,7 +114,7 @@ class Identity:
         Raises:
             ServiceError: it is not there, nobody is signed in to it, or it has not reached Microsoft Entra.
         """
-        cli: TokenCredential = AzureCliCredential(process_timeout=int(LIMIT))
+        cli: TokenCredential = AzureCliCredential(tenant_id=self._tenant_id, process_timeout=int(LIMIT))
         try:
             return cli.get_token(scope)
         except ClientAuthenticationError as error:

@@ -1,11 +1,10 @@
-"""Who may call a workspace: service principals, by Databricks OAuth, by Microsoft Entra token or by one exchanged for theirs.
+"""Who may call a workspace: service principals, by Databricks OAuth, by Microsoft Entra token or by one exchanged for theirs; and people.
 
 Facts: https://learn.microsoft.com/azure/databricks/dev-tools/auth/oauth-m2m
 """
 
 import base64
 import binascii
-import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,47 +15,61 @@ from aiohttp import web
 from localcloud.answers import PRINCIPAL, ApiError
 from localcloud.authority import DATABRICKS_RESOURCE, ENTRA, Authority
 from localcloud.databricks import federation
+from localcloud.databricks.account import Account, AccountPrincipal
 from localcloud.databricks.errors import error
 from localcloud.databricks.federation import ACCOUNT_ID, FederationPolicy
 
 OAUTH_LIFETIME = 3600
 
 
+WORKSPACE_ACCESS = "workspace-access"
+
+
 @dataclass(slots=True)
 class ServicePrincipal:
-    """A service principal of one workspace; `id` is the number that `principal_id` takes.
+    """A principal in one workspace: a service principal, or a user of it.
 
     Attributes:
+        account: the same one in the account; None for a user.
+        id: the number that `principal_id` takes.
+        client_id: its application id; a user's name.
+        secret: an OAuth secret that is valid in this workspace alone, for tests.
+        object_id: whose Entra tokens it is signed in by.
         assigned: off, the principal is the account's, but has no rights in this workspace.
+        admin: whether it is in the group of workspace admins.
+        entitlements: its own; those of its groups come on top.
+        policies: federation policies that act in this workspace alone, for tests.
     """
 
+    account: AccountPrincipal | None
     id: int
     client_id: str
     name: str
     secret: str | None = field(default=None, repr=False)
     object_id: str | None = None
     assigned: bool = True
+    admin: bool = False
+    entitlements: set[str] = field(default_factory=lambda: {WORKSPACE_ACCESS})
     policies: list[FederationPolicy] = field(default_factory=list)
 
 
 class SignIn:
     """The principals of one workspace and its OAuth endpoints."""
 
-    def __init__(self, host: str, authority: Authority) -> None:
+    def __init__(self, host: str, authority: Authority, account: Account) -> None:
         number = re.match(r"adb-(\d+)\.", host)
         self.organization_id = number[1] if number else "1"
         self.principals: list[ServicePrincipal] = []
         self._host = host
         self._issuer = f"https://{host}/oidc"
         self._authority = authority
-        self._ids = itertools.count(70_000_000_000_001)
+        self.account = account
 
     def routes(self) -> Iterable[web.RouteDef]:
         return [
             web.post("/oidc/v1/token", self._token),
             web.get("/.well-known/databricks-config", self._configuration),
             web.get("/oidc/.well-known/oauth-authorization-server", self._endpoints),
-            web.get("/api/2.0/preview/scim/v2/Me", self._me),
         ]
 
     def add(self, client_id: str, name: str) -> ServicePrincipal:
@@ -64,9 +77,17 @@ class SignIn:
         for principal in self.principals:
             if principal.client_id == client_id:
                 return principal
-        principal = ServicePrincipal(next(self._ids), client_id, name)
+        known = self.account.add(client_id, name)
+        principal = ServicePrincipal(known, known.id, client_id, name)
         self.principals.append(principal)
         return principal
+
+    def add_user(self, user_name: str, object_id: str, *, admin: bool) -> ServicePrincipal:
+        """Somebody who uses the workspace, or administers it."""
+        user = ServicePrincipal(None, self.account.next_id(), user_name, user_name, object_id=object_id)
+        user.admin = admin
+        self.principals.append(user)
+        return user
 
     def by_id(self, number: int) -> ServicePrincipal | None:
         return next((principal for principal in self.principals if principal.id == number), None)
@@ -109,7 +130,8 @@ class SignIn:
             raise _oauth_error(400, "invalid_request", "The subject_token_type is missing or not supported")
         client_id = form.get("client_id", "")
         principal = next((p for p in self.principals if p.client_id == client_id), None)
-        policies = principal.policies if principal else []
+        policies = [*principal.policies] if principal else []
+        policies += principal.account.policies if principal and principal.account else []
         federation.check(self._authority, policies, form.get("subject_token", ""))
         if principal and not principal.assigned:
             raise self._unauthorized()
@@ -158,18 +180,6 @@ class SignIn:
                     "refresh_token",
                     federation.GRANT,
                 ],
-            }
-        )
-
-    async def _me(self, request: web.Request) -> web.Response:
-        principal = self.authenticate(request)
-        return web.json_response(
-            {
-                "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
-                "id": str(principal.id),
-                "userName": principal.client_id,
-                "displayName": principal.name,
-                "active": True,
             }
         )
 

@@ -7,14 +7,17 @@ from pathlib import Path
 from aiohttp import web
 
 from localcloud.authority import EXCHANGE_AUDIENCE, Authority
+from localcloud.databricks.account import Account
 from localcloud.databricks.errors import error
 from localcloud.databricks.federation import ACCOUNT_ID, FederationPolicy
 from localcloud.databricks.folder import Folder
 from localcloud.databricks.git_credentials import DEVOPS, Credential, GitCredentials
 from localcloud.databricks.git_folders import GitFolders
+from localcloud.databricks.scim import Scim
 from localcloud.databricks.sign_in import ServicePrincipal, SignIn
 from localcloud.databricks.tree import Tree, normal
 from localcloud.devops.repository import Repository
+from localcloud.people import Person
 
 
 class Workspace:
@@ -23,9 +26,17 @@ class Workspace:
     service = "databricks"
     request_id_header = "x-request-id"
 
-    def __init__(self, host: str, authority: Authority, directory: Path, network: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        host: str,
+        authority: Authority,
+        account: Account,
+        directory: Path,
+        network: Mapping[str, str],
+    ) -> None:
         self.host = host
-        self._sign_in = SignIn(host, authority)
+        self._sign_in = SignIn(host, authority, account)
+        self._scim = Scim(self._sign_in)
         self._tree = Tree(self._sign_in)
         self._credentials = GitCredentials(self._sign_in)
         self._git_folders = GitFolders(self._sign_in, self._tree, self._credentials, directory, network)
@@ -33,6 +44,7 @@ class Workspace:
     def routes(self) -> Iterable[web.RouteDef]:
         return [
             *self._sign_in.routes(),
+            *self._scim.routes(),
             *self._credentials.routes(),
             *self._git_folders.routes(),
             *self._tree.routes(),
@@ -58,6 +70,10 @@ class Workspace:
         principal = self._sign_in.add(client_id, name)
         principal.secret = secret
         return principal
+
+    def add_user(self, person: Person, *, admin: bool = False) -> ServicePrincipal:
+        """Let somebody in, by her Entra tokens."""
+        return self._sign_in.add_user(person.user_name, person.object_id, admin=admin)
 
     def add_managed_identity(self, object_id: str, name: str = "git-refresh-identity") -> ServicePrincipal:
         """Add a managed identity to the workspace, as a service principal that signs in with Entra tokens."""

@@ -127,7 +127,9 @@ def test_only_the_product_is_published(*, boundary: bool) -> None:
         path.relative_to(ROOT).as_posix() for path in (ROOT / "git_refresh").rglob("*") if path.is_file()
     ]
     left_out = {module for module in modules if ignored(module, boundary=boundary)}
-    command_line = {module for module in modules if module.startswith("git_refresh/cli/")}
+    command_line = {
+        module for module in modules if module.startswith(("git_refresh/cli/", "git_refresh/admin/"))
+    }
     assert command_line
     assert {path for path in left_out if "__pycache__" not in path} == {
         "git_refresh/__main__.py",
@@ -154,11 +156,11 @@ def test_what_is_published_does_not_import_what_is_left_out() -> None:
     product = [
         path
         for path in (ROOT / "git_refresh").rglob("*.py")
-        if path.stem != "__main__" and path.parent.name != "cli"
+        if path.stem != "__main__" and not {"admin", "cli"} & set(path.relative_to(ROOT).parts)
     ]
     sources = [ROOT / "function_app.py", *product]
     forbidden = re.compile(
-        r"^\s*(from|import) (click|rich|localcloud|tools|git_refresh\.cli|tests)\b", re.MULTILINE
+        r"^\s*(from|import) (click|rich|localcloud|tools|git_refresh\.(admin|cli)|tests)\b", re.MULTILINE
     )
     assert not [path.name for path in sources if forbidden.search(path.read_text())]
 

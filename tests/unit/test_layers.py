@@ -19,6 +19,7 @@ CORE = sorted(
     for name in MODULES
     if not name.startswith(
         (
+            "git_refresh.admin",
             "git_refresh.clouds",
             "git_refresh.cli",
             "git_refresh.app",
@@ -61,18 +62,22 @@ def test_importing_the_core_loads_no_sdk_no_http_library_and_no_cloud() -> None:
 
 
 def test_only_the_composition_root_imports_clouds() -> None:
+    """And what is never deployed: `admin` has services of its own around the same guard."""
     users = {
         name
         for name, file in MODULES.items()
-        if not name.startswith("git_refresh.clouds")
+        if not name.startswith(("git_refresh.clouds", "git_refresh.admin"))
         and any(used.startswith("git_refresh.clouds") for used in imports(file))
     }
     assert users == {"git_refresh.app"}
 
 
-def test_nothing_that_is_deployed_imports_the_command_line() -> None:
-    users = {name for name, file in MODULES.items() if any(".cli" in used for used in imports(file))}
-    assert {name for name in users if not name.startswith("git_refresh.cli")} <= {"git_refresh.__main__"}
+@pytest.mark.parametrize(("room", "users"), [("cli", {"cli", "__main__"}), ("admin", {"cli", "admin"})])
+def test_nothing_that_is_deployed_imports_what_is_not(room: str, users: set[str]) -> None:
+    found = {
+        name for name, file in MODULES.items() if any(f"git_refresh.{room}" in used for used in imports(file))
+    }
+    assert {name.split(".")[1] for name in found} <= users
 
 
 def test_imports_go_in_no_circle() -> None:

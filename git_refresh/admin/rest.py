@@ -1,0 +1,146 @@
+"""A service's REST API, as somebody who administers it: each call bounded, guarded and held to what the service promises."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from pydantic import SecretStr
+
+from git_refresh.clock import Deadline
+from git_refresh.clouds.answers import Answer, UnexpectedAnswerError, read
+from git_refresh.clouds.guard import Repeat, call
+from git_refresh.clouds.transport import BoundedSession
+from git_refresh.masking import Secrets
+from git_refresh.symptom import Service
+
+LIMIT = 30.0
+"""Seconds for one call, further attempts included. Letting somebody into an organization has been seen to take ten."""
+
+MAX_BODY = 4 * 1024 * 1024
+"""Bytes of one answer: a page of an organization's members."""
+
+
+class Nothing(Answer):
+    """An answer of which nothing is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page[M: Answer]:
+    """An answer, and where the next one begins; empty after the last."""
+
+    answer: M
+    following: str
+
+
+class Rest:
+    """One origin, called with one token."""
+
+    def __init__(  # each a fact of its own, given by name
+        self,
+        service: Service,
+        origin: str,
+        token: SecretStr,
+        *,
+        tls: ssl.SSLContext,
+        deadline: Deadline,
+        secrets: Secrets,
+    ) -> None:
+        """Make a client.
+
+        Args:
+            service: whose API it is.
+            origin: `https://host`.
+            token: of whoever is signed in.
+            tls: what certificates are verified against.
+            deadline: when everything ends.
+            secrets: what must not come back, besides the token.
+        """
+        self._service = service
+        self._origin = origin
+        self._token = token
+        self._deadline = deadline
+        self._secrets = Secrets([token.get_secret_value()], beside=secrets)
+        self._session = BoundedSession([origin], tls, connections=1, max_body=MAX_BODY)
+
+    def close(self) -> None:
+        """Let go of its connection."""
+        self._session.close()
+
+    def get[M: Answer](
+        self, what: str, path: str, model: type[M], query: Mapping[str, str] | None = None
+    ) -> M:
+        """Read something.
+
+        Args:
+            what: as it reads after "could not".
+            path: from the origin on, percent-encoded.
+            model: what the service promises.
+            query: the parameters.
+
+        Raises:
+            ServiceError: the service fails it.
+        """
+        return self.page(what, path, model, query).answer
+
+    def page[M: Answer](
+        self, what: str, path: str, model: type[M], query: Mapping[str, str] | None = None
+    ) -> Page[M]:
+        """The same of a list in pages, as Azure DevOps has them: where the next begins is in a header."""
+        return self._call("GET", what, path, model, query=query)
+
+    def send[M: Answer](  # one for each part of a request
+        self,
+        method: str,
+        what: str,
+        path: str,
+        model: type[M],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        repeat: Repeat = Repeat.IF_REFUSED,
+    ) -> M:
+        """Change something. Unless told otherwise it is not sent twice: look what is there after a failure.
+
+        Raises:
+            ServiceError: the service fails it.
+        """
+        return self._call(method, what, path, model, query=query, body=body, repeat=repeat).answer
+
+    def _call[M: Answer](  # one for each part of a request
+        self,
+        method: str,
+        what: str,
+        path: str,
+        model: type[M],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        repeat: Repeat = Repeat.SAFE,
+    ) -> Page[M]:
+        def ask() -> Page[M]:
+            answer = self._session.request(
+                method,
+                f"{self._origin}{path}",
+                params=dict(query or {}),
+                json=body,
+                headers={
+                    "Authorization": f"Bearer {self._token.get_secret_value()}",
+                    "Accept": "application/json",
+                    "X-TFS-FedAuthRedirect": "Suppress",  # Azure DevOps: 401 where a browser would be sent to sign in
+                },
+            )
+            if not answer.ok or answer.status_code == requests.codes.non_authoritative_info:
+                raise UnexpectedAnswerError
+            value: Any = answer.json() if answer.content else {}
+            return Page(read(model, value, self._secrets), answer.headers.get("x-ms-continuationtoken", ""))
+
+        return call(
+            self._service,
+            what,
+            ask,
+            deadline=self._deadline.within(LIMIT),
+            secrets=self._secrets,
+            repeat=repeat,
+        )

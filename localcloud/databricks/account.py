@@ -1,0 +1,75 @@
+"""The Databricks account: its service principals, whichever workspaces they are assigned to, and who administers it."""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from uuid import UUID, uuid5
+
+from localcloud.databricks.federation import ACCOUNT_ID, FederationPolicy
+
+_NAMESPACE = UUID(ACCOUNT_ID)
+
+
+@dataclass(slots=True)
+class AccountPrincipal:
+    """A service principal of the account.
+
+    Attributes:
+        id: the number that `principal_id` takes; the same in every workspace.
+        client_id: its application id.
+        name: its display name, which others may have too.
+        policies: the federation policies that account admins have given it.
+        active: off, it signs in nowhere.
+    """
+
+    id: int
+    client_id: str
+    name: str
+    policies: list[FederationPolicy] = field(default_factory=list)
+    active: bool = True
+
+
+class Account:
+    """The one account that all workspaces of a cloud belong to.
+
+    Attributes:
+        admins: the object ids of the people and principals that administer it.
+    """
+
+    id = ACCOUNT_ID
+
+    def __init__(self) -> None:
+        self.admins: set[str] = set()
+        self._principals: dict[str, AccountPrincipal] = {}
+        self._ids = itertools.count(70_000_000_000_001)
+
+    @property
+    def principals(self) -> list[AccountPrincipal]:
+        return list(self._principals.values())
+
+    def add(self, client_id: str, name: str) -> AccountPrincipal:
+        """The principal with this application id, created if need be."""
+        if client_id not in self._principals:
+            self._principals[client_id] = AccountPrincipal(self.next_id(), client_id, name)
+        return self._principals[client_id]
+
+    def create(self, name: str) -> AccountPrincipal:
+        """A new principal, managed by Databricks: it has an application id of its own, whatever its name."""
+        number = self.next_id()
+        client_id = str(uuid5(_NAMESPACE, str(number)))
+        self._principals[client_id] = AccountPrincipal(number, client_id, name)
+        return self._principals[client_id]
+
+    def find(self, client_id: str) -> AccountPrincipal | None:
+        return self._principals.get(client_id)
+
+    def by_id(self, number: int) -> AccountPrincipal | None:
+        return next((known for known in self._principals.values() if known.id == number), None)
+
+    def next_id(self) -> int:
+        """A number that no principal or user has yet."""
+        return next(self._ids)
+
+    def named(self, name: str) -> Iterable[AccountPrincipal]:
+        """Those with this display name: there may be several."""
+        return [known for known in self._principals.values() if known.name == name]
