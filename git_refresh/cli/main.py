@@ -11,12 +11,14 @@ import click
 
 from git_refresh import __version__
 from git_refresh.cli import options, terminal, wrong
-from git_refresh.cli.check import check_clouds, check_settings, skipped_layers
+from git_refresh.cli.check import check_settings, skipped_layers
 from git_refresh.cli.checks import Check, CheckReport, failed
 from git_refresh.cli.diff import diff
 from git_refresh.cli.explain import explain
 from git_refresh.cli.init import init
 from git_refresh.cli.last_run import read_report
+from git_refresh.cli.live import check_live
+from git_refresh.cli.onboard import onboard
 from git_refresh.cli.one_run import changes_something, end, refresh
 from git_refresh.cli.schema import schema
 from git_refresh.cli.shared import (
@@ -33,21 +35,10 @@ from git_refresh.cli.status import status as status_of
 from git_refresh.cli.status_shown import show_status
 from git_refresh.diagnosis.explain import Facts, interrupted
 from git_refresh.outlet import Outlet
-from git_refresh.schedule import longest_gap
 from git_refresh.settings.load import Settings, SettingsError, load
 
 _file = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 _list_argument = click.argument("workspaces", type=_file, required=False, metavar="[FILE]")
-_settings_option = click.option(
-    "--settings",
-    "file",
-    type=_file,
-    help="Read the app settings from a file instead of the environment: a workspaces.json, a local.settings.json, "
-    "or what az functionapp config appsettings list prints; - reads it from stdin.",
-)
-_json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object; logs go to stderr."
-)
 
 
 class _Commands(click.Group):
@@ -74,8 +65,8 @@ def main() -> None:
 @main.command(short_help="Is everything in place?")
 @_list_argument
 @click.option("--offline", is_flag=True, help="Stop after the settings: call no service.")
-@_settings_option
-@_json_option
+@options.settings_option
+@options.json_option
 @options.output_options
 def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json: bool) -> None:
     """Is everything in place? Checks every layer and writes nothing.
@@ -100,7 +91,7 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json:
     elif settings is not None and not offline:
         try:
             with terminal.console(stderr=True).status("Checking …"):
-                checks += _clouds(settings, environ, outlet)
+                checks += check_live(settings, environ, outlet)
         except KeyboardInterrupt:
             checks.append(failed("identity", "everything", interrupted(Facts())))
         except SettingsError as error:
@@ -120,20 +111,6 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json:
     sys.exit(0 if report.result == "ok" else WRONG if nothing_run else FAILED)
 
 
-def _clouds(settings: Settings, environ: Mapping[str, str], outlet: Outlet) -> list[Check]:
-    from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
-    from git_refresh.clock import Deadline, SystemClock  # noqa: PLC0415
-
-    clock = SystemClock()
-    deadline = Deadline.after(settings.timeout_s, clock)
-    interval = longest_gap(environ.get("REFRESH_SCHEDULE"), clock.now())
-    clouds = app.connect(settings, deadline, environ, outlet)
-    try:
-        return check_clouds(settings, clouds, deadline, interval=interval)
-    finally:
-        clouds.close()
-
-
 @main.command(short_help="What would a run do, and why?")
 @_list_argument
 @click.option(
@@ -144,8 +121,8 @@ def _clouds(settings: Settings, environ: Mapping[str, str], outlet: Outlet) -> l
     is_flag=True,
     help="Exit with 3 when a credential or a Git folder would be created or a folder moved.",
 )
-@_settings_option
-@_json_option
+@options.settings_option
+@options.json_option
 @options.output_options
 def plan(
     workspaces: Path | None, file: Path | None, *, changes: bool, exit_code: bool, as_json: bool
@@ -161,7 +138,7 @@ def plan(
 
 
 @main.command()
-@_settings_option
+@options.settings_option
 @click.option(
     "--yes",
     "-y",
@@ -175,7 +152,7 @@ def plan(
     metavar="N",
     help="Refresh only the N-th slice of the list, as FAN_OUT=queue cuts it: the number that alerts and log lines name.",
 )
-@_json_option
+@options.json_option
 @options.output_options
 def run(file: Path | None, number: int | None, *, yes: bool, as_json: bool) -> None:
     """Refresh every workspace once, as the timer does.
@@ -201,8 +178,8 @@ def print_schema(*, _as_json: bool) -> None:
     type=_file,
     help="What run --json has printed: tells when the tokens end that this run has stored.",
 )
-@_settings_option
-@_json_option
+@options.settings_option
+@options.json_option
 @options.output_options
 def status(file: Path | None, last: Path | None, *, as_json: bool) -> None:
     """How do things stand? Shows each workspace's Git credential, and each Git folder's branch and commit. Writes nothing.
@@ -231,3 +208,4 @@ def status(file: Path | None, last: Path | None, *, as_json: bool) -> None:
 main.add_command(diff)
 main.add_command(explain)
 main.add_command(init)
+main.add_command(onboard)

@@ -23,6 +23,18 @@ _OF_CONNECTIONS = (
 )
 
 
+settings_option = click.option(
+    "--settings",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    help="Read the app settings from a file instead of the environment: a workspaces.json, a local.settings.json, "
+    "or what az functionapp config appsettings list prints; - reads it from stdin.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object; logs go to stderr."
+)
+
+
 def output_options[F: Callable[..., Any]](command: F) -> F:
     """Add --quiet, --verbose and --no-color to a command, which does not get to see them: `quiet` and `verbose` tell."""
     for option in (

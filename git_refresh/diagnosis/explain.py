@@ -59,7 +59,7 @@ def explain(symptom: Symptom, facts: Facts) -> Diagnosis:
     values |= {name: value for name, value in _presented(symptom).items() if value}
     if values["object_id"] == _DEFAULTS["object_id"]:
         values["object_id"] = _object_id(symptom) or values["object_id"]
-    found = _filled(row, _what_happened(symptom), values)
+    found = _filled(row, what_happened(symptom), values)
     if not symptom.proxy:
         return found
     way = f"Check the proxy {shown(symptom.proxy)} (HTTPS_PROXY), which is on the way."
@@ -138,6 +138,7 @@ _KINDS = {
     "not_installed": "it is not installed",
     "signed_out": "nobody is signed in",
     "not_sent": "the request was for another host and was not sent",
+    "no_account_id": "the workspace does not tell which account it belongs to",
 }
 _TO_THE_PROXY = {
     "dns": "the proxy's host name does not resolve",
@@ -147,7 +148,8 @@ _TO_THE_PROXY = {
 """What happens before a proxy is reached, and so not to the service behind it."""
 
 
-def _what_happened(symptom: Symptom) -> str:
+def what_happened(symptom: Symptom) -> str:
+    """What was attempted, and how it failed: the sentence that every diagnosis of a failed call begins with."""
     if symptom.ended is not None:
         ended = symptom.ended.astimezone(UTC)
         return f"Could not {symptom.operation}: it ended on {ended:%Y-%m-%d at %H:%M} UTC."

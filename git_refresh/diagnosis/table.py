@@ -887,6 +887,57 @@ OWN = (
         remedy="See what the log says of the worker at that time. More memory is instanceMemoryMB in infra/; the next run tries again.",
     ),
     Row(
+        "grant_refused",
+        message="{happened}",
+        cause="It takes {who}, and whoever is signed in to the Azure CLI here is none, or is signed in to another tenant.",
+        remedy="Sign in as one (az login --tenant TENANT) and run onboard again, or let one type: {command}",
+    ),
+    Row(
+        "grant_not_seen",
+        message="This was granted, and is not to be seen half a minute later: {what}.",
+        cause="The service said that it was done. It shows it late, or somebody has taken it away meanwhile.",
+        remedy="Run onboard again in a few minutes: it grants only what is missing.",
+    ),
+    Row(
+        "identity_not_in_tenant",
+        message="Tenant {tenant} has no identity {id}.",
+        cause="The Azure CLI is signed in to another tenant than the app's, or the id is not that of a managed identity.",
+        remedy="Sign in to the app's tenant (az login --tenant TENANT), and compare the id with: az functionapp identity show --name APP "
+        "--resource-group GROUP",
+    ),
+    Row(
+        "no_consent",
+        message="Tenant {tenant} has no service principal of app registration {id}.",
+        cause="Nobody has consented to the app registration there, or devops.client_id is not its application id.",
+        remedy="Let {who} type: {command}",
+    ),
+    Row(
+        "no_such_principal",
+        message="The Databricks account has no service principal with application id {client_id}.",
+        cause="client_id is misspelt, or is that of another account's service principal, or its object id.",
+        remedy="Write the application id of one that exists: databricks account service-principals list; or take client_id out of the list "
+        "and let onboard make one: python -m git_refresh onboard --new-principal git-refresh",
+    ),
+    Row(
+        "principal_inactive",
+        message="Service principal {client_id} is not active in {host}.",
+        cause="Somebody has deactivated it there, and this command takes no such decision back.",
+        remedy="If it is meant to work, tick Active: {host}, Settings, Identity and access, Service principals.",
+    ),
+    Row(
+        "no_workspace_id",
+        message="{host} does not tell its workspace id.",
+        cause="Its address has no number, and what it tells of itself has none either.",
+        remedy="An account admin assigns the service principal to the workspace: https://accounts.azuredatabricks.net, Workspaces, "
+        "Permissions.",
+    ),
+    Row(
+        "name_taken",
+        message="{host} has {count} named {name} already: application id {ids}.",
+        cause="Names of service principals need not be unique, so it cannot be told whether this one is meant.",
+        remedy='Write its application id as "client_id" in WORKSPACE_DEFAULTS, or give the new one another name: --new-principal NAME.',
+    ),
+    Row(
         "internal_error",
         message="{error}{place}.",
         cause="This is a bug in the app.",

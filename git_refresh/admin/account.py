@@ -1,0 +1,105 @@
+"""The Databricks account: which principals it has, where they are assigned, and whom they trust.
+
+Facts: https://docs.databricks.com/api/azure/account/workspaceassignment and
+https://docs.databricks.com/api/azure/account/serviceprincipalfederationpolicy
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from git_refresh.admin.rest import Nothing, Rest
+from git_refresh.admin.workspace import Number
+from git_refresh.clouds.answers import Answer, Word
+from git_refresh.clouds.guard import Repeat
+
+AUDIENCE = "fb60f99c-7a34-4190-8149-302f77469936"
+"""What Entra's tokens for the exchange are for."""
+
+
+class _Principal(Answer):
+    id: Number
+    applicationId: Word = ""  # noqa: N815  # SCIM's name
+
+
+class _Principals(Answer):
+    Resources: Annotated[tuple[_Principal, ...], Field(max_length=1000)] = ()
+
+
+class _Oidc(Answer):
+    issuer: Word = ""
+    subject: Word = ""
+    audiences: Annotated[tuple[Word, ...], Field(max_length=100)] = ()
+
+
+class _Policy(Answer):
+    oidc_policy: _Oidc = _Oidc()
+
+
+class _Policies(Answer):
+    policies: Annotated[tuple[_Policy, ...], Field(max_length=100)] = ()
+
+
+class _Assigned(Answer):
+    principal_id: Number
+
+
+class _Assignment(Answer):
+    principal: _Assigned
+
+
+class _Assignments(Answer):
+    permission_assignments: Annotated[tuple[_Assignment, ...], Field(max_length=20_000)] = ()
+
+
+class AdminAccount:
+    """The account, as its admin sees it. Every method raises `ServiceError` when Databricks fails it."""
+
+    def __init__(self, id_: str, rest: Rest) -> None:
+        self.id = id_
+        self._rest = rest
+        self._path = f"/api/2.0/accounts/{id_}"
+
+    def principal_id(self, client_id: str) -> int | None:
+        """The number of the service principal with this application id; None where the account has none."""
+        what = f"look up service principal {client_id} in the account"
+        query = {"filter": f'applicationId eq "{client_id}"'}
+        found = self._rest.get(what, f"{self._path}/scim/v2/ServicePrincipals", _Principals, query)
+        return next((each.id for each in found.Resources if each.applicationId == client_id), None)
+
+    def assign(self, principal_id: int, workspace_id: str) -> None:
+        """Assign a principal to a workspace, unless it is assigned already: as an admin, perhaps, and what is sent replaces that."""
+        what, path = (
+            "assign the service principal",
+            f"{self._path}/workspaces/{workspace_id}/permissionassignments",
+        )
+        listed = self._rest.get(what, path, _Assignments).permission_assignments
+        if any(each.principal.principal_id == principal_id for each in listed):
+            return
+        # Never an empty list, which would take the principal out of the workspace.
+        body = {"permissions": ["USER"]}
+        path = f"{path}/principals/{principal_id}"
+        self._rest.send("PUT", what, path, Nothing, body=body, repeat=Repeat.SAFE)
+
+    def trusts(self, principal_id: int, issuer: str, subject: str) -> bool:
+        """Whether a principal has a federation policy for whom this issuer's tokens call by this name."""
+        found = self._rest.get("list the federation policies", self._policies(principal_id), _Policies)
+        return any(
+            (policy.oidc_policy.issuer, policy.oidc_policy.subject) == (issuer, subject)
+            and AUDIENCE in policy.oidc_policy.audiences
+            for policy in found.policies
+        )
+
+    def trust(self, principal_id: int, issuer: str, subject: str) -> None:
+        """Write that policy, by an id made of the subject: two admins at once write one."""
+        self._rest.send(
+            "POST",
+            "write the federation policy",
+            self._policies(principal_id),
+            Nothing,
+            query={"policy_id": f"git-refresh-{subject}"},
+            body={"oidc_policy": {"issuer": issuer, "audiences": [AUDIENCE], "subject": subject}},
+        )
+
+    def _policies(self, principal_id: int) -> str:
+        return f"{self._path}/servicePrincipals/{principal_id}/federationPolicies"

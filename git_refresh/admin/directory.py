@@ -1,0 +1,64 @@
+"""Microsoft Entra's directory: who an identity is.
+
+Facts: https://learn.microsoft.com/graph/api/serviceprincipal-get
+"""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from git_refresh.admin.rest import Rest
+from git_refresh.clouds.answers import Answer, Guid, Word
+from git_refresh.symptom import ServiceError
+
+_FIELDS = {"$select": "id,appId,displayName"}
+
+
+class _ServicePrincipal(Answer):
+    id: Guid
+    appId: Guid  # noqa: N815  # Graph's name
+    displayName: Word = ""  # noqa: N815
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A managed identity, or an app registration's service principal, in one tenant."""
+
+    object_id: str
+    """By which Azure roles and Azure DevOps know it."""
+    client_id: str
+    """By which `AZURE_CLIENT_ID` and Databricks know it; also called its application id."""
+    name: str
+    tenant_id: str
+
+
+class Directory:
+    """The directory of one tenant, as somebody in it may read it."""
+
+    def __init__(self, rest: Rest, tenant_id: str) -> None:
+        self._rest = rest
+        self._tenant_id = tenant_id
+
+    def by_client_id(self, client_id: str) -> Identity | None:
+        """The identity with this client id; None where the tenant has none.
+
+        Raises:
+            ServiceError: it cannot be told.
+        """
+        return self._find(f"identity {client_id}", f"/v1.0/servicePrincipals(appId='{client_id}')")
+
+    def by_object_id(self, object_id: str) -> Identity | None:
+        """The identity with this object id; None where the tenant has none.
+
+        Raises:
+            ServiceError: it cannot be told.
+        """
+        return self._find(f"identity {object_id}", f"/v1.0/servicePrincipals/{object_id}")
+
+    def _find(self, what: str, path: str) -> Identity | None:
+        try:
+            found = self._rest.get(f"look up {what}", path, _ServicePrincipal, _FIELDS)
+        except ServiceError as error:
+            if error.symptom.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+        return Identity(found.id.lower(), found.appId.lower(), found.displayName, self._tenant_id)

@@ -1,0 +1,206 @@
+"""An Azure DevOps organization: who is a member, with which licence, and of which projects.
+
+Facts: https://learn.microsoft.com/rest/api/azure/devops/memberentitlementmanagement/service-principal-entitlements and
+https://learn.microsoft.com/rest/api/azure/devops/graph
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from pydantic import Field
+
+from git_refresh.admin.rest import Rest
+from git_refresh.clouds.answers import Answer, Guid, Word
+from git_refresh.clouds.guard import Repeat
+from git_refresh.symptom import Service, ServiceError, Symptom
+
+DEVOPS = "https://dev.azure.com"
+ENTITLEMENTS = "https://vsaex.dev.azure.com"
+GRAPH = "https://vssps.dev.azure.com"
+
+PAGES = 200
+"""Of an organization's service principals; a list that goes on after that is no list."""
+
+READERS = "Readers"
+_VERSION = {"api-version": "7.1-preview.1"}
+_NO_LICENCE = frozenset({"none", "stakeholder"})
+
+Descriptor = Annotated[str, Field(strict=True, max_length=400, pattern=r"^[A-Za-z0-9._-]+$")]
+"""An opaque name of a subject, which goes into paths."""
+
+
+class _Project(Answer):
+    id: Guid
+
+
+class _Value(Answer):
+    value: Annotated[str, Field(strict=True, max_length=400, pattern=r"^[A-Za-z0-9._-]+$")]
+
+
+class _Group(Answer):
+    displayName: Word = ""  # noqa: N815  # Azure DevOps' names, here and below
+    descriptor: Descriptor
+
+
+class _Groups(Answer):
+    value: Annotated[tuple[_Group, ...], Field(max_length=5000)] = ()
+
+
+class _Subject(Answer):
+    originId: Word = ""  # noqa: N815
+    descriptor: Descriptor
+
+
+class _Subjects(Answer):
+    value: Annotated[tuple[_Subject, ...], Field(max_length=5000)] = ()
+
+
+class _Licence(Answer):
+    accountLicenseType: Word = "none"  # noqa: N815
+    licensingSource: Word = ""  # noqa: N815
+
+
+class _ProjectRef(Answer):
+    id: Guid
+
+
+class _Entitled(Answer):
+    projectRef: _ProjectRef  # noqa: N815
+
+
+class _Entitlement(Answer):
+    accessLevel: _Licence = _Licence()  # noqa: N815
+    projectEntitlements: Annotated[tuple[_Entitled, ...], Field(max_length=5000)] = ()  # noqa: N815
+
+
+class _Error(Answer):
+    key: Any = None
+    value: Annotated[str, Field(strict=True, max_length=20_000)] = ""
+
+
+class _Operation(Answer):
+    errors: Annotated[tuple[_Error, ...], Field(max_length=100)] = ()
+
+
+class _Outcome(Answer):
+    """Of a change of entitlements: the call itself succeeds where the change was refused."""
+
+    isSuccess: Annotated[bool, Field(strict=True)]  # noqa: N815
+    operationResult: _Operation = _Operation()  # noqa: N815
+    operationResults: Annotated[tuple[_Operation, ...], Field(max_length=100)] = ()  # noqa: N815
+
+
+class _Nothing(Answer):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A service principal that is in the organization."""
+
+    descriptor: str
+    storage_key: str
+    licensed: bool
+    """Whether it may see repositories: Basic or better."""
+    projects: frozenset[str]
+    """Ids of the projects in which it is in a group, Readers or another."""
+
+
+class Organization:
+    """One organization, as somebody in it sees it. Every method raises `ServiceError` when Azure DevOps fails it."""
+
+    def __init__(self, name: str, devops: Rest, entitlements: Rest, graph: Rest) -> None:
+        self.name = name
+        self._path = f"/{quote(name)}/_apis"
+        self._devops = devops
+        self._entitlements = entitlements
+        self._graph = graph
+
+    def project_id(self, project: str) -> str:
+        """The id of a project."""
+        path = f"{self._path}/projects/{quote(project, safe='')}"
+        what = f"look up project {project} of {self.name}"
+        return self._devops.get(what, path, _Project, {"api-version": "7.1"}).id.lower()
+
+    def member(self, object_id: str) -> Member | None:
+        """The service principal with this object id; None where nobody has let it in."""
+        descriptor = self._descriptor(object_id)
+        if descriptor is None:
+            return None
+        what = f"read the access level in {self.name}"
+        key = self._graph.get(what, f"{self._path}/graph/storagekeys/{descriptor}", _Value, _VERSION).value
+        path = f"{self._path}/serviceprincipalentitlements/{key}"
+        found = self._entitlements.get(what, path, _Entitlement, _VERSION)
+        licensed = (
+            found.accessLevel.accountLicenseType.lower() not in _NO_LICENCE
+            or found.accessLevel.licensingSource.lower() == "msdn"
+        )
+        projects = frozenset(entitled.projectRef.id.lower() for entitled in found.projectEntitlements)
+        return Member(descriptor, key, licensed, projects)
+
+    def _descriptor(self, object_id: str) -> str | None:
+        for found in self._service_principals():
+            if found.originId.lower() == object_id.lower():
+                return found.descriptor
+        return None
+
+    def _service_principals(self) -> Iterator[_Subject]:
+        what, query = f"list the service principals of {self.name}", dict(_VERSION)
+        for _ in range(PAGES):
+            page = self._graph.page(what, f"{self._path}/graph/serviceprincipals", _Subjects, query)
+            yield from page.answer.value
+            if not page.following:
+                return
+            query["continuationToken"] = page.following
+        raise ServiceError(Symptom(Service.AZURE_DEVOPS, what, "unexpected"))
+
+    def add(self, object_id: str, project_ids: Sequence[str]) -> None:
+        """Let a service principal in, with Basic access and into the Readers of projects. Doing it twice changes nothing."""
+        what = f"let the identity into organization {self.name}"
+        body = {
+            "accessLevel": {"accountLicenseType": "express"},
+            "servicePrincipal": {
+                "origin": "aad",
+                "originId": object_id,
+                "subjectKind": "servicePrincipal",
+            },
+            "projectEntitlements": [
+                {"group": {"groupType": "projectReader"}, "projectRef": {"id": project_id}}
+                for project_id in project_ids
+            ],
+        }
+        path = f"{self._path}/serviceprincipalentitlements"
+        self._change("POST", what, path, body)
+
+    def raise_to_basic(self, member: Member) -> None:
+        """Give a member that may see no repository the access level Basic."""
+        what = f"raise the access level in {self.name}"
+        value = {"accountLicenseType": "express", "licensingSource": "account"}
+        body = [{"op": "replace", "path": "/accessLevel", "value": value}]
+        self._change("PATCH", what, f"{self._path}/serviceprincipalentitlements/{member.storage_key}", body)
+
+    def _change(self, method: str, what: str, path: str, body: object) -> None:
+        outcome = self._entitlements.send(
+            method, what, path, _Outcome, query=_VERSION, body=body, repeat=Repeat.SAFE
+        )
+        if not outcome.isSuccess:
+            errors = [
+                *outcome.operationResult.errors,
+                *(e for r in outcome.operationResults for e in r.errors),
+            ]
+            said = " ".join(error.value for error in errors)
+            raise ServiceError(Symptom(Service.AZURE_DEVOPS, what, "answer", status=200, message=said))
+
+    def read(self, member: Member, project: str, project_id: str) -> None:
+        """Let a member into the Readers of a project. Doing it twice changes nothing."""
+        what = f"add the identity to the Readers of project {project}"
+        scope = self._graph.get(what, f"{self._path}/graph/descriptors/{project_id}", _Value, _VERSION).value
+        query = {**_VERSION, "scopeDescriptor": scope}
+        groups = self._graph.get(what, f"{self._path}/graph/groups", _Groups, query).value
+        readers = next((group for group in groups if group.displayName == READERS), None)
+        if readers is None:
+            raise ServiceError(Symptom(Service.AZURE_DEVOPS, what, "unexpected"))
+        path = f"{self._path}/graph/memberships/{member.descriptor}/{readers.descriptor}"
+        self._graph.send("PUT", what, path, _Nothing, query=_VERSION, repeat=Repeat.SAFE)

@@ -1,0 +1,247 @@
+"""One workspace, as its admin sees it: service principals, and who may manage which folder.
+
+Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipals and https://docs.databricks.com/api/azure/workspace/permissions
+"""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from git_refresh.admin.rest import Nothing, Rest
+from git_refresh.clouds.answers import Answer, Guid, Id, Path, Url, Word
+from git_refresh.clouds.guard import Repeat
+from git_refresh.symptom import Service, ServiceError, Symptom
+
+_SCIM = "/api/2.0/preview/scim/v2"
+ACCESS = "workspace-access"
+"""The entitlement without which a principal may use neither Git credentials nor folders."""
+MANAGE = "CAN_MANAGE"
+_ADMINS, _USERS = "admins", "users"
+ObjectKind = Literal["repos", "directories"]
+
+
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 20 else value  # noqa: PLR2004  # of 64 bits
+
+
+Number = Annotated[Id, BeforeValidator(_number)]
+"""SCIM writes ids as text."""
+
+
+class _Metadata(Answer):
+    account_id: Guid | None = None
+    workspace_id: Annotated[str, Field(pattern=r"^[0-9]{1,20}$")] | None = None
+
+
+class _Value(Answer):
+    value: Word = ""
+    display: Word = ""
+
+
+class _Principal(Answer):
+    id: Number
+    applicationId: Word = ""  # noqa: N815  # SCIM's names, here and below
+    displayName: Word = ""  # noqa: N815
+    active: bool = True
+    entitlements: Annotated[tuple[_Value, ...], Field(max_length=100)] = ()
+    groups: Annotated[tuple[_Value, ...], Field(max_length=5000)] = ()
+
+
+class _Principals(Answer):
+    Resources: Annotated[tuple[_Principal, ...], Field(max_length=1000)] = ()
+
+
+class _Group(Answer):
+    displayName: Word = ""  # noqa: N815
+    entitlements: Annotated[tuple[_Value, ...], Field(max_length=100)] = ()
+
+
+class _Groups(Answer):
+    Resources: Annotated[tuple[_Group, ...], Field(max_length=1000)] = ()
+
+
+class _Directory(Answer):
+    is_git_folder: bool | None = None
+
+
+class _Status(Answer):
+    object_id: Id
+    object_type: Word
+    directory_info: _Directory | None = None
+
+
+class _Repo(Answer):
+    path: Path
+    url: Annotated[Url | None, Field()] = None
+
+
+class _Level(Answer):
+    permission_level: Word = ""
+
+
+class _Access(Answer):
+    service_principal_name: Word = ""
+    group_name: Word = ""
+    all_permissions: Annotated[tuple[_Level, ...], Field(max_length=100)] = ()
+
+
+class _Permissions(Answer):
+    access_control_list: Annotated[tuple[_Access, ...], Field(max_length=10_000)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A service principal as a workspace shows it."""
+
+    id: int
+    client_id: str
+    name: str
+    active: bool
+    entitled: bool
+    """Whether it has workspace access, by itself or by a group that was looked at."""
+    groups: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is at a path."""
+
+    id: int
+    kind: ObjectKind
+    """How its permissions are reached."""
+    url: str | None = None
+    """Of a Git folder: what it is a clone of."""
+    folder: bool = True
+    """Whether it is a Git folder or a directory; else nothing is granted on it."""
+
+
+class AdminWorkspace:
+    """One workspace. Every method raises `ServiceError` when the workspace fails it."""
+
+    def __init__(self, host: str, rest: Rest) -> None:
+        self.host = host
+        self._rest = rest
+        self._users_entitled: bool | None = None
+
+    def ids(self) -> tuple[str | None, str | None]:
+        """The ids of the account and of the workspace, as far as the workspace tells them."""
+        found = self._rest.get("look up the account", "/.well-known/databricks-config", _Metadata)
+        return found.account_id, found.workspace_id
+
+    def principal(self, client_id: str) -> Principal | None:
+        """The service principal with this application id; None where it is not in the workspace."""
+        what = f"look up service principal {client_id}"
+        found = self._list(what, f'applicationId eq "{client_id}"')
+        return next((self._principal(each) for each in found if each.applicationId == client_id), None)
+
+    def named(self, name: str) -> list[Principal]:
+        """The service principals with this display name, which need not be unique."""
+        what = "look up service principals by their name"
+        found = self._list(what, f'displayName eq "{name}"')
+        return [self._principal(each) for each in found if each.displayName == name]
+
+    def _list(self, what: str, condition: str) -> tuple[_Principal, ...]:
+        path = f"{_SCIM}/ServicePrincipals"
+        return self._rest.get(what, path, _Principals, {"filter": condition}).Resources
+
+    def _principal(self, found: _Principal) -> Principal:
+        groups = frozenset(group.display for group in found.groups) | {_USERS}
+        entitled = any(each.value == ACCESS for each in found.entitlements) or self._users_are_entitled()
+        return Principal(found.id, found.applicationId, found.displayName, found.active, entitled, groups)
+
+    def _users_are_entitled(self) -> bool:
+        """Whether everybody in the workspace has access to it, as is the default."""
+        if self._users_entitled is None:
+            found = self._rest.get(
+                "look up the group users",
+                f"{_SCIM}/Groups",
+                _Groups,
+                {"filter": f'displayName eq "{_USERS}"'},
+            )
+            self._users_entitled = any(
+                each.value == ACCESS
+                for group in found.Resources
+                if group.displayName == _USERS
+                for each in group.entitlements
+            )
+        return self._users_entitled
+
+    def add_principal(self, client_id: str | None, name: str) -> tuple[int, str]:
+        """Make a service principal with workspace access: of an identity of Entra, by its client id; else one of Databricks' own.
+
+        Returns its id and application id. Not sent twice: a second one would have the same name.
+        """
+        body: dict[str, object] = {
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"],
+            "displayName": name,
+            "active": True,
+            "entitlements": [{"value": ACCESS}],
+        }
+        body |= {"applicationId": client_id} if client_id else {}
+        what = "add the service principal to the workspace"
+        made = self._rest.send("POST", what, f"{_SCIM}/ServicePrincipals", _Principal, body=body)
+        return made.id, made.applicationId
+
+    def entitle(self, principal_id: int) -> None:
+        """Give a service principal workspace access; what it has besides stays."""
+        body = {
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "add", "path": "entitlements", "value": [{"value": ACCESS}]}],
+        }
+        path = f"{_SCIM}/ServicePrincipals/{principal_id}"
+        self._rest.send("PATCH", "give workspace access", path, Nothing, body=body, repeat=Repeat.SAFE)
+
+    def at(self, path: str) -> Place | None:
+        """What is at a path; None where nothing is."""
+        what = f"look at {path}"
+        try:
+            found = self._rest.get(what, "/api/2.0/workspace/get-status", _Status, {"path": path})
+        except ServiceError as error:
+            if error.symptom.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+        if found.object_type == "DIRECTORY":
+            git_cli = found.directory_info is not None and found.directory_info.is_git_folder
+            return Place(found.object_id, "directories", self._url(found.object_id) if git_cli else None)
+        if found.object_type != "REPO":
+            return Place(found.object_id, "directories", folder=False)
+        return Place(found.object_id, "repos", self._url(found.object_id))
+
+    def _url(self, id_: int) -> str | None:
+        return self._rest.get("read the Git folder", f"/api/2.0/repos/{id_}", _Repo).url
+
+    def manages(self, place: Place, principal: Principal) -> bool:
+        """Whether a principal may manage what is there: itself or by a group, there or from a directory above."""
+        found = self._rest.get(
+            "read the permissions", f"/api/2.0/permissions/{place.kind}/{place.id}", _Permissions
+        )
+        return _ADMINS in principal.groups or any(
+            level.permission_level == MANAGE
+            for access in found.access_control_list
+            if access.service_principal_name == principal.client_id or access.group_name in principal.groups
+            for level in access.all_permissions
+        )
+
+    def let_manage(self, place: Place, client_id: str) -> None:
+        """Let a principal manage what is there. PATCH adds to the list; PUT would replace it, and is never sent."""
+        entry = {"service_principal_name": client_id, "permission_level": MANAGE}
+        self._rest.send(
+            "PATCH",
+            "give Can Manage",
+            f"/api/2.0/permissions/{place.kind}/{place.id}",
+            Nothing,
+            body={"access_control_list": [entry]},
+            repeat=Repeat.SAFE,
+        )
+
+    def make_directory(self, path: str) -> Place:
+        """A directory, made with those above it as far as they are missing."""
+        what = f"make the directory {path}"
+        self._rest.send(
+            "POST", what, "/api/2.0/workspace/mkdirs", Nothing, body={"path": path}, repeat=Repeat.SAFE
+        )
+        if (made := self.at(path)) is None:
+            raise ServiceError(Symptom(Service.DATABRICKS, what, "unexpected"))
+        return made

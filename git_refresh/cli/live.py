@@ -1,0 +1,28 @@
+"""The layers below the settings, looked at for real: what `check` does, and `onboard` at its end."""
+
+from collections.abc import Mapping
+
+from git_refresh.cli.check import check_clouds
+from git_refresh.cli.checks import Check
+from git_refresh.clock import Deadline, SystemClock
+from git_refresh.outlet import Outlet
+from git_refresh.schedule import longest_gap
+from git_refresh.settings.load import Settings
+
+
+def check_live(settings: Settings, environ: Mapping[str, str], outlet: Outlet) -> list[Check]:
+    """A line for each thing below the settings.
+
+    Raises:
+        SettingsError: the certificates to trust cannot be read.
+    """
+    from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
+
+    clock = SystemClock()
+    deadline = Deadline.after(settings.timeout_s, clock)
+    interval = longest_gap(environ.get("REFRESH_SCHEDULE"), clock.now())
+    clouds = app.connect(settings, deadline, environ, outlet)
+    try:
+        return check_clouds(settings, clouds, deadline, interval=interval)
+    finally:
+        clouds.close()
