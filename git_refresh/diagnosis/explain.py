@@ -138,6 +138,8 @@ _KINDS = {
     "not_installed": "it is not installed",
     "signed_out": "nobody is signed in",
     "not_sent": "the request was for another host and was not sent",
+    "no_principal": "it has none",
+    "several_principals": "it has more than one",
 }
 _TO_THE_PROXY = {
     "dns": "the proxy's host name does not resolve",
