@@ -34,6 +34,7 @@ class Symptom:
     kind: str
     """`answer`: the service said no. `unexpected`: it said yes, and not what it promises. `lapsed`: what it gave is past its end.
     `out_of_time`: it was not asked. `not_assigned`, `not_installed`, `signed_out`, `a_person`: there is nobody to ask, or none who may.
+    `no_principal`, `several_principals`: what was looked for is not there, or there twice.
     Else how the network failed: see `guard._KINDS`."""
     status: int | None = None
     error_code: str = ""

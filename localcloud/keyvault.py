@@ -1,13 +1,17 @@
-"""Azure Key Vault: reading secrets.
+"""Azure Key Vault: reading secrets, and storing them.
 
-Facts: https://learn.microsoft.com/rest/api/keyvault/secrets/get-secret
+Facts: https://learn.microsoft.com/rest/api/keyvault/secrets, and for what each role may
+https://learn.microsoft.com/azure/key-vault/general/rbac-guide. That the properties of a deleted secret need what those of any other do is
+inferred.
 """
 
+import json
 import time
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jwt
 from aiohttp import web
@@ -21,11 +25,13 @@ class Secret:
     """One version of a secret; times are Unix seconds."""
 
     version: str
-    value: str
+    value: str = field(repr=False)
     enabled: bool
     created: int
     expires: int | None
     not_before: int | None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    seen_from: float = 0.0
 
 
 class KeyVault:
@@ -33,6 +39,8 @@ class KeyVault:
 
     Attributes:
         firewalled: the vault's firewall turns every caller away.
+        lag: seconds until reading shows what was stored through the API.
+        page: how many versions are listed at once, unless somebody asks for fewer.
     """
 
     service = "keyvault"
@@ -44,8 +52,12 @@ class KeyVault:
         self.url = f"https://{self.host}"
         self.firewalled = False
         self._authority = authority
+        self.lag = 0.0
+        self.page = 25
         self._readers = {reader}
+        self._writers: set[str] = set()
         self._secrets: dict[str, list[Secret]] = {}
+        self._deleted: dict[str, list[Secret]] = {}
 
     def set(
         self,
@@ -55,12 +67,33 @@ class KeyVault:
         expires_on: datetime | None = None,
         not_before: datetime | None = None,
         enabled: bool = True,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         """Store a new version of a secret, which becomes the latest."""
         secret = Secret(
-            uuid.uuid4().hex, value, enabled, int(time.time()), _seconds(expires_on), _seconds(not_before)
+            uuid.uuid4().hex,
+            value,
+            enabled,
+            int(time.time()),
+            _seconds(expires_on),
+            _seconds(not_before),
+            dict(tags or {}),
         )
         self._secrets.setdefault(name.lower(), []).append(secret)
+
+    def versions(self, name: str) -> list[Secret]:
+        """All versions of a secret, the latest last."""
+        return list(self._secrets.get(name.lower(), ()))
+
+    def age(self, name: str, by: timedelta) -> None:
+        """Let all versions of a secret have been stored so much earlier."""
+        seconds = int(by.total_seconds())
+        aged = [replace(known, created=known.created - seconds) for known in self.versions(name)]
+        self._secrets[name.lower()] = aged
+
+    def delete(self, name: str) -> None:
+        """Delete a secret. It can be recovered, and until then its name is taken."""
+        self._deleted[name.lower()] = self._secrets.pop(name.lower())
 
     @property
     def ends(self) -> dict[str, datetime | None]:
@@ -72,25 +105,105 @@ class KeyVault:
         """Grant Key Vault Secrets User."""
         self._readers.add(object_id)
 
+    def allow_writing(self, object_id: str) -> None:
+        """Grant Key Vault Secrets Officer."""
+        self._writers.add(object_id)
+
     def deny(self, object_id: str) -> None:
-        """Take Key Vault Secrets User away."""
+        """Take both roles away."""
         self._readers.discard(object_id)
+        self._writers.discard(object_id)
 
     def routes(self) -> Iterable[web.RouteDef]:
         return [
             web.get("/secrets/{name}", self._get),
             web.get("/secrets/{name}/", self._get),
+            web.get("/secrets/{name}/versions", self._list),
             web.get("/secrets/{name}/{version}", self._get),
+            web.put("/secrets/{name}", self._put),
+            web.patch("/secrets/{name}/", self._patch),
+            web.patch("/secrets/{name}/{version}", self._patch),
+            web.get("/deletedsecrets/{name}", self._get_deleted),
+            web.post("/deletedsecrets/{name}/recover", self._recover),
         ]
 
     async def _get(self, request: web.Request) -> web.Response:
-        self._authorize(request)
+        self._authorize(request, "getSecret")
         name, version = request.match_info["name"], request.match_info.get("version")
         secret = self._find(name, version)
         if not secret.enabled:
             raise _forbidden("Operation get is not allowed on a disabled secret.", "SecretDisabled")
+        return web.json_response({"value": secret.value, **self._shown(name, secret)})
+
+    async def _list(self, request: web.Request) -> web.Response:
+        """Without values, and in no order that anybody should rely on: here by version."""
+        self._authorize(request, "readMetadata")
+        name = request.match_info["name"]
+        found = sorted(self._visible(name), key=lambda secret: secret.version)
+        start = int(request.query.get("$skiptoken", "0"))
+        size = int(request.query.get("maxresults", self.page))
+        answer: dict[str, Any] = {
+            "value": [self._shown(name, each) for each in found[start : start + size]],
+            "nextLink": None,
+        }
+        if start + size < len(found):
+            query = (
+                f"api-version={request.query.get('api-version')}&maxresults={size}&$skiptoken={start + size}"
+            )
+            answer["nextLink"] = f"{self.url}/secrets/{name}/versions?{query}"
+        return web.json_response(answer)
+
+    async def _put(self, request: web.Request) -> web.Response:
+        self._authorize(request, "setSecret")
+        name, content = request.match_info["name"], await _content(request)
+        if not isinstance(content.get("value"), str):
+            raise _bad("The request body is missing the property 'value'.")
+        if name.lower() in self._deleted:
+            raise ApiError(
+                409,
+                {
+                    "error": {
+                        "code": "Conflict",
+                        "message": f"Secret {name} is currently in a deleted but recoverable state, and its name cannot be reused; "
+                        "in this state, the secret can only be recovered or purged.",
+                        "innererror": {"code": "ObjectIsDeletedButRecoverable"},
+                    }
+                },
+            )
+        made = Secret(uuid.uuid4().hex, content["value"], True, int(time.time()), None, None)
+        made = replace(_changed(made, content), seen_from=time.time() + self.lag)
+        self._secrets.setdefault(name.lower(), []).append(made)
+        return web.json_response({"value": made.value, **self._shown(name, made)})
+
+    async def _patch(self, request: web.Request) -> web.Response:
+        self._authorize(request, "update")
+        name = request.match_info["name"]
+        known = self._find(name, request.match_info.get("version"))
+        made = _changed(known, await _content(request))
+        versions = self._secrets[name.lower()]
+        versions[versions.index(known)] = made
+        return web.json_response(self._shown(name, made))
+
+    async def _get_deleted(self, request: web.Request) -> web.Response:
+        self._authorize(request, "readMetadata")
+        name = request.match_info["name"]
+        known = self._deleted.get(name.lower())
+        if known is None:
+            raise _not_found(name)
+        recovery = {"recoveryId": f"{self.url}/deletedsecrets/{name}", "deletedDate": int(time.time())}
+        return web.json_response({**self._shown(name, known[-1]), **recovery})
+
+    async def _recover(self, request: web.Request) -> web.Response:
+        self._authorize(request, "recover")
+        name = request.match_info["name"]
+        if name.lower() not in self._deleted:
+            raise _not_found(name)
+        self._secrets[name.lower()] = self._deleted.pop(name.lower())
+        return web.json_response(self._shown(name, self._secrets[name.lower()][-1]))
+
+    def _shown(self, name: str, secret: Secret) -> dict[str, Any]:
         attributes = {
-            "enabled": True,
+            "enabled": secret.enabled,
             "created": secret.created,
             "updated": secret.created,
             "recoveryLevel": "Recoverable+Purgeable",
@@ -99,11 +212,9 @@ class KeyVault:
         attributes |= {"exp": secret.expires} if secret.expires else {}
         attributes |= {"nbf": secret.not_before} if secret.not_before else {}
         identifier = f"{self.url}/secrets/{name}/{secret.version}"
-        return web.json_response(
-            {"value": secret.value, "id": identifier, "attributes": attributes, "tags": {}}
-        )
+        return {"id": identifier, "attributes": attributes, "tags": dict(secret.tags)}
 
-    def _authorize(self, request: web.Request) -> None:
+    def _authorize(self, request: web.Request, action: str) -> None:
         """The challenge for a caller without a live token, then firewall, then role."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         try:
@@ -118,35 +229,70 @@ class KeyVault:
                 f"Client address: 20.50.2.1\r\n{caller}Vault: {self.name};location=westeurope",
                 "ForbiddenByFirewall",
             )
-        if claims["oid"] not in self._readers:
+        if claims["oid"] not in self._writers | (self._readers if action in _OF_READERS else set()):
             raise _forbidden(
                 "Caller is not authorized to perform action on resource.\r\n"
                 "If role assignments, deny assignments or role definitions were changed recently, "
                 f"please observe propagation time.\r\n{caller}"
-                "Action: 'Microsoft.KeyVault/vaults/secrets/getSecret/action'\r\n"
+                f"Action: 'Microsoft.KeyVault/vaults/secrets/{action}/action'\r\n"
                 "Assignment: (not found)\r\nDenyAssignmentId: null\r\n"
                 "DecisionReason: 'DeniedWithNoValidRBAC' \r\n"
                 f"Vault: {self.name};location=westeurope\r\n",
                 "ForbiddenByRbac",
             )
 
+    def _visible(self, name: str) -> list[Secret]:
+        return [known for known in self.versions(name) if known.seen_from <= time.time()]
+
     def _find(self, name: str, version: str | None) -> Secret:
-        versions = self._secrets.get(name.lower(), [])
-        for secret in reversed(versions):
+        for secret in reversed(self._visible(name)):
             if version in (None, secret.version):
                 return secret
-        raise ApiError(
-            404,
-            {
-                "error": {
-                    "code": "SecretNotFound",
-                    "message": f"A secret with (name/id) {name} was not found in this key vault. "
-                    "If you recently deleted this secret you may be able to recover it using the correct "
-                    "recovery command. For help resolving this issue, please see "
-                    "https://go.microsoft.com/fwlink/?linkid=2125182",
-                }
-            },
-        )
+        raise _not_found(name)
+
+
+_OF_READERS = {"getSecret", "readMetadata"}
+
+
+def _not_found(name: str) -> ApiError:
+    return ApiError(
+        404,
+        {
+            "error": {
+                "code": "SecretNotFound",
+                "message": f"A secret with (name/id) {name} was not found in this key vault. "
+                "If you recently deleted this secret you may be able to recover it using the correct "
+                "recovery command. For help resolving this issue, please see "
+                "https://go.microsoft.com/fwlink/?linkid=2125182",
+            }
+        },
+    )
+
+
+async def _content(request: web.Request) -> dict[str, Any]:
+    try:
+        content = json.loads(await request.read())
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise _bad("Property  has invalid value")
+    return content
+
+
+def _changed(known: Secret, content: Mapping[str, Any]) -> Secret:
+    """A version with the attributes and tags of a request; what it does not name stays."""
+    attributes = content.get("attributes") or {}
+    return replace(
+        known,
+        enabled=attributes.get("enabled", known.enabled),
+        expires=attributes.get("exp", known.expires),
+        not_before=attributes.get("nbf", known.not_before),
+        tags=content.get("tags", known.tags) or {},
+    )
+
+
+def _bad(message: str) -> ApiError:
+    return ApiError(400, {"error": {"code": "BadParameter", "message": message}})
 
 
 def _challenge(code: str) -> ApiError:

@@ -14,8 +14,8 @@ from aiohttp import web
 # The secrets that the asked host knows, which the observer leaves with a request for the faults.
 KNOWN = web.RequestKey("KNOWN", tuple)
 
-_SENT = ("personal_access_token", "client_assertion", "subject_token", "client_secret")
-_GIVEN = ("access_token", "value")
+_SENT = ("personal_access_token", "client_assertion", "subject_token", "client_secret", "value")
+_GIVEN = ("access_token", "value", "secret")
 
 
 class Memory:

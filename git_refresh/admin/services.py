@@ -4,10 +4,17 @@ import ssl
 import threading
 from collections.abc import Mapping
 
+from pydantic import SecretStr
+
+from git_refresh.admin.oauth_secrets import OAuthSecrets
 from git_refresh.admin.rest import Rest
+from git_refresh.admin.vault import AdminVault
 from git_refresh.app import trusted_certificates
 from git_refresh.clock import Deadline
+from git_refresh.clouds import oauth
+from git_refresh.clouds.databricks import workspace_session
 from git_refresh.clouds.identity import Identity
+from git_refresh.hosts import TrustedHosts
 from git_refresh.masking import Secrets
 from git_refresh.outlet import Outlet
 from git_refresh.redact import silence_sdk_logs
@@ -35,6 +42,7 @@ class AdminServices:
         self._lock = threading.Lock()
         self._identities: dict[str, Identity] = {}
         self._apis: dict[tuple[str, str], Rest] = {}
+        self._vaults: dict[str, AdminVault] = {}
 
     def identity(self, tenant: str = "") -> Identity:
         """Whoever is signed in; in another tenant, as the guest that she is there."""
@@ -67,8 +75,35 @@ class AdminServices:
                 )
             return self._apis[origin, tenant]
 
+    def vault(self, url: str, trusted: TrustedHosts) -> AdminVault:
+        """A Key Vault."""
+        identity = self.identity()
+        with self._lock:
+            if url not in self._vaults:
+                self._vaults[url] = AdminVault(url, identity, trusted, self.tls, self.deadline, self.secrets)
+            return self._vaults[url]
+
+    def oauth_secrets(self, host: str) -> OAuthSecrets:
+        """The OAuth secrets of a workspace's service principals.
+
+        Raises:
+            ServiceError: there is no token for it.
+        """
+        return OAuthSecrets(self.rest(Service.DATABRICKS, host), self.secrets)
+
+    def try_secret(self, host: str, client_id: str, secret: SecretStr) -> None:
+        """Sign in to a workspace with an OAuth secret, and no more than that.
+
+        Raises:
+            ServiceError: the workspace does not let it in.
+        """
+        with workspace_session(host, self.tls) as session:
+            oauth.sign_in(session, host, client_id, secret, deadline=self.deadline, secrets=self.secrets)
+
     def close(self) -> None:
         """Let go of every connection."""
         with self._lock:
             for api in self._apis.values():
                 api.close()
+            for vault in self._vaults.values():
+                vault.close()

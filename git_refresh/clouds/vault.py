@@ -23,6 +23,21 @@ LIMIT = 20.0
 """Seconds for one secret, its sign-in challenge and a second attempt included."""
 
 
+def secret_client(
+    url: str, identity: Identity, trusted: TrustedHosts, session: BoundedSession
+) -> SecretClient:
+    """The SDK's client of a vault, over a bounded session, and without attempts of its own."""
+    http_challenge_cache.clear()  # the SDK keeps challenges for the process: an odd one would be believed in the next run
+    return SecretClient(
+        url,
+        OneResource(identity, KEY_VAULT),
+        transport=RequestsTransport(session=session, session_owner=False),
+        retry_total=0,
+        # Behind a name that only TRUSTED_HOSTS vouches for, the challenge names another domain than the URL.
+        verify_challenge_resource=not trusted.trusts(urlsplit(url).hostname or ""),
+    )
+
+
 class Vault:
     """One Key Vault, read with the app's identity; each secret once per run."""
 
@@ -40,16 +55,8 @@ class Vault:
         self._known = secrets
         self._secrets: Once[str, Secret] = Once(deadline)
         url = url or "https://no-key-vault-url.invalid"  # the settings see to it that nothing is read then
-        http_challenge_cache.clear()  # the SDK keeps challenges for the process: an odd one would be believed in the next run
         self._session = BoundedSession([url], tls, connections=8)
-        self._client = SecretClient(
-            url,
-            OneResource(identity, KEY_VAULT),
-            transport=RequestsTransport(session=self._session, session_owner=False),
-            retry_total=0,
-            # Behind a name that only TRUSTED_HOSTS vouches for, the challenge names another domain than the URL.
-            verify_challenge_resource=not trusted.trusts(urlsplit(url).hostname or ""),
-        )
+        self._client = secret_client(url, identity, trusted, self._session)
 
     def close(self) -> None:
         """Let go of its connections."""

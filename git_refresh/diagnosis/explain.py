@@ -139,6 +139,8 @@ _KINDS = {
     "signed_out": "nobody is signed in",
     "not_sent": "the request was for another host and was not sent",
     "no_account_id": "the workspace does not tell which account it belongs to",
+    "no_principal": "it has none",
+    "several_principals": "it has more than one",
 }
 _TO_THE_PROXY = {
     "dns": "the proxy's host name does not resolve",

@@ -18,6 +18,9 @@ DEVOPS = (Service.AZURE_DEVOPS,)
 DATABRICKS = (Service.DATABRICKS,)
 NETWORK = ("dns", "tls", "refused", "reset", "connect_timeout", "timeout", "proxy")
 _CREDENTIAL_OPERATION = r"\w+ the Git credential"
+_AS_ADMIN = r"store the secret|read the latest version|list the versions|look for a deleted secret"
+"""What only an admin's command asks of Key Vault."""
+_OAUTH_SECRETS = r"(?:list the|create an|delete) OAuth secret"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +245,29 @@ _KEY_VAULT = (
         remedy=f"Enable it, or store the OAuth secret as a new version: {_STORE_SECRET} --expires YYYY-MM-DDT00:00:00Z.",
     ),
     Row(
+        "secret_deleted",
+        (
+            Match(
+                VAULT,
+                status=(409,),
+                error_code=r"ObjectIs(?:DeletedButRecoverable|BeingDeleted|BeingRecovered)",
+            ),
+        ),
+        seen="409 ObjectIsDeletedButRecoverable",
+        cause='A secret "{secret}" was deleted from {vault}, and until it is recovered or purged its name is taken.',
+        remedy="Bring it back: az keyvault secret recover --vault-name {vault_name} --name {secret}. Then run the command again.",
+    ),
+    Row(
+        "key_vault_admin_forbidden",
+        (Match(VAULT, status=(403,), operation=_AS_ADMIN),),
+        seen="403 ForbiddenByRbac",
+        cause="Your own sign-in may not read and store secrets in {vault}: it lacks the role Key Vault Secrets Officer.",
+        remedy="Let somebody grant it who may (Owner or Role Based Access Control Administrator), for as long as it is needed: az role "
+        'assignment create --assignee {object_id} --role "Key Vault Secrets Officer" --scope "$(az keyvault show --name {vault_name} '
+        '--query id --output tsv)". It may take minutes to take effect. Where the vault uses access policies: az keyvault set-policy '
+        "--name {vault_name} --object-id {object_id} --secret-permissions get list set.",
+    ),
+    Row(
         "key_vault_access_policy",
         (Match(VAULT, pattern=r"does not have secrets get permission"),),
         seen="403 …does not have secrets get permission on key vault…",
@@ -407,6 +433,48 @@ _SIGN_IN = (
         seen="400 invalid_request",
         cause="The workspace does not exchange the identity's token.",
         remedy="Check client_id ({client_id}) and the service principal's federation policy. " + _POLICY,
+    ),
+    Row(
+        "principal_unknown",
+        (Match(DATABRICKS, ("no_principal",)), Match(DATABRICKS, status=(404,), operation=_OAUTH_SECRETS)),
+        seen="404 RESOURCE_DOES_NOT_EXIST …Service principal with id … not found.",
+        cause="{host} has no service principal with application id {client_id}.",
+        remedy="Correct client_id: {host}, Settings, Identity and access, Service principals lists the Application IDs. Or add the service "
+        "principal there.",
+    ),
+    Row(
+        "several_principals",
+        (Match(DATABRICKS, ("several_principals",)),),
+        cause="{host} lists more than one service principal with application id {client_id}, so that none of them can be meant.",
+        remedy="Look for client_id ({client_id}) in {host}, Settings, Identity and access, Service principals, and remove one.",
+    ),
+    Row(
+        "oauth_secrets_full",
+        (
+            Match(
+                DATABRICKS,
+                status=(400, 403, 409, 429),
+                pattern=r"(?i)(?:limit|maximum|more than|exceed).{0,60}secrets",
+                operation="create an OAuth secret",
+            ),
+            Match(
+                DATABRICKS,
+                error_code=r"RESOURCE_LIMIT_EXCEEDED|QUOTA_EXCEEDED|RESOURCE_EXHAUSTED",
+                operation="create an OAuth secret",
+            ),
+        ),
+        seen="400 RESOURCE_LIMIT_EXCEEDED",
+        cause="Service principal {client_id} has five OAuth secrets, and may not have more.",
+        remedy="See which are there and when they end ({host}, Settings, Identity and access, Service principals, Secrets), and delete one "
+        "that nothing uses any more.",
+    ),
+    Row(
+        "oauth_secrets_forbidden",
+        (Match(DATABRICKS, status=(401, 403), operation=_OAUTH_SECRETS),),
+        seen="403 PERMISSION_DENIED",
+        cause="Your own sign-in may not manage the OAuth secrets of {client_id}: account admins and workspace admins may.",
+        remedy="Let an account admin or a workspace admin of {host} run the command, or make you a workspace admin ({host}, Settings, "
+        "Identity and access, Groups, admins). Whose sign-in it is, says az account show.",
     ),
     Row(
         "oauth_secret_rejected",

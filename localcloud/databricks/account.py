@@ -1,13 +1,59 @@
 """The Databricks account: its service principals, whichever workspaces they are assigned to, and who administers it."""
 
 import itertools
+import time
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
 from localcloud.databricks.federation import ACCOUNT_ID, FederationPolicy
 
 _NAMESPACE = UUID(ACCOUNT_ID)
+
+
+MOST_LIFETIME = 63_072_000
+"""Seconds that an OAuth secret lives, unless for fewer: two years."""
+
+
+@dataclass(slots=True)
+class OAuthSecret:
+    """An OAuth secret of a service principal; times are Unix seconds.
+
+    Attributes:
+        scopes: what a token of it can be for; none: everything.
+        works_from: when it begins to work.
+    """
+
+    id: str
+    value: str = field(repr=False)
+    created: float
+    expires: float
+    scopes: tuple[str, ...] = ()
+    works_from: float = 0.0
+
+    @property
+    def ends(self) -> datetime:
+        return datetime.fromtimestamp(self.expires, UTC)
+
+    @property
+    def works(self) -> bool:
+        return self.works_from <= time.time() < self.expires
+
+    def age(self, days: float) -> None:
+        """Let it have been made so much earlier."""
+        self.created -= days * 86_400
+        self.expires -= days * 86_400
+
+
+def new_secret(
+    lifetime: float = MOST_LIFETIME, scopes: tuple[str, ...] = (), delay: float = 0.0
+) -> OAuthSecret:
+    """One that nobody has yet, in the form that Databricks gives them."""
+    now = time.time()
+    identifier, value = uuid.uuid4().hex * 2, f"dose{uuid.uuid4().hex}"
+    return OAuthSecret(identifier, value, now, now + lifetime, scopes, now + delay)
 
 
 @dataclass(slots=True)
@@ -20,6 +66,7 @@ class AccountPrincipal:
         name: its display name, which others may have too.
         policies: the federation policies that account admins have given it.
         active: off, it signs in nowhere.
+        secrets: its OAuth secrets, which sign in wherever it is assigned.
     """
 
     id: int
@@ -27,6 +74,11 @@ class AccountPrincipal:
     name: str
     policies: list[FederationPolicy] = field(default_factory=list)
     active: bool = True
+    secrets: list[OAuthSecret] = field(default_factory=list)
+
+    def signs_in(self, secret: str | None) -> bool:
+        """Whether one of its OAuth secrets is this, and good."""
+        return self.active and any(known.value == secret and known.works for known in self.secrets)
 
 
 class Account:
@@ -34,12 +86,14 @@ class Account:
 
     Attributes:
         admins: the object ids of the people and principals that administer it.
+        secret_delay: seconds until a new OAuth secret works.
     """
 
     id = ACCOUNT_ID
 
     def __init__(self) -> None:
         self.admins: set[str] = set()
+        self.secret_delay = 0.0
         self._principals: dict[str, AccountPrincipal] = {}
         self._ids = itertools.count(70_000_000_000_001)
 

@@ -52,6 +52,12 @@ class ServicePrincipal:
     entitlements: set[str] = field(default_factory=lambda: {WORKSPACE_ACCESS})
     policies: list[FederationPolicy] = field(default_factory=list)
 
+    def knows(self, secret: str | None) -> bool:
+        """Whether this is an OAuth secret of it."""
+        if self.secret is not None and self.secret == secret:
+            return True
+        return self.assigned and self.account is not None and self.account.signs_in(secret)
+
 
 class SignIn:
     """The principals of one workspace and its OAuth endpoints."""
@@ -118,7 +124,7 @@ class SignIn:
             return self._exchange(request, form)
         client_id, secret = _basic(request) or (form.get("client_id", ""), form.get("client_secret"))
         principal = next((p for p in self.principals if p.client_id == client_id), None)
-        if principal is None or principal.secret is None or principal.secret != secret:
+        if principal is None or not principal.knows(secret):
             raise _oauth_error(401, "invalid_client", "Client authentication failed")
         if form.get("grant_type") != "client_credentials":
             raise _oauth_error(400, "unsupported_grant_type", "Only client_credentials is supported here")

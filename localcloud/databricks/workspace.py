@@ -13,6 +13,7 @@ from localcloud.databricks.federation import ACCOUNT_ID, FederationPolicy
 from localcloud.databricks.folder import Folder
 from localcloud.databricks.git_credentials import DEVOPS, Credential, GitCredentials
 from localcloud.databricks.git_folders import GitFolders
+from localcloud.databricks.oauth_secrets import OAuthSecrets
 from localcloud.databricks.scim import Scim
 from localcloud.databricks.sign_in import ServicePrincipal, SignIn
 from localcloud.databricks.tree import Tree, normal
@@ -37,6 +38,7 @@ class Workspace:
         self.host = host
         self._sign_in = SignIn(host, authority, account)
         self._scim = Scim(self._sign_in)
+        self._oauth_secrets = OAuthSecrets(self._sign_in)
         self._tree = Tree(self._sign_in)
         self._credentials = GitCredentials(self._sign_in)
         self._git_folders = GitFolders(self._sign_in, self._tree, self._credentials, directory, network)
@@ -45,6 +47,7 @@ class Workspace:
         return [
             *self._sign_in.routes(),
             *self._scim.routes(),
+            *self._oauth_secrets.routes(),
             *self._credentials.routes(),
             *self._git_folders.routes(),
             *self._tree.routes(),
@@ -59,6 +62,11 @@ class Workspace:
     def credentials(self) -> list[Credential]:
         """Every stored Git credential, of every principal."""
         return list(self._credentials.stored)
+
+    @property
+    def service_principals(self) -> list[ServicePrincipal]:
+        """Those of this workspace."""
+        return [known for known in self._sign_in.principals if known.account is not None]
 
     @property
     def folders(self) -> list[Folder]:

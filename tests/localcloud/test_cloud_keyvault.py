@@ -105,3 +105,74 @@ def test_the_record_has_no_secret(cloud: Cloud, vault: KeyVault, client: SecretC
     client.get_secret("oauth")
     assert "c4nary" not in repr(cloud.requests)
     assert [seen.status for seen in cloud.requests if seen.service == "keyvault"][-1] == 200
+
+
+@pytest.fixture
+def writable(cloud: Cloud, vault: KeyVault) -> KeyVault:
+    vault.allow_writing(cloud.identity.object_id)
+    return vault
+
+
+def test_stores_a_version_with_its_end_and_tags(writable: KeyVault, client: SecretClient) -> None:
+    ends = datetime.now(UTC).replace(microsecond=0) + timedelta(days=730)
+    writable.set("oauth", "old", tags={"by": "hand"})
+    stored = client.set_secret("oauth", "new", expires_on=ends, tags={"by": "tool"})
+    found = client.get_secret("oauth")
+    assert (found.value, found.properties.expires_on, found.properties.tags) == ("new", ends, {"by": "tool"})
+    assert found.properties.version == stored.properties.version
+    changed = client.update_secret_properties("oauth", tags={"by": "somebody"}, enabled=False)
+    assert (changed.tags, changed.enabled, changed.expires_on) == ({"by": "somebody"}, False, ends)
+
+
+def test_lists_every_version_page_by_page_without_values(writable: KeyVault, client: SecretClient) -> None:
+    writable.page = 2
+    for number in range(5):
+        writable.set("oauth", f"c4nary{number}", tags={"number": str(number)})
+    writable.set("other", "value")
+    listed = list(client.list_properties_of_secret_versions("oauth"))
+    assert sorted((each.tags or {})["number"] for each in listed) == list("01234")
+    assert {each.version for each in listed} == {each.version for each in writable.versions("oauth")}
+    assert "c4nary" not in repr([vars(each) for each in listed])
+    assert list(client.list_properties_of_secret_versions("none")) == []
+
+
+def test_storing_needs_another_role_than_reading(cloud: Cloud, vault: KeyVault, client: SecretClient) -> None:
+    vault.set("oauth", "value")
+    assert list(client.list_properties_of_secret_versions("oauth"))
+    for action, refused in {
+        "setSecret": lambda: client.set_secret("oauth", "new"),
+        "update": lambda: client.update_secret_properties("oauth", tags={}),
+    }.items():
+        with pytest.raises(HttpResponseError, match=f"secrets/{action}/action") as caught:
+            refused()
+        assert "ForbiddenByRbac" in str(caught.value)
+    vault.allow_writing(cloud.identity.object_id)
+    client.set_secret("oauth", "new")
+    vault.deny(cloud.identity.object_id)
+    with pytest.raises(HttpResponseError, match="ForbiddenByRbac"):
+        client.get_secret("oauth")
+
+
+def test_a_deleted_secret_keeps_its_name_until_it_is_recovered(
+    writable: KeyVault, client: SecretClient
+) -> None:
+    writable.set("oauth", "value")
+    writable.delete("oauth")
+    with pytest.raises(ResourceNotFoundError):
+        client.get_secret("oauth")
+    assert client.get_deleted_secret("oauth").name == "oauth"
+    with pytest.raises(HttpResponseError, match="ObjectIsDeletedButRecoverable") as caught:
+        client.set_secret("oauth", "new")
+    assert caught.value.status_code == 409
+    client.begin_recover_deleted_secret("oauth").wait()
+    assert client.get_secret("oauth").value == "value"
+    with pytest.raises(ResourceNotFoundError):
+        client.get_deleted_secret("oauth")
+
+
+def test_what_is_stored_may_be_seen_later(writable: KeyVault, client: SecretClient) -> None:
+    writable.set("oauth", "old")
+    writable.lag = 60
+    client.set_secret("oauth", "new")
+    assert client.get_secret("oauth").value == "old"
+    assert len(list(client.list_properties_of_secret_versions("oauth"))) == 1

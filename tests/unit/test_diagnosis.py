@@ -77,11 +77,19 @@ def databricks(name: str, code: str, status: int, error_code: str | int, message
     return Case(name, code, Service.DATABRICKS, status, json.dumps(body), **more)
 
 
-def vault(name: str, code: str, status: int, error_code: str, message: str, inner: str = "") -> Case:
+def vault(  # one for each part of an answer
+    name: str,
+    code: str,
+    status: int,
+    error_code: str,
+    message: str,
+    inner: str = "",
+    operation: str = "do it",
+) -> Case:
     error: dict[str, object] = {"code": error_code, "message": f"{message} {CANARY}"}
     if inner:
         error["innererror"] = {"code": inner}
-    return Case(name, code, Service.KEY_VAULT, status, json.dumps({"error": error}))
+    return Case(name, code, Service.KEY_VAULT, status, json.dumps({"error": error}), operation)
 
 
 def devops(name: str, code: str, status: int, message: str, kind: str = "") -> Case:
@@ -281,6 +289,25 @@ CASES = (
         "ForbiddenByRbac",
     ),
     vault(
+        "no role to write to the vault",
+        "key_vault_admin_forbidden",
+        403,
+        "Forbidden",
+        f"Caller is not authorized to perform action on resource.\r\n{CALLER}"
+        "Action: 'Microsoft.KeyVault/vaults/secrets/setSecret/action'\r\n",
+        "ForbiddenByRbac",
+        'store the secret "databricks-oauth-secret"',
+    ),
+    vault(
+        "a deleted secret whose name is taken",
+        "secret_deleted",
+        409,
+        "Conflict",
+        "Secret databricks-oauth-secret is currently in a deleted but recoverable state, and its name cannot be reused; in this "
+        "state, the secret can only be recovered or purged.",
+        "ObjectIsDeletedButRecoverable",
+    ),
+    vault(
         "no access policy on the vault",
         "key_vault_access_policy",
         403,
@@ -426,6 +453,42 @@ CASES = (
         403,
         403,
         "Unauthorized access to Org: 1",
+    ),
+    recognised("no service principal of an id", "principal_unknown", Service.DATABRICKS, "no_principal"),
+    databricks(
+        "secrets of a service principal that is not there",
+        "principal_unknown",
+        404,
+        "RESOURCE_DOES_NOT_EXIST",
+        "Service principal with id 7 not found.",
+        operation="list the OAuth secrets of service principal 7",
+    ),
+    recognised(
+        "two service principals of an id", "several_principals", Service.DATABRICKS, "several_principals"
+    ),
+    databricks(
+        "a sixth OAuth secret",
+        "oauth_secrets_full",
+        400,
+        "RESOURCE_LIMIT_EXCEEDED",
+        "Too many.",
+        operation="create an OAuth secret for service principal 7",
+    ),
+    databricks(
+        "a sixth OAuth secret, in words",
+        "oauth_secrets_full",
+        400,
+        "BAD_REQUEST",
+        "Service principal 7 has reached the limit of 5 secrets.",
+        operation="create an OAuth secret for service principal 7",
+    ),
+    databricks(
+        "OAuth secrets that somebody may not see",
+        "oauth_secrets_forbidden",
+        403,
+        "PERMISSION_DENIED",
+        "Only account or workspace admins can manage OAuth secrets.",
+        operation="list the OAuth secrets of service principal 7",
     ),
     Case(
         "a wrong OAuth secret",

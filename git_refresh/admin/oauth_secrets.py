@@ -1,0 +1,183 @@
+"""The OAuth secrets of a Databricks service principal, as an account or workspace admin sees and makes them, over a workspace's API.
+
+Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipalsecretsproxy
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, model_validator
+
+from git_refresh.admin.rest import Nothing, Rest
+from git_refresh.clouds.answers import Answer, PageToken, SecretText, Word
+from git_refresh.clouds.guard import Repeat
+from git_refresh.masking import Secrets
+from git_refresh.symptom import Service, ServiceError, Symptom
+
+MOST = 5
+"""OAuth secrets that a service principal may have."""
+
+PAGES = 20
+"""Of a list of five at most: one that goes on after that is no list."""
+
+_SCIM = "/api/2.0/preview/scim/v2/ServicePrincipals"
+_NOT_FOUND = 404
+
+
+def _text(value: object) -> object:
+    if value is not None and not isinstance(value, str):
+        raise ValueError("no text")
+    return value or None
+
+
+Time = Annotated[AwareDatetime | None, BeforeValidator(_text)]
+"""As RFC 3339 writes it."""
+SecretId = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+"""It is quoted in what is to be typed, so nothing else is taken."""
+
+
+def _or_none(value: object) -> object:
+    return [] if value is None else value
+
+
+class _Info(Answer):
+    id: SecretId
+    create_time: Time = None
+    expire_time: Time = None
+    status: Word = ""
+    scopes: Annotated[tuple[Word, ...], BeforeValidator(_or_none)] = ()
+
+
+class _Page(Answer):
+    secrets: list[_Info] = Field(default_factory=list, max_length=1000)
+    next_page_token: PageToken | None = None
+
+
+class _Made(_Info):
+    secret: SecretText
+
+    @model_validator(mode="after")
+    def _kept_apart(self) -> "_Made":
+        shown = (self.id, self.status, *self.scopes)
+        if any(Secrets([self.secret]).are_in(text) for text in shown):
+            raise ValueError("the secret, in what is shown")
+        return self
+
+
+class _Principal(Answer):
+    id: Annotated[str, Field(strict=True, pattern=r"^[0-9]{1,19}$")]
+    applicationId: Word = ""  # noqa: N815  # SCIM's name
+
+
+class _Principals(Answer):
+    Resources: list[_Principal] = Field(default_factory=list, max_length=1000)  # SCIM's name
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthSecret:
+    """What a workspace tells of an OAuth secret: never its value."""
+
+    id: str
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    """None: it does not end."""
+    status: str = ""
+    scopes: tuple[str, ...] = ()
+    """Those that a token of it can have; none: all that the principal may do."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """An OAuth secret that was made just now: the only time that its value is told."""
+
+    about: OAuthSecret
+    value: SecretStr = field(repr=False)
+
+
+class OAuthSecrets:
+    """The OAuth secrets of the service principals of one workspace. Every method raises `ServiceError` when the workspace fails it."""
+
+    def __init__(self, workspace: Rest, secrets: Secrets) -> None:
+        """Make a client.
+
+        Args:
+            workspace: its API, with an admin's sign-in.
+            secrets: what must not get out, and learns each new secret.
+        """
+        self._rest = workspace
+        self._secrets = secrets
+
+    def principal_id(self, client_id: str) -> int:
+        """The number of the service principal with this application id.
+
+        Raises:
+            ServiceError: there is none in this workspace, or more than one.
+        """
+        what = f"find service principal {client_id}"
+        query = {"filter": f'applicationId eq "{client_id}"'}
+        answer = self._rest.get(what, _SCIM, _Principals, query) if '"' not in client_id else _Principals()
+        found = [each for each in answer.Resources if each.applicationId.lower() == client_id.lower()]
+        if len(found) != 1:
+            kind = "several_principals" if found else "no_principal"
+            raise ServiceError(Symptom(Service.DATABRICKS, what, kind))
+        return int(found[0].id)
+
+    def list(self, principal: int) -> list[OAuthSecret]:
+        """All that it has, those that have ended too."""
+        what = f"list the OAuth secrets of service principal {principal}"
+        found: list[OAuthSecret] = []
+        token = ""
+        for _ in range(PAGES):
+            query = {"page_token": token} if token else {}
+            page = self._rest.get(what, _path(principal), _Page, query)
+            found += [_about(each) for each in page.secrets]
+            token = page.next_page_token or ""
+            if not token:
+                return found
+        raise ServiceError(Symptom(Service.DATABRICKS, what, "unexpected", 200))
+
+    def create(
+        self, principal: int, lifetime: timedelta | None = None, scopes: tuple[str, ...] = ()
+    ) -> NewSecret:
+        """Make one. It is not sent twice: look what is there after a failure.
+
+        Args:
+            principal: whose.
+            lifetime: how long it lives; None: as long as Databricks lets it, two years.
+            scopes: what a token of it can be for; none: all that the principal may do.
+        """
+        body: dict[str, object] = {}
+        if lifetime is not None:
+            body["lifetime"] = f"{int(lifetime.total_seconds())}s"
+        if scopes:
+            body["scopes"] = list(scopes)
+        what = f"create an OAuth secret for service principal {principal}"
+        try:
+            made = self._rest.send("POST", what, _path(principal), _Made, body=body)
+        except ServiceError as error:
+            symptom = error.symptom
+        else:
+            self._secrets.learn(made.secret)
+            return NewSecret(_about(made), SecretStr(made.secret))
+        if symptom.kind == "unexpected":  # what has come may quote a secret that nobody has learnt
+            symptom = replace(symptom, message="", error_code="", request_id="")
+        raise ServiceError(symptom)
+
+    def delete(self, principal: int, secret_id: str) -> None:
+        """Delete one, for good. One that is not there is deleted."""
+        what = f"delete OAuth secret {secret_id} of service principal {principal}"
+        path = f"{_path(principal)}/{secret_id}"
+        try:
+            self._rest.send("DELETE", what, path, Nothing, repeat=Repeat.SAFE)
+        except ServiceError as error:
+            if error.symptom.status != _NOT_FOUND:
+                raise
+
+
+def _path(principal: int) -> str:
+    return f"/api/2.0/accounts/servicePrincipals/{principal}/credentials/secrets"
+
+
+def _about(found: _Info) -> OAuthSecret:
+    return OAuthSecret(found.id, found.create_time, found.expire_time, found.status, found.scopes)
