@@ -1,14 +1,12 @@
-"""What is granted once, so that a run has the rights that it needs: as values, with what somebody else would have to type."""
+"""A right that a run needs: as a value, with how it stands with it, and what somebody else would have to type."""
 
-import json
-import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
 from typing import Any, Literal
 
-from git_refresh.admin.account import AUDIENCE
-from git_refresh.diagnosis.explain import Diagnosis
-from git_refresh.values import AZURE_DEVOPS
+from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, what_happened
+from git_refresh.symptom import Service, ServiceError, Symptom
 
 Kind = Literal[
     "identity",
@@ -33,18 +31,51 @@ class Grant:
     """Whose it is to give: "Azure DevOps contoso", "data-1"."""
     what: str
     """As it reads after a plus sign: "let … into the organization"."""
-    status: Status = "planned"
-    why: str = ""
-    """Of one that is skipped."""
-    error: Diagnosis | None = None
     who: str = ""
-    """Who can give it: "a workspace admin"."""
+    """Who can give it: "a workspace admin of data-1"."""
     command: str = ""
     """What that person types."""
+    status: Status = "planned"
+    why: str = ""
+    """Of one that is skipped; of a principal that was made, what to write."""
+    error: Diagnosis | None = None
+    facts: Facts = field(default_factory=Facts, repr=False)
     do: Callable[[], None] | None = field(default=None, repr=False)
     """Gives it, once or more often; raises `ServiceError`."""
     needs: "Grant | None" = field(default=None, repr=False)
     """What has to be there before."""
+
+    def there(self, *, is_: bool) -> "Grant":
+        """The same, told whether it is there."""
+        self.status = "there" if is_ else "planned"
+        return self
+
+    def skipped(self, why: str) -> "Grant":
+        """The same, left out."""
+        self.status, self.why = "skipped", why
+        return self
+
+    def failed(self, why: Diagnosis | ServiceError) -> "Grant":
+        """The same, which could not be looked at or given."""
+        self.status = "failed"
+        self.error = self._told(why.symptom) if isinstance(why, ServiceError) else why
+        return self
+
+    def _told(self, symptom: Symptom) -> Diagnosis:
+        """Mostly, that it takes somebody else."""
+        denied = symptom.status in _REFUSED or _DENIED in symptom.message
+        if denied and symptom.service in _ADMINISTERED and self.kind != "oauth_secret":
+            happened = what_happened(symptom)
+            return finding("grant_refused", self.facts, happened=happened, who=self.who, command=self.command)
+        return explain(symptom, self.facts)
+
+    @property
+    def blocked(self) -> str:
+        """Why it cannot be given, if what it needs is not there."""
+        needs = self.needs
+        if needs is None or needs.status in {"there", "planned", "done"}:
+            return ""
+        return f"this failed: {needs.what}" if needs.status == "failed" else needs.why
 
     def as_dict(self) -> dict[str, Any]:
         """As `--json` has it."""
@@ -54,113 +85,14 @@ class Grant:
             "what": self.what,
             "status": self.status,
             "why": self.why,
-            "error": _error(self.error),
+            "error": asdict(self.error) if self.error else None,
             "who": self.who,
             "command": self.command,
         }
 
 
-def _error(error: Diagnosis | None) -> dict[str, str] | None:
-    if error is None:
-        return None
-    return {"code": error.code, "message": error.message, "cause": error.cause, "remedy": error.remedy}
-
-
-COLLECTION_ADMIN = "a Project Collection Administrator of {organization}"
-WORKSPACE_ADMIN = "a workspace admin of {name}"
-ACCOUNT_ADMIN = "an account admin of Databricks"
-SECRETS_OFFICER = "somebody with the role Key Vault Secrets Officer on {vault}"
-READER_OF_ENTRA = "somebody in tenant {tenant}"
-
-
-def let_into_organization(organization: str, object_id: str, project_ids: Sequence[str]) -> str:
-    """The command that makes an identity a member with Basic access, and a reader of projects."""
-    body = {
-        "accessLevel": {"accountLicenseType": "express"},
-        "servicePrincipal": {"origin": "aad", "originId": object_id, "subjectKind": "servicePrincipal"},
-        "projectEntitlements": [
-            {"group": {"groupType": "projectReader"}, "projectRef": {"id": project_id}}
-            for project_id in project_ids
-        ],
-    }
-    url = (
-        f"https://vsaex.dev.azure.com/{organization}/_apis/serviceprincipalentitlements"
-        "?api-version=7.1-preview.1"
-    )
-    return (
-        f"az rest --method post --resource {AZURE_DEVOPS} --url {shlex.quote(url)} "
-        f"--body {_quoted(body)} --query '{{done: isSuccess, errors: operationResult.errors}}'"
-    )
-
-
-def assign(account_id: str, workspace_id: str, client_id: str) -> str:
-    """The command that assigns an account's principal to a workspace."""
-    return (
-        f"{_in_account(account_id)} databricks account workspace-assignment update {workspace_id} {_number(client_id)} "
-        + _json({"permissions": ["USER"]})
-    )
-
-
-def add_principal(host: str, client_id: str, name: str) -> str:
-    """The command that adds an identity of Entra to a workspace."""
-    content = {
-        "applicationId": client_id,
-        "displayName": name,
-        "active": True,
-        "entitlements": [{"value": "workspace-access"}],
-    }
-    return f"DATABRICKS_HOST={host} databricks service-principals create {_json(content)}"
-
-
-def make_principal(host: str, name: str) -> str:
-    """The command that makes a service principal which Databricks manages."""
-    content = {"displayName": name, "active": True, "entitlements": [{"value": "workspace-access"}]}
-    return f"DATABRICKS_HOST={host} databricks service-principals create {_json(content)}"
-
-
-def entitle(host: str, principal_id: int | str) -> str:
-    """The command that gives a principal workspace access."""
-    content = {
-        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
-        "Operations": [{"op": "add", "path": "entitlements", "value": [{"value": "workspace-access"}]}],
-    }
-    return f"DATABRICKS_HOST={host} databricks service-principals patch {principal_id} {_json(content)}"
-
-
-def write_policy(account_id: str, client_id: str, issuer: str, subject: str) -> str:
-    """The command that lets an identity sign in as a service principal."""
-    content = {"oidc_policy": {"issuer": issuer, "audiences": [AUDIENCE], "subject": subject}}
-    return (
-        f"{_in_account(account_id)} databricks account service-principal-federation-policy create "
-        f"{_number(client_id)} {_json(content)}"
-    )
-
-
-def let_manage(host: str, kind: str, path: str, client_id: str, *, made: bool) -> str:
-    """The command that gives Can Manage on a folder; on a directory that has to be made first, if `made`."""
-    where, path = f"DATABRICKS_HOST={host}", shlex.quote(path)
-    make = f"{where} databricks workspace mkdirs {path} && " if made else ""
-    number = f'"$({where} databricks workspace get-status {path} --output json | jq .object_id)"'
-    content = {
-        "access_control_list": [{"service_principal_name": client_id, "permission_level": "CAN_MANAGE"}]
-    }
-    return f"{make}{where} databricks permissions update {kind} {number} {_json(content)}"
-
-
-def _in_account(account_id: str) -> str:
-    return f"DATABRICKS_HOST=https://accounts.azuredatabricks.net DATABRICKS_ACCOUNT_ID={account_id}"
-
-
-def _number(client_id: str) -> str:
-    """The principal's number, as the shell finds it out."""
-    condition = shlex.quote(f'applicationId eq "{client_id}"')
-    found = f"databricks account service-principals list --filter {condition} --output json"
-    return f"\"$({found} | jq -r '.[0].id')\""
-
-
-def _json(content: object) -> str:
-    return f"--json {_quoted(content)}"
-
-
-def _quoted(content: object) -> str:
-    return shlex.quote(json.dumps(content))
+_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_DENIED = "Access Denied"
+"""How Azure DevOps refuses in an answer that says 200."""
+_ADMINISTERED = frozenset({Service.DATABRICKS, Service.AZURE_DEVOPS, Service.ENTRA})
+"""Key Vault has rows of its own in the table of failures."""

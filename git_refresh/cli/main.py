@@ -34,7 +34,6 @@ from git_refresh.cli.shared import (
 from git_refresh.cli.status import status as status_of
 from git_refresh.cli.status_shown import show_status
 from git_refresh.diagnosis.explain import Facts, interrupted
-from git_refresh.outlet import Outlet
 from git_refresh.settings.load import Settings, SettingsError, load
 
 _file = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)

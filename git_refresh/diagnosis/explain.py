@@ -47,6 +47,10 @@ class Facts:
     url: str = "REPOSITORY_URL"
     path: str = "PATH"
     ref: str = "The branch or tag"
+    who: str = "somebody with the right to do it"
+    """Who can do what whoever is signed in may not."""
+    command: str = "COMMAND"
+    """What that person types."""
 
 
 def explain(symptom: Symptom, facts: Facts) -> Diagnosis:

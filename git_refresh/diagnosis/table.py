@@ -958,7 +958,7 @@ OWN = (
         "grant_refused",
         message="{happened}",
         cause="It takes {who}, and whoever is signed in to the Azure CLI here is none, or is signed in to another tenant.",
-        remedy="Sign in as one (az login --tenant TENANT) and run onboard again, or let one type: {command}",
+        remedy="Sign in as one (az login) and run onboard again, or let one type: {command}.",
     ),
     Row(
         "grant_not_seen",
@@ -970,21 +970,21 @@ OWN = (
         "identity_not_in_tenant",
         message="Tenant {tenant} has no identity {id}.",
         cause="The Azure CLI is signed in to another tenant than the app's, or the id is not that of a managed identity.",
-        remedy="Sign in to the app's tenant (az login --tenant TENANT), and compare the id with: az functionapp identity show --name APP "
-        "--resource-group GROUP",
+        remedy="Sign in to the app's tenant (az login --tenant, with its id), and compare the id with: az functionapp identity show --name APP "
+        "--resource-group GROUP.",
     ),
     Row(
         "no_consent",
-        message="Tenant {tenant} has no service principal of app registration {id}.",
+        message="Tenant {tenant} has no service principal of app registration {registration}.",
         cause="Nobody has consented to the app registration there, or devops.client_id is not its application id.",
-        remedy="Let {who} type: {command}",
+        remedy="Let {who} type: {command}.",
     ),
     Row(
         "no_such_principal",
         message="The Databricks account has no service principal with application id {client_id}.",
         cause="client_id is misspelt, or is that of another account's service principal, or its object id.",
         remedy="Write the application id of one that exists: databricks account service-principals list; or take client_id out of the list "
-        "and let onboard make one: python -m git_refresh onboard --new-principal git-refresh",
+        "and let onboard make one: python -m git_refresh onboard --new-principal git-refresh.",
     ),
     Row(
         "principal_inactive",

@@ -54,6 +54,8 @@ FACTS = Facts(
     named_in="identity (5a1e-identity)",
     tenant="5a1e-tenant",
     registration="5a1e-registration",
+    who="an admin of contoso",
+    command="az rest --url https://contoso",
 )
 
 

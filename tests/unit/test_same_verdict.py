@@ -145,6 +145,15 @@ TOLD_BY_CHECK_ALONE = {
     "slice_duplicate",
     "slice_ended",
     "slice_given_up",
+    # Of what is granted, which onboard alone looks at.
+    "grant_refused",
+    "grant_not_seen",
+    "identity_not_in_tenant",
+    "no_consent",
+    "no_such_principal",
+    "principal_inactive",
+    "no_workspace_id",
+    "name_taken",
 }
 """Of what a run only meets, or nothing at all: it goes on."""
 

@@ -1,0 +1,102 @@
+"""What somebody else would type, who may do what whoever is signed in may not."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from git_refresh.admin.account import AUDIENCE
+from git_refresh.values import AZURE_DEVOPS
+
+
+def let_into_organization(organization: str, object_id: str, project_ids: Sequence[str]) -> str:
+    """The command that makes an identity a member with Basic access, and a reader of projects."""
+    body = {
+        "accessLevel": {"accountLicenseType": "express"},
+        "servicePrincipal": {"origin": "aad", "originId": object_id, "subjectKind": "servicePrincipal"},
+        "projectEntitlements": [
+            {"group": {"groupType": "projectReader"}, "projectRef": {"id": project_id}}
+            for project_id in project_ids
+        ],
+    }
+    url = (
+        f"https://vsaex.dev.azure.com/{quote(organization)}/_apis/serviceprincipalentitlements"
+        "?api-version=7.1-preview.1"
+    )
+    return (
+        f"az rest --method post --resource {AZURE_DEVOPS} --url {shlex.quote(url)} "
+        f"--body {_quoted(body)} --query '{{done: isSuccess, errors: operationResult.errors}}'"
+    )
+
+
+def assign(account_id: str, workspace_id: str, client_id: str) -> str:
+    """The command that assigns an account's principal to a workspace."""
+    return (
+        f"{_in_account(account_id)} databricks account workspace-assignment update {workspace_id} {_number(client_id)} "
+        + _json({"permissions": ["USER"]})
+    )
+
+
+def add_principal(host: str, client_id: str, name: str) -> str:
+    """The command that adds an identity of Entra to a workspace."""
+    content = {
+        "applicationId": client_id,
+        "displayName": name,
+        "active": True,
+        "entitlements": [{"value": "workspace-access"}],
+    }
+    return f"DATABRICKS_HOST={host} databricks service-principals create {_json(content)}"
+
+
+def make_principal(host: str, name: str) -> str:
+    """The command that makes a service principal which Databricks manages."""
+    content = {"displayName": name, "active": True, "entitlements": [{"value": "workspace-access"}]}
+    return f"DATABRICKS_HOST={host} databricks service-principals create {_json(content)}"
+
+
+def entitle(host: str, principal_id: int | str) -> str:
+    """The command that gives a principal workspace access."""
+    content = {
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "add", "path": "entitlements", "value": [{"value": "workspace-access"}]}],
+    }
+    return f"DATABRICKS_HOST={host} databricks service-principals patch {principal_id} {_json(content)}"
+
+
+def write_policy(account_id: str, client_id: str, issuer: str, subject: str) -> str:
+    """The command that lets an identity sign in as a service principal."""
+    content = {"oidc_policy": {"issuer": issuer, "audiences": [AUDIENCE], "subject": subject}}
+    return (
+        f"{_in_account(account_id)} databricks account service-principal-federation-policy create "
+        f"{_number(client_id)} {_json(content)}"
+    )
+
+
+def let_manage(host: str, kind: str, path: str, client_id: str, *, made: bool) -> str:
+    """The command that gives Can Manage on a folder; on a directory that has to be made first, if `made`."""
+    where, path = f"DATABRICKS_HOST={host}", shlex.quote(path)
+    make = f"{where} databricks workspace mkdirs {path} && " if made else ""
+    number = f'"$({where} databricks workspace get-status {path} --output json | jq .object_id)"'
+    content = {
+        "access_control_list": [{"service_principal_name": client_id, "permission_level": "CAN_MANAGE"}]
+    }
+    return f"{make}{where} databricks permissions update {kind} {number} {_json(content)}"
+
+
+def _in_account(account_id: str) -> str:
+    return f"DATABRICKS_HOST=https://accounts.azuredatabricks.net DATABRICKS_ACCOUNT_ID={account_id}"
+
+
+def _number(client_id: str) -> str:
+    """The principal's number, as the shell finds it out."""
+    condition = shlex.quote(f'applicationId eq "{client_id}"')
+    found = f"databricks account service-principals list --filter {condition} --output json"
+    return f"\"$({found} | jq -r '.[0].id')\""
+
+
+def _json(content: object) -> str:
+    return f"--json {_quoted(content)}"
+
+
+def _quoted(content: object) -> str:
+    return shlex.quote(json.dumps(content))

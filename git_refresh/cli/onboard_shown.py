@@ -1,0 +1,119 @@
+"""What people see of an onboarding, in the manner of `terraform plan`."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.text import Text
+
+from git_refresh.cli import terminal
+from git_refresh.cli.checks import CheckReport
+from git_refresh.cli.findings import MARK, STYLE, Places, Told, fold, tell
+from git_refresh.cli.options import quiet
+from git_refresh.outlet import Outlet
+
+if TYPE_CHECKING:
+    from git_refresh.admin.grants import Grant
+
+_SIGN = {"there": "=", "planned": "+", "done": "✓", "skipped": MARK["skipped"]}
+_STYLE = {**STYLE, "there": "dim", "planned": "green", "done": "green"}
+_SAID = {
+    "planned": "to grant",
+    "there": "there already",
+    "failed": "failed, or for somebody else",
+    "skipped": "left out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Onboarded:
+    """What came of it."""
+
+    grants: "tuple[Grant, ...]"
+    checked: CheckReport | None
+    applied: bool
+    interrupted: bool
+
+    @property
+    def result(self) -> Literal["ok", "failed"]:
+        """Red too where something was left out for the failure of another."""
+        left = any(grant.status == "skipped" and grant.needs is not None for grant in self.grants)
+        failed = left or self.interrupted or any(grant.error is not None for grant in self.grants)
+        return "failed" if failed or (self.checked and self.checked.result == "failed") else "ok"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `--json` has it."""
+        return {
+            "version": 1,
+            "result": self.result,
+            "applied": self.applied,
+            "grants": [grant.as_dict() for grant in self.grants],
+            "check": self.checked.as_dict() if self.checked else None,
+        }
+
+
+class Shown:
+    """Where people look on; under `--json` nobody does."""
+
+    def __init__(self, outlet: Outlet, places: Places, *, as_json: bool) -> None:
+        self._outlet = outlet
+        self._places = places
+        self._shows = not as_json
+        self._out = terminal.console()
+        self._err = terminal.console(stderr=True)
+
+    def waiting(self, what: str) -> AbstractContextManager[object]:
+        """Say what is waited for, as long as it is."""
+        return self._err.status(what)
+
+    def giving(self, grant: "Grant") -> AbstractContextManager[object]:
+        """Say what is being granted."""
+        return self.waiting(f"{self._outlet.text(grant.where)} …")
+
+    def plan(self, found: "Sequence[Grant]") -> None:
+        """Everything, by place, and how much of each."""
+        if not self._shows:
+            return
+        by_place: dict[str, list[Grant]] = {}
+        for grant in found:
+            if not (quiet() and grant.status == "there"):
+                by_place.setdefault(grant.where, []).append(grant)
+        with terminal.writing():
+            for place, grants in by_place.items():
+                self._out.print(Text(self._outlet.text(place), "bold"))
+                for grant in grants:
+                    self._line(grant, "")
+            numbers = {status: sum(grant.status == status for grant in found) for status in _SAID}
+            said = ", ".join(f"{number} {_SAID[status]}" for status, number in numbers.items() if number)
+            self._out.print(Text(f"Plan: {said or 'nothing'}.", "bold"))
+
+    def given(self, grant: "Grant") -> None:
+        """What came of one."""
+        if self._shows:
+            with terminal.writing():
+                self._line(grant, f"{self._outlet.text(grant.where)}: ")
+
+    def _line(self, grant: "Grant", place: str) -> None:
+        what = self._outlet.text(grant.what)
+        if grant.error is not None:
+            error = self._outlet.clean(grant.error)
+            tell([Told("failed", f"{place}{what}", error.message, error)], self._out, indent=2)
+            return
+        mark = Text(f"  {_SIGN[grant.status]} ", _STYLE[grant.status])
+        why = f": {self._outlet.text(grant.why)}" if grant.why else ""
+        style = "dim" if grant.status == "there" else ""
+        fold(mark, Text.assemble((place, "bold"), (what, style), why), self._out)
+
+    def end(self, done: Onboarded) -> None:
+        """What comes last."""
+        if done.interrupted:
+            self._out.print(Text("Interrupted. What was granted stays; run it again for the rest.", "red"))
+        elif not done.applied and any(grant.status == "planned" for grant in done.grants):
+            self._out.print("Nothing was granted yet: add --apply.")
+        unseen = [grant for grant in done.grants if grant.error and grant.error.code == "grant_not_seen"]
+        for grant in unseen:
+            self._line(grant, f"{self._outlet.text(grant.where)}: ")
+        if done.checked is not None:
+            self._out.print()
+            terminal.show_check(self._outlet.clean(done.checked), self._out, self._places)
