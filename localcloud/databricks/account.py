@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
 from localcloud.databricks.federation import ACCOUNT_ID, FederationPolicy
+from localcloud.directory import Directory
 
 _NAMESPACE = UUID(ACCOUNT_ID)
 
@@ -33,12 +34,14 @@ class Account:
     """The one account that all workspaces of a cloud belong to.
 
     Attributes:
+        directory: Entra's, whose applications may be principals of the account.
         admins: the object ids of the people and principals that administer it.
     """
 
     id = ACCOUNT_ID
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Directory) -> None:
+        self.directory = directory
         self.admins: set[str] = set()
         self._principals: dict[str, AccountPrincipal] = {}
         self._ids = itertools.count(70_000_000_000_001)
