@@ -17,9 +17,13 @@ from aiohttp import web
 from localcloud.authority import TENANT, Authority
 from localcloud.databricks.account import Account
 from localcloud.databricks.workspace import Workspace
+from localcloud.devops.entitlements import EntitlementSite
+from localcloud.devops.graph import GraphSite
 from localcloud.devops.organization import DevOps
 from localcloud.devops.site import DevOpsSite
+from localcloud.directory import Directory
 from localcloud.faults import Fault
+from localcloud.graph import Graph
 from localcloud.identity import Identity, IdentityEndpoint
 from localcloud.keyvault import KeyVault
 from localcloud.login import AppRegistration, Login
@@ -71,11 +75,14 @@ class Cloud:
         self._authority = Authority()
         self._identities = IdentityEndpoint(self._authority)
         self.identity = self._identities.default
-        self.devops = DevOps(self._authority, self.directory / "devops", self.identity.object_id)
-        self._sites: dict[str, Site] = {"dev.azure.com": DevOpsSite(self.devops)}
         self._login = Login(self._authority)
-        self._sites[self._login.host] = self._login
-        self.account = Account()
+        entra, place = Directory(self._identities, self._login), self.directory / "devops"
+        self.devops = DevOps(self._authority, entra, place, self.identity.object_id)
+        devops = (DevOpsSite(self.devops), GraphSite(self.devops), EntitlementSite(self.devops))
+        self.account = Account(entra)
+        self._sites: dict[str, Site] = {
+            site.host: site for site in (*devops, self._login, Graph(self._authority, entra))
+        }
         self._workspaces: dict[str, Workspace] = {}
         self._people: dict[str, Person] = {}
         self._vaults: dict[str, KeyVault] = {}

@@ -24,6 +24,7 @@ from localcloud.authority import (
 )
 
 RESOURCES = {DEVOPS_RESOURCE, DATABRICKS_RESOURCE, VAULT_RESOURCE, STORAGE_RESOURCE, EXCHANGE_RESOURCE}
+DEFAULT_NAME = "contoso-git-refresh"
 HEADER = "853b9a84-5bfa-4b22-a3f3-0b9a43d9ad8a"
 
 
@@ -99,6 +100,11 @@ class IdentityEndpoint:
     def identities(self) -> list[Identity]:
         """All that the app has, the default one first."""
         return [each for each in (self.default, *self._named.values()) if each.enabled]
+
+    @property
+    def known(self) -> dict[str, Identity]:
+        """All that there are, whether the app has them or not, by their names."""
+        return {DEFAULT_NAME: self.default, **self._named}
 
     def add(self, name: str) -> Identity:
         """The user-assigned identity of this name, added if need be: the same ids in every cloud."""

@@ -98,6 +98,10 @@ class Login:
         self._authority = authority
         self._applications: dict[str, AppRegistration] = {}
 
+    @property
+    def applications(self) -> list[AppRegistration]:
+        return list(self._applications.values())
+
     def application(self, name: str) -> AppRegistration:
         """The app registration of this name, created if need be: the same ids in every cloud."""
         made = AppRegistration(name, self._authority)

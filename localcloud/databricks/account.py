@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
 from localcloud.databricks.federation import ACCOUNT_ID, FederationPolicy
+from localcloud.directory import Directory
 
 _NAMESPACE = UUID(ACCOUNT_ID)
 
@@ -85,13 +86,15 @@ class Account:
     """The one account that all workspaces of a cloud belong to.
 
     Attributes:
+        directory: Entra's, whose applications may be principals of the account.
         admins: the object ids of the people and principals that administer it.
         secret_delay: seconds until a new OAuth secret works.
     """
 
     id = ACCOUNT_ID
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Directory) -> None:
+        self.directory = directory
         self.admins: set[str] = set()
         self.secret_delay = 0.0
         self._principals: dict[str, AccountPrincipal] = {}

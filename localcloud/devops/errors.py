@@ -1,4 +1,4 @@
-"""Azure DevOps' error answers; the texts are the real ones."""
+"""Azure DevOps' error answers; the texts are the real ones unless a comment says otherwise."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -67,3 +67,66 @@ def read_only() -> ApiError:
         "'git-refresh', scope 'repository'."
     )
     return failure(403, text, "GitNeedsPermissionException")
+
+
+def unknown_project_name(name: str) -> ApiError:
+    """The answer of the projects' own API."""
+    text = (
+        f"TF200016: The following project does not exist: {name}. Verify that the name of the project is correct "
+        "and that the project exists on the specified Azure DevOps Server."
+    )
+    return failure(404, text, "ProjectDoesNotExistWithNameException")
+
+
+def invalid(message: str) -> ApiError:
+    """The texts are not verified."""
+    return failure(400, message, "VssPropertyValidationException")
+
+
+def version_missing(method: str) -> ApiError:
+    text = (
+        f'No api-version was supplied for the "{method}" request. The version must be supplied either as part of the Accept header '
+        '(e.g. "application/json; api-version=1.0") or as a query parameter (e.g. "?api-version=1.0").'
+    )
+    return failure(400, text, "VssVersionNotSpecifiedException")
+
+
+def version_without_preview(version: str) -> ApiError:
+    text = (
+        f'The requested version "{version}" of the resource is under preview. The -preview flag must be supplied in the api-version '
+        f'for such requests. For example: "{version}-preview"'
+    )
+    return failure(400, text, "VssInvalidPreviewVersionException")
+
+
+def content_type(given: str, method: str, wanted: str) -> ApiError:
+    text = (
+        f'The request indicated a Content-Type of "{given}" for method type "{method}" which is not supported. Valid content types '
+        f"for this method are: {wanted}."
+    )
+    return failure(415, text, "VssRequestContentTypeNotSupportedException")
+
+
+def unknown_subject(identifier: str) -> ApiError:
+    """The text is not verified."""
+    return failure(404, f"Could not find a graph subject for {identifier}.", "GraphSubjectNotFoundException")
+
+
+def no_membership(subject: str, container: str) -> ApiError:
+    """The text is not verified."""
+    text = f"Could not find a membership of {subject} in {container}."
+    return failure(404, text, "GraphMembershipNotFoundException")
+
+
+def may_not_edit(name: str) -> ApiError:
+    """The text is the real one for groups; that this API answers it is not verified."""
+    text = (
+        f"TF50309: The following account does not have sufficient permissions to complete the operation: {name}. The following "
+        "permissions are needed to perform this operation: Edit project-level information."
+    )
+    return failure(403, text, "GroupSecurityServiceException")
+
+
+def unknown_entitlement(identifier: str) -> ApiError:
+    """The text is not verified."""
+    return failure(404, f"Could not find a member with the id {identifier}.", "MemberNotFoundException")

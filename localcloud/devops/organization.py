@@ -1,16 +1,107 @@
-"""The organizations of Azure DevOps Services, their members and repositories."""
+"""The organizations of Azure DevOps Services, their members, groups and repositories.
 
+Facts: https://learn.microsoft.com/azure/devops/organizations/security/about-permissions and
+https://learn.microsoft.com/azure/devops/organizations/security/access-levels
+"""
+
+import base64
 import secrets
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import jwt
 
 from localcloud.authority import DEVOPS_RESOURCE, TENANT, Authority, entra
 from localcloud.devops import errors
 from localcloud.devops.repository import Repository
+from localcloud.directory import Directory
+from localcloud.lag import Lag
+
+LICENSES = ("none", "stakeholder", "express", "advanced")
+"""What an access level is called (`accountLicenseType`), the lowest first: `express` is Basic."""
+
+BASIC = "express"
+READERS = "Readers"
+CONTRIBUTORS = "Contributors"
+PROJECT_ADMINISTRATORS = "Project Administrators"
+ADMINISTRATORS = "Project Collection Administrators"
+
+GROUP_TYPES = {
+    "projectReader": READERS,
+    "projectContributor": CONTRIBUTORS,
+    "projectAdministrator": PROJECT_ADMINISTRATORS,
+}
+"""The groups of a project that an entitlement can name, the one with the fewest rights first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of a project, or of the whole organization.
+
+    Attributes:
+        scope: the name of what it belongs to.
+        project_id: None for one of the organization.
+    """
+
+    name: str
+    scope: str
+    project_id: str | None
+
+    @property
+    def principal_name(self) -> str:
+        return f"[{self.scope}]\\{self.name}"
+
+    @property
+    def origin_id(self) -> str:
+        return _identifier(f"{self.project_id}/{self.scope}/{self.name}")
+
+    @property
+    def descriptor(self) -> str:
+        number = uuid.UUID(self.origin_id).int
+        parts = [str(number >> shift & 0xFFFFFFFF) for shift in (96, 64, 32, 0)]
+        return "vssgp." + _encoded("-".join(["S-1-9-1551374245", *parts]))
+
+
+@dataclass(slots=True)
+class Project:
+    """A project and its repositories, by their names in lower case."""
+
+    name: str
+    id: str
+    repositories: dict[str, Repository] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> list[Group]:
+        names = (*GROUP_TYPES.values(), "Build Administrators", "Project Valid Users", f"{self.name} Team")
+        return [Group(name, self.name, self.id) for name in names]
+
+    def group(self, name: str) -> Group:
+        return next(group for group in self.groups if group.name == name)
+
+    @property
+    def scope_descriptor(self) -> str:
+        return "scp." + _encoded(self.id)
+
+
+@dataclass(slots=True)
+class Member:
+    """Somebody in an organization: a person, a managed identity or an application.
+
+    Attributes:
+        license: the access level, one of `LICENSES`.
+        everywhere: it is in the Readers of every project, as who was added by hand.
+        contributor: then it is in the Contributors of every project, too.
+        groups: the descriptors of the groups that it was put in.
+    """
+
+    object_id: str
+    license: str = BASIC
+    everywhere: bool = False
+    contributor: bool = False
+    groups: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -19,56 +110,190 @@ class Organization:
 
     Attributes:
         tenant_id: whose tokens it takes, and no other's.
+        licenses: how many members may have Basic or more; None: as many as there are.
     """
 
     name: str
-    tenant_id: str = TENANT
-    _access: dict[str, bool] = field(default_factory=dict)
-    _contributors: set[str] = field(default_factory=set)
-    _projects: dict[str, dict[str, Repository]] = field(default_factory=dict)
+    tenant_id: str
+    directory: Directory
+    lag: Lag
+    licenses: int | None = None
+    _members: dict[str, Member] = field(default_factory=dict)
+    _projects: dict[str, Project] = field(default_factory=dict)
 
     def add_member(self, object_id: str, *, stakeholder: bool = False, contributor: bool = False) -> None:
-        """Add an identity with Basic access; a stakeholder is a member that sees no repository, a contributor may push."""
-        self._access[object_id] = not stakeholder
-        (self._contributors.add if contributor else self._contributors.discard)(object_id)
+        """Add an identity with Basic access, which reads every project; a stakeholder sees no repository, a contributor may push."""
+        level = "stakeholder" if stakeholder else BASIC
+        self._members[object_id] = Member(object_id, level, everywhere=True, contributor=contributor)
+
+    def add_administrator(self, object_id: str) -> None:
+        """Put somebody into Project Collection Administrators: she reads everything, and lets others in."""
+        self._members[object_id] = Member(object_id, groups={self.administrators.descriptor})
 
     def remove_member(self, object_id: str) -> None:
-        self._access.pop(object_id, None)
+        self._members.pop(object_id, None)
 
     def add(self, repository: Repository) -> None:
-        self._projects.setdefault(repository.project.lower(), {})[repository.name.lower()] = repository
+        name = repository.project
+        project = Project(name, _identifier(f"{self.name}/{name}".lower()))
+        known = self._projects.setdefault(name.lower(), project)
+        known.repositories[repository.name.lower()] = repository
+
+    # Groups and projects
+
+    @property
+    def groups(self) -> list[Group]:
+        """Its own, then those of each project."""
+        return [*self._own_groups, *(group for each in self._projects.values() for group in each.groups)]
+
+    @property
+    def administrators(self) -> Group:
+        return self._own_groups[0]
+
+    def group_of(self, descriptor: str) -> Group | None:
+        return next((group for group in self.groups if group.descriptor == descriptor), None)
+
+    def project(self, wanted: str) -> Project | None:
+        """By name or id."""
+        by_id = (project for project in self._projects.values() if project.id == wanted.lower())
+        return self._projects.get(wanted.lower()) or next(by_id, None)
+
+    @property
+    def projects(self) -> list[Project]:
+        return list(self._projects.values())
+
+    # Members
+
+    def member(self, object_id: str) -> Member | None:
+        return self._members.get(object_id)
+
+    def seen(self) -> list[Member]:
+        """The members as reads show them."""
+        seen = []
+        for object_id, each in self._members.items():
+            shown: Member | None = self.lag.shown((self.name, object_id), each)
+            seen += [shown] if shown else []
+        return seen
+
+    def seen_by(self, identifier: str) -> Member | None:
+        """The one that reads show with this descriptor, or with this storage key."""
+        return next((each for each in self.seen() if self._is(each, identifier)), None)
+
+    def known_as(self, identifier: str) -> Member | None:
+        """The one that there is, whether reads show it or not."""
+        return next((each for each in self._members.values() if self._is(each, identifier)), None)
+
+    def change(self, object_id: str) -> Member:
+        """A member to be changed, added if need be without any rights; reads show it late."""
+        known = self._members.get(object_id)
+        before = replace(known, groups=set(known.groups)) if known else None
+        self.lag.writing((self.name, object_id), before)
+        return self._members.setdefault(object_id, known or Member(object_id, "none"))
+
+    def descriptor(self, object_id: str) -> str:
+        """What the Graph API calls a member."""
+        kind = "aadsp" if self.directory.find(self.tenant_id, object_id) else "aad"
+        return f"{kind}.{_encoded(_identifier(f'{self.name}/{object_id}/subject'))}"
+
+    def storage_key(self, object_id: str) -> str:
+        """What other APIs call a member."""
+        return _identifier(f"{self.name}/{object_id}/storage key")
+
+    def memberships(self, member: Member) -> list[Group]:
+        """The groups that a member is in, itself."""
+        return [group for group in self.groups if self._belongs(member, group)]
+
+    def administers(self, object_id: str) -> bool:
+        """Whether somebody may let others in."""
+        member = self._members.get(object_id)
+        return member is not None and self.administrators.descriptor in member.groups
+
+    def reads(self, object_id: str, project: Project) -> bool:
+        """Whether somebody sees this project."""
+        member = self._members.get(object_id)
+        if member is None or member.everywhere or self.administers(object_id):
+            return member is not None
+        return any(group.descriptor in member.groups for group in project.groups)
+
+    def licenses_left(self) -> bool:
+        taken = [each for each in self._members.values() if rank(each.license) >= rank(BASIC)]
+        return self.licenses is None or len(taken) < self.licenses
+
+    @property
+    def _own_groups(self) -> tuple[Group, ...]:
+        names = (ADMINISTRATORS, "Project Collection Valid Users")
+        return tuple(Group(name, self.name, None) for name in names)
+
+    def _is(self, member: Member, identifier: str) -> bool:
+        return identifier in {self.descriptor(member.object_id), self.storage_key(member.object_id)}
+
+    def _belongs(self, member: Member, group: Group) -> bool:
+        if group.descriptor in member.groups:
+            return True
+        implied = group.name == READERS or (member.contributor and group.name == CONTRIBUTORS)
+        return member.everywhere and group.project_id is not None and implied
+
+    # Repositories
 
     def find(self, object_id: str, project: str, name: str) -> Repository:
         """A repository that this identity may read. Raises the error that Azure DevOps answers otherwise."""
-        if object_id not in self._access:
+        member = self._members.get(object_id)
+        if member is None:
             raise errors.unknown_identity(object_id, self.tenant_id)
-        repositories = self._projects.get(project.lower())
-        if repositories is None:
+        found = self.project(project)
+        if found is None or not self.reads(object_id, found):
             raise errors.unknown_project(project)
-        if name.lower() not in repositories or not self._access[object_id]:
+        if name.lower() not in found.repositories or rank(member.license) < rank(BASIC):
             raise errors.unknown_repository(name)
-        return repositories[name.lower()]
+        return found.repositories[name.lower()]
 
-    def check_push(self, object_id: str) -> None:
+    def check_push(self, object_id: str, project: str) -> None:
         """Raise what Azure DevOps answers to a push of somebody who is no contributor."""
-        if object_id not in self._contributors:
+        member, found = self._members.get(object_id), self.project(project)
+        groups = self.memberships(member) if member and found else []
+        names = {group.name for group in groups if found and group.project_id in {found.id, None}}
+        if not names & {CONTRIBUTORS, PROJECT_ADMINISTRATORS, ADMINISTRATORS}:
             raise errors.read_only()
 
 
-class DevOps:
-    """All organizations."""
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever has sent a token; her name, as messages have it."""
 
-    def __init__(self, authority: Authority, directory: Path, member: str) -> None:
+    object_id: str
+    name: str
+
+
+class DevOps:
+    """All organizations.
+
+    Attributes:
+        page: how many subjects are on one page of a list.
+    """
+
+    def __init__(self, authority: Authority, entra_directory: Directory, place: Path, member: str) -> None:
+        self.page = 500
         self._authority = authority
-        self._directory = directory
+        self._entra = entra_directory
+        self._directory = place
         self._member = member
+        self._lag = Lag()
         self._organizations: dict[str, Organization] = {}
         self._personal: dict[str, str] = {}
+
+    @property
+    def lag(self) -> float:
+        """Seconds for which reads of members and memberships do not show what was written."""
+        return self._lag.seconds
+
+    @lag.setter
+    def lag(self, seconds: float) -> None:
+        self._lag.seconds = seconds
 
     def organization(self, name: str, tenant_id: str = TENANT) -> Organization:
         """The organization of this name, created in this tenant if need be: in its own, with the cloud's identity as a member."""
         if name.lower() not in self._organizations:
-            organization = Organization(name, tenant_id)
+            organization = Organization(name, tenant_id, self._entra, self._lag)
             if tenant_id == TENANT:
                 organization.add_member(self._member)
             self._organizations[name.lower()] = organization
@@ -92,12 +317,37 @@ class DevOps:
         self._personal[token] = object_id
         return token
 
-    def object_id(self, token: str, tenant_id: str = TENANT) -> str:
+    def caller(self, token: str, tenant_id: str = TENANT) -> Caller:
         """Whose token this is. Raises the 401 for one that has lapsed, is not for Azure DevOps or of another tenant."""
         if token in self._personal:
-            return self._personal[token]
+            return Caller(self._personal[token], self._personal[token])
         try:
-            claims = self._authority.verify(token, [DEVOPS_RESOURCE], [entra(tenant_id)])
+            claims: dict[str, Any] = self._authority.verify(token, [DEVOPS_RESOURCE], [entra(tenant_id)])
         except jwt.InvalidTokenError:
             raise errors.unauthorized(tenant_id) from None
-        return str(claims["oid"])
+        object_id = str(claims["oid"])
+        known = self._entra.find(tenant_id, object_id)
+        return Caller(object_id, str(claims.get("upn") or (known.name if known else object_id)))
+
+
+def rank(license_type: str) -> int:
+    """How much an access level lets somebody do."""
+    return LICENSES.index(license_type)
+
+
+def highest(groups: Iterable[Group]) -> Group | None:
+    """Of a project's groups that somebody is in, the one that an entitlement shows."""
+    names = list(GROUP_TYPES.values())
+    return max(
+        (group for group in groups if group.name in names),
+        key=lambda group: names.index(group.name),
+        default=None,
+    )
+
+
+def _encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _identifier(name: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, name))

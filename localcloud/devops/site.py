@@ -1,29 +1,21 @@
 """The host names of Azure DevOps: refs over REST, clones and pushes over smart HTTP.
 
-Facts: https://learn.microsoft.com/rest/api/azure/devops/git/refs/list
+Facts: https://learn.microsoft.com/rest/api/azure/devops/git/refs/list and
+https://learn.microsoft.com/rest/api/azure/devops/core/projects/get
 """
 
 import asyncio
-import base64
-import binascii
 import uuid
 from collections.abc import Iterable
 
 from aiohttp import web
 
 from localcloud.answers import PRINCIPAL, ApiError
-from localcloud.authority import TENANT
 from localcloud.devops import errors, smart_http
-from localcloud.devops.organization import DevOps
+from localcloud.devops.caller import authenticated, signed_in
+from localcloud.devops.organization import Caller, DevOps, Organization
 from localcloud.devops.repository import Repository
 
-SIGN_IN_PAGE = (
-    "<!DOCTYPE html><html><head><title>Azure DevOps Services | Sign In</title></head><body></body></html>"
-)
-SIGN_IN_URL = "https://spsprodweu1.vssps.visualstudio.com/_signin?realm=dev.azure.com"
-NOT_FOUND_PAGE = (
-    "<!DOCTYPE html><html><head><title>Azure DevOps Services | 404: not found</title></head></html>"
-)
 PAGE = 1000
 
 
@@ -40,6 +32,7 @@ class DevOpsSite:
 
     def routes(self) -> Iterable[web.RouteDef]:
         for start in ["/DefaultCollection", ""] if self._organization else ["/{organization}"]:
+            yield web.get(start + "/_apis/projects/{project}", self._project)
             for project in ("/{project}", ""):
                 rest = start + project + "/_apis/git/repositories/{repository}"
                 clone = start + project + "/_git/{repository}"
@@ -48,6 +41,18 @@ class DevOpsSite:
                 yield web.get(clone + "/info/refs", self._git)
                 yield web.post(clone + "/git-upload-pack", self._git)
                 yield web.post(clone + "/git-receive-pack", self._git)
+
+    async def _project(self, request: web.Request) -> web.Response:
+        organization, caller = signed_in(self._devops, request, self._name(request))
+        if organization.member(caller.object_id) is None:
+            raise errors.unknown_identity(caller.object_id, organization.tenant_id)
+        wanted = request.match_info["project"]
+        found = organization.project(wanted)
+        if found is None or not organization.reads(caller.object_id, found):
+            raise _no_project(wanted)
+        return web.json_response(
+            {"id": found.id, "name": found.name, "state": "wellFormed", "visibility": "private"}
+        )
 
     async def _repository(self, request: web.Request) -> web.Response:
         found = self._find_for_rest(request)
@@ -79,9 +84,10 @@ class DevOpsSite:
 
     async def _git(self, request: web.Request) -> web.Response:
         try:
-            found = self._find(request)
+            found = self._find(request, *authenticated(self._devops, request, self._name(request)))
             if "git-receive-pack" in request.path_qs:
-                self._devops.organization(found.organization).check_push(request[PRINCIPAL])
+                organization = self._devops.organization(found.organization)
+                organization.check_push(request[PRINCIPAL], found.project)
         except ApiError as error:
             message = str(error.body["message"]) + "\n"
             return web.Response(status=error.status, text=message, headers=error.headers)
@@ -91,37 +97,23 @@ class DevOpsSite:
 
     def _find_for_rest(self, request: web.Request) -> Repository:
         """The repository; or the sign-in page, for a client that does not ask to be spared it."""
-        try:
-            return self._find(request)
-        except ApiError as error:
-            spared = request.headers.get("X-TFS-FedAuthRedirect") == "Suppress"
-            if error.body["message"] != errors.NOT_AUTHORIZED or spared:
-                raise
-        if "Authorization" not in request.headers:
-            raise web.HTTPFound(SIGN_IN_URL)
-        raise web.HTTPNonAuthoritativeInformation(text=SIGN_IN_PAGE, content_type="text/html")
+        return self._find(request, *signed_in(self._devops, request, self._name(request)))
 
-    def _find(self, request: web.Request) -> Repository:
+    def _find(self, request: web.Request, organization: Organization, caller: Caller) -> Repository:
         place = request.match_info
-        organization = self._devops.known(self._organization or place["organization"])
-        tenant_id = organization.tenant_id if organization else TENANT
-        object_id = self._devops.object_id(_token(request), tenant_id)
-        request[PRINCIPAL] = object_id
-        if organization is None:
-            raise web.HTTPNotFound(text=NOT_FOUND_PAGE, content_type="text/html")
         name = place["repository"]
-        return organization.find(object_id, place.get("project", name), name)
+        return organization.find(caller.object_id, place.get("project", name), name)
+
+    def _name(self, request: web.Request) -> str:
+        """Of the organization."""
+        return self._organization or request.match_info["organization"]
 
 
-def _token(request: web.Request) -> str:
-    """The token, as Bearer or as the password of Basic with any user name."""
-    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return value
+def _no_project(wanted: str) -> ApiError:
     try:
-        return base64.b64decode(value).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
+        return errors.unknown_project(f"vstfs:///Classification/TeamProject/{uuid.UUID(wanted)}")
+    except ValueError:
+        return errors.unknown_project_name(wanted)
 
 
 def _identifier(repository: Repository) -> str:
