@@ -119,6 +119,8 @@ class Rest:
         body: object = None,
         repeat: Repeat = Repeat.SAFE,
     ) -> Page[M]:
+        kind = {"Content-Type": "application/json-patch+json"} if isinstance(body, list) else {}
+
         def ask() -> Page[M]:
             answer = self._session.request(
                 method,
@@ -129,6 +131,7 @@ class Rest:
                     "Authorization": f"Bearer {self._token.get_secret_value()}",
                     "Accept": "application/json",
                     "X-TFS-FedAuthRedirect": "Suppress",  # Azure DevOps: 401 where a browser would be sent to sign in
+                    **kind,
                 },
             )
             if not answer.ok or answer.status_code == requests.codes.non_authoritative_info:
