@@ -42,8 +42,8 @@ class Folder:
     Attributes:
         path: without `/Workspace` in front.
         git_cli: it was created with Git-CLI access, so the workspace shows it as a directory.
-        can_manage: off, others than its owner read it only, and their lists leave it out.
-        visible: off, nobody but its owner sees it.
+        can_manage: off, whoever was not granted more reads it only, and her lists leave it out.
+        visible: off, nobody sees it who was not granted that.
     """
 
     id: int

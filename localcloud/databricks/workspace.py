@@ -7,6 +7,7 @@ from pathlib import Path
 from aiohttp import web
 
 from localcloud.authority import EXCHANGE_AUDIENCE, Authority
+from localcloud.databricks import rule_sets
 from localcloud.databricks.account import Account
 from localcloud.databricks.errors import error
 from localcloud.databricks.federation import ACCOUNT_ID, FederationPolicy
@@ -19,6 +20,8 @@ from localcloud.databricks.sign_in import ServicePrincipal, SignIn
 from localcloud.databricks.tree import Tree, normal
 from localcloud.devops.repository import Repository
 from localcloud.people import Person
+
+RULES = "/api/2.0/preview/accounts/access-control/rule-sets"
 
 
 class Workspace:
@@ -51,12 +54,53 @@ class Workspace:
             *self._credentials.routes(),
             *self._git_folders.routes(),
             *self._tree.routes(),
+            web.get(RULES, self._rules),
+            web.put(RULES, self._rules),
             web.route("*", "/{path:.*}", _unknown),
         ]
+
+    async def _rules(self, request: web.Request) -> web.Response:
+        """The account's rule sets, for an admin of the workspace; the text for somebody else is not verified."""
+        if not self._sign_in.authenticate(request).admin:
+            raise error(403, "PERMISSION_DENIED", "Only admins can manage the roles on a service principal.")
+        account = self._sign_in.account
+        return (
+            rule_sets.get(account, request)
+            if request.method == "GET"
+            else await rule_sets.put(account, request)
+        )
 
     @property
     def url(self) -> str:
         return f"https://{self.host}"
+
+    @property
+    def members(self) -> SignIn:
+        """Who is in it."""
+        return self._sign_in
+
+    @property
+    def ungranted(self) -> bool:
+        """Whether directories and folders are closed to whoever was not granted anything; off, they are open to all."""
+        return self._sign_in.ungranted
+
+    @ungranted.setter
+    def ungranted(self, closed: bool) -> None:
+        self._sign_in.ungranted = closed
+
+    @property
+    def users_entitlements(self) -> set[str]:
+        """What everybody has by the group `users`."""
+        return self._sign_in.users
+
+    @property
+    def lag(self) -> float:
+        """Seconds for which reads do not show what was written."""
+        return self._sign_in.lag.seconds
+
+    @lag.setter
+    def lag(self, seconds: float) -> None:
+        self._sign_in.lag.seconds = seconds
 
     @property
     def credentials(self) -> list[Credential]:
