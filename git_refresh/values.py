@@ -19,6 +19,9 @@ PROVIDER = "azureDevOpsServices"
 FEDERATED_PROVIDER = "azureDevOpsServicesAad"
 """And for Azure DevOps with tokens that the workspace fetches by itself. Such a credential is left alone."""
 
+CREDENTIAL_NAME = "databricks-git-refresh"
+"""The name that a Git credential gets when this app creates it, and by which it is known again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -150,6 +153,8 @@ class StoredCredential:
     provider: str
     username: str
     is_default: bool = False
+    name: str = ""
+    """Empty: it has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -787,9 +787,11 @@ OWN = (
     ),
     Row(
         "foreign_credential",
-        message='Git credential {id} has the user name "{found}", not "{wanted}".',
-        cause="Somebody else stored it for {principal}, which can have only one: a run stores the app's token in it.",
-        remedy="If that is not intended, let the app sign in as a service principal of its own.",
+        message="Git credential {id} was not made by this app: {whose}.",
+        cause="Somebody else stored it for {principal}, which can have only one: a run stores the app's token in it, and leaves its name.",
+        remedy="If that is not intended, let the app sign in as a service principal of its own. If it is, delete it once, signed in as "
+        "{principal}: the next run makes one with this app's name. databricks git-credentials list, then "
+        "databricks git-credentials delete ID.",
     ),
     Row(
         "second_credential",

@@ -8,7 +8,7 @@ from itertools import islice
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding
 from git_refresh.report import CredentialReport
 from git_refresh.repository import Repository
-from git_refresh.run.decide import federated_credential, own_credential, wanted_ref
+from git_refresh.run.decide import federated_credential, is_ours, own_credential, wanted_ref, whose
 from git_refresh.run.folder import azure_devops_repository
 from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of
@@ -45,6 +45,7 @@ class CredentialRefresh:
         self._tell_of_federation(credentials)
         found = own_credential(credentials, self.workspace.git_username)
         if rejection is None:
+            self._tell_of_another_owner(found)
             return self._store_all(found)
         self.fail(rejection)
         kept = CredentialReport("kept", found.id, "Azure DevOps rejects the new token") if found else None
@@ -59,6 +60,13 @@ class CredentialRefresh:
                 self.workspace.name,
                 finding("federated_credential", self.facts, id=federated.id),
             )
+
+    def _tell_of_another_owner(self, found: StoredCredential | None) -> None:
+        """The service principal can have no other, so the token goes into it; whoever has made it should know."""
+        username = self.workspace.git_username
+        if found is not None and not is_ours(found, username):
+            told = finding("foreign_credential", self.facts, id=found.id, whose=whose(found, username))
+            self.run.note(self.workspace.name, self.workspace.name, told)
 
     def _store_all(self, found: StoredCredential | None) -> CredentialReport:
         """If the own one fails, the principals of `run_as` still get theirs."""

@@ -10,6 +10,7 @@ from git_refresh.clock import Deadline
 from git_refresh.repository import Repository
 from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import (
+    CREDENTIAL_NAME,
     Claims,
     GitFolder,
     Head,
@@ -85,7 +86,7 @@ class FakeWorkspace:
         self._do("create_credential")
         id_ = 100 + len(self.tokens)
         if principal_id is None:
-            self.stored.append(StoredCredential(id_, "azureDevOpsServices", username))
+            self.stored.append(StoredCredential(id_, "azureDevOpsServices", username, name=CREDENTIAL_NAME))
         self.tokens[principal_id, id_] = token.get_secret_value()
         return id_
 

@@ -124,12 +124,14 @@ FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
     "clock_skew": lambda: Scene(services={"behind": timedelta(minutes=3)}),
     "secret_expires_soon": lambda: Scene(services={"secret_life": timedelta(days=9)}),
     "federated_credential": lambda: Scene(FakeWorkspace(stored=[FEDERATED, OURS], at=dict(THERE))),
+    "foreign_credential": lambda: Scene(
+        FakeWorkspace(stored=[replace(OURS, name="nightly jobs")], at=dict(THERE))
+    ),
     "folder_frozen": lambda: Scene(FakeWorkspace(stored=[OURS], at=frozen())),
     "changes_discarded": lambda: Scene(at(commit=OLD), folders=[{"path": PATH, "on_conflict": "discard"}]),
     "nothing_found": lambda: Scene(FakeWorkspace(stored=[OURS]), folders=["/Repos/none/*"]),
 }
 TOLD_BY_CHECK_ALONE = {
-    "foreign_credential",
     "second_credential",
     "folder_permission",
     "misspelt_setting",
