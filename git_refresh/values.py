@@ -1,5 +1,6 @@
 """The values that the run and the clouds speak of: plain data, which knows neither."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, override
@@ -175,6 +176,13 @@ class OtherObject:
     """Something else than a Git folder at a path."""
 
     type: str
+
+
+def patterns_above(key: str) -> Iterator[str]:
+    """The paths ending in `/*` that cover a Git folder, by its key; the nearest first."""
+    while key:
+        key = key.rpartition("/")[0]
+        yield f"{key}/*"
 
 
 def folder_key(path: str) -> str:

@@ -34,7 +34,7 @@ class WorkspaceCheck:
         """
         self._workspace = entry.workspace
         self._name = entry.workspace.name
-        self._left_out = [folder.key for folder in entry.bad_folders]
+        self._entry = entry
         self._unlisted: dict[str, GitFolder] = {}
         self._run = run
         self._answers = answers
@@ -59,7 +59,7 @@ class WorkspaceCheck:
             failure = out_of_time(self._facts)
         else:
             signed_in = Check("workspace", self._name, "ok", f"signed in as {self._facts.principal}")
-            listing = Listing(api, self._workspace.folders, self._left_out)
+            listing = Listing.of(api, self._entry)
             folders = list(listing)
             lines = [self._folder(api, folder, found, listing) for folder, found in folders]
             return [
@@ -86,11 +86,10 @@ class WorkspaceCheck:
     ) -> Iterator[Check]:
         own = own_credential(stored, self._workspace.git_username)
         if self._rejected(folders):
-            yield skipped(
-                "credential",
-                self._name,
-                "Azure DevOps rejects the token; a run leaves the credential as it is",
-            )
+            because = "Azure DevOps rejects the token; a run leaves the credential as it is"
+            if self._entry.whole is not None:  # its other folders were not looked at
+                because += ", unless another Git folder's repository takes it"
+            yield skipped("credential", self._name, because)
         elif own is None:
             yield Check(
                 "credential", self._name, "ok", "there is none for Azure DevOps yet; a run creates it"
@@ -142,6 +141,9 @@ class WorkspaceCheck:
             if symptom is not None and pattern.below is not None:
                 failure = explain(symptom, self._facts)
                 yield failed("folder", f"{self._name} {pattern.path}", failure)
+        for path in listing.missing():
+            told = finding("folder_not_listed", replace(self._facts, path=path))
+            yield failed("folder", f"{self._name} {path}", told)
         for pattern in listing.unfound():
             told = finding("nothing_found", replace(self._facts, path=pattern.below or ""))
             yield warning("folder", f"{self._name} {pattern.path}", told)

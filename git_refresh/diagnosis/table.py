@@ -826,6 +826,12 @@ OWN = (
         remedy="Correct the path, or give {principal} Can Manage on {path}.",
     ),
     Row(
+        "folder_not_listed",
+        message="{path} is not in the workspace's list of Git folders.",
+        cause="It does not exist, was made with the Git CLI, or {principal} lacks Can Manage: a path ending in /* finds none of these.",
+        remedy="Correct --folder, give {principal} Can Manage on {path}, or write it in WORKSPACES as an entry of its own.",
+    ),
+    Row(
         "odd_client_id",
         message='client_id "{found}", of {workspaces}, is not a GUID.',
         cause="An application id is a GUID. With the name of a service principal, or its numeric id, nothing can sign in.",

@@ -13,6 +13,7 @@ from git_refresh.run.folder import azure_devops_repository
 from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of
 from git_refresh.seams import Api
+from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Workspace
 from git_refresh.symptom import ServiceError, is_rejection
 from git_refresh.values import GitFolder, Ref, StoredCredential
@@ -26,13 +27,17 @@ class CredentialRefresh:
     """The work on the credentials of one workspace, which the app has signed in to."""
 
     api: Api
-    workspace: Workspace
+    entry: Entry
     run: Run
     facts: Facts
     fail: Callable[[Diagnosis], bool]
     """Makes something the workspace's failure; false if it has one already."""
     stored: Callable[[CredentialReport], None]
     """Is told of its own credential before those of `run_as`: the time may be over between them."""
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.entry.workspace
 
     def refresh(self, listed: Listing) -> CredentialReport:
         """Store the run's token, unless Azure DevOps rejects it; what has become of the workspace's own credential.
@@ -132,11 +137,22 @@ class CredentialRefresh:
         return rejection
 
     def _repositories(self, listed: Listing) -> Iterator[tuple[Repository, Ref | None]]:
-        """The repositories that this workspace's credential is for: first those that need no request to be known.
+        """The repositories that this workspace's credential is for.
+
+        Where only some of its folders are asked for, it serves the others too: they come behind.
+        """
+        yield from self._repositories_of(self.workspace, listed)
+        if (whole := self.entry.whole) is not None:
+            yield from self._repositories_of(whole.workspace, Listing.of(self.api, whole))
+
+    def _repositories_of(
+        self, workspace: Workspace, listed: Listing
+    ) -> Iterator[tuple[Repository, Ref | None]]:
+        """First those that need no request to be known.
 
         At last those of folders that the list leaves out: mostly nobody comes to ask for them.
         """
-        for folder in self.workspace.folders:
+        for folder in workspace.folders:
             if folder.repository is not None and folder.ref is not None:
                 yield folder.repository, folder.ref
         for folder, found in listed:

@@ -97,7 +97,9 @@ class FakeWorkspace:
     def folders(self, prefix: str) -> Iterator[list[GitFolder | None]]:
         self._do("folders")
         yield [
-            item for item in self.at.values() if isinstance(item, GitFolder) and item.path.startswith(prefix)
+            item
+            for item in self.at.values()
+            if isinstance(item, GitFolder) and item.path.startswith(prefix) and not item.git_cli
         ]
 
     def find(self, path: str) -> GitFolder | OtherObject | None:
