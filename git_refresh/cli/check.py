@@ -89,8 +89,12 @@ def check_settings(
     if settings is not None and not problems:
         workspaces = _workspaces(settings)
         folders = sum(len(workspace.folders) for workspace in workspaces)
-        message = f"{count(len(workspaces), 'workspace')}, {count(folders, 'Git folder')}"
-        message += f", in {count(len(cut(settings)), 'slice')}" if settings.fan_out else ""
+        listed = f"{len(workspaces)} of " if settings.listed else ""
+        listed += count(len(settings.listed or workspaces), "workspace")
+        message = f"{listed}, {count(folders, 'Git folder')}"
+        message += (
+            f", in {count(len(cut(settings)), 'slice')}" if settings.fan_out and not settings.listed else ""
+        )
         found.append(Check("settings", "app settings", "ok", message))
     return found
 

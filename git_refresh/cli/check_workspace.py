@@ -5,10 +5,9 @@ from dataclasses import replace
 
 from git_refresh.cli.checks import Check, count, failed, skipped, warning
 from git_refresh.diagnosis.explain import explain, finding, out_of_time
-from git_refresh.redact import shown
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository
-from git_refresh.run.decide import federated_credential, own_credential, rivals, wanted_ref
+from git_refresh.run.decide import federated_credential, is_ours, own_credential, rivals, wanted_ref, whose
 from git_refresh.run.folder import FolderRefresh, azure_devops_repository
 from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of_principal
@@ -16,7 +15,7 @@ from git_refresh.seams import Api
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder
 from git_refresh.symptom import Service, ServiceError, Symptom, is_definite, is_rejection
-from git_refresh.values import GitFolder, Head, Ref, StoredCredential
+from git_refresh.values import CREDENTIAL_NAME, GitFolder, Head, Ref, StoredCredential
 
 Answers = Mapping[tuple[Repository, Ref | None], Head | Symptom]
 
@@ -35,7 +34,7 @@ class WorkspaceCheck:
         """
         self._workspace = entry.workspace
         self._name = entry.workspace.name
-        self._left_out = [folder.key for folder in entry.bad_folders]
+        self._entry = entry
         self._unlisted: dict[str, GitFolder] = {}
         self._run = run
         self._answers = answers
@@ -60,7 +59,7 @@ class WorkspaceCheck:
             failure = out_of_time(self._facts)
         else:
             signed_in = Check("workspace", self._name, "ok", f"signed in as {self._facts.principal}")
-            listing = Listing(api, self._workspace.folders, self._left_out)
+            listing = Listing.of(api, self._entry)
             folders = list(listing)
             lines = [self._folder(api, folder, found, listing) for folder, found in folders]
             return [
@@ -87,22 +86,21 @@ class WorkspaceCheck:
     ) -> Iterator[Check]:
         own = own_credential(stored, self._workspace.git_username)
         if self._rejected(folders):
-            yield skipped(
-                "credential",
-                self._name,
-                "Azure DevOps rejects the token; a run leaves the credential as it is",
-            )
+            because = "Azure DevOps rejects the token; a run leaves the credential as it is"
+            if self._entry.whole is not None:  # its other folders were not looked at
+                because += ", unless another Git folder's repository takes it"
+            yield skipped("credential", self._name, because)
         elif own is None:
             yield Check(
                 "credential", self._name, "ok", "there is none for Azure DevOps yet; a run creates it"
             )
         else:
-            yield Check("credential", self._name, "ok", f"Git credential {own.id} is there; a run updates it")
+            yield Check("credential", self._name, "ok", f"{_there(own)}; a run updates it")
         if (federated := federated_credential(stored)) is not None:
             yield self._warning("federated_credential", id=federated.id)
-        if own is not None and own.username != self._workspace.git_username:
-            names = {"found": shown(own.username), "wanted": self._workspace.git_username}
-            yield self._warning("foreign_credential", id=own.id, **names)
+        username = self._workspace.git_username
+        if own is not None and not is_ours(own, username):
+            yield self._warning("foreign_credential", id=own.id, whose=whose(own, username))
         for rival in rivals(stored, own):
             yield self._warning("second_credential", id=own.id if own else "", other=rival.id)
         for principal_id in self._workspace.run_as:
@@ -120,11 +118,7 @@ class WorkspaceCheck:
             return failed("credential", subject, explain(error.symptom, facts))
         except TimeoutError:
             return failed("credential", subject, out_of_time(self._facts))
-        message = (
-            f"Git credential {own.id} is there; a run updates it"
-            if own
-            else "there is none yet; a run creates it"
-        )
+        message = f"{_there(own)}; a run updates it" if own else "there is none yet; a run creates it"
         return Check("credential", subject, "ok", message)
 
     def _rejected(self, folders: Sequence[tuple[Folder, GitFolder | None]]) -> bool:
@@ -147,6 +141,9 @@ class WorkspaceCheck:
             if symptom is not None and pattern.below is not None:
                 failure = explain(symptom, self._facts)
                 yield failed("folder", f"{self._name} {pattern.path}", failure)
+        for path in listing.missing():
+            told = finding("folder_not_listed", replace(self._facts, path=path))
+            yield failed("folder", f"{self._name} {path}", told)
         for pattern in listing.unfound():
             told = finding("nothing_found", replace(self._facts, path=pattern.below or ""))
             yield warning("folder", f"{self._name} {pattern.path}", told)
@@ -191,6 +188,11 @@ class WorkspaceCheck:
 
     def _repository(self, folder: Folder, found: GitFolder | None) -> Repository | None:
         return folder.repository or azure_devops_repository(found, self._run.trusted)
+
+
+def _there(credential: StoredCredential) -> str:
+    made = ", made by this app," if credential.name == CREDENTIAL_NAME else ""
+    return f"Git credential {credential.id}{made} is there"
 
 
 def _what_a_run_does(report: FolderReport, found: GitFolder | None) -> str:

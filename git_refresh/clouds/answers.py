@@ -141,6 +141,7 @@ class Credential(Answer):
     git_provider: Annotated[Word, BeforeValidator(_or_empty)] = ""
     # They only help to choose among several: an odd one must not let the credential lapse.
     git_username: Annotated[Word | None, WrapValidator(_or_nothing)] = None
+    name: Annotated[Word | None, WrapValidator(_or_nothing)] = None
     is_default_for_provider: Annotated[bool | None, WrapValidator(_or_nothing)] = None
 
 

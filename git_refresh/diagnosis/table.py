@@ -855,9 +855,11 @@ OWN = (
     ),
     Row(
         "foreign_credential",
-        message='Git credential {id} has the user name "{found}", not "{wanted}".',
-        cause="Somebody else stored it for {principal}, which can have only one: a run stores the app's token in it.",
-        remedy="If that is not intended, let the app sign in as a service principal of its own.",
+        message="Git credential {id} was not made by this app: {whose}.",
+        cause="Somebody else stored it for {principal}, which can have only one: a run stores the app's token in it, and leaves its name.",
+        remedy="If that is not intended, let the app sign in as a service principal of its own. If it is, delete it once, signed in as "
+        "{principal}: the next run makes one with this app's name. databricks git-credentials list, then "
+        "databricks git-credentials delete ID.",
     ),
     Row(
         "second_credential",
@@ -890,6 +892,12 @@ OWN = (
         message="There is no Git folder below {path} that {principal} may manage.",
         cause="There is no Git folder below, or {principal} lacks Can Manage on them.",
         remedy="Correct the path, or give {principal} Can Manage on {path}.",
+    ),
+    Row(
+        "folder_not_listed",
+        message="{path} is not in the workspace's list of Git folders.",
+        cause="It does not exist, was made with the Git CLI, or {principal} lacks Can Manage: a path ending in /* finds none of these.",
+        remedy="Correct --folder, give {principal} Can Manage on {path}, or write it in WORKSPACES as an entry of its own.",
     ),
     Row(
         "odd_client_id",

@@ -157,10 +157,11 @@ class Workspace:
         provider: str = DEVOPS,
         username: str | None = None,
         token: str | None = None,
+        name: str | None = None,
     ) -> Credential:
         """Store a Git credential by hand."""
         credential = self._credentials.add(principal, provider)
-        credential.username, credential.token = username, token
+        credential.username, credential.token, credential.name = username, token, name
         return credential
 
     def add_folder(

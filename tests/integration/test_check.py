@@ -98,7 +98,7 @@ def test_it_says_what_a_run_will_do(fleet: Fleet, look: Look, run: Callable[...,
         if check.layer in {"credential", "folder"}
     }
     assert after == {
-        "Git credential ID is there; a run updates it",
+        "Git credential ID, made by this app, is there; a run updates it",
         "branch main has moved; a run updates it",
         "it is at the latest commit of branch main",
     }
@@ -270,7 +270,24 @@ def test_somebody_else_s_credential_that_a_run_would_take_over_is_told(fleet: Fl
     fleet.workspaces[0].add_credential(principal, username="alice", token="pat")
     checks = look()
     assert not_ok(checks) == [("credential", "warning", "foreign_credential")]
-    assert any('"alice", not "git-refresh"' in check.message for check in checks)
+    assert any('its user name is "alice", not "git-refresh"' in check.message for check in checks)
+
+
+def test_a_credential_with_another_name_is_updated_told_and_never_renamed(
+    fleet: Fleet, look: Look, run: Callable[..., Any]
+) -> None:
+    principal = fleet.workspaces[0].service_principal(CLIENT_ID, SECRET)
+    theirs = fleet.workspaces[0].add_credential(
+        principal, username="git-refresh", token="pat", name="nightly"
+    )
+    assert not_ok(look()) == [("credential", "warning", "foreign_credential")]
+    report = run()
+    assert report.result == "ok"
+    told = [problem for problem in report.problems if "foreign_credential" in problem.message]
+    assert [problem.where for problem in told] == ["data-1"]
+    assert 'its name is "nightly", not "databricks-git-refresh"' in told[0].message
+    assert (theirs.name, theirs.token != "pat") == ("nightly", True)
+    assert [stored.name for stored in fleet.workspaces[1].credentials] == ["databricks-git-refresh"]
 
 
 def test_a_stranger_s_credential_beside_ours_is_told(fleet: Fleet, look: Look) -> None:

@@ -10,6 +10,7 @@ from git_refresh.clock import Deadline
 from git_refresh.repository import Repository
 from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import (
+    CREDENTIAL_NAME,
     Claims,
     GitFolder,
     Head,
@@ -85,7 +86,7 @@ class FakeWorkspace:
         self._do("create_credential")
         id_ = 100 + len(self.tokens)
         if principal_id is None:
-            self.stored.append(StoredCredential(id_, "azureDevOpsServices", username))
+            self.stored.append(StoredCredential(id_, "azureDevOpsServices", username, name=CREDENTIAL_NAME))
         self.tokens[principal_id, id_] = token.get_secret_value()
         return id_
 
@@ -96,7 +97,9 @@ class FakeWorkspace:
     def folders(self, prefix: str) -> Iterator[list[GitFolder | None]]:
         self._do("folders")
         yield [
-            item for item in self.at.values() if isinstance(item, GitFolder) and item.path.startswith(prefix)
+            item
+            for item in self.at.values()
+            if isinstance(item, GitFolder) and item.path.startswith(prefix) and not item.git_cli
         ]
 
     def find(self, path: str) -> GitFolder | OtherObject | None:
