@@ -18,6 +18,7 @@ from git_refresh.cli.explain import explain
 from git_refresh.cli.init import init
 from git_refresh.cli.last_run import read_report
 from git_refresh.cli.one_run import changes_something, end, refresh
+from git_refresh.cli.rotate import rotate
 from git_refresh.cli.schema import schema
 from git_refresh.cli.shared import (
     CHANGES,
@@ -231,3 +232,4 @@ def status(file: Path | None, last: Path | None, *, as_json: bool) -> None:
 main.add_command(diff)
 main.add_command(explain)
 main.add_command(init)
+main.add_command(rotate)

@@ -55,7 +55,7 @@ class Decision:
         create: whether one is.
         lifetime: how long it is to live; None: as long as Databricks lets it.
         scopes: what it may be used for.
-        stop: the code of what keeps one from being made that should be.
+        stop: what keeps one from being made that may have to be: there is no `room`, the old `scopes` or the `end` are not known.
         delete: former ones whose time is over.
         later: former ones that are deleted from `later_from` on.
         unknown: live ones of which no version says that they are ours.
@@ -93,9 +93,9 @@ def decide(target: Target, seen: Seen, now: datetime, within: timedelta) -> Deci
     if due and current is None:
         stop, scopes = _common_scopes(seen.secrets)
     if due and len(seen.secrets) - len(delete) >= MOST - 1:
-        stop = "no_room_for_secret"
+        stop = "room"
     if not due and ends is None:
-        stop = "secret_without_end"
+        stop = "end"
     return Decision(
         ends,
         why,
@@ -121,7 +121,8 @@ def _former(target: Target, seen: Seen, current: OAuthSecret | None) -> tuple[OA
     """Those that the current one has replaced for certain: it is tagged, there and works; and a version older than it names them."""
     if current is None or not seen.works or seen.current.created_on is None:
         return ()
-    replaced, in_use = set(), {current.id}
+    replaced: set[str | None] = set()
+    in_use: set[str | None] = {current.id}
     for version in seen.versions:
         older = version.created_on is not None and version.created_on < seen.current.created_on
         (replaced if older else in_use).add(version.names(target.client_id))
@@ -161,7 +162,7 @@ def _common_scopes(secrets: Sequence[OAuthSecret]) -> tuple[str, tuple[str, ...]
     """What all have, where it is not known which is the current one; or why none is made."""
     found = {tuple(sorted(each.scopes)) for each in secrets}
     if len(found) > 1:
-        return "scopes_differ", ()
+        return "scopes", ()
     return "", found.pop() if found else ()
 
 
