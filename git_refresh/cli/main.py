@@ -20,6 +20,7 @@ from git_refresh.cli.last_run import read_report
 from git_refresh.cli.live import check_live
 from git_refresh.cli.onboard import onboard
 from git_refresh.cli.one_run import changes_something, end, refresh
+from git_refresh.cli.rotate import rotate
 from git_refresh.cli.schema import schema
 from git_refresh.cli.scope import narrow, scope, scope_options
 from git_refresh.cli.shared import (
@@ -221,3 +222,4 @@ main.add_command(diff)
 main.add_command(explain)
 main.add_command(init)
 main.add_command(onboard)
+main.add_command(rotate)

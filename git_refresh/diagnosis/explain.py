@@ -35,6 +35,9 @@ class Facts:
     secret: str = "SECRET_NAME"  # noqa: S105  # no secret
     client_id: str = "CLIENT_ID"
     principal: str = "the service principal"
+    principal_id: str = "PRINCIPAL_ID"
+    """The number that Databricks gives it."""
+    oauth_secret: str = "OAUTH_SECRET_ID"  # noqa: S105  # an id
     object_id: str = "OBJECT_ID"
     named_in: str = "AZURE_CLIENT_ID"
     """Where the settings name the identity."""

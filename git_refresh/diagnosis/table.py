@@ -58,10 +58,12 @@ _GRANT_DEVOPS = (
     "(Stakeholder is not enough), and add it to the Readers of project {project}."
 )
 _STORE_SECRET = "az keyvault secret set --vault-name {vault_name} --name {secret} --value VALUE"  # noqa: S105  # a command
+_ROTATE = "python -m git_refresh rotate {secret} --apply"
 _NEW_SECRET = (
-    "Create a new OAuth secret for service principal {client_id} ({host}, Settings, Identity and access, Service principals, "
-    f"Secrets), and store it as a new version with the day on which it ends: {_STORE_SECRET} --expires YYYY-MM-DDT00:00:00Z."
+    f"Rotate it, as an admin of the workspace and of the vault: {_ROTATE}. By hand: create one for {{client_id}} ({{host}}, Settings, "
+    f"Identity and access, Service principals, Secrets), and store it: {_STORE_SECRET} --expires YYYY-MM-DDT00:00:00Z."
 )
+_DELETE_SECRET = "databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}"  # noqa: S105  # a command
 _POLICY = (
     "An account admin writes the policy with: databricks account service-principal-federation-policy create "
     "$(databricks account service-principals list --filter 'applicationId eq \"{client_id}\"' --output json | jq -r '.[0].id') "
@@ -838,6 +840,52 @@ OWN = (
         message="The secret {ends}.",
         cause="Once the OAuth secret has expired, the app can no longer sign in with it.",
         remedy=_NEW_SECRET,
+    ),
+    Row(
+        "two_principals_for_secret",
+        message='client_secret_name "{secret}" is used with several client_id: {client_ids}.',
+        cause="A secret is that of one service principal, so some of these workspaces cannot be signed in to. It was not rotated.",
+        remedy="Write to each client_id the name of its own secret.",
+    ),
+    Row(
+        "no_room_for_secret",
+        message="Service principal {client_id} has {count} OAuth secrets already, so that no new one was made.",
+        cause="It may have five, and the last is left for somebody in need.",
+        remedy="Delete one that nothing uses ({host}, Settings, Identity and access, Service principals, Secrets), with its id: "
+        f"{_DELETE_SECRET}.",
+    ),
+    Row(
+        "scopes_differ",
+        message="The OAuth secrets of {client_id} have different scopes ({scopes}), so that no new one was made.",
+        cause='No tag of "{secret}" in Key Vault tells which of them is in use, and so which scopes a new one is to have.',
+        remedy="Look up the id of the one in use, and write it: az keyvault secret set-attributes --vault-name {vault_name} "
+        "--name {secret} --tags made-by=databricks-git-refresh databricks-client-id={client_id} databricks-secret-id={oauth_secret}.",
+    ),
+    Row(
+        "unknown_oauth_secret",
+        message="OAuth secret {oauth_secret} of {client_id}, made {made}, ends {ends}, is not known to be ours.",
+        cause="No version in Key Vault names it: it was made by hand, or by a command that was ended before it could store it.",
+        remedy=f"If it is older than a day and nothing uses it: {_DELETE_SECRET}.",
+    ),
+    Row(
+        "untagged_oauth_secret",
+        message="OAuth secret {oauth_secret} of {client_id}, made {made}, ends {ends}, is not known to be ours.",
+        cause='It may be the one in use: "{secret}" in Key Vault has no tag that tells.',
+        remedy="Leave it until the secret has been rotated, and for a day more. Then, if nothing uses it: "
+        f"{_DELETE_SECRET}.",
+    ),
+    Row(
+        "new_secret_rejected",
+        message="{host} did not accept the new OAuth secret {oauth_secret} within {seconds} seconds.",
+        cause="The former one is in use as before: nothing was stored, and the new one was deleted again, if that could be done.",
+        remedy="Run it again in a few minutes. If it repeats, see that {client_id} is active and added to {host} (Settings, Identity and "
+        "access, Service principals).",
+    ),
+    Row(
+        "new_secret_not_seen",
+        message="Key Vault does not show that the new OAuth secret {oauth_secret} was stored.",
+        cause="The answer to storing it was lost, or the vault is late. One of the two secrets is in use; nothing was deleted.",
+        remedy="Run it again in a few minutes: it looks what is there, and goes on from there.",
     ),
     Row(
         "secret_without_end",

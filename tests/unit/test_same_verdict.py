@@ -159,6 +159,14 @@ TOLD_BY_CHECK_ALONE = {
     "principal_inactive",
     "no_workspace_id",
     "name_taken",
+    # Of a rotation, which neither a run nor a check is.
+    "two_principals_for_secret",
+    "no_room_for_secret",
+    "scopes_differ",
+    "unknown_oauth_secret",
+    "untagged_oauth_secret",
+    "new_secret_rejected",
+    "new_secret_not_seen",
 }
 """Of what a run only meets, or nothing at all: it goes on."""
 
