@@ -1,8 +1,10 @@
 """One Azure Databricks workspace."""
 
+import asyncio
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -13,6 +15,7 @@ from localcloud.databricks.federation import ACCOUNT_ID, FederationPolicy
 from localcloud.databricks.folder import Folder
 from localcloud.databricks.git_credentials import DEVOPS, Credential, GitCredentials
 from localcloud.databricks.git_folders import GitFolders
+from localcloud.databricks.jobs import Job, JobRun, Jobs
 from localcloud.databricks.scim import Scim
 from localcloud.databricks.sign_in import ServicePrincipal, SignIn
 from localcloud.databricks.tree import Tree, normal
@@ -40,6 +43,7 @@ class Workspace:
         self._tree = Tree(self._sign_in)
         self._credentials = GitCredentials(self._sign_in)
         self._git_folders = GitFolders(self._sign_in, self._tree, self._credentials, directory, network)
+        self._jobs = Jobs(self._sign_in, self._credentials, directory, network)
 
     def routes(self) -> Iterable[web.RouteDef]:
         return [
@@ -48,6 +52,7 @@ class Workspace:
             *self._credentials.routes(),
             *self._git_folders.routes(),
             *self._tree.routes(),
+            *self._jobs.routes(),
             web.route("*", "/{path:.*}", _unknown),
         ]
 
@@ -133,6 +138,33 @@ class Workspace:
     def folder(self, path: str) -> Folder | None:
         """The Git folder at a path, with or without `/Workspace` in front."""
         return self._tree.folders.get(normal(path))
+
+    def add_job(
+        self,
+        name: str,
+        run_as: ServicePrincipal,
+        source: Repository | str | None,
+        *,
+        owner: ServicePrincipal | None = None,
+        provider: str = DEVOPS,
+        **ref: str,
+    ) -> Job:
+        """A job whose one task is a notebook of a repository: `git_branch="main"`, `git_tag` or `git_commit`; without one, in the workspace.
+
+        Its owner is whom it runs as, unless told otherwise.
+        """
+        task = {"task_key": "only", "notebook_task": {"notebook_path": "jobs/load"}}
+        settings: dict[str, Any] = {"name": name, "tasks": [task]}
+        if source is not None:
+            url = source if isinstance(source, str) else source.url
+            settings["git_source"] = {"git_url": url, "git_provider": provider, **ref}
+        return self._jobs.add(owner or run_as, run_as, settings)
+
+    def run_job(self, job: Job) -> JobRun:
+        """Run a job to its end."""
+        run = self._jobs.begin(job)
+        asyncio.run(self._jobs.work(run))
+        return run
 
 
 async def _unknown(request: web.Request) -> web.Response:
