@@ -60,11 +60,26 @@ class RememberedHeads:
             )
         )
 
+    def named(self, repository: Repository, ref: Ref | None) -> tuple[str, ...]:
+        """The branches or tags that there are, where they were asked for because this one does not exist."""
+        return self._names.get((repository, ref.kind), ()) if ref else ()
+
+    def repositories(self, facts: Facts, told: "RememberedHeads") -> Iterator[Check]:
+        """A line for each repository that cannot be read, unless others have told of it."""
+        known = {
+            repository for (repository, _), answer in told.answers.items() if isinstance(answer, Symptom)
+        }
+        for (repository, _), answer in sorted(self.answers.items(), key=_by_name):
+            if isinstance(answer, Symptom) and repository not in known:
+                known.add(repository)
+                yield _check(repository, None, answer, (), facts_of(facts, repository, None))
+
     def checks(self, facts: Facts) -> Iterator[Check]:
         """A line for each answer, by name."""
         for (repository, ref), answer in sorted(self.answers.items(), key=_by_name):
-            names = self._names.get((repository, ref.kind), ()) if ref else ()
-            yield _check(repository, ref, answer, names, facts_of(facts, repository, ref))
+            yield _check(
+                repository, ref, answer, self.named(repository, ref), facts_of(facts, repository, ref)
+            )
 
 
 def _by_name(item: tuple[tuple[Repository, Ref | None], object]) -> tuple[str, str]:

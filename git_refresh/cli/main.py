@@ -50,6 +50,9 @@ _json_option = click.option(
 )
 
 
+_NO_JOBS = "Jobs were not looked at: add --jobs."
+
+
 class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -74,14 +77,21 @@ def main() -> None:
 @main.command(short_help="Is everything in place?")
 @_list_argument
 @click.option("--offline", is_flag=True, help="Stop after the settings: call no service.")
+@click.option(
+    "--jobs",
+    is_flag=True,
+    help="Look at the jobs with a Git source in Azure DevOps too, as whoever is signed in.",
+)
 @_settings_option
 @_json_option
 @options.output_options
-def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json: bool) -> None:
+def check(workspaces: Path | None, file: Path | None, *, offline: bool, jobs: bool, as_json: bool) -> None:
     """Is everything in place? Checks every layer and writes nothing.
 
     FILE is a workspaces.json to check instead of the WORKSPACES setting, for example before it is set.
     """
+    if offline and jobs:
+        raise click.UsageError("--offline and --jobs contradict each other; write one of them")
     outlet = outlet_for(as_json=as_json)
     checks: list[Check]
     settings: Settings | None = None
@@ -96,23 +106,28 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json:
     except SettingsError as error:
         checks = check_settings(environ, error.problems, None, scheduled=scheduled, named=named)
     if settings is None and not offline:
-        checks += skipped_layers("the app settings are wrong", below="settings")
+        checks += skipped_layers("the app settings are wrong", below="settings", jobs=jobs)
     elif settings is not None and not offline:
         try:
             with terminal.console(stderr=True).status("Checking …"):
-                checks += _clouds(settings, environ, outlet)
+                checks += _clouds(settings, environ, outlet, jobs=jobs)
         except KeyboardInterrupt:
             checks.append(failed("identity", "everything", interrupted(Facts())))
         except SettingsError as error:
             settings = None
             checks += check_settings({}, error.problems, None, scheduled=False)
-            checks += skipped_layers("the app settings are wrong", below="settings")
+            checks += skipped_layers("the app settings are wrong", below="settings", jobs=jobs)
     report = outlet.clean(CheckReport(tuple(checks)))
     put_out(
         outlet,
         as_json,
         report.as_dict(),
-        lambda: terminal.show_check(report, terminal.console(), places_of(settings)),
+        lambda: terminal.show_check(
+            report,
+            terminal.console(),
+            places_of(settings),
+            left_out="" if jobs or offline or settings is None else _NO_JOBS,
+        ),
     )
     if any(check.error and check.error.code == "interrupted" for check in report.checks):
         sys.exit(INTERRUPTED)
@@ -120,8 +135,9 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json:
     sys.exit(0 if report.result == "ok" else WRONG if nothing_run else FAILED)
 
 
-def _clouds(settings: Settings, environ: Mapping[str, str], outlet: Outlet) -> list[Check]:
+def _clouds(settings: Settings, environ: Mapping[str, str], outlet: Outlet, *, jobs: bool) -> list[Check]:
     from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
+    from git_refresh.admin.jobs import JobDoors  # noqa: PLC0415
     from git_refresh.clock import Deadline, SystemClock  # noqa: PLC0415
 
     clock = SystemClock()
@@ -129,7 +145,8 @@ def _clouds(settings: Settings, environ: Mapping[str, str], outlet: Outlet) -> l
     interval = longest_gap(environ.get("REFRESH_SCHEDULE"), clock.now())
     clouds = app.connect(settings, deadline, environ, outlet)
     try:
-        return check_clouds(settings, clouds, deadline, interval=interval)
+        doors = JobDoors(clouds.tls, deadline, outlet.secrets) if jobs else None
+        return check_clouds(settings, clouds, deadline, interval=interval, doors=doors)
     finally:
         clouds.close()
 

@@ -47,6 +47,11 @@ class Facts:
     url: str = "REPOSITORY_URL"
     path: str = "PATH"
     ref: str = "The branch or tag"
+    refreshing: str = (
+        'In the workspace\'s entry in WORKSPACES write "run_as": [NUMERIC_ID]. Of people this app keeps no credentials: let their jobs run '
+        "as a service principal, the app's own or one in run_as."
+    )
+    """How whom a job runs as becomes one that is kept fresh."""
 
 
 def explain(symptom: Symptom, facts: Facts) -> Diagnosis:

@@ -500,6 +500,17 @@ _CREDENTIAL = (
     ),
 )
 
+_JOBS = (
+    Row(
+        "jobs_forbidden",
+        (Match(DATABRICKS, status=(403,), operation="list the jobs"),),
+        seen="403 PERMISSION_DENIED",
+        cause="{host} does not let {principal} list its jobs.",
+        remedy="For check --jobs, sign in as an admin of the workspace: az login. Or give {principal} workspace access ({host}, Settings, "
+        "Identity and access).",
+    ),
+)
+
 _FOLDER = (
     Row(
         "git_conflict",
@@ -669,6 +680,7 @@ SECTIONS = {
     "Azure DevOps": _AZURE_DEVOPS,
     "Signing in to a workspace": _SIGN_IN,
     "Git credential": _CREDENTIAL,
+    "Jobs": _JOBS,
     "Git folder": _FOLDER,
     "Spread over many workers": _STORAGE,
     "Any service": _ANY,
@@ -822,6 +834,32 @@ OWN = (
         message="There is no Git folder below {path} that {principal} may manage.",
         cause="There is no Git folder below, or {principal} lacks Can Manage on them.",
         remedy="Correct the path, or give {principal} Can Manage on {path}.",
+    ),
+    Row(
+        "job_principal_not_refreshed",
+        message="It runs as {principal}, whose Git credential this app does not keep fresh.",
+        cause="A job clones its Git source with the Git credential of whom it runs as. Without one it fails, and one that nobody renews "
+        "ends one day.",
+        remedy="{refreshing}",
+    ),
+    Row(
+        "job_credential_missing",
+        message="It runs as {principal}, which has no Git credential for Azure DevOps yet.",
+        cause="This app keeps one for it, but no run has stored it so far.",
+        remedy="The next run creates it. If runs have been, see what this workspace's Git credentials' lines say, and the app's log.",
+    ),
+    Row(
+        "job_wrong_provider",
+        message='Its git_provider is "{found}", and its repository is in Azure DevOps.',
+        cause="The job looks for a Git credential of that provider, not for the one that this app keeps fresh.",
+        remedy='In the job\'s git_source write "git_provider": "azureDevOpsServices" (azureDevOpsServicesAad is not taken there), or '
+        "choose Azure DevOps Services in its settings, Git.",
+    ),
+    Row(
+        "job_ref_missing",
+        message="{ref} does not exist in {repository}{nearest}.",
+        cause="The job's git_source names it, and the repository {url} has no branch or tag of this name.",
+        remedy="Correct git_branch or git_tag in the job's git_source (main, not origin/main), or push it.",
     ),
     Row(
         "odd_client_id",

@@ -1,4 +1,4 @@
-"""A workspace's jobs: created, listed, looked at, and run. A run clones, and does no more: what its tasks would do is nobody's concern here.
+"""A workspace's jobs: created, listed, looked at, and run. A run clones, and does no more.
 
 Facts: https://docs.databricks.com/api/azure/workspace/jobs
 """

@@ -147,9 +147,9 @@ class Workspace:
         *,
         owner: ServicePrincipal | None = None,
         provider: str = DEVOPS,
-        **ref: str,
+        ref: Mapping[str, str] | None = None,
     ) -> Job:
-        """A job whose one task is a notebook of a repository: `git_branch="main"`, `git_tag` or `git_commit`; without one, in the workspace.
+        """A job whose one task is a notebook, of a repository (at `ref`: its git_branch, git_tag or git_commit) or in the workspace.
 
         Its owner is whom it runs as, unless told otherwise.
         """
@@ -157,7 +157,7 @@ class Workspace:
         settings: dict[str, Any] = {"name": name, "tasks": [task]}
         if source is not None:
             url = source if isinstance(source, str) else source.url
-            settings["git_source"] = {"git_url": url, "git_provider": provider, **ref}
+            settings["git_source"] = {"git_url": url, "git_provider": provider, **(ref or {})}
         return self._jobs.add(owner or run_as, run_as, settings)
 
     def run_job(self, job: Job) -> JobRun:

@@ -1,6 +1,7 @@
 """A workspace's jobs, through Databricks' own SDK: who sees them, and a run that really clones as whom it runs as."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -26,9 +27,7 @@ def sign_in(cloud: Cloud, workspace: Workspace) -> Iterator[Callable[[str], Work
     def sign_in(name: str, *, admin: bool = False) -> WorkspaceClient:
         person = cloud.person(name)
         workspace.add_user(person, admin=admin)
-        client = WorkspaceClient(
-            host=workspace.url, token=person.token(DATABRICKS_RESOURCE), auth_type="pat"
-        )
+        client = WorkspaceClient(host=workspace.url, token=person.token(DATABRICKS_RESOURCE), auth_type="pat")
         made.append(client)
         return client
 
@@ -37,8 +36,11 @@ def sign_in(cloud: Cloud, workspace: Workspace) -> Iterator[Callable[[str], Work
         client.api_client._api_client._session.close()
 
 
-def source(repository: Repository, **ref: str) -> GitSource:
-    return GitSource(repository.url, GitProvider.AZURE_DEV_OPS_SERVICES, **ref or {"git_branch": "main"})
+MAIN = {"git_branch": "main"}
+
+
+def source(repository: Repository) -> GitSource:
+    return GitSource(repository.url, GitProvider.AZURE_DEV_OPS_SERVICES, git_branch="main")
 
 
 def test_a_run_clones_with_the_credential_of_whom_it_runs_as(
@@ -92,7 +94,7 @@ def test_it_checks_out_what_the_job_names(
     robot = workspace.service_principal(ROBOT, "secret", "robot")
     workspace.add_credential(robot, username="x", token=devops_token)
     ref = {key: repository.head() if value == "HEAD COMMIT" else value for key, value in ref.items()}
-    run = workspace.run_job(workspace.add_job("nightly", robot, repository, **ref))
+    run = workspace.run_job(workspace.add_job("nightly", robot, repository, ref=ref))
     assert (run.result, run.used_commit) == (result, repository.head() if result == "SUCCESS" else "")
     assert run.message.startswith("Failed to checkout Git repository: ") == (result == "FAILED")
 
@@ -102,7 +104,7 @@ def test_a_provider_s_credential_is_no_other_s(
 ) -> None:
     robot = workspace.service_principal(ROBOT, "secret", "robot")
     workspace.add_credential(robot, username="x", token=devops_token)
-    job = workspace.add_job("odd", robot, repository, provider="gitHub", git_branch="main")
+    job = workspace.add_job("odd", robot, repository, provider="gitHub", ref=MAIN)
     assert "Missing Git provider credentials" in workspace.run_job(job).message
     assert workspace.run_job(workspace.add_job("without Git", robot, None)).result == "SUCCESS"
 
@@ -111,7 +113,7 @@ def test_admins_see_every_job_and_others_theirs(
     sign_in: Callable[..., WorkspaceClient], workspace: Workspace, repository: Repository
 ) -> None:
     robot = workspace.service_principal(ROBOT, "secret", "robot")
-    job = workspace.add_job("nightly", robot, repository, git_branch="main")
+    job = workspace.add_job("nightly", robot, repository, ref=MAIN)
     admin, bob = sign_in("ann", admin=True).jobs, sign_in("bob").jobs
     (listed,) = admin.list()
     assert (listed.job_id, listed.settings and listed.settings.git_source) == (job.id, None)
@@ -147,5 +149,5 @@ def test_a_source_is_checked_when_it_is_written(
     with pytest.raises(InvalidParameterValue, match="git_provider must be one of: "):
         client.api_client.do("POST", "/api/2.2/jobs/create", body=body)
     with pytest.raises(InvalidParameterValue, match="Only one of"):
-        client.jobs.create(git_source=source(repository, git_branch="main", git_tag="v1"), tasks=TASKS)
+        client.jobs.create(git_source=replace(source(repository), git_tag="v1"), tasks=TASKS)
     assert workspace._jobs.jobs == {}
