@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, override
 
-from git_refresh.values import Ref, StoredCredential
+from git_refresh.repository import Repository
+from git_refresh.seams import Doors
+from git_refresh.values import Ref, StoredCredential, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +75,17 @@ class Jobs(Protocol):
 
     def credentials(self, principal_id: int) -> list[StoredCredential]: ...
     def close(self) -> None: ...
+
+
+class Commits(Protocol):
+    """Azure DevOps, as the holder of one token sees it. Every method raises `ServiceError` when it fails."""
+
+    def exists(self, repository: Repository, commit: str) -> bool:
+        """Whether a repository, which can be read, has this commit."""
+        ...
+
+
+class JobSight(Doors[Jobs], Protocol):
+    """All that jobs are looked at with."""
+
+    def commits(self, token: Token) -> Commits: ...

@@ -18,6 +18,7 @@ from git_refresh.clouds import answers, oauth
 from git_refresh.clouds.answers import Answer, UnexpectedAnswerError, read
 from git_refresh.clouds.databricks import workspace_session
 from git_refresh.masking import Secrets
+from git_refresh.repository import Repository
 from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import Ref, StoredCredential, Token
 
@@ -189,8 +190,38 @@ def _source(found: _Source | None) -> GitSource | None:
     return GitSource(found.git_url, found.git_provider, ref, found.git_commit or "")
 
 
+class _Commit(Answer):
+    commitId: answers.Commit  # noqa: N815  # Azure DevOps' name
+
+
+class DevOpsCommits:
+    """Which commits there are (`job_values.Commits`).
+
+    Facts: https://learn.microsoft.com/rest/api/azure/devops/git/commits/get
+    """
+
+    def __init__(self, connect: Callable[[str], Rest]) -> None:
+        self._connect = connect
+
+    def exists(self, repository: Repository, commit: str) -> bool:
+        path = f"{repository.api_url.removeprefix(repository.origin)}/commits/{commit}"
+        what = "look up the commit"
+        rest = self._connect(repository.origin)
+        try:
+            found = rest.get(what, path, _Commit, {"api-version": "7.1"}).commitId
+        except ServiceError as error:
+            if error.symptom.status == 404:  # noqa: PLR2004
+                return False
+            raise
+        finally:
+            rest.close()
+        if found != commit:
+            raise ServiceError(Symptom(Service.AZURE_DEVOPS, what, "unexpected"))
+        return True
+
+
 class JobDoors:
-    """The ways in to workspaces, with their jobs behind (`seams.Doors`)."""
+    """The ways in to workspaces, with their jobs behind (`job_values.JobSight`)."""
 
     def __init__(self, tls: ssl.SSLContext, deadline: Deadline, secrets: Secrets) -> None:
         self._tls = tls
@@ -211,13 +242,18 @@ class JobDoors:
 
     def workspace(self, host: str, token: SecretStr) -> WorkspaceJobs:
         secrets = Secrets([token.get_secret_value()], beside=self._secrets)
-        rest = Rest(
-            Service.DATABRICKS,
-            host,
+        return WorkspaceJobs(self._rest(Service.DATABRICKS, host, token), secrets)
+
+    def commits(self, token: Token) -> DevOpsCommits:
+        return DevOpsCommits(lambda origin: self._rest(Service.AZURE_DEVOPS, origin, token.value))
+
+    def _rest(self, service: Service, origin: str, token: SecretStr) -> Rest:
+        return Rest(
+            service,
+            origin,
             token,
             tls=self._tls,
             deadline=self._deadline,
             secrets=self._secrets,
             connections=CONNECTIONS,
         )
-        return WorkspaceJobs(rest, secrets)

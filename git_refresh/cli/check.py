@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from git_refresh.admin.job_values import Jobs
+from git_refresh.admin.job_values import JobSight
 from git_refresh.cli.check_devops import RememberedHeads, wanted_refs
 from git_refresh.cli.check_jobs import JobsCheck
 from git_refresh.cli.check_size import check_sizes
@@ -34,7 +34,7 @@ from git_refresh.diagnosis.explain import (
 from git_refresh.redact import shown
 from git_refresh.run.shared import SECRET_WARNING, Run, facts_of_principal, facts_of_zone
 from git_refresh.schedule import DEFAULT_INTERVAL, lapses_before
-from git_refresh.seams import Clouds, Doors, Services
+from git_refresh.seams import Clouds, Services
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.fields import is_guid
 from git_refresh.settings.load import Settings
@@ -152,7 +152,7 @@ def check_clouds(
     deadline: Deadline,
     *,
     interval: timedelta = DEFAULT_INTERVAL,
-    doors: Doors[Jobs] | None = None,
+    jobs: JobSight | None = None,
 ) -> list[Check]:
     """Every layer below the settings, in order. Never raises for what a service does.
 
@@ -161,7 +161,7 @@ def check_clouds(
         clouds: how to reach them.
         deadline: when the budget is over; its clock tells the time.
         interval: the longest time between two runs; a token has to last as long.
-        doors: the ways to the workspaces' jobs, where these are to be looked at too.
+        jobs: the ways to the workspaces' jobs, where these are to be looked at too.
     """
     found = [
         skipped("workspace", entry.name, "its entry in WORKSPACES is wrong")
@@ -173,11 +173,11 @@ def check_clouds(
         services, own = clouds.services(zone), zones[zone]
         subject = "Azure CLI" if services.identity is Service.AZURE_CLI else str(zone)
         if isinstance(token, Diagnosis):
-            found += _without_token(own, subject, token, alone=len(zones) == 1, jobs=doors is not None)
+            found += _without_token(own, subject, token, alone=len(zones) == 1, jobs=jobs is not None)
         else:
             facts = replace(facts_of_zone(zone, own), object_id=token.object_id)
             walk = _Walk(own, services, token, deadline, facts, crew, subject)
-            found += walk.checks(interval, clouds, doors)
+            found += walk.checks(interval, clouds, jobs)
     if behind := clouds.clock_behind():  # at last, when answers have told how right the clock is
         found.append(warning("identity", "clock", clock_skew(behind, Facts())))
     return sorted(found, key=lambda check: LAYERS.index(check.layer))
@@ -228,7 +228,7 @@ class _Walk:
         self._workspaces = _workspaces(settings)
         self._rooms = {workspace.host: Room(workspace) for workspace in self._workspaces}
 
-    def checks(self, interval: timedelta, clouds: Clouds, doors: Doors[Jobs] | None) -> Iterator[Check]:
+    def checks(self, interval: timedelta, clouds: Clouds, jobs: JobSight | None) -> Iterator[Check]:
         secrets = {
             name: line or failed("key_vault", name, self._unfinished())
             for name, line in self._crew.each(list(self._secrets()), self._secret)
@@ -249,9 +249,9 @@ class _Walk:
                 self._rooms[looked_at.workspace.host].shut = "the workspace was not looked at in time"
             yield from lines or [failed("workspace", looked_at.workspace.name, self._unfinished())]
         self._crew.each(self._heads.unasked(self._workspaces), self._heads.look)
-        if doors is not None:
-            jobs = JobsCheck(run, self._devops, self._heads, doors, self._crew)
-            yield from jobs.checks(list(self._rooms.values()), self._unfinished)
+        if jobs is not None:
+            looked = JobsCheck(run, self._devops, self._heads, jobs, self._crew)
+            yield from looked.checks(list(self._rooms.values()), self._unfinished)
         yield from self._heads.checks(self._facts)
         yield from self._about_identity(interval, clouds.clock_behind())
 

@@ -60,9 +60,10 @@ class RememberedHeads:
             )
         )
 
-    def named(self, repository: Repository, ref: Ref | None) -> tuple[str, ...]:
-        """The branches or tags that there are, where they were asked for because this one does not exist."""
-        return self._names.get((repository, ref.kind), ()) if ref else ()
+    def found(self, repository: Repository, ref: Ref | None) -> tuple[Head | Symptom | None, tuple[str, ...]]:
+        """Where a ref is, and the branches or tags that there are, where it does not exist; None: nobody has asked."""
+        names = self._names.get((repository, ref.kind), ()) if ref else ()
+        return self.answers.get((repository, ref)), names
 
     def repositories(self, facts: Facts, told: "RememberedHeads") -> Iterator[Check]:
         """A line for each repository that cannot be read, unless others have told of it."""
@@ -77,9 +78,8 @@ class RememberedHeads:
     def checks(self, facts: Facts) -> Iterator[Check]:
         """A line for each answer, by name."""
         for (repository, ref), answer in sorted(self.answers.items(), key=_by_name):
-            yield _check(
-                repository, ref, answer, self.named(repository, ref), facts_of(facts, repository, ref)
-            )
+            _, names = self.found(repository, ref)
+            yield _check(repository, ref, answer, names, facts_of(facts, repository, ref))
 
 
 def _by_name(item: tuple[tuple[Repository, Ref | None], object]) -> tuple[str, str]:

@@ -3,11 +3,12 @@
 Looked at as the person who is signed in, who sees all jobs if she administers the workspace; else as the app's own principal.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, zip_longest
 
-from git_refresh.admin.job_values import Job, Jobs, ListedJob
+from git_refresh.admin.job_values import Job, Jobs, JobSight, ListedJob
 from git_refresh.cli.check_devops import RememberedHeads
 from git_refresh.cli.checks import Check, count, failed, skipped
 from git_refresh.cli.crew import Crew
@@ -20,31 +21,34 @@ from git_refresh.run.shared import Run, enter, facts_of_principal
 from git_refresh.seams import Doors, Heads, Services
 from git_refresh.settings.models import Workspace
 from git_refresh.symptom import Service, ServiceError
-from git_refresh.values import AZURE_DATABRICKS, Ref
+from git_refresh.values import AZURE_DATABRICKS, Head, Ref
 
 AT_ONCE = 8
 """Jobs of one workspace that are looked at, at once."""
 
 _REFUSED = frozenset({401, 403})
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class JobsCheck:
     """Looks at the jobs of the workspaces of one trust zone."""
 
-    def __init__(self, run: Run, heads: Heads, told: RememberedHeads, doors: Doors[Jobs], crew: Crew) -> None:
+    def __init__(self, run: Run, heads: Heads, told: RememberedHeads, sight: JobSight, crew: Crew) -> None:
         """Take what there is to look with.
 
         Args:
             run: a dry run.
             heads: Azure DevOps, which asks for each ref once.
             told: what it has said so far, of what the settings want.
-            doors: the ways to the workspaces' jobs.
+            sight: the ways to the workspaces' jobs.
             crew: does many things at once.
         """
         self._run = run
         self._told = told
         self._heads = RememberedHeads(heads)
-        self._doors = doors
+        self._sight = sight
+        self._commits = sight.commits(run.token)
+        self._existing: dict[tuple[Repository, str], bool | None] = {}
         self._crew = crew
         self._laptop = run.services.identity is Service.AZURE_CLI
 
@@ -85,7 +89,7 @@ class JobsCheck:
         self, room: Room, facts: Facts, way: Callable[[Workspace, Services, Doors[Jobs]], Jobs]
     ) -> Visit | Diagnosis:
         def look() -> Visit:
-            jobs = way(room.workspace, self._run.services, self._doors)
+            jobs = way(room.workspace, self._run.services, self._sight)
             try:
                 listed = list(chain.from_iterable(jobs.listed()))
                 return Visit(room, facts, jobs, jobs.caller(), listed)
@@ -114,6 +118,16 @@ class JobsCheck:
             visit.standings[name] = standing or Standing(None)
         wanted = [(source, ref) for visit in visits for source, ref in self._wanted(visit)]
         self._crew.each(list(dict.fromkeys(wanted)), self._heads.look)
+        sources = [(source, repository) for visit in visits for _, source, repository in visit.found]
+        commits = {(repository, source.commit): None for source, repository in sources if source.commit}
+        asked = [each for each in commits if isinstance(self._heads.answers.get((each[0], None)), Head)]
+        self._existing = dict(self._crew.each(asked, lambda item: self._exists(*item), at_once))
+
+    def _exists(self, repository: Repository, commit: str) -> bool | None:
+        if not _COMMIT.fullmatch(commit):  # it may be the beginning of one
+            return None
+        found = _tried(lambda: self._commits.exists(repository, commit), self._run.facts)
+        return None if isinstance(found, Diagnosis) else found
 
     def _read(self, visit: Visit, listed: ListedJob) -> tuple[Job | None] | Check:
         if not listed.id:
@@ -181,27 +195,23 @@ class JobsCheck:
         # On a laptop nobody can tell who the system-assigned identity is: a job may run as just that.
         unsure = visit.room.workspace.auth == "managed_identity" and not self._own(visit)
         told: list[Check] = []
-        unwell = 0
+        unwell = commits = unasked = 0
         for job, source, repository in visit.found:
-            facts = replace(visit.facts, refreshing=refreshing(visit, job.run_as))
+            found, names = self._heads.found(repository, source.ref)
+            has_commit = self._existing.get((repository, source.commit))
             standing = visit.standings.get(job.run_as.name if job.run_as else "", NOT_KEPT)
-            found = self._heads.answers.get((repository, source.ref))
-            names = self._heads.named(repository, source.ref)
-            lines = [
-                *judge(
-                    visit.name,
-                    Looked(job, source, repository, standing, found, names),
-                    facts,
-                    unsure=unsure,
-                )
-            ]
-            if found is None and self._run.may_be_asked(repository):
+            looked = Looked(job, source, repository, standing, found, names, has_commit)
+            facts = replace(visit.facts, refreshing=refreshing(visit, job.run_as))
+            lines = list(judge(visit.name, looked, facts, unsure=unsure))
+            may_be_asked = self._run.may_be_asked(repository)
+            if found is None and may_be_asked:
                 subject = subject_of(visit.name, job.id, job.name)
                 lines.append(skipped("job", subject, "Azure DevOps could not be asked in time"))
+            unasked += not may_be_asked
+            commits += bool(source.commit) and has_commit is None and may_be_asked
             unwell += bool(lines)
             told += lines
-        unasked = sum(not self._run.may_be_asked(repository) for _, _, repository in visit.found)
-        yield Check("job", visit.name, "ok", summary(visit, unwell, unasked))
+        yield Check("job", visit.name, "ok", summary(visit, unwell, unasked, commits))
         yield from dict.fromkeys(visit.lines)
         yield from told
 

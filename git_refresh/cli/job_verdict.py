@@ -43,6 +43,7 @@ class Looked:
     Attributes:
         found: where its ref is, or why that is not known; None: nobody was asked.
         names: the branches or tags that there are, where its own does not exist.
+        has_commit: whether its commit exists; None: it names none, or nobody could tell.
     """
 
     job: Job
@@ -51,6 +52,7 @@ class Looked:
     standing: Standing
     found: Head | Symptom | None
     names: Sequence[str] = ()
+    has_commit: bool | None = None
 
 
 def subject_of(workspace: str, id_: int, name: str) -> str:
@@ -103,3 +105,8 @@ def _ref(subject: str, looked: Looked, facts: Facts) -> Iterator[Check]:
             nearest = suggestion(ref, looked.names)
             told = finding("job_ref_missing", facts_of(facts, looked.repository, ref), nearest=nearest)
             yield failed("job", subject, told)
+        case Head() if looked.has_commit is False:
+            facts = replace(
+                facts_of(facts, looked.repository, None), ref=f"Commit {shown(looked.source.commit)}"
+            )
+            yield failed("job", subject, finding("job_ref_missing", facts, nearest=""))

@@ -81,16 +81,23 @@ def refreshing(visit: Visit, run_as: RunAs | None) -> str:
     )
 
 
-def summary(visit: Visit, unwell: int, unasked: int) -> str:
-    """How many jobs there are, and as whom that was seen."""
+def summary(visit: Visit, unwell: int, unasked: int, commits: int) -> str:
+    """How many jobs there are, and as whom that was seen.
+
+    Args:
+        visit: what was found.
+        unwell: jobs with lines of their own.
+        unasked: jobs whose repositories were not asked for.
+        commits: jobs at a commit of which nobody could tell whether it exists.
+    """
     number = len(visit.found)
     said = [f"{count(number, 'job') if number else 'no job'} with a Git source in Azure DevOps"]
     if number:
         said[0] += f", {number - unwell or 'none'} of them in order" if unwell else ", all in order"
     if visit.elsewhere:
         said.append(f"{count(visit.elsewhere, 'job')} with one elsewhere")
-    if at_commit := sum(bool(source.commit) for _, source, _ in visit.found):
-        said.append(f"of {at_commit} at a commit, only the repository was looked at")
+    if commits:
+        said.append(f"of {commits} at a commit, only the repository was looked at")
     if unasked:
         said.append(f"of {unasked}, the repository was not asked for: no setting names its host")
     if unknown := sum(each.kept is True and each.has_one is None for each in visit.standings.values()):

@@ -145,8 +145,8 @@ def _clouds(settings: Settings, environ: Mapping[str, str], outlet: Outlet, *, j
     interval = longest_gap(environ.get("REFRESH_SCHEDULE"), clock.now())
     clouds = app.connect(settings, deadline, environ, outlet)
     try:
-        doors = JobDoors(clouds.tls, deadline, outlet.secrets) if jobs else None
-        return check_clouds(settings, clouds, deadline, interval=interval, doors=doors)
+        sight = JobDoors(clouds.tls, deadline, outlet.secrets) if jobs else None
+        return check_clouds(settings, clouds, deadline, interval=interval, jobs=sight)
     finally:
         clouds.close()
 

@@ -858,8 +858,8 @@ OWN = (
     Row(
         "job_ref_missing",
         message="{ref} does not exist in {repository}{nearest}.",
-        cause="The job's git_source names it, and the repository {url} has no branch or tag of this name.",
-        remedy="Correct git_branch or git_tag in the job's git_source (main, not origin/main), or push it.",
+        cause="The job's git_source names it, and the repository {url} has no such branch, tag or commit.",
+        remedy="Correct git_branch, git_tag or git_commit in the job's git_source (main, not origin/main), or push it.",
     ),
     Row(
         "odd_client_id",

@@ -12,6 +12,7 @@ from git_refresh.admin.job_values import Caller, GitSource, Job, ListedJob, RunA
 from git_refresh.cli.check import check_clouds
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.clock import Deadline
+from git_refresh.repository import Repository
 from git_refresh.settings.load import load
 from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import Ref, StoredCredential, Token
@@ -84,6 +85,15 @@ class FakeDoors:
     jobs: FakeJobs
     shut: dict[str, ServiceError] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
+    commit: bool | ServiceError = True
+
+    def commits(self, token: Token) -> "FakeDoors":
+        return self
+
+    def exists(self, repository: Repository, commit: str) -> bool:
+        if isinstance(self.commit, ServiceError):
+            raise self.commit
+        return self.commit
 
     def _open(self, door: str) -> FakeJobs:
         self.used.append(door)
@@ -133,7 +143,7 @@ def look(
     }
     read = load(environ)
     assert not read.problems
-    return check_clouds(read, clouds, Deadline.after(540, FakeClock()), doors=doors)
+    return check_clouds(read, clouds, Deadline.after(540, FakeClock()), jobs=doors)
 
 
 def of_jobs(checks: list[Check]) -> list[Check]:
@@ -366,15 +376,32 @@ def test_every_ref_is_asked_for_once_in_a_fleet() -> None:
     jobs: dict[int, Any] = {number: job(number) for number in range(1, 9)}
     doors = FakeDoors(FakeJobs(jobs, stored={70: [OURS]}))
     settings = load({"WORKSPACES": json.dumps(entries), "AZURE_CLIENT_ID": APP})
-    checks = check_clouds(settings, clouds, Deadline.after(540, FakeClock()), doors=doors)
+    checks = check_clouds(settings, clouds, Deadline.after(540, FakeClock()), jobs=doors)
     assert len(of_jobs(checks)) == 3
     assert len(clouds.asked) == 1
 
 
-def test_a_job_at_a_commit_or_without_ref_has_its_repository_looked_at() -> None:
-    checks = look(job(1, ref=None, commit=NEW), job(2, ref=None))
-    assert findings(checks) == []
-    assert "of 1 at a commit, only the repository was looked at" in summary(checks)
+def test_a_job_without_ref_has_its_repository_looked_at() -> None:
+    assert findings(look(job(ref=None))) == []
+
+
+def test_a_commit_is_looked_up_and_where_nobody_can_tell_that_is_said() -> None:
+    jobs: dict[int, Any] = {1: job(ref=None, commit=NEW)}
+    doors = FakeDoors(FakeJobs(jobs))
+    unknown = "of 1 at a commit, only the repository was looked at"
+    checks = look(doors=doors)
+    assert (findings(checks), unknown in summary(checks)) == ([], False)
+    doors.commit = False
+    line = only(look(doors=doors))
+    assert line.error
+    assert (line.status, line.error.code) == ("failed", "job_ref_missing")
+    assert line.message == f"Commit {NEW} does not exist in etl."
+    doors.commit = failure(Service.AZURE_DEVOPS)
+    checks = look(doors=doors)
+    assert (findings(checks), unknown in summary(checks)) == ([], True)
+    doors.commit, jobs[1] = False, job(ref=None, commit=NEW[:8])
+    checks = look(doors=doors)
+    assert (findings(checks), unknown in summary(checks)) == ([], True), "the beginning of one"
 
 
 def test_a_repository_that_cannot_be_read_is_told_once_where_azure_devops_is() -> None:
@@ -489,6 +516,6 @@ def test_jobs_that_there_was_no_time_for_are_told_in_one_line() -> None:
         load({"WORKSPACES": json.dumps([entry]), "REFRESH_CONCURRENCY": "1"}),
         clouds,
         Deadline.after(540, clock),
-        doors=doors,
+        jobs=doors,
     )
     assert {check.error.code for check in of_jobs(checks) if check.error} == {"out_of_time"}
