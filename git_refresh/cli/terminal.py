@@ -164,7 +164,11 @@ def show_check(
     if blocked:
         because = blocked[next(iter(blocked))]
         tell([Told("skipped", "everything else", because)], out)
-    if left_out and not quiet() and any(check.layer == "workspace" for check in report.checks):
+    if (
+        left_out
+        and not quiet()
+        and ("workspace", "ok") in {(each.layer, each.status) for each in report.checks}
+    ):
         out.print(Text(left_out, "dim"))
     said = tally([check.status for check in report.checks])
     out.print(Text(f"{count(len(report.checks), 'check')}: {said}.", STYLE[report.result]))
