@@ -46,6 +46,7 @@ class Rest:
         tls: ssl.SSLContext,
         deadline: Deadline,
         secrets: Secrets,
+        connections: int = 1,
     ) -> None:
         """Make a client.
 
@@ -56,13 +57,14 @@ class Rest:
             tls: what certificates are verified against.
             deadline: when everything ends.
             secrets: what must not come back, besides the token.
+            connections: how many of them are kept open.
         """
         self._service = service
         self._origin = origin
         self._token = token
         self._deadline = deadline
         self._secrets = Secrets([token.get_secret_value()], beside=secrets)
-        self._session = BoundedSession([origin], tls, connections=1, max_body=MAX_BODY)
+        self._session = BoundedSession([origin], tls, connections=connections, max_body=MAX_BODY)
 
     def close(self) -> None:
         """Let go of its connection."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from git_refresh.cli.checks import Check, count, failed, skipped, warning
+from git_refresh.cli.job_visit import Room
 from git_refresh.diagnosis.explain import explain, finding, out_of_time
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository
@@ -23,7 +24,9 @@ Answers = Mapping[tuple[Repository, Ref | None], Head | Symptom]
 class WorkspaceCheck:
     """Looks at one workspace through a dry run's eyes."""
 
-    def __init__(self, entry: Entry, run: Run, answers: Answers, secrets: Mapping[str, Check]) -> None:
+    def __init__(
+        self, entry: Entry, run: Run, answers: Answers, secrets: Mapping[str, Check], room: Room
+    ) -> None:
         """Take the workspace, and what is known already.
 
         Args:
@@ -31,7 +34,9 @@ class WorkspaceCheck:
             run: a dry run.
             answers: what Azure DevOps has said of each ref so far; the run adds to it.
             secrets: the line of each Key Vault secret.
+            room: what is left of it for those who come after.
         """
+        self._room = room
         self._workspace = entry.workspace
         self._name = entry.workspace.name
         self._entry = entry
@@ -45,7 +50,7 @@ class WorkspaceCheck:
         """Its lines; never raises for what a service does."""
         oauth = self._workspace.oauth
         if oauth is not None and self._secrets[oauth.secret_name].status == "failed":
-            because = f'the secret "{oauth.secret_name}" cannot be used'
+            self._room.shut = because = f'the secret "{oauth.secret_name}" cannot be used'
             return [skipped("workspace", self._name, because), *self._below(because)]
         if self._workspace.federated and self._run.services.identity is Service.AZURE_CLI:
             because = "a person's sign-in cannot be exchanged; in the app, the managed identity is"
@@ -58,6 +63,7 @@ class WorkspaceCheck:
         except TimeoutError:
             failure = out_of_time(self._facts)
         else:
+            self._room.stored[None] = stored
             signed_in = Check("workspace", self._name, "ok", f"signed in as {self._facts.principal}")
             listing = Listing.of(api, self._entry)
             folders = list(listing)
@@ -68,10 +74,8 @@ class WorkspaceCheck:
                 *self._patterns(listing),
                 *lines,
             ]
-        return [
-            failed("workspace", self._name, failure),
-            *self._below(f"the app cannot sign in to {self._name}"),
-        ]
+        self._room.shut = because = f"the app cannot sign in to {self._name}"
+        return [failed("workspace", self._name, failure), *self._below(because)]
 
     def _below(self, because: str) -> Iterator[Check]:
         yield skipped("credential", self._name, because)
@@ -112,7 +116,8 @@ class WorkspaceCheck:
     def _run_as(self, api: Api, principal_id: int) -> Check:
         subject = f"{self._name}, principal {principal_id}"
         try:
-            own = own_credential(api.credentials(principal_id), self._workspace.git_username)
+            self._room.stored[principal_id] = stored = api.credentials(principal_id)
+            own = own_credential(stored, self._workspace.git_username)
         except ServiceError as error:
             facts = replace(self._facts, principal=f"service principal {principal_id} (run_as)")
             return failed("credential", subject, explain(error.symptom, facts))

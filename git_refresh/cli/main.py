@@ -43,6 +43,9 @@ _file = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 _list_argument = click.argument("workspaces", type=_file, required=False, metavar="[FILE]")
 
 
+_NO_JOBS = "Jobs were not looked at: add --jobs."
+
+
 class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -68,14 +71,21 @@ def main() -> None:
 @_list_argument
 @click.option("--offline", is_flag=True, help="Stop after the settings: call no service.")
 @scope_options
+@click.option(
+    "--jobs",
+    is_flag=True,
+    help="Look at the jobs with a Git source in Azure DevOps too, as whoever is signed in.",
+)
 @options.settings_option
 @options.json_option
 @options.output_options
-def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json: bool) -> None:
+def check(workspaces: Path | None, file: Path | None, *, offline: bool, jobs: bool, as_json: bool) -> None:
     """Is everything in place? Checks every layer and writes nothing.
 
     FILE is a workspaces.json to check instead of the WORKSPACES setting, for example before it is set.
     """
+    if offline and jobs:
+        raise click.UsageError("--offline and --jobs contradict each other; write one of them")
     outlet = outlet_for(as_json=as_json)
     checks: list[Check]
     settings: Settings | None = None
@@ -96,23 +106,28 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json:
         problems = (*error.problems, *problems)
         checks = check_settings(environ, problems, None, scheduled=scheduled, named=named)
     if settings is None and not offline:
-        checks += skipped_layers(because, below="settings")
+        checks += skipped_layers(because, below="settings", jobs=jobs)
     elif settings is not None and not offline:
         try:
             with terminal.console(stderr=True).status("Checking …"):
-                checks += check_live(settings, environ, outlet)
+                checks += check_live(settings, environ, outlet, jobs=jobs)
         except KeyboardInterrupt:
             checks.append(failed("identity", "everything", interrupted(Facts())))
         except SettingsError as error:
             settings = None
             checks += check_settings({}, error.problems, None, scheduled=False)
-            checks += skipped_layers("the app settings are wrong", below="settings")
+            checks += skipped_layers("the app settings are wrong", below="settings", jobs=jobs)
     report = outlet.clean(CheckReport(tuple(checks)))
     put_out(
         outlet,
         as_json,
         report.as_dict(),
-        lambda: terminal.show_check(report, terminal.console(), places_of(settings)),
+        lambda: terminal.show_check(
+            report,
+            terminal.console(),
+            places_of(settings),
+            left_out="" if jobs or offline or settings is None else _NO_JOBS,
+        ),
     )
     if any(check.error and check.error.code == "interrupted" for check in report.checks):
         sys.exit(INTERRUPTED)

@@ -54,6 +54,11 @@ class Facts:
     """Who can do what whoever is signed in may not."""
     command: str = "COMMAND"
     """What that person types."""
+    refreshing: str = (
+        'In the workspace\'s entry in WORKSPACES write "run_as": [NUMERIC_ID]. Of people this app keeps no credentials: let their jobs run '
+        "as a service principal, the app's own or one in run_as."
+    )
+    """How whom a job runs as becomes one that is kept fresh."""
 
 
 def explain(symptom: Symptom, facts: Facts) -> Diagnosis:

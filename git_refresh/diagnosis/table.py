@@ -570,6 +570,17 @@ _CREDENTIAL = (
     ),
 )
 
+_JOBS = (
+    Row(
+        "jobs_forbidden",
+        (Match(DATABRICKS, status=(403,), operation="list the jobs"),),
+        seen="403 PERMISSION_DENIED",
+        cause="{host} does not let {principal} list its jobs.",
+        remedy="For check --jobs, sign in as an admin of the workspace: az login. Or give {principal} workspace access ({host}, Settings, "
+        "Identity and access).",
+    ),
+)
+
 _FOLDER = (
     Row(
         "git_conflict",
@@ -739,6 +750,7 @@ SECTIONS = {
     "Azure DevOps": _AZURE_DEVOPS,
     "Signing in to a workspace": _SIGN_IN,
     "Git credential": _CREDENTIAL,
+    "Jobs": _JOBS,
     "Git folder": _FOLDER,
     "Spread over many workers": _STORAGE,
     "Any service": _ANY,
@@ -948,6 +960,32 @@ OWN = (
         remedy="Correct --folder, give {principal} Can Manage on {path}, or write it in WORKSPACES as an entry of its own.",
     ),
     Row(
+        "job_principal_not_refreshed",
+        message="It runs as {principal}, whose Git credential this app does not keep fresh.",
+        cause="A job clones its Git source with the Git credential of whom it runs as. Without one it fails, and one that nobody renews "
+        "ends one day.",
+        remedy="{refreshing}",
+    ),
+    Row(
+        "job_credential_missing",
+        message="It runs as {principal}, which has no Git credential for Azure DevOps yet.",
+        cause="This app keeps one for it, but no run has stored it so far.",
+        remedy="The next run creates it. If runs have been, see what this workspace's Git credentials' lines say, and the app's log.",
+    ),
+    Row(
+        "job_wrong_provider",
+        message='Its git_provider is "{found}", and its repository is in Azure DevOps.',
+        cause="The job looks for a Git credential of that provider, not for the one that this app keeps fresh.",
+        remedy='In the job\'s git_source write "git_provider": "azureDevOpsServices" (azureDevOpsServicesAad is not taken there), or '
+        "choose Azure DevOps Services in its settings, Git.",
+    ),
+    Row(
+        "job_ref_missing",
+        message="{ref} does not exist in {repository}{nearest}.",
+        cause="The job's git_source names it, and the repository {url} has no such branch, tag or commit.",
+        remedy="Correct git_branch, git_tag or git_commit in the job's git_source (main, not origin/main), or push it.",
+    ),
+    Row(
         "odd_client_id",
         message='client_id "{found}", of {workspaces}, is not a GUID.',
         cause="An application id is a GUID. With the name of a service principal, or its numeric id, nothing can sign in.",
@@ -1026,8 +1064,8 @@ OWN = (
         "identity_not_in_tenant",
         message="Tenant {tenant} has no identity {id}.",
         cause="The Azure CLI is signed in to another tenant than the app's, or the id is not that of a managed identity.",
-        remedy="Sign in to the app's tenant (az login --tenant, with its id), and compare the id with: az functionapp identity show --name APP "
-        "--resource-group GROUP.",
+        remedy="Sign in to the app's tenant (az login --tenant, with its id), and compare the id with: "
+        "az functionapp identity show --name APP --resource-group GROUP.",
     ),
     Row(
         "no_consent",

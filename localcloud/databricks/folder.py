@@ -121,6 +121,10 @@ class Folder:
         if discard:
             await self._git("clean", "--quiet", "--force", "-d")
 
+    async def go_to(self, commit: str) -> None:
+        """Check out a commit that was cloned."""
+        await self._git("checkout", "--quiet", "--detach", commit)
+
     async def _fetch(self, access: Access, refspec: str) -> None:
         await self._git("fetch", "--quiet", "--no-tags", self.url, refspec, environment=access)
 

@@ -1,8 +1,10 @@
 """One Azure Databricks workspace."""
 
+import asyncio
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -14,6 +16,7 @@ from localcloud.databricks.federation import ACCOUNT_ID, FederationPolicy
 from localcloud.databricks.folder import Folder
 from localcloud.databricks.git_credentials import DEVOPS, Credential, GitCredentials
 from localcloud.databricks.git_folders import GitFolders
+from localcloud.databricks.jobs import Job, JobRun, Jobs
 from localcloud.databricks.oauth_secrets import OAuthSecrets
 from localcloud.databricks.scim import Scim
 from localcloud.databricks.sign_in import ServicePrincipal, SignIn
@@ -45,6 +48,7 @@ class Workspace:
         self._tree = Tree(self._sign_in)
         self._credentials = GitCredentials(self._sign_in)
         self._git_folders = GitFolders(self._sign_in, self._tree, self._credentials, directory, network)
+        self._jobs = Jobs(self._sign_in, self._credentials, directory, network)
 
     def routes(self) -> Iterable[web.RouteDef]:
         return [
@@ -56,6 +60,7 @@ class Workspace:
             *self._tree.routes(),
             web.get(RULES, self._rules),
             web.put(RULES, self._rules),
+            *self._jobs.routes(),
             web.route("*", "/{path:.*}", _unknown),
         ]
 
@@ -186,6 +191,33 @@ class Workspace:
     def folder(self, path: str) -> Folder | None:
         """The Git folder at a path, with or without `/Workspace` in front."""
         return self._tree.folders.get(normal(path))
+
+    def add_job(
+        self,
+        name: str,
+        run_as: ServicePrincipal,
+        source: Repository | str | None,
+        *,
+        owner: ServicePrincipal | None = None,
+        provider: str = DEVOPS,
+        ref: Mapping[str, str] | None = None,
+    ) -> Job:
+        """A job whose one task is a notebook, of a repository (at `ref`: its git_branch, git_tag or git_commit) or in the workspace.
+
+        Its owner is whom it runs as, unless told otherwise.
+        """
+        task = {"task_key": "only", "notebook_task": {"notebook_path": "jobs/load"}}
+        settings: dict[str, Any] = {"name": name, "tasks": [task]}
+        if source is not None:
+            url = source if isinstance(source, str) else source.url
+            settings["git_source"] = {"git_url": url, "git_provider": provider, **(ref or {})}
+        return self._jobs.add(owner or run_as, run_as, settings)
+
+    def run_job(self, job: Job) -> JobRun:
+        """Run a job to its end."""
+        run = self._jobs.begin(job)
+        asyncio.run(self._jobs.work(run))
+        return run
 
 
 async def _unknown(request: web.Request) -> web.Response:

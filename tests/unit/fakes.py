@@ -67,6 +67,7 @@ class FakeWorkspace:
     fail: dict[str, ServiceError] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     before: Callable[[str], None] = lambda _: None
+    others: dict[int, list[StoredCredential]] = field(default_factory=dict)
 
     def _do(self, what: str) -> None:
         self.before(what)
@@ -76,7 +77,7 @@ class FakeWorkspace:
 
     def credentials(self, principal_id: int | None) -> list[StoredCredential]:
         self._do("credentials")
-        return list(self.stored) if principal_id is None else []
+        return list(self.stored if principal_id is None else self.others.get(principal_id, []))
 
     def update_credential(self, id_: int, username: str, token: SecretStr, principal_id: int | None) -> None:
         self._do("update_credential")

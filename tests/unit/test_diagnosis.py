@@ -597,6 +597,15 @@ CASES = (
         "User does not have permission.",
         operation="create the Git credential",
     ),
+    # Jobs
+    databricks(
+        "jobs that may not be listed",
+        "jobs_forbidden",
+        403,
+        "PERMISSION_DENIED",
+        "User does not have permission.",
+        operation="list the jobs",
+    ),
     # Git folder
     databricks(
         "uncommitted changes",

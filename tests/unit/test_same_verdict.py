@@ -143,6 +143,11 @@ TOLD_BY_CHECK_ALONE = {
     "unknown_setting",
     "secret_without_end",
     "long_setting",  # with one that is too long no process starts
+    # Of jobs, which a run never looks at.
+    "job_principal_not_refreshed",
+    "job_credential_missing",
+    "job_wrong_provider",
+    "job_ref_missing",
     "interrupted",  # is nobody's verdict
     # Of a message on the queue, not of the settings or the clouds.
     "slice_too_late",
