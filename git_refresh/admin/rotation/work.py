@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from git_refresh.admin.rotation.decide import Decision, Seen, Target, decide, unknown_of
 from git_refresh.admin.rotation.report import FormerReport, SecretReport, UnknownReport
 from git_refresh.admin.rotation.steps import Services, Steps, StoppedError, Vault
-from git_refresh.admin.secrets import OAuthSecret
+from git_refresh.admin.secrets import OAuthSecret, Version
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, interrupted
 from git_refresh.symptom import Service, ServiceError, Symptom
@@ -81,6 +81,23 @@ class Rotation:
         former = [self._delete(seen, each) for each in decision.delete if each in approved.delete]
         if not (decision.create and approved.create):
             return self._report(seen, decision, "unchanged", former)
+        return self._renew(seen, decision, former)
+
+    def issue(self) -> SecretReport:
+        """Make the first one, where Key Vault has no secret of this name. What there is in Databricks besides is reported."""
+        try:
+            secrets = self._services.oauth_secrets(self._target.host)
+            principal = secrets.principal_id(self._target.client_id)
+            listed = secrets.list(principal)
+            beside = [version for name in self._beside for version in self._vault.versions(name)]
+        except ServiceError as error:
+            return self.failed(explain(error.symptom, self._steps.facts))
+        seen = Seen(Version(""), works=False, versions=(), beside=beside, principal=principal, secrets=listed)
+        decision = Decision(None, "there is none", create=True)
+        self._steps.facts = replace(self._steps.facts, principal_id=str(principal))
+        return self._renew(seen, decision, ())
+
+    def _renew(self, seen: Seen, decision: Decision, former: Sequence[FormerReport]) -> SecretReport:
         try:
             new = self._steps.create(seen, decision)
             self._steps.store(seen, new)
