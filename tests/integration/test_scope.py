@@ -2,15 +2,19 @@
 
 import json
 import os
+import shlex
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from localcloud import Cloud, Fault, Fleet, faults
 from tools import warm
+from tools.queries import ROOT
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 ETL, REPORTS = "/Repos/etl/prod", "/Repos/reports/prod"
@@ -174,3 +178,35 @@ def test_offline_the_whole_list_is_checked_and_the_part_has_to_be_in_it(
     assert '✗ --only: "data-9" is not a workspace in the list' in both.stdout
     assert cli("check", "--offline", "--only", "data-1", "--folder", ETL).returncode == 0
     assert cloud.requests == []
+
+
+@pytest.mark.parametrize(("only", "code"), [("data-2", 0), ("", 2), ("data-4", 2)])
+def test_the_pipeline_s_line_pulls_what_its_variables_name(
+    cloud: Cloud, fleet: Fleet, tmp_path: Path, only: str, code: int
+) -> None:
+    """As it stands in the file, with a stand-in for `az`."""
+    workflow = yaml.safe_load((ROOT / "docs/pipelines/pull-on-merge.github.yml").read_text())
+    step = workflow["jobs"]["pull"]["steps"][-1]
+    deployed = [
+        {"name": name, "slotSetting": False, "value": value} for name, value in fleet.settings.items()
+    ]
+    (tmp_path / "deployed.json").write_text(json.dumps(deployed))
+    for name, does in (
+        ("az", f"cat {tmp_path}/deployed.json"),
+        ("python", f'exec {shlex.quote(sys.executable)} "$@"'),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    named = {"APP": "app", "RESOURCE_GROUP": "group", "ONLY": only, "FOLDER": ETL}
+    assert named.keys() == step["env"].keys()
+    environ = {**os.environ, **cloud.environment(), **named, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    head = fleet.repositories[0].commit({"new.txt": "new"})
+    line = [step["shell"], "-eo", "pipefail", "-c", step["run"]]
+    done = subprocess.run(
+        line, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert asked(cloud) == ({fleet.workspaces[1].host} if code == 0 else set())
+    folder = fleet.workspaces[1].folder(ETL)
+    assert folder
+    assert (folder.head == head) == (code == 0)
