@@ -15,7 +15,8 @@ from aiohttp import web
 KNOWN = web.RequestKey("KNOWN", tuple)
 
 _SENT = ("personal_access_token", "client_assertion", "subject_token", "client_secret")
-_GIVEN = ("access_token", "value")
+_GIVEN = ("access_token",)
+_GIVEN_BY_VAULTS = (*_GIVEN, "value")
 
 
 class Memory:
@@ -55,7 +56,8 @@ class Memory:
     ) -> None:
         """Remember the token, or the vault's secret, in an answer, as the identity's or as those' whose secrets were sent for it."""
         if isinstance(response, web.Response) and isinstance(response.body, bytes):
-            given = list(_in_fields(_fields(response.content_type, response.body), _GIVEN))
+            names = _GIVEN_BY_VAULTS if host.endswith(".vault.azure.net") else _GIVEN
+            given = list(_in_fields(_fields(response.content_type, response.body), names))
             self._add(host, given)
             self._given.update(dict.fromkeys(given))
             owners = {identity} if identity else set[str]().union(*map(self._of_whom, sent))

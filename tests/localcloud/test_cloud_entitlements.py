@@ -486,3 +486,9 @@ def test_reads_lag_behind_writes_and_rights_do_not(
     assert call("HEAD", membership).status_code == 404
     cloud.devops.lag = 0
     assert call("HEAD", membership).status_code == 200
+
+
+def test_what_a_member_is_called_is_no_secret(cloud: Cloud, call: Call) -> None:
+    cloud.remember_secrets()
+    assert call("GET", f"{GRAPH}/storagekeys/{descriptor_of(call, cloud.identity)}").ok
+    assert cloud.issued == []

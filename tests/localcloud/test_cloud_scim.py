@@ -191,3 +191,14 @@ def test_the_errors_are_scim_errors(session: requests.Session, workspace: Worksp
     body = answer.json()
     assert (answer.status_code, body["status"]) == (403, "403")
     assert body["schemas"] == ["urn:ietf:params:scim:api:messages:2.0:Error"]
+
+
+def test_an_identity_that_was_added_by_hand_is_found_by_its_client_id(
+    cloud: Cloud, workspace: Workspace, admin: WorkspaceClient
+) -> None:
+    identity = cloud.identity
+    made = workspace.add_managed_identity(identity.object_id, client_id=identity.client_id)
+    (found,) = admin.service_principals.list(filter=f'applicationId eq "{identity.client_id}"')
+    assert found.id == str(made.id)
+    with pytest.raises(ResourceConflict):
+        admin.service_principals.create(application_id=identity.client_id)
