@@ -293,7 +293,7 @@ def test_another_principal_of_the_same_name_is_not_taken_for_it(
 # What goes wrong
 
 
-def every_write(cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str]) -> list[tuple[str, str, str]]:
+def every_write(cloud: Cloud, environ: dict[str, str]) -> list[tuple[str, str, str]]:
     assert apply(environ)[0] == 0
     return list(dict.fromkeys(writes(cloud)))
 
@@ -305,7 +305,7 @@ WRITES = 19
 def test_the_writes_of_an_undisturbed_onboarding_are_all_tried_below(
     cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str]
 ) -> None:
-    assert len(every_write(cloud, fleet, environ)) == WRITES
+    assert len(every_write(cloud, environ)) == WRITES
 
 
 def only(write: tuple[str, str, str], action: faults.Action, **options: Any) -> Fault:
@@ -321,7 +321,7 @@ def known_writes() -> Iterator[list[tuple[str, str, str]]]:
         place = cloud.directory / "laptop"
         environ = environ_of(cloud, fleet, place)
         patch.setenv("PATH", environ["PATH"])
-        yield every_write(cloud, fleet, environ)
+        yield every_write(cloud, environ)
 
 
 REFUSAL = faults.status(
