@@ -243,7 +243,7 @@ def test_no_terminal_and_no_yes_changes_nothing(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "code", "written"), [("y\n", 0, 2), ("n\n", 2, 0), ("\n", 2, 0), ("\x03", 130, 0)]
+    ("keys", "code", "written"), [("y\n", 0, 2), ("n\n", 2, 0), ("\n", 2, 0), ("\x04", 130, 0)]
 )
 def test_somebody_at_a_terminal_is_asked(stage: Stage, keys: str, code: int, written: int) -> None:
     environ = {**stage.environ, "TERM": "dumb"}
