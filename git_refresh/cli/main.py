@@ -144,6 +144,7 @@ def _clouds(settings: Settings, environ: Mapping[str, str], outlet: Outlet, *, j
     deadline = Deadline.after(settings.timeout_s, clock)
     interval = longest_gap(environ.get("REFRESH_SCHEDULE"), clock.now())
     clouds = app.connect(settings, deadline, environ, outlet)
+    clouds.others_ask = jobs
     try:
         sight = JobDoors(clouds.tls, deadline, outlet.secrets) if jobs else None
         return check_clouds(settings, clouds, deadline, interval=interval, jobs=sight)
