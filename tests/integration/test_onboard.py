@@ -303,7 +303,7 @@ WRITES = 19
 
 
 def test_the_writes_of_an_undisturbed_onboarding_are_all_tried_below(
-    cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str]
+    cloud: Cloud, environ: dict[str, str]
 ) -> None:
     assert len(every_write(cloud, environ)) == WRITES
 
@@ -317,9 +317,7 @@ def only(write: tuple[str, str, str], action: faults.Action, **options: Any) -> 
 def known_writes() -> Iterator[list[tuple[str, str, str]]]:
     """Those of an undisturbed one, in a cloud of its own: hosts, ids and paths are the same in every cloud."""
     with Cloud() as cloud, pytest.MonkeyPatch.context() as patch:
-        fleet = seed_ungranted(cloud)
-        place = cloud.directory / "laptop"
-        environ = environ_of(cloud, fleet, place)
+        environ = environ_of(cloud, seed_ungranted(cloud), cloud.directory / "laptop")
         patch.setenv("PATH", environ["PATH"])
         yield every_write(cloud, environ)
 
