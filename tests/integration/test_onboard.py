@@ -14,6 +14,7 @@ import pytest
 
 from localcloud import Cloud, Fault, faults
 from localcloud.authority import OTHER_TENANT, TENANT
+from localcloud.databricks.account import MANAGER, RuleSet
 from localcloud.fleet import CLIENT_ID, FEDERATED_CLIENT_ID, SECRET_NAME, UngrantedFleet, seed_ungranted
 from localcloud.observer import Request
 from localcloud.people import Person, laptop
@@ -38,7 +39,7 @@ def _nothing_is_taken_away(cloud: Cloud) -> Iterator[None]:
     yield
     asked = [(request.method, request.path) for request in cloud.requests]
     assert not [path for method, path in asked if method == "PUT" and "/permissions/" in path]
-    assert not [path for method, path in asked if "rule-sets" in path]
+    assert not [path for method, path in asked if "rule-sets" in path and method != "GET"]
     assert not [path for method, path in asked if method == "DELETE" and "/credentials/secrets/" not in path]
 
 
@@ -226,6 +227,31 @@ def test_a_folder_of_a_project_that_the_list_does_not_name_lets_the_identity_in_
     project = organization.project("Payroll")
     assert project
     assert not organization.reads(cloud.identity.object_id, project)
+
+
+def test_whom_run_as_names_is_looked_at_and_left_to_whoever_may(
+    cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str]
+) -> None:
+    other = cloud.account.create("jobs")
+    fleet.workspaces[0].members.add(other.client_id, "jobs")
+    entries = json.loads(environ["WORKSPACES"])
+    entries[0]["run_as"] = [other.id, 42]
+    environ["WORKSPACES"] = json.dumps(entries)
+    code, report = onboard(environ)
+    missing, unknown = failures(report)
+    assert code == 1
+    assert missing["error"]["code"] == "manager_missing"
+    assert f"service principal {other.id} (run_as)" in missing["error"]["remedy"]
+    assert unknown["error"]["code"] == "no_such_run_as"
+
+    rules = RuleSet([{"role": MANAGER, "principals": [f"servicePrincipals/{CLIENT_ID}"]}])
+    cloud.account.rule_sets[
+        f"accounts/{cloud.account.id}/servicePrincipals/{other.client_id}/ruleSets/default"
+    ] = rules
+    entries[0]["run_as"] = [other.id]
+    environ["WORKSPACES"] = json.dumps(entries)
+    code, report = apply(environ)
+    assert code == 0, failures(report)
 
 
 # Where there is no service principal yet
