@@ -238,6 +238,12 @@ def test_a_principal_that_is_not_kept_fresh_fails_with_the_very_line_to_write() 
     assert CheckReport(tuple(checks)).result == "failed"
 
 
+def test_what_shares_cause_and_remedy_stands_together_however_the_jobs_are_listed() -> None:
+    odd = {"run_as": AS_ROBOT}, {"provider": "gitHub"}, {"run_as": RunAs("service principal", OTHER)}
+    lines = findings(look(*(job(number, **odd[number % 3]) for number in range(1, 7))))
+    assert [code for _, code in lines] == ["job_principal_not_refreshed"] * 4 + ["job_wrong_provider"] * 2
+
+
 @pytest.mark.parametrize("stored", [OURS, FEDERATED], ids=["a token", "federated"])
 def test_one_with_a_credential_of_its_own_is_a_warning(stored: StoredCredential) -> None:
     doors = FakeDoors(FakeJobs({1: job(run_as=AS_ROBOT)}, stored={71: [stored]}))
