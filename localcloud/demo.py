@@ -1,13 +1,16 @@
-"""`make run`: the app does its job on the embedded cloud: with a commit and a dead token in between, and a workspace that fails.
+"""`make run`: from a fleet of which nothing is granted to a job that runs, on the embedded cloud.
 
+`check` is red, an admin types `onboard`, and the app does its job: with a commit and a dead token in between, and a workspace that fails.
 Nothing is staged but the cloud: the real Functions worker runs the real app, the real SDKs talk TLS to production host names,
-and the workspaces pull with real Git. Nobody wants to watch an hour: the cloud lets every token end when the demo says so.
+the workspaces pull with real Git, and jobs clone with it.
+Nobody wants to watch an hour: the cloud lets every token end when the demo says so.
 It shows what the workspaces contain before and after, not what the app reports.
 """
 
 import json
 import logging
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -25,8 +28,11 @@ from rich.text import Text
 
 from localcloud.authority import TENANT, entra_v2
 from localcloud.cloud import Cloud
+from localcloud.databricks.federation import FederationPolicy
+from localcloud.databricks.jobs import Job
 from localcloud.databricks.workspace import Workspace
-from localcloud.fleet import CLIENT_ID, FEDERATED_CLIENT_ID, SECRET, ZonedFleet, seed_zones
+from localcloud.fleet import CLIENT_ID, FEDERATED_CLIENT_ID, UngrantedFleet, ZonedFleet, seed_ungranted
+from localcloud.people import laptop
 from localcloud.worker import Worker
 
 APP = Path(__file__).parent.parent
@@ -81,7 +87,7 @@ def main() -> None:
     try:
         with Cloud() as cloud:
             with waiting("three workspaces and their repositories"):
-                fleet = seed_zones(cloud)
+                fleet = seed_ungranted(cloud)
             os.environ.update({**cloud.environment(), **fleet.settings})
             events = _Events()
             logging.getLogger("git_refresh").addHandler(events)
@@ -99,17 +105,20 @@ def main() -> None:
     console.print(Text(NEXT))
 
 
-def _tell(cloud: Cloud, fleet: ZonedFleet, worker: Worker, events: _Events) -> None:
+def _tell(cloud: Cloud, fleet: UngrantedFleet, worker: Worker, events: _Events) -> None:
     say(
-        "An embedded cloud is up: three workspaces, Azure DevOps, Key Vault and two managed identities, under their production host "
-        "names. The app signs in to data-1 with an OAuth secret, to data-2 as its managed identity, and to data-3 by token exchange, "
-        "with an identity of data-3's own: nothing is shared with the first two. No workspace has a Git credential yet, and each lacks "
-        "a folder."
+        "An embedded cloud is up: three workspaces, Azure DevOps, Key Vault, Entra and two managed identities, under their production "
+        "host names. The app is to sign in to data-1 with an OAuth secret, to data-2 as its managed identity, and to data-3 by token "
+        "exchange, with an identity of data-3's own: nothing is shared with the first two. Nobody has granted it anything yet."
     )
+    _let_in(cloud, fleet)
+    job = _job(fleet)
+    expect(_run(fleet, job) is not None, "a job cannot clone before there is a credential")
     states = _fire(fleet, worker, events, "First tick of the timer, through the real Functions worker")
     for workspace, state in zip(fleet.workspaces, states, strict=True):
         expect(state.token is not None, f"{workspace.host} has a credential")
         expect("/Repos/reports/prod" in state.commits, f"{workspace.host} has the folder that was missing")
+    expect(_run(fleet, job) is None, "a job clones with the new credential")
     owners = [jwt.decode(state.token or "", options={"verify_signature": False})["oid"] for state in states]
     expect(owners[0] == owners[1] == cloud.identity.object_id, "the first two have the app's own token")
     expect(owners[2] == fleet.identity.object_id, "and the third has another identity's")
@@ -122,14 +131,11 @@ def _tell(cloud: Cloud, fleet: ZonedFleet, worker: Worker, events: _Events) -> N
     )
     cloud.identity.expire_tokens()
     fleet.identity.expire_tokens()
-    first, name = fleet.workspaces[0], names_of(fleet)[0]
-    refusal = _pull(first)
-    expect(refusal is not None, "a pull with the old credential fails")
-    console.print(Text(f"  a job pulls in {name}: {refusal}\n", "red"))
+    expect(_run(fleet, job) is not None, "a job with the old credential fails")
 
     third, broken = fleet.workspaces[2], names_of(fleet)[2]
     policy = {"issuer": entra_v2(TENANT), "subject": fleet.identity.object_id}
-    third.federate(FEDERATED_CLIENT_ID, **policy).policies.clear()
+    _policies(cloud).clear()
     say(f"And somebody deletes the federation policy by which {broken} lets the app in.")
     before = states
     states = _fire(fleet, worker, events, "Next tick", failing=broken)
@@ -137,9 +143,7 @@ def _tell(cloud: Cloud, fleet: ZonedFleet, worker: Worker, events: _Events) -> N
         if workspace is not third:
             expect(states[index].token not in {None, before[index].token}, f"{workspace.host} is fresh")
             expect(states[index].commits[CHANGED] == commits[index], f"{workspace.host} has the new commit")
-    expect(_pull(first) is None, "a pull with the fresh credential works")
-    console.print(Text(f"  a job pulls in {name}: fine", "green"))
-    console.print()
+    expect(_run(fleet, job) is None, "a job with the fresh credential works")
 
     third.federate(FEDERATED_CLIENT_ID, **policy)
     say("That is mended with the command above.")
@@ -229,20 +233,66 @@ def _move(old: str | None, new: str) -> Text:
     return Text(f"{old[:8] if old else 'created'} → {new[:8]}", "green")
 
 
-def _pull(workspace: Workspace) -> str | None:
-    """Pull as a job would, with the stored credential; the workspace's refusal, or None."""
-    from databricks.sdk import WorkspaceClient  # noqa: PLC0415  # as slow as the worker
-    from databricks.sdk.core import DatabricksError  # noqa: PLC0415
+def _let_in(cloud: Cloud, fleet: UngrantedFleet) -> None:
+    """What an admin does once, with her own sign-in."""
+    say("An admin types, on a laptop after az login:")
+    red = _type(cloud, fleet, 1, "check", "--quiet")
+    console.print(Text(f"  {red[-1]}\n", "red"))
+    told = _type(cloud, fleet, 0, "onboard", "--apply", "--yes")
+    for line in (
+        line
+        for line in told
+        if re.match(r"  ✓ (?:Azure DevOps|Databricks account|Key Vault|data-\d): ", line)
+    ):
+        console.print(Text(line, "green"), soft_wrap=False, no_wrap=True, overflow="ellipsis")
+    say(f"  and check follows by itself: {told[-1]}")
 
-    client = WorkspaceClient(
-        host=workspace.url, client_id=CLIENT_ID, client_secret=SECRET, auth_type="oauth-m2m"
+
+def _type(cloud: Cloud, fleet: UngrantedFleet, code: int, *arguments: str) -> list[str]:
+    """A command of ours on her laptop; for what the app may do, `check` asks as the app's identities, as in Azure."""
+    az = fleet.admin.sign_in(cloud.directory / "laptop")
+    own = {name: value for name, value in cloud.environment().items() if name.startswith("IDENTITY")}
+    environ = laptop({**os.environ, **cloud.environment(), **fleet.settings}, az) | own
+    console.print(Text(f"$ git-refresh {' '.join(arguments)}", "bold"))
+    with waiting("the command"):
+        done = subprocess.run(  # noqa: S603  # this interpreter, and words of ours
+            [sys.executable, "-m", "git_refresh", *arguments],
+            cwd=APP,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            check=False,
+        )
+    expect(done.returncode == code, f"{arguments[0]} ends with {code}, and it said: {done.stdout}")
+    return done.stdout.splitlines()
+
+
+def _job(fleet: UngrantedFleet) -> Job:
+    """A job in data-1 that clones a repository, as the principal whose credential is kept fresh."""
+    first = fleet.workspaces[0]
+    principal = next(known for known in first.service_principals if known.client_id == CLIENT_ID)
+    return first.add_job("load", principal, fleet.repositories[0], ref={"git_branch": "main"})
+
+
+def _run(fleet: UngrantedFleet, job: Job) -> str | None:
+    """Run it; why it failed, or None."""
+    run = fleet.workspaces[0].run_job(job)
+    fine = run.result == "SUCCESS"
+    what = (
+        f"{run.result}, cloned {run.used_commit[:8]}"
+        if fine
+        else f"{run.result}: {run.message.partition('. ')[0]}."
     )
-    folder = workspace.folder(CHANGED)
-    try:
-        client.repos.update(folder.id if folder else 0, branch="main")
-    except DatabricksError as error:
-        return f"{error.error_code}: {str(error).partition('. ')[0]}."
-    return None
+    console.print(Text(f"  the job load in {names_of(fleet)[0]}: {what}", "green" if fine else "red"))
+    console.print()
+    return None if fine else run.message
+
+
+def _policies(cloud: Cloud) -> list[FederationPolicy]:
+    principal = cloud.account.find(FEDERATED_CLIENT_ID)
+    expect(principal is not None, "the account has the federated principal")
+    return principal.policies if principal else []
 
 
 def say(text: str) -> None:
