@@ -217,7 +217,7 @@ def _next_steps(output: Path, content: dict[str, Any]) -> str:
         lines.append(f"The OAuth secret has to be in Key Vault, by the name {_SECRET_NAME}.")
     elif made and "client_id" in defaults:
         lines.append(
-            "The service principal has to have a federation policy for the app's managed identity: docs/setup.md."
+            "The service principal has to have a federation policy for the app's managed identity; onboard writes it."
         )
     steps = [
         (f"check {name} --offline", "the list alone"),
