@@ -9,14 +9,16 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from localcloud import Cloud, Fleet, play, seed
+from localcloud.authority import TENANT, entra_v2
 from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
+from tests.pages import ways
 from tools import warm
 
 ROOT = Path(__file__).parents[2]
@@ -24,12 +26,18 @@ PAGES = {page: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT /
 OURS = ".venv/bin/python -m git_refresh "
 OTHER_PAGES = ("docs/pipelines/README.md", "infra/README.md", "SECURITY.md", "CHANGELOG.md")
 NEEDS_AZURE = ("az", "azd", "func", "databricks")
+ONBOARD = "onboard"
+"""Stands in for our own: what it grants is there already. As its reader does, it writes the new principal's id into the list."""
 STAND_IN = """\
 #!/bin/sh
 basename "$0" >> "$CALLS"
 case "$(basename "$0") $*" in
   "az functionapp config appsettings list"*) cat "$DEPLOYED";;
+  "az identity show "*"--query clientId "*) echo "$OWN_CLIENT_ID";;
   "az "*"--output tsv") echo stand-in;;
+  "onboard "*--new-principal*)
+    jq --arg id "$NEW_CLIENT_ID" '.WORKSPACE_DEFAULTS.client_id = $id' workspaces.json > list
+    mv list workspaces.json;;
   "databricks "*) echo "$CREATED_BY_DATABRICKS";;
 esac
 """
@@ -102,12 +110,13 @@ def environ(tmp_path: Path, cloud: Cloud, owned: Fleet) -> Iterator[dict[str, st
     """A shell's, in which the programs that need Azure are stand-ins that answer with the deployed app's settings."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name in NEEDS_AZURE:
+    for name in (*NEEDS_AZURE, ONBOARD):
         (tools / name).write_text(STAND_IN)
         (tools / name).chmod(0o755)
     deployed = tmp_path / "deployed"
     deployed.write_text(json.dumps([{"name": n, "value": v} for n, v in owned.settings.items()]))
-    answers = {"CREATED_BY_DATABRICKS": json.dumps(CREATED)}
+    answers = {"CREATED_BY_DATABRICKS": json.dumps(CREATED), "NEW_CLIENT_ID": CLIENT_ID}
+    answers["OWN_CLIENT_ID"] = cloud.identity.client_id
     places = {"CALLS": str(tmp_path / "calls"), "DEPLOYED": str(deployed), "HOME": str(tmp_path)}
     yield {"PATH": f"{tools}:{os.environ['PATH']}", **cloud.environment(), **places, **answers}
     assert not cloud.refused, "nothing was asked of the real world"
@@ -150,21 +159,35 @@ def test_the_readme_s_run_has_moved_the_folders(owned: Fleet, copy: Path, enviro
     assert folder.head == owned.repositories[0].head()
 
 
+def script(steps: Sequence[ways.Step], way: str) -> str:
+    """All that is pasted, with `onboard` stood in for; by hand, whoever has made a principal writes its id into the list."""
+    first, *rest = steps
+    pasted = ways.typed([*ways.BEFORE, first, *rest[:-1], ways.TRYING, rest[-1], ways.AFTER], way)
+    made = 'echo "id $PRINCIPAL, application id $APPLICATION_ID"\n'
+    pasted = pasted.replace(made, f"{made}{ONBOARD} --new-principal\n")
+    return pasted.replace(f"{OURS}onboard", ONBOARD)
+
+
 @pytest.mark.skipif(shutil.which("jq") is None or shutil.which("bash") is None, reason="needs jq and bash")
+@pytest.mark.parametrize("way", ways.WAYS)
+@pytest.mark.parametrize("steps", [ways.WITH_ONBOARD, ways.PASTED_BY_HAND], ids=["onboard", "by hand"])
 def test_the_setup_page_pasted_into_one_shell_leads_to_green(
-    cloud: Cloud, copy: Path, environ: dict[str, str], tmp_path: Path
+    cloud: Cloud, copy: Path, environ: dict[str, str], tmp_path: Path, steps: Sequence[ways.Step], way: str
 ) -> None:
+    (copy / "workspaces.json").unlink()
     workspace = cloud.workspace("adb-1234567890123456.7.azuredatabricks.net")
-    workspace.service_principal(CLIENT_ID, SECRET)
-    end = datetime.now(UTC) + timedelta(days=700)
-    cloud.keyvault("contoso-git-refresh").set(SECRET_NAME, SECRET, expires_on=end)
+    if way == "managed_identity":
+        workspace.add_managed_identity(cloud.identity.object_id)
+    elif way == "federated":
+        workspace.federate(CLIENT_ID, issuer=entra_v2(TENANT), subject=cloud.identity.object_id)
+    else:
+        workspace.service_principal(CLIENT_ID, SECRET)
+        end = datetime.now(UTC) + timedelta(days=700)
+        cloud.keyvault("contoso-git-refresh").set(SECRET_NAME, SECRET, expires_on=end)
     etl = cloud.devops.repository("contoso", "Data Platform", "etl")
-    variants = re.compile(r"^### Variant.*?(?=^## )", re.DOTALL | re.MULTILINE)
-    page = variants.sub("", PAGES[ROOT / "docs/setup.md"])
-    blocks = re.findall(r"^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     done = subprocess.run(
         ["bash", "-eux", "-o", "pipefail"],  # noqa: S607  # from the PATH
-        input="".join(blocks),
+        input=script(steps, way),
         cwd=copy,
         env=environ,
         capture_output=True,
@@ -176,7 +199,10 @@ def test_the_setup_page_pasted_into_one_shell_leads_to_green(
     assert "✓ app settings: 1 workspace, 1 Git folder" in done.stdout, "as the page says"
     (folder,) = workspace.folders
     assert (folder.path, folder.head) == ("/Repos/etl/production", etl.head())
-    assert {*(tmp_path / "calls").read_text().split()} == {"az", "databricks", "func"}
+    called = {*(tmp_path / "calls").read_text().split()}
+    by_hand = steps is ways.PASTED_BY_HAND
+    assert called - {ONBOARD} == {"az", "func", *(["databricks"] if by_hand else [])}
+    assert (ONBOARD in called) == (not by_hand or way != "managed_identity")
 
 
 def test_the_readme_s_list_is_right(copy: Path) -> None:

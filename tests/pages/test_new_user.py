@@ -15,6 +15,7 @@ from tests.pages.ways import (
     below,
     blocks,
     commands,
+    ends_of_init,
     typed,
 )
 
@@ -68,5 +69,8 @@ def test_a_command_over_several_lines_is_one_and_a_value_is_none() -> None:
 
 
 def test_the_page_names_each_way_s_end_of_init() -> None:
-    for end in ("--auth federated", "--auth oauth_secret --vault", "--auth managed_identity"):
-        assert end in below(SETUP, "2. The list")
+    assert ends_of_init() == {
+        "federated": "--auth federated",
+        "oauth_secret": '--auth oauth_secret --vault "https://$VAULT.vault.azure.net"',
+        "managed_identity": "--auth managed_identity",
+    }

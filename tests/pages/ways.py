@@ -36,6 +36,14 @@ GRANTED_BY_HAND: Sequence[Step] = [
     (BY_HAND, "See that it is all there", WAYS),
 ]
 BY_THE_OLD_WAY: Sequence[Step] = [_LIST, *_VAULT, *GRANTED_BY_HAND, *_END]
+BEFORE: Sequence[Step] = [
+    (SETUP, heading, WAYS)
+    for heading in ("Setup", "0. What you need", "1. The function app and its identity")
+]
+VALUES_BY_HAND: Step = (BY_HAND, "By hand", WAYS)
+PASTED_BY_HAND: Sequence[Step] = [_LIST, *_VAULT, VALUES_BY_HAND, *GRANTED_BY_HAND, *_END]
+TRYING: Step = (SETUP, "5. Try it from a laptop", WAYS)
+AFTER: Step = (SETUP, "8. Clean up", WAYS)
 _VALUE = re.compile(r"export|[A-Z_]+(=[^$]*)?")
 
 
@@ -50,11 +58,18 @@ def blocks(text: str) -> list[str]:
     return re.findall(r"^ *```sh\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
 
 
+def ends_of_init() -> dict[str, str]:
+    """How `init` ends for each way."""
+    ends = re.findall(r"(--auth (\w+)(?: --vault \S+)?)[`\n]", below(SETUP, "2. The list"))
+    return {way: end for end, way in ends}
+
+
 def typed(steps: Sequence[Step], way: str) -> str:
     """What one pastes for a way, one block after the other."""
-    return "".join(
+    script = "".join(
         block for page, heading, ways in steps if way in ways for block in blocks(below(page, heading))
     )
+    return script.replace("--auth federated", ends_of_init()[way])
 
 
 def commands(script: str) -> Iterator[str]:
