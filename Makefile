@@ -78,11 +78,13 @@ docs: install ## write anew what is made from the code and the queries: tables a
 audit: install ## look up what is deployed among the known vulnerabilities (asks a public service)
 	$(BIN)/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict --progress-spinner off
 
-requirements: install ## pin anew what is deployed and what the tests use, from pyproject.toml
+requirements: install ## pin anew what is deployed, and what the tests and the command line use, from pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --python-version 3.13 \
 	  --python-platform x86_64-manylinux_2_28 pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --python-version 3.13 --universal \
 	  --constraint requirements.txt --group dev -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --python-version 3.13 --universal \
+	  --constraint requirements.txt --constraint requirements-dev.txt --group cli -o requirements-cli.txt
 
 clean: ## remove what the targets above have made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis mutants

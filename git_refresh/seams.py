@@ -71,7 +71,23 @@ class Heads(Protocol):
     def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]: ...
 
 
-class Services(Protocol):
+class Doors[T](Protocol):
+    """The three ways into a workspace, and what is found behind them. Every method raises `ServiceError` when the workspace refuses."""
+
+    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> T:
+        """A workspace, signed in to with a service principal's OAuth secret."""
+        ...
+
+    def exchange(self, host: str, client_id: str, assertion: Token) -> T:
+        """A workspace, signed in to as a service principal that trusts the identity."""
+        ...
+
+    def workspace(self, host: str, token: SecretStr) -> T:
+        """A workspace, as the holder of this access token sees it."""
+        ...
+
+
+class Services(Doors[Api], Protocol):
     """The clouds, as one trust zone may use them. Every method raises `ServiceError` when a service fails it."""
 
     @property
@@ -89,18 +105,6 @@ class Services(Protocol):
 
     def heads(self, token: Token) -> Heads:
         """Azure DevOps, as the holder of this token sees it."""
-        ...
-
-    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> Api:
-        """A workspace, signed in to with a service principal's OAuth secret."""
-        ...
-
-    def exchange(self, host: str, client_id: str, assertion: Token) -> Api:
-        """A workspace, signed in to as a service principal that trusts the identity."""
-        ...
-
-    def workspace(self, host: str, token: SecretStr) -> Api:
-        """A workspace, as the holder of this access token sees it."""
         ...
 
 

@@ -1,5 +1,6 @@
 """The values that the run and the clouds speak of: plain data, which knows neither."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, override
@@ -18,6 +19,9 @@ PROVIDER = "azureDevOpsServices"
 
 FEDERATED_PROVIDER = "azureDevOpsServicesAad"
 """And for Azure DevOps with tokens that the workspace fetches by itself. Such a credential is left alone."""
+
+CREDENTIAL_NAME = "databricks-git-refresh"
+"""The name that a Git credential gets when this app creates it, and by which it is known again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,8 @@ class StoredCredential:
     provider: str
     username: str
     is_default: bool = False
+    name: str = ""
+    """Empty: it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +176,13 @@ class OtherObject:
     """Something else than a Git folder at a path."""
 
     type: str
+
+
+def patterns_above(key: str) -> Iterator[str]:
+    """The paths ending in `/*` that cover a Git folder, by its key; the nearest first."""
+    while key:
+        key = key.rpartition("/")[0]
+        yield f"{key}/*"
 
 
 def folder_key(path: str) -> str:

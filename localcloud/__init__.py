@@ -6,6 +6,16 @@ what can be hostile in its answers.
 
 from localcloud.cloud import Cloud
 from localcloud.faults import Connect, Fault
-from localcloud.fleet import Fleet, ZonedFleet, seed, seed_zones
+from localcloud.fleet import Fleet, UngrantedFleet, ZonedFleet, seed, seed_ungranted, seed_zones
 
-__all__ = ["Cloud", "Connect", "Fault", "Fleet", "ZonedFleet", "seed", "seed_zones"]
+__all__ = [
+    "Cloud",
+    "Connect",
+    "Fault",
+    "Fleet",
+    "UngrantedFleet",
+    "ZonedFleet",
+    "seed",
+    "seed_ungranted",
+    "seed_zones",
+]

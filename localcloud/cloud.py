@@ -16,6 +16,7 @@ from aiohttp import web
 
 from localcloud.authority import TENANT, Authority
 from localcloud.databricks.account import Account
+from localcloud.databricks.account_site import AccountSite
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.entitlements import EntitlementSite
 from localcloud.devops.graph import GraphSite
@@ -80,10 +81,11 @@ class Cloud:
         self.devops = DevOps(self._authority, entra, place, self.identity.object_id)
         devops = (DevOpsSite(self.devops), GraphSite(self.devops), EntitlementSite(self.devops))
         self.account = Account(entra)
-        self._sites: dict[str, Site] = {
-            site.host: site for site in (*devops, self._login, Graph(self._authority, entra))
-        }
         self._workspaces: dict[str, Workspace] = {}
+        databricks = AccountSite(self._authority, self.account, self._workspaces)
+        self._sites: dict[str, Site] = {
+            site.host: site for site in (*devops, databricks, self._login, Graph(self._authority, entra))
+        }
         self._people: dict[str, Person] = {}
         self._vaults: dict[str, KeyVault] = {}
         self._accounts: dict[str, StorageAccount] = {}

@@ -12,6 +12,7 @@ from localcloud.devops.repository import Repository
 from localcloud.identity import Identity
 from localcloud.keyvault import KeyVault
 from localcloud.login import AppRegistration
+from localcloud.people import Person
 
 ORGANIZATION = "contoso"
 SECOND_ORGANIZATION = "fabrikam"
@@ -56,6 +57,17 @@ class ZonedFleet(Fleet):
     application: AppRegistration | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UngrantedFleet(ZonedFleet):
+    """What `seed_ungranted` has made.
+
+    Attributes:
+        admin: who administers both organizations, every workspace and the account.
+    """
+
+    admin: Person
+
+
 def seed(cloud: Cloud, workspaces: int = 3) -> Fleet:
     """An organization, two repositories, a vault, and workspaces with one Git folder and one to create."""
     etl, reports = _repositories(cloud, ORGANIZATION)
@@ -82,6 +94,50 @@ def seed_zones(cloud: Cloud, *, foreign: bool = False) -> ZonedFleet:
     with an identity and an organization of its own: of the same tenant or, if `foreign`, of another. Neither zone's identity may read
     anything of the other's.
     """
+    fleet = _zones(cloud, foreign=foreign)
+    fleet.vault.set(SECRET_NAME, SECRET, expires_on=datetime.now(UTC) + timedelta(days=180))
+    first, second, third = fleet.workspaces
+    identity, application = fleet.identity, fleet.application
+    organization = cloud.devops.organization(SECOND_ORGANIZATION)
+    organization.add_member(application.object_id(OTHER_TENANT) if application else identity.object_id)
+    first.service_principal(CLIENT_ID, SECRET)
+    second.add_managed_identity(cloud.identity.object_id)
+    third.federate(FEDERATED_CLIENT_ID, issuer=entra_v2(TENANT), subject=identity.object_id)
+    return fleet
+
+
+def seed_ungranted(cloud: Cloud, *, foreign: bool = False) -> UngrantedFleet:
+    """The same before anybody has granted anything; the account has the two principals that the settings name.
+
+    Entra and the vault are ready: the registration of a `foreign` zone is consented to, and the app's identity may read secrets, of which
+    there are none.
+    """
+    zones = _zones(cloud, foreign=foreign)
+    ada = cloud.person("ada")
+    for name in (ORGANIZATION, SECOND_ORGANIZATION):
+        organization = cloud.devops.organization(name)
+        organization.remove_member(cloud.identity.object_id)
+        organization.add_administrator(ada.object_id)
+    cloud.account.admins.add(ada.object_id)
+    cloud.account.add(CLIENT_ID, "git-refresh")
+    cloud.account.add(FEDERATED_CLIENT_ID, "git-refresh-federated")
+    for workspace in zones.workspaces:
+        workspace.ungranted = True
+        workspace.users_entitlements.clear()
+        workspace.add_user(ada, admin=True)
+    return UngrantedFleet(
+        zones.workspaces,
+        zones.repositories,
+        zones.vault,
+        zones.settings,
+        zones.identity,
+        zones.application,
+        admin=ada,
+    )
+
+
+def _zones(cloud: Cloud, *, foreign: bool) -> ZonedFleet:
+    """What both have; of the identities, only the cloud's is a member of anything, as ever of the first organization."""
     etl, reports = _repositories(cloud, ORGANIZATION)
     identity = cloud.add_identity("second-zone")
     second = cloud.devops.organization(SECOND_ORGANIZATION, OTHER_TENANT if foreign else TENANT)
@@ -89,15 +145,10 @@ def seed_zones(cloud: Cloud, *, foreign: bool = False) -> ZonedFleet:
     application = cloud.app_registration("git-refresh") if foreign else None
     if application:
         application.trust(identity.object_id)
-    second.add_member(application.consent(OTHER_TENANT) if application else identity.object_id)
+        application.consent(OTHER_TENANT)
     second_etl, second_reports = _repositories(cloud, SECOND_ORGANIZATION)
-    vault = _vault(cloud)
-
     made = [_workspace(cloud, number, each) for number, each in enumerate((etl, etl, second_etl), start=1)]
-    made[0].service_principal(CLIENT_ID, SECRET)
-    made[1].add_managed_identity(cloud.identity.object_id)
-    made[2].federate(FEDERATED_CLIENT_ID, issuer=entra_v2(TENANT), subject=identity.object_id)
-
+    vault = cloud.keyvault(ORGANIZATION)
     federated = {"auth": "federated", "client_id": FEDERATED_CLIENT_ID, "identity": identity.client_id}
     devops = {"tenant_id": OTHER_TENANT, "client_id": application.client_id} if application else None
     entries = [

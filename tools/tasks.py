@@ -11,7 +11,7 @@ from tools.desk import DEPLOYED, LIST, NARROW, Desk, Task
 PAGE = "docs/tasks.md"
 _INTRO = """\
 <!-- Made by `make docs` from tools/tasks.py. Change it there. -->
-# Twenty tasks, as typed
+# Twenty-one tasks, as typed
 
 For admins who edit the list of workspaces. Each was really typed, one after the other, on a laptop after `az login`, over an embedded
 cloud with three workspaces. `git-refresh` is [.venv/bin/git-refresh](setup.md#5-try-it-from-a-laptop).
@@ -77,6 +77,11 @@ def _edits(desk: Desk) -> None:
 
 def _edits_to_discard(desk: Desk) -> None:
     desk.entry(0)["folders"][0] = {"path": "/Repos/etl/prod", "on_conflict": "discard"}
+    desk.write()
+
+
+def _a_merge(desk: Desk) -> None:
+    desk.fleet.repositories[0].commit({"jobs/load.py": "print('load, and check')\n"})
     desk.write()
 
 
@@ -181,6 +186,12 @@ TASKS = (
         'The folder\'s entry has got `"on_conflict": "discard"`.',
         f"{_RUN} --yes",
         _edits_to_discard,
+    ),
+    Task(
+        "Pull one Git folder at once",
+        "Something was merged, and it is for one workspace. No other is asked.",
+        f"{_RUN} --only data-2 --folder /Repos/etl/prod --yes",
+        _a_merge,
     ),
     Task(
         "The laptop's proxy is dead",

@@ -22,6 +22,14 @@ Status = Literal["there", "planned", "done", "failed", "skipped"]
 """`there`: nothing to do. `skipped`: not looked at or not done, since something else failed; or nobody's to do here."""
 
 
+class NotGrantedError(Exception):
+    """What gives a right has found out by itself why it cannot."""
+
+    def __init__(self, why: Diagnosis) -> None:
+        super().__init__(why.code)
+        self.why = why
+
+
 @dataclass(slots=True)
 class Grant:
     """One right, and how it stands with it."""
@@ -41,7 +49,7 @@ class Grant:
     error: Diagnosis | None = None
     facts: Facts = field(default_factory=Facts, repr=False)
     do: Callable[[], None] | None = field(default=None, repr=False)
-    """Gives it, once or more often; raises `ServiceError`."""
+    """Gives it, once or more often; raises `ServiceError` or `NotGrantedError`."""
     needs: "Grant | None" = field(default=None, repr=False)
     """What has to be there before."""
 

@@ -3,20 +3,18 @@
 Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipalsecretsproxy
 """
 
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, model_validator
 
 from git_refresh.admin.rest import Nothing, Rest
+from git_refresh.admin.secrets import NewSecret, OAuthSecret
 from git_refresh.clouds.answers import Answer, PageToken, SecretText, Word
 from git_refresh.clouds.guard import Repeat
 from git_refresh.masking import Secrets
 from git_refresh.symptom import Service, ServiceError, Symptom
-
-MOST = 5
-"""OAuth secrets that a service principal may have."""
 
 PAGES = 20
 """Of a list of five at most: one that goes on after that is no list."""
@@ -72,27 +70,6 @@ class _Principal(Answer):
 
 class _Principals(Answer):
     Resources: list[_Principal] = Field(default_factory=list, max_length=1000)  # SCIM's name
-
-
-@dataclass(frozen=True, slots=True)
-class OAuthSecret:
-    """What a workspace tells of an OAuth secret: never its value."""
-
-    id: str
-    created_at: datetime | None = None
-    expires_at: datetime | None = None
-    """None: it does not end."""
-    status: str = ""
-    scopes: tuple[str, ...] = ()
-    """Those that a token of it can have; none: all that the principal may do."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewSecret:
-    """An OAuth secret that was made just now: the only time that its value is told."""
-
-    about: OAuthSecret
-    value: SecretStr = field(repr=False)
 
 
 class OAuthSecrets:

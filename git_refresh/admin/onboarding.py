@@ -6,17 +6,19 @@ of its folders leads to no grant.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
 from git_refresh.admin import commands
 from git_refresh.admin.directory import Directory, Identity
-from git_refresh.admin.grants import Grant
+from git_refresh.admin.grants import Grant, NotGrantedError
 from git_refresh.admin.in_databricks import DatabricksGrants, Seen, workspace_admin
 from git_refresh.admin.in_devops import DevOpsGrants, Projects, projects_of
-from git_refresh.admin.new_secret import issue
 from git_refresh.admin.patience import PATIENCE, PAUSE, patiently
+from git_refresh.admin.rotation.decide import Target
+from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.services import GRAPH, AdminServices
 from git_refresh.admin.workspace import AdminWorkspace
 from git_refresh.diagnosis.explain import Facts, finding, internal
@@ -85,6 +87,8 @@ class Onboarding:
                     self._clock.sleep(PAUSE)
                     continue
                 grant.failed(error)
+            except NotGrantedError as error:
+                grant.failed(error.why)
             except Exception as error:  # noqa: BLE001  # a mistake of ours must not keep the other rights from being given
                 grant.failed(internal(error, Facts()))
             else:
@@ -212,8 +216,27 @@ class Onboarding:
         grant.there(is_=there)
         if grant.blocked and not there:
             return grant.skipped(grant.blocked)
-        grant.do = partial(issue, self._services, self._settings, view.workspace.host, view.client_id, name)
+        grant.do = partial(self._issue, grant, Target(name, view.client_id, view.workspace.host, ()))
         return grant
+
+    def _issue(self, grant: Grant, target: Target) -> None:
+        vault = self._services.vault(self._settings.key_vault_url or "", self._settings.trusted)
+        if vault.current(target.name) is not None:  # another admin was quicker
+            return
+        report = Rotation(
+            target,
+            beside=(),
+            vault=vault,
+            services=self._services,
+            deadline=self._services.deadline,
+            within=timedelta(),
+            facts=grant.facts,
+        ).issue()
+        if report.errors:
+            raise NotGrantedError(report.errors[0])
+        if report.unknown:
+            ids = ", ".join(each.id for each in report.unknown)
+            grant.why = f"besides, it has OAuth secrets that nobody knows of ({ids}); rotate says what to do with them"
 
     # What the list does not name
 

@@ -46,6 +46,7 @@ class Rest:
         tls: ssl.SSLContext,
         deadline: Deadline,
         secrets: Secrets,
+        connections: int = 1,
     ) -> None:
         """Make a client.
 
@@ -56,13 +57,14 @@ class Rest:
             tls: what certificates are verified against.
             deadline: when everything ends.
             secrets: what must not come back, besides the token.
+            connections: how many of them are kept open.
         """
         self._service = service
         self._origin = origin
         self._token = token
         self._deadline = deadline
         self._secrets = Secrets([token.get_secret_value()], beside=secrets)
-        self._session = BoundedSession([origin], tls, connections=1, max_body=MAX_BODY)
+        self._session = BoundedSession([origin], tls, connections=connections, max_body=MAX_BODY)
 
     def close(self) -> None:
         """Let go of its connection."""
@@ -119,6 +121,8 @@ class Rest:
         body: object = None,
         repeat: Repeat = Repeat.SAFE,
     ) -> Page[M]:
+        kind = {"Content-Type": "application/json-patch+json"} if isinstance(body, list) else {}
+
         def ask() -> Page[M]:
             answer = self._session.request(
                 method,
@@ -129,6 +133,7 @@ class Rest:
                     "Authorization": f"Bearer {self._token.get_secret_value()}",
                     "Accept": "application/json",
                     "X-TFS-FedAuthRedirect": "Suppress",  # Azure DevOps: 401 where a browser would be sent to sign in
+                    **kind,
                 },
             )
             if not answer.ok or answer.status_code == requests.codes.non_authoritative_info:

@@ -2,7 +2,6 @@
 
 import ssl
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 from azure.keyvault.secrets import SecretProperties
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, SecretStr
 
+from git_refresh.admin.secrets import Current, Version
 from git_refresh.clock import Deadline
 from git_refresh.clouds.answers import Answer, UnexpectedAnswerError, VaultSecret, Word, read
 from git_refresh.clouds.guard import Repeat, call
@@ -54,25 +54,6 @@ class _Properties(Answer):
     expires_on: AwareDatetime | None = None
     enabled: bool | None = None
     tags: Annotated[dict[Word, Word], BeforeValidator(_readable)] = Field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One version of a secret, without its value."""
-
-    id: str
-    created_on: datetime | None = None
-    expires_on: datetime | None = None
-    enabled: bool = True
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Current:
-    """The latest version of a secret, which the app reads, with its value."""
-
-    version: Version
-    value: SecretStr
 
 
 class AdminVault:

@@ -1,6 +1,6 @@
 """Is everything in place? Walks the layers without writing anything, and says under each failure what to do.
 
-    settings → identity → Key Vault → Azure DevOps → signing in to each workspace → Git credential → Git folders
+    settings → identity → Key Vault → Azure DevOps → signing in to each workspace → Git credential → Git folders → jobs, if asked for
 
 What depends on a failed check is skipped, so one mistake is reported once. It uses what a run uses: the same clients, decisions and table
 of failures.
@@ -11,11 +11,14 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from git_refresh.admin.job_values import JobSight
 from git_refresh.cli.check_devops import RememberedHeads, wanted_refs
+from git_refresh.cli.check_jobs import JobsCheck
 from git_refresh.cli.check_size import check_sizes
 from git_refresh.cli.check_workspace import WorkspaceCheck
-from git_refresh.cli.checks import LAYERS, Check, count, failed, skipped, warning
+from git_refresh.cli.checks import LAYERS, Check, Layer, count, failed, skipped, warning
 from git_refresh.cli.crew import Crew
+from git_refresh.cli.job_visit import Room
 from git_refresh.cli.zones import tokens_of
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import (
@@ -89,8 +92,12 @@ def check_settings(
     if settings is not None and not problems:
         workspaces = _workspaces(settings)
         folders = sum(len(workspace.folders) for workspace in workspaces)
-        message = f"{count(len(workspaces), 'workspace')}, {count(folders, 'Git folder')}"
-        message += f", in {count(len(cut(settings)), 'slice')}" if settings.fan_out else ""
+        listed = f"{len(workspaces)} of " if settings.listed else ""
+        listed += count(len(settings.listed or workspaces), "workspace")
+        message = f"{listed}, {count(folders, 'Git folder')}"
+        message += (
+            f", in {count(len(cut(settings)), 'slice')}" if settings.fan_out and not settings.listed else ""
+        )
         found.append(Check("settings", "app settings", "ok", message))
     return found
 
@@ -137,9 +144,10 @@ def _wrong(problem: Problem) -> Diagnosis:
     return finding(code, Facts(), problem=problem)
 
 
-def skipped_layers(because: str, *, below: str) -> list[Check]:
-    """A line for each layer below one that failed for everybody."""
-    return [skipped(layer, "everything", because) for layer in LAYERS[LAYERS.index(below) + 1 :]]
+def skipped_layers(because: str, *, below: str, jobs: bool = False) -> list[Check]:
+    """A line for each layer below one that failed for everybody; of jobs only where they were asked for."""
+    layers = [layer for layer in LAYERS[LAYERS.index(below) + 1 :] if jobs or layer != "job"]
+    return [skipped(layer, "everything", because) for layer in layers]
 
 
 def check_clouds(
@@ -148,6 +156,7 @@ def check_clouds(
     deadline: Deadline,
     *,
     interval: timedelta = DEFAULT_INTERVAL,
+    jobs: JobSight | None = None,
 ) -> list[Check]:
     """Every layer below the settings, in order. Never raises for what a service does.
 
@@ -156,6 +165,7 @@ def check_clouds(
         clouds: how to reach them.
         deadline: when the budget is over; its clock tells the time.
         interval: the longest time between two runs; a token has to last as long.
+        jobs: the ways to the workspaces' jobs, where these are to be looked at too.
     """
     found = [
         skipped("workspace", entry.name, "its entry in WORKSPACES is wrong")
@@ -167,22 +177,25 @@ def check_clouds(
         services, own = clouds.services(zone), zones[zone]
         subject = "Azure CLI" if services.identity is Service.AZURE_CLI else str(zone)
         if isinstance(token, Diagnosis):
-            found += _without_token(own, subject, token, alone=len(zones) == 1)
+            found += _without_token(own, subject, token, alone=len(zones) == 1, jobs=jobs is not None)
         else:
             facts = replace(facts_of_zone(zone, own), object_id=token.object_id)
             walk = _Walk(own, services, token, deadline, facts, crew, subject)
-            found += walk.checks(interval, clouds)
+            found += walk.checks(interval, clouds, jobs)
     if behind := clouds.clock_behind():  # at last, when answers have told how right the clock is
         found.append(warning("identity", "clock", clock_skew(behind, Facts())))
     return sorted(found, key=lambda check: LAYERS.index(check.layer))
 
 
-def _without_token(settings: Settings, subject: str, failure: Diagnosis, *, alone: bool) -> list[Check]:
+def _without_token(
+    settings: Settings, subject: str, failure: Diagnosis, *, alone: bool, jobs: bool
+) -> list[Check]:
     """The lines of a zone whose identity gets no token."""
     because = "the identity gets no token for Azure DevOps"
     if alone:
-        return [failed("identity", subject, failure), *skipped_layers(because, below="identity")]
-    below = [skipped("workspace", workspace.name, because) for workspace in _workspaces(settings)]
+        return [failed("identity", subject, failure), *skipped_layers(because, below="identity", jobs=jobs)]
+    layers: list[Layer] = ["workspace", "job"] if jobs else ["workspace"]
+    below = [skipped(layer, each.name, because) for each in _workspaces(settings) for layer in layers]
     return [failed("identity", subject, failure), *below]
 
 
@@ -211,13 +224,15 @@ class _Walk:
         self._token = token
         self._deadline = deadline
         self._crew = crew
-        self._heads = RememberedHeads(services.heads(token))
+        self._devops = services.heads(token)
+        self._heads = RememberedHeads(self._devops)
         self._facts = facts
         self._subject = subject
         self._entries = [entry for entry in settings.entries if isinstance(entry, Entry)]
         self._workspaces = _workspaces(settings)
+        self._rooms = {workspace.host: Room(workspace) for workspace in self._workspaces}
 
-    def checks(self, interval: timedelta, clouds: Clouds) -> Iterator[Check]:
+    def checks(self, interval: timedelta, clouds: Clouds, jobs: JobSight | None) -> Iterator[Check]:
         secrets = {
             name: line or failed("key_vault", name, self._unfinished())
             for name, line in self._crew.each(list(self._secrets()), self._secret)
@@ -234,8 +249,13 @@ class _Walk:
             dry_run=True,
         )
         for looked_at, lines in self._crew.each(self._entries, partial(self._workspace, run, secrets)):
+            if not lines:
+                self._rooms[looked_at.workspace.host].shut = "the workspace was not looked at in time"
             yield from lines or [failed("workspace", looked_at.workspace.name, self._unfinished())]
         self._crew.each(self._heads.unasked(self._workspaces), self._heads.look)
+        if jobs is not None:
+            looked = JobsCheck(run, self._devops, self._heads, jobs, self._crew)
+            yield from looked.checks(list(self._rooms.values()), self._unfinished)
         yield from self._heads.checks(self._facts)
         yield from self._about_identity(interval, clouds.clock_behind())
 
@@ -300,7 +320,8 @@ class _Walk:
 
     def _workspace(self, run: Run, secrets: Mapping[str, Check], entry: Entry) -> list[Check]:
         try:
-            return WorkspaceCheck(entry, run, self._heads.answers, secrets).checks()
+            room = self._rooms[entry.workspace.host]
+            return WorkspaceCheck(entry, run, self._heads.answers, secrets, room).checks()
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other lines along
             facts = replace(self._facts, host=entry.workspace.host)
             return [failed("workspace", entry.workspace.name, internal(error, facts))]

@@ -60,10 +60,25 @@ class RememberedHeads:
             )
         )
 
+    def found(self, repository: Repository, ref: Ref | None) -> tuple[Head | Symptom | None, tuple[str, ...]]:
+        """Where a ref is, and the branches or tags that there are, where it does not exist; None: nobody has asked."""
+        names = self._names.get((repository, ref.kind), ()) if ref else ()
+        return self.answers.get((repository, ref)), names
+
+    def repositories(self, facts: Facts, told: "RememberedHeads") -> Iterator[Check]:
+        """A line for each repository that cannot be read, unless others have told of it."""
+        known = {
+            repository for (repository, _), answer in told.answers.items() if isinstance(answer, Symptom)
+        }
+        for (repository, _), answer in sorted(self.answers.items(), key=_by_name):
+            if isinstance(answer, Symptom) and repository not in known:
+                known.add(repository)
+                yield _check(repository, None, answer, (), facts_of(facts, repository, None))
+
     def checks(self, facts: Facts) -> Iterator[Check]:
         """A line for each answer, by name."""
         for (repository, ref), answer in sorted(self.answers.items(), key=_by_name):
-            names = self._names.get((repository, ref.kind), ()) if ref else ()
+            _, names = self.found(repository, ref)
             yield _check(repository, ref, answer, names, facts_of(facts, repository, ref))
 
 

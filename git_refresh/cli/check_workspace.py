@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from git_refresh.cli.checks import Check, count, failed, skipped, warning
+from git_refresh.cli.job_visit import Room
 from git_refresh.diagnosis.explain import explain, finding, out_of_time
-from git_refresh.redact import shown
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository
-from git_refresh.run.decide import federated_credential, own_credential, rivals, wanted_ref
+from git_refresh.run.decide import federated_credential, is_ours, own_credential, rivals, wanted_ref, whose
 from git_refresh.run.folder import FolderRefresh, azure_devops_repository
 from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of_principal
@@ -16,7 +16,7 @@ from git_refresh.seams import Api
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder
 from git_refresh.symptom import Service, ServiceError, Symptom, is_definite, is_rejection
-from git_refresh.values import GitFolder, Head, Ref, StoredCredential
+from git_refresh.values import CREDENTIAL_NAME, GitFolder, Head, Ref, StoredCredential
 
 Answers = Mapping[tuple[Repository, Ref | None], Head | Symptom]
 
@@ -24,7 +24,9 @@ Answers = Mapping[tuple[Repository, Ref | None], Head | Symptom]
 class WorkspaceCheck:
     """Looks at one workspace through a dry run's eyes."""
 
-    def __init__(self, entry: Entry, run: Run, answers: Answers, secrets: Mapping[str, Check]) -> None:
+    def __init__(
+        self, entry: Entry, run: Run, answers: Answers, secrets: Mapping[str, Check], room: Room
+    ) -> None:
         """Take the workspace, and what is known already.
 
         Args:
@@ -32,10 +34,12 @@ class WorkspaceCheck:
             run: a dry run.
             answers: what Azure DevOps has said of each ref so far; the run adds to it.
             secrets: the line of each Key Vault secret.
+            room: what is left of it for those who come after.
         """
+        self._room = room
         self._workspace = entry.workspace
         self._name = entry.workspace.name
-        self._left_out = [folder.key for folder in entry.bad_folders]
+        self._entry = entry
         self._unlisted: dict[str, GitFolder] = {}
         self._run = run
         self._answers = answers
@@ -46,7 +50,7 @@ class WorkspaceCheck:
         """Its lines; never raises for what a service does."""
         oauth = self._workspace.oauth
         if oauth is not None and self._secrets[oauth.secret_name].status == "failed":
-            because = f'the secret "{oauth.secret_name}" cannot be used'
+            self._room.shut = because = f'the secret "{oauth.secret_name}" cannot be used'
             return [skipped("workspace", self._name, because), *self._below(because)]
         if self._workspace.federated and self._run.services.identity is Service.AZURE_CLI:
             because = "a person's sign-in cannot be exchanged; in the app, the managed identity is"
@@ -59,8 +63,9 @@ class WorkspaceCheck:
         except TimeoutError:
             failure = out_of_time(self._facts)
         else:
+            self._room.stored[None] = stored
             signed_in = Check("workspace", self._name, "ok", f"signed in as {self._facts.principal}")
-            listing = Listing(api, self._workspace.folders, self._left_out)
+            listing = Listing.of(api, self._entry)
             folders = list(listing)
             lines = [self._folder(api, folder, found, listing) for folder, found in folders]
             return [
@@ -69,10 +74,8 @@ class WorkspaceCheck:
                 *self._patterns(listing),
                 *lines,
             ]
-        return [
-            failed("workspace", self._name, failure),
-            *self._below(f"the app cannot sign in to {self._name}"),
-        ]
+        self._room.shut = because = f"the app cannot sign in to {self._name}"
+        return [failed("workspace", self._name, failure), *self._below(because)]
 
     def _below(self, because: str) -> Iterator[Check]:
         yield skipped("credential", self._name, because)
@@ -87,22 +90,21 @@ class WorkspaceCheck:
     ) -> Iterator[Check]:
         own = own_credential(stored, self._workspace.git_username)
         if self._rejected(folders):
-            yield skipped(
-                "credential",
-                self._name,
-                "Azure DevOps rejects the token; a run leaves the credential as it is",
-            )
+            because = "Azure DevOps rejects the token; a run leaves the credential as it is"
+            if self._entry.whole is not None:  # its other folders were not looked at
+                because += ", unless another Git folder's repository takes it"
+            yield skipped("credential", self._name, because)
         elif own is None:
             yield Check(
                 "credential", self._name, "ok", "there is none for Azure DevOps yet; a run creates it"
             )
         else:
-            yield Check("credential", self._name, "ok", f"Git credential {own.id} is there; a run updates it")
+            yield Check("credential", self._name, "ok", f"{_there(own)}; a run updates it")
         if (federated := federated_credential(stored)) is not None:
             yield self._warning("federated_credential", id=federated.id)
-        if own is not None and own.username != self._workspace.git_username:
-            names = {"found": shown(own.username), "wanted": self._workspace.git_username}
-            yield self._warning("foreign_credential", id=own.id, **names)
+        username = self._workspace.git_username
+        if own is not None and not is_ours(own, username):
+            yield self._warning("foreign_credential", id=own.id, whose=whose(own, username))
         for rival in rivals(stored, own):
             yield self._warning("second_credential", id=own.id if own else "", other=rival.id)
         for principal_id in self._workspace.run_as:
@@ -114,17 +116,14 @@ class WorkspaceCheck:
     def _run_as(self, api: Api, principal_id: int) -> Check:
         subject = f"{self._name}, principal {principal_id}"
         try:
-            own = own_credential(api.credentials(principal_id), self._workspace.git_username)
+            self._room.stored[principal_id] = stored = api.credentials(principal_id)
+            own = own_credential(stored, self._workspace.git_username)
         except ServiceError as error:
             facts = replace(self._facts, principal=f"service principal {principal_id} (run_as)")
             return failed("credential", subject, explain(error.symptom, facts))
         except TimeoutError:
             return failed("credential", subject, out_of_time(self._facts))
-        message = (
-            f"Git credential {own.id} is there; a run updates it"
-            if own
-            else "there is none yet; a run creates it"
-        )
+        message = f"{_there(own)}; a run updates it" if own else "there is none yet; a run creates it"
         return Check("credential", subject, "ok", message)
 
     def _rejected(self, folders: Sequence[tuple[Folder, GitFolder | None]]) -> bool:
@@ -147,6 +146,9 @@ class WorkspaceCheck:
             if symptom is not None and pattern.below is not None:
                 failure = explain(symptom, self._facts)
                 yield failed("folder", f"{self._name} {pattern.path}", failure)
+        for path in listing.missing():
+            told = finding("folder_not_listed", replace(self._facts, path=path))
+            yield failed("folder", f"{self._name} {path}", told)
         for pattern in listing.unfound():
             told = finding("nothing_found", replace(self._facts, path=pattern.below or ""))
             yield warning("folder", f"{self._name} {pattern.path}", told)
@@ -191,6 +193,11 @@ class WorkspaceCheck:
 
     def _repository(self, folder: Folder, found: GitFolder | None) -> Repository | None:
         return folder.repository or azure_devops_repository(found, self._run.trusted)
+
+
+def _there(credential: StoredCredential) -> str:
+    made = ", made by this app," if credential.name == CREDENTIAL_NAME else ""
+    return f"Git credential {credential.id}{made} is there"
 
 
 def _what_a_run_does(report: FolderReport, found: GitFolder | None) -> str:

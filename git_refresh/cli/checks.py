@@ -6,7 +6,9 @@ from typing import Any, Literal
 from git_refresh.diagnosis.explain import Diagnosis
 
 Status = Literal["ok", "warning", "failed", "skipped"]
-Layer = Literal["settings", "identity", "key_vault", "azure_devops", "workspace", "credential", "folder"]
+Layer = Literal[
+    "settings", "identity", "key_vault", "azure_devops", "workspace", "credential", "folder", "job"
+]
 LAYERS: tuple[Layer, ...] = (
     "settings",
     "identity",
@@ -15,6 +17,7 @@ LAYERS: tuple[Layer, ...] = (
     "workspace",
     "credential",
     "folder",
+    "job",
 )
 
 

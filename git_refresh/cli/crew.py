@@ -21,10 +21,15 @@ class Crew:
         self._deadline = deadline
         self.interrupted = False
 
-    def each[T, R](self, items: Sequence[T], work: Callable[[T], R]) -> list[tuple[T, R | None]]:
-        """Each item with what the work on it gives; None where it was not finished. The work must not raise."""
+    def each[T, R](
+        self, items: Sequence[T], work: Callable[[T], R], at_once: int | None = None
+    ) -> list[tuple[T, R | None]]:
+        """Each item with what the work on it gives; None where it was not finished. The work must not raise.
+
+        `at_once` is how many at once, where that is fewer.
+        """
         done: SimpleQueue[tuple[int, R]] = SimpleQueue()
-        pool = Pool(self._size)
+        pool = Pool(min(self._size, at_once or self._size))
         results: dict[int, R] = {}
         try:
             for index, item in enumerate([] if self.interrupted else items):

@@ -10,19 +10,23 @@ from git_refresh.schedule import longest_gap
 from git_refresh.settings.load import Settings
 
 
-def check_live(settings: Settings, environ: Mapping[str, str], outlet: Outlet) -> list[Check]:
+def check_live(
+    settings: Settings, environ: Mapping[str, str], outlet: Outlet, *, jobs: bool = False
+) -> list[Check]:
     """A line for each thing below the settings.
 
     Raises:
         SettingsError: the certificates to trust cannot be read.
     """
     from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
+    from git_refresh.admin.jobs import JobDoors  # noqa: PLC0415
 
     clock = SystemClock()
     deadline = Deadline.after(settings.timeout_s, clock)
     interval = longest_gap(environ.get("REFRESH_SCHEDULE"), clock.now())
     clouds = app.connect(settings, deadline, environ, outlet)
     try:
-        return check_clouds(settings, clouds, deadline, interval=interval)
+        sight = JobDoors(clouds.tls, deadline, outlet.secrets) if jobs else None
+        return check_clouds(settings, clouds, deadline, interval=interval, jobs=sight)
     finally:
         clouds.close()

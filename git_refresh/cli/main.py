@@ -20,7 +20,9 @@ from git_refresh.cli.last_run import read_report
 from git_refresh.cli.live import check_live
 from git_refresh.cli.onboard import onboard
 from git_refresh.cli.one_run import changes_something, end, refresh
+from git_refresh.cli.rotate import rotate
 from git_refresh.cli.schema import schema
+from git_refresh.cli.scope import narrow, scope, scope_options
 from git_refresh.cli.shared import (
     CHANGES,
     FAILED,
@@ -35,9 +37,13 @@ from git_refresh.cli.status import status as status_of
 from git_refresh.cli.status_shown import show_status
 from git_refresh.diagnosis.explain import Facts, interrupted
 from git_refresh.settings.load import Settings, SettingsError, load
+from git_refresh.values import Problem
 
 _file = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 _list_argument = click.argument("workspaces", type=_file, required=False, metavar="[FILE]")
+
+
+_NO_JOBS = "Jobs were not looked at: add --jobs."
 
 
 class _Commands(click.Group):
@@ -64,45 +70,64 @@ def main() -> None:
 @main.command(short_help="Is everything in place?")
 @_list_argument
 @click.option("--offline", is_flag=True, help="Stop after the settings: call no service.")
+@scope_options
+@click.option(
+    "--jobs",
+    is_flag=True,
+    help="Look at the jobs with a Git source in Azure DevOps too, as whoever is signed in.",
+)
 @options.settings_option
 @options.json_option
 @options.output_options
-def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json: bool) -> None:
+def check(workspaces: Path | None, file: Path | None, *, offline: bool, jobs: bool, as_json: bool) -> None:
     """Is everything in place? Checks every layer and writes nothing.
 
     FILE is a workspaces.json to check instead of the WORKSPACES setting, for example before it is set.
     """
+    if offline and jobs:
+        raise click.UsageError("--offline and --jobs contradict each other; write one of them")
     outlet = outlet_for(as_json=as_json)
     checks: list[Check]
     settings: Settings | None = None
     environ: Mapping[str, str] = {}
     named: Collection[str] = ()
     scheduled = False  # before they are read, nothing can be said to be missing
+    because = "the app settings are wrong"
+    problems: tuple[Problem, ...] = ()
     try:
         environ, named = environment(file, workspaces)
         scheduled = workspaces is None or file is not None  # a list alone has none
-        settings = load(environ, whole=not (offline and workspaces))
+        listed = load(environ, whole=not (offline and workspaces))
+        because, problems = "there is no such part of the list", listed.problems
+        part = narrow(listed, scope())
+        settings = listed if offline else part
         checks = check_settings(environ, settings.problems, settings, scheduled=scheduled, named=named)
     except SettingsError as error:
-        checks = check_settings(environ, error.problems, None, scheduled=scheduled, named=named)
+        problems = (*error.problems, *problems)
+        checks = check_settings(environ, problems, None, scheduled=scheduled, named=named)
     if settings is None and not offline:
-        checks += skipped_layers("the app settings are wrong", below="settings")
+        checks += skipped_layers(because, below="settings", jobs=jobs)
     elif settings is not None and not offline:
         try:
             with terminal.console(stderr=True).status("Checking …"):
-                checks += check_live(settings, environ, outlet)
+                checks += check_live(settings, environ, outlet, jobs=jobs)
         except KeyboardInterrupt:
             checks.append(failed("identity", "everything", interrupted(Facts())))
         except SettingsError as error:
             settings = None
             checks += check_settings({}, error.problems, None, scheduled=False)
-            checks += skipped_layers("the app settings are wrong", below="settings")
+            checks += skipped_layers("the app settings are wrong", below="settings", jobs=jobs)
     report = outlet.clean(CheckReport(tuple(checks)))
     put_out(
         outlet,
         as_json,
         report.as_dict(),
-        lambda: terminal.show_check(report, terminal.console(), places_of(settings)),
+        lambda: terminal.show_check(
+            report,
+            terminal.console(),
+            places_of(settings),
+            left_out="" if jobs or offline or settings is None else _NO_JOBS,
+        ),
     )
     if any(check.error and check.error.code == "interrupted" for check in report.checks):
         sys.exit(INTERRUPTED)
@@ -120,6 +145,7 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, as_json:
     is_flag=True,
     help="Exit with 3 when a credential or a Git folder would be created or a folder moved.",
 )
+@scope_options
 @options.settings_option
 @options.json_option
 @options.output_options
@@ -137,6 +163,7 @@ def plan(
 
 
 @main.command()
+@scope_options
 @options.settings_option
 @click.option(
     "--yes",
@@ -159,6 +186,8 @@ def run(file: Path | None, number: int | None, *, yes: bool, as_json: bool) -> N
     It runs as whoever is signed in, and assumes that the next run is in 15 minutes; check looks at the schedule. Where that is you and not
     a managed identity, it stores your own token: it asks first.
     """
+    if number is not None and scope():
+        raise click.UsageError("--slice is a part of the list by itself; leave out --only and --folder")
     end(refresh(file, terminal.show_report, as_json=as_json, dry_run=False, number=number, yes=yes))
 
 
@@ -208,3 +237,4 @@ main.add_command(diff)
 main.add_command(explain)
 main.add_command(init)
 main.add_command(onboard)
+main.add_command(rotate)

@@ -15,6 +15,7 @@ from git_refresh.cli import options, terminal
 from git_refresh.cli.checks import count
 from git_refresh.cli.findings import Places
 from git_refresh.cli.progress import Lines, Live
+from git_refresh.cli.scope import narrow, scope
 from git_refresh.cli.shared import FAILED, INTERRUPTED, WRONG, environment, outlet_for, places_of, put_out
 from git_refresh.report import Report
 from git_refresh.seams import Unwatched, Watcher
@@ -34,7 +35,7 @@ def refresh(
     number: int | None = None,
     yes: bool = False,
 ) -> Report:
-    """One run, shown; of the whole list, or of one of the slices that `FAN_OUT=queue` makes of it.
+    """One run, shown; of the whole list, of what `--only` and `--folder` choose, or of one of the slices that `FAN_OUT=queue` makes.
 
     Raises:
         SystemExit: nothing was run.
@@ -42,7 +43,7 @@ def refresh(
     outlet = outlet_for(as_json=as_json)
     try:
         environ, _ = environment(file, workspaces)
-        settings = load(environ)
+        settings = narrow(load(environ), scope())
         part = None
         if number is not None:
             part, names = _slice(settings, number)

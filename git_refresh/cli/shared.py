@@ -58,7 +58,7 @@ def put_out(outlet: Outlet, as_json: bool, value: Mapping[str, Any], show: Calla
 
 def places_of(settings: Settings | None) -> Places:
     """Where in the settings each workspace is, by its name."""
-    entries = settings.entries if settings else ()
+    entries = (settings.listed or settings.entries) if settings else ()
     return {
         entry.workspace.name: f"WORKSPACES[{index}]"
         for index, entry in enumerate(entries)

@@ -241,7 +241,7 @@ class _Workspace:
 
     def _folders(self, api: Api) -> Iterator[FolderStatus]:
         bad = self._entry.bad_folders
-        listing = Listing(api, self._workspace.folders, [folder.key for folder in bad])
+        listing = Listing.of(api, self._entry)
         for folder, found in listing:
             yield self._folder(api, folder, found, listing)
         for pattern in (folder for folder in self._workspace.folders if folder.below is not None):

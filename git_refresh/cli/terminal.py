@@ -28,6 +28,7 @@ _LAYER: dict[Layer, str] = {
     "workspace": "Workspaces",
     "credential": "Git credentials",
     "folder": "Git folders",
+    "job": "Jobs",
 }
 _STEP = {
     "created": "+",
@@ -139,8 +140,10 @@ def plan_summary(report: Report) -> str:
     return f"{said} {count(failures, 'failure')}." if failures else said
 
 
-def show_check(report: CheckReport, out: Console, places: Places | None = None) -> None:
-    """The lines by layer, and under each that is not well the cause and what to do."""
+def show_check(
+    report: CheckReport, out: Console, places: Places | None = None, *, left_out: str = ""
+) -> None:
+    """The lines by layer, and under each that is not well the cause and what to do; and what was not asked for, unless that is told too."""
     blocked = _blocked(report)
     for layer in LAYERS:
         checks = [check for check in report.checks if check.layer == layer]
@@ -161,6 +164,12 @@ def show_check(report: CheckReport, out: Console, places: Places | None = None) 
     if blocked:
         because = blocked[next(iter(blocked))]
         tell([Told("skipped", "everything else", because)], out)
+    if (
+        left_out
+        and not quiet()
+        and ("workspace", "ok") in {(each.layer, each.status) for each in report.checks}
+    ):
+        out.print(Text(left_out, "dim"))
     said = tally([check.status for check in report.checks])
     out.print(Text(f"{count(len(report.checks), 'check')}: {said}.", STYLE[report.result]))
 

@@ -127,7 +127,8 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-def _or_nothing(value: object, handler: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401  # pydantic's own type
+def or_nothing(value: object, handler: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401  # pydantic's own type
+    """As if it were not said, where it is not what is promised."""
     try:
         return handler(value)
     except ValidationError:
@@ -140,8 +141,9 @@ class Credential(Answer):
     credential_id: Id
     git_provider: Annotated[Word, BeforeValidator(_or_empty)] = ""
     # They only help to choose among several: an odd one must not let the credential lapse.
-    git_username: Annotated[Word | None, WrapValidator(_or_nothing)] = None
-    is_default_for_provider: Annotated[bool | None, WrapValidator(_or_nothing)] = None
+    git_username: Annotated[Word | None, WrapValidator(or_nothing)] = None
+    name: Annotated[Word | None, WrapValidator(or_nothing)] = None
+    is_default_for_provider: Annotated[bool | None, WrapValidator(or_nothing)] = None
 
 
 class Credentials(Answer):
@@ -231,12 +233,12 @@ class VaultSecret(Answer):
 class Claims(Answer):
     """What a JWT says of itself, unverified: its reader is the service that it is for. What does not fit is as if it were not said."""
 
-    exp: Annotated[Moment | None, WrapValidator(_or_nothing)] = None
-    oid: Annotated[Guid | None, WrapValidator(_or_nothing)] = None
-    tid: Annotated[Guid | None, WrapValidator(_or_nothing)] = None
-    iss: Annotated[Issuer | None, WrapValidator(_or_nothing)] = None
-    sub: Annotated[Guid | None, WrapValidator(_or_nothing)] = None
-    aud: Annotated[Guid | None, WrapValidator(_or_nothing)] = None
+    exp: Annotated[Moment | None, WrapValidator(or_nothing)] = None
+    oid: Annotated[Guid | None, WrapValidator(or_nothing)] = None
+    tid: Annotated[Guid | None, WrapValidator(or_nothing)] = None
+    iss: Annotated[Issuer | None, WrapValidator(or_nothing)] = None
+    sub: Annotated[Guid | None, WrapValidator(or_nothing)] = None
+    aud: Annotated[Guid | None, WrapValidator(or_nothing)] = None
 
 
 def claims_of(token: str) -> Claims:

@@ -14,7 +14,15 @@ from git_refresh.clouds.guard import Repeat, call
 from git_refresh.clouds.transport import Allowance, BoundedSession
 from git_refresh.masking import Secrets
 from git_refresh.symptom import Service, ServiceError
-from git_refresh.values import PROVIDER, GitFolder, OtherObject, Ref, StoredCredential, folder_key
+from git_refresh.values import (
+    CREDENTIAL_NAME,
+    PROVIDER,
+    GitFolder,
+    OtherObject,
+    Ref,
+    StoredCredential,
+    folder_key,
+)
 
 CREDENTIAL_LIMIT = 30.0
 LOOKUP_LIMIT = 30.0
@@ -88,12 +96,13 @@ class WorkspaceApi:
                 found.git_provider,
                 found.git_username or "",
                 bool(found.is_default_for_provider),
+                found.name or "",
             )
             for found in self._read(answers.Credentials, {"credentials": listed}).credentials
         ]
 
     def update_credential(self, id_: int, username: str, token: SecretStr, principal_id: int | None) -> None:
-        """Store a token in a Git credential. Doing it twice changes nothing."""
+        """Store a token in a Git credential, whose name stays as it is. Doing it twice changes nothing."""
         self._call(
             "store the Git credential",
             CREDENTIAL_LIMIT,
@@ -107,7 +116,10 @@ class WorkspaceApi:
         )
 
     def create_credential(self, username: str, token: SecretStr, principal_id: int | None) -> int:
-        """Create a Git credential and return its id. Not sent twice: look at `credentials` after a failure."""
+        """Create a Git credential with this app's name on it, and return its id.
+
+        Not sent twice: look at `credentials` after a failure.
+        """
         return self._call(
             "create the Git credential",
             CREDENTIAL_LIMIT,
@@ -116,6 +128,7 @@ class WorkspaceApi:
                     answers.MadeCredential,
                     self._client.git_credentials.create(
                         PROVIDER,
+                        name=CREDENTIAL_NAME,
                         git_username=username,
                         personal_access_token=token.get_secret_value(),
                         principal_id=principal_id,

@@ -35,6 +35,9 @@ class Facts:
     secret: str = "SECRET_NAME"  # noqa: S105  # no secret
     client_id: str = "CLIENT_ID"
     principal: str = "the service principal"
+    principal_id: str = "PRINCIPAL_ID"
+    """The number that Databricks gives it."""
+    oauth_secret: str = "OAUTH_SECRET_ID"  # noqa: S105  # an id
     object_id: str = "OBJECT_ID"
     named_in: str = "AZURE_CLIENT_ID"
     """Where the settings name the identity."""
@@ -51,6 +54,11 @@ class Facts:
     """Who can do what whoever is signed in may not."""
     command: str = "COMMAND"
     """What that person types."""
+    refreshing: str = (
+        'In the workspace\'s entry in WORKSPACES write "run_as": [NUMERIC_ID]. Of people this app keeps no credentials: let their jobs run '
+        "as a service principal, the app's own or one in run_as."
+    )
+    """How whom a job runs as becomes one that is kept fresh."""
 
 
 def explain(symptom: Symptom, facts: Facts) -> Diagnosis:

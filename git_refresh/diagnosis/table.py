@@ -58,10 +58,12 @@ _GRANT_DEVOPS = (
     "(Stakeholder is not enough), and add it to the Readers of project {project}."
 )
 _STORE_SECRET = "az keyvault secret set --vault-name {vault_name} --name {secret} --value VALUE"  # noqa: S105  # a command
+_ROTATE = "python -m git_refresh rotate {secret} --apply"
 _NEW_SECRET = (
-    "Create a new OAuth secret for service principal {client_id} ({host}, Settings, Identity and access, Service principals, "
-    f"Secrets), and store it as a new version with the day on which it ends: {_STORE_SECRET} --expires YYYY-MM-DDT00:00:00Z."
+    f"Rotate it, as an admin of the workspace and of the vault: {_ROTATE}. By hand: create one for {{client_id}} ({{host}}, Settings, "
+    f"Identity and access, Service principals, Secrets), and store it: {_STORE_SECRET} --expires YYYY-MM-DDT00:00:00Z."
 )
+_DELETE_SECRET = "databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}"  # noqa: S105  # a command
 _POLICY = (
     "An account admin writes the policy with: databricks account service-principal-federation-policy create "
     "$(databricks account service-principals list --filter 'applicationId eq \"{client_id}\"' --output json | jq -r '.[0].id') "
@@ -568,6 +570,17 @@ _CREDENTIAL = (
     ),
 )
 
+_JOBS = (
+    Row(
+        "jobs_forbidden",
+        (Match(DATABRICKS, status=(403,), operation="list the jobs"),),
+        seen="403 PERMISSION_DENIED",
+        cause="{host} does not let {principal} list its jobs.",
+        remedy="For check --jobs, sign in as an admin of the workspace: az login. Or give {principal} workspace access ({host}, Settings, "
+        "Identity and access).",
+    ),
+)
+
 _FOLDER = (
     Row(
         "git_conflict",
@@ -737,6 +750,7 @@ SECTIONS = {
     "Azure DevOps": _AZURE_DEVOPS,
     "Signing in to a workspace": _SIGN_IN,
     "Git credential": _CREDENTIAL,
+    "Jobs": _JOBS,
     "Git folder": _FOLDER,
     "Spread over many workers": _STORAGE,
     "Any service": _ANY,
@@ -840,6 +854,52 @@ OWN = (
         remedy=_NEW_SECRET,
     ),
     Row(
+        "two_principals_for_secret",
+        message='client_secret_name "{secret}" is used with several client_id: {client_ids}.',
+        cause="A secret is that of one service principal, so some of these workspaces cannot be signed in to. It was not rotated.",
+        remedy="Write to each client_id the name of its own secret.",
+    ),
+    Row(
+        "no_room_for_secret",
+        message="Service principal {client_id} has {count} OAuth secrets already, so that no new one was made.",
+        cause="It may have five, and the last is left for somebody in need.",
+        remedy="Delete one that nothing uses ({host}, Settings, Identity and access, Service principals, Secrets), with its id: "
+        f"{_DELETE_SECRET}.",
+    ),
+    Row(
+        "scopes_differ",
+        message="The OAuth secrets of {client_id} have different scopes ({scopes}), so that no new one was made.",
+        cause='No tag of "{secret}" in Key Vault tells which of them is in use, and so which scopes a new one is to have.',
+        remedy="Look up the id of the one in use, and write it: az keyvault secret set-attributes --vault-name {vault_name} "
+        "--name {secret} --tags made-by=databricks-git-refresh databricks-client-id={client_id} databricks-secret-id={oauth_secret}.",
+    ),
+    Row(
+        "unknown_oauth_secret",
+        message="OAuth secret {oauth_secret} of {client_id}, made {made}, ends {ends}, is not known to be ours.",
+        cause="No version in Key Vault names it: it was made by hand, or by a command that was ended before it could store it.",
+        remedy=f"If it is older than a day and nothing uses it: {_DELETE_SECRET}.",
+    ),
+    Row(
+        "untagged_oauth_secret",
+        message="OAuth secret {oauth_secret} of {client_id}, made {made}, ends {ends}, is not known to be ours.",
+        cause='It may be the one in use: "{secret}" in Key Vault has no tag that tells.',
+        remedy="Leave it until the secret has been rotated, and for a day more. Then, if nothing uses it: "
+        f"{_DELETE_SECRET}.",
+    ),
+    Row(
+        "new_secret_rejected",
+        message="{host} did not accept the new OAuth secret {oauth_secret} within {seconds} seconds.",
+        cause="The former one is in use as before: nothing was stored, and the new one was deleted again, if that could be done.",
+        remedy="Run it again in a few minutes. If it repeats, see that {client_id} is active and added to {host} (Settings, Identity and "
+        "access, Service principals).",
+    ),
+    Row(
+        "new_secret_not_seen",
+        message="Key Vault does not show that the new OAuth secret {oauth_secret} was stored.",
+        cause="The answer to storing it was lost, or the vault is late. One of the two secrets is in use; nothing was deleted.",
+        remedy="Run it again in a few minutes: it looks what is there, and goes on from there.",
+    ),
+    Row(
         "secret_without_end",
         message="The secret can be read, but it has no expiration date.",
         cause="Without that date in Key Vault nobody is warned before the OAuth secret expires.",
@@ -855,9 +915,11 @@ OWN = (
     ),
     Row(
         "foreign_credential",
-        message='Git credential {id} has the user name "{found}", not "{wanted}".',
-        cause="Somebody else stored it for {principal}, which can have only one: a run stores the app's token in it.",
-        remedy="If that is not intended, let the app sign in as a service principal of its own.",
+        message="Git credential {id} was not made by this app: {whose}.",
+        cause="Somebody else stored it for {principal}, which can have only one: a run stores the app's token in it, and leaves its name.",
+        remedy="If that is not intended, let the app sign in as a service principal of its own. If it is, delete it once, signed in as "
+        "{principal}: the next run makes one with this app's name. databricks git-credentials list, then "
+        "databricks git-credentials delete ID.",
     ),
     Row(
         "second_credential",
@@ -890,6 +952,38 @@ OWN = (
         message="There is no Git folder below {path} that {principal} may manage.",
         cause="There is no Git folder below, or {principal} lacks Can Manage on them.",
         remedy="Correct the path, or give {principal} Can Manage on {path}.",
+    ),
+    Row(
+        "folder_not_listed",
+        message="{path} is not in the workspace's list of Git folders.",
+        cause="It does not exist, was made with the Git CLI, or {principal} lacks Can Manage: a path ending in /* finds none of these.",
+        remedy="Correct --folder, give {principal} Can Manage on {path}, or write it in WORKSPACES as an entry of its own.",
+    ),
+    Row(
+        "job_principal_not_refreshed",
+        message="It runs as {principal}, whose Git credential this app does not keep fresh.",
+        cause="A job clones its Git source with the Git credential of whom it runs as. Without one it fails, and one that nobody renews "
+        "ends one day.",
+        remedy="{refreshing}",
+    ),
+    Row(
+        "job_credential_missing",
+        message="It runs as {principal}, which has no Git credential for Azure DevOps yet.",
+        cause="This app keeps one for it, but no run has stored it so far.",
+        remedy="The next run creates it. If runs have been, see what this workspace's Git credentials' lines say, and the app's log.",
+    ),
+    Row(
+        "job_wrong_provider",
+        message='Its git_provider is "{found}", and its repository is in Azure DevOps.',
+        cause="The job looks for a Git credential of that provider, not for the one that this app keeps fresh.",
+        remedy='In the job\'s git_source write "git_provider": "azureDevOpsServices" (azureDevOpsServicesAad is not taken there), or '
+        "choose Azure DevOps Services in its settings, Git.",
+    ),
+    Row(
+        "job_ref_missing",
+        message="{ref} does not exist in {repository}{nearest}.",
+        cause="The job's git_source names it, and the repository {url} has no such branch, tag or commit.",
+        remedy="Correct git_branch, git_tag or git_commit in the job's git_source (main, not origin/main), or push it.",
     ),
     Row(
         "odd_client_id",
@@ -970,8 +1064,8 @@ OWN = (
         "identity_not_in_tenant",
         message="Tenant {tenant} has no identity {id}.",
         cause="The Azure CLI is signed in to another tenant than the app's, or the id is not that of a managed identity.",
-        remedy="Sign in to the app's tenant (az login --tenant, with its id), and compare the id with: az functionapp identity show --name APP "
-        "--resource-group GROUP.",
+        remedy="Sign in to the app's tenant (az login --tenant, with its id), and compare the id with: "
+        "az functionapp identity show --name APP --resource-group GROUP.",
     ),
     Row(
         "no_consent",

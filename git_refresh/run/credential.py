@@ -8,11 +8,12 @@ from itertools import islice
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding
 from git_refresh.report import CredentialReport
 from git_refresh.repository import Repository
-from git_refresh.run.decide import federated_credential, own_credential, wanted_ref
+from git_refresh.run.decide import federated_credential, is_ours, own_credential, wanted_ref, whose
 from git_refresh.run.folder import azure_devops_repository
 from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of
 from git_refresh.seams import Api
+from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Workspace
 from git_refresh.symptom import ServiceError, is_rejection
 from git_refresh.values import GitFolder, Ref, StoredCredential
@@ -26,13 +27,17 @@ class CredentialRefresh:
     """The work on the credentials of one workspace, which the app has signed in to."""
 
     api: Api
-    workspace: Workspace
+    entry: Entry
     run: Run
     facts: Facts
     fail: Callable[[Diagnosis], bool]
     """Makes something the workspace's failure; false if it has one already."""
     stored: Callable[[CredentialReport], None]
     """Is told of its own credential before those of `run_as`: the time may be over between them."""
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.entry.workspace
 
     def refresh(self, listed: Listing) -> CredentialReport:
         """Store the run's token, unless Azure DevOps rejects it; what has become of the workspace's own credential.
@@ -45,6 +50,7 @@ class CredentialRefresh:
         self._tell_of_federation(credentials)
         found = own_credential(credentials, self.workspace.git_username)
         if rejection is None:
+            self._tell_of_another_owner(found)
             return self._store_all(found)
         self.fail(rejection)
         kept = CredentialReport("kept", found.id, "Azure DevOps rejects the new token") if found else None
@@ -59,6 +65,13 @@ class CredentialRefresh:
                 self.workspace.name,
                 finding("federated_credential", self.facts, id=federated.id),
             )
+
+    def _tell_of_another_owner(self, found: StoredCredential | None) -> None:
+        """The service principal can have no other, so the token goes into it; whoever has made it should know."""
+        username = self.workspace.git_username
+        if found is not None and not is_ours(found, username):
+            told = finding("foreign_credential", self.facts, id=found.id, whose=whose(found, username))
+            self.run.note(self.workspace.name, self.workspace.name, told)
 
     def _store_all(self, found: StoredCredential | None) -> CredentialReport:
         """If the own one fails, the principals of `run_as` still get theirs."""
@@ -124,11 +137,22 @@ class CredentialRefresh:
         return rejection
 
     def _repositories(self, listed: Listing) -> Iterator[tuple[Repository, Ref | None]]:
-        """The repositories that this workspace's credential is for: first those that need no request to be known.
+        """The repositories that this workspace's credential is for.
+
+        Where only some of its folders are asked for, it serves the others too: they come behind.
+        """
+        yield from self._repositories_of(self.workspace, listed)
+        if (whole := self.entry.whole) is not None:
+            yield from self._repositories_of(whole.workspace, Listing.of(self.api, whole))
+
+    def _repositories_of(
+        self, workspace: Workspace, listed: Listing
+    ) -> Iterator[tuple[Repository, Ref | None]]:
+        """First those that need no request to be known.
 
         At last those of folders that the list leaves out: mostly nobody comes to ask for them.
         """
-        for folder in self.workspace.folders:
+        for folder in workspace.folders:
             if folder.repository is not None and folder.ref is not None:
                 yield folder.repository, folder.ref
         for folder, found in listed:

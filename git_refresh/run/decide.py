@@ -4,9 +4,11 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from git_refresh.redact import shown
 from git_refresh.repository import Repository
 from git_refresh.settings.models import Folder
 from git_refresh.values import (
+    CREDENTIAL_NAME,
     FEDERATED_PROVIDER,
     PROVIDER,
     GitFolder,
@@ -57,13 +59,33 @@ class Refuse:
 def own_credential(stored: Sequence[StoredCredential], username: str) -> StoredCredential | None:
     """The stored credential that a fresh token goes into; None: one has to be created.
 
-    A service principal has at most one for each provider. Where there are more (a user's sign-in), the one with our user name is ours,
-    then the default one, then the oldest.
+    A service principal has at most one for each provider. Where there are more (a user's sign-in), the one that this app has made comes
+    first, then one with our user name, then the default one, then the oldest.
     """
-    ours = [found for found in stored if found.provider.casefold() == PROVIDER.casefold()]
-    return min(
-        ours, key=lambda found: (found.username != username, not found.is_default, found.id), default=None
-    )
+
+    def rank(found: StoredCredential) -> tuple[object, ...]:
+        return (
+            found.name != CREDENTIAL_NAME,
+            not is_ours(found, username),
+            found.username != username,
+            not found.is_default,
+            found.id,
+        )
+
+    fitting = [found for found in stored if found.provider.casefold() == PROVIDER.casefold()]
+    return min(fitting, key=rank, default=None)
+
+
+def is_ours(found: StoredCredential, username: str) -> bool:
+    """Whether this app has made a credential: by its name, and where it has none, as earlier versions made them, by its user name."""
+    return found.name == CREDENTIAL_NAME or (not found.name and found.username == username)
+
+
+def whose(found: StoredCredential, username: str) -> str:
+    """How a credential that is not ours differs from ours."""
+    if found.name:
+        return f'its name is "{shown(found.name)}", not "{CREDENTIAL_NAME}"'
+    return f'its user name is "{shown(found.username)}", not "{username}"'
 
 
 def federated_credential(stored: Sequence[StoredCredential]) -> StoredCredential | None:

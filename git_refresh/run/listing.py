@@ -1,12 +1,14 @@
 """The Git folders that the settings want, and those that the workspace lists."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import takewhile
+from typing import Self
 
 from git_refresh.seams import Api
+from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder
 from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import GitFolder
+from git_refresh.values import GitFolder, patterns_above
 
 
 class Listing:
@@ -16,13 +18,20 @@ class Listing:
     that fails) comes with None, and is looked for by its path later.
     """
 
-    def __init__(self, api: Api, wanted: tuple[Folder, ...], left_out: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        api: Api,
+        wanted: tuple[Folder, ...],
+        left_out: Collection[str] = (),
+        only: Collection[str] = (),
+    ) -> None:
         """Take what is needed to read the list.
 
         Args:
             api: the workspace.
             wanted: the folders of the settings.
-            left_out: keys of folders whose own entry is wrong: a path ending in `/*` must not take them up instead.
+            left_out: keys of folders that a path ending in `/*` must not take up: their own entry is wrong, or not asked for.
+            only: keys to which paths ending in `/*` are narrowed, their own or of folders below; empty: they are not.
         """
         self.failure: ServiceError | None = None
         self._odd = 0
@@ -31,13 +40,20 @@ class Listing:
         self._wanted = wanted
         self._patterns = {folder.key for folder in wanted if folder.below is not None}
         self._named = {folder.key for folder in wanted if folder.below is None} | set(left_out)
+        self._only = only
         self._found: dict[str, GitFolder] | None = None
+
+    @classmethod
+    def of(cls, api: Api, entry: Entry) -> Self:
+        """That of an entry of the settings."""
+        return cls(api, entry.workspace.folders, entry.left_out, entry.paths)
 
     def __iter__(self) -> Iterator[tuple[Folder, GitFolder | None]]:
         found = self._read()
         below: dict[str, list[GitFolder]] = {}
         for item in found.values():
-            if (pattern := self._pattern(item)) is not None:
+            pattern = self._pattern(item.path)
+            if pattern is not None and (self._is_whole(pattern) or item.path in self._only):
                 below.setdefault(pattern, []).append(item)
         for folder in self._wanted:
             if folder.below is None:
@@ -50,21 +66,32 @@ class Listing:
         """Whether a folder is wanted by a path ending in `/*`, not by an entry of its own."""
         return folder.key not in self._named
 
-    def _pattern(self, item: GitFolder) -> str | None:
-        """By which path ending in `/*` a listed folder is wanted: the one that is nearest above it.
+    def _pattern(self, path: str) -> str | None:
+        """By which path ending in `/*` a folder is wanted: the one that is nearest above it.
 
-        None when something nearer is wrong: throwing local edits away because of a typo elsewhere would be a bad surprise.
+        None when something nearer is left out: throwing local edits away because of a typo elsewhere would be a bad surprise.
         """
-        above = item.path
-        if above in self._named:
+        if path in self._named:
             return None
-        while above:
-            above = above.rpartition("/")[0]
-            if (pattern := f"{above}/*") in self._patterns:
+        for pattern in patterns_above(path):
+            if pattern in self._patterns:
                 return pattern
             if pattern in self._named:
                 return None
         return None
+
+    def _is_whole(self, pattern: str) -> bool:
+        """Whether all below a path ending in `/*` is wanted."""
+        return not self._only or pattern in self._only
+
+    def missing(self) -> list[str]:
+        """What was asked for by its own path, what a path ending in `/*` is to find, and what the list does not show."""
+        if self.failure is not None:
+            return []
+        return [path for path in self._singled_out() if path not in self._read()]
+
+    def _singled_out(self) -> list[str]:
+        return [path for path in sorted(self._only) if self._pattern(path) not in {None, path}]
 
     def count_below(self, key: str) -> int:
         """How many Git folders the list shows below a wanted path; none, where it has failed."""
@@ -78,7 +105,9 @@ class Listing:
         return [
             folder
             for folder in self._wanted
-            if folder.below is not None and not any(path.startswith(f"{folder.below}/") for path in paths)
+            if folder.below is not None
+            and self._is_whole(folder.key)
+            and not any(path.startswith(f"{folder.below}/") for path in paths)
         ]
 
     def gap(self) -> Symptom | None:
@@ -95,7 +124,7 @@ class Listing:
         if self._found is None:
             self._found = {}
             try:
-                for prefix in _prefixes(self._wanted):
+                for prefix in _prefixes(self._looked_for()):
                     for page in self._api.folders(prefix):
                         self._found.update((item.path, item) for item in page if item is not None)
                         self._odd += page.count(None)
@@ -103,12 +132,21 @@ class Listing:
                 self.failure = error
         return self._found
 
+    def _looked_for(self) -> list[str]:
+        """At or below which paths all that is wanted is."""
+        whole = [
+            folder.below or folder.key
+            for folder in self._wanted
+            if folder.below is None or self._is_whole(folder.key)
+        ]
+        return whole + self._singled_out()
 
-def _prefixes(wanted: tuple[Folder, ...]) -> list[str]:
-    """One path for each top-level folder, as deep as all the wanted folders below it share."""
+
+def _prefixes(wanted: Sequence[str]) -> list[str]:
+    """One path for each top-level folder, as deep as all the wanted paths below it share."""
     roots: dict[str, list[list[str]]] = {}
-    for folder in wanted:
-        parts = (folder.below or folder.key).split("/")
+    for path in wanted:
+        parts = path.split("/")
         roots.setdefault(parts[1], []).append(parts)
     prefixes = []
     for paths in roots.values():

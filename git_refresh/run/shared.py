@@ -11,7 +11,7 @@ from git_refresh.hosts import TrustedHosts
 from git_refresh.redact import shown
 from git_refresh.repository import Repository
 from git_refresh.run.decide import nearest
-from git_refresh.seams import Api, Heads, Services, Unwatched, Watcher
+from git_refresh.seams import Api, Doors, Heads, Services, Unwatched, Watcher
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import OAuth, Workspace
 from git_refresh.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Head, Problem, Ref, Secret, Token, Zone
@@ -73,13 +73,8 @@ class Run:
     def sign_in(self, workspace: Workspace) -> Api:
         """A workspace's API, signed in to as its entry says."""
         if (oauth := workspace.oauth) is not None:
-            secret = self.services.secret(oauth.secret_name)
-            self._warn_of_end(oauth, secret)
-            return self.services.sign_in(workspace.host, oauth.client_id, secret.value)
-        if (client_id := workspace.federated) is not None:
-            assertion = self.services.token(TOKEN_EXCHANGE)
-            return self.services.exchange(workspace.host, client_id, assertion)
-        return self.services.workspace(workspace.host, self.services.token(AZURE_DATABRICKS).value)
+            self._warn_of_end(oauth, self.services.secret(oauth.secret_name))
+        return enter(workspace, self.services, self.services)
 
     def may_be_asked(self, repository: Repository) -> bool:
         """Where the token goes is decided by the settings: not by the URL that a workspace says a folder has."""
@@ -105,6 +100,19 @@ class Run:
             facts = replace(self.facts, secret=oauth.secret_name, client_id=oauth.client_id)
             told = finding("secret_expires_soon", facts, ends=f"expires at {ends:%Y-%m-%d %H:%M} UTC")
             self.note(oauth.secret_name, oauth.secret_name, told)
+
+
+def enter[T](workspace: Workspace, services: Services, doors: Doors[T]) -> T:
+    """What is behind the door that a workspace's entry names, opened with what the services give for it.
+
+    Raises:
+        ServiceError: there is no secret or token for it, or the workspace does not take it.
+    """
+    if (oauth := workspace.oauth) is not None:
+        return doors.sign_in(workspace.host, oauth.client_id, services.secret(oauth.secret_name).value)
+    if (client_id := workspace.federated) is not None:
+        return doors.exchange(workspace.host, client_id, services.token(TOKEN_EXCHANGE))
+    return doors.workspace(workspace.host, services.token(AZURE_DATABRICKS).value)
 
 
 def suggestion(ref: Ref, names: Sequence[str]) -> str:

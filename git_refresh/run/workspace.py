@@ -131,8 +131,8 @@ class WorkspaceRefresh:
         self._doing("signing in")
         api = self._api = self._run.sign_in(self.workspace)
         self._doing("storing the credential")
-        listed = Listing(api, self.workspace.folders, [folder.key for folder in self._bad_folders])
-        work = CredentialRefresh(api, self.workspace, self._run, self._facts, self._fail, self._stored)
+        listed = Listing.of(api, self.entry)
+        work = CredentialRefresh(api, self.entry, self._run, self._facts, self._fail, self._stored)
         credential = work.refresh(listed)
         api.rest()
         if credential.action != "failed":  # else there is nothing to pull with
@@ -158,6 +158,9 @@ class WorkspaceRefresh:
         for pattern in listed.unfound():
             told = finding("nothing_found", replace(self._facts, path=pattern.below or ""))
             self._note(f"{self.workspace.name} {pattern.path}", told)
+        for path in listed.missing():
+            told = finding("folder_not_listed", replace(self._facts, path=path))
+            self._record(FolderReport(path, "failed", error=told))
         for pattern in self.workspace.folders:
             if pattern.below is not None and (failure := self._list_failure(listed)) is not None:
                 self._record(FolderReport(pattern.path, "failed", error=failure))

@@ -37,6 +37,18 @@ class Entry:
 
     workspace: Workspace
     bad_folders: tuple[BadFolder, ...] = ()
+    paths: frozenset[str] = frozenset()
+    """Where it is narrowed to some Git folders: the keys of these, or of paths ending in `/*`. Empty: it is not."""
+    whole: "Entry | None" = None
+    """Itself with all its folders, where it is narrowed."""
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Keys of folders that its paths ending in `/*` must not take up: of entries that are wrong, or not asked for."""
+        whole = self.whole or self
+        listed = {folder.key for folder in whole.workspace.folders}
+        wrong = {folder.key for folder in whole.bad_folders}
+        return frozenset(listed - {folder.key for folder in self.workspace.folders} | wrong)
 
     @property
     def name(self) -> str:
@@ -56,6 +68,8 @@ class Rejected:
     name: str
     host: str
     problems: tuple[Problem, ...]
+    folders: frozenset[str] = frozenset()
+    """Keys of its Git folders, as far as they could be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +103,7 @@ def read_entries(
         if isinstance(entry, Entry):
             entry = _unless_seen(entry, where, seen)
         if isinstance(entry, Entry) and entry.workspace.devops and not (entry.workspace.identity or identity):
-            entry = Rejected(
-                entry.workspace.name, entry.workspace.host, (Problem(f"{where}.devops", _SYSTEM_ASSIGNED),)
-            )
+            entry = _rejected(entry, Problem(f"{where}.devops", _SYSTEM_ASSIGNED))
         entries.append(entry)
     return entries
 
@@ -134,9 +146,19 @@ def _unless_seen(entry: Entry, where: str, seen: dict[str, str]) -> Entry | Reje
                 "keep one entry for it, with all its folders" if key == "host" else "give each its own name"
             )
             problem = Problem(f"{where}.{key}", f'"{shown(value)}" is already in {first}; {advice}')
-            return Rejected(name, host, (problem,))
+            return _rejected(entry, problem)
     seen[f"host {host.casefold()}"] = seen[f"name {name.casefold()}"] = where
     return entry
+
+
+def _rejected(entry: Entry, problem: Problem) -> Rejected:
+    """An entry that is well by itself."""
+    folders = _keys(entry.workspace.folders, entry.bad_folders)
+    return Rejected(entry.name, entry.workspace.host, (problem,), folders)
+
+
+def _keys(folders: Sequence[Folder], bad: Sequence[BadFolder]) -> frozenset[str]:
+    return frozenset({folder.key for folder in folders} | {folder.key for folder in bad if folder.key})
 
 
 def _twice(where: str, item: dict[str, Any]) -> list[Problem]:
@@ -163,7 +185,8 @@ def _entry(
         name = _quotable(data.get("name"))
         name = name or (default_name(host) if host else where)
         problems += [folder.problem for folder in bad]
-        return Rejected(shown(name), shown(host), tuple(problems))
+        keys = _keys(inherited.get("folders", folders), bad)
+        return Rejected(shown(name), shown(host), tuple(problems), keys)
     return Entry(workspace.model_copy(update={"folders": folders, **inherited}), tuple(bad))
 
 

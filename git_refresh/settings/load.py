@@ -52,13 +52,17 @@ class Settings:
     fan_out: bool = False
     """Whether a run is spread over many workers, each with a slice of the list."""
     listed: tuple[Entry | Rejected, ...] = ()
-    """The whole list, where these are only a slice of it."""
+    """The whole list, where these are only a part of it."""
 
     def only(self, names: Collection[str]) -> "Settings":
         """The settings with the workspaces of these names alone, good or rejected."""
-        entries = tuple(entry for entry in self.entries if entry.name in names)
-        problems = tuple(problem for entry in entries for problem in entry.problems)
-        return replace(self, entries=entries, problems=problems, listed=self.listed or self.entries)
+        return self.narrowed(entry for entry in self.entries if entry.name in names)
+
+    def narrowed(self, entries: Iterable[Entry | Rejected]) -> "Settings":
+        """The settings with these of its entries alone, each whole or narrowed itself."""
+        chosen = tuple(entries)
+        problems = tuple(problem for entry in chosen for problem in entry.problems)
+        return replace(self, entries=chosen, problems=problems, listed=self.listed or self.entries)
 
     def zone(self, workspace: Workspace) -> Zone:
         """Which trust zone a workspace is in."""

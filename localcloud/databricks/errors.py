@@ -45,6 +45,16 @@ def not_found(message: str) -> ApiError:
     return error(404, "RESOURCE_DOES_NOT_EXIST", message)
 
 
+def scim_error(status: int, detail: str, kind: str | None = None) -> ApiError:
+    """An error of the SCIM API: https://www.rfc-editor.org/rfc/rfc7644#section-3.12."""
+    body = {
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
+        "detail": detail,
+        "status": str(status),
+    }
+    return ApiError(status, body | ({"scimType": kind} if kind else {}))
+
+
 async def fields(request: web.Request) -> dict[str, Any]:
     """The request's JSON object."""
     try:

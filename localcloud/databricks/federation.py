@@ -4,8 +4,11 @@ Facts: https://learn.microsoft.com/azure/databricks/dev-tools/auth/oauth-federat
 those of a token that is no token or has lapsed, which nobody has.
 """
 
+import time
+import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import jwt
@@ -28,12 +31,23 @@ class FederationPolicy:
 
     Attributes:
         active: off, it does not act: one just written takes a minute or two.
+        acts_from: when it begins to act, by the monotonic clock.
+        id: what it is called; its uid is never another's.
     """
 
     issuer: str
     subject: str
     audiences: tuple[str, ...] = (ACCOUNT_ID,)
     active: bool = True
+    acts_from: float = 0.0
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    uid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    description: str = ""
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def acts(self) -> bool:
+        return self.active and self.acts_from <= time.monotonic()
 
 
 def check(authority: Authority, policies: Iterable[FederationPolicy], token: str) -> None:
@@ -44,7 +58,7 @@ def check(authority: Authority, policies: Iterable[FederationPolicy], token: str
         raise refusal("TOKEN_EXPIRED (Token is expired)") from None
     except jwt.InvalidTokenError:
         raise refusal("TOKEN_INVALID (Token is not a valid JWT)") from None
-    from_issuer = [policy for policy in policies if policy.active and policy.issuer == claims["iss"]]
+    from_issuer = [policy for policy in policies if policy.acts and policy.issuer == claims["iss"]]
     if not from_issuer:
         raise refusal(f"{_NO_POLICY}. Valid federation policy for provided token: {_wanted(claims)}")
     for_audience = [policy for policy in from_issuer if claims["aud"] in policy.audiences]

@@ -42,8 +42,8 @@ class Folder:
     Attributes:
         path: without `/Workspace` in front.
         git_cli: it was created with Git-CLI access, so the workspace shows it as a directory.
-        can_manage: off, others than its owner read it only, and their lists leave it out.
-        visible: off, nobody but its owner sees it.
+        can_manage: off, whoever was not granted more reads it only, and her lists leave it out.
+        visible: off, nobody sees it who was not granted that.
     """
 
     id: int
@@ -120,6 +120,10 @@ class Folder:
         await self._git("checkout", "--quiet", "--detach", *force, f"refs/tags/{tag}")
         if discard:
             await self._git("clean", "--quiet", "--force", "-d")
+
+    async def go_to(self, commit: str) -> None:
+        """Check out a commit that was cloned."""
+        await self._git("checkout", "--quiet", "--detach", commit)
 
     async def _fetch(self, access: Access, refspec: str) -> None:
         await self._git("fetch", "--quiet", "--no-tags", self.url, refspec, environment=access)

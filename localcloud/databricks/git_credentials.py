@@ -134,13 +134,20 @@ class GitCredentials:
 
     def _owner(self, request: web.Request, principal_id: object) -> ServicePrincipal:
         """Whose credentials these are: the caller's, unless `principal_id` names a principal it manages."""
-        caller = self._sign_in.authenticate(request)
+        caller = self._sign_in.entitled(request)
         if principal_id is None:
             return caller
         owner = self._sign_in.by_id(identifier(str(principal_id)))
         if owner is None:
             raise not_found(f"Principal with id {principal_id} could not be found")
+        if self._sign_in.ungranted and not self._manages(caller, owner):  # the text is not verified
+            raise error(403, "PERMISSION_DENIED", "User does not have permission.")
         return owner
+
+    def _manages(self, caller: ServicePrincipal, owner: ServicePrincipal) -> bool:
+        kind = "servicePrincipals" if caller.account else "users"
+        manages = self._sign_in.account.manages(f"{kind}/{caller.client_id}", owner.client_id)
+        return caller is owner or caller.admin or manages
 
     def _of(self, principal: ServicePrincipal) -> list[Credential]:
         return [credential for credential in self.stored if credential.principal is principal]

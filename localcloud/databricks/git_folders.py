@@ -16,6 +16,7 @@ from localcloud.databricks import errors
 from localcloud.databricks.errors import error, fields, identifier, invalid, not_found, required
 from localcloud.databricks.folder import Access, Folder, FolderError, signed_in
 from localcloud.databricks.git_credentials import DEVOPS, PROVIDERS, GitCredentials
+from localcloud.databricks.permissions import CAN_MANAGE
 from localcloud.databricks.sign_in import ServicePrincipal, SignIn
 from localcloud.databricks.tree import Tree, normal, protected
 
@@ -49,7 +50,6 @@ class GitFolders:
             web.get(one, self._get),
             web.patch(one, self._update),
             web.delete(one, self._delete),
-            web.get("/api/2.0/permissions/repos/{id}", self._permissions),
         ]
 
     def new(self, path: str, url: str, sparse: Iterable[str] = ()) -> Folder:
@@ -58,11 +58,13 @@ class GitFolders:
         return Folder(number, path, url, self._directory / str(number), tuple(sparse))
 
     async def _list(self, request: web.Request) -> web.Response:
-        self._sign_in.authenticate(request)
+        principal = self._sign_in.authenticate(request)
         prefix = normal(request.query.get("path_prefix") or "/")
         prefix = "/Repos" if prefix == "/" else prefix
         found = [
-            f for f in self._tree.visible() if f.path.startswith(prefix) and f.can_manage and not f.git_cli
+            folder
+            for folder in self._tree.visible(principal)
+            if folder.path.startswith(prefix) and self._manages(principal, folder) and not folder.git_cli
         ]
         start = identifier(request.query.get("next_page_token") or "0")
         page = {"repos": [_public(folder) for folder in found[start : start + PAGE]]} if found[start:] else {}
@@ -70,8 +72,8 @@ class GitFolders:
         return web.json_response(page | more)
 
     async def _get(self, request: web.Request) -> web.Response:
-        self._sign_in.authenticate(request)
-        return web.json_response(_public(self._one(request)))
+        principal = self._sign_in.authenticate(request)
+        return web.json_response(_public(self._one(request, principal)))
 
     async def _create(self, request: web.Request) -> web.Response:
         principal = self._sign_in.authenticate(request)
@@ -82,17 +84,18 @@ class GitFolders:
         default = f"/Repos/{principal.client_id}/{url.rstrip('/').rpartition('/')[2]}"
         path = normal(content.get("path") or default)
         async with self._creating[path]:
-            self._check_place(path)
+            self._check_place(path, principal)
             folder = self.new(path, url, (content.get("sparse_checkout") or {}).get("patterns") or ())
             await self._git(folder.clone(self._access(principal, content)), folder)
             self._tree.folders[path] = folder
+            self._tree.rights.own(path, principal)
         return web.json_response(_public(folder))
 
     async def _update(self, request: web.Request) -> web.Response:
         principal = self._sign_in.authenticate(request)
         content = await fields(request)
-        folder = self._one(request)
-        if not folder.can_manage:
+        folder = self._one(request, principal)
+        if not self._manages(principal, folder):
             raise error(403, "PERMISSION_DENIED", f"You do not have permission to update {folder.path}.")
         branch, tag = content.get("branch"), content.get("tag")
         if bool(branch) == bool(tag):
@@ -107,30 +110,25 @@ class GitFolders:
         return web.json_response({})
 
     async def _delete(self, request: web.Request) -> web.Response:
-        self._sign_in.authenticate(request)
-        folder = self._one(request)
+        principal = self._sign_in.authenticate(request)
+        folder = self._one(request, principal)
+        self._tree.check_manage(principal, folder.path)
         async with folder.lock:
             del self._tree.folders[folder.path]
+            self._tree.rights.forget(folder.path)
         return web.json_response({})
 
-    async def _permissions(self, request: web.Request) -> web.Response:
-        principal = self._sign_in.authenticate(request)
-        folder = self._one(request)
-        entry = {
-            "service_principal_name": principal.client_id,
-            "all_permissions": [{"permission_level": "CAN_MANAGE", "inherited": False}],
-        }
-        answer = {"object_id": f"/repos/{folder.id}", "object_type": "repo", "access_control_list": [entry]}
-        return web.json_response(answer)
+    def _manages(self, principal: ServicePrincipal, folder: Folder) -> bool:
+        return self._tree.level(principal, folder.path) == CAN_MANAGE
 
-    def _one(self, request: web.Request) -> Folder:
+    def _one(self, request: web.Request, principal: ServicePrincipal) -> Folder:
         number = identifier(request.match_info["id"])
-        for folder in self._tree.visible():
+        for folder in self._tree.visible(principal):
             if folder.id == number:
                 return folder
         raise not_found(f"Repo with id {number} could not be found.")
 
-    def _check_place(self, path: str) -> None:
+    def _check_place(self, path: str, principal: ServicePrincipal) -> None:
         parent = path.rpartition("/")[0] or "/"
         if path in self._tree.folders or self._tree.has_directory(path):
             raise error(
@@ -143,6 +141,7 @@ class GitFolders:
             raise protected()
         if not self._tree.has_directory(parent):
             raise not_found(f"Parent directory {parent} does not exist.")
+        self._tree.check_manage(principal, parent)
 
     def _access(self, principal: ServicePrincipal, content: Mapping[str, Any]) -> Access:
         number = content.get("git_credential_id")

@@ -7,17 +7,18 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import jwt
 from aiohttp import web
 
 from localcloud.answers import PRINCIPAL, ApiError
-from localcloud.authority import DATABRICKS_RESOURCE, ENTRA, Authority
+from localcloud.authority import DATABRICKS_RESOURCE, ENTRA, TENANT, Authority
 from localcloud.databricks import federation
 from localcloud.databricks.account import Account, AccountPrincipal
 from localcloud.databricks.errors import error
 from localcloud.databricks.federation import ACCOUNT_ID, FederationPolicy
+from localcloud.lag import Lag
 
 OAUTH_LIFETIME = 3600
 
@@ -39,6 +40,7 @@ class ServicePrincipal:
         admin: whether it is in the group of workspace admins.
         entitlements: its own; those of its groups come on top.
         policies: federation policies that act in this workspace alone, for tests.
+        active: off, it does nothing in this workspace.
     """
 
     account: AccountPrincipal | None
@@ -51,6 +53,7 @@ class ServicePrincipal:
     admin: bool = False
     entitlements: set[str] = field(default_factory=lambda: {WORKSPACE_ACCESS})
     policies: list[FederationPolicy] = field(default_factory=list)
+    active: bool = True
 
     def knows(self, secret: str | None) -> bool:
         """Whether this is an OAuth secret of it."""
@@ -60,7 +63,13 @@ class ServicePrincipal:
 
 
 class SignIn:
-    """The principals of one workspace and its OAuth endpoints."""
+    """The principals of one workspace and its OAuth endpoints.
+
+    Attributes:
+        users: the entitlements of the group `users`, which everybody is in.
+        ungranted: on, a principal has no right on an object that it was not given.
+        lag: what reads do not show yet, of principals by their numbers.
+    """
 
     def __init__(self, host: str, authority: Authority, account: Account) -> None:
         number = re.match(r"adb-(\d+)\.", host)
@@ -70,6 +79,9 @@ class SignIn:
         self._issuer = f"https://{host}/oidc"
         self._authority = authority
         self.account = account
+        self.users = {WORKSPACE_ACCESS, "databricks-sql-access"}
+        self.ungranted = False
+        self.lag = Lag()
 
     def routes(self) -> Iterable[web.RouteDef]:
         return [
@@ -95,6 +107,32 @@ class SignIn:
         self.principals.append(user)
         return user
 
+    def assign(self, known: AccountPrincipal) -> ServicePrincipal:
+        """Let a principal of the account in, with its groups' entitlements alone; that of an Entra application signs in as that, too."""
+        for principal in self.principals:
+            if principal.account is known:
+                self.writing(principal)
+                principal.assigned = True
+                return principal
+        self.lag.writing(known.id, None)
+        principal = ServicePrincipal(known, known.id, known.client_id, known.name, entitlements=set())
+        application = self.account.directory.application(TENANT, known.client_id)
+        principal.object_id = application.object_id if application else None
+        self.principals.append(principal)
+        return principal
+
+    def writing(self, principal: ServicePrincipal) -> None:
+        """Say before a principal is changed that reads show it late."""
+        self.lag.writing(principal.id, replace(principal, entitlements=set(principal.entitlements)))
+
+    def seen(self) -> list[ServicePrincipal]:
+        """Who is in the workspace, as reads show it."""
+        seen = []
+        for each in self.principals:
+            shown: ServicePrincipal | None = self.lag.shown(each.id, each)
+            seen += [shown] if shown and shown.assigned else []
+        return seen
+
     def by_id(self, number: int) -> ServicePrincipal | None:
         return next((principal for principal in self.principals if principal.id == number), None)
 
@@ -114,9 +152,21 @@ class SignIn:
         for principal in self.principals:
             if claims["sub"] == (principal.object_id if entra else principal.client_id):
                 request[PRINCIPAL] = principal.client_id
-                if principal.assigned:
+                if (
+                    principal.assigned
+                    and principal.active
+                    and (principal.account is None or principal.account.active)
+                ):
                     return principal
         raise self._unauthorized()
+
+    def entitled(self, request: web.Request) -> ServicePrincipal:
+        """The calling principal, for an API that takes the entitlement Workspace access."""
+        caller = self.authenticate(request)
+        if caller.admin or WORKSPACE_ACCESS in caller.entitlements | self.users:
+            return caller
+        text = f"This API is disabled for users without the {WORKSPACE_ACCESS} entitlement."
+        raise error(403, "PERMISSION_DENIED", text)
 
     async def _token(self, request: web.Request) -> web.Response:
         form = {name: str(value) for name, value in (await request.post()).items()}
@@ -136,10 +186,10 @@ class SignIn:
             raise _oauth_error(400, "invalid_request", "The subject_token_type is missing or not supported")
         client_id = form.get("client_id", "")
         principal = next((p for p in self.principals if p.client_id == client_id), None)
-        policies = [*principal.policies] if principal else []
-        policies += principal.account.policies if principal and principal.account else []
+        known = self.account.find(client_id)
+        policies = [*(principal.policies if principal else ()), *(known.policies if known else ())]
         federation.check(self._authority, policies, form.get("subject_token", ""))
-        if principal and not principal.assigned:
+        if principal is None or not principal.assigned:
             raise self._unauthorized()
         answer = {"issued_token_type": federation.ISSUED_TYPE}
         return self._issued(request, form, client_id, federation.LIFETIME, answer)

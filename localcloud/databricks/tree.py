@@ -1,6 +1,6 @@
-"""A workspace's tree of directories and Git folders, and the API to look at it.
+"""A workspace's tree of directories and Git folders, and the APIs to look at it and to say who may do what there.
 
-Facts: https://docs.databricks.com/api/azure/workspace/workspace
+Facts: https://docs.databricks.com/api/azure/workspace/workspace and https://docs.databricks.com/api/azure/workspace/permissions
 
 A path and the same path behind `/Workspace` are one object; answers leave `/Workspace` out, as real ones do.
 """
@@ -11,9 +11,24 @@ from typing import Any
 
 from aiohttp import web
 
-from localcloud.databricks.errors import error, fields, invalid, not_found, required
+from localcloud.databricks.errors import error, fields, identifier, invalid, not_found, required
 from localcloud.databricks.folder import Folder
-from localcloud.databricks.sign_in import SignIn
+from localcloud.databricks.permissions import (
+    CAN_MANAGE,
+    CAN_READ,
+    SHARED,
+    USERS,
+    Grants,
+    Rights,
+    above,
+    no_manage,
+)
+from localcloud.databricks.sign_in import ServicePrincipal, SignIn
+
+TOP = ("/", "/Repos", SHARED, "/Users")
+"""Everybody sees these, whatever she may do in them."""
+
+PERMISSIONS = "/api/2.0/permissions/{kind:directories|repos}/{id}"
 
 
 class Tree:
@@ -21,15 +36,19 @@ class Tree:
 
     def __init__(self, sign_in: SignIn) -> None:
         self.folders: dict[str, Folder] = {}
+        self.rights = Rights(sign_in)
         self._sign_in = sign_in
         self._ids = itertools.count(4_000_000_000_000_001)
-        self._directories = {path: self.next_id() for path in ("/", "/Repos", "/Shared", "/Users")}
+        self._directories = {path: self.next_id() for path in TOP}
 
     def routes(self) -> Iterable[web.RouteDef]:
         return [
             web.get("/api/2.0/workspace/get-status", self._get_status),
             web.get("/api/2.0/workspace/list", self._list),
             web.post("/api/2.0/workspace/mkdirs", self._mkdirs),
+            web.get(PERMISSIONS, self._permissions),
+            web.patch(PERMISSIONS, self._change_permissions),
+            web.put(PERMISSIONS, self._change_permissions),
         ]
 
     def next_id(self) -> int:
@@ -38,12 +57,23 @@ class Tree:
     def has_directory(self, path: str) -> bool:
         return path in self._directories
 
-    def visible(self) -> Iterator[Folder]:
-        """The Git folders that the calling principal sees, by path."""
-        return (folder for _, folder in sorted(self.folders.items()) if folder.visible)
+    def level(self, principal: ServicePrincipal, path: str) -> str | None:
+        """How far somebody's rights on an object go; None: she does not see it."""
+        folder = self.folders.get(path)
+        if principal.admin:
+            return CAN_MANAGE
+        if self._sign_in.ungranted:
+            return self.rights.of(principal, path) or (CAN_READ if path in TOP else None)
+        if folder is None or (folder.can_manage and folder.visible):
+            return CAN_MANAGE
+        return self.rights.of(principal, path, groups=False) or (CAN_READ if folder.visible else None)
 
-    def make_directories(self, path: str) -> None:
-        """Create a directory and its parents. Raises the API's errors."""
+    def visible(self, principal: ServicePrincipal) -> Iterator[Folder]:
+        """The Git folders that somebody sees, by path."""
+        return (folder for path, folder in sorted(self.folders.items()) if self.level(principal, path))
+
+    def make_directories(self, path: str, principal: ServicePrincipal | None = None) -> None:
+        """Create a directory and its parents, as somebody, or by hand. Raises the API's errors."""
         names = path.strip("/").split("/")
         for depth in range(1, len(names) + 1):
             step = "/" + "/".join(names[:depth])
@@ -54,37 +84,99 @@ class Tree:
             if step not in self._directories:
                 if names[0] == "Repos" and depth > len(("Repos", "folder")):
                     raise protected()
+                if principal:
+                    self.check_manage(principal, step.rpartition("/")[0] or "/")
+                    self.rights.own(step, principal)
                 self._directories[step] = self.next_id()
 
+    def check_manage(self, principal: ServicePrincipal, path: str) -> None:
+        """Raise what the workspace answers to somebody who may not manage an object."""
+        if self.level(principal, path) != CAN_MANAGE:
+            raise no_manage(principal, path)
+
     async def _get_status(self, request: web.Request) -> web.Response:
-        self._sign_in.authenticate(request)
-        return web.json_response(self._object(normal(request.query.get("path", ""))))
+        principal = self._sign_in.authenticate(request)
+        return web.json_response(self._object(principal, normal(request.query.get("path", ""))))
 
     async def _list(self, request: web.Request) -> web.Response:
-        self._sign_in.authenticate(request)
+        principal = self._sign_in.authenticate(request)
         path = normal(request.query.get("path", ""))
-        self._object(path)
+        self._object(principal, path)
         inside = path.rstrip("/") + "/"
-        paths = [*self._directories, *(folder.path for folder in self.visible())]
         children = [
             child
-            for child in sorted(paths)
+            for child in sorted([*self._directories, *self.folders])
             if child != path and child.startswith(inside) and "/" not in child.removeprefix(inside)
         ]
-        return web.json_response({"objects": [self._object(child) for child in children]} if children else {})
+        seen = [self._object(principal, child) for child in children if self.level(principal, child)]
+        return web.json_response({"objects": seen} if seen else {})
 
     async def _mkdirs(self, request: web.Request) -> web.Response:
-        self._sign_in.authenticate(request)
-        self.make_directories(normal(required(await fields(request), "path")))
+        principal = self._sign_in.authenticate(request)
+        self.make_directories(normal(required(await fields(request), "path")), principal)
         return web.json_response({})
 
-    def _object(self, path: str) -> dict[str, Any]:
+    async def _permissions(self, request: web.Request) -> web.Response:
+        principal = self._sign_in.authenticate(request)
+        return web.json_response(self._granted(self._place(request, principal)))
+
+    async def _change_permissions(self, request: web.Request) -> web.Response:
+        """PATCH adds, PUT takes away what it does not name."""
+        principal = self._sign_in.authenticate(request)
+        path = self._place(request, principal)
+        self.check_manage(principal, path)
+        if path == SHARED:
+            raise invalid(f"Cannot modify permissions of directory {request.match_info['id']}")
+        grants = self.rights.parsed(await fields(request))
+        if request.method == "PATCH":
+            self.rights.add(path, grants)
+        else:
+            self.rights.replace(path, grants)
+        return web.json_response(self._granted(path))
+
+    def _place(self, request: web.Request, principal: ServicePrincipal) -> str:
+        """The path of what a request names by its kind and number."""
+        number, kind = identifier(request.match_info["id"]), request.match_info["kind"]
+        for path, folder in self.folders.items():
+            if folder.id == number and (kind == "repos" or folder.git_cli) and self.level(principal, path):
+                return path
+        for path, known in self._directories.items():
+            if known == number and kind == "directories" and self.level(principal, path):
+                return path
+        raise not_found(f"{'Repo' if kind == 'repos' else 'Directory'} {number} does not exist.")
+
+    def _granted(self, path: str) -> dict[str, Any]:
         folder = self.folders.get(path)
-        if folder is not None and folder.visible:
+        kind, number = ("repos", folder.id) if folder else ("directories", self._directories[path])
+        entries: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for place in above(path):
+            for who, level in self._grants(place, folder).items():
+                inherited: dict[str, Any] = {"inherited": place != path}
+                if place != path:
+                    inherited["inherited_from_object"] = [f"/directories/{self._directories[place]}"]
+                entries.setdefault(who, []).append({"permission_level": level, **inherited})
+        return {
+            "object_id": f"/{kind}/{number}",
+            "object_type": "repo" if folder else "directory",
+            "access_control_list": [
+                {who[0]: who[1], "display_name": self.rights.display_name(who), "all_permissions": all_of}
+                for who, all_of in entries.items()
+            ],
+        }
+
+    def _grants(self, place: str, folder: Folder | None) -> Grants:
+        """What was granted at a place; where nothing has to be granted, everybody manages everything."""
+        shown = self.rights.shown(place)
+        is_open = not self._sign_in.ungranted and (folder is None or (folder.can_manage and folder.visible))
+        return shown | ({USERS: CAN_MANAGE} if place == "/" and is_open else {})
+
+    def _object(self, principal: ServicePrincipal, path: str) -> dict[str, Any]:
+        folder = self.folders.get(path)
+        if self.level(principal, path) and folder is not None:
             kind = "DIRECTORY" if folder.git_cli else "REPO"
             git_cli = {"directory_info": {"is_git_folder": True}} if folder.git_cli else {}
             return _information(kind, path, folder.id) | git_cli
-        if path in self._directories:
+        if self.level(principal, path) and path in self._directories:
             return _information("DIRECTORY", path, self._directories[path])
         raise not_found(f"Path ({path}) doesn't exist.")
 

@@ -1,24 +1,30 @@
 """One Azure Databricks workspace."""
 
+import asyncio
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
 from localcloud.authority import EXCHANGE_AUDIENCE, Authority
+from localcloud.databricks import rule_sets
 from localcloud.databricks.account import Account
 from localcloud.databricks.errors import error
 from localcloud.databricks.federation import ACCOUNT_ID, FederationPolicy
 from localcloud.databricks.folder import Folder
 from localcloud.databricks.git_credentials import DEVOPS, Credential, GitCredentials
 from localcloud.databricks.git_folders import GitFolders
+from localcloud.databricks.jobs import Job, JobRun, Jobs
 from localcloud.databricks.oauth_secrets import OAuthSecrets
 from localcloud.databricks.scim import Scim
 from localcloud.databricks.sign_in import ServicePrincipal, SignIn
 from localcloud.databricks.tree import Tree, normal
 from localcloud.devops.repository import Repository
 from localcloud.people import Person
+
+RULES = "/api/2.0/preview/accounts/access-control/rule-sets"
 
 
 class Workspace:
@@ -42,6 +48,7 @@ class Workspace:
         self._tree = Tree(self._sign_in)
         self._credentials = GitCredentials(self._sign_in)
         self._git_folders = GitFolders(self._sign_in, self._tree, self._credentials, directory, network)
+        self._jobs = Jobs(self._sign_in, self._credentials, directory, network)
 
     def routes(self) -> Iterable[web.RouteDef]:
         return [
@@ -51,12 +58,54 @@ class Workspace:
             *self._credentials.routes(),
             *self._git_folders.routes(),
             *self._tree.routes(),
+            web.get(RULES, self._rules),
+            web.put(RULES, self._rules),
+            *self._jobs.routes(),
             web.route("*", "/{path:.*}", _unknown),
         ]
+
+    async def _rules(self, request: web.Request) -> web.Response:
+        """The account's rule sets, for an admin of the workspace; the text for somebody else is not verified."""
+        if not self._sign_in.authenticate(request).admin:
+            raise error(403, "PERMISSION_DENIED", "Only admins can manage the roles on a service principal.")
+        account = self._sign_in.account
+        return (
+            rule_sets.get(account, request)
+            if request.method == "GET"
+            else await rule_sets.put(account, request)
+        )
 
     @property
     def url(self) -> str:
         return f"https://{self.host}"
+
+    @property
+    def members(self) -> SignIn:
+        """Who is in it."""
+        return self._sign_in
+
+    @property
+    def ungranted(self) -> bool:
+        """Whether directories and folders are closed to whoever was not granted anything; off, they are open to all."""
+        return self._sign_in.ungranted
+
+    @ungranted.setter
+    def ungranted(self, closed: bool) -> None:
+        self._sign_in.ungranted = closed
+
+    @property
+    def users_entitlements(self) -> set[str]:
+        """What everybody has by the group `users`."""
+        return self._sign_in.users
+
+    @property
+    def lag(self) -> float:
+        """Seconds for which reads do not show what was written."""
+        return self._sign_in.lag.seconds
+
+    @lag.setter
+    def lag(self, seconds: float) -> None:
+        self._sign_in.lag.seconds = seconds
 
     @property
     def credentials(self) -> list[Credential]:
@@ -113,10 +162,11 @@ class Workspace:
         provider: str = DEVOPS,
         username: str | None = None,
         token: str | None = None,
+        name: str | None = None,
     ) -> Credential:
         """Store a Git credential by hand."""
         credential = self._credentials.add(principal, provider)
-        credential.username, credential.token = username, token
+        credential.username, credential.token, credential.name = username, token, name
         return credential
 
     def add_folder(
@@ -141,6 +191,33 @@ class Workspace:
     def folder(self, path: str) -> Folder | None:
         """The Git folder at a path, with or without `/Workspace` in front."""
         return self._tree.folders.get(normal(path))
+
+    def add_job(
+        self,
+        name: str,
+        run_as: ServicePrincipal,
+        source: Repository | str | None,
+        *,
+        owner: ServicePrincipal | None = None,
+        provider: str = DEVOPS,
+        ref: Mapping[str, str] | None = None,
+    ) -> Job:
+        """A job whose one task is a notebook, of a repository (at `ref`: its git_branch, git_tag or git_commit) or in the workspace.
+
+        Its owner is whom it runs as, unless told otherwise.
+        """
+        task = {"task_key": "only", "notebook_task": {"notebook_path": "jobs/load"}}
+        settings: dict[str, Any] = {"name": name, "tasks": [task]}
+        if source is not None:
+            url = source if isinstance(source, str) else source.url
+            settings["git_source"] = {"git_url": url, "git_provider": provider, **(ref or {})}
+        return self._jobs.add(owner or run_as, run_as, settings)
+
+    def run_job(self, job: Job) -> JobRun:
+        """Run a job to its end."""
+        run = self._jobs.begin(job)
+        asyncio.run(self._jobs.work(run))
+        return run
 
 
 async def _unknown(request: web.Request) -> web.Response:

@@ -61,6 +61,13 @@ def unknown_repository(name: str) -> ApiError:
     return failure(404, text, "GitRepositoryNotFoundException")
 
 
+def unknown_commit(commit: str) -> ApiError:
+    """Its text is not verified."""
+    return failure(
+        404, f"TF401175: The commit {commit} could not be found.", "GitCommitDoesNotExistException"
+    )
+
+
 def read_only() -> ApiError:
     text = (
         "TF401027: You need the Git 'GenericContribute' permission to perform this action. Details: identity "

@@ -68,6 +68,13 @@ class Repository:
             return head
         raise KeyError(branch)
 
+    def has_commit(self, commit: str) -> bool:
+        """Whether there is a commit of this id."""
+        try:
+            return git.run(self.directory, "cat-file", "-t", commit) == "commit"
+        except git.GitError:
+            return False
+
     def checkout(self, branch: str) -> Path:
         """A clone at a branch's head, for copies to be made of. Raises KeyError if there is no such branch."""
         key = (branch, self.head(branch))

@@ -38,6 +38,7 @@ class DevOpsSite:
                 clone = start + project + "/_git/{repository}"
                 yield web.get(rest, self._repository)
                 yield web.get(rest + "/refs", self._refs)
+                yield web.get(rest + "/commits/{commit}", self._commit)
                 yield web.get(clone + "/info/refs", self._git)
                 yield web.post(clone + "/git-upload-pack", self._git)
                 yield web.post(clone + "/git-receive-pack", self._git)
@@ -81,6 +82,12 @@ class DevOpsSite:
         page = refs[start : start + size]
         more = {"x-ms-continuationtoken": str(start + size)} if refs[start + size :] else None
         return web.json_response({"value": page, "count": len(page)}, headers=more)
+
+    async def _commit(self, request: web.Request) -> web.Response:
+        found, commit = self._find_for_rest(request), request.match_info["commit"]
+        if not await asyncio.to_thread(found.has_commit, commit):
+            raise errors.unknown_commit(commit)
+        return web.json_response({"commitId": commit, "url": str(request.url)})
 
     async def _git(self, request: web.Request) -> web.Response:
         try:

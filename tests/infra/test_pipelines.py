@@ -6,13 +6,16 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
+from git_refresh.settings.models import Workspace
+from git_refresh.settings.names import SETTINGS
 from tests.unit.test_deployment import ignored
 
 ROOT = Path(__file__).parents[2]
@@ -22,10 +25,15 @@ AZURE_TEXT = (PIPELINES / "azure-pipelines.yml").read_text()
 GITHUB: dict[Any, Any] = yaml.safe_load(GITHUB_TEXT)
 AZURE: dict[Any, Any] = yaml.safe_load(AZURE_TEXT)
 README = (PIPELINES / "README.md").read_text()
+TEXTS = {path.name: path.read_text() for path in sorted(PIPELINES.glob("*.yml"))}
 
 Steps = list[dict[str, Any]]
 JOBS: dict[str, Steps] = {name: job["steps"] for name, job in GITHUB["jobs"].items()}
 STAGES: dict[str, dict[str, Any]] = {stage["stage"]: stage for stage in AZURE["stages"]}
+ON_MERGE: dict[Any, Any] = yaml.safe_load(TEXTS["pull-on-merge.github.yml"])
+AZURE_ON_MERGE: dict[Any, Any] = yaml.safe_load(TEXTS["pull-on-merge.azure-pipelines.yml"])
+PULL: Steps = ON_MERGE["jobs"]["pull"]["steps"]
+AZURE_PULL: Steps = AZURE_ON_MERGE["jobs"][0]["steps"]
 
 
 def azure_steps(stage: str) -> Steps:
@@ -162,7 +170,7 @@ def test_who_signs_in_does_so_with_a_token_and_nobody_else_can_get_one() -> None
             }
 
 
-@pytest.mark.parametrize("text", [GITHUB_TEXT, AZURE_TEXT], ids=["github", "azure"])
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_no_secret_is_used(text: str) -> None:
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#")).replace(
         "id-token", ""
@@ -171,19 +179,20 @@ def test_no_secret_is_used(text: str) -> None:
         r"secret|password|publish-profile|creds|\bpat\b|addSpnToEnvironment|token", code, re.IGNORECASE
     )
     persisting = re.findall(r"persist-?credentials: (\w+)", code, re.IGNORECASE)
-    assert persisting == ["false"] * len(re.findall(r"actions/checkout@|checkout: self", code))
+    assert persisting == ["false"] * len(re.findall(r"actions/checkout@|checkout: ", code))
 
 
 def test_actions_are_pinned_by_commit_with_the_version_beside_it_and_tasks_by_their_major_version() -> None:
-    used = re.findall(r"^ +(?:- )?uses: (.*)$", GITHUB_TEXT, re.MULTILINE)
-    assert len(used) == sum("uses" in step for steps in JOBS.values() for step in steps)
+    used = re.findall(r"^ +(?:- )?uses: (.*)$", "\n".join(TEXTS.values()), re.MULTILINE)
+    assert len(used) == sum("uses" in step for steps in (*JOBS.values(), PULL) for step in steps)
     for name in used:
         assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", name), name
     versions: dict[str, set[str]] = {}
     for name in used:
         versions.setdefault(name.partition("@")[0], set()).add(name)
     assert all(len(each) == 1 for each in versions.values()), versions
-    tasks = [step["task"] for stage in STAGES for step in azure_steps(stage) if "task" in step]
+    steps = [*(step for stage in STAGES for step in azure_steps(stage)), *AZURE_PULL]
+    tasks = [step["task"] for step in steps if "task" in step]
     assert tasks
     assert all(re.fullmatch(r"\w+@\d+", name) for name in tasks)
 
@@ -213,7 +222,7 @@ def test_all_that_they_name_is_there() -> None:
     assert f"//   {line}" in (ROOT / "infra/app.bicepparam").read_text(), "the line that the comment shows"
     assert "def refresh_git(" in (ROOT / "function_app.py").read_text()
     version = (ROOT / ".python-version").read_text().strip()
-    assert re.findall(r'versionSpec: "(.*)"', AZURE_TEXT) == [version] * 2
+    assert re.findall(r'versionSpec: "(.*)"', "".join(TEXTS.values())) == [version] * 3
 
 
 def test_the_page_names_what_the_pipelines_ask_for() -> None:
@@ -229,6 +238,84 @@ def test_the_page_names_what_the_pipelines_ask_for() -> None:
 def test_the_page_sets_the_list_as_the_configuration_page_does() -> None:
     pattern = re.compile(r"^(?:\$ )?(jq .* workspaces\.json > app-settings\.json)$", re.MULTILINE)
     assert pattern.findall(README) == pattern.findall((ROOT / "docs/configuration.md").read_text())
+
+
+# Pull on merge
+
+
+def test_both_pull_in_the_same_way() -> None:
+    theirs = scripts(AZURE_PULL).replace("$(only)", "$ONLY").replace("$(folder)", "$FOLDER")
+    lines = [line for line in theirs.splitlines() if not line.startswith("set ")]
+    ours = [line for line in scripts(PULL).splitlines() if line and not line.startswith("test ")]
+    assert [line for line in lines if line] == ours
+    install, run = ours
+    for option in (
+        "--require-hashes",
+        "--only-binary :all:",
+        "--requirement requirements.txt",
+        "--requirement requirements-cli.txt",
+    ):
+        assert option in install
+    assert run.startswith('az functionapp config appsettings list --name "$APP" ')
+    assert run.endswith(' | python -m git_refresh run --settings - --only "$ONLY" --folder "$FOLDER" --yes')
+
+
+def test_a_pull_fails_where_the_settings_cannot_be_read() -> None:
+    assert PULL[-1]["shell"] == "bash", "GitHub starts this one with -o pipefail"
+    assert AZURE_PULL[-1]["inputs"]["inlineScript"].startswith("set -eo pipefail\n")
+
+
+def test_a_pull_is_begun_by_main_alone_and_one_after_the_other() -> None:
+    assert ON_MERGE[True] == {"push": {"branches": ["main"]}, "workflow_dispatch": None}
+    assert ON_MERGE["jobs"]["pull"]["if"] == "github.ref == 'refs/heads/main'"
+    assert ON_MERGE["concurrency"]
+    assert AZURE_ON_MERGE["trigger"] == {"batch": True, "branches": {"include": ["main"]}}
+    assert AZURE_ON_MERGE["pr"] == "none"
+    (job,) = AZURE_ON_MERGE["jobs"]
+    assert job["condition"] == "eq(variables['Build.SourceBranch'], 'refs/heads/main')"
+
+
+def test_a_pull_is_signed_in_as_the_app_when_everything_is_installed_and_nobody_else_is() -> None:
+    assert ON_MERGE["permissions"] == {"contents": "read"}
+    job = ON_MERGE["jobs"]["pull"]
+    assert job["permissions"] == {"contents": "read", "id-token": "write"}
+    assert job["environment"] == "git-refresh"
+    *_, install, login, run = PULL
+    assert "pip install" in install["run"]
+    assert login["uses"].startswith("azure/login@")
+    assert login["with"]["client-id"] == "${{ vars.AZURE_CLIENT_ID }}"
+    assert "git_refresh run" in run["run"]
+    signed_in = [step for step in AZURE_PULL if "azureSubscription" in step.get("inputs", {})]
+    assert signed_in == [AZURE_PULL[-1]]
+    assert signed_in[0]["inputs"]["azureSubscription"] == "git-refresh-app"
+
+
+def test_this_project_is_pinned_where_it_is_checked_out() -> None:
+    checkout, seen = PULL[:2]
+    assert checkout["with"]["ref"] == seen["env"]["COMMIT"] == "${{ vars.GIT_REFRESH_COMMIT }}"
+    assert seen["run"] == 'test "$(git rev-parse HEAD)" = "$COMMIT"', (
+        "an empty variable would mean the newest"
+    )
+    ((repository),) = AZURE_ON_MERGE["resources"]["repositories"]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert repository["ref"] == f"refs/tags/v{version}"
+    assert AZURE_PULL[0]["checkout"] == repository["repository"]
+
+
+def test_no_environment_variable_of_a_pull_is_an_app_setting() -> None:
+    """The settings are those that are deployed: what the environment says besides would be forgotten."""
+    named = {name for step in PULL for name in step.get("env", {})}
+    assert named
+    assert not named & SETTINGS.keys()
+
+
+def test_the_page_names_what_a_pull_asks_for() -> None:
+    section = README.partition("\n## Pull on merge\n")[2]
+    named = set(re.findall(r"\bvars\.(\w+)", TEXTS["pull-on-merge.github.yml"]))
+    for name in (*named, *AZURE_ON_MERGE["variables"], "git-refresh-app", "git-refresh"):
+        assert f"`{name}`" in section, name
+    for auth in get_args(Workspace.model_fields["auth"].annotation):
+        assert f"`{auth}`" in section, auth
 
 
 def test_copies_of_them_are_not_published() -> None:

@@ -67,6 +67,7 @@ def test_a_fleet_in_which_everything_is_in_place_is_all_ok(cloud: Cloud, look: L
         "workspace": 3,
         "credential": 3,
         "folder": 6,
+        "job": 0,  # they are only looked at when asked for
     }
     (identity,) = layer(checks, "identity")
     assert cloud.identity.object_id in identity.message, "so that the admin knows whom to grant"
@@ -98,7 +99,7 @@ def test_it_says_what_a_run_will_do(fleet: Fleet, look: Look, run: Callable[...,
         if check.layer in {"credential", "folder"}
     }
     assert after == {
-        "Git credential ID is there; a run updates it",
+        "Git credential ID, made by this app, is there; a run updates it",
         "branch main has moved; a run updates it",
         "it is at the latest commit of branch main",
     }
@@ -110,7 +111,7 @@ def test_it_says_what_a_run_will_do(fleet: Fleet, look: Look, run: Callable[...,
 def test_without_a_token_everything_below_is_skipped(cloud: Cloud, look: Look) -> None:
     checks = look(AZURE_CLIENT_ID="00000000-0000-4000-8000-00000000dead")
     assert not_ok(checks) == [("identity", "failed", "identity_unknown")] + [
-        (name, "skipped", "") for name in LAYERS[2:]
+        (name, "skipped", "") for name in LAYERS[2:-1]
     ]
     assert {request.service for request in cloud.requests} == {"identity"}
 
@@ -270,7 +271,24 @@ def test_somebody_else_s_credential_that_a_run_would_take_over_is_told(fleet: Fl
     fleet.workspaces[0].add_credential(principal, username="alice", token="pat")
     checks = look()
     assert not_ok(checks) == [("credential", "warning", "foreign_credential")]
-    assert any('"alice", not "git-refresh"' in check.message for check in checks)
+    assert any('its user name is "alice", not "git-refresh"' in check.message for check in checks)
+
+
+def test_a_credential_with_another_name_is_updated_told_and_never_renamed(
+    fleet: Fleet, look: Look, run: Callable[..., Any]
+) -> None:
+    principal = fleet.workspaces[0].service_principal(CLIENT_ID, SECRET)
+    theirs = fleet.workspaces[0].add_credential(
+        principal, username="git-refresh", token="pat", name="nightly"
+    )
+    assert not_ok(look()) == [("credential", "warning", "foreign_credential")]
+    report = run()
+    assert report.result == "ok"
+    told = [problem for problem in report.problems if "foreign_credential" in problem.message]
+    assert [problem.where for problem in told] == ["data-1"]
+    assert 'its name is "nightly", not "databricks-git-refresh"' in told[0].message
+    assert (theirs.name, theirs.token != "pat") == ("nightly", True)
+    assert [stored.name for stored in fleet.workspaces[1].credentials] == ["databricks-git-refresh"]
 
 
 def test_a_stranger_s_credential_beside_ours_is_told(fleet: Fleet, look: Look) -> None:

@@ -426,9 +426,15 @@ def test_check_of_settings_that_let_nothing_run_asks_nobody_and_exits_with_2(
     checks = json.loads(done.stdout)["checks"]
     assert [(check["layer"], check["subject"], check["status"]) for check in checks] == [
         ("settings", "WORKSPACES", "failed"),
-        *((name, "everything", "skipped") for name in LAYERS[1:]),
+        *((name, "everything", "skipped") for name in LAYERS[1:-1]),
     ]
     assert cloud.requests == []
+
+
+def test_check_of_jobs_too_is_skipped_by_settings_that_let_nothing_run(cli: Cli, fleet: Fleet) -> None:
+    done = cli("check", "--jobs", "--json", **{**fleet.settings, "WORKSPACES": "["})
+    checks = json.loads(done.stdout)["checks"]
+    assert (done.returncode, checks[-1]["layer"], checks[-1]["status"]) == (2, "job", "skipped")
 
 
 def test_check_goes_on_with_the_other_workspaces_and_exits_with_1(cli: Cli, fleet: Fleet) -> None:

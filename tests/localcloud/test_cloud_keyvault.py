@@ -1,5 +1,5 @@
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -139,10 +139,11 @@ def test_lists_every_version_page_by_page_without_values(writable: KeyVault, cli
 def test_storing_needs_another_role_than_reading(cloud: Cloud, vault: KeyVault, client: SecretClient) -> None:
     vault.set("oauth", "value")
     assert list(client.list_properties_of_secret_versions("oauth"))
-    for action, refused in {
+    attempts: dict[str, Callable[[], object]] = {
         "setSecret": lambda: client.set_secret("oauth", "new"),
         "update": lambda: client.update_secret_properties("oauth", tags={}),
-    }.items():
+    }
+    for action, refused in attempts.items():
         with pytest.raises(HttpResponseError, match=f"secrets/{action}/action") as caught:
             refused()
         assert "ForbiddenByRbac" in str(caught.value)

@@ -10,6 +10,7 @@ from git_refresh.clock import Deadline
 from git_refresh.repository import Repository
 from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import (
+    CREDENTIAL_NAME,
     Claims,
     GitFolder,
     Head,
@@ -66,6 +67,7 @@ class FakeWorkspace:
     fail: dict[str, ServiceError] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     before: Callable[[str], None] = lambda _: None
+    others: dict[int, list[StoredCredential]] = field(default_factory=dict)
 
     def _do(self, what: str) -> None:
         self.before(what)
@@ -75,7 +77,7 @@ class FakeWorkspace:
 
     def credentials(self, principal_id: int | None) -> list[StoredCredential]:
         self._do("credentials")
-        return list(self.stored) if principal_id is None else []
+        return list(self.stored if principal_id is None else self.others.get(principal_id, []))
 
     def update_credential(self, id_: int, username: str, token: SecretStr, principal_id: int | None) -> None:
         self._do("update_credential")
@@ -85,7 +87,7 @@ class FakeWorkspace:
         self._do("create_credential")
         id_ = 100 + len(self.tokens)
         if principal_id is None:
-            self.stored.append(StoredCredential(id_, "azureDevOpsServices", username))
+            self.stored.append(StoredCredential(id_, "azureDevOpsServices", username, name=CREDENTIAL_NAME))
         self.tokens[principal_id, id_] = token.get_secret_value()
         return id_
 
@@ -96,7 +98,9 @@ class FakeWorkspace:
     def folders(self, prefix: str) -> Iterator[list[GitFolder | None]]:
         self._do("folders")
         yield [
-            item for item in self.at.values() if isinstance(item, GitFolder) and item.path.startswith(prefix)
+            item
+            for item in self.at.values()
+            if isinstance(item, GitFolder) and item.path.startswith(prefix) and not item.git_cli
         ]
 
     def find(self, path: str) -> GitFolder | OtherObject | None:

@@ -86,8 +86,9 @@ def test_a_name_that_is_odd_is_not_what_is_promised(what: str) -> None:
     credential = {"credential_id": 7, "git_provider": "azureDevOpsServices", "git_username": "me"}
     with pytest.raises(UnexpectedAnswerError):
         read(answers.Credential, {**credential, "git_provider": ODD_TEXT[what]}, SECRETS)
-    found = read(answers.Credential, {**credential, "git_username": ODD_TEXT[what]}, SECRETS)
-    assert found.git_username is None, "it only helps to choose: the credential must not lapse for it"
+    for key in ("git_username", "name"):
+        found = read(answers.Credential, {**credential, key: ODD_TEXT[what]}, SECRETS)
+        assert getattr(found, key) is None, "it only helps to choose: the credential must not lapse for it"
     with pytest.raises(UnexpectedAnswerError):
         read(answers.Status, {"object_type": ODD_TEXT[what]}, SECRETS)
 

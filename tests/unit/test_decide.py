@@ -13,14 +13,16 @@ from git_refresh.run.decide import (
     Refuse,
     federated_credential,
     folder_step,
+    is_ours,
     nearest,
     own_credential,
     rivals,
     wanted_ref,
+    whose,
 )
 from git_refresh.run.shared import facts_of
 from git_refresh.settings.models import Folder
-from git_refresh.values import GitFolder, Head, OtherObject, Ref, StoredCredential
+from git_refresh.values import CREDENTIAL_NAME, GitFolder, Head, OtherObject, Ref, StoredCredential
 
 URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
 ETL = parse_repository(URL, NO_HOSTS)
@@ -247,9 +249,14 @@ def test_the_nearest_that_exists_is_the_one_that_was_probably_meant(name: str, n
 
 
 def stored(
-    id_: int, provider: str = "azureDevOpsServices", username: str = "x", *, default: bool = False
+    id_: int,
+    provider: str = "azureDevOpsServices",
+    username: str = "x",
+    *,
+    default: bool = False,
+    name: str = "",
 ) -> StoredCredential:
-    return StoredCredential(id_, provider, username, default)
+    return StoredCredential(id_, provider, username, default, name)
 
 
 CREDENTIALS = {
@@ -259,6 +266,18 @@ CREDENTIALS = {
     "updates the only one, whosever name is on it": ([stored(1)], 1),
     "does not tell the provider's letter case apart": ([stored(1, "AZUREDEVOPSSERVICES")], 1),
     "prefers the one with our name": ([stored(1, default=True), stored(2, username="git-refresh")], 2),
+    "prefers the one that this app has made": (
+        [stored(1, username="git-refresh", default=True), stored(2, name=CREDENTIAL_NAME)],
+        2,
+    ),
+    "prefers one of an earlier version to one with our user name and another name": (
+        [stored(1, username="git-refresh", name="nightly", default=True), stored(2, username="git-refresh")],
+        2,
+    ),
+    "prefers our user name among strangers with names": (
+        [stored(1, name="a", default=True), stored(2, name="b", username="git-refresh")],
+        2,
+    ),
     "prefers the default one among strangers": ([stored(1), stored(2, default=True)], 2),
     "takes the oldest one of several alike": ([stored(3), stored(2)], 2),
 }
@@ -268,3 +287,33 @@ CREDENTIALS = {
 def test_the_credential_that_a_token_goes_into(existing: list[StoredCredential], chosen: int | None) -> None:
     found = own_credential(existing, "git-refresh")
     assert (found and found.id) == chosen
+
+
+OWNERS = {
+    "made by this app": (stored(1, name=CREDENTIAL_NAME), True, ""),
+    "made by this app before git_username was changed": (
+        stored(1, username="before", name=CREDENTIAL_NAME),
+        True,
+        "",
+    ),
+    "made by an earlier version": (stored(1, username="git-refresh"), True, ""),
+    "another name": (
+        stored(1, username="git-refresh", name="nightly"),
+        False,
+        'its name is "nightly", not "databricks-git-refresh"',
+    ),
+    "another user name": (stored(1, username="alice"), False, 'its user name is "alice", not "git-refresh"'),
+    "a name in other letters": (
+        stored(1, name="Databricks-Git-Refresh"),
+        False,
+        'its name is "Databricks-Git-Refresh", not "databricks-git-refresh"',
+    ),
+}
+
+
+@pytest.mark.parametrize(("found", "ours", "told"), OWNERS.values(), ids=OWNERS)
+def test_a_credential_of_ours_is_told_from_somebody_else_s(
+    found: StoredCredential, ours: object, told: str
+) -> None:
+    assert is_ours(found, "git-refresh") is ours
+    assert ours or whose(found, "git-refresh") == told

@@ -66,12 +66,18 @@ def test_requirements_txt_pins_what_pyproject_toml_asks_for_and_all_that_needs()
 
 
 def test_the_tests_run_with_exactly_what_is_deployed() -> None:
-    for file in ("requirements.txt", "requirements-dev.txt"):
+    for file in ("requirements.txt", "requirements-dev.txt", "requirements-cli.txt"):
         for name, pin in pins(file).items():
             assert version(name) == pin, f"make install: {name}"
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+def test_the_command_line_needs_no_more_than_its_own_requirements_beside_what_is_deployed() -> None:
+    needed = closure(PROJECT["dependency-groups"]["cli"])
+    assert set(pins("requirements-cli.txt")) == needed, "make requirements"
+    assert entries("requirements-cli.txt").items() <= entries("requirements-dev.txt").items()
+
+
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "requirements-cli.txt"])
 def test_every_requirement_has_hashes_so_that_pip_takes_nothing_else_and_names_no_index(file: str) -> None:
     for requirement, hashes in entries(file).items():
         assert hashes, f"make requirements: {requirement}"

@@ -44,6 +44,8 @@ FACTS = Facts(
     secret="databricks-oauth-secret",
     client_id="8a5d-client",
     principal="service principal 8a5d-client",
+    principal_id="70000000000001",
+    oauth_secret="0a1b-secret",
     object_id="0b1e-object",
     organization="contoso-org",
     project="Data Platform",
@@ -594,6 +596,15 @@ CASES = (
         "PERMISSION_DENIED",
         "User does not have permission.",
         operation="create the Git credential",
+    ),
+    # Jobs
+    databricks(
+        "jobs that may not be listed",
+        "jobs_forbidden",
+        403,
+        "PERMISSION_DENIED",
+        "User does not have permission.",
+        operation="list the jobs",
     ),
     # Git folder
     databricks(

@@ -1,6 +1,9 @@
 """Which of a workspace's Git folders are wanted, and by which entry of the settings."""
 
 import sys
+from collections.abc import Iterator
+
+import pytest
 
 from git_refresh.run.listing import Listing
 from git_refresh.settings.models import Folder
@@ -8,12 +11,15 @@ from git_refresh.values import GitFolder
 from tests.unit.fakes import FakeWorkspace
 
 
-def listing(wanted: list[str], there: list[str], left_out: list[str] | None = None) -> Listing:
+def listing(
+    wanted: list[str], there: list[str], left_out: list[str] | None = None, only: list[str] | None = None
+) -> Listing:
     at = {path: GitFolder(number, path, "", "main", None) for number, path in enumerate(there, start=1)}
     return Listing(
         FakeWorkspace(at=dict(at)),
         tuple(Folder.model_validate({"path": path}) for path in wanted),
         left_out or [],
+        only or [],
     )
 
 
@@ -31,6 +37,51 @@ def test_the_nearest_pattern_takes_a_folder_and_each_once() -> None:
 def test_no_pattern_takes_what_a_wrong_entry_stands_for() -> None:
     there = ["/Repos/a/1", "/Repos/a/2", "/Repos/a/b/3"]
     assert found(listing(["/Repos/a/*"], there, ["/Repos/a/1", "/Repos/a/b/*"])) == ["/Repos/a/2"]
+
+
+def test_a_pattern_is_narrowed_to_what_is_asked_for() -> None:
+    there = ["/Repos/a/1", "/Repos/a/11", "/Repos/a/b/2", "/Repos/c/3"]
+    read = listing(["/Repos/a/*", "/Repos/c/*"], there, only=["/Repos/a/1", "/Repos/c/*", "/Repos/a/b/9"])
+    assert found(read) == ["/Repos/a/1", "/Repos/c/3"]
+    assert all(read.by_pattern(folder) for folder, _ in read)
+    assert read.missing() == ["/Repos/a/b/9"]
+    assert read.unfound() == []
+
+
+def test_a_narrowed_pattern_is_not_said_to_find_nothing_and_a_whole_one_is() -> None:
+    read = listing(["/Repos/a/*", "/Repos/c/*"], [], only=["/Repos/a/1", "/Repos/c/*"])
+    assert (read.missing(), [folder.path for folder in read.unfound()]) == (["/Repos/a/1"], ["/Repos/c/*"])
+
+
+def test_a_narrowed_pattern_finds_no_more_than_it_would_by_itself() -> None:
+    """Neither what has an entry of its own, nor what a nearer path ending in /* stands for."""
+    there = ["/Repos/a/1", "/Repos/a/b/2"]
+    read = listing(["/Repos/a/*"], there, ["/Repos/a/1", "/Repos/a/b/*"], ["/Repos/a/1", "/Repos/a/b/2"])
+    assert (found(read), read.missing()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("only", "asked"),
+    [
+        (None, ["/Repos/a", "/Shared/x"]),
+        (["/Repos/a/b/1", "/Shared/x"], ["/Repos/a/b/1", "/Shared/x"]),
+        (["/Repos/a/b/1", "/Repos/a/b/2", "/Shared/x"], ["/Repos/a/b", "/Shared/x"]),
+        (["/Repos/a/*", "/Repos/a/b/2", "/Shared/x"], ["/Repos/a", "/Shared/x"]),
+    ],
+)
+def test_the_workspace_is_asked_for_no_more_of_its_list_than_is_wanted(
+    only: list[str] | None, asked: list[str]
+) -> None:
+    read = listing(["/Repos/a/*", "/Shared/x"], [], only=only)
+    prefixes: list[str] = []
+
+    def folders(prefix: str) -> Iterator[list[GitFolder | None]]:
+        prefixes.append(prefix)
+        yield []
+
+    read._api.folders = folders  # type: ignore[method-assign]
+    assert found(read) == ["/Shared/x"]
+    assert sorted(prefixes) == asked
 
 
 def test_what_is_below_a_path_is_counted_at_any_depth() -> None:

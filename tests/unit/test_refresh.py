@@ -2,6 +2,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -355,6 +356,28 @@ def test_a_federated_credential_is_reported_and_is_no_failure() -> None:
     (problem,) = report.problems
     assert str(problem).startswith("adb-1: federated_credential: Git credential 9 is federated. ")
     assert list(fake.tokens) == [(None, OURS.id)]
+
+
+def test_somebody_else_s_credential_is_updated_and_told_once_and_ours_is_not() -> None:
+    theirs = StoredCredential(9, "azureDevOpsServices", "git-refresh", name="nightly jobs")
+    fake = FakeWorkspace(stored=[theirs], at=behind())
+    report = run(FakeServices({host(1): fake}, {"main": OLD}), {"run_as": [4711]})
+    assert report.result == "ok"
+    (problem,) = report.problems
+    said = 'adb-1: foreign_credential: Git credential 9 was not made by this app: its name is "nightly jobs", not '
+    assert str(problem).startswith(said)
+    assert (None, theirs.id) in fake.tokens
+    for name, username in (("databricks-git-refresh", "before"), ("", "git-refresh")):
+        ours = replace(theirs, name=name, username=username)
+        fake = FakeWorkspace(stored=[ours], at=behind())
+        assert run(FakeServices({host(1): fake}, {"main": OLD})).problems == ()
+
+
+def test_a_credential_that_keeps_its_token_is_not_told_to_be_somebody_else_s() -> None:
+    theirs = StoredCredential(9, "azureDevOpsServices", "alice")
+    rejected = failure(Service.AZURE_DEVOPS, 401, message="TF401444: ...")
+    services = FakeServices({host(1): FakeWorkspace(stored=[theirs], at=behind())}, devops_failure=rejected)
+    assert run(services).problems == ()
 
 
 def test_a_pattern_that_finds_nothing_is_reported_and_is_no_failure() -> None:

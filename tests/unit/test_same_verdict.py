@@ -10,6 +10,7 @@ import pytest
 
 from git_refresh.cli.check import check_clouds, check_settings
 from git_refresh.cli.checks import Check, CheckReport
+from git_refresh.cli.scope import Scope, narrow
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN
 from git_refresh.outlet import Outlet
@@ -50,10 +51,11 @@ class Scene:
     make: type[FakeServices] = FakeServices
     late: timedelta = timedelta()
     interval: timedelta = timedelta(minutes=15)
+    asked_for: tuple[str, ...] = ()
 
     def run(self) -> Report:
         return refresh(
-            load(self._environ()),
+            narrow(load(self._environ()), Scope(paths=self.asked_for)),
             self._services(),
             Deadline.after(540, FakeClock()),
             next_run=NOW + self.interval,
@@ -63,7 +65,7 @@ class Scene:
 
     def check(self) -> CheckReport:
         environ = self._environ()
-        settings = load(environ)
+        settings = narrow(load(environ), Scope(paths=self.asked_for))
         lines: list[Check] = check_settings(environ, settings.problems, settings)
         deadline = Deadline.after(540, FakeClock())
         lines += check_clouds(settings, self._services(), deadline, interval=self.interval)
@@ -116,6 +118,7 @@ FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
     "other_repository": lambda: Scene(folders=[{"path": PATH, "url": f"{URL}2", "branch": "main"}]),
     "not_azure_devops": lambda: Scene(at(url="https://github.com/a/b")),
     "no_remote_repository": lambda: Scene(at(url="")),
+    "folder_not_listed": lambda: Scene(folders=["/Repos/etl/*"], asked_for=("/Repos/etl/none",)),
     "no_such_ref": lambda: Scene(folders=[{"path": PATH, "url": URL, "branch": "none"}]),
     "short_token": lambda: Scene(interval=timedelta(hours=2)),
     "internal_error": lambda: Scene(FakeWorkspace(before=broken)),
@@ -124,12 +127,14 @@ FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
     "clock_skew": lambda: Scene(services={"behind": timedelta(minutes=3)}),
     "secret_expires_soon": lambda: Scene(services={"secret_life": timedelta(days=9)}),
     "federated_credential": lambda: Scene(FakeWorkspace(stored=[FEDERATED, OURS], at=dict(THERE))),
+    "foreign_credential": lambda: Scene(
+        FakeWorkspace(stored=[replace(OURS, name="nightly jobs")], at=dict(THERE))
+    ),
     "folder_frozen": lambda: Scene(FakeWorkspace(stored=[OURS], at=frozen())),
     "changes_discarded": lambda: Scene(at(commit=OLD), folders=[{"path": PATH, "on_conflict": "discard"}]),
     "nothing_found": lambda: Scene(FakeWorkspace(stored=[OURS]), folders=["/Repos/none/*"]),
 }
 TOLD_BY_CHECK_ALONE = {
-    "foreign_credential",
     "second_credential",
     "folder_permission",
     "misspelt_setting",
@@ -138,6 +143,11 @@ TOLD_BY_CHECK_ALONE = {
     "unknown_setting",
     "secret_without_end",
     "long_setting",  # with one that is too long no process starts
+    # Of jobs, which a run never looks at.
+    "job_principal_not_refreshed",
+    "job_credential_missing",
+    "job_wrong_provider",
+    "job_ref_missing",
     "interrupted",  # is nobody's verdict
     # Of a message on the queue, not of the settings or the clouds.
     "slice_too_late",
@@ -154,6 +164,14 @@ TOLD_BY_CHECK_ALONE = {
     "principal_inactive",
     "no_workspace_id",
     "name_taken",
+    # Of a rotation, which neither a run nor a check is.
+    "two_principals_for_secret",
+    "no_room_for_secret",
+    "scopes_differ",
+    "unknown_oauth_secret",
+    "untagged_oauth_secret",
+    "new_secret_rejected",
+    "new_secret_not_seen",
 }
 """Of what a run only meets, or nothing at all: it goes on."""
 

@@ -285,6 +285,45 @@ def test_layers_of_which_nothing_was_looked_at_are_one_line() -> None:
     ]
 
 
+LEFT_OUT = "Jobs were not looked at: add --jobs."
+
+
+@pytest.mark.parametrize(
+    ("checks", "told"),
+    [
+        ([Check("workspace", "data-1", "ok", "signed in")], True),
+        ([Check("workspace", "data-1", "failed", "refused", ERROR)], False),
+    ],
+    ids=["all but that was looked at", "there is more to be done first"],
+)
+def test_what_was_not_asked_for_is_one_line_before_the_last(checks: list[Check], *, told: bool) -> None:
+    out = console()
+    terminal.show_check(CheckReport(tuple(checks)), out, left_out=LEFT_OUT)
+    assert (text(out).splitlines()[-2] == LEFT_OUT) == told
+    assert (LEFT_OUT in text(out)) == told
+
+
+def test_many_jobs_of_one_principal_are_told_once() -> None:
+    error = Diagnosis("job_principal_not_refreshed", "It runs as x.", "Nobody renews it.", "Write run_as.")
+    checks = [
+        Check("job", "data-1", "ok", "900 jobs"),
+        *(
+            Check("job", f'data-1, job {number} "etl"', "failed", error.message, error)
+            for number in range(900)
+        ),
+    ]
+    out = console()
+    terminal.show_check(CheckReport(tuple(checks)), out, {"data-1": "WORKSPACES[4]"})
+    assert text(out).splitlines()[2:5] == [
+        "  ✗ "
+        + "; ".join(f'data-1, job {number} "etl" (WORKSPACES[4])' for number in range(3))
+        + " and 897 more: "
+        "It runs as x.  (job_principal_not_refreshed)",
+        "      Nobody renews it.",
+        "      → Write run_as.",
+    ]
+
+
 def test_what_failed_is_told_with_the_workspace_s_place_in_the_settings() -> None:
     places = {"data-1": "WORKSPACES[4]"}
     folder = FolderReport("/Repos/a/b", "failed", "main", OLD, error=ERROR)

@@ -1,0 +1,259 @@
+"""A workspace's jobs: which there are, what they clone and whom they run as. Only read.
+
+Facts: https://docs.databricks.com/api/azure/workspace/jobs
+"""
+
+import re
+import ssl
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, SecretStr, WrapValidator
+
+from git_refresh.admin.job_values import Caller, GitSource, Job, ListedJob, RunAs
+from git_refresh.admin.rest import Rest
+from git_refresh.clock import Deadline
+from git_refresh.clouds import answers, oauth
+from git_refresh.clouds.answers import Answer, UnexpectedAnswerError, read
+from git_refresh.clouds.databricks import workspace_session
+from git_refresh.masking import Secrets
+from git_refresh.repository import Repository
+from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.values import Ref, StoredCredential, Token
+
+PAGES = 200
+"""Pages of a workspace's list, each of 100 jobs: more than the 12,000 that a workspace may have."""
+
+PAGE = 100
+_ENTRIES = 1_000
+"""On a page; with more it is none."""
+
+CONNECTIONS = 8
+"""To one workspace: so many jobs are looked at, at once."""
+
+_API = "/api/2.2/jobs"
+_SCIM = "/api/2.0/preview/scim/v2"
+_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_ADMINS = "admins"
+
+
+def _number(value: object) -> object:
+    """SCIM has its ids as text."""
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value) else value
+
+
+_Name = Annotated[answers.Word | None, WrapValidator(answers.or_nothing)]
+"""It is only shown: an odd one costs nothing."""
+
+
+class _Named(Answer):
+    name: _Name = None
+
+
+class _Listed(Answer):
+    job_id: answers.Id
+    settings: Annotated[_Named | None, WrapValidator(answers.or_nothing)] = None
+
+
+class _Page(Answer):
+    """Each of its jobs is read by itself, so that an odd one costs no other."""
+
+    jobs: list[Any] = Field(default_factory=list, max_length=_ENTRIES)
+    next_page_token: answers.PageToken | None = None
+
+
+class _RunAs(Answer):
+    service_principal_name: answers.Word | None = None
+    user_name: answers.Word | None = None
+    group_name: answers.Word | None = None
+
+
+class _Source(Answer):
+    git_url: answers.Url
+    git_provider: Annotated[answers.Word, BeforeValidator(lambda value: value or "")] = ""
+    git_branch: answers.Branch = None
+    git_tag: answers.Branch = None
+    git_commit: answers.Branch = None
+
+
+class _Settings(_Named):
+    run_as: _RunAs = _RunAs()
+    git_source: _Source | None = None
+
+
+class _Job(Answer):
+    job_id: answers.Id
+    run_as_user_name: answers.Word | None = None
+    settings: _Settings = _Settings()
+
+
+class _Principal(Answer):
+    id: Annotated[answers.Id, BeforeValidator(_number)]
+    applicationId: answers.Guid  # noqa: N815  # SCIM's name
+
+
+class _Principals(Answer):
+    Resources: list[_Principal] = Field(default_factory=list, max_length=_ENTRIES)
+
+
+class _Group(Answer):
+    display: _Name = None
+
+
+class _Me(Answer):
+    userName: answers.Word  # noqa: N815  # SCIM's name
+    groups: list[_Group] = Field(default_factory=list, max_length=_ENTRIES)
+
+
+class WorkspaceJobs:
+    """One workspace's jobs (`job_values.Jobs`)."""
+
+    def __init__(self, rest: Rest, secrets: Secrets) -> None:
+        self._rest = rest
+        self._secrets = secrets
+
+    def close(self) -> None:
+        self._rest.close()
+
+    def caller(self) -> Caller:
+        found = self._rest.get("ask who is signed in", f"{_SCIM}/Me", _Me)
+        return Caller(found.userName, any(group.display == _ADMINS for group in found.groups))
+
+    def listed(self) -> Iterator[list[ListedJob]]:
+        what, query = "list the jobs", {"limit": str(PAGE), "expand_tasks": "false"}
+        for _ in range(PAGES):
+            page = self._rest.get(what, f"{_API}/list", _Page, query)
+            yield [_listed(found, self._secrets) for found in page.jobs]
+            if not page.next_page_token:
+                return
+            query["page_token"] = page.next_page_token
+        raise ServiceError(Symptom(Service.DATABRICKS, what, "unexpected"))
+
+    def job(self, id_: int) -> Job | None:
+        what = "read the job"
+        try:
+            found = self._rest.get(what, f"{_API}/get", _Job, {"job_id": str(id_)})
+        except ServiceError as error:
+            # A job that does not exist is a 400.
+            gone = (error.symptom.status, error.symptom.error_code) == (400, "INVALID_PARAMETER_VALUE")
+            if gone or error.symptom.status == 404:  # noqa: PLR2004
+                return None
+            raise
+        if found.job_id != id_:
+            raise ServiceError(Symptom(Service.DATABRICKS, what, "unexpected"))
+        return Job(id_, found.settings.name or "", _run_as(found), _source(found.settings.git_source))
+
+    def principal_id(self, application_id: str) -> int | None:
+        if not _GUID.fullmatch(application_id):
+            return None
+        query = {"filter": f'applicationId eq "{application_id}"', "attributes": "id,applicationId"}
+        what = "look up the service principal"
+        found = self._rest.get(what, f"{_SCIM}/ServicePrincipals", _Principals, query).Resources
+        same = [each.id for each in found if each.applicationId.casefold() == application_id.casefold()]
+        return same[0] if same else None
+
+    def credentials(self, principal_id: int) -> list[StoredCredential]:
+        query = {"principal_id": str(principal_id)}
+        what = "list the Git credentials"
+        found = self._rest.get(what, "/api/2.0/git-credentials", answers.Credentials, query)
+        return [
+            StoredCredential(each.credential_id, each.git_provider, each.git_username or "")
+            for each in found.credentials
+        ]
+
+
+def _listed(found: object, secrets: Secrets) -> ListedJob:
+    """A job of the list; one that cannot be read has no id, and is counted."""
+    try:
+        job = read(_Listed, found, secrets)
+    except UnexpectedAnswerError:
+        return ListedJob(0, "")
+    return ListedJob(job.job_id, (job.settings.name if job.settings else None) or "")
+
+
+def _run_as(found: _Job) -> RunAs | None:
+    wanted = found.settings.run_as
+    if wanted.group_name:
+        return RunAs("group", wanted.group_name)
+    name = found.run_as_user_name or wanted.service_principal_name or wanted.user_name
+    if not name:
+        return None
+    return RunAs("service principal" if _GUID.fullmatch(name) else "user", name)
+
+
+def _source(found: _Source | None) -> GitSource | None:
+    if found is None:
+        return None
+    ref = Ref("branch", found.git_branch) if found.git_branch else None
+    ref = Ref("tag", found.git_tag) if found.git_tag else ref
+    return GitSource(found.git_url, found.git_provider, ref, found.git_commit or "")
+
+
+class _Commit(Answer):
+    commitId: answers.Commit  # noqa: N815  # Azure DevOps' name
+
+
+class DevOpsCommits:
+    """Which commits there are (`job_values.Commits`).
+
+    Facts: https://learn.microsoft.com/rest/api/azure/devops/git/commits/get
+    """
+
+    def __init__(self, connect: Callable[[str], Rest]) -> None:
+        self._connect = connect
+
+    def exists(self, repository: Repository, commit: str) -> bool:
+        path = f"{repository.api_url.removeprefix(repository.origin)}/commits/{commit}"
+        what = "look up the commit"
+        rest = self._connect(repository.origin)
+        try:
+            found = rest.get(what, path, _Commit, {"api-version": "7.1"}).commitId
+        except ServiceError as error:
+            if error.symptom.status == 404:  # noqa: PLR2004
+                return False
+            raise
+        finally:
+            rest.close()
+        if found != commit:
+            raise ServiceError(Symptom(Service.AZURE_DEVOPS, what, "unexpected"))
+        return True
+
+
+class JobDoors:
+    """The ways in to workspaces, with their jobs behind (`job_values.JobSight`)."""
+
+    def __init__(self, tls: ssl.SSLContext, deadline: Deadline, secrets: Secrets) -> None:
+        self._tls = tls
+        self._deadline = deadline
+        self._secrets = secrets
+
+    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> WorkspaceJobs:
+        return self._signed_in(host, partial(oauth.sign_in, client_id=client_id, secret=secret))
+
+    def exchange(self, host: str, client_id: str, assertion: Token) -> WorkspaceJobs:
+        return self._signed_in(host, partial(oauth.exchange, client_id=client_id, assertion=assertion))
+
+    def _signed_in(self, host: str, sign_in: Callable[..., SecretStr]) -> WorkspaceJobs:
+        with workspace_session(host, self._tls) as session:
+            return self.workspace(
+                host, sign_in(session, host, deadline=self._deadline, secrets=self._secrets)
+            )
+
+    def workspace(self, host: str, token: SecretStr) -> WorkspaceJobs:
+        secrets = Secrets([token.get_secret_value()], beside=self._secrets)
+        return WorkspaceJobs(self._rest(Service.DATABRICKS, host, token), secrets)
+
+    def commits(self, token: Token) -> DevOpsCommits:
+        return DevOpsCommits(lambda origin: self._rest(Service.AZURE_DEVOPS, origin, token.value))
+
+    def _rest(self, service: Service, origin: str, token: SecretStr) -> Rest:
+        return Rest(
+            service,
+            origin,
+            token,
+            tls=self._tls,
+            deadline=self._deadline,
+            secrets=self._secrets,
+            connections=CONNECTIONS,
+        )

@@ -1,0 +1,112 @@
+"""What a rotation would do, or has done: of each secret, as people and programs read it."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from git_refresh.diagnosis.explain import Diagnosis
+from git_refresh.values import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class FormerReport:
+    """A former OAuth secret, which a version of ours names."""
+
+    id: str
+    created_at: datetime | None
+    action: Literal["delete", "deleted", "kept", "failed"]
+    """`delete`: would be. `kept`: until the time in `kept_until` has come."""
+    kept_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownReport:
+    """A live OAuth secret of the service principal that no version names."""
+
+    id: str
+    created_at: datetime | None
+    ends_at: datetime | None
+    note: Diagnosis
+
+
+@dataclass(frozen=True, slots=True)
+class SecretReport:
+    """One secret of Key Vault.
+
+    Attributes:
+        action: `rotate`: would be rotated.
+        ends_at: when the one that is stored ends.
+        new_id: the id of the OAuth secret that was made and stored.
+        done: each thing that was done, in order.
+    """
+
+    name: str
+    client_id: str
+    host: str
+    workspaces: tuple[str, ...]
+    action: Literal["rotate", "rotated", "unchanged", "failed"]
+    why: str = ""
+    ends_at: datetime | None = None
+    new_id: str | None = None
+    former: tuple[FormerReport, ...] = ()
+    unknown: tuple[UnknownReport, ...] = ()
+    done: tuple[str, ...] = ()
+    errors: tuple[Diagnosis, ...] = ()
+
+    @property
+    def acts(self) -> bool:
+        """Whether anything is to be done."""
+        return self.action == "rotate" or any(each.action == "delete" for each in self.former)
+
+
+@dataclass(frozen=True, slots=True)
+class RotationReport:
+    """All of them, and what is wrong with the list."""
+
+    secrets: tuple[SecretReport, ...]
+    problems: tuple[Problem, ...] = ()
+    applied: bool = False
+    interrupted: bool = False
+
+    @property
+    def result(self) -> Literal["ok", "failed"]:
+        """`failed` as soon as anything failed or needs somebody."""
+        failed = self.problems or self.interrupted or any(secret.errors for secret in self.secrets)
+        return "failed" if failed else "ok"
+
+    def summary(self) -> str:
+        """How much of each, in one line."""
+        actions = [secret.action for secret in self.secrets]
+        former = [each.action for secret in self.secrets for each in secret.former]
+        counts = {
+            "rotated" if self.applied else "to rotate": actions.count(
+                "rotated" if self.applied else "rotate"
+            ),
+            "deleted" if self.applied else "to delete": former.count("deleted" if self.applied else "delete"),
+            "unchanged": actions.count("unchanged"),
+            "failed": sum(bool(secret.errors) for secret in self.secrets) + len(self.problems),
+        }
+        told = [f"{number} {what}" for what, number in counts.items() if number or what != "failed"]
+        return f"{'Done' if self.applied else 'Plan'}: OAuth secrets: {', '.join(told)}."
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the contract writes it."""
+        return {
+            "version": 1,
+            "result": self.result,
+            "applied": self.applied,
+            "secrets": _plain([asdict(secret) for secret in self.secrets]),
+            "problems": [asdict(problem) for problem in self.problems],
+        }
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  # whatever a dataclass has
+    match value:
+        case datetime():
+            return value.isoformat()
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case _:
+            return value

@@ -1,0 +1,49 @@
+"""Which secrets of Key Vault a list has, and with which service principal each."""
+
+import difflib
+from collections.abc import Sequence
+
+from git_refresh.admin.rotation.decide import Target
+from git_refresh.redact import shown
+from git_refresh.settings.entries import Entry
+from git_refresh.settings.load import Settings
+
+_LISTED = 5
+
+
+def targets_of(settings: Settings) -> tuple[list[Target], dict[str, list[str]]]:
+    """The secrets of the list; and those that stand with several service principals, by name, with their application ids."""
+    found: dict[str, list[Entry]] = {}
+    for entry in settings.entries:
+        if isinstance(entry, Entry) and entry.workspace.oauth is not None:
+            found.setdefault(entry.workspace.oauth.secret_name.lower(), []).append(entry)
+    targets, mixed = [], {}
+    for entries in found.values():
+        oauths = [entry.workspace.oauth for entry in entries if entry.workspace.oauth]
+        client_ids = list(dict.fromkeys(oauth.client_id.lower() for oauth in oauths))
+        name = oauths[0].secret_name
+        if len(client_ids) > 1:
+            mixed[name] = client_ids
+        else:
+            workspaces = tuple(entry.name for entry in entries)
+            targets.append(Target(name, oauths[0].client_id, entries[0].workspace.host, workspaces))
+    return targets, mixed
+
+
+def why_not_there(name: str, there: Sequence[str], settings: Settings) -> str:
+    """What to write instead of a name that no secret of the list has."""
+    given = f'"{shown(name)}"'
+    for entry in settings.entries:
+        if isinstance(entry, Entry) and entry.name == name:
+            oauth = entry.workspace.oauth
+            if oauth is not None:
+                return f"{given} is a workspace; write the name of its secret: {oauth.secret_name}"
+            return f"{given} is a workspace that signs in without an OAuth secret (auth is {entry.workspace.auth})"
+    if not there:
+        return f"{given} is no secret of the list: no workspace in it signs in with one"
+    near = difflib.get_close_matches(name.lower(), [each.lower() for each in there], 1)
+    if near:
+        meant = next(each for each in there if each.lower() == near[0])
+        return f'{given} is no secret of the list; did you mean "{meant}"?'
+    more = ", …" if there[_LISTED:] else ""
+    return f"{given} is no secret of the list; write one of {', '.join(there[:_LISTED])}{more}"

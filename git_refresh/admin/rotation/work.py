@@ -1,0 +1,229 @@
+"""Looking at one OAuth secret, and rotating it step by step: killed between any two, it leaves at most a secret that is reported."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from pydantic import SecretStr
+
+from git_refresh.admin.rotation.decide import Decision, Seen, Target, decide, unknown_of
+from git_refresh.admin.rotation.report import FormerReport, SecretReport, UnknownReport
+from git_refresh.admin.rotation.steps import Services, Steps, StoppedError, Vault
+from git_refresh.admin.secrets import OAuthSecret, Version
+from git_refresh.clock import Deadline
+from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, interrupted
+from git_refresh.symptom import Service, ServiceError, Symptom
+
+
+class Rotation:
+    """The work on one secret, with everything that it has done and found."""
+
+    def __init__(  # noqa: PLR0913  # each a fact of its own, given by name
+        self,
+        target: Target,
+        *,
+        beside: Sequence[str],
+        vault: Vault,
+        services: Services,
+        deadline: Deadline,
+        within: timedelta,
+        facts: Facts,
+        said: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Take the secret.
+
+        Args:
+            target: which one.
+            beside: other names of the list with OAuth secrets of the same service principal.
+            vault: where it is stored.
+            services: where it is made and tried.
+            deadline: when all ends.
+            within: those that end within so long are rotated.
+            facts: what is known around it.
+            said: is told each thing that is done.
+        """
+        self._target = target
+        self._beside = beside
+        self._vault = vault
+        self._services = services
+        self._deadline = deadline
+        self._within = within
+        facts = replace(facts, host=target.host, secret=target.name, client_id=target.client_id)
+        self._steps = Steps(target, vault, services, deadline, facts, said)
+        self._errors: list[Diagnosis] = []
+
+    @property
+    def name(self) -> str:
+        """The secret's."""
+        return self._target.name
+
+    def plan(self) -> tuple[SecretReport, Decision | None]:
+        """What would be done. Writes nothing."""
+        try:
+            seen = self._look()
+        except ServiceError as error:
+            return self.failed(explain(error.symptom, self._steps.facts)), None
+        decision = self._decide(seen)
+        former = [FormerReport(each.id, each.created_at, "delete") for each in decision.delete]
+        return self._report(seen, decision, "rotate" if decision.create else "unchanged", former), decision
+
+    def apply(self, approved: Decision) -> SecretReport:
+        """Look once more, and do what is to be done then, as far as it was approved.
+
+        Raises:
+            KeyboardInterrupt: somebody has ended it; what was made and not yet stored was deleted again, if that went well.
+        """
+        try:
+            seen = self._look()
+        except ServiceError as error:
+            return self.failed(explain(error.symptom, self._steps.facts))
+        decision = self._decide(seen)
+        former = [self._delete(seen, each) for each in decision.delete if each in approved.delete]
+        if not (decision.create and approved.create):
+            return self._report(seen, decision, "unchanged", former)
+        return self._renew(seen, decision, former)
+
+    def issue(self) -> SecretReport:
+        """Make the first one, where Key Vault has no secret of this name. What there is in Databricks besides is reported."""
+        try:
+            secrets = self._services.oauth_secrets(self._target.host)
+            principal = secrets.principal_id(self._target.client_id)
+            listed = secrets.list(principal)
+            beside = [version for name in self._beside for version in self._vault.versions(name)]
+        except ServiceError as error:
+            return self.failed(explain(error.symptom, self._steps.facts))
+        seen = Seen(Version(""), works=False, versions=(), beside=beside, principal=principal, secrets=listed)
+        decision = Decision(None, "there is none", create=True)
+        self._steps.facts = replace(self._steps.facts, principal_id=str(principal))
+        return self._renew(seen, decision, ())
+
+    def _renew(self, seen: Seen, decision: Decision, former: Sequence[FormerReport]) -> SecretReport:
+        try:
+            new = self._steps.create(seen, decision)
+            self._steps.store(seen, new)
+        except StoppedError as stopped:
+            self._errors.append(stopped.why)
+            return self._report(seen, decision, "failed", former)
+        report = self._report(seen, decision, "rotated", former)
+        return replace(report, new_id=new.about.id, ends_at=new.about.expires_at)
+
+    # Looking
+
+    def _look(self) -> Seen:
+        """In this order: what is stored meanwhile is not taken for nobody's.
+
+        Raises:
+            ServiceError: something cannot be read, or is not there.
+        """
+        target = self._target
+        secrets = self._services.oauth_secrets(target.host)
+        principal = secrets.principal_id(target.client_id)
+        listed = secrets.list(principal)
+        versions = self._vault.versions(target.name)
+        beside = [version for name in self._beside for version in self._vault.versions(name)]
+        current = self._vault.current(target.name)
+        if current is None:
+            what = f'read the latest version of the secret "{target.name}"'
+            raise ServiceError(Symptom(Service.KEY_VAULT, what, "answer", 404, "SecretNotFound"))
+        return Seen(current.version, self._works(current.value), versions, beside, principal, listed)
+
+    def _works(self, value: SecretStr) -> bool:
+        try:
+            self._services.try_secret(self._target.host, self._target.client_id, value)
+        except ServiceError as error:
+            if explain(error.symptom, self._steps.facts).code != "oauth_secret_rejected" or _forbidden(
+                error.symptom
+            ):
+                raise
+            return False
+        return True
+
+    def _decide(self, seen: Seen) -> Decision:
+        self._steps.facts = replace(self._steps.facts, principal_id=str(seen.principal))
+        decision = decide(self._target, seen, self._deadline.clock.now(), self._within)
+        if decision.stop:
+            self._errors.append(self._stopped(decision, seen))
+        return decision
+
+    def _stopped(self, decision: Decision, seen: Seen) -> Diagnosis:
+        match decision.stop:
+            case "room":
+                there = len(seen.secrets) - len(decision.delete)
+                return finding("no_room_for_secret", self._steps.facts, count=there)
+            case "scopes":
+                scopes = sorted({" ".join(sorted(each.scopes)) or "all" for each in seen.secrets})
+                return finding("scopes_differ", self._steps.facts, scopes="; ".join(scopes))
+            case _:
+                return finding("secret_without_end", self._steps.facts)
+
+    def _delete(self, seen: Seen, former: OAuthSecret) -> FormerReport:
+        try:
+            self._steps.delete(seen.principal, former)
+        except ServiceError as error:
+            self._errors.append(explain(error.symptom, self._steps.facts))
+            return FormerReport(former.id, former.created_at, "failed")
+        return FormerReport(former.id, former.created_at, "deleted")
+
+    # Telling
+
+    def failed(self, why: Diagnosis) -> SecretReport:
+        """What was done of it until this kept it from going on."""
+        target, done = self._target, tuple(self._steps.done)
+        return SecretReport(
+            target.name,
+            target.client_id,
+            target.host,
+            target.workspaces,
+            "failed",
+            done=done,
+            errors=(*self._errors, why),
+        )
+
+    def interrupted(self) -> SecretReport:
+        """The same, where somebody has ended it."""
+        return self.failed(interrupted(self._steps.facts))
+
+    def _report(
+        self, seen: Seen, decision: Decision, action: str, former: Sequence[FormerReport]
+    ) -> SecretReport:
+        target = self._target
+        kept = [
+            FormerReport(each.id, each.created_at, "kept", decision.later_from) for each in decision.later
+        ]
+        return SecretReport(
+            target.name,
+            target.client_id,
+            target.host,
+            target.workspaces,
+            "failed" if action == "unchanged" and self._errors else action,  # type: ignore[arg-type]
+            decision.why,
+            decision.ends,
+            former=(*former, *kept),
+            unknown=self._unknown(seen, decision, stored=action == "rotated"),
+            done=tuple(self._steps.done),
+            errors=tuple(self._errors),
+        )
+
+    def _unknown(self, seen: Seen, decision: Decision, *, stored: bool) -> tuple[UnknownReport, ...]:
+        """Those of nobody, after all that was done."""
+        made = self._steps.made[:-1] if stored else self._steps.made
+        now = [each for each in (*seen.secrets, *made) if each.id not in self._steps.gone]
+        found = unknown_of(self._target, replace(seen, secrets=now), self._deadline.clock.now())
+        return tuple(
+            UnknownReport(
+                each.id, each.created_at, each.expires_at, self._note(each, known=decision.known or stored)
+            )
+            for each in found
+        )
+
+    def _note(self, secret: OAuthSecret, *, known: bool) -> Diagnosis:
+        facts = replace(self._steps.facts, oauth_secret=secret.id)
+        made = f"{secret.created_at:%Y-%m-%d at %H:%M} UTC" if secret.created_at else "nobody knows when"
+        ends = f"on {secret.expires_at:%Y-%m-%d}" if secret.expires_at else "never"
+        if known:
+            return finding("unknown_oauth_secret", facts, made=made, ends=ends)
+        return finding("untagged_oauth_secret", facts, made=made, ends=ends)
+
+
+def _forbidden(symptom: Symptom) -> bool:
+    return symptom.status == 403  # noqa: PLR2004  # let in, and not allowed to: another secret would not be either

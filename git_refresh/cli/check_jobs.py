@@ -1,0 +1,231 @@
+"""The lines of jobs, with `check --jobs`: whether each job with a Git source in Azure DevOps can clone, in every workspace.
+
+Looked at as the person who is signed in, who sees all jobs if she administers the workspace; else as the app's own principal.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, zip_longest
+
+from git_refresh.admin.job_values import Job, Jobs, JobSight, ListedJob
+from git_refresh.cli.check_devops import RememberedHeads
+from git_refresh.cli.checks import Check, count, failed, skipped
+from git_refresh.cli.crew import Crew
+from git_refresh.cli.job_verdict import Looked, Standing, judge, subject_of
+from git_refresh.cli.job_visit import NOT_KEPT, Room, Visit, refreshing, summary
+from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, internal, out_of_time
+from git_refresh.redact import shown
+from git_refresh.repository import Repository, parse_repository
+from git_refresh.run.shared import Run, enter, facts_of_principal
+from git_refresh.seams import Doors, Heads, Services
+from git_refresh.settings.models import Workspace
+from git_refresh.symptom import Service, ServiceError
+from git_refresh.values import AZURE_DATABRICKS, Head, Ref
+
+AT_ONCE = 8
+"""Jobs of one workspace that are looked at, at once."""
+
+_REFUSED = frozenset({401, 403})
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class JobsCheck:
+    """Looks at the jobs of the workspaces of one trust zone."""
+
+    def __init__(self, run: Run, heads: Heads, told: RememberedHeads, sight: JobSight, crew: Crew) -> None:
+        """Take what there is to look with.
+
+        Args:
+            run: a dry run.
+            heads: Azure DevOps, which asks for each ref once.
+            told: what it has said so far, of what the settings want.
+            sight: the ways to the workspaces' jobs.
+            crew: does many things at once.
+        """
+        self._run = run
+        self._told = told
+        self._heads = RememberedHeads(heads)
+        self._sight = sight
+        self._commits = sight.commits(run.token)
+        self._existing: dict[tuple[Repository, str], bool | None] = {}
+        self._crew = crew
+        self._laptop = run.services.identity is Service.AZURE_CLI
+
+    def checks(self, rooms: Sequence[Room], unfinished: Callable[[], Diagnosis]) -> Iterator[Check]:
+        """The lines, and those of repositories that nothing else has led to. Never raises for what a service does."""
+        yield from (skipped("job", room.workspace.name, room.shut) for room in rooms if room.shut)
+        visits: list[Visit] = []
+        for room, visit in self._crew.each([room for room in rooms if not room.shut], self._visit):
+            if isinstance(visit, Visit):
+                visits.append(visit)
+            else:
+                yield failed("job", room.workspace.name, visit or unfinished())
+        self._look(visits, unfinished)
+        for visit in visits:
+            yield from self._verdict(visit)
+            visit.jobs.close()
+        yield from self._heads.repositories(self._run.facts, self._told)
+
+    def _visit(self, room: Room) -> Visit | Diagnosis:
+        """The list of a workspace's jobs: as the person who is signed in, and where she may not, as the app."""
+        workspace = room.workspace
+        facts = replace(self._run.facts, host=workspace.host, **facts_of_principal(workspace))
+        person = replace(facts, principal="the one who is signed in to the Azure CLI")
+        if not self._laptop or workspace.auth == "managed_identity":
+            visit = self._enter(room, person if self._laptop else facts, enter)
+            if isinstance(visit, Visit):
+                visit.as_app = not self._laptop
+            return visit
+        visit = self._enter(room, person, _as_person)
+        if isinstance(visit, Visit) or workspace.federated:  # a person's sign-in cannot be exchanged
+            return visit
+        visit = self._enter(room, facts, enter)
+        if isinstance(visit, Visit):
+            visit.as_app = visit.refused = True
+        return visit
+
+    def _enter(
+        self, room: Room, facts: Facts, way: Callable[[Workspace, Services, Doors[Jobs]], Jobs]
+    ) -> Visit | Diagnosis:
+        def look() -> Visit:
+            jobs = way(room.workspace, self._run.services, self._sight)
+            try:
+                listed = list(chain.from_iterable(jobs.listed()))
+                return Visit(room, facts, jobs, jobs.caller(), listed)
+            except BaseException:
+                jobs.close()
+                raise
+
+        return _tried(look, facts)
+
+    def _look(self, visits: Sequence[Visit], unfinished: Callable[[], Diagnosis]) -> None:
+        """Read every job, then whom they run as and what they clone, each once."""
+        rows = zip_longest(*([(visit, listed) for listed in visit.listed] for visit in visits))
+        jobs = [item for row in rows for item in row if item is not None]  # of all workspaces in turn
+        at_once = AT_ONCE * max(1, len(visits))
+        for (visit, _), read in self._crew.each(jobs, lambda item: self._read(*item), at_once):
+            if isinstance(read, Check):
+                visit.lines.append(read)
+            elif read is None:
+                visit.lines.append(
+                    failed("job", f"{visit.name}, {count(len(visit.listed), 'job')}", unfinished())
+                )
+            else:
+                self._sort(visit, read[0])
+        principals = [(visit, name) for visit in visits for name in visit.principals]
+        for (visit, name), standing in self._crew.each(principals, lambda item: self._stand(*item), at_once):
+            visit.standings[name] = standing or Standing(None)
+        wanted = [(source, ref) for visit in visits for source, ref in self._wanted(visit)]
+        self._crew.each(list(dict.fromkeys(wanted)), self._heads.look)
+        sources = [(source, repository) for visit in visits for _, source, repository in visit.found]
+        commits = {(repository, source.commit): None for source, repository in sources if source.commit}
+        asked = [each for each in commits if isinstance(self._heads.answers.get((each[0], None)), Head)]
+        self._existing = dict(self._crew.each(asked, lambda item: self._exists(*item), at_once))
+
+    def _exists(self, repository: Repository, commit: str) -> bool | None:
+        if not _COMMIT.fullmatch(commit):  # it may be the beginning of one
+            return None
+        found = _tried(lambda: self._commits.exists(repository, commit), self._run.facts)
+        return None if isinstance(found, Diagnosis) else found
+
+    def _read(self, visit: Visit, listed: ListedJob) -> tuple[Job | None] | Check:
+        if not listed.id:
+            return skipped("job", visit.name, "some jobs of the list are not what a list has")
+        subject = subject_of(visit.name, listed.id, listed.name)
+        try:
+            return (visit.jobs.job(listed.id),)
+        except ServiceError as error:
+            if error.symptom.status in _REFUSED:
+                return skipped("job", subject, f"{shown(visit.caller.name)} may not view it")
+            return failed("job", subject, explain(error.symptom, visit.facts))
+        except TimeoutError:
+            return failed("job", subject, out_of_time(visit.facts))
+        except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other jobs along
+            return failed("job", subject, internal(error, visit.facts))
+
+    def _sort(self, visit: Visit, job: Job | None) -> None:
+        """Keep a job that clones from Azure DevOps."""
+        if job is None or job.source is None:
+            return
+        try:
+            repository = parse_repository(job.source.url, self._run.trusted)
+            visit.found.append((job, job.source, repository))
+        except ValueError:
+            visit.elsewhere += 1
+
+    def _wanted(self, visit: Visit) -> Iterator[tuple[Repository, Ref | None]]:
+        for _, source, repository in visit.found:
+            if self._run.may_be_asked(repository):
+                yield repository, source.ref
+
+    # Principals
+
+    def _stand(self, visit: Visit, name: str) -> Standing:
+        """How a service principal stands to this app; what cannot be looked at is not known."""
+        workspace, stored = visit.room.workspace, visit.room.stored
+        own = name.casefold() in self._own(visit)
+        mine = None if self._laptop and workspace.auth == "managed_identity" else stored.get(None)
+        if own and mine is not None:
+            return Standing(kept=True, stored=mine)
+        number = _tried(lambda: visit.jobs.principal_id(name), visit.facts)
+        known = number if isinstance(number, int) else None
+        kept: bool | None = own or known in workspace.run_as
+        if not kept and isinstance(number, Diagnosis) and workspace.run_as:
+            kept = None
+        found = None if own or known is None else stored.get(known)
+        if found is None and known is not None:
+            asked = _tried(lambda: visit.jobs.credentials(known), visit.facts)
+            found = None if isinstance(asked, Diagnosis) else asked
+        return Standing(kept, found, known)
+
+    def _own(self, visit: Visit) -> set[str]:
+        """The application ids of the app's own principal, as far as they are known."""
+        workspace = visit.room.workspace
+        if workspace.auth != "managed_identity":
+            named = [workspace.client_id]
+        else:
+            named = [workspace.identity or self._run.settings.client_id]
+            named += [visit.caller.name] if visit.as_app else []
+        return {name.casefold() for name in named if name}
+
+    # Lines
+
+    def _verdict(self, visit: Visit) -> Iterator[Check]:
+        # On a laptop nobody can tell who the system-assigned identity is: a job may run as just that.
+        unsure = visit.room.workspace.auth == "managed_identity" and not self._own(visit)
+        told: list[Check] = []
+        unwell = commits = unasked = 0
+        for job, source, repository in visit.found:
+            found, names = self._heads.found(repository, source.ref)
+            has_commit = self._existing.get((repository, source.commit))
+            standing = visit.standings.get(job.run_as.name if job.run_as else "", NOT_KEPT)
+            looked = Looked(job, source, repository, standing, found, names, has_commit)
+            facts = replace(visit.facts, refreshing=refreshing(visit, job.run_as))
+            lines = list(judge(visit.name, looked, facts, unsure=unsure))
+            may_be_asked = self._run.may_be_asked(repository)
+            if found is None and may_be_asked:
+                subject = subject_of(visit.name, job.id, job.name)
+                lines.append(skipped("job", subject, "Azure DevOps could not be asked in time"))
+            unasked += not may_be_asked
+            commits += bool(source.commit) and has_commit is None and may_be_asked
+            unwell += bool(lines)
+            told += lines
+        yield Check("job", visit.name, "ok", summary(visit, unwell, unasked, commits))
+        yield from dict.fromkeys(visit.lines)
+        yield from told
+
+
+def _as_person(workspace: Workspace, services: Services, doors: Doors[Jobs]) -> Jobs:
+    return doors.workspace(workspace.host, services.token(AZURE_DATABRICKS).value)
+
+
+def _tried[T](work: Callable[[], T], facts: Facts) -> T | Diagnosis:
+    try:
+        return work()
+    except ServiceError as error:
+        return explain(error.symptom, facts)
+    except TimeoutError:
+        return out_of_time(facts)
+    except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
+        return internal(error, facts)

@@ -1,0 +1,239 @@
+"""`rotate`: new OAuth secrets for those that end soon, with an admin's own sign-in. It shows what it would do, and does it with --apply."""
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from git_refresh.admin.rotation.decide import Decision
+from git_refresh.admin.rotation.report import RotationReport, SecretReport
+from git_refresh.admin.rotation.targets import targets_of, why_not_there
+from git_refresh.admin.rotation.work import Rotation
+from git_refresh.cli import options, terminal, wrong
+from git_refresh.cli.checks import count
+from git_refresh.cli.rotate_shown import show_rotation
+from git_refresh.cli.shared import FAILED, INTERRUPTED, environment, outlet_for, put_out
+from git_refresh.clock import Deadline, SystemClock
+from git_refresh.diagnosis.explain import Facts, finding, internal
+from git_refresh.outlet import Outlet
+from git_refresh.redact import shown
+from git_refresh.settings.entries import Rejected
+from git_refresh.settings.load import Settings, SettingsError, load
+from git_refresh.values import Problem
+
+_LONGEST_DAYS = 730
+_SETTINGS = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+
+
+class _Days(click.ParamType[timedelta]):
+    name = "days"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"([0-9]{1,4})d", str(value))
+        if found is None or not 0 < int(found[1]) <= _LONGEST_DAYS:
+            self.fail(
+                f'"{shown(str(value))}" must be days from 1d to {_LONGEST_DAYS}d; write 60d', param, ctx
+            )
+        return timedelta(days=int(found[1]))
+
+
+@click.command(short_help="Replace OAuth secrets that end soon.")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "--within",
+    type=_Days(),
+    default="60d",
+    show_default=True,
+    metavar="DAYS",
+    help="Rotate what ends within so many days.",
+)
+@click.option("--apply", "applies", is_flag=True, help="Do what is shown, after asking.")
+@click.option("--yes", "-y", is_flag=True, help="With --apply: do not ask.")
+@click.option(
+    "--settings",
+    "file",
+    type=_SETTINGS,
+    help="Read the app settings from a file instead of the environment: a workspaces.json, a local.settings.json, "
+    "or what az functionapp config appsettings list prints; - reads it from stdin.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@options.output_options
+def rotate(
+    names: Sequence[str], within: timedelta, file: Path | None, *, applies: bool, yes: bool, as_json: bool
+) -> None:
+    """Replace OAuth secrets that end soon, with your own sign-in (az login).
+
+    NAME is the name of a secret in Key Vault (client_secret_name); without any, all of the list are looked at. For each that ends soon a
+    new one is made in Databricks, tried, and stored in Key Vault as the next version. The former one is deleted by a later call, a day
+    or more after, and only if this command has made it. Without --apply it only shows what it would do.
+    """
+    outlet = outlet_for(as_json=as_json)
+    try:
+        environ, _ = environment(file)
+        settings = load(environ)
+        command = _Command(settings, environ, outlet, within, as_json=as_json)
+        command.choose(names)
+        report = command.plan()
+        if applies and not report.interrupted and any(secret.acts for secret in report.secrets):
+            if not yes:
+                _ask(report, as_json=as_json)
+            report = command.apply(report)
+        elif applies:
+            report = command.done_nothing(report)
+    except SettingsError as error:
+        wrong.end(error.problems, as_json=as_json)
+    report = outlet.clean(report)
+    put_out(outlet, as_json, report.as_dict(), lambda: show_rotation(report, terminal.console()))
+    if report.interrupted:
+        sys.exit(INTERRUPTED)
+    sys.exit(0 if report.result == "ok" else FAILED)
+
+
+class _Command:
+    """The secrets of a list, looked at and rotated one after the other."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        outlet: Outlet,
+        within: timedelta,
+        *,
+        as_json: bool,
+    ) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._outlet = outlet
+        self._within = within
+        self._as_json = as_json
+        rejected = [entry for entry in settings.entries if isinstance(entry, Rejected)]
+        self._problems = tuple(problem for entry in rejected for problem in entry.problems)
+        self._targets, self._mixed = targets_of(settings)
+        self._approved: dict[str, Decision] = {}
+        self._beside = {
+            target.name: [
+                other.name
+                for other in self._targets
+                if other.name != target.name and other.client_id.lower() == target.client_id.lower()
+            ]
+            for target in self._targets
+        }
+
+    def choose(self, names: Sequence[str]) -> None:
+        """Keep only these.
+
+        Raises:
+            SettingsError: one is not there.
+        """
+        there = {name.lower(): name for name in (*(each.name for each in self._targets), *self._mixed)}
+        problems = [
+            Problem("NAME", why_not_there(name, list(there.values()), self._settings))
+            for name in names
+            if name.lower() not in there
+        ]
+        if problems:
+            raise SettingsError(problems)
+        wanted = {there[name.lower()] for name in names} or set(there.values())
+        self._targets = [target for target in self._targets if target.name in wanted]
+        self._mixed = {name: told for name, told in self._mixed.items() if name in wanted}
+
+    def plan(self) -> RotationReport:
+        """What is to be done. Writes nothing."""
+
+        def look(rotation: Rotation) -> SecretReport:
+            report, decision = rotation.plan()
+            if decision is not None and decision.acts:
+                self._approved[report.name] = decision
+            return report
+
+        showing = terminal.console(stderr=True).status("Looking …") if not self._as_json else nullcontext()
+        with showing:
+            return self._each(look, applied=False)
+
+    def apply(self, plan: RotationReport) -> RotationReport:
+        """Do it: what is to be done now, and was in the plan."""
+        planned = {secret.name: secret for secret in plan.secrets}
+        return self._each(
+            lambda rotation: (
+                rotation.apply(self._approved[rotation.name])
+                if rotation.name in self._approved
+                else planned[rotation.name]
+            ),
+            applied=True,
+        )
+
+    def done_nothing(self, plan: RotationReport) -> RotationReport:
+        """The plan, of which nothing was to be done."""
+        return replace(plan, applied=True)
+
+    def _each(self, work: Callable[[Rotation], SecretReport], *, applied: bool) -> RotationReport:
+        """With a sign-in and a deadline of its own: somebody may have thought for long before saying yes."""
+        from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # SDKs: not for --help, nor for a wrong option
+
+        settings, reports, interrupted = self._settings, [], False
+        url = settings.key_vault_url or ""
+        for name, client_ids in self._mixed.items():
+            told = finding("two_principals_for_secret", Facts(secret=name), client_ids=", ".join(client_ids))
+            reports.append(SecretReport(name, "", "", (), "failed", errors=(told,)))
+        deadline = Deadline.after(settings.timeout_s, SystemClock())
+        services = AdminServices(deadline, self._environ, self._outlet)
+        try:
+            vault = services.vault(url, settings.trusted) if self._targets else None
+            for target in self._targets:
+                assert vault is not None  # noqa: S101  # there is one where there is a target
+                rotation = Rotation(
+                    target,
+                    beside=self._beside[target.name],
+                    vault=vault,
+                    services=services,
+                    deadline=deadline,
+                    within=self._within,
+                    facts=Facts(vault=url),
+                    said=self._say if applied else lambda _: None,
+                )
+                try:
+                    reports.append(work(rotation))
+                except KeyboardInterrupt:
+                    reports.append(rotation.interrupted())
+                    interrupted = True
+                    break
+                except Exception as error:  # noqa: BLE001  # a mistake of ours: the others go on
+                    reports.append(rotation.failed(internal(error, Facts())))
+        finally:
+            services.close()
+        return RotationReport(tuple(reports), self._problems, applied, interrupted)
+
+    def _say(self, what: str) -> None:
+        """Each thing as it is done: should this end early, it is known how far it came."""
+        if not self._as_json and not options.quiet():
+            terminal.say(self._outlet.text(what))
+
+
+def _ask(plan: RotationReport, *, as_json: bool) -> None:
+    """Before anything is changed.
+
+    Raises:
+        SettingsError: the answer is no, or there is nobody to ask.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        message = "there is no terminal to ask on; add --yes to do what rotate shows without --apply"
+        raise SettingsError([Problem("--apply", message)])
+    if not as_json:
+        show_rotation(plan, terminal.console(stderr=True))
+    made = sum(secret.action == "rotate" for secret in plan.secrets)
+    gone = sum(each.action == "delete" for secret in plan.secrets for each in secret.former)
+    parts = [f"makes and stores {count(made, 'OAuth secret')}"] if made else []
+    parts += [f"deletes {count(gone, 'former one')}"] if gone else []
+    try:
+        agreed = click.confirm(f"This {' and '.join(parts)}. Go on?", err=True)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    if not agreed:
+        raise SettingsError([Problem("--apply", "was declined; nothing was done")])

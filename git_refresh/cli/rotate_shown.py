@@ -1,0 +1,89 @@
+"""What people see of a rotation: the plan in the manner of `terraform plan`, and what was done."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from git_refresh.admin.rotation.report import RotationReport, SecretReport
+from git_refresh.cli.checks import count
+from git_refresh.cli.findings import STYLE, Told, tell
+from git_refresh.cli.options import quiet
+
+
+def show_rotation(report: RotationReport, out: Console) -> None:
+    """Each secret with what is done about it, then what is not well, then how much of each."""
+    for secret in [] if quiet() else report.secrets:
+        principal = f"  service principal {secret.client_id}" if secret.client_id else ""
+        used = f", {_workspaces(secret.workspaces)}" if secret.workspaces else ""
+        out.print(Text.assemble((secret.name, "bold"), f"{principal}{used}"), soft_wrap=True)
+        for step in _steps(secret):
+            out.print(step, soft_wrap=True)
+    if report.secrets and not quiet():
+        out.print()
+    told = [
+        Told("failed", secret.name, error.message, error)
+        for secret in report.secrets
+        for error in secret.errors
+    ]
+    told += [
+        Told("warning", secret.name, each.note.message, each.note)
+        for secret in report.secrets
+        for each in secret.unknown
+    ]
+    told += [Told("failed", problem.where, problem.message) for problem in report.problems]
+    tell(told, out)
+    style = STYLE[report.result]
+    if not report.secrets and not report.problems:
+        out.print(
+            Text("No workspace of the list signs in with an OAuth secret: there is nothing to rotate.", style)
+        )
+        return
+    out.print(Text(report.summary(), style if report.applied else "bold"))
+    if report.interrupted:
+        out.print(Text("Interrupted; what was done is above.", STYLE["failed"]))
+    elif not report.applied and any(secret.acts for secret in report.secrets):
+        out.print("Nothing was done: to do it, add --apply.")
+
+
+def _steps(secret: SecretReport) -> Iterator[Text]:
+    sign, style = {
+        "rotate": ("+", "created"),
+        "rotated": ("+", "created"),
+        "unchanged": ("=", "unchanged"),
+        "failed": ("✗", "failed"),
+    }[secret.action]
+    what = {
+        "rotate": "a new OAuth secret is made and stored",
+        "rotated": f"OAuth secret {secret.new_id} was made and stored",
+        "unchanged": "stays",
+        "failed": "was not rotated",
+    }[secret.action]
+    until = f", ends on {secret.ends_at:%Y-%m-%d}" if secret.action == "rotated" and secret.ends_at else ""
+    yield _step(sign, style, f"{what}{until}", secret.why)
+    for each in secret.former:
+        made = f" of {each.created_at:%Y-%m-%d}" if each.created_at else ""
+        name = f"former OAuth secret {each.id}{made}"
+        match each.action:
+            case "delete":
+                yield _step("-", "failed", f"{name} is deleted", "it was replaced")
+            case "deleted":
+                yield _step("-", "failed", f"{name} was deleted", "it was replaced")
+            case "failed":
+                yield _step("✗", "failed", f"{name} is still there", "it could not be deleted")
+            case "kept":
+                until = (
+                    f"a run may still use it until {each.kept_until:%Y-%m-%d %H:%M} UTC"
+                    if each.kept_until
+                    else ""
+                )
+                yield _step("=", "unchanged", f"{name} stays", until)
+
+
+def _step(sign: str, style: str, what: str, why: str) -> Text:
+    return Text.assemble((f"  {sign} ", STYLE[style]), what, (f": {why}" if why else "", "dim"))
+
+
+def _workspaces(names: tuple[str, ...]) -> str:
+    more = f" and {count(len(names) - 1, 'more workspace')}" if len(names) > 1 else ""
+    return f"{names[0]}{more}"

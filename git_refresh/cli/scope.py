@@ -1,0 +1,186 @@
+"""Which part of the list a command is about: `--only` and `--folder` of check, plan and run.
+
+A part is worked on as in a run of the whole list, and nothing is done in it that such a run would not do.
+"""
+
+import difflib
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from git_refresh.redact import shown
+from git_refresh.settings.entries import Entry, Rejected
+from git_refresh.settings.load import Settings, SettingsError
+from git_refresh.values import Problem, folder_key, patterns_above
+
+_ONLY, _FOLDER = "git_refresh.only", "git_refresh.folder"
+_TOLD = 5
+"""Names or paths of the list that a problem tells."""
+_COMPARED = 120
+"""Characters of a name or path: comparing two costs the product of their lengths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What was asked for, as typed; nothing: the whole list."""
+
+    names: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.paths)
+
+
+def scope_options[F: Callable[..., Any]](command: F) -> F:
+    """Add --only and --folder to a command, which does not get to see them: `scope` tells."""
+    for option in (
+        click.option(
+            "--folder",
+            multiple=True,
+            metavar="PATH",
+            expose_value=False,
+            callback=_keep(_FOLDER),
+            help="Only the Git folder at this path of the list, or below one that ends in /*. Workspaces without it are left out; those "
+            "with it get their credential too, as in every run. May be repeated.",
+        ),
+        click.option(
+            "--only",
+            multiple=True,
+            metavar="NAME[,NAME]",
+            expose_value=False,
+            callback=_keep(_ONLY),
+            help="Only the workspaces of these names in the list. May be repeated.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def scope() -> Scope:
+    """What was asked for."""
+    context = click.get_current_context(silent=True)
+    meta = context.meta if context is not None else {}
+    return Scope(meta.get(_ONLY, ()), meta.get(_FOLDER, ()))
+
+
+def _keep(key: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], None]:
+    def keep(context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> None:
+        context.meta[key] = given
+
+    return keep
+
+
+def narrow(settings: Settings, wanted: Scope) -> Settings:
+    """The settings with what was asked for alone.
+
+    Raises:
+        SettingsError: something of it is not in the list.
+    """
+    if not wanted:
+        return settings
+    problems: list[Problem] = []
+    entries: Sequence[Entry | Rejected] = settings.entries
+    if wanted.names:
+        names = _names(wanted.names, [entry.name for entry in entries], problems)
+        entries = [entry for entry in entries if entry.name in names]
+    if wanted.paths and not problems:
+        entries = _narrowed(entries, wanted, problems)
+    if problems:
+        raise SettingsError(problems)
+    return settings.narrowed(entries)
+
+
+# Workspaces
+
+
+def _names(given: Iterable[str], listed: Sequence[str], problems: list[Problem]) -> set[str]:
+    names: set[str] = set()
+    for text in given:
+        # A name may contain a comma itself.
+        for name in [text] if text.strip() in listed else text.split(","):
+            if name.strip() in listed:
+                names.add(name.strip())
+            else:
+                found = (
+                    f'"{shown(name.strip())}" is not a workspace in the list' if name.strip() else "is empty"
+                )
+                problems.append(Problem("--only", f"{found}; {_instead(name, listed)}"))
+    return names
+
+
+# Git folders
+
+
+def _narrowed(
+    entries: Sequence[Entry | Rejected], wanted: Scope, problems: list[Problem]
+) -> list[Entry | Rejected]:
+    """Those of the workspaces that have one of the folders, with these alone; a problem for each path that none has."""
+    keys = {folder_key(path.strip()): path for path in wanted.paths}
+    for key, path in keys.items():
+        if not any(_has(entry, key, named=bool(wanted.names)) for entry in entries):
+            listed = sorted({listed for entry in entries for listed in _keys(entry)})
+            whose = f"of {_few([entry.name for entry in entries])}" if wanted.names else "in the list"
+            found = f'"{shown(path)}" is not a Git folder {whose}, nor below a path ending in /*'
+            problems.append(
+                Problem("--folder", f"{found if path.strip() else 'is empty'}; {_instead(key, listed)}")
+            )
+    chosen = [entry for entry in entries if any(_has(entry, key, named=bool(wanted.names)) for key in keys)]
+    return [_with(entry, keys, named=bool(wanted.names)) for entry in chosen]
+
+
+def _has(entry: Entry | Rejected, key: str, *, named: bool) -> bool:
+    """Whether a workspace's list has a Git folder. Of one that is named itself, what cannot be read may be it: its problem is told."""
+    if _listed_as(key, _keys(entry)) is not None:
+        return True
+    return named and (isinstance(entry, Rejected) or any(not folder.key for folder in entry.bad_folders))
+
+
+def _keys(entry: Entry | Rejected) -> frozenset[str]:
+    if isinstance(entry, Rejected):
+        return entry.folders
+    listed = {folder.key for folder in entry.workspace.folders}
+    return frozenset(listed | {folder.key for folder in entry.bad_folders if folder.key})
+
+
+def _listed_as(key: str, keys: Collection[str]) -> str | None:
+    """Which key of a list a Git folder is wanted by: its own, or the nearest path ending in `/*` above it."""
+    if key in keys:
+        return key
+    above = () if key.endswith("/*") else patterns_above(key)
+    return next((pattern for pattern in above if pattern in keys), None)
+
+
+def _with(entry: Entry | Rejected, keys: Collection[str], *, named: bool) -> Entry | Rejected:
+    if isinstance(entry, Rejected):
+        return entry
+    listed = _keys(entry)
+    chosen = {_listed_as(key, listed) for key in keys}
+    folders = tuple(folder for folder in entry.workspace.folders if folder.key in chosen)
+    bad = tuple(folder for folder in entry.bad_folders if folder.key in chosen or (named and not folder.key))
+    workspace = entry.workspace.model_copy(update={"folders": folders})
+    paths = frozenset(key for key in keys if _listed_as(key, listed) is not None)
+    return Entry(workspace, bad, paths, entry)
+
+
+# What to write instead
+
+
+def _instead(text: str, listed: Sequence[str]) -> str:
+    """The one of the list that was probably meant, or which there are."""
+    if not listed:
+        return "there is none in the list"
+    folded = {name.casefold()[:_COMPARED]: name for name in listed}
+    near = difflib.get_close_matches(text.strip().casefold()[:_COMPARED], folded, 1)
+    if near:
+        return f'did you mean "{shown(folded[near[0]])}"?'
+    return f"write {_few([f'"{shown(name)}"' for name in listed])}"
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    names = list(dict.fromkeys(names))
+    if len(names) > _TOLD:
+        return f"{', '.join(names[:_TOLD])} or one of {len(names) - _TOLD} more"
+    return " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)

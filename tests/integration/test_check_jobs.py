@@ -1,0 +1,402 @@
+"""`check --jobs` over HTTP: as whom it looks, what it may not see, answers that are none; and that its verdict is what a run shows."""
+
+import itertools
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from git_refresh import app
+from git_refresh.admin import jobs as client
+from git_refresh.admin.jobs import JobDoors
+from git_refresh.cli.check import check_clouds
+from git_refresh.cli.checks import Check, CheckReport
+from git_refresh.clock import Deadline, SystemClock
+from git_refresh.outlet import Outlet
+from git_refresh.settings.load import load
+from localcloud import Cloud, Fault, Fleet, faults
+from localcloud.databricks.jobs import Job
+from localcloud.databricks.sign_in import ServicePrincipal
+from localcloud.databricks.workspace import Workspace
+from localcloud.fleet import CLIENT_ID, SECRET
+from localcloud.hostile import Digits, Echo, Long, Nested, Plain, Raw
+from localcloud.mutations import Body, Change, GzipBomb, Json, Status, mutate
+from localcloud.people import Person, laptop
+from tests.integration.running import run_app
+from tools import warm
+
+ROBOT = "5a1e0000-0000-4000-8000-0000000000b0"
+STRANGER = "5a1e0000-0000-4000-8000-0000000000b1"
+MAIN = {"git_branch": "main"}
+LIST, GET = r"/api/2\.2/jobs/list$", r"/api/2\.2/jobs/get$"
+
+
+@dataclass
+class Scene:
+    """One workspace of the fleet, in which a run has stored what it stores, and whoever looks at its jobs."""
+
+    cloud: Cloud
+    fleet: Fleet
+    own: ServicePrincipal
+    robot: ServicePrincipal
+    environ: dict[str, str]
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.fleet.workspaces[0]
+
+    def job(self, run_as: ServicePrincipal | None = None, name: str = "nightly", **more: Any) -> Job:
+        return self.workspace.add_job(
+            name, run_as or self.own, more.pop("source", self.fleet.repositories[0]), **{"ref": MAIN, **more}
+        )
+
+    def look(self, **changes: str) -> list[Check]:
+        environ = {**self.environ, **changes}
+        settings, outlet = load(environ), Outlet()
+        deadline = Deadline.after(settings.timeout_s, SystemClock())
+        clouds = app.connect(settings, deadline, environ, outlet)
+        try:
+            doors = JobDoors(clouds.tls, deadline, outlet.secrets)
+            checks = check_clouds(settings, clouds, deadline, jobs=doors)
+        finally:
+            clouds.close()
+        return list(outlet.clean(CheckReport(tuple(checks))).checks)
+
+
+@pytest.fixture
+def scene(cloud: Cloud, fleet: Fleet) -> Scene:
+    workspace = fleet.workspaces[0]
+    robot = workspace.service_principal(ROBOT, "x", "robot")
+    own = workspace.service_principal(CLIENT_ID, SECRET)
+    entry = {"host": workspace.url, "name": "data-1", "run_as": [robot.id]}
+    environ = {**os.environ, **fleet.settings, "WORKSPACES": json.dumps([entry])}
+    assert run_app(environ).result == "ok"
+    return Scene(cloud, fleet, own, robot, environ)
+
+
+@pytest.fixture
+def sit_down(scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Person]:
+    """Somebody sits down at a laptop, with `az login` done: she may read secrets and repositories."""
+
+    def sit_down(*, admin: bool = True, user: bool = True) -> Person:
+        ann = scene.cloud.person("ann")
+        if user:
+            scene.workspace.add_user(ann, admin=admin)
+        scene.fleet.vault.allow(ann.object_id)
+        scene.cloud.devops.organization("contoso").add_member(ann.object_id)
+        scene.environ = laptop(scene.environ, ann.sign_in(tmp_path / "bin"))
+        monkeypatch.setenv("PATH", scene.environ["PATH"])
+        for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
+            monkeypatch.delenv(name)
+        return ann
+
+    return sit_down
+
+
+def of_jobs(checks: list[Check]) -> list[Check]:
+    return [check for check in checks if check.layer == "job"]
+
+
+def told(checks: list[Check]) -> list[tuple[str, str, str]]:
+    """Subject, status, and code of the jobs' lines that are not ok."""
+    return [
+        (check.subject, check.status, check.error.code if check.error else "")
+        for check in of_jobs(checks)
+        if check.status != "ok"
+    ]
+
+
+def summary(checks: list[Check]) -> str:
+    (line,) = [check for check in of_jobs(checks) if check.status == "ok"]
+    return line.message
+
+
+# As whom
+
+
+def test_an_admin_sees_every_job(scene: Scene, sit_down: Callable[..., Person]) -> None:
+    sit_down()
+    stranger = scene.workspace.service_principal(STRANGER, "x", "stranger")
+    scene.job()
+    scene.job(scene.robot)
+    odd = scene.job(stranger, name="of a stranger")
+    checks = scene.look()
+    assert told(checks) == [
+        (f'data-1, job {odd.id} "of a stranger"', "failed", "job_principal_not_refreshed")
+    ]
+    assert summary(checks) == (
+        "3 jobs with a Git source in Azure DevOps, 2 of them in order; seen as ann@contoso.com, an admin"
+    )
+    (line,) = [check for check in of_jobs(checks) if check.error]
+    assert line.error
+    assert f'"run_as": [{scene.robot.id}, {stranger.id}]' in line.error.remedy
+
+
+def test_the_line_of_the_remedy_is_what_makes_it_right(scene: Scene, sit_down: Callable[..., Person]) -> None:
+    stranger = scene.workspace.service_principal(STRANGER, "x", "stranger")
+    job = scene.job(stranger)
+    entry = {**json.loads(scene.environ["WORKSPACES"])[0], "run_as": [scene.robot.id, stranger.id]}
+    mended = {"WORKSPACES": json.dumps([entry])}
+    before = dict(scene.environ)
+    sit_down()
+    assert told(scene.look()) == [
+        (f'data-1, job {job.id} "nightly"', "failed", "job_principal_not_refreshed")
+    ]
+    assert scene.workspace.run_job(job).result == "FAILED"
+    assert [status for _, status, _ in told(scene.look(**mended))] == ["warning"], "no run has been yet"
+    os.environ.update({name: before[name] for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER")})
+    assert run_app({**before, **mended}).result == "ok"
+    for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
+        del os.environ[name]
+    assert told(scene.look(**mended)) == []
+    assert scene.workspace.run_job(job).result == "SUCCESS"
+
+
+def test_who_is_no_admin_is_told_that_others_may_be_there(
+    scene: Scene, sit_down: Callable[..., Person]
+) -> None:
+    sit_down(admin=False)
+    scene.job()
+    assert summary(scene.look()) == (
+        "no job with a Git source in Azure DevOps; seen as ann@contoso.com, who is no admin: jobs that it may not view (permission Can "
+        "View) are not among these"
+    )
+
+
+def test_somebody_who_is_not_in_the_workspace_looks_as_the_app(
+    scene: Scene, sit_down: Callable[..., Person]
+) -> None:
+    sit_down(user=False)
+    scene.job()
+    scene.job(scene.robot)
+    checks = scene.look()
+    assert told(checks) == []
+    assert summary(checks).startswith("1 job with a Git source in Azure DevOps, all in order; seen as ")
+    assert f"seen as {CLIENT_ID} (your own sign-in may not list them), who is no admin" in summary(checks)
+
+
+def test_in_azure_the_app_looks_as_itself(scene: Scene) -> None:
+    scene.job()
+    checks = scene.look()
+    assert told(checks) == []
+    assert f"all in order; seen as {CLIENT_ID}, who is no admin" in summary(checks)
+
+
+def test_a_managed_identity_finds_itself(scene: Scene) -> None:
+    identity = scene.workspace.add_managed_identity(scene.cloud.identity.object_id)
+    entry = {"host": scene.workspace.url, "name": "data-1", "auth": "managed_identity"}
+    environ = {
+        **scene.environ,
+        "WORKSPACES": json.dumps([entry]),
+        "WORKSPACE_DEFAULTS": "",
+        "KEY_VAULT_URL": "",
+    }
+    assert run_app(environ).result == "ok"
+    scene.environ = environ
+    job = scene.job(identity)
+    checks = scene.look()
+    assert (told(checks), "1 job" in summary(checks)) == ([], True)
+    assert scene.workspace.run_job(job).result == "SUCCESS"
+
+
+def test_nothing_is_written_and_nothing_is_run(scene: Scene, sit_down: Callable[..., Person]) -> None:
+    sit_down()
+    scene.job(scene.workspace.service_principal(STRANGER, "x", "stranger"))
+    begun = len(scene.cloud.requests)
+    scene.look()
+    writes = [
+        request.path
+        for request in scene.cloud.requests[begun:]
+        if request.method != "GET" and not request.path.endswith("/oidc/v1/token")
+    ]
+    assert writes == []
+    assert scene.workspace._jobs.runs == {}
+
+
+# What is not seen, or no list
+
+
+def test_a_list_in_pages_is_read_to_its_end(scene: Scene, sit_down: Callable[..., Person]) -> None:
+    sit_down()
+    for number in range(130):
+        scene.job(name=f"job {number}", source=scene.fleet.repositories[number % 2])
+    checks = scene.look()
+    assert told(checks) == []
+    assert summary(checks).startswith("130 jobs with a Git source in Azure DevOps, all in order;")
+    routes = [request.path.split("?")[0] for request in scene.cloud.requests]
+    assert routes.count("/api/2.2/jobs/list") == 2
+    assert routes.count("/api/2.2/jobs/get") == 130
+
+
+def test_a_list_without_end_is_no_list(
+    scene: Scene, sit_down: Callable[..., Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sit_down()
+    monkeypatch.setattr(client, "PAGES", 5)
+    scene.cloud.inject(Fault(mutate(Json("next_page_token", Plain("more"))), route=LIST))
+    scene.cloud.inject(Fault(mutate(Json("next_page_token", Plain("0"))), route=LIST))
+    assert told(scene.look()) == [("data-1", "failed", "unexpected_answer")]
+
+
+def test_a_refused_list_is_one_line(scene: Scene, sit_down: Callable[..., Person]) -> None:
+    sit_down()
+    scene.job()
+    scene.cloud.inject(Fault(faults.status(403, "PERMISSION_DENIED"), route=LIST))
+    checks = scene.look()
+    assert told(checks) == [("data-1", "failed", "jobs_forbidden")]
+    assert len(of_jobs(checks)) == 1
+    assert {check.status for check in checks if check.layer != "job"} == {"ok"}
+
+
+def test_jobs_that_one_may_not_view_are_named_and_those_that_are_gone_are_not(
+    scene: Scene, sit_down: Callable[..., Person]
+) -> None:
+    sit_down()
+    first, second, third = (scene.job(name=name) for name in ("first", "second", "third"))
+    scene.cloud.inject(Fault(faults.status(403), route=GET, nth=1))
+    checks = scene.look()
+    (line,) = [check for check in of_jobs(checks) if check.status != "ok"]
+    assert line.status == "skipped"
+    assert line.message == "skipped, because ann@contoso.com may not view it"
+    assert summary(checks).startswith("2 jobs ")
+    scene.cloud.clear_faults()
+    scene.cloud.inject(
+        Fault(mutate(Json("jobs.0.job_id", Raw("5"))), route=LIST)
+    )  # deleted since it was listed
+    checks = scene.look()
+    assert (told(checks), summary(checks)[:7]) == ([], "2 jobs ")
+    assert {first.id, second.id, third.id} == set(scene.workspace._jobs.jobs)
+
+
+SECRET_SENT = Echo(part="piece", length=30)
+ODD: dict[str, tuple[str, Change, set[str]]] = {
+    "a list of numbers": (LIST, Json("jobs", Raw("[1, 2, null]")), {""}),
+    "no list": (LIST, Json("jobs", Raw("7")), {"unexpected_answer"}),
+    "a page with too many": (LIST, Json("jobs", Raw(f"[{'0,' * 2000}0]")), {"unexpected_answer"}),
+    "an id of many digits": (LIST, Json("jobs.*.job_id", Digits(40)), {""}),
+    "a name without end": (LIST, Json("jobs.*.settings.name", Long("x", 10_000_000)), {"answer_too_large"}),
+    "nested": (LIST, Json("jobs.*.settings", Nested(5_000)), {"unexpected_answer"}),
+    "a page of a proxy": (LIST, Body(Plain("<html>")), {"unexpected_answer"}),
+    "a bomb": (LIST, GzipBomb(64), {"answer_too_large"}),
+    "a secret as a name": (LIST, Json("jobs.*.settings.name", SECRET_SENT), set()),
+    "a secret as the next page": (LIST, Json("next_page_token", SECRET_SENT), {"unknown"}),
+    "another job": (GET, Json("job_id", Raw("5")), {"unexpected_answer"}),
+    "no text": (GET, Json("settings.git_source.git_url", Raw("[]")), {"unexpected_answer"}),
+    "a secret as a branch": (GET, Json("settings.git_source.git_branch", SECRET_SENT), {"unexpected_answer"}),
+    "a secret as whom": (GET, Json("run_as_user_name", SECRET_SENT), {"unexpected_answer"}),
+    "control characters": (GET, Json("run_as_user_name", Plain("a\x1b[31mb")), {"unexpected_answer"}),
+    "a huge job": (GET, Json("settings.more", Long("x", 10_000_000)), {"answer_too_large"}),
+    "trouble": (GET, Status(503), {"service_unavailable"}),
+    "an odd caller": ("/scim/v2/Me$", Json("userName", SECRET_SENT), {"unexpected_answer"}),
+    "odd groups": ("/scim/v2/Me$", Json("groups.*.display", Raw("7")), set()),
+    "an odd number": (
+        "/ServicePrincipals$",
+        Json("Resources.0.id", Plain("7" * 40)),
+        {""},
+    ),
+}
+
+
+@pytest.mark.parametrize(("route", "change", "codes"), ODD.values(), ids=ODD)
+def test_an_answer_that_is_none_costs_its_own_line_and_shows_no_secret(
+    scene: Scene, sit_down: Callable[..., Person], route: str, change: Change, codes: set[str]
+) -> None:
+    sit_down()
+    scene.cloud.remember_secrets()
+    own = scene.job(name="first")
+    if "Principals" in route:
+        own.run_as = scene.workspace.service_principal(STRANGER, "x", "stranger")
+    scene.cloud.inject(Fault(mutate(change), route=route))
+    checks = scene.look()
+    assert {code for _, _, code in told(checks)} == codes
+    assert {check.status for check in checks if check.layer != "job"} == {"ok"}
+    text = repr(checks)
+    assert "\\x1b" not in text
+    for secret in scene.cloud.secrets:
+        assert secret not in text
+        assert secret[len(secret) // 3 :][:30] not in text
+
+
+# The command
+
+
+def test_the_command_says_how_to_look_and_looks(scene: Scene) -> None:
+    job = scene.job(scene.workspace.service_principal(STRANGER, "x", "stranger"))
+    job.viewers.add(scene.own.id)
+    scene.job()
+    done = warm.run("check", environ=scene.environ)
+    lines = done.stdout.decode().splitlines()
+    assert (done.returncode, lines[-2]) == (0, "Jobs were not looked at: add --jobs.")
+    done = warm.run("check", "--json", environ=scene.environ)
+    assert {check["layer"] for check in json.loads(done.stdout)["checks"]} >= {"workspace", "credential"}
+    assert b'"job"' not in done.stdout, "whoever counts lines counts what he did"
+    done = warm.run("check", "--jobs", environ=scene.environ)
+    shown = done.stdout.decode()
+    assert done.returncode == 1
+    assert "\nJobs\n  ✓ data-1: 2 jobs with a Git source in Azure DevOps, 1 of them in order;" in shown
+    assert (
+        f'  ✗ data-1, job {job.id} "nightly" (WORKSPACES[0]): It runs as service principal {STRANGER}'
+        in shown
+    )
+    assert "not looked at" not in shown
+    done = warm.run("check", "--jobs", "--json", environ=scene.environ)
+    in_json = [check for check in json.loads(done.stdout)["checks"] if check["layer"] == "job"]
+    assert [(line["status"], line["error"] and line["error"]["code"]) for line in in_json] == [
+        ("ok", None),
+        ("failed", "job_principal_not_refreshed"),
+    ]
+
+
+def test_offline_nothing_is_looked_at() -> None:
+    done = warm.run("check", "--jobs", "--offline", environ=dict(os.environ))
+    assert done.returncode == 2
+    assert b"--offline and --jobs contradict each other" in done.stderr
+
+
+# The verdict is what a run shows
+
+
+def test_the_verdict_is_what_happens_when_the_job_runs(scene: Scene, sit_down: Callable[..., Person]) -> None:
+    ann = sit_down()
+    workspace, etl = scene.workspace, scene.fleet.repositories[0]
+    etl.tag("v1")
+    stranger = workspace.service_principal(STRANGER, "x", "stranger")
+    keeper = workspace.service_principal(STRANGER[:-1] + "2", "x", "with a token of its own")
+    token = scene.cloud.devops.personal_access_token(ann.object_id)
+    workspace.add_credential(keeper, username="ann", token=token)
+    person = next(each for each in workspace._sign_in.principals if each.name == ann.user_name)
+    refs = [MAIN, {"git_branch": "mian"}, {"git_tag": "v1"}, {"git_tag": "v2"}, {}]
+    refs += [{"git_commit": etl.head()}, {"git_commit": "0" * 40}]
+    sources: list[tuple[Any, dict[str, str]]] = [(etl, ref) for ref in refs]
+    sources += [("https://dev.azure.com/contoso/Data%20Platform/_git/none", MAIN)]
+    runners = [scene.own, scene.robot, stranger, keeper, person]
+    jobs = [
+        scene.job(run_as, name=f"job {number}", source=source, ref=ref, provider=provider)
+        for number, (run_as, provider, (source, ref)) in enumerate(
+            itertools.product(runners, ["azureDevOpsServices", "gitHub"], sources)
+        )
+    ]
+    checks = scene.look()
+    seen = set()
+    for job in jobs:
+        statuses = {check.status for check in of_jobs(checks) if f", job {job.id} " in check.subject}
+        result = workspace.run_job(job).result
+        if "failed" in statuses or "skipped" in statuses:
+            assert result == "FAILED", job
+        elif not statuses:
+            assert result == "SUCCESS", job
+        else:
+            assert statuses == {"warning"}, job
+            assert job.run_as in [keeper, person]
+        seen.add((result, *sorted(statuses)))
+    assert {
+        ("SUCCESS",),
+        ("FAILED", "failed"),
+        ("FAILED", "skipped"),
+        ("SUCCESS", "warning"),
+        ("FAILED", "warning"),
+    } <= seen

@@ -1,0 +1,293 @@
+"""A vault and a workspace as rotations meet them: with state, whatever goes wrong, and time that passes."""
+
+import itertools
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from pydantic import SecretStr
+
+from git_refresh.admin.rotation.decide import GRACE, MOST, Decision, Target
+from git_refresh.admin.rotation.report import SecretReport
+from git_refresh.admin.rotation.work import Rotation
+from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version
+from git_refresh.clock import Deadline
+from git_refresh.diagnosis.explain import Facts
+from git_refresh.symptom import Service, ServiceError, Symptom
+from tests.unit.fakes import FakeClock
+
+CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
+NAME = "databricks-oauth-secret"
+TARGET = Target(NAME, CLIENT_ID, "https://adb-1.1.azuredatabricks.net", ("data-1", "data-2"))
+PRINCIPAL = 70_000_000_000_001
+
+FAULTS = ("refused", "trouble", "lost", "not_done", "late", "crash_before", "crash_after")
+"""The answer is no; 503 and not done; done, and no answer; no answer and not done; done later; the process ends before or after."""
+
+
+class CrashError(BaseException):
+    """The process has ended."""
+
+
+@dataclass
+class Stored:
+    """A version, and when it was stored by the world's time."""
+
+    version: Version
+    value: str
+    at: float
+
+
+@dataclass
+class World:
+    """What is there. Faults are by the number of the request since the last `begin`.
+
+    Attributes:
+        lag: seconds until reading the vault shows what was stored.
+        delay: seconds until a new OAuth secret works.
+        turn: whom it waits for before each request.
+    """
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    lag: float = 0.0
+    delay: float = 0.0
+    secrets: dict[str, OAuthSecret] = field(default_factory=dict)
+    works_from: dict[str, float] = field(default_factory=dict)
+    stored: list[Stored] = field(default_factory=list)
+    faults: dict[int, str] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    landing: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
+    turn: Callable[[], None] = lambda: None
+    broken: list[str] = field(default_factory=list)
+    made_here: set[str] = field(default_factory=set)
+    _ids: itertools.count = field(default_factory=lambda: itertools.count(1))  # type: ignore[type-arg]
+    _count: int = 0
+
+    # By hand
+
+    def by_hand(self, *, days: float = 30, scopes: tuple[str, ...] = (), stored: bool = False) -> str:
+        """An OAuth secret that ends in so many days; stored without tags."""
+        secret = self._new(timedelta(days=730), scopes, began=timedelta(days=days - 730))
+        if stored:
+            self._put(_value(secret.id), secret.expires_at, {})
+        return secret.id
+
+    def wait(self, days: float) -> None:
+        self.clock.at += days * 86_400
+
+    def begin(self, faults: Mapping[int, str] | None = None) -> None:
+        self.faults, self._count = dict(faults or {}), 0
+        self.made_here = set()
+
+    @property
+    def latest(self) -> Stored:
+        return self.stored[-1]
+
+    # As the services
+
+    def oauth_secrets(self, _host: str) -> "World":
+        return self
+
+    def principal_id(self, client_id: str) -> int:
+        return self._do("principal", lambda: PRINCIPAL)
+
+    def list(self, principal: int) -> Sequence[OAuthSecret]:
+        return self._do("list", lambda: list(self.secrets.values()))
+
+    def create(self, principal: int, lifetime: timedelta | None, scopes: tuple[str, ...]) -> NewSecret:
+        def create() -> NewSecret:
+            if len(self.secrets) >= MOST:
+                raise _failure(400, "RESOURCE_LIMIT_EXCEEDED")
+            made = self._new(lifetime or timedelta(days=730), scopes)
+            self.works_from[made.id] = self.clock.at + self.delay
+            return NewSecret(made, SecretStr(_value(made.id)))
+
+        made = self._do("create", create)
+        self.made_here.add(made.about.id)
+        return made
+
+    def delete(self, principal: int, secret_id: str) -> None:
+        self._do("delete", lambda: self._delete(secret_id))
+
+    def try_secret(self, _host: str, _client_id: str, secret: SecretStr) -> None:
+        def try_it() -> None:
+            if not self.works(secret.get_secret_value()):
+                raise _failure(401, "invalid_client", "sign in")
+
+        self._do("sign in", try_it)
+
+    def works(self, value: str) -> bool:
+        now = self.clock.now()
+        return any(
+            _value(each.id) == value
+            and (each.expires_at is None or each.expires_at > now)
+            and self.works_from.get(each.id, 0.0) <= self.clock.at
+            for each in self.secrets.values()
+        )
+
+    def current(self, _name: str) -> Current | None:
+        def read() -> Current | None:
+            seen = self._visible()
+            return Current(seen[-1].version, SecretStr(seen[-1].value)) if seen else None
+
+        return self._do("read", read)
+
+    def versions(self, _name: str) -> Sequence[Version]:
+        return self._do("versions", lambda: [each.version for each in self._visible()])
+
+    def store(
+        self, _name: str, value: SecretStr, expires_on: datetime | None, tags: Mapping[str, str]
+    ) -> Version:
+        return self._do("store", lambda: self._put(value.get_secret_value(), expires_on, tags))
+
+    # Within
+
+    def _visible(self) -> Sequence[Stored]:
+        return [each for each in self.stored if each.at + self.lag <= self.clock.at]
+
+    def _new(
+        self, lifetime: timedelta, scopes: tuple[str, ...], began: timedelta = timedelta()
+    ) -> OAuthSecret:
+        number, made = next(self._ids), self.clock.now() + began
+        secret = OAuthSecret(f"secret-{number}", made, made + lifetime, "ACTIVE", scopes)
+        self.secrets[secret.id] = secret
+        return secret
+
+    def _put(self, value: str, expires_on: datetime | None, tags: Mapping[str, str]) -> Version:
+        created = self.clock.now().replace(microsecond=0)
+        version = Version(f"{len(self.stored):032x}", created, expires_on, tags=dict(tags))
+        self.stored.append(Stored(version, value, self.clock.at))
+        if not self.works(value):
+            self.broken.append(f"stored what does not work: {value}")
+        return version
+
+    def _delete(self, secret_id: str) -> None:
+        named = [each for each in self.stored if each.version.names(CLIENT_ID) == secret_id]
+        holding = [each for each in self.stored if each.value == _value(secret_id)]
+        if not named and secret_id not in self.made_here:
+            self.broken.append(f"deleted what no tag names: {secret_id}")
+        for each, following in zip(self.stored, [*self.stored[1:], None], strict=True):
+            in_use = following is None or following.at > self.clock.at - GRACE.total_seconds() + 1
+            if each in holding and in_use:
+                self.broken.append(f"deleted what is in use: {secret_id}")
+        self.secrets.pop(secret_id, None)
+
+    def _do[T](self, what: str, effect: Callable[[], T]) -> T:
+        self.turn()
+        self._count += 1
+        self.clock.at += 0.4
+        for due, land in [each for each in self.landing if each[0] <= len(self.log)]:
+            self.landing.remove((due, land))
+            land()
+        self.log.append(what)
+        fault = self.faults.pop(self._count, "")
+        if fault == "late" and what != "store":
+            fault = "not_done"
+        match fault:
+            case "refused":
+                raise _failure(403, "PERMISSION_DENIED", what)
+            case "trouble":
+                raise _failure(503, "", what)
+            case "not_done":
+                raise _failure(None, "", what)
+            case "crash_before":
+                raise CrashError
+            case "late":
+                self.landing.append((len(self.log) + 4, lambda: _ignore(effect)))
+                raise _failure(None, "", what)
+        result = effect()
+        if fault == "lost":
+            raise _failure(None, "", what)
+        if fault == "crash_after":
+            raise CrashError
+        return result
+
+
+def rotation(world: World, within: float = 60, target: Target = TARGET) -> Rotation:
+    return Rotation(
+        target,
+        beside=[],
+        vault=world,
+        services=world,
+        deadline=Deadline.after(540, world.clock),
+        within=timedelta(days=within),
+        facts=Facts(),
+    )
+
+
+def rotate(world: World, within: float = 60) -> SecretReport:
+    """As `rotate --apply --yes` does."""
+    report, decision = rotation(world, within).plan()
+    if decision is None or not decision.acts:
+        return report
+    return rotation(world, within).apply(decision)
+
+
+class Turns:
+    """Lets one of several threads ask at a time, in an order that is drawn."""
+
+    def __init__(self, order: Sequence[int], threads: int) -> None:
+        self._order = list(order)
+        self._alive = set(range(threads))
+        self._turn: int | None = None
+        self._waiting: set[int] = set()
+        self._changed = threading.Condition()
+        self._mine = threading.local()
+
+    def run(self, work: Sequence[Callable[[], object]]) -> None:
+        threads = [threading.Thread(target=self._work, args=[n, each]) for n, each in enumerate(work)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert not self._alive, "nobody waits for ever"
+
+    def wait(self) -> None:
+        """Until it is this thread's turn; all others wait meanwhile, or have ended."""
+        me = self._mine.number
+        with self._changed:
+            self._waiting.add(me)
+            if self._turn == me:
+                self._turn = None
+            self._next()
+            while self._turn != me:
+                if not self._changed.wait(20):
+                    raise TimeoutError
+            self._waiting.discard(me)
+
+    def _work(self, number: int, work: Callable[[], object]) -> None:
+        self._mine.number = number
+        try:
+            work()
+        except CrashError:
+            pass
+        finally:
+            with self._changed:
+                self._alive.discard(number)
+                if self._turn == number:
+                    self._turn = None
+                self._next()
+
+    def _next(self) -> None:
+        if self._turn is None and self._alive and self._waiting >= self._alive:
+            drawn = self._order.pop(0) if self._order else 0
+            self._turn = sorted(self._alive)[drawn % len(self._alive)]
+            self._changed.notify_all()
+
+
+def approve(world: World, decision: Decision) -> SecretReport:
+    return rotation(world).apply(decision)
+
+
+def _value(secret_id: str) -> str:
+    return f"dose-{secret_id}"
+
+
+def _ignore(effect: Callable[[], object]) -> None:
+    effect()
+
+
+def _failure(status: int | None, code: str, what: str = "do it") -> ServiceError:
+    service = Service.KEY_VAULT if what in {"read", "versions", "store"} else Service.DATABRICKS
+    return ServiceError(Symptom(service, what, "answer" if status else "reset", status, code))

@@ -1,0 +1,521 @@
+"""What `check --jobs` says of jobs: every finding, what is not told, and as whom it was seen."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from git_refresh.admin.job_values import Caller, GitSource, Job, ListedJob, RunAs
+from git_refresh.cli.check import check_clouds
+from git_refresh.cli.checks import Check, CheckReport
+from git_refresh.clock import Deadline
+from git_refresh.repository import Repository
+from git_refresh.settings.load import load
+from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.values import Ref, StoredCredential, Token
+from tests.unit.fakes import FakeClock, FakeServices, FakeWorkspace, failure
+from tests.unit.test_refresh import NEW, URL, host
+
+APP = "5a1e0000-0000-4000-8000-000000000001"
+ROBOT = "5a1e0000-0000-4000-8000-0000000000b0"
+OTHER = "5a1e0000-0000-4000-8000-0000000000b1"
+OURS = StoredCredential(5, "azureDevOpsServices", "git-refresh")
+FEDERATED = StoredCredential(6, "azureDevOpsServicesAad", "")
+AS_APP = RunAs("service principal", APP)
+AS_ROBOT = RunAs("service principal", ROBOT)
+MAIN = Ref("branch", "main")
+IN_ORDER = "1 job with a Git source in Azure DevOps, all in order; seen as ann@contoso.com, an admin"
+
+
+ANN = Caller("ann@contoso.com", admin=True)
+
+
+@dataclass
+class FakeJobs:
+    """One workspace's jobs; a `ServiceError` in place of a job is raised, and None is a job that is gone."""
+
+    jobs: dict[int, Job | ServiceError | None] = field(default_factory=dict)
+    who: Caller = ANN
+    numbers: dict[str, int] = field(default_factory=lambda: {APP: 70, ROBOT: 71, OTHER: 72})
+    stored: dict[int, list[StoredCredential]] = field(default_factory=dict)
+    fail: dict[str, Exception] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    closed: int = 0
+
+    def _do(self, what: str) -> None:
+        self.log.append(what)
+        if (error := self.fail.get(what)) is not None:
+            raise error
+
+    def caller(self) -> Caller:
+        self._do("caller")
+        return self.who
+
+    def listed(self) -> Iterator[list[ListedJob]]:
+        self._do("listed")
+        for number, job in self.jobs.items():
+            yield [ListedJob(number, job.name if isinstance(job, Job) else "")]
+
+    def job(self, id_: int) -> Job | None:
+        self._do("job")
+        found = self.jobs[id_]
+        if isinstance(found, ServiceError):
+            raise found
+        return found
+
+    def principal_id(self, application_id: str) -> int | None:
+        self._do("principal_id")
+        return self.numbers.get(application_id)
+
+    def credentials(self, principal_id: int) -> list[StoredCredential]:
+        self._do("credentials")
+        return self.stored.get(principal_id, [])
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@dataclass
+class FakeDoors:
+    """Every workspace's jobs, and the doors that were used; `shut` names those that are not opened."""
+
+    jobs: FakeJobs
+    shut: dict[str, ServiceError] = field(default_factory=dict)
+    used: list[str] = field(default_factory=list)
+    commit: bool | ServiceError = True
+
+    def commits(self, token: Token) -> "FakeDoors":
+        return self
+
+    def exists(self, repository: Repository, commit: str) -> bool:
+        if isinstance(self.commit, ServiceError):
+            raise self.commit
+        return self.commit
+
+    def _open(self, door: str) -> FakeJobs:
+        self.used.append(door)
+        if (error := self.shut.get(door)) is not None:
+            raise error
+        return self.jobs
+
+    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> FakeJobs:
+        return self._open("sign_in")
+
+    def exchange(self, host: str, client_id: str, assertion: Token) -> FakeJobs:
+        return self._open("exchange")
+
+    def workspace(self, host: str, token: SecretStr) -> FakeJobs:
+        return self._open("workspace")
+
+
+def job(
+    id_: int = 1,
+    run_as: RunAs | None = AS_APP,
+    ref: Ref | None = MAIN,
+    *,
+    url: str = URL,
+    provider: str = "azureDevOpsServices",
+    commit: str = "",
+) -> Job:
+    return Job(id_, "nightly", run_as, GitSource(url, provider, ref, commit))
+
+
+def look(
+    *jobs: Job,
+    doors: FakeDoors | None = None,
+    workspace: FakeWorkspace | None = None,
+    entry: dict[str, Any] | None = None,
+    settings: dict[str, str] | None = None,
+    **services: Any,
+) -> list[Check]:
+    """All lines of one workspace, with somebody at a laptop unless told otherwise."""
+    doors = doors or FakeDoors(FakeJobs({each.id: each for each in jobs}))
+    workspace = workspace or FakeWorkspace(stored=[OURS])
+    clouds = FakeServices({host(1): workspace}, {"main": NEW}, **{"identity": Service.AZURE_CLI, **services})
+    wanted = {"host": host(1), "name": "data-1", "client_id": APP, "client_secret_name": "secret"}
+    environ = {
+        "WORKSPACES": json.dumps([{**wanted, **(entry or {})}]),
+        "KEY_VAULT_URL": "https://v.vault.azure.net",
+        **(settings or {}),
+    }
+    read = load(environ)
+    assert not read.problems
+    return check_clouds(read, clouds, Deadline.after(540, FakeClock()), jobs=doors)
+
+
+def of_jobs(checks: list[Check]) -> list[Check]:
+    return [check for check in checks if check.layer == "job"]
+
+
+def findings(checks: list[Check]) -> list[tuple[str, str]]:
+    """Status and code of the jobs' lines that are not ok; of a skipped one what it says."""
+    lines = [check for check in of_jobs(checks) if check.status != "ok"]
+    return [(check.status, check.error.code if check.error else check.message) for check in lines]
+
+
+def only(checks: list[Check]) -> Check:
+    (line,) = [check for check in of_jobs(checks) if check.status != "ok"]
+    return line
+
+
+def summary(checks: list[Check]) -> str:
+    (line,) = [check for check in of_jobs(checks) if check.status == "ok"]
+    assert line.subject == "data-1"
+    return line.message
+
+
+def managed(**more: Any) -> dict[str, Any]:
+    return {"auth": "managed_identity", "client_id": None, "client_secret_name": None, **more}
+
+
+def refused() -> ServiceError:
+    return ServiceError(
+        Symptom(Service.DATABRICKS, "list the jobs", "answer", 403, "PERMISSION_DENIED", "no")
+    )
+
+
+# What is in order
+
+
+def test_without_doors_nothing_is_said_of_jobs() -> None:
+    clouds = FakeServices({host(1): FakeWorkspace(stored=[OURS])}, {"main": NEW})
+    entries = json.dumps([{"host": host(1), "auth": "managed_identity"}])
+    checks = check_clouds(load({"WORKSPACES": entries}), clouds, Deadline.after(540, FakeClock()))
+    assert of_jobs(checks) == []
+    failing = FakeServices({}, identity_failure=failure(Service.IDENTITY, 400))
+    checks = check_clouds(load({"WORKSPACES": entries}), failing, Deadline.after(540, FakeClock()))
+    assert of_jobs(checks) == []
+
+
+def test_a_job_that_runs_as_the_app_s_own_principal_is_in_order_and_nothing_is_asked_for_it() -> None:
+    doors = FakeDoors(FakeJobs({1: job()}))
+    checks = look(doors=doors)
+    assert (findings(checks), summary(checks)) == ([], IN_ORDER)
+    assert doors.jobs.log == ["listed", "caller", "job"]
+    assert doors.jobs.closed == 1
+
+
+def test_one_that_runs_as_a_principal_in_run_as_is_in_order() -> None:
+    workspace = FakeWorkspace(stored=[OURS], others={71: [OURS]})
+    checks = look(job(run_as=AS_ROBOT), entry={"run_as": [71]}, workspace=workspace)
+    assert (findings(checks), summary(checks)) == ([], IN_ORDER)
+
+
+def test_jobs_without_git_gone_or_with_it_elsewhere_are_none_of_this_app_s() -> None:
+    others = {2: Job(2, "x", AS_ROBOT, None), 3: None, 4: job(4, AS_ROBOT, url="https://github.com/a/b")}
+    checks = look(doors=FakeDoors(FakeJobs({1: job(), **others})))
+    assert findings(checks) == []
+    assert "1 job with a Git source in Azure DevOps, all in order; 1 job with one elsewhere;" in summary(
+        checks
+    )
+    assert summary(look()).startswith("no job with a Git source in Azure DevOps; seen as ")
+
+
+# Whom they run as
+
+
+def test_a_principal_that_is_not_kept_fresh_fails_with_the_very_line_to_write() -> None:
+    jobs = [job(1, AS_ROBOT), job(2, RunAs("service principal", OTHER)), job(3)]
+    workspace = FakeWorkspace(stored=[OURS], others={69: [OURS]})
+    checks = look(*jobs, entry={"run_as": [69]}, workspace=workspace)
+    assert findings(checks) == [("failed", "job_principal_not_refreshed")] * 2
+    first, second = [check for check in of_jobs(checks) if check.error]
+    assert first.subject == 'data-1, job 1 "nightly"'
+    assert first.message == (
+        f"It runs as service principal {ROBOT}, whose Git credential this app does not keep fresh."
+    )
+    assert first.error
+    assert second.error
+    assert first.error.remedy == second.error.remedy, "so that both are told once"
+    assert first.error.remedy.startswith(
+        'In the entry of data-1 in WORKSPACES write "run_as": [69, 71, 72], and give the one that signs in the role Service principal: '
+        f"Manager on it ({host(1)}, "
+    )
+    assert "3 jobs with a Git source in Azure DevOps, 1 of them in order;" in summary(checks)
+    assert CheckReport(tuple(checks)).result == "failed"
+
+
+@pytest.mark.parametrize("stored", [OURS, FEDERATED], ids=["a token", "federated"])
+def test_one_with_a_credential_of_its_own_is_a_warning(stored: StoredCredential) -> None:
+    doors = FakeDoors(FakeJobs({1: job(run_as=AS_ROBOT)}, stored={71: [stored]}))
+    assert findings(look(doors=doors)) == [("warning", "job_principal_not_refreshed")]
+    doors.jobs.stored[71] = [StoredCredential(7, "gitHub", "x")]
+    assert findings(look(doors=doors)) == [("failed", "job_principal_not_refreshed")]
+
+
+@pytest.mark.parametrize("kind", ["user", "group"])
+def test_people_s_credentials_are_never_kept_fresh(kind: Any) -> None:
+    line = only(look(job(run_as=RunAs(kind, "bob@contoso.com"))))
+    assert line.error
+    assert (line.status, line.error.code) == ("warning", "job_principal_not_refreshed")
+    assert line.error.remedy.startswith(
+        f"This app keeps no credential of a {kind}: let the job run as a service principal"
+    )
+
+
+def test_a_principal_that_the_workspace_does_not_list_has_a_remedy_without_number() -> None:
+    doors = FakeDoors(FakeJobs({1: job(run_as=AS_ROBOT)}, numbers={}))
+    line = only(look(doors=doors))
+    assert line.error
+    assert (line.status, line.error.code) == ("failed", "job_principal_not_refreshed")
+    assert 'add its numeric id to "run_as". It could not be looked up' in line.error.remedy
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({}, ("failed", "job_principal_not_refreshed")),
+        (
+            {"run_as": [71]},
+            (
+                "skipped",
+                f"skipped, because the numeric id of service principal {ROBOT} could not be looked up",
+            ),
+        ),
+    ],
+    ids=["nobody is in run_as", "it may be in run_as"],
+)
+def test_a_number_that_cannot_be_looked_up_makes_no_false_alarm(
+    entry: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    workspace = FakeWorkspace(stored=[OURS], others={71: [OURS]})
+    doors = FakeDoors(FakeJobs({1: job(run_as=AS_ROBOT)}, fail={"principal_id": failure()}))
+    assert findings(look(doors=doors, entry=entry, workspace=workspace)) == [expected]
+
+
+def test_whom_a_job_runs_as_may_not_be_told() -> None:
+    assert findings(look(job(run_as=None))) == [
+        ("skipped", "skipped, because the workspace does not tell whom it runs as")
+    ]
+
+
+def test_a_kept_principal_without_a_credential_yet_is_a_warning() -> None:
+    for stored, expected in (
+        ([], [("warning", "job_credential_missing")]),
+        ([StoredCredential(7, "gitHub", "x")], [("warning", "job_credential_missing")]),
+        ([FEDERATED], []),
+    ):
+        assert findings(look(job(), workspace=FakeWorkspace(stored=stored))) == expected
+    workspace = FakeWorkspace(stored=[OURS])
+    assert findings(look(job(run_as=AS_ROBOT), entry={"run_as": [71]}, workspace=workspace)) == [
+        ("warning", "job_credential_missing")
+    ]
+
+
+# The app's own principal, where it is an identity
+
+IDENTITY = "5a1e0000-0000-4000-8000-00000000001d"
+
+
+def test_in_azure_the_app_s_own_principal_is_whoever_is_signed_in() -> None:
+    doors = FakeDoors(FakeJobs({1: job()}, who=Caller(APP, admin=False)))
+    checks = look(doors=doors, entry=managed(), identity=Service.IDENTITY)
+    assert findings(checks) == []
+    assert doors.used == ["workspace"]
+    assert summary(checks).endswith(
+        f"seen as {APP}, who is no admin: jobs that it may not view (permission Can View) are not among these"
+    )
+
+
+def test_on_a_laptop_it_is_the_one_that_the_settings_name_and_its_credential_is_asked_for() -> None:
+    workspace = FakeWorkspace()  # what the person has herself says nothing of the app's
+    as_identity = job(run_as=RunAs("service principal", IDENTITY))
+    jobs = FakeJobs({1: as_identity}, numbers={IDENTITY: 80}, stored={80: [OURS]})
+    asked: dict[str, Any] = {
+        "entry": managed(),
+        "settings": {"AZURE_CLIENT_ID": IDENTITY},
+        "workspace": workspace,
+    }
+    assert findings(look(doors=FakeDoors(jobs), **asked)) == []
+    jobs.stored = {}
+    assert findings(look(doors=FakeDoors(jobs), **asked)) == [("warning", "job_credential_missing")]
+    jobs.fail = {"credentials": refused()}
+    checks = look(doors=FakeDoors(jobs), **asked)
+    assert findings(checks) == []
+    assert "of 1 principal the Git credentials could not be looked at" in summary(checks)
+
+
+def test_a_system_assigned_identity_is_not_known_there_so_that_nothing_fails_for_it() -> None:
+    assert findings(look(job(run_as=AS_ROBOT), entry=managed())) == [
+        ("warning", "job_principal_not_refreshed")
+    ]
+
+
+# Provider, repository and ref
+
+
+@pytest.mark.parametrize("provider", ["gitHub", "azureDevOpsServicesAad", ""])
+def test_another_provider_than_azure_devops_is_wrong(provider: str) -> None:
+    line = only(look(job(provider=provider)))
+    assert line.error
+    assert (line.status, line.error.code) == ("failed", "job_wrong_provider")
+    assert f'"{provider}"' in line.message
+    assert '"git_provider": "azureDevOpsServices"' in line.error.remedy
+    assert findings(look(job(provider="AZUREDEVOPSSERVICES"))) == []
+
+
+def test_a_missing_ref_is_told_with_the_nearest_in_the_layer_of_jobs_alone() -> None:
+    checks = look(job(ref=Ref("branch", "origin/main")))
+    line = only(checks)
+    assert line.error
+    assert (line.status, line.error.code) == ("failed", "job_ref_missing")
+    assert line.message == ("Branch origin/main does not exist in etl; the nearest that exists is main.")
+    assert not [check for check in checks if check.layer == "azure_devops"]
+
+
+def test_every_ref_is_asked_for_once_in_a_fleet() -> None:
+    clouds = FakeServices(
+        {host(number): FakeWorkspace(stored=[OURS]) for number in range(3)},
+        {"main": NEW},
+        identity=Service.AZURE_CLI,
+    )
+    entries = [{"host": host(number), "auth": "managed_identity"} for number in range(3)]
+    jobs: dict[int, Any] = {number: job(number) for number in range(1, 9)}
+    doors = FakeDoors(FakeJobs(jobs, stored={70: [OURS]}))
+    settings = load({"WORKSPACES": json.dumps(entries), "AZURE_CLIENT_ID": APP})
+    checks = check_clouds(settings, clouds, Deadline.after(540, FakeClock()), jobs=doors)
+    assert len(of_jobs(checks)) == 3
+    assert len(clouds.asked) == 1
+
+
+def test_a_job_without_ref_has_its_repository_looked_at() -> None:
+    assert findings(look(job(ref=None))) == []
+
+
+def test_a_commit_is_looked_up_and_where_nobody_can_tell_that_is_said() -> None:
+    jobs: dict[int, Any] = {1: job(ref=None, commit=NEW)}
+    doors = FakeDoors(FakeJobs(jobs))
+    unknown = "of 1 at a commit, only the repository was looked at"
+    checks = look(doors=doors)
+    assert (findings(checks), unknown in summary(checks)) == ([], False)
+    doors.commit = False
+    line = only(look(doors=doors))
+    assert line.error
+    assert (line.status, line.error.code) == ("failed", "job_ref_missing")
+    assert line.message == f"Commit {NEW} does not exist in etl."
+    doors.commit = failure(Service.AZURE_DEVOPS)
+    checks = look(doors=doors)
+    assert (findings(checks), unknown in summary(checks)) == ([], True)
+    doors.commit, jobs[1] = False, job(ref=None, commit=NEW[:8])
+    checks = look(doors=doors)
+    assert (findings(checks), unknown in summary(checks)) == ([], True), "the beginning of one"
+
+
+def test_a_repository_that_cannot_be_read_is_told_once_where_azure_devops_is() -> None:
+    rejected = failure(Service.AZURE_DEVOPS, 401, message="TF400813")
+    checks = look(job(1), job(2, ref=Ref("tag", "v1")), devops_failure=rejected)
+    lines = [check for check in checks if check.status == "failed"]
+    assert [(line.layer, line.subject) for line in lines] == [("azure_devops", "contoso/Data Platform/etl")]
+    reason = "skipped, because Azure DevOps reports a problem with contoso/Data Platform/etl"
+    assert findings(checks) == [("skipped", reason)] * 2
+    folder = {"path": "/Repos/etl/prod", "url": URL, "branch": "main"}
+    checks = look(job(ref=Ref("tag", "v1")), entry={"folders": [folder]}, devops_failure=rejected)
+    assert len([check for check in checks if check.status == "failed"]) == 1, "told for the folder"
+
+
+def test_no_token_goes_where_only_a_job_leads() -> None:
+    url = "https://git.contoso.com/contoso/x/_git/etl"
+    trusted = {"TRUSTED_HOSTS": "git.contoso.com"}
+    services = FakeServices({host(1): FakeWorkspace(stored=[OURS])}, {"main": NEW})
+    checks = look(job(url=url), settings=trusted, asked=services.asked)
+    assert findings(checks) == []
+    assert services.asked == []
+    assert "of 1, the repository was not asked for: no setting names its host" in summary(checks)
+
+
+# As whom, and what could not be seen
+
+
+def test_where_the_person_may_not_look_the_app_does() -> None:
+    doors = FakeDoors(FakeJobs({1: job()}, who=Caller(APP, admin=False)), shut={"workspace": refused()})
+    checks = look(doors=doors)
+    assert doors.used == ["workspace", "sign_in"]
+    assert findings(checks) == []
+    assert f"seen as {APP} (your own sign-in may not list them), who is no admin" in summary(checks)
+
+
+def test_where_neither_may_look_there_is_one_line() -> None:
+    doors = FakeDoors(FakeJobs(), shut={"workspace": refused(), "sign_in": refused()})
+    (line,) = of_jobs(look(doors=doors))
+    assert line.error
+    assert (line.status, line.subject, line.error.code) == ("failed", "data-1", "jobs_forbidden")
+
+
+def test_a_federated_workspace_is_looked_at_as_the_person_alone() -> None:
+    entry = {"auth": "federated", "client_secret_name": None}
+    doors = FakeDoors(FakeJobs({1: job()}, stored={70: [OURS]}))
+    checks = look(doors=doors, entry=entry)
+    assert (findings(checks), doors.used) == ([], ["workspace"])
+    doors.jobs.stored = {}
+    assert findings(look(doors=doors, entry=entry)) == [("warning", "job_credential_missing")]
+    doors.shut["workspace"] = refused()
+    assert findings(look(doors=doors, entry=entry)) == [("failed", "jobs_forbidden")]
+    assert doors.used[-1] == "workspace"
+
+
+def test_jobs_that_may_not_be_viewed_are_named_and_the_others_looked_at() -> None:
+    jobs: dict[int, Job | ServiceError | None] = {1: job(), 2: refused(), 3: failure(status=500)}
+    checks = look(doors=FakeDoors(FakeJobs(jobs)))
+    assert [(check.subject, check.status) for check in of_jobs(checks)] == [
+        ("data-1", "ok"),
+        ("data-1, job 2", "skipped"),
+        ("data-1, job 3", "failed"),
+    ]
+    assert of_jobs(checks)[1].message == "skipped, because ann@contoso.com may not view it"
+
+
+def test_what_the_list_has_beside_jobs_is_counted_once() -> None:
+    class Odd(FakeJobs):
+        def listed(self) -> Iterator[list[ListedJob]]:
+            yield [ListedJob(0, ""), ListedJob(1, "nightly"), ListedJob(0, "")]
+
+    checks = look(doors=FakeDoors(Odd({1: job()})))
+    assert findings(checks) == [("skipped", "skipped, because some jobs of the list are not what a list has")]
+
+
+# What stands below a failure
+
+
+def test_below_a_workspace_that_is_shut_jobs_are_skipped() -> None:
+    doors = FakeDoors(FakeJobs({1: job()}))
+    checks = look(doors=doors, workspace=FakeWorkspace(fail={"sign_in": failure(status=401)}))
+    assert findings(checks) == [("skipped", "skipped, because the app cannot sign in to data-1")]
+    assert doors.used == []
+
+
+def test_without_a_token_they_are_skipped_with_everything_else() -> None:
+    checks = look(job(), identity_failure=failure(Service.AZURE_CLI, 400))
+    (line,) = of_jobs(checks)
+    assert (line.subject, line.status) == ("everything", "skipped")
+
+
+@pytest.mark.parametrize("what", ["listed", "caller", "job", "principal_id", "credentials"])
+@pytest.mark.parametrize("error", [failure(), TimeoutError(), ZeroDivisionError()], ids=repr)
+def test_whatever_goes_wrong_costs_no_other_line(what: str, error: Exception) -> None:
+    doors = FakeDoors(FakeJobs({1: job(run_as=AS_ROBOT)}, fail={what: error}))
+    checks = look(doors=doors)
+    assert {"identity", "workspace", "credential", "job"} <= {check.layer for check in checks}
+    assert any(check.status in {"failed", "skipped"} for check in of_jobs(checks))
+
+
+def test_jobs_that_there_was_no_time_for_are_told_in_one_line() -> None:
+    clock = FakeClock()
+
+    class Slow(FakeJobs):
+        def job(self, id_: int) -> Job | None:
+            clock.at = 1_000
+            raise TimeoutError
+
+    doors = FakeDoors(Slow({number: job(number) for number in range(1, 4)}))
+    clouds = FakeServices({host(1): FakeWorkspace(stored=[OURS])}, identity=Service.AZURE_CLI)
+    entry = {"host": host(1), "name": "data-1", "auth": "managed_identity"}
+    checks = check_clouds(
+        load({"WORKSPACES": json.dumps([entry]), "REFRESH_CONCURRENCY": "1"}),
+        clouds,
+        Deadline.after(540, clock),
+        jobs=doors,
+    )
+    assert {check.error.code for check in of_jobs(checks) if check.error} == {"out_of_time"}

@@ -1,0 +1,109 @@
+"""What `onboard` prints for somebody else to type: a shell really hands it to the programs as meant, whatever names are in it."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from git_refresh.admin import commands
+
+STAND_IN = """\
+#!/bin/sh
+{{ basename "$0"; for argument in "$@"; do printf '%s\\n' "$argument"; done; echo "HOST=$DATABRICKS_HOST"; echo --; }} >> {calls}
+case "$*" in *get-status*|*list*) echo 42;; esac
+"""
+HOST = "https://adb-1.1.azuredatabricks.net"
+CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
+OBJECT_ID = "1b2c3d4e-0000-4000-8000-00000000001d"
+ACCOUNT = "0d26daa6-5e44-4c97-a497-ef015f91254a"
+
+type Typed = Callable[[str], list[list[str]]]
+
+
+@pytest.fixture
+def typed(tmp_path: Path) -> Typed:
+    """Types a command into a shell with stand-ins; returns what each program was given."""
+    calls = tmp_path / "calls"
+    for name in ("az", "databricks"):
+        (tmp_path / name).write_text(STAND_IN.format(calls=calls))
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "jq").write_text("#!/bin/sh\ncat\n")
+    (tmp_path / "jq").chmod(0o755)
+
+    def type_(command: str) -> list[list[str]]:
+        environ = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+        subprocess.run(["/bin/sh", "-c", command], env=environ, check=True)
+        return [call.splitlines() for call in calls.read_text().split("--\n") if call]
+
+    return type_
+
+
+def after(call: list[str], option: str) -> str:
+    return call[call.index(option) + 1]
+
+
+def test_somebody_is_let_into_an_organization_with_basic_and_as_a_reader(typed: Typed) -> None:
+    (call,) = typed(commands.let_into_organization("O'Neill & Co", OBJECT_ID, ["p-1", "p-2"]))
+    body = json.loads(after(call, "--body"))
+    assert body["accessLevel"] == {"accountLicenseType": "express"}
+    assert body["servicePrincipal"]["originId"] == OBJECT_ID
+    assert [entry["projectRef"]["id"] for entry in body["projectEntitlements"]] == ["p-1", "p-2"]
+    assert {entry["group"]["groupType"] for entry in body["projectEntitlements"]} == {"projectReader"}
+    assert after(call, "--url").startswith("https://vsaex.dev.azure.com/O%27Neill%20%26%20Co/_apis/")
+    assert call[:4] == ["az", "rest", "--method", "post"]
+
+
+@pytest.mark.parametrize("path", ["/Repos/etl", "/Workspace/a b/$(rm -rf x)", '/It\'s "here"', "/ä/`x`;y"])
+def test_can_manage_is_given_on_the_very_path_and_nothing_in_it_is_run(typed: Typed, path: str) -> None:
+    make, status, update = typed(commands.let_manage(HOST, "directories", path, CLIENT_ID, made=True))
+    assert make[:4] == ["databricks", "workspace", "mkdirs", path]
+    assert status[:4] == ["databricks", "workspace", "get-status", path]
+    assert update[:5] == ["databricks", "permissions", "update", "directories", "42"]
+    (entry,) = json.loads(after(update, "--json"))["access_control_list"]
+    assert entry == {"service_principal_name": CLIENT_ID, "permission_level": "CAN_MANAGE"}
+    assert {call[-1] for call in (make, status, update)} == {f"HOST={HOST}"}
+
+
+def test_of_a_folder_that_is_there_nothing_is_made(typed: Typed) -> None:
+    calls = typed(commands.let_manage(HOST, "repos", "/Repos/etl/prod", CLIENT_ID, made=False))
+    assert [call[2] for call in calls] == ["get-status", "update"]
+
+
+def test_a_principal_is_assigned_by_the_account_and_never_with_an_empty_list(typed: Typed) -> None:
+    look, update = typed(commands.assign(ACCOUNT, "1", CLIENT_ID))
+    assert after(look, "--filter") == f'applicationId eq "{CLIENT_ID}"'
+    assert update[:6] == ["databricks", "account", "workspace-assignment", "update", "1", "42"]
+    assert json.loads(after(update, "--json")) == {"permissions": ["USER"]}
+
+
+def test_a_policy_trusts_this_issuer_and_subject_alone(typed: Typed) -> None:
+    issuer = "https://login.microsoftonline.com/72f988bf-0000-4000-8000-2d7cd011db47/v2.0"
+    _, create = typed(commands.write_policy(ACCOUNT, CLIENT_ID, issuer, OBJECT_ID))
+    assert json.loads(after(create, "--json")) == {
+        "oidc_policy": {
+            "issuer": issuer,
+            "audiences": ["fb60f99c-7a34-4190-8149-302f77469936"],
+            "subject": OBJECT_ID,
+        }
+    }
+
+
+def test_workspace_access_is_added_and_replaces_nothing(typed: Typed) -> None:
+    (patch,) = typed(commands.entitle(HOST, 7))
+    (operation,) = json.loads(after(patch, "--json"))["Operations"]
+    assert operation == {"op": "add", "path": "entitlements", "value": [{"value": "workspace-access"}]}
+
+
+@pytest.mark.parametrize("name", ["git-refresh", 'Ops\' "best" $name'])
+def test_a_principal_is_made_with_its_name_and_workspace_access(typed: Typed, name: str) -> None:
+    added, made = (
+        json.loads(after(call, "--json"))
+        for call in typed(
+            f"{commands.add_principal(HOST, CLIENT_ID, name)} && {commands.make_principal(HOST, name)}"
+        )
+    )
+    assert added == {**made, "applicationId": CLIENT_ID}
+    assert made["displayName"] == name
+    assert made["entitlements"] == [{"value": "workspace-access"}]
