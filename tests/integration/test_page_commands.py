@@ -34,12 +34,13 @@ STAND_IN = """\
 basename "$0" >> "$CALLS"
 case "$(basename "$0") $*" in
   "az functionapp config appsettings list"*) cat "$DEPLOYED";;
+  "az account get-access-token "*) exec "$SIGNED_IN/az" "$@";;
   "az identity show "*"--query clientId "*) echo "$OWN_CLIENT_ID";;
   "az "*"--output tsv") echo stand-in;;
-  "az account get-access-token "*) exec "$SIGNED_IN/az" "$@";;
   "editor "*)
     jq --arg id "$1" '.WORKSPACE_DEFAULTS.client_id = $id' workspaces.json > list
     mv list workspaces.json;;
+  "databricks "*) echo "$CREATED_BY_DATABRICKS";;
 esac
 """
 CREATED = {
