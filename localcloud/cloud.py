@@ -49,7 +49,7 @@ _ROOM = 2**30
 
 
 class Cloud:
-    """Managed identities, Key Vault, storage, Azure Databricks workspaces, Azure DevOps and Entra's login, for unmodified clients.
+    """Managed identities, Key Vault, storage, Azure Databricks, Azure DevOps, Entra's login and Microsoft Graph, for unmodified clients.
 
     It is there from construction to `close` (or to the end of a `with` block). A client process reaches it
     through the variables of `environment`. The proxy's port is a free one, unless given, and reached in the

@@ -119,6 +119,7 @@ def seed_ungranted(cloud: Cloud, *, foreign: bool = False) -> UngrantedFleet:
         organization.remove_member(cloud.identity.object_id)
         organization.add_administrator(ada.object_id)
     cloud.account.admins.add(ada.object_id)
+    zones.vault.allow_writing(ada.object_id)
     cloud.account.add(CLIENT_ID, "git-refresh")
     cloud.account.add(FEDERATED_CLIENT_ID, "git-refresh-federated")
     for workspace in zones.workspaces:

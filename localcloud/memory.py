@@ -14,8 +14,8 @@ from aiohttp import web
 # The secrets that the asked host knows, which the observer leaves with a request for the faults.
 KNOWN = web.RequestKey("KNOWN", tuple)
 
-_SENT = ("personal_access_token", "client_assertion", "subject_token", "client_secret", "value")
-_GIVEN = ("access_token", "value", "secret")
+_SENT = ("personal_access_token", "client_assertion", "subject_token", "client_secret")
+_GIVEN = ("access_token", "secret")
 
 
 class Memory:
@@ -46,7 +46,10 @@ class Memory:
 
     def note_request(self, host: str, request: web.Request, body: bytes) -> list[str]:
         """Remember the tokens, passwords, assertions and identity header in a request, and return them."""
-        sent = [*_in_headers(request.headers), *_in_fields(_fields(request.content_type, body), _SENT)]
+        sent = [
+            *_in_headers(request.headers),
+            *_in_fields(_fields(request.content_type, body), _names(_SENT, host)),
+        ]
         self._add(host, sent)
         return sent
 
@@ -55,7 +58,7 @@ class Memory:
     ) -> None:
         """Remember the token, or the vault's secret, in an answer, as the identity's or as those' whose secrets were sent for it."""
         if isinstance(response, web.Response) and isinstance(response.body, bytes):
-            given = list(_in_fields(_fields(response.content_type, response.body), _GIVEN))
+            given = list(_in_fields(_fields(response.content_type, response.body), _names(_GIVEN, host)))
             self._add(host, given)
             self._given.update(dict.fromkeys(given))
             owners = {identity} if identity else set[str]().union(*map(self._of_whom, sent))
@@ -67,6 +70,11 @@ class Memory:
 
     def _add(self, host: str, secrets: Iterable[str]) -> None:
         self._known.setdefault(host, {}).update(dict.fromkeys(secrets))
+
+
+def _names(names: tuple[str, ...], host: str) -> tuple[str, ...]:
+    """What secrets are called; elsewhere than in a vault, a `value` is anything."""
+    return (*names, "value") if host.endswith(".vault.azure.net") else names
 
 
 def _in_headers(headers: Mapping[str, str]) -> Iterator[str]:

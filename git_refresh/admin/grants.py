@@ -13,6 +13,7 @@ Kind = Literal[
     "organization",
     "project",
     "principal",
+    "manager",
     "workspace_access",
     "federation_policy",
     "oauth_secret",

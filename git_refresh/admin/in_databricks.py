@@ -1,7 +1,7 @@
 """What is granted in Databricks: the service principal in each workspace, how it signs in, and the folders that it manages."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 
@@ -248,6 +248,32 @@ class DatabricksGrants:
 
     def _trusts(self, account: AdminAccount, number: int) -> bool:
         return account.trusts(number, self._issuer, self._identity.object_id)
+
+    # The principals of run_as
+
+    def managed(self, view: Seen) -> Iterable[Grant]:
+        """Whether the app manages the principals of `run_as`. Where it does not, that is somebody's to do by hand."""
+        for number in view.workspace.run_as:
+            what = f"let service principal {view.client_id} manage service principal {number} (run_as)"
+            grant = Grant("manager", view.workspace.name, what, ACCOUNT_ADMIN, facts=view.facts)
+            grant.command = (
+                f"DATABRICKS_HOST={view.workspace.host} databricks service-principals get {number}"
+            )
+            yield self._managed(view, grant, number)
+
+    def _managed(self, view: Seen, grant: Grant, number: int) -> Grant:
+        facts = replace(view.facts, principal=f"service principal {number} (run_as)")
+        try:
+            client_id = view.api.client_id(number)
+            if client_id is None:
+                return grant.failed(finding("no_such_run_as", facts, id=number))
+            if view.account_id is None:
+                return grant.skipped("the workspace does not tell which account it belongs to")
+            if view.api.lets_manage(view.account_id, client_id, view.client_id):
+                return grant.there(is_=True)
+        except ServiceError as error:
+            return grant.failed(error)
+        return grant.failed(finding("manager_missing", facts, id=number))
 
     # The folders
 

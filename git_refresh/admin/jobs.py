@@ -241,8 +241,8 @@ class JobDoors:
             )
 
     def workspace(self, host: str, token: SecretStr) -> WorkspaceJobs:
-        secrets = Secrets([token.get_secret_value()], beside=self._secrets)
-        return WorkspaceJobs(self._rest(Service.DATABRICKS, host, token), secrets)
+        self._secrets.learn(token.get_secret_value())  # it must not come back to the app's own client either
+        return WorkspaceJobs(self._rest(Service.DATABRICKS, host, token), self._secrets)
 
     def commits(self, token: Token) -> DevOpsCommits:
         return DevOpsCommits(lambda origin: self._rest(Service.AZURE_DEVOPS, origin, token.value))

@@ -139,6 +139,7 @@ class Onboarding:
         yield from databricks.policies(seen, principals)
         yield from self._secrets(seen, principals)
         for view in seen:
+            yield from databricks.managed(view)
             yield from databricks.folders(view, principals[view.workspace.name])
             yield from self._unnamed(view, projects)
 

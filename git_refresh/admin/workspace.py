@@ -18,6 +18,7 @@ _SCIM = "/api/2.0/preview/scim/v2"
 ACCESS = "workspace-access"
 """The entitlement without which a principal may use neither Git credentials nor folders."""
 MANAGE = "CAN_MANAGE"
+_MANAGER = "roles/servicePrincipal.manager"
 _ADMINS, _USERS = "admins", "users"
 ObjectKind = Literal["repos", "directories"]
 
@@ -28,6 +29,15 @@ def _number(value: object) -> object:
 
 Number = Annotated[Id, BeforeValidator(_number)]
 """SCIM writes ids as text."""
+
+
+class _Rule(Answer):
+    role: Word = ""
+    principals: Annotated[tuple[Word, ...], Field(max_length=1000)] = ()
+
+
+class _RuleSet(Answer):
+    grant_rules: Annotated[tuple[_Rule, ...], Field(max_length=100)] = ()
 
 
 class _Metadata(Answer):
@@ -135,6 +145,27 @@ class AdminWorkspace:
         what = f"look up service principal {client_id}"
         found = self._list(what, f'applicationId eq "{client_id}"')
         return next((self._principal(each) for each in found if each.applicationId == client_id), None)
+
+    def client_id(self, principal_id: int) -> str | None:
+        """The application id of the service principal with this number; None where the workspace has none."""
+        path = f"{_SCIM}/ServicePrincipals/{principal_id}"
+        try:
+            return self._rest.get(f"look up service principal {principal_id}", path, _Principal).applicationId
+        except ServiceError as error:
+            if error.symptom.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    def lets_manage(self, account_id: str, client_id: str, manager: str) -> bool:
+        """Whether one service principal manages another: only read, since its roles are a rule set, which is replaced as a whole."""
+        name = f"accounts/{account_id}/servicePrincipals/{client_id}/ruleSets/default"
+        path = "/api/2.0/preview/accounts/access-control/rule-sets"
+        what = f"read the roles on service principal {client_id}"
+        found = self._rest.get(what, path, _RuleSet, {"name": name, "etag": ""})
+        return any(
+            rule.role == _MANAGER and f"servicePrincipals/{manager}" in rule.principals
+            for rule in found.grant_rules
+        )
 
     def named(self, name: str) -> list[Principal]:
         """The service principals with this display name, which need not be unique."""

@@ -213,7 +213,12 @@ class JobsCheck:
             told += lines
         yield Check("job", visit.name, "ok", summary(visit, unwell, unasked, commits))
         yield from dict.fromkeys(visit.lines)
-        yield from told
+        yield from sorted(told, key=_alike)
+
+
+def _alike(line: Check) -> tuple[str, str]:
+    """What brings together the lines that share cause and remedy: these are then told once."""
+    return line.error.code if line.error else "", line.message
 
 
 def _as_person(workspace: Workspace, services: Services, doors: Doors[Jobs]) -> Jobs:

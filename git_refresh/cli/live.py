@@ -25,6 +25,7 @@ def check_live(
     deadline = Deadline.after(settings.timeout_s, clock)
     interval = longest_gap(environ.get("REFRESH_SCHEDULE"), clock.now())
     clouds = app.connect(settings, deadline, environ, outlet)
+    clouds.others_ask = jobs
     try:
         sight = JobDoors(clouds.tls, deadline, outlet.secrets) if jobs else None
         return check_clouds(settings, clouds, deadline, interval=interval, jobs=sight)

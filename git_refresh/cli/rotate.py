@@ -226,7 +226,7 @@ def _ask(plan: RotationReport, *, as_json: bool) -> None:
         message = "there is no terminal to ask on; add --yes to do what rotate shows without --apply"
         raise SettingsError([Problem("--apply", message)])
     if not as_json:
-        show_rotation(plan, terminal.console(stderr=True))
+        show_rotation(plan, terminal.console(stderr=True), asks=True)
     made = sum(secret.action == "rotate" for secret in plan.secrets)
     gone = sum(each.action == "delete" for secret in plan.secrets for each in secret.former)
     parts = [f"makes and stores {count(made, 'OAuth secret')}"] if made else []

@@ -11,8 +11,8 @@ from git_refresh.cli.findings import STYLE, Told, tell
 from git_refresh.cli.options import quiet
 
 
-def show_rotation(report: RotationReport, out: Console) -> None:
-    """Each secret with what is done about it, then what is not well, then how much of each."""
+def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -> None:
+    """Each secret with what is done about it, then what is not well, then how much of each; and what to add, unless it is asked next."""
     for secret in [] if quiet() else report.secrets:
         principal = f"  service principal {secret.client_id}" if secret.client_id else ""
         used = f", {_workspaces(secret.workspaces)}" if secret.workspaces else ""
@@ -42,7 +42,7 @@ def show_rotation(report: RotationReport, out: Console) -> None:
     out.print(Text(report.summary(), style if report.applied else "bold"))
     if report.interrupted:
         out.print(Text("Interrupted; what was done is above.", STYLE["failed"]))
-    elif not report.applied and any(secret.acts for secret in report.secrets):
+    elif not asks and not report.applied and any(secret.acts for secret in report.secrets):
         out.print("Nothing was done: to do it, add --apply.")
 
 

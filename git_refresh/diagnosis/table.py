@@ -1094,6 +1094,19 @@ OWN = (
         "Permissions.",
     ),
     Row(
+        "manager_missing",
+        message="Service principal {client_id} does not manage service principal {id} of run_as, so it may not keep its Git credential.",
+        cause="It lacks the role Service principal: Manager on it. Such roles are replaced all at once, so this command leaves them alone.",
+        remedy="An account admin, or who manages it, grants the role: {host}, Settings, Identity and access, Service principals, "
+        "{principal}, Permissions, Grant access.",
+    ),
+    Row(
+        "no_such_run_as",
+        message="{host} has no service principal with id {id}, which run_as names.",
+        cause="run_as takes the numeric id of a service principal of this workspace, not its application id.",
+        remedy="Correct it: DATABRICKS_HOST={host} databricks service-principals list shows the ids.",
+    ),
+    Row(
         "name_taken",
         message="{host} has {count} named {name} already: application id {ids}.",
         cause="Names of service principals need not be unique, so it cannot be told whether this one is meant.",

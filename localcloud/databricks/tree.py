@@ -167,8 +167,11 @@ class Tree:
     def _grants(self, place: str, folder: Folder | None) -> Grants:
         """What was granted at a place; where nothing has to be granted, everybody manages everything."""
         shown = self.rights.shown(place)
-        is_open = not self._sign_in.ungranted and (folder is None or (folder.can_manage and folder.visible))
-        return shown | ({USERS: CAN_MANAGE} if place == "/" and is_open else {})
+        if self._sign_in.ungranted:
+            return shown
+        if folder is None or (folder.can_manage and folder.visible):
+            return shown | ({USERS: CAN_MANAGE} if place == "/" else {})
+        return {who: level for who, level in shown.items() if who != USERS}
 
     def _object(self, principal: ServicePrincipal, path: str) -> dict[str, Any]:
         folder = self.folders.get(path)

@@ -132,9 +132,14 @@ class Workspace:
         """Let somebody in, by her Entra tokens."""
         return self._sign_in.add_user(person.user_name, person.object_id, admin=admin)
 
-    def add_managed_identity(self, object_id: str, name: str = "git-refresh-identity") -> ServicePrincipal:
-        """Add a managed identity to the workspace, as a service principal that signs in with Entra tokens."""
-        principal = self._sign_in.add(object_id, name)
+    def add_managed_identity(
+        self, object_id: str, name: str = "git-refresh-identity", *, client_id: str | None = None
+    ) -> ServicePrincipal:
+        """Add a managed identity to the workspace, as a service principal that signs in with Entra tokens.
+
+        Its application id is the identity's client id, if that is given.
+        """
+        principal = self._sign_in.add(client_id or object_id, name)
         principal.object_id = object_id
         return principal
 

@@ -385,6 +385,7 @@ def test_check_prints_a_line_for_each_layer_and_exits_with_0(cli: Cli, settings_
             "Git credentials",
             "Git folders",
         ),
+        "Jobs were not looked at: add --jobs.",
         "17 checks: 17 ok.",
     ]
     assert "  ✓ app settings: 3 workspaces, 6 Git folders\n" in done.stdout

@@ -2,11 +2,13 @@ from collections.abc import Iterator
 
 import pytest
 import requests
+from databricks.sdk import AccountClient, WorkspaceClient
 
 from localcloud import Cloud
-from localcloud.authority import DEVOPS_RESOURCE
+from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
+from localcloud.people import Person
 from localcloud.rest import Rest
 from tests.cloud import embedded_cloud
 
@@ -41,3 +43,49 @@ def repository(cloud: Cloud) -> Repository:
 @pytest.fixture
 def devops_token(cloud: Cloud) -> str:
     return cloud.identity.token(DEVOPS_RESOURCE)
+
+
+@pytest.fixture
+def ada(cloud: Cloud, workspace: Workspace) -> Person:
+    """An admin of the organization, the workspace and the account."""
+    ada = cloud.person("ada")
+    cloud.devops.organization("contoso").add_administrator(ada.object_id)
+    workspace.add_user(ada, admin=True)
+    cloud.account.admins.add(ada.object_id)
+    return ada
+
+
+@pytest.fixture
+def bob(cloud: Cloud, workspace: Workspace) -> Person:
+    """Somebody who is let in everywhere and administers nothing."""
+    bob = cloud.person("bob")
+    cloud.devops.organization("contoso").add_member(bob.object_id)
+    workspace.add_user(bob)
+    return bob
+
+
+@pytest.fixture
+def admin(ada: Person, workspace: Workspace) -> Iterator[WorkspaceClient]:
+    """Databricks' SDK, as the admin of the workspace."""
+    token = ada.token(DATABRICKS_RESOURCE)
+    client = WorkspaceClient(host=workspace.url, token=token, auth_type="pat")
+    yield client
+    client.api_client._api_client._session.close()
+
+
+@pytest.fixture
+def account(cloud: Cloud, ada: Person) -> Iterator[AccountClient]:
+    """Databricks' SDK, as the admin of the account."""
+    host, token = "https://accounts.azuredatabricks.net", ada.token(DATABRICKS_RESOURCE)
+    client = AccountClient(host=host, account_id=cloud.account.id, token=token, auth_type="pat")
+    yield client
+    client.api_client._api_client._session.close()
+
+
+@pytest.fixture
+def someone(bob: Person, workspace: Workspace) -> Iterator[WorkspaceClient]:
+    """Databricks' SDK, as somebody who administers nothing."""
+    token = bob.token(DATABRICKS_RESOURCE)
+    client = WorkspaceClient(host=workspace.url, token=token, auth_type="pat")
+    yield client
+    client.api_client._api_client._session.close()

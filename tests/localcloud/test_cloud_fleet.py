@@ -1,10 +1,11 @@
 import json
+from collections.abc import Mapping
 
 import pytest
 import requests
 from azure.identity import ClientAssertionCredential, ManagedIdentityCredential
 
-from localcloud import Cloud, ZonedFleet, seed, seed_zones
+from localcloud import Cloud, ZonedFleet, seed, seed_ungranted, seed_zones
 from localcloud.authority import DEVOPS_RESOURCE, EXCHANGE_RESOURCE, OTHER_TENANT
 from localcloud.devops.repository import Repository
 from localcloud.rest import Rest
@@ -95,3 +96,38 @@ def test_a_zone_at_home_needs_no_application(cloud: Cloud) -> None:
     fleet = seed_zones(cloud)
     assert fleet.application is None
     assert "devops" not in json.loads(fleet.settings["WORKSPACES"])[2]
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_where_nothing_is_granted_neither_zone_reads_anything(
+    cloud: Cloud, session: requests.Session, *, foreign: bool
+) -> None:
+    fleet = seed_ungranted(cloud, foreign=foreign)
+    assert not [
+        each.url for token in tokens(fleet) for each in fleet.repositories if reads(session, each, token)
+    ]
+    tenant_id = OTHER_TENANT if foreign else None
+    at_home, there = (fleet.admin.token(DEVOPS_RESOURCE, each) for each in (None, tenant_id))
+    assert [reads(session, each, at_home) for each in fleet.repositories[:2]] == [True, True]
+    assert [reads(session, each, there) for each in fleet.repositories[2:]] == [True, True]
+
+
+def test_where_nothing_is_granted_the_account_has_what_the_settings_name(cloud: Cloud) -> None:
+    fleet = seed_ungranted(cloud)
+    assert dict(fleet.settings) == dict(settings_of_zones())
+    first, _, third = json.loads(fleet.settings["WORKSPACES"])
+    for entry in (first, third):
+        principal = cloud.account.find(entry["client_id"])
+        assert principal is not None
+        assert principal.policies == []
+    assert cloud.account.admins == {fleet.admin.object_id}
+    for workspace in fleet.workspaces:
+        assert [each.client_id for each in workspace.members.principals] == [fleet.admin.user_name]
+        assert (workspace.ungranted, workspace.users_entitlements) == (True, set())
+        assert [each.path for each in workspace.folders] == ["/Repos/etl/prod"]
+    assert fleet.vault.ends == {}
+
+
+def settings_of_zones() -> Mapping[str, str]:
+    with Cloud() as another:
+        return seed_zones(another).settings

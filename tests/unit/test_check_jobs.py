@@ -15,7 +15,7 @@ from git_refresh.clock import Deadline
 from git_refresh.repository import Repository
 from git_refresh.settings.load import load
 from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import Ref, StoredCredential, Token
+from git_refresh.values import Head, Ref, StoredCredential, Token
 from tests.unit.fakes import FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW, URL, host
 
@@ -236,6 +236,12 @@ def test_a_principal_that_is_not_kept_fresh_fails_with_the_very_line_to_write() 
     )
     assert "3 jobs with a Git source in Azure DevOps, 1 of them in order;" in summary(checks)
     assert CheckReport(tuple(checks)).result == "failed"
+
+
+def test_what_shares_cause_and_remedy_stands_together_however_the_jobs_are_listed() -> None:
+    odd = {"run_as": AS_ROBOT}, {"provider": "gitHub"}, {"run_as": RunAs("service principal", OTHER)}
+    lines = findings(look(*(job(number, **odd[number % 3]) for number in range(1, 7))))
+    assert [code for _, code in lines] == ["job_principal_not_refreshed"] * 4 + ["job_wrong_provider"] * 2
 
 
 @pytest.mark.parametrize("stored", [OURS, FEDERATED], ids=["a token", "federated"])
@@ -490,6 +496,20 @@ def test_without_a_token_they_are_skipped_with_everything_else() -> None:
     checks = look(job(), identity_failure=failure(Service.AZURE_CLI, 400))
     (line,) = of_jobs(checks)
     assert (line.subject, line.status) == ("everything", "skipped")
+
+
+def test_a_ref_that_azure_devops_was_not_asked_for_in_time_is_not_called_fine() -> None:
+    class Slow(FakeServices):
+        def head(self, repository: Repository, ref: Ref | None) -> Head:
+            raise TimeoutError
+
+    clouds = Slow({host(1): FakeWorkspace(stored=[OURS])}, identity=Service.AZURE_CLI)
+    entry = {"host": host(1), "name": "data-1", "auth": "managed_identity"}
+    settings = load({"WORKSPACES": json.dumps([entry]), "AZURE_CLIENT_ID": APP})
+    doors = FakeDoors(FakeJobs({1: job()}, stored={70: [OURS]}))
+    checks = check_clouds(settings, clouds, Deadline.after(540, FakeClock()), jobs=doors)
+    assert findings(checks) == [("skipped", "skipped, because Azure DevOps could not be asked in time")]
+    assert "1 job with a Git source in Azure DevOps, none of them in order;" in summary(checks)
 
 
 @pytest.mark.parametrize("what", ["listed", "caller", "job", "principal_id", "credentials"])

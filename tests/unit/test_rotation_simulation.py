@@ -4,6 +4,7 @@ The product's own steps and decisions run; the vault, the workspace and time are
 """
 
 import contextlib
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -140,3 +141,80 @@ def undisturbed(**more: Any) -> list[str]:
 def test_the_steps_of_an_undisturbed_rotation() -> None:
     looks = ["principal", "list", "versions", "read", "sign in"]
     assert undisturbed() == [*looks, *looks, "create", "sign in", "store", "read"]
+
+
+def test_a_store_that_lands_late_keeps_its_secret_though_the_second_attempt_is_refused() -> None:
+    it = world()
+    it.begin({13: "late", 16: "refused"})
+    report = rotate(it)
+    assert [error.code for error in report.errors] == ["new_secret_not_seen"]
+    assert "delete" not in it.log
+    settle(it)
+
+
+def test_what_was_not_approved_is_not_done() -> None:
+    it = world()
+    rotate(it)
+    it.wait(700)
+    _, decision = rotation(it).plan()
+    assert decision is not None
+    assert decision.create
+    assert len(decision.delete) == 0, "the first one was made by hand"
+    rotate(it)
+    before, it.log = len(it.secrets), []
+    report = rotation(it).apply(decision)
+    assert report.action == "unchanged", "somebody else was faster"
+    assert (len(it.secrets), "create" in it.log, "delete" in it.log) == (before, False, False)
+
+
+def test_a_former_one_is_deleted_by_a_later_call_and_not_before_a_day_has_passed() -> None:
+    it = world()
+    rotate(it)
+    first = it.latest.version.names(CLIENT_ID)
+    it.wait(700)
+    report = rotate(it)
+    assert [(each.id, each.action) for each in report.former] == []
+    it.wait(0.9)
+    report = rotate(it)
+    assert [(each.id, each.action) for each in report.former] == [(first, "kept")]
+    it.wait(0.2)
+    report = rotate(it)
+    assert [(each.id, each.action) for each in report.former] == [(first, "deleted")]
+    assert first not in it.secrets
+
+
+def test_the_new_one_has_the_life_and_the_scopes_of_the_old_one() -> None:
+    it = World()
+    it.by_hand(scopes=("all-apis", "sql"), stored=True)
+    rotate(it)
+    new = it.secrets["secret-2"]
+    assert new.scopes == ("all-apis", "sql")
+    it.secrets["secret-2"] = replace(new, expires_at=it.clock.now() + timedelta(days=40))
+    it.wait(30)
+    rotate(it)
+    third = it.secrets["secret-3"]
+    assert third.scopes == new.scopes
+    assert third.expires_at is not None
+    assert third.created_at is not None
+    assert new.created_at is not None
+    lived = it.secrets["secret-2"].expires_at
+    assert lived is not None
+    assert abs(third.expires_at - third.created_at - (lived - new.created_at)) < timedelta(seconds=1)
+
+
+def test_an_interrupt_takes_back_what_is_stored_nowhere() -> None:
+    it = world(delay=60)
+    _, decision = rotation(it).plan()
+    assert decision is not None
+    real = it.clock.sleep
+
+    def interrupt(seconds: float) -> None:
+        it.clock.slept.append(seconds)
+        it.clock.sleep = real  # type: ignore[method-assign]
+        raise KeyboardInterrupt
+
+    it.clock.sleep = interrupt  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        rotation(it).apply(decision)
+    assert list(it.secrets) == ["secret-1"]
+    assert_sound(it)

@@ -164,6 +164,8 @@ TOLD_BY_CHECK_ALONE = {
     "principal_inactive",
     "no_workspace_id",
     "name_taken",
+    "manager_missing",
+    "no_such_run_as",
     # Of a rotation, which neither a run nor a check is.
     "two_principals_for_secret",
     "no_room_for_secret",

@@ -119,11 +119,13 @@ class Steps:
                 self.made.append(new.about)
                 self._say(f"created OAuth secret {new.about.id}{_until(new.about)}")
                 return new
-            with suppress(ServiceError):
+            try:
                 listed = secrets.list(seen.principal)
-                self.made += [each for each in listed if each.id not in known]
-                known |= {each.id for each in listed}
-                there = len(listed)
+            except ServiceError:
+                break
+            self.made += [each for each in listed if each.id not in known]
+            known |= {each.id for each in listed}
+            there = max(len(listed), there + 1)  # it may be listed a little later
         raise StoppedError(failure)
 
     def store(self, seen: Seen, new: NewSecret) -> None:

@@ -1,0 +1,570 @@
+"""`rotate` as admins and pipelines start it: real SDKs, their own sign-in, and the embedded cloud."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from git_refresh.admin.secrets import tags_of
+from localcloud import Cloud, Fault, Fleet, faults, seed
+from localcloud.databricks.account import AccountPrincipal, OAuthSecret
+from localcloud.fleet import CLIENT_ID, SECRET_NAME
+from localcloud.keyvault import Secret
+from localcloud.observer import Request
+from localcloud.people import Person
+from tests.integration.admin import admin_of, laptop_of, principal_of, real_secret
+from tests.integration.running import run_app
+from tools import warm
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@dataclass
+class Stage:
+    """A fleet of two workspaces whose secret, made by hand, ends in twenty days; and the admin's laptop."""
+
+    cloud: Cloud
+    fleet: Fleet
+    admin: Person
+    environ: dict[str, str]
+    old: OAuthSecret
+
+    @property
+    def principal(self) -> AccountPrincipal:
+        return principal_of(self.cloud)
+
+    @property
+    def stored(self) -> list[Secret]:
+        return self.fleet.vault.versions(SECRET_NAME)
+
+    @property
+    def latest(self) -> Secret:
+        return self.stored[-1]
+
+    @property
+    def works(self) -> bool:
+        """Whether the app, as it is, can sign in everywhere."""
+        return run_app({**os.environ, **self.fleet.settings}).result == "ok"
+
+    @property
+    def written(self) -> list[str]:
+        """What has been asked to change something, but for challenges and signing in."""
+        return [
+            f"{seen.method} {seen.service}"
+            for seen in self.cloud.requests
+            if seen.method != "GET" and "/oidc/" not in seen.path and seen.status != 401
+        ]
+
+    def rotate(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[bytes]:
+        return warm.run("rotate", *arguments, environ={**self.environ, **more})
+
+    def apply(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[bytes]:
+        return self.rotate("--apply", "--yes", *arguments, **more)
+
+    def report(self, *arguments: str, **more: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.rotate("--json", *arguments, **more).stdout)
+        return found
+
+    def pass_days(self, days: float) -> None:
+        self.fleet.vault.age(SECRET_NAME, timedelta(days=days))
+        for secret in self.principal.secrets:
+            secret.age(days)
+
+
+@pytest.fixture
+def stage(cloud: Cloud, tmp_path: Path) -> Stage:
+    fleet = seed(cloud, 2)
+    old = real_secret(cloud, fleet, scopes=("all-apis",))
+    admin = admin_of(cloud, fleet)
+    environ = laptop_of(admin, cloud, tmp_path / "az") | dict(fleet.settings)
+    return Stage(cloud, fleet, admin, environ, old)
+
+
+def assert_sound(stage: Stage) -> None:
+    """What is stored signs in, and is the only one of ours but for one that it has just replaced."""
+    assert stage.principal.signs_in(stage.latest.value)
+    assert len(stage.principal.secrets) <= 4
+    assert stage.old in stage.principal.secrets, "made by hand: never ours to delete"
+
+
+# What it does
+
+
+def test_without_apply_it_shows_what_it_would_do_and_changes_nothing(stage: Stage) -> None:
+    done = stage.rotate()
+    ends = f"{stage.old.ends:%Y-%m-%d}"
+    made = f"{datetime.fromtimestamp(stage.old.created, UTC):%Y-%m-%d at %H:%M}"
+    assert done.stdout.decode() == (
+        f"{SECRET_NAME}  service principal {CLIENT_ID}, data-1 and 1 more workspace\n"
+        f"  + a new OAuth secret is made and stored: it ends on {ends}, in 19 days\n"
+        "\n"
+        f"! {SECRET_NAME}: OAuth secret {stage.old.id} of {CLIENT_ID}, made {made} UTC, ends on {ends}, is not known to be ours.  "
+        "(untagged_oauth_secret)\n"
+        f'      It may be the one in use: "{SECRET_NAME}" in Key Vault has no tag that tells.\n'
+        "      → Leave it until the secret has been rotated, and for a day more. Then, if nothing uses it: "
+        f"databricks service-principal-secrets-proxy delete {stage.principal.id} {stage.old.id}.\n"
+        "Plan: OAuth secrets: 1 to rotate, 0 to delete, 0 unchanged.\n"
+        "Nothing was done: to do it, add --apply.\n"
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert stage.written == []
+
+
+def test_it_makes_tries_stores_and_says_each_thing(stage: Stage) -> None:
+    done = stage.apply()
+    assert done.returncode == 0, done.stderr
+    new = stage.principal.secrets[-1]
+    assert new is not stage.old
+    said = [line.partition(": ")[2] for line in done.stderr.decode().splitlines()]
+    assert said == [
+        f"created OAuth secret {new.id}, which ends on {new.ends:%Y-%m-%d}",
+        f"signed in to {stage.fleet.workspaces[0].url} with it",
+        f"stored it in Key Vault as version {stage.latest.version}",
+        "read it back",
+    ]
+    assert (
+        f"  + OAuth secret {new.id} was made and stored, ends on {new.ends:%Y-%m-%d}" in done.stdout.decode()
+    )
+    assert "(unknown_oauth_secret)" in done.stdout.decode()
+    assert done.stdout.decode().endswith("Done: OAuth secrets: 1 rotated, 0 deleted, 0 unchanged.\n")
+    assert stage.latest.value == new.value
+    assert stage.latest.tags == tags_of(new.id, CLIENT_ID)
+    assert abs((stage.latest.expires or 0) - new.expires) < 1
+    assert new.scopes == ("all-apis",)
+    assert stage.written == ["POST databricks", "PUT keyvault"]
+    assert stage.works
+
+
+def test_a_later_call_deletes_the_former_one_after_a_day_and_then_there_is_nothing_to_do(
+    stage: Stage,
+) -> None:
+    assert stage.apply().returncode == 0
+    first = stage.latest.tags["databricks-secret-id"]
+    stage.pass_days(700)
+    assert stage.apply().returncode == 0
+    second = stage.latest.tags["databricks-secret-id"]
+    report = stage.report("--apply", "--yes")
+    (secret,) = report["secrets"]
+    assert [(each["id"], each["action"]) for each in secret["former"]] == [(first, "kept")]
+    stage.pass_days(1)
+    done = stage.apply()
+    assert done.stderr.decode() == f"{SECRET_NAME}: deleted the former OAuth secret {first}\n"
+    assert f"  - former OAuth secret {first} of " in done.stdout.decode()
+    assert [each.id for each in stage.principal.secrets if each is not stage.old] == [second]
+    report = stage.report("--apply", "--yes")
+    assert (report["result"], report["applied"]) == ("ok", True)
+    assert [secret["action"] for secret in report["secrets"]] == ["unchanged"]
+    assert stage.works
+
+
+def test_json_has_all_of_it(stage: Stage) -> None:
+    report = stage.report("--apply", "--yes")
+    new = stage.principal.secrets[-1]
+    (secret,) = report.pop("secrets")
+    assert report == {"version": 1, "result": "ok", "applied": True, "problems": []}
+    unknown = secret.pop("unknown")
+    assert [each["id"] for each in unknown] == [stage.old.id]
+    assert unknown[0]["note"]["code"] == "unknown_oauth_secret"
+    assert len(secret.pop("done")) == 4
+    assert secret == {
+        "name": SECRET_NAME,
+        "client_id": CLIENT_ID,
+        "host": stage.fleet.workspaces[0].url,
+        "workspaces": ["data-1", "data-2"],
+        "action": "rotated",
+        "why": f"it ends on {stage.old.ends:%Y-%m-%d}, in 19 days",
+        "ends_at": datetime.fromisoformat(secret["ends_at"]).isoformat(),
+        "new_id": new.id,
+        "former": [],
+        "errors": [],
+    }
+
+
+def test_what_ends_later_is_left_alone(stage: Stage) -> None:
+    done = stage.apply("--within", "10d")
+    assert (done.returncode, stage.written) == (0, [])
+    assert "  = stays: it ends on " in done.stdout.decode()
+
+
+def test_a_secret_that_takes_its_time_is_tried_again(stage: Stage) -> None:
+    stage.cloud.account.secret_delay = 2.0
+    stage.fleet.vault.lag = 1.0
+    assert stage.apply().returncode == 0
+    assert_sound(stage)
+
+
+def test_two_admins_at_once_both_end_with_a_secret_that_works(stage: Stage, tmp_path: Path) -> None:
+    other = laptop_of(admin_of(stage.cloud, stage.fleet, "grace"), stage.cloud, tmp_path / "grace")
+    codes: list[int] = []
+
+    def together(environ: dict[str, str]) -> None:
+        codes.append(warm.run("rotate", "--apply", "--yes", environ=environ).returncode)
+
+    threads = [
+        threading.Thread(target=together, args=[environ])
+        for environ in (stage.environ, other | dict(stage.fleet.settings))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(40)
+    assert codes == [0, 0]
+    assert_sound(stage)
+    assert stage.works
+    stage.pass_days(2)
+    assert stage.apply().returncode == 0
+    left = {each.id for each in stage.principal.secrets} - {stage.old.id}
+    if stage.stored[-2].created != stage.latest.created:  # which is the former one, whole seconds do not tell
+        assert left == {stage.latest.tags["databricks-secret-id"]}
+    assert stage.works
+
+
+# What it is told
+
+
+def test_no_terminal_and_no_yes_changes_nothing(stage: Stage) -> None:
+    done = stage.rotate("--apply")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode() == (
+        "✗ --apply: there is no terminal to ask on; add --yes to do what rotate shows without --apply\n"
+    )
+    assert stage.written == []
+    assert stage.apply("--within", "10d").returncode == 0, "nobody is asked where there is nothing to do"
+    assert stage.rotate("--apply", "--within", "10d").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "written"), [("y\n", 0, 2), ("n\n", 2, 0), ("\n", 2, 0), ("\x04", 130, 0)]
+)
+def test_somebody_at_a_terminal_is_asked(stage: Stage, keys: str, code: int, written: int) -> None:
+    environ = {**stage.environ, "TERM": "dumb"}
+    done = warm.on_terminal("rotate", "--apply", environ=environ, columns=200, keys={"[y/N]": keys})
+    shown = done.stdout.decode()
+    assert (done.returncode, len(stage.written)) == (code, written), shown
+    assert "This makes and stores 1 OAuth secret. Go on? [y/N]" in shown
+    assert "  + a new OAuth secret is made and stored: it ends on" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("databricks-oauth-secrt", f'is no secret of the list; did you mean "{SECRET_NAME}"?'),
+        ("data-2", f"is a workspace; write the name of its secret: {SECRET_NAME}"),
+        ("x", f"is no secret of the list; write one of {SECRET_NAME}"),
+    ],
+)
+def test_a_name_that_is_not_there_is_told_and_nothing_is_looked_at(
+    stage: Stage, name: str, said: str
+) -> None:
+    done = stage.apply(SECRET_NAME, name)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode() == f'✗ NAME: "{name}" {said}\n'
+    assert stage.cloud.requests == []
+    assert json.loads(stage.rotate("--json", name).stdout)["problems"][0]["where"] == "NAME"
+
+
+def test_a_list_that_is_wrong_is_told_and_nothing_is_looked_at(stage: Stage) -> None:
+    done = stage.apply(WORKSPACES="[")
+    assert done.returncode == 2
+    assert done.stderr.decode().startswith("✗ WORKSPACES: is not valid JSON")
+    assert stage.apply("--within", "soon").returncode == 2
+    assert stage.cloud.requests == []
+
+
+def with_entries(stage: Stage, *more: dict[str, Any]) -> str:
+    return json.dumps([*json.loads(stage.fleet.settings["WORKSPACES"]), *more])
+
+
+def test_a_rejected_entry_is_told_and_the_others_go_on(stage: Stage) -> None:
+    done = stage.apply(WORKSPACES=with_entries(stage, {"hots": 1}))
+    assert done.returncode == 1
+    assert "✗ WORKSPACES[2]" in done.stdout.decode()
+    assert stage.latest.tags
+    assert stage.works
+
+
+def test_a_secret_of_two_principals_is_told_and_not_rotated(stage: Stage) -> None:
+    host = stage.cloud.workspace("adb-9.9.azuredatabricks.net").url
+    mixed = with_entries(stage, {"host": host, "client_id": "5a1e0000-0000-4000-8000-00000000000f"})
+    done = stage.apply(WORKSPACES=mixed)
+    assert done.returncode == 1
+    assert "(two_principals_for_secret)" in done.stdout.decode()
+    assert stage.cloud.requests == []
+
+
+def test_a_list_without_secrets_has_nothing_to_rotate(stage: Stage) -> None:
+    host = stage.fleet.workspaces[0].url
+    done = stage.apply(WORKSPACES=json.dumps([{"host": host, "auth": "managed_identity"}]))
+    assert (done.returncode, stage.cloud.requests) == (0, [])
+    assert done.stdout.decode() == (
+        "No workspace of the list signs in with an OAuth secret: there is nothing to rotate.\n"
+    )
+
+
+def test_with_four_there_nothing_is_made(stage: Stage) -> None:
+    for _ in range(3):
+        real_secret(stage.cloud, stage.fleet, scopes=("all-apis",))
+    done = stage.apply()
+    assert done.returncode == 1
+    said = done.stdout.decode()
+    assert "(no_room_for_secret)" in said
+    for secret in stage.principal.secrets:
+        assert f"delete {stage.principal.id} {secret.id}" in said
+    assert stage.written == []
+
+
+def test_scopes_that_differ_are_told(stage: Stage) -> None:
+    real_secret(stage.cloud, stage.fleet, scopes=("sql",))
+    done = stage.apply()
+    assert done.returncode == 1
+    assert "have different scopes (all-apis; sql)" in done.stdout.decode()
+    assert stage.written == []
+
+
+def test_without_an_end_somebody_is_needed(stage: Stage) -> None:
+    stage.fleet.vault.set(SECRET_NAME, stage.old.value)
+    done = stage.apply()
+    assert (done.returncode, stage.written) == (1, [])
+    assert "(secret_without_end)" in done.stdout.decode()
+
+
+def test_a_secret_that_is_not_there_or_deleted_is_told(stage: Stage) -> None:
+    stage.fleet.vault.delete(SECRET_NAME)
+    assert "(secret_deleted)" in stage.apply().stdout.decode()
+    stage.fleet.vault._deleted.clear()
+    assert "(secret_not_found)" in stage.apply().stdout.decode()
+    assert stage.written == []
+
+
+def test_who_is_not_signed_in_is_told_to(stage: Stage, tmp_path: Path) -> None:
+    az = tmp_path / "az" / "az"
+    az.write_text("#!/bin/sh\necho \"ERROR: Please run 'az login' to setup account.\" >&2; exit 1\n")
+    done = stage.apply()
+    assert done.returncode == 1
+    assert "(azure_cli_sign_in)" in done.stdout.decode()
+
+
+# What goes wrong
+
+SECRETS = "credentials/secrets"
+STEPS: dict[str, dict[str, str]] = {
+    "who it is": {"service": "databricks", "route": "scim"},
+    "listing": {"service": "databricks", "method": "GET", "route": SECRETS},
+    "making": {"service": "databricks", "method": "POST", "route": SECRETS},
+    "signing in": {"service": "databricks", "route": "/oidc/v1/token"},
+    "reading": {"service": "keyvault", "method": "GET", "route": rf"/{SECRET_NAME}/?$"},
+    "versions": {"service": "keyvault", "method": "GET", "route": "versions"},
+    "storing": {"service": "keyvault", "method": "PUT"},
+}
+REFUSED = {
+    "databricks": faults.status(403, {"error_code": "PERMISSION_DENIED", "message": "no"}),
+    "keyvault": faults.status(
+        403, {"error": {"code": "Forbidden", "message": "no", "innererror": {"code": "ForbiddenByRbac"}}}
+    ),
+}
+CODES = {
+    "who it is": "unknown|forbidden|permission|access",
+    "listing": "oauth_secrets_forbidden",
+    "making": "oauth_secrets_forbidden",
+    "reading": "key_vault_admin_forbidden",
+    "versions": "key_vault_admin_forbidden",
+    "storing": "key_vault_admin_forbidden",
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_that_is_refused_is_told_and_once_it_is_allowed_all_is_well(stage: Stage, step: str) -> None:
+    stage.cloud.inject(Fault(REFUSED[STEPS[step]["service"]], **STEPS[step]))  # type: ignore[arg-type]
+    done = stage.apply("--json")
+    assert done.returncode == 1
+    (secret,) = json.loads(done.stdout)["secrets"]
+    (error,) = secret["errors"]
+    if step in CODES and "|" not in CODES[step]:
+        assert error["code"] == CODES[step]
+    assert stage.latest.value == stage.old.value
+    assert stage.principal.secrets == [stage.old], "what is stored nowhere is deleted again"
+    stage.cloud.clear_faults()
+    assert stage.apply().returncode == 0
+    assert_sound(stage)
+    assert stage.works
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize("step", STEPS)
+def test_an_answer_that_is_lost_costs_nothing_that_is_in_use(stage: Stage, step: str, nth: int) -> None:
+    lost = Fault(faults.act_then(faults.reset()), nth=nth, **STEPS[step])  # type: ignore[arg-type]
+    stage.cloud.inject(lost)
+    stage.apply()
+    stage.cloud.clear_faults()
+    assert_sound(stage)
+    assert stage.apply().returncode == 0
+    assert_sound(stage)
+    assert stage.latest.tags
+    assert stage.works
+
+
+def test_a_former_one_that_cannot_be_deleted_is_told_and_deleted_later(stage: Stage) -> None:
+    stage.apply()
+    stage.pass_days(700)
+    stage.apply()
+    stage.pass_days(2)
+    stage.cloud.inject(Fault(REFUSED["databricks"], method="DELETE"))
+    done = stage.apply()
+    assert done.returncode == 1
+    assert "is still there: it could not be deleted" in done.stdout.decode()
+    stage.cloud.clear_faults()
+    stage.cloud.inject(Fault(faults.act_then(faults.reset()), method="DELETE", nth=1))
+    assert stage.apply().returncode == 0
+    assert len(stage.principal.secrets) == 2
+
+
+def test_who_loses_the_workspace_admin_s_rights_is_told(stage: Stage) -> None:
+    for workspace in stage.fleet.workspaces:
+        for user in workspace._sign_in.principals:
+            user.admin = False
+    done = stage.apply()
+    assert (done.returncode, stage.written) == (1, [])
+    assert "(oauth_secrets_forbidden)" in done.stdout.decode()
+    stage.cloud.account.admins.add(stage.admin.object_id)
+    assert stage.apply().returncode == 0, "an account admin may, too"
+
+
+# Killed
+
+
+REQUESTS = 16
+"""What an undisturbed rotation asks; the first test says when the number has to be changed."""
+
+
+def test_the_requests_of_an_undisturbed_rotation_are_all_tried_below(stage: Stage) -> None:
+    stage.apply()
+    assert len(stage.cloud.requests) == REQUESTS, [
+        f"{seen.method} {seen.path} {seen.status}" for seen in stage.cloud.requests
+    ]
+
+
+@pytest.mark.parametrize("last", range(1, REQUESTS + 1))
+def test_killed_after_request(stage: Stage, last: int) -> None:
+    running: list[ForkServerProcess] = []
+    seen, killed = [0], threading.Event()
+
+    def kill(_: Request) -> None:
+        seen[0] += 1
+        if seen[0] == last and not killed.is_set():
+            killed.set()
+            running[0].kill()
+
+    stage.cloud.on_request = kill
+    running.append(warm.start("rotate", "--apply", "--yes", environ=stage.environ))
+    running[0].join(50)
+    assert running[0].exitcode == -signal.SIGKILL
+    stage.cloud.on_request = None
+    assert_sound(stage)
+
+    report = stage.report("--apply", "--yes")
+    assert report["result"] == "ok"
+    assert_sound(stage)
+    assert stage.latest.tags
+    named = {version.tags.get("databricks-secret-id") for version in stage.stored}
+    orphans = {each.id for each in stage.principal.secrets} - named
+    assert {each["id"] for each in report["secrets"][0]["unknown"]} == orphans
+    assert len(orphans) <= 2
+    assert stage.works
+
+
+def test_ctrl_c_says_what_was_done(stage: Stage) -> None:
+    running: list[ForkServerProcess] = []
+
+    def interrupt(request: Request) -> None:
+        if request.method == "PUT" and request.body_keys:
+            os.kill(running[0].pid or 0, signal.SIGINT)
+
+    stage.cloud.on_request = interrupt
+    stage.cloud.latency = 0.3
+    running.append(warm.start("rotate", "--apply", "--yes", environ=stage.environ))
+    running[0].join(50)
+    assert running[0].exitcode == 130
+    stage.cloud.on_request, stage.cloud.latency = None, 0
+    assert stage.apply().returncode == 0
+    assert_sound(stage)
+
+
+# Secrets
+
+
+def watched(seen: list[str], place: Path) -> Callable[[Request], None]:
+    """Looks, at each request, at every process's arguments and environment, and at every file in a directory."""
+
+    def look(_: Request) -> None:
+        for pattern in ("[0-9]*/cmdline", "[0-9]*/environ"):
+            for process in Path("/proc").glob(pattern):
+                try:
+                    seen.append(process.read_bytes().decode(errors="replace"))
+                except OSError:
+                    continue
+        seen.extend(file.read_text(errors="replace") for file in place.rglob("*") if file.is_file())
+
+    return look
+
+
+SPOILT: dict[str, Callable[[], Fault]] = {
+    "nothing": lambda: Fault(faults.delay(0), service="databricks"),
+    "an answer that is no JSON": lambda: Fault(
+        faults.replace_body(lambda body: b"<html>" + body), method="POST", route=SECRETS
+    ),
+    "an answer without an id": lambda: Fault(
+        faults.replace_body(lambda body: body.replace(b'"id"', b'"message"')), method="POST", route=SECRETS
+    ),
+    "a sign-in that quotes what it was sent": lambda: Fault(
+        _quotes(401), route="/oidc/v1/token", nth=2, times=3
+    ),
+    "a vault that quotes what it was sent": lambda: Fault(_quotes(400), service="keyvault", method="PUT"),
+    "a lost answer to storing": lambda: Fault(
+        faults.act_then(faults.reset()), service="keyvault", method="PUT"
+    ),
+    "a vault in trouble": lambda: Fault(_quotes(503), service="keyvault", method="PUT"),
+}
+
+
+def _quotes(status: int) -> faults.Action:
+    async def act(request: Any, proceed: faults.Proceed) -> Any:
+        from aiohttp import web  # noqa: PLC0415
+
+        if "Authorization" not in request.headers:
+            return await proceed()
+        text = f"{request.headers} {await request.text()}"
+        return web.json_response({"error": {"code": text, "message": text}, "message": text}, status=status)
+
+    return act
+
+
+@pytest.mark.parametrize("what", SPOILT)
+@pytest.mark.parametrize("options", [[], ["--json"], ["--verbose"]], ids=["people", "json", "verbose"])
+def test_no_secret_comes_out(stage: Stage, tmp_path: Path, what: str, options: list[str]) -> None:
+    stage.cloud.remember_secrets()
+    place, seen = tmp_path / "tmp", list[str]()
+    place.mkdir()
+    stage.cloud.inject(SPOILT[what]())
+    stage.cloud.on_request = watched(seen, place)
+    done = stage.apply(*options, TMPDIR=str(place), AZURE_LOG_LEVEL="DEBUG", DEBUG="1")
+    stage.cloud.on_request = None
+    came_out = [done.stdout.decode(), done.stderr.decode(), *seen]
+    came_out += [file.read_text(errors="replace") for file in place.rglob("*") if file.is_file()]
+    secrets = {issued for issued in stage.cloud.issued if issued.startswith("dose")}
+    assert {secret.value for secret in stage.principal.secrets} <= secrets
+    assert len(secrets) >= 2
+    for secret in secrets:
+        for start in range(len(secret) - 11):
+            piece = secret[start : start + 12]
+            assert not any(piece in text for text in came_out), f"a piece of a secret came out: {what}"
+    tags = json.dumps([dict(version.tags) for version in stage.stored])
+    assert not any(secret[4:16] in tags for secret in secrets)

@@ -1,0 +1,216 @@
+"""What is to be done about an OAuth secret: every case a row."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from git_refresh.admin.rotation.decide import Decision, Seen, Target, decide
+from git_refresh.admin.secrets import OAuthSecret, Version, tags_of
+from tests.unit.fakes import NOW
+
+CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
+TARGET = Target("oauth", CLIENT_ID, "https://adb-1.1.azuredatabricks.net", ("data-1",))
+
+
+def ago(days: float) -> datetime:
+    return NOW - timedelta(days=days)
+
+
+def secret(
+    id_: str, *, ends: float | None = 30, life: float = 730, scopes: tuple[str, ...] = ()
+) -> OAuthSecret:
+    end = None if ends is None else ago(-ends)
+    return OAuthSecret(id_, end - timedelta(days=life) if end else ago(life), end, "ACTIVE", scopes)
+
+
+def version(
+    of: str | None,
+    age: float,
+    *,
+    ends: float | None = 30,
+    client_id: str = CLIENT_ID,
+    tags: dict[str, str] | None = None,
+) -> Version:
+    given = (tags_of(of, client_id) if of else {}) | (tags or {})
+    return Version(f"{of}-{age}", ago(age), None if ends is None else ago(-ends), tags=given)
+
+
+def seen(*versions: Version, has: list[OAuthSecret], **more: Any) -> Seen:
+    """The last of the versions is the current one."""
+    return Seen(
+        **{
+            "current": versions[-1],
+            "works": True,
+            "versions": versions,
+            "beside": (),
+            "principal": 7,
+            "secrets": has,
+            **more,
+        }
+    )
+
+
+def decided(*versions: Version, has: list[OAuthSecret], within: float = 60, **more: Any) -> Decision:
+    return decide(TARGET, seen(*versions, has=has, **more), NOW, timedelta(days=within))
+
+
+FAR: dict[str, Any] = {"ends": 600.0}
+
+
+@pytest.mark.parametrize(
+    ("of", "told", "within", "create", "why"),
+    [
+        ({"ends": 59.9}, {"ends": 59.9}, 60, True, "it ends on 2027-01-22, in 59 days"),
+        ({"ends": 61}, {"ends": 61}, 60, False, "it ends on 2027-01-23, in 61 days"),
+        ({"ends": 61}, {"ends": 20}, 60, True, "in 20 days"),
+        ({"ends": 20}, {"ends": 61}, 60, True, "in 20 days"),
+        ({"ends": None}, {"ends": 20}, 60, True, "in 20 days"),
+        ({"ends": -1}, {"ends": -1}, 60, True, "it ended on 2026-11-22"),
+        ({"ends": 20, "life": 90}, {"ends": 20}, 60, True, "in 20 days"),
+        ({"ends": 50, "life": 90}, {"ends": 50}, 60, False, "in 50 days"),
+        ({"ends": 1, "life": 1.5}, {"ends": 1}, 60, False, "in 1 day"),
+    ],
+)
+def test_it_is_made_anew_when_it_ends_soon(
+    of: dict[str, Any],
+    told: dict[str, Any],
+    within: float,
+    create: bool,  # noqa: FBT001
+    why: str,
+) -> None:
+    found = decided(version("a", 10, **told), has=[secret("a", **of)], within=within)
+    assert (found.create, found.stop) == (create, "")
+    assert found.why.endswith(why)
+
+
+def test_one_that_does_not_work_is_made_anew() -> None:
+    found = decided(version("a", 10, **FAR), has=[secret("a", **FAR)], works=False)
+    assert (found.create, found.why) == (True, "the workspace does not accept it")
+    assert decided(version("gone", 10, **FAR), has=[], works=False).create
+
+
+def test_where_nobody_knows_when_it_ends_nothing_is_made() -> None:
+    found = decided(version(None, 10, ends=None), has=[secret("a")])
+    assert (found.create, found.stop) == (False, "end")
+
+
+def test_the_new_one_has_the_scopes_and_the_life_of_the_current_one() -> None:
+    others = [secret("b", scopes=("sql",)), secret("a", life=90, ends=20, scopes=("all-apis",))]
+    found = decided(version("a", 70, ends=20), has=others)
+    assert (found.scopes, found.lifetime) == (("all-apis",), timedelta(days=90))
+
+
+def test_no_life_is_longer_than_databricks_lets_it() -> None:
+    assert decided(version("a", 70, ends=20), has=[secret("a", life=800, ends=20)]).lifetime == timedelta(
+        days=730
+    )
+    endless = replace(secret("a"), expires_at=None)
+    assert decided(version("a", 70, ends=20), has=[endless]).lifetime is None
+
+
+@pytest.mark.parametrize(
+    ("scopes", "stop", "new"),
+    [
+        ([("sql", "jobs"), ("jobs", "sql")], "", ("jobs", "sql")),
+        ([("sql",), ()], "scopes", ()),
+        ([(), ()], "", ()),
+        ([], "", ()),
+    ],
+)
+def test_without_a_tag_the_scopes_are_those_that_all_have(
+    scopes: list[tuple[str, ...]], stop: str, new: tuple[str, ...]
+) -> None:
+    has = [secret(f"s{number}", scopes=each) for number, each in enumerate(scopes)]
+    found = decided(version(None, 10), has=has)
+    assert (found.stop, found.create, found.scopes, found.lifetime) == (stop, not stop, new, None)
+    assert found.delete == ()
+    assert len(found.unknown) == len(scopes)
+    assert not found.known
+
+
+@pytest.mark.parametrize(("there", "create"), [(3, True), (4, False), (5, False)])
+def test_the_fifth_is_left_to_somebody_in_need(there: int, create: bool) -> None:  # noqa: FBT001
+    has = [secret("a", ends=20), *(secret(f"x{number}") for number in range(there - 1))]
+    found = decided(version("a", 10, ends=20), has=has)
+    assert (found.create, found.stop) == (create, "" if create else "room")
+
+
+def test_what_is_deleted_makes_room() -> None:
+    has = [secret("a", ends=20), secret("old"), secret("x"), secret("y")]
+    found = decided(version("old", 30), version("a", 10, ends=20), has=has)
+    assert ([each.id for each in found.delete], found.create) == (["old"], True)
+
+
+OLD = version("old", 300)
+CURRENT = version("a", 10, **FAR)
+HAS = [secret("a", **FAR), secret("old"), secret("hand")]
+
+
+def deleted(found: Decision) -> list[str]:
+    return [each.id for each in found.delete]
+
+
+def test_only_what_an_older_version_of_ours_names_is_deleted() -> None:
+    found = decided(OLD, CURRENT, has=HAS)
+    assert deleted(found) == ["old"]
+    assert [each.id for each in found.unknown] == ["hand"]
+
+
+@pytest.mark.parametrize(
+    "versions",
+    [
+        [version("old", 300, client_id="another"), CURRENT],
+        [version("old", 300, tags={"made-by": "somebody"}), CURRENT],
+        [version("old", 300, tags={"databricks-secret-id": "no id; rm -rf"}), CURRENT],
+        [version("old", 9), CURRENT],
+        [version("old", 10), CURRENT],
+        [version("old", 300), version("old", 9), CURRENT],
+        [replace(OLD, created_on=None), CURRENT],
+        [OLD, replace(CURRENT, created_on=None)],
+        [OLD, version(None, 10, **FAR)],
+        [OLD, version("not-there", 10, **FAR)],
+        [OLD, version("a", 10, client_id="another", **FAR)],
+        [version("a", 300), version("old", 10, **FAR)],
+    ],
+    ids=[
+        "of another principal",
+        "not of ours",
+        "with an odd id",
+        "newer",
+        "of the same second",
+        "older and newer",
+        "of no time",
+        "the current one of no time",
+        "the current one without tags",
+        "the current one not there",
+        "the current one of another principal",
+        "it is the current one",
+    ],
+)
+def test_what_is_not_replaced_for_certain_stays(versions: list[Version]) -> None:
+    assert "old" not in deleted(decided(*versions, has=HAS))
+
+
+def test_while_the_current_one_does_not_work_nothing_is_deleted() -> None:
+    assert deleted(decided(OLD, CURRENT, has=HAS, works=False)) == []
+
+
+def test_what_another_name_holds_stays() -> None:
+    assert deleted(decided(OLD, CURRENT, has=HAS, beside=[version("old", 5)])) == []
+    assert [each.id for each in decided(CURRENT, has=HAS, beside=[version("hand", 5)]).unknown] == ["old"]
+
+
+@pytest.mark.parametrize(("age", "gone"), [(0.99, []), (1.0, ["old"])])
+def test_a_day_has_to_pass(age: float, gone: list[str]) -> None:
+    found = decided(OLD, version("a", age, **FAR), has=HAS)
+    assert deleted(found) == gone
+    assert [each.id for each in found.later] == ([] if gone else ["old"])
+    assert found.later_from == (None if gone else ago(age) + timedelta(days=1))
+
+
+def test_what_has_ended_is_not_told_as_unknown_but_counts() -> None:
+    has = [secret("a", ends=20), *(secret(f"x{number}", ends=-5) for number in range(3))]
+    found = decided(version("a", 10, ends=20), has=has)
+    assert (found.unknown, found.stop) == ((), "room")
