@@ -305,20 +305,20 @@ output KEY_VAULT_NAME string = usesKeyVault ? keyVaultName : ''
 @description('Address of that vault.')
 output KEY_VAULT_URL string = keyVaultUrl
 
-var secretStep = 'Secret: az keyvault secret set --vault-name ${keyVaultName} --name databricks-oauth-secret --expires YYYY-MM-DDT00:00:00Z --value SECRET (docs/setup.md, step 4)'
-var policyStep = 'Trust: an account admin writes the service principal\'s federation policy, with subject ${identity.properties.principalId} (docs/setup.md, step 3).'
-var zonesStep = 'Zones: the same for each of ZONE_IDENTITIES, and write its clientId as "identity" of its workspaces (docs/setup.md, step 3, Workspaces that do not trust each other).'
+var secretStep = 'Secret: with oauth_secret, get the role Key Vault Secrets Officer on ${keyVaultName}, where the next step stores the secret (docs/setup.md, step 3).'
+var policyStep = 'Trust: the next step needs an account admin of Databricks for the federation policy, whose subject is ${identity.properties.principalId}.'
+var zonesStep = 'Zones: write the clientId of each of ZONE_IDENTITIES as "identity" of its workspaces (docs/by-hand.md, Workspaces that do not trust each other).'
 
 @description('What is left to do, in this order.')
 output NEXT_STEPS array = concat(
   [
-    'Azure DevOps: add object id ${identity.properties.principalId} with access level Basic, and to the Readers of the projects (docs/setup.md, step 2).'
-    'Databricks: create a service principal (docs/setup.md, step 3), or add application id ${identity.properties.clientId} itself.'
-    readsSecrets ? secretStep : policyStep
+    'List: write workspaces.json, with --identity ${identity.properties.clientId} (docs/setup.md, step 2).'
   ],
   empty(identities) ? [] : [zonesStep],
   [
-    'List: see that the app setting WORKSPACES has your workspaces; if not, correct the list and deploy again (docs/setup.md, step 5).'
+    readsSecrets ? secretStep : policyStep
+    'Let it in: .venv/bin/python -m git_refresh onboard --settings workspaces.json --apply (docs/setup.md, step 3); by hand for object id ${identity.properties.principalId} (docs/by-hand.md).'
+    'Deploy the list: see that the app setting WORKSPACES has your workspaces; if not, deploy again, with the list in place of the sample (infra/README.md, step 4).'
     'Wait five minutes, so that the new roles are known everywhere; until then the storage account answers 403.'
     'Publish, from the top of the checkout: func azure functionapp publish ${app.outputs.name} --python'
   ]

@@ -14,7 +14,7 @@ _INTRO = """\
 # Twenty-one tasks, as typed
 
 For admins who edit the list of workspaces. Each was really typed, one after the other, on a laptop after `az login`, over an embedded
-cloud with three workspaces. `git-refresh` is [.venv/bin/git-refresh](setup.md#6-try-it-from-a-laptop).
+cloud with three workspaces. `git-refresh` is [.venv/bin/git-refresh](setup.md#5-try-it-from-a-laptop).
 """
 
 

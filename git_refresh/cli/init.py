@@ -19,12 +19,15 @@ from git_refresh.values import Problem
 
 _SCHEMA = Path(__file__).parents[2] / "docs/workspaces.schema.json"
 _SECRET_NAME = "databricks-oauth-secret"  # noqa: S105  # its name in Key Vault, as in docs/setup.md
+_UNKNOWN_ID = "00000000-0000-0000-0000-000000000000"
 _OPTIONS = {
+    "AZURE_CLIENT_ID": "--identity",
     "WORKSPACES[0].host": "--host",
     "WORKSPACES[0].folders[0].url": "--repository",
     "WORKSPACES[0].folders[0].path": "--path",
     "WORKSPACES[0].folders[0].branch": "--branch",
     "WORKSPACES[0].client_id": "--client-id",
+    "WORKSPACE_DEFAULTS.client_id": "--client-id",
     "KEY_VAULT_URL": "--vault",
 }
 """What each place in the file is made from."""
@@ -41,6 +44,15 @@ _OPTIONS = {
     "--vault",
     help="The Key Vault with the service principal's OAuth secret: https://NAME.vault.azure.net. Without: it has a federation policy, "
     "and no secret.",
+)
+@click.option(
+    "--auth",
+    type=click.Choice(["federated", "oauth_secret", "managed_identity"]),
+    help="How the app signs in. With one of the first two and no --client-id, onboard makes the service principal.",
+)
+@click.option(
+    "--identity",
+    help="Client id of the app's user-assigned managed identity. Without: it has a system-assigned one.",
 )
 @click.option(
     "--path", help="The Git folder's path.  [default: /Workspace/Shared/ and the repository's name]"
@@ -65,7 +77,9 @@ def init(output: Path, *, as_json: bool, **given: str | None) -> None:
             [Problem(str(output), "exists, and is left as it is; name another file: -o FILE")],
             as_json=as_json,
         )
-    content = _content(output, _asked(given))
+    answers = _asked(given)
+    _check_sign_in(answers)
+    content = _content(output, answers)
     _check(content, as_json=as_json)
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     try:
@@ -92,10 +106,10 @@ def _asked(given: dict[str, str | None]) -> dict[str, str]:
         return answers
     for name in missing:
         answers[name] = click.prompt(needed[name], err=True).strip()
-    if missing and given["client_id"] is None:
+    if missing and given["client_id"] is None and not answers["auth"]:
         question = "The service principal's application id (empty: the app's own managed identity)"
         answers["client_id"] = click.prompt(question, default="", show_default=False, err=True).strip()
-    if answers["client_id"] and not answers["vault"]:
+    if answers["client_id"] and not answers["vault"] and not answers["auth"]:
         question = "The address of the Key Vault with its OAuth secret (empty: it has a federation policy, and no secret)"
         answers["vault"] = click.prompt(question, default="", show_default=False, err=True).strip()
     return answers
@@ -105,12 +119,31 @@ def _somebody_answers() -> bool:
     return sys.stdin.isatty()
 
 
+def _check_sign_in(answers: dict[str, str]) -> None:
+    """Whether what was given can be meant.
+
+    Raises:
+        click.UsageError: it cannot.
+    """
+    auth = answers["auth"]
+    if auth == "oauth_secret" and not answers["vault"]:
+        raise click.UsageError("--auth oauth_secret needs --vault, where the secret is")
+    of_no_use = {"federated": ("vault",), "managed_identity": ("client_id", "vault")}.get(auth, ())
+    if given := [f"--{name.replace('_', '-')}" for name in of_no_use if answers[name]]:
+        raise click.UsageError(f"--auth {auth} does not go with {' and '.join(given)}")
+
+
+def _sign_in(answers: dict[str, str]) -> dict[str, str]:
+    auth, client_id = answers["auth"], answers["client_id"]
+    if not auth:
+        auth = "managed_identity" if not client_id else "oauth_secret" if answers["vault"] else "federated"
+    who = {"client_id": client_id} if client_id else {}
+    if auth == "oauth_secret":
+        return {**who, "client_secret_name": _SECRET_NAME}
+    return {"auth": auth, **who}
+
+
 def _content(output: Path, answers: dict[str, str]) -> dict[str, Any]:
-    sign_in = {"auth": "managed_identity"}
-    if answers["client_id"] and answers["vault"]:
-        sign_in = {"client_id": answers["client_id"], "client_secret_name": _SECRET_NAME}
-    elif answers["client_id"]:
-        sign_in = {"auth": "federated", "client_id": answers["client_id"]}
     folder = {
         "path": answers["path"] or _path(answers["repository"]),
         "url": answers["repository"],
@@ -119,8 +152,10 @@ def _content(output: Path, answers: dict[str, str]) -> dict[str, Any]:
     return {
         "$schema": _schema_from(output),
         "REFRESH_SCHEDULE": SETTINGS["REFRESH_SCHEDULE"].example,
+        **({"AZURE_CLIENT_ID": answers["identity"]} if answers["identity"] else {}),
         **({"KEY_VAULT_URL": answers["vault"]} if answers["vault"] else {}),
-        "WORKSPACES": [{"host": answers["host"], **sign_in, "folders": [folder]}],
+        "WORKSPACE_DEFAULTS": _sign_in(answers),
+        "WORKSPACES": [{"host": answers["host"], "folders": [folder]}],
     }
 
 
@@ -141,11 +176,20 @@ def _schema_from(output: Path) -> str:
     return Path(relative).as_posix() if relative.startswith("..") else f"./{Path(relative).as_posix()}"
 
 
+def _lacks_principal(content: dict[str, Any]) -> bool:
+    """Whether the service principal is yet to be made."""
+    defaults = content["WORKSPACE_DEFAULTS"]
+    return "client_id" not in defaults and defaults.get("auth") != "managed_identity"
+
+
 def _check(content: dict[str, Any], *, as_json: bool) -> None:
     """As `check FILE --offline` does; what is wrong is told by the option that it comes from."""
+    defaults = content["WORKSPACE_DEFAULTS"]
+    if _lacks_principal(content):
+        defaults = {**defaults, "client_id": _UNKNOWN_ID}
     settings = {
         name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in content.items()
+        for name, value in {**content, "WORKSPACE_DEFAULTS": defaults}.items()
         if name in SETTINGS
     }
     try:
@@ -159,22 +203,31 @@ def _check(content: dict[str, Any], *, as_json: bool) -> None:
 
 def _next_steps(output: Path, content: dict[str, Any]) -> str:
     (entry,) = content["WORKSPACES"]
+    defaults = content["WORKSPACE_DEFAULTS"]
     name = shlex.quote(visible(str(output)))
-    who = f"service principal {entry['client_id']}" if "client_id" in entry else "the app's managed identity"
+    made = not _lacks_principal(content)
+    who = "the app's managed identity" if made else "a service principal that is yet to be made"
+    if "client_id" in defaults:
+        who = f"service principal {defaults['client_id']}"
     command = click.get_current_context().find_root().command_path
     lines = [
         f"Written to {name}: one workspace, and its Git folder {entry['folders'][0]['path']}. The app signs in as {who}."
     ]
-    if "client_secret_name" in entry:
+    if made and "client_secret_name" in defaults:
         lines.append(f"The OAuth secret has to be in Key Vault, by the name {_SECRET_NAME}.")
-    elif "client_id" in entry:
+    elif made and "client_id" in defaults:
         lines.append(
-            "The service principal has to have a federation policy for the app's managed identity: docs/setup.md."
+            "The service principal has to have a federation policy for the app's managed identity; onboard writes it."
         )
-    lines += [
-        "Next:",
-        f"  {command} check {name} --offline   # the list alone",
-        f"  {command} check --settings {name}  # every layer, read-only; after az login",
-        f"  {command} plan --settings {name}   # what a run would do",
+    steps = [
+        (f"check {name} --offline", "the list alone"),
+        (f"onboard --settings {name}", "what rights it needs, and which are there; after az login"),
+        (f"check --settings {name}", "every layer, read-only"),
+        (f"plan --settings {name}", "what a run would do"),
     ]
-    return "\n".join(lines)
+    if not made:
+        steps = [
+            (f"onboard --settings {name} --new-principal git-refresh --apply", "makes it; after az login")
+        ]
+    width = max(len(typed) for typed, _ in steps)
+    return "\n".join([*lines, "Next:", *(f"  {command} {typed:<{width}}  # {why}" for typed, why in steps)])

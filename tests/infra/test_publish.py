@@ -63,15 +63,15 @@ def test_what_is_left_to_do_ends_with_publishing_since_the_first_run_needs_all_t
     given = outputs(INFRA, PLAIN)
     steps = given["NEXT_STEPS"]
     assert [step.partition(":")[0].partition(",")[0] for step in steps] == [
-        "Azure DevOps",
-        "Databricks",
-        "Secret",
         "List",
+        "Secret",
+        "Let it in",
+        "Deploy the list",
         "Wait five minutes",
         "Publish",
     ]
     assert steps[-1].endswith(f"func azure functionapp publish {given['FUNCTION_APP_NAME']} --python")
     for step, needed in zip(
-        steps, ["IDENTITY_OBJECT_ID", "IDENTITY_CLIENT_ID", "KEY_VAULT_NAME"], strict=False
+        steps, ["IDENTITY_CLIENT_ID", "KEY_VAULT_NAME", "IDENTITY_OBJECT_ID"], strict=False
     ):
         assert given[needed] in step

@@ -9,14 +9,17 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from localcloud import Cloud, Fleet, play, seed
+from localcloud.authority import TENANT, entra_v2
+from localcloud.databricks.workspace import Workspace
 from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
+from tests.pages import ways
 from tools import warm
 
 ROOT = Path(__file__).parents[2]
@@ -24,12 +27,19 @@ PAGES = {page: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT /
 OURS = ".venv/bin/python -m git_refresh "
 OTHER_PAGES = ("docs/pipelines/README.md", "infra/README.md", "SECURITY.md", "CHANGELOG.md")
 NEEDS_AZURE = ("az", "azd", "func", "databricks")
+EDITOR = "editor"
+"""Stands in for the reader, who writes a new service principal's application id into the list."""
 STAND_IN = """\
 #!/bin/sh
 basename "$0" >> "$CALLS"
 case "$(basename "$0") $*" in
   "az functionapp config appsettings list"*) cat "$DEPLOYED";;
+  "az account get-access-token "*) exec "$SIGNED_IN/az" "$@";;
+  "az identity show "*"--query clientId "*) echo "$OWN_CLIENT_ID";;
   "az "*"--output tsv") echo stand-in;;
+  "editor "*)
+    jq --arg id "$1" '.WORKSPACE_DEFAULTS.client_id = $id' workspaces.json > list
+    mv list workspaces.json;;
   "databricks "*) echo "$CREATED_BY_DATABRICKS";;
 esac
 """
@@ -102,12 +112,13 @@ def environ(tmp_path: Path, cloud: Cloud, owned: Fleet) -> Iterator[dict[str, st
     """A shell's, in which the programs that need Azure are stand-ins that answer with the deployed app's settings."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name in NEEDS_AZURE:
+    for name in (*NEEDS_AZURE, EDITOR):
         (tools / name).write_text(STAND_IN)
         (tools / name).chmod(0o755)
     deployed = tmp_path / "deployed"
     deployed.write_text(json.dumps([{"name": n, "value": v} for n, v in owned.settings.items()]))
-    answers = {"CREATED_BY_DATABRICKS": json.dumps(CREATED)}
+    answers = {"CREATED_BY_DATABRICKS": json.dumps(CREATED), "OWN_CLIENT_ID": cloud.identity.client_id}
+    answers["SIGNED_IN"] = str(cloud.person("ada").sign_in(tmp_path / "signed-in"))
     places = {"CALLS": str(tmp_path / "calls"), "DEPLOYED": str(deployed), "HOME": str(tmp_path)}
     yield {"PATH": f"{tools}:{os.environ['PATH']}", **cloud.environment(), **places, **answers}
     assert not cloud.refused, "nothing was asked of the real world"
@@ -150,33 +161,76 @@ def test_the_readme_s_run_has_moved_the_folders(owned: Fleet, copy: Path, enviro
     assert folder.head == owned.repositories[0].head()
 
 
+def script(steps: Sequence[ways.Step], way: str) -> str:
+    """All that is pasted, with the answers to what is asked, and a new principal's id written into the list."""
+    first, *rest = steps
+    pasted = ways.typed([*ways.BEFORE, first, *rest[:-1], ways.TRYING, rest[-1], ways.AFTER], way)
+    made = 'echo "id $PRINCIPAL, application id $APPLICATION_ID"\n'
+    pasted = pasted.replace(made, f'{made}{EDITOR} "$APPLICATION_ID"\n')
+    make = "--new-principal git-refresh --apply\n"
+    told = "grep -oE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'"
+    pasted = pasted.replace(
+        make, f'--new-principal git-refresh --apply --yes > "$HOME/told"\n{EDITOR} "$({told} "$HOME/told")"\n'
+    )
+    return pasted.replace("--apply\n", "--apply --yes\n")
+
+
+def grant_nothing(cloud: Cloud, workspace: Workspace) -> None:
+    """As it is before `onboard`, whose user administers everything, and is let into the vault on the page."""
+    ada = cloud.person("ada")
+    organization = cloud.devops.organization("contoso")
+    organization.remove_member(cloud.identity.object_id)
+    organization.add_administrator(ada.object_id)
+    cloud.account.admins.add(ada.object_id)
+    workspace.ungranted = True
+    workspace.users_entitlements.clear()
+    workspace.add_user(ada, admin=True)
+    cloud.keyvault("contoso-git-refresh").allow_writing(ada.object_id)
+
+
+def grant(cloud: Cloud, workspace: Workspace, way: str) -> None:
+    """What the stand-ins for the commands by hand leave out."""
+    if way == "managed_identity":
+        workspace.add_managed_identity(cloud.identity.object_id)
+    elif way == "federated":
+        workspace.federate(CLIENT_ID, issuer=entra_v2(TENANT), subject=cloud.identity.object_id)
+    else:
+        workspace.service_principal(CLIENT_ID, SECRET)
+        end = datetime.now(UTC) + timedelta(days=700)
+        cloud.keyvault("contoso-git-refresh").set(SECRET_NAME, SECRET, expires_on=end)
+
+
 @pytest.mark.skipif(shutil.which("jq") is None or shutil.which("bash") is None, reason="needs jq and bash")
+@pytest.mark.parametrize("way", ways.WAYS)
+@pytest.mark.parametrize("steps", [ways.WITH_ONBOARD, ways.PASTED_BY_HAND], ids=["onboard", "by hand"])
 def test_the_setup_page_pasted_into_one_shell_leads_to_green(
-    cloud: Cloud, copy: Path, environ: dict[str, str], tmp_path: Path
+    cloud: Cloud, copy: Path, environ: dict[str, str], tmp_path: Path, steps: Sequence[ways.Step], way: str
 ) -> None:
+    (copy / "workspaces.json").unlink()
     workspace = cloud.workspace("adb-1234567890123456.7.azuredatabricks.net")
-    workspace.service_principal(CLIENT_ID, SECRET)
-    end = datetime.now(UTC) + timedelta(days=700)
-    cloud.keyvault("contoso-git-refresh").set(SECRET_NAME, SECRET, expires_on=end)
     etl = cloud.devops.repository("contoso", "Data Platform", "etl")
-    variants = re.compile(r"^### Variant.*?(?=^## )", re.DOTALL | re.MULTILINE)
-    page = variants.sub("", PAGES[ROOT / "docs/setup.md"])
-    blocks = re.findall(r"^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    by_hand = steps is ways.PASTED_BY_HAND
+    if by_hand:
+        grant(cloud, workspace, way)
+    else:
+        grant_nothing(cloud, workspace)
     done = subprocess.run(
         ["bash", "-eux", "-o", "pipefail"],  # noqa: S607  # from the PATH
-        input="".join(blocks),
+        input=script(steps, way),
         cwd=copy,
         env=environ,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=110,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-2000:]}"
     assert "✓ app settings: 1 workspace, 1 Git folder" in done.stdout, "as the page says"
     (folder,) = workspace.folders
     assert (folder.path, folder.head) == ("/Repos/etl/production", etl.head())
-    assert {*(tmp_path / "calls").read_text().split()} == {"az", "databricks", "func"}
+    called = {*(tmp_path / "calls").read_text().split()}
+    assert called - {EDITOR} == {"az", "func", *(["databricks"] if by_hand else [])}
+    assert (EDITOR in called) == (way != "managed_identity")
 
 
 def test_the_readme_s_list_is_right(copy: Path) -> None:

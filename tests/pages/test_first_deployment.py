@@ -12,12 +12,13 @@ from tests.pages import PAGES, ROOT
 
 README = (ROOT / "README.md").read_text()
 SETUP = (ROOT / "docs/setup.md").read_text()
+BY_HAND = (ROOT / "docs/by-hand.md").read_text()
 INFRA_PAGE = (ROOT / "infra/README.md").read_text()
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 PIPELINES = (ROOT / "docs/pipelines/README.md").read_text()
 REFERENCE = (ROOT / "docs/reference.md").read_text()
 
-STEPS = ["Azure", "Azure DevOps", "Databricks", "List", "Wait five minutes", "Publish"]
+STEPS = ["Azure", "List", "Let it in", "Deploy the list", "Wait five minutes", "Publish"]
 BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
@@ -92,21 +93,39 @@ def test_the_template_tells_the_same_order() -> None:
         assert [step for step in told if step not in beside] == STEPS[1:]
 
 
-def test_by_hand_the_order_is_the_same() -> None:
+def test_in_full_the_order_is_the_same() -> None:
     assert not out_of_order(
         SETUP,
         "## 1. The function app",
-        "## 2. Azure DevOps",
-        "## 3. A service principal in Databricks",
-        "## 4. The OAuth secret",
-        "## 5. The app settings",
-        "## 6. Try it from a laptop",
-        "## 7. Publish",
+        "## 2. The list",
+        "git_refresh init ",
+        "--new-principal git-refresh --apply\n",
+        "## 3. Let it in",
+        "### The vault",
+        "### Your own role",
+        "git_refresh onboard --settings workspaces.json --apply\n",
+        "## 4. The app settings",
+        "## 5. Try it from a laptop",
+        "## 6. Publish",
         "**Wait five minutes**",
         "functionapp " + "publish",
-        "## 8. See it green",
+        "## 7. See it green",
     )
     assert SETUP.count("functionapp " + "publish") == 1
+
+
+def test_by_hand_rights_are_given_in_the_order_in_which_they_need_each_other() -> None:
+    assert not out_of_order(
+        BY_HAND,
+        "## Azure DevOps",
+        "## A service principal in Databricks",
+        "## The federation policy",
+        "## The OAuth secret",
+        "## Can Manage on the folders",
+        "## See that it is all there",
+        "git_refresh check ",
+    )
+    assert "functionapp " + "publish" not in BY_HAND
 
 
 def test_azd_publishes_last_too() -> None:
@@ -127,7 +146,7 @@ def test_every_provider_that_a_template_uses_is_registered_before_the_first_step
     assert needed(INFRA) <= provided(before)
     assert "/environments" in INFRA["main.bicep"]
     assert "Microsoft.App" in provided(before), "of the subnet's delegation"
-    assert "docs/setup.md#0-what-you-need" in README.partition("2. **Azure DevOps**")[0]
+    assert "docs/setup.md#0-what-you-need" in README.partition("2. **List**")[0]
     assert "docs/setup.md#0-what-you-need" in INFRA_PAGE.partition("1. **Azure**")[0]
 
 
@@ -146,12 +165,14 @@ ONCALL = "\n```sh\n" + BLOCK.findall(OPERATIONS)[0] + "```\n"
         (SETUP, ""),
         # It says to paste the top of the page on setup first.
         (TOP + INFRA_PAGE, ""),
+        # It says where these are from.
+        (TOP + BY_HAND, "OBJECT_ID"),
         (OPERATIONS, ""),
         (ONCALL + REFERENCE, ""),
         # The pipeline's own, in its last step.
         (PIPELINES, "APP RESOURCE_GROUP"),
     ],
-    ids=["setup", "infra", "operations", "reference", "pipelines"],
+    ids=["setup", "infra", "by hand", "operations", "reference", "pipelines"],
 )
 def test_every_variable_is_set_before_it_is_used(page: str, known: str) -> None:
     assert unset(page, frozenset(known.split())) == []

@@ -79,8 +79,8 @@ def test_it_says_what_to_type_next(tmp_path: Path) -> None:
     assert lines[0].endswith(
         f": one workspace, and its Git folder /Workspace/Shared/etl. The app signs in as service principal {CLIENT_ID}."
     )
-    assert f"  git-refresh check '{file}' --offline   # the list alone" in lines
-    assert f"  git-refresh plan --settings '{file}'   # what a run would do" in lines
+    assert f"  git-refresh check '{file}' --offline     # the list alone" in lines
+    assert f"  git-refresh plan --settings '{file}'     # what a run would do" in lines
     for line in (line for line in lines if line.startswith("  git-refresh")):
         name, *_ = line.split()[1:]
         assert name in main.commands
@@ -91,10 +91,49 @@ def test_without_a_vault_a_service_principal_is_federated_and_a_policy_is_what_i
 ) -> None:
     file = tmp_path / "w.json"
     done = init(file, "--host", HOST, "--repository", URL, "--client-id", CLIENT_ID)
-    (entry,) = json.loads(file.read_text())["WORKSPACES"]
-    assert (entry["auth"], entry["client_id"]) == ("federated", CLIENT_ID)
-    assert "client_secret_name" not in entry
+    assert json.loads(file.read_text())["WORKSPACE_DEFAULTS"] == {"auth": "federated", "client_id": CLIENT_ID}
     assert "has to have a federation policy" in done.stdout
+
+
+IDENTITY = "5a1e0000-0000-4000-8000-000000000002"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--auth", "federated"], {"auth": "federated"}),
+        (["--auth", "oauth_secret", "--vault", VAULT], {"client_secret_name": "databricks-oauth-secret"}),
+    ],
+)
+def test_where_there_is_no_service_principal_yet_the_list_needs_its_client_id_and_nothing_else(
+    tmp_path: Path, options: list[str], expected: dict[str, str]
+) -> None:
+    file = tmp_path / "w.json"
+    done = init(file, "--host", HOST, "--repository", URL, "--identity", IDENTITY, *options)
+    assert done.exit_code == 0, done.output
+    written = json.loads(file.read_text())
+    assert (written["AZURE_CLIENT_ID"], written["WORKSPACE_DEFAULTS"]) == (IDENTITY, expected)
+    assert f"onboard --settings {file} --new-principal git-refresh --apply" in done.stdout
+    (problem,) = load(read_settings(file)).problems
+    assert "needs client_id" in problem.message
+    written["WORKSPACE_DEFAULTS"]["client_id"] = CLIENT_ID
+    file.write_text(json.dumps(written))
+    assert not load(read_settings(file)).problems
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--auth", "oauth_secret"], "--auth oauth_secret needs --vault"),
+        (["--auth", "federated", "--vault", VAULT], "--auth federated does not go with --vault"),
+        (["--auth", "managed_identity", "--client-id", CLIENT_ID], "does not go with --client-id"),
+        (["--identity", "x"], '✗ --identity: "x" must be the client id'),
+    ],
+)
+def test_options_that_do_not_go_together_are_told(tmp_path: Path, options: list[str], said: str) -> None:
+    done = init(tmp_path / "w.json", "--host", HOST, "--repository", URL, *options)
+    assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
+    assert not (tmp_path / "w.json").exists()
 
 
 def test_a_file_that_exists_is_left_as_it_is(tmp_path: Path) -> None:
