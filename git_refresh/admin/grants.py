@@ -39,14 +39,16 @@ class Grant:
     where: str
     """Whose it is to give: "Azure DevOps contoso", "data-1"."""
     what: str
-    """As it reads after a plus sign: "let … into the organization"."""
+    """As it reads after a sign that tells whether it is there: "service principal …: Can Manage on …"."""
     who: str = ""
     """Who can give it: "a workspace admin of data-1"."""
     command: str = ""
     """What that person types."""
     status: Status = "planned"
     why: str = ""
-    """Of one that is skipped; of a principal that was made, what to write."""
+    """Of one that is skipped; of one that was given, what there is to know besides."""
+    client_id: str | None = None
+    """Of a service principal that was made: its application id."""
     error: Diagnosis | None = None
     facts: Facts = field(default_factory=Facts, repr=False)
     do: Callable[[], None] | None = field(default=None, repr=False)
@@ -64,10 +66,16 @@ class Grant:
         self.status, self.why = "skipped", why
         return self
 
-    def failed(self, why: Diagnosis | ServiceError) -> "Grant":
+    def failed(self, why: Diagnosis | ServiceError | NotGrantedError) -> "Grant":
         """The same, which could not be looked at or given."""
         self.status = "failed"
-        self.error = self._told(why.symptom) if isinstance(why, ServiceError) else why
+        match why:
+            case ServiceError():
+                self.error = self._told(why.symptom)
+            case NotGrantedError():
+                self.error = why.why
+            case _:
+                self.error = why
         return self
 
     def _told(self, symptom: Symptom) -> Diagnosis:
@@ -97,6 +105,7 @@ class Grant:
             "error": asdict(self.error) if self.error else None,
             "who": self.who,
             "command": self.command,
+            "client_id": self.client_id,
         }
 
 

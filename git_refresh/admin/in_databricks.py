@@ -8,7 +8,7 @@ from http import HTTPStatus
 from git_refresh.admin import commands
 from git_refresh.admin.account import AdminAccount
 from git_refresh.admin.directory import Identity
-from git_refresh.admin.grants import Grant
+from git_refresh.admin.grants import Grant, NotGrantedError
 from git_refresh.admin.in_devops import named
 from git_refresh.admin.patience import patiently
 from git_refresh.admin.services import ACCOUNTS, AdminServices
@@ -114,13 +114,13 @@ class DatabricksGrants:
         workspace_id: str | None,
     ) -> Grant:
         """A service principal in a workspace, as it is to be."""
-        what = f"service principal {client_id}, with workspace access"
+        what = f"service principal {client_id}: in the workspace, with workspace access"
         if workspace.auth == "managed_identity":
             command = commands.add_principal(workspace.host, client_id, self._name)
             who = workspace_admin(workspace)
-            return Grant("principal", workspace.name, f"add {what}", who, command, facts=facts)
+            return Grant("principal", workspace.name, what, who, command, facts=facts)
         command = commands.assign(account_id or "ACCOUNT_ID", workspace_id or "WORKSPACE_ID", client_id)
-        return Grant("principal", workspace.name, f"assign {what}", ACCOUNT_ADMIN, command, facts=facts)
+        return Grant("principal", workspace.name, what, ACCOUNT_ADMIN, command, facts=facts)
 
     @property
     def _name(self) -> str:
@@ -146,7 +146,7 @@ class DatabricksGrants:
         return Grant(
             "workspace_access",
             workspace.name,
-            f"give service principal {view.client_id} workspace access",
+            f"service principal {view.client_id}: workspace access",
             workspace_admin(workspace),
             commands.entitle(workspace.host, principal.id),
             facts=view.facts,
@@ -166,7 +166,7 @@ class DatabricksGrants:
         try:
             account = self._account(view)
             number = numbers.get(view.client_id) or account.principal_id(view.client_id)
-        except ServiceError as error:
+        except (ServiceError, NotGrantedError) as error:
             return grant.failed(error)
         if number is None:
             return grant.failed(finding("no_such_principal", view.facts))
@@ -201,7 +201,7 @@ class DatabricksGrants:
 
     def _account(self, view: Seen) -> AdminAccount:
         if view.account_id is None:
-            raise ServiceError(Symptom(Service.DATABRICKS, "look up the account", "no_account_id"))
+            raise NotGrantedError(finding("no_account_id", view.facts))
         return AdminAccount(view.account_id, self._services.rest(Service.DATABRICKS, ACCOUNTS))
 
     # How it signs in without a secret
@@ -215,7 +215,7 @@ class DatabricksGrants:
         grant = Grant(
             "federation_policy",
             "Databricks account",
-            f"let {named(self._identity)} sign in as service principal {view.client_id}",
+            f"service principal {view.client_id}: a federation policy that lets {named(self._identity)} sign in as it",
             ACCOUNT_ADMIN,
             commands.write_policy(
                 view.account_id or "ACCOUNT_ID", view.client_id, self._issuer, self._identity.object_id
@@ -231,7 +231,7 @@ class DatabricksGrants:
             if number is None:
                 return grant.failed(finding("no_such_principal", view.facts))
             there = account.trusts(number, self._issuer, self._identity.object_id)
-        except ServiceError as error:
+        except (ServiceError, NotGrantedError) as error:
             return grant.failed(error)
         grant.do = partial(self._trust, account, number)
         return grant.there(is_=there)
@@ -254,7 +254,7 @@ class DatabricksGrants:
     def managed(self, view: Seen) -> Iterable[Grant]:
         """Whether the app manages the principals of `run_as`. Where it does not, that is somebody's to do by hand."""
         for number in view.workspace.run_as:
-            what = f"let service principal {view.client_id} manage service principal {number} (run_as)"
+            what = f"service principal {view.client_id}: manager of service principal {number} (run_as)"
             grant = Grant("manager", view.workspace.name, what, ACCOUNT_ADMIN, facts=view.facts)
             grant.command = (
                 f"DATABRICKS_HOST={view.workspace.host} databricks service-principals get {number}"
@@ -268,10 +268,10 @@ class DatabricksGrants:
             if client_id is None:
                 return grant.failed(finding("no_such_run_as", facts, id=number))
             if view.account_id is None:
-                return grant.skipped("the workspace does not tell which account it belongs to")
+                return grant.failed(finding("no_account_id", facts))
             if view.api.lets_manage(view.account_id, client_id, view.client_id):
                 return grant.there(is_=True)
-        except ServiceError as error:
+        except (ServiceError, NotGrantedError) as error:
             return grant.failed(error)
         return grant.failed(finding("manager_missing", facts, id=number))
 
@@ -283,7 +283,7 @@ class DatabricksGrants:
         for target in view.targets:
             made = target.place is None
             kind = target.place.kind if target.place else "directories"
-            what = f"give service principal {view.client_id} Can Manage on {target.path}"
+            what = f"service principal {view.client_id}: Can Manage on {target.path}"
             grant = Grant(
                 "folder",
                 workspace.name,

@@ -61,7 +61,7 @@ class DevOpsGrants:
         grant = Grant(
             "organization",
             f"Azure DevOps {first.organization}",
-            f"let {who} into the organization, with access level Basic, and into the Readers of {_and(names)}",
+            f"{who}: a member with access level Basic, in the Readers of {_and(names)}",
             f"a Project Collection Administrator of {first.organization}",
             self._command(first.organization, ["PROJECT_ID"]),
             facts=Facts(
@@ -92,9 +92,9 @@ class DevOpsGrants:
 
     def _licence(self, api: Organization, grant: Grant, member: Member) -> Grant:
         who = named(self._identity)
-        what = f"raise the access level of {who} to Basic: with what it has it sees no repository"
-        if member.licensed:
-            what = f"let {who} into the organization, with access level Basic"
+        what = f"{who}: a member with access level Basic"
+        if not member.licensed:
+            what += ", in the place of one that sees no repository"
         found = Grant("organization", grant.where, what, grant.who, grant.command, facts=grant.facts)
         found.do = partial(api.raise_to_basic, member)
         return found.there(is_=member.licensed)
@@ -106,7 +106,7 @@ class DevOpsGrants:
             found = Grant(
                 "project",
                 grant.where,
-                f"let {named(self._identity)} into the Readers of {project}",
+                f"{named(self._identity)}: in the Readers of {project}",
                 f"a project administrator of {project}",
                 self._command(api.name, [id_]),
                 facts=grant.facts,

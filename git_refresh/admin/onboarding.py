@@ -88,7 +88,7 @@ class Onboarding:
                     continue
                 grant.failed(error)
             except NotGrantedError as error:
-                grant.failed(error.why)
+                grant.failed(error)
             except Exception as error:  # noqa: BLE001  # a mistake of ours must not keep the other rights from being given
                 grant.failed(internal(error, Facts()))
             else:
@@ -200,7 +200,7 @@ class Onboarding:
         grant = Grant(
             "oauth_secret",
             f"Key Vault {url.removeprefix('https://')}",
-            f'create an OAuth secret of service principal {view.client_id}, straight into the secret "{name}"',
+            f'OAuth secret of service principal {view.client_id}, as the secret "{name}"',
             f"{workspace_admin(view.workspace)} who is Key Vault Secrets Officer",
             "python -m git_refresh onboard --apply",
             facts=facts,
@@ -267,11 +267,15 @@ class Onboarding:
 
         It is made once: names need not be unique, so of one that is there already nobody can say whether it is meant.
         """
-        workspace = next(entry.workspace for entry in self._settings.entries if isinstance(entry, Entry))
+        workspace = next(  # settled by the command
+            entry.workspace
+            for entry in self._settings.entries
+            if isinstance(entry, Entry) and entry.workspace.auth != "managed_identity"
+        )
         grant = Grant(
             "principal",
             workspace.name,
-            f'make a service principal named "{name}", with workspace access',
+            f'a new service principal named "{name}", with workspace access',
             workspace_admin(workspace),
             commands.make_principal(workspace.host, name),
             facts=Facts(host=workspace.host),
@@ -298,4 +302,4 @@ class Onboarding:
             if len(made) != 1:
                 raise
             client_id = made[0].client_id
-        grant.why = f'write "client_id": "{client_id}" into WORKSPACE_DEFAULTS, and run onboard again without --new-principal'
+        grant.client_id = client_id

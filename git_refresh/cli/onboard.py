@@ -17,6 +17,7 @@ from git_refresh.cli.onboard_shown import Onboarded, Shown
 from git_refresh.cli.shared import FAILED, INTERRUPTED, environment, outlet_for, places_of, put_out
 from git_refresh.clock import Deadline, SystemClock
 from git_refresh.redact import shown
+from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.fields import is_guid
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.values import Problem
@@ -177,9 +178,23 @@ def _settings(environ: Mapping[str, str], *, new: bool, object_id: str | None) -
     settings = load(_with_placeholder(environ) if new else environ)
     if settings.problems:
         raise SettingsError(list(settings.problems))
+    if new and not any(_wants_one(entry) for entry in settings.entries):
+        message = (
+            'is for a list whose entries have no client_id, and "auth": "federated" or "oauth_secret" (the default); '
+            "no entry of this one would use the new service principal"
+        )
+        raise SettingsError([Problem("--new-principal", message)])
     if not new and object_id is None and any(zone.identity is None for zone in settings.zones()):
         raise SettingsError([_NO_OBJECT_ID])
     return settings
+
+
+def _wants_one(entry: Entry | Rejected) -> bool:
+    return (
+        isinstance(entry, Entry)
+        and entry.workspace.auth != "managed_identity"
+        and entry.workspace.client_id == _UNKNOWN_ID
+    )
 
 
 def _with_placeholder(environ: Mapping[str, str]) -> Mapping[str, str]:

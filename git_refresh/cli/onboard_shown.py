@@ -111,9 +111,19 @@ class Shown:
             self._out.print(Text("Interrupted. What was granted stays; run it again for the rest.", "red"))
         elif not done.applied and any(grant.status == "planned" for grant in done.grants):
             self._out.print("Nothing was granted yet: add --apply.")
+        for grant in done.grants:
+            if grant.client_id is not None:
+                self._out.print(
+                    "Write into WORKSPACE_DEFAULTS, and run onboard again without --new-principal:"
+                )
+                self._out.print(f'  "client_id": "{self._outlet.text(grant.client_id)}"')
         unseen = [grant for grant in done.grants if grant.error and grant.error.code == "grant_not_seen"]
         for grant in unseen:
             self._line(grant, f"{self._outlet.text(grant.where)}: ")
         if done.checked is not None:
             self._out.print()
             terminal.show_check(self._outlet.clean(done.checked), self._out, self._places)
+            if done.result == "ok" and not quiet():
+                self._out.print(
+                    "All is granted. Next: set the list and publish (docs/setup.md, steps 4 and 6)."
+                )

@@ -150,7 +150,6 @@ _KINDS = {
     "not_installed": "it is not installed",
     "signed_out": "nobody is signed in",
     "not_sent": "the request was for another host and was not sent",
-    "no_account_id": "the workspace does not tell which account it belongs to",
     "no_principal": "it has none",
     "several_principals": "it has more than one",
 }

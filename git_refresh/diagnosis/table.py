@@ -1087,6 +1087,12 @@ OWN = (
         remedy="If it is meant to work, tick Active: {host}, Settings, Identity and access, Service principals.",
     ),
     Row(
+        "no_account_id",
+        message="{host} does not tell which Databricks account it belongs to.",
+        cause="What it tells of itself has no account id, and without it nothing can be looked up or granted in the account.",
+        remedy="Add --account-id with the id that https://accounts.azuredatabricks.net shows behind your name, at the top right.",
+    ),
+    Row(
         "no_workspace_id",
         message="{host} does not tell its workspace id.",
         cause="Its address has no number, and what it tells of itself has none either.",

@@ -273,7 +273,7 @@ def test_a_new_principal_is_made_once_and_its_id_is_what_to_write(
     code, report = apply(listless, "--new-principal", "etl refresh")
     assert code == 0, failures(report)
     (made,) = cloud.account.named("etl refresh")
-    assert f'"client_id": "{made.client_id}"' in report["grants"][0]["why"]
+    assert report["grants"][0]["client_id"] == made.client_id
 
     code, report = apply(listless, "--new-principal", "etl refresh")
     (failed,) = failures(report)
@@ -295,7 +295,7 @@ def test_a_new_principal_whose_answer_was_lost_is_found_again(cloud: Cloud, envi
     code, report = apply(without_client_id(environ), "--new-principal", "etl refresh")
     assert code == 0, failures(report)
     (made,) = cloud.account.named("etl refresh")
-    assert made.client_id in report["grants"][0]["why"]
+    assert report["grants"][0]["client_id"] == made.client_id
 
 
 def test_a_list_with_a_client_id_needs_no_new_principal(environ: dict[str, str]) -> None:
@@ -303,6 +303,13 @@ def test_a_list_with_a_client_id_needs_no_new_principal(environ: dict[str, str])
     done = warm.run("onboard", "--new-principal", "x", environ=environ)
     assert done.returncode == 2
     assert b"--new-principal: is for a list without client_id" in done.stderr
+
+
+def test_a_list_that_would_not_use_it_gets_no_new_principal(environ: dict[str, str]) -> None:
+    environ["WORKSPACES"] = json.dumps(json.loads(environ["WORKSPACES"])[1:])
+    done = warm.run("onboard", "--new-principal", "x", environ=environ)
+    assert done.returncode == 2
+    assert b"would use the new service principal" in done.stderr
 
 
 def test_another_principal_of_the_same_name_is_not_taken_for_it(

@@ -164,6 +164,7 @@ TOLD_BY_CHECK_ALONE = {
     "principal_inactive",
     "no_workspace_id",
     "name_taken",
+    "no_account_id",
     "manager_missing",
     "no_such_run_as",
     # Of a rotation, which neither a run nor a check is.

@@ -1,0 +1,178 @@
+"""Whatever a service answers an admin's command, it becomes a failure with a code, in time, and gives nothing away: drawn by hypothesis."""
+
+import json
+import os
+import time
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from git_refresh.admin import rest
+from git_refresh.admin.onboarding import Given, Onboarding
+from git_refresh.admin.services import AdminServices
+from git_refresh.cli.crew import Crew
+from git_refresh.clock import Deadline, SystemClock
+from git_refresh.clouds import vault as vault_limits
+from git_refresh.outlet import Outlet
+from git_refresh.settings.load import load
+from localcloud import Cloud, Fault
+from localcloud.fleet import UngrantedFleet, seed_ungranted
+from localcloud.mutations import Change, mutate
+from localcloud.people import laptop
+from tests.integration.hostile_answers import changes
+from tests.integration.oracle import INVISIBLE
+from tests.integration.test_secrets import pieces
+
+FUZZ = int(os.environ.get("FUZZ_EXAMPLES", "0"))
+pytestmark = pytest.mark.timeout(0 if FUZZ else 240)
+
+ROUTES = (
+    ("graph", "servicePrincipals"),
+    ("devops", "/_apis/projects/"),
+    ("devops", "/graph/serviceprincipals"),
+    ("devops", "/graph/storagekeys/"),
+    ("devops", "/serviceprincipalentitlements"),
+    ("databricks", "databricks-config"),
+    ("databricks", "scim/v2/ServicePrincipals"),
+    ("databricks", "scim/v2/Groups"),
+    ("databricks", "get-status"),
+    ("databricks", "/repos/"),
+    ("databricks", "/api/2.0/permissions/"),
+    ("databricks", "federationPolicies"),
+    ("databricks", "permissionassignments"),
+    ("keyvault", "/secrets/"),
+)
+WRITTEN = (
+    ("devops", "/serviceprincipalentitlements", "POST"),
+    ("databricks", "scim/v2/ServicePrincipals", "POST"),
+    ("databricks", "permissionassignments/principals/", "PUT"),
+    ("databricks", "federationPolicies", "POST"),
+    ("databricks", "credentials/secrets", "POST"),
+    ("databricks", "mkdirs", "POST"),
+    ("databricks", "/permissions/", "PATCH"),
+    ("keyvault", "/secrets/", "PUT"),
+)
+LIMIT_S = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """Whose answers are changed, and how."""
+
+    service: str
+    route: str
+    changes: tuple[Change, ...]
+    method: str | None = None
+
+
+@st.composite
+def strikes(draw: st.DrawFn) -> Strike:
+    service, route = draw(st.sampled_from(ROUTES))
+    return Strike(service, route, draw(changes(route)))
+
+
+@st.composite
+def strikes_at_writes(draw: st.DrawFn) -> Strike:
+    service, route, method = draw(st.sampled_from(WRITTEN))
+    return Strike(service, route, draw(changes(route)), method)
+
+
+def some(few: int) -> settings:
+    common = settings(
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+        report_multiple_bugs=False,
+    )
+    if FUZZ:
+        return settings(common, max_examples=FUZZ, print_blob=True)
+    return settings(
+        common, derandomize=True, database=None, max_examples=few, phases=[Phase.explicit, Phase.generate]
+    )
+
+
+def at_laptop(patch: pytest.MonkeyPatch, cloud: Cloud, fleet: UngrantedFleet) -> None:
+    az = fleet.admin.sign_in(cloud.directory / "laptop")
+    for name, value in laptop({**os.environ, **cloud.environment()}, az).items():
+        patch.setenv(name, value)
+    patch.setattr(rest, "LIMIT", LIMIT_S)
+    patch.setattr(vault_limits, "LIMIT", LIMIT_S)
+    patch.setattr("git_refresh.admin.vault.LIMIT", LIMIT_S)
+    for module in ("onboarding", "patience"):
+        patch.setattr(f"git_refresh.admin.{module}.PATIENCE", 0.3)
+        patch.setattr(f"git_refresh.admin.{module}.PAUSE", 0.1)
+    patch.setattr("git_refresh.admin.rotation.steps.SIGN_IN_S", 0.5)
+    patch.setattr("git_refresh.admin.rotation.steps.READ_BACK_S", 0.3)
+
+
+@pytest.fixture(scope="module")
+def granted() -> Iterator[tuple[Cloud, UngrantedFleet]]:
+    with Cloud() as cloud, pytest.MonkeyPatch.context() as patch:
+        fleet = seed_ungranted(cloud)
+        at_laptop(patch, cloud, fleet)
+        print_of(fleet, give=True)
+        cloud.remember_secrets()
+        yield cloud, fleet
+
+
+def print_of(fleet: UngrantedFleet, *, give: bool) -> str:
+    """What `onboard --json` would print of its grants, in this process."""
+    outlet = Outlet()
+    deadline = Deadline.after(60, SystemClock())
+    chosen = load(fleet.settings)
+    services = AdminServices(deadline, os.environ, outlet)
+    onboarding = Onboarding(chosen, services, Given(), Crew(4, deadline).each)
+    try:
+        found = onboarding.look()
+        for grant in found if give else ():
+            onboarding.give(grant)
+    finally:
+        onboarding.close()
+    return outlet.json({"grants": [grant.as_dict() for grant in found]})
+
+
+def check(text: str, cloud: Cloud, took_s: float) -> None:
+    """That it is readable, bounded, no mistake of ours, and without a secret."""
+    assert took_s < 30, took_s
+    grants = json.loads(text)["grants"]
+    assert grants
+    for grant in grants:
+        assert (grant["error"] is not None) == (grant["status"] == "failed")
+        assert not grant["error"] or grant["error"]["code"] != "internal_error", grant
+        for value in (grant["where"], grant["what"], grant["why"], grant["command"], str(grant["error"])):
+            assert len(value) < 9000
+            assert not [letter for letter in value if unicodedata.category(letter) in INVISIBLE]
+    for secret in cloud.issued:
+        assert not [piece for piece in pieces(secret) if piece in text]
+
+
+@given(strike=strikes())
+@some(60)
+def test_whatever_a_look_meets(granted: tuple[Cloud, UngrantedFleet], strike: Strike) -> None:
+    cloud, fleet = granted
+    cloud.clear_faults()
+    cloud.inject(Fault(mutate(*strike.changes), service=strike.service, route=strike.route))
+    began = time.monotonic()
+    text = print_of(fleet, give=False)
+    check(text, cloud, time.monotonic() - began)
+
+
+@given(strike=strikes_at_writes())
+@some(25)
+def test_whatever_a_write_meets(strike: Strike) -> None:
+    with Cloud() as cloud, pytest.MonkeyPatch.context() as patch:
+        fleet = seed_ungranted(cloud)
+        at_laptop(patch, cloud, fleet)
+        cloud.remember_secrets()
+        cloud.inject(
+            Fault(mutate(*strike.changes), service=strike.service, route=strike.route, method=strike.method)
+        )
+        began = time.monotonic()
+        text = print_of(fleet, give=True)
+        check(text, cloud, time.monotonic() - began)
+        cloud.clear_faults()
+        grants = json.loads(print_of(fleet, give=True))["grants"]
+        assert not [grant for grant in grants if grant["error"]], "the next attempt ends it"
