@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from pydantic import SecretStr
 
-from git_refresh.admin.rotation.decide import GRACE, MOST, Decision, Target
+from git_refresh.admin.rotation.decide import GRACE, MOST, Target
 from git_refresh.admin.rotation.report import SecretReport
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version
@@ -279,10 +279,6 @@ class Turns:
             drawn = self._order.pop(0) if self._order else 0
             self._turn = sorted(self._alive)[drawn % len(self._alive)]
             self._changed.notify_all()
-
-
-def approve(world: World, decision: Decision) -> SecretReport:
-    return rotation(world).apply(decision)
 
 
 def _value(secret_id: str) -> str:
