@@ -83,7 +83,7 @@ def rotate(
         report = command.plan()
         if applies and not report.interrupted and any(secret.acts for secret in report.secrets):
             if not yes:
-                _ask(report, as_json=as_json)
+                _ask(outlet.clean(report), as_json=as_json)
             report = command.apply(report)
         elif applies:
             report = command.done_nothing(report)

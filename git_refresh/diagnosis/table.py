@@ -58,10 +58,10 @@ _GRANT_DEVOPS = (
     "(Stakeholder is not enough), and add it to the Readers of project {project}."
 )
 _STORE_SECRET = "az keyvault secret set --vault-name {vault_name} --name {secret} --value VALUE"  # noqa: S105  # a command
-_ROTATE = "python -m git_refresh rotate {secret} --apply"
-_NEW_SECRET = (
-    f"Rotate it, as an admin of the workspace and of the vault: {_ROTATE}. By hand: create one for {{client_id}} ({{host}}, Settings, "
-    f"Identity and access, Service principals, Secrets), and store it: {_STORE_SECRET} --expires YYYY-MM-DDT00:00:00Z."
+_ROTATE = (
+    "Rotate it, as an admin of the workspace and of the vault (by hand: create one for {client_id} in {host}, Settings, Identity and "
+    "access, Service principals, Secrets, and store it in {vault} with the day on which it ends): python -m git_refresh rotate {secret} "
+    "--apply."
 )
 _DELETE_SECRET = "databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}"  # noqa: S105  # a command
 _POLICY = (
@@ -75,7 +75,7 @@ _TRUST = (
 )
 SHARED = {
     "Let the identity in": _GRANT_DEVOPS,
-    "Renew the OAuth secret": _NEW_SECRET,
+    "Renew the OAuth secret": _ROTATE,
     "Write the federation policy": _POLICY,
     "Let the app registration trust the identity": _TRUST,
 }
@@ -304,7 +304,7 @@ _KEY_VAULT = (
         "secret_expired",
         (Match(VAULT, ("lapsed",)),),
         cause="The secret's expiration date in Key Vault has passed, so the OAuth secret has very likely expired too.",
-        remedy=_NEW_SECRET,
+        remedy=_ROTATE,
     ),
     Row(
         "key_vault_unreachable",
@@ -484,7 +484,7 @@ _SIGN_IN = (
         seen="401 invalid_client Client authentication failed",
         cause="client_id is not that of a service principal in this workspace, or the OAuth secret is wrong, expired or deleted.",
         remedy="Look for client_id ({client_id}) among the Application IDs that {host} lists (Settings, Identity and access, Service "
-        f"principals). If it is missing, correct it, or add the service principal there. If it is there: {_NEW_SECRET}",
+        f"principals). If it is missing, correct it, or add the service principal there. If it is there: {_ROTATE}",
     ),
     Row(
         "workspace_sign_in",
@@ -851,7 +851,7 @@ OWN = (
         "secret_expires_soon",
         message="The secret {ends}.",
         cause="Once the OAuth secret has expired, the app can no longer sign in with it.",
-        remedy=_NEW_SECRET,
+        remedy=_ROTATE,
     ),
     Row(
         "two_principals_for_secret",

@@ -184,7 +184,9 @@ def test_no_secret_is_used(text: str) -> None:
 
 def test_actions_are_pinned_by_commit_with_the_version_beside_it_and_tasks_by_their_major_version() -> None:
     used = re.findall(r"^ +(?:- )?uses: (.*)$", "\n".join(TEXTS.values()), re.MULTILINE)
-    assert len(used) == sum("uses" in step for steps in (*JOBS.values(), PULL) for step in steps)
+    assert len(used) == sum(
+        "uses" in step for steps in (*JOBS.values(), PULL, ROTATES["steps"]) for step in steps
+    )
     for name in used:
         assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", name), name
     versions: dict[str, set[str]] = {}
@@ -222,7 +224,7 @@ def test_all_that_they_name_is_there() -> None:
     assert f"//   {line}" in (ROOT / "infra/app.bicepparam").read_text(), "the line that the comment shows"
     assert "def refresh_git(" in (ROOT / "function_app.py").read_text()
     version = (ROOT / ".python-version").read_text().strip()
-    assert re.findall(r'versionSpec: "(.*)"', "".join(TEXTS.values())) == [version] * 3
+    assert re.findall(r'versionSpec: "(.*)"', "".join(TEXTS.values())) == [version] * 4
 
 
 def test_the_page_names_what_the_pipelines_ask_for() -> None:
@@ -357,3 +359,73 @@ def test_what_is_packed_is_what_func_would_publish_and_the_packages(packed: set[
     names = {path.relative_to(ROOT).as_posix() for path in (*top, *product)}
     published = {name for name in names if not ignored(name, boundary=True)}
     assert packed == published | {".python_packages/lib/site-packages/package.py"}
+
+
+# Rotating
+
+ROTATE_GITHUB_TEXT = (PIPELINES / "rotate.github.yml").read_text()
+ROTATE_AZURE_TEXT = (PIPELINES / "rotate.azure-pipelines.yml").read_text()
+ROTATE_GITHUB: dict[Any, Any] = yaml.safe_load(ROTATE_GITHUB_TEXT)
+ROTATE_AZURE: dict[Any, Any] = yaml.safe_load(ROTATE_AZURE_TEXT)
+(ROTATES,) = ROTATE_GITHUB["jobs"].values()
+((ROTATES_IN_AZURE,),) = (stage["jobs"] for stage in ROTATE_AZURE["stages"])
+
+
+def test_both_rotate_every_month_on_main_alone_and_by_the_same_commands() -> None:
+    assert commands(ROTATES["steps"]) == commands(ROTATES_IN_AZURE["steps"])
+    *_, rotate = commands(ROTATES["steps"])
+    assert rotate == '.venv/bin/python -m git_refresh rotate --settings "TEMP/settings.json" --apply --yes'
+    (scheduled,) = ROTATE_GITHUB[True]["schedule"]
+    (planned,) = ROTATE_AZURE["schedules"]
+    assert scheduled["cron"] == planned["cron"]
+    assert re.fullmatch(r"\d+ \d+ \d+ \* \*", planned["cron"])
+    assert planned["always"] is True, "also where nothing has changed"
+    assert set(ROTATE_GITHUB[True]) == {"schedule", "workflow_dispatch"}
+    assert (ROTATE_AZURE["trigger"], ROTATE_AZURE["pr"]) == ("none", "none")
+    assert ROTATES["if"] == "github.ref == 'refs/heads/main'"
+    assert ROTATES["concurrency"] == "git-refresh-rotate"
+    (stage,) = ROTATE_AZURE["stages"]
+    assert stage["condition"] == "eq(variables['Build.SourceBranch'], 'refs/heads/main')"
+
+
+def test_who_rotates_has_an_identity_of_its_own_and_signs_in_after_what_is_installed() -> None:
+    assert ROTATE_GITHUB["permissions"] == {"contents": "read"}
+    assert ROTATES["permissions"] == {"contents": "read", "id-token": "write"}
+    assert ROTATES["environment"] == "rotate"
+    uses = [step.get("uses", "").partition("@")[0] for step in ROTATES["steps"]]
+    assert uses.index("azure/login") == len(uses) - 2
+    connected = [
+        step["inputs"].get("azureSubscription") for step in ROTATES_IN_AZURE["steps"] if "task" in step
+    ]
+    assert connected == [None, "git-refresh-rotate"]
+
+
+@pytest.mark.parametrize("text", [ROTATE_GITHUB_TEXT, ROTATE_AZURE_TEXT], ids=["github", "azure"])
+def test_no_secret_is_used_to_rotate_one_and_packages_are_pinned(text: str) -> None:
+    test_no_secret_is_used(text)
+    (line,) = re.findall(r"^.* pip install .*$", text, re.MULTILINE)
+    for option in ("--require-hashes", "--only-binary :all:", "--requirement requirements.txt"):
+        assert option in line
+
+
+def test_actions_that_rotate_are_those_that_deploy() -> None:
+    pinned = {step["uses"] for job in JOBS.values() for step in job if "uses" in step}
+    assert {step["uses"] for step in ROTATES["steps"] if "uses" in step} <= pinned
+    lines = re.findall(r"^ +(?:- )?uses: (.*)$", ROTATE_GITHUB_TEXT, re.MULTILINE)
+    assert set(lines) <= set(re.findall(r"^ +(?:- )?uses: (.*)$", GITHUB_TEXT, re.MULTILINE))
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
+def test_the_settings_that_rotate_reads_are_the_list_and_the_vault(tmp_path: Path) -> None:
+    (script,) = [line for line in commands(ROTATES["steps"]) if line.startswith("jq")] or [
+        step["run"] for step in ROTATES["steps"] if step.get("run", "").startswith("jq ")
+    ]
+    (tmp_path / "workspaces.json").write_text('{"WORKSPACES": [{"host": "x"}], "WORKSPACE_DEFAULTS": {}}')
+    environ = {**os.environ, "RUNNER_TEMP": str(tmp_path), "KEY_VAULT_URL": "https://v.vault.azure.net"}
+    subprocess.run(["sh", "-c", script], cwd=tmp_path, env=environ, check=True)  # noqa: S607  # sh from the PATH
+    written = yaml.safe_load((tmp_path / "settings.json").read_text())
+    assert written == {
+        "WORKSPACES": [{"host": "x"}],
+        "WORKSPACE_DEFAULTS": {},
+        "KEY_VAULT_URL": "https://v.vault.azure.net",
+    }

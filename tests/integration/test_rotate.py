@@ -13,8 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from git_refresh.admin import services
+from git_refresh.admin.rotation import steps
 from git_refresh.admin.secrets import tags_of
+from git_refresh.cli.main import main
+from git_refresh.redact import silence_sdk_logs
 from localcloud import Cloud, Fault, Fleet, faults, seed
 from localcloud.databricks.account import AccountPrincipal, OAuthSecret
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
@@ -23,6 +28,13 @@ from localcloud.observer import Request
 from localcloud.people import Person
 from tests.integration.admin import admin_of, laptop_of, principal_of, real_secret
 from tests.integration.running import run_app
+from tests.integration.test_secrets import (
+    Everything,
+    assert_clean,
+    everything,  # noqa: F401  # a fixture
+    everything_raised,
+    lower_every_level,
+)
 from tools import warm
 
 pytestmark = pytest.mark.timeout(60)
@@ -568,3 +580,32 @@ def test_no_secret_comes_out(stage: Stage, tmp_path: Path, what: str, options: l
             assert not any(piece in text for text in came_out), f"a piece of a secret came out: {what}"
     tags = json.dumps([dict(version.tags) for version in stage.stored])
     assert not any(secret[4:16] in tags for secret in secrets)
+
+
+@pytest.mark.parametrize("what", [what for what in SPOILT if "sign-in" not in what])
+def test_no_logger_gets_to_see_a_secret(
+    stage: Stage,
+    everything: Everything,  # noqa: F811  # which is asked for by its name
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    for name, value in stage.environ.items():
+        monkeypatch.setenv(name, value)
+    for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
+        monkeypatch.delenv(name)
+
+    def silence_and_lower() -> None:
+        silence_sdk_logs()
+        lower_every_level()
+
+    monkeypatch.setattr(services, "silence_sdk_logs", silence_and_lower)
+    monkeypatch.setattr(steps, "READ_BACK_S", 1.0)
+    stage.cloud.remember_secrets()
+    stage.cloud.inject(SPOILT[what]())
+    done = CliRunner().invoke(main, ["rotate", "--apply", "--yes"])
+    assert done.exit_code in {0, 1}, done.output
+    assert [line for line in everything.lines if "withheld" in line]
+    secrets = [issued for issued in stage.cloud.issued if issued.startswith("dose")]
+    assert {secret.value for secret in stage.principal.secrets} <= set(secrets)
+    raised = everything_raised(done.exception)
+    assert_clean("\n".join([*everything.lines, done.output, done.stderr, raised]), stage.cloud.secrets)

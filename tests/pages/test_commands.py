@@ -18,7 +18,7 @@ def uses_of_ours() -> Iterator[tuple[str, str]]:
         for arguments in re.findall(
             r"(?:python -m git_refresh|bin/git-refresh) ([^\n`|>#;]*)", page.read_text()
         ):
-            yield f"{page.relative_to(ROOT)}: {arguments.strip()}", arguments.rstrip(' "')
+            yield f"{page.relative_to(ROOT)}: {arguments.strip()}", arguments.rstrip(' ".')
 
 
 def parse(arguments: str) -> None:

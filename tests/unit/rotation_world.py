@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from pydantic import SecretStr
 
-from git_refresh.admin.rotation.decide import GRACE, MOST, Decision, Target
+from git_refresh.admin.rotation.decide import GRACE, MOST, Target
 from git_refresh.admin.rotation.report import SecretReport
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version
@@ -46,12 +46,14 @@ class World:
     Attributes:
         lag: seconds until reading the vault shows what was stored.
         delay: seconds until a new OAuth secret works.
+        list_lag: seconds until a new OAuth secret is listed.
         turn: whom it waits for before each request.
     """
 
     clock: FakeClock = field(default_factory=FakeClock)
     lag: float = 0.0
     delay: float = 0.0
+    list_lag: float = 0.0
     secrets: dict[str, OAuthSecret] = field(default_factory=dict)
     works_from: dict[str, float] = field(default_factory=dict)
     stored: list[Stored] = field(default_factory=list)
@@ -93,7 +95,10 @@ class World:
         return self._do("principal", lambda: PRINCIPAL)
 
     def list(self, principal: int) -> Sequence[OAuthSecret]:
-        return self._do("list", lambda: list(self.secrets.values()))
+        until = self.clock.now() - timedelta(seconds=self.list_lag)
+        return self._do(
+            "list", lambda: [each for each in self.secrets.values() if (each.created_at or until) <= until]
+        )
 
     def create(self, principal: int, lifetime: timedelta | None, scopes: tuple[str, ...]) -> NewSecret:
         def create() -> NewSecret:
@@ -274,10 +279,6 @@ class Turns:
             drawn = self._order.pop(0) if self._order else 0
             self._turn = sorted(self._alive)[drawn % len(self._alive)]
             self._changed.notify_all()
-
-
-def approve(world: World, decision: Decision) -> SecretReport:
-    return rotation(world).apply(decision)
 
 
 def _value(secret_id: str) -> str:

@@ -951,7 +951,7 @@ def test_the_files_of_a_conflict_are_named_and_nothing_after_them() -> None:
         ),
         (
             "a wrong OAuth secret",
-            "az keyvault secret set --vault-name contoso --name databricks-oauth-secret --value VALUE",
+            "python -m git_refresh rotate databricks-oauth-secret --apply",
         ),
         (
             "a principal that is not in the workspace",

@@ -168,6 +168,8 @@ ALLOWED = {
     "cli/init.py": {"write"},  # writes what somebody has just typed into a file of theirs
     "cli/main.py": {"stdout", "stderr", "exit"},  # sets their encoding
     "cli/one_run.py": {"stderr", "exit"},  # asks whether there is anybody to ask
+    "cli/rotate.py": {"stderr", "exit"},  # likewise
+    "cli/rotate_shown.py": {"print"},  # prints what has passed the outlet
     "__main__.py": {"exit"},  # says what is not installed
 }
 FUNCTIONS = {

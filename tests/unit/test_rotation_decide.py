@@ -115,6 +115,9 @@ def test_no_life_is_longer_than_databricks_lets_it() -> None:
     [
         ([("sql", "jobs"), ("jobs", "sql")], "", ("jobs", "sql")),
         ([("sql",), ()], "scopes", ()),
+        ([("all-apis",), ()], "", ()),
+        ([("all-apis",), ("all-apis",)], "", ("all-apis",)),
+        ([("all-apis",), ("all-apis", "sql")], "scopes", ()),
         ([(), ()], "", ()),
         ([], "", ()),
     ],

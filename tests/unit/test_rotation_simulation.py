@@ -218,3 +218,15 @@ def test_an_interrupt_takes_back_what_is_stored_nowhere() -> None:
         rotation(it).apply(decision)
     assert list(it.secrets) == ["secret-1"]
     assert_sound(it)
+
+
+def test_a_secret_whose_answer_was_lost_counts_before_it_is_listed() -> None:
+    it = world(more=2)
+    it.list_lag = 8.0
+    it.begin({11: "lost"})
+    report = rotate(it)
+    assert len(it.secrets) == 4, "the fifth is left to somebody in need"
+    assert report.action == "failed"
+    it.wait(0.01)
+    it.begin()
+    assert [error.code for error in rotate(it).errors] == ["no_room_for_secret"]

@@ -161,9 +161,13 @@ def _lifetime(current: OAuthSecret | None) -> timedelta | None:
 def _common_scopes(secrets: Sequence[OAuthSecret]) -> tuple[str, tuple[str, ...]]:
     """What all have, where it is not known which is the current one; or why none is made."""
     found = {tuple(sorted(each.scopes)) for each in secrets}
-    if len(found) > 1:
-        return "scopes", ()
-    return "", found.pop() if found else ()
+    if len(found) == 1:
+        return "", found.pop()
+    return "" if found <= _EVERYTHING else "scopes", ()
+
+
+_EVERYTHING: set[tuple[str, ...]] = {(), ("all-apis",)}
+"""Two ways to write the same scopes."""
 
 
 def _is_live(secret: OAuthSecret, now: datetime) -> bool:
