@@ -4,7 +4,6 @@ import json
 import os
 import shlex
 import subprocess
-import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from localcloud import Cloud, Fleet, seed
-from localcloud.authority import DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.databricks.folder import Folder
+from localcloud.fleet import ORGANIZATION
+from localcloud.people import Person
 from tools import warm
 from tools.screen import plain, show, stable
 
@@ -31,6 +31,7 @@ class Desk:
         listed: what is in workspaces.json: as deployed, until a task changes it.
         environ: of the terminal.
         place: where it is typed.
+        you: who sits there.
         afterwards: what a task has to put right again.
     """
 
@@ -43,7 +44,7 @@ class Desk:
         self.environ = {**os.environ, **cloud.environment(), "PATH": f"{place}/bin:{os.environ['PATH']}"}
         for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER", *self.fleet.settings):
             self.environ.pop(name, None)
-        _sign_in(cloud, place / "bin")
+        self.you = _signed_in(cloud, self.fleet, place / "bin")
 
     def deployed(self) -> dict[str, Any]:
         """The settings, as they stand in a workspaces.json."""
@@ -71,18 +72,16 @@ def _furnished(fleet: Fleet) -> Fleet:
     return fleet
 
 
-def _sign_in(cloud: Cloud, place: Path) -> None:
-    """A stand-in for `az`, as whom Azure DevOps knows."""
-    place.mkdir()
-    ends = int(time.time()) + 3900
-    for name, resource in (("devops", DEVOPS_RESOURCE), ("vault", VAULT_RESOURCE)):
-        answer = {"accessToken": cloud.identity.token(resource), "expires_on": ends}
-        (place / name).write_text(json.dumps(answer))
-    az = place / "az"
-    az.write_text(
-        f'#!/bin/sh\ncase "$*" in *{DEVOPS_RESOURCE}*) cat {place}/devops;; *) cat {place}/vault;; esac\n'
-    )
-    az.chmod(0o755)
+def _signed_in(cloud: Cloud, fleet: Fleet, place: Path) -> Person:
+    """The admin, with a stand-in for `az` that `az login` has left: she administers all that there is."""
+    you = cloud.person("you")
+    cloud.devops.organization(ORGANIZATION).add_administrator(you.object_id)
+    cloud.account.admins.add(you.object_id)
+    fleet.vault.allow_writing(you.object_id)
+    for workspace in fleet.workspaces:
+        workspace.add_user(you, admin=True)
+    you.sign_in(place)
+    return you
 
 
 @dataclass(frozen=True, slots=True)

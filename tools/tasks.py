@@ -11,7 +11,7 @@ from tools.desk import DEPLOYED, LIST, NARROW, Desk, Task
 PAGE = "docs/tasks.md"
 _INTRO = """\
 <!-- Made by `make docs` from tools/tasks.py. Change it there. -->
-# Twenty-one tasks, as typed
+# Twenty-three tasks, as typed
 
 For admins who edit the list of workspaces. Each was really typed, one after the other, on a laptop after `az login`, over an embedded
 cloud with three workspaces. `git-refresh` is [.venv/bin/git-refresh](setup.md#5-try-it-from-a-laptop).
@@ -34,15 +34,17 @@ def _mistakes(desk: Desk) -> None:
 
 def _a_new_one(desk: Desk) -> None:
     new = desk.cloud.workspace("adb-0000000000000004.4.azuredatabricks.net")
+    new.ungranted = True
+    new.add_user(desk.you, admin=True)
     desk.listed["WORKSPACES"].append({"host": new.url, "name": "data-4", "folders": desk.entry(0)["folders"]})
     desk.entry(2)["folders"][1]["branch"] = "release"
     desk.write()
 
 
 def _not_let_in(desk: Desk) -> None:
-    organization, somebody = desk.cloud.devops.organization("contoso"), desk.cloud.identity.object_id
-    organization.remove_member(somebody)
-    desk.afterwards.callback(organization.add_member, somebody)
+    organization, you = desk.cloud.devops.organization("contoso"), desk.you.object_id
+    organization.remove_member(you)
+    desk.afterwards.callback(organization.add_administrator, you)
     desk.write()
 
 
@@ -91,6 +93,7 @@ def _one_hangs(desk: Desk) -> None:
     desk.write()
 
 
+_OBJECT_ID = "1b2c3d4e-0000-4000-8000-00000000001d"
 _HOST = "https://adb-0000000000000001.1.azuredatabricks.net"
 _ETL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
 _FAILED = """.checks[] | select(.status == "failed") | "\\(.subject): \\(.error.code)\""""
@@ -133,6 +136,12 @@ TASKS = (
         1,
     ),
     Task(
+        "Let the app in there",
+        "It only looks; with `--apply` it grants, and checks.",
+        f"git-refresh onboard --settings {LIST} --object-id {_OBJECT_ID} --quiet",
+        _a_new_one,
+    ),
+    Task(
         "Azure DevOps rejects the identity",
         "Somebody has removed it from the organization.",
         _CHECK,
@@ -167,6 +176,11 @@ TASKS = (
         f"{_CHECK} --json | jq --raw-output '{_FAILED}'",
         _a_secret_deleted,
         1,
+    ),
+    Task(
+        "See which OAuth secrets end soon",
+        "With `--apply` it makes new ones, and stores them.",
+        f"git-refresh rotate --settings {LIST} --within 200d",
     ),
     Task("An OAuth secret has ended", "In a terminal of 60 columns.", _CHECK, _a_secret_ended, 1, NARROW),
     Task(
