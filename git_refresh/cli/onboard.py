@@ -93,18 +93,20 @@ def onboard(
         services = AdminServices(deadline, environ, outlet)
         onboarding = Onboarding(settings, services, Given(object_id, account_id), crew.each)
         display = Shown(outlet, places_of(settings), as_json=as_json)
+        checked = None
         try:
             found = _look(onboarding, display, name)
-            granted = apply_ and _give(onboarding, display, crew, found, yes=yes)
-            if granted and name is None and not crew.interrupted:
-                with display.waiting("Looking whether all of it is to be seen …"):
-                    onboarding.see(found)
+            try:
+                if apply_ and _give(onboarding, display, crew, found, yes=yes) and name is None:
+                    with display.waiting("Looking whether all of it is to be seen …"):
+                        onboarding.see(found)
+                if apply_ and name is None and not crew.interrupted:
+                    with display.waiting("Checking …"):
+                        checked = CheckReport(tuple(check_live(settings, environ, outlet)))
+            except KeyboardInterrupt:
+                crew.interrupted = True
         finally:
             onboarding.close()
-        checked = None
-        if apply_ and name is None and not crew.interrupted:
-            with display.waiting("Checking …"):
-                checked = CheckReport(tuple(check_live(settings, environ, outlet)))
     except SettingsError as error:
         wrong.end(error.problems, as_json=as_json)
     done = Onboarded(tuple(found), checked, applied=apply_, interrupted=crew.interrupted)
@@ -127,19 +129,17 @@ def _give(
 
     Raises:
         SettingsError: the answer is no, or there is nobody to ask.
+        KeyboardInterrupt: somebody has ended it.
     """
     planned = [grant for grant in found if grant.status == "planned"]
     if not planned or crew.interrupted:
         return False
     if not yes:
         _ask(count(len(planned), "right"))
-    try:
-        for grant in planned:
-            with display.giving(grant):
-                onboarding.give(grant)
-            display.given(grant)
-    except KeyboardInterrupt:
-        crew.interrupted = True
+    for grant in planned:
+        with display.giving(grant):
+            onboarding.give(grant)
+        display.given(grant)
     return True
 
 
