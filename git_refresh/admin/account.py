@@ -10,11 +10,16 @@ from pydantic import Field
 
 from git_refresh.admin.rest import Nothing, Rest
 from git_refresh.admin.workspace import Number
-from git_refresh.clouds.answers import Answer, Word
+from git_refresh.clouds.answers import Answer, PageToken, Word
 from git_refresh.clouds.guard import Repeat
+from git_refresh.symptom import Service, ServiceError, Symptom
 
 AUDIENCE = "fb60f99c-7a34-4190-8149-302f77469936"
 """What Entra's tokens for the exchange are for."""
+
+
+PAGES = 20
+"""Of the federation policies of a service principal, which may have 20."""
 
 
 class _Principal(Answer):
@@ -37,6 +42,7 @@ class _Policy(Answer):
 
 
 class _Policies(Answer):
+    next_page_token: PageToken | None = None
     policies: Annotated[tuple[_Policy, ...], Field(max_length=100)] = ()
 
 
@@ -45,7 +51,8 @@ class _Assigned(Answer):
 
 
 class _Assignment(Answer):
-    principal: _Assigned
+    principal: _Assigned | None = None
+    """None where the account could not tell."""
 
 
 class _Assignments(Answer):
@@ -65,7 +72,9 @@ class AdminAccount:
         what = f"look up service principal {client_id} in the account"
         query = {"filter": f'applicationId eq "{client_id}"'}
         found = self._rest.get(what, f"{self._path}/scim/v2/ServicePrincipals", _Principals, query)
-        return next((each.id for each in found.Resources if each.applicationId == client_id), None)
+        return next(
+            (each.id for each in found.Resources if each.applicationId.lower() == client_id.lower()), None
+        )
 
     def assign(self, principal_id: int, workspace_id: str) -> None:
         """Assign a principal to a workspace, unless it is assigned already: as an admin, perhaps, and what is sent replaces that."""
@@ -74,7 +83,7 @@ class AdminAccount:
             f"{self._path}/workspaces/{workspace_id}/permissionassignments",
         )
         listed = self._rest.get(what, path, _Assignments).permission_assignments
-        if any(each.principal.principal_id == principal_id for each in listed):
+        if any(each.principal is not None and each.principal.principal_id == principal_id for each in listed):
             return
         # Never an empty list, which would take the principal out of the workspace.
         body = {"permissions": ["USER"]}
@@ -83,12 +92,15 @@ class AdminAccount:
 
     def trusts(self, principal_id: int, issuer: str, subject: str) -> bool:
         """Whether a principal has a federation policy for whom this issuer's tokens call by this name."""
-        found = self._rest.get("list the federation policies", self._policies(principal_id), _Policies)
-        return any(
-            (policy.oidc_policy.issuer, policy.oidc_policy.subject) == (issuer, subject)
-            and AUDIENCE in policy.oidc_policy.audiences
-            for policy in found.policies
-        )
+        what, query = "list the federation policies", dict[str, str]()
+        for _ in range(PAGES):
+            page = self._rest.get(what, self._policies(principal_id), _Policies, query)
+            if any(_is_for(policy.oidc_policy, issuer, subject) for policy in page.policies):
+                return True
+            if not page.next_page_token:
+                return False
+            query = {"page_token": page.next_page_token}
+        raise ServiceError(Symptom(Service.DATABRICKS, what, "unexpected"))
 
     def trust(self, principal_id: int, issuer: str, subject: str) -> None:
         """Write that policy, by an id made of the subject: two admins at once write one."""
@@ -97,9 +109,18 @@ class AdminAccount:
             "write the federation policy",
             self._policies(principal_id),
             Nothing,
-            query={"policy_id": f"git-refresh-{subject}"},
+            query={"policy_id": policy_id(subject)},
             body={"oidc_policy": {"issuer": issuer, "audiences": [AUDIENCE], "subject": subject}},
         )
 
     def _policies(self, principal_id: int) -> str:
         return f"{self._path}/servicePrincipals/{principal_id}/federationPolicies"
+
+
+def policy_id(subject: str) -> str:
+    """The id of the policy that lets this subject sign in: two who write it at once write one."""
+    return f"git-refresh-{subject}"
+
+
+def _is_for(policy: _Oidc, issuer: str, subject: str) -> bool:
+    return (policy.issuer, policy.subject) == (issuer, subject) and AUDIENCE in policy.audiences

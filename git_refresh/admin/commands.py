@@ -5,36 +5,41 @@ import shlex
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from git_refresh.admin.account import AUDIENCE
+from git_refresh.admin.account import AUDIENCE, policy_id
 from git_refresh.values import AZURE_DEVOPS
 
 
 def let_into_organization(organization: str, object_id: str, project_ids: Sequence[str]) -> str:
     """The command that makes an identity a member with Basic access, and a reader of projects."""
-    body = {
+    body: dict[str, object] = {
         "accessLevel": {"accountLicenseType": "express"},
         "servicePrincipal": {"origin": "aad", "originId": object_id, "subjectKind": "servicePrincipal"},
-        "projectEntitlements": [
+    }
+    if project_ids:
+        body["projectEntitlements"] = [
             {"group": {"groupType": "projectReader"}, "projectRef": {"id": project_id}}
             for project_id in project_ids
-        ],
-    }
-    url = (
-        f"https://vsaex.dev.azure.com/{quote(organization)}/_apis/serviceprincipalentitlements"
-        "?api-version=7.1-preview.1"
-    )
+        ]
+    url = f"https://vsaex.dev.azure.com/{quote(organization)}/_apis/serviceprincipalentitlements?api-version=7.1-preview.1"
     return (
         f"az rest --method post --resource {AZURE_DEVOPS} --url {shlex.quote(url)} "
         f"--body {_quoted(body)} --query '{{done: isSuccess, errors: operationResult.errors}}'"
     )
 
 
+def put_into_group(organization: str, member: str, group: str) -> str:
+    """The command that puts a member into a group, both by their descriptors."""
+    path = f"{quote(organization)}/_apis/graph/memberships/{member}/{group}"
+    url = f"https://vssps.dev.azure.com/{path}?api-version=7.1-preview.1"
+    return f"az rest --method put --resource {AZURE_DEVOPS} --url {shlex.quote(url)}"
+
+
 def assign(account_id: str, workspace_id: str, client_id: str) -> str:
     """The command that assigns an account's principal to a workspace."""
-    return (
-        f"{_in_account(account_id)} databricks account workspace-assignment update {workspace_id} {_number(client_id)} "
-        + _json({"permissions": ["USER"]})
-    )
+    where = _in_account(account_id)
+    content = _json({"permissions": ["USER"]})
+    number = _number(where, client_id)
+    return f"{where} databricks account workspace-assignment update {workspace_id} {number} {content}"
 
 
 def add_principal(host: str, client_id: str, name: str) -> str:
@@ -66,10 +71,9 @@ def entitle(host: str, principal_id: int | str) -> str:
 def write_policy(account_id: str, client_id: str, issuer: str, subject: str) -> str:
     """The command that lets an identity sign in as a service principal."""
     content = {"oidc_policy": {"issuer": issuer, "audiences": [AUDIENCE], "subject": subject}}
-    return (
-        f"{_in_account(account_id)} databricks account service-principal-federation-policy create "
-        f"{_number(client_id)} {_json(content)}"
-    )
+    where = _in_account(account_id)
+    create = f"{where} databricks account service-principal-federation-policy create"
+    return f"{create} {_number(where, client_id)} --policy-id {policy_id(subject)} {_json(content)}"
 
 
 def let_manage(host: str, kind: str, path: str, client_id: str, *, made: bool) -> str:
@@ -87,10 +91,10 @@ def _in_account(account_id: str) -> str:
     return f"DATABRICKS_HOST=https://accounts.azuredatabricks.net DATABRICKS_ACCOUNT_ID={account_id}"
 
 
-def _number(client_id: str) -> str:
-    """The principal's number, as the shell finds it out."""
+def _number(where: str, client_id: str) -> str:
+    """The principal's number, as the shell finds it out: there, what is set for one command is not set for another in its arguments."""
     condition = shlex.quote(f'applicationId eq "{client_id}"')
-    found = f"databricks account service-principals list --filter {condition} --output json"
+    found = f"{where} databricks account service-principals list --filter {condition} --output json"
     return f"\"$({found} | jq -r '.[0].id')\""
 
 

@@ -10,13 +10,15 @@ from git_refresh.admin.rest import Rest
 from git_refresh.clouds.answers import Answer, Guid, Word
 from git_refresh.symptom import ServiceError
 
-_FIELDS = {"$select": "id,appId,displayName"}
+_MANAGED = "ManagedIdentity"
+_FIELDS = {"$select": "id,appId,displayName,servicePrincipalType"}
 
 
 class _ServicePrincipal(Answer):
     id: Guid
     appId: Guid  # noqa: N815  # Graph's name
     displayName: Word = ""  # noqa: N815
+    servicePrincipalType: Word = ""  # noqa: N815
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Identity:
     """By which `AZURE_CLIENT_ID` and Databricks know it; also called its application id."""
     name: str
     tenant_id: str
+    managed: bool = True
+    """Whether it is a managed identity, and not an application."""
 
 
 class Directory:
@@ -61,4 +65,10 @@ class Directory:
             if error.symptom.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
-        return Identity(found.id.lower(), found.appId.lower(), found.displayName, self._tenant_id)
+        return Identity(
+            found.id.lower(),
+            found.appId.lower(),
+            found.displayName,
+            self._tenant_id,
+            found.servicePrincipalType == _MANAGED,
+        )

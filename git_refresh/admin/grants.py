@@ -1,12 +1,13 @@
 """A right that a run needs: as a value, with how it stands with it, and what somebody else would have to type."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Literal
 
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, what_happened
-from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.diagnosis.table import UNKNOWN
+from git_refresh.symptom import ServiceError, Symptom
 
 Kind = Literal[
     "identity",
@@ -51,6 +52,8 @@ class Grant:
     """Of a service principal that was made: its application id."""
     error: Diagnosis | None = None
     facts: Facts = field(default_factory=Facts, repr=False)
+    key: tuple[str, ...] = ()
+    """What it is about, however it is worded as long as half of it is missing; one that begins alike is a part of it."""
     do: Callable[[], None] | None = field(default=None, repr=False)
     """Gives it, once or more often; raises `ServiceError` or `NotGrantedError`."""
     needs: "Grant | None" = field(default=None, repr=False)
@@ -80,11 +83,12 @@ class Grant:
 
     def _told(self, symptom: Symptom) -> Diagnosis:
         """Mostly, that it takes somebody else."""
+        told = explain(symptom, self.facts)
         denied = symptom.status in _REFUSED or _DENIED in symptom.message
-        if denied and symptom.service in _ADMINISTERED and self.kind != "oauth_secret":
-            happened = what_happened(symptom)
-            return finding("grant_refused", self.facts, happened=happened, who=self.who, command=self.command)
-        return explain(symptom, self.facts)
+        if denied and told.code in _GENERAL and self.kind != "oauth_secret":
+            facts = replace(self.facts, who=self.who, command=self.command)
+            return finding("grant_refused", facts, happened=what_happened(symptom))
+        return told
 
     @property
     def blocked(self) -> str:
@@ -112,5 +116,16 @@ class Grant:
 _REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _DENIED = "Access Denied"
 """How Azure DevOps refuses in an answer that says 200."""
-_ADMINISTERED = frozenset({Service.DATABRICKS, Service.AZURE_DEVOPS, Service.ENTRA})
-"""Key Vault has rows of its own in the table of failures."""
+_GENERAL = frozenset(
+    {
+        "permission_denied",
+        "not_in_workspace",
+        "devops_not_a_member",
+        "devops_no_access",
+        "devops_token_rejected",
+        "devops_project_not_found",
+        "registration_rejected",
+        UNKNOWN.code,
+    }
+)
+"""What a refusal is told as that says nothing nearer: not a firewall's, nor of a sign-in that has ended."""

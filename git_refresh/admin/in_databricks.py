@@ -1,5 +1,6 @@
 """What is granted in Databricks: the service principal in each workspace, how it signs in, and the folders that it manages."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +17,7 @@ from git_refresh.admin.workspace import AdminWorkspace, Place, Principal
 from git_refresh.diagnosis.explain import Facts, finding, internal
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder, Workspace
-from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.symptom import Service, ServiceError
 
 ACCOUNT_ADMIN = "an account admin of Databricks"
 
@@ -31,9 +32,10 @@ class Target:
     """What the app has to manage for the sake of a folder."""
 
     path: str
-    place: Place | None
-    """None: the directory has to be made."""
-    managed: bool
+    place: Place | None = None
+    """None: the directory has to be made, or it could not be looked at."""
+    managed: bool = False
+    failure: ServiceError | None = None
 
 
 @dataclass(slots=True)
@@ -45,10 +47,20 @@ class Seen:
     """Of the service principal that the app signs in as."""
     api: AdminWorkspace
     account_id: str | None
-    workspace_id: str | None
     principal: Principal | None
     targets: Sequence[Target]
     facts: Facts
+
+    @property
+    def workspace_id(self) -> str | None:
+        """The number in its address: what it tells of itself could be another's."""
+        return workspace_id_of(self.workspace.host)
+
+
+def workspace_id_of(host: str) -> str | None:
+    """The workspace id in an address of Azure Databricks: https://adb-<id>.<n>.azuredatabricks.net."""
+    found = re.fullmatch(r"https://adb-(\d{1,20})\.\d{1,3}\.azuredatabricks\.net", host)
+    return found[1].lstrip("0") or "0" if found else None
 
 
 class DatabricksGrants:
@@ -60,6 +72,7 @@ class DatabricksGrants:
         self._account_id = account_id
         self._clock = services.deadline.clock
         self._issuer = f"https://login.microsoftonline.com/{identity.tenant_id}/v2.0"
+        self._numbers: dict[tuple[str, str], int | None] = {}
 
     # Looking at a workspace
 
@@ -69,25 +82,36 @@ class DatabricksGrants:
         managed = workspace.auth == "managed_identity"
         client_id = self._identity.client_id if managed else workspace.client_id or ""
         facts = Facts(host=workspace.host, client_id=client_id, principal=f"service principal {client_id}")
+        grant = Grant(
+            "principal",
+            workspace.name,
+            f"service principal {client_id}: in the workspace, with workspace access",
+            workspace_admin(workspace),
+            "python -m git_refresh onboard",
+            facts=facts,
+            key=("principal", workspace.host),
+        )
         try:
             api = AdminWorkspace(workspace.host, self._services.rest(Service.DATABRICKS, workspace.host))
-            account_id, workspace_id = api.ids()
             principal = api.principal(client_id)
+            account_id = self._account_id or (None if managed and not workspace.run_as else api.account_id())
             targets = self._targets(api, workspace, principal)
         except ServiceError as error:
-            return self._membership(workspace, client_id, facts, None, None).failed(error)
+            return grant.failed(error)
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
-            return self._membership(workspace, client_id, facts, None, None).failed(internal(error, facts))
-        account_id = self._account_id or account_id
-        return Seen(workspace, client_id, api, account_id, workspace_id, principal, targets, facts)
+            return grant.failed(internal(error, facts))
+        return Seen(workspace, client_id, api, account_id, principal, targets, facts)
 
     def _targets(
         self, api: AdminWorkspace, workspace: Workspace, principal: Principal | None
     ) -> Sequence[Target]:
-        """What has to be managed, each once."""
+        """What has to be managed, each once. One that cannot be looked at costs no other."""
         targets: dict[str, Target] = {}
         for folder in workspace.folders:
-            target = self._target(api, folder, principal)
+            try:
+                target = self._target(api, folder, principal)
+            except ServiceError as error:
+                target = Target(folder.below or folder.key, failure=error)
             if target is not None:
                 targets.setdefault(target.path, target)
         return list(targets.values())
@@ -98,29 +122,29 @@ class DatabricksGrants:
         if place is None and folder.below is None and folder.url is not None:
             path = path.rpartition("/")[0] or "/"
             place = api.at(path)
+            if place is not None and not place.folder:
+                return None  # nothing that could be granted: check says what is wrong
         elif place is None or not place.folder:
-            return None  # nothing that could be granted: check says what is wrong
+            return None
         managed = place is not None and principal is not None and api.manages(place, principal)
-        return Target(path, place, managed)
+        return Target(path, place, managed or path == _SHARED)
 
     # The service principal
 
-    def _membership(
-        self,
-        workspace: Workspace,
-        client_id: str,
-        facts: Facts,
-        account_id: str | None,
-        workspace_id: str | None,
-    ) -> Grant:
+    def _membership(self, view: Seen) -> Grant:
         """A service principal in a workspace, as it is to be."""
+        workspace, client_id = view.workspace, view.client_id
         what = f"service principal {client_id}: in the workspace, with workspace access"
         if workspace.auth == "managed_identity":
-            command = commands.add_principal(workspace.host, client_id, self._name)
-            who = workspace_admin(workspace)
-            return Grant("principal", workspace.name, what, who, command, facts=facts)
-        command = commands.assign(account_id or "ACCOUNT_ID", workspace_id or "WORKSPACE_ID", client_id)
-        return Grant("principal", workspace.name, what, ACCOUNT_ADMIN, command, facts=facts)
+            who, command = (
+                workspace_admin(workspace),
+                commands.add_principal(workspace.host, client_id, self._name),
+            )
+        else:
+            ids = (view.account_id or "ACCOUNT_ID", view.workspace_id or "WORKSPACE_ID")
+            who, command = ACCOUNT_ADMIN, commands.assign(*ids, client_id)
+        key = ("principal", workspace.host)
+        return Grant("principal", workspace.name, what, who, command, facts=view.facts, key=key)
 
     @property
     def _name(self) -> str:
@@ -128,17 +152,25 @@ class DatabricksGrants:
 
     def principals(self, seen: Sequence[Seen]) -> dict[str, Grant]:
         """The service principal of each workspace, by the workspace's name."""
-        numbers = {view.client_id: view.principal.id for view in seen if view.principal is not None}
-        return {view.workspace.name: self._principal(view, numbers) for view in seen}
+        accounts = {view.account_id for view in seen if view.account_id is not None}
+        if len(accounts) > 1:  # one of them may lie, and then which?
+            told = {"ids": ", ".join(sorted(accounts))}
+            return {
+                view.workspace.name: self._membership(view).failed(
+                    finding("accounts_differ", view.facts, **told)
+                )
+                for view in seen
+            }
+        return {view.workspace.name: self._principal(view) for view in seen}
 
-    def _principal(self, view: Seen, numbers: dict[str, int]) -> Grant:
+    def _principal(self, view: Seen) -> Grant:
         principal, workspace = view.principal, view.workspace
-        grant = self._membership(workspace, view.client_id, view.facts, view.account_id, view.workspace_id)
+        grant = self._membership(view)
         if principal is None and workspace.auth == "managed_identity":
             grant.do = partial(self._add_identity, view)
             return grant
         if principal is None:
-            return self._from_account(view, grant, numbers)
+            return self._from_account(view, grant)
         if not principal.active:
             return grant.failed(finding("principal_inactive", view.facts))
         if principal.entitled:
@@ -150,6 +182,7 @@ class DatabricksGrants:
             workspace_admin(workspace),
             commands.entitle(workspace.host, principal.id),
             facts=view.facts,
+            key=grant.key,
             do=partial(view.api.entitle, principal.id),
         )
 
@@ -162,17 +195,14 @@ class DatabricksGrants:
             # Somebody else has added it, or the answer was lost.
         self._appears(view)
 
-    def _from_account(self, view: Seen, grant: Grant, numbers: dict[str, int]) -> Grant:
-        try:
-            account = self._account(view)
-            number = numbers.get(view.client_id) or account.principal_id(view.client_id)
-        except (ServiceError, NotGrantedError) as error:
-            return grant.failed(error)
-        if number is None:
-            return grant.failed(finding("no_such_principal", view.facts))
+    def _from_account(self, view: Seen, grant: Grant) -> Grant:
         if view.workspace_id is None:
             return grant.failed(finding("no_workspace_id", view.facts))
-        numbers[view.client_id] = number
+        try:
+            account = self._account(view)
+            number = self._number(account, view)
+        except (ServiceError, NotGrantedError) as error:
+            return grant.failed(error)
         grant.do = partial(self._assign, view, account, number, view.workspace_id)
         return grant
 
@@ -186,7 +216,7 @@ class DatabricksGrants:
         """The service principal, when the workspace shows it.
 
         Raises:
-            ServiceError: it does not, for longer than reads lag.
+            NotGrantedError: it does not, for longer than reads lag.
         """
         found = patiently(
             self._clock,
@@ -194,8 +224,8 @@ class DatabricksGrants:
             lambda principal: principal is not None,
         )
         if found is None:
-            what = f"see service principal {view.client_id} in the workspace"
-            raise ServiceError(Symptom(Service.DATABRICKS, what, "unexpected"))
+            what = f"service principal {view.client_id}, in {view.workspace.name}"
+            raise NotGrantedError(finding("grant_not_seen", view.facts, what=what))
         view.principal = found
         return found
 
@@ -204,33 +234,50 @@ class DatabricksGrants:
             raise NotGrantedError(finding("no_account_id", view.facts))
         return AdminAccount(view.account_id, self._services.rest(Service.DATABRICKS, ACCOUNTS))
 
+    def _number(self, account: AdminAccount, view: Seen) -> int:
+        """The principal's number, as the account knows it: what a workspace says could be another's, who would get the right.
+
+        Raises:
+            ServiceError: the account cannot be asked.
+            NotGrantedError: it has no such principal.
+        """
+        key = account.id, view.client_id
+        if key not in self._numbers:
+            self._numbers[key] = account.principal_id(view.client_id)
+        number = self._numbers[key]
+        if number is None:
+            raise NotGrantedError(finding("no_such_principal", view.facts))
+        return number
+
     # How it signs in without a secret
 
     def policies(self, seen: Sequence[Seen], principals: Mapping[str, Grant]) -> list[Grant]:
         """A federation policy for each service principal that the app signs in as by exchanging a token of its identity."""
-        first = {view.client_id: view for view in reversed(seen) if view.workspace.federated is not None}
-        return [self._policy(view, principals[view.workspace.name]) for view in first.values()]
+        users: dict[str, list[Seen]] = {}
+        for view in seen:
+            if view.workspace.federated is not None:
+                users.setdefault(view.client_id, []).append(view)
+        return [self._policy(*first_unblocked(views, principals)) for views in users.values()]
 
     def _policy(self, view: Seen, needs: Grant) -> Grant:
+        account_id = view.account_id or "ACCOUNT_ID"
+        subject = self._identity.object_id
         grant = Grant(
             "federation_policy",
             "Databricks account",
             f"service principal {view.client_id}: a federation policy that lets {named(self._identity)} sign in as it",
             ACCOUNT_ADMIN,
-            commands.write_policy(
-                view.account_id or "ACCOUNT_ID", view.client_id, self._issuer, self._identity.object_id
-            ),
+            commands.write_policy(account_id, view.client_id, self._issuer, subject),
             facts=view.facts,
+            key=("federation_policy", view.client_id, subject),
             needs=needs,
         )
         if grant.blocked:
             return grant.skipped(grant.blocked)
         try:
             account = self._account(view)
-            number = view.principal.id if view.principal else account.principal_id(view.client_id)
-            if number is None:
-                return grant.failed(finding("no_such_principal", view.facts))
-            there = account.trusts(number, self._issuer, self._identity.object_id)
+            number = self._number(account, view)
+            there = account.trusts(number, self._issuer, subject)
         except (ServiceError, NotGrantedError) as error:
             return grant.failed(error)
         grant.do = partial(self._trust, account, number)
@@ -255,7 +302,8 @@ class DatabricksGrants:
         """Whether the app manages the principals of `run_as`. Where it does not, that is somebody's to do by hand."""
         for number in view.workspace.run_as:
             what = f"service principal {view.client_id}: manager of service principal {number} (run_as)"
-            grant = Grant("manager", view.workspace.name, what, ACCOUNT_ADMIN, facts=view.facts)
+            key = ("manager", view.workspace.host, str(number))
+            grant = Grant("manager", view.workspace.name, what, ACCOUNT_ADMIN, facts=view.facts, key=key)
             grant.command = (
                 f"DATABRICKS_HOST={view.workspace.host} databricks service-principals get {number}"
             )
@@ -269,10 +317,15 @@ class DatabricksGrants:
                 return grant.failed(finding("no_such_run_as", facts, id=number))
             if view.account_id is None:
                 return grant.failed(finding("no_account_id", facts))
-            if view.api.lets_manage(view.account_id, client_id, view.client_id):
-                return grant.there(is_=True)
+            managers = view.api.managers(view.account_id, client_id)
         except (ServiceError, NotGrantedError) as error:
             return grant.failed(error)
+        if f"servicePrincipals/{view.client_id}" in managers:
+            return grant.there(is_=True)
+        if groups := ", ".join(sorted(who for who in managers if who.startswith("groups/"))):
+            return grant.skipped(
+                f"{groups} has the role, and whether the principal is in there this command does not look up"
+            )
         return grant.failed(finding("manager_missing", facts, id=number))
 
     # The folders
@@ -287,16 +340,41 @@ class DatabricksGrants:
             grant = Grant(
                 "folder",
                 workspace.name,
-                f"{what}, a directory that is made for it" if made else what,
+                f"{what}, a directory that is made for it" if made and not target.failure else what,
                 workspace_admin(workspace),
                 commands.let_manage(workspace.host, kind, target.path, view.client_id, made=made),
-                facts=view.facts,
+                facts=replace(view.facts, path=target.path),
+                key=("folder", workspace.host, target.path),
                 do=partial(self._let_manage, view, target),
                 needs=needs,
             )
-            grant.there(is_=target.managed)
-            yield grant.skipped(grant.blocked) if grant.blocked and not target.managed else grant
+            yield self._folder(grant, target)
+
+    def _folder(self, grant: Grant, target: Target) -> Grant:
+        if target.failure is not None:
+            return grant.failed(target.failure)
+        if target.managed:
+            return grant.there(is_=True)
+        if _is_somebodys(target.path):
+            return grant.failed(finding("too_wide", grant.facts))
+        return grant.skipped(grant.blocked) if grant.blocked else grant
 
     def _let_manage(self, view: Seen, target: Target) -> None:
         place = target.place or view.api.make_directory(target.path)
         view.api.let_manage(place, view.client_id)
+
+
+def first_unblocked(views: Sequence[Seen], principals: Mapping[str, Grant]) -> tuple[Seen, Grant]:
+    """The first of some workspaces whose service principal is there or can be; else the first."""
+    found = [(view, principals[view.workspace.name]) for view in views]
+    return next((each for each in found if each[1].status != "failed"), found[0])
+
+
+_SHARED = "/Shared"
+"""Where everybody in a workspace may do everything."""
+
+
+def _is_somebodys(path: str) -> bool:
+    """Whether a directory is more than one team's: the root, one right below it, or a person's home."""
+    depth = path.rstrip("/").count("/")
+    return depth < 2 or (path.startswith("/Users/") and depth == 2)  # noqa: PLR2004  # /Repos/etl, /Users/somebody

@@ -1,7 +1,8 @@
 """What is granted in Azure DevOps: the identity in each organization, with Basic access, among the readers of projects."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from http import HTTPStatus
 
 from git_refresh.admin import commands
 from git_refresh.admin.directory import Identity
@@ -14,11 +15,15 @@ from git_refresh.repository import BUILT_IN, Repository
 from git_refresh.settings.entries import Entry
 from git_refresh.symptom import Service, ServiceError
 
+_ADMINISTRATOR = "a Project Collection Administrator of {organization}"
+_OF_THE_PROJECT = frozenset({HTTPStatus.NOT_FOUND})
+"""How a project's look-up fails that says nothing about the others."""
+
 _TYPED = 8
 """Projects in one command, lest it is cut; after it the others are shown."""
 
-type Projects = dict[str, dict[str, Repository]]
-"""By organization and project in small letters: a repository there."""
+type Projects = dict[tuple[str, str], dict[str, Repository]]
+"""By origin and organization, and by project, both in small letters: a repository there."""
 
 
 def projects_of(entries: Iterable[Entry]) -> Projects:
@@ -27,9 +32,14 @@ def projects_of(entries: Iterable[Entry]) -> Projects:
     for entry in entries:
         for folder in entry.workspace.folders:
             if (repository := folder.repository) is not None:
-                projects = found.setdefault(repository.organization.lower(), {})
+                projects = found.setdefault(place_of(repository), {})
                 projects.setdefault(repository.project.lower(), repository)
     return found
+
+
+def place_of(repository: Repository) -> tuple[str, str]:
+    """Where a repository's organization is: two of one name may be on different hosts."""
+    return repository.origin, repository.organization.lower()
 
 
 def named(identity: Identity) -> str:
@@ -53,69 +63,113 @@ class DevOpsGrants:
         self._identity = identity
         self._tenant = tenant
 
-    def look(self, repositories: dict[str, Repository]) -> list[Grant]:
+    def look(self, repositories: Mapping[str, Repository]) -> list[Grant]:
         """What is needed in one organization, and what is there."""
         first = next(iter(repositories.values()))
-        names = [repository.project for repository in repositories.values()]
-        who = named(self._identity)
-        grant = Grant(
-            "organization",
-            f"Azure DevOps {first.organization}",
-            f"{who}: a member with access level Basic, in the Readers of {_and(names)}",
-            f"a Project Collection Administrator of {first.organization}",
-            self._command(first.organization, ["PROJECT_ID"]),
-            facts=Facts(
-                organization=first.organization,
-                project=first.project,
-                repository=first.name,
-                url=first.url,
-                object_id=self._identity.object_id,
-            ),
-        )
         if first.origin != BUILT_IN:
-            return [
-                grant.skipped(
-                    f"it is on {first.origin}, which this command does not know: do it there by hand"
-                )
-            ]
+            grant = self._membership(first, [repository.project for repository in repositories.values()])
+            why = f"it is on {first.origin}, which this command does not know: do it there by hand"
+            return [grant.skipped(why)]
+        ids: dict[str, str] = {}
+        failed: list[Grant] = []
+        api = None
+        for repository in repositories.values():
+            try:
+                api = api or self._api(first.organization)
+                ids[repository.project] = api.project_id(repository.project)
+            except ServiceError as error:
+                failed.append(self._reader(repository).failed(error))
+                if error.symptom.status not in _OF_THE_PROJECT:
+                    return failed  # it would be the same for each
+        if api is None or not ids:
+            return failed
         try:
-            api = self._api(first.organization)
-            ids = {name: api.project_id(name) for name in names}
-            grant.command = self._command(first.organization, list(ids.values()))
             member = api.member(self._identity.object_id)
         except ServiceError as error:
-            return [grant.failed(error)]
-        if member is not None:
-            return [self._licence(api, grant, member), *self._readers(api, grant, member, ids)]
-        grant.do = partial(api.add, self._identity.object_id, list(ids.values()))
-        return [grant]
+            return [self._membership(first, list(ids), list(ids.values())).failed(error), *failed]
+        if member is None:
+            grant = self._membership(first, list(ids), list(ids.values()))
+            grant.do = partial(self._let_in, api, ids)
+            return [grant, *failed]
+        readers = [
+            self._reads(api, member, repository, ids[repository.project])
+            for repository in repositories.values()
+            if repository.project in ids
+        ]
+        return [self._licence(api, member, first), *readers, *failed]
 
-    def _licence(self, api: Organization, grant: Grant, member: Member) -> Grant:
-        who = named(self._identity)
-        what = f"{who}: a member with access level Basic"
-        if not member.licensed:
-            what += ", in the place of one that sees no repository"
-        found = Grant("organization", grant.where, what, grant.who, grant.command, facts=grant.facts)
-        found.do = partial(api.raise_to_basic, member)
-        return found.there(is_=member.licensed)
+    def _membership(
+        self, repository: Repository, projects: Sequence[str], ids: Sequence[str] = ("PROJECT_ID",)
+    ) -> Grant:
+        organization = repository.organization
+        return Grant(
+            "organization",
+            f"Azure DevOps {organization}",
+            f"{named(self._identity)}: a member with access level Basic, in the Readers of {_and(list(projects))}",
+            _ADMINISTRATOR.format(organization=organization),
+            commands.let_into_organization(organization, self._identity.object_id, ids[:_TYPED]),
+            facts=self._facts(repository),
+            key=("organization", organization.lower()),
+        )
 
-    def _readers(
-        self, api: Organization, grant: Grant, member: Member, ids: dict[str, str]
-    ) -> Iterable[Grant]:
+    def _let_in(self, api: Organization, ids: Mapping[str, str]) -> None:
+        """As a new member; one whom another admin has let in meanwhile keeps what she gave him."""
+        member = api.member(self._identity.object_id)
+        if member is None:
+            api.add(self._identity.object_id, list(ids.values()))
+            return
+        self._raise(api)
         for project, id_ in ids.items():
-            found = Grant(
-                "project",
-                grant.where,
-                f"{named(self._identity)}: in the Readers of {project}",
-                f"a project administrator of {project}",
-                self._command(api.name, [id_]),
-                facts=grant.facts,
-                do=partial(api.read, member, project, id_),
-            )
-            yield found.there(is_=id_ in member.projects)
+            if id_ not in member.projects:
+                api.put_into(member, api.readers(project, id_), project)
 
-    def _command(self, organization: str, project_ids: list[str]) -> str:
-        return commands.let_into_organization(organization, self._identity.object_id, project_ids[:_TYPED])
+    def _raise(self, api: Organization) -> None:
+        """Unless it has Basic or better by now: what is sent replaces the access level."""
+        member = api.member(self._identity.object_id)
+        if member is not None and not member.licensed:
+            api.raise_to_basic(member)
+
+    def _licence(self, api: Organization, member: Member, repository: Repository) -> Grant:
+        grant = self._membership(repository, [repository.project])
+        grant.what = f"{named(self._identity)}: a member with access level Basic"
+        if not member.licensed:
+            grant.what += ", in the place of one that sees no repository"
+        grant.command = commands.let_into_organization(api.name, self._identity.object_id, [])
+        grant.do = partial(self._raise, api)
+        return grant.there(is_=member.licensed)
+
+    def _reader(self, repository: Repository) -> Grant:
+        organization, project = repository.organization, repository.project
+        return Grant(
+            "project",
+            f"Azure DevOps {organization}",
+            f"{named(self._identity)}: in the Readers of {project}",
+            f"a project administrator of {project}, or {_ADMINISTRATOR.format(organization=organization)}",
+            commands.let_into_organization(organization, self._identity.object_id, ["PROJECT_ID"]),
+            facts=self._facts(repository),
+            key=("organization", organization.lower(), project.lower()),
+        )
+
+    def _reads(self, api: Organization, member: Member, repository: Repository, id_: str) -> Grant:
+        grant = self._reader(repository)
+        if id_ in member.projects:
+            return grant.there(is_=True)
+        try:
+            readers = api.readers(repository.project, id_)
+        except ServiceError as error:
+            return grant.failed(error)
+        grant.command = commands.put_into_group(api.name, member.descriptor, readers)
+        grant.do = partial(api.put_into, member, readers, repository.project)
+        return grant
+
+    def _facts(self, repository: Repository) -> Facts:
+        return Facts(
+            organization=repository.organization,
+            project=repository.project,
+            repository=repository.name,
+            url=repository.url,
+            object_id=self._identity.object_id,
+        )
 
     def _api(self, organization: str) -> Organization:
         devops, entitlements, graph = (

@@ -14,22 +14,28 @@ from typing import Protocol
 from git_refresh.admin import commands
 from git_refresh.admin.directory import Directory, Identity
 from git_refresh.admin.grants import Grant, NotGrantedError
-from git_refresh.admin.in_databricks import DatabricksGrants, Seen, workspace_admin
-from git_refresh.admin.in_devops import DevOpsGrants, Projects, projects_of
+from git_refresh.admin.in_databricks import DatabricksGrants, Seen, first_unblocked, workspace_admin
+from git_refresh.admin.in_devops import DevOpsGrants, Projects, place_of, projects_of
 from git_refresh.admin.patience import PATIENCE, PAUSE, patiently
 from git_refresh.admin.rotation.decide import Target
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.services import GRAPH, AdminServices
-from git_refresh.admin.workspace import AdminWorkspace
-from git_refresh.diagnosis.explain import Facts, finding, internal
+from git_refresh.admin.workspace import AdminWorkspace, Principal
+from git_refresh.diagnosis.explain import Diagnosis, Facts, finding, internal, out_of_time
 from git_refresh.repository import Repository, parse_repository
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
-from git_refresh.symptom import Service, ServiceError
+from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import KEY_VAULT, Zone
 
 _NOT_YET = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 """What a service answers that has not heard yet of what another part of it has just made."""
+
+
+_WAVE = {"federation_policy": 1, "oauth_secret": 1, "folder": 2}
+_ALONE = frozenset({"federation_policy", "oauth_secret"})
+_ALONE_AT = "one after the other"
+"""Of a few, which may be of the same service principal."""
 
 
 class Each(Protocol):
@@ -46,6 +52,8 @@ class Given:
     """Of the app's system-assigned identity."""
     account_id: str | None = None
     """Of the Databricks account, where the workspaces do not tell it."""
+    new_client_id: str | None = None
+    """What stands in the settings for the application id of a service principal that is still to be made."""
 
 
 class Onboarding:
@@ -95,13 +103,25 @@ class Onboarding:
                 grant.status = "done"
             return
 
+    def waves(self, planned: Sequence[Grant]) -> list[list[list[Grant]]]:
+        """What may be given at once: first who is let in, then what that one needs, then where it works; each by its place, in order."""
+        waves: list[dict[str, list[Grant]]] = [{}, {}, {}]
+        for grant in planned:
+            place = grant.where if grant.kind not in _ALONE else _ALONE_AT
+            waves[_WAVE.get(grant.kind, 0)].setdefault(place, []).append(grant)
+        return [list(wave.values()) for wave in waves]
+
     def see(self, given: Sequence[Grant]) -> None:
         """Look whether what was given can be seen, for as long as reads lag; what cannot has failed."""
-        done = {(grant.where, grant.what): grant for grant in given if grant.status == "done"}
+        done = [grant for grant in given if grant.status == "done" and grant.key]
 
         def unseen() -> list[Grant]:
-            missing = [grant for grant in self.look() if grant.status == "planned"]
-            return [done[grant.where, grant.what] for grant in missing if (grant.where, grant.what) in done]
+            there: dict[tuple[str, ...], bool] = {}
+            for grant in self.look():
+                for length in range(1, len(grant.key) + 1):
+                    part = grant.key[:length]
+                    there[part] = there.get(part, True) and grant.status == "there"
+            return [grant for grant in done if not there.get(grant.key, False)]
 
         for grant in patiently(self._clock, unseen, lambda found: not found) if done else ():
             grant.failed(finding("grant_not_seen", Facts(), what=grant.what))
@@ -133,7 +153,7 @@ class Onboarding:
                 seen.append(view)
             else:
                 late = Grant("principal", entry.name, "look at the workspace")
-                yield view or late.skipped("the time was over, or somebody has interrupted it")
+                yield view or late.failed(out_of_time(Facts(host=entry.workspace.host)))
         principals = databricks.principals(seen)
         yield from principals.values()
         yield from databricks.policies(seen, principals)
@@ -155,6 +175,8 @@ class Onboarding:
             return grant.failed(error)
         if found is None:
             return grant.failed(finding("identity_not_in_tenant", Facts(tenant=tenant), id=asked))
+        if not found.managed:
+            return grant.failed(finding("not_a_managed_identity", Facts(tenant=tenant), id=asked))
         return found
 
     def _member(self, zone: Zone, identity: Identity) -> Identity | Grant:
@@ -181,20 +203,30 @@ class Onboarding:
     def _directory(self, tenant: str) -> tuple[Directory, str]:
         rest = self._services.rest(Service.ENTRA, GRAPH, tenant)
         own = tenant or self._services.token(GRAPH).claims.tenant_id
+        if not own:
+            raise ServiceError(Symptom(Service.ENTRA, "tell which tenant you are signed in to", "unexpected"))
         return Directory(rest, own), own
 
     # The OAuth secrets
 
     def _secrets(self, seen: Sequence[Seen], principals: dict[str, Grant]) -> Iterator[Grant]:
         """An OAuth secret by each name in Key Vault that the list wants one by."""
-        users: dict[str, Seen] = {}
+        users: dict[str, list[Seen]] = {}
         for view in seen:
             if view.workspace.oauth is not None:
-                users.setdefault(view.workspace.oauth.secret_name, view)
-        for name, view in users.items():
-            yield self._secret(name, view, principals[view.workspace.name])
+                users.setdefault(view.workspace.oauth.secret_name, []).append(view)
+        for name, views in users.items():
+            view, needs = first_unblocked(views, principals)
+            ids = {each.client_id for each in views}
+            beside = [other for other, those in users.items() if other != name and those[0].client_id in ids]
+            grant = self._secret(name, view, needs, beside)
+            if len(ids) > 1:
+                grant.failed(
+                    finding("two_principals_for_secret", grant.facts, client_ids=", ".join(sorted(ids)))
+                )
+            yield grant
 
-    def _secret(self, name: str, view: Seen, needs: Grant) -> Grant:
+    def _secret(self, name: str, view: Seen, needs: Grant, beside: Sequence[str]) -> Grant:
         url = self._settings.key_vault_url or ""
         facts = Facts(host=view.workspace.host, client_id=view.client_id, secret=name, vault=url)
         grant = Grant(
@@ -204,6 +236,7 @@ class Onboarding:
             f"{workspace_admin(view.workspace)} who is Key Vault Secrets Officer",
             "python -m git_refresh onboard --apply",
             facts=facts,
+            key=("oauth_secret", name),
             needs=needs,
         )
         try:
@@ -217,16 +250,16 @@ class Onboarding:
         grant.there(is_=there)
         if grant.blocked and not there:
             return grant.skipped(grant.blocked)
-        grant.do = partial(self._issue, grant, Target(name, view.client_id, view.workspace.host, ()))
+        grant.do = partial(self._issue, grant, Target(name, view.client_id, view.workspace.host, ()), beside)
         return grant
 
-    def _issue(self, grant: Grant, target: Target) -> None:
+    def _issue(self, grant: Grant, target: Target, beside: Sequence[str]) -> None:
         vault = self._services.vault(self._settings.key_vault_url or "", self._settings.trusted)
         if vault.current(target.name) is not None:  # another admin was quicker
             return
         report = Rotation(
             target,
-            beside=(),
+            beside=beside,
             vault=vault,
             services=self._services,
             deadline=self._services.deadline,
@@ -247,7 +280,7 @@ class Onboarding:
             repository = self._repository(target.place.url if target.place else None)
             if repository is None:
                 continue
-            if repository.project.lower() not in named.get(repository.organization.lower(), {}):
+            if repository.project.lower() not in named.get(place_of(repository), {}):
                 what = f"{target.path} is a clone of {repository}, a project that the list does not name"
                 grant = Grant("project", view.workspace.name, what)
                 yield grant.skipped(
@@ -270,7 +303,7 @@ class Onboarding:
         workspace = next(  # settled by the command
             entry.workspace
             for entry in self._settings.entries
-            if isinstance(entry, Entry) and entry.workspace.auth != "managed_identity"
+            if isinstance(entry, Entry) and entry.workspace.client_id == self._given.new_client_id
         )
         grant = Grant(
             "principal",
@@ -286,13 +319,13 @@ class Onboarding:
         except ServiceError as error:
             return [grant.failed(error)]
         if known:
-            count = "a service principal" if len(known) == 1 else f"{len(known)} service principals"
-            ids = ", ".join(each.client_id for each in known)
-            return [grant.failed(finding("name_taken", grant.facts, name=f'"{name}"', count=count, ids=ids))]
+            return [grant.failed(_taken(known, name, grant.facts))]
         grant.do = partial(self._make_principal, api, grant, name)
         return [grant]
 
     def _make_principal(self, api: AdminWorkspace, grant: Grant, name: str) -> None:
+        if known := api.named(name):  # another admin was quicker
+            raise NotGrantedError(_taken(known, name, grant.facts))
         try:
             _, client_id = api.add_principal(None, name)
         except ServiceError as error:
@@ -303,3 +336,9 @@ class Onboarding:
                 raise
             client_id = made[0].client_id
         grant.client_id = client_id
+
+
+def _taken(known: Sequence[Principal], name: str, facts: Facts) -> Diagnosis:
+    count = "a service principal" if len(known) == 1 else f"{len(known)} service principals"
+    ids = ", ".join(each.client_id for each in known)
+    return finding("name_taken", facts, name=f'"{name}"', count=count, ids=ids)

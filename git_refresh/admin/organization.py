@@ -4,14 +4,15 @@ Facts: https://learn.microsoft.com/rest/api/azure/devops/memberentitlementmanage
 https://learn.microsoft.com/rest/api/azure/devops/graph
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from pydantic import Field
 
-from git_refresh.admin.rest import Rest
+from git_refresh.admin.rest import Nothing, Rest
 from git_refresh.clouds.answers import Answer, Guid, Word
 from git_refresh.clouds.guard import Repeat
 from git_refresh.symptom import Service, ServiceError, Symptom
@@ -24,6 +25,8 @@ PAGES = 200
 """Of an organization's service principals; a list that goes on after that is no list."""
 
 READERS = "Readers"
+_READING = frozenset({"projectreader", "projectcontributor", "projectadministrator"})
+"""The groups of a project whose members read its repositories."""
 _VERSION = {"api-version": "7.1-preview.1"}
 _NO_LICENCE = frozenset({"none", "stakeholder"})
 
@@ -66,8 +69,13 @@ class _ProjectRef(Answer):
     id: Guid
 
 
+class _OfProject(Answer):
+    groupType: Word = ""  # noqa: N815
+
+
 class _Entitled(Answer):
     projectRef: _ProjectRef  # noqa: N815
+    group: _OfProject = _OfProject()
 
 
 class _Entitlement(Answer):
@@ -92,10 +100,6 @@ class _Outcome(Answer):
     operationResults: Annotated[tuple[_Operation, ...], Field(max_length=100)] = ()  # noqa: N815
 
 
-class _Nothing(Answer):
-    pass
-
-
 @dataclass(frozen=True, slots=True)
 class Member:
     """A service principal that is in the organization."""
@@ -105,7 +109,7 @@ class Member:
     licensed: bool
     """Whether it may see repositories: Basic or better."""
     projects: frozenset[str]
-    """Ids of the projects in which it is in a group, Readers or another."""
+    """Ids of the projects whose repositories it reads, as a reader, a contributor or an administrator."""
 
 
 class Organization:
@@ -132,12 +136,21 @@ class Organization:
         what = f"read the access level in {self.name}"
         key = self._graph.get(what, f"{self._path}/graph/storagekeys/{descriptor}", _Value, _VERSION).value
         path = f"{self._path}/serviceprincipalentitlements/{key}"
-        found = self._entitlements.get(what, path, _Entitlement, _VERSION)
+        try:
+            found = self._entitlements.get(what, path, _Entitlement, _VERSION)
+        except ServiceError as error:
+            if error.symptom.status == HTTPStatus.NOT_FOUND:  # known to the directory, without a licence
+                return None
+            raise
         licensed = (
             found.accessLevel.accountLicenseType.lower() not in _NO_LICENCE
             or found.accessLevel.licensingSource.lower() == "msdn"
         )
-        projects = frozenset(entitled.projectRef.id.lower() for entitled in found.projectEntitlements)
+        projects = frozenset(
+            entitled.projectRef.id.lower()
+            for entitled in found.projectEntitlements
+            if entitled.group.groupType.lower() in _READING
+        )
         return Member(descriptor, key, licensed, projects)
 
     def _descriptor(self, object_id: str) -> str | None:
@@ -147,13 +160,20 @@ class Organization:
         return None
 
     def _service_principals(self) -> Iterator[_Subject]:
-        what, query = f"list the service principals of {self.name}", dict(_VERSION)
+        what = f"list the service principals of {self.name}"
+        for page in self._pages(what, f"{self._path}/graph/serviceprincipals", _Subjects, {}):
+            yield from page.value
+
+    def _pages[M: Answer](
+        self, what: str, path: str, model: type[M], query: Mapping[str, str]
+    ) -> Iterator[M]:
+        asked = {**_VERSION, **query}
         for _ in range(PAGES):
-            page = self._graph.page(what, f"{self._path}/graph/serviceprincipals", _Subjects, query)
-            yield from page.answer.value
+            page = self._graph.page(what, path, model, asked)
+            yield page.answer
             if not page.following:
                 return
-            query["continuationToken"] = page.following
+            asked["continuationToken"] = page.following
         raise ServiceError(Symptom(Service.AZURE_DEVOPS, what, "unexpected"))
 
     def add(self, object_id: str, project_ids: Sequence[str]) -> None:
@@ -193,14 +213,18 @@ class Organization:
             said = " ".join(error.value for error in errors)
             raise ServiceError(Symptom(Service.AZURE_DEVOPS, what, "answer", status=200, message=said))
 
-    def read(self, member: Member, project: str, project_id: str) -> None:
-        """Let a member into the Readers of a project. Doing it twice changes nothing."""
-        what = f"add the identity to the Readers of project {project}"
+    def readers(self, project: str, project_id: str) -> str:
+        """The descriptor of a project's group Readers."""
+        what = f"look up the Readers of project {project}"
         scope = self._graph.get(what, f"{self._path}/graph/descriptors/{project_id}", _Value, _VERSION).value
-        query = {**_VERSION, "scopeDescriptor": scope}
-        groups = self._graph.get(what, f"{self._path}/graph/groups", _Groups, query).value
-        readers = next((group for group in groups if group.displayName == READERS), None)
-        if readers is None:
-            raise ServiceError(Symptom(Service.AZURE_DEVOPS, what, "unexpected"))
-        path = f"{self._path}/graph/memberships/{member.descriptor}/{readers.descriptor}"
-        self._graph.send("PUT", what, path, _Nothing, query=_VERSION, repeat=Repeat.SAFE)
+        for page in self._pages(what, f"{self._path}/graph/groups", _Groups, {"scopeDescriptor": scope}):
+            for group in page.value:
+                if group.displayName == READERS:
+                    return group.descriptor
+        raise ServiceError(Symptom(Service.AZURE_DEVOPS, what, "unexpected"))
+
+    def put_into(self, member: Member, group: str, project: str) -> None:
+        """Put a member into a group. Doing it twice changes nothing."""
+        what = f"add the identity to the Readers of project {project}"
+        path = f"{self._path}/graph/memberships/{member.descriptor}/{group}"
+        self._graph.send("PUT", what, path, Nothing, query=_VERSION, repeat=Repeat.SAFE)

@@ -1,7 +1,7 @@
 """A service's REST API, as somebody who administers it: each call bounded, guarded and held to what the service promises."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,7 @@ class Rest:
         self,
         service: Service,
         origin: str,
-        token: SecretStr,
+        token: SecretStr | Callable[[], SecretStr],
         *,
         tls: ssl.SSLContext,
         deadline: Deadline,
@@ -53,7 +53,7 @@ class Rest:
         Args:
             service: whose API it is.
             origin: `https://host`.
-            token: of whoever is signed in.
+            token: of whoever is signed in; or how to get one, before each call: an admin's work may outlast the first.
             tls: what certificates are verified against.
             deadline: when everything ends.
             secrets: what must not come back, besides the token.
@@ -61,9 +61,9 @@ class Rest:
         """
         self._service = service
         self._origin = origin
-        self._token = token
+        self._token = token if callable(token) else lambda: token
         self._deadline = deadline
-        self._secrets = Secrets([token.get_secret_value()], beside=secrets)
+        self._secrets = Secrets([] if callable(token) else [token.get_secret_value()], beside=secrets)
         self._session = BoundedSession([origin], tls, connections=connections, max_body=MAX_BODY)
 
     def close(self) -> None:
@@ -123,6 +123,8 @@ class Rest:
     ) -> Page[M]:
         kind = {"Content-Type": "application/json-patch+json"} if isinstance(body, list) else {}
 
+        token = self._token().get_secret_value()
+
         def ask() -> Page[M]:
             answer = self._session.request(
                 method,
@@ -130,7 +132,7 @@ class Rest:
                 params=dict(query or {}),
                 json=body,
                 headers={
-                    "Authorization": f"Bearer {self._token.get_secret_value()}",
+                    "Authorization": f"Bearer {token}",
                     "Accept": "application/json",
                     "X-TFS-FedAuthRedirect": "Suppress",  # Azure DevOps: 401 where a browser would be sent to sign in
                     **kind,

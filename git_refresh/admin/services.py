@@ -3,6 +3,8 @@
 import ssl
 import threading
 from collections.abc import Mapping
+from datetime import timedelta
+from typing import override
 
 from pydantic import SecretStr
 
@@ -18,15 +20,55 @@ from git_refresh.hosts import TrustedHosts
 from git_refresh.masking import Secrets
 from git_refresh.outlet import Outlet
 from git_refresh.redact import silence_sdk_logs
-from git_refresh.symptom import Service
+from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, Token
 
 GRAPH = "https://graph.microsoft.com"
 ACCOUNTS = "https://accounts.azuredatabricks.net"
 """Where Azure Databricks' account is administered, for every region."""
 
+_CONNECTIONS = {ACCOUNTS: 8}
+"""Kept open: many workspaces are assigned to at once. Of a workspace's own one is enough."""
+
 _RESOURCE = {Service.DATABRICKS: AZURE_DATABRICKS, Service.AZURE_DEVOPS: AZURE_DEVOPS, Service.ENTRA: GRAPH}
 """Which token each service takes. Microsoft Graph is Entra's API."""
+
+
+RENEWED = timedelta(minutes=5)
+"""With less to live a token is fetched anew; the Azure CLI then gives another one."""
+
+
+class _OwnSignIn(Identity):
+    """The Azure CLI's sign-in, asked again when a token is about to end: a question may wait long for its answer."""
+
+    def __init__(
+        self,
+        tls: ssl.SSLContext,
+        deadline: Deadline,
+        secrets: Secrets,
+        environ: Mapping[str, str],
+        tenant: str,
+    ) -> None:
+        super().__init__(None, tls, deadline, secrets, environ, tenant_id=tenant)
+        self._asking = threading.Lock()
+        self._latest: dict[str, Token | Symptom] = {}
+
+    @override
+    def token(self, resource: str) -> Token:
+        with self._asking:
+            latest = self._latest.get(resource)
+            if latest is None or (isinstance(latest, Token) and self._is_about_to_end(latest)):
+                try:
+                    latest = self._fetch(resource)
+                except ServiceError as error:
+                    latest = error.symptom
+                self._latest[resource] = latest
+        if isinstance(latest, Symptom):
+            raise ServiceError(latest)
+        return latest
+
+    def _is_about_to_end(self, token: Token) -> bool:
+        return token.expires_at - self._deadline.clock.now() < RENEWED
 
 
 class AdminServices:
@@ -48,8 +90,8 @@ class AdminServices:
         """Whoever is signed in; in another tenant, as the guest that she is there."""
         with self._lock:
             if tenant not in self._identities:
-                self._identities[tenant] = Identity(
-                    None, self.tls, self.deadline, self.secrets, self._environ, tenant_id=tenant
+                self._identities[tenant] = _OwnSignIn(
+                    self.tls, self.deadline, self.secrets, self._environ, tenant
                 )
             return self._identities[tenant]
 
@@ -67,11 +109,18 @@ class AdminServices:
         Raises:
             ServiceError: there is no token for it.
         """
-        token = self.token(_RESOURCE[service], tenant).value
+        resource = _RESOURCE[service]
+        self.token(resource, tenant)
         with self._lock:
             if (origin, tenant) not in self._apis:
                 self._apis[origin, tenant] = Rest(
-                    service, origin, token, tls=self.tls, deadline=self.deadline, secrets=self.secrets
+                    service,
+                    origin,
+                    lambda: self.token(resource, tenant).value,
+                    tls=self.tls,
+                    deadline=self.deadline,
+                    secrets=self.secrets,
+                    connections=_CONNECTIONS.get(origin, 1),
                 )
             return self._apis[origin, tenant]
 

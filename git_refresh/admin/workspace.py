@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from git_refresh.admin.rest import Nothing, Rest
-from git_refresh.clouds.answers import Answer, Guid, Id, Path, Url, Word
+from git_refresh.clouds.answers import Answer, Guid, Id, Url, Word
 from git_refresh.clouds.guard import Repeat
 from git_refresh.symptom import Service, ServiceError, Symptom
 
@@ -42,7 +42,6 @@ class _RuleSet(Answer):
 
 class _Metadata(Answer):
     account_id: Guid | None = None
-    workspace_id: Annotated[str, Field(pattern=r"^[0-9]{1,20}$")] | None = None
 
 
 class _Value(Answer):
@@ -83,8 +82,7 @@ class _Status(Answer):
 
 
 class _Repo(Answer):
-    path: Path
-    url: Annotated[Url | None, Field()] = None
+    url: Url | None = None
 
 
 class _Level(Answer):
@@ -135,16 +133,24 @@ class AdminWorkspace:
         self._rest = rest
         self._users_entitled: bool | None = None
 
-    def ids(self) -> tuple[str | None, str | None]:
-        """The ids of the account and of the workspace, as far as the workspace tells them."""
-        found = self._rest.get("look up the account", "/.well-known/databricks-config", _Metadata)
-        return found.account_id, found.workspace_id
+    def account_id(self) -> str | None:
+        """The id of the account that the workspace says it belongs to; None where it does not tell."""
+        try:
+            return self._rest.get(
+                "look up the account", "/.well-known/databricks-config", _Metadata
+            ).account_id
+        except ServiceError as error:
+            if error.symptom.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
 
     def principal(self, client_id: str) -> Principal | None:
         """The service principal with this application id; None where it is not in the workspace."""
         what = f"look up service principal {client_id}"
         found = self._list(what, f'applicationId eq "{client_id}"')
-        return next((self._principal(each) for each in found if each.applicationId == client_id), None)
+        return next(
+            (self._principal(each) for each in found if each.applicationId.lower() == client_id.lower()), None
+        )
 
     def client_id(self, principal_id: int) -> str | None:
         """The application id of the service principal with this number; None where the workspace has none."""
@@ -156,15 +162,14 @@ class AdminWorkspace:
                 return None
             raise
 
-    def lets_manage(self, account_id: str, client_id: str, manager: str) -> bool:
-        """Whether one service principal manages another: only read, since its roles are a rule set, which is replaced as a whole."""
+    def managers(self, account_id: str, client_id: str) -> frozenset[str]:
+        """Who manages a service principal: `servicePrincipals/…`, `groups/…`. Only read: such a rule set is replaced as a whole."""
         name = f"accounts/{account_id}/servicePrincipals/{client_id}/ruleSets/default"
         path = "/api/2.0/preview/accounts/access-control/rule-sets"
         what = f"read the roles on service principal {client_id}"
         found = self._rest.get(what, path, _RuleSet, {"name": name, "etag": ""})
-        return any(
-            rule.role == _MANAGER and f"servicePrincipals/{manager}" in rule.principals
-            for rule in found.grant_rules
+        return frozenset(
+            who for rule in found.grant_rules if rule.role == _MANAGER for who in rule.principals
         )
 
     def named(self, name: str) -> list[Principal]:
@@ -175,7 +180,8 @@ class AdminWorkspace:
 
     def _list(self, what: str, condition: str) -> tuple[_Principal, ...]:
         path = f"{_SCIM}/ServicePrincipals"
-        return self._rest.get(what, path, _Principals, {"filter": condition}).Resources
+        query = {"filter": condition, "attributes": "id,applicationId,displayName,active,entitlements,groups"}
+        return self._rest.get(what, path, _Principals, query).Resources
 
     def _principal(self, found: _Principal) -> Principal:
         groups = frozenset(group.display for group in found.groups) | {_USERS}
@@ -245,13 +251,15 @@ class AdminWorkspace:
 
     def manages(self, place: Place, principal: Principal) -> bool:
         """Whether a principal may manage what is there: itself or by a group, there or from a directory above."""
-        found = self._rest.get(
-            "read the permissions", f"/api/2.0/permissions/{place.kind}/{place.id}", _Permissions
-        )
-        return _ADMINS in principal.groups or any(
+        if _ADMINS in principal.groups:
+            return True
+        path = f"/api/2.0/permissions/{place.kind}/{place.id}"
+        found = self._rest.get("read the permissions", path, _Permissions)
+        own = principal.client_id.lower()
+        return any(
             level.permission_level == MANAGE
             for access in found.access_control_list
-            if access.service_principal_name == principal.client_id or access.group_name in principal.groups
+            if access.service_principal_name.lower() == own or access.group_name in principal.groups
             for level in access.all_permissions
         )
 

@@ -82,7 +82,7 @@ def onboard(
     """
     outlet = outlet_for(as_json=as_json)
     try:
-        _check_options(object_id, account_id, name)
+        _check_options(object_id, account_id, name, asks_blindly=apply_ and as_json and not yes)
         environ, _ = environment(file)
         settings = _settings(environ, new=name is not None, object_id=object_id)
         from git_refresh.admin.onboarding import Given, Onboarding  # noqa: PLC0415  # the SDKs take a second: not for --help
@@ -91,7 +91,9 @@ def onboard(
         deadline = Deadline.after(BUDGET_S, SystemClock())
         crew = Crew(settings.concurrency, deadline)
         services = AdminServices(deadline, environ, outlet)
-        onboarding = Onboarding(settings, services, Given(object_id, account_id), crew.each)
+        onboarding = Onboarding(
+            settings, services, Given(object_id, account_id, _UNKNOWN_ID if name else None), crew.each
+        )
         display = Shown(outlet, places_of(settings), as_json=as_json)
         checked = None
         try:
@@ -125,21 +127,25 @@ def _look(onboarding: "Onboarding", display: Shown, name: str | None) -> "list[G
 def _give(
     onboarding: "Onboarding", display: Shown, crew: Crew, found: "Sequence[Grant]", *, yes: bool
 ) -> bool:
-    """Give what is planned, one after the other, each shown when it is done; whether there was anything.
+    """Give what is planned, at many places at once, each shown when it is done; whether there was anything.
 
     Raises:
         SettingsError: the answer is no, or there is nobody to ask.
-        KeyboardInterrupt: somebody has ended it.
     """
     planned = [grant for grant in found if grant.status == "planned"]
     if not planned or crew.interrupted:
         return False
     if not yes:
         _ask(count(len(planned), "right"))
-    for grant in planned:
-        with display.giving(grant):
+
+    def give(place: "list[Grant]") -> None:
+        for grant in place:
             onboarding.give(grant)
-        display.given(grant)
+            display.given(grant)
+
+    with display.waiting("Granting …"):
+        for wave in onboarding.waves(planned):
+            crew.each(wave, give)
     return True
 
 
@@ -151,7 +157,9 @@ def _ask(number: str) -> None:
         raise SettingsError([Problem("onboard --apply", "was declined; nothing was granted")])
 
 
-def _check_options(object_id: str | None, account_id: str | None, name: str | None) -> None:
+def _check_options(
+    object_id: str | None, account_id: str | None, name: str | None, *, asks_blindly: bool
+) -> None:
     """Whether what was typed can be meant.
 
     Raises:
@@ -162,6 +170,9 @@ def _check_options(object_id: str | None, account_id: str | None, name: str | No
         for option, value in (("--object-id", object_id), ("--account-id", account_id))
         if value is not None and not is_guid(value)
     ]
+    if asks_blindly:
+        message = "shows nothing that a question could be about; add --yes"
+        problems.append(Problem("onboard --apply --json", message))
     if name is not None and not re.fullmatch(r"[\w.() -]{1,100}", name):
         message = f'"{shown(name)}" must be a name of letters, digits, spaces and . _ - ( )'
         problems.append(Problem("--new-principal", message))

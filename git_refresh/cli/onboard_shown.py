@@ -1,10 +1,12 @@
 """What people see of an onboarding, in the manner of `terraform plan`."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
+from rich.status import Status
 from rich.text import Text
 
 from git_refresh.cli import terminal
@@ -60,16 +62,17 @@ class Shown:
         self._outlet = outlet
         self._places = places
         self._shows = not as_json
+        self._lock = Lock()
+        self._status: Status | None = None
         self._out = terminal.console()
         self._err = terminal.console(stderr=True)
 
-    def waiting(self, what: str) -> AbstractContextManager[object]:
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
         """Say what is waited for, as long as it is."""
-        return self._err.status(what)
-
-    def giving(self, grant: "Grant") -> AbstractContextManager[object]:
-        """Say what is being granted."""
-        return self.waiting(f"{self._outlet.text(grant.where)} …")
+        with self._err.status(what) as self._status:
+            yield
+        self._status = None
 
     def plan(self, found: "Sequence[Grant]") -> None:
         """Everything, by place, and how much of each."""
@@ -91,8 +94,12 @@ class Shown:
     def given(self, grant: "Grant") -> None:
         """What came of one."""
         if self._shows:
-            with terminal.writing():
+            with self._lock, terminal.writing():
+                if self._status is not None:  # it would be written over
+                    self._status.stop()
                 self._line(grant, f"{self._outlet.text(grant.where)}: ")
+                if self._status is not None:
+                    self._status.start()
 
     def _line(self, grant: "Grant", place: str) -> None:
         what = self._outlet.text(grant.what)

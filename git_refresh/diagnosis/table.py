@@ -1068,6 +1068,12 @@ OWN = (
         "az functionapp identity show --name APP --resource-group GROUP.",
     ),
     Row(
+        "not_a_managed_identity",
+        message="{id} is the id of an application in tenant {tenant}, not of a managed identity.",
+        cause="AZURE_CLIENT_ID, identity or --object-id names an app registration: the rights would go to that.",
+        remedy="Write the managed identity's: az functionapp identity show --name APP --resource-group GROUP.",
+    ),
+    Row(
         "no_consent",
         message="Tenant {tenant} has no service principal of app registration {registration}.",
         cause="Nobody has consented to the app registration there, or devops.client_id is not its application id.",
@@ -1093,9 +1099,22 @@ OWN = (
         remedy="Add --account-id with the id that https://accounts.azuredatabricks.net shows behind your name, at the top right.",
     ),
     Row(
+        "accounts_differ",
+        message="The workspaces of the list say that they belong to different Databricks accounts: {ids}.",
+        cause="A list is for workspaces of one account; or one of them says something wrong of itself.",
+        remedy="Add --account-id with the id of the account that is meant, or move the others into a list of their own.",
+    ),
+    Row(
+        "too_wide",
+        message="Can Manage on {path} would be more than the list needs, so it is not given.",
+        cause="It is the directory above all, or a person's home, and the Git folder that the list wants right below it does not exist.",
+        remedy="Write a path in a directory of its own, as /Workspace/Shared/etl or /Repos/etl/prod, or make the Git folder by hand and "
+        "give {principal} Can Manage on it.",
+    ),
+    Row(
         "no_workspace_id",
-        message="{host} does not tell its workspace id.",
-        cause="Its address has no number, and what it tells of itself has none either.",
+        message="The address {host} does not tell the workspace's id.",
+        cause="Only an address of the form https://adb-1234567890123456.7.azuredatabricks.net has it, and it is needed to assign to it.",
         remedy="An account admin assigns the service principal to the workspace: https://accounts.azuredatabricks.net, Workspaces, "
         "Permissions.",
     ),

@@ -560,7 +560,7 @@ def test_interrupted_it_says_that_what_was_granted_stays(
     cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str]
 ) -> None:
     cloud.inject(Fault(faults.hang(), method="POST", route="/credentials/secrets"))
-    keys = {"[y/N]": "y\n", "Key Vault contoso.vault.azure.net …": "\x03"}
+    keys = {"[y/N]": "y\n", "Granting": "\x03"}
     done = warm.on_terminal("onboard", "--apply", environ=environ, columns=200, keys=keys)
     assert done.returncode == 130, done.stdout.decode()
     assert "What was granted stays" in done.stdout.decode()
