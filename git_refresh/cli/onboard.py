@@ -127,7 +127,7 @@ def _look(onboarding: "Onboarding", display: Shown, name: str | None) -> "list[G
 def _give(
     onboarding: "Onboarding", display: Shown, crew: Crew, found: "Sequence[Grant]", *, yes: bool
 ) -> bool:
-    """Give what is planned, at many places at once, each shown when it is done; whether there was anything.
+    """Give what is planned, at many places at once, each shown when it is done; whether all of it was done, well or not.
 
     Raises:
         SettingsError: the answer is no, or there is nobody to ask.
@@ -146,7 +146,7 @@ def _give(
     with display.waiting("Granting …"):
         for wave in onboarding.waves(planned):
             crew.each(wave, give)
-    return True
+    return not crew.interrupted
 
 
 def _ask(number: str) -> None:

@@ -564,6 +564,7 @@ def test_interrupted_it_says_that_what_was_granted_stays(
     done = warm.on_terminal("onboard", "--apply", environ=environ, columns=200, keys=keys)
     assert done.returncode == 130, done.stdout.decode()
     assert "What was granted stays" in done.stdout.decode()
+    assert "is not to be seen" not in done.stdout.decode()
     cloud.clear_faults()
     assert apply(environ)[0] == 0
     green(fleet)
