@@ -80,7 +80,7 @@ class DatabricksGrants:
         """One workspace, looked at; or why that could not be done. Never raises for what a service does."""
         workspace = entry.workspace
         managed = workspace.auth == "managed_identity"
-        client_id = self._identity.client_id if managed else workspace.client_id or ""
+        client_id = (self._identity.client_id if managed else workspace.client_id or "").lower()
         facts = Facts(host=workspace.host, client_id=client_id, principal=f"service principal {client_id}")
         grant = Grant(
             "principal",

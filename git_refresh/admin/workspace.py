@@ -191,12 +191,9 @@ class AdminWorkspace:
     def _users_are_entitled(self) -> bool:
         """Whether everybody in the workspace has access to it, as is the default."""
         if self._users_entitled is None:
-            found = self._rest.get(
-                "look up the group users",
-                f"{_SCIM}/Groups",
-                _Groups,
-                {"filter": f'displayName eq "{_USERS}"'},
-            )
+            # Without its members, of whom there may be a hundred thousand.
+            query = {"filter": f'displayName eq "{_USERS}"', "attributes": "displayName,entitlements"}
+            found = self._rest.get("look up the group users", f"{_SCIM}/Groups", _Groups, query)
             self._users_entitled = any(
                 each.value == ACCESS
                 for group in found.Resources

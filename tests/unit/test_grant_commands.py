@@ -55,6 +55,19 @@ def test_somebody_is_let_into_an_organization_with_basic_and_as_a_reader(typed: 
     assert call[:4] == ["az", "rest", "--method", "post"]
 
 
+def test_nobody_is_let_in_with_an_empty_list(typed: Typed) -> None:
+    (call,) = typed(commands.let_into_organization("contoso", OBJECT_ID, []))
+    assert "projectEntitlements" not in json.loads(after(call, "--body"))
+
+
+def test_a_member_is_put_into_a_group_by_their_descriptors(typed: Typed) -> None:
+    (call,) = typed(commands.put_into_group("contoso", "aadsp.x", "vssgp.y"))
+    assert after(call, "--url").startswith(
+        "https://vssps.dev.azure.com/contoso/_apis/graph/memberships/aadsp.x/vssgp.y?api-version="
+    )
+    assert after(call, "--method") == "put"
+
+
 @pytest.mark.parametrize("path", ["/Repos/etl", "/Workspace/a b/$(rm -rf x)", '/It\'s "here"', "/ä/`x`;y"])
 def test_can_manage_is_given_on_the_very_path_and_nothing_in_it_is_run(typed: Typed, path: str) -> None:
     make, status, update = typed(commands.let_manage(HOST, "directories", path, CLIENT_ID, made=True))
@@ -73,6 +86,7 @@ def test_of_a_folder_that_is_there_nothing_is_made(typed: Typed) -> None:
 
 def test_a_principal_is_assigned_by_the_account_and_never_with_an_empty_list(typed: Typed) -> None:
     look, update = typed(commands.assign(ACCOUNT, "1", CLIENT_ID))
+    assert look[-1] == update[-1] == "HOST=https://accounts.azuredatabricks.net"
     assert after(look, "--filter") == f'applicationId eq "{CLIENT_ID}"'
     assert update[:6] == ["databricks", "account", "workspace-assignment", "update", "1", "42"]
     assert json.loads(after(update, "--json")) == {"permissions": ["USER"]}
@@ -80,7 +94,9 @@ def test_a_principal_is_assigned_by_the_account_and_never_with_an_empty_list(typ
 
 def test_a_policy_trusts_this_issuer_and_subject_alone(typed: Typed) -> None:
     issuer = "https://login.microsoftonline.com/72f988bf-0000-4000-8000-2d7cd011db47/v2.0"
-    _, create = typed(commands.write_policy(ACCOUNT, CLIENT_ID, issuer, OBJECT_ID))
+    look, create = typed(commands.write_policy(ACCOUNT, CLIENT_ID, issuer, OBJECT_ID))
+    assert look[-1] == create[-1] == "HOST=https://accounts.azuredatabricks.net"
+    assert after(create, "--policy-id") == f"git-refresh-{OBJECT_ID}"
     assert json.loads(after(create, "--json")) == {
         "oidc_policy": {
             "issuer": issuer,
