@@ -447,7 +447,7 @@ def test_killed_after_each_write_and_typed_again_it_ends_in_the_same_place(
         if running[-1].exitcode != -signal.SIGKILL:
             break
     cloud.on_request = None
-    assert len(struck) >= WRITES - 3, "most of them were hit"
+    assert len(struck) >= WRITES / 2, "many were hit; what is done at the same time beside one is not"
     assert running[-1].exitcode == 0
     ends_in_the_same_place(cloud, fleet, orphans=2)
     code, report = apply(environ)
