@@ -247,12 +247,16 @@ class JobsCheck:
             told += lines
         yield Check("job", visit.name, "ok", summary(visit, unwell, unasked, commits))
         yield from dict.fromkeys(visit.lines)
-        yield from sorted(told, key=_alike)
+        yield from _together(told)
 
 
-def _alike(line: Check) -> tuple[str, str, str]:
-    """What brings together the lines that share cause and remedy: these are then told once."""
-    return line.error.code if line.error else "", line.error.remedy if line.error else "", line.message
+def _together(lines: Sequence[Check]) -> list[Check]:
+    """The lines that share code and remedy one after the other, so that these are told once."""
+    shared: dict[tuple[str, str], list[Check]] = {}
+    for line in sorted(lines, key=lambda line: (line.error.code if line.error else "", line.message)):
+        code, remedy = (line.error.code, line.error.remedy) if line.error else ("", "")
+        shared.setdefault((code, remedy), []).append(line)
+    return list(chain.from_iterable(shared.values()))
 
 
 def _as_person(workspace: Workspace, services: Services, doors: Doors[Jobs]) -> Jobs:

@@ -118,8 +118,9 @@ _GONE = (
 def _run_as(visit: Visit, place: str, missing: dict[RunAs, int]) -> dict[RunAs, str]:
     """The remedy of each service principal that is missing in `run_as`: one for all, or with many ids one for so many of them."""
     workspace = visit.room.workspace
+    runners = sorted(missing, key=lambda run_as: run_as.name)
     manager = f"the role Service principal: Manager on {{}} ({place}, Permissions)"
-    whole = list(dict.fromkeys([*workspace.run_as, *missing.values()]))
+    whole = list(dict.fromkeys([*workspace.run_as, *(missing[run_as] for run_as in runners)]))
     if len(whole) <= IDS:
         told = (
             f"Give the one that signs in {manager.format('it')}, and in the entry of {visit.name} in WORKSPACES write "
@@ -127,7 +128,7 @@ def _run_as(visit: Visit, place: str, missing: dict[RunAs, int]) -> dict[RunAs, 
         )
         return dict.fromkeys(missing, told)
     remedies: dict[RunAs, str] = {}
-    runners, start = sorted(missing, key=lambda run_as: run_as.name), 1
+    start = 1
     for some in batched(runners, IDS, strict=False):
         ids = ", ".join(str(missing[run_as]) for run_as in some)
         which = f"{start} to {start + len(some) - 1}" if some[1:] else f"number {start}"

@@ -995,8 +995,8 @@ OWN = (
     Row(
         "job_repository_unseen",
         message="{happened}",
-        cause="Only jobs clone it whose Git credentials this app does not keep fresh, and what these may read is not known here.",
-        remedy="For this app there is nothing to do: it needs no right to {url}. Whether these jobs' refs exist was not looked at.",
+        cause="Of the jobs that clone it, none is known to do so with a Git credential that this app keeps fresh: it need not be let in.",
+        remedy="For this app there is nothing to do. Whether what these jobs clone exists in {url} was not looked at.",
     ),
     Row(
         "job_ref_missing",

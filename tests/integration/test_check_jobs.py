@@ -369,6 +369,22 @@ def test_the_command_says_how_to_look_and_looks(scene: Scene) -> None:
     ]
 
 
+def test_the_command_shows_no_job_s_name_that_repeats_the_app_s_own_token(scene: Scene) -> None:
+    """Not that with which jobs are asked for, but the one before, with which the app has looked at the workspace itself."""
+    job = scene.job(scene.workspace.service_principal(STRANGER, "x", "stranger"))
+    job.viewers.add(scene.own.id)
+    scene.cloud.remember_secrets()
+    of_its_signature = Echo(-2, "piece", start=-40, length=30)
+    scene.cloud.inject(Fault(mutate(Json("settings.name", of_its_signature)), route=GET))
+    done = warm.run("check", "--jobs", environ=scene.environ)
+    shown = done.stdout.decode()
+    assert f"data-1, job {job.id} (" in shown
+    tokens = [secret for secret in scene.cloud.secrets if secret.count(".") == 2]
+    assert not Secrets(token.split(".")[2] for token in tokens).are_in(shown)
+    known = scene.cloud.known_to(scene.workspace.url.removeprefix("https://"))
+    assert [secret.count(".") for secret in known] == [0, 2, 2], "its secret, and a token for each client"
+
+
 def test_offline_nothing_is_looked_at() -> None:
     done = warm.run("check", "--jobs", "--offline", environ=dict(os.environ))
     assert done.returncode == 2
