@@ -119,23 +119,20 @@ def _run_as(visit: Visit, place: str, missing: dict[RunAs, int]) -> dict[RunAs, 
     """The remedy of each service principal that is missing in `run_as`: one for all, or with many ids one for so many of them."""
     workspace = visit.room.workspace
     runners = sorted(missing, key=lambda run_as: run_as.name)
-    manager = f"the role Service principal: Manager on {{}} ({place}, Permissions)"
+    on = "each" if runners[1:] else "it"
+    manager = f"Give the one that signs in the role Service principal: Manager on {on} ({place}, Permissions)"
+    entry = f"in the entry of {visit.name} in WORKSPACES"
     whole = list(dict.fromkeys([*workspace.run_as, *(missing[run_as] for run_as in runners)]))
     if len(whole) <= IDS:
-        told = (
-            f"Give the one that signs in {manager.format('it')}, and in the entry of {visit.name} in WORKSPACES write "
-            f'"run_as": [{", ".join(map(str, whole))}].'
-        )
+        told = f'{manager}, and {entry} write "run_as": [{", ".join(map(str, whole))}].'
         return dict.fromkeys(missing, told)
     remedies: dict[RunAs, str] = {}
     start = 1
     for some in batched(runners, IDS, strict=False):
         ids = ", ".join(str(missing[run_as]) for run_as in some)
         which = f"{start} to {start + len(some) - 1}" if some[1:] else f"number {start}"
-        told = (
-            f"Give the one that signs in {manager.format('each')}, and in the entry of {visit.name} in WORKSPACES add to "
-            f'"run_as" the {len(runners)} ids that it lacks, of which these are {which}: {ids}.'
-        )
+        lacking = f"the {count(len(runners), 'id')} that it lacks, of which these are {which}"
+        told = f'{manager}, and {entry} add to "run_as" {lacking}: {ids}.'
         remedies |= dict.fromkeys(some, told)
         start += len(some)
     return remedies

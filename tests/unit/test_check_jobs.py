@@ -240,7 +240,7 @@ def test_a_principal_that_is_not_kept_fresh_fails_with_the_very_line_to_write() 
     assert second.error
     assert first.error.remedy == second.error.remedy, "so that both are told once"
     assert first.error.remedy.startswith(
-        f"Give the one that signs in the role Service principal: Manager on it ({host(1)}, "
+        f"Give the one that signs in the role Service principal: Manager on each ({host(1)}, "
     )
     assert first.error.remedy.endswith(' in the entry of data-1 in WORKSPACES write "run_as": [69, 71, 72].')
     assert "3 jobs with a Git source in Azure DevOps, 1 of them in order;" in summary(checks)
@@ -271,6 +271,7 @@ def test_a_federated_credential_is_renewed_by_the_workspace_itself_and_is_in_nob
     line = only(checks)
     assert (line.subject, line.status) == ('data-1, job 2 "nightly"', "failed")
     assert line.error
+    assert "Service principal: Manager on it (" in line.error.remedy
     assert line.error.remedy.endswith('write "run_as": [72].')
     assert "2 jobs with a Git source in Azure DevOps, 1 of them in order;" in summary(checks)
     said = "of 1 principal the workspace itself renews the Git credential (federated)"
