@@ -19,6 +19,10 @@ class Domain(Enum):
     AZURE_DEVOPS = ("dev.azure.com", "*.visualstudio.com")
     """`*`: exactly one label, an organization's; what is below that, like tunnels.api, is another service."""
 
+    def has(self, host: str) -> bool:
+        """Whether a host, in small letters, is one of these."""
+        return _matches(host, self.value)
+
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")

@@ -1,10 +1,10 @@
 """Azure DevOps' lines of a check: every repository and ref that the settings want, or that a Git folder has led to."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 
 from git_refresh.cli.checks import Check, failed, warning
-from git_refresh.diagnosis.explain import Facts, explain, finding
+from git_refresh.diagnosis.explain import Facts, explain, finding, what_happened
 from git_refresh.repository import Repository
 from git_refresh.run.shared import facts_of, suggestion
 from git_refresh.seams import Heads
@@ -65,15 +65,29 @@ class RememberedHeads:
         names = self._names.get((repository, ref.kind), ()) if ref else ()
         return self.answers.get((repository, ref)), names
 
-    def repositories(self, facts: Facts, told: "RememberedHeads") -> Iterator[Check]:
-        """A line for each repository that cannot be read, unless others have told of it."""
+    def repositories(
+        self, facts: Facts, told: "RememberedHeads", kept: Collection[Repository]
+    ) -> Iterator[Check]:
+        """A line for each repository that cannot be read, unless others have told of it.
+
+        Args:
+            facts: around them.
+            told: what was asked for the settings' sake.
+            kept: what is cloned with credentials that this app keeps fresh. Of others the app need not be let in.
+        """
         known = {
             repository for (repository, _), answer in told.answers.items() if isinstance(answer, Symptom)
         }
+        wanted = {repository for repository, _ in told.answers} | set(kept)
         for (repository, _), answer in sorted(self.answers.items(), key=_by_name):
             if isinstance(answer, Symptom) and repository not in known:
                 known.add(repository)
-                yield _check(repository, None, answer, (), facts_of(facts, repository, None))
+                around = facts_of(facts, repository, None)
+                if repository in wanted or not is_definite(answer):
+                    yield _check(repository, None, answer, (), around)
+                else:
+                    said = finding("job_repository_unseen", around, happened=what_happened(answer))
+                    yield warning("azure_devops", str(repository), said)
 
     def checks(self, facts: Facts) -> Iterator[Check]:
         """A line for each answer, by name."""

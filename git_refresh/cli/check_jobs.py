@@ -5,18 +5,19 @@ Looked at as the person who is signed in, who sees all jobs if she administers t
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 
 from git_refresh.admin.job_values import Job, Jobs, JobSight, ListedJob
 from git_refresh.cli.check_devops import RememberedHeads
 from git_refresh.cli.checks import Check, count, failed, skipped
 from git_refresh.cli.crew import Crew
+from git_refresh.cli.job_url import read_address
 from git_refresh.cli.job_verdict import Looked, Standing, judge, subject_of
-from git_refresh.cli.job_visit import NOT_KEPT, Room, Visit, refreshing, summary
+from git_refresh.cli.job_visit import Found, Room, Visit, refreshing, summary
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, internal, out_of_time
 from git_refresh.redact import shown
-from git_refresh.repository import Repository, parse_repository
+from git_refresh.repository import Repository
 from git_refresh.run.shared import Run, enter, facts_of_principal
 from git_refresh.seams import Doors, Heads, Services
 from git_refresh.settings.models import Workspace
@@ -28,6 +29,14 @@ AT_ONCE = 8
 
 _REFUSED = frozenset({401, 403})
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Something that could not be done, and what the service answered, if it did."""
+
+    diagnosis: Diagnosis
+    status: int | None = None
 
 
 class JobsCheck:
@@ -54,20 +63,36 @@ class JobsCheck:
 
     def checks(self, rooms: Sequence[Room], unfinished: Callable[[], Diagnosis]) -> Iterator[Check]:
         """The lines, and those of repositories that nothing else has led to. Never raises for what a service does."""
-        yield from (skipped("job", room.workspace.name, room.shut) for room in rooms if room.shut)
         visits: list[Visit] = []
-        for room, visit in self._crew.each([room for room in rooms if not room.shut], self._visit):
+        for room, visit in self._crew.each([room for room in rooms if self._may_enter(room)], self._visit):
             if isinstance(visit, Visit):
                 visits.append(visit)
-            else:
-                yield failed("job", room.workspace.name, visit or unfinished())
+            elif not room.shut:
+                yield failed("job", room.workspace.name, visit.diagnosis if visit else unfinished())
+        seen = {visit.room.workspace.host for visit in visits}
+        yield from (
+            skipped("job", room.workspace.name, room.shut)
+            for room in rooms
+            if room.shut and room.workspace.host not in seen
+        )
         self._look(visits, unfinished)
         for visit in visits:
             yield from self._verdict(visit)
             visit.jobs.close()
-        yield from self._heads.repositories(self._run.facts, self._told)
+        kept = {
+            found.address.repository
+            for visit in visits
+            for found in visit.found
+            if found.address.repository and visit.standing(found.job.run_as).kept
+        }
+        yield from self._heads.repositories(self._run.facts, self._told, kept)
 
-    def _visit(self, room: Room) -> Visit | Diagnosis:
+    def _may_enter(self, room: Room) -> bool:
+        """Whether the jobs of a workspace can be looked at: where the app may not use its own secret, the person may get in."""
+        person = self._laptop and room.workspace.auth != "managed_identity"
+        return not room.shut or (room.app_alone and person)
+
+    def _visit(self, room: Room) -> Visit | Failed:
         """The list of a workspace's jobs: as the person who is signed in, and where she may not, as the app."""
         workspace = room.workspace
         facts = replace(self._run.facts, host=workspace.host, **facts_of_principal(workspace))
@@ -78,16 +103,20 @@ class JobsCheck:
                 visit.as_app = not self._laptop
             return visit
         visit = self._enter(room, person, _as_person)
-        if isinstance(visit, Visit) or workspace.federated:  # a person's sign-in cannot be exchanged
+        # A person's sign-in cannot be exchanged, and where the app was not let in it need not try again.
+        if isinstance(visit, Visit) or workspace.federated or room.shut:
             return visit
-        visit = self._enter(room, facts, enter)
+        why, visit = visit, self._enter(room, facts, enter)
         if isinstance(visit, Visit):
-            visit.as_app = visit.refused = True
+            visit.as_app = True
+            visit.instead = "your own sign-in may not list them"
+            if why.status not in _REFUSED:
+                visit.instead = f"as you, they could not be listed: {why.diagnosis.code}"
         return visit
 
     def _enter(
         self, room: Room, facts: Facts, way: Callable[[Workspace, Services, Doors[Jobs]], Jobs]
-    ) -> Visit | Diagnosis:
+    ) -> Visit | Failed:
         def look() -> Visit:
             jobs = way(room.workspace, self._run.services, self._sight)
             try:
@@ -105,6 +134,7 @@ class JobsCheck:
         jobs = [item for row in rows for item in row if item is not None]  # of all workspaces in turn
         at_once = AT_ONCE * max(1, len(visits))
         for (visit, _), read in self._crew.each(jobs, lambda item: self._read(*item), at_once):
+            visit.unread += not isinstance(read, tuple)
             if isinstance(read, Check):
                 visit.lines.append(read)
             elif read is None:
@@ -118,8 +148,8 @@ class JobsCheck:
             visit.standings[name] = standing or Standing(None)
         wanted = [(source, ref) for visit in visits for source, ref in self._wanted(visit)]
         self._crew.each(list(dict.fromkeys(wanted)), self._heads.look)
-        sources = [(source, repository) for visit in visits for _, source, repository in visit.found]
-        commits = {(repository, source.commit): None for source, repository in sources if source.commit}
+        sources = [(found.source, found.address.repository) for visit in visits for found in visit.found]
+        commits = {(where, source.commit): None for source, where in sources if where and source.commit}
         asked = [each for each in commits if isinstance(self._heads.answers.get((each[0], None)), Head)]
         self._existing = dict(self._crew.each(asked, lambda item: self._exists(*item), at_once))
 
@@ -127,7 +157,7 @@ class JobsCheck:
         if not _COMMIT.fullmatch(commit):  # it may be the beginning of one
             return None
         found = _tried(lambda: self._commits.exists(repository, commit), self._run.facts)
-        return None if isinstance(found, Diagnosis) else found
+        return None if isinstance(found, Failed) else found
 
     def _read(self, visit: Visit, listed: ListedJob) -> tuple[Job | None] | Check:
         if not listed.id:
@@ -148,16 +178,16 @@ class JobsCheck:
         """Keep a job that clones from Azure DevOps."""
         if job is None or job.source is None:
             return
-        try:
-            repository = parse_repository(job.source.url, self._run.trusted)
-            visit.found.append((job, job.source, repository))
-        except ValueError:
+        if (address := read_address(job.source, self._run.trusted)) is not None:
+            visit.found.append(Found(job, job.source, address))
+        else:
             visit.elsewhere += 1
 
     def _wanted(self, visit: Visit) -> Iterator[tuple[Repository, Ref | None]]:
-        for _, source, repository in visit.found:
-            if self._run.may_be_asked(repository):
-                yield repository, source.ref
+        for found in visit.found:
+            repository = found.address.repository
+            if repository is not None and self._run.may_be_asked(repository):
+                yield repository, found.source.ref
 
     # Principals
 
@@ -170,14 +200,15 @@ class JobsCheck:
             return Standing(kept=True, stored=mine)
         number = _tried(lambda: visit.jobs.principal_id(name), visit.facts)
         known = number if isinstance(number, int) else None
+        gone = number is None and visit.caller.admin  # to others the list may not show it
         kept: bool | None = own or known in workspace.run_as
-        if not kept and isinstance(number, Diagnosis) and workspace.run_as:
+        if not kept and known is None and not gone and workspace.run_as:
             kept = None
         found = None if own or known is None else stored.get(known)
         if found is None and known is not None:
             asked = _tried(lambda: visit.jobs.credentials(known), visit.facts)
-            found = None if isinstance(asked, Diagnosis) else asked
-        return Standing(kept, found, known)
+            found = None if isinstance(asked, Failed) else asked
+        return Standing(kept, found, known, gone)
 
     def _own(self, visit: Visit) -> set[str]:
         """The application ids of the app's own principal, as far as they are known."""
@@ -196,41 +227,48 @@ class JobsCheck:
         unsure = visit.room.workspace.auth == "managed_identity" and not self._own(visit)
         told: list[Check] = []
         unwell = commits = unasked = 0
-        for job, source, repository in visit.found:
-            found, names = self._heads.found(repository, source.ref)
-            has_commit = self._existing.get((repository, source.commit))
-            standing = visit.standings.get(job.run_as.name if job.run_as else "", NOT_KEPT)
-            looked = Looked(job, source, repository, standing, found, names, has_commit)
-            facts = replace(visit.facts, refreshing=refreshing(visit, job.run_as))
+        remedies = refreshing(visit)
+        for each in visit.found:
+            job, source, repository = each.job, each.source, each.address.repository
+            looked = Looked(job, source, each.address, visit.standing(job.run_as))
+            may_be_asked = repository is not None and self._run.may_be_asked(repository)
+            if repository is not None:
+                found, names = self._heads.found(repository, source.ref)
+                has_commit = self._existing.get((repository, source.commit))
+                looked = replace(looked, found=found, names=names, has_commit=has_commit)
+                unasked += not may_be_asked
+            facts = replace(visit.facts, refreshing=remedies[job.run_as])
             lines = list(judge(visit.name, looked, facts, unsure=unsure))
-            may_be_asked = self._run.may_be_asked(repository)
-            if found is None and may_be_asked:
+            if looked.found is None and may_be_asked:
                 subject = subject_of(visit.name, job.id, job.name)
                 lines.append(skipped("job", subject, "Azure DevOps could not be asked in time"))
-            unasked += not may_be_asked
-            commits += bool(source.commit) and has_commit is None and may_be_asked
+            commits += bool(source.commit) and looked.has_commit is None and may_be_asked
             unwell += bool(lines)
             told += lines
         yield Check("job", visit.name, "ok", summary(visit, unwell, unasked, commits))
         yield from dict.fromkeys(visit.lines)
-        yield from sorted(told, key=_alike)
+        yield from _together(told)
 
 
-def _alike(line: Check) -> tuple[str, str]:
-    """What brings together the lines that share cause and remedy: these are then told once."""
-    return line.error.code if line.error else "", line.message
+def _together(lines: Sequence[Check]) -> list[Check]:
+    """The lines that share code and remedy one after the other, so that these are told once."""
+    shared: dict[tuple[str, str], list[Check]] = {}
+    for line in sorted(lines, key=lambda line: (line.error.code if line.error else "", line.message)):
+        code, remedy = (line.error.code, line.error.remedy) if line.error else ("", "")
+        shared.setdefault((code, remedy), []).append(line)
+    return list(chain.from_iterable(shared.values()))
 
 
 def _as_person(workspace: Workspace, services: Services, doors: Doors[Jobs]) -> Jobs:
     return doors.workspace(workspace.host, services.token(AZURE_DATABRICKS).value)
 
 
-def _tried[T](work: Callable[[], T], facts: Facts) -> T | Diagnosis:
+def _tried[T](work: Callable[[], T], facts: Facts) -> T | Failed:
     try:
         return work()
     except ServiceError as error:
-        return explain(error.symptom, facts)
+        return Failed(explain(error.symptom, facts), error.symptom.status)
     except TimeoutError:
-        return out_of_time(facts)
+        return Failed(out_of_time(facts))
     except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
-        return internal(error, facts)
+        return Failed(internal(error, facts))

@@ -50,6 +50,7 @@ class WorkspaceCheck:
         """Its lines; never raises for what a service does."""
         oauth = self._workspace.oauth
         if oauth is not None and self._secrets[oauth.secret_name].status == "failed":
+            self._room.app_alone = True
             self._room.shut = because = f'the secret "{oauth.secret_name}" cannot be used'
             return [skipped("workspace", self._name, because), *self._below(because)]
         if self._workspace.federated and self._run.services.identity is Service.AZURE_CLI:
@@ -60,6 +61,7 @@ class WorkspaceCheck:
             stored = api.credentials(None)
         except ServiceError as error:
             failure = explain(error.symptom, self._facts)
+            self._room.app_alone = error.symptom.status is not None  # else nobody reaches it
         except TimeoutError:
             failure = out_of_time(self._facts)
         else:

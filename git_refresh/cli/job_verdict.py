@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from git_refresh.admin.job_values import GitSource, Job, RunAs
 from git_refresh.cli.checks import Check, failed, skipped, warning
+from git_refresh.cli.job_url import Address
 from git_refresh.diagnosis.explain import Facts, finding
 from git_refresh.redact import shown
 from git_refresh.repository import Repository
@@ -21,19 +22,29 @@ class Standing:
     Attributes:
         kept: whether a run keeps its Git credential fresh; None: nobody can tell.
         stored: its Git credentials; None: they could not be looked at.
-        number: its numeric id, if it has one.
+        number: its numeric id, as far as that could be looked up.
+        gone: whether the workspace has no such service principal.
     """
 
     kept: bool | None
     stored: Sequence[StoredCredential] | None = None
     number: int | None = None
+    gone: bool = False
 
     @property
     def has_one(self) -> bool | None:
         """Whether it has a Git credential for Azure DevOps now; None: nobody can tell."""
+        if self.gone:
+            return False
         if self.stored is None:
             return None
         return own_credential(self.stored, "") is not None or federated_credential(self.stored) is not None
+
+    @property
+    def federated(self) -> bool:
+        """Whether the workspace itself renews the only Git credential for Azure DevOps that it has."""
+        stored = self.stored or ()
+        return own_credential(stored, "") is None and federated_credential(stored) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,7 @@ class Looked:
     """A job, and all that was looked at for it.
 
     Attributes:
+        address: where its URL leads.
         found: where its ref is, or why that is not known; None: nobody was asked.
         names: the branches or tags that there are, where its own does not exist.
         has_commit: whether its commit exists; None: it names none, or nobody could tell.
@@ -48,9 +60,9 @@ class Looked:
 
     job: Job
     source: GitSource
-    repository: Repository
+    address: Address
     standing: Standing
-    found: Head | Symptom | None
+    found: Head | Symptom | None = None
     names: Sequence[str] = ()
     has_commit: bool | None = None
 
@@ -74,7 +86,9 @@ def judge(workspace: str, looked: Looked, facts: Facts, *, unsure: bool) -> Iter
     if looked.source.provider.casefold() != PROVIDER.casefold():
         told = finding("job_wrong_provider", facts, found=shown(looked.source.provider))
         yield failed("job", subject, told)
-    yield from _ref(subject, looked, facts)
+    yield from _url(subject, looked.address, facts)
+    if looked.address.repository is not None:
+        yield from _ref(subject, looked, looked.address.repository, facts)
 
 
 def _principal(
@@ -87,26 +101,35 @@ def _principal(
         yield skipped("job", subject, f"the numeric id of {shown(str(run_as))} could not be looked up")
         return
     facts = replace(facts, principal=shown(str(run_as)))
-    if not standing.kept:
+    if standing.kept:
+        if standing.has_one is False:
+            yield warning("job", subject, finding("job_credential_missing", facts))
+    elif not standing.federated:
         # A credential of its own may do for a while; whether a person has one, only she sees.
-        may_work = run_as.kind != "service principal" or standing.has_one or unsure
-        told = finding("job_principal_not_refreshed", facts)
+        person = run_as.kind != "service principal"
+        unseen = "; whether it has one could not be looked at" if standing.has_one is None else ""
+        told = finding("job_principal_not_refreshed", facts, unseen="" if person else unseen)
+        may_work = person or standing.has_one is not False or unsure
         yield (warning if may_work else failed)("job", subject, told)
-    elif standing.has_one is False:
-        yield warning("job", subject, finding("job_credential_missing", facts))
 
 
-def _ref(subject: str, looked: Looked, facts: Facts) -> Iterator[Check]:
+def _url(subject: str, address: Address, facts: Facts) -> Iterator[Check]:
+    if address.has_secret:
+        yield warning("job", subject, finding("job_secret_in_url", facts))
+    if address.repository is None:
+        told = finding("job_bad_url", facts, found=shown(address.url), problem=address.problem)
+        yield (failed if address.surely else warning)("job", subject, told)
+
+
+def _ref(subject: str, looked: Looked, repository: Repository, facts: Facts) -> Iterator[Check]:
     ref = looked.source.ref
     match looked.found:
         case Symptom():  # one mistake is reported once: in the layer of Azure DevOps
-            yield skipped("job", subject, f"Azure DevOps reports a problem with {looked.repository}")
+            yield skipped("job", subject, f"Azure DevOps reports a problem with {repository}")
         case Head(None) if ref is not None:
             nearest = suggestion(ref, looked.names)
-            told = finding("job_ref_missing", facts_of(facts, looked.repository, ref), nearest=nearest)
+            told = finding("job_ref_missing", facts_of(facts, repository, ref), nearest=nearest)
             yield failed("job", subject, told)
         case Head() if looked.has_commit is False:
-            facts = replace(
-                facts_of(facts, looked.repository, None), ref=f"Commit {shown(looked.source.commit)}"
-            )
+            facts = replace(facts_of(facts, repository, None), ref=f"Commit {shown(looked.source.commit)}")
             yield failed("job", subject, finding("job_ref_missing", facts, nearest=""))

@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import batched
 
 from git_refresh.admin.job_values import Caller, GitSource, Job, Jobs, ListedJob, RunAs
 from git_refresh.cli.checks import Check, count
+from git_refresh.cli.job_url import Address
 from git_refresh.cli.job_verdict import Standing
 from git_refresh.diagnosis.explain import Facts
 from git_refresh.redact import shown
-from git_refresh.repository import Repository
 from git_refresh.settings.models import Workspace
 from git_refresh.values import StoredCredential
 
 _CAN_VIEW = "jobs that it may not view (permission Can View) are not among these"
 
 NOT_KEPT = Standing(kept=False)
+
+IDS = 80
+"""Numeric ids that one remedy names. They may have eighteen digits, and with many more a text is cut."""
 
 
 @dataclass(slots=True)
@@ -23,12 +27,23 @@ class Room:
 
     Attributes:
         shut: why jobs are not to be looked at; empty: they are.
+        app_alone: whether it is only to the app that it is shut, so that somebody else may get in.
         stored: the Git credentials of the app's own principal (None) and of those in `run_as`, as far as they could be looked at.
     """
 
     workspace: Workspace
     shut: str = ""
+    app_alone: bool = False
     stored: dict[int | None, Sequence[StoredCredential]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A job with a Git source in Azure DevOps, or in what is meant to be there."""
+
+    job: Job
+    source: GitSource
+    address: Address
 
 
 @dataclass(slots=True)
@@ -42,10 +57,12 @@ class Visit:
     listed: list[ListedJob]
     as_app: bool = False
     """Whether the app's own principal looks."""
-    refused: bool = False
-    """Whether the person who is signed in may not look."""
+    instead: str = ""
+    """Why it is not the person who is signed in that looks."""
     lines: list[Check] = field(default_factory=list)
-    found: list[tuple[Job, GitSource, Repository]] = field(default_factory=list)
+    unread: int = 0
+    """Jobs of the list of which nothing more is known."""
+    found: list[Found] = field(default_factory=list)
     elsewhere: int = 0
     standings: dict[str, Standing] = field(default_factory=dict)
 
@@ -53,32 +70,72 @@ class Visit:
     def name(self) -> str:
         return self.room.workspace.name
 
+    def standing(self, run_as: RunAs | None) -> Standing:
+        """How whom a job runs as stands to this app."""
+        return self.standings.get(run_as.name if run_as else "", NOT_KEPT)
+
     @property
     def principals(self) -> list[str]:
         """The service principals that its jobs run as."""
-        runners = [job.run_as for job, _, _ in self.found if job.run_as is not None]
+        runners = [found.job.run_as for found in self.found if found.job.run_as is not None]
         return list(dict.fromkeys(each.name for each in runners if each.kind == "service principal"))
 
 
-def refreshing(visit: Visit, run_as: RunAs | None) -> str:
-    """How whom a job runs as becomes one that is kept fresh."""
-    workspace, host = visit.room.workspace, visit.facts.host
-    if run_as is not None and run_as.kind != "service principal":
-        return (
-            f"This app keeps no credential of a {run_as.kind}: let the job run as a service principal, the app's own or one in run_as "
-            '(job settings, Run as; or "run_as": {"service_principal_name": "APPLICATION_ID"}).'
-        )
-    if visit.standings.get(run_as.name if run_as else "", NOT_KEPT).number is None:
-        return (
-            f'In the entry of {workspace.name} in WORKSPACES, add its numeric id to "run_as". It could not be looked up: see in {host}, '
-            "Settings, Identity and access, Service principals, whether it still exists."
-        )
-    missing = [each.number for each in visit.standings.values() if each.kept is False and each.number]
-    listed = ", ".join(map(str, dict.fromkeys([*workspace.run_as, *missing])))
-    return (
-        f'In the entry of {workspace.name} in WORKSPACES write "run_as": [{listed}], and give the one that signs in the role Service '
-        f"principal: Manager on it ({host}, Settings, Identity and access, Service principals, Permissions)."
-    )
+def refreshing(visit: Visit) -> dict[RunAs | None, str]:
+    """How each of those whom jobs run as becomes one that is kept fresh; empty, where there is nothing to do."""
+    place = f"{visit.facts.host}, Settings, Identity and access, Service principals"
+    remedies: dict[RunAs | None, str] = {None: ""}
+    missing: dict[RunAs, int] = {}
+    for run_as in dict.fromkeys(found.job.run_as for found in visit.found):
+        if run_as is None:
+            continue
+        standing = visit.standing(run_as)
+        if run_as.kind != "service principal":
+            remedies[run_as] = _OF_PEOPLE.format(run_as.kind)
+        elif standing.gone:
+            remedies[run_as] = f"{_GONE} ({place})."
+        elif standing.number is None:
+            remedies[run_as] = (
+                f'In the entry of {visit.name} in WORKSPACES, add its numeric id to "run_as" (it could not be looked up now: {place}).'
+            )
+        elif standing.kept is False and not standing.federated:
+            missing[run_as] = standing.number
+        else:
+            remedies[run_as] = ""
+    return remedies | _run_as(visit, place, missing)
+
+
+_OF_PEOPLE = (
+    "This app keeps no credential of a {}: let the job run as a service principal, the app's own or one in run_as "
+    '(job settings, Run as; or "run_as": {{"service_principal_name": "APPLICATION_ID"}}).'
+)
+_GONE = (
+    "The workspace has no such service principal: let the job run as one that there is, the app's own or one in run_as "
+    "(job settings, Run as), or add it again"
+)
+
+
+def _run_as(visit: Visit, place: str, missing: dict[RunAs, int]) -> dict[RunAs, str]:
+    """The remedy of each service principal that is missing in `run_as`: one for all, or with many ids one for so many of them."""
+    workspace = visit.room.workspace
+    runners = sorted(missing, key=lambda run_as: run_as.name)
+    on = "each" if runners[1:] else "it"
+    manager = f"Give the one that signs in the role Service principal: Manager on {on} ({place}, Permissions)"
+    entry = f"in the entry of {visit.name} in WORKSPACES"
+    whole = list(dict.fromkeys([*workspace.run_as, *(missing[run_as] for run_as in runners)]))
+    if len(whole) <= IDS:
+        told = f'{manager}, and {entry} write "run_as": [{", ".join(map(str, whole))}].'
+        return dict.fromkeys(missing, told)
+    remedies: dict[RunAs, str] = {}
+    start = 1
+    for some in batched(runners, IDS, strict=False):
+        ids = ", ".join(str(missing[run_as]) for run_as in some)
+        which = f"{start} to {start + len(some) - 1}" if some[1:] else f"number {start}"
+        lacking = f"the {count(len(runners), 'id')} that it lacks, of which these are {which}"
+        told = f'{manager}, and {entry} add to "run_as" {lacking}: {ids}.'
+        remedies |= dict.fromkeys(some, told)
+        start += len(some)
+    return remedies
 
 
 def summary(visit: Visit, unwell: int, unasked: int, commits: int) -> str:
@@ -94,6 +151,10 @@ def summary(visit: Visit, unwell: int, unasked: int, commits: int) -> str:
     said = [f"{count(number, 'job') if number else 'no job'} with a Git source in Azure DevOps"]
     if number:
         said[0] += f", {number - unwell or 'none'} of them in order" if unwell else ", all in order"
+    if visit.unread:
+        said[0] += (
+            f", of the {len(visit.listed) - visit.unread} of {len(visit.listed)} jobs that could be read"
+        )
     if visit.elsewhere:
         said.append(f"{count(visit.elsewhere, 'job')} with one elsewhere")
     if commits:
@@ -102,7 +163,11 @@ def summary(visit: Visit, unwell: int, unasked: int, commits: int) -> str:
         said.append(f"of {unasked}, the repository was not asked for: no setting names its host")
     if unknown := sum(each.kept is True and each.has_one is None for each in visit.standings.values()):
         said.append(f"of {count(unknown, 'principal')} the Git credentials could not be looked at")
-    why = " (your own sign-in may not list them)" if visit.refused else ""
+    if federated := sum(each.kept is False and each.federated for each in visit.standings.values()):
+        said.append(
+            f"of {count(federated, 'principal')} the workspace itself renews the Git credential (federated)"
+        )
+    why = f" ({visit.instead})" if visit.instead else ""
     admin = ", an admin" if visit.caller.admin else f", who is no admin: {_CAN_VIEW}"
     said.append(f"seen as {shown(visit.caller.name)}{why}{admin}")
     return "; ".join(said)

@@ -961,7 +961,7 @@ OWN = (
     ),
     Row(
         "job_principal_not_refreshed",
-        message="It runs as {principal}, whose Git credential this app does not keep fresh.",
+        message="It runs as {principal}, whose Git credential this app does not keep fresh{unseen}.",
         cause="A job clones its Git source with the Git credential of whom it runs as. Without one it fails, and one that nobody renews "
         "ends one day.",
         remedy="{refreshing}",
@@ -978,6 +978,25 @@ OWN = (
         cause="The job looks for a Git credential of that provider, not for the one that this app keeps fresh.",
         remedy='In the job\'s git_source write "git_provider": "azureDevOpsServices" (azureDevOpsServicesAad is not taken there), or '
         "choose Azure DevOps Services in its settings, Git.",
+    ),
+    Row(
+        "job_bad_url",
+        message="Its git_url {found} {problem}.",
+        cause="A job clones its Git source from this address, with a Git credential for Azure DevOps.",
+        remedy="In the job's git_source, write as git_url the address that Azure DevOps shows (Repos, Clone, HTTPS). If the repository is "
+        "elsewhere, correct git_provider.",
+    ),
+    Row(
+        "job_secret_in_url",
+        message="Its git_url contains a password or a token.",
+        cause="Whoever may view the job can read it, and when it ends, the job fails.",
+        remedy="Revoke it in Azure DevOps, and write git_url without it: the job clones with the Git credential of whom it runs as.",
+    ),
+    Row(
+        "job_repository_unseen",
+        message="{happened}",
+        cause="Of the jobs that clone it, none is known to do so with a Git credential that this app keeps fresh: it need not be let in.",
+        remedy="For this app there is nothing to do. Whether what these jobs clone exists in {url} was not looked at.",
     ),
     Row(
         "job_ref_missing",

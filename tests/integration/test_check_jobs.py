@@ -181,6 +181,20 @@ def test_somebody_who_is_not_in_the_workspace_looks_as_the_app(
     assert f"seen as {CLIENT_ID} (your own sign-in may not list them), who is no admin" in summary(checks)
 
 
+def test_who_may_not_read_the_app_s_secret_looks_as_herself(
+    scene: Scene, sit_down: Callable[..., Person]
+) -> None:
+    scene.fleet.vault.deny(sit_down().object_id)
+    scene.job()
+    scene.job(scene.robot)
+    checks = scene.look()
+    assert [check.layer for check in checks if check.status == "failed"] == ["key_vault"]
+    assert told(checks) == []
+    assert summary(checks) == (
+        "2 jobs with a Git source in Azure DevOps, all in order; seen as ann@contoso.com, an admin"
+    )
+
+
 def test_in_azure_the_app_looks_as_itself(scene: Scene) -> None:
     scene.job()
     checks = scene.look()
@@ -369,6 +383,22 @@ def test_the_command_says_how_to_look_and_looks(scene: Scene) -> None:
     ]
 
 
+def test_the_command_shows_no_job_s_name_that_repeats_the_app_s_own_token(scene: Scene) -> None:
+    """Not that with which jobs are asked for, but the one before, with which the app has looked at the workspace itself."""
+    job = scene.job(scene.workspace.service_principal(STRANGER, "x", "stranger"))
+    job.viewers.add(scene.own.id)
+    scene.cloud.remember_secrets()
+    of_its_signature = Echo(-2, "piece", start=-40, length=30)
+    scene.cloud.inject(Fault(mutate(Json("settings.name", of_its_signature)), route=GET))
+    done = warm.run("check", "--jobs", environ=scene.environ)
+    shown = done.stdout.decode()
+    assert f"data-1, job {job.id} (" in shown
+    tokens = [secret for secret in scene.cloud.secrets if secret.count(".") == 2]
+    assert not Secrets(token.split(".")[2] for token in tokens).are_in(shown)
+    known = scene.cloud.known_to(scene.workspace.url.removeprefix("https://"))
+    assert [secret.count(".") for secret in known] == [0, 2, 2], "its secret, and a token for each client"
+
+
 def test_offline_nothing_is_looked_at() -> None:
     done = warm.run("check", "--jobs", "--offline", environ=dict(os.environ))
     assert done.returncode == 2
@@ -391,6 +421,9 @@ def test_the_verdict_is_what_happens_when_the_job_runs(scene: Scene, sit_down: C
     refs += [{"git_commit": etl.head()}, {"git_commit": "0" * 40}]
     sources: list[tuple[Any, dict[str, str]]] = [(etl, ref) for ref in refs]
     sources += [("https://dev.azure.com/contoso/Data%20Platform/_git/none", MAIN)]
+    with_password = etl.url.replace("https://", "https://ann:correct-horse@")
+    insecure, link = etl.url.replace("https://", "http://"), f"{etl.url}?version=GBmain"
+    sources += [(url, MAIN) for url in (with_password, insecure, link)]
     runners = [scene.own, scene.robot, stranger, keeper, person]
     jobs = [
         scene.job(run_as, name=f"job {number}", source=source, ref=ref, provider=provider)
@@ -409,7 +442,7 @@ def test_the_verdict_is_what_happens_when_the_job_runs(scene: Scene, sit_down: C
             assert result == "SUCCESS", job
         else:
             assert statuses == {"warning"}, job
-            assert job.run_as in [keeper, person]
+            assert job.run_as in [keeper, person] or result == "SUCCESS", "with the password that the URL has"
         seen.add((result, *sorted(statuses)))
     assert {
         ("SUCCESS",),
@@ -418,3 +451,4 @@ def test_the_verdict_is_what_happens_when_the_job_runs(scene: Scene, sit_down: C
         ("SUCCESS", "warning"),
         ("FAILED", "warning"),
     } <= seen
+    assert "correct-horse" not in repr(checks)

@@ -59,7 +59,7 @@ BOUNDS = {
     )
     for name, value in vars(import_module(f"git_refresh.{module}")).items()
     if isinstance(value, int) and name.isupper() and not name.startswith("_")
-} | {("admin.jobs", "PAGES")}
+} | {("admin.jobs", "PAGES"), ("cli.job_visit", "IDS")}
 
 
 @pytest.mark.parametrize(("size", "module", "name"), SIZES)

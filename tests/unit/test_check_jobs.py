@@ -1,6 +1,9 @@
 """What `check --jobs` says of jobs: every finding, what is not told, and as whom it was seen."""
 
 import json
+import re
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,13 +12,18 @@ import pytest
 from pydantic import SecretStr
 
 from git_refresh.admin.job_values import Caller, GitSource, Job, ListedJob, RunAs
+from git_refresh.admin.jobs import CONNECTIONS
+from git_refresh.cli import check_jobs
 from git_refresh.cli.check import check_clouds
+from git_refresh.cli.check_jobs import AT_ONCE
 from git_refresh.cli.checks import Check, CheckReport
+from git_refresh.cli.job_visit import Visit, refreshing
 from git_refresh.clock import Deadline
+from git_refresh.outlet import LONGEST_TEXT
 from git_refresh.repository import Repository
 from git_refresh.settings.load import load
 from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import Head, Ref, StoredCredential, Token
+from git_refresh.values import Head, Ref, Secret, StoredCredential, Token
 from tests.unit.fakes import FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW, URL, host
 
@@ -205,7 +213,8 @@ def test_one_that_runs_as_a_principal_in_run_as_is_in_order() -> None:
 
 
 def test_jobs_without_git_gone_or_with_it_elsewhere_are_none_of_this_app_s() -> None:
-    others = {2: Job(2, "x", AS_ROBOT, None), 3: None, 4: job(4, AS_ROBOT, url="https://github.com/a/b")}
+    elsewhere = job(4, AS_ROBOT, url="https://github.com/a/b", provider="gitHub")
+    others = {2: Job(2, "x", AS_ROBOT, None), 3: None, 4: elsewhere}
     checks = look(doors=FakeDoors(FakeJobs({1: job(), **others})))
     assert findings(checks) == []
     assert "1 job with a Git source in Azure DevOps, all in order; 1 job with one elsewhere;" in summary(
@@ -231,9 +240,9 @@ def test_a_principal_that_is_not_kept_fresh_fails_with_the_very_line_to_write() 
     assert second.error
     assert first.error.remedy == second.error.remedy, "so that both are told once"
     assert first.error.remedy.startswith(
-        'In the entry of data-1 in WORKSPACES write "run_as": [69, 71, 72], and give the one that signs in the role Service principal: '
-        f"Manager on it ({host(1)}, "
+        f"Give the one that signs in the role Service principal: Manager on each ({host(1)}, "
     )
+    assert first.error.remedy.endswith(' in the entry of data-1 in WORKSPACES write "run_as": [69, 71, 72].')
     assert "3 jobs with a Git source in Azure DevOps, 1 of them in order;" in summary(checks)
     assert CheckReport(tuple(checks)).result == "failed"
 
@@ -244,12 +253,45 @@ def test_what_shares_cause_and_remedy_stands_together_however_the_jobs_are_liste
     assert [code for _, code in lines] == ["job_principal_not_refreshed"] * 4 + ["job_wrong_provider"] * 2
 
 
-@pytest.mark.parametrize("stored", [OURS, FEDERATED], ids=["a token", "federated"])
-def test_one_with_a_credential_of_its_own_is_a_warning(stored: StoredCredential) -> None:
-    doors = FakeDoors(FakeJobs({1: job(run_as=AS_ROBOT)}, stored={71: [stored]}))
-    assert findings(look(doors=doors)) == [("warning", "job_principal_not_refreshed")]
+@pytest.mark.parametrize("others", [[], [FEDERATED]], ids=["alone", "beside a federated one"])
+def test_one_with_a_credential_of_its_own_is_a_warning(others: list[StoredCredential]) -> None:
+    doors = FakeDoors(FakeJobs({1: job(run_as=AS_ROBOT)}, stored={71: [*others, OURS]}))
+    line = only(look(doors=doors))
+    assert line.error
+    assert (line.status, line.error.code) == ("warning", "job_principal_not_refreshed")
+    assert line.message.endswith("does not keep fresh.")
     doors.jobs.stored[71] = [StoredCredential(7, "gitHub", "x")]
     assert findings(look(doors=doors)) == [("failed", "job_principal_not_refreshed")]
+
+
+def test_a_federated_credential_is_renewed_by_the_workspace_itself_and_is_in_nobody_s_run_as() -> None:
+    other = job(2, RunAs("service principal", OTHER))
+    doors = FakeDoors(FakeJobs({1: job(run_as=AS_ROBOT), 2: other}, stored={71: [FEDERATED]}))
+    checks = look(doors=doors)
+    line = only(checks)
+    assert (line.subject, line.status) == ('data-1, job 2 "nightly"', "failed")
+    assert line.error
+    assert "Service principal: Manager on it (" in line.error.remedy
+    assert line.error.remedy.endswith('write "run_as": [72].')
+    assert "2 jobs with a Git source in Azure DevOps, 1 of them in order;" in summary(checks)
+    said = "of 1 principal the workspace itself renews the Git credential (federated)"
+    assert said in summary(checks)
+    assert said not in summary(look(job(), workspace=FakeWorkspace(stored=[FEDERATED])))
+
+
+@pytest.mark.parametrize("error", [refused(), failure(status=500), TimeoutError()], ids=repr)
+def test_credentials_that_could_not_be_looked_at_may_be_there(error: Exception) -> None:
+    doors = FakeDoors(FakeJobs({1: job(run_as=AS_ROBOT)}, fail={"credentials": error}))
+    checks = look(doors=doors)
+    line = only(checks)
+    assert line.error
+    assert (line.status, line.error.code) == ("warning", "job_principal_not_refreshed")
+    assert line.message == (
+        f"It runs as service principal {ROBOT}, whose Git credential this app does not keep fresh; "
+        "whether it has one could not be looked at."
+    )
+    assert line.error.remedy.endswith('write "run_as": [71].')
+    assert CheckReport(tuple(checks)).result == "ok"
 
 
 @pytest.mark.parametrize("kind", ["user", "group"])
@@ -262,18 +304,76 @@ def test_people_s_credentials_are_never_kept_fresh(kind: Any) -> None:
     )
 
 
-def test_a_principal_that_the_workspace_does_not_list_has_a_remedy_without_number() -> None:
+def test_a_principal_that_the_workspace_has_not_is_told_apart_from_one_that_could_not_be_looked_up() -> None:
     doors = FakeDoors(FakeJobs({1: job(run_as=AS_ROBOT)}, numbers={}))
     line = only(look(doors=doors))
     assert line.error
     assert (line.status, line.error.code) == ("failed", "job_principal_not_refreshed")
-    assert 'add its numeric id to "run_as". It could not be looked up' in line.error.remedy
+    assert line.error.remedy.startswith("The workspace has no such service principal: let the job run as ")
+    lines = [line]
+    doors.jobs.fail["principal_id"] = refused()
+    lines.append(only(look(doors=doors)))
+    del doors.jobs.fail["principal_id"]
+    doors.jobs.who = Caller("bob@contoso.com", admin=False)  # the list may not show it to him
+    lines.append(only(look(doors=doors)))
+    for line in lines[1:]:
+        assert line.error
+        assert (line.status, line.error.code) == ("warning", "job_principal_not_refreshed")
+        assert 'add its numeric id to "run_as" (it could not be looked up now' in line.error.remedy
+        assert line.message.endswith("whether it has one could not be looked at.")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [
+        (79, 'write "run_as": [7, '),
+        (80, 'add to "run_as" the 80 ids that it lacks, of which these are 1 to 80: '),
+    ],
+)
+def test_of_a_large_fleet_every_id_is_told_whole_and_no_remedy_is_cut(lacking: int, said: str) -> None:
+    names = [f"5a1e0000-0000-4000-8000-{number:012}" for number in range(2, lacking + 2)]
+    numbers = {name: 10**17 + at for at, name in enumerate(names)}
+    runners = [RunAs("service principal", name) for name in names]
+    jobs: dict[int, Any] = {number: job(number, runners[number % len(runners)]) for number in range(1, 201)}
+    workspace = FakeWorkspace(stored=[OURS], others={7: [OURS]})
+    doors = FakeDoors(FakeJobs(jobs, numbers=numbers))
+    name = {"name": "n" * 63, "run_as": [7]}
+    checks = look(doors=doors, entry=name, workspace=workspace)
+    errors = [check.error for check in of_jobs(checks) if check.error]
+    assert len(errors) == 200
+    (remedy,) = {error.remedy for error in errors}
+    assert remedy.startswith("Give the one that signs in the role ")
+    assert said in remedy
+    assert len(remedy) <= LONGEST_TEXT
+    assert re.findall(r"\b[0-9]{18}\b", remedy) == list(map(str, numbers.values()))
+
+
+def test_with_two_thousand_principals_each_remedy_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Visit] = []
+
+    def make(visit: Visit) -> dict[RunAs | None, str]:
+        made.append(visit)
+        return refreshing(visit)
+
+    monkeypatch.setattr(check_jobs, "refreshing", make)
+    names = [f"5a1e0000-0000-4000-8000-{number:012}" for number in range(2, 2_002)]
+    numbers = {name: 10**15 + at for at, name in enumerate(names)}
+    jobs: dict[int, Any] = {
+        number: job(number, RunAs("service principal", names[number - 1])) for number in range(1, 2_001)
+    }
+    checks = look(doors=FakeDoors(FakeJobs(jobs, numbers=numbers)))
+    told = [check.error.remedy for check in of_jobs(checks) if check.error]
+    remedies = list(dict.fromkeys(told))
+    assert (len(made), len(told), len(remedies)) == (1, 2_000, 25)
+    assert told == [remedy for remedy in remedies for _ in range(80)], "so that each is told once"
+    assert "of which these are 81 to 160: " in remedies[1]
+    assert "of which these are 1921 to 2000: " in remedies[-1]
 
 
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
-        ({}, ("failed", "job_principal_not_refreshed")),
+        ({}, ("warning", "job_principal_not_refreshed")),
         (
             {"run_as": [71]},
             (
@@ -363,6 +463,94 @@ def test_another_provider_than_azure_devops_is_wrong(provider: str) -> None:
     assert findings(look(job(provider="AZUREDEVOPSSERVICES"))) == []
 
 
+@pytest.mark.parametrize(
+    ("url", "provider", "status", "said"),
+    [
+        (
+            "http://dev.azure.com/contoso/x/_git/etl",
+            "",
+            "failed",
+            "must start with https://; write https://dev",
+        ),
+        (f"{URL}?version=GBmain", "gitHub", "failed", "is a link into a repository; remove the ? or #"),
+        ("git@ssh.dev.azure.com:v3/contoso/x/etl", "", "failed", "is an SSH address; write https://dev"),
+        ("ssh://git@ssh.dev.azure.com/v3/contoso/x/etl", "", "failed", "must start with https://"),
+        ("https://dev.azure.com/contoso/etl", "", "failed", "must have the form https://dev.azure.com/{org"),
+        ("https://CONTOSO.visualstudio.com/etl", "", "failed", "must have the form "),
+        ("https://dev.azure.com:8443/contoso/x/_git/etl", "", "failed", "must not contain a port"),
+        ("https://git.contoso.com/x/_git/etl?a", "gitHub", "failed", "is a link into a repository"),
+        ("https://git.contoso.com/x/etl", "azureDevOpsServices", "failed", "must have the form "),
+        ("https://tfs.fabrikam.com/x/_git/etl", "azureDevOpsServices", "warning", "is not on a trusted host"),
+        ("https://github.com/a/b", "AzureDevOpsServicesAad", "warning", "is on GitHub"),
+    ],
+)
+def test_a_url_that_is_meant_for_azure_devops_and_is_none_of_its_repositories_is_told(
+    url: str, provider: str, status: str, said: str
+) -> None:
+    checks = look(job(url=url, provider=provider), settings={"TRUSTED_HOSTS": "git.contoso.com"})
+    (line,) = [check for check in of_jobs(checks) if check.error and check.error.code == "job_bad_url"]
+    assert line.status == status
+    assert line.message.startswith(
+        f"Its git_url {url.removeprefix('git@').replace('git@', '').split('?')[0]} "
+    )
+    assert said in line.message
+    assert "this folder" not in line.message
+    assert "1 job with a Git source in Azure DevOps, none of them in order;" in summary(checks)
+    assert "elsewhere" not in summary(checks)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://github.com/a/b",
+        "git@github.com:a/b.git",
+        "https://git.contoso.com/a/b.git",
+        "https://notdev.azure.com/a/x/_git/b",
+        "https://a.b.visualstudio.com/x/_git/b",
+        "https://[",
+    ],
+)
+def test_a_url_of_another_service_is_elsewhere(url: str) -> None:
+    checks = look(job(url=url, provider="gitHub"), settings={"TRUSTED_HOSTS": "git.contoso.com"})
+    assert findings(checks) == []
+    assert "1 job with one elsewhere;" in summary(checks)
+
+
+@pytest.mark.parametrize(
+    ("user", "secret"),
+    [
+        ("ann:correct-horse", True),
+        (":correct-horse", True),
+        ("ann:corr@ct-horse", True),
+        ("a" * 51 + "2", True),
+        ("ann", False),
+        ("ann:", False),
+    ],
+)
+def test_a_password_in_a_url_works_and_is_a_warning_that_does_not_quote_it(
+    user: str, *, secret: bool
+) -> None:
+    url = URL.replace("https://", f"https://{user}@")
+    checks = look(job(url=url))
+    assert findings(checks) == ([("warning", "job_secret_in_url")] if secret else [])
+    checks = look(job(url=f"{url}?version=GBmain", ref=Ref("branch", "none")))
+    assert findings(checks) == [
+        ("failed", "job_bad_url"),
+        *([("warning", "job_secret_in_url")] if secret else []),
+    ]
+    assert "horse" not in repr(checks)
+    assert user not in repr(checks) or user == "ann"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://u:correct/horse@dev.azure.com/c/x/_git/r", "u:horse@dev.azure.com/r"]
+)
+def test_a_password_is_not_quoted_where_nothing_else_can_be_read_of_the_url(url: str) -> None:
+    checks = look(job(url=url))
+    assert [code for _, code in findings(checks)] == ["job_bad_url"]
+    assert "horse" not in repr(checks)
+
+
 def test_a_missing_ref_is_told_with_the_nearest_in_the_layer_of_jobs_alone() -> None:
     checks = look(job(ref=Ref("branch", "origin/main")))
     line = only(checks)
@@ -422,6 +610,50 @@ def test_a_repository_that_cannot_be_read_is_told_once_where_azure_devops_is() -
     assert len([check for check in checks if check.status == "failed"]) == 1, "told for the folder"
 
 
+def test_of_what_only_others_jobs_clone_the_app_need_not_be_let_in() -> None:
+    rejected = failure(Service.AZURE_DEVOPS, 401, message="TF400813")
+    not_kept = job(1, AS_ROBOT)
+    doors = FakeDoors(FakeJobs({1: not_kept}, stored={71: [OURS]}))
+    told = look(doors=doors, devops_failure=rejected)
+    (line,) = [check for check in told if check.layer == "azure_devops"]
+    assert line.error
+    assert (line.status, line.error.code) == ("warning", "job_repository_unseen")
+    assert "nothing to do" in line.error.remedy
+    assert CheckReport(tuple(told)).result == "ok"
+
+    def azure_devops(checks: list[Check]) -> list[tuple[str, str]]:
+        lines = [check for check in checks if check.layer == "azure_devops" and check.error]
+        return [(check.status, check.error.code) for check in lines if check.error]
+
+    assert [status for status, _ in azure_devops(look(not_kept, job(2), devops_failure=rejected))] == [
+        "failed"
+    ]
+    workspace = FakeWorkspace(stored=[OURS], others={71: [OURS]})
+    kept = look(not_kept, entry={"run_as": [71]}, workspace=workspace, devops_failure=rejected)
+    assert [status for status, _ in azure_devops(kept)] == ["failed"]
+    person = job(1, RunAs("user", "bob@contoso.com"))
+    assert azure_devops(look(person, devops_failure=rejected)) == [("warning", "job_repository_unseen")]
+    trouble = failure(Service.AZURE_DEVOPS, 503)
+    assert azure_devops(look(not_kept, devops_failure=trouble)) == [("warning", "service_unavailable")]
+
+
+def test_what_the_list_wants_is_told_whoever_s_jobs_clone_it() -> None:
+    class Odd(FakeServices):
+        def head(self, repository: Repository, ref: Ref | None) -> Head:
+            if ref is not None and ref.kind == "tag":
+                raise failure(Service.AZURE_DEVOPS, 401, message="TF400813")
+            return super().head(repository, ref)
+
+    folder = {"path": "/Repos/etl/prod", "url": URL, "branch": "main"}
+    entry = {"host": host(1), "name": "data-1", "auth": "managed_identity", "folders": [folder]}
+    clouds = Odd({host(1): FakeWorkspace(stored=[OURS])}, {"main": NEW}, identity=Service.AZURE_CLI)
+    doors = FakeDoors(FakeJobs({1: job(1, AS_ROBOT, Ref("tag", "v1"))}))
+    read = load({"WORKSPACES": json.dumps([entry]), "AZURE_CLIENT_ID": APP})
+    checks = check_clouds(read, clouds, Deadline.after(540, FakeClock()), jobs=doors)
+    lines = [check for check in checks if check.layer == "azure_devops" and check.error]
+    assert [line.status for line in lines] == ["failed"]
+
+
 def test_no_token_goes_where_only_a_job_leads() -> None:
     url = "https://git.contoso.com/contoso/x/_git/etl"
     trusted = {"TRUSTED_HOSTS": "git.contoso.com"}
@@ -441,6 +673,14 @@ def test_where_the_person_may_not_look_the_app_does() -> None:
     assert doors.used == ["workspace", "sign_in"]
     assert findings(checks) == []
     assert f"seen as {APP} (your own sign-in may not list them), who is no admin" in summary(checks)
+
+
+@pytest.mark.parametrize("error", [failure(status=500), TimeoutError()], ids=repr)
+def test_only_a_refusal_is_told_as_one(error: Any) -> None:
+    doors = FakeDoors(FakeJobs({1: job()}, who=Caller(APP, admin=False)), shut={"workspace": error})
+    said = summary(look(doors=doors))
+    assert "may not list them" not in said
+    assert f"seen as {APP} (as you, they could not be listed: " in said
 
 
 def test_where_neither_may_look_there_is_one_line() -> None:
@@ -471,6 +711,9 @@ def test_jobs_that_may_not_be_viewed_are_named_and_the_others_looked_at() -> Non
         ("data-1, job 3", "failed"),
     ]
     assert of_jobs(checks)[1].message == "skipped, because ann@contoso.com may not view it"
+    assert summary(checks).startswith(
+        "1 job with a Git source in Azure DevOps, all in order, of the 1 of 3 jobs that could be read; seen as "
+    )
 
 
 def test_what_the_list_has_beside_jobs_is_counted_once() -> None:
@@ -485,11 +728,43 @@ def test_what_the_list_has_beside_jobs_is_counted_once() -> None:
 # What stands below a failure
 
 
+SHUT = [("skipped", "skipped, because the app cannot sign in to data-1")]
+
+
 def test_below_a_workspace_that_is_shut_jobs_are_skipped() -> None:
-    doors = FakeDoors(FakeJobs({1: job()}))
-    checks = look(doors=doors, workspace=FakeWorkspace(fail={"sign_in": failure(status=401)}))
-    assert findings(checks) == [("skipped", "skipped, because the app cannot sign in to data-1")]
-    assert doors.used == []
+    for status, entry, identity in (
+        (401, {}, Service.IDENTITY),
+        (401, managed(), Service.AZURE_CLI),
+        (None, {}, Service.AZURE_CLI),
+    ):
+        doors = FakeDoors(FakeJobs({1: job()}))
+        workspace = FakeWorkspace(fail={"credentials": failure(status=status)})
+        assert findings(look(doors=doors, workspace=workspace, entry=entry, identity=identity)) == SHUT
+        assert doors.used == []
+
+
+def test_where_it_is_shut_to_the_app_alone_the_person_looks() -> None:
+    doors = FakeDoors(FakeJobs({1: job(), 2: job(2, AS_ROBOT)}, stored={70: [OURS], 71: [OURS]}))
+    workspace = FakeWorkspace(fail={"sign_in": failure(status=401)})
+    checks = look(doors=doors, workspace=workspace, entry={"run_as": [71]})
+    assert (findings(checks), doors.used) == ([], ["workspace"])
+    assert summary(checks).startswith("2 jobs with a Git source in Azure DevOps, all in order; seen as ann@")
+    doors.shut["workspace"] = refused()
+    assert findings(look(doors=doors, workspace=workspace)) == SHUT
+    assert doors.used == ["workspace", "workspace"]
+
+
+def test_who_may_not_read_the_app_s_secret_looks_as_herself() -> None:
+    class Vault(FakeServices):
+        def secret(self, name: str) -> Secret:
+            raise failure(Service.KEY_VAULT, 403)
+
+    clouds = Vault({host(1): FakeWorkspace(stored=[OURS])}, {"main": NEW}, identity=Service.AZURE_CLI)
+    entry = {"host": host(1), "name": "data-1", "client_id": APP, "client_secret_name": "secret"}
+    read = load({"WORKSPACES": json.dumps([entry]), "KEY_VAULT_URL": "https://v.vault.azure.net"})
+    doors = FakeDoors(FakeJobs({1: job()}, stored={70: [OURS]}))
+    checks = check_clouds(read, clouds, Deadline.after(540, FakeClock()), jobs=doors)
+    assert (findings(checks), doors.used) == ([], ["workspace"])
 
 
 def test_without_a_token_they_are_skipped_with_everything_else() -> None:
@@ -518,7 +793,28 @@ def test_whatever_goes_wrong_costs_no_other_line(what: str, error: Exception) ->
     doors = FakeDoors(FakeJobs({1: job(run_as=AS_ROBOT)}, fail={what: error}))
     checks = look(doors=doors)
     assert {"identity", "workspace", "credential", "job"} <= {check.layer for check in checks}
-    assert any(check.status in {"failed", "skipped"} for check in of_jobs(checks))
+    about_it = what in {"principal_id", "credentials"}
+    assert [check.status for check in of_jobs(checks) if check.error] == ["warning" if about_it else "failed"]
+
+
+def test_of_one_workspace_so_many_jobs_are_looked_at_at_once_and_no_more() -> None:
+    lock = threading.Lock()
+    now: list[int] = []
+    most: list[int] = []
+
+    class Counting(FakeJobs):
+        def job(self, id_: int) -> Job | None:
+            with lock:
+                now.append(id_)
+                most.append(len(now))
+            time.sleep(0.01)
+            with lock:
+                now.remove(id_)
+            return job(id_)
+
+    jobs: dict[int, Any] = {number: job(number) for number in range(1, 81)}
+    look(doors=FakeDoors(Counting(jobs)), settings={"REFRESH_CONCURRENCY": "32"})
+    assert 1 < max(most) <= AT_ONCE == CONNECTIONS
 
 
 def test_jobs_that_there_was_no_time_for_are_told_in_one_line() -> None:

@@ -147,6 +147,9 @@ TOLD_BY_CHECK_ALONE = {
     "job_principal_not_refreshed",
     "job_credential_missing",
     "job_wrong_provider",
+    "job_bad_url",
+    "job_secret_in_url",
+    "job_repository_unseen",
     "job_ref_missing",
     "interrupted",  # is nobody's verdict
     # Of a message on the queue, not of the settings or the clouds.

@@ -1,0 +1,64 @@
+"""Where a job's git_url leads: to a repository, to an address that is none though it is meant for Azure DevOps, or elsewhere. Pure."""
+
+import re
+from dataclasses import dataclass
+
+from git_refresh.admin.job_values import GitSource
+from git_refresh.hosts import Domain, TrustedHosts
+from git_refresh.redact import looks_like_secret
+from git_refresh.repository import Repository, parse_repository
+from git_refresh.values import PROVIDER
+
+_USER = re.compile(r"([a-z][a-z0-9+.-]*://)([^/?#:]*)(:[^/?#]*)?@", re.IGNORECASE)
+"""What may stand before the host, up to the last @ before the path."""
+_HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#]*@)?([^/?#:]*)", re.IGNORECASE)
+_SSH = "ssh.dev.azure.com"
+_OF_FOLDERS = ", or leave this folder out"
+"""How what is wrong with a URL ends where it is that of a Git folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A URL that is meant for Azure DevOps.
+
+    Attributes:
+        url: as it is written, without a user or a password.
+        repository: where it leads; None: nowhere.
+        problem: what is wrong with it, as it reads on after the URL.
+        surely: whether no job can clone from an address like this. It may be another name of Azure DevOps that no setting knows.
+        has_secret: whether a password or a token is in it.
+    """
+
+    url: str
+    repository: Repository | None
+    problem: str = ""
+    surely: bool = True
+    has_secret: bool = False
+
+
+def read_address(source: GitSource, trusted: TrustedHosts) -> Address | None:
+    """Read the URL of a job's Git source; None: it is one of another service."""
+    url, has_secret = _without_user(source.url.strip())
+    try:
+        return Address(url, parse_repository(url, trusted), has_secret=has_secret)
+    except ValueError as error:
+        problem = str(error).removesuffix(_OF_FOLDERS)
+    for_devops = source.provider.casefold().startswith(PROVIDER.casefold())
+    found = _HOST.match(url)
+    host = found[1].lower() if found else ""
+    theirs = host == _SSH or Domain.AZURE_DEVOPS.has(host)
+    # On a trusted host there may be other services besides.
+    theirs = theirs or (trusted.trusts(host) and (for_devops or "/_git/" in url))
+    if not theirs and not for_devops:
+        return None
+    written = url if "://" in url else url.rpartition("@")[2]
+    return Address(written, None, problem, surely=theirs, has_secret=has_secret)
+
+
+def _without_user(url: str) -> tuple[str, bool]:
+    """A URL without `user:password@`, and whether there was something secret in that: a token may stand in the user's place."""
+    found = _USER.match(url)
+    if found is None:
+        return url, False
+    has_secret = len(found[3] or "") > len(":") or looks_like_secret(found[2])
+    return found[1] + url[found.end() :], has_secret

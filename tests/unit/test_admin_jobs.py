@@ -1,0 +1,149 @@
+"""A workspace's jobs as its API tells of them, without sockets: whom they run as, what is gone, and answers to another question."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from pydantic import SecretStr
+
+from git_refresh.admin.job_values import RunAs
+from git_refresh.admin.jobs import PAGE, PAGES, DevOpsCommits, JobDoors, WorkspaceJobs
+from git_refresh.admin.rest import Rest
+from git_refresh.clock import Deadline
+from git_refresh.clouds.answers import Answer, read
+from git_refresh.clouds.connections import tls_context
+from git_refresh.hosts import NO_HOSTS
+from git_refresh.masking import Secrets
+from git_refresh.repository import parse_repository
+from git_refresh.symptom import Service, ServiceError
+from tests.unit.fakes import FakeClock, failure
+from tests.unit.test_refresh import NEW, OLD, URL, host
+
+ROBOT = "5a1e0000-0000-4000-8000-0000000000b0"
+OTHER = "5a1e0000-0000-4000-8000-0000000000b1"
+TOKEN = "dkea" + "0123456789abcdef" * 2
+
+
+@dataclass
+class FakeRest:
+    """One origin, which answers everything alike, or from its pages in turn."""
+
+    answer: Any = None
+    pages: list[Any] = field(default_factory=list)
+
+    def get[M: Answer](
+        self, what: str, path: str, model: type[M], query: Mapping[str, str] | None = None
+    ) -> M:
+        answer = self.pages.pop(0) if self.pages else self.answer
+        if isinstance(answer, ServiceError):
+            raise answer
+        return read(model, answer, Secrets())
+
+    def close(self) -> None: ...
+
+
+def jobs(answer: Any = None, pages: list[Any] | None = None) -> WorkspaceJobs:
+    return WorkspaceJobs(cast("Rest", FakeRest(answer, pages or [])), Secrets())
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([(OTHER, "72"), (ROBOT.upper(), "71")], 71),
+        ([(OTHER, "72")], None),
+        ([], None),
+    ],
+    ids=["both, though one was asked for", "only another", "none"],
+)
+def test_an_id_is_that_of_the_principal_asked_for_or_none(
+    found: list[tuple[str, str]], expected: int | None
+) -> None:
+    resources = [{"applicationId": name, "id": number} for name, number in found]
+    assert jobs({"Resources": resources}).principal_id(ROBOT) == expected
+
+
+@pytest.mark.parametrize(
+    "error", [failure(status=400, error_code="INVALID_PARAMETER_VALUE"), failure(status=404)]
+)
+def test_a_job_that_does_not_exist_is_gone(error: ServiceError) -> None:
+    assert jobs(error).job(5) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        failure(status=400, error_code="BAD_REQUEST"),
+        failure(status=400),
+        failure(status=403, error_code="INVALID_PARAMETER_VALUE"),
+        failure(status=500),
+    ],
+)
+def test_what_else_goes_wrong_does_not_say_that_a_job_is_gone(error: ServiceError) -> None:
+    with pytest.raises(ServiceError) as caught:
+        jobs(error).job(5)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        ({"run_as_user_name": ROBOT}, RunAs("service principal", ROBOT)),
+        ({"run_as_user_name": "ann@contoso.com"}, RunAs("user", "ann@contoso.com")),
+        (
+            {"run_as_user_name": ROBOT, "settings": {"run_as": {"service_principal_name": OTHER}}},
+            RunAs("service principal", ROBOT),
+        ),
+        (
+            {"run_as_user_name": "ann@contoso.com", "settings": {"run_as": {"user_name": "bob@contoso.com"}}},
+            RunAs("user", "ann@contoso.com"),
+        ),
+        ({"settings": {"run_as": {"service_principal_name": OTHER}}}, RunAs("service principal", OTHER)),
+        (
+            {"run_as_user_name": ROBOT, "settings": {"run_as": {"group_name": "etl"}}},
+            RunAs("group", "etl"),
+        ),
+        ({}, None),
+    ],
+)
+def test_whom_a_job_runs_as_is_what_the_workspace_has_made_of_it(
+    job: dict[str, Any], expected: RunAs | None
+) -> None:
+    found = jobs({"job_id": 5, **job}).job(5)
+    assert found
+    assert found.run_as == expected
+
+
+def test_twelve_thousand_jobs_are_read_to_the_last() -> None:
+    pages = [
+        {"jobs": [{"job_id": 1 + page * PAGE + at} for at in range(PAGE)], "next_page_token": str(page)}
+        for page in range(120)
+    ]
+    del pages[-1]["next_page_token"]
+    listed = [job.id for page in jobs(pages=pages).listed() for job in page]
+    assert listed == list(range(1, 12_001))
+    assert PAGES * PAGE > 12_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [({"commitId": NEW}, True), (failure(Service.AZURE_DEVOPS, 404), False)],
+    ids=["there", "not there"],
+)
+def test_a_commit_is_there_or_not(answer: Any, expected: bool) -> None:  # noqa: FBT001  # the very answer
+    commits = DevOpsCommits(lambda _: cast("Rest", FakeRest(answer)))
+    assert commits.exists(parse_repository(URL, NO_HOSTS), NEW) is expected
+
+
+def test_an_answer_about_another_commit_is_none() -> None:
+    commits = DevOpsCommits(lambda _: cast("Rest", FakeRest({"commitId": OLD})))
+    with pytest.raises(ServiceError) as caught:
+        commits.exists(parse_repository(URL, NO_HOSTS), NEW)
+    assert caught.value.symptom.kind == "unexpected"
+
+
+def test_a_token_that_a_workspace_is_entered_with_is_a_secret_from_then_on() -> None:
+    secrets = Secrets()
+    doors = JobDoors(tls_context(), Deadline.after(60, FakeClock()), secrets)
+    doors.workspace(host(1), SecretStr(TOKEN)).close()
+    assert secrets.are_in(f"a folder called {TOKEN[4:24]}")
