@@ -239,7 +239,7 @@ def _let_in(cloud: Cloud, fleet: UngrantedFleet) -> None:
     red = _type(cloud, fleet, 1, "check", "--quiet")
     console.print(Text(f"  {red[-1]}\n", "red"))
     told = _type(cloud, fleet, 0, "onboard", "--apply", "--yes")
-    for line in (line for line in told[: told.index("")] if line.startswith("  ✓ ")):
+    for line in sorted(line for line in told[: told.index("")] if line.startswith("  ✓ ")):
         console.print(Text(line, "green"), soft_wrap=False, no_wrap=True, overflow="ellipsis")
     say(f"  and check follows by itself: {told[-1]}")
 
