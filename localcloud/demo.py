@@ -241,7 +241,7 @@ def _let_in(cloud: Cloud, fleet: UngrantedFleet) -> None:
     told = _type(cloud, fleet, 0, "onboard", "--apply", "--yes")
     for line in sorted(line for line in told[: told.index("")] if line.startswith("  ✓ ")):
         console.print(Text(line, "green"), soft_wrap=False, no_wrap=True, overflow="ellipsis")
-    say(f"  and check follows by itself: {told[-1]}")
+    say(f"  and check follows by itself: {next(line for line in told if ' checks: ' in line)}")
 
 
 def _type(cloud: Cloud, fleet: UngrantedFleet, code: int, *arguments: str) -> list[str]:
