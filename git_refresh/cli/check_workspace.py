@@ -3,36 +3,36 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from git_refresh.cli.check_devops import RememberedHeads
 from git_refresh.cli.checks import Check, count, failed, skipped, warning
 from git_refresh.cli.job_visit import Room
-from git_refresh.diagnosis.explain import explain, finding, out_of_time
+from git_refresh.diagnosis.explain import Diagnosis, explain, finding, out_of_time
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository
 from git_refresh.run.decide import federated_credential, is_ours, own_credential, rivals, wanted_ref, whose
 from git_refresh.run.folder import FolderRefresh, azure_devops_repository
 from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of_principal
+from git_refresh.run.trial import Trial
 from git_refresh.seams import Api
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder
 from git_refresh.symptom import Service, ServiceError, Symptom, is_definite, is_rejection
-from git_refresh.values import CREDENTIAL_NAME, GitFolder, Head, Ref, StoredCredential
-
-Answers = Mapping[tuple[Repository, Ref | None], Head | Symptom]
+from git_refresh.values import CREDENTIAL_NAME, GitFolder, Head, StoredCredential
 
 
 class WorkspaceCheck:
     """Looks at one workspace through a dry run's eyes."""
 
     def __init__(
-        self, entry: Entry, run: Run, answers: Answers, secrets: Mapping[str, Check], room: Room
+        self, entry: Entry, run: Run, heads: RememberedHeads, secrets: Mapping[str, Check], room: Room
     ) -> None:
         """Take the workspace, and what is known already.
 
         Args:
             entry: which one.
             run: a dry run.
-            answers: what Azure DevOps has said of each ref so far; the run adds to it.
+            heads: Azure DevOps, with what it has said of each ref so far; the run adds to it.
             secrets: the line of each Key Vault secret.
             room: what is left of it for those who come after.
         """
@@ -42,7 +42,7 @@ class WorkspaceCheck:
         self._entry = entry
         self._unlisted: dict[str, GitFolder] = {}
         self._run = run
-        self._answers = answers
+        self._heads = heads
         self._secrets = secrets
         self._facts = replace(run.facts, host=entry.workspace.host, **facts_of_principal(entry.workspace))
 
@@ -66,11 +66,10 @@ class WorkspaceCheck:
             self._room.stored[None] = stored
             signed_in = Check("workspace", self._name, "ok", f"signed in as {self._facts.principal}")
             listing = Listing.of(api, self._entry)
-            folders = list(listing)
-            lines = [self._folder(api, folder, found, listing) for folder, found in folders]
+            lines = [self._folder(api, folder, found, listing) for folder, found in listing]
             return [
                 signed_in,
-                *self._credentials(api, stored, folders),
+                *self._credentials(api, stored, listing),
                 *self._patterns(listing),
                 *lines,
             ]
@@ -85,15 +84,18 @@ class WorkspaceCheck:
 
     # Credentials
 
-    def _credentials(
-        self, api: Api, stored: Sequence[StoredCredential], folders: Sequence[tuple[Folder, GitFolder | None]]
-    ) -> Iterator[Check]:
+    def _credentials(self, api: Api, stored: Sequence[StoredCredential], listing: Listing) -> Iterator[Check]:
         own = own_credential(stored, self._workspace.git_username)
-        if self._rejected(folders):
+        try:
+            rejection = self._rejection(api, listing)
+        except TimeoutError:
+            yield failed("credential", self._name, out_of_time(self._facts))
+            return
+        if rejection is not None and self._rejection_told(listing):
             because = "Azure DevOps rejects the token; a run leaves the credential as it is"
-            if self._entry.whole is not None:  # its other folders were not looked at
-                because += ", unless another Git folder's repository takes it"
             yield skipped("credential", self._name, because)
+        elif rejection is not None:
+            yield failed("credential", self._name, rejection)
         elif own is None:
             yield Check(
                 "credential", self._name, "ok", "there is none for Azure DevOps yet; a run creates it"
@@ -126,16 +128,25 @@ class WorkspaceCheck:
         message = f"{_there(own)}; a run updates it" if own else "there is none yet; a run creates it"
         return Check("credential", subject, "ok", message)
 
-    def _rejected(self, folders: Sequence[tuple[Folder, GitFolder | None]]) -> bool:
-        """Whether Azure DevOps rejects the token for every repository of this workspace, as far as it was asked."""
-        answers = [self._answer(folder, found or self._unlisted.get(folder.key)) for folder, found in folders]
-        asked = [answer for answer in answers if answer is not None]
-        return bool(asked) and all(isinstance(answer, Symptom) and is_rejection(answer) for answer in asked)
+    def _rejection(self, api: Api, listing: Listing) -> Diagnosis | None:
+        """Why a run leaves the credential as it is. What it asks more than the folders do is no line of Azure DevOps' own."""
+        run = replace(self._run, heads=self._heads.plain)
+        return Trial(api, self._entry, run, self._facts).rejection(listing)
+
+    def _rejection_told(self, listing: Listing) -> bool:
+        """Whether Azure DevOps' own lines tell of it: one of the folders leads to a repository that rejects the token."""
+        for folder, found in listing:
+            answer = self._answer(folder, found or self._unlisted.get(folder.key))
+            if answer is None and folder.repository is not None:  # has a line of its own sooner or later
+                self._heads.look((folder.repository, None))
+                answer = self._heads.answers.get((folder.repository, None))
+            if isinstance(answer, Symptom) and is_rejection(answer):
+                return True
+        return False
 
     def _answer(self, folder: Folder, found: GitFolder | None) -> Head | Symptom | None:
-        repository = folder.repository or azure_devops_repository(found, self._run.trusted)
-        ref = wanted_ref(folder, found)
-        return self._answers.get((repository, ref)) if repository else None
+        repository = self._repository(folder, found)
+        return self._heads.answers.get((repository, wanted_ref(folder, found))) if repository else None
 
     # Folders
 

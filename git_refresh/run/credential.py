@@ -1,25 +1,19 @@
 """One workspace's Git credentials: see that the new token is accepted, store it, for itself and for the principals of `run_as`."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding
 from git_refresh.report import CredentialReport
-from git_refresh.repository import Repository
-from git_refresh.run.decide import federated_credential, is_ours, own_credential, wanted_ref, whose
-from git_refresh.run.folder import azure_devops_repository
+from git_refresh.run.decide import federated_credential, is_ours, own_credential, whose
 from git_refresh.run.listing import Listing
-from git_refresh.run.shared import Run, facts_of
+from git_refresh.run.shared import Run
+from git_refresh.run.trial import Trial
 from git_refresh.seams import Api
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Workspace
-from git_refresh.symptom import ServiceError, is_rejection
-from git_refresh.values import GitFolder, Ref, StoredCredential
-
-ASKED = 20
-"""Repositories that are asked, until one takes the token. A list of thousands that all reject it would use up what Azure DevOps grants."""
+from git_refresh.symptom import ServiceError
+from git_refresh.values import StoredCredential
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +39,7 @@ class CredentialRefresh:
         Raises:
             ServiceError: what is stored already could not be looked up.
         """
-        rejection = self._rejection(listed)
+        rejection = Trial(self.api, self.entry, self.run, self.facts).rejection(listed)
         credentials = self.api.credentials(None)
         self._tell_of_federation(credentials)
         found = own_credential(credentials, self.workspace.git_username)
@@ -116,52 +110,3 @@ class CredentialRefresh:
         if not self.run.dry_run:
             self.api.update_credential(found.id, username, token, principal_id)
         return CredentialReport("updated", found.id, "a fresh token replaces the stored one")
-
-    def _rejection(self, listed: Listing) -> Diagnosis | None:
-        """Why the token must not replace the stored one: Azure DevOps rejects it for every repository of this workspace.
-
-        Asks until one is accepted: mostly once, for a look-up that the folder needs anyway. A service that cannot be
-        asked, and a folder that cannot be listed, say nothing against the token.
-        """
-        rejection: Diagnosis | None = None
-        asked = (each for each in self._repositories(listed) if self.run.may_be_asked(each[0]))
-        for repository, ref in islice(asked, ASKED):
-            try:
-                self.run.head(repository, ref)
-            except ServiceError as error:
-                if not is_rejection(error.symptom):
-                    return None
-                rejection = rejection or explain(error.symptom, facts_of(self.facts, repository, ref))
-            else:
-                return None
-        return rejection
-
-    def _repositories(self, listed: Listing) -> Iterator[tuple[Repository, Ref | None]]:
-        """The repositories that this workspace's credential is for.
-
-        Where only some of its folders are asked for, it serves the others too: they come behind.
-        """
-        yield from self._repositories_of(self.workspace, listed)
-        if (whole := self.entry.whole) is not None:
-            yield from self._repositories_of(whole.workspace, Listing.of(self.api, whole))
-
-    def _repositories_of(
-        self, workspace: Workspace, listed: Listing
-    ) -> Iterator[tuple[Repository, Ref | None]]:
-        """First those that need no request to be known.
-
-        At last those of folders that the list leaves out: mostly nobody comes to ask for them.
-        """
-        for folder in workspace.folders:
-            if folder.repository is not None and folder.ref is not None:
-                yield folder.repository, folder.ref
-        for folder, found in listed:
-            repository = folder.repository or azure_devops_repository(found, self.run.trusted)
-            if repository is not None:
-                yield repository, wanted_ref(folder, found)
-        for folder in (folder for folder, found in listed if found is None and folder.repository is None):
-            with suppress(ServiceError):  # what cannot be found says nothing against the token
-                unlisted = self.api.find(folder.key)
-                repository = azure_devops_repository(unlisted, self.run.trusted)
-                if isinstance(unlisted, GitFolder) and repository is not None:
-                    yield repository, wanted_ref(folder, unlisted)
