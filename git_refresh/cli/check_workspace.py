@@ -6,7 +6,7 @@ from dataclasses import replace
 from git_refresh.cli.check_devops import RememberedHeads
 from git_refresh.cli.checks import Check, count, failed, skipped, warning
 from git_refresh.cli.job_visit import Room
-from git_refresh.diagnosis.explain import Diagnosis, explain, finding, out_of_time
+from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, out_of_time
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository
 from git_refresh.run.decide import federated_credential, is_ours, own_credential, rivals, wanted_ref, whose
@@ -102,31 +102,40 @@ class WorkspaceCheck:
             )
         else:
             yield Check("credential", self._name, "ok", f"{_there(own)}; a run updates it")
-        if (federated := federated_credential(stored)) is not None:
-            yield self._warning("federated_credential", id=federated.id)
-        username = self._workspace.git_username
-        if own is not None and not is_ours(own, username):
-            yield self._warning("foreign_credential", id=own.id, whose=whose(own, username))
-        for rival in rivals(stored, own):
-            yield self._warning("second_credential", id=own.id if own else "", other=rival.id)
+        yield from self._oddities(self._name, self._facts, stored, own)
         for principal_id in self._workspace.run_as:
-            yield self._run_as(api, principal_id)
+            yield from self._run_as(api, principal_id)
 
-    def _warning(self, code: str, **values: object) -> Check:
-        return warning("credential", self._name, finding(code, self._facts, **values))
+    def _oddities(
+        self, subject: str, facts: Facts, stored: Sequence[StoredCredential], own: StoredCredential | None
+    ) -> Iterator[Check]:
+        """What somebody should know of a principal's credentials, though it is no failure."""
+        username, found = self._workspace.git_username, []
+        if (federated := federated_credential(stored)) is not None:
+            found.append(finding("federated_credential", facts, id=federated.id))
+        if own is not None and not is_ours(own, username):
+            found.append(finding("foreign_credential", facts, id=own.id, whose=whose(own, username)))
+        found += [
+            finding("second_credential", facts, id=own.id if own else "", other=rival.id)
+            for rival in rivals(stored, own)
+        ]
+        return (warning("credential", subject, told) for told in found)
 
-    def _run_as(self, api: Api, principal_id: int) -> Check:
+    def _run_as(self, api: Api, principal_id: int) -> Iterator[Check]:
         subject = f"{self._name}, principal {principal_id}"
+        facts = replace(self._facts, principal=f"service principal {principal_id} (run_as)")
         try:
             self._room.stored[principal_id] = stored = api.credentials(principal_id)
-            own = own_credential(stored, self._workspace.git_username)
         except ServiceError as error:
-            facts = replace(self._facts, principal=f"service principal {principal_id} (run_as)")
-            return failed("credential", subject, explain(error.symptom, facts))
+            yield failed("credential", subject, explain(error.symptom, facts))
+            return
         except TimeoutError:
-            return failed("credential", subject, out_of_time(self._facts))
+            yield failed("credential", subject, out_of_time(facts))
+            return
+        own = own_credential(stored, self._workspace.git_username)
         message = f"{_there(own)}; a run updates it" if own else "there is none yet; a run creates it"
-        return Check("credential", subject, "ok", message)
+        yield Check("credential", subject, "ok", message)
+        yield from self._oddities(subject, facts, stored, own)
 
     def _rejection(self, api: Api, listing: Listing) -> Diagnosis | None:
         """Why a run leaves the credential as it is. What it asks more than the folders do is no line of Azure DevOps' own."""

@@ -908,17 +908,18 @@ OWN = (
     ),
     Row(
         "federated_credential",
-        message="Git credential {id} is federated.",
+        message="Git credential {id} of {principal} is federated.",
         cause="With a federated Git credential the workspace gets its own tokens. This app leaves it alone, and stores its own as well.",
-        remedy="If it works, {host} needs no other: remove the workspace from WORKSPACES, or keep it for its Git folders. "
-        "Otherwise delete it: databricks git-credentials list, then databricks git-credentials delete ID.",
+        remedy="If it works, {principal} needs no other: remove the workspace from WORKSPACES, or keep it for its Git folders; one of "
+        "run_as, remove from that. Otherwise, signed in as {principal}, delete it: databricks git-credentials list, then "
+        "databricks git-credentials delete ID.",
     ),
     Row(
         "foreign_credential",
         message="Git credential {id} was not made by this app: {whose}.",
-        cause="Somebody else stored it for {principal}, which can have only one: a run stores the app's token in it, and leaves its name.",
-        remedy="If that is not intended, let the app sign in as a service principal of its own. If it is, delete it once, signed in as "
-        "{principal}: the next run makes one with this app's name. databricks git-credentials list, then "
+        cause="Somebody else stored it for {principal}, which can have only one: a run stores the app's token in it, and leaves its names.",
+        remedy="If that is not intended, let the app have a service principal of its own; one of run_as, remove from that. If it is, "
+        "delete it once, signed in as {principal}: the next run makes one with this app's name. databricks git-credentials list, then "
         "databricks git-credentials delete ID.",
     ),
     Row(

@@ -41,10 +41,10 @@ class CredentialRefresh:
         """
         rejection = Trial(self.api, self.entry, self.run, self.facts).rejection(listed)
         credentials = self.api.credentials(None)
-        self._tell_of_federation(credentials)
+        self._tell_of_federation(credentials, self.workspace.name, self.facts)
         found = own_credential(credentials, self.workspace.git_username)
         if rejection is None:
-            self._tell_of_another_owner(found)
+            self._tell_of_another_owner(found, self.workspace.name, self.facts)
             return self._store_all(found)
         self.fail(rejection)
         kept = CredentialReport("kept", found.id, "Azure DevOps rejects the new token") if found else None
@@ -52,20 +52,16 @@ class CredentialRefresh:
         self.stored(report)
         return report
 
-    def _tell_of_federation(self, credentials: Sequence[StoredCredential]) -> None:
+    def _tell_of_federation(self, credentials: Sequence[StoredCredential], where: str, facts: Facts) -> None:
         if (federated := federated_credential(credentials)) is not None:
-            self.run.note(
-                self.workspace.name,
-                self.workspace.name,
-                finding("federated_credential", self.facts, id=federated.id),
-            )
+            self.run.note(self.workspace.name, where, finding("federated_credential", facts, id=federated.id))
 
-    def _tell_of_another_owner(self, found: StoredCredential | None) -> None:
+    def _tell_of_another_owner(self, found: StoredCredential | None, where: str, facts: Facts) -> None:
         """The service principal can have no other, so the token goes into it; whoever has made it should know."""
         username = self.workspace.git_username
         if found is not None and not is_ours(found, username):
-            told = finding("foreign_credential", self.facts, id=found.id, whose=whose(found, username))
-            self.run.note(self.workspace.name, self.workspace.name, told)
+            told = finding("foreign_credential", facts, id=found.id, whose=whose(found, username))
+            self.run.note(self.workspace.name, where, told)
 
     def _store_all(self, found: StoredCredential | None) -> CredentialReport:
         """If the own one fails, the principals of `run_as` still get theirs."""
@@ -81,15 +77,19 @@ class CredentialRefresh:
 
     def _store_for(self, principal_id: int) -> None:
         """One that fails does not keep the others from being stored."""
+        who = f"Service principal {principal_id} (run_as)"
+        where = f"{self.workspace.name}, {who}"
+        facts = replace(self.facts, principal=f"service principal {principal_id} (run_as)")
         try:
-            found = own_credential(self.api.credentials(principal_id), self.workspace.git_username)
+            credentials = self.api.credentials(principal_id)
+            self._tell_of_federation(credentials, where, facts)
+            found = own_credential(credentials, self.workspace.git_username)
+            self._tell_of_another_owner(found, where, facts)
             self._store(principal_id, found)
         except ServiceError as error:
-            facts = replace(self.facts, principal=f"service principal {principal_id} (run_as)")
             failure = explain(error.symptom, facts)
-            who = f"Service principal {principal_id} (run_as)"
             if not self.fail(replace(failure, message=f"{who}: {failure.message}")):
-                self.run.note(self.workspace.name, f"{self.workspace.name}, {who}", failure)
+                self.run.note(self.workspace.name, where, failure)
 
     def _store(self, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
         """Update what is there, or create it. After a failure: look again, then decide once more."""
@@ -104,6 +104,8 @@ class CredentialRefresh:
 
     def _write(self, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
         username, token = self.workspace.git_username, self.run.token.value
+        if found is not None and not is_ours(found, username):
+            username = found.username or username  # else the next run would take it for ours
         if found is None:
             id_ = None if self.run.dry_run else self.api.create_credential(username, token, principal_id)
             return CredentialReport("created", id_, "there is none for Azure DevOps")
