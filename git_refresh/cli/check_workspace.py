@@ -183,7 +183,8 @@ class WorkspaceCheck:
         except TimeoutError:
             return failed("folder", subject, out_of_time(facts))
         there = found if isinstance(found, GitFolder) else None
-        if listing.by_pattern(folder) and azure_devops_repository(there, self._run.trusted) is None:
+        unwanted = listing.by_pattern(folder) and not listing.asked_for(folder)
+        if unwanted and azure_devops_repository(there, self._run.trusted) is None:
             return skipped("folder", subject, "it is not a clone from Azure DevOps")
         if there is not None and listed is None:
             self._unlisted[folder.key] = there

@@ -807,7 +807,8 @@ OWN = (
         "not_azure_devops",
         message="{path} is a clone of something outside Azure DevOps.",
         cause="The repository is not in Azure DevOps, so this app has no credential for it.",
-        remedy="Remove {path} from the settings. If the host is your own Azure DevOps, add it to TRUSTED_HOSTS.",
+        remedy="Remove {path} from the settings, or from --folder where a path ending in /* has found it: without that it is left alone. "
+        "If the host is your own Azure DevOps, add it to TRUSTED_HOSTS.",
     ),
     Row(
         "no_remote_repository",
@@ -815,7 +816,7 @@ OWN = (
         cause="The Git folder was made in the workspace without one, as by git init, so there is nothing to pull from.",
         remedy="Link it to its repository (with the Git CLI: git remote add origin URL), or remove {path} from the settings; if they have "
         "its url, you can also move the folder away, and it is created from there. One that was found only by a path ending in /* is left "
-        "alone.",
+        "alone, unless --folder asks for it.",
     ),
     Row(
         "no_such_ref",

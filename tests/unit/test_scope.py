@@ -223,6 +223,47 @@ def test_a_path_that_no_chosen_workspace_has_is_told(only: str, folder: str, sai
     assert refused(settings(*TREE), scope(only, [folder, folder])) == [f"--folder: {said}"]
 
 
+def test_a_workspace_that_was_named_and_has_none_of_the_folders_is_told() -> None:
+    said = '--only: "{}" has none of the Git folders of --folder; leave it out'
+    assert refused(settings(*TREE), scope("none,prod,dev", "/Shared/etl")) == [
+        said.format("dev"),
+        said.format("none"),
+    ]
+    assert names(narrow(settings(*TREE), scope("prod,dev", ["/Shared/etl", JOBS]))) == ["prod", "dev"]
+
+
+NOTHING_DONE = {
+    "not_azure_devops": {"url": "https://github.com/a/b"},
+    "no_remote_repository": {"url": ""},
+    "folder_frozen": {"branch": None},
+}
+
+
+@pytest.mark.parametrize(
+    ("listed", "asked_for", "result"),
+    [
+        ("/Repos/a/*", "/Repos/a/1", "failed"),
+        ("/Repos/a/1", "/Repos/a/1", "failed"),
+        ("/Repos/a/*", "/Repos/a/*", "ok"),
+    ],
+)
+@pytest.mark.parametrize(("code", "there"), NOTHING_DONE.items())
+def test_a_folder_that_was_asked_for_and_for_which_nothing_is_done_is_a_failure(
+    code: str, there: dict[str, Any], listed: str, asked_for: str, result: str
+) -> None:
+    folder = replace(GitFolder(1, "/Repos/a/1", URL, "main", OLD), **there)
+    part = narrow(settings({"folders": [listed]}), scope((), asked_for))
+    fake = FakeWorkspace(stored=[OURS], at={folder.path: folder})
+    services = FakeServices({host(1): fake}, {"main": LATEST})
+    for dry_run in (True, False):
+        report = run(part, services, dry_run=dry_run)
+        (row,) = report.workspaces[0].folders
+        assert (report.result, row.error and row.error.code) == (result, code if result == "failed" else None)
+    lines = check_clouds(part, services, Deadline.after(540, FakeClock()))
+    assert CheckReport(tuple(lines)).result == result
+    assert fake.at == {folder.path: folder}
+
+
 def test_a_bad_folder_is_chosen_by_its_path_and_costs_no_other() -> None:
     bad = {"path": "/Repos/etl/prod", "brnach": "main"}
     found = settings({"name": "prod", "folders": [bad, "/Repos/etl/*", "/Shared/a"]})
@@ -379,6 +420,15 @@ def codes(report: WorkspaceReport, rows: Collection[FolderReport]) -> tuple[obje
     )
 
 
+UNDONE = {"not_azure_devops", "no_remote_repository", "folder_frozen"}
+
+
+def nothing_is_done(row: FolderReport) -> bool:
+    """Whether the whole run passes over a folder, which is a failure where somebody asks for that one."""
+    frozen = row.note is not None and row.note.code == "folder_frozen"
+    return frozen or row.why == "it is not a clone from Azure DevOps"
+
+
 @given(cases())
 def test_a_part_is_reported_as_in_a_run_of_the_whole_list(case: Case) -> None:
     listed = case.settings()
@@ -404,9 +454,11 @@ def test_a_part_is_reported_as_in_a_run_of_the_whole_list(case: Case) -> None:
         for row in missing:
             assert row.path in asked
             assert row.path not in {each.path for each in expected[name].folders}
-        assert codes(report, [row for row in report.folders if row not in missing]) == codes(
-            expected[name], rows
-        )
+        undone = {row.path for row in rows if row.path in asked and nothing_is_done(row)}
+        for row in (row for row in report.folders if row.path in undone):
+            assert (row.action, row.error and row.error.code in UNDONE) == ("failed", True)
+        done = [row for row in report.folders if row not in missing and row.path not in undone]
+        assert codes(report, done) == codes(expected[name], [row for row in rows if row.path not in undone])
         assert touched.tokens == as_whole.tokens
         for path, before in there.at.items():
             as_it_should = as_whole.at[path] if is_asked_for(path, paths, asked) else before
