@@ -312,7 +312,7 @@ var zonesStep = 'Zones: write the clientId of each of ZONE_IDENTITIES as "identi
 @description('What is left to do, in this order.')
 output NEXT_STEPS array = concat(
   [
-    'List: write workspaces.json, with --identity ${identity.properties.clientId} (docs/setup.md, step 2).'
+    'List: .venv/bin/python -m git_refresh init --identity ${identity.properties.clientId} writes workspaces.json, with --auth or --client-id for how the app signs in; without --client-id, .venv/bin/python -m git_refresh onboard --settings workspaces.json --new-principal git-refresh --apply then makes the service principal, whose client_id the list needs (docs/setup.md, step 2).'
   ],
   empty(identities) ? [] : [zonesStep],
   [

@@ -321,7 +321,7 @@ class _Walk:
     def _workspace(self, run: Run, secrets: Mapping[str, Check], entry: Entry) -> list[Check]:
         try:
             room = self._rooms[entry.workspace.host]
-            return WorkspaceCheck(entry, run, self._heads.answers, secrets, room).checks()
+            return WorkspaceCheck(entry, run, self._heads, secrets, room).checks()
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other lines along
             facts = replace(self._facts, host=entry.workspace.host)
             return [failed("workspace", entry.workspace.name, internal(error, facts))]

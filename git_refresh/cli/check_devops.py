@@ -24,13 +24,14 @@ class RememberedHeads:
     """Azure DevOps, with what it has said of each ref (`seams.Heads`)."""
 
     def __init__(self, heads: Heads) -> None:
-        self._heads = heads
+        self.plain = heads
+        """Without a memory: for what is to be no line of its own."""
         self.answers: dict[tuple[Repository, Ref | None], Head | Symptom] = {}
         self._names: dict[tuple[Repository, RefKind], tuple[str, ...]] = {}
 
     def head(self, repository: Repository, ref: Ref | None) -> Head:
         try:
-            head = self._heads.head(repository, ref)
+            head = self.plain.head(repository, ref)
         except ServiceError as error:
             self.answers[repository, ref] = error.symptom
             raise
@@ -38,7 +39,7 @@ class RememberedHeads:
         return head
 
     def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]:
-        self._names[repository, kind] = names = self._heads.names(repository, kind)
+        self._names[repository, kind] = names = self.plain.names(repository, kind)
         return names
 
     def look(self, wanted: tuple[Repository, Ref | None]) -> None:

@@ -3,36 +3,36 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from git_refresh.cli.check_devops import RememberedHeads
 from git_refresh.cli.checks import Check, count, failed, skipped, warning
 from git_refresh.cli.job_visit import Room
-from git_refresh.diagnosis.explain import explain, finding, out_of_time
+from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, out_of_time
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository
 from git_refresh.run.decide import federated_credential, is_ours, own_credential, rivals, wanted_ref, whose
 from git_refresh.run.folder import FolderRefresh, azure_devops_repository
 from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of_principal
+from git_refresh.run.trial import Trial
 from git_refresh.seams import Api
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder
 from git_refresh.symptom import Service, ServiceError, Symptom, is_definite, is_rejection
-from git_refresh.values import CREDENTIAL_NAME, GitFolder, Head, Ref, StoredCredential
-
-Answers = Mapping[tuple[Repository, Ref | None], Head | Symptom]
+from git_refresh.values import CREDENTIAL_NAME, GitFolder, Head, StoredCredential
 
 
 class WorkspaceCheck:
     """Looks at one workspace through a dry run's eyes."""
 
     def __init__(
-        self, entry: Entry, run: Run, answers: Answers, secrets: Mapping[str, Check], room: Room
+        self, entry: Entry, run: Run, heads: RememberedHeads, secrets: Mapping[str, Check], room: Room
     ) -> None:
         """Take the workspace, and what is known already.
 
         Args:
             entry: which one.
             run: a dry run.
-            answers: what Azure DevOps has said of each ref so far; the run adds to it.
+            heads: Azure DevOps, with what it has said of each ref so far; the run adds to it.
             secrets: the line of each Key Vault secret.
             room: what is left of it for those who come after.
         """
@@ -42,7 +42,7 @@ class WorkspaceCheck:
         self._entry = entry
         self._unlisted: dict[str, GitFolder] = {}
         self._run = run
-        self._answers = answers
+        self._heads = heads
         self._secrets = secrets
         self._facts = replace(run.facts, host=entry.workspace.host, **facts_of_principal(entry.workspace))
 
@@ -68,11 +68,10 @@ class WorkspaceCheck:
             self._room.stored[None] = stored
             signed_in = Check("workspace", self._name, "ok", f"signed in as {self._facts.principal}")
             listing = Listing.of(api, self._entry)
-            folders = list(listing)
-            lines = [self._folder(api, folder, found, listing) for folder, found in folders]
+            lines = [self._folder(api, folder, found, listing) for folder, found in listing]
             return [
                 signed_in,
-                *self._credentials(api, stored, folders),
+                *self._credentials(api, stored, listing),
                 *self._patterns(listing),
                 *lines,
             ]
@@ -87,57 +86,78 @@ class WorkspaceCheck:
 
     # Credentials
 
-    def _credentials(
-        self, api: Api, stored: Sequence[StoredCredential], folders: Sequence[tuple[Folder, GitFolder | None]]
-    ) -> Iterator[Check]:
+    def _credentials(self, api: Api, stored: Sequence[StoredCredential], listing: Listing) -> Iterator[Check]:
         own = own_credential(stored, self._workspace.git_username)
-        if self._rejected(folders):
+        try:
+            rejection = self._rejection(api, listing)
+        except TimeoutError:
+            yield failed("credential", self._name, out_of_time(self._facts))
+            return
+        if rejection is not None and self._rejection_told(listing):
             because = "Azure DevOps rejects the token; a run leaves the credential as it is"
-            if self._entry.whole is not None:  # its other folders were not looked at
-                because += ", unless another Git folder's repository takes it"
             yield skipped("credential", self._name, because)
+        elif rejection is not None:
+            yield failed("credential", self._name, rejection)
         elif own is None:
             yield Check(
                 "credential", self._name, "ok", "there is none for Azure DevOps yet; a run creates it"
             )
         else:
             yield Check("credential", self._name, "ok", f"{_there(own)}; a run updates it")
-        if (federated := federated_credential(stored)) is not None:
-            yield self._warning("federated_credential", id=federated.id)
-        username = self._workspace.git_username
-        if own is not None and not is_ours(own, username):
-            yield self._warning("foreign_credential", id=own.id, whose=whose(own, username))
-        for rival in rivals(stored, own):
-            yield self._warning("second_credential", id=own.id if own else "", other=rival.id)
+        yield from self._oddities(self._name, self._facts, stored, own)
         for principal_id in self._workspace.run_as:
-            yield self._run_as(api, principal_id)
+            yield from self._run_as(api, principal_id)
 
-    def _warning(self, code: str, **values: object) -> Check:
-        return warning("credential", self._name, finding(code, self._facts, **values))
+    def _oddities(
+        self, subject: str, facts: Facts, stored: Sequence[StoredCredential], own: StoredCredential | None
+    ) -> Iterator[Check]:
+        """What somebody should know of a principal's credentials, though it is no failure."""
+        username, found = self._workspace.git_username, []
+        if (federated := federated_credential(stored)) is not None:
+            found.append(finding("federated_credential", facts, id=federated.id))
+        if own is not None and not is_ours(own, username):
+            found.append(finding("foreign_credential", facts, id=own.id, whose=whose(own, username)))
+        found += [
+            finding("second_credential", facts, id=own.id if own else "", other=rival.id)
+            for rival in rivals(stored, own)
+        ]
+        return (warning("credential", subject, told) for told in found)
 
-    def _run_as(self, api: Api, principal_id: int) -> Check:
+    def _run_as(self, api: Api, principal_id: int) -> Iterator[Check]:
         subject = f"{self._name}, principal {principal_id}"
+        facts = replace(self._facts, principal=f"service principal {principal_id} (run_as)")
         try:
             self._room.stored[principal_id] = stored = api.credentials(principal_id)
-            own = own_credential(stored, self._workspace.git_username)
         except ServiceError as error:
-            facts = replace(self._facts, principal=f"service principal {principal_id} (run_as)")
-            return failed("credential", subject, explain(error.symptom, facts))
+            yield failed("credential", subject, explain(error.symptom, facts))
+            return
         except TimeoutError:
-            return failed("credential", subject, out_of_time(self._facts))
+            yield failed("credential", subject, out_of_time(facts))
+            return
+        own = own_credential(stored, self._workspace.git_username)
         message = f"{_there(own)}; a run updates it" if own else "there is none yet; a run creates it"
-        return Check("credential", subject, "ok", message)
+        yield Check("credential", subject, "ok", message)
+        yield from self._oddities(subject, facts, stored, own)
 
-    def _rejected(self, folders: Sequence[tuple[Folder, GitFolder | None]]) -> bool:
-        """Whether Azure DevOps rejects the token for every repository of this workspace, as far as it was asked."""
-        answers = [self._answer(folder, found or self._unlisted.get(folder.key)) for folder, found in folders]
-        asked = [answer for answer in answers if answer is not None]
-        return bool(asked) and all(isinstance(answer, Symptom) and is_rejection(answer) for answer in asked)
+    def _rejection(self, api: Api, listing: Listing) -> Diagnosis | None:
+        """Why a run leaves the credential as it is. What it asks more than the folders do is no line of Azure DevOps' own."""
+        run = replace(self._run, heads=self._heads.plain)
+        return Trial(api, self._entry, run, self._facts).rejection(listing)
+
+    def _rejection_told(self, listing: Listing) -> bool:
+        """Whether Azure DevOps' own lines tell of it: one of the folders leads to a repository that rejects the token."""
+        for folder, found in listing:
+            answer = self._answer(folder, found or self._unlisted.get(folder.key))
+            if answer is None and folder.repository is not None:  # has a line of its own sooner or later
+                self._heads.look((folder.repository, None))
+                answer = self._heads.answers.get((folder.repository, None))
+            if isinstance(answer, Symptom) and is_rejection(answer):
+                return True
+        return False
 
     def _answer(self, folder: Folder, found: GitFolder | None) -> Head | Symptom | None:
-        repository = folder.repository or azure_devops_repository(found, self._run.trusted)
-        ref = wanted_ref(folder, found)
-        return self._answers.get((repository, ref)) if repository else None
+        repository = self._repository(folder, found)
+        return self._heads.answers.get((repository, wanted_ref(folder, found))) if repository else None
 
     # Folders
 
@@ -165,7 +185,8 @@ class WorkspaceCheck:
         except TimeoutError:
             return failed("folder", subject, out_of_time(facts))
         there = found if isinstance(found, GitFolder) else None
-        if listing.by_pattern(folder) and azure_devops_repository(there, self._run.trusted) is None:
+        unwanted = listing.by_pattern(folder) and not listing.asked_for(folder)
+        if unwanted and azure_devops_repository(there, self._run.trusted) is None:
             return skipped("folder", subject, "it is not a clone from Azure DevOps")
         if there is not None and listed is None:
             self._unlisted[folder.key] = there

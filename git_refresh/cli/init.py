@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ _OPTIONS = {
 @click.option("--repository", help="The repository's: https://dev.azure.com/ORGANIZATION/PROJECT/_git/NAME")
 @click.option(
     "--client-id",
-    help="Application id of the service principal to sign in as. Without: as the app's own managed identity.",
+    help="Application id of the service principal to sign in as. Without, and without --vault: as the app's own managed identity.",
 )
 @click.option(
     "--vault",
@@ -48,7 +49,8 @@ _OPTIONS = {
 @click.option(
     "--auth",
     type=click.Choice(["federated", "oauth_secret", "managed_identity"]),
-    help="How the app signs in. With one of the first two and no --client-id, onboard makes the service principal.",
+    help="How the app signs in: with --vault, oauth_secret. With one of the first two and no --client-id, onboard makes the service "
+    "principal.",
 )
 @click.option(
     "--identity",
@@ -107,7 +109,8 @@ def _asked(given: dict[str, str | None]) -> dict[str, str]:
     for name in missing:
         answers[name] = click.prompt(needed[name], err=True).strip()
     if missing and given["client_id"] is None and not answers["auth"]:
-        question = "The service principal's application id (empty: the app's own managed identity)"
+        other = "onboard makes one" if answers["vault"] else "the app's own managed identity"
+        question = f"The service principal's application id (empty: {other})"
         answers["client_id"] = click.prompt(question, default="", show_default=False, err=True).strip()
     if answers["client_id"] and not answers["vault"] and not answers["auth"]:
         question = "The address of the Key Vault with its OAuth secret (empty: it has a federation policy, and no secret)"
@@ -125,7 +128,7 @@ def _check_sign_in(answers: dict[str, str]) -> None:
     Raises:
         click.UsageError: it cannot.
     """
-    auth = answers["auth"]
+    auth = _auth(answers)
     if auth == "oauth_secret" and not answers["vault"]:
         raise click.UsageError("--auth oauth_secret needs --vault, where the secret is")
     of_no_use = {"federated": ("vault",), "managed_identity": ("client_id", "vault")}.get(auth, ())
@@ -133,10 +136,14 @@ def _check_sign_in(answers: dict[str, str]) -> None:
         raise click.UsageError(f"--auth {auth} does not go with {' and '.join(given)}")
 
 
+def _auth(answers: dict[str, str]) -> str:
+    """How the app signs in, where nobody has said it: a vault is given for the secret in it."""
+    otherwise = "federated" if answers["client_id"] else "managed_identity"
+    return answers["auth"] or ("oauth_secret" if answers["vault"] else otherwise)
+
+
 def _sign_in(answers: dict[str, str]) -> dict[str, str]:
-    auth, client_id = answers["auth"], answers["client_id"]
-    if not auth:
-        auth = "managed_identity" if not client_id else "oauth_secret" if answers["vault"] else "federated"
+    auth, client_id = _auth(answers), answers["client_id"]
     who = {"client_id": client_id} if client_id else {}
     if auth == "oauth_secret":
         return {**who, "client_secret_name": _SECRET_NAME}
@@ -176,6 +183,24 @@ def _schema_from(output: Path) -> str:
     return Path(relative).as_posix() if relative.startswith("..") else f"./{Path(relative).as_posix()}"
 
 
+def _typed() -> str:
+    """How this command line was called, so that the next command can be called alike: no plain shell knows where it is."""
+    name = click.get_current_context().find_root().command_path
+    if name.startswith("python"):
+        return name.replace("python", _program(sys.executable), 1)
+    own = Path(sys.argv[0])
+    return _program(str(own)) if own.stem == name and own.parent != Path() else name
+
+
+def _program(path: str) -> str:
+    """What to type for a program: its name where the shell finds it, else where it is, from here if it is below."""
+    found = shutil.which(Path(path).name)
+    if found is not None and os.path.abspath(found) == os.path.abspath(path):  # noqa: PTH100  # not where a link leads
+        return Path(path).name
+    whole, here = Path(path).absolute(), Path.cwd()
+    return shlex.quote(str(whole.relative_to(here) if whole.is_relative_to(here) else whole))
+
+
 def _lacks_principal(content: dict[str, Any]) -> bool:
     """Whether the service principal is yet to be made."""
     defaults = content["WORKSPACE_DEFAULTS"]
@@ -209,7 +234,7 @@ def _next_steps(output: Path, content: dict[str, Any]) -> str:
     who = "the app's managed identity" if made else "a service principal that is yet to be made"
     if "client_id" in defaults:
         who = f"service principal {defaults['client_id']}"
-    command = click.get_current_context().find_root().command_path
+    command = _typed()
     lines = [
         f"Written to {name}: one workspace, and its Git folder {entry['folders'][0]['path']}. The app signs in as {who}."
     ]

@@ -127,6 +127,11 @@ def _narrowed(
                 Problem("--folder", f"{found if path.strip() else 'is empty'}; {_instead(key, listed)}")
             )
     chosen = [entry for entry in entries if any(_has(entry, key, named=bool(wanted.names)) for key in keys)]
+    if wanted.names and not problems:
+        having = {entry.name for entry in chosen}
+        for name in dict.fromkeys(entry.name for entry in entries if entry.name not in having):
+            message = f'"{shown(name)}" has none of the Git folders of --folder; leave it out'
+            problems.append(Problem("--only", message))
     return [_with(entry, keys, named=bool(wanted.names)) for entry in chosen]
 
 

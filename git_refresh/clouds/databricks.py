@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http import HTTPStatus
 
 from pydantic import SecretStr
 
@@ -33,6 +34,9 @@ MAX_BODIES = 32 * 1024 * 1024
 
 PAGES = 200
 """Pages of 20 Git folders: twice what a workspace may have. A list that goes on after that is no list."""
+
+_ODD_FIELD = frozenset({"INVALID_PARAMETER_VALUE", "MALFORMED_REQUEST"})
+"""The codes of an answer that complains of something in the request."""
 
 ENTRIES = 5_000
 """Git folders in the list, however many are on a page: more than twice what a workspace may have."""
@@ -118,8 +122,19 @@ class WorkspaceApi:
     def create_credential(self, username: str, token: SecretStr, principal_id: int | None) -> int:
         """Create a Git credential with this app's name on it, and return its id.
 
-        Not sent twice: look at `credentials` after a failure.
+        A workspace that may not know the field yet is asked once more without: it must not be left without a credential for that.
+        Not sent twice otherwise: look at `credentials` after a failure.
         """
+        try:
+            return self._create_credential(username, token, principal_id, CREDENTIAL_NAME)
+        except ServiceError as error:
+            if error.symptom.status != HTTPStatus.BAD_REQUEST or error.symptom.error_code not in _ODD_FIELD:
+                raise
+        return self._create_credential(username, token, principal_id, None)
+
+    def _create_credential(
+        self, username: str, token: SecretStr, principal_id: int | None, name: str | None
+    ) -> int:
         return self._call(
             "create the Git credential",
             CREDENTIAL_LIMIT,
@@ -128,7 +143,7 @@ class WorkspaceApi:
                     answers.MadeCredential,
                     self._client.git_credentials.create(
                         PROVIDER,
-                        name=CREDENTIAL_NAME,
+                        name=name,
                         git_username=username,
                         personal_access_token=token.get_secret_value(),
                         principal_id=principal_id,

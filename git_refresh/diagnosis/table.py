@@ -807,7 +807,8 @@ OWN = (
         "not_azure_devops",
         message="{path} is a clone of something outside Azure DevOps.",
         cause="The repository is not in Azure DevOps, so this app has no credential for it.",
-        remedy="Remove {path} from the settings. If the host is your own Azure DevOps, add it to TRUSTED_HOSTS.",
+        remedy="Remove {path} from the settings, or from --folder where a path ending in /* has found it: without that it is left alone. "
+        "If the host is your own Azure DevOps, add it to TRUSTED_HOSTS.",
     ),
     Row(
         "no_remote_repository",
@@ -815,7 +816,7 @@ OWN = (
         cause="The Git folder was made in the workspace without one, as by git init, so there is nothing to pull from.",
         remedy="Link it to its repository (with the Git CLI: git remote add origin URL), or remove {path} from the settings; if they have "
         "its url, you can also move the folder away, and it is created from there. One that was found only by a path ending in /* is left "
-        "alone.",
+        "alone, unless --folder asks for it.",
     ),
     Row(
         "no_such_ref",
@@ -908,17 +909,18 @@ OWN = (
     ),
     Row(
         "federated_credential",
-        message="Git credential {id} is federated.",
+        message="Git credential {id} of {principal} is federated.",
         cause="With a federated Git credential the workspace gets its own tokens. This app leaves it alone, and stores its own as well.",
-        remedy="If it works, {host} needs no other: remove the workspace from WORKSPACES, or keep it for its Git folders. "
-        "Otherwise delete it: databricks git-credentials list, then databricks git-credentials delete ID.",
+        remedy="If it works, {principal} needs no other: remove the workspace from WORKSPACES, or keep it for its Git folders; one of "
+        "run_as, remove from that. Otherwise, signed in as {principal}, delete it: databricks git-credentials list, then "
+        "databricks git-credentials delete ID.",
     ),
     Row(
         "foreign_credential",
         message="Git credential {id} was not made by this app: {whose}.",
-        cause="Somebody else stored it for {principal}, which can have only one: a run stores the app's token in it, and leaves its name.",
-        remedy="If that is not intended, let the app sign in as a service principal of its own. If it is, delete it once, signed in as "
-        "{principal}: the next run makes one with this app's name. databricks git-credentials list, then "
+        cause="Somebody else stored it for {principal}, which can have only one: a run stores the app's token in it, and leaves its names.",
+        remedy="If that is not intended, let the app have a service principal of its own; one of run_as, remove from that. If it is, "
+        "delete it once, signed in as {principal}: the next run makes one with this app's name. databricks git-credentials list, then "
         "databricks git-credentials delete ID.",
     ),
     Row(

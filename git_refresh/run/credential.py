@@ -1,25 +1,19 @@
 """One workspace's Git credentials: see that the new token is accepted, store it, for itself and for the principals of `run_as`."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding
 from git_refresh.report import CredentialReport
-from git_refresh.repository import Repository
-from git_refresh.run.decide import federated_credential, is_ours, own_credential, wanted_ref, whose
-from git_refresh.run.folder import azure_devops_repository
+from git_refresh.run.decide import federated_credential, is_ours, own_credential, whose
 from git_refresh.run.listing import Listing
-from git_refresh.run.shared import Run, facts_of
+from git_refresh.run.shared import Run
+from git_refresh.run.trial import Trial
 from git_refresh.seams import Api
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Workspace
-from git_refresh.symptom import ServiceError, is_rejection
-from git_refresh.values import GitFolder, Ref, StoredCredential
-
-ASKED = 20
-"""Repositories that are asked, until one takes the token. A list of thousands that all reject it would use up what Azure DevOps grants."""
+from git_refresh.symptom import ServiceError
+from git_refresh.values import StoredCredential
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +39,12 @@ class CredentialRefresh:
         Raises:
             ServiceError: what is stored already could not be looked up.
         """
-        rejection = self._rejection(listed)
+        rejection = Trial(self.api, self.entry, self.run, self.facts).rejection(listed)
         credentials = self.api.credentials(None)
-        self._tell_of_federation(credentials)
+        self._tell_of_federation(credentials, self.workspace.name, self.facts)
         found = own_credential(credentials, self.workspace.git_username)
         if rejection is None:
-            self._tell_of_another_owner(found)
+            self._tell_of_another_owner(found, self.workspace.name, self.facts)
             return self._store_all(found)
         self.fail(rejection)
         kept = CredentialReport("kept", found.id, "Azure DevOps rejects the new token") if found else None
@@ -58,20 +52,16 @@ class CredentialRefresh:
         self.stored(report)
         return report
 
-    def _tell_of_federation(self, credentials: Sequence[StoredCredential]) -> None:
+    def _tell_of_federation(self, credentials: Sequence[StoredCredential], where: str, facts: Facts) -> None:
         if (federated := federated_credential(credentials)) is not None:
-            self.run.note(
-                self.workspace.name,
-                self.workspace.name,
-                finding("federated_credential", self.facts, id=federated.id),
-            )
+            self.run.note(self.workspace.name, where, finding("federated_credential", facts, id=federated.id))
 
-    def _tell_of_another_owner(self, found: StoredCredential | None) -> None:
+    def _tell_of_another_owner(self, found: StoredCredential | None, where: str, facts: Facts) -> None:
         """The service principal can have no other, so the token goes into it; whoever has made it should know."""
         username = self.workspace.git_username
         if found is not None and not is_ours(found, username):
-            told = finding("foreign_credential", self.facts, id=found.id, whose=whose(found, username))
-            self.run.note(self.workspace.name, self.workspace.name, told)
+            told = finding("foreign_credential", facts, id=found.id, whose=whose(found, username))
+            self.run.note(self.workspace.name, where, told)
 
     def _store_all(self, found: StoredCredential | None) -> CredentialReport:
         """If the own one fails, the principals of `run_as` still get theirs."""
@@ -87,15 +77,19 @@ class CredentialRefresh:
 
     def _store_for(self, principal_id: int) -> None:
         """One that fails does not keep the others from being stored."""
+        who = f"Service principal {principal_id} (run_as)"
+        where = f"{self.workspace.name}, {who}"
+        facts = replace(self.facts, principal=f"service principal {principal_id} (run_as)")
         try:
-            found = own_credential(self.api.credentials(principal_id), self.workspace.git_username)
+            credentials = self.api.credentials(principal_id)
+            self._tell_of_federation(credentials, where, facts)
+            found = own_credential(credentials, self.workspace.git_username)
+            self._tell_of_another_owner(found, where, facts)
             self._store(principal_id, found)
         except ServiceError as error:
-            facts = replace(self.facts, principal=f"service principal {principal_id} (run_as)")
             failure = explain(error.symptom, facts)
-            who = f"Service principal {principal_id} (run_as)"
             if not self.fail(replace(failure, message=f"{who}: {failure.message}")):
-                self.run.note(self.workspace.name, f"{self.workspace.name}, {who}", failure)
+                self.run.note(self.workspace.name, where, failure)
 
     def _store(self, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
         """Update what is there, or create it. After a failure: look again, then decide once more."""
@@ -110,58 +104,11 @@ class CredentialRefresh:
 
     def _write(self, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
         username, token = self.workspace.git_username, self.run.token.value
+        if found is not None and not is_ours(found, username):
+            username = found.username or username  # else the next run would take it for ours
         if found is None:
             id_ = None if self.run.dry_run else self.api.create_credential(username, token, principal_id)
             return CredentialReport("created", id_, "there is none for Azure DevOps")
         if not self.run.dry_run:
             self.api.update_credential(found.id, username, token, principal_id)
         return CredentialReport("updated", found.id, "a fresh token replaces the stored one")
-
-    def _rejection(self, listed: Listing) -> Diagnosis | None:
-        """Why the token must not replace the stored one: Azure DevOps rejects it for every repository of this workspace.
-
-        Asks until one is accepted: mostly once, for a look-up that the folder needs anyway. A service that cannot be
-        asked, and a folder that cannot be listed, say nothing against the token.
-        """
-        rejection: Diagnosis | None = None
-        asked = (each for each in self._repositories(listed) if self.run.may_be_asked(each[0]))
-        for repository, ref in islice(asked, ASKED):
-            try:
-                self.run.head(repository, ref)
-            except ServiceError as error:
-                if not is_rejection(error.symptom):
-                    return None
-                rejection = rejection or explain(error.symptom, facts_of(self.facts, repository, ref))
-            else:
-                return None
-        return rejection
-
-    def _repositories(self, listed: Listing) -> Iterator[tuple[Repository, Ref | None]]:
-        """The repositories that this workspace's credential is for.
-
-        Where only some of its folders are asked for, it serves the others too: they come behind.
-        """
-        yield from self._repositories_of(self.workspace, listed)
-        if (whole := self.entry.whole) is not None:
-            yield from self._repositories_of(whole.workspace, Listing.of(self.api, whole))
-
-    def _repositories_of(
-        self, workspace: Workspace, listed: Listing
-    ) -> Iterator[tuple[Repository, Ref | None]]:
-        """First those that need no request to be known.
-
-        At last those of folders that the list leaves out: mostly nobody comes to ask for them.
-        """
-        for folder in workspace.folders:
-            if folder.repository is not None and folder.ref is not None:
-                yield folder.repository, folder.ref
-        for folder, found in listed:
-            repository = folder.repository or azure_devops_repository(found, self.run.trusted)
-            if repository is not None:
-                yield repository, wanted_ref(folder, found)
-        for folder in (folder for folder, found in listed if found is None and folder.repository is None):
-            with suppress(ServiceError):  # what cannot be found says nothing against the token
-                unlisted = self.api.find(folder.key)
-                repository = azure_devops_repository(unlisted, self.run.trusted)
-                if isinstance(unlisted, GitFolder) and repository is not None:
-                    yield repository, wanted_ref(folder, unlisted)

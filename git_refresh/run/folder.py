@@ -96,7 +96,10 @@ class FolderRefresh:
             case Move(ref, why) if look.folder is not None:
                 return self._move(look.wanted, look.folder, ref, head, replace(before, why=why))
             case LeaveAlone(_, why, note):
-                return replace(before, why=why, note=finding(note, look.facts(self.facts)) if note else None)
+                known = finding(note, look.facts(self.facts)) if note else None
+                if known is not None and self.listing.asked_for(look.wanted):
+                    return replace(before, action="failed", to=None, error=known)
+                return replace(before, why=why, note=known)
             case Move(_, why):
                 return replace(before, why=why)
 

@@ -66,6 +66,10 @@ class Listing:
         """Whether a folder is wanted by a path ending in `/*`, not by an entry of its own."""
         return folder.key not in self._named
 
+    def asked_for(self, folder: Folder) -> bool:
+        """Whether a folder was asked for by its own path: then it is a failure that nothing can be done for it."""
+        return folder.key in self._only
+
     def _pattern(self, path: str) -> str | None:
         """By which path ending in `/*` a folder is wanted: the one that is nearest above it.
 

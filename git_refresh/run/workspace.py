@@ -150,6 +150,7 @@ class WorkspaceRefresh:
             if (
                 found is not None
                 and listed.by_pattern(folder)
+                and not listed.asked_for(folder)
                 and azure_devops_repository(found, self._run.trusted) is None
             ):
                 self._leave_out(folder, found)

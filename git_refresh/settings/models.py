@@ -159,7 +159,7 @@ class Workspace(_Typed):
     )
     git_username: Name = Field(
         "git-refresh",
-        description="User name stored with the credential. Azure DevOps accepts any.",
+        description="User name stored with the app's own credential. Azure DevOps accepts any.",
         examples=["git-refresh"],
     )
     folders: Annotated[tuple[Folder, ...], Array] = Field(

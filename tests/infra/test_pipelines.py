@@ -318,6 +318,10 @@ def test_the_page_names_what_a_pull_asks_for() -> None:
         assert f"`{name}`" in section, name
     for auth in get_args(Workspace.model_fields["auth"].annotation):
         assert f"`{auth}`" in section, auth
+    assert '`--folder "$FOLDER" --folder ' in section
+    codes = set(re.findall(r"troubleshooting\.md#(\w+)", section))
+    assert {"git_operation_failed", "git_operation_timeout", "unknown", "folder_frozen"} <= codes
+    assert "the next run mends it" in section
 
 
 def test_copies_of_them_are_not_published() -> None:

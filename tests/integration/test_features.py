@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from git_refresh.report import Report, WorkspaceReport
 from localcloud import Cloud, Fault, Fleet, faults, git
@@ -1028,6 +1029,44 @@ def test_a_federated_credential_is_never_written_to_and_ours_stands_beside_it(
         f"/api/2.0/git-credentials/{found.id}" for found in ours
     )
     assert traffic("DELETE") + traffic("PUT") == []
+
+
+def no_field(name: str, code: str) -> faults.Action:
+    """Answer as a workspace that does not know a field of the request."""
+
+    async def act(request: web.Request, proceed: faults.Proceed) -> web.StreamResponse:
+        if name not in await request.json():
+            return await proceed()
+        body = {"error_code": code, "message": f"Could not parse request object: unknown field {name}"}
+        return web.json_response(body, status=400)
+
+    return act
+
+
+@pytest.mark.parametrize("code", ["INVALID_PARAMETER_VALUE", "MALFORMED_REQUEST"])
+def test_a_workspace_that_knows_no_names_of_credentials_gets_one_without_which_is_ours_all_the_same(
+    cloud: Cloud, fleet: Fleet, workspace: Workspace, run: Run, traffic: Traffic, code: str
+) -> None:
+    cloud.inject(Fault(no_field("name", code), host=workspace.host, method="POST", route=CREDENTIALS))
+    other = workspace.service_principal("jobs", "theirs")
+    settings = one(fleet, PROD, run_as=[other.id])
+    first, second = run(**settings), run(**settings)
+    assert (first.result, second.result) == ("ok", "ok"), first.summary() + second.summary()
+    assert (first.problems, second.problems) == ((), ())
+    assert [(stored.name, stored.username) for stored in workspace.credentials] == [
+        (None, "git-refresh"),
+        (None, "git-refresh"),
+    ]
+    assert len(traffic("POST", CREDENTIALS)) == 4
+
+
+def test_another_refusal_of_a_creation_is_not_asked_about_again(
+    cloud: Cloud, fleet: Fleet, workspace: Workspace, run: Run, traffic: Traffic
+) -> None:
+    refused = faults.status(400, {"error_code": "BAD_REQUEST", "message": "no"})
+    cloud.inject(Fault(refused, host=workspace.host, method="POST", route=CREDENTIALS))
+    assert run(**one(fleet, PROD)).result == "failed"
+    assert len(traffic("POST", CREDENTIALS)) == 1
 
 
 # A dry run

@@ -93,6 +93,27 @@ def test_the_template_tells_the_same_order() -> None:
         assert [step for step in told if step not in beside] == STEPS[1:]
 
 
+def test_the_short_ways_make_the_list_and_its_service_principal_before_they_let_it_in() -> None:
+    template = "\n".join(outputs(INFRA, PLAIN)["NEXT_STEPS"])
+    for text in (section(README, "Deploy it"), template):
+        assert not out_of_order(
+            text,
+            "git_refresh init --identity ",
+            "git_refresh onboard --settings workspaces.json --new-principal git-refresh --apply",
+            "client_id",
+            "git_refresh onboard --settings workspaces.json --apply",
+        )
+    assert not out_of_order(
+        section(INFRA_PAGE, "From nothing to green"), "`init`", "--new-principal", "Let it in"
+    )
+
+
+def test_no_page_names_a_version_of_the_databricks_cli_that_lacks_some_of_the_commands() -> None:
+    for text in (SETUP, BY_HAND, PIPELINES):
+        assert "0.205" not in text
+        assert "current" in text.partition("Databricks CLI")[0][-60:]
+
+
 def test_in_full_the_order_is_the_same() -> None:
     assert not out_of_order(
         SETUP,

@@ -50,7 +50,7 @@ BOUNDS = {
         "clouds.transport",
         "clouds.devops",
         "clouds.databricks",
-        "run.credential",
+        "run.trial",
         "run.workspace",
         "outlet",
         "raised",

@@ -1,6 +1,6 @@
 """Hand-written fakes with state, for what the run asks of the outside."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -77,17 +77,22 @@ class FakeWorkspace:
 
     def credentials(self, principal_id: int | None) -> list[StoredCredential]:
         self._do("credentials")
-        return list(self.stored if principal_id is None else self.others.get(principal_id, []))
+        return list(self._of(principal_id))
+
+    def _of(self, principal_id: int | None) -> list[StoredCredential]:
+        return self.stored if principal_id is None else self.others.setdefault(principal_id, [])
 
     def update_credential(self, id_: int, username: str, token: SecretStr, principal_id: int | None) -> None:
         self._do("update_credential")
+        stored = self._of(principal_id)
+        stored[:] = [replace(each, username=username) if each.id == id_ else each for each in stored]
         self.tokens[principal_id, id_] = token.get_secret_value()
 
     def create_credential(self, username: str, token: SecretStr, principal_id: int | None) -> int:
         self._do("create_credential")
         id_ = 100 + len(self.tokens)
-        if principal_id is None:
-            self.stored.append(StoredCredential(id_, "azureDevOpsServices", username, name=CREDENTIAL_NAME))
+        made = StoredCredential(id_, "azureDevOpsServices", username, name=CREDENTIAL_NAME)
+        self._of(principal_id).append(made)
         self.tokens[principal_id, id_] = token.get_secret_value()
         return id_
 
@@ -136,6 +141,8 @@ class FakeServices:
     workspaces: dict[str, FakeWorkspace]
     commits: dict[str, str] = field(default_factory=dict)
     devops_failure: ServiceError | None = None
+    rejected_by: Collection[str] | None = None
+    """Which repositories reject the token, as Azure DevOps answers it."""
     identity_failure: ServiceError | None = None
     token_life: timedelta = timedelta(hours=1)
     secret_life: timedelta = timedelta(days=365)
@@ -166,6 +173,8 @@ class FakeServices:
         self.asked.append(f"{repository} {ref.name if ref else ''}")
         if self.devops_failure is not None:
             raise self.devops_failure
+        if self.rejected_by is not None and str(repository) in self.rejected_by:
+            raise failure(Service.AZURE_DEVOPS, 401, message="TF401444: ...")
         return Head(self.commits.get(ref.name) if ref else None)
 
     def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]:

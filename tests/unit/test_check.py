@@ -12,7 +12,7 @@ from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.settings.load import load
 from git_refresh.symptom import Service
-from git_refresh.values import Problem
+from git_refresh.values import Problem, StoredCredential
 from tests.unit.fakes import FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW, URL, behind, frozen, host
 
@@ -111,6 +111,44 @@ def test_a_folder_that_nothing_brings_up_to_date_is_a_warning(folder: str) -> No
         "warning",
         "folder_frozen",
     )
+
+
+def test_what_is_odd_of_another_principal_s_credentials_is_told_by_its_name() -> None:
+    theirs = [
+        StoredCredential(8, "azureDevOpsServicesAad", ""),
+        StoredCredential(9, "azureDevOpsServices", "alice"),
+        StoredCredential(10, "AzureDevOpsServices", "bob"),
+    ]
+    services = FakeServices({host(1): FakeWorkspace(at=behind(), others={4711: theirs})}, {"main": NEW})
+    _, *lines = only(look(services, entry={"run_as": [4711]}), "credential")
+    assert [(line.status, line.error and line.error.code) for line in lines] == [
+        ("ok", None),
+        ("warning", "federated_credential"),
+        ("warning", "foreign_credential"),
+        ("warning", "second_credential"),
+    ]
+    assert {line.subject for line in lines} == {"adb-1, principal 4711"}
+    assert all("service principal 4711 (run_as)" in str(line.error) for line in lines[1:])
+
+
+def test_a_token_that_only_the_repository_of_a_folder_on_no_branch_rejects_fails_as_the_run_does() -> None:
+    rejected = failure(Service.AZURE_DEVOPS, 401, message="TF401444: ...")
+    services = FakeServices({host(1): FakeWorkspace(at=frozen())}, devops_failure=rejected)
+    (line,) = only(look(services, entry={"folders": ["/Repos/etl/prod"]}), "credential")
+    assert (line.status, line.error and line.error.code) == ("failed", "devops_not_a_member")
+
+
+def test_a_rejected_token_is_told_once_by_azure_devops_own_line() -> None:
+    rejected = failure(Service.AZURE_DEVOPS, 401, message="TF401444: ...")
+    for at, folder in (
+        (behind(), {"path": "/Repos/etl/prod"}),
+        (frozen(), {"path": "/Repos/etl/prod", "url": URL}),
+    ):
+        services = FakeServices({host(1): FakeWorkspace(at=at)}, devops_failure=rejected)
+        checks = look(services, entry={"folders": [folder]})
+        assert [check.layer for check in checks if check.status == "failed"] == ["azure_devops"]
+        (line,) = only(checks, "credential")
+        assert line.status == "skipped"
 
 
 def test_a_secret_is_read_once_however_many_workspaces_use_it() -> None:

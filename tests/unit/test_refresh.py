@@ -354,7 +354,9 @@ def test_a_federated_credential_is_reported_and_is_no_failure() -> None:
     report = run(FakeServices({host(1): fake}, {"main": OLD}))
     assert report.result == "ok"
     (problem,) = report.problems
-    assert str(problem).startswith("adb-1: federated_credential: Git credential 9 is federated. ")
+    assert str(problem).startswith(
+        "adb-1: federated_credential: Git credential 9 of service principal id is federated. "
+    )
     assert list(fake.tokens) == [(None, OURS.id)]
 
 
@@ -371,6 +373,38 @@ def test_somebody_else_s_credential_is_updated_and_told_once_and_ours_is_not() -
         ours = replace(theirs, name=name, username=username)
         fake = FakeWorkspace(stored=[ours], at=behind())
         assert run(FakeServices({host(1): fake}, {"main": OLD})).problems == ()
+
+
+@pytest.mark.parametrize("name", ["", "nightly jobs"])
+@pytest.mark.parametrize("principal", [None, 4711])
+def test_somebody_else_s_credential_stays_told_run_after_run(name: str, principal: int | None) -> None:
+    theirs = StoredCredential(9, "azureDevOpsServices", "alice", name=name)
+    fake = FakeWorkspace(stored=[OURS], at=behind())
+    kept = fake.stored if principal is None else fake.others.setdefault(principal, [])
+    kept[:] = [theirs]
+    services = FakeServices({host(1): fake}, {"main": OLD})
+    where = "adb-1, Service principal 4711 (run_as)" if principal else "adb-1"
+    for _ in range(2):
+        (problem,) = run(services, {"run_as": [4711]}).problems
+        assert (problem.where, problem.message.split(":")[0]) == (where, "foreign_credential")
+        assert f"Somebody else stored it for service principal {principal or 'id'}" in problem.message
+    assert kept == [theirs], "neither of its names is touched"
+    assert (principal, theirs.id) in fake.tokens
+
+
+def test_somebody_else_s_credential_without_any_name_gets_ours() -> None:
+    fake = FakeWorkspace(stored=[StoredCredential(9, "azureDevOpsServices", "")], at=behind())
+    services = FakeServices({host(1): fake}, {"main": OLD})
+    assert len(run(services).problems) == 1
+    assert fake.stored == [StoredCredential(9, "azureDevOpsServices", "git-refresh")]
+
+
+def test_a_federated_credential_of_another_principal_is_told_too() -> None:
+    federated = StoredCredential(9, "azureDevOpsServicesAad", "")
+    fake = FakeWorkspace(stored=[OURS], at=behind(), others={4711: [federated]})
+    (problem,) = run(FakeServices({host(1): fake}, {"main": OLD}), {"run_as": [4711]}).problems
+    said = "Git credential 9 of service principal 4711 (run_as) is federated."
+    assert (problem.where, said in problem.message) == ("adb-1, Service principal 4711 (run_as)", True)
 
 
 def test_a_credential_that_keeps_its_token_is_not_told_to_be_somebody_else_s() -> None:

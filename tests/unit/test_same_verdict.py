@@ -224,6 +224,10 @@ def scenes(case: Case) -> Iterator[tuple[str, Scene]]:
                 wanted = {"path": PATH, "url": URL, "branch": "main"}
                 yield "head of a url", Scene(folders=[wanted], services={"devops_failure": error})
                 yield (
+                    "folder on no branch",
+                    Scene(FakeWorkspace(stored=[OURS], at=frozen()), services={"devops_failure": error}),
+                )
+                yield (
                     "head, nothing stored",
                     Scene(FakeWorkspace(at=dict(THERE)), services={"devops_failure": error}),
                 )

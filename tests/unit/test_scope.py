@@ -124,8 +124,13 @@ def test_a_rejected_entry_s_name_counts_and_its_problems_are_this_run_s() -> Non
 
 
 def test_the_origins_are_those_of_the_whole_list() -> None:
-    legacy = {"path": "/Repos/old/one", "url": "https://old.visualstudio.com/P/_git/one", "branch": "main"}
-    found = settings({"name": "prod", "folders": [legacy]}, {"name": "test", "folders": ["/Repos/a/b"]})
+    own = {"path": "/Repos/old/one", "url": "https://git.contoso.com/c/P/_git/one", "branch": "main"}
+    found = settings(
+        {"name": "prod", "folders": [own]},
+        {"name": "test", "folders": ["/Repos/a/b"]},
+        TRUSTED_HOSTS="git.contoso.com",
+    )
+    assert "https://git.contoso.com" in found.origins()
     for wanted in (scope("test"), scope((), "/Repos/a/b")):
         part = narrow(found, wanted)
         (zone,) = part.zones().values()
@@ -216,6 +221,47 @@ NOT_THERE = {
 def test_a_path_that_no_chosen_workspace_has_is_told(only: str, folder: str, said: str) -> None:
     assert refused(settings(*TREE), scope(only, folder)) == [f"--folder: {said}"]
     assert refused(settings(*TREE), scope(only, [folder, folder])) == [f"--folder: {said}"]
+
+
+def test_a_workspace_that_was_named_and_has_none_of_the_folders_is_told() -> None:
+    said = '--only: "{}" has none of the Git folders of --folder; leave it out'
+    assert refused(settings(*TREE), scope("none,prod,dev", "/Shared/etl")) == [
+        said.format("dev"),
+        said.format("none"),
+    ]
+    assert names(narrow(settings(*TREE), scope("prod,dev", ["/Shared/etl", JOBS]))) == ["prod", "dev"]
+
+
+NOTHING_DONE = {
+    "not_azure_devops": {"url": "https://github.com/a/b"},
+    "no_remote_repository": {"url": ""},
+    "folder_frozen": {"branch": None},
+}
+
+
+@pytest.mark.parametrize(
+    ("listed", "asked_for", "result"),
+    [
+        ("/Repos/a/*", "/Repos/a/1", "failed"),
+        ("/Repos/a/1", "/Repos/a/1", "failed"),
+        ("/Repos/a/*", "/Repos/a/*", "ok"),
+    ],
+)
+@pytest.mark.parametrize(("code", "there"), NOTHING_DONE.items())
+def test_a_folder_that_was_asked_for_and_for_which_nothing_is_done_is_a_failure(
+    code: str, there: dict[str, Any], listed: str, asked_for: str, result: str
+) -> None:
+    folder = replace(GitFolder(1, "/Repos/a/1", URL, "main", OLD), **there)
+    part = narrow(settings({"folders": [listed]}), scope((), asked_for))
+    fake = FakeWorkspace(stored=[OURS], at={folder.path: folder})
+    services = FakeServices({host(1): fake}, {"main": LATEST})
+    for dry_run in (True, False):
+        report = run(part, services, dry_run=dry_run)
+        (row,) = report.workspaces[0].folders
+        assert (report.result, row.error and row.error.code) == (result, code if result == "failed" else None)
+    lines = check_clouds(part, services, Deadline.after(540, FakeClock()))
+    assert CheckReport(tuple(lines)).result == result
+    assert fake.at == {folder.path: folder}
 
 
 def test_a_bad_folder_is_chosen_by_its_path_and_costs_no_other() -> None:
@@ -374,6 +420,15 @@ def codes(report: WorkspaceReport, rows: Collection[FolderReport]) -> tuple[obje
     )
 
 
+UNDONE = {"not_azure_devops", "no_remote_repository", "folder_frozen"}
+
+
+def nothing_is_done(row: FolderReport) -> bool:
+    """Whether the whole run passes over a folder, which is a failure where somebody asks for that one."""
+    frozen = row.note is not None and row.note.code == "folder_frozen"
+    return frozen or row.why == "it is not a clone from Azure DevOps"
+
+
 @given(cases())
 def test_a_part_is_reported_as_in_a_run_of_the_whole_list(case: Case) -> None:
     listed = case.settings()
@@ -399,9 +454,11 @@ def test_a_part_is_reported_as_in_a_run_of_the_whole_list(case: Case) -> None:
         for row in missing:
             assert row.path in asked
             assert row.path not in {each.path for each in expected[name].folders}
-        assert codes(report, [row for row in report.folders if row not in missing]) == codes(
-            expected[name], rows
-        )
+        undone = {row.path for row in rows if row.path in asked and nothing_is_done(row)}
+        for row in (row for row in report.folders if row.path in undone):
+            assert (row.action, row.error and row.error.code in UNDONE) == ("failed", True)
+        done = [row for row in report.folders if row not in missing and row.path not in undone]
+        assert codes(report, done) == codes(expected[name], [row for row in rows if row.path not in undone])
         assert touched.tokens == as_whole.tokens
         for path, before in there.at.items():
             as_it_should = as_whole.at[path] if is_asked_for(path, paths, asked) else before
@@ -416,10 +473,134 @@ def test_a_check_of_a_part_fails_if_a_run_of_it_does(case: Case) -> None:
     except SettingsError:
         return
     fails_by_writing = any(each.fail.keys() & WRITES for each in case.workspaces)
-    if part.problems or case.rejected or fails_by_writing:
+    if part.problems or fails_by_writing:
         return
     services = case.services()
     lines = check_clouds(part, services, Deadline.after(540, FakeClock()))
     assert CheckReport(tuple(lines)).result == run(part, case.services(), dry_run=True).result
     touched = {host for host, each in services.workspaces.items() if each.log}
     assert touched <= {entry.workspace.host for entry in part.entries if isinstance(entry, Entry)}
+
+
+# The token is judged by all of a workspace's repositories, whichever part of it is asked for
+
+MANY = 30
+
+
+def repository(number: int) -> str:
+    return f"contoso/p/r{number}"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One workspace with many repositories, of which some take the token."""
+
+    folders: list[dict[str, Any]]
+    workspace: FakeWorkspace
+    takes: frozenset[int]
+    there: tuple[int, ...]
+    """Each Git folder's repository."""
+
+    def settings(self, *asked_for: str) -> Settings:
+        return narrow(settings({"name": "data-1", "folders": self.folders}), scope((), asked_for))
+
+    def services(self) -> FakeServices:
+        fresh = replace(self.workspace, stored=[OURS], tokens={}, at=dict(self.workspace.at), log=[])
+        rejected_by = {repository(n) for n in range(MANY)} - {repository(n) for n in self.takes}
+        return FakeServices({host(1): fresh}, {"main": LATEST, "x": OLD}, rejected_by=rejected_by)
+
+    def action(self, *asked_for: str) -> str:
+        (report,) = run(self.settings(*asked_for), self.services()).workspaces
+        assert report.credential is not None
+        return report.credential.action
+
+
+def judged(numbers: Collection[int], takes: Collection[int], kinds: Collection[str] = ("url",)) -> Judged:
+    """A folder for each repository: with its url and branch, its path alone, found by a pattern, or left out of the list."""
+    folders: list[dict[str, Any]] = []
+    there = {}
+    for index, (number, kind) in enumerate(zip(numbers, kinds, strict=True)):
+        path = f"/Repos/found/{index}" if kind == "pattern" else f"/Repos/own/{index}"
+        url = f"https://dev.azure.com/{repository(number).replace('/r', '/_git/r')}"
+        branch = None if kind == "detached" else "main"
+        there[path] = GitFolder(index, path, url, branch, LATEST, kind == "git_cli")
+        if kind == "url":
+            folders.append({"path": path, "url": url, "branch": "main"})
+        elif kind != "pattern":
+            folders.append({"path": path})
+        elif (pattern := {"path": "/Repos/found/*"}) not in folders:
+            folders.append(pattern)
+    return Judged(folders, FakeWorkspace(at=dict(there)), frozenset(takes), tuple(numbers))
+
+
+def urls(takes: int, of: int) -> Judged:
+    return judged(range(of), [takes], ["url"] * of)
+
+
+@pytest.mark.parametrize(
+    ("case", "asked_for", "action"),
+    {
+        "the last of twenty, and another is asked for": (urls(19, of=20), "/Repos/own/0", "updated"),
+        "one beyond the twentieth, which is asked for": (urls(24, of=25), "/Repos/own/24", "kept"),
+        "one beyond the twentieth, and another is asked for": (urls(24, of=25), "/Repos/own/3", "kept"),
+        "the first, and one beyond the twentieth is asked for": (urls(0, of=25), "/Repos/own/24", "updated"),
+        "a thirteenth that a pattern finds, behind twelve": (
+            judged(range(13), [12], [*["url"] * 12, "pattern"]),
+            "/Repos/own/0",
+            "updated",
+        ),
+    }.values(),
+)
+def test_a_token_is_tried_on_twenty_repositories_in_the_order_of_the_whole_list(
+    case: Judged, asked_for: str, action: str
+) -> None:
+    assert (case.action(), case.action(asked_for)) == (action, action)
+
+
+def test_a_part_whose_repository_takes_the_token_asks_for_no_other_and_lists_nothing_more() -> None:
+    for case, asked_for in (
+        (urls(2, of=20), "/Repos/own/2"),
+        (judged(range(20), [2], ["path"] * 20), "/Repos/own/2"),
+        (judged(range(25), [2], [*["url"] * 20, *["pattern"] * 5]), "/Repos/own/2"),
+    ):
+        services = case.services()
+        run(case.settings(asked_for), services)
+        assert set(services.asked) == {f"{repository(2)} main"}
+        assert services.workspaces[host(1)].log.count("folders") <= 1
+
+
+KINDS = ["path", "pattern", "git_cli", "detached"]
+
+
+@st.composite
+def judgements(draw: st.DrawFn) -> tuple[Judged, tuple[str, ...]]:
+    size = draw(st.sampled_from([2, 13, 18, 23, MANY]))
+    numbers = [*range(size), *draw(st.lists(st.integers(0, size - 1), max_size=3))]
+    usual = draw(st.sampled_from(["url", "url", *KINDS]))
+    kinds = [draw(st.sampled_from([usual] * 4 + KINDS)) for _ in numbers]
+    takes = draw(st.sets(st.sampled_from([size - 1, *range(size)]), max_size=2))
+    case = judged(numbers, takes, kinds)
+    listed = [folder["path"] for folder in case.folders] + list(case.workspace.at)
+    return case, tuple(draw(st.lists(st.sampled_from(listed), min_size=1, max_size=2, unique=True)))
+
+
+@given(judgements())
+def test_a_part_judges_the_token_as_the_whole_does(drawn: tuple[Judged, tuple[str, ...]]) -> None:
+    case, asked_for = drawn
+    whole = case.action()
+    assert case.action(*asked_for) == whole
+    if len(set(case.there)) <= 20:
+        assert whole == ("updated" if case.takes else "kept")
+    if not case.takes:
+        assert whole == "kept"
+
+
+@given(judgements())
+def test_a_check_fails_if_a_run_does_whichever_repositories_take_the_token(
+    drawn: tuple[Judged, tuple[str, ...]],
+) -> None:
+    case, asked_for = drawn
+    for part in ((), asked_for):
+        found = case.settings(*part)
+        lines = check_clouds(found, case.services(), Deadline.after(540, FakeClock()))
+        assert CheckReport(tuple(lines)).result == run(found, case.services(), dry_run=True).result
