@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from git_refresh.admin import services
 from git_refresh.admin.rotation import steps
-from git_refresh.admin.secrets import tags_of
+from git_refresh.admin.secrets import place_of, tags_of
 from git_refresh.cli.main import main
 from git_refresh.redact import silence_sdk_logs
 from localcloud import Cloud, Fault, Fleet, faults, seed
@@ -149,7 +149,7 @@ def test_it_makes_tries_stores_and_says_each_thing(stage: Stage) -> None:
     assert "(unknown_oauth_secret)" in done.stdout.decode()
     assert done.stdout.decode().endswith("Done: OAuth secrets: 1 rotated, 0 deleted, 0 unchanged.\n")
     assert stage.latest.value == new.value
-    assert stage.latest.tags == tags_of(new.id, CLIENT_ID)
+    assert stage.latest.tags == tags_of(new.id, CLIENT_ID, place_of(stage.fleet.vault.url, SECRET_NAME))
     assert abs((stage.latest.expires or 0) - new.expires) < 1
     assert new.scopes == ("all-apis",)
     assert stage.written == ["POST databricks", "PUT keyvault"]
