@@ -55,7 +55,7 @@ def assert_sound(world: World) -> None:
 
 
 def settle(world: World) -> None:
-    """Rotated undisturbed, as the pipeline does every month, it comes to rest; what is left over is reported."""
+    """Rotated undisturbed, as the pipeline does, it comes to rest; what is left over is reported."""
     for _ in range(3):
         world.begin()
         report = rotate(world)
