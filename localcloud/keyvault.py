@@ -150,7 +150,7 @@ class KeyVault:
             query = (
                 f"api-version={request.query.get('api-version')}&maxresults={size}&$skiptoken={start + size}"
             )
-            answer["nextLink"] = f"{self.url}/secrets/{name}/versions?{query}"
+            answer["nextLink"] = f"{self.url}:443/secrets/{name}/versions?{query}"
         return web.json_response(answer)
 
     async def _put(self, request: web.Request) -> web.Response:

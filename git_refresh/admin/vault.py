@@ -68,6 +68,7 @@ class AdminVault:
         deadline: Deadline,
         secrets: Secrets,
     ) -> None:
+        self.url = url
         self._deadline = deadline
         self._identity = identity
         self._known = secrets
@@ -85,7 +86,7 @@ class AdminVault:
             ServiceError: it cannot be read, is disabled, or was deleted and can be recovered, so that its name is taken.
         """
         try:
-            return self._latest(name)
+            return self._read(name, None)
         except ServiceError as error:
             if error.symptom.status != _NOT_FOUND:
                 raise
@@ -94,13 +95,13 @@ class AdminVault:
             raise ServiceError(Symptom(Service.KEY_VAULT, what, "answer", _CONFLICT, DELETED))
         return None
 
-    def value(self, name: str) -> SecretStr:
-        """The value of the latest version of a secret.
+    def value(self, name: str, version: str | None = None) -> SecretStr:
+        """The value of a version of a secret; None: of the latest.
 
         Raises:
-            ServiceError: it cannot be read, or there is none.
+            ServiceError: it cannot be read, is disabled, or there is none.
         """
-        return self._latest(name).value
+        return self._read(name, version).value
 
     def versions(self, name: str) -> list[Version]:
         """All versions of a secret, in no order; none where there is no such secret."""
@@ -130,9 +131,9 @@ class AdminVault:
 
         return self._call(f'store the secret "{name}"', ask, Repeat.IF_REFUSED)
 
-    def _latest(self, name: str) -> Current:
+    def _read(self, name: str, version: str | None) -> Current:
         def ask() -> Current:
-            found = self._client.get_secret(name)
+            found = self._client.get_secret(name, version)
             value = found.value.strip() if found.value else None
             secret = read(
                 VaultSecret, {"value": value, "expires_on": found.properties.expires_on}, self._sent()
@@ -140,7 +141,8 @@ class AdminVault:
             self._known.learn(secret.value)
             return Current(self._version(found.properties), SecretStr(secret.value))
 
-        return self._call(f'read the latest version of the secret "{name}"', ask)
+        which = "a former" if version else "the latest"
+        return self._call(f'read {which} version of the secret "{name}"', ask)
 
     def _was_deleted(self, name: str) -> bool:
         try:

@@ -7,12 +7,13 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from git_refresh.admin.rotation.decide import Decision
 from git_refresh.admin.rotation.report import RotationReport, SecretReport
-from git_refresh.admin.rotation.targets import targets_of, why_not_there
+from git_refresh.admin.rotation.targets import beside, targets_of, why_not_there
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.cli import options, terminal, wrong
 from git_refresh.cli.checks import count
@@ -24,9 +25,16 @@ from git_refresh.outlet import Outlet
 from git_refresh.redact import shown
 from git_refresh.settings.entries import Rejected
 from git_refresh.settings.load import Settings, SettingsError, load
-from git_refresh.values import Problem
+from git_refresh.symptom import ServiceError
+from git_refresh.values import KEY_VAULT, Problem
+
+if TYPE_CHECKING:
+    from git_refresh.admin.services import AdminServices
 
 _LONGEST_DAYS = 730
+_LEAST_S = 540.0
+"""Seconds that there are at least: nobody kills a command after REFRESH_TIMEOUT_SECONDS, which may be too few for one rotation."""
+_TAKING_BACK_S = 60.0
 _SETTINGS = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
 
@@ -54,6 +62,12 @@ class _Days(click.ParamType[timedelta]):
     metavar="DAYS",
     help="Rotate what ends within so many days.",
 )
+@click.option(
+    "--lifetime",
+    type=_Days(),
+    metavar="DAYS",
+    help="Let new ones live for so many days, instead of for as long as the former ones.",
+)
 @click.option("--apply", "applies", is_flag=True, help="Do what is shown, after asking.")
 @click.option("--yes", "-y", is_flag=True, help="With --apply: do not ask.")
 @click.option(
@@ -66,7 +80,14 @@ class _Days(click.ParamType[timedelta]):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @options.output_options
 def rotate(
-    names: Sequence[str], within: timedelta, file: Path | None, *, applies: bool, yes: bool, as_json: bool
+    names: Sequence[str],
+    within: timedelta,
+    lifetime: timedelta | None,
+    file: Path | None,
+    *,
+    applies: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Replace OAuth secrets that end soon, with your own sign-in (az login).
 
@@ -78,15 +99,14 @@ def rotate(
     try:
         environ, _ = environment(file)
         settings = load(environ)
-        command = _Command(settings, environ, outlet, within, as_json=as_json)
+        command = _Command(settings, environ, outlet, within, lifetime, as_json=as_json)
         command.choose(names)
         report = command.plan()
-        if applies and not report.interrupted and any(secret.acts for secret in report.secrets):
-            if not yes:
+        if applies and not report.interrupted:
+            acts = any(secret.acts for secret in report.secrets)
+            if acts and not yes:
                 _ask(outlet.clean(report), as_json=as_json)
-            report = command.apply(report)
-        elif applies:
-            report = command.done_nothing(report)
+            report = command.apply(report) if acts else command.done_nothing(report)
     except SettingsError as error:
         wrong.end(error.problems, as_json=as_json)
     report = outlet.clean(report)
@@ -105,6 +125,7 @@ class _Command:
         environ: Mapping[str, str],
         outlet: Outlet,
         within: timedelta,
+        lifetime: timedelta | None,
         *,
         as_json: bool,
     ) -> None:
@@ -112,19 +133,13 @@ class _Command:
         self._environ = environ
         self._outlet = outlet
         self._within = within
+        self._lifetime = lifetime
         self._as_json = as_json
         rejected = [entry for entry in settings.entries if isinstance(entry, Rejected)]
         self._problems = tuple(problem for entry in rejected for problem in entry.problems)
         self._targets, self._mixed = targets_of(settings)
         self._approved: dict[str, Decision] = {}
-        self._beside = {
-            target.name: [
-                other.name
-                for other in self._targets
-                if other.name != target.name and other.client_id.lower() == target.client_id.lower()
-            ]
-            for target in self._targets
-        }
+        self._beside = {target.name: beside(target, self._targets, self._mixed) for target in self._targets}
 
     def choose(self, names: Sequence[str]) -> None:
         """Keep only these.
@@ -159,21 +174,22 @@ class _Command:
 
     def apply(self, plan: RotationReport) -> RotationReport:
         """Do it: what is to be done now, and was in the plan."""
-        planned = {secret.name: secret for secret in plan.secrets}
+        nothing = {secret.name: secret for secret in plan.secrets if secret.name not in self._approved}
         return self._each(
-            lambda rotation: (
-                rotation.apply(self._approved[rotation.name])
-                if rotation.name in self._approved
-                else planned[rotation.name]
-            ),
-            applied=True,
+            lambda rotation: rotation.apply(self._approved[rotation.name]), applied=True, as_planned=nothing
         )
 
     def done_nothing(self, plan: RotationReport) -> RotationReport:
         """The plan, of which nothing was to be done."""
         return replace(plan, applied=True)
 
-    def _each(self, work: Callable[[Rotation], SecretReport], *, applied: bool) -> RotationReport:
+    def _each(
+        self,
+        work: Callable[[Rotation], SecretReport],
+        *,
+        applied: bool,
+        as_planned: Mapping[str, SecretReport] | None = None,
+    ) -> RotationReport:
         """With a sign-in and a deadline of its own: somebody may have thought for long before saying yes."""
         from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # SDKs: not for --help, nor for a wrong option
 
@@ -182,12 +198,22 @@ class _Command:
         for name, client_ids in self._mixed.items():
             told = finding("two_principals_for_secret", Facts(secret=name), client_ids=", ".join(client_ids))
             reports.append(SecretReport(name, "", "", (), "failed", errors=(told,)))
-        deadline = Deadline.after(settings.timeout_s, SystemClock())
-        services = AdminServices(deadline, self._environ, self._outlet)
+        clock = SystemClock()
+        deadline = Deadline.after(max(settings.timeout_s, _LEAST_S), clock)
+        # Longer than the rotations: what was made and cannot be stored has to be deleted again, however late it is.
+        services = AdminServices(Deadline(clock, deadline.at + _TAKING_BACK_S), self._environ, self._outlet)
         try:
             vault = services.vault(url, settings.trusted) if self._targets else None
+            facts = Facts(vault=url)
+            try:
+                facts = replace(facts, object_id=_own(services) if self._targets else "")
+            except KeyboardInterrupt:
+                interrupted = True
             for target in self._targets:
                 assert vault is not None  # noqa: S101  # there is one where there is a target
+                if as_planned and target.name in as_planned:
+                    reports.append(as_planned[target.name])
+                    continue
                 rotation = Rotation(
                     target,
                     beside=self._beside[target.name],
@@ -195,15 +221,18 @@ class _Command:
                     services=services,
                     deadline=deadline,
                     within=self._within,
-                    facts=Facts(vault=url),
+                    facts=facts,
+                    lifetime=self._lifetime,
                     said=self._say if applied else lambda _: None,
                 )
+                if interrupted:
+                    reports.append(rotation.interrupted())
+                    continue
                 try:
                     reports.append(work(rotation))
                 except KeyboardInterrupt:
                     reports.append(rotation.interrupted())
                     interrupted = True
-                    break
                 except Exception as error:  # noqa: BLE001  # a mistake of ours: the others go on
                     reports.append(rotation.failed(internal(error, Facts())))
         finally:
@@ -216,17 +245,27 @@ class _Command:
             terminal.say(self._outlet.text(what))
 
 
+def _own(services: "AdminServices") -> str:
+    """The object id of whoever is signed in; empty if nobody is, which each look tells by itself."""
+    try:
+        return services.token(KEY_VAULT).object_id
+    except ServiceError:
+        return ""
+
+
 def _ask(plan: RotationReport, *, as_json: bool) -> None:
     """Before anything is changed.
 
     Raises:
         SettingsError: the answer is no, or there is nobody to ask.
     """
+    if as_json:
+        message = "with --json nothing is shown to be agreed to; add --yes to do what rotate --json shows without --apply"
+        raise SettingsError([Problem("--apply", message)])
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         message = "there is no terminal to ask on; add --yes to do what rotate shows without --apply"
         raise SettingsError([Problem("--apply", message)])
-    if not as_json:
-        show_rotation(plan, terminal.console(stderr=True), asks=True)
+    show_rotation(plan, terminal.console(stderr=True), asks=True)
     made = sum(secret.action == "rotate" for secret in plan.secrets)
     gone = sum(each.action == "delete" for secret in plan.secrets for each in secret.former)
     parts = [f"makes and stores {count(made, 'OAuth secret')}"] if made else []

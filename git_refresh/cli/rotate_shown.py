@@ -15,7 +15,9 @@ def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -
     """Each secret with what is done about it, then what is not well, then how much of each; and what to add, unless it is asked next."""
     for secret in [] if quiet() else report.secrets:
         principal = f"  service principal {secret.client_id}" if secret.client_id else ""
-        used = f", {_workspaces(secret.workspaces)}" if secret.workspaces else ""
+        used = (
+            f", {_workspaces(secret.workspaces)}, looked after in {secret.host}" if secret.workspaces else ""
+        )
         out.print(Text.assemble((secret.name, "bold"), f"{principal}{used}"), soft_wrap=True)
         for step in _steps(secret):
             out.print(step, soft_wrap=True)
@@ -41,7 +43,8 @@ def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -
         return
     out.print(Text(report.summary(), style if report.applied else "bold"))
     if report.interrupted:
-        out.print(Text("Interrupted; what was done is above.", STYLE["failed"]))
+        done = "what was done is above" if report.applied else "nothing was done"
+        out.print(Text(f"Interrupted; {done}.", STYLE["failed"]))
     elif not asks and not report.applied and any(secret.acts for secret in report.secrets):
         out.print("Nothing was done: to do it, add --apply.")
 
@@ -75,7 +78,7 @@ def _steps(secret: SecretReport) -> Iterator[Text]:
                 until = (
                     f"a run may still use it until {each.kept_until:%Y-%m-%d %H:%M} UTC"
                     if each.kept_until
-                    else ""
+                    else each.why
                 )
                 yield _step("=", "unchanged", f"{name} stays", until)
 

@@ -96,7 +96,7 @@ class BoundedSession(requests.Session):
         """
         super().__init__()
         self._skew = skew
-        self._origins = frozenset(origins)
+        self._origins = frozenset(_origin(origin) for origin in origins)
         self._proxies: dict[str, Mapping[str, str]] = {}
         self._max_body = max_body
         self._allowance = allowance
@@ -183,5 +183,12 @@ def _json_object(response: requests.Response, body: bytes) -> bytes:
 
 
 def _origin(url: str) -> str:
+    """Without the port that goes without saying: Key Vault writes it into the address of a list's next page."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}".lower()
+    address = parts.netloc.lower()
+    if parts.scheme in _PORTS:
+        address = address.removesuffix(_PORTS[parts.scheme])
+    return f"{parts.scheme}://{address}"
+
+
+_PORTS = {"https": ":443", "http": ":80"}

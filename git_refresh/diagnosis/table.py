@@ -18,9 +18,17 @@ DEVOPS = (Service.AZURE_DEVOPS,)
 DATABRICKS = (Service.DATABRICKS,)
 NETWORK = ("dns", "tls", "refused", "reset", "connect_timeout", "timeout", "proxy")
 _CREDENTIAL_OPERATION = r"\w+ the Git credential"
-_AS_ADMIN = r"store the secret|read the latest version|list the versions|look for a deleted secret"
+_AS_ADMIN = (
+    r"store the secret|read (?:the latest|a former) version|list the versions|look for a deleted secret"
+)
 """What only an admin's command asks of Key Vault."""
 _OAUTH_SECRETS = r"(?:list the|create an|delete) OAuth secret"
+_ADMIN_ASKS = rf"find service principal|{_OAUTH_SECRETS}"
+"""What only an admin's command asks of a workspace, with the admin's own sign-in."""
+_OTHER_SIGN_IN = (
+    "See whose it is and of which tenant: az account show. Sign in to the tenant of {address}: az login --tenant {tenant}. Then run the "
+    "command again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,9 @@ _ROTATE = (
     "access, Service principals, Secrets, and store it in {vault} with the day on which it ends): python -m git_refresh rotate {secret} "
     "--apply."
 )
-_DELETE_SECRET = "databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}"  # noqa: S105  # a command
+_DELETE_SECRET = (
+    "DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}"  # noqa: S105  # a command
+)
 _POLICY = (
     "An account admin writes the policy with: databricks account service-principal-federation-policy create "
     "$(databricks account service-principals list --filter 'applicationId eq \"{client_id}\"' --output json | jq -r '.[0].id') "
@@ -261,13 +271,42 @@ _KEY_VAULT = (
     ),
     Row(
         "key_vault_admin_forbidden",
-        (Match(VAULT, status=(403,), operation=_AS_ADMIN),),
+        (
+            Match(VAULT, error_code=r"ForbiddenByRbac|AccessDenied|Forbidden", operation=_AS_ADMIN),
+            Match(VAULT, pattern=r"does not have secrets [\w, ]+ permission", operation=_AS_ADMIN),
+        ),
         seen="403 ForbiddenByRbac",
         cause="Your own sign-in may not read and store secrets in {vault}: it lacks the role Key Vault Secrets Officer.",
         remedy="Let somebody grant it who may (Owner or Role Based Access Control Administrator), for as long as it is needed: az role "
         'assignment create --assignee {object_id} --role "Key Vault Secrets Officer" --scope "$(az keyvault show --name {vault_name} '
         '--query id --output tsv)". It may take minutes to take effect. Where the vault uses access policies: az keyvault set-policy '
         "--name {vault_name} --object-id {object_id} --secret-permissions get list set.",
+    ),
+    Row(
+        "key_vault_policy",
+        (
+            Match(
+                VAULT, error_code=r"ForbiddenByPolicy|RequestDisallowedByPolicy", operation="store the secret"
+            ),
+        ),
+        seen="403 ForbiddenByPolicy",
+        cause="An Azure Policy on {vault} does not allow what was to be stored. Most often it says for how long a secret may be valid.",
+        remedy="Ask whoever looks after the policies how long that is (Policy, Compliance), and let the new one live for no longer: python "
+        "-m git_refresh rotate {secret} --lifetime 180d --apply.",
+    ),
+    Row(
+        "key_vault_admin_refused",
+        (Match(VAULT, status=(403,), operation=_AS_ADMIN),),
+        seen="403 …",
+        cause="{vault} refuses this to your own sign-in for a reason other than a role that is missing.",
+        remedy="See what it says to the same sign-in: az keyvault secret list-versions --vault-name {vault_name} --name {secret}.",
+    ),
+    Row(
+        "key_vault_admin_sign_in",
+        (Match(VAULT, status=(401,), operation=_AS_ADMIN),),
+        seen="401 Unauthorized AKV10032: Invalid issuer.",
+        cause="{vault} does not accept your own sign-in: the vault belongs to another tenant.",
+        remedy=_OTHER_SIGN_IN,
     ),
     Row(
         "key_vault_access_policy",
@@ -471,8 +510,22 @@ _SIGN_IN = (
         "that nothing uses any more.",
     ),
     Row(
+        "workspace_admin_sign_in",
+        (
+            Match(DATABRICKS, status=(401,), operation=_ADMIN_ASKS),
+            Match(
+                DATABRICKS,
+                pattern=r"(?i)\biss(?:uer)? claim|Invalid (?:access )?token",
+                operation=_ADMIN_ASKS,
+            ),
+        ),
+        seen="401 …Expected iss claim to be: …",
+        cause="{host} does not accept your own sign-in: it is for another tenant, or has been withdrawn.",
+        remedy=_OTHER_SIGN_IN,
+    ),
+    Row(
         "oauth_secrets_forbidden",
-        (Match(DATABRICKS, status=(401, 403), operation=_OAUTH_SECRETS),),
+        (Match(DATABRICKS, status=(403,), operation=_ADMIN_ASKS),),
         seen="403 PERMISSION_DENIED",
         cause="Your own sign-in may not manage the OAuth secrets of {client_id}: account admins and workspace admins may.",
         remedy="Let an account admin or a workspace admin of {host} run the command, or make you a workspace admin ({host}, Settings, "
@@ -861,24 +914,40 @@ OWN = (
         remedy="Write to each client_id the name of its own secret.",
     ),
     Row(
+        "secret_of_another_principal",
+        message='The latest version of "{secret}" is the OAuth secret of service principal {other}, while the list says {client_id}.',
+        cause="Its tags say so. A new one would take it from whoever signs in as the other, so that none was made.",
+        remedy="Correct client_id, or client_secret_name, in WORKSPACES. If the name is this one's from now on, create an OAuth secret in "
+        f"{{host}} (Settings, Identity and access, Service principals, Secrets), and store it: {_STORE_SECRET} --expires "
+        "YYYY-MM-DDT00:00:00Z.",
+    ),
+    Row(
         "no_room_for_secret",
-        message="Service principal {client_id} has {count} OAuth secrets already, so that no new one was made.",
-        cause="It may have five, and the last is left for somebody in need.",
-        remedy="Delete one that nothing uses ({host}, Settings, Identity and access, Service principals, Secrets), with its id: "
-        f"{_DELETE_SECRET}.",
+        message="Service principal {client_id} has {count} OAuth secrets already, so that no new one was made: {there}.",
+        cause="It may have five, those that have ended too, and the last is left for somebody in need.",
+        remedy=f"Delete one that has ended, or that nothing uses, with its id: {_DELETE_SECRET}.",
     ),
     Row(
         "scopes_differ",
         message="The OAuth secrets of {client_id} have different scopes ({scopes}), so that no new one was made.",
         cause='No tag of "{secret}" in Key Vault tells which of them is in use, and so which scopes a new one is to have.',
-        remedy="Look up the id of the one in use, and write it: az keyvault secret set-attributes --vault-name {vault_name} "
-        "--name {secret} --tags made-by=databricks-git-refresh databricks-client-id={client_id} databricks-secret-id={oauth_secret}.",
+        remedy="Look up the id of the one in use, and write it, with the tags that are to stay (the others go): az keyvault secret "
+        "set-attributes --vault-name {vault_name} --name {secret} --tags databricks-client-id={client_id} "
+        "databricks-secret-id={oauth_secret}.",
     ),
     Row(
         "unknown_oauth_secret",
         message="OAuth secret {oauth_secret} of {client_id}, made {made}, ends {ends}, is not known to be ours.",
-        cause="No version in Key Vault names it: it was made by hand, or by a command that was ended before it could store it.",
+        cause="No version under this list's names in {vault} names it: it was made by hand, is stored elsewhere, or was made by a command "
+        "that was ended before it could store it.",
         remedy=f"If it is older than a day and nothing uses it: {_DELETE_SECRET}.",
+    ),
+    Row(
+        "unproven_oauth_secret",
+        message="OAuth secret {oauth_secret} of {client_id}, made {made}, ends {ends}, is not known to be ours.",
+        cause='A former version of "{secret}" in {vault} names it, but was not stored there by this command: it was tagged by hand, or is '
+        "a copy, and what it is a copy of may be in use.",
+        remedy=f"If nothing uses it, in other vaults and lists neither: {_DELETE_SECRET}.",
     ),
     Row(
         "untagged_oauth_secret",

@@ -8,12 +8,15 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 import yaml
 
+from git_refresh.admin.rotation.decide import Seen, Target, decide
+from git_refresh.admin.secrets import OAuthSecret, Version, place_of, tags_of
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS
 from tests.unit.test_deployment import ignored
@@ -375,14 +378,14 @@ ROTATE_AZURE: dict[Any, Any] = yaml.safe_load(ROTATE_AZURE_TEXT)
 ((ROTATES_IN_AZURE,),) = (stage["jobs"] for stage in ROTATE_AZURE["stages"])
 
 
-def test_both_rotate_every_month_on_main_alone_and_by_the_same_commands() -> None:
+def test_both_rotate_every_week_on_main_alone_and_by_the_same_commands() -> None:
     assert commands(ROTATES["steps"]) == commands(ROTATES_IN_AZURE["steps"])
     *_, rotate = commands(ROTATES["steps"])
     assert rotate == '.venv/bin/python -m git_refresh rotate --settings "TEMP/settings.json" --apply --yes'
     (scheduled,) = ROTATE_GITHUB[True]["schedule"]
     (planned,) = ROTATE_AZURE["schedules"]
     assert scheduled["cron"] == planned["cron"]
-    assert re.fullmatch(r"\d+ \d+ \d+ \* \*", planned["cron"])
+    assert re.fullmatch(r"\d+ \d+ \* \* [0-6]", planned["cron"]), "one day of the week"
     assert planned["always"] is True, "also where nothing has changed"
     assert set(ROTATE_GITHUB[True]) == {"schedule", "workflow_dispatch"}
     assert (ROTATE_AZURE["trigger"], ROTATE_AZURE["pr"]) == ("none", "none")
@@ -390,6 +393,35 @@ def test_both_rotate_every_month_on_main_alone_and_by_the_same_commands() -> Non
     assert ROTATES["concurrency"] == "git-refresh-rotate"
     (stage,) = ROTATE_AZURE["stages"]
     assert stage["condition"] == "eq(variables['Build.SourceBranch'], 'refs/heads/main')"
+
+
+@pytest.mark.parametrize(("life", "missed"), [(30, 1), (45, 2), (90, 5), (180, 7), (730, 7)])
+@pytest.mark.parametrize("phase", range(7))
+def test_a_run_may_be_missed_by_all_that_live_for_as_long_as_the_page_says(
+    life: int, phase: int, missed: int
+) -> None:
+    """The weekly run looks `phase` days after the secret was made, and then every week; from when it is due, some runs are missed."""
+    page = (PIPELINES / "README.md").read_text()
+    assert "secrets have to live for 30 days or more" in page
+    late = timedelta(hours=12)  # a schedule is no promise
+    made = datetime(2026, 1, 1, tzinfo=UTC)
+    ends = made + timedelta(days=life)
+    secret = OAuthSecret("a", made, ends)
+    place = place_of("https://v.vault.azure.net", "oauth")
+    version = Version("v", made, ends, tags=tags_of("a", "id", place))
+    seen = Seen(
+        place,
+        version,
+        works=True,
+        versions=(version,),
+        beside={},
+        principal=7,
+        secrets=(secret,),
+    )
+    target = Target("oauth", "id", "https://x", ())
+    looks = [made + timedelta(days=phase + 7 * week) + late for week in range(110)]
+    due = [look for look in looks if decide(target, seen, look, timedelta(days=60)).create]
+    assert due[missed] < ends
 
 
 def test_who_rotates_has_an_identity_of_its_own_and_signs_in_after_what_is_installed() -> None:

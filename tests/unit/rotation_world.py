@@ -2,16 +2,17 @@
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic import SecretStr
 
 from git_refresh.admin.rotation.decide import GRACE, MOST, Target
 from git_refresh.admin.rotation.report import SecretReport
 from git_refresh.admin.rotation.work import Rotation
-from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version
+from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version, place_of
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import Facts
 from git_refresh.symptom import Service, ServiceError, Symptom
@@ -19,6 +20,8 @@ from tests.unit.fakes import FakeClock
 
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
 NAME = "databricks-oauth-secret"
+VAULT = "https://contoso.vault.azure.net"
+PLACE = place_of(VAULT, NAME)
 TARGET = Target(NAME, CLIENT_ID, "https://adb-1.1.azuredatabricks.net", ("data-1", "data-2"))
 PRINCIPAL = 70_000_000_000_001
 
@@ -48,6 +51,8 @@ class World:
         delay: seconds until a new OAuth secret works.
         list_lag: seconds until a new OAuth secret is listed.
         turn: whom it waits for before each request.
+        stored: versions of the secret; `others`: those of other names.
+        unreadable: names, and ids of versions, that cannot be read.
     """
 
     clock: FakeClock = field(default_factory=FakeClock)
@@ -57,6 +62,9 @@ class World:
     secrets: dict[str, OAuthSecret] = field(default_factory=dict)
     works_from: dict[str, float] = field(default_factory=dict)
     stored: list[Stored] = field(default_factory=list)
+    others: dict[str, list[Stored]] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
+    url: str = VAULT
     faults: dict[int, str] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     landing: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
@@ -74,6 +82,10 @@ class World:
         if stored:
             self._put(_value(secret.id), secret.expires_at, {})
         return secret.id
+
+    def put(self, value_of: str, tags: Mapping[str, str], name: str = NAME) -> Version:
+        """Store the value of an OAuth secret with these tags."""
+        return self._put(_value(value_of), self.secrets[value_of].expires_at, tags, name)
 
     def wait(self, days: float) -> None:
         self.clock.at += days * 86_400
@@ -131,25 +143,42 @@ class World:
             for each in self.secrets.values()
         )
 
-    def current(self, _name: str) -> Current | None:
+    def current(self, name: str) -> Current | None:
         def read() -> Current | None:
-            seen = self._visible()
+            self._readable(name)
+            seen = self._visible(name)
             return Current(seen[-1].version, SecretStr(seen[-1].value)) if seen else None
 
         return self._do("read", read)
 
-    def versions(self, _name: str) -> Sequence[Version]:
-        return self._do("versions", lambda: [each.version for each in self._visible()])
+    def value(self, name: str, version: str | None = None) -> SecretStr:
+        def read() -> SecretStr:
+            self._readable(version or name)
+            return next(
+                SecretStr(each.value) for each in self._visible(name) if version in {None, each.version.id}
+            )
+
+        return self._do("read one", read)
+
+    def versions(self, name: str) -> Sequence[Version]:
+        return self._do("versions", lambda: [each.version for each in self._visible(name)])
 
     def store(
-        self, _name: str, value: SecretStr, expires_on: datetime | None, tags: Mapping[str, str]
+        self, name: str, value: SecretStr, expires_on: datetime | None, tags: Mapping[str, str]
     ) -> Version:
-        return self._do("store", lambda: self._put(value.get_secret_value(), expires_on, tags))
+        return self._do("store", lambda: self._put(value.get_secret_value(), expires_on, tags, name))
 
     # Within
 
-    def _visible(self) -> Sequence[Stored]:
-        return [each for each in self.stored if each.at + self.lag <= self.clock.at]
+    def _of(self, name: str) -> MutableSequence[Stored]:
+        return self.stored if name == NAME else self.others.setdefault(name, [])
+
+    def _visible(self, name: str) -> Sequence[Stored]:
+        return [each for each in self._of(name) if each.at + self.lag <= self.clock.at]
+
+    def _readable(self, what: str) -> None:
+        if what in self.unreadable:
+            raise _failure(403, "SecretDisabled", "read")
 
     def _new(
         self, lifetime: timedelta, scopes: tuple[str, ...], began: timedelta = timedelta()
@@ -159,16 +188,18 @@ class World:
         self.secrets[secret.id] = secret
         return secret
 
-    def _put(self, value: str, expires_on: datetime | None, tags: Mapping[str, str]) -> Version:
-        created = self.clock.now().replace(microsecond=0)
-        version = Version(f"{len(self.stored):032x}", created, expires_on, tags=dict(tags))
-        self.stored.append(Stored(version, value, self.clock.at))
+    def _put(
+        self, value: str, expires_on: datetime | None, tags: Mapping[str, str], name: str = NAME
+    ) -> Version:
+        created, there = self.clock.now().replace(microsecond=0), self._of(name)
+        version = Version(f"{len(there):032x}", created, expires_on, tags=dict(tags))
+        there.append(Stored(version, value, self.clock.at))
         if not self.works(value):
             self.broken.append(f"stored what does not work: {value}")
         return version
 
     def _delete(self, secret_id: str) -> None:
-        named = [each for each in self.stored if each.version.names(CLIENT_ID) == secret_id]
+        named = [each for each in self.stored if each.version.stored_by_us(CLIENT_ID, PLACE) == secret_id]
         holding = [each for each in self.stored if each.value == _value(secret_id)]
         if not named and secret_id not in self.made_here:
             self.broken.append(f"deleted what no tag names: {secret_id}")
@@ -176,6 +207,9 @@ class World:
             in_use = following is None or following.at > self.clock.at - GRACE.total_seconds() + 1
             if each in holding and in_use:
                 self.broken.append(f"deleted what is in use: {secret_id}")
+        for name, versions in self.others.items():
+            if versions and versions[-1].value == _value(secret_id):
+                self.broken.append(f"deleted what is in use: {secret_id}, as {name}")
         self.secrets.pop(secret_id, None)
 
     def _do[T](self, what: str, effect: Callable[[], T]) -> T:
@@ -190,12 +224,8 @@ class World:
         if fault == "late" and what != "store":
             fault = "not_done"
         match fault:
-            case "refused":
-                raise _failure(403, "PERMISSION_DENIED", what)
-            case "trouble":
-                raise _failure(503, "", what)
-            case "not_done":
-                raise _failure(None, "", what)
+            case "refused" | "blocked" | "trouble" | "not_done":
+                raise _failure(*_ANSWERS[fault], what)
             case "crash_before":
                 raise CrashError
             case "late":
@@ -209,15 +239,18 @@ class World:
         return result
 
 
-def rotation(world: World, within: float = 60, target: Target = TARGET) -> Rotation:
+def rotation(
+    world: World, within: float = 60, target: Target = TARGET, seconds: float = 540, **more: Any
+) -> Rotation:
     return Rotation(
         target,
-        beside=[],
+        beside=[name for name in (NAME, *world.others) if name != target.name],
         vault=world,
         services=world,
-        deadline=Deadline.after(540, world.clock),
+        deadline=Deadline.after(seconds, world.clock),
         within=timedelta(days=within),
-        facts=Facts(),
+        facts=Facts(vault=VAULT),
+        **more,
     )
 
 
@@ -289,6 +322,15 @@ def _ignore(effect: Callable[[], object]) -> None:
     effect()
 
 
+_ANSWERS: dict[str, tuple[int | None, str]] = {
+    "refused": (403, "PERMISSION_DENIED"),
+    "blocked": (403, "BLOCKED"),
+    "trouble": (503, ""),
+    "not_done": (None, ""),
+}
+
+
 def _failure(status: int | None, code: str, what: str = "do it") -> ServiceError:
-    service = Service.KEY_VAULT if what in {"read", "versions", "store"} else Service.DATABRICKS
-    return ServiceError(Symptom(service, what, "answer" if status else "reset", status, code))
+    service = Service.KEY_VAULT if what in {"read", "read one", "versions", "store"} else Service.DATABRICKS
+    said = "Source IP address: 10.0.0.1 is blocked by Databricks IP ACL" if code == "BLOCKED" else ""
+    return ServiceError(Symptom(service, what, "answer" if status else "reset", status, code, said))

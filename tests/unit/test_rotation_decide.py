@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from git_refresh.admin.rotation.decide import Decision, Seen, Target, decide
-from git_refresh.admin.secrets import OAuthSecret, Version, tags_of
+from git_refresh.admin.rotation.decide import Decision, Seen, Target, decide, unknown_of, untold
+from git_refresh.admin.secrets import OAuthSecret, Version, place_of, tags_of
 from tests.unit.fakes import NOW
 
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
 TARGET = Target("oauth", CLIENT_ID, "https://adb-1.1.azuredatabricks.net", ("data-1",))
+
+PLACE = place_of("https://contoso.vault.azure.net", "oauth")
 
 
 def ago(days: float) -> datetime:
@@ -33,7 +35,7 @@ def version(
     client_id: str = CLIENT_ID,
     tags: dict[str, str] | None = None,
 ) -> Version:
-    given = (tags_of(of, client_id) if of else {}) | (tags or {})
+    given = (tags_of(of, client_id, PLACE) if of else {}) | (tags or {})
     return Version(f"{of}-{age}", ago(age), None if ends is None else ago(-ends), tags=given)
 
 
@@ -41,10 +43,11 @@ def seen(*versions: Version, has: list[OAuthSecret], **more: Any) -> Seen:
     """The last of the versions is the current one."""
     return Seen(
         **{
+            "place": PLACE,
             "current": versions[-1],
             "works": True,
             "versions": versions,
-            "beside": (),
+            "beside": {},
             "principal": 7,
             "secrets": has,
             **more,
@@ -54,6 +57,10 @@ def seen(*versions: Version, has: list[OAuthSecret], **more: Any) -> Seen:
 
 def decided(*versions: Version, has: list[OAuthSecret], within: float = 60, **more: Any) -> Decision:
     return decide(TARGET, seen(*versions, has=has, **more), NOW, timedelta(days=within))
+
+
+def unknown(*versions: Version, has: list[OAuthSecret], **more: Any) -> list[str]:
+    return [each.id for each in unknown_of(TARGET, seen(*versions, has=has, **more), NOW)]
 
 
 FAR: dict[str, Any] = {"ends": 600.0}
@@ -129,7 +136,7 @@ def test_without_a_tag_the_scopes_are_those_that_all_have(
     found = decided(version(None, 10), has=has)
     assert (found.stop, found.create, found.scopes, found.lifetime) == (stop, not stop, new, None)
     assert found.delete == ()
-    assert len(found.unknown) == len(scopes)
+    assert len(unknown(version(None, 10), has=has)) == len(scopes)
     assert not found.known
 
 
@@ -158,7 +165,7 @@ def deleted(found: Decision) -> list[str]:
 def test_only_what_an_older_version_of_ours_names_is_deleted() -> None:
     found = decided(OLD, CURRENT, has=HAS)
     assert deleted(found) == ["old"]
-    assert [each.id for each in found.unknown] == ["hand"]
+    assert unknown(OLD, CURRENT, has=HAS) == ["hand"]
 
 
 @pytest.mark.parametrize(
@@ -166,6 +173,11 @@ def test_only_what_an_older_version_of_ours_names_is_deleted() -> None:
     [
         [version("old", 300, client_id="another"), CURRENT],
         [version("old", 300, tags={"made-by": "somebody"}), CURRENT],
+        [version("old", 300, tags={"databricks-stored-as": "another.vault.azure.net/oauth"}), CURRENT],
+        [version("old", 300, tags={"databricks-stored-as": f"{PLACE}-2"}), CURRENT],
+        [version("old", 300, tags={"databricks-stored-as": ""}), CURRENT],
+        [OLD, version("a", 10, tags={"made-by": "somebody"}, **FAR)],
+        [OLD, version("a", 10, tags={"databricks-stored-as": "another.vault.azure.net/oauth"}, **FAR)],
         [version("old", 300, tags={"databricks-secret-id": "no id; rm -rf"}), CURRENT],
         [version("old", 9), CURRENT],
         [version("old", 10), CURRENT],
@@ -180,6 +192,11 @@ def test_only_what_an_older_version_of_ours_names_is_deleted() -> None:
     ids=[
         "of another principal",
         "not of ours",
+        "of another vault",
+        "of another name",
+        "of no place",
+        "the current one not of ours",
+        "the current one of another vault",
         "with an odd id",
         "newer",
         "of the same second",
@@ -196,13 +213,67 @@ def test_what_is_not_replaced_for_certain_stays(versions: list[Version]) -> None
     assert "old" not in deleted(decided(*versions, has=HAS))
 
 
+def test_what_is_held_stays_and_says_why() -> None:
+    found = decided(OLD, CURRENT, has=HAS, held={"old": "it is in use"})
+    assert (deleted(found), found.later) == ([], ())
+    assert [(each.id, why) for each, why in found.held] == [("old", "it is in use")]
+
+
+def test_what_is_held_makes_no_room() -> None:
+    has = [secret("a", ends=20), secret("old"), secret("x"), secret("y")]
+    versions = [version("old", 30), version("a", 10, ends=20)]
+    assert decided(*versions, has=has).create
+    assert decided(*versions, has=has, held={"old": "it is in use"}).stop == "room"
+
+
+HAND = {"made-by": "", "databricks-stored-as": ""}
+
+
+def test_a_tag_written_by_hand_tells_the_scopes_and_is_no_grounds_for_deletion() -> None:
+    has = [secret("a", scopes=("sql",), ends=20), secret("b")]
+    found = decided(version("a", 10, ends=20, tags=HAND), has=has)
+    assert (found.create, found.stop, found.scopes, found.known) == (True, "", ("sql",), True)
+    later = [version("a", 10, ends=20, tags=HAND), version("b", 2, **FAR)]
+    assert deleted(decided(*later, has=has)) == []
+    assert unknown(*later, has=has) == ["a"], "it is told"
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_what_is_stored_of_another_principal_is_not_overwritten(works: bool) -> None:  # noqa: FBT001
+    other = version("p", 10, ends=20, client_id="5a1e0000-0000-4000-8000-00000000000F")
+    found = decided(other, has=[secret("a")], works=works)
+    assert (found.create, found.stop) == (False, "principal")
+    assert decided(version("a", 10, ends=20, client_id=CLIENT_ID.upper()), has=[secret("a")]).create
+
+
+@pytest.mark.parametrize(
+    ("latest", "name"),
+    [
+        ([version(None, 5)], "other"),
+        ([version("x", 9), version(None, 5)], "other"),
+        ([version("x", 5), version(None, 5)], "other"),
+        ([version("x", 9), replace(version("x", 5), created_on=None)], "other"),
+        ([version(None, 9), version("x", 5)], None),
+        ([version("x", 5, client_id="another")], None),
+        ([], None),
+    ],
+)
+def test_what_another_name_holds_is_known_by_its_latest_tags(latest: list[Version], name: str | None) -> None:
+    assert untold(seen(CURRENT, has=HAS, beside={"other": latest})) == name
+
+
+def test_a_life_that_is_asked_for_goes_before_the_old_one_s() -> None:
+    it = seen(version("a", 70, ends=20), has=[secret("a", life=90, ends=20)])
+    assert decide(TARGET, it, NOW, timedelta(days=60), timedelta(days=180)).lifetime == timedelta(days=180)
+
+
 def test_while_the_current_one_does_not_work_nothing_is_deleted() -> None:
     assert deleted(decided(OLD, CURRENT, has=HAS, works=False)) == []
 
 
 def test_what_another_name_holds_stays() -> None:
-    assert deleted(decided(OLD, CURRENT, has=HAS, beside=[version("old", 5)])) == []
-    assert [each.id for each in decided(CURRENT, has=HAS, beside=[version("hand", 5)]).unknown] == ["old"]
+    assert deleted(decided(OLD, CURRENT, has=HAS, beside={"other": [version("old", 5)]})) == []
+    assert unknown(CURRENT, has=HAS, beside={"other": [version("hand", 5)]}) == ["old"]
 
 
 @pytest.mark.parametrize(("age", "gone"), [(0.99, []), (1.0, ["old"])])
@@ -216,4 +287,5 @@ def test_a_day_has_to_pass(age: float, gone: list[str]) -> None:
 def test_what_has_ended_is_not_told_as_unknown_but_counts() -> None:
     has = [secret("a", ends=20), *(secret(f"x{number}", ends=-5) for number in range(3))]
     found = decided(version("a", 10, ends=20), has=has)
-    assert (found.unknown, found.stop) == ((), "room")
+    assert found.stop == "room"
+    assert unknown(version("a", 10, ends=20), has=has) == []

@@ -4,6 +4,7 @@ The product's own steps and decisions run; the vault, the workspace and time are
 """
 
 import contextlib
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,8 +14,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_refresh.admin.rotation.decide import MOST
+from git_refresh.admin.rotation.report import SecretReport
+from git_refresh.admin.rotation.steps import is_refusal
+from git_refresh.admin.secrets import tags_of
+from git_refresh.symptom import Service, Symptom
 from tests.drawn import as_often_as
-from tests.unit.rotation_world import CLIENT_ID, FAULTS, CrashError, Turns, World, rotate, rotation
+from tests.unit.rotation_world import (
+    CLIENT_ID,
+    FAULTS,
+    NAME,
+    PLACE,
+    PRINCIPAL,
+    VAULT,
+    CrashError,
+    Turns,
+    World,
+    rotate,
+    rotation,
+)
 
 faults = st.dictionaries(st.integers(1, 24), st.sampled_from(FAULTS), max_size=3)
 pauses = st.sampled_from([0.0, 0.001, 0.5, 1.5, 380.0])
@@ -38,7 +55,7 @@ def assert_sound(world: World) -> None:
 
 
 def settle(world: World) -> None:
-    """Rotated undisturbed, as the pipeline does every month, it comes to rest; what is left over is reported."""
+    """Rotated undisturbed, as the pipeline does, it comes to rest; what is left over is reported."""
     for _ in range(3):
         world.begin()
         report = rotate(world)
@@ -230,3 +247,296 @@ def test_a_secret_whose_answer_was_lost_counts_before_it_is_listed() -> None:
     it.wait(0.01)
     it.begin()
     assert [error.code for error in rotate(it).errors] == ["no_room_for_secret"]
+
+
+# What is in use, whatever the tags say
+
+
+def twice_rotated() -> tuple[World, str, str]:
+    """Its own second secret has been stored for long enough for the first to be deleted."""
+    it = world()
+    rotate(it)
+    first = it.latest.version.names(CLIENT_ID) or ""
+    it.wait(700)
+    rotate(it)
+    second = it.latest.version.names(CLIENT_ID) or ""
+    it.wait(2)
+    return it, first, second
+
+
+def kept(report: SecretReport) -> dict[str, str]:
+    return {each.id: each.why for each in report.former if each.action == "kept"}
+
+
+def renewed(it: World, first: str) -> None:
+    """Its first secret does not end for long, so that deleting it is a loss."""
+    it.secrets[first] = replace(it.secrets[first], expires_at=it.clock.now() + timedelta(days=500))
+
+
+def test_what_a_copy_of_the_vault_names_is_told_and_not_deleted() -> None:
+    it, first, second = twice_rotated()
+    it.url = "https://restored.vault.azure.net"
+    it.wait(400)
+    report = rotate(it, within=365)  # the copy's own: the second one stays current in the first vault
+    assert report.action == "rotated"
+    it.wait(2)
+    report = rotate(it)
+    assert report.former == ()
+    assert {first, second} <= it.secrets.keys()
+    assert {each.note.code for each in report.unknown if each.id == second} == {"unproven_oauth_secret"}
+    it.url = VAULT
+    assert_sound(it)
+
+
+def test_a_version_that_says_by_no_tag_where_it_was_stored_is_told_and_not_deleted() -> None:
+    it = world()
+    made = it.by_hand(days=300)
+    it.put(made, {"made-by": "databricks-git-refresh"} | named(made))
+    rotate(it, within=365)
+    it.wait(2)
+    report = rotate(it)
+    assert made in it.secrets
+    assert [each.note.code for each in report.unknown if each.id == made] == ["unproven_oauth_secret"]
+
+
+def named(secret_id: str) -> dict[str, str]:
+    return {"databricks-secret-id": secret_id, "databricks-client-id": CLIENT_ID}
+
+
+@pytest.mark.parametrize("tags", [{}, {"made-by": "somebody"}])
+def test_a_value_that_was_copied_to_another_name_without_its_tags_stays(tags: dict[str, str]) -> None:
+    it, first, _ = twice_rotated()
+    renewed(it, first)
+    it.put(first, tags, "other")
+    _, decision = rotation(it).plan()
+    assert decision is not None
+    assert not decision.acts
+    report = rotate(it)
+    assert kept(report) == {first: 'it is in use: "other" has its value'}
+    it.put(it.latest.version.names(CLIENT_ID) or "", {}, "other")
+    assert [each.action for each in rotate(it).former] == ["deleted"]
+    assert_sound(it)
+
+
+def test_a_former_value_that_was_stored_again_under_the_latest_tags_stays() -> None:
+    it, first, _ = twice_rotated()
+    renewed(it, first)
+    it.put(first, it.latest.version.tags)
+    it.wait(2)
+    report = rotate(it)
+    assert kept(report) == {first: f'it is in use: "{NAME}" has its value'}
+    assert_sound(it)
+
+
+def test_what_cannot_be_compared_stays() -> None:
+    it, first, second = twice_rotated()
+    renewed(it, first)
+    it.put(second, {}, "other")
+    it.unreadable = {"other"}
+    assert kept(rotate(it)) == {first: 'it may be in use as "other", which cannot be read'}
+    it.unreadable = {next(each.version.id for each in it.stored if each.version.names(CLIENT_ID) == first)}
+    assert kept(rotate(it)) == {first: "it may be in use: the version that names it cannot be read"}
+    it.unreadable = set()
+    assert [each.action for each in rotate(it).former] == ["deleted"]
+
+
+def test_every_version_that_names_a_former_one_is_compared() -> None:
+    it, first, second = twice_rotated()
+    renewed(it, first)
+    it.stored.insert(
+        1, replace(it.stored[1], value=f"dose-{second}")
+    )  # the tags of the first, the value of the latest
+    assert kept(rotate(it)) == {first: f'it is in use: "{NAME}" has its value'}
+
+
+# Small differences that matter
+
+
+def test_what_was_not_approved_is_not_deleted() -> None:
+    it, first, _ = twice_rotated()
+    _, decision = rotation(it).plan()
+    assert decision is not None
+    assert [each.id for each in decision.delete] == [first]
+    report = rotation(it).apply(replace(decision, delete=()))
+    assert kept(report) == {first: "it was not in the plan"}
+    assert first in it.secrets
+
+
+def test_a_version_that_reads_back_with_another_value_is_not_seen() -> None:
+    it = world()
+    real = it._put
+
+    def spoil(value: str, *arguments: Any) -> Any:
+        stored = real(value, *arguments)
+        it.stored[-1] = replace(it.stored[-1], value="something else")
+        return stored
+
+    it._put = spoil  # type: ignore[assignment,method-assign]
+    report = rotate(it)
+    assert [error.code for error in report.errors] == ["new_secret_not_seen"]
+
+
+def test_what_was_stored_and_is_seen_late_is_not_told_as_nobody_s() -> None:
+    it = world(lag=40)
+    report = rotate(it)
+    assert [error.code for error in report.errors] == ["new_secret_not_seen"]
+    new = it.latest.version.names(CLIENT_ID)
+    assert new in it.secrets
+    assert new not in {each.id for each in report.unknown}
+    assert "delete" not in report.errors[0].remedy
+
+
+def test_what_was_refused_and_could_not_be_deleted_again_is_told() -> None:
+    it = world()
+    it.begin({13: "refused", 14: "trouble"})
+    report = rotate(it)
+    (new,) = it.made_here
+    assert new in {each.id for each in report.unknown}
+
+
+def test_another_admin_s_version_of_the_same_second_has_replaced_ours() -> None:
+    it = world()
+    real, other = it._put, it.by_hand(days=700)
+
+    def both(value: str, ends: Any, tags: Any, name: str = NAME) -> Any:
+        stored = real(value, ends, tags, name)
+        real(f"dose-{other}", ends, tags_of(other, CLIENT_ID, PLACE), name)
+        return stored
+
+    it._put = both  # type: ignore[assignment,method-assign]
+    report = rotate(it)
+    assert (report.action, report.errors) == ("rotated", ())
+    first, second = it.stored[-2].version, it.stored[-1].version
+    assert first.created_on == second.created_on
+
+
+def test_a_principal_that_is_let_in_and_not_allowed_to_keeps_its_secret() -> None:
+    it = world()
+    it.begin({5: "refused"})
+    report, decision = rotation(it, within=10).plan()
+    assert (report.action, decision) == ("failed", None)
+    assert [error.code for error in report.errors] == ["oauth_secret_rejected"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "refused"),
+    [
+        ("answer", 400, True),
+        ("answer", 403, True),
+        ("answer", 408, False),
+        ("answer", 429, True),
+        ("answer", 500, False),
+        ("answer", 503, False),
+        ("out_of_time", None, True),
+        ("not_sent", None, True),
+        ("connect_timeout", None, True),
+        ("timeout", None, False),
+        ("reset", None, False),
+        ("unexpected", 200, False),
+    ],
+)
+def test_what_was_certainly_not_done(kind: str, status: int | None, refused: bool) -> None:  # noqa: FBT001
+    assert is_refusal(Symptom(Service.KEY_VAULT, "store", kind, status)) is refused
+    assert is_refusal(Symptom(Service.AZURE_CLI, "get a token", "timeout"))
+
+
+def test_a_new_one_that_is_not_accepted_tells_why_and_how_long_was_waited() -> None:
+    it = world(delay=200)
+    (error,) = rotate(it).errors
+    assert error.code == "new_secret_rejected"
+    assert "answered 401 invalid_client" in error.cause
+    waited = re.search(r"within (\d+) seconds", error.message)
+    assert waited is not None
+    assert 80 <= int(waited[1]) <= 100
+
+    it = world(delay=200)
+    _, decision = rotation(it).plan()
+    assert decision is not None
+    it.begin(dict.fromkeys(range(7, 60), "blocked"))
+    (error,) = rotation(it).apply(decision).errors
+    assert "Source IP" not in error.cause, "no text of a service"
+    assert "ip-access-lists" in error.remedy
+
+
+@pytest.mark.parametrize(("left", "made"), [(100.0, False), (140.0, False), (170.0, True)])
+def test_none_is_made_that_could_not_be_stored_in_time(left: float, made: bool) -> None:  # noqa: FBT001
+    it = world()
+    _, decision = rotation(it).plan()
+    assert decision is not None
+    report = rotation(it, seconds=left).apply(decision)
+    assert ("create" in it.log) is made
+    assert [error.code for error in report.errors] == ([] if made else ["out_of_time"])
+
+
+def test_where_no_room_is_all_are_named_and_one_that_has_ended_goes_first() -> None:
+    it = world(more=2)
+    ended = it.by_hand(days=-5)
+    (error,) = rotate(it).errors
+    assert error.code == "no_room_for_secret"
+    for each in it.secrets.values():
+        assert (
+            f"{each.id} (end{'ed' if each.id == ended else 's'} on {each.expires_at:%Y-%m-%d})"
+            in error.message
+        )
+    assert error.remedy.endswith(f"delete {PRINCIPAL} {ended}.")
+    assert "DATABRICKS_HOST=https://adb-1.1.azuredatabricks.net databricks" in error.remedy
+
+
+def test_without_an_end_it_says_that_nothing_was_done() -> None:
+    it = World()
+    made = it.by_hand()
+    it._put(f"dose-{made}", None, {})
+    (error,) = rotate(it).errors
+    assert (error.code, error.message) == (
+        "secret_without_end",
+        "The secret has no expiration date, so that it was not rotated.",
+    )
+
+
+# Other names with the same service principal
+
+
+def test_what_an_untagged_other_name_may_hold_is_not_said_to_be_nobody_s() -> None:
+    it = world(more=1)
+    hand = "secret-2"
+    it.put(hand, {}, "other")
+    report = rotate(it)
+    notes = {each.id: each.note for each in report.unknown}
+    assert {note.code for note in notes.values()} == {"untagged_oauth_secret"}
+    assert '"other" in Key Vault has no tag' in notes[hand].cause
+    it.put(hand, named(hand), "other")
+    report = rotate(it)
+    assert hand not in {each.id for each in report.unknown}
+    assert {each.note.code for each in report.unknown} == {"unknown_oauth_secret"}
+
+
+def test_what_is_stored_as_another_name_meanwhile_is_not_nobody_s_where_the_first_is_issued() -> None:
+    it = world(more=1)
+    it.put("secret-2", {}, "other")
+    target = replace(rotation(it)._target, name="new")
+    report = rotation(it, target=target).issue()
+    assert report.action == "rotated"
+    assert {each.note.code for each in report.unknown} == {"untagged_oauth_secret"}
+    assert it.others["new"][-1].version.tags["databricks-stored-as"] == "contoso.vault.azure.net/new"
+
+
+def test_the_secret_of_another_principal_is_told_and_left() -> None:
+    it = world()
+    other = "5a1e0000-0000-4000-8000-00000000000f"
+    it.put("secret-1", tags_of("secret-9", other, PLACE))
+    report = rotate(it)
+    assert "create" not in it.log
+    (error,) = report.errors
+    assert error.code == "secret_of_another_principal"
+    assert other in error.message
+
+
+def test_a_new_one_lives_as_long_as_is_asked_for() -> None:
+    it = world()
+    _, decision = rotation(it, lifetime=timedelta(days=180)).plan()
+    assert decision is not None
+    rotation(it, lifetime=timedelta(days=180)).apply(decision)
+    new = it.secrets["secret-2"]
+    assert new.expires_at is not None
+    assert new.created_at is not None
+    assert new.expires_at - new.created_at == timedelta(days=180)

@@ -178,7 +178,9 @@ TOLD_BY_CHECK_ALONE = {
     "no_room_for_secret",
     "scopes_differ",
     "unknown_oauth_secret",
+    "unproven_oauth_secret",
     "untagged_oauth_secret",
+    "secret_of_another_principal",
     "new_secret_rejected",
     "new_secret_not_seen",
 }

@@ -1,6 +1,7 @@
 """The session that every SDK is given: without sockets, what it refuses before it would need one."""
 
 import pytest
+import requests
 
 from git_refresh.clock import Deadline, current_operation, operation
 from git_refresh.clouds.connections import tls_context
@@ -19,6 +20,10 @@ ORIGIN = "https://adb-1.1.azuredatabricks.net"
         "https://adb-1.1.azuredatabricks.net@evil.example/",
         "https://user@adb-1.1.azuredatabricks.net/",
         "https://adb-1.1.azuredatabricks.net:8443/",
+        "https://adb-1.1.azuredatabricks.net:80/",
+        "https://adb-1.1.azuredatabricks.net:443@evil.example/",
+        "https://evil.example:443/",
+        "http://adb-1.1.azuredatabricks.net:443/",
         "https://adb-1.1.azuredatabricks.net./",
         "http://adb-1.1.azuredatabricks.net/",
         "https://127.0.0.1/",
@@ -28,6 +33,30 @@ def test_nothing_is_sent_to_another_origin(url: str) -> None:
     session = BoundedSession([ORIGIN], tls_context())
     with operation(Deadline.after(60, FakeClock())), pytest.raises(RequestRefusedError):
         session.get(url, headers={"Authorization": "Bearer secret"})
+
+
+@pytest.mark.parametrize(
+    ("origin", "url"),
+    [
+        (ORIGIN, f"{ORIGIN}:443/secrets/oauth/versions?$skiptoken=1"),
+        (f"{ORIGIN}:443", f"{ORIGIN}/"),
+        (ORIGIN.upper().replace("HTTPS", "https"), f"{ORIGIN}/"),
+        (f"{ORIGIN}:8443", f"{ORIGIN}:8443/"),
+    ],
+)
+def test_a_port_that_goes_without_saying_is_the_same_origin(
+    monkeypatch: pytest.MonkeyPatch, origin: str, url: str
+) -> None:
+    class SentError(Exception):
+        pass
+
+    def send(*_: object, **__: object) -> None:
+        raise SentError
+
+    monkeypatch.setattr(requests.Session, "send", send)
+    session = BoundedSession([origin], tls_context())
+    with operation(Deadline.after(60, FakeClock())), pytest.raises(SentError):
+        session.get(url)
 
 
 @pytest.mark.parametrize(

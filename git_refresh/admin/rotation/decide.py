@@ -1,7 +1,7 @@
 """What is to be done about one OAuth secret: pure, over what was found."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from git_refresh.admin.secrets import OAuthSecret, Version
@@ -33,16 +33,20 @@ class Target:
 class Seen:
     """What was found of it."""
 
+    place: str
+    """Where it is stored, as our tags write it."""
     current: Version
     works: bool
     """Whether the workspace lets the service principal in with the value of that version."""
     versions: Sequence[Version]
     """All of this name."""
-    beside: Sequence[Version]
-    """Those of other names of the list, with an OAuth secret of the same service principal."""
+    beside: Mapping[str, Sequence[Version]]
+    """Those of other names of the list that stand with the same service principal, by name."""
     principal: int
     secrets: Sequence[OAuthSecret]
     """All of the service principal."""
+    held: Mapping[str, str] = field(default_factory=dict)
+    """Ids of replaced ones whose value is, or may be, in use none the less, with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +59,11 @@ class Decision:
         create: whether one is.
         lifetime: how long it is to live; None: as long as Databricks lets it.
         scopes: what it may be used for.
-        stop: what keeps one from being made that may have to be: there is no `room`, the old `scopes` or the `end` are not known.
+        stop: what keeps one from being made that may have to be: there is no `room`, the old `scopes` or the `end` are not known, what
+            is stored is that of another `principal`.
         delete: former ones whose time is over.
         later: former ones that are deleted from `later_from` on.
-        unknown: live ones of which no version says that they are ours.
+        held: former ones that may be in use none the less, each with the reason.
         known: whether it is known which of them is the current one.
     """
 
@@ -71,7 +76,7 @@ class Decision:
     delete: tuple[OAuthSecret, ...] = ()
     later: tuple[OAuthSecret, ...] = ()
     later_from: datetime | None = None
-    unknown: tuple[OAuthSecret, ...] = ()
+    held: tuple[tuple[OAuthSecret, str], ...] = ()
     known: bool = True
 
     @property
@@ -80,54 +85,104 @@ class Decision:
         return self.create or bool(self.delete)
 
 
-def decide(target: Target, seen: Seen, now: datetime, within: timedelta) -> Decision:
-    """What is to be done, when secrets that end within so long are to be replaced."""
+def decide(
+    target: Target, seen: Seen, now: datetime, within: timedelta, lifetime: timedelta | None = None
+) -> Decision:
+    """What is to be done, when secrets that end within so long are to be replaced, by such as live so long (None: as the old one)."""
     current_id = seen.current.names(target.client_id)
     current = next((each for each in seen.secrets if each.id == current_id), None)
     ends = _end(seen.current, current)
-    former, later_from = _former(target, seen, current), (seen.current.created_on or now) + GRACE
-    over = later_from <= now
-    delete, later = (former, ()) if over else ((), former)
+    former = replaced(target, seen)
+    held = tuple((each, seen.held[each.id]) for each in former if each.id in seen.held)
+    over, later_from = former_over(seen, now), _grace_ends(seen, now)
+    free = tuple(each for each in former if each.id not in seen.held)
+    delete, later = (free, ()) if over else ((), free)
     due, why = _due(seen, current, ends, now, within)
     stop, scopes = "", current.scopes if current else ()
     if due and current is None:
         stop, scopes = _common_scopes(seen.secrets)
     if due and len(seen.secrets) - len(delete) >= MOST - 1:
         stop = "room"
+    if due and seen.current.whose not in {None, target.client_id.lower()}:
+        stop = "principal"
     if not due and ends is None:
         stop = "end"
     return Decision(
         ends,
         why,
         create=due and not stop,
-        lifetime=_lifetime(current),
+        lifetime=lifetime or _lifetime(current),
         scopes=scopes,
         stop=stop,
         delete=delete,
         later=later,
         later_from=later_from if later else None,
-        unknown=unknown_of(target, seen, now),
+        held=held,
         known=current_id is not None,
     )
 
 
 def unknown_of(target: Target, seen: Seen, now: datetime) -> tuple[OAuthSecret, ...]:
-    """Live secrets that no version names: made by hand, or made and lost. Which, nobody can tell."""
-    named = {version.names(target.client_id) for version in (*seen.versions, *seen.beside, seen.current)}
-    return tuple(each for each in seen.secrets if each.id not in named and _is_live(each, now))
-
-
-def _former(target: Target, seen: Seen, current: OAuthSecret | None) -> tuple[OAuthSecret, ...]:
-    """Those that the current one has replaced for certain: it is tagged, there and works; and a version older than it names them."""
-    if current is None or not seen.works or seen.current.created_on is None:
-        return ()
-    replaced: set[str | None] = set()
-    in_use: set[str | None] = {current.id}
+    """Live secrets of which no version proves that they are ours, and none that is in use names them. Whose they are, nobody can tell."""
+    known = {seen.current.names(target.client_id)}
     for version in seen.versions:
-        older = version.created_on is not None and version.created_on < seen.current.created_on
-        (replaced if older else in_use).add(version.names(target.client_id))
-    in_use |= {version.names(target.client_id) for version in seen.beside}
-    return tuple(each for each in seen.secrets if each.id in replaced - in_use)
+        if not _is_older(version, seen.current):
+            known.add(version.names(target.client_id))
+        known.add(version.stored_by_us(target.client_id, seen.place))
+    known |= _named(target, seen.beside)
+    return tuple(each for each in seen.secrets if each.id not in known and _is_live(each, now))
+
+
+def replaced(target: Target, seen: Seen) -> tuple[OAuthSecret, ...]:
+    """Those that the current one has replaced, by all tags: it is ours, there and works, and an older version of ours names them.
+
+    Tags are not all: whose value is still in use, only the values tell.
+    """
+    current_id = seen.current.stored_by_us(target.client_id, seen.place)
+    there = any(each.id == current_id for each in seen.secrets)
+    if not there or not seen.works or seen.current.created_on is None:
+        return ()
+    older: set[str | None] = set()
+    in_use = {current_id, *_named(target, seen.beside)}
+    for version in seen.versions:
+        if _is_older(version, seen.current):
+            older.add(version.stored_by_us(target.client_id, seen.place))
+        else:
+            in_use.add(version.names(target.client_id))
+    return tuple(each for each in seen.secrets if each.id in older - in_use)
+
+
+def former_over(seen: Seen, now: datetime) -> bool:
+    """Whether no run can use any more what the current one has replaced."""
+    return _grace_ends(seen, now) <= now
+
+
+def _grace_ends(seen: Seen, now: datetime) -> datetime:
+    return (seen.current.created_on or now) + GRACE
+
+
+def _is_older(version: Version, current: Version) -> bool:
+    """For certain: Key Vault's times are whole seconds."""
+    if version.created_on is None or current.created_on is None:
+        return False
+    return version.created_on < current.created_on
+
+
+def _named(target: Target, beside: Mapping[str, Iterable[Version]]) -> set[str | None]:
+    return {version.names(target.client_id) for versions in beside.values() for version in versions}
+
+
+def untold(seen: Seen) -> str | None:
+    """Another name of which nobody knows whose secret its latest version is: it may be each that no version names."""
+    return next((name for name, versions in seen.beside.items() if not _latest_is_told(versions)), None)
+
+
+def _latest_is_told(versions: Sequence[Version]) -> bool:
+    """Whether the tags of the latest version tell whose secret it is. Of those of one second each may be the latest."""
+    if any(version.created_on is None for version in versions):
+        return False
+    last = max((version.created_on for version in versions if version.created_on), default=None)
+    return all(version.whose for version in versions if version.created_on == last)
 
 
 def _due(

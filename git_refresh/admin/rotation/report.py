@@ -15,13 +15,15 @@ class FormerReport:
     id: str
     created_at: datetime | None
     action: Literal["delete", "deleted", "kept", "failed"]
-    """`delete`: would be. `kept`: until the time in `kept_until` has come."""
+    """`delete`: would be. `kept`: until the time in `kept_until` has come, or for the reason in `why`."""
     kept_until: datetime | None = None
+    why: str = ""
+    """Why it is kept, where that is not for its time."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownReport:
-    """A live OAuth secret of the service principal that no version names."""
+    """A live OAuth secret of the service principal that is not known to be ours."""
 
     id: str
     created_at: datetime | None

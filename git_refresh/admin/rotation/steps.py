@@ -9,9 +9,9 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from git_refresh.admin.rotation.decide import MOST, Decision, Seen, Target
-from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version, tags_of
+from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version, place_of, tags_of
 from git_refresh.clock import Deadline
-from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding
+from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, out_of_time
 from git_refresh.symptom import Service, ServiceError, Symptom
 
 SIGN_IN_S = 90.0
@@ -20,13 +20,19 @@ SIGN_IN_S = 90.0
 READ_BACK_S = 30.0
 """Seconds in which Key Vault has to show what it has stored."""
 
+NEEDED_S = SIGN_IN_S + READ_BACK_S + 30.0
+"""Seconds that have to be left for a new one to be made: it has to be stored, or deleted again, before the time is over."""
+
 _LONGEST_PAUSE_S = 8.0
 
 
 class Vault(Protocol):
     """`admin.vault.AdminVault`, as far as it is needed."""
 
+    url: str
+
     def current(self, name: str) -> Current | None: ...
+    def value(self, name: str, version: str | None = None) -> SecretStr: ...
     def versions(self, name: str) -> Sequence[Version]: ...
     def store(
         self, name: str, value: SecretStr, expires_on: datetime | None, tags: Mapping[str, str]
@@ -65,6 +71,7 @@ class Steps:
         done: each thing that was done.
         gone: the ids of the OAuth secrets that were deleted.
         made: those that were made, and those that were made while an answer was lost.
+        maybe_stored: the ids of those that are stored, or may be.
     """
 
     def __init__(
@@ -85,6 +92,7 @@ class Steps:
         self.done: list[str] = []
         self.gone: set[str] = set()
         self.made: list[OAuthSecret] = []
+        self.maybe_stored: set[str] = set()
 
     def delete(self, principal: int, former: OAuthSecret) -> None:
         """Delete a former one.
@@ -105,7 +113,11 @@ class Steps:
         secrets = self._services.oauth_secrets(self._target.host)
         known = {each.id for each in seen.secrets}
         there = len(known - self.gone)
-        failure = finding("no_room_for_secret", self.facts, count=there)
+        if self._deadline.remaining() < NEEDED_S:
+            raise StoppedError(out_of_time(self.facts))
+        failure = no_room(
+            [each for each in seen.secrets if each.id not in self.gone], self._now(), self.facts
+        )
         for _ in range(2):
             if there >= MOST - 1:
                 break
@@ -134,27 +146,32 @@ class Steps:
         Raises:
             StoppedError: it is not, or nobody knows.
         """
+        began = self._deadline.clock.monotonic()
         try:
             failure = self._tried(new)
         except KeyboardInterrupt:
             self._take_back(seen, new)
             raise
         if failure is not None:
+            seconds = self._deadline.clock.monotonic() - began
             self._take_back(seen, new)
-            facts = replace(self.facts, oauth_secret=new.about.id)
-            raise StoppedError(finding("new_secret_rejected", facts, seconds=f"{SIGN_IN_S:.0f}"))
+            raise StoppedError(self._rejected(new, failure, seconds))
         self._say(f"signed in to {self._target.host} with it")
         undecided = False
+        self.maybe_stored.add(new.about.id)
         for _ in range(2):
             try:
                 stored = self._vault.store(
                     self._target.name,
                     new.value,
                     new.about.expires_at,
-                    tags_of(new.about.id, self._target.client_id),
+                    tags_of(
+                        new.about.id, self._target.client_id, place_of(self._vault.url, self._target.name)
+                    ),
                 )
             except ServiceError as error:
                 if is_refusal(error.symptom) and not undecided:
+                    self.maybe_stored.discard(new.about.id)
                     self._take_back(seen, new)
                     raise StoppedError(explain(error.symptom, self.facts)) from None
                 undecided = True
@@ -167,6 +184,15 @@ class Steps:
                 break
         facts = replace(self.facts, oauth_secret=new.about.id)
         raise StoppedError(finding("new_secret_not_seen", facts))
+
+    def _rejected(self, new: NewSecret, symptom: Symptom, seconds: float) -> Diagnosis:
+        """With the workspace's own reason: it may be one that is about whoever rotates, and not about the secret."""
+        found = finding(
+            "new_secret_rejected", replace(self.facts, oauth_secret=new.about.id), seconds=f"{seconds:.0f}"
+        )
+        reason = explain(symptom, self.facts)
+        remedy = found.remedy if reason.code == "oauth_secret_rejected" else reason.remedy
+        return replace(found, cause=f"{reason.message} {reason.cause} {found.cause}", remedy=remedy)
 
     def _tried(self, new: NewSecret) -> Symptom | None:
         """Why it cannot be used; None: it can."""
@@ -221,9 +247,20 @@ class Steps:
             self.gone.add(new.about.id)
             self._say(f"deleted OAuth secret {new.about.id} again, which is stored nowhere")
 
+    def _now(self) -> datetime:
+        return self._deadline.clock.now()
+
     def _say(self, what: str) -> None:
         self.done.append(what)
         self._said(f"{self._target.name}: {what}")
+
+
+def no_room(there: Sequence[OAuthSecret], now: datetime, facts: Facts) -> Diagnosis:
+    """That no more may be made, with all that are there: one that has ended counts too, and may go first."""
+    ended = next((each for each in there if each.expires_at is not None and each.expires_at <= now), None)
+    told = ", ".join(f"{each.id} ({_ends(each, now)})" for each in there)
+    facts = replace(facts, oauth_secret=ended.id) if ended else facts
+    return finding("no_room_for_secret", facts, count=len(there), there=told)
 
 
 def is_refusal(symptom: Symptom) -> bool:
@@ -236,6 +273,12 @@ def is_refusal(symptom: Symptom) -> bool:
 
 
 _TIMED_OUT = 408
+
+
+def _ends(secret: OAuthSecret, now: datetime) -> str:
+    if secret.expires_at is None:
+        return "does not end"
+    return f"{'ended' if secret.expires_at <= now else 'ends'} on {secret.expires_at:%Y-%m-%d}"
 
 
 def _until(secret: OAuthSecret) -> str:

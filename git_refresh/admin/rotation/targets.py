@@ -1,7 +1,7 @@
 """Which secrets of Key Vault a list has, and with which service principal each."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from git_refresh.admin.rotation.decide import Target
 from git_refresh.redact import shown
@@ -28,6 +28,15 @@ def targets_of(settings: Settings) -> tuple[list[Target], dict[str, list[str]]]:
             workspaces = tuple(entry.name for entry in entries)
             targets.append(Target(name, oauths[0].client_id, entries[0].workspace.host, workspaces))
     return targets, mixed
+
+
+def beside(target: Target, targets: Sequence[Target], mixed: Mapping[str, Sequence[str]]) -> list[str]:
+    """The other names that stand with its service principal, be it among others: their secrets may be its, too."""
+    client_id = target.client_id.lower()
+    others = [
+        each.name for each in targets if each.name != target.name and each.client_id.lower() == client_id
+    ]
+    return others + [name for name, client_ids in mixed.items() if client_id in client_ids]
 
 
 def why_not_there(name: str, there: Sequence[str], settings: Settings) -> str:

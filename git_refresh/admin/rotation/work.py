@@ -1,15 +1,24 @@
 """Looking at one OAuth secret, and rotating it step by step: killed between any two, it leaves at most a secret that is reported."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from pydantic import SecretStr
 
-from git_refresh.admin.rotation.decide import Decision, Seen, Target, decide, unknown_of
+from git_refresh.admin.rotation.decide import (
+    Decision,
+    Seen,
+    Target,
+    decide,
+    former_over,
+    replaced,
+    unknown_of,
+    untold,
+)
 from git_refresh.admin.rotation.report import FormerReport, SecretReport, UnknownReport
-from git_refresh.admin.rotation.steps import Services, Steps, StoppedError, Vault
-from git_refresh.admin.secrets import OAuthSecret, Version
+from git_refresh.admin.rotation.steps import Services, Steps, StoppedError, Vault, no_room
+from git_refresh.admin.secrets import OAuthSecret, Version, place_of
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, interrupted
 from git_refresh.symptom import Service, ServiceError, Symptom
@@ -28,18 +37,20 @@ class Rotation:
         deadline: Deadline,
         within: timedelta,
         facts: Facts,
+        lifetime: timedelta | None = None,
         said: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Take the secret.
 
         Args:
             target: which one.
-            beside: other names of the list with OAuth secrets of the same service principal.
+            beside: other names of the list that stand with the same service principal, be it among others.
             vault: where it is stored.
             services: where it is made and tried.
             deadline: when all ends.
             within: those that end within so long are rotated.
             facts: what is known around it.
+            lifetime: how long a new one is to live; None: as long as the old one.
             said: is told each thing that is done.
         """
         self._target = target
@@ -48,6 +59,8 @@ class Rotation:
         self._services = services
         self._deadline = deadline
         self._within = within
+        self._lifetime = lifetime
+        self._place = place_of(vault.url, target.name)
         facts = replace(facts, host=target.host, secret=target.name, client_id=target.client_id)
         self._steps = Steps(target, vault, services, deadline, facts, said)
         self._errors: list[Diagnosis] = []
@@ -78,7 +91,12 @@ class Rotation:
         except ServiceError as error:
             return self.failed(explain(error.symptom, self._steps.facts))
         decision = self._decide(seen)
-        former = [self._delete(seen, each) for each in decision.delete if each in approved.delete]
+        former = [
+            self._delete(seen, each)
+            if each in approved.delete
+            else FormerReport(each.id, each.created_at, "kept", why="it was not in the plan")
+            for each in decision.delete
+        ]
         if not (decision.create and approved.create):
             return self._report(seen, decision, "unchanged", former)
         return self._renew(seen, decision, former)
@@ -89,11 +107,19 @@ class Rotation:
             secrets = self._services.oauth_secrets(self._target.host)
             principal = secrets.principal_id(self._target.client_id)
             listed = secrets.list(principal)
-            beside = [version for name in self._beside for version in self._vault.versions(name)]
+            beside = {name: self._vault.versions(name) for name in self._beside}
         except ServiceError as error:
             return self.failed(explain(error.symptom, self._steps.facts))
-        seen = Seen(Version(""), works=False, versions=(), beside=beside, principal=principal, secrets=listed)
-        decision = Decision(None, "there is none", create=True)
+        seen = Seen(
+            self._place,
+            Version(""),
+            works=False,
+            versions=(),
+            beside=beside,
+            principal=principal,
+            secrets=listed,
+        )
+        decision = Decision(None, "there is none", create=True, lifetime=self._lifetime)
         self._steps.facts = replace(self._steps.facts, principal_id=str(principal))
         return self._renew(seen, decision, ())
 
@@ -120,12 +146,44 @@ class Rotation:
         principal = secrets.principal_id(target.client_id)
         listed = secrets.list(principal)
         versions = self._vault.versions(target.name)
-        beside = [version for name in self._beside for version in self._vault.versions(name)]
+        beside = {name: self._vault.versions(name) for name in self._beside}
         current = self._vault.current(target.name)
         if current is None:
             what = f'read the latest version of the secret "{target.name}"'
             raise ServiceError(Symptom(Service.KEY_VAULT, what, "answer", 404, "SecretNotFound"))
-        return Seen(current.version, self._works(current.value), versions, beside, principal, listed)
+        works = self._works(current.value)
+        seen = Seen(self._place, current.version, works, versions, beside, principal, listed)
+        return replace(seen, held=self._held(seen, current.value))
+
+    def _held(self, seen: Seen, current: SecretStr) -> dict[str, str]:
+        """Replaced ones that may be in use none the less: tags can be copied, and values without them. Only the values tell."""
+        target = self._target
+        former = replaced(target, seen) if former_over(seen, self._deadline.clock.now()) else ()
+        if not former:
+            return {}
+        in_use, held = {target.name: current}, dict[str, str]()
+        for name in self._beside:
+            try:
+                found = self._vault.current(name)
+            except ServiceError:
+                why = f'it may be in use as "{name}", which cannot be read'
+                return {each.id: why for each in former}
+            if found is not None:
+                in_use[name] = found.value
+        for each in former:
+            for version in seen.versions:
+                if each.id == version.names(target.client_id) and each.id not in held:
+                    why = self._why_held(version, in_use)
+                    held |= {each.id: why} if why else {}
+        return held
+
+    def _why_held(self, version: Version, in_use: Mapping[str, SecretStr]) -> str:
+        try:
+            value = self._vault.value(self._target.name, version.id)
+        except ServiceError:
+            return "it may be in use: the version that names it cannot be read"
+        user = next((name for name, used in in_use.items() if used == value), None)
+        return f'it is in use: "{user}" has its value' if user else ""
 
     def _works(self, value: SecretStr) -> bool:
         try:
@@ -140,7 +198,7 @@ class Rotation:
 
     def _decide(self, seen: Seen) -> Decision:
         self._steps.facts = replace(self._steps.facts, principal_id=str(seen.principal))
-        decision = decide(self._target, seen, self._deadline.clock.now(), self._within)
+        decision = decide(self._target, seen, self._deadline.clock.now(), self._within, self._lifetime)
         if decision.stop:
             self._errors.append(self._stopped(decision, seen))
         return decision
@@ -148,13 +206,18 @@ class Rotation:
     def _stopped(self, decision: Decision, seen: Seen) -> Diagnosis:
         match decision.stop:
             case "room":
-                there = len(seen.secrets) - len(decision.delete)
-                return finding("no_room_for_secret", self._steps.facts, count=there)
+                there = [each for each in seen.secrets if each not in decision.delete]
+                return no_room(there, self._deadline.clock.now(), self._steps.facts)
+            case "principal":
+                return finding("secret_of_another_principal", self._steps.facts, other=seen.current.whose)
             case "scopes":
                 scopes = sorted({" ".join(sorted(each.scopes)) or "all" for each in seen.secrets})
                 return finding("scopes_differ", self._steps.facts, scopes="; ".join(scopes))
             case _:
-                return finding("secret_without_end", self._steps.facts)
+                found = finding("secret_without_end", self._steps.facts)
+                return replace(
+                    found, message="The secret has no expiration date, so that it was not rotated."
+                )
 
     def _delete(self, seen: Seen, former: OAuthSecret) -> FormerReport:
         try:
@@ -190,6 +253,7 @@ class Rotation:
         kept = [
             FormerReport(each.id, each.created_at, "kept", decision.later_from) for each in decision.later
         ]
+        kept += [FormerReport(each.id, each.created_at, "kept", why=why) for each, why in decision.held]
         return SecretReport(
             target.name,
             target.client_id,
@@ -205,24 +269,30 @@ class Rotation:
         )
 
     def _unknown(self, seen: Seen, decision: Decision, *, stored: bool) -> tuple[UnknownReport, ...]:
-        """Those of nobody, after all that was done."""
-        made = self._steps.made[:-1] if stored else self._steps.made
-        now = [each for each in (*seen.secrets, *made) if each.id not in self._steps.gone]
+        """Those of nobody, after all that was done. One that may have been stored is looked for by the next call."""
+        steps = self._steps
+        now = [
+            each for each in (*seen.secrets, *steps.made) if each.id not in steps.gone | steps.maybe_stored
+        ]
         found = unknown_of(self._target, replace(seen, secrets=now), self._deadline.clock.now())
+        named = {version.names(self._target.client_id) for version in seen.versions}
+        untagged = untold(seen) if decision.known or stored else self._target.name
         return tuple(
             UnknownReport(
-                each.id, each.created_at, each.expires_at, self._note(each, known=decision.known or stored)
+                each.id, each.created_at, each.expires_at, self._note(each, untagged, named=each.id in named)
             )
             for each in found
         )
 
-    def _note(self, secret: OAuthSecret, *, known: bool) -> Diagnosis:
+    def _note(self, secret: OAuthSecret, untagged: str | None, *, named: bool) -> Diagnosis:
         facts = replace(self._steps.facts, oauth_secret=secret.id)
         made = f"{secret.created_at:%Y-%m-%d at %H:%M} UTC" if secret.created_at else "nobody knows when"
         ends = f"on {secret.expires_at:%Y-%m-%d}" if secret.expires_at else "never"
-        if known:
+        if named:
+            return finding("unproven_oauth_secret", facts, made=made, ends=ends)
+        if untagged is None:
             return finding("unknown_oauth_secret", facts, made=made, ends=ends)
-        return finding("untagged_oauth_secret", facts, made=made, ends=ends)
+        return finding("untagged_oauth_secret", replace(facts, secret=untagged), made=made, ends=ends)
 
 
 def _forbidden(symptom: Symptom) -> bool:
