@@ -168,10 +168,12 @@ def _zones(cloud: Cloud, *, foreign: bool) -> ZonedFleet:
 
 
 def _repositories(cloud: Cloud, organization: str) -> tuple[Repository, Repository]:
-    etl = {"README.md": "# ETL\n", "jobs/load.py": "print('load')\n"}
+    etl = {"README.md": f"# ETL of {organization}\n", "jobs/load.py": "print('load')\n"}
     return (
         cloud.devops.repository(organization, PROJECT, "etl", etl),
-        cloud.devops.repository(organization, PROJECT, "reports", {"README.md": "# Reports\n"}),
+        cloud.devops.repository(
+            organization, PROJECT, "reports", {"README.md": f"# Reports of {organization}\n"}
+        ),
     )
 
 

@@ -18,6 +18,7 @@ from git_refresh.admin.in_databricks import DatabricksGrants, Seen, first_unbloc
 from git_refresh.admin.in_devops import DevOpsGrants, Projects, place_of, projects_of
 from git_refresh.admin.patience import PATIENCE, PAUSE, patiently
 from git_refresh.admin.rotation.decide import Target
+from git_refresh.admin.rotation.targets import beside, targets_of
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.services import GRAPH, AdminServices
 from git_refresh.admin.workspace import AdminWorkspace, Principal
@@ -214,19 +215,20 @@ class Onboarding:
         users: dict[str, list[Seen]] = {}
         for view in seen:
             if view.workspace.oauth is not None:
-                users.setdefault(view.workspace.oauth.secret_name, []).append(view)
+                users.setdefault(view.workspace.oauth.secret_name.lower(), []).append(view)
+        targets, mixed = targets_of(self._settings)
+        several = {name.lower(): ids for name, ids in mixed.items()}
         for name, views in users.items():
             view, needs = first_unblocked(views, principals)
-            ids = {each.client_id for each in views}
-            beside = [other for other, those in users.items() if other != name and those[0].client_id in ids]
-            grant = self._secret(name, view, needs, beside)
-            if len(ids) > 1:
-                grant.failed(
-                    finding("two_principals_for_secret", grant.facts, client_ids=", ".join(sorted(ids)))
-                )
+            oauth = view.workspace.oauth
+            target = Target(oauth.secret_name if oauth else name, view.client_id, view.workspace.host, ())
+            grant = self._secret(target, view, needs, beside(target, targets, mixed))
+            if (ids := several.get(name)) is not None:
+                grant.failed(finding("two_principals_for_secret", grant.facts, client_ids=", ".join(ids)))
             yield grant
 
-    def _secret(self, name: str, view: Seen, needs: Grant, beside: Sequence[str]) -> Grant:
+    def _secret(self, target: Target, view: Seen, needs: Grant, others: Sequence[str]) -> Grant:
+        name = target.name
         url = self._settings.key_vault_url or ""
         facts = Facts(host=view.workspace.host, client_id=view.client_id, secret=name, vault=url)
         grant = Grant(
@@ -250,16 +252,16 @@ class Onboarding:
         grant.there(is_=there)
         if grant.blocked and not there:
             return grant.skipped(grant.blocked)
-        grant.do = partial(self._issue, grant, Target(name, view.client_id, view.workspace.host, ()), beside)
+        grant.do = partial(self._issue, grant, target, others)
         return grant
 
-    def _issue(self, grant: Grant, target: Target, beside: Sequence[str]) -> None:
+    def _issue(self, grant: Grant, target: Target, others: Sequence[str]) -> None:
         vault = self._services.vault(self._settings.key_vault_url or "", self._settings.trusted)
         if vault.current(target.name) is not None:  # another admin was quicker
             return
         report = Rotation(
             target,
-            beside=beside,
+            beside=others,
             vault=vault,
             services=self._services,
             deadline=self._services.deadline,

@@ -42,7 +42,7 @@ class Desk:
     """An onboarding in this process."""
 
     def __init__(self, settings: Mapping[str, str], given: Given) -> None:
-        deadline = Deadline.after(60, SystemClock())
+        deadline = Deadline.after(600, SystemClock())
         services = AdminServices(deadline, os.environ, Outlet())
         self.onboarding = Onboarding(load(settings), services, given, Crew(4, deadline).each)
         self.found = self.onboarding.look()
@@ -380,6 +380,36 @@ def test_nobody_s_home_and_nothing_above_all_is_given_away(
     (grant,) = desk.of("folder")
     assert (grant.error.code if grant.error else None) == code
     assert path != "/Shared/etl" or grant.status == "there"
+
+
+# OAuth secrets
+
+
+def test_the_secrets_of_one_principal_by_two_names_are_no_strangers_to_each_other(
+    cloud: Cloud, fleet: UngrantedFleet, look: Look
+) -> None:
+    listed = entries(fleet)
+    listed[1] |= {"auth": "oauth_secret", "client_id": CLIENT_ID, "client_secret_name": "another"}
+    desk = look(WORKSPACES=json.dumps(listed)).give()
+    assert [(grant.status, grant.why) for grant in desk.of("oauth_secret")] == [("done", ""), ("done", "")]
+    principal = cloud.account.find(CLIENT_ID)
+    assert principal
+    assert len(principal.secrets) == 2
+
+
+def test_one_name_for_two_principals_is_not_filled(cloud: Cloud, fleet: UngrantedFleet, look: Look) -> None:
+    listed = entries(fleet)
+    listed[1] |= {
+        "auth": "oauth_secret",
+        "client_id": FEDERATED_CLIENT_ID,
+        "client_secret_name": listed[0]["client_secret_name"],
+    }
+    desk = look(WORKSPACES=json.dumps(listed)).give()
+    (grant,) = desk.of("oauth_secret")
+    assert grant.error
+    assert grant.error.code == "two_principals_for_secret"
+    assert not fleet.vault.ends
+    assert not [request for request in cloud.requests if "/credentials/secrets" in request.path]
 
 
 # What is asked

@@ -121,7 +121,7 @@ def granted() -> Iterator[tuple[Cloud, UngrantedFleet]]:
 def print_of(fleet: UngrantedFleet, *, give: bool) -> str:
     """What `onboard --json` would print of its grants, in this process."""
     outlet = Outlet()
-    deadline = Deadline.after(60, SystemClock())
+    deadline = Deadline.after(600, SystemClock())
     chosen = load(fleet.settings)
     services = AdminServices(deadline, os.environ, outlet)
     onboarding = Onboarding(chosen, services, Given(), Crew(4, deadline).each)
