@@ -168,12 +168,13 @@ def _zones(cloud: Cloud, *, foreign: bool) -> ZonedFleet:
 
 
 def _repositories(cloud: Cloud, organization: str) -> tuple[Repository, Repository]:
-    etl = {"README.md": f"# ETL of {organization}\n", "jobs/load.py": "print('load')\n"}
+    of = (
+        "" if organization == ORGANIZATION else f" of {organization}"
+    )  # so that no commit has the id of another's
+    etl = {"README.md": f"# ETL{of}\n", "jobs/load.py": "print('load')\n"}
     return (
         cloud.devops.repository(organization, PROJECT, "etl", etl),
-        cloud.devops.repository(
-            organization, PROJECT, "reports", {"README.md": f"# Reports of {organization}\n"}
-        ),
+        cloud.devops.repository(organization, PROJECT, "reports", {"README.md": f"# Reports{of}\n"}),
     )
 
 

@@ -426,6 +426,7 @@ def test_killed_after_each_write_and_typed_again_it_ends_in_the_same_place(
     cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str]
 ) -> None:
     """Each attempt is killed at the first write that none was killed at before: the service does it, and nobody hears of it."""
+    environ["REFRESH_CONCURRENCY"] = "1"  # else much is done beside the one that is hit
     struck: set[tuple[str, str]] = set()
     running: list[ForkServerProcess] = []
     busy = threading.Event()
@@ -447,7 +448,7 @@ def test_killed_after_each_write_and_typed_again_it_ends_in_the_same_place(
         if running[-1].exitcode != -signal.SIGKILL:
             break
     cloud.on_request = None
-    assert len(struck) >= WRITES / 2, "many were hit; what is done at the same time beside one is not"
+    assert len(struck) >= WRITES - 3, "most of them were hit"
     assert running[-1].exitcode == 0
     ends_in_the_same_place(cloud, fleet, orphans=2)
     code, report = apply(environ)
