@@ -20,6 +20,7 @@ Kind = Literal[
     "oauth_secret",
     "folder",
 ]
+type Key = tuple[str, ...]
 Status = Literal["there", "planned", "done", "failed", "skipped"]
 """`there`: nothing to do. `skipped`: not looked at or not done, since something else failed; or nobody's to do here."""
 
@@ -52,12 +53,12 @@ class Grant:
     """Of a service principal that was made: its application id."""
     error: Diagnosis | None = None
     facts: Facts = field(default_factory=Facts, repr=False)
-    key: tuple[str, ...] = ()
-    """What it is about, however it is worded as long as half of it is missing; one that begins alike is a part of it."""
+    keys: tuple[Key, ...] = ()
+    """What it is about, the same however it is worded as long as a part of it is missing; once it was given, all of these are there."""
     do: Callable[[], None] | None = field(default=None, repr=False)
     """Gives it, once or more often; raises `ServiceError` or `NotGrantedError`."""
-    needs: "Grant | None" = field(default=None, repr=False)
-    """What has to be there before."""
+    needs: "tuple[Grant, ...]" = field(default=(), repr=False)
+    """Of these, one has to be there before."""
 
     def there(self, *, is_: bool) -> "Grant":
         """The same, told whether it is there."""
@@ -93,10 +94,10 @@ class Grant:
     @property
     def blocked(self) -> str:
         """Why it cannot be given, if what it needs is not there."""
-        needs = self.needs
-        if needs is None or needs.status in {"there", "planned", "done"}:
+        if not self.needs or any(grant.status in {"there", "planned", "done"} for grant in self.needs):
             return ""
-        return f"this failed: {needs.what}" if needs.status == "failed" else needs.why
+        first = self.needs[0]
+        return f"this failed: {first.what}" if first.status == "failed" else first.why
 
     def as_dict(self) -> dict[str, Any]:
         """As `--json` has it."""

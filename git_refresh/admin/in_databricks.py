@@ -1,7 +1,7 @@
 """What is granted in Databricks: the service principal in each workspace, how it signs in, and the folders that it manages."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -72,6 +72,7 @@ class DatabricksGrants:
         self._account_id = account_id
         self._clock = services.deadline.clock
         self._issuer = f"https://login.microsoftonline.com/{identity.tenant_id}/v2.0"
+        self._accounts: list[str] = []
         self._numbers: dict[tuple[str, str], int | None] = {}
 
     # Looking at a workspace
@@ -89,7 +90,7 @@ class DatabricksGrants:
             workspace_admin(workspace),
             "python -m git_refresh onboard",
             facts=facts,
-            key=("principal", workspace.host),
+            keys=(("principal", workspace.host, client_id),),
         )
         try:
             api = AdminWorkspace(workspace.host, self._services.rest(Service.DATABRICKS, workspace.host))
@@ -143,8 +144,8 @@ class DatabricksGrants:
         else:
             ids = (view.account_id or "ACCOUNT_ID", view.workspace_id or "WORKSPACE_ID")
             who, command = ACCOUNT_ADMIN, commands.assign(*ids, client_id)
-        key = ("principal", workspace.host)
-        return Grant("principal", workspace.name, what, who, command, facts=view.facts, key=key)
+        keys = (("principal", workspace.host, client_id),)
+        return Grant("principal", workspace.name, what, who, command, facts=view.facts, keys=keys)
 
     @property
     def _name(self) -> str:
@@ -152,15 +153,7 @@ class DatabricksGrants:
 
     def principals(self, seen: Sequence[Seen]) -> dict[str, Grant]:
         """The service principal of each workspace, by the workspace's name."""
-        accounts = {view.account_id for view in seen if view.account_id is not None}
-        if len(accounts) > 1:  # one of them may lie, and then which?
-            told = {"ids": ", ".join(sorted(accounts))}
-            return {
-                view.workspace.name: self._membership(view).failed(
-                    finding("accounts_differ", view.facts, **told)
-                )
-                for view in seen
-            }
+        self._accounts = sorted({view.account_id for view in seen if view.account_id is not None})
         return {view.workspace.name: self._principal(view) for view in seen}
 
     def _principal(self, view: Seen) -> Grant:
@@ -182,7 +175,7 @@ class DatabricksGrants:
             workspace_admin(workspace),
             commands.entitle(workspace.host, principal.id),
             facts=view.facts,
-            key=grant.key,
+            keys=grant.keys,
             do=partial(view.api.entitle, principal.id),
         )
 
@@ -224,12 +217,19 @@ class DatabricksGrants:
             lambda principal: principal is not None,
         )
         if found is None:
-            what = f"service principal {view.client_id}, in {view.workspace.name}"
-            raise NotGrantedError(finding("grant_not_seen", view.facts, what=what))
+            raise NotGrantedError(finding("grant_not_seen", view.facts))
         view.principal = found
         return found
 
     def _account(self, view: Seen) -> AdminAccount:
+        """The account that the workspaces belong to.
+
+        Raises:
+            ServiceError: there is no token for it.
+            NotGrantedError: nobody tells which it is; or they tell of several: one of them may lie, and then which?
+        """
+        if len(self._accounts) > 1:
+            raise NotGrantedError(finding("accounts_differ", view.facts, ids=", ".join(self._accounts)))
         if view.account_id is None:
             raise NotGrantedError(finding("no_account_id", view.facts))
         return AdminAccount(view.account_id, self._services.rest(Service.DATABRICKS, ACCOUNTS))
@@ -251,15 +251,12 @@ class DatabricksGrants:
 
     # How it signs in without a secret
 
-    def policies(self, seen: Sequence[Seen], principals: Mapping[str, Grant]) -> list[Grant]:
+    def policies(self, seen: Sequence[Seen]) -> list[Grant]:
         """A federation policy for each service principal that the app signs in as by exchanging a token of its identity."""
-        users: dict[str, list[Seen]] = {}
-        for view in seen:
-            if view.workspace.federated is not None:
-                users.setdefault(view.client_id, []).append(view)
-        return [self._policy(*first_unblocked(views, principals)) for views in users.values()]
+        first = {view.client_id: view for view in reversed(seen) if view.workspace.federated is not None}
+        return [self._policy(view) for view in first.values()]
 
-    def _policy(self, view: Seen, needs: Grant) -> Grant:
+    def _policy(self, view: Seen) -> Grant:
         account_id = view.account_id or "ACCOUNT_ID"
         subject = self._identity.object_id
         grant = Grant(
@@ -269,11 +266,8 @@ class DatabricksGrants:
             ACCOUNT_ADMIN,
             commands.write_policy(account_id, view.client_id, self._issuer, subject),
             facts=view.facts,
-            key=("federation_policy", view.client_id, subject),
-            needs=needs,
+            keys=(("federation_policy", view.client_id, subject),),
         )
-        if grant.blocked:
-            return grant.skipped(grant.blocked)
         try:
             account = self._account(view)
             number = self._number(account, view)
@@ -302,8 +296,7 @@ class DatabricksGrants:
         """Whether the app manages the principals of `run_as`. Where it does not, that is somebody's to do by hand."""
         for number in view.workspace.run_as:
             what = f"service principal {view.client_id}: manager of service principal {number} (run_as)"
-            key = ("manager", view.workspace.host, str(number))
-            grant = Grant("manager", view.workspace.name, what, ACCOUNT_ADMIN, facts=view.facts, key=key)
+            grant = Grant("manager", view.workspace.name, what, ACCOUNT_ADMIN, facts=view.facts)
             grant.command = (
                 f"DATABRICKS_HOST={view.workspace.host} databricks service-principals get {number}"
             )
@@ -315,9 +308,7 @@ class DatabricksGrants:
             client_id = view.api.client_id(number)
             if client_id is None:
                 return grant.failed(finding("no_such_run_as", facts, id=number))
-            if view.account_id is None:
-                return grant.failed(finding("no_account_id", facts))
-            managers = view.api.managers(view.account_id, client_id)
+            managers = view.api.managers(self._account(view).id, client_id)
         except (ServiceError, NotGrantedError) as error:
             return grant.failed(error)
         if f"servicePrincipals/{view.client_id}" in managers:
@@ -344,9 +335,9 @@ class DatabricksGrants:
                 workspace_admin(workspace),
                 commands.let_manage(workspace.host, kind, target.path, view.client_id, made=made),
                 facts=replace(view.facts, path=target.path),
-                key=("folder", workspace.host, target.path),
+                keys=(("folder", workspace.host, target.path, view.client_id),),
                 do=partial(self._let_manage, view, target),
-                needs=needs,
+                needs=(needs,),
             )
             yield self._folder(grant, target)
 
@@ -362,12 +353,6 @@ class DatabricksGrants:
     def _let_manage(self, view: Seen, target: Target) -> None:
         place = target.place or view.api.make_directory(target.path)
         view.api.let_manage(place, view.client_id)
-
-
-def first_unblocked(views: Sequence[Seen], principals: Mapping[str, Grant]) -> tuple[Seen, Grant]:
-    """The first of some workspaces whose service principal is there or can be; else the first."""
-    found = [(view, principals[view.workspace.name]) for view in views]
-    return next((each for each in found if each[1].status != "failed"), found[0])
 
 
 _SHARED = "/Shared"

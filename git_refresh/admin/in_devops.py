@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from git_refresh.admin import commands
 from git_refresh.admin.directory import Identity
-from git_refresh.admin.grants import Grant
+from git_refresh.admin.grants import Grant, Key
 from git_refresh.admin.organization import DEVOPS, ENTITLEMENTS, GRAPH, Member, Organization
 from git_refresh.admin.services import AdminServices
 from git_refresh.diagnosis.explain import Facts
@@ -89,6 +89,7 @@ class DevOpsGrants:
             return [self._membership(first, list(ids), list(ids.values())).failed(error), *failed]
         if member is None:
             grant = self._membership(first, list(ids), list(ids.values()))
+            grant.keys += tuple(self._key(first, project) for project in ids)
             grant.do = partial(self._let_in, api, ids)
             return [grant, *failed]
         readers = [
@@ -109,7 +110,7 @@ class DevOpsGrants:
             _ADMINISTRATOR.format(organization=organization),
             commands.let_into_organization(organization, self._identity.object_id, ids[:_TYPED]),
             facts=self._facts(repository),
-            key=("organization", organization.lower()),
+            keys=(self._key(repository),),
         )
 
     def _let_in(self, api: Organization, ids: Mapping[str, str]) -> None:
@@ -147,7 +148,7 @@ class DevOpsGrants:
             f"a project administrator of {project}, or {_ADMINISTRATOR.format(organization=organization)}",
             commands.let_into_organization(organization, self._identity.object_id, ["PROJECT_ID"]),
             facts=self._facts(repository),
-            key=("organization", organization.lower(), project.lower()),
+            keys=(self._key(repository, project),),
         )
 
     def _reads(self, api: Organization, member: Member, repository: Repository, id_: str) -> Grant:
@@ -161,6 +162,10 @@ class DevOpsGrants:
         grant.command = commands.put_into_group(api.name, member.descriptor, readers)
         grant.do = partial(api.put_into, member, readers, repository.project)
         return grant
+
+    def _key(self, repository: Repository, *project: str) -> Key:
+        parts = (*place_of(repository), self._identity.object_id, *project)
+        return ("organization", *(part.lower() for part in parts))
 
     def _facts(self, repository: Repository) -> Facts:
         return Facts(

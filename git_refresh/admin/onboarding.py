@@ -4,8 +4,8 @@ Every step is safe to do again, so whoever is interrupted begins anew. Where a r
 of its folders leads to no grant.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
@@ -13,8 +13,8 @@ from typing import Protocol
 
 from git_refresh.admin import commands
 from git_refresh.admin.directory import Directory, Identity
-from git_refresh.admin.grants import Grant, NotGrantedError
-from git_refresh.admin.in_databricks import DatabricksGrants, Seen, first_unblocked, workspace_admin
+from git_refresh.admin.grants import Grant, Kind, NotGrantedError
+from git_refresh.admin.in_databricks import DatabricksGrants, Seen, workspace_admin
 from git_refresh.admin.in_devops import DevOpsGrants, Projects, place_of, projects_of
 from git_refresh.admin.patience import PATIENCE, PAUSE, patiently
 from git_refresh.admin.rotation.decide import Target
@@ -22,7 +22,7 @@ from git_refresh.admin.rotation.targets import beside, targets_of
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.services import GRAPH, AdminServices
 from git_refresh.admin.workspace import AdminWorkspace, Principal
-from git_refresh.diagnosis.explain import Diagnosis, Facts, finding, internal, out_of_time
+from git_refresh.diagnosis.explain import Diagnosis, Facts, finding, internal
 from git_refresh.repository import Repository, parse_repository
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
@@ -33,16 +33,20 @@ _NOT_YET = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 """What a service answers that has not heard yet of what another part of it has just made."""
 
 
-_WAVE = {"federation_policy": 1, "oauth_secret": 1, "folder": 2}
-_ALONE = frozenset({"federation_policy", "oauth_secret"})
-_ALONE_AT = "one after the other"
-"""Of a few, which may be of the same service principal."""
+_ONE_BY_ONE = frozenset[Kind]({"federation_policy", "oauth_secret"})
+_WAVES: tuple[frozenset[Kind], ...] = (
+    frozenset({"organization", "project", "principal", "workspace_access"}),
+    _ONE_BY_ONE,
+    frozenset({"folder"}),
+)
 
 
-class Each(Protocol):
-    """Does the same work on many things at once; None where it was not finished."""
+class Crew(Protocol):
+    """Does the same work on many things at once; None where it was not finished. See `cli.crew`."""
 
-    def __call__[T, R](self, items: Sequence[T], work: Callable[[T], R]) -> list[tuple[T, R | None]]: ...
+    interrupted: bool
+
+    def each[T, R](self, items: Sequence[T], work: Callable[[T], R]) -> list[tuple[T, R | None]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +64,11 @@ class Given:
 class Onboarding:
     """The rights that a list needs, as whoever is signed in sees them and may give them."""
 
-    def __init__(self, settings: Settings, services: AdminServices, given: Given, each: Each) -> None:
+    def __init__(self, settings: Settings, services: AdminServices, given: Given, crew: Crew) -> None:
         self._settings = settings
         self._services = services
         self._given = given
-        self._each = each
+        self._crew = crew
         self._clock = services.deadline.clock
 
     def close(self) -> None:
@@ -72,7 +76,11 @@ class Onboarding:
         self._services.close()
 
     def look(self) -> list[Grant]:
-        """Every right that the list needs, and whether it is there. Never raises for what a service does."""
+        """Every right that the list needs, and whether it is there. Never raises for what a service does.
+
+        Raises:
+            KeyboardInterrupt: somebody has ended it.
+        """
         found: list[Grant] = []
         for zone, own in self._settings.zones().items():
             found += self._zone(zone, [entry for entry in own.entries if isinstance(entry, Entry)])
@@ -85,7 +93,7 @@ class Onboarding:
         if grant.blocked:
             grant.skipped(grant.blocked)
             return
-        fresh = grant.kind == "folder" and grant.needs is not None and grant.needs.status == "done"
+        fresh = grant.kind == "folder" and any(needs.status == "done" for needs in grant.needs)
         began = self._clock.monotonic()
         while True:
             try:
@@ -104,28 +112,47 @@ class Onboarding:
                 grant.status = "done"
             return
 
-    def waves(self, planned: Sequence[Grant]) -> list[list[list[Grant]]]:
-        """What may be given at once: first who is let in, then what that one needs, then where it works; each by its place, in order."""
-        waves: list[dict[str, list[Grant]]] = [{}, {}, {}]
-        for grant in planned:
-            place = grant.where if grant.kind not in _ALONE else _ALONE_AT
-            waves[_WAVE.get(grant.kind, 0)].setdefault(place, []).append(grant)
-        return [list(wave.values()) for wave in waves]
+    def give_all(self, planned: Sequence[Grant], given: Callable[[Grant], None]) -> None:
+        """Give all that is planned: first who is let in, then how it signs in, then where it works; at many places at once.
+
+        Args:
+            planned: what to give.
+            given: is told of each, as soon as it was given or not.
+
+        Raises:
+            KeyboardInterrupt: somebody has ended it; nothing more is begun then.
+        """
+        for kinds in _WAVES:
+            places: dict[str, list[Grant]] = {}
+            for grant in planned:
+                if grant.kind in kinds:
+                    places.setdefault(grant.where, []).append(grant)
+            if (
+                kinds == _ONE_BY_ONE
+            ):  # here, where a Ctrl-C arrives: a secret that is stored nowhere is deleted again
+                for place in places.values():
+                    self._give_at(given, place)
+            else:
+                self._crew.each(list(places.values()), partial(self._give_at, given))
+            if self._crew.interrupted:
+                raise KeyboardInterrupt
+
+    def _give_at(self, given: Callable[[Grant], None], place: Sequence[Grant]) -> None:
+        for grant in place:
+            if not self._crew.interrupted:
+                self.give(grant)
+                given(grant)
 
     def see(self, given: Sequence[Grant]) -> None:
         """Look whether what was given can be seen, for as long as reads lag; what cannot has failed."""
-        done = [grant for grant in given if grant.status == "done" and grant.key]
+        done = [grant for grant in given if grant.status == "done" and grant.keys]
 
         def unseen() -> list[Grant]:
-            there: dict[tuple[str, ...], bool] = {}
-            for grant in self.look():
-                for length in range(1, len(grant.key) + 1):
-                    part = grant.key[:length]
-                    there[part] = there.get(part, True) and grant.status == "there"
-            return [grant for grant in done if not there.get(grant.key, False)]
+            there = {key for grant in self.look() if grant.status == "there" for key in grant.keys}
+            return [grant for grant in done if not there.issuperset(grant.keys)]
 
         for grant in patiently(self._clock, unseen, lambda found: not found) if done else ():
-            grant.failed(finding("grant_not_seen", Facts(), what=grant.what))
+            grant.failed(finding("grant_not_seen", Facts()))
 
     # One trust zone
 
@@ -149,15 +176,18 @@ class Onboarding:
     ) -> Iterator[Grant]:
         databricks = DatabricksGrants(self._services, identity, self._given.account_id)
         seen: list[Seen] = []
-        for entry, view in self._each(entries, databricks.see):
+        looked_at = self._crew.each(entries, databricks.see)
+        if self._crew.interrupted:
+            raise KeyboardInterrupt
+        for entry, view in looked_at:
             if isinstance(view, Seen):
                 seen.append(view)
             else:
                 late = Grant("principal", entry.name, "look at the workspace")
-                yield view or late.failed(out_of_time(Facts(host=entry.workspace.host)))
+                yield view or late.failed(finding("not_looked_at", Facts(host=entry.workspace.host)))
         principals = databricks.principals(seen)
         yield from principals.values()
-        yield from databricks.policies(seen, principals)
+        yield from databricks.policies(seen)
         yield from self._secrets(seen, principals)
         for view in seen:
             yield from databricks.managed(view)
@@ -219,49 +249,52 @@ class Onboarding:
         targets, mixed = targets_of(self._settings)
         several = {name.lower(): ids for name, ids in mixed.items()}
         for name, views in users.items():
-            view, needs = first_unblocked(views, principals)
-            oauth = view.workspace.oauth
-            target = Target(oauth.secret_name if oauth else name, view.client_id, view.workspace.host, ())
-            grant = self._secret(target, view, needs, beside(target, targets, mixed))
+            grant = self._secret(views, [principals[view.workspace.name] for view in views])
             if (ids := several.get(name)) is not None:
                 grant.failed(finding("two_principals_for_secret", grant.facts, client_ids=", ".join(ids)))
+            elif grant.status == "planned":
+                grant.do = partial(self._issue, grant, views, targets, mixed)
             yield grant
 
-    def _secret(self, target: Target, view: Seen, needs: Grant, others: Sequence[str]) -> Grant:
-        name = target.name
-        url = self._settings.key_vault_url or ""
-        facts = Facts(host=view.workspace.host, client_id=view.client_id, secret=name, vault=url)
+    def _secret(self, views: Sequence[Seen], needs: Sequence[Grant]) -> Grant:
+        first, url = views[0], self._settings.key_vault_url or ""
+        name = first.workspace.oauth.secret_name if first.workspace.oauth else ""
+        facts = Facts(host=first.workspace.host, client_id=first.client_id, secret=name, vault=url)
         grant = Grant(
             "oauth_secret",
             f"Key Vault {url.removeprefix('https://')}",
-            f'OAuth secret of service principal {view.client_id}, as the secret "{name}"',
-            f"{workspace_admin(view.workspace)} who is Key Vault Secrets Officer",
+            f'OAuth secret of service principal {first.client_id}, as the secret "{name}"',
+            f"{workspace_admin(first.workspace)} who is Key Vault Secrets Officer",
             "python -m git_refresh onboard --apply",
             facts=facts,
-            key=("oauth_secret", name),
-            needs=needs,
+            keys=(("oauth_secret", name),),
+            needs=tuple(needs),
         )
         try:
-            own = self._services.token(KEY_VAULT).object_id
-            grant.facts = Facts(
-                host=facts.host, client_id=facts.client_id, secret=name, vault=url, object_id=own
-            )
+            grant.facts = replace(facts, object_id=self._services.token(KEY_VAULT).object_id)
             there = self._services.vault(url, self._settings.trusted).current(name) is not None
         except ServiceError as error:
             return grant.failed(error)
         grant.there(is_=there)
-        if grant.blocked and not there:
-            return grant.skipped(grant.blocked)
-        grant.do = partial(self._issue, grant, target, others)
-        return grant
+        return grant.skipped(grant.blocked) if grant.blocked and not there else grant
 
-    def _issue(self, grant: Grant, target: Target, others: Sequence[str]) -> None:
+    def _issue(
+        self,
+        grant: Grant,
+        views: Sequence[Seen],
+        targets: Sequence[Target],
+        mixed: Mapping[str, Sequence[str]],
+    ) -> None:
+        """In the first workspace that the principal is in by now."""
+        in_it = zip(views, grant.needs, strict=True)
+        view = next(view for view, principal in in_it if principal.status in {"there", "done"})
+        target = Target(grant.facts.secret, view.client_id, view.workspace.host, ())
         vault = self._services.vault(self._settings.key_vault_url or "", self._settings.trusted)
         if vault.current(target.name) is not None:  # another admin was quicker
             return
         report = Rotation(
             target,
-            beside=others,
+            beside=beside(target, targets, mixed),
             vault=vault,
             services=self._services,
             deadline=self._services.deadline,

@@ -34,6 +34,9 @@ _RESOURCE = {Service.DATABRICKS: AZURE_DATABRICKS, Service.AZURE_DEVOPS: AZURE_D
 """Which token each service takes. Microsoft Graph is Entra's API."""
 
 
+AGAIN_S = 20.0
+"""Seconds before the Azure CLI is asked again that has given no other token, or none: each time takes it one of them."""
+
 RENEWED = timedelta(minutes=5)
 """With less to live a token is fetched anew; the Azure CLI then gives another one."""
 
@@ -52,23 +55,34 @@ class _OwnSignIn(Identity):
         super().__init__(None, tls, deadline, secrets, environ, tenant_id=tenant)
         self._asking = threading.Lock()
         self._latest: dict[str, Token | Symptom] = {}
+        self._asked: dict[str, float] = {}
 
     @override
     def token(self, resource: str) -> Token:
         with self._asking:
             latest = self._latest.get(resource)
-            if latest is None or (isinstance(latest, Token) and self._is_about_to_end(latest)):
-                try:
-                    latest = self._fetch(resource)
-                except ServiceError as error:
-                    latest = error.symptom
-                self._latest[resource] = latest
-        if isinstance(latest, Symptom):
-            raise ServiceError(latest)
-        return latest
+            if latest is None or self._is_due(resource, latest):
+                latest = self._latest[resource] = self._renewed(resource, latest)
+        if isinstance(latest, Token):
+            return latest
+        raise ServiceError(latest)
 
-    def _is_about_to_end(self, token: Token) -> bool:
-        return token.expires_at - self._deadline.clock.now() < RENEWED
+    def _is_due(self, resource: str, latest: Token | Symptom) -> bool:
+        clock = self._deadline.clock
+        if clock.monotonic() - self._asked[resource] < AGAIN_S:
+            return False
+        return not isinstance(latest, Token) or latest.expires_at - clock.now() < RENEWED
+
+    def _renewed(self, resource: str, latest: Token | Symptom | None) -> Token | Symptom:
+        """Another one; the old one, as long as it lives, where there is none."""
+        clock = self._deadline.clock
+        try:
+            return self._fetch(resource)
+        except ServiceError as error:
+            lives = isinstance(latest, Token) and latest.expires_at > clock.now()
+            return latest if isinstance(latest, Token) and lives else error.symptom
+        finally:
+            self._asked[resource] = clock.monotonic()
 
 
 class AdminServices:

@@ -28,12 +28,20 @@ class Crew:
 
         `at_once` is how many at once, where that is fewer.
         """
-        done: SimpleQueue[tuple[int, R]] = SimpleQueue()
+        done: SimpleQueue[tuple[int, R | None]] = SimpleQueue()
+
+        def do(index: int, item: T) -> None:
+            result = None
+            try:
+                result = work(item)
+            finally:  # whatever it raises, nobody waits for it in vain
+                done.put((index, result))
+
         pool = Pool(min(self._size, at_once or self._size))
-        results: dict[int, R] = {}
+        results: dict[int, R | None] = {}
         try:
             for index, item in enumerate([] if self.interrupted else items):
-                pool.submit(partial(lambda index, item: done.put((index, work(item))), index, item))
+                pool.submit(partial(do, index, item))
             pool.start()
             while not self.interrupted and len(results) < len(items):
                 index, result = done.get(timeout=max(0.0, self._deadline.remaining()) + GRACE)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from git_refresh.admin.grants import Grant
     from git_refresh.admin.onboarding import Onboarding
 
-BUDGET_S = 3000.0
-"""Seconds for everything, the answer to the question included: the Azure CLI's tokens last little longer."""
+BUDGET_S = 14_400.0
+"""Seconds for everything, the answer to the question included. Each call has a limit of its own, of seconds."""
 
 _UNKNOWN_ID = "00000000-0000-0000-0000-000000000000"
 _NO_OBJECT_ID = Problem(
@@ -92,17 +92,18 @@ def onboard(
         crew = Crew(settings.concurrency, deadline)
         services = AdminServices(deadline, environ, outlet)
         onboarding = Onboarding(
-            settings, services, Given(object_id, account_id, _UNKNOWN_ID if name else None), crew.each
+            settings, services, Given(object_id, account_id, _UNKNOWN_ID if name else None), crew
         )
         display = Shown(outlet, places_of(settings), as_json=as_json)
+        found: list[Grant] = []
         checked = None
         try:
-            found = _look(onboarding, display, name)
             try:
-                if apply_ and _give(onboarding, display, crew, found, yes=yes) and name is None:
+                found = _look(onboarding, display, name)
+                if apply_ and _give(onboarding, display, found, yes=yes) and name is None:
                     with display.waiting("Looking whether all of it is to be seen …"):
                         onboarding.see(found)
-                if apply_ and name is None and not crew.interrupted:
+                if apply_ and name is None:
                     with display.waiting("Checking …"):
                         checked = CheckReport(tuple(check_live(settings, environ, outlet)))
             except KeyboardInterrupt:
@@ -124,36 +125,32 @@ def _look(onboarding: "Onboarding", display: Shown, name: str | None) -> "list[G
     return found
 
 
-def _give(
-    onboarding: "Onboarding", display: Shown, crew: Crew, found: "Sequence[Grant]", *, yes: bool
-) -> bool:
-    """Give what is planned, at many places at once, each shown when it is done; whether all of it was done, well or not.
+def _give(onboarding: "Onboarding", display: Shown, found: "Sequence[Grant]", *, yes: bool) -> bool:
+    """Give what is planned, each shown when it is done; whether there was anything.
 
     Raises:
         SettingsError: the answer is no, or there is nobody to ask.
+        KeyboardInterrupt: somebody has ended it.
     """
     planned = [grant for grant in found if grant.status == "planned"]
-    if not planned or crew.interrupted:
+    if not planned:
         return False
     if not yes:
         _ask(count(len(planned), "right"))
-
-    def give(place: "list[Grant]") -> None:
-        for grant in place:
-            onboarding.give(grant)
-            display.given(grant)
-
     with display.waiting("Granting …"):
-        for wave in onboarding.waves(planned):
-            crew.each(wave, give)
-    return not crew.interrupted
+        onboarding.give_all(planned, display.given)
+    return True
 
 
 def _ask(number: str) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         message = f"this would grant {number}, and there is nobody to ask; add --yes if that is meant"
         raise SettingsError([Problem("onboard --apply", message)])
-    if not click.confirm(f"Grant {number}, as shown?", err=True):
+    try:
+        agreed = click.confirm(f"Grant {number}, as shown?", err=True)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    if not agreed:
         raise SettingsError([Problem("onboard --apply", "was declined; nothing was granted")])
 
 

@@ -40,7 +40,7 @@ class Onboarded:
     @property
     def result(self) -> Literal["ok", "failed"]:
         """Red too where something was left out for the failure of another."""
-        left = any(grant.status == "skipped" and grant.needs is not None for grant in self.grants)
+        left = any(grant.status == "skipped" and grant.needs for grant in self.grants)
         failed = left or self.interrupted or any(grant.error is not None for grant in self.grants)
         return "failed" if failed or (self.checked and self.checked.result == "failed") else "ok"
 
@@ -70,9 +70,14 @@ class Shown:
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
         """Say what is waited for, as long as it is."""
-        with self._err.status(what) as self._status:
-            yield
-        self._status = None
+        with self._err.status(what) as status:
+            with self._lock:
+                self._status = status
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._status = None
 
     def plan(self, found: "Sequence[Grant]") -> None:
         """Everything, by place, and how much of each."""
@@ -115,7 +120,9 @@ class Shown:
     def end(self, done: Onboarded) -> None:
         """What comes last."""
         if done.interrupted:
-            self._out.print(Text("Interrupted. What was granted stays; run it again for the rest.", "red"))
+            granted = any(grant.status == "done" for grant in done.grants)
+            what = "What was granted stays; run it again for the rest." if granted else "Nothing was granted."
+            self._out.print(Text(f"Interrupted. {what}", "red"))
         elif not done.applied and any(grant.status == "planned" for grant in done.grants):
             self._out.print("Nothing was granted yet: add --apply.")
         for grant in done.grants:

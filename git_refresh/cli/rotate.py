@@ -223,6 +223,7 @@ class _Command:
                     within=self._within,
                     facts=facts,
                     lifetime=self._lifetime,
+                    hold=_HOLD if self._problems else "",
                     said=self._say if applied else lambda _: None,
                 )
                 if interrupted:
@@ -243,6 +244,10 @@ class _Command:
         """Each thing as it is done: should this end early, it is known how far it came."""
         if not self._as_json and not options.quiet():
             terminal.say(self._outlet.text(what))
+
+
+_HOLD = "an entry of the list is wrong, and may use it"
+"""Which secret that entry names, nobody has read."""
 
 
 def _own(services: "AdminServices") -> str:

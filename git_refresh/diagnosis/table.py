@@ -910,7 +910,7 @@ OWN = (
     Row(
         "two_principals_for_secret",
         message='client_secret_name "{secret}" is used with several client_id: {client_ids}.',
-        cause="A secret is that of one service principal, so some of these workspaces cannot be signed in to. It was not rotated.",
+        cause="A secret is that of one service principal, so some of these workspaces cannot be signed in to. Nothing was made for it.",
         remedy="Write to each client_id the name of its own secret.",
     ),
     Row(
@@ -1146,7 +1146,7 @@ OWN = (
     ),
     Row(
         "grant_not_seen",
-        message="This was granted, and is not to be seen half a minute later: {what}.",
+        message="It was granted, and is not to be seen half a minute later.",
         cause="The service said that it was done. It shows it late, or somebody has taken it away meanwhile.",
         remedy="Run onboard again in a few minutes: it grants only what is missing.",
     ),
@@ -1156,6 +1156,12 @@ OWN = (
         cause="The Azure CLI is signed in to another tenant than the app's, or the id is not that of a managed identity.",
         remedy="Sign in to the app's tenant (az login --tenant, with its id), and compare the id with: "
         "az functionapp identity show --name APP --resource-group GROUP.",
+    ),
+    Row(
+        "not_looked_at",
+        message="{host} was not looked at in time.",
+        cause="It has answered too late, or too many others have.",
+        remedy="Run the command again: what is granted stays.",
     ),
     Row(
         "not_a_managed_identity",
@@ -1197,9 +1203,9 @@ OWN = (
     Row(
         "too_wide",
         message="Can Manage on {path} would be more than the list needs, so it is not given.",
-        cause="It is the directory above all, or a person's home, and the Git folder that the list wants right below it does not exist.",
-        remedy="Write a path in a directory of its own, as /Workspace/Shared/etl or /Repos/etl/prod, or make the Git folder by hand and "
-        "give {principal} Can Manage on it.",
+        cause="It is a directory of many teams, or a person's home.",
+        remedy="Write paths in a directory of their own, as /Workspace/Shared/etl/main, /Repos/etl/prod or /Repos/etl/*. Of Git folders "
+        "that are there already, write each by its own path.",
     ),
     Row(
         "no_workspace_id",

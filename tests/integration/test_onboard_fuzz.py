@@ -124,11 +124,11 @@ def print_of(fleet: UngrantedFleet, *, give: bool) -> str:
     deadline = Deadline.after(600, SystemClock())
     chosen = load(fleet.settings)
     services = AdminServices(deadline, os.environ, outlet)
-    onboarding = Onboarding(chosen, services, Given(), Crew(4, deadline).each)
+    onboarding = Onboarding(chosen, services, Given(), Crew(4, deadline))
     try:
         found = onboarding.look()
-        for grant in found if give else ():
-            onboarding.give(grant)
+        planned = [grant for grant in found if grant.status == "planned"]
+        onboarding.give_all(planned if give else [], lambda _: None)
     finally:
         onboarding.close()
     return outlet.json({"grants": [grant.as_dict() for grant in found]})

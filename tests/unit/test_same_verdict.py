@@ -167,6 +167,7 @@ TOLD_BY_CHECK_ALONE = {
     "principal_inactive",
     "no_workspace_id",
     "name_taken",
+    "not_looked_at",
     "accounts_differ",
     "too_wide",
     "not_a_managed_identity",

@@ -38,6 +38,7 @@ class Rotation:
         within: timedelta,
         facts: Facts,
         lifetime: timedelta | None = None,
+        hold: str = "",
         said: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Take the secret.
@@ -51,6 +52,7 @@ class Rotation:
             within: those that end within so long are rotated.
             facts: what is known around it.
             lifetime: how long a new one is to live; None: as long as the old one.
+            hold: why nothing at all may be deleted, if so.
             said: is told each thing that is done.
         """
         self._target = target
@@ -60,6 +62,7 @@ class Rotation:
         self._deadline = deadline
         self._within = within
         self._lifetime = lifetime
+        self._hold = hold
         self._place = place_of(vault.url, target.name)
         facts = replace(facts, host=target.host, secret=target.name, client_id=target.client_id)
         self._steps = Steps(target, vault, services, deadline, facts, said)
@@ -161,6 +164,8 @@ class Rotation:
         former = replaced(target, seen) if former_over(seen, self._deadline.clock.now()) else ()
         if not former:
             return {}
+        if self._hold:
+            return {each.id: self._hold for each in former}
         in_use, held = {target.name: current}, dict[str, str]()
         for name in self._beside:
             try:
