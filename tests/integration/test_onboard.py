@@ -571,6 +571,58 @@ def test_interrupted_it_says_that_what_was_granted_stays(
     green(fleet)
 
 
+def test_interrupted_while_a_new_oauth_secret_is_tried_it_is_deleted_again(
+    cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str]
+) -> None:
+    """Its value is stored nowhere, and nobody would ever know whose it is."""
+    host = fleet.workspaces[0].host
+    cloud.inject(Fault(faults.hang(), host=host, method="POST", route="/oidc/"))
+    running: list[ForkServerProcess] = []
+    hit = threading.Event()
+
+    def interrupt(request: Request) -> None:
+        if request.host == host and "/oidc/" in request.path and not hit.is_set():
+            hit.set()
+            os.kill(running[0].pid or 0, signal.SIGINT)
+
+    cloud.on_request = interrupt
+    running.append(warm.start("onboard", "--apply", "--yes", "--json", environ=environ))
+    running[0].join(60)
+    cloud.on_request = None
+    assert running[0].exitcode == 130
+    principal = cloud.account.find(CLIENT_ID)
+    assert principal
+    assert not principal.secrets
+    cloud.clear_faults()
+    assert apply(environ)[0] == 0
+    assert len(principal.secrets) == 1
+
+
+def test_interrupted_while_it_looks_what_can_be_seen_nothing_that_was_granted_is_called_a_failure(
+    cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str], tmp_path: Path
+) -> None:
+    running: list[ForkServerProcess] = []
+    written = threading.Event()
+
+    def interrupt(request: Request) -> None:
+        if request.method == "PATCH" and "permissions/directories" in request.path:
+            written.set()
+        elif written.is_set() and request.method == "GET" and "servicePrincipals(appId" in request.path:
+            os.kill(running[0].pid or 0, signal.SIGINT)
+
+    cloud.on_request = interrupt
+    cloud.latency = 0.05
+    out = tmp_path / "out"
+    running.append(warm.start("onboard", "--apply", "--yes", "--json", environ=environ, stdout=out))
+    running[0].join(60)
+    cloud.on_request, cloud.latency = None, 0.0
+    assert running[0].exitcode == 130
+    report = json.loads(out.read_text())
+    assert not failures(report)
+    assert statuses(report) == {"done": 13}
+    assert fleet.vault.ends
+
+
 def test_the_new_oauth_secret_is_nowhere_but_in_key_vault(
     cloud: Cloud, environ: dict[str, str], tmp_path: Path
 ) -> None:

@@ -399,6 +399,21 @@ def test_what_another_name_still_has_is_neither_deleted_nor_said_to_be_nobody_s(
     assert first not in {each.id for each in stage.principal.secrets}
 
 
+def test_while_an_entry_of_the_list_is_wrong_nothing_is_deleted(stage: Stage) -> None:
+    """Which secret it uses, nobody has read: here the very one that another name still has."""
+    assert stage.apply().returncode == 0
+    first = stage.latest.tags["databricks-secret-id"]
+    entries = json.loads(two_names(stage))
+    entries[-1]["clientid"] = entries[-1].pop("client_id", CLIENT_ID)
+    stage.pass_days(700)
+    assert stage.apply(SECRET_NAME, WORKSPACES=json.dumps(entries)).returncode == 1
+    stage.pass_days(2)
+    done = stage.apply(SECRET_NAME, WORKSPACES=json.dumps(entries))
+    assert done.returncode == 1
+    assert "stays: an entry of the list is wrong, and may use it" in done.stdout.decode()
+    assert first in {each.id for each in stage.principal.secrets}
+
+
 @pytest.mark.parametrize("mixed", [False, True])
 def test_what_an_untagged_other_name_may_hold_is_not_said_to_be_nobody_s(
     stage: Stage,
