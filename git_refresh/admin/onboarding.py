@@ -32,7 +32,6 @@ from git_refresh.values import KEY_VAULT, Zone
 _NOT_YET = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 """What a service answers that has not heard yet of what another part of it has just made."""
 
-
 _ONE_BY_ONE = frozenset[Kind]({"federation_policy", "oauth_secret"})
 _WAVES: tuple[frozenset[Kind], ...] = (
     frozenset({"organization", "project", "principal", "workspace_access"}),
@@ -127,9 +126,8 @@ class Onboarding:
             for grant in planned:
                 if grant.kind in kinds:
                     places.setdefault(grant.where, []).append(grant)
-            if (
-                kinds == _ONE_BY_ONE
-            ):  # here, where a Ctrl-C arrives: a secret that is stored nowhere is deleted again
+            if kinds == _ONE_BY_ONE:
+                # In this thread, where a Ctrl-C arrives: a secret that is stored nowhere is deleted again.
                 for place in places.values():
                     self._give_at(given, place)
             else:
