@@ -101,7 +101,7 @@ def onboard(
             try:
                 found = _look(onboarding, display, name)
                 if apply_ and _give(onboarding, display, found, yes=yes) and name is None:
-                    with display.waiting("Looking whether all of it is to be seen …"):
+                    with display.waiting("Waiting until every grant is visible …"):
                         onboarding.see(found)
                 if apply_ and name is None:
                     with display.waiting("Checking …"):

@@ -23,7 +23,7 @@ _STYLE = {**STYLE, "there": "dim", "planned": "green", "done": "green"}
 _SAID = {
     "planned": "to grant",
     "there": "there already",
-    "failed": "failed, or for somebody else",
+    "failed": "that you cannot grant",
     "skipped": "left out",
 }
 
