@@ -381,7 +381,7 @@ def test_nobody_s_home_and_nothing_above_all_is_given_away(
 
 
 def test_what_is_refused_beside_it_is_no_reason_not_to_see_what_was_granted(
-    cloud: Cloud, fleet: UngrantedFleet, look: Look
+    fleet: UngrantedFleet, look: Look
 ) -> None:
     """A misspelt project, another zone's identity in the same organization, and one of its name on another host."""
     listed = entries(fleet)
