@@ -46,8 +46,9 @@ class _Days(click.ParamType[timedelta]):
             return value
         found = re.fullmatch(r"([0-9]{1,4})d", str(value))
         if found is None or not 0 < int(found[1]) <= _LONGEST_DAYS:
+            meant = _LONGEST_DAYS if found and int(found[1]) else 60
             self.fail(
-                f'"{shown(str(value))}" must be days from 1d to {_LONGEST_DAYS}d; write 60d', param, ctx
+                f'"{shown(str(value))}" must be days from 1d to {_LONGEST_DAYS}d; write {meant}d', param, ctx
             )
         return timedelta(days=int(found[1]))
 
@@ -60,7 +61,7 @@ class _Days(click.ParamType[timedelta]):
     default="60d",
     show_default=True,
     metavar="60d",
-    help="Rotate what ends within so many days, from 1d to 730d.",
+    help="Rotate what ends within so many days, from 1d to 730d, and is in the second half of its life.",
 )
 @click.option(
     "--lifetime",
