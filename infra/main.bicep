@@ -306,13 +306,13 @@ output KEY_VAULT_NAME string = usesKeyVault ? keyVaultName : ''
 output KEY_VAULT_URL string = keyVaultUrl
 
 var secretStep = 'Secret: with oauth_secret, get the role Key Vault Secrets Officer on ${keyVaultName}, where the next step stores the secret (docs/setup.md, step 3).'
-var policyStep = 'Trust: the next step needs an account admin of Databricks for the federation policy, whose subject is ${identity.properties.principalId}.'
-var zonesStep = 'Zones: write the clientId of each of ZONE_IDENTITIES as "identity" of its workspaces (docs/by-hand.md, Workspaces that do not trust each other).'
+var policyStep = 'Trust: with federated, the next step needs an account admin of Databricks for the federation policy, whose subject is ${identity.properties.principalId}.'
+var zonesStep = 'Zones: write the clientId of each of ZONE_IDENTITIES as "identity" of its workspaces (docs/by-hand.md, Variant: workspaces that do not trust each other).'
 
 @description('What is left to do, in this order.')
 output NEXT_STEPS array = concat(
   [
-    'List: .venv/bin/python -m git_refresh init --identity ${identity.properties.clientId} writes workspaces.json, with --auth or --client-id for how the app signs in; without --client-id, .venv/bin/python -m git_refresh onboard --settings workspaces.json --new-principal git-refresh --apply then makes the service principal, whose client_id the list needs (docs/setup.md, step 2).'
+    'List: .venv/bin/python -m git_refresh init --identity ${identity.properties.clientId} --auth federated writes workspaces.json, or with another --auth for how the app signs in; with --auth federated or oauth_secret and no --client-id, .venv/bin/python -m git_refresh onboard --settings workspaces.json --new-principal git-refresh --apply then makes the service principal, whose client_id the list needs (docs/setup.md, step 2).'
   ],
   empty(identities) ? [] : [zonesStep],
   [

@@ -9,8 +9,19 @@ from git_refresh.admin.account import AUDIENCE, policy_id
 from git_refresh.values import AZURE_DEVOPS
 
 
-def let_into_organization(organization: str, object_id: str, project_ids: Sequence[str]) -> str:
-    """The command that makes an identity a member with Basic access, and a reader of projects."""
+def let_into_organization(
+    organization: str, object_id: str, project_ids: Sequence[str], *, looked_up: str = ""
+) -> str:
+    """The command that makes an identity a member with Basic access, and a reader of projects.
+
+    Args:
+        organization: where.
+        object_id: who.
+        project_ids: of which projects.
+        looked_up: the name of one more, whose id is not known: the command finds it out.
+    """
+    if looked_up:
+        project_ids = [*project_ids, _TO_FIND]
     body: dict[str, object] = {
         "accessLevel": {"accountLicenseType": "express"},
         "servicePrincipal": {"origin": "aad", "originId": object_id, "subjectKind": "servicePrincipal"},
@@ -23,8 +34,19 @@ def let_into_organization(organization: str, object_id: str, project_ids: Sequen
     url = f"https://vsaex.dev.azure.com/{quote(organization)}/_apis/serviceprincipalentitlements?api-version=7.1-preview.1"
     return (
         f"az rest --method post --resource {AZURE_DEVOPS} --url {shlex.quote(url)} "
-        f"--body {_quoted(body)} --query '{{done: isSuccess, errors: operationResult.errors}}'"
+        f"--body {_quoted(body).replace(_TO_FIND, _project_id(organization, looked_up))} "
+        "--query '{done: isSuccess, errors: operationResult.errors}'"
     )
+
+
+_TO_FIND = "PROJECT-ID-TO-FIND"
+
+
+def _project_id(organization: str, project: str) -> str:
+    """What finds out a project's id, between two halves of a text in single quotes."""
+    url = f"https://dev.azure.com/{quote(organization)}/_apis/projects/{quote(project, safe='')}?api-version=7.1"
+    found = f"az rest --resource {AZURE_DEVOPS} --url {shlex.quote(url)} --query id --output tsv"
+    return f"""'"$({found})"'"""
 
 
 def put_into_group(organization: str, member: str, group: str) -> str:

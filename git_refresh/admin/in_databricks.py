@@ -88,7 +88,7 @@ class DatabricksGrants:
             workspace.name,
             f"service principal {client_id}: in the workspace, with workspace access",
             workspace_admin(workspace),
-            "python -m git_refresh onboard",
+            ".venv/bin/python -m git_refresh onboard --settings workspaces.json --apply",
             facts=facts,
             keys=(("principal", workspace.host, client_id),),
         )
@@ -331,7 +331,7 @@ class DatabricksGrants:
             grant = Grant(
                 "folder",
                 workspace.name,
-                f"{what}, a directory that is made for it" if made and not target.failure else what,
+                f"{what}, a directory that onboard makes" if made and not target.failure else what,
                 workspace_admin(workspace),
                 commands.let_manage(workspace.host, kind, target.path, view.client_id, made=made),
                 facts=replace(view.facts, path=target.path),

@@ -99,9 +99,7 @@ class DevOpsGrants:
         ]
         return [self._licence(api, member, first), *readers, *failed]
 
-    def _membership(
-        self, repository: Repository, projects: Sequence[str], ids: Sequence[str] = ("PROJECT_ID",)
-    ) -> Grant:
+    def _membership(self, repository: Repository, projects: Sequence[str], ids: Sequence[str] = ()) -> Grant:
         organization = repository.organization
         return Grant(
             "organization",
@@ -146,7 +144,7 @@ class DevOpsGrants:
             f"Azure DevOps {organization}",
             f"{named(self._identity)}: in the Readers of {project}",
             f"a project administrator of {project}, or {_ADMINISTRATOR.format(organization=organization)}",
-            commands.let_into_organization(organization, self._identity.object_id, ["PROJECT_ID"]),
+            commands.let_into_organization(organization, self._identity.object_id, [], looked_up=project),
             facts=self._facts(repository),
             keys=(self._key(repository, project),),
         )

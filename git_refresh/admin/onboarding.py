@@ -263,7 +263,7 @@ class Onboarding:
             f"Key Vault {url.removeprefix('https://')}",
             f'OAuth secret of service principal {first.client_id}, as the secret "{name}"',
             f"{workspace_admin(first.workspace)} who is Key Vault Secrets Officer",
-            "python -m git_refresh onboard --apply",
+            ".venv/bin/python -m git_refresh onboard --settings workspaces.json --apply",
             facts=facts,
             keys=(("oauth_secret", name),),
             needs=tuple(needs),

@@ -23,7 +23,7 @@ from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import KEY_VAULT
 
 VERSIONS = 1_000
-"""Of one secret. A list that goes on after that is no list: with a rotation a month these are eighty years."""
+"""Of one secret. A list that goes on after that is no list: with a rotation a week these are nearly twenty years."""
 
 DELETED = "ObjectIsDeletedButRecoverable"
 """Key Vault's error code where a name is taken by a deleted secret."""

@@ -47,9 +47,16 @@ from git_refresh.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Problem, Token
 
 _NO_SCHEDULE = Problem(
     "REFRESH_SCHEDULE",
-    'is missing, and without it the platform never runs the function; write "0 */15 * * * *" for every 15 minutes '
-    "(to check a list alone: check FILE, without --settings)",
+    'is missing, and without it the platform never runs the function; write "0 */15 * * * *" for every 15 minutes',
 )
+_ALONE = " (to check a list alone: check FILE, without --settings)"
+
+
+def missing_beside(environ: Mapping[str, str], settings: Settings | None) -> list[Problem]:
+    """What the platform needs beside the list; a run itself could do without."""
+    found = [] if environ.get("REFRESH_SCHEDULE", "").strip() else [_NO_SCHEDULE]
+    storage = read_storage(environ) if settings is not None and settings.fan_out else None
+    return [*found, storage] if isinstance(storage, Problem) else found
 
 
 def check_settings(
@@ -69,11 +76,8 @@ def check_settings(
         scheduled: whether the schedule, too, has to be among them. The run itself could do without.
         named: those that stand in a file of app settings. An environment has many that are none of ours; such a file has not.
     """
-    if scheduled and not environ.get("REFRESH_SCHEDULE", "").strip():
-        problems = [*problems, _NO_SCHEDULE]
-    if scheduled and settings is not None and settings.fan_out:
-        storage = read_storage(environ)
-        problems = [*problems, storage] if isinstance(storage, Problem) else problems
+    if scheduled:
+        problems = [*problems, *map(_or_alone, missing_beside(environ, settings))]
     found = [
         Check("settings", problem.where, "failed", problem.message, _wrong(problem)) for problem in problems
     ]
@@ -100,6 +104,10 @@ def check_settings(
         )
         found.append(Check("settings", "app settings", "ok", message))
     return found
+
+
+def _or_alone(problem: Problem) -> Problem:
+    return replace(problem, message=problem.message + _ALONE) if problem is _NO_SCHEDULE else problem
 
 
 def _odd_client_ids(settings: Settings | None) -> Iterator[Check]:

@@ -36,6 +36,9 @@ def read_settings(file: Path) -> dict[str, str]:
         ) from None
     except OSError as error:
         raise SettingsError([Problem(where, f"cannot be read: {error.strerror}")]) from None
+    if where == "stdin" and not text.strip():
+        message = "is empty; pipe into it what az functionapp config appsettings list prints, or name a file in its place"
+        raise SettingsError([Problem(where, message)])
     try:
         content = parse(text)
     except JsonError as error:

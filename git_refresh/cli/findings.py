@@ -28,7 +28,9 @@ MARK: dict[Status, str] = {"ok": "✓", "warning": "!", "failed": "✗", "skippe
 UNFOLDED = 10_000
 _ALIKE = 3
 """Places that are named where one message holds for more."""
-_COMMAND = re.compile(r"\b(?:DATABRICKS_\w+=\S+ )*(?:az|databricks|git|func|azd|ulimit|python) [a-z-]")
+_COMMAND = re.compile(
+    r"(?:(?<=\s)\.venv/bin/|\b)(?:DATABRICKS_\w+=\S+ )*(?:az|databricks|git|func|azd|ulimit|python) [a-z-]"
+)
 _BEFORE_COMMAND = re.compile(rf": (?={_COMMAND.pattern})")
 _VALUE = re.compile(r'^".*?" (?=must )|; write .*$')
 """What differs in a message that is about another value: the value, and what to write instead."""

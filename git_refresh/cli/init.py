@@ -21,6 +21,7 @@ from git_refresh.values import Problem
 _SCHEMA = Path(__file__).parents[2] / "docs/workspaces.schema.json"
 _SECRET_NAME = "databricks-oauth-secret"  # noqa: S105  # its name in Key Vault, as in docs/setup.md
 _UNKNOWN_ID = "00000000-0000-0000-0000-000000000000"
+_WAYS = ("federated", "oauth_secret", "managed_identity")
 _OPTIONS = {
     "AZURE_CLIENT_ID": "--identity",
     "WORKSPACES[0].host": "--host",
@@ -39,7 +40,8 @@ _OPTIONS = {
 @click.option("--repository", help="The repository's: https://dev.azure.com/ORGANIZATION/PROJECT/_git/NAME")
 @click.option(
     "--client-id",
-    help="Application id of the service principal to sign in as. Without, and without --vault: as the app's own managed identity.",
+    help="Application id of the service principal to sign in as. Without, and without --auth and --vault: as the app's own managed "
+    "identity, unless there is a terminal to ask on.",
 )
 @click.option(
     "--vault",
@@ -48,7 +50,7 @@ _OPTIONS = {
 )
 @click.option(
     "--auth",
-    type=click.Choice(["federated", "oauth_secret", "managed_identity"]),
+    type=click.Choice(_WAYS),
     help="How the app signs in: with --vault, oauth_secret. With one of the first two and no --client-id, onboard makes the service "
     "principal.",
 )
@@ -108,13 +110,16 @@ def _asked(given: dict[str, str | None]) -> dict[str, str]:
         return answers
     for name in missing:
         answers[name] = click.prompt(needed[name], err=True).strip()
-    if missing and given["client_id"] is None and not answers["auth"]:
-        other = "onboard makes one" if answers["vault"] else "the app's own managed identity"
-        question = f"The service principal's application id (empty: {other})"
+    if not answers["auth"] and not answers["vault"]:
+        ways = _WAYS[:2] if answers["client_id"] else _WAYS
+        question = "How does the app sign in?"
+        answers["auth"] = click.prompt(question, type=click.Choice(ways), default=_WAYS[0], err=True)
+    if answers["auth"] == "oauth_secret" and not answers["vault"]:
+        question = "The address of the Key Vault for its OAuth secret"
+        answers["vault"] = click.prompt(question, err=True).strip()
+    if missing and given["client_id"] is None and answers["auth"] != "managed_identity":
+        question = "The service principal's application id (empty: onboard makes one)"
         answers["client_id"] = click.prompt(question, default="", show_default=False, err=True).strip()
-    if answers["client_id"] and not answers["vault"] and not answers["auth"]:
-        question = "The address of the Key Vault with its OAuth secret (empty: it has a federation policy, and no secret)"
-        answers["vault"] = click.prompt(question, default="", show_default=False, err=True).strip()
     return answers
 
 
@@ -244,15 +249,18 @@ def _next_steps(output: Path, content: dict[str, Any]) -> str:
         lines.append(
             "The service principal has to have a federation policy for the app's managed identity; onboard writes it."
         )
-    steps = [
-        (f"check {name} --offline", "the list alone"),
-        (f"onboard --settings {name}", "what rights it needs, and which are there; after az login"),
-        (f"check --settings {name}", "every layer, read-only"),
-        (f"plan --settings {name}", "what a run would do"),
-    ]
-    if not made:
+    grants = f"onboard --settings {name} --apply"
+    if made:
         steps = [
-            (f"onboard --settings {name} --new-principal git-refresh --apply", "makes it; after az login")
+            (f"check {name} --offline", "the list alone"),
+            (grants, "shows what is missing, asks, grants, checks; after az login"),
         ]
+    else:
+        steps = [
+            (f"onboard --settings {name} --new-principal git-refresh --apply", "makes it; after az login"),
+            (grants, "with its client_id in the list: shows what is missing, asks, grants, checks"),
+        ]
+    if defaults.get("auth") != "federated":  # nobody's own sign-in can be exchanged
+        steps.append((f"plan --settings {name}", "what a run would do"))
     width = max(len(typed) for typed, _ in steps)
     return "\n".join([*lines, "Next:", *(f"  {command} {typed:<{width}}  # {why}" for typed, why in steps)])

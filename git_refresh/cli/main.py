@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -50,6 +51,12 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            found = re.search(r"extra argument \((\S+\.json)\)", error.message)
+            if found and error.ctx and any("--settings" in each.opts for each in error.ctx.command.params):
+                told = f"{error.message.rstrip('.')}; did you mean --settings {found[1]}?"
+                raise click.UsageError(told, error.ctx) from None
+            raise
         except KeyboardInterrupt:  # before there was anything to report
             terminal.say("Interrupted; nothing was run.")
             sys.exit(INTERRUPTED)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from git_refresh.cli import options, wrong
+from git_refresh.cli.check import check_settings, missing_beside
 from git_refresh.cli.checks import CheckReport, count
 from git_refresh.cli.crew import Crew
 from git_refresh.cli.live import check_live
@@ -39,7 +40,7 @@ _NO_OBJECT_ID = Problem(
 
 @click.command(short_help="Grant what a list needs: a plan first, then --apply.")
 @click.option("--apply", "apply_", is_flag=True, help="Do what the plan shows, after a question; then check.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="With --apply: do not ask.")
 @click.option(
     "--object-id",
     metavar="ID",
@@ -80,10 +81,12 @@ def onboard(
 
     Exit codes: 0 all is there, or could be granted; 1 something failed or takes somebody else; 2 wrong settings or usage.
     """
+    if yes and not apply_:
+        raise click.UsageError("--yes needs --apply")
     outlet = outlet_for(as_json=as_json)
     try:
         _check_options(object_id, account_id, name, asks_blindly=apply_ and as_json and not yes)
-        environ, _ = environment(file)
+        environ, named = environment(file)
         settings = _settings(environ, new=name is not None, object_id=object_id)
         from git_refresh.admin.onboarding import Given, Onboarding  # noqa: PLC0415  # the SDKs take a second: not for --help
         from git_refresh.admin.services import AdminServices  # noqa: PLC0415
@@ -101,11 +104,12 @@ def onboard(
             try:
                 found = _look(onboarding, display, name)
                 if apply_ and _give(onboarding, display, found, yes=yes) and name is None:
-                    with display.waiting("Looking whether all of it is to be seen …"):
+                    with display.waiting("Waiting until every grant is visible …"):
                         onboarding.see(found)
                 if apply_ and name is None:
                     with display.waiting("Checking …"):
-                        checked = CheckReport(tuple(check_live(settings, environ, outlet)))
+                        checks = check_settings(environ, (), settings, named=named)
+                        checked = CheckReport((*checks, *check_live(settings, environ, outlet)))
             except KeyboardInterrupt:
                 crew.interrupted = True
         finally:
@@ -178,14 +182,16 @@ def _check_options(
 
 
 def _settings(environ: Mapping[str, str], *, new: bool, object_id: str | None) -> Settings:
-    """The settings, without a single mistake: rights are not given by a list that is half understood.
+    """The settings, without a single mistake: rights are not given by a list that `check --offline` rejects.
 
     Raises:
         SettingsError: there is one, or it cannot be told who the app is.
     """
     settings = load(_with_placeholder(environ) if new else environ)
-    if settings.problems:
-        raise SettingsError(list(settings.problems))
+    found = [*settings.problems, *missing_beside(environ, settings)]
+    lines = check_settings(environ, found, settings, scheduled=False)
+    if wrong_lines := [Problem(line.subject, line.message) for line in lines if line.status == "failed"]:
+        raise SettingsError(wrong_lines)
     if new and not any(_wants_one(entry) for entry in settings.entries):
         message = (
             'is for a list whose entries have no client_id, and "auth": "federated" or "oauth_secret" (the default); '

@@ -23,7 +23,7 @@ _STYLE = {**STYLE, "there": "dim", "planned": "green", "done": "green"}
 _SAID = {
     "planned": "to grant",
     "there": "there already",
-    "failed": "failed, or for somebody else",
+    "failed": "that you cannot grant",
     "skipped": "left out",
 }
 
@@ -125,6 +125,8 @@ class Shown:
             self._out.print(Text(f"Interrupted. {what}", "red"))
         elif not done.applied and any(grant.status == "planned" for grant in done.grants):
             self._out.print("Nothing was granted yet: add --apply.")
+        elif not done.applied and done.grants and all(grant.status == "there" for grant in done.grants):
+            self._out.print("Nothing is missing.")
         for grant in done.grants:
             if grant.client_id is not None:
                 self._out.print(
@@ -137,7 +139,13 @@ class Shown:
         if done.checked is not None:
             self._out.print()
             terminal.show_check(self._outlet.clean(done.checked), self._out, self._places)
-            if done.result == "ok" and not quiet():
+            missing = sum(grant.error is not None for grant in done.grants)
+            if missing:
+                verb = "takes" if missing == 1 else "take"
                 self._out.print(
-                    "All is granted. Next: set the list and publish (docs/setup.md, steps 4 and 6)."
+                    f"Not all is granted: {missing} {verb} somebody else or failed, see ✗ above; then type it again."
+                )
+            elif done.result == "ok" and not quiet():
+                self._out.print(
+                    "All is granted. Next: deploy the list, wait five minutes, publish (docs/setup.md, steps 4 and 6)."
                 )

@@ -46,8 +46,9 @@ class _Days(click.ParamType[timedelta]):
             return value
         found = re.fullmatch(r"([0-9]{1,4})d", str(value))
         if found is None or not 0 < int(found[1]) <= _LONGEST_DAYS:
+            meant = _LONGEST_DAYS if found and int(found[1]) else 60
             self.fail(
-                f'"{shown(str(value))}" must be days from 1d to {_LONGEST_DAYS}d; write 60d', param, ctx
+                f'"{shown(str(value))}" must be days from 1d to {_LONGEST_DAYS}d; write {meant}d', param, ctx
             )
         return timedelta(days=int(found[1]))
 
@@ -59,14 +60,14 @@ class _Days(click.ParamType[timedelta]):
     type=_Days(),
     default="60d",
     show_default=True,
-    metavar="DAYS",
-    help="Rotate what ends within so many days.",
+    metavar="60d",
+    help="Rotate what ends within so many days, from 1d to 730d, and is in the second half of its life.",
 )
 @click.option(
     "--lifetime",
     type=_Days(),
-    metavar="DAYS",
-    help="Let new ones live for so many days, instead of for as long as the former ones.",
+    metavar="180d",
+    help="Let new ones live for so many days, from 1d to 730d, instead of for as long as the former ones.",
 )
 @click.option("--apply", "applies", is_flag=True, help="Do what is shown, after asking.")
 @click.option("--yes", "-y", is_flag=True, help="With --apply: do not ask.")
@@ -95,6 +96,8 @@ def rotate(
     new one is made in Databricks, tried, and stored in Key Vault as the next version. The former one is deleted by a later call, a day
     or more after, and only if this command has made it. Without --apply it only shows what it would do.
     """
+    if yes and not applies:
+        raise click.UsageError("--yes needs --apply")
     outlet = outlet_for(as_json=as_json)
     try:
         environ, _ = environment(file)

@@ -149,6 +149,7 @@ _KINDS = {
     "not_assigned": "there is none",
     "not_installed": "it is not installed",
     "signed_out": "nobody is signed in",
+    "a_person": "its sign-in is a person's, and cannot be exchanged",
     "not_sent": "the request was for another host and was not sent",
     "no_principal": "it has none",
     "several_principals": "it has more than one",

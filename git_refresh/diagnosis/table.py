@@ -68,8 +68,8 @@ _GRANT_DEVOPS = (
 _STORE_SECRET = "az keyvault secret set --vault-name {vault_name} --name {secret} --value VALUE"  # noqa: S105  # a command
 _ROTATE = (
     "Rotate it, as an admin of the workspace and of the vault (by hand: create one for {client_id} in {host}, Settings, Identity and "
-    "access, Service principals, Secrets, and store it in {vault} with the day on which it ends): python -m git_refresh rotate {secret} "
-    "--apply."
+    "access, Service principals, Secrets, and store it in {vault} with the day on which it ends): .venv/bin/python -m git_refresh rotate "
+    "{secret} --settings workspaces.json --apply."
 )
 _DELETE_SECRET = (
     "DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}"  # noqa: S105  # a command
@@ -188,7 +188,7 @@ _IDENTITY = (
         "azure_cli_no_exchange",
         (Match(CLI, ("a_person",)),),
         cause="A person's sign-in with the Azure CLI cannot be exchanged; only the app's managed identity can sign in this way.",
-        remedy="Run it in the app, where the managed identity is. Here, a workspace with auth oauth_secret can be tried.",
+        remedy="Nothing to do here: the app's own identity can. From here, only workspaces with auth oauth_secret can be tried.",
     ),
     Row(
         "azure_cli_missing",
@@ -291,8 +291,8 @@ _KEY_VAULT = (
         ),
         seen="403 ForbiddenByPolicy",
         cause="An Azure Policy on {vault} does not allow what was to be stored. Most often it says for how long a secret may be valid.",
-        remedy="Ask whoever looks after the policies how long that is (Policy, Compliance), and let the new one live for no longer: python "
-        "-m git_refresh rotate {secret} --lifetime 180d --apply.",
+        remedy="Ask whoever looks after the policies how long that is (Policy, Compliance), and let the new one live for no longer: "
+        ".venv/bin/python -m git_refresh rotate {secret} --settings workspaces.json --lifetime 180d --apply.",
     ),
     Row(
         "key_vault_admin_refused",
@@ -433,7 +433,8 @@ _SIGN_IN = (
     ),
     Row(
         "not_in_workspace",
-        (Match(DATABRICKS, pattern=r"Unauthorized access to Org"),),
+        # Of an admin's own sign-in it is `oauth_secrets_forbidden`.
+        (Match(DATABRICKS, pattern=r"Unauthorized access to Org", operation=rf"(?!{_ADMIN_ASKS})"),),
         seen="403 …Unauthorized access to Org: …",
         cause="The service principal is not assigned to this workspace.",
         remedy="In {host}, Settings, Identity and access, Service principals, add {principal}.",
@@ -529,7 +530,7 @@ _SIGN_IN = (
         seen="403 PERMISSION_DENIED",
         cause="Your own sign-in may not manage the OAuth secrets of {client_id}: account admins and workspace admins may.",
         remedy="Let an account admin or a workspace admin of {host} run the command, or make you a workspace admin ({host}, Settings, "
-        "Identity and access, Groups, admins). Whose sign-in it is, says az account show.",
+        "Identity and access, Groups, admins). See whose sign-in it is: az account show.",
     ),
     Row(
         "oauth_secret_rejected",
@@ -1180,7 +1181,7 @@ OWN = (
         message="The Databricks account has no service principal with application id {client_id}.",
         cause="client_id is misspelt, or is that of another account's service principal, or its object id.",
         remedy="Write the application id of one that exists: databricks account service-principals list; or take client_id out of the list "
-        "and let onboard make one: python -m git_refresh onboard --new-principal git-refresh.",
+        "and let onboard make one: .venv/bin/python -m git_refresh onboard --settings workspaces.json --new-principal git-refresh --apply.",
     ),
     Row(
         "principal_inactive",

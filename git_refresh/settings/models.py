@@ -213,17 +213,25 @@ class Workspace(_Typed):
         if self.auth == "oauth_secret":
             missing = [key for key in ("client_id", "client_secret_name") if getattr(self, key) is None]
             if missing:
-                others = '"federated" or "managed_identity"' if self.client_id else '"managed_identity"'
+                others = (
+                    '"federated" or "managed_identity"'
+                    if "client_secret_name" in missing
+                    else '"managed_identity"'
+                )
                 raise ValueError(
-                    f"needs {' and '.join(missing)}; write {'both' if len(missing) > 1 else 'it'} here or in "
+                    f"needs {' and '.join(_MADE.get(key, key) for key in missing)}; "
+                    f"write {'both' if len(missing) > 1 else 'it'} here or in "
                     f'WORKSPACE_DEFAULTS, or write "auth": {others}'
                 )
         if self.auth == "federated" and self.client_id is None:
             raise ValueError(
-                "needs client_id, the application id of the service principal that the app signs in as; write it here or in "
-                "WORKSPACE_DEFAULTS"
+                "needs client_id, the application id of the service principal that the app signs in as "
+                "(onboard --new-principal makes one); write it here or in WORKSPACE_DEFAULTS"
             )
         return self
+
+
+_MADE = {"client_id": "client_id (onboard --new-principal makes one)"}
 
 
 def default_name(host: str) -> str:

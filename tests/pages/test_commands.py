@@ -57,4 +57,38 @@ def test_the_reference_has_a_line_for_each_command() -> None:
     section = (
         (ROOT / "docs/reference.md").read_text().partition("\n## The commands\n")[2].partition("\n## ")[0]
     )
-    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == sorted(main.commands)
+    described, taking = section.split("\n| Command | Takes |")
+    for table in (described, taking):
+        assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == sorted(main.commands)
+
+
+SHARED = {"--json", "--quiet", "-q", "--verbose", "-v", "--no-color", "--only", "--folder"}
+"""What the section tells before its tables, of several commands at once."""
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_the_reference_has_what_each_command_takes(name: str) -> None:
+    rows = (ROOT / "docs/reference.md").read_text().partition("\n| Command | Takes |")[2]
+    (found,) = re.findall(rf"^\| `{name}` \| (.*)\| (.*)\|$", rows.partition("\n\n")[0], re.MULTILINE)
+    command = main.commands[name]
+    taken = [
+        each.make_metavar(click.Context(command))
+        for each in command.params
+        if isinstance(each, click.Argument)
+    ]
+    assert found[0].strip(" `") == " ".join(taken)
+    options = {opt for each in command.params if isinstance(each, click.Option) for opt in each.opts}
+    assert set(re.findall(r"`(-[\w-]+)`", found[1])) == options - SHARED
+
+
+def test_the_reference_says_which_commands_take_the_options_of_several() -> None:
+    page = (ROOT / "docs/reference.md").read_text()
+    for option, told in (
+        ("--quiet", r"(.*) also take `--quiet`"),
+        ("--only", r"(.*) also take a part of the list"),
+    ):
+        (names,) = re.findall(told, page)
+        takes = [
+            name for name, each in sorted(main.commands.items()) if any(option in p.opts for p in each.params)
+        ]
+        assert re.findall(r"`(\w+)`", names) == takes

@@ -547,6 +547,14 @@ CASES = (
         operation="find service principal 8a5d-client",
     ),
     databricks(
+        "a workspace that an admin of others is not in",
+        "oauth_secrets_forbidden",
+        403,
+        403,
+        "Unauthorized access to Org: 1",
+        operation="find service principal 8a5d-client",
+    ),
+    databricks(
         "OAuth secrets that somebody may not see",
         "oauth_secrets_forbidden",
         403,
@@ -1011,7 +1019,7 @@ def test_the_files_of_a_conflict_are_named_and_nothing_after_them() -> None:
         ),
         (
             "a wrong OAuth secret",
-            "python -m git_refresh rotate databricks-oauth-secret --apply",
+            ".venv/bin/python -m git_refresh rotate databricks-oauth-secret --settings workspaces.json --apply",
         ),
         (
             "a principal that is not in the workspace",

@@ -12,7 +12,7 @@ from git_refresh.admin import commands
 STAND_IN = """\
 #!/bin/sh
 {{ basename "$0"; for argument in "$@"; do printf '%s\\n' "$argument"; done; echo "HOST=$DATABRICKS_HOST"; echo --; }} >> {calls}
-case "$*" in *get-status*|*list*) echo 42;; esac
+case "$*" in *get-status*|*list*|*_apis/projects*) echo 42;; esac
 """
 HOST = "https://adb-1.1.azuredatabricks.net"
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
@@ -53,6 +53,16 @@ def test_somebody_is_let_into_an_organization_with_basic_and_as_a_reader(typed: 
     assert {entry["group"]["groupType"] for entry in body["projectEntitlements"]} == {"projectReader"}
     assert after(call, "--url").startswith("https://vsaex.dev.azure.com/O%27Neill%20%26%20Co/_apis/")
     assert call[:4] == ["az", "rest", "--method", "post"]
+
+
+def test_the_id_of_a_project_that_could_not_be_looked_up_is_looked_up_by_who_types(typed: Typed) -> None:
+    command = commands.let_into_organization("contoso", OBJECT_ID, [], looked_up='It\'s "a" $(x)/ü')
+    look_up, call = typed(command)
+    assert after(look_up, "--url").startswith(
+        "https://dev.azure.com/contoso/_apis/projects/It%27s%20%22a%22%20%24%28x%29%2F%C3%BC?api-version="
+    )
+    (entry,) = json.loads(after(call, "--body"))["projectEntitlements"]
+    assert entry["projectRef"]["id"] == "42"
 
 
 def test_nobody_is_let_in_with_an_empty_list(typed: Typed) -> None:

@@ -79,8 +79,8 @@ def test_it_says_what_to_type_next(tmp_path: Path) -> None:
     assert lines[0].endswith(
         f": one workspace, and its Git folder /Workspace/Shared/etl. The app signs in as service principal {CLIENT_ID}."
     )
-    assert f"  git-refresh check '{file}' --offline     # the list alone" in lines
-    assert f"  git-refresh plan --settings '{file}'     # what a run would do" in lines
+    assert f"  git-refresh check '{file}' --offline             # the list alone" in lines
+    assert f"  git-refresh plan --settings '{file}'             # what a run would do" in lines
     for line in (line for line in lines if line.startswith("  git-refresh")):
         name, *_ = line.split()[1:]
         assert name in main.commands
@@ -131,6 +131,8 @@ def test_without_a_vault_a_service_principal_is_federated_and_a_policy_is_what_i
     done = init(file, "--host", HOST, "--repository", URL, "--client-id", CLIENT_ID)
     assert json.loads(file.read_text())["WORKSPACE_DEFAULTS"] == {"auth": "federated", "client_id": CLIENT_ID}
     assert "has to have a federation policy" in done.stdout
+    assert f"onboard --settings {file} --apply  # shows what is missing, asks, grants, checks" in done.stdout
+    assert " plan " not in done.stdout, "from a laptop it cannot work"
 
 
 IDENTITY = "5a1e0000-0000-4000-8000-000000000002"
@@ -218,11 +220,26 @@ def test_without_a_terminal_it_says_what_is_missing_and_asks_nothing(tmp_path: P
 
 def test_on_a_terminal_it_asks_for_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(init_module, "_somebody_answers", lambda: True)
-    done = init(tmp_path / "w.json", "--host", HOST, answers=f"{URL}\n{CLIENT_ID}\n{VAULT}\n")
+    answers = f"{URL}\noauth_secret\n{VAULT}\n{CLIENT_ID}\n"
+    done = init(tmp_path / "w.json", "--host", HOST, answers=answers)
     assert done.exit_code == 0, done.output
     assert read_settings(tmp_path / "w.json")["KEY_VAULT_URL"] == VAULT
-    done = init(tmp_path / "w2.json", answers=f"{HOST}\n{URL}\n\n")
+    done = init(tmp_path / "w2.json", answers=f"{HOST}\n{URL}\nmanaged_identity\n")
     assert "the app's managed identity" in done.stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--host", HOST, "--repository", URL]])
+def test_on_a_terminal_it_proposes_to_sign_in_without_a_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    """Also with what the README gives it alone: else the next command of the page would refuse the list."""
+    monkeypatch.setattr(init_module, "_somebody_answers", lambda: True)
+    answers = "\n" if options else f"{HOST}\n{URL}\n\n\n"
+    done = init(tmp_path / "w.json", *options, "--identity", IDENTITY, answers=answers)
+    assert done.exit_code == 0, done.output
+    assert "How does the app sign in? (federated, oauth_secret, managed_identity) [federated]" in done.stderr
+    assert json.loads((tmp_path / "w.json").read_text())["WORKSPACE_DEFAULTS"] == {"auth": "federated"}
+    assert "--new-principal git-refresh --apply" in done.stdout
 
 
 def test_for_machines_it_prints_what_it_has_written(tmp_path: Path) -> None:

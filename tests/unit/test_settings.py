@@ -368,7 +368,7 @@ GUID = "5a1e0000-0000-4000-8000-00000000000a"
 REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     "federated as nobody": (
         {"auth": "federated", "client_id": None},
-        "WORKSPACES[1]: needs client_id, the application id of the service principal that the app signs in as; write it here or in WORKSPACE_DEFAULTS",
+        "WORKSPACES[1]: needs client_id, the application id of the service principal that the app signs in as (onboard --new-principal makes one); write it here or in WORKSPACE_DEFAULTS",
     ),
     "an identity by name": (
         {"identity": "id-git-refresh"},
@@ -500,11 +500,11 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no client": (
         {"client_id": None},
-        'WORKSPACES[1]: needs client_id; write it here or in WORKSPACE_DEFAULTS, or write "auth": "managed_identity"',
+        'WORKSPACES[1]: needs client_id (onboard --new-principal makes one); write it here or in WORKSPACE_DEFAULTS, or write "auth": "managed_identity"',
     ),
     "neither client nor secret": (
         {"client_id": None, "client_secret_name": None},
-        'WORKSPACES[1]: needs client_id and client_secret_name; write both here or in WORKSPACE_DEFAULTS, or write "auth": "managed_identity"',
+        'WORKSPACES[1]: needs client_id (onboard --new-principal makes one) and client_secret_name; write both here or in WORKSPACE_DEFAULTS, or write "auth": "federated" or "managed_identity"',
     ),
     "no secret": (
         {"client_secret_name": None},
@@ -984,7 +984,7 @@ def test_a_key_that_is_written_twice_is_told() -> None:
     found = load({"WORKSPACES": listed})
     assert [str(problem) for problem in found.problems] == [
         "WORKSPACES[0].auth: is written more than once; keep one",
-        'WORKSPACES[0]: needs client_id and client_secret_name; write both here or in WORKSPACE_DEFAULTS, or write "auth": "managed_identity"',
+        'WORKSPACES[0]: needs client_id (onboard --new-principal makes one) and client_secret_name; write both here or in WORKSPACE_DEFAULTS, or write "auth": "federated" or "managed_identity"',
         "WORKSPACES[1].folders[0].tag: is written more than once; keep one",
         "WORKSPACES[1].folders: is written more than once; keep one",
     ]

@@ -1,0 +1,65 @@
+"""What `onboard` and `rotate` refuse before they look at anything."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from git_refresh.cli.main import main
+from git_refresh.settings.names import SETTINGS
+
+GUID = "5a1e0000-0000-4000-8000-000000000001"
+LIST = {
+    "REFRESH_SCHEDULE": "0 */15 * * * *",
+    "AZURE_CLIENT_ID": GUID,
+    "WORKSPACE_DEFAULTS": {"auth": "federated", "client_id": GUID},
+    "WORKSPACES": ["https://adb-1.1.azuredatabricks.net"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SETTINGS:
+        monkeypatch.setenv(name, "")  # so that what a command sets is taken back
+        monkeypatch.delenv(name)
+
+
+def typed(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments, prog_name="git-refresh")
+
+
+@pytest.mark.parametrize(
+    "name", ["REFRESH_SHEDULE", "REFRESH_SCHEDULE"], ids=["a misspelt schedule", "none in it"]
+)
+def test_a_list_that_the_check_rejects_offline_is_not_looked_at(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "workspaces.json"
+    value = "" if name in LIST else LIST["REFRESH_SCHEDULE"]
+    file.write_text(
+        json.dumps({**{key: LIST[key] for key in LIST if key != "REFRESH_SCHEDULE"}, name: value})
+    )
+    assert typed("check", "--settings", str(file), "--offline").exit_code == 2
+    done = typed("onboard", "--settings", str(file), "--apply", "--yes")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == (
+        '✗ REFRESH_SCHEDULE: is missing, and without it the platform never runs the function; write "0 */15 * * * *" for every 15 minutes\n'
+    )
+
+
+@pytest.mark.parametrize("command", ["onboard", "rotate"])
+def test_a_yes_to_nothing_is_refused(command: str) -> None:
+    done = typed(command, "--yes")
+    assert (done.exit_code, "--yes needs --apply" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["onboard", "run", "status"])
+def test_a_file_that_stands_by_itself_is_told_where_it_belongs(command: str) -> None:
+    done = typed(command, "workspaces.json")
+    assert done.exit_code == 2
+    assert "(workspaces.json); did you mean --settings workspaces.json?" in done.stderr
+
+
+@pytest.mark.parametrize(("days", "meant"), [("900d", "730d"), ("0d", "60d"), ("60", "60d"), ("soon", "60d")])
+def test_days_are_told_as_they_are_written(days: str, meant: str) -> None:
+    done = typed("rotate", "--within", days)
+    assert (done.exit_code, f"write {meant}" in done.stderr) == (2, True)
