@@ -292,7 +292,7 @@ _KEY_VAULT = (
         seen="403 ForbiddenByPolicy",
         cause="An Azure Policy on {vault} does not allow what was to be stored. Most often it says for how long a secret may be valid.",
         remedy="Ask whoever looks after the policies how long that is (Policy, Compliance), and let the new one live for no longer: "
-        ".venv/bin/python -m git_refresh rotate {secret} --settings workspaces.json --lifetime 180d --apply.",
+        ".venv/bin/python -m git_refresh rotate {secret} --lifetime 180d --apply --settings workspaces.json.",
     ),
     Row(
         "key_vault_admin_refused",

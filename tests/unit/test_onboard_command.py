@@ -3,10 +3,16 @@
 import json
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
+from git_refresh.admin.grants import Grant
+from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.main import main
+from git_refresh.cli.onboard_shown import Onboarded, Shown
+from git_refresh.diagnosis.explain import Facts, finding
+from git_refresh.outlet import Outlet
 from git_refresh.settings.names import SETTINGS
 
 GUID = "5a1e0000-0000-4000-8000-000000000001"
@@ -63,3 +69,39 @@ def test_a_file_that_stands_by_itself_is_told_where_it_belongs(command: str) -> 
 def test_days_are_told_as_they_are_written(days: str, meant: str) -> None:
     done = typed("rotate", "--within", days)
     assert (done.exit_code, f"write {meant}" in done.stderr) == (2, True)
+
+
+def grant(*, is_there: bool, code: str = "") -> Grant:
+    made = Grant(
+        "principal", "data-1", "service principal 1: in the workspace", "a workspace admin", "command"
+    )
+    return made.failed(finding(code, Facts())) if code else made.there(is_=is_there)
+
+
+GRANTED = "All is granted. Next: deploy the list, wait five minutes, publish (docs/setup.md, steps 4 and 6)."
+ENDS: dict[str, tuple[list[Grant], bool, str]] = {
+    "all there, looked at": ([grant(is_there=True)], False, "Nothing is missing."),
+    "something to grant": ([grant(is_there=False)], False, "Nothing was granted yet: add --apply."),
+    "all there": ([grant(is_there=True)], True, GRANTED),
+    "one refused": (
+        [grant(is_there=True), grant(is_there=False, code="grant_refused")],
+        True,
+        "Not all is granted: 1 takes somebody else or failed, see ✗ above; then type it again.",
+    ),
+    "two failed": (
+        [grant(is_there=False, code=code) for code in ("grant_refused", "not_looked_at")],
+        True,
+        "Not all is granted: 2 take somebody else or failed, see ✗ above; then type it again.",
+    ),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_last_line_says_what_is_left_to_do(end: str, capsys: pytest.CaptureFixture[str]) -> None:
+    grants, applied, said = ENDS[end]
+    checked = CheckReport((Check("settings", "app settings", "ok", "1 workspace"),)) if applied else None
+    done = Onboarded(tuple(grants), checked, applied=applied, interrupted=False)
+    with click.Context(main):
+        Shown(Outlet(), {}, as_json=False).end(done)
+    shown = capsys.readouterr().out.splitlines()
+    assert " ".join(shown[shown.index(next(line for line in shown if line.startswith(said[:12]))) :]) == said
