@@ -142,8 +142,8 @@ TASKS = (
         _a_new_one,
     ),
     Task(
-        "Azure DevOps rejects the identity",
-        "Somebody has removed it from the organization.",
+        "Azure DevOps does not let you in",
+        "On a laptop `check` asks as you, whom somebody has removed from the organization.",
         _CHECK,
         _not_let_in,
         1,

@@ -153,7 +153,9 @@ def _command(
     os.environ.update(environ)
     os.chdir(folder)
     _open(*streams)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which whoever starts the tests may have ignored
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # which whoever starts the tests may have ignored
     if descriptors is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
     sys.argv = [program, *arguments]

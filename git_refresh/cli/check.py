@@ -189,10 +189,42 @@ def check_clouds(
         else:
             facts = replace(facts_of_zone(zone, own), object_id=token.object_id)
             walk = _Walk(own, services, token, deadline, facts, crew, subject)
-            found += walk.checks(interval, clouds, jobs)
+            lines = walk.checks(interval, clouds, jobs)
+            if services.identity is Service.AZURE_CLI:
+                as_itself = {each.name for each in _workspaces(own) if each.auth == "managed_identity"}
+                lines = (_asked_as_you(line, as_itself) for line in lines)
+            found += lines
     if behind := clouds.clock_behind():  # at last, when answers have told how right the clock is
         found.append(warning("identity", "clock", clock_skew(behind, Facts())))
     return sorted(found, key=lambda check: LAYERS.index(check.layer))
+
+
+_YOURS = frozenset(
+    {"key_vault_forbidden", "key_vault_access_policy", "devops_not_a_member", "devops_no_access"}
+)
+"""What a service tells somebody who is let in no further: on a laptop that is you, and not the app."""
+
+
+def _asked_as_you(check: Check, as_itself: Collection[str]) -> Check:
+    """A refusal that is your own: what would mend it for you is no right that the app needs.
+
+    Args:
+        check: a line.
+        as_itself: the workspaces that the app signs in to as its identity, and so check as you.
+    """
+    yours = check.error is not None and (
+        check.error.code in _YOURS or (check.error.code == "not_in_workspace" and check.subject in as_itself)
+    )
+    if check.error is None or not yours:
+        return check
+    cause = (
+        "Your own sign-in may not: that is whom check asks as here. It says nothing of the app's identity."
+    )
+    remedy = (
+        "Nothing for the app, if onboard finds that its identity has this right: "
+        ".venv/bin/python -m git_refresh onboard --settings workspaces.json. To try it as you, get the same right for yourself."
+    )
+    return replace(check, error=replace(check.error, cause=cause, remedy=remedy))
 
 
 def _without_token(

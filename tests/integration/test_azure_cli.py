@@ -157,3 +157,21 @@ def test_somebody_at_a_terminal_is_asked(
     assert (done.returncode, stored(fleet)) == (code, credentials), shown
     assert "as the Git credential of 3 workspaces, until the app's next run. Go on? [y/N]" in shown
     assert said in shown
+
+
+def test_what_is_refused_to_somebody_on_a_laptop_is_not_told_to_be_granted_in_the_app_s_place(
+    cloud: Cloud, fleet: Fleet, laptop: Path
+) -> None:
+    """Else a licence goes to a person, and the app still has none."""
+    bob = cloud.person("bob")
+    bob.sign_in(laptop.parent)
+    entries = json.loads(fleet.settings["WORKSPACES"])
+    entries[1] = {"host": entries[1]["host"], "name": "data-2", "auth": "managed_identity"}
+    environ = {**os.environ, **fleet.settings, "WORKSPACES": json.dumps(entries)}
+    checks = json.loads(warm.run("check", "--json", environ=environ).stdout)["checks"]
+    refused = {check["error"]["code"]: check["error"] for check in checks if check["error"]}
+    assert {"key_vault_forbidden", "devops_not_a_member", "not_in_workspace"} <= set(refused)
+    for code in ("key_vault_forbidden", "devops_not_a_member", "not_in_workspace"):
+        assert refused[code]["cause"].startswith("Your own sign-in may not")
+        assert bob.object_id not in refused[code]["remedy"]
+        assert "git_refresh onboard" in refused[code]["remedy"]
