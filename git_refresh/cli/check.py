@@ -217,12 +217,10 @@ def _asked_as_you(check: Check, as_itself: Collection[str]) -> Check:
     )
     if check.error is None or not yours:
         return check
-    cause = (
-        "Your own sign-in may not: that is whom check asks as here. It says nothing of the app's identity."
-    )
+    cause = "Your own sign-in may not, and check asks as you here. That says nothing of the app's identity."
     remedy = (
-        "Nothing for the app, if onboard finds that its identity has this right: "
-        ".venv/bin/python -m git_refresh onboard --settings workspaces.json. To try it as you, get the same right for yourself."
+        "To try it as you, get the right for yourself. Whether the app's identity has it, onboard tells: "
+        ".venv/bin/python -m git_refresh onboard --settings workspaces.json."
     )
     return replace(check, error=replace(check.error, cause=cause, remedy=remedy))
 
