@@ -112,6 +112,10 @@ def onboard(
                         checked = CheckReport((*checks, *check_live(settings, environ, outlet)))
             except KeyboardInterrupt:
                 crew.interrupted = True
+            if checked is not None and any(
+                line.error and line.error.code == "interrupted" for line in checked.checks
+            ):
+                crew.interrupted = True
         finally:
             onboarding.close()
     except SettingsError as error:

@@ -623,6 +623,23 @@ def test_interrupted_while_it_looks_what_can_be_seen_nothing_that_was_granted_is
     assert fleet.vault.ends
 
 
+def test_interrupted_while_it_checks_it_ends_as_what_is_interrupted(
+    cloud: Cloud, environ: dict[str, str]
+) -> None:
+    running: list[ForkServerProcess] = []
+
+    def interrupt(request: Request) -> None:
+        if request.service == "identity":  # only the check at the end asks as the app
+            os.kill(running[0].pid or 0, signal.SIGINT)
+
+    cloud.on_request = interrupt
+    cloud.latency = 0.05
+    running.append(warm.start("onboard", "--apply", "--yes", "--json", environ=environ))
+    running[0].join(60)
+    cloud.on_request, cloud.latency = None, 0.0
+    assert running[0].exitcode == 130
+
+
 def test_the_new_oauth_secret_is_nowhere_but_in_key_vault(
     cloud: Cloud, environ: dict[str, str], tmp_path: Path
 ) -> None:
