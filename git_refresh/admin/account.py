@@ -17,6 +17,8 @@ from git_refresh.symptom import Service, ServiceError, Symptom
 AUDIENCE = "fb60f99c-7a34-4190-8149-302f77469936"
 """What Entra's tokens for the exchange are for."""
 
+AS_USER = {"permissions": ["USER"]}
+"""What to send for a principal to be assigned to a workspace. Never an empty list, which would take it out."""
 
 PAGES = 20
 """Of the federation policies of a service principal, which may have 20."""
@@ -85,17 +87,15 @@ class AdminAccount:
         listed = self._rest.get(what, path, _Assignments).permission_assignments
         if any(each.principal is not None and each.principal.principal_id == principal_id for each in listed):
             return
-        # Never an empty list, which would take the principal out of the workspace.
-        body = {"permissions": ["USER"]}
         path = f"{path}/principals/{principal_id}"
-        self._rest.send("PUT", what, path, Nothing, body=body, repeat=Repeat.SAFE)
+        self._rest.send("PUT", what, path, Nothing, body=AS_USER, repeat=Repeat.SAFE)
 
     def trusts(self, principal_id: int, issuer: str, subject: str) -> bool:
         """Whether a principal has a federation policy for whom this issuer's tokens call by this name."""
         what, query = "list the federation policies", dict[str, str]()
         for _ in range(PAGES):
             page = self._rest.get(what, self._policies(principal_id), _Policies, query)
-            if any(_is_for(policy.oidc_policy, issuer, subject) for policy in page.policies):
+            if any(_is_for(each.oidc_policy, issuer, subject) for each in page.policies):
                 return True
             if not page.next_page_token:
                 return False
@@ -110,11 +110,16 @@ class AdminAccount:
             self._policies(principal_id),
             Nothing,
             query={"policy_id": policy_id(subject)},
-            body={"oidc_policy": {"issuer": issuer, "audiences": [AUDIENCE], "subject": subject}},
+            body=policy(issuer, subject),
         )
 
     def _policies(self, principal_id: int) -> str:
         return f"{self._path}/servicePrincipals/{principal_id}/federationPolicies"
+
+
+def policy(issuer: str, subject: str) -> dict[str, object]:
+    """What to send for a principal to trust this subject of this issuer's tokens."""
+    return {"oidc_policy": {"issuer": issuer, "audiences": [AUDIENCE], "subject": subject}}
 
 
 def policy_id(subject: str) -> str:

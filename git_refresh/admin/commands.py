@@ -5,7 +5,9 @@ import shlex
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from git_refresh.admin.account import AUDIENCE, policy_id
+from git_refresh.admin.account import AS_USER, policy, policy_id
+from git_refresh.admin.organization import entitlement
+from git_refresh.admin.workspace import ACCESS, GIVE_ACCESS, can_manage
 from git_refresh.values import AZURE_DEVOPS
 
 
@@ -22,19 +24,10 @@ def let_into_organization(
     """
     if looked_up:
         project_ids = [*project_ids, _TO_FIND]
-    body: dict[str, object] = {
-        "accessLevel": {"accountLicenseType": "express"},
-        "servicePrincipal": {"origin": "aad", "originId": object_id, "subjectKind": "servicePrincipal"},
-    }
-    if project_ids:
-        body["projectEntitlements"] = [
-            {"group": {"groupType": "projectReader"}, "projectRef": {"id": project_id}}
-            for project_id in project_ids
-        ]
     url = f"https://vsaex.dev.azure.com/{quote(organization)}/_apis/serviceprincipalentitlements?api-version=7.1-preview.1"
     return (
         f"az rest --method post --resource {AZURE_DEVOPS} --url {shlex.quote(url)} "
-        f"--body {_quoted(body).replace(_TO_FIND, _project_id(organization, looked_up))} "
+        f"--body {_quoted(entitlement(object_id, project_ids)).replace(_TO_FIND, _project_id(organization, looked_up))} "
         "--query '{done: isSuccess, errors: operationResult.errors}'"
     )
 
@@ -59,9 +52,8 @@ def put_into_group(organization: str, member: str, group: str) -> str:
 def assign(account_id: str, workspace_id: str, client_id: str) -> str:
     """The command that assigns an account's principal to a workspace."""
     where = _in_account(account_id)
-    content = _json({"permissions": ["USER"]})
     number = _number(where, client_id)
-    return f"{where} databricks account workspace-assignment update {workspace_id} {number} {content}"
+    return f"{where} databricks account workspace-assignment update {workspace_id} {number} {_json(AS_USER)}"
 
 
 def add_principal(host: str, client_id: str, name: str) -> str:
@@ -70,29 +62,25 @@ def add_principal(host: str, client_id: str, name: str) -> str:
         "applicationId": client_id,
         "displayName": name,
         "active": True,
-        "entitlements": [{"value": "workspace-access"}],
+        "entitlements": [{"value": ACCESS}],
     }
     return f"DATABRICKS_HOST={host} databricks service-principals create {_json(content)}"
 
 
 def make_principal(host: str, name: str) -> str:
     """The command that makes a service principal which Databricks manages."""
-    content = {"displayName": name, "active": True, "entitlements": [{"value": "workspace-access"}]}
+    content = {"displayName": name, "active": True, "entitlements": [{"value": ACCESS}]}
     return f"DATABRICKS_HOST={host} databricks service-principals create {_json(content)}"
 
 
 def entitle(host: str, principal_id: int | str) -> str:
     """The command that gives a principal workspace access."""
-    content = {
-        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
-        "Operations": [{"op": "add", "path": "entitlements", "value": [{"value": "workspace-access"}]}],
-    }
-    return f"DATABRICKS_HOST={host} databricks service-principals patch {principal_id} {_json(content)}"
+    return f"DATABRICKS_HOST={host} databricks service-principals patch {principal_id} {_json(GIVE_ACCESS)}"
 
 
 def write_policy(account_id: str, client_id: str, issuer: str, subject: str) -> str:
     """The command that lets an identity sign in as a service principal."""
-    content = {"oidc_policy": {"issuer": issuer, "audiences": [AUDIENCE], "subject": subject}}
+    content = policy(issuer, subject)
     where = _in_account(account_id)
     create = f"{where} databricks account service-principal-federation-policy create"
     return f"{create} {_number(where, client_id)} --policy-id {policy_id(subject)} {_json(content)}"
@@ -103,10 +91,7 @@ def let_manage(host: str, kind: str, path: str, client_id: str, *, made: bool) -
     where, path = f"DATABRICKS_HOST={host}", shlex.quote(path)
     make = f"{where} databricks workspace mkdirs {path} && " if made else ""
     number = f'"$({where} databricks workspace get-status {path} --output json | jq .object_id)"'
-    content = {
-        "access_control_list": [{"service_principal_name": client_id, "permission_level": "CAN_MANAGE"}]
-    }
-    return f"{make}{where} databricks permissions update {kind} {number} {_json(content)}"
+    return f"{make}{where} databricks permissions update {kind} {number} {_json(can_manage(client_id))}"
 
 
 def _in_account(account_id: str) -> str:

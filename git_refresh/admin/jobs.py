@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, SecretStr, WrapValidator
 
 from git_refresh.admin.job_values import Caller, GitSource, Job, ListedJob, RunAs
 from git_refresh.admin.rest import Rest
+from git_refresh.admin.workspace import Number
 from git_refresh.clock import Deadline
 from git_refresh.clouds import answers, oauth
 from git_refresh.clouds.answers import Answer, UnexpectedAnswerError, read
@@ -36,12 +37,6 @@ _API = "/api/2.2/jobs"
 _SCIM = "/api/2.0/preview/scim/v2"
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ADMINS = "admins"
-
-
-def _number(value: object) -> object:
-    """SCIM has its ids as text."""
-    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value) else value
-
 
 _Name = Annotated[answers.Word | None, WrapValidator(answers.or_nothing)]
 """It is only shown: an odd one costs nothing."""
@@ -89,7 +84,7 @@ class _Job(Answer):
 
 
 class _Principal(Answer):
-    id: Annotated[answers.Id, BeforeValidator(_number)]
+    id: Number
     applicationId: answers.Guid  # noqa: N815  # SCIM's name
 
 

@@ -112,6 +112,20 @@ class Member:
     """Ids of the projects whose repositories it reads, as a reader, a contributor or an administrator."""
 
 
+def entitlement(object_id: str, project_ids: Sequence[str]) -> dict[str, object]:
+    """What to send for an identity to be a member with Basic access, and a reader of projects."""
+    body: dict[str, object] = {
+        "accessLevel": {"accountLicenseType": "express"},
+        "servicePrincipal": {"origin": "aad", "originId": object_id, "subjectKind": "servicePrincipal"},
+    }
+    if project_ids:
+        body["projectEntitlements"] = [
+            {"group": {"groupType": "projectReader"}, "projectRef": {"id": project_id}}
+            for project_id in project_ids
+        ]
+    return body
+
+
 class Organization:
     """One organization, as somebody in it sees it. Every method raises `ServiceError` when Azure DevOps fails it."""
 
@@ -179,20 +193,8 @@ class Organization:
     def add(self, object_id: str, project_ids: Sequence[str]) -> None:
         """Let a service principal in, with Basic access and into the Readers of projects. Doing it twice changes nothing."""
         what = f"let the identity into organization {self.name}"
-        body = {
-            "accessLevel": {"accountLicenseType": "express"},
-            "servicePrincipal": {
-                "origin": "aad",
-                "originId": object_id,
-                "subjectKind": "servicePrincipal",
-            },
-            "projectEntitlements": [
-                {"group": {"groupType": "projectReader"}, "projectRef": {"id": project_id}}
-                for project_id in project_ids
-            ],
-        }
         path = f"{self._path}/serviceprincipalentitlements"
-        self._change("POST", what, path, body)
+        self._change("POST", what, path, entitlement(object_id, project_ids))
 
     def raise_to_basic(self, member: Member) -> None:
         """Give a member that may see no repository the access level Basic."""

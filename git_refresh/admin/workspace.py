@@ -17,6 +17,11 @@ from git_refresh.symptom import Service, ServiceError, Symptom
 _SCIM = "/api/2.0/preview/scim/v2"
 ACCESS = "workspace-access"
 """The entitlement without which a principal may use neither Git credentials nor folders."""
+GIVE_ACCESS = {
+    "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+    "Operations": [{"op": "add", "path": "entitlements", "value": [{"value": ACCESS}]}],
+}
+"""What to send for a principal to have it; what it has besides stays."""
 MANAGE = "CAN_MANAGE"
 _MANAGER = "roles/servicePrincipal.manager"
 _ADMINS, _USERS = "admins", "users"
@@ -125,6 +130,11 @@ class Place:
     """Whether it is a Git folder or a directory; else nothing is granted on it."""
 
 
+def can_manage(client_id: str) -> dict[str, object]:
+    """What to send, with PATCH, for a principal to manage what is at a place."""
+    return {"access_control_list": [{"service_principal_name": client_id, "permission_level": MANAGE}]}
+
+
 class AdminWorkspace:
     """One workspace. Every method raises `ServiceError` when the workspace fails it."""
 
@@ -220,12 +230,8 @@ class AdminWorkspace:
 
     def entitle(self, principal_id: int) -> None:
         """Give a service principal workspace access; what it has besides stays."""
-        body = {
-            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
-            "Operations": [{"op": "add", "path": "entitlements", "value": [{"value": ACCESS}]}],
-        }
         path = f"{_SCIM}/ServicePrincipals/{principal_id}"
-        self._rest.send("PATCH", "give workspace access", path, Nothing, body=body, repeat=Repeat.SAFE)
+        self._rest.send("PATCH", "give workspace access", path, Nothing, body=GIVE_ACCESS, repeat=Repeat.SAFE)
 
     def at(self, path: str) -> Place | None:
         """What is at a path; None where nothing is."""
@@ -262,13 +268,12 @@ class AdminWorkspace:
 
     def let_manage(self, place: Place, client_id: str) -> None:
         """Let a principal manage what is there. PATCH adds to the list; PUT would replace it, and is never sent."""
-        entry = {"service_principal_name": client_id, "permission_level": MANAGE}
         self._rest.send(
             "PATCH",
             "give Can Manage",
             f"/api/2.0/permissions/{place.kind}/{place.id}",
             Nothing,
-            body={"access_control_list": [entry]},
+            body=can_manage(client_id),
             repeat=Repeat.SAFE,
         )
 
