@@ -83,9 +83,13 @@ class _BoundedTLSConnection(HTTPSConnection):
 
 def _bounded(connected: socket.socket) -> _BoundedSocket:
     bounded = _BoundedSocket(fileno=connected.detach())
-    # Through a proxy urllib3 leaves it off: then each body waits, often for 40 ms, until its head has been acknowledged.
-    bounded.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    bounded.settimeout(min(CONNECT_LIMIT, current_operation().seconds_left()))  # for the TLS handshake
+    try:
+        # Through a proxy urllib3 leaves it off: then each body waits, often for 40 ms, until its head has been acknowledged.
+        bounded.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        bounded.settimeout(min(CONNECT_LIMIT, current_operation().seconds_left()))  # for the TLS handshake
+    except BaseException:  # it came too late, and nobody else knows of it yet
+        bounded.close()
+        raise
     return bounded
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import repeat
+from typing import Any
 
 import pytest
 import requests
@@ -20,6 +21,7 @@ from git_refresh.clouds.guard import call
 from git_refresh.clouds.transport import MAX_HEAD, Allowance, BoundedSession, NotJsonError, RedirectedError
 from git_refresh.masking import Secrets
 from git_refresh.symptom import Service, ServiceError
+from tests.unit.fakes import FakeClock
 
 TLS = tls_context()
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -310,3 +312,25 @@ def test_an_sdk_gets_no_error_that_is_no_json_and_the_diagnosis_does(
 ) -> None:
     response, kept = ask(serve(b"HTTP/1.1 500 X\r\n\r\n", body))
     assert (response.content, kept) == (b"", body)
+
+
+def test_a_connection_that_is_there_too_late_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+
+    def connect_late(*args: Any, **kwargs: Any) -> socket.socket:
+        connected = connect(*args, **kwargs)
+        clock.sleep(2)
+        return connected
+
+    connect = urllib3.util.connection.create_connection
+    monkeypatch.setattr(urllib3.util.connection, "create_connection", connect_late)
+    with socket.create_server(("127.0.0.1", 0)) as server, operation(Deadline.after(1, clock)):
+        origin = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with BoundedSession([origin], TLS) as session, pytest.raises(requests.ConnectionError) as held:
+            session.get(origin)
+        accepted, _ = server.accept()
+        with accepted:
+            accepted.settimeout(5)
+            assert accepted.recv(1) == b"", "whoever has connected has hung up"
+    # Kept until here: its end would close what it holds.
+    assert "the time for this operation has passed" in str(held.value)
