@@ -7,6 +7,7 @@ twice at most, for a slice may be what kills its worker. The poison queue gets n
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 from uuid import uuid4
@@ -15,14 +16,14 @@ from git_refresh.clock import Clock, SystemClock
 from git_refresh.diagnosis.explain import Facts, explain, finding, internal
 from git_refresh.outlet import Outlet, log_to_platform
 from git_refresh.raised import LONGEST_MESSAGE, RunFailedError, nothing_run
-from git_refresh.report import log_dispatch, log_message, log_nothing_done
+from git_refresh.report import log_dispatch, log_message, log_not_listed, log_nothing_done, log_queued
 from git_refresh.run.refresh import lateness
 from git_refresh.schedule import late_by, next_run_after
 from git_refresh.seams import Claim, Claims
 from git_refresh.settings.host_json import ENDING_S
-from git_refresh.settings.load import SettingsError, load
+from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.storage import read_storage
-from git_refresh.slices import Message, UnreadableMessageError, gone, messages, read_message
+from git_refresh.slices import Message, UnreadableMessageError, messages, read_message
 from git_refresh.symptom import ServiceError
 from git_refresh.values import Problem
 
@@ -31,6 +32,12 @@ LEAST_S = 30.0
 
 CLOCKS_S = 10.0
 """Seconds by which the clocks of two instances may differ."""
+
+START_S = 15.0
+"""Seconds until a message has reached a worker that had to be started for it."""
+
+MIN_GAP = timedelta(seconds=START_S + LEAST_S + ENDING_S + CLOCKS_S)
+"""What must be between two runs, so that a slice can be begun."""
 
 GIVE_UP = 3
 """The delivery at which a message is given up whose worker has died each time. The host's own limit, in host.json, is above it."""
@@ -69,6 +76,8 @@ def _dispatch(
         found = messages(settings, run_id, now, until)
         problems = lateness(late_by(now, schedule_status))
         log_dispatch(run_id, len(found), len(settings.entries), until, problems, outlet)
+        for message in found:
+            log_queued(message.slice, message.until, message.workspaces, outlet)
     except SettingsError as error:
         log_nothing_done(error.problems, outlet)
         return nothing_run(error)
@@ -95,8 +104,8 @@ class Delivery:
 
     @classmethod
     def of(cls, message: "QueueMessage") -> "Delivery":
-        """Of the message that the platform's worker passes."""
-        text = message.get_body().decode(errors="replace")
+        """Of the message that the platform's worker passes; what it does not know of it counts as a first delivery."""
+        text = (message.get_body() or b"").decode(errors="replace")
         return cls(text, message.id or "", message.dequeue_count or 1)
 
 
@@ -107,7 +116,7 @@ class QueueMessage(Protocol):
     def id(self) -> str | None: ...
     @property
     def dequeue_count(self) -> int | None: ...
-    def get_body(self) -> bytes: ...
+    def get_body(self) -> bytes | None: ...
 
 
 def refresh_slice(environ: Mapping[str, str], delivery: Delivery) -> None:
@@ -133,9 +142,11 @@ def _refresh_slice(environ: Mapping[str, str], delivery: Delivery, outlet: Outle
             None, finding("slice_unreadable", Facts(), why=error), outlet, result="dropped", fine=False
         )
         return ""
-    named = {**message.slice.as_dict(), "until": f"{message.until:%H:%M:%S} UTC"}
+    due = next_run_after(clock.now() + timedelta(seconds=CLOCKS_S), None, environ.get("REFRESH_SCHEDULE"))
+    until = min(message.until, due)  # a message may take time away from its slice, and give it none
+    named = {**message.slice.as_dict(), "until": f"{until:%H:%M:%S} UTC"}
     log = partial(log_message, message.slice, outlet=outlet, result="dropped")
-    if _seconds_left(message, clock) < LEAST_S:
+    if _seconds_left(until, clock) < LEAST_S:
         log(finding("slice_too_late", Facts(), **named), fine=False)
         return ""
     claims = _Claims(environ, outlet, message, delivery, clock)
@@ -152,11 +163,36 @@ def _refresh_slice(environ: Mapping[str, str], delivery: Delivery, outlet: Outle
                 log(found, result="failed", fine=False)
                 # Without a claim that remembers it, the host would go on until the poison queue has it.
                 return str(found) if claims.end() else ""
-        failure = _run(environ, message, outlet, claims.problems, began, clock)
+        time = _Time(began, until, due)
+        failure = _run(environ, message, outlet, claims.problems, time, clock)
         # Red only if the message is dropped when it comes again: else the slice would be done twice. Its run line tells anyway.
         return failure if claims.end() else ""
     finally:
         claims.close()
+
+
+def _log_not_listed(message: Message, settings: Settings, outlet: Outlet) -> None:
+    """Log the names that are not in the list, if any; compared as the log shows them, so that none reads there as one of the list."""
+    listed = {outlet.text(entry.name) for entry in settings.entries}
+    others = [name for name in message.workspaces if outlet.text(name) not in listed]
+    if others:
+        found = finding("workspace_not_listed", Facts(), count=len(others))
+        log_not_listed(message.slice, others, found, outlet)
+
+
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """What a slice has to keep.
+
+    Attributes:
+        began: when its delivery began, on the clock's monotonic scale.
+        until: from then on it is too late.
+        due: when the schedule has the next run, whatever the message says.
+    """
+
+    began: float
+    until: datetime
+    due: datetime
 
 
 def _run(
@@ -164,23 +200,26 @@ def _run(
     message: Message,
     outlet: Outlet,
     told: Sequence[Problem],
-    began: float,
+    time: _Time,
     clock: Clock,
 ) -> str:
-    """Refresh what a message names, within a run's budget since the delivery began; why that failed, or nothing."""
+    """Refresh what a message names and the list has, within a run's budget since the delivery began; why that failed, or nothing."""
     from git_refresh import app  # noqa: PLC0415  # the SDKs: the timer's function, which only cuts the list, needs none
 
     try:
         settings = load(environ)
+        _log_not_listed(message, settings, outlet)
         mine = settings.only(message.workspaces)
-        budget = min(mine.timeout_s - (clock.monotonic() - began), _seconds_left(message, clock))
+        if not mine.entries:
+            return ""
+        budget = min(mine.timeout_s - (clock.monotonic() - time.began), _seconds_left(time.until, clock))
         report = app.run(
             replace(mine, timeout_s=max(budget, 1.0)),
             environ,
             outlet=outlet,
-            next_run=message.until,
+            next_run=time.due,
             slice_=message.slice,
-            told=[*told, *gone(message, settings)],
+            told=told,
             clock=clock,
         )
     except SettingsError as error:
@@ -194,7 +233,7 @@ def _run(
 
 
 class _Claims:
-    """The claim on one slice. Where it can be neither made nor read, the slice is refreshed all the same, and its report says so."""
+    """The claim on what a message asks for. Without one the slice is refreshed all the same, and its report says so."""
 
     def __init__(
         self,
@@ -205,9 +244,8 @@ class _Claims:
         clock: Clock,
     ) -> None:
         self.problems: list[Problem] = []
-        self._slice = message.slice
+        self._of = (message.slice, message.fingerprint, delivery.id, clock)
         self._delivery = delivery
-        self._clock = clock
         self._claims: Claims | None = None
         from git_refresh import app  # noqa: PLC0415  # see above
 
@@ -224,7 +262,7 @@ class _Claims:
         if self._claims is None:
             return again
         try:
-            return self._claims.begin(self._slice, self._delivery.id, self._clock)
+            return self._claims.begin(*self._of)
         except ServiceError as error:
             told = explain(error.symptom, Facts())
             self.problems.append(Problem("FAN_OUT", str(told)))
@@ -235,7 +273,7 @@ class _Claims:
         if self._claims is None:
             return False
         try:
-            self._claims.end(self._slice, self._delivery.id, self._clock)
+            self._claims.end(*self._of)
         except ServiceError:
             return False
         return True
@@ -245,6 +283,6 @@ class _Claims:
             self._claims.close()
 
 
-def _seconds_left(message: Message, clock: Clock) -> float:
+def _seconds_left(until: datetime, clock: Clock) -> float:
     """How long a slice may take: it has ended when the next run's begins, so that no two of them work on one Git folder."""
-    return (message.until - clock.now()).total_seconds() - ENDING_S - CLOCKS_S
+    return (until - clock.now()).total_seconds() - ENDING_S - CLOCKS_S

@@ -250,6 +250,30 @@ def log_dispatch(
     outlet.log(event, "problems", fine=True)
 
 
+def log_queued(slice_: Slice, until: datetime, names: Sequence[str], outlet: Outlet) -> None:
+    """The timer's log line for each slice: `git_refresh.queued`. By its names it is known which workspaces of a run were not refreshed."""
+    event = {
+        "event": "git_refresh.queued",
+        **_whose(slice_),
+        "until": _iso(until),
+        "names": list(names),
+    }
+    outlet.log(event, "names", fine=True)
+
+
+def log_not_listed(slice_: Slice, names: Sequence[str], found: Diagnosis, outlet: Outlet) -> None:
+    """The log line of names in a message that are not in the list: `git_refresh.slice`."""
+    event = {
+        "event": "git_refresh.slice",
+        "result": "dropped",
+        **_whose(slice_),
+        "code": found.code,
+        "problems": [str(found)],
+        "names": list(names),
+    }
+    outlet.log(event, "names", fine=True)
+
+
 def log_message(slice_: Slice | None, found: Diagnosis, outlet: Outlet, *, result: str, fine: bool) -> None:
     """The log line of a message for which nothing is done: `git_refresh.slice`."""
     event = {

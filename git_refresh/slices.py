@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from itertools import batched
 from math import ceil
 from typing import Annotated, Literal
@@ -19,7 +20,7 @@ from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.fields import seen
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import Settings
-from git_refresh.values import Problem, Slice
+from git_refresh.values import Slice
 
 QUEUE = "git-refresh-slices"
 """The queue, and the container of the claims."""
@@ -28,8 +29,9 @@ MOST = 50
 """Workspaces in a slice. What they share (a token, a secret, where a branch is) is fetched once for all of them, and the Flex Consumption
 plan bills a second for an execution at least: https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan."""
 
-_ROOM = 40_000
-"""Bytes of a message. A queue takes 65,536, of what is then base64: https://learn.microsoft.com/rest/api/storageservices/put-message."""
+_ROOM = 25_000
+"""Bytes of a slice's names as JSON. A log line with all of them must fit (`outlet.LONGEST_LINE`), as must a message: 65,536 in base64,
+https://learn.microsoft.com/rest/api/storageservices/put-message."""
 
 VERSION = 1
 
@@ -64,6 +66,11 @@ class Message:
                 "workspaces": list(self.workspaces),
             }
         )
+
+    @property
+    def fingerprint(self) -> str:
+        """Differs between two messages that differ in anything."""
+        return sha256(self.text().encode()).hexdigest()[:32]
 
 
 def cut(settings: Settings) -> list[tuple[str, ...]]:
@@ -146,24 +153,10 @@ def read_message(text: str) -> Message:
     except OverflowError:  # the first or last hours that there are, elsewhere on earth
         wrong = "until"
     else:
-        return Message(Slice(str(read.run_id), read.slice, read.slices), until, read.workspaces)
+        if read.slice <= read.slices:
+            return Message(Slice(str(read.run_id), read.slice, read.slices), until, read.workspaces)
+        wrong = "slice"
     raise UnreadableMessageError(f"is wrong in: {wrong}")
-
-
-def gone(message: Message, settings: Settings) -> list[Problem]:
-    """What there is to say of names that are no longer in the list."""
-    names = {entry.name for entry in settings.entries}
-    left = [name for name in message.workspaces if name not in names]
-    if not left:
-        return []
-    told = ", ".join(f'"{shown(name)}"' for name in left[:_TOLD])
-    more = f" and {len(left) - _TOLD} more" if left[_TOLD:] else ""
-    return [
-        Problem("WORKSPACES", f"{told}{more}: in the list when this run began, and no longer; left alone")
-    ]
-
-
-_TOLD = 5
 
 
 _Name = Annotated[str, Field(max_length=2_000), AfterValidator(seen)]

@@ -1,9 +1,12 @@
 """How many examples are drawn."""
 
-from hypothesis import settings
+from collections.abc import Collection
+
+from hypothesis import HealthCheck, settings
 
 
-def as_often_as(examples: int) -> settings:
+def as_often_as(examples: int, *, suppressed: Collection[HealthCheck] = ()) -> settings:
     """So many examples; few where hypothesis is told to be quick."""
     usual = settings.get_profile("default").max_examples
-    return settings(max_examples=min(examples, settings().max_examples * examples // usual))
+    most = min(examples, settings().max_examples * examples // usual)
+    return settings(max_examples=most, suppress_health_check=suppressed)

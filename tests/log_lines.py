@@ -18,7 +18,9 @@ from git_refresh.report import (
     Result,
     log_dispatch,
     log_message,
+    log_not_listed,
     log_nothing_done,
+    log_queued,
     log_run,
     log_workspace,
 )
@@ -27,7 +29,7 @@ from tests.unit.test_terminal import ERROR, report, workspace
 
 Lines = list[dict[str, Any]]
 RUN, WORKSPACE = "git_refresh.run", "git_refresh.workspace"
-DISPATCH, SLICE = "git_refresh.dispatch", "git_refresh.slice"
+DISPATCH, QUEUED, SLICE = "git_refresh.dispatch", "git_refresh.queued", "git_refresh.slice"
 
 
 def log_lines(caplog: pytest.LogCaptureFixture) -> Lines:
@@ -35,6 +37,8 @@ def log_lines(caplog: pytest.LogCaptureFixture) -> Lines:
     caplog.set_level("INFO", "git_refresh")
     outlet = Outlet()
     log_dispatch("id", 21, 1003, UNTIL, [Problem("clock", "clock_skew: It goes wrong.")], outlet)
+    log_queued(PART, UNTIL, ["data-1", "data-2"], outlet)
+    log_not_listed(PART, ["data-9"], finding("workspace_not_listed", Facts()), outlet)
     for row in OWN:
         if row.code.startswith("slice_"):
             given_up = row.code == "slice_given_up"

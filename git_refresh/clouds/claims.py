@@ -31,8 +31,9 @@ LIMIT = 10.0
 
 
 class BlobClaims:
-    """The claims on the slices of all runs (`seams.Claims`), each a blob `RUN_ID/SLICE`.
+    """The claims on the slices of all runs (`seams.Claims`), each a blob `RUN_ID/SLICE-FINGERPRINT`.
 
+    The fingerprint is the message's: a claim holds for what that message asks for, and for nothing else under the same number.
     The first to create it has the slice: https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations.
     """
 
@@ -51,8 +52,14 @@ class BlobClaims:
             options["credential"] = OneResource(identity, STORAGE)
         self._container = _service(storage, **options).get_container_client(container)
 
-    def begin(self, slice_: Slice, message_id: str, clock: Clock) -> Claim:
+    def begin(self, slice_: Slice, fingerprint: str, message_id: str, clock: Clock) -> Claim:
         """Claim a slice for a message, or tell who has it.
+
+        Args:
+            slice_: which.
+            fingerprint: of the message's content; the same content can be on the queue as two messages.
+            message_id: the queue's id of this one.
+            clock: the time.
 
         Raises:
             ServiceError: nobody can tell.
@@ -60,12 +67,12 @@ class BlobClaims:
         return call(
             Service.STORAGE,
             _what(slice_),
-            lambda: self._begin(self._blob(slice_), message_id),
+            lambda: self._begin(self._blob(slice_, fingerprint), message_id),
             deadline=Deadline.after(LIMIT, clock),
             secrets=self._secrets,
         )
 
-    def end(self, slice_: Slice, message_id: str, clock: Clock) -> None:
+    def end(self, slice_: Slice, fingerprint: str, message_id: str, clock: Clock) -> None:
         """Note that a slice has ended, however it did.
 
         Raises:
@@ -74,7 +81,9 @@ class BlobClaims:
         call(
             Service.STORAGE,
             f"{_what(slice_)} as ended",
-            lambda: self._blob(slice_).upload_blob(_content(message_id, ended=True), overwrite=True),
+            lambda: self._blob(slice_, fingerprint).upload_blob(
+                _content(message_id, ended=True), overwrite=True
+            ),
             deadline=Deadline.after(LIMIT, clock),
             secrets=self._secrets,
         )
@@ -83,8 +92,8 @@ class BlobClaims:
         """Let go of its connections."""
         self._session.close()
 
-    def _blob(self, slice_: Slice) -> BlobClient:
-        return self._container.get_blob_client(f"{slice_.run_id}/{slice_.number}")
+    def _blob(self, slice_: Slice, fingerprint: str) -> BlobClient:
+        return self._container.get_blob_client(f"{slice_.run_id}/{slice_.number}-{fingerprint}")
 
     def _begin(self, blob: BlobClient, message_id: str) -> Claim:
         if self._create(blob, _content(message_id, ended=False)):

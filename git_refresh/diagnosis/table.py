@@ -1122,6 +1122,12 @@ OWN = (
         remedy="Nothing, after an upgrade: the next run puts messages of its own there. Else see who may write to the queue.",
     ),
     Row(
+        "workspace_not_listed",
+        message="The message names {count} workspaces that are not in WORKSPACES.",
+        cause="The list was saved after the timer had put the message on the queue, or the message is not from this app.",
+        remedy="No action needed if you changed the list. Otherwise check who writes to the queue.",
+    ),
+    Row(
         "slice_duplicate",
         message="Slice {slice} of {slices} is another message's.",
         cause="The same slice was put on the queue twice, as happens when an answer of the queue is lost. This one was dropped.",

@@ -196,10 +196,18 @@ class _Query:
             sign = self.next()
             if sign == "in":
                 self.expect("(")
-                left = ("in", left, self.arguments())
+                left = ("in", left, self.rows_below() if self.peek() == "(" else self.arguments())
             else:
                 left = ("sign", sign, left, self.expression(_BINDS[sign]))
         return left
+
+    def rows_below(self) -> list[Node]:
+        """The only column of the rows in `((…))`."""
+        self.expect("(")
+        found = self.pipeline()
+        self.expect(")")
+        self.expect(")")
+        return [("is", value) for row in found for value in row.values()]
 
     def operand(self) -> Node:
         token = self.next()
@@ -210,6 +218,8 @@ class _Query:
             node = ("is", token[1:-1])
         elif span := re.fullmatch(r"(\d+)(ms|[smhd])", token):
             node = ("is", timedelta(seconds=int(span[1]) * _UNITS[span[2]]))
+        elif token in {"true", "false"}:
+            node = ("is", token == "true")
         elif token[0].isdigit():
             node = ("is", float(token) if "." in token else int(token))
         elif token == "toscalar":
@@ -295,6 +305,7 @@ _SUMS: dict[str, Callable[..., Any]] = {
     "min": lambda _, values: min(_present(values), default=None),
     "max": lambda _, values: max(_present(values), default=None),
     "maxif": lambda _, values, wanted: max(_chosen(values, wanted), default=None),
+    "minif": lambda _, values, wanted: min(_chosen(values, wanted), default=None),
     "make_set_if": lambda _, values, wanted: sorted(set(_chosen(values, wanted))),
     "make_list_if": lambda _, values, wanted: _chosen(values, wanted),
 }
@@ -308,10 +319,10 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "coalesce": lambda *values: next((each for each in values if each not in (None, "")), None),
     "iff": lambda condition, yes, no: yes if condition is True else no,
     "not": lambda value: None if value is None else not value,
+    "isnull": lambda value: value is None,
     "isnotnull": lambda value: value is not None,
     "isnotempty": lambda value: value not in (None, ""),
     "array_length": lambda value: None if value is None else len(value),
-    "set_has_element": lambda some, one: one in some,
     "range": lambda first, last: None if last is None else list(range(first, last + 1)),
     "round": lambda value, digits: None if value is None else round(value, digits),
     "pack_array": lambda *values: list(values),

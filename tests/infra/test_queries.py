@@ -60,7 +60,9 @@ def unknown_values(query: str, lines: Lines) -> list[str]:
     """Words that something is compared with, and that it never is."""
     compared = re.findall(r"""(?:==|!=|contains) ["']([a-z_.]+)["']""", query)
     compared += [
-        word for group in re.findall(r"\bin \(([^)]*)\)", query) for word in re.findall(r'"(.*?)"', group)
+        word
+        for group in re.findall(r"\bin \(([^()]*)\)", query)
+        for word in re.findall(r"""["'](.*?)["']""", group)
     ]
     words = {value for line in lines for value in line.values() if isinstance(value, str)}
     codes = {row.code for row in (*TABLE, *OWN, UNKNOWN)}
@@ -90,6 +92,8 @@ def test_every_query_reads_what_is_really_logged(place: str, lines: Lines) -> No
         ("refresh_git", "refresh"),
         ("git_refresh.dispatch", "git_refresh.dispatched"),
         ("git_refresh.slice", "git_refresh.slices"),
+        ("git_refresh.queued", "git_refresh.put"),
+        ("e.names", "e.workspaces_named"),
         ("e.slices", "e.parts"),
         ("e.until", "e.till"),
         ("'failed'", "'red'"),

@@ -40,6 +40,51 @@ def dispatch(tick: float, interval: float = 15, slices: int = 3) -> Line:
     return tick, event
 
 
+def names(slice_: int) -> list[str]:
+    """Of the workspaces in a slice."""
+    return [f"{slice_}-a", f"{slice_}-b"]
+
+
+def queued(tick: float, slice_: int, interval: float = 15, slices: int = 3) -> Line:
+    event = {
+        "event": "git_refresh.queued",
+        "run_id": f"run at {tick:g}",
+        "slice": slice_,
+        "slices": slices,
+        "until": iso(tick + interval),
+        "names": names(slice_),
+    }
+    return tick, event
+
+
+def dispatched(tick: float, interval: float = 15, slices: int = 3) -> Iterator[Line]:
+    """All that the timer writes."""
+    yield dispatch(tick, interval, slices)
+    for number in range(1, slices + 1):
+        yield queued(tick, number, interval, slices)
+
+
+def of_workspace(tick: float, name: str, minute: float, result: str = "failed", **also: Any) -> Line:
+    event = {"event": "git_refresh.workspace", "run_id": f"run at {tick:g}", "slice": 1, "name": name}
+    return minute, {
+        **event,
+        "result": result,
+        "credential": "kept" if result == "failed" else "updated",
+        "folders": {"failed": 2} if result == "failed" else {"unchanged": 2},
+        "failures": [],
+        **also,
+    }
+
+
+def done(tick: float, slice_: int, minute: float, result: str = "ok", slices: int = 3) -> Iterator[Line]:
+    """All that the work on a slice writes; of one that failed, its last workspace did."""
+    *others, last = names(slice_)
+    for name in others:
+        yield of_workspace(tick, name, minute, "ok")
+    yield of_workspace(tick, last, minute, result)
+    yield ended(tick, slice_, minute, result, slices)
+
+
 def ended(tick: float, slice_: int, minute: float, result: str = "ok", slices: int = 3, **also: Any) -> Line:
     event = {"event": "git_refresh.run", "run_id": f"run at {tick:g}", "slice": slice_, "slices": slices}
     return minute, {**event, **counted(result), **also}
@@ -83,11 +128,11 @@ def counted(result: str) -> dict[str, Any]:
 
 def in_slices(tick: float, *results: str, interval: float = 15, spread: float = 3) -> Iterator[Line]:
     """A dispatched run whose slices end one after another over so many minutes; "" is one that never ends."""
-    yield dispatch(tick, interval, len(results))
+    yield from dispatched(tick, interval, len(results))
     for number, result in enumerate(results, start=1):
         if result:
             minute = tick + spread * number / len(results)
-            yield ended(tick, number, minute, result, len(results))
+            yield from done(tick, number, minute, result, len(results))
 
 
 def answer(query: str, lines: Iterable[Line], now: float, window: float = 10_000) -> kusto.Rows:
@@ -116,11 +161,13 @@ GOOD = ("ok", "ok", "ok")
 # ---- The alerts ----
 
 
-def slice_rows(name: str, lines: Iterable[Line], now: float) -> list[tuple[str, int]]:
-    return [(row["run_id"], row["slice"]) for row in answer(BY_INTERVAL[15][name].query, lines, now)]
+def slice_rows(name: str, lines: Iterable[Line], now: float) -> list[tuple[str, int, str]]:
+    """The run, the slice and the workspace of each row."""
+    rows = answer(BY_INTERVAL[15][name].query, lines, now)
+    return sorted((row["run_id"], row["slice"], row["workspace"]) for row in rows)
 
 
-def test_each_slice_that_failed_is_named_and_no_other() -> None:
+def test_each_slice_and_workspace_that_failed_is_named_and_no_other() -> None:
     lines = [
         *in_slices(0, *GOOD),
         *in_slices(15, "ok", "failed", "ok"),
@@ -128,13 +175,67 @@ def test_each_slice_that_failed_is_named_and_no_other() -> None:
         nothing_done(45),
     ]
     lines += [not_done(45, 2, 46, "slice_given_up", "failed"), not_done(45, 1, 46, "slice_too_late")]
-    assert slice_rows("slice-failed", lines, 50) == [("run at 15", 2), ("run at 45", 2)]
+    rows = [(run, slice_) for run, slice_, _ in slice_rows("slice-failed", lines, 50)]
+    assert rows == [("run at 15", 1), ("run at 15", 2), ("run at 45", 2)]
+    assert ("run at 15", 1, "2-b") in slice_rows("slice-failed", lines, 50), "by a workspace's line"
 
 
-def test_each_slice_that_never_ended_is_named_ten_minutes_after_the_next_run_was_due() -> None:
+def test_each_workspace_that_never_ended_is_named_ten_minutes_after_the_next_run_was_due() -> None:
     lines = [*in_slices(0, *GOOD), *in_slices(15, "", "failed", ""), not_done(15, 3, 31, "slice_too_late")]
     assert slice_rows("slice-never-ended", lines, 40) == []
-    assert slice_rows("slice-never-ended", lines, 40.1) == [("run at 15", 1), ("run at 15", 3)]
+    assert slice_rows("slice-never-ended", lines, 40.1) == [
+        ("run at 15", number, name) for number in (1, 3) for name in names(number)
+    ]
+
+
+def forged(tick: float, name: str, minute: float, result: str = "ok", slice_: int = 1) -> list[Line]:
+    """The lines of a message with one name of the list, of whoever's making."""
+    return [of_workspace(tick, name, minute, result), ended(tick, slice_, minute, result)]
+
+
+def test_one_workspace_of_a_slice_does_not_end_the_others_of_its_slice() -> None:
+    lines = [*in_slices(0, "", "ok", "ok"), *forged(0, "1-a", 1)]
+    assert slice_rows("slice-never-ended", lines, 26) == [("run at 0", 1, "1-b")]
+
+
+def test_a_workspace_that_was_refreshed_when_the_next_run_was_due_was_not_in_time() -> None:
+    lines = [*in_slices(0, "", "ok", "ok"), *forged(0, "1-a", 14.9), *forged(0, "1-b", 15.1)]
+    assert slice_rows("slice-never-ended", lines, 26) == [("run at 0", 1, "1-b")]
+
+
+def test_a_workspace_that_left_the_list_in_mid_run_is_not_missed() -> None:
+    minute, event = not_done(0, 1, 2, "workspace_not_listed")
+    gone: Line = minute, {**event, "names": names(1)}
+    runs = [line for tick in (0, 15, 30) for line in in_slices(tick, "", "ok", "ok")]
+    assert slice_rows("slice-never-ended", [*runs, gone], 26) == []
+    assert fires(BY_INTERVAL[15]["no-successful-run"], runs, 50)
+    assert not fires(BY_INTERVAL[15]["no-successful-run"], [*runs, gone], 50)
+
+
+@pytest.mark.parametrize("left_out", ["1-a", "2-b"])
+def test_a_run_of_which_one_workspace_was_not_refreshed_is_no_success(left_out: str) -> None:
+    lines = [
+        line for tick in (0, 15, 30) for line in in_slices(tick, *GOOD) if line[1].get("name") != left_out
+    ]
+    assert fires(BY_INTERVAL[15]["no-successful-run"], lines, 50)
+
+
+def test_a_run_whose_names_are_not_all_in_the_log_is_no_success() -> None:
+    lines = [line for tick in (0, 15, 30) for line in in_slices(tick, *GOOD)]
+    shorter = [
+        line for line in lines if (line[1]["event"], line[1].get("slice")) != ("git_refresh.queued", 2)
+    ]
+    assert not fires(BY_INTERVAL[15]["no-successful-run"], lines, 50)
+    assert fires(BY_INTERVAL[15]["no-successful-run"], shorter, 50)
+
+
+def test_what_the_timer_has_not_dispatched_is_no_run() -> None:
+    of_nobody = [line for minute in range(0, 50, 2) for line in done(1_000 + minute, 1, minute, slices=1)]
+    bad = [line for tick in (0, 15, 30) for line in in_slices(tick, "", "ok", "ok")]
+    assert fires(BY_INTERVAL[15]["no-successful-run"], [*of_nobody, *bad], 50)
+    assert fires(BY_INTERVAL[15]["no-run"], of_nobody, 50)
+    assert shown("the-last-run", [*in_slices(0, *GOOD), *of_nobody], 51)[0]["timestamp"] == moment(3)
+    assert len(shown("the-slowest-runs", [*in_slices(0, *GOOD), *of_nobody], 51)) == 1
 
 
 def test_a_fleet_in_one_piece_has_no_slices_to_tell_of() -> None:
@@ -177,8 +278,12 @@ def test_no_good_fleet_in_slices_is_called_red(interval: int, spread: float, ing
 def test_a_run_whose_first_slice_waits_for_eleven_minutes_is_still_a_run(interval: int) -> None:
     for early, late in product((False, True), repeat=2):
         lines = [
-            (run * interval + (22 if (late if run == 9 else early) else 0), ended(run, 1, 0)[1])
-            for run in range(9)
+            line
+            for tick in range(0, 9 * interval, interval)
+            for line in (
+                dispatch(tick, interval),
+                ended(tick, 1, tick + (22 if (late if tick == 8 * interval else early) else 0)),
+            )
         ]
         rule = BY_INTERVAL[interval]["no-run"]
         looked = range(4 * interval, 8 * interval, interval // 15)
@@ -252,7 +357,7 @@ def test_a_slice_that_was_done_twice_does_not_make_up_for_another() -> None:
     lines = [
         line
         for run in (0, 15, 30)
-        for line in (dispatch(run), *(ended(run, 1, run + at) for at in (1, 2, 3)))
+        for line in (*dispatched(run), *(each for at in (1, 2, 3) for each in done(run, 1, run + at)))
     ]
     assert fires(rule, lines, 50)
 
@@ -265,7 +370,7 @@ def test_the_last_run_is_the_sum_of_its_slices_and_not_one_that_is_still_under_w
     (row,) = shown("the-last-run", lines, 32)
     assert row["timestamp"] == moment(18)
     assert (row["result"], row["duration_s"]) == ("failed", 180.0)
-    assert (row["slices"], row["slices_without_end"]) == (3, 0)
+    assert (row["slices"], row["never_ended"]) == (3, 0)
     assert (row["workspaces"], row["ok"], row["failed"], row["folders"]) == (150, 149, 1, 300)
     assert row["problems"] == [["Azure DevOps: failed"]]
 
@@ -274,7 +379,13 @@ def test_a_run_with_a_slice_missing_is_the_last_one_when_its_time_is_over() -> N
     lines = [*in_slices(0, *GOOD), *in_slices(15, "ok", "", "ok")]
     assert shown("the-last-run", lines, 29)[0]["result"] == "ok"
     (row,) = shown("the-last-run", lines, 31)
-    assert (row["result"], row["slices_without_end"], row["workspaces"], row["ok"]) == ("failed", 1, 150, 100)
+    assert (row["result"], row["never_ended"], row["workspaces"], row["ok"]) == ("failed", 2, 150, 100)
+
+
+def test_a_last_run_whose_slices_ended_without_all_of_its_workspaces_has_failed() -> None:
+    lines = [*in_slices(0, "", "ok", "ok"), *forged(0, "1-a", 4)]
+    (row,) = shown("the-last-run", lines, 5)
+    assert (row["result"], row["never_ended"]) == ("failed", 1)
 
 
 def test_a_slice_that_was_done_twice_counts_once() -> None:
@@ -298,16 +409,11 @@ def test_the_fleet_at_a_glance_is_the_whole_fleet() -> None:
         "all well": 99,
         "something failed": 1,
         "entry wrong": 0,
-        "slices without an end": 1,
+        "never ended": 2,
         "Git folders": 200,
         "Git folders failed": 1,
         "minutes the token still had": 66,
     }
-
-
-def of_workspace(tick: float, name: str, minute: float, **also: Any) -> Line:
-    event = {"event": "git_refresh.workspace", "run_id": f"run at {tick:g}", "slice": 1, "name": name}
-    return minute, {**event, "result": "failed", "credential": "kept", "folders": {"failed": 2}, **also}
 
 
 def test_failures_and_folders_are_those_of_every_slice_of_the_last_run() -> None:
@@ -317,7 +423,9 @@ def test_failures_and_folders_are_those_of_every_slice_of_the_last_run() -> None
     lines += [of_workspace(15, "another", 17, failures=[{**failure, "where": "b"}])]
     assert [row["place"] for row in shown("failures-of-the-last-run", lines, 32)] == ["a", "b"]
     behind = shown("git-folders-that-are-behind", lines, 32)
-    assert {row["workspace"]: row["failed"] for row in behind} == {"of 15": 2, "another": 2}
+    assert {row["workspace"]: row["failed"] for row in behind} == dict.fromkeys(
+        ("1-b", "2-b", "of 15", "another"), 2
+    )
 
 
 def test_a_run_in_slices_is_as_slow_as_from_the_timer_to_its_last_slice() -> None:

@@ -60,21 +60,22 @@ def blobs(account: StorageAccount) -> BlobServiceClient:
 @pytest.mark.usefixtures("account")
 def test_the_first_message_has_the_slice_and_every_other_learns_of_it(shared: Cloud, slice_: Slice) -> None:
     found = claims(shared)
-    assert found.begin(slice_, "m1", CLOCK) is Claim.OURS
-    assert found.begin(slice_, "m1", CLOCK) is Claim.AGAIN
-    assert found.begin(slice_, "m2", CLOCK) is Claim.ANOTHERS
-    assert found.begin(Slice(slice_.run_id, 4, 21), "m2", CLOCK) is Claim.OURS
-    found.end(slice_, "m1", CLOCK)
-    assert {found.begin(slice_, each, CLOCK) for each in ("m1", "m2")} == {Claim.ENDED}
+    assert found.begin(slice_, "f1", "m1", CLOCK) is Claim.OURS
+    assert found.begin(slice_, "f1", "m1", CLOCK) is Claim.AGAIN
+    assert found.begin(slice_, "f1", "m2", CLOCK) is Claim.ANOTHERS
+    assert found.begin(Slice(slice_.run_id, 4, 21), "f1", "m2", CLOCK) is Claim.OURS
+    assert found.begin(slice_, "f2", "m2", CLOCK) is Claim.OURS
+    found.end(slice_, "f1", "m1", CLOCK)
+    assert {found.begin(slice_, "f1", each, CLOCK) for each in ("m1", "m2")} == {Claim.ENDED}
     found.close()
 
 
 def test_a_connection_string_opens_the_same_blobs(
     shared: Cloud, account: StorageAccount, slice_: Slice
 ) -> None:
-    assert claims(shared).begin(slice_, "m1", CLOCK) is Claim.OURS
+    assert claims(shared).begin(slice_, "f1", "m1", CLOCK) is Claim.OURS
     with_key = claims(shared, AzureWebJobsStorage=account.connection_string)
-    assert with_key.begin(slice_, "m2", CLOCK) is Claim.ANOTHERS
+    assert with_key.begin(slice_, "f1", "m2", CLOCK) is Claim.ANOTHERS
 
 
 def test_of_many_workers_at_once_one_has_the_slice_and_none_minds_that_the_container_is_not_there(
@@ -87,7 +88,7 @@ def test_of_many_workers_at_once_one_has_the_slice_and_none_minds_that_the_conta
     def work(number: int) -> None:
         mine = claims(shared)
         start.wait()
-        found.append(mine.begin(slice_, f"m{number}", CLOCK))
+        found.append(mine.begin(slice_, "f1", f"m{number}", CLOCK))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -113,7 +114,7 @@ def test_a_claim_that_cannot_be_made_is_one_typed_error(
 ) -> None:
     shared.inject(Fault(fault, host=f"{account.name}.blob.core.windows.net"))
     with pytest.raises(ServiceError) as raised:
-        claims(shared).begin(slice_, "m1", CLOCK)
+        claims(shared).begin(slice_, "f1", "m1", CLOCK)
     assert raised.value.symptom.kind == code
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)
 
@@ -124,7 +125,7 @@ def test_an_identity_without_the_role_is_told_so(
     account.deny(shared.identity.object_id, "blob")
     try:
         with pytest.raises(ServiceError) as raised:
-            claims(shared).begin(slice_, "m1", CLOCK)
+            claims(shared).begin(slice_, "f1", "m1", CLOCK)
     finally:
         account.allow(shared.identity.object_id, "blob")
     assert raised.value.symptom.status == 403
@@ -136,12 +137,12 @@ def test_a_claim_of_somebody_else_s_making_is_one_typed_error(
     shared: Cloud, account: StorageAccount, slice_: Slice
 ) -> None:
     service = blobs(account)
-    claims(shared).begin(Slice(slice_.run_id, 9, 21), "m1", CLOCK)  # so that the container is there
+    claims(shared).begin(Slice(slice_.run_id, 9, 21), "f1", "m1", CLOCK)  # so that the container is there
     for content in (b"", b"[]", b"{}", b'{"message": 1, "ended": 2}', b"\xff"):
-        blob = service.get_blob_client("git-refresh-slices", f"{slice_.run_id}/{slice_.number}")
+        blob = service.get_blob_client("git-refresh-slices", f"{slice_.run_id}/{slice_.number}-f1")
         blob.upload_blob(content, overwrite=True)
         with pytest.raises(ServiceError) as raised:
-            claims(shared).begin(slice_, "m1", CLOCK)
+            claims(shared).begin(slice_, "f1", "m1", CLOCK)
         assert raised.value.symptom.kind == "unexpected"
 
 
@@ -149,7 +150,7 @@ def test_a_key_that_is_none_is_told_without_being_quoted(shared: Cloud, account:
     key = "not-base64-but-secret!"
     string = f"DefaultEndpointsProtocol=https;AccountName={account.name};AccountKey={key}"
     with pytest.raises((SettingsError, ServiceError)) as raised:
-        claims(shared, AzureWebJobsStorage=string).begin(Slice("r", 1, 1), "m1", CLOCK)
+        claims(shared, AzureWebJobsStorage=string).begin(Slice("r", 1, 1), "f1", "m1", CLOCK)
     assert key not in str(raised.value)
 
 
@@ -166,9 +167,9 @@ def test_no_secret_is_in_a_claim_or_in_what_any_logger_says_at_debug(
         monkeypatch.setattr(logging.getLogger(name), "level", logging.DEBUG)
     found = claims(shared, AzureWebJobsStorage=account.connection_string)
     shared.remember_secrets()
-    found.begin(slice_, "m1", CLOCK)
+    found.begin(slice_, "f1", "m1", CLOCK)
     mine = claims(shared)
-    mine.end(slice_, "m1", CLOCK)
+    mine.end(slice_, "f1", "m1", CLOCK)
     secrets = [account.connection_string.split("AccountKey=")[1].split(";")[0], *shared.issued]
     assert shared.issued
     said = caplog.text + "".join(account.texts)

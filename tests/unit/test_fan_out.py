@@ -8,10 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from azure.functions.queue import QueueMessage
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 
 from git_refresh import app, fan_out
 from git_refresh.clock import Clock
 from git_refresh.fan_out import Delivery, dispatch, refresh_slice
+from git_refresh.outlet import LONGEST_LINE, Outlet
 from git_refresh.raised import RunFailedError
 from git_refresh.report import Report
 from git_refresh.seams import Claim
@@ -19,6 +23,8 @@ from git_refresh.settings.load import Settings
 from git_refresh.slices import Message, read_message
 from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import Problem, Slice
+from tests.drawn import as_often_as
+from tests.unit.fakes import NOW, FakeClock
 from tests.unit.test_slices import RUN, entry
 
 SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
@@ -26,33 +32,33 @@ ENVIRON = {
     "WORKSPACES": json.dumps([entry(1), entry(2)]),
     "FAN_OUT": "queue",
     "AzureWebJobsStorage__accountName": "stcontoso",
-    "REFRESH_SCHEDULE": "0 */15 * * * *",
 }
+"""Without a schedule the next run is due in a quarter of an hour, whatever the time is."""
 
 
 @dataclass
 class FakeClaims:
-    """Claims in memory: which message has each slice, and whether it has ended."""
+    """Claims in memory: which message has each slice, by its content, and whether it has ended."""
 
-    held: dict[Slice, tuple[str, bool]] = field(default_factory=dict)
+    held: dict[tuple[Slice, str], tuple[str, bool]] = field(default_factory=dict)
     failure: ServiceError | None = None
     closed: int = 0
 
-    def begin(self, slice_: Slice, message_id: str, _clock: Clock) -> Claim:
+    def begin(self, slice_: Slice, fingerprint: str, message_id: str, _clock: Clock) -> Claim:
         if self.failure:
             raise self.failure
-        if slice_ not in self.held:
-            self.held[slice_] = (message_id, False)
+        if (slice_, fingerprint) not in self.held:
+            self.held[slice_, fingerprint] = (message_id, False)
             return Claim.OURS
-        holder, ended = self.held[slice_]
+        holder, ended = self.held[slice_, fingerprint]
         if ended:
             return Claim.ENDED
         return Claim.AGAIN if holder == message_id else Claim.ANOTHERS
 
-    def end(self, slice_: Slice, message_id: str, _clock: Clock) -> None:
+    def end(self, slice_: Slice, fingerprint: str, message_id: str, _clock: Clock) -> None:
         if self.failure:
             raise self.failure
-        self.held[slice_] = (message_id, True)
+        self.held[slice_, fingerprint] = (message_id, True)
 
     def close(self) -> None:
         self.closed += 1
@@ -103,19 +109,43 @@ def message(*, minutes: float = 15.0, names: tuple[str, ...] = ("data-1", "data-
     return Message(Slice(RUN, 1, 3), until.replace(microsecond=0), names)
 
 
-def test_the_timer_cuts_the_list_into_slices_and_says_so_in_one_line(
+def test_the_timer_says_into_how_many_slices_it_cuts_and_names_each_one_s(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "git_refresh")
     entries = [*(entry(number) for number in range(120)), {"host": "http://x"}]
     found = [read_message(text) for text in dispatch({**ENVIRON, "WORKSPACES": json.dumps(entries)}, None)]
-    (line,) = [json.loads(each) for each in caplog.messages]
+    line, *queued = [json.loads(each) for each in caplog.messages]
     assert (line["event"], line["slices"], line["workspaces"]) == ("git_refresh.dispatch", 3, 121)
+    assert [
+        (each["event"], each["run_id"], each["slice"], each["slices"], each["until"], tuple(each["names"]))
+        for each in queued
+    ] == [
+        ("git_refresh.queued", line["run_id"], each.slice.number, 3, line["until"], each.workspaces)
+        for each in found
+    ]
     assert {each.slice.run_id for each in found} == {line["run_id"]}
     assert sorted(each.slice.number for each in found) == [1, 2, 3]
     assert {f"{each.until:%Y-%m-%dT%H:%M:%SZ}" for each in found} == {line["until"]}
     assert sum(len(each.workspaces) for each in found) == 121
     assert found[0].until > datetime.now(UTC)
+
+
+@pytest.mark.parametrize("letter", ["\N{GRINNING FACE}", "\N{IDEOGRAPHIC SPACE}", "\ue000", '"', "\\", "é"])
+def test_the_timer_s_lines_have_room_for_the_longest_names(
+    letter: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "git_refresh")
+    entries = [entry(number, name=f"{number:03}{letter * 196}x") for number in range(120)]
+    dispatch({**ENVIRON, "WORKSPACES": json.dumps(entries)}, None)
+    queued = [json.loads(each) for each in caplog.messages][1:]
+    assert sum(len(each["names"]) for each in queued) == 120
+    assert {each["names_left_out"] for each in queued} == {0}
+    assert max(map(len, caplog.messages)) <= LONGEST_LINE
+    shown = {Outlet().text(str(each["name"])) for each in entries}
+    assert {name for each in queued for name in each["names"]} == shown, (
+        "as the workspaces' own lines have it"
+    )
 
 
 def test_two_runs_have_two_ids() -> None:
@@ -169,15 +199,13 @@ def test_a_slice_is_refreshed_with_the_code_of_a_run(stage: Stage) -> None:
     ((names, given),) = stage.ran
     assert names == ["data-2"]
     assert given["slice_"] == sent.slice
-    assert given["next_run"] == sent.until
+    assert abs(given["next_run"] - sent.until) < timedelta(minutes=1)
     assert list(given["told"]) == []
     assert stage.claims.closed == 1
 
 
 def test_a_slice_ends_before_the_next_run_begins(stage: Stage) -> None:
     stage.deliver(message(minutes=4).text())
-    stage.deliver(message(minutes=60).text(), id_="m2")
-    stage.claims.held.clear()
     stage.deliver(message(minutes=60).text(), id_="m2")
     (_, short), (_, whole) = stage.ran
     assert 200 < short["settings"].timeout_s <= 225
@@ -322,8 +350,205 @@ def test_a_slice_in_which_this_app_makes_a_mistake_has_its_line_all_the_same(sta
     assert SECRET not in f"{raised} {line}"
 
 
-def test_names_that_left_the_list_are_said_and_no_failure(stage: Stage) -> None:
-    raised, _ = stage.deliver(message(names=("data-1", "data-9")).text())
-    ((names, given),) = stage.ran
+def test_names_that_are_not_in_the_list_are_said_and_no_failure(stage: Stage) -> None:
+    raised, (line,) = stage.deliver(message(names=("data-9", "data-1")).text())
+    ((names, _),) = stage.ran
     assert (raised, names) == ("", ["data-1"])
-    assert str(given["told"][0]).startswith('WORKSPACES: "data-9": in the list when this run began')
+    assert (line["event"], line["code"], line["names"]) == (
+        "git_refresh.slice",
+        "workspace_not_listed",
+        ["data-9"],
+    )
+
+
+def test_no_name_reads_in_the_log_as_one_of_the_list_that_it_is_not(stage: Stage) -> None:
+    listed = "a\\u3000b"
+    workspaces = json.dumps([entry(1, name=listed), entry(2)])
+    _, lines = stage.deliver(message(names=("a\u3000b", "b")).text(), WORKSPACES=workspaces)
+    assert listed not in [name for line in lines for name in line["names"]]
+
+
+def test_a_message_of_which_no_name_is_in_the_list_is_no_run(stage: Stage) -> None:
+    raised, (line,) = stage.deliver(message(names=("nobody",)).text())
+    assert (raised, stage.ran) == ("", [])
+    assert (line["code"], line["result"], line["names"]) == ("workspace_not_listed", "dropped", ["nobody"])
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"workspaces": ["nobody"]},
+        {"workspaces": ["data-1"]},
+        {"workspaces": ["data-2", "data-1"]},
+        {"until": (datetime.now(UTC) + timedelta(minutes=2)).isoformat()},
+        {"slices": 4},
+    ],
+)
+def test_another_message_under_the_same_run_and_slice_leaves_the_slice_to_be_done(
+    stage: Stage, forged: dict[str, Any]
+) -> None:
+    real = message().text()
+    stage.deliver(json.dumps({**json.loads(real), **forged}), id_="forged")
+    stage.ran.clear()
+    assert stage.deliver(real) == ("", [])
+    assert [names for names, _ in stage.ran] == [["data-1", "data-2"]]
+
+
+QUARTERS = "0 */15 * * * *"
+
+
+@pytest.fixture
+def at_seven_past(monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """It is seven past twelve, for the app and for the test."""
+    clock = FakeClock(7 * 60.0)
+    monkeypatch.setattr(fan_out, "SystemClock", lambda: clock)
+    return clock.now()
+
+
+@pytest.mark.parametrize(
+    ("until", "seconds"),
+    [
+        (timedelta(minutes=2), 105),
+        (timedelta(minutes=8), 465),
+        (timedelta(minutes=20), 465),
+        (timedelta(days=400), 465),
+        (datetime.max.replace(tzinfo=UTC) - NOW - timedelta(hours=1), 465),
+    ],
+)
+def test_a_message_s_time_can_shorten_what_the_schedule_gives_and_no_more(
+    stage: Stage, at_seven_past: datetime, until: timedelta, seconds: int
+) -> None:
+    given = json.loads(message().text()) | {"until": (at_seven_past + until).isoformat()}
+    assert stage.deliver(json.dumps(given), REFRESH_SCHEDULE=QUARTERS) == ("", [])
+    ((_, ran),) = stage.ran
+    assert ran["settings"].timeout_s == seconds
+    assert ran["next_run"] == NOW + timedelta(minutes=15), "a token is judged by the schedule alone"
+
+
+@pytest.mark.parametrize("until", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z"])
+@pytest.mark.usefixtures("at_seven_past")
+def test_a_message_of_any_year_before_is_too_late(stage: Stage, until: str) -> None:
+    text = json.dumps({**json.loads(message().text()), "until": until})
+    raised, (line,) = stage.deliver(text, REFRESH_SCHEDULE=QUARTERS)
+    assert (raised, line["code"], stage.ran) == ("", "slice_too_late", [])
+
+
+@pytest.mark.parametrize("seconds", [-10.0, -1.0, 0.0, 1.0])
+def test_a_slice_is_begun_also_by_a_worker_whose_clock_is_behind_the_timer_s(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    clock = FakeClock(seconds)
+    monkeypatch.setattr(fan_out, "SystemClock", lambda: clock)
+    sent = replace(message(), until=NOW + timedelta(minutes=15))
+    assert stage.deliver(sent.text(), REFRESH_SCHEDULE=QUARTERS) == ("", [])
+    assert len(stage.ran) == 1
+
+
+@pytest.mark.parametrize("body", [None, b"", b"\xff\xfe", b"\xed\xa0\x80", b"{}", "\0".encode("utf-16")])
+def test_a_queue_message_of_which_nothing_is_known_is_dropped_as_unreadable(
+    stage: Stage, body: bytes | None
+) -> None:
+    delivery = Delivery.of(QueueMessage(body=body))  # type: ignore[no-untyped-call]
+    assert (delivery.id, delivery.count) == ("", 1)
+    refresh_slice(ENVIRON, delivery)
+    assert [json.loads(line)["code"] for line in stage.caplog.messages] == ["slice_unreadable"]
+
+
+def test_a_queue_message_without_an_id_or_a_count_is_worked_on(stage: Stage) -> None:
+    of_nobody = QueueMessage(body=message().text(), insertion_time="soon")  # type: ignore[no-untyped-call]
+    refresh_slice(ENVIRON, Delivery.of(of_nobody))
+    assert len(stage.ran) == 1
+
+
+NAMES = st.lists(
+    st.sampled_from(["data-1", "data-2", "nobody", "", "data-1 ", "DATA-1"]) | st.text(max_size=8)
+)
+ODD_VALUES: st.SearchStrategy[Any] = (
+    st.sampled_from(
+        [
+            *(
+                None,
+                True,
+                0,
+                -1,
+                1,
+                2,
+                3,
+                7,
+                100_000,
+                100_001,
+                2**63,
+                10**400,
+                1.0,
+                float("inf"),
+                float("nan"),
+            ),
+            *(RUN, RUN.upper(), "", "x", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59.9999999-14:00"),
+            *("0001-01-01T00:00:00+14:00", "2026-11-25", "2026-11-25T24:00:00Z", "-1", "1e400"),
+            *([], {}, [[]], [None], ["data-1"] * 1_001, ["x" * 2_001], "[" * 5_000),
+        ]
+    )
+    | NAMES
+    | st.datetimes().map(lambda moment: f"{moment.isoformat()}Z")
+    | st.timedeltas(timedelta(days=-1), timedelta(days=1)).map(
+        lambda away: (datetime.now(UTC) + away).isoformat()
+    )
+)
+KEYS = ["version", "run_id", "slice", "slices", "until", "workspaces"]
+ODD_CHANGES = st.dictionaries(st.sampled_from([*KEYS, "$x", "id", "dequeueCount"]), ODD_VALUES, max_size=3)
+LIKELY_CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "run_id": st.uuids().map(str),
+        "slice": st.integers(1, 4),
+        "slices": st.integers(2, 9),
+        "until": st.integers(-60, 3_000).map(
+            lambda seconds: (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+        ),
+        "workspaces": NAMES.filter(bool),
+        "$AzureWebJobsParentId": st.text(max_size=3),
+    },
+)
+CHANGES = LIKELY_CHANGES | LIKELY_CHANGES | ODD_CHANGES
+CUTS: st.SearchStrategy[list[tuple[int, int, bytes]]] = st.just([]) | st.lists(
+    st.tuples(st.integers(0, 400), st.integers(0, 40), st.binary(max_size=4)), max_size=2
+)
+"""Where bytes are replaced, how many, and by what."""
+
+
+def mutated(changes: dict[str, Any], cuts: list[tuple[int, int, bytes]]) -> str:
+    """A message like the timer's, with these changes."""
+    body = json.dumps({**json.loads(message().text()), **changes}).encode()
+    for place, length, by in cuts:
+        body = body[:place] + by + body[place + length :]
+    return body.decode(errors="replace")
+
+
+DROPPED = {"slice_unreadable", "slice_too_late", "slice_ended", "slice_duplicate", "slice_given_up"}
+
+
+def hold_any_message_harmless(stage: Stage, text: str, count: int) -> set[str]:
+    """Deliver it, hold it to what any message may bring about, and return the codes of its lines."""
+    stage.ran.clear()
+    raised, lines = stage.deliver(text or " ", count=count)
+    codes = {line["code"] for line in lines}
+    assert raised == "" or codes == {"slice_given_up"}
+    assert {line["event"] for line in lines} <= {"git_refresh.slice"}
+    assert codes <= DROPPED | {"workspace_not_listed"}
+    assert bool(codes & DROPPED) + len(stage.ran) <= 1
+    assert codes or stage.ran
+    for names, ran in stage.ran:
+        assert names
+        assert set(names) <= {"data-1", "data-2"}
+        assert ran["slice_"].number <= ran["slice_"].of
+        assert 1 <= ran["settings"].timeout_s <= 540
+        assert timedelta() < ran["next_run"] - datetime.now(UTC) < timedelta(minutes=16)
+    return codes or {"ran"}
+
+
+@as_often_as(200, suppressed=[HealthCheck.function_scoped_fixture])
+@given(CHANGES, CUTS, st.integers(1, 6))
+def test_no_message_brings_about_more_than_a_refresh_of_what_is_listed(
+    stage: Stage, changes: dict[str, Any], cuts: list[tuple[int, int, bytes]], count: int
+) -> None:
+    hold_any_message_harmless(stage, mutated(changes, cuts), count)

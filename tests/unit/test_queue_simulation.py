@@ -1,4 +1,5 @@
-"""A fleet over a simulated queue, in simulated time: workers that die at any moment, slices that fail, messages that are there twice.
+"""A fleet over a simulated queue, in simulated time: workers that die at any moment, slices that fail, messages that are there twice,
+and a forger who may do to the queue whatever the right to write to it allows. The alerts' own queries say what became of a run.
 
 The product's own timer and queue functions run; only the work on a slice, the claims' store and time itself are simulated. Nobody renews
 a message here, as if every instance had lost the queue: the platform gives it to another after ten minutes.
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,11 +25,12 @@ from hypothesis import strategies as st
 from git_refresh import app, fan_out, slices
 from git_refresh.fan_out import Delivery, dispatch, refresh_slice
 from git_refresh.raised import RunFailedError
-from git_refresh.report import Report
+from git_refresh.report import Report, WorkspaceReport, log_run, log_workspace
 from git_refresh.settings.load import Settings
 from git_refresh.slices import read_message
 from git_refresh.values import Problem
 from tests.drawn import as_often_as
+from tests.infra import kusto
 from tests.unit.test_fan_out import FakeClaims
 from tests.unit.test_slices import entry
 
@@ -88,6 +91,15 @@ class World:
     events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     worked: list[tuple[str, float, float, str]] = field(default_factory=list)
     """Workspace, from, until, and how it ended."""
+    environ: dict[str, str] = field(default_factory=lambda: dict(ENVIRON))
+    seen: list[str] = field(default_factory=list)
+    """Every text that the timer has ever put on the queue."""
+    refreshed: list[tuple[str, float]] = field(default_factory=list)
+    """Workspace, and when."""
+    logged: list[dict[str, Any]] = field(default_factory=list)
+    """The rows of Application Insights."""
+    broken: list[Exception] = field(default_factory=list)
+    """What the queue's function must never raise."""
     attempts: dict[tuple[str, int], list[str]] = field(default_factory=dict)
     """How each attempt at a slice ended, by run and slice."""
     _numbers: Iterator[int] = field(default_factory=count)
@@ -113,7 +125,8 @@ class World:
         self.at = until
 
     def tick(self) -> None:
-        for text in dispatch(ENVIRON, None):
+        for text in dispatch(self.environ, None):
+            self.seen.append(text)
             for _ in range(2 if next(self._numbers) % 97 in self.duplicates else 1):
                 self.queue.append(Queued(f"m{next(self._numbers)}", text, self.at))
 
@@ -131,7 +144,7 @@ class World:
 
         def work() -> None:
             try:
-                refresh_slice(ENVIRON, delivery)
+                refresh_slice(self.environ, delivery)
             except RunFailedError:
                 self._given_back(queued)
                 self.instance_is_free()
@@ -139,8 +152,10 @@ class World:
                 if str(died) == "worker":
                     self._given_back(queued)
                 self.later(COLD_START_S, self.instance)
+            except Exception as error:  # noqa: BLE001  # a test then says which
+                self.broken.append(error)
             else:
-                self.queue.remove(queued)
+                self._gone(queued)
                 self.instance_is_free()
             self._turn.release()
 
@@ -150,10 +165,14 @@ class World:
     def instance_is_free(self) -> None:
         self.later(0.01, self.instance)
 
+    def _gone(self, queued: Queued) -> None:
+        """Of whatever text it has by now: a forger may have changed or deleted it meanwhile."""
+        self.queue = [each for each in self.queue if each is not queued]
+
     def _given_back(self, queued: Queued) -> None:
         queued.visible_at = self.at + AGAIN_S
         if queued.delivered >= MOST_DELIVERIES:
-            self.queue.remove(queued)
+            self._gone(queued)
             self.poison.append(queued)
 
     # What stands for the run itself.
@@ -173,13 +192,30 @@ class World:
         self._turn.release()
         wake.acquire()
         self.worked += [(each.name, begun, self.at, fate.end) for each in settings.entries]
+        whole = fate.end == "fine" and fate.seconds <= settings.timeout_s
+        *others, last = settings.entries
+        for each in settings.entries if whole else others:
+            self.refreshed.append((each.name, self.at))
+            log_workspace(slice_.run_id, WorkspaceReport(each.name, "", "ok"), given["outlet"], slice_)
         if fate.end in DEATHS:
             raise WorkerDiedError(fate.end)
         problems: tuple[Problem, ...] = ()
-        if fate.end == "red":
-            problems = (Problem("data-1", "is not well"),)
+        if not whole:
+            log_workspace(slice_.run_id, WorkspaceReport(last.name, "", "failed"), given["outlet"], slice_)
+            problems = (Problem(last.name, "is not well"),)
         report = Report(slice_.run_id, self.now(), seconds, False, "ok", (), problems, (), slice_)
-        return replace(report, result="failed") if problems else report
+        report = replace(report, result="failed") if problems else report
+        log_run(report, given["outlet"])
+        return report
+
+    # What stands for Application Insights.
+    def asked(self, query: str) -> list[dict[str, Any]]:
+        """What a query answers when all that there is to know has arrived."""
+        return kusto.run(query, {"traces": self.logged}, self.now() + timedelta(minutes=20))
+
+    def note(self, record: logging.LogRecord) -> bool:
+        self.logged.append({"timestamp": self.now(), "message": record.getMessage()})
+        return True
 
 
 @contextmanager
@@ -188,6 +224,7 @@ def simulated(world: World) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "MOST", 2)
         patch.setattr(logging.getLogger("git_refresh"), "propagate", False)
+        patch.setattr(logging.getLogger("git_refresh"), "filters", [world.note])
         patch.setattr(fan_out, "SystemClock", lambda: world)
         patch.setattr(app, "claims", lambda *_: claims)
         patch.setattr(app, "run", world.run)
@@ -287,3 +324,202 @@ def test_on_too_few_workers_each_slice_gets_its_turn_in_some_run() -> None:
     done = Counter(name for name, *_ in world.worked)
     assert sum(done.values()) < 60 * len(NAMES), "there was time for all of them"
     assert done.keys() == set(NAMES)
+
+
+# ---- A forger ----
+
+ALERTS = Path(__file__).parents[2] / "infra/queries/alerts"
+NO_SUCCESS, NEVER_ENDED, FAILED = (
+    (ALERTS / f"{name}.kql").read_text().replace("\n", " ")
+    for name in ("no-successful-run", "slice-never-ended", "slice-failed")
+)
+EACH_RUN = NO_SUCCESS.partition("| summarize runs =")[0]
+"""The query on successful runs before it sums them up: a row for each run, and whether it is `good`."""
+ANOTHER_RUN = "b7a1c0de-0000-4000-8000-000000000009"
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """Something that is done to the queue.
+
+    Attributes:
+        at: when, in seconds.
+        what: what is done.
+        which: of the messages, or of the texts that were ever there.
+        changes: what a forged text has in place of what it is made from.
+        later_s: for how long a message is hidden; or how much later its time ends.
+    """
+
+    at: float
+    what: str
+    which: int
+    changes: dict[str, Any]
+    later_s: float
+
+    def do(self, world: World) -> None:
+        found = world.queue[self.which % len(world.queue)] if world.queue else None
+        match self.what:
+            case "put":
+                world.queue.append(Queued(f"f{self.at}", self.text(world), world.at))
+            case "put first":
+                world.queue.insert(0, Queued(f"f{self.at}", self.text(world), world.at))
+            case "replay" if world.seen:
+                text = world.seen[self.which % len(world.seen)]
+                world.queue.insert(0, Queued(f"f{self.at}", text, world.at))
+            case "clear":
+                world.queue.clear()
+            case "reverse":
+                world.queue.reverse()
+            case "delete" if found:
+                world.queue.remove(found)
+            case "change" if found:
+                found.text = self.text(world)
+            case "hide" if found:
+                found.visible_at = world.at + self.later_s
+            case "show" if found:
+                found.visible_at = world.at
+            case _:
+                pass
+
+    def text(self, world: World) -> str:
+        """A forged message, made from one that was there."""
+        base = json.loads(world.seen[self.which % len(world.seen)]) if world.seen else {}
+        until = (world.now() + timedelta(seconds=self.later_s)).isoformat()
+        return json.dumps(
+            {**base, **{key: until if key == "until" else value for key, value in self.changes.items()}}
+        )
+
+
+OF_THE_LIST = st.lists(st.sampled_from([*NAMES, "nobody", "newcomer"]), min_size=1, max_size=6)
+FORGERIES = st.builds(
+    Forgery,
+    st.floats(0.0, 3 * TICK_S),
+    st.sampled_from(
+        ["put", "put", "put first", "replay", "clear", "reverse", "delete", "change", "hide", "show"]
+    ),
+    st.integers(0, 20),
+    st.dictionaries(
+        st.sampled_from(["workspaces", "workspaces", "until", "slice", "slices", "run_id", "version"]),
+        st.none(),
+    ).flatmap(
+        lambda keys: st.fixed_dictionaries({key: value for key, value in VALUES.items() if key in keys})
+    ),
+    st.floats(-TICK_S, 3 * TICK_S),
+)
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "workspaces": OF_THE_LIST,
+    "until": st.just(""),
+    "slice": st.integers(1, 4),
+    "slices": st.integers(1, 4),
+    "run_id": st.just(ANOTHER_RUN),
+    "version": st.sampled_from([1, 2]),
+}
+
+
+def other_list(world: World) -> None:
+    """Save settings in mid-run: a workspace comes, before all others, and one goes. So the list is cut elsewhere."""
+    entries = [entry(9, name="newcomer"), *json.loads(ENVIRON["WORKSPACES"])[:-1]]
+    world.environ["WORKSPACES"] = json.dumps(entries)
+
+
+def play_forged(fates: list[Fate], forgeries: list[Forgery], instances: int, saved_at: float | None) -> World:
+    """Three runs, and whatever is done to the queue meanwhile."""
+    world = World(iter([*fates, *[Fate()] * 1_000]))
+    with simulated(world):
+        for number in range(instances):
+            world.later(COLD_START_S * number, world.instance)
+        for number in range(3):
+            world.later(TICK_S * number, world.tick)
+        for each in forgeries:
+            world.later(each.at, lambda each=each: each.do(world))  # type: ignore[misc]
+        if saved_at is not None:
+            world.later(saved_at, lambda: other_list(world))
+        world.play(3 * TICK_S)
+    return world
+
+
+def missed(world: World, saved_at: float | None) -> dict[str, set[str]]:
+    """Of each run that the timer has dispatched: the workspaces that really were not refreshed in its time."""
+    found: dict[str, set[str]] = {}
+    for row in world.logged:
+        line = json.loads(row["message"])
+        if line["event"] == "git_refresh.queued":
+            begun = (row["timestamp"] - START).total_seconds()
+            until = begun + TICK_S
+            fresh = {name for name, at in world.refreshed if begun <= at <= until}
+            left = {NAMES[-1]} if saved_at is not None and saved_at <= until else set()
+            found.setdefault(line["run_id"], set()).update({*line["names"]} - fresh - left)
+    return found
+
+
+@as_often_as(150)
+@given(
+    st.lists(FATES, max_size=12),
+    st.lists(FORGERIES, max_size=14),
+    st.integers(0, 5),
+    st.none() | st.floats(0.0, 3 * TICK_S),
+)
+def test_whatever_is_done_to_the_queue_no_run_is_good_and_no_alert_silent_while_a_workspace_was_missed(
+    fates: list[Fate], forgeries: list[Forgery], instances: int, saved_at: float | None
+) -> None:
+    hold_the_alerts(play_forged(fates, forgeries, instances, saved_at), saved_at)
+
+
+def hold_the_alerts(world: World, saved_at: float | None) -> int:
+    """Hold what the alerts' queries say against what was really done; how many runs were not good."""
+    assert world.broken == []
+    really = missed(world, saved_at)
+    assert len(really) == 3
+    good = {row["run"] for row in world.asked(EACH_RUN) if row["good"]}
+    assert good <= {run for run, names in really.items() if not names}
+    named: dict[str, set[str]] = {}
+    for row in (*world.asked(NEVER_ENDED), *world.asked(FAILED)):
+        named.setdefault(row["run_id"], set()).add(row["workspace"])
+    for run, names in really.items():
+        assert names <= named.get(run, set())
+    assert bool(world.asked(NO_SUCCESS)) == (not good)
+    return len(really) - len(good)
+
+
+@as_often_as(60)
+@given(st.lists(FATES, max_size=12), st.integers(1, 5))
+def test_without_a_forger_the_alerts_name_what_was_missed_and_nothing_else(
+    fates: list[Fate], instances: int
+) -> None:
+    world = play_forged(fates, [], instances, None)
+    really = missed(world, None)
+    named: dict[str, set[str]] = {run: set() for run in really}
+    for row in (*world.asked(NEVER_ENDED), *world.asked(FAILED)):
+        named[row["run_id"]] |= {row["workspace"]} - {""}
+    assert named == really
+    good = {row["run"] for row in world.asked(EACH_RUN) if row["good"]}
+    assert good == {run for run, names in really.items() if not names}
+
+
+def test_a_queue_message_put_back_with_other_names_is_found_by_every_alert_on_slices() -> None:
+    """As it was seen: the slice's own message is taken away, and one with other names stands in its place, run after run."""
+    world = World(iter([Fate()] * 1_000))
+    with simulated(world):
+        world.later(0.0, world.instance)
+        for _ in range(3):
+            world.tick()
+            first = world.queue[0]
+            first.text = json.dumps({**json.loads(first.text), "workspaces": ["nobody"]})
+            world.play(world.at + TICK_S)
+    hold_the_alerts(world, None)
+    assert len(world.asked(NEVER_ENDED)) == 2 * 3
+    assert world.asked(NO_SUCCESS)
+
+
+def test_a_message_with_other_names_beside_the_slice_s_own_takes_nothing_away() -> None:
+    world = World(iter([Fate()] * 1_000))
+    with simulated(world):
+        world.later(0.0, world.instance)
+        world.tick()
+        for each in [*world.queue]:
+            forged = {**json.loads(each.text), "workspaces": ["nobody"]}
+            world.queue.insert(0, Queued(f"f-{each.id}", json.dumps(forged), world.at))
+        world.play(TICK_S)
+    assert {name for name, _ in world.refreshed} == set(NAMES)
+    assert [row["good"] for row in world.asked(EACH_RUN)] == [True]
+    assert world.asked(NEVER_ENDED) + world.asked(FAILED) == []

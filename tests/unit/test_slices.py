@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, load
-from git_refresh.slices import MOST, Message, UnreadableMessageError, cut, gone, messages, read_message
+from git_refresh.slices import MOST, Message, UnreadableMessageError, cut, messages, read_message
 from git_refresh.values import Slice
 from tests.drawn import as_often_as
 
@@ -80,7 +81,22 @@ def test_a_message_fits_on_the_queue_and_is_read_as_it_was_written(entries: list
     for message in messages(found, RUN, NOW, UNTIL):
         assert len(b64encode(message.text().encode())) <= 64 * 1024
         assert read_message(message.text()) == message
-        assert gone(message, found) == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"slice": Slice(RUN, 2, 2)},
+        {"slice": Slice("b7a1c0de-0000-4000-8000-000000000002", 1, 2)},
+        {"until": UNTIL - timedelta(seconds=1)},
+        {"workspaces": ("nobody",)},
+        {"workspaces": ("data-1", "data-2")},
+    ],
+)
+def test_a_message_that_differs_in_anything_has_another_fingerprint(changed: dict[str, Any]) -> None:
+    message = Message(Slice(RUN, 1, 2), UNTIL, ("data-1",))
+    assert replace(message, **changed).fingerprint != message.fingerprint
+    assert read_message(f" {message.text()}\n").fingerprint == message.fingerprint
 
 
 def test_a_moment_is_read_in_any_time_zone() -> None:
@@ -145,15 +161,10 @@ def test_a_message_has_names_and_no_setting() -> None:
     assert secret not in message.text()
 
 
-def test_workspaces_that_are_gone_are_said_and_those_that_came_are_for_the_next_run() -> None:
+def test_a_name_is_found_in_the_list_wherever_it_is_cut_now() -> None:
     (message,) = messages(fleet(9), RUN, NOW, UNTIL)
-    now = settings(*(entry(number) for number in (2, 3, 77)))
-    assert [each.name for each in now.only(message.workspaces).entries] == ["data-2", "data-3"]
-    (problem,) = gone(message, now)
-    assert str(problem) == (
-        'WORKSPACES: "data-0", "data-1", "data-4", "data-5", "data-6" and 2 more: in the list when this run began, and no longer; left '
-        "alone"
-    )
+    now = settings(*(entry(number) for number in (77, 3, 2)))
+    assert [each.name for each in now.only(message.workspaces).entries] == ["data-3", "data-2"]
 
 
 def test_where_a_token_may_go_is_decided_by_the_whole_list_and_not_by_the_slice() -> None:
@@ -200,6 +211,7 @@ UNREADABLE = {
     "no time zone": (json.dumps({**WRITTEN, "until": "2026-11-25T18:00:00"}), "is wrong in: until"),
     "the end of time": (json.dumps({**WRITTEN, "until": "9999-12-31T23:59:59-14:00"}), "is wrong in: until"),
     "settings in it": (json.dumps({**WRITTEN, "client_secret": "x"}), "is wrong in: client_secret"),
+    "a slice beyond the last": (json.dumps({**WRITTEN, "slice": 3}), "is wrong in: slice"),
     "lines in a name": (json.dumps({**WRITTEN, "workspaces": ["a\nb"]}), "is wrong in: workspaces"),
 }
 
