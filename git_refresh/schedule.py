@@ -1,6 +1,7 @@
 """When the next run is due, as the timer tells it."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from croniter import croniter
@@ -32,13 +33,13 @@ def lapses_before(next_run: datetime, expires_at: datetime, skew: timedelta = ti
     return expires_at <= next_run + MARGIN + skew
 
 
-def late_by(now: datetime, status: Mapping[str, object] | None) -> timedelta:
+def late_by(now: datetime, status: object) -> timedelta:
     """How much later than scheduled this run began; zero when that is within the margin, or not known.
 
     After a missed tick the token of the run before may have ended meanwhile, and nobody has said so.
     """
-    due = _moment(status, "Next")
-    late = now - due if due is not None and due.year > 1 else timedelta()
+    due = _next(status, now)
+    late = now - due if due is not None else timedelta()
     return late if late > MARGIN else timedelta()
 
 
@@ -53,7 +54,7 @@ def is_schedule(text: str) -> bool:
     return True
 
 
-def next_run_after(now: datetime, status: Mapping[str, object] | None, schedule: str | None) -> datetime:
+def next_run_after(now: datetime, status: object, schedule: str | None) -> datetime:
     """When the next run is due.
 
     Fact: while a function runs, the host's `ScheduleStatus` is what it stored after the *previous* run (azure-webjobs-sdk-extensions,
@@ -61,10 +62,10 @@ def next_run_after(now: datetime, status: Mapping[str, object] | None, schedule:
 
     Args:
         now: the time.
-        status: the timer's `ScheduleStatus`.
+        status: the timer's `ScheduleStatus`, whatever the host passes as such.
         schedule: `REFRESH_SCHEDULE`, six fields in UTC.
     """
-    following = _moment(status, "Next")
+    following = _next(status, now)
     if following is not None and following > now + _EARLY:
         return following
     if schedule is None or not is_schedule(schedule):
@@ -80,27 +81,48 @@ def longest_gap(schedule: str | None, now: datetime) -> timedelta:
         schedule: six fields of NCRONTAB, in UTC; without them the default interval.
         now: the time.
     """
+    return max(_gaps(schedule, now))
+
+
+def has_shorter_gap(schedule: str | None, now: datetime, least: timedelta) -> bool:
+    """Whether two runs in the next eight days are less than `least` apart; see `longest_gap`."""
+    return any(gap < least for gap in _gaps(schedule, now))
+
+
+def _gaps(schedule: str | None, now: datetime) -> Iterator[timedelta]:
+    """The times between runs in the next eight days; at least one."""
     if not schedule or not is_schedule(schedule):
-        return DEFAULT_INTERVAL
+        yield DEFAULT_INTERVAL
+        return
     ticks = croniter(schedule, now, second_at_beginning=True)
     before: datetime = ticks.get_next(datetime)
-    longest = timedelta()
     for _ in range(_TICKS):
         after: datetime = ticks.get_next(datetime)
-        longest, before = max(longest, after - before), after
+        yield after - before
+        before = after
         if after > now + timedelta(days=8):
             break
-    return longest
 
 
 _TICKS = 12_000
 """One a minute for eight days; who ticks more often has no pause that matters."""
 
 
-def _moment(status: Mapping[str, object] | None, key: str) -> datetime | None:
-    value = status.get(key) if status else None
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+"""A time as the host writes it; without an offset it is UTC."""
+
+_CREDIBLE = timedelta(days=3_653)
+"""Ten years. The host writes the year 1 for a run that never was, and the year 9999 for one that never comes."""
+
+
+def _next(status: object, now: datetime) -> datetime | None:
+    """The status's `Next`; None where it is missing, no time, or no credible one."""
+    value = status.get("Next") if isinstance(status, Mapping) else None
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
+        return None
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        moment = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None
+    moment = moment.replace(tzinfo=moment.tzinfo or UTC)
+    return moment if abs(moment - now) <= _CREDIBLE else None

@@ -2,12 +2,16 @@
 
 import json
 import logging
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from git_refresh import app
+from git_refresh.fan_out import dispatch
 from git_refresh.raised import LONGEST_MESSAGE, RunFailedError
+from git_refresh.report import Report
+from tests.unit.test_time import ODD_STATUSES
 
 SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
 SETTINGS = {
@@ -40,6 +44,27 @@ def test_a_run_of_which_there_can_be_no_report_has_its_line_all_the_same(
     assert line["problems"][0].startswith(f"run: internal_error: {error.__name__} at ")
     assert raised.startswith(f"run: internal_error: {error.__name__} at ")
     assert SECRET not in raised + json.dumps(line)
+
+
+@pytest.mark.parametrize("status", ODD_STATUSES, ids=repr)
+def test_an_odd_status_makes_no_run_fail(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, status: Any
+) -> None:
+    caplog.set_level(logging.INFO, "git_refresh")
+    with monkeypatch.context() as patch:
+        ran: list[dict[str, Any]] = []
+        good = Report("id", datetime.now(UTC), 0.0, False, "ok", (), (), ())
+
+        def run(*_: object, **given: Any) -> Report:
+            ran.append(given)
+            return good
+
+        patch.setattr(app, "run", run)
+        app.tick(SETTINGS, status)
+        dispatch({**SETTINGS, "AzureWebJobsStorage__accountName": "stcontoso"}, status)
+    assert [(given["late"], given["next_run"] > datetime.now(UTC)) for given in ran] == [(timedelta(), True)]
+    dispatched, _ = [json.loads(message) for message in caplog.messages]
+    assert (dispatched["event"], dispatched["problems"]) == ("git_refresh.dispatch", [])
 
 
 def test_what_is_raised_is_one_bounded_line_whatever_the_settings_hold(

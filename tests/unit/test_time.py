@@ -125,12 +125,73 @@ def test_a_run_is_late_when_it_begins_after_what_is_granted_to_it(due: datetime,
     assert late_by(NOW, {"Next": due.isoformat()}) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize(
-    "status",
-    [None, {}, {"Last": "2020-01-01T00:00:00+00:00"}, {"Next": "0001-01-01T00:00:00"}, {"Next": "tomorrow"}],
-)
-def test_a_run_that_nobody_has_announced_is_not_late(status: dict[str, object] | None) -> None:
+ODD_MOMENTS: list[object] = [
+    *(None, True, 0, -1, 1_795_000_000, 1e308, float("nan"), [], {}, ["2026-11-23T11:00:00Z"], b"2026"),
+    *(
+        "",
+        "tomorrow",
+        "never",
+        "2026-11-23",
+        "11:00:00",
+        "20261123T110000Z",
+        "2026-W48-1",
+        "2026-11-23 11:00:00",
+    ),
+    *("0001-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "1601-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
+    *("9999-12-31T23:59:59.9999999", "9999-12-31T23:59:59.9999999+00:00", "9999-12-31T23:59:59-14:00"),
+    *(
+        "2026-11-23T24:00:00Z",
+        "2026-13-01T00:00:00Z",
+        "2026-11-23T11:00:00+25:00",
+        "2026-11-23T11:00:00+0000",
+    ),
+    *(
+        "2026-11-23T11:00:00.12345678Z",
+        "2026-11-23T11:00:00Z ",
+        "\uff12026-11-23T11:00:00Z",
+        "2026-11-23T11:00:00\n",
+    ),
+]
+ODD_STATUSES: list[object] = [
+    *(None, {}, [], 5, 0.5, True, "2026-11-23T11:00:00Z", b"x", [{"Next": "2026-11-23T11:00:00Z"}]),
+    *({"Last": "2020-01-01T00:00:00+00:00"}, {"next": "2026-11-23T11:00:00Z"}),
+    *({"Next": moment} for moment in ODD_MOMENTS),
+]
+"""What the host could pass as the timer's `ScheduleStatus`, and means no time that is known."""
+
+
+@pytest.mark.parametrize("status", ODD_STATUSES, ids=repr)
+def test_a_status_that_means_no_time_is_as_good_as_none(status: object) -> None:
     assert late_by(NOW, status) == timedelta()
+    assert next_run_after(NOW, status, "0 */15 * * * *") == NOW + timedelta(minutes=15)
+
+
+@pytest.mark.parametrize("decimals", ["", ".0", ".5047404", ".123456"])
+@pytest.mark.parametrize("zone", ["", "Z", "+00:00"])
+def test_a_moment_is_read_in_each_form_that_the_host_writes(decimals: str, zone: str) -> None:
+    assert late_by(NOW, {"Next": f"2026-11-23T11:00:00{decimals}{zone}"}) > timedelta(minutes=59)
+    ahead = next_run_after(NOW, {"Next": f"2026-11-23T12:05:00{decimals}{zone}"}, "0 */15 * * * *")
+    assert timedelta(minutes=5) <= ahead - NOW < timedelta(minutes=5, seconds=1)
+
+
+def test_a_moment_in_another_zone_is_the_same_moment() -> None:
+    assert late_by(NOW, {"Next": "2026-11-23T13:00:00+02:00"}) == timedelta(hours=1)
+
+
+@given(st.recursive(st.none() | st.text() | st.integers() | st.floats(), st.lists))
+def test_whatever_the_status_holds_lateness_and_the_next_run_are_credible(value: object) -> None:
+    for status in (value, {"Next": value}):
+        assert late_by(NOW, status) == timedelta()
+        assert next_run_after(NOW, status, None) == NOW + timedelta(minutes=15)
+
+
+@given(st.datetimes(), st.sampled_from(["", "Z", "+14:00", "-14:00"]))
+def test_whatever_moment_the_host_writes_no_run_is_ten_years_away(moment: datetime, zone: str) -> None:
+    status = {"Next": f"{moment.isoformat()}{zone}"}
+    assert timedelta() <= late_by(NOW, status) < timedelta(days=3_700)
+    following = next_run_after(NOW, status, "0 */15 * * * *")
+    assert timedelta() < following - NOW < timedelta(days=3_700)
+    assert not lapses_before(following, datetime.max.replace(tzinfo=UTC))
 
 
 def test_a_clock_that_is_behind_makes_tokens_look_longer_lived_than_they_are() -> None:
