@@ -20,7 +20,7 @@ from git_refresh.cli.checks import LAYERS, Check, Layer, count, failed, skipped,
 from git_refresh.cli.crew import Crew
 from git_refresh.cli.job_visit import Room
 from git_refresh.cli.zones import tokens_of
-from git_refresh.clock import Deadline
+from git_refresh.clock import Deadline, SystemClock
 from git_refresh.diagnosis.explain import (
     Diagnosis,
     Facts,
@@ -31,9 +31,10 @@ from git_refresh.diagnosis.explain import (
     interrupted,
     out_of_time,
 )
+from git_refresh.fan_out import MIN_GAP
 from git_refresh.redact import shown
 from git_refresh.run.shared import SECRET_WARNING, Run, facts_of_principal, facts_of_zone
-from git_refresh.schedule import DEFAULT_INTERVAL, lapses_before
+from git_refresh.schedule import DEFAULT_INTERVAL, has_shorter_gap, lapses_before
 from git_refresh.seams import Clouds, Services
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.fields import is_guid
@@ -54,9 +55,20 @@ _ALONE = " (to check a list alone: check FILE, without --settings)"
 
 def missing_beside(environ: Mapping[str, str], settings: Settings | None) -> list[Problem]:
     """What the platform needs beside the list; a run itself could do without."""
-    found = [] if environ.get("REFRESH_SCHEDULE", "").strip() else [_NO_SCHEDULE]
-    storage = read_storage(environ) if settings is not None and settings.fan_out else None
-    return [*found, storage] if isinstance(storage, Problem) else found
+    schedule = environ.get("REFRESH_SCHEDULE", "").strip()
+    found = [] if schedule else [_NO_SCHEDULE]
+    if settings is None or not settings.fan_out:
+        return found
+    storage = read_storage(environ)
+    found += [storage] if isinstance(storage, Problem) else []
+    if has_shorter_gap(schedule, SystemClock().now(), MIN_GAP):
+        least = round(MIN_GAP.total_seconds())
+        message = (
+            f'"{shown(schedule)}" has runs less than {least} seconds apart, too few for a slice with FAN_OUT "queue"; '
+            'write a schedule with longer gaps, or set FAN_OUT to "off"'
+        )
+        found.append(Problem("REFRESH_SCHEDULE", message))
+    return found
 
 
 def check_settings(

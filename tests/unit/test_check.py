@@ -208,6 +208,30 @@ def test_a_run_that_is_spread_over_many_workers_needs_a_queue_and_says_how_many_
     assert (line.status, line.message) == ("ok", "51 workspaces, 0 Git folders, in 2 slices")
 
 
+@pytest.mark.parametrize(
+    ("schedule", "subjects"),
+    [
+        ("*/30 * * * * *", ["REFRESH_SCHEDULE"]),
+        ("* * * * * *", ["REFRESH_SCHEDULE"]),
+        ("0,20 0 6 * * *", ["REFRESH_SCHEDULE"]),
+        ("0,59 * * * * *", ["REFRESH_SCHEDULE"]),
+        ("0 * * * * *", []),
+        ("0 */15 * * * *", []),
+        ("0 0 6 * * 1", []),
+    ],
+)
+def test_a_schedule_on_which_no_slice_could_begin_is_refused(schedule: str, subjects: list[str]) -> None:
+    environ = {
+        "REFRESH_SCHEDULE": schedule,
+        "WORKSPACES": json.dumps([{"host": host(1), "auth": "managed_identity"}]),
+        "AzureWebJobsStorage__accountName": "stcontoso",
+    }
+    queued = {**environ, "FAN_OUT": "queue"}
+    lines = check_settings(queued, (), load(queued))
+    assert [line.subject for line in lines if line.status == "failed"] == subjects
+    assert [line.status for line in check_settings(environ, (), load(environ))] == ["ok"]
+
+
 def test_a_name_in_a_file_that_is_nobody_s_is_pointed_out_and_a_misspelt_one_everywhere() -> None:
     environ = {
         "WORKSPACES": json.dumps([{"host": host(1), "auth": "managed_identity"}]),
