@@ -110,6 +110,8 @@ def main() -> None:
                 **account.settings,
                 "AzureWebJobsStorage__clientId": cloud.identity.client_id,
                 "FAN_OUT": "queue",
+                # The next quarter of an hour may be seconds away, and then no slice is begun.
+                "REFRESH_SCHEDULE": f"0 {datetime.now(UTC) + TICK:%M} * * * *",
             }
             logging.getLogger("git_refresh").propagate = False
             logging.getLogger("git_refresh").addHandler(logging.NullHandler())

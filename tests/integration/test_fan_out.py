@@ -74,10 +74,7 @@ class Stage:
 
     def tick(self, times: int = 1, **changes: str) -> list[str]:
         """The timer: its messages, which are on the queue then, each so often."""
-        following = datetime.now(UTC) + timedelta(
-            minutes=15
-        )  # not the next quarter, which may be seconds away
-        texts = dispatch({**os.environ, **self.settings, **changes}, {"Next": following.isoformat()})
+        texts = dispatch({**os.environ, **self.settings, **changes}, None)
         put = [text for text in texts for _ in range(times)]
         outcome = Outcome(ok=True, message="", stack_trace="", outputs={"slices": put})
         assert send_outputs(connected(self.settings), BINDINGS, outcome, QueueOptions()) == len(put)
@@ -121,6 +118,11 @@ class Stage:
         assert not [secret for secret in (*issued, SECRET, SECRET_NAME, CLIENT_ID) if secret in sent]
 
 
+def soon() -> str:
+    """A schedule whose next run is due in a quarter of an hour: the next quarter might be seconds away."""
+    return f"0 {datetime.now(UTC) + timedelta(minutes=16):%M} * * * *"
+
+
 @pytest.fixture
 def app(tmp_path: Path) -> Path:
     """The app as it is deployed, but for how soon a failed message comes back, and how often an idle queue is looked at."""
@@ -146,6 +148,7 @@ def stage(app: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
             **account.settings,
             "AzureWebJobsStorage__clientId": cloud.identity.client_id,
             "FAN_OUT": "queue",
+            "REFRESH_SCHEDULE": soon(),
         }
         made = Stage(cloud, fleet, account, app, settings)
         yield made
@@ -248,6 +251,18 @@ def test_a_message_that_is_too_late_or_unreadable_is_dropped_and_nobody_is_asked
     assert {request.service for request in stage.cloud.requests} <= {"storage", "identity"}
 
 
+def test_a_message_put_back_with_other_names_leaves_the_slice_to_its_own(stage: Stage) -> None:
+    texts = stage.tick()
+    for text in texts:
+        forged = {**json.loads(text), "workspaces": ["nobody"]}
+        send(stage.queue, encoded(json.dumps(forged), QueueOptions()))
+    stage.start(2)
+    stage.until_deleted(6)
+    stage.assert_fresh()
+    assert stage.codes() == ["workspace_not_listed"] * 3
+    assert len(stage.logged("git_refresh.run")) == 3
+
+
 def test_a_list_that_changes_between_timer_and_slice_is_the_one_that_counts(stage: Stage) -> None:
     stage.tick()
     entries = json.loads(stage.settings["WORKSPACES"])
@@ -256,8 +271,8 @@ def test_a_list_that_changes_between_timer_and_slice_is_the_one_that_counts(stag
     stage.until_deleted(3)
     stage.assert_fresh(but=(1, 2))
     assert not stage.fleet.workspaces[1].credentials
-    told = [problem for run in stage.logged("git_refresh.run") for problem in run["problems"]]
-    assert sorted(each.split(":")[1] for each in told) == [' "data-2"', ' "data-3"']
+    told = [(line["code"], line["names"]) for line in stage.logged("git_refresh.slice")]
+    assert sorted(told) == [("workspace_not_listed", [f"data-{number}"]) for number in (2, 3)]
     assert {run["result"] for run in stage.logged("git_refresh.run")} == {"ok"}
 
 
