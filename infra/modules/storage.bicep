@@ -156,6 +156,26 @@ resource queues 'Microsoft.Storage/storageAccounts/queueServices@2024-01-01' = i
   name: 'default'
 }
 
+// Records each message that is put on the queue, changed, deleted or cleared, and by which identity. Without StorageRead: the host asks for
+// messages all the time, and each of its requests would be a record.
+resource queueAudit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (usesQueue) {
+  name: 'audit'
+  scope: queues
+  properties: {
+    workspaceId: logAnalyticsWorkspaceId
+    logs: [
+      {
+        category: 'StorageWrite'
+        enabled: true
+      }
+      {
+        category: 'StorageDelete'
+        enabled: true
+      }
+    ]
+  }
+}
+
 resource slices 'Microsoft.Storage/storageAccounts/queueServices/queues@2024-01-01' = if (usesQueue) {
   parent: queues
   name: slicesName

@@ -504,10 +504,11 @@ def test_what_is_for_the_queue_alone_waits_for_the_queue() -> None:
     assert [(name, rule) for name, rule in without.items() if queued[name] != rule] == []
 
     before, after = (deploy(INFRA, params) for params in (PLAIN, QUEUED))
-    kept = {(each.type, each.body["name"]) for each in before}
-    added = sorted(each.type for each in after if (each.type, each.body["name"]) not in kept)
+    kept = {(each.type, each.scope, each.body["name"]) for each in before}
+    added = sorted(each.type for each in after if (each.type, each.scope, each.body["name"]) not in kept)
     assert added == [
         "Microsoft.Authorization/roleAssignments",
+        "Microsoft.Insights/diagnosticSettings",
         *["Microsoft.Insights/scheduledQueryRules"] * 3,
         "Microsoft.Storage/storageAccounts/blobServices/containers",
         "Microsoft.Storage/storageAccounts/queueServices",

@@ -114,14 +114,24 @@ def test_the_log_workspace_is_capped_and_says_so_itself() -> None:
     assert all(scope == ["insights.id"] for scope in scopes.values())
 
 
-def test_writing_to_the_storage_and_reading_of_the_vault_is_logged_and_old_code_is_kept_for_a_month() -> None:
-    everything = deploy(INFRA, PLAIN)
-    logged = {
+def logged(params: dict[str, Any]) -> dict[str | None, list[str]]:
+    """Of each resource with a log of its own, the categories."""
+    return {
         each.scope: [log["category"] for log in each.body["properties"]["logs"]]
-        for each in everything
+        for each in deploy(INFRA, params)
         if each.type == "Microsoft.Insights/diagnosticSettings"
     }
-    assert logged == {
+
+
+def test_with_the_queue_writing_to_it_and_deleting_from_it_is_logged_and_reading_is_not() -> None:
+    without, queued = logged(PLAIN), logged({**PLAIN, "fanOut": "queue"})
+    assert queued == without | {
+        "Microsoft.Storage/storageAccounts/queueServices": ["StorageWrite", "StorageDelete"]
+    }
+
+
+def test_writing_to_the_storage_and_reading_of_the_vault_is_logged_and_old_code_is_kept_for_a_month() -> None:
+    assert logged(PLAIN) == {
         "Microsoft.KeyVault/vaults": ["AuditEvent"],
         "Microsoft.Storage/storageAccounts/blobServices": ["StorageWrite", "StorageDelete"],
     }

@@ -23,7 +23,7 @@ QUANTITIES: dict[str, tuple[list[float], float, Callable[[float], str], float]] 
         100_000,
     ),
     "more logs than in one piece": (
-        [RUNS * each * 23_500 / 1e9 for each in SLICES],
+        [RUNS * each * 28_000 / 1e9 for each in SLICES],
         2.30,
         "{:.2f} GB".format,
         0,

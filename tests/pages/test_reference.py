@@ -7,6 +7,7 @@ import pytest
 
 from tests.infra.test_infra import INFRA, PLAIN, QUEUED, rules
 from tests.log_lines import DISPATCH, RUN, SLICE, WORKSPACE, Lines, fields, log_lines
+from tests.log_lines import QUEUED as QUEUED_LINE
 from tests.pages import PAGES, ROOT
 from tools.queries import queries
 
@@ -19,7 +20,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Lines:
     return log_lines(caplog)
 
 
-@pytest.mark.parametrize("event", [RUN, WORKSPACE, DISPATCH, SLICE])
+@pytest.mark.parametrize("event", [RUN, WORKSPACE, DISPATCH, QUEUED_LINE, SLICE])
 def test_every_logged_field_is_explained_and_every_explained_one_is_logged(event: str, lines: Lines) -> None:
     logged = {path for line in lines if line["event"] == event for path in fields(line)}
     table = REFERENCE.partition(f"\n**`{event}`**")[2].partition("\n|---|---|\n")[2].partition("\n\n")[0]
