@@ -37,7 +37,7 @@ START_S = 15.0
 """Seconds until a message has reached a worker that had to be started for it."""
 
 MIN_GAP = timedelta(seconds=START_S + LEAST_S + ENDING_S + CLOCKS_S)
-"""What must be between two runs, so that a slice can be begun."""
+"""The shortest time between two runs in which a slice can be begun."""
 
 GIVE_UP = 3
 """The delivery at which a message is given up whose worker has died each time. The host's own limit, in host.json, is above it."""
@@ -172,7 +172,7 @@ def _refresh_slice(environ: Mapping[str, str], delivery: Delivery, outlet: Outle
 
 
 def _log_not_listed(message: Message, settings: Settings, outlet: Outlet) -> None:
-    """Log the names that are not in the list, if any; compared as the log shows them, so that none reads there as one of the list."""
+    """Log the names that are not in the list, if any. They are compared as the log shows them: none reads there as one of the list."""
     listed = {outlet.text(entry.name) for entry in settings.entries}
     others = [name for name in message.workspaces if outlet.text(name) not in listed]
     if others:

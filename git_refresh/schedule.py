@@ -62,7 +62,7 @@ def next_run_after(now: datetime, status: object, schedule: str | None) -> datet
 
     Args:
         now: the time.
-        status: the timer's `ScheduleStatus`, whatever the host passes as such.
+        status: the timer's `ScheduleStatus`, of any type.
         schedule: `REFRESH_SCHEDULE`, six fields in UTC.
     """
     following = _next(status, now)

@@ -122,7 +122,7 @@ class Claim(StrEnum):
 
 
 class Claims(Protocol):
-    """Whoever knows which messages' slices were begun; see `claims.BlobClaims`."""
+    """The claims on messages' slices; see `claims.BlobClaims`."""
 
     def begin(self, slice_: Slice, fingerprint: str, message_id: str, clock: Clock) -> Claim: ...
     def end(self, slice_: Slice, fingerprint: str, message_id: str, clock: Clock) -> None: ...

@@ -36,8 +36,8 @@ param existingActionGroupId string
 // The service takes only certain lengths of time, so they are written out. A row may arrive 18 minutes after its time: a request has
 // the time at which a run began, which takes up to 10 minutes, and then up to 8 pass before it can be queried. So a window that
 // always has a run is longer than an interval and 19 minutes, one with two than two and 19. tests/infra/test_alert_times.py tries it.
-// With slices a run lasts until the next one at most. Whatever of it has arrived shows that there was a run, so aRun is long enough if its
-// first slice begins within 11 minutes; a whole run is seen in two intervals and 8 minutes, so twoRuns is, too: test_slice_alerts.py.
+// With slices a run lasts until the next one at most. The timer's line and one of a slice show that there was a run, so aRun is long enough if
+// its first slice begins within 11 minutes; a whole run is seen in two intervals and 8 minutes, so twoRuns is, too: test_slice_alerts.py.
 var windows = {
   '15': { aRun: 'PT45M', twoRuns: 'PT1H' }
   '30': { aRun: 'PT1H', twoRuns: 'PT2H' }
@@ -131,10 +131,10 @@ var always = [
 ]
 var withQueue = [
   {
-    // By its log line, not by the red invocation: the line names the slice, and a worker that died is tried again.
+    // By its log lines, not by the red invocation: the lines name slice and workspace, and a worker that died is tried again.
     name: 'slice-failed'
     title: 'git-refresh: a slice of a run failed'
-    description: 'Each row is a slice. See "A slice failed" in docs/operations.md.'
+    description: 'Each row is a slice, or a workspace in it. See "A slice failed" in docs/operations.md.'
     severity: 2
     query: loadTextContent('../queries/alerts/slice-failed.kql')
     operator: 'GreaterThan'
@@ -144,10 +144,10 @@ var withQueue = [
     stateful: true
   }
   {
-    // A dispatched slice of which there is no end when its time is over. The query waits ten minutes for its line: ingestion takes eight.
+    // A workspace of the list that has no line of its own when its run's time is over. The query waits ten minutes for lines to arrive.
     name: 'slice-never-ended'
     title: 'git-refresh: a slice of a run never ended'
-    description: 'Each row is a slice that is missing. See "A slice never ended" in docs/operations.md.'
+    description: 'Each row is a workspace that is missing. See "A slice never ended" in docs/operations.md.'
     severity: 2
     query: loadTextContent('../queries/alerts/slice-never-ended.kql')
     operator: 'GreaterThan'

@@ -123,7 +123,7 @@ def logged(params: dict[str, Any]) -> dict[str | None, list[str]]:
     }
 
 
-def test_with_the_queue_writing_to_it_and_deleting_from_it_is_logged_and_reading_is_not() -> None:
+def test_writing_to_the_queue_and_deleting_is_logged_and_reading_is_not() -> None:
     without, queued = logged(PLAIN), logged({**PLAIN, "fanOut": "queue"})
     assert queued == without | {
         "Microsoft.Storage/storageAccounts/queueServices": ["StorageWrite", "StorageDelete"]

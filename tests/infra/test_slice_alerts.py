@@ -180,7 +180,7 @@ def test_each_slice_and_workspace_that_failed_is_named_and_no_other() -> None:
     assert ("run at 15", 1, "2-b") in slice_rows("slice-failed", lines, 50), "by a workspace's line"
 
 
-def test_each_workspace_that_never_ended_is_named_ten_minutes_after_the_next_run_was_due() -> None:
+def test_each_workspace_that_never_ended_is_named_ten_minutes_later() -> None:
     lines = [*in_slices(0, *GOOD), *in_slices(15, "", "failed", ""), not_done(15, 3, 31, "slice_too_late")]
     assert slice_rows("slice-never-ended", lines, 40) == []
     assert slice_rows("slice-never-ended", lines, 40.1) == [
@@ -189,7 +189,7 @@ def test_each_workspace_that_never_ended_is_named_ten_minutes_after_the_next_run
 
 
 def forged(tick: float, name: str, minute: float, result: str = "ok", slice_: int = 1) -> list[Line]:
-    """The lines of a message with one name of the list, of whoever's making."""
+    """The lines of a forged message with one name of the list."""
     return [of_workspace(tick, name, minute, result), ended(tick, slice_, minute, result)]
 
 
@@ -198,7 +198,7 @@ def test_one_workspace_of_a_slice_does_not_end_the_others_of_its_slice() -> None
     assert slice_rows("slice-never-ended", lines, 26) == [("run at 0", 1, "1-b")]
 
 
-def test_a_workspace_that_was_refreshed_when_the_next_run_was_due_was_not_in_time() -> None:
+def test_a_workspace_refreshed_after_the_next_run_was_due_is_named() -> None:
     lines = [*in_slices(0, "", "ok", "ok"), *forged(0, "1-a", 14.9), *forged(0, "1-b", 15.1)]
     assert slice_rows("slice-never-ended", lines, 26) == [("run at 0", 1, "1-b")]
 
@@ -230,12 +230,12 @@ def test_a_run_whose_names_are_not_all_in_the_log_is_no_success() -> None:
 
 
 def test_what_the_timer_has_not_dispatched_is_no_run() -> None:
-    of_nobody = [line for minute in range(0, 50, 2) for line in done(1_000 + minute, 1, minute, slices=1)]
+    unknown = [line for minute in range(0, 50, 2) for line in done(1_000 + minute, 1, minute, slices=1)]
     bad = [line for tick in (0, 15, 30) for line in in_slices(tick, "", "ok", "ok")]
-    assert fires(BY_INTERVAL[15]["no-successful-run"], [*of_nobody, *bad], 50)
-    assert fires(BY_INTERVAL[15]["no-run"], of_nobody, 50)
-    assert shown("the-last-run", [*in_slices(0, *GOOD), *of_nobody], 51)[0]["timestamp"] == moment(3)
-    assert len(shown("the-slowest-runs", [*in_slices(0, *GOOD), *of_nobody], 51)) == 1
+    assert fires(BY_INTERVAL[15]["no-successful-run"], [*unknown, *bad], 50)
+    assert fires(BY_INTERVAL[15]["no-run"], unknown, 50)
+    assert shown("the-last-run", [*in_slices(0, *GOOD), *unknown], 51)[0]["timestamp"] == moment(3)
+    assert len(shown("the-slowest-runs", [*in_slices(0, *GOOD), *unknown], 51)) == 1
 
 
 def test_a_fleet_in_one_piece_has_no_slices_to_tell_of() -> None:
@@ -382,7 +382,7 @@ def test_a_run_with_a_slice_missing_is_the_last_one_when_its_time_is_over() -> N
     assert (row["result"], row["never_ended"], row["workspaces"], row["ok"]) == ("failed", 2, 150, 100)
 
 
-def test_a_last_run_whose_slices_ended_without_all_of_its_workspaces_has_failed() -> None:
+def test_a_last_run_that_lacks_a_workspace_has_failed() -> None:
     lines = [*in_slices(0, "", "ok", "ok"), *forged(0, "1-a", 4)]
     (row,) = shown("the-last-run", lines, 5)
     assert (row["result"], row["never_ended"]) == ("failed", 1)

@@ -384,7 +384,7 @@ def test_a_message_of_which_no_name_is_in_the_list_is_no_run(stage: Stage) -> No
         {"slices": 4},
     ],
 )
-def test_another_message_under_the_same_run_and_slice_leaves_the_slice_to_be_done(
+def test_another_message_under_a_slice_s_number_leaves_the_slice_to_do(
     stage: Stage, forged: dict[str, Any]
 ) -> None:
     real = message().text()
@@ -434,7 +434,7 @@ def test_a_message_of_any_year_before_is_too_late(stage: Stage, until: str) -> N
 
 
 @pytest.mark.parametrize("seconds", [-10.0, -1.0, 0.0, 1.0])
-def test_a_slice_is_begun_also_by_a_worker_whose_clock_is_behind_the_timer_s(
+def test_a_worker_whose_clock_is_behind_the_timer_s_begins_a_slice(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     clock = FakeClock(seconds)
@@ -445,9 +445,7 @@ def test_a_slice_is_begun_also_by_a_worker_whose_clock_is_behind_the_timer_s(
 
 
 @pytest.mark.parametrize("body", [None, b"", b"\xff\xfe", b"\xed\xa0\x80", b"{}", "\0".encode("utf-16")])
-def test_a_queue_message_of_which_nothing_is_known_is_dropped_as_unreadable(
-    stage: Stage, body: bytes | None
-) -> None:
+def test_an_odd_queue_message_is_dropped_as_unreadable(stage: Stage, body: bytes | None) -> None:
     delivery = Delivery.of(QueueMessage(body=body))  # type: ignore[no-untyped-call]
     assert (delivery.id, delivery.count) == ("", 1)
     refresh_slice(ENVIRON, delivery)
@@ -455,8 +453,8 @@ def test_a_queue_message_of_which_nothing_is_known_is_dropped_as_unreadable(
 
 
 def test_a_queue_message_without_an_id_or_a_count_is_worked_on(stage: Stage) -> None:
-    of_nobody = QueueMessage(body=message().text(), insertion_time="soon")  # type: ignore[no-untyped-call]
-    refresh_slice(ENVIRON, Delivery.of(of_nobody))
+    bare = QueueMessage(body=message().text(), insertion_time="soon")  # type: ignore[no-untyped-call]
+    refresh_slice(ENVIRON, Delivery.of(bare))
     assert len(stage.ran) == 1
 
 

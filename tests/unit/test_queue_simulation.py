@@ -459,7 +459,7 @@ def missed(world: World, saved_at: float | None) -> dict[str, set[str]]:
     st.integers(0, 5),
     st.none() | st.floats(0.0, 3 * TICK_S),
 )
-def test_whatever_is_done_to_the_queue_no_run_is_good_and_no_alert_silent_while_a_workspace_was_missed(
+def test_whatever_is_done_to_the_queue_a_missed_workspace_is_named(
     fates: list[Fate], forgeries: list[Forgery], instances: int, saved_at: float | None
 ) -> None:
     hold_the_alerts(play_forged(fates, forgeries, instances, saved_at), saved_at)
@@ -496,7 +496,7 @@ def test_without_a_forger_the_alerts_name_what_was_missed_and_nothing_else(
     assert good == {run for run, names in really.items() if not names}
 
 
-def test_a_queue_message_put_back_with_other_names_is_found_by_every_alert_on_slices() -> None:
+def test_messages_put_back_with_other_names_fire_the_alerts() -> None:
     """As it was seen: the slice's own message is taken away, and one with other names stands in its place, run after run."""
     world = World(iter([Fate()] * 1_000))
     with simulated(world):
@@ -511,7 +511,7 @@ def test_a_queue_message_put_back_with_other_names_is_found_by_every_alert_on_sl
     assert world.asked(NO_SUCCESS)
 
 
-def test_a_message_with_other_names_beside_the_slice_s_own_takes_nothing_away() -> None:
+def test_a_message_with_other_names_beside_a_slice_takes_nothing_away() -> None:
     world = World(iter([Fate()] * 1_000))
     with simulated(world):
         world.later(0.0, world.instance)
