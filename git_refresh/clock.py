@@ -66,10 +66,8 @@ class Skew:
 
     def observe(self, date: str | None) -> None:
         """Note the `Date` of an answer that has just come in; the least difference is the truest, since answers take time."""
-        try:
-            behind = parsedate_to_datetime(date[:64]) - self._clock.now() if date else None
-        except (ValueError, TypeError, OverflowError):  # no date, or one without a zone
-            return
+        there = _date(date)
+        behind = there - self._clock.now() if there else None
         if behind is None or abs(behind) > _CREDIBLE_SKEW:
             return
         if self._behind is None or abs(behind) < abs(self._behind):
@@ -79,6 +77,42 @@ class Skew:
         """The difference; zero when it is too small to matter, or nothing has answered. Negative: the clock is ahead."""
         found = self._behind or timedelta()
         return found if abs(found) > _TOLERATED_SKEW else timedelta()
+
+
+class ServiceTime:
+    """The time at one service, by the `Date` headers of its answers. This machine's wall clock has no part in it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._at_zero: datetime | None = None
+        """The time there when this machine's monotonic clock was zero."""
+
+    def observe(self, date: str | None) -> None:
+        """Note the `Date` of an answer that has just arrived; of several, the one that shows the earliest time counts."""
+        there = _date(date)
+        if there is None:
+            return
+        try:
+            at_zero = there - timedelta(seconds=self._clock.monotonic())
+        except OverflowError:
+            return
+        self._at_zero = at_zero if self._at_zero is None else min(at_zero, self._at_zero)
+
+    def now(self) -> datetime | None:
+        """The time there; None if no answer had a date."""
+        try:
+            return self._at_zero and self._at_zero + timedelta(seconds=self._clock.monotonic())
+        except OverflowError:
+            return None
+
+
+def _date(header: str | None) -> datetime | None:
+    """The time that a `Date` header shows; None if it shows none, or one without a zone."""
+    try:
+        found = parsedate_to_datetime(header[:64]) if header else None
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return found if found is not None and found.tzinfo is not None else None
 
 
 _TOLERATED_SKEW = timedelta(seconds=30)

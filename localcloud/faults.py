@@ -128,6 +128,17 @@ def replace_body(body: bytes | Callable[[bytes], bytes]) -> Action:
     return act
 
 
+def dated(date: str) -> Action:
+    """Do what was asked, and answer with this as the `Date`."""
+
+    async def act(_: web.Request, proceed: Proceed) -> web.StreamResponse:
+        response = await proceed()
+        response.headers["Date"] = date
+        return response
+
+    return act
+
+
 def huge(size: int = 10_000_000) -> Action:
     """Answer 200 with so many bytes of JSON."""
     return status(200, b'{"x":"' + b"x" * size + b'"}', content_type="application/json")

@@ -4,7 +4,7 @@ Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipalsecretspr
 """
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, model_validator
@@ -84,6 +84,10 @@ class OAuthSecrets:
         """
         self._rest = workspace
         self._secrets = secrets
+
+    def now(self) -> datetime | None:
+        """The time at Databricks, by the workspace's answers; None before the first."""
+        return self._rest.time.now()
 
     def principal_id(self, client_id: str) -> int:
         """The number of the service principal with this application id.

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
-from typing import Protocol
 
 from git_refresh.admin import commands
 from git_refresh.admin.directory import Directory, Identity
@@ -18,6 +17,7 @@ from git_refresh.admin.in_databricks import DatabricksGrants, Seen, workspace_ad
 from git_refresh.admin.in_devops import DevOpsGrants, Projects, place_of, projects_of
 from git_refresh.admin.patience import PATIENCE, PAUSE, patiently
 from git_refresh.admin.rotation.decide import Target
+from git_refresh.admin.rotation.steps import Crew
 from git_refresh.admin.rotation.targets import beside, targets_of
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.services import GRAPH, AdminServices
@@ -38,14 +38,6 @@ _WAVES: tuple[frozenset[Kind], ...] = (
     _ONE_BY_ONE,
     frozenset({"folder"}),
 )
-
-
-class Crew(Protocol):
-    """Does the same work on many things at once; None where it was not finished. See `cli.crew`."""
-
-    interrupted: bool
-
-    def each[T, R](self, items: Sequence[T], work: Callable[[T], R]) -> list[tuple[T, R | None]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,10 +275,14 @@ class Onboarding:
         targets: Sequence[Target],
         mixed: Mapping[str, Sequence[str]],
     ) -> None:
-        """In the first workspace that the principal is in by now."""
-        in_it = zip(views, grant.needs, strict=True)
-        view = next(view for view, principal in in_it if principal.status in {"there", "done"})
-        target = Target(grant.facts.secret, view.client_id, view.workspace.host, ())
+        """In the first workspace that the principal is in by now; it is tried in all of them."""
+        in_it = [
+            view
+            for view, principal in zip(views, grant.needs, strict=True)
+            if principal.status in {"there", "done"}
+        ]
+        hosts = tuple(dict.fromkeys(view.workspace.host for view in in_it))
+        target = Target(grant.facts.secret, in_it[0].client_id, hosts, ())
         vault = self._services.vault(self._settings.key_vault_url or "", self._settings.trusted)
         if vault.current(target.name) is not None:  # another admin was quicker
             return
@@ -295,9 +291,11 @@ class Onboarding:
             beside=beside(target, targets, mixed),
             vault=vault,
             services=self._services,
+            crew=self._crew,
             deadline=self._services.deadline,
             within=timedelta(),
             facts=grant.facts,
+            allowed=frozenset(hosts),  # there is none yet that the others would be locked out by
         ).issue()
         if report.errors:
             raise NotGrantedError(report.errors[0])

@@ -8,7 +8,7 @@ from typing import Any
 import requests
 from pydantic import SecretStr
 
-from git_refresh.clock import Deadline
+from git_refresh.clock import Deadline, ServiceTime
 from git_refresh.clouds.answers import Answer, UnexpectedAnswerError, read
 from git_refresh.clouds.guard import Repeat, call
 from git_refresh.clouds.transport import BoundedSession
@@ -35,7 +35,11 @@ class Page[M: Answer]:
 
 
 class Rest:
-    """One origin, called with one token."""
+    """One origin, called with one token.
+
+    Attributes:
+        time: the time there, by its answers.
+    """
 
     def __init__(  # each a fact of its own, given by name
         self,
@@ -64,7 +68,10 @@ class Rest:
         self._token = token if callable(token) else lambda: token
         self._deadline = deadline
         self._secrets = Secrets([] if callable(token) else [token.get_secret_value()], beside=secrets)
-        self._session = BoundedSession([origin], tls, connections=connections, max_body=MAX_BODY)
+        self.time = ServiceTime(deadline.clock)
+        self._session = BoundedSession(
+            [origin], tls, connections=connections, max_body=MAX_BODY, skew=self.time
+        )
 
     def close(self) -> None:
         """Let go of its connection."""

@@ -154,14 +154,14 @@ class AdminServices:
         """
         return OAuthSecrets(self.rest(Service.DATABRICKS, host), self.secrets)
 
-    def try_secret(self, host: str, client_id: str, secret: SecretStr) -> None:
+    def try_secret(self, host: str, client_id: str, secret: SecretStr, deadline: Deadline) -> None:
         """Sign in to a workspace with an OAuth secret, and no more than that.
 
         Raises:
             ServiceError: the workspace does not let it in.
         """
         with workspace_session(host, self.tls) as session:
-            oauth.sign_in(session, host, client_id, secret, deadline=self.deadline, secrets=self.secrets)
+            oauth.sign_in(session, host, client_id, secret, deadline=deadline, secrets=self.secrets)
 
     def close(self) -> None:
         """Let go of every connection."""

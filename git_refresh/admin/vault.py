@@ -10,7 +10,7 @@ from azure.keyvault.secrets import SecretProperties
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, SecretStr
 
 from git_refresh.admin.secrets import Current, Version
-from git_refresh.clock import Deadline
+from git_refresh.clock import Deadline, ServiceTime
 from git_refresh.clouds.answers import Answer, UnexpectedAnswerError, VaultSecret, Word, read
 from git_refresh.clouds.guard import Repeat, call
 from git_refresh.clouds.identity import Identity
@@ -72,12 +72,17 @@ class AdminVault:
         self._deadline = deadline
         self._identity = identity
         self._known = secrets
-        self._session = BoundedSession([url], tls, connections=1)
+        self._time = ServiceTime(deadline.clock)
+        self._session = BoundedSession([url], tls, connections=1, skew=self._time)
         self._client = secret_client(url, identity, trusted, self._session)
 
     def close(self) -> None:
         """Let go of its connections."""
         self._session.close()
+
+    def now(self) -> datetime | None:
+        """The time at the vault, by its answers; None before the first."""
+        return self._time.now()
 
     def current(self, name: str) -> Current | None:
         """The latest version of a secret, also one that has expired; None: there is no such secret.

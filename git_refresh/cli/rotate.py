@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from git_refresh.admin.rotation.decide import Decision
+from git_refresh.admin.rotation.decide import Decision, SignIn, places
 from git_refresh.admin.rotation.report import RotationReport, SecretReport
+from git_refresh.admin.rotation.steps import AT_ONCE
 from git_refresh.admin.rotation.targets import beside, targets_of, why_not_there
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.cli import options, terminal, wrong
 from git_refresh.cli.checks import count
+from git_refresh.cli.crew import Crew
 from git_refresh.cli.rotate_shown import show_rotation
 from git_refresh.cli.shared import FAILED, INTERRUPTED, environment, outlet_for, put_out
 from git_refresh.clock import Deadline, SystemClock
@@ -72,6 +74,11 @@ class _Days(click.ParamType[timedelta]):
 @click.option("--apply", "applies", is_flag=True, help="Do what is shown, after asking.")
 @click.option("--yes", "-y", is_flag=True, help="With --apply: do not ask.")
 @click.option(
+    "--allow-unreachable",
+    is_flag=True,
+    help="Store a new secret also where some of its workspaces cannot be reached to try it.",
+)
+@click.option(
     "--settings",
     "file",
     type=_SETTINGS,
@@ -80,7 +87,7 @@ class _Days(click.ParamType[timedelta]):
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @options.output_options
-def rotate(
+def rotate(  # noqa: PLR0913  # one for each option
     names: Sequence[str],
     within: timedelta,
     lifetime: timedelta | None,
@@ -88,13 +95,15 @@ def rotate(
     *,
     applies: bool,
     yes: bool,
+    allow_unreachable: bool,
     as_json: bool,
 ) -> None:
     """Replace OAuth secrets that end soon, with your own sign-in (az login).
 
     NAME is the name of a secret in Key Vault (client_secret_name); without any, all of the list are looked at. For each that ends soon a
-    new one is made in Databricks, tried, and stored in Key Vault as the next version. The former one is deleted by a later call, a day
-    or more after, and only if this command has made it. Without --apply it only shows what it would do.
+    new one is made in Databricks, tried at every workspace that uses it, and stored in Key Vault as the next version. The former one is
+    deleted by a later call, a day or more after, once all of them accept the new one, and only if this command has made it. Without
+    --apply it only shows what it would do.
     """
     if yes and not applies:
         raise click.UsageError("--yes needs --apply")
@@ -104,11 +113,15 @@ def rotate(
         settings = load(environ)
         command = _Command(settings, environ, outlet, within, lifetime, as_json=as_json)
         command.choose(names)
+        if allow_unreachable:
+            command.allow_all()
         report = command.plan()
         if applies and not report.interrupted:
             acts = any(secret.acts for secret in report.secrets)
             if acts and not yes:
-                _ask(outlet.clean(report), as_json=as_json)
+                untried = [] if allow_unreachable else _unreachable(report)
+                _ask(outlet.clean(report), untried, as_json=as_json)
+                command.allowed |= set(untried)
             report = command.apply(report) if acts else command.done_nothing(report)
     except SettingsError as error:
         wrong.end(error.problems, as_json=as_json)
@@ -120,7 +133,11 @@ def rotate(
 
 
 class _Command:
-    """The secrets of a list, looked at and rotated one after the other."""
+    """The secrets of a list, looked at and rotated one after the other.
+
+    Attributes:
+        allowed: the workspaces (hosts) that a new secret may be stored without, where they cannot be reached.
+    """
 
     def __init__(
         self,
@@ -141,6 +158,7 @@ class _Command:
         rejected = [entry for entry in settings.entries if isinstance(entry, Rejected)]
         self._problems = tuple(problem for entry in rejected for problem in entry.problems)
         self._targets, self._mixed = targets_of(settings)
+        self.allowed = set[str]()
         self._approved: dict[str, Decision] = {}
         self._beside = {target.name: beside(target, self._targets, self._mixed) for target in self._targets}
 
@@ -161,6 +179,10 @@ class _Command:
         wanted = {there[name.lower()] for name in names} or set(there.values())
         self._targets = [target for target in self._targets if target.name in wanted]
         self._mixed = {name: told for name, told in self._mixed.items() if name in wanted}
+
+    def allow_all(self) -> None:
+        """Let a new secret be stored without each workspace that cannot be reached."""
+        self.allowed |= {host for target in self._targets for host in target.hosts}
 
     def plan(self) -> RotationReport:
         """What is to be done. Writes nothing."""
@@ -222,11 +244,13 @@ class _Command:
                     beside=self._beside[target.name],
                     vault=vault,
                     services=services,
+                    crew=Crew(AT_ONCE, deadline),
                     deadline=deadline,
                     within=self._within,
                     facts=facts,
                     lifetime=self._lifetime,
                     hold=_HOLD if self._problems else "",
+                    allowed=frozenset(self.allowed),
                     said=self._say if applied else lambda _: None,
                 )
                 if interrupted:
@@ -261,8 +285,20 @@ def _own(services: "AdminServices") -> str:
         return ""
 
 
-def _ask(plan: RotationReport, *, as_json: bool) -> None:
-    """Before anything is changed.
+def _unreachable(plan: RotationReport) -> list[str]:
+    """The workspaces where a new secret could not be tried now."""
+    found = [
+        each.host
+        for secret in plan.secrets
+        if secret.action == "rotate"
+        for each in secret.not_signed_in
+        if each.result is SignIn.UNREACHABLE
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _ask(plan: RotationReport, untried: Sequence[str], *, as_json: bool) -> None:
+    """Before anything is changed, also whether to go on without the workspaces that cannot be reached.
 
     Raises:
         SettingsError: the answer is no, or there is nobody to ask.
@@ -278,8 +314,13 @@ def _ask(plan: RotationReport, *, as_json: bool) -> None:
     gone = sum(each.action == "delete" for secret in plan.secrets for each in secret.former)
     parts = [f"makes and stores {count(made, 'OAuth secret')}"] if made else []
     parts += [f"deletes {count(gone, 'former one')}"] if gone else []
+    questions = [f"This {' and '.join(parts)}. Go on?"]
+    if untried:
+        questions.insert(
+            0, f"{places(untried)} cannot be reached. Store a new OAuth secret without trying it there?"
+        )
     try:
-        agreed = click.confirm(f"This {' and '.join(parts)}. Go on?", err=True)
+        agreed = all(click.confirm(question, err=True) for question in questions)
     except click.Abort:
         raise KeyboardInterrupt from None
     if not agreed:

@@ -29,6 +29,11 @@ def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -
         for error in secret.errors
     ]
     told += [
+        Told("warning", each.host, each.error.message, each.error)
+        for secret in report.secrets
+        for each in secret.not_signed_in
+    ]
+    told += [
         Told("warning", secret.name, each.note.message, each.note)
         for secret in report.secrets
         for each in secret.unknown

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from git_refresh.clock import Skew, current_operation
+from git_refresh.clock import ServiceTime, Skew, current_operation
 from git_refresh.clouds.answers import read_json
 from git_refresh.clouds.connections import CONNECT_LIMIT, Adapter, AnswerTooLargeError
 
@@ -82,7 +82,7 @@ class BoundedSession(requests.Session):
         connections: int = 4,
         max_body: int = MAX_BODY,
         allowance: Allowance | None = None,
-        skew: Skew | None = None,
+        skew: Skew | ServiceTime | None = None,
     ) -> None:
         """Make a session.
 

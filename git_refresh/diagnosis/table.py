@@ -959,10 +959,23 @@ OWN = (
     ),
     Row(
         "new_secret_rejected",
-        message="{host} did not accept the new OAuth secret {oauth_secret} within {seconds} seconds.",
+        message="{places} did not accept the new OAuth secret {oauth_secret} within {seconds} seconds.",
         cause="The former one is in use as before: nothing was stored, and the new one was deleted again, if that could be done.",
         remedy="Run it again in a few minutes. If it repeats, see that {client_id} is active and added to {host} (Settings, Identity and "
-        "access, Service principals).",
+        "access, Service principals), or remove that workspace from WORKSPACES.",
+    ),
+    Row(
+        "new_secret_untried",
+        message="No new OAuth secret was stored: it could not be tried at {places}.",
+        cause="Every workspace that uses a new secret has to accept it first. At least one always has to.",
+        remedy="Check the connection to {host}, or remove a deleted workspace from WORKSPACES. To store it without the workspaces that "
+        "cannot be reached: .venv/bin/python -m git_refresh rotate {secret} --apply --allow-unreachable --settings workspaces.json.",
+    ),
+    Row(
+        "new_secret_not_new",
+        message="{host} returned an OAuth secret as new that exists already: {oauth_secret}.",
+        cause="The response is that of another request, or the workspace does not work as documented. Nothing was stored or deleted.",
+        remedy="Run it again. If it repeats, move another workspace to the start of WORKSPACES: the first one creates the secret.",
     ),
     Row(
         "new_secret_not_seen",

@@ -15,7 +15,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from git_refresh.admin.rotation.decide import Seen, Target, decide
+from git_refresh.admin.rotation.decide import Seen, SignIn, Target, decide
 from git_refresh.admin.secrets import OAuthSecret, Version, place_of, tags_of
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS
@@ -412,13 +412,13 @@ def test_a_run_may_be_missed_by_all_that_live_for_as_long_as_the_page_says(
     seen = Seen(
         place,
         version,
-        works=True,
+        sign_ins={"https://x": SignIn.ACCEPTED},
         versions=(version,),
         beside={},
         principal=7,
         secrets=(secret,),
     )
-    target = Target("oauth", "id", "https://x", ())
+    target = Target("oauth", "id", ("https://x",), ())
     looks = [made + timedelta(days=phase + 7 * week) + late for week in range(110)]
     due = [look for look in looks if decide(target, seen, look, timedelta(days=60)).create]
     assert due[missed] < ends

@@ -167,12 +167,12 @@ def test_a_secret_is_made_listed_used_and_deleted(
     assert secrets.list(principal.id) == [made.about]
     assert made.value.get_secret_value() not in repr(made)
     for workspace in fleet.workspaces:
-        services.try_secret(workspace.url, CLIENT_ID, made.value)
+        services.try_secret(workspace.url, CLIENT_ID, made.value, services.deadline)
     secrets.delete(principal.id, made.about.id)
     assert secrets.list(principal.id) == []
     secrets.delete(principal.id, made.about.id)
     with pytest.raises(ServiceError):
-        services.try_secret(fleet.workspaces[0].url, CLIENT_ID, made.value)
+        services.try_secret(fleet.workspaces[0].url, CLIENT_ID, made.value, services.deadline)
 
 
 def test_without_a_lifetime_it_is_two_years(secrets: OAuthSecrets, principal: AccountPrincipal) -> None:

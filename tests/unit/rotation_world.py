@@ -3,7 +3,7 @@
 import itertools
 import threading
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,11 +22,72 @@ CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
 NAME = "databricks-oauth-secret"
 VAULT = "https://contoso.vault.azure.net"
 PLACE = place_of(VAULT, NAME)
-TARGET = Target(NAME, CLIENT_ID, "https://adb-1.1.azuredatabricks.net", ("data-1", "data-2"))
+TARGET = Target(NAME, CLIENT_ID, ("https://adb-1.1.azuredatabricks.net",), ("data-1", "data-2"))
 PRINCIPAL = 70_000_000_000_001
 
 FAULTS = ("refused", "trouble", "lost", "not_done", "late", "crash_before", "crash_after")
 """The answer is no; 503 and not done; done, and no answer; no answer and not done; done later; the process ends before or after."""
+
+
+HOSTS = (*TARGET.hosts, *(f"https://adb-{number}.1.azuredatabricks.net" for number in (2, 3, 4)))
+FLEET = replace(TARGET, hosts=HOSTS)
+
+
+@dataclass(frozen=True)
+class Lies:
+    """What is not so; the defaults are the truth.
+
+    Attributes:
+        sign_ins: workspaces that accept anything (`accepts`), `rejects`, or do not answer (`hangs`), by host.
+        creation: the answer has another `value`, another `id`, that of a `known` secret, or says that it expires `soon`.
+        listing: it `hides` all, shows others (`adds`), or says that all are days older (`aged`), or have expired (`ended`).
+        vault: how many days the vault's clock is ahead, that of Databricks, and that of the machine; None: it has none.
+    """
+
+    sign_ins: Mapping[str, str] = field(default_factory=dict)
+    creation: str = ""
+    listing: str = ""
+    vault: float | None = 0.0
+    databricks: float | None = 0.0
+    machine: float = 0.0
+
+
+@dataclass
+class MachineClock:
+    """The clock of the machine that a rotation runs on."""
+
+    world: "World"
+
+    def now(self) -> datetime:
+        return self.world.clock.now() + timedelta(days=self.world.lies.machine)
+
+    def monotonic(self) -> float:
+        return self.world.clock.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self.world.clock.sleep(seconds)
+
+
+@dataclass
+class Databricks:
+    """The OAuth secrets as the workspace shows them, with a clock that is not the vault's."""
+
+    world: "World"
+
+    def now(self) -> datetime | None:
+        return self.world.time(self.world.lies.databricks)
+
+    def principal_id(self, client_id: str) -> int:
+        return self.world.principal_id(client_id)
+
+    def list(self, principal: int) -> Sequence[OAuthSecret]:
+        return self.world.list(principal)
+
+    def create(self, principal: int, lifetime: timedelta | None, scopes: tuple[str, ...]) -> NewSecret:
+        return self.world.create(principal, lifetime, scopes)
+
+    def delete(self, principal: int, secret_id: str) -> None:
+        self.world.delete(principal, secret_id)
 
 
 class CrashError(BaseException):
@@ -53,6 +114,8 @@ class World:
         turn: whom it waits for before each request.
         stored: versions of the secret; `others`: those of other names.
         unreadable: names, and ids of versions, that cannot be read.
+        lies: what the services say that is not so.
+        shortened: the ids of secrets that are said to expire soon, and do not.
     """
 
     clock: FakeClock = field(default_factory=FakeClock)
@@ -71,6 +134,8 @@ class World:
     turn: Callable[[], None] = lambda: None
     broken: list[str] = field(default_factory=list)
     made_here: set[str] = field(default_factory=set)
+    lies: Lies = field(default_factory=Lies)
+    shortened: set[str] = field(default_factory=set)
     _ids: itertools.count = field(default_factory=lambda: itertools.count(1))  # type: ignore[type-arg]
     _count: int = 0
 
@@ -95,22 +160,26 @@ class World:
         self.made_here = set()
 
     @property
+    def answering(self) -> list[str]:
+        """The workspaces that say what is so."""
+        return [host for host in HOSTS if host not in self.lies.sign_ins]
+
+    @property
     def latest(self) -> Stored:
         return self.stored[-1]
 
     # As the services
 
-    def oauth_secrets(self, _host: str) -> "World":
-        return self
+    def oauth_secrets(self, host: str) -> Databricks:
+        return Databricks(self)
 
     def principal_id(self, client_id: str) -> int:
         return self._do("principal", lambda: PRINCIPAL)
 
     def list(self, principal: int) -> Sequence[OAuthSecret]:
         until = self.clock.now() - timedelta(seconds=self.list_lag)
-        return self._do(
-            "list", lambda: [each for each in self.secrets.values() if (each.created_at or until) <= until]
-        )
+        listed = [each for each in self.secrets.values() if (each.created_at or until) <= until]
+        return self._do("list", lambda: self._shown(listed))
 
     def create(self, principal: int, lifetime: timedelta | None, scopes: tuple[str, ...]) -> NewSecret:
         def create() -> NewSecret:
@@ -118,7 +187,7 @@ class World:
                 raise _failure(400, "RESOURCE_LIMIT_EXCEEDED")
             made = self._new(lifetime or timedelta(days=730), scopes)
             self.works_from[made.id] = self.clock.at + self.delay
-            return NewSecret(made, SecretStr(_value(made.id)))
+            return self._answer(made)
 
         made = self._do("create", create)
         self.made_here.add(made.about.id)
@@ -127,9 +196,18 @@ class World:
     def delete(self, principal: int, secret_id: str) -> None:
         self._do("delete", lambda: self._delete(secret_id))
 
-    def try_secret(self, _host: str, _client_id: str, secret: SecretStr) -> None:
+    def now(self) -> datetime | None:
+        return self.time(self.lies.vault)
+
+    def time(self, ahead: float | None) -> datetime | None:
+        return None if ahead is None else self.clock.now() + timedelta(days=ahead)
+
+    def try_secret(self, host: str, client_id: str, secret: SecretStr, deadline: Deadline) -> None:
         def try_it() -> None:
-            if not self.works(secret.get_secret_value()):
+            lie = self.lies.sign_ins.get(host)
+            if lie == "hangs":
+                raise _failure(None, "", "sign in")
+            if lie == "rejects" or (lie is None and not self.works(secret.get_secret_value())):
                 raise _failure(401, "invalid_client", "sign in")
 
         self._do("sign in", try_it)
@@ -180,6 +258,39 @@ class World:
         if what in self.unreadable:
             raise _failure(403, "SecretDisabled", "read")
 
+    def _answer(self, made: OAuthSecret) -> NewSecret:
+        """The answer to a creation, which may be a lie."""
+        named = {version.version.names(CLIENT_ID) for version in self.stored} - {None, made.id}
+        match self.lies.creation:
+            case "value":
+                return NewSecret(made, SecretStr("dose-of-another"))
+            case "id":
+                made = replace(made, id=f"another-{made.id}")
+                return NewSecret(made, SecretStr(_value(made.id.removeprefix("another-"))))
+            case "known" if named:
+                return NewSecret(replace(made, id=min(each for each in named if each)), SecretStr("dose"))
+            case "soon":
+                self.shortened.add(made.id)
+                short = replace(made, expires_at=self.clock.now() + timedelta(days=1))
+                return NewSecret(short, SecretStr(_value(made.id)))
+        return NewSecret(made, SecretStr(_value(made.id)))
+
+    def _shown(self, listed: Sequence[OAuthSecret]) -> Sequence[OAuthSecret]:
+        """A list of secrets, which may be a lie."""
+        past = timedelta(days=3)
+        match self.lies.listing:
+            case "hides":
+                return []
+            case "adds":
+                return [*listed, replace(next(iter(listed), OAuthSecret("")), id="of-another")]
+            case "aged":
+                return [
+                    replace(each, created_at=each.created_at and each.created_at - past) for each in listed
+                ]
+            case "ended":
+                return [replace(each, expires_at=self.clock.now() - past) for each in listed]
+        return listed
+
     def _new(
         self, lifetime: timedelta, scopes: tuple[str, ...], began: timedelta = timedelta()
     ) -> OAuthSecret:
@@ -194,11 +305,22 @@ class World:
         created, there = self.clock.now().replace(microsecond=0), self._of(name)
         version = Version(f"{len(there):032x}", created, expires_on, tags=dict(tags))
         there.append(Stored(version, value, self.clock.at))
-        if not self.works(value):
+        if not self.works(value) and self.answering:
             self.broken.append(f"stored what does not work: {value}")
         return version
 
     def _delete(self, secret_id: str) -> None:
+        if secret_id in self.secrets and self.works(_value(secret_id)):
+            self._judge(secret_id)
+        self.secrets.pop(secret_id, None)
+
+    def _judge(self, secret_id: str) -> None:
+        """Whether a secret may be deleted that works."""
+        stored = {each.value for each in self.stored}
+        left = [each for each in self.secrets if each != secret_id and _value(each) in stored]
+        misled = secret_id in self.shortened and not self.answering
+        if _value(secret_id) in stored and not misled and not any(self.works(_value(each)) for each in left):
+            self.broken.append(f"deleted the last one that works: {secret_id}")
         named = [each for each in self.stored if each.version.stored_by_us(CLIENT_ID, PLACE) == secret_id]
         holding = [each for each in self.stored if each.value == _value(secret_id)]
         if not named and secret_id not in self.made_here:
@@ -210,7 +332,6 @@ class World:
         for name, versions in self.others.items():
             if versions and versions[-1].value == _value(secret_id):
                 self.broken.append(f"deleted what is in use: {secret_id}, as {name}")
-        self.secrets.pop(secret_id, None)
 
     def _do[T](self, what: str, effect: Callable[[], T]) -> T:
         self.turn()
@@ -239,6 +360,17 @@ class World:
         return result
 
 
+class OneByOne:
+    """A crew of one."""
+
+    interrupted = False
+
+    def each[T, R](
+        self, items: Sequence[T], work: Callable[[T], R], at_once: int | None = None
+    ) -> list[tuple[T, R | None]]:
+        return [(item, work(item)) for item in items]
+
+
 def rotation(
     world: World, within: float = 60, target: Target = TARGET, seconds: float = 540, **more: Any
 ) -> Rotation:
@@ -247,19 +379,20 @@ def rotation(
         beside=[name for name in (NAME, *world.others) if name != target.name],
         vault=world,
         services=world,
-        deadline=Deadline.after(seconds, world.clock),
+        crew=OneByOne(),
+        deadline=Deadline.after(seconds, MachineClock(world)),
         within=timedelta(days=within),
         facts=Facts(vault=VAULT),
         **more,
     )
 
 
-def rotate(world: World, within: float = 60) -> SecretReport:
+def rotate(world: World, within: float = 60, **more: Any) -> SecretReport:
     """As `rotate --apply --yes` does."""
-    report, decision = rotation(world, within).plan()
+    report, decision = rotation(world, within, **more).plan()
     if decision is None or not decision.acts:
         return report
-    return rotation(world, within).apply(decision)
+    return rotation(world, within, **more).apply(decision)
 
 
 class Turns:

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from git_refresh.admin.rotation.decide import Decision, Seen, Target, decide, unknown_of, untold
+from git_refresh.admin.rotation.decide import Decision, Seen, SignIn, Target, decide, unknown_of, untold
 from git_refresh.admin.secrets import OAuthSecret, Version, place_of, tags_of
 from tests.unit.fakes import NOW
 
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
-TARGET = Target("oauth", CLIENT_ID, "https://adb-1.1.azuredatabricks.net", ("data-1",))
+HOST = "https://adb-1.1.azuredatabricks.net"
+TARGET = Target("oauth", CLIENT_ID, (HOST,), ("data-1",))
 
 PLACE = place_of("https://contoso.vault.azure.net", "oauth")
 
@@ -45,11 +46,13 @@ def seen(*versions: Version, has: list[OAuthSecret], **more: Any) -> Seen:
         **{
             "place": PLACE,
             "current": versions[-1],
-            "works": True,
+            "sign_ins": {HOST: SignIn.ACCEPTED},
             "versions": versions,
             "beside": {},
             "principal": 7,
             "secrets": has,
+            "vault_time": NOW,
+            "databricks_time": NOW,
             **more,
         }
     )
@@ -64,6 +67,7 @@ def unknown(*versions: Version, has: list[OAuthSecret], **more: Any) -> list[str
 
 
 FAR: dict[str, Any] = {"ends": 600.0}
+REJECTED = {HOST: SignIn.REJECTED}
 
 
 @pytest.mark.parametrize(
@@ -93,9 +97,9 @@ def test_it_is_made_anew_when_it_ends_soon(
 
 
 def test_one_that_does_not_work_is_made_anew() -> None:
-    found = decided(version("a", 10, **FAR), has=[secret("a", **FAR)], works=False)
-    assert (found.create, found.why) == (True, "the workspace does not accept it")
-    assert decided(version("gone", 10, **FAR), has=[], works=False).create
+    found = decided(version("a", 10, **FAR), has=[secret("a", **FAR)], sign_ins=REJECTED)
+    assert (found.create, found.why) == (True, f"{HOST} does not accept it")
+    assert decided(version("gone", 10, **FAR), has=[], sign_ins=REJECTED).create
 
 
 def test_where_nobody_knows_when_it_ends_nothing_is_made() -> None:
@@ -238,10 +242,10 @@ def test_a_tag_written_by_hand_tells_the_scopes_and_is_no_grounds_for_deletion()
     assert unknown(*later, has=has) == ["a"], "it is told"
 
 
-@pytest.mark.parametrize("works", [True, False])
-def test_what_is_stored_of_another_principal_is_not_overwritten(works: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("said", SignIn)
+def test_what_is_stored_of_another_principal_is_not_overwritten(said: SignIn) -> None:
     other = version("p", 10, ends=20, client_id="5a1e0000-0000-4000-8000-00000000000F")
-    found = decided(other, has=[secret("a")], works=works)
+    found = decided(other, has=[secret("a")], sign_ins={HOST: said})
     assert (found.create, found.stop) == (False, "principal")
     assert decided(version("a", 10, ends=20, client_id=CLIENT_ID.upper()), has=[secret("a")]).create
 
@@ -268,7 +272,7 @@ def test_a_life_that_is_asked_for_goes_before_the_old_one_s() -> None:
 
 
 def test_while_the_current_one_does_not_work_nothing_is_deleted() -> None:
-    assert deleted(decided(OLD, CURRENT, has=HAS, works=False)) == []
+    assert deleted(decided(OLD, CURRENT, has=HAS, sign_ins=REJECTED)) == []
 
 
 def test_what_another_name_holds_stays() -> None:

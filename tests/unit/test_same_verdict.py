@@ -184,6 +184,8 @@ TOLD_BY_CHECK_ALONE = {
     "secret_of_another_principal",
     "new_secret_rejected",
     "new_secret_not_seen",
+    "new_secret_untried",
+    "new_secret_not_new",
 }
 """Of what a run only meets, or nothing at all: it goes on."""
 

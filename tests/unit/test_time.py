@@ -6,13 +6,14 @@ import json
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from azure.core.credentials import AccessToken
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from git_refresh.clock import Skew
+from git_refresh.clock import ServiceTime, Skew
 from git_refresh.clouds.identity import Identity
 from git_refresh.masking import Secrets
 from git_refresh.schedule import MARGIN, lapses_before, late_by, next_run_after
@@ -240,6 +241,43 @@ def test_a_date_that_no_clock_shows_says_nothing_of_this_machine_s(date: str | N
     skew.observe(date)
     expected = timedelta(hours=2) if date and "14:00:00" in date else timedelta()
     assert skew.behind() == expected
+
+
+NOON = "Mon, 23 Nov 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("dates", "minutes"),
+    [
+        ([NOON], 10),
+        ([NOON, "Mon, 23 Nov 2026 13:00:00 GMT"], 10),
+        (["Mon, 23 Nov 2026 13:00:00 GMT", NOON], 10),
+        ([None, "", "soon", "Mon, 23 Nov 2026 12:00:00", NOON], 10),
+    ],
+)
+def test_the_time_at_a_service_is_the_earliest_it_shows_and_goes_on(
+    dates: list[str | None], minutes: int
+) -> None:
+    clock = FakeClock()
+    time = ServiceTime(clock)
+    assert time.now() is None
+    for date in dates:
+        time.observe(date)
+    clock.sleep(600)
+    clock.now = lambda: NOW + timedelta(days=800)  # type: ignore[method-assign]
+    assert time.now() == NOW + timedelta(minutes=minutes)
+
+
+@given(date=st.none() | st.text() | st.datetimes(timezones=st.timezones() | st.none()).map(format_datetime))
+@example(date="Fri, 31 Dec 9999 23:59:59 -2359")
+@example(date="Sat, 01 Jan 0001 00:00:00 +2359")
+def test_no_date_breaks_the_time_at_a_service(date: str | None) -> None:
+    clock = FakeClock(at=600)
+    time = ServiceTime(clock)
+    time.observe(date)
+    time.observe(NOON)
+    clock.sleep(600)
+    assert (time.now() or NOW) <= NOW + timedelta(minutes=10)
 
 
 def jwt(payload: object) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 from git_refresh.admin.secrets import OAuthSecret, Version
 
@@ -23,10 +24,24 @@ class Target:
     name: str
     client_id: str
     """Of the service principal whose OAuth secret it is."""
-    host: str
-    """Of the first of the workspaces: there it is looked after."""
+    hosts: tuple[str, ...]
+    """Of the workspaces, each once."""
     workspaces: tuple[str, ...]
     """Their names."""
+
+    @property
+    def host(self) -> str:
+        """Of the first of the workspaces: there it is looked after."""
+        return self.hosts[0]
+
+
+class SignIn(StrEnum):
+    """What a workspace said to a secret."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNREACHABLE = "unreachable"
+    """Neither: there was no answer, or one that is not about the secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +51,8 @@ class Seen:
     place: str
     """Where it is stored, as our tags write it."""
     current: Version
-    works: bool
-    """Whether the workspace lets the service principal in with the value of that version."""
+    sign_ins: Mapping[str, SignIn]
+    """What each workspace said to the value of that version, by host."""
     versions: Sequence[Version]
     """All of this name."""
     beside: Mapping[str, Sequence[Version]]
@@ -47,6 +62,20 @@ class Seen:
     """All of the service principal."""
     held: Mapping[str, str] = field(default_factory=dict)
     """Ids of replaced ones whose value is, or may be, in use none the less, with the reason."""
+    vault_time: datetime | None = None
+    databricks_time: datetime | None = None
+    """The time by each service's own clock; None if its answers have none."""
+
+    @property
+    def now(self) -> datetime | None:
+        """The earlier of the two times, so neither service can make time pass; None if one of them is not known."""
+        if self.vault_time is None or self.databricks_time is None:
+            return None
+        return min(self.vault_time, self.databricks_time)
+
+    def hosts(self, said: SignIn) -> list[str]:
+        """The workspaces that said so."""
+        return [host for host, answer in self.sign_ins.items() if answer is said]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +121,13 @@ def decide(
     current_id = seen.current.names(target.client_id)
     current = next((each for each in seen.secrets if each.id == current_id), None)
     ends = _end(seen.current, current)
-    former = replaced(target, seen)
-    held = tuple((each, seen.held[each.id]) for each in former if each.id in seen.held)
-    over, later_from = former_over(seen, now), _grace_ends(seen, now)
-    free = tuple(each for each in former if each.id not in seen.held)
-    delete, later = (free, ()) if over else ((), free)
+    ended = expired(target, seen)
+    former = tuple(each for each in replaced(target, seen) if each not in ended)
+    later_from, why_not = kept_until(target, seen), why_kept(target, seen)
+    later, over = (former, ()) if later_from else ((), former)
+    reasons = {each.id: why_not for each in over if why_not} | dict(seen.held)
+    held = tuple((each, reasons[each.id]) for each in (*ended, *over) if each.id in reasons)
+    delete = tuple(each for each in (*ended, *over) if each.id not in reasons)
     due, why = _due(seen, current, ends, now, within)
     stop, scopes = "", current.scopes if current else ()
     if due and current is None:
@@ -134,31 +165,72 @@ def unknown_of(target: Target, seen: Seen, now: datetime) -> tuple[OAuthSecret, 
 
 
 def replaced(target: Target, seen: Seen) -> tuple[OAuthSecret, ...]:
-    """Those that the current one has replaced, by all tags: it is ours, there and works, and an older version of ours names them.
+    """Those that the current one has replaced, by all tags: it is ours and there, and an older version of ours names them.
 
-    Tags are not all: whose value is still in use, only the values tell.
+    Tags are not all: whose value is still in use, only the values tell, and whether the current one works, only the workspaces.
     """
     current_id = seen.current.stored_by_us(target.client_id, seen.place)
-    there = any(each.id == current_id for each in seen.secrets)
-    if not there or not seen.works or seen.current.created_on is None:
+    if all(each.id != current_id for each in seen.secrets):
         return ()
+    beside = _named(target, seen.beside)
+    return tuple(each for each in _former(target, seen) if each.id not in beside)
+
+
+def expired(target: Target, seen: Seen) -> tuple[OAuthSecret, ...]:
+    """Former ones that have expired by both services: each says when they do, and each has a clock."""
+    now = seen.now
+    if now is None:
+        return ()
+    valid = {
+        version.names(target.client_id)
+        for version in seen.versions
+        if version.expires_on is None or version.expires_on > now
+    }
+    former = [each for each in _former(target, seen) if each.id not in valid]
+    return tuple(each for each in former if each.expires_at is not None and each.expires_at <= now)
+
+
+def _former(target: Target, seen: Seen) -> list[OAuthSecret]:
+    """Those that only older versions than the current one name, and one of ours among them."""
     older: set[str | None] = set()
-    in_use = {current_id, *_named(target, seen.beside)}
+    in_use = {seen.current.names(target.client_id)}
     for version in seen.versions:
         if _is_older(version, seen.current):
             older.add(version.stored_by_us(target.client_id, seen.place))
         else:
             in_use.add(version.names(target.client_id))
-    return tuple(each for each in seen.secrets if each.id in older - in_use)
+    return [each for each in seen.secrets if each.id in older - in_use]
 
 
-def former_over(seen: Seen, now: datetime) -> bool:
-    """Whether no run can use any more what the current one has replaced."""
-    return _grace_ends(seen, now) <= now
+def why_kept(target: Target, seen: Seen) -> str:
+    """Why former ones may still be needed, whatever their values say, once their day has passed; empty if they are not."""
+    if not _ages(target, seen):
+        return "the time at Key Vault or at Databricks is not known"
+    if rejecting := seen.hosts(SignIn.REJECTED):
+        return f"{places(rejecting)} {_verb(rejecting)} not accept the current one"
+    untried = [host for host in target.hosts if seen.sign_ins.get(host) is not SignIn.ACCEPTED]
+    return f"the current one could not be tried at {places(untried)}" if untried else ""
 
 
-def _grace_ends(seen: Seen, now: datetime) -> datetime:
-    return (seen.current.created_on or now) + GRACE
+def kept_until(target: Target, seen: Seen) -> datetime | None:
+    """Until when a run may use former ones: a day after the current one was stored; None if that is over, or not known."""
+    ages = _ages(target, seen)
+    if all(now - since >= GRACE for since, now in ages):
+        return None
+    return max(min(since, _LAST) + GRACE for since, _ in ages)
+
+
+def _ages(target: Target, seen: Seen) -> list[tuple[datetime, datetime]]:
+    """Since when the current one is there, and the time now, by each service; empty if not known of both."""
+    current_id = seen.current.names(target.client_id)
+    current = next((each for each in seen.secrets if each.id == current_id), None)
+    vault = seen.current.created_on, seen.vault_time
+    databricks = current.created_at if current else None, seen.databricks_time
+    known = [(since, now) for since, now in (vault, databricks) if since is not None and now is not None]
+    return known if len(known) == 2 else []  # noqa: PLR2004  # both
+
+
+_LAST = datetime.max.replace(tzinfo=UTC) - GRACE
 
 
 def _is_older(version: Version, current: Version) -> bool:
@@ -190,8 +262,8 @@ def _due(
 ) -> tuple[bool, str]:
     if ends is not None and ends <= now:
         return True, f"it ended on {_day(ends)}"
-    if not seen.works:
-        return True, "the workspace does not accept it"
+    if rejecting := seen.hosts(SignIn.REJECTED):
+        return True, f"{places(rejecting)} {_verb(rejecting)} not accept it"
     if ends is None:
         return False, "nobody knows when it ends"
     if (lifetime := _lifetime(current)) is not None and lifetime / 2 < within:
@@ -227,6 +299,16 @@ _EVERYTHING: set[tuple[str, ...]] = {(), ("all-apis",)}
 
 def _is_live(secret: OAuthSecret, now: datetime) -> bool:
     return secret.expires_at is None or secret.expires_at > now
+
+
+def places(hosts: Sequence[str]) -> str:
+    """Many workspaces in a few words."""
+    more = len(hosts) - 1
+    return f"{hosts[0]} and {more} more workspace{'' if more == 1 else 's'}" if more else hosts[0]
+
+
+def _verb(hosts: Sequence[str]) -> str:
+    return "do" if hosts[1:] else "does"
 
 
 def _day(when: datetime) -> str:

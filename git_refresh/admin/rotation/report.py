@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from git_refresh.admin.rotation.decide import SignIn
 from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.values import Problem
 
@@ -32,6 +33,15 @@ class UnknownReport:
 
 
 @dataclass(frozen=True, slots=True)
+class NotSignedIn:
+    """A workspace that the secret could not sign in to: the new one if one was made, else the stored one."""
+
+    host: str
+    result: SignIn
+    error: Diagnosis
+
+
+@dataclass(frozen=True, slots=True)
 class SecretReport:
     """One secret of Key Vault.
 
@@ -52,6 +62,7 @@ class SecretReport:
     new_id: str | None = None
     former: tuple[FormerReport, ...] = ()
     unknown: tuple[UnknownReport, ...] = ()
+    not_signed_in: tuple[NotSignedIn, ...] = ()
     done: tuple[str, ...] = ()
     errors: tuple[Diagnosis, ...] = ()
 

@@ -2,20 +2,33 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Protocol
 
 from pydantic import SecretStr
 
-from git_refresh.admin.rotation.decide import MOST, Decision, Seen, Target
+from git_refresh.admin.rotation.decide import MOST, Decision, Seen, SignIn, Target, places
 from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version, place_of, tags_of
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, out_of_time
 from git_refresh.symptom import Service, ServiceError, Symptom
 
 SIGN_IN_S = 90.0
-"""Seconds in which a new OAuth secret has to work: it has been seen to take some."""
+"""Seconds in which a new OAuth secret has to work where it is rejected at first: it has been seen to take some."""
+
+REACH_S = 20.0
+"""Seconds after which a workspace that cannot be reached is not tried again."""
+
+TRY_S = 60.0
+"""Seconds for trying a secret once at all workspaces."""
+
+ONE_TRY_S = 10.0
+"""Seconds for trying it at one of them."""
+
+AT_ONCE = 64
+"""Workspaces that a secret is tried at together."""
 
 READ_BACK_S = 30.0
 """Seconds in which Key Vault has to show what it has stored."""
@@ -31,6 +44,7 @@ class Vault(Protocol):
 
     url: str
 
+    def now(self) -> datetime | None: ...
     def current(self, name: str) -> Current | None: ...
     def value(self, name: str, version: str | None = None) -> SecretStr: ...
     def versions(self, name: str) -> Sequence[Version]: ...
@@ -42,6 +56,7 @@ class Vault(Protocol):
 class OAuthSecrets(Protocol):
     """`admin.oauth_secrets.OAuthSecrets`."""
 
+    def now(self) -> datetime | None: ...
     def principal_id(self, client_id: str) -> int: ...
     def list(self, principal: int) -> Sequence[OAuthSecret]: ...
     def create(self, principal: int, lifetime: timedelta | None, scopes: tuple[str, ...]) -> NewSecret: ...
@@ -52,7 +67,17 @@ class Services(Protocol):
     """`admin.services.AdminServices`, as far as it is needed."""
 
     def oauth_secrets(self, host: str) -> OAuthSecrets: ...
-    def try_secret(self, host: str, client_id: str, secret: SecretStr) -> None: ...
+    def try_secret(self, host: str, client_id: str, secret: SecretStr, deadline: Deadline) -> None: ...
+
+
+class Crew(Protocol):
+    """Does the same work on many things at once; None where it was not finished. See `cli.crew`."""
+
+    interrupted: bool
+
+    def each[T, R](
+        self, items: Sequence[T], work: Callable[[T], R], at_once: int | None = None
+    ) -> list[tuple[T, R | None]]: ...
 
 
 class StoppedError(Exception):
@@ -61,6 +86,13 @@ class StoppedError(Exception):
     def __init__(self, why: Diagnosis) -> None:
         super().__init__(why.code)
         self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """What came of trying a secret at one workspace; no failure: it was accepted."""
+
+    failure: Symptom | None
 
 
 class Steps:
@@ -72,6 +104,7 @@ class Steps:
         gone: the ids of the OAuth secrets that were deleted.
         made: those that were made, and those that were made while an answer was lost.
         maybe_stored: the ids of those that are stored, or may be.
+        failures: why the last secret that was tried was not accepted, by host.
     """
 
     def __init__(
@@ -79,6 +112,7 @@ class Steps:
         target: Target,
         vault: Vault,
         services: Services,
+        crew: Crew,
         deadline: Deadline,
         facts: Facts,
         said: Callable[[str], None],
@@ -86,6 +120,7 @@ class Steps:
         self._target = target
         self._vault = vault
         self._services = services
+        self._crew = crew
         self._deadline = deadline
         self._said = said
         self.facts = facts
@@ -93,6 +128,29 @@ class Steps:
         self.gone: set[str] = set()
         self.made: list[OAuthSecret] = []
         self.maybe_stored: set[str] = set()
+        self.failures: dict[str, Symptom] = {}
+
+    def sign_in(self, hosts: Sequence[str], secret: SecretStr, seconds: float = TRY_S) -> dict[str, Symptom]:
+        """Try a secret at each of these workspaces, and return the failures by host.
+
+        Raises:
+            KeyboardInterrupt: the command was interrupted.
+        """
+        deadline = self._deadline.within(seconds)
+
+        def work(host: str) -> _Tried:
+            try:
+                self._services.try_secret(host, self._target.client_id, secret, deadline.within(ONE_TRY_S))
+            except ServiceError as error:
+                return _Tried(error.symptom)
+            return _Tried(None)
+
+        tried = self._crew.each(hosts, work, AT_ONCE)
+        if self._crew.interrupted:
+            raise KeyboardInterrupt
+        late = _Tried(Symptom(Service.DATABRICKS, "sign in", "out_of_time"))
+        found = {host: (each or late).failure for host, each in tried}
+        return {host: failure for host, failure in found.items() if failure is not None}
 
     def delete(self, principal: int, former: OAuthSecret) -> None:
         """Delete a former one.
@@ -112,11 +170,11 @@ class Steps:
         """
         secrets = self._services.oauth_secrets(self._target.host)
         known = {each.id for each in seen.secrets}
-        there = len(known - self.gone)
+        there, named = len(known - self.gone), self._named(seen)
         if self._deadline.remaining() < NEEDED_S:
             raise StoppedError(out_of_time(self.facts))
         failure = no_room(
-            [each for each in seen.secrets if each.id not in self.gone], self._now(), self.facts
+            [each for each in seen.secrets if each.id not in self.gone], seen.now or self._now(), self.facts
         )
         for _ in range(2):
             if there >= MOST - 1:
@@ -128,6 +186,9 @@ class Steps:
                 if is_refusal(error.symptom):
                     break
             else:
+                if new.about.id in known | named:  # to delete it again would delete another one
+                    facts = replace(self.facts, oauth_secret=new.about.id)
+                    raise StoppedError(finding("new_secret_not_new", facts))
                 self.made.append(new.about)
                 self._say(f"created OAuth secret {new.about.id}{_until(new.about)}")
                 return new
@@ -140,23 +201,30 @@ class Steps:
             there = max(len(listed), there + 1)  # it may be listed a little later
         raise StoppedError(failure)
 
-    def store(self, seen: Seen, new: NewSecret) -> None:
-        """Try it, store it, and see that it is there.
+    def store(self, seen: Seen, new: NewSecret, allowed: frozenset[str]) -> None:
+        """Try it everywhere, store it, and see that it is there.
+
+        Args:
+            seen: what was found before.
+            new: what to store.
+            allowed: the workspaces that it may be stored without, where they cannot be reached.
 
         Raises:
             StoppedError: it is not, or nobody knows.
         """
         began = self._deadline.clock.monotonic()
         try:
-            failure = self._tried(new)
+            self.failures = self._tried_everywhere(new)
         except KeyboardInterrupt:
             self._take_back(seen, new)
             raise
-        if failure is not None:
-            seconds = self._deadline.clock.monotonic() - began
+        seconds = self._deadline.clock.monotonic() - began
+        if (stopped := self._not_accepted(new, seconds, allowed)) is not None:
             self._take_back(seen, new)
-            raise StoppedError(self._rejected(new, failure, seconds))
-        self._say(f"signed in to {self._target.host} with it")
+            raise StoppedError(stopped)
+        hosts, failed = len(self._target.hosts), list(self.failures)
+        but = f", not to {places(failed)}" if failed else ""
+        self._say(f"signed in with it to {hosts - len(failed)} of {hosts} workspaces{but}")
         undecided = False
         self.maybe_stored.add(new.about.id)
         for _ in range(2):
@@ -185,27 +253,36 @@ class Steps:
         facts = replace(self.facts, oauth_secret=new.about.id)
         raise StoppedError(finding("new_secret_not_seen", facts))
 
-    def _rejected(self, new: NewSecret, symptom: Symptom, seconds: float) -> Diagnosis:
-        """With the workspace's own reason: it may be one that is about whoever rotates, and not about the secret."""
-        found = finding(
-            "new_secret_rejected", replace(self.facts, oauth_secret=new.about.id), seconds=f"{seconds:.0f}"
-        )
-        reason = explain(symptom, self.facts)
-        remedy = found.remedy if reason.code == "oauth_secret_rejected" else reason.remedy
-        return replace(found, cause=f"{reason.message} {reason.cause} {found.cause}", remedy=remedy)
+    def _not_accepted(self, new: NewSecret, seconds: float, allowed: frozenset[str]) -> Diagnosis | None:
+        """Why it must not be stored: a workspace rejects it, or it could not be tried where it has to be, or nowhere at all."""
+        rejecting = [host for host, failure in self.failures.items() if outcome(failure) is SignIn.REJECTED]
+        if rejecting:
+            facts = replace(self.facts, host=rejecting[0], oauth_secret=new.about.id)
+            found = finding("new_secret_rejected", facts, places=places(rejecting), seconds=f"{seconds:.0f}")
+            reason = explain(self.failures[rejecting[0]], facts)
+            return replace(found, cause=f"{reason.message} {reason.cause} {found.cause}")
+        return self.untried(list(self.failures), allowed)
 
-    def _tried(self, new: NewSecret) -> Symptom | None:
-        """Why it cannot be used; None: it can."""
-        deadline, pause = self._deadline.within(SIGN_IN_S), 1.0
+    def untried(self, unreachable: Sequence[str], allowed: frozenset[str]) -> Diagnosis | None:
+        """Why none is stored while these workspaces cannot be reached; None if it may be. One has to be reached always."""
+        nowhere = len(unreachable) == len(self._target.hosts)
+        missing = [host for host in unreachable if nowhere or host not in allowed]
+        if not missing:
+            return None
+        return finding("new_secret_untried", replace(self.facts, host=missing[0]), places=places(missing))
+
+    def _tried_everywhere(self, new: NewSecret) -> dict[str, Symptom]:
+        """Why it cannot be used, by host: tried again for as long as that may help."""
+        patient = self._deadline.within(SIGN_IN_S)
+        quick = patient.within(REACH_S)
+        hosts, pause = list(self._target.hosts), 1.0
         while True:
-            try:
-                self._services.try_secret(self._target.host, self._target.client_id, new.value)
-            except ServiceError as error:
-                symptom = error.symptom
-            else:
-                return None
-            if deadline.remaining() <= pause:
-                return symptom
+            failures = self.sign_in(hosts, new.value, patient.remaining())
+            hosts = list(failures)
+            rejected = any(outcome(failure) is SignIn.REJECTED for failure in failures.values())
+            deadline = patient if rejected else quick
+            if not failures or deadline.remaining() <= pause:
+                return failures
             deadline.clock.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
@@ -241,11 +318,25 @@ class Steps:
         )
 
     def _take_back(self, seen: Seen, new: NewSecret) -> None:
-        """Delete what was made this minute and is stored nowhere."""
+        """Delete what was made this minute and is stored nowhere, unless a version names it by now: then it is another one's."""
         with suppress(ServiceError):
+            versions = self._vault.versions(self._target.name)
+            if any(version.names(self._target.client_id) == new.about.id for version in versions):
+                self.maybe_stored.add(new.about.id)
+                self._say(f"left OAuth secret {new.about.id}, which a version in Key Vault names")
+                return
+        try:
             self._services.oauth_secrets(self._target.host).delete(seen.principal, new.about.id)
+        except ServiceError:
+            self._say(f"could not delete OAuth secret {new.about.id} again, which is stored nowhere")
+        else:
             self.gone.add(new.about.id)
             self._say(f"deleted OAuth secret {new.about.id} again, which is stored nowhere")
+
+    def _named(self, seen: Seen) -> set[str | None]:
+        """The ids that some version of this name or of one beside it has."""
+        versions = [*seen.versions, *(version for each in seen.beside.values() for version in each)]
+        return {version.names(self._target.client_id) for version in versions}
 
     def _now(self) -> datetime:
         return self._deadline.clock.now()
@@ -261,6 +352,15 @@ def no_room(there: Sequence[OAuthSecret], now: datetime, facts: Facts) -> Diagno
     told = ", ".join(f"{each.id} ({_ends(each, now)})" for each in there)
     facts = replace(facts, oauth_secret=ended.id) if ended else facts
     return finding("no_room_for_secret", facts, count=len(there), there=told)
+
+
+def outcome(failure: Symptom | None) -> SignIn:
+    """What a workspace said to a secret. A principal that is let in, and not allowed to, would not be with another one either."""
+    if failure is None:
+        return SignIn.ACCEPTED
+    forbidden = failure.status == HTTPStatus.FORBIDDEN
+    rejected = explain(failure, Facts()).code == "oauth_secret_rejected" and not forbidden
+    return SignIn.REJECTED if rejected else SignIn.UNREACHABLE
 
 
 def is_refusal(symptom: Symptom) -> bool:

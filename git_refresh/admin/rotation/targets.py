@@ -26,7 +26,8 @@ def targets_of(settings: Settings) -> tuple[list[Target], dict[str, list[str]]]:
             mixed[name] = client_ids
         else:
             workspaces = tuple(entry.name for entry in entries)
-            targets.append(Target(name, oauths[0].client_id, entries[0].workspace.host, workspaces))
+            hosts = tuple(dict.fromkeys(entry.workspace.host for entry in entries))
+            targets.append(Target(name, oauths[0].client_id, hosts, workspaces))
     return targets, mixed
 
 

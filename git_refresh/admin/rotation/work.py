@@ -2,22 +2,26 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pydantic import SecretStr
 
 from git_refresh.admin.rotation.decide import (
     Decision,
     Seen,
+    SignIn,
     Target,
     decide,
-    former_over,
+    expired,
+    kept_until,
+    places,
     replaced,
     unknown_of,
     untold,
+    why_kept,
 )
-from git_refresh.admin.rotation.report import FormerReport, SecretReport, UnknownReport
-from git_refresh.admin.rotation.steps import Services, Steps, StoppedError, Vault, no_room
+from git_refresh.admin.rotation.report import FormerReport, NotSignedIn, SecretReport, UnknownReport
+from git_refresh.admin.rotation.steps import Crew, Services, Steps, StoppedError, Vault, no_room, outcome
 from git_refresh.admin.secrets import OAuthSecret, Version, place_of
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, interrupted
@@ -34,11 +38,13 @@ class Rotation:
         beside: Sequence[str],
         vault: Vault,
         services: Services,
+        crew: Crew,
         deadline: Deadline,
         within: timedelta,
         facts: Facts,
         lifetime: timedelta | None = None,
         hold: str = "",
+        allowed: frozenset[str] = frozenset(),
         said: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Take the secret.
@@ -48,11 +54,13 @@ class Rotation:
             beside: other names of the list that stand with the same service principal, be it among others.
             vault: where it is stored.
             services: where it is made and tried.
+            crew: tries it at many workspaces at once.
             deadline: when all ends.
             within: those that end within so long are rotated.
             facts: what is known around it.
             lifetime: how long a new one is to live; None: as long as the old one.
-            hold: why nothing at all may be deleted, if so.
+            hold: why nothing may be deleted that has not expired, if so.
+            allowed: the workspaces (hosts) that a new one may be stored without, where they cannot be reached.
             said: is told each thing that is done.
         """
         self._target = target
@@ -63,9 +71,10 @@ class Rotation:
         self._within = within
         self._lifetime = lifetime
         self._hold = hold
+        self._allowed = allowed
         self._place = place_of(vault.url, target.name)
         facts = replace(facts, host=target.host, secret=target.name, client_id=target.client_id)
-        self._steps = Steps(target, vault, services, deadline, facts, said)
+        self._steps = Steps(target, vault, services, crew, deadline, facts, said)
         self._errors: list[Diagnosis] = []
 
     @property
@@ -102,6 +111,10 @@ class Rotation:
         ]
         if not (decision.create and approved.create):
             return self._report(seen, decision, "unchanged", former)
+        untried = self._steps.untried(seen.hosts(SignIn.UNREACHABLE), self._allowed)
+        if untried is not None:
+            self._errors.append(untried)
+            return self._report(seen, decision, "failed", former)
         return self._renew(seen, decision, former)
 
     def issue(self) -> SecretReport:
@@ -116,7 +129,7 @@ class Rotation:
         seen = Seen(
             self._place,
             Version(""),
-            works=False,
+            sign_ins={},
             versions=(),
             beside=beside,
             principal=principal,
@@ -129,7 +142,7 @@ class Rotation:
     def _renew(self, seen: Seen, decision: Decision, former: Sequence[FormerReport]) -> SecretReport:
         try:
             new = self._steps.create(seen, decision)
-            self._steps.store(seen, new)
+            self._steps.store(seen, new, self._allowed)
         except StoppedError as stopped:
             self._errors.append(stopped.why)
             return self._report(seen, decision, "failed", former)
@@ -154,14 +167,46 @@ class Rotation:
         if current is None:
             what = f'read the latest version of the secret "{target.name}"'
             raise ServiceError(Symptom(Service.KEY_VAULT, what, "answer", 404, "SecretNotFound"))
-        works = self._works(current.value)
-        seen = Seen(self._place, current.version, works, versions, beside, principal, listed)
-        return replace(seen, held=self._held(seen, current.value))
+        failures = self._steps.failures = self._steps.sign_in(target.hosts, current.value)
+        seen = Seen(
+            self._place,
+            current.version,
+            {host: outcome(failures.get(host)) for host in target.hosts},
+            versions,
+            beside,
+            principal,
+            listed,
+            vault_time=self._vault.now(),
+            databricks_time=secrets.now(),
+        )
+        return replace(seen, held=self._held(seen, current.value) | self._still_valid(seen))
+
+    def _still_valid(self, seen: Seen) -> dict[str, str]:
+        """Ones that are said to have expired, and that a workspace accepts which rejects the current one."""
+        held = dict[str, str]()
+        ended = {each.id for each in expired(self._target, seen)} if seen.hosts(SignIn.REJECTED) else set()
+        for version in seen.versions:
+            id_ = version.names(self._target.client_id)
+            if id_ not in ended or id_ in held:
+                continue
+            rejecting = seen.hosts(SignIn.REJECTED)
+            try:
+                value = self._vault.value(self._target.name, version.id)
+            except ServiceError:
+                held[id_] = "it may still be valid: the version that names it cannot be read"
+                continue
+            failures = self._steps.sign_in(rejecting, value)
+            if accepting := [host for host in rejecting if host not in failures]:
+                held[id_] = f"it is still valid at {places(accepting)}"
+        return held
 
     def _held(self, seen: Seen, current: SecretStr) -> dict[str, str]:
         """Replaced ones that may be in use none the less: tags can be copied, and values without them. Only the values tell."""
         target = self._target
-        former = replaced(target, seen) if former_over(seen, self._deadline.clock.now()) else ()
+        if kept_until(target, seen) or why_kept(target, seen):
+            return {}
+        ended = expired(target, seen)
+        former = [each for each in replaced(target, seen) if each not in ended]
         if not former:
             return {}
         if self._hold:
@@ -190,17 +235,6 @@ class Rotation:
         user = next((name for name, used in in_use.items() if used == value), None)
         return f'it is in use: "{user}" has its value' if user else ""
 
-    def _works(self, value: SecretStr) -> bool:
-        try:
-            self._services.try_secret(self._target.host, self._target.client_id, value)
-        except ServiceError as error:
-            if explain(error.symptom, self._steps.facts).code != "oauth_secret_rejected" or _forbidden(
-                error.symptom
-            ):
-                raise
-            return False
-        return True
-
     def _decide(self, seen: Seen) -> Decision:
         self._steps.facts = replace(self._steps.facts, principal_id=str(seen.principal))
         decision = decide(self._target, seen, self._deadline.clock.now(), self._within, self._lifetime)
@@ -212,7 +246,7 @@ class Rotation:
         match decision.stop:
             case "room":
                 there = [each for each in seen.secrets if each not in decision.delete]
-                return no_room(there, self._deadline.clock.now(), self._steps.facts)
+                return no_room(there, self._now(seen), self._steps.facts)
             case "principal":
                 return finding("secret_of_another_principal", self._steps.facts, other=seen.current.whose)
             case "scopes":
@@ -231,6 +265,10 @@ class Rotation:
             self._errors.append(explain(error.symptom, self._steps.facts))
             return FormerReport(former.id, former.created_at, "failed")
         return FormerReport(former.id, former.created_at, "deleted")
+
+    def _now(self, seen: Seen) -> datetime:
+        """The time by the services' clocks where they show one."""
+        return seen.now or self._deadline.clock.now()
 
     # Telling
 
@@ -269,6 +307,7 @@ class Rotation:
             decision.ends,
             former=(*former, *kept),
             unknown=self._unknown(seen, decision, stored=action == "rotated"),
+            not_signed_in=self._not_signed_in(),
             done=tuple(self._steps.done),
             errors=tuple(self._errors),
         )
@@ -279,7 +318,7 @@ class Rotation:
         now = [
             each for each in (*seen.secrets, *steps.made) if each.id not in steps.gone | steps.maybe_stored
         ]
-        found = unknown_of(self._target, replace(seen, secrets=now), self._deadline.clock.now())
+        found = unknown_of(self._target, replace(seen, secrets=now), self._now(seen))
         named = {version.names(self._target.client_id) for version in seen.versions}
         untagged = untold(seen) if decision.known or stored else self._target.name
         return tuple(
@@ -287,6 +326,12 @@ class Rotation:
                 each.id, each.created_at, each.expires_at, self._note(each, untagged, named=each.id in named)
             )
             for each in found
+        )
+
+    def _not_signed_in(self) -> tuple[NotSignedIn, ...]:
+        return tuple(
+            NotSignedIn(host, outcome(failure), explain(failure, replace(self._steps.facts, host=host)))
+            for host, failure in self._steps.failures.items()
         )
 
     def _note(self, secret: OAuthSecret, untagged: str | None, *, named: bool) -> Diagnosis:
@@ -298,7 +343,3 @@ class Rotation:
         if untagged is None:
             return finding("unknown_oauth_secret", facts, made=made, ends=ends)
         return finding("untagged_oauth_secret", replace(facts, secret=untagged), made=made, ends=ends)
-
-
-def _forbidden(symptom: Symptom) -> bool:
-    return symptom.status == 403  # noqa: PLR2004  # let in, and not allowed to: another secret would not be either
