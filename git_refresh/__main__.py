@@ -1,5 +1,6 @@
 """`git-refresh` and `python -m git_refresh`: the command line, for laptops and pipelines."""
 
+import signal
 import sys
 
 
@@ -18,6 +19,9 @@ def git_refresh(name: str = "git-refresh") -> None:
         sys.exit(
             f"The command line needs {missing.name}, which is not deployed with the app: run it where `make install` was run."
         )
+    # A canceled pipeline sends SIGTERM: it says what was done, as Ctrl-C does. Who has ignored it keeps that.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     terminal.open_streams()
     with terminal.writing():
         main(prog_name=name)
