@@ -25,16 +25,27 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's own clock, as it was set when this was made: setting it in mid-run moves nothing that the run compares.
+
+    Where it was wrong, it stays wrong by the same all through, which `Skew` then tells.
+    """
+
+    def __init__(self) -> None:
+        self._started, self._elapsed = datetime.now(UTC), _elapsed()
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return self._started + timedelta(seconds=_elapsed() - self._elapsed)
 
     def monotonic(self) -> float:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+def _elapsed() -> float:
+    """Seconds since some moment, those included in which a laptop has slept: Linux alone tells without its wall clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.time()
 
 
 @dataclass(frozen=True, slots=True)

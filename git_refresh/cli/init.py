@@ -87,12 +87,26 @@ def init(output: Path, *, as_json: bool, **given: str | None) -> None:
     _check(content, as_json=as_json)
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     try:
-        with output.open("x", encoding="utf-8") as file:
-            file.write(text)
+        _write(output, text)
     except OSError as error:
         wrong.end([Problem(str(output), f"cannot be written: {error.strerror}")], as_json=as_json)
     with terminal.writing():
         terminal.echo(text.rstrip() if as_json else _next_steps(output, content))
+
+
+def _write(output: Path, text: str) -> None:
+    """A new file with all of the text; where it cannot be written whole, as on a full disk, there is none.
+
+    Raises:
+        OSError: it exists, or cannot be written.
+    """
+    with output.open("x", encoding="utf-8") as file:
+        try:
+            file.write(text)
+            file.flush()
+        except OSError:
+            output.unlink()
+            raise
 
 
 def _asked(given: dict[str, str | None]) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """What people see of a run, a plan and a check. Needs `rich`, which is not deployed."""
 
+import io
 import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TextIO
 
 import click
 from rich.console import Console
@@ -51,6 +53,40 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
+class _Stderr(io.TextIOWrapper):
+    """A stderr that takes what it cannot write: progress and log lines end no command, on a full disk for example."""
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            _to_nowhere(self)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError:
+            _to_nowhere(self)
+
+
+def open_streams() -> None:
+    """Give the process a stdout and a stderr, also where it was started without, and let nothing on stderr end the command."""
+    if sys.stdout is None:
+        sys.stdout = sys.__stdout__ = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # as long as the process
+    if sys.stderr is None:
+        sys.stderr = sys.__stderr__ = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # same
+    elif isinstance(sys.stderr, io.TextIOWrapper):
+        encoding, errors = sys.stderr.encoding, sys.stderr.errors
+        buffer = sys.stderr.detach()
+        sys.stderr = sys.__stderr__ = _Stderr(buffer, encoding, errors, line_buffering=True)  # type: ignore[misc]
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """Let what is still to be written to a stream go nowhere; else Python tries once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 @contextmanager
 def writing() -> Iterator[None]:
     """Write to stdout. Whoever reads may have seen enough, as `| head -1` has; that is no failure.
@@ -62,9 +98,9 @@ def writing() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except OSError as error:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # else Python tries once more at the end
+        if error.filename is not None:  # it is a file's that is opened here
+            raise
+        _to_nowhere(sys.stdout)
         if not isinstance(error, BrokenPipeError):
             say(f"The output cannot be written: {error.strerror}.")
             sys.exit(1)
@@ -72,9 +108,7 @@ def writing() -> Iterator[None]:
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        if not self.stderr:
-            raise BrokenPipeError
-        self.quiet = True  # nobody reads what is said beside
+        raise BrokenPipeError
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -164,6 +164,14 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   }
 }
 
+// Publishing takes Entra tokens only, no user name and password. No policy for ftp: this plan has no FTP, and one refused resource
+// fails the whole deployment.
+resource basicPublishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
+  parent: app
+  name: 'scm'
+  properties: { allow: false }
+}
+
 resource lock 'Microsoft.Authorization/locks@2020-05-01' = if (deleteLock) {
   name: 'git-refresh'
   scope: app

@@ -19,6 +19,8 @@ from git_refresh.admin.rotation.decide import Seen, SignIn, Target, decide
 from git_refresh.admin.secrets import OAuthSecret, Version, place_of, tags_of
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS
+from tests.infra.bicep import templates
+from tests.infra.test_infra import INFRA, deployments
 from tests.unit.test_deployment import ignored
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +31,7 @@ GITHUB: dict[Any, Any] = yaml.safe_load(GITHUB_TEXT)
 AZURE: dict[Any, Any] = yaml.safe_load(AZURE_TEXT)
 README = (PIPELINES / "README.md").read_text()
 TEXTS = {path.name: path.read_text() for path in sorted(PIPELINES.glob("*.yml"))}
+GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Steps = list[dict[str, Any]]
 JOBS: dict[str, Steps] = {name: job["steps"] for name, job in GITHUB["jobs"].items()}
@@ -243,6 +246,76 @@ def test_the_page_names_what_the_pipelines_ask_for() -> None:
 def test_the_page_sets_the_list_as_the_configuration_page_does() -> None:
     pattern = re.compile(r"^(?:\$ )?(jq .* workspaces\.json > app-settings\.json)$", re.MULTILINE)
     assert pattern.findall(README) == pattern.findall((ROOT / "docs/configuration.md").read_text())
+
+
+# Who deploys
+
+AZ = """\
+az() {
+  case "$*" in
+    "role assignment create "*"--condition "*) printf '%s\\0' "$@";;
+    *"--query"*) echo "$3";;
+  esac
+}
+"""
+"""Prints the words of the assignment that has a condition, each with a NUL behind it."""
+SHELLS = [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)]
+
+
+def once_in_azure() -> str:
+    section = README.partition("\n## Once, in Azure\n")[2].partition("\n## ")[0]
+    return "\n".join(re.findall(r"^ *```sh\n(.*?)^ *```$", section, re.DOTALL | re.MULTILINE))
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_who_deploys_assigns_the_template_s_roles_and_no_other(shell: str) -> None:
+    """The condition's form is Microsoft's: learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples."""
+    done = subprocess.run(
+        [shell, "-euc", AZ + once_in_azure()], capture_output=True, text=True, check=True, timeout=20
+    )
+    words = done.stdout.split("\0")
+    given = dict(zip(words[3::2], words[4::2], strict=False))
+    role = "Microsoft.Authorization/roleAssignments"
+    assigned = (
+        rf"@{{0}}\[{role}:RoleDefinitionId\] ForAnyOfAnyValues:GuidEquals {{{{(?P<{{1}}>[0-9a-f, -]+)}}}} AND "
+        rf"@{{0}}\[{role}:PrincipalType\] ForAnyOfAnyValues:StringEqualsIgnoreCase {{{{(?P<{{1}}_to>[\w', ]+)}}}}"
+    )
+    parts = [
+        rf"\(\(!\(ActionMatches{{'{role}/{action}'}}\)\) OR \({assigned.format(source, action)}\)\)"
+        for action, source in (("write", "Request"), ("delete", "Resource"))
+    ]
+    found = re.fullmatch(" AND ".join(parts), given["--condition"])
+    assert found is not None, given["--condition"]
+    assert (given["--role"], given["--condition-version"]) == (
+        "Role Based Access Control Administrator",
+        "2.0",
+    )
+    deployed = [
+        each.body["properties"]
+        for each in deployments(INFRA)
+        if each.type == "Microsoft.Authorization/roleAssignments"
+    ]
+    roles = {GUID.findall(each["roleDefinitionId"])[-1] for each in deployed}
+    assert roles == {guid for text in templates(INFRA).values() for guid in GUID.findall(text)}
+    for action in ("write", "delete"):
+        assert set(found[action].split(", ")) == roles
+        assert {found[f"{action}_to"]} == {repr(each["principalType"]) for each in deployed}
+
+
+def test_who_deploys_gets_no_right_to_assign_without_the_condition() -> None:
+    given = re.findall(
+        r'az role assignment create .*"\$DEPLOYER".* --role "([^"]+)"(.*)$', once_in_azure(), re.MULTILINE
+    )
+    assert {role: "--condition " in rest for role, rest in given} == {
+        "Contributor": False,
+        "Role Based Access Control Administrator": True,
+        "git-refresh locks": False,
+    }
+
+
+def test_the_page_s_commands_have_nothing_that_a_shell_expands_at_a_prompt() -> None:
+    """An interactive shell takes an exclamation mark in double quotes for its history."""
+    assert "!" not in once_in_azure()
 
 
 # Pull on merge

@@ -4,13 +4,15 @@ import json
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 
+from git_refresh import clock
 from git_refresh.clock import SystemClock
 from git_refresh.report import Report
-from localcloud import Cloud, Fault, Fleet, faults
+from localcloud import Cloud, Fault, Fleet, faults, seed
+from localcloud.observer import Request
 from tests.integration.running import run_app
 
 Run = Callable[..., Report]
@@ -86,6 +88,7 @@ class WrongClock(SystemClock):
     """A machine's clock that is off."""
 
     def __init__(self, minutes: float) -> None:
+        super().__init__()
         self._off = timedelta(minutes=minutes)
 
     def now(self) -> datetime:
@@ -99,6 +102,49 @@ def test_a_clock_that_is_off_is_pointed_out_and_the_fleet_is_fresh(fleet: Fleet,
     (said,) = report.problems
     assert said.where == "clock"
     assert f"10 minutes {'behind' if minutes < 0 else 'ahead'}" in said.message
+
+
+class SteppedTime(datetime):
+    """A wall clock that somebody sets."""
+
+    step = timedelta()
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) + cls.step
+
+
+REQUESTS = 10
+"""What a run over one workspace asks, but for the workspace's own Git; the test that uses it says when it has to be changed."""
+
+
+@pytest.mark.parametrize("hours", [-25, 3])
+@pytest.mark.parametrize("first", [0.0, 2.0])
+def test_a_clock_that_is_set_in_mid_run_changes_nothing(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, hours: float, first: float
+) -> None:
+    """Between any two requests, and right or wrong by `first` hours before."""
+    monkeypatch.setattr(clock, "datetime", SteppedTime)
+    monkeypatch.setattr(SteppedTime, "step", timedelta())
+    fleet = seed(cloud, 1)
+    environ = {**os.environ, **fleet.settings}
+    assert run_app(environ).result == "ok"
+    cloud.identity.token_lifetime = 5 * 60 + first * 3600  # by this machine's clock it ends in five minutes
+    for last in range(REQUESTS + 1):
+        SteppedTime.step, asked = timedelta(hours=first), list[str]()
+
+        def step(request: Request, last: int = last, asked: list[str] = asked) -> None:
+            asked.append(request.path)
+            if len(asked) == last:
+                SteppedTime.step = timedelta(hours=hours)
+
+        cloud.on_request = step
+        report = run_app(environ, next_run=datetime.now(UTC) + timedelta(hours=first, minutes=15))
+        assert len(asked) == REQUESTS, asked
+        (token,) = report.tokens
+        assert 290 <= token.remaining_s <= 300
+        assert [problem.where for problem in report.problems] == ["clock" if first else "token"]
+        assert [workspace.result for workspace in report.workspaces] == ["ok"]
 
 
 def test_a_clock_that_is_behind_does_not_hide_a_short_token(fleet: Fleet, cloud: Cloud) -> None:

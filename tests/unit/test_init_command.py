@@ -1,6 +1,7 @@
 """`init`: a first `workspaces.json`."""
 
 import json
+import resource
 from pathlib import Path
 
 import jsonschema
@@ -250,3 +251,17 @@ def test_for_machines_it_prints_what_it_has_written(tmp_path: Path) -> None:
 def test_every_place_that_is_told_by_an_option_has_that_option() -> None:
     options = {name for parameter in command.params for name in parameter.opts}
     assert set(init_module._OPTIONS.values()) <= options
+
+
+def test_a_file_that_cannot_be_written_whole_is_not_left_behind(tmp_path: Path) -> None:
+    """A limit on the size of files fails in the middle of a file, as a full disk does."""
+    file = tmp_path / "w.json"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        done = init(file, *FORMS["an address and a repository"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert done.exit_code == 2
+    assert not file.exists()
+    assert init(file, *FORMS["an address and a repository"]).exit_code == 0

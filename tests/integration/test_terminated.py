@@ -1,0 +1,106 @@
+"""SIGTERM: in the middle of a run of the deployed app, whose next run converges, and of a command, which says what it has done."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Mapping
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud import Cloud, Fault, Fleet, faults, seed
+from localcloud.observer import Request
+from tests.integration.admin import admin_of, laptop_of, principal_of, real_secret
+from tests.integration.test_crash import EXPECTED, settings_of, state_of
+from tools import warm
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def ticked(cloud: Cloud, settings: Mapping[str, str], log: Path) -> ForkServerProcess:
+    environ = {**os.environ, **cloud.environment(), **settings}
+    return warm.start(log, environ=environ, program="tests.integration.ticking")
+
+
+def events(log: Path) -> list[dict[str, Any]]:
+    """The log lines: each is a whole JSON object, or this raises."""
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def terminate_at(cloud: Cloud, running: list[ForkServerProcess], wanted: Callable[[Request], bool]) -> None:
+    def terminate(request: Request) -> None:
+        if running and wanted(request):
+            cloud.on_request = None
+            os.kill(running[0].pid or 0, signal.SIGTERM)
+
+    cloud.on_request = terminate
+
+
+POINTS: dict[str, Callable[[Request], bool]] = {
+    "before anything is known": lambda request: request.service == "identity",
+    "while it signs in": lambda request: "/oidc/" in request.path,
+    "while the credential is stored": lambda request: (
+        (request.method, request.path[-15:]) == ("POST", "git-credentials")
+    ),
+    "between credential and folder": lambda request: "/api/2.0/repos/" in request.path,
+    "while a folder moves": lambda request: request.method == "PATCH" and "/repos/" in request.path,
+    "while the workspace fetches": lambda request: "/_git/" in request.path,
+    "while a folder is created": lambda request: (request.method, request.path[-6:]) == ("POST", "/repos"),
+}
+
+
+@pytest.mark.parametrize("wanted", POINTS.values(), ids=POINTS)
+def test_a_run_that_is_terminated_is_made_good_by_the_next(
+    cloud: Cloud, tmp_path: Path, wanted: Callable[[Request], bool]
+) -> None:
+    fleet, log, after = seed(cloud, 1), tmp_path / "log", tmp_path / "after"
+    settings = settings_of(fleet)
+    running: list[ForkServerProcess] = []
+    cloud.latency = 0.1  # so that the process is there to be told
+    terminate_at(cloud, running, wanted)
+    running.append(ticked(cloud, settings, log))
+    running[0].join(50)
+    assert running[0].exitcode == -signal.SIGTERM
+    assert cloud.on_request is None, "it was terminated where it was meant to be"
+    assert "git_refresh.run" not in {event["event"] for event in events(log)}, "which the alert goes by"
+
+    cloud.latency = 0
+    again = ticked(cloud, settings, after)
+    again.join(50)
+    assert again.exitcode == 0
+    assert [event["result"] for event in events(after)] == ["ok", "ok"]
+    assert state_of(fleet) == EXPECTED
+
+
+def test_a_terminated_command_says_what_was_done_and_what_was_not(
+    cloud: Cloud, fleet: Fleet, tmp_path: Path
+) -> None:
+    cloud.inject(Fault(faults.hang(), host=fleet.workspaces[1].host, route="git-credentials"))
+    out, running = tmp_path / "out", list[ForkServerProcess]()
+    environ = {**os.environ, **fleet.settings}
+    terminate_at(cloud, running, lambda request: "/api/2.0/repos" in request.path)
+    running.append(warm.start("run", "--json", environ=environ, stdout=out))
+    running[0].join(30)
+    assert running[0].exitcode == 130
+    report = json.loads(out.read_text())
+    codes = {each["name"]: each["error"] and each["error"]["code"] for each in report["workspaces"]}
+    assert codes["data-2"] == "interrupted"
+
+
+def test_a_terminated_rotation_leaves_no_secret_that_nobody_has(
+    cloud: Cloud, fleet: Fleet, tmp_path: Path
+) -> None:
+    old = real_secret(cloud, fleet)
+    environ = laptop_of(admin_of(cloud, fleet), cloud, tmp_path / "az") | dict(fleet.settings)
+    running = list[ForkServerProcess]()
+    cloud.latency = 0.3
+    terminate_at(
+        cloud, running, lambda request: "/oidc/" in request.path and len(principal_of(cloud).secrets) == 2
+    )
+    running.append(warm.start("rotate", "--apply", "--yes", environ=environ))
+    running[0].join(50)
+    assert running[0].exitcode == 130
+    stored = fleet.vault.versions("databricks-oauth-secret")[-1].value
+    assert {secret.value for secret in principal_of(cloud).secrets} in ({old.value}, {old.value, stored})
