@@ -12,7 +12,12 @@ from typing import Protocol
 from git_refresh.clock import Clock
 
 SLICE_S = 0.5
-"""Seconds that are waited at a time; in between, the operation asks whether it must give its thread back."""
+"""Seconds that are waited at a time; in between, the operation asks whether it must give its thread back.
+
+A quarter of its share, where that is less.
+"""
+
+MIN_SLICE_S = 0.01
 
 
 class Place(Protocol):
@@ -75,7 +80,7 @@ def turn(seconds: float) -> float:
         return seconds
     if place.must_give_up():
         raise TimeoutError("other operations need this thread")
-    return min(seconds, SLICE_S)
+    return min(seconds, SLICE_S, max(place.share_s / 4, MIN_SLICE_S))
 
 
 def at_once(seconds: float) -> float:
