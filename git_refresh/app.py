@@ -23,6 +23,7 @@ from git_refresh.outlet import Outlet, log_to_platform
 from git_refresh.raised import LONGEST_MESSAGE, RunFailedError, nothing_run
 from git_refresh.redact import shown, silence_sdk_logs
 from git_refresh.report import Report, log_nothing_done
+from git_refresh.run.pool import MAX_THREADS
 from git_refresh.run.refresh import refresh
 from git_refresh.schedule import DEFAULT_INTERVAL, late_by, next_run_after
 from git_refresh.seams import Claims, Heads, Watcher
@@ -50,7 +51,9 @@ class AllClouds:
         """Whether workspaces are asked by other clients besides: then a workspace's token must not come back to those either."""
         self.tls = trusted_certificates(environ)
         self.skew = Skew(deadline.clock)
-        self.keeps_connections = _descriptors() > len(settings.entries) + 4 * settings.concurrency
+        self.keeps_connections = (
+            _descriptors() > len(settings.entries) + _threads() + 3 * settings.concurrency
+        )
         self._lock = threading.Lock()
         self._own: dict[str | None, tuple[Identity, Vault]] = {}
         self._services: dict[Zone, ZoneServices] = {}
@@ -204,9 +207,14 @@ def _descriptors() -> int:
     return limit - _RESERVED if limit != resource.RLIM_INFINITY else _PLENTY
 
 
+def _threads() -> int:
+    """How many threads a run may have: each may use one descriptor, and leave one open after it."""
+    return max(2, min(MAX_THREADS, _descriptors() // 2))
+
+
 def _affordable(settings: Settings) -> Settings:
-    """The settings with no more operations at once than there are descriptors for: each may use one, and leave one open after it."""
-    return replace(settings, concurrency=max(1, min(settings.concurrency, _descriptors() // 2)))
+    """The settings with no more operations at once than half of the threads: the others are for those that wait."""
+    return replace(settings, concurrency=max(1, min(settings.concurrency, _threads() // 2)))
 
 
 def trusted_certificates(environ: Mapping[str, str]) -> ssl.SSLContext:
@@ -277,6 +285,7 @@ def run(  # noqa: PLR0913  # each a fact of its own, given by name
             told=told,
             dry_run=dry_run,
             watcher=watcher,
+            threads=_threads(),
         )
     finally:
         clouds.close()

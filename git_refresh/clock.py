@@ -1,5 +1,6 @@
 """Time, passed in from outside so that decisions about it can be tested without waiting."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,17 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 
+class Event(Protocol):
+    """What a thread waits for, and another one announces: `threading.Event`."""
+
+    def is_set(self) -> bool: ...
+    def set(self) -> None: ...
+    def clear(self) -> None: ...
+    def wait(self, timeout: float | None = None) -> bool: ...
+
+
 class Clock(Protocol):
-    """The three things a run asks of time."""
+    """What a run asks of time."""
 
     def now(self) -> datetime:
         """The wall clock, in UTC: what a token's `expires_on` is compared with."""
@@ -22,6 +32,10 @@ class Clock(Protocol):
         ...
 
     def sleep(self, seconds: float) -> None: ...
+
+    def event(self) -> Event:
+        """Something to wait for, with a limit on this clock."""
+        ...
 
 
 class SystemClock:
@@ -41,6 +55,9 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    def event(self) -> Event:
+        return threading.Event()
 
 
 def _elapsed() -> float:
@@ -132,6 +149,19 @@ _CREDIBLE_SKEW = timedelta(days=1)
 
 
 @dataclass(slots=True)
+class Brief:
+    """A bound that is the caller's own: a failure at this bound says nothing about the service.
+
+    Attributes:
+        deadline: the bound.
+        over: whether something was given up for it before it was reached: no time was left for another attempt.
+    """
+
+    deadline: Deadline
+    over: bool = False
+
+
+@dataclass(slots=True)
 class Operation[A]:
     """One operation, all on one thread: when it has to end, how much it may still receive, and what was answered last.
 
@@ -145,6 +175,8 @@ class Operation[A]:
     """Kept for the diagnosis, and gone with the operation."""
     proxy: str = ""
     """`host:port` of the proxy that its last request was sent through."""
+    brief: Brief | None = None
+    """The brief bound around it, if there is one."""
 
     def seconds_left(self) -> float:
         """Seconds that it may still wait.
@@ -162,15 +194,39 @@ _current: ContextVar[Operation[Any]] = ContextVar("operation")
 
 
 @contextmanager
-def operation(deadline: Deadline) -> Iterator[Operation[Any]]:
-    """Bound all socket work of the calling thread by `deadline`; an operation inside another keeps the earlier one."""
+def operation(deadline: Deadline, *, brief: bool = False) -> Iterator[Operation[Any]]:
+    """Bound all work of the calling thread by `deadline`; an operation inside another keeps the earlier one.
+
+    If `brief`, a failure at this bound is kept by nothing that remembers failures for others: see `cut_short`.
+    """
     outer = _current.get(None)
-    earlier = deadline if outer is None or deadline.at < outer.deadline.at else outer.deadline
-    token = _current.set(Operation(earlier))
+    earlier = enclosed(deadline)
+    kept = Brief(earlier) if brief else outer.brief if outer else None
+    token = _current.set(Operation(earlier, brief=kept))
     try:
         yield _current.get()
     finally:
         _current.reset(token)
+
+
+def enclosed(deadline: Deadline) -> Deadline:
+    """The earlier of a deadline and that of the operation that is under way on this thread, if one is."""
+    outer = _current.get(None)
+    return deadline if outer is None or deadline.at < outer.deadline.at else outer.deadline
+
+
+def cut_short() -> bool:
+    """Whether the brief bound around the calling thread's work has been reached, or something was given up for it."""
+    outer = _current.get(None)
+    brief = outer.brief if outer is not None else None
+    return brief is not None and (brief.over or brief.deadline.remaining() <= 0)
+
+
+def give_up_for(deadline: Deadline) -> None:
+    """Note that there is no time for another attempt before `deadline`: if that is the brief bound, this one is over."""
+    outer = _current.get(None)
+    if outer is not None and outer.brief is not None and outer.brief.deadline.at <= deadline.at:
+        outer.brief.over = True
 
 
 def current_operation() -> Operation[Any]:

@@ -73,7 +73,7 @@ def _dispatch(
             raise SettingsError([storage])  # noqa: TRY301  # one place words what is wrong
         until = next_run_after(now, schedule_status, environ.get("REFRESH_SCHEDULE"))
         run_id = str(uuid4())
-        found = messages(settings, run_id, now, until)
+        found = messages(settings, run_id, until)
         problems = lateness(late_by(now, schedule_status))
         log_dispatch(run_id, len(found), len(settings.entries), until, problems, outlet)
         for message in found:

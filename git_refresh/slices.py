@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import batched
 from math import ceil
+from random import Random
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -104,24 +105,15 @@ def _fitting(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     yield from _fitting(names[middle:])
 
 
-def messages(settings: Settings, run_id: str, now: datetime, until: datetime) -> list[Message]:
-    """A message for each slice of the fleet, for the time from now until the next run."""
+def messages(settings: Settings, run_id: str, until: datetime) -> list[Message]:
+    """A message for each slice of the fleet, for the time until the next run; in another order in each run."""
     parts = cut(settings)
     found = [
         Message(Slice(run_id, number, len(parts)), until.replace(microsecond=0), names)
         for number, names in enumerate(parts, start=1)
     ]
-    first = int(_turn(now, until) * len(found))
-    return found[first:] + found[:first]
-
-
-def _turn(now: datetime, until: datetime) -> float:
-    """Where in the list this run begins, from 0 to 1.
-
-    Multiples of the golden ratio are spread evenly however many there are: on too few workers, too, each slice gets its turn soon.
-    """
-    minutes = max(1, round((until - now).total_seconds() / 60))
-    return int(until.timestamp() / 60 / minutes) * 0.618033988749895 % 1
+    Random(run_id).shuffle(found)  # noqa: S311  # on too few workers, too, each slice gets its turn
+    return found
 
 
 def read_message(text: str) -> Message:

@@ -5,7 +5,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 
 from git_refresh.clock import Deadline
-from git_refresh.run.pool import Pool
+from git_refresh.run.pool import Limits, Pool
 from git_refresh.run.refresh import GRACE
 
 
@@ -37,7 +37,8 @@ class Crew:
             finally:  # whatever it raises, nobody waits for it in vain
                 done.put((index, result))
 
-        pool = Pool(min(self._size, at_once or self._size))
+        size = min(self._size, at_once or self._size)
+        pool = Pool(Limits(size, size))
         results: dict[int, R | None] = {}
         try:
             for index, item in enumerate([] if self.interrupted else items):

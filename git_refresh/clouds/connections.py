@@ -7,7 +7,7 @@ a head that does not end. All connections share one TLS context.
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, override
 
@@ -18,6 +18,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from git_refresh.clock import current_operation
+from git_refresh.waiting import at_once, turn
 
 CONNECT_LIMIT = 10.0
 """Seconds for one attempt to connect; a host name may have several addresses, and each is tried for so long."""
@@ -28,39 +29,45 @@ class AnswerTooLargeError(requests.RequestException):
 
 
 class _BoundedSocket(socket.socket):
-    """A socket of which each read and write ends with the operation it is for, and which receives no more than that has room for."""
+    """A socket of which each read and write ends with the operation it is for, and which receives no more than that has room for.
+
+    It waits a while at a time: in between, the operation may have to give its thread back.
+    """
 
     @override
     def recv(self, *args: Any, **kwargs: Any) -> bytes:
-        self._bound()
-        return self._counted(super().recv(*args, **kwargs))
+        received = self._patiently(super().recv, *args, **kwargs)
+        current_operation().room -= len(received)
+        return received
 
     @override
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self._bound()
-        received = super().recv_into(*args, **kwargs)
+        received = self._patiently(super().recv_into, *args, **kwargs)
         current_operation().room -= received
         return received
 
     @override
     def send(self, *args: Any, **kwargs: Any) -> int:
-        self._bound()
-        return super().send(*args, **kwargs)
+        return self._patiently(super().send, *args, **kwargs)
 
     @override
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self._bound()
-        super().sendall(*args, **kwargs)
+    def sendall(self, data: Any, *args: Any) -> None:
+        with memoryview(data) as view, view.cast("B") as left:
+            sent = 0
+            while sent < len(left):
+                sent += self.send(left[sent:], *args)
 
-    def _bound(self) -> None:
-        operation = current_operation()
-        if operation.room <= 0:
-            raise AnswerTooLargeError("the answer is too large")
-        self.settimeout(operation.seconds_left())
-
-    def _counted(self, received: bytes) -> bytes:
-        current_operation().room -= len(received)
-        return received
+    def _patiently[**P, T](self, attempt: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        while True:
+            operation = current_operation()
+            if operation.room <= 0:
+                raise AnswerTooLargeError("the answer is too large")
+            self.settimeout(turn(operation.seconds_left()))
+            try:
+                return attempt(*args, **kwargs)
+            except TimeoutError as error:
+                if error.errno is not None:  # the connection's own: the other side has not acknowledged
+                    raise
 
 
 class _BoundedTLSSocket(_BoundedSocket, ssl.SSLSocket):
@@ -86,7 +93,8 @@ def _bounded(connected: socket.socket) -> _BoundedSocket:
     try:
         # Through a proxy urllib3 leaves it off: then each body waits, often for 40 ms, until its head has been acknowledged.
         bounded.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        bounded.settimeout(min(CONNECT_LIMIT, current_operation().seconds_left()))  # for the TLS handshake
+        left = current_operation().seconds_left()
+        bounded.settimeout(at_once(min(CONNECT_LIMIT, left)))  # for the TLS handshake
     except BaseException:  # it came too late, and nobody else knows of it yet
         bounded.close()
         raise

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import requests
 
-from git_refresh.clock import Deadline, Skew
+from git_refresh.clock import Deadline, Skew, cut_short
 from git_refresh.clouds import answers
 from git_refresh.clouds.answers import UnexpectedAnswerError, read
 from git_refresh.clouds.guard import Repeat, call
@@ -112,8 +112,8 @@ class DevOps:
                 secrets=self._secrets,
             )
         except ServiceError as error:
-            # Waiting as long for each further ref would delay a large fleet's credentials.
-            if error.symptom.status is None and error.symptom.kind in _NO_ANSWER:
+            # Waiting as long for each further ref would delay a large fleet's folders.
+            if error.symptom.status is None and error.symptom.kind in _NO_ANSWER and not cut_short():
                 self._unreachable[repository.origin] = error.symptom
             raise
 

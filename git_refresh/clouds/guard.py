@@ -16,12 +16,13 @@ from typing import Any
 import requests
 import urllib3
 
-from git_refresh.clock import Deadline, Operation, operation
+from git_refresh.clock import Deadline, Operation, enclosed, give_up_for, operation
 from git_refresh.clouds.answers import read_json
 from git_refresh.clouds.connections import AnswerTooLargeError
 from git_refresh.clouds.transport import Received, RequestRefusedError
 from git_refresh.masking import Secrets
 from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.waiting import pause, waiting
 
 
 class Repeat(StrEnum):
@@ -69,7 +70,7 @@ def call[T](
         service: whom it asks.
         what: what it does, as it reads after "could not".
         request: one call of an SDK, whose HTTP goes through a `BoundedSession`.
-        deadline: when to give up, attempts and waits included.
+        deadline: when to give up, attempts and waits included; earlier if the operation around it ends earlier.
         secrets: what is kept of an answer must not repeat them.
         repeat: whether it may be sent again.
 
@@ -77,23 +78,31 @@ def call[T](
         ServiceError: it failed; without cause or context.
     """
     symptom = Symptom(service, what, "out_of_time")
-    for attempt in range(1, _ATTEMPTS + 1):
-        if deadline.remaining() <= 0:
-            break
-        with operation(deadline) as under_way:
-            try:
-                return request()
-            except (
-                ServiceError
-            ) as failure:  # from an operation inside this one: its symptom is the nearer one
-                symptom = failure.symptom
+    deadline = enclosed(deadline)
+    with waiting():
+        for attempt in range(1, _ATTEMPTS + 1):
+            if deadline.remaining() <= 0:
                 break
-            except Exception as error:  # noqa: BLE001  # SDKs raise what they like; all of it ends here
-                symptom = _read(Symptom(service, what, "unexpected"), error, under_way, secrets)
-        pause = _pause(symptom, repeat, attempt)
-        if pause is None or pause >= deadline.remaining():
-            break
-        deadline.clock.sleep(pause)
+            with operation(deadline) as under_way:
+                try:
+                    return request()
+                except (
+                    ServiceError
+                ) as failure:  # from an operation inside this one: its symptom is the nearer one
+                    symptom = failure.symptom
+                    break
+                except Exception as error:  # noqa: BLE001  # SDKs raise what they like; all of it ends here
+                    symptom = _read(Symptom(service, what, "unexpected"), error, under_way, secrets)
+            wait = _pause(symptom, repeat, attempt)
+            if wait is None:
+                break
+            if wait >= deadline.remaining():
+                give_up_for(deadline)
+                break
+            try:
+                pause(deadline.clock, wait)
+            except TimeoutError:
+                break
     raise ServiceError(symptom)
 
 

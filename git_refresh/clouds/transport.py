@@ -19,6 +19,7 @@ import requests
 from git_refresh.clock import ServiceTime, Skew, current_operation
 from git_refresh.clouds.answers import read_json
 from git_refresh.clouds.connections import CONNECT_LIMIT, Adapter, AnswerTooLargeError
+from git_refresh.waiting import at_once
 
 MAX_BODY = 1024 * 1024
 """Bytes of one answer, unpacked. A page of 20 Git folders has some 10,000, a token fewer."""
@@ -123,7 +124,7 @@ class BoundedSession(requests.Session):
             raise RequestRefusedError("this session does not talk to that host", request=request)
         operation.proxy = proxy_of(request.url or "", kwargs.get("proxies") or {})
         left = operation.seconds_left()
-        kwargs.update(stream=True, timeout=(min(left, CONNECT_LIMIT), left), verify=True, cert=None)
+        kwargs.update(stream=True, timeout=(at_once(min(left, CONNECT_LIMIT)), left), verify=True, cert=None)
         operation.room = MAX_HEAD
         response = super().send(request, **kwargs)
         operation.room = self._max_body + MAX_HEAD  # what frames the chunks of a body counts too

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import takewhile
 from typing import Self
 
+from git_refresh.clock import cut_short
 from git_refresh.seams import Api
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder
@@ -125,15 +126,24 @@ class Listing:
         )
 
     def _read(self) -> dict[str, GitFolder]:
+        """The list.
+
+        Raises:
+            ServiceError: a brief bound of the caller kept it from being read; nothing of that is remembered.
+        """
         if self._found is None:
-            self._found = {}
+            found: dict[str, GitFolder] = {}
+            odd = 0
             try:
                 for prefix in _prefixes(self._looked_for()):
                     for page in self._api.folders(prefix):
-                        self._found.update((item.path, item) for item in page if item is not None)
-                        self._odd += page.count(None)
+                        found.update((item.path, item) for item in page if item is not None)
+                        odd += page.count(None)
             except ServiceError as error:
+                if cut_short():
+                    raise
                 self.failure = error
+            self._found, self._odd = found, odd
         return self._found
 
     def _looked_for(self) -> list[str]:

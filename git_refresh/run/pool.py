@@ -1,88 +1,270 @@
-"""A pool of threads that a run can walk away from.
+"""Operations on threads: which begins when, and which gives its thread back.
 
-`concurrent.futures` waits for its threads when the process ends, so one name that the resolver cannot find would delay the end of a run.
-These are daemons: every socket they wait on ends with the run's deadline, and what cannot be bounded is left behind.
+Another operation begins only while fewer than `concurrency` operations are working; one that has waited for an answer longer than the
+patience is not working but waiting. Threads have a bound of their own. When all are in use and others need one, an operation that has
+waited longer than its share gives up.
+
+The threads are daemons, and the run can walk away from them: `concurrent.futures` waits for its threads when the process ends, so one
+name that the resolver cannot find would delay the end of a run.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import partial
+from math import inf
+
+from git_refresh.clock import Clock, SystemClock
+from git_refresh.waiting import on
 
 type Task = Callable[[], None]
+"""An operation. It must not raise."""
+
+MAX_THREADS = 512
+"""Threads of one run. Most wait: https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan#instance-sizes has 512 MB."""
+
+LONGEST_PATIENCE_S = 1.0
+"""Seconds after which an operation that waits no longer counts as working, however few the operations are."""
+
+MIN_TICK_S = 0.005
 
 
-class Submit(Protocol):
-    """Queues a task; see `Pool.submit`."""
+class Priority(IntEnum):
+    """What begins first."""
 
-    def __call__(self, task: Task, *, first: bool = False) -> None: ...
+    CREDENTIALS = 0
+    """Credentials, and what they need."""
+    FOLDERS = 1
+    """The Git folders of a workspace, one after another."""
+    REST = 2
+    """What may as well come later: further Git folders of a workspace beside its first, and those of one that has had its share.
+
+    It gets half of the threads: all else finds the others.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What operations of one run may use.
+
+    Attributes:
+        concurrency: how many may be working.
+        threads: how many may be under way, waiting or not.
+        patience_s: seconds of one wait after which an operation is not working but waiting.
+        share_s: seconds that an operation may wait, all in all, while others need its thread.
+    """
+
+    concurrency: int
+    threads: int
+    patience_s: float = inf
+    share_s: float = inf
+
+    @classmethod
+    def of(cls, budget_s: float, concurrency: int, threads: int, workspaces: int) -> "Limits":
+        """Those for a fleet: if each workspace hung once, patience and shares would each take at most an eighth of the budget."""
+        threads = max(threads, concurrency + 1)
+        eighth = budget_s / 8 / max(workspaces, 1)
+        patience = min(LONGEST_PATIENCE_S, eighth * concurrency)
+        return cls(concurrency, threads, patience, eighth * (threads - concurrency))
+
+
+def start_thread(work: Callable[[], None]) -> None:
+    """Do it on a thread of its own.
+
+    Raises:
+        RuntimeError: the machine has no more threads.
+    """
+    threading.Thread(target=work, name="git-refresh", daemon=True).start()
 
 
 class Pool:
-    """Runs tasks in the order they were submitted, those that come first before the others, at most `size` at a time, once it is started.
+    """Begins operations in the order of their priority, and within one in the order they were submitted, once it is started.
 
-    A task must not raise.
+    Whoever has made it calls `look` every `tick_s`: only then does an operation that waits stop counting.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._changed = threading.Condition()
-        # All of this is read and written under the condition's lock.
-        self._first: deque[Task] = deque()
-        self._tasks: deque[Task] = deque()
+    def __init__(
+        self, limits: Limits, clock: Clock | None = None, start: Callable[[Task], None] = start_thread
+    ) -> None:
+        self.limits = limits
+        self.tick_s = max(MIN_TICK_S, min(limits.patience_s, LONGEST_PATIENCE_S) / 4)
+        self._clock = clock or SystemClock()
+        self._start = start
+        self._lock = threading.RLock()
+        # All of this is read and written under the lock.
+        self._queues: tuple[deque[Task], ...] = tuple(deque() for _ in Priority)
+        self._working = 0
         self._threads = 0
-        self._busy = 0
+        self._rest = 0
+        self._most = limits.threads
+        self._waits: deque[tuple[float, _Place]] = deque()
+        """Waits of operations that count, by their beginning; those that have ended meanwhile are still among them."""
         self._started = False
         self._closed = False
+        self._time = 0.0
+        self._seen = self._clock.monotonic()
 
-    def submit(self, task: Task, *, first: bool = False) -> None:
-        """Queue a task behind those that wait already, or only behind those that come first too; from any thread, a task's own too."""
-        with self._changed:
+    def submit(self, task: Task, priority: Priority = Priority.CREDENTIALS) -> None:
+        """Queue a task; from any thread, a task's own too."""
+        with self._lock:
             if not self._closed:
-                (self._first if first else self._tasks).append(task)
-                self._changed.notify()
-                self._grow()
+                self._queues[priority].append(task)
+                self._begin()
 
     def start(self) -> None:
-        """Begin: what is queued by now comes before whatever its tasks queue."""
-        with self._changed:
+        """Begin: what is queued by now comes before whatever its tasks queue.
+
+        Raises:
+            RuntimeError: the machine has not one thread.
+        """
+        with self._lock:
             self._started = True
-            self._grow()
+            self._begin()
+
+    def look(self) -> None:
+        """Let operations that have waited for longer than the patience no longer count as working."""
+        with self._lock:
+            self._time, self._seen = self.time(), self._clock.monotonic()
+            while self._waits and self._waits[0][0] + self.limits.patience_s <= self._time:
+                since, place = self._waits.popleft()
+                if place.since == since:
+                    place.patient = True
+                    self._count(place, working=False)
+            self._begin()
 
     def close(self) -> None:
-        """Let every thread end once it is free; what is still queued is not done."""
-        with self._changed:
+        """Let every thread end after its operation; what is still queued is not done."""
+        with self._lock:
             self._closed = True
-            self._first.clear()
-            self._tasks.clear()
-            self._changed.notify_all()
+            for queue in self._queues:
+                queue.clear()
 
-    def _grow(self) -> None:
-        """Start threads until there is one for each task, or as many as there may be. A thread is free until it has taken a task."""
-        while self._started and self._threads < min(
-            self._size, self._busy + len(self._first) + len(self._tasks)
-        ):
+    def time(self) -> float:
+        """Seconds, as waits are measured: no more than two ticks pass between two looks.
+
+        On a busy machine looks are late, and so are threads at reading an answer that has arrived: that is no wait.
+        """
+        with self._lock:
+            return self._time + min(self._clock.monotonic() - self._seen, 2 * self.tick_s)
+
+    def is_short_of_threads(self, place: "_Place") -> bool:
+        """Whether another operation waits for a thread such as this one's."""
+        with self._lock:
+            rest = self._queues[Priority.REST]
+            if self._threads >= self._most and any(self._queues):
+                return True
+            return place.priority is Priority.REST and bool(rest) and self._rest >= self._most_for_rest
+
+    @property
+    def _most_for_rest(self) -> int:
+        return max(1, self._most // 2)
+
+    def begin_wait(self, place: "_Place") -> None:
+        with self._lock:
+            place.since = self.time()
+            if place.patient:
+                self._count(place, working=False)
+                self._begin()
+            elif self.limits.patience_s < inf:
+                self._waits.append((place.since, place))
+
+    def end_wait(self, place: "_Place") -> None:
+        """It works again, also where that makes more than may begin."""
+        with self._lock:
+            place.waited, place.since = self.waited(place), None
+            self._count(place, working=True)
+
+    def waited(self, place: "_Place") -> float:
+        """For how long an operation has waited so far."""
+        with self._lock:
+            return place.waited + (0.0 if place.since is None else self.time() - place.since)
+
+    def _count(self, place: "_Place", *, working: bool) -> None:
+        self._working += working - place.working
+        place.working = working
+
+    def _begin(self) -> None:
+        """Start a thread for each operation that may begin."""
+        while (taken := self._take()) is not None:
+            task, place = taken
             try:
-                threading.Thread(target=self._work, name="git-refresh", daemon=True).start()
+                self._start(partial(self._work, task, place))
             except RuntimeError:  # the machine has no more threads: those that are there do the work
+                self._leave(place)
+                self._queues[place.priority].appendleft(task)
                 if not self._threads:
                     raise
+                self._most = self._threads
                 return
-            self._threads += 1
 
-    def _work(self) -> None:
-        while (task := self._next()) is not None:
-            with suppress(BaseException):  # it would only end the thread, and print what it quotes
+    def _take(self) -> "tuple[Task, _Place] | None":
+        """The next operation, if one may begin."""
+        if not self._started or self._working >= self.limits.concurrency or self._threads >= self._most:
+            return None
+        for priority, queue in zip(Priority, self._queues, strict=True):
+            if queue and not (priority is Priority.REST and self._rest >= self._most_for_rest):
+                place = _Place(self, priority)
+                self._threads += 1
+                self._rest += priority is Priority.REST
+                self._count(place, working=True)
+                return queue.popleft(), place
+        return None
+
+    def _leave(self, place: "_Place") -> None:
+        self._threads -= 1
+        self._rest -= place.priority is Priority.REST
+        self._count(place, working=False)
+        place.since = None
+
+    def _work(self, task: Task, place: "_Place") -> None:
+        """One operation after another, until none may begin."""
+        taken: tuple[Task, _Place] | None = (task, place)
+        while taken is not None:
+            task, place = taken
+            with on(place), suppress(BaseException):  # it would only end the thread, and print what it quotes
                 task()
-            with self._changed:
-                self._busy -= 1
+            with self._lock:
+                self._leave(place)
+                self._most = self.limits.threads  # if the machine was out of them, it has one again
+                taken = self._take()
+                self._begin()
 
-    def _next(self) -> Task | None:
-        """The next task, as soon as there is one; None when the pool is closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._first or self._tasks or self._closed)
-            if self._closed:
-                return None
-            self._busy += 1
-            return (self._first or self._tasks).popleft()
+
+class _Place:
+    """An operation under way (`waiting.Place`). What changes of it, changes under the pool's lock."""
+
+    __slots__ = ("patient", "pool", "priority", "since", "waited", "working")
+
+    def __init__(self, pool: Pool, priority: Priority) -> None:
+        self.pool = pool
+        self.priority = priority
+        self.working = False
+        """Whether it counts."""
+        self.patient = False
+        """Whether it has waited for longer than the patience: from then on none of its waits counts as work."""
+        self.since: float | None = None
+        """When the wait began in which it is."""
+        self.waited = 0.0
+        """Seconds of its waits before that."""
+
+    @property
+    def share_s(self) -> float:
+        return self.pool.limits.share_s
+
+    def begin_wait(self) -> bool:
+        if self.since is not None:
+            return False
+        self.pool.begin_wait(self)
+        return True
+
+    def end_wait(self) -> None:
+        self.pool.end_wait(self)
+
+    def used_up(self) -> bool:
+        return self.share_s < self.pool.waited(self)
+
+    def must_give_up(self) -> bool:
+        return self.used_up() and self.pool.is_short_of_threads(self)

@@ -2,20 +2,21 @@
 
     settings → per zone: Azure DevOps token → per workspace: sign in, store the Git credential → bring each folder to its ref → report
 
-All credentials are queued before any folder, so a run that is killed midway has done what matters.
+All credentials are queued before any folder, so a run that is killed midway has done what matters. In which order, is in `fleet`.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from queue import Empty, SimpleQueue
 from uuid import uuid4
 
 from git_refresh.clock import Clock, Deadline
 from git_refresh.diagnosis.explain import Facts, clock_skew, finding, interrupted, out_of_time
 from git_refresh.outlet import Outlet
 from git_refresh.report import Report, TokenReport, WorkspaceReport, log_run, log_workspace
-from git_refresh.run.pool import Pool
+from git_refresh.run.fleet import Fleet
+from git_refresh.run.pool import MAX_THREADS, Limits, Pool, Task, start_thread
 from git_refresh.run.shared import Notes
 from git_refresh.run.zone import ZoneRefresh
 from git_refresh.schedule import lapses_before
@@ -40,6 +41,8 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     told: Sequence[Problem] = (),
     dry_run: bool = False,
     watcher: Watcher | None = None,
+    threads: int = MAX_THREADS,
+    start: Callable[[Task], None] = start_thread,
 ) -> Report:
     """Refresh the whole fleet once. Never raises for what a service does; the report tells.
 
@@ -54,18 +57,24 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         told: what the report is to say that is no failure.
         dry_run: look, decide and report, but write nothing.
         watcher: who is shown what is under way.
+        threads: how many there may be.
+        start: begins something on a thread of its own.
     """
     clock = deadline.clock
     started_at, started = clock.now(), clock.monotonic()
     run_id = slice_.run_id if slice_ else str(uuid4())
     notes = Notes()  # what workspaces say comes last: it may crowd out nothing else
     shown = Shown(watcher, outlet) if watcher else Unwatched()
+    limits = Limits.of(deadline.remaining(), settings.concurrency, threads, len(settings.entries))
     zones = {
-        zone: ZoneRefresh(zone, own, clouds, deadline, dry_run=dry_run, watcher=shown, notes=notes)
+        zone: ZoneRefresh(
+            zone, own, clouds, deadline, dry_run=dry_run, watcher=shown, notes=notes, share_s=limits.share_s
+        )
         for zone, own in settings.zones().items()
     }
     log = partial(log_workspace, run_id, outlet=outlet, slice_=slice_)
-    workspaces = _refresh_all(settings, zones, shown, deadline, log)
+    pool = Pool(limits, clock, start)
+    workspaces = _refresh_all(settings, zones, shown, deadline, Fleet(pool, run_id), log)
     behind = clouds.clock_behind()
     facts = Facts(vault=settings.key_vault_url or "")
     short = [
@@ -111,15 +120,18 @@ def _refresh_all(
     zones: Mapping[Zone, ZoneRefresh],
     watcher: Watcher,
     deadline: Deadline,
+    fleet: Fleet,
     log: Callable[[WorkspaceReport], None],
 ) -> list[WorkspaceReport]:
     """Work on every workspace at once; log each when it is done, here, on the invocation's own thread."""
-    pool = Pool(settings.concurrency)
-    finished: SimpleQueue[Entry] = SimpleQueue()
-    for zone in zones.values():
-        zone.start(pool.submit, finished.put)
+    finished: deque[Entry] = deque()
+    news = deadline.clock.event()
     reports: dict[str, WorkspaceReport] = {}
     why = out_of_time
+
+    def tell(entry: Entry) -> None:
+        finished.append(entry)
+        news.set()
 
     def done(entry: Entry) -> WorkspaceReport:
         """A workspace's report, as of now, shown and logged, where it is cleaned; what is returned is cleaned with the whole report."""
@@ -128,14 +140,19 @@ def _refresh_all(
         log(report)
         return report
 
+    fleet.queue(zones.values(), tell)
+    pool = fleet.pool
     try:
         pool.start()
-        for _ in range(sum(len(zone.entries) for zone in zones.values())):
-            try:
-                entry = finished.get(timeout=max(0.0, deadline.remaining() + GRACE))
-            except Empty:
-                break
-            reports[entry.workspace.host] = done(entry)
+        unfinished = sum(len(zone.entries) for zone in zones.values())
+        while unfinished and (left := deadline.remaining() + GRACE) > 0:
+            news.wait(min(left, pool.tick_s))
+            news.clear()
+            pool.look()
+            while finished:
+                entry = finished.popleft()
+                reports[entry.workspace.host] = done(entry)
+                unfinished -= 1
     except KeyboardInterrupt:
         why = interrupted
     finally:

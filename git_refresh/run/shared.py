@@ -4,8 +4,9 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from math import inf
 
-from git_refresh.clock import Deadline
+from git_refresh.clock import Deadline, operation
 from git_refresh.diagnosis.explain import Facts, finding
 from git_refresh.hosts import TrustedHosts
 from git_refresh.redact import shown
@@ -14,6 +15,7 @@ from git_refresh.run.decide import nearest
 from git_refresh.seams import Api, Doors, Heads, Services, Unwatched, Watcher
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import OAuth, Workspace
+from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Head, Problem, Ref, Secret, Token, Zone
 
 SECRET_WARNING = timedelta(days=30)
@@ -61,6 +63,8 @@ class Run:
     dry_run: bool
     watcher: Watcher = field(default_factory=Unwatched)
     notes: Notes = field(default_factory=Notes)
+    share_s: float = inf
+    """Seconds that one operation may wait while others have no thread; see `pool.Limits`."""
     _origins: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -76,13 +80,33 @@ class Run:
             self._warn_of_end(oauth, self.services.secret(oauth.secret_name))
         return enter(workspace, self.services, self.services)
 
+    def fetch_key(self, workspace: Workspace) -> None:
+        """Fetch the secret or token that a workspace is signed in to with; whoever signs in meets it, or its failure.
+
+        Raises:
+            ServiceError: there is none.
+        """
+        if (oauth := workspace.oauth) is not None:
+            self.services.secret(oauth.secret_name)
+        else:
+            self.services.token(TOKEN_EXCHANGE if workspace.federated else AZURE_DATABRICKS)
+
     def may_be_asked(self, repository: Repository) -> bool:
         """Where the token goes is decided by the settings: not by the URL that a workspace says a folder has."""
         return repository.origin in self._origins
 
     def head(self, repository: Repository, ref: Ref | None) -> Head:
-        """Where a ref is, looked up once for the whole fleet; see `Heads`."""
-        return self.heads.head(repository, ref)
+        """Where a ref is, looked up once for the whole fleet; see `Heads`.
+
+        It takes at most half of what an operation may wait: the other half is for what is done where Azure DevOps does not answer.
+        """
+        try:
+            with operation(self.deadline.within(self.share_s / 2)):
+                return self.heads.head(repository, ref)
+        except TimeoutError:
+            if self.deadline.remaining() <= 0:
+                raise
+        raise ServiceError(Symptom(Service.AZURE_DEVOPS, f"look up {ref or repository}", "timeout"))
 
     def instead_of(self, repository: Repository | None, ref: Ref | None) -> str:
         """What follows after saying that there is no such ref: the one that was probably meant, if there is one like it."""
@@ -113,6 +137,14 @@ def enter[T](workspace: Workspace, services: Services, doors: Doors[T]) -> T:
     if (client_id := workspace.federated) is not None:
         return doors.exchange(workspace.host, client_id, services.token(TOKEN_EXCHANGE))
     return doors.workspace(workspace.host, services.token(AZURE_DATABRICKS).value)
+
+
+def key_of(workspace: Workspace) -> tuple[str, str]:
+    """What a workspace is signed in to with: workspaces with the same share it."""
+    oauth = workspace.oauth
+    return (
+        ("secret", oauth.secret_name) if oauth else ("token", "federated" if workspace.federated else "own")
+    )
 
 
 def suggestion(ref: Ref, names: Sequence[str]) -> str:

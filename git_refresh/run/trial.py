@@ -1,10 +1,10 @@
 """Is the run's token one that Azure DevOps takes? Asked before it replaces one that is stored."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
+from git_refresh.clock import cut_short, operation
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain
 from git_refresh.repository import Repository
 from git_refresh.run.decide import wanted_ref
@@ -19,6 +19,9 @@ from git_refresh.values import GitFolder, Ref
 
 ASKED = 20
 """Repositories that are asked, until one takes the token. A list of thousands that all reject it would use up what Azure DevOps grants."""
+
+PROBE_LIMIT = 10.0
+"""Seconds for all looks at one workspace's repositories before its credential is stored; fewer where many workspaces need threads."""
 
 type Source = tuple[Repository, Ref | None]
 
@@ -39,8 +42,19 @@ class Trial:
         """Why the token must not replace the stored one: Azure DevOps rejects it for every repository of this workspace.
 
         Asks until one is accepted: mostly once, for a look-up that the folder needs anyway. A service that cannot be
-        asked, and a folder that cannot be listed, say nothing against the token.
+        asked, and a folder that cannot be listed, say nothing against the token. Nor does what takes too long: that is asked again, with
+        the usual limits, when the folders are worked on.
         """
+        limit = min(PROBE_LIMIT, self.run.share_s / 2)
+        with operation(self.run.deadline.within(limit), brief=True):
+            try:
+                return self._rejection(listed)
+            except ServiceError:
+                if not cut_short():
+                    raise
+        return None
+
+    def _rejection(self, listed: Listing) -> Diagnosis | None:
         workspace, whole = self.entry.workspace, self.entry.whole
         if whole is None:
             return self._rejected_by_all(self._sources(workspace, listed))
@@ -92,11 +106,15 @@ class Trial:
             if repository is not None:
                 yield repository, wanted_ref(folder, found)
         for folder in (folder for folder, found in listed if found is None and folder.repository is None):
-            with suppress(ServiceError):  # what cannot be found says nothing against the token
+            try:
                 unlisted = self.api.find(folder.key)
-                repository = azure_devops_repository(unlisted, self.run.trusted)
-                if isinstance(unlisted, GitFolder) and repository is not None:
-                    yield repository, wanted_ref(folder, unlisted)
+            except ServiceError:  # what cannot be found says nothing against the token
+                if cut_short():
+                    raise
+                continue
+            repository = azure_devops_repository(unlisted, self.run.trusted)
+            if isinstance(unlisted, GitFolder) and repository is not None:
+                yield repository, wanted_ref(folder, unlisted)
 
 
 def _named(workspace: Workspace) -> Iterator[Source]:

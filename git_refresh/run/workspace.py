@@ -1,11 +1,13 @@
-"""One workspace: sign in, see to the credential; then to its Git folders, one by one."""
+"""One workspace, step by step: sign in, see that the token is taken, store it; then one Git folder after another.
+
+When each step is done, and on which thread, is `fleet`'s business.
+"""
 
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, internal, out_of_time
 from git_refresh.report import CredentialReport, FolderReport, WorkspaceReport
@@ -13,7 +15,6 @@ from git_refresh.run.credential import CredentialRefresh
 from git_refresh.run.decide import foreign
 from git_refresh.run.folder import FolderRefresh, azure_devops_repository
 from git_refresh.run.listing import Listing
-from git_refresh.run.pool import Submit, Task
 from git_refresh.run.shared import Run, facts_of_principal
 from git_refresh.seams import Api
 from git_refresh.settings.entries import BadFolder, Entry
@@ -21,37 +22,23 @@ from git_refresh.settings.models import Folder, Workspace
 from git_refresh.symptom import ServiceError
 from git_refresh.values import GitFolder
 
-LANES = 4
-"""Folder operations at once in one workspace; more only compete for its one small Git service."""
-
 
 class WorkspaceRefresh:
-    """The work on one workspace, as tasks for the run's pool. What goes wrong in it stays in it."""
+    """The work on one workspace. What goes wrong in a step stays in the workspace: no step raises."""
 
-    def __init__(
-        self,
-        entry: Entry,
-        run: Run,
-        submit: Submit,
-        done: Callable[["WorkspaceRefresh"], None],
-    ) -> None:
+    def __init__(self, entry: Entry, run: Run) -> None:
         """Take what the work needs.
 
         Args:
             entry: which workspace.
             run: what it shares with the others.
-            submit: queues a task in the run's pool.
-            done: called when all its tasks are through.
         """
         self.entry = entry
         self.workspace = entry.workspace
         self._bad_folders = entry.bad_folders
         self._run = run
-        self._queue = submit
-        self._done = done
         self._facts = replace(run.facts, host=self.workspace.host, **facts_of_principal(self.workspace))
         self._lock = threading.Lock()
-        self._tasks = 0
         self._waiting: deque[tuple[Folder, GitFolder | None]] = deque()
         # What has come of it so far, readable at any time under the lock.
         self._credential: CredentialReport | None = None
@@ -59,13 +46,36 @@ class WorkspaceRefresh:
         self._folders: dict[str, FolderReport] = {}
         self._unfinished = True
         self._api: Api | None = None
+        self._signed_in: FolderRefresh
 
-    def start(self) -> None:
-        """Queue the part that matters most: the credential."""
-        self._submit(self._refresh_credential, first=True)
+    # The steps
 
-    def _doing(self, what: str) -> None:
-        self._run.watcher.doing(self.workspace.name, what)
+    def refresh_credential(self) -> bool:
+        """Sign in and store the credential; whether there is one to work on folders with."""
+        return self._alone(self._refresh_credential) is True
+
+    def find_folders(self) -> None:
+        """Find out which folders there are to work on."""
+        self._alone(self._find_folders)
+
+    @property
+    def folders_left(self) -> int:
+        """How many folders nothing works on yet."""
+        return len(self._waiting)
+
+    def refresh_next_folder(self) -> None:
+        """Bring the next folder to where the settings want it, if one is left."""
+        self._alone(self._refresh_next_folder)
+
+    def finish(self) -> None:
+        """All is done: let go of the workspace."""
+        with self._lock:
+            self._unfinished = False
+        if self._api is not None:
+            with suppress(Exception):
+                self._api.close()
+
+    # What has come of it
 
     def report(self, why: Callable[[Facts], Diagnosis] = out_of_time) -> WorkspaceReport:
         """What has become of it, and why the rest is not finished."""
@@ -88,35 +98,37 @@ class WorkspaceRefresh:
         problem = next((folder.problem for folder in self._bad_folders if folder.path is None), None)
         return finding("invalid_folder", self._facts, problem=problem) if problem else None
 
-    # Tasks
+    # Their parts
 
-    def _submit(self, task: Task, *, first: bool = False) -> None:
+    def _alone[T](self, step: Callable[[], T]) -> T | None:
+        """What a step gives; whatever it raises becomes the workspace's failure, and takes no other along."""
+        try:
+            return step()
+        except ServiceError as error:
+            self._fail(explain(error.symptom, self._facts))
+        except TimeoutError:
+            self._fail(out_of_time(self._facts))
+        except BaseException as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
+            self._fail(internal(error, self._facts))
+        return None
+
+    def _refresh_credential(self) -> bool:
+        self._doing("signing in")
+        api = self._api = self._run.sign_in(self.workspace)
+        self._doing("storing the credential")
+        listed = Listing.of(api, self.entry)
+        work = CredentialRefresh(api, self.entry, self._run, self._facts, self._fail, self._stored)
+        credential = work.refresh(listed)
+        api.rest()
+        self._signed_in = FolderRefresh(api, self._run, self._facts, credential, listed)
+        return credential.action != "failed"  # else there is nothing to pull with
+
+    def _doing(self, what: str) -> None:
+        self._run.watcher.doing(self.workspace.name, what)
+
+    def _stored(self, report: CredentialReport) -> None:
         with self._lock:
-            self._tasks += 1
-
-        def guarded() -> None:
-            try:
-                task()
-            except ServiceError as error:
-                self._fail(explain(error.symptom, self._facts))
-            except TimeoutError:
-                self._fail(out_of_time(self._facts))
-            except BaseException as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
-                self._fail(internal(error, self._facts))
-            with self._lock:
-                self._tasks -= 1
-                last = self._tasks == 0
-                self._unfinished = not last
-            if last:
-                self._finish()
-
-        self._queue(guarded, first=first)
-
-    def _finish(self) -> None:
-        if self._api is not None:
-            with suppress(Exception):
-                self._api.close()
-        self._done(self)
+            self._credential = report
 
     def _fail(self, error: Diagnosis) -> bool:
         """Make this the workspace's failure; false if it has one already."""
@@ -125,27 +137,8 @@ class WorkspaceRefresh:
             self._error = self._error or error
         return first
 
-    # The credential
-
-    def _refresh_credential(self) -> None:
-        self._doing("signing in")
-        api = self._api = self._run.sign_in(self.workspace)
-        self._doing("storing the credential")
-        listed = Listing.of(api, self.entry)
-        work = CredentialRefresh(api, self.entry, self._run, self._facts, self._fail, self._stored)
-        credential = work.refresh(listed)
-        api.rest()
-        if credential.action != "failed":  # else there is nothing to pull with
-            self._submit(partial(self._queue_folders, api, listed, credential))
-
-    def _stored(self, report: CredentialReport) -> None:
-        with self._lock:
-            self._credential = report
-
-    # The folders
-
-    def _queue_folders(self, api: Api, listed: Listing, credential: CredentialReport) -> None:
-        """Behind every workspace's credential: at most `LANES` folders at a time."""
+    def _find_folders(self) -> None:
+        listed = self._signed_in.listing
         for folder, found in listed:
             if (
                 found is not None
@@ -165,16 +158,6 @@ class WorkspaceRefresh:
         for pattern in self.workspace.folders:
             if pattern.below is not None and (failure := self._list_failure(listed)) is not None:
                 self._record(FolderReport(pattern.path, "failed", error=failure))
-        self._open_lane(FolderRefresh(api, self._run, self._facts, credential, listed), LANES)
-
-    def _open_lane(self, work: FolderRefresh, left: int) -> None:
-        """Let the next free thread help, while there may be so many more.
-
-        It comes behind all that is queued: where others wait too, the lanes before it have mostly done everything by then, over one
-        connection, and it opens none.
-        """
-        if left and self._waiting:
-            self._submit(partial(self._lane, work, left - 1))
 
     def _leave_out(self, folder: Folder, found: GitFolder) -> None:
         """A folder that only a pattern has found, and that is none of ours: nobody has asked for this one."""
@@ -187,20 +170,16 @@ class WorkspaceRefresh:
         symptom = listed.gap()
         return explain(symptom, self._facts) if symptom else None
 
-    def _lane(self, work: FolderRefresh, left: int) -> None:
-        """One folder after the other, on a connection that is still warm, until none waits."""
-        while True:
-            try:
-                folder, found = self._waiting.popleft()
-            except IndexError:
-                return
-            self._open_lane(work, left)
-            left = 0
-            self._doing(f"{folder.path} and {len(self._waiting)} more" if self._waiting else folder.path)
-            report = work.refresh(folder, found)
-            if report.note is not None:
-                self._note(f"{self.workspace.name} {folder.path}", report.note)
-            self._record(report)
+    def _refresh_next_folder(self) -> None:
+        try:
+            folder, found = self._waiting.popleft()
+        except IndexError:  # another lane was faster
+            return
+        self._doing(f"{folder.path} and {len(self._waiting)} more" if self._waiting else folder.path)
+        report = self._signed_in.refresh(folder, found)
+        if report.note is not None:
+            self._note(f"{self.workspace.name} {folder.path}", report.note)
+        self._record(report)
 
     def _note(self, where: str, message: object) -> None:
         self._run.note(self.workspace.name, where, message)

@@ -6,12 +6,12 @@ from dataclasses import replace
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, internal, out_of_time
 from git_refresh.report import CredentialReport, WorkspaceReport
-from git_refresh.run.pool import Submit
-from git_refresh.run.shared import Notes, Run, facts_of_zone
+from git_refresh.run.shared import Notes, Run, facts_of_zone, key_of
 from git_refresh.run.workspace import WorkspaceRefresh, folder_reports
 from git_refresh.seams import Clouds, Watcher
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
+from git_refresh.settings.models import Workspace
 from git_refresh.symptom import ServiceError
 from git_refresh.values import AZURE_DEVOPS, Token, Zone
 
@@ -20,7 +20,7 @@ type Why = Callable[[Facts], Diagnosis]
 
 
 class ZoneRefresh:
-    """The work on one zone, as tasks for the run's pool.
+    """The work on one zone. What goes wrong in a step stays in the zone: no step raises.
 
     Attributes:
         zone: which one.
@@ -29,7 +29,7 @@ class ZoneRefresh:
         token: the token that is stored in its workspaces, once it is there.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each a fact of its own, given by name
         self,
         zone: Zone,
         settings: Settings,
@@ -39,6 +39,7 @@ class ZoneRefresh:
         dry_run: bool,
         watcher: Watcher,
         notes: Notes,
+        share_s: float,
     ) -> None:
         self.zone = zone
         self.settings = settings
@@ -49,6 +50,8 @@ class ZoneRefresh:
         self._dry_run = dry_run
         self._watcher = watcher
         self._notes = notes
+        self._share_s = share_s
+        self._run: Run | None = None
         self._works: dict[str, WorkspaceRefresh] = {}
         self._failure: Diagnosis | None = None
 
@@ -57,34 +60,22 @@ class ZoneRefresh:
         """Its workspaces."""
         return [entry for entry in self.settings.entries if isinstance(entry, Entry)]
 
-    def start(self, submit: Submit, done: Callable[[Entry], None]) -> None:
-        """Queue the token, and behind it each workspace's credential.
+    def fetch_token(self) -> bool:
+        """Fetch the token that is stored in its workspaces; whether there is one."""
+        try:
+            self._run = run = self._begin()
+        except ServiceError as error:
+            self._failure = explain(error.symptom, self.facts)
+        except TimeoutError:
+            self._failure = out_of_time(self.facts)
+        except BaseException as error:  # noqa: BLE001  # a mistake of ours must not take the other zones along
+            self._failure = internal(error, self.facts)
+        else:
+            self._works = {entry.workspace.host: WorkspaceRefresh(entry, run) for entry in self.entries}
+            return True
+        return False
 
-        Args:
-            submit: queues a task in the run's pool.
-            done: called with each workspace when it is through.
-        """
-
-        def begin() -> None:
-            try:
-                works = self._begin(submit, done)
-            except ServiceError as error:
-                self._failure = explain(error.symptom, self.facts)
-            except TimeoutError:
-                self._failure = out_of_time(self.facts)
-            except BaseException as error:  # noqa: BLE001  # a mistake of ours must not take the other zones along
-                self._failure = internal(error, self.facts)
-            else:
-                self._works = works
-                for work in works.values():
-                    work.start()
-                return
-            for entry in self.entries:
-                done(entry)
-
-        submit(begin, first=True)
-
-    def _begin(self, submit: Submit, done: Callable[[Entry], None]) -> dict[str, WorkspaceRefresh]:
+    def _begin(self) -> Run:
         services = self._clouds.services(self.zone)
         token = services.token(AZURE_DEVOPS)
         self.facts = replace(self.facts, object_id=token.object_id)
@@ -98,12 +89,26 @@ class ZoneRefresh:
             self._dry_run,
             self._watcher,
             self._notes,
+            self._share_s,
         )
         self.token = token
-        return {
-            entry.workspace.host: WorkspaceRefresh(entry, run, submit, lambda work: done(work.entry))
-            for entry in self.entries
-        }
+        return run
+
+    def by_key(self) -> list[list[WorkspaceRefresh]]:
+        """Its workspaces, those together that are signed in to with the same secret or token."""
+        found: dict[tuple[str, str], list[WorkspaceRefresh]] = {}
+        for work in self._works.values():
+            found.setdefault(key_of(work.workspace), []).append(work)
+        return list(found.values())
+
+    def fetch_key(self, workspace: Workspace) -> None:
+        """Fetch what a workspace is signed in to with.
+
+        Raises:
+            ServiceError: there is none.
+        """
+        if self._run is not None:
+            self._run.fetch_key(workspace)
 
     def report(self, entry: Entry, why: Why = out_of_time) -> WorkspaceReport:
         """What has become of one of its workspaces, and why the rest is not finished."""

@@ -1,5 +1,6 @@
 """Hand-written fakes with state, for what the run asks of the outside."""
 
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,9 @@ class FakeClock:
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.at += seconds
+
+    def event(self) -> threading.Event:
+        return threading.Event()
 
 
 def deadline(seconds: float = 60.0, clock: FakeClock | None = None) -> Deadline:

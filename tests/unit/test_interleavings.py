@@ -16,7 +16,7 @@ from git_refresh.clock import Deadline, SystemClock
 from git_refresh.clouds.once import NeverComputedError, Once
 from git_refresh.outlet import Outlet
 from git_refresh.report import WorkspaceReport
-from git_refresh.run.pool import Pool
+from git_refresh.run.pool import Limits, Pool
 from git_refresh.run.refresh import refresh
 from git_refresh.settings.load import load
 from git_refresh.symptom import Service, ServiceError
@@ -102,7 +102,7 @@ def test_whoever_asks_for_what_is_shared_gets_an_answer(fault: str, askers: int,
 def test_a_pool_does_every_task_once_whatever_tasks_raise_and_queue(
     size: int, tasks: list[tuple[str, int]]
 ) -> None:
-    pool, done = Pool(size), threading.Semaphore(0)
+    pool, done = Pool(Limits(size, size)), threading.Semaphore(0)
     ran: list[int] = []
     running, most, lock = [0], [0], threading.Lock()
 
@@ -136,7 +136,7 @@ def test_a_pool_does_every_task_once_whatever_tasks_raise_and_queue(
 @as_often_as(100)
 def test_no_task_waits_behind_a_hung_one_while_a_thread_is_to_be_had(size: int, hung: int) -> None:
     hung = min(hung, size - 1)
-    pool, release, done = Pool(size), threading.Event(), threading.Semaphore(0)
+    pool, release, done = Pool(Limits(size, size)), threading.Event(), threading.Semaphore(0)
     pool.start()
     for _ in range(hung):
         pool.submit(lambda: bool(release.wait(PATIENCE)))  # type: ignore[arg-type]

@@ -2,7 +2,11 @@ import threading
 
 import pytest
 
-from git_refresh.run.pool import Pool
+from git_refresh.run.pool import Limits, Pool
+
+
+def wide(size: int) -> Pool:
+    return Pool(Limits(size, size))
 
 
 def threads() -> list[threading.Thread]:
@@ -10,7 +14,7 @@ def threads() -> list[threading.Thread]:
 
 
 def test_tasks_run_in_the_order_they_were_queued() -> None:
-    pool, order, done = Pool(1), [], threading.Event()
+    pool, order, done = wide(1), [], threading.Event()
     started = threading.Event()
 
     def first() -> None:
@@ -29,7 +33,7 @@ def test_tasks_run_in_the_order_they_were_queued() -> None:
 
 
 def test_no_more_tasks_run_at_once_than_the_pool_is_wide() -> None:
-    pool, release, lock = Pool(3), threading.Event(), threading.Lock()
+    pool, release, lock = wide(3), threading.Event(), threading.Lock()
     running, most, full, finished = 0, 0, threading.Event(), threading.Semaphore(0)
 
     def task() -> None:
@@ -56,7 +60,7 @@ def test_no_more_tasks_run_at_once_than_the_pool_is_wide() -> None:
 
 
 def test_a_pool_does_not_keep_the_process_alive() -> None:
-    pool, entered = Pool(1), threading.Event()
+    pool, entered = wide(1), threading.Event()
     daemon: list[bool] = []
 
     def task() -> None:
@@ -72,7 +76,7 @@ def test_a_pool_does_not_keep_the_process_alive() -> None:
 
 def test_what_is_queued_before_the_start_comes_before_what_its_tasks_queue() -> None:
     for _ in range(20):
-        pool, done = Pool(2), threading.Event()
+        pool, done = wide(2), threading.Event()
         order: list[int] = []
 
         def task(order: list[int] = order, pool: Pool = pool, done: threading.Event = done) -> None:
@@ -93,7 +97,7 @@ def test_what_is_queued_before_the_start_comes_before_what_its_tasks_queue() -> 
 
 
 def test_a_task_queued_later_gets_a_thread_of_its_own_when_all_others_wait() -> None:
-    pool, release, waiting = Pool(5), threading.Event(), threading.Semaphore(0)
+    pool, release, waiting = wide(5), threading.Event(), threading.Semaphore(0)
 
     def task() -> None:
         waiting.release()
@@ -114,7 +118,7 @@ def test_a_task_queued_later_gets_a_thread_of_its_own_when_all_others_wait() -> 
 
 def test_a_pool_that_is_closed_leaves_no_thread_behind() -> None:
     before = set(threads())
-    pool, waiting = Pool(4), threading.Barrier(5)
+    pool, waiting = wide(4), threading.Barrier(5)
     for _ in range(4):
         pool.submit(lambda: bool(waiting.wait(10)))  # type: ignore[arg-type]
     pool.start()
@@ -127,7 +131,7 @@ def test_a_pool_that_is_closed_leaves_no_thread_behind() -> None:
 
 
 def test_what_is_queued_when_a_pool_is_closed_or_later_is_not_done() -> None:
-    pool, release, entered = Pool(1), threading.Event(), threading.Event()
+    pool, release, entered = wide(1), threading.Event(), threading.Event()
     done: list[str] = []
 
     def first() -> None:
@@ -150,7 +154,7 @@ def test_what_is_queued_when_a_pool_is_closed_or_later_is_not_done() -> None:
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, MemoryError, SystemExit, KeyboardInterrupt])
 def test_a_task_that_raises_costs_no_other(error: type[BaseException]) -> None:
-    pool, done = Pool(1), threading.Event()
+    pool, done = wide(1), threading.Event()
 
     def task() -> None:
         raise error
@@ -175,7 +179,7 @@ def test_a_machine_without_more_threads_has_the_work_done_by_those_there_are(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", once)
-    pool = Pool(4)
+    pool = wide(4)
     for _ in range(8):
         pool.submit(finished.release)
     pool.start()
@@ -189,7 +193,7 @@ def test_a_machine_without_any_thread_says_so(monkeypatch: pytest.MonkeyPatch) -
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", never)
-    pool = Pool(4)
+    pool = wide(4)
     pool.submit(lambda: None)
     with pytest.raises(RuntimeError):
         pool.start()

@@ -115,6 +115,9 @@ class World:
     def sleep(self, seconds: float) -> None:
         raise AssertionError
 
+    def event(self) -> threading.Event:
+        raise AssertionError
+
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         heapq.heappush(self.events, (self.at + seconds, next(self._numbers), action))
 

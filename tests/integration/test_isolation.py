@@ -1,0 +1,115 @@
+"""Many hang at once, over real sockets: what hangs costs the others nothing. `tests/unit/test_isolation.py` has every mix, in virtual time."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterable
+
+import pytest
+from aiohttp import web
+
+from git_refresh.report import Report
+from localcloud import Cloud, Fault, Fleet, faults, seed
+from localcloud.faults import Proceed
+from tests.integration.brisk import shorten
+from tests.integration.running import run_app
+
+pytestmark = pytest.mark.timeout(90)
+
+FOLDER_API = "^/api/2.0/(repos|workspace/)"
+
+
+@pytest.fixture(autouse=True)
+def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What hangs is given up after five seconds, and the run after twenty."""
+    shorten(monkeypatch, limit_s=5, budget_s=20)
+
+
+def refresh(fleet: Fleet, **changes: str) -> Report:
+    return run_app({**os.environ, **fleet.settings, **changes})
+
+
+def with_folders(fleet: Fleet, folders: Iterable[str]) -> dict[str, str]:
+    """Settings in which every workspace has these folders, each known by its path alone."""
+    entries = [{"host": each.url, "folders": list(folders)} for each in fleet.workspaces]
+    return {"WORKSPACES": json.dumps(entries)}
+
+
+def strike(cloud: Cloud, fleet: Fleet, number: int, route: str, method: str | None = None) -> set[str]:
+    """The first so many workspaces hang from now on; which the others are."""
+    for workspace in fleet.workspaces[:number]:
+        cloud.inject(Fault(faults.hang(), host=workspace.host, route=route, method=method))
+    return {workspace.url for workspace in fleet.workspaces[number:]}
+
+
+def test_folder_apis_that_hang_cost_no_workspace_its_credential(cloud: Cloud) -> None:
+    fleet = seed(cloud, 20)
+    healthy = strike(cloud, fleet, 14, FOLDER_API)
+    settings = with_folders(fleet, ["/Repos/etl/prod"])
+    report = refresh(fleet, **settings, REFRESH_CONCURRENCY="4")
+    assert [len(workspace.credentials) for workspace in fleet.workspaces] == [1] * 20
+    assert {found.host for found in report.workspaces if found.result == "ok"} == healthy
+
+
+def test_moves_that_hang_cost_no_other_workspace_its_folders(cloud: Cloud) -> None:
+    fleet = seed(cloud, 20)
+    fleet.repositories[0].commit({"jobs/more.py": "print('more')\n"})
+    healthy = strike(cloud, fleet, 12, "^/api/2.0/repos/", "PATCH")
+    settings = with_folders(fleet, ["/Repos/etl/prod"])
+    report = refresh(fleet, **settings, REFRESH_CONCURRENCY="4")
+    assert [len(workspace.credentials) for workspace in fleet.workspaces] == [1] * 20
+    moved = {found.host for found in report.workspaces if found.folders[0].action == "updated"}
+    assert moved == healthy
+
+
+def test_a_workspace_whose_folders_all_hang_gets_its_credential(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten(monkeypatch, limit_s=4, budget_s=12)  # thirty seconds of ninety
+    fleet = seed(cloud, 1)
+    strike(cloud, fleet, 1, FOLDER_API)
+    report = refresh(fleet, **with_folders(fleet, [f"/Repos/etl/{number}" for number in range(4)]))
+    (workspace,) = fleet.workspaces
+    assert len(workspace.credentials) == 1
+    assert [folder.error and folder.error.code for folder in report.workspaces[0].folders] == ["timeout"] * 4
+
+
+def test_a_key_vault_that_hangs_costs_other_workspaces_nothing(cloud: Cloud) -> None:
+    fleet = seed(cloud, 20)
+    entries = [
+        {"host": each.url, "auth": "oauth_secret" if number < 12 else "managed_identity"}
+        for number, each in enumerate(fleet.workspaces)
+    ]
+    for workspace in fleet.workspaces[12:]:
+        workspace.add_managed_identity(cloud.identity.object_id)
+    cloud.inject(Fault(faults.hang(), service="keyvault"))
+    report = refresh(fleet, WORKSPACES=json.dumps(entries), REFRESH_CONCURRENCY="1")
+    assert [found.result for found in report.workspaces] == ["failed"] * 12 + ["ok"] * 8
+    assert report.duration_s < 15, "it was waited for once, not once a workspace"
+
+
+def test_in_a_healthy_fleet_no_more_requests_are_under_way_than_the_setting_says(cloud: Cloud) -> None:
+    fleet = seed(cloud, 6)
+    paths = [f"/Repos/many/{number}" for number in range(6)]
+    for workspace in fleet.workspaces:
+        for path in paths:
+            workspace.add_folder(path, fleet.repositories[0])
+    fleet.repositories[0].commit({"jobs/more.py": "print('more')\n"})
+    under_way, most = 0, 0
+
+    async def counted(_: web.Request, proceed: Proceed) -> web.StreamResponse:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            await asyncio.sleep(0.02)
+            return await proceed()
+        finally:
+            under_way -= 1
+
+    for service in ("identity", "keyvault", "databricks"):
+        cloud.inject(Fault(counted, service=service))
+    cloud.inject(Fault(counted, service="devops", route="/_apis/"))
+    report = refresh(fleet, **with_folders(fleet, paths), REFRESH_CONCURRENCY="5")
+    assert report.result == "ok"
+    assert most == 5
