@@ -207,7 +207,7 @@ class _Command:
         services = AdminServices(Deadline(clock, deadline.at + _TAKING_BACK_S), self._environ, self._outlet)
         try:
             vault = services.vault(url, settings.trusted) if self._targets else None
-            facts = Facts(vault=url)
+            facts = Facts(vault=url, trusting=settings.trusting)
             try:
                 facts = replace(facts, object_id=_own(services) if self._targets else "")
             except KeyboardInterrupt:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TypedDict
 
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import Facts, finding
@@ -123,7 +124,7 @@ def suggestion(ref: Ref, names: Sequence[str]) -> str:
 
 def facts_of_zone(zone: Zone, settings: Settings) -> Facts:
     """What is known of a trust zone before anything was asked, for diagnoses."""
-    facts = Facts(vault=settings.key_vault_url or "")
+    facts = Facts(vault=settings.key_vault_url or "", trusting=settings.trusting)
     if zone.identity is not None and zone.identity != settings.client_id:
         facts = replace(facts, named_in=f"identity ({zone.identity})")
     if zone.devops is not None:
@@ -131,7 +132,15 @@ def facts_of_zone(zone: Zone, settings: Settings) -> Facts:
     return facts
 
 
-def facts_of_principal(workspace: Workspace) -> dict[str, str]:
+class PrincipalFacts(TypedDict, total=False):
+    """Those of `Facts` that tell of a principal."""
+
+    principal: str
+    client_id: str
+    secret: str
+
+
+def facts_of_principal(workspace: Workspace) -> PrincipalFacts:
     """As whom the app signs in to a workspace, for diagnoses."""
     oauth, federated = workspace.oauth, workspace.federated
     if oauth is not None:

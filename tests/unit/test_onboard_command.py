@@ -14,6 +14,7 @@ from git_refresh.cli.onboard_shown import Onboarded, Shown
 from git_refresh.diagnosis.explain import Facts, finding
 from git_refresh.outlet import Outlet
 from git_refresh.settings.names import SETTINGS
+from git_refresh.shell import Command
 
 GUID = "5a1e0000-0000-4000-8000-000000000001"
 LIST = {
@@ -73,7 +74,11 @@ def test_days_are_told_as_they_are_written(days: str, meant: str) -> None:
 
 def grant(*, is_there: bool, code: str = "") -> Grant:
     made = Grant(
-        "principal", "data-1", "service principal 1: in the workspace", "a workspace admin", "command"
+        "principal",
+        "data-1",
+        "service principal 1: in the workspace",
+        "a workspace admin",
+        Command("command"),
     )
     return made.failed(finding(code, Facts())) if code else made.there(is_=is_there)
 
