@@ -36,7 +36,6 @@ from git_refresh.run.shared import SECRET_WARNING, Run, facts_of_principal, fact
 from git_refresh.schedule import DEFAULT_INTERVAL, lapses_before
 from git_refresh.seams import Clouds, Services
 from git_refresh.settings.entries import Entry, Rejected
-from git_refresh.settings.fields import is_guid
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import near_misses, unknown_names
@@ -90,7 +89,6 @@ def check_settings(
         if name not in near
     ]
     found += check_sizes(environ)
-    found += _odd_client_ids(settings)
     if "client_secret_name" not in environ.get("WORKSPACE_DEFAULTS", ""):
         found += _unused_secret_names(settings)
     if settings is not None and not problems:
@@ -108,22 +106,6 @@ def check_settings(
 
 def _or_alone(problem: Problem) -> Problem:
     return replace(problem, message=problem.message + _ALONE) if problem is _NO_SCHEDULE else problem
-
-
-def _odd_client_ids(settings: Settings | None) -> Iterator[Check]:
-    """A line for each application id that can hardly be one. A run tries it all the same."""
-    users: dict[str, list[Workspace]] = {}
-    for workspace in _workspaces(settings):
-        if workspace.auth != "managed_identity" and not is_guid(workspace.client_id or ""):
-            users.setdefault(workspace.client_id or "", []).append(workspace)
-    for client_id, workspaces in users.items():
-        told = finding(
-            "odd_client_id",
-            Facts(host=workspaces[0].host),
-            found=shown(client_id),
-            workspaces=_first_of(workspaces),
-        )
-        yield warning("settings", "WORKSPACES", told)
 
 
 def _unused_secret_names(settings: Settings | None) -> Iterator[Check]:

@@ -1074,13 +1074,6 @@ OWN = (
         remedy="Correct git_branch, git_tag or git_commit in the job's git_source (main, not origin/main), or push it.",
     ),
     Row(
-        "odd_client_id",
-        message='client_id "{found}", of {workspaces}, is not a GUID.',
-        cause="An application id is a GUID. With the name of a service principal, or its numeric id, nothing can sign in.",
-        remedy="Write its Application ID ({host}, Settings, Identity and access, Service principals), which is like "
-        "5a1e0000-0000-4000-8000-000000000001.",
-    ),
-    Row(
         "unused_secret_name",
         message="client_secret_name of {workspaces} is not used: auth is {auth}.",
         cause="Only with auth oauth_secret is a secret read.",

@@ -10,7 +10,7 @@ from git_refresh.settings.load import SettingsError, load
 from tests.unit.test_settings import GOOD, HOST
 
 ENTRIES = [GOOD, "https://adb-2.2.azuredatabricks.net"]
-DEFAULTS = {"client_id": "a", "client_secret_name": "b"}
+DEFAULTS = {"client_id": "5a1e0000-0000-4000-8000-000000000001", "client_secret_name": "b"}
 VAULT = "https://contoso.vault.azure.net"
 TEXT = {"WORKSPACES": json.dumps(ENTRIES), "WORKSPACE_DEFAULTS": json.dumps(DEFAULTS), "KEY_VAULT_URL": VAULT}
 
