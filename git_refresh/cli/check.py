@@ -38,8 +38,9 @@ from git_refresh.seams import Clouds, Services
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
-from git_refresh.settings.names import near_misses, unknown_names
+from git_refresh.settings.names import environment_names, near_misses, unknown_names
 from git_refresh.settings.storage import read_storage
+from git_refresh.shell import Command, command
 from git_refresh.slices import cut
 from git_refresh.symptom import Service, ServiceError
 from git_refresh.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Problem, Token
@@ -80,13 +81,17 @@ def check_settings(
     found = [
         Check("settings", problem.where, "failed", problem.message, _wrong(problem)) for problem in problems
     ]
-    near = near_misses(environ)
+    near = near_misses({**dict.fromkeys(named, ""), **environ})
     for name, meant in near.items():
         found.append(warning("settings", shown(name), finding("misspelt_setting", Facts(), meant=meant)))
     found += [
         warning("settings", shown(name), finding("unknown_setting", Facts()))
         for name in unknown_names(named)
         if name not in near
+    ]
+    found += [
+        warning("settings", shown(name), finding("ignored_setting", Facts()))
+        for name in environment_names(named)
     ]
     found += check_sizes(environ)
     if "client_secret_name" not in environ.get("WORKSPACE_DEFAULTS", ""):
@@ -174,7 +179,7 @@ def check_clouds(
             lines = walk.checks(interval, clouds, jobs)
             if services.identity is Service.AZURE_CLI:
                 as_itself = {each.name for each in _workspaces(own) if each.auth == "managed_identity"}
-                lines = (_asked_as_you(line, as_itself) for line in lines)
+                lines = (_asked_as_you(line, as_itself, settings.trusting) for line in lines)
             found += lines
     if behind := clouds.clock_behind():  # at last, when answers have told how right the clock is
         found.append(warning("identity", "clock", clock_skew(behind, Facts())))
@@ -187,12 +192,13 @@ _YOURS = frozenset(
 """What a service tells somebody who is let in no further: on a laptop that is you, and not the app."""
 
 
-def _asked_as_you(check: Check, as_itself: Collection[str]) -> Check:
+def _asked_as_you(check: Check, as_itself: Collection[str], trusting: Command) -> Check:
     """A refusal that is your own: what would mend it for you is no right that the app needs.
 
     Args:
         check: a line.
         as_itself: the workspaces that the app signs in to as its identity, and so check as you.
+        trusting: the options by which hosts were allowed.
     """
     yours = check.error is not None and (
         check.error.code in _YOURS or (check.error.code == "not_in_workspace" and check.subject in as_itself)
@@ -200,10 +206,10 @@ def _asked_as_you(check: Check, as_itself: Collection[str]) -> Check:
     if check.error is None or not yours:
         return check
     cause = "Your own sign-in may not, and check asks as you here. That says nothing of the app's identity."
-    remedy = (
-        "To try it as you, get the right for yourself. Whether the app's identity has it, onboard tells: "
-        ".venv/bin/python -m git_refresh onboard --settings workspaces.json."
+    onboard = command(
+        ".venv/bin/python -m git_refresh onboard --settings workspaces.json{trusting}", trusting=trusting
     )
+    remedy = f"To try it as you, get the right for yourself. Whether the app's identity has it, onboard tells: {onboard}."
     return replace(check, error=replace(check.error, cause=cause, remedy=remedy))
 
 

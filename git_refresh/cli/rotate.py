@@ -1,5 +1,6 @@
 """`rotate`: new OAuth secrets for those that end soon, with an admin's own sign-in. It shows what it would do, and does it with --apply."""
 
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,8 @@ from git_refresh.admin.rotation.work import Rotation
 from git_refresh.cli import options, terminal, wrong
 from git_refresh.cli.checks import count
 from git_refresh.cli.rotate_shown import show_rotation
-from git_refresh.cli.shared import FAILED, INTERRUPTED, environment, outlet_for, put_out
+from git_refresh.cli.shared import FAILED, INTERRUPTED, given_settings, outlet_for, put_out
+from git_refresh.cli.trust import allow
 from git_refresh.clock import Deadline, SystemClock
 from git_refresh.diagnosis.explain import Facts, finding, internal
 from git_refresh.outlet import Outlet
@@ -35,7 +37,6 @@ _LONGEST_DAYS = 730
 _LEAST_S = 540.0
 """Seconds that there are at least: nobody kills a command after REFRESH_TIMEOUT_SECONDS, which may be too few for one rotation."""
 _TAKING_BACK_S = 60.0
-_SETTINGS = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
 
 class _Days(click.ParamType[timedelta]):
@@ -71,13 +72,7 @@ class _Days(click.ParamType[timedelta]):
 )
 @click.option("--apply", "applies", is_flag=True, help="Do what is shown, after asking.")
 @click.option("--yes", "-y", is_flag=True, help="With --apply: do not ask.")
-@click.option(
-    "--settings",
-    "file",
-    type=_SETTINGS,
-    help="Read the app settings from a file instead of the environment: a workspaces.json, a local.settings.json, "
-    "or what az functionapp config appsettings list prints; - reads it from stdin.",
-)
+@options.settings_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @options.output_options
 def rotate(
@@ -100,10 +95,11 @@ def rotate(
         raise click.UsageError("--yes needs --apply")
     outlet = outlet_for(as_json=as_json)
     try:
-        environ, _ = environment(file)
-        settings = load(environ)
-        command = _Command(settings, environ, outlet, within, lifetime, as_json=as_json)
+        given = given_settings(file)
+        settings = load(given.values)
+        command = _Command(settings, outlet, within, lifetime, as_json=as_json)
         command.choose(names)
+        command.allow()
         report = command.plan()
         if applies and not report.interrupted:
             acts = any(secret.acts for secret in report.secrets)
@@ -125,7 +121,6 @@ class _Command:
     def __init__(
         self,
         settings: Settings,
-        environ: Mapping[str, str],
         outlet: Outlet,
         within: timedelta,
         lifetime: timedelta | None,
@@ -133,7 +128,6 @@ class _Command:
         as_json: bool,
     ) -> None:
         self._settings = settings
-        self._environ = environ
         self._outlet = outlet
         self._within = within
         self._lifetime = lifetime
@@ -161,6 +155,14 @@ class _Command:
         wanted = {there[name.lower()] for name in names} or set(there.values())
         self._targets = [target for target in self._targets if target.name in wanted]
         self._mixed = {name: told for name, told in self._mixed.items() if name in wanted}
+
+    def allow(self) -> None:
+        """Let the sign-in go where the list leads.
+
+        Raises:
+            SettingsError: somewhere it may not go; nothing may be contacted.
+        """
+        self._settings = allow(self._settings)
 
     def plan(self) -> RotationReport:
         """What is to be done. Writes nothing."""
@@ -204,7 +206,7 @@ class _Command:
         clock = SystemClock()
         deadline = Deadline.after(max(settings.timeout_s, _LEAST_S), clock)
         # Longer than the rotations: what was made and cannot be stored has to be deleted again, however late it is.
-        services = AdminServices(Deadline(clock, deadline.at + _TAKING_BACK_S), self._environ, self._outlet)
+        services = AdminServices(Deadline(clock, deadline.at + _TAKING_BACK_S), os.environ, self._outlet)
         try:
             vault = services.vault(url, settings.trusted) if self._targets else None
             facts = Facts(vault=url, trusting=settings.trusting)

@@ -1099,6 +1099,13 @@ OWN = (
         remedy="Remove it, or correct its name: docs/configuration.md has them all.",
     ),
     Row(
+        "ignored_setting",
+        message="This is not taken from a file.",
+        cause="A file gives this command the app's settings alone. Proxies, certificates and all else come from the environment that it "
+        "runs in.",
+        remedy="No action needed for the deployed app, which has the setting in its environment.",
+    ),
+    Row(
         "slice_too_late",
         message="Slice {slice} of {slices} was not begun: its message was for before {until}.",
         cause="The message waited on the queue until the next run was due, which puts its own there.",

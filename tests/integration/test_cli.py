@@ -172,7 +172,6 @@ def test_a_settings_file_that_cannot_be_used_exits_with_2(
         ["nonsense"],
         ["run", "--settings", "/none/such"],
         ["plan", "file.json"],
-        ["check", "/none/such"],
         ["schema", "x"],
         [],
     ],

@@ -145,6 +145,7 @@ TOLD_BY_CHECK_ALONE = {
     "misspelt_setting",
     "unused_secret_name",
     "unknown_setting",
+    "ignored_setting",
     "secret_without_end",
     "long_setting",  # with one that is too long no process starts
     # Of jobs, which a run never looks at.
