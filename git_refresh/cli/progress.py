@@ -13,6 +13,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 
 from git_refresh.cli.checks import count
 from git_refresh.report import WorkspaceReport
@@ -43,9 +44,7 @@ class Lines:
             started = self._started.pop(report.name, None)
         took = f" in {time.monotonic() - started:.1f} s" if started is not None else ""
         self._console.print(
-            f"{report.name}: {report.result}{took}: {said(report)}",
-            highlight=False,
-            markup=False,
+            Text(f"{report.name}: {report.result}{took}: {said(report)}"),
             soft_wrap=True,
         )
 
@@ -67,8 +66,8 @@ class Live:
         self._tasks: dict[str, TaskID] = {}
         self.progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
-            TextColumn("{task.fields[what]}", style="dim"),
+            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.fields[what]}", style="dim", markup=False),
             TimeElapsedColumn(),
             console=console,
             transient=True,
