@@ -16,6 +16,7 @@ from rich.progress import (
 from rich.text import Text
 
 from git_refresh.cli.checks import count
+from git_refresh.redact import visible
 from git_refresh.report import WorkspaceReport
 
 _SHOWN = 12
@@ -86,12 +87,15 @@ class Live:
         self.progress.stop()
 
     def doing(self, name: str, what: str) -> None:
+        what = visible(what)
         with self._lock:
             if name in self._tasks:
                 self.progress.update(self._tasks[name], what=what)
             else:
                 shown = len(self._tasks) < _SHOWN
-                self._tasks[name] = self.progress.add_task(name, total=None, what=what, visible=shown)
+                self._tasks[name] = self.progress.add_task(
+                    visible(name), total=None, what=what, visible=shown
+                )
 
     def done(self, report: WorkspaceReport) -> None:
         with self._lock:
