@@ -67,8 +67,10 @@ mutants: install ## break the pure modules on purpose, and list what the unit te
 
 FUZZ_EXAMPLES ?= 500
 FUZZ_SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
-fuzz: install ## answer hostilely, anew each time: FUZZ_EXAMPLES=500 for each of four services (0.3 s each)
+fuzz: install ## hostile files and answers, anew each time: FUZZ_EXAMPLES=500 for each of four services (0.3 s each)
 	@echo "The same again: make fuzz FUZZ_SEED=$(FUZZ_SEED) FUZZ_EXAMPLES=$(FUZZ_EXAMPLES)"
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/unit/test_data.py -k in_json -p no:randomly \
+	  --hypothesis-seed=$(FUZZ_SEED) --hypothesis-show-statistics
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/integration/test_fuzz.py -k whatever -p no:randomly \
 	  --hypothesis-seed=$(FUZZ_SEED) --hypothesis-show-statistics
 

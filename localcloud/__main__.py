@@ -60,7 +60,7 @@ def _fault(context: click.Context, _: click.Parameter, value: str | None) -> str
 @click.option(
     "--settings",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the variables to this file, in the shape of local.settings.json, and not to stdout.",
+    help="Write the app settings to this file, in the shape of local.settings.json, and only the environment to stdout.",
 )
 @click.option(
     "--workspaces", default=3, show_default=True, type=click.IntRange(1, 1000), help="How many workspaces."
@@ -122,22 +122,21 @@ def main(  # noqa: PLR0913  # one for each option
         cloud.identity.token_lifetime = token_lifetime
         cloud.latency = latency / 1000
         fleet = play.furnish(seed(cloud, workspaces), edits=edits, secret_ends=secret_ends)
-        variables = {**cloud.environment(), **fleet.settings}
+        variables = cloud.environment()
         if fault:
             _inject(cloud, fleet, fault, at)
         if settings:
-            _write(settings, variables)
+            _write(settings, fleet.settings)
+        else:
+            variables |= fleet.settings
         _say("An embedded cloud, on loopback only, until Ctrl-C.", "", *play.contents(fleet))
         if fault:
             _say(f"Fault: {at or 'every workspace'} {fault}")
         if latency:
             _say(f"Latency: {latency:g} ms")
-        if settings:
-            _say("", "In another shell:")
-        else:
-            _say("", "In another shell, paste these lines:")
-            click.echo("\n".join(play.exports(variables)))
-            _say("and then:")
+        _say("", "In another shell, paste these lines:")
+        click.echo("\n".join(play.exports(variables)))
+        _say("and then:")
         _say(*(f"  {line}" for line in play.commands(settings)))
         _say("", "Push, and the next run moves the folders:")
         _say(*(f"  {line}" for line in play.pushing(cloud, fleet.repositories[0])))
@@ -169,16 +168,20 @@ def _check_file(path: Path) -> None:
     """Raise click.UsageError if this is a file that was not written here."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         try:
-            ours = "IDENTITY_ENDPOINT" in path.read_text(encoding="utf-8")
+            ours = _MADE_BY in path.read_text(encoding="utf-8")
         except (PermissionError, UnicodeDecodeError):
             ours = False
         if not ours:
             raise click.UsageError(f"{path} exists, and is not from here; name another file.")
 
 
-def _write(path: Path, variables: Mapping[str, str]) -> None:
+_MADE_BY = "python -m localcloud"
+
+
+def _write(path: Path, settings: Mapping[str, str]) -> None:
+    content = {"MadeBy": _MADE_BY, "IsEncrypted": False, "Values": dict(settings)}
     try:
-        path.write_text(local_settings(variables), encoding="utf-8")
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise click.UsageError(f"{path} cannot be written: {os.strerror(error.errno or 0)}.") from None
 
@@ -186,11 +189,6 @@ def _write(path: Path, variables: Mapping[str, str]) -> None:
 def _say(*lines: str) -> None:
     for line in lines:
         click.echo(line, err=True)
-
-
-def local_settings(variables: Mapping[str, str]) -> str:
-    """The text of a local.settings.json with these variables."""
-    return json.dumps({"IsEncrypted": False, "Values": dict(variables)}, indent=2) + "\n"
 
 
 if __name__ == "__main__":

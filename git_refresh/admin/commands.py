@@ -1,19 +1,19 @@
 """What somebody else would type, who may do what whoever is signed in may not."""
 
 import json
-import shlex
 from collections.abc import Sequence
 from urllib.parse import quote
 
 from git_refresh.admin.account import AS_USER, policy, policy_id
 from git_refresh.admin.organization import entitlement
 from git_refresh.admin.workspace import ACCESS, GIVE_ACCESS, can_manage
+from git_refresh.shell import NO_COMMAND, Command, command
 from git_refresh.values import AZURE_DEVOPS
 
 
 def let_into_organization(
     organization: str, object_id: str, project_ids: Sequence[str], *, looked_up: str = ""
-) -> str:
+) -> Command:
     """The command that makes an identity a member with Basic access, and a reader of projects.
 
     Args:
@@ -22,41 +22,53 @@ def let_into_organization(
         project_ids: of which projects.
         looked_up: the name of one more, whose id is not known: the command finds it out.
     """
+    url = f"https://vsaex.dev.azure.com/{quote(organization)}/_apis/serviceprincipalentitlements?api-version=7.1-preview.1"
     if looked_up:
         project_ids = [*project_ids, _TO_FIND]
-    url = f"https://vsaex.dev.azure.com/{quote(organization)}/_apis/serviceprincipalentitlements?api-version=7.1-preview.1"
-    return (
-        f"az rest --method post --resource {AZURE_DEVOPS} --url {shlex.quote(url)} "
-        f"--body {_quoted(entitlement(object_id, project_ids)).replace(_TO_FIND, _project_id(organization, looked_up))} "
-        "--query '{done: isSuccess, errors: operationResult.errors}'"
+    before, found, after = json.dumps(entitlement(object_id, project_ids)).partition(_TO_FIND)
+    return command(
+        "az rest --method post --resource {resource} --url {url} --body {before}{look_up}{after} "
+        "--query '{done: isSuccess, errors: operationResult.errors}'",
+        resource=AZURE_DEVOPS,
+        url=url,
+        before=before,
+        look_up=_project_id(organization, looked_up) if found else NO_COMMAND,
+        after=after if found else NO_COMMAND,
     )
 
 
 _TO_FIND = "PROJECT-ID-TO-FIND"
 
 
-def _project_id(organization: str, project: str) -> str:
-    """What finds out a project's id, between two halves of a text in single quotes."""
+def _project_id(organization: str, project: str) -> Command:
+    """What finds out a project's id, between two halves of an argument."""
     url = f"https://dev.azure.com/{quote(organization)}/_apis/projects/{quote(project, safe='')}?api-version=7.1"
-    found = f"az rest --resource {AZURE_DEVOPS} --url {shlex.quote(url)} --query id --output tsv"
-    return f"""'"$({found})"'"""
+    return command(
+        '"$(az rest --resource {resource} --url {url} --query id --output tsv)"',
+        resource=AZURE_DEVOPS,
+        url=url,
+    )
 
 
-def put_into_group(organization: str, member: str, group: str) -> str:
+def put_into_group(organization: str, member: str, group: str) -> Command:
     """The command that puts a member into a group, both by their descriptors."""
-    path = f"{quote(organization)}/_apis/graph/memberships/{member}/{group}"
+    path = f"{quote(organization)}/_apis/graph/memberships/{quote(member)}/{quote(group)}"
     url = f"https://vssps.dev.azure.com/{path}?api-version=7.1-preview.1"
-    return f"az rest --method put --resource {AZURE_DEVOPS} --url {shlex.quote(url)}"
+    return command("az rest --method put --resource {resource} --url {url}", resource=AZURE_DEVOPS, url=url)
 
 
-def assign(account_id: str, workspace_id: str, client_id: str) -> str:
+def assign(account_id: str, workspace_id: str, client_id: str) -> Command:
     """The command that assigns an account's principal to a workspace."""
-    where = _in_account(account_id)
-    number = _number(where, client_id)
-    return f"{where} databricks account workspace-assignment update {workspace_id} {number} {_json(AS_USER)}"
+    return command(
+        "{account} databricks account workspace-assignment update {workspace_id} {number} --json {content}",
+        account=_in_account(account_id),
+        workspace_id=workspace_id,
+        number=_number(account_id, client_id),
+        content=json.dumps(AS_USER),
+    )
 
 
-def add_principal(host: str, client_id: str, name: str) -> str:
+def add_principal(host: str, client_id: str, name: str) -> Command:
     """The command that adds an identity of Entra to a workspace."""
     content = {
         "applicationId": client_id,
@@ -64,50 +76,98 @@ def add_principal(host: str, client_id: str, name: str) -> str:
         "active": True,
         "entitlements": [{"value": ACCESS}],
     }
-    return f"DATABRICKS_HOST={host} databricks service-principals create {_json(content)}"
+    return _create(host, content)
 
 
-def make_principal(host: str, name: str) -> str:
+def make_principal(host: str, name: str) -> Command:
     """The command that makes a service principal which Databricks manages."""
-    content = {"displayName": name, "active": True, "entitlements": [{"value": ACCESS}]}
-    return f"DATABRICKS_HOST={host} databricks service-principals create {_json(content)}"
+    return _create(host, {"displayName": name, "active": True, "entitlements": [{"value": ACCESS}]})
 
 
-def entitle(host: str, principal_id: int | str) -> str:
+def _create(host: str, content: object) -> Command:
+    return command(
+        "DATABRICKS_HOST={host} databricks service-principals create --json {content}",
+        host=host,
+        content=json.dumps(content),
+    )
+
+
+def entitle(host: str, principal_id: int | str) -> Command:
     """The command that gives a principal workspace access."""
-    return f"DATABRICKS_HOST={host} databricks service-principals patch {principal_id} {_json(GIVE_ACCESS)}"
+    return command(
+        "DATABRICKS_HOST={host} databricks service-principals patch {principal_id} --json {content}",
+        host=host,
+        principal_id=principal_id,
+        content=json.dumps(GIVE_ACCESS),
+    )
 
 
-def write_policy(account_id: str, client_id: str, issuer: str, subject: str) -> str:
+def look_at_principal(host: str, principal_id: int) -> Command:
+    """The command that shows a service principal by its number."""
+    return command(
+        "DATABRICKS_HOST={host} databricks service-principals get {principal_id}",
+        host=host,
+        principal_id=principal_id,
+    )
+
+
+def write_policy(account_id: str, client_id: str, issuer: str, subject: str) -> Command:
     """The command that lets an identity sign in as a service principal."""
-    content = policy(issuer, subject)
-    where = _in_account(account_id)
-    create = f"{where} databricks account service-principal-federation-policy create"
-    return f"{create} {_number(where, client_id)} --policy-id {policy_id(subject)} {_json(content)}"
+    return command(
+        "{account} databricks account service-principal-federation-policy create {number} --policy-id {policy_id} --json {content}",
+        account=_in_account(account_id),
+        number=_number(account_id, client_id),
+        policy_id=policy_id(subject),
+        content=json.dumps(policy(issuer, subject)),
+    )
 
 
-def let_manage(host: str, kind: str, path: str, client_id: str, *, made: bool) -> str:
+def let_manage(host: str, kind: str, path: str, client_id: str, *, made: bool) -> Command:
     """The command that gives Can Manage on a folder; on a directory that has to be made first, if `made`."""
-    where, path = f"DATABRICKS_HOST={host}", shlex.quote(path)
-    make = f"{where} databricks workspace mkdirs {path} && " if made else ""
-    number = f'"$({where} databricks workspace get-status {path} --output json | jq .object_id)"'
-    return f"{make}{where} databricks permissions update {kind} {number} {_json(can_manage(client_id))}"
+    make = "DATABRICKS_HOST={host} databricks workspace mkdirs {path} && " if made else ""
+    return command(
+        f"{make}DATABRICKS_HOST={{host}} databricks permissions update {{kind}} "
+        '"$(DATABRICKS_HOST={host} databricks workspace get-status {path} --output json | jq .object_id)" --json {content}',
+        host=host,
+        kind=kind,
+        path=path,
+        content=json.dumps(can_manage(client_id)),
+    )
 
 
-def _in_account(account_id: str) -> str:
-    return f"DATABRICKS_HOST=https://accounts.azuredatabricks.net DATABRICKS_ACCOUNT_ID={account_id}"
+def look_up_identity(id_: str) -> Command:
+    """The command that shows a managed identity, by either of its ids."""
+    return command("az ad sp show --id {id}", id=id_)
 
 
-def _number(where: str, client_id: str) -> str:
+def consent(tenant: str, registration: str) -> Command:
+    """The command by which a tenant's administrator consents to an app registration."""
+    return command(
+        "az login --tenant {tenant} --allow-no-subscriptions && az ad sp create --id {registration}",
+        tenant=tenant,
+        registration=registration,
+    )
+
+
+def onboard(trusting: Command) -> Command:
+    """The command that grants what a list needs, with the hosts that its user allows."""
+    return command(
+        ".venv/bin/python -m git_refresh onboard --settings workspaces.json{trusting} --apply",
+        trusting=trusting,
+    )
+
+
+def _in_account(account_id: str) -> Command:
+    return command(
+        "DATABRICKS_HOST=https://accounts.azuredatabricks.net DATABRICKS_ACCOUNT_ID={account_id}",
+        account_id=account_id,
+    )
+
+
+def _number(account_id: str, client_id: str) -> Command:
     """The principal's number, as the shell finds it out: there, what is set for one command is not set for another in its arguments."""
-    condition = shlex.quote(f'applicationId eq "{client_id}"')
-    found = f"{where} databricks account service-principals list --filter {condition} --output json"
-    return f"\"$({found} | jq -r '.[0].id')\""
-
-
-def _json(content: object) -> str:
-    return f"--json {_quoted(content)}"
-
-
-def _quoted(content: object) -> str:
-    return shlex.quote(json.dumps(content))
+    return command(
+        "\"$({account} databricks account service-principals list --filter {condition} --output json | jq -r '.[0].id')\"",
+        account=_in_account(account_id),
+        condition=f'applicationId eq "{client_id}"',
+    )

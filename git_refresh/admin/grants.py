@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, what_happened
 from git_refresh.diagnosis.table import UNKNOWN
+from git_refresh.shell import NO_COMMAND, Command
 from git_refresh.symptom import ServiceError, Symptom
 
 Kind = Literal[
@@ -44,7 +45,7 @@ class Grant:
     """As it reads after a sign that tells whether it is there: "service principal …: Can Manage on …"."""
     who: str = ""
     """Who can give it: "a workspace admin of data-1"."""
-    command: str = ""
+    command: Command = NO_COMMAND
     """What that person types."""
     status: Status = "planned"
     why: str = ""

@@ -17,6 +17,7 @@ from git_refresh.admin.workspace import AdminWorkspace, Place, Principal
 from git_refresh.diagnosis.explain import Facts, finding, internal
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder, Workspace
+from git_refresh.shell import Command
 from git_refresh.symptom import Service, ServiceError
 
 ACCOUNT_ADMIN = "an account admin of Databricks"
@@ -66,8 +67,11 @@ def workspace_id_of(host: str) -> str | None:
 class DatabricksGrants:
     """What one identity needs in the workspaces of its trust zone."""
 
-    def __init__(self, services: AdminServices, identity: Identity, account_id: str | None) -> None:
+    def __init__(
+        self, services: AdminServices, identity: Identity, account_id: str | None, trusting: Command
+    ) -> None:
         self._services = services
+        self._trusting = trusting
         self._identity = identity
         self._account_id = account_id
         self._clock = services.deadline.clock
@@ -82,13 +86,18 @@ class DatabricksGrants:
         workspace = entry.workspace
         managed = workspace.auth == "managed_identity"
         client_id = (self._identity.client_id if managed else workspace.client_id or "").lower()
-        facts = Facts(host=workspace.host, client_id=client_id, principal=f"service principal {client_id}")
+        facts = Facts(
+            host=workspace.host,
+            client_id=client_id,
+            principal=f"service principal {client_id}",
+            trusting=self._trusting,
+        )
         grant = Grant(
             "principal",
             workspace.name,
             f"service principal {client_id}: in the workspace, with workspace access",
             workspace_admin(workspace),
-            ".venv/bin/python -m git_refresh onboard --settings workspaces.json --apply",
+            commands.onboard(self._trusting),
             facts=facts,
             keys=(("principal", workspace.host, client_id),),
         )
@@ -297,9 +306,7 @@ class DatabricksGrants:
         for number in view.workspace.run_as:
             what = f"service principal {view.client_id}: manager of service principal {number} (run_as)"
             grant = Grant("manager", view.workspace.name, what, ACCOUNT_ADMIN, facts=view.facts)
-            grant.command = (
-                f"DATABRICKS_HOST={view.workspace.host} databricks service-principals get {number}"
-            )
+            grant.command = commands.look_at_principal(view.workspace.host, number)
             yield self._managed(view, grant, number)
 
     def _managed(self, view: Seen, grant: Grant, number: int) -> Grant:

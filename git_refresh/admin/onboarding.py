@@ -164,7 +164,9 @@ class Onboarding:
     def _databricks(
         self, identity: Identity, entries: Sequence[Entry], projects: Projects
     ) -> Iterator[Grant]:
-        databricks = DatabricksGrants(self._services, identity, self._given.account_id)
+        databricks = DatabricksGrants(
+            self._services, identity, self._given.account_id, self._settings.trusting
+        )
         seen: list[Seen] = []
         looked_at = self._crew.each(entries, databricks.see)
         if self._crew.interrupted:
@@ -188,7 +190,7 @@ class Onboarding:
         """Who the app is."""
         asked = zone.identity or self._given.object_id or ""
         grant = Grant("identity", "Microsoft Entra", f"look up managed identity {asked}")
-        grant.who, grant.command = "somebody who may read the directory", f"az ad sp show --id {asked}"
+        grant.who, grant.command = "somebody who may read the directory", commands.look_up_identity(asked)
         try:
             directory, tenant = self._directory("")
             found = directory.by_client_id(asked) if zone.identity else directory.by_object_id(asked)
@@ -210,7 +212,7 @@ class Onboarding:
             f"Microsoft Entra, tenant {tenant}",
             f"consent to app registration {registration}",
             f"an administrator of tenant {tenant}",
-            f"az login --tenant {tenant} --allow-no-subscriptions && az ad sp create --id {registration}",
+            commands.consent(tenant, registration),
         )
         try:
             found = self._directory(tenant)[0].by_client_id(registration)
@@ -249,13 +251,19 @@ class Onboarding:
     def _secret(self, views: Sequence[Seen], needs: Sequence[Grant]) -> Grant:
         first, url = views[0], self._settings.key_vault_url or ""
         name = first.workspace.oauth.secret_name if first.workspace.oauth else ""
-        facts = Facts(host=first.workspace.host, client_id=first.client_id, secret=name, vault=url)
+        facts = Facts(
+            host=first.workspace.host,
+            client_id=first.client_id,
+            secret=name,
+            vault=url,
+            trusting=self._settings.trusting,
+        )
         grant = Grant(
             "oauth_secret",
             f"Key Vault {url.removeprefix('https://')}",
             f'OAuth secret of service principal {first.client_id}, as the secret "{name}"',
             f"{workspace_admin(first.workspace)} who is Key Vault Secrets Officer",
-            ".venv/bin/python -m git_refresh onboard --settings workspaces.json --apply",
+            commands.onboard(self._settings.trusting),
             facts=facts,
             keys=(("oauth_secret", name),),
             needs=tuple(needs),

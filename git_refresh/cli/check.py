@@ -37,11 +37,11 @@ from git_refresh.run.shared import SECRET_WARNING, Run, facts_of_principal, fact
 from git_refresh.schedule import DEFAULT_INTERVAL, has_shorter_gap, lapses_before
 from git_refresh.seams import Clouds, Services
 from git_refresh.settings.entries import Entry, Rejected
-from git_refresh.settings.fields import is_guid
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
-from git_refresh.settings.names import near_misses, unknown_names
+from git_refresh.settings.names import environment_names, near_misses, unknown_names
 from git_refresh.settings.storage import read_storage
+from git_refresh.shell import Command, command
 from git_refresh.slices import cut
 from git_refresh.symptom import Service, ServiceError
 from git_refresh.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Problem, Token
@@ -93,7 +93,7 @@ def check_settings(
     found = [
         Check("settings", problem.where, "failed", problem.message, _wrong(problem)) for problem in problems
     ]
-    near = near_misses(environ)
+    near = near_misses({**dict.fromkeys(named, ""), **environ})
     for name, meant in near.items():
         found.append(warning("settings", shown(name), finding("misspelt_setting", Facts(), meant=meant)))
     found += [
@@ -101,8 +101,11 @@ def check_settings(
         for name in unknown_names(named)
         if name not in near
     ]
+    found += [
+        warning("settings", shown(name), finding("ignored_setting", Facts()))
+        for name in environment_names(named)
+    ]
     found += check_sizes(environ)
-    found += _odd_client_ids(settings)
     if "client_secret_name" not in environ.get("WORKSPACE_DEFAULTS", ""):
         found += _unused_secret_names(settings)
     if settings is not None and not problems:
@@ -120,22 +123,6 @@ def check_settings(
 
 def _or_alone(problem: Problem) -> Problem:
     return replace(problem, message=problem.message + _ALONE) if problem is _NO_SCHEDULE else problem
-
-
-def _odd_client_ids(settings: Settings | None) -> Iterator[Check]:
-    """A line for each application id that can hardly be one. A run tries it all the same."""
-    users: dict[str, list[Workspace]] = {}
-    for workspace in _workspaces(settings):
-        if workspace.auth != "managed_identity" and not is_guid(workspace.client_id or ""):
-            users.setdefault(workspace.client_id or "", []).append(workspace)
-    for client_id, workspaces in users.items():
-        told = finding(
-            "odd_client_id",
-            Facts(host=workspaces[0].host),
-            found=shown(client_id),
-            workspaces=_first_of(workspaces),
-        )
-        yield warning("settings", "WORKSPACES", told)
 
 
 def _unused_secret_names(settings: Settings | None) -> Iterator[Check]:
@@ -204,7 +191,7 @@ def check_clouds(
             lines = walk.checks(interval, clouds, jobs)
             if services.identity is Service.AZURE_CLI:
                 as_itself = {each.name for each in _workspaces(own) if each.auth == "managed_identity"}
-                lines = (_asked_as_you(line, as_itself) for line in lines)
+                lines = (_asked_as_you(line, as_itself, settings.trusting) for line in lines)
             found += lines
     if behind := clouds.clock_behind():  # at last, when answers have told how right the clock is
         found.append(warning("identity", "clock", clock_skew(behind, Facts())))
@@ -217,12 +204,13 @@ _YOURS = frozenset(
 """What a service tells somebody who is let in no further: on a laptop that is you, and not the app."""
 
 
-def _asked_as_you(check: Check, as_itself: Collection[str]) -> Check:
+def _asked_as_you(check: Check, as_itself: Collection[str], trusting: Command) -> Check:
     """A refusal that is your own: what would mend it for you is no right that the app needs.
 
     Args:
         check: a line.
         as_itself: the workspaces that the app signs in to as its identity, and so check as you.
+        trusting: the options by which hosts were allowed.
     """
     yours = check.error is not None and (
         check.error.code in _YOURS or (check.error.code == "not_in_workspace" and check.subject in as_itself)
@@ -230,10 +218,10 @@ def _asked_as_you(check: Check, as_itself: Collection[str]) -> Check:
     if check.error is None or not yours:
         return check
     cause = "Your own sign-in may not, and check asks as you here. That says nothing of the app's identity."
-    remedy = (
-        "To try it as you, get the right for yourself. Whether the app's identity has it, onboard tells: "
-        ".venv/bin/python -m git_refresh onboard --settings workspaces.json."
+    onboard = command(
+        ".venv/bin/python -m git_refresh onboard --settings workspaces.json{trusting}", trusting=trusting
     )
+    remedy = f"To try it as you, get the right for yourself. Whether the app's identity has it, onboard tells: {onboard}."
     return replace(check, error=replace(check.error, cause=cause, remedy=remedy))
 
 

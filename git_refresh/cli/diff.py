@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from git_refresh.cli import terminal, wrong
+from git_refresh.cli import options, terminal, wrong
 from git_refresh.cli.checks import count
 from git_refresh.cli.files import read_settings
 from git_refresh.redact import looks_like_secret, shown, visible
@@ -29,8 +29,6 @@ _SIGN = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yel
 _KNOWN = {*Workspace.model_fields, *Folder.model_fields}
 _NO_VALUE = "***"
 
-_file = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
-
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -46,8 +44,8 @@ class Change:
 
 
 @click.command(short_help="What would change if a list were deployed?")
-@click.argument("file", type=_file)
-@click.argument("deployed", type=_file, default="-", required=False)
+@click.argument("file", type=options.FILE)
+@click.argument("deployed", type=options.FILE, default="-", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def diff(file: Path, deployed: Path, *, as_json: bool) -> None:
     """What would change if FILE were deployed over DEPLOYED? Calls no service.
@@ -83,7 +81,7 @@ def diff(file: Path, deployed: Path, *, as_json: bool) -> None:
 
 
 def _changes(file: Path, deployed: Path) -> Iterator[Change]:
-    new, old = read_settings(file), read_settings(deployed)
+    new, old = read_settings(file).values, read_settings(deployed).values
     if not new.keys() & SETTINGS.keys():
         raise SettingsError([Problem(_name(file), "contains none of this app's settings")])
     if new.keys() == {"WORKSPACES"}:

@@ -1,16 +1,32 @@
-"""App settings in files: from a repository, from a laptop, or as Azure prints them."""
+"""App settings in files: from a repository, from a laptop, or as Azure prints them.
+
+A file is data. This app's settings are taken from it and nothing else, whatever it contains and whatever kind of file it is.
+"""
 
 import json
+import os
+import select
+import stat
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from git_refresh.redact import shown, visible
+from git_refresh.settings.host_json import overrides_timeout
 from git_refresh.settings.json_text import JsonError, JsonObject, parse
 from git_refresh.settings.load import SettingsError
 from git_refresh.settings.names import SETTINGS, near_misses
 from git_refresh.settings.problems import kind_of
+from git_refresh.settings.storage import CONNECTION
 from git_refresh.values import Problem
+
+MAX_MB = 4
+"""Of a file. All settings of an app fit into a small part of it."""
+MAX_NAMES = 1_000
+MAX_WAIT_S = 60.0
+"""For a pipe: `az` may take its time to write into it."""
 
 _FORMS = (
     'must contain an array of workspaces, app settings by name ({"WORKSPACES": […]}), a local.settings.json ({"Values": {…}}), '
@@ -18,8 +34,21 @@ _FORMS = (
 )
 
 
-def read_settings(file: Path) -> dict[str, str]:
-    """The app settings in a file, or on stdin where it is `-`, by name, as text.
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """What a file says.
+
+    Attributes:
+        values: this app's settings by name, as text, and those of the Functions host that it is judged by. Only these are ever used.
+        names: all that it names.
+    """
+
+    values: dict[str, str]
+    names: tuple[str, ...]
+
+
+def read_settings(file: Path) -> FileSettings:
+    """The app settings in a file, or on stdin where it is `-`.
 
     It may contain an array of workspaces (`WORKSPACES` alone), settings by name with their JSON as text or written out, a
     `local.settings.json`, or the array of `name` and `value` that the portal's advanced edit and `az` show.
@@ -27,15 +56,7 @@ def read_settings(file: Path) -> dict[str, str]:
     Raises:
         SettingsError: it cannot be read, or contains something else.
     """
-    where = "stdin" if str(file) == "-" else visible(str(file))
-    try:
-        text = (sys.stdin.buffer.read() if where == "stdin" else file.read_bytes()).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise SettingsError(
-            [Problem(where, "is not valid JSON: it is not UTF-8 text; save it as UTF-8")]
-        ) from None
-    except OSError as error:
-        raise SettingsError([Problem(where, f"cannot be read: {error.strerror}")]) from None
+    where, text = read_text(file)
     if where == "stdin" and not text.strip():
         message = "is empty; pipe into it what az functionapp config appsettings list prints, or name a file in its place"
         raise SettingsError([Problem(where, message)])
@@ -44,15 +65,83 @@ def read_settings(file: Path) -> dict[str, str]:
     except JsonError as error:
         raise SettingsError([Problem(where, str(error))]) from None
     values = _by_name(where, content, text)
+    if len(values) > MAX_NAMES:
+        message = f"contains {len(values):,} settings; keep those of this app alone, or at most {MAX_NAMES:,}"
+        raise SettingsError([Problem(where, message)])
     problems = [
         problem
         for name, value in values.items()
         if name in SETTINGS
         for problem in _twice(f"{where}: {name}", value)
     ]
+    problems += _names_twice(where, content)
     if problems:
         raise SettingsError(problems)
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+    return FileSettings(
+        {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in values.items()
+            if _is_read(name)
+        },
+        tuple(values),
+    )
+
+
+def _is_read(name: str) -> bool:
+    return name in SETTINGS or name.lower().startswith(CONNECTION.lower()) or overrides_timeout(name)
+
+
+def read_text(file: Path) -> tuple[str, str]:
+    """How a file is called in messages, and its text; of stdin where it is `-`.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    where = "stdin" if str(file) == "-" else visible(str(file))
+    try:
+        content = _stdin() if where == "stdin" else _content(file)
+        if len(content) > MAX_MB * 2**20:
+            raise SettingsError([Problem(where, f"is too large: it has more than {MAX_MB} MB")])
+        return where, content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        message = "is not valid JSON: it is not UTF-8 text; save it as UTF-8"
+    except TimeoutError:
+        message = f"cannot be read: nothing has come from it for {MAX_WAIT_S:.0f} seconds"
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        message = f"cannot be read: {getattr(error, 'strerror', None) or 'no file has this name'}"
+    raise SettingsError([Problem(where, message)])
+
+
+def _stdin() -> bytes:
+    if sys.stdin is None:
+        raise OSError(None, "it is closed")
+    return sys.stdin.buffer.read(MAX_MB * 2**20 + 1)
+
+
+def _content(file: Path) -> bytes:
+    """As much as may be read; of what is no file on a disk, as it comes.
+
+    Raises:
+        TimeoutError: for long, nothing has come.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(file, flags)
+    try:
+        waits = not stat.S_ISREG(os.fstat(descriptor).st_mode)
+        content, until = bytearray(), time.monotonic() + MAX_WAIT_S
+        while len(content) <= MAX_MB * 2**20:
+            if waits and not select.select([descriptor], [], [], max(0.0, until - time.monotonic()))[0]:
+                raise TimeoutError
+            try:
+                piece = os.read(descriptor, 2**20)
+            except BlockingIOError:
+                continue
+            if not piece:
+                break
+            content += piece
+        return bytes(content)
+    finally:
+        os.close(descriptor)
 
 
 def _by_name(where: str, content: object, text: str) -> dict[str, object]:
@@ -92,6 +181,14 @@ def _all_text(where: str, values: dict[str, object]) -> dict[str, object]:
     if wrong:
         raise SettingsError(wrong)
     return values
+
+
+def _names_twice(where: str, content: object) -> Iterator[Problem]:
+    values = content.get("Values") if isinstance(content, dict) else None
+    for item in (content, values):
+        if isinstance(item, JsonObject):
+            for name in item.twice:
+                yield Problem(f"{where}: {shown(name)}", "is written more than once; keep one")
 
 
 def _twice(where: str, value: object) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from git_refresh.cli.checks import Status, count
-from git_refresh.redact import visible
+from git_refresh.cli.files import read_text
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import SettingsError
 from git_refresh.values import Problem, Zone
@@ -65,18 +65,14 @@ def read_report(file: Path) -> LastRun:
     Raises:
         SettingsError: it cannot be read, or is something else.
     """
-    where = visible(str(file))
+    where, text = read_text(file)
     try:
-        report = parse(file.read_text(encoding="utf-8-sig"))
+        report = parse(text)
         if isinstance(report, dict) and report.get("dry_run") is True:
             raise SettingsError(
                 [Problem(where, "is the report of a plan, which stores nothing; use that of a run")]
             )
         return _last_run(report)
-    except OSError as error:
-        problem = Problem(where, f"cannot be read: {error.strerror}")
-    except UnicodeDecodeError:
-        problem = Problem(where, "is not valid JSON: it is not UTF-8 text")
     except JsonError as error:
         problem = Problem(where, str(error))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):

@@ -1,5 +1,6 @@
 """The layers below the settings, looked at for real: what `check` does, and `onboard` at its end."""
 
+import os
 from collections.abc import Mapping
 
 from git_refresh.cli.check import check_clouds
@@ -11,9 +12,9 @@ from git_refresh.settings.load import Settings
 
 
 def check_live(
-    settings: Settings, environ: Mapping[str, str], outlet: Outlet, *, jobs: bool = False
+    settings: Settings, values: Mapping[str, str], outlet: Outlet, *, jobs: bool = False
 ) -> list[Check]:
-    """A line for each thing below the settings.
+    """A line for each thing below the settings, whose values by name tell the schedule.
 
     Raises:
         SettingsError: the certificates to trust cannot be read.
@@ -23,8 +24,8 @@ def check_live(
 
     clock = SystemClock()
     deadline = Deadline.after(settings.timeout_s, clock)
-    interval = longest_gap(environ.get("REFRESH_SCHEDULE"), clock.now())
-    clouds = app.connect(settings, deadline, environ, outlet)
+    interval = longest_gap(values.get("REFRESH_SCHEDULE"), clock.now())
+    clouds = app.connect(settings, deadline, os.environ, outlet)
     clouds.others_ask = jobs
     try:
         sight = JobDoors(clouds.tls, deadline, outlet.secrets) if jobs else None

@@ -4,7 +4,6 @@ import io
 import json
 import re
 import sys
-from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -29,20 +28,20 @@ from git_refresh.cli.shared import (
     FAILED,
     INTERRUPTED,
     WRONG,
-    environment,
+    Given,
+    given_settings,
     outlet_for,
     places_of,
     put_out,
 )
 from git_refresh.cli.status import status as status_of
 from git_refresh.cli.status_shown import show_status
+from git_refresh.cli.trust import allow
 from git_refresh.diagnosis.explain import Facts, interrupted
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.values import Problem
 
-_file = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
-_list_argument = click.argument("workspaces", type=_file, required=False, metavar="[FILE]")
-
+_list_argument = click.argument("workspaces", type=options.FILE, required=False, metavar="[FILE]")
 
 _NO_JOBS = "Jobs were not looked at: add --jobs."
 
@@ -96,28 +95,30 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, jobs: bo
     outlet = outlet_for(as_json=as_json)
     checks: list[Check]
     settings: Settings | None = None
-    environ: Mapping[str, str] = {}
-    named: Collection[str] = ()
+    given = Given({})
     scheduled = False  # before they are read, nothing can be said to be missing
     because = "the app settings are wrong"
     problems: tuple[Problem, ...] = ()
     try:
-        environ, named = environment(file, workspaces)
+        given = given_settings(file, workspaces, tells=False)
         scheduled = workspaces is None or file is not None  # a list alone has none
-        listed = load(environ, whole=not (offline and workspaces))
+        listed = load(given.values, whole=not (offline and workspaces))
         because, problems = "there is no such part of the list", listed.problems
         part = narrow(listed, scope())
-        settings = listed if offline else part
-        checks = check_settings(environ, settings.problems, settings, scheduled=scheduled, named=named)
+        because = "you have not allowed where the list leads"
+        settings = listed if offline else allow(part)
+        checks = check_settings(
+            given.values, settings.problems, settings, scheduled=scheduled, named=given.named
+        )
     except SettingsError as error:
         problems = (*error.problems, *problems)
-        checks = check_settings(environ, problems, None, scheduled=scheduled, named=named)
+        checks = check_settings(given.values, problems, None, scheduled=scheduled, named=given.named)
     if settings is None and not offline:
         checks += skipped_layers(because, below="settings", jobs=jobs)
     elif settings is not None and not offline:
         try:
             with terminal.console(stderr=True).status("Checking …"):
-                checks += check_live(settings, environ, outlet, jobs=jobs)
+                checks += check_live(settings, given.values, outlet, jobs=jobs)
         except KeyboardInterrupt:
             checks.append(failed("identity", "everything", interrupted(Facts())))
         except SettingsError as error:
@@ -210,7 +211,7 @@ def print_schema(*, _as_json: bool) -> None:
 @click.option(
     "--report",
     "last",
-    type=_file,
+    type=options.FILE,
     help="What run --json has printed: tells when the tokens end that this run has stored.",
 )
 @options.settings_option
@@ -224,9 +225,10 @@ def status(file: Path | None, last: Path | None, *, as_json: bool) -> None:
     outlet = outlet_for(as_json=as_json)
     try:
         stored = read_report(last) if last else None
-        environ, _ = environment(file)
+        given = given_settings(file)
+        settings = allow(load(given.values))
         with terminal.console(stderr=True).status("Looking …"):
-            report = status_of(load(environ), environ, outlet, stored)
+            report = status_of(settings, outlet, stored)
     except SettingsError as error:
         wrong.end(error.problems, as_json=as_json)
     put_out(

@@ -1,25 +1,29 @@
 """`onboard`: grant what a list needs, plan first. It only ever adds, with the sign-in of whoever types it."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from git_refresh.cli import options, wrong
+from git_refresh.cli import options, terminal, wrong
 from git_refresh.cli.check import check_settings, missing_beside
 from git_refresh.cli.checks import CheckReport, count
 from git_refresh.cli.crew import Crew
 from git_refresh.cli.live import check_live
 from git_refresh.cli.onboard_shown import Onboarded, Shown
-from git_refresh.cli.shared import FAILED, INTERRUPTED, environment, outlet_for, places_of, put_out
+from git_refresh.cli.shared import FAILED, INTERRUPTED, given_settings, outlet_for, places_of, put_out
+from git_refresh.cli.trust import allow
 from git_refresh.clock import Deadline, SystemClock
 from git_refresh.redact import shown
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.fields import is_guid
+from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.values import Problem
 
@@ -86,14 +90,14 @@ def onboard(
     outlet = outlet_for(as_json=as_json)
     try:
         _check_options(object_id, account_id, name, asks_blindly=apply_ and as_json and not yes)
-        environ, named = environment(file)
-        settings = _settings(environ, new=name is not None, object_id=object_id)
+        given = given_settings(file)
+        settings = allow(_settings(given.values, new=name is not None, object_id=object_id))
         from git_refresh.admin.onboarding import Given, Onboarding  # noqa: PLC0415  # the SDKs take a second: not for --help
         from git_refresh.admin.services import AdminServices  # noqa: PLC0415
 
         deadline = Deadline.after(BUDGET_S, SystemClock())
         crew = Crew(settings.concurrency, deadline)
-        services = AdminServices(deadline, environ, outlet)
+        services = AdminServices(deadline, os.environ, outlet)
         onboarding = Onboarding(
             settings, services, Given(object_id, account_id, _UNKNOWN_ID if name else None), crew
         )
@@ -102,14 +106,14 @@ def onboard(
         checked = None
         try:
             try:
-                found = _look(onboarding, display, name)
+                found += _look(onboarding, display, name)
                 if apply_ and _give(onboarding, display, found, yes=yes) and name is None:
                     with display.waiting("Waiting until every grant is visible …"):
                         onboarding.see(found)
                 if apply_ and name is None:
                     with display.waiting("Checking …"):
-                        checks = check_settings(environ, (), settings, named=named)
-                        checked = CheckReport((*checks, *check_live(settings, environ, outlet)))
+                        checks = check_settings(given.values, (), settings, named=given.named)
+                        checked = CheckReport((*checks, *check_live(settings, given.values, outlet)))
             except KeyboardInterrupt:
                 crew.interrupted = True
             if checked is not None and any(
@@ -117,12 +121,21 @@ def onboard(
             ):
                 crew.interrupted = True
         finally:
+            _tell_made(found)
             onboarding.close()
     except SettingsError as error:
         wrong.end(error.problems, as_json=as_json)
     done = Onboarded(tuple(found), checked, applied=apply_, interrupted=crew.interrupted)
     put_out(outlet, as_json, done.as_dict(), lambda: display.end(done))
     sys.exit(INTERRUPTED if crew.interrupted else 0 if done.result == "ok" else FAILED)
+
+
+def _tell_made(found: "Sequence[Grant]") -> None:
+    """Say which service principal was made, before anything else is written: no other place has its application ID."""
+    for grant in found:
+        if grant.client_id is not None:
+            with suppress(OSError):  # stdout may still be read
+                terminal.say(f"A service principal was made. Its application ID: {grant.client_id}")
 
 
 def _look(onboarding: "Onboarding", display: Shown, name: str | None) -> "list[Grant]":
@@ -222,8 +235,8 @@ def _with_placeholder(environ: Mapping[str, str]) -> Mapping[str, str]:
         SettingsError: it has one.
     """
     try:
-        defaults = json.loads(environ.get("WORKSPACE_DEFAULTS", "") or "{}")
-    except ValueError:
+        defaults = parse(environ.get("WORKSPACE_DEFAULTS", "") or "{}")
+    except JsonError:
         return environ  # what is wrong with it is told by who reads it
     if not isinstance(defaults, dict):
         return environ

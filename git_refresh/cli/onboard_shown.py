@@ -132,7 +132,7 @@ class Shown:
                 self._out.print(
                     "Write into WORKSPACE_DEFAULTS, and run onboard again without --new-principal:"
                 )
-                self._out.print(f'  "client_id": "{self._outlet.text(grant.client_id)}"')
+                self._out.print(Text(f'  "client_id": "{self._outlet.text(grant.client_id)}"'))
         unseen = [grant for grant in done.grants if grant.error and grant.error.code == "grant_not_seen"]
         for grant in unseen:
             self._line(grant, f"{self._outlet.text(grant.where)}: ")
@@ -143,7 +143,9 @@ class Shown:
             if missing:
                 verb = "takes" if missing == 1 else "take"
                 self._out.print(
-                    f"Not all is granted: {missing} {verb} somebody else or failed, see ✗ above; then type it again."
+                    Text(
+                        f"Not all is granted: {missing} {verb} somebody else or failed, see ✗ above; then type it again."
+                    )
                 )
             elif done.result == "ok" and not quiet():
                 self._out.print(

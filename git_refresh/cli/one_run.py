@@ -1,5 +1,6 @@
 """One run, for `plan` and `run`: begun, watched, shown, ended."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,7 +17,8 @@ from git_refresh.cli.checks import count
 from git_refresh.cli.findings import Places
 from git_refresh.cli.progress import Lines, Live
 from git_refresh.cli.scope import narrow, scope
-from git_refresh.cli.shared import FAILED, INTERRUPTED, WRONG, environment, outlet_for, places_of, put_out
+from git_refresh.cli.shared import FAILED, INTERRUPTED, WRONG, given_settings, outlet_for, places_of, put_out
+from git_refresh.cli.trust import allow
 from git_refresh.report import Report
 from git_refresh.seams import Unwatched, Watcher
 from git_refresh.settings.entries import Entry
@@ -42,20 +44,21 @@ def refresh(
     """
     outlet = outlet_for(as_json=as_json)
     try:
-        environ, _ = environment(file, workspaces)
-        settings = narrow(load(environ), scope())
+        given = given_settings(file, workspaces)
+        settings = narrow(load(given.values), scope())
         part = None
         if number is not None:
             part, names = _slice(settings, number)
             settings = settings.only(names)
+        settings = allow(settings)
         from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
-        if app.is_somebody(environ) and not dry_run and not yes:
+        if app.is_somebody(os.environ) and not dry_run and not yes:
             _ask(settings)
         run = partial(
             app.run,
             settings,
-            environ,
+            os.environ,
             outlet=outlet,
             slice_=part,
             dry_run=dry_run,

@@ -9,10 +9,12 @@ from typing import Any
 import click
 
 from git_refresh import __version__
+from git_refresh.hosts import parse_trusted_hosts
 from git_refresh.redact import shown, visible
 from git_refresh.settings.names import SETTINGS
 
-_QUIET, _VERBOSE = "git_refresh.quiet", "git_refresh.verbose"
+_QUIET, _VERBOSE, _COLOURLESS = "git_refresh.quiet", "git_refresh.verbose", "git_refresh.colourless"
+_ALLOWED = "git_refresh.allowed"
 _OF_CONNECTIONS = (
     "HTTPS_PROXY",
     "https_proxy",
@@ -23,13 +25,48 @@ _OF_CONNECTIONS = (
 )
 
 
-settings_option = click.option(
-    "--settings",
-    "file",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-    help="Read the app settings from a file instead of the environment: a workspaces.json, a local.settings.json, "
-    "or what az functionapp config appsettings list prints; - reads it from stdin.",
-)
+FILE = click.Path(allow_dash=True, path_type=Path)
+"""What is wrong with it is told by what reads it, under --json as JSON."""
+
+
+def settings_option[F: Callable[..., Any]](command: F) -> F:
+    """Add --settings to a command, and --trust-host, without which a file's settings lead nobody's token out of Azure."""
+    return click.option(
+        "--settings",
+        "file",
+        type=FILE,
+        help="Read the app settings from a file instead of the environment: a workspaces.json, a local.settings.json, "
+        "or what az functionapp config appsettings list prints; - reads it from stdin.",
+    )(
+        click.option(
+            "--trust-host",
+            multiple=True,
+            metavar="HOST",
+            expose_value=False,
+            callback=_keep_allowed,
+            help="Let your own sign-in's tokens go to this host too: a name (a.b.c), a suffix (.b.c) or an IP address. "
+            "TRUSTED_HOSTS in a file alone does not. May be repeated.",
+        )(command)
+    )
+
+
+def _keep_allowed(context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> None:
+    for host in given:
+        _, complaints = parse_trusted_hosts(host)
+        if complaints or "," in host or not host.strip():
+            raise click.BadParameter(
+                complaints[0] if complaints else "must be one host name, suffix or IP address"
+            )
+    context.meta[_ALLOWED] = tuple(dict.fromkeys(host.strip().lower() for host in given))
+
+
+def allowed_hosts() -> tuple[str, ...]:
+    """What the person who runs the command lets tokens go to, besides the built-in domains."""
+    context = click.get_current_context(silent=True)
+    found: tuple[str, ...] = context.meta.get(_ALLOWED, ()) if context is not None else ()
+    return found
+
+
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object; logs go to stderr."
 )
@@ -76,16 +113,21 @@ def verbose() -> bool:
     return _is_on(_VERBOSE)
 
 
-def tell_what_is_used(file: Path | None, environ: Mapping[str, str]) -> None:
+def colourless() -> bool:
+    """Whether nothing is to be coloured or linked."""
+    return _is_on(_COLOURLESS)
+
+
+def tell_what_is_used(file: Path | None, values: Mapping[str, str]) -> None:
     """With --verbose, before anything is done: versions, where the settings are from, and what connections go through."""
     if not verbose():
         return
-    found = ", ".join(name for name in SETTINGS if environ.get(name)) or "none"
+    found = ", ".join(name for name in SETTINGS if values.get(name)) or "none"
     place = "the environment" if file is None else visible(str(file))
     lines = [
         f"git_refresh {__version__}, Python {platform.python_version()}, {platform.system()}",
         f"settings: {place} ({found})",
-        *(f"{name}: {shown(environ[name])}" for name in _OF_CONNECTIONS if environ.get(name)),
+        *(f"{name}: {shown(os.environ[name])}" for name in _OF_CONNECTIONS if os.environ.get(name)),
     ]
     click.echo("\n".join(lines), err=True)
 
@@ -105,15 +147,5 @@ def _keep(key: str) -> Callable[[click.Context, click.Parameter, bool], None]:
 
 
 def _without_colour(context: click.Context, _parameter: click.Parameter, on: bool) -> None:  # noqa: FBT001  # click's signature
-    """By the variable that rich reads, for as long as the command runs."""
-    if not on:
-        return
-    before = os.environ.get("NO_COLOR")
-    os.environ["NO_COLOR"] = "1"
-
-    def restore() -> None:
-        del os.environ["NO_COLOR"]
-        if before is not None:
-            os.environ["NO_COLOR"] = before
-
-    context.call_on_close(restore)
+    """As where NO_COLOR is set, which rich reads by itself."""
+    context.meta[_COLOURLESS] = on

@@ -13,8 +13,10 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 
 from git_refresh.cli.checks import count
+from git_refresh.redact import visible
 from git_refresh.report import WorkspaceReport
 
 _SHOWN = 12
@@ -43,9 +45,7 @@ class Lines:
             started = self._started.pop(report.name, None)
         took = f" in {time.monotonic() - started:.1f} s" if started is not None else ""
         self._console.print(
-            f"{report.name}: {report.result}{took}: {said(report)}",
-            highlight=False,
-            markup=False,
+            Text(f"{report.name}: {report.result}{took}: {said(report)}"),
             soft_wrap=True,
         )
 
@@ -67,8 +67,8 @@ class Live:
         self._tasks: dict[str, TaskID] = {}
         self.progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
-            TextColumn("{task.fields[what]}", style="dim"),
+            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.fields[what]}", style="dim", markup=False),
             TimeElapsedColumn(),
             console=console,
             transient=True,
@@ -87,12 +87,15 @@ class Live:
         self.progress.stop()
 
     def doing(self, name: str, what: str) -> None:
+        what = visible(what)
         with self._lock:
             if name in self._tasks:
                 self.progress.update(self._tasks[name], what=what)
             else:
                 shown = len(self._tasks) < _SHOWN
-                self._tasks[name] = self.progress.add_task(name, total=None, what=what, visible=shown)
+                self._tasks[name] = self.progress.add_task(
+                    visible(name), total=None, what=what, visible=shown
+                )
 
     def done(self, report: WorkspaceReport) -> None:
         with self._lock:

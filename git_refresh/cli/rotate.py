@@ -1,5 +1,6 @@
 """`rotate`: new OAuth secrets for those that end soon, with an admin's own sign-in. It shows what it would do, and does it with --apply."""
 
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,8 @@ from git_refresh.cli import options, terminal, wrong
 from git_refresh.cli.checks import count
 from git_refresh.cli.crew import Crew
 from git_refresh.cli.rotate_shown import show_rotation
-from git_refresh.cli.shared import FAILED, INTERRUPTED, environment, outlet_for, put_out
+from git_refresh.cli.shared import FAILED, INTERRUPTED, given_settings, outlet_for, put_out
+from git_refresh.cli.trust import allow
 from git_refresh.clock import Deadline, SystemClock
 from git_refresh.diagnosis.explain import Facts, finding, internal
 from git_refresh.outlet import Outlet
@@ -37,7 +39,6 @@ _LONGEST_DAYS = 730
 _LEAST_S = 540.0
 """Seconds that there are at least: nobody kills a command after REFRESH_TIMEOUT_SECONDS, which may be too few for one rotation."""
 _TAKING_BACK_S = 60.0
-_SETTINGS = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
 
 class _Days(click.ParamType[timedelta]):
@@ -78,13 +79,7 @@ class _Days(click.ParamType[timedelta]):
     is_flag=True,
     help="Store a new secret also where some of its workspaces cannot be reached to try it.",
 )
-@click.option(
-    "--settings",
-    "file",
-    type=_SETTINGS,
-    help="Read the app settings from a file instead of the environment: a workspaces.json, a local.settings.json, "
-    "or what az functionapp config appsettings list prints; - reads it from stdin.",
-)
+@options.settings_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @options.output_options
 def rotate(  # noqa: PLR0913  # one for each option
@@ -109,9 +104,9 @@ def rotate(  # noqa: PLR0913  # one for each option
         raise click.UsageError("--yes needs --apply")
     outlet = outlet_for(as_json=as_json)
     try:
-        environ, _ = environment(file)
-        settings = load(environ)
-        command = _Command(settings, environ, outlet, within, lifetime, as_json=as_json)
+        given = given_settings(file)
+        settings = allow(load(given.values))
+        command = _Command(settings, outlet, within, lifetime, as_json=as_json)
         command.choose(names)
         if allow_unreachable:
             command.allow_all()
@@ -142,7 +137,6 @@ class _Command:
     def __init__(
         self,
         settings: Settings,
-        environ: Mapping[str, str],
         outlet: Outlet,
         within: timedelta,
         lifetime: timedelta | None,
@@ -150,7 +144,6 @@ class _Command:
         as_json: bool,
     ) -> None:
         self._settings = settings
-        self._environ = environ
         self._outlet = outlet
         self._within = within
         self._lifetime = lifetime
@@ -226,10 +219,10 @@ class _Command:
         clock = SystemClock()
         deadline = Deadline.after(max(settings.timeout_s, _LEAST_S), clock)
         # Longer than the rotations: what was made and cannot be stored has to be deleted again, however late it is.
-        services = AdminServices(Deadline(clock, deadline.at + _TAKING_BACK_S), self._environ, self._outlet)
+        services = AdminServices(Deadline(clock, deadline.at + _TAKING_BACK_S), os.environ, self._outlet)
         try:
             vault = services.vault(url, settings.trusted) if self._targets else None
-            facts = Facts(vault=url)
+            facts = Facts(vault=url, trusting=settings.trusting)
             try:
                 facts = replace(facts, object_id=_own(services) if self._targets else "")
             except KeyboardInterrupt:

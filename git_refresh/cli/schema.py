@@ -62,6 +62,7 @@ _PATTERNS = {
         r"(?:(?:\S+\s+){5}\S+)?",
         "Six fields, seconds first: 0 */15 * * * * is every 15 minutes.",
     ),
+    "client_id": (_GUID, "The application id of a service principal."),
     "identity": (_GUID, "The client id of a user-assigned managed identity."),
     "tenant_id": (_GUID, "The id of a tenant, not its name."),
     "AZURE_CLIENT_ID": (f"(?:{_GUID})?", "The client id of a user-assigned managed identity."),

@@ -1,17 +1,20 @@
 """What the commands have in common: exit codes, where the settings are from, and where their output goes."""
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from git_refresh.cli import options, terminal
 from git_refresh.cli.files import read_settings
 from git_refresh.cli.findings import Places
+from git_refresh.cli.trust import with_allowed
 from git_refresh.outlet import Outlet, log_to_stderr
+from git_refresh.redact import shown
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError
-from git_refresh.settings.names import SETTINGS
+from git_refresh.settings.names import SETTINGS, environment_names, unknown_names
 from git_refresh.values import Problem
 
 FAILED, WRONG, CHANGES, INTERRUPTED = 1, 2, 3, 130
@@ -23,29 +26,53 @@ def outlet_for(*, as_json: bool) -> Outlet:
     return Outlet()
 
 
-def environment(
-    file: Path | None, workspaces: Path | None = None
-) -> tuple[Mapping[str, str], Collection[str]]:
-    """The process's environment, with the app settings taken from the files that are given; and what names these have.
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The app settings that a command works with. What it runs in is the process's environment, whatever they are."""
 
-    As with `func start`, a settings file's other values (a proxy, say) become environment variables too.
+    values: Mapping[str, str]
+    """By name."""
+    named: Collection[str] = ()
+    """What files name, whether or not it is used."""
+
+
+def given_settings(file: Path | None, workspaces: Path | None = None, *, tells: bool = True) -> Given:
+    """The app settings: those of the files that are given, else of the environment.
+
+    Args:
+        file: takes the place of the environment.
+        workspaces: is used over either.
+        tells: whether to name on stderr what a file has that is not used.
 
     Raises:
         SettingsError: a file cannot be used.
     """
-    named: dict[str, str] = {}
-    if file is not None:
-        named |= read_settings(file)
-        for name in SETTINGS:
-            os.environ.pop(name, None)
-    if workspaces is not None:
-        named |= read_settings(workspaces)
-    os.environ.update(named)
-    if not SETTINGS.keys() & os.environ.keys():
+    values: dict[str, str] = {}
+    named: list[str] = []
+    for each in (file, workspaces):
+        if each is not None:
+            read = read_settings(each)
+            values |= read.values
+            named += read.names
+    if file is None:
+        values = {**os.environ, **values}
+    if not SETTINGS.keys() & values.keys():
         message = "the environment has none; name a file that contains them: --settings workspaces.json"
         raise SettingsError([Problem("app settings", message)])
-    options.tell_what_is_used(file, os.environ)
-    return os.environ, named
+    options.tell_what_is_used(file, values)
+    if tells:
+        _tell_ignored([*environment_names(named), *unknown_names(named)])
+    return Given(with_allowed(values), tuple(dict.fromkeys(named)))
+
+
+_NAMED = 10
+
+
+def _tell_ignored(names: Sequence[str]) -> None:
+    if names and not options.quiet():
+        more = f" and {len(names) - _NAMED} more" if names[_NAMED:] else ""
+        said = ", ".join(map(shown, names[:_NAMED]))
+        terminal.say(f"Ignored in the file, because this app has no such setting: {said}{more}.")
 
 
 def put_out(outlet: Outlet, as_json: bool, value: Mapping[str, Any], show: Callable[[], None]) -> None:  # noqa: FBT001  # private

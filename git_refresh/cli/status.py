@@ -1,6 +1,7 @@
 """How do things stand? Each workspace's Git credential and Git folders as they are now, read and not judged against Azure DevOps."""
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -115,9 +116,7 @@ class StatusReport:
         return {"version": 1, "result": self.result, "workspaces": workspaces}
 
 
-def status(
-    settings: Settings, environ: Mapping[str, str], outlet: Outlet, last: LastRun | None
-) -> StatusReport:
+def status(settings: Settings, outlet: Outlet, last: LastRun | None) -> StatusReport:
     """How things stand in the real clouds.
 
     Raises:
@@ -126,7 +125,7 @@ def status(
     from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
     deadline = Deadline.after(settings.timeout_s, SystemClock())
-    clouds = app.connect(settings, deadline, environ, outlet)
+    clouds = app.connect(settings, deadline, os.environ, outlet)
     try:
         return outlet.clean(look(settings, clouds, deadline, last))
     finally:

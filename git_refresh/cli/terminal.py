@@ -4,20 +4,22 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TextIO, override
 
 import click
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from git_refresh.cli import options
 from git_refresh.cli.checks import LAYERS, CheckReport, Layer, count
 from git_refresh.cli.findings import STYLE, UNFOLDED, Places, Told, placed, tally, tell
-from git_refresh.cli.options import quiet
 from git_refresh.diagnosis.explain import Diagnosis
+from git_refresh.redact import visible
 from git_refresh.report import FolderReport, Report, WorkspaceReport
 from git_refresh.settings.names import SETTINGS
 from git_refresh.values import Problem
@@ -49,8 +51,8 @@ def echo(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """One line on stderr, of ours alone."""
-    click.echo(text, err=True)
+    """One line on stderr."""
+    click.echo(visible(text), err=True)
 
 
 class _Stderr(io.TextIOWrapper):
@@ -107,20 +109,42 @@ def writing() -> Iterator[None]:
 
 
 class _Console(Console):
+    """Shows every text literally: no markup, no emoji codes, and of what is not seen its escape. Only styles of ours apply."""
+
+    def __init__(self, *, stderr: bool, width: int | None = None) -> None:
+        super().__init__(
+            stderr=stderr,
+            width=width,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            no_color=True if options.colourless() else None,
+        )
+
+    @override
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(_literal(segment.text), segment.style)
+
+    @override
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
 
 def console(*, stderr: bool = False) -> Console:
     """Where people read: coloured only on a terminal and never against NO_COLOR; not folded where it is piped."""
-    made = _Console(stderr=stderr, highlight=False)
-    return made if made.is_terminal else _Console(stderr=stderr, highlight=False, width=UNFOLDED)
+    made = _Console(stderr=stderr)
+    return made if made.is_terminal else _Console(stderr=stderr, width=UNFOLDED)
+
+
+def _literal(text: str) -> str:
+    return "\n".join(map(visible, text.split("\n")))
 
 
 def show_report(report: Report, out: Console, places: Places | None = None) -> None:
     """What became of everything, then every failure with its cause and what to do."""
     table = report_table(report)
-    if quiet():
+    if options.quiet():
         pass
     elif Measurement.get(out, out.options.update(width=UNFOLDED), table).maximum <= out.width:
         out.print(table)
@@ -154,7 +178,7 @@ def show_plan(report: Report, out: Console, places: Places | None = None, *, cha
         places: where in the settings the workspaces are.
         changes: leave out what stays as it is, and credentials that only get their next token.
     """
-    if report.workspaces and not quiet():
+    if report.workspaces and not options.quiet():
         _show_steps(report, out, changes=changes)
         out.print()
     _show_findings(report, out, places or {})
@@ -181,7 +205,7 @@ def show_check(
     blocked = _blocked(report)
     for layer in LAYERS:
         checks = [check for check in report.checks if check.layer == layer]
-        checks = [check for check in checks if not (quiet() and check.status == "ok")]
+        checks = [check for check in checks if not (options.quiet() and check.status == "ok")]
         if not checks or layer in blocked:
             continue
         out.print(Text(_LAYER[layer], "bold"))
@@ -200,7 +224,7 @@ def show_check(
         tell([Told("skipped", "everything else", because)], out)
     if (
         left_out
-        and not quiet()
+        and not options.quiet()
         and ("workspace", "ok") in {(each.layer, each.status) for each in report.checks}
     ):
         out.print(Text(left_out, "dim"))

@@ -1,5 +1,6 @@
 """From a symptom to what it means: a stable code, the cause, and what to type."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -7,6 +8,7 @@ from datetime import UTC, timedelta
 
 from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Match, Row
 from git_refresh.redact import shown
+from git_refresh.shell import NO_COMMAND, Command, fill
 from git_refresh.symptom import Service, Symptom
 
 
@@ -21,6 +23,9 @@ class Diagnosis:
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message} {self.cause} {self.remedy}"
+
+
+_COMMAND = Command("COMMAND")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +57,10 @@ class Facts:
     ref: str = "The branch or tag"
     who: str = "somebody with the right to do it"
     """Who can do what whoever is signed in may not."""
-    command: str = "COMMAND"
+    command: Command = _COMMAND
     """What that person types."""
+    trusting: Command = NO_COMMAND
+    """The options by which a person allowed hosts, as a command of ours repeats them."""
     refreshing: str = (
         'In the workspace\'s entry in WORKSPACES write "run_as": [NUMERIC_ID]. Of people this app keeps no credentials: let their jobs run '
         "as a service principal, the app's own or one in run_as."
@@ -230,9 +237,34 @@ def _values(facts: Facts) -> dict[str, str]:
     return values | more
 
 
+def _arguments(values: Mapping[str, str]) -> dict[str, str]:
+    """What commands are given that is made of several values."""
+    issuer, subject = values["issuer"], values["subject"]
+    policy = {"issuer": issuer, "audiences": [values["audience"]], "subject": subject}
+    trust = {
+        "name": "git-refresh",
+        "issuer": issuer,
+        "subject": subject,
+        "audiences": ["api://AzureADTokenExchange"],
+    }
+    return {
+        "by_client_id": f'applicationId eq "{values["client_id"]}"',
+        "policy": json.dumps({"oidc_policy": policy}),
+        "trust": json.dumps(trust),
+    }
+
+
 def _filled(row: Row, message: str, values: Mapping[str, str]) -> Diagnosis:
-    def fill(text: str) -> str:
+    arguments = {**values, **_arguments(values)}
+
+    def filled(text: str) -> str:
         # Not str.format: what is filled in may contain braces itself, and a name without a value stays.
         return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), text)
 
-    return Diagnosis(row.code, fill(message), fill(row.cause), fill(row.remedy))
+    def with_commands(text: str) -> str:
+        parts = text.split("`")
+        parts[::2] = map(filled, parts[::2])
+        parts[1::2] = [fill(command, arguments) for command in parts[1::2]]
+        return "".join(parts)
+
+    return Diagnosis(row.code, filled(message), with_commands(row.cause), with_commands(row.remedy))

@@ -1,7 +1,8 @@
 """The one table of failures: what is seen, what it means, what to do. Code, documentation and tests read it.
 
 Rows are tried from top to bottom and the first that fits is taken, so the specific ones come before the general ones. Texts in
-`pattern` and `seen` are the services' own. Braces are filled in with what the run knows; see `explain.Facts`.
+`pattern` and `seen` are the services' own. Braces are filled in with what the run knows; see `explain.Facts`. A command with braces
+stands in backticks, which are not shown: there each value is quoted for a shell.
 `make docs` writes `docs/troubleshooting.md` from here.
 """
 
@@ -26,7 +27,7 @@ _OAUTH_SECRETS = r"(?:list the|create an|delete) OAuth secret"
 _ADMIN_ASKS = rf"find service principal|{_OAUTH_SECRETS}"
 """What only an admin's command asks of a workspace, with the admin's own sign-in."""
 _OTHER_SIGN_IN = (
-    "See whose it is and of which tenant: az account show. Sign in to the tenant of {address}: az login --tenant {tenant}. Then run the "
+    "See whose it is and of which tenant: az account show. Sign in to the tenant of {address}: `az login --tenant {tenant}`. Then run the "
     "command again."
 )
 
@@ -65,24 +66,20 @@ _GRANT_DEVOPS = (
     "In https://dev.azure.com/{organization}/_settings/users add the identity with object id {object_id} with access level Basic "
     "(Stakeholder is not enough), and add it to the Readers of project {project}."
 )
-_STORE_SECRET = "az keyvault secret set --vault-name {vault_name} --name {secret} --value VALUE"  # noqa: S105  # a command
+_STORE_SECRET = "`az keyvault secret set --vault-name {vault_name} --name {secret} --value VALUE --expires YYYY-MM-DDT00:00:00Z`"  # noqa: S105  # a command
 _ROTATE = (
     "Rotate it, as an admin of the workspace and of the vault (by hand: create one for {client_id} in {host}, Settings, Identity and "
-    "access, Service principals, Secrets, and store it in {vault} with the day on which it ends): .venv/bin/python -m git_refresh rotate "
-    "{secret} --settings workspaces.json --apply."
+    "access, Service principals, Secrets, and store it in {vault} with the day on which it ends): `.venv/bin/python -m git_refresh rotate "
+    "{secret} --settings workspaces.json{trusting} --apply`."
 )
 _DELETE_SECRET = (
-    "DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}"  # noqa: S105  # a command
+    "`DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}`"  # noqa: S105  # a command
 )
 _POLICY = (
-    "An account admin writes the policy with: databricks account service-principal-federation-policy create "
-    "$(databricks account service-principals list --filter 'applicationId eq \"{client_id}\"' --output json | jq -r '.[0].id') "
-    '--json \'{"oidc_policy": {"issuer": "{issuer}", "audiences": ["{audience}"], "subject": "{subject}"}}\'.'
+    "An account admin writes the policy with: `databricks account service-principal-federation-policy create "
+    "$(databricks account service-principals list --filter {by_client_id} --output json | jq -r '.[0].id') --json {policy}`."
 )
-_TRUST = (
-    "In the identity's own tenant: az ad app federated-credential create --id {registration} --parameters "
-    '\'{"name": "git-refresh", "issuer": "{issuer}", "subject": "{subject}", "audiences": ["api://AzureADTokenExchange"]}\'.'
-)
+_TRUST = "In the identity's own tenant: `az ad app federated-credential create --id {registration} --parameters {trust}`."
 SHARED = {
     "Let the identity in": _GRANT_DEVOPS,
     "Renew the OAuth secret": _ROTATE,
@@ -119,8 +116,9 @@ _OTHER_TENANT = (
         (Match(ENTRA, pattern=r"AADSTS700016"),),
         seen="400 …AADSTS700016: Application with identifier … was not found in the directory…",
         cause="App registration {registration} is not consented to in tenant {tenant}, or is not for multiple tenants.",
-        remedy="In the identity's own tenant: az ad app update --id {registration} --sign-in-audience AzureADMultipleOrgs. Then, as an "
-        "administrator of the other tenant: az login --tenant {tenant} --allow-no-subscriptions, and az ad sp create --id {registration}.",
+        remedy="In the identity's own tenant: `az ad app update --id {registration} --sign-in-audience AzureADMultipleOrgs`. Then, as "
+        "an administrator of the other tenant: `az login --tenant {tenant} --allow-no-subscriptions`, and "
+        "`az ad sp create --id {registration}`.",
     ),
     Row(
         "tenant_not_found",
@@ -247,14 +245,14 @@ _KEY_VAULT = (
         seen="403 ForbiddenByFirewall",
         cause="The vault's firewall blocks the app, or the vault accepts only its private endpoint.",
         remedy="Connect the app to a virtual network that {vault} allows, or that contains its private endpoint. Or allow the app's "
-        "outbound address: az keyvault network-rule add --name {vault_name} --ip-address ADDRESS.",
+        "outbound address: `az keyvault network-rule add --name {vault_name} --ip-address ADDRESS`.",
     ),
     Row(
         "secret_disabled",
         (Match(VAULT, error_code="SecretDisabled"),),
         seen="403 SecretDisabled",
         cause='The latest version of the secret "{secret}" is disabled.',
-        remedy=f"Enable it, or store the OAuth secret as a new version: {_STORE_SECRET} --expires YYYY-MM-DDT00:00:00Z.",
+        remedy=f"Enable it, or store the OAuth secret as a new version: {_STORE_SECRET}.",
     ),
     Row(
         "secret_deleted",
@@ -267,7 +265,7 @@ _KEY_VAULT = (
         ),
         seen="409 ObjectIsDeletedButRecoverable",
         cause='A secret "{secret}" was deleted from {vault}, and until it is recovered or purged its name is taken.',
-        remedy="Bring it back: az keyvault secret recover --vault-name {vault_name} --name {secret}. Then run the command again.",
+        remedy="Bring it back: `az keyvault secret recover --vault-name {vault_name} --name {secret}`. Then run the command again.",
     ),
     Row(
         "key_vault_admin_forbidden",
@@ -277,10 +275,10 @@ _KEY_VAULT = (
         ),
         seen="403 ForbiddenByRbac",
         cause="Your own sign-in may not read and store secrets in {vault}: it lacks the role Key Vault Secrets Officer.",
-        remedy="Let somebody grant it who may (Owner or Role Based Access Control Administrator), for as long as it is needed: az role "
+        remedy="Let somebody grant it who may (Owner or Role Based Access Control Administrator), for as long as it is needed: `az role "
         'assignment create --assignee {object_id} --role "Key Vault Secrets Officer" --scope "$(az keyvault show --name {vault_name} '
-        '--query id --output tsv)". It may take minutes to take effect. Where the vault uses access policies: az keyvault set-policy '
-        "--name {vault_name} --object-id {object_id} --secret-permissions get list set.",
+        '--query id --output tsv)"`. It may take minutes to take effect. Where the vault uses access policies: `az keyvault set-policy '
+        "--name {vault_name} --object-id {object_id} --secret-permissions get list set`.",
     ),
     Row(
         "key_vault_policy",
@@ -292,14 +290,14 @@ _KEY_VAULT = (
         seen="403 ForbiddenByPolicy",
         cause="An Azure Policy on {vault} does not allow what was to be stored. Most often it says for how long a secret may be valid.",
         remedy="Ask whoever looks after the policies how long that is (Policy, Compliance), and let the new one live for no longer: "
-        ".venv/bin/python -m git_refresh rotate {secret} --lifetime 180d --apply --settings workspaces.json.",
+        "`.venv/bin/python -m git_refresh rotate {secret} --lifetime 180d --apply --settings workspaces.json{trusting}`.",
     ),
     Row(
         "key_vault_admin_refused",
         (Match(VAULT, status=(403,), operation=_AS_ADMIN),),
         seen="403 …",
         cause="{vault} refuses this to your own sign-in for a reason other than a role that is missing.",
-        remedy="See what it says to the same sign-in: az keyvault secret list-versions --vault-name {vault_name} --name {secret}.",
+        remedy="See what it says to the same sign-in: `az keyvault secret list-versions --vault-name {vault_name} --name {secret}`.",
     ),
     Row(
         "key_vault_admin_sign_in",
@@ -313,15 +311,15 @@ _KEY_VAULT = (
         (Match(VAULT, pattern=r"does not have secrets get permission"),),
         seen="403 …does not have secrets get permission on key vault…",
         cause="The vault uses access policies, and none lets the app's identity read secrets.",
-        remedy="Add one: az keyvault set-policy --name {vault_name} --object-id {object_id} --secret-permissions get.",
+        remedy="Add one: `az keyvault set-policy --name {vault_name} --object-id {object_id} --secret-permissions get`.",
     ),
     Row(
         "key_vault_forbidden",
         (Match(VAULT, status=(403,)),),
         seen="403 ForbiddenByRbac",
         cause="The app's identity may not read secrets in {vault}: it lacks the role Key Vault Secrets User.",
-        remedy="Grant it: az role assignment create --assignee-object-id {object_id} --assignee-principal-type ServicePrincipal "
-        '--role "Key Vault Secrets User" --scope "$(az keyvault show --name {vault_name} --query id --output tsv)". '
+        remedy="Grant it: `az role assignment create --assignee-object-id {object_id} --assignee-principal-type ServicePrincipal "
+        '--role "Key Vault Secrets User" --scope "$(az keyvault show --name {vault_name} --query id --output tsv)"`. '
         "It may take minutes to take effect.",
     ),
     Row(
@@ -336,8 +334,8 @@ _KEY_VAULT = (
         (Match(VAULT, status=(404,)),),
         seen="404 SecretNotFound",
         cause='The vault has no secret "{secret}", or it was deleted.',
-        remedy="Correct client_secret_name (az keyvault secret list --vault-name {vault_name} shows the names), or store it: "
-        f"{_STORE_SECRET} --expires YYYY-MM-DDT00:00:00Z.",
+        remedy="Correct client_secret_name (`az keyvault secret list --vault-name {vault_name}` shows the names), or store it: "
+        f"{_STORE_SECRET}.",
     ),
     Row(
         "secret_expired",
@@ -919,8 +917,7 @@ OWN = (
         message='The latest version of "{secret}" is the OAuth secret of service principal {other}, while the list says {client_id}.',
         cause="Its tags say so. A new one would take it from whoever signs in as the other, so that none was made.",
         remedy="Correct client_id, or client_secret_name, in WORKSPACES. If the name is this one's from now on, create an OAuth secret in "
-        f"{{host}} (Settings, Identity and access, Service principals, Secrets), and store it: {_STORE_SECRET} --expires "
-        "YYYY-MM-DDT00:00:00Z.",
+        f"{{host}} (Settings, Identity and access, Service principals, Secrets), and store it: {_STORE_SECRET}.",
     ),
     Row(
         "no_room_for_secret",
@@ -932,9 +929,9 @@ OWN = (
         "scopes_differ",
         message="The OAuth secrets of {client_id} have different scopes ({scopes}), so that no new one was made.",
         cause='No tag of "{secret}" in Key Vault tells which of them is in use, and so which scopes a new one is to have.',
-        remedy="Look up the id of the one in use, and write it, with the tags that are to stay (the others go): az keyvault secret "
+        remedy="Look up the id of the one in use, and write it, with the tags that are to stay (the others go): `az keyvault secret "
         "set-attributes --vault-name {vault_name} --name {secret} --tags databricks-client-id={client_id} "
-        "databricks-secret-id={oauth_secret}.",
+        "databricks-secret-id={oauth_secret}`.",
     ),
     Row(
         "unknown_oauth_secret",
@@ -988,7 +985,7 @@ OWN = (
         message="The secret can be read, but it has no expiration date.",
         cause="Without that date in Key Vault nobody is warned before the OAuth secret expires.",
         remedy="Look up when the OAuth secret ends ({host}, Settings, Identity and access, Service principals, Secrets), and write that: "
-        "az keyvault secret set-attributes --vault-name {vault_name} --name {secret} --expires YYYY-MM-DDT00:00:00Z.",
+        "`az keyvault secret set-attributes --vault-name {vault_name} --name {secret} --expires YYYY-MM-DDT00:00:00Z`.",
     ),
     Row(
         "federated_credential",
@@ -1090,13 +1087,6 @@ OWN = (
         remedy="Correct git_branch, git_tag or git_commit in the job's git_source (main, not origin/main), or push it.",
     ),
     Row(
-        "odd_client_id",
-        message='client_id "{found}", of {workspaces}, is not a GUID.',
-        cause="An application id is a GUID. With the name of a service principal, or its numeric id, nothing can sign in.",
-        remedy="Write its Application ID ({host}, Settings, Identity and access, Service principals), which is like "
-        "5a1e0000-0000-4000-8000-000000000001.",
-    ),
-    Row(
         "unused_secret_name",
         message="client_secret_name of {workspaces} is not used: auth is {auth}.",
         cause="Only with auth oauth_secret is a secret read.",
@@ -1120,6 +1110,13 @@ OWN = (
         message="This is not a setting of this app, nor one of the platform that it runs on.",
         cause="The setting has no effect on this app.",
         remedy="Remove it, or correct its name: docs/configuration.md has them all.",
+    ),
+    Row(
+        "ignored_setting",
+        message="This is not taken from a file.",
+        cause="A file gives this command the app's settings alone. Proxies, certificates and all else come from the environment that it "
+        "runs in.",
+        remedy="No action needed for the deployed app, which has the setting in its environment.",
     ),
     Row(
         "slice_too_late",
@@ -1200,7 +1197,8 @@ OWN = (
         message="The Databricks account has no service principal with application id {client_id}.",
         cause="client_id is misspelt, or is that of another account's service principal, or its object id.",
         remedy="Write the application id of one that exists: databricks account service-principals list; or take client_id out of the list "
-        "and let onboard make one: .venv/bin/python -m git_refresh onboard --settings workspaces.json --new-principal git-refresh --apply.",
+        "and let onboard make one: `.venv/bin/python -m git_refresh onboard --settings workspaces.json{trusting} --new-principal "
+        "git-refresh --apply`.",
     ),
     Row(
         "principal_inactive",
@@ -1245,7 +1243,7 @@ OWN = (
         "no_such_run_as",
         message="{host} has no service principal with id {id}, which run_as names.",
         cause="run_as takes the numeric id of a service principal of this workspace, not its application id.",
-        remedy="Correct it: DATABRICKS_HOST={host} databricks service-principals list shows the ids.",
+        remedy="Correct it: `DATABRICKS_HOST={host} databricks service-principals list` shows the ids.",
     ),
     Row(
         "name_taken",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import inf
+from typing import TypedDict
 
 from git_refresh.clock import Deadline, operation
 from git_refresh.diagnosis.explain import Facts, finding
@@ -155,7 +156,7 @@ def suggestion(ref: Ref, names: Sequence[str]) -> str:
 
 def facts_of_zone(zone: Zone, settings: Settings) -> Facts:
     """What is known of a trust zone before anything was asked, for diagnoses."""
-    facts = Facts(vault=settings.key_vault_url or "")
+    facts = Facts(vault=settings.key_vault_url or "", trusting=settings.trusting)
     if zone.identity is not None and zone.identity != settings.client_id:
         facts = replace(facts, named_in=f"identity ({zone.identity})")
     if zone.devops is not None:
@@ -163,7 +164,15 @@ def facts_of_zone(zone: Zone, settings: Settings) -> Facts:
     return facts
 
 
-def facts_of_principal(workspace: Workspace) -> dict[str, str]:
+class PrincipalFacts(TypedDict, total=False):
+    """Those of `Facts` that tell of a principal."""
+
+    principal: str
+    client_id: str
+    secret: str
+
+
+def facts_of_principal(workspace: Workspace) -> PrincipalFacts:
     """As whom the app signs in to a workspace, for diagnoses."""
     oauth, federated = workspace.oauth, workspace.federated
     if oauth is not None:

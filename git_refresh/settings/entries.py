@@ -134,7 +134,7 @@ def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[Default
     return Defaults({key: value[key] for key in value if key not in arrays}, arrays), ()
 
 
-LACKING_NOTHING = Defaults({"client_id": "-", "client_secret_name": "x"})
+LACKING_NOTHING = Defaults({"client_id": "00000000-0000-0000-0000-000000000000", "client_secret_name": "x"})
 """In the place of defaults that cannot be used, so that what is told of the entries is about themselves."""
 
 

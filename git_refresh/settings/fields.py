@@ -174,6 +174,14 @@ SecretName = Annotated[str, _LONG, AfterValidator(_secret_name)]
 PrincipalId = Annotated[
     int, BeforeValidator(_principal_id), BeforeValidator(no_secret), Field(gt=0, lt=2**63)
 ]
+ApplicationId = Annotated[
+    str,
+    _LONG,
+    _guid(
+        "the application id of a service principal, like {}",
+        "the workspace (Settings, Identity and access, Service principals)",
+    ),
+]
 IdentityId = Annotated[
     str,
     _LONG,

@@ -37,7 +37,7 @@ def function_timeout(environ: Mapping[str, str]) -> FunctionTimeout | None:
     overriding = [
         (value, f"the app setting {shown(name)}")
         for name, value in environ.items()
-        if len(name) <= len(_OVERRIDE) + 1 and name.replace("__", ":").lower() == _OVERRIDE
+        if overrides_timeout(name)
     ]
     limits = []
     for text, place in overriding or [(_in_file(), "host.json")]:
@@ -46,6 +46,11 @@ def function_timeout(environ: Mapping[str, str]) -> FunctionTimeout | None:
             [FunctionTimeout(seconds, f'functionTimeout of "{text.strip()}" in {place}')] if seconds else []
         )
     return min(limits, key=lambda limit: limit.seconds, default=None)
+
+
+def overrides_timeout(name: str) -> bool:
+    """Whether an app setting of this name takes the place of the file's limit."""
+    return len(name) <= len(_OVERRIDE) + 1 and name.replace("__", ":").lower() == _OVERRIDE
 
 
 def _in_file() -> str:

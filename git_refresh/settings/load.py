@@ -27,6 +27,7 @@ from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS, near_misses
 from git_refresh.settings.problems import kind_of
+from git_refresh.shell import NO_COMMAND, Command
 from git_refresh.values import Problem, Zone
 
 
@@ -53,6 +54,8 @@ class Settings:
     """Whether a run is spread over many workers, each with a slice of the list."""
     listed: tuple[Entry | Rejected, ...] = ()
     """The whole list, where these are only a part of it."""
+    trusting: Command = NO_COMMAND
+    """The options by which a person allowed hosts on the command line, for remedies that repeat it."""
 
     def only(self, names: Collection[str]) -> "Settings":
         """The settings with the workspaces of these names alone, good or rejected."""

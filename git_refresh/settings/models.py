@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from git_refresh.redact import INVISIBLE, looks_like_secret, shown
 from git_refresh.repository import Repository, parse_repository
 from git_refresh.settings.fields import (
+    ApplicationId,
     Host,
     IdentityId,
     Name,
@@ -147,7 +148,7 @@ class Workspace(_Typed):
         description="How the app signs in: with a service principal's OAuth secret, as the managed identity itself, or as a service "
         "principal whose federation policy trusts the managed identity (no secret at all).",
     )
-    client_id: Name | None = Field(
+    client_id: ApplicationId | None = Field(
         None,
         description="Application id of the service principal (oauth_secret, federated).",
         examples=["5a1e0000-0000-4000-8000-000000000001"],

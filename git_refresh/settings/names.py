@@ -88,16 +88,32 @@ _OF_OURS = [name for name in SETTINGS if not name.startswith("AZURE_")]
 
 def unknown_names(names: Iterable[str]) -> list[str]:
     """Those, of a file of app settings, that are neither this app's nor read by what it runs on."""
-    return [name for name in names if name not in SETTINGS and not _PLATFORM.match(name)]
+    return [
+        name
+        for name in names
+        if name not in SETTINGS and not _PLATFORM.match(name) and not _ENVIRONMENT.match(name)
+    ]
+
+
+def environment_names(names: Iterable[str]) -> list[str]:
+    """Those, of a file of app settings, that mean something to any program in whose environment they are."""
+    return [
+        name
+        for name in names
+        if name not in SETTINGS and not _PLATFORM.match(name) and _ENVIRONMENT.match(name)
+    ]
 
 
 _PLATFORM = re.compile(
     # App Service, the Functions host, its builds and its logs
     r"AzureWebJobs|AzureFunctions|FUNCTIONS?_|WEBSITES?_|WEBJOBS_|SCM_|APPLICATIONINSIGHTS_|APPINSIGHTS_|DIAGNOSTICS_|"
     r"DEPLOYMENT_|ENABLE_ORYX_BUILD$|ORYX_|BUILD_FLAGS$|XDG_CACHE_HOME$|Logging(:|__)|OTEL_|CONTAINER_|"
-    r"HTTP_LOGGING_|REMOTEDEBUGGING|DOTNET_|ASPNETCORE_|LD_LIBRARY_PATH$|"
-    # Microsoft's SDKs and Python itself
-    r"AZURE_|IDENTITY_|MSI_|ARM_|PYTHON|PIP_|UV_|"
+    r"HTTP_LOGGING_|REMOTEDEBUGGING|DOTNET_|ASPNETCORE_|AZURE_FUNCTIONS_|PYTHON_",
+    re.IGNORECASE,
+)
+_ENVIRONMENT = re.compile(
+    # Microsoft's SDKs, Python itself and what loads it
+    r"AZURE_|IDENTITY_|MSI_|ARM_|PYTHON|PIP_|UV_|LD_|"
     # whom to reach the world through, and whom to trust
     r"(HTTPS?|ALL|NO)_PROXY$|(REQUESTS|CURL)_CA_BUNDLE$|SSL_CERT_|NODE_EXTRA_CA_CERTS$|TZ$|LANG$|LC_|PATH$|HOME$",
     re.IGNORECASE,

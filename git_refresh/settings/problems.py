@@ -49,8 +49,7 @@ def _said(detail: ErrorDetails, found: object, key: str, model: type[BaseModel])
         case "string_type":
             said = f"must be a string in double quotes, not {kind}"
         case "string_too_short" | "too_short":
-            advice = f"write {_example(key, model)}" if key == "client_id" else "leave it out instead"
-            said = f"must not be empty; {advice}"
+            said = "must not be empty; leave it out instead"
         case "tuple_type":
             said = f"must be an array, not {kind}; put [ ] around it"
         case "int_type":

@@ -172,7 +172,6 @@ def test_a_settings_file_that_cannot_be_used_exits_with_2(
         ["nonsense"],
         ["run", "--settings", "/none/such"],
         ["plan", "file.json"],
-        ["check", "/none/such"],
         ["schema", "x"],
         [],
     ],
@@ -457,7 +456,11 @@ def test_check_offline_asks_nobody(cli: Cli, cloud: Cloud, fleet: Fleet) -> None
 
 def test_a_pipeline_checks_the_list_alone(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "workspaces.json"
-    good = {"host": "https://adb-1.1.azuredatabricks.net", "client_id": "a", "client_secret_name": "b"}
+    good = {
+        "host": "https://adb-1.1.azuredatabricks.net",
+        "client_id": "5a1e0000-0000-4000-8000-000000000001",
+        "client_secret_name": "b",
+    }
     file.write_text(json.dumps([good]))
     assert cli("check", file, "--offline").returncode == 0, "the vault is set elsewhere"
     file.write_text(json.dumps([{**good, "hots": 1}, {**good, "folders": ["x"]}]))

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from git_refresh import app
 from git_refresh.report import Report
 from git_refresh.settings.load import load
+from git_refresh.settings.names import SETTINGS
 from localcloud import Cloud, play, seed
 from localcloud.__main__ import main
 from localcloud.faults import NAMED
@@ -70,18 +71,23 @@ def test_writes_a_settings_file_that_the_printed_commands_take(tmp_path: Path) -
     with playing("--settings", str(settings)) as (process, said):
         commands = re.findall(r"^  \.venv/bin/python -m git_refresh (.*)$", said, re.MULTILINE)
         assert commands == [f"{command} --settings {settings}" for command in ("check", "plan", "run")]
-        done = subprocess.run(
-            [sys.executable, "-m", "git_refresh", *commands[0].split(), "--offline"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout
         process.terminate()
         assert process.stdout is not None
-        assert process.stdout.read() == ""
-    assert json.loads(settings.read_text())["IsEncrypted"] is False
+        exports = process.stdout.read()
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{exports}\n{sys.executable} -m git_refresh {commands[0]} --offline"],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    content = json.loads(settings.read_text())
+    assert content["IsEncrypted"] is False
+    assert content["Values"].keys() <= SETTINGS.keys(), "the environment is no file's"
+    assert "export HTTPS_PROXY=" in exports
+    assert "export WORKSPACES=" not in exports
 
 
 def test_lists_what_is_in_it(cloud: Cloud) -> None:
@@ -201,12 +207,14 @@ def test_a_fault_strikes_where_it_is_put(cloud: Cloud) -> None:
 def test_latency_and_fault_are_said_and_there(tmp_path: Path) -> None:
     settings = tmp_path / "local.settings.json"
     options = ("--latency", "120", "--fault", "answers-502-in-html", "--at", "data-2", "--secret-ends", "-1")
-    with playing("--settings", str(settings), *options) as (_, said):
+    with playing("--settings", str(settings), *options) as (process, said):
         assert "\nFault: data-2 answers 502 in HTML\n" in said
         assert "\nLatency: 120 ms\n" in said
-        values = json.loads(settings.read_text())["Values"]
+        assert process.stdout is not None
+        exports = iter(process.stdout.readline, "")
+        endpoint = next(line for line in exports if line.startswith("export IDENTITY_ENDPOINT="))
         began = time.monotonic()
-        address = values["IDENTITY_ENDPOINT"].removeprefix("http://").partition("/")[0].split(":")
+        address = endpoint.partition("http://")[2].partition("/")[0].split(":")
         with socket.create_connection((address[0], int(address[1])), timeout=10) as connection:
             connection.sendall(b"GET /msi/token HTTP/1.1\r\nHost: x\r\n\r\n")
             assert b"401" in connection.recv(100)

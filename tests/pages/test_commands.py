@@ -62,7 +62,7 @@ def test_the_reference_has_a_line_for_each_command() -> None:
         assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == sorted(main.commands)
 
 
-SHARED = {"--json", "--quiet", "-q", "--verbose", "-v", "--no-color", "--only", "--folder"}
+SHARED = {"--json", "--trust-host", "--quiet", "-q", "--verbose", "-v", "--no-color", "--only", "--folder"}
 """What the section tells before its tables, of several commands at once."""
 
 

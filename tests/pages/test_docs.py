@@ -31,7 +31,7 @@ def test_what_is_made_from_the_code_is_up_to_date(name: str) -> None:
 def test_every_example_of_the_configuration_page_is_accepted(example: str, tmp_path: Path) -> None:
     file = tmp_path / "workspaces.json"
     file.write_text(example)
-    assert not load(read_settings(file), whole=False).problems
+    assert not load(read_settings(file).values, whole=False).problems
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
@@ -48,7 +48,7 @@ def test_the_page_s_command_wraps_every_example_as_app_settings(example: str, tm
     assert settings.keys() <= SETTINGS.keys()
     file = tmp_path / "workspaces.json"
     file.write_text(example)
-    assert load(settings, whole=False) == load(read_settings(file), whole=False)
+    assert load(settings, whole=False) == load(read_settings(file).values, whole=False)
 
 
 def test_every_setting_and_key_is_on_the_configuration_page() -> None:

@@ -22,7 +22,7 @@ def look(services: FakeServices, clock: FakeClock | None = None, **more: Any) ->
     entries = [
         {
             "host": key,
-            "client_id": "id",
+            "client_id": "5a1e0000-0000-4000-8000-000000000001",
             "client_secret_name": "secret",
             "folders": [{"path": "/Repos/etl/prod", "url": URL, "branch": "main"}],
             **more.get("entry", {}),
@@ -256,27 +256,6 @@ def test_a_name_in_a_file_that_is_nobody_s_is_pointed_out_and_a_misspelt_one_eve
 
 
 GUID = "5a1e0000-0000-4000-8000-000000000001"
-
-
-def test_a_client_id_that_can_hardly_be_one_is_pointed_out_once_however_many_use_it() -> None:
-    def pointed_out(*client_ids: str | None) -> list[tuple[str, str]]:
-        entries = [
-            {"host": host(number), "client_id": client_id, "client_secret_name": "s"}
-            if client_id
-            else {"host": host(number), "auth": "managed_identity", "client_id": "unused"}
-            for number, client_id in enumerate(client_ids)
-        ]
-        environ = {"WORKSPACES": json.dumps(entries), "KEY_VAULT_URL": "https://v.vault.azure.net"}
-        lines = check_settings(environ, (), load(environ), scheduled=False)
-        return [
-            (line.status, line.message) for line in lines if line.error and line.error.code == "odd_client_id"
-        ]
-
-    assert pointed_out(GUID, GUID.upper(), None) == []
-    assert pointed_out("my-principal", GUID, "my-principal", "4711", "my-principal") == [
-        ("warning", 'client_id "my-principal", of adb-0 and 2 more, is not a GUID.'),
-        ("warning", 'client_id "4711", of adb-3, is not a GUID.'),
-    ]
 
 
 def test_a_secret_s_name_that_nothing_reads_is_pointed_out_where_it_was_written() -> None:

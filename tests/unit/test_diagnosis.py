@@ -32,6 +32,7 @@ from git_refresh.diagnosis.explain import (
 )
 from git_refresh.diagnosis.table import NETWORK, OWN, TABLE, UNKNOWN, Row
 from git_refresh.masking import Secrets
+from git_refresh.shell import Command
 from git_refresh.symptom import EXCHANGE, Service, ServiceError, Symptom
 from tests.unit.fakes import FakeClock
 
@@ -57,7 +58,7 @@ FACTS = Facts(
     tenant="5a1e-tenant",
     registration="5a1e-registration",
     who="an admin of contoso",
-    command="az rest --url https://contoso",
+    command=Command("az rest --url https://contoso"),
 )
 
 

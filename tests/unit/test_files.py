@@ -10,7 +10,7 @@ from git_refresh.settings.load import SettingsError, load
 from tests.unit.test_settings import GOOD, HOST
 
 ENTRIES = [GOOD, "https://adb-2.2.azuredatabricks.net"]
-DEFAULTS = {"client_id": "a", "client_secret_name": "b"}
+DEFAULTS = {"client_id": "5a1e0000-0000-4000-8000-000000000001", "client_secret_name": "b"}
 VAULT = "https://contoso.vault.azure.net"
 TEXT = {"WORKSPACES": json.dumps(ENTRIES), "WORKSPACE_DEFAULTS": json.dumps(DEFAULTS), "KEY_VAULT_URL": VAULT}
 
@@ -37,17 +37,19 @@ def file_with(tmp_path: Path, content: object) -> Path:
 
 @pytest.mark.parametrize("content", FORMS.values(), ids=FORMS)
 def test_every_form_of_the_settings_is_read(content: object, tmp_path: Path) -> None:
-    assert load(read_settings(file_with(tmp_path, content))) == load(TEXT)
+    assert load(read_settings(file_with(tmp_path, content)).values) == load(TEXT)
 
 
 def test_an_array_of_workspaces_is_the_list_alone(tmp_path: Path) -> None:
-    assert read_settings(file_with(tmp_path, [GOOD])).keys() == {"WORKSPACES"}
+    assert read_settings(file_with(tmp_path, [GOOD])).values.keys() == {"WORKSPACES"}
     named = [{"name": "production", **GOOD}]
-    assert read_settings(file_with(tmp_path, named)).keys() == {"WORKSPACES"}
+    assert read_settings(file_with(tmp_path, named)).values.keys() == {"WORKSPACES"}
 
 
 def test_a_mark_at_the_start_of_the_file_does_not_matter(tmp_path: Path) -> None:
-    assert read_settings(file_with(tmp_path, "\ufeff" + json.dumps([HOST])))["WORKSPACES"].startswith("[")
+    assert (
+        read_settings(file_with(tmp_path, "\ufeff" + json.dumps([HOST]))).values["WORKSPACES"].startswith("[")
+    )
 
 
 WRONG = {

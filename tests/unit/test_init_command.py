@@ -55,7 +55,7 @@ def test_what_is_written_passes_the_check_and_the_schema_that_it_names(
 
 def test_without_a_service_principal_it_signs_in_as_the_managed_identity(tmp_path: Path) -> None:
     init(tmp_path / "w.json", *FORMS["an address and a repository"])
-    (entry,) = load(read_settings(tmp_path / "w.json")).entries
+    (entry,) = load(read_settings(tmp_path / "w.json").values).entries
     assert isinstance(entry, Entry)
     assert entry.workspace.auth == "managed_identity"
     (folder,) = entry.workspace.folders
@@ -64,7 +64,7 @@ def test_without_a_service_principal_it_signs_in_as_the_managed_identity(tmp_pat
 
 def test_every_answer_is_in_the_file(tmp_path: Path) -> None:
     init(tmp_path / "w.json", *FORMS["everything"])
-    settings = load(read_settings(tmp_path / "w.json"))
+    settings = load(read_settings(tmp_path / "w.json").values)
     (entry,) = settings.entries
     assert isinstance(entry, Entry)
     assert entry.workspace.oauth is not None
@@ -155,11 +155,11 @@ def test_where_there_is_no_service_principal_yet_the_list_needs_its_client_id_an
     written = json.loads(file.read_text())
     assert (written["AZURE_CLIENT_ID"], written["WORKSPACE_DEFAULTS"]) == (IDENTITY, expected)
     assert f"onboard --settings {file} --new-principal git-refresh --apply" in done.stdout
-    (problem,) = load(read_settings(file)).problems
+    (problem,) = load(read_settings(file).values).problems
     assert "needs client_id" in problem.message
     written["WORKSPACE_DEFAULTS"]["client_id"] = CLIENT_ID
     file.write_text(json.dumps(written))
-    assert not load(read_settings(file)).problems
+    assert not load(read_settings(file).values).problems
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_on_a_terminal_it_asks_for_what_is_missing(tmp_path: Path, monkeypatch: 
     answers = f"{URL}\noauth_secret\n{VAULT}\n{CLIENT_ID}\n"
     done = init(tmp_path / "w.json", "--host", HOST, answers=answers)
     assert done.exit_code == 0, done.output
-    assert read_settings(tmp_path / "w.json")["KEY_VAULT_URL"] == VAULT
+    assert read_settings(tmp_path / "w.json").values["KEY_VAULT_URL"] == VAULT
     done = init(tmp_path / "w2.json", answers=f"{HOST}\n{URL}\nmanaged_identity\n")
     assert "the app's managed identity" in done.stdout
 

@@ -13,7 +13,11 @@ def folder(**keys: str) -> Folder:
 
 def with_secret(name: str) -> Workspace:
     return Workspace.model_validate(
-        {"host": "https://adb-1.7.azuredatabricks.net", "client_id": "a", "client_secret_name": name}
+        {
+            "host": "https://adb-1.7.azuredatabricks.net",
+            "client_id": "5a1e0000-0000-4000-8000-000000000001",
+            "client_secret_name": name,
+        }
     )
 
 

@@ -14,6 +14,7 @@ from git_refresh.cli.onboard_shown import Onboarded, Shown
 from git_refresh.diagnosis.explain import Facts, finding
 from git_refresh.outlet import Outlet
 from git_refresh.settings.names import SETTINGS
+from git_refresh.shell import Command
 
 GUID = "5a1e0000-0000-4000-8000-000000000001"
 LIST = {
@@ -47,7 +48,9 @@ def test_a_list_that_the_check_rejects_offline_is_not_looked_at(tmp_path: Path, 
     assert typed("check", "--settings", str(file), "--offline").exit_code == 2
     done = typed("onboard", "--settings", str(file), "--apply", "--yes")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == (
+    assert done.stderr.removeprefix(
+        "Ignored in the file, because this app has no such setting: REFRESH_SHEDULE.\n"
+    ) == (
         '✗ REFRESH_SCHEDULE: is missing, and without it the platform never runs the function; write "0 */15 * * * *" for every 15 minutes\n'
     )
 
@@ -73,7 +76,11 @@ def test_days_are_told_as_they_are_written(days: str, meant: str) -> None:
 
 def grant(*, is_there: bool, code: str = "") -> Grant:
     made = Grant(
-        "principal", "data-1", "service principal 1: in the workspace", "a workspace admin", "command"
+        "principal",
+        "data-1",
+        "service principal 1: in the workspace",
+        "a workspace admin",
+        Command("command"),
     )
     return made.failed(finding(code, Facts())) if code else made.there(is_=is_there)
 

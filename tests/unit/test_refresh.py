@@ -40,7 +40,7 @@ def run(
     entries = [
         {
             "host": key,
-            "client_id": "id",
+            "client_id": "5a1e0000-0000-4000-8000-000000000001",
             "client_secret_name": "secret",
             "folders": ["/Repos/etl/prod"],
             **more,
@@ -355,7 +355,7 @@ def test_a_federated_credential_is_reported_and_is_no_failure() -> None:
     assert report.result == "ok"
     (problem,) = report.problems
     assert str(problem).startswith(
-        "adb-1: federated_credential: Git credential 9 of service principal id is federated. "
+        "adb-1: federated_credential: Git credential 9 of service principal 5a1e0000-0000-4000-8000-000000000001 is federated. "
     )
     assert list(fake.tokens) == [(None, OURS.id)]
 
@@ -387,7 +387,10 @@ def test_somebody_else_s_credential_stays_told_run_after_run(name: str, principa
     for _ in range(2):
         (problem,) = run(services, {"run_as": [4711]}).problems
         assert (problem.where, problem.message.split(":")[0]) == (where, "foreign_credential")
-        assert f"Somebody else stored it for service principal {principal or 'id'}" in problem.message
+        assert (
+            f"Somebody else stored it for service principal {principal or '5a1e0000-0000-4000-8000-000000000001'}"
+            in problem.message
+        )
     assert kept == [theirs], "neither of its names is touched"
     assert (principal, theirs.id) in fake.tokens
 
@@ -674,7 +677,12 @@ def test_what_cannot_be_stopped_is_left_behind_when_the_budget_is_over(
     environ = {
         "WORKSPACES": json.dumps(
             [
-                {"host": key, "client_id": "i", "client_secret_name": "s", "folders": ["/Repos/etl/prod"]}
+                {
+                    "host": key,
+                    "client_id": "5a1e0000-0000-4000-8000-000000000001",
+                    "client_secret_name": "s",
+                    "folders": ["/Repos/etl/prod"],
+                }
                 for key in workspaces
             ]
         ),

@@ -75,7 +75,12 @@ class Scene:
         return self.make({host(1): self.workspace}, {"main": NEW}, **self.services)
 
     def _environ(self) -> dict[str, str]:
-        entry = {"host": host(1), "client_id": "id", "client_secret_name": "secret", "folders": self.folders}
+        entry = {
+            "host": host(1),
+            "client_id": "5a1e0000-0000-4000-8000-000000000001",
+            "client_secret_name": "secret",
+            "folders": self.folders,
+        }
         return {
             "WORKSPACES": json.dumps([{**entry, **self.entry}]),
             "KEY_VAULT_URL": "https://v.vault.azure.net",
@@ -138,9 +143,9 @@ TOLD_BY_CHECK_ALONE = {
     "second_credential",
     "folder_permission",
     "misspelt_setting",
-    "odd_client_id",
     "unused_secret_name",
     "unknown_setting",
+    "ignored_setting",
     "secret_without_end",
     "long_setting",  # with one that is too long no process starts
     # Of jobs, which a run never looks at.

@@ -15,7 +15,11 @@ from git_refresh.values import Problem, Ref
 ROOT = Path(__file__).parents[2]
 
 HOST = "https://adb-1.1.azuredatabricks.net"
-GOOD: dict[str, Any] = {"host": HOST, "client_id": "app-id", "client_secret_name": "oauth-secret"}
+GOOD: dict[str, Any] = {
+    "host": HOST,
+    "client_id": "5a1e0000-0000-4000-8000-000000000001",
+    "client_secret_name": "oauth-secret",
+}
 URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
 
 WORKSPACE_KEYS = ["host", "name", "auth", "client_id", "client_secret_name", "git_username", "workspaceUrl"]
@@ -76,9 +80,15 @@ def test_trusted_hosts_vouches_for_workspaces_and_repositories() -> None:
 
 
 def test_a_string_is_a_host_and_defaults_are_merged_under_every_entry() -> None:
-    defaults = json.dumps({"client_id": "a", "client_secret_name": "b", "folders": ["/Repos/x/y"]})
+    defaults = json.dumps(
+        {
+            "client_id": "5a1e0000-0000-4000-8000-000000000001",
+            "client_secret_name": "b",
+            "folders": ["/Repos/x/y"],
+        }
+    )
     entry = only(settings(HOST, WORKSPACE_DEFAULTS=defaults))
-    assert entry.workspace.client_id == "a"
+    assert entry.workspace.client_id == "5a1e0000-0000-4000-8000-000000000001"
     assert [folder.path for folder in entry.workspace.folders] == ["/Repos/x/y"]
 
 
@@ -145,7 +155,7 @@ FATAL = {
     ),
     "no vault": (
         {
-            "WORKSPACES": '[{"host": "https://adb-1.1.azuredatabricks.net", "client_id": "app-id", "client_secret_name": "oauth-secret"}]',
+            "WORKSPACES": '[{"host": "https://adb-1.1.azuredatabricks.net", "client_id": "5a1e0000-0000-4000-8000-000000000001", "client_secret_name": "oauth-secret"}]',
             "KEY_VAULT_URL": "",
         },
         "KEY_VAULT_URL: is missing, but a workspace reads its secret from it; write https://NAME.vault.azure.net",
@@ -240,7 +250,7 @@ FATAL = {
     ),
     "a workspace without brackets": (
         {
-            "WORKSPACES": '{"host": "https://adb-1.1.azuredatabricks.net", "client_id": "app-id", "client_secret_name": "oauth-secret"}'
+            "WORKSPACES": '{"host": "https://adb-1.1.azuredatabricks.net", "client_id": "5a1e0000-0000-4000-8000-000000000001", "client_secret_name": "oauth-secret"}'
         },
         "WORKSPACES: must be an array; put [ ] around the workspace's { }",
     ),
@@ -601,7 +611,24 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "empty client": (
         {"client_id": ""},
-        'WORKSPACES[1].client_id: must not be empty; write "client_id": "5a1e0000-0000-4000-8000-000000000001"',
+        (
+            "WORKSPACES[1].client_id: must be the application id of a service principal, like "
+            "00000000-0000-0000-0000-000000000000; the workspace (Settings, Identity and access, Service principals) shows it"
+        ),
+    ),
+    "a client by name": (
+        {"client_id": "my-principal"},
+        (
+            'WORKSPACES[1].client_id: "my-principal" must be the application id of a service principal, like '
+            "00000000-0000-0000-0000-000000000000; the workspace (Settings, Identity and access, Service principals) shows it"
+        ),
+    ),
+    "a client that a shell would run": (
+        {"client_id": "'$(touch${IFS}FILE)'"},
+        (
+            "WORKSPACES[1].client_id: \"'$(touch${IFS}FILE)'\" must be the application id of a service principal, like "
+            "00000000-0000-0000-0000-000000000000; the workspace (Settings, Identity and access, Service principals) shows it"
+        ),
     ),
     "a line of az": (
         {"workspaceUrl": "adb-1.1.azuredatabricks.net", "location": "westeurope"},
@@ -621,7 +648,7 @@ def test_a_bad_entry_is_rejected_with_its_place_and_the_others_run(
     found = settings(
         "https://adb-9.9.azuredatabricks.net",
         {**GOOD, **changes},
-        WORKSPACE_DEFAULTS='{"client_id": "a", "client_secret_name": "b"}',
+        WORKSPACE_DEFAULTS='{"client_id": "5a1e0000-0000-4000-8000-000000000001", "client_secret_name": "b"}',
     )
     good, bad = found.entries
     assert isinstance(good, Entry)

@@ -143,7 +143,11 @@ def test_a_message_has_names_and_no_setting() -> None:
     secret = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
     entries = [
         entry(
-            1, folders=["/Repos/secret-project/x"], auth="oauth_secret", client_id="c", client_secret_name="s"
+            1,
+            folders=["/Repos/secret-project/x"],
+            auth="oauth_secret",
+            client_id="5a1e0000-0000-4000-8000-000000000001",
+            client_secret_name="s",
         ),
         {**entry(2), "client_secret_name": secret},
         {**entry(3), "name": secret},

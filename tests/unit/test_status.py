@@ -35,7 +35,13 @@ def stand(
     services: dict[str, Any] | None = None,
     **entry: Any,
 ) -> StatusReport:
-    item = {"host": host(1), "name": "data-1", "client_id": "id", "client_secret_name": "secret", **entry}
+    item = {
+        "host": host(1),
+        "name": "data-1",
+        "client_id": "5a1e0000-0000-4000-8000-000000000001",
+        "client_secret_name": "secret",
+        **entry,
+    }
     settings = load(
         {
             "WORKSPACES": json.dumps([{**item, "folders": folders}]),
@@ -75,7 +81,7 @@ def test_a_workspace_is_shown_with_its_credential_and_folders_and_nothing_is_wri
     report = stand(workspace, PROD)
     assert shown(report)[:-2] == [
         f"data-1  {host(1)}",
-        "  ✓ signed in as service principal id",
+        "  ✓ signed in as service principal 5a1e0000-0000-4000-8000-000000000001",
         "  ✓ Git credential 7: user name git-refresh",
         f"  ✓ /Repos/etl/prod: on branch main, at {NEW[:8]}",
     ]
@@ -266,7 +272,7 @@ def test_a_list_that_fails_is_told_for_each_pattern() -> None:
 def test_a_principal_of_run_as_has_a_line_of_its_own() -> None:
     credentials = stand(FakeWorkspace(stored=[OWN]), run_as=[42]).workspaces[0].credentials
     assert [(item.principal, item.status) for item in credentials] == [
-        ("service principal id", "ok"),
+        ("service principal 5a1e0000-0000-4000-8000-000000000001", "ok"),
         ("service principal 42", "failed"),
     ]
 
@@ -275,7 +281,7 @@ def test_a_workspace_that_fails_is_told_with_its_code_and_takes_no_other_along()
     clouds = FakeServices(
         {host(1): FakeWorkspace(fail={"sign_in": failure(status=401)}), host(2): FakeWorkspace(stored=[OWN])}
     )
-    entry = {"client_id": "id", "client_secret_name": "secret"}
+    entry = {"client_id": "5a1e0000-0000-4000-8000-000000000001", "client_secret_name": "secret"}
     entries = [{"host": host(1), **entry}, {"host": host(2), **entry}, {"host": "http://x", "name": "bad"}]
     settings = load({"WORKSPACES": json.dumps(entries), "KEY_VAULT_URL": "https://v.vault.azure.net"})
     report = look(settings, clouds, Deadline.after(540, FakeClock()))
