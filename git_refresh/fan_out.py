@@ -105,7 +105,7 @@ class Delivery:
     @classmethod
     def of(cls, message: "QueueMessage") -> "Delivery":
         """Of the message that the platform's worker passes; what it does not know of it counts as a first delivery."""
-        text = (message.get_body() or b"").decode(errors="replace")
+        text = message.get_body().decode(errors="replace")
         return cls(text, message.id or "", message.dequeue_count or 1)
 
 
@@ -116,7 +116,7 @@ class QueueMessage(Protocol):
     def id(self) -> str | None: ...
     @property
     def dequeue_count(self) -> int | None: ...
-    def get_body(self) -> bytes | None: ...
+    def get_body(self) -> bytes: ...
 
 
 def refresh_slice(environ: Mapping[str, str], delivery: Delivery) -> None:

@@ -203,6 +203,13 @@ def test_a_workspace_refreshed_after_the_next_run_was_due_is_named() -> None:
     assert slice_rows("slice-never-ended", lines, 26) == [("run at 0", 1, "1-b")]
 
 
+def test_a_run_that_was_made_whole_after_its_time_is_no_success() -> None:
+    runs = [line for tick in (0, 15, 30) for line in in_slices(tick, "", "ok", "ok")]
+    for after, fired in ((14.9, False), (15.1, True)):
+        late = [line for tick in (0, 15, 30) for line in done(tick, 1, tick + after)]
+        assert fires(BY_INTERVAL[15]["no-successful-run"], [*runs, *late], 50) is fired
+
+
 def test_a_workspace_that_left_the_list_in_mid_run_is_not_missed() -> None:
     minute, event = not_done(0, 1, 2, "workspace_not_listed")
     gone: Line = minute, {**event, "names": names(1)}
@@ -233,6 +240,8 @@ def test_what_the_timer_has_not_dispatched_is_no_run() -> None:
     unknown = [line for minute in range(0, 50, 2) for line in done(1_000 + minute, 1, minute, slices=1)]
     bad = [line for tick in (0, 15, 30) for line in in_slices(tick, "", "ok", "ok")]
     assert fires(BY_INTERVAL[15]["no-successful-run"], [*unknown, *bad], 50)
+    failing = [line for minute in range(0, 50, 2) for line in done(1_000 + minute, 1, minute, "failed")]
+    assert not fires(BY_INTERVAL[15]["no-successful-run"], [*failing, *in_slices(0, "", "ok", "ok")], 50)
     assert fires(BY_INTERVAL[15]["no-run"], unknown, 50)
     assert shown("the-last-run", [*in_slices(0, *GOOD), *unknown], 51)[0]["timestamp"] == moment(3)
     assert len(shown("the-slowest-runs", [*in_slices(0, *GOOD), *unknown], 51)) == 1

@@ -132,11 +132,13 @@ def test_the_timer_says_into_how_many_slices_it_cuts_and_names_each_one_s(
 
 
 @pytest.mark.parametrize("letter", ["\N{GRINNING FACE}", "\N{IDEOGRAPHIC SPACE}", "\ue000", '"', "\\", "é"])
+@pytest.mark.parametrize("bytes_", [200, 800, 2_400])
 def test_the_timer_s_lines_have_room_for_the_longest_names(
-    letter: str, caplog: pytest.LogCaptureFixture
+    letter: str, bytes_: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "git_refresh")
-    entries = [entry(number, name=f"{number:03}{letter * 196}x") for number in range(120)]
+    letters = min(196, bytes_ // len(json.dumps(letter)[1:-1]))
+    entries = [entry(number, name=f"{number:03}{letter * letters}x") for number in range(120)]
     dispatch({**ENVIRON, "WORKSPACES": json.dumps(entries)}, None)
     queued = [json.loads(each) for each in caplog.messages][1:]
     assert sum(len(each["names"]) for each in queued) == 120
