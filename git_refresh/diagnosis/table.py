@@ -969,9 +969,9 @@ OWN = (
         "cannot be reached: .venv/bin/python -m git_refresh rotate {secret} --apply --allow-unreachable --settings workspaces.json.",
     ),
     Row(
-        "new_secret_not_new",
-        message="{host} returned an OAuth secret as new that exists already: {oauth_secret}.",
-        cause="The response is that of another request, or the workspace does not work as documented. Nothing was stored or deleted.",
+        "new_secret_unexpected",
+        message="{host} returned an unexpected OAuth secret as the new one: {oauth_secret}: {why}.",
+        cause="The response is that of another request, or the workspace does not work as documented. Nothing was stored.",
         remedy="Run it again. If it repeats, move another workspace to the start of WORKSPACES: the first one creates the secret.",
     ),
     Row(

@@ -40,7 +40,8 @@ class Lies:
     Attributes:
         sign_ins: workspaces that accept anything (`accepts`), `rejects`, or do not answer (`hangs`), by host.
         creation: the answer has another `value`, another `id`, that of a `known` secret, or says that it expires `soon`.
-        listing: it `hides` all, shows others (`adds`), or says that all are days older (`aged`), or have expired (`ended`).
+        listing: it `hides` all, shows others (`adds`), or says that all are days older (`aged`), lived for a
+            minute (`short`), or have expired (`ended`).
         vault: how many days the vault's clock is ahead, that of Databricks, and that of the machine; None: it has none.
     """
 
@@ -244,7 +245,13 @@ class World:
     def store(
         self, name: str, value: SecretStr, expires_on: datetime | None, tags: Mapping[str, str]
     ) -> Version:
-        return self._do("store", lambda: self._put(value.get_secret_value(), expires_on, tags, name))
+        def store() -> Version:
+            before = self._of(name)[-1].version.expires_on if self._of(name) else None
+            if before and expires_on and expires_on < before - timedelta(days=1):
+                self.broken.append(f"stored what expires before the former one: {value.get_secret_value()}")
+            return self._put(value.get_secret_value(), expires_on, tags, name)
+
+        return self._do("store", store)
 
     # Within
 
@@ -286,6 +293,11 @@ class World:
             case "aged":
                 return [
                     replace(each, created_at=each.created_at and each.created_at - past) for each in listed
+                ]
+            case "short":
+                return [
+                    replace(each, expires_at=(each.created_at or self.clock.now()) + timedelta(minutes=1))
+                    for each in listed
                 ]
             case "ended":
                 return [replace(each, expires_at=self.clock.now() - past) for each in listed]

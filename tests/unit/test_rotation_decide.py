@@ -91,7 +91,8 @@ def test_it_is_made_anew_when_it_ends_soon(
     create: bool,  # noqa: FBT001
     why: str,
 ) -> None:
-    found = decided(version("a", 10, **told), has=[secret("a", **of)], within=within)
+    age = min(10, of.get("life", 730) - (of["ends"] or 0))
+    found = decided(version("a", age, **told), has=[secret("a", **of)], within=within)
     assert (found.create, found.stop) == (create, "")
     assert found.why.endswith(why)
 
@@ -111,6 +112,15 @@ def test_the_new_one_has_the_scopes_and_the_life_of_the_current_one() -> None:
     others = [secret("b", scopes=("sql",)), secret("a", life=90, ends=20, scopes=("all-apis",))]
     found = decided(version("a", 70, ends=20), has=others)
     assert (found.scopes, found.lifetime) == (("all-apis",), timedelta(days=90))
+
+
+@pytest.mark.parametrize("life", [0.001, 1, 90])
+def test_neither_service_alone_lets_a_new_one_expire_early(life: float) -> None:
+    one = decided(version("a", 700, ends=30), has=[secret("a", life=life, ends=30)])
+    other = decided(version("a", life - 30, ends=30), has=[secret("a", life=730, ends=30)])
+    assert one.lifetime == other.lifetime == timedelta(days=730)
+    assert one.create
+    assert decided(version("a", 700, ends=None), has=[secret("a", life=life, ends=30)]).lifetime is None
 
 
 def test_no_life_is_longer_than_databricks_lets_it() -> None:

@@ -143,7 +143,7 @@ lies = st.builds(
         st.sampled_from(HOSTS), st.sampled_from(["accepts", "rejects", "hangs"]), max_size=4
     ),
     creation=st.sampled_from(["", "", "value", "id", "known", "soon"]),
-    listing=st.sampled_from(["", "", "hides", "adds", "aged", "ended"]),
+    listing=st.sampled_from(["", "", "hides", "adds", "aged", "ended", "short"]),
     machine=st.sampled_from([0.0, 1.05, 800.0, -1.05, -800.0]),
 )
 
@@ -315,7 +315,9 @@ def test_the_new_one_has_the_life_and_the_scopes_of_the_old_one() -> None:
     rotate(it)
     new = it.secrets["secret-2"]
     assert new.scopes == ("all-apis", "sql")
-    it.secrets["secret-2"] = replace(new, expires_at=it.clock.now() + timedelta(days=40))
+    lives = it.clock.now() + timedelta(days=40)
+    it.secrets["secret-2"] = replace(new, expires_at=lives)
+    it.stored[-1] = replace(it.latest, version=replace(it.latest.version, expires_on=lives))
     it.wait(30)
     rotate(it)
     third = it.secrets["secret-3"]
@@ -543,9 +545,30 @@ def test_an_id_that_is_there_already_is_not_deleted_again() -> None:
     it.wait(700)
     it.lies = Lies(creation="known")
     report = rotate(it, target=FLEET)
-    assert codes(report) == ["new_secret_not_new"]
+    assert codes(report) == ["new_secret_unexpected"]
     assert "delete" not in it.log
     assert it.works(it.latest.value)
+
+
+def test_a_new_one_that_is_said_to_expire_before_the_current_one_is_deleted_again() -> None:
+    it = fleet(creation="soon")
+    report = rotate(it, target=FLEET)
+    assert codes(report) == ["new_secret_unexpected"]
+    assert (list(it.secrets), "store" in it.log) == (["secret-1"], False)
+    it.lies = Lies()
+    assert rotation(it, target=FLEET, lifetime=timedelta(days=7)).plan()[1] is not None
+
+
+def test_a_list_that_lies_about_when_the_current_one_expires_shortens_no_new_one() -> None:
+    it = fleet()
+    rotate(it, target=FLEET)
+    it.wait(1.5)
+    it.lies = Lies(listing="short")
+    rotate(it, target=FLEET)
+    assert it.works(it.latest.value)
+    ends = it.latest.version.expires_on
+    assert ends is not None
+    assert ends - it.clock.now() > timedelta(days=700)
 
 
 @pytest.mark.parametrize(

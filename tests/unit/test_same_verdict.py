@@ -190,7 +190,7 @@ TOLD_BY_CHECK_ALONE = {
     "new_secret_rejected",
     "new_secret_not_seen",
     "new_secret_untried",
-    "new_secret_not_new",
+    "new_secret_unexpected",
 }
 """Of what a run only meets, or nothing at all: it goes on."""
 

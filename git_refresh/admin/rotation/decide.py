@@ -142,7 +142,7 @@ def decide(
         ends,
         why,
         create=due and not stop,
-        lifetime=lifetime or _lifetime(current),
+        lifetime=lifetime or _lifetime(seen.current, current),
         scopes=scopes,
         stop=stop,
         delete=delete,
@@ -266,7 +266,7 @@ def _due(
         return True, f"{places(rejecting)} {_verb(rejecting)} not accept it"
     if ends is None:
         return False, "nobody knows when it ends"
-    if (lifetime := _lifetime(current)) is not None and lifetime / 2 < within:
+    if (lifetime := _lifetime(seen.current, current)) is not None and lifetime / 2 < within:
         within = lifetime / 2  # or a new one would be due at once
     left = f"it ends on {_day(ends)}, in {_days(ends - now)}"
     return ends - now <= within, left
@@ -278,10 +278,14 @@ def _end(version: Version, secret: OAuthSecret | None) -> datetime | None:
     return min((end for end in told if end is not None), default=None)
 
 
-def _lifetime(current: OAuthSecret | None) -> timedelta | None:
-    if current is None or current.created_at is None or current.expires_at is None:
+def _lifetime(version: Version, secret: OAuthSecret | None) -> timedelta | None:
+    """The longer of what Databricks and Key Vault say: neither can let a new one expire early. None if one of them does not say."""
+    if secret is None or secret.created_at is None or secret.expires_at is None:
         return None
-    lived = timedelta(seconds=round((current.expires_at - current.created_at).total_seconds()))
+    if version.created_on is None or version.expires_on is None:
+        return None
+    longer = max(secret.expires_at - secret.created_at, version.expires_on - version.created_on)
+    lived = timedelta(seconds=round(longer.total_seconds()))
     return min(lived, LONGEST) if lived > timedelta() else None
 
 

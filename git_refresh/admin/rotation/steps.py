@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from git_refresh.admin.rotation.decide import MOST, Decision, Seen, SignIn, Target, places
+from git_refresh.admin.rotation.decide import LONGEST, MOST, Decision, Seen, SignIn, Target, places
 from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version, place_of, tags_of
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, out_of_time
@@ -26,6 +26,9 @@ TRY_S = 60.0
 
 ONE_TRY_S = 10.0
 """Seconds for trying it at one of them."""
+
+EARLY = timedelta(days=1)
+"""How much earlier a new one may expire than was asked for: clocks differ."""
 
 AT_ONCE = 64
 """Workspaces that a secret is tried at together."""
@@ -187,10 +190,12 @@ class Steps:
                     break
             else:
                 if new.about.id in known | named:  # to delete it again would delete another one
-                    facts = replace(self.facts, oauth_secret=new.about.id)
-                    raise StoppedError(finding("new_secret_not_new", facts))
+                    raise StoppedError(self._unexpected(new, "it existed before"))
                 self.made.append(new.about)
                 self._say(f"created OAuth secret {new.about.id}{_until(new.about)}")
+                if self._expires_early(seen, decision, new):
+                    self._take_back(seen, new)
+                    raise StoppedError(self._unexpected(new, "it expires too early"))
                 return new
             try:
                 listed = secrets.list(seen.principal)
@@ -252,6 +257,16 @@ class Steps:
                 break
         facts = replace(self.facts, oauth_secret=new.about.id)
         raise StoppedError(finding("new_secret_not_seen", facts))
+
+    def _expires_early(self, seen: Seen, decision: Decision, new: NewSecret) -> bool:
+        """Whether it expires earlier than was asked for, and than the current one."""
+        ends, times = new.about.expires_at, (seen.vault_time, seen.databricks_time)
+        now = max((time for time in times if time is not None), default=self._now())
+        asked = now + (decision.lifetime or LONGEST)
+        return ends is not None and ends < min(asked, seen.current.expires_on or asked) - EARLY
+
+    def _unexpected(self, new: NewSecret, why: str) -> Diagnosis:
+        return finding("new_secret_unexpected", replace(self.facts, oauth_secret=new.about.id), why=why)
 
     def _not_accepted(self, new: NewSecret, seconds: float, allowed: frozenset[str]) -> Diagnosis | None:
         """Why it must not be stored: a workspace rejects it, or it could not be tried where it has to be, or nowhere at all."""
