@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO, override
 
 import click
@@ -74,14 +75,13 @@ class _Stderr(io.TextIOWrapper):
 
 def open_streams() -> None:
     """Give the process a stdout and a stderr, also where it was started without, and let nothing on stderr end the command."""
-    if sys.stdout is None:
-        sys.stdout = sys.__stdout__ = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # as long as the process
-    if sys.stderr is None:
-        sys.stderr = sys.__stderr__ = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # same
-    elif isinstance(sys.stderr, io.TextIOWrapper):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # as long as the process
+    if isinstance(sys.stderr, io.TextIOWrapper):
         encoding, errors = sys.stderr.encoding, sys.stderr.errors
-        buffer = sys.stderr.detach()
-        sys.stderr = sys.__stderr__ = _Stderr(buffer, encoding, errors, line_buffering=True)  # type: ignore[misc]
+        steady = _Stderr(sys.stderr.detach(), encoding, errors, line_buffering=True)
+        sys.stderr = sys.__stderr__ = steady  # type: ignore[misc]  # Python flushes both at the end
 
 
 def _to_nowhere(stream: TextIO) -> None:

@@ -21,7 +21,10 @@ _LOGS, _MONITOR = "azure.mgmt.loganalytics.models", "azure.mgmt.monitor.models"
 _PLACES = {
     "Microsoft.Web/serverfarms": (_WEB, "AppServicePlan"),
     "Microsoft.Web/sites": (_WEB, "Site"),
-    "Microsoft.Web/sites/basicPublishingCredentialsPolicies": (_WEB, "CsmPublishingCredentialsPoliciesEntity"),
+    "Microsoft.Web/sites/basicPublishingCredentialsPolicies": (
+        _WEB,
+        "CsmPublishingCredentialsPoliciesEntity",
+    ),
     "Microsoft.Storage/storageAccounts": (_STORAGE, "StorageAccountCreateParameters"),
     "Microsoft.Storage/storageAccounts/blobServices": (_STORAGE, "BlobServiceProperties"),
     "Microsoft.Storage/storageAccounts/blobServices/containers": (_STORAGE, "BlobContainer"),

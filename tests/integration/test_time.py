@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Self
 
 import pytest
 
@@ -110,8 +111,8 @@ class SteppedTime(datetime):
     step = timedelta()
 
     @classmethod
-    def now(cls, tz: tzinfo | None = None) -> datetime:
-        return datetime.now(tz) + cls.step
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return super().now(tz) + cls.step
 
 
 REQUESTS = 10
