@@ -40,10 +40,7 @@ class Priority(IntEnum):
     FOLDERS = 1
     """The Git folders of a workspace, one after another."""
     REST = 2
-    """What may as well come later: further Git folders of a workspace beside its first, and those of one that has had its share.
-
-    It gets half of the threads: all else finds the others.
-    """
+    """What may as well come later: further Git folders of a workspace beside its first, and those of one that has had its share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +95,6 @@ class Pool:
         self._queues: tuple[deque[Task], ...] = tuple(deque() for _ in Priority)
         self._working = 0
         self._threads = 0
-        self._rest = 0
         self._most = limits.threads
         self._waits: deque[tuple[float, _Place]] = deque()
         """Waits of operations that count, by their beginning; those that have ended meanwhile are still among them."""
@@ -150,17 +146,10 @@ class Pool:
         with self._lock:
             return self._time + min(self._clock.monotonic() - self._seen, 2 * self.tick_s)
 
-    def is_short_of_threads(self, place: "_Place") -> bool:
-        """Whether another operation waits for a thread such as this one's."""
+    def is_short_of_threads(self) -> bool:
+        """Whether an operation is queued, and all threads are in use."""
         with self._lock:
-            rest = self._queues[Priority.REST]
-            if self._threads >= self._most and any(self._queues):
-                return True
-            return place.priority is Priority.REST and bool(rest) and self._rest >= self._most_for_rest
-
-    @property
-    def _most_for_rest(self) -> int:
-        return max(1, self._most // 2)
+            return self._threads >= self._most and any(self._queues)
 
     def begin_wait(self, place: "_Place") -> None:
         with self._lock:
@@ -202,20 +191,17 @@ class Pool:
 
     def _take(self) -> "tuple[Task, _Place] | None":
         """The next operation, if one may begin."""
-        if not self._started or self._working >= self.limits.concurrency or self._threads >= self._most:
+        may_begin = self._working < self.limits.concurrency and self._threads < self._most
+        priority = next((priority for priority in Priority if self._queues[priority]), None)
+        if not self._started or not may_begin or priority is None:
             return None
-        for priority, queue in zip(Priority, self._queues, strict=True):
-            if queue and not (priority is Priority.REST and self._rest >= self._most_for_rest):
-                place = _Place(self, priority)
-                self._threads += 1
-                self._rest += priority is Priority.REST
-                self._count(place, working=True)
-                return queue.popleft(), place
-        return None
+        place = _Place(self, priority)
+        self._threads += 1
+        self._count(place, working=True)
+        return self._queues[priority].popleft(), place
 
     def _leave(self, place: "_Place") -> None:
         self._threads -= 1
-        self._rest -= place.priority is Priority.REST
         self._count(place, working=False)
         place.since = None
 
@@ -267,4 +253,4 @@ class _Place:
         return self.share_s < self.pool.waited(self)
 
     def must_give_up(self) -> bool:
-        return self.used_up() and self.pool.is_short_of_threads(self)
+        return self.used_up() and self.pool.is_short_of_threads()

@@ -1,4 +1,4 @@
-"""Many hang at once, over real sockets: what hangs costs the others nothing. `tests/unit/test_isolation.py` has every mix, in virtual time."""
+"""Many workspaces hang at once, over real sockets. `tests/unit/test_isolation.py` has every mix, in virtual time."""
 
 import asyncio
 import json

@@ -1,6 +1,7 @@
 """A fleet in virtual time, some of which hangs: the real scheduling, steps, guard and look-ups, over services that are made up."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -47,7 +48,7 @@ from tests.unit.virtual import VirtualTime
 type Place = Literal[
     "token", "key", "devops", "sign_in", "credentials", "store", "list", "find", "move", "clone", "folder"
 ]
-type Manner = Literal["hang", "drip", "connect", "late"]
+type Manner = Literal["hang", "drip", "connect", "late", "slow"]
 
 CREDENTIAL_PATH: tuple[Place, ...] = ("token", "key", "sign_in", "credentials", "store")
 FOLDER_PATH: tuple[Place, ...] = ("devops", "list", "find", "move", "clone", "folder")
@@ -61,10 +62,12 @@ class Fault:
 
     Attributes:
         place: with which requests.
-        manner: accepts and never answers; sends a byte a second; cannot be connected to; answers 503 late.
+        manner: accepts and never answers; sends a byte a second; cannot be connected to; answers 503 late; answers well, but
+            slowly.
         share: in which part of the fleet, from 0 to 1.
         after_s: from when on.
-        late_s: after how long `late` answers.
+        late_s: after how long `late` and `slow` answer.
+        times: how many requests of each workspace it strikes; None: all.
     """
 
     place: Place
@@ -72,6 +75,7 @@ class Fault:
     share: float
     after_s: float = 0.0
     late_s: float = 20.0
+    times: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Case:
     """One run of one fleet.
 
     Attributes:
+        pattern: whether the folders are given by a path ending in `/*`.
         zones: how many identities, secrets and organizations there are; each is shared by that part of the fleet.
         latency_s: of an answer; None: such that the fleet, were all well, needs a quarter of the budget.
     """
@@ -90,6 +95,7 @@ class Case:
     faults: tuple[Fault, ...]
     seed: int = 0
     zones: int = 20
+    pattern: bool = False
     latency_s: float | None = None
     threads: int = MAX_THREADS
 
@@ -113,6 +119,8 @@ class World:
     under_way: int = 0
     most: int = 0
     """Requests at once."""
+    asked: Counter[tuple[str, Place]] = field(default_factory=Counter)
+    """Requests, by workspace and place."""
     _struck: dict[str, dict[Place, Fault]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -135,12 +143,16 @@ class World:
 
     def works(self, name: str, places: Sequence[Place]) -> bool:
         """Whether nothing goes wrong in these places of a workspace."""
-        return not any(place in self._struck.get(name, {}) for place in places)
+        struck = self._struck.get(name, {})
+        return all(place not in struck or struck[place].manner == "slow" for place in places)
 
     def ask(self, name: str, place: Place) -> None:
         """One request: waits as a socket does for its answer."""
         fault = self._struck.get(name, {}).get(place)
-        if fault is not None and self.time.at < fault.after_s:
+        self.asked[name, place] += 1
+        if fault is not None and (
+            self.time.at < fault.after_s or (fault.times and self.asked[name, place] > fault.times)
+        ):
             fault = None
         self.under_way += 1
         self.most = max(self.most, self.under_way)
@@ -157,12 +169,12 @@ class World:
             raise urllib3.exceptions.ConnectTimeoutError
         seconds = self.case.latency
         if fault is not None:
-            seconds = fault.late_s if fault.manner == "late" else inf
+            seconds = fault.late_s if fault.manner in {"late", "slow"} else inf
         while seconds > 0:
             slice_ = min(seconds, waiting.turn(operation.seconds_left()))
             self.time.sleep(slice_)
             seconds -= slice_
-        if fault is not None:
+        if fault is not None and fault.manner != "slow":
             operation.answer = Received(503, {}, b"")
             raise UnexpectedAnswerError
 
@@ -176,12 +188,14 @@ def _guid(number: int) -> str:
 
 
 @cache
-def _settings(workspaces: int, folders: int, concurrency: int, zones: int) -> Settings:
+def _settings(workspaces: int, folders: int, concurrency: int, zones: int, *, pattern: bool) -> Settings:
     entries = []
     for number in range(workspaces):
         url = f"https://dev.azure.com/org-{number % zones}/p/_git/etl"
         paths: list[Any] = [f"/Repos/etl/{folder}" for folder in range(folders)]
-        if number % 3 == 0:  # some are to be cloned, some need no look to be known
+        if pattern:
+            paths = ["/Repos/etl/*"]
+        elif number % 3 == 0:  # some are to be cloned, some need no look to be known
             paths = [{"path": path, "url": url, "branch": "main"} for path in paths]
         entries.append(
             {
@@ -378,7 +392,7 @@ def simulate(case: Case, patch: pytest.MonkeyPatch) -> tuple[World, Report]:
     patch.setattr("git_refresh.run.refresh.Pool", CheckedPool)
     patch.setattr("git_refresh.run.refresh.uuid4", lambda: UUID(int=case.seed))
     deadline = Deadline.after(case.budget_s, time)
-    settings = _settings(case.workspaces, case.folders, case.concurrency, case.zones)
+    settings = _settings(case.workspaces, case.folders, case.concurrency, case.zones, pattern=case.pattern)
     ended: list[float] = []
 
     def run() -> Report:

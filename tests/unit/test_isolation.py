@@ -103,6 +103,46 @@ def test_where_all_hangs_the_run_ends_and_names_what_it_has_not_reached(
     assert {error.code for found in failed for _, error in found.failures()} <= {"timeout", "out_of_time"}
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_credentials_that_are_late_come_before_folders_that_hang(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = Fault("token", "slow", 0.2, late_s=18), Fault("key", "slow", 0.2, late_s=18)
+    for threads in (32, 48):
+        faults = (Fault("move", "hang", 0.9), *late)
+        hold(Case(20, 8, 4, 120, faults, seed, threads=threads), monkeypatch)
+
+
+def test_a_secret_that_many_wait_for_holds_no_thread_of_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = replace(SMALL, zones=1, faults=(Fault("key", "hang", 1.0),))
+    world, report = simulate(case, monkeypatch)
+    assert world.time.most <= SMALL.concurrency
+    codes = {found.error and found.error.code for found in report.workspaces}
+    assert codes == {"key_vault_unreachable"}
+
+
+def test_where_threads_are_short_a_folder_that_hangs_costs_the_next_of_its_workspace_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = replace(SMALL, folders=6, faults=(Fault("move", "hang", 1.0, times=1),))
+    world, report = simulate(case, monkeypatch)
+    assert world.time.most == case.threads
+    failed = [sum(folder.action == "failed" for folder in found.folders) for found in report.workspaces]
+    assert set(failed) == {1}
+
+
+def test_what_is_not_known_before_the_credential_is_asked_again_for_the_folders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = Fault("list", "slow", 1.0, late_s=12), Fault("devops", "slow", 1.0, late_s=12)
+    for fault in slow:
+        case = Case(3, 2, 4, 120, (fault,), pattern=True, zones=1, latency_s=0.05)
+        world, report = simulate(case, monkeypatch)
+        assert max(world.stored.values()) < 12, "before the answer"
+        assert (report.result, report.problems) == ("ok", ())
+        assert world.asked[host(0), fault.place] == 2
+
+
 def made_up(seed: int, sizes: Sequence[int]) -> Case:
     """Any mix."""
     random = Random(seed)  # noqa: S311  # it guards nothing

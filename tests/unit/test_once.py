@@ -2,9 +2,11 @@ import threading
 
 import pytest
 
+from git_refresh.clock import Deadline, cut_short, operation
 from git_refresh.clouds.once import NeverComputedError, Once
 from git_refresh.symptom import ServiceError
-from tests.unit.fakes import deadline, failure
+from tests.unit.fakes import FakeClock, deadline, failure
+from tests.unit.virtual import VirtualTime
 
 
 def test_a_value_is_computed_once_for_everybody_who_asks_at_the_same_time() -> None:
@@ -93,3 +95,62 @@ def test_who_comes_after_a_mistake_of_ours_is_told_its_name_and_nothing_else() -
         assert (caught.value.__cause__, caught.value.__context__) == (None, None)
         raised.append(caught.value)
     assert raised[0] is not raised[1]
+
+
+def test_a_failure_at_a_brief_bound_of_the_caller_is_not_remembered() -> None:
+    clock = FakeClock()
+    run = Deadline.after(60, clock)
+    once: Once[str, int] = Once(run)
+
+    def compute() -> int:
+        clock.at += 10
+        if cut_short():
+            raise failure(status=None)
+        return 42
+
+    with operation(run.within(10), brief=True), pytest.raises(ServiceError):
+        once.get("key", compute)
+    assert once.get("key", compute) == 42
+
+
+def test_a_failure_within_a_brief_bound_is_remembered() -> None:
+    run = deadline(60)
+    once: Once[str, int] = Once(run)
+
+    def compute() -> int:
+        raise failure(status=404)
+
+    with operation(run.within(10), brief=True), pytest.raises(ServiceError):
+        once.get("key", compute)
+    with pytest.raises(ServiceError):
+        once.get("key", lambda: 42)
+
+
+def test_who_waits_for_another_s_look_up_has_time_of_its_own() -> None:
+    """The first gives up soon, the second before it has an answer, and the third asks anew when the first has given up."""
+    time = VirtualTime()
+    run = Deadline.after(60, time)
+    once: Once[str, int] = Once(run)
+    told: list[tuple[str, float]] = []
+
+    def compute() -> int:
+        time.sleep(4)
+        if cut_short():
+            raise failure(status=None)
+        return 42
+
+    def ask(name: str, seconds: float) -> None:
+        try:
+            with operation(run.within(seconds), brief=True):
+                once.get("key", compute)
+        except (ServiceError, TimeoutError) as error:
+            told.append((type(error).__name__, time.at))
+        else:
+            told.append((name, time.at))
+
+    def ask_all() -> None:
+        for name, seconds in (("first", 4.0), ("second", 3.0), ("third", 20.0)):
+            time.start(lambda name=name, seconds=seconds: ask(name, seconds))  # type: ignore[misc]
+
+    time.play(ask_all)
+    assert told == [("TimeoutError", 3.0), ("ServiceError", 4.0), ("third", 8.0)]

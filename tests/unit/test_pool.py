@@ -2,7 +2,9 @@ import threading
 
 import pytest
 
-from git_refresh.run.pool import Limits, Pool
+from git_refresh.run.pool import MAX_THREADS, Limits, Pool, Priority
+from git_refresh.waiting import used_up, waiting
+from tests.unit.virtual import VirtualTime
 
 
 def wide(size: int) -> Pool:
@@ -197,3 +199,124 @@ def test_a_machine_without_any_thread_says_so(monkeypatch: pytest.MonkeyPatch) -
     pool.submit(lambda: None)
     with pytest.raises(RuntimeError):
         pool.start()
+
+
+class Stage:
+    """A pool in virtual time, which is looked at as a run does, and what its operations do there."""
+
+    def __init__(
+        self, concurrency: int, threads: int, patience_s: float = 1.0, share_s: float = 100.0
+    ) -> None:
+        self.time = VirtualTime()
+        self.pool = Pool(Limits(concurrency, threads, patience_s, share_s), self.time, self.time.start)
+        self.log: list[tuple[str, float]] = []
+
+    def submit(self, name: str, *waits: float, priority: Priority = Priority.CREDENTIALS) -> None:
+        """Queue an operation that waits so often and so long, and works in no time."""
+
+        def task() -> None:
+            self.log.append((name, self.time.at))
+            for seconds in waits:
+                with waiting():
+                    self.time.sleep(seconds)
+                self.time.sleep(0.0)
+
+        self.pool.submit(task, priority)
+
+    def play(self, seconds: float) -> None:
+        def look() -> None:
+            self.pool.start()
+            while self.time.at < seconds:
+                self.time.sleep(self.pool.tick_s)
+                self.pool.look()
+            self.pool.close()
+
+        self.time.play(look)
+
+
+def test_what_waits_for_longer_than_the_patience_makes_room_for_another() -> None:
+    stage = Stage(1, 10)
+    stage.submit("hangs", 50.0)
+    stage.submit("next", 0.5)
+    stage.submit("last")
+    stage.play(10)
+    assert stage.log == [("hangs", 0.0), ("next", 1.0), ("last", 1.5)]
+
+
+def test_what_has_once_waited_for_too_long_makes_room_as_soon_as_it_waits_again() -> None:
+    stage = Stage(1, 10)
+    stage.submit("hangs", 2.0, 2.0, 2.0)
+    stage.submit("waits", 0.9, 0.9)
+    for number in range(3):
+        stage.submit(f"next {number}", 0.9)
+    stage.play(10)
+    assert [at for _, at in stage.log] == pytest.approx([0.0, 1.0, 2.8, 3.7, 4.6])
+
+
+def test_all_that_is_under_way_is_on_no_more_threads_than_there_may_be() -> None:
+    stage = Stage(2, 5)
+    for number in range(20):
+        stage.submit(str(number), 30.0)
+    stage.play(25)
+    assert stage.time.most == 5
+    assert len(stage.log) == 5
+
+
+def test_what_comes_first_begins_first_whenever_it_is_queued() -> None:
+    stage = Stage(1, 10)
+    for priority in (Priority.REST, Priority.FOLDERS, Priority.CREDENTIALS):
+        for number in range(2):
+            stage.submit(f"{priority.name} {number}", 0.5, priority=priority)
+    stage.play(10)
+    names = ["CREDENTIALS", "FOLDERS", "REST"]
+    assert [name for name, _ in stage.log] == [f"{name} {number}" for name in names for number in range(2)]
+
+
+def test_an_operation_knows_when_it_has_waited_for_longer_than_its_share() -> None:
+    stage, found = Stage(1, 1, share_s=3.0), []
+
+    def task() -> None:
+        for _ in range(5):
+            with waiting():
+                stage.time.sleep(0.8)
+            found.append(used_up())
+
+    stage.pool.submit(task)
+    stage.play(10)
+    assert found == [False, False, False, True, True]
+
+
+def test_a_machine_that_is_busy_lets_no_wait_seem_long() -> None:
+    """Looks come as late as threads at reading what has arrived."""
+    stage = Stage(1, 10)
+    stage.submit("waits", 4.0)
+    stage.submit("next")
+
+    def look() -> None:
+        stage.pool.start()
+        stage.time.sleep(3.5)
+        stage.pool.look()
+        assert [name for name, _ in stage.log] == ["waits"]
+
+    stage.time.play(look)
+
+
+@pytest.mark.parametrize(
+    ("budget_s", "concurrency", "workspaces", "patience_s", "share_s"),
+    [
+        (540, 32, 1, 1.0, 32_400.0),
+        (540, 32, 50, 1.0, 648.0),
+        (540, 32, 1_000, 1.0, 32.4),
+        (60, 1, 1_000, 0.0075, 3.8325),
+        (60, 32, 0, 1.0, 3_600.0),
+    ],
+)
+def test_patience_and_share_take_an_eighth_of_the_budget_each(
+    budget_s: float, concurrency: int, workspaces: int, patience_s: float, share_s: float
+) -> None:
+    limits = Limits.of(budget_s, concurrency, MAX_THREADS, workspaces)
+    assert (limits.patience_s, limits.share_s) == pytest.approx((patience_s, share_s))
+
+
+def test_few_threads_are_more_than_the_operations_that_work() -> None:
+    assert Limits.of(60, 8, 4, 10).threads == 9
