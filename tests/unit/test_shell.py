@@ -53,6 +53,7 @@ def calls(*lines: str, folder: Path) -> list[list[str]]:
         env={"PATH": "/nowhere:/bin:/usr/bin", "SCRIPT": script, "LC_ALL": "C.UTF-8"},
         cwd=folder,
         capture_output=True,
+        timeout=20,
         check=False,
     )
     assert not done.stderr, (done.stderr, lines)
