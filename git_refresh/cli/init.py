@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -12,10 +11,10 @@ import click
 
 from git_refresh.cli import terminal, wrong
 from git_refresh.hosts import NO_HOSTS
-from git_refresh.redact import visible
 from git_refresh.repository import parse_repository
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS
+from git_refresh.shell import command
 from git_refresh.values import Problem
 
 _SCHEMA = Path(__file__).parents[2] / "docs/workspaces.schema.json"
@@ -217,7 +216,7 @@ def _program(path: str) -> str:
     if found is not None and os.path.abspath(found) == os.path.abspath(path):  # noqa: PTH100  # not where a link leads
         return Path(path).name
     whole, here = Path(path).absolute(), Path.cwd()
-    return shlex.quote(str(whole.relative_to(here) if whole.is_relative_to(here) else whole))
+    return command("{program}", program=str(whole.relative_to(here) if whole.is_relative_to(here) else whole))
 
 
 def _lacks_principal(content: dict[str, Any]) -> bool:
@@ -248,12 +247,12 @@ def _check(content: dict[str, Any], *, as_json: bool) -> None:
 def _next_steps(output: Path, content: dict[str, Any]) -> str:
     (entry,) = content["WORKSPACES"]
     defaults = content["WORKSPACE_DEFAULTS"]
-    name = shlex.quote(visible(str(output)))
+    name = command("{file}", file=str(output))
     made = not _lacks_principal(content)
     who = "the app's managed identity" if made else "a service principal that is yet to be made"
     if "client_id" in defaults:
         who = f"service principal {defaults['client_id']}"
-    command = _typed()
+    program = _typed()
     lines = [
         f"Written to {name}: one workspace, and its Git folder {entry['folders'][0]['path']}. The app signs in as {who}."
     ]
@@ -277,4 +276,4 @@ def _next_steps(output: Path, content: dict[str, Any]) -> str:
     if defaults.get("auth") != "federated":  # nobody's own sign-in can be exchanged
         steps.append((f"plan --settings {name}", "what a run would do"))
     width = max(len(typed) for typed, _ in steps)
-    return "\n".join([*lines, "Next:", *(f"  {command} {typed:<{width}}  # {why}" for typed, why in steps)])
+    return "\n".join([*lines, "Next:", *(f"  {program} {typed:<{width}}  # {why}" for typed, why in steps)])

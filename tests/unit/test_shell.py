@@ -31,7 +31,7 @@ GUID = "5a1e0000-0000-4000-8000-000000000001"
 WITH_HISTORY = "set -o history; set -H\n"
 """As in a terminal, where bash looks for ! in a line first."""
 STAND_INS = """
-called() { printf '%s\\0' "$@" "HOST=$DATABRICKS_HOST" $'\\1'; }
+called() { printf '%s\\0' $(($# + 1)) "$@" "HOST=$DATABRICKS_HOST"; }
 for name in az databricks; do
   eval "$name() { called $name \\"\\$@\\" >&3; echo 42; }"
 done
@@ -45,7 +45,7 @@ def calls(*lines: str, folder: Path) -> list[list[str]]:
     python = folder / ".venv/bin/python"
     if not python.exists():
         python.parent.mkdir(parents=True)
-        python.write_text("#!/bin/bash\nprintf '%s\\0' python \"$@\" $'\\1' >&3\n")
+        python.write_text("#!/bin/bash\nprintf '%s\\0' $(($# + 1)) python \"$@\" >&3\n")
         python.chmod(0o755)
     script = WITH_HISTORY + STAND_INS + "\n".join(lines) + "\n"
     done = subprocess.run(
@@ -53,12 +53,13 @@ def calls(*lines: str, folder: Path) -> list[list[str]]:
         env={"PATH": "/nowhere:/bin:/usr/bin", "SCRIPT": script, "LC_ALL": "C.UTF-8"},
         cwd=folder,
         capture_output=True,
+        timeout=20,
         check=False,
     )
     assert not done.stderr, (done.stderr, lines)
     assert [*folder.iterdir()] == [folder / ".venv"], "nothing else was done"
-    found = done.stdout.decode(errors="surrogateescape").split("\1\0")
-    return [call.removesuffix("\0").split("\0") for call in found[:-1]]
+    words = iter(done.stdout.decode(errors="surrogateescape").split("\0")[:-1])
+    return [[next(words) for _ in range(int(number))] for number in words]
 
 
 hostile = st.one_of(
