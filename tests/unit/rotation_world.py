@@ -13,7 +13,7 @@ from git_refresh.admin.rotation.decide import GRACE, MOST, Target
 from git_refresh.admin.rotation.report import SecretReport
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version, place_of
-from git_refresh.clock import Deadline
+from git_refresh.clock import Deadline, Event
 from git_refresh.diagnosis.explain import Facts
 from git_refresh.symptom import Service, ServiceError, Symptom
 from tests.unit.fakes import FakeClock
@@ -67,6 +67,9 @@ class MachineClock:
 
     def sleep(self, seconds: float) -> None:
         self.world.clock.sleep(seconds)
+
+    def event(self) -> Event:
+        return self.world.clock.event()
 
 
 @dataclass

@@ -18,7 +18,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from git_refresh.admin.grants import Grant
-from git_refresh.admin.rotation.report import FormerReport, RotationReport, SecretReport, UnknownReport
+from git_refresh.admin.rotation.decide import SignIn
+from git_refresh.admin.rotation.report import (
+    FormerReport,
+    NotSignedIn,
+    RotationReport,
+    SecretReport,
+    UnknownReport,
+)
 from git_refresh.cli import terminal
 from git_refresh.cli.checks import LAYERS, Check, CheckReport
 from git_refresh.cli.diff import Change, show_changes
@@ -176,7 +183,8 @@ def a_rotation(text: str) -> None:
         text,
         (former,),
         (unknown,),
-        (),
+        (NotSignedIn(text, SignIn.REJECTED, diagnosis(text)),),
+        (text,),
         (diagnosis(text),),
     )
     show_rotation(RotationReport((one,), (Problem(text, text),), applied=True), terminal.console())
