@@ -3,9 +3,9 @@
 Both edges ask here. What a service answers must not contain what it was sent (`answers`), and nothing that goes out may (`outlet`).
 """
 
-import base64
 import re
 import threading
+from binascii import a2b_base64
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import override
@@ -26,7 +26,7 @@ _SHORTEST = 8
 workspace's number, would be found everywhere, and no service hands out such a secret in earnest."""
 
 _RUN = re.compile(r"[^\s\"'<>]+")
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}")
 _SEPARATORS = bytes(set(range(256)) - set(b"abcdefghijklmnopqrstuvwxyz0123456789"))
 _URL_SAFE = str.maketrans("-_", "+/")
 _REMEMBERED = 4096
@@ -151,15 +151,14 @@ class Secrets:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """The letters and digits of a text, and of what it may be the URL-encoding or base64 of."""
+    """The letters and digits of a text, and of what it, or each row in it, may be the URL-encoding or base64 of."""
     plain = {text, unquote(text, errors="replace")} if "%" in text else {text}
     for form in plain:
         yield _folded(form)
-        for match in _BASE64.finditer(form):
-            coded = match[0].translate(_URL_SAFE)
-            for shift in range(4):  # where a group of four begins is not known
-                whole = coded[shift : shift + (len(coded) - shift) // 4 * 4]
-                yield _letters_and_digits(base64.b64decode(whole))
+        coded = _BASE64.findall(form.translate(_URL_SAFE))
+        for shift in range(4) if coded else ():  # where a group of four begins is not known
+            decoded = (a2b_base64(part[shift : shift + (len(part) - shift) // 4 * 4]) for part in coded)
+            yield _letters_and_digits(b"".join(decoded))
 
 
 def _folded(text: str) -> str:
