@@ -82,11 +82,10 @@ class Outlet:
                 written as fit then; how many are left out is written beside it.
             fine: at INFO; else at ERROR.
         """
-        line = self.clean(event)
+        line = dict(self.clean(event))
         lists = {key: line[key] for key in many}
-        line |= {
-            name: value for key in many for name, value in ((key, []), (f"{key}_left_out", len(lists[key])))
-        }
+        for key, items in lists.items():
+            line[key], line[f"{key}_left_out"] = [], len(items)
         room = LONGEST_LINE - len(json.dumps(line))
         for number, (key, items) in enumerate(lists.items()):
             share = room // (len(lists) - number)
@@ -95,7 +94,7 @@ class Outlet:
             sizes = accumulate(len(json.dumps(item)) + len(", ") for item in items)
             written = [size for size in sizes if size <= share]
             room -= written[-1] if written else 0
-            line |= {key: items[: len(written)], f"{key}_left_out": len(items) - len(written)}
+            line[key], line[f"{key}_left_out"] = items[: len(written)], len(items) - len(written)
         with suppress(Exception):  # the platform's handler may raise, and then there is nowhere to say so
             _log.log(logging.INFO if fine else logging.ERROR, json.dumps(line))
 

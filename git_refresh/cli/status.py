@@ -125,7 +125,7 @@ def status(
     """
     from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
-    deadline = Deadline.after(settings.timeout_s, SystemClock())
+    deadline = Deadline.after(settings.work_s, SystemClock())
     clouds = app.connect(settings, deadline, environ, outlet)
     try:
         return outlet.clean(look(settings, clouds, deadline, last))
