@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from git_refresh.clock import Clock, Deadline, Skew, SystemClock
 from git_refresh.clouds import oauth
 from git_refresh.clouds.connections import tls_context
-from git_refresh.clouds.databricks import WorkspaceApi, workspace_session
+from git_refresh.clouds.databricks import WorkspaceApi, folder_lists, workspace_session
 from git_refresh.clouds.devops import DevOps
 from git_refresh.clouds.identity import ForeignIdentity, Identity, identity_of
 from git_refresh.clouds.transport import BoundedSession
@@ -50,6 +50,7 @@ class AllClouds:
         self.others_ask = False
         """Whether workspaces are asked by other clients besides: then a workspace's token must not come back to those either."""
         self.tls = trusted_certificates(environ)
+        self.lists = folder_lists(len(settings.entries))
         self.skew = Skew(deadline.clock)
         self.keeps_connections = (
             _descriptors() > len(settings.entries) + _threads() + 3 * settings.concurrency
@@ -143,6 +144,7 @@ class ZoneServices:
             token,
             deadline=clouds.deadline,
             secrets=clouds.secrets,
+            lists=clouds.lists,
             keeps_connections=clouds.keeps_connections,
         )
 
@@ -270,7 +272,7 @@ def run(  # noqa: PLR0913  # each a fact of its own, given by name
     """
     clock, outlet = clock or SystemClock(), outlet or Outlet()
     settings = _affordable(settings)
-    deadline = Deadline.after(settings.timeout_s, clock)
+    deadline = Deadline.after(settings.work_s, clock)
     clouds = connect(settings, deadline, environ, outlet)
     due = next_run or clock.now() + DEFAULT_INTERVAL
     try:

@@ -3,9 +3,9 @@
 Both edges ask here. What a service answers must not contain what it was sent (`answers`), and nothing that goes out may (`outlet`).
 """
 
-import base64
 import re
 import threading
+from binascii import a2b_base64
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import override
@@ -16,7 +16,7 @@ PIECE = 12
 
 _GRAM = 6
 _STEP = PIECE - _GRAM + 1
-"""Of every `PIECE` characters in a row, one gram that starts at a multiple of this is wholly inside: so these are enough to keep."""
+"""Of every `PIECE` characters in a row, one gram that starts at a multiple of this is wholly inside."""
 
 _DISTINCT = 5
 """Different characters that a piece has to have: a row of zeros may be the workspace's own number."""
@@ -26,30 +26,76 @@ _SHORTEST = 8
 workspace's number, would be found everywhere, and no service hands out such a secret in earnest."""
 
 _RUN = re.compile(r"[^\s\"'<>]+")
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}")
 _SEPARATORS = bytes(set(range(256)) - set(b"abcdefghijklmnopqrstuvwxyz0123456789"))
 _URL_SAFE = str.maketrans("-_", "+/")
 _REMEMBERED = 4096
 
 
+class _Windows:
+    """All the rows of a length in some values: cut once, when first needed, and looked up in constant time."""
+
+    def __init__(self, length: int, distinct: int = 1) -> None:
+        """Begin with no value.
+
+        Args:
+            length: characters of a row.
+            distinct: different characters that a row needs to count.
+        """
+        self._length = length
+        self._distinct = distinct
+        self._lock = threading.Lock()
+        self._uncut: list[str] = []
+        self._rows: set[str] = set()
+
+    def add(self, value: str) -> None:
+        with self._lock:
+            self._uncut.append(value)
+
+    def has_any(self, rows: Iterable[str]) -> bool:
+        if self._uncut:
+            with self._lock:
+                for value in self._uncut:
+                    cut = self.of(value)
+                    telling = (row for row in cut if len(set(row)) >= self._distinct)
+                    self._rows.update(telling if self._distinct > 1 else cut)
+                self._uncut.clear()  # last: until then other threads wait for the lock
+        return not self._rows.isdisjoint(rows)
+
+    def of(self, text: str, step: int = 1) -> list[str]:
+        """The rows of a text that begin at multiples of `step`."""
+        return [text[at : at + self._length] for at in range(0, len(text) - self._length + 1, step)]
+
+
 @dataclass(slots=True)
 class _Known:
-    """Some secrets, folded, and what shows quickly that a text holds none of them."""
+    """Some secrets, folded, and what shows in time linear in a text whether one of them, or a piece of one, is in it."""
 
-    values: dict[str, None] = field(default_factory=dict)
-    grams: set[str] = field(default_factory=set)
-    short: tuple[str, ...] = ()
+    values: set[str] = field(default_factory=set)
+    grams: _Windows = field(default_factory=lambda: _Windows(_GRAM))
+    pieces: _Windows = field(default_factory=lambda: _Windows(PIECE, _DISTINCT))
+    """Cut only when a gram occurs in a text: honest texts hardly ever contain one."""
+    short: dict[int, _Windows] = field(default_factory=dict)
+    """Secrets shorter than a piece, by their length."""
     clean: set[str] = field(default_factory=set)
-    """Texts that have been looked through; not one that was begun before the latest secret was learnt."""
+    """Texts without any of these secrets. A text that was begun before the latest secret was learnt is not among them."""
 
-    def are_in(self, folded: str, grams: set[str]) -> bool:
-        if any(short in folded for short in self.short):
+    def add(self, value: str) -> None:
+        self.values.add(value)
+        if len(value) < PIECE:
+            self.short = {**self.short, len(value): self.short.get(len(value)) or _Windows(len(value))}
+            self.short[len(value)].add(value)
+        else:
+            self.grams.add(value)
+            self.pieces.add(value)
+        self.clean = set()
+
+    def are_in(self, folded: str) -> bool:
+        if any(whole.has_any(whole.of(folded)) for whole in self.short.values()):
             return True
-        if self.grams.isdisjoint(grams):
-            return False
-        pieces = {folded[start : start + PIECE] for start in range(len(folded) - PIECE + 1)}
-        telling = [piece for piece in pieces if len(set(piece)) >= _DISTINCT]
-        return any(piece in value for value in list(self.values) for piece in telling)
+        return self.grams.has_any(self.grams.of(folded, _STEP)) and self.pieces.has_any(
+            self.pieces.of(folded)
+        )
 
 
 class Secrets:
@@ -70,15 +116,15 @@ class Secrets:
     def learn(self, value: str) -> None:
         """From now on this is a secret too."""
         folded = _folded(value)
-        own = self._own
         with self._lock:
-            if len(folded) < _SHORTEST or folded.isalpha() or folded.isdecimal() or folded in own.values:
+            if (
+                len(folded) < _SHORTEST
+                or folded.isalpha()
+                or folded.isdecimal()
+                or folded in self._own.values
+            ):
                 return
-            own.values[folded] = None
-            if len(folded) < PIECE:
-                own.short = (*own.short, folded)
-            own.grams |= _grams(folded, _STEP)
-            own.clean = set()
+            self._own.add(folded)
 
     def are_in(self, text: str) -> bool:
         """Whether a text contains a secret, or a piece of one, however it is written and whatever is in between."""
@@ -87,10 +133,8 @@ class Secrets:
         asked = [(known, clean) for known, clean in asked if text not in clean]
         if not asked:
             return False
-        for form in _forms(text):
-            grams = _grams(form, 1)
-            if any(known.are_in(form, grams) for known, _ in asked):
-                return True
+        if any(known.are_in(form) for form in _forms(text) for known, _ in asked):
+            return True
         if len(text) < _REMEMBERED:
             for _, clean in asked:
                 if len(clean) >= _REMEMBERED:
@@ -107,15 +151,14 @@ class Secrets:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """The letters and digits of a text, and of what it may be the URL-encoding or base64 of."""
-    plain = {text, unquote(text, errors="replace")}
+    """The letters and digits of a text, and of what it, or each row in it, may be the URL-encoding or base64 of."""
+    plain = {text, unquote(text, errors="replace")} if "%" in text else {text}
     for form in plain:
         yield _folded(form)
-        for match in _BASE64.finditer(form):
-            coded = match[0].translate(_URL_SAFE)
-            for shift in range(4):  # where a group of four begins is not known
-                whole = coded[shift : shift + (len(coded) - shift) // 4 * 4]
-                yield _letters_and_digits(base64.b64decode(whole))
+        coded = _BASE64.findall(form.translate(_URL_SAFE))
+        for shift in range(4) if coded else ():  # where a group of four begins is not known
+            decoded = (a2b_base64(part[shift : shift + (len(part) - shift) // 4 * 4]) for part in coded)
+            yield _letters_and_digits(b"".join(decoded))
 
 
 def _folded(text: str) -> str:
@@ -124,7 +167,3 @@ def _folded(text: str) -> str:
 
 def _letters_and_digits(text: bytes) -> str:
     return text.lower().translate(None, _SEPARATORS).decode()
-
-
-def _grams(text: str, step: int) -> set[str]:
-    return {text[start : start + _GRAM] for start in range(0, len(text) - _GRAM + 1, step)}

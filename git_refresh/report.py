@@ -1,12 +1,12 @@
 """What a run has done: one value, which becomes the JSON report, the log lines and the exit code."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from git_refresh.diagnosis.explain import Diagnosis
-from git_refresh.outlet import Outlet
+from git_refresh.outlet import Outlet, brief
 from git_refresh.values import Problem, Slice
 
 Result = Literal["ok", "failed", "rejected"]
@@ -175,12 +175,57 @@ class Report:
         }
 
 
+PLACES = 3
+"""Places that are named where one record stands for more."""
+
+LONGEST_IN_SHORT = 120
+"""Characters, as JSON, of each text of a failure that other log lines of the run explain."""
+
+LOGGED_CODES = 20
+"""Of the codes of failures, those that are most frequent, in the run's log line."""
+
 LOGGED_TOKENS = 20
 """Of the tokens, those that end first, in the run's log line; the report has all."""
 
 
 def _ends(token: TokenReport) -> datetime:
     return token.expires_at
+
+
+def by_code(
+    failures: Iterable[tuple[str, Diagnosis]],
+) -> dict[str, list[tuple[str, Diagnosis]]]:
+    """The failures of each code, with their places, in order."""
+    found: dict[str, list[tuple[str, Diagnosis]]] = {}
+    for where, error in failures:
+        found.setdefault(error.code, []).append((where, error))
+    return found
+
+
+def _explained(alike: Sequence[tuple[str, Diagnosis]]) -> dict[str, Any]:
+    """Failures of one code as one record, explained by the first of them."""
+    (where, error), *more = alike
+    record = {"where": where, **asdict(error), "count": len(alike)}
+    return {**record, "places": [place for place, _ in alike[:PLACES]]} if more else record
+
+
+def _in_short(alike: Sequence[tuple[str, Diagnosis]], outlet: Outlet) -> dict[str, Any]:
+    """The same where other lines of the run explain the code."""
+    where, error = alike[0]
+    texts = {"where": where, "code": error.code, "message": error.message}
+    short = {key: brief(outlet.text(text), LONGEST_IN_SHORT) for key, text in texts.items()}
+    return {**short, "count": len(alike)}
+
+
+def _of_run(report: Report) -> list[dict[str, Any]]:
+    """The failures of a run, one record for each code, the most frequent first."""
+    failures = [(workspace, failure) for workspace in report.workspaces for failure in workspace.failures()]
+    hosts: dict[str, set[str]] = {}
+    for workspace, (_, error) in failures:
+        hosts.setdefault(error.code, set()).add(workspace.host)
+    alike = by_code(failure for _, failure in failures)
+    most = sorted(alike, key=lambda code: len(alike[code]), reverse=True)[:LOGGED_CODES]
+    return [{**_explained(alike[code]), "workspaces": len(hosts[code])} for code in most]
 
 
 def log_run(report: Report, outlet: Outlet) -> None:
@@ -195,9 +240,10 @@ def log_run(report: Report, outlet: Outlet) -> None:
         **report.counts(),
         "min_token_remaining_s": round(report.token.remaining_s) if report.token else None,
         "tokens": [token.as_dict() for token in sorted(report.tokens, key=_ends)[:LOGGED_TOKENS]],
+        "failures": _of_run(report),
         "problems": [str(problem) for problem in report.problems],
     }
-    outlet.log(event, "problems", fine=report.result == "ok")
+    outlet.log(event, "failures", "problems", fine=report.result == "ok")
 
 
 def log_workspace(
@@ -214,7 +260,10 @@ def log_workspace(
         "result": workspace.result,
         "credential": workspace.credential.action if workspace.credential else None,
         "folders": {action: actions.count(action) for action in dict.fromkeys(actions)},
-        "failures": [{"where": where, **asdict(error)} for where, error in workspace.failures()],
+        "failures": [
+            _explained(alike) if outlet.explains(code) else _in_short(alike, outlet)
+            for code, alike in by_code(workspace.failures()).items()
+        ],
     }
     outlet.log(event, "failures", fine=workspace.result == "ok")
 

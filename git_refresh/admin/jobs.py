@@ -26,6 +26,9 @@ from git_refresh.values import Ref, StoredCredential, Token
 PAGES = 200
 """Pages of a workspace's list, each of 100 jobs: more than the 12,000 that a workspace may have."""
 
+JOBS = PAGES * 100
+"""Jobs in that list, however many are on a page."""
+
 PAGE = 100
 _ENTRIES = 1_000
 """On a page; with more it is none."""
@@ -117,8 +120,12 @@ class WorkspaceJobs:
 
     def listed(self) -> Iterator[list[ListedJob]]:
         what, query = "list the jobs", {"limit": str(PAGE), "expand_tasks": "false"}
+        jobs = 0
         for _ in range(PAGES):
             page = self._rest.get(what, f"{_API}/list", _Page, query)
+            jobs += len(page.jobs)
+            if jobs > JOBS:
+                break
             yield [_listed(found, self._secrets) for found in page.jobs]
             if not page.next_page_token:
                 return

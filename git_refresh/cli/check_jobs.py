@@ -6,7 +6,7 @@ Looked at as the person who is signed in, who sees all jobs if she administers t
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, zip_longest
+from itertools import zip_longest
 
 from git_refresh.admin.job_values import Job, Jobs, JobSight, ListedJob
 from git_refresh.cli.check_devops import RememberedHeads
@@ -14,15 +14,32 @@ from git_refresh.cli.checks import Check, count, failed, skipped
 from git_refresh.cli.crew import Crew
 from git_refresh.cli.job_url import read_address
 from git_refresh.cli.job_verdict import Looked, Standing, judge, subject_of
-from git_refresh.cli.job_visit import Found, Room, Visit, refreshing, summary
+from git_refresh.cli.job_visit import (
+    JOBS,
+    JOBS_SIZE,
+    JOBS_SIZE_OF_ONE,
+    LINES,
+    LINES_OF_ONE,
+    REFS,
+    REFS_OF_ONE,
+    Found,
+    Room,
+    Visit,
+    refreshing,
+    summary,
+)
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, internal, out_of_time
 from git_refresh.redact import shown
 from git_refresh.repository import Repository
 from git_refresh.run.shared import Run, enter, facts_of_principal
 from git_refresh.seams import Doors, Heads, Services
 from git_refresh.settings.models import Workspace
+from git_refresh.shares import Shares
 from git_refresh.symptom import Service, ServiceError
 from git_refresh.values import AZURE_DATABRICKS, Head, Ref
+
+OF_READING = 0.7
+"""Of the time that is left, the part for reading jobs; and of the rest, the part for what they lead to. Then they are judged."""
 
 AT_ONCE = 8
 """Jobs of one workspace that are looked at, at once."""
@@ -60,10 +77,19 @@ class JobsCheck:
         self._existing: dict[tuple[Repository, str], bool | None] = {}
         self._crew = crew
         self._laptop = run.services.identity is Service.AZURE_CLI
+        self._listed = self._room = self._refs = self._lines = Shares(0, 1, 0)
+
+    def _divide(self, workspaces: int) -> None:
+        """Divide what one check takes among so many workspaces."""
+        self._listed = Shares(JOBS, workspaces, JOBS)
+        self._room = Shares(JOBS_SIZE, workspaces, JOBS_SIZE_OF_ONE)
+        self._refs = Shares(REFS, workspaces, REFS_OF_ONE)
+        self._lines = Shares(LINES, workspaces, LINES_OF_ONE)
 
     def checks(self, rooms: Sequence[Room], unfinished: Callable[[], Diagnosis]) -> Iterator[Check]:
         """The lines, and those of repositories that nothing else has led to. Never raises for what a service does."""
         visits: list[Visit] = []
+        self._divide(len(rooms))
         for room, visit in self._crew.each([room for room in rooms if self._may_enter(room)], self._visit):
             if isinstance(visit, Visit):
                 visits.append(visit)
@@ -75,9 +101,9 @@ class JobsCheck:
             for room in rooms
             if room.shut and room.workspace.host not in seen
         )
-        self._look(visits, unfinished)
+        self._look(visits)
         for visit in visits:
-            yield from self._verdict(visit)
+            yield from self._verdict(visit, unfinished)
             visit.jobs.close()
         kept = {
             found.address.repository
@@ -119,39 +145,52 @@ class JobsCheck:
     ) -> Visit | Failed:
         def look() -> Visit:
             jobs = way(room.workspace, self._run.services, self._sight)
+            listed: list[ListedJob] = []
+            whole = True
             try:
-                listed = list(chain.from_iterable(jobs.listed()))
-                return Visit(room, facts, jobs, jobs.caller(), listed)
+                for page in jobs.listed():
+                    whole = self._listed.take(room.workspace.host, len(page))
+                    if not whole:
+                        break
+                    listed += page
+                return Visit(room, facts, jobs, jobs.caller(), listed, unlisted=not whole)
             except BaseException:
                 jobs.close()
                 raise
 
         return _tried(look, facts)
 
-    def _look(self, visits: Sequence[Visit], unfinished: Callable[[], Diagnosis]) -> None:
+    def _look(self, visits: Sequence[Visit]) -> None:
         """Read every job, then whom they run as and what they clone, each once."""
         rows = zip_longest(*([(visit, listed) for listed in visit.listed] for visit in visits))
         jobs = [item for row in rows for item in row if item is not None]  # of all workspaces in turn
         at_once = AT_ONCE * max(1, len(visits))
-        for (visit, _), read in self._crew.each(jobs, lambda item: self._read(*item), at_once):
+        # What is found has to be judged and shown in what is left then.
+        until = self._run.deadline.within(max(0.0, self._run.deadline.remaining()) * OF_READING)
+        for (visit, _), read in self._crew.each(jobs, lambda item: self._read(*item), at_once, until):
             visit.unread += not isinstance(read, tuple)
             if isinstance(read, Check):
-                visit.lines.append(read)
+                visit.keep(read, self._lines)
             elif read is None:
-                visit.lines.append(
-                    failed("job", f"{visit.name}, {count(len(visit.listed), 'job')}", unfinished())
-                )
+                visit.late += 1
             else:
                 self._sort(visit, read[0])
+        until = self._run.deadline.within(max(0.0, self._run.deadline.remaining()) * OF_READING)
         principals = [(visit, name) for visit in visits for name in visit.principals]
-        for (visit, name), standing in self._crew.each(principals, lambda item: self._stand(*item), at_once):
+        for (visit, name), standing in self._crew.each(
+            principals, lambda item: self._stand(*item), at_once, until
+        ):
             visit.standings[name] = standing or Standing(None)
-        wanted = [(source, ref) for visit in visits for source, ref in self._wanted(visit)]
-        self._crew.each(list(dict.fromkeys(wanted)), self._heads.look)
+        wanted: dict[tuple[Repository, Ref | None], None] = {}
+        for visit in visits:
+            for each in self._wanted(visit):
+                if each not in wanted and self._refs.take(visit.room.workspace.host, 1):
+                    wanted[each] = None
+        self._crew.each(list(wanted), self._heads.look, None, until)
         sources = [(found.source, found.address.repository) for visit in visits for found in visit.found]
         commits = {(where, source.commit): None for source, where in sources if where and source.commit}
         asked = [each for each in commits if isinstance(self._heads.answers.get((each[0], None)), Head)]
-        self._existing = dict(self._crew.each(asked, lambda item: self._exists(*item), at_once))
+        self._existing = dict(self._crew.each(asked, lambda item: self._exists(*item), at_once, until))
 
     def _exists(self, repository: Repository, commit: str) -> bool | None:
         if not _COMMIT.fullmatch(commit):  # it may be the beginning of one
@@ -178,10 +217,14 @@ class JobsCheck:
         """Keep a job that clones from Azure DevOps."""
         if job is None or job.source is None:
             return
-        if (address := read_address(job.source, self._run.trusted)) is not None:
-            visit.found.append(Found(job, job.source, address))
-        else:
+        if (address := read_address(job.source, self._run.trusted)) is None:
             visit.elsewhere += 1
+            return
+        found = Found(job, job.source, address)
+        if self._room.take(visit.room.workspace.host, found.size):
+            visit.found.append(found)
+        else:
+            visit.left_out += 1
 
     def _wanted(self, visit: Visit) -> Iterator[tuple[Repository, Ref | None]]:
         for found in visit.found:
@@ -222,13 +265,15 @@ class JobsCheck:
 
     # Lines
 
-    def _verdict(self, visit: Visit) -> Iterator[Check]:
+    def _verdict(self, visit: Visit, unfinished: Callable[[], Diagnosis]) -> Iterator[Check]:
         # On a laptop nobody can tell who the system-assigned identity is: a job may run as just that.
         unsure = visit.room.workspace.auth == "managed_identity" and not self._own(visit)
-        told: list[Check] = []
         unwell = commits = unasked = 0
         remedies = refreshing(visit)
-        for each in visit.found:
+        for number, each in enumerate(visit.found):
+            if self._run.deadline.remaining() <= 0:
+                visit.late += len(visit.found) - number
+                break
             job, source, repository = each.job, each.source, each.address.repository
             looked = Looked(job, source, each.address, visit.standing(job.run_as))
             may_be_asked = repository is not None and self._run.may_be_asked(repository)
@@ -241,22 +286,15 @@ class JobsCheck:
             lines = list(judge(visit.name, looked, facts, unsure=unsure))
             if looked.found is None and may_be_asked:
                 subject = subject_of(visit.name, job.id, job.name)
-                lines.append(skipped("job", subject, "Azure DevOps could not be asked in time"))
+                lines.append(skipped("job", subject, "no time or room was left to ask Azure DevOps"))
             commits += bool(source.commit) and looked.has_commit is None and may_be_asked
             unwell += bool(lines)
-            told += lines
+            for line in lines:
+                visit.keep(line, self._lines)
         yield Check("job", visit.name, "ok", summary(visit, unwell, unasked, commits))
-        yield from dict.fromkeys(visit.lines)
-        yield from _together(told)
-
-
-def _together(lines: Sequence[Check]) -> list[Check]:
-    """The lines that share code and remedy one after the other, so that these are told once."""
-    shared: dict[tuple[str, str], list[Check]] = {}
-    for line in sorted(lines, key=lambda line: (line.error.code if line.error else "", line.message)):
-        code, remedy = (line.error.code, line.error.remedy) if line.error else ("", "")
-        shared.setdefault((code, remedy), []).append(line)
-    return list(chain.from_iterable(shared.values()))
+        if visit.late:
+            yield failed("job", f"{visit.name}, {count(len(visit.listed), 'job')}", unfinished())
+        yield from visit.told()
 
 
 def _as_person(workspace: Workspace, services: Services, doors: Doors[Jobs]) -> Jobs:

@@ -22,12 +22,21 @@ class Crew:
         self.interrupted = False
 
     def each[T, R](
-        self, items: Sequence[T], work: Callable[[T], R], at_once: int | None = None
+        self,
+        items: Sequence[T],
+        work: Callable[[T], R],
+        at_once: int | None = None,
+        until: Deadline | None = None,
     ) -> list[tuple[T, R | None]]:
-        """Each item with what the work on it gives; None where it was not finished. The work must not raise.
+        """Each item with what the work on it gives; None where it was not finished.
 
-        `at_once` is how many at once, where that is fewer.
+        Args:
+            items: the things.
+            work: what is done with each; it must not raise.
+            at_once: how many at once, where that is fewer.
+            until: when it ends, where that is earlier.
         """
+        deadline = until or self._deadline
         done: SimpleQueue[tuple[int, R | None]] = SimpleQueue()
 
         def do(index: int, item: T) -> None:
@@ -45,7 +54,7 @@ class Crew:
                 pool.submit(partial(do, index, item))
             pool.start()
             while not self.interrupted and len(results) < len(items):
-                index, result = done.get(timeout=max(0.0, self._deadline.remaining()) + GRACE)
+                index, result = done.get(timeout=max(0.0, deadline.remaining() + GRACE))
                 results[index] = result
         except Empty:
             pass

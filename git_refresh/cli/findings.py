@@ -2,9 +2,8 @@
 
 import re
 import textwrap
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 
 from rich.console import Console
 from rich.text import Text
@@ -32,8 +31,13 @@ _COMMAND = re.compile(
     r"(?:(?<=\s)\.venv/bin/|\b)(?:DATABRICKS_\w+=\S+ )*(?:az|databricks|git|func|azd|ulimit|python) [a-z-]"
 )
 _BEFORE_COMMAND = re.compile(rf": (?={_COMMAND.pattern})")
-_VALUE = re.compile(r'^".*?" (?=must )|; write .*$')
-"""What differs in a message that is about another value: the value, and what to write instead."""
+_VALUE = re.compile(
+    r'^".*?" (?=must )|; write .*$'  # in the settings: the value, and what to write instead
+    r"|https?://[^\s,;)]+|\(request id [^)]*\)"
+    r"|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"
+)
+"""What differs in a text that is about another value."""
+_CODE = re.compile(r"([a-z]+(?:_[a-z]+)+): ")
 
 Places = Mapping[str, str]
 """Where in the settings a workspace is, by its name."""
@@ -50,13 +54,43 @@ class Told:
 
 
 def tell(told: Sequence[Told], out: Console, indent: int = 0) -> None:
-    """A line for each finding, but one for many that say the same; and once for all in a row that share them, cause and remedy."""
-    lines = [replace(first, where=where) for first, where in once(told, _said, lambda item: item.where, _few)]
-    for item, following in zip_longest(lines, lines[1:]):
-        show_line(item, out, indent)
-        if item.error and not _same(item.error, following.error if following else None):
-            fold(Text(" " * 6), Text(item.error.cause), out)
-            fold(Text(" " * 6), Text.assemble(("→ ", "bold"), item.error.remedy), out)
+    """A line for each finding, but one for many that are alike; and once for all in a row that share them, cause and remedy."""
+    said = alike(told)
+    remedies: dict[Hashable, set[str]] = {}
+    for item in told:
+        remedies.setdefault(said(item), set()).add(_VALUE.sub("", item.error.remedy) if item.error else "")
+    lines = once(told, said, lambda item: item.where, _few)
+    following = [*(item for item, _ in lines[1:]), None]
+    for (item, where), after in zip(lines, following, strict=False):
+        show_line(replace(item, where=where), out, indent)
+        if item.error and not _same(item.error, after.error if after else None):
+            explain(item.error, out, Text(" " * 6))
+            if len(remedies[said(item)]) > 1:
+                fold(Text(" " * 8), Text("--json shows the remedy of each place.", "dim"), out)
+
+
+def explain(error: Diagnosis, out: Console, mark: Text, code: Text | None = None) -> None:
+    """Cause and remedy, each in a paragraph of its own; the cause behind the code, where that is given."""
+    fold(mark, Text.assemble(code or "", ": " if code else "", error.cause), out)
+    fold(Text(" " * 6), Text.assemble(("→ ", "bold"), error.remedy), out)
+
+
+def alike(told: Iterable[Told]) -> Callable[[Told], Hashable]:
+    """What tells findings apart: code, message, cause and remedy without host, ids and values.
+
+    Where more than a few of one code differ even so, the code alone: as where each names a path.
+    """
+    kinds: dict[Hashable, set[Hashable]] = {}
+    said: dict[int, Hashable] = {}
+    for item in told:
+        kinds.setdefault(_kind(item), set()).add(_said(item))
+        said[id(item)] = _said(item)
+
+    def tells_apart(item: Told) -> Hashable:
+        kind = _kind(item)
+        return kind if _code(item) and len(kinds[kind]) > _ALIKE else said[id(item)]
+
+    return tells_apart
 
 
 def show_line(item: Told, out: Console, indent: int) -> None:
@@ -98,8 +132,21 @@ def _few(item: Told) -> int:
     return 1 if item.status == "skipped" else _ALIKE
 
 
+def _kind(item: Told) -> Hashable:
+    return item.status, _code(item)
+
+
+def _code(item: Told) -> str:
+    """The code of a finding, also of one that is told as the report has it: as a text that begins with its code."""
+    if item.error:
+        return item.error.code
+    found = _CODE.match(item.message)
+    return found[1] if found else ""
+
+
 def _said(item: Told) -> Hashable:
-    return item.status, _VALUE.sub("", item.message)
+    texts = (item.message, item.error.cause, item.error.remedy) if item.error else (item.message,)
+    return item.status, _code(item), tuple(_VALUE.sub("", text) for text in texts)
 
 
 def fold(mark: Text, text: Text, out: Console) -> None:
@@ -126,10 +173,9 @@ def fold(mark: Text, text: Text, out: Console) -> None:
 
 def placed(where: str, places: Places) -> str:
     """The same with the workspace's place in the settings, where it is one's."""
-    for name, place in places.items():
-        if where == name or where.startswith((f"{name} ", f"{name},")):
-            return f"{where} ({place})"
-    return where
+    ends = [found.start() for found in re.finditer(r"[ ,]|$", where)]
+    name = next((where[:end] for end in reversed(ends) if where[:end] in places), None)
+    return f"{where} ({places[name]})" if name is not None else where
 
 
 def _same(error: Diagnosis, other: Diagnosis | None) -> bool:

@@ -1,21 +1,43 @@
 """What is found of jobs in one workspace, and what there is to say of all of them together."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import batched
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import batched, chain
 
 from git_refresh.admin.job_values import Caller, GitSource, Job, Jobs, ListedJob, RunAs
-from git_refresh.cli.checks import Check, count
+from git_refresh.cli.checks import Check, count, skipped
 from git_refresh.cli.job_url import Address
 from git_refresh.cli.job_verdict import Standing
 from git_refresh.diagnosis.explain import Facts
 from git_refresh.redact import shown
 from git_refresh.settings.models import Workspace
+from git_refresh.shares import Shares
 from git_refresh.values import StoredCredential
 
 _CAN_VIEW = "jobs that it may not view (permission Can View) are not among these"
 
 NOT_KEPT = Standing(kept=False)
+
+JOBS = 100_000
+"""Jobs of all workspaces that one check looks at; see `Shares`. One workspace has 12,000 at most."""
+
+JOB_SIZE = 1_000
+"""What a job with a Git source counts beside the characters of its texts."""
+
+JOBS_SIZE, JOBS_SIZE_OF_ONE = 100_000_000, 30_000_000
+"""What those of all workspaces, and of one, may count together."""
+
+REFS = 5_000
+"""Branches and tags of jobs that one check looks up; see `Shares`."""
+
+REFS_OF_ONE = 1_000
+"""Of these, those of jobs of one workspace."""
+
+LINES = 5_000
+"""Lines about single jobs in one check; see `Shares`. Beyond that, those of a workspace that say the same are one."""
+
+LINES_OF_ONE = 3_000
+"""Of these, lines about jobs of one workspace."""
 
 IDS = 80
 """Numeric ids that one remedy names. They may have eighteen digits, and with many more a text is cut."""
@@ -45,6 +67,13 @@ class Found:
     source: GitSource
     address: Address
 
+    @property
+    def size(self) -> int:
+        """What it counts of `JOBS_SIZE`."""
+        source = self.source
+        texts = (self.job.name, self.job.run_as, source.url, source.provider, source.ref, source.commit)
+        return JOB_SIZE + sum(len(str(text)) for text in texts)
+
 
 @dataclass(slots=True)
 class Visit:
@@ -62,6 +91,14 @@ class Visit:
     lines: list[Check] = field(default_factory=list)
     unread: int = 0
     """Jobs of the list of which nothing more is known."""
+    unlisted: bool = False
+    """Whether the list goes on after the jobs that this check takes."""
+    late: int = 0
+    """Jobs for which there was no time."""
+    left_out: int = 0
+    """Jobs for which there was no room."""
+    alike: dict[Hashable, list[Check]] = field(default_factory=dict)
+    """Lines beyond those about single jobs: of those that say the same the first, as often as they came."""
     found: list[Found] = field(default_factory=list)
     elsewhere: int = 0
     standings: dict[str, Standing] = field(default_factory=dict)
@@ -73,6 +110,27 @@ class Visit:
     def standing(self, run_as: RunAs | None) -> Standing:
         """How whom a job runs as stands to this app."""
         return self.standings.get(run_as.name if run_as else "", NOT_KEPT)
+
+    def keep(self, line: Check, lines: Shares) -> None:
+        """Keep a line about a job; where there is no room for more, count it among those that say the same."""
+        if lines.take(self.room.workspace.host, 1):
+            self.lines.append(line)
+        else:
+            alike = self.alike.setdefault((line.status, line.error.code if line.error else ""), [])
+            alike.append(alike[0] if alike else line)
+
+    def told(self) -> Iterator[Check]:
+        """The lines, with one for all that say the same beyond them; those that share code and remedy one after the other."""
+        shared: dict[Hashable, list[Check]] = {}
+        for line in sorted(
+            self.lines, key=lambda line: (line.error.code if line.error else "", line.message)
+        ):
+            shared.setdefault((line.error.code, line.error.remedy) if line.error else "", []).append(line)
+        yield from dict.fromkeys(chain.from_iterable(shared.values()))
+        for first, *more in self.alike.values():
+            yield replace(first, subject=f"{self.name}, {count(1 + len(more), 'more job')}")
+        if self.unlisted or self.left_out:
+            yield skipped("job", self.name, "a check takes no more jobs; choose workspaces with --only")
 
     @property
     def principals(self) -> list[str]:

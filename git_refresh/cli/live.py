@@ -23,7 +23,7 @@ def check_live(
     from git_refresh.admin.jobs import JobDoors  # noqa: PLC0415
 
     clock = SystemClock()
-    deadline = Deadline.after(settings.timeout_s, clock)
+    deadline = Deadline.after(settings.work_s, clock)
     interval = longest_gap(values.get("REFRESH_SCHEDULE"), clock.now())
     clouds = app.connect(settings, deadline, os.environ, outlet)
     clouds.others_ask = jobs

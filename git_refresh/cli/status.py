@@ -124,7 +124,7 @@ def status(settings: Settings, outlet: Outlet, last: LastRun | None) -> StatusRe
     """
     from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
-    deadline = Deadline.after(settings.timeout_s, SystemClock())
+    deadline = Deadline.after(settings.work_s, SystemClock())
     clouds = app.connect(settings, deadline, os.environ, outlet)
     try:
         return outlet.clean(look(settings, clouds, deadline, last))

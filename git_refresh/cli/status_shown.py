@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from git_refresh.cli.checks import count
-from git_refresh.cli.findings import STYLE, Told, fold, once, show_line, tally
+from git_refresh.cli.findings import STYLE, Told, alike, explain, fold, once, show_line, tally
 from git_refresh.cli.options import quiet
 from git_refresh.cli.pages import code_style
 from git_refresh.cli.status import StatusReport, WorkspaceStatus
@@ -33,13 +33,15 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
         alone = names == workspace.name
         out.print(Text.assemble((names, "bold"), f"  {workspace.host}" if alone else ""), soft_wrap=True)
         lines = [*_lines(workspace, with_ids=alone)]
-        for line, where in once(lines, lambda line: (line.status, line.message), lambda line: line.where):
+        for line, where in once(lines, alike(lines), lambda line: line.where):
             if not quiet() or line.status != "ok":
                 show_line(replace(line, where=where), out, indent=2)
-    errors = [error for workspace in report.workspaces for error in workspace.errors()]
-    for error in {(error.code, error.cause, error.remedy): error for error in errors}.values():
-        fold(Text(), Text.assemble((error.code, code_style(error.code, out)), f": {error.cause}"), out)
-        fold(Text(" " * 6), Text.assemble(("→ ", "bold"), error.remedy), out)
+    errors = [
+        Told("failed", "", error.message, error) for each in report.workspaces for error in each.errors()
+    ]
+    for told, _ in once(errors, alike(errors), lambda told: told.where, few=lambda _: 1):
+        if told.error:
+            explain(told.error, out, Text(), Text(told.error.code, code_style(told.error.code, out)))
     if not with_ends and not quiet() and any(workspace.credentials for workspace in report.workspaces):
         fold(Text(), Text(_NOBODY_TELLS, "dim"), out)
     said = tally([status for workspace in report.workspaces for status in workspace.statuses()])
@@ -48,7 +50,10 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
 
 def _said(workspace: WorkspaceStatus) -> Hashable:
     """All that is shown of it, but for what is its own in any case."""
-    return tuple((line.status, line.where, line.message) for line in _lines(workspace, with_ids=False))
+    return tuple(
+        (line.status, line.where, line.error.code if line.error else line.message)
+        for line in _lines(workspace, with_ids=False)
+    )
 
 
 def _lines(workspace: WorkspaceStatus, *, with_ids: bool) -> Iterator[Told]:

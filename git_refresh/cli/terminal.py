@@ -4,7 +4,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, override
@@ -18,7 +18,7 @@ from rich.text import Text
 
 from git_refresh.cli import options
 from git_refresh.cli.checks import LAYERS, CheckReport, Layer, count
-from git_refresh.cli.findings import STYLE, UNFOLDED, Places, Told, placed, tally, tell
+from git_refresh.cli.findings import STYLE, UNFOLDED, Places, Told, once, placed, tally, tell
 from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.redact import visible
 from git_refresh.report import FolderReport, Report, WorkspaceReport
@@ -163,7 +163,7 @@ def report_table(report: Report) -> Table:
     for workspace in report.workspaces:
         rejected = workspace.result == "rejected"
         head = _workspace_cells(workspace)
-        for folder in workspace.folders or (None,):
+        for folder in _folders(workspace) or (None,):
             table.add_row(*head, *_folder_cells(folder, rejected=rejected))
             head = (Text(""), Text(""))
     return table
@@ -288,11 +288,26 @@ def _steps(workspace: WorkspaceReport, *, changes: bool) -> Iterator[Text]:
         yield _step(credential.action, f"Git credential{id_}", failed or credential.why)
     elif credential is None and workspace.error is not None:
         yield _step("skipped", "its entry in WORKSPACES is wrong", workspace.error.code)
-    for folder in workspace.folders:
+    for folder in _folders(workspace):
         frozen = folder.note and folder.action == "unchanged"
         if frozen or not (changes and folder.action == "unchanged"):
             why = folder.error.code if folder.error else folder.why
             yield _step("warning" if frozen else folder.action, f"{folder.path}{_moved(folder)}", why)
+
+
+def _folders(workspace: WorkspaceReport) -> list[FolderReport]:
+    """Its Git folders; but of many that failed or were skipped alike the first, with the first paths and a count."""
+
+    def outcome(folder: FolderReport) -> Hashable:
+        untouched = folder.action in {"failed", "skipped"}
+        return (folder.action, folder.error.code if folder.error else folder.why) if untouched else folder
+
+    return [
+        folder
+        if paths == folder.path
+        else FolderReport(paths, folder.action, error=folder.error, why=folder.why)
+        for folder, paths in once(workspace.folders, outcome, lambda folder: folder.path)
+    ]
 
 
 def _step(action: str, what: str, why: str) -> Text:

@@ -14,6 +14,7 @@ from git_refresh.clouds.databricks_sdk import ObjectType, SparseCheckout, Worksp
 from git_refresh.clouds.guard import Repeat, call
 from git_refresh.clouds.transport import Allowance, BoundedSession
 from git_refresh.masking import Secrets
+from git_refresh.shares import Shares
 from git_refresh.symptom import Service, ServiceError
 from git_refresh.values import (
     CREDENTIAL_NAME,
@@ -41,6 +42,20 @@ _ODD_FIELD = frozenset({"INVALID_PARAMETER_VALUE", "MALFORMED_REQUEST"})
 ENTRIES = 5_000
 """Git folders in the list, however many are on a page: more than twice what a workspace may have."""
 
+FOLDER_SIZE = 200
+"""What a Git folder in the list counts beside the characters of its texts."""
+
+LIST_SIZE = 2_000_000
+"""What the Git folders in one workspace's list may count together: 5,000 with 200 characters each."""
+
+LISTS_SIZE = 100_000_000
+"""What those of all workspaces may count in a run; see `Shares`. A thousand workspaces with 200 Git folders each have less."""
+
+
+def folder_lists(workspaces: int) -> Shares:
+    """The room of a run for the lists of so many workspaces."""
+    return Shares(LISTS_SIZE, workspaces, LIST_SIZE)
+
 
 def workspace_session(host: str, tls: ssl.SSLContext, skew: Skew | None = None) -> BoundedSession:
     """A session for one workspace: to sign in, and for all that is asked of it then."""
@@ -58,6 +73,7 @@ class WorkspaceApi:
         *,
         deadline: Deadline,
         secrets: Secrets,
+        lists: Shares | None = None,
         keeps_connections: bool = True,
     ) -> None:
         """Make a client.
@@ -68,11 +84,14 @@ class WorkspaceApi:
             token: its access token.
             deadline: when the run ends.
             secrets: what must not come back, besides the access token.
+            lists: the room for the lists of all workspaces.
             keeps_connections: whether there are descriptors enough to keep connections open while nothing is asked.
         """
         self._deadline = deadline
         self._token = token
         self._shared_secrets = secrets
+        self._host = host
+        self._lists = lists or folder_lists(1)
         self._keeps_connections = keeps_connections
         self._session = session
         self._client = WorkspaceClient(host, token, session)
@@ -163,7 +182,7 @@ class WorkspaceApi:
         for _ in range(PAGES):
             page, token = self._call("list the Git folders", LOOKUP_LIMIT, lambda: self._page(dict(query)))
             entries += len(page)
-            if entries > ENTRIES:
+            if entries > ENTRIES or not self._lists.take(self._host, sum(map(_size, page))):
                 break
             yield page
             if not token:
@@ -277,6 +296,11 @@ def _listed(found: object, secrets: Secrets) -> GitFolder | None:
         return _folder(found, secrets)
     except UnexpectedAnswerError:
         return None
+
+
+def _size(folder: GitFolder | None) -> int:
+    texts = (folder.path, folder.url, folder.branch, folder.commit) if folder else ()
+    return FOLDER_SIZE + sum(len(text) for text in texts if text)
 
 
 def _endless() -> None:

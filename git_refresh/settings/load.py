@@ -30,6 +30,16 @@ from git_refresh.settings.problems import kind_of
 from git_refresh.shell import NO_COMMAND, Command
 from git_refresh.values import Problem, Zone
 
+REPORT_S = 1.0
+REPORT_S_OF_WORKSPACE = 0.002
+REPORT_S_OF_FOLDER = 0.0002
+REPORT_S_OF_PATTERN = 0.5
+REPORT_S_OF_PATTERNS = 20.0
+"""Seconds of the budget in which report and log lines are written, on a quarter of a core: of every run; for each workspace, Git folder and
+path ending in `/*`; for all those paths at most."""
+MOST_OF_REPORT = 0.2
+"""Of a budget, what they take at most."""
+
 
 class SettingsError(Exception):
     """Nothing can be run with these settings."""
@@ -56,6 +66,21 @@ class Settings:
     """The whole list, where these are only a part of it."""
     trusting: Command = NO_COMMAND
     """The options by which a person allowed hosts on the command line, for remedies that repeat it."""
+
+    @property
+    def work_s(self) -> float:
+        """Seconds of the budget for the work; what is left is for the report, on a quarter of a core."""
+        wanted = [
+            folder for entry in self.entries if isinstance(entry, Entry) for folder in entry.workspace.folders
+        ]
+        patterns = sum(folder.below is not None for folder in wanted)
+        report_s = (
+            REPORT_S
+            + len(self.entries) * REPORT_S_OF_WORKSPACE
+            + len(wanted) * REPORT_S_OF_FOLDER
+            + min(patterns * REPORT_S_OF_PATTERN, REPORT_S_OF_PATTERNS)
+        )
+        return self.timeout_s - min(report_s, self.timeout_s * MOST_OF_REPORT)
 
     def only(self, names: Collection[str]) -> "Settings":
         """The settings with the workspaces of these names alone, good or rejected."""

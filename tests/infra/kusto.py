@@ -59,6 +59,8 @@ class _Query:
     tokens: list[str] = field(default_factory=list)
     at: int = 0
     lets: dict[str, Any] = field(default_factory=dict)
+    columns: set[str] = field(default_factory=set)
+    """All that the query has named: in a row that a join has found nothing for, they are empty."""
 
     def rows(self) -> Rows:
         end = 0
@@ -186,6 +188,7 @@ class _Query:
                 name = self.next()
                 self.expect("=")
             node = self.expression()
+            self.columns.add(name or str(node[1]))
             yield name or str(node[1]), node
             if not self.takes(","):
                 return
@@ -251,7 +254,7 @@ class _Query:
             case "is", value:
                 return value
             case "column", name:
-                return row[name] if name in row else self.lets[name]
+                return row.get(name) if name in row or name in self.columns else self.lets[name]
             case "part", whole, key:
                 there, place = self.value(whole, row, group), self.value(key, row, group)
                 if isinstance(there, list):
@@ -306,6 +309,8 @@ _SUMS: dict[str, Callable[..., Any]] = {
     "max": lambda _, values: max(_present(values), default=None),
     "maxif": lambda _, values, wanted: max(_chosen(values, wanted), default=None),
     "minif": lambda _, values, wanted: min(_chosen(values, wanted), default=None),
+    "dcount": lambda _, values: len(set(values)),
+    "take_anyif": lambda _, values, wanted: next(iter(_chosen(values, wanted)), None),
     "make_set_if": lambda _, values, wanted: sorted(set(_chosen(values, wanted))),
     "make_list_if": lambda _, values, wanted: _chosen(values, wanted),
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN
+from tests.infra import kusto
 from tests.log_lines import RUN, WORKSPACE, Lines, fields, log_lines
 from tests.unit.fakes import NOW, FakeServices, FakeWorkspace
 from tests.unit.test_refresh import host, run
@@ -104,6 +105,28 @@ def test_a_broken_copy_is_noticed(part: str, broken: str, lines: Lines) -> None:
     copies = [query.replace(part, broken) for query in QUERIES.values() if part in query]
     assert copies
     assert all(mistakes(copy, lines) for copy in copies)
+
+
+def test_failures_that_log_lines_tell_in_short_are_counted_and_explained(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "git_refresh")
+    folders = [f"/Repos/etl/{number}" for number in range(5)]
+    run(FakeServices({host(number): FakeWorkspace() for number in range(8)}), *[{"folders": folders}] * 8)
+    rows = [{"timestamp": NOW, "message": message} for message in caplog.messages]
+
+    def shown(name: str) -> kusto.Rows:
+        return kusto.run(QUERIES[name], {"traces": rows}, NOW)
+
+    of_the_last_run = shown("03-failures-of-the-last-run.kql")
+    assert len(of_the_last_run) == 8
+    assert {(row["code"], row["places"]) for row in of_the_last_run} == {("folder_missing", 5)}
+    assert all(row["cause"] and row["remedy"] for row in of_the_last_run)
+    (by_code,) = shown("04-failures-by-code.kql")
+    assert (by_code["code"], by_code["failures"], by_code["workspaces"]) == ("folder_missing", 40, 8)
+    assert by_code["remedy"]
+    (behind,) = {row["failed"] for row in shown("08-git-folders-that-are-behind.kql")}
+    assert behind == 5
 
 
 def test_the_query_for_secrets_reads_the_words_in_which_the_run_tells_of_them() -> None:

@@ -368,7 +368,7 @@ class Quiet(Outlet):
         return value
 
     @override
-    def log(self, event: Mapping[str, Any], many: str, *, fine: bool) -> None: ...
+    def log(self, event: Mapping[str, Any], *many: str, fine: bool) -> None: ...
 
 
 class CheckedPool(Pool):

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, cast
 
 import pytest
 from pydantic import SecretStr
 
 from git_refresh.admin.job_values import RunAs
-from git_refresh.admin.jobs import PAGE, PAGES, DevOpsCommits, JobDoors, WorkspaceJobs
+from git_refresh.admin.jobs import JOBS, PAGE, PAGES, DevOpsCommits, JobDoors, WorkspaceJobs
 from git_refresh.admin.rest import Rest
 from git_refresh.clock import Deadline
 from git_refresh.clouds.answers import Answer, read
@@ -112,6 +113,16 @@ def test_whom_a_job_runs_as_is_what_the_workspace_has_made_of_it(
     found = jobs({"job_id": 5, **job}).job(5)
     assert found
     assert found.run_as == expected
+
+
+def test_a_list_of_more_jobs_than_a_workspace_can_have_is_none_however_they_are_paged() -> None:
+    page = {"jobs": [{"job_id": number} for number in range(1, 1_001)], "next_page_token": "more"}
+    asked = jobs(pages=[page] * 200)
+    read: list[object] = []
+    with pytest.raises(ServiceError) as caught:
+        read.extend(chain.from_iterable(asked.listed()))
+    assert caught.value.symptom.kind == "unexpected"
+    assert len(read) == JOBS
 
 
 def test_twelve_thousand_jobs_are_read_to_the_last() -> None:

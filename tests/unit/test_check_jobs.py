@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +14,13 @@ from pydantic import SecretStr
 
 from git_refresh.admin.job_values import Caller, GitSource, Job, ListedJob, RunAs
 from git_refresh.admin.jobs import CONNECTIONS
-from git_refresh.cli import check_jobs
+from git_refresh.cli import check_jobs, crew
 from git_refresh.cli.check import check_clouds
 from git_refresh.cli.check_jobs import AT_ONCE
 from git_refresh.cli.checks import Check, CheckReport
+from git_refresh.cli.job_verdict import judge
 from git_refresh.cli.job_visit import Visit, refreshing
-from git_refresh.clock import Deadline
+from git_refresh.clock import Deadline, SystemClock
 from git_refresh.outlet import LONGEST_TEXT
 from git_refresh.repository import Repository
 from git_refresh.settings.load import load
@@ -783,7 +785,7 @@ def test_a_ref_that_azure_devops_was_not_asked_for_in_time_is_not_called_fine() 
     settings = load({"WORKSPACES": json.dumps([entry]), "AZURE_CLIENT_ID": APP})
     doors = FakeDoors(FakeJobs({1: job()}, stored={70: [OURS]}))
     checks = check_clouds(settings, clouds, Deadline.after(540, FakeClock()), jobs=doors)
-    assert findings(checks) == [("skipped", "skipped, because Azure DevOps could not be asked in time")]
+    assert findings(checks) == [("skipped", "skipped, because no time or room was left to ask Azure DevOps")]
     assert "1 job with a Git source in Azure DevOps, none of them in order;" in summary(checks)
 
 
@@ -835,3 +837,101 @@ def test_jobs_that_there_was_no_time_for_are_told_in_one_line() -> None:
         jobs=doors,
     )
     assert {check.error.code for check in of_jobs(checks) if check.error} == {"out_of_time"}
+
+
+# Totals
+
+
+def look_at(fleet: dict[str, FakeJobs], clock: FakeClock | None = None) -> list[Check]:
+    """All lines about jobs of several workspaces."""
+
+    class Doors(FakeDoors):
+        def sign_in(self, host: str, client_id: str, secret: SecretStr) -> FakeJobs:
+            return fleet[host]
+
+    clouds = FakeServices({each: FakeWorkspace(stored=[OURS]) for each in fleet}, {"main": NEW})
+    entries = [{"host": each, "client_id": APP, "client_secret_name": "secret"} for each in fleet]
+    environ = {"WORKSPACES": json.dumps(entries), "KEY_VAULT_URL": "https://v.vault.azure.net"}
+    deadline = Deadline.after(540, clock or FakeClock())
+    return of_jobs(check_clouds(load(environ), clouds, deadline, jobs=Doors(FakeJobs())))
+
+
+def of_fleet(workspaces: int, jobs: int, **changes: Any) -> dict[str, FakeJobs]:
+    return {
+        host(number): FakeJobs({id_: job(id_, **changes) for id_ in range(1, jobs + 1)})
+        for number in range(workspaces)
+    }
+
+
+def test_a_check_takes_so_many_jobs_of_all_workspaces_and_says_where_it_leaves_some_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(check_jobs, "JOBS", 120)
+    fleet = {
+        **of_fleet(1, 500),
+        **{host(number): one for number, one in enumerate(of_fleet(3, 10).values(), 1)},
+    }
+    lines = look_at(fleet)
+    read = [jobs.log.count("job") for jobs in fleet.values()]
+    assert read[1:] == [10, 10, 10], "each has its share, whatever another lists"
+    assert sum(read) <= 120
+    assert [line.subject for line in lines if line.status == "skipped"] == ["adb-0"]
+
+
+def test_lines_about_jobs_beyond_the_total_are_one_for_each_code_of_a_workspace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(check_jobs, "LINES", 40)
+    fleet = of_fleet(4, 100, provider="gitHub")
+    lines = [line for line in look_at(fleet) if line.error]
+    assert {line.error.code for line in lines if line.error} == {"job_wrong_provider"}
+    assert {line.status for line in lines} == {"failed"}
+    told = Counter(line.subject.partition(",")[0] for line in lines)
+    assert len(told) == 4
+    assert sum(told.values()) == 40 + 4
+    beyond = [
+        int(line.subject.split(", ")[1].split()[0]) for line in lines if line.subject.endswith("more jobs")
+    ]
+    assert sum(beyond) == 400 - 40
+
+
+@pytest.mark.parametrize("bound", ["JOBS_SIZE", "JOBS_SIZE_OF_ONE"])
+def test_what_is_kept_of_jobs_is_bounded_by_its_size(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_jobs, bound, 20_000)
+    lines = look_at(of_fleet(1, 100, commit="a" * 1_000))
+    assert [line.status for line in lines] == ["ok", "skipped"]
+    assert int(lines[0].message.split()[0]) <= 10
+
+
+def test_refs_that_jobs_lead_to_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_jobs, "REFS", 10)
+    fleet = {host(0): FakeJobs({n: job(n, ref=Ref("branch", f"b{n}")) for n in range(1, 51)})}
+    asked = [line for line in look_at(fleet) if line.status == "failed"]
+    assert len(asked) == 10
+
+
+def test_jobs_are_judged_no_longer_than_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+
+    def slow(*arguments: Any, **options: Any) -> Iterator[Check]:
+        clock.at += 10
+        return judge(*arguments, **options)
+
+    monkeypatch.setattr(check_jobs, "judge", slow)
+    lines = look_at(of_fleet(2, 1_000, provider="gitHub"), clock)
+    assert clock.at <= 550
+    assert [line.subject for line in lines if line.error and line.error.code == "out_of_time"] == [
+        "adb-0, 1000 jobs",
+        "adb-1, 1000 jobs",
+    ]
+
+
+def test_after_its_deadline_a_check_waits_once_whatever_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "GRACE", 0.2)
+    release = threading.Event()
+    gang = crew.Crew(4, Deadline.after(0.1, SystemClock()))
+    started = time.monotonic()
+    for _ in range(10):
+        assert gang.each(["a", "b"], lambda _: release.wait(30)) == [("a", None), ("b", None)]
+    release.set()
+    assert time.monotonic() - started < 1.5

@@ -1,10 +1,12 @@
 import base64
+import random
 import string
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import quote
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from git_refresh import masking
@@ -132,3 +134,82 @@ def test_our_own_words_are_no_secrets_though_a_service_hands_them_out_as_such(va
 
 def test_secrets_are_in_no_repr() -> None:
     assert SECRET not in repr(Secrets([SECRET]))
+
+
+# Time
+
+
+def token(seed: int, length: int = 1_500) -> str:
+    return "".join(random.Random(seed).choices(LETTERS, k=length))  # noqa: S311
+
+
+def one_short_of_a_piece(secrets: Sequence[str], length: int) -> str:
+    """A text of parts of secrets, each one character too short, with nothing between them that ends the search early."""
+    drawn, text, before = random.Random(length), "", "/"  # noqa: S311
+    known = "/".join(secrets).lower()
+    while len(text) < length:
+        start = drawn.randrange(len(known) - PIECE)
+        part = known[start : start + PIECE - 1]
+        if "/" not in part and before + part not in known:
+            before = next(letter for letter in LETTERS.lower() if part + letter not in known)
+            text += part + before + drawn.choice("/_")
+    return text[:length]
+
+
+def seconds(secrets: Secrets, text: str) -> float:
+    """Of this thread; the least of several, each of a text that is not remembered."""
+    took = []
+    for number in range(5):
+        other = f"{number}/{text}"
+        started = time.thread_time()
+        secrets.are_in(other)
+        took.append(time.thread_time() - started)
+    return min(took)
+
+
+HOSTILE: dict[str, Callable[[list[str], int], str]] = {
+    "parts one short of a piece": one_short_of_a_piece,
+    "parts in base64": lambda secrets, length: base64.b64encode(
+        one_short_of_a_piece(secrets, length).encode()
+    ).decode(),
+    "parts, URL-encoded": lambda secrets, length: "".join(
+        f"%{ord(char):02x}" for char in one_short_of_a_piece(secrets, length // 3)
+    ),
+    "the beginning of a secret, repeated": lambda secrets, length: (
+        f"{secrets[0][: PIECE - 1]}/" * (length // PIECE)
+    ),
+}
+
+
+@pytest.mark.skipif(settings.get_current_profile_name() == "quick", reason="compares times: for `make test`")
+@pytest.mark.parametrize("form", HOSTILE)
+def test_the_time_for_a_text_grows_with_its_length_and_no_faster(form: str) -> None:
+    known = [token(seed) for seed in range(20)]
+    secrets = Secrets(known)
+    short, long = (HOSTILE[form](known, length) for length in (5_000, 20_000))
+    assert any(seconds(secrets, long) < 8 * seconds(secrets, short) for _ in range(5))
+
+
+@pytest.mark.skipif(settings.get_current_profile_name() == "quick", reason="compares times: for `make test`")
+@pytest.mark.parametrize("form", HOSTILE)
+@pytest.mark.parametrize("length", [10, 36, 1_500])
+def test_the_time_for_a_text_does_not_grow_with_the_secrets(form: str, length: int) -> None:
+    """Short ones, client secrets and access tokens: 100 times as many, at most three times the time for finding them in memory."""
+    few, many = ([token(seed, length) + "7x" for seed in range(number)] for number in (10, 1_000))
+    text = HOSTILE[form]([value + token(1, PIECE) for value in few], 2_000)
+    assert any(seconds(Secrets(many), text) < 3 * seconds(Secrets(few), text) for _ in range(5))
+
+
+def test_parts_one_short_of_a_piece_are_no_secret() -> None:
+    known = [token(seed) for seed in range(3)]
+    assert not Secrets(known).are_in(one_short_of_a_piece(known, 2_000))
+    assert Secrets(known).are_in(one_short_of_a_piece(known, 2_000) + known[1][700:712])
+
+
+def test_each_of_a_thousand_secrets_is_found_whenever_it_was_learnt() -> None:
+    secrets = Secrets()
+    for seed in range(1_000):
+        value = token(seed, 40) + "7"
+        secrets.learn(value)
+        assert secrets.are_in(f"/Repos/{value[20:32]}/etl")
+    assert not secrets.are_in("/Repos/etl/prod")

@@ -645,20 +645,33 @@ def test_every_run_ends_in_one_line_and_every_workspace_has_one(caplog: pytest.L
     assert last["min_token_remaining_s"] == 3600
 
 
-@pytest.mark.parametrize(("failures", "left_out"), [(1, False), (300, True)])
-def test_a_log_line_is_never_so_long_that_it_is_cut(
-    caplog: pytest.LogCaptureFixture, failures: int, *, left_out: bool
+@pytest.mark.parametrize("failures", [1, 2, 300])
+def test_folders_of_a_workspace_that_fail_alike_are_one_record_of_its_line(
+    caplog: pytest.LogCaptureFixture, failures: int
 ) -> None:
     folders = [f"/Repos/etl/{number}" for number in range(failures)]
     caplog.set_level(logging.INFO)
     run(FakeServices({host(1): FakeWorkspace()}), {"folders": folders})
-    line = next(message for message in caplog.messages if "git_refresh.workspace" in message)
-    event = json.loads(line)
-    assert len(line) < 32_768
-    assert len(event["failures"]) + event["failures_left_out"] == failures
-    assert (event["failures_left_out"] > 0) is left_out
-    assert event["failures"][0]["where"] == "adb-1 /Repos/etl/0"
-    assert event["folders"] == {"failed": failures}
+    workspace, whole = map(json.loads, caplog.messages)
+    for event in (workspace, whole):
+        (failure,) = event["failures"]
+        places = [f"adb-1 {path}" for path in folders]
+        assert (failure["where"], failure["count"]) == (places[0], failures)
+        assert failure.get("places", places[:1]) == places[:3]
+        assert failure["code"] == "folder_missing"
+        assert failure["remedy"]
+    assert workspace["folders"] == {"failed": failures}
+    assert whole["failures"][0]["workspaces"] == 1
+
+
+def test_a_log_line_is_never_so_long_that_it_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    fail = {"move_folder": failure(message="x" * 5_000), "find": failure(message="\u202e" * 5_000)}
+    paths = [f"/Repos/{number}/{'数' * 1_900}" for number in range(300)]
+    run(FakeServices({host(1): FakeWorkspace(fail=fail)}), {"folders": paths})
+    assert len(caplog.messages) == 2
+    assert max(map(len, caplog.messages)) < 32_768
+    assert all(json.loads(message)["failures"] for message in caplog.messages)
 
 
 def test_what_cannot_be_stopped_is_left_behind_when_the_budget_is_over(

@@ -14,6 +14,7 @@ from git_refresh.cli.last_run import LastRun, read_report
 from git_refresh.cli.status import CredentialStatus, FolderStatus, StatusReport, WorkspaceStatus, look
 from git_refresh.cli.status_shown import show_status
 from git_refresh.clock import Deadline
+from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.values import GitFolder, OtherObject, StoredCredential
 from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
@@ -124,6 +125,25 @@ def test_workspaces_that_stand_alike_are_shown_once_with_the_first_places_and_a_
         "  ! /Repos/a, /Repos/b, /Repos/c and 2 more: on branch dev",
         "1501 workspaces: 3002 ok, 7505 warnings.",
     ]
+
+
+def test_workspaces_that_fail_alike_but_for_host_and_request_id_are_shown_once() -> None:
+    def failing(number: int) -> WorkspaceStatus:
+        cause = f"{host(number)} refuses."
+        folders = tuple(
+            FolderStatus(
+                path, "failed", message, error=Diagnosis("permission_denied", message, cause, f"Open {path}.")
+            )
+            for path in (f"/Repos/{folder}" for folder in range(60))
+            for message in (f"Databricks answered 403 for {path} (request id {number}-{path}).",)
+        )
+        return WorkspaceStatus(f"data-{number}", host(number), "ok", "signed in", folders=folders)
+
+    lines = shown(StatusReport(tuple(failing(number) for number in range(1_000))))
+    assert lines[0] == "data-0, data-1, data-2 and 997 more"
+    assert lines[2].startswith("  ✗ /Repos/0, /Repos/1, /Repos/2 and 57 more: ")
+    assert sum(line.startswith("permission_denied: ") for line in lines) == 1
+    assert len(lines) < 10
 
 
 def test_three_workspaces_are_shown_one_by_one() -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 from git_refresh.cli import terminal
 from git_refresh.cli.check import skipped_layers
 from git_refresh.cli.checks import Check, CheckReport, Layer, failed, skipped, warning
-from git_refresh.cli.findings import fold
+from git_refresh.cli.findings import fold, placed
 from git_refresh.cli.progress import Lines, Live, said
 from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.report import CredentialReport, FolderReport, Report, TokenReport, WorkspaceReport
@@ -216,6 +216,91 @@ def test_mistakes_that_differ_in_their_value_alone_are_one_line_with_the_first_v
     assert text(out).splitlines()[:-1] == [
         "✗ WORKSPACES[0].host, WORKSPACES[1].host, WORKSPACES[2].host and 2 more: " + wrong[0].message
     ]
+
+
+def of_host(number: int, path: str = "") -> Diagnosis:
+    """A failure that differs in host, request id and path alone."""
+    host, id_ = f"https://adb-{number}.1.azuredatabricks.net", f"1b2c3d4e-0000-4000-8000-{number:012}"
+    message = f"Could not move {path or 'it'}: Databricks answered 403 (request id {id_})."
+    return Diagnosis("permission_denied", message, f"{host} refuses {id_}.", f"Open {host} {path}.")
+
+
+def fleet(workspaces: int, folders: int) -> list[WorkspaceReport]:
+    return [
+        workspace(
+            name=f"data-{number}",
+            result="failed",
+            folders=tuple(
+                FolderReport(f"/a/{folder}", "failed", error=of_host(number, f"/a/{folder}"))
+                for folder in range(folders)
+            ),
+        )
+        for number in range(workspaces)
+    ]
+
+
+@pytest.mark.parametrize("show", [terminal.show_report, terminal.show_plan])
+def test_what_fails_alike_everywhere_is_one_finding_and_each_workspace_keeps_its_line(show: Any) -> None:
+    out = console()
+    show(report(*fleet(200, 30)), out)
+    lines = text(out).splitlines()
+    assert len([line for line in lines if "(permission_denied)" in line]) == 1
+    assert "data-0 /a/0, data-0 /a/1, data-0 /a/2 and 5,997 more: " in text(out)
+    assert sum("/a/0, /a/1, /a/2 and 27 more" in line for line in lines) == 200
+    assert len(lines) < 3 * 200 + 10
+
+
+@pytest.mark.parametrize("path", ["", "/Repos/a/b"])
+def test_a_check_tells_what_fails_alike_once_in_each_layer(path: str) -> None:
+    layers: tuple[Layer, ...] = ("workspace", "credential", "folder")
+    checks = [
+        failed(layer, f"data-{number}", of_host(number, path and f"{path}/{number}"))
+        for layer in layers
+        for number in range(1_000)
+    ]
+    out = console()
+    terminal.show_check(CheckReport(tuple(checks)), out)
+    lines = text(out).splitlines()
+    assert len([line for line in lines if "data-0, data-1, data-2 and 997 more" in line]) == 3
+    assert len([line for line in lines if "→" in line]) == 3
+    assert len(lines) < 20
+
+
+def test_problems_that_differ_in_their_value_alone_are_one_finding() -> None:
+    problems = tuple(
+        Problem(f"secret-{n}", f"secret_expires_soon: The secret expires at 2026-11-{n % 28 + 1} 17:00 UTC.")
+        for n in range(500)
+    )
+    out = console()
+    terminal.show_report(report(workspace(), problems=problems), out)
+    assert "secret-0, secret-1, secret-2 and 497 more: " in text(out)
+    assert len(text(out).splitlines()) < 10
+
+
+def test_two_codes_and_a_finding_that_stands_alone_are_told_apart() -> None:
+    other = replace(of_host(7), code="git_conflict")
+    checks = [failed("folder", f"data-{number}", of_host(number)) for number in range(50)]
+    checks += [failed("folder", "data-7 /a", other), warning("folder", "data-8", of_host(8))]
+    out = console()
+    terminal.show_check(CheckReport(tuple(checks)), out)
+    told = [line for line in text(out).splitlines() if line.endswith(")")]
+    assert len(told) == 3
+
+
+def test_finding_a_workspace_s_place_takes_no_longer_in_a_large_fleet() -> None:
+    places = {f"data {number}": f"WORKSPACES[{number}]" for number in range(5_000)}
+    looked_up: list[str] = []
+
+    class Counting(dict[str, str]):
+        def __contains__(self, name: object) -> bool:
+            looked_up.append(str(name))
+            return super().__contains__(name)
+
+    counted = Counting(places)
+    assert placed("data 4999 /Repos/a b", counted) == "data 4999 /Repos/a b (WORKSPACES[4999])"
+    assert placed("data 4999, 2 Git folders", counted).endswith("(WORKSPACES[4999])")
+    assert placed("data 49999", counted) == "data 49999"
+    assert len(looked_up) < 20
 
 
 def test_what_was_not_looked_at_for_one_reason_is_one_line_in_each_layer() -> None:

@@ -1,0 +1,160 @@
+"""The worst day costs at most twice a quiet one, in real log lines: a thousand workspaces, sixty Git folders each, every 15 minutes."""
+
+import json
+import logging
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, out_of_time
+from git_refresh.outlet import EXPLAINED, Outlet
+from git_refresh.report import (
+    CredentialReport,
+    FolderReport,
+    Report,
+    Result,
+    WorkspaceReport,
+    log_run,
+    log_workspace,
+)
+from git_refresh.symptom import Service, Symptom
+from git_refresh.values import Problem
+
+WORKSPACES, FOLDERS, RUNS = 1_000, 60, 96
+RECORD = 1_000
+"""Bytes of a record beside its message (docs/reference.md)."""
+PLATFORM = 170_000
+"""Bytes that the platform logs in a run."""
+DAILY_CAP = 1_000_000_000
+"""Bytes; `logDailyCapGb` of infra."""
+
+drawn = random.Random(29)  # noqa: S311  # the same ids for the same test
+
+
+def explained(status: int, error_code: str, operation: str) -> Callable[[str, str], Diagnosis]:
+    """A failure of each Git folder, which names its host and path, with a request id of its own."""
+    facts = Facts(
+        host="HOST", path="PATH", principal="service principal 1b2c3d4e-0000-4000-8000-00000000001d"
+    )
+    message = "there are Conflicting files: etl.py. Commit them."
+    found = explain(
+        Symptom(Service.DATABRICKS, operation, "answer", status, error_code, message, "ID"), facts
+    )
+
+    def of(host: str, path: str) -> Diagnosis:
+        request_id = str(UUID(int=drawn.getrandbits(128)))
+        remedy = found.remedy.replace("HOST", host).replace("PATH", path)
+        return replace(found, message=found.message.replace("ID)", f"{request_id})"), remedy=remedy)
+
+    return of
+
+
+FAILURES: dict[str, Callable[[str, str], Diagnosis] | None] = {
+    "quiet": None,
+    "conflicts": explained(400, "GIT_CONFLICT", "move the Git folder to branch main"),
+    "no permission": explained(403, "PERMISSION_DENIED", "read the Git folder"),
+    "server errors": explained(500, "INTERNAL_ERROR", "move the Git folder to branch main"),
+    "no time": lambda host, path: out_of_time(Facts(host=host, path=path)),
+}
+
+
+def fleet(fails: Callable[[str, str], Diagnosis] | None) -> Iterator[WorkspaceReport]:
+    for number in range(WORKSPACES):
+        host = f"https://adb-{7405600000000000 + number}.{number % 20}.azuredatabricks.net"
+        folders = tuple(
+            FolderReport(path, "failed", "branch main", "a" * 40, error=fails(host, path))
+            if fails
+            else FolderReport(path, "unchanged", "branch main", "a" * 40, "a" * 40)
+            for path in (f"/Repos/data-platform/etl-{folder}" for folder in range(FOLDERS))
+        )
+        result: Result = "failed" if fails else "ok"
+        yield WorkspaceReport(f"sales-{number}", host, result, CredentialReport("updated", number), folders)
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    found: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("git_refresh")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield found
+    logger.removeHandler(handler)
+
+
+def report(workspaces: tuple[WorkspaceReport, ...], problems: tuple[Problem, ...] = ()) -> Report:
+    started = datetime(2026, 11, 25, 17, 45, tzinfo=UTC)
+    result = "ok" if all(each.result == "ok" for each in workspaces) else "failed"
+    return Report(str(UUID(int=1)), started, 61.5, False, result, (), problems, workspaces)  # type: ignore[arg-type]
+
+
+def logged(workspaces: tuple[WorkspaceReport, ...], lines: list[str]) -> list[str]:
+    """The lines of one run."""
+    outlet, whole = Outlet(), report(workspaces)
+    lines.clear()
+    for workspace in workspaces:
+        log_workspace(whole.run_id, workspace, outlet)
+    log_run(whole, outlet)
+    return list(lines)
+
+
+def test_the_worst_day_costs_at_most_twice_a_quiet_one_and_stays_below_the_cap(lines: list[str]) -> None:
+    messages = {name: logged(tuple(fleet(fails)), lines) for name, fails in FAILURES.items()}
+    assert {len(found) for found in messages.values()} == {WORKSPACES + 1}, "each workspace keeps its line"
+    a_run = {name: sum(map(len, found)) for name, found in messages.items()}
+    a_day = {name: RUNS * (size + RECORD * (WORKSPACES + 1) + PLATFORM) for name, size in a_run.items()}
+    assert max(a_run.values()) <= 2 * a_run["quiet"], a_run
+    assert max(a_day.values()) < DAILY_CAP / 2, a_day
+
+
+def test_every_workspace_that_fails_has_its_code_and_count_and_the_run_explains_them(
+    lines: list[str],
+) -> None:
+    *workspaces, run = map(json.loads, logged(tuple(fleet(FAILURES["conflicts"])), lines))
+    assert {(each["code"], each["count"]) for line in workspaces for each in line["failures"]} == {
+        ("git_conflict", FOLDERS)
+    }
+    explained = [line for line in workspaces if line["failures"][0].get("remedy")]
+    assert explained == workspaces[:EXPLAINED]
+    assert all(len(line["failures"][0]["places"]) == 3 for line in explained)
+    (failure,) = run["failures"]
+    assert (failure["count"], failure["workspaces"]) == (WORKSPACES * FOLDERS, WORKSPACES)
+    assert len(failure["places"]) == 3
+    assert failure["cause"]
+    assert failure["remedy"]
+
+
+def test_the_report_keeps_every_folder_with_its_own_error() -> None:
+    (workspace, *_) = fleet(FAILURES["conflicts"])
+    (found,) = report((workspace,)).as_dict()["workspaces"]
+    errors = [folder["error"] for folder in found["folders"]]
+    assert len({error["remedy"] for error in errors}) == FOLDERS
+    assert all(set(error) == {"code", "message", "cause", "remedy"} for error in errors)
+
+
+def test_failures_and_problems_of_a_run_do_not_crowd_each_other_out(lines: list[str]) -> None:
+    long = "数" * 2_000
+    failed = tuple(
+        replace(workspace, error=Diagnosis(f"code_{number}", long, long, long))
+        for number, workspace in enumerate(fleet(None))
+    )
+    outlet = Outlet()
+    log_run(report(failed, tuple(Problem(f"sales-{number}", long) for number in range(500))), outlet)
+    (line,) = lines
+    said = json.loads(line)
+    assert len(line) <= 30_000
+    assert len(said["failures"]) >= 3
+    assert len(said["problems"]) >= 5
+    assert len(said["problems"]) + said["problems_left_out"] == 500
+
+
+def test_a_text_of_a_failure_that_is_told_in_short_is_bounded(lines: list[str]) -> None:
+    long = Diagnosis("git_conflict", "数" * 2_000, "c", "r")
+    failed = tuple(replace(workspace, result="failed", error=long) for workspace in fleet(None))[:10]
+    found = logged(failed, lines)
+    assert max(map(len, found[EXPLAINED:-1])) < 600
