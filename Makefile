@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-queue test check lint format types mutants fuzz soak bench bench-accept hostile docs audit requirements clean
+.PHONY: help install run run-queue test check lint format types mutants fuzz simulate soak bench bench-accept hostile docs audit requirements clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -73,6 +73,12 @@ fuzz: install ## hostile files and answers, anew each time: FUZZ_EXAMPLES=500 fo
 	  --hypothesis-seed=$(FUZZ_SEED) --hypothesis-show-statistics
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/integration/test_fuzz.py -k whatever -p no:randomly \
 	  --hypothesis-seed=$(FUZZ_SEED) --hypothesis-show-statistics
+
+ISOLATION_CASES ?= 500
+ISOLATION_SEED ?= $(FUZZ_SEED)
+simulate: install ## let parts of fleets hang, anew each time, in virtual time: ISOLATION_CASES=500 (a second each)
+	@echo "The same again: make simulate ISOLATION_SEED=$(ISOLATION_SEED) ISOLATION_CASES=$(ISOLATION_CASES)"
+	ISOLATION_CASES=$(ISOLATION_CASES) ISOLATION_SEED=$(ISOLATION_SEED) $(BIN)/python -m pytest tests/unit/test_isolation.py -k made_up -n 2 -q
 
 docs: install ## write anew what is made from the code and the queries: tables and queries on pages, schema, workbook
 	$(BIN)/python -m tools.generate

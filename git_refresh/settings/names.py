@@ -48,7 +48,10 @@ SETTINGS = {
         "git.contoso.com,.databricks.contoso.com",
     ),
     "REFRESH_CONCURRENCY": Setting(
-        "32", "Operations at once in one run, 1 to 256; at most 4 Git folders per workspace.", "32"
+        "32",
+        "1 to 256. Another operation begins only while fewer than this many operations are working; one that has waited for an answer for "
+        "longer than a second is not working but waiting. At most 4 Git folders per workspace are worked on at once.",
+        "32",
     ),
     "REFRESH_TIMEOUT_SECONDS": Setting(
         "540",
