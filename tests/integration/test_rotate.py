@@ -712,7 +712,7 @@ def test_many_that_hang_are_tried_together_and_not_for_long(
         cloud.inject(Fault(faults.hang(), host=workspace.host, route=TOKEN))
     began = time.monotonic()
     secret = Here(stage, monkeypatch).apply("--allow-unreachable")
-    assert time.monotonic() - began < 15 * 1.0, "less than one after the other"
+    assert time.monotonic() - began < 30, "one after the other they would take 45 seconds"
     assert secret["action"] == "rotated"
     assert [each["host"] for each in secret["not_signed_in"]] == [
         workspace.url for workspace in fleet.workspaces[5:]

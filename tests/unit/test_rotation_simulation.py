@@ -631,6 +631,14 @@ def test_one_of_which_a_service_does_not_say_that_it_has_expired_stays(more: dic
     assert [(each.id, each.action) for each in report.former] == [(first, "kept")]
 
 
+def test_one_that_only_the_list_says_has_expired_stays() -> None:
+    it, first, _ = twice_rotated()
+    renewed(it, first)
+    it.lies = Lies(sign_ins={HOSTS[2]: "hangs"}, listing="ended")
+    report = rotate(it, target=FLEET)
+    assert [(each.id, each.action) for each in report.former] == [(first, "kept")]
+
+
 def test_one_that_is_said_to_have_expired_and_signs_in_where_the_current_one_does_not_stays() -> None:
     it, first, _ = twice_rotated()
     it.wait(40)
