@@ -12,6 +12,9 @@ from git_refresh.settings.models import Workspace
 from git_refresh.symptom import ServiceError, Symptom, is_definite
 from git_refresh.values import Head, Ref, RefKind
 
+NAMED = 100
+"""Repositories whose branches or tags are kept, to suggest the nearest."""
+
 
 def wanted_refs(workspaces: Sequence[Workspace]) -> list[tuple[Repository, Ref | None]]:
     """Each distinct ref that the settings name in full."""
@@ -46,7 +49,7 @@ class RememberedHeads:
         """Ask, and keep the answer."""
         with suppress(ServiceError, TimeoutError):
             repository, ref = wanted
-            if self.head(repository, ref).commit is None and ref is not None:
+            if self.head(repository, ref).commit is None and ref is not None and len(self._names) < NAMED:
                 self.names(repository, ref.kind)
 
     def unasked(self, workspaces: Sequence[Workspace]) -> list[tuple[Repository, Ref | None]]:

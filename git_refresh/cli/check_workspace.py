@@ -12,7 +12,7 @@ from git_refresh.repository import Repository
 from git_refresh.run.decide import federated_credential, is_ours, own_credential, rivals, wanted_ref, whose
 from git_refresh.run.folder import FolderRefresh, azure_devops_repository
 from git_refresh.run.listing import Listing
-from git_refresh.run.shared import Run, facts_of_principal
+from git_refresh.run.shared import NOTES, Run, facts_of_principal
 from git_refresh.run.trial import Trial
 from git_refresh.seams import Api
 from git_refresh.settings.entries import Entry
@@ -119,7 +119,7 @@ class WorkspaceCheck:
             found.append(finding("foreign_credential", facts, id=own.id, whose=whose(own, username)))
         found += [
             finding("second_credential", facts, id=own.id if own else "", other=rival.id)
-            for rival in rivals(stored, own)
+            for rival in rivals(stored, own)[:NOTES]
         ]
         return (warning("credential", subject, told) for told in found)
 

@@ -1,6 +1,7 @@
 """What the workspaces of one run share: the token, what is fetched once for all, and what there is to say."""
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -31,16 +32,19 @@ class Notes:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._said: dict[Problem, str] = {}
+        self._said: dict[Problem, None] = {}
+        self._count: Counter[str] = Counter()
 
     def add(self, about: str, where: str, message: object) -> None:
         """Say something; so often about one workspace, or one service, and no more often."""
+        problem = Problem(where, str(message))
         with self._lock:
-            said = list(self._said.values()).count(about)
-            if said < NOTES:
-                self._said[Problem(where, str(message))] = about
-            elif said == NOTES:
-                self._said[Problem(about, "There are more of these than are listed here.")] = about
+            if problem in self._said or self._count[about] > NOTES:
+                return
+            if self._count[about] == NOTES:
+                problem = Problem(about, "There are more of these than are listed here.")
+            self._said[problem] = None
+            self._count[about] += 1
 
     def all(self) -> tuple[Problem, ...]:
         """All that was said."""

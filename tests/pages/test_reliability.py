@@ -56,10 +56,12 @@ BOUNDS = {
         "raised",
         "run.shared",
         "slices",
+        "report",
+        "cli.job_visit",
     )
     for name, value in vars(import_module(f"git_refresh.{module}")).items()
     if isinstance(value, int) and name.isupper() and not name.startswith("_")
-} | {("admin.jobs", "PAGES"), ("cli.job_visit", "IDS")}
+} | {("admin.jobs", "PAGES"), ("admin.jobs", "JOBS")}
 
 
 @pytest.mark.parametrize(("size", "module", "name"), SIZES)

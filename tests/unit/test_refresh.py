@@ -1,12 +1,14 @@
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from git_refresh import app
 from git_refresh.clock import Deadline, SystemClock
@@ -712,6 +714,34 @@ def test_what_cannot_be_stopped_is_left_behind_when_the_budget_is_over(
     assert found.credential
     assert found.credential.action == "failed"
     assert [folder.error and folder.error.code for folder in found.folders] == ["out_of_time"]
+
+
+@pytest.mark.skipif(settings.get_current_profile_name() == "quick", reason="measures time: for `make test`")
+def test_the_report_of_a_fleet_that_hangs_is_written_within_its_budget_on_a_quarter_of_a_core(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A thousand workspaces with sixty Git folders each: seconds of the processor after the work's end, times four."""
+    monkeypatch.setattr(refresh_module, "GRACE", 0.0)
+    caplog.set_level("CRITICAL", "git_refresh")
+    release = threading.Event()
+
+    def hang(_: str) -> None:
+        release.wait(60)
+
+    fleet = {host(number): FakeWorkspace(before=hang) for number in range(1_000)}
+    defaults = {"auth": "managed_identity", "folders": [f"/Repos/etl/{number}" for number in range(60)]}
+    environ = {"WORKSPACES": json.dumps(list(fleet)), "WORKSPACE_DEFAULTS": json.dumps(defaults)}
+    found = load(environ)
+    outlet = Outlet()
+    for number in range(1_000):
+        outlet.secrets.learn(f"dose{number:032x}")
+    deadline = Deadline.after(0.5, SystemClock())
+    began = time.thread_time()
+    report = refresh(found, FakeServices(fleet), deadline, next_run=NOW, outlet=outlet)
+    took = time.thread_time() - began
+    release.set()
+    assert report.counts()["folders_failed"] == 60_000
+    assert took * 4 < found.timeout_s - found.work_s
 
 
 def test_at_most_four_folders_of_a_workspace_are_worked_on_at_once() -> None:

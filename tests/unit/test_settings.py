@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -1153,3 +1154,22 @@ def test_what_could_be_a_secret_is_not_repeated(changes: dict[str, Any]) -> None
     found = settings({**GOOD, **changes})
     assert found.problems
     assert "0123456789abcdef" not in "\n".join(map(str, found.problems)) + repr(found)
+
+
+@pytest.mark.parametrize(
+    ("folders", "report_s"),
+    [
+        ([], 1 + 2),
+        ([f"/Repos/etl/{number}" for number in range(60)], 1 + 2 + 12),
+        (["/Repos/*"], 1 + 2 + 0.2 + 20),
+    ],
+    ids=["credentials alone", "60 folders each", "all below a path each"],
+)
+def test_a_run_of_a_thousand_workspaces_leaves_time_for_its_report(
+    folders: list[str], report_s: float
+) -> None:
+    hosts = [f"https://adb-{number}.1.azuredatabricks.net" for number in range(1_000)]
+    defaults = json.dumps({"auth": "managed_identity", "folders": folders})
+    found = settings(*hosts, WORKSPACE_DEFAULTS=defaults)
+    for budget in (60.0, 540.0):
+        assert replace(found, timeout_s=budget).work_s == pytest.approx(budget - min(report_s, budget / 5))

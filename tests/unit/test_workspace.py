@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,7 +13,14 @@ from git_refresh.clock import Deadline
 from git_refresh.clouds import answers, databricks, devops
 from git_refresh.clouds.answers import UnexpectedAnswerError
 from git_refresh.clouds.connections import tls_context
-from git_refresh.clouds.databricks import WorkspaceApi, workspace_session
+from git_refresh.clouds.databricks import (
+    FOLDER_SIZE,
+    LIST_SIZE,
+    LISTS_SIZE,
+    WorkspaceApi,
+    folder_lists,
+    workspace_session,
+)
 from git_refresh.clouds.oauth import sign_in
 from git_refresh.clouds.transport import BoundedSession
 from git_refresh.masking import Secrets
@@ -43,6 +51,28 @@ def symptom_kind(ask: Callable[[], object]) -> str:
     with pytest.raises(ServiceError) as caught:
         ask()
     return caught.value.symptom.kind
+
+
+@pytest.mark.parametrize("prefixes", [1, 12])
+def test_the_texts_of_a_list_have_a_total_over_all_pages_and_prefixes(
+    monkeypatch: pytest.MonkeyPatch, prefixes: int
+) -> None:
+    page = [{**FOLDER, "path": f"/Repos/{number}/{'x' * 1_900}"} for number in range(100)]
+    made = api(lambda: {"repos": page, "next_page_token": "more"}, monkeypatch)
+    read = 0
+    for prefix in range(prefixes):
+        with suppress(ServiceError):
+            for found in made.folders(f"/Repos/{prefix}"):
+                read += sum(len(folder.path) + FOLDER_SIZE for folder in found if folder)
+    assert read <= LIST_SIZE
+
+
+def test_the_lists_of_a_fleet_have_a_total_and_each_workspace_its_share() -> None:
+    lists = folder_lists(1_000)
+    hostile = sum(lists.take(f"hostile {number}", LIST_SIZE) for number in range(900))
+    assert hostile * LIST_SIZE <= LISTS_SIZE // 2
+    of_a_healthy_one = 100 * (FOLDER_SIZE + 250)
+    assert all(lists.take(f"healthy {number}", of_a_healthy_one) for number in range(100))
 
 
 @pytest.mark.parametrize("page", [[], [FOLDER], [FOLDER] * 1_000, [FOLDER] * 5_001])
