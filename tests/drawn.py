@@ -8,5 +8,5 @@ from hypothesis import HealthCheck, settings
 def as_often_as(examples: int, *, suppressed: Collection[HealthCheck] = ()) -> settings:
     """So many examples; few where hypothesis is told to be quick."""
     usual = settings.get_profile("default").max_examples
-    most = min(examples, settings().max_examples * examples // usual)
+    most = max(1, min(examples, settings().max_examples * examples // usual))
     return settings(max_examples=most, suppress_health_check=suppressed)

@@ -22,7 +22,9 @@ LIMITS = {
         "clouds.transport",
         "clouds.guard",
         "clouds.claims",
+        "run.pool",
         "run.refresh",
+        "run.trial",
         "fan_out",
     )
     for name, value in vars(import_module(f"git_refresh.{module}")).items()

@@ -159,6 +159,7 @@ TOLD_BY_CHECK_ALONE = {
     "interrupted",  # is nobody's verdict
     # Of a message on the queue, not of the settings or the clouds.
     "slice_too_late",
+    "workspace_not_listed",
     "slice_unreadable",
     "slice_duplicate",
     "slice_ended",
