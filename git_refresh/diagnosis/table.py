@@ -966,7 +966,8 @@ OWN = (
         message="No new OAuth secret was stored: it could not be tried at {places}.",
         cause="Every workspace that uses a new secret has to accept it first. At least one always has to.",
         remedy="Check the connection to {host}, or remove a deleted workspace from WORKSPACES. To store it without the workspaces that "
-        "cannot be reached: .venv/bin/python -m git_refresh rotate {secret} --apply --allow-unreachable --settings workspaces.json.",
+        "cannot be reached: `.venv/bin/python -m git_refresh rotate {secret} --apply --allow-unreachable --settings "
+        "workspaces.json{trusting}`.",
     ),
     Row(
         "new_secret_unexpected",
