@@ -29,7 +29,7 @@ MAX_THREADS = 512
 LONGEST_PATIENCE_S = 1.0
 """Seconds after which an operation that waits no longer counts as working, however few the operations are."""
 
-MIN_TICK_S = 0.005
+_MIN_TICK_S = 0.005
 
 
 class Priority(IntEnum):
@@ -87,7 +87,7 @@ class Pool:
         self, limits: Limits, clock: Clock | None = None, start: Callable[[Task], None] = start_thread
     ) -> None:
         self.limits = limits
-        self.tick_s = max(MIN_TICK_S, min(limits.patience_s, LONGEST_PATIENCE_S) / 4)
+        self.tick_s = max(_MIN_TICK_S, min(limits.patience_s, LONGEST_PATIENCE_S) / 4)
         self._clock = clock or SystemClock()
         self._start = start
         self._lock = threading.RLock()
