@@ -17,7 +17,7 @@ SLICE_S = 0.5
 A quarter of its share, where that is less.
 """
 
-MIN_SLICE_S = 0.01
+_MIN_SLICE_S = 0.01
 
 
 class Place(Protocol):
@@ -80,7 +80,7 @@ def turn(seconds: float) -> float:
         return seconds
     if place.must_give_up():
         raise TimeoutError("other operations need this thread")
-    return min(seconds, SLICE_S, max(place.share_s / 4, MIN_SLICE_S))
+    return min(seconds, SLICE_S, max(place.share_s / 4, _MIN_SLICE_S))
 
 
 def at_once(seconds: float) -> float:

@@ -5,6 +5,7 @@ from importlib import import_module
 
 import pytest
 
+from git_refresh.run.pool import MAX_THREADS
 from git_refresh.settings.load import Settings
 from tests.pages import ROOT
 
@@ -45,6 +46,10 @@ def test_the_budget_is_what_the_page_says() -> None:
     assert f"| the whole run | {Settings(()).timeout_s:.0f} |" in PAGE
 
 
+def test_how_many_threads_there_are_is_what_the_page_says() -> None:
+    assert f"At most {MAX_THREADS} threads" in PAGE
+
+
 SIZES = re.findall(r"^\| .+ \| ([\d,]+)(?: \w+)? \| `([\w.]+)\.(\w+)` \|$", TAKEN, re.MULTILINE)
 BOUNDS = {
     (module, name)
@@ -53,7 +58,7 @@ BOUNDS = {
         "clouds.devops",
         "clouds.databricks",
         "run.trial",
-        "run.workspace",
+        "run.fleet",
         "outlet",
         "raised",
         "run.shared",
@@ -73,6 +78,6 @@ def test_a_bound_is_what_the_page_says(size: str, module: str, name: str) -> Non
 
 def test_every_bound_is_on_the_page() -> None:
     assert {(module, name) for _, module, name in SIZES} == BOUNDS - {
-        ("run.workspace", "LANES"),
+        ("run.fleet", "LANES"),
         ("slices", "VERSION"),
     }

@@ -21,7 +21,7 @@ from tests.unit.simulation import (
     simulate,
 )
 
-SEARCHED = int(os.environ.get("ISOLATION_CASES", "10"))
+SEARCHED = int(os.environ.get("ISOLATION_CASES", "6"))
 """Cases that are made up."""
 
 SIZES = (1, 5, 20, 45, 100, 130, 200, 300)
@@ -50,8 +50,7 @@ SMALL = Case(40, 3, 4, 120, (), threads=24)
 PLACES = (*CREDENTIAL_PATH, *FOLDER_PATH)
 
 
-@pytest.mark.parametrize("after_s", [0.0, 8.0])
-@pytest.mark.parametrize("share", [0.5, 0.95])
+@pytest.mark.parametrize(("share", "after_s"), [(0.5, 0.0), (0.95, 0.0), (0.95, 8.0)])
 @pytest.mark.parametrize("manner", MANNERS)
 def test_what_hangs_in_one_place_costs_the_others_nothing(
     manner: Manner, share: float, after_s: float, monkeypatch: pytest.MonkeyPatch
@@ -80,7 +79,7 @@ def test_however_narrow_and_short_a_run_is(
             hold(case, monkeypatch)
 
 
-@pytest.mark.parametrize("place", ["sign_in", "list", "move"])
+@pytest.mark.parametrize("place", ["sign_in", "move"])
 def test_a_thousand_workspaces(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     hold(Case(1_000, 2, 32, 540, (Fault(place, "hang", 0.95),)), monkeypatch)
 
