@@ -41,7 +41,7 @@ CHANGED = "/Repos/etl/prod"
 NEXT = """\
 What to try next:
   .venv/bin/python -m localcloud --settings local.settings.json
-      serves such a cloud to play with; paste the lines that it prints into another shell, and there:
+      a cloud to play with; paste its export lines into another shell, then:
   .venv/bin/python -m git_refresh check --settings local.settings.json
   docs/setup.md leads to the same in Azure."""
 
