@@ -103,6 +103,9 @@ class World:
     attempts: dict[tuple[str, int], list[str]] = field(default_factory=dict)
     """How each attempt at a slice ended, by run and slice."""
     _numbers: Iterator[int] = field(default_factory=count)
+    _waiting: list[threading.Semaphore] = field(default_factory=list)
+    """Of the slices that are being worked on."""
+    _over: bool = False
     _turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     # The clock, as the product sees it.
@@ -165,6 +168,13 @@ class World:
         threading.Thread(target=work, daemon=True).start()
         self._turn.acquire()
 
+    def close(self) -> None:
+        """Let what is still at work end: no thread outlives its world."""
+        self._over = True
+        for wake in [*self._waiting]:
+            wake.release()
+            self._turn.acquire()
+
     def instance_is_free(self) -> None:
         self.later(0.01, self.instance)
 
@@ -192,8 +202,12 @@ class World:
             self._turn.acquire()
 
         self.later(seconds, go_on)
+        self._waiting.append(wake)
         self._turn.release()
         wake.acquire()
+        self._waiting.remove(wake)
+        if self._over:
+            raise WorkerDiedError("instance")
         self.worked += [(each.name, begun, self.at, fate.end) for each in settings.entries]
         whole = fate.end == "fine" and fate.seconds <= settings.timeout_s
         *others, last = settings.entries
@@ -231,7 +245,10 @@ def simulated(world: World) -> Iterator[None]:
         patch.setattr(fan_out, "SystemClock", lambda: world)
         patch.setattr(app, "claims", lambda *_: claims)
         patch.setattr(app, "run", world.run)
-        yield
+        try:
+            yield
+        finally:
+            world.close()
 
 
 def play(fates: list[Fate], instances: int, duplicates: set[int]) -> World:
@@ -455,7 +472,7 @@ def missed(world: World, saved_at: float | None) -> dict[str, set[str]]:
     return found
 
 
-@as_often_as(150)
+@as_often_as(80)
 @given(
     st.lists(FATES, max_size=12),
     st.lists(FORGERIES, max_size=14),
@@ -484,7 +501,7 @@ def hold_the_alerts(world: World, saved_at: float | None) -> int:
     return len(really) - len(good)
 
 
-@as_often_as(60)
+@as_often_as(30)
 @given(st.lists(FATES, max_size=12), st.integers(1, 5))
 def test_without_a_forger_the_alerts_name_what_was_missed_and_nothing_else(
     fates: list[Fate], instances: int
