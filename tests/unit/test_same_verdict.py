@@ -164,7 +164,6 @@ TOLD_BY_CHECK_ALONE = {
     "slice_duplicate",
     "slice_ended",
     "slice_given_up",
-    "workspace_not_listed",
     # Of what is granted, which onboard alone looks at.
     "grant_refused",
     "grant_not_seen",
