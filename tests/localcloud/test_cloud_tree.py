@@ -121,10 +121,11 @@ def test_lists_what_is_inside_a_git_folder(cloud: Cloud, api: Rest, *, git_cli: 
     assert first == again != folder.id
 
 
-@pytest.mark.parametrize("path", [".git", ".git/HEAD", "jobs/../README.md", "none", "README.md/none"])
+@pytest.mark.parametrize("path", [".git", ".git/HEAD", "../{id}/README.md", "none", "README.md/none"])
 def test_nothing_else_is_inside_a_git_folder(api: Rest, repository: Repository, path: str) -> None:
-    api.workspace.add_folder("/Users/me/etl", repository)
-    assert api("GET", "/workspace/get-status", params={"path": f"/Users/me/etl/{path}"}).status_code == 404
+    folder = api.workspace.add_folder("/Users/me/etl", repository)
+    inside = f"/Users/me/etl/{path.format(id=folder.id)}"
+    assert api("GET", "/workspace/get-status", params={"path": inside}).status_code == 404
 
 
 def test_a_file_or_notebook_is_listed_as_itself(api: Rest) -> None:
