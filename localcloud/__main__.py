@@ -14,7 +14,7 @@ import click
 
 from localcloud import play
 from localcloud.cloud import Cloud
-from localcloud.faults import NAMED
+from localcloud.databricks.variant import Variant, values
 from localcloud.fleet import Fleet, seed
 
 
@@ -43,12 +43,19 @@ def _in_one_line() -> Iterator[None]:
 
 def _fault(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
     if value == "list":
-        click.echo("\n".join(NAMED))
+        click.echo("\n".join(play.FAULTS))
         context.exit()
     try:
         return play.named(value) if value else None
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+
+
+def _variants(context: click.Context, _: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    if "list" in texts:
+        click.echo("\n".join(f"{name}={'|'.join(known)}" for name, known in values().items()))
+        context.exit()
+    return texts
 
 
 @click.command(
@@ -99,6 +106,19 @@ def _fault(context: click.Context, _: click.Parameter, value: str | None) -> str
     help="Where: a workspace's name, identity, keyvault or devops. [default: all workspaces]",
 )
 @click.option(
+    "--git-folders",
+    type=click.Choice(values()["git_folders"]),
+    help="The kind of the Git folders: with Git CLI access, legacy, or every second one of each.",
+)
+@click.option(
+    "--variant",
+    "variants",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_variants,
+    help="How workspaces answer where they differ; --variant list has the names.",
+)
+@click.option(
     "--port", default=0, type=click.IntRange(0, 65535), help="The proxy's port. [default: a free one]"
 )
 def main(  # noqa: PLR0913  # one for each option
@@ -111,6 +131,8 @@ def main(  # noqa: PLR0913  # one for each option
     latency: float,
     fault: str | None,
     at: str | None,
+    git_folders: str | None,
+    variants: tuple[str, ...],
     port: int,
 ) -> None:
     if at and not fault:
@@ -118,7 +140,7 @@ def main(  # noqa: PLR0913  # one for each option
     if settings:
         _check_file(settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with _cloud(port) as cloud, contextlib.suppress(KeyboardInterrupt):
+    with _cloud(port, _variant(git_folders, variants)) as cloud, contextlib.suppress(KeyboardInterrupt):
         cloud.identity.token_lifetime = token_lifetime
         cloud.latency = latency / 1000
         fleet = play.furnish(seed(cloud, workspaces), edits=edits, secret_ends=secret_ends)
@@ -144,10 +166,17 @@ def main(  # noqa: PLR0913  # one for each option
             time.sleep(0.5)  # and not `signal.pause()`: a signal just before it would go unnoticed
 
 
-def _cloud(port: int) -> Cloud:
+def _variant(git_folders: str | None, variants: tuple[str, ...]) -> Variant:
+    try:
+        return play.variant(git_folders, variants)
+    except ValueError as error:
+        raise click.UsageError(f"--variant: {error}") from None
+
+
+def _cloud(port: int, variant: Variant) -> Cloud:
     """The cloud. Raises click.UsageError if it cannot listen there."""
     try:
-        return Cloud(port=port)
+        return Cloud(port=port, variant=variant)
     except OSError as error:
         why = os.strerror(error.errno or 0)
         if not port:

@@ -1,5 +1,6 @@
 """What the handlers of all services share."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,15 +11,27 @@ PRINCIPAL = web.RequestKey("PRINCIPAL", str)
 
 
 class ApiError(Exception):
-    """What a service answers instead of a result: a status, a JSON body and headers. Raise it anywhere."""
+    """What a service answers instead of a result: a status, a JSON body or none, and headers. Raise it anywhere.
+
+    With `marked` the body begins with a byte-order mark.
+    """
 
     def __init__(
-        self, status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        marked: bool = False,
     ) -> None:
         super().__init__(status, body)
         self.status = status
-        self.body = body
+        self.body = body or {}
         self.headers = headers
+        self.marked = marked
 
     def response(self) -> web.Response:
-        return web.json_response(self.body, status=self.status, headers=self.headers)
+        if not self.body:
+            return web.Response(status=self.status, headers=self.headers)
+        text = "\ufeff" * self.marked + json.dumps(self.body)
+        return web.json_response(text=text, status=self.status, headers=self.headers)

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,7 @@ from aiohttp import web
 from localcloud.authority import TENANT, Authority
 from localcloud.databricks.account import Account
 from localcloud.databricks.account_site import AccountSite
+from localcloud.databricks.variant import Variant
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.entitlements import EntitlementSite
 from localcloud.devops.graph import GraphSite
@@ -53,7 +55,7 @@ class Cloud:
 
     It is there from construction to `close` (or to the end of a `with` block). A client process reaches it
     through the variables of `environment`. The proxy's port is a free one, unless given, and reached in the
-    clear, unless `proxy_tls` says who has signed its certificate.
+    clear, unless `proxy_tls` says who has signed its certificate. Each workspace answers as `variant` says, until it is told otherwise.
 
     Attributes:
         identity: the managed identity that the client runs as, unless it asks for one that was added.
@@ -62,7 +64,9 @@ class Cloud:
         directory: where repositories, clones and certificates live until `close`.
     """
 
-    def __init__(self, *, port: int = 0, proxy_tls: ProxyTls | None = None) -> None:
+    def __init__(
+        self, *, port: int = 0, proxy_tls: ProxyTls | None = None, variant: Variant | None = None
+    ) -> None:
         self._scratch = tempfile.TemporaryDirectory(
             prefix="localcloud-", dir=_in_memory(), ignore_cleanup_errors=True
         )
@@ -73,6 +77,7 @@ class Cloud:
         self._empty = tempfile.mkdtemp(dir=self.directory)
         self._observer = Observer()
         self._proxy_tls: ProxyTls | None = proxy_tls
+        self._variant = variant or Variant()
         self._authority = Authority()
         self._identities = IdentityEndpoint(self._authority)
         self.identity = self._identities.default
@@ -139,7 +144,8 @@ class Cloud:
             trust = {"GIT_SSL_CAINFO": bundle, "GIT_PROXY_SSL_CAINFO": bundle, "GIT_SSL_CAPATH": self._empty}
             network = {"https_proxy": self._proxy_url, **trust}
             place = self.directory / host
-            self._workspaces[host] = Workspace(host, self._authority, self.account, place, network)
+            variant = replace(self._variant)
+            self._workspaces[host] = Workspace(host, self._authority, self.account, place, network, variant)
             self._sites[host.lower()] = self._workspaces[host]
         return self._workspaces[host]
 

@@ -31,7 +31,14 @@ from localcloud.cloud import Cloud
 from localcloud.databricks.federation import FederationPolicy
 from localcloud.databricks.jobs import Job
 from localcloud.databricks.workspace import Workspace
-from localcloud.fleet import CLIENT_ID, FEDERATED_CLIENT_ID, UngrantedFleet, ZonedFleet, seed_ungranted
+from localcloud.fleet import (
+    CLIENT_ID,
+    FEDERATED_CLIENT_ID,
+    FOR_THE_APP,
+    UngrantedFleet,
+    ZonedFleet,
+    seed_ungranted,
+)
 from localcloud.people import laptop
 from localcloud.worker import Worker
 
@@ -85,7 +92,7 @@ class State:
 def main() -> None:
     """Run the demo; exit with 1 if anything was not as told."""
     try:
-        with Cloud() as cloud:
+        with Cloud(variant=FOR_THE_APP) as cloud:
             with waiting("three workspaces and their repositories"):
                 fleet = seed_ungranted(cloud)
             os.environ.update({**cloud.environment(), **fleet.settings})

@@ -5,6 +5,7 @@ or one of the `Connect` members, done to a connection before there is a request.
 """
 
 import asyncio
+import codecs
 import enum
 import json
 import re
@@ -33,6 +34,8 @@ class Connect(enum.Enum):
 class Fault:
     """One fault. What is None matches anything; `route` is a regular expression, searched in the plain path.
 
+    `asks` are query parameters that the request has, as the path of a directory that is listed.
+
     A `client_id` lets it strike the requests alone that name this identity or application, in the query or in a form.
 
     It counts the requests (or connections) that match: `nth` lets it begin at the n-th of them (and strike
@@ -47,15 +50,25 @@ class Fault:
     nth: int | None = None
     times: int | None = None
     client_id: str | None = None
+    asks: Mapping[str, str] = field(default_factory=dict)
     _seen: int = field(default=0, init=False)
 
-    def hits(self, service: str, host: str, method: str, path: str, client_id: str | None = None) -> bool:
+    def hits(  # what a request is
+        self,
+        service: str,
+        host: str,
+        method: str,
+        path: str,
+        client_id: str | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> bool:
         """Whether it strikes this request; counts it if it matches."""
         matches = (
             self.service in (None, service)
             and self.host in (None, host)
             and self.method in (None, method)
             and self.client_id in (None, client_id)
+            and self.asks.items() <= (query or {}).items()
             and (self.route is None or re.search(self.route, path) is not None)
         )
         if not matches:
@@ -177,6 +190,20 @@ def act_then(loss: Action) -> Action:
         return await loss(request, proceed)
 
     return act
+
+
+def byte_order_mark() -> Action:
+    """Let the real answer's body begin with U+FEFF, if there is one."""
+    return replace_body(lambda body: codecs.BOM_UTF8 + body if body else body)
+
+
+def null_lists() -> Action:
+    """Let every empty list of the real JSON answer be `null`."""
+
+    def nulled(body: bytes) -> bytes:
+        return re.sub(rb": \[\]", b": null", body)
+
+    return replace_body(nulled)
 
 
 def _body(response: web.Response) -> bytes:

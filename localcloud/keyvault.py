@@ -1,8 +1,8 @@
 """Azure Key Vault: reading secrets, and storing them.
 
 Facts: https://learn.microsoft.com/rest/api/keyvault/secrets, and for what each role may
-https://learn.microsoft.com/azure/key-vault/general/rbac-guide. That the properties of a deleted secret need what those of any other do is
-inferred.
+https://learn.microsoft.com/azure/key-vault/general/rbac-guide. Unrecorded: that the properties of a deleted secret need what those of
+any other do, and what a recovery answers while the secret is being deleted.
 """
 
 import json
@@ -40,6 +40,7 @@ class KeyVault:
     Attributes:
         firewalled: the vault's firewall turns every caller away.
         lag: seconds until reading shows what was stored through the API.
+        deletion_s: seconds, some 4 in Azure, in which a deleted secret is neither there nor in `deletedsecrets`; none ends those under way.
         page: how many versions are listed at once, unless somebody asks for fewer.
     """
 
@@ -53,11 +54,13 @@ class KeyVault:
         self.firewalled = False
         self._authority = authority
         self.lag = 0.0
+        self.deletion_s = 0.0
         self.page = 25
         self._readers = {reader}
         self._writers: set[str] = set()
         self._secrets: dict[str, list[Secret]] = {}
         self._deleted: dict[str, list[Secret]] = {}
+        self._deleted_at: dict[str, float] = {}
 
     def set(
         self,
@@ -94,6 +97,7 @@ class KeyVault:
     def delete(self, name: str) -> None:
         """Delete a secret. It can be recovered, and until then its name is taken."""
         self._deleted[name.lower()] = self._secrets.pop(name.lower())
+        self._deleted_at[name.lower()] = time.monotonic()
 
     @property
     def ends(self) -> dict[str, datetime | None]:
@@ -158,18 +162,14 @@ class KeyVault:
         name, content = request.match_info["name"], await _content(request)
         if not isinstance(content.get("value"), str):
             raise _bad("The request body is missing the property 'value'.")
+        if self._being_deleted(name):
+            raise _conflict("Secret is currently being deleted.", "ObjectIsBeingDeleted")
         if name.lower() in self._deleted:
-            raise ApiError(
-                409,
-                {
-                    "error": {
-                        "code": "Conflict",
-                        "message": f"Secret {name} is currently in a deleted but recoverable state, and its name cannot be reused; "
-                        "in this state, the secret can only be recovered or purged.",
-                        "innererror": {"code": "ObjectIsDeletedButRecoverable"},
-                    }
-                },
+            text = (
+                f"Secret {name} is currently in a deleted but recoverable state, and its name cannot be reused; "
+                "in this state, the secret can only be recovered or purged."
             )
+            raise _conflict(text, "ObjectIsDeletedButRecoverable")
         made = Secret(uuid.uuid4().hex, content["value"], True, int(time.time()), None, None)
         made = replace(_changed(made, content), seen_from=time.time() + self.lag)
         self._secrets.setdefault(name.lower(), []).append(made)
@@ -188,7 +188,7 @@ class KeyVault:
         self._authorize(request, "readMetadata")
         name = request.match_info["name"]
         known = self._deleted.get(name.lower())
-        if known is None:
+        if known is None or self._being_deleted(name):
             raise _not_found(name)
         recovery = {"recoveryId": f"{self.url}/deletedsecrets/{name}", "deletedDate": int(time.time())}
         return web.json_response({**self._shown(name, known[-1]), **recovery})
@@ -196,6 +196,8 @@ class KeyVault:
     async def _recover(self, request: web.Request) -> web.Response:
         self._authorize(request, "recover")
         name = request.match_info["name"]
+        if self._being_deleted(name):
+            raise _conflict("Secret is currently being deleted.", "ObjectIsBeingDeleted")
         if name.lower() not in self._deleted:
             raise _not_found(name)
         self._secrets[name.lower()] = self._deleted.pop(name.lower())
@@ -240,6 +242,11 @@ class KeyVault:
                 f"Vault: {self.name};location=westeurope\r\n",
                 "ForbiddenByRbac",
             )
+
+    def _being_deleted(self, name: str) -> bool:
+        """Whether it was deleted just now."""
+        key = name.lower()
+        return key in self._deleted and time.monotonic() < self._deleted_at[key] + self.deletion_s
 
     def _visible(self, name: str) -> list[Secret]:
         return [known for known in self.versions(name) if known.seen_from <= time.time()]
@@ -289,6 +296,10 @@ def _changed(known: Secret, content: Mapping[str, Any]) -> Secret:
         not_before=attributes.get("nbf", known.not_before),
         tags=content.get("tags", known.tags) or {},
     )
+
+
+def _conflict(message: str, inner: str) -> ApiError:
+    return ApiError(409, {"error": {"code": "Conflict", "message": message, "innererror": {"code": inner}}})
 
 
 def _bad(message: str) -> ApiError:

@@ -146,7 +146,8 @@ class Observer:
         for fault in reversed(list(self.faults)):
             if isinstance(fault.action, Connect):
                 continue
-            if fault.hits(record.service, record.host, record.method, record.path, record.client_id):
+            told = (record.service, record.host, record.method, record.path, record.client_id, record.query)
+            if fault.hits(*told):
                 answer = _around(fault.action, request, answer)
         return await answer()
 

@@ -4,20 +4,25 @@ import difflib
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from localcloud import refusals
 from localcloud.cloud import Cloud
 from localcloud.databricks.folder import Folder
+from localcloud.databricks.variant import Variant
 from localcloud.devops.repository import Repository
 from localcloud.faults import NAMED, Connect, Fault
-from localcloud.fleet import ORGANIZATION, SECRET, SECRET_NAME, Fleet
+from localcloud.fleet import FOR_THE_APP, ORGANIZATION, SECRET, SECRET_NAME, Fleet
 
 TAG, BRANCH = "v1.0.0", "next"
 PERSON = "you@contoso.com"
 SERVICES = ("identity", "keyvault", "devops")
+FAULTS = {**NAMED, **refusals.DATABRICKS, **refusals.DEVOPS}
+"""Every fault that can be asked for by its name."""
+
 SHOWN = 20
 """Workspaces whose contents are listed."""
 
@@ -61,7 +66,7 @@ def named(name: str) -> str:
     Raises:
         ValueError: there is no such fault; says which is near.
     """
-    known = {_letters(known): known for known in NAMED}
+    known = {_letters(known): known for known in FAULTS}
     if _letters(name) in known:
         return known[_letters(name)]
     near = difflib.get_close_matches(_letters(name), known, 1)
@@ -74,12 +79,16 @@ def _letters(name: str) -> str:
 
 
 def fault(fleet: Fleet, name: str, place: str | None) -> Fault:
-    """The fault of this name, in every workspace, one of them, or another service.
+    """The fault of this name, where it is wanted; else in every workspace, or in Azure DevOps if only that has it.
 
     Raises:
         ValueError: there is no such place, or it cannot be there.
     """
-    action = NAMED[name]()
+    action = FAULTS[name]()
+    if place is None and name in refusals.DEVOPS:
+        place = "devops"
+    if (name in refusals.DATABRICKS and place in SERVICES) or (name in refusals.DEVOPS and place != "devops"):
+        raise ValueError(f"{name!r} is not what {place} answers.")
     if place is None:
         return Fault(action, service="databricks")
     if place in fleet.by_name:
@@ -140,6 +149,18 @@ def _end(end: datetime | None) -> str:
     days = (end - datetime.now(UTC)) / timedelta(days=1)
     when = f"{end:%Y-%m-%d %H:%M} UTC"
     return f"ended {when}, {-days:.0f} days ago" if days < 0 else f"ends {when}, in {days:.0f} days"
+
+
+def variant(git_folders: str | None, settings: Iterable[str]) -> Variant:
+    """How all workspaces answer: as for the app, but for what is asked for as `name=value`.
+
+    Raises:
+        ValueError: there is no such variant; says which there are.
+    """
+    wanted = replace(FOR_THE_APP)
+    for text in ([f"git_folders={git_folders}"] if git_folders else []) + list(settings):
+        wanted.set(text)
+    return wanted
 
 
 def exports(variables: Mapping[str, str]) -> Iterator[str]:

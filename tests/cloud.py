@@ -6,14 +6,14 @@ from contextlib import contextmanager
 import pytest
 from azure.keyvault.secrets._shared import http_challenge_cache
 
-from localcloud import Cloud
+from localcloud import FOR_THE_APP, Cloud, Variant
 
 
 @contextmanager
-def embedded_cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+def embedded_cloud(monkeypatch: pytest.MonkeyPatch, variant: Variant | None = FOR_THE_APP) -> Iterator[Cloud]:
     """A cloud that a client in this process reaches by production names, as long as the test lasts."""
     http_challenge_cache.clear()  # Key Vault's SDK keeps challenges for the process, an odd one of another test's too
-    with Cloud() as cloud:
+    with Cloud(variant=variant) as cloud:
         for name, value in cloud.environment().items():
             monkeypatch.setenv(name, value)
         yield cloud

@@ -140,9 +140,9 @@ class AccountSite:
             raise invalid(
                 f"Invalid federation policy id: '{policy_id}'. Must contain only 0-9, a-z, and hyphen."
             )
-        if any(each.id == policy_id for each in principal.policies):  # the text is not verified
+        if any(each.id == policy_id for each in principal.policies):  # unrecorded: the text
             raise error(409, "ALREADY_EXISTS", f"Federation policy {policy_id} already exists.")
-        if len(principal.policies) >= MOST_POLICIES:  # the text is not verified
+        if len(principal.policies) >= MOST_POLICIES:  # unrecorded: the text
             raise error(400, "QUOTA_EXCEEDED", f"At most {MOST_POLICIES} federation policies are allowed.")
         policy = _parsed(content)
         policy.id, policy.description = policy_id, str(content.get("description", ""))
@@ -199,7 +199,7 @@ class AccountSite:
             raise error(403, 403, "Invalid access token.") from None
         request[PRINCIPAL] = claims["oid"]
         account = request.match_info["account"]
-        if account != self._account.id:  # the text is not verified
+        if account != self._account.id:  # unrecorded: the text
             raise error(404, "RESOURCE_DOES_NOT_EXIST", f"Account {account} does not exist.")
         if claims["oid"] not in self._account.admins:
             text = "This API is disabled for users without account admin status."
@@ -223,12 +223,12 @@ def _number(workspace: Workspace) -> int:
 
 
 def _no_principal(number: int) -> Exception:
-    """The text is not verified."""
+    """Unrecorded: the text."""
     return not_found(f"Principal {number} does not exist in the account.")
 
 
 def _parsed(content: Mapping[str, Any]) -> FederationPolicy:
-    """The policy that a request has. Raises the API's errors, whose texts are not verified.
+    """The policy that a request has. Raises the API's errors. Unrecorded: their texts.
 
     The issuer's OpenID configuration is fetched when a policy is written: here, that of whoever has none is not known.
     """

@@ -1,6 +1,6 @@
 """Databricks' error answers and request bodies.
 
-The texts are the real ones unless a comment says otherwise.
+The texts are the real ones. What nobody has recorded is called so, here and in the modules that answer: `unrecorded: the text`.
 """
 
 import json

@@ -7,20 +7,31 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal
 
 from localcloud import git
+from localcloud.databricks import contents
 
 # Nothing in a folder happens behind the tests' backs, and clones are thrown away soon.
 QUIET = ("-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false")
 
 
-class FolderError(Exception):
-    """A Git operation that failed: Databricks' error code, and the files if they conflict."""
+NAMES_CLASH = (
+    "Cannot perform Git operation due to conflicting names. A folder cannot contain a notebook with the same name as a notebook, file, "
+    "or folder (excluding file extensions)."
+)
 
-    def __init__(self, code: str, files: Sequence[str] = ()) -> None:
+type Diverged = Literal["refused", "merged", "kept"]
+"""What a pull does where the folder's branch and the remote's have diverged."""
+
+
+class FolderError(Exception):
+    """A Git operation that failed: Databricks' error code, its text if that is a text of its own, and the files if they conflict."""
+
+    def __init__(self, code: str, message: str = "", files: Sequence[str] = ()) -> None:
         super().__init__(code)
         self.code = code
+        self.message = message
         self.files = files
 
 
@@ -41,9 +52,11 @@ class Folder:
 
     Attributes:
         path: without `/Workspace` in front.
-        git_cli: it was created with Git-CLI access, so the workspace shows it as a directory.
+        git_cli: it was created with Git CLI access, so the workspace shows it as a directory.
         can_manage: off, whoever was not granted more reads it only, and her lists leave it out.
         visible: off, nobody sees it who was not granted that.
+        broken: a create has failed, and no repository is behind it.
+        former_head: the commit that the next read shows; None: the one that is checked out.
     """
 
     id: int
@@ -54,11 +67,13 @@ class Folder:
     git_cli: bool = False
     can_manage: bool = True
     visible: bool = True
+    broken: bool = False
+    former_head: str | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     @property
     def head(self) -> str:
-        """The id of the commit that is checked out."""
+        """The id of the commit that is checked out; empty if the repository has none yet."""
         content = self._git_file("HEAD")
         return self._git_file(content.removeprefix("ref: ")) if content.startswith("ref: ") else content
 
@@ -79,47 +94,63 @@ class Folder:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
 
+    def commit(self, file: str, text: str) -> str:
+        """Write a file, commit it, do not push it, and return the commit's id, as a person does with Git CLI access."""
+        self.edit(file, text)
+        git.run(self.directory, "add", "--", file)
+        git.run(self.directory, "commit", "--quiet", "--message", "Not pushed")
+        return self.head
+
     def read(self, file: str) -> str:
         return (self.directory / file).read_text()
 
     async def clone(self, access: Access) -> None:
-        """Clone the remote's default branch. Raises FolderError and leaves nothing behind."""
+        """Clone the remote's default branch. Raises FolderError and leaves no clone behind."""
         options = ["--sparse"] if self.sparse else []
         parent = self.directory.parent
         parent.mkdir(parents=True, exist_ok=True)
         source = [self.url, self.directory.name]
         command = [*QUIET, "clone", "--quiet", "--template=", *options, *source]
-        done = await git.start(parent, *command, environment=access)
-        if not done.code and self.sparse:
-            done = await git.start(self.directory, "sparse-checkout", "set", "--cone", *self.sparse)
-        if done.code:
+        try:
+            self._check(await git.start(parent, *command, environment=access))
+            if self.head:
+                await self._check_names("HEAD")
+            if self.sparse:
+                await self._git("sparse-checkout", "set", "--cone", *self.sparse)
+        except FolderError:
             shutil.rmtree(self.directory, ignore_errors=True)
-            _fail(done.stderr)
+            raise
 
-    async def switch(self, access: Access, *, branch: str, discard: bool) -> None:
-        """Switch to a branch and bring it to its latest commit.
+    async def switch(
+        self, access: Access, *, branch: str, discard: bool, diverged: Diverged = "refused"
+    ) -> None:
+        """Switch to a branch and bring it forward to its latest commit, as far as local commits let it.
 
-        Raises FolderError, with nothing lost, if local changes are in the way and not to be discarded.
+        Raises FolderError, with nothing lost, if local changes are in the way and not to be discarded. Local commits are never lost.
         """
         there = f"refs/remotes/origin/{branch}"
         await self._fetch(access, f"+refs/heads/{branch}:{there}")
+        await self._check_names(there)
         if discard:
-            await self._git("checkout", "--quiet", "--force", "-B", branch, there)
-            await self._git("clean", "--quiet", "--force", "-d")
-            return
+            await self._discard()
         if self.branch != branch:
             known = (self.directory / ".git/refs/heads" / branch).is_file()
             target = [branch] if known else ["--no-track", "-b", branch, there]
             await self._git("checkout", "--quiet", *target)
-        await self._git("merge", "--quiet", "--ff-only", there)
+        done = await git.start(self.directory, *QUIET, "merge", "--quiet", "--ff-only", there)
+        if done.code and diverged != "refused" and _DIVERGED.search(done.stderr):
+            await self._merge(there) if diverged == "merged" else None
+        else:
+            self._check(done)
 
     async def detach(self, access: Access, *, tag: str, discard: bool) -> None:
         """Check out a tag."""
-        await self._fetch(access, f"+refs/tags/{tag}:refs/tags/{tag}")
-        force = ["--force"] if discard else []
-        await self._git("checkout", "--quiet", "--detach", *force, f"refs/tags/{tag}")
+        there = f"refs/tags/{tag}"
+        await self._fetch(access, f"+{there}:{there}")
+        await self._check_names(there)
         if discard:
-            await self._git("clean", "--quiet", "--force", "-d")
+            await self._discard()
+        await self._git("checkout", "--quiet", "--detach", there)
 
     async def go_to(self, commit: str) -> None:
         """Check out a commit that was cloned."""
@@ -128,23 +159,51 @@ class Folder:
     async def _fetch(self, access: Access, refspec: str) -> None:
         await self._git("fetch", "--quiet", "--no-tags", self.url, refspec, environment=access)
 
-    async def _git(self, *arguments: str, environment: Access | None = None) -> None:
-        done = await git.start(self.directory, *QUIET, *arguments, environment=environment)
+    async def _discard(self) -> None:
+        """Delete uncommitted changes, staged, unstaged and untracked."""
+        await self._git("reset", "--quiet", "--hard")
+        await self._git("clean", "--quiet", "--force", "-d")
+
+    async def _merge(self, there: str) -> None:
+        """Merge what has diverged. Raises FolderError, with nothing changed, if that conflicts."""
+        done = await git.start(self.directory, *QUIET, "merge", "--quiet", "--no-edit", there)
         if done.code:
-            _fail(done.stderr)
+            files = re.findall(r"Merge conflict in (.+)", done.stdout.decode(errors="replace"))
+            if files:
+                await self._git("merge", "--abort")
+            raise FolderError("GIT_CONFLICT", files=files)
+
+    async def _check_names(self, tree: str) -> None:
+        """Raise FolderError if notebooks of a commit clash by name."""
+        done = await git.start(self.directory, "ls-tree", "-r", "-z", "--name-only", tree)
+        if contents.clashes(done.stdout.decode(errors="replace").split("\0")):
+            raise FolderError("BAD_REQUEST", NAMES_CLASH)  # unrecorded: the code
+
+    async def _git(self, *arguments: str, environment: Access | None = None) -> None:
+        self._check(await git.start(self.directory, *QUIET, *arguments, environment=environment))
+
+    def _check(self, done: git.Finished) -> None:
+        """Raise what git's words mean (`LC_ALL=C`, so that they are English)."""
+        if not done.code:
+            return
+        said = done.stderr
+        if "would be overwritten" in said or _DIVERGED.search(said):
+            raise FolderError("GIT_CONFLICT", files=re.findall(r"^\t(.+)$", said, re.MULTILINE))
+        if "find remote ref" in said:
+            raise FolderError("GIT_UNKNOWN_REF")
+        if re.search(r"Authentication failed|could not read Username|returned error: 40[13]", said):
+            raise FolderError("PERMISSION_DENIED")
+        if re.search(r"repository '.*' not found", said):
+            raise FolderError("BAD_REQUEST")
+        if re.search(r"SSL|certificate", said):  # unrecorded: the code
+            text = f"{self.url}: Secure connection to {self.url} could not be established because of SSL problems"
+            raise FolderError("GIT_REMOTE_ERROR", text)
+        raise FolderError("GIT_REMOTE_ERROR")
 
     def _git_file(self, name: str) -> str:
-        return (self.directory / ".git" / name).read_text().strip()
+        """A file of the clone; empty if it is not there, as a branch's is before its first commit."""
+        file = self.directory / ".git" / name
+        return file.read_text().strip() if file.is_file() else ""
 
 
-def _fail(stderr: str) -> NoReturn:
-    """Raise what git's words mean (`LC_ALL=C`, so that they are English)."""
-    if "would be overwritten" in stderr or "Not possible to fast-forward" in stderr:
-        raise FolderError("GIT_CONFLICT", re.findall(r"^\t(.+)$", stderr, re.MULTILINE))
-    if "find remote ref" in stderr:
-        raise FolderError("GIT_UNKNOWN_REF")
-    if "Authentication failed" in stderr or "could not read Username" in stderr:
-        raise FolderError("PERMISSION_DENIED")
-    if re.search(r"repository '.*' not found", stderr):
-        raise FolderError("BAD_REQUEST")
-    raise FolderError("GIT_REMOTE_ERROR")
+_DIVERGED = re.compile("Not possible to fast-forward|unrelated histories")

@@ -140,7 +140,7 @@ class GitCredentials:
         owner = self._sign_in.by_id(identifier(str(principal_id)))
         if owner is None:
             raise not_found(f"Principal with id {principal_id} could not be found")
-        if self._sign_in.ungranted and not self._manages(caller, owner):  # the text is not verified
+        if self._sign_in.ungranted and not self._manages(caller, owner):  # unrecorded: the text
             raise error(403, "PERMISSION_DENIED", "User does not have permission.")
         return owner
 
@@ -184,4 +184,4 @@ def _pick(credentials: Iterable[Credential], number: int) -> Credential:
     for credential in credentials:
         if credential.id == number:
             return credential
-    raise not_found(f"Git credential with id {number} could not be found")
+    raise not_found("Git credential with the given ID could not be found.")

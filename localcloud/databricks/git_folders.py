@@ -4,6 +4,8 @@ Facts: https://docs.databricks.com/api/azure/workspace/repos
 """
 
 import asyncio
+import itertools
+import re
 from collections import defaultdict
 from collections.abc import Awaitable, Iterable, Mapping
 from pathlib import Path
@@ -19,9 +21,13 @@ from localcloud.databricks.git_credentials import DEVOPS, PROVIDERS, GitCredenti
 from localcloud.databricks.permissions import CAN_MANAGE
 from localcloud.databricks.sign_in import ServicePrincipal, SignIn
 from localcloud.databricks.tree import Tree, normal, protected
+from localcloud.databricks.variant import Variant
 
 PATH = "/api/2.0/repos"
 PAGE = 20
+NO_URL = "Git repository URL missing for project"
+_NOT_A_DIRECTORY = re.compile(r"[*?\[\\]|^[!/]")
+"""What a cone pattern cannot have: https://git-scm.com/docs/git-sparse-checkout#_internalscone_mode_handling"""
 
 
 class GitFolders:
@@ -34,8 +40,11 @@ class GitFolders:
         credentials: GitCredentials,
         directory: Path,
         network: Mapping[str, str],
+        variant: Variant,
     ) -> None:
         self._sign_in = sign_in
+        self._variant = variant
+        self._every_second = itertools.cycle((True, False))
         self._tree = tree
         self._credentials = credentials
         self._directory = directory
@@ -52,10 +61,18 @@ class GitFolders:
             web.delete(one, self._delete),
         ]
 
-    def new(self, path: str, url: str, sparse: Iterable[str] = ()) -> Folder:
-        """A folder that is not cloned and not in the tree yet."""
+    def new(self, path: str, url: str, sparse: Iterable[str] = (), *, git_cli: bool | None = None) -> Folder:
+        """A folder that is not cloned and not in the tree yet, of the kind that the workspace makes unless told."""
         number = self._tree.next_id()
-        return Folder(number, path, url, self._directory / str(number), tuple(sparse))
+        kind = self._makes_git_cli(path) if git_cli is None else git_cli
+        return Folder(number, path, url, self._directory / str(number), tuple(sparse), kind)
+
+    def _makes_git_cli(self, path: str) -> bool:
+        if path.startswith("/Repos/") and self._variant.below_repos == "legacy":
+            return False
+        if self._variant.git_folders == "mixed":
+            return next(self._every_second)
+        return self._variant.git_folders == "git-cli"
 
     async def _list(self, request: web.Request) -> web.Response:
         principal = self._sign_in.authenticate(request)
@@ -64,32 +81,60 @@ class GitFolders:
         found = [
             folder
             for folder in self._tree.visible(principal)
-            if folder.path.startswith(prefix) and self._manages(principal, folder) and not folder.git_cli
+            if folder.path.startswith(prefix) and self._manages(principal, folder)
+            if not folder.git_cli and not folder.broken  # unrecorded: whether a broken one is listed
         ]
         start = identifier(request.query.get("next_page_token") or "0")
-        page = {"repos": [_public(folder) for folder in found[start : start + PAGE]]} if found[start:] else {}
+        page = (
+            {"repos": [self._public(folder) for folder in found[start : start + PAGE]]}
+            if found[start:]
+            else {}
+        )
         more = {"next_page_token": str(start + PAGE)} if found[start + PAGE :] else {}
         return web.json_response(page | more)
 
     async def _get(self, request: web.Request) -> web.Response:
         principal = self._sign_in.authenticate(request)
-        return web.json_response(_public(self._one(request, principal)))
+        folder = self._one(request, principal)
+        former, folder.former_head = folder.former_head, None
+        shown = self._public(folder) | ({"head_commit_id": former} if former else {})
+        return web.json_response(shown | {"git_cli_enabled": folder.git_cli})
 
     async def _create(self, request: web.Request) -> web.Response:
         principal = self._sign_in.authenticate(request)
         content = await fields(request)
-        url, provider = required(content, "url"), required(content, "provider")
+        provider = required(content, "provider")
         if provider.lower() not in PROVIDERS:
             raise invalid(f"Invalid Git provider {provider}.")
+        url = str(content.get("url") or "")
         default = f"/Repos/{principal.client_id}/{url.rstrip('/').rpartition('/')[2]}"
         path = normal(content.get("path") or default)
+        patterns = (content.get("sparse_checkout") or {}).get("patterns") or ()
+        if any(_NOT_A_DIRECTORY.search(str(pattern)) for pattern in patterns):
+            raise invalid("Invalid sparse-checkout cone pattern")  # unrecorded: the code
         async with self._creating[path]:
             self._check_place(path, principal)
-            folder = self.new(path, url, (content.get("sparse_checkout") or {}).get("patterns") or ())
-            await self._git(folder.clone(self._access(principal, content)), folder)
-            self._tree.folders[path] = folder
-            self._tree.rights.own(path, principal)
-        return web.json_response(_public(folder))
+            folder = self.new(path, url, patterns)
+            if not url:  # https://github.com/databrickslabs/dbx/issues/413
+                self._leave_broken(folder, principal)
+                raise invalid(NO_URL)
+            access = self._access(principal, content)
+            try:
+                await self._git(folder.clone(access), folder)
+            except ApiError:
+                if self._variant.failed_create == "broken":
+                    self._leave_broken(folder, principal)
+                raise
+            self._add(folder, principal)
+        return web.json_response(self._public(folder))
+
+    def _add(self, folder: Folder, principal: ServicePrincipal) -> None:
+        self._tree.folders[folder.path] = folder
+        self._tree.rights.own(folder.path, principal)
+
+    def _leave_broken(self, folder: Folder, principal: ServicePrincipal) -> None:
+        folder.broken = True
+        self._add(folder, principal)
 
     async def _update(self, request: web.Request) -> web.Response:
         principal = self._sign_in.authenticate(request)
@@ -103,10 +148,14 @@ class GitFolders:
         discard = bool(content.get("dangerously_force_discard_all"))
         access = self._access(principal, content)
         async with folder.lock:
+            before = folder.head
             if branch:
-                await self._git(folder.switch(access, branch=branch, discard=discard), folder, branch)
+                work = folder.switch(access, branch=branch, discard=discard, diverged=self._variant.diverged)
             else:
-                await self._git(folder.detach(access, tag=str(tag), discard=discard), folder, str(tag))
+                work = folder.detach(access, tag=str(tag), discard=discard)
+            await self._git(work, folder, str(branch or tag))
+            if self._variant.head_after_update == "stale":
+                folder.former_head = before
         return web.json_response({})
 
     async def _delete(self, request: web.Request) -> web.Response:
@@ -124,13 +173,15 @@ class GitFolders:
     def _one(self, request: web.Request, principal: ServicePrincipal) -> Folder:
         number = identifier(request.match_info["id"])
         for folder in self._tree.visible(principal):
-            if folder.id == number:
+            if folder.id == number and folder.broken and self._variant.broken_folder == "400":
+                raise invalid(NO_URL)
+            if folder.id == number and not folder.broken:
                 return folder
-        raise not_found(f"Repo with id {number} could not be found.")
+        raise self._variant.no_such(f"Repo with id {number} could not be found.")
 
     def _check_place(self, path: str, principal: ServicePrincipal) -> None:
         parent = path.rpartition("/")[0] or "/"
-        if path in self._tree.folders or self._tree.has_directory(path):
+        if self._tree.has(path):
             raise error(
                 400,
                 "RESOURCE_ALREADY_EXISTS",
@@ -139,8 +190,10 @@ class GitFolders:
             )
         if path.startswith("/Repos/") and path.count("/") != "/Repos/folder/name".count("/"):
             raise protected()
-        if not self._tree.has_directory(parent):
+        if not self._tree.has(parent):
             raise not_found(f"Parent directory {parent} does not exist.")
+        if self._tree.folder_of(parent):  # unrecorded: all of it
+            raise invalid(f"A Git folder cannot be created inside another Git folder: {path}")
         self._tree.check_manage(principal, parent)
 
     def _access(self, principal: ServicePrincipal, content: Mapping[str, Any]) -> Access:
@@ -149,6 +202,19 @@ class GitFolders:
         if credential.token is None:
             raise error(403, "PERMISSION_DENIED", errors.FEDERATED)
         return signed_in(credential.username or credential.email or "", credential.token, self._network)
+
+    def _public(self, folder: Folder) -> dict[str, Any]:
+        detached = {"absent": None, "empty": "", "HEAD": "HEAD"}[self._variant.detached_branch]
+        shown = {
+            "id": folder.id,
+            "path": folder.path,
+            "url": folder.url,
+            "provider": DEVOPS,
+            "branch": detached if folder.branch is None else folder.branch,
+            "head_commit_id": folder.head or None,  # unrecorded: that there is none before the first commit
+            "sparse_checkout": {"patterns": list(folder.sparse)} if folder.sparse else None,
+        }
+        return {key: value for key, value in shown.items() if value is not None}
 
     async def _git(self, work: Awaitable[None], folder: Folder, ref: str = "") -> None:
         """Do a Git operation, and answer its failure as the workspace would."""
@@ -160,6 +226,8 @@ class GitFolders:
 
 def _answer(failure: FolderError, folder: Folder, ref: str) -> ApiError:
     match failure.code:
+        case code if failure.message:
+            return error(400, code, failure.message)
         case "PERMISSION_DENIED":
             return error(403, failure.code, errors.INVALID)
         case "BAD_REQUEST":
@@ -167,21 +235,7 @@ def _answer(failure: FolderError, folder: Folder, ref: str) -> ApiError:
         case "GIT_CONFLICT":
             conflicts = ", ".join(failure.files)
             return error(400, failure.code, f"Conflict pulling from remote. Conflicting files: {conflicts}")
-        case "GIT_UNKNOWN_REF":  # the text is not verified
-            return error(400, failure.code, f"Could not find branch or tag {ref} in the remote repository.")
-        case code:  # the text is not verified
+        case "GIT_UNKNOWN_REF":  # unrecorded: how the text goes on, and that a tag has the same
+            return error(400, failure.code, f"Remote branch does not exist: {ref}")
+        case code:  # unrecorded: the text
             return error(400, code, f"Could not reach the remote repository of {folder.path}.")
-
-
-def _public(folder: Folder) -> dict[str, Any]:
-    shown = {
-        "id": folder.id,
-        "path": folder.path,
-        "url": folder.url,
-        "provider": DEVOPS,
-        "branch": folder.branch,
-        "head_commit_id": folder.head,
-        "git_cli_enabled": True if folder.git_cli else None,
-        "sparse_checkout": {"patterns": list(folder.sparse)} if folder.sparse else None,
-    }
-    return {key: value for key, value in shown.items() if value is not None}

@@ -65,7 +65,7 @@ class JobRun:
     used_commit: str = ""
 
     def public(self) -> dict[str, Any]:
-        # That a failed checkout is an INTERNAL_ERROR is not verified.
+        # unrecorded: that a failed checkout is an INTERNAL_ERROR
         ended = "TERMINATED" if self.result == "SUCCESS" else "INTERNAL_ERROR"
         state = {"life_cycle_state": ended if self.result else "RUNNING", "state_message": self.message}
         answer: dict[str, Any] = {"job_id": self.job.id, "run_id": self.id, "run_type": "JOB_RUN"}
@@ -156,16 +156,16 @@ class Jobs:
             return caller
         name = wanted.get("service_principal_name") or wanted.get("user_name")
         found = next((each for each in self._sign_in.principals if each.client_id == name), None)
-        if found is None:  # the text is not verified
+        if found is None:  # unrecorded: the text
             raise invalid(f"Principal {name} does not exist.")
-        if found is not caller and not caller.admin:  # the text is not verified
+        if found is not caller and not caller.admin:  # unrecorded: the text
             raise error(
                 403, "PERMISSION_DENIED", f"{caller.client_id} cannot set 'run_as' to '{found.client_id}'."
             )
         return found
 
     async def _list(self, request: web.Request) -> web.Response:
-        """The newest first. Whether the real list has `git_source` without `expand_tasks` is not verified: this one has not."""
+        """The newest first. Unrecorded: that the list has no `git_source` without `expand_tasks`."""
         caller = self._sign_in.authenticate(request)
         size = identifier(request.query.get("limit", str(PAGE)))
         if not 0 < size <= LARGEST_PAGE:
@@ -239,11 +239,13 @@ def _said(failure: ApiError | FolderError, source: Mapping[str, str]) -> str:
     if isinstance(failure, ApiError):
         return f"{failure.body['error_code']}: {failure.body['message']}"
     match failure.code:
+        case code if failure.message:
+            return f"{code}: {failure.message}"
         case "PERMISSION_DENIED":
             return f"{failure.code}: {errors.INVALID}"
         case "BAD_REQUEST":
             return f"{failure.code}: {errors.NOT_FOUND}"
-        case code:  # the text is not verified
+        case code:  # unrecorded: the text
             wanted = source.get("git_branch") or source.get("git_tag") or source.get("git_commit")
             return f"{code}: Could not check out {wanted} of the remote repository."
 

@@ -1,7 +1,7 @@
 """The OAuth secrets of service principals, as their workspaces' API has them.
 
-Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipalsecretsproxy. The texts of its errors are inferred, but for that of
-a principal that is not there.
+Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipalsecretsproxy. Unrecorded: the texts of its errors, but for
+that of a principal that is not there.
 """
 
 import hashlib

@@ -21,7 +21,7 @@ def get(account: Account, request: web.Request) -> web.Response:
 
 
 async def put(account: Account, request: web.Request) -> web.Response:
-    """Replace all rules of a set, if nobody has changed it since its etag was read. The texts of refusals are not verified."""
+    """Replace all rules of a set, if nobody has changed it since its etag was read. Unrecorded: the texts of refusals."""
     content = await fields(request)
     name, wanted = required(content, "name"), content.get("rule_set")
     kept = _find(account, name)

@@ -11,8 +11,9 @@ from aiohttp import web
 
 from localcloud.authority import TENANT
 from localcloud.databricks.account import AccountPrincipal
-from localcloud.databricks.errors import error, fields, identifier, scim_error
+from localcloud.databricks.errors import fields, identifier, scim_error
 from localcloud.databricks.sign_in import ServicePrincipal, SignIn
+from localcloud.databricks.variant import Variant
 
 PATH = "/api/2.0/preview/scim/v2"
 LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
@@ -25,8 +26,9 @@ _ENTITLEMENT = re.compile(r'entitlements\[value eq "([^"]*)"\]')
 class Scim:
     """Service principals, groups, and who is calling."""
 
-    def __init__(self, sign_in: SignIn) -> None:
+    def __init__(self, sign_in: SignIn, variant: Variant) -> None:
         self._sign_in = sign_in
+        self._variant = variant
 
     def routes(self) -> Iterable[web.RouteDef]:
         return [
@@ -68,8 +70,8 @@ class Scim:
         client_id = content.get("applicationId")
         known = self._of_application(str(client_id), content) if client_id else None
         if any(each.account is known and each.assigned for each in self._sign_in.principals if known):
-            text = f"Service principal with application id {client_id} already exists."  # not verified
-            raise scim_error(409, text, "uniqueness")
+            text = f"Service principal with application ID {client_id} already exists."
+            raise scim_error(int(self._variant.duplicate_principal), text, "uniqueness")
         account = self._sign_in.account
         made = self._sign_in.assign(known or account.create(str(content.get("displayName", ""))))
         made.entitlements = set(_values(content.get("entitlements")))
@@ -118,14 +120,14 @@ class Scim:
         for known in self._seen() if seen else self._sign_in.principals:
             if known.id == number and known.account is not None and known.assigned:
                 return known
-        raise error(404, 404, f"Service principal with id {number} not found.")
+        raise scim_error(404, f"Service principal with id {number} not found.")
 
     def _seen(self) -> list[ServicePrincipal]:
         """Those of this workspace."""
         return [each for each in self._sign_in.seen() if each.account is not None]
 
     def _admin(self, request: web.Request) -> ServicePrincipal:
-        """The calling admin. The text for somebody else is not verified."""
+        """The calling admin. Unrecorded: the text for somebody else."""
         caller = self._sign_in.authenticate(request)
         if not caller.admin:
             raise scim_error(403, "Only workspace admins can manage service principals.")
@@ -136,7 +138,7 @@ class Scim:
         account = self._sign_in.account
         entra = account.directory.application(TENANT, client_id)
         known = account.find(client_id)
-        if known is None and entra is None:  # the text is not verified
+        if known is None and entra is None:  # unrecorded: the text
             raise scim_error(400, f"Application id {client_id} is not known.", "invalidValue")
         return known or account.add(client_id, str(content.get("displayName") or client_id))
 
@@ -154,7 +156,7 @@ def matching[P: _Named](known: Iterable[P], text: str | None) -> list[P]:
         return list(known)
     match = _FILTER.fullmatch(text)
     if match is None:
-        raise error(400, 400, f"Given filter operator is not supported: {text}")
+        raise scim_error(400, f"Given filter operator is not supported: {text}")
     attribute = "client_id" if match[1] == "applicationId" else "name"
     return [each for each in known if getattr(each, attribute) == match[2]]
 
@@ -170,7 +172,7 @@ def listed(request: web.Request, found: Sequence[dict[str, Any]]) -> web.Respons
 def _named(name: str, text: str | None) -> bool:
     match = _FILTER.fullmatch(text) if text else None
     if text and (match is None or match[1] != "displayName"):
-        raise error(400, 400, f"Given filter operator is not supported: {text}")
+        raise scim_error(400, f"Given filter operator is not supported: {text}")
     return match is None or match[2] == name
 
 

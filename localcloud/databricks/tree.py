@@ -1,65 +1,80 @@
-"""A workspace's tree of directories and Git folders, and the APIs to look at it and to say who may do what there.
+"""A workspace's tree of directories, Git folders, files and notebooks, and the API to look at it.
 
-Facts: https://docs.databricks.com/api/azure/workspace/workspace and https://docs.databricks.com/api/azure/workspace/permissions
+Facts: https://docs.databricks.com/api/azure/workspace/workspace
 
-A path and the same path behind `/Workspace` are one object; answers leave `/Workspace` out, as real ones do.
+A path and the same path behind `/Workspace` are one object; answers leave `/Workspace` out, unless a variant keeps it.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
 
-from localcloud.databricks.errors import error, fields, identifier, invalid, not_found, required
+from localcloud.databricks import contents
+from localcloud.databricks.contents import Item
+from localcloud.databricks.errors import error, fields, invalid, required
 from localcloud.databricks.folder import Folder
 from localcloud.databricks.permissions import (
     CAN_MANAGE,
     CAN_READ,
     SHARED,
-    USERS,
-    Grants,
     Rights,
     above,
     no_manage,
 )
 from localcloud.databricks.sign_in import ServicePrincipal, SignIn
+from localcloud.databricks.variant import Variant
 
 TOP = ("/", "/Repos", SHARED, "/Users")
 """Everybody sees these, whatever she may do in them."""
 
-PERMISSIONS = "/api/2.0/permissions/{kind:directories|repos}/{id}"
-
 
 class Tree:
-    """Directories and Git folders by path."""
+    """Everything by its path.
 
-    def __init__(self, sign_in: SignIn) -> None:
+    Attributes:
+        closed: directories whose contents only an admin may list, as other people's home directories.
+        max_listed: a directory with more in it is too large to be listed; None: none is.
+    """
+
+    def __init__(self, sign_in: SignIn, variant: Variant) -> None:
         self.folders: dict[str, Folder] = {}
+        self.closed: set[str] = set()
+        self.max_listed: int | None = None
         self.rights = Rights(sign_in)
         self._sign_in = sign_in
+        self._variant = variant
         self._ids = itertools.count(4_000_000_000_000_001)
         self._directories = {path: self.next_id() for path in TOP}
+        self._files: dict[str, Item] = {}
+        self._other_ids: defaultdict[str, int] = defaultdict(self.next_id)
 
     def routes(self) -> Iterable[web.RouteDef]:
         return [
             web.get("/api/2.0/workspace/get-status", self._get_status),
             web.get("/api/2.0/workspace/list", self._list),
             web.post("/api/2.0/workspace/mkdirs", self._mkdirs),
-            web.get(PERMISSIONS, self._permissions),
-            web.patch(PERMISSIONS, self._change_permissions),
-            web.put(PERMISSIONS, self._change_permissions),
         ]
 
     def next_id(self) -> int:
         return next(self._ids)
 
-    def has_directory(self, path: str) -> bool:
-        return path in self._directories
+    def has(self, path: str) -> bool:
+        return self._item(path) is not None
+
+    def directories(self) -> Mapping[str, int]:
+        """The plain directories outside Git folders, each with its number."""
+        return self._directories
+
+    def folder_of(self, path: str) -> Folder | None:
+        """The Git folder that a path is, or is in."""
+        return next((self.folders[each] for each in above(path) if each in self.folders), None)
 
     def level(self, principal: ServicePrincipal, path: str) -> str | None:
         """How far somebody's rights on an object go; None: she does not see it."""
-        folder = self.folders.get(path)
+        folder = self.folder_of(path)
         if principal.admin:
             return CAN_MANAGE
         if self._sign_in.ungranted:
@@ -77,17 +92,19 @@ class Tree:
         names = path.strip("/").split("/")
         for depth in range(1, len(names) + 1):
             step = "/" + "/".join(names[:depth])
-            if step in self.folders:
+            known = self._item(step)
+            if known is not None and known.kind != "DIRECTORY":
                 raise error(
                     400, "RESOURCE_ALREADY_EXISTS", f"Path ({step}) already exists and is not a directory."
                 )
-            if step not in self._directories:
-                if names[0] == "Repos" and depth > len(("Repos", "folder")):
-                    raise protected()
-                if principal:
-                    self.check_manage(principal, step.rpartition("/")[0] or "/")
-                    self.rights.own(step, principal)
-                self._directories[step] = self.next_id()
+            if known is None:
+                self._check_new(step, names, depth, principal)
+                self._make(step, principal)
+
+    def add_file(self, path: str, item: Item) -> None:
+        """A file or notebook outside Git folders, with the directories above it."""
+        self.make_directories(path.rpartition("/")[0] or "/")
+        self._files[path] = item
 
     def check_manage(self, principal: ServicePrincipal, path: str) -> None:
         """Raise what the workspace answers to somebody who may not manage an object."""
@@ -96,19 +113,26 @@ class Tree:
 
     async def _get_status(self, request: web.Request) -> web.Response:
         principal = self._sign_in.authenticate(request)
-        return web.json_response(self._object(principal, normal(request.query.get("path", ""))))
+        path = normal(request.query.get("path", ""))
+        self._check_seen(principal, path)
+        asked = request.query.get("return_git_info") == "true"
+        return web.json_response(self._shown(request, path, git_info=asked))
 
     async def _list(self, request: web.Request) -> web.Response:
+        """What is directly in a directory; of a file or notebook, itself. All of it is in one answer."""
         principal = self._sign_in.authenticate(request)
         path = normal(request.query.get("path", ""))
-        self._object(principal, path)
-        inside = path.rstrip("/") + "/"
-        children = [
-            child
-            for child in sorted([*self._directories, *self.folders])
-            if child != path and child.startswith(inside) and "/" not in child.removeprefix(inside)
-        ]
-        seen = [self._object(principal, child) for child in children if self.level(principal, child)]
+        known = self._check_seen(principal, path)
+        if known.kind != "DIRECTORY":
+            return web.json_response({"objects": [self._shown(request, path)]})
+        if path in self.closed and not principal.admin:  # unrecorded: the text
+            text = f"{principal.client_id} does not have View permissions on {path}."
+            raise error(403, "PERMISSION_DENIED", text)
+        found = self._children(path)
+        if self.max_listed is not None and len(found) > self.max_listed:  # unrecorded: all of it
+            text = f"The directory {path} has more than {self.max_listed} objects and cannot be listed."
+            raise error(400, "MAX_LIST_SIZE_EXCEEDED", text)
+        seen = [self._shown(request, child) for child in found if self.level(principal, child)]
         return web.json_response({"objects": seen} if seen else {})
 
     async def _mkdirs(self, request: web.Request) -> web.Response:
@@ -116,72 +140,80 @@ class Tree:
         self.make_directories(normal(required(await fields(request), "path")), principal)
         return web.json_response({})
 
-    async def _permissions(self, request: web.Request) -> web.Response:
-        principal = self._sign_in.authenticate(request)
-        return web.json_response(self._granted(self._place(request, principal)))
+    def _check_new(self, step: str, names: list[str], depth: int, principal: ServicePrincipal | None) -> None:
+        """Raise what the workspace answers where no directory may be made."""
+        if names[0] == "Repos" and depth > len(("Repos", "folder")) and not self.folder_of(step):
+            raise protected()
+        if principal:
+            self.check_manage(principal, step.rpartition("/")[0] or "/")
 
-    async def _change_permissions(self, request: web.Request) -> web.Response:
-        """PATCH adds, PUT takes away what it does not name."""
-        principal = self._sign_in.authenticate(request)
-        path = self._place(request, principal)
-        self.check_manage(principal, path)
-        if path == SHARED:
-            raise invalid(f"Cannot modify permissions of directory {request.match_info['id']}")
-        grants = self.rights.parsed(await fields(request))
-        if request.method == "PATCH":
-            self.rights.add(path, grants)
-        else:
-            self.rights.replace(path, grants)
-        return web.json_response(self._granted(path))
+    def _make(self, step: str, principal: ServicePrincipal | None) -> None:
+        if folder := self.folder_of(step):
+            (folder.directory / step.removeprefix(folder.path + "/")).mkdir()
+            return
+        if principal:
+            self.rights.own(step, principal)
+        self._directories[step] = self.next_id()
 
-    def _place(self, request: web.Request, principal: ServicePrincipal) -> str:
-        """The path of what a request names by its kind and number."""
-        number, kind = identifier(request.match_info["id"]), request.match_info["kind"]
-        for path, folder in self.folders.items():
-            if folder.id == number and (kind == "repos" or folder.git_cli) and self.level(principal, path):
-                return path
-        for path, known in self._directories.items():
-            if known == number and kind == "directories" and self.level(principal, path):
-                return path
-        raise not_found(f"{'Repo' if kind == 'repos' else 'Directory'} {number} does not exist.")
+    def _item(self, path: str) -> Item | None:
+        """What is at a path; a Git folder is a directory here."""
+        if path in self.folders or path in self._directories:
+            return Item("DIRECTORY")
+        if folder := self.folder_of(path):
+            return contents.item(folder.directory, path.removeprefix(folder.path + "/").split("/"))
+        return self._files.get(path)
 
-    def _granted(self, path: str) -> dict[str, Any]:
-        folder = self.folders.get(path)
-        kind, number = ("repos", folder.id) if folder else ("directories", self._directories[path])
-        entries: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for place in above(path):
-            for who, level in self._grants(place, folder).items():
-                inherited: dict[str, Any] = {"inherited": place != path}
-                if place != path:
-                    inherited["inherited_from_object"] = [f"/directories/{self._directories[place]}"]
-                entries.setdefault(who, []).append({"permission_level": level, **inherited})
-        return {
-            "object_id": f"/{kind}/{number}",
-            "object_type": "repo" if folder else "directory",
-            "access_control_list": [
-                {who[0]: who[1], "display_name": self.rights.display_name(who), "all_permissions": all_of}
-                for who, all_of in entries.items()
-            ],
+    def _children(self, path: str) -> list[str]:
+        """The paths directly below a directory."""
+        inside = path.rstrip("/") + "/"
+        if folder := self.folder_of(path):
+            place = folder.directory / path.removeprefix(folder.path).strip("/")
+            return [inside + name for name in contents.children(place)]
+        return [
+            child
+            for child in sorted([*self._directories, *self.folders, *self._files])
+            if child != path and child.startswith(inside) and "/" not in child.removeprefix(inside)
+        ]
+
+    def _check_seen(self, principal: ServicePrincipal, path: str) -> Item:
+        known = self._item(path)
+        if known is None or not self.level(principal, path):
+            raise self._variant.no_such(f"Path ({path}) doesn't exist.")
+        return known
+
+    def _number(self, path: str) -> int:
+        if path in self.folders:
+            return self.folders[path].id
+        return self._directories.get(path) or self._other_ids[path]
+
+    def _shown(self, request: web.Request, path: str, *, git_info: bool = False) -> dict[str, Any]:
+        """An object as answers have it."""
+        known, number, root = self._item(path) or Item("DIRECTORY"), self._number(path), self.folder_of(path)
+        legacy = root is not None and root.path == path and not root.git_cli
+        kept = self._variant.workspace_prefix == "kept" and _prefixed(request.query.get("path", ""))
+        shown: dict[str, Any] = {
+            "object_type": "REPO" if legacy else known.kind,
+            "path": "/Workspace" + path.rstrip("/") if kept else path,
+            "object_id": number,
+            "resource_id": str(number),
         }
+        told = {"always": True, "with-git-info": git_info, "absent": False}[self._variant.directory_info]
+        if told and shown["object_type"] == "DIRECTORY":
+            shown["directory_info"] = {"is_git_folder": path in self.folders}
+        if known.language:
+            shown["language"] = known.language
+        if git_info and root is not None:
+            shown["git_info"] = _git_info(root)
+        return shown
 
-    def _grants(self, place: str, folder: Folder | None) -> Grants:
-        """What was granted at a place; where nothing has to be granted, everybody manages everything."""
-        shown = self.rights.shown(place)
-        if self._sign_in.ungranted:
-            return shown
-        if folder is None or (folder.can_manage and folder.visible):
-            return shown | ({USERS: CAN_MANAGE} if place == "/" else {})
-        return {who: level for who, level in shown.items() if who != USERS}
 
-    def _object(self, principal: ServicePrincipal, path: str) -> dict[str, Any]:
-        folder = self.folders.get(path)
-        if self.level(principal, path) and folder is not None:
-            kind = "DIRECTORY" if folder.git_cli else "REPO"
-            git_cli = {"directory_info": {"is_git_folder": True}} if folder.git_cli else {}
-            return _information(kind, path, folder.id) | git_cli
-        if self.level(principal, path) and path in self._directories:
-            return _information("DIRECTORY", path, self._directories[path])
-        raise not_found(f"Path ({path}) doesn't exist.")
+def _git_info(folder: Folder) -> dict[str, Any]:
+    """Of the Git folder that a path is, or is in; Databricks keeps no more of one with Git CLI access."""
+    told = {"id": folder.id, "path": folder.path}
+    if folder.git_cli or folder.broken:
+        return told
+    more = {"branch": folder.branch, "head_commit_id": folder.head, "url": folder.url}
+    return told | {key: value for key, value in more.items() if value}
 
 
 def normal(path: str) -> str:
@@ -198,5 +230,5 @@ def protected() -> Exception:
     return error(400, "DIRECTORY_PROTECTED", "Top-level folder can only contain repos")
 
 
-def _information(kind: str, path: str, number: int) -> dict[str, Any]:
-    return {"object_type": kind, "path": path, "object_id": number, "resource_id": str(number)}
+def _prefixed(path: str) -> bool:
+    return path == "/Workspace" or path.startswith("/Workspace/")

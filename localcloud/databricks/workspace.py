@@ -11,6 +11,7 @@ from aiohttp import web
 from localcloud.authority import EXCHANGE_AUDIENCE, Authority
 from localcloud.databricks import rule_sets
 from localcloud.databricks.account import Account
+from localcloud.databricks.contents import Item
 from localcloud.databricks.errors import error
 from localcloud.databricks.federation import ACCOUNT_ID, FederationPolicy
 from localcloud.databricks.folder import Folder
@@ -18,9 +19,11 @@ from localcloud.databricks.git_credentials import DEVOPS, Credential, GitCredent
 from localcloud.databricks.git_folders import GitFolders
 from localcloud.databricks.jobs import Job, JobRun, Jobs
 from localcloud.databricks.oauth_secrets import OAuthSecrets
+from localcloud.databricks.object_permissions import ObjectPermissions
 from localcloud.databricks.scim import Scim
 from localcloud.databricks.sign_in import ServicePrincipal, SignIn
 from localcloud.databricks.tree import Tree, normal
+from localcloud.databricks.variant import Variant
 from localcloud.devops.repository import Repository
 from localcloud.people import Person
 
@@ -28,7 +31,11 @@ RULES = "/api/2.0/preview/accounts/access-control/rule-sets"
 
 
 class Workspace:
-    """A workspace, reached as `https://{host}`: what its people do by hand, and its REST API."""
+    """A workspace, reached as `https://{host}`: what its people do by hand, and its REST API.
+
+    Attributes:
+        variant: how it answers where workspaces differ, from now on.
+    """
 
     service = "databricks"
     request_id_header = "x-request-id"
@@ -40,14 +47,19 @@ class Workspace:
         account: Account,
         directory: Path,
         network: Mapping[str, str],
+        variant: Variant | None = None,
     ) -> None:
         self.host = host
+        self.variant = variant or Variant()
         self._sign_in = SignIn(host, authority, account)
-        self._scim = Scim(self._sign_in)
+        self._scim = Scim(self._sign_in, self.variant)
         self._oauth_secrets = OAuthSecrets(self._sign_in)
-        self._tree = Tree(self._sign_in)
+        self._tree = Tree(self._sign_in, self.variant)
+        self._permissions = ObjectPermissions(self._sign_in, self._tree, self.variant)
         self._credentials = GitCredentials(self._sign_in)
-        self._git_folders = GitFolders(self._sign_in, self._tree, self._credentials, directory, network)
+        self._git_folders = GitFolders(
+            self._sign_in, self._tree, self._credentials, directory, network, self.variant
+        )
         self._jobs = Jobs(self._sign_in, self._credentials, directory, network)
 
     def routes(self) -> Iterable[web.RouteDef]:
@@ -58,6 +70,7 @@ class Workspace:
             *self._credentials.routes(),
             *self._git_folders.routes(),
             *self._tree.routes(),
+            *self._permissions.routes(),
             web.get(RULES, self._rules),
             web.put(RULES, self._rules),
             *self._jobs.routes(),
@@ -65,7 +78,7 @@ class Workspace:
         ]
 
     async def _rules(self, request: web.Request) -> web.Response:
-        """The account's rule sets, for an admin of the workspace; the text for somebody else is not verified."""
+        """The account's rule sets, for an admin of the workspace. Unrecorded: the text for somebody else."""
         if not self._sign_in.authenticate(request).admin:
             raise error(403, "PERMISSION_DENIED", "Only admins can manage the roles on a service principal.")
         account = self._sign_in.account
@@ -180,18 +193,53 @@ class Workspace:
         repository: Repository,
         *,
         branch: str = "main",
-        git_cli: bool = False,
+        git_cli: bool | None = None,
         can_manage: bool = True,
         visible: bool = True,
     ) -> Folder:
-        """A Git folder at a branch's head, with the directories above it."""
+        """A Git folder at a branch's head, with the directories above it; of the kind that the workspace makes unless told."""
         place = normal(path)
-        self._tree.make_directories(place.rpartition("/")[0] or "/")
-        folder = self._git_folders.new(place, repository.url)
-        folder.git_cli, folder.can_manage, folder.visible = git_cli, can_manage, visible
+        self.make_directories(place.rpartition("/")[0] or "/")
+        folder = self._git_folders.new(place, repository.url, git_cli=git_cli)
+        folder.can_manage, folder.visible = can_manage, visible
         shutil.copytree(repository.checkout(branch), folder.directory, symlinks=True)
         self._tree.folders[place] = folder
         return folder
+
+    def add_broken_folder(self, path: str, *, git_cli: bool | None = None) -> Folder:
+        """What a create that has failed leaves behind: a Git folder without a repository."""
+        place = normal(path)
+        self.make_directories(place.rpartition("/")[0] or "/")
+        folder = self._git_folders.new(place, "", git_cli=git_cli)
+        folder.broken = True
+        self._tree.folders[place] = folder
+        return folder
+
+    def make_directories(self, path: str) -> None:
+        """A directory, with those above it."""
+        self._tree.make_directories(normal(path))
+
+    def add_file(self, path: str) -> None:
+        """A file outside Git folders, with the directories above it."""
+        self._tree.add_file(normal(path), Item("FILE"))
+
+    def add_notebook(self, path: str) -> None:
+        """A Python notebook outside Git folders, with the directories above it."""
+        self._tree.add_file(normal(path), Item("NOTEBOOK", "PYTHON"))
+
+    def close_directory(self, path: str) -> None:
+        """Let a directory, made if need be, be listed by admins alone, as other people's home directories are."""
+        self.make_directories(path)
+        self._tree.closed.add(normal(path))
+
+    @property
+    def max_listed(self) -> int | None:
+        """How many objects a directory may have that can still be listed; None: any number."""
+        return self._tree.max_listed
+
+    @max_listed.setter
+    def max_listed(self, count: int | None) -> None:
+        self._tree.max_listed = count
 
     def folder(self, path: str) -> Folder | None:
         """The Git folder at a path, with or without `/Workspace` in front."""

@@ -27,8 +27,10 @@ NOT_FOUND_PAGE = (
 
 
 def authenticated(devops: DevOps, request: web.Request, organization: str) -> tuple[Organization, Caller]:
-    """The organization and who calls. Raises the answers to bad tokens, and to organizations that nobody knows."""
+    """The organization and who calls. Raises the answers to bad tokens, and of organizations that are unknown or deactivated."""
     known = devops.known(organization)
+    if known is not None and known.deactivated:
+        raise errors.deactivated(known.name)
     caller = devops.caller(_token(request), known.tenant_id if known else TENANT)
     request[PRINCIPAL] = caller.object_id
     if known is None:

@@ -67,6 +67,8 @@ class EntitlementSite:
         if refusal:
             return _done(None, [refusal])
         changed = organization.change(object_id)
+        if changed.status in {"deleted", "none"}:  # unrecorded
+            changed.status = "active"
         changed.license = max(changed.license, license_type, key=rank)
         changed.groups |= {group.descriptor for group in groups}
         return _done(_entitlement(organization, changed))
@@ -141,7 +143,7 @@ def _may_not(organization: Organization, caller: Caller) -> tuple[int, str] | No
 
 
 def _unknown(organization: Organization, object_id: str) -> tuple[int, str] | None:
-    """The text is the real one, its number is not verified."""
+    """The text is the real one. Unrecorded: its number."""
     if organization.directory.find(organization.tenant_id, object_id):
         return None
     return 5000, f"Failed to create service principal with object ID '{object_id}'"
@@ -191,7 +193,7 @@ def _entitlement(organization: Organization, each: Member) -> dict[str, Any]:
             "accountLicenseType": each.license,
             "msdnLicenseType": "none",
             "licenseDisplayName": _LEVELS[each.license],
-            "status": "active",
+            "status": each.status,
             "statusMessage": "",
             "assignmentSource": "unknown",
         },

@@ -1,7 +1,10 @@
-"""Azure DevOps' error answers; the texts are the real ones unless a comment says otherwise."""
+"""Azure DevOps' error answers; the texts are the real ones unless one is called unrecorded."""
 
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote
+
+from aiohttp import web
 
 from localcloud.answers import ApiError
 from localcloud.authority import LOGIN_HOST
@@ -25,6 +28,30 @@ def failure(status: int, message: str, kind: str, headers: Mapping[str, str] | N
         },
         headers,
     )
+
+
+def deactivated(organization: str) -> ApiError:
+    """Nobody has used the organization for long: only a person who signs in brings it back."""
+    text = (
+        f"TF24668: The following team project collection is stopped: {organization}. Start the collection and then try again. "
+        "Administrator Reason: This Azure DevOps organization has been deactivated due to inactivity. For more information please visit "
+        "aka.ms/adofootprintreduction"
+    )
+    kind = "VssServiceException"
+    space = "Microsoft.VisualStudio.Services.Common"
+    body = {**failure(503, text, kind).body, "typeName": f"{space}.{kind}, {space}"}
+    return ApiError(503, body, service_error(text), marked=True)
+
+
+def no_controller(path: str) -> web.Response:
+    """A path that leads to no API."""
+    text = f"The controller for path '{path}' was not found or does not implement IController."
+    return web.Response(status=404, text=text, headers=service_error(text))
+
+
+def service_error(text: str) -> Mapping[str, str]:
+    """The header in which Azure DevOps repeats its words, or has them alone."""
+    return {"X-TFS-ServiceError": quote(text, safe="")}
 
 
 def unauthorized(tenant_id: str) -> ApiError:
@@ -62,7 +89,7 @@ def unknown_repository(name: str) -> ApiError:
 
 
 def unknown_commit(commit: str) -> ApiError:
-    """Its text is not verified."""
+    """Unrecorded: the text."""
     return failure(
         404, f"TF401175: The commit {commit} could not be found.", "GitCommitDoesNotExistException"
     )
@@ -86,7 +113,7 @@ def unknown_project_name(name: str) -> ApiError:
 
 
 def invalid(message: str) -> ApiError:
-    """The texts are not verified."""
+    """Unrecorded: the texts."""
     return failure(400, message, "VssPropertyValidationException")
 
 
@@ -115,18 +142,18 @@ def content_type(given: str, method: str, wanted: str) -> ApiError:
 
 
 def unknown_subject(identifier: str) -> ApiError:
-    """The text is not verified."""
+    """Unrecorded: the text."""
     return failure(404, f"Could not find a graph subject for {identifier}.", "GraphSubjectNotFoundException")
 
 
 def no_membership(subject: str, container: str) -> ApiError:
-    """The text is not verified."""
+    """Unrecorded: the text."""
     text = f"Could not find a membership of {subject} in {container}."
     return failure(404, text, "GraphMembershipNotFoundException")
 
 
 def may_not_edit(name: str) -> ApiError:
-    """The text is the real one for groups; that this API answers it is not verified."""
+    """The text is the real one for groups. Unrecorded: that this API answers it."""
     text = (
         f"TF50309: The following account does not have sufficient permissions to complete the operation: {name}. The following "
         "permissions are needed to perform this operation: Edit project-level information."
@@ -135,5 +162,5 @@ def may_not_edit(name: str) -> ApiError:
 
 
 def unknown_entitlement(identifier: str) -> ApiError:
-    """The text is not verified."""
+    """Unrecorded: the text."""
     return failure(404, f"Could not find a member with the id {identifier}.", "MemberNotFoundException")

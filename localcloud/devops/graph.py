@@ -140,6 +140,7 @@ def service_principal(organization: Organization, each: Member) -> dict[str, Any
         "originId": known.object_id,
         "displayName": known.name,
         "descriptor": organization.descriptor(each.object_id),
+        **({"isDeletedInOrigin": True} if each.deleted_in_origin else {}),
     }
 
 

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jwt
 
@@ -86,6 +86,9 @@ class Project:
         return "scp." + _encoded(self.id)
 
 
+type Status = Literal["active", "pending", "disabled", "expired", "deleted", "none"]
+
+
 @dataclass(slots=True)
 class Member:
     """Somebody in an organization: a person, a managed identity or an application.
@@ -95,6 +98,8 @@ class Member:
         everywhere: it is in the Readers of every project, as who was added by hand.
         contributor: then it is in the Contributors of every project, too.
         groups: the descriptors of the groups that it was put in.
+        status: of its access level. `pending` is normal; with those after it nobody can sign in.
+        deleted_in_origin: Entra has it no more.
     """
 
     object_id: str
@@ -102,6 +107,8 @@ class Member:
     everywhere: bool = False
     contributor: bool = False
     groups: set[str] = field(default_factory=set)
+    status: Status = "active"
+    deleted_in_origin: bool = False
 
 
 @dataclass(slots=True)
@@ -111,6 +118,8 @@ class Organization:
     Attributes:
         tenant_id: whose tokens it takes, and no other's.
         licenses: how many members may have Basic or more; None: as many as there are.
+        deactivated: it answers nothing but that nobody has used it for long.
+        refuses_workspaces: the status that Git gets, and REST does not: a policy lets the app's address in and the workspaces' not.
     """
 
     name: str
@@ -118,6 +127,8 @@ class Organization:
     directory: Directory
     lag: Lag
     licenses: int | None = None
+    deactivated: bool = False
+    refuses_workspaces: Literal[401, 403] | None = None
     _members: dict[str, Member] = field(default_factory=dict)
     _projects: dict[str, Project] = field(default_factory=dict)
 
@@ -165,7 +176,9 @@ class Organization:
     # Members
 
     def member(self, object_id: str) -> Member | None:
-        return self._members.get(object_id)
+        """The member who can sign in. Unrecorded: that all others get the answer to a stranger."""
+        known = self._members.get(object_id)
+        return known if known and known.status in {"active", "pending"} else None
 
     def seen(self) -> list[Member]:
         """The members as reads show them."""
@@ -205,12 +218,12 @@ class Organization:
 
     def administers(self, object_id: str) -> bool:
         """Whether somebody may let others in."""
-        member = self._members.get(object_id)
+        member = self.member(object_id)
         return member is not None and self.administrators.descriptor in member.groups
 
     def reads(self, object_id: str, project: Project) -> bool:
         """Whether somebody sees this project."""
-        member = self._members.get(object_id)
+        member = self.member(object_id)
         if member is None or member.everywhere or self.administers(object_id):
             return member is not None
         return any(group.descriptor in member.groups for group in project.groups)
@@ -237,7 +250,7 @@ class Organization:
 
     def find(self, object_id: str, project: str, name: str) -> Repository:
         """A repository that this identity may read. Raises the error that Azure DevOps answers otherwise."""
-        member = self._members.get(object_id)
+        member = self.member(object_id)
         if member is None:
             raise errors.unknown_identity(object_id, self.tenant_id)
         found = self.project(project)
@@ -245,11 +258,14 @@ class Organization:
             raise errors.unknown_project(project)
         if name.lower() not in found.repositories or rank(member.license) < rank(BASIC):
             raise errors.unknown_repository(name)
-        return found.repositories[name.lower()]
+        repository = found.repositories[name.lower()]
+        if repository.disabled:
+            raise errors.unknown_repository(name)
+        return repository
 
     def check_push(self, object_id: str, project: str) -> None:
         """Raise what Azure DevOps answers to a push of somebody who is no contributor."""
-        member, found = self._members.get(object_id), self.project(project)
+        member, found = self.member(object_id), self.project(project)
         groups = self.memberships(member) if member and found else []
         names = {group.name for group in groups if found and group.project_id in {found.id, None}}
         if not names & {CONTRIBUTORS, PROJECT_ADMINISTRATORS, ADMINISTRATORS}:
@@ -300,11 +316,18 @@ class DevOps:
         return self._organizations[name.lower()]
 
     def repository(
-        self, organization: str, project: str, name: str, files: Mapping[str, str] | None = None
+        self,
+        organization: str,
+        project: str,
+        name: str,
+        files: Mapping[str, str] | None = None,
+        *,
+        empty: bool = False,
     ) -> Repository:
-        """A new repository with a first commit of these files on `main`."""
+        """A new repository with a first commit of these files on `main`, or with none."""
         repository = Repository(organization, project, name, self._directory / f"{uuid.uuid4().hex}.git")
-        repository.commit(files or {"README.md": f"# {name}\n"}, message="First commit")
+        if not empty:
+            repository.commit(files or {"README.md": f"# {name}\n"}, message="First commit")
         self.organization(organization).add(repository)
         return repository
 

@@ -12,13 +12,18 @@ from localcloud import git
 
 
 class Repository:
-    """One repository of one project, with `main` as its default branch."""
+    """One repository of one project, with `main` as its default branch.
+
+    Attributes:
+        disabled: somebody has disabled it, and Azure DevOps says that it does not exist.
+    """
 
     def __init__(self, organization: str, project: str, name: str, directory: Path) -> None:
         self.organization = organization
         self.project = project
         self.name = name
         self.directory = directory
+        self.disabled = False
         self._checkouts: dict[tuple[str, str], Path] = {}
         for place in ("objects", "refs/heads", "refs/tags"):
             (directory / place).mkdir(parents=True)
@@ -39,8 +44,18 @@ class Repository:
 
         A branch that does not exist yet starts at the head of `main`.
         """
-        parent = self._head(branch) or self._head("main")
-        stream = [f"commit refs/heads/{branch}\nmark :1\n".encode()]
+        return self._import(files, branch, self._head(branch) or self._head("main"), message)
+
+    def rewrite(
+        self, files: Mapping[str, str | None], *, branch: str = "main", unrelated: bool = False
+    ) -> str:
+        """Replace a branch's latest commit by another, as a force push does, or all of its history; returns the commit's id."""
+        parent = None if unrelated else git.run(self.directory, "rev-parse", f"{self.head(branch)}^")
+        return self._import(files, branch, parent, "Rewrite history")
+
+    def _import(self, files: Mapping[str, str | None], branch: str, parent: str | None, message: str) -> str:
+        reset = f"reset refs/heads/{branch}\n" if not parent else ""
+        stream = [f"{reset}commit refs/heads/{branch}\nmark :1\n".encode()]
         stream += [b"committer Contoso <data@contoso.com> now\n", _data(message)]
         stream += [f"from {parent}\n".encode()] if parent else []
         for path, content in files.items():

@@ -42,6 +42,7 @@ class DevOpsSite:
                 yield web.get(clone + "/info/refs", self._git)
                 yield web.post(clone + "/git-upload-pack", self._git)
                 yield web.post(clone + "/git-receive-pack", self._git)
+            yield web.route("*", start + "/{path:.*}", self._unknown)
 
     async def _project(self, request: web.Request) -> web.Response:
         organization, caller = signed_in(self._devops, request, self._name(request))
@@ -62,10 +63,11 @@ class DevOpsSite:
                 "id": _identifier(found),
                 "name": found.name,
                 "project": {"name": found.project, "state": "wellFormed"},
-                "defaultBranch": "refs/heads/main",
                 "remoteUrl": found.url,
                 "webUrl": found.url,
+                "isDisabled": False,
             }
+            | ({"defaultBranch": "refs/heads/main"} if found.refs() else {})
         )
 
     async def _refs(self, request: web.Request) -> web.Response:
@@ -89,11 +91,18 @@ class DevOpsSite:
             raise errors.unknown_commit(commit)
         return web.json_response({"commitId": commit, "url": str(request.url)})
 
+    async def _unknown(self, request: web.Request) -> web.Response:
+        """Another API than is served here."""
+        signed_in(self._devops, request, self._name(request))
+        return errors.no_controller(request.path)
+
     async def _git(self, request: web.Request) -> web.Response:
         try:
-            found = self._find(request, *authenticated(self._devops, request, self._name(request)))
+            organization, caller = authenticated(self._devops, request, self._name(request))
+            found = self._find(request, organization, caller)
+            if organization.refuses_workspaces:  # unrecorded: the body
+                return web.Response(status=organization.refuses_workspaces)
             if "git-receive-pack" in request.path_qs:
-                organization = self._devops.organization(found.organization)
                 organization.check_push(request[PRINCIPAL], found.project)
         except ApiError as error:
             message = str(error.body["message"]) + "\n"

@@ -18,7 +18,7 @@ import pytest
 from git_refresh import app
 from git_refresh.report import Report
 from git_refresh.settings.names import SETTINGS
-from localcloud import Cloud, Fault, Fleet, seed
+from localcloud import FOR_THE_APP, Cloud, Fault, Fleet, seed
 from localcloud.authority import OTHER_TENANT, TENANT, entra_v2
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
 from localcloud.mutations import Change, mutate
@@ -242,7 +242,7 @@ class Stage:
 @contextmanager
 def staged() -> Iterator[Stage]:
     """A stage, in an environment of its own and with limits that end what hangs."""
-    with pytest.MonkeyPatch.context() as patch, Cloud() as cloud:
+    with pytest.MonkeyPatch.context() as patch, Cloud(variant=FOR_THE_APP) as cloud:
         for name in SETTINGS:
             patch.delenv(name, raising=False)
         for name, value in cloud.environment().items():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from git_refresh.report import Report
-from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
+from localcloud import FOR_THE_APP, Cloud, Connect, Fault, Fleet, faults, seed
 from localcloud.authority import DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.hostile import Plain
 from localcloud.mutations import Endless, Header, Json, mutate
@@ -127,7 +127,7 @@ def test_no_thread_outlives_a_run_whose_proxy_drips(
 def behind_tls(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[tuple[Cloud, Fleet]]:
-    with Cloud(proxy_tls=request.param) as cloud:
+    with Cloud(proxy_tls=request.param, variant=FOR_THE_APP) as cloud:
         for name, value in cloud.environment().items():
             monkeypatch.setenv(name, value)
         yield cloud, seed(cloud, 2)

@@ -15,7 +15,7 @@ from tests.cloud import embedded_cloud
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    with embedded_cloud(monkeypatch) as cloud:
+    with embedded_cloud(monkeypatch, None) as cloud:
         yield cloud
 
 

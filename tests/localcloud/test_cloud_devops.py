@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -6,6 +7,7 @@ import pytest
 import requests
 
 from localcloud import Cloud
+from localcloud import git as local
 from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, OTHER_TENANT, TENANT
 from localcloud.devops.repository import Repository
 
@@ -358,3 +360,45 @@ def test_git_takes_the_tokens_of_the_organization_s_tenant_alone(
     assert git(cloud, devops_token, "ls-remote", foreign.url).returncode == 128
     application.expire_tokens()
     assert git(cloud, token, "ls-remote", foreign.url).returncode == 128
+
+
+def test_a_disabled_repository_does_not_exist(
+    cloud: Cloud, session: requests.Session, repository: Repository, devops_token: str
+) -> None:
+    repository.disabled = True
+    for url in (REST, f"{REST}/refs"):
+        answer = get(session, url, devops_token)
+        assert (answer.status_code, answer.json()["typeKey"]) == (404, "GitRepositoryNotFoundException")
+        assert answer.json()["message"].startswith("TF401019")
+    assert "not found" in git(cloud, devops_token, "ls-remote", repository.url).stderr
+
+
+def test_a_deactivated_organization_answers_nothing_else(
+    cloud: Cloud, session: requests.Session, repository: Repository, devops_token: str
+) -> None:
+    cloud.devops.organization(repository.organization).deactivated = True
+    answer = get(session, f"{REST}/refs", devops_token)
+    assert answer.status_code == 503
+    assert answer.content.startswith(b"\xef\xbb\xbf{")
+    assert json.loads(answer.content.decode("utf-8-sig"))["message"].startswith("TF24668")
+    assert answer.headers["X-TFS-ServiceError"].startswith("TF24668%3A%20The%20following")
+    assert "503" in git(cloud, devops_token, "ls-remote", repository.url).stderr
+
+
+def test_an_empty_repository_has_no_refs_and_no_default_branch(
+    cloud: Cloud, session: requests.Session, devops_token: str
+) -> None:
+    cloud.devops.repository("contoso", "Data Platform", "etl", empty=True)
+    assert get(session, f"{REST}/refs", devops_token).json() == {"value": [], "count": 0}
+    assert "defaultBranch" not in get(session, REST, devops_token).json()
+    assert get(session, f"{REST}/commits/{'0' * 40}", devops_token).status_code == 404
+
+
+@pytest.mark.parametrize("unrelated", [False, True])
+def test_a_force_push_replaces_history(repository: Repository, *, unrelated: bool) -> None:
+    first = repository.head()
+    repository.commit({"a.py": "1"})
+    after = repository.rewrite({"b.py": "1"}, unrelated=unrelated)
+    history = local.run(repository.directory, "rev-list", after).splitlines()
+    assert history == ([after] if unrelated else [after, first])
+    assert repository.refs()["refs/heads/main"][0] == after

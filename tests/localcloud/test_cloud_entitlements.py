@@ -8,7 +8,7 @@ import requests
 
 from localcloud import Cloud
 from localcloud.authority import DEVOPS_RESOURCE, OTHER_TENANT
-from localcloud.devops.organization import Organization
+from localcloud.devops.organization import Organization, Status
 from localcloud.devops.repository import Repository
 from localcloud.identity import Identity
 from localcloud.people import Person
@@ -492,3 +492,44 @@ def test_what_a_member_is_called_is_no_secret(cloud: Cloud, call: Call) -> None:
     cloud.remember_secrets()
     assert call("GET", f"{GRAPH}/storagekeys/{descriptor_of(call, cloud.identity)}").ok
     assert cloud.issued == []
+
+
+@pytest.mark.parametrize(
+    ("status", "signs_in"),
+    [
+        ("active", True),
+        ("pending", True),
+        ("disabled", False),
+        ("expired", False),
+        ("deleted", False),
+        ("none", False),
+    ],
+)
+def test_a_member_is_shown_with_a_status_and_signs_in_by_it(
+    session: requests.Session,
+    call: Call,
+    organization: Organization,
+    newcomer: Identity,
+    status: Status,
+    *,
+    signs_in: bool,
+) -> None:
+    organization.add_member(newcomer.object_id)
+    organization.change(newcomer.object_id).status = status
+    key = organization.storage_key(newcomer.object_id)
+    answer = call("GET", f"{ENTITLEMENTS}/{key}")
+    assert (answer.status_code, answer.json()["accessLevel"]["status"]) == (200, status)
+    theirs = calling(session, newcomer.token(DEVOPS_RESOURCE))
+    assert theirs("GET", f"{PROJECTS}/Finance").ok == signs_in
+
+
+def test_an_identity_that_entra_has_no_more_is_shown_as_such(
+    call: Call, organization: Organization, newcomer: Identity
+) -> None:
+    organization.add_member(newcomer.object_id)
+    key = organization.storage_key(newcomer.object_id)
+    there = call("GET", f"{ENTITLEMENTS}/{key}").json()["servicePrincipal"]
+    assert "isDeletedInOrigin" not in there
+    organization.change(newcomer.object_id).deleted_in_origin = True
+    there = call("GET", f"{ENTITLEMENTS}/{key}").json()["servicePrincipal"]
+    assert there["isDeletedInOrigin"] is True

@@ -106,7 +106,7 @@ def test_an_answer_can_be_huge(cloud: Cloud, session: requests.Session, url: str
 
 
 def test_pages_can_be_endless(cloud: Cloud, api: Rest, repository: Repository) -> None:
-    api.workspace.add_folder("/Repos/etl/prod", repository)
+    api.workspace.add_folder("/Repos/etl/prod", repository, git_cli=False)
     cloud.inject(Fault(faults.endless_pages(), route="/repos$"))
     page = api("GET", "/repos").json()
     for _ in range(3):

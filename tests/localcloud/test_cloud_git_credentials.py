@@ -75,7 +75,7 @@ def test_another_principals_credential_is_found_with_principal_id_only(api: Rest
     one = f"/git-credentials/{number}"
     assert api.workspace.credentials[0].principal is other
 
-    missing = (404, "RESOURCE_DOES_NOT_EXIST", f"Git credential with id {number} could not be found")
+    missing = (404, "RESOURCE_DOES_NOT_EXIST", "Git credential with the given ID could not be found.")
     assert api("GET", "/git-credentials").json() == {}
     assert error_of(api("GET", one)) == missing
     assert error_of(api("PATCH", one, json=FIELDS)) == missing

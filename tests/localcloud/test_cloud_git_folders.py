@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud import Cloud, git
+from localcloud import Cloud
 from localcloud.databricks.errors import FEDERATED, INVALID, MISSING, NOT_FOUND
 from localcloud.databricks.folder import Folder
 from localcloud.devops.repository import Repository
@@ -171,15 +171,15 @@ def test_an_edit_of_a_file_that_changes_is_a_conflict(
 
 
 def test_a_local_commit_is_a_conflict_and_kept(signed: Rest, folder: Folder, repository: Repository) -> None:
-    folder.edit("README.md", "mine")
-    git.run(folder.directory, "commit", "--quiet", "--all", "--message", "mine")
-    mine = folder.head
+    mine = folder.commit("README.md", "mine")
     repository.commit({"a.py": "theirs"})
     assert update(signed, folder, branch="main")[:2] == (400, "GIT_CONFLICT")
     assert folder.head == mine
 
 
-def test_discarding_throws_every_change_away(signed: Rest, folder: Folder, repository: Repository) -> None:
+def test_discarding_throws_every_uncommitted_change_away(
+    signed: Rest, folder: Folder, repository: Repository
+) -> None:
     folder.edit("README.md", "mine")
     folder.edit("scratch.py", "mine")
     repository.commit({"README.md": "theirs"})
@@ -195,7 +195,7 @@ def test_discarding_throws_every_change_away(signed: Rest, folder: Folder, repos
 def test_an_unknown_ref_is_an_error(signed: Rest, folder: Folder, ref: dict[str, str]) -> None:
     status, code, message = update(signed, folder, **ref)
     assert (status, code) == (400, "GIT_UNKNOWN_REF")
-    assert "nowhere" in message
+    assert message.startswith("Remote branch does not exist")
 
 
 @pytest.mark.parametrize("ref", [{}, {"branch": "main", "tag": "v1"}])
@@ -245,6 +245,7 @@ def test_a_call_may_name_its_credential(api: Rest, repository: Repository, devop
 
 
 def test_lists_twenty_to_a_page(api: Rest, repository: Repository) -> None:
+    api.workspace.variant.git_folders = "legacy"
     for number in range(21):
         api.workspace.add_folder(f"/Repos/etl/{number:02}", repository)
     first = api("GET", "/repos", params={"path_prefix": "/Workspace/Repos/etl"}).json()
@@ -255,6 +256,7 @@ def test_lists_twenty_to_a_page(api: Rest, repository: Repository) -> None:
 
 
 def test_an_empty_prefix_lists_what_is_under_repos_only(api: Rest, repository: Repository) -> None:
+    api.workspace.variant.git_folders = "legacy"
     api.workspace.add_folder(PATH, repository)
     api.workspace.add_folder("/Users/me/etl", repository)
     listed = [
@@ -268,8 +270,8 @@ def test_an_empty_prefix_lists_what_is_under_repos_only(api: Rest, repository: R
 def test_the_list_leaves_out_git_cli_folders_and_folders_without_manage(
     api: Rest, repository: Repository
 ) -> None:
-    api.workspace.add_folder("/Repos/etl/cli", repository, git_cli=True)
-    api.workspace.add_folder("/Repos/etl/hidden", repository, can_manage=False)
+    api.workspace.add_folder("/Repos/etl/cli", repository)
+    api.workspace.add_folder("/Repos/etl/hidden", repository, can_manage=False, git_cli=False)
     assert api("GET", "/repos").json() == {}
 
 
@@ -279,13 +281,16 @@ def test_a_folder_without_manage_is_read_and_not_moved(signed: Rest, repository:
     assert update(signed, folder, branch="main")[:2] == (403, "PERMISSION_DENIED")
 
 
-def test_a_git_cli_folder_is_pulled_by_its_id(signed: Rest, repository: Repository) -> None:
-    folder = signed.workspace.add_folder("/Users/me/cli", repository, git_cli=True)
+@pytest.mark.parametrize(("git_cli", "kind"), [(True, "DIRECTORY"), (False, "REPO")])
+def test_each_kind_is_pulled_by_its_object_id(
+    signed: Rest, repository: Repository, *, git_cli: bool, kind: str
+) -> None:
+    folder = signed.workspace.add_folder("/Users/me/cli", repository, git_cli=git_cli)
     repository.commit({"a.py": "1"})
     status = signed("GET", "/workspace/get-status", params={"path": "/Users/me/cli"}).json()
-    assert (status["object_type"], status["directory_info"]) == ("DIRECTORY", {"is_git_folder": True})
+    assert status["object_type"] == kind
     shown = signed("GET", f"/repos/{status['object_id']}").json()
-    assert (shown["url"], shown["git_cli_enabled"]) == (repository.url, True)
+    assert (shown["url"], shown["git_cli_enabled"]) == (repository.url, git_cli)
     assert update(signed, folder, branch="main")[0] == 200
     assert folder.head == repository.head("main")
 

@@ -171,6 +171,36 @@ def test_a_deleted_secret_keeps_its_name_until_it_is_recovered(
         client.get_deleted_secret("oauth")
 
 
+def test_a_secret_that_is_being_deleted_is_neither_there_nor_free(
+    writable: KeyVault, client: SecretClient
+) -> None:
+    writable.set("oauth", "value")
+    writable.deletion_s = 60
+    writable.delete("oauth")
+    with pytest.raises(ResourceNotFoundError):
+        client.get_secret("oauth")
+    with pytest.raises(ResourceNotFoundError):
+        client.get_deleted_secret("oauth")
+    for refused in (
+        lambda: client.set_secret("oauth", "new"),
+        lambda: client.begin_recover_deleted_secret("oauth"),
+    ):
+        with pytest.raises(HttpResponseError, match="ObjectIsBeingDeleted") as caught:
+            refused()
+        assert caught.value.status_code == 409
+    writable.deletion_s = 0
+    assert client.get_deleted_secret("oauth").name == "oauth"
+    client.begin_recover_deleted_secret("oauth").wait()
+    assert client.get_secret("oauth").value == "value"
+
+
+def test_a_version_that_is_not_yet_active_is_returned(vault: KeyVault, client: SecretClient) -> None:
+    future = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    vault.set("oauth", "value", not_before=future)
+    secret = client.get_secret("oauth")
+    assert (secret.value, secret.properties.not_before) == ("value", future)
+
+
 def test_what_is_stored_may_be_seen_later(writable: KeyVault, client: SecretClient) -> None:
     writable.set("oauth", "old")
     writable.lag = 60

@@ -1,3 +1,5 @@
+from typing import Literal
+
 import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import BadRequest, InvalidParameterValue, NotFound
@@ -20,7 +22,7 @@ def closed(workspace: Workspace) -> Workspace:
 
 @pytest.fixture
 def folder(workspace: Workspace, repository: Repository) -> Folder:
-    return workspace.add_folder(PATH, repository)
+    return workspace.add_folder(PATH, repository, git_cli=False)
 
 
 def number(client: WorkspaceClient, path: str) -> str:
@@ -143,10 +145,26 @@ def test_a_number_is_of_one_kind_of_object(folder: Folder, admin: WorkspaceClien
         admin.permissions.get("repos", number(admin, "/Repos/etl"))
 
 
-def test_a_git_cli_folder_is_both(repository: Repository, api: Rest, admin: WorkspaceClient) -> None:
-    folder = api.workspace.add_folder("/Users/me/cli", repository, git_cli=True)
-    for kind in ("directories", "repos"):
-        assert admin.permissions.get(kind, str(folder.id)).object_id == f"/repos/{folder.id}"
+@pytest.mark.parametrize("refusal", ["404", "400"])
+@pytest.mark.parametrize(("here", "elsewhere"), [("repos", "directories"), ("directories", "repos")])
+def test_a_git_folder_with_git_cli_access_has_its_permissions_in_one_place(
+    repository: Repository,
+    api: Rest,
+    here: Literal["repos", "directories"],
+    elsewhere: str,
+    refusal: Literal["404", "400"],
+) -> None:
+    api.workspace.variant.permissions_at, api.workspace.variant.permissions_elsewhere = here, refusal
+    folder = api.workspace.add_folder("/Users/me/etl", repository)
+    assert api("GET", f"/permissions/{here}/{folder.id}").json()["object_id"] == f"/{here}/{folder.id}"
+    assert api("GET", f"/permissions/{elsewhere}/{folder.id}").status_code == int(refusal)
+
+
+def test_a_legacy_git_folder_has_its_permissions_at_repos(repository: Repository, api: Rest) -> None:
+    api.workspace.variant.permissions_at = "directories"
+    folder = api.workspace.add_folder(PATH, repository, git_cli=False)
+    assert api("GET", f"/permissions/repos/{folder.id}").json()["object_type"] == "repo"
+    assert api("GET", f"/permissions/directories/{folder.id}").status_code == 404
 
 
 @pytest.mark.usefixtures("api", "folder")

@@ -49,7 +49,7 @@ def test_the_whole_way(
     etl, reports = fleet.repositories
     head = etl.commit({"jobs/new.py": "1"})
     there = client.workspace.get_status("/Workspace/Repos/etl/prod")
-    assert there.object_type is ObjectType.REPO
+    assert there.object_type is ObjectType.DIRECTORY
     assert there.object_id is not None
     client.repos.update(there.object_id, branch="main")
     assert client.repos.get(there.object_id).head_commit_id == head
@@ -57,8 +57,10 @@ def test_the_whole_way(
     client.workspace.mkdirs("/Repos/reports")
     created = client.repos.create(reports.url, "azureDevOpsServices", path="/Repos/reports/prod")
     assert created.head_commit_id == reports.head()
-    paths = [each.path for each in client.repos.list(path_prefix="/Repos")]
-    assert paths == ["/Repos/etl/prod", "/Repos/reports/prod"]
+    assert client.repos.get(created.id or 0).git_cli_enabled
+    assert list(client.repos.list(path_prefix="/Repos")) == []
+    paths = [each.path for each in client.workspace.list("/Repos", recursive=False)]
+    assert paths == ["/Repos/etl", "/Repos/reports"]
     assert cloud.refused == []
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from localcloud import Cloud, Fault, faults
 from localcloud.databricks.tree import normal
 from localcloud.devops.repository import Repository
 from localcloud.rest import Rest, error_of
@@ -10,10 +11,17 @@ def status(api: Rest, path: str) -> dict[str, object]:
     return body
 
 
-def test_a_git_folder_is_a_repo(api: Rest, repository: Repository) -> None:
-    folder = api.workspace.add_folder("/Repos/etl/prod", repository)
+def listed(api: Rest, path: str) -> list[tuple[str, str]]:
+    answer = api("GET", "/workspace/list", params={"path": path}).json()
+    return [(each["path"], each["object_type"]) for each in answer.get("objects", [])]
+
+
+@pytest.mark.parametrize("git_cli", [True, False])
+def test_a_git_folder_is_found_by_its_path(api: Rest, repository: Repository, *, git_cli: bool) -> None:
+    folder = api.workspace.add_folder("/Repos/etl/prod", repository, git_cli=git_cli)
     shown = status(api, "/Workspace/Repos/etl/prod")
-    assert (shown["object_type"], shown["object_id"], shown["path"]) == ("REPO", folder.id, "/Repos/etl/prod")
+    kind = "DIRECTORY" if git_cli else "REPO"
+    assert (shown["object_type"], shown["object_id"], shown["path"]) == (kind, folder.id, "/Repos/etl/prod")
     assert status(api, "/Repos/etl")["object_type"] == "DIRECTORY"
 
 
@@ -39,17 +47,31 @@ def test_directories_under_repos_are_one_level_deep(api: Rest) -> None:
     assert error_of(answer) == (400, "DIRECTORY_PROTECTED", "Top-level folder can only contain repos")
 
 
-def test_a_directory_does_not_replace_a_git_folder(api: Rest, repository: Repository) -> None:
+def test_a_directory_is_made_inside_a_git_folder(api: Rest, repository: Repository) -> None:
+    folder = api.workspace.add_folder("/Users/me/etl", repository)
+    assert api("POST", "/workspace/mkdirs", json={"path": "/Users/me/etl/sub/deep"}).json() == {}
+    assert (folder.directory / "sub/deep").is_dir()
+    assert listed(api, "/Users/me/etl/sub") == [("/Users/me/etl/sub/deep", "DIRECTORY")]
+
+
+@pytest.mark.parametrize("path", ["/Users/me/etl/README.md/sub", "/Users/me/notes", "/Users/me/notes/sub"])
+def test_a_directory_does_not_replace_a_file_or_notebook(
+    api: Rest, repository: Repository, path: str
+) -> None:
     api.workspace.add_folder("/Users/me/etl", repository)
-    answer = api("POST", "/workspace/mkdirs", json={"path": "/Users/me/etl/sub"})
+    api.workspace.add_notebook("/Users/me/notes")
+    answer = api("POST", "/workspace/mkdirs", json={"path": path})
     assert error_of(answer)[:2] == (400, "RESOURCE_ALREADY_EXISTS")
 
 
 def test_lists_what_is_directly_below(api: Rest, repository: Repository) -> None:
-    api.workspace.add_folder("/Users/me/etl", repository)
+    api.workspace.add_folder("/Users/me/etl", repository, git_cli=False)
+    api.workspace.add_folder("/Users/me/cli", repository)
     api.workspace.add_folder("/Users/me/deep/er", repository)
-    objects = api("GET", "/workspace/list", params={"path": "/Workspace/Users/me"}).json()["objects"]
-    assert [(each["path"], each["object_type"]) for each in objects] == [
+    api.workspace.add_file("/Users/me/a.csv")
+    assert listed(api, "/Workspace/Users/me") == [
+        ("/Users/me/a.csv", "FILE"),
+        ("/Users/me/cli", "DIRECTORY"),
         ("/Users/me/deep", "DIRECTORY"),
         ("/Users/me/etl", "REPO"),
     ]
@@ -69,3 +91,80 @@ def test_lists_what_is_directly_below(api: Rest, repository: Repository) -> None
 )
 def test_paths_with_and_without_workspace_are_the_same(path: str, same: str) -> None:
     assert normal(path) == same
+
+
+@pytest.mark.parametrize("git_cli", [True, False])
+def test_lists_what_is_inside_a_git_folder(cloud: Cloud, api: Rest, *, git_cli: bool) -> None:
+    files = {
+        "README.md": "hi",
+        "jobs/load.py": "# Databricks notebook source\n",
+        "jobs/report.ipynb": "{}",
+        "jobs/plain.py": "print()\n",
+        "jobs/deep/q.sql": "-- Databricks notebook source\n",
+    }
+    repository = cloud.devops.repository("contoso", "Data Platform", "mono", files)
+    folder = api.workspace.add_folder("/Users/me/etl", repository, git_cli=git_cli)
+    folder.edit("new.txt", "not committed")
+    assert listed(api, "/Users/me/etl") == [
+        ("/Users/me/etl/README.md", "FILE"),
+        ("/Users/me/etl/jobs", "DIRECTORY"),
+        ("/Users/me/etl/new.txt", "FILE"),
+    ]
+    assert listed(api, "/Users/me/etl/jobs") == [
+        ("/Users/me/etl/jobs/deep", "DIRECTORY"),
+        ("/Users/me/etl/jobs/load", "NOTEBOOK"),
+        ("/Users/me/etl/jobs/plain.py", "FILE"),
+        ("/Users/me/etl/jobs/report", "NOTEBOOK"),
+    ]
+    assert status(api, "/Users/me/etl/jobs/deep/q")["language"] == "SQL"
+    first, again = (status(api, "/Users/me/etl/jobs")["object_id"] for _ in range(2))
+    assert first == again != folder.id
+
+
+@pytest.mark.parametrize("path", [".git", ".git/HEAD", "../{id}/README.md", "none", "README.md/none"])
+def test_nothing_else_is_inside_a_git_folder(api: Rest, repository: Repository, path: str) -> None:
+    folder = api.workspace.add_folder("/Users/me/etl", repository)
+    inside = f"/Users/me/etl/{path.format(id=folder.id)}"
+    assert api("GET", "/workspace/get-status", params={"path": inside}).status_code == 404
+
+
+def test_a_file_or_notebook_is_listed_as_itself(api: Rest) -> None:
+    api.workspace.add_file("/Shared/a.csv")
+    api.workspace.add_notebook("/Shared/notes")
+    assert listed(api, "/Shared/a.csv") == [("/Shared/a.csv", "FILE")]
+    assert listed(api, "/Shared/notes") == [("/Shared/notes", "NOTEBOOK")]
+    assert status(api, "/Shared/notes")["language"] == "PYTHON"
+
+
+def test_a_home_directory_can_be_closed_to_listing(api: Rest, repository: Repository) -> None:
+    api.workspace.close_directory("/Users/ada@contoso.com")
+    api.workspace.add_folder("/Users/ada@contoso.com/etl", repository)
+    assert listed(api, "/Users") == [("/Users/ada@contoso.com", "DIRECTORY")]
+    answer = api("GET", "/workspace/list", params={"path": "/Users/ada@contoso.com"})
+    assert error_of(answer)[:2] == (403, "PERMISSION_DENIED")
+    assert status(api, "/Users/ada@contoso.com/etl")["object_type"] == "DIRECTORY"
+    api.principal.admin = True
+    assert listed(api, "/Users/ada@contoso.com") == [("/Users/ada@contoso.com/etl", "DIRECTORY")]
+
+
+def test_a_directory_can_be_too_large_to_list(api: Rest) -> None:
+    for name in "abc":
+        api.workspace.make_directories(f"/Shared/{name}")
+    api.workspace.max_listed = 3
+    assert len(listed(api, "/Shared")) == 3
+    api.workspace.max_listed = 2
+    answer = api("GET", "/workspace/list", params={"path": "/Shared"})
+    assert error_of(answer)[:2] == (400, "MAX_LIST_SIZE_EXCEEDED")
+
+
+def test_one_directory_s_listing_can_go_wrong(cloud: Cloud, api: Rest) -> None:
+    api.workspace.make_directories("/Shared/a")
+    cloud.inject(Fault(faults.status(500), route="workspace/list", asks={"path": "/Shared/a"}))
+    answers = [api("GET", "/workspace/list", params={"path": path}) for path in ("/Shared", "/Shared/a")]
+    assert [answer.status_code for answer in answers] == [200, 500]
+
+
+def test_a_listing_is_one_page(api: Rest) -> None:
+    for number in range(150):
+        api.workspace.add_file(f"/Shared/{number:03}")
+    assert len(listed(api, "/Shared")) == 150

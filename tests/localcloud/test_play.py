@@ -19,9 +19,17 @@ from git_refresh import app
 from git_refresh.report import Report
 from git_refresh.settings.load import load
 from git_refresh.settings.names import SETTINGS
-from localcloud import Cloud, play, seed
+from localcloud import FOR_THE_APP, Cloud, play, seed
 from localcloud.__main__ import main
-from localcloud.faults import NAMED
+from localcloud.databricks.variant import values
+from localcloud.play import FAULTS
+from tests.cloud import embedded_cloud
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    with embedded_cloud(monkeypatch, FOR_THE_APP) as cloud:
+        yield cloud
 
 
 @contextmanager
@@ -186,7 +194,7 @@ def test_what_is_pushed_by_the_printed_commands_arrives_with_the_next_run(
     assert "fastest" in folder.read("jobs/load.py")
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_has_a_name_that_needs_no_quotes(name: str) -> None:
     assert play.named(name.replace(" ", "-").replace("'", "").lower()) == name
 
@@ -230,7 +238,24 @@ def test_help(option: str) -> None:
 
 def test_the_faults_are_listed() -> None:
     done = CliRunner().invoke(main, ["--fault", "list"])
-    assert (done.exit_code, done.output.splitlines()) == (0, list(NAMED))
+    assert (done.exit_code, done.output.splitlines()) == (0, list(FAULTS))
+
+
+def test_the_variants_are_listed() -> None:
+    done = CliRunner().invoke(main, ["--variant", "list"])
+    lines = done.output.splitlines()
+    assert (done.exit_code, len(lines)) == (0, len(values()))
+    assert "directory_info=with-git-info|always|absent" in lines
+
+
+@pytest.mark.parametrize("kind", ["git-cli", "legacy", "mixed"])
+def test_the_git_folders_are_of_the_kind_that_is_asked_for(kind: str) -> None:
+    variant = play.variant(kind, ["not_found=message"])
+    assert (variant.git_folders, variant.not_found) == (kind, "message")
+    with Cloud(variant=variant) as cloud:
+        first, *_ = play.furnish(seed(cloud, 1)).workspaces
+    kinds = {"git-cli": [True, True, True], "legacy": [False, False, False], "mixed": [True, False, True]}
+    assert [folder.git_cli for folder in first.folders] == kinds[kind]
 
 
 def wrong(*options: str | Path) -> str:
@@ -255,6 +280,11 @@ def wrong(*options: str | Path) -> str:
         ("--fault nonsense", "--fault list"),
         ("--fault accepts-and-hangs --at data-9", "data-1, data-2, data-3, identity, keyvault, devops"),
         ("--fault refuses-the-connection --at identity", "plain http"),
+        ("--fault has-no-such-controller --at data-1", "is not what data-1 answers"),
+        ("--fault throttles-with-400 --at devops", "is not what devops answers"),
+        ("--git-folders new", "'git-cli', 'legacy', 'mixed'"),
+        ("--variant directory_info=never", "with-git-info or always or absent"),
+        ("--variant directories=1", "directory_info"),
         ("--at data-1", "--fault"),
         ("--prot 1", "--port"),
         ("surplus", "surplus"),

@@ -1,0 +1,77 @@
+"""Refusals that Databricks and Azure DevOps were seen to answer, as faults by name.
+
+What the services of the cloud answer by themselves is not here. Facts: https://github.com/databricks/databricks-sdk-go, `apierr`;
+https://learn.microsoft.com/azure/databricks/repos/errors-troubleshooting; and the recordings of
+https://github.com/Azure/azure-devops-cli-extension
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+
+from localcloud.devops import errors
+from localcloud.faults import Action, Proceed, status
+
+_FORBIDDEN_PAGE = "<html><head><title>403 Forbidden</title></head><body><h1>403 Forbidden</h1></body></html>"
+_INCOMPLETE = (
+    "Failed to clone repo. Repo may be incomplete. Failure reason: com.microsoft.azure.storage.StorageException: "
+    "The specified resource does not exist."
+)
+_INCONSISTENT = "There was a problem with deleting folders. The repo could be in an inconsistent state and re-cloning is recommended."
+
+
+def network_refused(*, plain: bool = False) -> Action:
+    """What a workspace answers to every call from a network that it is closed to, with right credentials too."""
+
+    async def act(request: web.Request, _: Proceed) -> web.StreamResponse:
+        number = re.search(r"\d+", request.host)
+        text = f"Unauthorized network access to workspace: {number[0] if number else 0}"
+        if plain:
+            return web.Response(status=403, text=text)
+        return web.json_response({"error_code": "403", "message": text}, status=403)
+
+    return act
+
+
+def no_controller() -> Action:
+    """What Azure DevOps answers for a path that leads to no API of its."""
+
+    async def act(request: web.Request, _: Proceed) -> web.StreamResponse:
+        return errors.no_controller(request.path)
+
+    return act
+
+
+def _databricks(code: int, error_code: str, message: str) -> Callable[[], Action]:
+    return lambda: status(code, {"error_code": error_code, "message": message})
+
+
+_BASIC = {"WWW-Authenticate": 'Basic realm="https://dev.azure.com/"'}
+
+DATABRICKS: Mapping[str, Callable[[], Action]] = {
+    "is closed to this network": network_refused,
+    "is closed to this network, in plain text": lambda: network_refused(plain=True),
+    "answers 403 in HTML": lambda: status(403, _FORBIDDEN_PAGE),
+    "throttles with 400": _databricks(
+        400, "REQUEST_LIMIT_EXCEEDED", "Too many requests"
+    ),  # unrecorded: the text
+    "loses an answer with 400": _databricks(400, "BAD_REQUEST", "Timed out after 60 seconds"),
+    "lets a deadline pass with 400": _databricks(400, "BAD_REQUEST", "deadline exceeded"),
+    "leaves a clone incomplete": _databricks(400, "BAD_REQUEST", _INCOMPLETE),  # unrecorded: the code
+    "is inconsistent after deleting": _databricks(400, "BAD_REQUEST", _INCONSISTENT),  # unrecorded: the code
+}
+"""Of a workspace, by names that complete "a workspace that …"."""
+
+DEVOPS: Mapping[str, Callable[[], Action]] = {
+    "answers 401 and nothing": lambda: status(401, headers=_BASIC),
+    "answers 401 with an empty list": lambda: status(401, {"count": 0, "value": []}, _BASIC),
+    "has no such controller": no_controller,
+    "answers an improper error": lambda: status(
+        400, {"count": 1, "value": {"Message": "An error has occurred."}}
+    ),
+    "says why in a header alone": lambda: status(
+        500, headers=errors.service_error("TF400733: The request has been canceled.")
+    ),
+}
+"""Of Azure DevOps, by names that complete "an Azure DevOps that …"."""
