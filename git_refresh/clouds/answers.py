@@ -223,11 +223,16 @@ class IdentityToken(Answer):
     expires_on: Moment
 
 
-class VaultSecret(Answer):
-    """A secret of Key Vault, as its client hands it over."""
+def _bare(value: object) -> object:
+    return value.strip("\ufeff \t\r\n") if isinstance(value, str) else value
 
-    value: Annotated[SecretText, AfterValidator(_may_be_kept)]
+
+class VaultSecret(Answer):
+    """A secret of Key Vault, as its client hands it over. What an editor has put around the value is dropped."""
+
+    value: Annotated[SecretText, BeforeValidator(_bare), AfterValidator(_may_be_kept)]
     expires_on: AwareDatetime | None = None
+    not_before: AwareDatetime | None = None
 
 
 class Claims(Answer):

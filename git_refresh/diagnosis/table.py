@@ -1001,6 +1001,12 @@ OWN = (
         "databricks git-credentials delete ID.",
     ),
     Row(
+        "secret_not_yet_valid",
+        message="The activation date of the secret is {begins}.",
+        cause="Key Vault returns a secret before its activation date too, so the app uses it.",
+        remedy="No action needed if the app can sign in. Otherwise correct the activation date of the secret {secret} in {vault}.",
+    ),
+    Row(
         "folder_permission",
         message="{path} is not in the workspace's list of Git folders.",
         cause="The workspace lists only what the caller may manage, so {principal} lacks Can Manage.",
