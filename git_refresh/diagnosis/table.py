@@ -1241,6 +1241,12 @@ OWN = (
         remedy='Write its application id as "client_id" in WORKSPACE_DEFAULTS, or give the new one another name: --new-principal NAME.',
     ),
     Row(
+        "member_cannot_sign_in",
+        message="The access level of the identity in organization {organization} has the status {status}.",
+        cause="Somebody disabled the identity there, or its access has expired. Nothing was changed.",
+        remedy="If it is meant to have access, restore it in https://dev.azure.com/{organization}/_settings/users, and run onboard again.",
+    ),
+    Row(
         "internal_error",
         message="{error}{place}.",
         cause="This is a bug in the app.",

@@ -166,6 +166,7 @@ TOLD_BY_CHECK_ALONE = {
     "no_consent",
     "no_such_principal",
     "principal_inactive",
+    "member_cannot_sign_in",
     "no_workspace_id",
     "name_taken",
     "not_looked_at",
