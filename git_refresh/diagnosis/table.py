@@ -663,7 +663,7 @@ _CREDENTIAL = (
     ),
     Row(
         "principal_not_found",
-        (Match(DATABRICKS, error_code="RESOURCE_DOES_NOT_EXIST", operation=_CREDENTIAL_OPERATION),),
+        (Match(DATABRICKS, status=(404,), operation=_CREDENTIAL_OPERATION),),
         cause="The workspace does not know {principal}.",
         remedy="Correct its numeric id in run_as ({host}, Settings, Identity and access, Service principals).",
     ),
@@ -802,6 +802,7 @@ _FOLDER = (
         "folder_not_found",
         (
             Match(DATABRICKS, error_code="RESOURCE_DOES_NOT_EXIST"),
+            Match(DATABRICKS, status=(404,), operation=r".*(?:Git folder|the path|parent folder)"),
             Match(DATABRICKS, pattern=r"^Path \(.*\) doesn't exist"),
         ),
         seen="404 RESOURCE_DOES_NOT_EXIST Path (…) doesn't exist.",

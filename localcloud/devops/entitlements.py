@@ -169,7 +169,8 @@ def _done(
     result = {
         "isSuccess": done,
         "errors": [{"key": key, "value": value} for key, value in refusals],
-        "result": entitlement,
+        # What was changed is there without its lists.
+        "result": entitlement and {**entitlement, "projectEntitlements": None, "groupAssignments": None},
         "servicePrincipalId": entitlement["id"] if entitlement else str(uuid.UUID(int=0)),
     }
     results = {"operationResults": [result]} if several else {"operationResult": result}
@@ -190,6 +191,7 @@ def _entitlement(organization: Organization, each: Member) -> dict[str, Any]:
             "licensingSource": "account",
             "accountLicenseType": each.license,
             "msdnLicenseType": "none",
+            "gitHubLicenseType": "none",
             "licenseDisplayName": _LEVELS[each.license],
             "status": "active",
             "statusMessage": "",
@@ -208,4 +210,6 @@ def _entitlement(organization: Organization, each: Member) -> dict[str, Any]:
         ],
         "extensions": [],
         "groupAssignments": [],
+        "lastAccessedDate": "0001-01-01T00:00:00Z",
+        "dateCreated": "2026-01-10T12:00:00.0000000Z",
     }

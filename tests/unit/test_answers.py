@@ -172,7 +172,7 @@ EVERY_MODEL = [
 def test_null_is_an_empty_list_and_what_is_not_said(model: type[answers.Answer]) -> None:
     lists = {n for n, f in model.model_fields.items() if get_origin(f.annotation) in {list, tuple}}
     optional = {n for n, f in model.model_fields.items() if not f.is_required()}
-    found = model._read_nulls(dict.fromkeys(model.model_fields))
+    found = model._read_nulls(dict.fromkeys(model.model_fields))  # type: ignore[operator]
     assert found == {key: [] for key in lists} | dict.fromkeys(model.model_fields.keys() - lists - optional)
 
 
@@ -180,7 +180,8 @@ def test_a_list_that_is_null_is_read_and_one_of_another_type_is_not() -> None:
     assert read(answers.Refs, {"value": None, "count": 0}, SECRETS).value == []
     assert read(answers.Folders, {"repos": None, "next_page_token": None}, SECRETS).repos == []
     assert read(answers.Credentials, {"credentials": None}, SECRETS).credentials == []
-    for wrong in ({}, {"value": {}}, {"value": ""}, {"value": 0}):
+    wrongs: list[dict[str, object]] = [{}, {"value": {}}, {"value": ""}, {"value": 0}]
+    for wrong in wrongs:
         with pytest.raises(UnexpectedAnswerError):
             read(answers.Refs, wrong, SECRETS)
 

@@ -884,6 +884,13 @@ CASES = (
         "RESOURCE_DOES_NOT_EXIST",
         "Path (/Repos/etl/prod) doesn't exist.",
     ),
+    Case(
+        "a folder that is not visible, without a word",
+        "folder_not_found",
+        Service.DATABRICKS,
+        404,
+        operation="read the Git folder",
+    ),
     databricks(
         "a folder that is not visible, in words",
         "folder_not_found",
