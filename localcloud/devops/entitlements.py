@@ -166,11 +166,11 @@ def _done(
     several: bool = False,
 ) -> web.Response:
     done = entitlement is not None
+    without_lists = {"projectEntitlements": None, "groupAssignments": None} if done and several else {}
     result = {
         "isSuccess": done,
         "errors": [{"key": key, "value": value} for key, value in refusals],
-        # What was changed is there without its lists.
-        "result": entitlement and {**entitlement, "projectEntitlements": None, "groupAssignments": None},
+        "result": {**entitlement, **without_lists} if entitlement else None,  # of a change, as recorded
         "servicePrincipalId": entitlement["id"] if entitlement else str(uuid.UUID(int=0)),
     }
     results = {"operationResults": [result]} if several else {"operationResult": result}
