@@ -73,11 +73,12 @@ class ServiceError(Exception):
 
 _DEFINITE = frozenset({400, 404, 410})
 _DENIED = frozenset({401, 403})
-_SIGN_IN = frozenset({203, 302})
 _REASON = re.compile(r"\b(?:TF|VS)\d{5,7}\b")
 """A reason by its number, as Azure DevOps gives it in JSON, in HTML and in its header X-TFS-ServiceError."""
 SIGN_IN_PAGE = r"(?is)^\s*<.*\bsign[ -]?in\b"
 """HTML that asks a person to sign in."""
+SIGN_IN_REDIRECT = r"(?i)^\S*(?:_signin|login)"
+"""A redirect to where a person signs in."""
 
 
 def is_rejection(symptom: Symptom) -> bool:
@@ -93,7 +94,8 @@ def is_rejection(symptom: Symptom) -> bool:
     ):
         return True
     page = symptom.status in {HTTPStatus.OK, *_DENIED} and re.search(SIGN_IN_PAGE, symptom.message)
-    return symptom.status in _SIGN_IN or bool(page)
+    redirect = symptom.status == HTTPStatus.FOUND and re.search(SIGN_IN_REDIRECT, symptom.message)
+    return bool(page or redirect) or symptom.status == HTTPStatus.NON_AUTHORITATIVE_INFORMATION
 
 
 def is_definite(symptom: Symptom) -> bool:

@@ -7,7 +7,7 @@ Rows are tried from top to bottom and the first that fits is taken, so the speci
 
 from dataclasses import dataclass
 
-from git_refresh.symptom import EXCHANGE, SIGN_IN_PAGE, Service
+from git_refresh.symptom import EXCHANGE, SIGN_IN_PAGE, SIGN_IN_REDIRECT, Service
 
 IDENTITY = (Service.IDENTITY,)
 CLI = (Service.AZURE_CLI,)
@@ -403,7 +403,8 @@ _AZURE_DEVOPS = (
     Row(
         "devops_token_rejected",
         (
-            Match(DEVOPS, status=(203, 302)),
+            Match(DEVOPS, status=(203,)),
+            Match(DEVOPS, status=(302,), pattern=SIGN_IN_REDIRECT),
             Match(DEVOPS, status=(200, 401, 403), pattern=SIGN_IN_PAGE),
             Match(DEVOPS, status=(401, 403), error_code=r".*Exception"),
             Match(DEVOPS, status=(401, 403), pattern=r"\b(?:TF|VS)\d{5,7}\b"),

@@ -21,6 +21,7 @@ UNPROVEN = {
     "a bare 403": (403, "", ""),
     "a page of something between": (403, "", "<html><title>Web filter</title>Blocked</html>"),
     "a page that looks fine": (200, "", "<html><title>Proxy</title>Welcome</html>"),
+    "a redirect elsewhere": (302, "", "https://portal.contoso.com/ Found"),
     "a word in capitals": (403, "ERROR", "ERROR: blocked"),
     "a failing service": (503, "", PAGE),
     "too many requests": (429, "", "TF400733: The request has been canceled"),
