@@ -1,5 +1,6 @@
 """How a call to a service failed: the value that the guard makes of an exception, and that diagnoses and decisions read."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -32,7 +33,8 @@ class Symptom:
     operation: str
     """What was attempted, as it reads after "could not": "store the Git credential"."""
     kind: str
-    """`answer`: the service said no. `unexpected`: it said yes, and not what it promises. `lapsed`: what it gave is past its end.
+    """`answer`: the service said no. `lost`: it said that it does not know what became of it.
+    `unexpected`: it said yes, and not what it promises. `lapsed`: what it gave is past its end.
     `out_of_time`: it was not asked. `not_assigned`, `not_installed`, `signed_out`, `a_person`: there is nobody to ask, or none who may.
     `no_principal`, `several_principals`: what was looked for is not there, or there twice.
     Else how the network failed: see `guard._KINDS`."""
@@ -51,7 +53,12 @@ class Symptom:
     @property
     def undecided(self) -> bool:
         """Whether the service may have done it all the same: there was no answer, or one of a service in trouble."""
-        return self.status is None or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return self.status is None or self.kind == "lost" or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+    @property
+    def throttled(self) -> bool:
+        """Whether the service did not begin, because it gets too many requests. Databricks reports that with 400 too."""
+        return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.error_code == "REQUEST_LIMIT_EXCEEDED"
 
 
 class ServiceError(Exception):
@@ -65,19 +72,34 @@ class ServiceError(Exception):
 
 
 _DEFINITE = frozenset({400, 404, 410})
-_SIGN_IN = frozenset({203, 302, 401, 403})
+_DENIED = frozenset({401, 403})
+_REASON = re.compile(r"\b(?:TF|VS)\d{5,7}\b")
+"""A reason by its number, as Azure DevOps gives it in JSON, in HTML and in its header X-TFS-ServiceError."""
+SIGN_IN_PAGE = r"(?is)^\s*<.*\bsign[ -]?in\b"
+"""HTML that asks a person to sign in."""
+SIGN_IN_REDIRECT = r"(?i)^\S*(?:_signin|login)"
+"""A redirect to where a person signs in."""
 
 
 def is_rejection(symptom: Symptom) -> bool:
     """Whether Azure DevOps has said, beyond doubt, that it does not take this token.
 
-    It answers a token that it does not take with 401, or with its sign-in page: 203, a redirect, or HTML. A repository that is not found
-    may be misspelt, and a failing service says nothing about the token.
+    It does so with 401 or 403 and a reason, or with its sign-in page. A bare 401 proves nothing: it is also what an identity gets that
+    is signed in and lacks a right. A repository that is not found may be misspelt, and a failing service says nothing about the token.
     """
-    page = symptom.status == HTTPStatus.OK and symptom.message.lstrip().startswith("<")
-    return symptom.service is Service.AZURE_DEVOPS and (symptom.status in _SIGN_IN or page)
+    if symptom.service is not Service.AZURE_DEVOPS:
+        return False
+    if symptom.status in _DENIED and (
+        symptom.error_code.endswith("Exception") or _REASON.search(symptom.message)
+    ):
+        return True
+    page = symptom.status in {HTTPStatus.OK, *_DENIED} and re.search(SIGN_IN_PAGE, symptom.message)
+    redirect = symptom.status == HTTPStatus.FOUND and re.search(SIGN_IN_REDIRECT, symptom.message)
+    return bool(page or redirect) or symptom.status == HTTPStatus.NON_AUTHORITATIVE_INFORMATION
 
 
 def is_definite(symptom: Symptom) -> bool:
     """Whether it has said something about the token or the repository that a pull would only meet again, less plainly."""
-    return is_rejection(symptom) or (symptom.service is Service.AZURE_DEVOPS and symptom.status in _DEFINITE)
+    if symptom.service is not Service.AZURE_DEVOPS:
+        return False
+    return is_rejection(symptom) or symptom.status in _DEFINITE or "TF24668" in symptom.message

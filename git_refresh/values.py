@@ -107,6 +107,8 @@ class Secret:
 
     value: SecretStr
     expires_at: datetime | None
+    valid_from: datetime | None = None
+    """Key Vault returns it before that day too."""
 
 
 RefKind = Literal["branch", "tag"]

@@ -190,7 +190,11 @@ class KeyVault:
         known = self._deleted.get(name.lower())
         if known is None or self._being_deleted(name):
             raise _not_found(name)
-        recovery = {"recoveryId": f"{self.url}/deletedsecrets/{name}", "deletedDate": int(time.time())}
+        recovery = {
+            "recoveryId": f"{self.url}/deletedsecrets/{name}",
+            "deletedDate": int(time.time()),
+            "scheduledPurgeDate": int(time.time()) + 90 * 86_400,
+        }
         return web.json_response({**self._shown(name, known[-1]), **recovery})
 
     async def _recover(self, request: web.Request) -> web.Response:

@@ -5,6 +5,7 @@ written to the connection as it is, past the HTTP library, which would keep to t
 """
 
 import asyncio
+import codecs
 import gzip
 import json
 import re
@@ -139,6 +140,15 @@ class Body:
 
     def apply(self, answer: Answer) -> None:
         answer.body = self.content.text(answer.known).encode(self.encoding, "surrogatepass")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A byte-order mark before the body, as Azure DevOps sends one."""
+
+    def apply(self, answer: Answer) -> None:
+        answer.body = codecs.BOM_UTF8 + answer.body
+        answer.headers.pop("Content-Length", None)
 
 
 @dataclass(frozen=True, slots=True)

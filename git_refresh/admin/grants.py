@@ -125,6 +125,7 @@ _GENERAL = frozenset(
         "devops_not_a_member",
         "devops_no_access",
         "devops_token_rejected",
+        "devops_refusal_unexplained",
         "devops_project_not_found",
         "registration_rejected",
         UNKNOWN.code,

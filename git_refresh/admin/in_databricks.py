@@ -192,7 +192,9 @@ class DatabricksGrants:
         try:
             view.api.add_principal(self._identity.client_id, self._name)
         except ServiceError as error:
-            if error.symptom.status != HTTPStatus.CONFLICT and not error.symptom.undecided:
+            sure = error.symptom.status != HTTPStatus.CONFLICT and not error.symptom.undecided
+            # The status with which Databricks reports a duplicate is not documented.
+            if sure and view.api.principal(view.client_id) is None:
                 raise
             # Somebody else has added it, or the answer was lost.
         self._appears(view)

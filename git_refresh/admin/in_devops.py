@@ -9,7 +9,7 @@ from git_refresh.admin.directory import Identity
 from git_refresh.admin.grants import Grant, Key
 from git_refresh.admin.organization import DEVOPS, ENTITLEMENTS, GRAPH, Member, Organization
 from git_refresh.admin.services import AdminServices
-from git_refresh.diagnosis.explain import Facts
+from git_refresh.diagnosis.explain import Facts, finding
 from git_refresh.redact import shown
 from git_refresh.repository import BUILT_IN, Repository
 from git_refresh.settings.entries import Entry
@@ -92,6 +92,10 @@ class DevOpsGrants:
             grant.keys += tuple(self._key(first, project) for project in ids)
             grant.do = partial(self._let_in, api, ids)
             return [grant, *failed]
+        if member.blocked:
+            facts = self._facts(first)
+            told = finding("member_cannot_sign_in", facts, status=member.blocked)
+            return [self._membership(first, list(ids), list(ids.values())).failed(told), *failed]
         readers = [
             self._reads(api, member, repository, ids[repository.project])
             for repository in repositories.values()

@@ -5,7 +5,7 @@ Facts: https://docs.databricks.com/api/azure/workspace/jobs
 
 import re
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -78,12 +78,16 @@ class _Source(Answer):
 class _Settings(_Named):
     run_as: _RunAs = _RunAs()
     git_source: _Source | None = None
+    tasks: list[Any] = Field(default_factory=list, max_length=_ENTRIES)
 
 
 class _Job(Answer):
     job_id: answers.Id
     run_as_user_name: answers.Word | None = None
     settings: _Settings = _Settings()
+    has_more: bool = False
+    """Whether there are tasks besides those on this page."""
+    next_page_token: answers.PageToken | None = None
 
 
 class _Principal(Answer):
@@ -144,7 +148,9 @@ class WorkspaceJobs:
             raise
         if found.job_id != id_:
             raise ServiceError(Symptom(Service.DATABRICKS, what, "unexpected"))
-        return Job(id_, found.settings.name or "", _run_as(found), _source(found.settings.git_source))
+        in_workspace = not (found.has_more or found.next_page_token) and _in_workspace(found.settings.tasks)
+        source = None if in_workspace else _source(found.settings.git_source)
+        return Job(id_, found.settings.name or "", _run_as(found), source)
 
     def principal_id(self, application_id: str) -> int | None:
         if not _GUID.fullmatch(application_id):
@@ -182,6 +188,26 @@ def _run_as(found: _Job) -> RunAs | None:
     if not name:
         return None
     return RunAs("service principal" if _GUID.fullmatch(name) else "user", name)
+
+
+_CODE = ("notebook_task", "spark_python_task", "dbt_task")
+
+
+def _in_workspace(tasks: Sequence[object]) -> bool:
+    """Whether every task says that its code is in the workspace: such a job clones nothing, even with a `git_source`."""
+    return bool(tasks) and all(_sources(task) == ["WORKSPACE"] for task in tasks)
+
+
+def _sources(task: object) -> list[object]:
+    """Where the notebook, script, dbt project or SQL file of a task is, or that of the task that it repeats."""
+    if (repeated := _in(_in(task, "for_each_task"), "task")) is not None:
+        return _sources(repeated)
+    places = [*(_in(task, name) for name in _CODE), _in(_in(task, "sql_task"), "file")]
+    return [_in(place, "source") for place in places if place is not None]
+
+
+def _in(holder: object, key: str) -> object:
+    return holder.get(key) if isinstance(holder, Mapping) else None
 
 
 def _source(found: _Source | None) -> GitSource | None:

@@ -29,6 +29,10 @@ _READING = frozenset({"projectreader", "projectcontributor", "projectadministrat
 """The groups of a project whose members read its repositories."""
 _VERSION = {"api-version": "7.1-preview.1"}
 _NO_LICENCE = frozenset({"none", "stakeholder"})
+_GONE = frozenset({"deleted", "none"})
+"""Statuses of an identity that Azure DevOps still knows, and that is no member any more."""
+_BLOCKED = frozenset({"disabled", "expired"})
+"""Of one that cannot sign in. One that has not signed in yet is `pending`, which is normal."""
 
 Descriptor = Annotated[str, Field(strict=True, max_length=400, pattern=r"^[A-Za-z0-9._-]+$")]
 """An opaque name of a subject, which goes into paths."""
@@ -54,6 +58,7 @@ class _Groups(Answer):
 class _Subject(Answer):
     originId: Word = ""  # noqa: N815
     descriptor: Descriptor
+    isDeletedInOrigin: bool = False  # noqa: N815
 
 
 class _Subjects(Answer):
@@ -63,6 +68,7 @@ class _Subjects(Answer):
 class _Licence(Answer):
     accountLicenseType: Word = "none"  # noqa: N815
     licensingSource: Word = ""  # noqa: N815
+    status: Word = ""
 
 
 class _ProjectRef(Answer):
@@ -78,7 +84,12 @@ class _Entitled(Answer):
     group: _OfProject = _OfProject()
 
 
+class _Origin(Answer):
+    isDeletedInOrigin: bool = False  # noqa: N815
+
+
 class _Entitlement(Answer):
+    servicePrincipal: _Origin = _Origin()  # noqa: N815
     accessLevel: _Licence = _Licence()  # noqa: N815
     projectEntitlements: Annotated[tuple[_Entitled, ...], Field(max_length=5000)] = ()  # noqa: N815
 
@@ -110,6 +121,8 @@ class Member:
     """Whether it may see repositories: Basic or better."""
     projects: frozenset[str]
     """Ids of the projects whose repositories it reads, as a reader, a contributor or an administrator."""
+    blocked: str = ""
+    """The status of one that cannot sign in: disabled or expired."""
 
 
 def entitlement(object_id: str, project_ids: Sequence[str]) -> dict[str, object]:
@@ -143,7 +156,7 @@ class Organization:
         return self._devops.get(what, path, _Project, {"api-version": "7.1"}).id.lower()
 
     def member(self, object_id: str) -> Member | None:
-        """The service principal with this object id; None where nobody has let it in."""
+        """The service principal with this object id; None where it is not a member, or not any more."""
         descriptor = self._descriptor(object_id)
         if descriptor is None:
             return None
@@ -156,6 +169,9 @@ class Organization:
             if error.symptom.status == HTTPStatus.NOT_FOUND:  # known to the directory, without a licence
                 return None
             raise
+        status = found.accessLevel.status.lower()
+        if status in _GONE or found.servicePrincipal.isDeletedInOrigin:
+            return None
         licensed = (
             found.accessLevel.accountLicenseType.lower() not in _NO_LICENCE
             or found.accessLevel.licensingSource.lower() == "msdn"
@@ -165,11 +181,11 @@ class Organization:
             for entitled in found.projectEntitlements
             if entitled.group.groupType.lower() in _READING
         )
-        return Member(descriptor, key, licensed, projects)
+        return Member(descriptor, key, licensed, projects, status if status in _BLOCKED else "")
 
     def _descriptor(self, object_id: str) -> str | None:
         for found in self._service_principals():
-            if found.originId.lower() == object_id.lower():
+            if found.originId.lower() == object_id.lower() and not found.isDeletedInOrigin:
                 return found.descriptor
         return None
 

@@ -139,10 +139,7 @@ class AdminVault:
     def _read(self, name: str, version: str | None) -> Current:
         def ask() -> Current:
             found = self._client.get_secret(name, version)
-            value = found.value.strip() if found.value else None
-            secret = read(
-                VaultSecret, {"value": value, "expires_on": found.properties.expires_on}, self._sent()
-            )
+            secret = read(VaultSecret, {"value": found.value}, self._sent())
             self._known.learn(secret.value)
             return Current(self._version(found.properties), SecretStr(secret.value))
 

@@ -343,14 +343,18 @@ class _Walk:
         user = self._secrets()[name]
         facts = replace(self._facts, host=user.host, **facts_of_principal(user))
         try:
-            ends = self._services.secret(name).expires_at
+            secret = self._services.secret(name)
         except ServiceError as error:
             return failed("key_vault", name, explain(error.symptom, facts))
         except TimeoutError:
             return failed("key_vault", name, out_of_time(facts))
+        now, ends = self._deadline.clock.now(), secret.expires_at
+        if secret.valid_from is not None and secret.valid_from > now:
+            begins = f"{secret.valid_from:%Y-%m-%d %H:%M} UTC"
+            return warning("key_vault", name, finding("secret_not_yet_valid", facts, begins=begins))
         if ends is None:
             return warning("key_vault", name, finding("secret_without_end", facts))
-        left = ends - self._deadline.clock.now()
+        left = ends - now
         when = f"expires on {ends:%Y-%m-%d}, in {count(left.days, 'day')}"
         if left < SECRET_WARNING:
             return warning("key_vault", name, finding("secret_expires_soon", facts, ends=when))

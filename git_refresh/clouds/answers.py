@@ -5,8 +5,10 @@ repeats a secret that the service was sent, is `UnexpectedAnswerError` of the ca
 """
 
 import base64
+import codecs
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +21,7 @@ from pydantic import (
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_validator,
 )
 from pydantic_core import from_json
 
@@ -30,13 +33,18 @@ class UnexpectedAnswerError(Exception):
     """The service answered, but not with what it promises."""
 
 
+def without_mark(body: bytes) -> bytes:
+    """A body without the byte-order mark that Azure DevOps begins some of its errors with."""
+    return body.removeprefix(codecs.BOM_UTF8)
+
+
 def read_json(body: bytes) -> object:
-    """A JSON text as a value, or None.
+    """A JSON text as a value, or None. A byte-order mark before it is ignored.
 
     Unlike `json.loads` it takes no NaN, no unpaired surrogate, no number of thousands of digits and no nesting deeper than 200.
     """
     try:
-        return from_json(body, allow_inf_nan=False)
+        return from_json(without_mark(body), allow_inf_nan=False)
     except ValueError:
         return None
 
@@ -76,10 +84,6 @@ def _absolute(path: str) -> str:
 
 def _or_none(value: object) -> object:
     return None if value == "" else value
-
-
-def _or_empty(value: object) -> object:
-    return "" if value is None else value
 
 
 Id = Annotated[int, Field(strict=True, gt=0, lt=2**63)]
@@ -126,6 +130,18 @@ class Answer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_nulls(cls, value: object) -> object:
+        """Read null as an empty list where a list is promised, and as not said where a field can be left out: services send either."""
+        if not isinstance(value, Mapping) or None not in value.values():
+            return value
+        fields = cls.model_fields
+        lists = {name for name, field in fields.items() if get_origin(field.annotation) in {list, tuple}}
+        optional = {name for name, field in fields.items() if not field.is_required()}
+        said = {key: [] if found is None and key in lists else found for key, found in value.items()}
+        return {key: found for key, found in said.items() if found is not None or key not in optional}
+
 
 def or_nothing(value: object, handler: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401  # pydantic's own type
     """As if it were not said, where it is not what is promised."""
@@ -139,7 +155,7 @@ class Credential(Answer):
     """One of `GET /api/2.0/git-credentials`."""
 
     credential_id: Id
-    git_provider: Annotated[Word, BeforeValidator(_or_empty)] = ""
+    git_provider: Word = ""
     # They only help to choose among several: an odd one must not let the credential lapse.
     git_username: Annotated[Word | None, WrapValidator(or_nothing)] = None
     name: Annotated[Word | None, WrapValidator(or_nothing)] = None
@@ -163,7 +179,7 @@ class Folder(Answer):
 
     id: Id
     path: Path
-    url: Annotated[Url, BeforeValidator(_or_empty)] = ""
+    url: Url = ""
     """Empty where the folder was made without a remote repository."""
     branch: Branch = None
     head_commit_id: Annotated[Commit | None, BeforeValidator(_or_none)] = None
@@ -223,11 +239,16 @@ class IdentityToken(Answer):
     expires_on: Moment
 
 
-class VaultSecret(Answer):
-    """A secret of Key Vault, as its client hands it over."""
+def _bare(value: object) -> object:
+    return value.strip("\ufeff \t\r\n") if isinstance(value, str) else value
 
-    value: Annotated[SecretText, AfterValidator(_may_be_kept)]
+
+class VaultSecret(Answer):
+    """A secret of Key Vault, as its client hands it over. What an editor has put around the value is dropped."""
+
+    value: Annotated[SecretText, BeforeValidator(_bare), AfterValidator(_may_be_kept)]
     expires_on: AwareDatetime | None = None
+    not_before: AwareDatetime | None = None
 
 
 class Claims(Answer):

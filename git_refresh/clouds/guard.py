@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any
+from urllib.parse import unquote
 
 import requests
 import urllib3
 
 from git_refresh.clock import Deadline, Operation, enclosed, give_up_for, operation
-from git_refresh.clouds.answers import read_json
+from git_refresh.clouds.answers import read_json, without_mark
 from git_refresh.clouds.connections import AnswerTooLargeError
 from git_refresh.clouds.transport import Received, RequestRefusedError
 from git_refresh.masking import Secrets
@@ -31,7 +32,7 @@ class Repeat(StrEnum):
     SAFE = "safe"
     """It reads, or writes what a second time changes nothing about: after a lost answer too."""
     IF_REFUSED = "if_refused"
-    """It creates something: only when the service said that it did not even begin (429)."""
+    """It creates something: only when the service said that it did not even begin (it gets too many requests)."""
     NEVER = "never"
     """It is worth no second attempt."""
 
@@ -44,7 +45,7 @@ _FINE = frozenset({*range(200, 203), *range(204, 300)})
 LONGEST_WAIT = 20.0
 """Seconds that are waited at most before another attempt; who asks for more has to wait for the next run."""
 _TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
-_TRANSIENT_KIND = frozenset({"refused", "reset", "connect_timeout"})
+_TRANSIENT_KIND = frozenset({"refused", "reset", "connect_timeout", "lost"})
 _UNREACHED = frozenset({"dns", "tls", "refused", "reset", "connect_timeout", "timeout", "proxy"})
 _REQUEST_ID_HEADERS = (
     "x-request-id",
@@ -110,9 +111,8 @@ def _pause(symptom: Symptom, repeat: Repeat, attempt: int) -> float | None:
     """Seconds to wait before the next attempt; None to give up."""
     if attempt == _ATTEMPTS or repeat is Repeat.NEVER:
         return None
-    refused = symptom.status == requests.codes.too_many_requests
     passing = symptom.status in _TRANSIENT_STATUS or symptom.kind in _TRANSIENT_KIND
-    if not (refused or (passing and repeat is Repeat.SAFE)):
+    if not (symptom.throttled or (passing and repeat is Repeat.SAFE)):
         return None
     wanted = symptom.retry_after_s if symptom.retry_after_s is not None else 0.5 * attempt
     return wanted if wanted <= LONGEST_WAIT else None
@@ -127,18 +127,32 @@ def _read(bare: Symptom, error: Exception, under_way: Operation[Received], secre
     headers = {key.lower(): value for key, value in answer.headers.items()}
     code, message = _error_of(answer.body)
     code = code or _safe(headers.get("x-ms-error-code"))  # Azure Storage: its bodies are XML
+    # Azure DevOps: the same as in the body, or all that there is.
+    message = message or unquote(headers.get("x-tfs-serviceerror", "")[:_READ_OF_ERROR], errors="replace")
     # A redirect says where to: to a sign-in page, or to the notice that only Private Link leads in.
     message = f"{headers['location'][:_READ_OF_ERROR]} {message}" if "location" in headers else message
     request_id = next((_safe(headers[name]) for name in _REQUEST_ID_HEADERS if name in headers), "")
     return replace(
         bare,
-        kind="unexpected" if answer.status in _FINE else "answer",
+        kind=_kind(answer.status, message),
         status=answer.status,
         error_code="" if secrets.are_in(code) else code,
         message=secrets.hidden(message),
         request_id="" if secrets.are_in(request_id) else request_id,
         retry_after_s=_seconds(headers.get("retry-after")),
     )
+
+
+def _kind(status: int, message: str) -> str:
+    """How an answer failed that came whole."""
+    if status in _FINE:
+        return "unexpected"
+    lost = status == requests.codes.request_timeout or _LOST.search(message) is not None
+    return "lost" if lost and 400 <= status < 500 else "answer"  # noqa: PLR2004  # HTTP's client errors
+
+
+_LOST = re.compile(r"Timed out after |deadline exceeded")
+"""What Databricks says, mostly with 400, when its own service behind has not answered in time. Facts: databricks-sdk-go, apierr."""
 
 
 def _said(error: Exception) -> str:
@@ -208,12 +222,13 @@ def _descriptor_left() -> bool:
 def _error_of(body: bytes) -> tuple[str, str]:
     """The error code and message of an answer, in whichever of the four services' shapes.
 
-    Databricks: `{"error_code", "message"}`; its sign-in: `{"error", "error_description"}`; Key Vault: `{"error": {"code", "message",
-    "innererror": {"code"}}}`, where the inner code is the telling one; Azure DevOps: `{"typeKey", "message"}`.
+    Databricks: `{"error_code", "message"}`; its sign-in: `{"error", "error_description"}`; its SCIM: `{"schemas", "detail", "status"}`;
+    Key Vault: `{"error": {"code", "message", "innererror": {"code"}}}`, where the inner code is the telling one; Azure DevOps:
+    `{"typeKey", "message"}`, or `{"count", "value": {"Message"}}`.
     """
     answer = read_json(body)
     if answer is None:
-        text = body[:_READ_OF_ERROR].decode(errors="replace")
+        text = without_mark(body)[:_READ_OF_ERROR].decode(errors="replace")
         plain = re.match(r"([A-Z_]{1,80}): ", text)
         return (plain[1] if plain else "", text)
     if not isinstance(answer, Mapping):
@@ -224,8 +239,10 @@ def _error_of(body: bytes) -> tuple[str, str]:
         telling = inner.get("code") if isinstance(inner, Mapping) else None
         return _safe(telling or error.get("code")), _text(error.get("message"))
     code = answer.get("error_code") or error or answer.get("typeKey")
-    message = answer.get("message") or answer.get("error_description")
-    return _safe(code), _text(message)
+    wrapped = answer.get("value")
+    improper = wrapped.get("Message") if isinstance(wrapped, Mapping) else None
+    said = (answer.get("message"), answer.get("error_description"), answer.get("detail"), improper)
+    return _safe(code), next(filter(None, map(_text, said)), "")
 
 
 def _text(value: object) -> str:

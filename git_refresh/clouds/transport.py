@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import requests
 
 from git_refresh.clock import ServiceTime, Skew, current_operation
-from git_refresh.clouds.answers import read_json
+from git_refresh.clouds.answers import read_json, without_mark
 from git_refresh.clouds.connections import CONNECT_LIMIT, Adapter, AnswerTooLargeError
 from git_refresh.waiting import at_once
 
@@ -170,13 +170,13 @@ def proxy_of(url: str, proxies: Mapping[str, str]) -> str:
 
 
 def _json_object(response: requests.Response, body: bytes) -> bytes:
-    """The body as an SDK may see it: a JSON object, or nothing at all.
+    """The body as an SDK may see it: a JSON object without a byte-order mark, or nothing at all.
 
     Raises:
         NotJsonError: all is well, the service says, and sends something else.
     """
     if isinstance(read_json(body), dict):
-        return body
+        return without_mark(body)
     read = response.request.method == "GET"
     if response.ok and (body or read):
         raise NotJsonError("the answer is no JSON object", response=response)

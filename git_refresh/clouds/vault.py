@@ -87,8 +87,11 @@ class Vault:
 
     def _read(self, name: str) -> Secret:
         found = self._client.get_secret(name)
-        value = found.value.strip() if found.value else None
-        answer = {"value": value, "expires_on": found.properties.expires_on}
+        answer = {
+            "value": found.value,
+            "expires_on": found.properties.expires_on,
+            "not_before": found.properties.not_before,
+        }
         sent = Secrets([self._identity.token(KEY_VAULT).value.get_secret_value()])
         secret = read(VaultSecret, answer, sent)
-        return Secret(SecretStr(secret.value), secret.expires_on)
+        return Secret(SecretStr(secret.value), secret.expires_on, secret.not_before)

@@ -8,7 +8,7 @@ stands in backticks, which are not shown: there each value is quoted for a shell
 
 from dataclasses import dataclass
 
-from git_refresh.symptom import EXCHANGE, Service
+from git_refresh.symptom import EXCHANGE, SIGN_IN_PAGE, SIGN_IN_REDIRECT, Service
 
 IDENTITY = (Service.IDENTITY,)
 CLI = (Service.AZURE_CLI,)
@@ -26,6 +26,7 @@ _AS_ADMIN = (
 _OAUTH_SECRETS = r"(?:list the|create an|delete) OAuth secret"
 _ADMIN_ASKS = rf"find service principal|{_OAUTH_SECRETS}"
 """What only an admin's command asks of a workspace, with the admin's own sign-in."""
+_UNTHROTTLED = r"(?!REQUEST_LIMIT_EXCEEDED$).*"
 _OTHER_SIGN_IN = (
     "See whose it is and of which tenant: az account show. Sign in to the tenant of {address}: `az login --tenant {tenant}`. Then run the "
     "command again."
@@ -256,16 +257,17 @@ _KEY_VAULT = (
     ),
     Row(
         "secret_deleted",
-        (
-            Match(
-                VAULT,
-                status=(409,),
-                error_code=r"ObjectIs(?:DeletedButRecoverable|BeingDeleted|BeingRecovered)",
-            ),
-        ),
+        (Match(VAULT, status=(409,), error_code="ObjectIsDeletedButRecoverable"),),
         seen="409 ObjectIsDeletedButRecoverable",
         cause='A secret "{secret}" was deleted from {vault}, and until it is recovered or purged its name is taken.',
         remedy="Bring it back: `az keyvault secret recover --vault-name {vault_name} --name {secret}`. Then run the command again.",
+    ),
+    Row(
+        "secret_name_busy",
+        (Match(VAULT, status=(409,), error_code=r"ObjectIsBeing(?:Deleted|Recovered)"),),
+        seen="409 ObjectIsBeingDeleted",
+        cause='The secret "{secret}" in {vault} is being deleted or recovered. Until that has ended, its name is neither there nor free.',
+        remedy="Usually temporary. Run the command again in a minute.",
     ),
     Row(
         "key_vault_admin_forbidden",
@@ -367,6 +369,14 @@ _AZURE_DEVOPS = (
         remedy="Ask a tenant administrator to exempt the identity with object id {object_id} from it.",
     ),
     Row(
+        "devops_organization_deactivated",
+        (Match(DEVOPS, pattern=r"TF24668"),),
+        seen="503 …TF24668: The following team project collection is stopped: …",
+        cause="Organization {organization} is stopped. Most often Azure DevOps has deactivated it because it was not used.",
+        remedy="Open https://dev.azure.com/{organization} in a browser, sign in as a member, and wait until it is active again. "
+        "The app cannot do this.",
+    ),
+    Row(
         "devops_project_not_found",
         (Match(DEVOPS, pattern=r"VS800075|TF200016"),),
         seen="404 …VS800075: The project with id … does not exist…",
@@ -377,8 +387,9 @@ _AZURE_DEVOPS = (
         "devops_repository_not_found",
         (Match(DEVOPS, pattern=r"TF401019|TF401027|does not exist or you do not have permissions"),),
         seen="404 …TF401019: The Git repository … does not exist…",
-        cause="Repository {repository} does not exist in {organization}/{project}, or this identity may not read it.",
-        remedy="Check the repository's name in {url}. " + _GRANT_DEVOPS,
+        cause="Repository {repository} does not exist in {organization}/{project}, is disabled, or this identity may not read it.",
+        remedy="Check the repository's name in {url}, and in Project settings, Repositories, that it is not disabled. "
+        + _GRANT_DEVOPS,
     ),
     Row(
         "devops_no_access",
@@ -390,8 +401,11 @@ _AZURE_DEVOPS = (
     Row(
         "devops_token_rejected",
         (
-            Match(DEVOPS, status=(203, 302, 401, 403)),
-            Match(DEVOPS, ("unexpected",), pattern=r"^\s*<"),
+            Match(DEVOPS, status=(203,)),
+            Match(DEVOPS, status=(302,), pattern=SIGN_IN_REDIRECT),
+            Match(DEVOPS, status=(200, 401, 403), pattern=SIGN_IN_PAGE),
+            Match(DEVOPS, status=(401, 403), error_code=r".*Exception"),
+            Match(DEVOPS, status=(401, 403), pattern=r"\b(?:TF|VS)\d{5,7}\b"),
         ),
         seen="203 …<title>Azure DevOps Services | Sign In</title>…",
         cause="Azure DevOps does not accept the token: it asks for a sign-in.",
@@ -399,11 +413,27 @@ _AZURE_DEVOPS = (
         + _GRANT_DEVOPS,
     ),
     Row(
+        "devops_refusal_unexplained",
+        (Match(DEVOPS, status=(401, 403)),),
+        seen="401",
+        cause="Azure DevOps refused the request without a reason: this identity lacks a permission in {organization}, or the token is not "
+        "accepted.",
+        remedy="If it repeats: " + _GRANT_DEVOPS,
+    ),
+    Row(
         "devops_organization_not_found",
-        (Match(DEVOPS, status=(404,)),),
+        (Match(DEVOPS, status=(404,), pattern=r"^\s*<"),),
         seen="404 …<title>Azure DevOps Services | 404: not found</title>…",
         cause="Azure DevOps has no organization {organization}.",
         remedy="Check the organization's name in {url}.",
+    ),
+    Row(
+        "devops_not_found",
+        (Match(DEVOPS, status=(404,)),),
+        seen="404 The controller for path '…' was not found…",
+        cause="Azure DevOps did not find what was asked for in organization {organization}. The project or the repository may be misspelt, "
+        "or this identity may not see it.",
+        remedy="Check the names of project and repository in {url}. " + _GRANT_DEVOPS,
     ),
     Row(
         "devops_unreachable",
@@ -428,6 +458,14 @@ _SIGN_IN = (
         cause="The workspace's IP access list blocks the app's outbound address.",
         remedy="Give the app a fixed outbound address (virtual network with a NAT gateway) and add it on {host}: "
         "databricks ip-access-lists create.",
+    ),
+    Row(
+        "workspace_network_denied",
+        (Match(DATABRICKS, pattern=r"Unauthorized network access to workspace"),),
+        seen="403 …Unauthorized network access to workspace: …",
+        cause="The workspace denies public network access, or a network policy of the account does not allow the app's network.",
+        remedy="Connect the app to a virtual network with a private endpoint for {host}. Or let an account admin allow the app's outbound "
+        "address: https://accounts.azuredatabricks.net, Security, Networking, Context-based ingress.",
     ),
     Row(
         "not_in_workspace",
@@ -469,7 +507,15 @@ _SIGN_IN = (
     ),
     Row(
         "federation_rejected",
-        (Match(DATABRICKS, status=(400, 401, 404), operation=EXCHANGE),),
+        (
+            Match(
+                DATABRICKS,
+                ("answer",),
+                status=(400, 401, 404),
+                error_code=_UNTHROTTLED,
+                operation=EXCHANGE,
+            ),
+        ),
         seen="400 invalid_request",
         cause="The workspace does not exchange the identity's token.",
         remedy="Check client_id ({client_id}) and the service principal's federation policy. " + _POLICY,
@@ -532,7 +578,15 @@ _SIGN_IN = (
     ),
     Row(
         "oauth_secret_rejected",
-        (Match(DATABRICKS, status=(400, 401, 403), operation="sign in"),),
+        (
+            Match(
+                DATABRICKS,
+                ("answer",),
+                status=(400, 401, 403),
+                error_code=_UNTHROTTLED,
+                operation="sign in",
+            ),
+        ),
         seen="401 invalid_client Client authentication failed",
         cause="client_id is not that of a service principal in this workspace, or the OAuth secret is wrong, expired or deleted.",
         remedy="Look for client_id ({client_id}) among the Application IDs that {host} lists (Settings, Identity and access, Service "
@@ -600,15 +654,15 @@ _CREDENTIAL = (
     ),
     Row(
         "credential_gone",
-        (Match(DATABRICKS, pattern=r"Git credential with id"),),
-        seen="404 RESOURCE_DOES_NOT_EXIST Git credential with id … could not be found",
+        (Match(DATABRICKS, pattern=r"(?i)Git credential with (?:the given )?ID\b"),),
+        seen="404 RESOURCE_DOES_NOT_EXIST Git credential with the given ID could not be found.",
         cause="The Git credential was deleted during the run, or belongs to a principal that the app's own does not manage.",
         remedy="The next run looks again. For a principal in run_as, give the one that signs in the role Service principal: Manager on it "
         "({host}, Settings, Identity and access, Service principals, Permissions).",
     ),
     Row(
         "principal_not_found",
-        (Match(DATABRICKS, error_code="RESOURCE_DOES_NOT_EXIST", operation=_CREDENTIAL_OPERATION),),
+        (Match(DATABRICKS, status=(404,), operation=_CREDENTIAL_OPERATION),),
         cause="The workspace does not know {principal}.",
         remedy="Correct its numeric id in run_as ({host}, Settings, Identity and access, Service principals).",
     ),
@@ -646,9 +700,49 @@ _FOLDER = (
         'write "on_conflict": "discard" in the folder\'s entry.',
     ),
     Row(
+        "file_names_collide",
+        (
+            Match(
+                DATABRICKS,
+                pattern=r"due to conflicting names|cannot contain a notebook with the same name",
+            ),
+        ),
+        seen="…Cannot perform Git operation due to conflicting names…",
+        cause="Two files of {repository} have the same name in a workspace, which leaves out the extension of a notebook.",
+        remedy="Rename one of them in {repository}, and push it.",
+    ),
+    Row(
+        "folder_inconsistent",
+        (Match(DATABRICKS, pattern=r"(?i)could be in an inconsistent state"),),
+        seen="…problem with deleting folders. The repo could be in an inconsistent state…",
+        cause="The workspace could not delete directories in {path}, so the Git folder may be incomplete.",
+        remedy="Save what is not pushed yet, delete {path} in the workspace, and clone it again. If its entry has url, the next run does.",
+    ),
+    Row(
+        "git_certificate_rejected",
+        (
+            Match(
+                DATABRICKS, pattern=r"(?i)because of SSL problems|SSL certificate problem|certificate verif"
+            ),
+        ),
+        seen="…Secure connection to … could not be established because of SSL problems…",
+        cause="The workspace could not verify the certificate of the Git server, or a proxy between them replaces it.",
+        remedy="Check the url ({url}), and the workspace's Git proxy. If both are right, open a support ticket with Azure Databricks.",
+    ),
+    Row(
+        "repository_url_missing",
+        (Match(DATABRICKS, pattern=r"(?i)Git repository URL (?:is )?missing"),),
+        seen="…Git repository URL missing…",
+        cause="The Git folder {path} has no remote repository, so there is nothing to pull from.",
+        remedy="Link it to its repository in the workspace, or remove it from the settings.",
+    ),
+    Row(
         "unknown_ref",
-        (Match(DATABRICKS, error_code="GIT_UNKNOWN_REF"),),
-        seen="400 GIT_UNKNOWN_REF",
+        (
+            Match(DATABRICKS, error_code="GIT_UNKNOWN_REF"),
+            Match(DATABRICKS, pattern=r"Remote branch does not exist"),
+        ),
+        seen="400 GIT_UNKNOWN_REF Remote branch does not exist",
         cause="{ref} does not exist in {repository}.",
         remedy="Correct branch or tag in the settings (main, not origin/main), or push it.",
     ),
@@ -707,6 +801,7 @@ _FOLDER = (
         "folder_not_found",
         (
             Match(DATABRICKS, error_code="RESOURCE_DOES_NOT_EXIST"),
+            Match(DATABRICKS, status=(404,), operation=r".*(?:Git folder|the path|parent folder)"),
             Match(DATABRICKS, pattern=r"^Path \(.*\) doesn't exist"),
         ),
         seen="404 RESOURCE_DOES_NOT_EXIST Path (…) doesn't exist.",
@@ -755,8 +850,8 @@ _ANY = (
     ),
     Row(
         "timeout",
-        (Match(kind=("timeout",)),),
-        cause="{service} accepted the request but did not answer in time.",
+        (Match(kind=("timeout", "lost")),),
+        cause="{service} accepted the request but did not answer in time. It may have done what was asked.",
         remedy="Usually temporary. If it repeats for a Git folder, the repository is large: use sparse. "
         "If it repeats elsewhere, check that the service is up, and the app's network.",
     ),
@@ -905,6 +1000,12 @@ OWN = (
         message="The secret {ends}.",
         cause="Once the OAuth secret has expired, the app can no longer sign in with it.",
         remedy=_ROTATE,
+    ),
+    Row(
+        "secret_not_yet_valid",
+        message="The activation date of the secret is {begins}.",
+        cause="Key Vault returns a secret before its activation date too, so the app uses it.",
+        remedy="No action needed if the app can sign in. Otherwise correct the activation date of the secret {secret} in {vault}.",
     ),
     Row(
         "two_principals_for_secret",
@@ -1180,6 +1281,12 @@ OWN = (
         message="{host} was not looked at in time.",
         cause="It has answered too late, or too many others have.",
         remedy="Run the command again: what is granted stays.",
+    ),
+    Row(
+        "member_cannot_sign_in",
+        message="The access level of the identity in organization {organization} has the status {status}.",
+        cause="Somebody disabled the identity there, or its access has expired. Nothing was changed.",
+        remedy="If it is meant to have access, restore it in https://dev.azure.com/{organization}/_settings/users, and run onboard again.",
     ),
     Row(
         "not_a_managed_identity",

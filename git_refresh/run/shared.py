@@ -82,7 +82,7 @@ class Run:
     def sign_in(self, workspace: Workspace) -> Api:
         """A workspace's API, signed in to as its entry says."""
         if (oauth := workspace.oauth) is not None:
-            self._warn_of_end(oauth, self.services.secret(oauth.secret_name))
+            self._warn_of_dates(oauth, self.services.secret(oauth.secret_name))
         return enter(workspace, self.services, self.services)
 
     def fetch_key(self, workspace: Workspace) -> None:
@@ -123,11 +123,14 @@ class Run:
         """Say something in the report that is no failure; see `Notes`."""
         self.notes.add(about, where, message)
 
-    def _warn_of_end(self, oauth: OAuth, secret: Secret) -> None:
-        ends = secret.expires_at
-        if ends is not None and ends - self.deadline.clock.now() < SECRET_WARNING:
-            facts = replace(self.facts, secret=oauth.secret_name, client_id=oauth.client_id)
+    def _warn_of_dates(self, oauth: OAuth, secret: Secret) -> None:
+        now, ends, begins = self.deadline.clock.now(), secret.expires_at, secret.valid_from
+        facts = replace(self.facts, secret=oauth.secret_name, client_id=oauth.client_id)
+        if ends is not None and ends - now < SECRET_WARNING:
             told = finding("secret_expires_soon", facts, ends=f"expires at {ends:%Y-%m-%d %H:%M} UTC")
+            self.note(oauth.secret_name, oauth.secret_name, told)
+        if begins is not None and begins > now:
+            told = finding("secret_not_yet_valid", facts, begins=f"{begins:%Y-%m-%d %H:%M} UTC")
             self.note(oauth.secret_name, oauth.secret_name, told)
 
 

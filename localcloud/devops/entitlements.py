@@ -168,10 +168,11 @@ def _done(
     several: bool = False,
 ) -> web.Response:
     done = entitlement is not None
+    without_lists = {"projectEntitlements": None, "groupAssignments": None} if done and several else {}
     result = {
         "isSuccess": done,
         "errors": [{"key": key, "value": value} for key, value in refusals],
-        "result": entitlement,
+        "result": {**entitlement, **without_lists} if entitlement else None,  # of a change, as recorded
         "servicePrincipalId": entitlement["id"] if entitlement else str(uuid.UUID(int=0)),
     }
     results = {"operationResults": [result]} if several else {"operationResult": result}
@@ -192,6 +193,7 @@ def _entitlement(organization: Organization, each: Member) -> dict[str, Any]:
             "licensingSource": "account",
             "accountLicenseType": each.license,
             "msdnLicenseType": "none",
+            "gitHubLicenseType": "none",
             "licenseDisplayName": _LEVELS[each.license],
             "status": each.status,
             "statusMessage": "",
@@ -210,4 +212,6 @@ def _entitlement(organization: Organization, each: Member) -> dict[str, Any]:
         ],
         "extensions": [],
         "groupAssignments": [],
+        "lastAccessedDate": "0001-01-01T00:00:00Z",
+        "dateCreated": "2026-01-10T12:00:00.0000000Z",
     }

@@ -129,6 +129,7 @@ def service_principal(organization: Organization, each: Member) -> dict[str, Any
     known = organization.directory.find(organization.tenant_id, each.object_id)
     if known is None:
         return None
+    descriptor = organization.descriptor(each.object_id)
     return {
         "subjectKind": "servicePrincipal",
         "applicationId": known.client_id,
@@ -139,7 +140,8 @@ def service_principal(organization: Organization, each: Member) -> dict[str, Any
         "origin": "aad",
         "originId": known.object_id,
         "displayName": known.name,
-        "descriptor": organization.descriptor(each.object_id),
+        "url": f"https://vssps.dev.azure.com/{organization.name}/_apis/graph/serviceprincipals/{descriptor}",
+        "descriptor": descriptor,
         **({"isDeletedInOrigin": True} if each.deleted_in_origin else {}),
     }
 
@@ -148,12 +150,14 @@ def _group(group: Group) -> dict[str, Any]:
     place = f"TeamProject/{group.project_id}" if group.project_id else "Collection"
     return {
         "subjectKind": "group",
+        "description": "",
         "domain": f"vstfs:///Classification/{place}",
         "principalName": group.principal_name,
         "mailAddress": None,
         "origin": "vsts",
         "originId": group.origin_id,
         "displayName": group.name,
+        "url": f"https://vssps.dev.azure.com/_apis/graph/groups/{group.descriptor}",
         "descriptor": group.descriptor,
     }
 

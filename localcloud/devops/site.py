@@ -53,7 +53,15 @@ class DevOpsSite:
         if found is None or not organization.reads(caller.object_id, found):
             raise _no_project(wanted)
         return web.json_response(
-            {"id": found.id, "name": found.name, "state": "wellFormed", "visibility": "private"}
+            {
+                "id": found.id,
+                "name": found.name,
+                "url": f"https://dev.azure.com/{organization.name}/_apis/projects/{found.id}",
+                "state": "wellFormed",
+                "revision": 1,
+                "visibility": "private",
+                "lastUpdateTime": "2026-01-10T12:00:00.000Z",
+            }
         )
 
     async def _repository(self, request: web.Request) -> web.Response:
@@ -75,7 +83,7 @@ class DevOpsSite:
         wanted = "refs/" + request.query.get("filter", "")
         peel = request.query.get("peelTags", "").lower() == "true"
         refs = [
-            {"name": name, "objectId": oid, "creator": {"displayName": "Contoso"}}
+            {"name": name, "objectId": oid, "creator": {"displayName": "Contoso"}, "url": str(request.url)}
             | ({"peeledObjectId": peeled} if peel and peeled else {})
             for name, (oid, peeled) in (await asyncio.to_thread(found.refs)).items()
             if name.startswith(wanted)

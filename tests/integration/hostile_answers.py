@@ -14,6 +14,7 @@ from localcloud.mutations import (
     Header,
     Json,
     Length,
+    Mark,
     Status,
 )
 from tests.integration.stage import Example, Service, Strike
@@ -124,8 +125,21 @@ CHALLENGES = (
 )
 ERRORS = (
     *("", "error", "error_code", "message", "error_description", "error.code", "error.message"),
-    *("error.innererror.code", "details", "typeKey"),
+    *("error.innererror.code", "details", "typeKey", "detail", "value", "value.Message"),
 )
+SHAPES = (
+    '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "detail": "No.", "status": "404"}',
+    '{"schemas": null, "detail": null, "status": null, "scimType": []}',
+    '{"count": 1, "value": {"Message": "TF400813: No."}}',
+    '{"count": 1, "value": {"Message": null}}',
+    '{"count": 0, "value": []}',
+    '{"count": null, "value": null}',
+    '{"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "No."}',
+    '{"error_code": 400, "message": "Timed out after 30s"}',
+    '{"error_code": "403", "message": "Unauthorized network access to workspace: 1"}',
+    '{"message": "TF24668: The following team project collection is stopped: contoso.", "typeKey": "VssServiceException"}',
+)
+"""Errors as the services have them besides the documented ones."""
 FOLDER = ("id", "path", "branch", "head_commit_id", "url", "provider", "sparse_checkout", "git_cli_enabled")
 CREDENTIALS = ("credential_id", "git_provider", "git_username", "is_default_for_provider", "name")
 PATHS: dict[str | None, tuple[str, ...]] = {
@@ -214,7 +228,11 @@ headers = st.one_of(
     _header(
         ("Location",), ("https://evil.example/", "/login.html?error=private-link-validation-error:42", "\x00")
     ),
-    st.builds(Header, st.sampled_from([*REQUEST_IDS, "Location", "x-ms-continuationtoken", "Date"]), texts),
+    st.builds(
+        Header,
+        st.sampled_from([*REQUEST_IDS, "X-TFS-ServiceError", "Location", "x-ms-continuationtoken", "Date"]),
+        texts,
+    ),
     st.builds(Header, st.sampled_from(["X-Request-Id", "Content-Type", "Date"]), st.none()),
     st.builds(Header, st.just("Set-Cookie"), st.just(Long("x", 60_000, "a=")), st.sampled_from([1, 90])),
     st.builds(Header, st.just("X-Many"), st.just(Long("x", 10)), st.sampled_from([90, 200])),
@@ -229,6 +247,9 @@ statuses = st.builds(
         st.integers(100, 599),
     ),
     st.one_of(st.none(), texts),
+)
+shapes: st.SearchStrategy[Change] = st.one_of(
+    st.just(Mark()), st.builds(Json, st.just(""), st.builds(Raw, st.sampled_from(SHAPES)))
 )
 bodies = st.one_of(
     st.builds(Body, texts, st.sampled_from(["utf-8", "utf-16"])),
@@ -245,12 +266,14 @@ bombs: st.SearchStrategy[Change] = st.one_of(
 @st.composite
 def changes(draw: st.DrawFn, route: str | None) -> tuple[Change, ...]:
     """What is changed about one answer: mostly its JSON, now and then with another status or header, and seldom at great cost."""
-    kind = draw(st.sampled_from(["json"] * 12 + ["headers"] * 3 + ["body", "bomb"]))
+    kind = draw(st.sampled_from(["json"] * 12 + ["headers"] * 3 + ["shape"] * 2 + ["body", "bomb"]))
     found: list[Change] = []
     if kind == "json":
         found += draw(st.lists(jsons(route), min_size=1, max_size=2))
     if kind == "body":
         found.append(draw(bodies))
+    if kind == "shape":
+        found += draw(st.lists(shapes, min_size=1, max_size=2))
     if kind == "headers":
         found += draw(st.lists(headers, min_size=1, max_size=2))
     elif draw(st.integers(0, 5)) == 5:

@@ -13,6 +13,7 @@ from localcloud.mutations import (
     Header,
     Json,
     Length,
+    Mark,
     Status,
 )
 from tests.integration.stage import Example, Service, Strike
@@ -194,6 +195,36 @@ def _bombs() -> Iterator[tuple[str, Example]]:
     )
 
 
+def _recorded_shapes() -> Iterator[tuple[str, Example]]:
+    """What vendors have recorded besides the documented: marks, null lists, other shapes of errors."""
+    for service in ("identity", "keyvault", "devops", "databricks"):
+        yield f"a byte-order mark before every answer of {service}", _one(service, Mark())
+        yield f"a byte-order mark before every error of {service}", _one(service, Mark(), Status(403))
+    for service, route, field in (
+        ("devops", "/refs$", "value"),
+        ("databricks", LISTED, "repos"),
+        ("databricks", "/git-credentials$", "credentials"),
+    ):
+        null = _one(service, Json(field, Raw("null")), route=route, method="GET")  # type: ignore[arg-type]  # one of these
+        yield f"null in the place of {field}", null
+    improper = Json("", Raw('{"count": 1, "value": {"Message": "x"}}'))
+    scim = Json("", Raw('{"schemas": [], "detail": "x", "status": "403"}'))
+    yield (
+        "a wrapped error that is the Azure DevOps token",
+        _one("devops", Status(401), improper, Json("value.Message", Echo(-1))),
+    )
+    yield (
+        "a SCIM error that is the workspace's secrets",
+        _one("databricks", Status(403), scim, Json("detail", Echo(-1))),
+    )
+    for form in ("plain", "url"):
+        header = Header("X-TFS-ServiceError", Echo(-1, form=form))
+        yield (
+            f"a header for errors with the token, {form}",
+            _one("devops", Status(401), Body(Plain("")), header),
+        )
+
+
 def _words() -> Iterator[tuple[str, Example]]:
     """A token that is a word of the app's own output: whoever hides it must not hide the output."""
     for word in ("git_refresh.run", "git_refresh.workspace", "adb-0000000000000003.3.azuredatabricks.net"):
@@ -204,7 +235,7 @@ def _words() -> Iterator[tuple[str, Example]]:
 
 NAMED: dict[str, Example] = {
     name: example
-    for group in (_echoes, _odd_paths, _odd_json, _odd_times, _bombs, _words)
+    for group in (_echoes, _odd_paths, _odd_json, _odd_times, _bombs, _recorded_shapes, _words)
     for name, example in group()
 }
 PROCESSES = (

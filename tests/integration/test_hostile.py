@@ -11,7 +11,7 @@ from git_refresh.report import Report
 from localcloud import FOR_THE_APP, Cloud, Connect, Fault, Fleet, faults, seed
 from localcloud.authority import DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.hostile import Plain
-from localcloud.mutations import Endless, Header, Json, mutate
+from localcloud.mutations import Endless, Header, Json, Mark, mutate
 from localcloud.proxy import ProxyTls
 from tests.integration.brisk import shorten
 from tests.integration.running import run_app
@@ -46,6 +46,28 @@ def test_a_token_is_not_sent_to_where_only_a_workspace_says_a_repository_is(
     credential = report.workspaces[0].credential
     assert credential
     assert credential.action == "created"
+
+
+def test_a_run_whose_every_answer_begins_with_a_byte_order_mark_succeeds(
+    cloud: Cloud, fleet: Fleet, run: Run
+) -> None:
+    cloud.inject(Fault(mutate(Mark()), route="^(?!.*/_git/)"))
+    report = run()
+    assert report.result == "ok"
+    assert [workspace.credential and workspace.credential.action for workspace in report.workspaces] == [
+        "created"
+    ] * len(fleet.workspaces)
+
+
+@pytest.mark.parametrize("body", ["", '{"count":0,"value":[]}'])
+def test_a_bare_401_of_azure_devops_keeps_no_credential_from_being_stored(
+    cloud: Cloud, run: Run, body: str
+) -> None:
+    cloud.inject(Fault(faults.status(401, body), service="devops", route="/_apis/.*/refs$"))
+    report = run()
+    actions = {workspace.credential.action for workspace in report.workspaces if workspace.credential}
+    assert (report.result, actions) == ("ok", {"created"})
+    assert {problem.where for problem in report.problems} == {"Azure DevOps"}
 
 
 def test_a_token_is_sent_to_a_trusted_host_that_the_settings_name(

@@ -186,6 +186,47 @@ def test_an_assignment_that_the_account_cannot_tell_costs_nothing(cloud: Cloud, 
     assert look().give().codes() == []
 
 
+@pytest.mark.parametrize("status", ["disabled", "expired"])
+def test_a_member_that_cannot_sign_in_is_told_and_left_as_it_is(
+    cloud: Cloud, look: Look, status: str
+) -> None:
+    cloud.devops.organization("contoso").add_member(cloud.identity.object_id)
+
+    def blocked(answer: Any) -> Any:
+        return answer | {"accessLevel": answer["accessLevel"] | {"status": status}}
+
+    cloud.inject(answered(blocked, method="GET", route="/contoso/.*serviceprincipalentitlements/"))
+    desk = look().give()
+    assert desk.codes() == ["member_cannot_sign_in"]
+    changes = [seen for seen in cloud.requests if seen.method != "GET" and "/contoso/" in seen.path]
+    assert not [seen for seen in changes if seen.service == "devops"]
+
+
+@pytest.mark.parametrize("status", [400, 409, 500])
+def test_a_principal_that_is_there_already_is_found_whatever_reports_it(
+    cloud: Cloud, fleet: UngrantedFleet, look: Look, status: int
+) -> None:
+    """Nobody has recorded with which status Databricks reports a duplicate."""
+    desk = look()
+    detail = {
+        "schemas": [],
+        "detail": "Service principal with application ID x already exists.",
+        "status": "400",
+    }
+    late = faults.act_then(faults.status(status, json.dumps(detail)))
+    cloud.inject(Fault(late, method="POST", route=SCIM))
+    desk.give()
+    assert desk.codes() == []
+    assert fleet.workspaces[1].service_principals
+
+
+def test_a_principal_that_is_refused_and_not_there_has_failed(cloud: Cloud, look: Look) -> None:
+    desk = look()
+    cloud.inject(Fault(faults.status(400, '{"detail": "No."}'), method="POST", route=SCIM))
+    desk.give()
+    assert "unknown" in desk.codes()
+
+
 @pytest.mark.parametrize("before", ["stakeholder", None])
 def test_an_access_level_that_another_admin_gives_meanwhile_stays(
     cloud: Cloud, look: Look, before: str | None

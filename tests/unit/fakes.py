@@ -150,6 +150,7 @@ class FakeServices:
     identity_failure: ServiceError | None = None
     token_life: timedelta = timedelta(hours=1)
     secret_life: timedelta = timedelta(days=365)
+    secret_begins: datetime | None = None
     asked: list[str] = field(default_factory=list)
     behind: timedelta = timedelta()
     identity: Service = Service.IDENTITY
@@ -168,7 +169,7 @@ class FakeServices:
         return Token(SecretStr("devops-token"), NOW + self.token_life, Claims(object_id="object-id"))
 
     def secret(self, name: str) -> Secret:
-        return Secret(SecretStr("oauth-secret"), NOW + self.secret_life)
+        return Secret(SecretStr("oauth-secret"), NOW + self.secret_life, self.secret_begins)
 
     def heads(self, token: Token) -> "FakeServices":
         return self

@@ -125,6 +125,43 @@ def test_a_list_of_more_jobs_than_a_workspace_can_have_is_none_however_they_are_
     assert len(read) == JOBS
 
 
+SOURCE = {"git_url": URL, "git_provider": "azureDevOpsServices", "git_branch": "main"}
+WORKSPACE_TASKS = [
+    {"notebook_task": {"notebook_path": "/a", "source": "WORKSPACE"}},
+    {"spark_python_task": {"python_file": "/a.py", "source": "WORKSPACE"}},
+    {"sql_task": {"file": {"path": "/a.sql", "source": "WORKSPACE"}}},
+    {"dbt_task": {"commands": [], "source": "WORKSPACE"}},
+    {"for_each_task": {"task": {"notebook_task": {"notebook_path": "/a", "source": "WORKSPACE"}}}},
+]
+
+
+@pytest.mark.parametrize(
+    ("job", "clones"),
+    [
+        *(({"tasks": [task]}, False) for task in WORKSPACE_TASKS),
+        ({"tasks": WORKSPACE_TASKS}, False),
+        ({}, True),
+        ({"tasks": None}, True),
+        ({"tasks": [*WORKSPACE_TASKS, {"notebook_task": {"notebook_path": "a", "source": "GIT"}}]}, True),
+        ({"tasks": [*WORKSPACE_TASKS, {"notebook_task": {"notebook_path": "a"}}]}, True),
+        ({"tasks": [*WORKSPACE_TASKS, {"condition_task": {}}]}, True),
+        ({"tasks": [{"for_each_task": {"task": {"notebook_task": {"source": "GIT"}}}}]}, True),
+        ({"tasks": [{"notebook_task": {"base_parameters": {"source": "WORKSPACE"}}}]}, True),
+        ({"tasks": [{"notebook_task": {"source": ["WORKSPACE"]}}, 5, None, []]}, True),
+    ],
+)
+@pytest.mark.parametrize("page", [{}, {"has_more": True}, {"next_page_token": "more"}])
+def test_a_job_all_of_whose_tasks_are_in_the_workspace_clones_nothing(
+    job: dict[str, Any],
+    clones: bool,  # noqa: FBT001  # the very answer
+    page: dict[str, Any],
+) -> None:
+    """Unless there are more tasks than the page has."""
+    found = jobs({"job_id": 5, "settings": {"git_source": SOURCE, **job}, **page}).job(5)
+    assert found
+    assert (found.source is not None) is (clones or bool(page))
+
+
 def test_twelve_thousand_jobs_are_read_to_the_last() -> None:
     pages = [
         {"jobs": [{"job_id": 1 + page * PAGE + at} for at in range(PAGE)], "next_page_token": str(page)}

@@ -3,11 +3,17 @@
 import base64
 import json
 from datetime import UTC, datetime
+from typing import get_origin
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from git_refresh.admin import account as admin_account
+from git_refresh.admin import jobs as admin_jobs
+from git_refresh.admin import oauth_secrets as admin_oauth_secrets
+from git_refresh.admin import organization as admin_organization
+from git_refresh.admin import workspace as admin_workspace
 from git_refresh.clouds import answers
 from git_refresh.clouds.answers import UnexpectedAnswerError, claims_of, read, read_json
 from git_refresh.masking import Secrets
@@ -143,6 +149,41 @@ def test_whatever_comes_becomes_a_value_or_the_one_failure(
 def test_a_body_is_json_or_nothing(body: bytes) -> None:
     value = read_json(body)
     json.dumps(value).encode()
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_byte_order_mark_is_no_part_of_a_body(mark: bytes) -> None:
+    assert read_json(mark + b'{"a": 1}') == {"a": 1}
+
+
+ADMIN = [admin_organization, admin_workspace, admin_account, admin_jobs, admin_oauth_secrets]
+EVERY_MODEL = [
+    *MODELS,
+    *(
+        model
+        for module in ADMIN
+        for model in vars(module).values()
+        if isinstance(model, type) and issubclass(model, answers.Answer) and model is not answers.Answer
+    ),
+]
+
+
+@pytest.mark.parametrize("model", EVERY_MODEL, ids=lambda model: f"{model.__module__}.{model.__name__}")
+def test_null_is_an_empty_list_and_what_is_not_said(model: type[answers.Answer]) -> None:
+    lists = {n for n, f in model.model_fields.items() if get_origin(f.annotation) in {list, tuple}}
+    optional = {n for n, f in model.model_fields.items() if not f.is_required()}
+    found = model._read_nulls(dict.fromkeys(model.model_fields))  # type: ignore[operator]
+    assert found == {key: [] for key in lists} | dict.fromkeys(model.model_fields.keys() - lists - optional)
+
+
+def test_a_list_that_is_null_is_read_and_one_of_another_type_is_not() -> None:
+    assert read(answers.Refs, {"value": None, "count": 0}, SECRETS).value == []
+    assert read(answers.Folders, {"repos": None, "next_page_token": None}, SECRETS).repos == []
+    assert read(answers.Credentials, {"credentials": None}, SECRETS).credentials == []
+    wrongs: list[dict[str, object]] = [{}, {"value": {}}, {"value": ""}, {"value": 0}]
+    for wrong in wrongs:
+        with pytest.raises(UnexpectedAnswerError):
+            read(answers.Refs, wrong, SECRETS)
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ class Case:
     location: str = ""
     error: Exception | None = None
     seconds: float = 60.0
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def databricks(name: str, code: str, status: int, error_code: str | int, message: str, **more: Any) -> Case:
@@ -349,6 +350,15 @@ CASES = (
         "ObjectIsDeletedButRecoverable",
     ),
     vault(
+        "a secret in the seconds after its deletion",
+        "secret_name_busy",
+        409,
+        "Conflict",
+        "Secret databricks-oauth-secret is currently being deleted and cannot be re-created; retry later.",
+        "ObjectIsBeingDeleted",
+        'store the secret "databricks-oauth-secret"',
+    ),
+    vault(
         "no access policy on the vault",
         "key_vault_access_policy",
         403,
@@ -436,7 +446,61 @@ CASES = (
         302,
         location=f"https://spsprodweu1.vssps.visualstudio.com/_signin?realm=dev.azure.com&{CANARY}",
     ),
-    Case("a 401 without a word", "devops_token_rejected", Service.AZURE_DEVOPS, 401),
+    Case("a 401 with a sign-in page", "devops_token_rejected", Service.AZURE_DEVOPS, 401, SIGN_IN_PAGE),
+    devops(
+        "a refusal by its type alone",
+        "devops_token_rejected",
+        403,
+        "No.",
+        "UnauthorizedRequestException",
+    ),
+    Case(
+        "a refusal that only a header explains",
+        "devops_token_rejected",
+        Service.AZURE_DEVOPS,
+        401,
+        headers=(
+            ("X-TFS-ServiceError", "TF30063%3A%20You%20are%20not%20authorized%20to%20access%20contoso."),
+        ),
+    ),
+    Case("a 401 without a word", "devops_refusal_unexplained", Service.AZURE_DEVOPS, 401),
+    Case(
+        "a 401 with an empty list",
+        "devops_refusal_unexplained",
+        Service.AZURE_DEVOPS,
+        401,
+        '{"count":0,"value":[]}',
+    ),
+    Case(
+        "an organization that is deactivated",
+        "devops_organization_deactivated",
+        Service.AZURE_DEVOPS,
+        503,
+        "\ufeff"
+        + json.dumps(
+            {
+                "message": "TF24668: The following team project collection is stopped: contoso-org. Start the collection and then try "
+                f"again. {CANARY}",
+                "typeKey": "VssServiceException",
+            }
+        ),
+    ),
+    Case(
+        "a path that no controller serves",
+        "devops_not_found",
+        Service.AZURE_DEVOPS,
+        404,
+        "The controller for path '/etl/_apis/git' was not found or does not implement IController.",
+    ),
+    devops("something else that is not found", "devops_not_found", 404, "No.", "WikiPageNotFoundException"),
+    Case("a 404 without a word", "devops_not_found", Service.AZURE_DEVOPS, 404),
+    Case(
+        "an improper error",
+        "devops_no_access",
+        Service.AZURE_DEVOPS,
+        401,
+        json.dumps({"count": 1, "value": {"Message": f"TF400813: The user is not authorized. {CANARY}"}}),
+    ),
     Case(
         "an organization that is not there",
         "devops_organization_not_found",
@@ -486,6 +550,33 @@ CASES = (
         403,
         403,
         "Source IP address: 20.50.2.1 is blocked by Databricks IP ACL for workspace: 1",
+        operation="sign in",
+    ),
+    *(
+        databricks(
+            f"a network that the workspace does not let in, to {operation}",
+            "workspace_network_denied",
+            403,
+            "403",
+            "Unauthorized network access to workspace: 1",
+            operation=operation,
+        )
+        for operation in (
+            "sign in",
+            EXCHANGE,
+            "store the Git credential",
+            "list the jobs",
+            "move the Git folder to main",
+            "find service principal 8a5d-client",
+            "do it",
+        )
+    ),
+    Case(
+        "a network that the workspace does not let in, in plain text",
+        "workspace_network_denied",
+        Service.DATABRICKS,
+        403,
+        "Unauthorized network access to workspace: 1",
         operation="sign in",
     ),
     databricks(
@@ -651,6 +742,14 @@ CASES = (
         operation="store the Git credential",
     ),
     databricks(
+        "a credential that is not there when a folder moves",
+        "credential_gone",
+        404,
+        "RESOURCE_DOES_NOT_EXIST",
+        "Git credential with the given ID could not be found.",
+        operation="move the Git folder to main",
+    ),
+    databricks(
         "a principal that run_as misspells",
         "principal_not_found",
         404,
@@ -690,7 +789,44 @@ CASES = (
         "BAD_REQUEST",
         "Conflict pulling from remote. Conflicting files: jobs/load.py.",
     ),
-    databricks("a branch that is not there", "unknown_ref", 400, "GIT_UNKNOWN_REF", "No such ref."),
+    databricks(
+        "a branch that is not there", "unknown_ref", 400, "GIT_UNKNOWN_REF", "Remote branch does not exist."
+    ),
+    databricks(
+        "a branch that is not there, in words",
+        "unknown_ref",
+        400,
+        "BAD_REQUEST",
+        "Remote branch does not exist.",
+    ),
+    databricks(
+        "two files of one name",
+        "file_names_collide",
+        400,
+        "BAD_REQUEST",
+        "Cannot perform Git operation due to conflicting names.",
+    ),
+    databricks(
+        "directories that were not deleted",
+        "folder_inconsistent",
+        500,
+        "INTERNAL_ERROR",
+        "There was a problem with deleting folders. The repo could be in an inconsistent state and re-cloning is recommended.",
+    ),
+    databricks(
+        "a certificate that the workspace does not trust",
+        "git_certificate_rejected",
+        400,
+        "BAD_REQUEST",
+        "Secure connection to https://dev.azure.com/x could not be established because of SSL problems.",
+    ),
+    databricks(
+        "a folder without a remote repository",
+        "repository_url_missing",
+        400,
+        "BAD_REQUEST",
+        "Git repository URL missing.",
+    ),
     databricks(
         "a repository that the workspace does not find",
         "repository_not_found",
@@ -749,6 +885,13 @@ CASES = (
         "RESOURCE_DOES_NOT_EXIST",
         "Path (/Repos/etl/prod) doesn't exist.",
     ),
+    Case(
+        "a folder that is not visible, without a word",
+        "folder_not_found",
+        Service.DATABRICKS,
+        404,
+        operation="read the Git folder",
+    ),
     databricks(
         "a folder that is not visible, in words",
         "folder_not_found",
@@ -779,9 +922,23 @@ CASES = (
     network("an answer that does not come", "timeout", Service.DATABRICKS, READ_TIMEOUT),
     network("a connection that breaks off", "connection_lost", Service.DATABRICKS, RESET),
     databricks("too many requests", "throttled", 429, "REQUEST_LIMIT_EXCEEDED", "Too many requests."),
-    databricks(
-        "too many requests, as a bad request", "throttled", 400, "REQUEST_LIMIT_EXCEEDED", "Slow down."
+    *(
+        databricks(
+            f"too many requests to {operation}, as a bad request",
+            "throttled",
+            400,
+            "REQUEST_LIMIT_EXCEEDED",
+            "Slow down.",
+            operation=operation,
+        )
+        for operation in ("do it", "sign in", EXCHANGE, "store the Git credential")
     ),
+    *(
+        databricks(f"an answer that is lost to {operation}", "timeout", 400, "", said, operation=operation)
+        for operation in ("do it", "sign in", EXCHANGE, "create the Git credential")
+        for said in ("Timed out after 30 seconds.", "rpc error: deadline exceeded")
+    ),
+    Case("a request that timed out", "timeout", Service.DATABRICKS, 408),
     Case(
         "a role on the storage account that is missing",
         "claim_denied",
@@ -828,7 +985,7 @@ def symptom_of(case: Case) -> Symptom:
     def request() -> None:
         if case.error is not None:
             raise case.error
-        headers = {"x-request-id": "req-1", "X-Secret": CANARY}
+        headers = {"x-request-id": "req-1", "X-Secret": CANARY, **dict(case.headers)}
         if case.location:
             headers["Location"] = case.location
         current_operation().answer = Received(case.status or 0, headers, case.body.encode())

@@ -152,14 +152,19 @@ def test_a_token_that_azure_devops_rejects_everywhere_does_not_replace_the_store
 
 def test_a_rejected_token_is_not_stored_where_there_is_no_credential_either() -> None:
     workspace = FakeWorkspace(at=behind())
-    report = run(FakeServices({host(1): workspace}, devops_failure=failure(Service.AZURE_DEVOPS, 401)))
+    report = run(
+        FakeServices(
+            {host(1): workspace}, devops_failure=failure(Service.AZURE_DEVOPS, 401, message="TF400813: ...")
+        )
+    )
     found = report.workspaces[0]
     assert found.credential
     assert (found.credential.action, [folder.action for folder in found.folders]) == ("failed", ["skipped"])
 
 
-@pytest.mark.parametrize("status", [None, 500, 429])
+@pytest.mark.parametrize("status", [None, 500, 429, 401, 403])
 def test_an_azure_devops_that_cannot_be_asked_is_no_rejection(status: int | None) -> None:
+    """A bare 401 or 403 says no more: an identity that is signed in and lacks a right gets it too."""
     workspace = FakeWorkspace(at=behind(), heads={"main": NEW})
     report = run(FakeServices({host(1): workspace}, devops_failure=failure(Service.AZURE_DEVOPS, status)))
     found = report.workspaces[0]
@@ -170,6 +175,34 @@ def test_an_azure_devops_that_cannot_be_asked_is_no_rejection(status: int | None
         NEW,
     )
     assert [problem.where for problem in report.problems] == ["Azure DevOps"]
+
+
+def test_a_deactivated_organization_fails_its_folders_and_not_the_credential() -> None:
+    workspace = FakeWorkspace(at=behind(), heads={"main": NEW})
+    stopped = failure(Service.AZURE_DEVOPS, 503, "VssServiceException", "TF24668: stopped: contoso.")
+    found = run(FakeServices({host(1): workspace}, devops_failure=stopped)).workspaces[0]
+    assert found.credential
+    assert found.credential.action == "created"
+    assert [folder.error.code for folder in found.folders if folder.error] == [
+        "devops_organization_deactivated"
+    ]
+
+
+def test_a_credential_that_is_gone_is_looked_for_and_created() -> None:
+    gone = "Git credential with the given ID could not be found."
+    workspace = FakeWorkspace(
+        stored=[OURS],
+        fail={"update_credential": failure(status=404, error_code="RESOURCE_DOES_NOT_EXIST", message=gone)},
+    )
+
+    def vanish(what: str) -> None:
+        if what == "update_credential":
+            workspace.stored.clear()
+
+    workspace.before = vanish
+    found = run(FakeServices({host(1): workspace})).workspaces[0]
+    assert found.credential
+    assert found.credential.action == "created"
 
 
 def test_a_creation_that_meets_another_s_credential_updates_that() -> None:
@@ -804,7 +837,8 @@ def test_an_azure_devops_that_rejects_the_token_everywhere_is_asked_twenty_times
         for n, url in enumerate(urls, start=1)
     }
     services = FakeServices(
-        {host(1): FakeWorkspace(at=at)}, devops_failure=failure(Service.AZURE_DEVOPS, 401)
+        {host(1): FakeWorkspace(at=at)},
+        devops_failure=failure(Service.AZURE_DEVOPS, 401, message="TF400813: ..."),
     )
     assert run(services, {"folders": ["/Repos/x/*"]}).result == "failed"
     assert len(services.asked) == 20

@@ -131,6 +131,7 @@ FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
     "late_run": lambda: Scene(late=timedelta(minutes=9)),
     "clock_skew": lambda: Scene(services={"behind": timedelta(minutes=3)}),
     "secret_expires_soon": lambda: Scene(services={"secret_life": timedelta(days=9)}),
+    "secret_not_yet_valid": lambda: Scene(services={"secret_begins": NOW + timedelta(days=1)}),
     "federated_credential": lambda: Scene(FakeWorkspace(stored=[FEDERATED, OURS], at=dict(THERE))),
     "foreign_credential": lambda: Scene(
         FakeWorkspace(stored=[replace(OURS, name="nightly jobs")], at=dict(THERE))
@@ -171,6 +172,7 @@ TOLD_BY_CHECK_ALONE = {
     "no_consent",
     "no_such_principal",
     "principal_inactive",
+    "member_cannot_sign_in",
     "no_workspace_id",
     "name_taken",
     "not_looked_at",

@@ -68,6 +68,21 @@ def symptom_of(
             "GitRepositoryNotFoundException",
             "TF401019: no",
         ),
+        (
+            b'\xef\xbb\xbf{"typeKey": "VssServiceException", "message": "TF24668: no"}',
+            "VssServiceException",
+            "TF24668: no",
+        ),
+        (b'{"count": 1, "value": {"Message": "TF400813: no"}}', "", "TF400813: no"),
+        (b'{"count": 0, "value": []}', "", ""),
+        (b'{"value": {"Message": 5}}', "", ""),
+        (
+            b'{"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "detail": "Group with id 7 is not found", "status": "404"}',
+            "",
+            "Group with id 7 is not found",
+        ),
+        (b'{"message": null, "detail": "m"}', "", "m"),
+        (b"\xef\xbb\xbfINVALID_STATE: no", "INVALID_STATE", "INVALID_STATE: no"),
         (b"INVALID_STATE: no", "INVALID_STATE", "INVALID_STATE: no"),
         (b"<html>no</html>", "", "<html>no</html>"),
         (b"\xff\xfe", "", "\ufffd\ufffd"),
@@ -86,6 +101,15 @@ def test_every_service_s_error_is_read(body: bytes, code: str, message: str) -> 
         message,
     )
     assert symptom.request_id == "req-1"
+
+
+def test_what_only_the_header_of_azure_devops_says_is_read() -> None:
+    said = "TF400813%3A%20The%20user%20%27%27%20is%20not%20authorized."
+    symptom = symptom_of(lambda: answered(401, b"", X_TFS_ServiceError=said))
+    assert symptom.message == "TF400813: The user '' is not authorized."
+    assert symptom_of(lambda: answered(401, b'{"message": "m"}', X_TFS_ServiceError=said)).message == "m"
+    long = symptom_of(lambda: answered(401, b"", X_TFS_ServiceError="%41" * 1_000_000)).message
+    assert len(long) <= 16 * 1024
 
 
 TOKEN = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
@@ -219,13 +243,49 @@ def test_a_passing_failure_is_tried_again_only_where_that_is_safe(
     assert len(tried) == attempts
 
 
-def test_a_refused_creation_is_tried_again() -> None:
+@pytest.mark.parametrize(("repeat", "attempts"), [(Repeat.SAFE, 3), (Repeat.IF_REFUSED, 1)])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, b'{"message": "Timed out after 30s"}'),
+        (400, b'{"error_code": "BAD_REQUEST", "message": "rpc error: deadline exceeded"}'),
+        (408, b""),
+    ],
+)
+def test_an_answer_that_says_it_was_lost_leaves_open_what_was_done(
+    repeat: Repeat, attempts: int, status: int, body: bytes
+) -> None:
+    tried: list[int] = []
+
+    def request() -> None:
+        tried.append(1)
+        answered(status, body)
+
+    symptom = symptom_of(request, repeat=repeat)
+    assert (len(tried), symptom.kind, symptom.undecided) == (attempts, "lost", True)
+
+
+def test_another_bad_request_was_decided_and_is_not_sent_again() -> None:
+    tried: list[int] = []
+
+    def request() -> None:
+        tried.append(1)
+        answered(400, b'{"message": "no"}')
+
+    symptom = symptom_of(request)
+    assert (len(tried), symptom.kind, symptom.undecided, symptom.throttled) == (1, "answer", False, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(429, b"{}"), (400, b'{"error_code": "REQUEST_LIMIT_EXCEEDED"}')]
+)
+def test_a_refused_creation_is_tried_again(status: int, body: bytes) -> None:
     clock, tried = FakeClock(), []
 
     def request() -> str:
         tried.append(1)
         if len(tried) < 2:
-            answered(429, retry_after="7")
+            answered(status, body, retry_after="7")
         return "made"
 
     assert (

@@ -24,7 +24,11 @@ class FakeIdentity(FakeServices):
 
 
 def vault(
-    monkeypatch: pytest.MonkeyPatch, value: object, expires_on: datetime | None, secrets: Secrets
+    monkeypatch: pytest.MonkeyPatch,
+    value: object,
+    expires_on: datetime | None,
+    secrets: Secrets,
+    begins: datetime | None = None,
 ) -> Vault:
     """A vault whose every secret is this one."""
     made = Vault(
@@ -35,7 +39,7 @@ def vault(
         deadline(),
         secrets,
     )
-    found = SimpleNamespace(value=value, properties=SimpleNamespace(expires_on=expires_on))
+    found = SimpleNamespace(value=value, properties=SimpleNamespace(expires_on=expires_on, not_before=begins))
     monkeypatch.setattr(made._client, "get_secret", lambda _: found)
     return made
 
@@ -45,6 +49,21 @@ def test_a_secret_is_known_as_one_from_then_on(monkeypatch: pytest.MonkeyPatch) 
     found = vault(monkeypatch, f" {SECRET}\n", None, secrets).secret("name")
     assert found.value.get_secret_value() == SECRET
     assert secrets.are_in(SECRET)
+
+
+@pytest.mark.parametrize("value", [f"\ufeff{SECRET}", f"\ufeff {SECRET}\r\n", f"{SECRET}\ufeff"])
+def test_what_an_editor_puts_around_a_secret_is_no_part_of_it(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    assert vault(monkeypatch, value, None, Secrets()).secret("name").value.get_secret_value() == SECRET
+
+
+def test_a_secret_before_its_activation_date_is_used_and_the_date_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begins = NOW + timedelta(days=1)
+    found = vault(monkeypatch, SECRET, None, Secrets(), begins).secret("name")
+    assert (found.value.get_secret_value(), found.valid_from) == (SECRET, begins)
 
 
 @pytest.mark.parametrize(
