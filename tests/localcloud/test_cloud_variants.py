@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import pytest
-from localcloud.databricks.variant import values
 
 from localcloud import Cloud, Variant
+from localcloud.databricks.variant import values
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
 from localcloud.rest import Rest
