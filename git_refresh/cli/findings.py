@@ -78,17 +78,20 @@ def explain(error: Diagnosis, out: Console, mark: Text, code: Text | None = None
 def alike(told: Iterable[Told]) -> Callable[[Told], Hashable]:
     """What tells findings apart: code, message, cause and remedy without host, ids and values.
 
-    Where more than a few of one code differ even so, the code alone: as where each names a path.
+    Where more than a few of one code differ even so, each at a place of its own, the code alone: as where each names a path.
     """
     kinds: dict[Hashable, set[Hashable]] = {}
+    places: dict[Hashable, set[str]] = {}
     said: dict[int, Hashable] = {}
     for item in told:
         kinds.setdefault(_kind(item), set()).add(_said(item))
+        places.setdefault(_kind(item), set()).add(item.where)
         said[id(item)] = _said(item)
 
     def tells_apart(item: Told) -> Hashable:
         kind = _kind(item)
-        return kind if _code(item) and len(kinds[kind]) > _ALIKE else said[id(item)]
+        grouped = _code(item) and min(len(kinds[kind]), len(places[kind])) > _ALIKE
+        return kind if grouped else said[id(item)]
 
     return tells_apart
 

@@ -226,7 +226,7 @@ def test_no_token_of_a_zone_comes_to_another_whatever_goes_wrong_in_it(
     what: str,
     service: str,
 ) -> None:
-    shorten(monkeypatch, limit_s=2.0, budget_s=6)
+    shorten(monkeypatch, limit_s=2.0, budget_s=7)
     other, environ = zones
     action = NAMED[what]()
     cloud.identity.cached = other.cached = True
@@ -366,7 +366,7 @@ def test_what_entra_refuses_says_what_to_type_in_which_tenant_and_costs_no_other
 def test_a_login_host_that(
     cloud: Cloud, abroad: dict[str, str], monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    shorten(monkeypatch, limit_s=2.0, budget_s=6)
+    shorten(monkeypatch, limit_s=2.0, budget_s=7)
     cloud.inject(Fault(NAMED[what](), service="login"))
     report = run(abroad)
     assert [found.result for found in report.workspaces] == ["ok", "failed"], "costs its zone alone"
