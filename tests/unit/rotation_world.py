@@ -16,7 +16,7 @@ from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version, 
 from git_refresh.clock import Deadline, Event
 from git_refresh.diagnosis.explain import Facts
 from git_refresh.symptom import Service, ServiceError, Symptom
-from tests.unit.fakes import FakeClock
+from tests.unit.fakes import NOW, FakeClock
 
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
 NAME = "databricks-oauth-secret"
@@ -303,7 +303,7 @@ class World:
                     for each in listed
                 ]
             case "ended":
-                return [replace(each, expires_at=self.clock.now() - past) for each in listed]
+                return [replace(each, expires_at=NOW - past) for each in listed]
         return listed
 
     def _new(

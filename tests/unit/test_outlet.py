@@ -1,6 +1,7 @@
 """Nothing leaves the app but through one edge, and what has passed it harms no log, no terminal and nobody's secret."""
 
 import ast
+import base64
 import json
 import logging
 from dataclasses import dataclass
@@ -75,6 +76,37 @@ def test_json_that_goes_out_is_ascii_and_holds_no_secret(value: object) -> None:
 def test_all_that_a_value_holds_is_cleaned(outlet: Outlet) -> None:
     held = Holder("a\nb", (SECRET, {"key": [SECRET]}, 5, None, Holder("\ud800")))
     assert outlet.clean(held) == Holder("a\\nb", ("***", {"key": ["***"]}, 5, None, Holder("\\ud800")))
+
+
+FORMS = [
+    SECRET[:14],
+    SECRET.upper(),
+    base64.b64encode(f"me:{SECRET}".encode()).decode(),
+    "".join(f"%{ord(char):02x}" for char in SECRET),
+    ".".join(SECRET),
+    "%",
+    "%6",
+    "4%",
+    "abc+/def",
+]
+
+
+@given(st.lists(ODD | st.sampled_from(FORMS) | st.sampled_from([SECRET[:9], SECRET[9:18]]), max_size=60))
+def test_texts_that_are_looked_through_together_go_out_as_each_would_alone(texts: list[str]) -> None:
+    outlet = Outlet()
+    outlet.secrets.learn(SECRET)
+    assert outlet.clean(texts) == [outlet.text(text) for text in texts]
+
+
+def test_a_value_without_anything_to_clean_is_returned_as_it_is(outlet: Outlet) -> None:
+    held = Holder("fine", ("Prüfung", {"key": ["/Repos/etl"]}, Holder("fine")))
+    assert outlet.clean(held) is held
+
+
+def test_a_log_line_leaves_what_it_is_given_as_it_is(outlet: Outlet) -> None:
+    event = {"event": "x", "problems": ["p"] * 10_000}
+    outlet.log(event, "problems", fine=False)
+    assert event == {"event": "x", "problems": ["p"] * 10_000}
 
 
 def test_what_is_not_printed_is_shown_as_an_escape() -> None:

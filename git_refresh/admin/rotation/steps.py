@@ -259,11 +259,10 @@ class Steps:
         raise StoppedError(finding("new_secret_not_seen", facts))
 
     def _expires_early(self, seen: Seen, decision: Decision, new: NewSecret) -> bool:
-        """Whether it expires earlier than was asked for, and than the current one."""
+        """Whether it expires earlier than was asked for: later ones would live for as short, and the app stops using it then."""
         ends, times = new.about.expires_at, (seen.vault_time, seen.databricks_time)
         now = max((time for time in times if time is not None), default=self._now())
-        asked = now + (decision.lifetime or LONGEST)
-        return ends is not None and ends < min(asked, seen.current.expires_on or asked) - EARLY
+        return ends is not None and ends < now + (decision.lifetime or LONGEST) - EARLY
 
     def _unexpected(self, new: NewSecret, why: str) -> Diagnosis:
         return finding("new_secret_unexpected", replace(self.facts, oauth_secret=new.about.id), why=why)
