@@ -73,6 +73,11 @@ class _BoundedSocket(socket.socket):
 class _BoundedTLSSocket(_BoundedSocket, ssl.SSLSocket):
     """The same over TLS."""
 
+    @override
+    def do_handshake(self, block: bool = False) -> None:
+        self.settimeout(at_once(min(CONNECT_LIMIT, current_operation().seconds_left())))
+        super().do_handshake(block)
+
 
 class _BoundedConnection(HTTPConnection):
     @override
@@ -93,8 +98,7 @@ def _bounded(connected: socket.socket) -> _BoundedSocket:
     try:
         # Through a proxy urllib3 leaves it off: then each body waits, often for 40 ms, until its head has been acknowledged.
         bounded.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        left = current_operation().seconds_left()
-        bounded.settimeout(at_once(min(CONNECT_LIMIT, left)))  # for the TLS handshake
+        current_operation().seconds_left()
     except BaseException:  # it came too late, and nobody else knows of it yet
         bounded.close()
         raise

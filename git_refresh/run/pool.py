@@ -26,8 +26,8 @@ type Task = Callable[[], None]
 MAX_THREADS = 512
 """Threads of one run. Most wait: https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan#instance-sizes has 512 MB."""
 
-LONGEST_PATIENCE_S = 1.0
-"""Seconds after which an operation that waits no longer counts as working, however few the operations are."""
+LONGEST_PATIENCE_S = 5.0
+"""Seconds after which an operation that waits no longer counts as working, however small the fleet is. Most pulls take less."""
 
 _MIN_TICK_S = 0.005
 

@@ -49,8 +49,9 @@ SETTINGS = {
     ),
     "REFRESH_CONCURRENCY": Setting(
         "32",
-        "1 to 256. Another operation begins only while fewer than this many operations are working; one that has waited for an answer for "
-        "longer than a second is not working but waiting. At most 4 Git folders per workspace are worked on at once.",
+        "1 to 256. Another operation begins only while fewer than this many operations are working; one that has waited for an "
+        "answer for longer than five seconds (less in large fleets) is not working but waiting. At most 4 Git folders per workspace "
+        "are worked on at once.",
         "32",
     ),
     "REFRESH_TIMEOUT_SECONDS": Setting(

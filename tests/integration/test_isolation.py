@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 from aiohttp import web
 
-from git_refresh import app
+from git_refresh import app, waiting
 from git_refresh.report import Report
 from git_refresh.run import pool
 from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
@@ -105,6 +105,18 @@ def test_where_threads_are_short_what_hangs_gives_them_back(
     settings = with_folders(fleet, ["/Repos/etl/prod"])
     report = refresh(fleet, **settings, REFRESH_CONCURRENCY="2")
     assert {found.host for found in report.workspaces if found.result == "ok"} == healthy
+
+
+def test_what_is_waited_for_a_little_at_a_time_arrives_whole(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each read, each write and the handshake take longer than one of these waits."""
+    shorten(monkeypatch, limit_s=60, budget_s=300)
+    monkeypatch.setattr(waiting, "SLICE_S", 0.001)
+    fleet = seed(cloud, 6)
+    cloud.latency = 0.05
+    report = refresh(fleet)
+    assert report.result == "ok", report.summary()
 
 
 def test_in_a_healthy_fleet_no_more_requests_are_under_way_than_the_setting_says(

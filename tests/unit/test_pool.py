@@ -304,11 +304,11 @@ def test_a_machine_that_is_busy_lets_no_wait_seem_long() -> None:
 @pytest.mark.parametrize(
     ("budget_s", "concurrency", "workspaces", "patience_s", "share_s"),
     [
-        (540, 32, 1, 1.0, 32_400.0),
-        (540, 32, 50, 1.0, 648.0),
-        (540, 32, 1_000, 1.0, 32.4),
+        (540, 32, 1, 5.0, 32_400.0),
+        (540, 32, 50, 5.0, 648.0),
+        (540, 32, 1_000, 2.16, 32.4),
         (60, 1, 1_000, 0.0075, 3.8325),
-        (60, 32, 0, 1.0, 3_600.0),
+        (60, 32, 0, 5.0, 3_600.0),
     ],
 )
 def test_patience_and_share_take_an_eighth_of_the_budget_each(
