@@ -47,7 +47,7 @@ param environmentName string
 @description('Tags for everything that is created, besides azd-env-name.')
 param tags object = {}
 
-@description('Most instances of one function at once. A timer needs one. With fanOut queue each refreshes one slice at a time, so this caps the requests to Azure DevOps, Key Vault and Databricks: at most refreshConcurrency times as many at once.')
+@description('Most instances of one function at once. A timer needs one. With fanOut queue each refreshes one slice at a time, so this caps the operations that work at once: at most refreshConcurrency times as many.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = fanOut == 'queue' ? 10 : 1
