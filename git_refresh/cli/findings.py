@@ -81,11 +81,11 @@ def alike(told: Iterable[Told]) -> Callable[[Told], Hashable]:
     Where more than a few of one code differ even so, each at a place of its own, the code alone: as where each names a path.
     """
     kinds: dict[Hashable, set[Hashable]] = {}
-    places: dict[Hashable, set[str]] = {}
+    places: dict[Hashable, set[Hashable]] = {}
     said: dict[int, Hashable] = {}
     for item in told:
         kinds.setdefault(_kind(item), set()).add(_said(item))
-        places.setdefault(_kind(item), set()).add(item.where)
+        places.setdefault(_kind(item), set()).add(item.where or id(item))
         said[id(item)] = _said(item)
 
     def tells_apart(item: Told) -> Hashable:

@@ -1075,7 +1075,7 @@ OWN = (
         message="{host} returned an unexpected OAuth secret as the new one: {oauth_secret}: {why}.",
         cause="The response is that of another request, or the workspace does not work as documented. Nothing was stored.",
         remedy="Run it again. If it repeats, move another workspace to the start of WORKSPACES, where the secret is created, or set how "
-        "long it is valid: .venv/bin/python -m git_refresh rotate {secret} --lifetime 180d --apply --settings workspaces.json.",
+        "long it is valid: `.venv/bin/python -m git_refresh rotate {secret} --lifetime 180d --apply --settings workspaces.json{trusting}`.",
     ),
     Row(
         "new_secret_not_seen",

@@ -172,7 +172,7 @@ def test_a_later_call_deletes_the_former_one_after_a_day_and_then_there_is_nothi
     report = stage.report("--apply", "--yes")
     (secret,) = report["secrets"]
     assert [(each["id"], each["action"]) for each in secret["former"]] == [(first, "kept")]
-    stage.pass_days(1)
+    stage.pass_days(1.001)
     done = stage.apply()
     assert done.stderr.decode() == f"{SECRET_NAME}: deleted the former OAuth secret {first}\n"
     assert f"  - former OAuth secret {first} of " in done.stdout.decode()
@@ -756,7 +756,7 @@ def test_the_date_of_one_service_deletes_nothing(here: Here, service: str, days:
     here.stage.cloud.inject(Fault(faults.dated(forged), service=service))
     (former,) = here.apply()["former"]
     assert (former["id"], former["action"]) == (first, "kept")
-    here.stage.pass_days(1 - days)
+    here.stage.pass_days(1.001 - days)
     here.stage.cloud.clear_faults()
     (former,) = here.apply()["former"]
     assert (former["id"], former["action"]) == (first, "deleted")
