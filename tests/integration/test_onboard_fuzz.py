@@ -102,10 +102,10 @@ def at_laptop(patch: pytest.MonkeyPatch, cloud: Cloud, fleet: UngrantedFleet) ->
     patch.setattr(vault_limits, "LIMIT", LIMIT_S)
     patch.setattr("git_refresh.admin.vault.LIMIT", LIMIT_S)
     for module in ("onboarding", "patience"):
-        patch.setattr(f"git_refresh.admin.{module}.PATIENCE", 0.3)
+        patch.setattr(f"git_refresh.admin.{module}.PATIENCE", 2.0)
         patch.setattr(f"git_refresh.admin.{module}.PAUSE", 0.1)
-    patch.setattr("git_refresh.admin.rotation.steps.SIGN_IN_S", 0.5)
-    patch.setattr("git_refresh.admin.rotation.steps.READ_BACK_S", 0.3)
+    patch.setattr("git_refresh.admin.rotation.steps.SIGN_IN_S", 2.0)
+    patch.setattr("git_refresh.admin.rotation.steps.READ_BACK_S", 1.0)
 
 
 @pytest.fixture(scope="module")
