@@ -7,7 +7,7 @@ from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, in
 from git_refresh.hosts import TrustedHosts
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository, parse_repository
-from git_refresh.run.decide import Clone, LeaveAlone, Move, Refuse, folder_step, is_at, wanted_ref
+from git_refresh.run.decide import Clone, LeaveAlone, Move, Refuse, folder_step, foreign, is_at, wanted_ref
 from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of
 from git_refresh.seams import Api
@@ -59,13 +59,12 @@ class FolderRefresh:
     listing: Listing
     """What there is in the workspace."""
 
-    def refresh(self, wanted: Folder, listed: GitFolder | None) -> FolderReport:
+    def refresh(self, wanted: Folder) -> FolderReport:
         """Bring one folder to where the settings want it; a failure becomes its report."""
-        look = Look.at(wanted, listed, self.run.trusted)
+        look = Look.at(wanted, None, self.run.trusted)
         try:
-            if listed is None:
-                look = Look.at(wanted, self.api.find(wanted.key), self.run.trusted)
-            return self._refresh(look)
+            look = Look.at(wanted, self.listing.look(wanted), self.run.trusted)
+            return self._unwanted(look) or self._refresh(look)
         except ServiceError as error:
             failure = explain(error.symptom, look.facts(self.facts))
             # Once it is found, the workspace is asked for nothing but to move it; it may have, though its answer was lost.
@@ -77,6 +76,22 @@ class FolderRefresh:
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other folders along
             failure = internal(error, look.facts(self.facts))
         return replace(look.report(), action="failed", to=None, error=failure)
+
+    def _unwanted(self, look: Look) -> FolderReport | None:
+        """The report of what only a path ending in `/*` has found, or is to find, and that is no clone from Azure DevOps."""
+        wanted = look.wanted
+        if not self.listing.by_pattern(wanted):
+            return None
+        asked_for, before = self.listing.asked_for(wanted), look.report()
+        if look.folder is not None and look.repository is None and not asked_for:
+            told = finding(foreign(look.folder).code, look.facts(self.facts))
+            return replace(before, action="skipped", why="it is not a clone from Azure DevOps", note=told)
+        if look.folder is not None or (isinstance(look.found, OtherObject) and look.found.broken):
+            return None
+        if asked_for:
+            told = finding("folder_not_listed", look.facts(self.facts))
+            return replace(before, action="failed", to=None, error=told)
+        return replace(before, action="skipped", why="it is no longer there")
 
     def _refresh(self, look: Look) -> FolderReport:
         before = look.report()
