@@ -200,7 +200,9 @@ class WorkspaceCheck:
             case Symptom() as symptom:
                 return is_definite(symptom)
             case Head(None):
-                return wanted_ref(folder, found) is not None
+                return (
+                    folder.ref is not None
+                )  # else the folder's own branch is gone, which only its line says
             case _:
                 return False
 

@@ -689,6 +689,17 @@ _JOBS = (
 
 _FOLDER = (
     Row(
+        "branch_diverged",
+        (
+            Match(
+                DATABRICKS, error_code="GIT_CONFLICT", pattern=r"Conflicting files:\s*$|unrelated histories"
+            ),
+        ),
+        seen="400 GIT_CONFLICT Conflict pulling from remote. Conflicting files:",
+        cause="The branch was rewritten in Azure DevOps (force push), or the Git folder has local commits that were never pushed.",
+        remedy="In the Git folder ({path}), push the local commits that are needed, then reset its branch to the remote's.",
+    ),
+    Row(
         "git_conflict",
         (
             Match(DATABRICKS, error_code="GIT_CONFLICT"),
@@ -1007,6 +1018,19 @@ OWN = (
         message="{ref} does not exist{nearest}.",
         cause="The settings name it, and {repository} has no branch or tag of this name.",
         remedy="Correct branch or tag in the settings (main, not origin/main), or push it.",
+    ),
+    Row(
+        "branch_gone",
+        message="{ref}, which {path} is on, does not exist in Azure DevOps{nearest}.",
+        cause="The branch was deleted, as after a pull request, or was never pushed.",
+        remedy="Switch the Git folder to another branch, or set branch in its entry in WORKSPACES.",
+    ),
+    Row(
+        "local_commits",
+        message="{path} is not at the latest commit of {ref} after the update.",
+        cause="The Git folder has local commits that were never pushed. Databricks keeps them, with on_conflict discard too.",
+        remedy="In the Git folder, push the commits, or reset its branch to the remote's. If the settings have its url, you can also "
+        "delete the Git folder: the next run creates it.",
     ),
     Row(
         "short_token",

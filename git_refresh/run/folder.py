@@ -100,7 +100,7 @@ class FolderRefresh:
         below = self.listing.count_below(look.wanted.key) if isinstance(look.found, OtherObject) else 0
         match folder_step(look.wanted, look.found, look.repository, head, below=below):
             case Refuse(code, values):
-                if code == "no_such_ref":
+                if code in {"no_such_ref", "branch_gone"}:
                     values = {
                         "nearest": self.run.instead_of(look.wanted.repository or look.repository, look.ref)
                     }
@@ -109,7 +109,7 @@ class FolderRefresh:
             case Clone(source, ref, why):
                 return self._clone(look.wanted, source, ref, head, replace(before, why=why))
             case Move(ref, why) if look.folder is not None:
-                return self._move(look.wanted, look.folder, ref, head, replace(before, why=why))
+                return self._move(look, look.folder, ref, head, replace(before, why=why))
             case LeaveAlone(_, why, note):
                 known = finding(note, look.facts(self.facts)) if note else None
                 if known is not None and self.listing.asked_for(look.wanted):
@@ -158,15 +158,25 @@ class FolderRefresh:
             return look.folder
 
     def _move(
-        self, wanted: Folder, folder: GitFolder, ref: Ref, head: Head | None, before: FolderReport
+        self, look: Look, folder: GitFolder, ref: Ref, head: Head | None, before: FolderReport
     ) -> FolderReport:
+        wanted, repository = look.wanted, look.repository
         before = replace(before, note=self._discarded(wanted))
         if self.run.dry_run:
             why = f"{before.why}; may throw away uncommitted changes" if before.note else before.why
             return replace(before, action="updated", to=head.commit if head else None, why=why)
         now = self._pull(wanted, folder, ref, head)
         changed = (now.commit, now.branch) != (folder.commit, folder.branch)
-        return replace(before, action="updated" if changed else "unchanged", to=now.commit)
+        after = replace(before, action="updated" if changed else "unchanged", to=now.commit)
+        elsewhere = head is not None and head.commit is not None and now.commit != head.commit
+        if not elsewhere or repository is None or head is None:
+            return after
+        if not self.run.is_held_back(repository, ref, head, now.commit):
+            return after
+        told = finding("local_commits", look.facts(self.facts))
+        if wanted.on_conflict == "discard":
+            return replace(after, action="failed", error=told)
+        return replace(after, note=told)
 
     def _discarded(self, wanted: Folder) -> Diagnosis | None:
         """What to know of a move that leaves no uncommitted change behind. The workspace tells of none, neither before nor after."""
@@ -188,7 +198,10 @@ class FolderRefresh:
                 now = self.api.folder(folder.id)
                 if head is not None and is_at(now, ref, head):
                     return now
-        return self.api.folder(folder.id)
+        now = self.api.folder(folder.id)
+        if head is None or now.commit == head.commit:
+            return now
+        return self.api.folder(folder.id)  # the first look after a move might show the commit before it
 
 
 def azure_devops_repository(

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from git_refresh.report import Report
-from localcloud import Cloud, Variant, seed
+from localcloud import Variant, seed
 from localcloud.databricks.workspace import Workspace
+from localcloud.devops.repository import Repository
 from tests.cloud import embedded_cloud
 from tests.integration.running import run_app
 
@@ -30,7 +31,7 @@ def quiet_run(
     with embedded_cloud(monkeypatch, replace(variant)) as cloud:
         fleet = seed(cloud, 1)
         (workspace,) = fleet.workspaces
-        fill(workspace, cloud, fleet.repositories[0], there)
+        fill(workspace, fleet.repositories[0], there)
         (entry,) = json.loads(fleet.settings["WORKSPACES"])
         environ = {
             **os.environ,
@@ -49,9 +50,9 @@ def quiet_run(
         ]
 
 
-def fill(workspace: Workspace, cloud: Cloud, repository: object, there: list[str]) -> None:
+def fill(workspace: Workspace, repository: Repository, there: list[str]) -> None:
     for path in there:
-        workspace.add_folder(path, repository)  # type: ignore[arg-type]
+        workspace.add_folder(path, repository)
 
 
 COSTS = {
@@ -153,7 +154,7 @@ def test_a_directory_that_may_not_be_listed_costs_what_is_below_it_alone(
     with embedded_cloud(monkeypatch, replace(TELLING)) as cloud:
         fleet = seed(cloud, 1)
         (workspace,) = fleet.workspaces
-        fill(workspace, cloud, fleet.repositories[0], SHARED)
+        fill(workspace, fleet.repositories[0], SHARED)
         workspace.add_folder("/Shared/legacy", fleet.repositories[0], git_cli=False)
         workspace.close_directory(closed)
         (entry,) = json.loads(fleet.settings["WORKSPACES"])
@@ -173,7 +174,7 @@ def test_named_folders_whose_directory_may_not_be_listed_are_found_by_their_path
     with embedded_cloud(monkeypatch, replace(TELLING)) as cloud:
         fleet = seed(cloud, 1)
         (workspace,) = fleet.workspaces
-        fill(workspace, cloud, fleet.repositories[0], SHARED)
+        fill(workspace, fleet.repositories[0], SHARED)
         workspace.close_directory("/Shared/a")
         (entry,) = json.loads(fleet.settings["WORKSPACES"])
         listed = json.dumps([{**entry, "folders": SHARED}])

@@ -173,6 +173,8 @@ class FakeServices:
 
     workspaces: dict[str, FakeWorkspace]
     commits: dict[str, str] = field(default_factory=dict)
+    unpushed: Collection[str] = ()
+    """Commits that Azure DevOps does not know."""
     devops_failure: ServiceError | None = None
     rejected_by: Collection[str] | None = None
     """Which repositories reject the token, as Azure DevOps answers it."""
@@ -210,6 +212,12 @@ class FakeServices:
         if self.rejected_by is not None and str(repository) in self.rejected_by:
             raise failure(Service.AZURE_DEVOPS, 401, message="TF401444: ...")
         return Head(self.commits.get(ref.name) if ref else None)
+
+    def head_now(self, repository: Repository, ref: Ref | None) -> Head:
+        return self.head(repository, ref)
+
+    def has_commit(self, repository: Repository, commit: str) -> bool:
+        return commit not in self.unpushed
 
     def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]:
         self.asked.append(f"{repository} names")

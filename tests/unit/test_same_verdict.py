@@ -140,6 +140,7 @@ FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
     "no_remote_repository": lambda: Scene(at(url="")),
     "folder_not_listed": lambda: Scene(folders=["/Repos/etl/*"], asked_for=("/Repos/etl/none",)),
     "no_such_ref": lambda: Scene(folders=[{"path": PATH, "url": URL, "branch": "none"}]),
+    "branch_gone": lambda: Scene(at(branch="gone")),
     "short_token": lambda: Scene(interval=timedelta(hours=2)),
     "internal_error": lambda: Scene(FakeWorkspace(before=broken)),
     # These make no run fail.
@@ -173,6 +174,7 @@ TOLD_BY_CHECK_ALONE = {
     "job_secret_in_url",
     "job_repository_unseen",
     "job_ref_missing",
+    "local_commits",  # shows only after a move
     "interrupted",  # is nobody's verdict
     # Of a message on the queue, not of the settings or the clouds.
     "slice_too_late",
