@@ -695,7 +695,7 @@ _FOLDER = (
                 DATABRICKS, error_code="GIT_CONFLICT", pattern=r"Conflicting files:\s*$|unrelated histories"
             ),
         ),
-        seen="400 GIT_CONFLICT Conflict pulling from remote. Conflicting files:",
+        seen="400 GIT_CONFLICT Conflict pulling from remote…",
         cause="The branch was rewritten in Azure DevOps (force push), or the Git folder has local commits that were never pushed.",
         remedy="In the Git folder ({path}), push the local commits that are needed, then reset its branch to the remote's.",
     ),

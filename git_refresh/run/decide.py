@@ -132,7 +132,7 @@ def folder_step(
     if found is None:
         return _make(wanted.repository, wanted.ref, no_such_ref=no_such_ref)
     if no_such_ref:
-        return Refuse("no_such_ref" if wanted.ref else "branch_gone")
+        return Refuse("no_such_ref") if wanted.ref else Refuse("branch_gone")
     if repository is None:
         return foreign(found)
     if wanted.repository is not None and wanted.repository != repository:

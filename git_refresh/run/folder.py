@@ -86,6 +86,12 @@ class FolderRefresh:
         if look.folder is not None and look.repository is None and not asked_for:
             told = finding(foreign(look.folder).code, look.facts(self.facts))
             return replace(before, action="skipped", why="it is not a clone from Azure DevOps", note=told)
+        hidden = look.folder is not None and self.listing.hides(wanted, look.folder)
+        if hidden and self.listing.shows_any and not asked_for:
+            told = finding("folder_permission", look.facts(self.facts))
+            return replace(
+                before, action="skipped", why="the app lacks the permission to manage it", note=told
+            )
         if look.folder is not None or (isinstance(look.found, OtherObject) and look.found.broken):
             return None
         if asked_for:

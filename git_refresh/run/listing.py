@@ -8,12 +8,15 @@ from typing import Self
 
 from git_refresh.clock import Deadline, cut_short, operation
 from git_refresh.diagnosis.explain import Diagnosis, Facts, finding
-from git_refresh.run.walk import WALK_LIMIT_S, WIDE, Walk
+from git_refresh.run.walk import WIDE, Walk
 from git_refresh.seams import Api
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder
 from git_refresh.symptom import ServiceError, Symptom
 from git_refresh.values import FILES, GitFolder, ListedObject, OtherObject, patterns_above
+
+MAX_COUNTED = 20
+"""Objects in a directory that are looked at to tell that it is one of Git folders."""
 
 PARENTS_LIMIT_S = 30.0
 """Seconds for the directories above the named Git folders of one workspace: what they do not show is asked for by its own path."""
@@ -140,7 +143,7 @@ class Listing:
             self._children,
             self._is_git_folder,
             lambda path: f"{path}/*" in self._patterns or f"{path}/*" in self._named,
-            until.within(WALK_LIMIT_S),
+            until,
         )
         if root not in self._list():  # else there is nothing below but what is in that Git folder
             for found in walk.folders():
@@ -163,6 +166,11 @@ class Listing:
     def hides(self, folder: Folder, found: GitFolder) -> bool:
         """Whether the list leaves out a Git folder that would be in it if the app had the permission to manage it."""
         return not self._failed and not found.git_cli and self.shown(folder) is None
+
+    @property
+    def shows_any(self) -> bool:
+        """Whether the list shows any Git folder: it is deprecated, and might be empty one day."""
+        return bool(self._list())
 
     def look(self, folder: Folder) -> GitFolder | OtherObject | None:
         """What is at a wanted path; None where nothing is that we may see.
@@ -237,6 +245,7 @@ class Listing:
                 for prefix in _prefixes(self._looked_for()):
                     for page in self._api.folders(prefix):
                         found.update((item.path, item) for item in page if item is not None)
+                        self._failed = self._failed or None in page
             except ServiceError:
                 if cut_short():
                     raise
@@ -255,7 +264,8 @@ class Listing:
         if count := sum(path.startswith(f"{key}/") for path in self._list()):
             return count
         try:
-            return sum(found is not None and found.is_git_folder for found in self._children(key))
+            inside = [found for found in self._children(key) if found is not None and found.may_be_git_folder]
+            return sum(found.is_git_folder or self._is_git_folder(found) for found in inside[:MAX_COUNTED])
         except ServiceError:
             return 0
 

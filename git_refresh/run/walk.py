@@ -66,6 +66,9 @@ class Walk:
     """Whether there is any Git folder below, whichever entry it belongs to."""
     gaps: list[Gap] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.deadline = self.deadline.within(WALK_LIMIT_S)
+
     def folders(self) -> Iterator[ListedObject]:
         """The Git folders, each when it is found.
 
