@@ -73,21 +73,27 @@ def test_local_commits_beside_a_push_are_a_warning_too(scene: Scene, variant: An
     assert [problem.partition(":")[0] for problem in problems] == ["local_commits"]
 
 
-def test_a_push_in_mid_run_is_nothing_to_report(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("pushes_after", [0, 1])
+def test_a_push_in_mid_run_is_nothing_to_report(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, pushes_after: int
+) -> None:
     from git_refresh.clouds.databricks import WorkspaceApi  # noqa: PLC0415  # slow to load
 
     move = WorkspaceApi.move_folder
+    moved_to: list[str] = []
 
     def push_first(*args: Any, **more: Any) -> None:
-        scene.repository.commit({"theirs.py": "2"})
+        moved_to.append(scene.repository.commit({"theirs.py": "2"}))
         move(*args, **more)
+        for number in range(pushes_after):
+            scene.repository.commit({"theirs.py": f"after {number}"})
 
     monkeypatch.setattr(WorkspaceApi, "move_folder", push_first)
     scene.repository.commit({"theirs.py": "1"})
     result, report, problems = scene.run(on_conflict="discard")
     assert (result, report.action, report.error) == ("ok", "updated", None)
     assert not any("local_commits" in problem for problem in problems)
-    assert report.to == scene.repository.head("main")
+    assert [report.to] == moved_to
 
 
 def test_a_commit_that_is_shown_late_is_looked_at_again(scene: Scene) -> None:
