@@ -170,7 +170,7 @@ class GitFolder:
     branch: str | None
     commit: str | None
     git_cli: bool = False
-    """Made with the Git CLI in the workspace: such a one is never listed."""
+    """It has Git CLI access: the list of Git folders leaves it out, and the Workspace API calls it a directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +178,38 @@ class OtherObject:
     """Something else than a Git folder at a path."""
 
     type: str
+    inside: str = ""
+    """The path of the Git folder that it is in; empty: it is in none, or the workspace does not tell."""
+    broken: bool = False
+    """The workspace calls it a Git folder, and has no repository behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    """An object in a directory, as the Workspace API shows it."""
+
+    path: str
+    id: int
+    type: str
+    git_folder: bool | None = None
+    """Whether the workspace calls it a Git folder; None: it does not tell."""
+
+    @property
+    def is_git_folder(self) -> bool:
+        """Whether it is called a Git folder."""
+        return self.type == REPO or self.git_folder is True
+
+    @property
+    def may_be_git_folder(self) -> bool:
+        """Whether only the Repos API can deny that it is one."""
+        return self.is_git_folder or (self.type == DIRECTORY and self.git_folder is None)
+
+
+REPO, DIRECTORY = "REPO", "DIRECTORY"
+"""Types of the Workspace API: a legacy Git folder, and a directory or a Git folder with Git CLI access."""
+
+FILES = frozenset({"FILE", "NOTEBOOK", "LIBRARY", "DASHBOARD"})
+"""Types of what has nothing in it."""
 
 
 def patterns_above(key: str) -> Iterator[str]:

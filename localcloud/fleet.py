@@ -25,7 +25,7 @@ SECRET_NAME = "databricks-oauth-secret"  # noqa: S105  # a name
 SECRET = "dose00000000000000000000000000000001"  # noqa: S105  # opens nothing but the embedded cloud
 
 FOR_THE_APP = Variant(git_folders="legacy", directory_info="always")
-"""What demos, benchmarks and the app's tests ask of a cloud, until the app knows all Git folders with Git CLI access."""
+"""Legacy Git folders, whose list saves requests."""
 
 
 @dataclass(frozen=True, slots=True)

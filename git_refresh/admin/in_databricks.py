@@ -335,7 +335,7 @@ class DatabricksGrants:
         workspace = view.workspace
         for target in view.targets:
             made = target.place is None
-            kind = target.place.kind if target.place else "directories"
+            kind = view.api.kind_of(target.place) if target.place else "directories"
             what = f"service principal {view.client_id}: Can Manage on {target.path}"
             grant = Grant(
                 "folder",

@@ -3,6 +3,7 @@
 Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipals and https://docs.databricks.com/api/azure/workspace/permissions
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Literal
@@ -13,6 +14,7 @@ from git_refresh.admin.rest import Nothing, Rest
 from git_refresh.clouds.answers import Answer, Guid, Id, Url, Word
 from git_refresh.clouds.guard import Repeat
 from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.values import DIRECTORY, ListedObject
 
 _SCIM = "/api/2.0/preview/scim/v2"
 ACCESS = "workspace-access"
@@ -26,6 +28,10 @@ MANAGE = "CAN_MANAGE"
 _MANAGER = "roles/servicePrincipal.manager"
 _ADMINS, _USERS = "admins", "users"
 ObjectKind = Literal["repos", "directories"]
+
+
+_OTHER_KIND = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
+"""What the permissions of the kind that an object does not have can answer."""
 
 
 def _number(value: object) -> object:
@@ -142,6 +148,7 @@ class AdminWorkspace:
         self.host = host
         self._rest = rest
         self._users_entitled: bool | None = None
+        self._kinds: dict[int, ObjectKind] = {}
 
     def account_id(self) -> str | None:
         """The id of the account that the workspace says it belongs to; None where it does not tell."""
@@ -242,22 +249,31 @@ class AdminWorkspace:
             if error.symptom.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
-        if found.object_type == "DIRECTORY":
-            git_cli = found.directory_info is not None and found.directory_info.is_git_folder
-            return Place(found.object_id, "directories", self._url(found.object_id) if git_cli else None)
-        if found.object_type != "REPO":
-            return Place(found.object_id, "directories", folder=False)
-        return Place(found.object_id, "repos", self._url(found.object_id))
+        told = found.directory_info.is_git_folder if found.directory_info else None
+        here = ListedObject(path, found.object_id, found.object_type, told)
+        if not here.may_be_git_folder:
+            return Place(found.object_id, "directories", folder=found.object_type == DIRECTORY)
+        repository = self._repository(found.object_id)
+        if repository is None and not here.is_git_folder:
+            return Place(found.object_id, "directories")
+        return Place(found.object_id, "repos", repository.url if repository else None)
 
-    def _url(self, id_: int) -> str | None:
-        return self._rest.get("read the Git folder", f"/api/2.0/repos/{id_}", _Repo).url
+    def _repository(self, id_: int) -> _Repo | None:
+        """What the Repos API says of an object; None where it is no Git folder."""
+        try:
+            return self._rest.get("read the Git folder", f"/api/2.0/repos/{id_}", _Repo)
+        except ServiceError as error:
+            if error.symptom.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
 
     def manages(self, place: Place, principal: Principal) -> bool:
         """Whether a principal may manage what is there: itself or by a group, there or from a directory above."""
         if _ADMINS in principal.groups:
             return True
-        path = f"/api/2.0/permissions/{place.kind}/{place.id}"
-        found = self._rest.get("read the permissions", path, _Permissions)
+        found = self._at_permissions(
+            place, lambda path: self._rest.get("read the permissions", path, _Permissions)
+        )
         own = principal.client_id.lower()
         return any(
             level.permission_level == MANAGE
@@ -268,14 +284,42 @@ class AdminWorkspace:
 
     def let_manage(self, place: Place, client_id: str) -> None:
         """Let a principal manage what is there. PATCH adds to the list; PUT would replace it, and is never sent."""
-        self._rest.send(
-            "PATCH",
-            "give Can Manage",
-            f"/api/2.0/permissions/{place.kind}/{place.id}",
-            Nothing,
-            body=can_manage(client_id),
-            repeat=Repeat.SAFE,
+        body = can_manage(client_id)
+        self._at_permissions(
+            place,
+            lambda path: self._rest.send(
+                "PATCH", "give Can Manage", path, Nothing, body=body, repeat=Repeat.SAFE
+            ),
         )
+
+    def kind_of(self, place: Place) -> ObjectKind:
+        """Which of the two kinds of permissions has answered for what is at a place."""
+        return self._kinds.get(place.id, place.kind)
+
+    def _at_permissions[T](self, place: Place, request: Callable[[str], T]) -> T:
+        """What a request for the permissions gives, of whichever kind knows the object.
+
+        No recorded answer shows which kind a Git folder with Git CLI access has.
+        """
+        first = self.kind_of(place)
+        other: ObjectKind = "directories" if first == "repos" else "repos"
+        try:
+            found = request(f"/api/2.0/permissions/{first}/{place.id}")
+        except ServiceError as error:
+            if error.symptom.status not in _OTHER_KIND:
+                raise
+            failure = error
+        else:
+            self._kinds[place.id] = first
+            return found
+        try:
+            found = request(f"/api/2.0/permissions/{other}/{place.id}")
+        except ServiceError as error:
+            if error.symptom.status not in _OTHER_KIND:
+                raise
+            raise failure from None
+        self._kinds[place.id] = other
+        return found
 
     def make_directory(self, path: str) -> Place:
         """A directory, made with those above it as far as they are missing."""

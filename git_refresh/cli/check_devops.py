@@ -41,6 +41,12 @@ class RememberedHeads:
         self.answers[repository, ref] = head
         return head
 
+    def head_now(self, repository: Repository, ref: Ref | None) -> Head:
+        return self.plain.head_now(repository, ref)
+
+    def has_commit(self, repository: Repository, commit: str) -> bool:
+        return self.plain.has_commit(repository, commit)
+
     def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]:
         self._names[repository, kind] = names = self.plain.names(repository, kind)
         return names

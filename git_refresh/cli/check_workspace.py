@@ -40,7 +40,7 @@ class WorkspaceCheck:
         self._workspace = entry.workspace
         self._name = entry.workspace.name
         self._entry = entry
-        self._unlisted: dict[str, GitFolder] = {}
+        self._seen: list[tuple[Folder, GitFolder | None]] = []
         self._run = run
         self._heads = heads
         self._secrets = secrets
@@ -67,8 +67,8 @@ class WorkspaceCheck:
         else:
             self._room.stored[None] = stored
             signed_in = Check("workspace", self._name, "ok", f"signed in as {self._facts.principal}")
-            listing = Listing.of(api, self._entry)
-            lines = [self._folder(api, folder, found, listing) for folder, found in listing]
+            listing = Listing.of(api, self._entry, self._run.deadline)
+            lines = [self._folder(api, folder, listing) for folder in listing]
             return [
                 signed_in,
                 *self._credentials(api, stored, listing),
@@ -93,7 +93,7 @@ class WorkspaceCheck:
         except TimeoutError:
             yield failed("credential", self._name, out_of_time(self._facts))
             return
-        if rejection is not None and self._rejection_told(listing):
+        if rejection is not None and self._rejection_told():
             because = "Azure DevOps rejects the token; a run leaves the credential as it is"
             yield skipped("credential", self._name, because)
         elif rejection is not None:
@@ -144,10 +144,10 @@ class WorkspaceCheck:
         run = replace(self._run, heads=self._heads.plain)
         return Trial(api, self._entry, run, self._facts).rejection(listing)
 
-    def _rejection_told(self, listing: Listing) -> bool:
+    def _rejection_told(self) -> bool:
         """Whether Azure DevOps' own lines tell of it: one of the folders leads to a repository that rejects the token."""
-        for folder, found in listing:
-            answer = self._answer(folder, found or self._unlisted.get(folder.key))
+        for folder, found in self._seen:
+            answer = self._answer(folder, found)
             if answer is None and folder.repository is not None:  # has a line of its own sooner or later
                 self._heads.look((folder.repository, None))
                 answer = self._heads.answers.get((folder.repository, None))
@@ -162,37 +162,27 @@ class WorkspaceCheck:
     # Folders
 
     def _patterns(self, listing: Listing) -> Iterator[Check]:
-        """A line for each path ending in `/*` that finds nothing, or was not looked for."""
-        symptom = listing.gap()
-        for pattern in self._workspace.folders:
-            if symptom is not None and pattern.below is not None:
-                failure = explain(symptom, self._facts)
-                yield failed("folder", f"{self._name} {pattern.path}", failure)
-        for path in listing.missing():
-            told = finding("folder_not_listed", replace(self._facts, path=path))
-            yield failed("folder", f"{self._name} {path}", told)
-        for pattern in listing.unfound():
-            told = finding("nothing_found", replace(self._facts, path=pattern.below or ""))
-            yield warning("folder", f"{self._name} {pattern.path}", told)
+        """A line for each path ending in `/*` with something to say of it."""
+        for found in listing.patterns(self._facts):
+            line = failed if found.failed else warning
+            yield line("folder", f"{self._name} {found.pattern.path}", found.told)
 
-    def _folder(self, api: Api, folder: Folder, listed: GitFolder | None, listing: Listing) -> Check:
+    def _folder(self, api: Api, folder: Folder, listing: Listing) -> Check:
         subject = f"{self._name} {folder.path}"
         facts = replace(self._facts, path=folder.path)
         try:
-            found = listed or api.find(folder.key)
+            found = listing.look(folder)
         except ServiceError as error:
             return failed("folder", subject, explain(error.symptom, facts))
         except TimeoutError:
             return failed("folder", subject, out_of_time(facts))
         there = found if isinstance(found, GitFolder) else None
-        unwanted = listing.by_pattern(folder) and not listing.asked_for(folder)
-        if unwanted and azure_devops_repository(there, self._run.trusted) is None:
-            return skipped("folder", subject, "it is not a clone from Azure DevOps")
-        if there is not None and listed is None:
-            self._unlisted[folder.key] = there
+        self._seen.append((folder, there))
         # One mistake is reported once: what Azure DevOps says is in its own layer.
         work = FolderRefresh(api, self._run, self._facts, CredentialReport("updated"), listing)
-        report = work.refresh(folder, there)
+        report = work.refresh(folder)
+        if report.action == "skipped":
+            return skipped("folder", subject, report.why)
         if report.error is not None and self._told_above(folder, there):
             return skipped(
                 "folder", subject, f"Azure DevOps reports a problem with {self._repository(folder, there)}"
@@ -201,7 +191,7 @@ class WorkspaceCheck:
             return failed("folder", subject, report.error)
         if report.note is not None and report.action == "unchanged":
             return warning("folder", subject, report.note)
-        if there is not None and listed is None and not there.git_cli and listing.failure is None:
+        if there is not None and listing.hides(folder, there):
             return warning("folder", subject, finding("folder_permission", facts))
         return Check("folder", subject, "ok", _what_a_run_does(report, there))
 
@@ -210,7 +200,9 @@ class WorkspaceCheck:
             case Symptom() as symptom:
                 return is_definite(symptom)
             case Head(None):
-                return wanted_ref(folder, found) is not None
+                return (
+                    folder.ref is not None
+                )  # else the folder's own branch is gone, which only its line says
             case _:
                 return False
 

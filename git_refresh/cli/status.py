@@ -38,7 +38,7 @@ from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Folder
 from git_refresh.symptom import ServiceError
-from git_refresh.values import GitFolder
+from git_refresh.values import GitFolder, OtherObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,24 +240,20 @@ class _Workspace:
 
     def _folders(self, api: Api) -> Iterator[FolderStatus]:
         bad = self._entry.bad_folders
-        listing = Listing.of(api, self._entry)
-        for folder, found in listing:
-            yield self._folder(api, folder, found, listing)
-        for pattern in (folder for folder in self._workspace.folders if folder.below is not None):
-            if (symptom := listing.gap()) is not None:
-                failure = explain(symptom, self._facts)
-                yield FolderStatus(pattern.path, "failed", failure.message, error=failure)
-        for pattern in listing.unfound():
-            told = finding("nothing_found", replace(self._facts, path=pattern.below or ""))
-            yield FolderStatus(pattern.path, "warning", told.message, error=told)
+        listing = Listing.of(api, self._entry, self._run.deadline)
+        for folder in listing:
+            yield self._folder(folder, listing)
+        for found in listing.patterns(self._facts):
+            state: Status = "failed" if found.failed else "warning"
+            yield FolderStatus(found.pattern.path, state, found.told.message, error=found.told)
         for left_out in bad:
             told = finding("invalid_folder", self._facts, problem=left_out.problem)
             yield FolderStatus(left_out.path or "a folder", "failed", told.message, error=told)
 
-    def _folder(self, api: Api, wanted: Folder, listed: GitFolder | None, listing: Listing) -> FolderStatus:
+    def _folder(self, wanted: Folder, listing: Listing) -> FolderStatus:
         facts = replace(self._facts, path=wanted.path)
         try:
-            found = listed or api.find(wanted.key)
+            found = listing.look(wanted)
         except ServiceError as error:
             failure = explain(error.symptom, facts)
             return FolderStatus(wanted.path, "failed", failure.message, error=failure)
@@ -266,7 +262,8 @@ class _Workspace:
             return FolderStatus(wanted.path, "failed", failure.message, error=failure)
         at = found if isinstance(found, GitFolder) else None
         repository = azure_devops_repository(found, self._run.trusted)
-        if listing.by_pattern(wanted) and repository is None:
+        broken = isinstance(found, OtherObject) and found.broken
+        if listing.by_pattern(wanted) and repository is None and not broken:
             return FolderStatus(wanted.path, "skipped", "it is not a clone from Azure DevOps")
         where = _where(at)
         branch, commit = (at.branch, at.commit) if at else (None, None)

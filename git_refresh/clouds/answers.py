@@ -86,6 +86,10 @@ def _or_none(value: object) -> object:
     return None if value == "" else value
 
 
+def _attached(value: object) -> object:
+    return None if value in ("", "HEAD") else value
+
+
 Id = Annotated[int, Field(strict=True, gt=0, lt=2**63)]
 """As databases give them."""
 Word = Annotated[str, Field(strict=True, max_length=400), AfterValidator(_may_be_kept)]
@@ -95,8 +99,8 @@ Path = Annotated[
 ]
 Url = Annotated[str, Field(strict=True, max_length=2000), AfterValidator(_may_be_kept)]
 _Ref = Annotated[str, Field(strict=True, max_length=2000), AfterValidator(_may_be_kept)]
-Branch = Annotated[_Ref | None, BeforeValidator(_or_none)]
-"""None on a detached head."""
+Branch = Annotated[_Ref | None, BeforeValidator(_attached)]
+"""None on a detached head, which no recorded answer shows: the field can be absent, empty, or HEAD."""
 Commit = Annotated[
     str, Field(strict=True, pattern=r"^(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"), AfterValidator(_may_be_kept)
 ]
@@ -183,6 +187,7 @@ class Folder(Answer):
     """Empty where the folder was made without a remote repository."""
     branch: Branch = None
     head_commit_id: Annotated[Commit | None, BeforeValidator(_or_none)] = None
+    git_cli_enabled: Annotated[bool | None, WrapValidator(or_nothing)] = None
 
 
 class Folders(Answer):
@@ -193,9 +198,31 @@ class Folders(Answer):
 
 
 class Directory(Answer):
-    """What `Status` adds for a Git folder that was made with the Git CLI."""
+    """What an object of type DIRECTORY adds. Absent says nothing: a Git folder with Git CLI access is such an object."""
 
-    is_git_folder: Annotated[bool, Field(strict=True)] | None = None
+    is_git_folder: Annotated[Annotated[bool, Field(strict=True)] | None, WrapValidator(or_nothing)] = None
+
+
+class GitInfo(Answer):
+    """What `return_git_info` adds for a Git folder, and for what is in one: the id and the path of the folder."""
+
+    id: Id
+    path: Path
+
+
+class Object(Answer):
+    """One of `GET /api/2.0/workspace/list`."""
+
+    path: Path
+    object_id: Id
+    object_type: Word
+    directory_info: Annotated[Directory | None, WrapValidator(or_nothing)] = None
+
+
+class Objects(Answer):
+    """`GET /api/2.0/workspace/list`; each object is read by itself."""
+
+    objects: list[Any] = []
 
 
 class Status(Answer):
@@ -203,7 +230,8 @@ class Status(Answer):
 
     object_id: Id | None = None
     object_type: Word | None = None
-    directory_info: Directory | None = None
+    directory_info: Annotated[Directory | None, WrapValidator(or_nothing)] = None
+    git_info: Annotated[GitInfo | None, WrapValidator(or_nothing)] = None
 
 
 class SignedIn(Answer):

@@ -1,7 +1,8 @@
 """One Azure Databricks workspace: its Git credentials, its Git folders."""
 
+import re
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -10,16 +11,20 @@ from pydantic import SecretStr
 from git_refresh.clock import Deadline, Skew
 from git_refresh.clouds import answers
 from git_refresh.clouds.answers import UnexpectedAnswerError, read
-from git_refresh.clouds.databricks_sdk import ObjectType, SparseCheckout, WorkspaceClient
+from git_refresh.clouds.databricks_sdk import SparseCheckout, WorkspaceClient
 from git_refresh.clouds.guard import Repeat, call
 from git_refresh.clouds.transport import Allowance, BoundedSession
 from git_refresh.masking import Secrets
+from git_refresh.redact import shown
 from git_refresh.shares import Shares
-from git_refresh.symptom import Service, ServiceError
+from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import (
     CREDENTIAL_NAME,
+    FILES,
     PROVIDER,
+    REPO,
     GitFolder,
+    ListedObject,
     OtherObject,
     Ref,
     StoredCredential,
@@ -29,6 +34,9 @@ from git_refresh.values import (
 CREDENTIAL_LIMIT = 30.0
 LOOKUP_LIMIT = 30.0
 """Seconds, further attempts included. A Git operation may take the rest of the run: a clone can need ten minutes."""
+
+LISTING_LIMIT = 15.0
+"""Seconds for what is in one directory, further attempts included: what it would show can be found otherwise."""
 
 MAX_BODIES = 32 * 1024 * 1024
 """Bytes of all answers of one workspace in a run: some ten times what 2,000 Git folders need when all of them move."""
@@ -175,7 +183,8 @@ class WorkspaceApi:
     def folders(self, prefix: str) -> Iterator[list[GitFolder | None]]:
         """The Git folders below a path, page by page; None for one that is not what the API promises.
 
-        Fact: GET /api/2.0/repos leaves out Git-CLI folders and those without Manage permission; see `find`.
+        Facts: GET /api/2.0/repos is deprecated, since it leaves out Git folders with Git CLI access. It also leaves out those without
+        Manage permission.
         """
         query = {"path_prefix": prefix}
         entries = 0
@@ -198,27 +207,65 @@ class WorkspaceApi:
             raise UnexpectedAnswerError
         return [_listed(found, secrets) for found in page.repos], page.next_page_token
 
+    def children(self, path: str) -> list[ListedObject | None]:
+        """The directories and Git folders directly in a directory; None for an object that is not what the API promises."""
+        what = f"list the directory {shown(path)}"
+        return self._call(what, LISTING_LIMIT, lambda: self._children(path))
+
+    def _children(self, path: str) -> list[ListedObject | None]:
+        answer = self._client.api_client.do("GET", "/api/2.0/workspace/list", query={"path": path})
+        secrets, inside = self._secrets(), f"{folder_key(path).rstrip('/')}/"
+        listed = [
+            _child(found, secrets)
+            for found in self._read(answers.Objects, answer).objects
+            if not (isinstance(found, Mapping) and found.get("object_type") in FILES)
+        ]
+        found = [
+            each
+            for each in listed
+            if each is None or (each.path.startswith(inside) and "/" not in each.path[len(inside) :])
+        ]
+        texts = sum(len(each.path) for each in found if each)
+        if not self._lists.take(self._host, FOLDER_SIZE * len(found) + texts):
+            raise UnexpectedAnswerError
+        return found
+
     def find(self, path: str) -> GitFolder | OtherObject | None:
-        """What is at a path: also a Git-CLI folder, or one that `folders` leaves out. None: nothing that we may see."""
+        """What is at a path. None: nothing that we may see."""
         try:
             found = self._call("look at the path", LOOKUP_LIMIT, lambda: self._status(path))
         except ServiceError as error:
-            if error.symptom.error_code == "RESOURCE_DOES_NOT_EXIST":
+            if error.symptom.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
-        if isinstance(found, OtherObject):
-            return found
-        id_, git_cli = found
-        return replace(self.folder(id_), git_cli=git_cli)
+        return found if isinstance(found, OtherObject) else self.examine(found)
 
-    def _status(self, path: str) -> tuple[int, bool] | OtherObject:
-        found = self._read(answers.Status, self._client.workspace.get_status(path).as_dict())
-        git_cli = found.directory_info is not None and found.directory_info.is_git_folder is True
-        if found.object_type != ObjectType.REPO.value and not git_cli:
-            return OtherObject(found.object_type or "")
+    def _status(self, path: str) -> ListedObject | OtherObject:
+        query = {"path": path, "return_git_info": "true"}
+        answer = self._client.api_client.do("GET", "/api/2.0/workspace/get-status", query=query)
+        found = self._read(answers.Status, answer)
+        kind, told, git = found.object_type or "", found.directory_info, found.git_info
+        if git is not None and git.id != found.object_id and path.startswith(f"{folder_key(git.path)}/"):
+            return OtherObject(kind, inside=folder_key(git.path))
+        is_root = True if git is not None and git.id == found.object_id else None
+        here = ListedObject(
+            path, found.object_id or 0, kind, is_root or (told.is_git_folder if told else None)
+        )
+        if not here.may_be_git_folder:
+            return OtherObject(kind)
         if found.object_id is None:
             raise UnexpectedAnswerError
-        return found.object_id, git_cli
+        return here
+
+    def examine(self, found: ListedObject) -> GitFolder | OtherObject:
+        """What the Repos API says of an object: it alone knows what is a Git folder."""
+        try:
+            folder = self.folder(found.id)
+        except ServiceError as error:
+            if not _is_no_repository(error.symptom):
+                raise
+            return OtherObject(found.type, broken=found.is_git_folder)
+        return replace(folder, git_cli=folder.git_cli or found.type != REPO)
 
     def folder(self, id_: int) -> GitFolder:
         """A Git folder as it is now."""
@@ -288,7 +335,35 @@ class WorkspaceApi:
 
 def _folder(found: object, secrets: Secrets) -> GitFolder:
     folder = read(answers.Folder, found, secrets)
-    return GitFolder(folder.id, folder_key(folder.path), folder.url, folder.branch, folder.head_commit_id)
+    return GitFolder(
+        folder.id,
+        folder_key(folder.path),
+        folder.url,
+        folder.branch,
+        folder.head_commit_id,
+        folder.git_cli_enabled is True,
+    )
+
+
+def _child(found: object, secrets: Secrets) -> ListedObject | None:
+    try:
+        item = read(answers.Object, found, secrets)
+    except UnexpectedAnswerError:
+        return None
+    told = item.directory_info
+    return ListedObject(
+        folder_key(item.path), item.object_id, item.object_type, told.is_git_folder if told else None
+    )
+
+
+def _is_no_repository(symptom: Symptom) -> bool:
+    """Whether there is no repository behind an object: an ordinary directory, or what a failed create has left behind."""
+    refused = symptom.status == HTTPStatus.BAD_REQUEST and _NO_URL.search(symptom.message) is not None
+    return refused or symptom.status == HTTPStatus.NOT_FOUND
+
+
+_NO_URL = re.compile("Git repository URL missing")
+"""Fact: https://github.com/databrickslabs/dbx/issues/413"""
 
 
 def _listed(found: object, secrets: Secrets) -> GitFolder | None:

@@ -37,13 +37,12 @@ with _without_its_init():
     from databricks.sdk.credentials_provider import CredentialsStrategy
     from databricks.sdk.service.workspace import (
         GitCredentialsAPI,
-        ObjectType,
         ReposAPI,
         SparseCheckout,
         WorkspaceAPI,
     )
 
-__all__ = ["ObjectType", "SparseCheckout", "WorkspaceClient"]
+__all__ = ["SparseCheckout", "WorkspaceClient"]
 
 
 class WorkspaceClient:

@@ -70,6 +70,34 @@ class DevOps:
         """
         return self._heads.get((repository, ref), lambda: self._fetch(repository, ref))
 
+    def head_now(self, repository: Repository, ref: Ref | None) -> Head:
+        """Where a branch or tag is now, whatever was looked up before.
+
+        Raises:
+            ServiceError: it cannot be told.
+        """
+        return self._fetch(repository, ref)
+
+    def has_commit(self, repository: Repository, commit: str) -> bool:
+        """Whether a repository has a commit. Fact: Git - Commits - Get, api-version 7.1.
+
+        Raises:
+            ServiceError: it cannot be told.
+        """
+        try:
+            call(
+                Service.AZURE_DEVOPS,
+                f"look up a commit of {repository}",
+                lambda: self._get(repository, f"commits/{commit}", {}),
+                deadline=self._deadline.within(LIMIT),
+                secrets=self._secrets,
+            )
+        except ServiceError as error:
+            if error.symptom.status != requests.codes.not_found:
+                raise
+            return False
+        return True
+
     def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]:
         """The branches or tags that there are, as far as they can be told: for a suggestion, which is worth one request and no failure."""
         try:
@@ -124,8 +152,11 @@ class DevOps:
         return _head(self._list(repository, query), name, self._secrets)
 
     def _list(self, repository: Repository, query: Mapping[str, str]) -> answers.Refs:
+        return read(answers.Refs, self._get(repository, "refs", query).json(), self._secrets)
+
+    def _get(self, repository: Repository, what: str, query: Mapping[str, str]) -> requests.Response:
         answer = self._session(repository.origin).get(
-            f"{repository.api_url}/refs",
+            f"{repository.api_url}/{what}",
             params={"api-version": "7.1", **query},
             headers={
                 "Authorization": f"Bearer {self._token.value.get_secret_value()}",
@@ -135,7 +166,7 @@ class DevOps:
         )
         if answer.status_code != requests.codes.ok:
             raise UnexpectedAnswerError
-        return read(answers.Refs, answer.json(), self._secrets)
+        return answer
 
     def _session(self, origin: str) -> BoundedSession:
         with self._lock:

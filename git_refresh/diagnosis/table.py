@@ -689,6 +689,17 @@ _JOBS = (
 
 _FOLDER = (
     Row(
+        "branch_diverged",
+        (
+            Match(
+                DATABRICKS, error_code="GIT_CONFLICT", pattern=r"Conflicting files:\s*$|unrelated histories"
+            ),
+        ),
+        seen="400 GIT_CONFLICT Conflict pulling from remote…",
+        cause="The branch was rewritten in Azure DevOps (force push), or the Git folder has local commits that were never pushed.",
+        remedy="In the Git folder ({path}), push the local commits that are needed, then reset its branch to the remote's.",
+    ),
+    Row(
         "git_conflict",
         (
             Match(DATABRICKS, error_code="GIT_CONFLICT"),
@@ -945,6 +956,43 @@ OWN = (
         remedy="Write {path}/* for all Git folders below it, without url, or the path of one of them.",
     ),
     Row(
+        "inside_git_folder",
+        message="{path} is inside the Git folder {folder}.",
+        cause="The path is longer than that of the Git folder: only a whole Git folder can be updated.",
+        remedy="In WORKSPACES, write as path the Git folder's own, which the message names.",
+    ),
+    Row(
+        "broken_git_folder",
+        message="{path} is a Git folder without a repository.",
+        cause="An attempt to create the Git folder failed and left it behind.",
+        remedy="In the workspace, delete {path} if nothing in it is needed: the next run creates it if the settings have its url. This "
+        "app deletes nothing.",
+    ),
+    Row(
+        "pattern_in_git_folder",
+        message="{path} is the Git folder {folder}, or inside it, so no Git folder is below.",
+        cause="A path ending in /* stands for the Git folders in a directory, and a Git folder contains none.",
+        remedy="In WORKSPACES, write as path the Git folder's own, which the message names, without /*.",
+    ),
+    Row(
+        "pattern_not_a_directory",
+        message="{path} is a {type}, so no Git folder is below.",
+        cause="A path ending in /* stands for the Git folders in a directory.",
+        remedy="In WORKSPACES, correct the path: write the directory of the Git folders, then /*.",
+    ),
+    Row(
+        "pattern_too_wide",
+        message="{path} was not searched for Git folders: the search ended after {bound}.",
+        cause="The path ending in /* is so far above the Git folders that the app reads too many other directories.",
+        remedy="In WORKSPACES, replace it by paths ending in /* that are nearer to the Git folders, or by the paths of the Git folders.",
+    ),
+    Row(
+        "pattern_wide",
+        message="The search for Git folders below {path} takes {count} requests.",
+        cause="The path ending in /* is far above the Git folders, and each run reads every directory below it.",
+        remedy="No action needed if the runs end in time. Otherwise write paths ending in /* that are nearer to the Git folders.",
+    ),
+    Row(
         "other_repository",
         message="{path} is a clone of {found}, not of {wanted}.",
         cause="The Git folder is a clone of another repository than the settings say.",
@@ -970,6 +1018,19 @@ OWN = (
         message="{ref} does not exist{nearest}.",
         cause="The settings name it, and {repository} has no branch or tag of this name.",
         remedy="Correct branch or tag in the settings (main, not origin/main), or push it.",
+    ),
+    Row(
+        "branch_gone",
+        message="{ref}, which {path} is on, does not exist in Azure DevOps{nearest}.",
+        cause="The branch was deleted, as after a pull request, or was never pushed.",
+        remedy="Switch the Git folder to another branch, or set branch in its entry in WORKSPACES.",
+    ),
+    Row(
+        "local_commits",
+        message="{path} is not at the latest commit of {ref} after the update.",
+        cause="The Git folder has local commits that were never pushed. Databricks keeps them, with on_conflict discard too.",
+        remedy="In the Git folder, push the commits, or reset its branch to the remote's. If the settings have its url, you can also "
+        "delete the Git folder: the next run creates it.",
     ),
     Row(
         "short_token",
@@ -1117,7 +1178,7 @@ OWN = (
         "folder_permission",
         message="{path} is not in the workspace's list of Git folders.",
         cause="The workspace lists only what the caller may manage, so {principal} lacks Can Manage.",
-        remedy="Give {principal} Can Manage on {path}. Else a path ending in /* does not find it, and updating it may be refused.",
+        remedy="Give {principal} Can Manage on {path}. Otherwise updating it might be refused.",
     ),
     Row(
         "folder_frozen",
@@ -1134,15 +1195,15 @@ OWN = (
     ),
     Row(
         "nothing_found",
-        message="There is no Git folder below {path} that {principal} may manage.",
+        message="There is no Git folder below {path} that {principal} can see.",
         cause="There is no Git folder below, or {principal} lacks Can Manage on them.",
         remedy="Correct the path, or give {principal} Can Manage on {path}.",
     ),
     Row(
         "folder_not_listed",
-        message="{path} is not in the workspace's list of Git folders.",
-        cause="It does not exist, was made with the Git CLI, or {principal} lacks Can Manage: a path ending in /* finds none of these.",
-        remedy="Correct --folder, give {principal} Can Manage on {path}, or write it in WORKSPACES as an entry of its own.",
+        message="There is no Git folder at {path} that {principal} can see.",
+        cause="It does not exist, is something else, or {principal} lacks Can Manage.",
+        remedy="Correct --folder, or give {principal} Can Manage on {path}.",
     ),
     Row(
         "job_principal_not_refreshed",

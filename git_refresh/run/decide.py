@@ -126,17 +126,13 @@ def folder_step(
         below: how many Git folders there are below its path.
     """
     ref = wanted_ref(wanted, found)
-    if isinstance(found, OtherObject) and below:
-        return Refuse(
-            "directory_of_git_folders", {"count": f"{below:,} Git folder{'s' if below > 1 else ''}"}
-        )
     if isinstance(found, OtherObject):
-        return Refuse("not_a_git_folder", {"type": found.type or "thing"})
+        return _no_git_folder(found, below)
     no_such_ref = head is not None and head.commit is None and ref is not None
     if found is None:
         return _make(wanted.repository, wanted.ref, no_such_ref=no_such_ref)
     if no_such_ref:
-        return Refuse("no_such_ref")
+        return Refuse("no_such_ref") if wanted.ref else Refuse("branch_gone")
     if repository is None:
         return foreign(found)
     if wanted.repository is not None and wanted.repository != repository:
@@ -148,6 +144,19 @@ def folder_step(
     if head is not None and is_at(found, ref, head):
         return LeaveAlone(ref, f"it is at the latest commit of {ref}")
     return Move(ref, _why_move(found, ref, head))
+
+
+def _no_git_folder(found: OtherObject, below: int) -> Refuse:
+    """Why nothing is done where something else is."""
+    if found.broken:
+        return Refuse("broken_git_folder")
+    if found.inside:
+        return Refuse("inside_git_folder", {"folder": found.inside})
+    if below:
+        return Refuse(
+            "directory_of_git_folders", {"count": f"{below:,} Git folder{'s' if below > 1 else ''}"}
+        )
+    return Refuse("not_a_git_folder", {"type": found.type or "thing"})
 
 
 def foreign(found: GitFolder) -> Refuse:

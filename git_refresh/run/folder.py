@@ -7,7 +7,7 @@ from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, in
 from git_refresh.hosts import TrustedHosts
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository, parse_repository
-from git_refresh.run.decide import Clone, LeaveAlone, Move, Refuse, folder_step, is_at, wanted_ref
+from git_refresh.run.decide import Clone, LeaveAlone, Move, Refuse, folder_step, foreign, is_at, wanted_ref
 from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of
 from git_refresh.seams import Api
@@ -59,13 +59,12 @@ class FolderRefresh:
     listing: Listing
     """What there is in the workspace."""
 
-    def refresh(self, wanted: Folder, listed: GitFolder | None) -> FolderReport:
+    def refresh(self, wanted: Folder) -> FolderReport:
         """Bring one folder to where the settings want it; a failure becomes its report."""
-        look = Look.at(wanted, listed, self.run.trusted)
+        look = Look.at(wanted, None, self.run.trusted)
         try:
-            if listed is None:
-                look = Look.at(wanted, self.api.find(wanted.key), self.run.trusted)
-            return self._refresh(look)
+            look = Look.at(wanted, self.listing.look(wanted), self.run.trusted)
+            return self._unwanted(look) or self._refresh(look)
         except ServiceError as error:
             failure = explain(error.symptom, look.facts(self.facts))
             # Once it is found, the workspace is asked for nothing but to move it; it may have, though its answer was lost.
@@ -78,6 +77,28 @@ class FolderRefresh:
             failure = internal(error, look.facts(self.facts))
         return replace(look.report(), action="failed", to=None, error=failure)
 
+    def _unwanted(self, look: Look) -> FolderReport | None:
+        """The report of what only a path ending in `/*` has found, or is to find, and that is no clone from Azure DevOps."""
+        wanted = look.wanted
+        if not self.listing.by_pattern(wanted):
+            return None
+        asked_for, before = self.listing.asked_for(wanted), look.report()
+        if look.folder is not None and look.repository is None and not asked_for:
+            told = finding(foreign(look.folder).code, look.facts(self.facts))
+            return replace(before, action="skipped", why="it is not a clone from Azure DevOps", note=told)
+        hidden = look.folder is not None and self.listing.hides(wanted, look.folder)
+        if hidden and self.listing.shows_any and not asked_for:
+            told = finding("folder_permission", look.facts(self.facts))
+            return replace(
+                before, action="skipped", why="the app lacks the permission to manage it", note=told
+            )
+        if look.folder is not None or (isinstance(look.found, OtherObject) and look.found.broken):
+            return None
+        if asked_for:
+            told = finding("folder_not_listed", look.facts(self.facts))
+            return replace(before, action="failed", to=None, error=told)
+        return replace(before, action="skipped", why="it is no longer there")
+
     def _refresh(self, look: Look) -> FolderReport:
         before = look.report()
         # A folder on a detached head, with nothing else wanted, is left alone: there is nothing to look up.
@@ -85,7 +106,7 @@ class FolderRefresh:
         below = self.listing.count_below(look.wanted.key) if isinstance(look.found, OtherObject) else 0
         match folder_step(look.wanted, look.found, look.repository, head, below=below):
             case Refuse(code, values):
-                if code == "no_such_ref":
+                if code in {"no_such_ref", "branch_gone"}:
                     values = {
                         "nearest": self.run.instead_of(look.wanted.repository or look.repository, look.ref)
                     }
@@ -94,7 +115,7 @@ class FolderRefresh:
             case Clone(source, ref, why):
                 return self._clone(look.wanted, source, ref, head, replace(before, why=why))
             case Move(ref, why) if look.folder is not None:
-                return self._move(look.wanted, look.folder, ref, head, replace(before, why=why))
+                return self._move(look, look.folder, ref, head, replace(before, why=why))
             case LeaveAlone(_, why, note):
                 known = finding(note, look.facts(self.facts)) if note else None
                 if known is not None and self.listing.asked_for(look.wanted):
@@ -143,15 +164,25 @@ class FolderRefresh:
             return look.folder
 
     def _move(
-        self, wanted: Folder, folder: GitFolder, ref: Ref, head: Head | None, before: FolderReport
+        self, look: Look, folder: GitFolder, ref: Ref, head: Head | None, before: FolderReport
     ) -> FolderReport:
+        wanted, repository = look.wanted, look.repository
         before = replace(before, note=self._discarded(wanted))
         if self.run.dry_run:
             why = f"{before.why}; may throw away uncommitted changes" if before.note else before.why
             return replace(before, action="updated", to=head.commit if head else None, why=why)
         now = self._pull(wanted, folder, ref, head)
         changed = (now.commit, now.branch) != (folder.commit, folder.branch)
-        return replace(before, action="updated" if changed else "unchanged", to=now.commit)
+        after = replace(before, action="updated" if changed else "unchanged", to=now.commit)
+        elsewhere = head is not None and head.commit is not None and now.commit != head.commit
+        if not elsewhere or repository is None or head is None:
+            return after
+        if not self.run.is_held_back(repository, ref, head, now.commit):
+            return after
+        told = finding("local_commits", look.facts(self.facts))
+        if wanted.on_conflict == "discard":
+            return replace(after, action="failed", error=told)
+        return replace(after, note=told)
 
     def _discarded(self, wanted: Folder) -> Diagnosis | None:
         """What to know of a move that leaves no uncommitted change behind. The workspace tells of none, neither before nor after."""
@@ -173,7 +204,10 @@ class FolderRefresh:
                 now = self.api.folder(folder.id)
                 if head is not None and is_at(now, ref, head):
                     return now
-        return self.api.folder(folder.id)
+        now = self.api.folder(folder.id)
+        if head is None or now.commit == head.commit:
+            return now
+        return self.api.folder(folder.id)  # the first look after a move might show the commit before it
 
 
 def azure_devops_repository(

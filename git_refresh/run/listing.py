@@ -1,67 +1,106 @@
-"""The Git folders that the settings want, and those that the workspace lists."""
+"""The Git folders that the settings want, and what the workspace has at their paths."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Self
 
-from git_refresh.clock import cut_short
+from git_refresh.clock import Deadline, cut_short, operation
+from git_refresh.diagnosis.explain import Diagnosis, Facts, finding
+from git_refresh.run.walk import WIDE, Walk
 from git_refresh.seams import Api
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder
-from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import GitFolder, patterns_above
+from git_refresh.symptom import ServiceError, Symptom
+from git_refresh.values import FILES, GitFolder, ListedObject, OtherObject, patterns_above
+
+MAX_COUNTED = 20
+"""Objects in a directory that are looked at to tell that it is one of Git folders."""
+
+PARENTS_LIMIT_S = 30.0
+"""Seconds for the directories above the named Git folders of one workspace: what they do not show is asked for by its own path."""
+
+WALKS_LIMIT_S = 120.0
+"""Seconds of all walks in one workspace: its named Git folders wait for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a report says of a path ending in `/*`, besides the Git folders below it."""
+
+    pattern: Folder
+    told: Diagnosis
+    failed: bool
 
 
 class Listing:
-    """The wanted folders, each with what the workspace's list shows at its path; read no further than asked, and once.
+    """The wanted folders, and what the workspace has at their paths. Nothing is asked for before it is needed, nor twice.
 
-    One list request costs less than a look at each path. What it leaves out (a Git-CLI folder, one without Manage permission, a list
-    that fails) comes with None, and is looked for by its path later.
+    The list of Git folders only saves requests: one shows all legacy folders. It is deprecated and leaves out Git folders with Git CLI
+    access, so nothing depends on it. Named folders that it does not show share the listing of their directory. What neither shows is
+    asked for by its own path before anything is made of it.
     """
 
-    def __init__(
+    def __init__(  # each a fact of its own
         self,
         api: Api,
         wanted: tuple[Folder, ...],
         left_out: Collection[str] = (),
         only: Collection[str] = (),
+        *,
+        deadline: Deadline,
     ) -> None:
-        """Take what is needed to read the list.
+        """Take what is needed to look.
 
         Args:
             api: the workspace.
             wanted: the folders of the settings.
             left_out: keys of folders that a path ending in `/*` must not take up: their own entry is wrong, or not asked for.
             only: keys to which paths ending in `/*` are narrowed, their own or of folders below; empty: they are not.
+            deadline: when the run ends.
         """
-        self.failure: ServiceError | None = None
-        self._odd = 0
-        """Entries that were not what the list promises; which folders they are is not known."""
         self._api = api
         self._wanted = wanted
         self._patterns = {folder.key for folder in wanted if folder.below is not None}
         self._named = {folder.key for folder in wanted if folder.below is None} | set(left_out)
         self._only = only
-        self._found: dict[str, GitFolder] | None = None
+        self._deadline = deadline
+        self._shown: dict[str, GitFolder] | None = None
+        """What the list shows; all of it that could be read."""
+        self._listed_by: dict[str, list[str]] = {}
+        """Of each path ending in `/*` what the list shows for it."""
+        self._above: set[str] = set()
+        """The paths ending in `/*` that cover something in the list, wanted or not."""
+        self._failed = False
+        self._directories: dict[str, Sequence[ListedObject | None] | Symptom] = {}
+        self._spotted: dict[str, ListedObject] = {}
+        """What directories have shown that can be a Git folder."""
+        self._looked: dict[str, GitFolder | OtherObject | None] = {}
+        self._plain: set[str] = set()
+        """Directories that the Repos API does not know."""
+        self._walks: dict[str, Walk] = {}
+        """Of each path ending in `/*` the walk that has ended."""
 
     @classmethod
-    def of(cls, api: Api, entry: Entry) -> Self:
+    def of(cls, api: Api, entry: Entry, deadline: Deadline) -> Self:
         """That of an entry of the settings."""
-        return cls(api, entry.workspace.folders, entry.left_out, entry.paths)
+        return cls(api, entry.workspace.folders, entry.left_out, entry.paths, deadline=deadline)
 
-    def __iter__(self) -> Iterator[tuple[Folder, GitFolder | None]]:
-        found = self._read()
-        below: dict[str, list[GitFolder]] = {}
-        for item in found.values():
-            pattern = self._pattern(item.path)
-            if pattern is not None and (self._is_whole(pattern) or item.path in self._only):
-                below.setdefault(pattern, []).append(item)
-        for folder in self._wanted:
-            if folder.below is None:
-                yield folder, found.get(folder.key)
+    # Which folders are wanted
+
+    def __iter__(self) -> Iterator[Folder]:
+        """Every wanted folder once: the named ones, then what is below each path ending in `/*`, as it is found."""
+        named = [folder for folder in self._wanted if folder.below is None]
+        self._list_parents([folder.key for folder in named])
+        yield from named
+        until = self._deadline.within(WALKS_LIMIT_S)
+        for pattern in self._wanted:
+            if pattern.below is None:
                 continue
-            for item in below.get(folder.key, []):
-                yield folder.model_copy(update={"path": item.path}), item
+            found = self._below(pattern, until) if self._is_whole(pattern.key) else self._singled_out(pattern)
+            for path in found:
+                yield pattern.model_copy(update={"path": path})
 
     def by_pattern(self, folder: Folder) -> bool:
         """Whether a folder is wanted by a path ending in `/*`, not by an entry of its own."""
@@ -89,62 +128,175 @@ class Listing:
         """Whether all below a path ending in `/*` is wanted."""
         return not self._only or pattern in self._only
 
-    def missing(self) -> list[str]:
-        """What was asked for by its own path, what a path ending in `/*` is to find, and what the list does not show."""
-        if self.failure is not None:
-            return []
-        return [path for path in self._singled_out() if path not in self._read()]
-
-    def _singled_out(self) -> list[str]:
-        return [path for path in sorted(self._only) if self._pattern(path) not in {None, path}]
-
-    def count_below(self, key: str) -> int:
-        """How many Git folders the list shows below a wanted path; none, where it has failed."""
-        return sum(path.startswith(f"{key}/") for path in self._read())
-
-    def unfound(self) -> list[Folder]:
-        """The paths ending in `/*` below which the list shows nothing."""
-        if self.failure is not None:
-            return []
-        paths = list(self._read())
+    def _singled_out(self, pattern: Folder) -> list[str]:
+        """What was asked for by its own path below a path ending in `/*`."""
         return [
-            folder
-            for folder in self._wanted
-            if folder.below is not None
-            and self._is_whole(folder.key)
-            and not any(path.startswith(f"{folder.below}/") for path in paths)
+            path for path in sorted(self._only) if path != pattern.key and self._pattern(path) == pattern.key
         ]
 
-    def gap(self) -> Symptom | None:
-        """Why nobody can say what is below a path ending in `/*`: the list has failed, or has entries that cannot be read."""
-        if self.failure is not None:
-            return self.failure.symptom
-        if not self._odd:
-            return None
-        return Symptom(
-            Service.DATABRICKS, f"read {self._odd} entries in the list of Git folders", "unexpected"
+    def _below(self, pattern: Folder, until: Deadline) -> Iterator[str]:
+        """The Git folders below a path ending in `/*`: what the walk finds, then what only the list shows."""
+        root = pattern.below or ""
+        yielded: set[str] = set()
+        walk = Walk(
+            root or "/",
+            self._children,
+            self._is_git_folder,
+            lambda path: f"{path}/*" in self._patterns or f"{path}/*" in self._named,
+            until,
         )
+        if root not in self._list():  # else there is nothing below but what is in that Git folder
+            for found in walk.folders():
+                if self._pattern(found.path) == pattern.key:
+                    yielded.add(found.path)
+                    yield found.path
+        walk.found = walk.found or pattern.key in self._above
+        for path in self._listed_by.get(pattern.key, []):
+            if path not in yielded:
+                yielded.add(path)
+                yield path
+        self._walks[pattern.key] = walk
 
-    def _read(self) -> dict[str, GitFolder]:
-        """The list.
+    # What is at their paths
+
+    def shown(self, folder: Folder) -> GitFolder | None:
+        """What the list shows at a path, which costs no request of its own."""
+        return self._list().get(folder.key)
+
+    def hides(self, folder: Folder, found: GitFolder) -> bool:
+        """Whether the list leaves out a Git folder that would be in it if the app had the permission to manage it."""
+        return not self._failed and not found.git_cli and self.shown(folder) is None
+
+    @property
+    def shows_any(self) -> bool:
+        """Whether the list shows any Git folder: it is deprecated, and might be empty one day."""
+        return bool(self._list())
+
+    def look(self, folder: Folder) -> GitFolder | OtherObject | None:
+        """What is at a wanted path; None where nothing is that we may see.
+
+        Raises:
+            ServiceError: the workspace does not tell. Nothing of that is remembered.
+        """
+        key = folder.key
+        if (shown := self._list().get(key)) is not None:
+            return shown
+        if key not in self._looked:
+            spotted = self._spotted.get(key)
+            found = self._api.examine(spotted) if spotted is not None and key not in self._plain else None
+            self._looked[key] = found if isinstance(found, GitFolder) else self._api.find(key)
+        return self._looked[key]
+
+    def _is_git_folder(self, found: ListedObject) -> bool:
+        """Whether an object is a Git folder, where its directory does not tell."""
+        path = found.path
+        if path in self._list():
+            return True
+        if path not in self._looked and path not in self._plain:
+            examined = self._api.examine(found)
+            if isinstance(examined, GitFolder):
+                self._looked[path] = examined
+            else:
+                self._plain.add(path)
+        return path not in self._plain and isinstance(self._looked[path], GitFolder)
+
+    def _list_parents(self, keys: Sequence[str]) -> None:
+        """List the directories that more than one of the named folders is in, but for those that the list shows."""
+        parents = Counter(key.rpartition("/")[0] for key in keys if key not in self._list())
+        with operation(self._deadline.within(PARENTS_LIMIT_S)):
+            for parent in (parent for parent, count in parents.items() if count > 1):
+                try:
+                    self._children(parent or "/")
+                except ServiceError:  # each is asked for by its own path
+                    if cut_short():
+                        raise
+
+    def _children(self, path: str) -> Sequence[ListedObject | None]:
+        """What is in a directory.
+
+        Raises:
+            ServiceError: it cannot be listed; if that is due to a brief bound of the caller, it is not remembered.
+        """
+        if path not in self._directories:
+            try:
+                listed = self._api.children(path)
+            except ServiceError as error:
+                if cut_short():
+                    raise
+                self._directories[path] = error.symptom
+            else:
+                self._directories[path] = listed
+                may_be = (found for found in listed if found is not None and found.may_be_git_folder)
+                self._spotted.update((found.path, found) for found in may_be)
+        known = self._directories[path]
+        if isinstance(known, Symptom):
+            raise ServiceError(known)
+        return known
+
+    def _list(self) -> dict[str, GitFolder]:
+        """What the list shows; a failure costs only what it would have shown.
 
         Raises:
             ServiceError: a brief bound of the caller kept it from being read; nothing of that is remembered.
         """
-        if self._found is None:
+        if self._shown is None:
             found: dict[str, GitFolder] = {}
-            odd = 0
             try:
                 for prefix in _prefixes(self._looked_for()):
                     for page in self._api.folders(prefix):
                         found.update((item.path, item) for item in page if item is not None)
-                        odd += page.count(None)
-            except ServiceError as error:
+                        self._failed = self._failed or None in page
+            except ServiceError:
                 if cut_short():
                     raise
-                self.failure = error
-            self._found, self._odd = found, odd
-        return self._found
+                self._failed = True
+            for path in sorted(found):
+                self._above.update(patterns_above(path))
+                if (pattern := self._pattern(path)) is not None:
+                    self._listed_by.setdefault(pattern, []).append(path)
+            self._shown = found
+        return self._shown
+
+    # What a report says besides
+
+    def count_below(self, key: str) -> int:
+        """How many Git folders are known to be below a wanted path."""
+        if count := sum(path.startswith(f"{key}/") for path in self._list()):
+            return count
+        try:
+            inside = [found for found in self._children(key) if found is not None and found.may_be_git_folder]
+            return sum(found.is_git_folder or self._is_git_folder(found) for found in inside[:MAX_COUNTED])
+        except ServiceError:
+            return 0
+
+    def patterns(self, facts: Facts) -> Iterator[Found]:
+        """What there is to say of each path ending in `/*`, after all wanted folders were gone through."""
+        for pattern in self._wanted:
+            if (walk := self._walks.get(pattern.key)) is None:
+                continue
+            for gap in walk.gaps:
+                failed = not gap.refused or gap.path == walk.root
+                yield Found(pattern, gap.told(replace(facts, path=gap.path)), failed)
+            here = replace(facts, path=pattern.below or "/")
+            if walk.requests >= WIDE:
+                yield Found(pattern, finding("pattern_wide", here, count=f"{walk.requests:,}"), failed=False)
+            if not walk.gaps and not walk.found:
+                yield self._nothing_below(pattern, here)
+
+    def _nothing_below(self, pattern: Folder, facts: Facts) -> Found:
+        """Why a path ending in `/*` finds nothing: it cannot, or there is nothing."""
+        root = pattern.below or "/"
+        try:
+            found = self._list().get(root) or self._api.find(root)
+        except ServiceError:
+            found = None
+        inside = root if isinstance(found, GitFolder) else found.inside if found else ""
+        if inside:
+            return Found(pattern, finding("pattern_in_git_folder", facts, folder=inside), failed=True)
+        if isinstance(found, OtherObject) and found.type in FILES:
+            told = finding("pattern_not_a_directory", facts, type=found.type)
+            return Found(pattern, told, failed=True)
+        return Found(pattern, finding("nothing_found", facts), failed=False)
 
     def _looked_for(self) -> list[str]:
         """At or below which paths all that is wanted is."""
@@ -153,7 +305,8 @@ class Listing:
             for folder in self._wanted
             if folder.below is None or self._is_whole(folder.key)
         ]
-        return whole + self._singled_out()
+        patterns = [folder for folder in self._wanted if folder.below is not None]
+        return whole + [path for pattern in patterns for path in self._singled_out(pattern)]
 
 
 def _prefixes(wanted: Sequence[str]) -> list[str]:

@@ -113,6 +113,22 @@ class Run:
                 raise
         raise ServiceError(Symptom(Service.AZURE_DEVOPS, f"look up {ref or repository}", "timeout"))
 
+    def is_held_back(self, repository: Repository, ref: Ref, before: Head, commit: str | None) -> bool:
+        """Whether a folder that was moved to a ref, and is at another commit than its head was before, is kept there by local commits.
+
+        Another push in the meantime keeps it nowhere. False where Azure DevOps does not tell.
+        """
+        if not self.may_be_asked(repository):
+            return False
+        try:
+            with operation(self.deadline.within(self.share_s / 2)):
+                now = self.heads.head_now(repository, ref)
+                if now.commit == commit:
+                    return False
+                return now == before or (commit is not None and not self.heads.has_commit(repository, commit))
+        except (ServiceError, TimeoutError):
+            return False
+
     def instead_of(self, repository: Repository | None, ref: Ref | None) -> str:
         """What follows after saying that there is no such ref: the one that was probably meant, if there is one like it."""
         if repository is None or ref is None or not self.may_be_asked(repository):

@@ -15,7 +15,7 @@ from git_refresh.seams import Api
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Workspace
 from git_refresh.symptom import ServiceError, is_rejection
-from git_refresh.values import GitFolder, Ref
+from git_refresh.values import Ref
 
 ASKED = 20
 """Repositories that are asked, until one takes the token. A list of thousands that all reject it would use up what Azure DevOps grants."""
@@ -61,7 +61,9 @@ class Trial:
         own = self._asked_anyway(whole.workspace, self._sources(workspace, listed))
         if any(self._refusal(source) is None for source in own):
             return None
-        return self._rejected_by_all(self._sources(whole.workspace, Listing.of(self.api, whole)))
+        return self._rejected_by_all(
+            self._sources(whole.workspace, Listing.of(self.api, whole, self.run.deadline))
+        )
 
     def _rejected_by_all(self, sources: Iterable[Source]) -> Diagnosis | None:
         first: Diagnosis | None = None
@@ -96,25 +98,28 @@ class Trial:
         return self._each_once(source for source in _named(self.entry.workspace) if source[0] in first)
 
     def _sources(self, workspace: Workspace, listed: Listing) -> Iterator[Source]:
-        """The repositories that this workspace's credential is for. First those that need no request to be known.
+        """The repositories that this workspace's credential is for. First those that need no request to be known, then the list's.
 
-        At last those of folders that the list leaves out: mostly nobody comes to ask for them.
+        At last those of folders that the list leaves out: mostly one of the others is accepted before.
         """
         yield from _named(workspace)
-        for folder, found in listed:
-            repository = folder.repository or azure_devops_repository(found, self.run.trusted)
+        for folder in workspace.folders:
+            shown = listed.shown(folder)
+            repository = folder.repository or azure_devops_repository(shown, self.run.trusted)
             if repository is not None:
-                yield repository, wanted_ref(folder, found)
-        for folder in (folder for folder, found in listed if found is None and folder.repository is None):
+                yield repository, wanted_ref(folder, shown)
+        for folder in listed:
+            if folder.repository is not None:
+                continue
             try:
-                unlisted = self.api.find(folder.key)
+                found = listed.look(folder)
             except ServiceError:  # what cannot be found says nothing against the token
                 if cut_short():
                     raise
                 continue
-            repository = azure_devops_repository(unlisted, self.run.trusted)
-            if isinstance(unlisted, GitFolder) and repository is not None:
-                yield repository, wanted_ref(folder, unlisted)
+            repository = azure_devops_repository(found, self.run.trusted)
+            if repository is not None:
+                yield repository, wanted_ref(folder, found)
 
 
 def _named(workspace: Workspace) -> Iterator[Source]:

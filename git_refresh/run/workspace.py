@@ -12,15 +12,13 @@ from dataclasses import replace
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, internal, out_of_time
 from git_refresh.report import CredentialReport, FolderReport, WorkspaceReport
 from git_refresh.run.credential import CredentialRefresh
-from git_refresh.run.decide import foreign
-from git_refresh.run.folder import FolderRefresh, azure_devops_repository
+from git_refresh.run.folder import FolderRefresh
 from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of_principal
 from git_refresh.seams import Api
 from git_refresh.settings.entries import BadFolder, Entry
 from git_refresh.settings.models import Folder, Workspace
 from git_refresh.symptom import ServiceError
-from git_refresh.values import GitFolder
 
 
 class WorkspaceRefresh:
@@ -39,7 +37,7 @@ class WorkspaceRefresh:
         self._run = run
         self._facts = replace(run.facts, host=self.workspace.host, **facts_of_principal(self.workspace))
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[Folder, GitFolder | None]] = deque()
+        self._waiting: deque[Folder] = deque()
         # What has come of it so far, readable at any time under the lock.
         self._credential: CredentialReport | None = None
         self._error: Diagnosis | None = None
@@ -116,7 +114,7 @@ class WorkspaceRefresh:
         self._doing("signing in")
         api = self._api = self._run.sign_in(self.workspace)
         self._doing("storing the credential")
-        listed = Listing.of(api, self.entry)
+        listed = Listing.of(api, self.entry, self._run.deadline)
         work = CredentialRefresh(api, self.entry, self._run, self._facts, self._fail, self._stored)
         credential = work.refresh(listed)
         api.rest()
@@ -139,44 +137,20 @@ class WorkspaceRefresh:
 
     def _find_folders(self) -> None:
         listed = self._signed_in.listing
-        for folder, found in listed:
-            if (
-                found is not None
-                and listed.by_pattern(folder)
-                and not listed.asked_for(folder)
-                and azure_devops_repository(found, self._run.trusted) is None
-            ):
-                self._leave_out(folder, found)
+        self._waiting.extend(listed)
+        for found in listed.patterns(self._facts):
+            if found.failed and found.pattern.path not in self._folders:
+                self._record(FolderReport(found.pattern.path, "failed", error=found.told))
             else:
-                self._waiting.append((folder, found))
-        for pattern in listed.unfound():
-            told = finding("nothing_found", replace(self._facts, path=pattern.below or ""))
-            self._note(f"{self.workspace.name} {pattern.path}", told)
-        for path in listed.missing():
-            told = finding("folder_not_listed", replace(self._facts, path=path))
-            self._record(FolderReport(path, "failed", error=told))
-        for pattern in self.workspace.folders:
-            if pattern.below is not None and (failure := self._list_failure(listed)) is not None:
-                self._record(FolderReport(pattern.path, "failed", error=failure))
-
-    def _leave_out(self, folder: Folder, found: GitFolder) -> None:
-        """A folder that only a pattern has found, and that is none of ours: nobody has asked for this one."""
-        told = finding(foreign(found).code, replace(self._facts, path=folder.path))
-        self._note(f"{self.workspace.name} {folder.path}", told)
-        self._record(FolderReport(folder.path, "skipped", why="it is not a clone from Azure DevOps"))
-
-    def _list_failure(self, listed: Listing) -> Diagnosis | None:
-        """Why a path ending in `/*` cannot be told to be up to date: the list has failed, or has entries that say nothing."""
-        symptom = listed.gap()
-        return explain(symptom, self._facts) if symptom else None
+                self._note(f"{self.workspace.name} {found.pattern.path}", found.told)
 
     def _refresh_next_folder(self) -> None:
         try:
-            folder, found = self._waiting.popleft()
+            folder = self._waiting.popleft()
         except IndexError:  # another lane was faster
             return
         self._doing(f"{folder.path} and {len(self._waiting)} more" if self._waiting else folder.path)
-        report = self._signed_in.refresh(folder, found)
+        report = self._signed_in.refresh(folder)
         if report.note is not None:
             self._note(f"{self.workspace.name} {folder.path}", report.note)
         self._record(report)

@@ -215,10 +215,10 @@ def test_what_is_wrong_with_a_folder_is_named(
     assert not_ok(look(**with_folders(fleet, folder))) == [("folder", status, code)]
 
 
-def test_a_list_that_fails_fails_the_pattern_and_not_the_folder_with_a_path(
+def test_a_directory_that_fails_fails_the_pattern_and_not_the_folder_with_a_path(
     cloud: Cloud, fleet: Fleet, look: Look
 ) -> None:
-    cloud.inject(Fault(faults.status(403), host=fleet.workspaces[0].host, route=r"/api/2\.0/repos$"))
+    cloud.inject(Fault(faults.status(403), host=fleet.workspaces[0].host, route=r"/workspace/list$"))
     checks = look(**with_folders(fleet, "/Repos/etl/*", "/Repos/etl/prod"))
     assert {(check.subject, check.status) for check in layer(checks, "folder")} == {
         ("data-1 /Repos/etl/*", "failed"),

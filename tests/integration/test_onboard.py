@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from localcloud import FOR_THE_APP, Cloud, Fault, faults
+from localcloud import FOR_THE_APP, Cloud, Fault, Variant, faults
 from localcloud.authority import OTHER_TENANT, TENANT
 from localcloud.databricks.account import MANAGER, RuleSet
 from localcloud.fleet import CLIENT_ID, FEDERATED_CLIENT_ID, SECRET_NAME, UngrantedFleet, seed_ungranted
 from localcloud.observer import Request
 from localcloud.people import Person, laptop
+from tests.cloud import embedded_cloud
 from tests.integration.running import run_app
 from tools import warm
 
@@ -130,6 +131,21 @@ def test_what_is_there_is_not_done_again(cloud: Cloud, environ: dict[str, str]) 
     assert statuses(report) == {"there": GRANTED}
     assert writes(cloud) == before
     assert report["check"]["result"] == "ok"
+
+
+@pytest.mark.parametrize("at", ["repos", "directories"])
+@pytest.mark.parametrize("elsewhere", ["404", "400"])
+def test_permissions_of_a_git_folder_are_granted_where_they_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, at: Any, elsewhere: Any
+) -> None:
+    with embedded_cloud(monkeypatch, Variant(permissions_at=at, permissions_elsewhere=elsewhere)) as cloud:
+        fleet = seed_ungranted(cloud)
+        environ = environ_of(cloud, fleet, tmp_path)
+        code, report = apply(environ)
+        assert code == 0, failures(report)
+        code, report = onboard(environ)
+        assert statuses(report) == {"there": GRANTED}
+        green(fleet)
 
 
 def test_organizations_of_another_tenant_let_in_the_app_registration(cloud: Cloud, tmp_path: Path) -> None:

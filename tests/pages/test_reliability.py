@@ -26,6 +26,8 @@ LIMITS = {
         "run.pool",
         "run.refresh",
         "run.trial",
+        "run.walk",
+        "run.listing",
         "fan_out",
     )
     for name, value in vars(import_module(f"git_refresh.{module}")).items()
@@ -68,7 +70,15 @@ BOUNDS = {
     )
     for name, value in vars(import_module(f"git_refresh.{module}")).items()
     if isinstance(value, int) and name.isupper() and not name.startswith("_")
-} | {("admin.jobs", "PAGES"), ("admin.jobs", "JOBS")}
+} | {
+    ("admin.jobs", "PAGES"),
+    ("admin.jobs", "JOBS"),
+    ("run.listing", "MAX_COUNTED"),
+    ("run.walk", "MAX_REQUESTS"),
+    ("run.walk", "MAX_DEPTH"),
+    ("run.walk", "MAX_OBJECTS"),
+    ("run.walk", "WIDE"),
+}
 
 
 @pytest.mark.parametrize(("size", "module", "name"), SIZES)

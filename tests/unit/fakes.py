@@ -1,6 +1,7 @@
 """Hand-written fakes with state, for what the run asks of the outside."""
 
 import threading
+import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from git_refresh.values import (
     Claims,
     GitFolder,
     Head,
+    ListedObject,
     OtherObject,
     Ref,
     RefKind,
@@ -72,6 +74,8 @@ class FakeWorkspace:
     log: list[str] = field(default_factory=list)
     before: Callable[[str], None] = lambda _: None
     others: dict[int, list[StoredCredential]] = field(default_factory=dict)
+    tells_directories: bool = True
+    """Whether its directories tell which of them are Git folders."""
 
     def _do(self, what: str) -> None:
         self.before(what)
@@ -112,9 +116,34 @@ class FakeWorkspace:
             if isinstance(item, GitFolder) and item.path.startswith(prefix) and not item.git_cli
         ]
 
+    def children(self, path: str) -> list[ListedObject | None]:
+        self._do("children")
+        inside = path.rstrip("/") + "/"
+        names = {key.removeprefix(inside).partition("/")[0] for key in self.at if key.startswith(inside)}
+        listed = (self._object(inside + name) for name in sorted(names))
+        return [found for found in listed if found.type in {"REPO", "DIRECTORY"}]
+
+    def _object(self, path: str) -> ListedObject:
+        found = self.at.get(path, OtherObject("DIRECTORY"))
+        if isinstance(found, OtherObject):
+            told = found.broken if self.tells_directories else None
+            return ListedObject(path, zlib.crc32(path.encode()) + 1_000, found.type, told)
+        kind = "DIRECTORY" if found.git_cli else "REPO"
+        return ListedObject(path, found.id, kind, True if self.tells_directories and found.git_cli else None)
+
+    def examine(self, found: ListedObject) -> GitFolder | OtherObject:
+        self._do("folder")
+        there = self.at.get(found.path)
+        if isinstance(there, GitFolder) and there.id == found.id:
+            return there
+        return OtherObject(found.type, broken=found.is_git_folder)
+
     def find(self, path: str) -> GitFolder | OtherObject | None:
         self._do("find")
-        return self.at.get(path)
+        found = self.at.get(path)
+        if isinstance(found, GitFolder):
+            self._do("folder")
+        return found
 
     def folder(self, id_: int) -> GitFolder:
         self._do("folder")
@@ -144,6 +173,8 @@ class FakeServices:
 
     workspaces: dict[str, FakeWorkspace]
     commits: dict[str, str] = field(default_factory=dict)
+    unpushed: Collection[str] = ()
+    """Commits that Azure DevOps does not know."""
     devops_failure: ServiceError | None = None
     rejected_by: Collection[str] | None = None
     """Which repositories reject the token, as Azure DevOps answers it."""
@@ -181,6 +212,12 @@ class FakeServices:
         if self.rejected_by is not None and str(repository) in self.rejected_by:
             raise failure(Service.AZURE_DEVOPS, 401, message="TF401444: ...")
         return Head(self.commits.get(ref.name) if ref else None)
+
+    def head_now(self, repository: Repository, ref: Ref | None) -> Head:
+        return self.head(repository, ref)
+
+    def has_commit(self, repository: Repository, commit: str) -> bool:
+        return commit not in self.unpushed
 
     def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]:
         self.asked.append(f"{repository} names")

@@ -36,6 +36,7 @@ from git_refresh.values import (
     Claims,
     GitFolder,
     Head,
+    ListedObject,
     OtherObject,
     Ref,
     Secret,
@@ -46,12 +47,23 @@ from git_refresh.values import (
 from tests.unit.virtual import VirtualTime
 
 type Place = Literal[
-    "token", "key", "devops", "sign_in", "credentials", "store", "list", "find", "move", "clone", "folder"
+    "token",
+    "key",
+    "devops",
+    "sign_in",
+    "credentials",
+    "store",
+    "list",
+    "directory",
+    "find",
+    "move",
+    "clone",
+    "folder",
 ]
 type Manner = Literal["hang", "drip", "connect", "late", "slow"]
 
 CREDENTIAL_PATH: tuple[Place, ...] = ("token", "key", "sign_in", "credentials", "store")
-FOLDER_PATH: tuple[Place, ...] = ("devops", "list", "find", "move", "clone", "folder")
+FOLDER_PATH: tuple[Place, ...] = ("devops", "list", "directory", "find", "move", "clone", "folder")
 MANNERS: tuple[Manner, ...] = ("hang", "drip", "connect", "late")
 OLD, NEW = "a" * 40, "b" * 40
 
@@ -104,7 +116,7 @@ class Case:
         """Seconds of an answer."""
         if self.latency_s is not None:
             return self.latency_s
-        requests = self.workspaces * (5 + 4 * self.folders)
+        requests = self.workspaces * (6 + 4 * self.folders)
         return min(0.5, 0.9 * self.budget_s / 4 * self.concurrency / requests)
 
 
@@ -333,6 +345,18 @@ class Api:
     def folders(self, prefix: str) -> Iterator[list[GitFolder | None]]:
         self._call("list", databricks.LOOKUP_LIMIT)
         yield [folder for path, folder in self._at.items() if path not in self._unlisted]
+
+    def children(self, path: str) -> list[ListedObject | None]:
+        self._call("directory", databricks.LISTING_LIMIT)
+        return [
+            ListedObject(path, folder.id, "DIRECTORY", git_folder=True)
+            if path in self._unlisted
+            else ListedObject(path, folder.id, "REPO")
+            for path, folder in self._at.items()
+        ]
+
+    def examine(self, found: ListedObject) -> GitFolder | OtherObject:
+        return self.folder(found.id)
 
     def find(self, path: str) -> GitFolder | OtherObject | None:
         self._call("find", databricks.LOOKUP_LIMIT)

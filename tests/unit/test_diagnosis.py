@@ -776,6 +776,13 @@ CASES = (
     ),
     # Git folder
     databricks(
+        "a rewritten branch",
+        "branch_diverged",
+        400,
+        "GIT_CONFLICT",
+        "Conflict pulling from remote: refusing to merge unrelated histories.",
+    ),
+    databricks(
         "uncommitted changes",
         "git_conflict",
         400,

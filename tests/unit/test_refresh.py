@@ -2,7 +2,6 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -20,7 +19,7 @@ from git_refresh.run.refresh import refresh
 from git_refresh.seams import Unwatched
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.symptom import Service, ServiceError
-from git_refresh.values import GitFolder, Problem, StoredCredential
+from git_refresh.values import GitFolder, ListedObject, Problem, StoredCredential
 from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 
 URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
@@ -853,11 +852,10 @@ def test_a_folder_without_a_path_fails_its_workspace_which_is_fresh_all_the_same
     assert found.credential.action == "created"
 
 
-def test_a_list_that_cannot_be_read_wholly_fails_the_path_that_stands_for_all_of_it() -> None:
+def test_a_directory_that_cannot_be_read_wholly_fails_the_path_that_stands_for_all_of_it() -> None:
     class Odd(FakeWorkspace):
-        def folders(self, prefix: str) -> Iterator[list[GitFolder | None]]:
-            yield from super().folders(prefix)
-            yield [None]
+        def children(self, path: str) -> list[ListedObject | None]:
+            return [*super().children(path), None]
 
     fake = Odd(at=behind())
     report = run(FakeServices({host(1): fake}, {"main": OLD}), {"folders": ["/Repos/etl/*"]})

@@ -16,6 +16,7 @@ from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN
 from git_refresh.outlet import Outlet
 from git_refresh.report import Report
 from git_refresh.run.refresh import refresh
+from git_refresh.run.walk import MAX_REQUESTS, WIDE
 from git_refresh.settings.load import load
 from git_refresh.symptom import Service, ServiceError
 from git_refresh.values import GitFolder, OtherObject, Secret, StoredCredential
@@ -102,6 +103,13 @@ def at(**found: Any) -> FakeWorkspace:
     return FakeWorkspace(stored=[OURS], at={PATH: replace(folder, **found)}, heads={"main": NEW})
 
 
+def wide(directories: int) -> FakeWorkspace:
+    """A workspace with a Git folder beside so many directories without one."""
+    there = {f"/Shared/{number}": OtherObject("DIRECTORY") for number in range(directories)}
+    folder = GitFolder(1, "/Shared/a", URL, "main", NEW)
+    return FakeWorkspace(stored=[OURS], at={**there, folder.path: folder}, heads={"main": NEW})
+
+
 def broken(what: str) -> None:
     if what == "credentials":
         raise ZeroDivisionError
@@ -120,11 +128,19 @@ FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
             at={PATH: OtherObject("DIRECTORY"), f"{PATH}/x": GitFolder(1, f"{PATH}/x", URL, "main", NEW)},
         )
     ),
+    "inside_git_folder": lambda: Scene(FakeWorkspace(at={PATH: OtherObject("FILE", inside="/Repos/etl")})),
+    "broken_git_folder": lambda: Scene(FakeWorkspace(at={PATH: OtherObject("DIRECTORY", broken=True)})),
+    "pattern_in_git_folder": lambda: Scene(at(), folders=[f"{PATH}/*"]),
+    "pattern_not_a_directory": lambda: Scene(
+        FakeWorkspace(at={PATH: OtherObject("NOTEBOOK")}), folders=[f"{PATH}/*"]
+    ),
+    "pattern_too_wide": lambda: Scene(wide(MAX_REQUESTS), folders=["/Shared/*"]),
     "other_repository": lambda: Scene(folders=[{"path": PATH, "url": f"{URL}2", "branch": "main"}]),
     "not_azure_devops": lambda: Scene(at(url="https://github.com/a/b")),
     "no_remote_repository": lambda: Scene(at(url="")),
     "folder_not_listed": lambda: Scene(folders=["/Repos/etl/*"], asked_for=("/Repos/etl/none",)),
     "no_such_ref": lambda: Scene(folders=[{"path": PATH, "url": URL, "branch": "none"}]),
+    "branch_gone": lambda: Scene(at(branch="gone")),
     "short_token": lambda: Scene(interval=timedelta(hours=2)),
     "internal_error": lambda: Scene(FakeWorkspace(before=broken)),
     # These make no run fail.
@@ -139,6 +155,7 @@ FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
     "folder_frozen": lambda: Scene(FakeWorkspace(stored=[OURS], at=frozen())),
     "changes_discarded": lambda: Scene(at(commit=OLD), folders=[{"path": PATH, "on_conflict": "discard"}]),
     "nothing_found": lambda: Scene(FakeWorkspace(stored=[OURS]), folders=["/Repos/none/*"]),
+    "pattern_wide": lambda: Scene(wide(WIDE), folders=["/Shared/*"]),
 }
 TOLD_BY_CHECK_ALONE = {
     "second_credential",
@@ -157,6 +174,7 @@ TOLD_BY_CHECK_ALONE = {
     "job_secret_in_url",
     "job_repository_unseen",
     "job_ref_missing",
+    "local_commits",  # shows only after a move
     "interrupted",  # is nobody's verdict
     # Of a message on the queue, not of the settings or the clouds.
     "slice_too_late",

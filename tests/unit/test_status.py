@@ -283,8 +283,8 @@ def test_what_a_pattern_finds_is_told_one_by_one() -> None:
     ]
 
 
-def test_a_list_that_fails_is_told_for_each_pattern() -> None:
-    workspace = FakeWorkspace(stored=[OWN], fail={"folders": failure()})
+def test_a_directory_that_cannot_be_listed_is_told_for_each_pattern() -> None:
+    workspace = FakeWorkspace(stored=[OWN], fail={"children": failure()})
     (told,) = stand(workspace, "/Repos/etl/*").workspaces[0].folders
     assert (told.path, told.status) == ("/Repos/etl/*", "failed")
 

@@ -1,0 +1,183 @@
+"""Git folders of both kinds are found wherever they are, in as many requests as docs/performance.md says."""
+
+import json
+import os
+from dataclasses import replace
+
+import pytest
+
+from git_refresh.report import Report
+from localcloud import Variant, seed
+from localcloud.databricks.workspace import Workspace
+from localcloud.devops.repository import Repository
+from tests.cloud import embedded_cloud
+from tests.integration.running import run_app
+
+CREDENTIAL = 3
+"""Requests of a quiet workspace for its credential: sign in, list, update."""
+
+LEGACY = Variant(git_folders="legacy")
+TELLING = Variant(directory_info="always")
+SILENT = Variant()
+"""A directory's listing does not tell which directories are Git folders."""
+
+SHARED = ["/Shared/a/one", "/Shared/a/two", "/Shared/b/one"]
+
+
+def quiet_run(
+    monkeypatch: pytest.MonkeyPatch, variant: Variant, there: list[str], wanted: list[str]
+) -> tuple[Report, list[str]]:
+    """A run in one workspace where nothing moves: its report, and what it asked the workspace for besides its credential."""
+    with embedded_cloud(monkeypatch, replace(variant)) as cloud:
+        fleet = seed(cloud, 1)
+        (workspace,) = fleet.workspaces
+        fill(workspace, fleet.repositories[0], there)
+        (entry,) = json.loads(fleet.settings["WORKSPACES"])
+        environ = {
+            **os.environ,
+            **fleet.settings,
+            "WORKSPACES": json.dumps([{**entry, "folders": wanted}]),
+        }
+        assert run_app(environ).result == "ok"
+        done = len(cloud.requests)
+        report = run_app(environ)
+        asked = [seen for seen in cloud.requests[done:] if seen.service == "databricks"]
+        assert len(asked) >= CREDENTIAL
+        return report, [
+            seen.path.removeprefix("/api/2.0/")
+            for seen in asked
+            if "git-credentials" not in seen.path and "oidc" not in seen.path
+        ]
+
+
+def fill(workspace: Workspace, repository: Repository, there: list[str]) -> None:
+    for path in there:
+        workspace.add_folder(path, repository)
+
+
+COSTS = {
+    "legacy folders by path": (LEGACY, SHARED, SHARED, {"repos": 1}),
+    "siblings and a single one": (
+        TELLING,
+        SHARED,
+        SHARED,
+        {"repos": 1, "list": 1, "get-status": 1, "repos/": 3},
+    ),
+    "the same where listings do not tell": (
+        SILENT,
+        SHARED,
+        SHARED,
+        {"repos": 1, "list": 1, "get-status": 1, "repos/": 3},
+    ),
+    "a pattern": (TELLING, SHARED, ["/Shared/*"], {"repos": 1, "list": 3, "repos/": 3}),
+    "a pattern where listings do not tell": (
+        SILENT,
+        SHARED,
+        ["/Shared/*"],
+        {"repos": 1, "list": 3, "repos/": 5},
+    ),
+    "a pattern over legacy folders": (LEGACY, SHARED, ["/Shared/*"], {"repos": 1, "list": 3, "repos/": 2}),
+}
+
+
+@pytest.mark.parametrize(("variant", "there", "wanted", "cost"), COSTS.values(), ids=COSTS)
+def test_a_quiet_run_costs_what_the_page_says(
+    monkeypatch: pytest.MonkeyPatch,
+    variant: Variant,
+    there: list[str],
+    wanted: list[str],
+    cost: dict[str, int],
+) -> None:
+    report, asked = quiet_run(monkeypatch, variant, there, wanted)
+    (workspace,) = report.workspaces
+    assert report.result == "ok"
+    assert sorted(folder.path for folder in workspace.folders) == SHARED
+    assert {folder.action for folder in workspace.folders} == {"unchanged"}
+    kinds = [_kind(path) for path in asked]
+    assert {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)} == cost
+
+
+def _kind(path: str) -> str:
+    return "repos/" if path.startswith("repos/") else path.removeprefix("workspace/")
+
+
+@pytest.mark.parametrize("kind", ["git-cli", "legacy", "mixed"])
+@pytest.mark.parametrize("not_found", ["code", "message", "empty"])
+@pytest.mark.parametrize("told", ["always", "with-git-info", "absent"])
+def test_every_variant_of_the_answers_is_read(
+    monkeypatch: pytest.MonkeyPatch, kind: str, not_found: str, told: str
+) -> None:
+    variant = Variant(git_folders=kind, not_found=not_found, directory_info=told)  # type: ignore[arg-type]
+    wanted = ["/Shared/*", "/Repos/etl/prod"]
+    report, _ = quiet_run(monkeypatch, variant, SHARED, wanted)
+    paths = sorted(folder.path for folder in report.workspaces[0].folders)
+    assert (report.result, paths) == ("ok", sorted([*SHARED, "/Repos/etl/prod"]))
+
+
+CODES = {
+    "below a Git folder": ("/Repos/etl/prod/jobs", "inside_git_folder"),
+    "a file in a Git folder": ("/Repos/etl/prod/README.md", "inside_git_folder"),
+    "a pattern at a Git folder": ("/Repos/etl/prod/*", "pattern_in_git_folder"),
+    "a pattern below a Git folder": ("/Repos/etl/prod/jobs/*", "pattern_in_git_folder"),
+    "a notebook": ("/Shared/notebook", "not_a_git_folder"),
+    "a pattern at a notebook": ("/Shared/notebook/*", "pattern_not_a_directory"),
+    "a broken folder": ("/Shared/broken", "broken_git_folder"),
+    "a broken folder by a pattern": ("/Shared/*", "broken_git_folder"),
+    "a directory of Git folders": ("/Repos/etl", "directory_of_git_folders"),
+}
+
+
+@pytest.mark.parametrize("variant", [LEGACY, TELLING, SILENT], ids=["legacy", "telling", "silent"])
+@pytest.mark.parametrize(("path", "code"), CODES.values(), ids=CODES)
+def test_a_path_that_is_no_git_folder_s_is_refused_with_its_code(
+    monkeypatch: pytest.MonkeyPatch, variant: Variant, path: str, code: str
+) -> None:
+    if variant is SILENT and path == "/Shared/*":
+        pytest.skip("a directory's listing does not tell of it")
+    with embedded_cloud(monkeypatch, replace(variant)) as cloud:
+        fleet = seed(cloud, 1)
+        (workspace,) = fleet.workspaces
+        workspace.add_notebook("/Shared/notebook")
+        workspace.add_broken_folder("/Shared/broken")
+        (entry,) = json.loads(fleet.settings["WORKSPACES"])
+        listed = json.dumps([{**entry, "folders": [path]}])
+        report = run_app({**os.environ, **fleet.settings, "WORKSPACES": listed})
+        found = {folder.error.code for folder in report.workspaces[0].folders if folder.error}
+        assert (report.result, found) == ("failed", {code})
+        assert workspace.folder("/Shared/broken") is not None, "nothing is deleted"
+
+
+@pytest.mark.parametrize(("closed", "result"), [("/Shared", "failed"), ("/Shared/a", "ok")])
+def test_a_directory_that_may_not_be_listed_costs_what_is_below_it_alone(
+    monkeypatch: pytest.MonkeyPatch, closed: str, result: str
+) -> None:
+    with embedded_cloud(monkeypatch, replace(TELLING)) as cloud:
+        fleet = seed(cloud, 1)
+        (workspace,) = fleet.workspaces
+        fill(workspace, fleet.repositories[0], SHARED)
+        workspace.add_folder("/Shared/legacy", fleet.repositories[0], git_cli=False)
+        workspace.close_directory(closed)
+        (entry,) = json.loads(fleet.settings["WORKSPACES"])
+        listed = json.dumps([{**entry, "folders": ["/Shared/*"]}])
+        report = run_app({**os.environ, **fleet.settings, "WORKSPACES": listed})
+        folders = {folder.path: folder.action for folder in report.workspaces[0].folders}
+        assert report.result == result
+        assert folders["/Shared/legacy"] == "unchanged"
+        assert ("/Shared/b/one" in folders) == (result == "ok")
+        if result == "ok":
+            assert [closed in problem.message for problem in report.problems] == [True]
+
+
+def test_named_folders_whose_directory_may_not_be_listed_are_found_by_their_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with embedded_cloud(monkeypatch, replace(TELLING)) as cloud:
+        fleet = seed(cloud, 1)
+        (workspace,) = fleet.workspaces
+        fill(workspace, fleet.repositories[0], SHARED)
+        workspace.close_directory("/Shared/a")
+        (entry,) = json.loads(fleet.settings["WORKSPACES"])
+        listed = json.dumps([{**entry, "folders": SHARED}])
+        report = run_app({**os.environ, **fleet.settings, "WORKSPACES": listed})
+        assert report.result == "ok"
+        assert {folder.action for folder in report.workspaces[0].folders} == {"unchanged"}
