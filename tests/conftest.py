@@ -1,4 +1,5 @@
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,11 @@ def _logger_as_before() -> Iterator[None]:
     yield
     logger.setLevel(before[0])  # which forgets what was asked of it meanwhile
     logger.propagate, logger.handlers = before[1:]
+
+
+def pytest_configure() -> None:
+    """Let the tests press Ctrl-C, also in a background job of a shell, which starts processes with SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -268,7 +268,7 @@ class IdentityToken(Answer):
 
 
 def _bare(value: object) -> object:
-    return value.strip("\ufeff \t\r\n") if isinstance(value, str) else value
+    return value.strip().strip("\ufeff").strip() if isinstance(value, str) else value
 
 
 class VaultSecret(Answer):

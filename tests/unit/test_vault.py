@@ -51,7 +51,9 @@ def test_a_secret_is_known_as_one_from_then_on(monkeypatch: pytest.MonkeyPatch) 
     assert secrets.are_in(SECRET)
 
 
-@pytest.mark.parametrize("value", [f"\ufeff{SECRET}", f"\ufeff {SECRET}\r\n", f"{SECRET}\ufeff"])
+@pytest.mark.parametrize(
+    "value", [f"\ufeff{SECRET}", f"\ufeff {SECRET}\r\n", f"{SECRET}\ufeff", f"\u00a0{SECRET}\u00a0"]
+)
 def test_what_an_editor_puts_around_a_secret_is_no_part_of_it(
     monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
