@@ -17,7 +17,7 @@ from rich.table import Table
 
 from benchmarks.process import MIB
 from benchmarks.ticking import App, Tick, bounded
-from localcloud import FOR_THE_APP, Cloud, Fault, seed
+from localcloud import Cloud, Fault, seed
 from localcloud.faults import Action, Proceed, replace_body
 
 WORKSPACES = 50
@@ -89,7 +89,7 @@ HOSTILITIES: Mapping[str, Callable[[str], list[Fault]]] = {
 
 
 def _runs(hostility: Callable[[str], list[Fault]]) -> list[Tick]:
-    cloud = Cloud(variant=FOR_THE_APP)
+    cloud = Cloud()
     with bounded(cloud.close):
         fleet = seed(cloud, WORKSPACES)
         for fault in hostility(fleet.workspaces[HOSTILE].host):

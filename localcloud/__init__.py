@@ -7,10 +7,9 @@ what can be hostile in its answers.
 from localcloud.cloud import Cloud
 from localcloud.databricks.variant import Variant
 from localcloud.faults import Connect, Fault
-from localcloud.fleet import FOR_THE_APP, Fleet, UngrantedFleet, ZonedFleet, seed, seed_ungranted, seed_zones
+from localcloud.fleet import Fleet, UngrantedFleet, ZonedFleet, seed, seed_ungranted, seed_zones
 
 __all__ = [
-    "FOR_THE_APP",
     "Cloud",
     "Connect",
     "Fault",

@@ -34,7 +34,6 @@ from localcloud.databricks.workspace import Workspace
 from localcloud.fleet import (
     CLIENT_ID,
     FEDERATED_CLIENT_ID,
-    FOR_THE_APP,
     UngrantedFleet,
     ZonedFleet,
     seed_ungranted,
@@ -92,7 +91,7 @@ class State:
 def main() -> None:
     """Run the demo; exit with 1 if anything was not as told."""
     try:
-        with Cloud(variant=FOR_THE_APP) as cloud:
+        with Cloud() as cloud:
             with waiting("three workspaces and their repositories"):
                 fleet = seed_ungranted(cloud)
             os.environ.update({**cloud.environment(), **fleet.settings})

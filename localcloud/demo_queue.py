@@ -24,7 +24,7 @@ from git_refresh import slices
 from localcloud.cloud import Cloud
 from localcloud.demo import APP, TICK, NotAsToldError, console, expect, say, state_of, waiting
 from localcloud.faults import Fault, delay, status
-from localcloud.fleet import FOR_THE_APP, Fleet, seed
+from localcloud.fleet import Fleet, seed
 from localcloud.queues import QueueOptions, connected, send_outputs
 from localcloud.worker import Worker
 from tools.instances import Instance, next_line
@@ -100,7 +100,7 @@ class Stage:
 def main() -> None:
     """Run the demo; exit with 1 if anything was not as told."""
     try:
-        with Cloud(variant=FOR_THE_APP) as cloud, tempfile.TemporaryDirectory() as place:
+        with Cloud() as cloud, tempfile.TemporaryDirectory() as place:
             with waiting("six workspaces, and Microsoft's storage emulator"):
                 fleet = seed(cloud, WORKSPACES)
                 account = cloud.storage_account("stgitrefresh")

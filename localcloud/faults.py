@@ -238,6 +238,7 @@ NAMED: Mapping[str, Callable[[], Action | Connect]] = {
             "expires_in": "x",
             "credentials": {"a": 1},
             "repos": "x",
+            "objects": {"path": 1},
             "value": 7,
             "id": [],
             "credential_id": {},

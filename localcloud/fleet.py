@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 from localcloud.authority import OTHER_TENANT, TENANT, entra_v2
 from localcloud.cloud import Cloud
-from localcloud.databricks.variant import Variant
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
 from localcloud.identity import Identity
@@ -23,9 +22,6 @@ FEDERATED_CLIENT_ID = "5a1e0000-0000-4000-8000-000000000003"
 SCHEDULE = "0 */15 * * * *"
 SECRET_NAME = "databricks-oauth-secret"  # noqa: S105  # a name
 SECRET = "dose00000000000000000000000000000001"  # noqa: S105  # opens nothing but the embedded cloud
-
-FOR_THE_APP = Variant(git_folders="legacy", directory_info="always")
-"""Legacy Git folders, whose list saves requests."""
 
 
 @dataclass(frozen=True, slots=True)

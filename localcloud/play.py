@@ -15,7 +15,7 @@ from localcloud.databricks.folder import Folder
 from localcloud.databricks.variant import Variant
 from localcloud.devops.repository import Repository
 from localcloud.faults import NAMED, Connect, Fault
-from localcloud.fleet import FOR_THE_APP, ORGANIZATION, SECRET, SECRET_NAME, Fleet
+from localcloud.fleet import ORGANIZATION, SECRET, SECRET_NAME, Fleet
 
 TAG, BRANCH = "v1.0.0", "next"
 PERSON = "you@contoso.com"
@@ -152,12 +152,12 @@ def _end(end: datetime | None) -> str:
 
 
 def variant(git_folders: str | None, settings: Iterable[str]) -> Variant:
-    """How all workspaces answer: as for the app, but for what is asked for as `name=value`.
+    """How all workspaces answer: as ever, but for what is asked for as `name=value`.
 
     Raises:
         ValueError: there is no such variant; says which there are.
     """
-    wanted = replace(FOR_THE_APP)
+    wanted = Variant()
     for text in ([f"git_folders={git_folders}"] if git_folders else []) + list(settings):
         wanted.set(text)
     return wanted

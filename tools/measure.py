@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from localcloud import FOR_THE_APP, Cloud, seed
+from localcloud import Cloud, seed
 
 LATENCY = 0.05
 
@@ -31,7 +31,7 @@ class _Lines(logging.Handler):
 
 def measure(workspaces: int) -> dict[str, Any]:
     """The numbers of one fleet: seconds, bytes, MiB and requests."""
-    with Cloud(variant=FOR_THE_APP) as cloud:
+    with Cloud() as cloud:
         settings = _quiet(cloud, workspaces)
         cloud.latency = LATENCY
         environ = {**os.environ, **cloud.environment(), **settings}

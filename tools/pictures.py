@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from localcloud import FOR_THE_APP, Cloud, Fleet, seed
+from localcloud import Cloud, Fleet, seed
 from tools.screen import Cell, show, stable, svg, typed
 
 
@@ -44,7 +44,7 @@ def _plan() -> list[list[Cell]]:
 
 @contextmanager
 def _environment() -> Iterator[tuple[Cloud, Fleet, Mapping[str, str]]]:
-    with Cloud(variant=FOR_THE_APP) as cloud:
+    with Cloud() as cloud:
         fleet = seed(cloud)
         yield cloud, fleet, {**os.environ, **cloud.environment(), **fleet.settings}
 

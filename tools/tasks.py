@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from localcloud import FOR_THE_APP, Cloud, Fault, faults, play
+from localcloud import Cloud, Fault, faults, play
 from localcloud.fleet import CLIENT_ID, SECRET
 from tools.desk import DEPLOYED, LIST, NARROW, Desk, Task
 
@@ -227,7 +227,7 @@ TASKS = (
 
 def sections() -> Iterator[str]:
     """The page, task by task."""
-    with Cloud(variant=FOR_THE_APP) as cloud, tempfile.TemporaryDirectory() as place:
+    with Cloud() as cloud, tempfile.TemporaryDirectory() as place:
         desk = Desk(cloud, Path(place))
         for task in TASKS:
             yield task.section(desk)

@@ -951,7 +951,7 @@ OWN = (
     ),
     Row(
         "directory_of_git_folders",
-        message="{path} is a directory with {count} below, not a Git folder itself.",
+        message="{path} is a directory of Git folders, not a Git folder itself.",
         cause="The path is that of the directory in which the Git folders are.",
         remedy="Write {path}/* for all Git folders below it, without url, or the path of one of them.",
     ),

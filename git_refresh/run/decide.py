@@ -114,7 +114,7 @@ def folder_step(
     repository: Repository | None,
     head: Head | None,
     *,
-    below: int = 0,
+    below: bool = False,
 ) -> Clone | Move | LeaveAlone | Refuse:
     """What to do with a folder.
 
@@ -123,11 +123,11 @@ def folder_step(
         found: what is at its path.
         repository: what `found` is a clone of; None when that is not in Azure DevOps.
         head: where the wanted ref is in Azure DevOps; None when it could not be asked.
-        below: how many Git folders there are below its path.
+        below: whether there are Git folders below its path.
     """
     ref = wanted_ref(wanted, found)
     if isinstance(found, OtherObject):
-        return _no_git_folder(found, below)
+        return _no_git_folder(found, below=below)
     no_such_ref = head is not None and head.commit is None and ref is not None
     if found is None:
         return _make(wanted.repository, wanted.ref, no_such_ref=no_such_ref)
@@ -146,16 +146,14 @@ def folder_step(
     return Move(ref, _why_move(found, ref, head))
 
 
-def _no_git_folder(found: OtherObject, below: int) -> Refuse:
+def _no_git_folder(found: OtherObject, *, below: bool) -> Refuse:
     """Why nothing is done where something else is."""
     if found.broken:
         return Refuse("broken_git_folder")
     if found.inside:
         return Refuse("inside_git_folder", {"folder": found.inside})
     if below:
-        return Refuse(
-            "directory_of_git_folders", {"count": f"{below:,} Git folder{'s' if below > 1 else ''}"}
-        )
+        return Refuse("directory_of_git_folders")
     return Refuse("not_a_git_folder", {"type": found.type or "thing"})
 
 

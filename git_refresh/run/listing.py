@@ -15,7 +15,7 @@ from git_refresh.settings.models import Folder
 from git_refresh.symptom import ServiceError, Symptom
 from git_refresh.values import FILES, GitFolder, ListedObject, OtherObject, patterns_above
 
-MAX_COUNTED = 20
+MAX_LOOKED_AT = 20
 """Objects in a directory that are looked at to tell that it is one of Git folders."""
 
 PARENTS_LIMIT_S = 30.0
@@ -259,15 +259,15 @@ class Listing:
 
     # What a report says besides
 
-    def count_below(self, key: str) -> int:
-        """How many Git folders are known to be below a wanted path."""
-        if count := sum(path.startswith(f"{key}/") for path in self._list()):
-            return count
+    def has_below(self, key: str) -> bool:
+        """Whether a Git folder is known to be in the directory at a wanted path, or a legacy one below it."""
+        if any(path.startswith(f"{key}/") for path in self._list()):
+            return True
         try:
             inside = [found for found in self._children(key) if found is not None and found.may_be_git_folder]
-            return sum(found.is_git_folder or self._is_git_folder(found) for found in inside[:MAX_COUNTED])
+            return any(found.is_git_folder or self._is_git_folder(found) for found in inside[:MAX_LOOKED_AT])
         except ServiceError:
-            return 0
+            return False
 
     def patterns(self, facts: Facts) -> Iterator[Found]:
         """What there is to say of each path ending in `/*`, after all wanted folders were gone through."""

@@ -12,7 +12,7 @@ import pytest
 from git_refresh import app
 from git_refresh.clock import SystemClock
 
-LIMITS = ("LIMIT", "SIGN_IN_LIMIT", "CREDENTIAL_LIMIT", "LOOKUP_LIMIT", "PROBE_LIMIT")
+LIMITS = ("LIMIT", "SIGN_IN_LIMIT", "CREDENTIAL_LIMIT", "LOOKUP_LIMIT", "LISTING_LIMIT", "PROBE_LIMIT")
 
 
 def shorten(patch: pytest.MonkeyPatch, *, limit_s: float, budget_s: float) -> None:

@@ -18,7 +18,7 @@ import pytest
 from git_refresh import app
 from git_refresh.report import Report
 from git_refresh.settings.names import SETTINGS
-from localcloud import FOR_THE_APP, Cloud, Fault, Fleet, seed
+from localcloud import Cloud, Fault, Fleet, seed
 from localcloud.authority import OTHER_TENANT, TENANT, entra_v2
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
 from localcloud.mutations import Change, mutate
@@ -99,8 +99,9 @@ class Stage:
         for workspace in fleet.workspaces:
             workspace.service_principal(CLIENT_ID, OAUTH_SECRET)
         etl.commit({"jobs/more.py": "print('more')\n"})
-        self.victim.add_folder("/Repos/cli/prod", etl, git_cli=True)
-        self.victim.add_folder("/Repos/mirror/one", etl)
+        self.victim.add_folder("/Repos/cli/prod", etl)
+        self.victim.add_folder("/Repos/mirror/one", etl, git_cli=False)
+        self.victim.add_folder("/Repos/mirror/two", etl)
 
     def _settings(self) -> dict[str, str]:
         entries = json.loads(self._fleet.settings["WORKSPACES"])
@@ -242,7 +243,7 @@ class Stage:
 @contextmanager
 def staged() -> Iterator[Stage]:
     """A stage, in an environment of its own and with limits that end what hangs."""
-    with pytest.MonkeyPatch.context() as patch, Cloud(variant=FOR_THE_APP) as cloud:
+    with pytest.MonkeyPatch.context() as patch, Cloud() as cloud:
         for name in SETTINGS:
             patch.delenv(name, raising=False)
         for name, value in cloud.environment().items():

@@ -88,7 +88,7 @@ def test_it_says_what_a_run_will_do(fleet: Fleet, look: Look, run: Callable[...,
     before = {check.message for check in look() if check.layer in {"credential", "folder"}}
     assert before == {
         "there is none for Azure DevOps yet; a run creates it",
-        "it is at the latest commit of branch main",
+        "Git-CLI folder; it is at the latest commit of branch main",
         "there is nothing at this path; a run creates it",
     }
     assert run().result == "ok"
@@ -100,8 +100,8 @@ def test_it_says_what_a_run_will_do(fleet: Fleet, look: Look, run: Callable[...,
     }
     assert after == {
         "Git credential ID, made by this app, is there; a run updates it",
-        "branch main has moved; a run updates it",
-        "it is at the latest commit of branch main",
+        "Git-CLI folder; branch main has moved; a run updates it",
+        "Git-CLI folder; it is at the latest commit of branch main",
     }
 
 
@@ -302,7 +302,7 @@ def test_a_stranger_s_credential_beside_ours_is_told(fleet: Fleet, look: Look) -
 
 
 def test_a_folder_without_manage_permission_is_told(fleet: Fleet, look: Look) -> None:
-    fleet.workspaces[0].add_folder("/Shared/reports", fleet.repositories[1], can_manage=False)
+    fleet.workspaces[0].add_folder("/Shared/reports", fleet.repositories[1], git_cli=False, can_manage=False)
     assert not_ok(look(**with_folders(fleet, "/Shared/reports"))) == [
         ("folder", "warning", "folder_permission")
     ]

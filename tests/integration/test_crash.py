@@ -20,9 +20,9 @@ pytestmark = pytest.mark.timeout(60)
 
 
 def settings_of(fleet: Fleet) -> dict[str, str]:
-    """The first workspace: a folder to move, one to create at a tag, and one with uncommitted work."""
+    """The first workspace: a folder to move, one to create at a tag, and a legacy one with uncommitted work."""
     workspace, (etl, reports) = fleet.workspaces[0], fleet.repositories
-    edited = workspace.add_folder("/Shared/edited", reports)
+    edited = workspace.add_folder("/Shared/edited", reports, git_cli=False)
     edited.edit("notes.txt", "not committed")
     etl.commit({"jobs/load.py": "newer"})
     etl.tag("v1", annotated=True)
@@ -67,7 +67,7 @@ def is_git_of_the_workspace(request: Request) -> bool:
     return "/_git/" in request.path
 
 
-REQUESTS = 19
+REQUESTS = 21
 """What an undisturbed run of `settings_of` asks; the first test says when the number has to be changed."""
 
 

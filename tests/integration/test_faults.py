@@ -82,15 +82,26 @@ def told(report: Report) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "route", ["^/oidc/", "^/api/2.0/git-credentials", "^/api/2.0/repos", "^/api/2.0/workspace"]
+    "route",
+    [
+        "^/oidc/",
+        "^/api/2.0/git-credentials",
+        "^/api/2.0/repos",
+        "^/api/2.0/repos/",
+        "^/api/2.0/workspace",
+        "^/api/2.0/workspace/get-status",
+        "^/api/2.0/workspace/list",
+    ],
 )
 @pytest.mark.parametrize("what", NAMED)
-def test_a_workspace_that(cloud: Cloud, run: Run, one: dict[str, str], what: str, route: str) -> None:
+def test_a_workspace_that(cloud: Cloud, fleet: Fleet, run: Run, what: str, route: str) -> None:
     action = NAMED[what]()
     if isinstance(action, Connect) and route != "^/oidc/":
         pytest.skip("a connection has no route")
     cloud.inject(Fault(action, service="databricks", route=None if isinstance(action, Connect) else route))
-    report = run(**one)
+    fleet.workspaces[0].add_folder("/Shared/team/one", fleet.repositories[0])
+    entry = json.loads(fleet.settings["WORKSPACES"])[0]
+    report = run(WORKSPACES=json.dumps([entry | {"folders": [*entry["folders"], "/Shared/team/*"]}]))
     assert report.result == "failed"
     codes = told(report)
     assert codes
@@ -100,7 +111,7 @@ def test_a_workspace_that(cloud: Cloud, run: Run, one: dict[str, str], what: str
     assert not [host for host in cloud.refused if "evil" in host]
     credential = report.workspaces[0].credential
     assert credential
-    if route in {"^/api/2.0/repos", "^/api/2.0/workspace"}:
+    if route.startswith(("^/api/2.0/repos", "^/api/2.0/workspace")):
         assert credential.action == "created", "a fault of folders does not touch the credential"
     else:
         assert credential.action == "failed"

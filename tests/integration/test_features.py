@@ -393,6 +393,7 @@ def test_the_nearest_pattern_says_what_a_folder_is_brought_to_and_no_other_takes
 def test_a_pattern_goes_on_to_the_list_s_last_page(
     fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic
 ) -> None:
+    workspace.variant.git_folders = "legacy"
     folders = [workspace.add_folder(f"/Shared/team/{number:02}", etl) for number in range(23)]
     etl.commit({"r": "1"}, branch="release")
     pinned = workspace.add_folder("/Shared/team/99", etl, branch="release")
@@ -496,6 +497,7 @@ def test_a_pattern_for_the_whole_workspace_finds_everything_or_is_not_taken(
 
 HIDDEN: dict[str, dict[str, Any]] = {
     "without Manage permission": {"can_manage": False},
+    "that is legacy, without Manage permission": {"can_manage": False, "git_cli": False},
     "that is not seen at all": {"visible": False},
 }
 
@@ -510,13 +512,15 @@ def test_a_pattern_does_not_update_a_folder(
     how: dict[str, Any],
 ) -> None:
     hidden = workspace.add_folder("/Shared/team/hidden", etl, **how)
-    plain = workspace.add_folder("/Shared/team/plain", etl)
+    plain = workspace.add_folder("/Shared/team/plain", etl, git_cli=how.get("git_cli"))
     before, commit = hidden.head, etl.commit({"new": "1"})
     report = run(**one(fleet, "/Shared/team/*"))
     skipped = [(hidden.path, "skipped")] if hidden.visible else []
     assert (report.result, actions(report)) == ("ok", [*skipped, (plain.path, "updated")])
     assert (hidden.head, plain.head) == (before, commit)
-    assert not [seen for seen in traffic.writes() if str(hidden.id) in seen.path]
+    asked_for = [seen for seen in traffic.writes() if str(hidden.id) in seen.path]
+    assert bool(asked_for) == (hidden.visible and hidden.git_cli), "no list tells of its permission"
+    assert bool(report.problems) == hidden.visible
 
 
 def test_a_folder_without_manage_permission_is_found_by_its_path_and_says_what_is_lacking(
@@ -986,10 +990,8 @@ def test_a_plain_directory_is_not_taken_for_a_git_cli_folder(
     fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic, entry: dict[str, str]
 ) -> None:
     workspace.add_folder("/Shared/team/a", etl)
-    workspace.add_folder("/Shared/team/deeper/b", etl)
     report = run(**one(fleet, {"path": "/Shared/team", **entry}))
     assert codes(report) == ["directory_of_git_folders"]
-    assert "/Shared/team is a directory with 2 Git folders below, not a Git folder itself." in told(report)
     assert "Write /Shared/team/* for all Git folders below it" in told(report)
     assert [seen.path for seen in traffic.writes()] == ["/api/2.0/git-credentials"]
 

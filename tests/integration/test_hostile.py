@@ -3,12 +3,13 @@
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from git_refresh.report import Report
-from localcloud import FOR_THE_APP, Cloud, Connect, Fault, Fleet, faults, seed
+from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
 from localcloud.authority import DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.hostile import Plain
 from localcloud.mutations import Endless, Header, Json, Mark, mutate
@@ -105,20 +106,29 @@ def test_an_odd_challenge_is_not_believed_in_the_next_run(cloud: Cloud, run: Run
     assert run().result == "ok"
 
 
-def test_one_folder_that_cannot_be_read_costs_no_other(cloud: Cloud, fleet: Fleet, run: Run) -> None:
+@pytest.mark.parametrize(
+    ("field", "route", "lost"),
+    [
+        ("repos.0.path", "^/api/2.0/repos$", 0),  # the directory shows it too
+        ("objects.0.path", "^/api/2.0/workspace/list$", 1),
+    ],
+)
+def test_one_folder_that_cannot_be_read_costs_no_other(
+    cloud: Cloud, fleet: Fleet, run: Run, field: str, route: str, lost: int
+) -> None:
     etl, _ = fleet.repositories
-    fleet.workspaces[0].add_folder("/Repos/etl/more", etl)
+    workspace = fleet.workspaces[0]
+    for path in ("/Repos/etl/more", "/Repos/etl/most"):
+        workspace.add_folder(path, etl, git_cli=True)
     head = etl.commit({"jobs/new.py": "print('new')\n"})
-    odd = mutate(Json("repos.0.path", Plain("two\nlines")))
-    cloud.inject(Fault(odd, service="databricks", method="GET", route="^/api/2.0/repos$"))
+    odd = mutate(Json(field, Plain("two\nlines")))
+    cloud.inject(Fault(odd, service="databricks", method="GET", route=route))
     (report,) = run(**pull_all_below(fleet)).workspaces
-    codes = {
-        folder.path: (folder.action, folder.to, folder.error and folder.error.code)
-        for folder in report.folders
+    outcomes = Counter((each.action, each.to, each.error and each.error.code) for each in report.folders)
+    assert outcomes == {
+        ("updated", head, None): 3 - lost,
+        **({("failed", None, "unexpected_answer"): lost} if lost else {}),
     }
-    (moved,) = codes.keys() - {"/Repos/etl/*"}
-    assert codes[moved] == ("updated", head, None)
-    assert codes["/Repos/etl/*"] == ("failed", None, "unexpected_answer"), "and that there is one is told"
 
 
 def left_behind() -> list[threading.Thread]:
@@ -149,7 +159,7 @@ def test_no_thread_outlives_a_run_whose_proxy_drips(
 def behind_tls(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[tuple[Cloud, Fleet]]:
-    with Cloud(proxy_tls=request.param, variant=FOR_THE_APP) as cloud:
+    with Cloud(proxy_tls=request.param) as cloud:
         for name, value in cloud.environment().items():
             monkeypatch.setenv(name, value)
         yield cloud, seed(cloud, 2)

@@ -67,7 +67,8 @@ def test_moves_that_hang_cost_no_other_workspace_its_folders(cloud: Cloud) -> No
 def test_a_workspace_whose_folders_all_hang_gets_its_credential(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shorten(monkeypatch, limit_s=5, budget_s=15)  # thirty seconds of ninety
+    # The list, the directory and the folders hang one after another.
+    shorten(monkeypatch, limit_s=3, budget_s=20)
     fleet = seed(cloud, 1)
     strike(cloud, fleet, 1, FOLDER_API)
     report = refresh(fleet, **with_folders(fleet, [f"/Repos/etl/{number}" for number in range(4)]))

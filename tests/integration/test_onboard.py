@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from localcloud import FOR_THE_APP, Cloud, Fault, Variant, faults
+from localcloud import Cloud, Fault, Variant, faults
 from localcloud.authority import OTHER_TENANT, TENANT
 from localcloud.databricks.account import MANAGER, RuleSet
 from localcloud.fleet import CLIENT_ID, FEDERATED_CLIENT_ID, SECRET_NAME, UngrantedFleet, seed_ungranted
@@ -365,7 +365,7 @@ def only(write: tuple[str, str, str], action: faults.Action, **options: Any) -> 
 @pytest.fixture(scope="module")
 def known_writes() -> Iterator[list[tuple[str, str, str]]]:
     """Those of an undisturbed one, in a cloud of its own: hosts, ids and paths are the same in every cloud."""
-    with Cloud(variant=FOR_THE_APP) as cloud, pytest.MonkeyPatch.context() as patch:
+    with Cloud() as cloud, pytest.MonkeyPatch.context() as patch:
         environ = environ_of(cloud, seed_ungranted(cloud), cloud.directory / "laptop")
         patch.setenv("PATH", environ["PATH"])
         yield every_write(cloud, environ)

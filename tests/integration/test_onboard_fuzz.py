@@ -19,7 +19,7 @@ from git_refresh.clock import Deadline, SystemClock
 from git_refresh.clouds import vault as vault_limits
 from git_refresh.outlet import Outlet
 from git_refresh.settings.load import load
-from localcloud import FOR_THE_APP, Cloud, Fault
+from localcloud import Cloud, Fault
 from localcloud.fleet import UngrantedFleet, seed_ungranted
 from localcloud.mutations import Change, mutate
 from localcloud.people import laptop
@@ -110,7 +110,7 @@ def at_laptop(patch: pytest.MonkeyPatch, cloud: Cloud, fleet: UngrantedFleet) ->
 
 @pytest.fixture(scope="module")
 def granted() -> Iterator[tuple[Cloud, UngrantedFleet]]:
-    with Cloud(variant=FOR_THE_APP) as cloud, pytest.MonkeyPatch.context() as patch:
+    with Cloud() as cloud, pytest.MonkeyPatch.context() as patch:
         fleet = seed_ungranted(cloud)
         at_laptop(patch, cloud, fleet)
         print_of(fleet, give=True)
@@ -163,7 +163,7 @@ def test_whatever_a_look_meets(granted: tuple[Cloud, UngrantedFleet], strike: St
 @given(strike=strikes_at_writes())
 @some(25)
 def test_whatever_a_write_meets(strike: Strike) -> None:
-    with Cloud(variant=FOR_THE_APP) as cloud, pytest.MonkeyPatch.context() as patch:
+    with Cloud() as cloud, pytest.MonkeyPatch.context() as patch:
         fleet = seed_ungranted(cloud)
         at_laptop(patch, cloud, fleet)
         cloud.remember_secrets()

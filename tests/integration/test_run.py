@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -63,13 +63,19 @@ def test_a_pushed_commit_arrives_after_the_old_token_has_died(cloud: Cloud, flee
         assert held.head == commit
 
 
-def test_a_quiet_run_costs_four_requests_a_workspace_and_one_a_ref(cloud: Cloud, run: Run) -> None:
+@pytest.mark.parametrize(("kind", "cost"), [("legacy", 4), ("git-cli", 4 + 2 + 2)])
+def test_a_quiet_run_costs_what_is_promised(
+    cloud: Cloud, fleet: Fleet, run: Run, kind: Literal["legacy", "git-cli"], cost: int
+) -> None:
+    for workspace in fleet.workspaces:  # two Git folders, each in a directory of its own
+        workspace.variant.git_folders = kind
+        workspace.folders[0].git_cli = kind == "git-cli"
     run()
     done = len(cloud.requests)
     run()
     requests = cloud.requests[done:]
     per_workspace = [request.host for request in requests if request.service == "databricks"]
-    assert all(per_workspace.count(host) == 4 for host in set(per_workspace)), per_workspace
+    assert all(per_workspace.count(host) == cost for host in set(per_workspace)), per_workspace
     assert len([request for request in requests if request.service == "devops"]) == 2
     assert len([request for request in requests if request.service == "keyvault"]) <= 2
     assert not cloud.refused, "nothing else is asked: no look-ups of the SDKs' own"

@@ -115,7 +115,7 @@ class SteppedTime(datetime):
         return super().now(tz) + cls.step
 
 
-REQUESTS = 10
+REQUESTS = 14
 """What a run over one workspace asks, but for the workspace's own Git; the test that uses it says when it has to be changed."""
 
 

@@ -77,6 +77,7 @@ def test_a_federated_fleet_needs_no_secret_and_no_vault(cloud: Cloud, fleet: Fle
 
 def test_a_quiet_federated_run_costs_what_one_with_a_secret_costs(cloud: Cloud, fleet: Fleet) -> None:
     for workspace in fleet.workspaces:
+        workspace.folders[0].git_cli = False
         trust(workspace, cloud.identity)
     environ = settings(fleet, {}, {}, {})
     run(environ)

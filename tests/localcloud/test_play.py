@@ -19,7 +19,7 @@ from git_refresh import app
 from git_refresh.report import Report
 from git_refresh.settings.load import load
 from git_refresh.settings.names import SETTINGS
-from localcloud import FOR_THE_APP, Cloud, play, seed
+from localcloud import Cloud, play, seed
 from localcloud.__main__ import main
 from localcloud.databricks.variant import values
 from localcloud.play import FAULTS
@@ -28,7 +28,7 @@ from tests.cloud import embedded_cloud
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    with embedded_cloud(monkeypatch, FOR_THE_APP) as cloud:
+    with embedded_cloud(monkeypatch) as cloud:
         yield cloud
 
 

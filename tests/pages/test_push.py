@@ -44,11 +44,10 @@ def test_the_price_is_the_sum_of_its_rows() -> None:
 
 
 def test_the_requests_of_a_day_are_those_of_its_runs_and_merges() -> None:
-    (quiet, moved) = re.findall(
-        r"A quiet workspace costs (\w+) requests.* A folder that moves costs (\w+) more",
-        (ROOT / "docs/performance.md").read_text(),
-    )[0]
-    requests, more = {"four": 4}[quiet], {"two": 2}[moved]
+    performance = (ROOT / "docs/performance.md").read_text()
+    (legacy,) = re.findall(r"only legacy folders, by path, costs (\d) requests", performance)
+    (more,) = re.findall(r"A folder that moves costs (\w+) more", performance)
+    requests, more = int(legacy) + 2, {"two": 2}[more]  # its directory or itself, and the Git folder
     a_day = [24 * 60 // 15, 24 * 60]
     told = {
         "requests to Databricks": (WORKSPACES * requests, requests + more),
@@ -65,14 +64,12 @@ def test_the_arithmetic_that_is_told_is_the_one_that_was_done() -> None:
     run, workspace = (
         f"{numbers(name)[FLEET]:.0f}" for name in ("bytes of the run's", "bytes of a workspace's")
     )
-    assert (
-        f"for {WORKSPACES} workspaces, {REPOSITORIES} repositories on one branch each, and {MERGES} merges"
-        in text
-    )
+    fleet = f"for {WORKSPACES} workspaces with one Git folder each, {REPOSITORIES} repositories on one branch each"
+    assert f"{fleet}, and {MERGES} merges" in text
     for told in (
         f"runs x {BILLED[FLEET]} s x 0.5 GB x $0.000026 per GB-s",
         f"(runs x (20,000 + {run} + {WORKSPACES} x {workspace} + {1 + WORKSPACES} x 1,000) + {MINUTES:,} x {STORAGE:,.0f}) bytes",
-        f"runs x {WORKSPACES} x 4; merges x (4 + 2)",
+        f"runs x {WORKSPACES} x 6; merges x (6 + 2)",
         f"runs x {REPOSITORIES}; merges",
     ):
         assert told in text, told

@@ -93,9 +93,9 @@ def test_the_workspace_is_asked_for_no_more_of_its_list_than_is_wanted(
     assert sorted(prefixes) == asked
 
 
-def test_what_is_below_a_path_is_counted_at_any_depth() -> None:
+def test_a_legacy_git_folder_is_seen_at_any_depth_below_a_path() -> None:
     read = listing(["/Repos/a", "/Repos/ab"], ["/Repos/a/1", "/Repos/a/b/2", "/Repos/abc/3"])
-    assert [read.count_below(path) for path in ("/Repos/a", "/Repos/ab", "/Repos/a/1")] == [2, 0, 0]
+    assert [read.has_below(path) for path in ("/Repos/a", "/Repos/ab", "/Repos/a/1")] == [True, False, False]
 
 
 def calls(size: int) -> int:
