@@ -73,7 +73,7 @@ BOUNDS = {
 } | {
     ("admin.jobs", "PAGES"),
     ("admin.jobs", "JOBS"),
-    ("run.listing", "MAX_COUNTED"),
+    ("run.listing", "MAX_LOOKED_AT"),
     ("run.walk", "MAX_REQUESTS"),
     ("run.walk", "MAX_DEPTH"),
     ("run.walk", "MAX_OBJECTS"),
