@@ -140,6 +140,7 @@ SHAPES = (
     '{"message": "TF24668: The following team project collection is stopped: contoso.", "typeKey": "VssServiceException"}',
 )
 """Errors as the services have them besides the documented ones."""
+OBJECT = ("path", "object_id", "object_type", "directory_info", "directory_info.is_git_folder")
 FOLDER = ("id", "path", "branch", "head_commit_id", "url", "provider", "sparse_checkout", "git_cli_enabled")
 CREDENTIALS = ("credential_id", "git_provider", "git_username", "is_default_for_provider", "name")
 PATHS: dict[str | None, tuple[str, ...]] = {
@@ -173,7 +174,14 @@ PATHS: dict[str | None, tuple[str, ...]] = {
         *FOLDER,
     ),
     "/repos/": FOLDER,
-    "/get-status$": ("object_type", "object_id", "path", "directory_info", "directory_info.is_git_folder"),
+    "/get-status$": (
+        *("object_type", "object_id", "path", "directory_info", "directory_info.is_git_folder"),
+        *("git_info", "git_info.id", "git_info.path"),
+    ),
+    "/workspace/list$": (
+        *("objects", "objects.*", "objects.0"),
+        *(f"objects.{which}.{name}" for which in "*0" for name in OBJECT),
+    ),
 }
 """What is in an answer, by the route; an error's fields may be in any."""
 REQUEST_IDS = ("x-request-id", "x-ms-request-id", "x-vss-e2eid", "ActivityId", "x-databricks-request-id")
@@ -300,6 +308,7 @@ ROUTES: dict[Service, tuple[tuple[str | None, str | None], ...]] = {
         ("/repos/", "PATCH"),
         ("/repos$", "POST"),
         ("/get-status$", "GET"),
+        ("/workspace/list$", "GET"),
         ("/mkdirs$", "POST"),
     ),
     "login": (("/token$", "POST"),),
