@@ -47,10 +47,10 @@ format: install ## mend what the linter and the formatter can mend
 soak: install ## 200 runs in one process, another fault in each: whether threads, descriptors or memory grow (takes minutes)
 	$(BIN)/python -m benchmarks.soak --ticks 200
 
-bench: install ## how fast a run is beside other clients, compared with what is kept (ten minutes; QUICK=--quick: one)
+bench: install ## how fast a run is beside other clients, compared with what is kept (fifteen minutes; QUICK=--quick: two)
 	$(BIN)/python -m benchmarks.speed $(QUICK)
 
-bench-accept: install ## measure the scripts too, keep all, and write docs/performance.md anew (twenty minutes)
+bench-accept: install ## measure the scripts too, keep all, and write docs/performance.md anew (twenty-five minutes)
 	$(BIN)/python -m benchmarks.speed --accept
 
 hostile: install ## the app's peak of memory with one hostile workspace among fifty

@@ -9,6 +9,10 @@ type Situation = Literal["quiet", "pulled", "first"]
 SITUATIONS: tuple[Situation, ...] = get_args(Situation.__value__)
 """Nothing to do but to store the token; each folder is behind its branch; neither credential nor folders are there."""
 
+type Kind = Literal["legacy", "git-cli"]
+KINDS: tuple[Kind, ...] = get_args(Kind.__value__)
+"""Git folders that the list of Git folders shows; Git folders with Git CLI access, which are in no list."""
+
 type Client = Literal["app", "asyncio", "threads", "script"]
 CLIENTS: tuple[Client, ...] = get_args(Client.__value__)
 
@@ -17,18 +21,22 @@ PROJECT_URL = "https://dev.azure.com/contoso/Data%20Platform"
 SECRET_NAME = "databricks-oauth-secret"  # noqa: S105  # a name
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
 
+_PATHS: Mapping[Kind, str] = {"legacy": "/Repos/etl-{}/prod", "git-cli": "/Shared/etl-{}"}
+"""Legacy Git folders each have a directory below `/Repos`. Those with Git CLI access share one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One fleet, in one situation, over services that answer after so many milliseconds."""
+    """One fleet with Git folders of one kind, in one situation, over services that answer after so many milliseconds."""
 
     workspaces: int
     folders: int
     latency: int
     situation: Situation
+    kind: Kind = "legacy"
 
     def __str__(self) -> str:
-        return f"{self.workspaces} x {self.folders}, {self.latency} ms, {self.situation}"
+        return f"{self.workspaces} x {self.folders} {self.kind}, {self.latency} ms, {self.situation}"
 
     @property
     def hosts(self) -> list[str]:
@@ -39,8 +47,9 @@ class Case:
     @property
     def settings(self) -> Mapping[str, str]:
         """The app settings that an administrator would write for the fleet."""
+        path = _PATHS[self.kind]
         folders = [
-            {"path": f"/Repos/etl-{number}/prod", "url": f"{PROJECT_URL}/_git/etl-{number}", "branch": "main"}
+            {"path": path.format(number), "url": f"{PROJECT_URL}/_git/etl-{number}", "branch": "main"}
             for number in range(self.folders)
         ]
         defaults = {"client_id": CLIENT_ID, "client_secret_name": SECRET_NAME, "folders": folders}
@@ -71,12 +80,12 @@ _QUICK: tuple[Client, ...] = ("app", "asyncio", "threads")
 
 
 def compared() -> list[Measurement]:
-    """What `make bench` measures in some ten minutes: the app and what it is compared with."""
+    """What `make bench` measures in some fifteen minutes: the app and what it is compared with."""
     return [replace(each, clients=_BOTH) for each in grid()]
 
 
 def grid() -> list[Measurement]:
-    """What is kept, in some twenty minutes: each script where it ends within a few."""
+    """What is kept, in some twenty-five minutes: each script where it ends within a few."""
     alone = [Measurement(Case(1, folders, 50, "quiet"), CLIENTS, 3) for folders in (0, 2, 5)]
     middle = [
         Measurement(
@@ -95,16 +104,28 @@ def grid() -> list[Measurement]:
         Measurement(Case(1000, folders, latency, situation), _BOTH, 1)
         for folders, latency, situation in _LARGE
     ]
-    return [*alone, *few, *middle, *large, Measurement(Case(1000, 2, 50, "quiet"), _QUICK, 1)]
+    legacy = [*alone, *few, *middle, *large, Measurement(Case(1000, 2, 50, "quiet"), _QUICK, 1)]
+    return [*legacy, *(_git_cli(each) for each in legacy if _size(each.case) in _IN_BOTH_KINDS)]
+
+
+def _git_cli(measurement: Measurement) -> Measurement:
+    return replace(measurement, case=replace(measurement.case, kind="git-cli"), clients=_BOTH)
+
+
+def _size(case: Case) -> tuple[int, int, int]:
+    return case.workspaces, case.folders, case.latency
 
 
 def quick() -> list[Measurement]:
-    """Under a minute: the cases of which the project promises a ratio, and one workspace."""
-    promised = [Measurement(Case(100, 5, 50, situation), _BOTH, 3) for situation in SITUATIONS[:2]]
-    return [Measurement(Case(1, 2, 50, "quiet"), _BOTH, 3), *promised]
+    """Two minutes: the cases of which the project promises a ratio, and one workspace."""
+    cases = [Case(1, 2, 50, "quiet"), *(Case(100, 5, 50, situation) for situation in SITUATIONS[:2])]
+    legacy = [Measurement(case, _BOTH, 3) for case in cases]
+    return [*legacy, *map(_git_cli, legacy)]
 
 
 _USUAL = 50
+_IN_BOTH_KINDS = {(1, 2, _USUAL), (100, 5, _USUAL), (1000, 2, _USUAL)}
+"""Workspaces, Git folders and milliseconds of what is promised, and of one workspace."""
 _LARGE: tuple[tuple[int, int, Situation], ...] = (
     (0, 50, "quiet"),
     (2, 0, "quiet"),

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import ssl
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from posixpath import commonpath, dirname
 from typing import Any
 
 import aiohttp
@@ -94,7 +96,7 @@ class _Fleet:
     async def ask(self, method: str, url: str, authorization: str, **options: Any) -> Any:  # noqa: ANN401  # JSON
         headers = {"Authorization": authorization}
         async with self._session.request(method, url, headers=headers, **options) as answer:
-            if answer.status != _NOT_FOUND:  # what is at a path where a folder is to be created
+            if answer.status != _NOT_FOUND:  # nothing is at a path yet
                 answer.raise_for_status()
             return await answer.json()
 
@@ -104,7 +106,10 @@ class _Workspace:
         self._fleet = fleet
         self._host = host
         self._authorization = fleet.basic
-        self._waiting: list[tuple[Mapping[str, str], Mapping[str, Any] | None]] = []
+        self._waiting: list[Mapping[str, str]] = []
+        self._listed: dict[str, Mapping[str, Any]] = {}
+        self._ids: dict[str, int] = {}
+        """What directories show of Git folders that the list leaves out."""
 
     async def _ask(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401  # JSON
         return await self._fleet.ask(method, f"{self._host}{path}", self._authorization, **options)
@@ -131,9 +136,14 @@ class _Workspace:
             fleet.submit(self._folders)
 
     async def _folders(self) -> None:
-        listed = await self._ask("GET", "/api/2.0/repos", params={"path_prefix": "/Repos"})
-        there = {repo["path"]: repo for repo in listed.get("repos", [])}
-        self._waiting = [(folder, there.get(folder["path"])) for folder in self._fleet.defaults["folders"]]
+        self._waiting = list(self._fleet.defaults["folders"])
+        paths = [folder["path"] for folder in self._waiting]
+        listed = await self._ask("GET", "/api/2.0/repos", params={"path_prefix": commonpath(paths)})
+        self._listed = {repo["path"]: repo for repo in listed.get("repos", [])}
+        for parent, count in Counter(dirname(path) for path in paths if path not in self._listed).items():
+            if count > 1:
+                shown = await self._ask("GET", "/api/2.0/workspace/list", params={"path": parent})
+                self._ids.update({it["path"]: it["object_id"] for it in shown.get("objects", [])})
         self._fleet.submit(self._lane)
 
     async def _lane(self) -> None:
@@ -141,15 +151,26 @@ class _Workspace:
         if self._waiting:
             self._fleet.submit(self._lane)
         while self._waiting:
-            await self._folder(*self._waiting.pop())
+            await self._folder(self._waiting.pop())
 
-    async def _folder(self, folder: Mapping[str, str], found: Mapping[str, Any] | None) -> None:
+    async def _look(self, path: str) -> Mapping[str, Any] | None:
+        """The Git folder at a path."""
+        if path in self._listed:
+            return self._listed[path]
+        if path not in self._ids:
+            query = {"path": path, "return_git_info": "true"}
+            status = await self._ask("GET", "/api/2.0/workspace/get-status", params=query)
+            if "object_id" not in status:
+                return None
+            self._ids[path] = status["object_id"]
+        folder: Mapping[str, Any] = await self._ask("GET", f"/api/2.0/repos/{self._ids[path]}")
+        return folder
+
+    async def _folder(self, folder: Mapping[str, str]) -> None:
+        found = await self._look(folder["path"])
         head = await self._fleet.head(folder["url"], folder["branch"])
         if found is None:
-            await self._ask("GET", "/api/2.0/workspace/get-status", params={"path": folder["path"]})
-            await self._ask(
-                "POST", "/api/2.0/workspace/mkdirs", json={"path": folder["path"].rpartition("/")[0]}
-            )
+            await self._ask("POST", "/api/2.0/workspace/mkdirs", json={"path": dirname(folder["path"])})
             made = {"url": folder["url"], "provider": PROVIDER, "path": folder["path"]}
             await self._ask("POST", "/api/2.0/repos", json=made)
         elif found["head_commit_id"] != head:

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -37,6 +36,17 @@ class Asked:
         parts = urlsplit(target)
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         return cls(host, method, parts.path, parse_qs(parts.query), headers, body)
+
+    @property
+    def number(self) -> int:
+        """The ID at the end of the path; 0: it has none."""
+        last = self.path.rpartition("/")[2]
+        return int(last) if last.isdigit() else 0
+
+    @property
+    def route(self) -> str:
+        """The path without its ID."""
+        return self.path.removesuffix(str(self.number)) + "{id}" if self.number else self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +87,10 @@ class Answers:
             return self._refs(asked)
         if asked.host not in self._workspaces:
             self._workspaces[asked.host] = _Workspace(self._case)
-        self.asked["databricks"] += 1
+        self.asked[f"databricks {asked.method} {asked.route}"] += 1
         if asked.path == "/oidc/v1/token":
-            return Told({"access_token": self._access, "token_type": "Bearer", "expires_in": 3600})
+            token = {"access_token": self._access, "token_type": "Bearer", "expires_in": 3600}
+            return Told({**token, "scope": "all-apis"})
         return self._workspaces[asked.host](asked)
 
     def _identity(self, asked: Asked) -> Told:
@@ -112,6 +123,7 @@ class _Workspace:
     """Git credentials and Git folders, without any Git behind them."""
 
     def __init__(self, case: Case) -> None:
+        self._legacy = case.kind == "legacy"
         self._credential: dict[str, Any] | None = None
         self._folders: dict[int, dict[str, Any]] = {}
         self._ids = itertools.count(900_000_000_000_001)
@@ -126,12 +138,8 @@ class _Workspace:
         return {"credential_id": next(self._ids), **name}
 
     def __call__(self, asked: Asked) -> Told:
-        place, number = re.sub(r"/([0-9]+)$", "", asked.path), asked.path.rpartition("/")[2]
-        one = "/{id}" if place != asked.path else ""
-        answer = _ROUTES.get(f"{asked.method} {place}{one}")
-        if answer is None:
-            return _MISSING
-        return answer(self, asked, int(number) if one else 0)
+        answer = _ROUTES.get(f"{asked.method} {asked.route}")
+        return answer(self, asked, asked.number) if answer else _MISSING
 
     def credentials(self, _: Asked, __: int) -> Told:
         return Told({"credentials": [self._credential]} if self._credential else {})
@@ -146,10 +154,10 @@ class _Workspace:
     def folders(self, asked: Asked, _: int) -> Told:
         prefix = asked.query.get("path_prefix", ["/"])[0]
         found = [folder for folder in self._folders.values() if folder["path"].startswith(prefix)]
-        return Told({"repos": found} if found else {})
+        return Told({"repos": found} if found and self._legacy else {})
 
     def folder(self, _: Asked, number: int) -> Told:
-        return Told(self._folders[number])
+        return Told({**self._folders[number], "git_cli_enabled": not self._legacy})
 
     def create_folder(self, asked: Asked, _: int) -> Told:
         content = json.loads(asked.body)
@@ -161,18 +169,33 @@ class _Workspace:
         self._folders[number]["head_commit_id"] = COMMIT
         return Told({})
 
+    def directory(self, asked: Asked, _: int) -> Told:
+        path = asked.query["path"][0]
+        inside = [it for it in self._folders.values() if it["path"].rpartition("/")[0] == path]
+        return Told({"objects": [self._object(it) for it in inside]} if inside else {})
+
     def status(self, asked: Asked, _: int) -> Told:
         path = asked.query["path"][0]
-        return next((Told(_status(it)) for it in self._folders.values() if it["path"] == path), _MISSING)
+        folder = next((it for it in self._folders.values() if it["path"] == path), None)
+        if folder is None:
+            return _MISSING
+        git = ("id", "path", "branch", "head_commit_id", "url") if self._legacy else ("id", "path")
+        told = {} if self._legacy else {"directory_info": {"is_git_folder": True}}
+        return Told({**self._object(folder), **told, "git_info": {name: folder[name] for name in git}})
+
+    def _object(self, folder: Mapping[str, Any]) -> dict[str, Any]:
+        number, kind = folder["id"], "REPO" if self._legacy else "DIRECTORY"
+        return {
+            "object_type": kind,
+            "path": folder["path"],
+            "object_id": number,
+            "resource_id": str(number),
+        }
 
 
 def _folder(number: int, path: str, url: str, commit: str) -> dict[str, Any]:
     provider = {"provider": "azureDevOpsServices", "branch": "main", "head_commit_id": commit}
     return {"id": number, "path": path, "url": url, **provider}
-
-
-def _status(folder: Mapping[str, Any]) -> dict[str, Any]:
-    return {"object_id": folder["id"], "object_type": "REPO", "path": folder["path"]}
 
 
 _ROUTES: Mapping[str, Callable[[_Workspace, Asked, int], Told]] = {
@@ -184,6 +207,7 @@ _ROUTES: Mapping[str, Callable[[_Workspace, Asked, int], Told]] = {
     "GET /api/2.0/repos/{id}": _Workspace.folder,
     "PATCH /api/2.0/repos/{id}": _Workspace.move_folder,
     "GET /api/2.0/workspace/get-status": _Workspace.status,
+    "GET /api/2.0/workspace/list": _Workspace.directory,
     "POST /api/2.0/workspace/mkdirs": lambda *_: Told({}),
     # What Databricks' SDK looks up by itself.
     "GET /.well-known/databricks-config": lambda _, asked, __: Told(

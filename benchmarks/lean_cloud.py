@@ -34,7 +34,7 @@ class Seen:
     """What a run was, seen from the cloud.
 
     Attributes:
-        requests: how many came, to each service.
+        requests: how many came, to each service, and to each route of a workspace.
         handshakes: TLS connections that were made.
         stored: when the last Git credential was stored, on the machine's monotonic clock.
         cpu: seconds of a core that the cloud itself took.

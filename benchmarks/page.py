@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
-from benchmarks.cases import CLIENTS, Case, Client
+from benchmarks.cases import CLIENTS, Case, Client, Kind
 from benchmarks.figures import Figure, Figures
 
 SITUATIONS = {"quiet": "quiet", "pulled": "all pulled", "first": "first run"}
+KINDS: dict[Kind, str] = {"legacy": "legacy", "git-cli": "Git CLI"}
 _NAMES: dict[Client, str] = {
     "app": "the app",
     "asyncio": "asyncio client",
@@ -20,13 +22,16 @@ _PICTURED = Case(100, 2, 50, "quiet")
 def cases() -> Iterator[str]:
     """A row for each case: the app beside the others."""
     yield (
-        "| Workspaces x folders | ms | Situation | App, s | asyncio, s | Ratio | Threads, s | Script, s "
+        "| Workspaces x folders | Git folders | ms | Situation | App, s | asyncio, s | Ratio | Threads, s | Script, s "
         "| Last credential, s | CPU, s | MB |"
     )
-    yield "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+    yield "|---|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|"
     for case, by_client in Figures.read().by_case.items():
         app = by_client["app"]
-        fleet = f"{case.workspaces:,} x {case.folders} | {case.latency} | {SITUATIONS[case.situation]}"
+        kind = KINDS[case.kind] if case.folders else ""
+        fleet = (
+            f"{case.workspaces:,} x {case.folders} | {kind} | {case.latency} | {SITUATIONS[case.situation]}"
+        )
         seconds = [_seconds(by_client.get(client)) for client in CLIENTS]
         own = f"{app.stored:.1f} | {app.cpu:.1f} | {app.peak:.0f}"
         yield f"| {fleet} | {seconds[0]} | {seconds[1]} | {app.ratio:.2f} | {' | '.join(seconds[2:])} | {own} |"
@@ -102,11 +107,7 @@ def _axes() -> Iterator[str]:
 def _curves() -> Iterator[str]:
     by_client: dict[Client, list[Figure]] = {}
     for case, found in Figures.read().by_case.items():
-        if (case.folders, case.latency, case.situation) == (
-            _PICTURED.folders,
-            _PICTURED.latency,
-            _PICTURED.situation,
-        ):
+        if replace(_PICTURED, workspaces=case.workspaces) == case:
             for client, figure in found.items():
                 by_client.setdefault(client, []).append(figure)
     for client, figures in by_client.items():

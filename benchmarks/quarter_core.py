@@ -18,7 +18,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cases import SITUATIONS, Case, Situation
+from benchmarks.cases import KINDS, SITUATIONS, Case, Kind, Situation
 from benchmarks.lean_cloud import LeanCloud
 from benchmarks.ticking import App
 
@@ -64,6 +64,7 @@ def _cpu(pid: int) -> float:
 @click.command(help=__doc__)
 @click.option("--workspaces", default=1000, show_default=True)
 @click.option("--folders", default=2, show_default=True, help="Git folders in each.")
+@click.option("--kind", type=click.Choice(KINDS), default="legacy", show_default=True, help="Of Git folders.")
 @click.option("--latency", default=50, show_default=True, help="Milliseconds for each answer.")
 @click.option(
     "--case",
@@ -77,6 +78,7 @@ def _cpu(pid: int) -> float:
 def main(  # the command's options
     workspaces: int,
     folders: int,
+    kind: Kind,
     latency: int,
     situations: tuple[Situation, ...],
     budgets: tuple[int, ...],
@@ -87,7 +89,7 @@ def main(  # the command's options
         table.add_column(name, justify="left" if name == "case" else "right")
     over = False
     with LeanCloud() as cloud:
-        for case in (Case(workspaces, folders, latency, situation) for situation in situations):
+        for case in (Case(workspaces, folders, latency, situation, kind) for situation in situations):
             for budget in budgets:
                 cloud.begin(case)
                 settings = {**case.settings, "REFRESH_TIMEOUT_SECONDS": str(budget)}

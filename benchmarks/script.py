@@ -12,6 +12,7 @@ from typing import Any
 from azure.identity import ManagedIdentityCredential
 from azure.keyvault.secrets import SecretClient
 from databricks.sdk import WorkspaceClient
+from databricks.sdk.errors import NotFound
 
 PROVIDER = "azureDevOpsServices"
 DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798/.default"
@@ -46,8 +47,16 @@ def _refresh(host: str, *, defaults: Mapping[str, Any], secret: str | None, toke
     there = {repo.path: repo.id for repo in client.repos.list(path_prefix="/Repos")}
     for folder in defaults["folders"]:
         path = folder["path"]
-        if (id_ := there.get(path)) is None:
+        if (id_ := there.get(path) or _unlisted(client, path)) is None:
             client.workspace.mkdirs(path.rpartition("/")[0])
             id_ = client.repos.create(folder["url"], PROVIDER, path=path).id
         assert id_ is not None  # noqa: S101  # for the type checker
         client.repos.update(id_, branch=folder["branch"])
+
+
+def _unlisted(client: WorkspaceClient, path: str) -> int | None:
+    """The ID of a Git folder with Git CLI access, which the list leaves out."""
+    try:
+        return client.workspace.get_status(path).object_id
+    except NotFound:
+        return None

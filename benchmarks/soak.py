@@ -18,7 +18,7 @@ from rich.table import Table
 
 from benchmarks.process import Sample
 from benchmarks.ticking import App, Tick, bounded
-from localcloud import Cloud, Connect, Fault, Fleet, seed
+from localcloud import Cloud, Connect, Fault, Fleet, Variant, seed
 from localcloud.faults import NAMED
 
 LIMIT = 0.8
@@ -185,7 +185,7 @@ def main(ticks: int, faults: str, ceiling: float | None, workspaces: int, *, tra
     # Its web server reports every connection that the app gives up.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     told = _Told(ticks, workspaces)
-    cloud = Cloud()
+    cloud = Cloud(variant=Variant(git_folders="mixed"))
     with bounded(cloud.close):
         fleet = seed(cloud, workspaces)
         environ = {**os.environ, **cloud.environment(), **fleet.settings}

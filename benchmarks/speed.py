@@ -12,7 +12,19 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cases import CLIENTS, SITUATIONS, Case, Client, Measurement, Situation, compared, grid, quick
+from benchmarks.cases import (
+    CLIENTS,
+    KINDS,
+    SITUATIONS,
+    Case,
+    Client,
+    Kind,
+    Measurement,
+    Situation,
+    compared,
+    grid,
+    quick,
+)
 from benchmarks.client import Took, measure
 from benchmarks.figures import Figure, Figures, risen
 from benchmarks.lean_cloud import LeanCloud, Seen
@@ -88,9 +100,10 @@ def _accept(figures: Sequence[Figure], *, whole: bool) -> None:
 
 
 @click.command(help=__doc__)
-@click.option("--quick", "few", is_flag=True, help="A few cases, in a minute.")
+@click.option("--quick", "few", is_flag=True, help="A few cases, in two minutes.")
 @click.option("--workspaces", type=int, help="Measure one case: with so many workspaces,")
 @click.option("--folders", default=2, show_default=True, help="so many Git folders in each,")
+@click.option("--kind", type=click.Choice(KINDS), default="legacy", help="of this kind,")
 @click.option("--latency", default=50, show_default=True, help="so many milliseconds for each answer,")
 @click.option("--case", "situation", type=click.Choice(SITUATIONS), default="quiet", help="found like this,")
 @click.option("--client", "clients", type=click.Choice(CLIENTS), multiple=True, help="by these clients,")
@@ -101,6 +114,7 @@ def _accept(figures: Sequence[Figure], *, whole: bool) -> None:
 def main(  # noqa: PLR0913  # the command's options
     workspaces: int | None,
     folders: int,
+    kind: Kind,
     latency: int,
     situation: Situation,
     clients: tuple[Client, ...],
@@ -111,7 +125,7 @@ def main(  # noqa: PLR0913  # the command's options
 ) -> None:
     wanted = quick() if few else grid() if accept else compared()
     if workspaces is not None:
-        case = Case(workspaces, folders, latency, situation)
+        case = Case(workspaces, folders, latency, situation, kind)
         wanted = [Measurement(case, clients or ("app", "asyncio"), times)]
     with LeanCloud() as cloud:
         if accept:

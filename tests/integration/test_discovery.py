@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -25,13 +26,19 @@ SHARED = ["/Shared/a/one", "/Shared/a/two", "/Shared/b/one"]
 
 
 def quiet_run(
-    monkeypatch: pytest.MonkeyPatch, variant: Variant, there: list[str], wanted: list[str]
+    monkeypatch: pytest.MonkeyPatch,
+    variant: Variant,
+    there: list[str],
+    wanted: list[str],
+    closed: str = "",
 ) -> tuple[Report, list[str]]:
     """A run in one workspace where nothing moves: its report, and what it asked the workspace for besides its credential."""
     with embedded_cloud(monkeypatch, replace(variant)) as cloud:
         fleet = seed(cloud, 1)
         (workspace,) = fleet.workspaces
         fill(workspace, fleet.repositories[0], there)
+        if closed:
+            workspace.close_directory(closed)
         (entry,) = json.loads(fleet.settings["WORKSPACES"])
         environ = {
             **os.environ,
@@ -93,12 +100,14 @@ def test_a_quiet_run_costs_what_the_page_says(
     assert report.result == "ok"
     assert sorted(folder.path for folder in workspace.folders) == SHARED
     assert {folder.action for folder in workspace.folders} == {"unchanged"}
-    kinds = [_kind(path) for path in asked]
-    assert {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)} == cost
+    assert costs(asked) == cost
 
 
-def _kind(path: str) -> str:
-    return "repos/" if path.startswith("repos/") else path.removeprefix("workspace/")
+def costs(asked: list[str]) -> Counter[str]:
+    """How many requests of each kind."""
+    return Counter(
+        "repos/" if path.startswith("repos/") else path.removeprefix("workspace/") for path in asked
+    )
 
 
 @pytest.mark.parametrize("kind", ["git-cli", "legacy", "mixed"])
@@ -168,16 +177,10 @@ def test_a_directory_that_may_not_be_listed_costs_what_is_below_it_alone(
             assert [closed in problem.message for problem in report.problems] == [True]
 
 
-def test_named_folders_whose_directory_may_not_be_listed_are_found_by_their_path(
+def test_named_folders_that_their_directory_does_not_show_cost_one_request_more_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with embedded_cloud(monkeypatch, replace(TELLING)) as cloud:
-        fleet = seed(cloud, 1)
-        (workspace,) = fleet.workspaces
-        fill(workspace, fleet.repositories[0], SHARED)
-        workspace.close_directory("/Shared/a")
-        (entry,) = json.loads(fleet.settings["WORKSPACES"])
-        listed = json.dumps([{**entry, "folders": SHARED}])
-        report = run_app({**os.environ, **fleet.settings, "WORKSPACES": listed})
-        assert report.result == "ok"
-        assert {folder.action for folder in report.workspaces[0].folders} == {"unchanged"}
+    report, asked = quiet_run(monkeypatch, TELLING, SHARED, SHARED, closed="/Shared/a")
+    assert report.result == "ok"
+    assert {folder.action for folder in report.workspaces[0].folders} == {"unchanged"}
+    assert costs(asked) == {"repos": 1, "list": 1, "get-status": 3, "repos/": 3}
