@@ -13,7 +13,15 @@ from git_refresh.seams import Api
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder
 from git_refresh.symptom import ServiceError, Symptom
-from git_refresh.values import FILES, GitFolder, ListedObject, OtherObject, patterns_above
+from git_refresh.values import (
+    DIRECTORY,
+    FILES,
+    REPO,
+    GitFolder,
+    ListedObject,
+    OtherObject,
+    patterns_above,
+)
 
 MAX_LOOKED_AT = 20
 """Objects in a directory that are looked at to tell that it is one of Git folders."""
@@ -79,6 +87,8 @@ class Listing:
         self._looked: dict[str, GitFolder | OtherObject | None] = {}
         self._plain: set[str] = set()
         """Directories that the Repos API does not know."""
+        self._at_roots: dict[str, GitFolder | OtherObject | None] = {}
+        """What is at the roots of walks that have found nothing; None also where the workspace does not tell."""
         self._walks: dict[str, Walk] = {}
         """Of each path ending in `/*` the walk that has ended."""
 
@@ -142,6 +152,7 @@ class Listing:
             root or "/",
             self._children,
             self._is_git_folder,
+            lambda: bool(self._git_folder_around(root)),
             lambda path: f"{path}/*" in self._patterns or f"{path}/*" in self._named,
             until,
         )
@@ -183,12 +194,17 @@ class Listing:
             return shown
         if key not in self._looked:
             spotted = self._spotted.get(key)
-            found = self._api.examine(spotted) if spotted is not None and key not in self._plain else None
-            self._looked[key] = found if isinstance(found, GitFolder) else self._api.find(key)
+            examined = self._api.examine(spotted) if spotted is not None and key not in self._plain else None
+            if isinstance(examined, GitFolder):
+                self._looked[key] = examined
+            else:
+                there = self._api.find(key)
+                called = spotted is not None and spotted.is_git_folder
+                self._looked[key] = _as_called(there) if called else there
         return self._looked[key]
 
     def _is_git_folder(self, found: ListedObject) -> bool:
-        """Whether an object is a Git folder, where its directory does not tell."""
+        """Whether an object is a Git folder, by the Repos API."""
         path = found.path
         if path in self._list():
             return True
@@ -274,10 +290,13 @@ class Listing:
         for pattern in self._wanted:
             if (walk := self._walks.get(pattern.key)) is None:
                 continue
+            here = replace(facts, path=pattern.below or "/")
+            if walk.is_inside:
+                yield self._nothing_below(pattern, here)
+                continue
             for gap in walk.gaps:
                 failed = not gap.refused or gap.path == walk.root
                 yield Found(pattern, gap.told(replace(facts, path=gap.path)), failed)
-            here = replace(facts, path=pattern.below or "/")
             if walk.requests >= WIDE:
                 yield Found(pattern, finding("pattern_wide", here, count=f"{walk.requests:,}"), failed=False)
             if not walk.gaps and not walk.found:
@@ -286,17 +305,29 @@ class Listing:
     def _nothing_below(self, pattern: Folder, facts: Facts) -> Found:
         """Why a path ending in `/*` finds nothing: it cannot, or there is nothing."""
         root = pattern.below or "/"
-        try:
-            found = self._list().get(root) or self._api.find(root)
-        except ServiceError:
-            found = None
-        inside = root if isinstance(found, GitFolder) else found.inside if found else ""
-        if inside:
-            return Found(pattern, finding("pattern_in_git_folder", facts, folder=inside), failed=True)
+        if around := self._git_folder_around(root):
+            return Found(pattern, finding("pattern_in_git_folder", facts, folder=around), failed=True)
+        found = self._at_roots[root]
         if isinstance(found, OtherObject) and found.type in FILES:
             told = finding("pattern_not_a_directory", facts, type=found.type)
             return Found(pattern, told, failed=True)
         return Found(pattern, finding("nothing_found", facts), failed=False)
+
+    def _git_folder_around(self, root: str) -> str:
+        """The Git folder that a directory is, or is inside; empty: the workspace shows none.
+
+        Raises:
+            ServiceError: a brief bound of the caller kept it from being looked at; nothing of that is remembered.
+        """
+        if root not in self._at_roots:
+            try:
+                self._at_roots[root] = self._list().get(root) or self._api.find(root)
+            except ServiceError:
+                if cut_short():
+                    raise
+                self._at_roots[root] = None
+        found = self._at_roots[root]
+        return root if isinstance(found, GitFolder) else found.inside if found else ""
 
     def _looked_for(self) -> list[str]:
         """At or below which paths all that is wanted is."""
@@ -307,6 +338,13 @@ class Listing:
         ]
         patterns = [folder for folder in self._wanted if folder.below is not None]
         return whole + [path for pattern in patterns for path in self._singled_out(pattern)]
+
+
+def _as_called(found: GitFolder | OtherObject | None) -> GitFolder | OtherObject | None:
+    """What is at a path that its directory calls a Git folder, and the Repos API does not."""
+    if isinstance(found, OtherObject) and not found.inside and found.type in {REPO, DIRECTORY}:
+        return replace(found, broken=True)
+    return found
 
 
 def _prefixes(wanted: Sequence[str]) -> list[str]:

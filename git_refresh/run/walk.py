@@ -8,7 +8,7 @@ from http import HTTPStatus
 from git_refresh.clock import Deadline, cut_short, operation
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding
 from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import DIRECTORY, ListedObject
+from git_refresh.values import DIRECTORY, REPO, ListedObject
 
 MAX_REQUESTS = 1_000
 """Directories that one walk lists, or asks the Repos API for: at 50 ms each, most of its time."""
@@ -21,6 +21,9 @@ MAX_OBJECTS = 10_000
 
 WALK_LIMIT_S = 60.0
 """Seconds of one walk."""
+
+LOOK_AFTER = 20
+"""Requests without a Git folder found after which a walk asks whether it is inside one: its listings do not show that."""
 
 WIDE = 100
 """Requests of one walk from which on a run says so: a path nearer to the Git folders costs a fraction."""
@@ -56,7 +59,9 @@ class Walk:
     children: Callable[[str], Sequence[ListedObject | None]]
     """What is in a directory. Raises `ServiceError`."""
     examine: Callable[[ListedObject], bool]
-    """Whether an object is a Git folder, where the directory does not tell. Raises `ServiceError`."""
+    """Whether an object is a Git folder, by the Repos API. Raises `ServiceError`."""
+    inside: Callable[[], bool]
+    """Whether the root is a Git folder, or inside one, as far as the workspace tells."""
     elsewhere: Callable[[str], bool]
     """Whether what is below a directory belongs to another entry of the settings."""
     deadline: Deadline
@@ -65,6 +70,12 @@ class Walk:
     found: bool = False
     """Whether there is any Git folder below, whichever entry it belongs to."""
     gaps: list[Gap] = field(default_factory=list)
+    is_inside: bool = False
+    """Whether the root turned out to be a Git folder, or inside one: none is below it, whatever its listings say."""
+    _settled: bool = False
+    """Whether a Git folder below, or a look at the root, has shown where the root is."""
+    _ended: bool = False
+    """Whether a bound was reached that all of the walk shares."""
 
     def __post_init__(self) -> None:
         self.deadline = self.deadline.within(WALK_LIMIT_S)
@@ -76,18 +87,21 @@ class Walk:
             ServiceError: a brief bound of the caller kept a directory from being listed.
         """
         queue = deque([(self.root, 0)])
-        while queue:
+        while queue and not self._ended:
             path, depth = queue.popleft()
             if (beyond := self._beyond(depth)) is not None:
-                self.gaps.append(Gap(path, beyond=beyond))
-                if depth <= MAX_DEPTH:  # the rest of the queue is beyond it too
-                    return
+                self._give_up(path, beyond)
                 continue
+            if self._late_and_inside():
+                return
             for found in self._listed(path):
-                if found.is_git_folder or (found.may_be_git_folder and self._is_git_folder(found)):
+                is_git_folder = self._is_git_folder(found)
+                if self.is_inside:
+                    return
+                if is_git_folder:
                     self.found = True
                     yield found
-                elif found.type == DIRECTORY and not self.elsewhere(found.path):
+                elif is_git_folder is False and found.type == DIRECTORY and not self.elsewhere(found.path):
                     queue.append((found.path, depth + 1))
 
     def _beyond(self, depth: int) -> str | None:
@@ -108,21 +122,66 @@ class Walk:
         self.objects += len(known)
         return [known[path] for path in sorted(known)]
 
-    def _is_git_folder(self, found: ListedObject) -> bool:
-        if (beyond := self._beyond(0)) is not None:
-            self.gaps.append(Gap(found.path, beyond=beyond))
+    def _give_up(self, path: str, beyond: str) -> None:
+        if not self._ended:
+            self.gaps.append(Gap(path, beyond=beyond))
+        self._ended = self._beyond(0) is not None
+
+    def _is_git_folder(self, found: ListedObject) -> bool | None:
+        """Whether an object is a Git folder; None if that is not known.
+
+        Directories inside a Git folder might be called Git folders, so the first one that is called so has to prove it.
+        """
+        if found.type == REPO:
+            self._settled = True
+            return True
+        if not found.may_be_git_folder:
             return False
-        return self._ask(found.path, lambda: self.examine(found)) or False
+        called = found.is_git_folder
+        if called and self._settled:
+            return True
+        if (beyond := self._beyond(0)) is not None:
+            self._give_up(found.path, beyond)
+            return called or None
+        if called:
+            return self._is_called_rightly(found)
+        if self._late_and_inside():
+            return None
+        is_git_folder = self._ask(found.path, lambda: self.examine(found))
+        self._settled = self._settled or is_git_folder is True
+        return is_git_folder
+
+    def _is_called_rightly(self, found: ListedObject) -> bool:
+        """Whether an object that is called a Git folder is one, if only a broken one."""
+        try:
+            self._settled = self._do(lambda: self.examine(found))
+        except ServiceError:  # its own look reports it
+            if cut_short():
+                raise
+        return self._settled or not self._turns_out_inside()
+
+    def _late_and_inside(self) -> bool:
+        return self.requests >= LOOK_AFTER and self._turns_out_inside()
+
+    def _turns_out_inside(self) -> bool:
+        """Whether the root is a Git folder, or inside one, where that is not settled. Asked once."""
+        if not self._settled:
+            self.is_inside = self._do(self.inside)
+            self._settled = True
+        return self.is_inside
 
     def _ask[T](self, path: str, request: Callable[[], T]) -> T | None:
         """What a request gives; None where there is nothing, as after a deletion, or a gap."""
-        self.requests += 1
         try:
-            with operation(self.deadline):
-                return request()
+            return self._do(request)
         except ServiceError as error:
             if cut_short():
                 raise
             if error.symptom.status != HTTPStatus.NOT_FOUND:
                 self.gaps.append(Gap(path, error.symptom))
         return None
+
+    def _do[T](self, request: Callable[[], T]) -> T:
+        self.requests += 1
+        with operation(self.deadline):
+            return request()
