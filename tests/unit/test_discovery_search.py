@@ -313,8 +313,8 @@ def test_what_changes_during_the_walk_costs_nothing_that_stays(data: st.DataObje
     expected = {key: Expected.of(tree, wanted, key, ()) for key in wanted.patterns() if wanted.whole(key)}
     ever = {path: {node.id} for path, node in tree.nodes.items() if node.is_git_folder}
 
-    def change(number: int) -> None:
-        if number in changes:
+    def change(_: str) -> None:
+        if (number := len(tree.asked)) in changes:
             path, node = changes[number]
             for gone in [each for each in tree.nodes if each == path or each.startswith(f"{path}/")]:
                 del tree.nodes[gone]
@@ -322,7 +322,7 @@ def test_what_changes_during_the_walk_costs_nothing_that_stays(data: st.DataObje
                 tree.nodes[path] = node
                 ever.setdefault(path, set()).add(node.id)
 
-    tree.between = change
+    tree.before = change
     listing = wanted.listing(tree)
     found = list(listing)
     looks = {folder.key: look(listing, folder) for folder in found}
