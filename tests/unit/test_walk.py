@@ -119,7 +119,8 @@ def test_all_searches_of_a_workspace_share_their_seconds(monkeypatch: pytest.Mon
     found, told, _ = search(there, "/A/*", "/B/*", "/C/*", "/Shared/a", clock=clock)
     assert found[0] == "/Shared/a"
     assert {path[:3] for path in found[1:]} == {"/A/", "/B/"}
-    assert [code for code, _ in codes(told)] == ["pattern_too_wide"] * 3
+    assert codes(told) == [("pattern_too_wide", True)] * 3
+    assert [re.findall(r"\d+ seconds", text) for text, _ in told] == [[f"{n} seconds"] for n in (60, 20, 0)]
     assert clock.at == 80
 
 
