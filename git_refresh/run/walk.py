@@ -89,7 +89,7 @@ class Walk:
             ServiceError: a brief bound of the caller kept a directory from being listed.
         """
         queue = deque([(self.root, 0)])
-        while queue and not self._ended:
+        while queue:
             path, depth = queue.popleft()
             if (beyond := self._beyond(depth)) is not None:
                 self._give_up(path, beyond)

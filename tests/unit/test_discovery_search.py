@@ -207,7 +207,7 @@ def test_what_is_there_is_found_once_and_in_so_many_requests(data: st.DataObject
             check_told(tree, key, expected[key], each)
         else:
             assert not each
-    check_requests(tree, expected, [folder.key for folder in found], listed)
+    check_requests(tree, expected, [folder.key for folder in found], listed, look_after)
 
 
 def may_not_be_listed(tree: Tree, path: str) -> bool:
@@ -278,7 +278,7 @@ def check_told(tree: Tree, pattern: str, expected: Expected, told: list[Found]) 
 
 
 def check_requests(
-    tree: Tree, expected: dict[str, Expected], found: list[str], listed: Collection[str]
+    tree: Tree, expected: dict[str, Expected], found: list[str], listed: Collection[str], look_after: int
 ) -> None:
     """As many as docs/performance.md says, and none that lists the inside of a Git folder but a pattern's own root."""
     kinds = Counter(kind for kind, _ in tree.asked)
@@ -294,13 +294,17 @@ def check_requests(
     assert all(any(path == root or path.startswith(f"{root}/") for root in roots) for path in inside)
     if roots:
         return
-    broken = sum(not tree.nodes[path].is_git_folder for path in below)
+    failing = sum(not tree.nodes[path].is_git_folder or tree.nodes[path].repos is not None for path in below)
     walked, untold = (
         sum(getattr(each, name) for each in expected.values()) for name in ("directories", "untold")
     )
+    at_roots = sum(
+        failing > 0 or not each.covers or each.directories + each.untold >= look_after
+        for each in expected.values()
+    )
     assert kinds["children"] <= sum(count > 1 for count in parents.values()) + walked
-    assert kinds["status"] <= len(named) + broken + len(expected)
-    assert kinds["repos"] <= 2 * len(named) + untold + len(below) + broken + len(expected)
+    assert kinds["status"] <= len(named) + failing + at_roots
+    assert kinds["repos"] <= 2 * len(named) + untold + len(below) + failing + at_roots
 
 
 @given(st.data())

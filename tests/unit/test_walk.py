@@ -207,6 +207,13 @@ def test_a_pattern_in_a_large_git_folder_ends_early(
         assert counted["children"] <= 2
 
 
+def test_what_fails_inside_a_git_folder_is_not_reported_besides() -> None:
+    there = tree(directories=DEEP_INSIDE, git_cli=["/Shared/etl"])
+    there.nodes[DEEP_INSIDE[0]].listing = 500
+    found, told, _ = search(there, "/Shared/etl/src/*")
+    assert (found, codes(told)) == ([], [("pattern_in_git_folder", True)])
+
+
 def test_a_wide_search_that_finds_late_looks_at_its_root_once() -> None:
     plain = [f"/Shared/d{number:02}" for number in range(LOOK_AFTER * 3)]
     there = tree(directories=plain, git_cli=["/Shared/e/f/g/x"])
