@@ -70,6 +70,7 @@ class Walk:
     found: bool = False
     """Whether there is any Git folder below, whichever entry it belongs to."""
     gaps: list[Gap] = field(default_factory=list)
+    _limit_s: float = field(init=False)
     is_inside: bool = False
     """Whether the root turned out to be a Git folder, or inside one: none is below it, whatever its listings say."""
     _settled: bool = False
@@ -79,6 +80,7 @@ class Walk:
 
     def __post_init__(self) -> None:
         self.deadline = self.deadline.within(WALK_LIMIT_S)
+        self._limit_s = max(0.0, self.deadline.remaining())
 
     def folders(self) -> Iterator[ListedObject]:
         """The Git folders, each when it is found.
@@ -87,7 +89,7 @@ class Walk:
             ServiceError: a brief bound of the caller kept a directory from being listed.
         """
         queue = deque([(self.root, 0)])
-        while queue and not self._ended:
+        while queue:
             path, depth = queue.popleft()
             if (beyond := self._beyond(depth)) is not None:
                 self._give_up(path, beyond)
@@ -110,7 +112,7 @@ class Walk:
         if self.objects >= MAX_OBJECTS:
             return f"{MAX_OBJECTS:,} directories"
         if self.deadline.remaining() <= 0:
-            return f"{WALK_LIMIT_S:.0f} seconds"
+            return f"{self._limit_s:.0f} seconds"
         return f"{MAX_DEPTH} directories below each other" if depth > MAX_DEPTH else None
 
     def _listed(self, path: str) -> list[ListedObject]:

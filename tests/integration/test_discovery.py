@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from git_refresh.clouds.transport import MAX_BODY
 from git_refresh.report import Report
 from localcloud import Variant, seed
 from localcloud.databricks.workspace import Workspace
@@ -184,3 +185,23 @@ def test_named_folders_that_their_directory_does_not_show_cost_one_request_more_
     assert report.result == "ok"
     assert {folder.action for folder in report.workspaces[0].folders} == {"unchanged"}
     assert costs(asked) == {"repos": 1, "list": 1, "get-status": 3, "repos/": 3}
+
+
+@pytest.mark.parametrize("wide", ["/Shared", "/Shared/a"])
+def test_a_directory_whose_listing_is_too_large_costs_what_is_below_it_alone(
+    monkeypatch: pytest.MonkeyPatch, wide: str
+) -> None:
+    with embedded_cloud(monkeypatch, replace(TELLING)) as cloud:
+        fleet = seed(cloud, 1)
+        (workspace,) = fleet.workspaces
+        fill(workspace, fleet.repositories[0], [*SHARED, "/Users/me/own"])
+        workspace.add_folder(f"{wide}/legacy", fleet.repositories[0], git_cli=False)
+        for number in range(MAX_BODY // 1_000):
+            workspace.add_notebook(f"{wide}/{number}{'n' * 1_000}")
+        (entry,) = json.loads(fleet.settings["WORKSPACES"])
+        listed = json.dumps([{**entry, "folders": ["/Shared/*", "/Users/me/*"]}])
+        report = run_app({**os.environ, **fleet.settings, "WORKSPACES": listed})
+        folders = {folder.path: folder.action for folder in report.workspaces[0].folders}
+        assert folders["/Shared/*"] == "failed"
+        assert folders[f"{wide}/legacy"] == folders["/Users/me/own"] == "unchanged"
+        assert ("/Shared/b/one" in folders) == (wide == "/Shared/a")

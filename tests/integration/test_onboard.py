@@ -574,14 +574,23 @@ def test_on_a_terminal_it_asks_first(cloud: Cloud, environ: dict[str, str], answ
 
 
 def test_interrupted_it_says_that_what_was_granted_stays(
-    cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str]
+    cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str], tmp_path: Path
 ) -> None:
     cloud.inject(Fault(faults.hang(), method="POST", route="/credentials/secrets"))
-    keys = {"[y/N]": "y\n", "Granting": "\x03"}
-    done = warm.on_terminal("onboard", "--apply", environ=environ, columns=200, keys=keys)
-    assert done.returncode == 130, done.stdout.decode()
-    assert "What was granted stays" in done.stdout.decode()
-    assert "is not to be seen" not in done.stdout.decode()
+    shown = tmp_path / "shown"
+    running: list[ForkServerProcess] = []
+
+    def interrupt(request: Request) -> None:
+        if request.method == "POST" and "/credentials/secrets" in request.path:
+            os.kill(running[0].pid or 0, signal.SIGINT)
+
+    cloud.on_request = interrupt
+    running.append(warm.start("onboard", "--apply", "--yes", environ=environ, stdout=shown))
+    running[0].join(60)
+    cloud.on_request = None
+    assert running[0].exitcode == 130
+    assert "What was granted stays" in shown.read_text()
+    assert "is not to be seen" not in shown.read_text()
     cloud.clear_faults()
     assert apply(environ)[0] == 0
     green(fleet)

@@ -77,6 +77,7 @@ BOUNDS = {
     ("run.walk", "MAX_REQUESTS"),
     ("run.walk", "MAX_DEPTH"),
     ("run.walk", "MAX_OBJECTS"),
+    ("run.walk", "LOOK_AFTER"),
     ("run.walk", "WIDE"),
 }
 

@@ -207,7 +207,7 @@ def test_what_is_there_is_found_once_and_in_so_many_requests(data: st.DataObject
             check_told(tree, key, expected[key], each)
         else:
             assert not each
-    check_requests(tree, expected, [folder.key for folder in found], listed)
+    check_requests(tree, expected, [folder.key for folder in found], listed, look_after)
 
 
 def may_not_be_listed(tree: Tree, path: str) -> bool:
@@ -278,7 +278,7 @@ def check_told(tree: Tree, pattern: str, expected: Expected, told: list[Found]) 
 
 
 def check_requests(
-    tree: Tree, expected: dict[str, Expected], found: list[str], listed: Collection[str]
+    tree: Tree, expected: dict[str, Expected], found: list[str], listed: Collection[str], look_after: int
 ) -> None:
     """As many as docs/performance.md says, and none that lists the inside of a Git folder but a pattern's own root."""
     kinds = Counter(kind for kind, _ in tree.asked)
@@ -294,13 +294,17 @@ def check_requests(
     assert all(any(path == root or path.startswith(f"{root}/") for root in roots) for path in inside)
     if roots:
         return
-    broken = sum(not tree.nodes[path].is_git_folder for path in below)
+    failing = sum(not tree.nodes[path].is_git_folder or tree.nodes[path].repos is not None for path in below)
     walked, untold = (
         sum(getattr(each, name) for each in expected.values()) for name in ("directories", "untold")
     )
+    at_roots = sum(
+        failing > 0 or not each.covers or each.directories + each.untold >= look_after
+        for each in expected.values()
+    )
     assert kinds["children"] <= sum(count > 1 for count in parents.values()) + walked
-    assert kinds["status"] <= len(named) + broken + len(expected)
-    assert kinds["repos"] <= 2 * len(named) + untold + len(below) + broken + len(expected)
+    assert kinds["status"] <= len(named) + failing + at_roots
+    assert kinds["repos"] <= 2 * len(named) + untold + len(below) + failing + at_roots
 
 
 @given(st.data())
@@ -313,8 +317,8 @@ def test_what_changes_during_the_walk_costs_nothing_that_stays(data: st.DataObje
     expected = {key: Expected.of(tree, wanted, key, ()) for key in wanted.patterns() if wanted.whole(key)}
     ever = {path: {node.id} for path, node in tree.nodes.items() if node.is_git_folder}
 
-    def change(number: int) -> None:
-        if number in changes:
+    def change(_: str) -> None:
+        if (number := len(tree.asked)) in changes:
             path, node = changes[number]
             for gone in [each for each in tree.nodes if each == path or each.startswith(f"{path}/")]:
                 del tree.nodes[gone]
@@ -322,7 +326,7 @@ def test_what_changes_during_the_walk_costs_nothing_that_stays(data: st.DataObje
                 tree.nodes[path] = node
                 ever.setdefault(path, set()).add(node.id)
 
-    tree.between = change
+    tree.before = change
     listing = wanted.listing(tree)
     found = list(listing)
     looks = {folder.key: look(listing, folder) for folder in found}

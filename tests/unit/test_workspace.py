@@ -97,6 +97,19 @@ def test_a_list_of_folders_that_goes_on_and_on_is_no_list(
     assert len(found) <= 5_000
 
 
+def test_a_directory_with_more_in_it_than_the_limit_is_no_listing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def listing(count: int) -> object:
+        paths = (f"/Shared/{number:05}" for number in range(count))
+        return {"objects": [{"path": path, "object_id": 1, "object_type": "DIRECTORY"} for path in paths]}
+
+    monkeypatch.setattr(databricks, "LIST_SIZE", 100_000)
+    most = 100_000 // (FOLDER_SIZE + len("/Shared/00000"))
+    assert len(api(lambda: listing(most), monkeypatch).children("/Shared")) == most
+    assert (
+        symptom_kind(lambda: api(lambda: listing(most + 1), monkeypatch).children("/Shared")) == "unexpected"
+    )
+
+
 def test_a_page_with_more_than_anybody_has_is_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[object] = []
     monkeypatch.setattr(databricks, "_listed", lambda found, _: read.append(found))

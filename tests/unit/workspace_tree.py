@@ -1,6 +1,6 @@
 """A workspace's tree in memory, which counts requests and can change between them: what the search for Git folders is held to."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -46,8 +46,7 @@ class Tree(FakeWorkspace):
         lies: whether directories in a Git folder are called Git folders.
         list_fails: the list of Git folders fails behind its first page.
         odd: directories whose listing has an object that cannot be read.
-        asked: the requests, each with the path that it is about.
-        between: is called before each request.
+        asked: the requests, each with the path that it is about; `before` is told of each as `children /Shared`.
     """
 
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -55,7 +54,6 @@ class Tree(FakeWorkspace):
     list_fails: bool = False
     odd: set[str] = field(default_factory=set)
     asked: list[tuple[str, str]] = field(default_factory=list)
-    between: Callable[[int], None] = lambda _: None
 
     def around(self, path: str) -> str:
         """The Git folder that a path is, or is in; empty: it is in none."""
@@ -128,7 +126,7 @@ class Tree(FakeWorkspace):
         return GitFolder(node.id, path, URL, "main", "a" * 40, node.kind == "git-cli")
 
     def _ask(self, what: str, path: str) -> None:
-        self.between(len(self.asked))
+        self.before(f"{what} {path}")
         self.asked.append((what, path))
 
     def _error(self, what: str, status: int) -> ServiceError:
