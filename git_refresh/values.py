@@ -183,6 +183,11 @@ class OtherObject:
     broken: bool = False
     """The workspace calls it a Git folder, and has no repository behind it."""
 
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is an ordinary directory, which Git folders can be in."""
+        return self.type == DIRECTORY and not self.inside and not self.broken
+
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:

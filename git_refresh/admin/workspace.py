@@ -29,7 +29,6 @@ _MANAGER = "roles/servicePrincipal.manager"
 _ADMINS, _USERS = "admins", "users"
 ObjectKind = Literal["repos", "directories"]
 
-
 _OTHER_KIND = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 """What the permissions of the kind that an object does not have can answer."""
 

@@ -200,9 +200,8 @@ class WorkspaceCheck:
             case Symptom() as symptom:
                 return is_definite(symptom)
             case Head(None):
-                return (
-                    folder.ref is not None
-                )  # else the folder's own branch is gone, which only its line says
+                # That the folder's own branch is gone, only its line says.
+                return folder.ref is not None
             case _:
                 return False
 

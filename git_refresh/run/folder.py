@@ -67,12 +67,6 @@ class FolderRefresh:
             return self._unwanted(look) or self._refresh(look)
         except ServiceError as error:
             failure = explain(error.symptom, look.facts(self.facts))
-            if (
-                failure.code == "permission_denied"
-                and look.folder is not None
-                and self._is_passed_over(wanted)
-            ):
-                return self._not_allowed(look, failure)
             # Once it is found, the workspace is asked for nothing but to move it; it may have, though its answer was lost.
             moved = look.folder is not None and error.symptom.service is Service.DATABRICKS
             note = self._discarded(look.wanted) if moved and error.symptom.undecided else None
@@ -94,7 +88,10 @@ class FolderRefresh:
             return replace(before, action="skipped", why="it is not a clone from Azure DevOps", note=told)
         hidden = look.folder is not None and self.listing.hides(wanted, look.folder)
         if hidden and self.listing.shows_any and not asked_for:
-            return self._not_allowed(look, finding("folder_permission", look.facts(self.facts)))
+            told = finding("folder_permission", look.facts(self.facts))
+            return replace(
+                before, action="skipped", why="the app lacks the permission to manage it", note=told
+            )
         if look.folder is not None or (isinstance(look.found, OtherObject) and look.found.broken):
             return None
         if asked_for:
@@ -102,19 +99,12 @@ class FolderRefresh:
             return replace(before, action="failed", to=None, error=told)
         return replace(before, action="skipped", why="it is no longer there")
 
-    def _is_passed_over(self, wanted: Folder) -> bool:
-        """Whether a folder that the app may not manage is passed over: a path ending in `/*` also finds other people's."""
-        return self.listing.by_pattern(wanted) and not self.listing.asked_for(wanted)
-
-    def _not_allowed(self, look: Look, told: Diagnosis) -> FolderReport:
-        why = "the app lacks the permission to manage it"
-        return replace(look.report(), action="skipped", why=why, note=told)
-
     def _refresh(self, look: Look) -> FolderReport:
         before = look.report()
         # A folder on a detached head, with nothing else wanted, is left alone: there is nothing to look up.
         head = self._head(look) if look.ref or look.folder is None else None
-        below = isinstance(look.found, OtherObject) and self.listing.has_below(look.wanted.key)
+        is_directory = isinstance(look.found, OtherObject) and look.found.is_directory
+        below = is_directory and self.listing.has_below(look.wanted.key)
         match folder_step(look.wanted, look.found, look.repository, head, below=below):
             case Refuse(code, values):
                 if code in {"no_such_ref", "branch_gone"}:
@@ -185,8 +175,7 @@ class FolderRefresh:
         now = self._pull(wanted, folder, ref, head)
         changed = (now.commit, now.branch) != (folder.commit, folder.branch)
         after = replace(before, action="updated" if changed else "unchanged", to=now.commit)
-        elsewhere = head is not None and head.commit is not None and now.commit != head.commit
-        if not elsewhere or repository is None or head is None:
+        if head is None or repository is None or head.commit in {None, now.commit}:
             return after
         if not self.run.is_held_back(repository, ref, head, now.commit):
             return after

@@ -155,6 +155,8 @@ def test_a_path_that_is_no_git_folder_s_is_refused_with_its_code(
         found = {folder.error.code for folder in report.workspaces[0].folders if folder.error}
         assert (report.result, found) == ("failed", {code})
         assert workspace.folder("/Shared/broken") is not None, "nothing is deleted"
+        looked_into = {seen.query["path"] for seen in cloud.requests if seen.path.endswith("/workspace/list")}
+        assert (path in looked_into) == (code == "directory_of_git_folders" and variant is not LEGACY)
 
 
 @pytest.mark.parametrize(("closed", "result"), [("/Shared", "failed"), ("/Shared/a", "ok")])
