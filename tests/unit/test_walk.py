@@ -182,6 +182,15 @@ def test_a_directory_that_may_be_a_git_folder_is_not_looked_into() -> None:
     assert ("children", "/Shared/a") not in there.asked
 
 
+def test_a_directory_of_an_entry_that_is_left_out_is_not_listed() -> None:
+    there = tree(git_cli=["/Shared/a/1", "/Shared/b/2"])
+    read = Listing(
+        there, (Folder.model_validate({"path": "/Shared/*"}),), ["/Shared/b/*"], deadline=deadline()
+    )
+    assert [folder.path for folder in read] == ["/Shared/a/1"]
+    assert ("children", "/Shared/b") not in there.asked
+
+
 # Patterns in Git folders
 
 WIDE_INSIDE = [f"/Shared/etl/src/{number}" for number in range(300)]
