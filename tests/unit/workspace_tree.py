@@ -36,6 +36,11 @@ class Node:
     def is_git_folder(self) -> bool:
         return self.kind in {"legacy", "git-cli"}
 
+    @property
+    def is_proved(self) -> bool:
+        """Whether the Repos API says so too."""
+        return self.is_git_folder and self.repos is None
+
 
 @dataclass
 class Tree(FakeWorkspace):
