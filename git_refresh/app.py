@@ -19,13 +19,13 @@ from git_refresh.clouds.transport import BoundedSession
 from git_refresh.clouds.vault import Vault
 from git_refresh.diagnosis.explain import Facts, internal
 from git_refresh.masking import Secrets
+from git_refresh.model.next_run import DEFAULT_INTERVAL, late_by, next_run_after
 from git_refresh.outlet import Outlet, log_to_platform
 from git_refresh.raised import LONGEST_MESSAGE, RunFailedError, nothing_run
 from git_refresh.redact import shown, silence_sdk_logs
 from git_refresh.report import Report, log_nothing_done
 from git_refresh.run.pool import MAX_THREADS
 from git_refresh.run.refresh import refresh
-from git_refresh.schedule import DEFAULT_INTERVAL, late_by, next_run_after
 from git_refresh.seams import Claims, Heads, Watcher
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.storage import CONNECTION, read_storage

@@ -14,11 +14,11 @@ from uuid import uuid4
 
 from git_refresh.clock import Clock, SystemClock
 from git_refresh.diagnosis.explain import Facts, explain, finding, internal
+from git_refresh.model.next_run import late_by, next_run_after
 from git_refresh.outlet import Outlet, log_to_platform
 from git_refresh.raised import LONGEST_MESSAGE, RunFailedError, nothing_run
 from git_refresh.report import log_dispatch, log_message, log_not_listed, log_nothing_done, log_queued
 from git_refresh.run.refresh import lateness
-from git_refresh.schedule import late_by, next_run_after
 from git_refresh.seams import Claim, Claims
 from git_refresh.settings.host_json import ENDING_S
 from git_refresh.settings.load import Settings, SettingsError, load

@@ -13,13 +13,13 @@ from uuid import uuid4
 
 from git_refresh.clock import Clock, Deadline
 from git_refresh.diagnosis.explain import Facts, clock_skew, finding, interrupted, out_of_time
+from git_refresh.model.next_run import lapses_before
 from git_refresh.outlet import Outlet
 from git_refresh.report import Report, TokenReport, WorkspaceReport, log_run, log_workspace
 from git_refresh.run.fleet import Fleet
 from git_refresh.run.pool import MAX_THREADS, Limits, Pool, Task, start_thread
 from git_refresh.run.shared import Notes
 from git_refresh.run.zone import ZoneRefresh
-from git_refresh.schedule import lapses_before
 from git_refresh.seams import Clouds, Unwatched, Watcher
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
