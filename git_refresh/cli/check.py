@@ -14,7 +14,7 @@ from functools import partial
 from git_refresh.admin.job_values import JobSight
 from git_refresh.cli.check_devops import RememberedHeads, wanted_refs
 from git_refresh.cli.check_jobs import JobsCheck
-from git_refresh.cli.check_schedule import EXAMPLE, NAME, schedule_problem
+from git_refresh.cli.check_schedule import EXAMPLE, NAME, schedule_problem, schedule_warnings
 from git_refresh.cli.check_size import check_sizes
 from git_refresh.cli.check_workspace import WorkspaceCheck
 from git_refresh.cli.checks import LAYERS, Check, Layer, count, failed, skipped, warning
@@ -107,6 +107,7 @@ def check_settings(
         warning("settings", shown(name), finding("ignored_setting", Facts()))
         for name in environment_names(named)
     ]
+    found += schedule_warnings(schedule, SystemClock().now())
     found += check_sizes(environ)
     if "client_secret_name" not in environ.get("WORKSPACE_DEFAULTS", ""):
         found += _unused_secret_names(settings)

@@ -1263,6 +1263,12 @@ OWN = (
         remedy="Correct its name, or remove it.",
     ),
     Row(
+        "schedule_surprising",
+        message="{found}; {advice}.",
+        cause="The Functions host accepts this schedule, but reads NCRONTAB and time spans in its own way.",
+        remedy="Write the schedule that you mean. No action needed if this is it.",
+    ),
+    Row(
         "long_setting",
         message="{setting} has {size} bytes, and at most {most} fit.",
         cause="Linux hands a setting to the app as NAME=value, in 131,071 bytes at most; with a longer one the app does not start.",

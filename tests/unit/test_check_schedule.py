@@ -1,4 +1,4 @@
-"""What `check` says of REFRESH_SCHEDULE: ✗ where the host refuses it."""
+"""What `check` says of REFRESH_SCHEDULE: ✗ where the host refuses it, ! where it means something else than it seems."""
 
 import json
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from git_refresh.cli.check import check_settings
-from git_refresh.cli.check_schedule import schedule_problem
+from git_refresh.cli.check_schedule import MAX_WARNINGS, schedule_problem, schedule_warnings
 from git_refresh.model.schedule import Schedule
 from git_refresh.settings.load import SettingsError, load
+from tests.unit.fakes import NOW
 from tests.unit.test_schedule import CASES
 
 LIST = {
@@ -55,9 +56,79 @@ def test_a_refused_schedule_is_an_error_with_field_and_remedy(text: str, expecte
         Schedule.read(instead)
 
 
+SURPRISING: dict[str, list[tuple[str, str]]] = {
+    "0 */15 * * *": [('"*/15" is its hour', '"0 */15 * * * *" for every 15 minutes')],
+    "0 */6 * * *": [('"*/6" is its hour', '"0 0 */6 * * *", or "0 */6 * * * *" for every 6 minutes')],
+    "*/15 * * * *": [("five fields", '"0 */15 * * * *"')],
+    "30 7 * * *": [("five fields", '"0 30 7 * * *"')],
+    "00:15:00": [("a time span of 15 minutes", '"0 */15 * * * *" for every 15 minutes')],
+    "02:00:00": [("a time span of 2 hours", '"0 0 */2 * * *" for every 2 hours')],
+    "00:07:00": [("a time span of 7 minutes", "write six fields")],
+    "1.00:00:00": [("a time span of 1 day", '"0 0 0 * * *" for every day')],
+    "24:00:00": [("24 days pass", "once an hour"), ("a time span of 24 days", '"0 0 0 * * *" for every day')],
+    "15": [("15 days pass", "once an hour"), ("span of 15 days", '"0 */15 * * * *" for every 15 minutes')],
+    "00:00:00": [("without a pause", '"0 */15 * * * *"')],
+    "-1": [("without a pause", '"0 */15 * * * *"')],
+    "0 */0 * * * *": [('"*/0" as its minute counts as a step of 1', "1 or more")],
+    "0 0/-5 * * * *": [('"0/-5" as its minute counts as a step of 1', "1 or more")],
+    "0 */90 * * * *": [('"*/90" as its minute is only one value', "at most 60")],
+    "* */15 * * * *": [("every second", "0 as the second")],
+    "0 0 0 30 2 *": [("never comes", "a day of the month that the month has")],
+    "0 0 0 31 4,6,9,11 *": [("never comes", "a day of the month that the month has")],
+    "10675199": [("never comes", '"0 */15 * * * *"'), ("a time span of 10675199 days", "six fields")],
+    "0 0 8 * * *": [],
+    "0 0 8 * * MON-FRI": [("3 days pass", "once an hour")],
+    "0 0 0 29 2 *": [("1461 days pass", "once an hour")],
+    "0 0 22-6 * * *": [('"22-6" as its hour is 6 to 22', '"22-23,0-6" for 22 to 6')],
+    "0 0 * * * FRI-MON": [
+        ("pass between", "once an hour"),
+        ('"FRI-MON" as its day of the week is Monday to Friday', '"5-6,0-1" for Friday to Monday'),
+    ],
+    "0 0 * 1-30 * MON-SAT": [
+        ("pass between", "once an hour"),
+        ("its day of the month and its day of the week must both fit", "write * for one of them"),
+    ],
+    "0 0 * * M *": [("pass between", "once an hour"), ('"M" is March, not May', "three letters")],
+    "0 0 * * * S,T": [
+        ("pass between", "once an hour"),
+        ('"S" is Sunday, not Saturday', "three letters"),
+        ('"T" is Tuesday, not Thursday', "three letters"),
+    ],
+    "0 */15 * * * *": [],
+    "0 5,20-50/15 * * * *": [],
+    "0 */15 * * Jan-Dec Sun-Sat": [],
+    "  0 */15 * * * *  ": [],
+}
+"""The schedule → what is surprising, and what to write, each time."""
+
+
+@pytest.mark.parametrize(("text", "expected"), SURPRISING.items(), ids=map(repr, SURPRISING))
+def test_a_surprising_schedule_is_a_warning_with_what_to_write(
+    text: str, expected: list[tuple[str, str]]
+) -> None:
+    environ = {**LIST, "REFRESH_SCHEDULE": text}
+    lines = check_settings(environ, (), load(environ))
+    told = [line for line in lines if line.error]
+    assert {(line.subject, line.status) for line in told} <= {("REFRESH_SCHEDULE", "warning")}
+    assert {line.error.code for line in told if line.error} <= {"schedule_surprising"}
+    for line, (found, advice) in zip(told, expected, strict=True):
+        assert found in line.message
+        assert advice in line.message.partition("; ")[2]
+
+
 def test_check_refuses_what_the_host_refuses_and_nothing_else() -> None:
     judged = {case[0]: schedule_problem(case[0]) is None for case in CASES}
     assert judged == {case[0]: case[1] != "refused" for case in CASES}
+
+
+def test_what_check_says_of_a_schedule_is_short_whatever_it_is() -> None:
+    for text in (case[0] for case in CASES):
+        warnings = schedule_warnings(text, NOW)
+        assert len(warnings) <= MAX_WARNINGS
+        messages = [warning.message for warning in warnings]
+        problem = schedule_problem(text)
+        messages += [problem.message] if problem else []
+        assert all(len(message) < 400 and message.isprintable() for message in messages)
 
 
 @pytest.mark.parametrize(
