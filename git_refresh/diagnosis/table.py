@@ -1047,8 +1047,9 @@ OWN = (
     Row(
         "late_run",
         message="This run started {minutes} minutes late.",
-        cause="If the previous token expired before the run started, pulls failed in between.",
-        remedy="Find out what kept the app from running: a stop, a restart, a lost instance.",
+        cause="{late_because} If the previous token expired before this run started, pulls failed in between.",
+        remedy="No action needed after a deployment or a saved app setting. If runs take too long, let REFRESH_SCHEDULE run less often. "
+        "Otherwise check Function App, Diagnose and solve problems.",
     ),
     Row(
         "clock_skew",
