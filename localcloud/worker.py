@@ -174,7 +174,11 @@ class Worker:
 
     def call_timer(self, function: str, info: Mapping[str, object]) -> Outcome:
         """Call a timer's function with what the host tells it: `timer.Call.info`."""
-        return self.run(self._invoke(function, _TypedData(json=json.dumps(info)), {}))
+        return self.run(self.fire(function, info))
+
+    async def fire(self, function: str, info: Mapping[str, object]) -> Outcome:
+        """Call a timer's function, beside others."""
+        return await self._invoke(function, _TypedData(json=json.dumps(info)), {})
 
     def deliver(
         self,
