@@ -93,7 +93,7 @@ def due_now(settings: dict[str, str]) -> Timer:
 
 
 @pytest.mark.parametrize("last", range(1, REQUESTS + 1))
-def test_a_run_killed_after_a_request_is_made_again_and_ends_in_the_same_place(
+def test_a_run_killed_at_any_request_is_made_again_and_ends_the_same(
     cloud: Cloud, fleet: Fleet, tmp_path: Path, last: int
 ) -> None:
     """The host has stored nothing of the run, so it calls again at once: past due, with the old `Next`."""

@@ -410,9 +410,7 @@ def test_the_timer_ends_with_a_process_that_may_not_delete_a_message(
         assert instance.stop() == 1
 
 
-def test_an_error_that_stays_ends_the_host_at_once_whatever_else_it_waits_for(
-    cloud: Cloud, queue: Queue
-) -> None:
+def test_an_error_that_stays_ends_the_host_at_once(cloud: Cloud, queue: Queue) -> None:
     queue.put("good")
     cloud.inject(Fault(status(403), service="storage", method="DELETE"))
     with pytest.raises(HttpResponseError):
