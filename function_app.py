@@ -1,6 +1,7 @@
 """The Azure Functions app: its triggers, nothing else."""
 
 import os
+from collections.abc import Mapping
 from typing import List  # noqa: UP035  # the worker takes no list[str] in func.Out
 
 import azure.functions as func
@@ -20,7 +21,8 @@ if os.environ.get("FAN_OUT", "").strip() != "queue":
         """Refresh the Git credentials and Git folders of every workspace in the app settings; raise if any of it failed."""
         from git_refresh.app import tick  # noqa: PLC0415  # see above
 
-        tick(os.environ, timer.schedule_status)  # type: ignore[attr-defined]  # the worker passes the full class
+        status: Mapping[str, object] | None = timer.schedule_status  # type: ignore[attr-defined]  # the worker passes the full class
+        tick(os.environ, status, past_due=timer.past_due)
 
 else:
 
@@ -31,7 +33,8 @@ else:
         """Put a message for each slice of the workspaces on the queue; raise if the settings allow no run."""
         from git_refresh import fan_out  # noqa: PLC0415  # see above
 
-        slices.set(fan_out.dispatch(os.environ, timer.schedule_status))  # type: ignore[attr-defined]  # see above
+        status: Mapping[str, object] | None = timer.schedule_status  # type: ignore[attr-defined]  # see above
+        slices.set(fan_out.dispatch(os.environ, status, past_due=timer.past_due))
 
     @app.queue_trigger(arg_name="message", queue_name=SLICES, connection=STORAGE)
     def refresh_slice(message: func.QueueMessage) -> None:

@@ -19,13 +19,13 @@ from git_refresh.clouds.transport import BoundedSession
 from git_refresh.clouds.vault import Vault
 from git_refresh.diagnosis.explain import Facts, internal
 from git_refresh.masking import Secrets
+from git_refresh.model.next_run import DEFAULT_INTERVAL, late_by, next_run_after
 from git_refresh.outlet import Outlet, log_to_platform
 from git_refresh.raised import LONGEST_MESSAGE, RunFailedError, nothing_run
 from git_refresh.redact import shown, silence_sdk_logs
 from git_refresh.report import Report, log_nothing_done
 from git_refresh.run.pool import MAX_THREADS
 from git_refresh.run.refresh import refresh
-from git_refresh.schedule import DEFAULT_INTERVAL, late_by, next_run_after
 from git_refresh.seams import Claims, Heads, Watcher
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.storage import CONNECTION, read_storage
@@ -247,6 +247,7 @@ def run(  # noqa: PLR0913  # each a fact of its own, given by name
     outlet: Outlet | None = None,
     next_run: datetime | None = None,
     late: timedelta = timedelta(),
+    past_due: bool = False,
     slice_: Slice | None = None,
     told: Sequence[Problem] = (),
     dry_run: bool = False,
@@ -261,6 +262,7 @@ def run(  # noqa: PLR0913  # each a fact of its own, given by name
         outlet: what goes out, goes out there; it learns the run's secrets.
         next_run: when the next run is due, if that is known; else it is taken to be 15 minutes away.
         late: how much later than scheduled this run begins.
+        past_due: whether its occurrence came while the app was not running, or cut off its run.
         slice_: which part of a run this is, if it is one; `settings` are those of its workspaces.
         told: what the report is to say that is no failure.
         dry_run: write nothing.
@@ -283,6 +285,7 @@ def run(  # noqa: PLR0913  # each a fact of its own, given by name
             next_run=due,
             outlet=outlet,
             late=late,
+            past_due=past_due,
             slice_=slice_,
             told=told,
             dry_run=dry_run,
@@ -293,27 +296,42 @@ def run(  # noqa: PLR0913  # each a fact of its own, given by name
         clouds.close()
 
 
-def tick(environ: Mapping[str, str], schedule_status: Mapping[str, object] | None) -> None:
+def tick(
+    environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, *, past_due: bool = False
+) -> None:
     """What the timer does: run, and raise when anything failed. Whatever happens, there is one run line.
+
+    Args:
+        environ: the environment.
+        schedule_status: the timer's `ScheduleStatus`.
+        past_due: the timer's `IsPastDue`.
 
     Raises:
         RunFailedError: something failed, or the settings are wrong; its text is one line for people, without secrets.
     """
     outlet = Outlet()
     log_to_platform()
-    failure = _tick(environ, schedule_status, outlet)
+    failure = _tick(environ, schedule_status, outlet, past_due=past_due)
     if failure:
         raise RunFailedError(outlet.text(failure, LONGEST_MESSAGE))
 
 
-def _tick(environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, outlet: Outlet) -> str:
+def _tick(
+    environ: Mapping[str, str],
+    schedule_status: Mapping[str, object] | None,
+    outlet: Outlet,
+    *,
+    past_due: bool,
+) -> str:
     """One run; why it failed, or nothing."""
     clock = SystemClock()
     try:
         now = clock.now()
         due = next_run_after(now, schedule_status, environ.get("REFRESH_SCHEDULE"))
         late = late_by(now, schedule_status)
-        report = run(load(environ), environ, outlet=outlet, next_run=due, late=late, clock=clock)
+        report = run(
+            load(environ), environ, outlet=outlet, next_run=due, late=late, past_due=past_due, clock=clock
+        )
     except SettingsError as error:
         log_nothing_done(error.problems, outlet)
         return nothing_run(error)

@@ -14,11 +14,11 @@ from uuid import uuid4
 
 from git_refresh.clock import Clock, SystemClock
 from git_refresh.diagnosis.explain import Facts, explain, finding, internal
+from git_refresh.model.next_run import late_by, next_run_after
 from git_refresh.outlet import Outlet, log_to_platform
 from git_refresh.raised import LONGEST_MESSAGE, RunFailedError, nothing_run
 from git_refresh.report import log_dispatch, log_message, log_not_listed, log_nothing_done, log_queued
 from git_refresh.run.refresh import lateness
-from git_refresh.schedule import late_by, next_run_after
 from git_refresh.seams import Claim, Claims
 from git_refresh.settings.host_json import ENDING_S
 from git_refresh.settings.load import Settings, SettingsError, load
@@ -43,7 +43,9 @@ GIVE_UP = 3
 """The delivery at which a message is given up whose worker has died each time. The host's own limit, in host.json, is above it."""
 
 
-def dispatch(environ: Mapping[str, str], schedule_status: Mapping[str, object] | None) -> list[str]:
+def dispatch(
+    environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, *, past_due: bool = False
+) -> list[str]:
     """What the timer does: cut the list into slices, and say so in one line.
 
     Returns:
@@ -54,14 +56,18 @@ def dispatch(environ: Mapping[str, str], schedule_status: Mapping[str, object] |
     """
     outlet = Outlet()
     log_to_platform()
-    found = _dispatch(environ, schedule_status, outlet)
+    found = _dispatch(environ, schedule_status, outlet, past_due=past_due)
     if isinstance(found, str):
         raise RunFailedError(outlet.text(found, LONGEST_MESSAGE))
     return [message.text() for message in found]
 
 
 def _dispatch(
-    environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, outlet: Outlet
+    environ: Mapping[str, str],
+    schedule_status: Mapping[str, object] | None,
+    outlet: Outlet,
+    *,
+    past_due: bool,
 ) -> list[Message] | str:
     """The messages; or why there are none."""
     clock = SystemClock()
@@ -74,7 +80,7 @@ def _dispatch(
         until = next_run_after(now, schedule_status, environ.get("REFRESH_SCHEDULE"))
         run_id = str(uuid4())
         found = messages(settings, run_id, until)
-        problems = lateness(late_by(now, schedule_status))
+        problems = lateness(late_by(now, schedule_status), past_due=past_due)
         log_dispatch(run_id, len(found), len(settings.entries), until, problems, outlet)
         for message in found:
             log_queued(message.slice, message.until, message.workspaces, outlet)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,6 @@ from localcloud.people import laptop
 from localcloud.worker import Worker
 
 APP = Path(__file__).parent.parent
-TICK = timedelta(minutes=15)
 CHANGED = "/Repos/etl/prod"
 NEXT = """\
 What to try next:
@@ -165,7 +164,7 @@ def _fire(
     events.failures.clear()
     started = time.monotonic()
     with waiting(f"the function to end, for {len(fleet.workspaces)} workspaces"):
-        outcome = worker.fire_timer("refresh_git", following=datetime.now(UTC) + TICK)
+        outcome = worker.fire_timer("refresh_git")
     took = time.monotonic() - started
     after = [state_of(workspace) for workspace in fleet.workspaces]
     console.print(_table(f"{title} ({took:.1f} s)", fleet, before, after))

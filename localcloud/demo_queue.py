@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from rich.text import Text
 
 from git_refresh import slices
 from localcloud.cloud import Cloud
-from localcloud.demo import APP, TICK, NotAsToldError, console, expect, say, state_of, waiting
+from localcloud.demo import APP, NotAsToldError, console, expect, say, state_of, waiting
 from localcloud.faults import Fault, delay, status
 from localcloud.fleet import Fleet, seed
 from localcloud.queues import QueueOptions, connected, send_outputs
@@ -66,7 +66,7 @@ class Stage:
 
     def tick(self, watch: Callable[[Done], None] = lambda _: None) -> list[Done]:
         """Fire the timer, and follow the workers until the queue is empty: what each has done."""
-        outcome = self.timer.fire_timer("refresh_git", following=datetime.now(UTC) + TICK)
+        outcome = self.timer.fire_timer("refresh_git")
         expect(outcome.ok, f"the timer succeeds, and it said: {outcome.message}")
         service = connected(os.environ)
         left = send_outputs(service, self.timer.bindings["refresh_git"], outcome, QueueOptions())
@@ -111,7 +111,7 @@ def main() -> None:
                 "AzureWebJobsStorage__clientId": cloud.identity.client_id,
                 "FAN_OUT": "queue",
                 # The next quarter of an hour may be seconds away, and then no slice is begun.
-                "REFRESH_SCHEDULE": f"0 {datetime.now(UTC) + TICK:%M} * * * *",
+                "REFRESH_SCHEDULE": f"0 {datetime.now(UTC) + timedelta(minutes=15):%M} * * * *",
             }
             logging.getLogger("git_refresh").propagate = False
             logging.getLogger("git_refresh").addHandler(logging.NullHandler())

@@ -1,6 +1,7 @@
 """What the Functions host does with a storage queue: it delivers to a function what arrives.
 
 Facts, as of https://github.com/Azure/azure-sdk-for-net, sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Common/src/Shared:
+Its own code is recorded in tests/recorded/functions_host.
 - Queues/QueueListener.cs: up to `batchSize` messages are got at once, invisible for 10 minutes; the next ones as soon as no more
   than `newBatchThreshold` are being worked on. A queue that is not there is waited for. An answer of 5xx is waited out; whatever
   else fails (403, no connection) ends the host, which the platform starts again.
@@ -84,22 +85,29 @@ class QueueListener:
         self._known = False
 
     async def listen(self, stop: asyncio.Event) -> None:
-        """Until told to stop: what has been begun is ended first."""
+        """Until told to stop: what has been begun is ended first.
+
+        Raises:
+            AzureError: what ends the host's process, at once.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._listen(stop, group)
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    async def _listen(self, stop: asyncio.Event, group: asyncio.TaskGroup) -> None:
         running: set[asyncio.Task[None]] = set()
         delays = _delays(self._options.max_polling_interval)
-        try:
-            while not stop.is_set():
-                batch = await asyncio.to_thread(self._receive)
-                running |= {asyncio.create_task(self._process(message)) for message in batch}
-                if batch:
-                    delays = _delays(self._options.max_polling_interval)
-                else:
-                    await _set_within(stop, next(delays))
-                while len(running) > self._options.threshold:
-                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                    await asyncio.gather(*done)
-        finally:
-            await asyncio.gather(*running)
+        while not stop.is_set():
+            batch = await asyncio.to_thread(self._receive)
+            running |= {group.create_task(self._process(message)) for message in batch}
+            if batch:
+                delays = _delays(self._options.max_polling_interval)
+            else:
+                await set_within(stop, next(delays))
+            while len(running) > self._options.threshold:
+                _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
 
     async def once(self) -> int:
         """Get one batch, and see it to its end: how many messages there were."""
@@ -157,7 +165,7 @@ class QueueListener:
     async def _keep(self, received: QueueMessage, text: str, ended: asyncio.Event) -> None:
         """Keep others from the message until its function has ended."""
         renew = functools.partial(self._set_visible, received, int(self._invisible))
-        while not await _set_within(ended, self._invisible / 2):
+        while not await set_within(ended, self._invisible / 2):
             if not await self._do("renewed", received, text, renew):
                 return
 
@@ -198,7 +206,8 @@ class QueueListener:
         self._report(Step(event, received.id, received.dequeue_count or 0, text, problem))
 
 
-async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, at most so long; whether it is set."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
     return event.is_set()

@@ -1,8 +1,8 @@
-"""An instance of the app with its host, for its queues alone: `python -m localcloud.queue_worker APP`.
+"""An instance of the app with its host, for its queues, and its timers if asked: `python -m localcloud.queue_worker APP [--timers]`.
 
 It works as long as its stdin is open, then ends what it has begun. Killed, it leaves its messages to others, once they are
-visible again. On stdout it says, a JSON object a line: `ready`, the steps of each message (`localcloud.listener.Step`), and what the
-app logs, as `log`. An error that would end the host ends it with 1.
+visible again. On stdout it says, a JSON object a line: `ready`, the steps of each message (`localcloud.listener.Step`), each call of a
+timer as `fired`, and what the app logs, as `log`. An error that would end the host ends it with 1, timers included.
 """
 
 import argparse
@@ -14,10 +14,12 @@ import logging
 import os
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
-from localcloud.listener import INVISIBLE_S, QueueListener, Step
-from localcloud.queues import QueueOptions, connected
+from localcloud.listener import INVISIBLE_S, QueueListener, Step, set_within
+from localcloud.queues import QueueOptions, connected, send_outputs
+from localcloud.timer import Timer
 from localcloud.worker import Worker
 
 
@@ -38,7 +40,24 @@ class _Handler(logging.Handler):
             _say("log", level=record.levelname, logger=record.name, message=record.getMessage())
 
 
-async def _listen(worker: Worker, options: QueueOptions, invisible: float) -> None:
+async def _fire(worker: Worker, function: str, stop: asyncio.Event, options: QueueOptions) -> None:
+    """Call a timer's function by its schedule, as the instance does that has the timer's lock."""
+    bindings = worker.bindings[function]
+    setting = next(each["schedule"] for each in bindings if each["type"] == "timerTrigger").strip("%")
+    timer = Timer(os.environ[setting], datetime.now(UTC))
+    while True:
+        due = (timer.call.due - datetime.now(UTC)).total_seconds()
+        if await set_within(stop, max(due, 0)):
+            return
+        began, info = datetime.now(UTC), timer.call.info
+        outcome = await worker.fire(function, info)
+        timer.ended(began, datetime.now(UTC))
+        if any(each["type"] == "queue" for each in bindings):
+            await asyncio.to_thread(send_outputs, connected(os.environ), bindings, outcome, options)
+        _say("fired", function=function, ok=outcome.ok, info=info)
+
+
+async def _listen(worker: Worker, options: QueueOptions, invisible: float, *, timers: bool) -> None:
     listeners = [
         QueueListener(
             connected(os.environ, binding["connection"]),
@@ -61,18 +80,24 @@ async def _listen(worker: Worker, options: QueueOptions, invisible: float) -> No
 
     threading.Thread(target=wait, daemon=True).start()
     _say("ready", process=os.getpid())
-    await asyncio.gather(*(listener.listen(stop) for listener in listeners))
+    firing = [
+        _fire(worker, function, stop, options)
+        for function, bindings in worker.bindings.items()
+        if timers and any(each["type"] == "timerTrigger" for each in bindings)
+    ]
+    await asyncio.gather(*(listener.listen(stop) for listener in listeners), *firing)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m localcloud.queue_worker")
     parser.add_argument("app", type=Path, help="the directory of function_app.py and host.json")
     parser.add_argument("--invisible", type=float, default=INVISIBLE_S, help="seconds, see QueueListener")
+    parser.add_argument("--timers", action="store_true", help="call its timers too, by their schedules")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, handlers=[_Handler()], force=True)
     with Worker(arguments.app) as worker:
         options = QueueOptions.read(arguments.app / "host.json")
-        worker.run(_listen(worker, options, arguments.invisible))
+        worker.run(_listen(worker, options, arguments.invisible, timers=arguments.timers))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 From Python 3.13 on `azure-functions-runtime` is what production runs. It reads attributes of the host's
 messages and builds its answers from the message types that it is handed, so records stand in for protobuf.
-What the host itself does is not covered: schedules, `%SETTING%` look-ups, roles. Its part in queues is `localcloud.queues` and
-`localcloud.listener`.
+What the host itself does is not covered: `%SETTING%` look-ups, roles. Its timer is `localcloud.timer`; its part in queues is
+`localcloud.queues` and `localcloud.listener`.
 
 Facts: https://github.com/Azure/azure-functions-host, FunctionRpc.proto, WorkerFunctionInvoker.cs, Utility.cs (ApplyBindingData)
 and GrpcMessageConversionExtensions.cs; https://github.com/Azure/azure-sdk-for-net, QueueTriggerBinding.cs (CreateBindingData)
@@ -21,6 +21,8 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import azure_functions_runtime as runtime
+
+from localcloud.timer import NEVER, Call, Status
 
 SUCCESS = 1
 
@@ -155,19 +157,28 @@ class Worker:
         self,
         function: str,
         *,
-        last: datetime | None = None,
+        last: datetime = NEVER,
         following: datetime | None = None,
         past_due: bool = False,
     ) -> Outcome:
-        """Let the schedule strike: `last` and `following` are the ScheduleStatus' Last and Next."""
-        now = datetime.now(UTC)
-        status = {
-            "Last": (last or now).isoformat(),
-            "Next": (following or now + timedelta(minutes=15)).isoformat(),
-            "LastUpdated": (last or now).isoformat(),
-        }
-        timer = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": past_due}
-        return self.run(self._invoke(function, _TypedData(json=json.dumps(timer)), {}))
+        """Call a timer's function once.
+
+        Args:
+            function: its name.
+            last: the start of the run before; by default this is the first one.
+            following: the occurrence that fires; by default it is now.
+            past_due: whether it was missed or cut off.
+        """
+        due = following or datetime.now(UTC)
+        return self.call_timer(function, Call(due, Status(last, due, last), past_due).info)
+
+    def call_timer(self, function: str, info: Mapping[str, object]) -> Outcome:
+        """Call a timer's function with what the host tells it: `timer.Call.info`."""
+        return self.run(self.fire(function, info))
+
+    async def fire(self, function: str, info: Mapping[str, object]) -> Outcome:
+        """Call a timer's function, beside others."""
+        return await self._invoke(function, _TypedData(json=json.dumps(info)), {})
 
     def deliver(
         self,

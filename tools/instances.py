@@ -41,13 +41,16 @@ class Instance:
         lines: what it has said as far as it was read.
     """
 
-    def __init__(self, app: Path, environ: Mapping[str, str], *, invisible: float | None = None) -> None:
+    def __init__(
+        self, app: Path, environ: Mapping[str, str], *, invisible: float | None = None, timers: bool = False
+    ) -> None:
         """Start it.
 
         Args:
             app: the directory of function_app.py and host.json.
             environ: its environment, whole: with the app settings.
             invisible: seconds that it keeps a message from others at a time; as the host does, if not given.
+            timers: whether it calls the app's timers too.
         """
         self.lines: list[dict[str, Any]] = []
         self._said = b""
@@ -58,6 +61,7 @@ class Instance:
         self._stdin = os.open(stdin, os.O_RDWR)
         self._stdout = os.open(stdout, os.O_RDWR)
         options = [] if invisible is None else ["--invisible", str(invisible)]
+        options += ["--timers"] if timers else []
         self._process = warm.start(
             app,
             *options,

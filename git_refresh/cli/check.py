@@ -14,6 +14,7 @@ from functools import partial
 from git_refresh.admin.job_values import JobSight
 from git_refresh.cli.check_devops import RememberedHeads, wanted_refs
 from git_refresh.cli.check_jobs import JobsCheck
+from git_refresh.cli.check_schedule import EXAMPLE, NAME, schedule_problem, schedule_warnings
 from git_refresh.cli.check_size import check_sizes
 from git_refresh.cli.check_workspace import WorkspaceCheck
 from git_refresh.cli.checks import LAYERS, Check, Layer, count, failed, skipped, warning
@@ -32,9 +33,9 @@ from git_refresh.diagnosis.explain import (
     out_of_time,
 )
 from git_refresh.fan_out import MIN_GAP
+from git_refresh.model.next_run import DEFAULT_INTERVAL, gaps, lapses_before
 from git_refresh.redact import shown
 from git_refresh.run.shared import SECRET_WARNING, Run, facts_of_principal, facts_of_zone
-from git_refresh.schedule import DEFAULT_INTERVAL, has_shorter_gap, lapses_before
 from git_refresh.seams import Clouds, Services
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
@@ -46,28 +47,25 @@ from git_refresh.slices import cut
 from git_refresh.symptom import Service, ServiceError
 from git_refresh.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Problem, Token
 
-_NO_SCHEDULE = Problem(
-    "REFRESH_SCHEDULE",
-    'is missing, and without it the platform never runs the function; write "0 */15 * * * *" for every 15 minutes',
-)
+_NO_SCHEDULE = Problem(NAME, f"is missing, and without it the platform never runs the function; {EXAMPLE}")
 _ALONE = " (to check a list alone: check FILE, without --settings)"
 
 
 def missing_beside(environ: Mapping[str, str], settings: Settings | None) -> list[Problem]:
     """What the platform needs beside the list; a run itself could do without."""
-    schedule = environ.get("REFRESH_SCHEDULE", "").strip()
-    found = [] if schedule else [_NO_SCHEDULE]
+    schedule = environ.get(NAME, "")
+    found = [] if schedule.strip() else [_NO_SCHEDULE]
     if settings is None or not settings.fan_out:
         return found
     storage = read_storage(environ)
     found += [storage] if isinstance(storage, Problem) else []
-    if has_shorter_gap(schedule, SystemClock().now(), MIN_GAP):
+    if min(gaps(schedule, SystemClock().now())) < MIN_GAP:
         least = round(MIN_GAP.total_seconds())
         message = (
             f'"{shown(schedule)}" has runs less than {least} seconds apart, too few for a slice with FAN_OUT "queue"; '
             'write a schedule with longer gaps, or set FAN_OUT to "off"'
         )
-        found.append(Problem("REFRESH_SCHEDULE", message))
+        found.append(Problem(NAME, message))
     return found
 
 
@@ -90,6 +88,10 @@ def check_settings(
     """
     if scheduled:
         problems = [*problems, *map(_or_alone, missing_beside(environ, settings))]
+    schedule = environ.get(NAME, "")
+    told = not schedule.strip() or any(problem.where == NAME for problem in problems)
+    if not told and (refused := schedule_problem(schedule)):
+        problems = [*problems, refused]
     found = [
         Check("settings", problem.where, "failed", problem.message, _wrong(problem)) for problem in problems
     ]
@@ -105,6 +107,7 @@ def check_settings(
         warning("settings", shown(name), finding("ignored_setting", Facts()))
         for name in environment_names(named)
     ]
+    found += schedule_warnings(schedule, SystemClock().now())
     found += check_sizes(environ)
     if "client_secret_name" not in environ.get("WORKSPACE_DEFAULTS", ""):
         found += _unused_secret_names(settings)

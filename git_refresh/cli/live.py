@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from git_refresh.cli.check import check_clouds
 from git_refresh.cli.checks import Check
 from git_refresh.clock import Deadline, SystemClock
+from git_refresh.model.next_run import gaps
 from git_refresh.outlet import Outlet
-from git_refresh.schedule import longest_gap
 from git_refresh.settings.load import Settings
 
 
@@ -24,7 +24,7 @@ def check_live(
 
     clock = SystemClock()
     deadline = Deadline.after(settings.work_s, clock)
-    interval = longest_gap(values.get("REFRESH_SCHEDULE"), clock.now())
+    interval = max(gaps(values.get("REFRESH_SCHEDULE"), clock.now()))
     clouds = app.connect(settings, deadline, os.environ, outlet)
     clouds.others_ask = jobs
     try:

@@ -61,6 +61,8 @@ class Facts:
     """What that person types."""
     trusting: Command = NO_COMMAND
     """The options by which a person allowed hosts, as a command of ours repeats them."""
+    late_because: str = "The previous run took too long, or the app was not running."
+    """Why a run began late, as far as the timer's status shows it."""
     refreshing: str = (
         'In the workspace\'s entry in WORKSPACES write "run_as": [NUMERIC_ID]. Of people this app keeps no credentials: let their jobs run '
         "as a service principal, the app's own or one in run_as."

@@ -1047,8 +1047,9 @@ OWN = (
     Row(
         "late_run",
         message="This run started {minutes} minutes late.",
-        cause="If the previous token expired before the run started, pulls failed in between.",
-        remedy="Find out what kept the app from running: a stop, a restart, a lost instance.",
+        cause="{late_because} If the previous token expired before this run started, pulls failed in between.",
+        remedy="No action needed after a deployment or a saved app setting. If runs take too long, let REFRESH_SCHEDULE run less often. "
+        "Otherwise check Function App, Diagnose and solve problems.",
     ),
     Row(
         "clock_skew",
@@ -1261,6 +1262,12 @@ OWN = (
         message="This is not a setting of this app; did you mean {meant}?",
         cause="A misspelt app setting is ignored.",
         remedy="Correct its name, or remove it.",
+    ),
+    Row(
+        "schedule_surprising",
+        message="{found}; {advice}.",
+        cause="The Functions host accepts this schedule, but reads NCRONTAB and time spans in its own way.",
+        remedy="Write the schedule that you mean. No action needed if this is it.",
     ),
     Row(
         "long_setting",

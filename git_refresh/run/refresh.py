@@ -13,13 +13,13 @@ from uuid import uuid4
 
 from git_refresh.clock import Clock, Deadline
 from git_refresh.diagnosis.explain import Facts, clock_skew, finding, interrupted, out_of_time
+from git_refresh.model.next_run import lapses_before
 from git_refresh.outlet import Outlet
 from git_refresh.report import Report, TokenReport, WorkspaceReport, log_run, log_workspace
 from git_refresh.run.fleet import Fleet
 from git_refresh.run.pool import MAX_THREADS, Limits, Pool, Task, start_thread
 from git_refresh.run.shared import Notes
 from git_refresh.run.zone import ZoneRefresh
-from git_refresh.schedule import lapses_before
 from git_refresh.seams import Clouds, Unwatched, Watcher
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
@@ -37,6 +37,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     next_run: datetime,
     outlet: Outlet,
     late: timedelta = timedelta(),
+    past_due: bool = False,
     slice_: Slice | None = None,
     told: Sequence[Problem] = (),
     dry_run: bool = False,
@@ -53,6 +54,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         next_run: when the next run is due; a token that ends before is reported as `short_token`.
         outlet: where log lines go out; the report has passed it too.
         late: how much later than scheduled this run began.
+        past_due: whether its occurrence came while the app was not running, or cut off its run.
         slice_: which part of a run this is, if it is one.
         told: what the report is to say that is no failure.
         dry_run: look, decide and report, but write nothing.
@@ -82,7 +84,14 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         for each in zones.values()
         for problem in _short_token(each, next_run, behind, alone=len(zones) == 1)
     ]
-    problems = [*short, *settings.problems, *_about_time(late, behind, facts), *told, *notes.all()]
+    problems = [
+        *short,
+        *settings.problems,
+        *lateness(late, past_due=past_due),
+        *_skew(behind, facts),
+        *told,
+        *notes.all(),
+    ]
     fine = not short and not settings.problems and all(workspace.result == "ok" for workspace in workspaces)
     report = outlet.clean(
         Report(
@@ -194,16 +203,19 @@ def _short_token(zone: ZoneRefresh, next_run: datetime, behind: timedelta, *, al
     return [Problem("token", str(told))]
 
 
-def lateness(late: timedelta) -> list[Problem]:
-    """What there is to say of a run that began so much later than scheduled."""
+def lateness(late: timedelta, *, past_due: bool) -> list[Problem]:
+    """Return the problem of a run that began so much later than scheduled; without a delay, none."""
     if not late:
         return []
-    told = finding("late_run", Facts(), minutes=f"{late / timedelta(minutes=1):.0f}")
+    facts = Facts(late_because=_PAST_DUE if past_due else _OVERLAP)
+    told = finding("late_run", facts, minutes=f"{late / timedelta(minutes=1):.0f}")
     return [Problem("timer", str(told))]
 
 
-def _about_time(late: timedelta, behind: timedelta, facts: Facts) -> list[Problem]:
-    problems = lateness(late)
-    if behind:
-        problems.append(Problem("clock", str(clock_skew(behind, facts))))
-    return problems
+_OVERLAP = "The previous run took longer than the time between two runs."
+_PAST_DUE = "The app was not running, or a run was cut off: an outage, a deployment or a saved app setting."
+"""The host's status does not show which of them it was."""
+
+
+def _skew(behind: timedelta, facts: Facts) -> list[Problem]:
+    return [Problem("clock", str(clock_skew(behind, facts)))] if behind else []

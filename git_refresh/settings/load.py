@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts, split_url
+from git_refresh.model.schedule import accepts
 from git_refresh.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
 from git_refresh.repository import BUILT_IN
-from git_refresh.schedule import is_schedule
 from git_refresh.settings.entries import (
     LACKING_NOTHING,
     MOST,
@@ -143,7 +143,6 @@ def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
     _in_time(environ, texts, timeout_s, fatal)
     client_id = _client_id(texts, fatal)
     vault = _key_vault_url(texts, trusted, fatal)
-    _schedule(texts, fatal)
     fan_out = _fan_out(texts, timeout_s, fatal)
     defaults = _defaults(environ, trusted, fatal)
     entries = tuple(read_entries(_array(environ, fatal), defaults, trusted, identity=client_id))
@@ -172,7 +171,10 @@ _LONGEST = {"TRUSTED_HOSTS": 8_000}
 
 
 def _texts(environ: Mapping[str, str], fatal: list[Problem]) -> dict[str, str]:
-    """The settings that are no JSON, each as it can be read on; one that cannot is told, and then as good as not set."""
+    """The settings that are no JSON, each as it can be read on; one that cannot is told, and then as good as not set.
+
+    A schedule that the host accepts is never wrong here: a run that the host has started never stops for its schedule.
+    """
     texts: dict[str, str] = {}
     for name in SETTINGS.keys() - {"WORKSPACES", "WORKSPACE_DEFAULTS"}:
         text, longest = environ.get(name, "").strip(), _LONGEST.get(name, 1_000)
@@ -183,6 +185,8 @@ def _texts(environ: Mapping[str, str], fatal: list[Problem]) -> dict[str, str]:
             wrong = f'"{shown(text)}" {CONTAINS_INVISIBLE}; type it again'
         elif len(text) > longest:
             wrong = f"is too long: {len(text):,} characters; write at most {longest:,}"
+        if name == "REFRESH_SCHEDULE" and wrong and accepts(environ[name]):
+            wrong = ""
         fatal += [Problem(name, wrong)] if wrong else []
         texts[name] = "" if wrong else text
     return texts
@@ -256,15 +260,6 @@ def _vault_at(text: str) -> str:
         re.IGNORECASE,
     )
     return f"https://{shown(named[1]) if named else 'NAME'}.vault.azure.net"
-
-
-def _schedule(texts: Mapping[str, str], fatal: list[Problem]) -> None:
-    text = texts["REFRESH_SCHEDULE"]
-    if text and not is_schedule(text):
-        advice = 'must be an NCRONTAB expression of six fields, seconds first; "0 */15 * * * *" is every 15 minutes'
-        if is_schedule(f"0 {text}"):
-            advice = f'has five fields, but NCRONTAB has six, seconds first; write "0 {text}"'
-        fatal.append(Problem("REFRESH_SCHEDULE", f'"{shown(text)}" {advice}'))
 
 
 LONGEST_SLICE_S = 570

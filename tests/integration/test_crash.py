@@ -5,7 +5,9 @@ import os
 import signal
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -13,8 +15,9 @@ import pytest
 
 from localcloud import Cloud, Fleet, seed
 from localcloud.observer import Request
+from localcloud.timer import Timer
 from tests.integration.running import run_app
-from tools import warm
+from tests.integration.ticking import events, ticked
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -77,9 +80,25 @@ def test_the_requests_of_an_undisturbed_run_are_all_tried_below(cloud: Cloud, fl
     assert state_of(fleet) == EXPECTED
 
 
+def due_now(settings: dict[str, str]) -> Timer:
+    """The host's timer at an occurrence of the settings' schedule, which it changes; the run before it was good."""
+    due = datetime.now(UTC).replace(microsecond=0)
+    minutes = sorted((due.minute + quarter) % 60 for quarter in (0, 15, 30, 45))
+    settings["REFRESH_SCHEDULE"] = f"{due.second} {','.join(map(str, minutes))} * * * *"
+    before = due - timedelta(minutes=15)
+    timer = Timer(settings["REFRESH_SCHEDULE"], before - timedelta(minutes=1))
+    timer.ended(before, before)
+    assert timer.call.due == due
+    return timer
+
+
 @pytest.mark.parametrize("last", range(1, REQUESTS + 1))
-def test_killed_after_request(cloud: Cloud, fleet: Fleet, last: int) -> None:
+def test_a_run_killed_at_any_request_is_made_again_and_ends_the_same(
+    cloud: Cloud, fleet: Fleet, tmp_path: Path, last: int
+) -> None:
+    """The host has stored nothing of the run, so it calls again at once: past due, with the old `Next`."""
     settings = settings_of(fleet)
+    timer = due_now(settings)
     seen, killed = [0], threading.Event()
     running: list[ForkServerProcess] = []
 
@@ -90,13 +109,18 @@ def test_killed_after_request(cloud: Cloud, fleet: Fleet, last: int) -> None:
             running[0].kill()
 
     cloud.on_request = kill
-    running.append(warm.start("run", "--json", environ={**os.environ, **cloud.environment(), **settings}))
+    cut_off = timer.call
+    running.append(ticked(cloud, settings, tmp_path / "cut off", cut_off))
     running[0].join(50)
     assert running[0].exitcode == -signal.SIGKILL
     cloud.on_request = None
 
-    report = run_app({**os.environ, **settings})
-    assert report.result == "ok", report.summary()
+    timer.start(datetime.now(UTC))
+    assert (timer.call.past_due, timer.call.status) == (True, cut_off.status)
+    again = ticked(cloud, settings, tmp_path / "again", timer.call)
+    again.join(50)
+    assert again.exitcode == 0
+    assert [event["result"] for event in events(tmp_path / "again")] == ["ok", "ok"]
     assert state_of(fleet) == EXPECTED
 
 

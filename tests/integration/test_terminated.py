@@ -3,30 +3,21 @@
 import json
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from datetime import UTC, datetime
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from localcloud import Cloud, Fault, Fleet, faults, seed
 from localcloud.observer import Request
 from tests.integration.admin import admin_of, laptop_of, principal_of, real_secret
-from tests.integration.test_crash import EXPECTED, settings_of, state_of
+from tests.integration.test_crash import EXPECTED, due_now, settings_of, state_of
+from tests.integration.ticking import events, ticked
 from tools import warm
 
 pytestmark = pytest.mark.timeout(60)
-
-
-def ticked(cloud: Cloud, settings: Mapping[str, str], log: Path) -> ForkServerProcess:
-    environ = {**os.environ, **cloud.environment(), **settings}
-    return warm.start(log, environ=environ, program="tests.integration.ticking")
-
-
-def events(log: Path) -> list[dict[str, Any]]:
-    """The log lines: each is a whole JSON object, or this raises."""
-    return [json.loads(line) for line in log.read_text().splitlines()]
 
 
 def terminate_at(cloud: Cloud, running: list[ForkServerProcess], wanted: Callable[[Request], bool]) -> None:
@@ -60,14 +51,16 @@ def test_a_run_that_is_terminated_is_made_good_by_the_next(
     running: list[ForkServerProcess] = []
     cloud.latency = 0.1  # so that the process is there to be told
     terminate_at(cloud, running, wanted)
-    running.append(ticked(cloud, settings, log))
+    timer = due_now(settings)
+    running.append(ticked(cloud, settings, log, timer.call))
     running[0].join(50)
     assert running[0].exitcode == -signal.SIGTERM
     assert cloud.on_request is None, "it was terminated where it was meant to be"
     assert "git_refresh.run" not in {event["event"] for event in events(log)}, "which the alert goes by"
 
     cloud.latency = 0
-    again = ticked(cloud, settings, after)
+    timer.start(datetime.now(UTC))
+    again = ticked(cloud, settings, after, timer.call)
     again.join(50)
     assert again.exitcode == 0
     assert [event["result"] for event in events(after)] == ["ok", "ok"]

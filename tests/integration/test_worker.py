@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from localcloud import Cloud, Fleet
+from localcloud.timer import Timer
 from localcloud.worker import Worker
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +89,41 @@ def test_a_token_that_will_not_last_until_the_next_tick_fails_the_run(
     assert "short_token" in outcome.message
     monkeypatch.setenv("REFRESH_SCHEDULE", "* * * * * *")
     assert worker.fire_timer("refresh_git", last=last, following=now).ok
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize(
+    ("past_due", "because"),
+    [(False, "previous run took longer"), (True, "an outage, a deployment or a saved app setting")],
+)
+def test_a_late_run_names_what_the_host_s_status_allows(
+    worker: Worker, caplog: pytest.LogCaptureFixture, *, past_due: bool, because: str
+) -> None:
+    due = datetime.now(UTC) - timedelta(minutes=5)
+    with caplog.at_level(logging.INFO, "git_refresh"):
+        outcome = worker.fire_timer("refresh_git", following=due, past_due=past_due)
+    assert outcome.ok
+    (problem,) = json.loads(caplog.messages[-1])["problems"]
+    assert problem.startswith("timer: late_run: ")
+    assert because in problem
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize("seconds", [40, -0.002])
+def test_a_run_cut_off_and_made_again_within_a_minute_is_not_late(
+    worker: Worker, caplog: pytest.LogCaptureFixture, seconds: float
+) -> None:
+    due = datetime.now(UTC) - timedelta(seconds=seconds)
+    with caplog.at_level(logging.INFO, "git_refresh"):
+        assert worker.fire_timer("refresh_git", following=due, past_due=seconds > 0).ok
+    assert json.loads(caplog.messages[-1])["problems"] == []
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_schedule_without_a_kept_status_makes_no_run_fail(worker: Worker) -> None:
+    call = Timer("*/30 * * * * *", datetime.now(UTC)).call
+    assert call.status is None
+    assert worker.call_timer("refresh_git", call.info).ok
 
 
 BROKEN = {

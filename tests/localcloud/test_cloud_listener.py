@@ -384,3 +384,34 @@ def test_an_instance_ends_with_what_would_end_the_host(
     cloud.inject(Fault(status(403), service="storage"))
     with Instance(app, environ) as instance, pytest.raises(EndedError, match="HttpResponseError"):
         instance.until("delivered")
+
+
+TIMER = """
+@app.timer_trigger(schedule="%REFRESH_SCHEDULE%", arg_name="timer")
+def tick(timer: func.TimerRequest) -> None:
+    logging.getLogger("app").info("tick")
+"""
+
+
+def test_the_timer_ends_with_a_process_that_may_not_delete_a_message(
+    cloud: Cloud, app: Path, environ: dict[str, str], queue: Queue
+) -> None:
+    function_app = app / "function_app.py"
+    function_app.write_text(function_app.read_text() + TIMER)
+    queue.client.create_queue()
+    with Instance(app, {**environ, "REFRESH_SCHEDULE": "* * * * * *"}, timers=True) as instance:
+        assert instance.until("fired")["info"]["ScheduleStatus"] is None
+        cloud.inject(Fault(status(403), service="storage", method="DELETE"))
+        queue.put("good")
+        with pytest.raises(EndedError, match="HttpResponseError"):
+            instance.until("deleted")
+        with pytest.raises(EndedError):
+            instance.until("fired")
+        assert instance.stop() == 1
+
+
+def test_an_error_that_stays_ends_the_host_at_once(cloud: Cloud, queue: Queue) -> None:
+    queue.put("good")
+    cloud.inject(Fault(status(403), service="storage", method="DELETE"))
+    with pytest.raises(HttpResponseError):
+        asyncio.run(asyncio.wait_for(queue.listener(Function()).listen(asyncio.Event()), 10))

@@ -229,7 +229,7 @@ def test_a_schedule_on_which_no_slice_could_begin_is_refused(schedule: str, subj
     queued = {**environ, "FAN_OUT": "queue"}
     lines = check_settings(queued, (), load(queued))
     assert [line.subject for line in lines if line.status == "failed"] == subjects
-    assert [line.status for line in check_settings(environ, (), load(environ))] == ["ok"]
+    assert "failed" not in {line.status for line in check_settings(environ, (), load(environ))}
 
 
 def test_a_name_in_a_file_that_is_nobody_s_is_pointed_out_and_a_misspelt_one_everywhere() -> None:

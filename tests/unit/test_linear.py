@@ -9,14 +9,16 @@ import pytest
 from hypothesis import settings
 
 from git_refresh import redact
+from git_refresh.cli.check_schedule import schedule_problem, schedule_warnings
 from git_refresh.diagnosis.explain import Facts, explain
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts
+from git_refresh.model.schedule import Schedule
 from git_refresh.repository import parse_repository
-from git_refresh.schedule import is_schedule
 from git_refresh.settings.json_text import parse
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS, near_misses
 from git_refresh.symptom import Service, Symptom
+from tests.unit.fakes import NOW
 
 pytestmark = pytest.mark.skipif(
     settings.get_current_profile_name() == "quick", reason="compares times: for `make test`"
@@ -78,8 +80,10 @@ READERS: dict[str, Callable[[str], object]] = {
     "a JSON key": lambda text: parse(f'{{"{text}'),
     "a JSON value": lambda text: parse(f'{{"a": {text}'),
     "what follows a JSON text": lambda text: parse(f'["a"{text}'),
-    "a schedule": is_schedule,
-    "a field of a schedule": lambda text: is_schedule(f"0 {text} * * * *"),
+    "a schedule": Schedule.read,
+    "a field of a schedule": lambda text: Schedule.read(f"0 {text} * * * *"),
+    "a schedule that the host refuses": schedule_problem,
+    "a field of a surprising schedule": lambda text: schedule_warnings(f"0 {text}0/0 22-6 * * *", NOW),
     "the name of a setting": lambda text: near_misses({text: ""}),
     "the name of a key": lambda text: load({"WORKSPACES": json.dumps([{"host": HOST, text: 1}])}),
     **{

@@ -161,6 +161,7 @@ TOLD_BY_CHECK_ALONE = {
     "second_credential",
     "folder_permission",
     "misspelt_setting",
+    "schedule_surprising",
     "unused_secret_name",
     "unknown_setting",
     "ignored_setting",

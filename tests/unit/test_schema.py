@@ -10,11 +10,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from git_refresh.cli.check_schedule import schedule_problem, schedule_warnings
 from git_refresh.cli.schema import schema
 from git_refresh.redact import INVISIBLE
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS
 from tests.drawn import as_often_as
+from tests.unit.fakes import NOW
 from tests.unit.test_hosts import HOSTILE
 from tests.unit.test_repository import NO_REPOSITORY, SAME
 from tests.unit.test_settings import FATAL, FOLDERS, GOOD, GUID, HOST, REJECTED, URL
@@ -279,7 +281,6 @@ def test_no_entry_that_the_app_takes_is_marked(entries: list[dict[str, Any]]) ->
 
 SETTING_TEXTS: dict[str, st.SearchStrategy[Any]] = {
     "KEY_VAULT_URL": words("https://", "HTTPS://", "contoso", ".vault.azure.net", "/", " ", ":443", "?"),
-    "REFRESH_SCHEDULE": words("*", " ", "*/15", "0 ", "* * ", "MON-FRI", "\t", "1,2", "L", "?"),
     "AZURE_CLIENT_ID": words("0000ABCD", "-0000", "-00000000ef01", " ", "x"),
     "TRUSTED_HOSTS": words("git.contoso.com", ",", " ", ".b", "10.0.0.4", "fd00::4", "*", "/", "_"),
     "REFRESH_CONCURRENCY": words("0", "1", "2", "5", "6", " ", "-") | st.integers(-1, 300),
@@ -298,6 +299,15 @@ def test_no_setting_that_the_app_takes_is_marked(values: dict[str, Any]) -> None
         assert list(VALIDATOR.iter_errors(content)) == []
         as_text = {**content, "WORKSPACES": json.dumps(content["WORKSPACES"]), "WORKSPACE_DEFAULTS": ""}
         assert list(VALIDATOR.iter_errors(as_text)) == []
+
+
+@as_often_as(300)
+@given(words("*", " ", "*/15", "0 ", "* * ", "MON-FRI", "\t", "1,2", "L", "?"))
+@example("0 */15 * * * *")
+def test_no_schedule_that_check_passes_is_marked(schedule: str) -> None:
+    if schedule.strip() and not schedule_problem(schedule) and not schedule_warnings(schedule, NOW):
+        content = {"WORKSPACES": [{"host": HOST, "auth": "managed_identity"}], "REFRESH_SCHEDULE": schedule}
+        assert list(VALIDATOR.iter_errors(content)) == []
 
 
 def test_the_examples_of_the_settings_are_accepted() -> None:

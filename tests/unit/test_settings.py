@@ -181,10 +181,6 @@ FATAL = {
         {"REFRESH_TIMEOUT_SECONDS": "5"},
         'REFRESH_TIMEOUT_SECONDS: "5" must be a whole number from 30 to 3600; remove it to use the default, 540',
     ),
-    "schedule": (
-        {"REFRESH_SCHEDULE": "*/15 * * * *"},
-        'REFRESH_SCHEDULE: "*/15 * * * *" has five fields, but NCRONTAB has six, seconds first; write "0 */15 * * * *"',
-    ),
     "fan-out": (
         {"FAN_OUT": "Queue"},
         'FAN_OUT: "Queue" must be "off" or "queue", in lower case; did you mean "queue"?',
@@ -302,10 +298,6 @@ FATAL = {
     "vault with a port": (
         {"KEY_VAULT_URL": "https://contoso.vault.azure.net:8443"},
         'KEY_VAULT_URL: "https://contoso.vault.azure.net:8443" must not contain a port; write https://contoso.vault.azure.net',
-    ),
-    "schedule nonsense": (
-        {"REFRESH_SCHEDULE": "every 15 minutes"},
-        'REFRESH_SCHEDULE: "every 15 minutes" must be an NCRONTAB expression of six fields, seconds first; "0 */15 * * * *" is every 15 minutes',
     ),
     "minus": (
         {"REFRESH_CONCURRENCY": "-1"},

@@ -67,6 +67,19 @@ def test_an_odd_status_makes_no_run_fail(
     assert (dispatched["event"], dispatched["problems"]) == ("git_refresh.dispatch", [])
 
 
+@pytest.mark.parametrize("past_due", [False, True])
+def test_a_late_start_of_slices_names_what_the_status_allows(
+    caplog: pytest.LogCaptureFixture, *, past_due: bool
+) -> None:
+    caplog.set_level(logging.INFO, "git_refresh")
+    due = datetime.now(UTC) - timedelta(minutes=9)
+    environ = {**SETTINGS, "AzureWebJobsStorage__accountName": "stcontoso"}
+    dispatch(environ, {"Next": due.isoformat()}, past_due=past_due)
+    (problem,) = json.loads(caplog.messages[0])["problems"]
+    assert problem.startswith("timer: late_run: ")
+    assert ("cut off" in problem) is past_due
+
+
 def test_what_is_raised_is_one_bounded_line_whatever_the_settings_hold(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

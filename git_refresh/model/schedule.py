@@ -1,0 +1,335 @@
+"""When the timer of the Functions host fires, from the text of its schedule.
+
+The host reads NCRONTAB with NCrontab 3.3.3. A text that is none is a time span if .NET's `TimeSpan.TryParse` reads it. It differs from
+other cron: both day of the month and day of the week must hold, a range with reversed ends is swapped, and Sunday is only 0.
+
+Facts: https://github.com/Azure/azure-webjobs-sdk-extensions, TimerSchedule.cs and CronSchedule.cs (which text is read as what);
+https://github.com/atifaziz/NCrontab/tree/v3.3.3, CrontabFieldImpl.cs and CrontabField.cs;
+https://github.com/dotnet/runtime, TimeSpanParse.cs. `tests/recorded/functions_host/schedules.json` has what the host's own code gave.
+"""
+
+import re
+from calendar import monthrange
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import MAXYEAR, UTC, date, datetime, time, timedelta
+from itertools import pairwise, takewhile
+from typing import Final, Literal
+
+type ReadAs = Literal["six fields", "five fields", "time span"]
+
+_MAX_INT = 2**31 - 1
+_INTEGER = re.compile(r"[\t-\r ]*+([+-]?)(?=[0-9])0*+([0-9]*+)[\t-\r ]*+\0*+")
+"""What .NET's `int.Parse` takes; a number that is too large is refused afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One of the six places of a schedule, with the values that it can have."""
+
+    name: str
+    lowest: int
+    highest: int
+    names: tuple[str, ...] = ()
+
+    @property
+    def every(self) -> range:
+        return range(self.lowest, self.highest + 1)
+
+    def named(self, text: str) -> list[int]:
+        """The values whose name begins with this text; the host takes the first."""
+        beginning = text.lower()
+        return [self.lowest + at for at, name in enumerate(self.names) if name.lower().startswith(beginning)]
+
+
+SECOND = Kind("second", 0, 59)
+MINUTE = Kind("minute", 0, 59)
+HOUR = Kind("hour", 0, 23)
+DAY = Kind("day of the month", 1, 31)
+MONTH = Kind(
+    "month",
+    1,
+    12,
+    (
+        *("January", "February", "March", "April", "May", "June"),
+        *("July", "August", "September", "October", "November", "December"),
+    ),
+)
+WEEKDAY = Kind(
+    "day of the week",
+    0,
+    6,
+    ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"),
+)
+KINDS = (SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY)
+
+
+class RefusedScheduleError(ValueError):
+    """The host refuses a schedule: it never calls the function.
+
+    Attributes:
+        kind: which field is refused; None if the number of fields is wrong.
+        found: the part of the text that is refused.
+    """
+
+    def __init__(self, found: str, kind: Kind | None = None) -> None:
+        super().__init__(f'"{found}" is not a {kind.name}' if kind else f'"{found}" is not a schedule')
+        self.kind = kind
+        self.found = found
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """A part of a field between commas, as written: a value or `first-last`, each with or without a step; `*` has no values."""
+
+    text: str
+    first: int | None
+    last: int | None
+    step: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a schedule: its elements as written, and the values that they give in ascending order."""
+
+    kind: Kind
+    elements: tuple[Element, ...]
+    values: tuple[int, ...]
+
+    @property
+    def restricts(self) -> bool:
+        """Whether it leaves out any value."""
+        return len(self.values) < len(self.kind.every)
+
+    @classmethod
+    def read(cls, kind: Kind, text: str) -> "Field":
+        """Read a field.
+
+        Raises:
+            RefusedScheduleError: the host refuses it.
+        """
+        parts = text.split(",") if text.find(",") > 0 else [text]
+        elements = tuple(_element(kind, part) for part in parts)
+        values = {value for element in elements for value in _values(kind, element)}
+        return cls(kind, elements, tuple(sorted(values)))
+
+
+def _fields(*texts: str) -> tuple[Field, ...]:
+    return tuple(Field.read(kind, text) for kind, text in zip(KINDS, texts, strict=True))
+
+
+def _element(kind: Kind, text: str) -> Element:
+    refused = RefusedScheduleError(text, kind)
+    slash = text.find("/")
+    step = None if slash <= 0 else _integer(text[slash + 1 :], refused)
+    values = text if slash <= 0 else text[:slash]
+    if values == "*":
+        return Element(text, None, None, step)
+    dash = values.find("-")
+    if dash > 0:
+        return Element(
+            text, _value(kind, values[:dash], refused), _value(kind, values[dash + 1 :], refused), step
+        )
+    return Element(text, _value(kind, values, refused), None, step)
+
+
+def _values(kind: Kind, element: Element) -> range:
+    first, last = element.first, element.last
+    if first is None:
+        first, last = kind.lowest, kind.highest
+    elif last is None:
+        last = first if element.step is None else kind.highest
+    first, last = min(first, last), max(first, last)
+    step = max(element.step or 1, 1)
+    found = range(first, last + 1, step)
+    # NCrontab counts from the lowest value on, past the last one, in 32 bits.
+    overflows = found[-1] - kind.lowest + step > _MAX_INT
+    if first < kind.lowest or last > kind.highest or overflows:
+        raise RefusedScheduleError(element.text, kind)
+    return found
+
+
+def _value(kind: Kind, text: str, refused: RefusedScheduleError) -> int:
+    if text[:1] in {*"0123456789"}:
+        return _integer(text, refused)
+    named = kind.named(text) if text else []
+    if not named:
+        raise refused
+    return named[0]
+
+
+def _integer(text: str, refused: RefusedScheduleError) -> int:
+    found = _INTEGER.fullmatch(text)
+    digits = found[2] if found else ""
+    if found is None or len(digits) > len(str(_MAX_INT)):
+        raise refused
+    value = int(f"{found[1]}{digits or 0}")
+    if not -_MAX_INT - 1 <= value <= _MAX_INT:
+        raise refused
+    return value
+
+
+def accepts(text: str) -> bool:
+    """Whether the host accepts a schedule."""
+    try:
+        Schedule.read(text)
+    except RefusedScheduleError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule as the host reads it.
+
+    Attributes:
+        read_as: what the host takes it for.
+        fields: six, the seconds first; of five fields the seconds are 0. None for a time span.
+        span: from the start of a run to the next one. Zero or less: again at once. Zero for fields.
+    """
+
+    read_as: ReadAs
+    fields: tuple[Field, ...] = ()
+    span: timedelta = timedelta()
+
+    @classmethod
+    def read(cls, text: str) -> "Schedule":
+        """Read a schedule.
+
+        Raises:
+            RefusedScheduleError: the host refuses it; a `ValueError`.
+        """
+        span = _time_span(text)
+        if span is not None:  # no text is both a time span and fields
+            return cls("time span", span=span)
+        tokens = [token for token in text.split(" ") if token]
+        if len(tokens) == len(KINDS) - 1:
+            return cls("five fields", _fields("0", *tokens))
+        if len(tokens) == len(KINDS):
+            return cls("six fields", _fields(*tokens))
+        raise RefusedScheduleError(text)
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """When it comes next after a moment, in UTC; of a time span, the moment plus its length.
+
+        Args:
+            moment: UTC if it has no offset.
+
+        Returns:
+            None beyond the year 9999.
+        """
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        try:
+            if self.read_as == "time span":
+                return moment + self.span
+            earliest = moment.replace(microsecond=0) + timedelta(seconds=1)
+        except OverflowError:
+            return None
+        for day in self._days(earliest.date()):
+            at = self._time(earliest.time() if day == earliest.date() else time.min)
+            if at is not None:
+                return datetime.combine(day, at, UTC)
+        return None
+
+    def gaps(self, since: date) -> Iterator[timedelta]:
+        """Which lengths of time pass between two runs, from a day on, until the first of more than a year later.
+
+        A schedule that never comes has none.
+        """
+        if self.read_as == "time span":
+            yield self.span
+            return
+        if next(self._days(since), None) is None:
+            return
+        covered = (
+            0  # seconds from the first to the last occurrence in a minute, then in an hour, then in a day
+        )
+        for field, unit in zip(self.fields, (1, 60, 3600), strict=False):
+            for before, after in pairwise(field.values):
+                yield timedelta(seconds=unit * (after - before) - covered)
+            covered += unit * (field.values[-1] - field.values[0])
+        until = since + timedelta(days=_YEAR)
+        for day, later in pairwise(self._days(since)):
+            yield later - day - timedelta(seconds=covered)
+            if later > until:
+                return
+
+    def _days(self, since: date) -> Iterator[date]:
+        """The days on which it comes, from one on."""
+        days, months, weekdays = (field.values for field in self.fields[3:])
+        if not any(days[0] <= _LONGEST[month] for month in months):
+            return
+        for year in range(since.year, MAXYEAR + 1):
+            for month in months:
+                if (year, month) < (since.year, since.month):
+                    continue
+                for day in takewhile(monthrange(year, month)[1].__ge__, days):
+                    found = date(year, month, day)
+                    if found >= since and found.isoweekday() % 7 in weekdays:
+                        yield found
+
+    def _time(self, since: time) -> time | None:
+        """The first time of a day at which it comes, from one on."""
+        seconds, minutes, hours, *_ = (field.values for field in self.fields)
+        found = (
+            time(hour, minute, second)
+            for hour in hours
+            if hour >= since.hour
+            for minute in minutes
+            if (hour, minute) >= (since.hour, since.minute)
+            for second in seconds
+            if (hour, minute, second) >= (since.hour, since.minute, since.second)
+        )
+        return next(found, None)
+
+
+_YEAR = 366
+_LONGEST = {month: monthrange(2028, month)[1] for month in MONTH.every}
+"""Days of each month in a leap year."""
+
+_SPANS = [
+    re.compile(re.sub("[dhmsf]", r"(?P<\g<0>>[0-9]+)", re.escape(form)))
+    for form in (
+        *("d", "h:m", "h:m:s", "d.h:m", "h:m:.f", "d:h:m"),
+        *("h:m:s.f", "d.h:m:s", "d.h:m:.f", "d:h:m:s", "d:h:m:.f"),
+        *("d.h:m:s.f", "d:h:m:s.f"),
+    )
+]
+"""The forms of a time span in the order in which .NET tries them: a form with a part that is too large gives way to the next."""
+_BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+"""What .NET's `Trim` takes away."""
+_MAX_NUMBER = 0x0FFFFFFF
+_PARTS = {"d": (86_400, 10_675_199), "h": (3_600, 23), "m": (60, 59), "s": (1, 59)}
+"""Seconds of each part, and the largest number that it can have."""
+_DECIMALS: Final = 7
+_MAX_TICKS = 2**63 - 1
+
+
+def _time_span(text: str) -> timedelta | None:
+    """Read a time span as .NET does with the invariant culture; None if it is none."""
+    text = text.strip(_BLANKS)
+    negative = text.startswith("-")
+    for form in _SPANS:
+        found = form.fullmatch(text.removeprefix("-"))
+        ticks = found and _ticks(found.groupdict())
+        if ticks is not None and ticks <= _MAX_TICKS + negative:
+            return timedelta(microseconds=(-ticks if negative else ticks) // 10)
+    return None
+
+
+def _ticks(parts: dict[str, str]) -> int | None:
+    """Tenths of a microsecond; None if a part is too large."""
+    numbers = {name: part.lstrip("0")[:10] for name, part in parts.items()}  # ten digits are too many
+    values = {name: int(number or 0) for name, number in numbers.items()}
+    fraction = values.pop("f", 0)
+    if fraction > _MAX_NUMBER or any(value > _PARTS[name][1] for name, value in values.items()):
+        return None
+    ticks = sum(value * _PARTS[name][0] for name, value in values.items()) * 10**_DECIMALS
+    if not fraction:
+        return ticks
+    scale: int = 10 ** abs(len(parts["f"]) - _DECIMALS)
+    if len(parts["f"]) <= _DECIMALS:
+        return ticks + fraction * scale
+    if not parts["f"].startswith("0"):
+        return None
+    return ticks + (2 * fraction + scale) // (2 * scale)
