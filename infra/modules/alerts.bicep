@@ -172,7 +172,9 @@ var withQueue = [
 var rules = fanOut == 'queue' ? concat(always, withQueue) : always
 
 var createsActionGroup = (!empty(email) || !empty(webhook)) && empty(existingActionGroupId)
-var actionGroupIds = !empty(existingActionGroupId) ? [existingActionGroupId] : createsActionGroup ? [actionGroup.id] : []
+var actionGroupIds = !empty(existingActionGroupId)
+  ? [existingActionGroupId]
+  : createsActionGroup ? [actionGroup.id] : []
 
 resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = if (createsActionGroup) {
   name: 'ag-git-refresh-${token}'

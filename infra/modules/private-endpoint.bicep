@@ -54,7 +54,9 @@ resource zoneGroup 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024
     privateDnsZoneConfigs: [
       {
         name: service
-        properties: { privateDnsZoneId: '${dnsZoneResourceGroupId}/providers/Microsoft.Network/privateDnsZones/${zones[service]}' }
+        properties: {
+          privateDnsZoneId: '${dnsZoneResourceGroupId}/providers/Microsoft.Network/privateDnsZones/${zones[service]}'
+        }
       }
     ]
   }

@@ -19,8 +19,7 @@ from git_refresh.admin.rotation.decide import Seen, SignIn, Target, decide
 from git_refresh.admin.secrets import OAuthSecret, Version, place_of, tags_of
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS
-from tests.infra.bicep import templates
-from tests.infra.test_infra import INFRA, deployments
+from tests.infra.test_infra import INFRA, ROLE_ASSIGNMENT, VARIANTS, deployment
 from tests.unit.test_deployment import ignored
 
 ROOT = Path(__file__).parents[2]
@@ -291,12 +290,14 @@ def test_who_deploys_assigns_the_template_s_roles_and_no_other(shell: str) -> No
         "2.0",
     )
     deployed = [
-        each.body["properties"]
-        for each in deployments(INFRA)
-        if each.type == "Microsoft.Authorization/roleAssignments"
+        each["properties"]
+        for variant in VARIANTS
+        for each in deployment(INFRA, variant).of_type(ROLE_ASSIGNMENT)
     ]
     roles = {GUID.findall(each["roleDefinitionId"])[-1] for each in deployed}
-    assert roles == {guid for text in templates(INFRA).values() for guid in GUID.findall(text)}
+    assert roles == {
+        guid for name, text in INFRA.items() if name.endswith(".bicep") for guid in GUID.findall(text)
+    }
     for action in ("write", "delete"):
         assert set(found[action].split(", ")) == roles
         assert {found[f"{action}_to"]} == {repr(each["principalType"]) for each in deployed}
