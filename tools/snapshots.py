@@ -123,8 +123,16 @@ def make(cli: str) -> None:
     for variant in parameter_files():
         if failure := differences(cli, variant, mode="overwrite"):
             raise RuntimeError(failure)
+        _sort_outputs(snapshot_of(variant))
     lines = [f"{digest}  {name}\n" for name, digest in sources().items()]
     SOURCES.write_text("".join(lines), encoding="utf-8")
+
+
+def _sort_outputs(snapshot: Path) -> None:
+    """The CLI writes the outputs in another order each time."""
+    whole = json.loads(snapshot.read_text(encoding="utf-8"))
+    whole["outputs"] = dict(sorted(whole["outputs"].items()))
+    snapshot.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ param token string
 param location string
 
 @description('Tags.')
-param tags object
+param tags { *: string }
 
 @description('Resource id of the Application Insights component that is queried.')
 param applicationInsightsId string
@@ -204,7 +204,7 @@ resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = if (createsA
   }
 }
 
-resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   for rule in rules: {
     name: 'ar-git-refresh-${rule.name}-${token}'
     location: location

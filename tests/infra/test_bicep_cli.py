@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.infra.test_infra import resources_of
 from tools import bicep, snapshots
 from tools.queries import ROOT
 
 INFRA = ROOT / "infra"
+ASSIGNING = ["access", "keyVaultAccess", "keyVaultAccessOfZones"]
+"""The modules that assign roles."""
 
 
 def usable() -> str:
@@ -65,6 +68,42 @@ def test_the_linter_finds_nothing_in_the_templates(cli: str) -> None:
     """It follows the modules of main.bicep."""
     done = bicep.run(cli, "lint", str(INFRA / "main.bicep"))
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_what_if_shows_all_but_the_modules_that_assign_roles(cli: str, tmp_path: Path) -> None:
+    """Where the rule finds a module, `az deployment group what-if` cannot show what it creates."""
+    infra = shutil.copytree(INFRA, tmp_path / "infra")
+    main = (infra / "main.bicep").read_text()
+    directive = "#disable-next-line what-if-short-circuiting\n"
+    assert main.count(directive) == len(ASSIGNING)
+    (infra / "main.bicep").write_text(main.replace(directive, "\n"))
+    found = bicep.run(cli, "lint", str(infra / "main.bicep")).stderr.splitlines()
+    assert {line.partition(" Warning ")[2].partition(":")[0] for line in found} == {
+        "what-if-short-circuiting"
+    }
+    assert sorted(re.findall(r"in the module '(\w+)'", "\n".join(found))) == ASSIGNING
+
+
+def test_modules_that_assign_roles_hold_nothing_else() -> None:
+    modules = json.loads(snapshots.TEMPLATE.read_text())["resources"]
+    kinds = {
+        name: {resource["type"] for resource in resources_of(module["properties"]["template"])}
+        for name, module in modules.items()
+        if "template" in module.get("properties", {})
+    }
+    role = "Microsoft.Authorization/roleAssignments"
+    assert sorted(name for name, types in kinds.items() if role in types) == ASSIGNING
+    assert [kinds[name] for name in ASSIGNING] == [{role}] * len(ASSIGNING)
+
+
+def test_each_rule_of_the_linter_is_on_or_has_a_reason() -> None:
+    lines = (INFRA / "bicepconfig.json").read_text().splitlines()
+    rules = [(number, line) for number, line in enumerate(lines) if '"level"' in line]
+    assert len(rules) > 50
+    for number, line in rules:
+        off = '"off"' in line
+        assert off or '"warning"' in line, line
+        assert lines[number - 1].strip().startswith("// ") == off, line
 
 
 def test_the_formatter_changes_nothing(cli: str, tmp_path: Path) -> None:

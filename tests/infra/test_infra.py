@@ -592,7 +592,7 @@ def test_without_a_mail_address_the_webhook_alone_decides_whether_alerts_go_anyw
 
 PLAIN_TEXT = "plain.snapshot.json"
 BREAKS: list[tuple[Check, str, str, str, str]] = [
-    (versions, "main.json", '"2024-11-01"', '"2024-12-01-preview"', "no pinned, stable version"),
+    (versions, "main.json", '"2025-05-01"', '"2025-06-01-preview"', "no pinned, stable version"),
     (
         versions,
         "main.json",

@@ -77,7 +77,7 @@ def test_private_endpoints_are_registered_in_the_zones_of_the_group_or_by_a_poli
     }
     assert zones.keys() == {"blob", "table", "vault"}
     for service, zone in zones.items():
-        assert "/resourceGroups/rg-dns" in zone
+        assert "rg-dns" in zone
         assert (
             "privatelink.vaultcore.azure.net" if service == "vault" else f"privatelink.{service}."
         ) in zone
