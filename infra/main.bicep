@@ -1,6 +1,8 @@
 // Everything that the app needs in Azure, in one resource group. README.md says what, why, and what only a deployment proves.
 targetScope = 'resourceGroup'
 
+import { isIdLike, isName, sizeOfArray, sizeOfObject } from 'modules/checks.bicep'
+
 // ---- What the app does: its settings, see docs/configuration.md ----
 
 @description('The workspaces whose Git credentials are kept fresh: the app setting WORKSPACES. Each a workspace\'s address or an object.')
@@ -137,8 +139,59 @@ param alertWebhook string = ''
 @description('Resource id of an existing action group that the alerts go to, instead of alertEmail and alertWebhook.')
 param existingActionGroupId string = ''
 
+// ---- What cannot work is refused before anything is created, all at once. Azure ends the message with a full stop. ----
+
+// The longest texts that Linux hands to the app: docs/configuration.md, How long a list may be.
+var longestTexts = [
+  { name: 'workspaces', size: sizeOfArray(workspaces), fits: 131060 }
+  { name: 'workspaceDefaults', size: sizeOfObject(workspaceDefaults), fits: 131052 }
+]
+var subnetExample = '/subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.Network/virtualNetworks/NETWORK/subnets/SUBNET'
+var ids = [
+  { name: 'subnetId', value: subnetId, example: subnetExample }
+  { name: 'privateEndpointSubnetId', value: privateEndpointSubnetId, example: subnetExample }
+  {
+    name: 'privateDnsZoneResourceGroupId'
+    value: privateDnsZoneResourceGroupId
+    example: '/subscriptions/ID/resourceGroups/GROUP'
+  }
+  {
+    name: 'existingActionGroupId'
+    value: existingActionGroupId
+    example: '/subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.Insights/actionGroups/NAME'
+  }
+]
+var identityNames = map(identities, each => toLower(each.name))
+var repeatedNames = filter(identityNames, name => length(filter(identityNames, other => other == name)) > 1)
+var problems = concat(
+  map(
+    filter(longestTexts, each => each.size > each.fits),
+    each =>
+      '${each.name} has ${each.size} bytes as JSON, and at most ${each.fits} fit into an app setting. Shorten it: see "How long a list may be" in docs/configuration.md'
+  ),
+  empty(privateEndpointSubnetId) || !empty(subnetId)
+    ? []
+    : [
+        'privateEndpointSubnetId needs subnetId, without which the app cannot reach its storage account. Set subnetId to the resource ID of a subnet that is delegated to Microsoft.App/environments'
+      ],
+  map(
+    filter(ids, each => !empty(each.value) && !isIdLike(each.value, each.example)),
+    each => '${each.name} is "${each.value}", which is no such resource ID. Write ${each.example}'
+  ),
+  map(
+    filter(identities, each => !isName(each.name)),
+    each => 'identities has the name "${each.name}". Write letters, digits and hyphens only'
+  ),
+  map(union(repeatedNames, []), name => 'identities has the name "${name}" more than once. Write another name for each identity'),
+  isName(existingKeyVaultName)
+    ? []
+    : [
+        'existingKeyVaultName is "${existingKeyVaultName}", which is no name of a vault. Write the name alone, such as kv-contoso'
+      ]
+)
+
 // The same deployment always finds its own resources again; another group or name gets others.
-var token = uniqueString(resourceGroup().id, environmentName)
+var token = empty(problems) ? uniqueString(resourceGroup().id, environmentName) : fail(join(problems, '. '))
 var storageAccountName = 'st${token}'
 var applicationInsightsName = 'appi-git-refresh-${token}'
 var allTags = union(tags, { 'azd-env-name': environmentName })

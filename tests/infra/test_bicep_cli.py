@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.infra.conftest import usable_cli
 from tests.infra.test_infra import resources_of
 from tools import bicep, snapshots
 from tools.queries import ROOT
@@ -15,21 +16,6 @@ from tools.queries import ROOT
 INFRA = ROOT / "infra"
 ASSIGNING = ["access", "keyVaultAccess", "keyVaultAccessOfZones"]
 """The modules that assign roles."""
-
-
-def usable() -> str:
-    """Return the CLI's path, or skip the test."""
-    try:
-        return bicep.find()
-    except bicep.UnusableError as why:
-        pytest.skip(
-            f"{why} Not tried: whether infra/ builds, lints, is formatted, and deploys its snapshots."
-        )
-
-
-@pytest.fixture(scope="session")
-def cli() -> str:
-    return usable()
 
 
 def test_the_snapshots_are_made_from_the_sources_of_today() -> None:
@@ -152,7 +138,7 @@ def test_an_unusable_cli_is_named_as_such_and_skips_the_tests(
         bicep.find()
     assert str(tmp_path / "bicep") in str(why.value)
     with pytest.raises(pytest.skip.Exception, match="Not tried: "):
-        usable()
+        usable_cli()
 
 
 def test_without_a_cli_the_needed_version_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
