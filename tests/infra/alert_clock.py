@@ -8,6 +8,7 @@ run has ended and the row was ingested.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tools.snapshots import Deployment
 
@@ -106,15 +107,20 @@ def minutes(duration: str) -> int:
     return (days * 24 + hours) * 60 + rest
 
 
+def rule_name(resource: dict[str, Any]) -> str:
+    """The name of an alert rule, without what the names of all have."""
+    name: str = resource["name"]
+    return name.removeprefix("ar-git-refresh-").rpartition("-")[0]
+
+
 def rules(deployed: Deployment) -> dict[str, Rule]:
     """The rules of a deployment, by name."""
     found: dict[str, Rule] = {}
     for each in deployed.of_type("Microsoft.Insights/scheduledQueryRules"):
         rule = each["properties"]
         (one,) = rule["criteria"]["allOf"]
-        name = each["name"].removeprefix("ar-git-refresh-").rpartition("-")[0]
-        found[name] = Rule(
-            name,
+        found[rule_name(each)] = Rule(
+            rule_name(each),
             minutes(rule["windowSize"]),
             minutes(rule["evaluationFrequency"]),
             one["operator"],

@@ -21,6 +21,7 @@ from git_refresh.outlet import Outlet
 from git_refresh.report import Report, log_nothing_done, log_run
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS
+from tests.infra.alert_clock import rule_name
 from tools.alerts import VARIANTS as ALERT_VARIANTS
 from tools.snapshots import FOLDER, Deployment, parse
 
@@ -386,12 +387,6 @@ type Rule = tuple[int, str, str, str, int, str]
 """Severity, window, frequency, operator, threshold, query."""
 
 
-def rule_name(resource: dict[str, Any]) -> str:
-    """The name of an alert rule, without what the names of all have."""
-    name: str = resource["name"]
-    return name.removeprefix("ar-git-refresh-").rpartition("-")[0]
-
-
 def rules(deployed: Deployment) -> dict[str, Rule]:
     found: dict[str, Rule] = {}
     for each in deployed.of_type("Microsoft.Insights/scheduledQueryRules"):
@@ -577,7 +572,7 @@ def test_alerts_go_to_the_mail_address_or_to_the_existing_action_group() -> None
     assert existing[0].endswith("/ag-oncall")
 
 
-def test_without_a_mail_address_the_webhook_alone_decides_whether_alerts_go_anywhere() -> None:
+def test_without_a_mail_address_alerts_go_to_the_webhook_or_nowhere() -> None:
     """What comes of a secure parameter is no part of a snapshot: the condition on it is."""
     without = deployment(INFRA, "no-secret")
     condition = without.the(ACTION_GROUP)["condition"][1:-1]

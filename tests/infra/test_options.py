@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.infra.alert_clock import rule_name
 from tests.infra.test_infra import (
     ACTION_GROUP,
     CLOSED,
@@ -18,7 +19,6 @@ from tests.infra.test_infra import (
     extended,
     kind_of,
     next_steps,
-    rule_name,
     token_of,
 )
 from tools.snapshots import Deployment
@@ -58,7 +58,7 @@ def test_in_a_closed_network_vault_and_storage_have_private_addresses_alone(type
     assert (opened["publicNetworkAccess"], opened["networkAcls"]["defaultAction"]) == ("Enabled", "Allow")
 
 
-def test_in_a_closed_network_each_service_has_a_private_endpoint_in_the_subnet() -> None:
+def test_in_a_closed_network_each_service_has_a_private_endpoint() -> None:
     assert links(CLOSED) == {"blob": STORAGE, "table": STORAGE, "vault": VAULT}
     assert links(CLOSED_QUEUED) == links(CLOSED) | {"queue": STORAGE}
     endpoints = CLOSED.of_type("Microsoft.Network/privateEndpoints")
@@ -68,7 +68,7 @@ def test_in_a_closed_network_each_service_has_a_private_endpoint_in_the_subnet()
         assert not [each for each in deployed.resources if each["type"].startswith("Microsoft.Network/")]
 
 
-def test_private_endpoints_are_registered_in_the_zones_of_the_group_or_by_a_policy() -> None:
+def test_private_endpoints_are_registered_in_zones_or_by_a_policy() -> None:
     groups = CLOSED.of_type("Microsoft.Network/privateEndpoints/privateDnsZoneGroups")
     zones = {
         config["name"]: config["properties"]["privateDnsZoneId"]
