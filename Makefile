@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-queue test check lint format types mutants fuzz simulate soak bench bench-accept hostile quarter-core docs audit requirements clean
+.PHONY: help install run run-queue test check lint format types mutants fuzz simulate soak bench bench-accept hostile quarter-core docs snapshots audit requirements clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -85,6 +85,9 @@ simulate: install ## let parts of fleets hang, anew each time, in virtual time: 
 
 docs: install ## write anew what is made from the code and the queries: tables and queries on pages, schema, workbook
 	$(BIN)/python -m tools.generate
+
+snapshots: install ## write what infra/ deploys, for the tests: after a change of a template or a query (needs the Bicep CLI of .bicep-version)
+	$(BIN)/python -m tools.snapshots
 
 audit: install ## look up what is deployed among the known vulnerabilities (asks a public service)
 	$(BIN)/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict --progress-spinner off

@@ -9,7 +9,7 @@ param alertEmail = 'oncall@contoso.com'
 // For large fleets, see docs/fan-out.md: param fanOut = 'queue'
 
 // docs/configuration.md has every key. If the list is in a workspaces.json at the top of the checkout, write instead
-//   param workspaceDefaults = loadJsonContent('../workspaces.json', 'WORKSPACE_DEFAULTS')
+//   param workspaceDefaults = union({ WORKSPACE_DEFAULTS: {} }, loadJsonContent('../workspaces.json')).WORKSPACE_DEFAULTS
 //   param workspaces = loadJsonContent('../workspaces.json', 'WORKSPACES')
 param workspaceDefaults = {
   client_id: '00000000-0000-0000-0000-000000000000'

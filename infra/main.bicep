@@ -1,13 +1,17 @@
 // Everything that the app needs in Azure, in one resource group. README.md says what, why, and what only a deployment proves.
 targetScope = 'resourceGroup'
 
+import { isIdLike, isName, sizeOfArray, sizeOfObject } from 'modules/checks.bicep'
+
 // ---- What the app does: its settings, see docs/configuration.md ----
 
 @description('The workspaces whose Git credentials are kept fresh: the app setting WORKSPACES. Each a workspace\'s address or an object.')
 @minLength(1)
+#disable-next-line use-user-defined-types // the app checks the list, and tells every mistake
 param workspaces array
 
 @description('What all workspaces share, merged under every entry: the app setting WORKSPACE_DEFAULTS.')
+#disable-next-line use-user-defined-types
 param workspaceDefaults object = {}
 
 @description('Minutes between two runs. The schedule and the windows of the alerts follow from it.')
@@ -45,7 +49,7 @@ param location string = resourceGroup().location
 param environmentName string
 
 @description('Tags for everything that is created, besides azd-env-name.')
-param tags object = {}
+param tags { *: string } = {}
 
 @description('Most instances of one function at once. A timer needs one. With fanOut queue each refreshes one slice at a time, so this caps the operations that work at once: at most refreshConcurrency times as many.')
 @minValue(1)
@@ -135,21 +139,74 @@ param alertWebhook string = ''
 @description('Resource id of an existing action group that the alerts go to, instead of alertEmail and alertWebhook.')
 param existingActionGroupId string = ''
 
+// ---- What cannot work is refused before anything is created, all at once. Azure ends the message with a full stop. ----
+
+// The longest texts that Linux hands to the app: docs/configuration.md, How long a list may be.
+var longestTexts = [
+  { name: 'workspaces', size: sizeOfArray(workspaces), fits: 131060 }
+  { name: 'workspaceDefaults', size: sizeOfObject(workspaceDefaults), fits: 131052 }
+]
+var subnetExample = '/subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.Network/virtualNetworks/NETWORK/subnets/SUBNET'
+var ids = [
+  { name: 'subnetId', value: subnetId, example: subnetExample }
+  { name: 'privateEndpointSubnetId', value: privateEndpointSubnetId, example: subnetExample }
+  {
+    name: 'privateDnsZoneResourceGroupId'
+    value: privateDnsZoneResourceGroupId
+    example: '/subscriptions/ID/resourceGroups/GROUP'
+  }
+  {
+    name: 'existingActionGroupId'
+    value: existingActionGroupId
+    example: '/subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.Insights/actionGroups/NAME'
+  }
+]
+var identityNames = map(identities, each => toLower(each.name))
+var repeatedNames = filter(identityNames, name => length(filter(identityNames, other => other == name)) > 1)
+var problems = concat(
+  map(
+    filter(longestTexts, each => each.size > each.fits),
+    each =>
+      '${each.name} has ${each.size} bytes as JSON, and at most ${each.fits} fit into an app setting. Shorten it: see "How long a list may be" in docs/configuration.md'
+  ),
+  empty(privateEndpointSubnetId) || !empty(subnetId)
+    ? []
+    : [
+        'privateEndpointSubnetId needs subnetId, without which the app cannot reach its storage account. Set subnetId to the resource ID of a subnet that is delegated to Microsoft.App/environments'
+      ],
+  map(
+    filter(ids, each => !empty(each.value) && !isIdLike(each.value, each.example)),
+    each => '${each.name} is "${each.value}", which is no such resource ID. Write ${each.example}'
+  ),
+  map(
+    filter(identities, each => !isName(each.name)),
+    each => 'identities has the name "${each.name}". Write letters, digits and hyphens only'
+  ),
+  map(union(repeatedNames, []), name => 'identities has the name "${name}" more than once. Write another name for each identity'),
+  isName(existingKeyVaultName)
+    ? []
+    : [
+        'existingKeyVaultName is "${existingKeyVaultName}", which is no name of a vault. Write the name alone, such as kv-contoso'
+      ]
+)
+
 // The same deployment always finds its own resources again; another group or name gets others.
-var token = uniqueString(resourceGroup().id, environmentName)
+var token = empty(problems) ? uniqueString(resourceGroup().id, environmentName) : fail(join(problems, '. '))
+var storageAccountName = 'st${token}'
+var applicationInsightsName = 'appi-git-refresh-${token}'
 var allTags = union(tags, { 'azd-env-name': environmentName })
 var keyVaultName = empty(existingKeyVaultName) ? 'kv-${token}' : existingKeyVaultName
 var usesKeyVault = readsSecrets || !empty(filter(identities, each => (each.readsSecrets)))
 var keyVaultResourceGroup = empty(existingKeyVaultName) ? resourceGroup().name : existingKeyVaultResourceGroup
 var keyVaultUrl = usesKeyVault ? 'https://${keyVaultName}${environment().suffixes.keyvaultDns}' : ''
 
-resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: 'id-git-refresh-${token}'
   location: location
   tags: allTags
 }
 
-resource zones 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = [
+resource zones 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = [
   for each in identities: {
     name: 'id-git-refresh-${each.name}-${token}'
     location: location
@@ -160,11 +217,10 @@ resource zones 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = [
 module storage 'modules/storage.bicep' = {
   name: 'git-refresh-storage-${token}'
   params: {
-    name: 'st${token}'
+    name: storageAccountName
     token: token
     location: location
     tags: allTags
-    principalId: identity.properties.principalId
     tableAccess: storageTableAccess
     usesQueue: fanOut == 'queue'
     logAnalyticsWorkspaceId: monitoring.outputs.logAnalyticsWorkspaceId
@@ -180,10 +236,24 @@ module monitoring 'modules/monitoring.bicep' = {
     token: token
     location: location
     tags: allTags
-    principalId: identity.properties.principalId
+    applicationInsightsName: applicationInsightsName
     logRetentionDays: logRetentionDays
     logDailyCapGb: logDailyCapGb
   }
+}
+
+module access 'modules/access.bicep' = {
+  name: 'git-refresh-access-${token}'
+  params: {
+    #disable-next-line what-if-short-circuiting
+    principalId: identity.properties.principalId
+    storageAccountName: storageAccountName
+    applicationInsightsName: applicationInsightsName
+    tableAccess: storageTableAccess
+    usesQueue: fanOut == 'queue'
+  }
+  // Names do not say which module creates what they name, so Bicep cannot know that it must be there first.
+  dependsOn: [storage, monitoring]
 }
 
 module keyVault 'modules/key-vault.bicep' = if (usesKeyVault && empty(existingKeyVaultName)) {
@@ -207,9 +277,9 @@ module keyVaultAccess 'modules/key-vault-access.bicep' = if (readsSecrets) {
   scope: resourceGroup(keyVaultResourceGroup)
   params: {
     name: keyVaultName
+    #disable-next-line what-if-short-circuiting
     principalId: identity.properties.principalId
   }
-  // The name says nothing about which vault it is, so Bicep cannot know that it must be there first.
   dependsOn: [keyVault]
 }
 
@@ -219,6 +289,7 @@ module keyVaultAccessOfZones 'modules/key-vault-access.bicep' = [
     scope: resourceGroup(keyVaultResourceGroup)
     params: {
       name: keyVaultName
+      #disable-next-line what-if-short-circuiting
       principalId: zones[index].properties.principalId
     }
     dependsOn: [keyVault]
@@ -234,9 +305,9 @@ module app 'modules/function-app.bicep' = {
     identityId: identity.id
     zoneIdentityIds: [for (each, index) in identities: zones[index].id]
     identityClientId: identity.properties.clientId
-    storageAccountName: storage.outputs.name
+    storageAccountName: storageAccountName
     deploymentContainerUrl: storage.outputs.deploymentContainerUrl
-    applicationInsightsName: monitoring.outputs.applicationInsightsName
+    applicationInsightsName: applicationInsightsName
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
     subnetId: subnetId
@@ -252,6 +323,8 @@ module app 'modules/function-app.bicep' = {
     fanOut: fanOut
     deleteLock: deleteLock
   }
+  // The app starts with its roles.
+  dependsOn: [access]
 }
 
 module alerts 'modules/alerts.bicep' = {
@@ -275,8 +348,9 @@ module workbook 'modules/workbook.bicep' = {
   params: {
     location: location
     tags: allTags
-    applicationInsightsId: monitoring.outputs.applicationInsightsId
+    applicationInsightsName: applicationInsightsName
   }
+  dependsOn: [monitoring]
 }
 
 // ---- What the next steps need. azd keeps these in its environment, under these names. ----
@@ -291,7 +365,7 @@ output IDENTITY_OBJECT_ID string = identity.properties.principalId
 output IDENTITY_CLIENT_ID string = identity.properties.clientId
 
 @description('Each further identity: its name, its client id for "identity" in WORKSPACES, its object id for Azure DevOps and for federation policies.')
-output ZONE_IDENTITIES array = [
+output ZONE_IDENTITIES { name: string, clientId: string, objectId: string }[] = [
   for (each, index) in identities: {
     name: each.name
     clientId: zones[index].properties.clientId
@@ -310,7 +384,7 @@ var policyStep = 'Trust: with federated, the next step needs an account admin of
 var zonesStep = 'Zones: write the clientId of each of ZONE_IDENTITIES as "identity" of its workspaces (docs/by-hand.md, Variant: workspaces that do not trust each other).'
 
 @description('What is left to do, in this order.')
-output NEXT_STEPS array = concat(
+output NEXT_STEPS string[] = concat(
   [
     'List: .venv/bin/python -m git_refresh init --identity ${identity.properties.clientId} --auth federated writes workspaces.json, or with another --auth for how the app signs in; with --auth federated or oauth_secret and no --client-id, .venv/bin/python -m git_refresh onboard --settings workspaces.json --new-principal git-refresh --apply then makes the service principal, whose client_id the list needs (docs/setup.md, step 2).'
   ],

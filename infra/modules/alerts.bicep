@@ -7,7 +7,7 @@ param token string
 param location string
 
 @description('Tags.')
-param tags object
+param tags { *: string }
 
 @description('Resource id of the Application Insights component that is queried.')
 param applicationInsightsId string
@@ -172,7 +172,9 @@ var withQueue = [
 var rules = fanOut == 'queue' ? concat(always, withQueue) : always
 
 var createsActionGroup = (!empty(email) || !empty(webhook)) && empty(existingActionGroupId)
-var actionGroupIds = !empty(existingActionGroupId) ? [existingActionGroupId] : createsActionGroup ? [actionGroup.id] : []
+var actionGroupIds = !empty(existingActionGroupId)
+  ? [existingActionGroupId]
+  : createsActionGroup ? [actionGroup.id] : []
 
 resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = if (createsActionGroup) {
   name: 'ag-git-refresh-${token}'
@@ -202,7 +204,7 @@ resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = if (createsA
   }
 }
 
-resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   for rule in rules: {
     name: 'ar-git-refresh-${rule.name}-${token}'
     location: location

@@ -7,7 +7,7 @@ param token string
 param location string
 
 @description('Tags.')
-param tags object
+param tags { *: string }
 
 @description('Resource id of the app\'s identity.')
 param identityId string
@@ -77,7 +77,7 @@ resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
   name: applicationInsightsName
 }
 
-resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: 'plan-git-refresh-${token}'
   location: location
   tags: tags
@@ -89,7 +89,7 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   properties: { reserved: true }
 }
 
-resource app 'Microsoft.Web/sites@2024-04-01' = {
+resource app 'Microsoft.Web/sites@2025-03-01' = {
   name: 'func-git-refresh-${token}'
   location: location
   // azd finds the app that a service of azure.yaml goes to by this tag.
@@ -166,7 +166,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
 
 // Publishing takes Entra tokens only, no user name and password. No policy for ftp: this plan has no FTP, and one refused resource
 // fails the whole deployment.
-resource basicPublishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
+resource basicPublishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: app
   name: 'scm'
   properties: { allow: false }

@@ -9,7 +9,7 @@ param principalId string
 // Key Vault Secrets User: reading secrets, and nothing else.
 var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 
-resource vault 'Microsoft.KeyVault/vaults@2024-11-01' existing = {
+resource vault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
   name: name
 }
 

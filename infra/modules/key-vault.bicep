@@ -7,7 +7,7 @@ param name string
 param location string
 
 @description('Tags.')
-param tags object
+param tags { *: string }
 
 @description('Whether the vault refuses to be purged before its retention ends.')
 param purgeProtection bool
@@ -32,7 +32,7 @@ param deleteLock bool
 
 var isPrivate = !empty(privateEndpointSubnetId)
 
-resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
+resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
   name: name
   location: location
   tags: tags

@@ -7,7 +7,7 @@ param token string
 param location string
 
 @description('Tags.')
-param tags object
+param tags { *: string }
 
 @description('Resource id of the subnet that gets the address.')
 param subnetId string
@@ -29,7 +29,7 @@ var zones = {
   vault: 'privatelink.vaultcore.azure.net'
 }
 
-resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = {
+resource endpoint 'Microsoft.Network/privateEndpoints@2025-05-01' = {
   name: 'pep-git-refresh-${service}-${token}'
   location: location
   tags: tags
@@ -47,14 +47,21 @@ resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = {
   }
 }
 
-resource zoneGroup 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-05-01' = if (!empty(dnsZoneResourceGroupId)) {
+resource zoneGroup 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-05-01' = if (!empty(dnsZoneResourceGroupId)) {
   parent: endpoint
   name: 'default'
   properties: {
     privateDnsZoneConfigs: [
       {
         name: service
-        properties: { privateDnsZoneId: '${dnsZoneResourceGroupId}/providers/Microsoft.Network/privateDnsZones/${zones[service]}' }
+        properties: {
+          privateDnsZoneId: resourceId(
+            split(dnsZoneResourceGroupId, '/')[2],
+            split(dnsZoneResourceGroupId, '/')[4],
+            'Microsoft.Network/privateDnsZones',
+            zones[service]
+          )
+        }
       }
     ]
   }

@@ -7,15 +7,12 @@ param name string
 param location string
 
 @description('Tags.')
-param tags object
+param tags { *: string }
 
 @description('Ending of all names.')
 param token string
 
-@description('Object id of the app\'s identity.')
-param principalId string
-
-@description('Whether the host may keep its own events in a table.')
+@description('Whether the host may keep its own events in a table, which then has a private endpoint, too.')
 param tableAccess bool
 
 @description('Whether runs are done in slices: their queue, and the claims on them.')
@@ -32,15 +29,6 @@ param privateDnsZoneResourceGroupId string
 
 @description('Whether to refuse that it is deleted.')
 param deleteLock bool
-
-// Storage Blob Data Owner: what the host needs for the timer's lock and for its keys, and more than enough to read the code.
-var blobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
-
-// Storage Table Data Contributor: what the host needs to keep events about itself.
-var tableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
-
-// Storage Queue Data Contributor: the host reads and deletes messages, writes the timer's, and creates the poison queue when it needs it.
-var queueDataContributor = '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
 
 // Of the queue and of the container: git_refresh knows them by this name.
 var slicesName = 'git-refresh-slices'
@@ -79,7 +67,7 @@ var oldClaims = {
 
 var isPrivate = !empty(privateEndpointSubnetId)
 
-resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
+resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
   name: name
   location: location
   tags: tags
@@ -102,14 +90,14 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   }
 }
 
-resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01' = {
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-08-01' = {
   parent: account
   name: 'default'
   // What was published before can be got back, and what somebody has overwritten can be compared.
   properties: { isVersioningEnabled: true }
 }
 
-resource ageing 'Microsoft.Storage/storageAccounts/managementPolicies@2024-01-01' = {
+resource ageing 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08-01' = {
   parent: account
   name: 'default'
   properties: {
@@ -139,19 +127,19 @@ resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = {
+resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-08-01' = {
   parent: blobs
   name: 'app-package'
   properties: { publicAccess: 'None' }
 }
 
-resource claims 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = if (usesQueue) {
+resource claims 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-08-01' = if (usesQueue) {
   parent: blobs
   name: slicesName
   properties: { publicAccess: 'None' }
 }
 
-resource queues 'Microsoft.Storage/storageAccounts/queueServices@2024-01-01' = if (usesQueue) {
+resource queues 'Microsoft.Storage/storageAccounts/queueServices@2025-08-01' = if (usesQueue) {
   parent: account
   name: 'default'
 }
@@ -176,39 +164,9 @@ resource queueAudit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' =
   }
 }
 
-resource slices 'Microsoft.Storage/storageAccounts/queueServices/queues@2024-01-01' = if (usesQueue) {
+resource slices 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-08-01' = if (usesQueue) {
   parent: queues
   name: slicesName
-}
-
-resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(account.id, principalId, blobDataOwner)
-  scope: account
-  properties: {
-    principalId: principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', blobDataOwner)
-  }
-}
-
-resource tables 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (tableAccess) {
-  name: guid(account.id, principalId, tableDataContributor)
-  scope: account
-  properties: {
-    principalId: principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', tableDataContributor)
-  }
-}
-
-resource queueAccess 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (usesQueue) {
-  name: guid(account.id, principalId, queueDataContributor)
-  scope: account
-  properties: {
-    principalId: principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', queueDataContributor)
-  }
 }
 
 resource lock 'Microsoft.Authorization/locks@2020-05-01' = if (deleteLock) {
@@ -255,9 +213,6 @@ module tableEndpoint 'private-endpoint.bicep' = if (isPrivate && tableAccess) {
     dnsZoneResourceGroupId: privateDnsZoneResourceGroupId
   }
 }
-
-@description('Name of the storage account.')
-output name string = account.name
 
 @description('Where the published code is put.')
 output deploymentContainerUrl string = '${account.properties.primaryEndpoints.blob}${container.name}'

@@ -4,16 +4,20 @@
 param location string
 
 @description('Tags.')
-param tags object
+param tags { *: string }
 
-@description('Resource id of the Application Insights component that it shows.')
-param applicationInsightsId string
+@description('Name of the Application Insights component that it shows.')
+param applicationInsightsName string
+
+resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
+  name: applicationInsightsName
+}
 
 // Where it looks when it is opened from elsewhere than the component.
-var content = union(loadJsonContent('../workbook.json'), { fallbackResourceIds: [applicationInsightsId] })
+var content = union(loadJsonContent('../workbook.json'), { fallbackResourceIds: [insights.id] })
 
 resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
-  name: guid(applicationInsightsId, 'git-refresh')
+  name: guid(insights.id, 'git-refresh')
   location: location
   tags: tags
   kind: 'shared'
@@ -21,7 +25,7 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
     displayName: 'Databricks Git refresh'
     category: 'workbook'
     version: 'Notebook/1.0'
-    sourceId: applicationInsightsId
+    sourceId: insights.id
     serializedData: string(content)
   }
 }

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.infra.bicep import Infra
-from tests.infra.bicep_deploy import deploy
+from tools.snapshots import Deployment
 
 LONGEST_RUN = 10
 """`functionTimeout` in host.json ends it then."""
@@ -108,21 +107,25 @@ def minutes(duration: str) -> int:
     return (days * 24 + hours) * 60 + rest
 
 
-def rules(infra: Infra, params: dict[str, Any]) -> dict[str, Rule]:
+def rule_name(resource: dict[str, Any]) -> str:
+    """The name of an alert rule, without what the names of all have."""
+    name: str = resource["name"]
+    return name.removeprefix("ar-git-refresh-").rpartition("-")[0]
+
+
+def rules(deployed: Deployment) -> dict[str, Rule]:
     """The rules of a deployment, by name."""
     found: dict[str, Rule] = {}
-    for each in deploy(infra, params):
-        if each.type == "Microsoft.Insights/scheduledQueryRules":
-            rule = each.body["properties"]
-            (one,) = rule["criteria"]["allOf"]
-            name = each.body["name"].removeprefix("ar-git-refresh-").partition("-uniqueString")[0]
-            found[name] = Rule(
-                name,
-                minutes(rule["windowSize"]),
-                minutes(rule["evaluationFrequency"]),
-                one["operator"],
-                one["threshold"],
-                " ".join(one["query"].split()),
-                rule["autoMitigate"],
-            )
+    for each in deployed.of_type("Microsoft.Insights/scheduledQueryRules"):
+        rule = each["properties"]
+        (one,) = rule["criteria"]["allOf"]
+        found[rule_name(each)] = Rule(
+            rule_name(each),
+            minutes(rule["windowSize"]),
+            minutes(rule["evaluationFrequency"]),
+            one["operator"],
+            one["threshold"],
+            " ".join(one["query"].split()),
+            rule["autoMitigate"],
+        )
     return found

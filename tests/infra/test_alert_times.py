@@ -5,18 +5,17 @@ whatever lies between two minutes is earlier than the later one.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.infra.alert_clock import LATEST_START, LONGEST_INGESTION, LONGEST_RUN, Rule, Run, rules
-from tests.infra.bicep import Infra
-from tests.infra.test_infra import INFRA, PLAIN
+from tests.infra.alert_clock import LATEST_START, LONGEST_INGESTION, LONGEST_RUN, Rule, Run
 from tools.alerts import INTERVALS, deployed, times
 
-BY_INTERVAL = deployed(INFRA)
+BY_INTERVAL = deployed()
 WINDOWS = {5, 10, 15, 30, 45, 60, 120, 180, 240, 300, 360, 1440, 2880}
 """What the service takes; as a frequency all but the last. https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-log-alert-rule
 and the azurerm provider's page on `azurerm_monitor_scheduled_query_rules_alert_v2`. One minute would be the only one below."""
@@ -146,33 +145,24 @@ def test_between_the_corners_nothing_is_different(
     ]
 
 
-def broken(old: str, new: str, path: str = "modules/alerts.bicep") -> dict[str, Rule]:
-    assert old in INFRA[path]
-    infra: Infra = {**INFRA, path: INFRA[path].replace(old, new)}
-    return rules(infra, PLAIN)
-
-
 def test_a_window_as_long_as_the_frequency_misses_the_worst_runs() -> None:
-    for window in ("PT15M", "PT30M"):
-        copy = broken("'15': { aRun: 'PT45M'", f"'15': {{ aRun: '{window}'")
-        assert next(missed(copy["run-failed"]), None) is not None, window
+    for window in (15, 30):
+        copy = replace(BY_INTERVAL[15]["run-failed"], window=window)
+        assert next(missed(copy), None) is not None, window
 
 
 def test_a_window_of_two_intervals_calls_a_good_fleet_red() -> None:
-    copy = broken("'15': { aRun: 'PT45M'", "'15': { aRun: 'PT30M'")
-    assert ("no-run", 48) in called_red(15, [copy["no-run"]])
+    copy = replace(BY_INTERVAL[15]["no-run"], window=30)
+    assert ("no-run", 48) in called_red(15, [copy])
 
 
 def test_one_run_without_success_is_not_enough_to_call_a_fleet_red() -> None:
-    path = "queries/alerts/no-successful-run.kql"
-    copy = {**INFRA, path: INFRA[path].replace("runs >= 2", "runs > 0")}
-    copy = {
-        **copy,
-        "modules/alerts.bicep": INFRA["modules/alerts.bicep"].replace("twoRuns: 'PT1H'", "twoRuns: 'PT30M'"),
-    }
-    assert next(called_red(15, [rules(copy, PLAIN)["no-successful-run"]], frozenset({2})), None) is not None
+    rule = BY_INTERVAL[15]["no-successful-run"]
+    copy = replace(rule, window=30, query=rule.query.replace("runs >= 2", "runs > 0"))
+    assert copy.query != rule.query
+    assert next(called_red(15, [copy], frozenset({2})), None) is not None
 
 
 def test_a_short_window_never_tells_of_lasting_failure() -> None:
-    copy = broken("twoRuns: 'PT1H'", "twoRuns: 'PT15M'")
-    assert float("inf") in after_silence(copy["no-successful-run"], 15)
+    copy = replace(BY_INTERVAL[15]["no-successful-run"], window=15)
+    assert float("inf") in after_silence(copy, 15)

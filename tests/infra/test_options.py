@@ -2,80 +2,90 @@
 
 import json
 import re
-from typing import Any
 
-from tests.infra.bicep_deploy import deploy, outputs
-from tests.infra.test_infra import INFRA, OTHER, PLAIN, QUEUED, TOKEN, ZONED, app_settings, the
+import pytest
+
+from tests.infra.alert_clock import rule_name
+from tests.infra.test_infra import (
+    ACTION_GROUP,
+    CLOSED,
+    IDENTITY,
+    INFRA,
+    PLAIN,
+    QUEUED,
+    ZONED,
+    app_settings,
+    deployment,
+    extended,
+    kind_of,
+    next_steps,
+    token_of,
+)
+from tools.snapshots import Deployment
+
+CLOSED_QUEUED = deployment(INFRA, "closed-network-queue")
+NO_SECRET = deployment(INFRA, "no-secret")
+VAULT, STORAGE = "Microsoft.KeyVault/vaults", "Microsoft.Storage/storageAccounts"
+SITE, POLICIES = "Microsoft.Web/sites", "Microsoft.Storage/storageAccounts/managementPolicies"
 
 
 def test_a_webhook_is_called_beside_or_instead_of_mail() -> None:
-    for email in ("", "oncall@contoso.com"):
-        params = {**PLAIN, "alertEmail": email, "alertWebhook": OTHER["alertWebhook"]}
-        group = the("Microsoft.Insights/actionGroups", INFRA, params).body["properties"]
-        assert [each["serviceUri"] for each in group["webhookReceivers"]] == [OTHER["alertWebhook"]]
-        assert [each["emailAddress"] for each in group["emailReceivers"]] == ([email] if email else [])
-
-
-def test_in_a_closed_network_vault_and_storage_have_private_addresses_alone() -> None:
-    everything = deploy(INFRA, {**OTHER, "existingKeyVaultName": ""})
-    for type_ in ("Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults"):
-        (closed,) = (
-            each.body["properties"] for each in everything if each.type == type_ and not each.existing
+    """What comes of a secure parameter is no part of a snapshot, so it is the expression that is held."""
+    for deployed, emails in ((CLOSED, ["oncall@contoso.com"]), (CLOSED_QUEUED, [])):
+        group = deployed.the(ACTION_GROUP)["properties"]
+        assert [each["emailAddress"] for each in group["emailReceivers"]] == emails
+        assert group["webhookReceivers"] == (
+            "[if(empty(parameters('alertWebhook')), createArray(), createArray(createObject("
+            "'name', 'oncall', 'serviceUri', parameters('webhook'), 'useCommonAlertSchema', true())))]"
         )
-        assert (closed["publicNetworkAccess"], closed["networkAcls"]["defaultAction"]) == ("Disabled", "Deny")
-        opened = the(type_, INFRA, PLAIN).body["properties"]
-        assert (opened["publicNetworkAccess"], opened["networkAcls"]["defaultAction"]) == ("Enabled", "Allow")
-    endpoints = [
-        each.body["properties"] for each in everything if each.type == "Microsoft.Network/privateEndpoints"
+
+
+def links(deployed: Deployment) -> dict[str, str]:
+    """The type of what each private endpoint leads to, by the service."""
+    found = [
+        link["properties"]
+        for each in deployed.of_type("Microsoft.Network/privateEndpoints")
+        for link in each["properties"]["privateLinkServiceConnections"]
     ]
-    links = [link["properties"] for each in endpoints for link in each["privateLinkServiceConnections"]]
-    assert {(link["groupIds"][0], link["privateLinkServiceId"]) for link in links} == {
-        ("blob", "account.id"),
-        ("table", "account.id"),
-        ("vault", "vault.id"),
+    assert all(len(link["groupIds"]) == 1 for link in found)
+    return {link["groupIds"][0]: kind_of(link["privateLinkServiceId"]) for link in found}
+
+
+@pytest.mark.parametrize("type_", [STORAGE, VAULT])
+def test_in_a_closed_network_vault_and_storage_have_private_addresses_alone(type_: str) -> None:
+    closed, opened = CLOSED.the(type_)["properties"], PLAIN.the(type_)["properties"]
+    assert (closed["publicNetworkAccess"], closed["networkAcls"]["defaultAction"]) == ("Disabled", "Deny")
+    assert (opened["publicNetworkAccess"], opened["networkAcls"]["defaultAction"]) == ("Enabled", "Allow")
+
+
+def test_in_a_closed_network_each_service_has_a_private_endpoint() -> None:
+    assert links(CLOSED) == {"blob": STORAGE, "table": STORAGE, "vault": VAULT}
+    assert links(CLOSED_QUEUED) == links(CLOSED) | {"queue": STORAGE}
+    endpoints = CLOSED.of_type("Microsoft.Network/privateEndpoints")
+    assert {each["properties"]["subnet"]["id"].rpartition("/")[2] for each in endpoints} == {"snet-pe"}
+    assert CLOSED.the(SITE)["properties"]["virtualNetworkSubnetId"].endswith("/snet-app")
+    for deployed in (PLAIN, QUEUED):
+        assert not [each for each in deployed.resources if each["type"].startswith("Microsoft.Network/")]
+
+
+def test_private_endpoints_are_registered_in_zones_or_by_a_policy() -> None:
+    groups = CLOSED.of_type("Microsoft.Network/privateEndpoints/privateDnsZoneGroups")
+    zones = {
+        config["name"]: config["properties"]["privateDnsZoneId"]
+        for each in groups
+        for config in each["properties"]["privateDnsZoneConfigs"]
     }
-    assert {each["subnet"]["id"] for each in endpoints} == {OTHER["privateEndpointSubnetId"]}
-    zones = [
-        config["properties"]["privateDnsZoneId"]
-        for each in everything
-        if each.type.endswith("privateDnsZoneGroups")
-        for config in each.body["properties"]["privateDnsZoneConfigs"]
-    ]
-    assert len(zones) == 3
-    assert all(zone.startswith(f"{OTHER['privateDnsZoneResourceGroupId']}/providers/") for zone in zones)
-    by_policy = deploy(INFRA, {**OTHER, "privateDnsZoneResourceGroupId": ""})
-    assert not [each for each in by_policy if each.type.endswith("privateDnsZoneGroups")]
-    assert not [each for each in deploy(INFRA, PLAIN) if each.type.startswith("Microsoft.Network/")]
-
-
-def test_in_a_closed_network_the_queue_has_a_private_address_of_its_own() -> None:
-    def reached(**params: Any) -> list[tuple[str, str]]:
-        found = deploy(INFRA, {**OTHER, **params})
-        services = [
-            link["properties"]["groupIds"][0]
-            for each in found
-            if each.type == "Microsoft.Network/privateEndpoints"
-            for link in each.body["properties"]["privateLinkServiceConnections"]
-        ]
-        zones = [
-            config["properties"]["privateDnsZoneId"].rpartition("/")[2]
-            for each in found
-            if each.type.endswith("privateDnsZoneGroups")
-            for config in each.body["properties"]["privateDnsZoneConfigs"]
-        ]
-        return list(zip(services, zones, strict=True))
-
-    added = set(reached(fanOut="queue")) - set(reached())
-    assert added == {("queue", "privatelink.queue.environment().suffixes.storage")}
-    assert not [each for each in deploy(INFRA, QUEUED) if each.type.startswith("Microsoft.Network/")]
+    assert zones.keys() == {"blob", "table", "vault"}
+    for service, zone in zones.items():
+        assert "rg-dns" in zone
+        assert (
+            "privatelink.vaultcore.azure.net" if service == "vault" else f"privatelink.{service}."
+        ) in zone
+    assert not CLOSED_QUEUED.of_type("Microsoft.Network/privateEndpoints/privateDnsZoneGroups")
 
 
 def test_claims_are_deleted_after_a_day_and_nothing_else_is() -> None:
-    policies = [
-        the("Microsoft.Storage/storageAccounts/managementPolicies", INFRA, params)
-        for params in (PLAIN, QUEUED)
-    ]
-    before, after = (each.body["properties"]["policy"]["rules"] for each in policies)
+    before, after = (each.the(POLICIES)["properties"]["policy"]["rules"] for each in (PLAIN, QUEUED))
     assert after[:-1] == before
     claims = after[-1]["definition"]
     assert claims["filters"] == {"blobTypes": ["blockBlob"], "prefixMatch": ["git-refresh-slices/"]}
@@ -87,45 +97,33 @@ def test_claims_are_deleted_after_a_day_and_nothing_else_is() -> None:
 
 
 def test_locks_are_on_what_cannot_be_made_again() -> None:
-    def locked(**params: Any) -> set[str | None]:
-        found = deploy(INFRA, {**PLAIN, **params})
-        return {each.scope for each in found if each.type == "Microsoft.Authorization/locks"}
+    def locked(deployed: Deployment) -> set[str]:
+        return {extended(each) for each in deployed.of_type("Microsoft.Authorization/locks")}
 
-    assert locked() == set()
-    assert locked(deleteLock=True) == {
-        "Microsoft.Web/sites",
-        "Microsoft.Storage/storageAccounts",
-        "Microsoft.KeyVault/vaults",
-    }
+    assert locked(PLAIN) == set()
+    assert locked(CLOSED) == {SITE, STORAGE, VAULT}
 
 
 def test_the_log_workspace_is_capped_and_says_so_itself() -> None:
     """The workspace alone has the record, and keeps it when it takes no other."""
-    logs = the("Microsoft.OperationalInsights/workspaces", INFRA, PLAIN).body["properties"]
-    assert logs["workspaceCapping"] == {"dailyQuotaGb": 1}
-    scopes = {
-        each.body["name"].removeprefix("ar-git-refresh-").partition("-uniqueString")[0]: each.body[
-            "properties"
-        ]["scopes"]
-        for each in deploy(INFRA, PLAIN)
-        if each.type == "Microsoft.Insights/scheduledQueryRules"
-    }
-    assert scopes.pop("log-cap-reached") == ["logs.id"]
-    assert all(scope == ["insights.id"] for scope in scopes.values())
+    logs = PLAIN.the("Microsoft.OperationalInsights/workspaces")
+    assert logs["properties"]["workspaceCapping"] == {"dailyQuotaGb": 1}
+    rules = PLAIN.of_type("Microsoft.Insights/scheduledQueryRules")
+    scopes = {rule_name(each): each["properties"]["scopes"] for each in rules}
+    assert scopes.pop("log-cap-reached") == [logs["id"]]
+    assert all(scope == [PLAIN.the("Microsoft.Insights/components")["id"]] for scope in scopes.values())
 
 
-def logged(params: dict[str, Any]) -> dict[str | None, list[str]]:
+def logged(deployed: Deployment) -> dict[str, list[str]]:
     """Of each resource with a log of its own, the categories."""
     return {
-        each.scope: [log["category"] for log in each.body["properties"]["logs"]]
-        for each in deploy(INFRA, params)
-        if each.type == "Microsoft.Insights/diagnosticSettings"
+        extended(each): [log["category"] for log in each["properties"]["logs"]]
+        for each in deployed.of_type("Microsoft.Insights/diagnosticSettings")
     }
 
 
 def test_writing_to_the_queue_and_deleting_is_logged_and_reading_is_not() -> None:
-    without, queued = logged(PLAIN), logged({**PLAIN, "fanOut": "queue"})
-    assert queued == without | {
+    assert logged(QUEUED) == logged(PLAIN) | {
         "Microsoft.Storage/storageAccounts/queueServices": ["StorageWrite", "StorageDelete"]
     }
 
@@ -135,73 +133,72 @@ def test_writing_to_the_storage_and_reading_of_the_vault_is_logged_and_old_code_
         "Microsoft.KeyVault/vaults": ["AuditEvent"],
         "Microsoft.Storage/storageAccounts/blobServices": ["StorageWrite", "StorageDelete"],
     }
-    (rule,) = the("Microsoft.Storage/storageAccounts/managementPolicies", INFRA, PLAIN).body["properties"][
-        "policy"
-    ]["rules"]
+    (rule,) = PLAIN.the(POLICIES)["properties"]["policy"]["rules"]
     assert rule["definition"]["actions"] == {"version": {"delete": {"daysAfterCreationGreaterThan": 30}}}
 
 
 def test_the_workbook_knows_where_to_look_wherever_it_is_opened() -> None:
-    shown = json.loads(the("Microsoft.Insights/workbooks", INFRA, PLAIN).body["properties"]["serializedData"])
-    assert shown == {**json.loads(INFRA["workbook.json"]), "fallbackResourceIds": ["insights.id"]}
-
-
-IDENTITY, VAULT = "Microsoft.ManagedIdentity/userAssignedIdentities", "Microsoft.KeyVault/vaults"
+    insights = PLAIN.the("Microsoft.Insights/components")["id"]
+    shown = json.loads(PLAIN.the("Microsoft.Insights/workbooks")["properties"]["serializedData"])
+    assert shown == {**json.loads(INFRA["workbook.json"]), "fallbackResourceIds": [insights]}
 
 
 def test_each_trust_zone_has_an_identity_of_its_own_beside_the_app_s() -> None:
-    site = the("Microsoft.Web/sites", INFRA, ZONED).body
-    assert site["identity"]["userAssignedIdentities"] == {
-        each: {} for each in ("identity.id", "zones.0.id", "zones.1.id", "zones.2.id")
-    }
-    assert app_settings(INFRA, ZONED) == app_settings(INFRA, PLAIN), "what is not the zone's stays the app's"
+    site = ZONED.the(SITE)
+    ids = [each["id"] for each in ZONED.of_type(IDENTITY)]
+    assert len(ids) == 4
+    assert site["identity"]["userAssignedIdentities"] == {each: {} for each in ids}
+    assert app_settings(ZONED) == app_settings(PLAIN), "what is not the zone's stays the app's"
     storage = site["properties"]["functionAppConfig"]["deployment"]["storage"]
-    assert storage["authentication"]["userAssignedIdentityResourceId"] == "identity.id"
+    own = PLAIN.the(IDENTITY)["id"]
+    assert storage["authentication"]["userAssignedIdentityResourceId"] == own
 
 
 def test_the_names_of_identities_are_valid_and_no_two_are_the_same() -> None:
-    """Azure takes 3 to 128 letters, digits, hyphens and underscores; uniqueString gives 13 letters and digits."""
-    longest = [{"name": letter * 20, "readsSecrets": False} for letter in "ab"]
-    params = {**PLAIN, "identities": [*ZONED["identities"], *longest]}
-    names = [
-        each.body["name"].replace(TOKEN, "x" * 13) for each in deploy(INFRA, params) if each.type == IDENTITY
-    ]
-    assert len({*names}) == len(names) == 6
+    """Azure takes 3 to 128 letters, digits, hyphens and underscores."""
+    names = [each["name"] for each in ZONED.of_type(IDENTITY)]
+    assert len({*names}) == len(names) == 4
     assert all(re.fullmatch(r"[a-z0-9][a-z0-9-]{2,127}", name) for name in names)
-    longest_deployment = "git-refresh-key-vault-access-" + "a" * 20 + "-" + "x" * 13
+    longest_deployment = "git-refresh-key-vault-access-" + "a" * 20 + "-" + token_of(ZONED)
     assert "'git-refresh-key-vault-access-${each.name}-${token}'" in INFRA["main.bicep"]
     assert len(longest_deployment) <= 64, "more is refused"
 
 
 def test_the_outputs_tell_of_each_identity_what_the_list_and_the_administrators_need() -> None:
-    assert outputs(INFRA, PLAIN)["ZONE_IDENTITIES"] == []
-    told = outputs(INFRA, ZONED)["ZONE_IDENTITIES"]
-    assert told[:2] == [
-        {
-            "name": name,
-            "clientId": f"zones.{place}.properties.clientId",
-            "objectId": f"zones.{place}.properties.principalId",
-        }
-        for place, name in enumerate(("finance", "research"))
-    ]
-    assert "Zones: " not in "".join(outputs(INFRA, PLAIN)["NEXT_STEPS"])
-    assert "Zones: " in "".join(outputs(INFRA, ZONED)["NEXT_STEPS"])
-
-
-def test_without_the_parameter_there_is_one_identity() -> None:
-    assert deploy(INFRA, {**PLAIN, "identities": []}) == deploy(INFRA, PLAIN)
-    assert [each.symbol for each in deploy(INFRA, PLAIN) if each.type == IDENTITY] == ["identity"]
+    assert PLAIN.outputs["ZONE_IDENTITIES"] == []
+    one = r"createObject\('name', '([\w-]+)', 'clientId', (reference\([^()]+\)\.clientId), 'objectId', (reference\([^()]+\)\.principalId)\)"
+    told = re.findall(one, ZONED.outputs["ZONE_IDENTITIES"])
+    assert [name for name, _, _ in told] == ["finance", "research", "a-name-of-20-letters"]
+    for name, client_id, object_id in told:
+        assert f"/id-git-refresh-{name}-{token_of(ZONED)}'" in client_id
+        assert client_id.removesuffix(".clientId") == object_id.removesuffix(".principalId")
+    assert not [step for step in next_steps(PLAIN) if step.startswith("Zones: ")]
+    assert [step for step in next_steps(ZONED) if step.startswith("Zones: ")]
 
 
 def test_there_is_no_vault_where_nobody_reads_secrets() -> None:
-    for params in (PLAIN, OTHER):
-        without = {**params, "readsSecrets": False}
-        assert not [each for each in deploy(INFRA, without) if each.type == VAULT]
-        assert dict(app_settings(INFRA, without))["KEY_VAULT_URL"] == ""
-        told = outputs(INFRA, without)
-        assert (told["KEY_VAULT_NAME"], told["KEY_VAULT_URL"]) == ("", "")
-        assert not [step for step in told["NEXT_STEPS"] if re.search("key ?vault", step, re.IGNORECASE)]
-        assert [step for step in told["NEXT_STEPS"] if "federation policy" in step]
-    of_a_zone = deploy(INFRA, {**ZONED, "readsSecrets": False})
-    assert [each.existing for each in of_a_zone if each.type == VAULT] == [False, True]
-    assert outputs(INFRA, {**ZONED, "readsSecrets": False})["KEY_VAULT_NAME"] == f"kv-{TOKEN}"
+    assert NO_SECRET.of_type(VAULT) == []
+    assert dict(app_settings(NO_SECRET))["KEY_VAULT_URL"] == ""
+    assert (NO_SECRET.outputs["KEY_VAULT_NAME"], NO_SECRET.outputs["KEY_VAULT_URL"]) == ("", "")
+    steps = next_steps(NO_SECRET)
+    assert not [step for step in steps if re.search("key ?vault", step, re.IGNORECASE)]
+    assert [step for step in steps if "federation policy" in step]
+
+
+def test_there_is_a_vault_where_a_further_identity_alone_reads_secrets() -> None:
+    of_a_zone = deployment(INFRA, "zone-with-secret")
+    name = of_a_zone.the(VAULT)["name"]
+    assert name == of_a_zone.outputs["KEY_VAULT_NAME"] == f"kv-{token_of(of_a_zone)}"
+
+
+def test_an_existing_vault_is_used_and_none_is_created() -> None:
+    existing = deployment(INFRA, "existing")
+    assert existing.of_type(VAULT) == []
+    assert existing.outputs["KEY_VAULT_NAME"] == "kv-contoso"
+    assert "'kv-contoso'" in dict(app_settings(existing))["KEY_VAULT_URL"]
+
+
+def test_purge_protection_is_on_or_not_said() -> None:
+    """The service refuses false."""
+    assert PLAIN.the(VAULT)["properties"]["enablePurgeProtection"] is True
+    assert CLOSED.the(VAULT)["properties"]["enablePurgeProtection"] is None

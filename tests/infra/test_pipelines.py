@@ -1,5 +1,6 @@
 """The pipelines to copy: what they do, who they are while they do it, and that all that they name is there."""
 
+import hashlib
 import os
 import re
 import shlex
@@ -19,9 +20,9 @@ from git_refresh.admin.rotation.decide import Seen, SignIn, Target, decide
 from git_refresh.admin.secrets import OAuthSecret, Version, place_of, tags_of
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS
-from tests.infra.bicep import templates
-from tests.infra.test_infra import INFRA, deployments
+from tests.infra.test_infra import INFRA, ROLE_ASSIGNMENT, VARIANTS, deployment
 from tests.unit.test_deployment import ignored
+from tools import bicep
 
 ROOT = Path(__file__).parents[2]
 PIPELINES = ROOT / "docs/pipelines"
@@ -76,11 +77,12 @@ def test_both_do_the_same(job: str, stage: str) -> None:
 def test_every_job_does_its_part_and_nothing_is_deployed_before_it_is_tested() -> None:
     assert set(JOBS) == {"test", "build", "what-if", "deploy"}
     assert set(STAGES) == {"test", "build", "whatif", "deploy"}
-    *compiled, tested, checked, _ = commands(JOBS["test"])
-    assert [line.split()[:3] for line in compiled] == [
-        ["az", "bicep", word] for word in ("install", "build", "lint", "build-params")
+    installed, *compiled, tested, checked, _ = commands(JOBS["test"])
+    assert installed == 'sh docs/pipelines/bicep.sh "TEMP/bicep"'
+    assert [line.split()[:2] for line in compiled] == [
+        ['"TEMP/bicep/bicep"', word] for word in ("build", "lint", "build-params")
     ]
-    assert tested.endswith(" make test")
+    assert tested == 'PATH="TEMP/bicep:$PATH" make test'
     assert checked == ".venv/bin/python -m git_refresh check workspaces.json --offline"
     assert "docs/pipelines/package.sh" in scripts(JOBS["build"])
     assert "az deployment group what-if" in scripts(JOBS["what-if"])
@@ -113,6 +115,32 @@ def test_what_runs_code_from_packages_has_no_token_and_what_has_one_runs_none() 
     (published,) = [step for step in azure_steps("build") if "publish" in step]
     (fetched,) = [step for step in azure_steps("deploy") if "download" in step]
     assert published["artifact"] == fetched["artifact"] == "app"
+
+
+@pytest.mark.parametrize(
+    ("content", "installed"), [("another program", False), ("the published program", True)]
+)
+def test_the_bicep_cli_is_installed_by_the_pinned_version_and_hash(
+    content: str, *, installed: bool, tmp_path: Path
+) -> None:
+    """With a curl that writes a file in place of the download, and the hash of that file in place of the published one."""
+    script = (PIPELINES / "bicep.sh").read_text()
+    (published,) = re.findall(r"[0-9a-f]{64}", script)
+    of_the_program = hashlib.sha256(b"the published program").hexdigest()
+    (tmp_path / "bicep.sh").write_text(script.replace(published, of_the_program))
+    curl = tmp_path / "curl"
+    curl.write_text(
+        f'#!/bin/sh\nfor last; do :; done\necho "$last" >{tmp_path}/asked\n'
+        f'while [ "$1" != --output ]; do shift; done\nprintf %s "{content}" >"$2"\n'
+    )
+    curl.chmod(0o755)
+    environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = ["sh", str(tmp_path / "bicep.sh"), str(tmp_path / "tools")]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is installed, done.stderr
+    assert os.access(tmp_path / "tools/bicep", os.X_OK) is installed
+    asked = (tmp_path / "asked").read_text().strip()
+    assert asked == f"https://github.com/Azure/bicep/releases/download/v{bicep.VERSION}/bicep-linux-x64"
 
 
 def test_what_is_packed_is_what_requirements_txt_names_by_hash_and_nothing_of_it_runs_while_it_is_packed() -> (
@@ -227,7 +255,8 @@ def test_all_that_they_name_is_there() -> None:
         re.findall(r"^output (\w+)", infra, re.MULTILINE)
     )
     (line,) = re.findall(r'grep "\^(.*)"', scripts(JOBS["test"]))
-    assert f"//   {line}" in (ROOT / "infra/app.bicepparam").read_text(), "the line that the comment shows"
+    parameters = (ROOT / "infra/app.bicepparam").read_text()
+    assert line in parameters or "workspaces.json" not in parameters, "in the comment, or where it is used"
     assert "def refresh_git(" in (ROOT / "function_app.py").read_text()
     version = (ROOT / ".python-version").read_text().strip()
     assert re.findall(r'versionSpec: "(.*)"', "".join(TEXTS.values())) == [version] * 4
@@ -291,12 +320,14 @@ def test_who_deploys_assigns_the_template_s_roles_and_no_other(shell: str) -> No
         "2.0",
     )
     deployed = [
-        each.body["properties"]
-        for each in deployments(INFRA)
-        if each.type == "Microsoft.Authorization/roleAssignments"
+        each["properties"]
+        for variant in VARIANTS
+        for each in deployment(INFRA, variant).of_type(ROLE_ASSIGNMENT)
     ]
     roles = {GUID.findall(each["roleDefinitionId"])[-1] for each in deployed}
-    assert roles == {guid for text in templates(INFRA).values() for guid in GUID.findall(text)}
+    assert roles == {
+        guid for name, text in INFRA.items() if name.endswith(".bicep") for guid in GUID.findall(text)
+    }
     for action in ("write", "delete"):
         assert set(found[action].split(", ")) == roles
         assert {found[f"{action}_to"]} == {repr(each["principalType"]) for each in deployed}

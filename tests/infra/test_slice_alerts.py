@@ -10,12 +10,11 @@ import pytest
 
 from tests.infra import kusto
 from tests.infra.alert_clock import LONGEST_INGESTION, Rule
-from tests.infra.test_infra import INFRA
 from tests.infra.test_queries import QUERIES
 from tools.alerts import INTERVALS, deployed, times
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
-BY_INTERVAL = deployed(INFRA)
+BY_INTERVAL = deployed()
 type Line = tuple[float, dict[str, Any]]
 """The minute at which it was written, and what it says."""
 

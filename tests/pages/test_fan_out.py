@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.infra.bicep_deploy import deploy
-from tests.infra.test_infra import INFRA, PLAIN, QUEUED, rules
+from tests.infra.test_infra import PLAIN, QUEUED, rules
 from tests.pages import ROOT
 from tests.pages.test_reference import BILLED, RUNS
 
@@ -30,7 +29,7 @@ QUANTITIES: dict[str, tuple[list[float], float, Callable[[float], str], float]] 
     ),
     "more storage transactions": ([RUNS * each * 10 for each in SLICES], 0.05 / 1e4, "{:,.0f}".format, 0),
     "more alert rules": (
-        [len(rules(INFRA, QUEUED)) - len(rules(INFRA, PLAIN))] * len(SIZES),
+        [len(rules(QUEUED)) - len(rules(PLAIN))] * len(SIZES),
         0.50,
         "{:.0f}".format,
         0,
@@ -71,11 +70,12 @@ def test_the_queue_s_settings_are_those_of_host_json() -> None:
 
 
 def test_the_role_and_the_names_are_those_of_the_template() -> None:
-    added = [each for each in deploy(INFRA, QUEUED) if each not in deploy(INFRA, PLAIN)]
-    names = {each.body["name"] for each in added if each.type.startswith("Microsoft.Storage/")}
+    added = [each for each in QUEUED.resources if each not in PLAIN.resources]
+    storage = [each["name"] for each in added if each["type"].startswith("Microsoft.Storage/")]
+    names = {name.rpartition("/")[2] for name in storage}
     assert names - {"default"} == {"git-refresh-slices"}
     assert "git-refresh-slices" in PAGE
     assert '"Storage Queue Data Contributor"' in PAGE
     assert "--maximum-instance-count 10\n" in PAGE
-    alerts = rules(INFRA, QUEUED).keys() - rules(INFRA, PLAIN).keys()
+    alerts = rules(QUEUED).keys() - rules(PLAIN).keys()
     assert all(f"`{name}`" in PAGE for name in alerts - {"poison-queue"})

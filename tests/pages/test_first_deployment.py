@@ -5,9 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra import bicep
-from tests.infra.bicep_deploy import outputs
-from tests.infra.test_infra import INFRA, PLAIN, ZONED
+from tests.infra.test_infra import (
+    INFRA,
+    PLAIN,
+    ZONED,
+    deployment,
+    next_steps,
+    resources_of,
+    template,
+    templates,
+)
 from tests.pages import PAGES, ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -65,14 +72,11 @@ def provided(page: str) -> set[str]:
     return {*always.split(), *re.findall(r"`(Microsoft\.\w+)`", also)}
 
 
-def needed(infra: bicep.Infra) -> set[str]:
-    types = [
-        declaration.type.partition("@")[0]
-        for text in bicep.templates(infra).values()
-        for declaration in bicep.of_kind(text, "resource").values()
-    ]
-    # Every subscription has Microsoft.Authorization: without it nobody could be given a role.
-    return {kind.partition("/")[0] for kind in types} - {"Microsoft.Authorization"}
+def needed() -> set[str]:
+    types = [each["type"] for one in templates(template(INFRA)) for each in resources_of(one)]
+    # Every subscription has these: without them nobody could be given a role, and nothing could be deployed.
+    always = {"Microsoft.Authorization", "Microsoft.Resources"}
+    return {kind.partition("/")[0] for kind in types} - always
 
 
 @pytest.mark.parametrize(
@@ -88,13 +92,13 @@ def test_the_short_ways_have_one_order_which_ends_with_publishing(text: str) -> 
 
 def test_the_template_tells_the_same_order() -> None:
     beside = {"Secret", "Trust", "Zones"}
-    for params in (PLAIN, ZONED, {**ZONED, "readsSecrets": False}):
-        told = [re.split("[,:]", step)[0] for step in outputs(INFRA, params)["NEXT_STEPS"]]
+    for deployed in (PLAIN, ZONED, deployment(INFRA, "zone-with-secret")):
+        told = [re.split("[,:]", step)[0] for step in next_steps(deployed)]
         assert [step for step in told if step not in beside] == STEPS[1:]
 
 
 def test_the_short_ways_make_the_list_and_its_service_principal_before_they_let_it_in() -> None:
-    template = "\n".join(outputs(INFRA, PLAIN)["NEXT_STEPS"])
+    template = "\n".join(next_steps(PLAIN))
     for text in (section(README, "Deploy it"), template):
         assert not out_of_order(
             text,
@@ -164,16 +168,16 @@ def test_a_step_out_of_order_is_noticed() -> None:
 def test_every_provider_that_a_template_uses_is_registered_before_the_first_step() -> None:
     before, _, after = SETUP.partition("\n## 1. ")
     assert after
-    assert needed(INFRA) <= provided(before)
+    assert needed() <= provided(before)
     assert "/environments" in INFRA["main.bicep"]
     assert "Microsoft.App" in provided(before), "of the subnet's delegation"
     assert "docs/setup.md#0-what-you-need" in README.partition("2. **List**")[0]
     assert "docs/setup.md#0-what-you-need" in INFRA_PAGE.partition("1. **Azure**")[0]
 
 
-@pytest.mark.parametrize("namespace", sorted(needed(INFRA)))
+@pytest.mark.parametrize("namespace", sorted(needed()))
 def test_a_provider_that_is_left_out_is_noticed(namespace: str) -> None:
-    assert not needed(INFRA) <= provided(SETUP.replace(namespace, "Microsoft.Other"))
+    assert not needed() <= provided(SETUP.replace(namespace, "Microsoft.Other"))
 
 
 TOP = "\n```sh\n" + BLOCK.findall(SETUP)[0] + "```\n"

@@ -55,7 +55,7 @@ def test_no_page_has_a_query_of_its_own() -> None:
 
 
 def test_every_alert_is_explained_with_its_severity() -> None:
-    deployed = rules(INFRA, QUEUED)
+    deployed = rules(QUEUED)
     told = re.findall(r"^\| `([\w-]+)` \| .+ \| (\d) \|$", REFERENCE, re.MULTILINE)
     assert {name: int(severity) for name, severity in told} == {
         name: rule[0] for name, rule in deployed.items()
@@ -65,10 +65,10 @@ def test_every_alert_is_explained_with_its_severity() -> None:
 def test_every_alert_leads_to_an_entry_of_the_runbook() -> None:
     runbook = (ROOT / "docs/operations.md").read_text()
     section = runbook.partition("\n## An alert fired\n")[2].partition("\n## ")[0]
-    for name in rules(INFRA, QUEUED):
+    for name in rules(QUEUED):
         assert f"`{name}`" in section, name
     named = re.findall(r'See "([^"]+)" in docs/operations\.md', INFRA["modules/alerts.bicep"])
-    assert len(named) == len(rules(INFRA, QUEUED))
+    assert len(named) == len(rules(QUEUED))
     assert set(named) <= set(re.findall(r"^### (.+)$", section, re.MULTILINE))
 
 
@@ -95,7 +95,7 @@ QUANTITIES: dict[str, tuple[list[float], float, Callable[[float], str], float]] 
     "executions": ([RUNS] * 3, 0.40 / 1e6, "{:,.0f}".format, 250_000),
     "execution time": ([RUNS * 0.5 * each for each in BILLED], 0.000026, "{:,.0f} GB-s".format, 100_000),
     "log volume": ([RUNS * each / 1e9 for each in LOGGED], 2.30, "{:.2f} GB".format, 5),
-    "alert rules": ([len(rules(INFRA, PLAIN))] * 3, 0.50, "{:.0f}".format, 0),
+    "alert rules": ([len(rules(PLAIN))] * 3, 0.50, "{:.0f}".format, 0),
     "reading the OAuth secret": ([RUNS * 2] * 3, 0.03 / 1e4, "{:,.0f}".format, 0),
     "storage: the timer's locks": ([MINUTES * 10] * 3, 0.05 / 1e4, "{:,.0f}".format, 0),
 }
@@ -137,7 +137,7 @@ def test_the_arithmetic_that_is_told_is_the_one_that_was_done() -> None:
         "log volume": [
             f"{RUNS:,} x (20,000 + 150,000 + run line + workspaces x workspace line + (1 + workspaces) x 1,000) bytes x $2.30 per GB"
         ],
-        "alert rules": [f"{len(rules(INFRA, PLAIN))} x $0.50"],
+        "alert rules": [f"{len(rules(PLAIN))} x $0.50"],
         "reading the OAuth secret": [f"{RUNS:,} x 2 x $0.03 per 10,000"],
         "storage: the timer's locks": [f"{MINUTES:,} minutes x 10 x $0.05 per 10,000"],
     }

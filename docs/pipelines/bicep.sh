@@ -1,0 +1,7 @@
+# Puts the Bicep CLI of .bicep-version into a folder, from its release on GitHub: sh docs/pipelines/bicep.sh FOLDER
+# For Linux on x86-64. Another version has another hash.
+set -eu
+mkdir -p "$1"
+curl --fail --silent --show-error --location --retry 3 --output "$1/bicep" "https://github.com/Azure/bicep/releases/download/v$(cat .bicep-version)/bicep-linux-x64"
+echo "0ab9de90c2493f206f8281bae74f9ee2d5ed3605548dab1adf41fef185e1f7c5  $1/bicep" | sha256sum --check --quiet
+chmod +x "$1/bicep"

@@ -1,0 +1,4 @@
+using '../../../infra/main.bicep'
+extends 'plain.bicepparam'
+
+param refreshIntervalMinutes = 30

@@ -1,0 +1,10 @@
+using '../../../infra/main.bicep'
+extends 'plain.bicepparam'
+
+param alertEmail = ''
+
+param existingActionGroupId = '/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/oncall/providers/Microsoft.Insights/actionGroups/ag-oncall'
+
+param existingKeyVaultName = 'kv-contoso'
+
+param existingKeyVaultResourceGroup = 'rg-contoso'

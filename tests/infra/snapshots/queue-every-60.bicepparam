@@ -1,0 +1,4 @@
+using '../../../infra/main.bicep'
+extends 'queue.bicepparam'
+
+param refreshIntervalMinutes = 60

@@ -1,0 +1,4 @@
+using '../../../infra/main.bicep'
+extends 'zones.bicepparam'
+
+param readsSecrets = false

@@ -1,0 +1,142 @@
+"""What the templates of infra/ deploy, as Microsoft's Bicep CLI works it out: `make snapshots` writes it, tests and tools read it.
+
+`tests/infra/snapshots` has a parameter file for each variant, its snapshot beside it, the compiled template and the hashes of the sources.
+"""
+
+import hashlib
+import json
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from tools import bicep
+from tools.queries import ROOT
+
+FOLDER = ROOT / "tests/infra/snapshots"
+TEMPLATE = FOLDER / "main.json"
+SOURCES = FOLDER / "sources.sha256"
+MAIN = ROOT / "infra/main.bicep"
+_GUID = "00000000-0000-0000-0000-000000000000"
+_DEPLOYMENT = {
+    "subscription-id": _GUID,
+    "tenant-id": _GUID,
+    "resource-group": "git-refresh",
+    "location": "westeurope",
+    "deployment-name": "git-refresh",
+}
+_REMEDY = f"Install the Bicep CLI {bicep.VERSION}, and run: make snapshots"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The resources and outputs of one variant. What only Azure knows is an expression in brackets."""
+
+    resources: tuple[dict[str, Any], ...]
+    outputs: dict[str, Any]
+
+    def of_type(self, type_: str) -> list[dict[str, Any]]:
+        """Return the resources of a type."""
+        return [each for each in self.resources if each["type"] == type_]
+
+    def the(self, type_: str) -> dict[str, Any]:
+        """Return the only resource of a type."""
+        (found,) = self.of_type(type_)
+        return found
+
+
+@lru_cache
+def parse(snapshot: str) -> Deployment:
+    """Return what the text of a snapshot holds."""
+    whole = json.loads(snapshot)
+    return Deployment(tuple(whole["predictedResources"]), whole["outputs"])
+
+
+def read(variant: str) -> Deployment:
+    """Return what a variant deploys."""
+    return parse((FOLDER / f"{variant}.snapshot.json").read_text(encoding="utf-8"))
+
+
+def parameter_files() -> list[Path]:
+    """Return the parameter file of each variant."""
+    return sorted(FOLDER.glob("*.bicepparam"))
+
+
+def snapshot_of(variant: Path) -> Path:
+    """Return where the snapshot of a parameter file stands."""
+    return variant.with_suffix(".snapshot.json")
+
+
+def sources() -> dict[str, str]:
+    """Return the SHA-256 of each file that the snapshots are made from, by its path in the repository."""
+    infra = ROOT / "infra"
+    templates = [infra / "main.bicep", *infra.glob("modules/*.bicep")]
+    files = [*templates, *infra.rglob("*.kql"), infra / "workbook.json", *parameter_files()]
+    texts = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in sorted(files)}
+    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+
+
+def out_of_date() -> list[str]:
+    """Return what has changed since the snapshots were made, and what to run; nothing if they are up to date."""
+    lines = SOURCES.read_text(encoding="utf-8").splitlines() if SOURCES.exists() else []
+    before = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    now = sources()
+    changed = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
+    return [*changed, f"The snapshots are out of date. {_REMEDY}"] if changed else []
+
+
+def compiled(cli: str) -> str:
+    """Return the compiled template.
+
+    Raises:
+        RuntimeError: it does not compile.
+    """
+    done = bicep.run(cli, "build", str(MAIN), "--stdout")
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return done.stdout
+
+
+def differences(cli: str, variant: Path, *, mode: str = "validate") -> str:
+    """Return how a snapshot differs from what the templates deploy now, or why that cannot be worked out.
+
+    Args:
+        cli: the Bicep CLI.
+        variant: a parameter file.
+        mode: `validate`; or `overwrite`, which writes the snapshot.
+    """
+    options = [part for name, value in _DEPLOYMENT.items() for part in (f"--{name}", value)]
+    done = bicep.run(cli, "snapshot", str(variant), "--mode", mode, *options)
+    return f"{done.stderr}\n{done.stdout}".strip() if done.returncode else ""
+
+
+def make(cli: str) -> None:
+    """Write the compiled template, every snapshot and the hashes.
+
+    Raises:
+        RuntimeError: the template does not compile, or one of its variants cannot be deployed.
+    """
+    TEMPLATE.write_text(compiled(cli), encoding="utf-8")
+    for snapshot in FOLDER.glob("*.snapshot.json"):
+        snapshot.unlink()
+    for variant in parameter_files():
+        if failure := differences(cli, variant, mode="overwrite"):
+            raise RuntimeError(failure)
+        _sort_outputs(snapshot_of(variant))
+    lines = [f"{digest}  {name}\n" for name, digest in sources().items()]
+    SOURCES.write_text("".join(lines), encoding="utf-8")
+
+
+def _sort_outputs(snapshot: Path) -> None:
+    """The CLI writes the outputs in another order each time."""
+    whole = json.loads(snapshot.read_text(encoding="utf-8"))
+    whole["outputs"] = dict(sorted(whole["outputs"].items()))
+    snapshot.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        make(bicep.find())
+    except (bicep.UnusableError, RuntimeError) as error:
+        sys.exit(f"The snapshots were not written. {error}")
