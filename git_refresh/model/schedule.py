@@ -218,8 +218,8 @@ class Schedule:
         Returns:
             None beyond the year 9999.
         """
-        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
         try:
+            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
             if self.read_as == "time span":
                 return moment + self.span
             earliest = moment.replace(microsecond=0) + timedelta(seconds=1)
