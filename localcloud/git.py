@@ -66,6 +66,9 @@ async def start(
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.communicate()
+        try:
+            await process.communicate()
+        finally:  # canceled again where the loop ends: its pipes would be left to the garbage collector
+            process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001  # there is no public way
         raise
     return Finished(process.returncode or 0, stdout, stderr.decode(errors="replace"))

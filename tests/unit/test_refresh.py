@@ -737,7 +737,7 @@ def test_what_cannot_be_stopped_is_left_behind_when_the_budget_is_over(
     }
     clock = SystemClock()
     services = FakeServices(workspaces, {"main": OLD}, token_life=timedelta(days=36500))
-    report = refresh(load(environ), services, Deadline.after(0.5, clock), next_run=NOW, outlet=Outlet())
+    report = refresh(load(environ), services, Deadline.after(2, clock), next_run=NOW, outlet=Outlet())
     release.set()
     assert [workspace.result for workspace in report.workspaces] == ["ok", "failed", "ok"]
     found = report.workspaces[1]
