@@ -173,6 +173,8 @@ class FakeServices:
 
     workspaces: dict[str, FakeWorkspace]
     commits: dict[str, str] = field(default_factory=dict)
+    branches: tuple[str, ...] | None = None
+    """Where there are no commits: `()` for a repository without one, None where that is not known."""
     unpushed: Collection[str] = ()
     """Commits that Azure DevOps does not know."""
     devops_failure: ServiceError | None = None
@@ -211,7 +213,9 @@ class FakeServices:
             raise self.devops_failure
         if self.rejected_by is not None and str(repository) in self.rejected_by:
             raise failure(Service.AZURE_DEVOPS, 401, message="TF401444: ...")
-        return Head(self.commits.get(ref.name) if ref else None)
+        if ref is None:
+            return Head(None, empty=not self.commits and self.branches == ())
+        return Head(self.commits.get(ref.name))
 
     def head_now(self, repository: Repository, ref: Ref | None) -> Head:
         return self.head(repository, ref)
@@ -219,9 +223,9 @@ class FakeServices:
     def has_commit(self, repository: Repository, commit: str) -> bool:
         return commit not in self.unpushed
 
-    def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]:
+    def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...] | None:
         self.asked.append(f"{repository} names")
-        return tuple(self.commits) if kind == "branch" else ()
+        return (tuple(self.commits) or self.branches) if kind == "branch" else ()
 
     def sign_in(self, host: str, client_id: str, secret: SecretStr) -> FakeWorkspace:
         self.workspaces[host]._do("sign_in")
