@@ -896,7 +896,8 @@ _FOLDER = (
         "path_taken",
         (
             Match(DATABRICKS, error_code="RESOURCE_ALREADY_EXISTS"),
-            Match(DATABRICKS, pattern=r"already exists"),
+            # Of what Git itself says, `git_operation_failed` tells.
+            Match(DATABRICKS, pattern=r"(?s)^(?!There was an error performing the operation).*already exists"),
         ),
         seen="400 RESOURCE_ALREADY_EXISTS Repo … already exists…",
         cause="The path is taken by something else, or by something that {principal} may not see.",
