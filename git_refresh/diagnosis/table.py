@@ -897,7 +897,9 @@ _FOLDER = (
         (
             Match(DATABRICKS, error_code="RESOURCE_ALREADY_EXISTS"),
             # Of what Git itself says, `git_operation_failed` tells.
-            Match(DATABRICKS, pattern=r"(?s)^(?!There was an error performing the operation).*already exists"),
+            Match(
+                DATABRICKS, pattern=r"(?s)^(?!There was an error performing the operation).*already exists"
+            ),
         ),
         seen="400 RESOURCE_ALREADY_EXISTS Repo … already exists…",
         cause="The path is taken by something else, or by something that {principal} may not see.",
