@@ -105,6 +105,13 @@ def is_unknown_ref(symptom: Symptom) -> bool:
     )
 
 
+def is_conflict(symptom: Symptom) -> bool:
+    """Whether a workspace could not bring a Git folder forward because of what is in it."""
+    return symptom.service is Service.DATABRICKS and (
+        symptom.error_code == "GIT_CONFLICT" or symptom.message.startswith("Conflict pulling from remote")
+    )
+
+
 def is_definite(symptom: Symptom) -> bool:
     """Whether it has said something about the token or the repository that a pull would only meet again, less plainly."""
     if symptom.service is not Service.AZURE_DEVOPS:

@@ -32,6 +32,8 @@ class RememberedHeads:
         self.plain = heads
         """Without a memory: for what is to be no line of its own."""
         self.answers: dict[tuple[Repository, Ref | None], Head | Symptom] = {}
+        self.named: set[tuple[Repository, Ref | None]] = set()
+        """What the settings name: of a branch that only a Git folder is on, its own line tells."""
         self._names: dict[tuple[Repository, RefKind], tuple[str, ...] | None] = {}
 
     def head(self, repository: Repository, ref: Ref | None) -> Head:
@@ -49,18 +51,21 @@ class RememberedHeads:
     def has_commit(self, repository: Repository, commit: str) -> bool:
         return self.plain.has_commit(repository, commit)
 
+    def follows(self, repository: Repository, head: str, commit: str) -> bool:
+        return self.plain.follows(repository, head, commit)
+
     def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...] | None:
         self._names[repository, kind] = names = self.plain.names(repository, kind)
         return names
 
     def look(self, wanted: tuple[Repository, Ref | None]) -> None:
         """Ask, and keep the answer."""
+        self.named.add(wanted)
         with suppress(ServiceError, TimeoutError):
             repository, ref = wanted
-            if self.head(repository, ref).commit is None and ref is not None and len(self._names) < NAMED:
-                self.names(repository, ref.kind)
-                if ref.kind == "tag":
-                    self.names(repository, "branch")
+            missing = self.head(repository, ref).commit is None and len(self._names) < NAMED
+            if missing and ref is not None and self.names(repository, ref.kind) == ():
+                self.names(repository, "branch")
 
     def unasked(self, workspaces: Sequence[Workspace]) -> list[tuple[Repository, Ref | None]]:
         """Repositories that no folder has led to, as below a workspace that does not let the app in."""
@@ -107,10 +112,11 @@ class RememberedHeads:
         """A line for each answer, by name."""
         for (repository, ref), answer in sorted(self.answers.items(), key=_by_name):
             around = facts_of(facts, repository, ref)
-            if isinstance(answer, Head) and answer.commit is None and ref is not None:
+            missing = isinstance(answer, Head) and answer.commit is None
+            if missing and ref is not None and (repository, ref) in self.named:
                 yield self._missing(repository, ref, around)
             else:
-                yield _check(repository, ref, answer, around)
+                yield _check(repository, None if missing else ref, answer, around)
 
     def _missing(self, repository: Repository, ref: Ref, facts: Facts) -> Check:
         subject, (_, names) = f"{repository} {ref}", self.found(repository, ref)

@@ -188,6 +188,9 @@ class WorkspaceCheck:
         except TimeoutError:
             return failed("folder", subject, out_of_time(facts))
         there = found if isinstance(found, GitFolder) else None
+        repository = self._repository(folder, there)
+        if folder.ref is not None and repository is not None:
+            self._heads.named.add((repository, folder.ref))
         self._seen.append((folder, there))
         # One mistake is reported once: what Azure DevOps says is in its own layer.
         work = FolderRefresh(api, self._run, self._facts, CredentialReport("updated"), listing)

@@ -98,6 +98,30 @@ class DevOps:
             return False
         return True
 
+    def follows(self, repository: Repository, head: str, commit: str) -> bool:
+        """Whether a head has a commit in its history. Fact: Git - Diffs - Get, api-version 7.1.
+
+        Raises:
+            ServiceError: it cannot be told.
+        """
+        query = {"baseVersion": commit, "targetVersion": head, "$top": "1"}
+        query |= {"baseVersionType": "commit", "targetVersionType": "commit"}
+        try:
+            found = call(
+                Service.AZURE_DEVOPS,
+                f"compare commits of {repository}",
+                lambda: read(
+                    answers.Diffs, self._get(repository, "diffs/commits", query).json(), self._secrets
+                ),
+                deadline=self._deadline.within(LIMIT),
+                secrets=self._secrets,
+            )
+        except ServiceError as error:
+            if error.symptom.status != requests.codes.not_found:
+                raise
+            return False
+        return found.commonCommit == commit
+
     def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...] | None:
         """The branches or tags that there are: for a suggestion, which is worth one request and no failure.
 

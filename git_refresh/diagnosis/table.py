@@ -52,6 +52,8 @@ class Known(StrEnum):
     """Azure DevOps has the branch or tag."""
     DISCARDED = "discarded"
     """The workspace was asked to discard uncommitted changes."""
+    DIVERGED = "diverged"
+    """The commit of the Git folder is not in the history of its branch in Azure DevOps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -782,8 +784,14 @@ _FOLDER = (
             Match(
                 DATABRICKS, error_code="GIT_CONFLICT", pattern=r"Conflicting files:\s*$|unrelated histories"
             ),
-            Match(DATABRICKS, error_code="GIT_CONFLICT", known=(Known.DISCARDED,)),
-            Match(DATABRICKS, pattern=r"^Conflict pulling from remote", known=(Known.DISCARDED,)),
+            *(
+                match
+                for known in (Known.DISCARDED, Known.DIVERGED)
+                for match in (
+                    Match(DATABRICKS, error_code="GIT_CONFLICT", known=(known,)),
+                    Match(DATABRICKS, pattern=r"^Conflict pulling from remote", known=(known,)),
+                )
+            ),
         ),
         seen="400 GIT_CONFLICT Conflict pulling from remote…",
         cause="The branch was rewritten in Azure DevOps (force push), or the Git folder has local commits that were never pushed.",

@@ -23,7 +23,15 @@ from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of
 from git_refresh.seams import Api
 from git_refresh.settings.models import Folder
-from git_refresh.symptom import Service, ServiceError, Symptom, is_definite, is_rejection, is_unknown_ref
+from git_refresh.symptom import (
+    Service,
+    ServiceError,
+    Symptom,
+    is_conflict,
+    is_definite,
+    is_rejection,
+    is_unknown_ref,
+)
 from git_refresh.values import GitFolder, Head, OtherObject, Ref
 
 
@@ -94,6 +102,15 @@ class FolderRefresh:
         known = self.facts.known | self.run.known_of_ref(repository, look.ref)
         if look.wanted.on_conflict == "discard":
             known |= {Known.DISCARDED}
+        folder = look.folder
+        if (
+            is_conflict(symptom)
+            and folder is not None
+            and look.ref is not None
+            and folder.branch == look.ref.branch
+        ):
+            diverged = self.run.has_diverged(repository, look.ref, folder.commit)
+            known |= {Known.DIVERGED} if diverged else frozenset()
         if self.credential.action in {"created", "updated"} and not self.run.dry_run:
             known |= {Known.TOKEN_STORED}
         if is_unknown_ref(symptom) and Known.REF_SEEN not in known:
@@ -106,7 +123,7 @@ class FolderRefresh:
     def _missing(self, code: str, look: Look) -> Diagnosis:
         """Why a ref does not exist: `branch_gone` or `no_such_ref`, where nothing nearer is known."""
         facts, repository, ref = look.facts(self.facts), look.wanted.repository or look.repository, look.ref
-        if self.run.is_empty(repository):
+        if self.run.is_empty(repository, ref):
             return finding("repository_empty", facts)
         if look.wanted.ref is not None and looks_like_commit(look.wanted.ref):
             return finding("commit_as_ref", replace(facts, commit=look.wanted.ref.name))

@@ -19,7 +19,17 @@ from git_refresh.seams import Api, Doors, Heads, Services, Unwatched, Watcher
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import OAuth, Workspace
 from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Head, Problem, Ref, Secret, Token, Zone
+from git_refresh.values import (
+    AZURE_DATABRICKS,
+    TOKEN_EXCHANGE,
+    Head,
+    Problem,
+    Ref,
+    RefKind,
+    Secret,
+    Token,
+    Zone,
+)
 
 SECRET_WARNING = timedelta(days=30)
 """How long before its end an OAuth secret is pointed out."""
@@ -118,7 +128,7 @@ class Run:
     sign_ins: SignIns = field(default_factory=lambda: SignIns(()))
     _origins: frozenset[str] = field(init=False)
     _accepting: set[Repository] = field(init=False, default_factory=set)
-    _existing: set[tuple[Repository, Ref]] = field(init=False, default_factory=set)
+    _existing: dict[tuple[Repository, Ref | None], str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._origins = self.settings.origins()
@@ -149,6 +159,8 @@ class Run:
 
     def known_of_ref(self, repository: Repository | None, ref: Ref | None) -> frozenset[Known]:
         """What Azure DevOps has shown the app of a repository, and of a ref in it."""
+        if repository is None:
+            return frozenset()
         proved = {
             Known.TOKEN_ACCEPTED: repository in self._accepting,
             Known.REF_SEEN: (repository, ref) in self._existing,
@@ -184,7 +196,7 @@ class Run:
         else:
             self._accepting.add(repository)
             if ref is not None and found.commit is not None:
-                self._existing.add((repository, ref))
+                self._existing[repository, ref] = found.commit
             return found
         raise ServiceError(Symptom(Service.AZURE_DEVOPS, f"look up {ref or repository}", "timeout"))
 
@@ -204,17 +216,29 @@ class Run:
         except (ServiceError, TimeoutError):
             return False
 
+    def has_diverged(self, repository: Repository | None, ref: Ref | None, commit: str | None) -> bool:
+        """Whether a commit of a ref is no longer in its history, or never was. False where that is not known."""
+        head = self._existing.get((repository, ref)) if repository else None
+        if repository is None or head is None or commit is None:
+            return False
+        try:
+            with operation(self.deadline.within(self.share_s / 2)):
+                return not self.heads.follows(repository, head, commit)
+        except (ServiceError, TimeoutError):
+            return False
+
     def instead_of(self, repository: Repository | None, ref: Ref | None) -> str:
         """What follows after saying that there is no such ref: the one that was probably meant, if there is one like it."""
         if repository is None or ref is None or not self.may_be_asked(repository):
             return ""
         return suggestion(ref, self.heads.names(repository, ref.kind) or ())
 
-    def is_empty(self, repository: Repository | None) -> bool:
-        """Whether a repository has no branch, and so no commit. False where Azure DevOps does not tell."""
-        if repository is None or not self.may_be_asked(repository):
+    def is_empty(self, repository: Repository | None, missing: Ref | None) -> bool:
+        """Whether a repository has no commit: neither others of the missing ref's kind nor any branch. False where that is not known."""
+        if repository is None or missing is None or not self.may_be_asked(repository):
             return False
-        return self.heads.names(repository, "branch") == ()
+        kinds: tuple[RefKind, ...] = (missing.kind, "branch")
+        return all(self.heads.names(repository, kind) == () for kind in kinds)
 
     def note(self, about: str, where: str, message: object) -> None:
         """Say something in the report that is no failure; see `Notes`."""

@@ -90,6 +90,13 @@ class Repository:
         except git.GitError:
             return False
 
+    def merge_base(self, base: str, target: str) -> str | None:
+        """The nearest commit that is in the history of both; None if there is none."""
+        try:
+            return git.run(self.directory, "merge-base", base, target)
+        except git.GitError:
+            return None
+
     def checkout(self, branch: str) -> Path:
         """A clone at a branch's head, for copies to be made of; of a repository without a commit, an empty one.
 

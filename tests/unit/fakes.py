@@ -177,6 +177,8 @@ class FakeServices:
     """Where there are no commits: `()` for a repository without one, None where that is not known."""
     unpushed: Collection[str] = ()
     """Commits that Azure DevOps does not know."""
+    rewritten: Collection[str] = ()
+    """Commits that no branch has any more."""
     devops_failure: ServiceError | None = None
     rejected_by: Collection[str] | None = None
     """Which repositories reject the token, as Azure DevOps answers it."""
@@ -222,6 +224,9 @@ class FakeServices:
 
     def has_commit(self, repository: Repository, commit: str) -> bool:
         return commit not in self.unpushed
+
+    def follows(self, repository: Repository, head: str, commit: str) -> bool:
+        return commit not in self.rewritten
 
     def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...] | None:
         self.asked.append(f"{repository} names")

@@ -879,13 +879,14 @@ CASES = (
     ),
     *(
         databricks(
-            f"a conflict after uncommitted changes were discarded, as {code}",
+            f"a conflict of what is {known}, as {code}",
             "branch_diverged",
             400,
             code,
             "Conflict pulling from remote. Conflicting files: jobs/load.py.",
-            known=proved(Known.DISCARDED),
+            known=proved(known),
         )
+        for known in (Known.DISCARDED, Known.DIVERGED)
         for code in ("GIT_CONFLICT", "BAD_REQUEST")
     ),
     databricks(
@@ -1330,6 +1331,7 @@ REFUTES: dict[Known, tuple[str, ...]] = {
     Known.TOKEN_ACCEPTED: ("may not read", "Basic", "url is wrong", "disabled"),
     Known.REF_SEEN: ("Branch main does not exist", "Correct branch"),
     Known.DISCARDED: ("has uncommitted changes", "on_conflict"),
+    Known.DIVERGED: ("has uncommitted changes", "on_conflict"),
 }
 """What no text may say of a failure once a run has proved the contrary."""
 MEETS: dict[Known, Callable[[Case], bool]] = {

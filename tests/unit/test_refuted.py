@@ -217,6 +217,20 @@ def test_after_a_discard_no_uncommitted_change_is_blamed() -> None:
         assert folder_error(run(services, {"folders": [{"path": PATH, **wanted}]})).code == code
 
 
+@pytest.mark.parametrize(
+    ("wanted", "branch", "code"),
+    [({}, "main", "branch_diverged"), ({"branch": "main"}, "topic", "git_conflict")],
+)
+def test_a_rewritten_history_is_no_uncommitted_change(wanted: dict[str, str], branch: str, code: str) -> None:
+    """Another branch than the folder is on need not have its commit."""
+    said = "Conflict pulling from remote. Conflicting files: a.py"
+    workspace = FakeWorkspace(
+        at=on(branch), fail={"move_folder": answered("move it", 400, "GIT_CONFLICT", said)}
+    )
+    services = FakeServices({host(1): workspace}, {"main": NEW}, rewritten=(OLD,))
+    assert folder_error(run(services, {"folders": [{"path": PATH, **wanted}]})).code == code
+
+
 # A network that is closed
 
 CLOSED_TO = "Unauthorized network access to workspace: 7405610926587"
