@@ -1147,8 +1147,7 @@ OWN = (
         "commit_as_ref",
         message="{ref} looks like a commit ID, and {repository} has no branch or tag of this name.",
         cause="A Git folder follows a branch or stays on a tag. Databricks takes no commit ID.",
-        remedy='Tag the commit, push the tag, and set "tag" in place of "branch" in the folder\'s entry in WORKSPACES: '
-        "`git push origin {commit}:refs/tags/NAME`.",
+        remedy='Tag commit {commit}, and push the tag. Then write its name as "tag" in the folder\'s entry in WORKSPACES, without "branch".',
     ),
     Row(
         "repository_empty",

@@ -85,7 +85,7 @@ def test_a_commit_in_place_of_a_branch_is_told_as_one(
     report = run_app(environ)
     assert codes(report) == ["commit_as_ref"]
     ((_, error),) = report.workspaces[0].failures()
-    assert f"git push origin {commit}:refs/tags/" in error.remedy
+    assert error.remedy.startswith(f"Tag commit {commit}, ")
     assert [check["error"]["code"] for check in checked(environ)] == ["commit_as_ref"]
 
 
