@@ -1147,7 +1147,7 @@ OWN = (
         "commit_as_ref",
         message="{ref} looks like a commit ID, and {repository} has no branch or tag of this name.",
         cause="A Git folder follows a branch or stays on a tag. Databricks takes no commit ID.",
-        remedy='Tag commit {commit}, and push the tag. Then write its name as "tag" in the folder\'s entry in WORKSPACES, without "branch".',
+        remedy='Tag commit {commit}, and push the tag. Then write its name as "tag" in its entry in WORKSPACES, without "branch".',
     ),
     Row(
         "repository_empty",
