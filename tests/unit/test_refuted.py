@@ -1,6 +1,7 @@
 """What a run has proved, no failure of it is blamed on: whole runs over fakes, in either order of their workspaces."""
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 
 from git_refresh.diagnosis.explain import Diagnosis
-from git_refresh.report import Report
+from git_refresh.report import Report, WorkspaceReport
+from git_refresh.seams import Unwatched
 from git_refresh.symptom import EXCHANGE, Service, ServiceError, Symptom
 from git_refresh.values import GitFolder, OtherObject
 from tests.unit.fakes import FakeServices, FakeWorkspace, failure
@@ -66,6 +68,28 @@ def test_a_secret_that_signs_in_elsewhere_is_never_to_be_rotated(
     assert error is not None
     assert "rotate" not in str(error)
     assert " onboard --settings workspaces.json --apply" in error.remedy
+
+
+class Told(Unwatched):
+    """Knows when a workspace has been reported."""
+
+    def __init__(self) -> None:
+        self.any = threading.Event()
+
+    def done(self, report: WorkspaceReport) -> None:
+        self.any.set()
+
+
+def test_a_refusal_is_reported_when_the_last_with_the_same_secret_was_tried() -> None:
+    told, workspaces = Told(), fleet({0}, REFUSED, size=2)
+
+    def late(what: str) -> None:
+        if what == "sign_in":
+            told.any.wait(0.2)  # passes whole where the refusal is held back
+
+    workspaces[host(1)].before = late
+    report = run(FakeServices(workspaces, {"main": OLD}), watcher=told)
+    assert codes(report) == ["not_in_workspace", None]
 
 
 def test_without_a_workspace_that_takes_the_secret_nothing_is_proved() -> None:
