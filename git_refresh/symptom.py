@@ -98,6 +98,20 @@ def is_rejection(symptom: Symptom) -> bool:
     return bool(page or redirect) or symptom.status == HTTPStatus.NON_AUTHORITATIVE_INFORMATION
 
 
+def is_unknown_ref(symptom: Symptom) -> bool:
+    """Whether a workspace did not find a branch or tag in the repository."""
+    return symptom.service is Service.DATABRICKS and (
+        symptom.error_code == "GIT_UNKNOWN_REF" or "Remote branch does not exist" in symptom.message
+    )
+
+
+def is_conflict(symptom: Symptom) -> bool:
+    """Whether a workspace could not bring a Git folder forward because of what is in it."""
+    return symptom.service is Service.DATABRICKS and (
+        symptom.error_code == "GIT_CONFLICT" or symptom.message.startswith("Conflict pulling from remote")
+    )
+
+
 def is_definite(symptom: Symptom) -> bool:
     """Whether it has said something about the token or the repository that a pull would only meet again, less plainly."""
     if symptom.service is not Service.AZURE_DEVOPS:

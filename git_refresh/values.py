@@ -146,6 +146,8 @@ class Head:
     """What a ref points at in Azure DevOps; `commit` is None when there is no such ref."""
 
     commit: str | None
+    empty: bool = False
+    """Where no ref was asked for: whether the repository has no branch."""
 
 
 @dataclass(frozen=True, slots=True)

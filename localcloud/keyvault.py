@@ -54,7 +54,7 @@ class KeyVault:
         self.firewalled = False
         self._authority = authority
         self.lag = 0.0
-        self.deletion_s = 0.0
+        self.deletion_s = 4.0
         self.page = 25
         self._readers = {reader}
         self._writers: set[str] = set()

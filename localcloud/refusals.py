@@ -7,6 +7,7 @@ https://github.com/Azure/azure-devops-cli-extension
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from aiohttp import web
 
@@ -21,14 +22,20 @@ _INCOMPLETE = (
 _INCONSISTENT = "There was a problem with deleting folders. The repo could be in an inconsistent state and re-cloning is recommended."
 
 
-def network_refused(*, plain: bool = False) -> Action:
-    """What a workspace answers to every call from a network that it is closed to, with right credentials too."""
+def network_refused(form: Literal["json", "text", "html"] = "json") -> Action:
+    """What a workspace answers to every call from a network that it is closed to, with right credentials too.
+
+    Unrecorded: that it can be a page.
+    """
 
     async def act(request: web.Request, _: Proceed) -> web.StreamResponse:
         number = re.search(r"\d+", request.host)
         text = f"Unauthorized network access to workspace: {number[0] if number else 0}"
-        if plain:
+        if form == "text":
             return web.Response(status=403, text=text)
+        if form == "html":
+            page = f"<html><body><h1>403 Forbidden</h1><p>{text}</p></body></html>"
+            return web.Response(status=403, text=page, content_type="text/html")
         return web.json_response({"error_code": "403", "message": text}, status=403)
 
     return act
@@ -51,7 +58,8 @@ _BASIC = {"WWW-Authenticate": 'Basic realm="https://dev.azure.com/"'}
 
 DATABRICKS: Mapping[str, Callable[[], Action]] = {
     "is closed to this network": network_refused,
-    "is closed to this network, in plain text": lambda: network_refused(plain=True),
+    "is closed to this network, in plain text": lambda: network_refused("text"),
+    "is closed to this network, in HTML": lambda: network_refused("html"),
     "answers 403 in HTML": lambda: status(403, _FORBIDDEN_PAGE),
     "throttles with 400": _databricks(
         400, "REQUEST_LIMIT_EXCEEDED", "Too many requests"

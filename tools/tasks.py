@@ -53,10 +53,11 @@ def _one_behind(desk: Desk) -> None:
     desk.write()
 
 
-def _a_secret_deleted(desk: Desk) -> None:
+def _a_principal_removed(desk: Desk) -> None:
     principal = desk.fleet.workspaces[1].service_principal(CLIENT_ID, SECRET)
-    principal.secret = None
-    desk.afterwards.callback(desk.fleet.workspaces[1].service_principal, CLIENT_ID, SECRET)
+    members = desk.fleet.workspaces[1].members.principals
+    members.remove(principal)
+    desk.afterwards.callback(members.append, principal)
     desk.write()
 
 
@@ -165,16 +166,16 @@ TASKS = (
     Task("A branch is misspelt", "In one folder of six.", _PLAN, _a_misspelt_branch, 1),
     Task(
         "Find out why a workspace is stale",
-        "Somebody has deleted its OAuth secret in Databricks.",
+        "The service principal was removed from it.",
         f"{_CHECK} --quiet",
-        _a_secret_deleted,
+        _a_principal_removed,
         1,
     ),
     Task(
         "Give a script what failed",
         "The same, as JSON.",
         f"{_CHECK} --json | jq --raw-output '{_FAILED}'",
-        _a_secret_deleted,
+        _a_principal_removed,
         1,
     ),
     Task(

@@ -9,7 +9,6 @@ of failures.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 
 from git_refresh.admin.job_values import JobSight
 from git_refresh.cli.check_devops import RememberedHeads, wanted_refs
@@ -289,10 +288,16 @@ class _Walk:
             self._facts,
             dry_run=True,
         )
-        for looked_at, lines in self._crew.each(self._entries, partial(self._workspace, run, secrets)):
+        works = [
+            WorkspaceCheck(entry, run, self._heads, secrets, self._rooms[entry.workspace.host])
+            for entry in self._entries
+        ]
+        for work, lines in self._crew.each(works, self._workspace):
             if not lines:
-                self._rooms[looked_at.workspace.host].shut = "the workspace was not looked at in time"
-            yield from lines or [failed("workspace", looked_at.workspace.name, self._unfinished())]
+                work.room.shut = "the workspace was not looked at in time"
+            yield from map(
+                work.judged, lines or [failed("workspace", work.room.workspace.name, self._unfinished())]
+            )
         self._crew.each(self._heads.unasked(self._workspaces), self._heads.look)
         if jobs is not None:
             looked = JobsCheck(run, self._devops, self._heads, jobs, self._crew)
@@ -363,10 +368,10 @@ class _Walk:
             return warning("key_vault", name, finding("secret_expires_soon", facts, ends=when))
         return Check("key_vault", name, "ok", f"can be read; {when}")
 
-    def _workspace(self, run: Run, secrets: Mapping[str, Check], entry: Entry) -> list[Check]:
+    def _workspace(self, work: WorkspaceCheck) -> list[Check]:
         try:
-            room = self._rooms[entry.workspace.host]
-            return WorkspaceCheck(entry, run, self._heads, secrets, room).checks()
+            return work.checks()
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other lines along
-            facts = replace(self._facts, host=entry.workspace.host)
-            return [failed("workspace", entry.workspace.name, internal(error, facts))]
+            workspace = work.room.workspace
+            facts = replace(self._facts, host=workspace.host)
+            return [failed("workspace", workspace.name, internal(error, facts))]

@@ -2,10 +2,12 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from git_refresh.cli.checks import Check, failed, warning
 from git_refresh.diagnosis.explain import Facts, explain, finding, what_happened
 from git_refresh.repository import Repository
+from git_refresh.run.decide import looks_like_commit
 from git_refresh.run.shared import facts_of, suggestion
 from git_refresh.seams import Heads
 from git_refresh.settings.models import Workspace
@@ -30,7 +32,9 @@ class RememberedHeads:
         self.plain = heads
         """Without a memory: for what is to be no line of its own."""
         self.answers: dict[tuple[Repository, Ref | None], Head | Symptom] = {}
-        self._names: dict[tuple[Repository, RefKind], tuple[str, ...]] = {}
+        self.named: set[tuple[Repository, Ref | None]] = set()
+        """What the settings name: of a branch that only a Git folder is on, its own line tells."""
+        self._names: dict[tuple[Repository, RefKind], tuple[str, ...] | None] = {}
 
     def head(self, repository: Repository, ref: Ref | None) -> Head:
         try:
@@ -47,16 +51,21 @@ class RememberedHeads:
     def has_commit(self, repository: Repository, commit: str) -> bool:
         return self.plain.has_commit(repository, commit)
 
-    def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]:
+    def follows(self, repository: Repository, head: str, commit: str) -> bool:
+        return self.plain.follows(repository, head, commit)
+
+    def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...] | None:
         self._names[repository, kind] = names = self.plain.names(repository, kind)
         return names
 
     def look(self, wanted: tuple[Repository, Ref | None]) -> None:
         """Ask, and keep the answer."""
+        self.named.add(wanted)
         with suppress(ServiceError, TimeoutError):
             repository, ref = wanted
-            if self.head(repository, ref).commit is None and ref is not None and len(self._names) < NAMED:
-                self.names(repository, ref.kind)
+            missing = self.head(repository, ref).commit is None and len(self._names) < NAMED
+            if missing and ref is not None and self.names(repository, ref.kind) == ():
+                self.names(repository, "branch")
 
     def unasked(self, workspaces: Sequence[Workspace]) -> list[tuple[Repository, Ref | None]]:
         """Repositories that no folder has led to, as below a workspace that does not let the app in."""
@@ -72,8 +81,8 @@ class RememberedHeads:
 
     def found(self, repository: Repository, ref: Ref | None) -> tuple[Head | Symptom | None, tuple[str, ...]]:
         """Where a ref is, and the branches or tags that there are, where it does not exist; None: nobody has asked."""
-        names = self._names.get((repository, ref.kind), ()) if ref else ()
-        return self.answers.get((repository, ref)), names
+        names = self._names.get((repository, ref.kind)) if ref else None
+        return self.answers.get((repository, ref)), names or ()
 
     def repositories(
         self, facts: Facts, told: "RememberedHeads", kept: Collection[Repository]
@@ -94,7 +103,7 @@ class RememberedHeads:
                 known.add(repository)
                 around = facts_of(facts, repository, None)
                 if repository in wanted or not is_definite(answer):
-                    yield _check(repository, None, answer, (), around)
+                    yield _check(repository, None, answer, around)
                 else:
                     said = finding("job_repository_unseen", around, happened=what_happened(answer))
                     yield warning("azure_devops", str(repository), said)
@@ -102,8 +111,20 @@ class RememberedHeads:
     def checks(self, facts: Facts) -> Iterator[Check]:
         """A line for each answer, by name."""
         for (repository, ref), answer in sorted(self.answers.items(), key=_by_name):
-            _, names = self.found(repository, ref)
-            yield _check(repository, ref, answer, names, facts_of(facts, repository, ref))
+            around = facts_of(facts, repository, ref)
+            missing = isinstance(answer, Head) and answer.commit is None
+            if missing and ref is not None and (repository, ref) in self.named:
+                yield self._missing(repository, ref, around)
+            else:
+                yield _check(repository, None if missing else ref, answer, around)
+
+    def _missing(self, repository: Repository, ref: Ref, facts: Facts) -> Check:
+        subject, (_, names) = f"{repository} {ref}", self.found(repository, ref)
+        if self._names.get((repository, "branch")) == ():
+            return failed("azure_devops", subject, finding("repository_empty", facts))
+        if looks_like_commit(ref):
+            return failed("azure_devops", subject, finding("commit_as_ref", replace(facts, commit=ref.name)))
+        return failed("azure_devops", subject, finding("no_such_ref", facts, nearest=suggestion(ref, names)))
 
 
 def _by_name(item: tuple[tuple[Repository, Ref | None], object]) -> tuple[str, str]:
@@ -111,15 +132,11 @@ def _by_name(item: tuple[tuple[Repository, Ref | None], object]) -> tuple[str, s
     return str(repository).casefold(), str(ref or "")
 
 
-def _check(
-    repository: Repository, ref: Ref | None, answer: Head | Symptom, names: Sequence[str], facts: Facts
-) -> Check:
+def _check(repository: Repository, ref: Ref | None, answer: Head | Symptom, facts: Facts) -> Check:
     subject = f"{repository} {ref}" if ref else str(repository)
     if isinstance(answer, Symptom):
         found = explain(answer, facts)
         return (failed if is_definite(answer) else warning)("azure_devops", subject, found)
-    if ref is None:
-        return Check("azure_devops", subject, "ok", "can be read")
     if answer.commit is None:
-        return failed("azure_devops", subject, finding("no_such_ref", facts, nearest=suggestion(ref, names)))
+        return Check("azure_devops", subject, "ok", "can be read")
     return Check("azure_devops", subject, "ok", f"is at {answer.commit[:8]}")

@@ -29,6 +29,7 @@ from git_refresh.cli.job_visit import (
     summary,
 )
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, internal, out_of_time
+from git_refresh.diagnosis.table import CLOSED
 from git_refresh.redact import shown
 from git_refresh.repository import Repository
 from git_refresh.run.shared import Run, enter, facts_of_principal
@@ -130,7 +131,7 @@ class JobsCheck:
             return visit
         visit = self._enter(room, person, _as_person)
         # A person's sign-in cannot be exchanged, and where the app was not let in it need not try again.
-        if isinstance(visit, Visit) or workspace.federated or room.shut:
+        if isinstance(visit, Visit) or workspace.federated or room.shut or visit.diagnosis.code in CLOSED:
             return visit
         why, visit = visit, self._enter(room, facts, enter)
         if isinstance(visit, Visit):

@@ -7,6 +7,7 @@ from git_refresh.cli.check_devops import RememberedHeads
 from git_refresh.cli.checks import Check, count, failed, skipped, warning
 from git_refresh.cli.job_visit import Room
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, out_of_time
+from git_refresh.diagnosis.table import CLOSED, Known
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository
 from git_refresh.run.decide import federated_credential, is_ours, own_credential, rivals, wanted_ref, whose
@@ -36,7 +37,7 @@ class WorkspaceCheck:
             secrets: the line of each Key Vault secret.
             room: what is left of it for those who come after.
         """
-        self._room = room
+        self.room = room
         self._workspace = entry.workspace
         self._name = entry.workspace.name
         self._entry = entry
@@ -50,8 +51,8 @@ class WorkspaceCheck:
         """Its lines; never raises for what a service does."""
         oauth = self._workspace.oauth
         if oauth is not None and self._secrets[oauth.secret_name].status == "failed":
-            self._room.app_alone = True
-            self._room.shut = because = f'the secret "{oauth.secret_name}" cannot be used'
+            self.room.app_alone = True
+            self.room.shut = because = f'the secret "{oauth.secret_name}" cannot be used'
             return [skipped("workspace", self._name, because), *self._below(because)]
         if self._workspace.federated and self._run.services.identity is Service.AZURE_CLI:
             because = "a person's sign-in cannot be exchanged; in the app, the managed identity is"
@@ -61,11 +62,14 @@ class WorkspaceCheck:
             stored = api.credentials(None)
         except ServiceError as error:
             failure = explain(error.symptom, self._facts)
-            self._room.app_alone = error.symptom.status is not None  # else nobody reaches it
+            self.room.refusal = error.symptom
+            # Else nobody reaches it from here.
+            self.room.app_alone = error.symptom.status is not None and failure.code not in CLOSED
         except TimeoutError:
             failure = out_of_time(self._facts)
         else:
-            self._room.stored[None] = stored
+            self.room.stored[None] = stored
+            self._facts = replace(self._facts, known=frozenset({Known.REACHED}))
             signed_in = Check("workspace", self._name, "ok", f"signed in as {self._facts.principal}")
             listing = Listing.of(api, self._entry, self._run.deadline)
             lines = [self._folder(api, folder, listing) for folder in listing]
@@ -75,8 +79,15 @@ class WorkspaceCheck:
                 *self._patterns(listing),
                 *lines,
             ]
-        self._room.shut = because = f"the app cannot sign in to {self._name}"
+        self.room.shut = because = f"the app cannot sign in to {self._name}"
         return [failed("workspace", self._name, failure), *self._below(because)]
+
+    def judged(self, line: Check) -> Check:
+        """One of its lines, now that it is known what all workspaces say to the same sign-in."""
+        if self.room.refusal is None or line.error is None or line.layer != "workspace":
+            return line
+        known = self._run.known_of_sign_in(self._workspace)
+        return failed("workspace", self._name, explain(self.room.refusal, replace(self._facts, known=known)))
 
     def _below(self, because: str) -> Iterator[Check]:
         yield skipped("credential", self._name, because)
@@ -127,7 +138,7 @@ class WorkspaceCheck:
         subject = f"{self._name}, principal {principal_id}"
         facts = replace(self._facts, principal=f"service principal {principal_id} (run_as)")
         try:
-            self._room.stored[principal_id] = stored = api.credentials(principal_id)
+            self.room.stored[principal_id] = stored = api.credentials(principal_id)
         except ServiceError as error:
             yield failed("credential", subject, explain(error.symptom, facts))
             return
@@ -177,6 +188,9 @@ class WorkspaceCheck:
         except TimeoutError:
             return failed("folder", subject, out_of_time(facts))
         there = found if isinstance(found, GitFolder) else None
+        repository = self._repository(folder, there)
+        if folder.ref is not None and repository is not None:
+            self._heads.named.add((repository, folder.ref))
         self._seen.append((folder, there))
         # One mistake is reported once: what Azure DevOps says is in its own layer.
         work = FolderRefresh(api, self._run, self._facts, CredentialReport("updated"), listing)

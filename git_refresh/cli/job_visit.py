@@ -12,6 +12,7 @@ from git_refresh.diagnosis.explain import Facts
 from git_refresh.redact import shown
 from git_refresh.settings.models import Workspace
 from git_refresh.shares import Shares
+from git_refresh.symptom import Symptom
 from git_refresh.values import StoredCredential
 
 _CAN_VIEW = "jobs that it may not view (permission Can View) are not among these"
@@ -49,6 +50,7 @@ class Room:
 
     Attributes:
         shut: why jobs are not to be looked at; empty: they are.
+        refusal: how it refused the app's sign-in.
         app_alone: whether it is only to the app that it is shut, so that somebody else may get in.
         stored: the Git credentials of the app's own principal (None) and of those in `run_as`, as far as they could be looked at.
     """
@@ -56,6 +58,7 @@ class Room:
     workspace: Workspace
     shut: str = ""
     app_alone: bool = False
+    refusal: Symptom | None = None
     stored: dict[int | None, Sequence[StoredCredential]] = field(default_factory=dict)
 
 

@@ -153,7 +153,9 @@ def look(settings: Settings, clouds: Clouds, deadline: Deadline, last: LastRun |
         run = Run(own, services, services.heads(token), deadline, token, facts, dry_run=True)
         for entry, told in crew.each(entries, partial(_workspace, run, last)):
             unfinished = (interrupted if crew.interrupted else out_of_time)(facts)
-            found[entry.workspace.host] = told or _unread(entry, unfinished)
+            # Why one refused depends on what the others said to the same sign-in.
+            read = _unread(entry, _refused(run, entry, told)) if isinstance(told, ServiceError) else told
+            found[entry.workspace.host] = read or _unread(entry, unfinished)
     return StatusReport(
         tuple(
             _rejected(entry) if isinstance(entry, Rejected) else found[entry.workspace.host]
@@ -173,12 +175,21 @@ def _unread(entry: Entry, failure: Diagnosis) -> WorkspaceStatus:
     return WorkspaceStatus(entry.workspace.name, entry.workspace.host, "failed", failure.message, failure)
 
 
-def _workspace(run: Run, last: LastRun | None, entry: Entry) -> WorkspaceStatus:
-    facts = replace(run.facts, host=entry.workspace.host, **facts_of_principal(entry.workspace))
+def _refused(run: Run, entry: Entry, refusal: ServiceError) -> Diagnosis:
+    known = run.known_of_sign_in(entry.workspace)
+    return explain(refusal.symptom, replace(_facts(run, entry), known=known))
+
+
+def _facts(run: Run, entry: Entry) -> Facts:
+    return replace(run.facts, host=entry.workspace.host, **facts_of_principal(entry.workspace))
+
+
+def _workspace(run: Run, last: LastRun | None, entry: Entry) -> WorkspaceStatus | ServiceError:
+    facts = _facts(run, entry)
     try:
         return _Workspace(entry, run, last, facts).look()
     except ServiceError as error:
-        return _unread(entry, explain(error.symptom, facts))
+        return error
     except TimeoutError:
         return _unread(entry, out_of_time(facts))
     except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along

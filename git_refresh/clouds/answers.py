@@ -253,6 +253,13 @@ class Ref(Answer):
     peeledObjectId: Commit | None = None  # noqa: N815
 
 
+class Diffs(Answer):
+    """Azure DevOps, Git - Diffs - Get, api-version 7.1."""
+
+    commonCommit: Annotated[Commit | None, BeforeValidator(_or_none)] = None  # noqa: N815
+    """The merge base; None: there is none."""
+
+
 class RefName(Answer):
     """One of them, by its name alone."""
 

@@ -55,7 +55,7 @@ class DevOps:
         self._deadline = deadline
         self._skew = skew
         self._heads: Once[tuple[Repository, Ref | None], Head] = Once(deadline)
-        self._names: Once[tuple[Repository, RefKind], tuple[str, ...]] = Once(deadline)
+        self._names: Once[tuple[Repository, RefKind], tuple[str, ...] | None] = Once(deadline)
         self._lock = threading.Lock()
         self._unreachable: dict[str, Symptom] = {}
         self._sessions: dict[str, BoundedSession] = {}
@@ -98,23 +98,51 @@ class DevOps:
             return False
         return True
 
-    def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]:
-        """The branches or tags that there are, as far as they can be told: for a suggestion, which is worth one request and no failure."""
+    def follows(self, repository: Repository, head: str, commit: str) -> bool:
+        """Whether a head has a commit in its history. Fact: Git - Diffs - Get, api-version 7.1.
+
+        Raises:
+            ServiceError: it cannot be told.
+        """
+        query = {"baseVersion": commit, "targetVersion": head, "$top": "1"}
+        query |= {"baseVersionType": "commit", "targetVersionType": "commit"}
+        try:
+            found = call(
+                Service.AZURE_DEVOPS,
+                f"compare commits of {repository}",
+                lambda: read(
+                    answers.Diffs, self._get(repository, "diffs/commits", query).json(), self._secrets
+                ),
+                deadline=self._deadline.within(LIMIT),
+                secrets=self._secrets,
+            )
+        except ServiceError as error:
+            if error.symptom.status != requests.codes.not_found:
+                raise
+            return False
+        return found.commonCommit == commit
+
+    def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...] | None:
+        """The branches or tags that there are: for a suggestion, which is worth one request and no failure.
+
+        Empty: the repository has none. None: that is not known.
+        """
         try:
             return self._names.get((repository, kind), lambda: self._fetch_names(repository, kind))
         except (ServiceError, TimeoutError):
-            return ()
+            return None
 
-    def _fetch_names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]:
+    def _fetch_names(self, repository: Repository, kind: RefKind) -> tuple[str, ...] | None:
         start = f"refs/{_FILTERS[kind]}"
 
-        def ask() -> tuple[str, ...]:
+        def ask() -> tuple[str, ...] | None:
             listed = self._list(repository, {"filter": _FILTERS[kind], "$top": str(HINT_NAMES)}).value
-            return tuple(
+            found = tuple(
                 name.removeprefix(start)
-                for name in (_name(found, self._secrets) for found in listed[:HINT_NAMES])
+                for name in (_name(each, self._secrets) for each in listed[:HINT_NAMES])
                 if name.startswith(start)
             )
+            return found if found or not listed else None
 
         return call(
             Service.AZURE_DEVOPS,
@@ -203,4 +231,4 @@ def _head(answer: answers.Refs, name: str | None, secrets: Secrets) -> Head:
         if found.get("name") == name:
             ref = read(answers.Ref, found, secrets)
             return Head(ref.peeledObjectId or ref.objectId)
-    return Head(None)
+    return Head(None, empty=name is None and not answer.value)

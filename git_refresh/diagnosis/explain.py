@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, timedelta
 
-from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Match, Row
+from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Known, Match, Row
 from git_refresh.redact import shown
 from git_refresh.shell import NO_COMMAND, Command, fill
 from git_refresh.symptom import Service, Symptom
@@ -68,11 +68,15 @@ class Facts:
         "as a service principal, the app's own or one in run_as."
     )
     """How whom a job runs as becomes one that is kept fresh."""
+    commit: str = "COMMIT"
+    """The ID of a commit that stands where a branch or tag belongs."""
+    known: frozenset[Known] = frozenset()
+    """What the run has proved: it decides which row explains a failure, and fills no text."""
 
 
 def explain(symptom: Symptom, facts: Facts) -> Diagnosis:
     """Diagnose a failed call. Of an answer's text only the file names of a conflict and the caller's own object id are shown."""
-    row = next((row for row in TABLE if fits(row, symptom)), UNKNOWN)
+    row = next((row for row in TABLE if fits(row, symptom, facts.known)), UNKNOWN)
     values = _values(facts)
     values["service"] = str(symptom.service)
     values["address"] = values.get(_ADDRESS.get(symptom.service, ""), values["address"])
@@ -126,14 +130,15 @@ def internal(error: BaseException, facts: Facts) -> Diagnosis:
     return finding("internal_error", facts, error=type(error).__name__, place=place)
 
 
-def fits(row: Row, symptom: Symptom) -> bool:
+def fits(row: Row, symptom: Symptom, known: frozenset[Known] = frozenset()) -> bool:
     """Whether a row is about this failure; the first in the table that is explains it."""
-    return any(_matches(match, symptom) for match in row.matches)
+    return any(_matches(match, symptom, known) for match in row.matches)
 
 
-def _matches(match: Match, symptom: Symptom) -> bool:
+def _matches(match: Match, symptom: Symptom, known: frozenset[Known]) -> bool:
     return (
-        (not match.service or symptom.service in match.service)
+        known.issuperset(match.known)
+        and (not match.service or symptom.service in match.service)
         and (not match.kind or symptom.kind in match.kind)
         and (not match.status or symptom.status in match.status)
         and (not match.error_code or re.fullmatch(match.error_code, symptom.error_code) is not None)
@@ -177,7 +182,9 @@ def what_happened(symptom: Symptom) -> str:
         ended = symptom.ended.astimezone(UTC)
         return f"Could not {symptom.operation}: it ended on {ended:%Y-%m-%d at %H:%M} UTC."
     if symptom.status is not None and symptom.kind in {"answer", "lost"}:
-        said = f"{symptom.service} answered {symptom.status} {shown(symptom.error_code)}".rstrip()
+        # Databricks repeats the status as the code of some refusals.
+        code = "" if symptom.error_code == str(symptom.status) else shown(symptom.error_code)
+        said = f"{symptom.service} answered {symptom.status} {code}".rstrip()
     else:
         kinds = _KINDS | _TO_THE_PROXY if symptom.proxy else _KINDS
         said = f"{symptom.service}: {kinds.get(symptom.kind, symptom.kind)}"
@@ -225,7 +232,7 @@ _ADDRESS = {Service.DATABRICKS: "host", Service.KEY_VAULT: "vault", Service.AZUR
 
 def _values(facts: Facts) -> dict[str, str]:
     """What fills the braces. An empty fact is as good as none."""
-    values = {name: value or _DEFAULTS[name] for name, value in asdict(facts).items()}
+    values = {name: value or _DEFAULTS[name] for name, value in asdict(facts).items() if name != "known"}
     vault = re.match(r"https://([\w-]+)\.vault\.", values["vault"])
     more = {
         "vault_name": vault[1] if vault else "VAULT",

@@ -7,6 +7,7 @@ stands in backticks, which are not shown: there each value is quoted for a shell
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from git_refresh.symptom import EXCHANGE, SIGN_IN_PAGE, SIGN_IN_REDIRECT, Service
 
@@ -27,10 +28,32 @@ _OAUTH_SECRETS = r"(?:list the|create an|delete) OAuth secret"
 _ADMIN_ASKS = rf"find service principal|{_OAUTH_SECRETS}"
 """What only an admin's command asks of a workspace, with the admin's own sign-in."""
 _UNTHROTTLED = r"(?!REQUEST_LIMIT_EXCEEDED$).*"
+_PAGE = r"(?i)^\s*<(?:!doctype|html|head|body|title)\b"
+_POLICY_DIFFERS = "TOKEN_AUDIENCE_INVALID|TOKEN_SUBJECT_INVALID"
+"""How a workspace says that a federation policy is there, and is for another token."""
 _OTHER_SIGN_IN = (
     "See whose it is and of which tenant: az account show. Sign in to the tenant of {address}: `az login --tenant {tenant}`. Then run the "
     "command again."
 )
+
+
+class Known(StrEnum):
+    """What a run has proved before a failure: no cause that this refutes is named."""
+
+    SIGNED_IN_ELSEWHERE = "signed in elsewhere"
+    """The same secret and client ID, or the same identity and client ID, signed in to another workspace."""
+    REACHED = "reached"
+    """The workspace answered a request before."""
+    TOKEN_STORED = "token stored"  # noqa: S105  # no token
+    """The run stored its own token, which is valid, in the workspace."""
+    TOKEN_ACCEPTED = "token accepted"  # noqa: S105  # no token
+    """Azure DevOps accepted that same token for the repository, from the app."""
+    REF_SEEN = "ref seen"
+    """Azure DevOps has the branch or tag."""
+    DISCARDED = "discarded"
+    """The workspace was asked to discard uncommitted changes."""
+    DIVERGED = "diverged"
+    """The commit of the Git folder is not in the history of its branch in Azure DevOps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +69,8 @@ class Match:
     """Regular expression to be found in the message."""
     operation: str = ""
     """Regular expression for the start of what was attempted."""
+    known: tuple[Known, ...] = ()
+    """What the run has to have proved, all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +101,7 @@ _ROTATE = (
 _DELETE_SECRET = (
     "`DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}`"  # noqa: S105  # a command
 )
+_ONBOARD = "`.venv/bin/python -m git_refresh onboard --settings workspaces.json{trusting} --apply`"
 _POLICY = (
     "An account admin writes the policy with: `databricks account service-principal-federation-policy create "
     "$(databricks account service-principals list --filter {by_client_id} --output json | jq -r '.[0].id') --json {policy}`."
@@ -395,7 +421,7 @@ _AZURE_DEVOPS = (
         "devops_no_access",
         (Match(DEVOPS, pattern=r"TF400813"),),
         seen="401 …TF400813: The user '…' is not authorized…",
-        cause="Azure DevOps does not authorize this token: it has expired, or organization {organization} does not know the identity.",
+        cause="Azure DevOps does not authorize the identity: organization {organization} does not know it, or a policy there blocks it.",
         remedy=_GRANT_DEVOPS,
     ),
     Row(
@@ -461,19 +487,40 @@ _SIGN_IN = (
     ),
     Row(
         "workspace_network_denied",
-        (Match(DATABRICKS, pattern=r"Unauthorized network access to workspace"),),
+        (Match(DATABRICKS, pattern=r"(?i)unauthorized\s+network\s+access"),),
         seen="403 …Unauthorized network access to workspace: …",
         cause="The workspace denies public network access, or a network policy of the account does not allow the app's network.",
         remedy="Connect the app to a virtual network with a private endpoint for {host}. Or let an account admin allow the app's outbound "
         "address: https://accounts.azuredatabricks.net, Security, Networking, Context-based ingress.",
     ),
     Row(
+        "workspace_blocked",
+        (Match(DATABRICKS, status=(401, 403), pattern=_PAGE),),
+        seen="403 <!DOCTYPE html>…",
+        cause="A proxy, a firewall or a network rule refused the request: it returned a web page, which the workspace's API never does.",
+        remedy="Let the network of the app reach {host}: check its proxy and firewall, and the workspace's network access in Azure.",
+    ),
+    Row(
         "not_in_workspace",
-        # Of an admin's own sign-in it is `oauth_secrets_forbidden`.
-        (Match(DATABRICKS, pattern=r"Unauthorized access to Org", operation=rf"(?!{_ADMIN_ASKS})"),),
+        (
+            # Of an admin's own sign-in it is `oauth_secrets_forbidden`.
+            Match(DATABRICKS, pattern=r"Unauthorized access to Org", operation=rf"(?!{_ADMIN_ASKS})"),
+            # An OAuth server refuses a secret with 400 or 401.
+            Match(DATABRICKS, ("answer",), status=(403,), error_code=_UNTHROTTLED, operation="sign in$"),
+            Match(
+                DATABRICKS,
+                ("answer",),
+                status=(400, 401, 403, 404),
+                error_code=_UNTHROTTLED,
+                pattern=rf"(?s)^(?!.*(?:{_POLICY_DIFFERS}))",
+                operation="sign in",
+                known=(Known.SIGNED_IN_ELSEWHERE,),
+            ),
+        ),
         seen="403 …Unauthorized access to Org: …",
-        cause="The service principal is not assigned to this workspace.",
-        remedy="In {host}, Settings, Identity and access, Service principals, add {principal}.",
+        cause="The service principal is not assigned to this workspace, or not active in it.",
+        remedy="As an account admin, add {principal} to {host} (Settings, Identity and access, Service principals), or let onboard add it: "
+        f"{_ONBOARD}.",
     ),
     Row(
         "federation_audience",
@@ -582,7 +629,7 @@ _SIGN_IN = (
             Match(
                 DATABRICKS,
                 ("answer",),
-                status=(400, 401, 403),
+                status=(400, 401),
                 error_code=_UNTHROTTLED,
                 operation="sign in",
             ),
@@ -603,6 +650,12 @@ _SIGN_IN = (
         remedy="Check that {principal} is active and assigned to {host} (Settings, Identity and access, Service principals).",
     ),
     Row(
+        "workspace_connection_failed",
+        (Match(DATABRICKS, ("dns", "tls", "refused", "connect_timeout", "proxy"), known=(Known.REACHED,)),),
+        cause="The connection to {host} failed, after others to it succeeded in this run.",
+        remedy="Usually temporary: the next run tries again.",
+    ),
+    Row(
         "unreachable",
         (Match(DATABRICKS, ("dns", "tls", "refused", "connect_timeout", "proxy")),),
         cause="The workspace's host name does not resolve, or no TLS connection to it can be made.",
@@ -613,11 +666,48 @@ _SIGN_IN = (
 
 _CREDENTIAL = (
     Row(
+        "devops_refuses_workspace",
+        (
+            Match(
+                DATABRICKS,
+                pattern=r"Invalid Git provider credentials|Remote repo not found",
+                known=(Known.TOKEN_STORED, Known.TOKEN_ACCEPTED),
+            ),
+        ),
+        seen="403 PERMISSION_DENIED Invalid Git provider credentials.…",
+        cause="In this run Azure DevOps accepted the same token from the app, and refused it from the workspace: a policy blocks the "
+        "addresses of Azure Databricks.",
+        remedy="Ask a tenant administrator to allow the outbound addresses of Azure Databricks, for the identity with object id "
+        "{object_id}, in the Conditional Access policies for Azure DevOps. Check the policies of organization {organization} too.",
+    ),
+    Row(
+        "stored_token_refused",
+        (Match(DATABRICKS, pattern=r"Invalid Git provider credentials", known=(Known.TOKEN_STORED,)),),
+        seen="403 PERMISSION_DENIED Invalid Git provider credentials.…",
+        cause="Azure DevOps refused the token that this run stored: the identity may not read the repository, or a policy blocks the "
+        "addresses of Azure Databricks.",
+        remedy=_GRANT_DEVOPS,
+    ),
+    Row(
+        "credential_not_seen",
+        (
+            Match(
+                DATABRICKS,
+                pattern=r"Missing Git provider credentials|Azure Active Directory credentials missing",
+                known=(Known.TOKEN_STORED,),
+            ),
+        ),
+        seen="403 PERMISSION_DENIED Missing Git provider credentials.…",
+        cause="This run stored the Git credential of {principal}, and the workspace does not use it yet.",
+        remedy="Usually temporary: the next run tries again. If it repeats, open a support ticket with Azure Databricks.",
+    ),
+    Row(
         "credential_expired_or_wrong",
         (Match(DATABRICKS, pattern=r"Invalid Git provider credentials"),),
         seen="403 PERMISSION_DENIED Invalid Git provider credentials.…",
         cause="Azure DevOps refused the stored Git credential: it has expired, or the identity may not read the repository.",
-        remedy="The next run stores a fresh one. If it repeats: " + _GRANT_DEVOPS,
+        remedy="Resolve first what keeps the run from storing a valid token. If it repeats after that: "
+        + _GRANT_DEVOPS,
     ),
     Row(
         "credential_missing",
@@ -633,7 +723,7 @@ _CREDENTIAL = (
     ),
     Row(
         "federated_credential_broken",
-        (Match(DATABRICKS, pattern=r"error with your Azure Active Directory credentials"),),
+        (Match(DATABRICKS, pattern=r"(?i)error with your [\w :\[\]-]{0,60}credentials"),),
         seen="403 PERMISSION_DENIED …error with your Azure Active Directory credentials.…",
         cause="The workspace's federated credential (azureDevOpsServicesAad) does not work.",
         remedy="Repair it in Entra, or delete that Git credential so that this app's is used: "
@@ -694,6 +784,14 @@ _FOLDER = (
             Match(
                 DATABRICKS, error_code="GIT_CONFLICT", pattern=r"Conflicting files:\s*$|unrelated histories"
             ),
+            *(
+                match
+                for known in (Known.DISCARDED, Known.DIVERGED)
+                for match in (
+                    Match(DATABRICKS, error_code="GIT_CONFLICT", known=(known,)),
+                    Match(DATABRICKS, pattern=r"^Conflict pulling from remote", known=(known,)),
+                )
+            ),
         ),
         seen="400 GIT_CONFLICT Conflict pulling from remote…",
         cause="The branch was rewritten in Azure DevOps (force push), or the Git folder has local commits that were never pushed.",
@@ -748,6 +846,16 @@ _FOLDER = (
         remedy="Link it to its repository in the workspace, or remove it from the settings.",
     ),
     Row(
+        "ref_not_found_by_workspace",
+        (
+            Match(DATABRICKS, error_code="GIT_UNKNOWN_REF", known=(Known.REF_SEEN,)),
+            Match(DATABRICKS, pattern=r"Remote branch does not exist", known=(Known.REF_SEEN,)),
+        ),
+        seen="400 GIT_UNKNOWN_REF Remote branch does not exist",
+        cause="Azure DevOps showed {ref} to the app in this run: it was deleted or renamed since, or the workspace does not see it yet.",
+        remedy="Usually temporary: the next run looks again.",
+    ),
+    Row(
         "unknown_ref",
         (
             Match(DATABRICKS, error_code="GIT_UNKNOWN_REF"),
@@ -761,8 +869,9 @@ _FOLDER = (
         "repository_not_found",
         (Match(DATABRICKS, pattern=r"Remote repo not found"),),
         seen="400 BAD_REQUEST Remote repo not found.…",
-        cause="The workspace cannot find the repository: wrong url, no Basic access level, or no right to read it.",
-        remedy="Check the url ({url}). " + _GRANT_DEVOPS,
+        cause="The workspace cannot find the repository: the url is wrong, the repository is disabled, or the identity may not read it.",
+        remedy="Check the url ({url}), and in Project settings, Repositories, that it is not disabled. "
+        + _GRANT_DEVOPS,
     ),
     Row(
         "url_not_allowed",
@@ -795,7 +904,10 @@ _FOLDER = (
         "path_taken",
         (
             Match(DATABRICKS, error_code="RESOURCE_ALREADY_EXISTS"),
-            Match(DATABRICKS, pattern=r"already exists"),
+            # Of what Git itself says, `git_operation_failed` tells.
+            Match(
+                DATABRICKS, pattern=r"(?s)^(?!There was an error performing the operation).*already exists"
+            ),
         ),
         seen="400 RESOURCE_ALREADY_EXISTS Repo … already exists…",
         cause="The path is taken by something else, or by something that {principal} may not see.",
@@ -841,7 +953,7 @@ _FOLDER = (
         ),
         seen="403 PERMISSION_DENIED",
         cause="The workspace does not allow {principal} to do this.",
-        remedy="Give {principal} Can Manage on {path}, and check that it is assigned to {host}.",
+        remedy="Give {principal} Can Manage on {path}.",
     ),
 )
 
@@ -900,6 +1012,11 @@ _ANY = (
         remedy="Check that {address} is the right address. If it is, report this to us with the request id.",
     ),
 )
+
+CLOSED = frozenset(
+    {"workspace_private_link", "workspace_ip_blocked", "workspace_network_denied", "workspace_blocked"}
+)
+"""The codes of workspaces that are closed to this network, whoever asks."""
 
 SECTIONS = {
     "Identity": _IDENTITY,
@@ -1022,8 +1139,21 @@ OWN = (
     Row(
         "branch_gone",
         message="{ref}, which {path} is on, does not exist in Azure DevOps{nearest}.",
-        cause="The branch was deleted, as after a pull request, or was never pushed.",
-        remedy="Switch the Git folder to another branch, or set branch in its entry in WORKSPACES.",
+        cause="The Git folder is on a branch that was deleted, as after a pull request, or that was never pushed. The settings name none.",
+        remedy='Switch {path} to another branch in the workspace. Or name one in WORKSPACES, in its entry of folders: "path": "{path}", '
+        '"branch": "NAME". A Git folder that a path ending in /* found needs such an entry of its own.',
+    ),
+    Row(
+        "commit_as_ref",
+        message="{ref} looks like a commit ID, and {repository} has no branch or tag of this name.",
+        cause="A Git folder follows a branch or stays on a tag. Databricks takes no commit ID.",
+        remedy='Tag commit {commit}, and push the tag. Then write its name as "tag" in its entry in WORKSPACES, without "branch".',
+    ),
+    Row(
+        "repository_empty",
+        message="{repository} has no commit yet.",
+        cause="The repository {url} has no branch, so there is nothing to clone or to pull.",
+        remedy="Push a first commit to it. The next run continues from there.",
     ),
     Row(
         "local_commits",

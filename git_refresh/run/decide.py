@@ -1,6 +1,7 @@
 """What to do with a credential and with a folder, and why. Pure: values in, a decision out."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -130,7 +131,12 @@ def folder_step(
         return _no_git_folder(found, below=below)
     no_such_ref = head is not None and head.commit is None and ref is not None
     if found is None:
-        return _make(wanted.repository, wanted.ref, no_such_ref=no_such_ref)
+        empty = head is not None and head.empty
+        return (
+            Refuse("repository_empty")
+            if empty
+            else _make(wanted.repository, wanted.ref, no_such_ref=no_such_ref)
+        )
     if no_such_ref:
         return Refuse("no_such_ref") if wanted.ref else Refuse("branch_gone")
     if repository is None:
@@ -155,6 +161,12 @@ def _no_git_folder(found: OtherObject, *, below: bool) -> Refuse:
     if below:
         return Refuse("directory_of_git_folders")
     return Refuse("not_a_git_folder", {"type": found.type or "thing"})
+
+
+def looks_like_commit(ref: Ref) -> bool:
+    """Whether the name of a ref is probably the ID of a commit, or the beginning of one."""
+    name = ref.name.lower()
+    return bool(re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}|(?=.*[0-9])(?=.*[a-f])[0-9a-f]{7,39}", name))
 
 
 def foreign(found: GitFolder) -> Refuse:

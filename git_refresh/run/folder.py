@@ -4,15 +4,34 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, internal, out_of_time
+from git_refresh.diagnosis.table import Known
 from git_refresh.hosts import TrustedHosts
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository, parse_repository
-from git_refresh.run.decide import Clone, LeaveAlone, Move, Refuse, folder_step, foreign, is_at, wanted_ref
+from git_refresh.run.decide import (
+    Clone,
+    LeaveAlone,
+    Move,
+    Refuse,
+    folder_step,
+    foreign,
+    is_at,
+    looks_like_commit,
+    wanted_ref,
+)
 from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of
 from git_refresh.seams import Api
 from git_refresh.settings.models import Folder
-from git_refresh.symptom import Service, ServiceError, is_definite, is_rejection
+from git_refresh.symptom import (
+    Service,
+    ServiceError,
+    Symptom,
+    is_conflict,
+    is_definite,
+    is_rejection,
+    is_unknown_ref,
+)
 from git_refresh.values import GitFolder, Head, OtherObject, Ref
 
 
@@ -66,7 +85,7 @@ class FolderRefresh:
             look = Look.at(wanted, self.listing.look(wanted), self.run.trusted)
             return self._unwanted(look) or self._refresh(look)
         except ServiceError as error:
-            failure = explain(error.symptom, look.facts(self.facts))
+            failure = self._explained(error.symptom, look)
             # Once it is found, the workspace is asked for nothing but to move it; it may have, though its answer was lost.
             moved = look.folder is not None and error.symptom.service is Service.DATABRICKS
             note = self._discarded(look.wanted) if moved and error.symptom.undecided else None
@@ -76,6 +95,39 @@ class FolderRefresh:
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other folders along
             failure = internal(error, look.facts(self.facts))
         return replace(look.report(), action="failed", to=None, error=failure)
+
+    def _explained(self, symptom: Symptom, look: Look) -> Diagnosis:
+        """Why a folder could not be brought to where it is wanted, by all that the run knows."""
+        repository = look.wanted.repository or look.repository
+        known = self.facts.known | self.run.known_of_ref(repository, look.ref)
+        if look.wanted.on_conflict == "discard":
+            known |= {Known.DISCARDED}
+        folder = look.folder
+        if (
+            is_conflict(symptom)
+            and folder is not None
+            and look.ref is not None
+            and folder.branch == look.ref.branch
+        ):
+            diverged = self.run.has_diverged(repository, look.ref, folder.commit)
+            known |= {Known.DIVERGED} if diverged else frozenset()
+        if self.credential.action in {"created", "updated"} and not self.run.dry_run:
+            known |= {Known.TOKEN_STORED}
+        if is_unknown_ref(symptom) and Known.REF_SEEN not in known:
+            if look.wanted.ref is None:
+                return self._missing("branch_gone", look)
+            if looks_like_commit(look.wanted.ref):
+                return self._missing("no_such_ref", look)
+        return explain(symptom, replace(look.facts(self.facts), known=known))
+
+    def _missing(self, code: str, look: Look) -> Diagnosis:
+        """Why a ref does not exist: `branch_gone` or `no_such_ref`, where nothing nearer is known."""
+        facts, repository, ref = look.facts(self.facts), look.wanted.repository or look.repository, look.ref
+        if self.run.is_empty(repository, ref):
+            return finding("repository_empty", facts)
+        if look.wanted.ref is not None and looks_like_commit(look.wanted.ref):
+            return finding("commit_as_ref", replace(facts, commit=look.wanted.ref.name))
+        return finding(code, facts, nearest=self.run.instead_of(repository, ref))
 
     def _unwanted(self, look: Look) -> FolderReport | None:
         """The report of what only a path ending in `/*` has found, or is to find, and that is no clone from Azure DevOps."""
@@ -106,11 +158,9 @@ class FolderRefresh:
         is_directory = isinstance(look.found, OtherObject) and look.found.is_directory
         below = is_directory and self.listing.has_below(look.wanted.key)
         match folder_step(look.wanted, look.found, look.repository, head, below=below):
+            case Refuse("no_such_ref" | "branch_gone" as code):
+                return replace(before, action="failed", to=None, error=self._missing(code, look))
             case Refuse(code, values):
-                if code in {"no_such_ref", "branch_gone"}:
-                    values = {
-                        "nearest": self.run.instead_of(look.wanted.repository or look.repository, look.ref)
-                    }
                 told = finding(code, look.facts(self.facts), **values)
                 return replace(before, action="failed", to=None, error=told)
             case Clone(source, ref, why):

@@ -18,7 +18,7 @@ from git_refresh.outlet import Outlet
 from git_refresh.report import Report, TokenReport, WorkspaceReport, log_run, log_workspace
 from git_refresh.run.fleet import Fleet
 from git_refresh.run.pool import MAX_THREADS, Limits, Pool, Task, start_thread
-from git_refresh.run.shared import Notes
+from git_refresh.run.shared import Notes, SignIns
 from git_refresh.run.zone import ZoneRefresh
 from git_refresh.seams import Clouds, Unwatched, Watcher
 from git_refresh.settings.entries import Entry, Rejected
@@ -68,15 +68,24 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     notes = Notes()  # what workspaces say comes last: it may crowd out nothing else
     shown = Shown(watcher, outlet) if watcher else Unwatched()
     limits = Limits.of(deadline.remaining(), settings.concurrency, threads, len(settings.entries))
+    sign_ins = SignIns(entry.workspace for entry in settings.entries if isinstance(entry, Entry))
     zones = {
         zone: ZoneRefresh(
-            zone, own, clouds, deadline, dry_run=dry_run, watcher=shown, notes=notes, share_s=limits.share_s
+            zone,
+            own,
+            clouds,
+            deadline,
+            dry_run=dry_run,
+            watcher=shown,
+            notes=notes,
+            share_s=limits.share_s,
+            sign_ins=sign_ins,
         )
         for zone, own in settings.zones().items()
     }
     log = partial(log_workspace, run_id, outlet=outlet, slice_=slice_)
     pool = Pool(limits, clock, start)
-    workspaces = _refresh_all(settings, zones, shown, deadline, Fleet(pool, run_id), log)
+    workspaces = _refresh_all(settings, zones, shown, deadline, Fleet(pool, run_id), log, sign_ins)
     behind = clouds.clock_behind()
     facts = Facts(vault=settings.key_vault_url or "")
     short = [
@@ -131,10 +140,13 @@ def _refresh_all(
     deadline: Deadline,
     fleet: Fleet,
     log: Callable[[WorkspaceReport], None],
+    sign_ins: SignIns,
 ) -> list[WorkspaceReport]:
     """Work on every workspace at once; log each when it is done, here, on the invocation's own thread."""
     finished: deque[Entry] = deque()
     news = deadline.clock.event()
+    held: list[Entry] = []
+    settlements = 0
     reports: dict[str, WorkspaceReport] = {}
     why = out_of_time
 
@@ -158,10 +170,18 @@ def _refresh_all(
             news.wait(min(left, pool.tick_s))
             news.clear()
             pool.look()
+            if settlements != (settlements := sign_ins.settlements):
+                finished.extend(held)
+                held.clear()
             while finished:
                 entry = finished.popleft()
-                reports[entry.workspace.host] = done(entry)
-                unfinished -= 1
+                if zones[settings.zone(entry.workspace)].is_settled(entry):
+                    reports[entry.workspace.host] = done(entry)
+                    unfinished -= 1
+                else:
+                    held.append(entry)
+            if len(held) == unfinished:  # nobody is left who could settle them
+                break
     except KeyboardInterrupt:
         why = interrupted
     finally:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import inf
@@ -10,6 +10,7 @@ from typing import TypedDict
 
 from git_refresh.clock import Deadline, operation
 from git_refresh.diagnosis.explain import Facts, finding
+from git_refresh.diagnosis.table import Known
 from git_refresh.hosts import TrustedHosts
 from git_refresh.redact import shown
 from git_refresh.repository import Repository
@@ -18,7 +19,17 @@ from git_refresh.seams import Api, Doors, Heads, Services, Unwatched, Watcher
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import OAuth, Workspace
 from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Head, Problem, Ref, Secret, Token, Zone
+from git_refresh.values import (
+    AZURE_DATABRICKS,
+    TOKEN_EXCHANGE,
+    Head,
+    Problem,
+    Ref,
+    RefKind,
+    Secret,
+    Token,
+    Zone,
+)
 
 SECRET_WARNING = timedelta(days=30)
 """How long before its end an OAuth secret is pointed out."""
@@ -52,6 +63,50 @@ class Notes:
             return tuple(self._said)
 
 
+class SignIns:
+    """As whom, and with what, workspaces were signed in to in a run, and whether any of them accepted it.
+
+    One that refuses what another one accepts does not know the principal: the secret or the policy is right.
+    """
+
+    def __init__(self, workspaces: Iterable[Workspace]) -> None:
+        """Take all workspaces of the run."""
+        self._lock = threading.Lock()
+        self._left = Counter(map(_sign_in_of, workspaces))
+        self._accepted: set[tuple[str | None, ...]] = set()
+        self.settlements = 0
+        """How often something was settled."""
+
+    def tried(self, workspace: Workspace, *, accepted: bool) -> None:
+        """Count an attempt."""
+        key = _sign_in_of(workspace)
+        with self._lock:
+            before = self._is_settled(key)
+            self._left[key] -= 1
+            if accepted:
+                self._accepted.add(key)
+            self.settlements += self._is_settled(key) and not before
+
+    def accepted(self, workspace: Workspace) -> bool:
+        """Whether any workspace accepted what this one is signed in to with."""
+        with self._lock:
+            return _sign_in_of(workspace) in self._accepted
+
+    def settled(self, workspace: Workspace) -> bool:
+        """Whether `accepted` stays as it is: it is true, or no attempt is left."""
+        with self._lock:
+            return self._is_settled(_sign_in_of(workspace))
+
+    def _is_settled(self, key: tuple[str | None, ...]) -> bool:
+        return key in self._accepted or self._left[key] <= 0
+
+
+def _sign_in_of(workspace: Workspace) -> tuple[str | None, ...]:
+    if (oauth := workspace.oauth) is not None:
+        return oauth.client_id.lower(), oauth.secret_name.lower()
+    return workspace.federated and workspace.federated.lower(), "", workspace.identity
+
+
 @dataclass(slots=True)
 class Run:
     """One run, as the workspaces of one trust zone see it."""
@@ -70,7 +125,10 @@ class Run:
     notes: Notes = field(default_factory=Notes)
     share_s: float = inf
     """Seconds that one operation may wait while others have no thread; see `pool.Limits`."""
+    sign_ins: SignIns = field(default_factory=lambda: SignIns(()))
     _origins: frozenset[str] = field(init=False)
+    _accepting: set[Repository] = field(init=False, default_factory=set)
+    _existing: dict[tuple[Repository, Ref | None], str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._origins = self.settings.origins()
@@ -81,9 +139,33 @@ class Run:
 
     def sign_in(self, workspace: Workspace) -> Api:
         """A workspace's API, signed in to as its entry says."""
-        if (oauth := workspace.oauth) is not None:
-            self._warn_of_dates(oauth, self.services.secret(oauth.secret_name))
-        return enter(workspace, self.services, self.services)
+        accepted = False
+        try:
+            if (oauth := workspace.oauth) is not None:
+                self._warn_of_dates(oauth, self.services.secret(oauth.secret_name))
+            api = enter(workspace, self.services, self.services)
+            accepted = workspace.auth != "managed_identity"  # whose token only the first request tries
+        finally:
+            self.sign_ins.tried(workspace, accepted=accepted)
+        return api
+
+    def known_of_entry(self, workspace: Workspace) -> frozenset[Known]:
+        """What is proved of a workspace by having signed in to it: a managed identity's token is sent with the first request alone."""
+        return frozenset() if workspace.auth == "managed_identity" else frozenset({Known.REACHED})
+
+    def known_of_sign_in(self, workspace: Workspace) -> frozenset[Known]:
+        """What the run has proved about what a workspace is signed in to with."""
+        return frozenset({Known.SIGNED_IN_ELSEWHERE} if self.sign_ins.accepted(workspace) else ())
+
+    def known_of_ref(self, repository: Repository | None, ref: Ref | None) -> frozenset[Known]:
+        """What Azure DevOps has shown the app of a repository, and of a ref in it."""
+        if repository is None:
+            return frozenset()
+        proved = {
+            Known.TOKEN_ACCEPTED: repository in self._accepting,
+            Known.REF_SEEN: (repository, ref) in self._existing,
+        }
+        return frozenset(known for known, is_proved in proved.items() if is_proved)
 
     def fetch_key(self, workspace: Workspace) -> None:
         """Fetch the secret or token that a workspace is signed in to with; whoever signs in meets it, or its failure.
@@ -107,10 +189,15 @@ class Run:
         """
         try:
             with operation(self.deadline.within(self.share_s / 2)):
-                return self.heads.head(repository, ref)
+                found = self.heads.head(repository, ref)
         except TimeoutError:
             if self.deadline.remaining() <= 0:
                 raise
+        else:
+            self._accepting.add(repository)
+            if ref is not None and found.commit is not None:
+                self._existing[repository, ref] = found.commit
+            return found
         raise ServiceError(Symptom(Service.AZURE_DEVOPS, f"look up {ref or repository}", "timeout"))
 
     def is_held_back(self, repository: Repository, ref: Ref, before: Head, commit: str | None) -> bool:
@@ -129,11 +216,29 @@ class Run:
         except (ServiceError, TimeoutError):
             return False
 
+    def has_diverged(self, repository: Repository | None, ref: Ref | None, commit: str | None) -> bool:
+        """Whether a commit of a ref is no longer in its history, or never was. False where that is not known."""
+        head = self._existing.get((repository, ref)) if repository else None
+        if repository is None or head is None or commit is None:
+            return False
+        try:
+            with operation(self.deadline.within(self.share_s / 2)):
+                return not self.heads.follows(repository, head, commit)
+        except (ServiceError, TimeoutError):
+            return False
+
     def instead_of(self, repository: Repository | None, ref: Ref | None) -> str:
         """What follows after saying that there is no such ref: the one that was probably meant, if there is one like it."""
         if repository is None or ref is None or not self.may_be_asked(repository):
             return ""
-        return suggestion(ref, self.heads.names(repository, ref.kind))
+        return suggestion(ref, self.heads.names(repository, ref.kind) or ())
+
+    def is_empty(self, repository: Repository | None, missing: Ref | None) -> bool:
+        """Whether a repository has no commit: neither others of the missing ref's kind nor any branch. False where that is not known."""
+        if repository is None or missing is None or not self.may_be_asked(repository):
+            return False
+        kinds: tuple[RefKind, ...] = (missing.kind, "branch")
+        return all(self.heads.names(repository, kind) == () for kind in kinds)
 
     def note(self, about: str, where: str, message: object) -> None:
         """Say something in the report that is no failure; see `Notes`."""

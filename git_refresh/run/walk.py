@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from git_refresh.clock import Deadline, cut_short, operation
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding
+from git_refresh.diagnosis.table import CLOSED
 from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import DIRECTORY, REPO, ListedObject
 
@@ -41,7 +42,9 @@ class Gap:
     @property
     def refused(self) -> bool:
         """Whether the app lacks the permission for it."""
-        return self.symptom is not None and self.symptom.status == HTTPStatus.FORBIDDEN
+        if self.symptom is None or self.symptom.status != HTTPStatus.FORBIDDEN:
+            return False
+        return explain(self.symptom, Facts()).code not in CLOSED
 
     def told(self, facts: Facts) -> Diagnosis:
         """Why nobody knows what is below; the facts are those of the directory."""

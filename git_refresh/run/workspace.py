@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, internal, out_of_time
+from git_refresh.diagnosis.table import Known
 from git_refresh.report import CredentialReport, FolderReport, WorkspaceReport
 from git_refresh.run.credential import CredentialRefresh
 from git_refresh.run.folder import FolderRefresh
@@ -18,7 +19,7 @@ from git_refresh.run.shared import Run, facts_of_principal
 from git_refresh.seams import Api
 from git_refresh.settings.entries import BadFolder, Entry
 from git_refresh.settings.models import Folder, Workspace
-from git_refresh.symptom import ServiceError
+from git_refresh.symptom import ServiceError, Symptom
 
 
 class WorkspaceRefresh:
@@ -41,6 +42,7 @@ class WorkspaceRefresh:
         # What has come of it so far, readable at any time under the lock.
         self._credential: CredentialReport | None = None
         self._error: Diagnosis | None = None
+        self._refusal: Symptom | None = None
         self._folders: dict[str, FolderReport] = {}
         self._unfinished = True
         self._api: Api | None = None
@@ -75,11 +77,16 @@ class WorkspaceRefresh:
 
     # What has come of it
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether its report can be made: why it refused the sign-in can depend on what other workspaces say to the same one."""
+        return self._refusal is None or self._run.sign_ins.settled(self.workspace)
+
     def report(self, why: Callable[[Facts], Diagnosis] = out_of_time) -> WorkspaceReport:
         """What has become of it, and why the rest is not finished."""
         with self._lock:
             late = why(self._facts) if self._unfinished else None
-            error = self._error or late or self._nameless()
+            error = self._error or self._refused() or late or self._nameless()
             folders = folder_reports(self.workspace, self._bad_folders, self._folders, late, self._facts)
             failed = error is not None or self._bad_folders or any(f.action == "failed" for f in folders)
             return WorkspaceReport(
@@ -90,6 +97,13 @@ class WorkspaceRefresh:
                 folders,
                 error,
             )
+
+    def _refused(self) -> Diagnosis | None:
+        """Why the workspace could not be signed in to."""
+        if self._refusal is None:
+            return None
+        known = self._facts.known | self._run.known_of_sign_in(self.workspace)
+        return explain(self._refusal, replace(self._facts, known=known))
 
     def _nameless(self) -> Diagnosis | None:
         """What is wrong with the folders where no path tells of which: the workspace's own entry says it then."""
@@ -112,13 +126,19 @@ class WorkspaceRefresh:
 
     def _refresh_credential(self) -> bool:
         self._doing("signing in")
-        api = self._api = self._run.sign_in(self.workspace)
+        try:
+            api = self._api = self._run.sign_in(self.workspace)
+        except ServiceError as error:
+            self._refusal = error.symptom
+            return False
+        self._facts = replace(self._facts, known=self._facts.known | self._run.known_of_entry(self.workspace))
         self._doing("storing the credential")
         listed = Listing.of(api, self.entry, self._run.deadline)
         work = CredentialRefresh(api, self.entry, self._run, self._facts, self._fail, self._stored)
         credential = work.refresh(listed)
         api.rest()
-        self._signed_in = FolderRefresh(api, self._run, self._facts, credential, listed)
+        facts = replace(self._facts, known=self._facts.known | {Known.REACHED})
+        self._signed_in = FolderRefresh(api, self._run, facts, credential, listed)
         return credential.action != "failed"  # else there is nothing to pull with
 
     def _doing(self, what: str) -> None:

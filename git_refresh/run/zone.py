@@ -6,7 +6,7 @@ from dataclasses import replace
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, internal, out_of_time
 from git_refresh.report import CredentialReport, WorkspaceReport
-from git_refresh.run.shared import Notes, Run, facts_of_zone, key_of
+from git_refresh.run.shared import Notes, Run, SignIns, facts_of_zone, key_of
 from git_refresh.run.workspace import WorkspaceRefresh, folder_reports
 from git_refresh.seams import Clouds, Watcher
 from git_refresh.settings.entries import Entry
@@ -40,6 +40,7 @@ class ZoneRefresh:
         watcher: Watcher,
         notes: Notes,
         share_s: float,
+        sign_ins: SignIns,
     ) -> None:
         self.zone = zone
         self.settings = settings
@@ -51,6 +52,7 @@ class ZoneRefresh:
         self._watcher = watcher
         self._notes = notes
         self._share_s = share_s
+        self._sign_ins = sign_ins
         self._run: Run | None = None
         self._works: dict[str, WorkspaceRefresh] = {}
         self._failure: Diagnosis | None = None
@@ -90,6 +92,7 @@ class ZoneRefresh:
             self._watcher,
             self._notes,
             self._share_s,
+            self._sign_ins,
         )
         self.token = token
         return run
@@ -109,6 +112,11 @@ class ZoneRefresh:
         """
         if self._run is not None:
             self._run.fetch_key(workspace)
+
+    def is_settled(self, entry: Entry) -> bool:
+        """Whether the report of one of its workspaces can be made; see `WorkspaceRefresh.is_settled`."""
+        work = self._works.get(entry.workspace.host)
+        return work is None or work.is_settled
 
     def report(self, entry: Entry, why: Why = out_of_time) -> WorkspaceReport:
         """What has become of one of its workspaces, and why the rest is not finished."""

@@ -198,7 +198,10 @@ class Folder:
         if re.search(r"SSL|certificate", said):  # unrecorded: the code
             text = f"{self.url}: Secure connection to {self.url} could not be established because of SSL problems"
             raise FolderError("GIT_REMOTE_ERROR", text)
-        raise FolderError("GIT_REMOTE_ERROR")
+        if _UNREACHED.search(said):
+            raise FolderError("GIT_REMOTE_ERROR")
+        # unrecorded: the code, and how the text goes on
+        raise FolderError("INTERNAL_ERROR", f"There was an error performing the operation: {said.strip()}")
 
     def _git_file(self, name: str) -> str:
         """A file of the clone; empty if it is not there, as a branch's is before its first commit."""
@@ -206,4 +209,7 @@ class Folder:
         return file.read_text().strip() if file.is_file() else ""
 
 
+_UNREACHED = re.compile(
+    r"unable to access|Could not resolve|Failed to connect|Connection|hung up|early EOF|RPC failed|returned error: 5"
+)
 _DIVERGED = re.compile("Not possible to fast-forward|unrelated histories")

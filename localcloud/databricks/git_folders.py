@@ -226,6 +226,8 @@ class GitFolders:
 
 def _answer(failure: FolderError, folder: Folder, ref: str) -> ApiError:
     match failure.code:
+        case "INTERNAL_ERROR" as code:
+            return error(500, code, failure.message)
         case code if failure.message:
             return error(400, code, failure.message)
         case "PERMISSION_DENIED":

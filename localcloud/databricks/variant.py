@@ -38,7 +38,7 @@ class Variant:
     permissions_at: Literal["repos", "directories"] = "repos"
     permissions_elsewhere: Literal["404", "400"] = "404"
     diverged: Literal["refused", "merged", "kept"] = "refused"
-    failed_create: Literal["nothing", "broken"] = "nothing"
+    failed_create: Literal["broken", "nothing"] = "broken"
     broken_folder: Literal["404", "400"] = "404"
     workspace_prefix: Literal["dropped", "kept"] = "dropped"
     duplicate_principal: Literal["409", "400"] = "409"

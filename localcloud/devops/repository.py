@@ -90,13 +90,24 @@ class Repository:
         except git.GitError:
             return False
 
+    def merge_base(self, base: str, target: str) -> str | None:
+        """The nearest commit that is in the history of both; None if there is none."""
+        try:
+            return git.run(self.directory, "merge-base", base, target)
+        except git.GitError:
+            return None
+
     def checkout(self, branch: str) -> Path:
-        """A clone at a branch's head, for copies to be made of. Raises KeyError if there is no such branch."""
-        key = (branch, self.head(branch))
+        """A clone at a branch's head, for copies to be made of; of a repository without a commit, an empty one.
+
+        Raises KeyError if there is no such branch.
+        """
+        empty = not self.refs()
+        key = (branch, "" if empty else self.head(branch))
         if key not in self._checkouts:
             place = self.directory.with_suffix(f".{len(self._checkouts)}")
             local = f"url.{self.directory}.insteadOf={self.url}"
-            options = ("--quiet", "--template=", "--branch", branch)
+            options = ("--quiet", "--template=", *(() if empty else ("--branch", branch)))
             git.run(self.directory, "-c", local, "clone", *options, self.url, str(place))
             self._checkouts[key] = place
         return self._checkouts[key]

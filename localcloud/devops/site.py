@@ -39,6 +39,7 @@ class DevOpsSite:
                 yield web.get(rest, self._repository)
                 yield web.get(rest + "/refs", self._refs)
                 yield web.get(rest + "/commits/{commit}", self._commit)
+                yield web.get(rest + "/diffs/commits", self._diffs)
                 yield web.get(clone + "/info/refs", self._git)
                 yield web.post(clone + "/git-upload-pack", self._git)
                 yield web.post(clone + "/git-receive-pack", self._git)
@@ -98,6 +99,23 @@ class DevOpsSite:
         if not await asyncio.to_thread(found.has_commit, commit):
             raise errors.unknown_commit(commit)
         return web.json_response({"commitId": commit, "url": str(request.url)})
+
+    async def _diffs(self, request: web.Request) -> web.Response:
+        """Where two commits have parted. Unrecorded: that nothing is told where they have nothing in common."""
+        found = self._find_for_rest(request)
+        commits = [request.query[f"{which}Version"] for which in ("base", "target")]
+        for commit in commits:
+            if not await asyncio.to_thread(found.has_commit, commit):
+                raise errors.unknown_commit(commit)
+        base, target = commits
+        common = await asyncio.to_thread(found.merge_base, base, target)
+        shown: dict[str, object] = {
+            "baseCommit": base,
+            "targetCommit": target,
+            "changes": [],
+            "commonCommit": common,
+        }
+        return web.json_response({key: value for key, value in shown.items() if value is not None})
 
     async def _unknown(self, request: web.Request) -> web.Response:
         """Another API than is served here."""

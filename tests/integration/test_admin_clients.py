@@ -78,6 +78,7 @@ def test_every_version_is_listed_however_many_pages_it_takes(vault: AdminVault, 
 
 
 def test_the_name_of_a_deleted_secret_is_taken(vault: AdminVault, fleet: Fleet) -> None:
+    fleet.vault.deletion_s = 0
     fleet.vault.delete(SECRET_NAME)
     for attempt in (lambda: vault.current(SECRET_NAME), lambda: vault.store(SECRET_NAME, VALUE, None, {})):
         with pytest.raises(ServiceError) as caught:

@@ -138,7 +138,7 @@ def test_one_workspace_that_does_not_let_the_app_in_is_told_once(fleet: Fleet, l
     fleet.workspaces[1].service_principal(CLIENT_ID, "dose" + "0" * 32)
     checks = look()
     assert not_ok(checks) == [
-        ("workspace", "failed", "oauth_secret_rejected"),
+        ("workspace", "failed", "not_in_workspace"),
         ("credential", "skipped", ""),
         ("folder", "skipped", ""),
     ]

@@ -222,7 +222,7 @@ def test_a_plan_that_meets_a_failure_exits_with_1_and_counts_it(cli: Cli, fleet:
     done = cli("plan", **fleet.settings)
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1].endswith("2 unchanged. 1 failure.")
-    assert "(oauth_secret_rejected)" in done.stdout
+    assert "(not_in_workspace)" in done.stdout
 
 
 def test_a_list_is_planned_for_in_place_of_the_one_that_is_set(

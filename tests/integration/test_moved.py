@@ -104,10 +104,12 @@ def test_a_commit_that_is_shown_late_is_looked_at_again(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("unrelated", [False, True])
-def test_a_rewritten_branch_is_told_as_one(scene: Scene, *, unrelated: bool) -> None:
+@pytest.mark.parametrize("diverged", ["refused", "merged"])
+def test_a_rewritten_branch_is_told_as_one(scene: Scene, diverged: Any, *, unrelated: bool) -> None:
+    scene.workspace.variant.diverged = diverged
     scene.repository.commit({"a.py": "1"})
     assert scene.run()[0] == "ok"
-    scene.repository.rewrite({"b.py": "1"}, unrelated=unrelated)
+    scene.repository.rewrite({"a.py": "2"}, unrelated=unrelated)
     _, report, _ = scene.run()
     assert report.error
     assert report.error.code == "branch_diverged"

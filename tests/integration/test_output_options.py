@@ -37,7 +37,7 @@ def test_quiet_shows_each_failure_with_its_remedy_and_no_more(cloud: Cloud, flee
     for name in COMMANDS:
         done = command(cloud, fleet, name, "-q")
         assert done.returncode == 1, name
-        assert "(oauth_secret_rejected)" in done.stdout
+        assert "(not_in_workspace)" in done.stdout
         assert "→ " in done.stdout
         assert "data-3" in done.stdout
         assert not re.search(r"data-[12]\b", done.stdout), name

@@ -491,6 +491,7 @@ def test_the_embedded_cloud_answers_in_the_recorded_shape(name: str, cloud: Clou
     vault.set("there", "dose00112233445566778899aabbccddeeff")
     if not vault.versions("gone"):
         vault.set("gone", "dose00112233445566778899aabbccddeeff")
+        vault.deletion_s = 0
         vault.delete("gone")
     answer = ask(cloud, asked)
     assert answer.status_code == (asked.status or recorded.status), answer.text

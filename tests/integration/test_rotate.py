@@ -356,6 +356,7 @@ def test_without_an_end_somebody_is_needed(stage: Stage) -> None:
 
 
 def test_a_secret_that_is_not_there_or_deleted_is_told(stage: Stage) -> None:
+    stage.fleet.vault.deletion_s = 0
     stage.fleet.vault.delete(SECRET_NAME)
     assert "(secret_deleted)" in stage.apply().stdout.decode()
     stage.fleet.vault._deleted.clear()

@@ -290,8 +290,12 @@ def failing(cloud: Cloud, fleet: Fleet, what: str) -> str:
     workspace = fleet.workspaces[0]
     match what:
         case "wrong OAuth secret":
-            workspace.service_principal(CLIENT_ID, "another")
+            for each in fleet.workspaces:
+                each.service_principal(CLIENT_ID, "another")
             return "oauth_secret_rejected"
+        case "secret that the others accept":
+            workspace.service_principal(CLIENT_ID, "another")
+            return "not_in_workspace"
         case "secret is disabled":
             fleet.vault.set(SECRET_NAME, SECRET, enabled=False)
             return "secret_disabled"
@@ -304,7 +308,14 @@ def failing(cloud: Cloud, fleet: Fleet, what: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "what", ["wrong OAuth secret", "secret is disabled", "secret has expired", "no role on the vault"]
+    "what",
+    [
+        "wrong OAuth secret",
+        "secret that the others accept",
+        "secret is disabled",
+        "secret has expired",
+        "no role on the vault",
+    ],
 )
 def test_what_stands_in_the_way_of_signing_in_is_named(
     cloud: Cloud, fleet: Fleet, run: Run, what: str

@@ -147,15 +147,20 @@ def test_a_policy_that_was_just_written_is_not_there_yet(cloud: Cloud, fleet: Fl
     assert "two minutes" in error.cause
 
 
-def test_check_tells_of_a_missing_policy_and_of_all_that_is_well(cloud: Cloud, fleet: Fleet) -> None:
-    trust(fleet.workspaces[1], cloud.identity)
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_check_tells_of_a_missing_policy_unless_it_works_elsewhere(
+    cloud: Cloud, fleet: Fleet, *, elsewhere: bool
+) -> None:
+    if elsewhere:
+        trust(fleet.workspaces[1], cloud.identity)
     environ = {**os.environ, **settings(fleet, {}, {}), "REFRESH_SCHEDULE": "0 */15 * * * *"}
     done = warm.run("check", "--json", environ=environ)
     checks = json.loads(done.stdout)["checks"]
     assert done.returncode == 1
     lines = {(line["layer"], line["subject"]): line for line in checks}
-    assert lines["workspace", "data-0"]["error"]["code"] == "federation_policy_missing"
-    assert lines["workspace", "data-1"]["status"] == "ok"
+    code = "not_in_workspace" if elsewhere else "federation_policy_missing"
+    assert lines["workspace", "data-0"]["error"]["code"] == code
+    assert lines["workspace", "data-1"]["status"] == ("ok" if elsewhere else "failed")
     said = [line["message"] for line in checks if line["layer"] == "identity"]
     assert "it also gets tokens for the exchange of tokens" in said
 

@@ -103,7 +103,8 @@ def test_a_path_can_be_taken_by_what_the_caller_does_not_see(signed: Rest, repos
     assert create(signed, repository.url)["error_code"] == "RESOURCE_ALREADY_EXISTS"
 
 
-def test_a_clone_that_fails_leaves_nothing(signed: Rest, repository: Repository) -> None:
+def test_a_clone_that_fails_can_leave_nothing(signed: Rest, repository: Repository) -> None:
+    signed.workspace.variant.failed_create = "nothing"
     body = create(signed, repository.url + "-gone")
     assert (body["status"], body["error_code"], body["message"]) == (400, "BAD_REQUEST", NOT_FOUND)
     assert signed.workspace.folder(PATH) is None
@@ -111,9 +112,10 @@ def test_a_clone_that_fails_leaves_nothing(signed: Rest, repository: Repository)
 
 
 def test_nothing_is_cloned_from_outside_the_cloud(cloud: Cloud, signed: Rest, repository: Repository) -> None:
+    signed.workspace.variant.failed_create = "nothing"
     urls = ["https://github.com/a/b", "http://github.com/a/b", f"file://{repository.directory}"]
     codes = [create(signed, url)["error_code"] for url in urls]
-    assert codes == ["GIT_REMOTE_ERROR"] * 3
+    assert codes == ["GIT_REMOTE_ERROR", "INTERNAL_ERROR", "INTERNAL_ERROR"]
     assert cloud.refused == ["github.com:443"]
 
 

@@ -1,10 +1,11 @@
 """What a Git folder answers in the states that people get into, with real Git underneath."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
 
-from localcloud import Cloud, Connect, Fault, faults
+from localcloud import Cloud, Connect, Fault, faults, git
 from localcloud.databricks.errors import INVALID, NOT_FOUND
 from localcloud.databricks.folder import NAMES_CLASH, Folder
 from localcloud.databricks.git_folders import NO_URL
@@ -149,6 +150,57 @@ def test_an_empty_repository_is_cloned_and_cannot_be_pulled(cloud: Cloud, signed
     assert folder.head == first
 
 
+def test_a_folder_of_an_empty_repository_costs_its_workspace_nothing(
+    cloud: Cloud, signed: Rest, folder: Folder
+) -> None:
+    empty = signed.workspace.add_folder(
+        "/Users/me/empty", cloud.devops.repository("contoso", "Data Platform", "empty", empty=True)
+    )
+    assert (empty.branch, empty.head) == ("main", "")
+    for path in ("/Users/me", "/Users/me/empty"):
+        assert signed("GET", "/workspace/list", params={"path": path}).status_code == 200
+    assert signed("GET", f"/repos/{empty.id}").status_code == 200
+    assert update(signed, empty, branch="main")[:2] == (400, "GIT_UNKNOWN_REF")
+    assert update(signed, folder, branch="main")[0] == 200
+
+
+# What Git says, and Databricks has no words of its own for
+
+
+def _locked(folder: Folder, _: Repository) -> str:
+    (folder.directory / ".git/index.lock").touch()
+    return "index.lock"
+
+
+def _a_branch_in_the_way(folder: Folder, repository: Repository) -> str:
+    git.run(folder.directory, "branch", "topic")
+    repository.commit({"b.py": "1"}, branch="topic/deep")
+    return "topic"
+
+
+def _damaged(folder: Folder, _: Repository) -> str:
+    (folder.directory / ".git/objects").rename(folder.directory / ".git/gone")
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("damage", "branch"), [(_locked, "main"), (_a_branch_in_the_way, "topic/deep"), (_damaged, "main")]
+)
+def test_what_git_says_is_passed_on(
+    signed: Rest,
+    folder: Folder,
+    repository: Repository,
+    damage: Callable[[Folder, Repository], str],
+    branch: str,
+) -> None:
+    repository.commit({"a.py": "1"})
+    told = damage(folder, repository)
+    status, code, message = update(signed, folder, branch=branch)
+    assert (status, code) == (500, "INTERNAL_ERROR")
+    assert message.startswith("There was an error performing the operation")
+    assert told in message
+
+
 @pytest.mark.parametrize("pattern", ["!docs", "/*", "/jobs", "*.py", "**/x", "a/[bc]", "a?"])
 def test_a_pattern_that_is_no_directory_is_refused(
     signed: Rest, repository: Repository, pattern: str
@@ -172,6 +224,7 @@ def test_a_directory_is_a_pattern(signed: Rest, repository: Repository, pattern:
 def test_names_that_clash_are_refused_by_clone_and_pull(
     signed: Rest, folder: Folder, repository: Repository, other: str
 ) -> None:
+    signed.workspace.variant.failed_create = "nothing"
     before = folder.head
     repository.commit({"jobs/load.ipynb": "{}", other: "1"})
     assert update(signed, folder, branch="main")[::2] == (400, NAMES_CLASH)

@@ -173,8 +173,12 @@ class FakeServices:
 
     workspaces: dict[str, FakeWorkspace]
     commits: dict[str, str] = field(default_factory=dict)
+    branches: tuple[str, ...] | None = None
+    """Where there are no commits: `()` for a repository without one, None where that is not known."""
     unpushed: Collection[str] = ()
     """Commits that Azure DevOps does not know."""
+    rewritten: Collection[str] = ()
+    """Commits that no branch has any more."""
     devops_failure: ServiceError | None = None
     rejected_by: Collection[str] | None = None
     """Which repositories reject the token, as Azure DevOps answers it."""
@@ -211,7 +215,9 @@ class FakeServices:
             raise self.devops_failure
         if self.rejected_by is not None and str(repository) in self.rejected_by:
             raise failure(Service.AZURE_DEVOPS, 401, message="TF401444: ...")
-        return Head(self.commits.get(ref.name) if ref else None)
+        if ref is None:
+            return Head(None, empty=not self.commits and self.branches == ())
+        return Head(self.commits.get(ref.name))
 
     def head_now(self, repository: Repository, ref: Ref | None) -> Head:
         return self.head(repository, ref)
@@ -219,9 +225,12 @@ class FakeServices:
     def has_commit(self, repository: Repository, commit: str) -> bool:
         return commit not in self.unpushed
 
-    def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...]:
+    def follows(self, repository: Repository, head: str, commit: str) -> bool:
+        return commit not in self.rewritten
+
+    def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...] | None:
         self.asked.append(f"{repository} names")
-        return tuple(self.commits) if kind == "branch" else ()
+        return (tuple(self.commits) or self.branches) if kind == "branch" else ()
 
     def sign_in(self, host: str, client_id: str, secret: SecretStr) -> FakeWorkspace:
         self.workspaces[host]._do("sign_in")

@@ -29,8 +29,9 @@ from git_refresh.diagnosis.explain import (
     in_general,
     internal,
     out_of_time,
+    what_happened,
 )
-from git_refresh.diagnosis.table import NETWORK, OWN, TABLE, UNKNOWN, Row
+from git_refresh.diagnosis.table import CLOSED, NETWORK, OWN, TABLE, UNKNOWN, Known, Row
 from git_refresh.masking import Secrets
 from git_refresh.shell import Command
 from git_refresh.symptom import EXCHANGE, Service, ServiceError, Symptom
@@ -59,6 +60,7 @@ FACTS = Facts(
     registration="5a1e-registration",
     who="an admin of contoso",
     command=Command("az rest --url https://contoso"),
+    commit="0a1b2c3",
 )
 
 
@@ -76,6 +78,11 @@ class Case:
     error: Exception | None = None
     seconds: float = 60.0
     headers: tuple[tuple[str, str], ...] = ()
+    known: frozenset[Known] = frozenset()
+
+
+def proved(*known: Known) -> frozenset[Known]:
+    return frozenset(known)
 
 
 def databricks(name: str, code: str, status: int, error_code: str | int, message: str, **more: Any) -> Case:
@@ -579,12 +586,56 @@ CASES = (
         "Unauthorized network access to workspace: 1",
         operation="sign in",
     ),
+    *(
+        Case(
+            f"a network that the workspace does not let in, in HTML, to {operation}",
+            "workspace_network_denied",
+            Service.DATABRICKS,
+            403,
+            f"<html><body><p>Unauthorized network\naccess to workspace: 7405</p>{CANARY}</body></html>",
+            operation=operation,
+        )
+        for operation in ("sign in", EXCHANGE, "list the Git credentials", "find service principal 8a5d")
+    ),
+    *(
+        Case(
+            f"a {status} page for {operation}",
+            "workspace_blocked",
+            Service.DATABRICKS,
+            status,
+            f"{start}<title>{status} Forbidden</title>{CANARY}",
+            operation=operation,
+        )
+        for status, start in ((403, "<!DOCTYPE html><html>"), (403, "\n<HTML>"), (401, "<html><head>"))
+        for operation in ("sign in", EXCHANGE, "store the Git credential", "list the jobs", "do it")
+    ),
     databricks(
         "a principal that is not in the workspace",
         "not_in_workspace",
         403,
         403,
         "Unauthorized access to Org: 1",
+    ),
+    databricks(
+        "a sign-in that the workspace forbids",
+        "not_in_workspace",
+        403,
+        "PERMISSION_DENIED",
+        "No.",
+        operation="sign in",
+    ),
+    *(
+        Case(
+            f"a refusal {status} to {operation}, of what signs in elsewhere",
+            "not_in_workspace",
+            Service.DATABRICKS,
+            status,
+            json.dumps({"error": error, "error_description": f"Client authentication failed {CANARY}"}),
+            operation=operation,
+            known=proved(Known.SIGNED_IN_ELSEWHERE),
+        )
+        for operation in ("sign in", EXCHANGE)
+        for status, error in ((401, "invalid_client"), (400, "invalid_grant"), (403, "access_denied"))
     ),
     recognised("no service principal of an id", "principal_unknown", Service.DATABRICKS, "no_principal"),
     databricks(
@@ -679,12 +730,56 @@ CASES = (
         401,
         "Credential was not sent or was of an unsupported type for this API.",
     ),
+    Case(
+        "a workspace whose host name resolved before",
+        "workspace_connection_failed",
+        Service.DATABRICKS,
+        error=DNS,
+        known=proved(Known.REACHED),
+    ),
     network("a workspace whose host name does not resolve", "unreachable", Service.DATABRICKS, DNS),
     network("a workspace whose certificate is another's", "unreachable", Service.DATABRICKS, TLS),
     network("a workspace where nobody listens", "unreachable", Service.DATABRICKS, REFUSED),
     network("a workspace that takes no connection", "unreachable", Service.DATABRICKS, CONNECT_TIMEOUT),
     network("a workspace that a proxy refuses", "unreachable", Service.DATABRICKS, PROXY),
     # Git credential
+    *(
+        databricks(
+            f"a token that Azure DevOps takes from the app alone: {said[:30]}",
+            "devops_refuses_workspace",
+            status,
+            code,
+            said,
+            known=proved(Known.TOKEN_STORED, Known.TOKEN_ACCEPTED),
+        )
+        for status, code, said in (
+            (403, "PERMISSION_DENIED", INVALID),
+            (400, "BAD_REQUEST", "Remote repo not found. Please ensure that:"),
+        )
+    ),
+    databricks(
+        "a token that was stored a moment ago",
+        "stored_token_refused",
+        403,
+        "PERMISSION_DENIED",
+        INVALID,
+        known=proved(Known.TOKEN_STORED),
+    ),
+    databricks(
+        "a credential that was stored a moment ago, and is missing",
+        "credential_not_seen",
+        403,
+        "PERMISSION_DENIED",
+        "Missing Git provider credentials.",
+        known=proved(Known.TOKEN_STORED),
+    ),
+    databricks(
+        "a federated credential in today's words",
+        "federated_credential_broken",
+        403,
+        "PERMISSION_DENIED",
+        "Encountered an error with your Microsoft Entra ID credentials. Try logging out of Microsoft Entra ID and logging back in.",
+    ),
     databricks(
         "a stored token that has lapsed", "credential_expired_or_wrong", 403, "PERMISSION_DENIED", INVALID
     ),
@@ -782,6 +877,18 @@ CASES = (
         "GIT_CONFLICT",
         "Conflict pulling from remote: refusing to merge unrelated histories.",
     ),
+    *(
+        databricks(
+            f"a conflict of what is {known}, as {code}",
+            "branch_diverged",
+            400,
+            code,
+            "Conflict pulling from remote. Conflicting files: jobs/load.py.",
+            known=proved(known),
+        )
+        for known in (Known.DISCARDED, Known.DIVERGED)
+        for code in ("GIT_CONFLICT", "BAD_REQUEST")
+    ),
     databricks(
         "uncommitted changes",
         "git_conflict",
@@ -795,6 +902,17 @@ CASES = (
         400,
         "BAD_REQUEST",
         "Conflict pulling from remote. Conflicting files: jobs/load.py.",
+    ),
+    *(
+        databricks(
+            f"a branch that Azure DevOps has, as {code}",
+            "ref_not_found_by_workspace",
+            400,
+            code,
+            "Remote branch does not exist.",
+            known=proved(Known.REF_SEEN),
+        )
+        for code in ("GIT_UNKNOWN_REF", "BAD_REQUEST")
     ),
     databricks(
         "a branch that is not there", "unknown_ref", 400, "GIT_UNKNOWN_REF", "Remote branch does not exist."
@@ -1011,7 +1129,7 @@ def words(found: Diagnosis) -> str:
 
 @every_case
 def test_a_failure_has_its_code_and_lets_nothing_out(case: Case) -> None:
-    found = explain(symptom_of(case), FACTS)
+    found = explain(symptom_of(case), replace(FACTS, known=case.known))
     assert found.code == case.code
     assert CANARY not in words(found)
     assert not re.search(r"\{\w*\}", words(found))
@@ -1020,10 +1138,10 @@ def test_a_failure_has_its_code_and_lets_nothing_out(case: Case) -> None:
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.code)
 def test_every_match_of_every_row_has_a_case_that_reaches_it(row: Row) -> None:
     """Fails when a row or a match is added without a sample, and when one is hidden behind an earlier row."""
-    symptoms = [symptom_of(case) for case in CASES if case.code == row.code]
+    symptoms = [(symptom_of(case), case.known) for case in CASES if case.code == row.code]
     for match in row.matches:
         alone = replace(row, matches=(match,))
-        assert any(fits(alone, symptom) for symptom in symptoms), f"no case for {match}"
+        assert any(fits(alone, symptom, known) for symptom, known in symptoms), f"no case for {match}"
 
 
 def test_there_is_one_row_for_each_code() -> None:
@@ -1048,7 +1166,8 @@ def test_no_brace_is_left_and_what_is_known_is_filled_in(row: Row) -> None:
     assert general.cause.endswith(".")
     assert general.remedy.endswith(".")
     known = texts._filled(row, "", texts._values(FACTS))
-    unknown = [value for value in asdict(Facts()).values() if value.isupper() and value != "AZURE_CLIENT_ID"]
+    values = [value for value in asdict(Facts()).values() if isinstance(value, str)]
+    unknown = [value for value in values if value.isupper() and value != "AZURE_CLIENT_ID"]
     assert not re.search(rf"\b({'|'.join([*unknown, 'VAULT'])})\b", known.cause + known.remedy)
 
 
@@ -1188,7 +1307,7 @@ def test_the_files_of_a_conflict_are_named_and_nothing_after_them() -> None:
         ),
         (
             "a principal that is not in the workspace",
-            "In https://adb-1.1.azuredatabricks.net, Settings, Identity and access, Service principals, add service principal 8a5d-client.",
+            ".venv/bin/python -m git_refresh onboard --settings workspaces.json --apply",
         ),
         ("uncommitted changes", '(/Repos/etl/prod). For a read-only mirror, write "on_conflict": "discard"'),
         ("a page of a proxy", "Check that https://adb-1.1.azuredatabricks.net is the right address."),
@@ -1197,6 +1316,54 @@ def test_the_files_of_a_conflict_are_named_and_nothing_after_them() -> None:
 )
 def test_a_remedy_is_what_to_type_or_where_to_click(name: str, exact: str) -> None:
     assert exact in explain(by_name(name), FACTS).remedy
+
+
+def test_a_refusal_whose_code_is_its_status_says_it_once() -> None:
+    for code in ("403", 403):
+        case = databricks("", "", 403, code, "Unauthorized network access to workspace: 1")
+        assert what_happened(symptom_of(case)).endswith("Databricks answered 403 (request id req-1).")
+
+
+REFUTES: dict[Known, tuple[str, ...]] = {
+    Known.SIGNED_IN_ELSEWHERE: ("OAuth secret", r"\brotate\b", "federation policy", "policy of service"),
+    Known.REACHED: ("does not resolve", r"Check host\b"),
+    Known.TOKEN_STORED: ("has expired", "no Git credential", "store a valid token"),
+    Known.TOKEN_ACCEPTED: ("may not read", "Basic", "url is wrong", "disabled"),
+    Known.REF_SEEN: ("Branch main does not exist", "Correct branch"),
+    Known.DISCARDED: ("has uncommitted changes", "on_conflict"),
+    Known.DIVERGED: ("has uncommitted changes", "on_conflict"),
+}
+"""What no text may say of a failure once a run has proved the contrary."""
+MEETS: dict[Known, Callable[[Case], bool]] = {
+    # The service itself says that a policy is there, and for whom.
+    Known.SIGNED_IN_ELSEWHERE: lambda case: (
+        case.operation in {"sign in", EXCHANGE}
+        and not re.search("TOKEN_(AUDIENCE|SUBJECT)_INVALID", case.body)
+    ),
+    Known.TOKEN_ACCEPTED: lambda case: "credentials" in case.body or "Remote repo" in case.body,
+}
+"""Of which failures a run can prove it, where that is not all of Databricks' and the network's."""
+
+
+@pytest.mark.parametrize("known", Known)
+def test_no_cause_and_no_remedy_is_named_that_the_run_has_refuted(known: Known) -> None:
+    sure = frozenset({known, Known.TOKEN_STORED} if known is Known.TOKEN_ACCEPTED else {known})
+    databricks_s = [case for case in CASES if case.service is Service.DATABRICKS]
+    met = list(filter(MEETS.get(known), databricks_s))
+    assert met
+    for case in met:
+        found = explain(symptom_of(case), replace(FACTS, known=case.known | sure))
+        said = [word for word in REFUTES[known] if re.search(word, f"{found.cause} {found.remedy}")]
+        assert not said, f"{case.name}: {found}"
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.code in CLOSED], ids=lambda case: case.name)
+def test_a_closed_network_is_no_matter_of_rights_or_of_keys(case: Case) -> None:
+    for known in Known:
+        found = explain(symptom_of(case), replace(FACTS, known=frozenset({known})))
+        assert found.code == case.code
+    words = f"{found.cause} {found.remedy}"
+    assert not re.search(r"secret|rotate|assigned|entitlement|Can Manage|Service principal|403 403", words)
 
 
 STORES = [row for row in (*TABLE, *OWN) if "az keyvault secret set " in row.remedy]

@@ -725,7 +725,7 @@ def test_a_principal_that_is_let_in_and_not_allowed_to_keeps_its_secret() -> Non
     assert decision is not None
     assert not decision.acts
     assert [(each.result, each.error.code) for each in report.not_signed_in] == [
-        ("unreachable", "oauth_secret_rejected")
+        ("unreachable", "not_in_workspace")
     ]
 
 

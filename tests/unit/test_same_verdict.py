@@ -49,7 +49,7 @@ class Scene:
     folders: list[Any] = field(default_factory=lambda: [PATH])
     entry: dict[str, Any] = field(default_factory=dict)
     services: dict[str, Any] = field(default_factory=dict)
-    make: type[FakeServices] = FakeServices
+    make: Callable[..., FakeServices] = FakeServices
     late: timedelta = timedelta()
     interval: timedelta = timedelta(minutes=15)
     asked_for: tuple[str, ...] = ()
@@ -110,6 +110,11 @@ def wide(directories: int) -> FakeWorkspace:
     return FakeWorkspace(stored=[OURS], at={**there, folder.path: folder}, heads={"main": NEW})
 
 
+def empty(workspaces: dict[str, FakeWorkspace], _: object, **more: Any) -> FakeServices:
+    """The clouds, with a repository that has no commit."""
+    return FakeServices(workspaces, {}, branches=(), **more)
+
+
 def broken(what: str) -> None:
     if what == "credentials":
         raise ZeroDivisionError
@@ -141,6 +146,8 @@ FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
     "folder_not_listed": lambda: Scene(folders=["/Repos/etl/*"], asked_for=("/Repos/etl/none",)),
     "no_such_ref": lambda: Scene(folders=[{"path": PATH, "url": URL, "branch": "none"}]),
     "branch_gone": lambda: Scene(at(branch="gone")),
+    "commit_as_ref": lambda: Scene(folders=[{"path": PATH, "url": URL, "branch": OLD}]),
+    "repository_empty": lambda: Scene(at(commit=None), make=empty),
     "short_token": lambda: Scene(interval=timedelta(hours=2)),
     "internal_error": lambda: Scene(FakeWorkspace(before=broken)),
     # These make no run fail.

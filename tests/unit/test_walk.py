@@ -8,7 +8,7 @@ import pytest
 from git_refresh.diagnosis.explain import Facts
 from git_refresh.run import listing, walk
 from git_refresh.run.listing import Listing
-from git_refresh.run.walk import LOOK_AFTER, MAX_DEPTH, MAX_REQUESTS, WALK_LIMIT_S, WIDE
+from git_refresh.run.walk import LOOK_AFTER, MAX_DEPTH, MAX_REQUESTS, WALK_LIMIT_S, WIDE, Gap
 from git_refresh.settings.models import Folder
 from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import GitFolder, OtherObject
@@ -49,6 +49,19 @@ def search(
 
 def codes(told: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
     return [(text.partition(" ")[0], failed) for text, failed in told]
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "refused"),
+    [
+        ("PERMISSION_DENIED", "me does not have View permissions on /a.", True),
+        ("403", "Unauthorized network access to workspace: 7405610926587", False),
+        ("", "<html><body>403 Forbidden</body></html>", False),
+    ],
+)
+def test_a_closed_network_is_no_missing_permission(code: str, message: str, *, refused: bool) -> None:
+    symptom = Symptom(Service.DATABRICKS, "list the directory /a", "answer", 403, code, message)
+    assert Gap("/a", symptom).refused is refused
 
 
 def names(told: list[tuple[str, bool]], path: str) -> bool:

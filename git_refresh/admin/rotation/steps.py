@@ -13,6 +13,7 @@ from git_refresh.admin.rotation.decide import LONGEST, MOST, Decision, Seen, Sig
 from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version, place_of, tags_of
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, out_of_time
+from git_refresh.diagnosis.table import Known
 from git_refresh.symptom import Service, ServiceError, Symptom
 
 SIGN_IN_S = 90.0
@@ -273,9 +274,15 @@ class Steps:
         if rejecting:
             facts = replace(self.facts, host=rejecting[0], oauth_secret=new.about.id)
             found = finding("new_secret_rejected", facts, places=places(rejecting), seconds=f"{seconds:.0f}")
-            reason = explain(self.failures[rejecting[0]], facts)
+            reason = self.refused(rejecting[0])
             return replace(found, cause=f"{reason.message} {reason.cause} {found.cause}")
         return self.untried(list(self.failures), allowed)
+
+    def refused(self, host: str) -> Diagnosis:
+        """Why a workspace did not accept the secret that was tried last, also by what the others said to it."""
+        elsewhere = len(self.failures) < len(self._target.hosts)
+        known = frozenset({Known.SIGNED_IN_ELSEWHERE} if elsewhere else ())
+        return explain(self.failures[host], replace(self.facts, host=host, known=known))
 
     def untried(self, unreachable: Sequence[str], allowed: frozenset[str]) -> Diagnosis | None:
         """Why none is stored while these workspaces cannot be reached; None if it may be. One has to be reached always."""

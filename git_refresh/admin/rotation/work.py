@@ -330,7 +330,7 @@ class Rotation:
 
     def _not_signed_in(self) -> tuple[NotSignedIn, ...]:
         return tuple(
-            NotSignedIn(host, outcome(failure), explain(failure, replace(self._steps.facts, host=host)))
+            NotSignedIn(host, outcome(failure), self._steps.refused(host))
             for host, failure in self._steps.failures.items()
         )
 

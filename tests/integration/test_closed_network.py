@@ -1,0 +1,124 @@
+"""A workspace that is closed to this network: told as that in every way of signing in, and by every command that asks it."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import pytest
+
+from localcloud import Cloud, Fault, Fleet, faults, refusals, seed
+from localcloud.authority import TENANT, entra_v2
+from localcloud.databricks.workspace import Workspace
+from localcloud.fleet import CLIENT_ID, seed_ungranted
+from tests.integration.admin import admin_of, laptop_of, real_secret
+from tests.integration.running import run_app
+from tests.integration.test_onboard import environ_of
+from tools import warm
+
+Form = Literal["json", "text", "html"]
+Way = Literal["oauth_secret", "managed_identity", "federated"]
+RIGHTS = re.compile(r"403 403|secret|assigned|entitlement|Can Manage|admin of data|Rotate", re.IGNORECASE)
+
+every_form = pytest.mark.parametrize("form", get_args(Form))
+every_way = pytest.mark.parametrize("way", get_args(Way))
+
+
+def close(cloud: Cloud, host: str, form: Form, route: str | None = None) -> None:
+    cloud.inject(Fault(refusals.network_refused(form), host=host, route=route))
+
+
+def entry_of(cloud: Cloud, workspace: Workspace, way: Way) -> dict[str, Any]:
+    if way == "managed_identity":
+        workspace.add_managed_identity(cloud.identity.object_id)
+    if way == "federated":
+        workspace.federate(CLIENT_ID, issuer=entra_v2(TENANT), subject=cloud.identity.object_id)
+    return {"host": workspace.url, "name": "data-1", "auth": way, "folders": ["/Repos/etl/prod", "/Shared/*"]}
+
+
+def errors_in(value: object) -> list[dict[str, str]]:
+    """Every error of a JSON report, wherever it stands."""
+    if isinstance(value, list):
+        return [found for each in value for found in errors_in(each)]
+    if not isinstance(value, dict):
+        return []
+    own = [value] if {"code", "message", "cause", "remedy"} <= value.keys() else []
+    return own + [found for each in value.values() for found in errors_in(each)]
+
+
+def assert_closed(errors: list[dict[str, str]]) -> None:
+    assert errors
+    for error in errors:
+        assert error["code"] == "workspace_network_denied", error
+        assert not RIGHTS.search(" ".join(error.values())), error
+
+
+@every_form
+@every_way
+@pytest.mark.parametrize("route", [None, "^/api/2.0/git-credentials", "^/api/2.0/(repos|workspace)"])
+def test_a_run_tells_of_the_network_and_of_nothing_else(
+    cloud: Cloud, fleet: Fleet, way: Way, form: Form, route: str | None
+) -> None:
+    workspace = fleet.workspaces[0]
+    fleet.repositories[0].commit({"new": "1"})
+    entries = [entry_of(cloud, workspace, way), {"host": fleet.workspaces[1].url, "name": "data-2"}]
+    close(cloud, workspace.host, form, route)
+    report = run_app({**os.environ, **fleet.settings, "WORKSPACES": json.dumps(entries)})
+    assert [found.result for found in report.workspaces] == ["failed", "ok"]
+    assert_closed(errors_in(report.as_dict()["workspaces"]))
+
+
+@every_form
+@every_way
+def test_check_and_status_tell_of_it_too(cloud: Cloud, fleet: Fleet, way: Way, form: Form) -> None:
+    entry = entry_of(cloud, fleet.workspaces[0], way)
+    close(cloud, fleet.workspaces[0].host, form)
+    environ = {**os.environ, **fleet.settings, "WORKSPACES": json.dumps([entry])}
+    for command in (["check", "--jobs"], ["status"]):
+        done = warm.run(*command, "--json", environ=environ)
+        assert done.returncode == 1
+        assert_closed(errors_in(json.loads(done.stdout)))
+
+
+@every_form
+def test_check_jobs_as_a_person_tells_of_it(cloud: Cloud, fleet: Fleet, tmp_path: Path, form: Form) -> None:
+    environ = laptop_of(admin_of(cloud, fleet), cloud, tmp_path) | dict(fleet.settings)
+    fleet.vault.allow(cloud.person("ada").object_id)
+    cloud.devops.organization("contoso").add_member(cloud.person("ada").object_id)
+    close(cloud, fleet.workspaces[0].host, form, "^/api/2.[12]/jobs")
+    done = warm.run("check", "--jobs", "--json", environ=environ)
+    checks = json.loads(done.stdout)["checks"]
+    found = [check for check in checks if check["subject"].startswith("data-1") and check["layer"] == "job"]
+    assert_closed(errors_in(found))
+
+
+@every_form
+def test_onboard_tells_of_it(cloud: Cloud, tmp_path: Path, form: Form) -> None:
+    fleet = seed_ungranted(cloud)
+    environ = environ_of(cloud, fleet, tmp_path)
+    close(cloud, fleet.workspaces[0].host, form)
+    done = warm.run("onboard", "--json", environ=environ)
+    grants = json.loads(done.stdout)["grants"]
+    assert_closed(errors_in([grant for grant in grants if grant["where"] == "data-1"]))
+
+
+@every_form
+@pytest.mark.parametrize("apply", [[], ["--apply", "--yes"]])
+def test_rotate_tells_of_it(cloud: Cloud, tmp_path: Path, form: Form, apply: list[str]) -> None:
+    fleet = seed(cloud, 2)
+    real_secret(cloud, fleet, scopes=("all-apis",))
+    environ = laptop_of(admin_of(cloud, fleet), cloud, tmp_path) | dict(fleet.settings)
+    for workspace in fleet.workspaces:
+        close(cloud, workspace.host, form)
+    done = warm.run("rotate", *apply, "--json", environ=environ)
+    assert_closed(errors_in(json.loads(done.stdout)))
+
+
+def test_a_page_of_something_on_the_way_is_no_matter_of_rights_either(cloud: Cloud, fleet: Fleet) -> None:
+    page = "<!doctype html><html><head><title>Blocked</title></head></html>"
+    cloud.inject(Fault(faults.status(403, page), service="databricks"))
+    report = run_app({**os.environ, **fleet.settings})
+    errors = errors_in(report.as_dict()["workspaces"])
+    assert {error["code"] for error in errors} == {"workspace_blocked"}
+    assert not RIGHTS.search(json.dumps(errors))
