@@ -95,6 +95,10 @@ def check_settings(
     found = [
         Check("settings", problem.where, "failed", problem.message, _wrong(problem)) for problem in problems
     ]
+    found += [
+        warning("settings", note.where, finding("setting_understood", Facts(), understood=note.message))
+        for note in (settings.notes if settings else ())
+    ]
     near = near_misses({**dict.fromkeys(named, ""), **environ})
     for name, meant in near.items():
         found.append(warning("settings", shown(name), finding("misspelt_setting", Facts(), meant=meant)))

@@ -1264,6 +1264,12 @@ OWN = (
         remedy="Correct its name, or remove it.",
     ),
     Row(
+        "setting_understood",
+        message="This {understood}.",
+        cause="The value has another form than the setting's own, and its meaning is certain.",
+        remedy="No action needed. To remove this warning, write the value that is used.",
+    ),
+    Row(
         "schedule_surprising",
         message="{found}; {advice}.",
         cause="The Functions host accepts this schedule, but reads NCRONTAB and time spans in its own way.",
