@@ -1276,6 +1276,18 @@ OWN = (
         remedy="Write the schedule that you mean. No action needed if this is it.",
     ),
     Row(
+        "time_zone_ignored",
+        message="{setting} does not move the schedule.",
+        cause="The Functions host of a Flex Consumption plan reads REFRESH_SCHEDULE in UTC, and does not support this setting.",
+        remedy="Remove the setting, and write the hours of REFRESH_SCHEDULE in UTC.",
+    ),
+    Row(
+        "function_disabled",
+        message="The function {function} is disabled.",
+        cause="The Functions host does not call a disabled function, so no run takes place.",
+        remedy="To end the pause, delete this app setting. No action needed while the pause is meant.",
+    ),
+    Row(
         "long_setting",
         message="{setting} has {size} bytes, and at most {most} fit.",
         cause="Linux hands a setting to the app as NAME=value, in 131,071 bytes at most; with a longer one the app does not start.",

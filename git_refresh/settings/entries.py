@@ -168,7 +168,9 @@ def _keys(folders: Sequence[Folder], bad: Sequence[BadFolder]) -> frozenset[str]
 
 def _twice(where: str, item: dict[str, Any]) -> list[Problem]:
     """JSON itself lets the last one win, without a word."""
-    keys = item.twice if isinstance(item, JsonObject) else ()
+    keys = [*item.twice] if isinstance(item, JsonObject) else []
+    inner = item.get("devops")
+    keys += [f"devops.{key}" for key in inner.twice] if isinstance(inner, JsonObject) else []
     return [Problem(f"{where}.{shown(key)}", "is written more than once; keep one") for key in keys]
 
 

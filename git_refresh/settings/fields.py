@@ -104,10 +104,10 @@ def workspace_address(value: str, trusted: TrustedHosts) -> str:
         plain = "https://" + re.sub(r"\A(?:https?(?=[:/]))?:?/*", "", value, flags=re.IGNORECASE)
         try:
             advice = f"; write {workspace_address(plain, trusted)}"
-        except ValueError as error:
+        except ValueError:
             if "@" not in plain and Domain.DATABRICKS.has(_host_in(plain)):  # its kind is what is wrong first
                 raise
-            raise ValueError("must start with https://") from error
+            raise ValueError("must start with https://") from None
         raise ValueError(f"must start with https://{advice}")
     if re.match(r"https://portal\.azure\.com/", value, re.IGNORECASE):
         raise ValueError(

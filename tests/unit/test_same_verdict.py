@@ -163,6 +163,8 @@ TOLD_BY_CHECK_ALONE = {
     "misspelt_setting",
     "schedule_surprising",
     "setting_understood",
+    "time_zone_ignored",
+    "function_disabled",
     "unused_secret_name",
     "unknown_setting",
     "ignored_setting",

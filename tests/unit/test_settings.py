@@ -1019,6 +1019,12 @@ def test_a_key_that_is_written_twice_in_the_defaults_stops_the_run() -> None:
         ("CLIENT_ID", None),
         ("TIMEOUT", None),
         ("AZURE_TENANT_ID", None),
+        ("AZURE_CLIENTID", "AZURE_CLIENT_ID"),
+        ("AZUER_CLIENT_ID", "AZURE_CLIENT_ID"),
+        ("ARM_CLIENT_ID", None),
+        ("MSI_CLIENT_ID", None),
+        ("AWS_CLIENT_ID", None),
+        ("TF_VAR_AZURE_CLIENT_ID", None),
         ("PATH", None),
     ],
 )
