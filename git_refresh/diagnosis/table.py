@@ -944,6 +944,13 @@ OWN = (
         remedy="Write the folder's url so that it is created, or give {principal} Can Manage on {path}.",
     ),
     Row(
+        "folder_misspelt",
+        message="{path} does not exist, but the Git folder {nearest} does.",
+        cause="The path in the settings is probably misspelt.",
+        remedy="Write {nearest} as the folder's path. If another folder is meant, check that it exists and that {principal} has the "
+        "permission CAN MANAGE on it.",
+    ),
+    Row(
         "not_a_git_folder",
         message="{path} is a {type}, not a Git folder.",
         cause="Something other than a Git folder is at this path.",

@@ -111,7 +111,9 @@ class FolderRefresh:
                     values = {
                         "nearest": self.run.instead_of(look.wanted.repository or look.repository, look.ref)
                     }
-                told = finding(code, look.facts(self.facts), **values)
+                facts = look.facts(self.facts)
+                missing = code == "folder_missing"
+                told = self.listing.missing(look.wanted, facts) if missing else finding(code, facts, **values)
                 return replace(before, action="failed", to=None, error=told)
             case Clone(source, ref, why):
                 return self._clone(look.wanted, source, ref, head, replace(before, why=why))
