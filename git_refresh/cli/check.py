@@ -138,7 +138,7 @@ def _host_settings(environ: Mapping[str, str], named: Collection[str]) -> Iterat
     zones = [name for name in TIME_ZONES if environ.get(name, "").strip()]
     for name in zones:
         if name != "TZ" or name in named:  # on a laptop TZ is its own
-            yield warning("settings", name, finding("time_zone_ignored", Facts(), setting=name))
+            yield warning("settings", name, finding("time_zone_ignored", Facts()))
     for name, value in environ.items():
         function = disables(name)
         if function and value.strip().lower() in {"true", "1"}:

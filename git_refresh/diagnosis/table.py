@@ -1284,14 +1284,14 @@ OWN = (
     ),
     Row(
         "time_zone_ignored",
-        message="{setting} does not move the schedule.",
-        cause="The Functions host of a Flex Consumption plan reads REFRESH_SCHEDULE in UTC, and does not support this setting.",
+        message="The Functions host reads REFRESH_SCHEDULE in UTC, whatever this setting says.",
+        cause="A Flex Consumption plan does not support time zone settings.",
         remedy="Remove the setting, and write the hours of REFRESH_SCHEDULE in UTC.",
     ),
     Row(
         "function_disabled",
-        message="The function {function} is disabled.",
-        cause="The Functions host does not call a disabled function, so no run takes place.",
+        message="The function {function} is disabled, so no run takes place.",
+        cause="The Functions host does not call a disabled function.",
         remedy="To end the pause, delete this app setting. No action needed while the pause is meant.",
     ),
     Row(
