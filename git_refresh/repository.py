@@ -76,6 +76,9 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
 
 def _address(url: str, trusted: TrustedHosts) -> tuple[str, list[str]]:
     """Where a URL leads: the origin, which is trusted, and the names in its path."""
+    if ssh := re.fullmatch(r"(?:ssh://)?(?:[\w-]+@)?ssh\.dev\.azure\.com:v3/([^/]+)/([^/]+)/([^/]+)", url):
+        address = "https://dev.azure.com/{}/{}/_git/{}".format(*ssh.groups())
+        raise ValueError(f"is an SSH address; write {shown(address)}")
     parts = split_url(url)
     if parts.password is not None:
         raise ValueError(

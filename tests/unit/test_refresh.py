@@ -725,7 +725,7 @@ def test_a_path_with_a_typo_is_told_with_the_nearest_that_exists(path: str, mean
     assert error is not None
     assert error.code == ("folder_misspelt" if meant else "folder_missing")
     if meant:
-        assert f"Write {meant} as" in error.remedy
+        assert f" {meant} " in error.message
         assert "url" not in error.remedy
 
 
