@@ -947,8 +947,8 @@ OWN = (
         "folder_misspelt",
         message="{path} does not exist, but the Git folder {nearest} does.",
         cause="The path in the settings is probably misspelt.",
-        remedy="Write the path that exists into the folder's entry. If another folder is meant, check that it exists and that {principal} has the "
-        "permission CAN MANAGE on it.",
+        remedy="Write the path that exists into the folder's entry. If another folder is meant, check that it exists and that "
+        "{principal} has the permission CAN MANAGE on it.",
     ),
     Row(
         "not_a_git_folder",
