@@ -81,7 +81,9 @@ def _address(url: str, trusted: TrustedHosts) -> tuple[str, list[str]]:
         raise ValueError(f"is an SSH address; write {shown(address)}")
     parts = split_url(url)
     if parts.password is not None:
-        raise ValueError("must not contain a password: the app uses its own token")
+        raise ValueError(
+            f"must not contain a password: the app uses its own token{_without_user(url, trusted)}"
+        )
     # Of `git@github.com:team/etl.git` nothing is a host to `urlsplit`.
     host = parts.hostname or re.split("[:/]", url.rpartition("@")[2])[0]
     if (elsewhere := _ELSEWHERE.search(host)) and not trusted.trusts(host):
@@ -99,6 +101,17 @@ def _address(url: str, trusted: TrustedHosts) -> tuple[str, list[str]]:
     if any(part in {"", ".", ".."} or "/" in part or "\\" in part for part in path):
         raise ValueError(f"must have the form {_FORM}")
     return origin, path
+
+
+def _without_user(url: str, trusted: TrustedHosts) -> str:
+    """What to write in place of a URL with a password, where that would be taken."""
+    scheme, _, rest = url.partition("://")
+    plain = f"{scheme}://{rest.rpartition('@')[2]}"
+    try:
+        parse_repository(plain, trusted)
+    except ValueError:
+        return ""
+    return f"; revoke it, and write {plain}" if shown(plain) == plain else "; revoke it"
 
 
 def _decoded(part: str) -> str:

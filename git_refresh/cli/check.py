@@ -39,7 +39,7 @@ from git_refresh.seams import Clouds, Services
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
-from git_refresh.settings.names import environment_names, near_misses, unknown_names
+from git_refresh.settings.names import TIME_ZONES, disables, environment_names, near_misses, unknown_names
 from git_refresh.settings.storage import read_storage
 from git_refresh.shell import Command, command
 from git_refresh.slices import cut
@@ -94,6 +94,10 @@ def check_settings(
     found = [
         Check("settings", problem.where, "failed", problem.message, _wrong(problem)) for problem in problems
     ]
+    found += [
+        warning("settings", note.where, finding("setting_understood", Facts(), understood=note.message))
+        for note in (settings.notes if settings else ())
+    ]
     near = near_misses({**dict.fromkeys(named, ""), **environ})
     for name, meant in near.items():
         found.append(warning("settings", shown(name), finding("misspelt_setting", Facts(), meant=meant)))
@@ -107,6 +111,7 @@ def check_settings(
         for name in environment_names(named)
     ]
     found += schedule_warnings(schedule, SystemClock().now())
+    found += _host_settings(environ, named)
     found += check_sizes(environ)
     if "client_secret_name" not in environ.get("WORKSPACE_DEFAULTS", ""):
         found += _unused_secret_names(settings)
@@ -125,6 +130,19 @@ def check_settings(
 
 def _or_alone(problem: Problem) -> Problem:
     return replace(problem, message=problem.message + _ALONE) if problem is _NO_SCHEDULE else problem
+
+
+def _host_settings(environ: Mapping[str, str], named: Collection[str]) -> Iterator[Check]:
+    """A line for each setting of the platform that changes when the app runs, or that is thought to."""
+    zones = [name for name in TIME_ZONES if environ.get(name, "").strip()]
+    for name in zones:
+        if name != "TZ" or name in named:  # on a laptop TZ is its own
+            yield warning("settings", name, finding("time_zone_ignored", Facts()))
+    for name, value in environ.items():
+        function = disables(name)
+        if function and value.strip().lower() in {"true", "1"}:
+            told = finding("function_disabled", Facts(), function=function)
+            yield warning("settings", shown(name), told)
 
 
 def _unused_secret_names(settings: Settings | None) -> Iterator[Check]:

@@ -5,10 +5,12 @@ A file is data. This app's settings are taken from it and nothing else, whatever
 
 import json
 import os
+import re
 import select
 import stat
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from git_refresh.redact import shown, visible
 from git_refresh.settings.host_json import overrides_timeout
 from git_refresh.settings.json_text import JsonError, JsonObject, parse
 from git_refresh.settings.load import SettingsError
-from git_refresh.settings.names import SETTINGS, near_misses
+from git_refresh.settings.names import SETTINGS, TIME_ZONES, disables, near_misses
 from git_refresh.settings.problems import kind_of
 from git_refresh.settings.storage import CONNECTION
 from git_refresh.values import Problem
@@ -60,10 +62,7 @@ def read_settings(file: Path) -> FileSettings:
     if where == "stdin" and not text.strip():
         message = "is empty; pipe into it what az functionapp config appsettings list prints, or name a file in its place"
         raise SettingsError([Problem(where, message)])
-    try:
-        content = parse(text)
-    except JsonError as error:
-        raise SettingsError([Problem(where, str(error))]) from None
+    content = _parsed(where, text)
     values = _by_name(where, content, text)
     if len(values) > MAX_NAMES:
         message = f"contains {len(values):,} settings; keep those of this app alone, or at most {MAX_NAMES:,}"
@@ -88,7 +87,8 @@ def read_settings(file: Path) -> FileSettings:
 
 
 def _is_read(name: str) -> bool:
-    return name in SETTINGS or name.lower().startswith(CONNECTION.lower()) or overrides_timeout(name)
+    of_host = name in TIME_ZONES or disables(name) is not None or overrides_timeout(name)
+    return name in SETTINGS or of_host or name.lower().startswith(CONNECTION.lower())
 
 
 def read_text(file: Path) -> tuple[str, str]:
@@ -144,6 +144,39 @@ def _content(file: Path) -> bytes:
         os.close(descriptor)
 
 
+def _parsed(where: str, text: str) -> object:
+    """The content of a file; of a `local.settings.json` also with the comments and trailing commas that `func` accepts.
+
+    Raises:
+        SettingsError: it is not JSON.
+    """
+    try:
+        return parse(text)
+    except JsonError as error:
+        problem = Problem(where, str(error))
+    try:
+        content = parse(_BEYOND_JSON.sub(_blank, text))
+        if isinstance(content, dict) and content.keys() & {"Values", "IsEncrypted"}:
+            return content
+    except JsonError as error:
+        if re.search(r'"Values"\s*:', text):  # its comments are no mistake
+            problem = Problem(where, str(error))
+    raise SettingsError([problem])
+
+
+_COMMENT = r"//[^\n]*+|/\*.*?\*/"
+_BEYOND_JSON = re.compile(
+    rf'"(?:[^"\\]|\\.)*+"|{_COMMENT}|,(?=(?:\s|{_COMMENT})*+[}}\]])',
+    re.DOTALL,
+)
+"""Strings, which stay as they are; comments, and a comma before a closing bracket."""
+
+
+def _blank(found: re.Match[str]) -> str:
+    """The same length without what JSON does not have, so that places of mistakes stay right."""
+    return found[0] if found[0].startswith('"') else re.sub(r"[^\r\n]", " ", found[0])
+
+
 def _by_name(where: str, content: object, text: str) -> dict[str, object]:
     match content:
         case {"IsEncrypted": True}:
@@ -184,11 +217,22 @@ def _all_text(where: str, values: dict[str, object]) -> dict[str, object]:
 
 
 def _names_twice(where: str, content: object) -> Iterator[Problem]:
+    """Settings that are named twice; names of app settings are the same in any letter case."""
     values = content.get("Values") if isinstance(content, dict) else None
-    for item in (content, values):
+    pairs = content if isinstance(content, list) else []
+    listed = Counter(
+        str(item["name"]).upper()
+        for item in pairs
+        if isinstance(item, dict) and {"name", "value"} <= item.keys()
+    )
+    repeated = [name for name, times in listed.items() if times > 1]
+    for item in (content, values, *pairs):
         if isinstance(item, JsonObject):
-            for name in item.twice:
-                yield Problem(f"{where}: {shown(name)}", "is written more than once; keep one")
+            repeated += item.twice if item is content or item is values or "value" in item else ()
+            names = Counter(name.upper() for name in item if name.upper() in SETTINGS)
+            repeated += [name for name, times in names.items() if times > 1]
+    for name in dict.fromkeys(repeated):
+        yield Problem(f"{where}: {shown(name)}", "is written more than once; keep one")
 
 
 def _twice(where: str, value: object) -> Iterator[Problem]:

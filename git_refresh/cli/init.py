@@ -12,8 +12,10 @@ import click
 from git_refresh.cli import terminal, wrong
 from git_refresh.hosts import NO_HOSTS
 from git_refresh.repository import parse_repository
-from git_refresh.settings.load import SettingsError, load
+from git_refresh.settings.entries import Entry
+from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.names import SETTINGS
+from git_refresh.settings.pasted import repository_url
 from git_refresh.shell import command
 from git_refresh.values import Problem
 
@@ -73,17 +75,27 @@ _OPTIONS = {
 def init(output: Path, *, as_json: bool, **given: str | None) -> None:
     """Write a first workspaces.json, which editors complete and check by its schema.
 
-    Asks for what is missing where it runs on a terminal. Calls no service; check then looks at everything.
+    Asks for what is missing where it runs on a terminal, and asks again where an answer is wrong. Calls no service; check then looks at
+    everything.
     """
     if output.exists():
         wrong.end(
             [Problem(str(output), "exists, and is left as it is; name another file: -o FILE")],
             as_json=as_json,
         )
+    if not output.absolute().parent.is_dir():
+        wrong.end([Problem(str(output), "cannot be written: No such file or directory")], as_json=as_json)
+    given_problems = [
+        Problem(f"--{name.replace('_', '-')}", problem)
+        for name, value in given.items()
+        if value and (problem := _problem_with(name, value))
+    ]
+    if given_problems:
+        wrong.end(given_problems, as_json=as_json)
     answers = _asked(given)
     _check_sign_in(answers)
     content = _content(output, answers)
-    _check(content, as_json=as_json)
+    _take_as_meant(content, as_json=as_json)
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     try:
         _write(output, text)
@@ -122,18 +134,48 @@ def _asked(given: dict[str, str | None]) -> dict[str, str]:
             raise click.UsageError(f"say {' and '.join(f'--{name}' for name in missing)}")
         return answers
     for name in missing:
-        answers[name] = click.prompt(needed[name], err=True).strip()
+        answers[name] = _ask(name, needed[name])
     if not answers["auth"] and not answers["vault"]:
         ways = _WAYS[:2] if answers["client_id"] else _WAYS
         question = "How does the app sign in?"
         answers["auth"] = click.prompt(question, type=click.Choice(ways), default=_WAYS[0], err=True)
     if answers["auth"] == "oauth_secret" and not answers["vault"]:
         question = "The address of the Key Vault for its OAuth secret"
-        answers["vault"] = click.prompt(question, err=True).strip()
+        answers["vault"] = _ask("vault", question)
     if missing and given["client_id"] is None and answers["auth"] != "managed_identity":
         question = "The service principal's application id (empty: onboard makes one)"
-        answers["client_id"] = click.prompt(question, default="", show_default=False, err=True).strip()
+        answers["client_id"] = _ask("client_id", question, default="")
     return answers
+
+
+def _ask(name: str, question: str, default: str | None = None) -> str:
+    """An answer that can be used: after another one the question is asked again."""
+
+    def usable(text: str) -> str:
+        text = text.strip()
+        problem = _problem_with(name, text) if text or default is None else None
+        if problem:
+            raise click.UsageError(problem)
+        return text
+
+    answer: str = click.prompt(question, default=default, show_default=False, err=True, value_proc=usable)
+    return answer
+
+
+_SOUND = {
+    "host": "https://adb-1234567890123456.7.azuredatabricks.net",
+    "repository": "https://dev.azure.com/contoso/etl/_git/etl",
+    **dict.fromkeys(("client_id", "vault", "auth", "identity", "path", "branch"), ""),
+}
+_WITH = {"client_id": {"auth": "federated"}, "vault": {"auth": "oauth_secret"}}
+
+
+def _problem_with(name: str, value: str) -> str | None:
+    """What is wrong with one answer, whatever the others are."""
+    content = _content(Path(), {**_SOUND, **_WITH.get(name, {}), name: value.strip()})
+    option = f"--{name.replace('_', '-')}"
+    told = [problem.message for problem in _loaded(content)[1] if _OPTIONS.get(problem.where) == option]
+    return told[0] if told else None
 
 
 def _somebody_answers() -> bool:
@@ -187,7 +229,7 @@ def _content(output: Path, answers: dict[str, str]) -> dict[str, Any]:
 def _path(url: str) -> str:
     """Where every user of a workspace may create folders."""
     try:
-        return f"/Workspace/Shared/{parse_repository(url, NO_HOSTS).name}"
+        return f"/Workspace/Shared/{parse_repository(repository_url(url).url, NO_HOSTS).name}"
     except ValueError:
         return "/Workspace/Shared/repository"  # what is wrong with the URL is told by the check of the whole
 
@@ -225,8 +267,8 @@ def _lacks_principal(content: dict[str, Any]) -> bool:
     return "client_id" not in defaults and defaults.get("auth") != "managed_identity"
 
 
-def _check(content: dict[str, Any], *, as_json: bool) -> None:
-    """As `check FILE --offline` does; what is wrong is told by the option that it comes from."""
+def _loaded(content: dict[str, Any]) -> tuple[Settings | None, list[Problem]]:
+    """The settings as a command reads them from the file, and what is wrong with them."""
     defaults = content["WORKSPACE_DEFAULTS"]
     if _lacks_principal(content):
         defaults = {**defaults, "client_id": _UNKNOWN_ID}
@@ -236,12 +278,27 @@ def _check(content: dict[str, Any], *, as_json: bool) -> None:
         if name in SETTINGS
     }
     try:
-        problems = list(load(settings, whole=False).problems)
+        loaded = load(settings, whole=False)
     except SettingsError as error:
-        problems = error.problems
-    if problems:
+        return None, error.problems
+    return loaded, list(loaded.problems)
+
+
+def _take_as_meant(content: dict[str, Any], *, as_json: bool) -> None:
+    """Write each address as it is used. What is wrong is told by the option that it comes from, as `check FILE --offline` does."""
+    settings, problems = _loaded(content)
+    if settings is None or problems:
         told = [Problem(_OPTIONS.get(problem.where, problem.where), problem.message) for problem in problems]
         wrong.end(told, as_json=as_json)
+    (entry,) = settings.entries
+    if isinstance(entry, Entry):
+        (written,) = content["WORKSPACES"]
+        written["host"] = entry.workspace.host
+        written["folders"][0]["url"] = entry.workspace.folders[0].url
+    if settings.key_vault_url:
+        content["KEY_VAULT_URL"] = settings.key_vault_url
+    for note in settings.notes:
+        terminal.say(f"{_OPTIONS.get(note.where, note.where)} {note.message}.")
 
 
 def _next_steps(output: Path, content: dict[str, Any]) -> str:

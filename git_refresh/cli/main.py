@@ -56,7 +56,7 @@ class _Commands(click.Group):
                 told = f"{error.message.rstrip('.')}; did you mean --settings {found[1]}?"
                 raise click.UsageError(told, error.ctx) from None
             raise
-        except KeyboardInterrupt:  # before there was anything to report
+        except (KeyboardInterrupt, click.Abort):  # before there was anything to report, or at a question
             terminal.say("Interrupted; nothing was run.")
             sys.exit(INTERRUPTED)
 

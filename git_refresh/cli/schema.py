@@ -24,10 +24,15 @@ _ELSEWHERE = (
     rf"(?:{_any_case('www')}\.)?(?:{_any_case(r'github\.com|gitlab\.com|bitbucket\.org')})(?![0-9A-Za-z.-])"
 )
 _GUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-_ORIGIN = rf"{_HOST}/*\??#?"
+_PAGE = "(?:[/?#].*)?"
+"""Behind a host or a repository: the app takes a page of it for the thing itself."""
 _NOT_SEEN = r"\u0000-\u001f"
 _NAME = rf"[^/*\\{_NOT_SEEN}]+"
 _IN_URL = rf"(?!\.{{1,2}}/)[^/?#\\{_NOT_SEEN}]+"
+_SSH = (
+    rf"(?:{_any_case('git')}(?:::|\+))?(?:{_any_case('ssh')}://)?(?:[^/@:\s]+@)?(?:[^/@:\s]*\.)?(?:{_any_case('ssh.dev.azure')}|{_any_case('visualstudio')})"
+    rf"\.{_any_case('com')}(?::22)?[:/].+"
+)
 _IN_REF = r"[^\s~^:?*\[\\]"
 _NUMBERS = {
     "REFRESH_CONCURRENCY": (1, 256, "[1-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-6]"),
@@ -35,15 +40,18 @@ _NUMBERS = {
 }
 _PATTERNS = {
     "host": (
-        rf"{_HTTPS}(?!{_ACCOUNTS}){_ORIGIN}",
-        "The workspace's address: https:// and the host name, and nothing behind it.",
+        rf"{_HTTPS}(?!{_ACCOUNTS}){_HOST}{_PAGE}",
+        "The workspace's address: https:// and the host name.",
     ),
     "path": (
         rf"/(?!Workspace/\*/*\s*$)(?:(?!\.{{1,2}}/){_NAME}/)+(?:\*|(?!\.{{1,2}}/*\s*$){_NAME})/*",
         "An absolute path in the workspace, like /Repos/etl/production; * alone may be its last part.",
     ),
     "url": (
-        rf"{_HTTPS}(?:[^/?#:{_NOT_SEEN}]*@)?(?!{_ELSEWHERE}){_HOST}/+(?:{_IN_URL}/){{0,2}}_git/(?!\.{{1,2}}/*\s*$){_IN_URL}/*\??#?",
+        (
+            rf"(?:(?:{_any_case('git')}(?:::|\+))?{_HTTPS}(?:[^/?#:{_NOT_SEEN}]*@)?(?!{_ELSEWHERE}){_HOST}/+(?:{_IN_URL}/){{0,2}}_git/"
+            rf"(?!\.{{1,2}}/*\s*$){_IN_URL}{_PAGE}|{_SSH})"
+        ),
         "A repository in Azure DevOps: https://dev.azure.com/ORGANIZATION/PROJECT/_git/REPOSITORY.",
     ),
     "branch": (
@@ -55,8 +63,8 @@ _PATTERNS = {
         "The name of a secret in Key Vault: letters, digits and hyphens.",
     ),
     "KEY_VAULT_URL": (
-        rf"(?:{_HTTPS}{_ORIGIN})?",
-        "https:// and the vault's host name, and nothing behind it.",
+        rf"(?:{_HTTPS}{_HOST}{_PAGE})?",
+        "https:// and the vault's host name.",
     ),
     "REFRESH_SCHEDULE": (
         r"(?:(?:\S+\s+){5}\S+)?",

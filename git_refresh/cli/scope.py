@@ -166,7 +166,7 @@ def _with(entry: Entry | Rejected, keys: Collection[str], *, named: bool) -> Ent
     bad = tuple(folder for folder in entry.bad_folders if folder.key in chosen or (named and not folder.key))
     workspace = entry.workspace.model_copy(update={"folders": folders})
     paths = frozenset(key for key in keys if _listed_as(key, listed) is not None)
-    return Entry(workspace, bad, paths, entry)
+    return Entry(workspace, bad, paths, entry, entry.notes)
 
 
 # What to write instead

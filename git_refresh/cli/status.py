@@ -280,7 +280,8 @@ class _Workspace:
         branch, commit = (at.branch, at.commit) if at else (None, None)
         match folder_step(wanted, found, repository, None):
             case Refuse(code, values):
-                told = finding(code, facts, **values)
+                missing = code == "folder_missing"
+                told = listing.missing(wanted, facts) if missing else finding(code, facts, **values)
                 return FolderStatus(wanted.path, "failed", told.message, branch, commit, told)
             case Clone(_, _, why):
                 return FolderStatus(wanted.path, "warning", f"{why} yet; a run creates it")

@@ -1061,6 +1061,13 @@ OWN = (
         remedy="Write the folder's url so that it is created, or give {principal} Can Manage on {path}.",
     ),
     Row(
+        "folder_misspelt",
+        message="{path} does not exist, but the Git folder {nearest} does.",
+        cause="The path in the settings is probably misspelt.",
+        remedy="Write the path that exists into the folder's entry. If another folder is meant, check that it exists and that "
+        "{principal} has the permission CAN MANAGE on it.",
+    ),
+    Row(
         "not_a_git_folder",
         message="{path} is a {type}, not a Git folder.",
         cause="Something other than a Git folder is at this path.",
@@ -1394,10 +1401,28 @@ OWN = (
         remedy="Correct its name, or remove it.",
     ),
     Row(
+        "setting_understood",
+        message="This {understood}.",
+        cause="The value has another form than the setting's own, and its meaning is certain.",
+        remedy="No action needed. To remove this warning, write the value that is used.",
+    ),
+    Row(
         "schedule_surprising",
         message="{found}; {advice}.",
         cause="The Functions host accepts this schedule, but reads NCRONTAB and time spans in its own way.",
         remedy="Write the schedule that you mean. No action needed if this is it.",
+    ),
+    Row(
+        "time_zone_ignored",
+        message="The Functions host reads REFRESH_SCHEDULE in UTC, whatever this setting says.",
+        cause="A Flex Consumption plan does not support time zone settings.",
+        remedy="Remove the setting, and write the hours of REFRESH_SCHEDULE in UTC.",
+    ),
+    Row(
+        "function_disabled",
+        message="The function {function} is disabled, so no run takes place.",
+        cause="The Functions host does not call a disabled function.",
+        remedy="To end the pause, delete this app setting. No action needed while the pause is meant.",
     ),
     Row(
         "long_setting",

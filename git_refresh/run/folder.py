@@ -161,7 +161,9 @@ class FolderRefresh:
             case Refuse("no_such_ref" | "branch_gone" as code):
                 return replace(before, action="failed", to=None, error=self._missing(code, look))
             case Refuse(code, values):
-                told = finding(code, look.facts(self.facts), **values)
+                facts = look.facts(self.facts)
+                missing = code == "folder_missing"
+                told = self.listing.missing(look.wanted, facts) if missing else finding(code, facts, **values)
                 return replace(before, action="failed", to=None, error=told)
             case Clone(source, ref, why):
                 return self._clone(look.wanted, source, ref, head, replace(before, why=why))

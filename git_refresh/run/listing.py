@@ -1,8 +1,10 @@
 """The Git folders that the settings want, and what the workspace has at their paths."""
 
+import difflib
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from itertools import takewhile
 from typing import Self
 
@@ -28,6 +30,9 @@ MAX_LOOKED_AT = 20
 
 PARENTS_LIMIT_S = 30.0
 """Seconds for the directories above the named Git folders of one workspace: what they do not show is asked for by its own path."""
+
+NEAREST_LIMIT_S = 10.0
+"""Seconds for finding the Git folder that a path with a typo means."""
 
 WALKS_LIMIT_S = 120.0
 """Seconds of all walks in one workspace: its named Git folders wait for them."""
@@ -275,6 +280,44 @@ class Listing:
 
     # What a report says besides
 
+    def missing(self, folder: Folder, facts: Facts) -> Diagnosis:
+        """Return what to say of a folder where nothing is, and nothing is to be created."""
+        near = self._meant(folder.key)
+        return finding("folder_misspelt", facts, nearest=near) if near else finding("folder_missing", facts)
+
+    def _meant(self, key: str) -> str | None:
+        """Return the key of the Git folder that was probably meant by a path where nothing is; None if no name is near.
+
+        A Git folder that the settings name is meant by its own entry.
+        """
+        try:
+            with operation(self._deadline.within(NEAREST_LIMIT_S), brief=True):
+                return self._nearest(
+                    key, lambda found: found.path not in self._named and self._is_git_folder(found)
+                )
+        except (ServiceError, TimeoutError):
+            return None
+
+    def _nearest(self, key: str, fits: Callable[[ListedObject], bool]) -> str | None:
+        parent, _, name = key.rpartition("/")
+        there = self._there(parent)
+        if not there and parent:
+            found = self._nearest(parent, lambda _: True)
+            there = self._there(found) if found else {}
+        near = difflib.get_close_matches(name[:_COMPARED].casefold(), there, 3)
+        return next((there[each].path for each in near if fits(there[each])), None)
+
+    def _there(self, path: str) -> dict[str, ListedObject]:
+        """What is in a directory, by name; nothing where no directory is."""
+        try:
+            children = self._children(path or "/")
+        except ServiceError as error:
+            if error.symptom.status != HTTPStatus.NOT_FOUND:
+                raise
+            return {}
+        named = (found for found in children[:_MOST_COMPARED] if found is not None)
+        return {found.path.rpartition("/")[2][:_COMPARED].casefold(): found for found in named}
+
     def has_below(self, key: str) -> bool:
         """Whether a Git folder is known to be in the directory at a wanted path, or a legacy one below it."""
         if any(path.startswith(f"{key}/") for path in self._list()):
@@ -338,6 +381,11 @@ class Listing:
         ]
         patterns = [folder for folder in self._wanted if folder.below is not None]
         return whole + [path for pattern in patterns for path in self._singled_out(pattern)]
+
+
+_COMPARED = 120
+"""Characters of a name: comparing two costs the product of their lengths."""
+_MOST_COMPARED = 1_000
 
 
 def _as_called(found: GitFolder | OtherObject | None) -> GitFolder | OtherObject | None:

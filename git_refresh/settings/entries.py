@@ -14,7 +14,8 @@ from git_refresh.hosts import TrustedHosts
 from git_refresh.redact import REVOKE_IT, looks_like_secret, shown
 from git_refresh.settings.json_text import JsonObject
 from git_refresh.settings.models import Folder, Workspace, default_name
-from git_refresh.settings.problems import DEFAULTS, OWN_KEYS, kind_of, problem_of
+from git_refresh.settings.pasted import powershell_items, remains, repository_url, rest_of
+from git_refresh.settings.problems import DEFAULTS, JOINED, OWN_KEYS, kind_of, problem_of
 from git_refresh.values import Problem, folder_key
 
 MOST = 5_000
@@ -41,6 +42,8 @@ class Entry:
     """Where it is narrowed to some Git folders: the keys of these, or of paths ending in `/*`. Empty: it is not."""
     whole: "Entry | None" = None
     """Itself with all its folders, where it is narrowed."""
+    notes: tuple[Problem, ...] = ()
+    """What is written in another form than its own, and taken for what it certainly means."""
 
     @property
     def left_out(self) -> frozenset[str]:
@@ -80,6 +83,8 @@ class Defaults:
     """As they are written."""
     arrays: Mapping[str, Any] = field(default_factory=dict)
     """Those that may be long, read once for all entries: the fleet times its folders could be more than a start has time for."""
+    notes: tuple[Problem, ...] = ()
+    """What is written in another form than its own; see `Entry.notes`."""
 
 
 def read_entries(
@@ -123,7 +128,7 @@ def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[Default
         if key in value
     ]
     # Checked with a workspace that lacks nothing, so that every complaint is about the defaults themselves.
-    whole = {**LACKING_NOTHING.keys, **value, "host": "https://x.azuredatabricks.net", "name": "x"}
+    whole = {**LACKING_NOTHING.keys, **value, "host": "https://adb-0.0.azuredatabricks.net", "name": "x"}
     entry = _entry(where, whole, trusted, _twice(where, value))
     problems += entry.problems
     if problems or isinstance(entry, Rejected):
@@ -131,7 +136,7 @@ def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[Default
     arrays: dict[str, Any] = {
         key: getattr(entry.workspace, key) for key in ("folders", "run_as") if key in value
     }
-    return Defaults({key: value[key] for key in value if key not in arrays}, arrays), ()
+    return Defaults({key: value[key] for key in value if key not in arrays}, arrays, entry.notes), ()
 
 
 LACKING_NOTHING = Defaults({"client_id": "00000000-0000-0000-0000-000000000000", "client_secret_name": "x"})
@@ -163,7 +168,9 @@ def _keys(folders: Sequence[Folder], bad: Sequence[BadFolder]) -> frozenset[str]
 
 def _twice(where: str, item: dict[str, Any]) -> list[Problem]:
     """JSON itself lets the last one win, without a word."""
-    keys = item.twice if isinstance(item, JsonObject) else ()
+    keys = [*item.twice] if isinstance(item, JsonObject) else []
+    inner = item.get("devops")
+    keys += [f"devops.{key}" for key in inner.twice] if isinstance(inner, JsonObject) else []
     return [Problem(f"{where}.{shown(key)}", "is written more than once; keep one") for key in keys]
 
 
@@ -174,7 +181,8 @@ def _entry(
     problems: list[Problem],
     inherited: Mapping[str, Any] = MappingProxyType({}),
 ) -> Entry | Rejected:
-    folders, bad = _folders(f"{where}.folders", data.get("folders", []), trusted)
+    notes: list[Problem] = []
+    folders, bad = _folders(f"{where}.folders", data.get("folders", []), trusted, notes)
     # A typo in the folders must not let the workspace's credential lapse.
     bad += [BadFolder(None, problem) for problem in problems if problem.where == f"{where}.folders"]
     own = {key: value for key, value in data.items() if key != "folders"}
@@ -187,7 +195,12 @@ def _entry(
         problems += [folder.problem for folder in bad]
         keys = _keys(inherited.get("folders", folders), bad)
         return Rejected(shown(name), shown(host), tuple(problems), keys)
-    return Entry(workspace.model_copy(update={"folders": folders, **inherited}), tuple(bad))
+    if rest_of(str(data["host"])):
+        used = f"contains more than the workspace's address; {workspace.host} is used"
+        notes.append(Problem(f"{where}.host", used))
+    return Entry(
+        workspace.model_copy(update={"folders": folders, **inherited}), tuple(bad), notes=tuple(notes)
+    )
 
 
 def _line_of_az(where: str, line: Mapping[str, Any], url: str) -> Rejected:
@@ -200,10 +213,11 @@ def _quotable(value: object) -> str | None:
     return value if isinstance(value, str) and not looks_like_secret(value) else None
 
 
-def _folders(where: str, listed: object, trusted: TrustedHosts) -> tuple[tuple[Folder, ...], list[BadFolder]]:
+def _folders(
+    where: str, listed: object, trusted: TrustedHosts, notes: list[Problem]
+) -> tuple[tuple[Folder, ...], list[BadFolder]]:
     if not isinstance(listed, list):
-        advice = '; put [ ] around it: ["/Repos/…"]' if isinstance(listed, str | dict) else ""
-        message = f"must be an array of folders, in [ ], not {kind_of(listed)}{advice}"
+        message = f"must be an array of folders, in [ ], not {kind_of(listed)}{_as_array(listed)}"
         return (), [BadFolder(None, Problem(where, message))]
     if len(listed) > MOST:
         message = f"contains {len(listed):,} folders; write at most {MOST:,}, or a path ending in /*"
@@ -229,7 +243,36 @@ def _folders(where: str, listed: object, trusted: TrustedHosts) -> tuple[tuple[F
             bad.append(BadFolder(None, problem))
         else:
             good[folder.key] = folder
+            notes += _note_of_url(place, short, folder)
     return tuple(good.values()), bad
+
+
+def _as_array(value: object) -> str:
+    """What to do about folders that are no array; some versions of PowerShell write one as its items and their count."""
+    match value:
+        case {"value": list(), "Count": int()}:
+            return '; write only what follows "value":, the array in [ ]'
+        case str() if why := remains(value):
+            return f"; it {why}"
+        case str() if powershell_items(value):
+            return f"; {JOINED}"
+        case str() | dict():
+            return '; put [ ] around it: ["/Repos/…"]'
+        case _:
+            return ""
+
+
+def _note_of_url(place: str, written: Mapping[str, Any], folder: Folder) -> list[Problem]:
+    """How the repository's URL is taken, where it is written in another form than its own."""
+    if folder.url is None or not (read := repository_url(str(written["url"]))).differs:
+        return []
+    used = f"{read.differs}; {shown(folder.url)} is used"
+    if read.ref is not None and folder.ref is None:
+        kind, name = read.ref
+        used += f', without its {kind}; to be on it, write "{kind}": "{shown(name)}"'
+    if read.commit:
+        used += ", without its commit: a folder follows a branch or a tag"
+    return [Problem(f"{place}.url", used)]
 
 
 def _validated[M: BaseModel](

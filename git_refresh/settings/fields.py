@@ -4,6 +4,7 @@ Each check returns the value as it is used, or raises a `ValueError` whose text 
 """
 
 import re
+from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
@@ -12,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, split_url
 from git_refresh.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
 from git_refresh.repository import parse_repository
+from git_refresh.settings.pasted import guid_in, remains, repository_url, without_openers
 from git_refresh.values import folder_key
 
 
@@ -26,11 +28,45 @@ def is_guid(text: str) -> bool:
     return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text) is not None
 
 
-def no_secret(value: object) -> object:
-    """What is no secret; a secret is neither taken nor quoted, wherever it was typed."""
-    if isinstance(value, str) and looks_like_secret(value):
-        raise PydanticCustomError("secret", REVOKE_IT)
+def typed(value: object) -> object:
+    """Return a value that somebody has written; a secret is neither taken nor quoted, and what a tool has left of a value is none.
+
+    Raises:
+        ValueError: it is what a tool has left of a value.
+        PydanticCustomError: it is a secret.
+    """
+    if not isinstance(value, str):
+        return value
+    if looks_like_secret(value):
+        raise PydanticCustomError("secret", "{said}", {"said": _revoke(value)})
+    if why := remains(value):
+        raise ValueError(why)
     return value
+
+
+def _revoke(value: str) -> str:
+    """What to do about a secret: it might be before the host of an address."""
+    scheme, _, rest = value.partition("://")
+    address = f"{scheme}://{rest.rpartition('@')[2]}"
+    if "@" not in rest or looks_like_secret(address):
+        return REVOKE_IT
+    return f"contains a secret before the host: revoke it{_instead(address, parse_repository_alone)}"
+
+
+def _instead(candidate: str, check: Callable[[str], object], *, quotes: bool = False) -> str:
+    """What to write, where that would be taken, and can be shown as it is; else nothing."""
+    if shown(candidate) != candidate or remains(candidate):
+        return ""
+    try:
+        check(candidate)
+    except ValueError:
+        return ""
+    return f'; write "{candidate}"' if quotes else f"; write {candidate}"
+
+
+def parse_repository_alone(url: str) -> None:
+    """Raise a `ValueError` for what is no repository on a built-in host."""
+    parse_repository(url, NO_HOSTS)
 
 
 def seen(value: str) -> str:
@@ -44,29 +80,104 @@ def seen(value: str) -> str:
     return value
 
 
+_WORKSPACE = re.compile(r"adb-[0-9]+\.[0-9]+\.azuredatabricks\.net")
+_EXAMPLE = "https://adb-1234567890123456.7.azuredatabricks.net"
+_REGION = "is the address of a region; write that of the workspace, https://adb-….azuredatabricks.net (Azure portal, the workspace, URL)"
+
+
 def _host(value: str, info: ValidationInfo) -> str:
-    if not value.strip():
+    return workspace_address(value, trusted_hosts(info))
+
+
+def workspace_address(value: str, trusted: TrustedHosts) -> str:
+    """Return the `https://host` of a workspace, from its address or that of one of its pages.
+
+    Raises:
+        ValueError: it is none; the text reads on after the value.
+    """
+    value = value.strip()
+    if not value:
         raise ValueError(
             'must not be empty; write the workspace\'s address, like "https://adb-….azuredatabricks.net"'
         )
-    parts = split_url(value.strip())
-    if not parts.scheme and not value.startswith("/"):
-        raise ValueError(f"must start with https://; write https://{shown(value.strip().rstrip('/'))}")
-    origin = origin_of(value.strip(), Domain.DATABRICKS, trusted_hosts(info))
-    if origin.startswith("https://accounts."):
-        raise ValueError("is the account console; write the address of a workspace")
-    if re.search(r"(^|&)o=\d", parts.query) and "adb-" not in origin:
+    if "://" not in value or value.lower().startswith("http://"):
+        plain = "https://" + re.sub(r"\A(?:https?(?=[:/]))?:?/*", "", value, flags=re.IGNORECASE)
+        try:
+            advice = f"; write {workspace_address(plain, trusted)}"
+        except ValueError:
+            if "@" not in plain and Domain.DATABRICKS.has(_host_in(plain)):  # its kind is what is wrong first
+                raise
+            raise ValueError("must start with https://") from None
+        raise ValueError(f"must start with https://{advice}")
+    if re.match(r"https://portal\.azure\.com/", value, re.IGNORECASE):
         raise ValueError(
-            "is the address of a region; write that of the workspace, https://adb-….azuredatabricks.net (Azure portal, the workspace, URL)"
+            f"is a page of the Azure portal; write the URL that this page shows for the workspace, like {_EXAMPLE}"
         )
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError(f"must end after the host name; remove what follows and write {origin}")
+    origin = origin_of(value, Domain.DATABRICKS, trusted)
+    parts = split_url(without_openers(value))
+    if Domain.DATABRICKS.has(parts.hostname or "") and not trusted.trusts(parts.hostname or ""):
+        _check_kind(origin.removeprefix("https://"))
+    named = re.search(r"(?:^|&)o=(\d{1,30})(?:&|$)", parts.query, re.ASCII)
+    number = re.match(r"https://adb-(\d{1,30})\.", origin, re.ASCII)
+    if named and number and int(named[1]) != int(number[1]):
+        raise ValueError(
+            f"names two workspaces, {number[1]} in its host and {named[1]} behind o=; write the address of one alone"
+        )
     return origin
 
 
+def _host_in(address: str) -> str:
+    try:
+        return split_url(address).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _check_kind(host: str) -> None:
+    """Refuse what is below Azure Databricks' domain and no workspace's address.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if _WORKSPACE.fullmatch(host):
+        return
+    if host.startswith("accounts."):
+        raise ValueError("is the account console; write the address of a workspace")
+    if ".privatelink." in host:
+        plain = host.replace(".privatelink.", ".")
+        advice = (
+            f"https://{plain}"
+            if _WORKSPACE.fullmatch(plain)
+            else f"the address of the workspace, like {_EXAMPLE}"
+        )
+        raise ValueError(f"is the name of a private link; write {advice}")
+    if host.count(".") == 2 and not host.startswith("adb-"):  # noqa: PLR2004  # REGION.azuredatabricks.net
+        raise ValueError(_REGION)
+    if re.match(r"adb-[0-9]+\.azuredatabricks", host):
+        raise ValueError(
+            f"lacks the number between two points; write the address as the browser shows it, like {_EXAMPLE}"
+        )
+    raise ValueError(
+        f"is not the address of a workspace, which has the form {_EXAMPLE}; write it as the browser shows it"
+    )
+
+
 def _url(value: str, info: ValidationInfo) -> str:
-    parse_repository(value, trusted_hosts(info))
-    return value
+    trusted = trusted_hosts(info)
+    meant = repository_url(without_openers(value)).url
+    try:
+        parse_repository(meant, trusted)
+    except ValueError as error:
+        if "; write" in str(error) or "://" in meant:
+            raise
+        plain = repository_url(f"https://{meant.lstrip('/')}").url
+        raise ValueError(f"{error}{_instead(plain, lambda url: parse_repository(url, trusted))}") from None
+    return meant
+
+
+_PATH_EXAMPLE = "/Repos/etl/production"
+_ROOTS = {"repos": "Repos", "shared": "Shared", "users": "Users", "workspace": "Workspace"}
+"""The directories at the top of every workspace, whose letter case people do not see."""
 
 
 def _path(value: str) -> str:
@@ -75,12 +186,17 @@ def _path(value: str) -> str:
             "contains a line break, a tab or another control character: was it written with \\ ? Write / instead"
         )
     seen(value)
-    if "://" in value:
-        raise ValueError("must be a path in the workspace, like /Repos/etl/production, not an address")
-    if "\\" in value:
-        raise ValueError(f'must use / as separator; write "{shown(value.replace("\\", "/"))}"')
     if not value:
-        raise ValueError("must not be empty; write a path like /Repos/etl/production")
+        raise ValueError(f"must not be empty; write a path like {_PATH_EXAMPLE}")
+    if why := _other_path(value):
+        instead = _path_instead(value)
+        like = "" if instead else f", like {_PATH_EXAMPLE}"
+        raise ValueError(f"must be a path in the workspace{like}{why}{instead}")
+    if "\\" in value:
+        raise ValueError(f"must use / as separator{_path_instead(value)}")
+    if (cased := _cased(value)) != value:
+        top = "/".join(cased.split("/")[: 3 if cased.startswith("/Workspace/") else 2])
+        raise ValueError(f"must begin with {top}, in this letter case{_path_instead(value)}")
     path = _absolute(value)
     if folder_key(path) == "/*":
         raise ValueError(
@@ -94,6 +210,42 @@ def _path(value: str) -> str:
     return path
 
 
+def _other_path(value: str) -> str:
+    """Why a text is a path of another kind than the workspace's; empty: it is not."""
+    if re.match(r"(?:file|workspace):", value, re.IGNORECASE):
+        return f", without {value.partition(':')[0]}:"
+    if re.match(r"dbfs:|/(?:dbfs|Volumes)(?:/|$)", value, re.IGNORECASE):
+        return ": DBFS and volumes contain no Git folders"
+    if value.startswith("~"):
+        return ": ~ is another directory for each user"
+    return ", not an address" if "://" in value else ""
+
+
+def _cased(path: str) -> str:
+    """The same with the top-level directories as every workspace has them."""
+    first, *names = path.split("/")
+    if first or not names:
+        return path
+    for at in (0, 1) if names[0].lower() == "workspace" else (0,):
+        if at < len(names):
+            names[at] = _ROOTS.get(names[at].lower(), names[at])
+    return "/".join(["", *names])
+
+
+def _path_instead(value: str) -> str:
+    """The path in the workspace that a text stands for; nothing where none is certain."""
+    path = value.replace("\\", "/")
+    if page := re.search(r"#workspace(/[^?#]+)", path):
+        path = page[1]
+    path = re.sub(r"\A(?:file|workspace|dbfs):/*", "/", path, flags=re.IGNORECASE)
+    names = [name for name in path.split("/") if name not in {"", "."}]
+    candidate = _cased("/" + "/".join(names))
+    of_workspace = len(names) > 1 and candidate.split("/")[1] in _ROOTS.values()
+    if candidate == value or ":" in "".join(names[:1]) or (_other_path(value) and not of_workspace):
+        return ""
+    return _instead(candidate, _path, quotes=True)
+
+
 def _absolute(value: str) -> str:
     """A path from the top, each of its parts a name."""
     path = value.rstrip("/")
@@ -105,22 +257,46 @@ def _absolute(value: str) -> str:
         raise ValueError(f"{what}, like /Repos/etl/production or /Workspace/Shared/etl")
     plain = "/" + "/".join(names)
     if not value.startswith("/"):
-        raise ValueError(f'must be an absolute path; write "{shown(plain)}"')
+        raise ValueError(f"must be an absolute path{_path_instead(value)}")
     if path != plain:
-        raise ValueError(
-            f'must not contain {'"//"' if "//" in path else 'a part "."'}; write "{shown(plain)}"'
-        )
+        raise ValueError(f"must not contain {'"//"' if '//' in path else 'a part "."'}{_path_instead(value)}")
     return path
+
+
+def _cone(value: str) -> str:
+    """A directory of the repository, as a sparse checkout takes it.
+
+    Raises:
+        ValueError: it is none; the text reads on after the value.
+    """
+    if value.startswith("!"):
+        raise ValueError("must be a directory to include: a sparse checkout in cone mode excludes nothing")
+    plain = re.sub(r"(?:/?\*+)+/?\Z", "", value.replace("\\", "/"))
+    names = [name for name in plain.split("/") if name not in {"", "."}]
+    if not names:
+        raise ValueError("means the whole repository; leave sparse out")
+    if re.search(r"[*?\[\]\\]", value) or {".", ".."} & set(value.split("/")):
+        directory = "/".join(names)
+        fine = not re.search(r"[*?\[\]]", directory) and ".." not in names
+        advice = (
+            f'; write "{directory}"' if fine and shown(directory) == directory else ", like src or conf/prod"
+        )
+        raise ValueError(f"must be the path of a directory, without wildcards{advice}")
+    return value
 
 
 def _secret_name(value: str) -> str:
     if value.startswith("@Microsoft.KeyVault"):
+        named = re.search(r"(?:SecretName=|/secrets/)([0-9A-Za-z-]{1,127})", value)
+        advice = f'; write "{named[1]}"' if named and not looks_like_secret(named[1]) else ""
         raise ValueError(
-            "must be only the name of the secret; the app reads Key Vault itself, without a reference"
+            f"must be only the name of the secret; the app reads Key Vault itself, without a reference{advice}"
         )
-    if address := re.fullmatch(r"https://[^/]+/secrets/([0-9A-Za-z-]{1,127})(/\w*)?/?", value):
+    if address := re.fullmatch(
+        r"https://.*?/secrets/([0-9A-Za-z-]{1,127})(?:/\w*)?/?(?:[?#].*)?", value, re.IGNORECASE
+    ):
         raise ValueError(
-            f'must be only the name of the secret, without its address; write "{shown(address[1])}"'
+            f"must be only the name of the secret, without its address{_instead(address[1], _secret_name, quotes=True)}"
         )
     if not re.fullmatch(r"[0-9A-Za-z-]{1,127}", value):
         raise ValueError("must be the name of a Key Vault secret: 1 to 127 letters, digits and hyphens")
@@ -133,7 +309,11 @@ def _ref(value: str) -> str:
         raise ValueError("is empty; write its name, or leave the key out")
     short = re.sub(r"^refs/(heads|tags)/", "", value)
     if short != value:
-        raise ValueError(f'must be the short name; write "{shown(short)}"')
+        raise ValueError(f"must be the short name{_instead(short, _ref, quotes=True)}")
+    if re.fullmatch(r"(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64})", value):
+        raise ValueError(
+            "is a commit, and the app takes a branch or a tag; tag the commit, and write the tag"
+        )
     if re.search(r"[\s~^:?*\[\\\x00-\x1f\x7f]|\.\.|@\{|^[-/]|[/.]$|//", value):
         raise ValueError(
             r"is not a valid name of a branch or tag in Git: it must not contain spaces, any of ~ ^ : ? * [ \, .. or //, "
@@ -156,8 +336,11 @@ def _guid(what: str, shown_by: str) -> AfterValidator:
 
     def check(value: str) -> str:
         if not is_guid(value):
+            number = ", not its numeric id" if re.fullmatch("[0-9]{1,19}", value) else ""
+            near = guid_in(value)
+            advice = f"write {near}" if near else f"{shown_by} shows it"
             raise ValueError(
-                f"must be {what.format('00000000-0000-0000-0000-000000000000')}; {shown_by} shows it"
+                f"must be {what.format('00000000-0000-0000-0000-000000000000')}{number}; {advice}"
             )
         return value.lower()
 
@@ -165,15 +348,20 @@ def _guid(what: str, shown_by: str) -> AfterValidator:
 
 
 _LONG = Field(max_length=2000)  # longer than any path or address, and quickly looked through
-Name = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(no_secret), AfterValidator(seen)]
+Name = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(typed), AfterValidator(seen)]
+Directory = Annotated[
+    str,
+    Field(min_length=1, max_length=200),
+    BeforeValidator(typed),
+    AfterValidator(seen),
+    AfterValidator(_cone),
+]
 Host = Annotated[str, _LONG, AfterValidator(_host)]
 Path = Annotated[str, _LONG, AfterValidator(_path)]
 Url = Annotated[str, _LONG, AfterValidator(_url)]
 RefName = Annotated[str, _LONG, AfterValidator(_ref)]
 SecretName = Annotated[str, _LONG, AfterValidator(_secret_name)]
-PrincipalId = Annotated[
-    int, BeforeValidator(_principal_id), BeforeValidator(no_secret), Field(gt=0, lt=2**63)
-]
+PrincipalId = Annotated[int, BeforeValidator(_principal_id), BeforeValidator(typed), Field(gt=0, lt=2**63)]
 ApplicationId = Annotated[
     str,
     _LONG,

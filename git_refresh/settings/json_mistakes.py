@@ -6,7 +6,9 @@ OUTER_QUOTES = (
     'remove the first and the last ", and every \\ before a "'
 )
 _NOT_FILLED_IN = "this placeholder was never filled in; write the value itself"
-_PLACEHOLDER = r"(?:%[\w.]+%|\$\([\w.]+\)|\$\{[\w.:-]+\}|\{\{[^{}]*\}\}|#\{[^{}]*\}#?|__\w+__|\$\w+)"
+_PLACEHOLDER = (
+    r"(?:%[\w.]+%|\$\{\{[^{}]*\}\}|\$\([\w.]+\)|\$\{[\w.:-]+\}|\{\{[^{}]*\}\}|#\{[^{}]*\}#?|__\w+__|\$\w+)"
+)
 CURLY = "“”„‟‘’‚‛«»‹›″′´＂"  # noqa: RUF001  # the point of it
 
 # What may be due where a mistake is found.
@@ -25,6 +27,8 @@ MISTAKES = [
     ("whole",
      r"""(?:(?:export|set|setx|ENV|env|const|let|var|-e|--settings)\s+|\$env:)?["']?(?:[A-Z][A-Z_]{3,}|workspaces)["']?\s*[=:](?!//)""",
      "the name of the setting was pasted too; paste only its value, from the first [ or { to the last ] or }"),
+    ("whole", r"@\{|System\.(?:Object|String|Collections|Management)\b",
+     "ConvertTo-Json of PowerShell leaves this of a nested value; add -Depth 10 to ConvertTo-Json"),
     ("whole", r"'\s*[\[{\"]", "the shell's quotes were pasted too; remove the ' at the start and the ' at the end"),
     ("whole", r"`+\w*\s*[\[{]", "the ` of a code block were pasted too; remove them at the start and at the end"),
     ("whole", rf'["{CURLY}]\s*(?:\\*"\s*)?[\[{{]', OUTER_QUOTES),

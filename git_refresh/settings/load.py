@@ -7,8 +7,9 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
-from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts, split_url
+from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts
 from git_refresh.model.schedule import accepts
 from git_refresh.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
 from git_refresh.repository import BUILT_IN
@@ -26,6 +27,7 @@ from git_refresh.settings.host_json import ENDING_S, function_timeout
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS, near_misses
+from git_refresh.settings.pasted import guid_in, remains, rest_of, vault_name, without_openers
 from git_refresh.settings.problems import kind_of
 from git_refresh.shell import NO_COMMAND, Command
 from git_refresh.values import Problem, Zone
@@ -64,6 +66,8 @@ class Settings:
     """Whether a run is spread over many workers, each with a slice of the list."""
     listed: tuple[Entry | Rejected, ...] = ()
     """The whole list, where these are only a part of it."""
+    general_notes: tuple[Problem, ...] = ()
+    """What is written in another form than its own, and taken for what it certainly means, outside of the entries."""
     trusting: Command = NO_COMMAND
     """The options by which a person allowed hosts on the command line, for remedies that repeat it."""
 
@@ -81,6 +85,12 @@ class Settings:
             + min(patterns * REPORT_S_OF_PATTERN, REPORT_S_OF_PATTERNS)
         )
         return self.timeout_s - min(report_s, self.timeout_s * MOST_OF_REPORT)
+
+    @property
+    def notes(self) -> tuple[Problem, ...]:
+        """What is written in another form than its own, and taken for what it certainly means; each says what is used."""
+        own = (note for entry in self.entries if isinstance(entry, Entry) for note in entry.notes)
+        return (*self.general_notes, *own)
 
     def only(self, names: Collection[str]) -> "Settings":
         """The settings with the workspaces of these names alone, good or rejected."""
@@ -142,9 +152,11 @@ def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
     timeout_s = _number(texts, "REFRESH_TIMEOUT_SECONDS", 540, _BUDGETS, fatal)
     _in_time(environ, texts, timeout_s, fatal)
     client_id = _client_id(texts, fatal)
-    vault = _key_vault_url(texts, trusted, fatal)
+    notes: list[Problem] = []
+    vault = _key_vault_url(texts, trusted, fatal, notes)
     fan_out = _fan_out(texts, timeout_s, fatal)
     defaults = _defaults(environ, trusted, fatal)
+    notes += defaults.notes
     entries = tuple(read_entries(_array(environ, fatal), defaults, trusted, identity=client_id))
     reads_secrets = any(
         isinstance(entry, Entry) and entry.workspace.auth == "oauth_secret" for entry in entries
@@ -156,7 +168,15 @@ def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
     if fatal:
         raise SettingsError(fatal + problems)
     return Settings(
-        entries, tuple(problems), vault, client_id, trusted, concurrency, float(timeout_s), fan_out
+        entries,
+        tuple(problems),
+        vault,
+        client_id,
+        trusted,
+        concurrency,
+        float(timeout_s),
+        fan_out,
+        general_notes=tuple(notes),
     )
 
 
@@ -185,6 +205,8 @@ def _texts(environ: Mapping[str, str], fatal: list[Problem]) -> dict[str, str]:
             wrong = f'"{shown(text)}" {CONTAINS_INVISIBLE}; type it again'
         elif len(text) > longest:
             wrong = f"is too long: {len(text):,} characters; write at most {longest:,}"
+        elif name != "REFRESH_SCHEDULE" and (why := remains(text)):
+            wrong = f'"{shown(text)}" {why}'
         if name == "REFRESH_SCHEDULE" and wrong and accepts(environ[name]):
             wrong = ""
         fatal += [Problem(name, wrong)] if wrong else []
@@ -227,39 +249,64 @@ def _in_time(
 def _client_id(texts: Mapping[str, str], fatal: list[Problem]) -> str | None:
     text = texts["AZURE_CLIENT_ID"]
     if text and not is_guid(text):
+        near = guid_in(text)
         advice = (
             "must be the client id of a user-assigned managed identity, like 00000000-0000-0000-0000-000000000000; "
-            "remove it to use the system-assigned one"
+            + (f"write {near}" if near else "remove it to use the system-assigned one")
         )
         fatal.append(Problem("AZURE_CLIENT_ID", f'"{shown(text)}" {advice}'))
     return text.lower() or None
 
 
-def _key_vault_url(texts: Mapping[str, str], trusted: TrustedHosts, fatal: list[Problem]) -> str | None:
+def _key_vault_url(
+    texts: Mapping[str, str], trusted: TrustedHosts, fatal: list[Problem], notes: list[Problem]
+) -> str | None:
     text = texts["KEY_VAULT_URL"]
     if not text:
         return None
     try:
-        if "://" not in text:
-            raise ValueError(f"must be the address of the vault; write {_vault_at(text)}")  # noqa: TRY301  # one place words them all
-        origin = origin_of(text, Domain.KEY_VAULT, trusted)
-        rest = split_url(text)
-        if rest.path.strip("/") or rest.query or rest.fragment:
-            raise ValueError(f"must end after the host name; remove what follows and write {origin}")  # noqa: TRY301
+        origin = _vault_at(text, trusted)
     except ValueError as error:
         fatal.append(Problem("KEY_VAULT_URL", f'"{shown(text)}" {error}'))
         return None
+    if urlsplit(text).hostname != urlsplit(origin).hostname:
+        notes.append(Problem("KEY_VAULT_URL", f"is a page of the Azure portal; {origin} is used"))
+    elif rest_of(text):
+        notes.append(Problem("KEY_VAULT_URL", f"contains more than the vault's address; {origin} is used"))
     return origin
 
 
-def _vault_at(text: str) -> str:
-    """The address of the vault that a name, a host or the id of the resource stands for."""
-    named = re.fullmatch(
-        r"(?:/subscriptions/.*/vaults/)?([a-z0-9-]{3,24})(?:\.vault\.azure\.net)?(?::443)?(?:/.*)?",
+def _vault_at(text: str, trusted: TrustedHosts) -> str:
+    """Return the `https://host` of a vault, from its address, a secret's, or a page of the Azure portal.
+
+    Raises:
+        ValueError: it is none; the text reads on after the value.
+    """
+    named = vault_name(without_openers(text))
+    address = f"https://{shown(named)}.vault.azure.net" if named else "https://NAME.vault.azure.net"
+    if "://" not in text:
+        raise ValueError(f"must be the address of the vault; write {address}")
+    if text.lower().startswith("https://portal.azure.com/"):
+        if not named:
+            raise ValueError(
+                f"is a page of the Azure portal; write the Vault URI that the vault's page shows, like {address}"
+            )
+        return address.lower()
+    if private := re.match(
+        r"https?://([a-z0-9-]{3,24})\.(?:privatelink\.vault|(?:privatelink\.)?vaultcore)\.azure\.net(?:[:/?#]|$)",
         text,
         re.IGNORECASE,
-    )
-    return f"https://{shown(named[1]) if named else 'NAME'}.vault.azure.net"
+    ):
+        raise ValueError(f"is the name of a private link; write https://{private[1]}.vault.azure.net")
+    origin = origin_of(text, Domain.KEY_VAULT, trusted)
+    host = urlsplit(origin).hostname or ""
+    if host.count(".") != _VAULT_DOTS and Domain.KEY_VAULT.has(host) and not trusted.trusts(host):
+        raise ValueError(f"is not the address of a vault; write {address}")
+    return origin
+
+
+_VAULT_DOTS = 3
+"""In `NAME.vault.azure.net`."""
 
 
 LONGEST_SLICE_S = 570

@@ -9,6 +9,7 @@ from git_refresh.redact import INVISIBLE, looks_like_secret, shown
 from git_refresh.repository import Repository, parse_repository
 from git_refresh.settings.fields import (
     ApplicationId,
+    Directory,
     Host,
     IdentityId,
     Name,
@@ -19,9 +20,10 @@ from git_refresh.settings.fields import (
     SecretName,
     TenantId,
     Url,
-    no_secret,
     trusted_hosts,
+    typed,
 )
+from git_refresh.settings.pasted import remains
 from git_refresh.values import Ref, Registration, folder_key
 
 # JSON has arrays and Python tuples: the one is taken for the other, what is in it is not.
@@ -29,14 +31,14 @@ Array = Field(strict=False)
 
 
 class _Typed(BaseModel):
-    """What somebody types: a secret in any of it is refused before anything else is said, and so quoted by nothing."""
+    """What somebody types: a secret in any of it is refused before anything else is said, and so quoted by nothing; so is a placeholder."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, str_strip_whitespace=True)
 
     @field_validator("*", mode="before")
     @classmethod
     def _text(cls, value: object) -> object:
-        return no_secret(value)
+        return typed(value)
 
 
 class Folder(_Typed):
@@ -59,7 +61,7 @@ class Folder(_Typed):
         "report",
         description="What to do with uncommitted changes that block an update: report them, or discard them (for read-only mirrors).",
     )
-    sparse: Annotated[tuple[Name, ...], Array, Field(min_length=1, max_length=200)] | None = Field(
+    sparse: Annotated[tuple[Directory, ...], Array, Field(min_length=1, max_length=200)] | None = Field(
         None,
         description="Cone patterns of a sparse checkout, used when the folder is created.",
         examples=[["src", "conf"]],
@@ -203,6 +205,7 @@ class Workspace(_Typed):
             isinstance(host, str)
             and host.strip()
             and not looks_like_secret(host)
+            and not remains(host)
             and not INVISIBLE.search(host)
         )
         if isinstance(data, dict) and isinstance(host, str) and "name" not in data and usable:

@@ -79,12 +79,19 @@ def near_misses(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _meant(name: str) -> str | None:
-    near = difflib.get_close_matches(name, SETTINGS, 1, cutoff=0.85)
+    own = [known for known in SETTINGS if not (known.startswith("AZURE_") and _of_another_program(name))]
+    near = difflib.get_close_matches(name, own, 1, cutoff=0.85)
     if near or len(name) < _SHORTEST_PART:
         return near[0] if near else None
     return next((known for known in _OF_OURS if f"_{name}_" in f"_{known}_"), None)
 
 
+def _of_another_program(name: str) -> bool:
+    """Whether the first word is no misspelling of AZURE: ARM_CLIENT_ID is Terraform's."""
+    return difflib.SequenceMatcher(None, name.split("_", maxsplit=1)[0], "AZURE").ratio() < _ALIKE
+
+
+_ALIKE = 0.7
 _SHORTEST_PART = 8
 _OF_OURS = [name for name in SETTINGS if not name.startswith("AZURE_")]
 """Settings that are meant by some of their words alone, like CONCURRENCY. CLIENT_ID, though, is what many a program reads."""
@@ -108,17 +115,28 @@ def environment_names(names: Iterable[str]) -> list[str]:
     ]
 
 
+TIME_ZONES = ("WEBSITE_TIME_ZONE", "TZ")
+"""Settings of the platform that other plans take for the time zone of schedules."""
+_DISABLED = re.compile(r"AzureWebJobs(?:\.|__)(refresh_git|refresh_slice)(?:\.|__)Disabled", re.IGNORECASE)
+
+
+def disables(name: str) -> str | None:
+    """Return the function that an app setting of this name disables where its value is true; None if it is no such setting."""
+    found = _DISABLED.fullmatch(name)
+    return found[1].lower() if found else None
+
+
 _PLATFORM = re.compile(
     # App Service, the Functions host, its builds and its logs
     r"AzureWebJobs|AzureFunctions|FUNCTIONS?_|WEBSITES?_|WEBJOBS_|SCM_|APPLICATIONINSIGHTS_|APPINSIGHTS_|DIAGNOSTICS_|"
     r"DEPLOYMENT_|ENABLE_ORYX_BUILD$|ORYX_|BUILD_FLAGS$|XDG_CACHE_HOME$|Logging(:|__)|OTEL_|CONTAINER_|"
-    r"HTTP_LOGGING_|REMOTEDEBUGGING|DOTNET_|ASPNETCORE_|AZURE_FUNCTIONS_|PYTHON_",
+    r"HTTP_LOGGING_|REMOTEDEBUGGING|DOTNET_|ASPNETCORE_|AZURE_FUNCTIONS_|PYTHON_|TZ$",
     re.IGNORECASE,
 )
 _ENVIRONMENT = re.compile(
     # Microsoft's SDKs, Python itself and what loads it
     r"AZURE_|IDENTITY_|MSI_|ARM_|PYTHON|PIP_|UV_|LD_|"
     # whom to reach the world through, and whom to trust
-    r"(HTTPS?|ALL|NO)_PROXY$|(REQUESTS|CURL)_CA_BUNDLE$|SSL_CERT_|NODE_EXTRA_CA_CERTS$|TZ$|LANG$|LC_|PATH$|HOME$",
+    r"(HTTPS?|ALL|NO)_PROXY$|(REQUESTS|CURL)_CA_BUNDLE$|SSL_CERT_|NODE_EXTRA_CA_CERTS$|LANG$|LC_|PATH$|HOME$",
     re.IGNORECASE,
 )

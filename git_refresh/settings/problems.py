@@ -51,7 +51,8 @@ def _said(detail: ErrorDetails, found: object, key: str, model: type[BaseModel])
         case "string_too_short" | "too_short":
             said = "must not be empty; leave it out instead"
         case "tuple_type":
-            said = f"must be an array, not {kind}; put [ ] around it"
+            joined = isinstance(found, str) and " " in found.strip()
+            said = f"must be an array, not {kind}; {JOINED if joined else 'put [ ] around it'}"
         case "int_type":
             said = f"must be a whole number, not {kind}"
         case "greater_than":
@@ -68,6 +69,9 @@ _PLAIN = {
     "less_than": "is too large for a service principal's numeric id",
     "too_long": "has too many items; write at most {max_length}",
 }
+
+
+JOINED = "write each of its items in [ ]; if ConvertTo-Json has joined them, add -Depth 10 to it"
 
 
 def _one_of(found: object, allowed: str) -> str:
@@ -143,6 +147,8 @@ def _unknown_key(where: str, key: str, model: type[BaseModel], data: Mapping[str
         return REVOKE_IT
     if folded in _SECRETS:
         advice = "secrets do not belong here: store it in Key Vault, and write the name of the Key Vault secret in client_secret_name"
+    elif kind == "Folder" and folded in _COMMITS:
+        advice = "a folder follows a branch or a tag: tag the commit, and write the tag"
     elif folded == "discard":
         advice = 'write "on_conflict": "discard"'
     elif kind == "Workspace" and _of_folder(folded, data):
@@ -157,6 +163,7 @@ def _unknown_key(where: str, key: str, model: type[BaseModel], data: Mapping[str
 
 
 _SECRETS = ("secret", "client_secret", "oauth_secret", "password", "token", "pat")
+_COMMITS = ("commit", "commit_id", "commit_sha", "sha", "rev", "revision", "git_commit", "hash")
 _FOLDER_KEYS = {key: (field.examples or [field.default])[0] for key, field in Folder.model_fields.items()}
 """The keys of a folder, each with an example."""
 

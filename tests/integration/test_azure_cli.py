@@ -146,13 +146,18 @@ def test_a_managed_identity_is_asked_nothing(fleet: Fleet) -> None:
 @pytest.mark.usefixtures("signed_in")
 @pytest.mark.parametrize(
     ("answer", "code", "credentials", "said"),
-    [("y", 0, 3, "3 of 3 workspaces fresh"), ("n", 2, 0, "Nothing was run"), ("", 2, 0, "Nothing was run")],
+    [
+        ("y\n", 0, 3, "3 of 3 workspaces fresh"),
+        ("n\n", 2, 0, "Nothing was run"),
+        ("\n", 2, 0, "Nothing was run"),
+        ("\x04", 130, 0, "Interrupted; nothing was run."),
+    ],
 )
 def test_somebody_at_a_terminal_is_asked(
     fleet: Fleet, answer: str, code: int, credentials: int, said: str
 ) -> None:
     environ = {**os.environ, **fleet.settings, "TERM": "dumb"}
-    done = warm.on_terminal("run", environ=environ, columns=200, keys={"[y/N]": f"{answer}\n"})
+    done = warm.on_terminal("run", environ=environ, columns=200, keys={"[y/N]": answer})
     shown = done.stdout.decode()
     assert (done.returncode, stored(fleet)) == (code, credentials), shown
     assert "as the Git credential of 3 workspaces, until the app's next run. Go on? [y/N]" in shown

@@ -1,9 +1,12 @@
 """`git-refresh`, as `make install` puts it into .venv/bin, and what a shell completes of it."""
 
 import os
+import pty
 import re
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -41,6 +44,35 @@ def test_it_is_the_command_line_under_its_own_name() -> None:
     done = git_refresh("nonsense")
     assert done.returncode == 2
     assert done.stderr.startswith("Usage: git-refresh ")
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
+def test_a_question_that_is_interrupted_at_a_real_terminal_ends_with_130(key: str, tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    code = (
+        "import fcntl, os, signal, termios; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+        "from git_refresh.cli.main import main; main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "init", "-o", str(tmp_path / "w.json")],
+        cwd=ROOT,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    seen = b""
+    while b"address" not in seen:
+        seen += os.read(master, 4096)
+    for _ in range(60):  # readline overlooks a signal that comes just before it waits
+        os.write(master, key.encode())
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.5)
+            break
+    assert process.poll() == 130
+    os.close(master)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_importing_it_runs_nothing() -> None:

@@ -2,12 +2,14 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from git_refresh.cli.check import check_clouds, check_settings
 from git_refresh.cli.checks import Check, CheckReport
+from git_refresh.cli.files import read_settings
 from git_refresh.clock import Deadline
 from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.settings.load import load
@@ -238,7 +240,7 @@ def test_a_name_in_a_file_that_is_nobody_s_is_pointed_out_and_a_misspelt_one_eve
         "REFRESH_SCHEDULE": "0 */15 * * * *",
         "CONCURRENCY": "8",
         "SLACK_URL": "x",
-        "WEBSITE_TIME_ZONE": "x",
+        "WEBSITE_RUN_FROM_PACKAGE": "1",
     }
 
     def pointed_out(**named: Any) -> list[tuple[str, str, str]]:
@@ -256,6 +258,40 @@ def test_a_name_in_a_file_that_is_nobody_s_is_pointed_out_and_a_misspelt_one_eve
 
 
 GUID = "5a1e0000-0000-4000-8000-000000000001"
+
+
+HOST_SETTINGS: dict[str, tuple[dict[str, str], list[str]]] = {
+    "a time zone of Windows": ({"WEBSITE_TIME_ZONE": "W. Europe Standard Time"}, ["time_zone_ignored"]),
+    "a time zone of Linux": ({"TZ": "Europe/Berlin"}, ["time_zone_ignored"]),
+    "both": ({"WEBSITE_TIME_ZONE": "x", "TZ": "UTC"}, ["time_zone_ignored"] * 2),
+    "none": ({"WEBSITE_TIME_ZONE": " ", "TZ": ""}, []),
+    "the timer, on Windows": ({"AzureWebJobs.refresh_git.Disabled": "true"}, ["function_disabled"]),
+    "the timer, on Linux": ({"AzureWebJobs__refresh_git__Disabled": "1"}, ["function_disabled"]),
+    "the queue's, in any case": ({"azurewebjobs.Refresh_Slice.disabled": "TRUE"}, ["function_disabled"]),
+    "not disabled": ({"AzureWebJobs.refresh_git.Disabled": "false"}, []),
+    "another function": ({"AzureWebJobs.other.Disabled": "true"}, []),
+}
+
+
+@pytest.mark.parametrize(("values", "codes"), HOST_SETTINGS.values(), ids=HOST_SETTINGS)
+def test_a_setting_of_the_host_that_changes_when_it_runs_is_a_warning(
+    values: dict[str, str], codes: list[str], tmp_path: Path
+) -> None:
+    listed = json.dumps([{"host": host(1), "auth": "managed_identity"}])
+    file = tmp_path / "local.settings.json"
+    every = {"WORKSPACES": listed, "REFRESH_SCHEDULE": "0 */15 * * * *", **values}
+    file.write_text(json.dumps({"Values": every}))
+    read = read_settings(file)
+    lines = check_settings(read.values, (), load(read.values), named=read.names)
+    assert [(line.status, line.error.code) for line in lines if line.error] == [
+        ("warning", code) for code in codes
+    ]
+
+
+def test_the_time_zone_of_a_laptop_is_its_own() -> None:
+    listed = json.dumps([{"host": host(1), "auth": "managed_identity"}])
+    environ = {"WORKSPACES": listed, "REFRESH_SCHEDULE": "0 */15 * * * *", "TZ": "Asia/Tokyo"}
+    assert [line.status for line in check_settings(environ, (), load(environ))] == ["ok"]
 
 
 def test_a_secret_s_name_that_nothing_reads_is_pointed_out_where_it_was_written() -> None:

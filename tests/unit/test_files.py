@@ -95,6 +95,105 @@ def test_a_file_that_cannot_be_used_is_named_with_what_to_do(
     assert expected in str(problem)
 
 
+VALUES = json.dumps(json.dumps(ENTRIES))
+OTHER = json.dumps(json.dumps([HOST]))
+TWICE = {
+    "at the top": (
+        f'{{"WORKSPACES": {json.dumps(ENTRIES)}, "WORKSPACES": {json.dumps(ENTRIES)}}}',
+        "WORKSPACES",
+    ),
+    "in another letter case": (
+        f'{{"WORKSPACES": {json.dumps(ENTRIES)}, "Workspaces": {json.dumps([HOST])}}}',
+        "WORKSPACES",
+    ),
+    "in local.settings.json": (
+        f'{{"Values": {{"WORKSPACES": {VALUES}, "WORKSPACES": {OTHER}}}}}',
+        "WORKSPACES",
+    ),
+    "Values itself": (
+        f'{{"Values": {{"WORKSPACES": {VALUES}}}, "Values": {{"WORKSPACES": {OTHER}}}}}',
+        "Values",
+    ),
+    "as az lists them": (
+        f'[{{"name": "KEY_VAULT_URL", "value": "{VAULT}"}}, {{"name": "KEY_VAULT_URL", "value": "{VAULT}/x"}}]',
+        "KEY_VAULT_URL",
+    ),
+    "in a line of az": (f'[{{"name": "WORKSPACES", "value": "x", "value": {VALUES}}}]', "value"),
+}
+
+
+@pytest.mark.parametrize(("content", "key"), TWICE.values(), ids=TWICE)
+def test_a_key_that_stands_twice_is_refused(content: str, key: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(file_with(tmp_path, content))
+    assert [problem.where for problem in caught.value.problems] == [f"{tmp_path / 'settings.json'}: {key}"]
+
+
+DEVOPS = '{"tenant_id": "a", "tenant_id": "b", "client_id": "c"}'
+
+
+@pytest.mark.parametrize(
+    ("entry", "places"),
+    [
+        ('{"host": "x", "host": "y"}', ["host"]),
+        (f'{{"host": "{HOST}", "devops": {DEVOPS}}}', ["devops.tenant_id"]),
+        (
+            f'{{"host": "{HOST}", "folders": [{{"path": "/a/b", "branch": "a", "branch": "b"}}]}}',
+            ["folders[0].branch"],
+        ),
+        (f'{{"host": "{HOST}", "folders": ["/a/b"], "folders": ["/a/c"]}}', ["folders"]),
+    ],
+)
+def test_a_key_that_stands_twice_in_an_entry_is_refused_in_every_form(
+    entry: str, places: list[str], tmp_path: Path
+) -> None:
+    listed = f"[{entry}]"
+    for content in (
+        listed,
+        json.dumps({"Values": {"WORKSPACES": listed}}),
+        json.dumps({"WORKSPACES": listed}),
+    ):
+        problems = load(read_settings(file_with(tmp_path, content)).values, whole=False).problems
+        told = [problem.where for problem in problems if "more than once" in problem.message]
+        assert told == [f"WORKSPACES[0].{place}" for place in places]
+
+
+FUNC_SYNTAX = {
+    "a comment in front": f'// mine\n{{"Values": {{"WORKSPACES": {VALUES}}}}}',
+    "a comment behind a value": f'{{"Values": {{"WORKSPACES": {VALUES} // the list\n}}}}',
+    "a comment between": f'{{"IsEncrypted": false, /* a,\n }} */ "Values": {{/**/"WORKSPACES": {VALUES}}}}}',
+    "trailing commas": f'{{"Values": {{"WORKSPACES": {VALUES},\n}}, "Host": {{"CORS": "*",}},}}',
+    "both": f'{{"Values": {{"WORKSPACES": {VALUES}, // last\n}} /* end */ , }}',
+    "what only looks like one": f'{{"Values": {{"WORKSPACES": {VALUES}, "X": "// /* ,}} \\" ,]", }}}}',
+}
+
+
+@pytest.mark.parametrize("content", FUNC_SYNTAX.values(), ids=FUNC_SYNTAX)
+def test_local_settings_are_read_in_the_syntax_of_func(content: str, tmp_path: Path) -> None:
+    assert read_settings(file_with(tmp_path, content)).values == {"WORKSPACES": json.dumps(ENTRIES)}
+
+
+def test_other_files_are_json_without_comments(tmp_path: Path) -> None:
+    for content in (f"// mine\n{json.dumps(ENTRIES)}", f'{{"WORKSPACES": {json.dumps(ENTRIES)},}}'):
+        with pytest.raises(SettingsError, match="remove"):
+            read_settings(file_with(tmp_path, content))
+
+
+def test_a_mistake_in_local_settings_is_told_at_its_place_and_not_as_a_comment(tmp_path: Path) -> None:
+    content = f'{{ // mine\n "Values": {{\n"WORKSPACES" {VALUES}}}}}'
+    with pytest.raises(SettingsError, match=r"line 3, column 13.*a colon is missing"):
+        read_settings(file_with(tmp_path, content))
+
+
+def test_of_local_settings_only_the_app_s_own_are_taken(tmp_path: Path) -> None:
+    values = {"WORKSPACES": json.dumps(ENTRIES), "PATH": "/x", "LD_PRELOAD": "y", "AzureWebJobsStorage": "z"}
+    read = read_settings(
+        file_with(tmp_path, {"IsEncrypted": False, "Values": values, "ConnectionStrings": {}})
+    )
+    assert read.values.keys() == {"WORKSPACES", "AzureWebJobsStorage"}
+    assert set(read.names) == values.keys()
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read: No such file"):
         read_settings(tmp_path / "none.json")

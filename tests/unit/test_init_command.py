@@ -229,6 +229,88 @@ def test_on_a_terminal_it_asks_for_what_is_missing(tmp_path: Path, monkeypatch: 
     assert "the app's managed identity" in done.stdout
 
 
+WRONG_ANSWERS = {
+    "a region for a workspace": [
+        *("https://northeurope.azuredatabricks.net", "$(HOST)", "", HOST),
+        *(URL, "managed_identity"),
+    ],
+    "another service's repository": [HOST, "https://github.com/a/b", "etl", URL, "managed_identity"],
+    "an id that is none": [HOST, URL, "federated", "git-refresh", "4711", CLIENT_ID],
+    "a vault that is none": [HOST, URL, "oauth_secret", "contoso", "http://x", VAULT, "x y", CLIENT_ID],
+    "a way of signing in that is none": [HOST, URL, "pat", "managed_identity"],
+}
+
+
+@pytest.mark.parametrize("answers", WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
+def test_a_wrong_answer_is_asked_for_again_and_no_other_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list[str]
+) -> None:
+    monkeypatch.setattr(init_module, "_somebody_answers", lambda: True)
+    file = tmp_path / "w.json"
+    done = init(file, answers="\n".join([*answers, ""]))
+    assert (done.exit_code, "Error: " in done.stderr) == (0, True), done.output
+    (entry,) = load(read_settings(file).values).entries
+    assert isinstance(entry, Entry)
+    assert entry.workspace.host == HOST
+    assert entry.workspace.folders[0].url == URL
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--identity", "x"], "✗ --identity: "),
+        (["--path", "~/etl"], "✗ --path: "),
+        (["--repository", "git@github.com:a/b.git"], "✗ --repository: "),
+    ],
+)
+def test_a_wrong_option_is_told_before_anything_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str
+) -> None:
+    monkeypatch.setattr(init_module, "_somebody_answers", lambda: True)
+    done = init(tmp_path / "w.json", *options, answers=f"{HOST}\n{URL}\n\n\n")
+    assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
+    assert "address" not in done.stderr.partition("✗")[0]
+    done = init(tmp_path / "none/w.json", answers=f"{HOST}\n{URL}\n\n\n")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+
+
+def test_copied_addresses_are_written_as_they_are_used(tmp_path: Path) -> None:
+    file = tmp_path / "w.json"
+    copied = [
+        "--host",
+        f"{HOST}/?o=1#folder/2",
+        "--repository",
+        f"{URL}.git?version=GBmain",
+        "--vault",
+        f"{VAULT}/secrets/x",
+    ]
+    done = init(file, *copied)
+    assert done.exit_code == 0, done.output
+    written = json.loads(file.read_text())
+    (entry,) = written["WORKSPACES"]
+    assert (entry["host"], written["KEY_VAULT_URL"]) == (HOST, VAULT)
+    assert entry["folders"] == [{"path": "/Workspace/Shared/etl", "url": URL}]
+    assert not load(read_settings(file).values, whole=False).notes
+    assert [line.split()[0] for line in done.stderr.splitlines()] == ["--vault", "--repository", "--host"]
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, EOFError])
+def test_an_interrupted_question_ends_with_130_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: type[BaseException]
+) -> None:
+    def interrupted(_: str) -> str:
+        raise raised
+
+    monkeypatch.setattr(init_module, "_somebody_answers", lambda: True)
+    monkeypatch.setattr("click.termui.visible_prompt_func", interrupted)
+    with CliRunner().isolation():
+        monkeypatch.setattr("click.termui.visible_prompt_func", interrupted)
+        with pytest.raises(SystemExit) as ended:
+            main(["init", "-o", str(tmp_path / "w.json")])
+    assert ended.value.code == 130
+    assert not (tmp_path / "w.json").exists()
+
+
 @pytest.mark.parametrize("options", [[], ["--host", HOST, "--repository", URL]])
 def test_on_a_terminal_it_proposes_to_sign_in_without_a_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]

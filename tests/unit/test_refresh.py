@@ -698,6 +698,45 @@ def test_folders_of_a_workspace_that_fail_alike_are_one_record_of_its_line(
     assert whole["failures"][0]["workspaces"] == 1
 
 
+MISSPELT = {
+    "a letter too few": ("/Repos/etl/prodution", "/Repos/etl/production"),
+    "another letter case": ("/Repos/ETL/Production", "/Repos/etl/production"),
+    "in the directory": ("/Repos/elt/production", "/Repos/etl/production"),
+    "in two directories": ("/Reposs/elt/production", "/Repos/etl/production"),
+    "with /Workspace": ("/Workspace/Shared/mirors", "/Shared/mirrors"),
+    "of a folder with Git CLI access": ("/Users/a@b.c/notebook", "/Users/a@b.c/notebooks"),
+    "nothing near": ("/Repos/etl/x", None),
+    "nothing near above": ("/Projects/a/b/production", None),
+    "a plain directory": ("/Repos/ets", None),
+    "one that has an entry of its own": ("/Repos/etl/listedd", None),
+}
+
+
+@pytest.mark.parametrize(("path", "meant"), MISSPELT.values(), ids=MISSPELT)
+def test_a_path_with_a_typo_is_told_with_the_nearest_that_exists(path: str, meant: str | None) -> None:
+    there = ["/Repos/etl/production", "/Repos/etl/listed", "/Shared/mirrors", "/Users/a@b.c/notebooks"]
+    at = {
+        each: GitFolder(number, each, URL, "main", NEW, git_cli=each.startswith("/Users"))
+        for number, each in enumerate(there)
+    }
+    workspace = FakeWorkspace(at=dict(at), heads={"main": NEW})
+    report = run(FakeServices({host(1): workspace}, {"main": NEW}), {"folders": ["/Repos/etl/listed", path]})
+    error = report.workspaces[0].folders[1].error
+    assert error is not None
+    assert error.code == ("folder_misspelt" if meant else "folder_missing")
+    if meant:
+        assert f" {meant} " in error.message
+        assert "url" not in error.remedy
+
+
+def test_looking_for_the_nearest_path_costs_a_failed_folder_nothing_but_its_remedy() -> None:
+    workspace = FakeWorkspace(fail={"children": failure(status=503)})
+    report = run(FakeServices({host(1): workspace}), {"folders": ["/Repos/etl/prod"]})
+    error = report.workspaces[0].folders[0].error
+    assert error is not None
+    assert error.code == "folder_missing"
+
+
 def test_a_log_line_is_never_so_long_that_it_is_cut(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     fail = {"move_folder": failure(message="x" * 5_000), "find": failure(message="\u202e" * 5_000)}

@@ -126,6 +126,7 @@ FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
     "invalid_settings": lambda: Scene(entry={"hots": 1}),
     "invalid_folder": lambda: Scene(folders=[PATH, "x"]),
     "folder_missing": lambda: Scene(FakeWorkspace(stored=[OURS])),
+    "folder_misspelt": lambda: Scene(FakeWorkspace(stored=[OURS], at=dict(THERE)), folders=[f"{PATH}x"]),
     "not_a_git_folder": lambda: Scene(FakeWorkspace(at={PATH: OtherObject("NOTEBOOK")})),
     "directory_of_git_folders": lambda: Scene(
         FakeWorkspace(
@@ -169,6 +170,9 @@ TOLD_BY_CHECK_ALONE = {
     "folder_permission",
     "misspelt_setting",
     "schedule_surprising",
+    "setting_understood",
+    "time_zone_ignored",
+    "function_disabled",
     "unused_secret_name",
     "unknown_setting",
     "ignored_setting",

@@ -29,6 +29,7 @@ SAID_BY_THE_APP_ALONE = {
     "not trusted": TRUSTED,
     "a port": TRUSTED,
     "AWS": TRUSTED,
+    "a region": TRUSTED,
     "vault elsewhere": TRUSTED,
     "vault with a port": TRUSTED,
     "no client": DEFAULTS,

@@ -1,0 +1,175 @@
+"""What people paste in place of a value: placeholders, PowerShell's remains, and addresses copied from a browser or from Git."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import parse_qs, urlsplit
+
+from git_refresh.redact import shown
+
+_EDGE = r"[/.:@=\s-]"
+_NAME = r"[A-Za-z_][\w.-]*"
+_SHELL = r"\$\{[A-Za-z_][\w.:-]*\}"
+_PLACEHOLDER = re.compile(
+    r"\$\{\{[^{}]*\}\}|\$\([\w. -]+\)|\{\{[^{}]*\}\}|#\{[^{}]*\}#?"  # Azure Pipelines, GitHub, Jinja, Octopus
+    rf"|(?:(?<={_EDGE})|\A){_SHELL}|{_SHELL}(?={_EDGE}|\Z)"
+    # These can be a part of a name, or of an escape in a URL: so only between the parts of a path or address.
+    rf"|(?:(?<={_EDGE})|\A)(?:__[A-Z][A-Z0-9_]*__|<[\w .-]+>|\{{[A-Za-z_ -]+\}}|%{_NAME}%|\$(?:env:)?[A-Z][A-Z0-9_]+)(?=[/?#]|{_EDGE}|\Z)"
+)
+_POWERSHELL = re.compile(
+    r"@\{.*\}|System\.(?:Object|String|Int32|Collections\.[\w.`]+|Management\.Automation\.\w+)(?:\[.*\])?",
+    re.DOTALL,
+)
+DEPTH = "is what ConvertTo-Json of PowerShell leaves of a nested value; add -Depth 10 to ConvertTo-Json"
+
+
+def remains(text: str) -> str | None:
+    """Return why a text is no value but what a tool has left of it; None if it can be a value. It reads on after the text."""
+    if _POWERSHELL.fullmatch(text.strip()):
+        return DEPTH
+    found = _PLACEHOLDER.search(text)
+    if found is None:
+        return None
+    whole = found[0] == text.strip()
+    what = "is a placeholder" if whole else f"contains {shown(found[0])}, a placeholder"
+    return (
+        f"{what} that was never filled in; write the value itself, or set it in the pipeline that fills it in"
+    )
+
+
+def powershell_items(text: str) -> bool:
+    """Whether PowerShell has joined the items of an array into this text."""
+    return " /" in text.strip() or _POWERSHELL.fullmatch(text.strip()) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryUrl:
+    """An address of a repository as Git clones from it, and how the text that it was read from differs.
+
+    Attributes:
+        url: the address.
+        differs: reads on after the text; empty if the text is the address.
+        ref: the branch or tag that a page of the repository shows.
+        commit: the commit that it shows.
+    """
+
+    url: str
+    differs: str = ""
+    ref: tuple[Literal["branch", "tag"], str] | None = None
+    commit: str = ""
+
+
+_TERRAFORM = re.compile(r"git(?:::|\+)(?=https://|ssh://)", re.IGNORECASE)
+_SSH = re.compile(
+    r"(?:ssh://)?(?:[^@/:]+@)?(?:ssh\.dev\.azure\.com|(?:[\w-]+\.)?vs-ssh\.visualstudio\.com)(?::22)?[:/]/*v3"
+    r"/(?P<organization>[^/]+)/(?P<project>[^/]+)/(?P<name>[^/]+)/?",
+    re.IGNORECASE,
+)
+_OLD_SSH = re.compile(
+    r"(?:ssh://)?(?P<user>[\w-]+)@(?:(?:[\w-]+\.)?vs-ssh|(?P=user))\.visualstudio\.com(?::22)?[:/]/*(?:DefaultCollection/)?"
+    r"(?:(?P<project>[^/]+)/)?_(?:ssh|git)/(?P<name>[^/]+)/?",
+    re.IGNORECASE,
+)
+_PAGE = re.compile(
+    r"(https://[^?#]*?/_git/)(_full/|_optimized/)?([^/?#]+)(/*(?:\?|#)?)(.*)", re.DOTALL | re.IGNORECASE
+)
+_TWICE = re.compile(r"%(?:25)+([0-9A-Fa-f]{2})")
+
+
+def repository_url(text: str) -> RepositoryUrl:
+    """Return the address that a text stands for; the text itself where no other is certain."""
+    text = text.strip()
+    url = _TERRAFORM.sub("", text, count=1)
+    differs = ["begins with git::"] if url != text and "::" in text[:5] else []
+    differs += ["begins with git+"] if url != text and not differs else []
+    if ssh := _SSH.fullmatch(url):
+        url = "https://dev.azure.com/{organization}/{project}/_git/{name}".format_map(ssh.groupdict())
+        differs.append("is an SSH address")
+    elif ssh := _OLD_SSH.fullmatch(url):
+        project = ssh["project"] or ssh["name"]
+        url = f"https://dev.azure.com/{ssh['user']}/{project}/_git/{ssh['name']}"
+        differs.append("is an SSH address")
+    page = _PAGE.fullmatch(url)
+    if page is None:
+        return RepositoryUrl(text)
+    address, name = page[1], page[3]
+    query = ""
+    if page[2] or page[5] or "?" in page[4] or "#" in page[4]:
+        differs.append("is a page of the repository")
+        query = urlsplit(url).query
+    if (plain := re.sub(r"(?<=[^/])\.git\Z", "", name, flags=re.IGNORECASE)) != name:
+        differs.append("ends in .git, which Azure DevOps does not know")
+        name = plain
+    once = _TWICE.sub(r"%\1", address + name)
+    if once != address + name:
+        differs.append("is percent-encoded twice")
+    if not differs:
+        return RepositoryUrl(text)
+    return RepositoryUrl(once, " and ".join(differs), *_version(query))
+
+
+def _version(query: str) -> tuple[tuple[Literal["branch", "tag"], str] | None, str]:
+    """The branch or tag, and the commit, that a page of Azure DevOps shows."""
+    try:
+        version = parse_qs(query, max_num_fields=50).get("version", [""])[0]
+    except ValueError:
+        return None, ""
+    kind, name = version[:2], version[2:]
+    if kind == "GB" and name:
+        return ("branch", name), ""
+    if kind == "GT" and name:
+        return ("tag", name), ""
+    return None, name if kind == "GC" else ""
+
+
+_OPENER = re.compile(
+    r"(?:^|[?&#;])[\w-]*(?:token|secret|passw(?:or)?d|pwd|apikey|api_key|sig|signature|code)=[^&]",
+    re.IGNORECASE,
+)
+
+
+def without_openers(address: str) -> str:
+    """Return an address, if it names no password, token or code behind its path.
+
+    Raises:
+        ValueError: it does; the text reads on after the address.
+    """
+    parts = urlsplit(address)
+    if _OPENER.search(f"{parts.query}#{parts.fragment}"):
+        raise ValueError(
+            "contains what could be a secret behind its path: revoke it, and write the address alone"
+        )
+    return address
+
+
+def rest_of(address: str) -> bool:
+    """Whether an address goes on after its host."""
+    parts = urlsplit(address.strip())
+    return bool(parts.path.strip("/") or parts.query or parts.fragment)
+
+
+def vault_name(text: str) -> str | None:
+    """Return the name of the Key Vault that a page of the Azure portal, a resource ID, a host or a name stands for."""
+    named = re.fullmatch(
+        r"(?:https://portal\.azure\.com/.*?/vaults/|/?subscriptions/.*?/vaults/|https?://)?([a-z](?:-?[a-z0-9]){2,23})"
+        r"(?:\.vault\.azure\.net|\.(?:privatelink\.)?vaultcore\.azure\.net)?(?::443)?(?:[/?#].*)?",
+        text,
+        re.IGNORECASE | re.DOTALL,
+    )
+    return named[1] if named and len(named[1]) <= _LONGEST_VAULT else None
+
+
+_LONGEST_VAULT = 24
+_GUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_WRAPPED = re.compile(
+    rf"(?:[{{(]|urn:uuid:|api://|spn:|\W+)?({_GUID}|[0-9a-fA-F]{{32}})[\W_]*", re.IGNORECASE
+)
+
+
+def guid_in(text: str) -> str | None:
+    """Return the GUID that a text contains in braces, behind `api://`, or without its hyphens."""
+    found = _WRAPPED.fullmatch(text.strip())
+    if found is None:
+        return None
+    plain = found[1].replace("-", "").lower()
+    return "-".join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))
