@@ -37,7 +37,7 @@ def settings_option[F: Callable[..., Any]](command: F) -> F:
         "file",
         type=FILE,
         help="Read the app settings from a file instead of the environment: a workspaces.json, a local.settings.json, "
-        "or what az functionapp config appsettings list prints; - reads it from stdin.",
+        "or what az functionapp config appsettings list --output json prints; - reads it from stdin.",
     )(
         click.option(
             "--trust-host",

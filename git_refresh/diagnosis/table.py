@@ -72,8 +72,8 @@ _ADD_PRINCIPAL = (
     f"Workspace access): {_ONBOARD}"
 )
 _GRANT_FOLDER = f"grant it (by hand: give {{principal}} Can Manage on {{path}} in the workspace): {_ONBOARD}"
-_STORE_SECRET = (  # noqa: S105  # a command
-    "store it, which asks for its value: `read -rs VALUE; az keyvault secret set --vault-name {vault_name} --name {secret} --value "
+_STORE_SECRET = (
+    "store it, which asks for its value: `read -rs VALUE; az keyvault secret set --vault-name {vault_name} --name {secret} --value "  # noqa: S105
     '"$VALUE" --expires YYYY-MM-DDT00:00:00Z --output none; unset VALUE`'
 )
 _ROTATE = (
