@@ -480,7 +480,8 @@ _SIGN_IN = (
         seen="403 …Source IP address: … is blocked by Databricks IP ACL…",
         cause="The workspace's IP access list blocks the app's outbound address.",
         remedy="Give the app a fixed outbound address (virtual network with a NAT gateway), and let a workspace admin allow it: "
-        '`DATABRICKS_HOST={host} databricks ip-access-lists create git-refresh ALLOW --json \'{"ip_addresses": ["ADDRESS"]}\'`',
+        """`DATABRICKS_HOST={host} databricks ip-access-lists create --json '{"label": "git-refresh", "list_type": "ALLOW", """
+        """"ip_addresses": ["ADDRESS"]}'`""",
     ),
     Row(
         "workspace_network_denied",
