@@ -1200,6 +1200,38 @@ def test_a_remedy_is_what_to_type_or_where_to_click(name: str, exact: str) -> No
     assert exact in explain(by_name(name), FACTS).remedy
 
 
+GRANTED = {
+    "devops_not_a_member",
+    "devops_repository_not_found",
+    "devops_project_not_found",
+    "not_in_workspace",
+    "federation_policy_missing",
+    "federation_subject",
+    "federation_no_rights",
+    "credential_forbidden",
+    "permission_denied",
+    "folder_missing",
+    "folder_permission",
+    "nothing_found",
+    "secret_not_found",
+}
+"""What `onboard` grants, or makes, where it is missing."""
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in (*TABLE, *OWN) if row.code in GRANTED], ids=lambda row: row.code
+)
+@pytest.mark.parametrize(
+    "options", ["", " --settings lists/prod.json", " --settings 'a b.json' --trust-host x.y"]
+)
+def test_what_onboard_grants_is_granted_by_it_first_with_the_file_that_was_typed(
+    row: Row, options: str
+) -> None:
+    known = texts._filled(row, "", texts._values(replace(FACTS, options=Command(options))), "`")
+    first, *_ = known.remedy.split("`")[1::2]
+    assert first == f".venv/bin/python -m git_refresh onboard{options} --apply"
+
+
 STORES = [row for row in (*TABLE, *OWN) if "az keyvault secret set " in row.remedy]
 
 
