@@ -155,7 +155,7 @@ class Report:
         if failures:
             where, error = failures[0]
             more = f" (and {len(failures) - 1} more failures)" if len(failures) > 1 else ""
-            return f"{line}. {where}: {error.code}: {error.message} {error.cause} {error.remedy}{more}"
+            return f"{line}. {where}{more}: {error.code}: {error.message} {error.cause} {error.remedy}"
         if self.result == "failed" and self.problems:
             return f"{line}. {self.problems[0]}"
         return line

@@ -25,6 +25,8 @@ class Command(str):
 
 
 NO_COMMAND = Command()
+LIST_OPTIONS = Command(" --settings workspaces.json")
+"""With which a command of ours reads the list, where it is not known which file has it: the pages' name for it."""
 
 
 def command(template: str, /, **values: str | int) -> Command:

@@ -19,7 +19,7 @@ from tools.screen import plain, show, stable
 
 LIST = "workspaces.json"
 COLUMNS, NARROW = 100, 60
-DEPLOYED = "az functionapp config appsettings list --name APP --resource-group GROUP"
+DEPLOYED = "az functionapp config appsettings list --name APP --resource-group GROUP --output json"
 
 
 class Desk:

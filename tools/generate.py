@@ -43,7 +43,7 @@ def troubleshooting() -> str:
 
 def _entry(row: Row, told_at: dict[tuple[str, str], str]) -> str:
     """One row; `told_at` has the codes whose entries have told a cause and a remedy before."""
-    told = in_general(row)
+    told = in_general(row, "`")
     seen = [f"`{told.message}`", ""] if told.message else []
     remedy = told.remedy
     for title, shared in SHARED.items():
@@ -54,7 +54,7 @@ def _entry(row: Row, told_at: dict[tuple[str, str], str]) -> str:
 
 
 def _in_full(remedy: str) -> str:
-    return in_general(Row("", remedy=remedy)).remedy
+    return in_general(Row("", remedy=remedy), "`").remedy
 
 
 def _anchor(title: str) -> str:

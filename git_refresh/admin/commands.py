@@ -7,6 +7,7 @@ from urllib.parse import quote
 from git_refresh.admin.account import AS_USER, policy, policy_id
 from git_refresh.admin.organization import entitlement
 from git_refresh.admin.workspace import ACCESS, GIVE_ACCESS, can_manage
+from git_refresh.diagnosis.table import IN_ACCOUNT, PRINCIPAL_NUMBER
 from git_refresh.shell import NO_COMMAND, Command, command
 from git_refresh.values import AZURE_DEVOPS
 
@@ -149,25 +150,15 @@ def consent(tenant: str, registration: str) -> Command:
     )
 
 
-def onboard(trusting: Command) -> Command:
-    """The command that grants what a list needs, with the hosts that its user allows."""
-    return command(
-        ".venv/bin/python -m git_refresh onboard --settings workspaces.json{trusting} --apply",
-        trusting=trusting,
-    )
+def onboard(options: Command) -> Command:
+    """The command that grants what a list needs, with the options by which it reads the list."""
+    return command(".venv/bin/python -m git_refresh onboard{options} --apply", options=options)
 
 
 def _in_account(account_id: str) -> Command:
-    return command(
-        "DATABRICKS_HOST=https://accounts.azuredatabricks.net DATABRICKS_ACCOUNT_ID={account_id}",
-        account_id=account_id,
-    )
+    return command(IN_ACCOUNT, account_id=account_id)
 
 
 def _number(account_id: str, client_id: str) -> Command:
     """The principal's number, as the shell finds it out: there, what is set for one command is not set for another in its arguments."""
-    return command(
-        "\"$({account} databricks account service-principals list --filter {condition} --output json | jq -r '.[0].id')\"",
-        account=_in_account(account_id),
-        condition=f'applicationId eq "{client_id}"',
-    )
+    return command(PRINCIPAL_NUMBER, account_id=account_id, by_client_id=f'applicationId eq "{client_id}"')

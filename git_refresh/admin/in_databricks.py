@@ -68,10 +68,10 @@ class DatabricksGrants:
     """What one identity needs in the workspaces of its trust zone."""
 
     def __init__(
-        self, services: AdminServices, identity: Identity, account_id: str | None, trusting: Command
+        self, services: AdminServices, identity: Identity, account_id: str | None, options: Command
     ) -> None:
         self._services = services
-        self._trusting = trusting
+        self._options = options
         self._identity = identity
         self._account_id = account_id
         self._clock = services.deadline.clock
@@ -90,14 +90,14 @@ class DatabricksGrants:
             host=workspace.host,
             client_id=client_id,
             principal=f"service principal {client_id}",
-            trusting=self._trusting,
+            options=self._options,
         )
         grant = Grant(
             "principal",
             workspace.name,
             f"service principal {client_id}: in the workspace, with workspace access",
             workspace_admin(workspace),
-            commands.onboard(self._trusting),
+            commands.onboard(self._options),
             facts=facts,
             keys=(("principal", workspace.host, client_id),),
         )
@@ -110,6 +110,7 @@ class DatabricksGrants:
             return grant.failed(error)
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
             return grant.failed(internal(error, facts))
+        facts = replace(facts, account_id=account_id or "")
         return Seen(workspace, client_id, api, account_id, principal, targets, facts)
 
     def _targets(

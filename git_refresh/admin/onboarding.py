@@ -165,7 +165,7 @@ class Onboarding:
         self, identity: Identity, entries: Sequence[Entry], projects: Projects
     ) -> Iterator[Grant]:
         databricks = DatabricksGrants(
-            self._services, identity, self._given.account_id, self._settings.trusting
+            self._services, identity, self._given.account_id, self._settings.options
         )
         seen: list[Seen] = []
         looked_at = self._crew.each(entries, databricks.see)
@@ -256,14 +256,14 @@ class Onboarding:
             client_id=first.client_id,
             secret=name,
             vault=url,
-            trusting=self._settings.trusting,
+            options=self._settings.options,
         )
         grant = Grant(
             "oauth_secret",
             f"Key Vault {url.removeprefix('https://')}",
             f'OAuth secret of service principal {first.client_id}, as the secret "{name}"',
             f"{workspace_admin(first.workspace)} who is Key Vault Secrets Officer",
-            commands.onboard(self._settings.trusting),
+            commands.onboard(self._settings.options),
             facts=facts,
             keys=(("oauth_secret", name),),
             needs=tuple(needs),

@@ -211,7 +211,7 @@ def check_clouds(
             lines = walk.checks(interval, clouds, jobs)
             if services.identity is Service.AZURE_CLI:
                 as_itself = {each.name for each in _workspaces(own) if each.auth == "managed_identity"}
-                lines = (_asked_as_you(line, as_itself, settings.trusting) for line in lines)
+                lines = (_asked_as_you(line, as_itself, settings.options) for line in lines)
             found += lines
     if behind := clouds.clock_behind():  # at last, when answers have told how right the clock is
         found.append(warning("identity", "clock", clock_skew(behind, Facts())))
@@ -224,13 +224,13 @@ _YOURS = frozenset(
 """What a service tells somebody who is let in no further: on a laptop that is you, and not the app."""
 
 
-def _asked_as_you(check: Check, as_itself: Collection[str], trusting: Command) -> Check:
+def _asked_as_you(check: Check, as_itself: Collection[str], options: Command) -> Check:
     """A refusal that is your own: what would mend it for you is no right that the app needs.
 
     Args:
         check: a line.
         as_itself: the workspaces that the app signs in to as its identity, and so check as you.
-        trusting: the options by which hosts were allowed.
+        options: with which a command of ours reads the same settings.
     """
     yours = check.error is not None and (
         check.error.code in _YOURS or (check.error.code == "not_in_workspace" and check.subject in as_itself)
@@ -238,10 +238,8 @@ def _asked_as_you(check: Check, as_itself: Collection[str], trusting: Command) -
     if check.error is None or not yours:
         return check
     cause = "Your own sign-in may not, and check asks as you here. That says nothing of the app's identity."
-    onboard = command(
-        ".venv/bin/python -m git_refresh onboard --settings workspaces.json{trusting}", trusting=trusting
-    )
-    remedy = f"To try it as you, get the right for yourself. Whether the app's identity has it, onboard tells: {onboard}."
+    onboard = command(".venv/bin/python -m git_refresh onboard{options}", options=options)
+    remedy = f"To try it as you, get the right for yourself. Whether the app's identity has it, onboard tells: {onboard}"
     return replace(check, error=replace(check.error, cause=cause, remedy=remedy))
 
 

@@ -53,7 +53,7 @@ def diff(file: Path, deployed: Path, *, as_json: bool) -> None:
     Both are files as check takes them; DEPLOYED is read from stdin unless it is named:
 
     \b
-    az functionapp config appsettings list --name APP --resource-group GROUP | git-refresh diff workspaces.json
+    az functionapp config appsettings list --name APP --resource-group GROUP --output json | git-refresh diff workspaces.json
 
     + is in FILE alone, - in DEPLOYED alone, ~ has another value. A FILE that is a list is compared with the deployed list
     alone. What is no setting of this app is not looked at, and secrets are not shown.
@@ -62,7 +62,7 @@ def diff(file: Path, deployed: Path, *, as_json: bool) -> None:
     """  # noqa: D301  # click's mark for a paragraph that it must not fold
     if str(deployed) == "-" and str(file) != "-" and sys.stdin.isatty():
         raise click.UsageError(
-            "name two files, or pipe what is deployed: az functionapp config appsettings list … | … diff FILE"
+            "name two files, or pipe what is deployed: az functionapp config appsettings list … --output json | … diff FILE"
         )
     if str(file) == str(deployed):
         raise click.UsageError("FILE and DEPLOYED are the same")

@@ -32,7 +32,7 @@ MAX_WAIT_S = 60.0
 
 _FORMS = (
     'must contain an array of workspaces, app settings by name ({"WORKSPACES": […]}), a local.settings.json ({"Values": {…}}), '
-    "or what az functionapp config appsettings list prints"
+    "or what az functionapp config appsettings list --output json prints"
 )
 
 
@@ -60,7 +60,7 @@ def read_settings(file: Path) -> FileSettings:
     """
     where, text = read_text(file)
     if where == "stdin" and not text.strip():
-        message = "is empty; pipe into it what az functionapp config appsettings list prints, or name a file in its place"
+        message = "is empty; pipe into it what az functionapp config appsettings list --output json prints, or name a file in its place"
         raise SettingsError([Problem(where, message)])
     content = _parsed(where, text)
     values = _by_name(where, content, text)

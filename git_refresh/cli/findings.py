@@ -1,9 +1,11 @@
 """One form for every finding, whichever command it comes from: sign, place, what happened, code; and below it cause and remedy."""
 
 import re
+import shlex
 import textwrap
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from rich.console import Console
 from rich.text import Text
@@ -28,9 +30,10 @@ UNFOLDED = 10_000
 _ALIKE = 3
 """Places that are named where one message holds for more."""
 _COMMAND = re.compile(
-    r"(?:(?<=\s)\.venv/bin/|\b)(?:DATABRICKS_\w+=\S+ )*(?:az|databricks|git|func|azd|ulimit|python) [a-z-]"
+    r"(?:(?<=\s)\.venv/bin/|\b)(?:DATABRICKS_\w+=\S+ )*(?:(?:az|databricks|git|func|azd|ulimit|python) [a-z-]|read -rs )"
 )
 _BEFORE_COMMAND = re.compile(rf": (?={_COMMAND.pattern})")
+_AFTER_COMMAND = re.compile(rf" (?=(?:Or|Then)[ ,].*: {_COMMAND.pattern})")
 _VALUE = re.compile(
     r'^".*?" (?=must )|; write .*$'  # in the settings: the value, and what to write instead
     r"|https?://[^\s,;)]+|\(request id [^)]*\)"
@@ -155,16 +158,15 @@ def _said(item: Told) -> Hashable:
 def fold(mark: Text, text: Text, out: Console) -> None:
     """Print between words, indented by the mark; but what somebody copies, a path or a command, in one piece. Styles are kept.
 
-    A command at the end has a line of its own, where it all does not fit in one.
+    Commands have a line of their own, where it all does not fit in one.
     """
-    *_, begins = 0, *(found.end() for found in _BEFORE_COMMAND.finditer(text.plain))
-    if begins and len(mark) + len(text) > out.width:
-        fold(mark, text[:begins], out)
-        mark, text = Text(" " * len(mark)), text[begins:]
-        if ". " not in text.plain:
-            text = text[
-                : len(text.plain.removesuffix("."))
-            ]  # the sentence's, which is no part of the command
+    ends = _ends_of_parts(text.plain) if len(mark) + len(text) > out.width else ()
+    for begin, end in pairwise([0, *ends, len(text)]):
+        _wrap(mark, text[begin:end], out)
+        mark = Text(" " * len(mark))
+
+
+def _wrap(mark: Text, text: Text, out: Console) -> None:
     width = max(20, out.width - len(mark)) if not _COMMAND.search(text.plain) else UNFOLDED
     start = 0
     for line in textwrap.wrap(text.plain, width, break_long_words=False, break_on_hyphens=False):
@@ -172,6 +174,28 @@ def fold(mark: Text, text: Text, out: Console) -> None:
         out.print(Text.assemble(mark, text[start : start + len(line)]), soft_wrap=True)
         start += len(line)
         mark = Text(" " * len(mark))
+
+
+def _ends_of_parts(text: str) -> Iterator[int]:
+    """Where a command begins, and where it ends, if another one follows it."""
+    said = 0
+    for found in _BEFORE_COMMAND.finditer(text):
+        begins = found.end()
+        if said > begins:  # in the command before
+            continue
+        yield begins
+        ends = (after.end() for after in _AFTER_COMMAND.finditer(text, begins))
+        said = next((end for end in ends if _is_whole(text[begins:end])), len(text))
+        if said < len(text):
+            yield said
+
+
+def _is_whole(command: str) -> bool:
+    try:
+        shlex.split(command)
+    except ValueError:
+        return False
+    return True
 
 
 def placed(where: str, places: Places) -> str:

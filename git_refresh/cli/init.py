@@ -322,15 +322,16 @@ def _next_steps(output: Path, content: dict[str, Any]) -> str:
     grants = f"onboard --settings {name} --apply"
     if made:
         steps = [
-            (f"check {name} --offline", "the list alone"),
-            (grants, "shows what is missing, asks, grants, checks; after az login"),
+            (f"check {name} --offline", "Check the list alone"),
+            (grants, "After az login, grant what is missing"),
         ]
     else:
         steps = [
-            (f"onboard --settings {name} --new-principal git-refresh --apply", "makes it; after az login"),
-            (grants, "with its client_id in the list: shows what is missing, asks, grants, checks"),
+            (f"onboard --settings {name} --new-principal git-refresh --apply", "After az login, create it"),
+            (grants, "With its client_id in the list, grant what is missing"),
         ]
     if defaults.get("auth") != "federated":  # nobody's own sign-in can be exchanged
-        steps.append((f"plan --settings {name}", "what a run would do"))
-    width = max(len(typed) for typed, _ in steps)
-    return "\n".join([*lines, "Next:", *(f"  {program} {typed:<{width}}  # {why}" for typed, why in steps)])
+        steps.append((f"plan --settings {name}", "See what a run would do"))
+    return "\n".join(
+        [*lines, *(line for typed, why in steps for line in (f"{why}:", f"  {program} {typed}"))]
+    )

@@ -12,9 +12,10 @@ from git_refresh import __version__
 from git_refresh.hosts import parse_trusted_hosts
 from git_refresh.redact import shown, visible
 from git_refresh.settings.names import SETTINGS
+from git_refresh.shell import LIST_OPTIONS, NO_COMMAND, Command, command
 
 _QUIET, _VERBOSE, _COLOURLESS = "git_refresh.quiet", "git_refresh.verbose", "git_refresh.colourless"
-_ALLOWED = "git_refresh.allowed"
+_ALLOWED, _FILE = "git_refresh.allowed", "git_refresh.file"
 _OF_CONNECTIONS = (
     "HTTPS_PROXY",
     "https_proxy",
@@ -36,7 +37,7 @@ def settings_option[F: Callable[..., Any]](command: F) -> F:
         "file",
         type=FILE,
         help="Read the app settings from a file instead of the environment: a workspaces.json, a local.settings.json, "
-        "or what az functionapp config appsettings list prints; - reads it from stdin.",
+        "or what az functionapp config appsettings list --output json prints; - reads it from stdin.",
     )(
         click.option(
             "--trust-host",
@@ -65,6 +66,22 @@ def allowed_hosts() -> tuple[str, ...]:
     context = click.get_current_context(silent=True)
     found: tuple[str, ...] = context.meta.get(_ALLOWED, ()) if context is not None else ()
     return found
+
+
+def keep_file(file: Path | None) -> None:
+    """Keep which file the settings are from, for commands that repeat it; None: the environment."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[_FILE] = file
+
+
+def of_file() -> Command:
+    """The option that names the file which the settings are from. What was piped cannot be named."""
+    context = click.get_current_context(silent=True)
+    file = context.meta.get(_FILE) if context is not None else None
+    if file is None:
+        return NO_COMMAND
+    return LIST_OPTIONS if str(file) == "-" else command(" --settings {file}", file=str(file))
 
 
 json_option = click.option(

@@ -72,6 +72,9 @@ class _Days(click.ParamType[timedelta]):
     metavar="180d",
     help="Let new ones live for so many days, from 1d to 730d, instead of for as long as the former ones.",
 )
+@click.option(
+    "--force", is_flag=True, help="Rotate each NAME now, whenever it ends: one that has leaked, for example."
+)
 @click.option("--apply", "applies", is_flag=True, help="Do what is shown, after asking.")
 @click.option("--yes", "-y", is_flag=True, help="With --apply: do not ask.")
 @click.option(
@@ -88,6 +91,7 @@ def rotate(  # noqa: PLR0913  # one for each option
     lifetime: timedelta | None,
     file: Path | None,
     *,
+    force: bool,
     applies: bool,
     yes: bool,
     allow_unreachable: bool,
@@ -102,11 +106,13 @@ def rotate(  # noqa: PLR0913  # one for each option
     """
     if yes and not applies:
         raise click.UsageError("--yes needs --apply")
+    if force and not names:
+        raise click.UsageError("--force needs the NAME of each secret that is to be rotated")
     outlet = outlet_for(as_json=as_json)
     try:
         given = given_settings(file)
         settings = allow(load(given.values))
-        command = _Command(settings, outlet, within, lifetime, as_json=as_json)
+        command = _Command(settings, outlet, within, lifetime, force=force, as_json=as_json)
         command.choose(names)
         if allow_unreachable:
             command.allow_all()
@@ -141,12 +147,14 @@ class _Command:
         within: timedelta,
         lifetime: timedelta | None,
         *,
+        force: bool,
         as_json: bool,
     ) -> None:
         self._settings = settings
         self._outlet = outlet
         self._within = within
         self._lifetime = lifetime
+        self._force = force
         self._as_json = as_json
         rejected = [entry for entry in settings.entries if isinstance(entry, Rejected)]
         self._problems = tuple(problem for entry in rejected for problem in entry.problems)
@@ -222,7 +230,7 @@ class _Command:
         services = AdminServices(Deadline(clock, deadline.at + _TAKING_BACK_S), os.environ, self._outlet)
         try:
             vault = services.vault(url, settings.trusted) if self._targets else None
-            facts = Facts(vault=url, trusting=settings.trusting)
+            facts = Facts(vault=url, options=settings.options)
             try:
                 facts = replace(facts, object_id=_own(services) if self._targets else "")
             except KeyboardInterrupt:
@@ -242,6 +250,7 @@ class _Command:
                     within=self._within,
                     facts=facts,
                     lifetime=self._lifetime,
+                    force=self._force,
                     hold=_HOLD if self._problems else "",
                     allowed=frozenset(self.allowed),
                     said=self._say if applied else lambda _: None,

@@ -67,7 +67,9 @@ def _steps(secret: SecretReport) -> Iterator[Text]:
         "unchanged": "stays",
         "failed": "was not rotated",
     }[secret.action]
-    until = f", ends on {secret.ends_at:%Y-%m-%d}" if secret.action == "rotated" and secret.ends_at else ""
+    until = (
+        f", and ends on {secret.ends_at:%Y-%m-%d}" if secret.action == "rotated" and secret.ends_at else ""
+    )
     yield _step(sign, style, f"{what}{until}", secret.why)
     for each in secret.former:
         made = f" of {each.created_at:%Y-%m-%d}" if each.created_at else ""

@@ -60,6 +60,7 @@ def given_settings(file: Path | None, workspaces: Path | None = None, *, tells: 
         message = "the environment has none; name a file that contains them: --settings workspaces.json"
         raise SettingsError([Problem("app settings", message)])
     options.tell_what_is_used(file, values)
+    options.keep_file(workspaces or file)
     if tells:
         _tell_ignored([*environment_names(named), *unknown_names(named)])
     return Given(with_allowed(values), tuple(dict.fromkeys(named)))

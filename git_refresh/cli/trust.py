@@ -44,7 +44,7 @@ def allow(settings: Settings) -> Settings:
     asked = {host: place for host, place in _beyond(settings) if not allowed.trusts(host)}
     if asked:
         typed = (*typed, *_ask(asked, settings.trusted))
-    return replace(settings, trusting=_options(typed))
+    return replace(settings, options=Command(options.of_file() + _trusting(typed)))
 
 
 def _beyond(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -71,7 +71,7 @@ def _ask(asked: Mapping[str, str], trusted: TrustedHosts) -> Sequence[str]:
     named = ", ".join(f"{host} ({asked[host]})" if host in asked else host for host in hosts)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         message = (
-            f"in a file does not let your own sign-in go to {named}; if you trust it, add{_options(hosts)}"
+            f"in a file does not let your own sign-in go to {named}; if you trust it, add{_trusting(hosts)}"
         )
         raise SettingsError([Problem("TRUSTED_HOSTS", message)])
     terminal.say(f"TRUSTED_HOSTS in the file names hosts outside of Azure: {named}.")
@@ -84,6 +84,6 @@ def _ask(asked: Mapping[str, str], trusted: TrustedHosts) -> Sequence[str]:
     return hosts
 
 
-def _options(hosts: Sequence[str]) -> Command:
+def _trusting(hosts: Sequence[str]) -> Command:
     """The option for each, as a command line repeats them."""
     return Command("".join(command(" --trust-host {host}", host=host) for host in hosts))

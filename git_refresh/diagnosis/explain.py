@@ -8,7 +8,7 @@ from datetime import UTC, timedelta
 
 from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Known, Match, Row
 from git_refresh.redact import shown
-from git_refresh.shell import NO_COMMAND, Command, fill
+from git_refresh.shell import LIST_OPTIONS, Command, fill
 from git_refresh.symptom import Service, Symptom
 
 
@@ -47,6 +47,8 @@ class Facts:
     named_in: str = "AZURE_CLIENT_ID"
     """Where the settings name the identity."""
     tenant: str = "TENANT"
+    account_id: str = "ACCOUNT_ID"
+    """Of the Databricks account."""
     registration: str = "APPLICATION_ID"
     """Of the app registration that speaks for the identity in that tenant."""
     organization: str = "ORGANIZATION"
@@ -59,8 +61,8 @@ class Facts:
     """Who can do what whoever is signed in may not."""
     command: Command = _COMMAND
     """What that person types."""
-    trusting: Command = NO_COMMAND
-    """The options by which a person allowed hosts, as a command of ours repeats them."""
+    options: Command = LIST_OPTIONS
+    """The options with which a command of ours reads the same settings. None are needed where these are in the environment."""
     late_because: str = "The previous run took too long, or the app was not running."
     """Why a run began late, as far as the timer's status shows it."""
     refreshing: str = (
@@ -116,9 +118,9 @@ def interrupted(facts: Facts) -> Diagnosis:
     return finding("interrupted", facts)
 
 
-def in_general(row: Row) -> Diagnosis:
-    """What a row says when nothing is known of a failure: for the documentation."""
-    return _filled(row, row.seen, _values(Facts()))
+def in_general(row: Row, around: str = "") -> Diagnosis:
+    """What a row says when nothing is known of a failure, with this around each command: for the documentation."""
+    return _filled(row, row.seen, _values(Facts()), around)
 
 
 def internal(error: BaseException, facts: Facts) -> Diagnosis:
@@ -233,12 +235,14 @@ _ADDRESS = {Service.DATABRICKS: "host", Service.KEY_VAULT: "vault", Service.AZUR
 def _values(facts: Facts) -> dict[str, str]:
     """What fills the braces. An empty fact is as good as none."""
     values = {name: value or _DEFAULTS[name] for name, value in asdict(facts).items() if name != "known"}
+    values["options"] = facts.options
     vault = re.match(r"https://([\w-]+)\.vault\.", values["vault"])
     more = {
         "vault_name": vault[1] if vault else "VAULT",
         "service": "The service",
         "address": "ADDRESS",
         "files": "",
+        "id": "ID",
         "issuer": "https://login.microsoftonline.com/TENANT_ID/v2.0",
         "subject": values["object_id"],
         "audience": "fb60f99c-7a34-4190-8149-302f77469936",
@@ -263,7 +267,7 @@ def _arguments(values: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _filled(row: Row, message: str, values: Mapping[str, str]) -> Diagnosis:
+def _filled(row: Row, message: str, values: Mapping[str, str], around: str = "") -> Diagnosis:
     arguments = {**values, **_arguments(values)}
 
     def filled(text: str) -> str:
@@ -273,7 +277,7 @@ def _filled(row: Row, message: str, values: Mapping[str, str]) -> Diagnosis:
     def with_commands(text: str) -> str:
         parts = text.split("`")
         parts[::2] = map(filled, parts[::2])
-        parts[1::2] = [fill(command, arguments) for command in parts[1::2]]
+        parts[1::2] = [f"{around}{fill(command, arguments)}{around}" for command in parts[1::2]]
         return "".join(parts)
 
     return Diagnosis(row.code, filled(message), with_commands(row.cause), with_commands(row.remedy))

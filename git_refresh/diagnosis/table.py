@@ -1,8 +1,9 @@
 """The one table of failures: what is seen, what it means, what to do. Code, documentation and tests read it.
 
 Rows are tried from top to bottom and the first that fits is taken, so the specific ones come before the general ones. Texts in
-`pattern` and `seen` are the services' own. Braces are filled in with what the run knows; see `explain.Facts`. A command with braces
-stands in backticks, which are not shown: there each value is quoted for a shell.
+`pattern` and `seen` are the services' own. Braces are filled in with what the run knows; see `explain.Facts`. A remedy's commands
+stand in backticks, which only the page shows: there each value is quoted for a shell. The remedy ends with a command, without a full
+stop; where there are two, the second follows a sentence that begins with "Or" or "Then" and ends with a colon.
 `make docs` writes `docs/troubleshooting.md` from here.
 """
 
@@ -31,10 +32,9 @@ _UNTHROTTLED = r"(?!REQUEST_LIMIT_EXCEEDED$).*"
 _PAGE = r"(?i)^\s*<(?:!doctype|html|head|body|title)\b"
 _POLICY_DIFFERS = "TOKEN_AUDIENCE_INVALID|TOKEN_SUBJECT_INVALID"
 """How a workspace says that a federation policy is there, and is for another token."""
-_OTHER_SIGN_IN = (
-    "See whose it is and of which tenant: az account show. Sign in to the tenant of {address}: `az login --tenant {tenant}`. Then run the "
-    "command again."
-)
+_OTHER_SIGN_IN = "Sign in to the tenant of {address}, and run the command again: `az login --tenant {tenant}`"
+_ONBOARD = "`.venv/bin/python -m git_refresh onboard{options} --apply`"
+"""Grants what a list needs, and shows what somebody else would have to run."""
 
 
 class Known(StrEnum):
@@ -89,24 +89,45 @@ class Row:
 
 
 _GRANT_DEVOPS = (
-    "In https://dev.azure.com/{organization}/_settings/users add the identity with object id {object_id} with access level Basic "
-    "(Stakeholder is not enough), and add it to the Readers of project {project}."
+    "Grant what is missing (by hand: in https://dev.azure.com/{organization}/_settings/users, add the identity with object id {object_id} "
+    f"with access level Basic, since Stakeholder is not enough, and add it to the Readers of project {{project}}): {_ONBOARD}"
 )
-_STORE_SECRET = "`az keyvault secret set --vault-name {vault_name} --name {secret} --value VALUE --expires YYYY-MM-DDT00:00:00Z`"  # noqa: S105  # a command
+_ADD_PRINCIPAL = (
+    "Grant what is missing (by hand: in {host}, Settings, Identity and access, Service principals, add {principal}, with the entitlement "
+    f"Workspace access): {_ONBOARD}"
+)
+_GRANT_FOLDER = f"grant it (by hand: give {{principal}} Can Manage on {{path}} in the workspace): {_ONBOARD}"
+_STORE_SECRET = (
+    "store it, which asks for its value: `read -rs VALUE; az keyvault secret set --vault-name {vault_name} --name {secret} --value "  # noqa: S105
+    '"$VALUE" --expires YYYY-MM-DDT00:00:00Z --output none; unset VALUE`'
+)
 _ROTATE = (
     "Rotate it, as an admin of the workspace and of the vault (by hand: create one for {client_id} in {host}, Settings, Identity and "
     "access, Service principals, Secrets, and store it in {vault} with the day on which it ends): `.venv/bin/python -m git_refresh rotate "
-    "{secret} --settings workspaces.json{trusting} --apply`."
+    "{secret}{options} --apply`"
 )
 _DELETE_SECRET = (
     "`DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}`"  # noqa: S105  # a command
 )
-_ONBOARD = "`.venv/bin/python -m git_refresh onboard --settings workspaces.json{trusting} --apply`"
-_POLICY = (
-    "An account admin writes the policy with: `databricks account service-principal-federation-policy create "
-    "$(databricks account service-principals list --filter {by_client_id} --output json | jq -r '.[0].id') --json {policy}`."
+IN_ACCOUNT = "DATABRICKS_HOST=https://accounts.azuredatabricks.net DATABRICKS_ACCOUNT_ID={account_id}"
+"""What a command of the Databricks CLI about an account is told."""
+PRINCIPAL_NUMBER = (
+    f'"$({IN_ACCOUNT} databricks account service-principals list --filter {{by_client_id}} --output json | '
+    "jq -r '.[0].id')\""
 )
-_TRUST = "In the identity's own tenant: `az ad app federated-credential create --id {registration} --parameters {trust}`."
+"""A service principal's number, as the shell finds it out."""
+_POLICY = (
+    f"Write the policy: {_ONBOARD} Or let an account admin run: `{IN_ACCOUNT} databricks account "
+    f"service-principal-federation-policy create {PRINCIPAL_NUMBER} --json {{policy}}`"
+)
+_DELETE_CREDENTIAL = (
+    "signed in as {principal}: `DATABRICKS_HOST={host} databricks git-credentials list` Then delete it by its id: `DATABRICKS_HOST={host} "
+    "databricks git-credentials delete ID`"
+)
+_TRUST = (
+    "In the identity's own tenant, let the app registration trust it: `az ad app federated-credential create --id {registration} "
+    "--parameters {trust}`"
+)
 SHARED = {
     "Let the identity in": _GRANT_DEVOPS,
     "Renew the OAuth secret": _ROTATE,
@@ -121,7 +142,7 @@ _OTHER_TENANT = (
         (Match(ENTRA, pattern=r"AADSTS7002138"),),
         seen="401 …AADSTS7002138: No matching federated identity record found…",
         cause="The federated credential of app registration {registration} matches the identity but for the case of letters.",
-        remedy="Delete what is there for this identity, and write it anew. " + _TRUST,
+        remedy="Delete what is there for this identity, and write it again. " + _TRUST,
     ),
     Row(
         "registration_trust",
@@ -136,16 +157,16 @@ _OTHER_TENANT = (
         seen="401 …AADSTS700211: No matching federated identity record found for presented assertion issuer…",
         cause="No federated credential of app registration {registration} has the issuer {issuer} and the audience "
         "api://AzureADTokenExchange.",
-        remedy="Delete what is there for this identity, and write it anew. " + _TRUST,
+        remedy="Delete what is there for this identity, and write it again. " + _TRUST,
     ),
     Row(
         "registration_not_in_tenant",
         (Match(ENTRA, pattern=r"AADSTS700016"),),
         seen="400 …AADSTS700016: Application with identifier … was not found in the directory…",
         cause="App registration {registration} is not consented to in tenant {tenant}, or is not for multiple tenants.",
-        remedy="In the identity's own tenant: `az ad app update --id {registration} --sign-in-audience AzureADMultipleOrgs`. Then, as "
-        "an administrator of the other tenant: `az login --tenant {tenant} --allow-no-subscriptions`, and "
-        "`az ad sp create --id {registration}`.",
+        remedy="In the identity's own tenant: `az ad app update --id {registration} --sign-in-audience AzureADMultipleOrgs` Then, as "
+        "an administrator of the other tenant: `az login --tenant {tenant} --allow-no-subscriptions && az ad sp create --id "
+        "{registration}`",
     ),
     Row(
         "tenant_not_found",
@@ -206,8 +227,9 @@ _IDENTITY = (
         ),
         seen="App Service managed identity configuration not found…",
         cause="The app has no managed identity.",
-        remedy="Give it one: az functionapp identity assign --name APP --resource-group GROUP; for a user-assigned identity also set "
-        "AZURE_CLIENT_ID to its client id.",
+        remedy="Give it a user-assigned one, and set AZURE_CLIENT_ID to its client id: `az functionapp identity assign --name APP "
+        "--resource-group GROUP --identities IDENTITY_RESOURCE_ID` Or give it a system-assigned one: `az functionapp identity assign "
+        "--name APP --resource-group GROUP`",
     ),
     Row(
         "azure_cli_no_exchange",
@@ -219,8 +241,8 @@ _IDENTITY = (
         "azure_cli_missing",
         (Match(CLI, ("not_installed",)),),
         cause="Azure CLI is not installed on this machine, or this terminal does not find az. Outside of Azure the app uses its sign-in.",
-        remedy="Install it (https://aka.ms/azure-cli), open a new terminal, and run az login, with --tenant for the tenant of the Azure "
-        "DevOps organization.",
+        remedy="Install it (https://aka.ms/azure-cli), open a new terminal, and sign in to the tenant of the Azure DevOps organization: "
+        "`az login --tenant {tenant}`",
     ),
     Row(
         "identity_lapsed_token",
@@ -246,15 +268,15 @@ _IDENTITY = (
         (Match(CLI, ("unexpected", "signed_out")),),
         seen="Please run 'az login' to set up an account",
         cause="The Azure CLI on this machine is not signed in, or its sign-in has expired.",
-        remedy="Run az login, with --tenant for the tenant of the Azure DevOps organization.",
+        remedy="Sign in to the tenant of the Azure DevOps organization: `az login --tenant {tenant}`",
     ),
     Row(
         "identity_unknown",
         (Match(IDENTITY, status=(400, 404)),),
         seen="400 …No User Assigned or Delegated Managed Identity found…",
         cause="The app has no identity with this client id, or none at all.",
-        remedy="Set {named_in} to the client id (not the object id) of an identity assigned to the app "
-        "(az functionapp identity show --name APP --resource-group GROUP), or remove it to use the system-assigned one.",
+        remedy="Set {named_in} to the client id (not the object id) of an identity assigned to the app, or remove it to use the "
+        "system-assigned one. To see which are assigned: `az functionapp identity show --name APP --resource-group GROUP`",
     ),
     Row(
         "identity_unavailable",
@@ -272,21 +294,22 @@ _KEY_VAULT = (
         seen="403 ForbiddenByFirewall",
         cause="The vault's firewall blocks the app, or the vault accepts only its private endpoint.",
         remedy="Connect the app to a virtual network that {vault} allows, or that contains its private endpoint. Or allow the app's "
-        "outbound address: `az keyvault network-rule add --name {vault_name} --ip-address ADDRESS`.",
+        "outbound address: `az keyvault network-rule add --name {vault_name} --ip-address ADDRESS`",
     ),
     Row(
         "secret_disabled",
         (Match(VAULT, error_code="SecretDisabled"),),
         seen="403 SecretDisabled",
         cause='The latest version of the secret "{secret}" is disabled.',
-        remedy=f"Enable it, or store the OAuth secret as a new version: {_STORE_SECRET}.",
+        remedy="Enable it: `az keyvault secret set-attributes --vault-name {vault_name} --name {secret} --enabled true` Or, with another "
+        f"OAuth secret, {_STORE_SECRET}",
     ),
     Row(
         "secret_deleted",
         (Match(VAULT, status=(409,), error_code="ObjectIsDeletedButRecoverable"),),
         seen="409 ObjectIsDeletedButRecoverable",
         cause='A secret "{secret}" was deleted from {vault}, and until it is recovered or purged its name is taken.',
-        remedy="Bring it back: `az keyvault secret recover --vault-name {vault_name} --name {secret}`. Then run the command again.",
+        remedy="Bring it back, and run the command again: `az keyvault secret recover --vault-name {vault_name} --name {secret}`",
     ),
     Row(
         "secret_name_busy",
@@ -303,10 +326,10 @@ _KEY_VAULT = (
         ),
         seen="403 ForbiddenByRbac",
         cause="Your own sign-in may not read and store secrets in {vault}: it lacks the role Key Vault Secrets Officer.",
-        remedy="Let somebody grant it who may (Owner or Role Based Access Control Administrator), for as long as it is needed: `az role "
-        'assignment create --assignee {object_id} --role "Key Vault Secrets Officer" --scope "$(az keyvault show --name {vault_name} '
-        '--query id --output tsv)"`. It may take minutes to take effect. Where the vault uses access policies: `az keyvault set-policy '
-        "--name {vault_name} --object-id {object_id} --secret-permissions get list set`.",
+        remedy="Let an Owner or Role Based Access Control Administrator grant it for as long as it is needed, and wait some minutes: `az "
+        'role assignment create --assignee {object_id} --role "Key Vault Secrets Officer" --scope "$(az keyvault show --name {vault_name} '
+        '--query id --output tsv)"` Or, where the vault uses access policies: `az keyvault set-policy --name {vault_name} --object-id '
+        "{object_id} --secret-permissions get list set`",
     ),
     Row(
         "key_vault_policy",
@@ -318,14 +341,14 @@ _KEY_VAULT = (
         seen="403 ForbiddenByPolicy",
         cause="An Azure Policy on {vault} does not allow what was to be stored. Most often it says for how long a secret may be valid.",
         remedy="Ask whoever looks after the policies how long that is (Policy, Compliance), and let the new one live for no longer: "
-        "`.venv/bin/python -m git_refresh rotate {secret} --lifetime 180d --apply --settings workspaces.json{trusting}`.",
+        "`.venv/bin/python -m git_refresh rotate {secret}{options} --lifetime 180d --apply`",
     ),
     Row(
         "key_vault_admin_refused",
         (Match(VAULT, status=(403,), operation=_AS_ADMIN),),
         seen="403 …",
         cause="{vault} refuses this to your own sign-in for a reason other than a role that is missing.",
-        remedy="See what it says to the same sign-in: `az keyvault secret list-versions --vault-name {vault_name} --name {secret}`.",
+        remedy="See what it says to the same sign-in: `az keyvault secret list-versions --vault-name {vault_name} --name {secret}`",
     ),
     Row(
         "key_vault_admin_sign_in",
@@ -339,16 +362,15 @@ _KEY_VAULT = (
         (Match(VAULT, pattern=r"does not have secrets get permission"),),
         seen="403 …does not have secrets get permission on key vault…",
         cause="The vault uses access policies, and none lets the app's identity read secrets.",
-        remedy="Add one: `az keyvault set-policy --name {vault_name} --object-id {object_id} --secret-permissions get`.",
+        remedy="Add one: `az keyvault set-policy --name {vault_name} --object-id {object_id} --secret-permissions get`",
     ),
     Row(
         "key_vault_forbidden",
         (Match(VAULT, status=(403,)),),
         seen="403 ForbiddenByRbac",
         cause="The app's identity may not read secrets in {vault}: it lacks the role Key Vault Secrets User.",
-        remedy="Grant it: `az role assignment create --assignee-object-id {object_id} --assignee-principal-type ServicePrincipal "
-        '--role "Key Vault Secrets User" --scope "$(az keyvault show --name {vault_name} --query id --output tsv)"`. '
-        "It may take minutes to take effect.",
+        remedy="Grant it, and wait some minutes: `az role assignment create --assignee-object-id {object_id} --assignee-principal-type "
+        'ServicePrincipal --role "Key Vault Secrets User" --scope "$(az keyvault show --name {vault_name} --query id --output tsv)"`',
     ),
     Row(
         "key_vault_sign_in",
@@ -362,8 +384,8 @@ _KEY_VAULT = (
         (Match(VAULT, status=(404,)),),
         seen="404 SecretNotFound",
         cause='The vault has no secret "{secret}", or it was deleted.',
-        remedy="Correct client_secret_name (`az keyvault secret list --vault-name {vault_name}` shows the names), or store it: "
-        f"{_STORE_SECRET}.",
+        remedy="Correct client_secret_name ({vault}, Secrets, shows the names), or create the OAuth secret and store it: "
+        f"{_ONBOARD} Or, if you have one, {_STORE_SECRET}",
     ),
     Row(
         "secret_expired",
@@ -435,7 +457,7 @@ _AZURE_DEVOPS = (
         ),
         seen="203 …<title>Azure DevOps Services | Sign In</title>…",
         cause="Azure DevOps does not accept the token: it asks for a sign-in.",
-        remedy="The organization must be connected to the identity's own Entra tenant (Organization settings, Microsoft Entra). "
+        remedy="Connect the organization to the identity's own Entra tenant (Organization settings, Microsoft Entra). "
         + _GRANT_DEVOPS,
     ),
     Row(
@@ -444,7 +466,7 @@ _AZURE_DEVOPS = (
         seen="401",
         cause="Azure DevOps refused the request without a reason: this identity lacks a permission in {organization}, or the token is not "
         "accepted.",
-        remedy="If it repeats: " + _GRANT_DEVOPS,
+        remedy="No action needed if the next run succeeds. " + _GRANT_DEVOPS,
     ),
     Row(
         "devops_organization_not_found",
@@ -482,8 +504,9 @@ _SIGN_IN = (
         (Match(DATABRICKS, pattern=r"blocked by Databricks IP ACL"),),
         seen="403 …Source IP address: … is blocked by Databricks IP ACL…",
         cause="The workspace's IP access list blocks the app's outbound address.",
-        remedy="Give the app a fixed outbound address (virtual network with a NAT gateway) and add it on {host}: "
-        "databricks ip-access-lists create.",
+        remedy="Give the app a fixed outbound address (virtual network with a NAT gateway), and let a workspace admin allow it: "
+        """`DATABRICKS_HOST={host} databricks ip-access-lists create --json '{"label": "git-refresh", "list_type": "ALLOW", """
+        """"ip_addresses": ["ADDRESS"]}'`""",
     ),
     Row(
         "workspace_network_denied",
@@ -519,15 +542,14 @@ _SIGN_IN = (
         ),
         seen="403 …Unauthorized access to Org: …",
         cause="The service principal is not assigned to this workspace, or not active in it.",
-        remedy="As an account admin, add {principal} to {host} (Settings, Identity and access, Service principals), or let onboard add it: "
-        f"{_ONBOARD}.",
+        remedy=_ADD_PRINCIPAL,
     ),
     Row(
         "federation_audience",
         (Match(DATABRICKS, pattern=r"TOKEN_AUDIENCE_INVALID"),),
         seen="400 invalid_grant TOKEN_AUDIENCE_INVALID (Token audience '…' invalid…",
         cause="The federation policy of service principal {client_id} accepts another audience than {audience}.",
-        remedy="Delete that policy (databricks account service-principal-federation-policy list shows it). "
+        remedy="Delete that policy in https://accounts.azuredatabricks.net (User management, Service principals). "
         + _POLICY,
     ),
     Row(
@@ -535,7 +557,7 @@ _SIGN_IN = (
         (Match(DATABRICKS, pattern=r"TOKEN_SUBJECT_INVALID"),),
         seen="400 invalid_grant TOKEN_SUBJECT_INVALID…",
         cause="The federation policy of service principal {client_id} is for another identity than the one with object id {subject}.",
-        remedy="Add a policy for this one. " + _POLICY,
+        remedy=_POLICY,
     ),
     Row(
         "federation_policy_missing",
@@ -550,7 +572,7 @@ _SIGN_IN = (
         (Match(DATABRICKS, status=(403,), operation=EXCHANGE),),
         seen="403",
         cause="Service principal {client_id} has no access to this workspace.",
-        remedy="In {host}, Settings, Identity and access, Service principals, add {principal}, with workspace access.",
+        remedy=_ADD_PRINCIPAL,
     ),
     Row(
         "federation_rejected",
@@ -621,7 +643,7 @@ _SIGN_IN = (
         seen="403 PERMISSION_DENIED",
         cause="Your own sign-in may not manage the OAuth secrets of {client_id}: account admins and workspace admins may.",
         remedy="Let an account admin or a workspace admin of {host} run the command, or make you a workspace admin ({host}, Settings, "
-        "Identity and access, Groups, admins). See whose sign-in it is: az account show.",
+        "Identity and access, Groups, admins). To see whose sign-in it is: `az account show`",
     ),
     Row(
         "oauth_secret_rejected",
@@ -706,7 +728,7 @@ _CREDENTIAL = (
         (Match(DATABRICKS, pattern=r"Invalid Git provider credentials"),),
         seen="403 PERMISSION_DENIED Invalid Git provider credentials.…",
         cause="Azure DevOps refused the stored Git credential: it has expired, or the identity may not read the repository.",
-        remedy="Resolve first what keeps the run from storing a valid token. If it repeats after that: "
+        remedy="Resolve first what keeps the run from storing a valid token. If it repeats after that, the identity lacks a right. "
         + _GRANT_DEVOPS,
     ),
     Row(
@@ -726,8 +748,7 @@ _CREDENTIAL = (
         (Match(DATABRICKS, pattern=r"(?i)error with your [\w :\[\]-]{0,60}credentials"),),
         seen="403 PERMISSION_DENIED …error with your Azure Active Directory credentials.…",
         cause="The workspace's federated credential (azureDevOpsServicesAad) does not work.",
-        remedy="Repair it in Entra, or delete that Git credential so that this app's is used: "
-        "databricks git-credentials list, then databricks git-credentials delete ID.",
+        remedy=f"Repair it in Entra. If this app's is to be used, look for that Git credential, {_DELETE_CREDENTIAL}",
     ),
     Row(
         "credential_limit",
@@ -739,8 +760,7 @@ _CREDENTIAL = (
         ),
         seen="409 …Only one credential per provider is allowed…",
         cause="The principal has another Git credential, and may have only one per provider.",
-        remedy="Signed in as {principal}, delete the other one: databricks git-credentials list, then "
-        "databricks git-credentials delete ID.",
+        remedy=f"Look for the other one, {_DELETE_CREDENTIAL}",
     ),
     Row(
         "credential_gone",
@@ -761,8 +781,8 @@ _CREDENTIAL = (
         (Match(DATABRICKS, status=(403,), operation=_CREDENTIAL_OPERATION),),
         seen="403 PERMISSION_DENIED",
         cause="The workspace does not let the app manage the Git credentials of {principal}.",
-        remedy="Give it the entitlement Workspace access ({host}, Settings, Identity and access, Service principals). For a "
-        "principal in run_as, give the one that signs in the role Service principal: Manager on it (Permissions).",
+        remedy="Grant the entitlement Workspace access (for a principal in run_as, give the one that signs in the role Service principal: "
+        f"Manager on it, in {{host}}, Settings, Identity and access, Service principals, Permissions): {_ONBOARD}",
     ),
 )
 
@@ -772,8 +792,8 @@ _JOBS = (
         (Match(DATABRICKS, status=(403,), operation="list the jobs"),),
         seen="403 PERMISSION_DENIED",
         cause="{host} does not let {principal} list its jobs.",
-        remedy="For check --jobs, sign in as an admin of the workspace: az login. Or give {principal} workspace access ({host}, Settings, "
-        "Identity and access).",
+        remedy="Give {principal} workspace access ({host}, Settings, Identity and access). For check --jobs, sign in as an admin of the "
+        "workspace: `az login`",
     ),
 )
 
@@ -911,7 +931,7 @@ _FOLDER = (
         ),
         seen="400 RESOURCE_ALREADY_EXISTS Repo … already exists…",
         cause="The path is taken by something else, or by something that {principal} may not see.",
-        remedy="Give {principal} Can Manage on {path}, or choose another path.",
+        remedy=f"Choose another path. If {{path}} is a Git folder that the app is to manage, {_GRANT_FOLDER}",
     ),
     Row(
         "clone_incomplete",
@@ -929,7 +949,7 @@ _FOLDER = (
         ),
         seen="404 RESOURCE_DOES_NOT_EXIST Path (…) doesn't exist.",
         cause="The Git folder does not exist, or {principal} may not see it.",
-        remedy="Write the folder's url so that it is created, or give {principal} Can Manage on {path}.",
+        remedy=f"Write the folder's url so that it is created. If the folder exists, {_GRANT_FOLDER}",
     ),
     Row(
         "git_operation_timeout",
@@ -953,7 +973,7 @@ _FOLDER = (
         ),
         seen="403 PERMISSION_DENIED",
         cause="The workspace does not allow {principal} to do this.",
-        remedy="Give {principal} Can Manage on {path}.",
+        remedy=f"Give {{principal}} Can Manage on {{path}}, or let onboard do it: {_ONBOARD}",
     ),
 )
 
@@ -962,7 +982,7 @@ _ANY = (
         "too_many_open_files",
         (Match(kind=("descriptors",)),),
         cause="{service} was not called: this process has reached its limit of open files and connections.",
-        remedy="On a laptop: ulimit -n 1024. In Azure: lower REFRESH_CONCURRENCY, and report it to us.",
+        remedy="In Azure, lower REFRESH_CONCURRENCY, and report it to us. On a laptop: `ulimit -n 1024`",
     ),
     Row(
         "out_of_time",
@@ -1058,7 +1078,7 @@ OWN = (
         "folder_missing",
         message="{path} does not exist.",
         cause="The Git folder does not exist, or {principal} may not see it.",
-        remedy="Write the folder's url so that it is created, or give {principal} Can Manage on {path}.",
+        remedy=f"Write the folder's url so that it is created. If the folder exists, {_GRANT_FOLDER}",
     ),
     Row(
         "folder_misspelt",
@@ -1133,9 +1153,9 @@ OWN = (
         "no_remote_repository",
         message="{path} has no remote repository.",
         cause="The Git folder was made in the workspace without one, as by git init, so there is nothing to pull from.",
-        remedy="Link it to its repository (with the Git CLI: git remote add origin URL), or remove {path} from the settings; if they have "
-        "its url, you can also move the folder away, and it is created from there. One that was found only by a path ending in /* is left "
-        "alone, unless --folder asks for it.",
+        remedy="Remove {path} from the settings; if they have its url, you can also move the folder away, and it is created from there. "
+        "One that was found only by a path ending in /* is left alone, unless --folder asks for it. To link it to its repository, with "
+        "the Git CLI: `git remote add origin {url}`",
     ),
     Row(
         "no_such_ref",
@@ -1217,13 +1237,13 @@ OWN = (
         message='The latest version of "{secret}" is the OAuth secret of service principal {other}, while the list says {client_id}.',
         cause="Its tags say so. A new one would take it from whoever signs in as the other, so that none was made.",
         remedy="Correct client_id, or client_secret_name, in WORKSPACES. If the name is this one's from now on, create an OAuth secret in "
-        f"{{host}} (Settings, Identity and access, Service principals, Secrets), and store it: {_STORE_SECRET}.",
+        f"{{host}} (Settings, Identity and access, Service principals, Secrets), and {_STORE_SECRET}",
     ),
     Row(
         "no_room_for_secret",
         message="Service principal {client_id} has {count} OAuth secrets already, so that no new one was made: {there}.",
         cause="It may have five, those that have ended too, and the last is left for somebody in need.",
-        remedy=f"Delete one that has ended, or that nothing uses, with its id: {_DELETE_SECRET}.",
+        remedy=f"Delete one that has ended, or that nothing uses, with its id: {_DELETE_SECRET}",
     ),
     Row(
         "scopes_differ",
@@ -1231,28 +1251,28 @@ OWN = (
         cause='No tag of "{secret}" in Key Vault tells which of them is in use, and so which scopes a new one is to have.',
         remedy="Look up the id of the one in use, and write it, with the tags that are to stay (the others go): `az keyvault secret "
         "set-attributes --vault-name {vault_name} --name {secret} --tags databricks-client-id={client_id} "
-        "databricks-secret-id={oauth_secret}`.",
+        "databricks-secret-id={oauth_secret}`",
     ),
     Row(
         "unknown_oauth_secret",
         message="OAuth secret {oauth_secret} of {client_id}, made {made}, ends {ends}, is not known to be ours.",
         cause="No version under this list's names in {vault} names it: it was made by hand, is stored elsewhere, or was made by a command "
         "that was ended before it could store it.",
-        remedy=f"If it is older than a day and nothing uses it: {_DELETE_SECRET}.",
+        remedy=f"If it is older than a day and nothing uses it: {_DELETE_SECRET}",
     ),
     Row(
         "unproven_oauth_secret",
         message="OAuth secret {oauth_secret} of {client_id}, made {made}, ends {ends}, is not known to be ours.",
         cause='A former version of "{secret}" in {vault} names it, but was not stored there by this command: it was tagged by hand, or is '
         "a copy, and what it is a copy of may be in use.",
-        remedy=f"If nothing uses it, in other vaults and lists neither: {_DELETE_SECRET}.",
+        remedy=f"If nothing uses it, in other vaults and lists neither: {_DELETE_SECRET}",
     ),
     Row(
         "untagged_oauth_secret",
         message="OAuth secret {oauth_secret} of {client_id}, made {made}, ends {ends}, is not known to be ours.",
         cause='It may be the one in use: "{secret}" in Key Vault has no tag that tells.',
         remedy="Leave it until the secret has been rotated, and for a day more. Then, if nothing uses it: "
-        f"{_DELETE_SECRET}.",
+        f"{_DELETE_SECRET}",
     ),
     Row(
         "new_secret_rejected",
@@ -1266,15 +1286,14 @@ OWN = (
         message="No new OAuth secret was stored: it could not be tried at {places}.",
         cause="Every workspace that uses a new secret has to accept it first. At least one always has to.",
         remedy="Check the connection to {host}, or remove a deleted workspace from WORKSPACES. To store it without the workspaces that "
-        "cannot be reached: `.venv/bin/python -m git_refresh rotate {secret} --apply --allow-unreachable --settings "
-        "workspaces.json{trusting}`.",
+        "cannot be reached: `.venv/bin/python -m git_refresh rotate {secret}{options} --apply --allow-unreachable`",
     ),
     Row(
         "new_secret_unexpected",
         message="{host} returned an unexpected OAuth secret as the new one: {oauth_secret}: {why}.",
         cause="The response is that of another request, or the workspace does not work as documented. Nothing was stored.",
         remedy="Run it again. If it repeats, move another workspace to the start of WORKSPACES, where the secret is created, or set how "
-        "long it is valid: `.venv/bin/python -m git_refresh rotate {secret} --lifetime 180d --apply --settings workspaces.json{trusting}`.",
+        "long it is valid: `.venv/bin/python -m git_refresh rotate {secret}{options} --lifetime 180d --apply`",
     ),
     Row(
         "new_secret_not_seen",
@@ -1287,36 +1306,35 @@ OWN = (
         message="The secret can be read, but it has no expiration date.",
         cause="Without that date in Key Vault nobody is warned before the OAuth secret expires.",
         remedy="Look up when the OAuth secret ends ({host}, Settings, Identity and access, Service principals, Secrets), and write that: "
-        "`az keyvault secret set-attributes --vault-name {vault_name} --name {secret} --expires YYYY-MM-DDT00:00:00Z`.",
+        "`az keyvault secret set-attributes --vault-name {vault_name} --name {secret} --expires YYYY-MM-DDT00:00:00Z`",
     ),
     Row(
         "federated_credential",
         message="Git credential {id} of {principal} is federated.",
         cause="With a federated Git credential the workspace gets its own tokens. This app leaves it alone, and stores its own as well.",
         remedy="If it works, {principal} needs no other: remove the workspace from WORKSPACES, or keep it for its Git folders; one of "
-        "run_as, remove from that. Otherwise, signed in as {principal}, delete it: databricks git-credentials list, then "
-        "databricks git-credentials delete ID.",
+        "run_as, remove from that. Otherwise delete it, signed in as {principal}: `DATABRICKS_HOST={host} databricks "
+        "git-credentials delete {id}`",
     ),
     Row(
         "foreign_credential",
         message="Git credential {id} was not made by this app: {whose}.",
         cause="Somebody else stored it for {principal}, which can have only one: a run stores the app's token in it, and leaves its names.",
         remedy="If that is not intended, let the app have a service principal of its own; one of run_as, remove from that. If it is, "
-        "delete it once, signed in as {principal}: the next run makes one with this app's name. databricks git-credentials list, then "
-        "databricks git-credentials delete ID.",
+        "delete it once, signed in as {principal}, and the next run makes one with this app's name: `DATABRICKS_HOST={host} databricks "
+        "git-credentials delete {id}`",
     ),
     Row(
         "second_credential",
         message="In addition to Git credential {id} there is {other}, also for Azure DevOps.",
         cause="Databricks may use either Git credential, but only one is kept fresh.",
-        remedy="Signed in as {principal}, delete the other one: databricks git-credentials list, then "
-        "databricks git-credentials delete ID.",
+        remedy=f"Look for the other one, {_DELETE_CREDENTIAL}",
     ),
     Row(
         "folder_permission",
         message="{path} is not in the workspace's list of Git folders.",
         cause="The workspace lists only what the caller may manage, so {principal} lacks Can Manage.",
-        remedy="Give {principal} Can Manage on {path}. Otherwise updating it might be refused.",
+        remedy=f"To be sure that it can be updated, {_GRANT_FOLDER}",
     ),
     Row(
         "folder_frozen",
@@ -1335,13 +1353,13 @@ OWN = (
         "nothing_found",
         message="There is no Git folder below {path} that {principal} can see.",
         cause="There is no Git folder below, or {principal} lacks Can Manage on them.",
-        remedy="Correct the path, or give {principal} Can Manage on {path}.",
+        remedy=f"Correct the path. If a right is missing, {_GRANT_FOLDER}",
     ),
     Row(
         "folder_not_listed",
         message="There is no Git folder at {path} that {principal} can see.",
         cause="It does not exist, is something else, or {principal} lacks Can Manage.",
-        remedy="Correct --folder, or give {principal} Can Manage on {path}.",
+        remedy=f"Correct --folder. If a right is missing, {_GRANT_FOLDER}",
     ),
     Row(
         "job_principal_not_refreshed",
@@ -1485,7 +1503,7 @@ OWN = (
         "grant_refused",
         message="{happened}",
         cause="It takes {who}, and whoever is signed in to the Azure CLI here is none, or is signed in to another tenant.",
-        remedy="Sign in as one (az login) and run onboard again, or let one type: {command}.",
+        remedy="Sign in as one and run onboard again. Or let one run: `{command}`",
     ),
     Row(
         "grant_not_seen",
@@ -1497,8 +1515,8 @@ OWN = (
         "identity_not_in_tenant",
         message="Tenant {tenant} has no identity {id}.",
         cause="The Azure CLI is signed in to another tenant than the app's, or the id is not that of a managed identity.",
-        remedy="Sign in to the app's tenant (az login --tenant, with its id), and compare the id with: "
-        "az functionapp identity show --name APP --resource-group GROUP.",
+        remedy="Sign in to the app's tenant with az login, and compare the id with: `az functionapp identity show --name APP "
+        "--resource-group GROUP`",
     ),
     Row(
         "not_looked_at",
@@ -1516,21 +1534,20 @@ OWN = (
         "not_a_managed_identity",
         message="{id} is the id of an application in tenant {tenant}, not of a managed identity.",
         cause="AZURE_CLIENT_ID, identity or --object-id names an app registration: the rights would go to that.",
-        remedy="Write the managed identity's: az functionapp identity show --name APP --resource-group GROUP.",
+        remedy="Write the managed identity's: `az functionapp identity show --name APP --resource-group GROUP`",
     ),
     Row(
         "no_consent",
         message="Tenant {tenant} has no service principal of app registration {registration}.",
         cause="Nobody has consented to the app registration there, or devops.client_id is not its application id.",
-        remedy="Let {who} type: {command}.",
+        remedy="Let {who} run: `{command}`",
     ),
     Row(
         "no_such_principal",
         message="The Databricks account has no service principal with application id {client_id}.",
         cause="client_id is misspelt, or is that of another account's service principal, or its object id.",
-        remedy="Write the application id of one that exists: databricks account service-principals list; or take client_id out of the list "
-        "and let onboard make one: `.venv/bin/python -m git_refresh onboard --settings workspaces.json{trusting} --new-principal "
-        "git-refresh --apply`.",
+        remedy=f"Write the application id of one that exists: `{IN_ACCOUNT} databricks account service-principals list` Or take client_id "
+        "out of the list, and make one: `.venv/bin/python -m git_refresh onboard{options} --new-principal git-refresh --apply`",
     ),
     Row(
         "principal_inactive",
@@ -1575,7 +1592,7 @@ OWN = (
         "no_such_run_as",
         message="{host} has no service principal with id {id}, which run_as names.",
         cause="run_as takes the numeric id of a service principal of this workspace, not its application id.",
-        remedy="Correct it: `DATABRICKS_HOST={host} databricks service-principals list` shows the ids.",
+        remedy="Correct it. To see the ids: `DATABRICKS_HOST={host} databricks service-principals list`",
     ),
     Row(
         "name_taken",

@@ -284,7 +284,7 @@ def suggestion(ref: Ref, names: Sequence[str]) -> str:
 
 def facts_of_zone(zone: Zone, settings: Settings) -> Facts:
     """What is known of a trust zone before anything was asked, for diagnoses."""
-    facts = Facts(vault=settings.key_vault_url or "", trusting=settings.trusting)
+    facts = Facts(vault=settings.key_vault_url or "", options=settings.options)
     if zone.identity is not None and zone.identity != settings.client_id:
         facts = replace(facts, named_in=f"identity ({zone.identity})")
     if zone.devops is not None:

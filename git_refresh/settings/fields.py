@@ -391,6 +391,6 @@ RegistrationId = Annotated[
     _LONG,
     _guid(
         "the application id of the app registration, like {}",
-        "az ad app list --display-name NAME --query [].appId",
+        "az ad app list --display-name NAME --query '[].appId'",
     ),
 ]

@@ -29,7 +29,7 @@ from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS, near_misses
 from git_refresh.settings.pasted import guid_in, remains, rest_of, vault_name, without_openers
 from git_refresh.settings.problems import kind_of
-from git_refresh.shell import NO_COMMAND, Command
+from git_refresh.shell import LIST_OPTIONS, Command
 from git_refresh.values import Problem, Zone
 
 REPORT_S = 1.0
@@ -68,8 +68,8 @@ class Settings:
     """The whole list, where these are only a part of it."""
     general_notes: tuple[Problem, ...] = ()
     """What is written in another form than its own, and taken for what it certainly means, outside of the entries."""
-    trusting: Command = NO_COMMAND
-    """The options by which a person allowed hosts on the command line, for remedies that repeat it."""
+    options: Command = LIST_OPTIONS
+    """The options with which a command of ours reads the same settings: the file that was typed, and the hosts that its user allowed."""
 
     @property
     def work_s(self) -> float:

@@ -383,8 +383,8 @@ def conventions(infra: Infra) -> list[str]:
     return found
 
 
-type Rule = tuple[int, str, str, str, int, str]
-"""Severity, window, frequency, operator, threshold, query."""
+type Rule = tuple[int, str, str, str, int, str, bool, bool]
+"""Severity, window, frequency, operator, threshold, query; whether it is resolved by itself, and whether it queries the log workspace."""
 
 
 def rules(deployed: Deployment) -> dict[str, Rule]:
@@ -394,19 +394,25 @@ def rules(deployed: Deployment) -> dict[str, Rule]:
         (one,) = rule["criteria"]["allOf"]
         times = (rule["windowSize"], rule["evaluationFrequency"])
         query = " ".join(one["query"].split())
-        found[rule_name(each)] = (rule["severity"], *times, one["operator"], one["threshold"], query)
+        (scope,) = rule["scopes"]
+        more = (rule["autoMitigate"], "Microsoft.OperationalInsights/workspaces" in scope)
+        found[rule_name(each)] = (rule["severity"], *times, one["operator"], one["threshold"], query, *more)
     return found
 
 
 @lru_cache
 def rules_of_the_docs() -> dict[str, Rule]:
     """What the commands of docs/reference.md would create, run with an `az` that only notes what it is given."""
-    (block,) = re.findall(r"```sh\n(alert\(\).*?)```", REFERENCE, re.DOTALL)
+    block = "".join(re.findall(r"```sh\n(alert(?:\(\)| slice-).*?)```", REFERENCE, re.DOTALL))
     az = "az() { printf '%s\\0' \"$@\" 'next rule'; }\n"
     done = subprocess.run(
         ["/bin/sh", "-euc", az + block],
         cwd=ROOT,
-        env={**os.environ, **dict.fromkeys(("GROUP", "REGION", "INSIGHTS", "ONCALL"), "given")},
+        env={
+            **os.environ,
+            **dict.fromkeys(("GROUP", "REGION", "INSIGHTS", "ONCALL"), "given"),
+            "LOGS": "logs",
+        },
         capture_output=True,
         text=True,
         check=True,
@@ -428,21 +434,20 @@ def rules_of_the_docs() -> dict[str, Rule]:
             operators[operator],
             int(than),
             " ".join(query.split()),
+            given["--auto-mitigate"] == "true",
+            given["--scopes"] == "logs",
         )
     return found
 
 
 def alerts(infra: Infra) -> list[str]:
     """The rules of docs/reference.md are those that are deployed, and each is of a form that the service takes."""
-    deployed, told = rules(deployment(infra, "plain")), rules_of_the_docs()
+    deployed, told = rules(deployment(infra, "queue")), rules_of_the_docs()
     found = [f"{name}: not deployed: {rule}" for name, rule in told.items() if rule != deployed.get(name)]
-    # Without infra/ no daily cap is set.
-    found += [
-        f"{name}: not in docs/reference.md" for name in deployed.keys() - told.keys() - {"log-cap-reached"}
-    ]
+    found += [f"{name}: not in docs/reference.md" for name in deployed.keys() - told.keys()]
     for interval, variant in ALERT_VARIANTS.items():
         given = rules(deployment(infra, variant))
-        for name, (severity, _, _, _, _, query) in given.items():
+        for name, (severity, _, _, _, _, query, *_) in given.items():
             if not 0 <= severity <= 4:
                 found.append(f"{name}: the service refuses {severity}")
             if not re.match(r"(traces|requests|_LogOperation) \|", query) or "INTERVAL" in query:
@@ -508,7 +513,7 @@ def test_the_queries_read_what_the_app_writes(caplog: pytest.LogCaptureFixture) 
 
 def test_silence_alone_fires_the_alert_on_missing_runs() -> None:
     """No rows count as 0; a query that sums up gives a row in any case, and one that splits gives none."""
-    _, _, _, operator, threshold, query = rules(PLAIN)["no-run"]
+    _, _, _, operator, threshold, query, *_ = rules(PLAIN)["no-run"]
     assert (operator, threshold) == ("LessThan", 1)
     assert "summarize" not in query
     (rule,) = (
@@ -710,7 +715,7 @@ BREAKS: list[tuple[Check, str, str, str, str]] = [
         "does not begin with kv-",
     ),
     (conventions, "closed-network.snapshot.json", '"owner"', '"owned"', "lacks tags"),
-    (alerts, PLAIN_TEXT, "success == false", "success != true", "not deployed: (2, "),
+    (alerts, "queue.snapshot.json", "success == false", "success != true", "not deployed: (2, "),
     (alerts, "queue.snapshot.json", '"severity": 3', '"severity": 5', "the service refuses 5"),
     (alerts, "queue-every-30.snapshot.json", "< 1800", "< 900", "does not go by 30 minutes"),
     (alerts, "queue.snapshot.json", '"query": "traces', '"query": "AppTraces', "AppTraces"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -121,14 +122,14 @@ def test_without_apply_it_shows_what_it_would_do_and_changes_nothing(stage: Stag
     assert done.stdout.decode() == (
         f"{SECRET_NAME}  service principal {CLIENT_ID}, data-1 and 1 more workspace, looked after in "
         f"{stage.fleet.workspaces[0].url}\n"
-        f"  + a new OAuth secret is made and stored: it ends on {ends}, in 19 days\n"
+        f"  + a new OAuth secret is made and stored: the previous one ends on {ends}, in 19 days\n"
         "\n"
         f"! {SECRET_NAME}: OAuth secret {stage.old.id} of {CLIENT_ID}, made {made} UTC, ends on {ends}, is not known to be ours.  "
         "(untagged_oauth_secret)\n"
         f'      It may be the one in use: "{SECRET_NAME}" in Key Vault has no tag that tells.\n'
         "      → Leave it until the secret has been rotated, and for a day more. Then, if nothing uses it: "
         f"DATABRICKS_HOST={stage.fleet.workspaces[0].url} "
-        f"databricks service-principal-secrets-proxy delete {stage.principal.id} {stage.old.id}.\n"
+        f"databricks service-principal-secrets-proxy delete {stage.principal.id} {stage.old.id}\n"
         "Plan: OAuth secrets: 1 to rotate, 0 to delete, 0 unchanged.\n"
         "Nothing was done: to do it, add --apply.\n"
     )
@@ -149,7 +150,8 @@ def test_it_makes_tries_stores_and_says_each_thing(stage: Stage) -> None:
         "read it back",
     ]
     assert (
-        f"  + OAuth secret {new.id} was made and stored, ends on {new.ends:%Y-%m-%d}" in done.stdout.decode()
+        f"  + OAuth secret {new.id} was made and stored, and ends on {new.ends:%Y-%m-%d}"
+        in done.stdout.decode()
     )
     assert "(unknown_oauth_secret)" in done.stdout.decode()
     assert done.stdout.decode().endswith("Done: OAuth secrets: 1 rotated, 0 deleted, 0 unchanged.\n")
@@ -198,7 +200,7 @@ def test_json_has_all_of_it(stage: Stage) -> None:
         "host": stage.fleet.workspaces[0].url,
         "workspaces": ["data-1", "data-2"],
         "action": "rotated",
-        "why": f"it ends on {stage.old.ends:%Y-%m-%d}, in 19 days",
+        "why": f"the previous one ends on {stage.old.ends:%Y-%m-%d}, in 19 days",
         "ends_at": datetime.fromisoformat(secret["ends_at"]).isoformat(),
         "new_id": new.id,
         "former": [],
@@ -211,6 +213,27 @@ def test_what_ends_later_is_left_alone(stage: Stage) -> None:
     done = stage.apply("--within", "10d")
     assert (done.returncode, stage.written) == (0, [])
     assert "  = stays: it ends on " in done.stdout.decode()
+
+
+def test_a_secret_that_has_leaked_is_rotated_at_once_by_its_name(stage: Stage) -> None:
+    stage.apply()
+    healthy = stage.latest.value
+    assert "0 to rotate" in stage.rotate(SECRET_NAME).stdout.decode()
+    assert stage.rotate("--force").returncode == 2, "not all of the list by mistake"
+    done = stage.apply("--force", SECRET_NAME)
+    assert done.returncode == 0, done.stdout
+    assert stage.latest.value != healthy
+    assert stage.works
+    assert_sound(stage)
+
+
+def test_of_a_rotation_each_end_is_told_of_one_secret(stage: Stage) -> None:
+    """Nothing reads "ends on 2028-11-28: it ends on 2027-05-28"."""
+    (told,) = [line for line in stage.apply().stdout.decode().splitlines() if line.startswith("  + ")]
+    new, previous = re.findall(r"ends on (\S+\d)", told)
+    assert new == f"{stage.principal.secrets[-1].ends:%Y-%m-%d}"
+    assert previous == f"{stage.old.ends:%Y-%m-%d}"
+    assert "the previous one ends on" in told
 
 
 def test_a_secret_that_takes_its_time_is_tried_again(stage: Stage) -> None:
@@ -269,7 +292,7 @@ def test_somebody_at_a_terminal_is_asked(stage: Stage, keys: str, code: int, wri
     shown = done.stdout.decode()
     assert (done.returncode, len(stage.written)) == (code, written), shown
     assert "This makes and stores 1 OAuth secret. Go on? [y/N]" in shown
-    assert "  + a new OAuth secret is made and stored: it ends on" in shown
+    assert "  + a new OAuth secret is made and stored: the previous one ends on" in shown
 
 
 @pytest.mark.parametrize(
@@ -663,9 +686,7 @@ def test_a_workspace_that_cannot_be_reached_stops_the_storing_unless_it_is_allow
     written = stage.written
     secret = here.apply()
     assert codes(secret) == ["new_secret_untried"]
-    assert secret["errors"][0]["remedy"].endswith(
-        f"rotate {SECRET_NAME} --apply --allow-unreachable --settings workspaces.json."
-    )
+    assert secret["errors"][0]["remedy"].endswith(f"rotate {SECRET_NAME} --apply --allow-unreachable")
     assert stage.written == written
     secret = here.apply("--allow-unreachable")
     assert (secret["action"], codes(secret)) == ("rotated", [])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -131,4 +132,6 @@ def test_remedies_repeat_what_was_allowed(
     repeated = [text for text in remedies if "python -m git_refresh" in text]
     assert repeated
     assert cloud.requests
-    assert all(f"--settings workspaces.json --trust-host {STRANGE}" in text for text in repeated)
+    assert all(
+        f" --settings {shlex.quote(str(file))} --trust-host {STRANGE} " in f"{text} " for text in repeated
+    )

@@ -59,9 +59,10 @@ def unset(page: str, known: frozenset[str] = frozenset()) -> list[str]:
     missed: list[str] = []
     for block in BLOCK.findall(page):
         for line in re.sub(r"'[^']*'", "''", block).splitlines():
+            set_here = re.findall(r"\b(?:for|read -r) ([A-Z_]+)\b", line)
             used = re.findall(r"(?<!\\)\$\{?([A-Z][A-Z_]*)", line)
-            missed += [name for name in used if name not in set_so_far]
-            set_so_far.update(re.findall(r"\b([A-Z][A-Z_]*)=", line), re.findall(r"\bfor ([A-Z_]+) in", line))
+            missed += [name for name in used if name not in set_so_far.union(set_here)]
+            set_so_far.update(re.findall(r"\b([A-Z][A-Z_]*)=", line), set_here)
     return missed
 
 

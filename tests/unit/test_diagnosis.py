@@ -58,6 +58,7 @@ FACTS = Facts(
     named_in="identity (5a1e-identity)",
     tenant="5a1e-tenant",
     registration="5a1e-registration",
+    account_id="0d26-account",
     who="an admin of contoso",
     command=Command("az rest --url https://contoso"),
     commit="0a1b2c3",
@@ -1164,7 +1165,7 @@ def test_no_brace_is_left_and_what_is_known_is_filled_in(row: Row) -> None:
     general = in_general(row)
     assert not re.search(r"\{\w*\}", general.cause + general.remedy)
     assert general.cause.endswith(".")
-    assert general.remedy.endswith(".")
+    assert general.remedy.endswith(".") == ("`" not in row.remedy), "it ends with its command"
     known = texts._filled(row, "", texts._values(FACTS))
     values = [value for value in asdict(Facts()).values() if isinstance(value, str)]
     unknown = [value for value in values if value.isupper() and value != "AZURE_CLIENT_ID"]
@@ -1291,7 +1292,7 @@ def test_the_files_of_a_conflict_are_named_and_nothing_after_them() -> None:
     [
         (
             "an identity that is not in the organization",
-            "In https://dev.azure.com/contoso-org/_settings/users add the identity with object id 0b1e-object with access level Basic",
+            "in https://dev.azure.com/contoso-org/_settings/users, add the identity with object id 0b1e-object with access level Basic",
         ),
         (
             "no role on the vault",
@@ -1307,7 +1308,7 @@ def test_the_files_of_a_conflict_are_named_and_nothing_after_them() -> None:
         ),
         (
             "a principal that is not in the workspace",
-            ".venv/bin/python -m git_refresh onboard --settings workspaces.json --apply",
+            "in https://adb-1.1.azuredatabricks.net, Settings, Identity and access, Service principals, add service principal 8a5d-client",
         ),
         ("uncommitted changes", '(/Repos/etl/prod). For a read-only mirror, write "on_conflict": "discard"'),
         ("a page of a proxy", "Check that https://adb-1.1.azuredatabricks.net is the right address."),
@@ -1366,12 +1367,44 @@ def test_a_closed_network_is_no_matter_of_rights_or_of_keys(case: Case) -> None:
     assert not re.search(r"secret|rotate|assigned|entitlement|Can Manage|Service principal|403 403", words)
 
 
+GRANTED = {
+    "devops_not_a_member",
+    "devops_repository_not_found",
+    "devops_project_not_found",
+    "not_in_workspace",
+    "federation_policy_missing",
+    "federation_subject",
+    "federation_no_rights",
+    "credential_forbidden",
+    "permission_denied",
+    "folder_missing",
+    "folder_permission",
+    "nothing_found",
+    "secret_not_found",
+}
+"""What `onboard` grants, or makes, where it is missing."""
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in (*TABLE, *OWN) if row.code in GRANTED], ids=lambda row: row.code
+)
+@pytest.mark.parametrize(
+    "options", ["", " --settings lists/prod.json", " --settings 'a b.json' --trust-host x.y"]
+)
+def test_what_onboard_grants_is_granted_by_it_first_with_the_file_that_was_typed(
+    row: Row, options: str
+) -> None:
+    known = texts._filled(row, "", texts._values(replace(FACTS, options=Command(options))), "`")
+    first, *_ = known.remedy.split("`")[1::2]
+    assert first == f".venv/bin/python -m git_refresh onboard{options} --apply"
+
+
 STORES = [row for row in (*TABLE, *OWN) if "az keyvault secret set " in row.remedy]
 
 
 @pytest.mark.parametrize("row", STORES, ids=lambda row: row.code)
 def test_where_a_secret_is_to_be_stored_its_end_is_written_as_az_reads_it(row: Row) -> None:
-    assert re.search(r" --value VALUE --expires YYYY-MM-DDT00:00:00Z\b", row.remedy)
+    assert re.search(r" --expires YYYY-MM-DDT00:00:00Z\b", row.remedy)
 
 
 @pytest.mark.parametrize("row", OWN, ids=lambda row: row.code)

@@ -191,7 +191,7 @@ def test_for_machines_it_is_one_object(tmp_path: Path) -> None:
 UNREADABLE = {
     "az printed nothing": (
         "",
-        "stdin: is empty; pipe into it what az functionapp config appsettings list prints, or name a file",
+        "stdin: is empty; pipe into it what az functionapp config appsettings list --output json prints, or name a file",
     ),
     "a list that is broken": (listed({"WORKSPACES": "[{"}), "stdin: WORKSPACES: is not valid JSON"),
     "no list": (listed({"WORKSPACES": "{}"}), "stdin: WORKSPACES: must be an array"),

@@ -73,12 +73,12 @@ REJECTED = {HOST: SignIn.REJECTED}
 @pytest.mark.parametrize(
     ("of", "told", "within", "create", "why"),
     [
-        ({"ends": 59.9}, {"ends": 59.9}, 60, True, "it ends on 2027-01-22, in 59 days"),
+        ({"ends": 59.9}, {"ends": 59.9}, 60, True, "the previous one ends on 2027-01-22, in 59 days"),
         ({"ends": 61}, {"ends": 61}, 60, False, "it ends on 2027-01-23, in 61 days"),
         ({"ends": 61}, {"ends": 20}, 60, True, "in 20 days"),
         ({"ends": 20}, {"ends": 61}, 60, True, "in 20 days"),
         ({"ends": None}, {"ends": 20}, 60, True, "in 20 days"),
-        ({"ends": -1}, {"ends": -1}, 60, True, "it ended on 2026-11-22"),
+        ({"ends": -1}, {"ends": -1}, 60, True, "the previous one ended on 2026-11-22"),
         ({"ends": 20, "life": 90}, {"ends": 20}, 60, True, "in 20 days"),
         ({"ends": 50, "life": 90}, {"ends": 50}, 60, False, "in 50 days"),
         ({"ends": 1, "life": 1.5}, {"ends": 1}, 60, False, "in 1 day"),
@@ -99,8 +99,21 @@ def test_it_is_made_anew_when_it_ends_soon(
 
 def test_one_that_does_not_work_is_made_anew() -> None:
     found = decided(version("a", 10, **FAR), has=[secret("a", **FAR)], sign_ins=REJECTED)
-    assert (found.create, found.why) == (True, f"{HOST} does not accept it")
+    assert (found.create, found.why) == (True, f"{HOST} does not accept the previous one")
     assert decided(version("gone", 10, **FAR), has=[], sign_ins=REJECTED).create
+
+
+@pytest.mark.parametrize("ends", [600.0, 61.0, None])
+def test_what_is_forced_is_made_whenever_the_previous_one_ends(ends: float | None) -> None:
+    it = seen(version("a", 10, ends=ends), has=[secret("a", ends=ends)])
+    found = decide(TARGET, it, NOW, timedelta(days=60), force=True)
+    assert (found.create, found.stop, found.why) == (True, "", "--force asks for one")
+
+
+def test_what_is_forced_is_still_held_by_what_stops_any_other() -> None:
+    four = [secret(name) for name in "abcd"]
+    it = seen(version("a", 10), has=four)
+    assert decide(TARGET, it, NOW, timedelta(days=60), force=True).stop == "room"
 
 
 def test_where_nobody_knows_when_it_ends_nothing_is_made() -> None:

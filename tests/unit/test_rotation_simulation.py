@@ -791,7 +791,7 @@ def test_where_no_room_is_all_are_named_and_one_that_has_ended_goes_first() -> N
             f"{each.id} (end{'ed' if each.id == ended else 's'} on {each.expires_at:%Y-%m-%d})"
             in error.message
         )
-    assert error.remedy.endswith(f"delete {PRINCIPAL} {ended}.")
+    assert error.remedy.endswith(f"delete {PRINCIPAL} {ended}")
     assert "DATABRICKS_HOST=https://adb-1.1.azuredatabricks.net databricks" in error.remedy
 
 

@@ -387,7 +387,7 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a registration by name": (
         {"devops": {"tenant_id": GUID, "client_id": "git-refresh"}, "identity": GUID},
-        'WORKSPACES[1].devops.client_id: "git-refresh" must be the application id of the app registration, like 00000000-0000-0000-0000-000000000000; az ad app list --display-name NAME --query [].appId shows it',
+        "WORKSPACES[1].devops.client_id: \"git-refresh\" must be the application id of the app registration, like 00000000-0000-0000-0000-000000000000; az ad app list --display-name NAME --query '[].appId' shows it",
     ),
     "a tenant alone": (
         {"devops": {"tenant_id": GUID}, "identity": GUID},

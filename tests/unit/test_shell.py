@@ -32,10 +32,11 @@ WITH_HISTORY = "set -o history; set -H\n"
 """As in a terminal, where bash looks for ! in a line first."""
 STAND_INS = """
 called() { printf '%s\\0' $(($# + 1)) "$@" "HOST=$DATABRICKS_HOST"; }
-for name in az databricks; do
+for name in az databricks git ulimit; do
   eval "$name() { called $name \\"\\$@\\" >&3; echo 42; }"
 done
-jq() { read -r; echo "$REPLY"; }
+jq() { builtin read -r; echo "$REPLY"; }
+read() { eval "$2=typed"; }
 command_not_found_handle() { called "$@" >&3; }
 """
 
@@ -130,17 +131,20 @@ def test_a_remedy_s_commands_are_what_they_are_whatever_values_they_have(
     row: Row, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     drawn = {
-        each.name: data.draw(hostile) for each in fields(Facts) if each.name not in {"command", "trusting"}
+        each.name: data.draw(hostile) for each in fields(Facts) if each.name not in {"command", "options"}
     }
     facts = Facts(**{name: value or "x" for name, value in drawn.items()})  # type: ignore[arg-type]  # no commands among them
     known = explain._values(facts)
     known |= {"address": data.draw(hostile), "vault_name": data.draw(hostile), "audience": data.draw(hostile)}
-    plain = {name: f"Z{name}Z" if value else "" for name, value in known.items()}
+    plain = {
+        name: value if isinstance(value, Command) else f"Z{name}Z" if value else ""
+        for name, value in known.items()
+    }
     templates = row.remedy.split("`")[1::2]
     folder = tmp_path_factory.mktemp("typed")
     meant = calls(*(fill(each, {**plain, **explain._arguments(plain)}) for each in templates), folder=folder)
     assert meant
-    hostile_ones = {**known, **explain._arguments(known), "trusting": Command()}
+    hostile_ones = {**known, **explain._arguments(known)}
     typed = calls(*(fill(each, hostile_ones) for each in templates), folder=folder)
     assert typed == [[_with(known, argument) for argument in call] for call in meant]
 

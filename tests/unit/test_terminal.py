@@ -327,17 +327,26 @@ def test_a_check_does_not_repeat_what_it_has_looked_at() -> None:
     assert warning("workspace", "data-1", replace(ERROR, message=message)).message == message
 
 
-def test_a_command_at_the_end_has_a_line_of_its_own_where_it_does_not_fit_behind_its_sentence() -> None:
+def test_a_command_has_a_line_of_its_own_where_it_does_not_fit_behind_its_sentence() -> None:
     command = "az keyvault secret set --vault-name contoso --name databricks --value VALUE"
     out = console(60)
-    fold(Text("→ "), Text(f"Store it as a new version with the day on which it ends: {command}."), out)
+    fold(Text("→ "), Text(f"Store it as a new version with the day on which it ends: {command}"), out)
     assert text(out).splitlines() == [
         "→ Store it as a new version with the day on which it ends:",
         f"  {command}",
     ]
     out = console()
-    fold(Text("→ "), Text(f"Store it: {command}."), out)
-    assert text(out).splitlines() == [f"→ Store it: {command}."]
+    fold(Text("→ "), Text(f"Store it: {command}"), out)
+    assert text(out).splitlines() == [f"→ Store it: {command}"]
+
+
+@pytest.mark.parametrize("path", ["/Repos/etl", "/Repos/Now Or Then, x: az login", "/a Or b: az login"])
+def test_a_second_command_has_a_line_of_its_own_whatever_is_in_the_first(path: str) -> None:
+    first, second = f"az rest --body '{path}'", f"databricks workspace mkdirs '{path}'"
+    out = console(40)
+    fold(Text("→ "), Text(f"Grant it: {first} Or let an admin run: {second}"), out)
+    lines = text(out).splitlines()
+    assert lines == ["→ Grant it:", f"  {first}", "  Or let an admin run:", f"  {second}"]
 
 
 def test_what_is_not_well_though_nothing_failed_is_told_like_a_failure() -> None:

@@ -115,9 +115,18 @@ class Decision:
 
 
 def decide(
-    target: Target, seen: Seen, now: datetime, within: timedelta, lifetime: timedelta | None = None
+    target: Target,
+    seen: Seen,
+    now: datetime,
+    within: timedelta,
+    lifetime: timedelta | None = None,
+    *,
+    force: bool = False,
 ) -> Decision:
-    """What is to be done, when secrets that end within so long are to be replaced, by such as live so long (None: as the old one)."""
+    """What is to be done, when secrets that end within so long, or all (`force`), are to be replaced.
+
+    New ones live for `lifetime`; None: for as long as the old one.
+    """
     current_id = seen.current.names(target.client_id)
     current = next((each for each in seen.secrets if each.id == current_id), None)
     ends = _end(seen.current, current)
@@ -128,7 +137,7 @@ def decide(
     reasons = {each.id: why_not for each in over if why_not} | dict(seen.held)
     held = tuple((each, reasons[each.id]) for each in (*ended, *over) if each.id in reasons)
     delete = tuple(each for each in (*ended, *over) if each.id not in reasons)
-    due, why = _due(seen, current, ends, now, within)
+    due, why = (True, _FORCED) if force else _due(seen, current, ends, now, within)
     stop, scopes = "", current.scopes if current else ()
     if due and current is None:
         stop, scopes = _common_scopes(seen.secrets)
@@ -257,19 +266,22 @@ def _latest_is_told(versions: Sequence[Version]) -> bool:
     return all(version.whose for version in versions if version.created_on == last)
 
 
+_FORCED = "--force asks for one"
+
+
 def _due(
     seen: Seen, current: OAuthSecret | None, ends: datetime | None, now: datetime, within: timedelta
 ) -> tuple[bool, str]:
     if ends is not None and ends <= now:
-        return True, f"it ended on {_day(ends)}"
+        return True, f"the previous one ended on {_day(ends)}"
     if rejecting := seen.hosts(SignIn.REJECTED):
-        return True, f"{places(rejecting)} {_verb(rejecting)} not accept it"
+        return True, f"{places(rejecting)} {_verb(rejecting)} not accept the previous one"
     if ends is None:
         return False, "nobody knows when it ends"
     if (lifetime := _lifetime(seen.current, current)) is not None and lifetime / 2 < within:
         within = lifetime / 2  # or a new one would be due at once
-    left = f"it ends on {_day(ends)}, in {_days(ends - now)}"
-    return ends - now <= within, left
+    due = ends - now <= within
+    return due, f"{'the previous one' if due else 'it'} ends on {_day(ends)}, in {_days(ends - now)}"
 
 
 def _end(version: Version, secret: OAuthSecret | None) -> datetime | None:

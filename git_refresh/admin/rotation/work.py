@@ -43,6 +43,7 @@ class Rotation:
         within: timedelta,
         facts: Facts,
         lifetime: timedelta | None = None,
+        force: bool = False,
         hold: str = "",
         allowed: frozenset[str] = frozenset(),
         said: Callable[[str], None] = lambda _: None,
@@ -59,6 +60,7 @@ class Rotation:
             within: those that end within so long are rotated.
             facts: what is known around it.
             lifetime: how long a new one is to live; None: as long as the old one.
+            force: whether it is rotated whenever it ends.
             hold: why nothing may be deleted that has not expired, if so.
             allowed: the workspaces (hosts) that a new one may be stored without, where they cannot be reached.
             said: is told each thing that is done.
@@ -70,6 +72,7 @@ class Rotation:
         self._deadline = deadline
         self._within = within
         self._lifetime = lifetime
+        self._force = force
         self._hold = hold
         self._allowed = allowed
         self._place = place_of(vault.url, target.name)
@@ -237,7 +240,8 @@ class Rotation:
 
     def _decide(self, seen: Seen) -> Decision:
         self._steps.facts = replace(self._steps.facts, principal_id=str(seen.principal))
-        decision = decide(self._target, seen, self._deadline.clock.now(), self._within, self._lifetime)
+        now = self._deadline.clock.now()
+        decision = decide(self._target, seen, now, self._within, self._lifetime, force=self._force)
         if decision.stop:
             self._errors.append(self._stopped(decision, seen))
         return decision
