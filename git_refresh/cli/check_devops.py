@@ -122,4 +122,4 @@ def _check(
         return Check("azure_devops", subject, "ok", "can be read")
     if answer.commit is None:
         return failed("azure_devops", subject, finding("no_such_ref", facts, nearest=suggestion(ref, names)))
-    return Check("azure_devops", subject, "ok", f"is at {answer.commit[:8]}")
+    return Check("azure_devops", subject, "ok", f"is at {answer.commit[:8]}", kind="exists")

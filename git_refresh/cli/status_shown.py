@@ -12,10 +12,7 @@ from git_refresh.cli.options import quiet
 from git_refresh.cli.pages import code_style
 from git_refresh.cli.status import StatusReport, WorkspaceStatus
 
-_NOBODY_TELLS = (
-    "A workspace does not tell when its stored token ends; the run that stored it does. Give what run --json has printed to "
-    "status --report FILE; of the deployed app's runs, see min_token_remaining_s in the log line."
-)
+_FROM_A_REPORT = "When tokens expire: status --report FILE, with the output of run --json."
 
 
 def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
@@ -31,7 +28,7 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
     ]
     for workspace, names in once(shown, _said, lambda workspace: workspace.name):
         alone = names == workspace.name
-        out.print(Text.assemble((names, "bold"), f"  {workspace.host}" if alone else ""), soft_wrap=True)
+        fold(Text(), Text.assemble((names, "bold"), f"  {workspace.host}" if alone else ""), out)
         lines = [*_lines(workspace, with_ids=alone)]
         for line, where in once(lines, alike(lines), lambda line: line.where):
             if not quiet() or line.status != "ok":
@@ -42,10 +39,14 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
     for told, _ in once(errors, alike(errors), lambda told: told.where, few=lambda _: 1):
         if told.error:
             explain(told.error, out, Text(), Text(told.error.code, code_style(told.error.code, out)))
-    if not with_ends and not quiet() and any(workspace.credentials for workspace in report.workspaces):
-        fold(Text(), Text(_NOBODY_TELLS, "dim"), out)
+    credentials = [each for workspace in report.workspaces for each in workspace.credentials]
+    if not with_ends and not quiet() and credentials:
+        fold(Text(), Text(_FROM_A_REPORT, "dim"), out)
     said = tally([status for workspace in report.workspaces for status in workspace.statuses()])
-    out.print(Text(f"{count(len(report.workspaces), 'workspace')}: {said}.", STYLE[report.result]))
+    said = f"{count(len(report.workspaces), 'workspace')}: {said}."
+    if not with_ends and any(credential.is_stored for credential in credentials):
+        said += " Whether stored tokens work is unknown."
+    fold(Text(), Text(said, STYLE[report.result]), out)
 
 
 def _said(workspace: WorkspaceStatus) -> Hashable:

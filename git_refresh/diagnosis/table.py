@@ -917,6 +917,14 @@ SECTIONS = {
 
 TABLE = tuple(row for rows in SECTIONS.values() for row in rows)
 
+NEAR_MISS = Row(
+    "folder_missing",
+    message="{path} does not exist.",
+    cause="The nearest Git folder that {principal} can see is {nearest}.",
+    remedy="In WORKSPACES, write {nearest} as path.",
+)
+"""The same code where the workspace has a Git folder whose path is almost the same: to create another is not meant."""
+
 UNKNOWN = Row(
     "unknown",
     cause="{service} gave a reason that this app does not know.",
@@ -1433,6 +1441,38 @@ OWN = (
         message="{error}{place}.",
         cause="This is a bug in the app.",
         remedy="Report it to us with the message.",
+    ),
+    Row(
+        "workspace_removed",
+        message="{host} is no longer in the list.",
+        cause="The app deletes nothing: the Git credential and the Git folders stay in the workspace. Jobs that use them fail when the "
+        "stored token expires, within 90 minutes.",
+        remedy="If they are still needed, put the entry back. Otherwise delete the Git folders in the workspace, and the Git credential, "
+        "signed in as {principal}: `DATABRICKS_HOST={host} databricks git-credentials list`, then "
+        "`DATABRICKS_HOST={host} databricks git-credentials delete CREDENTIAL_ID`.",
+    ),
+    Row(
+        "folder_removed",
+        message="{path} is no longer in the list.",
+        cause="The app deletes nothing: the Git folder stays in the workspace at its commit. Jobs that use it get no new commits.",
+        remedy="If it is still needed, put the entry back. Otherwise delete it: `DATABRICKS_HOST={host} databricks repos delete {path}`.",
+    ),
+    Row(
+        "pattern_removed",
+        message="{path}/* is no longer in the list.",
+        cause="The app deletes nothing: the Git folders below stay in the workspace at their commits. Jobs that use them get no new "
+        "commits.",
+        remedy="If they are still needed, put the entry back. Otherwise delete them in the workspace. To list them: "
+        "`DATABRICKS_HOST={host} databricks workspace list {path}`.",
+    ),
+    Row(
+        "principal_removed",
+        message="Service principal {principal_id} is no longer in run_as.",
+        cause="The app deletes nothing: its Git credential stays in the workspace. Jobs that run as it fail when the stored token expires, "
+        "within 90 minutes.",
+        remedy="If it is still needed, put the ID back. Otherwise delete the Git credential, signed in as that service principal: "
+        "`DATABRICKS_HOST={host} databricks git-credentials list`, then "
+        "`DATABRICKS_HOST={host} databricks git-credentials delete CREDENTIAL_ID`.",
     ),
 )
 
