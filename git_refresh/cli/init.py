@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from git_refresh.cli import terminal, wrong
+from git_refresh.cli import ask, terminal, wrong
+from git_refresh.cli.findings import wrapped
 from git_refresh.hosts import NO_HOSTS
 from git_refresh.repository import parse_repository
 from git_refresh.settings.load import SettingsError, load
@@ -122,17 +123,17 @@ def _asked(given: dict[str, str | None]) -> dict[str, str]:
             raise click.UsageError(f"say {' and '.join(f'--{name}' for name in missing)}")
         return answers
     for name in missing:
-        answers[name] = click.prompt(needed[name], err=True).strip()
+        answers[name] = ask.prompt(needed[name])
     if not answers["auth"] and not answers["vault"]:
         ways = _WAYS[:2] if answers["client_id"] else _WAYS
         question = "How does the app sign in?"
-        answers["auth"] = click.prompt(question, type=click.Choice(ways), default=_WAYS[0], err=True)
+        answers["auth"] = ask.prompt(question, choices=ways, default=_WAYS[0])
     if answers["auth"] == "oauth_secret" and not answers["vault"]:
         question = "The address of the Key Vault for its OAuth secret"
-        answers["vault"] = click.prompt(question, err=True).strip()
+        answers["vault"] = ask.prompt(question)
     if missing and given["client_id"] is None and answers["auth"] != "managed_identity":
         question = "The service principal's application id (empty: onboard makes one)"
-        answers["client_id"] = click.prompt(question, default="", show_default=False, err=True).strip()
+        answers["client_id"] = ask.prompt(question, default="")
     return answers
 
 
@@ -276,4 +277,10 @@ def _next_steps(output: Path, content: dict[str, Any]) -> str:
     if defaults.get("auth") != "federated":  # nobody's own sign-in can be exchanged
         steps.append((f"plan --settings {name}", "what a run would do"))
     width = max(len(typed) for typed, _ in steps)
-    return "\n".join([*lines, "Next:", *(f"  {program} {typed:<{width}}  # {why}" for typed, why in steps)])
+    commands = [f"  {program} {typed:<{width}}  # {why}" for typed, why in steps]
+    room = terminal.console().width
+    if max(map(len, commands)) > room:
+        commands = [
+            line for typed, why in steps for line in (*wrapped(f"  {why[0].upper()}{why[1:]}:", room), f"    {program} {typed}")
+        ]
+    return "\n".join([*(part for line in lines for part in wrapped(line, room)), "Next:", *commands])
