@@ -273,6 +273,9 @@ class _Workspace:
         where = _where(at)
         branch, commit = (at.branch, at.commit) if at else (None, None)
         match folder_step(wanted, found, repository, None):
+            case Refuse("folder_missing"):
+                told = listing.missing(wanted, facts)
+                return FolderStatus(wanted.path, "failed", told.message, error=told)
             case Refuse(code, values):
                 told = finding(code, facts, **values)
                 return FolderStatus(wanted.path, "failed", told.message, branch, commit, told)

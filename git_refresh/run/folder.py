@@ -111,7 +111,11 @@ class FolderRefresh:
                     values = {
                         "nearest": self.run.instead_of(look.wanted.repository or look.repository, look.ref)
                     }
-                told = finding(code, look.facts(self.facts), **values)
+                told = (
+                    self.listing.missing(look.wanted, look.facts(self.facts))
+                    if code == "folder_missing"
+                    else finding(code, look.facts(self.facts), **values)
+                )
                 return replace(before, action="failed", to=None, error=told)
             case Clone(source, ref, why):
                 return self._clone(look.wanted, source, ref, head, replace(before, why=why))

@@ -7,7 +7,8 @@ from itertools import takewhile
 from typing import Self
 
 from git_refresh.clock import Deadline, cut_short, operation
-from git_refresh.diagnosis.explain import Diagnosis, Facts, finding
+from git_refresh.diagnosis.explain import Diagnosis, Facts, finding, misspelt_path
+from git_refresh.run.decide import alike
 from git_refresh.run.walk import WIDE, Walk
 from git_refresh.seams import Api
 from git_refresh.settings.entries import Entry
@@ -284,6 +285,44 @@ class Listing:
             return any(found.is_git_folder or self._is_git_folder(found) for found in inside[:MAX_LOOKED_AT])
         except ServiceError:
             return False
+
+    def missing(self, folder: Folder, facts: Facts) -> Diagnosis:
+        """What there is to say of a wanted path at which nothing is; its directories are read for a path that is almost the same."""
+        facts = replace(facts, path=folder.path)
+        parts = folder.key.split("/")[1:]
+        for depth in reversed(range(len(parts))):
+            try:
+                inside = self._children("/" + "/".join(parts[:depth]))
+                nearest = self._nearest(inside, parts[depth], parts[depth + 1 :])
+            except ServiceError:
+                if cut_short():
+                    raise
+                continue  # it is not there either
+            if nearest is not None:
+                return misspelt_path("/Workspace" * folder.path.startswith("/Workspace/") + nearest, facts)
+        return finding("folder_missing", facts)
+
+    def _nearest(self, inside: Sequence[ListedObject | None], name: str, rest: Sequence[str]) -> str | None:
+        """The Git folder that was probably meant, among the objects in the lowest directory that exists.
+
+        Raises:
+            ServiceError: the workspace does not tell.
+        """
+        there = {found.path.rpartition("/")[2]: found for found in inside if found is not None}
+        fitting = {
+            each: found
+            for each, found in there.items()
+            if (found.type == DIRECTORY if rest else found.may_be_git_folder)
+        }
+        for like in alike(name, list(fitting)):
+            found = there[like]
+            if rest:
+                below = self._children(found.path)
+                if (nearest := self._nearest(below, rest[0], rest[1:])) is not None:
+                    return nearest
+            elif self._is_git_folder(found):
+                return found.path
+        return None
 
     def patterns(self, facts: Facts) -> Iterator[Found]:
         """What there is to say of each path ending in `/*`, after all wanted folders were gone through."""
