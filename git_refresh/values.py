@@ -47,7 +47,7 @@ def json_of(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any dataclass
     )
 
 
-_FOR_TEXT = ("kind", "told", "commands")
+_FOR_TEXT = ("kind", "told", "commands", "in_general")
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,8 +56,15 @@ class Told:
     """Where in the settings it is, shown where it is told alone."""
 
 
-def tell(told: Sequence[Told], out: Console, indent: int = 0) -> None:
-    """A line for each finding, but one for many that are alike; and once for all in a row that share them, cause and remedy."""
+def tell(told: Sequence[Told], out: Console, indent: int = 0, *, with_hint: bool = True) -> None:
+    """A line for each finding, but one for many that are alike; and once for all in a row that share them, cause and remedy.
+
+    Args:
+        told: the findings.
+        out: where people read.
+        indent: blanks before each line.
+        with_hint: whether to say where the other remedies are, if those of many places differ.
+    """
     said = alike(told)
     groups: dict[Hashable, list[Told]] = {}
     for item in told:
@@ -69,7 +76,11 @@ def tell(told: Sequence[Told], out: Console, indent: int = 0) -> None:
         show_line(item if where == item.where else _of_many(item, where, group), out, indent)
         if item.error and not _same(item.error, after.error if after else None):
             explain(item.error, out, Text(" " * 6))
-            if where != item.where and len({each.error.remedy for each in group if each.error}) > 1:
+            if (
+                with_hint
+                and where != item.where
+                and len({each.error.remedy for each in group if each.error}) > 1
+            ):
                 fold(Text(" " * 8), Text("--json shows the remedy of each place.", "dim"), out)
 
 
@@ -207,7 +218,7 @@ _JOINTS = " .,;"
 
 def _ends(plain: str, width: int) -> Iterator[int]:
     """Where each line ends, behind its blanks: at the last blank before the width, or at the first after it."""
-    taken, last = 0, 0
+    taken, last = len(plain) - len(plain.lstrip()), 0
     for word in _WORD.finditer(plain):
         if last and taken + cell_len(word[0].rstrip()) > width:
             yield last

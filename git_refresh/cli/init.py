@@ -281,6 +281,8 @@ def _next_steps(output: Path, content: dict[str, Any]) -> str:
     room = terminal.console().width
     if max(map(len, commands)) > room:
         commands = [
-            line for typed, why in steps for line in (*wrapped(f"  {why[0].upper()}{why[1:]}:", room), f"    {program} {typed}")
+            line
+            for typed, why in steps
+            for line in (*wrapped(f"  {why[0].upper()}{why[1:]}:", room), f"    {program} {typed}")
         ]
     return "\n".join([*(part for line in lines for part in wrapped(line, room)), "Next:", *commands])

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal
@@ -71,6 +71,8 @@ class FolderStatus:
     branch: str | None = None
     commit: str | None = None
     error: Diagnosis | None = None
+    in_general: str = field(default="", compare=False)
+    """The message without branches and commits, where it has some. Not in the JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,10 +287,10 @@ class _Workspace:
                 known = finding(note, facts) if note else None
                 return FolderStatus(wanted.path, "warning", f"{where}; {why}", branch, commit, known)
             case step if at is not None and at.branch != step.ref.branch:
-                return FolderStatus(
-                    wanted.path, "warning", f"{where}; the settings want {step.ref}", branch, commit
-                )
-        return FolderStatus(wanted.path, "ok", where, branch, commit)
+                said = f"{where}; the settings want {step.ref}"
+                general = "on another branch than the settings want"
+                return FolderStatus(wanted.path, "warning", said, branch, commit, in_general=general)
+        return FolderStatus(wanted.path, "ok", where, branch, commit, in_general="as the settings want")
 
 
 def _where(folder: GitFolder | None) -> str:

@@ -230,7 +230,7 @@ def show_check(
             )
             for check in checks
         ]
-        tell(told, out, indent=2)
+        tell(told, out, indent=2, with_hint=not crowded)  # the last line has it then
     if blocked:
         because = blocked[next(iter(blocked))]
         tell([Told("skipped", "everything else", because)], out)

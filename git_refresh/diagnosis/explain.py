@@ -85,7 +85,7 @@ def explain(symptom: Symptom, facts: Facts) -> Diagnosis:
     values |= {name: value for name, value in _presented(symptom).items() if value}
     if values["object_id"] == _DEFAULTS["object_id"]:
         values["object_id"] = _object_id(symptom) or values["object_id"]
-    found = replace(_filled(row, what_happened(symptom), values), kind=_kind(symptom))
+    found = replace(_filled(row, what_happened(symptom), values), kind=_kind(symptom, row))
     if not symptom.proxy:
         return found
     way = f"Check the proxy {shown(symptom.proxy)} (HTTPS_PROXY), which is on the way."
@@ -209,10 +209,10 @@ def what_happened(symptom: Symptom) -> str:
     return f"Could not {symptom.operation}: {said}{request_id}."
 
 
-def _kind(symptom: Symptom) -> str:
-    """How a call failed, apart from whose call it was."""
-    answered = f"{symptom.status} {symptom.error_code}" if symptom.status is not None else ""
-    return f"{symptom.service} {symptom.kind} {answered} {bool(symptom.proxy)}"
+def _kind(symptom: Symptom, row: Row) -> str:
+    """What tells failures of one code apart, whose cause and remedy are the same: the service; and of what no row explains, the answer."""
+    answered = f" {symptom.kind} {symptom.status} {symptom.error_code}" if row is UNKNOWN else ""
+    return f"{symptom.service}{' through a proxy' if symptom.proxy else ''}{answered}"
 
 
 def _presented(symptom: Symptom) -> dict[str, str]:
