@@ -11,7 +11,7 @@ from tests.integration.admin import laptop_of
 from tests.integration.test_screen import screen
 from tools import warm
 
-CTRL_C, CTRL_D = "\x03", "\x04"
+CTRL_C, CTRL_D = "\x03\n", "\x04"  # a line wakes who is interrupted just before it waits
 ADDRESS = "https://adb-1.1.azuredatabricks.net\n"
 REPOSITORY = "https://dev.azure.com/contoso/Data/_git/etl\n"
 QUESTIONS = ("workspace's address:", "repository's address:", "[federated]:", "makes one):")
