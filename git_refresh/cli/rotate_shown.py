@@ -1,6 +1,7 @@
 """What people see of a rotation: the plan in the manner of `terraform plan`, and what was done."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rich.console import Console
 from rich.text import Text
@@ -34,7 +35,9 @@ def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -
         for each in secret.not_signed_in
     ]
     told += [
-        Told("warning", secret.name, each.note.message, each.note)
+        Told(
+            "warning", secret.name, each.note.message, replace(each.note, kind=each.id)
+        )  # each has a command
         for secret in report.secrets
         for each in secret.unknown
     ]
