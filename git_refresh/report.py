@@ -1,13 +1,13 @@
 """What a run has done: one value, which becomes the JSON report, the log lines and the exit code."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.outlet import Outlet, brief
-from git_refresh.values import Problem, Slice
+from git_refresh.values import Problem, Slice, json_of
 
 Result = Literal["ok", "failed", "rejected"]
 CredentialAction = Literal["created", "updated", "kept", "failed"]
@@ -45,7 +45,7 @@ class FolderReport:
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it: `from` without the underscore that Python needs."""
-        return {key.rstrip("_"): value for key, value in asdict(self).items() if key not in {"why", "note"}}
+        return {key.rstrip("_"): value for key, value in json_of(self).items() if key not in {"why", "note"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class WorkspaceReport:
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
         return {
-            **asdict(self),
+            **json_of(self),
             "credential": self.credential and self.credential.as_dict(),
             "folders": [folder.as_dict() for folder in self.folders],
         }
@@ -134,7 +134,7 @@ class Report:
             "result": self.result,
             "token": self.token and self.token.ends(),
             "tokens": [token.as_dict() for token in self.tokens],
-            "problems": [asdict(problem) for problem in self.problems],
+            "problems": [json_of(problem) for problem in self.problems],
             "workspaces": [workspace.as_dict() for workspace in self.workspaces],
         }
 
@@ -182,7 +182,7 @@ LONGEST_IN_SHORT = 120
 """Characters, as JSON, of each text of a failure that other log lines of the run explain."""
 
 LOGGED_CODES = 20
-"""Of the codes of failures, those that are most frequent, in the run's log line."""
+"""Of the kinds of failures, those that are most frequent, in the run's log line."""
 
 LOGGED_TOKENS = 20
 """Of the tokens, those that end first, in the run's log line; the report has all."""
@@ -192,20 +192,24 @@ def _ends(token: TokenReport) -> datetime:
     return token.expires_at
 
 
-def by_code(
-    failures: Iterable[tuple[str, Diagnosis]],
-) -> dict[str, list[tuple[str, Diagnosis]]]:
-    """The failures of each code, with their places, in order."""
-    found: dict[str, list[tuple[str, Diagnosis]]] = {}
+def by_kind(failures: Iterable[tuple[str, Diagnosis]]) -> list[list[tuple[str, Diagnosis]]]:
+    """The failures that differ in names and values alone together, with their places, in order."""
+    found: dict[tuple[str, str], list[tuple[str, Diagnosis]]] = {}
     for where, error in failures:
-        found.setdefault(error.code, []).append((where, error))
-    return found
+        found.setdefault((error.code, error.kind), []).append((where, error))
+    return list(found.values())
+
+
+def first_places(places: Sequence[str]) -> str:
+    """The first places, and how many more there are."""
+    more = f" and {len(places) - PLACES:,} more" if places[PLACES:] else ""
+    return ("; " if any("," in place for place in places[:PLACES]) else ", ").join(places[:PLACES]) + more
 
 
 def _explained(alike: Sequence[tuple[str, Diagnosis]]) -> dict[str, Any]:
-    """Failures of one code as one record, explained by the first of them."""
+    """Failures of one kind as one record, explained by the first of them."""
     (where, error), *more = alike
-    record = {"where": where, **asdict(error), "count": len(alike)}
+    record = {"where": where, **json_of(error), "count": len(alike)}
     return {**record, "places": [place for place, _ in alike[:PLACES]]} if more else record
 
 
@@ -218,14 +222,22 @@ def _in_short(alike: Sequence[tuple[str, Diagnosis]], outlet: Outlet) -> dict[st
 
 
 def _of_run(report: Report) -> list[dict[str, Any]]:
-    """The failures of a run, one record for each code, the most frequent first."""
+    """The failures of a run, one record for all that differ in names and values alone, the most frequent first."""
     failures = [(workspace, failure) for workspace in report.workspaces for failure in workspace.failures()]
-    hosts: dict[str, set[str]] = {}
+    hosts: dict[tuple[str, str], set[str]] = {}
     for workspace, (_, error) in failures:
-        hosts.setdefault(error.code, set()).add(workspace.host)
-    alike = by_code(failure for _, failure in failures)
-    most = sorted(alike, key=lambda code: len(alike[code]), reverse=True)[:LOGGED_CODES]
-    return [{**_explained(alike[code]), "workspaces": len(hosts[code])} for code in most]
+        hosts.setdefault((error.code, error.kind), set()).add(workspace.host)
+    most = sorted(by_kind(failure for _, failure in failures), key=len, reverse=True)[:LOGGED_CODES]
+    counted = [(alike, hosts[alike[0][1].code, alike[0][1].kind]) for alike in most]
+    return [{**_explained(alike), "workspaces": len(of)} for alike, of in counted]
+
+
+def _problems(problems: Sequence[Problem]) -> list[str]:
+    """Each problem in a line; those that differ in a value alone in one, with the first places and a count."""
+    alike: dict[str, list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault(problem.kind or str(problem), []).append(problem)
+    return [f"{first_places([each.where for each in some])}: {some[0].message}" for some in alike.values()]
 
 
 def log_run(report: Report, outlet: Outlet) -> None:
@@ -241,7 +253,7 @@ def log_run(report: Report, outlet: Outlet) -> None:
         "min_token_remaining_s": round(report.token.remaining_s) if report.token else None,
         "tokens": [token.as_dict() for token in sorted(report.tokens, key=_ends)[:LOGGED_TOKENS]],
         "failures": _of_run(report),
-        "problems": [str(problem) for problem in report.problems],
+        "problems": _problems(report.problems),
     }
     outlet.log(event, "failures", "problems", fine=report.result == "ok")
 
@@ -261,8 +273,8 @@ def log_workspace(
         "credential": workspace.credential.action if workspace.credential else None,
         "folders": {action: actions.count(action) for action in dict.fromkeys(actions)},
         "failures": [
-            _explained(alike) if outlet.explains(code) else _in_short(alike, outlet)
-            for code, alike in by_code(workspace.failures()).items()
+            _explained(alike) if outlet.explains(alike[0][1].code) else _in_short(alike, outlet)
+            for alike in by_kind(workspace.failures())
         ],
     }
     outlet.log(event, "failures", fine=workspace.result == "ok")

@@ -1,9 +1,9 @@
 """The values that the run and the clouds speak of: plain data, which knows neither."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Literal, override
+from typing import Any, Literal, override
 
 from pydantic import SecretStr
 
@@ -30,10 +30,24 @@ class Problem:
 
     where: str
     message: str
+    kind: str = field(default="", compare=False)
+    """The same for problems that differ in a value alone. Not in the JSON."""
+    told: object = field(default=None, compare=False, repr=False)
+    """Its `Diagnosis`, where the table of failures has it. Not in the JSON."""
 
     @override
     def __str__(self) -> str:
         return f"{self.where}: {self.message}"
+
+
+def json_of(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any dataclass
+    """Return a dataclass as the JSON has it: without what only the text for people needs."""
+    return asdict(
+        value, dict_factory=lambda items: {key: each for key, each in items if key not in _FOR_TEXT}
+    )
+
+
+_FOR_TEXT = ("kind", "told", "commands", "in_general")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """A right that a run needs: as a value, with how it stands with it, and what somebody else would have to type."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, wh
 from git_refresh.diagnosis.table import UNKNOWN
 from git_refresh.shell import NO_COMMAND, Command
 from git_refresh.symptom import ServiceError, Symptom
+from git_refresh.values import json_of
 
 Kind = Literal[
     "identity",
@@ -108,7 +109,7 @@ class Grant:
             "what": self.what,
             "status": self.status,
             "why": self.why,
-            "error": asdict(self.error) if self.error else None,
+            "error": json_of(self.error) if self.error else None,
             "who": self.who,
             "command": self.command,
             "client_id": self.client_id,

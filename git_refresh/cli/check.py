@@ -232,15 +232,16 @@ def _asked_as_you(check: Check, as_itself: Collection[str], options: Command) ->
         as_itself: the workspaces that the app signs in to as its identity, and so check as you.
         options: with which a command of ours reads the same settings.
     """
-    yours = check.error is not None and (
+    is_yours = check.error is not None and (
         check.error.code in _YOURS or (check.error.code == "not_in_workspace" and check.subject in as_itself)
     )
-    if check.error is None or not yours:
+    if check.error is None or not is_yours:
         return check
     cause = "Your own sign-in may not, and check asks as you here. That says nothing of the app's identity."
     onboard = command(".venv/bin/python -m git_refresh onboard{options}", options=options)
     remedy = f"To try it as you, get the right for yourself. Whether the app's identity has it, onboard tells: {onboard}"
-    return replace(check, error=replace(check.error, cause=cause, remedy=remedy))
+    yours = replace(check.error, cause=cause, remedy=remedy, kind="your own", commands=(onboard,))
+    return replace(check, error=yours)
 
 
 def _without_token(
@@ -382,7 +383,7 @@ class _Walk:
         when = f"expires on {ends:%Y-%m-%d}, in {count(left.days, 'day')}"
         if left < SECRET_WARNING:
             return warning("key_vault", name, finding("secret_expires_soon", facts, ends=when))
-        return Check("key_vault", name, "ok", f"can be read; {when}")
+        return Check("key_vault", name, "ok", f"can be read; {when}", kind="can be read")
 
     def _workspace(self, work: WorkspaceCheck) -> list[Check]:
         try:

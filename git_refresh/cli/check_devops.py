@@ -138,5 +138,5 @@ def _check(repository: Repository, ref: Ref | None, answer: Head | Symptom, fact
         found = explain(answer, facts)
         return (failed if is_definite(answer) else warning)("azure_devops", subject, found)
     if answer.commit is None:
-        return Check("azure_devops", subject, "ok", "can be read")
-    return Check("azure_devops", subject, "ok", f"is at {answer.commit[:8]}")
+        return Check("azure_devops", subject, "ok", "can be read", kind="can be read")
+    return Check("azure_devops", subject, "ok", f"is at {answer.commit[:8]}", kind="exists")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from git_refresh.cli.check_devops import RememberedHeads
-from git_refresh.cli.checks import Check, count, failed, skipped, warning
+from git_refresh.cli.checks import Check, Layer, count, failed, skipped, warning
 from git_refresh.cli.job_visit import Room
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, out_of_time
 from git_refresh.diagnosis.table import CLOSED, Known
@@ -53,10 +53,10 @@ class WorkspaceCheck:
         if oauth is not None and self._secrets[oauth.secret_name].status == "failed":
             self.room.app_alone = True
             self.room.shut = because = f'the secret "{oauth.secret_name}" cannot be used'
-            return [skipped("workspace", self._name, because), *self._below(because)]
+            return self._skipped(because, in_general="the secret cannot be used", layers=("workspace",))
         if self._workspace.federated and self._run.services.identity is Service.AZURE_CLI:
             because = "a person's sign-in cannot be exchanged; in the app, the managed identity is"
-            return [skipped("workspace", self._name, because), *self._below(because)]
+            return self._skipped(because, layers=("workspace",))
         try:
             api = self._run.sign_in(self._workspace)
             stored = api.credentials(None)
@@ -70,7 +70,8 @@ class WorkspaceCheck:
         else:
             self.room.stored[None] = stored
             self._facts = replace(self._facts, known=frozenset({Known.REACHED}))
-            signed_in = Check("workspace", self._name, "ok", f"signed in as {self._facts.principal}")
+            as_whom = f"signed in as {self._facts.principal}"
+            signed_in = Check("workspace", self._name, "ok", as_whom, kind="signed in")
             listing = Listing.of(api, self._entry, self._run.deadline)
             lines = [self._folder(api, folder, listing) for folder in listing]
             return [
@@ -80,7 +81,8 @@ class WorkspaceCheck:
                 *lines,
             ]
         self.room.shut = because = f"the app cannot sign in to {self._name}"
-        return [failed("workspace", self._name, failure), *self._below(because)]
+        below = self._skipped(because, in_general="the app cannot sign in")
+        return [failed("workspace", self._name, failure), *below]
 
     def judged(self, line: Check) -> Check:
         """One of its lines, now that it is known what all workspaces say to the same sign-in."""
@@ -89,11 +91,14 @@ class WorkspaceCheck:
         known = self._run.known_of_sign_in(self._workspace)
         return failed("workspace", self._name, explain(self.room.refusal, replace(self._facts, known=known)))
 
-    def _below(self, because: str) -> Iterator[Check]:
-        yield skipped("credential", self._name, because)
+    def _skipped(self, because: str, *, in_general: str = "", layers: Sequence[Layer] = ()) -> list[Check]:
+        """A line for each of the layers, and for those below them."""
+        whole: tuple[Layer, ...] = (*layers, "credential")
+        found = [skipped(layer, self._name, because, in_general=in_general) for layer in whole]
         if self._workspace.folders:
             folders = count(len(self._workspace.folders), "Git folder")
-            yield skipped("folder", f"{self._name}, {folders}", because)
+            found.append(skipped("folder", f"{self._name}, {folders}", because, in_general=in_general))
+        return found
 
     # Credentials
 
@@ -114,7 +119,7 @@ class WorkspaceCheck:
                 "credential", self._name, "ok", "there is none for Azure DevOps yet; a run creates it"
             )
         else:
-            yield Check("credential", self._name, "ok", f"{_there(own)}; a run updates it")
+            yield Check("credential", self._name, "ok", f"{_there(own)}; a run updates it", kind=_THERE)
         yield from self._oddities(self._name, self._facts, stored, own)
         for principal_id in self._workspace.run_as:
             yield from self._run_as(api, principal_id)
@@ -147,7 +152,7 @@ class WorkspaceCheck:
             return
         own = own_credential(stored, self._workspace.git_username)
         message = f"{_there(own)}; a run updates it" if own else "there is none yet; a run creates it"
-        yield Check("credential", subject, "ok", message)
+        yield Check("credential", subject, "ok", message, kind=_THERE if own else "")
         yield from self._oddities(subject, facts, stored, own)
 
     def _rejection(self, api: Api, listing: Listing) -> Diagnosis | None:
@@ -199,15 +204,21 @@ class WorkspaceCheck:
             return skipped("folder", subject, report.why)
         if report.error is not None and self._told_above(folder, there):
             return skipped(
-                "folder", subject, f"Azure DevOps reports a problem with {self._repository(folder, there)}"
+                "folder",
+                subject,
+                f"Azure DevOps reports a problem with {self._repository(folder, there)}",
+                in_general="Azure DevOps reports a problem with the repository",
             )
         if report.error is not None:
             return failed("folder", subject, report.error)
         if report.note is not None and report.action == "unchanged":
             return warning("folder", subject, report.note)
         if there is not None and listing.hides(folder, there):
-            return warning("folder", subject, finding("folder_permission", facts))
-        return Check("folder", subject, "ok", _what_a_run_does(report, there))
+            # Where there is something to update, the run is refused.
+            line = failed if report.action == "updated" else warning
+            return line("folder", subject, finding("folder_permission", facts))
+        kind = _A_RUN.get(report.action, "nothing to do")
+        return Check("folder", subject, "ok", _what_a_run_does(report, there), kind=kind)
 
     def _told_above(self, folder: Folder, found: GitFolder | None) -> bool:
         match self._answer(folder, found):
@@ -221,6 +232,10 @@ class WorkspaceCheck:
 
     def _repository(self, folder: Folder, found: GitFolder | None) -> Repository | None:
         return folder.repository or azure_devops_repository(found, self._run.trusted)
+
+
+_THERE = "a Git credential is there; a run updates it"
+_A_RUN = {"created": "a run creates it", "updated": "a run updates it"}
 
 
 def _there(credential: StoredCredential) -> str:

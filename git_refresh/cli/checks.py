@@ -1,9 +1,10 @@
 """The lines of a check: what was looked at, and what came of it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from git_refresh.diagnosis.explain import Diagnosis
+from git_refresh.values import json_of
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 Layer = Literal[
@@ -30,6 +31,8 @@ class Check:
     status: Status
     message: str
     error: Diagnosis | None = None
+    kind: str = field(default="", compare=False)
+    """What is said of many lines that differ from this one in ids and values alone; empty: the message. Not in the JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class CheckReport:
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
-        return {"version": 1, "result": self.result, "checks": [asdict(check) for check in self.checks]}
+        return {"version": 1, "result": self.result, "checks": [json_of(check) for check in self.checks]}
 
 
 def failed(layer: Layer, subject: str, error: Diagnosis) -> Check:
@@ -64,9 +67,10 @@ def _beyond(subject: str, message: str) -> str:
     return happened if named and happened else message
 
 
-def skipped(layer: Layer, subject: str, because: str) -> Check:
-    """A line for what a failure above keeps from being looked at."""
-    return Check(layer, subject, "skipped", f"skipped, because {because}")
+def skipped(layer: Layer, subject: str, because: str, *, in_general: str = "") -> Check:
+    """A line for what a failure above keeps from being looked at; the reason without names and values, where it has some."""
+    kind = f"skipped, because {in_general}" if in_general else ""
+    return Check(layer, subject, "skipped", f"skipped, because {because}", kind=kind)
 
 
 def count(number: int, noun: str) -> str:

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,12 +15,15 @@ from rich.text import Text
 from git_refresh.cli import options, terminal, wrong
 from git_refresh.cli.checks import count
 from git_refresh.cli.files import read_settings
+from git_refresh.cli.findings import Told, fold, tell
+from git_refresh.diagnosis.explain import Diagnosis, Facts, finding
+from git_refresh.hosts import split_url
 from git_refresh.redact import looks_like_secret, shown, visible
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import SettingsError
 from git_refresh.settings.models import Folder, Workspace, default_name
 from git_refresh.settings.names import SETTINGS
-from git_refresh.values import Problem, folder_key
+from git_refresh.values import Problem, folder_key, json_of, patterns_above
 
 DIFFERENT = 3
 
@@ -67,26 +70,34 @@ def diff(file: Path, deployed: Path, *, as_json: bool) -> None:
     if str(file) == str(deployed):
         raise click.UsageError("FILE and DEPLOYED are the same")
     try:
-        changes = list(_changes(file, deployed))
+        old, new = _read(file, deployed)
     except SettingsError as error:
         wrong.end(error.problems, as_json=as_json)
+    changes, stays = list(compare(old, new)), list(what_stays(old, new))
     with terminal.writing():
         if as_json:
             result = "different" if changes else "same"
             listed = [asdict(change) for change in changes]
-            terminal.echo(json.dumps({"version": 1, "result": result, "changes": listed}, indent=2))
+            told = [{"workspace": name, **json_of(each)} for name, each in stays]
+            value = {"version": 1, "result": result, "changes": listed, "stays": told}
+            terminal.echo(json.dumps(value, indent=2))
         else:
-            show_changes(changes, f"from {_name(deployed)} to {_name(file)}", terminal.console())
+            show_changes(changes, f"from {_name(deployed)} to {_name(file)}", terminal.console(), stays)
     sys.exit(DIFFERENT if changes else 0)
 
 
-def _changes(file: Path, deployed: Path) -> Iterator[Change]:
+def _read(file: Path, deployed: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The deployed settings and those of the file.
+
+    Raises:
+        SettingsError: they cannot be compared.
+    """
     new, old = read_settings(file).values, read_settings(deployed).values
     if not new.keys() & SETTINGS.keys():
         raise SettingsError([Problem(_name(file), "contains none of this app's settings")])
     if new.keys() == {"WORKSPACES"}:
         old = {"WORKSPACES": old.get("WORKSPACES", "")}
-    return compare(_parsed(_name(deployed), old), _parsed(_name(file), new))
+    return _parsed(_name(deployed), old), _parsed(_name(file), new)
 
 
 def _name(file: Path) -> str:
@@ -238,13 +249,79 @@ def _change(place: Place, key: str | None, old: str | None, new: str | None) -> 
     return Change(action, *place, None if key is None else shown(key), old, new)
 
 
-def show_changes(changes: Sequence[Change], what: str, out: Console) -> None:
-    """A line for each difference, and how many there are."""
+def what_stays(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Diagnosis]]:
+    """What is left in a workspace of all that the new list has no more; each with the workspace's name."""
+    before, after = (_by_host(settings) for settings in (old, new))
+    for host, (name, entry) in before.items():
+        facts = Facts(host=host, principal=_principal(entry))
+        if host not in after:
+            yield name, finding("workspace_removed", facts)
+            continue
+        now = after[host][1]
+        kept = {_key(item) for item in _listed(now, "folders")}
+        for path in filter(None, map(_path, _listed(entry, "folders"))):
+            key = folder_key(path)
+            if not kept & {key, *patterns_above(key.removesuffix("/*"))}:
+                at = replace(facts, path=shown(path.rstrip("/").removesuffix("/*")))
+                whole = key.endswith("/*")
+                yield name, finding("pattern_removed", at) if whole else finding("folder_removed", at)
+        kept_ids = {str(id_) for id_ in _listed(now, "run_as")}
+        for id_ in (str(id_) for id_ in _listed(entry, "run_as")):
+            if id_ not in kept_ids and id_.isdecimal():
+                yield name, finding("principal_removed", replace(facts, principal_id=id_))
+
+
+def _by_host(settings: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The entries with an address that can be read, over the defaults, each with its name."""
+    defaults = settings.get("WORKSPACE_DEFAULTS") or {}
+    entries = {
+        name: {**defaults, **entry} for name, entry in _by_name(settings.get("WORKSPACES") or []).items()
+    }
+    return {host: (shown(name), entry) for name, entry in entries.items() if (host := _address(entry))}
+
+
+def _address(entry: Mapping[str, Any]) -> str:
+    """The address of a workspace, without what may follow the host; empty: it has none."""
+    try:
+        host = split_url(_host(entry)).hostname
+    except ValueError:
+        return ""
+    return f"https://{host}" if host else ""
+
+
+def _principal(entry: Mapping[str, Any]) -> str:
+    if entry.get("auth") == "managed_identity":
+        return "the app's managed identity"
+    client_id = entry.get("client_id")
+    if not isinstance(client_id, str) or looks_like_secret(client_id):
+        return Facts().principal
+    return f"service principal {shown(client_id)}"
+
+
+def _listed(entry: Mapping[str, Any], key: str) -> Sequence[Any]:
+    value = entry.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _path(item: object) -> str:
+    path = item.get("path") if isinstance(item, dict) else item
+    return path if isinstance(path, str) and not looks_like_secret(path) else ""
+
+
+def _key(item: object) -> str:
+    return folder_key(_path(item))
+
+
+def show_changes(
+    changes: Sequence[Change], what: str, out: Console, stays: Sequence[tuple[str, Diagnosis]] = ()
+) -> None:
+    """A line for each difference, what stays where something is no longer listed, and how many differences there are."""
     for change in changes:
         sign, style = _SIGN[change.action]
         parts = [change.workspace or change.setting, *(part for part in (change.folder, change.key) if part)]
         old_new = " → ".join(value for value in (change.old, change.new) if value)
         said = f": {old_new}" if old_new else ""
-        out.print(Text.assemble((f"{sign} ", style), (" ".join(parts), "bold"), said), soft_wrap=True)
+        fold(Text(f"{sign} ", style), Text.assemble((" ".join(parts), "bold"), said), out)
+    tell([Told("warning", name, each.message, each) for name, each in stays], out)
     number = count(len(changes), "difference") if changes else "No difference"
-    out.print(Text(f"{number}, {what}.", "bold"), soft_wrap=True)
+    fold(Text(), Text(f"{number}, {what}.", "bold"), out)

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import textwrap
 from typing import Any
 
 import click
@@ -75,11 +76,11 @@ def _as_dict(section: str, row: Row) -> dict[str, Any]:
 def _show(section: str, row: Row, out: Console) -> None:
     told = in_general(row)
     style = code_style(row.code, out)
-    out.print(Text.assemble((row.code, "bold"), f"  {section}"), soft_wrap=True)
+    fold(Text(), Text.assemble((row.code, "bold"), f"  {section}"), out)
     if told.message:
         fold(Text("  "), Text(f"The service says: {told.message}", "dim"), out)
-    fold(Text("  "), Text(told.cause), out)
-    fold(Text("  "), Text.assemble(("→ ", "bold"), told.remedy), out)
+    fold(Text("  "), Text(told.cause), out, told.commands)
+    fold(Text("  "), Text.assemble(("→ ", "bold"), told.remedy), out, told.commands)
     out.print(Text.assemble("  ", (place_of(row.code), style)), soft_wrap=True)
 
 
@@ -90,7 +91,7 @@ def _list(out: Console) -> None:
         out.print(Text(section, "bold"))
         for row in rows:
             padding = " " * (width - len(row.code))
-            line = Text.assemble(
-                "  ", (row.code, code_style(row.code, out)), f"{padding}  ", in_general(row).cause
-            )
-            out.print(line, no_wrap=True, overflow="ellipsis")
+            room = max(1, out.width - width - len("    "))
+            cause = textwrap.shorten(in_general(row).cause, room, placeholder="…", break_on_hyphens=False)
+            line = Text.assemble("  ", (row.code, code_style(row.code, out)), f"{padding}  {cause}")
+            out.print(line, soft_wrap=True)

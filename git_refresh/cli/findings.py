@@ -1,18 +1,18 @@
 """One form for every finding, whichever command it comes from: sign, place, what happened, code; and below it cause and remedy."""
 
 import re
-import shlex
-import textwrap
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from git_refresh.cli.checks import Status, count
 from git_refresh.cli.pages import code_text
 from git_refresh.diagnosis.explain import Diagnosis
+from git_refresh.report import PLACES, first_places
 
 STYLE = {
     "ok": "green",
@@ -27,20 +27,14 @@ STYLE = {
 }
 MARK: dict[Status, str] = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}  # noqa: RUF001  # a dash that is seen
 UNFOLDED = 10_000
-_ALIKE = 3
+_ALIKE = PLACES
 """Places that are named where one message holds for more."""
 _COMMAND = re.compile(
     r"(?:(?<=\s)\.venv/bin/|\b)(?:DATABRICKS_\w+=\S+ )*(?:(?:az|databricks|git|func|azd|ulimit|python) [a-z-]|read -rs )"
 )
+_WORD = re.compile(rf"(?:{_COMMAND.pattern}.*?(?=[.,;:)](?:\s|$)| or | and | \(|$)|\S)+\s*")
+"""What is not folded: a word, or a command in a sentence."""
 _BEFORE_COMMAND = re.compile(rf": (?={_COMMAND.pattern})")
-_AFTER_COMMAND = re.compile(rf" (?=(?:Or|Then)[ ,].*: {_COMMAND.pattern})")
-_VALUE = re.compile(
-    r'^".*?" (?=must )|; write .*$'  # in the settings: the value, and what to write instead
-    r"|https?://[^\s,;)]+|\(request id [^)]*\)"
-    r"|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"
-)
-"""What differs in a text that is about another value."""
-_CODE = re.compile(r"([a-z]+(?:_[a-z]+)+): ")
 
 Places = Mapping[str, str]
 """Where in the settings a workspace is, by its name."""
@@ -54,47 +48,69 @@ class Told:
     where: str
     message: str
     error: Diagnosis | None = None
+    kind: str = ""
+    """The same for findings that differ in a value alone; empty: that of the error, or the message."""
+    in_general: str = ""
+    """What is said of many that differ in ids and values alone; empty: the first's message."""
+    place: str = ""
+    """Where in the settings it is, shown where it is told alone."""
 
 
-def tell(told: Sequence[Told], out: Console, indent: int = 0) -> None:
-    """A line for each finding, but one for many that are alike; and once for all in a row that share them, cause and remedy."""
+def tell(told: Sequence[Told], out: Console, indent: int = 0, *, with_hint: bool = True) -> None:
+    """A line for each finding, but one for many that are alike; and once for all in a row that share them, cause and remedy.
+
+    Args:
+        told: the findings.
+        out: where people read.
+        indent: blanks before each line.
+        with_hint: whether to say where the other remedies are, if those of many places differ.
+    """
     said = alike(told)
-    remedies: dict[Hashable, set[str]] = {}
+    groups: dict[Hashable, list[Told]] = {}
     for item in told:
-        remedies.setdefault(said(item), set()).add(_VALUE.sub("", item.error.remedy) if item.error else "")
-    lines = once(told, said, lambda item: item.where, _few)
+        groups.setdefault(said(item), []).append(item)
+    lines = [line for group in groups.values() for line in once(group, said, lambda item: item.where, _few)]
     following = [*(item for item, _ in lines[1:]), None]
     for (item, where), after in zip(lines, following, strict=False):
-        show_line(replace(item, where=where), out, indent)
+        group = groups[said(item)]
+        show_line(item if where == item.where else _of_many(item, where, group), out, indent)
         if item.error and not _same(item.error, after.error if after else None):
             explain(item.error, out, Text(" " * 6))
-            if len(remedies[said(item)]) > 1:
+            if (
+                with_hint
+                and where != item.where
+                and len({each.error.remedy for each in group if each.error}) > 1
+            ):
                 fold(Text(" " * 8), Text("--json shows the remedy of each place.", "dim"), out)
+
+
+def _of_many(item: Told, where: str, group: Sequence[Told]) -> Told:
+    alike = len({each.message for each in group}) == 1
+    message = item.message if alike else item.in_general or item.message
+    return replace(item, where=where, message=message, place="")
 
 
 def explain(error: Diagnosis, out: Console, mark: Text, code: Text | None = None) -> None:
     """Cause and remedy, each in a paragraph of its own; the cause behind the code, where that is given."""
-    fold(mark, Text.assemble(code or "", ": " if code else "", error.cause), out)
-    fold(Text(" " * 6), Text.assemble(("→ ", "bold"), error.remedy), out)
+    fold(mark, Text.assemble(code or "", ": " if code else "", error.cause), out, error.commands)
+    fold(Text(" " * 6), Text.assemble(("→ ", "bold"), error.remedy), out, error.commands)
 
 
 def alike(told: Iterable[Told]) -> Callable[[Told], Hashable]:
-    """What tells findings apart: code, message, cause and remedy without host, ids and values.
+    """What tells findings apart: code and kind, never names and values.
 
-    Where more than a few of one code differ even so, each at a place of its own, the code alone: as where each names a path.
+    Where more than a few kinds have one code, each at a place of its own, the code alone.
     """
     kinds: dict[Hashable, set[Hashable]] = {}
     places: dict[Hashable, set[Hashable]] = {}
-    said: dict[int, Hashable] = {}
     for item in told:
-        kinds.setdefault(_kind(item), set()).add(_said(item))
-        places.setdefault(_kind(item), set()).add(item.where or id(item))
-        said[id(item)] = _said(item)
+        kinds.setdefault(_code(item), set()).add(_kind(item))
+        places.setdefault(_code(item), set()).add(item.where or id(item))
 
     def tells_apart(item: Told) -> Hashable:
-        kind = _kind(item)
-        grouped = _code(item) and min(len(kinds[kind]), len(places[kind])) > _ALIKE
-        return kind if grouped else said[id(item)]
+        code = _code(item)
+        many = item.error is not None and min(len(kinds[code]), len(places[code])) > _ALIKE
+        return code if many else _kind(item)
 
     return tells_apart
 
@@ -103,8 +119,10 @@ def show_line(item: Told, out: Console, indent: int) -> None:
     """Sign, place, what happened, code."""
     code = code_text(item.error.code, out) if item.error else Text()
     mark = Text.assemble(" " * indent, (f"{MARK[item.status]} ", STYLE[item.status]))
-    where = (item.where, "bold"), ": " if item.where else ""
-    fold(mark, Text.assemble(*where, item.message, code), out)
+    place = f" ({item.place})" if item.place else ""
+    where = (f"{item.where}{place}", "bold"), ": " if item.where else ""
+    commands = item.error.commands if item.error else ()
+    fold(mark, Text.assemble(*where, item.message, code), out, commands)
 
 
 def once[T](
@@ -123,14 +141,8 @@ def once[T](
         if len(same) <= few(item):
             found.append((item, where(item)))
         elif same[0] is item:
-            found.append((item, _first(same, where)))
+            found.append((item, first_places([where(each) for each in same])))
     return found
-
-
-def _first[T](same: Sequence[T], where: Callable[[T], str]) -> str:
-    places = [where(item) for item in same[:_ALIKE]]
-    more = f" and {len(same) - _ALIKE:,} more" if same[_ALIKE:] else ""
-    return ("; " if any("," in place for place in places) else ", ").join(places) + more
 
 
 def _few(item: Told) -> int:
@@ -138,71 +150,88 @@ def _few(item: Told) -> int:
     return 1 if item.status == "skipped" else _ALIKE
 
 
+def _code(item: Told) -> tuple[Status, str]:
+    return item.status, item.error.code if item.error else ""
+
+
 def _kind(item: Told) -> Hashable:
-    return item.status, _code(item)
+    """Of an error the code with its kind; else the kind that is given, or what is said."""
+    if item.error is not None:
+        return _code(item), item.error.kind
+    return item.status, item.kind or item.message
 
 
-def _code(item: Told) -> str:
-    """The code of a finding, also of one that is told as the report has it: as a text that begins with its code."""
-    if item.error:
-        return item.error.code
-    found = _CODE.match(item.message)
-    return found[1] if found else ""
-
-
-def _said(item: Told) -> Hashable:
-    texts = (item.message, item.error.cause, item.error.remedy) if item.error else (item.message,)
-    return item.status, _code(item), tuple(_VALUE.sub("", text) for text in texts)
-
-
-def fold(mark: Text, text: Text, out: Console) -> None:
+def fold(mark: Text, text: Text, out: Console, commands: Sequence[str] = ()) -> None:
     """Print between words, indented by the mark; but what somebody copies, a path or a command, in one piece. Styles are kept.
 
-    Commands have a line of their own, where it all does not fit in one.
+    Where it all does not fit in one line, each of the commands, and one at the end, has a line of its own.
     """
-    ends = _ends_of_parts(text.plain) if len(mark) + len(text) > out.width else ()
-    for begin, end in pairwise([0, *ends, len(text)]):
-        _wrap(mark, text[begin:end], out)
-        mark = Text(" " * len(mark))
+    if cell_len(mark.plain) + cell_len(text.plain) <= out.width:
+        out.print(Text.assemble(mark, text), soft_wrap=True)
+        return
+    width = max(20, out.width - cell_len(mark.plain))
+    for part, whole in _parts(text, commands):
+        ends = [len(part)] if whole else _ends(part.plain, width)
+        start = 0
+        for end in ends:
+            line = part[start:end]
+            line.rstrip()
+            out.print(Text.assemble(mark, line), soft_wrap=True)
+            start = end
+            mark = Text(" " * cell_len(mark.plain))
 
 
-def _wrap(mark: Text, text: Text, out: Console) -> None:
-    width = max(20, out.width - len(mark)) if not _COMMAND.search(text.plain) else UNFOLDED
+def wrapped(text: str, width: int) -> list[str]:
+    """The lines of a text, which ends at blanks alone; a command in it stays whole."""
+    ends = [0, *_ends(text, width)]
+    return [text[start:end].rstrip() for start, end in pairwise(ends)]
+
+
+def _parts(text: Text, commands: Sequence[str]) -> Iterator[tuple[Text, bool]]:
+    """The text in pieces, each with whether it is a command, which stays whole; what only joins sentence and command is left out."""
     start = 0
-    for line in textwrap.wrap(text.plain, width, break_long_words=False, break_on_hyphens=False):
-        start = text.plain.index(line, start)
-        out.print(Text.assemble(mark, text[start : start + len(line)]), soft_wrap=True)
-        start += len(line)
-        mark = Text(" " * len(mark))
-
-
-def _ends_of_parts(text: str) -> Iterator[int]:
-    """Where a command begins, and where it ends, if another one follows it."""
-    said = 0
-    for found in _BEFORE_COMMAND.finditer(text):
-        begins = found.end()
-        if said > begins:  # in the command before
+    for command in (each for each in commands if each):
+        at = text.plain.find(command, start)
+        if at < 0:
             continue
-        yield begins
-        ends = (after.end() for after in _AFTER_COMMAND.finditer(text, begins))
-        said = next((end for end in ends if _is_whole(text[begins:end])), len(text))
-        if said < len(text):
-            yield said
+        if before := text[start:at].plain.strip(_JOINTS):
+            begins = text.plain.index(before, start)
+            yield text[begins:at], False
+        yield text[at : at + len(command)], True
+        start = at + len(command)
+    rest = text[start:]
+    if start:
+        plain = rest.plain.lstrip(_JOINTS)
+        rest = rest[len(rest) - len(plain) :]
+    *_, begins = 0, *(found.end() for found in _BEFORE_COMMAND.finditer(rest.plain))
+    if begins and ". " not in rest.plain[begins:]:
+        yield rest[:begins], False
+        # A full stop is the sentence's, and no part of the command.
+        rest = rest[begins : len(rest.plain.removesuffix("."))]
+        yield rest, True
+    elif rest.plain:
+        yield rest, False
 
 
-def _is_whole(command: str) -> bool:
-    try:
-        shlex.split(command)
-    except ValueError:
-        return False
-    return True
+_JOINTS = " .,;"
 
 
-def placed(where: str, places: Places) -> str:
-    """The same with the workspace's place in the settings, where it is one's."""
+def _ends(plain: str, width: int) -> Iterator[int]:
+    """Where each line ends, behind its blanks: at the last blank before the width, or at the first after it."""
+    taken, last = len(plain) - len(plain.lstrip()), 0
+    for word in _WORD.finditer(plain):
+        if last and taken + cell_len(word[0].rstrip()) > width:
+            yield last
+            taken = 0
+        taken += cell_len(word[0])
+        last = word.end()
+    yield len(plain)
+
+
+def place_in(where: str, places: Places) -> str:
+    """Where in the settings the workspace is whose name a place begins with; empty: it begins with none."""
     ends = [found.start() for found in re.finditer(r"[ ,]|$", where)]
-    name = next((where[:end] for end in reversed(ends) if where[:end] in places), None)
-    return f"{where} ({places[name]})" if name is not None else where
+    return next((places[where[:end]] for end in reversed(ends) if where[:end] in places), "")
 
 
 def _same(error: Diagnosis, other: Diagnosis | None) -> bool:

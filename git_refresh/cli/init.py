@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from git_refresh.cli import terminal, wrong
+from git_refresh.cli import ask, terminal, wrong
+from git_refresh.cli.findings import wrapped
 from git_refresh.hosts import NO_HOSTS
 from git_refresh.repository import parse_repository
 from git_refresh.settings.entries import Entry
@@ -138,7 +139,7 @@ def _asked(given: dict[str, str | None]) -> dict[str, str]:
     if not answers["auth"] and not answers["vault"]:
         ways = _WAYS[:2] if answers["client_id"] else _WAYS
         question = "How does the app sign in?"
-        answers["auth"] = click.prompt(question, type=click.Choice(ways), default=_WAYS[0], err=True)
+        answers["auth"] = ask.prompt(question, choices=ways, default=_WAYS[0])
     if answers["auth"] == "oauth_secret" and not answers["vault"]:
         question = "The address of the Key Vault for its OAuth secret"
         answers["vault"] = _ask("vault", question)
@@ -158,8 +159,7 @@ def _ask(name: str, question: str, default: str | None = None) -> str:
             raise click.UsageError(problem)
         return text
 
-    answer: str = click.prompt(question, default=default, show_default=False, err=True, value_proc=usable)
-    return answer
+    return ask.prompt(question, default=default, read=usable)
 
 
 _SOUND = {
@@ -332,6 +332,6 @@ def _next_steps(output: Path, content: dict[str, Any]) -> str:
         ]
     if defaults.get("auth") != "federated":  # nobody's own sign-in can be exchanged
         steps.append((f"plan --settings {name}", "See what a run would do"))
-    return "\n".join(
-        [*lines, *(line for typed, why in steps for line in (f"{why}:", f"  {program} {typed}"))]
-    )
+    room = terminal.console().width
+    commands = [line for typed, why in steps for line in (*wrapped(f"{why}:", room), f"  {program} {typed}")]
+    return "\n".join([*(part for line in lines for part in wrapped(line, room)), *commands])

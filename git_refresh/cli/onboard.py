@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from git_refresh.cli import options, terminal, wrong
+from git_refresh.cli import ask, options, terminal, wrong
 from git_refresh.cli.check import check_settings, missing_beside
 from git_refresh.cli.checks import CheckReport, count
 from git_refresh.cli.crew import Crew
@@ -167,11 +167,7 @@ def _ask(number: str) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         message = f"this would grant {number}, and there is nobody to ask; add --yes if that is meant"
         raise SettingsError([Problem("onboard --apply", message)])
-    try:
-        agreed = click.confirm(f"Grant {number}, as shown?", err=True)
-    except click.Abort:
-        raise KeyboardInterrupt from None
-    if not agreed:
+    if not ask.confirm(f"Grant {number}, as shown?"):
         raise SettingsError([Problem("onboard --apply", "was declined; nothing was granted")])
 
 

@@ -89,12 +89,15 @@ class Shown:
                 by_place.setdefault(grant.where, []).append(grant)
         with terminal.writing():
             for place, grants in by_place.items():
-                self._out.print(Text(self._outlet.text(place), "bold"))
+                self._say(self._outlet.text(place), "bold")
                 for grant in grants:
                     self._line(grant, "")
             numbers = {status: sum(grant.status == status for grant in found) for status in _SAID}
             said = ", ".join(f"{number} {_SAID[status]}" for status, number in numbers.items() if number)
-            self._out.print(Text(f"Plan: {said or 'nothing'}.", "bold"))
+            self._say(f"Plan: {said or 'nothing'}.", "bold")
+
+    def _say(self, text: str, style: str = "") -> None:
+        fold(Text(), Text(text, style), self._out)
 
     def given(self, grant: "Grant") -> None:
         """What came of one."""
@@ -122,17 +125,15 @@ class Shown:
         if done.interrupted:
             granted = any(grant.status == "done" for grant in done.grants)
             what = "What was granted stays; run it again for the rest." if granted else "Nothing was granted."
-            self._out.print(Text(f"Interrupted. {what}", "red"))
+            self._say(f"Interrupted. {what}", "red")
         elif not done.applied and any(grant.status == "planned" for grant in done.grants):
-            self._out.print("Nothing was granted yet: add --apply.")
+            self._say("Nothing was granted yet: add --apply.")
         elif not done.applied and done.grants and all(grant.status == "there" for grant in done.grants):
-            self._out.print("Nothing is missing.")
+            self._say("Nothing is missing.")
         for grant in done.grants:
             if grant.client_id is not None:
-                self._out.print(
-                    "Write into WORKSPACE_DEFAULTS, and run onboard again without --new-principal:"
-                )
-                self._out.print(Text(f'  "client_id": "{self._outlet.text(grant.client_id)}"'))
+                self._say("Write into WORKSPACE_DEFAULTS, and run onboard again without --new-principal:")
+                self._say(f'  "client_id": "{self._outlet.text(grant.client_id)}"')
         unseen = [grant for grant in done.grants if grant.error and grant.error.code == "grant_not_seen"]
         for grant in unseen:
             self._line(grant, f"{self._outlet.text(grant.where)}: ")
@@ -142,12 +143,10 @@ class Shown:
             missing = sum(grant.error is not None for grant in done.grants)
             if missing:
                 verb = "takes" if missing == 1 else "take"
-                self._out.print(
-                    Text(
-                        f"Not all is granted: {missing} {verb} somebody else or failed, see ✗ above; then type it again."
-                    )
+                self._say(
+                    f"Not all is granted: {missing} {verb} somebody else or failed, see ✗ above; then type it again."
                 )
             elif done.result == "ok" and not quiet():
-                self._out.print(
+                self._say(
                     "All is granted. Next: deploy the list, wait five minutes, publish (docs/setup.md, steps 4 and 6)."
                 )

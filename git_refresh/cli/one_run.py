@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import click
-
-from git_refresh.cli import options, terminal
+from git_refresh.cli import ask, options, terminal
 from git_refresh.cli.checks import count
 from git_refresh.cli.findings import Places
 from git_refresh.cli.progress import Lines, Live
@@ -128,7 +126,7 @@ def _ask(settings: Settings) -> None:
         )
         raise SettingsError([Problem("run", message)])
     question = f"There is no managed identity here: this stores {stored}, until the app's next run. Go on?"
-    if not click.confirm(question, err=True):
+    if not ask.confirm(question):
         raise SettingsError([Problem("run", "was declined")])
 
 

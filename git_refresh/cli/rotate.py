@@ -17,7 +17,7 @@ from git_refresh.admin.rotation.report import RotationReport, SecretReport
 from git_refresh.admin.rotation.steps import AT_ONCE
 from git_refresh.admin.rotation.targets import beside, targets_of, why_not_there
 from git_refresh.admin.rotation.work import Rotation
-from git_refresh.cli import options, terminal, wrong
+from git_refresh.cli import ask, options, terminal, wrong
 from git_refresh.cli.checks import count
 from git_refresh.cli.crew import Crew
 from git_refresh.cli.rotate_shown import show_rotation
@@ -321,9 +321,5 @@ def _ask(plan: RotationReport, untried: Sequence[str], *, as_json: bool) -> None
         questions.insert(
             0, f"{places(untried)} cannot be reached. Store a new OAuth secret without trying it there?"
         )
-    try:
-        agreed = all(click.confirm(question, err=True) for question in questions)
-    except click.Abort:
-        raise KeyboardInterrupt from None
-    if not agreed:
+    if not all(ask.confirm(question) for question in questions):
         raise SettingsError([Problem("--apply", "was declined; nothing was done")])

@@ -1,13 +1,14 @@
 """What people see of a rotation: the plan in the manner of `terraform plan`, and what was done."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rich.console import Console
 from rich.text import Text
 
 from git_refresh.admin.rotation.report import RotationReport, SecretReport
 from git_refresh.cli.checks import count
-from git_refresh.cli.findings import STYLE, Told, tell
+from git_refresh.cli.findings import STYLE, Told, fold, tell
 from git_refresh.cli.options import quiet
 
 
@@ -18,9 +19,9 @@ def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -
         used = (
             f", {_workspaces(secret.workspaces)}, looked after in {secret.host}" if secret.workspaces else ""
         )
-        out.print(Text.assemble((secret.name, "bold"), f"{principal}{used}"), soft_wrap=True)
-        for step in _steps(secret):
-            out.print(step, soft_wrap=True)
+        fold(Text(), Text.assemble((secret.name, "bold"), f"{principal}{used}"), out)
+        for mark, step in _steps(secret):
+            fold(mark, step, out)
     if report.secrets and not quiet():
         out.print()
     told = [
@@ -34,27 +35,28 @@ def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -
         for each in secret.not_signed_in
     ]
     told += [
-        Told("warning", secret.name, each.note.message, each.note)
+        Told(
+            "warning", secret.name, each.note.message, replace(each.note, kind=each.id)
+        )  # each has a command
         for secret in report.secrets
         for each in secret.unknown
     ]
-    told += [Told("failed", problem.where, problem.message) for problem in report.problems]
+    told += [Told("failed", problem.where, problem.message, kind=problem.kind) for problem in report.problems]
     tell(told, out)
     style = STYLE[report.result]
     if not report.secrets and not report.problems:
-        out.print(
-            Text("No workspace of the list signs in with an OAuth secret: there is nothing to rotate.", style)
-        )
+        nothing = "No workspace of the list signs in with an OAuth secret: there is nothing to rotate."
+        fold(Text(), Text(nothing, style), out)
         return
-    out.print(Text(report.summary(), style if report.applied else "bold"))
+    fold(Text(), Text(report.summary(), style if report.applied else "bold"), out)
     if report.interrupted:
         done = "what was done is above" if report.applied else "nothing was done"
-        out.print(Text(f"Interrupted; {done}.", STYLE["failed"]))
+        fold(Text(), Text(f"Interrupted; {done}.", STYLE["failed"]), out)
     elif not asks and not report.applied and any(secret.acts for secret in report.secrets):
-        out.print("Nothing was done: to do it, add --apply.")
+        fold(Text(), Text("Nothing was done: to do it, add --apply."), out)
 
 
-def _steps(secret: SecretReport) -> Iterator[Text]:
+def _steps(secret: SecretReport) -> Iterator[tuple[Text, Text]]:
     sign, style = {
         "rotate": ("+", "created"),
         "rotated": ("+", "created"),
@@ -90,8 +92,8 @@ def _steps(secret: SecretReport) -> Iterator[Text]:
                 yield _step("=", "unchanged", f"{name} stays", until)
 
 
-def _step(sign: str, style: str, what: str, why: str) -> Text:
-    return Text.assemble((f"  {sign} ", STYLE[style]), what, (f": {why}" if why else "", "dim"))
+def _step(sign: str, style: str, what: str, why: str) -> tuple[Text, Text]:
+    return Text(f"  {sign} ", STYLE[style]), Text.assemble(what, (f": {why}" if why else "", "dim"))
 
 
 def _workspaces(names: tuple[str, ...]) -> str:

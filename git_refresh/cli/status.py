@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from git_refresh.diagnosis.explain import (
     internal,
     interrupted,
     out_of_time,
+    wrong_entry,
 )
 from git_refresh.outlet import Outlet
 from git_refresh.run.decide import (
@@ -38,7 +39,7 @@ from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Folder
 from git_refresh.symptom import ServiceError
-from git_refresh.values import GitFolder, OtherObject
+from git_refresh.values import GitFolder, OtherObject, json_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,11 @@ class CredentialStatus:
     """When what is stored ends, by the report of the run that stored it; None: nobody can say."""
     error: Diagnosis | None = None
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether the workspace has a token for it."""
+        return self.id is not None and (self.error is None or self.error.code != "federated_credential")
+
 
 @dataclass(frozen=True, slots=True)
 class FolderStatus:
@@ -65,6 +71,8 @@ class FolderStatus:
     branch: str | None = None
     commit: str | None = None
     error: Diagnosis | None = None
+    in_general: str = field(default="", compare=False)
+    """The message without branches and commits, where it has some. Not in the JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +117,7 @@ class StatusReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Times in ISO 8601 UTC."""
-        workspaces = [asdict(workspace) for workspace in self.workspaces]
+        workspaces = [json_of(workspace) for workspace in self.workspaces]
         for credential in (credential for workspace in workspaces for credential in workspace["credentials"]):
             ends = credential["ends_at"]
             credential["ends_at"] = ends and ends.isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -165,8 +173,7 @@ def look(settings: Settings, clouds: Clouds, deadline: Deadline, last: LastRun |
 
 
 def _rejected(entry: Rejected) -> WorkspaceStatus:
-    problems = " ".join(str(problem) for problem in entry.problems)
-    failure = finding("invalid_settings", Facts(), problem=problems)
+    failure = wrong_entry(entry.problems)
     return WorkspaceStatus(entry.name, entry.host, "failed", failure.message, failure)
 
 
@@ -279,6 +286,9 @@ class _Workspace:
         where = _where(at)
         branch, commit = (at.branch, at.commit) if at else (None, None)
         match folder_step(wanted, found, repository, None):
+            case Refuse("folder_missing"):
+                told = listing.missing(wanted, facts)
+                return FolderStatus(wanted.path, "failed", told.message, error=told)
             case Refuse(code, values):
                 missing = code == "folder_missing"
                 told = listing.missing(wanted, facts) if missing else finding(code, facts, **values)
@@ -289,10 +299,10 @@ class _Workspace:
                 known = finding(note, facts) if note else None
                 return FolderStatus(wanted.path, "warning", f"{where}; {why}", branch, commit, known)
             case step if at is not None and at.branch != step.ref.branch:
-                return FolderStatus(
-                    wanted.path, "warning", f"{where}; the settings want {step.ref}", branch, commit
-                )
-        return FolderStatus(wanted.path, "ok", where, branch, commit)
+                said = f"{where}; the settings want {step.ref}"
+                general = "on another branch than the settings want"
+                return FolderStatus(wanted.path, "warning", said, branch, commit, in_general=general)
+        return FolderStatus(wanted.path, "ok", where, branch, commit, in_general="as the settings want")
 
 
 def _where(folder: GitFolder | None) -> str:

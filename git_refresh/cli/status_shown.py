@@ -1,6 +1,6 @@
 """What people see of a status, in the manner of `gh auth status`."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 
 from rich.console import Console
@@ -11,11 +11,9 @@ from git_refresh.cli.findings import STYLE, Told, alike, explain, fold, once, sh
 from git_refresh.cli.options import quiet
 from git_refresh.cli.pages import code_style
 from git_refresh.cli.status import StatusReport, WorkspaceStatus
+from git_refresh.report import PLACES
 
-_NOBODY_TELLS = (
-    "A workspace does not tell when its stored token ends; the run that stored it does. Give what run --json has printed to "
-    "status --report FILE; of the deployed app's runs, see min_token_remaining_s in the log line."
-)
+_FROM_A_REPORT = "When tokens expire: status --report FILE, with the output of run --json."
 
 
 def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
@@ -29,38 +27,63 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
     shown = [
         workspace for workspace in report.workspaces if not quiet() or set(workspace.statuses()) != {"ok"}
     ]
+    same: dict[Hashable, list[WorkspaceStatus]] = {}
+    for workspace in shown:
+        same.setdefault(_said(workspace), []).append(workspace)
     for workspace, names in once(shown, _said, lambda workspace: workspace.name):
         alone = names == workspace.name
-        out.print(Text.assemble((names, "bold"), f"  {workspace.host}" if alone else ""), soft_wrap=True)
-        lines = [*_lines(workspace, with_ids=alone)]
-        for line, where in once(lines, alike(lines), lambda line: line.where):
+        fold(Text(), Text.assemble((names, "bold"), f"  {workspace.host}" if alone else ""), out)
+        lines = [*_lines(workspace)] if alone else _together(same[_said(workspace)])
+        few: Callable[[Told], int] = (lambda _: PLACES) if alone else (lambda _: 1)
+        for line, where in once(lines, alike(lines), lambda line: line.where, few):
             if not quiet() or line.status != "ok":
-                show_line(replace(line, where=where), out, indent=2)
+                general = line.in_general if where != line.where else ""
+                show_line(replace(line, where=where, message=general or line.message), out, indent=2)
     errors = [
         Told("failed", "", error.message, error) for each in report.workspaces for error in each.errors()
     ]
     for told, _ in once(errors, alike(errors), lambda told: told.where, few=lambda _: 1):
         if told.error:
             explain(told.error, out, Text(), Text(told.error.code, code_style(told.error.code, out)))
-    if not with_ends and not quiet() and any(workspace.credentials for workspace in report.workspaces):
-        fold(Text(), Text(_NOBODY_TELLS, "dim"), out)
+    credentials = [each for workspace in report.workspaces for each in workspace.credentials]
+    unknown = not with_ends and any(credential.is_stored for credential in credentials)
+    if unknown and not quiet() and report.result == "ok":
+        fold(Text(), Text(_FROM_A_REPORT, "dim"), out)
     said = tally([status for workspace in report.workspaces for status in workspace.statuses()])
-    out.print(Text(f"{count(len(report.workspaces), 'workspace')}: {said}.", STYLE[report.result]))
+    said = f"{count(len(report.workspaces), 'workspace')}: {said}."
+    if unknown:
+        said += " Whether stored tokens work is unknown."
+    fold(Text(), Text(said, STYLE[report.result]), out)
 
 
 def _said(workspace: WorkspaceStatus) -> Hashable:
-    """All that is shown of it, but for what is its own in any case."""
-    return tuple(
-        (line.status, line.where, line.error.code if line.error else line.message)
-        for line in _lines(workspace, with_ids=False)
+    """All that is shown of it, but for what is its own in any case; where something failed, for all names and values."""
+    lines = [*_lines(workspace, with_ids=False)]
+    if not workspace.errors():
+        return tuple((line.status, line.where, line.message) for line in lines)
+    return frozenset(
+        (line.status, line.error.code, line.error.kind) if line.error else (line.status, line.in_general)
+        for line in lines
     )
 
 
-def _lines(workspace: WorkspaceStatus, *, with_ids: bool) -> Iterator[Told]:
+def _together(workspaces: Sequence[WorkspaceStatus]) -> list[Told]:
+    """The lines of workspaces that stand alike, each once."""
+    lines: dict[Hashable, Told] = {}
+    for line in (line for workspace in workspaces for line in _lines(workspace, with_ids=False)):
+        lines.setdefault((line.status, line.where, line.error.code if line.error else line.in_general), line)
+    return list(lines.values())
+
+
+def _lines(workspace: WorkspaceStatus, *, with_ids: bool = True) -> Iterator[Told]:
+    """Its lines; without ids, for many workspaces, also with what they say in general, which then tells them apart."""
     failed = "signing in" if workspace.status == "failed" else ""
-    yield Told(workspace.status, failed, workspace.message, workspace.error)
+    yield Told(workspace.status, failed, workspace.message, workspace.error, in_general="signed in")
     for credential in workspace.credentials:
         id_ = f" {credential.id}" if credential.id and with_ids else ""
-        yield Told(credential.status, f"Git credential{id_}", credential.message, credential.error)
+        said = credential.message
+        yield Told(credential.status, f"Git credential{id_}", said, credential.error, in_general=said)
     for folder in workspace.folders:
-        yield Told(folder.status, folder.path, folder.message, folder.error)
+        said = folder.in_general or folder.message
+        kind = "" if with_ids else said
+        yield Told(folder.status, folder.path, folder.message, folder.error, kind, said)

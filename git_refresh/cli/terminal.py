@@ -4,8 +4,10 @@ import io
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO, override
 
@@ -17,11 +19,11 @@ from rich.table import Table
 from rich.text import Text
 
 from git_refresh.cli import options
-from git_refresh.cli.checks import LAYERS, CheckReport, Layer, count
-from git_refresh.cli.findings import STYLE, UNFOLDED, Places, Told, once, placed, tally, tell
+from git_refresh.cli.checks import LAYERS, CheckReport, Layer, Status, count
+from git_refresh.cli.findings import STYLE, UNFOLDED, Places, Told, fold, once, place_in, tally, tell, wrapped
 from git_refresh.diagnosis.explain import Diagnosis
 from git_refresh.redact import visible
-from git_refresh.report import FolderReport, Report, WorkspaceReport
+from git_refresh.report import FolderReport, Report, WorkspaceReport, first_places
 from git_refresh.settings.names import SETTINGS
 from git_refresh.values import Problem
 
@@ -35,6 +37,8 @@ _LAYER: dict[Layer, str] = {
     "folder": "Git folders",
     "job": "Jobs",
 }
+_MANY = 12
+"""Checks that are not well; with more, nothing else has room on a screen."""
 _STEP = {
     "created": "+",
     "updated": "~",
@@ -52,8 +56,8 @@ def echo(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """One line on stderr."""
-    click.echo(visible(text), err=True)
+    """Print a text on stderr, wrapped at blanks."""
+    click.echo("\n".join(wrapped(visible(text), console(stderr=True).width)), err=True)
 
 
 class _Stderr(io.TextIOWrapper):
@@ -152,7 +156,7 @@ def show_report(report: Report, out: Console, places: Places | None = None) -> N
         _show_steps(report, out)
     _show_findings(report, out, places or {})
     style = STYLE[report.result]
-    out.print(Text(f"{report.summary().split('. ')[0]}, in {report.duration_s:.1f} s.", style=style))
+    fold(Text(), Text(f"{report.summary().split('. ')[0]}, in {report.duration_s:.1f} s.", style=style), out)
 
 
 def report_table(report: Report) -> Table:
@@ -160,7 +164,7 @@ def report_table(report: Report) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("Workspace", "Credential", "Git folder", "Ref", "From → to", "Action"):
         table.add_column(heading, overflow="fold")
-    for workspace in report.workspaces:
+    for workspace, _ in _merged(report.workspaces):
         rejected = workspace.result == "rejected"
         head = _workspace_cells(workspace)
         for folder in _folders(workspace) or (None,):
@@ -182,7 +186,7 @@ def show_plan(report: Report, out: Console, places: Places | None = None, *, cha
         _show_steps(report, out, changes=changes)
         out.print()
     _show_findings(report, out, places or {})
-    out.print(Text(plan_summary(report), "bold"))
+    fold(Text(), Text(plan_summary(report), "bold"), out)
 
 
 def plan_summary(report: Report) -> str:
@@ -190,51 +194,67 @@ def plan_summary(report: Report) -> str:
     credentials = [workspace.credential.action for workspace in report.workspaces if workspace.credential]
     folders = [folder.action for workspace in report.workspaces for folder in workspace.folders]
     failures = sum(len(workspace.failures()) for workspace in report.workspaces)
-    said = (
+    plan = (
         f"Plan: Git credentials: {credentials.count('created')} to create, {credentials.count('updated')} to update. "
         f"Git folders: {folders.count('created')} to create, {folders.count('updated')} to update, "
         f"{folders.count('unchanged')} unchanged."
     )
-    return f"{said} {count(failures, 'failure')}." if failures else said
+    return f"{plan} {count(failures, 'failure')}." if failures else plan
 
 
 def show_check(
     report: CheckReport, out: Console, places: Places | None = None, *, left_out: str = ""
 ) -> None:
-    """The lines by layer, and under each that is not well the cause and what to do; and what was not asked for, unless that is told too."""
+    """The lines by layer, and under each that is not well the cause and what to do; and what was not asked for, unless that is told too.
+
+    Where much is not well, that fits one screen: what is well is only counted, and what was skipped told by its reason.
+    """
     blocked = _blocked(report)
+    crowded = sum(check.error is not None for check in report.checks) > _MANY
+    hidden = {"ok", "skipped"} if crowded else {"ok"} if options.quiet() else set()
     for layer in LAYERS:
         checks = [check for check in report.checks if check.layer == layer]
-        checks = [check for check in checks if not (options.quiet() and check.status == "ok")]
+        checks = [check for check in checks if check.status not in hidden or layer in blocked]
         if not checks or layer in blocked:
             continue
         out.print(Text(_LAYER[layer], "bold"))
         told = [
             Told(
                 check.status,
-                check.subject if check.status in {"ok", "skipped"} else placed(check.subject, places or {}),
+                check.subject,
                 check.message,
-                check.error if layer != "settings" else None,
+                check.error if layer != "settings" or check.status == "warning" else None,
+                check.error.kind if check.error else check.kind,
+                check.kind,
+                "" if check.status in {"ok", "skipped"} else place_in(check.subject, places or {}),
             )
             for check in checks
         ]
-        tell(told, out, indent=2)
+        tell(told, out, indent=2, with_hint=not crowded)  # the last line has it then
     if blocked:
         because = blocked[next(iter(blocked))]
         tell([Told("skipped", "everything else", because)], out)
+    if crowded:
+        reasons = Counter(
+            check.kind or check.message
+            for check in report.checks
+            if check.status == "skipped" and check.layer not in blocked
+        )
+        tell([Told("skipped", count(number, "check"), why) for why, number in reasons.items()], out)
     if (
         left_out
+        and not crowded
         and not options.quiet()
         and ("workspace", "ok") in {(each.layer, each.status) for each in report.checks}
     ):
-        out.print(Text(left_out, "dim"))
-    said = tally([check.status for check in report.checks])
-    out.print(Text(f"{count(len(report.checks), 'check')}: {said}.", STYLE[report.result]))
+        fold(Text(), Text(left_out, "dim"), out)
+    counted = tally([check.status for check in report.checks]) + ("; --json has each" if crowded else "")
+    fold(Text(), Text(f"{count(len(report.checks), 'check')}: {counted}.", STYLE[report.result]), out)
 
 
 def show_nothing_run(problems: Sequence[Problem], out: Console) -> None:
     """What is wrong with the settings, where that keeps everything from being run."""
-    tell([Told("failed", problem.where, problem.message) for problem in problems], out)
+    tell([Told("failed", problem.where, problem.message, kind=problem.kind) for problem in problems], out)
     out.print(Text("Nothing was run.", "red"))
 
 
@@ -248,22 +268,23 @@ def _blocked(report: CheckReport) -> dict[Layer, str]:
 
 
 def _show_findings(report: Report, out: Console, places: Places) -> None:
-    """Each failure, those with the same remedy together; what is wrong with the settings, place by place; and what is not well besides."""
-    grouped: dict[tuple[str, str, str], list[Told]] = {}
-    for workspace in report.workspaces:
-        for where, error in workspace.failures():
-            if error.code not in {"invalid_settings", "invalid_folder"}:  # told below, by their place
-                told = Told("failed", placed(where, places), error.message, error)
-                grouped.setdefault((error.code, error.cause, error.remedy), []).append(told)
-    tell([told for group in grouped.values() for told in group], out)
-    noted = {str(folder.note): folder.note for workspace in report.workspaces for folder in workspace.folders}
-    tell([_told(problem, noted.get(problem.message), places) for problem in report.problems], out)
+    """Each failure, those of one kind together; what is wrong with the settings, place by place; and what is not well besides."""
+    told = [
+        Told("failed", where, error.message, error, place=place_in(where, places))
+        for workspace in report.workspaces
+        for where, error in workspace.failures()
+        if error.code not in {"invalid_settings", "invalid_folder"}  # told below, by their place
+    ]
+    tell(told, out)
+    tell([_told(problem, places) for problem in report.problems], out)
 
 
-def _told(problem: Problem, note: Diagnosis | None, places: Places) -> Told:
-    if note is not None:
-        return Told("warning", placed(problem.where, places), note.message, note)
-    return Told("failed" if _fails(problem) else "warning", problem.where, problem.message)
+def _told(problem: Problem, places: Places) -> Told:
+    status: Status = "failed" if _fails(problem) else "warning"
+    if isinstance(problem.told, Diagnosis):
+        place = place_in(problem.where, places)
+        return Told(status, problem.where, problem.told.message, problem.told, place=place)
+    return Told(status, problem.where, problem.message, kind=problem.kind)
 
 
 def _fails(problem: Problem) -> bool:
@@ -272,15 +293,65 @@ def _fails(problem: Problem) -> bool:
 
 
 def _show_steps(report: Report, out: Console, *, changes: bool = False) -> None:
-    for workspace in report.workspaces:
+    for workspace, alone in _merged(report.workspaces):
+        if workspace.result != "ok" and not alone:
+            continue  # many with one failure, which is told below
         steps = [*_steps(workspace, changes=changes)]
         if steps:
-            out.print(Text.assemble((workspace.name, "bold"), f"  {workspace.host}"), soft_wrap=True)
-        for step in steps:
-            out.print(step, soft_wrap=True)
+            fold(Text(), Text.assemble((workspace.name, "bold"), f"  {workspace.host}".rstrip()), out)
+        for mark, step in steps:
+            fold(mark, step, out)
 
 
-def _steps(workspace: WorkspaceReport, *, changes: bool) -> Iterator[Text]:
+def _merged(workspaces: Sequence[WorkspaceReport]) -> list[tuple[WorkspaceReport, bool]]:
+    """Each workspace, and that it stands alone; but of many with the same outcome one, under the first names and a count.
+
+    Workspaces without a failure have the same outcome if their Git folders and commits are the same. Else only kinds of failures count.
+    """
+    alike: dict[Hashable, list[WorkspaceReport]] = {}
+    for workspace in workspaces:
+        alike.setdefault(_came_of(workspace), []).append(workspace)
+    found = once(workspaces, _came_of, lambda workspace: workspace.name)
+    return [
+        (workspace, True) if names == workspace.name else (_as_one(alike[_came_of(workspace)], names), False)
+        for workspace, names in found
+    ]
+
+
+def _came_of(workspace: WorkspaceReport) -> Hashable:
+    credential = (workspace.credential.action, workspace.credential.why) if workspace.credential else None
+    error = (workspace.error.code, workspace.error.kind) if workspace.error else None
+    fine = workspace.result == "ok"
+    folders = workspace.folders if fine else frozenset(map(_became_of, workspace.folders))
+    return workspace.result, credential, error, folders
+
+
+def _became_of(folder: FolderReport) -> Hashable:
+    if folder.error is not None:
+        return folder.action, folder.error.code, folder.error.kind
+    return folder.action, folder.why if folder.action == "skipped" else ""
+
+
+def _as_one(workspaces: Sequence[WorkspaceReport], names: str) -> WorkspaceReport:
+    first = workspaces[0]
+    folders = first.folders
+    if first.result != "ok":
+        alike: dict[Hashable, dict[str, FolderReport]] = {}
+        for folder in (folder for workspace in workspaces for folder in workspace.folders):
+            alike.setdefault(_became_of(folder), {})[folder.path] = folder
+        folders = tuple(_many(list(same.values())) for same in alike.values())
+    credential = replace(first.credential, id=None) if first.credential else None
+    return replace(first, name=names, host="", credential=credential, folders=folders)
+
+
+def _many(folders: Sequence[FolderReport]) -> FolderReport:
+    """Git folders with one outcome as one, under the first paths and a count."""
+    first = folders[0]
+    paths = first_places([folder.path for folder in folders])
+    return FolderReport(paths, first.action, error=first.error, why=first.why)
+
+
+def _steps(workspace: WorkspaceReport, *, changes: bool) -> Iterator[tuple[Text, Text]]:
     credential = workspace.credential
     if credential is not None and not (changes and credential.action in {"updated", "kept"}):
         id_ = f" {credential.id}" if credential.id else ""
@@ -296,23 +367,20 @@ def _steps(workspace: WorkspaceReport, *, changes: bool) -> Iterator[Text]:
 
 
 def _folders(workspace: WorkspaceReport) -> list[FolderReport]:
-    """Its Git folders; but of many that failed or were skipped alike the first, with the first paths and a count."""
+    """Its Git folders; but of many that failed or were skipped alike one, with the first paths and a count."""
 
     def outcome(folder: FolderReport) -> Hashable:
-        untouched = folder.action in {"failed", "skipped"}
-        return (folder.action, folder.error.code if folder.error else folder.why) if untouched else folder
+        return _became_of(folder) if folder.action in {"failed", "skipped"} else folder
 
     return [
-        folder
-        if paths == folder.path
-        else FolderReport(paths, folder.action, error=folder.error, why=folder.why)
+        folder if paths == folder.path else replace(_many([folder]), path=paths)
         for folder, paths in once(workspace.folders, outcome, lambda folder: folder.path)
     ]
 
 
-def _step(action: str, what: str, why: str) -> Text:
+def _step(action: str, what: str, why: str) -> tuple[Text, Text]:
     reason = f": {why}" if why else ""
-    return Text.assemble((f"  {_STEP[action]} ", STYLE[action]), what, (reason, "dim"))
+    return Text(f"  {_STEP[action]} ", STYLE[action]), Text.assemble(what, (reason, "dim"))
 
 
 def _moved(folder: FolderReport) -> str:

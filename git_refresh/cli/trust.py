@@ -10,9 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-import click
-
-from git_refresh.cli import options, terminal
+from git_refresh.cli import ask, options, terminal
 from git_refresh.hosts import Domain, TrustedHosts, parse_trusted_hosts
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError
@@ -75,11 +73,7 @@ def _ask(asked: Mapping[str, str], trusted: TrustedHosts) -> Sequence[str]:
         )
         raise SettingsError([Problem("TRUSTED_HOSTS", message)])
     terminal.say(f"TRUSTED_HOSTS in the file names hosts outside of Azure: {named}.")
-    try:
-        agreed = click.confirm("Send your own sign-in's tokens there?", err=True)
-    except click.Abort:
-        raise KeyboardInterrupt from None
-    if not agreed:
+    if not ask.confirm("Send your own sign-in's tokens there?"):
         raise SettingsError([Problem("TRUSTED_HOSTS", f"was declined: {named}; nothing was contacted")])
     return hosts
 

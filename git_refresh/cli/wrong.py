@@ -3,14 +3,13 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import NoReturn
 
 from git_refresh.cli import terminal
 from git_refresh.cli.findings import Told, tell
 from git_refresh.cli.shared import WRONG
 from git_refresh.outlet import Outlet
-from git_refresh.values import Problem
+from git_refresh.values import Problem, json_of
 
 
 def end(problems: Sequence[Problem], *, as_json: bool) -> NoReturn:
@@ -21,10 +20,10 @@ def end(problems: Sequence[Problem], *, as_json: bool) -> NoReturn:
     """
     problems = Outlet().clean(list(problems))
     if as_json:
-        listed = [asdict(problem) for problem in problems]
+        listed = [json_of(problem) for problem in problems]
         with terminal.writing():
             terminal.echo(json.dumps({"version": 1, "result": "failed", "problems": listed}, indent=2))
     else:
-        told = [Told("failed", problem.where, problem.message) for problem in problems]
+        told = [Told("failed", problem.where, problem.message, kind=problem.kind) for problem in problems]
         tell(told, terminal.console(stderr=True))
     sys.exit(WRONG)

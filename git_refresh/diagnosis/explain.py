@@ -2,14 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, timedelta
 
 from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Known, Match, Row
 from git_refresh.redact import shown
 from git_refresh.shell import LIST_OPTIONS, Command, fill
 from git_refresh.symptom import Service, Symptom
+from git_refresh.values import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,10 @@ class Diagnosis:
     message: str
     cause: str
     remedy: str
+    kind: str = field(default="", compare=False)
+    """Tells failures of one code apart that differ in more than names and values. Not in the JSON."""
+    commands: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """The commands in cause and remedy, in order: none of them is folded. Not in the JSON."""
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message} {self.cause} {self.remedy}"
@@ -86,7 +91,7 @@ def explain(symptom: Symptom, facts: Facts) -> Diagnosis:
     values |= {name: value for name, value in _presented(symptom).items() if value}
     if values["object_id"] == _DEFAULTS["object_id"]:
         values["object_id"] = _object_id(symptom) or values["object_id"]
-    found = _filled(row, what_happened(symptom), values)
+    found = replace(_filled(row, what_happened(symptom), values), kind=_kind(symptom, row))
     if not symptom.proxy:
         return found
     way = f"Check the proxy {shown(symptom.proxy)} (HTTPS_PROXY), which is on the way."
@@ -96,7 +101,20 @@ def explain(symptom: Symptom, facts: Facts) -> Diagnosis:
 def finding(code: str, facts: Facts, **values: object) -> Diagnosis:
     """The diagnosis of something that the app has found by itself; `values` are those that only its message has."""
     row = next(row for row in OWN if row.code == code)
-    return _filled(row, row.message, _values(facts) | {name: str(value) for name, value in values.items()})
+    found = _filled(row, row.message, _values(facts) | {name: str(value) for name, value in values.items()})
+    problem = values.get("problem")
+    return replace(found, kind=problem.kind) if isinstance(problem, Problem) else found
+
+
+def wrong_entry(problems: Sequence[Problem]) -> Diagnosis:
+    """The diagnosis of an entry of `WORKSPACES` with which nothing can be done."""
+    found = finding("invalid_settings", Facts(), problem=" ".join(map(str, problems)))
+    return replace(found, kind=" ".join(problem.kind or problem.message for problem in problems))
+
+
+def noted(where: str, told: Diagnosis) -> Problem:
+    """A diagnosis as one of a report's problems."""
+    return Problem(where, str(told), f"{told.code} {told.kind}", told)
 
 
 def clock_skew(behind: timedelta, facts: Facts) -> Diagnosis:
@@ -194,6 +212,12 @@ def what_happened(symptom: Symptom) -> str:
     return f"Could not {symptom.operation}: {said}{request_id}."
 
 
+def _kind(symptom: Symptom, row: Row) -> str:
+    """What tells failures of one code apart, whose cause and remedy are the same: the service; and of what no row explains, the answer."""
+    answered = f" {symptom.kind} {symptom.status} {symptom.error_code}" if row is UNKNOWN else ""
+    return f"{symptom.service}{' through a proxy' if symptom.proxy else ''}{answered}"
+
+
 def _presented(symptom: Symptom) -> dict[str, str]:
     """What the assertion says of itself that was to be exchanged: a policy has to say the same."""
     claims = symptom.claims
@@ -274,10 +298,19 @@ def _filled(row: Row, message: str, values: Mapping[str, str], around: str = "")
         # Not str.format: what is filled in may contain braces itself, and a name without a value stays.
         return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), text)
 
+    commands: list[str] = []
+
+    given = [value for value in values.values() if isinstance(value, Command) and value]
+
     def with_commands(text: str) -> str:
         parts = text.split("`")
+        commands.extend(value for value in given for part in parts[::2] if value in filled(part))
         parts[::2] = map(filled, parts[::2])
-        parts[1::2] = [f"{around}{fill(command, arguments)}{around}" for command in parts[1::2]]
+        parts[1::2] = [fill(command, arguments) for command in parts[1::2]]
+        commands.extend(parts[1::2])
+        parts[1::2] = [f"{around}{command}{around}" for command in parts[1::2]]
         return "".join(parts)
 
-    return Diagnosis(row.code, filled(message), with_commands(row.cause), with_commands(row.remedy))
+    cause, remedy = with_commands(row.cause), with_commands(row.remedy)
+    in_order = sorted(dict.fromkeys(commands), key=f"{cause} {remedy}".find)
+    return Diagnosis(row.code, filled(message), cause, remedy, commands=tuple(in_order))

@@ -1081,7 +1081,7 @@ OWN = (
         remedy=f"Write the folder's url so that it is created. If the folder exists, {_GRANT_FOLDER}",
     ),
     Row(
-        "folder_misspelt",
+        "folder_misspelled",
         message="{path} does not exist, but the Git folder {nearest} does.",
         cause="The path in the settings is probably misspelt.",
         remedy="Write the path that exists into the folder's entry. If another folder is meant, check that it exists and that "
@@ -1605,6 +1605,38 @@ OWN = (
         message="{error}{place}.",
         cause="This is a bug in the app.",
         remedy="Report it to us with the message.",
+    ),
+    Row(
+        "workspace_removed",
+        message="{host} is no longer in the list.",
+        cause="The app deletes nothing: the Git credential and the Git folders stay in the workspace. Jobs that use them fail when the "
+        "stored token expires, within 90 minutes.",
+        remedy="If they are still needed, put the entry back. Otherwise delete the Git folders in the workspace, and the Git credential, "
+        "signed in as {principal}: `DATABRICKS_HOST={host} databricks git-credentials list`, then "
+        "`DATABRICKS_HOST={host} databricks git-credentials delete CREDENTIAL_ID`.",
+    ),
+    Row(
+        "folder_removed",
+        message="{path} is no longer in the list.",
+        cause="The app deletes nothing: the Git folder stays in the workspace at its commit. Jobs that use it get no new commits.",
+        remedy="If it is still needed, put the entry back. Otherwise delete it: `DATABRICKS_HOST={host} databricks repos delete {path}`.",
+    ),
+    Row(
+        "pattern_removed",
+        message="{path}/* is no longer in the list.",
+        cause="The app deletes nothing: the Git folders below stay in the workspace at their commits. Jobs that use them get no new "
+        "commits.",
+        remedy="If they are still needed, put the entry back. Otherwise delete them in the workspace. To list them: "
+        "`DATABRICKS_HOST={host} databricks workspace list {path}`.",
+    ),
+    Row(
+        "principal_removed",
+        message="Service principal {principal_id} is no longer in run_as.",
+        cause="The app deletes nothing: its Git credential stays in the workspace. Jobs that run as it fail when the stored token expires, "
+        "within 90 minutes.",
+        remedy="If it is still needed, put the ID back. Otherwise delete the Git credential, signed in as that service principal: "
+        "`DATABRICKS_HOST={host} databricks git-credentials list`, then "
+        "`DATABRICKS_HOST={host} databricks git-credentials delete CREDENTIAL_ID`.",
     ),
 )
 

@@ -208,6 +208,13 @@ def nearest(ref: Ref, names: Sequence[str]) -> str | None:
     return next(iter(difflib.get_close_matches(ref.name[:_COMPARED], names, 1)), None)
 
 
+def alike(name: str, others: Sequence[str]) -> list[str]:
+    """Return the few names that are most like one, the nearest first, whatever the case of letters."""
+    folded = {other.casefold()[:_COMPARED]: other for other in others}
+    near = difflib.get_close_matches(name.casefold()[:_COMPARED], folded, 3)
+    return [folded[each] for each in near]
+
+
 _COMPARED = 120
 """Characters of a name: comparing two costs the product of their lengths."""
 

@@ -1,6 +1,5 @@
 """The Git folders that the settings want, and what the workspace has at their paths."""
 
-import difflib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Self
 
 from git_refresh.clock import Deadline, cut_short, operation
 from git_refresh.diagnosis.explain import Diagnosis, Facts, finding
+from git_refresh.run.decide import alike
 from git_refresh.run.walk import WIDE, Walk
 from git_refresh.seams import Api
 from git_refresh.settings.entries import Entry
@@ -283,7 +283,7 @@ class Listing:
     def missing(self, folder: Folder, facts: Facts) -> Diagnosis:
         """Return what to say of a folder where nothing is, and nothing is to be created."""
         near = self._meant(folder.key)
-        return finding("folder_misspelt", facts, nearest=near) if near else finding("folder_missing", facts)
+        return finding("folder_misspelled", facts, nearest=near) if near else finding("folder_missing", facts)
 
     def _meant(self, key: str) -> str | None:
         """Return the key of the Git folder that was probably meant by a path where nothing is; None if no name is near.
@@ -304,8 +304,7 @@ class Listing:
         if not there and parent:
             found = self._nearest(parent, lambda _: True)
             there = self._there(found) if found else {}
-        near = difflib.get_close_matches(name[:_COMPARED].casefold(), there, 3)
-        return next((there[each].path for each in near if fits(there[each])), None)
+        return next((there[each].path for each in alike(name, list(there)) if fits(there[each])), None)
 
     def _there(self, path: str) -> dict[str, ListedObject]:
         """What is in a directory, by name; nothing where no directory is."""
@@ -316,7 +315,7 @@ class Listing:
                 raise
             return {}
         named = (found for found in children[:_MOST_COMPARED] if found is not None)
-        return {found.path.rpartition("/")[2][:_COMPARED].casefold(): found for found in named}
+        return {found.path.rpartition("/")[2]: found for found in named}
 
     def has_below(self, key: str) -> bool:
         """Whether a Git folder is known to be in the directory at a wanted path, or a legacy one below it."""
@@ -383,8 +382,6 @@ class Listing:
         return whole + [path for pattern in patterns for path in self._singled_out(pattern)]
 
 
-_COMPARED = 120
-"""Characters of a name: comparing two costs the product of their lengths."""
 _MOST_COMPARED = 1_000
 
 

@@ -12,7 +12,15 @@ from functools import partial
 from uuid import uuid4
 
 from git_refresh.clock import Clock, Deadline
-from git_refresh.diagnosis.explain import Facts, clock_skew, finding, interrupted, out_of_time
+from git_refresh.diagnosis.explain import (
+    Facts,
+    clock_skew,
+    finding,
+    interrupted,
+    noted,
+    out_of_time,
+    wrong_entry,
+)
 from git_refresh.model.next_run import lapses_before
 from git_refresh.outlet import Outlet
 from git_refresh.report import Report, TokenReport, WorkspaceReport, log_run, log_workspace
@@ -196,9 +204,7 @@ def _refresh_all(
 
 def _rejected(entry: Rejected, log: Callable[[WorkspaceReport], None]) -> WorkspaceReport:
     """The report of an entry that says nothing that could be done."""
-    message = " ".join(str(problem) for problem in entry.problems)
-    error = finding("invalid_settings", Facts(), problem=message)
-    report = WorkspaceReport(entry.name, entry.host, "rejected", error=error)
+    report = WorkspaceReport(entry.name, entry.host, "rejected", error=wrong_entry(entry.problems))
     log(report)
     return report
 
@@ -220,7 +226,7 @@ def _short_token(zone: ZoneRefresh, next_run: datetime, behind: timedelta, *, al
         ends=f"{token.expires_at:%H:%M:%S} UTC",
         next_run=f"the next run is due at {next_run:%H:%M:%S} UTC",
     )
-    return [Problem("token", str(told))]
+    return [noted("token", told)]
 
 
 def lateness(late: timedelta, *, past_due: bool) -> list[Problem]:
@@ -229,7 +235,7 @@ def lateness(late: timedelta, *, past_due: bool) -> list[Problem]:
         return []
     facts = Facts(late_because=_PAST_DUE if past_due else _OVERLAP)
     told = finding("late_run", facts, minutes=f"{late / timedelta(minutes=1):.0f}")
-    return [Problem("timer", str(told))]
+    return [noted("timer", told)]
 
 
 _OVERLAP = "The previous run took longer than the time between two runs."
@@ -238,4 +244,4 @@ _PAST_DUE = "The app was not running, or a run was cut off: an outage, a deploym
 
 
 def _skew(behind: timedelta, facts: Facts) -> list[Problem]:
-    return [Problem("clock", str(clock_skew(behind, facts)))] if behind else []
+    return [noted("clock", clock_skew(behind, facts))] if behind else []

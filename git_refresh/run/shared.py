@@ -9,7 +9,7 @@ from math import inf
 from typing import TypedDict
 
 from git_refresh.clock import Deadline, operation
-from git_refresh.diagnosis.explain import Facts, finding
+from git_refresh.diagnosis.explain import Diagnosis, Facts, finding, noted
 from git_refresh.diagnosis.table import Known
 from git_refresh.hosts import TrustedHosts
 from git_refresh.redact import shown
@@ -48,7 +48,7 @@ class Notes:
 
     def add(self, about: str, where: str, message: object) -> None:
         """Say something; so often about one workspace, or one service, and no more often."""
-        problem = Problem(where, str(message))
+        problem = noted(where, message) if isinstance(message, Diagnosis) else Problem(where, str(message))
         with self._lock:
             if problem in self._said or self._count[about] > NOTES:
                 return
@@ -249,6 +249,7 @@ class Run:
         facts = replace(self.facts, secret=oauth.secret_name, client_id=oauth.client_id)
         if ends is not None and ends - now < SECRET_WARNING:
             told = finding("secret_expires_soon", facts, ends=f"expires at {ends:%Y-%m-%d %H:%M} UTC")
+            told = replace(told, kind=oauth.secret_name)  # each has a day of its own, which a query reads
             self.note(oauth.secret_name, oauth.secret_name, told)
         if begins is not None and begins > now:
             told = finding("secret_not_yet_valid", facts, begins=f"{begins:%Y-%m-%d %H:%M} UTC")

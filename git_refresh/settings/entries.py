@@ -150,7 +150,9 @@ def _unless_seen(entry: Entry, where: str, seen: dict[str, str]) -> Entry | Reje
             advice = (
                 "keep one entry for it, with all its folders" if key == "host" else "give each its own name"
             )
-            problem = Problem(f"{where}.{key}", f'"{shown(value)}" is already in {first}; {advice}')
+            problem = Problem(
+                f"{where}.{key}", f'"{shown(value)}" is already in {first}; {advice}', f"{key} twice"
+            )
             return _rejected(entry, problem)
     seen[f"host {host.casefold()}"] = seen[f"name {name.casefold()}"] = where
     return entry
@@ -239,7 +241,9 @@ def _folders(
         if folder is None or problems:
             bad += [BadFolder(path, problem, key) for problem in problems]
         elif folder.key in good:
-            problem = Problem(f"{place}.path", f'"{path}" is listed twice in this workspace; keep one')
+            problem = Problem(
+                f"{place}.path", f'"{path}" is listed twice in this workspace; keep one', "path twice"
+            )
             bad.append(BadFolder(None, problem))
         else:
             good[folder.key] = folder

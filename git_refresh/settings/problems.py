@@ -29,8 +29,20 @@ def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: M
     found = detail["input"]
     key = str(detail["loc"][-1]) if detail["loc"] else ""
     if detail["type"] == "extra_forbidden":
-        return Problem(f"{where}.{shown(key)}", _unknown_key(where, key, model, data))
-    return Problem(place, _said(detail, found, key, model))
+        place = f"{where}.{shown(key)}"
+        return Problem(place, _unknown_key(where, key, model, data), f"{model.__name__} {shown(key)}")
+    return Problem(place, _said(detail, found, key, model), _kind(detail, model))
+
+
+def _kind(detail: ErrorDetails, model: type[BaseModel]) -> str:
+    """Which rule was broken for which key: of a check of ours, where it raises."""
+    keys = ".".join(part for part in detail["loc"] if isinstance(part, str))
+    rule: str = detail["type"]
+    trace = getattr(detail.get("ctx", {}).get("error"), "__traceback__", None)
+    while trace is not None:
+        rule = f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{model.__name__}.{keys} {rule}"
 
 
 def _said(detail: ErrorDetails, found: object, key: str, model: type[BaseModel]) -> str:

@@ -35,7 +35,7 @@ def changed(tmp_path: Path, old: object, new: object) -> list[str]:
     lines = done.stdout.splitlines()
     assert done.exit_code == (3 if lines[:-1] else 0), done.output
     assert lines[-1].endswith(f", from stdin to {tmp_path / 'workspaces.json'}.")
-    return lines[:-1]
+    return [line for line in lines[:-1] if not line.startswith(("! ", "  "))]
 
 
 def with_(**changes: Any) -> dict[str, Any]:
@@ -56,6 +56,41 @@ SAME: dict[str, tuple[object, object]] = {
 @pytest.mark.parametrize(("old", "new"), SAME.values(), ids=SAME)
 def test_what_means_the_same_is_no_difference(tmp_path: Path, old: object, new: object) -> None:
     assert changed(tmp_path, old, new) == []
+
+
+def stays(tmp_path: Path, old: object, new: object) -> list[tuple[str, str]]:
+    """The codes of what stays, with the workspace, as JSON; and each has its remedy in the text."""
+    deployed = listed({"WORKSPACES": old})
+    found = json.loads(diff(tmp_path, new, deployed, "--json").stdout)["stays"]
+    said = " ".join(diff(tmp_path, new, deployed).stdout.split())
+    assert all(each["remedy"] in said for each in found)
+    assert all(each["code"] == "workspace_removed" or HOST in each["remedy"] for each in found)
+    return [(each["workspace"], each["code"]) for each in found]
+
+
+STAYS: dict[str, tuple[object, object, list[tuple[str, str]]]] = {
+    "a workspace": ([ENTRY, OTHER], [ENTRY], [("adb-2", "workspace_removed")]),
+    "a workspace in its short form": ([OTHER, HOST], [OTHER], [("adb-1", "workspace_removed")]),
+    "all workspaces": ([HOST, OTHER], [], [("adb-1", "workspace_removed"), ("adb-2", "workspace_removed")]),
+    "one whose address became another": ([ENTRY], [with_(host=OTHER)], [("production", "workspace_removed")]),
+    "a folder": ([ENTRY], [with_(folders=["/Repos/etl/test"])], [("production", "folder_removed")]),
+    "all folders": ([ENTRY], [{"host": HOST, "name": "production"}], [("production", "folder_removed")] * 2),
+    "a pattern": ([with_(folders=["/a/b/*"])], [with_(folders=[])], [("production", "pattern_removed")]),
+    "a principal": ([with_(run_as=[7, "8"])], [with_(run_as=[7])], [("production", "principal_removed")]),
+    "a folder that a pattern still covers": ([ENTRY], [with_(folders=["/Repos/*"])], []),
+    "a pattern within another": ([with_(folders=["/a/b/*"])], [with_(folders=["/a/*"])], []),
+    "another name": ([ENTRY], [with_(name="prod")], []),
+    "another form": ([ENTRY], [with_(folders=["/Workspace/Repos/etl/prod/", "/Repos/etl/test"])], []),
+    "nothing": ([ENTRY, OTHER], [OTHER, ENTRY], []),
+    "an entry that is none": ([7, {"host": 3}, {"host": "x"}], [ENTRY], []),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "codes"), STAYS.values(), ids=STAYS)
+def test_what_stays_when_something_leaves_the_list_is_told(
+    tmp_path: Path, old: object, new: object, codes: list[tuple[str, str]]
+) -> None:
+    assert stays(tmp_path, old, new) == codes
 
 
 CHANGED: dict[str, tuple[object, object, list[str]]] = {
@@ -180,11 +215,13 @@ def test_for_machines_it_is_one_object(tmp_path: Path) -> None:
                 "new": '"dev"',
             }
         ],
+        "stays": [],
     }
     assert json.loads(diff(tmp_path, new, listed({"WORKSPACES": new}), "--json").stdout) == {
         "version": 1,
         "result": "same",
         "changes": [],
+        "stays": [],
     }
 
 

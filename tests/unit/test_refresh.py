@@ -723,7 +723,7 @@ def test_a_path_with_a_typo_is_told_with_the_nearest_that_exists(path: str, mean
     report = run(FakeServices({host(1): workspace}, {"main": NEW}), {"folders": ["/Repos/etl/listed", path]})
     error = report.workspaces[0].folders[1].error
     assert error is not None
-    assert error.code == ("folder_misspelt" if meant else "folder_missing")
+    assert error.code == ("folder_misspelled" if meant else "folder_missing")
     if meant:
         assert f" {meant} " in error.message
         assert "url" not in error.remedy

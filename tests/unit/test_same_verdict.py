@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from git_refresh.cli.check import check_clouds, check_settings
 from git_refresh.cli.checks import Check, CheckReport
@@ -19,13 +21,29 @@ from git_refresh.run.refresh import refresh
 from git_refresh.run.walk import MAX_REQUESTS, WIDE
 from git_refresh.settings.load import load
 from git_refresh.symptom import Service, ServiceError
-from git_refresh.values import GitFolder, OtherObject, Secret, StoredCredential
-from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace
+from git_refresh.values import GitFolder, OtherObject, Ref, Secret, StoredCredential
+from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_diagnosis import CASES, Case, symptom_of
 from tests.unit.test_refresh import NEW, OLD, URL, frozen, host
 
 PATH = "/Repos/etl/prod"
 OURS = StoredCredential(5, "azureDevOpsServices", "git-refresh")
+
+
+@dataclass
+class Unmanaged(FakeWorkspace):
+    """A workspace in which the app lacks Can Manage on Git folders: its list leaves them out, and refuses to move them."""
+
+    unmanaged: set[str] = field(default_factory=set)
+
+    def folders(self, prefix: str) -> Iterator[list[GitFolder | None]]:
+        for page in super().folders(prefix):
+            yield [found for found in page if found is not None and found.path not in self.unmanaged]
+
+    def move_folder(self, id_: int, ref: Ref, *, discard: bool, credential_id: int | None) -> None:
+        if self.folder(id_).path in self.unmanaged:
+            raise failure(status=403, error_code="PERMISSION_DENIED", message="may not manage it")
+        super().move_folder(id_, ref, discard=discard, credential_id=credential_id)
 
 
 class NoSecret(FakeServices):
@@ -126,7 +144,7 @@ FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
     "invalid_settings": lambda: Scene(entry={"hots": 1}),
     "invalid_folder": lambda: Scene(folders=[PATH, "x"]),
     "folder_missing": lambda: Scene(FakeWorkspace(stored=[OURS])),
-    "folder_misspelt": lambda: Scene(FakeWorkspace(stored=[OURS], at=dict(THERE)), folders=[f"{PATH}x"]),
+    "folder_misspelled": lambda: Scene(FakeWorkspace(stored=[OURS], at=dict(THERE)), folders=[f"{PATH}x"]),
     "not_a_git_folder": lambda: Scene(FakeWorkspace(at={PATH: OtherObject("NOTEBOOK")})),
     "directory_of_git_folders": lambda: Scene(
         FakeWorkspace(
@@ -212,6 +230,11 @@ TOLD_BY_CHECK_ALONE = {
     "no_account_id",
     "manager_missing",
     "no_such_run_as",
+    # Of a list that is compared with another.
+    "workspace_removed",
+    "folder_removed",
+    "pattern_removed",
+    "principal_removed",
     # Of a rotation, which neither a run nor a check is.
     "two_principals_for_secret",
     "no_room_for_secret",
@@ -293,6 +316,64 @@ def test_what_a_service_says_fails_a_check_if_it_fails_a_run(case: Case) -> None
         assert check.result == report.result, place
         looked_at += report.result == "failed"
     assert looked_at or case.service in {Service.AZURE_DEVOPS, Service.STORAGE}
+
+
+PATHS = (PATH, "/Repos/etl/test", "/Shared/a")
+FOUND: dict[str, GitFolder | OtherObject | None] = {
+    "there": GitFolder(1, PATH, URL, "main", NEW),
+    "behind": GitFolder(1, PATH, URL, "main", OLD),
+    "on another branch": GitFolder(1, PATH, URL, "dev", OLD),
+    "on a branch that is gone": GitFolder(1, PATH, URL, "gone", OLD),
+    "on no branch": GitFolder(1, PATH, URL, None, NEW),
+    "of another repository": GitFolder(1, PATH, f"{URL}2", "main", NEW),
+    "from elsewhere": GitFolder(1, PATH, "https://github.com/a/b", "main", NEW),
+    "a directory": OtherObject("DIRECTORY"),
+    "missing": None,
+}
+WANTED: tuple[dict[str, str], ...] = (
+    {},
+    {"branch": "main"},
+    {"branch": "none"},
+    {"url": URL, "branch": "main"},
+    {"url": URL},
+)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(list(FOUND)), st.booleans(), st.sampled_from(WANTED)),
+        min_size=1,
+        max_size=3,
+    ),
+    st.sampled_from([["/Repos/etl/*"], ["/Shared/*", "/Repos/*"], []]),
+    st.booleans(),
+)
+def test_in_any_state_a_check_and_the_run_after_it_have_one_verdict(
+    drawn: list[tuple[str, bool, dict[str, str]]],
+    patterns: list[str],
+    stored: bool,  # noqa: FBT001  # hypothesis fills it in
+) -> None:
+    there: dict[str, GitFolder | OtherObject] = {}
+    unmanaged = {path for path, (_, managed, _) in zip(PATHS, drawn, strict=False) if not managed}
+    for number, (path, (state, *_)) in enumerate(zip(PATHS, drawn, strict=False)):
+        found = FOUND[state]
+        if isinstance(found, GitFolder):
+            there[path] = replace(found, id=number + 1, path=path)
+        elif found is not None:
+            there[path] = found
+    folders = [{"path": path, **wanted} for path, (_, _, wanted) in zip(PATHS, drawn, strict=False)]
+
+    def scene() -> Scene:
+        workspace = Unmanaged(
+            stored=[OURS] if stored else [], at=dict(there), heads={"main": NEW}, unmanaged=unmanaged
+        )
+        return Scene(workspace, folders=[*folders[: 1 if patterns else None], *patterns])
+
+    check, report = scene().check(), scene().run()
+    assert check.result == report.result, (
+        codes(report),
+        [line.error and line.error.code for line in check.checks],
+    )
 
 
 def test_every_code_of_a_service_is_looked_at() -> None:

@@ -86,7 +86,7 @@ def test_a_workspace_is_shown_with_its_credential_and_folders_and_nothing_is_wri
         "  ✓ Git credential 7: user name git-refresh",
         f"  ✓ /Repos/etl/prod: on branch main, at {NEW[:8]}",
     ]
-    assert shown(report)[-1] == "1 workspace: 3 ok."
+    assert shown(report)[-1] == "1 workspace: 3 ok. Whether stored tokens work is unknown."
     assert workspace.log == ["sign_in", "credentials", "folders"]
 
 

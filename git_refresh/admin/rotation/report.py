@@ -1,12 +1,12 @@
 """What a rotation would do, or has done: of each secret, as people and programs read it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from git_refresh.admin.rotation.decide import SignIn
 from git_refresh.diagnosis.explain import Diagnosis
-from git_refresh.values import Problem
+from git_refresh.values import Problem, json_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,8 @@ class RotationReport:
             "version": 1,
             "result": self.result,
             "applied": self.applied,
-            "secrets": _plain([asdict(secret) for secret in self.secrets]),
-            "problems": [asdict(problem) for problem in self.problems],
+            "secrets": _plain([json_of(secret) for secret in self.secrets]),
+            "problems": [json_of(problem) for problem in self.problems],
         }
 
 

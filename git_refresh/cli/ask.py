@@ -1,0 +1,73 @@
+"""Questions on a terminal, wrapped at blanks. One that is not answered ends the command with 130."""
+
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import click
+
+from git_refresh.cli import terminal
+from git_refresh.cli.findings import wrapped
+
+
+def confirm(question: str) -> bool:
+    """Ask a question whose default is no.
+
+    Raises:
+        KeyboardInterrupt: there is no answer.
+    """
+    try:
+        return click.confirm(_shown(f"{question} [y/N]:"), err=True, show_default=False, prompt_suffix=" ")
+    except click.Abort as abort:
+        _end(abort)
+
+
+def prompt(
+    question: str,
+    *,
+    choices: Sequence[str] = (),
+    default: str | None = None,
+    read: Callable[[str], str] | None = None,
+) -> str:
+    """Ask for a text, and return it without blanks at its ends.
+
+    Args:
+        question: what is asked.
+        choices: the answers that are taken; empty: any.
+        default: the answer where none is typed; None: it is asked again.
+        read: makes the answer of what was typed; where it raises a `click.UsageError`, the question is asked again.
+
+    Raises:
+        KeyboardInterrupt: there is no answer.
+    """
+    offered = f" ({', '.join(choices)})" if choices else ""
+    preset = f" [{default}]" if default else ""
+    try:
+        answer: str = click.prompt(
+            _shown(f"{question}{offered}{preset}:"),
+            default=default,
+            type=click.Choice(choices) if choices else str,
+            show_default=False,
+            show_choices=False,
+            prompt_suffix=" ",
+            err=True,
+            value_proc=read,
+        )
+    except click.Abort as abort:
+        _end(abort)
+    return answer.strip()
+
+
+def _shown(question: str) -> str:
+    return "\n".join(wrapped(question, terminal.console(stderr=True).width))
+
+
+def _end(abort: click.Abort) -> NoReturn:
+    """End the line of the question, and the command.
+
+    Raises:
+        KeyboardInterrupt: always.
+    """
+    terminal.say("")
+    if isinstance(abort.__context__, EOFError):
+        terminal.say("The input ended before the question was answered.")
+    raise KeyboardInterrupt from None
