@@ -1612,14 +1612,13 @@ OWN = (
         cause="The app deletes nothing: the Git credential and the Git folders stay in the workspace. Jobs that use them fail when the "
         "stored token expires, within 90 minutes.",
         remedy="If they are still needed, put the entry back. Otherwise delete the Git folders in the workspace, and the Git credential, "
-        "signed in as {principal}: `DATABRICKS_HOST={host} databricks git-credentials list`, then "
-        "`DATABRICKS_HOST={host} databricks git-credentials delete CREDENTIAL_ID`.",
+        f"{_DELETE_CREDENTIAL}",
     ),
     Row(
         "folder_removed",
         message="{path} is no longer in the list.",
         cause="The app deletes nothing: the Git folder stays in the workspace at its commit. Jobs that use it get no new commits.",
-        remedy="If it is still needed, put the entry back. Otherwise delete it: `DATABRICKS_HOST={host} databricks repos delete {path}`.",
+        remedy="If it is still needed, put the entry back. Otherwise delete it: `DATABRICKS_HOST={host} databricks repos delete {path}`",
     ),
     Row(
         "pattern_removed",
@@ -1627,16 +1626,16 @@ OWN = (
         cause="The app deletes nothing: the Git folders below stay in the workspace at their commits. Jobs that use them get no new "
         "commits.",
         remedy="If they are still needed, put the entry back. Otherwise delete them in the workspace. To list them: "
-        "`DATABRICKS_HOST={host} databricks workspace list {path}`.",
+        "`DATABRICKS_HOST={host} databricks workspace list {path}`",
     ),
     Row(
         "principal_removed",
         message="Service principal {principal_id} is no longer in run_as.",
         cause="The app deletes nothing: its Git credential stays in the workspace. Jobs that run as it fail when the stored token expires, "
         "within 90 minutes.",
-        remedy="If it is still needed, put the ID back. Otherwise delete the Git credential, signed in as that service principal: "
-        "`DATABRICKS_HOST={host} databricks git-credentials list`, then "
-        "`DATABRICKS_HOST={host} databricks git-credentials delete CREDENTIAL_ID`.",
+        remedy="If it is still needed, put the ID back. Otherwise find the Git credential: "
+        "`DATABRICKS_HOST={host} databricks git-credentials list --principal-id {principal_id}` Then delete it by its id: "
+        "`DATABRICKS_HOST={host} databricks git-credentials delete ID --principal-id {principal_id}`",
     ),
 )
 

@@ -283,6 +283,8 @@ class Listing:
     def missing(self, folder: Folder, facts: Facts) -> Diagnosis:
         """Return what to say of a folder where nothing is, and nothing is to be created."""
         near = self._meant(folder.key)
+        if near and folder.path.startswith("/Workspace/"):
+            near = f"/Workspace{near}"
         return finding("folder_misspelled", facts, nearest=near) if near else finding("folder_missing", facts)
 
     def _meant(self, key: str) -> str | None:

@@ -39,7 +39,7 @@ def of(number: int, **changes: Any) -> dict[str, Any]:
 
 RULES: dict[str, Callable[[int], dict[str, Any]]] = {
     "no https": lambda n: of(n, host=f"http://adb-{n}.7.azuredatabricks.net"),
-    "more behind the host": lambda n: of(n, host=f"{host(n)}/x/{n}"),
+    "a region's host": lambda n: of(n, host=f"https://region{n}.azuredatabricks.net"),
     "no GUID": lambda n: of(n, client_id=f"sp-{n}"),
     "no such way": lambda n: of(n, auth=f"way-{n}"),
     "no name of a secret": lambda n: of(n, client_secret_name=f"my_secret_{n}"),

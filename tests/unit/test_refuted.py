@@ -180,7 +180,7 @@ MISSING = {
     "the folder's own that looks like a commit": Missing("branch_gone", branch="deadbee7"),
     "the settings'": Missing("no_such_ref", {"branch": "topic"}),
     "the settings', where Azure DevOps is down": Missing("unknown_ref", {"branch": "topic"}, devops=DOWN),
-    "a commit": Missing("commit_as_ref", {"branch": "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"}),
+    "a commit": Missing("commit_as_ref", {"branch": "0a1b2c3d4e5f60718293a4b5c6d7e8f90123456"}),
     "a commit as a tag": Missing("commit_as_ref", {"tag": "0A1B2C3D"}),
     "a commit, where Azure DevOps is down": Missing("commit_as_ref", {"branch": "9f3c2ab"}, devops=DOWN),
     "a word of these letters": Missing("no_such_ref", {"branch": "defaced"}),

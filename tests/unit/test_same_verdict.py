@@ -165,7 +165,7 @@ FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
     "folder_not_listed": lambda: Scene(folders=["/Repos/etl/*"], asked_for=("/Repos/etl/none",)),
     "no_such_ref": lambda: Scene(folders=[{"path": PATH, "url": URL, "branch": "none"}]),
     "branch_gone": lambda: Scene(at(branch="gone")),
-    "commit_as_ref": lambda: Scene(folders=[{"path": PATH, "url": URL, "branch": OLD}]),
+    "commit_as_ref": lambda: Scene(folders=[{"path": PATH, "url": URL, "branch": "0a1b2c3"}]),
     "repository_empty": lambda: Scene(at(commit=None), make=empty),
     "short_token": lambda: Scene(interval=timedelta(hours=2)),
     "internal_error": lambda: Scene(FakeWorkspace(before=broken)),

@@ -352,7 +352,7 @@ def test_a_command_has_a_line_of_its_own_where_it_does_not_fit_behind_its_senten
 def test_a_second_command_has_a_line_of_its_own_whatever_is_in_the_first(path: str) -> None:
     first, second = f"az rest --body '{path}'", f"databricks workspace mkdirs '{path}'"
     out = console(40)
-    fold(Text("→ "), Text(f"Grant it: {first} Or let an admin run: {second}"), out)
+    fold(Text("→ "), Text(f"Grant it: {first} Or let an admin run: {second}"), out, [first, second])
     lines = text(out).splitlines()
     assert lines == ["→ Grant it:", f"  {first}", "  Or let an admin run:", f"  {second}"]
 
