@@ -124,6 +124,23 @@ def check_settings(
     return found
 
 
+def check_proxy(settings: Settings, *, offline: bool) -> Iterator[Check]:
+    """What is odd about the proxy that the environment names. Where it cannot be used, nothing is reached: without `offline` that fails."""
+    from git_refresh.clouds import proxies  # noqa: PLC0415  # an HTTP library: not for --help, nor for a wrong option
+
+    where, addresses = proxies.proxy_variable(), settings.addresses()
+    found = proxies.proxy_problems(addresses) if offline else []
+    for problem in found:
+        flaw, _, advice = problem.message.partition("; ")
+        yield warning(
+            "settings", where, finding("proxy_surprising", Facts(), found=f"It {flaw}", advice=advice)
+        )
+    if portless := proxies.portless_proxy(addresses):
+        odd = f"It names the proxy {shown(portless)} without a port, so the default port is used"
+        told = finding("proxy_surprising", Facts(), found=odd, advice="add the port, unless that is right")
+        yield warning("settings", where, told)
+
+
 def _or_alone(problem: Problem) -> Problem:
     return replace(problem, message=problem.message + _ALONE) if problem is _NO_SCHEDULE else problem
 

@@ -33,7 +33,7 @@ HINT_NAMES = 1_000
 _CONNECTIONS = 8
 """That are kept open: a fleet asks for few refs."""
 
-_NO_ANSWER = frozenset({"dns", "tls", "refused", "connect_timeout", "timeout", "proxy"})
+_NO_ANSWER = frozenset({"dns", "tls", "refused", "connect_timeout", "timeout", "proxy", "proxy_auth"})
 """Failures to reach the host, which the next look-up there would only meet again."""
 
 

@@ -162,6 +162,7 @@ TOLD_BY_CHECK_ALONE = {
     "folder_permission",
     "misspelt_setting",
     "schedule_surprising",
+    "proxy_surprising",
     "unused_secret_name",
     "unknown_setting",
     "ignored_setting",
