@@ -37,6 +37,7 @@ class Symptom:
     `unexpected`: it said yes, and not what it promises. `lapsed`: what it gave is past its end.
     `out_of_time`: it was not asked. `not_assigned`, `not_installed`, `signed_out`, `a_person`: there is nobody to ask, or none who may.
     `slow`, `broken`, `sign_in`: the Azure CLI took too long, failed by itself, or was refused by Microsoft Entra.
+    `server`: it is Azure DevOps Server. `value`: what a vault keeps is no OAuth secret.
     `no_principal`, `several_principals`: what was looked for is not there, or there twice.
     Else how the network failed: see `guard._KINDS`."""
     status: int | None = None
@@ -116,4 +117,9 @@ def is_definite(symptom: Symptom) -> bool:
     """Whether it has said something about the token or the repository that a pull would only meet again, less plainly."""
     if symptom.service is not Service.AZURE_DEVOPS:
         return False
-    return is_rejection(symptom) or symptom.status in _DEFINITE or "TF24668" in symptom.message
+    return (
+        is_rejection(symptom)
+        or symptom.kind == "server"
+        or symptom.status in _DEFINITE
+        or "TF24668" in symptom.message
+    )

@@ -287,6 +287,7 @@ def _values(facts: Facts) -> dict[str, str]:
         "proxy": "PROXY",
         "proxy_variable": "HTTPS_PROXY",
         "bundle": "REQUESTS_CA_BUNDLE",
+        "https": values["url"],
         "scope": f"{AZURE_DEVOPS}/.default",
         "resource": AZURE_DEVOPS,
         "application": "APPLICATION",

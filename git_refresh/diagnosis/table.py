@@ -414,6 +414,13 @@ _KEY_VAULT = (
 
 _AZURE_DEVOPS = (
     Row(
+        "devops_server",
+        (Match(DEVOPS, ("server",)),),
+        cause="{url} is on Azure DevOps Server: it asks for a Windows sign-in. The server accepts no token of Microsoft Entra.",
+        remedy="Move the repository to Azure DevOps Services (https://dev.azure.com), or remove {path} from the settings. No token was "
+        "sent to the server.",
+    ),
+    Row(
         "devops_not_a_member",
         (Match(DEVOPS, pattern=r"TF401444"),),
         seen="401 …TF401444: Please sign-in at least once as …",
@@ -1134,8 +1141,36 @@ OWN = (
         "not_azure_devops",
         message="{path} is a clone of something outside Azure DevOps.",
         cause="The repository is not in Azure DevOps, so this app has no credential for it.",
-        remedy="Remove {path} from the settings, or from --folder where a path ending in /* has found it: without that it is left alone. "
-        "If the host is your own Azure DevOps, add it to TRUSTED_HOSTS.",
+        remedy="Remove {path} from the settings, or from --folder where a path ending in /* has found it: without that it is left alone.",
+    ),
+    Row(
+        "azure_devops_server",
+        message="{path} is a clone from Azure DevOps Server.",
+        cause="Azure DevOps Server accepts no token of Microsoft Entra, so the app has no credential for it and sent it none.",
+        remedy="Move the repository to Azure DevOps Services (https://dev.azure.com). Or remove {path} from the settings, or from "
+        "--folder.",
+    ),
+    Row(
+        "remote_not_https",
+        message="The remote address of {path} is not the HTTPS address of the repository.",
+        cause="It is an SSH address, or another tool's form of it. The stored Git credential works only with HTTPS addresses.",
+        remedy="Create the Git folder again from its HTTPS address. Or change the address in the folder, with the Git CLI: `git remote "
+        "set-url origin {https}`.",
+    ),
+    Row(
+        "remote_password",
+        message="The remote address of {path} contains a password or a token.",
+        cause="Everyone who can view the Git folder can read it, and Git uses it in place of the stored credential.",
+        remedy="Revoke it in Azure DevOps. Then create the Git folder again from its address without it, or change the address in the "
+        "folder, with the Git CLI: `git remote set-url origin {url}`.",
+    ),
+    Row(
+        "remote_password_rejected",
+        message="{happened}",
+        cause="The remote address of {path} contains a password or a token. Git used it in place of the stored credential, and Azure "
+        "DevOps refused it.",
+        remedy="Create the Git folder again from its address without it. Or change the address in the folder, with the Git CLI: `git "
+        "remote set-url origin {url}`.",
     ),
     Row(
         "no_remote_repository",

@@ -5,14 +5,15 @@ from typing import Self
 
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, internal, out_of_time
 from git_refresh.hosts import TrustedHosts
+from git_refresh.remote import Kind, Remote, read_remote
 from git_refresh.report import CredentialReport, FolderReport
-from git_refresh.repository import Repository, parse_repository
+from git_refresh.repository import Repository
 from git_refresh.run.decide import Clone, LeaveAlone, Move, Refuse, folder_step, foreign, is_at, wanted_ref
 from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of
 from git_refresh.seams import Api
 from git_refresh.settings.models import Folder
-from git_refresh.symptom import Service, ServiceError, is_definite, is_rejection
+from git_refresh.symptom import Service, ServiceError, Symptom, is_definite, is_rejection
 from git_refresh.values import GitFolder, Head, OtherObject, Ref
 
 
@@ -22,14 +23,19 @@ class Look:
 
     wanted: Folder
     found: GitFolder | OtherObject | None
-    repository: Repository | None
-    """What `found` is a clone of; None when that is not in Azure DevOps."""
+    remote: Remote
+    """Where the remote address of `found` leads."""
     ref: Ref | None
     """What the folder should be on; None on a detached head."""
 
     @classmethod
     def at(cls, wanted: Folder, found: GitFolder | OtherObject | None, trusted: TrustedHosts) -> Self:
-        return cls(wanted, found, azure_devops_repository(found, trusted), wanted_ref(wanted, found))
+        return cls(wanted, found, remote_of(found, trusted), wanted_ref(wanted, found))
+
+    @property
+    def repository(self) -> Repository | None:
+        """What `found` is a clone of; None when that is not in Azure DevOps."""
+        return self.remote.repository
 
     @property
     def folder(self) -> GitFolder | None:
@@ -64,9 +70,9 @@ class FolderRefresh:
         look = Look.at(wanted, None, self.run.trusted)
         try:
             look = Look.at(wanted, self.listing.look(wanted), self.run.trusted)
-            return self._unwanted(look) or self._refresh(look)
+            return self._unwanted(look) or self._with_password_told(look, self._refresh(look))
         except ServiceError as error:
-            failure = explain(error.symptom, look.facts(self.facts))
+            failure = self._explained(look, error.symptom)
             # Once it is found, the workspace is asked for nothing but to move it; it may have, though its answer was lost.
             moved = look.folder is not None and error.symptom.service is Service.DATABRICKS
             note = self._discarded(look.wanted) if moved and error.symptom.undecided else None
@@ -77,6 +83,25 @@ class FolderRefresh:
             failure = internal(error, look.facts(self.facts))
         return replace(look.report(), action="failed", to=None, error=failure)
 
+    def _explained(self, look: Look, symptom: Symptom) -> Diagnosis:
+        """Why the work on a folder failed, if that is for how its remote address is written, too."""
+        facts = look.facts(self.facts)
+        failure = explain(symptom, facts)
+        if look.remote.has_password and failure.code == "credential_expired_or_wrong":
+            return finding("remote_password_rejected", facts, happened=failure.message)
+        if look.remote.https and failure.code in _NOT_FOUND:
+            return finding("remote_not_https", facts, https=look.remote.https)
+        return failure
+
+    def _with_password_told(self, look: Look, report: FolderReport) -> FolderReport:
+        if not look.remote.has_password or report.error is not None:
+            return report
+        told = finding("remote_password", look.facts(self.facts))
+        if report.note is None:
+            return replace(report, note=told)
+        self.run.note(self.facts.host, look.wanted.path, told)
+        return report
+
     def _unwanted(self, look: Look) -> FolderReport | None:
         """The report of what only a path ending in `/*` has found, or is to find, and that is no clone from Azure DevOps."""
         wanted = look.wanted
@@ -84,7 +109,8 @@ class FolderRefresh:
             return None
         asked_for, before = self.listing.asked_for(wanted), look.report()
         if look.folder is not None and look.repository is None and not asked_for:
-            told = finding(foreign(look.folder).code, look.facts(self.facts))
+            refused = foreign(look.folder, look.remote)
+            told = finding(refused.code, look.facts(self.facts), **refused.values)
             return replace(before, action="skipped", why="it is not a clone from Azure DevOps", note=told)
         hidden = look.folder is not None and self.listing.hides(wanted, look.folder)
         if hidden and self.listing.shows_any and not asked_for:
@@ -105,7 +131,7 @@ class FolderRefresh:
         head = self._head(look) if look.ref or look.folder is None else None
         is_directory = isinstance(look.found, OtherObject) and look.found.is_directory
         below = is_directory and self.listing.has_below(look.wanted.key)
-        match folder_step(look.wanted, look.found, look.repository, head, below=below):
+        match folder_step(look.wanted, look.found, look.repository, head, below=below, remote=look.remote):
             case Refuse(code, values):
                 if code in {"no_such_ref", "branch_gone"}:
                     values = {
@@ -210,13 +236,21 @@ class FolderRefresh:
         return self.api.folder(folder.id)  # the first look after a move might show the commit before it
 
 
+_NOT_FOUND = {
+    "devops_repository_not_found",
+    "devops_project_not_found",
+    "devops_not_found",
+    "repository_not_found",
+}
+
+
 def azure_devops_repository(
     found: GitFolder | OtherObject | None, trusted: TrustedHosts
 ) -> Repository | None:
     """What a Git folder is a clone of; None when that is not in Azure DevOps, or not on a trusted host."""
-    if not isinstance(found, GitFolder):
-        return None
-    try:
-        return parse_repository(found.url, trusted)
-    except ValueError:
-        return None
+    return remote_of(found, trusted).repository
+
+
+def remote_of(found: GitFolder | OtherObject | None, trusted: TrustedHosts) -> Remote:
+    """Where the remote address of a Git folder leads."""
+    return read_remote(found.url, trusted) if isinstance(found, GitFolder) else Remote(Kind.NONE)

@@ -264,6 +264,9 @@ CASES = (
     recognised(
         "a person whose sign-in is to be exchanged", "azure_cli_no_exchange", Service.AZURE_CLI, "a_person"
     ),
+    recognised(
+        "an Azure DevOps that is a company's own server", "devops_server", Service.AZURE_DEVOPS, "server"
+    ),
     # Another tenant
     entra(
         "a registration that does not trust the identity",
