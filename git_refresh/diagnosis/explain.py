@@ -187,7 +187,7 @@ def what_happened(symptom: Symptom) -> str:
     if symptom.ended is not None:
         ended = symptom.ended.astimezone(UTC)
         return f"Could not {symptom.operation}: it ended on {ended:%Y-%m-%d at %H:%M} UTC."
-    if symptom.status is not None and symptom.kind in {"answer", "lost"}:
+    if symptom.status is not None and symptom.kind in {"answer", "lost", "not_active"}:
         said = f"{symptom.service} answered {symptom.status} {shown(symptom.error_code)}".rstrip()
     else:
         kinds = _KINDS | _TO_THE_PROXY if symptom.proxy else _KINDS

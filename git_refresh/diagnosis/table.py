@@ -405,6 +405,14 @@ _KEY_VAULT = (
         remedy=_ROTATE,
     ),
     Row(
+        "secret_value_wrong",
+        (Match(VAULT, ("value",)),),
+        cause='The secret "{secret}" in {vault} must contain only an OAuth secret of Databricks, which begins with dose. It was not sent '
+        "to a workspace.",
+        remedy="Store the OAuth secret of {client_id} as a new version, without quotation marks, blanks or line breaks: "
+        f"{_STORE_SECRET}.",
+    ),
+    Row(
         "key_vault_unreachable",
         (Match(VAULT, NETWORK),),
         cause="The vault's host name does not resolve, or no TLS connection to it can be made.",
@@ -641,6 +649,14 @@ _SIGN_IN = (
         cause="Your own sign-in may not manage the OAuth secrets of {client_id}: account admins and workspace admins may.",
         remedy="Let an account admin or a workspace admin of {host} run the command, or make you a workspace admin ({host}, Settings, "
         "Identity and access, Groups, admins). See whose sign-in it is: az account show.",
+    ),
+    Row(
+        "oauth_secret_not_active",
+        (Match(DATABRICKS, ("not_active",)),),
+        seen="401 invalid_client Client authentication failed",
+        cause='The latest version of the secret "{secret}" has an activation date in the future. Key Vault returned it, but the workspace '
+        "does not accept it.",
+        remedy=f"Store the OAuth secret of {{client_id}} that is valid now as a new version: {_STORE_SECRET}.",
     ),
     Row(
         "oauth_secret_rejected",

@@ -27,6 +27,10 @@ NOTES = 10
 """How often the report says something that is no failure about one workspace or service: none may crowd out the others."""
 
 
+_REFUSED = {400, 401}
+"""How a workspace answers to an OAuth secret that it does not know."""
+
+
 class Notes:
     """What the report is to say that is no failure."""
 
@@ -81,9 +85,18 @@ class Run:
 
     def sign_in(self, workspace: Workspace) -> Api:
         """A workspace's API, signed in to as its entry says."""
+        secret = None
         if (oauth := workspace.oauth) is not None:
-            self._warn_of_dates(oauth, self.services.secret(oauth.secret_name))
-        return enter(workspace, self.services, self.services)
+            secret = self.services.secret(oauth.secret_name)
+            self._warn_of_dates(oauth, secret)
+        try:
+            return enter(workspace, self.services, self.services)
+        except ServiceError as error:
+            symptom = error.symptom
+        begins = secret.valid_from if secret is not None else None
+        if begins is not None and begins > self.deadline.clock.now() and symptom.status in _REFUSED:
+            symptom = replace(symptom, kind="not_active")
+        raise ServiceError(symptom)
 
     def fetch_key(self, workspace: Workspace) -> None:
         """Fetch the secret or token that a workspace is signed in to with; whoever signs in meets it, or its failure.

@@ -267,6 +267,22 @@ CASES = (
     recognised(
         "an Azure DevOps that is a company's own server", "devops_server", Service.AZURE_DEVOPS, "server"
     ),
+    recognised("a vault's value that is something else", "secret_value_wrong", Service.KEY_VAULT, "value"),
+    Case(
+        "a version of a secret that is not active yet",
+        "oauth_secret_not_active",
+        Service.DATABRICKS,
+        error=ServiceError(
+            Symptom(
+                Service.DATABRICKS,
+                "sign in",
+                "not_active",
+                401,
+                "invalid_client",
+                "Client authentication failed",
+            )
+        ),
+    ),
     # Another tenant
     entra(
         "a registration that does not trust the identity",
