@@ -15,7 +15,7 @@ from git_refresh.clouds.connections import bundle_variable, tls_context
 from git_refresh.clouds.databricks import WorkspaceApi, folder_lists, workspace_session
 from git_refresh.clouds.devops import DevOps
 from git_refresh.clouds.identity import LOGIN, ForeignIdentity, Identity, identity_of
-from git_refresh.clouds.proxies import proxy_problems
+from git_refresh.clouds.proxies import portless_proxy, proxy_problems, proxy_variable
 from git_refresh.clouds.transport import BoundedSession
 from git_refresh.clouds.vault import Vault
 from git_refresh.diagnosis.explain import Facts, internal
@@ -234,6 +234,16 @@ def usable_network(environ: Mapping[str, str], urls: Iterable[str]) -> ssl.SSLCo
     if problems:
         raise SettingsError(problems)
     return tls
+
+
+def odd_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) -> list[Problem]:
+    """What is odd about the proxy that the environment names; that it cannot be used only if `offline`, else nothing is run."""
+    addresses = _addresses(settings, environ)
+    found = proxy_problems(addresses) if offline else []
+    if portless := portless_proxy(addresses):
+        flaw = f"names the proxy {shown(portless)} without a port, so the default port is used"
+        found.append(Problem(proxy_variable(), f"{flaw}; add the port, unless that is right"))
+    return found
 
 
 def _addresses(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:

@@ -124,21 +124,16 @@ def check_settings(
     return found
 
 
-def check_proxy(settings: Settings, *, offline: bool) -> Iterator[Check]:
-    """What is odd about the proxy that the environment names. Where it cannot be used, nothing is reached: without `offline` that fails."""
-    from git_refresh.clouds import proxies  # noqa: PLC0415  # an HTTP library: not for --help, nor for a wrong option
+def check_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) -> Iterator[Check]:
+    """What is odd about the proxy that the environment names. One that cannot be used is a warning only if nothing is called."""
+    if not any(name.lower() in {"https_proxy", "all_proxy"} for name in environ):
+        return
+    from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not where there is no proxy
 
-    where, addresses = proxies.proxy_variable(), settings.addresses()
-    found = proxies.proxy_problems(addresses) if offline else []
-    for problem in found:
+    for problem in app.odd_proxy(settings, environ, offline=offline):
         flaw, _, advice = problem.message.partition("; ")
-        yield warning(
-            "settings", where, finding("proxy_surprising", Facts(), found=f"It {flaw}", advice=advice)
-        )
-    if portless := proxies.portless_proxy(addresses):
-        odd = f"It names the proxy {shown(portless)} without a port, so the default port is used"
-        told = finding("proxy_surprising", Facts(), found=odd, advice="add the port, unless that is right")
-        yield warning("settings", where, told)
+        told = finding("proxy_surprising", Facts(), found=f"It {flaw}", advice=advice)
+        yield warning("settings", problem.where, told)
 
 
 def _or_alone(problem: Problem) -> Problem:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import sys
 from functools import partial
@@ -114,7 +115,7 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, jobs: bo
         problems = (*error.problems, *problems)
         checks = check_settings(given.values, problems, None, scheduled=scheduled, named=given.named)
     if settings is not None:
-        checks += check_proxy(settings, offline=offline)
+        checks += check_proxy(settings, os.environ, offline=offline)
     if settings is None and not offline:
         checks += skipped_layers(because, below="settings", jobs=jobs)
     elif settings is not None and not offline:

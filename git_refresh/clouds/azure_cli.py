@@ -57,7 +57,7 @@ def azure_cli_failure(symptom: Symptom, error: Exception, limit: int) -> Symptom
     if isinstance(cause, subprocess.TimeoutExpired):
         return replace(symptom, kind="slow", detail=f"{limit} second{'' if limit == 1 else 's'}")
     if isinstance(cause, subprocess.CalledProcessError):
-        return _exited(symptom, cause.returncode, str(cause.stderr or "")[-_READ:])
+        return _exited(symptom, cause.returncode, str(vars(cause).get("stderr") or "")[-_READ:])
     if isinstance(cause, OSError):
         return replace(symptom, detail="it cannot be executed")
     if cause is not None or not isinstance(error, CredentialUnavailableError):

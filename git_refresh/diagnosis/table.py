@@ -1170,23 +1170,21 @@ OWN = (
         "remote_not_https",
         message="The remote address of {path} is not the HTTPS address of the repository.",
         cause="It is an SSH address, or another tool's form of it. The stored Git credential works only with HTTPS addresses.",
-        remedy="Create the Git folder again from its HTTPS address. Or change the address in the folder, with the Git CLI: `git remote "
-        "set-url origin {https}`.",
+        remedy="Create the Git folder again from its HTTPS address, {https}. Or set its remote address to that, with git remote set-url.",
     ),
     Row(
         "remote_password",
         message="The remote address of {path} contains a password or a token.",
         cause="Everyone who can view the Git folder can read it, and Git uses it in place of the stored credential.",
-        remedy="Revoke it in Azure DevOps. Then create the Git folder again from its address without it, or change the address in the "
-        "folder, with the Git CLI: `git remote set-url origin {url}`.",
+        remedy="Revoke it in Azure DevOps. Then create the Git folder again from {url}, or set its remote address to that, with git remote "
+        "set-url.",
     ),
     Row(
         "remote_password_rejected",
         message="{happened}",
         cause="The remote address of {path} contains a password or a token. Git used it in place of the stored credential, and Azure "
         "DevOps refused it.",
-        remedy="Create the Git folder again from its address without it. Or change the address in the folder, with the Git CLI: `git "
-        "remote set-url origin {url}`.",
+        remedy="Create the Git folder again from {url}. Or set its remote address to that, with git remote set-url.",
     ),
     Row(
         "no_remote_repository",
