@@ -2,7 +2,7 @@
 
 import ssl
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,10 +11,11 @@ from pydantic import SecretStr
 
 from git_refresh.clock import Clock, Deadline, Skew, SystemClock
 from git_refresh.clouds import oauth
-from git_refresh.clouds.connections import tls_context
+from git_refresh.clouds.connections import bundle_variable, tls_context
 from git_refresh.clouds.databricks import WorkspaceApi, folder_lists, workspace_session
 from git_refresh.clouds.devops import DevOps
-from git_refresh.clouds.identity import ForeignIdentity, Identity, identity_of
+from git_refresh.clouds.identity import LOGIN, ForeignIdentity, Identity, identity_of
+from git_refresh.clouds.proxies import portless_proxy, proxy_problems, proxy_variable
 from git_refresh.clouds.transport import BoundedSession
 from git_refresh.clouds.vault import Vault
 from git_refresh.diagnosis.explain import Facts, internal
@@ -49,7 +50,7 @@ class AllClouds:
         self.secrets = secrets
         self.others_ask = False
         """Whether workspaces are asked by other clients besides: then a workspace's token must not come back to those either."""
-        self.tls = trusted_certificates(environ)
+        self.tls = usable_network(environ, _addresses(settings, environ))
         self.lists = folder_lists(len(settings.entries))
         self.skew = Skew(deadline.clock)
         self.keeps_connections = (
@@ -158,7 +159,7 @@ def connect(settings: Settings, deadline: Deadline, environ: Mapping[str, str], 
     """The real clouds, with what their SDKs log kept from everybody, and what is secret known to the outlet.
 
     Raises:
-        SettingsError: the certificates to trust cannot be read.
+        SettingsError: the certificates to trust cannot be read, or the proxy cannot be used.
     """
     silence_sdk_logs()
     return AllClouds(settings, deadline, environ, outlet.secrets)
@@ -219,6 +220,38 @@ def _affordable(settings: Settings) -> Settings:
     return replace(settings, concurrency=max(1, min(settings.concurrency, _threads() // 2)))
 
 
+def usable_network(environ: Mapping[str, str], urls: Iterable[str]) -> ssl.SSLContext:
+    """What certificates are verified against, if connections to these URLs can be made at all.
+
+    Raises:
+        SettingsError: they cannot be read, or the proxy on the way cannot be used.
+    """
+    problems = proxy_problems(urls)
+    try:
+        tls = trusted_certificates(environ)
+    except SettingsError as error:
+        problems += error.problems
+    if problems:
+        raise SettingsError(problems)
+    return tls
+
+
+def odd_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) -> list[Problem]:
+    """What is odd about the proxy that the environment names; that it cannot be used only if `offline`, else nothing is run."""
+    addresses = _addresses(settings, environ)
+    found = proxy_problems(addresses) if offline else []
+    if portless := portless_proxy(addresses):
+        flaw = f"names the proxy {shown(portless)} without a port, so the default port is used"
+        found.append(Problem(proxy_variable(), f"{flaw}; add the port, unless that is right"))
+    return found
+
+
+def _addresses(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
+    """What a run with these settings reaches."""
+    signs_in_elsewhere = is_somebody(environ) or any(zone.devops for zone in settings.zones())
+    return settings.addresses() | ({LOGIN} if signs_in_elsewhere else frozenset())
+
+
 def trusted_certificates(environ: Mapping[str, str]) -> ssl.SSLContext:
     """What certificates are verified against.
 
@@ -228,7 +261,7 @@ def trusted_certificates(environ: Mapping[str, str]) -> ssl.SSLContext:
     try:
         return tls_context(environ)
     except OSError as error:  # ssl.SSLError is one: a file without certificates
-        name = next(name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if environ.get(name))
+        name = bundle_variable(environ)
         reason = (
             error.strerror
             if isinstance(error, FileNotFoundError | PermissionError)

@@ -71,6 +71,19 @@ def shown(text: str) -> str:
     return safe if len(safe) <= _LONGEST else safe[: _LONGEST - 1] + "…"
 
 
+def shown_proxy(text: str) -> str:
+    """The address of a proxy without user name and password, whatever characters these contain."""
+    scheme, has_scheme, rest = text.strip().partition("://")
+    if not has_scheme:
+        scheme, rest = "", text.strip()
+    address = re.split("[/?#]", rest.rpartition("@")[2])[0]
+    readable = re.fullmatch(r"[a-z0-9+.-]*", scheme, re.IGNORECASE) and _PROXY.fullmatch(address)
+    return visible(f"{scheme}{has_scheme}{address}") if readable else "(an address that cannot be read)"
+
+
+_PROXY = re.compile(r"(?:[\w.-]*|\[[0-9a-f:.]+\])(?::[0-9]*)?", re.IGNORECASE)
+
+
 def visible(text: str) -> str:
     r"""On one line, with every invisible character, and every mark of direction, as Python writes it: \n, \x1b, \u202e."""
     if text.isprintable() and not INVISIBLE.search(text):

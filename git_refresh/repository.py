@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
 from git_refresh.hosts import Domain, TrustedHosts, origin_of_parts, split_url
-from git_refresh.redact import CONTAINS_INVISIBLE, INVISIBLE, shown
+from git_refresh.redact import CONTAINS_INVISIBLE, INVISIBLE, looks_like_secret, shown
 
 _ELSEWHERE = re.compile(r"(?:^|\.)(github|gitlab|bitbucket)\.", re.IGNORECASE)
 """In the host of a repository that another service has, a company's own installation too."""
@@ -15,6 +15,15 @@ BUILT_IN = "https://dev.azure.com"
 """Where Azure DevOps Services are asked, whichever way a URL is written."""
 
 _FORM = "https://dev.azure.com/{organization}/{project}/_git/{repository}"
+
+
+_SERVER = (
+    f"Azure DevOps Server, which takes no Microsoft Entra token, so none is sent there: write an address like {_FORM}, "
+    "or leave this folder out"
+)
+_SERVER_PORT = 8080
+_USER = re.compile(r"([a-z][a-z0-9+.-]*://)([^/?#:]*)(:[^/?#]*)?@", re.IGNORECASE)
+"""What may stand before the host, up to the last @ before the path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,7 @@ def _address(url: str, trusted: TrustedHosts) -> tuple[str, list[str]]:
     parts = split_url(url)
     if parts.password is not None:
         raise ValueError(
-            f"must not contain a password: the app uses its own token{_without_user(url, trusted)}"
+            f"must not contain a password: the app uses its own token{_written_without_user(url, trusted)}"
         )
     # Of `git@github.com:team/etl.git` nothing is a host to `urlsplit`.
     host = parts.hostname or re.split("[:/]", url.rpartition("@")[2])[0]
@@ -91,6 +100,8 @@ def _address(url: str, trusted: TrustedHosts) -> tuple[str, list[str]]:
             f"is on {_NAMES[elsewhere[1].lower()]}, and this app keeps only clones from Azure DevOps up to date: write an address like "
             f"{_FORM}, or leave this folder out"
         )
+    if on_server(url, trusted):
+        raise ValueError(f"is {'' if trusted.trusts(host) else 'not on a trusted host but '}on {_SERVER}")
     origin = origin_of_parts(parts, Domain.AZURE_DEVOPS, trusted)
     if parts.query or parts.fragment:
         address = shown(url)
@@ -103,15 +114,44 @@ def _address(url: str, trusted: TrustedHosts) -> tuple[str, list[str]]:
     return origin, path
 
 
-def _without_user(url: str, trusted: TrustedHosts) -> str:
+def _written_without_user(url: str, trusted: TrustedHosts) -> str:
     """What to write in place of a URL with a password, where that would be taken."""
-    scheme, _, rest = url.partition("://")
-    plain = f"{scheme}://{rest.rpartition('@')[2]}"
+    plain, _ = without_user(url)
     try:
         parse_repository(plain, trusted)
     except ValueError:
         return ""
     return f"; revoke it, and write {plain}" if shown(plain) == plain else "; revoke it"
+
+
+def on_server(url: str, trusted: TrustedHosts) -> bool:
+    """Whether a URL is of Azure DevOps Server: a company's own host with the names that Azure DevOps has in its paths.
+
+    A trusted host may be another name of Azure DevOps Services, unless the URL has what only the server's have.
+    """
+    try:
+        parts = split_url(url)
+    except ValueError:
+        return False
+    host = (parts.hostname or "").lower()
+    names = [name.lower() for name in parts.path.strip("/").split("/")]
+    if not host or host.endswith(_SERVICES) or _ELSEWHERE.search(host):
+        return False
+    collection = "defaultcollection" in names or (names[0] == "tfs" and not names[-1].endswith(".git"))
+    sure = collection or host.partition(".")[0] == "tfs" or parts.port == _SERVER_PORT
+    return collection or ("_git" in names and (sure or not trusted.trusts(host)))
+
+
+_SERVICES = ("dev.azure.com", ".visualstudio.com")
+
+
+def without_user(url: str) -> tuple[str, bool]:
+    """A URL without `user:password@`, and whether there was something secret in that: a token may stand in the user's place."""
+    found = _USER.match(url)
+    if found is None:
+        return url, False
+    has_secret = len(found[3] or "") > len(":") or looks_like_secret(found[2])
+    return found[1] + url[found.end() :], has_secret
 
 
 def _decoded(part: str) -> str:

@@ -36,6 +36,9 @@ class Symptom:
     """`answer`: the service said no. `lost`: it said that it does not know what became of it.
     `unexpected`: it said yes, and not what it promises. `lapsed`: what it gave is past its end.
     `out_of_time`: it was not asked. `not_assigned`, `not_installed`, `signed_out`, `a_person`: there is nobody to ask, or none who may.
+    `slow`, `broken`, `sign_in`: the Azure CLI took too long, failed by itself, or was refused by Microsoft Entra.
+    `server`: it is Azure DevOps Server. `value`: what a vault keeps is no OAuth secret.
+    `not_active`: the service said no to a secret whose activation date lies ahead.
     `no_principal`, `several_principals`: what was looked for is not there, or there twice.
     Else how the network failed: see `guard._KINDS`."""
     status: int | None = None
@@ -43,8 +46,18 @@ class Symptom:
     message: str = field(default="", repr=False)
     request_id: str = ""
     retry_after_s: float | None = None
+    detail: str = ""
+    """The reason in a few words, where it may be shown: OpenSSL's own, what the Azure CLI did, what is wrong with a proxy's address."""
     proxy: str = ""
     """`host:port` of the proxy on the way to a service that could not be reached."""
+    proxy_variable: str = "HTTPS_PROXY"
+    """The environment variable that names this proxy."""
+    bundle: str = ""
+    """The environment variable whose certificates were trusted; empty: those that the app comes with."""
+    tenant: str = ""
+    """Where the Azure CLI has to sign in again, if it said so."""
+    scope: str = ""
+    """Which token the Azure CLI did not get."""
     ended: datetime | None = None
     """Of `lapsed`: when."""
     claims: Claims | None = None
@@ -70,6 +83,9 @@ class ServiceError(Exception):
         )
         self.symptom = symptom
 
+
+AADSTS = re.compile(r"\bAADSTS\d{4,8}\b")
+"""A reason by its number, as Microsoft Entra gives it."""
 
 _DEFINITE = frozenset({400, 404, 410})
 _DENIED = frozenset({401, 403})
@@ -116,4 +132,9 @@ def is_definite(symptom: Symptom) -> bool:
     """Whether it has said something about the token or the repository that a pull would only meet again, less plainly."""
     if symptom.service is not Service.AZURE_DEVOPS:
         return False
-    return is_rejection(symptom) or symptom.status in _DEFINITE or "TF24668" in symptom.message
+    return (
+        is_rejection(symptom)
+        or symptom.kind == "server"
+        or symptom.status in _DEFINITE
+        or "TF24668" in symptom.message
+    )

@@ -23,7 +23,8 @@ from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.services import GRAPH, AdminServices
 from git_refresh.admin.workspace import AdminWorkspace, Principal
 from git_refresh.diagnosis.explain import Diagnosis, Facts, finding, internal
-from git_refresh.repository import Repository, parse_repository
+from git_refresh.remote import read_remote
+from git_refresh.repository import Repository
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
 from git_refresh.symptom import Service, ServiceError, Symptom
@@ -327,10 +328,7 @@ class Onboarding:
                 )
 
     def _repository(self, url: str | None) -> Repository | None:
-        try:
-            return parse_repository(url, self._settings.trusted) if url else None
-        except ValueError:
-            return None
+        return read_remote(url, self._settings.trusted).repository if url else None
 
     # Where there is no service principal yet
 

@@ -11,15 +11,16 @@ from pydantic import SecretStr
 from git_refresh.admin.oauth_secrets import OAuthSecrets
 from git_refresh.admin.rest import Rest
 from git_refresh.admin.vault import AdminVault
-from git_refresh.app import trusted_certificates
+from git_refresh.app import usable_network
 from git_refresh.clock import Deadline
 from git_refresh.clouds import oauth
 from git_refresh.clouds.databricks import workspace_session
-from git_refresh.clouds.identity import Identity
+from git_refresh.clouds.identity import LOGIN, Identity
 from git_refresh.hosts import TrustedHosts
 from git_refresh.masking import Secrets
 from git_refresh.outlet import Outlet
 from git_refresh.redact import silence_sdk_logs
+from git_refresh.repository import BUILT_IN
 from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, Token
 
@@ -89,10 +90,15 @@ class AdminServices:
     """The services, each asked with a token for it and for nothing else, of the person (or pipeline) that is signed in to the Azure CLI."""
 
     def __init__(self, deadline: Deadline, environ: Mapping[str, str], outlet: Outlet) -> None:
+        """Make none of them yet.
+
+        Raises:
+            SettingsError: the certificates to trust cannot be read, or the proxy cannot be used.
+        """
         silence_sdk_logs()
         self.deadline = deadline
         self.secrets: Secrets = outlet.secrets
-        self.tls: ssl.SSLContext = trusted_certificates(environ)
+        self.tls: ssl.SSLContext = usable_network(environ, (LOGIN, GRAPH, ACCOUNTS, BUILT_IN))
         # The app's own identity has no such rights: where there is an endpoint for it, that is not asked.
         self._environ = {name: value for name, value in environ.items() if name != "IDENTITY_ENDPOINT"}
         self._lock = threading.Lock()

@@ -15,7 +15,7 @@ from git_refresh.clouds.answers import Answer, UnexpectedAnswerError, VaultSecre
 from git_refresh.clouds.guard import Repeat, call
 from git_refresh.clouds.identity import Identity
 from git_refresh.clouds.transport import BoundedSession
-from git_refresh.clouds.vault import LIMIT, secret_client
+from git_refresh.clouds.vault import LIMIT, judge, secret_client
 from git_refresh.hosts import TrustedHosts
 from git_refresh.masking import Secrets
 from git_refresh.redact import INVISIBLE
@@ -139,7 +139,12 @@ class AdminVault:
     def _read(self, name: str, version: str | None) -> Current:
         def ask() -> Current:
             found = self._client.get_secret(name, version)
-            secret = read(VaultSecret, {"value": found.value}, self._sent())
+            sent = self._sent()
+            try:
+                secret = read(VaultSecret, {"value": found.value}, sent)
+            except UnexpectedAnswerError:
+                judge(found.value, name, sent)
+                raise
             self._known.learn(secret.value)
             return Current(self._version(found.properties), SecretStr(secret.value))
 

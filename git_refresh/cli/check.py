@@ -128,6 +128,18 @@ def check_settings(
     return found
 
 
+def check_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) -> Iterator[Check]:
+    """What is odd about the proxy that the environment names. One that cannot be used is a warning only if nothing is called."""
+    if not any(name.lower() in {"https_proxy", "all_proxy"} for name in environ):
+        return
+    from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not where there is no proxy
+
+    for problem in app.odd_proxy(settings, environ, offline=offline):
+        flaw, _, advice = problem.message.partition("; ")
+        told = finding("proxy_surprising", Facts(), found=f"It {flaw}", advice=advice)
+        yield warning("settings", problem.where, told)
+
+
 def _or_alone(problem: Problem) -> Problem:
     return replace(problem, message=problem.message + _ALONE) if problem is _NO_SCHEDULE else problem
 

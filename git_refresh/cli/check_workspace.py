@@ -11,7 +11,7 @@ from git_refresh.diagnosis.table import CLOSED, Known
 from git_refresh.report import CredentialReport, FolderReport
 from git_refresh.repository import Repository
 from git_refresh.run.decide import federated_credential, is_ours, own_credential, rivals, wanted_ref, whose
-from git_refresh.run.folder import FolderRefresh, azure_devops_repository
+from git_refresh.run.folder import FolderRefresh, azure_devops_repository, remote_of
 from git_refresh.run.listing import Listing
 from git_refresh.run.shared import NOTES, Run, facts_of_principal
 from git_refresh.run.trial import Trial
@@ -211,7 +211,8 @@ class WorkspaceCheck:
             )
         if report.error is not None:
             return failed("folder", subject, report.error)
-        if report.note is not None and report.action == "unchanged":
+        has_password = there is not None and remote_of(there, self._run.trusted).has_password
+        if report.note is not None and (has_password or report.action == "unchanged"):
             return warning("folder", subject, report.note)
         if there is not None and listing.hides(folder, there):
             # Where there is something to update, the run is refused.

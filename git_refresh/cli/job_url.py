@@ -5,12 +5,9 @@ from dataclasses import dataclass
 
 from git_refresh.admin.job_values import GitSource
 from git_refresh.hosts import Domain, TrustedHosts
-from git_refresh.redact import looks_like_secret
-from git_refresh.repository import Repository, parse_repository
+from git_refresh.repository import Repository, parse_repository, without_user
 from git_refresh.values import PROVIDER
 
-_USER = re.compile(r"([a-z][a-z0-9+.-]*://)([^/?#:]*)(:[^/?#]*)?@", re.IGNORECASE)
-"""What may stand before the host, up to the last @ before the path."""
 _HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#]*@)?([^/?#:]*)", re.IGNORECASE)
 _SSH = "ssh.dev.azure.com"
 _OF_FOLDERS = ", or leave this folder out"
@@ -38,7 +35,7 @@ class Address:
 
 def read_address(source: GitSource, trusted: TrustedHosts) -> Address | None:
     """Read the URL of a job's Git source; None: it is one of another service."""
-    url, has_secret = _without_user(source.url.strip())
+    url, has_secret = without_user(source.url.strip())
     try:
         return Address(url, parse_repository(url, trusted), has_secret=has_secret)
     except ValueError as error:
@@ -53,12 +50,3 @@ def read_address(source: GitSource, trusted: TrustedHosts) -> Address | None:
         return None
     written = url if "://" in url else url.rpartition("@")[2]
     return Address(written, None, problem, surely=theirs, has_secret=has_secret)
-
-
-def _without_user(url: str) -> tuple[str, bool]:
-    """A URL without `user:password@`, and whether there was something secret in that: a token may stand in the user's place."""
-    found = _USER.match(url)
-    if found is None:
-        return url, False
-    has_secret = len(found[3] or "") > len(":") or looks_like_secret(found[2])
-    return found[1] + url[found.end() :], has_secret

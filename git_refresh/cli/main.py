@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import sys
 from functools import partial
@@ -11,7 +12,7 @@ import click
 
 from git_refresh import __version__
 from git_refresh.cli import options, terminal, wrong
-from git_refresh.cli.check import check_settings, skipped_layers
+from git_refresh.cli.check import check_proxy, check_settings, skipped_layers
 from git_refresh.cli.checks import Check, CheckReport, failed
 from git_refresh.cli.diff import diff
 from git_refresh.cli.explain import explain
@@ -113,6 +114,8 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, jobs: bo
     except SettingsError as error:
         problems = (*error.problems, *problems)
         checks = check_settings(given.values, problems, None, scheduled=scheduled, named=given.named)
+    if settings is not None:
+        checks += check_proxy(settings, os.environ, offline=offline)
     if settings is None and not offline:
         checks += skipped_layers(because, below="settings", jobs=jobs)
     elif settings is not None and not offline:

@@ -10,20 +10,14 @@ import click
 
 from git_refresh import __version__
 from git_refresh.hosts import parse_trusted_hosts
-from git_refresh.redact import shown, visible
+from git_refresh.redact import shown, shown_proxy, visible
 from git_refresh.settings.names import SETTINGS
 from git_refresh.shell import LIST_OPTIONS, NO_COMMAND, Command, command
 
 _QUIET, _VERBOSE, _COLOURLESS = "git_refresh.quiet", "git_refresh.verbose", "git_refresh.colourless"
 _ALLOWED, _FILE = "git_refresh.allowed", "git_refresh.file"
-_OF_CONNECTIONS = (
-    "HTTPS_PROXY",
-    "https_proxy",
-    "NO_PROXY",
-    "no_proxy",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-)
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+_OF_CONNECTIONS = ("NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 FILE = click.Path(allow_dash=True, path_type=Path)
@@ -144,6 +138,7 @@ def tell_what_is_used(file: Path | None, values: Mapping[str, str]) -> None:
     lines = [
         f"git_refresh {__version__}, Python {platform.python_version()}, {platform.system()}",
         f"settings: {place} ({found})",
+        *(f"{name}: {shown_proxy(os.environ[name])}" for name in _PROXIES if os.environ.get(name)),
         *(f"{name}: {shown(os.environ[name])}" for name in _OF_CONNECTIONS if os.environ.get(name)),
     ]
     click.echo("\n".join(lines), err=True)

@@ -31,7 +31,7 @@ from git_refresh.run.decide import (
     folder_step,
     own_credential,
 )
-from git_refresh.run.folder import azure_devops_repository
+from git_refresh.run.folder import remote_of
 from git_refresh.run.listing import Listing
 from git_refresh.run.shared import Run, facts_of_principal, facts_of_zone
 from git_refresh.seams import Api, Clouds
@@ -279,16 +279,14 @@ class _Workspace:
             failure = out_of_time(facts)
             return FolderStatus(wanted.path, "failed", failure.message, error=failure)
         at = found if isinstance(found, GitFolder) else None
-        repository = azure_devops_repository(found, self._run.trusted)
+        remote = remote_of(found, self._run.trusted)
+        repository = remote.repository
         broken = isinstance(found, OtherObject) and found.broken
         if listing.by_pattern(wanted) and repository is None and not broken:
             return FolderStatus(wanted.path, "skipped", "it is not a clone from Azure DevOps")
         where = _where(at)
         branch, commit = (at.branch, at.commit) if at else (None, None)
-        match folder_step(wanted, found, repository, None):
-            case Refuse("folder_missing"):
-                told = listing.missing(wanted, facts)
-                return FolderStatus(wanted.path, "failed", told.message, error=told)
+        match folder_step(wanted, found, repository, None, remote=remote):
             case Refuse(code, values):
                 missing = code == "folder_missing"
                 told = listing.missing(wanted, facts) if missing else finding(code, facts, **values)

@@ -7,7 +7,7 @@ a head that does not end. All connections share one TLS context.
 import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, override
 
@@ -116,12 +116,29 @@ class _BoundedTLSPool(HTTPSConnectionPool):
 _POOLS = {"http": _BoundedPool, "https": _BoundedTLSPool}
 
 
+def bundle_variable(environ: Mapping[str, str]) -> str:
+    """The variable that names the certificates to trust; empty: those of certifi are trusted."""
+    return next((name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if environ.get(name)), "")
+
+
+def openssl_reason(chain: Iterable[BaseException]) -> str:
+    """Why OpenSSL ended a connection, in its own words; empty: it does not say. They quote no more than the host's name."""
+    for error in chain:
+        if isinstance(error, ssl.SSLError):
+            said = getattr(error, "verify_message", "") or str(
+                getattr(error, "reason", None) or ""
+            ).lower().replace("_", " ")
+            if said:
+                return str(said).rstrip(".")
+    return ""
+
+
 def tls_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     """One verified context for a whole run: parsing the CA bundle anew per connection costs more than all requests do.
 
     `REQUESTS_CA_BUNDLE` (a file or a directory) is honoured, as companies with an inspecting proxy expect.
     """
-    bundle = environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE") or certifi.where()
+    bundle = environ.get(bundle_variable(environ)) or certifi.where()
     directory = Path(bundle).is_dir()
     context = ssl.create_default_context(
         cafile=None if directory else bundle, capath=bundle if directory else None
@@ -145,8 +162,9 @@ class Adapter(HTTPAdapter):
     @override
     def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
         # The proxy's own certificate, where it is reached over TLS itself, is verified against the same authorities.
-        contexts = {} if proxy.lower().startswith("socks") else {"proxy_ssl_context": self._tls}
-        manager = super().proxy_manager_for(proxy, ssl_context=self._tls, **contexts, **kwargs)
+        manager = super().proxy_manager_for(
+            proxy, ssl_context=self._tls, proxy_ssl_context=self._tls, **kwargs
+        )
         manager.pool_classes_by_scheme = _POOLS
         return manager
 

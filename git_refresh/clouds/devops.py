@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import requests
 
-from git_refresh.clock import Deadline, Skew, cut_short
+from git_refresh.clock import Deadline, Skew, current_operation, cut_short
 from git_refresh.clouds import answers
 from git_refresh.clouds.answers import UnexpectedAnswerError, read
 from git_refresh.clouds.guard import Repeat, call
 from git_refresh.clouds.once import Once
 from git_refresh.clouds.transport import BoundedSession
 from git_refresh.masking import Secrets
-from git_refresh.repository import Repository
+from git_refresh.repository import BUILT_IN, Repository
 from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import Head, Ref, RefKind, Token
 
@@ -33,7 +33,7 @@ HINT_NAMES = 1_000
 _CONNECTIONS = 8
 """That are kept open: a fleet asks for few refs."""
 
-_NO_ANSWER = frozenset({"dns", "tls", "refused", "connect_timeout", "timeout", "proxy"})
+_NO_ANSWER = frozenset({"dns", "tls", "refused", "connect_timeout", "timeout", "proxy", "proxy_auth"})
 """Failures to reach the host, which the next look-up there would only meet again."""
 
 
@@ -56,6 +56,7 @@ class DevOps:
         self._skew = skew
         self._heads: Once[tuple[Repository, Ref | None], Head] = Once(deadline)
         self._names: Once[tuple[Repository, RefKind], tuple[str, ...] | None] = Once(deadline)
+        self._servers: Once[str, bool] = Once(deadline)
         self._lock = threading.Lock()
         self._unreachable: dict[str, Symptom] = {}
         self._sessions: dict[str, BoundedSession] = {}
@@ -183,18 +184,32 @@ class DevOps:
         return read(answers.Refs, self._get(repository, "refs", query).json(), self._secrets)
 
     def _get(self, repository: Repository, what: str, query: Mapping[str, str]) -> requests.Response:
+        if repository.origin != BUILT_IN and self._servers.get(
+            repository.origin, lambda: self._is_server(repository)
+        ):
+            raise ServiceError(Symptom(Service.AZURE_DEVOPS, f"look up {repository}", "server"))
         answer = self._session(repository.origin).get(
             f"{repository.api_url}/{what}",
             params={"api-version": "7.1", **query},
-            headers={
-                "Authorization": f"Bearer {self._token.value.get_secret_value()}",
-                "Accept": "application/json",
-                "X-TFS-FedAuthRedirect": "Suppress",  # asks for 401 where a browser would be sent to sign in
-            },
+            headers={"Authorization": f"Bearer {self._token.value.get_secret_value()}", **_HEADERS},
         )
         if answer.status_code != requests.codes.ok:
             raise UnexpectedAnswerError
         return answer
+
+    def _is_server(self, repository: Repository) -> bool:
+        """Whether a host that only TRUSTED_HOSTS trusts is Azure DevOps Server, asked without a token: that must not get one.
+
+        Azure DevOps Services ask for a Bearer token, and the server for a Windows sign-in.
+        """
+        try:
+            self._session(repository.origin).get(f"{repository.api_url}/refs", headers=_HEADERS)
+        except requests.RequestException:
+            if current_operation().answer is None:
+                raise
+        answer = current_operation().answer
+        challenge = answer.headers.get("WWW-Authenticate", "").lower() if answer is not None else ""
+        return "bearer" not in challenge and ("ntlm" in challenge or "negotiate" in challenge)
 
     def _session(self, origin: str) -> BoundedSession:
         with self._lock:
@@ -215,6 +230,10 @@ class DevOps:
                 session.close()
 
 
+_HEADERS = {
+    "Accept": "application/json",
+    "X-TFS-FedAuthRedirect": "Suppress",  # asks for 401 where a browser would be sent to sign in
+}
 _FILTERS: Mapping[RefKind, str] = {"branch": "heads/", "tag": "tags/"}
 
 

@@ -19,7 +19,8 @@ import urllib3
 
 from git_refresh.clock import Deadline, Operation, enclosed, give_up_for, operation
 from git_refresh.clouds.answers import read_json, without_mark
-from git_refresh.clouds.connections import AnswerTooLargeError
+from git_refresh.clouds.connections import AnswerTooLargeError, bundle_variable, openssl_reason
+from git_refresh.clouds.proxies import proxy_flaw, proxy_variable
 from git_refresh.clouds.transport import Received, RequestRefusedError
 from git_refresh.masking import Secrets
 from git_refresh.symptom import Service, ServiceError, Symptom
@@ -46,7 +47,9 @@ LONGEST_WAIT = 20.0
 """Seconds that are waited at most before another attempt; who asks for more has to wait for the next run."""
 _TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
 _TRANSIENT_KIND = frozenset({"refused", "reset", "connect_timeout", "lost"})
-_UNREACHED = frozenset({"dns", "tls", "refused", "reset", "connect_timeout", "timeout", "proxy"})
+_UNREACHED = frozenset(
+    {"dns", "tls", "refused", "reset", "connect_timeout", "timeout", "proxy", "proxy_auth"}
+)
 _REQUEST_ID_HEADERS = (
     "x-request-id",
     "x-ms-request-id",
@@ -122,8 +125,7 @@ def _read(bare: Symptom, error: Exception, under_way: Operation[Received], secre
     """What a failure tells, as far as it may be kept: this is the edge for answers that say no, as `answers` is for the others."""
     kind, answer = _network_kind(error), under_way.answer
     if answer is None or kind in {"too_large", "timeout", "descriptors"}:
-        proxy = under_way.proxy if kind in _UNREACHED else ""
-        return replace(bare, kind=kind or "unexpected", message=_said(error), proxy=proxy)
+        return _unanswered(bare, kind or "unexpected", error, under_way.proxy)
     headers = {key.lower(): value for key, value in answer.headers.items()}
     code, message = _error_of(answer.body)
     code = code or _safe(headers.get("x-ms-error-code"))  # Azure Storage: its bodies are XML
@@ -143,6 +145,18 @@ def _read(bare: Symptom, error: Exception, under_way: Operation[Received], secre
     )
 
 
+def _unanswered(bare: Symptom, kind: str, error: Exception, proxy: str) -> Symptom:
+    """What a failure tells that came before any answer."""
+    found = replace(bare, kind=kind, message=_said(error))
+    if kind == "tls":
+        found = replace(found, detail=openssl_reason(_chain(error)), bundle=bundle_variable(os.environ))
+    if kind == "proxy_unusable":
+        return replace(found, detail=proxy_flaw().partition(";")[0], proxy_variable=proxy_variable())
+    if proxy and kind in _UNREACHED:
+        return replace(found, proxy=proxy, proxy_variable=proxy_variable())
+    return found
+
+
 def _kind(status: int, message: str) -> str:
     """How an answer failed that came whole."""
     if status in _FINE:
@@ -155,12 +169,16 @@ _LOST = re.compile(r"Timed out after |deadline exceeded")
 """What Databricks says, mostly with 400, when its own service behind has not answered in time. Facts: databricks-sdk-go, apierr."""
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     """What an SDK says when there was no answer, for telling failures apart."""
     try:
         return str(error)[:4096]
     except Exception:  # noqa: BLE001  # an exception's text is made of what it was given
         return ""
+
+
+_ASKS_TO_SIGN_IN = re.compile(r"Tunnel connection failed: 407\b")
+"""What http.client says of a proxy's answer to CONNECT."""
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -181,6 +199,9 @@ _LONGEST_CHAIN = 50
 _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (AnswerTooLargeError, "too_large"),
     (RequestRefusedError, "not_sent"),
+    (requests.exceptions.InvalidURL, "proxy_unusable"),  # the services' URLs are checked with the settings
+    (requests.exceptions.InvalidSchema, "proxy_unusable"),
+    (urllib3.exceptions.LocationValueError, "proxy_unusable"),
     (socket.gaierror, "dns"),
     (urllib3.exceptions.NameResolutionError, "dns"),
     (requests.exceptions.SSLError, "tls"),
@@ -207,6 +228,8 @@ def _network_kind(error: Exception) -> str:
     if any(isinstance(item, OSError) and item.errno in {errno.EMFILE, errno.ENFILE} for item in chain):
         return "descriptors"
     kind = next((kind for type_, kind in _KINDS if any(isinstance(item, type_) for item in chain)), "")
+    if any(isinstance(item, OSError) and _ASKS_TO_SIGN_IN.search(_said(item)) for item in chain):
+        return "proxy_auth"
     # A resolver that can open no file finds no name.
     return "descriptors" if kind == "dns" and not _descriptor_left() else kind
 

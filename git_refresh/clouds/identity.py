@@ -6,18 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-import requests
 from azure.core.credentials import AccessToken, TokenCredential
-from azure.core.exceptions import ClientAuthenticationError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import AzureCliCredential, ClientAssertionCredential, ManagedIdentityCredential
 from pydantic import SecretStr
 
 from git_refresh.clock import Deadline
 from git_refresh.clouds.answers import IdentityToken, claims_of, read, signature_of
+from git_refresh.clouds.azure_cli import azure_cli_failure
 from git_refresh.clouds.guard import call
 from git_refresh.clouds.once import Once
-from git_refresh.clouds.transport import BoundedSession, proxy_of
+from git_refresh.clouds.transport import BoundedSession
 from git_refresh.masking import Secrets
 from git_refresh.symptom import Service, ServiceError, Symptom
 from git_refresh.values import (
@@ -30,6 +29,9 @@ from git_refresh.values import (
     Registration,
     Token,
 )
+
+LOGIN = "https://login.microsoftonline.com"
+"""Where Microsoft Entra gives tokens."""
 
 LIMIT = 20.0
 """Seconds for a token: the endpoint is on the same machine; `az` needs a few."""
@@ -109,36 +111,23 @@ class Identity:
             return managed.get_token(scope)
 
     def _ask_cli(self, resource: str, scope: str) -> AccessToken:
-        """From the Azure CLI; of what keeps it from answering, this is what its own exceptions tell apart by their words alone.
+        """From the Azure CLI.
 
         Raises:
-            ServiceError: it is not there, nobody is signed in to it, or it has not reached Microsoft Entra.
+            ServiceError: it is not there, or gives no token.
         """
-        cli: TokenCredential = AzureCliCredential(tenant_id=self._tenant_id, process_timeout=int(LIMIT))
+        limit = max(1, int(self._deadline.within(LIMIT).remaining()))
+        cli: TokenCredential = AzureCliCredential(tenant_id=self._tenant_id, process_timeout=limit)
         try:
             return cli.get_token(scope)
-        except ClientAuthenticationError as error:
-            kind = next((kind for words, kind in _CLI_SAYS.items() if words in str(error)), None)
-            if kind is None:
-                raise
-        service = Service.AZURE_CLI
-        if kind == "proxy":
-            proxy = proxy_of(_ENTRA, requests.utils.get_environ_proxies(_ENTRA))
-            raise ServiceError(Symptom(service, _what(resource), kind if proxy else "refused", proxy=proxy))
+        except Exception as error:  # noqa: BLE001  # azure-identity raises what the output of az makes it
+            what = Symptom(self.service, _what(resource), "broken", tenant=self._tenant_id, scope=scope)
+            symptom = azure_cli_failure(what, error, limit)
         if (
-            kind == "not_installed" and self._in_azure
-        ):  # nobody installs it there: it is the identity that is missing
-            service, kind = Service.IDENTITY, "not_assigned"
-        raise ServiceError(Symptom(service, _what(resource), kind))
-
-
-_CLI_SAYS = {
-    "Azure CLI not found": "not_installed",
-    "Please run 'az login'": "signed_out",
-    "Max retries exceeded": "proxy",
-    "ensure you have network connection": "proxy",
-}
-_ENTRA = "https://login.microsoftonline.com"
+            symptom.kind == "not_installed" and self._in_azure
+        ):  # nobody installs it there: the identity is missing
+            symptom = Symptom(Service.IDENTITY, symptom.operation, "not_assigned")
+        raise ServiceError(symptom)
 
 
 class ForeignIdentity:
@@ -176,7 +165,7 @@ class ForeignIdentity:
         sent = Secrets([signature_of(assertion.value.get_secret_value())])
 
         def ask() -> IdentityToken:
-            with BoundedSession([_ENTRA], self._tls) as session:
+            with BoundedSession([LOGIN], self._tls) as session:
                 credential = ClientAssertionCredential(
                     self._registration.tenant_id,
                     self._registration.client_id,

@@ -13,6 +13,7 @@ from git_refresh.clouds.answers import VaultSecret, read
 from git_refresh.clouds.guard import call
 from git_refresh.clouds.identity import Identity, OneResource
 from git_refresh.clouds.once import Once
+from git_refresh.clouds.secret_value import flaw_of
 from git_refresh.clouds.transport import BoundedSession
 from git_refresh.hosts import TrustedHosts
 from git_refresh.masking import Secrets
@@ -36,6 +37,20 @@ def secret_client(
         # Behind a name that only TRUSTED_HOSTS vouches for, the challenge names another domain than the URL.
         verify_challenge_resource=not trusted.trusts(urlsplit(url).hostname or ""),
     )
+
+
+def judge(value: object, name: str, sent: Secrets) -> None:
+    """Refuse a value that can be no OAuth secret: nothing is signed in to with it.
+
+    Raises:
+        ServiceError: it is something else, and this says what.
+    """
+    if not isinstance(value, str) or sent.are_in(value):
+        return  # no answer that the vault's client promises
+    if flaw := flaw_of(value):
+        raise ServiceError(
+            Symptom(Service.KEY_VAULT, f'use the secret "{name}"', "value", detail=f"it {flaw}")
+        )
 
 
 class Vault:
@@ -93,5 +108,6 @@ class Vault:
             "not_before": found.properties.not_before,
         }
         sent = Secrets([self._identity.token(KEY_VAULT).value.get_secret_value()])
+        judge(found.value, name, sent)
         secret = read(VaultSecret, answer, sent)
         return Secret(SecretStr(secret.value), secret.expires_on, secret.not_before)

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, timedelta
 
-from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Known, Match, Row
+from git_refresh.diagnosis.table import CERTIFICATES, OWN, TABLE, UNKNOWN, Known, Match, Row
 from git_refresh.redact import shown
 from git_refresh.shell import LIST_OPTIONS, Command, fill
-from git_refresh.symptom import Service, Symptom
-from git_refresh.values import Problem
+from git_refresh.symptom import AADSTS, Service, Symptom
+from git_refresh.values import AZURE_DEVOPS, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +87,17 @@ def explain(symptom: Symptom, facts: Facts) -> Diagnosis:
     values = _values(facts)
     values["service"] = str(symptom.service)
     values["address"] = values.get(_ADDRESS.get(symptom.service, ""), values["address"])
+    if symptom.kind == "tls" and symptom.service in {Service.ENTRA, Service.AZURE_CLI}:
+        values |= {"service": str(Service.ENTRA), "address": "https://login.microsoftonline.com"}
     values["files"] = _files(symptom)
-    values |= {name: value for name, value in _presented(symptom).items() if value}
+    values |= {name: value for name, value in {**_presented(symptom), **_network(symptom)}.items() if value}
     if values["object_id"] == _DEFAULTS["object_id"]:
         values["object_id"] = _object_id(symptom) or values["object_id"]
-    found = replace(_filled(row, what_happened(symptom), values), kind=_kind(symptom, row))
-    if not symptom.proxy:
+    found = _filled(_of_certificate(row, symptom), what_happened(symptom), values)
+    found = replace(found, kind=_kind(symptom, row))
+    if not symptom.proxy or symptom.kind == "proxy_auth":
         return found
-    way = f"Check the proxy {shown(symptom.proxy)} (HTTPS_PROXY), which is on the way."
+    way = f"Check the proxy {values['proxy']} ({values['proxy_variable']}), which is on the way."
     return replace(found, remedy=f"{way} {found.remedy}")
 
 
@@ -175,6 +178,8 @@ _KINDS = {
     "connect_timeout": "the connection timed out",
     "timeout": "no answer came in time",
     "proxy": "the connection through the HTTP proxy failed",
+    "proxy_auth": "the HTTP proxy requires a sign-in (407)",
+    "proxy_unusable": "the HTTP proxy cannot be used",
     "too_large": "the answer was too large",
     "out_of_time": "the run ran out of time",
     "lapsed": "what it returned has already expired",
@@ -182,12 +187,18 @@ _KINDS = {
     "descriptors": "the limit of open files is reached",
     "not_assigned": "there is none",
     "not_installed": "it is not installed",
+    "slow": "no answer came",
+    "broken": "it does not work",
+    "sign_in": "Microsoft Entra refused its sign-in",
+    "server": "it is Azure DevOps Server",
+    "value": "its value is no OAuth secret",
     "signed_out": "nobody is signed in",
     "a_person": "its sign-in is a person's, and cannot be exchanged",
     "not_sent": "the request was for another host and was not sent",
     "no_principal": "it has none",
     "several_principals": "it has more than one",
 }
+_OF_AZURE_CLI = {"tls": "it could not verify the certificate of Microsoft Entra"}
 _TO_THE_PROXY = {
     "dns": "the proxy's host name does not resolve",
     "refused": "the proxy refused the connection",
@@ -201,13 +212,20 @@ def what_happened(symptom: Symptom) -> str:
     if symptom.ended is not None:
         ended = symptom.ended.astimezone(UTC)
         return f"Could not {symptom.operation}: it ended on {ended:%Y-%m-%d at %H:%M} UTC."
-    if symptom.status is not None and symptom.kind in {"answer", "lost"}:
+    if symptom.status is not None and symptom.kind in {"answer", "lost", "not_active"}:
         # Databricks repeats the status as the code of some refusals.
         code = "" if symptom.error_code == str(symptom.status) else shown(symptom.error_code)
         said = f"{symptom.service} answered {symptom.status} {code}".rstrip()
     else:
         kinds = _KINDS | _TO_THE_PROXY if symptom.proxy else _KINDS
-        said = f"{symptom.service}: {kinds.get(symptom.kind, symptom.kind)}"
+        detail = f" ({shown(symptom.detail)})" if symptom.detail else ""
+        detail = f" within {symptom.detail}" if symptom.kind == "slow" and detail else detail
+        if symptom.service is Service.AZURE_CLI:
+            kinds = kinds | _OF_AZURE_CLI
+        said = f"{symptom.service}: {kinds.get(symptom.kind, symptom.kind)}{detail}"
+    number = AADSTS.search(symptom.message)
+    if number is not None and number[0] not in symptom.error_code:
+        said += f" ({number[0]})"
     request_id = f" (request id {shown(symptom.request_id)})" if symptom.request_id else ""
     return f"Could not {symptom.operation}: {said}{request_id}."
 
@@ -216,6 +234,37 @@ def _kind(symptom: Symptom, row: Row) -> str:
     """What tells failures of one code apart, whose cause and remedy are the same: the service; and of what no row explains, the answer."""
     answered = f" {symptom.kind} {symptom.status} {symptom.error_code}" if row is UNKNOWN else ""
     return f"{symptom.service}{' through a proxy' if symptom.proxy else ''}{answered}"
+
+
+def _of_certificate(row: Row, symptom: Symptom) -> Row:
+    """A row with the cause and the remedy that fit what OpenSSL says, where that is known."""
+    if symptom.kind != "tls" or not symptom.detail:
+        return row
+    found = next(each for each in CERTIFICATES if re.search(each.pattern, symptom.detail, re.IGNORECASE))
+    remedy = found.remedy_with_bundle if symptom.bundle and found.remedy_with_bundle else found.remedy
+    return replace(row, cause=found.cause, remedy=remedy)
+
+
+def _network(symptom: Symptom) -> dict[str, str]:
+    """What is on the way, and what the Azure CLI needs to sign in again."""
+    proxy = shown(symptom.proxy)
+    return {
+        "proxy": proxy
+        if ":" in proxy.rpartition("]")[2] or not proxy
+        else f"{proxy}, whose port is not named,",
+        "proxy_variable": symptom.proxy_variable,
+        "bundle": symptom.bundle,
+        "tenant": symptom.tenant,
+        "scope": symptom.scope,
+        "resource": symptom.scope.removesuffix("/.default"),
+        "application": _application(symptom),
+    }
+
+
+def _application(symptom: Symptom) -> str:
+    """The application that a person's or a pipeline's sign-in with the Azure CLI is for, where Microsoft Entra quotes it."""
+    found = re.search(rf"AADSTS7000222: .{{0,200}}app '({_GUID})'", symptom.message)
+    return found[1] if found else ""
 
 
 def _presented(symptom: Symptom) -> dict[str, str]:
@@ -270,6 +319,13 @@ def _values(facts: Facts) -> dict[str, str]:
         "issuer": "https://login.microsoftonline.com/TENANT_ID/v2.0",
         "subject": values["object_id"],
         "audience": "fb60f99c-7a34-4190-8149-302f77469936",
+        "proxy": "PROXY",
+        "proxy_variable": "HTTPS_PROXY",
+        "bundle": "REQUESTS_CA_BUNDLE",
+        "https": values["url"],
+        "scope": f"{AZURE_DEVOPS}/.default",
+        "resource": AZURE_DEVOPS,
+        "application": "APPLICATION",
     }
     return values | more
 

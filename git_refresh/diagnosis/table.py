@@ -106,6 +106,7 @@ _ROTATE = (
     "access, Service principals, Secrets, and store it in {vault} with the day on which it ends): `.venv/bin/python -m git_refresh rotate "
     "{secret}{options} --apply`"
 )
+_TRY_AZ = "`az account get-access-token --resource {resource} --query expiresOn --output json`."
 _DELETE_SECRET = (
     "`DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}`"  # noqa: S105  # a command
 )
@@ -258,6 +259,56 @@ _IDENTITY = (
         remedy="Use an identity of the tenant that the Azure DevOps organization is connected to (Organization settings, Microsoft Entra).",
     ),
     Row(
+        "azure_cli_sign_in_again",
+        (
+            Match(
+                CLI,
+                pattern=r"AADSTS(?:5007[2468]|50079|50089|5013[23]|50140|50158|50173|50058|70008|7004[34]|70008[124])\b",
+            ),
+        ),
+        seen="…AADSTS50076: Due to a configuration change made by your administrator, …",
+        cause="The Azure CLI's sign-in has expired or been revoked, or Microsoft Entra requires multifactor authentication for this token.",
+        remedy="Sign in again: `az login --tenant {tenant} --scope {scope}`.",
+    ),
+    Row(
+        "azure_cli_conditional_access",
+        (Match(CLI, pattern=r"AADSTS(?:53\d{3,4}|50005|50097|50131)\b"),),
+        seen="…AADSTS53003: Access has been blocked by Conditional Access policies.…",
+        cause="A Conditional Access policy of the tenant blocks the Azure CLI here. Signing in again does not help.",
+        remedy="Ask a tenant administrator which policy it is (Microsoft Entra, Sign-in logs). Run the command on a device and network "
+        "that the policy allows.",
+    ),
+    Row(
+        "azure_cli_not_assigned",
+        (Match(CLI, pattern=r"AADSTS50105\b"),),
+        seen="…AADSTS50105: Your administrator has configured the application … to block users unless they are specifically granted …",
+        cause="The account that the Azure CLI is signed in with is not assigned to the application.",
+        remedy="Ask a tenant administrator to assign the account (Microsoft Entra, Enterprise applications, Users and groups).",
+    ),
+    Row(
+        "azure_cli_secret_expired",
+        (Match(CLI, pattern=r"AADSTS7000222\b"),),
+        seen="…AADSTS7000222: The provided client secret keys for app '…' are expired.…",
+        cause="The Azure CLI is signed in as a service principal of Microsoft Entra whose client secret has expired.",
+        remedy="Create a client secret (Microsoft Entra, App registrations, Certificates & secrets), and enter it when asked: `az login "
+        "--service-principal --username {application} --tenant {tenant}`.",
+    ),
+    Row(
+        "azure_cli_refused",
+        (Match(CLI, pattern=r"AADSTS\d{4,8}"),),
+        seen="…AADSTS…",
+        cause="Microsoft Entra refused the Azure CLI's sign-in. The number says why.",
+        remedy="Look the number up at https://login.microsoftonline.com/error. If a sign-in is missing: `az login --tenant {tenant} "
+        "--scope {scope}`.",
+    ),
+    Row(
+        "azure_cli_slow",
+        (Match(CLI, ("slow",)),),
+        cause="The Azure CLI is slow on this machine. Its first call after an installation or an update takes longest.",
+        remedy="Run it once yourself, then run the command again. If it stays slow, update it (az upgrade), and exclude it from the virus "
+        "scanner: " + _TRY_AZ,
+    ),
+    Row(
         "azure_cli_unreachable",
         (Match(CLI, NETWORK),),
         cause="The Azure CLI could not reach Microsoft Entra to renew its sign-in.",
@@ -265,10 +316,18 @@ _IDENTITY = (
     ),
     Row(
         "azure_cli_sign_in",
-        (Match(CLI, ("unexpected", "signed_out")),),
+        (Match(CLI, ("signed_out",)), Match(CLI, ("unexpected",), pattern=r"az login")),
         seen="Please run 'az login' to set up an account",
         cause="The Azure CLI on this machine is not signed in, or its sign-in has expired.",
         remedy="Sign in to the tenant of the Azure DevOps organization: `az login --tenant {tenant}`",
+    ),
+    Row(
+        "azure_cli_broken",
+        (Match(CLI, ("broken", "unexpected")),),
+        seen="The command failed with an unexpected error. Here is the traceback: …",
+        cause="The Azure CLI on this machine is damaged, or another program is named az.",
+        remedy="Run the same command yourself. If it fails too, install the Azure CLI again (https://aka.ms/azure-cli): "
+        + _TRY_AZ,
     ),
     Row(
         "identity_unknown",
@@ -394,6 +453,14 @@ _KEY_VAULT = (
         remedy=_ROTATE,
     ),
     Row(
+        "secret_value_wrong",
+        (Match(VAULT, ("value",)),),
+        cause='The secret "{secret}" in {vault} must contain only an OAuth secret of Databricks, which begins with dose. It was not sent '
+        "to a workspace.",
+        remedy="Store the OAuth secret of {client_id} as a new version, without quotation marks, blanks or line breaks: "
+        f"{_STORE_SECRET}.",
+    ),
+    Row(
         "key_vault_unreachable",
         (Match(VAULT, NETWORK),),
         cause="The vault's host name does not resolve, or no TLS connection to it can be made.",
@@ -402,6 +469,13 @@ _KEY_VAULT = (
 )
 
 _AZURE_DEVOPS = (
+    Row(
+        "devops_server",
+        (Match(DEVOPS, ("server",)),),
+        cause="{url} is on Azure DevOps Server: it asks for a Windows sign-in. The server accepts no token of Microsoft Entra.",
+        remedy="Move the repository to Azure DevOps Services (https://dev.azure.com), or remove {path} from the settings. No token was "
+        "sent to the server.",
+    ),
     Row(
         "devops_not_a_member",
         (Match(DEVOPS, pattern=r"TF401444"),),
@@ -644,6 +718,14 @@ _SIGN_IN = (
         cause="Your own sign-in may not manage the OAuth secrets of {client_id}: account admins and workspace admins may.",
         remedy="Let an account admin or a workspace admin of {host} run the command, or make you a workspace admin ({host}, Settings, "
         "Identity and access, Groups, admins). To see whose sign-in it is: `az account show`",
+    ),
+    Row(
+        "oauth_secret_not_active",
+        (Match(DATABRICKS, ("not_active",)),),
+        seen="401 invalid_client Client authentication failed",
+        cause='The latest version of the secret "{secret}" has an activation date in the future. Key Vault returned it, but the workspace '
+        "does not accept it.",
+        remedy=f"Store the OAuth secret of {{client_id}} that is valid now as a new version: {_STORE_SECRET}.",
     ),
     Row(
         "oauth_secret_rejected",
@@ -979,6 +1061,21 @@ _FOLDER = (
 
 _ANY = (
     Row(
+        "proxy_sign_in",
+        (Match(kind=("proxy_auth",)),),
+        seen="Tunnel connection failed: 407 …",
+        cause="The proxy {proxy} does not accept the user name and password in {proxy_variable}, or they are missing. {service} was not "
+        "called.",
+        remedy="Set {proxy_variable} to http://USER:PASSWORD@PROXY:PORT, with special characters percent-encoded. If the proxy accepts "
+        "only Windows sign-ins (NTLM, Kerberos), ask its operator for another way.",
+    ),
+    Row(
+        "proxy_unusable",
+        (Match(kind=("proxy_unusable",)),),
+        cause="The environment variable {proxy_variable} names a proxy that cannot be used. Nothing was sent.",
+        remedy="Correct {proxy_variable}: http://PROXY:PORT, or http://USER:PASSWORD@PROXY:PORT with special characters percent-encoded.",
+    ),
+    Row(
         "too_many_open_files",
         (Match(kind=("descriptors",)),),
         cause="{service} was not called: this process has reached its limit of open files and connections.",
@@ -1037,6 +1134,64 @@ CLOSED = frozenset(
     {"workspace_private_link", "workspace_ip_blocked", "workspace_network_denied", "workspace_blocked"}
 )
 """The codes of workspaces that are closed to this network, whoever asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What OpenSSL says of a TLS connection, and what that means, for the row of each service that cannot be reached."""
+
+    pattern: str
+    """Regular expression to be found in OpenSSL's reason, in any letter case."""
+    cause: str
+    remedy: str
+    remedy_with_bundle: str = ""
+    """The remedy where an environment variable names the certificates to trust, if it differs."""
+
+
+CERTIFICATES = (
+    Certificate(
+        r"wrong version number|http request|unknown protocol|packet length|record layer",
+        "The other end does not speak TLS. It might be a proxy that is written https:// and takes plain HTTP.",
+        "If a proxy is on the way, write it with http:// in {proxy_variable}. Otherwise check what answers at {address}.",
+    ),
+    Certificate(
+        r"alert|eof|handshake|protocol|cipher|^certificate verify failed$",
+        "The TLS connection was ended before any request was sent. A firewall or a proxy on the way might do so.",
+        "Ask the operator of the network what ends TLS connections to {address}.",
+    ),
+    Certificate(
+        r"has expired",
+        "The certificate of {service}, or of a proxy in between, has expired, or this machine's clock is ahead.",
+        "Check this machine's clock. If it is right, ask the operator of {address}, or of the proxy, to renew the certificate.",
+    ),
+    Certificate(
+        r"not yet valid",
+        "The certificate of {service}, or of a proxy in between, is not valid yet, or this machine's clock is behind.",
+        "Check this machine's clock. If it is right, ask the operator of {address}, or of the proxy, to replace the certificate.",
+    ),
+    Certificate(
+        r"mismatch|not valid for",
+        "The certificate is for another host: a DNS record or a proxy leads to the wrong server.",
+        "Check which server the DNS record of {address} names, and the proxy if there is one.",
+    ),
+    Certificate(
+        r"unable to get .*issuer|self.signed|unable to verify",
+        "The issuer of the certificate is not trusted here. Usually an inspecting proxy has replaced the certificate of {service}.",
+        "Set REQUESTS_CA_BUNDLE to a file (PEM) with the public certificates and those of the issuer, root and intermediates.",
+        "Add the certificates of the issuer, root and intermediates, to the file (PEM) that {bundle} names.",
+    ),
+    Certificate(
+        r"revoked",
+        "The certificate of {service}, or of a proxy in between, was revoked.",
+        "Ask the operator of {address}, or of the proxy, to replace the certificate.",
+    ),
+    Certificate(
+        r"",
+        "A certificate of the chain breaks a rule that Python 3.13 enforces (RFC 5280). Usually it is that of an inspecting proxy.",
+        "Ask the operator of the proxy to issue the certificate again without this fault. If the network allows it, exempt the host of "
+        "{address} from the proxy (NO_PROXY).",
+    ),
+)
 
 SECTIONS = {
     "Identity": _IDENTITY,
@@ -1146,8 +1301,34 @@ OWN = (
         "not_azure_devops",
         message="{path} is a clone of something outside Azure DevOps.",
         cause="The repository is not in Azure DevOps, so this app has no credential for it.",
-        remedy="Remove {path} from the settings, or from --folder where a path ending in /* has found it: without that it is left alone. "
-        "If the host is your own Azure DevOps, add it to TRUSTED_HOSTS.",
+        remedy="Remove {path} from the settings, or from --folder where a path ending in /* has found it: without that it is left alone.",
+    ),
+    Row(
+        "azure_devops_server",
+        message="{path} is a clone from Azure DevOps Server.",
+        cause="Azure DevOps Server accepts no token of Microsoft Entra, so the app has no credential for it and sent it none.",
+        remedy="Move the repository to Azure DevOps Services (https://dev.azure.com). Or remove {path} from the settings, or from "
+        "--folder.",
+    ),
+    Row(
+        "remote_not_https",
+        message="The remote address of {path} is not the HTTPS address of the repository.",
+        cause="It is an SSH address, or another tool's form of it. The stored Git credential works only with HTTPS addresses.",
+        remedy="Create the Git folder again from its HTTPS address, {https}. Or set its remote address to that, with git remote set-url.",
+    ),
+    Row(
+        "remote_password",
+        message="The remote address of {path} contains a password or a token.",
+        cause="Everyone who can view the Git folder can read it, and Git uses it in place of the stored credential.",
+        remedy="Revoke it in Azure DevOps. Then create the Git folder again from {url}, or set its remote address to that, with git remote "
+        "set-url.",
+    ),
+    Row(
+        "remote_password_rejected",
+        message="{happened}",
+        cause="The remote address of {path} contains a password or a token. Git used it in place of the stored credential, and Azure "
+        "DevOps refused it.",
+        remedy="Create the Git folder again from {url}. Or set its remote address to that, with git remote set-url.",
     ),
     Row(
         "no_remote_repository",
@@ -1454,6 +1635,12 @@ OWN = (
         message="This is not a setting of this app, nor one of the platform that it runs on.",
         cause="The setting has no effect on this app.",
         remedy="Remove it, or correct its name: docs/configuration.md has them all.",
+    ),
+    Row(
+        "proxy_surprising",
+        message="{found}; {advice}.",
+        cause="Connections to Azure lead through the proxy that this environment variable names.",
+        remedy="Correct the variable before a command or the app calls a service from here.",
     ),
     Row(
         "ignored_setting",

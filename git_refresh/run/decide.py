@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from git_refresh.redact import shown
+from git_refresh.remote import Kind, Remote
 from git_refresh.repository import Repository
 from git_refresh.settings.models import Folder
 from git_refresh.values import (
@@ -116,6 +117,7 @@ def folder_step(
     head: Head | None,
     *,
     below: bool = False,
+    remote: Remote = Remote(Kind.ELSEWHERE),  # noqa: B008  # frozen
 ) -> Clone | Move | LeaveAlone | Refuse:
     """What to do with a folder.
 
@@ -125,6 +127,7 @@ def folder_step(
         repository: what `found` is a clone of; None when that is not in Azure DevOps.
         head: where the wanted ref is in Azure DevOps; None when it could not be asked.
         below: whether there are Git folders below its path.
+        remote: what its remote address is, where `repository` is None.
     """
     ref = wanted_ref(wanted, found)
     if isinstance(found, OtherObject):
@@ -140,7 +143,7 @@ def folder_step(
     if no_such_ref:
         return Refuse("no_such_ref") if wanted.ref else Refuse("branch_gone")
     if repository is None:
-        return foreign(found)
+        return foreign(found, remote)
     if wanted.repository is not None and wanted.repository != repository:
         return Refuse("other_repository", {"found": str(repository), "wanted": str(wanted.repository)})
     if ref is None:
@@ -169,12 +172,20 @@ def looks_like_commit(ref: Ref) -> bool:
     return bool(re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}|(?=.*[0-9])(?=.*[a-f])[0-9a-f]{7,39}", name))
 
 
-def foreign(found: GitFolder) -> Refuse:
-    """Why a Git folder that is no clone from Azure DevOps is left as it is.
+def foreign(found: GitFolder, remote: Remote) -> Refuse:
+    """Why a Git folder whose remote address leads to no repository that is served is left as it is.
 
     Without a remote repository, too, its contents are somebody's own work, whatever the settings want to be there.
     """
-    return Refuse("not_azure_devops") if found.url else Refuse("no_remote_repository")
+    if not found.url:
+        return Refuse("no_remote_repository")
+    match remote.kind:
+        case Kind.SERVER:
+            return Refuse("azure_devops_server")
+        case Kind.NO_HTTPS:
+            return Refuse("remote_not_https", {"https": remote.https})
+        case _:
+            return Refuse("not_azure_devops")
 
 
 def _make(source: Repository | None, ref: Ref | None, *, no_such_ref: bool) -> Clone | Refuse:

@@ -6,8 +6,9 @@ from typing import Self
 from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, internal, out_of_time
 from git_refresh.diagnosis.table import Known
 from git_refresh.hosts import TrustedHosts
+from git_refresh.remote import Kind, Remote, read_remote
 from git_refresh.report import CredentialReport, FolderReport
-from git_refresh.repository import Repository, parse_repository
+from git_refresh.repository import Repository
 from git_refresh.run.decide import (
     Clone,
     LeaveAlone,
@@ -41,14 +42,19 @@ class Look:
 
     wanted: Folder
     found: GitFolder | OtherObject | None
-    repository: Repository | None
-    """What `found` is a clone of; None when that is not in Azure DevOps."""
+    remote: Remote
+    """Where the remote address of `found` leads."""
     ref: Ref | None
     """What the folder should be on; None on a detached head."""
 
     @classmethod
     def at(cls, wanted: Folder, found: GitFolder | OtherObject | None, trusted: TrustedHosts) -> Self:
-        return cls(wanted, found, azure_devops_repository(found, trusted), wanted_ref(wanted, found))
+        return cls(wanted, found, remote_of(found, trusted), wanted_ref(wanted, found))
+
+    @property
+    def repository(self) -> Repository | None:
+        """What `found` is a clone of; None when that is not in Azure DevOps."""
+        return self.remote.repository
 
     @property
     def folder(self) -> GitFolder | None:
@@ -83,7 +89,7 @@ class FolderRefresh:
         look = Look.at(wanted, None, self.run.trusted)
         try:
             look = Look.at(wanted, self.listing.look(wanted), self.run.trusted)
-            return self._unwanted(look) or self._refresh(look)
+            return self._unwanted(look) or self._with_password_told(look, self._refresh(look))
         except ServiceError as error:
             failure = self._explained(error.symptom, look)
             # Once it is found, the workspace is asked for nothing but to move it; it may have, though its answer was lost.
@@ -118,7 +124,13 @@ class FolderRefresh:
                 return self._missing("branch_gone", look)
             if looks_like_commit(look.wanted.ref):
                 return self._missing("no_such_ref", look)
-        return explain(symptom, replace(look.facts(self.facts), known=known))
+        facts = replace(look.facts(self.facts), known=known)
+        failure = explain(symptom, facts)
+        if look.remote.has_password and failure.code in _REFUSED_BY_DEVOPS:
+            return finding("remote_password_rejected", facts, happened=failure.message)
+        if look.remote.https and failure.code in _NOT_FOUND:
+            return finding("remote_not_https", facts, https=look.remote.https)
+        return failure
 
     def _missing(self, code: str, look: Look) -> Diagnosis:
         """Why a ref does not exist: `branch_gone` or `no_such_ref`, where nothing nearer is known."""
@@ -129,6 +141,15 @@ class FolderRefresh:
             return finding("commit_as_ref", replace(facts, commit=look.wanted.ref.name))
         return finding(code, facts, nearest=self.run.instead_of(repository, ref))
 
+    def _with_password_told(self, look: Look, report: FolderReport) -> FolderReport:
+        if not look.remote.has_password or report.error is not None:
+            return report
+        told = finding("remote_password", look.facts(self.facts))
+        if report.note is None:
+            return replace(report, note=told)
+        self.run.note(self.facts.host, look.wanted.path, told)
+        return report
+
     def _unwanted(self, look: Look) -> FolderReport | None:
         """The report of what only a path ending in `/*` has found, or is to find, and that is no clone from Azure DevOps."""
         wanted = look.wanted
@@ -136,7 +157,8 @@ class FolderRefresh:
             return None
         asked_for, before = self.listing.asked_for(wanted), look.report()
         if look.folder is not None and look.repository is None and not asked_for:
-            told = finding(foreign(look.folder).code, look.facts(self.facts))
+            refused = foreign(look.folder, look.remote)
+            told = finding(refused.code, look.facts(self.facts), **refused.values)
             return replace(before, action="skipped", why="it is not a clone from Azure DevOps", note=told)
         hidden = look.folder is not None and self.listing.hides(wanted, look.folder)
         if hidden and self.listing.shows_any and not asked_for:
@@ -157,7 +179,7 @@ class FolderRefresh:
         head = self._head(look) if look.ref or look.folder is None else None
         is_directory = isinstance(look.found, OtherObject) and look.found.is_directory
         below = is_directory and self.listing.has_below(look.wanted.key)
-        match folder_step(look.wanted, look.found, look.repository, head, below=below):
+        match folder_step(look.wanted, look.found, look.repository, head, below=below, remote=look.remote):
             case Refuse("no_such_ref" | "branch_gone" as code):
                 return replace(before, action="failed", to=None, error=self._missing(code, look))
             case Refuse(code, values):
@@ -262,13 +284,22 @@ class FolderRefresh:
         return self.api.folder(folder.id)  # the first look after a move might show the commit before it
 
 
+_REFUSED_BY_DEVOPS = {"credential_expired_or_wrong", "stored_token_refused", "devops_refuses_workspace"}
+_NOT_FOUND = {
+    "devops_repository_not_found",
+    "devops_project_not_found",
+    "devops_not_found",
+    "repository_not_found",
+}
+
+
 def azure_devops_repository(
     found: GitFolder | OtherObject | None, trusted: TrustedHosts
 ) -> Repository | None:
     """What a Git folder is a clone of; None when that is not in Azure DevOps, or not on a trusted host."""
-    if not isinstance(found, GitFolder):
-        return None
-    try:
-        return parse_repository(found.url, trusted)
-    except ValueError:
-        return None
+    return remote_of(found, trusted).repository
+
+
+def remote_of(found: GitFolder | OtherObject | None, trusted: TrustedHosts) -> Remote:
+    """Where the remote address of a Git folder leads."""
+    return read_remote(found.url, trusted) if isinstance(found, GitFolder) else Remote(Kind.NONE)

@@ -38,6 +38,10 @@ NOTES = 10
 """How often the report says something that is no failure about one workspace or service: none may crowd out the others."""
 
 
+_REFUSED = {400, 401}
+"""How a workspace answers to an OAuth secret that it does not know."""
+
+
 class Notes:
     """What the report is to say that is no failure."""
 
@@ -139,15 +143,23 @@ class Run:
 
     def sign_in(self, workspace: Workspace) -> Api:
         """A workspace's API, signed in to as its entry says."""
-        accepted = False
+        accepted, secret = False, None
         try:
             if (oauth := workspace.oauth) is not None:
-                self._warn_of_dates(oauth, self.services.secret(oauth.secret_name))
+                secret = self.services.secret(oauth.secret_name)
+                self._warn_of_dates(oauth, secret)
             api = enter(workspace, self.services, self.services)
             accepted = workspace.auth != "managed_identity"  # whose token only the first request tries
+        except ServiceError as error:
+            symptom = error.symptom
+        else:
+            return api
         finally:
             self.sign_ins.tried(workspace, accepted=accepted)
-        return api
+        begins = secret.valid_from if secret is not None else None
+        if begins is not None and begins > self.deadline.clock.now() and symptom.status in _REFUSED:
+            symptom = replace(symptom, kind="not_active")
+        raise ServiceError(symptom)
 
     def known_of_entry(self, workspace: Workspace) -> frozenset[Known]:
         """What is proved of a workspace by having signed in to it: a managed identity's token is sent with the first request alone."""

@@ -133,6 +133,12 @@ class Settings:
         }
         return frozenset({BUILT_IN, *named})
 
+    def addresses(self) -> frozenset[str]:
+        """The services that the settings name: the workspaces, the vault and Azure DevOps."""
+        hosts = {entry.workspace.host for entry in self.entries if isinstance(entry, Entry)}
+        vault = {self.key_vault_url} if self.key_vault_url else set()
+        return self.origins() | hosts | vault
+
 
 def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
     """Read and validate the app settings.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from git_refresh.diagnosis.explain import Diagnosis
 from localcloud import Cloud, Fleet
 from tests.integration.running import run_app
 from tools import warm
@@ -77,6 +78,171 @@ def test_an_azure_cli_without_network_is_not_told_to_sign_in(
     assert ("Check the proxy" in error.remedy) == (named is not None)
     assert (named or "") in error.remedy
     assert "hunter2" not in str(error)
+
+
+TENANT = "5a1e0000-0000-4000-8000-00000000000a"
+DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
+AGAIN = (
+    "Run the command below to authenticate interactively; additional arguments may be added as needed:\naz logout\n"
+    f'az login --tenant "{TENANT}" --scope "{DEVOPS}/.default"'
+)
+"""What azure-cli prints below a refusal of Microsoft Entra."""
+TRACE = "Trace ID: 0c1f Correlation ID: 7d2e Timestamp: 2026-11-30 10:00:00Z"
+NOT_VERIFIED = (
+    "HTTPSConnectionPool(host='login.microsoftonline.com', port=443): Max retries exceeded with url: /x (Caused by "
+    "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {} (_ssl.c:1028)')))\n"
+    "Certificate verification failed. This typically happens when using Azure CLI behind a proxy that intercepts traffic with a "
+    "self-signed certificate. Please add this certificate to the trusted CA bundle."
+)
+CRASH = (
+    "The command failed with an unexpected error. Here is the traceback:\n{}\nTraceback (most recent call last):\n"
+    '  File "/opt/az/lib/cli/__init__.py", line 1, in <module>\n    import {}  # az login\n{}\n'
+    "To check existing issues, please visit: https://github.com/Azure/azure-cli/issues"
+)
+SAID = {
+    f"ERROR: AADSTS{number}: {text}. {TRACE}\n{AGAIN}": (code, f"(AADSTS{number})")
+    for code, refusals in {
+        "azure_cli_sign_in_again": {
+            50074: "Strong Authentication is required",
+            50076: "Due to a configuration change made by your administrator, you must use multi-factor authentication to access 'x'",
+            50079: "Due to a configuration change made by your administrator, you must enroll in multi-factor authentication",
+            50158: "External security challenge not satisfied",
+            50173: "The provided grant has expired due to it being revoked, a fresh auth token is needed",
+            70043: "The refresh token has expired or is invalid due to sign-in frequency checks by conditional access",
+            700082: "The refresh token has expired due to inactivity. The token was issued on 2026-01-01",
+        },
+        "azure_cli_conditional_access": {
+            53000: "Device is not in required device state: compliant",
+            53001: "Device is not in required device state: domain_joined",
+            53003: "Access has been blocked by Conditional Access policies",
+            530035: "Access has been blocked by security defaults",
+        },
+        "azure_cli_not_assigned": {
+            50105: "Your administrator has configured the application y ('z') to block users"
+        },
+        "azure_cli_secret_expired": {
+            7000222: f"The provided client secret keys for app '{TENANT}' are expired"
+        },
+        "azure_cli_refused": {
+            50020: "User account from identity provider does not exist in tenant",
+            65001: "The user or administrator has not consented to use the application",
+            900023: "Specified tenant identifier 'x' is neither a valid DNS name, nor a valid external domain",
+        },
+    }.items()
+    for number, text in refusals.items()
+} | {
+    f"ERROR: {NOT_VERIFIED.format('unable to get local issuer certificate')}": (
+        "azure_cli_unreachable",
+        "unable to get local issuer certificate",
+    ),
+    f"ERROR: {NOT_VERIFIED.format('Basic Constraints of CA cert not marked critical')}": (
+        "azure_cli_unreachable",
+        "Basic Constraints of CA cert not marked critical",
+    ),
+    CRASH.format("No module named 'msal'", "msal", "ModuleNotFoundError: No module named 'msal'"): (
+        "azure_cli_broken",
+        "ModuleNotFoundError",
+    ),
+    CRASH.format(
+        "[Errno 13]", "os", "PermissionError: [Errno 13] Permission denied: '/home/me/.azure/az.sess'"
+    ): (
+        "azure_cli_broken",
+        "PermissionError",
+    ),
+    "/usr/bin/env: 'python3': No such file or directory": ("azure_cli_broken", "it ended with code 1"),
+    "ERROR: Please run 'az login' to setup account.": ("azure_cli_sign_in", "nobody is signed in"),
+    "ERROR: User 'me' does not exist in MSAL token cache. Run `az login`.": (
+        "azure_cli_sign_in",
+        "nobody is signed in",
+    ),
+    "ERROR: Can't find token from MSAL cache.\nTo re-authenticate, please run:\naz login": (
+        "azure_cli_sign_in",
+        "nobody is signed in",
+    ),
+}
+
+
+def failure(fleet: Fleet) -> Diagnosis:
+    error = run_app({**os.environ, **fleet.settings}).workspaces[0].error
+    assert error
+    return error
+
+
+def test_each_failure_of_the_azure_cli_has_a_code_of_its_own_and_its_number(
+    fleet: Fleet, laptop: Path
+) -> None:
+    for said, (code, shown) in SAID.items():
+        stand_in(laptop, f"sys.exit({said!r})")
+        error = failure(fleet)
+        assert (error.code, shown in error.message) == (code, True), error.message
+
+
+def test_signing_in_again_is_advised_in_full_and_only_where_it_helps(fleet: Fleet, laptop: Path) -> None:
+    for said, (code, _) in SAID.items():
+        stand_in(laptop, f"sys.exit({said!r})")
+        remedy = failure(fleet).remedy
+        whole = remedy.endswith(f"az login --tenant {TENANT} --scope {DEVOPS}/.default.")
+        assert whole == (code in {"azure_cli_sign_in_again", "azure_cli_refused"}), remedy
+        assert ("az login" in remedy) == (code in {*HELPED, "azure_cli_secret_expired"}), remedy
+
+
+HELPED = {"azure_cli_sign_in_again", "azure_cli_refused", "azure_cli_sign_in"}
+
+
+def test_a_certificate_that_az_does_not_trust_goes_into_the_bundle_it_reads(
+    fleet: Fleet, laptop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(laptop, f"sys.exit({NOT_VERIFIED.format('unable to get local issuer certificate')!r})")
+    assert "to the file (PEM) that REQUESTS_CA_BUNDLE names" in failure(fleet).remedy
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    assert "Set REQUESTS_CA_BUNDLE to a file" in failure(fleet).remedy
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "Environment    HomeTenantId    IsDefault\n-------------  ---------------",
+        "",
+        "[]",
+        "null",
+        "accessToken: eyJ0eXAi\nexpires_on: 1",
+        '{"accessToken": "canary", "expires_on": "soon"}',
+        '{"accessToken": "can ary", "expires_on": 99999999999}',
+    ],
+)
+def test_an_az_that_prints_no_token_is_broken_whatever_it_prints(
+    fleet: Fleet, laptop: Path, printed: str
+) -> None:
+    stand_in(laptop, f"print({printed!r})")
+    error = failure(fleet)
+    assert error.code == "azure_cli_broken"
+    assert "canary" not in str(error)
+
+
+def test_an_az_that_cannot_be_executed_is_broken_not_missing(fleet: Fleet, laptop: Path) -> None:
+    laptop.write_text("#!/usr/bin/env python3\n")
+    assert "it cannot be executed" in failure(fleet).message
+    laptop.write_text("#!/opt/nowhere/python3\n")
+    laptop.chmod(0o755)
+    error = failure(fleet)
+    assert (error.code, "it cannot be executed" in error.message) == ("azure_cli_broken", True)
+    laptop.write_text("#!/bin/sh\nexec python-of-az -m azure.cli\n")
+    assert "it ended with code 127" in failure(fleet).message
+
+
+def test_an_az_that_takes_too_long_is_slow(
+    fleet: Fleet, laptop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("git_refresh.clouds.identity.LIMIT", 1.0)
+    laptop.write_text("#!/bin/sh\nexec sleep 60\n")
+    laptop.chmod(0o755)
+    error = failure(fleet)
+    assert error.code == "azure_cli_slow"
+    assert error.message.endswith("Azure CLI: no answer came within 1 second.")
+    assert error.remedy.endswith(
+        f"az account get-access-token --resource {DEVOPS} --query expiresOn --output json."
+    )
 
 
 @pytest.mark.usefixtures("laptop")

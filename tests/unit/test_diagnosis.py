@@ -151,6 +151,8 @@ READ_TIMEOUT = requests.exceptions.ReadTimeout(CANARY)
 PROXY = requests.exceptions.ProxyError(
     urllib3.exceptions.HTTPError(f"Tunnel connection failed: 403 {CANARY}")
 )
+PROXY_407 = requests.exceptions.ProxyError(OSError(f"Tunnel connection failed: 407 {CANARY}"))
+PROXY_UNUSABLE = requests.exceptions.InvalidProxyURL(f"http://me:{CANARY}@:8080")
 SIGN_IN_PAGE = (
     "<!DOCTYPE html><html><head><title>Azure DevOps Services | Sign In</title></head></html>" + CANARY
 )
@@ -217,7 +219,7 @@ CASES = (
     ),
     cli(
         "an Azure CLI whose sign-in has expired",
-        "azure_cli_sign_in",
+        "azure_cli_sign_in_again",
         "ERROR: AADSTS70043: The refresh token has expired or is invalid due to sign-in frequency checks.",
     ),
     cli(
@@ -230,10 +232,64 @@ CASES = (
         "federated_credential_mismatch",
         "AADSTS700213: No matching federated identity record found for presented assertion subject 'x'.",
     ),
+    cli(
+        "an Azure CLI that has to prove more than a password",
+        "azure_cli_sign_in_again",
+        "ERROR: AADSTS50076: Due to a configuration change made by your administrator, you must use multi-factor authentication.",
+    ),
+    cli(
+        "an Azure CLI that a policy blocks",
+        "azure_cli_conditional_access",
+        "ERROR: AADSTS53003: Access has been blocked by Conditional Access policies. The access policy does not allow it.",
+    ),
+    cli(
+        "an Azure CLI whose account is not assigned",
+        "azure_cli_not_assigned",
+        "ERROR: AADSTS50105: Your administrator has configured the application x ('y') to block users unless they are specifically "
+        "granted ('assigned') access to the application.",
+    ),
+    cli(
+        "an Azure CLI whose own secret has expired",
+        "azure_cli_secret_expired",
+        "ERROR: AADSTS7000222: The provided client secret keys for app '5a1e0000-0000-4000-8000-000000000009' are expired.",
+    ),
+    cli(
+        "an Azure CLI that Microsoft Entra refuses for some other reason",
+        "azure_cli_refused",
+        "ERROR: AADSTS50034: The user account does not exist in the directory.",
+    ),
+    recognised("an Azure CLI that takes too long", "azure_cli_slow", Service.AZURE_CLI, "slow"),
+    recognised("an Azure CLI that crashes", "azure_cli_broken", Service.AZURE_CLI, "broken"),
+    cli(
+        "an Azure CLI that says something else",
+        "azure_cli_broken",
+        "The command failed with an unexpected error. Here is the traceback:",
+    ),
+    network("a proxy that asks to sign in", "proxy_sign_in", Service.KEY_VAULT, PROXY_407),
+    network("a proxy's address that cannot be read", "proxy_unusable", Service.DATABRICKS, PROXY_UNUSABLE),
     lapsed("a token from the platform's cache that has lapsed", "identity_lapsed_token", Service.IDENTITY),
     lapsed("a token of the Azure CLI that has lapsed", "identity_lapsed_token", Service.AZURE_CLI),
     recognised(
         "a person whose sign-in is to be exchanged", "azure_cli_no_exchange", Service.AZURE_CLI, "a_person"
+    ),
+    recognised(
+        "an Azure DevOps that is a company's own server", "devops_server", Service.AZURE_DEVOPS, "server"
+    ),
+    recognised("a vault's value that is something else", "secret_value_wrong", Service.KEY_VAULT, "value"),
+    Case(
+        "a version of a secret that is not active yet",
+        "oauth_secret_not_active",
+        Service.DATABRICKS,
+        error=ServiceError(
+            Symptom(
+                Service.DATABRICKS,
+                "sign in",
+                "not_active",
+                401,
+                "invalid_client",
+                "Client authentication failed",
+            )
+        ),
     ),
     # Another tenant
     entra(

@@ -161,6 +161,8 @@ FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
     "pattern_too_wide": lambda: Scene(wide(MAX_REQUESTS), folders=["/Shared/*"]),
     "other_repository": lambda: Scene(folders=[{"path": PATH, "url": f"{URL}2", "branch": "main"}]),
     "not_azure_devops": lambda: Scene(at(url="https://github.com/a/b")),
+    "azure_devops_server": lambda: Scene(at(url="https://tfs.contoso.com/tfs/DefaultCollection/p/_git/etl")),
+    "remote_not_https": lambda: Scene(at(url="git@ssh.dev.azure.com:v3/contoso/p/etl")),
     "no_remote_repository": lambda: Scene(at(url="")),
     "folder_not_listed": lambda: Scene(folders=["/Repos/etl/*"], asked_for=("/Repos/etl/none",)),
     "no_such_ref": lambda: Scene(folders=[{"path": PATH, "url": URL, "branch": "none"}]),
@@ -178,6 +180,7 @@ FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
     "foreign_credential": lambda: Scene(
         FakeWorkspace(stored=[replace(OURS, name="nightly jobs")], at=dict(THERE))
     ),
+    "remote_password": lambda: Scene(at(url=URL.replace("https://", "https://me:canary@"))),
     "folder_frozen": lambda: Scene(FakeWorkspace(stored=[OURS], at=frozen())),
     "changes_discarded": lambda: Scene(at(commit=OLD), folders=[{"path": PATH, "on_conflict": "discard"}]),
     "nothing_found": lambda: Scene(FakeWorkspace(stored=[OURS]), folders=["/Repos/none/*"]),
@@ -191,6 +194,7 @@ TOLD_BY_CHECK_ALONE = {
     "setting_understood",
     "time_zone_ignored",
     "function_disabled",
+    "proxy_surprising",
     "unused_secret_name",
     "unknown_setting",
     "ignored_setting",
@@ -205,6 +209,7 @@ TOLD_BY_CHECK_ALONE = {
     "job_repository_unseen",
     "job_ref_missing",
     "local_commits",  # shows only after a move
+    "remote_password_rejected",  # shows only after an attempt to move
     "interrupted",  # is nobody's verdict
     # Of a message on the queue, not of the settings or the clouds.
     "slice_too_late",

@@ -73,8 +73,8 @@ def test_a_secret_before_its_activation_date_is_used_and_the_date_is_kept(
     [
         (SENT, None, "unexpected"),
         (None, None, "unexpected"),
-        ("", None, "unexpected"),
-        ("two words", None, "unexpected"),
+        ("", None, "value"),
+        ("two words", None, "value"),
         (SECRET, NOW, "lapsed"),
         (SECRET, NOW.replace(tzinfo=None), "unexpected"),
     ],

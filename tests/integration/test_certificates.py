@@ -1,0 +1,200 @@
+"""What OpenSSL says of a certificate is passed on, with a remedy that fits: real handshakes on loopback."""
+
+import os
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from git_refresh.clock import Deadline, SystemClock
+from git_refresh.clouds.connections import tls_context
+from git_refresh.clouds.guard import Repeat, call
+from git_refresh.clouds.transport import BoundedSession
+from git_refresh.diagnosis.explain import Facts, explain
+from git_refresh.masking import Secrets
+from git_refresh.symptom import Service, ServiceError, Symptom
+
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+PEM = serialization.Encoding.PEM
+
+
+def name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+class Chain:
+    """An authority and a certificate of it, right unless told otherwise."""
+
+    def __init__(
+        self,
+        *,
+        issuer: str = "Contoso Inspection",
+        begins: datetime = NOW - DAY,
+        ends: datetime = NOW + DAY,
+        host: str = "localhost",
+        critical: bool = True,
+        identified: bool = True,
+        authority: bool = True,
+    ) -> None:
+        root, leaf = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+        built = (
+            x509.CertificateBuilder()
+            .subject_name(name(issuer))
+            .issuer_name(name(issuer))
+            .public_key(root.public_key())
+            .serial_number(1)
+            .not_valid_before(NOW - 9 * DAY)
+            .not_valid_after(NOW + 9 * DAY)
+            .add_extension(x509.BasicConstraints(authority, None), critical)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(root.public_key()), critical=False)
+        )
+        if authority:
+            usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+            built = built.add_extension(usage, critical=True)
+        self.root = built.sign(root, hashes.SHA256())
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(name(host))
+            .issuer_name(name(issuer))
+            .public_key(leaf.public_key())
+            .serial_number(2)
+            .not_valid_before(begins)
+            .not_valid_after(ends)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        )
+        if identified:
+            made = made.add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key()), critical=False
+            )
+        self.leaf = made.sign(root, hashes.SHA256())
+        self.key = leaf.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+type Serve = Callable[[Chain | None], int]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Serve a certificate, or plain HTTP, on loopback; returns the port."""
+    listening: list[socket.socket] = []
+
+    def begin(chain: Chain | None) -> int:
+        server = socket.create_server(("127.0.0.1", 0))
+        listening.append(server)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if chain is not None:
+            (tmp_path / "leaf.pem").write_bytes(chain.leaf.public_bytes(PEM) + chain.key)
+            context.load_cert_chain(tmp_path / "leaf.pem")
+
+        def answer() -> None:
+            while True:
+                try:
+                    client, _ = server.accept()
+                except OSError:
+                    return
+                with client:
+                    try:
+                        if chain is None:
+                            client.recv(4096)
+                            client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                        else:
+                            context.wrap_socket(client, server_side=True).close()
+                    except OSError:
+                        pass
+
+        threading.Thread(target=answer, daemon=True).start()
+        return int(server.getsockname()[1])
+
+    yield begin
+    for server in listening:
+        server.close()
+
+
+def failure(port: int) -> Symptom:
+    origin = f"https://localhost:{port}"
+    with BoundedSession([origin], tls_context(os.environ)) as session, pytest.raises(ServiceError) as caught:
+        call(
+            Service.DATABRICKS,
+            "sign in",
+            lambda: session.get(origin),
+            deadline=Deadline.after(10, SystemClock()),
+            secrets=Secrets(),
+            repeat=Repeat.NEVER,
+        )
+    return caught.value.symptom
+
+
+CASES: dict[str, tuple[Callable[[], Chain], str, str]] = {
+    "an expired one": (lambda: Chain(ends=NOW - DAY / 2), "certificate has expired", "clock"),
+    "one of tomorrow": (lambda: Chain(begins=NOW + DAY / 2), "certificate is not yet valid", "clock"),
+    "one for another host": (lambda: Chain(host="git.contoso.com"), "Hostname mismatch", "DNS record"),
+    "a root with basic constraints that are not critical": (
+        lambda: Chain(critical=False),
+        "Basic Constraints of CA cert not marked critical",
+        "issue the certificate again",
+    ),
+    "one without the key of its issuer": (
+        lambda: Chain(identified=False),
+        "Missing Authority Key Identifier",
+        "issue the certificate again",
+    ),
+    "an issuer that is none": (
+        lambda: Chain(authority=False),
+        "invalid CA certificate",
+        "issue the certificate again",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_openssl_s_reason_is_passed_on_with_its_own_remedy(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    make, reason, advice = CASES[case]
+    chain = make()
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(chain.root.public_bytes(PEM))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    symptom = failure(serve(chain))
+    assert (symptom.kind, symptom.bundle) == ("tls", "REQUESTS_CA_BUNDLE")
+    assert symptom.detail.startswith(reason)
+    found = explain(symptom, Facts(host="https://adb-1.2.azuredatabricks.net"))
+    assert found.code == "unreachable"
+    assert reason in found.message
+    assert advice in found.remedy
+    assert "CA_BUNDLE" not in found.remedy
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", ""])
+def test_an_issuer_that_is_not_trusted_is_added_to_the_file_that_is_used(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    if variable:
+        bundle = tmp_path / "bundle.pem"
+        bundle.write_bytes(Chain().root.public_bytes(PEM))
+        monkeypatch.setenv(variable, str(bundle))
+    symptom = failure(serve(Chain(issuer="Fabrikam Inspection")))
+    assert symptom.detail == "unable to get local issuer certificate"
+    remedy = explain(symptom, Facts()).remedy
+    assert bool(re.match(r"Set REQUESTS_CA_BUNDLE", remedy)) == (variable == "")
+    assert (f"that {variable} names" in remedy) == (variable != "")
+
+
+def test_what_speaks_no_tls_is_no_matter_of_certificates(serve: Serve) -> None:
+    symptom = failure(serve(None))
+    found = explain(symptom, Facts())
+    assert symptom.kind == "tls"
+    assert "does not speak TLS" in found.cause
+    assert "CA_BUNDLE" not in found.remedy
