@@ -116,7 +116,8 @@ def _address(url: str, trusted: TrustedHosts) -> tuple[str, list[str]]:
 
 def _written_without_user(url: str, trusted: TrustedHosts) -> str:
     """What to write in place of a URL with a password, where that would be taken."""
-    plain, _ = without_user(url)
+    scheme, _, rest = url.partition("://")
+    plain = f"{scheme}://{rest.rpartition('@')[2]}"
     try:
         parse_repository(plain, trusted)
     except ValueError:

@@ -101,7 +101,7 @@ def is_rejection(symptom: Symptom) -> bool:
     """Whether Azure DevOps has said, beyond doubt, that it does not take this token.
 
     It does so with 401 or 403 and a reason, or with its sign-in page. A bare 401 proves nothing: it is also what an identity gets that
-    is signed in and lacks a right. A repository that is not found may be misspelt, and a failing service says nothing about the token.
+    is signed in and lacks a right. A repository that is not found may be misspelled, and a failing service says nothing about the token.
     """
     if symptom.service is not Service.AZURE_DEVOPS:
         return False

@@ -67,7 +67,7 @@ def _a_secret_ended(desk: Desk) -> None:
     desk.write()
 
 
-def _a_misspelt_branch(desk: Desk) -> None:
+def _a_misspelled_branch(desk: Desk) -> None:
     desk.entry(0)["folders"][1]["branch"] = "mian"
     desk.write()
 
@@ -163,7 +163,7 @@ TASKS = (
         f"{_PLAN} --changes",
         _one_behind,
     ),
-    Task("A branch is misspelt", "In one folder of six.", _PLAN, _a_misspelt_branch, 1),
+    Task("A branch is misspelled", "In one folder of six.", _PLAN, _a_misspelled_branch, 1),
     Task(
         "Find out why a workspace is stale",
         "The service principal was removed from it.",

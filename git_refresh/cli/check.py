@@ -100,7 +100,7 @@ def check_settings(
     ]
     near = near_misses({**dict.fromkeys(named, ""), **environ})
     for name, meant in near.items():
-        found.append(warning("settings", shown(name), finding("misspelt_setting", Facts(), meant=meant)))
+        found.append(warning("settings", shown(name), finding("misspelled_setting", Facts(), meant=meant)))
     found += [
         warning("settings", shown(name), finding("unknown_setting", Facts()))
         for name in unknown_names(named)

@@ -106,7 +106,7 @@ _ROTATE = (
     "access, Service principals, Secrets, and store it in {vault} with the day on which it ends): `.venv/bin/python -m git_refresh rotate "
     "{secret}{options} --apply`"
 )
-_TRY_AZ = "`az account get-access-token --resource {resource} --query expiresOn --output json`."
+_TRY_AZ = "`az account get-access-token --resource {resource} --query expiresOn --output json`"
 _DELETE_SECRET = (
     "`DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}`"  # noqa: S105  # a command
 )
@@ -268,7 +268,7 @@ _IDENTITY = (
         ),
         seen="…AADSTS50076: Due to a configuration change made by your administrator, …",
         cause="The Azure CLI's sign-in has expired or been revoked, or Microsoft Entra requires multifactor authentication for this token.",
-        remedy="Sign in again: `az login --tenant {tenant} --scope {scope}`.",
+        remedy="Sign in again: `az login --tenant {tenant} --scope {scope}`",
     ),
     Row(
         "azure_cli_conditional_access",
@@ -291,7 +291,7 @@ _IDENTITY = (
         seen="…AADSTS7000222: The provided client secret keys for app '…' are expired.…",
         cause="The Azure CLI is signed in as a service principal of Microsoft Entra whose client secret has expired.",
         remedy="Create a client secret (Microsoft Entra, App registrations, Certificates & secrets), and enter it when asked: `az login "
-        "--service-principal --username {application} --tenant {tenant}`.",
+        "--service-principal --username {application} --tenant {tenant}`",
     ),
     Row(
         "azure_cli_refused",
@@ -299,7 +299,7 @@ _IDENTITY = (
         seen="…AADSTS…",
         cause="Microsoft Entra refused the Azure CLI's sign-in. The number says why.",
         remedy="Look the number up at https://login.microsoftonline.com/error. If a sign-in is missing: `az login --tenant {tenant} "
-        "--scope {scope}`.",
+        "--scope {scope}`",
     ),
     Row(
         "azure_cli_slow",
@@ -457,8 +457,8 @@ _KEY_VAULT = (
         (Match(VAULT, ("value",)),),
         cause='The secret "{secret}" in {vault} must contain only an OAuth secret of Databricks, which begins with dose. It was not sent '
         "to a workspace.",
-        remedy="Store the OAuth secret of {client_id} as a new version, without quotation marks, blanks or line breaks: "
-        f"{_STORE_SECRET}.",
+        remedy="Copy the OAuth secret of {client_id} without quotation marks, blanks or line breaks, and "
+        f"{_STORE_SECRET}",
     ),
     Row(
         "key_vault_unreachable",
@@ -553,7 +553,7 @@ _AZURE_DEVOPS = (
         "devops_not_found",
         (Match(DEVOPS, status=(404,)),),
         seen="404 The controller for path '…' was not found…",
-        cause="Azure DevOps did not find what was asked for in organization {organization}. The project or the repository may be misspelt, "
+        cause="Azure DevOps did not find what was asked for in organization {organization}. The project or repository may be misspelled, "
         "or this identity may not see it.",
         remedy="Check the names of project and repository in {url}. " + _GRANT_DEVOPS,
     ),
@@ -725,7 +725,7 @@ _SIGN_IN = (
         seen="401 invalid_client Client authentication failed",
         cause='The latest version of the secret "{secret}" has an activation date in the future. Key Vault returned it, but the workspace '
         "does not accept it.",
-        remedy=f"Store the OAuth secret of {{client_id}} that is valid now as a new version: {_STORE_SECRET}.",
+        remedy=f"Copy the OAuth secret of {{client_id}} that is valid now, and {_STORE_SECRET}",
     ),
     Row(
         "oauth_secret_rejected",
@@ -1238,7 +1238,7 @@ OWN = (
     Row(
         "folder_misspelled",
         message="{path} does not exist, but the Git folder {nearest} does.",
-        cause="The path in the settings is probably misspelt.",
+        cause="The path in the settings is probably misspelled.",
         remedy="Write the path that exists into the folder's entry. If another folder is meant, check that it exists and that "
         "{principal} has the permission CAN MANAGE on it.",
     ),
@@ -1594,9 +1594,9 @@ OWN = (
         remedy='Remove client_secret_name, or write "auth": "oauth_secret".',
     ),
     Row(
-        "misspelt_setting",
+        "misspelled_setting",
         message="This is not a setting of this app; did you mean {meant}?",
-        cause="A misspelt app setting is ignored.",
+        cause="A misspelled app setting is ignored.",
         remedy="Correct its name, or remove it.",
     ),
     Row(
@@ -1732,7 +1732,7 @@ OWN = (
     Row(
         "no_such_principal",
         message="The Databricks account has no service principal with application id {client_id}.",
-        cause="client_id is misspelt, or is that of another account's service principal, or its object id.",
+        cause="client_id is misspelled, or is that of another account's service principal, or its object id.",
         remedy=f"Write the application id of one that exists: `{IN_ACCOUNT} databricks account service-principals list` Or take client_id "
         "out of the list, and make one: `.venv/bin/python -m git_refresh onboard{options} --new-principal git-refresh --apply`",
     ),

@@ -241,7 +241,12 @@ def _path_instead(value: str) -> str:
     names = [name for name in path.split("/") if name not in {"", "."}]
     candidate = _cased("/" + "/".join(names))
     of_workspace = len(names) > 1 and candidate.split("/")[1] in _ROOTS.values()
-    if candidate == value or ":" in "".join(names[:1]) or (_other_path(value) and not of_workspace):
+    if (
+        candidate == value
+        or '"' in candidate
+        or ":" in "".join(names[:1])
+        or (_other_path(value) and not of_workspace)
+    ):
         return ""
     return _instead(candidate, _path, quotes=True)
 

@@ -84,7 +84,7 @@ MISTAKES = [
     ("next-pair", r"", 'a comma is missing before the next "key": value; write , here'),
     ("colon", r"", "a colon is missing between key and value; write : here"),
     ("start", r"[^\n\[{]*\r?\n-{3,}(?: +-{3,})* *\r?(?:\n|$)", "this is table output of az; add --output json to the command"),
-    ("start", r"[^\n\t\[{]+\t", "this is output of az in another format; add --output json to the command"),
+    ("start", r"[^\n\t\[{]+\t", "this is the output of az, but not JSON; add --output json to the command"),
     ("start", r"\S", "JSON starts with [ or {, but this does not; write the value again, or copy it again"),
     (VALUE, r"\S", "a value is expected here; write a string in double quotes, a number, true, false, null, [ ] or { }"),
     (END, r"\S", "the JSON ends before this; remove the rest"),

@@ -187,7 +187,7 @@ def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
 
 
 def _set_instead(environ: Mapping[str, str], name: str) -> str:
-    """A pointer to a misspelt name that is set in its place."""
+    """A pointer to a misspelled name that is set in its place."""
     near = [found for found, meant in near_misses(environ).items() if meant == name]
     return f' ("{shown(near[0])}" is set: is that a misspelling?)' if near else ""
 

@@ -1,4 +1,4 @@
-"""The app settings by name, with what documentation and editors say of each; and names that are probably misspelt."""
+"""The app settings by name, with what documentation and editors say of each; and names that are probably misspelled."""
 
 import difflib
 import re
@@ -69,7 +69,7 @@ SETTINGS = {
 
 
 def near_misses(environ: Mapping[str, str]) -> dict[str, str]:
-    """Names that look like a setting misspelt, each with the setting that is not set and was probably meant."""
+    """Names that look like a setting misspelled, each with the setting that is not set and was probably meant."""
     found: dict[str, str] = {}
     for name in (name for name in environ if name not in SETTINGS):
         meant = _meant(name.upper().replace("-", "_"))

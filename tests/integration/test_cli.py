@@ -534,7 +534,7 @@ def test_certificates_that_cannot_be_read_are_named(
     assert f"cannot be read ({reason}); write the path of a file of certificates" in done.stdout + done.stderr
 
 
-def test_a_setting_whose_name_is_misspelt_is_pointed_out(cli: Cli, fleet: Fleet) -> None:
+def test_a_setting_whose_name_is_misspelled_is_pointed_out(cli: Cli, fleet: Fleet) -> None:
     settings = {**fleet.settings, "KEYVAULT_URL": fleet.settings["KEY_VAULT_URL"], "KEY_VAULT_URL": ""}
     done = cli("check", "--offline", **settings)
     assert done.returncode == 2

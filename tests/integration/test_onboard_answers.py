@@ -289,7 +289,7 @@ def test_lists_in_pages_are_read_to_the_end(cloud: Cloud, look: Look) -> None:
 # One thing costs no other
 
 
-def test_a_misspelt_project_costs_only_itself_and_is_named(fleet: UngrantedFleet, look: Look) -> None:
+def test_a_misspelled_project_costs_only_itself_and_is_named(fleet: UngrantedFleet, look: Look) -> None:
     listed = entries(fleet)
     url = "https://dev.azure.com/contoso/Typo/_git/etl"
     listed[0]["folders"].append({"path": "/Repos/typo/etl", "url": url})
@@ -424,7 +424,7 @@ def test_nobody_s_home_and_nothing_above_all_is_given_away(
 def test_what_is_refused_beside_it_is_no_reason_not_to_see_what_was_granted(
     fleet: UngrantedFleet, look: Look
 ) -> None:
-    """A misspelt project, another zone's identity in the same organization, and one of its name on another host."""
+    """A misspelled project, another zone's identity in the same organization, and one of its name on another host."""
     listed = entries(fleet)
     listed[0]["folders"] += [
         {"path": "/Repos/typo/etl", "url": "https://dev.azure.com/contoso/Typo/_git/etl"},

@@ -31,7 +31,7 @@ def unknown_principal(entry: dict[str, Any], number: int) -> None:
     entry["client_id"] = WRONG_ID.format(number)
 
 
-def misspelt_path(entry: dict[str, Any], number: int) -> None:
+def misspelled_path(entry: dict[str, Any], number: int) -> None:
     entry["folders"] = ["/Repos/elt/prod" if number % 3 else "/repos/ETL/prod"]
 
 
@@ -47,7 +47,7 @@ def no_guid(entry: dict[str, Any], number: int) -> None:
     entry["client_id"] = f"principal-{number}"
 
 
-MISTAKES = (unknown_principal, misspelt_path, missing_branch, no_address, no_guid)
+MISTAKES = (unknown_principal, misspelled_path, missing_branch, no_address, no_guid)
 Mistake = Callable[[dict[str, Any], int], None]
 
 
@@ -78,7 +78,7 @@ def test_one_mistake_in_thirty_workspaces_fits_one_screen(cloud: Cloud, mistake:
 
 
 @pytest.mark.parametrize(
-    "mistakes", [(unknown_principal, misspelt_path), (no_address, unknown_principal), (no_guid, no_address)]
+    "mistakes", [(unknown_principal, misspelled_path), (no_address, unknown_principal), (no_guid, no_address)]
 )
 def test_two_mistakes_mixed_over_sixty_workspaces_fit_one_screen(
     cloud: Cloud, mistakes: tuple[Mistake, ...]
@@ -90,7 +90,7 @@ def test_two_mistakes_mixed_over_sixty_workspaces_fit_one_screen(
 def test_a_line_is_no_longer_than_the_terminal_unless_it_is_one_word_or_a_command(
     cloud: Cloud, columns: int
 ) -> None:
-    environ = with_mistakes(cloud, 6, unknown_principal, misspelt_path, missing_branch)
+    environ = with_mistakes(cloud, 6, unknown_principal, misspelled_path, missing_branch)
     for command in ("check", "plan", "run", "status"):
         _, lines = shown(command, environ, columns)
         for line in lines:

@@ -131,7 +131,7 @@ BROKEN = {
         "import azure.functions as func",
         "import azure.functions as func\nimport none_such",
     ),
-    "a misspelt argument": ('arg_name="timer"', 'arg_name="tmier"'),
+    "a misspelled argument": ('arg_name="timer"', 'arg_name="tmier"'),
     "an annotation that the worker does not take": (
         "timer: func.TimerRequest",
         "timer: func.TimerRequest | None",

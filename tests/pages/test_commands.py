@@ -47,7 +47,7 @@ def test_every_command_and_option_of_ours_exists(use: str) -> None:
 @pytest.mark.parametrize(
     "broken", ["chek workspaces.json", "check --ofline", "run --dry-run", "check a.json b.json"]
 )
-def test_a_misspelt_use_is_noticed(broken: str) -> None:
+def test_a_misspelled_use_is_noticed(broken: str) -> None:
     assert USES
     with pytest.raises(click.UsageError):
         parse(broken)

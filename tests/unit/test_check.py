@@ -234,7 +234,7 @@ def test_a_schedule_on_which_no_slice_could_begin_is_refused(schedule: str, subj
     assert "failed" not in {line.status for line in check_settings(environ, (), load(environ))}
 
 
-def test_a_name_in_a_file_that_is_nobody_s_is_pointed_out_and_a_misspelt_one_everywhere() -> None:
+def test_a_name_in_a_file_that_is_nobody_s_is_pointed_out_and_a_misspelled_one_everywhere() -> None:
     environ = {
         "WORKSPACES": json.dumps([{"host": host(1), "auth": "managed_identity"}]),
         "REFRESH_SCHEDULE": "0 */15 * * * *",
@@ -247,9 +247,9 @@ def test_a_name_in_a_file_that_is_nobody_s_is_pointed_out_and_a_misspelt_one_eve
         lines = check_settings(environ, (), load(environ), **named)
         return [(line.subject, line.status, line.error.code) for line in lines if line.error]
 
-    misspelt = ("CONCURRENCY", "warning", "misspelt_setting")
-    assert pointed_out() == [misspelt]
-    assert pointed_out(named=environ) == [misspelt, ("SLACK_URL", "warning", "unknown_setting")]
+    misspelled = ("CONCURRENCY", "warning", "misspelled_setting")
+    assert pointed_out() == [misspelled]
+    assert pointed_out(named=environ) == [misspelled, ("SLACK_URL", "warning", "unknown_setting")]
     environ["REFRESH_CONCURRENCY"] = "8"
     assert pointed_out(named=environ) == [
         ("CONCURRENCY", "warning", "unknown_setting"),

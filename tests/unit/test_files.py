@@ -57,7 +57,7 @@ WRONG = {
     "text": ('"x"', "must contain an array of workspaces"),
     "null": ("null", "must contain an array of workspaces"),
     "another object": ({"a": 1}, "must contain an array of workspaces, app settings by name"),
-    "a setting misspelt": (
+    "a setting misspelled": (
         {"workspaces": []},
         ': workspaces: is not an app setting; did you mean "WORKSPACES"?',
     ),

@@ -37,7 +37,7 @@ def typed(*arguments: str) -> Result:
 
 
 @pytest.mark.parametrize(
-    "name", ["REFRESH_SHEDULE", "REFRESH_SCHEDULE"], ids=["a misspelt schedule", "none in it"]
+    "name", ["REFRESH_SHEDULE", "REFRESH_SCHEDULE"], ids=["a misspelled schedule", "none in it"]
 )
 def test_a_list_that_the_check_rejects_offline_is_not_looked_at(tmp_path: Path, name: str) -> None:
     file = tmp_path / "workspaces.json"

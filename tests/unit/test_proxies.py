@@ -126,3 +126,8 @@ def test_what_is_shown_of_a_proxy_is_its_address_alone(proxy: str) -> None:
     assert SECRET not in found
     assert not {"p@ss", "words", "100%", "%23"} & set(found.replace("@", " ").replace(":", " ").split())
     assert "me" not in found.split(":")
+
+
+def test_the_address_of_a_proxy_is_shown_in_full() -> None:
+    assert shown_proxy(f"http://me:{SECRET}@p@proxy.contoso.com:8080/") == "http://proxy.contoso.com:8080"
+    assert shown_proxy(f"me:{SECRET}@10.0.0.4") == "10.0.0.4"

@@ -703,7 +703,7 @@ MISSPELT = {
     "another letter case": ("/Repos/ETL/Production", "/Repos/etl/production"),
     "in the directory": ("/Repos/elt/production", "/Repos/etl/production"),
     "in two directories": ("/Reposs/elt/production", "/Repos/etl/production"),
-    "with /Workspace": ("/Workspace/Shared/mirors", "/Shared/mirrors"),
+    "with /Workspace": ("/Workspace/Shared/mirors", "/Workspace/Shared/mirrors"),
     "of a folder with Git CLI access": ("/Users/a@b.c/notebook", "/Users/a@b.c/notebooks"),
     "nothing near": ("/Repos/etl/x", None),
     "nothing near above": ("/Projects/a/b/production", None),

@@ -189,7 +189,7 @@ FOUND_BY_THE_APP: dict[str, Callable[[], Scene]] = {
 TOLD_BY_CHECK_ALONE = {
     "second_credential",
     "folder_permission",
-    "misspelt_setting",
+    "misspelled_setting",
     "schedule_surprising",
     "setting_understood",
     "time_zone_ignored",

@@ -183,7 +183,7 @@ def test_a_pattern_keeps_what_it_says_of_its_folders() -> None:
 
 
 NOT_THERE = {
-    "misspelt": (
+    "misspelled": (
         (),
         "/Repos/elt/prod/",
         '"/Repos/elt/prod/" is not a Git folder in the list, nor below a path ending in /*; did you mean "/Repos/etl/prod"?',

@@ -221,7 +221,7 @@ FATAL = {
         {"WORKSPACE_DEFAULTS": '{"clientid": "x"}'},
         'WORKSPACE_DEFAULTS.clientid: is not a key of a workspace; did you mean "client_id"?',
     ),
-    "default host, misspelt": (
+    "default host, misspelled": (
         {"WORKSPACE_DEFAULTS": '{"hots": "x"}'},
         'WORKSPACE_DEFAULTS.hots: is not a key of a workspace; if it is "host", it belongs to one workspace; write it in WORKSPACES',
     ),
@@ -1028,7 +1028,7 @@ def test_a_key_that_is_written_twice_in_the_defaults_stops_the_run() -> None:
         ("PATH", None),
     ],
 )
-def test_a_misspelt_setting_is_pointed_out_while_the_real_one_is_not_set(
+def test_a_misspelled_setting_is_pointed_out_while_the_real_one_is_not_set(
     name: str, meant: str | None
 ) -> None:
     assert near_misses({name: "x"}) == ({name: meant} if meant else {})
@@ -1048,7 +1048,7 @@ def test_names_that_are_neither_ours_nor_the_platform_s_are_told_apart() -> None
     assert unknown_names([*platform, *strange]) == strange
 
 
-def test_a_misspelt_setting_that_is_required_is_named_where_it_is_missing() -> None:
+def test_a_misspelled_setting_that_is_required_is_named_where_it_is_missing() -> None:
     with pytest.raises(SettingsError) as caught:
         load({"WORKSPACE": json.dumps([GOOD])})
     assert str(caught.value).endswith('("WORKSPACE" is set: is that a misspelling?)')
