@@ -99,6 +99,10 @@ def run(
         )
 
 
+_PATIENCE_S = 5.0
+"""Seconds after which Ctrl-C is pressed again: one that comes just before a program waits for input can be lost."""
+
+
 def on_terminal(
     *arguments: str | Path,
     environ: Mapping[str, str],
@@ -131,11 +135,19 @@ def on_terminal(
         folder=folder,
         program=program,
     )
-    shown, waiting = b"", dict(keys or {})
-    while master in wait([master, process.sentinel]):
+    shown, waiting, interrupt = b"", dict(keys or {}), b""
+    while True:
+        ready = wait([master, process.sentinel], _PATIENCE_S if interrupt else None)
+        if not ready:
+            os.write(master, interrupt)
+            continue
+        if master not in ready:
+            break
         shown += os.read(master, 65536)
         for text in [text for text in waiting if text.encode() in shown]:
-            os.write(master, waiting.pop(text).encode())
+            key = waiting.pop(text).encode()
+            os.write(master, key)
+            interrupt = key if key.startswith(b"\x03") else b""
     os.close(slave)
     os.close(master)
     return subprocess.CompletedProcess(arguments, process.exitcode or 0, shown)

@@ -102,8 +102,7 @@ _STORE_SECRET = (
     '"$VALUE" --expires YYYY-MM-DDT00:00:00Z --output none; unset VALUE`'
 )
 _ROTATE = (
-    "Rotate it, as an admin of the workspace and of the vault (by hand: create one for {client_id} in {host}, Settings, Identity and "
-    "access, Service principals, Secrets, and store it in {vault} with the day on which it ends): `.venv/bin/python -m git_refresh rotate "
+    "As an admin of the workspace and of the vault, rotate it: `.venv/bin/python -m git_refresh rotate "
     "{secret}{options} --apply`"
 )
 _TRY_AZ = "`az account get-access-token --resource {resource} --query expiresOn --output json`"
@@ -740,8 +739,8 @@ _SIGN_IN = (
         ),
         seen="401 invalid_client Client authentication failed",
         cause="client_id is not that of a service principal in this workspace, or the OAuth secret is wrong, expired or deleted.",
-        remedy="Look for client_id ({client_id}) among the Application IDs that {host} lists (Settings, Identity and access, Service "
-        f"principals). If it is missing, correct it, or add the service principal there. If it is there: {_ROTATE}",
+        remedy="If {client_id} is no Application ID in {host} (Settings, Identity and access, Service principals), correct client_id. "
+        f"{_ROTATE}",
     ),
     Row(
         "workspace_sign_in",
@@ -1239,8 +1238,7 @@ OWN = (
         "folder_misspelled",
         message="{path} does not exist, but the Git folder {nearest} does.",
         cause="The path in the settings is probably misspelled.",
-        remedy="Write the path that exists into the folder's entry. If another folder is meant, check that it exists and that "
-        "{principal} has the permission CAN MANAGE on it.",
+        remedy="In the folder's entry, write the path that exists. If {path} is right, give {principal} the permission CAN MANAGE on it.",
     ),
     Row(
         "not_a_git_folder",

@@ -181,7 +181,7 @@ def test_signing_in_again_is_advised_in_full_and_only_where_it_helps(fleet: Flee
     for said, (code, _) in SAID.items():
         stand_in(laptop, f"sys.exit({said!r})")
         remedy = failure(fleet).remedy
-        whole = remedy.endswith(f"az login --tenant {TENANT} --scope {DEVOPS}/.default.")
+        whole = remedy.endswith(f"az login --tenant {TENANT} --scope {DEVOPS}/.default")
         assert whole == (code in {"azure_cli_sign_in_again", "azure_cli_refused"}), remedy
         assert ("az login" in remedy) == (code in {*HELPED, "azure_cli_secret_expired"}), remedy
 
@@ -241,7 +241,7 @@ def test_an_az_that_takes_too_long_is_slow(
     assert error.code == "azure_cli_slow"
     assert error.message.endswith("Azure CLI: no answer came within 1 second.")
     assert error.remedy.endswith(
-        f"az account get-access-token --resource {DEVOPS} --query expiresOn --output json."
+        f"az account get-access-token --resource {DEVOPS} --query expiresOn --output json"
     )
 
 

@@ -76,7 +76,7 @@ def test_a_repository_without_a_commit_is_told_as_one(
 
 
 @pytest.mark.parametrize("kind", ["branch", "tag"])
-@pytest.mark.parametrize("length", [40, 12])
+@pytest.mark.parametrize("length", [39, 12])
 def test_a_commit_in_place_of_a_branch_is_told_as_one(
     fleet: Fleet, etl: Repository, kind: str, length: int
 ) -> None:
@@ -127,5 +127,5 @@ def test_who_is_not_in_a_new_workspace_is_to_be_added_there(cloud: Cloud, fleet:
     done = warm.run(command, *(["--yes"] if command == "run" else []), environ=environ)
     said = " ".join(done.stdout.decode().split())
     assert "(not_in_workspace)" in said
-    assert "onboard --settings" in said
+    assert "onboard --apply" in said
     assert "rotate" not in said

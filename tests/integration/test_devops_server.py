@@ -98,7 +98,7 @@ def test_a_host_that_asks_for_a_windows_sign_in_gets_no_token(host: Host, challe
             host.client.head(host.repository, ref)
         symptom = caught.value.symptom
         assert (symptom.kind, is_definite(symptom), is_rejection(symptom)) == ("server", True, False)
-    assert host.client.names(host.repository, "branch") == ()
+    assert host.client.names(host.repository, "branch") is None
     assert host.seen == [""]
 
 

@@ -32,7 +32,7 @@ def unknown_principal(entry: dict[str, Any], number: int) -> None:
 
 
 def misspelled_path(entry: dict[str, Any], number: int) -> None:
-    entry["folders"] = ["/Repos/elt/prod" if number % 3 else "/repos/ETL/prod"]
+    entry["folders"] = ["/Repos/elt/prod" if number % 3 else "/Repos/ETL/prod"]
 
 
 def missing_branch(entry: dict[str, Any], number: int) -> None:

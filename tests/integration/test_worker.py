@@ -59,7 +59,7 @@ def test_a_failed_run_raises_one_line_that_says_what_to_do(
     outcome = worker.fire_timer("refresh_git")
     assert not outcome.ok
     assert "RunFailedError" in outcome.message + outcome.stack_trace
-    assert "data-1: devops_not_a_member" in outcome.message
+    assert "data-1 (and 2 more failures): devops_not_a_member" in outcome.message
     assert cloud.identity.object_id in outcome.message
     assert not any(workspace.credentials for workspace in fleet.workspaces)
 

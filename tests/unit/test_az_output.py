@@ -18,7 +18,7 @@ def test_table_output_of_az_is_called_so(text: str) -> None:
 
 
 def test_tab_separated_output_of_az_is_called_so() -> None:
-    with pytest.raises(JsonError, match="output of az in another format; add --output json"):
+    with pytest.raises(JsonError, match="the output of az, but not JSON; add --output json"):
         parse("WORKSPACES\tFalse\t[]\n")
 
 
