@@ -19,10 +19,10 @@ if os.environ.get("FAN_OUT", "").strip() != "queue":
     @on_schedule
     def refresh_git(timer: func.TimerRequest) -> None:
         """Refresh the Git credentials and Git folders of every workspace in the app settings; raise if any of it failed."""
-        from git_refresh.app import tick  # noqa: PLC0415  # see above
+        from git_refresh.app import run_scheduled  # noqa: PLC0415  # see above
 
         status: Mapping[str, object] | None = timer.schedule_status  # type: ignore[attr-defined]  # the worker passes the full class
-        tick(os.environ, status, past_due=timer.past_due)
+        run_scheduled(os.environ, status, past_due=timer.past_due)
 
 else:
 

@@ -56,9 +56,9 @@ def measure(client: str, environ: Mapping[str, str]) -> Took:
 
 
 def _app() -> Callable[[], None]:
-    from git_refresh.app import tick  # noqa: PLC0415  # as function_app does it
+    from git_refresh.app import run_scheduled  # noqa: PLC0415  # as function_app does it
 
-    return lambda: tick(os.environ, None)
+    return lambda: run_scheduled(os.environ, None)
 
 
 def _script(threads: int) -> Callable[[], None]:

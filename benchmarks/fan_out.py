@@ -16,10 +16,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from git_refresh.fan_out import LEAST_S as LEAST_BUDGET_S
+from git_refresh.fan_out import MIN_SLICE_SECONDS as LEAST_BUDGET_S
+from git_refresh.run.slices import cut
 from git_refresh.settings.host_json import ENDING_S
 from git_refresh.settings.load import load
-from git_refresh.slices import cut
 
 WORKSPACES = 10_000
 INSTANCES = (1, 10, 40)

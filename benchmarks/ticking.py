@@ -107,12 +107,12 @@ def bounded(close: Callable[[], None], seconds: float = 10.0) -> Iterator[None]:
 
 
 def _tick() -> dict[str, Any]:
-    from git_refresh.app import tick  # noqa: PLC0415  # as function_app does it
-    from git_refresh.raised import RunFailedError  # noqa: PLC0415  # same
+    from git_refresh.app import run_scheduled  # noqa: PLC0415  # as function_app does it
+    from git_refresh.run.errors import RunFailedError  # noqa: PLC0415  # same
 
     started, failure = time.perf_counter(), ""
     try:
-        tick(os.environ, None)
+        run_scheduled(os.environ, None)
     except RunFailedError as error:
         failure = str(error)
     seconds = time.perf_counter() - started
@@ -142,13 +142,19 @@ class _Grown:
 def _shorten(limit: float) -> None:
     """Let what would be waited for be given up soon, as the integration tests do."""
     from git_refresh import app  # noqa: PLC0415  # only now
-    from git_refresh.clouds import databricks, devops, identity, oauth, vault  # noqa: PLC0415  # only now
+    from git_refresh.clients import (  # noqa: PLC0415  # only now
+        databricks,
+        devops,
+        identity,
+        key_vault,  # only now
+        oauth,
+    )
     from git_refresh.run import refresh  # noqa: PLC0415  # only now
     from git_refresh.settings.load import Settings, load  # noqa: PLC0415  # only now
 
     for module, name in (
         (identity, "LIMIT"),
-        (vault, "LIMIT"),
+        (key_vault, "LIMIT"),
         (devops, "LIMIT"),
         (oauth, "SIGN_IN_LIMIT"),
         (databricks, "CREDENTIAL_LIMIT"),
@@ -157,7 +163,7 @@ def _shorten(limit: float) -> None:
         if not hasattr(module, name):
             raise AttributeError(f"{module.__name__} has no {name} any more: say here what limits it")
         setattr(module, name, limit)
-    refresh.GRACE = limit / 2
+    refresh.REPORT_GRACE_S = limit / 2
 
     def briskly(environ: Mapping[str, str]) -> Settings:
         return dataclasses.replace(load(environ), timeout_s=4 * limit)

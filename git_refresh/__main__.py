@@ -11,7 +11,7 @@ def git_refresh(name: str = "git-refresh") -> None:
         SystemExit: always, with the command's exit code.
     """
     try:
-        from git_refresh.cli import terminal  # noqa: PLC0415  # what it lacks is told in one line
+        from git_refresh.cli import render  # noqa: PLC0415  # what it lacks is told in one line
         from git_refresh.cli.main import main  # noqa: PLC0415  # same
     except ModuleNotFoundError as missing:
         if missing.name not in {"click", "rich"}:
@@ -22,8 +22,8 @@ def git_refresh(name: str = "git-refresh") -> None:
     # A canceled pipeline sends SIGTERM: it says what was done, as Ctrl-C does. Who has ignored it keeps that.
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    terminal.open_streams()
-    with terminal.writing():
+    render.open_streams()
+    with render.writing():
         main(prog_name=name)
 
 

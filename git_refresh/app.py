@@ -9,30 +9,30 @@ from functools import partial
 
 from pydantic import SecretStr
 
-from git_refresh.clock import Clock, Deadline, Skew, SystemClock
-from git_refresh.clouds import oauth
-from git_refresh.clouds.connections import bundle_variable, tls_context
-from git_refresh.clouds.databricks import WorkspaceApi, folder_lists, workspace_session
-from git_refresh.clouds.devops import DevOps
-from git_refresh.clouds.identity import LOGIN, ForeignIdentity, Identity, identity_of
-from git_refresh.clouds.proxies import portless_proxy, proxy_problems, proxy_variable
-from git_refresh.clouds.transport import BoundedSession
-from git_refresh.clouds.vault import Vault
-from git_refresh.diagnosis.explain import Facts, internal
-from git_refresh.masking import Secrets
+from git_refresh.clients import oauth
+from git_refresh.clients.connections import bundle_variable, tls_context
+from git_refresh.clients.databricks import DatabricksWorkspaceApi, folder_lists, workspace_session
+from git_refresh.clients.devops import AzureDevOps
+from git_refresh.clients.identity import LOGIN, ForeignIdentity, Identity, identity_of
+from git_refresh.clients.key_vault import KeyVault
+from git_refresh.clients.proxies import portless_proxy, proxy_problems, proxy_variable
+from git_refresh.clients.session import BoundedSession
+from git_refresh.failures.diagnosis import DiagnosisContext, internal
+from git_refresh.failures.failure import Service
+from git_refresh.model.clock import Clock, Deadline, Skew, SystemClock
 from git_refresh.model.next_run import DEFAULT_INTERVAL, late_by, next_run_after
-from git_refresh.outlet import Outlet, log_to_platform
-from git_refresh.raised import LONGEST_MESSAGE, RunFailedError, nothing_run
-from git_refresh.redact import shown, silence_sdk_logs
-from git_refresh.report import Report, log_nothing_done
+from git_refresh.model.values import AZURE_DEVOPS, Problem, Secret, Slice, Token, Zone
+from git_refresh.output.log import RedactingLogger, log_to_platform
+from git_refresh.output.mask import SecretFilter
+from git_refresh.output.redact import redact, silence_sdk_logs
+from git_refresh.run.errors import LONGEST_MESSAGE, RunFailedError, nothing_run
 from git_refresh.run.pool import MAX_THREADS
+from git_refresh.run.ports import Progress, RefResolver, SliceClaims
 from git_refresh.run.refresh import refresh
-from git_refresh.seams import Claims, Heads, Watcher
+from git_refresh.run.report import Report, log_nothing_done
+from git_refresh.run.slices import QUEUE
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.storage import CONNECTION, read_storage
-from git_refresh.slices import QUEUE
-from git_refresh.symptom import Service
-from git_refresh.values import AZURE_DEVOPS, Problem, Secret, Slice, Token, Zone
 
 
 class AllClouds:
@@ -42,22 +42,20 @@ class AllClouds:
     """
 
     def __init__(
-        self, settings: Settings, deadline: Deadline, environ: Mapping[str, str], secrets: Secrets
+        self, settings: Settings, deadline: Deadline, environ: Mapping[str, str], secrets: SecretFilter
     ) -> None:
         self.settings = settings
         self.deadline = deadline
         self.environ = environ
         self.secrets = secrets
-        self.others_ask = False
+        self.jobs_client_shares_token = False
         """Whether workspaces are asked by other clients besides: then a workspace's token must not come back to those either."""
         self.tls = usable_network(environ, _addresses(settings, environ))
         self.lists = folder_lists(len(settings.entries))
         self.skew = Skew(deadline.clock)
-        self.keeps_connections = (
-            _descriptors() > len(settings.entries) + _threads() + 3 * settings.concurrency
-        )
+        self.keep_alive = _descriptors() > len(settings.entries) + _threads() + 3 * settings.concurrency
         self._lock = threading.Lock()
-        self._own: dict[str | None, tuple[Identity, Vault]] = {}
+        self._own: dict[str | None, tuple[Identity, KeyVault]] = {}
         self._services: dict[Zone, ZoneServices] = {}
 
     def services(self, zone: Zone) -> "ZoneServices":
@@ -68,11 +66,11 @@ class AllClouds:
                 self._services[zone] = ZoneServices(zone, self, *self._own[zone.identity])
             return self._services[zone]
 
-    def _with(self, client_id: str | None) -> tuple[Identity, Vault]:
+    def _with(self, client_id: str | None) -> tuple[Identity, KeyVault]:
         tls, deadline, secrets = self.tls, self.deadline, self.secrets
         identity = Identity(client_id, tls, deadline, secrets, self.environ)
         trusted = self.settings.trusted
-        return identity, Vault(self.settings.key_vault_url, identity, trusted, tls, deadline, secrets)
+        return identity, KeyVault(self.settings.key_vault_url, identity, trusted, tls, deadline, secrets)
 
     def clock_behind(self) -> timedelta:
         return self.skew.behind()
@@ -88,7 +86,7 @@ class AllClouds:
 class ZoneServices:
     """What one trust zone may use of them (`seams.Services`)."""
 
-    def __init__(self, zone: Zone, clouds: AllClouds, identity: Identity, vault: Vault) -> None:
+    def __init__(self, zone: Zone, clouds: AllClouds, identity: Identity, vault: KeyVault) -> None:
         self._clouds = clouds
         self._identity = identity
         self._vault = vault
@@ -96,7 +94,7 @@ class ZoneServices:
         if zone.devops is not None:
             tls, deadline, secrets = clouds.tls, clouds.deadline, clouds.secrets
             self._foreign = ForeignIdentity(identity, zone.devops, tls, deadline, secrets)
-        self._devops: DevOps | None = None
+        self._devops: AzureDevOps | None = None
 
     @property
     def identity(self) -> Service:
@@ -110,18 +108,20 @@ class ZoneServices:
     def secret(self, name: str) -> Secret:
         return self._vault.secret(name)
 
-    def heads(self, token: Token) -> Heads:
+    def heads(self, token: Token) -> RefResolver:
         clouds = self._clouds
-        self._devops = DevOps(token, clouds.tls, clouds.deadline, skew=clouds.skew, secrets=clouds.secrets)
+        self._devops = AzureDevOps(
+            token, clouds.tls, clouds.deadline, skew=clouds.skew, secrets=clouds.secrets
+        )
         return self._devops
 
-    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> WorkspaceApi:
+    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> DatabricksWorkspaceApi:
         return self._signed_in(host, partial(oauth.sign_in, client_id=client_id, secret=secret))
 
-    def exchange(self, host: str, client_id: str, assertion: Token) -> WorkspaceApi:
+    def exchange(self, host: str, client_id: str, assertion: Token) -> DatabricksWorkspaceApi:
         return self._signed_in(host, partial(oauth.exchange, client_id=client_id, assertion=assertion))
 
-    def _signed_in(self, host: str, sign_in: Callable[..., SecretStr]) -> WorkspaceApi:
+    def _signed_in(self, host: str, sign_in: Callable[..., SecretStr]) -> DatabricksWorkspaceApi:
         """A workspace, over the connection on which it was signed in to."""
         clouds = self._clouds
         session = workspace_session(host, clouds.tls, clouds.skew)
@@ -132,21 +132,21 @@ class ZoneServices:
             raise
         return self._api(session, host, token)
 
-    def workspace(self, host: str, token: SecretStr) -> WorkspaceApi:
+    def workspace(self, host: str, token: SecretStr) -> DatabricksWorkspaceApi:
         return self._api(workspace_session(host, self._clouds.tls), host, token)
 
-    def _api(self, session: BoundedSession, host: str, token: SecretStr) -> WorkspaceApi:
+    def _api(self, session: BoundedSession, host: str, token: SecretStr) -> DatabricksWorkspaceApi:
         clouds = self._clouds
-        if clouds.others_ask:
-            clouds.secrets.learn(token.get_secret_value())
-        return WorkspaceApi(
+        if clouds.jobs_client_shares_token:
+            clouds.secrets.add(token.get_secret_value())
+        return DatabricksWorkspaceApi(
             session,
             host,
             token,
             deadline=clouds.deadline,
             secrets=clouds.secrets,
             lists=clouds.lists,
-            keeps_connections=clouds.keeps_connections,
+            keeps_connections=clouds.keep_alive,
         )
 
     def close(self) -> None:
@@ -155,32 +155,34 @@ class ZoneServices:
             self._devops.close()
 
 
-def connect(settings: Settings, deadline: Deadline, environ: Mapping[str, str], outlet: Outlet) -> AllClouds:
+def connect(
+    settings: Settings, deadline: Deadline, environ: Mapping[str, str], logger: RedactingLogger
+) -> AllClouds:
     """The real clouds, with what their SDKs log kept from everybody, and what is secret known to the outlet.
 
     Raises:
         SettingsError: the certificates to trust cannot be read, or the proxy cannot be used.
     """
     silence_sdk_logs()
-    return AllClouds(settings, deadline, environ, outlet.secrets)
+    return AllClouds(settings, deadline, environ, logger.secrets)
 
 
-def claims(environ: Mapping[str, str], outlet: Outlet, clock: Clock) -> Claims:
+def claims(environ: Mapping[str, str], logger: RedactingLogger, clock: Clock) -> SliceClaims:
     """The claims on slices, in the storage account that the queue is in.
 
     Raises:
         SettingsError: the settings do not tell which, or the certificates to trust cannot be read.
     """
-    from git_refresh.clouds.claims import BlobClaims  # noqa: PLC0415  # an SDK that only FAN_OUT needs
+    from git_refresh.clients.slice_claims import BlobClaims  # noqa: PLC0415  # an SDK that only FAN_OUT needs
 
     silence_sdk_logs()
     storage = read_storage(environ)
     if isinstance(storage, Problem):
         raise SettingsError([storage])
     tls = trusted_certificates(environ)
-    identity = Identity(storage.client_id, tls, Deadline.after(CLAIMS_S, clock), outlet.secrets, environ)
+    identity = Identity(storage.client_id, tls, Deadline.after(CLAIMS_S, clock), logger.secrets, environ)
     try:
-        return BlobClaims(storage, QUEUE, identity, tls, outlet.secrets)
+        return BlobClaims(storage, QUEUE, identity, tls, logger.secrets)
     except ValueError:  # of the SDK, whose text quotes what it has read
         problem = Problem(CONNECTION, "is not a connection string of a storage account; copy it anew")
     raise SettingsError([problem])
@@ -190,7 +192,7 @@ CLAIMS_S = 3600.0
 """Seconds in which a worker may ask for tokens for its claims: longer than any slice takes."""
 
 
-def is_somebody(environ: Mapping[str, str]) -> bool:
+def uses_azure_cli(environ: Mapping[str, str]) -> bool:
     """Whether a run would act as the person who has signed in to the Azure CLI here, not as the app's own identity."""
     return identity_of(environ) is Service.AZURE_CLI
 
@@ -241,14 +243,14 @@ def odd_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) 
     addresses = _addresses(settings, environ)
     found = proxy_problems(addresses) if offline else []
     if portless := portless_proxy(addresses):
-        flaw = f"names the proxy {shown(portless)} without a port, so the default port is used"
+        flaw = f"names the proxy {redact(portless)} without a port, so the default port is used"
         found.append(Problem(proxy_variable(), f"{flaw}; add the port, unless that is right"))
     return found
 
 
 def _addresses(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
     """What a run with these settings reaches."""
-    signs_in_elsewhere = is_somebody(environ) or any(zone.devops for zone in settings.zones())
+    signs_in_elsewhere = uses_azure_cli(environ) or any(zone.devops for zone in settings.zones())
     return settings.addresses() | ({LOGIN} if signs_in_elsewhere else frozenset())
 
 
@@ -269,7 +271,7 @@ def trusted_certificates(environ: Mapping[str, str]) -> ssl.SSLContext:
         )
         advice = "write the path of a file of certificates (PEM), or remove it"
         raise SettingsError(
-            [Problem(name, f'"{shown(environ[name])}" cannot be read ({reason}); {advice}')]
+            [Problem(name, f'"{redact(environ[name])}" cannot be read ({reason}); {advice}')]
         ) from None
 
 
@@ -277,14 +279,14 @@ def run(  # noqa: PLR0913  # each a fact of its own, given by name
     settings: Settings,
     environ: Mapping[str, str],
     *,
-    outlet: Outlet | None = None,
+    logger: RedactingLogger | None = None,
     next_run: datetime | None = None,
     late: timedelta = timedelta(),
     past_due: bool = False,
     slice_: Slice | None = None,
-    told: Sequence[Problem] = (),
+    notes: Sequence[Problem] = (),
     dry_run: bool = False,
-    watcher: Watcher | None = None,
+    progress: Progress | None = None,
     clock: Clock | None = None,
 ) -> Report:
     """One run with these settings.
@@ -292,23 +294,23 @@ def run(  # noqa: PLR0913  # each a fact of its own, given by name
     Args:
         settings: what `load` has read.
         environ: the environment: where the identity's endpoint is, and which certificates to trust.
-        outlet: what goes out, goes out there; it learns the run's secrets.
+        logger: what goes out, goes out there; it learns the run's secrets.
         next_run: when the next run is due, if that is known; else it is taken to be 15 minutes away.
         late: how much later than scheduled this run begins.
         past_due: whether its occurrence came while the app was not running, or cut off its run.
         slice_: which part of a run this is, if it is one; `settings` are those of its workspaces.
-        told: what the report is to say that is no failure.
+        notes: what the report is to say that is no failure.
         dry_run: write nothing.
-        watcher: who is shown what is under way.
+        progress: who is shown what is under way.
         clock: the time.
 
     Raises:
         SettingsError: the certificates to trust cannot be read; nothing was run.
     """
-    clock, outlet = clock or SystemClock(), outlet or Outlet()
+    clock, logger = clock or SystemClock(), logger or RedactingLogger()
     settings = _affordable(settings)
     deadline = Deadline.after(settings.work_s, clock)
-    clouds = connect(settings, deadline, environ, outlet)
+    clouds = connect(settings, deadline, environ, logger)
     due = next_run or clock.now() + DEFAULT_INTERVAL
     try:
         return refresh(
@@ -316,20 +318,20 @@ def run(  # noqa: PLR0913  # each a fact of its own, given by name
             clouds,
             deadline,
             next_run=due,
-            outlet=outlet,
+            logger=logger,
             late=late,
             past_due=past_due,
             slice_=slice_,
-            told=told,
+            notes=notes,
             dry_run=dry_run,
-            watcher=watcher,
+            progress=progress,
             threads=_threads(),
         )
     finally:
         clouds.close()
 
 
-def tick(
+def run_scheduled(
     environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, *, past_due: bool = False
 ) -> None:
     """What the timer does: run, and raise when anything failed. Whatever happens, there is one run line.
@@ -342,17 +344,17 @@ def tick(
     Raises:
         RunFailedError: something failed, or the settings are wrong; its text is one line for people, without secrets.
     """
-    outlet = Outlet()
+    logger = RedactingLogger()
     log_to_platform()
-    failure = _tick(environ, schedule_status, outlet, past_due=past_due)
+    failure = _tick(environ, schedule_status, logger, past_due=past_due)
     if failure:
-        raise RunFailedError(outlet.text(failure, LONGEST_MESSAGE))
+        raise RunFailedError(logger.redact_text(failure, LONGEST_MESSAGE))
 
 
 def _tick(
     environ: Mapping[str, str],
     schedule_status: Mapping[str, object] | None,
-    outlet: Outlet,
+    logger: RedactingLogger,
     *,
     past_due: bool,
 ) -> str:
@@ -363,13 +365,13 @@ def _tick(
         due = next_run_after(now, schedule_status, environ.get("REFRESH_SCHEDULE"))
         late = late_by(now, schedule_status)
         report = run(
-            load(environ), environ, outlet=outlet, next_run=due, late=late, past_due=past_due, clock=clock
+            load(environ), environ, logger=logger, next_run=due, late=late, past_due=past_due, clock=clock
         )
     except SettingsError as error:
-        log_nothing_done(error.problems, outlet)
+        log_nothing_done(error.problems, logger)
         return nothing_run(error)
     except Exception as error:  # noqa: BLE001  # a mistake of ours: without this there would be no run line
-        problem = Problem("run", str(internal(error, Facts())))
-        log_nothing_done([problem], outlet)
+        problem = Problem("run", str(internal(error, DiagnosisContext())))
+        log_nothing_done([problem], logger)
         return str(problem)
     return "" if report.result == "ok" else report.summary()

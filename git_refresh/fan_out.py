@@ -12,34 +12,34 @@ from functools import partial
 from typing import Protocol
 from uuid import uuid4
 
-from git_refresh.clock import Clock, SystemClock
-from git_refresh.diagnosis.explain import Facts, explain, finding, internal
+from git_refresh.failures.diagnosis import DiagnosisContext, explain, finding, internal
+from git_refresh.failures.failure import ServiceError
+from git_refresh.model.clock import Clock, SystemClock
 from git_refresh.model.next_run import late_by, next_run_after
-from git_refresh.outlet import Outlet, log_to_platform
-from git_refresh.raised import LONGEST_MESSAGE, RunFailedError, nothing_run
-from git_refresh.report import log_dispatch, log_message, log_not_listed, log_nothing_done, log_queued
+from git_refresh.model.values import Problem
+from git_refresh.output.log import RedactingLogger, log_to_platform
+from git_refresh.run.errors import LONGEST_MESSAGE, RunFailedError, nothing_run
+from git_refresh.run.ports import ClaimResult, SliceClaims
 from git_refresh.run.refresh import lateness
-from git_refresh.seams import Claim, Claims
+from git_refresh.run.report import log_dispatch, log_message, log_not_listed, log_nothing_done, log_queued
+from git_refresh.run.slices import Message, UnreadableMessageError, messages, read_message
 from git_refresh.settings.host_json import ENDING_S
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.storage import read_storage
-from git_refresh.slices import Message, UnreadableMessageError, messages, read_message
-from git_refresh.symptom import ServiceError
-from git_refresh.values import Problem
 
-LEAST_S = 30.0
+MIN_SLICE_SECONDS = 30.0
 """Seconds that a slice needs to be worth beginning; the shortest budget that a run may have."""
 
-CLOCKS_S = 10.0
+MAX_CLOCK_SKEW_SECONDS = 10.0
 """Seconds by which the clocks of two instances may differ."""
 
 START_S = 15.0
 """Seconds until a message has reached a worker that had to be started for it."""
 
-MIN_GAP = timedelta(seconds=START_S + LEAST_S + ENDING_S + CLOCKS_S)
+MIN_GAP = timedelta(seconds=START_S + MIN_SLICE_SECONDS + ENDING_S + MAX_CLOCK_SKEW_SECONDS)
 """The shortest time between two runs in which a slice can be begun."""
 
-GIVE_UP = 3
+ABANDON_AT_DELIVERY = 3
 """The delivery at which a message is given up whose worker has died each time. The host's own limit, in host.json, is above it."""
 
 
@@ -54,18 +54,18 @@ def dispatch(
     Raises:
         RunFailedError: the settings are wrong, so that no slice could run.
     """
-    outlet = Outlet()
+    logger = RedactingLogger()
     log_to_platform()
-    found = _dispatch(environ, schedule_status, outlet, past_due=past_due)
+    found = _dispatch(environ, schedule_status, logger, past_due=past_due)
     if isinstance(found, str):
-        raise RunFailedError(outlet.text(found, LONGEST_MESSAGE))
+        raise RunFailedError(logger.redact_text(found, LONGEST_MESSAGE))
     return [message.text() for message in found]
 
 
 def _dispatch(
     environ: Mapping[str, str],
     schedule_status: Mapping[str, object] | None,
-    outlet: Outlet,
+    logger: RedactingLogger,
     *,
     past_due: bool,
 ) -> list[Message] | str:
@@ -81,15 +81,15 @@ def _dispatch(
         run_id = str(uuid4())
         found = messages(settings, run_id, until)
         problems = lateness(late_by(now, schedule_status), past_due=past_due)
-        log_dispatch(run_id, len(found), len(settings.entries), until, problems, outlet)
+        log_dispatch(run_id, len(found), len(settings.entries), until, problems, logger)
         for message in found:
-            log_queued(message.slice, message.until, message.workspaces, outlet)
+            log_queued(message.slice, message.valid_until, message.workspaces, logger)
     except SettingsError as error:
-        log_nothing_done(error.problems, outlet)
+        log_nothing_done(error.problems, logger)
         return nothing_run(error)
     except Exception as error:  # noqa: BLE001  # a mistake of ours: without this there would be no line
-        problem = Problem("run", str(internal(error, Facts())))
-        log_nothing_done([problem], outlet)
+        problem = Problem("run", str(internal(error, DiagnosisContext())))
+        log_nothing_done([problem], logger)
         return str(problem)
     return found
 
@@ -131,59 +131,67 @@ def refresh_slice(environ: Mapping[str, str], delivery: Delivery) -> None:
     Raises:
         RunFailedError: something failed; its text is one line for people, without secrets.
     """
-    outlet = Outlet()
+    logger = RedactingLogger()
     log_to_platform()
-    failure = _refresh_slice(environ, delivery, outlet, SystemClock())
+    failure = _refresh_slice(environ, delivery, logger, SystemClock())
     if failure:
-        raise RunFailedError(outlet.text(failure, LONGEST_MESSAGE))
+        raise RunFailedError(logger.redact_text(failure, LONGEST_MESSAGE))
 
 
-def _refresh_slice(environ: Mapping[str, str], delivery: Delivery, outlet: Outlet, clock: Clock) -> str:
+def _refresh_slice(
+    environ: Mapping[str, str], delivery: Delivery, logger: RedactingLogger, clock: Clock
+) -> str:
     """Why it failed, or nothing."""
     began = clock.monotonic()
     try:
         message = read_message(delivery.text)
     except UnreadableMessageError as error:
         log_message(
-            None, finding("slice_unreadable", Facts(), why=error), outlet, result="dropped", fine=False
+            None,
+            finding("slice_unreadable", DiagnosisContext(), why=error),
+            logger,
+            result="dropped",
+            fine=False,
         )
         return ""
-    due = next_run_after(clock.now() + timedelta(seconds=CLOCKS_S), None, environ.get("REFRESH_SCHEDULE"))
-    until = min(message.until, due)  # a message may take time away from its slice, and give it none
+    due = next_run_after(
+        clock.now() + timedelta(seconds=MAX_CLOCK_SKEW_SECONDS), None, environ.get("REFRESH_SCHEDULE")
+    )
+    until = min(message.valid_until, due)  # a message may take time away from its slice, and give it none
     named = {**message.slice.as_dict(), "until": f"{until:%H:%M:%S} UTC"}
-    log = partial(log_message, message.slice, outlet=outlet, result="dropped")
-    if _seconds_left(until, clock) < LEAST_S:
-        log(finding("slice_too_late", Facts(), **named), fine=False)
+    log = partial(log_message, message.slice, logger=logger, result="dropped")
+    if _seconds_left(until, clock) < MIN_SLICE_SECONDS:
+        log(finding("slice_too_late", DiagnosisContext(), **named), fine=False)
         return ""
-    claims = _Claims(environ, outlet, message, delivery, clock)
+    claims = _Claims(environ, logger, message, delivery, clock)
     try:
         match claims.begin():
-            case Claim.ANOTHERS:
-                log(finding("slice_duplicate", Facts(), **named), fine=True)
+            case ClaimResult.ANOTHERS:
+                log(finding("slice_duplicate", DiagnosisContext(), **named), fine=True)
                 return ""
-            case Claim.ENDED:
-                log(finding("slice_ended", Facts(), **named), fine=True)
+            case ClaimResult.ENDED:
+                log(finding("slice_ended", DiagnosisContext(), **named), fine=True)
                 return ""
-            case Claim.AGAIN if delivery.count >= GIVE_UP:
-                found = finding("slice_given_up", Facts(), **named, times=delivery.count - 1)
+            case ClaimResult.AGAIN if delivery.count >= ABANDON_AT_DELIVERY:
+                found = finding("slice_given_up", DiagnosisContext(), **named, times=delivery.count - 1)
                 log(found, result="failed", fine=False)
                 # Without a claim that remembers it, the host would go on until the poison queue has it.
                 return str(found) if claims.end() else ""
         time = _Time(began, until, due)
-        failure = _run(environ, message, outlet, claims.problems, time, clock)
+        failure = _run(environ, message, logger, claims.problems, time, clock)
         # Red only if the message is dropped when it comes again: else the slice would be done twice. Its run line tells anyway.
         return failure if claims.end() else ""
     finally:
         claims.close()
 
 
-def _log_not_listed(message: Message, settings: Settings, outlet: Outlet) -> None:
+def _log_not_listed(message: Message, settings: Settings, logger: RedactingLogger) -> None:
     """Log the names that are not in the list, if any. They are compared as the log shows them: none reads there as one of the list."""
-    listed = {outlet.text(entry.name) for entry in settings.entries}
-    others = [name for name in message.workspaces if outlet.text(name) not in listed]
+    listed = {logger.redact_text(entry.name) for entry in settings.entries}
+    others = [name for name in message.workspaces if logger.redact_text(name) not in listed]
     if others:
-        found = finding("workspace_not_listed", Facts(), count=len(others))
-        log_not_listed(message.slice, others, found, outlet)
+        found = finding("workspace_not_listed", DiagnosisContext(), count=len(others))
+        log_not_listed(message.slice, others, found, logger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +212,7 @@ class _Time:
 def _run(
     environ: Mapping[str, str],
     message: Message,
-    outlet: Outlet,
+    logger: RedactingLogger,
     told: Sequence[Problem],
     time: _Time,
     clock: Clock,
@@ -214,7 +222,7 @@ def _run(
 
     try:
         settings = load(environ)
-        _log_not_listed(message, settings, outlet)
+        _log_not_listed(message, settings, logger)
         mine = settings.only(message.workspaces)
         if not mine.entries:
             return ""
@@ -222,18 +230,18 @@ def _run(
         report = app.run(
             replace(mine, timeout_s=max(budget, 1.0)),
             environ,
-            outlet=outlet,
+            logger=logger,
             next_run=time.due,
             slice_=message.slice,
-            told=told,
+            notes=told,
             clock=clock,
         )
     except SettingsError as error:
-        log_nothing_done(error.problems, outlet, message.slice)
+        log_nothing_done(error.problems, logger, message.slice)
         return nothing_run(error)
     except Exception as error:  # noqa: BLE001  # a mistake of ours: without this there would be no run line
-        problem = Problem("run", str(internal(error, Facts())))
-        log_nothing_done([problem], outlet, message.slice)
+        problem = Problem("run", str(internal(error, DiagnosisContext())))
+        log_nothing_done([problem], logger, message.slice)
         return str(problem)
     return "" if report.result == "ok" else report.summary()
 
@@ -244,7 +252,7 @@ class _Claims:
     def __init__(
         self,
         environ: Mapping[str, str],
-        outlet: Outlet,
+        logger: RedactingLogger,
         message: Message,
         delivery: Delivery,
         clock: Clock,
@@ -252,25 +260,25 @@ class _Claims:
         self.problems: list[Problem] = []
         self._of = (message.slice, message.fingerprint, delivery.id, clock)
         self._delivery = delivery
-        self._claims: Claims | None = None
+        self._claims: SliceClaims | None = None
         from git_refresh import app  # noqa: PLC0415  # see above
 
         try:
-            self._claims = app.claims(environ, outlet, clock)
+            self._claims = app.claims(environ, logger, clock)
         except SettingsError as error:
             self.problems += error.problems
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not cost the slice
-            self.problems.append(Problem("FAN_OUT", str(internal(error, Facts()))))
+            self.problems.append(Problem("FAN_OUT", str(internal(error, DiagnosisContext()))))
 
-    def begin(self) -> Claim:
+    def begin(self) -> ClaimResult:
         """How it stands with the slice. Without a claim too, a message that was delivered before is one whose worker has died."""
-        again = Claim.AGAIN if self._delivery.count > 1 else Claim.OURS
+        again = ClaimResult.AGAIN if self._delivery.count > 1 else ClaimResult.OURS
         if self._claims is None:
             return again
         try:
             return self._claims.begin(*self._of)
         except ServiceError as error:
-            told = explain(error.symptom, Facts())
+            told = explain(error.failure, DiagnosisContext())
             self.problems.append(Problem("FAN_OUT", str(told)))
             return again
 
@@ -291,4 +299,4 @@ class _Claims:
 
 def _seconds_left(until: datetime, clock: Clock) -> float:
     """How long a slice may take: it has ended when the next run's begins, so that no two of them work on one Git folder."""
-    return (until - clock.now()).total_seconds() - ENDING_S - CLOCKS_S
+    return (until - clock.now()).total_seconds() - ENDING_S - MAX_CLOCK_SKEW_SECONDS

@@ -20,7 +20,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from git_refresh import slices
+from git_refresh.run import slices
 from localcloud.cloud import Cloud
 from localcloud.demo import APP, NotAsToldError, console, expect, say, state_of, waiting
 from localcloud.faults import Fault, delay, status
@@ -116,7 +116,7 @@ def main() -> None:
             logging.getLogger("git_refresh").propagate = False
             logging.getLogger("git_refresh").addHandler(logging.NullHandler())
             logging.getLogger().addHandler(logging.NullHandler())
-            slices.MOST = 2
+            slices.MAX_WORKSPACES_PER_SLICE = 2
             with waiting("the Functions worker and the SDKs"):
                 timer = Worker(APP)
             stage = Stage(timer, _app(Path(place)), fleet)

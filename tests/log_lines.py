@@ -7,10 +7,11 @@ from typing import Any, get_args
 
 import pytest
 
-from git_refresh.diagnosis.explain import Facts, finding
-from git_refresh.diagnosis.table import OWN
-from git_refresh.outlet import Outlet
-from git_refresh.report import (
+from git_refresh.failures.diagnosis import DiagnosisContext, finding
+from git_refresh.failures.table import OWN
+from git_refresh.model.values import Problem, Slice
+from git_refresh.output.log import RedactingLogger
+from git_refresh.run.report import (
     CredentialAction,
     CredentialReport,
     FolderAction,
@@ -24,7 +25,6 @@ from git_refresh.report import (
     log_run,
     log_workspace,
 )
-from git_refresh.values import Problem, Slice
 from tests.unit.test_terminal import ERROR, report, workspace
 
 Lines = list[dict[str, Any]]
@@ -35,19 +35,19 @@ DISPATCH, QUEUED, SLICE = "git_refresh.dispatch", "git_refresh.queued", "git_ref
 def log_lines(caplog: pytest.LogCaptureFixture) -> Lines:
     """Every line, parsed, first those of a run in slices; the last is that of a run that could not begin."""
     caplog.set_level("INFO", "git_refresh")
-    outlet = Outlet()
-    log_dispatch("id", 21, 1003, UNTIL, [Problem("clock", "clock_skew: It goes wrong.")], outlet)
-    log_queued(PART, UNTIL, ["data-1", "data-2"], outlet)
-    log_not_listed(PART, ["data-9"], finding("workspace_not_listed", Facts()), outlet)
+    logger = RedactingLogger()
+    log_dispatch("id", 21, 1003, UNTIL, [Problem("clock", "clock_skew: It goes wrong.")], logger)
+    log_queued(PART, UNTIL, ["data-1", "data-2"], logger)
+    log_not_listed(PART, ["data-9"], finding("workspace_not_listed", DiagnosisContext()), logger)
     for row in OWN:
         if row.code.startswith("slice_"):
             given_up = row.code == "slice_given_up"
             whose = None if row.code == "slice_unreadable" else PART
-            found = finding(row.code, Facts())
+            found = finding(row.code, DiagnosisContext())
             result = "failed" if given_up else "dropped"
-            log_message(whose, found, outlet, result=result, fine=not given_up)
+            log_message(whose, found, logger, result=result, fine=not given_up)
     for part in (PART, None):
-        _log_all(outlet, part)
+        _log_all(logger, part)
     return [json.loads(message) for message in caplog.messages]
 
 
@@ -55,7 +55,7 @@ UNTIL = datetime(2026, 11, 25, 18, 0, tzinfo=UTC)
 PART = Slice("id", 3, 21)
 
 
-def _log_all(outlet: Outlet, part: Slice | None) -> None:
+def _log_all(logger: RedactingLogger, part: Slice | None) -> None:
     """What a run logs, in one piece or as a slice."""
     folders = tuple(
         FolderReport(f"/Repos/a/{action}", action, error=ERROR if action == "failed" else None)
@@ -67,13 +67,13 @@ def _log_all(outlet: Outlet, part: Slice | None) -> None:
         for action in get_args(CredentialAction)
     ]
     for fine in (workspace(), workspace(credential=None)):
-        log_run(replace(report(fine), slice=part), outlet)
-        log_workspace("id", fine, outlet, part)
+        log_run(replace(report(fine), slice=part), logger)
+        log_workspace("id", fine, logger, part)
     failed = report(*fleet, problems=(Problem("timer", "late_run: late"),))
-    log_run(replace(failed, slice=part), outlet)
+    log_run(replace(failed, slice=part), logger)
     for one in fleet:
-        log_workspace("id", one, outlet, part)
-    log_nothing_done([Problem("WORKSPACES", "is missing")], outlet, part)
+        log_workspace("id", one, logger, part)
+    log_nothing_done([Problem("WORKSPACES", "is missing")], logger, part)
 
 
 def fields(value: object, above: str = "") -> set[str]:

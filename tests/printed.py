@@ -11,9 +11,9 @@ from pathlib import Path
 import yaml
 
 from git_refresh.admin import commands
-from git_refresh.diagnosis.explain import Facts, _arguments, _values
-from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Row
-from git_refresh.shell import Command, fill
+from git_refresh.failures.diagnosis import DiagnosisContext, _arguments, _values
+from git_refresh.failures.table import OWN, TABLE, UNKNOWN, Row
+from git_refresh.output.shell import Command, fill
 from tests.pages import PAGES, ROOT
 from tests.shells import Call, paste
 
@@ -21,7 +21,7 @@ PROGRAMS = ("az", "azd", "func", "databricks")
 """Those of vendors."""
 HOST = "https://adb-1234567890123456.7.azuredatabricks.net"
 GUID = "5a1e0000-0000-4000-8000-000000000001"
-FACTS = Facts(
+FACTS = DiagnosisContext(
     host=HOST,
     vault="https://contoso.vault.azure.net",
     secret="databricks-oauth-secret",  # a name

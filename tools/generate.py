@@ -8,8 +8,8 @@ from typing import Any
 from benchmarks import fan_out as simulation
 from benchmarks import page
 from git_refresh.cli.schema import schema
-from git_refresh.diagnosis.explain import in_general
-from git_refresh.diagnosis.table import PAGE, SHARED, Row
+from git_refresh.failures.diagnosis import in_general
+from git_refresh.failures.table import PAGE, SHARED, Row
 from git_refresh.settings.names import SETTINGS
 from tools import alerts, tasks
 from tools.pictures import PICTURES
@@ -38,7 +38,7 @@ def troubleshooting() -> str:
     ]
     shared = [f"### {title}\n\n→ {_in_full(remedy)}\n" for title, remedy in SHARED.items()]
     parts.append("\n".join(["## Remedies of several failures\n", *shared]))
-    return "\n".join([_MADE.format("git_refresh/diagnosis/table.py"), _INTRO, *parts])
+    return "\n".join([_MADE.format("git_refresh/failures/table.py"), _INTRO, *parts])
 
 
 def _entry(row: Row, told_at: dict[tuple[str, str], str]) -> str:

@@ -65,9 +65,9 @@ def run() -> dict[str, Any]:
     handler = _Lines()
     logging.getLogger("git_refresh").addHandler(handler)
     started, worked = time.perf_counter(), time.process_time()
-    from git_refresh.app import tick  # noqa: PLC0415  # as function_app does it
+    from git_refresh.app import run_scheduled  # noqa: PLC0415  # as function_app does it
 
-    tick(os.environ, None)
+    run_scheduled(os.environ, None)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - worked
     peak = re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text(encoding="utf-8"))
     *workspaces, whole = [len(line.encode()) for line in handler.lines]

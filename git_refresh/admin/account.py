@@ -10,9 +10,9 @@ from pydantic import Field
 
 from git_refresh.admin.rest import Nothing, Rest
 from git_refresh.admin.workspace import Number
-from git_refresh.clouds.answers import Answer, PageToken, Word
-from git_refresh.clouds.guard import Repeat
-from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.clients.responses import PageToken, Response, Word
+from git_refresh.clients.retry import Retry
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 
 AUDIENCE = "fb60f99c-7a34-4190-8149-302f77469936"
 """What Entra's tokens for the exchange are for."""
@@ -24,40 +24,40 @@ PAGES = 20
 """Of the federation policies of a service principal, which may have 20."""
 
 
-class _Principal(Answer):
+class _Principal(Response):
     id: Number
     applicationId: Word = ""  # noqa: N815  # SCIM's name
 
 
-class _Principals(Answer):
+class _Principals(Response):
     Resources: Annotated[tuple[_Principal, ...], Field(max_length=1000)] = ()
 
 
-class _Oidc(Answer):
+class _Oidc(Response):
     issuer: Word = ""
     subject: Word = ""
     audiences: Annotated[tuple[Word, ...], Field(max_length=100)] = ()
 
 
-class _Policy(Answer):
+class _Policy(Response):
     oidc_policy: _Oidc = _Oidc()
 
 
-class _Policies(Answer):
+class _Policies(Response):
     next_page_token: PageToken | None = None
     policies: Annotated[tuple[_Policy, ...], Field(max_length=100)] = ()
 
 
-class _Assigned(Answer):
+class _Assigned(Response):
     principal_id: Number
 
 
-class _Assignment(Answer):
+class _Assignment(Response):
     principal: _Assigned | None = None
     """None where the account could not tell."""
 
 
-class _Assignments(Answer):
+class _Assignments(Response):
     permission_assignments: Annotated[tuple[_Assignment, ...], Field(max_length=20_000)] = ()
 
 
@@ -88,7 +88,7 @@ class AdminAccount:
         if any(each.principal is not None and each.principal.principal_id == principal_id for each in listed):
             return
         path = f"{path}/principals/{principal_id}"
-        self._rest.send("PUT", what, path, Nothing, body=AS_USER, repeat=Repeat.SAFE)
+        self._rest.send("PUT", what, path, Nothing, body=AS_USER, repeat=Retry.IDEMPOTENT)
 
     def trusts(self, principal_id: int, issuer: str, subject: str) -> bool:
         """Whether a principal has a federation policy for whom this issuer's tokens call by this name."""
@@ -100,7 +100,7 @@ class AdminAccount:
             if not page.next_page_token:
                 return False
             query = {"page_token": page.next_page_token}
-        raise ServiceError(Symptom(Service.DATABRICKS, what, "unexpected"))
+        raise ServiceError(ServiceFailure(Service.DATABRICKS, what, "unexpected"))
 
     def trust(self, principal_id: int, issuer: str, subject: str) -> None:
         """Write that policy, by an id made of the subject: two admins at once write one."""

@@ -7,9 +7,9 @@ from urllib.parse import quote
 from git_refresh.admin.account import AS_USER, policy, policy_id
 from git_refresh.admin.organization import entitlement
 from git_refresh.admin.workspace import ACCESS, GIVE_ACCESS, can_manage
-from git_refresh.diagnosis.table import IN_ACCOUNT, PRINCIPAL_NUMBER
-from git_refresh.shell import NO_COMMAND, Command, command
-from git_refresh.values import AZURE_DEVOPS
+from git_refresh.failures.table import IN_ACCOUNT, PRINCIPAL_NUMBER
+from git_refresh.model.values import AZURE_DEVOPS
+from git_refresh.output.shell import NO_COMMAND, Command, command
 
 
 def let_into_organization(

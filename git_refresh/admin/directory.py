@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from git_refresh.admin.rest import Rest
-from git_refresh.clouds.answers import Answer, Guid, Word
-from git_refresh.symptom import ServiceError
+from git_refresh.clients.responses import Guid, Response, Word
+from git_refresh.failures.failure import ServiceError
 
 _MANAGED = "ManagedIdentity"
 _FIELDS = {"$select": "id,appId,displayName,servicePrincipalType"}
 
 
-class _ServicePrincipal(Answer):
+class _ServicePrincipal(Response):
     id: Guid
     appId: Guid  # noqa: N815  # Graph's name
     displayName: Word = ""  # noqa: N815
@@ -22,7 +22,7 @@ class _ServicePrincipal(Answer):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ServicePrincipal:
     """A managed identity, or an app registration's service principal, in one tenant."""
 
     object_id: str
@@ -42,7 +42,7 @@ class Directory:
         self._rest = rest
         self._tenant_id = tenant_id
 
-    def by_client_id(self, client_id: str) -> Identity | None:
+    def by_client_id(self, client_id: str) -> ServicePrincipal | None:
         """The identity with this client id; None where the tenant has none.
 
         Raises:
@@ -50,7 +50,7 @@ class Directory:
         """
         return self._find(f"identity {client_id}", f"/v1.0/servicePrincipals(appId='{client_id}')")
 
-    def by_object_id(self, object_id: str) -> Identity | None:
+    def by_object_id(self, object_id: str) -> ServicePrincipal | None:
         """The identity with this object id; None where the tenant has none.
 
         Raises:
@@ -58,14 +58,14 @@ class Directory:
         """
         return self._find(f"identity {object_id}", f"/v1.0/servicePrincipals/{object_id}")
 
-    def _find(self, what: str, path: str) -> Identity | None:
+    def _find(self, what: str, path: str) -> ServicePrincipal | None:
         try:
             found = self._rest.get(f"look up {what}", path, _ServicePrincipal, _FIELDS)
         except ServiceError as error:
-            if error.symptom.status == HTTPStatus.NOT_FOUND:
+            if error.failure.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
-        return Identity(
+        return ServicePrincipal(
             found.id.lower(),
             found.appId.lower(),
             found.displayName,

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Literal
 
-from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, what_happened
-from git_refresh.diagnosis.table import UNKNOWN
-from git_refresh.shell import NO_COMMAND, Command
-from git_refresh.symptom import ServiceError, Symptom
-from git_refresh.values import json_of
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding, what_happened
+from git_refresh.failures.failure import ServiceError, ServiceFailure
+from git_refresh.failures.table import UNKNOWN
+from git_refresh.model.values import json_of
+from git_refresh.output.shell import NO_COMMAND, Command
 
 Kind = Literal[
     "identity",
@@ -40,21 +40,21 @@ class Grant:
     """One right, and how it stands with it."""
 
     kind: Kind
-    where: str
+    location: str
     """Whose it is to give: "Azure DevOps contoso", "data-1"."""
-    what: str
+    description: str
     """As it reads after a sign that tells whether it is there: "service principal …: Can Manage on …"."""
-    who: str = ""
+    required_role: str = ""
     """Who can give it: "a workspace admin of data-1"."""
     command: Command = NO_COMMAND
     """What that person types."""
     status: Status = "planned"
-    why: str = ""
+    reason: str = ""
     """Of one that is skipped; of one that was given, what there is to know besides."""
     client_id: str | None = None
     """Of a service principal that was made: its application id."""
     error: Diagnosis | None = None
-    facts: Facts = field(default_factory=Facts, repr=False)
+    context: DiagnosisContext = field(default_factory=DiagnosisContext, repr=False)
     keys: tuple[Key, ...] = ()
     """What it is about, the same however it is worded as long as a part of it is missing; once it was given, all of these are there."""
     do: Callable[[], None] | None = field(default=None, repr=False)
@@ -62,35 +62,35 @@ class Grant:
     needs: "tuple[Grant, ...]" = field(default=(), repr=False)
     """Of these, one has to be there before."""
 
-    def there(self, *, is_: bool) -> "Grant":
+    def mark_existing(self, *, is_: bool) -> "Grant":
         """The same, told whether it is there."""
         self.status = "there" if is_ else "planned"
         return self
 
-    def skipped(self, why: str) -> "Grant":
+    def mark_skipped(self, why: str) -> "Grant":
         """The same, left out."""
-        self.status, self.why = "skipped", why
+        self.status, self.reason = "skipped", why
         return self
 
-    def failed(self, why: Diagnosis | ServiceError | NotGrantedError) -> "Grant":
+    def mark_failed(self, why: Diagnosis | ServiceError | NotGrantedError) -> "Grant":
         """The same, which could not be looked at or given."""
         self.status = "failed"
         match why:
             case ServiceError():
-                self.error = self._told(why.symptom)
+                self.error = self._told(why.failure)
             case NotGrantedError():
                 self.error = why.why
             case _:
                 self.error = why
         return self
 
-    def _told(self, symptom: Symptom) -> Diagnosis:
+    def _told(self, failure: ServiceFailure) -> Diagnosis:
         """Mostly, that it takes somebody else."""
-        told = explain(symptom, self.facts)
-        denied = symptom.status in _REFUSED or _DENIED in symptom.message
+        told = explain(failure, self.context)
+        denied = failure.status in _REFUSED or _DENIED in failure.message
         if denied and told.code in _GENERAL and self.kind != "oauth_secret":
-            facts = replace(self.facts, who=self.who, command=self.command)
-            return finding("grant_refused", facts, happened=what_happened(symptom))
+            context = replace(self.context, who=self.required_role, command=self.command)
+            return finding("grant_refused", context, happened=what_happened(failure))
         return told
 
     @property
@@ -99,18 +99,18 @@ class Grant:
         if not self.needs or any(grant.status in {"there", "planned", "done"} for grant in self.needs):
             return ""
         first = self.needs[0]
-        return f"this failed: {first.what}" if first.status == "failed" else first.why
+        return f"this failed: {first.description}" if first.status == "failed" else first.reason
 
     def as_dict(self) -> dict[str, Any]:
         """As `--json` has it."""
         return {
             "kind": self.kind,
-            "where": self.where,
-            "what": self.what,
+            "where": self.location,
+            "what": self.description,
             "status": self.status,
-            "why": self.why,
+            "why": self.reason,
             "error": json_of(self.error) if self.error else None,
-            "who": self.who,
+            "who": self.required_role,
             "command": self.command,
             "client_id": self.client_id,
         }

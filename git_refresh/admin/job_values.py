@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, override
 
-from git_refresh.repository import Repository
-from git_refresh.seams import Doors
-from git_refresh.values import Ref, StoredCredential, Token
+from git_refresh.model.repository import Repository
+from git_refresh.model.values import Ref, StoredCredential, Token
+from git_refresh.run.ports import Authenticator
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Commits(Protocol):
         ...
 
 
-class JobSight(Doors[Jobs], Protocol):
+class JobsClientFactory(Authenticator[Jobs], Protocol):
     """All that jobs are looked at with."""
 
     def commits(self, token: Token) -> Commits: ...

@@ -14,14 +14,14 @@ from pydantic import BeforeValidator, Field, SecretStr, WrapValidator
 from git_refresh.admin.job_values import Caller, GitSource, Job, ListedJob, RunAs
 from git_refresh.admin.rest import Rest
 from git_refresh.admin.workspace import Number
-from git_refresh.clock import Deadline
-from git_refresh.clouds import answers, oauth
-from git_refresh.clouds.answers import Answer, UnexpectedAnswerError, read
-from git_refresh.clouds.databricks import workspace_session
-from git_refresh.masking import Secrets
-from git_refresh.repository import Repository
-from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import Ref, StoredCredential, Token
+from git_refresh.clients import oauth, responses
+from git_refresh.clients.databricks import workspace_session
+from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.model.clock import Deadline
+from git_refresh.model.repository import Repository
+from git_refresh.model.values import Ref, StoredCredential, Token
+from git_refresh.output.mask import SecretFilter
 
 PAGES = 200
 """Pages of a workspace's list, each of 100 jobs: more than the 12,000 that a workspace may have."""
@@ -41,38 +41,38 @@ _SCIM = "/api/2.0/preview/scim/v2"
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ADMINS = "admins"
 
-_Name = Annotated[answers.Word | None, WrapValidator(answers.or_nothing)]
+_Name = Annotated[responses.Word | None, WrapValidator(responses.or_nothing)]
 """It is only shown: an odd one costs nothing."""
 
 
-class _Named(Answer):
+class _Named(Response):
     name: _Name = None
 
 
-class _Listed(Answer):
-    job_id: answers.Id
-    settings: Annotated[_Named | None, WrapValidator(answers.or_nothing)] = None
+class _Listed(Response):
+    job_id: responses.Id
+    settings: Annotated[_Named | None, WrapValidator(responses.or_nothing)] = None
 
 
-class _Page(Answer):
+class _Page(Response):
     """Each of its jobs is read by itself, so that an odd one costs no other."""
 
     jobs: list[Any] = Field(default_factory=list, max_length=_ENTRIES)
-    next_page_token: answers.PageToken | None = None
+    next_page_token: responses.PageToken | None = None
 
 
-class _RunAs(Answer):
-    service_principal_name: answers.Word | None = None
-    user_name: answers.Word | None = None
-    group_name: answers.Word | None = None
+class _RunAs(Response):
+    service_principal_name: responses.Word | None = None
+    user_name: responses.Word | None = None
+    group_name: responses.Word | None = None
 
 
-class _Source(Answer):
-    git_url: answers.Url
-    git_provider: Annotated[answers.Word, BeforeValidator(lambda value: value or "")] = ""
-    git_branch: answers.Branch = None
-    git_tag: answers.Branch = None
-    git_commit: answers.Branch = None
+class _Source(Response):
+    git_url: responses.Url
+    git_provider: Annotated[responses.Word, BeforeValidator(lambda value: value or "")] = ""
+    git_branch: responses.Branch = None
+    git_tag: responses.Branch = None
+    git_commit: responses.Branch = None
 
 
 class _Settings(_Named):
@@ -81,37 +81,37 @@ class _Settings(_Named):
     tasks: list[Any] = Field(default_factory=list, max_length=_ENTRIES)
 
 
-class _Job(Answer):
-    job_id: answers.Id
-    run_as_user_name: answers.Word | None = None
+class _Job(Response):
+    job_id: responses.Id
+    run_as_user_name: responses.Word | None = None
     settings: _Settings = _Settings()
     has_more: bool = False
     """Whether there are tasks besides those on this page."""
-    next_page_token: answers.PageToken | None = None
+    next_page_token: responses.PageToken | None = None
 
 
-class _Principal(Answer):
+class _Principal(Response):
     id: Number
-    applicationId: answers.Guid  # noqa: N815  # SCIM's name
+    applicationId: responses.Guid  # noqa: N815  # SCIM's name
 
 
-class _Principals(Answer):
+class _Principals(Response):
     Resources: list[_Principal] = Field(default_factory=list, max_length=_ENTRIES)
 
 
-class _Group(Answer):
+class _Group(Response):
     display: _Name = None
 
 
-class _Me(Answer):
-    userName: answers.Word  # noqa: N815  # SCIM's name
+class _Me(Response):
+    userName: responses.Word  # noqa: N815  # SCIM's name
     groups: list[_Group] = Field(default_factory=list, max_length=_ENTRIES)
 
 
-class WorkspaceJobs:
+class JobsClient:
     """One workspace's jobs (`job_values.Jobs`)."""
 
-    def __init__(self, rest: Rest, secrets: Secrets) -> None:
+    def __init__(self, rest: Rest, secrets: SecretFilter) -> None:
         self._rest = rest
         self._secrets = secrets
 
@@ -134,7 +134,7 @@ class WorkspaceJobs:
             if not page.next_page_token:
                 return
             query["page_token"] = page.next_page_token
-        raise ServiceError(Symptom(Service.DATABRICKS, what, "unexpected"))
+        raise ServiceError(ServiceFailure(Service.DATABRICKS, what, "unexpected"))
 
     def job(self, id_: int) -> Job | None:
         what = "read the job"
@@ -142,12 +142,12 @@ class WorkspaceJobs:
             found = self._rest.get(what, f"{_API}/get", _Job, {"job_id": str(id_)})
         except ServiceError as error:
             # A job that does not exist is a 400.
-            gone = (error.symptom.status, error.symptom.error_code) == (400, "INVALID_PARAMETER_VALUE")
-            if gone or error.symptom.status == 404:  # noqa: PLR2004
+            gone = (error.failure.status, error.failure.error_code) == (400, "INVALID_PARAMETER_VALUE")
+            if gone or error.failure.status == 404:  # noqa: PLR2004
                 return None
             raise
         if found.job_id != id_:
-            raise ServiceError(Symptom(Service.DATABRICKS, what, "unexpected"))
+            raise ServiceError(ServiceFailure(Service.DATABRICKS, what, "unexpected"))
         in_workspace = not (found.has_more or found.next_page_token) and _in_workspace(found.settings.tasks)
         source = None if in_workspace else _source(found.settings.git_source)
         return Job(id_, found.settings.name or "", _run_as(found), source)
@@ -164,14 +164,14 @@ class WorkspaceJobs:
     def credentials(self, principal_id: int) -> list[StoredCredential]:
         query = {"principal_id": str(principal_id)}
         what = "list the Git credentials"
-        found = self._rest.get(what, "/api/2.0/git-credentials", answers.Credentials, query)
+        found = self._rest.get(what, "/api/2.0/git-credentials", responses.Credentials, query)
         return [
             StoredCredential(each.credential_id, each.git_provider, each.git_username or "")
             for each in found.credentials
         ]
 
 
-def _listed(found: object, secrets: Secrets) -> ListedJob:
+def _listed(found: object, secrets: SecretFilter) -> ListedJob:
     """A job of the list; one that cannot be read has no id, and is counted."""
     try:
         job = read(_Listed, found, secrets)
@@ -218,8 +218,8 @@ def _source(found: _Source | None) -> GitSource | None:
     return GitSource(found.git_url, found.git_provider, ref, found.git_commit or "")
 
 
-class _Commit(Answer):
-    commitId: answers.Commit  # noqa: N815  # Azure DevOps' name
+class _Commit(Response):
+    commitId: responses.Commit  # noqa: N815  # Azure DevOps' name
 
 
 class DevOpsCommits:
@@ -238,39 +238,39 @@ class DevOpsCommits:
         try:
             found = rest.get(what, path, _Commit, {"api-version": "7.1"}).commitId
         except ServiceError as error:
-            if error.symptom.status == 404:  # noqa: PLR2004
+            if error.failure.status == 404:  # noqa: PLR2004
                 return False
             raise
         finally:
             rest.close()
         if found != commit:
-            raise ServiceError(Symptom(Service.AZURE_DEVOPS, what, "unexpected"))
+            raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, "unexpected"))
         return True
 
 
-class JobDoors:
+class HttpJobsClientFactory:
     """The ways in to workspaces, with their jobs behind (`job_values.JobSight`)."""
 
-    def __init__(self, tls: ssl.SSLContext, deadline: Deadline, secrets: Secrets) -> None:
+    def __init__(self, tls: ssl.SSLContext, deadline: Deadline, secrets: SecretFilter) -> None:
         self._tls = tls
         self._deadline = deadline
         self._secrets = secrets
 
-    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> WorkspaceJobs:
+    def sign_in(self, host: str, client_id: str, secret: SecretStr) -> JobsClient:
         return self._signed_in(host, partial(oauth.sign_in, client_id=client_id, secret=secret))
 
-    def exchange(self, host: str, client_id: str, assertion: Token) -> WorkspaceJobs:
+    def exchange(self, host: str, client_id: str, assertion: Token) -> JobsClient:
         return self._signed_in(host, partial(oauth.exchange, client_id=client_id, assertion=assertion))
 
-    def _signed_in(self, host: str, sign_in: Callable[..., SecretStr]) -> WorkspaceJobs:
+    def _signed_in(self, host: str, sign_in: Callable[..., SecretStr]) -> JobsClient:
         with workspace_session(host, self._tls) as session:
             return self.workspace(
                 host, sign_in(session, host, deadline=self._deadline, secrets=self._secrets)
             )
 
-    def workspace(self, host: str, token: SecretStr) -> WorkspaceJobs:
-        self._secrets.learn(token.get_secret_value())  # it must not come back to the app's own client either
-        return WorkspaceJobs(self._rest(Service.DATABRICKS, host, token), self._secrets)
+    def workspace(self, host: str, token: SecretStr) -> JobsClient:
+        self._secrets.add(token.get_secret_value())  # it must not come back to the app's own client either
+        return JobsClient(self._rest(Service.DATABRICKS, host, token), self._secrets)
 
     def commits(self, token: Token) -> DevOpsCommits:
         return DevOpsCommits(lambda origin: self._rest(Service.AZURE_DEVOPS, origin, token.value))

@@ -11,10 +11,10 @@ from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, model_val
 
 from git_refresh.admin.rest import Nothing, Rest
 from git_refresh.admin.secrets import NewSecret, OAuthSecret
-from git_refresh.clouds.answers import Answer, PageToken, SecretText, Word
-from git_refresh.clouds.guard import Repeat
-from git_refresh.masking import Secrets
-from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.clients.responses import PageToken, Response, SecretText, Word
+from git_refresh.clients.retry import Retry
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.output.mask import SecretFilter
 
 PAGES = 20
 """Of a list of five at most: one that goes on after that is no list."""
@@ -39,7 +39,7 @@ def _or_none(value: object) -> object:
     return [] if value is None else value
 
 
-class _Info(Answer):
+class _Info(Response):
     id: SecretId
     create_time: Time = None
     expire_time: Time = None
@@ -47,7 +47,7 @@ class _Info(Answer):
     scopes: Annotated[tuple[Word, ...], BeforeValidator(_or_none)] = ()
 
 
-class _Page(Answer):
+class _Page(Response):
     secrets: list[_Info] = Field(default_factory=list, max_length=1000)
     next_page_token: PageToken | None = None
 
@@ -58,24 +58,24 @@ class _Made(_Info):
     @model_validator(mode="after")
     def _kept_apart(self) -> "_Made":
         shown = (self.id, self.status, *self.scopes)
-        if any(Secrets([self.secret]).are_in(text) for text in shown):
+        if any(SecretFilter([self.secret]).contains(text) for text in shown):
             raise ValueError("the secret, in what is shown")
         return self
 
 
-class _Principal(Answer):
+class _Principal(Response):
     id: Annotated[str, Field(strict=True, pattern=r"^[0-9]{1,19}$")]
     applicationId: Word = ""  # noqa: N815  # SCIM's name
 
 
-class _Principals(Answer):
+class _Principals(Response):
     Resources: list[_Principal] = Field(default_factory=list, max_length=1000)  # SCIM's name
 
 
 class OAuthSecrets:
     """The OAuth secrets of the service principals of one workspace. Every method raises `ServiceError` when the workspace fails it."""
 
-    def __init__(self, workspace: Rest, secrets: Secrets) -> None:
+    def __init__(self, workspace: Rest, secrets: SecretFilter) -> None:
         """Make a client.
 
         Args:
@@ -101,7 +101,7 @@ class OAuthSecrets:
         found = [each for each in answer.Resources if each.applicationId.lower() == client_id.lower()]
         if len(found) != 1:
             kind = "several_principals" if found else "no_principal"
-            raise ServiceError(Symptom(Service.DATABRICKS, what, kind))
+            raise ServiceError(ServiceFailure(Service.DATABRICKS, what, kind))
         return int(found[0].id)
 
     def list(self, principal: int) -> list[OAuthSecret]:
@@ -116,7 +116,7 @@ class OAuthSecrets:
             token = page.next_page_token or ""
             if not token:
                 return found
-        raise ServiceError(Symptom(Service.DATABRICKS, what, "unexpected", 200))
+        raise ServiceError(ServiceFailure(Service.DATABRICKS, what, "unexpected", 200))
 
     def create(
         self, principal: int, lifetime: timedelta | None = None, scopes: tuple[str, ...] = ()
@@ -137,22 +137,22 @@ class OAuthSecrets:
         try:
             made = self._rest.send("POST", what, _path(principal), _Made, body=body)
         except ServiceError as error:
-            symptom = error.symptom
+            failure = error.failure
         else:
-            self._secrets.learn(made.secret)
+            self._secrets.add(made.secret)
             return NewSecret(_about(made), SecretStr(made.secret))
-        if symptom.kind == "unexpected":  # what has come may quote a secret that nobody has learnt
-            symptom = replace(symptom, message="", error_code="", request_id="")
-        raise ServiceError(symptom)
+        if failure.kind == "unexpected":  # what has come may quote a secret that nobody has learnt
+            failure = replace(failure, message="", error_code="", request_id="")
+        raise ServiceError(failure)
 
     def delete(self, principal: int, secret_id: str) -> None:
         """Delete one, for good. One that is not there is deleted."""
         what = f"delete OAuth secret {secret_id} of service principal {principal}"
         path = f"{_path(principal)}/{secret_id}"
         try:
-            self._rest.send("DELETE", what, path, Nothing, repeat=Repeat.SAFE)
+            self._rest.send("DELETE", what, path, Nothing, repeat=Retry.IDEMPOTENT)
         except ServiceError as error:
-            if error.symptom.status != _NOT_FOUND:
+            if error.failure.status != _NOT_FOUND:
                 raise
 
 

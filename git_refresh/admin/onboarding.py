@@ -11,24 +11,24 @@ from functools import partial
 from http import HTTPStatus
 
 from git_refresh.admin import commands
-from git_refresh.admin.directory import Directory, Identity
+from git_refresh.admin.databricks_grants import DatabricksGrants, WorkspaceSnapshot, workspace_admin
+from git_refresh.admin.devops_grants import DevOpsGrants, Projects, place_of, projects_of
+from git_refresh.admin.directory import Directory, ServicePrincipal
 from git_refresh.admin.grants import Grant, Kind, NotGrantedError
-from git_refresh.admin.in_databricks import DatabricksGrants, Seen, workspace_admin
-from git_refresh.admin.in_devops import DevOpsGrants, Projects, place_of, projects_of
-from git_refresh.admin.patience import PATIENCE, PAUSE, patiently
-from git_refresh.admin.rotation.decide import Target
-from git_refresh.admin.rotation.steps import Crew
-from git_refresh.admin.rotation.targets import beside, targets_of
+from git_refresh.admin.polling import PATIENCE, PAUSE, poll
+from git_refresh.admin.rotation.decide import RotationTarget
+from git_refresh.admin.rotation.steps import ParallelMap
+from git_refresh.admin.rotation.targets import sibling_names, targets_of
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.services import GRAPH, AdminServices
 from git_refresh.admin.workspace import AdminWorkspace, Principal
-from git_refresh.diagnosis.explain import Diagnosis, Facts, finding, internal
-from git_refresh.remote import read_remote
-from git_refresh.repository import Repository
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, internal
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.model.remote import read_remote
+from git_refresh.model.repository import Repository
+from git_refresh.model.values import KEY_VAULT, Zone
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
-from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import KEY_VAULT, Zone
 
 _NOT_YET = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 """What a service answers that has not heard yet of what another part of it has just made."""
@@ -42,7 +42,7 @@ _WAVES: tuple[frozenset[Kind], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class OnboardOptions:
     """What the settings do not say."""
 
     object_id: str | None = None
@@ -56,7 +56,9 @@ class Given:
 class Onboarding:
     """The rights that a list needs, as whoever is signed in sees them and may give them."""
 
-    def __init__(self, settings: Settings, services: AdminServices, given: Given, crew: Crew) -> None:
+    def __init__(
+        self, settings: Settings, services: AdminServices, given: OnboardOptions, crew: ParallelMap
+    ) -> None:
         self._settings = settings
         self._services = services
         self._given = given
@@ -78,12 +80,12 @@ class Onboarding:
             found += self._zone(zone, [entry for entry in own.entries if isinstance(entry, Entry)])
         return found
 
-    def give(self, grant: Grant) -> None:
+    def apply(self, grant: Grant) -> None:
         """Give one that is planned; its status tells what came of it."""
         if grant.status != "planned" or grant.do is None:
             return
         if grant.blocked:
-            grant.skipped(grant.blocked)
+            grant.mark_skipped(grant.blocked)
             return
         fresh = grant.kind == "folder" and any(needs.status == "done" for needs in grant.needs)
         began = self._clock.monotonic()
@@ -92,19 +94,19 @@ class Onboarding:
                 grant.do()
             except ServiceError as error:
                 late = self._clock.monotonic() - began > PATIENCE
-                if fresh and not late and error.symptom.status in _NOT_YET:
+                if fresh and not late and error.failure.status in _NOT_YET:
                     self._clock.sleep(PAUSE)
                     continue
-                grant.failed(error)
+                grant.mark_failed(error)
             except NotGrantedError as error:
-                grant.failed(error)
+                grant.mark_failed(error)
             except Exception as error:  # noqa: BLE001  # a mistake of ours must not keep the other rights from being given
-                grant.failed(internal(error, Facts()))
+                grant.mark_failed(internal(error, DiagnosisContext()))
             else:
                 grant.status = "done"
             return
 
-    def give_all(self, planned: Sequence[Grant], given: Callable[[Grant], None]) -> None:
+    def apply_all(self, planned: Sequence[Grant], given: Callable[[Grant], None]) -> None:
         """Give all that is planned: first who is let in, then how it signs in, then where it works; at many places at once.
 
         Args:
@@ -118,20 +120,20 @@ class Onboarding:
             places: dict[str, list[Grant]] = {}
             for grant in planned:
                 if grant.kind in kinds:
-                    places.setdefault(grant.where, []).append(grant)
+                    places.setdefault(grant.location, []).append(grant)
             if kinds == _ONE_BY_ONE:
                 # In this thread, where a Ctrl-C arrives: a secret that is stored nowhere is deleted again.
                 for place in places.values():
-                    self._give_at(given, place)
+                    self._apply_at(given, place)
             else:
-                self._crew.each(list(places.values()), partial(self._give_at, given))
+                self._crew.each(list(places.values()), partial(self._apply_at, given))
             if self._crew.interrupted:
                 raise KeyboardInterrupt
 
-    def _give_at(self, given: Callable[[Grant], None], place: Sequence[Grant]) -> None:
+    def _apply_at(self, given: Callable[[Grant], None], place: Sequence[Grant]) -> None:
         for grant in place:
             if not self._crew.interrupted:
-                self.give(grant)
+                self.apply(grant)
                 given(grant)
 
     def see(self, given: Sequence[Grant]) -> None:
@@ -142,8 +144,8 @@ class Onboarding:
             there = {key for grant in self.look() if grant.status == "there" for key in grant.keys}
             return [grant for grant in done if not there.issuperset(grant.keys)]
 
-        for grant in patiently(self._clock, unseen, lambda found: not found) if done else ():
-            grant.failed(finding("grant_not_seen", Facts()))
+        for grant in poll(self._clock, unseen, lambda found: not found) if done else ():
+            grant.mark_failed(finding("grant_not_seen", DiagnosisContext()))
 
     # One trust zone
 
@@ -163,21 +165,23 @@ class Onboarding:
         yield from self._databricks(identity, entries, projects)
 
     def _databricks(
-        self, identity: Identity, entries: Sequence[Entry], projects: Projects
+        self, identity: ServicePrincipal, entries: Sequence[Entry], projects: Projects
     ) -> Iterator[Grant]:
         databricks = DatabricksGrants(
             self._services, identity, self._given.account_id, self._settings.options
         )
-        seen: list[Seen] = []
+        seen: list[WorkspaceSnapshot] = []
         looked_at = self._crew.each(entries, databricks.see)
         if self._crew.interrupted:
             raise KeyboardInterrupt
         for entry, view in looked_at:
-            if isinstance(view, Seen):
+            if isinstance(view, WorkspaceSnapshot):
                 seen.append(view)
             else:
                 late = Grant("principal", entry.name, "look at the workspace")
-                yield view or late.failed(finding("not_looked_at", Facts(host=entry.workspace.host)))
+                yield view or late.mark_failed(
+                    finding("not_looked_at", DiagnosisContext(host=entry.workspace.host))
+                )
         principals = databricks.principals(seen)
         yield from principals.values()
         yield from databricks.policies(seen)
@@ -187,23 +191,27 @@ class Onboarding:
             yield from databricks.folders(view, principals[view.workspace.name])
             yield from self._unnamed(view, projects)
 
-    def _identity(self, zone: Zone) -> Identity | Grant:
+    def _identity(self, zone: Zone) -> ServicePrincipal | Grant:
         """Who the app is."""
         asked = zone.identity or self._given.object_id or ""
         grant = Grant("identity", "Microsoft Entra", f"look up managed identity {asked}")
-        grant.who, grant.command = "somebody who may read the directory", commands.look_up_identity(asked)
+        grant.required_role, grant.command = "somebody who may read the directory", commands.look_up_identity(asked)
         try:
             directory, tenant = self._directory("")
             found = directory.by_client_id(asked) if zone.identity else directory.by_object_id(asked)
         except ServiceError as error:
-            return grant.failed(error)
+            return grant.mark_failed(error)
         if found is None:
-            return grant.failed(finding("identity_not_in_tenant", Facts(tenant=tenant), id=asked))
+            return grant.mark_failed(
+                finding("identity_not_in_tenant", DiagnosisContext(tenant=tenant), id=asked)
+            )
         if not found.managed:
-            return grant.failed(finding("not_a_managed_identity", Facts(tenant=tenant), id=asked))
+            return grant.mark_failed(
+                finding("not_a_managed_identity", DiagnosisContext(tenant=tenant), id=asked)
+            )
         return found
 
-    def _member(self, zone: Zone, identity: Identity) -> Identity | Grant:
+    def _member(self, zone: Zone, identity: ServicePrincipal) -> ServicePrincipal | Grant:
         """Who calls Azure DevOps: the identity or, in another tenant, the app registration that speaks for it."""
         if zone.devops is None:
             return identity
@@ -218,24 +226,28 @@ class Onboarding:
         try:
             found = self._directory(tenant)[0].by_client_id(registration)
         except ServiceError as error:
-            return grant.failed(error)
+            return grant.mark_failed(error)
         if found is None:
-            facts = Facts(tenant=tenant, registration=registration, who=grant.who, command=grant.command)
-            return grant.failed(finding("no_consent", facts))
+            context = DiagnosisContext(
+                tenant=tenant, registration=registration, who=grant.required_role, command=grant.command
+            )
+            return grant.mark_failed(finding("no_consent", context))
         return found
 
     def _directory(self, tenant: str) -> tuple[Directory, str]:
         rest = self._services.rest(Service.ENTRA, GRAPH, tenant)
         own = tenant or self._services.token(GRAPH).claims.tenant_id
         if not own:
-            raise ServiceError(Symptom(Service.ENTRA, "tell which tenant you are signed in to", "unexpected"))
+            raise ServiceError(
+                ServiceFailure(Service.ENTRA, "tell which tenant you are signed in to", "unexpected")
+            )
         return Directory(rest, own), own
 
     # The OAuth secrets
 
-    def _secrets(self, seen: Sequence[Seen], principals: dict[str, Grant]) -> Iterator[Grant]:
+    def _secrets(self, seen: Sequence[WorkspaceSnapshot], principals: dict[str, Grant]) -> Iterator[Grant]:
         """An OAuth secret by each name in Key Vault that the list wants one by."""
-        users: dict[str, list[Seen]] = {}
+        users: dict[str, list[WorkspaceSnapshot]] = {}
         for view in seen:
             if view.workspace.oauth is not None:
                 users.setdefault(view.workspace.oauth.secret_name.lower(), []).append(view)
@@ -244,15 +256,17 @@ class Onboarding:
         for name, views in users.items():
             grant = self._secret(views, [principals[view.workspace.name] for view in views])
             if (ids := several.get(name)) is not None:
-                grant.failed(finding("two_principals_for_secret", grant.facts, client_ids=", ".join(ids)))
+                grant.mark_failed(
+                    finding("two_principals_for_secret", grant.context, client_ids=", ".join(ids))
+                )
             elif grant.status == "planned":
                 grant.do = partial(self._issue, grant, views, targets, mixed)
             yield grant
 
-    def _secret(self, views: Sequence[Seen], needs: Sequence[Grant]) -> Grant:
+    def _secret(self, views: Sequence[WorkspaceSnapshot], needs: Sequence[Grant]) -> Grant:
         first, url = views[0], self._settings.key_vault_url or ""
         name = first.workspace.oauth.secret_name if first.workspace.oauth else ""
-        facts = Facts(
+        context = DiagnosisContext(
             host=first.workspace.host,
             client_id=first.client_id,
             secret=name,
@@ -265,23 +279,23 @@ class Onboarding:
             f'OAuth secret of service principal {first.client_id}, as the secret "{name}"',
             f"{workspace_admin(first.workspace)} who is Key Vault Secrets Officer",
             commands.onboard(self._settings.options),
-            facts=facts,
+            context=context,
             keys=(("oauth_secret", name),),
             needs=tuple(needs),
         )
         try:
-            grant.facts = replace(facts, object_id=self._services.token(KEY_VAULT).object_id)
+            grant.context = replace(context, object_id=self._services.token(KEY_VAULT).object_id)
             there = self._services.vault(url, self._settings.trusted).current(name) is not None
         except ServiceError as error:
-            return grant.failed(error)
-        grant.there(is_=there)
-        return grant.skipped(grant.blocked) if grant.blocked and not there else grant
+            return grant.mark_failed(error)
+        grant.mark_existing(is_=there)
+        return grant.mark_skipped(grant.blocked) if grant.blocked and not there else grant
 
     def _issue(
         self,
         grant: Grant,
-        views: Sequence[Seen],
-        targets: Sequence[Target],
+        views: Sequence[WorkspaceSnapshot],
+        targets: Sequence[RotationTarget],
         mixed: Mapping[str, Sequence[str]],
     ) -> None:
         """In the first workspace that the principal is in by now; it is tried in all of them."""
@@ -291,30 +305,30 @@ class Onboarding:
             if principal.status in {"there", "done"}
         ]
         hosts = tuple(dict.fromkeys(view.workspace.host for view in in_it))
-        target = Target(grant.facts.secret, in_it[0].client_id, hosts, ())
+        target = RotationTarget(grant.context.secret, in_it[0].client_id, hosts, ())
         vault = self._services.vault(self._settings.key_vault_url or "", self._settings.trusted)
         if vault.current(target.name) is not None:  # another admin was quicker
             return
         report = Rotation(
             target,
-            beside=beside(target, targets, mixed),
+            beside=sibling_names(target, targets, mixed),
             vault=vault,
             services=self._services,
             crew=self._crew,
             deadline=self._services.deadline,
             within=timedelta(),
-            facts=grant.facts,
+            context=grant.context,
             allowed=frozenset(hosts),  # there is none yet that the others would be locked out by
         ).issue()
         if report.errors:
             raise NotGrantedError(report.errors[0])
-        if report.unknown:
-            ids = ", ".join(each.id for each in report.unknown)
-            grant.why = f"besides, it has OAuth secrets that nobody knows of ({ids}); rotate says what to do with them"
+        if report.unmanaged:
+            ids = ", ".join(each.id for each in report.unmanaged)
+            grant.reason = f"besides, it has OAuth secrets that nobody knows of ({ids}); rotate says what to do with them"
 
     # What the list does not name
 
-    def _unnamed(self, view: Seen, named: Projects) -> Iterator[Grant]:
+    def _unnamed(self, view: WorkspaceSnapshot, named: Projects) -> Iterator[Grant]:
         """Git folders of projects that the list does not name: nobody but its author can say that the identity may read them."""
         for target in view.targets:
             repository = self._repository(target.place.url if target.place else None)
@@ -323,7 +337,7 @@ class Onboarding:
             if repository.project.lower() not in named.get(place_of(repository), {}):
                 what = f"{target.path} is a clone of {repository}, a project that the list does not name"
                 grant = Grant("project", view.workspace.name, what)
-                yield grant.skipped(
+                yield grant.mark_skipped(
                     'write its address as "url" into its entry, and the identity is let in there'
                 )
 
@@ -348,34 +362,34 @@ class Onboarding:
             f'a new service principal named "{name}", with workspace access',
             workspace_admin(workspace),
             commands.make_principal(workspace.host, name),
-            facts=Facts(host=workspace.host),
+            context=DiagnosisContext(host=workspace.host),
         )
         try:
             api = AdminWorkspace(workspace.host, self._services.rest(Service.DATABRICKS, workspace.host))
             known = api.named(name)
         except ServiceError as error:
-            return [grant.failed(error)]
+            return [grant.mark_failed(error)]
         if known:
-            return [grant.failed(_taken(known, name, grant.facts))]
+            return [grant.mark_failed(_taken(known, name, grant.context))]
         grant.do = partial(self._make_principal, api, grant, name)
         return [grant]
 
     def _make_principal(self, api: AdminWorkspace, grant: Grant, name: str) -> None:
         if known := api.named(name):  # another admin was quicker
-            raise NotGrantedError(_taken(known, name, grant.facts))
+            raise NotGrantedError(_taken(known, name, grant.context))
         try:
             _, client_id = api.add_principal(None, name)
         except ServiceError as error:
-            if not error.symptom.undecided:
+            if not error.failure.outcome_unknown:
                 raise
-            made = patiently(self._clock, lambda: api.named(name), bool)  # the answer was lost: was it made?
+            made = poll(self._clock, lambda: api.named(name), bool)  # the answer was lost: was it made?
             if len(made) != 1:
                 raise
             client_id = made[0].client_id
         grant.client_id = client_id
 
 
-def _taken(known: Sequence[Principal], name: str, facts: Facts) -> Diagnosis:
+def _taken(known: Sequence[Principal], name: str, context: DiagnosisContext) -> Diagnosis:
     count = "a service principal" if len(known) == 1 else f"{len(known)} service principals"
     ids = ", ".join(each.client_id for each in known)
-    return finding("name_taken", facts, name=f'"{name}"', count=count, ids=ids)
+    return finding("name_taken", context, name=f'"{name}"', count=count, ids=ids)

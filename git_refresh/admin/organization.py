@@ -13,9 +13,9 @@ from urllib.parse import quote
 from pydantic import Field
 
 from git_refresh.admin.rest import Nothing, Rest
-from git_refresh.clouds.answers import Answer, Guid, Word
-from git_refresh.clouds.guard import Repeat
-from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.clients.responses import Guid, Response, Word
+from git_refresh.clients.retry import Retry
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 
 DEVOPS = "https://dev.azure.com"
 ENTITLEMENTS = "https://vsaex.dev.azure.com"
@@ -38,72 +38,72 @@ Descriptor = Annotated[str, Field(strict=True, max_length=400, pattern=r"^[A-Za-
 """An opaque name of a subject, which goes into paths."""
 
 
-class _Project(Answer):
+class _Project(Response):
     id: Guid
 
 
-class _Value(Answer):
+class _Value(Response):
     value: Annotated[str, Field(strict=True, max_length=400, pattern=r"^[A-Za-z0-9._-]+$")]
 
 
-class _Group(Answer):
+class _Group(Response):
     displayName: Word = ""  # noqa: N815  # Azure DevOps' names, here and below
     descriptor: Descriptor
 
 
-class _Groups(Answer):
+class _Groups(Response):
     value: Annotated[tuple[_Group, ...], Field(max_length=5000)] = ()
 
 
-class _Subject(Answer):
+class _Subject(Response):
     originId: Word = ""  # noqa: N815
     descriptor: Descriptor
     isDeletedInOrigin: bool = False  # noqa: N815
 
 
-class _Subjects(Answer):
+class _Subjects(Response):
     value: Annotated[tuple[_Subject, ...], Field(max_length=5000)] = ()
 
 
-class _Licence(Answer):
+class _Licence(Response):
     accountLicenseType: Word = "none"  # noqa: N815
     licensingSource: Word = ""  # noqa: N815
     status: Word = ""
 
 
-class _ProjectRef(Answer):
+class _ProjectRef(Response):
     id: Guid
 
 
-class _OfProject(Answer):
+class _OfProject(Response):
     groupType: Word = ""  # noqa: N815
 
 
-class _Entitled(Answer):
+class _Entitled(Response):
     projectRef: _ProjectRef  # noqa: N815
     group: _OfProject = _OfProject()
 
 
-class _Origin(Answer):
+class _Origin(Response):
     isDeletedInOrigin: bool = False  # noqa: N815
 
 
-class _Entitlement(Answer):
+class _Entitlement(Response):
     servicePrincipal: _Origin = _Origin()  # noqa: N815
     accessLevel: _Licence = _Licence()  # noqa: N815
     projectEntitlements: Annotated[tuple[_Entitled, ...], Field(max_length=5000)] = ()  # noqa: N815
 
 
-class _Error(Answer):
+class _Error(Response):
     key: Any = None
     value: Annotated[str, Field(strict=True, max_length=20_000)] = ""
 
 
-class _Operation(Answer):
+class _Operation(Response):
     errors: Annotated[tuple[_Error, ...], Field(max_length=100)] = ()
 
 
-class _Outcome(Answer):
+class _Outcome(Response):
     """Of a change of entitlements: the call itself succeeds where the change was refused."""
 
     isSuccess: Annotated[bool, Field(strict=True)]  # noqa: N815
@@ -166,7 +166,7 @@ class Organization:
         try:
             found = self._entitlements.get(what, path, _Entitlement, _VERSION)
         except ServiceError as error:
-            if error.symptom.status == HTTPStatus.NOT_FOUND:  # known to the directory, without a licence
+            if error.failure.status == HTTPStatus.NOT_FOUND:  # known to the directory, without a licence
                 return None
             raise
         status = found.accessLevel.status.lower()
@@ -194,7 +194,7 @@ class Organization:
         for page in self._pages(what, f"{self._path}/graph/serviceprincipals", _Subjects, {}):
             yield from page.value
 
-    def _pages[M: Answer](
+    def _pages[M: Response](
         self, what: str, path: str, model: type[M], query: Mapping[str, str]
     ) -> Iterator[M]:
         asked = {**_VERSION, **query}
@@ -204,7 +204,7 @@ class Organization:
             if not page.following:
                 return
             asked["continuationToken"] = page.following
-        raise ServiceError(Symptom(Service.AZURE_DEVOPS, what, "unexpected"))
+        raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, "unexpected"))
 
     def add(self, object_id: str, project_ids: Sequence[str]) -> None:
         """Let a service principal in, with Basic access and into the Readers of projects. Doing it twice changes nothing."""
@@ -221,7 +221,7 @@ class Organization:
 
     def _change(self, method: str, what: str, path: str, body: object) -> None:
         outcome = self._entitlements.send(
-            method, what, path, _Outcome, query=_VERSION, body=body, repeat=Repeat.SAFE
+            method, what, path, _Outcome, query=_VERSION, body=body, repeat=Retry.IDEMPOTENT
         )
         if not outcome.isSuccess:
             errors = [
@@ -229,7 +229,7 @@ class Organization:
                 *(e for r in outcome.operationResults for e in r.errors),
             ]
             said = " ".join(error.value for error in errors)
-            raise ServiceError(Symptom(Service.AZURE_DEVOPS, what, "answer", status=200, message=said))
+            raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, "answer", status=200, message=said))
 
     def readers(self, project: str, project_id: str) -> str:
         """The descriptor of a project's group Readers."""
@@ -239,10 +239,10 @@ class Organization:
             for group in page.value:
                 if group.displayName == READERS:
                     return group.descriptor
-        raise ServiceError(Symptom(Service.AZURE_DEVOPS, what, "unexpected"))
+        raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, "unexpected"))
 
     def put_into(self, member: Member, group: str, project: str) -> None:
         """Put a member into a group. Doing it twice changes nothing."""
         what = f"add the identity to the Readers of project {project}"
         path = f"{self._path}/graph/memberships/{member.descriptor}/{group}"
-        self._graph.send("PUT", what, path, Nothing, query=_VERSION, repeat=Repeat.SAFE)
+        self._graph.send("PUT", what, path, Nothing, query=_VERSION, repeat=Retry.IDEMPOTENT)

@@ -8,12 +8,12 @@ from typing import Any
 import requests
 from pydantic import SecretStr
 
-from git_refresh.clock import Deadline, ServiceTime
-from git_refresh.clouds.answers import Answer, UnexpectedAnswerError, read
-from git_refresh.clouds.guard import Repeat, call
-from git_refresh.clouds.transport import BoundedSession
-from git_refresh.masking import Secrets
-from git_refresh.symptom import Service
+from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
+from git_refresh.clients.retry import Retry, call
+from git_refresh.clients.session import BoundedSession
+from git_refresh.failures.failure import Service
+from git_refresh.model.clock import Deadline, ServiceTime
+from git_refresh.output.mask import SecretFilter
 
 LIMIT = 30.0
 """Seconds for one call, further attempts included. Letting somebody into an organization has been seen to take ten."""
@@ -22,12 +22,12 @@ MAX_BODY = 4 * 1024 * 1024
 """Bytes of one answer: a page of an organization's members."""
 
 
-class Nothing(Answer):
+class Nothing(Response):
     """An answer of which nothing is needed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Page[M: Answer]:
+class Page[M: Response]:
     """An answer, and where the next one begins; empty after the last."""
 
     answer: M
@@ -49,7 +49,7 @@ class Rest:
         *,
         tls: ssl.SSLContext,
         deadline: Deadline,
-        secrets: Secrets,
+        secrets: SecretFilter,
         connections: int = 1,
     ) -> None:
         """Make a client.
@@ -67,7 +67,7 @@ class Rest:
         self._origin = origin
         self._token = token if callable(token) else lambda: token
         self._deadline = deadline
-        self._secrets = Secrets([] if callable(token) else [token.get_secret_value()], beside=secrets)
+        self._secrets = SecretFilter([] if callable(token) else [token.get_secret_value()], beside=secrets)
         self.time = ServiceTime(deadline.clock)
         self._session = BoundedSession(
             [origin], tls, connections=connections, max_body=MAX_BODY, skew=self.time
@@ -77,7 +77,7 @@ class Rest:
         """Let go of its connection."""
         self._session.close()
 
-    def get[M: Answer](
+    def get[M: Response](
         self, what: str, path: str, model: type[M], query: Mapping[str, str] | None = None
     ) -> M:
         """Read something.
@@ -93,13 +93,13 @@ class Rest:
         """
         return self.page(what, path, model, query).answer
 
-    def page[M: Answer](
+    def page[M: Response](
         self, what: str, path: str, model: type[M], query: Mapping[str, str] | None = None
     ) -> Page[M]:
         """The same of a list in pages, as Azure DevOps has them: where the next begins is in a header."""
         return self._call("GET", what, path, model, query=query)
 
-    def send[M: Answer](  # one for each part of a request
+    def send[M: Response](  # one for each part of a request
         self,
         method: str,
         what: str,
@@ -108,7 +108,7 @@ class Rest:
         *,
         query: Mapping[str, str] | None = None,
         body: object = None,
-        repeat: Repeat = Repeat.IF_REFUSED,
+        repeat: Retry = Retry.IF_THROTTLED,
     ) -> M:
         """Change something. Unless told otherwise it is not sent twice: look what is there after a failure.
 
@@ -117,7 +117,7 @@ class Rest:
         """
         return self._call(method, what, path, model, query=query, body=body, repeat=repeat).answer
 
-    def _call[M: Answer](  # one for each part of a request
+    def _call[M: Response](  # one for each part of a request
         self,
         method: str,
         what: str,
@@ -126,7 +126,7 @@ class Rest:
         *,
         query: Mapping[str, str] | None = None,
         body: object = None,
-        repeat: Repeat = Repeat.SAFE,
+        repeat: Retry = Retry.IDEMPOTENT,
     ) -> Page[M]:
         kind = {"Content-Type": "application/json-patch+json"} if isinstance(body, list) else {}
 

@@ -12,17 +12,17 @@ from git_refresh.admin.oauth_secrets import OAuthSecrets
 from git_refresh.admin.rest import Rest
 from git_refresh.admin.vault import AdminVault
 from git_refresh.app import usable_network
-from git_refresh.clock import Deadline
-from git_refresh.clouds import oauth
-from git_refresh.clouds.databricks import workspace_session
-from git_refresh.clouds.identity import LOGIN, Identity
-from git_refresh.hosts import TrustedHosts
-from git_refresh.masking import Secrets
-from git_refresh.outlet import Outlet
-from git_refresh.redact import silence_sdk_logs
-from git_refresh.repository import BUILT_IN
-from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import AZURE_DATABRICKS, AZURE_DEVOPS, Token
+from git_refresh.clients import oauth
+from git_refresh.clients.databricks import workspace_session
+from git_refresh.clients.identity import LOGIN, Identity
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.model.clock import Deadline
+from git_refresh.model.hosts import TrustedHosts
+from git_refresh.model.repository import BUILT_IN
+from git_refresh.model.values import AZURE_DATABRICKS, AZURE_DEVOPS, Token
+from git_refresh.output.log import RedactingLogger
+from git_refresh.output.mask import SecretFilter
+from git_refresh.output.redact import silence_sdk_logs
 
 GRAPH = "https://graph.microsoft.com"
 ACCOUNTS = "https://accounts.azuredatabricks.net"
@@ -49,13 +49,13 @@ class _OwnSignIn(Identity):
         self,
         tls: ssl.SSLContext,
         deadline: Deadline,
-        secrets: Secrets,
+        secrets: SecretFilter,
         environ: Mapping[str, str],
         tenant: str,
     ) -> None:
         super().__init__(None, tls, deadline, secrets, environ, tenant_id=tenant)
         self._asking = threading.Lock()
-        self._latest: dict[str, Token | Symptom] = {}
+        self._latest: dict[str, Token | ServiceFailure] = {}
         self._asked: dict[str, float] = {}
 
     @override
@@ -68,20 +68,20 @@ class _OwnSignIn(Identity):
             return latest
         raise ServiceError(latest)
 
-    def _is_due(self, resource: str, latest: Token | Symptom) -> bool:
+    def _is_due(self, resource: str, latest: Token | ServiceFailure) -> bool:
         clock = self._deadline.clock
         if clock.monotonic() - self._asked[resource] < AGAIN_S:
             return False
         return not isinstance(latest, Token) or latest.expires_at - clock.now() < RENEWED
 
-    def _renewed(self, resource: str, latest: Token | Symptom | None) -> Token | Symptom:
+    def _renewed(self, resource: str, latest: Token | ServiceFailure | None) -> Token | ServiceFailure:
         """Another one; the old one, as long as it lives, where there is none."""
         clock = self._deadline.clock
         try:
             return self._fetch(resource)
         except ServiceError as error:
             lives = isinstance(latest, Token) and latest.expires_at > clock.now()
-            return latest if isinstance(latest, Token) and lives else error.symptom
+            return latest if isinstance(latest, Token) and lives else error.failure
         finally:
             self._asked[resource] = clock.monotonic()
 
@@ -89,7 +89,7 @@ class _OwnSignIn(Identity):
 class AdminServices:
     """The services, each asked with a token for it and for nothing else, of the person (or pipeline) that is signed in to the Azure CLI."""
 
-    def __init__(self, deadline: Deadline, environ: Mapping[str, str], outlet: Outlet) -> None:
+    def __init__(self, deadline: Deadline, environ: Mapping[str, str], logger: RedactingLogger) -> None:
         """Make none of them yet.
 
         Raises:
@@ -97,7 +97,7 @@ class AdminServices:
         """
         silence_sdk_logs()
         self.deadline = deadline
-        self.secrets: Secrets = outlet.secrets
+        self.secrets: SecretFilter = logger.secrets
         self.tls: ssl.SSLContext = usable_network(environ, (LOGIN, GRAPH, ACCOUNTS, BUILT_IN))
         # The app's own identity has no such rights: where there is an endpoint for it, that is not asked.
         self._environ = {name: value for name, value in environ.items() if name != "IDENTITY_ENDPOINT"}

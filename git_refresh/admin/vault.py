@@ -10,17 +10,17 @@ from azure.keyvault.secrets import SecretProperties
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, SecretStr
 
 from git_refresh.admin.secrets import Current, Version
-from git_refresh.clock import Deadline, ServiceTime
-from git_refresh.clouds.answers import Answer, UnexpectedAnswerError, VaultSecret, Word, read
-from git_refresh.clouds.guard import Repeat, call
-from git_refresh.clouds.identity import Identity
-from git_refresh.clouds.transport import BoundedSession
-from git_refresh.clouds.vault import LIMIT, judge, secret_client
-from git_refresh.hosts import TrustedHosts
-from git_refresh.masking import Secrets
-from git_refresh.redact import INVISIBLE
-from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import KEY_VAULT
+from git_refresh.clients.identity import Identity
+from git_refresh.clients.key_vault import LIMIT, judge, secret_client
+from git_refresh.clients.responses import Response, UnexpectedAnswerError, VaultSecret, Word, read
+from git_refresh.clients.retry import Retry, call
+from git_refresh.clients.session import BoundedSession
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.model.clock import Deadline, ServiceTime
+from git_refresh.model.hosts import TrustedHosts
+from git_refresh.model.values import KEY_VAULT
+from git_refresh.output.mask import SecretFilter
+from git_refresh.output.redact import INVISIBLE
 
 VERSIONS = 1_000
 """Of one secret. A list that goes on after that is no list: with a rotation a week these are nearly twenty years."""
@@ -46,7 +46,7 @@ def _in_lower_case(text: str) -> str:
     return text.lower()
 
 
-class _Properties(Answer):
+class _Properties(Response):
     """The properties of a version, as the vault's client hands them over."""
 
     version: Annotated[str, Field(strict=True, pattern=r"^[0-9a-fA-F]{32}$"), AfterValidator(_in_lower_case)]
@@ -66,7 +66,7 @@ class AdminVault:
         trusted: TrustedHosts,
         tls: ssl.SSLContext,
         deadline: Deadline,
-        secrets: Secrets,
+        secrets: SecretFilter,
     ) -> None:
         self.url = url
         self._deadline = deadline
@@ -93,11 +93,11 @@ class AdminVault:
         try:
             return self._read(name, None)
         except ServiceError as error:
-            if error.symptom.status != _NOT_FOUND:
+            if error.failure.status != _NOT_FOUND:
                 raise
         if self._was_deleted(name):
             what = f'store the secret "{name}"'
-            raise ServiceError(Symptom(Service.KEY_VAULT, what, "answer", _CONFLICT, DELETED))
+            raise ServiceError(ServiceFailure(Service.KEY_VAULT, what, "answer", _CONFLICT, DELETED))
         return None
 
     def value(self, name: str, version: str | None = None) -> SecretStr:
@@ -118,7 +118,7 @@ class AdminVault:
         try:
             return self._call(f'list the versions of the secret "{name}"', ask)
         except ServiceError as error:
-            if error.symptom.status != _NOT_FOUND:
+            if error.failure.status != _NOT_FOUND:
                 raise
         return []
 
@@ -126,7 +126,7 @@ class AdminVault:
         self, name: str, value: SecretStr, expires_on: datetime | None, tags: Mapping[str, str]
     ) -> Version:
         """Store a new version of a secret, which becomes the latest. It is not sent twice: look what is there after a failure."""
-        self._known.learn(value.get_secret_value())
+        self._known.add(value.get_secret_value())
 
         def ask() -> Version:
             stored = self._client.set_secret(
@@ -134,7 +134,7 @@ class AdminVault:
             )
             return self._version(stored.properties)
 
-        return self._call(f'store the secret "{name}"', ask, Repeat.IF_REFUSED)
+        return self._call(f'store the secret "{name}"', ask, Retry.IF_THROTTLED)
 
     def _read(self, name: str, version: str | None) -> Current:
         def ask() -> Current:
@@ -145,7 +145,7 @@ class AdminVault:
             except UnexpectedAnswerError:
                 judge(found.value, name, sent)
                 raise
-            self._known.learn(secret.value)
+            self._known.add(secret.value)
             return Current(self._version(found.properties), SecretStr(secret.value))
 
         which = "a former" if version else "the latest"
@@ -155,7 +155,7 @@ class AdminVault:
         try:
             self._call(f'look for a deleted secret "{name}"', lambda: self._client.get_deleted_secret(name))
         except ServiceError as error:
-            if error.symptom.status != _NOT_FOUND:
+            if error.failure.status != _NOT_FOUND:
                 raise
             return False
         return True
@@ -165,10 +165,10 @@ class AdminVault:
         told = read(_Properties, answer, self._sent())
         return Version(told.version, told.created_on, told.expires_on, told.enabled is not False, told.tags)
 
-    def _sent(self) -> Secrets:
-        return Secrets([self._identity.token(KEY_VAULT).value.get_secret_value()])
+    def _sent(self) -> SecretFilter:
+        return SecretFilter([self._identity.token(KEY_VAULT).value.get_secret_value()])
 
-    def _call[T](self, what: str, ask: Callable[[], T], repeat: Repeat = Repeat.SAFE) -> T:
+    def _call[T](self, what: str, ask: Callable[[], T], repeat: Retry = Retry.IDEMPOTENT) -> T:
         return call(
             Service.KEY_VAULT,
             what,

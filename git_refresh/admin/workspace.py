@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from git_refresh.admin.rest import Nothing, Rest
-from git_refresh.clouds.answers import Answer, Guid, Id, Url, Word
-from git_refresh.clouds.guard import Repeat
-from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import DIRECTORY, ListedObject
+from git_refresh.clients.responses import Guid, Id, Response, Url, Word
+from git_refresh.clients.retry import Retry
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.model.values import DIRECTORY, ListedObject
 
 _SCIM = "/api/2.0/preview/scim/v2"
 ACCESS = "workspace-access"
@@ -41,25 +41,25 @@ Number = Annotated[Id, BeforeValidator(_number)]
 """SCIM writes ids as text."""
 
 
-class _Rule(Answer):
+class _Rule(Response):
     role: Word = ""
     principals: Annotated[tuple[Word, ...], Field(max_length=1000)] = ()
 
 
-class _RuleSet(Answer):
+class _RuleSet(Response):
     grant_rules: Annotated[tuple[_Rule, ...], Field(max_length=100)] = ()
 
 
-class _Metadata(Answer):
+class _Metadata(Response):
     account_id: Guid | None = None
 
 
-class _Value(Answer):
+class _Value(Response):
     value: Word = ""
     display: Word = ""
 
 
-class _Principal(Answer):
+class _Principal(Response):
     id: Number
     applicationId: Word = ""  # noqa: N815  # SCIM's names, here and below
     displayName: Word = ""  # noqa: N815
@@ -68,44 +68,44 @@ class _Principal(Answer):
     groups: Annotated[tuple[_Value, ...], Field(max_length=5000)] = ()
 
 
-class _Principals(Answer):
+class _Principals(Response):
     Resources: Annotated[tuple[_Principal, ...], Field(max_length=1000)] = ()
 
 
-class _Group(Answer):
+class _Group(Response):
     displayName: Word = ""  # noqa: N815
     entitlements: Annotated[tuple[_Value, ...], Field(max_length=100)] = ()
 
 
-class _Groups(Answer):
+class _Groups(Response):
     Resources: Annotated[tuple[_Group, ...], Field(max_length=1000)] = ()
 
 
-class _Directory(Answer):
+class _Directory(Response):
     is_git_folder: bool | None = None
 
 
-class _Status(Answer):
+class _Status(Response):
     object_id: Id
     object_type: Word
     directory_info: _Directory | None = None
 
 
-class _Repo(Answer):
+class _Repo(Response):
     url: Url | None = None
 
 
-class _Level(Answer):
+class _Level(Response):
     permission_level: Word = ""
 
 
-class _Access(Answer):
+class _Access(Response):
     service_principal_name: Word = ""
     group_name: Word = ""
     all_permissions: Annotated[tuple[_Level, ...], Field(max_length=100)] = ()
 
 
-class _Permissions(Answer):
+class _Permissions(Response):
     access_control_list: Annotated[tuple[_Access, ...], Field(max_length=10_000)] = ()
 
 
@@ -156,7 +156,7 @@ class AdminWorkspace:
                 "look up the account", "/.well-known/databricks-config", _Metadata
             ).account_id
         except ServiceError as error:
-            if error.symptom.status == HTTPStatus.NOT_FOUND:
+            if error.failure.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
 
@@ -174,7 +174,7 @@ class AdminWorkspace:
         try:
             return self._rest.get(f"look up service principal {principal_id}", path, _Principal).applicationId
         except ServiceError as error:
-            if error.symptom.status == HTTPStatus.NOT_FOUND:
+            if error.failure.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
 
@@ -237,7 +237,9 @@ class AdminWorkspace:
     def entitle(self, principal_id: int) -> None:
         """Give a service principal workspace access; what it has besides stays."""
         path = f"{_SCIM}/ServicePrincipals/{principal_id}"
-        self._rest.send("PATCH", "give workspace access", path, Nothing, body=GIVE_ACCESS, repeat=Repeat.SAFE)
+        self._rest.send(
+            "PATCH", "give workspace access", path, Nothing, body=GIVE_ACCESS, repeat=Retry.IDEMPOTENT
+        )
 
     def at(self, path: str) -> Place | None:
         """What is at a path; None where nothing is."""
@@ -245,7 +247,7 @@ class AdminWorkspace:
         try:
             found = self._rest.get(what, "/api/2.0/workspace/get-status", _Status, {"path": path})
         except ServiceError as error:
-            if error.symptom.status == HTTPStatus.NOT_FOUND:
+            if error.failure.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
         told = found.directory_info.is_git_folder if found.directory_info else None
@@ -262,7 +264,7 @@ class AdminWorkspace:
         try:
             return self._rest.get("read the Git folder", f"/api/2.0/repos/{id_}", _Repo)
         except ServiceError as error:
-            if error.symptom.status == HTTPStatus.NOT_FOUND:
+            if error.failure.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
 
@@ -287,7 +289,7 @@ class AdminWorkspace:
         self._at_permissions(
             place,
             lambda path: self._rest.send(
-                "PATCH", "give Can Manage", path, Nothing, body=body, repeat=Repeat.SAFE
+                "PATCH", "give Can Manage", path, Nothing, body=body, repeat=Retry.IDEMPOTENT
             ),
         )
 
@@ -305,7 +307,7 @@ class AdminWorkspace:
         try:
             found = request(f"/api/2.0/permissions/{first}/{place.id}")
         except ServiceError as error:
-            if error.symptom.status not in _OTHER_KIND:
+            if error.failure.status not in _OTHER_KIND:
                 raise
             failure = error
         else:
@@ -314,7 +316,7 @@ class AdminWorkspace:
         try:
             found = request(f"/api/2.0/permissions/{other}/{place.id}")
         except ServiceError as error:
-            if error.symptom.status not in _OTHER_KIND:
+            if error.failure.status not in _OTHER_KIND:
                 raise
             raise failure from None
         self._kinds[place.id] = other
@@ -324,8 +326,8 @@ class AdminWorkspace:
         """A directory, made with those above it as far as they are missing."""
         what = f"make the directory {path}"
         self._rest.send(
-            "POST", what, "/api/2.0/workspace/mkdirs", Nothing, body={"path": path}, repeat=Repeat.SAFE
+            "POST", what, "/api/2.0/workspace/mkdirs", Nothing, body={"path": path}, repeat=Retry.IDEMPOTENT
         )
         if (made := self.at(path)) is None:
-            raise ServiceError(Symptom(Service.DATABRICKS, what, "unexpected"))
+            raise ServiceError(ServiceFailure(Service.DATABRICKS, what, "unexpected"))
         return made

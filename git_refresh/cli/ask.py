@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import click
 
-from git_refresh.cli import terminal
+from git_refresh.cli import render
 from git_refresh.cli.findings import wrapped
 
 
@@ -58,7 +58,7 @@ def prompt(
 
 
 def _shown(question: str) -> str:
-    return "\n".join(wrapped(question, terminal.console(stderr=True).width))
+    return "\n".join(wrapped(question, render.console(stderr=True).width))
 
 
 def _end(abort: click.Abort) -> NoReturn:
@@ -67,7 +67,7 @@ def _end(abort: click.Abort) -> NoReturn:
     Raises:
         KeyboardInterrupt: always.
     """
-    terminal.say("")
+    render.say("")
     if isinstance(abort.__context__, EOFError):
-        terminal.say("The input ended before the question was answered.")
+        render.say("The input ended before the question was answered.")
     raise KeyboardInterrupt from None

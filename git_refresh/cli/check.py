@@ -10,20 +10,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from git_refresh.admin.job_values import JobSight
-from git_refresh.cli.check_devops import RememberedHeads, wanted_refs
+from git_refresh.admin.job_values import JobsClientFactory
+from git_refresh.cli.check_devops import CachedRefResolver, wanted_refs
 from git_refresh.cli.check_jobs import JobsCheck
 from git_refresh.cli.check_schedule import EXAMPLE, NAME, schedule_problem, schedule_warnings
 from git_refresh.cli.check_size import check_sizes
 from git_refresh.cli.check_workspace import WorkspaceCheck
 from git_refresh.cli.checks import LAYERS, Check, Layer, count, failed, skipped, warning
-from git_refresh.cli.crew import Crew
-from git_refresh.cli.job_visit import Room
+from git_refresh.cli.executor import Executor
+from git_refresh.cli.job_scan import WorkspaceChecks
 from git_refresh.cli.zones import tokens_of
-from git_refresh.clock import Deadline, SystemClock
-from git_refresh.diagnosis.explain import (
+from git_refresh.failures.diagnosis import (
     Diagnosis,
-    Facts,
+    DiagnosisContext,
     clock_skew,
     explain,
     finding,
@@ -31,20 +30,21 @@ from git_refresh.diagnosis.explain import (
     interrupted,
     out_of_time,
 )
+from git_refresh.failures.failure import Service, ServiceError
 from git_refresh.fan_out import MIN_GAP
-from git_refresh.model.next_run import DEFAULT_INTERVAL, gaps, lapses_before
-from git_refresh.redact import shown
-from git_refresh.run.shared import SECRET_WARNING, Run, facts_of_principal, facts_of_zone
-from git_refresh.seams import Clouds, Services
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.model.next_run import DEFAULT_INTERVAL, expires_before, gaps
+from git_refresh.model.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Problem, Token
+from git_refresh.output.redact import redact
+from git_refresh.output.shell import Command, command
+from git_refresh.run.context import SECRET_WARNING, Run, facts_of_principal, facts_of_zone
+from git_refresh.run.ports import Clouds, Services
+from git_refresh.run.slices import cut
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import TIME_ZONES, disables, environment_names, near_misses, unknown_names
 from git_refresh.settings.storage import read_storage
-from git_refresh.shell import Command, command
-from git_refresh.slices import cut
-from git_refresh.symptom import Service, ServiceError
-from git_refresh.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Problem, Token
 
 _NO_SCHEDULE = Problem(NAME, f"is missing, and without it the platform never runs the function; {EXAMPLE}")
 _ALONE = " (to check a list alone: check FILE, without --settings)"
@@ -61,7 +61,7 @@ def missing_beside(environ: Mapping[str, str], settings: Settings | None) -> lis
     if min(gaps(schedule, SystemClock().now())) < MIN_GAP:
         least = round(MIN_GAP.total_seconds())
         message = (
-            f'"{shown(schedule)}" has runs less than {least} seconds apart, too few for a slice with FAN_OUT "queue"; '
+            f'"{redact(schedule)}" has runs less than {least} seconds apart, too few for a slice with FAN_OUT "queue"; '
             'write a schedule with longer gaps, or set FAN_OUT to "off"'
         )
         found.append(Problem(NAME, message))
@@ -88,26 +88,30 @@ def check_settings(
     if scheduled:
         problems = [*problems, *map(_or_alone, missing_beside(environ, settings))]
     schedule = environ.get(NAME, "")
-    told = not schedule.strip() or any(problem.where == NAME for problem in problems)
+    told = not schedule.strip() or any(problem.location == NAME for problem in problems)
     if not told and (refused := schedule_problem(schedule)):
         problems = [*problems, refused]
     found = [
-        Check("settings", problem.where, "failed", problem.message, _wrong(problem)) for problem in problems
+        Check("settings", problem.location, "failed", problem.message, _wrong(problem)) for problem in problems
     ]
     found += [
-        warning("settings", note.where, finding("setting_understood", Facts(), understood=note.message))
+        warning(
+            "settings", note.location, finding("setting_understood", DiagnosisContext(), understood=note.message)
+        )
         for note in (settings.notes if settings else ())
     ]
     near = near_misses({**dict.fromkeys(named, ""), **environ})
     for name, meant in near.items():
-        found.append(warning("settings", shown(name), finding("misspelled_setting", Facts(), meant=meant)))
+        found.append(
+            warning("settings", redact(name), finding("misspelled_setting", DiagnosisContext(), meant=meant))
+        )
     found += [
-        warning("settings", shown(name), finding("unknown_setting", Facts()))
+        warning("settings", redact(name), finding("unknown_setting", DiagnosisContext()))
         for name in unknown_names(named)
         if name not in near
     ]
     found += [
-        warning("settings", shown(name), finding("ignored_setting", Facts()))
+        warning("settings", redact(name), finding("ignored_setting", DiagnosisContext()))
         for name in environment_names(named)
     ]
     found += schedule_warnings(schedule, SystemClock().now())
@@ -136,8 +140,8 @@ def check_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool
 
     for problem in app.odd_proxy(settings, environ, offline=offline):
         flaw, _, advice = problem.message.partition("; ")
-        told = finding("proxy_surprising", Facts(), found=f"It {flaw}", advice=advice)
-        yield warning("settings", problem.where, told)
+        told = finding("proxy_surprising", DiagnosisContext(), found=f"It {flaw}", advice=advice)
+        yield warning("settings", problem.location, told)
 
 
 def _or_alone(problem: Problem) -> Problem:
@@ -149,12 +153,12 @@ def _host_settings(environ: Mapping[str, str], named: Collection[str]) -> Iterat
     zones = [name for name in TIME_ZONES if environ.get(name, "").strip()]
     for name in zones:
         if name != "TZ" or name in named:  # on a laptop TZ is its own
-            yield warning("settings", name, finding("time_zone_ignored", Facts()))
+            yield warning("settings", name, finding("time_zone_ignored", DiagnosisContext()))
     for name, value in environ.items():
         function = disables(name)
         if function and value.strip().lower() in {"true", "1"}:
-            told = finding("function_disabled", Facts(), function=function)
-            yield warning("settings", shown(name), told)
+            told = finding("function_disabled", DiagnosisContext(), function=function)
+            yield warning("settings", redact(name), told)
 
 
 def _unused_secret_names(settings: Settings | None) -> Iterator[Check]:
@@ -164,7 +168,7 @@ def _unused_secret_names(settings: Settings | None) -> Iterator[Check]:
         if workspace.auth != "oauth_secret" and workspace.client_secret_name is not None:
             users.setdefault(workspace.auth, []).append(workspace)
     for auth, workspaces in users.items():
-        told = finding("unused_secret_name", Facts(), auth=auth, workspaces=_first_of(workspaces))
+        told = finding("unused_secret_name", DiagnosisContext(), auth=auth, workspaces=_first_of(workspaces))
         yield warning("settings", "WORKSPACES", told)
 
 
@@ -179,8 +183,8 @@ def _first_of(workspaces: Sequence[Workspace]) -> str:
 
 
 def _wrong(problem: Problem) -> Diagnosis:
-    code = "invalid_folder" if ".folders" in problem.where else "invalid_settings"
-    return finding(code, Facts(), problem=problem)
+    code = "invalid_folder" if ".folders" in problem.location else "invalid_settings"
+    return finding(code, DiagnosisContext(), problem=problem)
 
 
 def skipped_layers(because: str, *, below: str, jobs: bool = False) -> list[Check]:
@@ -195,7 +199,7 @@ def check_clouds(
     deadline: Deadline,
     *,
     interval: timedelta = DEFAULT_INTERVAL,
-    jobs: JobSight | None = None,
+    jobs: JobsClientFactory | None = None,
 ) -> list[Check]:
     """Every layer below the settings, in order. Never raises for what a service does.
 
@@ -211,22 +215,22 @@ def check_clouds(
         for entry in settings.entries
         if isinstance(entry, Rejected)
     ]
-    zones, crew = settings.zones(), Crew(settings.concurrency, deadline)
+    zones, crew = settings.zones(), Executor(settings.concurrency, deadline)
     for zone, token in tokens_of(zones, clouds, crew).items():
         services, own = clouds.services(zone), zones[zone]
         subject = "Azure CLI" if services.identity is Service.AZURE_CLI else str(zone)
         if isinstance(token, Diagnosis):
             found += _without_token(own, subject, token, alone=len(zones) == 1, jobs=jobs is not None)
         else:
-            facts = replace(facts_of_zone(zone, own), object_id=token.object_id)
-            walk = _Walk(own, services, token, deadline, facts, crew, subject)
+            context = replace(facts_of_zone(zone, own), object_id=token.object_id)
+            walk = _ZoneCheck(own, services, token, deadline, context, crew, subject)
             lines = walk.checks(interval, clouds, jobs)
             if services.identity is Service.AZURE_CLI:
                 as_itself = {each.name for each in _workspaces(own) if each.auth == "managed_identity"}
                 lines = (_asked_as_you(line, as_itself, settings.options) for line in lines)
             found += lines
     if behind := clouds.clock_behind():  # at last, when answers have told how right the clock is
-        found.append(warning("identity", "clock", clock_skew(behind, Facts())))
+        found.append(warning("identity", "clock", clock_skew(behind, DiagnosisContext())))
     return sorted(found, key=lambda check: LAYERS.index(check.layer))
 
 
@@ -275,7 +279,7 @@ _ALSO = (
 """What else the identity needs tokens for, by how a workspace is signed in to."""
 
 
-class _Walk:
+class _ZoneCheck:
     """The layers of one trust zone, once there is a token."""
 
     def __init__(
@@ -284,8 +288,8 @@ class _Walk:
         services: Services,
         token: Token,
         deadline: Deadline,
-        facts: Facts,
-        crew: Crew,
+        context: DiagnosisContext,
+        crew: Executor,
         subject: str,
     ) -> None:
         self._settings = settings
@@ -294,14 +298,14 @@ class _Walk:
         self._deadline = deadline
         self._crew = crew
         self._devops = services.heads(token)
-        self._heads = RememberedHeads(self._devops)
-        self._facts = facts
+        self._heads = CachedRefResolver(self._devops)
+        self._context = context
         self._subject = subject
         self._entries = [entry for entry in settings.entries if isinstance(entry, Entry)]
         self._workspaces = _workspaces(settings)
-        self._rooms = {workspace.host: Room(workspace) for workspace in self._workspaces}
+        self._rooms = {workspace.host: WorkspaceChecks(workspace) for workspace in self._workspaces}
 
-    def checks(self, interval: timedelta, clouds: Clouds, jobs: JobSight | None) -> Iterator[Check]:
+    def checks(self, interval: timedelta, clouds: Clouds, jobs: JobsClientFactory | None) -> Iterator[Check]:
         secrets = {
             name: line or failed("key_vault", name, self._unfinished())
             for name, line in self._crew.each(list(self._secrets()), self._secret)
@@ -314,7 +318,7 @@ class _Walk:
             self._heads,
             self._deadline,
             self._token,
-            self._facts,
+            self._context,
             dry_run=True,
         )
         works = [
@@ -331,7 +335,7 @@ class _Walk:
         if jobs is not None:
             looked = JobsCheck(run, self._devops, self._heads, jobs, self._crew)
             yield from looked.checks(list(self._rooms.values()), self._unfinished)
-        yield from self._heads.checks(self._facts)
+        yield from self._heads.checks(self._context)
         yield from self._about_identity(interval, clouds.clock_behind())
 
     def _about_identity(self, interval: timedelta, behind: timedelta) -> Iterator[Check]:
@@ -347,12 +351,12 @@ class _Walk:
         if own:
             message += "; this is your own sign-in: the app's identity needs the same rights"
         yield Check("identity", subject, "ok", message)
-        if lapses_before(now + interval, ends, behind):
+        if expires_before(now + interval, ends, behind):
             gap = count(round(interval.total_seconds() / 60), "minute")
             between = f"up to {gap} pass between two runs"
             # How long the app's own token will last, that of somebody's sign-in does not tell for sure.
             which = "of your own sign-in" if own else "for Azure DevOps"
-            told = finding("short_token", self._facts, which=which, ends=left, next_run=between)
+            told = finding("short_token", self._context, which=which, ends=left, next_run=between)
             yield (warning if own else failed)("identity", subject, told)
         for auth, resource, what in _ALSO:
             if any(workspace.auth == auth for workspace in self._workspaces):
@@ -360,13 +364,13 @@ class _Walk:
                     self._services.token(resource)
                 except ServiceError as error:
                     yield (warning if own else failed)(
-                        "identity", subject, explain(error.symptom, self._facts)
+                        "identity", subject, explain(error.failure, self._context)
                     )
                 else:
                     yield Check("identity", subject, "ok", f"it also gets tokens for {what}")
 
     def _unfinished(self) -> Diagnosis:
-        return (interrupted if self._crew.interrupted else out_of_time)(self._facts)
+        return (interrupted if self._crew.interrupted else out_of_time)(self._context)
 
     def _secrets(self) -> dict[str, Workspace]:
         """Each distinct secret, with the first workspace that uses it."""
@@ -378,23 +382,23 @@ class _Walk:
 
     def _secret(self, name: str) -> Check:
         user = self._secrets()[name]
-        facts = replace(self._facts, host=user.host, **facts_of_principal(user))
+        context = replace(self._context, host=user.host, **facts_of_principal(user))
         try:
             secret = self._services.secret(name)
         except ServiceError as error:
-            return failed("key_vault", name, explain(error.symptom, facts))
+            return failed("key_vault", name, explain(error.failure, context))
         except TimeoutError:
-            return failed("key_vault", name, out_of_time(facts))
+            return failed("key_vault", name, out_of_time(context))
         now, ends = self._deadline.clock.now(), secret.expires_at
         if secret.valid_from is not None and secret.valid_from > now:
             begins = f"{secret.valid_from:%Y-%m-%d %H:%M} UTC"
-            return warning("key_vault", name, finding("secret_not_yet_valid", facts, begins=begins))
+            return warning("key_vault", name, finding("secret_not_yet_valid", context, begins=begins))
         if ends is None:
-            return warning("key_vault", name, finding("secret_without_end", facts))
+            return warning("key_vault", name, finding("secret_without_end", context))
         left = ends - now
         when = f"expires on {ends:%Y-%m-%d}, in {count(left.days, 'day')}"
         if left < SECRET_WARNING:
-            return warning("key_vault", name, finding("secret_expires_soon", facts, ends=when))
+            return warning("key_vault", name, finding("secret_expires_soon", context, ends=when))
         return Check("key_vault", name, "ok", f"can be read; {when}", kind="can be read")
 
     def _workspace(self, work: WorkspaceCheck) -> list[Check]:
@@ -402,5 +406,5 @@ class _Walk:
             return work.checks()
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other lines along
             workspace = work.room.workspace
-            facts = replace(self._facts, host=workspace.host)
-            return [failed("workspace", workspace.name, internal(error, facts))]
+            context = replace(self._context, host=workspace.host)
+            return [failed("workspace", workspace.name, internal(error, context))]

@@ -5,14 +5,14 @@ from contextlib import suppress
 from dataclasses import replace
 
 from git_refresh.cli.checks import Check, failed, warning
-from git_refresh.diagnosis.explain import Facts, explain, finding, what_happened
-from git_refresh.repository import Repository
+from git_refresh.failures.diagnosis import DiagnosisContext, explain, finding, what_happened
+from git_refresh.failures.failure import ServiceError, ServiceFailure, is_definite
+from git_refresh.model.repository import Repository
+from git_refresh.model.values import Ref, RefKind, ResolvedRef
+from git_refresh.run.context import facts_of, suggestion
 from git_refresh.run.decide import looks_like_commit
-from git_refresh.run.shared import facts_of, suggestion
-from git_refresh.seams import Heads
+from git_refresh.run.ports import RefResolver
 from git_refresh.settings.models import Workspace
-from git_refresh.symptom import ServiceError, Symptom, is_definite
-from git_refresh.values import Head, Ref, RefKind
 
 NAMED = 100
 """Repositories whose branches or tags are kept, to suggest the nearest."""
@@ -25,27 +25,27 @@ def wanted_refs(workspaces: Sequence[Workspace]) -> list[tuple[Repository, Ref |
     return list(dict.fromkeys(wanted))
 
 
-class RememberedHeads:
+class CachedRefResolver:
     """Azure DevOps, with what it has said of each ref (`seams.Heads`)."""
 
-    def __init__(self, heads: Heads) -> None:
+    def __init__(self, heads: RefResolver) -> None:
         self.plain = heads
         """Without a memory: for what is to be no line of its own."""
-        self.answers: dict[tuple[Repository, Ref | None], Head | Symptom] = {}
+        self.answers: dict[tuple[Repository, Ref | None], ResolvedRef | ServiceFailure] = {}
         self.named: set[tuple[Repository, Ref | None]] = set()
         """What the settings name: of a branch that only a Git folder is on, its own line tells."""
         self._names: dict[tuple[Repository, RefKind], tuple[str, ...] | None] = {}
 
-    def head(self, repository: Repository, ref: Ref | None) -> Head:
+    def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
         try:
             head = self.plain.head(repository, ref)
         except ServiceError as error:
-            self.answers[repository, ref] = error.symptom
+            self.answers[repository, ref] = error.failure
             raise
         self.answers[repository, ref] = head
         return head
 
-    def head_now(self, repository: Repository, ref: Ref | None) -> Head:
+    def head_now(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
         return self.plain.head_now(repository, ref)
 
     def has_commit(self, repository: Repository, commit: str) -> bool:
@@ -79,52 +79,60 @@ class RememberedHeads:
             )
         )
 
-    def found(self, repository: Repository, ref: Ref | None) -> tuple[Head | Symptom | None, tuple[str, ...]]:
+    def found(
+        self, repository: Repository, ref: Ref | None
+    ) -> tuple[ResolvedRef | ServiceFailure | None, tuple[str, ...]]:
         """Where a ref is, and the branches or tags that there are, where it does not exist; None: nobody has asked."""
         names = self._names.get((repository, ref.kind)) if ref else None
         return self.answers.get((repository, ref)), names or ()
 
     def repositories(
-        self, facts: Facts, told: "RememberedHeads", kept: Collection[Repository]
+        self, context: DiagnosisContext, told: "CachedRefResolver", kept: Collection[Repository]
     ) -> Iterator[Check]:
         """A line for each repository that cannot be read, unless others have told of it.
 
         Args:
-            facts: around them.
+            context: around them.
             told: what was asked for the settings' sake.
             kept: what is cloned with credentials that this app keeps fresh. Of others the app need not be let in.
         """
         known = {
-            repository for (repository, _), answer in told.answers.items() if isinstance(answer, Symptom)
+            repository
+            for (repository, _), answer in told.answers.items()
+            if isinstance(answer, ServiceFailure)
         }
         wanted = {repository for repository, _ in told.answers} | set(kept)
         for (repository, _), answer in sorted(self.answers.items(), key=_by_name):
-            if isinstance(answer, Symptom) and repository not in known:
+            if isinstance(answer, ServiceFailure) and repository not in known:
                 known.add(repository)
-                around = facts_of(facts, repository, None)
+                around = facts_of(context, repository, None)
                 if repository in wanted or not is_definite(answer):
                     yield _check(repository, None, answer, around)
                 else:
                     said = finding("job_repository_unseen", around, happened=what_happened(answer))
                     yield warning("azure_devops", str(repository), said)
 
-    def checks(self, facts: Facts) -> Iterator[Check]:
+    def checks(self, context: DiagnosisContext) -> Iterator[Check]:
         """A line for each answer, by name."""
         for (repository, ref), answer in sorted(self.answers.items(), key=_by_name):
-            around = facts_of(facts, repository, ref)
-            missing = isinstance(answer, Head) and answer.commit is None
+            around = facts_of(context, repository, ref)
+            missing = isinstance(answer, ResolvedRef) and answer.commit is None
             if missing and ref is not None and (repository, ref) in self.named:
                 yield self._missing(repository, ref, around)
             else:
                 yield _check(repository, None if missing else ref, answer, around)
 
-    def _missing(self, repository: Repository, ref: Ref, facts: Facts) -> Check:
+    def _missing(self, repository: Repository, ref: Ref, context: DiagnosisContext) -> Check:
         subject, (_, names) = f"{repository} {ref}", self.found(repository, ref)
         if self._names.get((repository, "branch")) == ():
-            return failed("azure_devops", subject, finding("repository_empty", facts))
+            return failed("azure_devops", subject, finding("repository_empty", context))
         if looks_like_commit(ref):
-            return failed("azure_devops", subject, finding("commit_as_ref", replace(facts, commit=ref.name)))
-        return failed("azure_devops", subject, finding("no_such_ref", facts, nearest=suggestion(ref, names)))
+            return failed(
+                "azure_devops", subject, finding("commit_as_ref", replace(context, commit=ref.name))
+            )
+        return failed(
+            "azure_devops", subject, finding("no_such_ref", context, nearest=suggestion(ref, names))
+        )
 
 
 def _by_name(item: tuple[tuple[Repository, Ref | None], object]) -> tuple[str, str]:
@@ -132,10 +140,12 @@ def _by_name(item: tuple[tuple[Repository, Ref | None], object]) -> tuple[str, s
     return str(repository).casefold(), str(ref or "")
 
 
-def _check(repository: Repository, ref: Ref | None, answer: Head | Symptom, facts: Facts) -> Check:
+def _check(
+    repository: Repository, ref: Ref | None, answer: ResolvedRef | ServiceFailure, context: DiagnosisContext
+) -> Check:
     subject = f"{repository} {ref}" if ref else str(repository)
-    if isinstance(answer, Symptom):
-        found = explain(answer, facts)
+    if isinstance(answer, ServiceFailure):
+        found = explain(answer, context)
         return (failed if is_definite(answer) else warning)("azure_devops", subject, found)
     if answer.commit is None:
         return Check("azure_devops", subject, "ok", "can be read", kind="can be read")

@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from git_refresh.admin.job_values import Job, Jobs, JobSight, ListedJob
-from git_refresh.cli.check_devops import RememberedHeads
+from git_refresh.admin.job_values import Job, Jobs, JobsClientFactory, ListedJob
+from git_refresh.cli.check_devops import CachedRefResolver
 from git_refresh.cli.checks import Check, count, failed, skipped
-from git_refresh.cli.crew import Crew
-from git_refresh.cli.job_url import read_address
-from git_refresh.cli.job_verdict import Looked, Standing, judge, subject_of
-from git_refresh.cli.job_visit import (
+from git_refresh.cli.executor import Executor
+from git_refresh.cli.job_scan import (
     JOBS,
     JOBS_SIZE,
     JOBS_SIZE_OF_ONE,
@@ -22,22 +20,24 @@ from git_refresh.cli.job_visit import (
     LINES_OF_ONE,
     REFS,
     REFS_OF_ONE,
-    Found,
-    Room,
-    Visit,
+    GitJob,
+    WorkspaceChecks,
+    WorkspaceJobs,
     refreshing,
     summary,
 )
-from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, internal, out_of_time
-from git_refresh.diagnosis.table import CLOSED
-from git_refresh.redact import shown
-from git_refresh.repository import Repository
-from git_refresh.run.shared import Run, enter, facts_of_principal
-from git_refresh.seams import Doors, Heads, Services
+from git_refresh.cli.job_url import read_address
+from git_refresh.cli.job_verdict import JobCheck, PrincipalStatus, judge, subject_of
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, internal, out_of_time
+from git_refresh.failures.failure import Service, ServiceError
+from git_refresh.failures.table import CLOSED
+from git_refresh.model.quota import Quota
+from git_refresh.model.repository import Repository
+from git_refresh.model.values import AZURE_DATABRICKS, Ref, ResolvedRef
+from git_refresh.output.redact import redact
+from git_refresh.run.context import Run, authenticate, facts_of_principal
+from git_refresh.run.ports import Authenticator, RefResolver, Services
 from git_refresh.settings.models import Workspace
-from git_refresh.shares import Shares
-from git_refresh.symptom import Service, ServiceError
-from git_refresh.values import AZURE_DATABRICKS, Head, Ref
 
 OF_READING = 0.7
 """Of the time that is left, the part for reading jobs; and of the rest, the part for what they lead to. Then they are judged."""
@@ -60,7 +60,9 @@ class Failed:
 class JobsCheck:
     """Looks at the jobs of the workspaces of one trust zone."""
 
-    def __init__(self, run: Run, heads: Heads, told: RememberedHeads, sight: JobSight, crew: Crew) -> None:
+    def __init__(
+        self, run: Run, heads: RefResolver, told: CachedRefResolver, sight: JobsClientFactory, crew: Executor
+    ) -> None:
         """Take what there is to look with.
 
         Args:
@@ -72,27 +74,29 @@ class JobsCheck:
         """
         self._run = run
         self._told = told
-        self._heads = RememberedHeads(heads)
+        self._heads = CachedRefResolver(heads)
         self._sight = sight
         self._commits = sight.commits(run.token)
         self._existing: dict[tuple[Repository, str], bool | None] = {}
         self._crew = crew
         self._laptop = run.services.identity is Service.AZURE_CLI
-        self._listed = self._room = self._refs = self._lines = Shares(0, 1, 0)
+        self._listed = self._room = self._refs = self._lines = Quota(0, 1, 0)
 
     def _divide(self, workspaces: int) -> None:
         """Divide what one check takes among so many workspaces."""
-        self._listed = Shares(JOBS, workspaces, JOBS)
-        self._room = Shares(JOBS_SIZE, workspaces, JOBS_SIZE_OF_ONE)
-        self._refs = Shares(REFS, workspaces, REFS_OF_ONE)
-        self._lines = Shares(LINES, workspaces, LINES_OF_ONE)
+        self._listed = Quota(JOBS, workspaces, JOBS)
+        self._room = Quota(JOBS_SIZE, workspaces, JOBS_SIZE_OF_ONE)
+        self._refs = Quota(REFS, workspaces, REFS_OF_ONE)
+        self._lines = Quota(LINES, workspaces, LINES_OF_ONE)
 
-    def checks(self, rooms: Sequence[Room], unfinished: Callable[[], Diagnosis]) -> Iterator[Check]:
+    def checks(
+        self, rooms: Sequence[WorkspaceChecks], unfinished: Callable[[], Diagnosis]
+    ) -> Iterator[Check]:
         """The lines, and those of repositories that nothing else has led to. Never raises for what a service does."""
-        visits: list[Visit] = []
+        visits: list[WorkspaceJobs] = []
         self._divide(len(rooms))
         for room, visit in self._crew.each([room for room in rooms if self._may_enter(room)], self._visit):
-            if isinstance(visit, Visit):
+            if isinstance(visit, WorkspaceJobs):
                 visits.append(visit)
             elif not room.shut:
                 yield failed("job", room.workspace.name, visit.diagnosis if visit else unfinished())
@@ -112,29 +116,34 @@ class JobsCheck:
             for found in visit.found
             if found.address.repository and visit.standing(found.job.run_as).kept
         }
-        yield from self._heads.repositories(self._run.facts, self._told, kept)
+        yield from self._heads.repositories(self._run.context, self._told, kept)
 
-    def _may_enter(self, room: Room) -> bool:
+    def _may_enter(self, room: WorkspaceChecks) -> bool:
         """Whether the jobs of a workspace can be looked at: where the app may not use its own secret, the person may get in."""
         person = self._laptop and room.workspace.auth != "managed_identity"
         return not room.shut or (room.app_alone and person)
 
-    def _visit(self, room: Room) -> Visit | Failed:
+    def _visit(self, room: WorkspaceChecks) -> WorkspaceJobs | Failed:
         """The list of a workspace's jobs: as the person who is signed in, and where she may not, as the app."""
         workspace = room.workspace
-        facts = replace(self._run.facts, host=workspace.host, **facts_of_principal(workspace))
-        person = replace(facts, principal="the one who is signed in to the Azure CLI")
+        context = replace(self._run.context, host=workspace.host, **facts_of_principal(workspace))
+        person = replace(context, principal="the one who is signed in to the Azure CLI")
         if not self._laptop or workspace.auth == "managed_identity":
-            visit = self._enter(room, person if self._laptop else facts, enter)
-            if isinstance(visit, Visit):
+            visit = self._enter(room, person if self._laptop else context, authenticate)
+            if isinstance(visit, WorkspaceJobs):
                 visit.as_app = not self._laptop
             return visit
         visit = self._enter(room, person, _as_person)
         # A person's sign-in cannot be exchanged, and where the app was not let in it need not try again.
-        if isinstance(visit, Visit) or workspace.federated or room.shut or visit.diagnosis.code in CLOSED:
+        if (
+            isinstance(visit, WorkspaceJobs)
+            or workspace.federated
+            or room.shut
+            or visit.diagnosis.code in CLOSED
+        ):
             return visit
-        why, visit = visit, self._enter(room, facts, enter)
-        if isinstance(visit, Visit):
+        why, visit = visit, self._enter(room, context, authenticate)
+        if isinstance(visit, WorkspaceJobs):
             visit.as_app = True
             visit.instead = "your own sign-in may not list them"
             if why.status not in _REFUSED:
@@ -142,9 +151,12 @@ class JobsCheck:
         return visit
 
     def _enter(
-        self, room: Room, facts: Facts, way: Callable[[Workspace, Services, Doors[Jobs]], Jobs]
-    ) -> Visit | Failed:
-        def look() -> Visit:
+        self,
+        room: WorkspaceChecks,
+        context: DiagnosisContext,
+        way: Callable[[Workspace, Services, Authenticator[Jobs]], Jobs],
+    ) -> WorkspaceJobs | Failed:
+        def look() -> WorkspaceJobs:
             jobs = way(room.workspace, self._run.services, self._sight)
             listed: list[ListedJob] = []
             whole = True
@@ -154,14 +166,14 @@ class JobsCheck:
                     if not whole:
                         break
                     listed += page
-                return Visit(room, facts, jobs, jobs.caller(), listed, unlisted=not whole)
+                return WorkspaceJobs(room, context, jobs, jobs.caller(), listed, unlisted=not whole)
             except BaseException:
                 jobs.close()
                 raise
 
-        return _tried(look, facts)
+        return _tried(look, context)
 
-    def _look(self, visits: Sequence[Visit]) -> None:
+    def _look(self, visits: Sequence[WorkspaceJobs]) -> None:
         """Read every job, then whom they run as and what they clone, each once."""
         rows = zip_longest(*([(visit, listed) for listed in visit.listed] for visit in visits))
         jobs = [item for row in rows for item in row if item is not None]  # of all workspaces in turn
@@ -181,7 +193,7 @@ class JobsCheck:
         for (visit, name), standing in self._crew.each(
             principals, lambda item: self._stand(*item), at_once, until
         ):
-            visit.standings[name] = standing or Standing(None)
+            visit.standings[name] = standing or PrincipalStatus(None)
         wanted: dict[tuple[Repository, Ref | None], None] = {}
         for visit in visits:
             for each in self._wanted(visit):
@@ -190,44 +202,46 @@ class JobsCheck:
         self._crew.each(list(wanted), self._heads.look, None, until)
         sources = [(found.source, found.address.repository) for visit in visits for found in visit.found]
         commits = {(where, source.commit): None for source, where in sources if where and source.commit}
-        asked = [each for each in commits if isinstance(self._heads.answers.get((each[0], None)), Head)]
+        asked = [
+            each for each in commits if isinstance(self._heads.answers.get((each[0], None)), ResolvedRef)
+        ]
         self._existing = dict(self._crew.each(asked, lambda item: self._exists(*item), at_once, until))
 
     def _exists(self, repository: Repository, commit: str) -> bool | None:
         if not _COMMIT.fullmatch(commit):  # it may be the beginning of one
             return None
-        found = _tried(lambda: self._commits.exists(repository, commit), self._run.facts)
+        found = _tried(lambda: self._commits.exists(repository, commit), self._run.context)
         return None if isinstance(found, Failed) else found
 
-    def _read(self, visit: Visit, listed: ListedJob) -> tuple[Job | None] | Check:
+    def _read(self, visit: WorkspaceJobs, listed: ListedJob) -> tuple[Job | None] | Check:
         if not listed.id:
             return skipped("job", visit.name, "some jobs of the list are not what a list has")
         subject = subject_of(visit.name, listed.id, listed.name)
         try:
             return (visit.jobs.job(listed.id),)
         except ServiceError as error:
-            if error.symptom.status in _REFUSED:
-                return skipped("job", subject, f"{shown(visit.caller.name)} may not view it")
-            return failed("job", subject, explain(error.symptom, visit.facts))
+            if error.failure.status in _REFUSED:
+                return skipped("job", subject, f"{redact(visit.caller.name)} may not view it")
+            return failed("job", subject, explain(error.failure, visit.context))
         except TimeoutError:
-            return failed("job", subject, out_of_time(visit.facts))
+            return failed("job", subject, out_of_time(visit.context))
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other jobs along
-            return failed("job", subject, internal(error, visit.facts))
+            return failed("job", subject, internal(error, visit.context))
 
-    def _sort(self, visit: Visit, job: Job | None) -> None:
+    def _sort(self, visit: WorkspaceJobs, job: Job | None) -> None:
         """Keep a job that clones from Azure DevOps."""
         if job is None or job.source is None:
             return
         if (address := read_address(job.source, self._run.trusted)) is None:
             visit.elsewhere += 1
             return
-        found = Found(job, job.source, address)
+        found = GitJob(job, job.source, address)
         if self._room.take(visit.room.workspace.host, found.size):
             visit.found.append(found)
         else:
             visit.left_out += 1
 
-    def _wanted(self, visit: Visit) -> Iterator[tuple[Repository, Ref | None]]:
+    def _wanted(self, visit: WorkspaceJobs) -> Iterator[tuple[Repository, Ref | None]]:
         for found in visit.found:
             repository = found.address.repository
             if repository is not None and self._run.may_be_asked(repository):
@@ -235,26 +249,26 @@ class JobsCheck:
 
     # Principals
 
-    def _stand(self, visit: Visit, name: str) -> Standing:
+    def _stand(self, visit: WorkspaceJobs, name: str) -> PrincipalStatus:
         """How a service principal stands to this app; what cannot be looked at is not known."""
         workspace, stored = visit.room.workspace, visit.room.stored
         own = name.casefold() in self._own(visit)
         mine = None if self._laptop and workspace.auth == "managed_identity" else stored.get(None)
         if own and mine is not None:
-            return Standing(kept=True, stored=mine)
-        number = _tried(lambda: visit.jobs.principal_id(name), visit.facts)
+            return PrincipalStatus(kept=True, stored=mine)
+        number = _tried(lambda: visit.jobs.principal_id(name), visit.context)
         known = number if isinstance(number, int) else None
         gone = number is None and visit.caller.admin  # to others the list may not show it
-        kept: bool | None = own or known in workspace.run_as
-        if not kept and known is None and not gone and workspace.run_as:
+        kept: bool | None = own or known in workspace.additional_principal_ids
+        if not kept and known is None and not gone and workspace.additional_principal_ids:
             kept = None
         found = None if own or known is None else stored.get(known)
         if found is None and known is not None:
-            asked = _tried(lambda: visit.jobs.credentials(known), visit.facts)
+            asked = _tried(lambda: visit.jobs.credentials(known), visit.context)
             found = None if isinstance(asked, Failed) else asked
-        return Standing(kept, found, known, gone)
+        return PrincipalStatus(kept, found, known, gone)
 
-    def _own(self, visit: Visit) -> set[str]:
+    def _own(self, visit: WorkspaceJobs) -> set[str]:
         """The application ids of the app's own principal, as far as they are known."""
         workspace = visit.room.workspace
         if workspace.auth != "managed_identity":
@@ -266,7 +280,7 @@ class JobsCheck:
 
     # Lines
 
-    def _verdict(self, visit: Visit, unfinished: Callable[[], Diagnosis]) -> Iterator[Check]:
+    def _verdict(self, visit: WorkspaceJobs, unfinished: Callable[[], Diagnosis]) -> Iterator[Check]:
         # On a laptop nobody can tell who the system-assigned identity is: a job may run as just that.
         unsure = visit.room.workspace.auth == "managed_identity" and not self._own(visit)
         unwell = commits = unasked = 0
@@ -276,15 +290,15 @@ class JobsCheck:
                 visit.late += len(visit.found) - number
                 break
             job, source, repository = each.job, each.source, each.address.repository
-            looked = Looked(job, source, each.address, visit.standing(job.run_as))
+            looked = JobCheck(job, source, each.address, visit.standing(job.run_as))
             may_be_asked = repository is not None and self._run.may_be_asked(repository)
             if repository is not None:
                 found, names = self._heads.found(repository, source.ref)
                 has_commit = self._existing.get((repository, source.commit))
                 looked = replace(looked, found=found, names=names, has_commit=has_commit)
                 unasked += not may_be_asked
-            facts = replace(visit.facts, refreshing=remedies[job.run_as])
-            lines = list(judge(visit.name, looked, facts, unsure=unsure))
+            context = replace(visit.context, refreshing=remedies[job.run_as])
+            lines = list(judge(visit.name, looked, context, unsure=unsure))
             if looked.found is None and may_be_asked:
                 subject = subject_of(visit.name, job.id, job.name)
                 lines.append(skipped("job", subject, "no time or room was left to ask Azure DevOps"))
@@ -298,16 +312,16 @@ class JobsCheck:
         yield from visit.told()
 
 
-def _as_person(workspace: Workspace, services: Services, doors: Doors[Jobs]) -> Jobs:
+def _as_person(workspace: Workspace, services: Services, doors: Authenticator[Jobs]) -> Jobs:
     return doors.workspace(workspace.host, services.token(AZURE_DATABRICKS).value)
 
 
-def _tried[T](work: Callable[[], T], facts: Facts) -> T | Failed:
+def _tried[T](work: Callable[[], T], context: DiagnosisContext) -> T | Failed:
     try:
         return work()
     except ServiceError as error:
-        return Failed(explain(error.symptom, facts), error.symptom.status)
+        return Failed(explain(error.failure, context), error.failure.status)
     except TimeoutError:
-        return Failed(out_of_time(facts))
+        return Failed(out_of_time(context))
     except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
-        return Failed(internal(error, facts))
+        return Failed(internal(error, context))

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import chain, islice
 
 from git_refresh.cli.checks import Check, count, warning
-from git_refresh.diagnosis.explain import Facts, finding
+from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.model.schedule import (
     DAY,
     HOUR,
@@ -19,8 +19,8 @@ from git_refresh.model.schedule import (
     RefusedScheduleError,
     Schedule,
 )
-from git_refresh.redact import shown
-from git_refresh.values import Problem
+from git_refresh.model.values import Problem
+from git_refresh.output.redact import redact
 
 NAME = "REFRESH_SCHEDULE"
 EXAMPLE = 'write "0 */15 * * * *" for every 15 minutes'
@@ -34,7 +34,7 @@ def schedule_problem(text: str) -> Problem | None:
     try:
         Schedule.read(text)
     except RefusedScheduleError as error:
-        return Problem(NAME, f'"{shown(text)}" {_refused(error)}; {_instead(text, error)}')
+        return Problem(NAME, f'"{redact(text)}" {_refused(error)}; {_instead(text, error)}')
     return None
 
 
@@ -46,7 +46,9 @@ def schedule_warnings(text: str, now: datetime) -> list[Check]:
         return []
     found = dict.fromkeys(chain(_occurrences(schedule, now), _reading(text, schedule)))
     return [
-        warning("settings", NAME, finding("schedule_surprising", Facts(), found=what, advice=advice))
+        warning(
+            "settings", NAME, finding("schedule_surprising", DiagnosisContext(), found=what, advice=advice)
+        )
         for what, advice in islice(found, MAX_WARNINGS)
     ]
 
@@ -54,13 +56,13 @@ def schedule_warnings(text: str, now: datetime) -> list[Check]:
 def _refused(error: RefusedScheduleError) -> str:
     if error.kind is None:
         return "is neither NCRONTAB with six fields nor a time span"
-    return f'has "{shown(error.found)}" as its {error.kind.name}'
+    return f'has "{redact(error.found)}" as its {error.kind.name}'
 
 
 def _instead(text: str, error: RefusedScheduleError) -> str:
     corrected = _corrected(text)
     if corrected is not None:
-        return f'write "{shown(corrected)}"'
+        return f'write "{redact(corrected)}"'
     if error.kind is None:
         return EXAMPLE
     kind = error.kind
@@ -106,7 +108,7 @@ def _reading(text: str, schedule: Schedule) -> Iterator[tuple[str, str]]:
 
 
 def _about_span(text: str, span: timedelta) -> tuple[str, str]:
-    found = f'"{shown(text)}" is a time span of {_length(span)}'
+    found = f'"{redact(text)}" is a time span of {_length(span)}'
     if span <= timedelta():
         return f"{found}, so the host starts runs without a pause", EXAMPLE
     found += ", and time spans are documented for App Service plans only"
@@ -128,7 +130,7 @@ def _about_five(text: str, schedule: Schedule) -> tuple[str, str]:
     if minute != "0" or step is None or step < 1 or len(schedule.fields[2].elements) > 1:
         return found, f"write {seconds_first}"
     every = f'"{text} *" for every {count(step, "minute")}'
-    found = f'it has five fields, so "{shown(hour)}" is its {HOUR.name}'
+    found = f'it has five fields, so "{redact(hour)}" is its {HOUR.name}'
     hours = len(HOUR.every)
     hourly = step < hours and hours % step == 0
     return found, f"write {seconds_first}, or {every}" if hourly else f"write {every}"
@@ -136,7 +138,7 @@ def _about_five(text: str, schedule: Schedule) -> tuple[str, str]:
 
 def _about_element(field: Field, element: Element) -> Iterator[tuple[str, str]]:
     kind = field.kind
-    place = f'"{shown(element.text)}" as its {kind.name}'
+    place = f'"{redact(element.text)}" as its {kind.name}'
     if element.step is not None and element.step < 1:
         yield f"{place} counts as a step of 1", "write a step of 1 or more"
     elif element.step is not None and element.step > len(kind.every):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from git_refresh.cli.checks import Check, failed, warning
-from git_refresh.diagnosis.explain import Facts, finding
+from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.settings.names import SETTINGS
 
 MOST_BYTES = 32 * 4096 - 1
@@ -25,7 +25,9 @@ def check_sizes(environ: Mapping[str, str]) -> Iterator[Check]:
         size = _bytes(_compact(environ.get(name, "")))
         most = MOST_BYTES - _bytes(f"{name}=")
         if size >= MANY_BYTES:
-            told = finding("long_setting", Facts(), setting=name, size=f"{size:,}", most=f"{most:,}")
+            told = finding(
+                "long_setting", DiagnosisContext(), setting=name, size=f"{size:,}", most=f"{most:,}"
+            )
             yield (failed if size > most else warning)("settings", name, told)
 
 

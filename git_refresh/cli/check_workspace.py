@@ -3,30 +3,42 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from git_refresh.cli.check_devops import RememberedHeads
+from git_refresh.cli.check_devops import CachedRefResolver
 from git_refresh.cli.checks import Check, Layer, count, failed, skipped, warning
-from git_refresh.cli.job_visit import Room
-from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, out_of_time
-from git_refresh.diagnosis.table import CLOSED, Known
-from git_refresh.report import CredentialReport, FolderReport
-from git_refresh.repository import Repository
-from git_refresh.run.decide import federated_credential, is_ours, own_credential, rivals, wanted_ref, whose
+from git_refresh.cli.job_scan import WorkspaceChecks
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding, out_of_time
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure, is_definite, is_rejection
+from git_refresh.failures.table import CLOSED, Known
+from git_refresh.model.repository import Repository
+from git_refresh.model.values import CREDENTIAL_NAME, GitFolder, ResolvedRef, StoredCredential
+from git_refresh.run.context import MAX_WARNINGS_PER_SUBJECT, Run, facts_of_principal
+from git_refresh.run.decide import (
+    describe_owner,
+    federated_credential,
+    is_ours,
+    other_credentials,
+    own_credential,
+    wanted_ref,
+)
 from git_refresh.run.folder import FolderRefresh, azure_devops_repository, remote_of
 from git_refresh.run.listing import Listing
-from git_refresh.run.shared import NOTES, Run, facts_of_principal
-from git_refresh.run.trial import Trial
-from git_refresh.seams import Api
+from git_refresh.run.ports import WorkspaceApi
+from git_refresh.run.probe import TokenProbe
+from git_refresh.run.report import CredentialReport, FolderReport
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder
-from git_refresh.symptom import Service, ServiceError, Symptom, is_definite, is_rejection
-from git_refresh.values import CREDENTIAL_NAME, GitFolder, Head, StoredCredential
 
 
 class WorkspaceCheck:
     """Looks at one workspace through a dry run's eyes."""
 
     def __init__(
-        self, entry: Entry, run: Run, heads: RememberedHeads, secrets: Mapping[str, Check], room: Room
+        self,
+        entry: Entry,
+        run: Run,
+        heads: CachedRefResolver,
+        secrets: Mapping[str, Check],
+        room: WorkspaceChecks,
     ) -> None:
         """Take the workspace, and what is known already.
 
@@ -45,7 +57,7 @@ class WorkspaceCheck:
         self._run = run
         self._heads = heads
         self._secrets = secrets
-        self._facts = replace(run.facts, host=entry.workspace.host, **facts_of_principal(entry.workspace))
+        self._context = replace(run.context, host=entry.workspace.host, **facts_of_principal(entry.workspace))
 
     def checks(self) -> list[Check]:
         """Its lines; never raises for what a service does."""
@@ -61,16 +73,16 @@ class WorkspaceCheck:
             api = self._run.sign_in(self._workspace)
             stored = api.credentials(None)
         except ServiceError as error:
-            failure = explain(error.symptom, self._facts)
-            self.room.refusal = error.symptom
+            failure = explain(error.failure, self._context)
+            self.room.refusal = error.failure
             # Else nobody reaches it from here.
-            self.room.app_alone = error.symptom.status is not None and failure.code not in CLOSED
+            self.room.app_alone = error.failure.status is not None and failure.code not in CLOSED
         except TimeoutError:
-            failure = out_of_time(self._facts)
+            failure = out_of_time(self._context)
         else:
             self.room.stored[None] = stored
-            self._facts = replace(self._facts, known=frozenset({Known.REACHED}))
-            as_whom = f"signed in as {self._facts.principal}"
+            self._context = replace(self._context, known=frozenset({Known.REACHED}))
+            as_whom = f"signed in as {self._context.principal}"
             signed_in = Check("workspace", self._name, "ok", as_whom, kind="signed in")
             listing = Listing.of(api, self._entry, self._run.deadline)
             lines = [self._folder(api, folder, listing) for folder in listing]
@@ -89,7 +101,9 @@ class WorkspaceCheck:
         if self.room.refusal is None or line.error is None or line.layer != "workspace":
             return line
         known = self._run.known_of_sign_in(self._workspace)
-        return failed("workspace", self._name, explain(self.room.refusal, replace(self._facts, known=known)))
+        return failed(
+            "workspace", self._name, explain(self.room.refusal, replace(self._context, known=known))
+        )
 
     def _skipped(self, because: str, *, in_general: str = "", layers: Sequence[Layer] = ()) -> list[Check]:
         """A line for each of the layers, and for those below them."""
@@ -102,12 +116,14 @@ class WorkspaceCheck:
 
     # Credentials
 
-    def _credentials(self, api: Api, stored: Sequence[StoredCredential], listing: Listing) -> Iterator[Check]:
+    def _credentials(
+        self, api: WorkspaceApi, stored: Sequence[StoredCredential], listing: Listing
+    ) -> Iterator[Check]:
         own = own_credential(stored, self._workspace.git_username)
         try:
             rejection = self._rejection(api, listing)
         except TimeoutError:
-            yield failed("credential", self._name, out_of_time(self._facts))
+            yield failed("credential", self._name, out_of_time(self._context))
             return
         if rejection is not None and self._rejection_told():
             because = "Azure DevOps rejects the token; a run leaves the credential as it is"
@@ -120,45 +136,51 @@ class WorkspaceCheck:
             )
         else:
             yield Check("credential", self._name, "ok", f"{_there(own)}; a run updates it", kind=_THERE)
-        yield from self._oddities(self._name, self._facts, stored, own)
-        for principal_id in self._workspace.run_as:
+        yield from self._oddities(self._name, self._context, stored, own)
+        for principal_id in self._workspace.additional_principal_ids:
             yield from self._run_as(api, principal_id)
 
     def _oddities(
-        self, subject: str, facts: Facts, stored: Sequence[StoredCredential], own: StoredCredential | None
+        self,
+        subject: str,
+        context: DiagnosisContext,
+        stored: Sequence[StoredCredential],
+        own: StoredCredential | None,
     ) -> Iterator[Check]:
         """What somebody should know of a principal's credentials, though it is no failure."""
         username, found = self._workspace.git_username, []
         if (federated := federated_credential(stored)) is not None:
-            found.append(finding("federated_credential", facts, id=federated.id))
+            found.append(finding("federated_credential", context, id=federated.id))
         if own is not None and not is_ours(own, username):
-            found.append(finding("foreign_credential", facts, id=own.id, whose=whose(own, username)))
+            found.append(
+                finding("foreign_credential", context, id=own.id, whose=describe_owner(own, username))
+            )
         found += [
-            finding("second_credential", facts, id=own.id if own else "", other=rival.id)
-            for rival in rivals(stored, own)[:NOTES]
+            finding("second_credential", context, id=own.id if own else "", other=rival.id)
+            for rival in other_credentials(stored, own)[:MAX_WARNINGS_PER_SUBJECT]
         ]
         return (warning("credential", subject, told) for told in found)
 
-    def _run_as(self, api: Api, principal_id: int) -> Iterator[Check]:
+    def _run_as(self, api: WorkspaceApi, principal_id: int) -> Iterator[Check]:
         subject = f"{self._name}, principal {principal_id}"
-        facts = replace(self._facts, principal=f"service principal {principal_id} (run_as)")
+        context = replace(self._context, principal=f"service principal {principal_id} (run_as)")
         try:
             self.room.stored[principal_id] = stored = api.credentials(principal_id)
         except ServiceError as error:
-            yield failed("credential", subject, explain(error.symptom, facts))
+            yield failed("credential", subject, explain(error.failure, context))
             return
         except TimeoutError:
-            yield failed("credential", subject, out_of_time(facts))
+            yield failed("credential", subject, out_of_time(context))
             return
         own = own_credential(stored, self._workspace.git_username)
         message = f"{_there(own)}; a run updates it" if own else "there is none yet; a run creates it"
         yield Check("credential", subject, "ok", message, kind=_THERE if own else "")
-        yield from self._oddities(subject, facts, stored, own)
+        yield from self._oddities(subject, context, stored, own)
 
-    def _rejection(self, api: Api, listing: Listing) -> Diagnosis | None:
+    def _rejection(self, api: WorkspaceApi, listing: Listing) -> Diagnosis | None:
         """Why a run leaves the credential as it is. What it asks more than the folders do is no line of Azure DevOps' own."""
         run = replace(self._run, heads=self._heads.plain)
-        return Trial(api, self._entry, run, self._facts).rejection(listing)
+        return TokenProbe(api, self._entry, run, self._context).rejection(listing)
 
     def _rejection_told(self) -> bool:
         """Whether Azure DevOps' own lines tell of it: one of the folders leads to a repository that rejects the token."""
@@ -167,11 +189,11 @@ class WorkspaceCheck:
             if answer is None and folder.repository is not None:  # has a line of its own sooner or later
                 self._heads.look((folder.repository, None))
                 answer = self._heads.answers.get((folder.repository, None))
-            if isinstance(answer, Symptom) and is_rejection(answer):
+            if isinstance(answer, ServiceFailure) and is_rejection(answer):
                 return True
         return False
 
-    def _answer(self, folder: Folder, found: GitFolder | None) -> Head | Symptom | None:
+    def _answer(self, folder: Folder, found: GitFolder | None) -> ResolvedRef | ServiceFailure | None:
         repository = self._repository(folder, found)
         return self._heads.answers.get((repository, wanted_ref(folder, found))) if repository else None
 
@@ -179,26 +201,26 @@ class WorkspaceCheck:
 
     def _patterns(self, listing: Listing) -> Iterator[Check]:
         """A line for each path ending in `/*` with something to say of it."""
-        for found in listing.patterns(self._facts):
+        for found in listing.patterns(self._context):
             line = failed if found.failed else warning
             yield line("folder", f"{self._name} {found.pattern.path}", found.told)
 
-    def _folder(self, api: Api, folder: Folder, listing: Listing) -> Check:
+    def _folder(self, api: WorkspaceApi, folder: Folder, listing: Listing) -> Check:
         subject = f"{self._name} {folder.path}"
-        facts = replace(self._facts, path=folder.path)
+        context = replace(self._context, path=folder.path)
         try:
             found = listing.look(folder)
         except ServiceError as error:
-            return failed("folder", subject, explain(error.symptom, facts))
+            return failed("folder", subject, explain(error.failure, context))
         except TimeoutError:
-            return failed("folder", subject, out_of_time(facts))
+            return failed("folder", subject, out_of_time(context))
         there = found if isinstance(found, GitFolder) else None
         repository = self._repository(folder, there)
         if folder.ref is not None and repository is not None:
             self._heads.named.add((repository, folder.ref))
         self._seen.append((folder, there))
         # One mistake is reported once: what Azure DevOps says is in its own layer.
-        work = FolderRefresh(api, self._run, self._facts, CredentialReport("updated"), listing)
+        work = FolderRefresh(api, self._run, self._context, CredentialReport("updated"), listing)
         report = work.refresh(folder)
         if report.action == "skipped":
             return skipped("folder", subject, report.why)
@@ -217,15 +239,15 @@ class WorkspaceCheck:
         if there is not None and listing.hides(folder, there):
             # Where there is something to update, the run is refused.
             line = failed if report.action == "updated" else warning
-            return line("folder", subject, finding("folder_permission", facts))
+            return line("folder", subject, finding("folder_permission", context))
         kind = _A_RUN.get(report.action, "nothing to do")
         return Check("folder", subject, "ok", _what_a_run_does(report, there), kind=kind)
 
     def _told_above(self, folder: Folder, found: GitFolder | None) -> bool:
         match self._answer(folder, found):
-            case Symptom() as symptom:
-                return is_definite(symptom)
-            case Head(None):
+            case ServiceFailure() as failure:
+                return is_definite(failure)
+            case ResolvedRef(None):
                 # That the folder's own branch is gone, only its line says.
                 return folder.ref is not None
             case _:

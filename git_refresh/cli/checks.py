@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from git_refresh.diagnosis.explain import Diagnosis
-from git_refresh.values import json_of
+from git_refresh.failures.diagnosis import Diagnosis
+from git_refresh.model.values import json_of
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 Layer = Literal[

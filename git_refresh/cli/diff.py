@@ -12,18 +12,18 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from git_refresh.cli import options, terminal, wrong
+from git_refresh.cli import errors, options, render
 from git_refresh.cli.checks import count
 from git_refresh.cli.files import read_settings
-from git_refresh.cli.findings import Told, fold, tell
-from git_refresh.diagnosis.explain import Diagnosis, Facts, finding
-from git_refresh.hosts import split_url
-from git_refresh.redact import looks_like_secret, shown, visible
+from git_refresh.cli.findings import Finding, fold, show_finding
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
+from git_refresh.model.hosts import split_url
+from git_refresh.model.values import Problem, folder_key, json_of, patterns_above
+from git_refresh.output.redact import escape_unprintable, looks_like_secret, redact
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import SettingsError
 from git_refresh.settings.models import Folder, Workspace, default_name
 from git_refresh.settings.names import SETTINGS
-from git_refresh.values import Problem, folder_key, json_of, patterns_above
 
 DIFFERENT = 3
 
@@ -72,17 +72,17 @@ def diff(file: Path, deployed: Path, *, as_json: bool) -> None:
     try:
         old, new = _read(file, deployed)
     except SettingsError as error:
-        wrong.end(error.problems, as_json=as_json)
+        errors.exit_with_problems(error.problems, as_json=as_json)
     changes, stays = list(compare(old, new)), list(what_stays(old, new))
-    with terminal.writing():
+    with render.writing():
         if as_json:
             result = "different" if changes else "same"
             listed = [asdict(change) for change in changes]
             told = [{"workspace": name, **json_of(each)} for name, each in stays]
             value = {"version": 1, "result": result, "changes": listed, "stays": told}
-            terminal.echo(json.dumps(value, indent=2))
+            render.echo(json.dumps(value, indent=2))
         else:
-            show_changes(changes, f"from {_name(deployed)} to {_name(file)}", terminal.console(), stays)
+            show_changes(changes, f"from {_name(deployed)} to {_name(file)}", render.console(), stays)
     sys.exit(DIFFERENT if changes else 0)
 
 
@@ -101,7 +101,7 @@ def _read(file: Path, deployed: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _name(file: Path) -> str:
-    return "stdin" if str(file) == "-" else visible(str(file))
+    return "stdin" if str(file) == "-" else escape_unprintable(str(file))
 
 
 def _parsed(where: str, settings: Mapping[str, str]) -> dict[str, Any]:
@@ -159,14 +159,14 @@ def _workspaces(old: Sequence[Any], new: Sequence[Any]) -> Iterator[Change]:
         (name, name if name in before else hosts.pop(_host(entry), None)) for name, entry in after.items()
     ]
     for name, was in pairs:
-        place = ("WORKSPACES", shown(name), None)
+        place = ("WORKSPACES", redact(name), None)
         if was is None:
             yield _change(place, None, None, _summary(after[name]))
         else:
             yield from _keys(place, before[was], after[name])
     kept = {was for _, was in pairs}
     for name in (name for name in before if name not in kept):
-        yield _change(("WORKSPACES", shown(name), None), None, _summary(before[name]), None)
+        yield _change(("WORKSPACES", redact(name), None), None, _summary(before[name]), None)
 
 
 def _by_name(listed: Sequence[Any]) -> dict[str, dict[str, Any]]:
@@ -187,7 +187,7 @@ def _host(entry: Mapping[str, Any]) -> str:
 def _summary(entry: Mapping[str, Any]) -> str:
     folders = entry.get("folders")
     number = f", {count(len(folders), 'Git folder')}" if isinstance(folders, list) and folders else ""
-    return f"{shown(str(entry.get('host', '')))}{number}"
+    return f"{redact(str(entry.get('host', '')))}{number}"
 
 
 def _keys(place: Place, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
@@ -207,7 +207,7 @@ def _keys(place: Place, old: Mapping[str, Any], new: Mapping[str, Any]) -> Itera
 def _folders(place: Place, old: Sequence[Any], new: Sequence[Any]) -> Iterator[Change]:
     before, after = _by_path(old), _by_path(new)
     for path in dict.fromkeys((*after, *before)):
-        at = (place[0], place[1], shown((after.get(path) or before[path])["path"]))
+        at = (place[0], place[1], redact((after.get(path) or before[path])["path"]))
         was, now = ({k: v for k, v in side.get(path, {}).items() if k != "path"} for side in (before, after))
         if path in before and path in after:
             yield from _keys(at, was, now)
@@ -232,43 +232,43 @@ def _by_path(listed: Sequence[Any]) -> dict[str, dict[str, Any]]:
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{shown(key)} {_value(key, value)}" for key, value in values.items())
+    return ", ".join(f"{redact(key)} {_value(key, value)}" for key, value in values.items())
 
 
 def _value(key: str, value: object) -> str:
     """A value as JSON. One that could be a secret is not shown, whatever it looks like: its key may say so."""
     text = json.dumps(value, ensure_ascii=False)
     suspicious = key not in _KNOWN and re.search("secret|token|password|pat|key", key, re.IGNORECASE)
-    return _NO_VALUE if suspicious or looks_like_secret(text) else shown(text)
+    return _NO_VALUE if suspicious or looks_like_secret(text) else redact(text)
 
 
 def _change(place: Place, key: str | None, old: str | None, new: str | None) -> Change:
     action: Action = "added" if old is None else "removed" if new is None else "changed"
     if place[0] in SETTINGS and place[1] is None and key is None:
         old, new = (None if value is None else _value("", value) for value in (old, new))
-    return Change(action, *place, None if key is None else shown(key), old, new)
+    return Change(action, *place, None if key is None else redact(key), old, new)
 
 
 def what_stays(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Diagnosis]]:
     """What is left in a workspace of all that the new list has no more; each with the workspace's name."""
     before, after = (_by_host(settings) for settings in (old, new))
     for host, (name, entry) in before.items():
-        facts = Facts(host=host, principal=_principal(entry))
+        context = DiagnosisContext(host=host, principal=_principal(entry))
         if host not in after:
-            yield name, finding("workspace_removed", facts)
+            yield name, finding("workspace_removed", context)
             continue
         now = after[host][1]
         kept = {_key(item) for item in _listed(now, "folders")}
         for path in filter(None, map(_path, _listed(entry, "folders"))):
             key = folder_key(path)
             if not kept & {key, *patterns_above(key.removesuffix("/*"))}:
-                at = replace(facts, path=shown(path.rstrip("/").removesuffix("/*")))
+                at = replace(context, path=redact(path.rstrip("/").removesuffix("/*")))
                 whole = key.endswith("/*")
                 yield name, finding("pattern_removed", at) if whole else finding("folder_removed", at)
         kept_ids = {str(id_) for id_ in _listed(now, "run_as")}
         for id_ in (str(id_) for id_ in _listed(entry, "run_as")):
             if id_ not in kept_ids and id_.isdecimal():
-                yield name, finding("principal_removed", replace(facts, principal_id=id_))
+                yield name, finding("principal_removed", replace(context, principal_id=id_))
 
 
 def _by_host(settings: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -277,7 +277,7 @@ def _by_host(settings: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]
     entries = {
         name: {**defaults, **entry} for name, entry in _by_name(settings.get("WORKSPACES") or []).items()
     }
-    return {host: (shown(name), entry) for name, entry in entries.items() if (host := _address(entry))}
+    return {host: (redact(name), entry) for name, entry in entries.items() if (host := _address(entry))}
 
 
 def _address(entry: Mapping[str, Any]) -> str:
@@ -294,8 +294,8 @@ def _principal(entry: Mapping[str, Any]) -> str:
         return "the app's managed identity"
     client_id = entry.get("client_id")
     if not isinstance(client_id, str) or looks_like_secret(client_id):
-        return Facts().principal
-    return f"service principal {shown(client_id)}"
+        return DiagnosisContext().principal
+    return f"service principal {redact(client_id)}"
 
 
 def _listed(entry: Mapping[str, Any], key: str) -> Sequence[Any]:
@@ -322,6 +322,6 @@ def show_changes(
         old_new = " → ".join(value for value in (change.old, change.new) if value)
         said = f": {old_new}" if old_new else ""
         fold(Text(f"{sign} ", style), Text.assemble((" ".join(parts), "bold"), said), out)
-    tell([Told("warning", name, each.message, each) for name, each in stays], out)
+    show_finding([Finding("warning", name, each.message, each) for name, each in stays], out)
     number = count(len(changes), "difference") if changes else "No difference"
     fold(Text(), Text(f"{number}, {what}.", "bold"), out)

@@ -9,12 +9,12 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from git_refresh.cli import terminal
+from git_refresh.cli import render
 from git_refresh.cli.findings import fold
 from git_refresh.cli.pages import code_style, place_of
-from git_refresh.diagnosis.explain import in_general
-from git_refresh.diagnosis.table import PAGE, Row
-from git_refresh.redact import shown
+from git_refresh.failures.diagnosis import in_general
+from git_refresh.failures.table import PAGE, Row
+from git_refresh.output.redact import redact
 
 
 def _completed(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
@@ -33,22 +33,22 @@ def explain(code: str | None, *, as_json: bool) -> None:
     """
     rows = {row.code: (section, row) for section, rows in PAGE.items() for row in rows}
     if code is None:
-        with terminal.writing():
+        with render.writing():
             if as_json:
                 codes = [_as_dict(section, row) for section, row in rows.values()]
-                terminal.echo(json.dumps({"version": 1, "codes": codes}, indent=2))
+                render.echo(json.dumps({"version": 1, "codes": codes}, indent=2))
             else:
-                _list(terminal.console())
+                _list(render.console())
         return
     wanted = code.strip(" ()`:.,").lower().replace("-", "_")
     if wanted not in rows:
-        raise click.UsageError(f'"{shown(code)}" is not a code; {_instead(wanted, list(rows))}')
+        raise click.UsageError(f'"{redact(code)}" is not a code; {_instead(wanted, list(rows))}')
     section, row = rows[wanted]
-    with terminal.writing():
+    with render.writing():
         if as_json:
-            terminal.echo(json.dumps({"version": 1, **_as_dict(section, row)}, indent=2))
+            render.echo(json.dumps({"version": 1, **_as_dict(section, row)}, indent=2))
         else:
-            _show(section, row, terminal.console())
+            _show(section, row, render.console())
 
 
 def _instead(wanted: str, codes: list[str]) -> str:

@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from git_refresh.redact import shown, visible
+from git_refresh.model.values import Problem
+from git_refresh.output.redact import escape_unprintable, redact
 from git_refresh.settings.host_json import overrides_timeout
 from git_refresh.settings.json_text import JsonError, JsonObject, parse
 from git_refresh.settings.load import SettingsError
 from git_refresh.settings.names import SETTINGS, TIME_ZONES, disables, near_misses
 from git_refresh.settings.problems import kind_of
 from git_refresh.settings.storage import CONNECTION
-from git_refresh.values import Problem
 
 MAX_MB = 4
 """Of a file. All settings of an app fit into a small part of it."""
@@ -97,7 +97,7 @@ def read_text(file: Path) -> tuple[str, str]:
     Raises:
         SettingsError: it cannot be read.
     """
-    where = "stdin" if str(file) == "-" else visible(str(file))
+    where = "stdin" if str(file) == "-" else escape_unprintable(str(file))
     try:
         content = _stdin() if where == "stdin" else _content(file)
         if len(content) > MAX_MB * 2**20:
@@ -195,7 +195,7 @@ def _by_name(where: str, content: object, text: str) -> dict[str, object]:
         case dict() if near := near_misses({str(name): "" for name in content}):
             raise SettingsError(
                 [
-                    Problem(f"{where}: {shown(name)}", f'is not an app setting; did you mean "{meant}"?')
+                    Problem(f"{where}: {redact(name)}", f'is not an app setting; did you mean "{meant}"?')
                     for name, meant in near.items()
                 ]
             )
@@ -207,7 +207,7 @@ def _all_text(where: str, values: dict[str, object]) -> dict[str, object]:
     """`func` itself takes nothing else."""
     advice = "must be a string in double quotes, with its own quotes escaped, since Values become environment variables"
     wrong = [
-        Problem(f"{where}: Values.{shown(name)}", f"{advice}; this is {kind_of(value)}")
+        Problem(f"{where}: Values.{redact(name)}", f"{advice}; this is {kind_of(value)}")
         for name, value in values.items()
         if not isinstance(value, str)
     ]
@@ -232,16 +232,16 @@ def _names_twice(where: str, content: object) -> Iterator[Problem]:
             names = Counter(name.upper() for name in item if name.upper() in SETTINGS)
             repeated += [name for name, times in names.items() if times > 1]
     for name in dict.fromkeys(repeated):
-        yield Problem(f"{where}: {shown(name)}", "is written more than once; keep one")
+        yield Problem(f"{where}: {redact(name)}", "is written more than once; keep one")
 
 
 def _twice(where: str, value: object) -> Iterator[Problem]:
     match value:
         case JsonObject():
             for key in value.twice:
-                yield Problem(f"{where}.{shown(key)}", "is written more than once; keep one")
+                yield Problem(f"{where}.{redact(key)}", "is written more than once; keep one")
             for key, item in value.items():
-                yield from _twice(f"{where}.{shown(key)}", item)
+                yield from _twice(f"{where}.{redact(key)}", item)
         case list():
             for index, item in enumerate(value):
                 yield from _twice(f"{where}[{index}]", item)

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from git_refresh.cli.checks import Status, count
 from git_refresh.cli.pages import code_text
-from git_refresh.diagnosis.explain import Diagnosis
-from git_refresh.report import PLACES, first_places
+from git_refresh.failures.diagnosis import Diagnosis
+from git_refresh.run.report import PLACES, first_places
 
 STYLE = {
     "ok": "green",
@@ -41,11 +41,11 @@ Places = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Finding:
     """One finding; with an error, its code stands behind the message, and cause and remedy below."""
 
     status: Status
-    where: str
+    location: str
     message: str
     error: Diagnosis | None = None
     kind: str = ""
@@ -56,7 +56,7 @@ class Told:
     """Where in the settings it is, shown where it is told alone."""
 
 
-def tell(told: Sequence[Told], out: Console, indent: int = 0, *, with_hint: bool = True) -> None:
+def show_finding(told: Sequence[Finding], out: Console, indent: int = 0, *, with_hint: bool = True) -> None:
     """A line for each finding, but one for many that are alike; and once for all in a row that share them, cause and remedy.
 
     Args:
@@ -66,28 +66,28 @@ def tell(told: Sequence[Told], out: Console, indent: int = 0, *, with_hint: bool
         with_hint: whether to say where the other remedies are, if those of many places differ.
     """
     said = alike(told)
-    groups: dict[Hashable, list[Told]] = {}
+    groups: dict[Hashable, list[Finding]] = {}
     for item in told:
         groups.setdefault(said(item), []).append(item)
-    lines = [line for group in groups.values() for line in once(group, said, lambda item: item.where, _few)]
+    lines = [line for group in groups.values() for line in once(group, said, lambda item: item.location, _few)]
     following = [*(item for item, _ in lines[1:]), None]
     for (item, where), after in zip(lines, following, strict=False):
         group = groups[said(item)]
-        show_line(item if where == item.where else _of_many(item, where, group), out, indent)
+        show_line(item if where == item.location else _of_many(item, where, group), out, indent)
         if item.error and not _same(item.error, after.error if after else None):
             explain(item.error, out, Text(" " * 6))
             if (
                 with_hint
-                and where != item.where
+                and where != item.location
                 and len({each.error.remedy for each in group if each.error}) > 1
             ):
                 fold(Text(" " * 8), Text("--json shows the remedy of each place.", "dim"), out)
 
 
-def _of_many(item: Told, where: str, group: Sequence[Told]) -> Told:
+def _of_many(item: Finding, where: str, group: Sequence[Finding]) -> Finding:
     alike = len({each.message for each in group}) == 1
     message = item.message if alike else item.in_general or item.message
-    return replace(item, where=where, message=message, place="")
+    return replace(item, location=where, message=message, place="")
 
 
 def explain(error: Diagnosis, out: Console, mark: Text, code: Text | None = None) -> None:
@@ -96,7 +96,7 @@ def explain(error: Diagnosis, out: Console, mark: Text, code: Text | None = None
     fold(Text(" " * 6), Text.assemble(("→ ", "bold"), error.remedy), out, error.commands)
 
 
-def alike(told: Iterable[Told]) -> Callable[[Told], Hashable]:
+def alike(told: Iterable[Finding]) -> Callable[[Finding], Hashable]:
     """What tells findings apart: code and kind, never names and values.
 
     Where more than a few kinds have one code, each at a place of its own, the code alone.
@@ -105,9 +105,9 @@ def alike(told: Iterable[Told]) -> Callable[[Told], Hashable]:
     places: dict[Hashable, set[Hashable]] = {}
     for item in told:
         kinds.setdefault(_code(item), set()).add(_kind(item))
-        places.setdefault(_code(item), set()).add(item.where or id(item))
+        places.setdefault(_code(item), set()).add(item.location or id(item))
 
-    def tells_apart(item: Told) -> Hashable:
+    def tells_apart(item: Finding) -> Hashable:
         code = _code(item)
         many = item.error is not None and min(len(kinds[code]), len(places[code])) > _ALIKE
         return code if many else _kind(item)
@@ -115,12 +115,12 @@ def alike(told: Iterable[Told]) -> Callable[[Told], Hashable]:
     return tells_apart
 
 
-def show_line(item: Told, out: Console, indent: int) -> None:
+def show_line(item: Finding, out: Console, indent: int) -> None:
     """Sign, place, what happened, code."""
     code = code_text(item.error.code, out) if item.error else Text()
     mark = Text.assemble(" " * indent, (f"{MARK[item.status]} ", STYLE[item.status]))
     place = f" ({item.place})" if item.place else ""
-    where = (f"{item.where}{place}", "bold"), ": " if item.where else ""
+    where = (f"{item.location}{place}", "bold"), ": " if item.location else ""
     commands = item.error.commands if item.error else ()
     fold(mark, Text.assemble(*where, item.message, code), out, commands)
 
@@ -145,16 +145,16 @@ def once[T](
     return found
 
 
-def _few(item: Told) -> int:
+def _few(item: Finding) -> int:
     """What was not looked at is told together: there is nothing to be done at its place."""
     return 1 if item.status == "skipped" else _ALIKE
 
 
-def _code(item: Told) -> tuple[Status, str]:
+def _code(item: Finding) -> tuple[Status, str]:
     return item.status, item.error.code if item.error else ""
 
 
-def _kind(item: Told) -> Hashable:
+def _kind(item: Finding) -> Hashable:
     """Of an error the code with its kind; else the kind that is given, or what is said."""
     if item.error is not None:
         return _code(item), item.error.kind

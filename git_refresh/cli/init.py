@@ -9,16 +9,16 @@ from typing import Any
 
 import click
 
-from git_refresh.cli import ask, terminal, wrong
+from git_refresh.cli import ask, errors, render
 from git_refresh.cli.findings import wrapped
-from git_refresh.hosts import NO_HOSTS
-from git_refresh.repository import parse_repository
+from git_refresh.model.hosts import NO_HOSTS
+from git_refresh.model.repository import parse_repository
+from git_refresh.model.values import Problem
+from git_refresh.output.shell import command
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.names import SETTINGS
 from git_refresh.settings.pasted import repository_url
-from git_refresh.shell import command
-from git_refresh.values import Problem
 
 _SCHEMA = Path(__file__).parents[2] / "docs/workspaces.schema.json"
 _SECRET_NAME = "databricks-oauth-secret"  # noqa: S105  # its name in Key Vault, as in docs/setup.md
@@ -80,19 +80,21 @@ def init(output: Path, *, as_json: bool, **given: str | None) -> None:
     everything.
     """
     if output.exists():
-        wrong.end(
+        errors.exit_with_problems(
             [Problem(str(output), "exists, and is left as it is; name another file: -o FILE")],
             as_json=as_json,
         )
     if not output.absolute().parent.is_dir():
-        wrong.end([Problem(str(output), "cannot be written: No such file or directory")], as_json=as_json)
+        errors.exit_with_problems(
+            [Problem(str(output), "cannot be written: No such file or directory")], as_json=as_json
+        )
     given_problems = [
         Problem(f"--{name.replace('_', '-')}", problem)
         for name, value in given.items()
         if value and (problem := _problem_with(name, value))
     ]
     if given_problems:
-        wrong.end(given_problems, as_json=as_json)
+        errors.exit_with_problems(given_problems, as_json=as_json)
     answers = _asked(given)
     _check_sign_in(answers)
     content = _content(output, answers)
@@ -101,9 +103,11 @@ def init(output: Path, *, as_json: bool, **given: str | None) -> None:
     try:
         _write(output, text)
     except OSError as error:
-        wrong.end([Problem(str(output), f"cannot be written: {error.strerror}")], as_json=as_json)
-    with terminal.writing():
-        terminal.echo(text.rstrip() if as_json else _next_steps(output, content))
+        errors.exit_with_problems(
+            [Problem(str(output), f"cannot be written: {error.strerror}")], as_json=as_json
+        )
+    with render.writing():
+        render.echo(text.rstrip() if as_json else _next_steps(output, content))
 
 
 def _write(output: Path, text: str) -> None:
@@ -174,7 +178,7 @@ def _problem_with(name: str, value: str) -> str | None:
     """What is wrong with one answer, whatever the others are."""
     content = _content(Path(), {**_SOUND, **_WITH.get(name, {}), name: value.strip()})
     option = f"--{name.replace('_', '-')}"
-    told = [problem.message for problem in _loaded(content)[1] if _OPTIONS.get(problem.where) == option]
+    told = [problem.message for problem in _loaded(content)[1] if _OPTIONS.get(problem.location) == option]
     return told[0] if told else None
 
 
@@ -288,8 +292,8 @@ def _take_as_meant(content: dict[str, Any], *, as_json: bool) -> None:
     """Write each address as it is used. What is wrong is told by the option that it comes from, as `check FILE --offline` does."""
     settings, problems = _loaded(content)
     if settings is None or problems:
-        told = [Problem(_OPTIONS.get(problem.where, problem.where), problem.message) for problem in problems]
-        wrong.end(told, as_json=as_json)
+        told = [Problem(_OPTIONS.get(problem.location, problem.location), problem.message) for problem in problems]
+        errors.exit_with_problems(told, as_json=as_json)
     (entry,) = settings.entries
     if isinstance(entry, Entry):
         (written,) = content["WORKSPACES"]
@@ -298,7 +302,7 @@ def _take_as_meant(content: dict[str, Any], *, as_json: bool) -> None:
     if settings.key_vault_url:
         content["KEY_VAULT_URL"] = settings.key_vault_url
     for note in settings.notes:
-        terminal.say(f"{_OPTIONS.get(note.where, note.where)} {note.message}.")
+        render.say(f"{_OPTIONS.get(note.location, note.location)} {note.message}.")
 
 
 def _next_steps(output: Path, content: dict[str, Any]) -> str:
@@ -332,6 +336,6 @@ def _next_steps(output: Path, content: dict[str, Any]) -> str:
         ]
     if defaults.get("auth") != "federated":  # nobody's own sign-in can be exchanged
         steps.append((f"plan --settings {name}", "See what a run would do"))
-    room = terminal.console().width
+    room = render.console().width
     commands = [line for typed, why in steps for line in (*wrapped(f"{why}:", room), f"  {program} {typed}")]
     return "\n".join([*(part for line in lines for part in wrapped(line, room)), *commands])

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 
 from git_refresh.admin.job_values import GitSource
-from git_refresh.hosts import Domain, TrustedHosts
-from git_refresh.repository import Repository, parse_repository, without_user
-from git_refresh.values import PROVIDER
+from git_refresh.model.hosts import Domain, TrustedHosts
+from git_refresh.model.repository import Repository, parse_repository, without_user
+from git_refresh.model.values import PROVIDER
 
 _HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#]*@)?([^/?#:]*)", re.IGNORECASE)
 _SSH = "ssh.dev.azure.com"
@@ -15,7 +15,7 @@ _OF_FOLDERS = ", or leave this folder out"
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class JobUrl:
     """A URL that is meant for Azure DevOps.
 
     Attributes:
@@ -33,11 +33,11 @@ class Address:
     has_secret: bool = False
 
 
-def read_address(source: GitSource, trusted: TrustedHosts) -> Address | None:
+def read_address(source: GitSource, trusted: TrustedHosts) -> JobUrl | None:
     """Read the URL of a job's Git source; None: it is one of another service."""
     url, has_secret = without_user(source.url.strip())
     try:
-        return Address(url, parse_repository(url, trusted), has_secret=has_secret)
+        return JobUrl(url, parse_repository(url, trusted), has_secret=has_secret)
     except ValueError as error:
         problem = str(error).removesuffix(_OF_FOLDERS)
     for_devops = source.provider.casefold().startswith(PROVIDER.casefold())
@@ -49,4 +49,4 @@ def read_address(source: GitSource, trusted: TrustedHosts) -> Address | None:
     if not theirs and not for_devops:
         return None
     written = url if "://" in url else url.rpartition("@")[2]
-    return Address(written, None, problem, surely=theirs, has_secret=has_secret)
+    return JobUrl(written, None, problem, surely=theirs, has_secret=has_secret)

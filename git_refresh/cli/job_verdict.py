@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 
 from git_refresh.admin.job_values import GitSource, Job, RunAs
 from git_refresh.cli.checks import Check, failed, skipped, warning
-from git_refresh.cli.job_url import Address
-from git_refresh.diagnosis.explain import Facts, finding
-from git_refresh.redact import shown
-from git_refresh.repository import Repository
+from git_refresh.cli.job_url import JobUrl
+from git_refresh.failures.diagnosis import DiagnosisContext, finding
+from git_refresh.failures.failure import ServiceFailure
+from git_refresh.model.repository import Repository
+from git_refresh.model.values import PROVIDER, ResolvedRef, StoredCredential
+from git_refresh.output.redact import redact
+from git_refresh.run.context import facts_of, suggestion
 from git_refresh.run.decide import federated_credential, own_credential
-from git_refresh.run.shared import facts_of, suggestion
-from git_refresh.symptom import Symptom
-from git_refresh.values import PROVIDER, Head, StoredCredential
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PrincipalStatus:
     """How whom jobs run as stands to this app, in one workspace.
 
     Attributes:
@@ -48,7 +48,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class JobCheck:
     """A job, and all that was looked at for it.
 
     Attributes:
@@ -60,76 +60,80 @@ class Looked:
 
     job: Job
     source: GitSource
-    address: Address
-    standing: Standing
-    found: Head | Symptom | None = None
+    address: JobUrl
+    standing: PrincipalStatus
+    found: ResolvedRef | ServiceFailure | None = None
     names: Sequence[str] = ()
     has_commit: bool | None = None
 
 
 def subject_of(workspace: str, id_: int, name: str) -> str:
     """Which job a line is about."""
-    return f'{workspace}, job {id_} "{shown(name)}"' if name else f"{workspace}, job {id_}"
+    return f'{workspace}, job {id_} "{redact(name)}"' if name else f"{workspace}, job {id_}"
 
 
-def judge(workspace: str, looked: Looked, facts: Facts, *, unsure: bool) -> Iterator[Check]:
+def judge(workspace: str, looked: JobCheck, context: DiagnosisContext, *, unsure: bool) -> Iterator[Check]:
     """The lines of a job: none, where all is in order.
 
     Args:
         workspace: its name.
         looked: the job.
-        facts: around it; `refreshing` says how its principal becomes one that is kept fresh.
+        context: around it; `refreshing` says how its principal becomes one that is kept fresh.
         unsure: whether the app's own principal cannot be told, so that the job may run as just that.
     """
     subject = subject_of(workspace, looked.job.id, looked.job.name)
-    yield from _principal(subject, looked.job.run_as, looked.standing, facts, unsure=unsure)
+    yield from _principal(subject, looked.job.run_as, looked.standing, context, unsure=unsure)
     if looked.source.provider.casefold() != PROVIDER.casefold():
-        told = finding("job_wrong_provider", facts, found=shown(looked.source.provider))
+        told = finding("job_wrong_provider", context, found=redact(looked.source.provider))
         yield failed("job", subject, told)
-    yield from _url(subject, looked.address, facts)
+    yield from _url(subject, looked.address, context)
     if looked.address.repository is not None:
-        yield from _ref(subject, looked, looked.address.repository, facts)
+        yield from _ref(subject, looked, looked.address.repository, context)
 
 
 def _principal(
-    subject: str, run_as: RunAs | None, standing: Standing, facts: Facts, *, unsure: bool
+    subject: str, run_as: RunAs | None, standing: PrincipalStatus, context: DiagnosisContext, *, unsure: bool
 ) -> Iterator[Check]:
     if run_as is None:
         yield skipped("job", subject, "the workspace does not tell whom it runs as")
         return
     if standing.kept is None:
-        yield skipped("job", subject, f"the numeric id of {shown(str(run_as))} could not be looked up")
+        yield skipped("job", subject, f"the numeric id of {redact(str(run_as))} could not be looked up")
         return
-    facts = replace(facts, principal=shown(str(run_as)))
+    context = replace(context, principal=redact(str(run_as)))
     if standing.kept:
         if standing.has_one is False:
-            yield warning("job", subject, finding("job_credential_missing", facts))
+            yield warning("job", subject, finding("job_credential_missing", context))
     elif not standing.federated:
         # A credential of its own may do for a while; whether a person has one, only she sees.
         person = run_as.kind != "service principal"
         unseen = "; whether it has one could not be looked at" if standing.has_one is None else ""
-        told = finding("job_principal_not_refreshed", facts, unseen="" if person else unseen)
+        told = finding("job_principal_not_refreshed", context, unseen="" if person else unseen)
         may_work = person or standing.has_one is not False or unsure
         yield (warning if may_work else failed)("job", subject, told)
 
 
-def _url(subject: str, address: Address, facts: Facts) -> Iterator[Check]:
+def _url(subject: str, address: JobUrl, context: DiagnosisContext) -> Iterator[Check]:
     if address.has_secret:
-        yield warning("job", subject, finding("job_secret_in_url", facts))
+        yield warning("job", subject, finding("job_secret_in_url", context))
     if address.repository is None:
-        told = finding("job_bad_url", facts, found=shown(address.url), problem=address.problem)
+        told = finding("job_bad_url", context, found=redact(address.url), problem=address.problem)
         yield (failed if address.surely else warning)("job", subject, told)
 
 
-def _ref(subject: str, looked: Looked, repository: Repository, facts: Facts) -> Iterator[Check]:
+def _ref(
+    subject: str, looked: JobCheck, repository: Repository, context: DiagnosisContext
+) -> Iterator[Check]:
     ref = looked.source.ref
     match looked.found:
-        case Symptom():  # one mistake is reported once: in the layer of Azure DevOps
+        case ServiceFailure():  # one mistake is reported once: in the layer of Azure DevOps
             yield skipped("job", subject, f"Azure DevOps reports a problem with {repository}")
-        case Head(None) if ref is not None:
+        case ResolvedRef(None) if ref is not None:
             nearest = suggestion(ref, looked.names)
-            told = finding("job_ref_missing", facts_of(facts, repository, ref), nearest=nearest)
+            told = finding("job_ref_missing", facts_of(context, repository, ref), nearest=nearest)
             yield failed("job", subject, told)
-        case Head() if looked.has_commit is False:
-            facts = replace(facts_of(facts, repository, None), ref=f"Commit {shown(looked.source.commit)}")
-            yield failed("job", subject, finding("job_ref_missing", facts, nearest=""))
+        case ResolvedRef() if looked.has_commit is False:
+            context = replace(
+                facts_of(context, repository, None), ref=f"Commit {redact(looked.source.commit)}"
+            )
+            yield failed("job", subject, finding("job_ref_missing", context, nearest=""))

@@ -8,9 +8,9 @@ from typing import Any
 
 from git_refresh.cli.checks import Status, count
 from git_refresh.cli.files import read_text
+from git_refresh.model.values import Problem, Zone
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import SettingsError
-from git_refresh.values import Problem, Zone
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from git_refresh import __version__
-from git_refresh.cli import options, terminal, wrong
+from git_refresh.cli import errors, options, render
 from git_refresh.cli.check import check_proxy, check_settings, skipped_layers
 from git_refresh.cli.checks import Check, CheckReport, failed
 from git_refresh.cli.diff import diff
@@ -20,8 +20,8 @@ from git_refresh.cli.init import init
 from git_refresh.cli.last_run import read_report
 from git_refresh.cli.live import check_live
 from git_refresh.cli.onboard import onboard
-from git_refresh.cli.one_run import changes_something, end, refresh
 from git_refresh.cli.rotate import rotate
+from git_refresh.cli.run import changes_something, end, refresh
 from git_refresh.cli.schema import schema
 from git_refresh.cli.scope import narrow, scope, scope_options
 from git_refresh.cli.shared import (
@@ -29,18 +29,18 @@ from git_refresh.cli.shared import (
     FAILED,
     INTERRUPTED,
     WRONG,
-    Given,
+    CommandSettings,
     given_settings,
     outlet_for,
     places_of,
     put_out,
 )
 from git_refresh.cli.status import status as status_of
-from git_refresh.cli.status_shown import show_status
+from git_refresh.cli.status_view import show_status
 from git_refresh.cli.trust import allow
-from git_refresh.diagnosis.explain import Facts, interrupted
+from git_refresh.failures.diagnosis import DiagnosisContext, interrupted
+from git_refresh.model.values import Problem
 from git_refresh.settings.load import Settings, SettingsError, load
-from git_refresh.values import Problem
 
 _list_argument = click.argument("workspaces", type=options.FILE, required=False, metavar="[FILE]")
 
@@ -58,7 +58,7 @@ class _Commands(click.Group):
                 raise click.UsageError(told, error.ctx) from None
             raise
         except (KeyboardInterrupt, click.Abort):  # before there was anything to report, or at a question
-            terminal.say("Interrupted; nothing was run.")
+            render.say("Interrupted; nothing was run.")
             sys.exit(INTERRUPTED)
 
 
@@ -93,10 +93,10 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, jobs: bo
     """
     if offline and jobs:
         raise click.UsageError("--offline and --jobs contradict each other; write one of them")
-    outlet = outlet_for(as_json=as_json)
+    logger = outlet_for(as_json=as_json)
     checks: list[Check]
     settings: Settings | None = None
-    given = Given({})
+    given = CommandSettings({})
     scheduled = False  # before they are read, nothing can be said to be missing
     because = "the app settings are wrong"
     problems: tuple[Problem, ...] = ()
@@ -120,22 +120,22 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, jobs: bo
         checks += skipped_layers(because, below="settings", jobs=jobs)
     elif settings is not None and not offline:
         try:
-            with terminal.console(stderr=True).status("Checking …"):
-                checks += check_live(settings, given.values, outlet, jobs=jobs)
+            with render.console(stderr=True).status("Checking …"):
+                checks += check_live(settings, given.values, logger, jobs=jobs)
         except KeyboardInterrupt:
-            checks.append(failed("identity", "everything", interrupted(Facts())))
+            checks.append(failed("identity", "everything", interrupted(DiagnosisContext())))
         except SettingsError as error:
             settings = None
             checks += check_settings({}, error.problems, None, scheduled=False)
             checks += skipped_layers("the app settings are wrong", below="settings", jobs=jobs)
-    report = outlet.clean(CheckReport(tuple(checks)))
+    report = logger.redact(CheckReport(tuple(checks)))
     put_out(
-        outlet,
+        logger,
         as_json,
         report.as_dict(),
-        lambda: terminal.show_check(
+        lambda: render.show_check(
             report,
-            terminal.console(),
+            render.console(),
             places_of(settings),
             left_out="" if jobs or offline or settings is None else _NO_JOBS,
         ),
@@ -168,7 +168,7 @@ def plan(
     It cannot foresee what only an attempt shows, such as uncommitted changes in a Git folder.
     FILE is a workspaces.json to plan for instead of the WORKSPACES setting, for example before it is set.
     """
-    show = partial(terminal.show_plan, changes=changes)
+    show = partial(render.show_plan, changes=changes)
     report = refresh(file, show, as_json=as_json, dry_run=True, workspaces=workspaces)
     end(report, CHANGES if exit_code and changes_something(report) else 0)
 
@@ -199,15 +199,15 @@ def run(file: Path | None, number: int | None, *, yes: bool, as_json: bool) -> N
     """
     if number is not None and scope():
         raise click.UsageError("--slice is a part of the list by itself; leave out --only and --folder")
-    end(refresh(file, terminal.show_report, as_json=as_json, dry_run=False, number=number, yes=yes))
+    end(refresh(file, render.show_report, as_json=as_json, dry_run=False, number=number, yes=yes))
 
 
 @main.command(name="schema", short_help="The JSON Schema of a workspaces.json.")
 @click.option("--json", "_as_json", is_flag=True, help="Accepted for consistency: a schema is always JSON.")
 def print_schema(*, _as_json: bool) -> None:
     """Print the JSON Schema of a workspaces.json, for editors and pipelines."""
-    with terminal.writing():
-        terminal.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+    with render.writing():
+        render.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
 
 
 @main.command(short_help="How do things stand, workspace by workspace?")
@@ -225,20 +225,20 @@ def status(file: Path | None, last: Path | None, *, as_json: bool) -> None:
 
     It does not ask Azure DevOps whether a folder is at the latest commit (plan does), nor whether all rights are there (check does).
     """
-    outlet = outlet_for(as_json=as_json)
+    logger = outlet_for(as_json=as_json)
     try:
         stored = read_report(last) if last else None
         given = given_settings(file)
         settings = allow(load(given.values))
-        with terminal.console(stderr=True).status("Looking …"):
-            report = status_of(settings, outlet, stored)
+        with render.console(stderr=True).status("Looking …"):
+            report = status_of(settings, logger, stored)
     except SettingsError as error:
-        wrong.end(error.problems, as_json=as_json)
+        errors.exit_with_problems(error.problems, as_json=as_json)
     put_out(
-        outlet,
+        logger,
         as_json,
         report.as_dict(),
-        lambda: show_status(report, terminal.console(), with_ends=stored is not None),
+        lambda: show_status(report, render.console(), with_ends=stored is not None),
     )
     if any(error.code == "interrupted" for workspace in report.workspaces for error in workspace.errors()):
         sys.exit(INTERRUPTED)

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from git_refresh.cli import ask, options, terminal, wrong
+from git_refresh.cli import ask, errors, options, render
 from git_refresh.cli.check import check_settings, missing_beside
 from git_refresh.cli.checks import CheckReport, count
-from git_refresh.cli.crew import Crew
+from git_refresh.cli.executor import Executor
 from git_refresh.cli.live import check_live
-from git_refresh.cli.onboard_shown import Onboarded, Shown
+from git_refresh.cli.onboard_view import OnboardResult, OnboardView
 from git_refresh.cli.shared import FAILED, INTERRUPTED, given_settings, outlet_for, places_of, put_out
 from git_refresh.cli.trust import allow
-from git_refresh.clock import Deadline, SystemClock
-from git_refresh.redact import shown
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.model.values import Problem
+from git_refresh.output.redact import redact
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.fields import is_guid
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import Settings, SettingsError, load
-from git_refresh.values import Problem
 
 if TYPE_CHECKING:
     from git_refresh.admin.grants import Grant
@@ -87,21 +87,21 @@ def onboard(
     """
     if yes and not apply_:
         raise click.UsageError("--yes needs --apply")
-    outlet = outlet_for(as_json=as_json)
+    logger = outlet_for(as_json=as_json)
     try:
         _check_options(object_id, account_id, name, asks_blindly=apply_ and as_json and not yes)
         given = given_settings(file)
         settings = allow(_settings(given.values, new=name is not None, object_id=object_id))
-        from git_refresh.admin.onboarding import Given, Onboarding  # noqa: PLC0415  # the SDKs take a second: not for --help
+        from git_refresh.admin.onboarding import Onboarding, OnboardOptions  # noqa: PLC0415  # the SDKs take a second: not for --help
         from git_refresh.admin.services import AdminServices  # noqa: PLC0415
 
         deadline = Deadline.after(BUDGET_S, SystemClock())
-        crew = Crew(settings.concurrency, deadline)
-        services = AdminServices(deadline, os.environ, outlet)
+        crew = Executor(settings.concurrency, deadline)
+        services = AdminServices(deadline, os.environ, logger)
         onboarding = Onboarding(
-            settings, services, Given(object_id, account_id, _UNKNOWN_ID if name else None), crew
+            settings, services, OnboardOptions(object_id, account_id, _UNKNOWN_ID if name else None), crew
         )
-        display = Shown(outlet, places_of(settings), as_json=as_json)
+        display = OnboardView(logger, places_of(settings), as_json=as_json)
         found: list[Grant] = []
         checked = None
         try:
@@ -113,7 +113,7 @@ def onboard(
                 if apply_ and name is None:
                     with display.waiting("Checking …"):
                         checks = check_settings(given.values, (), settings, named=given.named)
-                        checked = CheckReport((*checks, *check_live(settings, given.values, outlet)))
+                        checked = CheckReport((*checks, *check_live(settings, given.values, logger)))
             except KeyboardInterrupt:
                 crew.interrupted = True
             if checked is not None and any(
@@ -124,9 +124,9 @@ def onboard(
             _tell_made(found)
             onboarding.close()
     except SettingsError as error:
-        wrong.end(error.problems, as_json=as_json)
-    done = Onboarded(tuple(found), checked, applied=apply_, interrupted=crew.interrupted)
-    put_out(outlet, as_json, done.as_dict(), lambda: display.end(done))
+        errors.exit_with_problems(error.problems, as_json=as_json)
+    done = OnboardResult(tuple(found), checked, applied=apply_, interrupted=crew.interrupted)
+    put_out(logger, as_json, done.as_dict(), lambda: display.end(done))
     sys.exit(INTERRUPTED if crew.interrupted else 0 if done.result == "ok" else FAILED)
 
 
@@ -135,10 +135,10 @@ def _tell_made(found: "Sequence[Grant]") -> None:
     for grant in found:
         if grant.client_id is not None:
             with suppress(OSError):  # stdout may still be read
-                terminal.say(f"A service principal was made. Its application ID: {grant.client_id}")
+                render.say(f"A service principal was made. Its application ID: {grant.client_id}")
 
 
-def _look(onboarding: "Onboarding", display: Shown, name: str | None) -> "list[Grant]":
+def _look(onboarding: "Onboarding", display: OnboardView, name: str | None) -> "list[Grant]":
     """The plan, shown."""
     with display.waiting("Looking …"):
         found = onboarding.new_principal(name) if name else onboarding.look()
@@ -146,7 +146,7 @@ def _look(onboarding: "Onboarding", display: Shown, name: str | None) -> "list[G
     return found
 
 
-def _give(onboarding: "Onboarding", display: Shown, found: "Sequence[Grant]", *, yes: bool) -> bool:
+def _give(onboarding: "Onboarding", display: OnboardView, found: "Sequence[Grant]", *, yes: bool) -> bool:
     """Give what is planned, each shown when it is done; whether there was anything.
 
     Raises:
@@ -159,7 +159,7 @@ def _give(onboarding: "Onboarding", display: Shown, found: "Sequence[Grant]", *,
     if not yes:
         _ask(count(len(planned), "right"))
     with display.waiting("Granting …"):
-        onboarding.give_all(planned, display.given)
+        onboarding.apply_all(planned, display.given)
     return True
 
 
@@ -180,7 +180,7 @@ def _check_options(
         SettingsError: it cannot.
     """
     problems = [
-        Problem(option, f'"{shown(value)}" must be an id like {_UNKNOWN_ID}')
+        Problem(option, f'"{redact(value)}" must be an id like {_UNKNOWN_ID}')
         for option, value in (("--object-id", object_id), ("--account-id", account_id))
         if value is not None and not is_guid(value)
     ]
@@ -188,7 +188,7 @@ def _check_options(
         message = "shows nothing that a question could be about; add --yes"
         problems.append(Problem("onboard --apply --json", message))
     if name is not None and not re.fullmatch(r"[\w.() -]{1,100}", name):
-        message = f'"{shown(name)}" must be a name of letters, digits, spaces and . _ - ( )'
+        message = f'"{redact(name)}" must be a name of letters, digits, spaces and . _ - ( )'
         problems.append(Problem("--new-principal", message))
     if problems:
         raise SettingsError(problems)

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from git_refresh import __version__
-from git_refresh.hosts import parse_trusted_hosts
-from git_refresh.redact import shown, shown_proxy, visible
+from git_refresh.model.hosts import parse_trusted_hosts
+from git_refresh.output.redact import escape_unprintable, redact, shown_proxy
+from git_refresh.output.shell import LIST_OPTIONS, NO_COMMAND, Command, command
 from git_refresh.settings.names import SETTINGS
-from git_refresh.shell import LIST_OPTIONS, NO_COMMAND, Command, command
 
 _QUIET, _VERBOSE, _COLOURLESS = "git_refresh.quiet", "git_refresh.verbose", "git_refresh.colourless"
 _ALLOWED, _FILE = "git_refresh.allowed", "git_refresh.file"
@@ -134,12 +134,12 @@ def tell_what_is_used(file: Path | None, values: Mapping[str, str]) -> None:
     if not verbose():
         return
     found = ", ".join(name for name in SETTINGS if values.get(name)) or "none"
-    place = "the environment" if file is None else visible(str(file))
+    place = "the environment" if file is None else escape_unprintable(str(file))
     lines = [
         f"git_refresh {__version__}, Python {platform.python_version()}, {platform.system()}",
         f"settings: {place} ({found})",
         *(f"{name}: {shown_proxy(os.environ[name])}" for name in _PROXIES if os.environ.get(name)),
-        *(f"{name}: {shown(os.environ[name])}" for name in _OF_CONNECTIONS if os.environ.get(name)),
+        *(f"{name}: {redact(os.environ[name])}" for name in _OF_CONNECTIONS if os.environ.get(name)),
     ]
     click.echo("\n".join(lines), err=True)
 

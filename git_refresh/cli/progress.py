@@ -16,8 +16,8 @@ from rich.progress import (
 from rich.text import Text
 
 from git_refresh.cli.checks import count
-from git_refresh.redact import visible
-from git_refresh.report import WorkspaceReport
+from git_refresh.output.redact import escape_unprintable
+from git_refresh.run.report import WorkspaceReport
 
 _SHOWN = 12
 """Workspaces shown at once; the bar above them counts the rest."""
@@ -36,11 +36,11 @@ class Lines:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def doing(self, name: str, _what: str) -> None:
+    def started(self, name: str, _what: str) -> None:
         with self._lock:
             self._started.setdefault(name, time.monotonic())
 
-    def done(self, report: WorkspaceReport) -> None:
+    def finished(self, report: WorkspaceReport) -> None:
         with self._lock:
             started = self._started.pop(report.name, None)
         took = f" in {time.monotonic() - started:.1f} s" if started is not None else ""
@@ -86,18 +86,18 @@ class Live:
     ) -> None:
         self.progress.stop()
 
-    def doing(self, name: str, what: str) -> None:
-        what = visible(what)
+    def started(self, name: str, what: str) -> None:
+        what = escape_unprintable(what)
         with self._lock:
             if name in self._tasks:
                 self.progress.update(self._tasks[name], what=what)
             else:
                 shown = len(self._tasks) < _SHOWN
                 self._tasks[name] = self.progress.add_task(
-                    visible(name), total=None, what=what, visible=shown
+                    escape_unprintable(name), total=None, what=what, visible=shown
                 )
 
-    def done(self, report: WorkspaceReport) -> None:
+    def finished(self, report: WorkspaceReport) -> None:
         with self._lock:
             self._finished += 1
             self.progress.update(

@@ -15,22 +15,22 @@ import click
 from git_refresh.admin.rotation.decide import Decision, SignIn, places
 from git_refresh.admin.rotation.report import RotationReport, SecretReport
 from git_refresh.admin.rotation.steps import AT_ONCE
-from git_refresh.admin.rotation.targets import beside, targets_of, why_not_there
+from git_refresh.admin.rotation.targets import sibling_names, targets_of, why_not_there
 from git_refresh.admin.rotation.work import Rotation
-from git_refresh.cli import ask, options, terminal, wrong
+from git_refresh.cli import ask, errors, options, render
 from git_refresh.cli.checks import count
-from git_refresh.cli.crew import Crew
-from git_refresh.cli.rotate_shown import show_rotation
+from git_refresh.cli.executor import Executor
+from git_refresh.cli.rotate_view import show_rotation
 from git_refresh.cli.shared import FAILED, INTERRUPTED, given_settings, outlet_for, put_out
 from git_refresh.cli.trust import allow
-from git_refresh.clock import Deadline, SystemClock
-from git_refresh.diagnosis.explain import Facts, finding, internal
-from git_refresh.outlet import Outlet
-from git_refresh.redact import shown
+from git_refresh.failures.diagnosis import DiagnosisContext, finding, internal
+from git_refresh.failures.failure import ServiceError
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.model.values import KEY_VAULT, Problem
+from git_refresh.output.log import RedactingLogger
+from git_refresh.output.redact import redact
 from git_refresh.settings.entries import Rejected
 from git_refresh.settings.load import Settings, SettingsError, load
-from git_refresh.symptom import ServiceError
-from git_refresh.values import KEY_VAULT, Problem
 
 if TYPE_CHECKING:
     from git_refresh.admin.services import AdminServices
@@ -51,7 +51,7 @@ class _Days(click.ParamType[timedelta]):
         if found is None or not 0 < int(found[1]) <= _LONGEST_DAYS:
             meant = _LONGEST_DAYS if found and int(found[1]) else 60
             self.fail(
-                f'"{shown(str(value))}" must be days from 1d to {_LONGEST_DAYS}d; write {meant}d', param, ctx
+                f'"{redact(str(value))}" must be days from 1d to {_LONGEST_DAYS}d; write {meant}d', param, ctx
             )
         return timedelta(days=int(found[1]))
 
@@ -108,11 +108,11 @@ def rotate(  # noqa: PLR0913  # one for each option
         raise click.UsageError("--yes needs --apply")
     if force and not names:
         raise click.UsageError("--force needs the NAME of each secret that is to be rotated")
-    outlet = outlet_for(as_json=as_json)
+    logger = outlet_for(as_json=as_json)
     try:
         given = given_settings(file)
         settings = allow(load(given.values))
-        command = _Command(settings, outlet, within, lifetime, force=force, as_json=as_json)
+        command = _Command(settings, logger, within, lifetime, force=force, as_json=as_json)
         command.choose(names)
         if allow_unreachable:
             command.allow_all()
@@ -121,13 +121,13 @@ def rotate(  # noqa: PLR0913  # one for each option
             acts = any(secret.acts for secret in report.secrets)
             if acts and not yes:
                 untried = [] if allow_unreachable else _unreachable(report)
-                _ask(outlet.clean(report), untried, as_json=as_json)
+                _ask(logger.redact(report), untried, as_json=as_json)
                 command.allowed |= set(untried)
             report = command.apply(report) if acts else command.done_nothing(report)
     except SettingsError as error:
-        wrong.end(error.problems, as_json=as_json)
-    report = outlet.clean(report)
-    put_out(outlet, as_json, report.as_dict(), lambda: show_rotation(report, terminal.console()))
+        errors.exit_with_problems(error.problems, as_json=as_json)
+    report = logger.redact(report)
+    put_out(logger, as_json, report.as_dict(), lambda: show_rotation(report, render.console()))
     if report.interrupted:
         sys.exit(INTERRUPTED)
     sys.exit(0 if report.result == "ok" else FAILED)
@@ -143,7 +143,7 @@ class _Command:
     def __init__(
         self,
         settings: Settings,
-        outlet: Outlet,
+        logger: RedactingLogger,
         within: timedelta,
         lifetime: timedelta | None,
         *,
@@ -151,7 +151,7 @@ class _Command:
         as_json: bool,
     ) -> None:
         self._settings = settings
-        self._outlet = outlet
+        self._logger = logger
         self._within = within
         self._lifetime = lifetime
         self._force = force
@@ -161,7 +161,9 @@ class _Command:
         self._targets, self._mixed = targets_of(settings)
         self.allowed = set[str]()
         self._approved: dict[str, Decision] = {}
-        self._beside = {target.name: beside(target, self._targets, self._mixed) for target in self._targets}
+        self._beside = {
+            target.name: sibling_names(target, self._targets, self._mixed) for target in self._targets
+        }
 
     def choose(self, names: Sequence[str]) -> None:
         """Keep only these.
@@ -194,7 +196,7 @@ class _Command:
                 self._approved[report.name] = decision
             return report
 
-        showing = terminal.console(stderr=True).status("Looking …") if not self._as_json else nullcontext()
+        showing = render.console(stderr=True).status("Looking …") if not self._as_json else nullcontext()
         with showing:
             return self._each(look, applied=False)
 
@@ -222,17 +224,19 @@ class _Command:
         settings, reports, interrupted = self._settings, [], False
         url = settings.key_vault_url or ""
         for name, client_ids in self._mixed.items():
-            told = finding("two_principals_for_secret", Facts(secret=name), client_ids=", ".join(client_ids))
+            told = finding(
+                "two_principals_for_secret", DiagnosisContext(secret=name), client_ids=", ".join(client_ids)
+            )
             reports.append(SecretReport(name, "", "", (), "failed", errors=(told,)))
         clock = SystemClock()
         deadline = Deadline.after(max(settings.timeout_s, _LEAST_S), clock)
         # Longer than the rotations: what was made and cannot be stored has to be deleted again, however late it is.
-        services = AdminServices(Deadline(clock, deadline.at + _TAKING_BACK_S), os.environ, self._outlet)
+        services = AdminServices(Deadline(clock, deadline.at + _TAKING_BACK_S), os.environ, self._logger)
         try:
             vault = services.vault(url, settings.trusted) if self._targets else None
-            facts = Facts(vault=url, options=settings.options)
+            context = DiagnosisContext(vault=url, options=settings.options)
             try:
-                facts = replace(facts, object_id=_own(services) if self._targets else "")
+                context = replace(context, object_id=_own(services) if self._targets else "")
             except KeyboardInterrupt:
                 interrupted = True
             for target in self._targets:
@@ -245,10 +249,10 @@ class _Command:
                     beside=self._beside[target.name],
                     vault=vault,
                     services=services,
-                    crew=Crew(AT_ONCE, deadline),
+                    crew=Executor(AT_ONCE, deadline),
                     deadline=deadline,
                     within=self._within,
-                    facts=facts,
+                    context=context,
                     lifetime=self._lifetime,
                     force=self._force,
                     hold=_HOLD if self._problems else "",
@@ -264,7 +268,7 @@ class _Command:
                     reports.append(rotation.interrupted())
                     interrupted = True
                 except Exception as error:  # noqa: BLE001  # a mistake of ours: the others go on
-                    reports.append(rotation.failed(internal(error, Facts())))
+                    reports.append(rotation.failed(internal(error, DiagnosisContext())))
         finally:
             services.close()
         return RotationReport(tuple(reports), self._problems, applied, interrupted)
@@ -272,7 +276,7 @@ class _Command:
     def _say(self, what: str) -> None:
         """Each thing as it is done: should this end early, it is known how far it came."""
         if not self._as_json and not options.quiet():
-            terminal.say(self._outlet.text(what))
+            render.say(self._logger.redact_text(what))
 
 
 _HOLD = "an entry of the list is wrong, and may use it"
@@ -311,9 +315,9 @@ def _ask(plan: RotationReport, untried: Sequence[str], *, as_json: bool) -> None
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         message = "there is no terminal to ask on; add --yes to do what rotate shows without --apply"
         raise SettingsError([Problem("--apply", message)])
-    show_rotation(plan, terminal.console(stderr=True), asks=True)
+    show_rotation(plan, render.console(stderr=True), asks=True)
     made = sum(secret.action == "rotate" for secret in plan.secrets)
-    gone = sum(each.action == "delete" for secret in plan.secrets for each in secret.former)
+    gone = sum(each.action == "delete" for secret in plan.secrets for each in secret.previous)
     parts = [f"makes and stores {count(made, 'OAuth secret')}"] if made else []
     parts += [f"deletes {count(gone, 'former one')}"] if gone else []
     questions = [f"This {' and '.join(parts)}. Go on?"]

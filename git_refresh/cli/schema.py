@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from git_refresh.settings.entries import MOST
-from git_refresh.settings.models import DevOps, Folder, Workspace
+from git_refresh.settings.entries import MAX_WORKSPACES
+from git_refresh.settings.models import DevOpsTenant, Folder, Workspace
 from git_refresh.settings.names import SETTINGS
 
 _Schema = dict[str, Any]
@@ -137,13 +137,13 @@ def schema() -> _Schema:
     It is never stricter than the app itself; what no schema can say (trusted hosts, names given twice) the app says. A file of settings
     as Azure or Functions write it is none that people edit by it.
     """
-    folder, workspace, devops = _object(Folder), _object(Workspace), _object(DevOps)
+    folder, workspace, devops = _object(Folder), _object(Workspace), _object(DevOpsTenant)
     folder["allOf"] = _FOLDER_RULES
     devops["properties"]["client_id"] |= {
         "pattern": rf"^\s*{_GUID}\s*$",
         "patternErrorMessage": "The application id of an app registration.",
     }
-    workspace["properties"]["folders"] |= {"maxItems": MOST, "uniqueItems": True}
+    workspace["properties"]["folders"] |= {"maxItems": MAX_WORKSPACES, "uniqueItems": True}
     workspace["properties"]["folders"]["items"] = _or_text(
         "#/$defs/folder", "A Git folder's path.", folder["properties"]["path"]
     )
@@ -158,7 +158,7 @@ def schema() -> _Schema:
     workspaces = {
         "type": "array",
         "minItems": 1,
-        "maxItems": MOST,
+        "maxItems": MAX_WORKSPACES,
         "uniqueItems": True,
         "items": _or_text("#/$defs/workspace", "A workspace's address.", workspace["properties"]["host"]),
     }
@@ -206,7 +206,7 @@ def _settings() -> _Schema:
     }
 
 
-def _object(model: type[Folder | Workspace | DevOps]) -> _Schema:
+def _object(model: type[Folder | Workspace | DevOpsTenant]) -> _Schema:
     made = model.model_json_schema()
     made.pop("$defs", None)
     for name, value in made["properties"].items():

@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from git_refresh.redact import shown
+from git_refresh.model.values import Problem, folder_key, patterns_above
+from git_refresh.output.redact import redact
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings, SettingsError
-from git_refresh.values import Problem, folder_key, patterns_above
 
 _ONLY, _FOLDER = "git_refresh.only", "git_refresh.folder"
 _TOLD = 5
@@ -104,7 +104,7 @@ def _names(given: Iterable[str], listed: Sequence[str], problems: list[Problem])
                 names.add(name.strip())
             else:
                 found = (
-                    f'"{shown(name.strip())}" is not a workspace in the list' if name.strip() else "is empty"
+                    f'"{redact(name.strip())}" is not a workspace in the list' if name.strip() else "is empty"
                 )
                 problems.append(Problem("--only", f"{found}; {_instead(name, listed)}"))
     return names
@@ -122,7 +122,7 @@ def _narrowed(
         if not any(_has(entry, key, named=bool(wanted.names)) for entry in entries):
             listed = sorted({listed for entry in entries for listed in _keys(entry)})
             whose = f"of {_few([entry.name for entry in entries])}" if wanted.names else "in the list"
-            found = f'"{shown(path)}" is not a Git folder {whose}, nor below a path ending in /*'
+            found = f'"{redact(path)}" is not a Git folder {whose}, nor below a path ending in /*'
             problems.append(
                 Problem("--folder", f"{found if path.strip() else 'is empty'}; {_instead(key, listed)}")
             )
@@ -130,7 +130,7 @@ def _narrowed(
     if wanted.names and not problems:
         having = {entry.name for entry in chosen}
         for name in dict.fromkeys(entry.name for entry in entries if entry.name not in having):
-            message = f'"{shown(name)}" has none of the Git folders of --folder; leave it out'
+            message = f'"{redact(name)}" has none of the Git folders of --folder; leave it out'
             problems.append(Problem("--only", message))
     return [_with(entry, keys, named=bool(wanted.names)) for entry in chosen]
 
@@ -179,8 +179,8 @@ def _instead(text: str, listed: Sequence[str]) -> str:
     folded = {name.casefold()[:_COMPARED]: name for name in listed}
     near = difflib.get_close_matches(text.strip().casefold()[:_COMPARED], folded, 1)
     if near:
-        return f'did you mean "{shown(folded[near[0]])}"?'
-    return f"write {_few([f'"{shown(name)}"' for name in listed])}"
+        return f'did you mean "{redact(folded[near[0]])}"?'
+    return f"write {_few([f'"{redact(name)}"' for name in listed])}"
 
 
 def _few(names: Sequence[str]) -> str:

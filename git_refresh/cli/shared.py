@@ -6,28 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from git_refresh.cli import options, terminal
+from git_refresh.cli import options, render
 from git_refresh.cli.files import read_settings
 from git_refresh.cli.findings import Places
 from git_refresh.cli.trust import with_allowed
-from git_refresh.outlet import Outlet, log_to_stderr
-from git_refresh.redact import shown
+from git_refresh.model.values import Problem
+from git_refresh.output.log import RedactingLogger, log_to_stderr
+from git_refresh.output.redact import redact
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError
 from git_refresh.settings.names import SETTINGS, environment_names, unknown_names
-from git_refresh.values import Problem
 
 FAILED, WRONG, CHANGES, INTERRUPTED = 1, 2, 3, 130
 
 
-def outlet_for(*, as_json: bool) -> Outlet:
+def outlet_for(*, as_json: bool) -> RedactingLogger:
     """Where everything goes out. Under --json the log lines go to stderr; people are shown the same otherwise."""
     log_to_stderr(quiet=options.quiet() or not (as_json or options.verbose()))
-    return Outlet()
+    return RedactingLogger()
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class CommandSettings:
     """The app settings that a command works with. What it runs in is the process's environment, whatever they are."""
 
     values: Mapping[str, str]
@@ -36,7 +36,9 @@ class Given:
     """What files name, whether or not it is used."""
 
 
-def given_settings(file: Path | None, workspaces: Path | None = None, *, tells: bool = True) -> Given:
+def given_settings(
+    file: Path | None, workspaces: Path | None = None, *, tells: bool = True
+) -> CommandSettings:
     """The app settings: those of the files that are given, else of the environment.
 
     Args:
@@ -63,7 +65,7 @@ def given_settings(file: Path | None, workspaces: Path | None = None, *, tells: 
     options.keep_file(workspaces or file)
     if tells:
         _tell_ignored([*environment_names(named), *unknown_names(named)])
-    return Given(with_allowed(values), tuple(dict.fromkeys(named)))
+    return CommandSettings(with_allowed(values), tuple(dict.fromkeys(named)))
 
 
 _NAMED = 10
@@ -72,14 +74,19 @@ _NAMED = 10
 def _tell_ignored(names: Sequence[str]) -> None:
     if names and not options.quiet():
         more = f" and {len(names) - _NAMED} more" if names[_NAMED:] else ""
-        said = ", ".join(map(shown, names[:_NAMED]))
-        terminal.say(f"Ignored in the file, because this app has no such setting: {said}{more}.")
+        said = ", ".join(map(redact, names[:_NAMED]))
+        render.say(f"Ignored in the file, because this app has no such setting: {said}{more}.")
 
 
-def put_out(outlet: Outlet, as_json: bool, value: Mapping[str, Any], show: Callable[[], None]) -> None:  # noqa: FBT001  # private
-    with terminal.writing():
+def put_out(
+    logger: RedactingLogger,
+    as_json: bool,  # noqa: FBT001  # private
+    value: Mapping[str, Any],
+    show: Callable[[], None],
+) -> None:
+    with render.writing():
         if as_json:
-            terminal.echo(outlet.json(value, indent=2))
+            render.echo(logger.json(value, indent=2))
         else:
             show()
 

@@ -8,13 +8,12 @@ from functools import partial
 from typing import Any, Literal
 
 from git_refresh.cli.checks import Status
-from git_refresh.cli.crew import Crew
+from git_refresh.cli.executor import Executor
 from git_refresh.cli.last_run import LastRun
 from git_refresh.cli.zones import tokens_of
-from git_refresh.clock import Deadline, SystemClock
-from git_refresh.diagnosis.explain import (
+from git_refresh.failures.diagnosis import (
     Diagnosis,
-    Facts,
+    DiagnosisContext,
     explain,
     finding,
     internal,
@@ -22,7 +21,11 @@ from git_refresh.diagnosis.explain import (
     out_of_time,
     wrong_entry,
 )
-from git_refresh.outlet import Outlet
+from git_refresh.failures.failure import ServiceError
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.model.values import GitFolder, OtherObject, json_of
+from git_refresh.output.log import RedactingLogger
+from git_refresh.run.context import Run, facts_of_principal, facts_of_zone
 from git_refresh.run.decide import (
     Clone,
     LeaveAlone,
@@ -33,13 +36,10 @@ from git_refresh.run.decide import (
 )
 from git_refresh.run.folder import remote_of
 from git_refresh.run.listing import Listing
-from git_refresh.run.shared import Run, facts_of_principal, facts_of_zone
-from git_refresh.seams import Api, Clouds
+from git_refresh.run.ports import Clouds, WorkspaceApi
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Folder
-from git_refresh.symptom import ServiceError
-from git_refresh.values import GitFolder, OtherObject, json_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class CredentialStatus:
     message: str
     id: int | None = None
     username: str | None = None
-    ends_at: datetime | None = None
+    expires_at: datetime | None = None
     """When what is stored ends, by the report of the run that stored it; None: nobody can say."""
     error: Diagnosis | None = None
 
@@ -124,7 +124,7 @@ class StatusReport:
         return {"version": 1, "result": self.result, "workspaces": workspaces}
 
 
-def status(settings: Settings, outlet: Outlet, last: LastRun | None) -> StatusReport:
+def status(settings: Settings, logger: RedactingLogger, last: LastRun | None) -> StatusReport:
     """How things stand in the real clouds.
 
     Raises:
@@ -133,9 +133,9 @@ def status(settings: Settings, outlet: Outlet, last: LastRun | None) -> StatusRe
     from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
     deadline = Deadline.after(settings.work_s, SystemClock())
-    clouds = app.connect(settings, deadline, os.environ, outlet)
+    clouds = app.connect(settings, deadline, os.environ, logger)
     try:
-        return outlet.clean(look(settings, clouds, deadline, last))
+        return logger.redact(look(settings, clouds, deadline, last))
     finally:
         clouds.close()
 
@@ -150,17 +150,17 @@ def look(settings: Settings, clouds: Clouds, deadline: Deadline, last: LastRun |
         last: what a run says that it has stored, if its report is there.
     """
     found: dict[str, WorkspaceStatus] = {}
-    zones, crew = settings.zones(), Crew(settings.concurrency, deadline)
+    zones, crew = settings.zones(), Executor(settings.concurrency, deadline)
     for zone, token in tokens_of(zones, clouds, crew).items():
         services, own = clouds.services(zone), zones[zone]
         entries = [entry for entry in own.entries if isinstance(entry, Entry)]
         if isinstance(token, Diagnosis):
             found |= {entry.workspace.host: _unread(entry, token) for entry in entries}
             continue
-        facts = replace(facts_of_zone(zone, own), object_id=token.object_id)
-        run = Run(own, services, services.heads(token), deadline, token, facts, dry_run=True)
+        context = replace(facts_of_zone(zone, own), object_id=token.object_id)
+        run = Run(own, services, services.heads(token), deadline, token, context, dry_run=True)
         for entry, told in crew.each(entries, partial(_workspace, run, last)):
-            unfinished = (interrupted if crew.interrupted else out_of_time)(facts)
+            unfinished = (interrupted if crew.interrupted else out_of_time)(context)
             # Why one refused depends on what the others said to the same sign-in.
             read = _unread(entry, _refused(run, entry, told)) if isinstance(told, ServiceError) else told
             found[entry.workspace.host] = read or _unread(entry, unfinished)
@@ -184,64 +184,64 @@ def _unread(entry: Entry, failure: Diagnosis) -> WorkspaceStatus:
 
 def _refused(run: Run, entry: Entry, refusal: ServiceError) -> Diagnosis:
     known = run.known_of_sign_in(entry.workspace)
-    return explain(refusal.symptom, replace(_facts(run, entry), known=known))
+    return explain(refusal.failure, replace(_facts(run, entry), known=known))
 
 
-def _facts(run: Run, entry: Entry) -> Facts:
-    return replace(run.facts, host=entry.workspace.host, **facts_of_principal(entry.workspace))
+def _facts(run: Run, entry: Entry) -> DiagnosisContext:
+    return replace(run.context, host=entry.workspace.host, **facts_of_principal(entry.workspace))
 
 
 def _workspace(run: Run, last: LastRun | None, entry: Entry) -> WorkspaceStatus | ServiceError:
-    facts = _facts(run, entry)
+    context = _facts(run, entry)
     try:
-        return _Workspace(entry, run, last, facts).look()
+        return _Workspace(entry, run, last, context).look()
     except ServiceError as error:
         return error
     except TimeoutError:
-        return _unread(entry, out_of_time(facts))
+        return _unread(entry, out_of_time(context))
     except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
-        return _unread(entry, internal(error, facts))
+        return _unread(entry, internal(error, context))
 
 
 class _Workspace:
-    def __init__(self, entry: Entry, run: Run, last: LastRun | None, facts: Facts) -> None:
+    def __init__(self, entry: Entry, run: Run, last: LastRun | None, context: DiagnosisContext) -> None:
         self._entry = entry
         self._workspace = entry.workspace
         self._run = run
         self._last = last
-        self._facts = facts
+        self._context = context
 
     def look(self) -> WorkspaceStatus:
         api = self._run.sign_in(self._workspace)
         own = self._credential(
             api, None
         )  # the first request, which shows whether the sign-in is worth something
-        others = [self._of_another(api, id_) for id_ in self._workspace.run_as]
+        others = [self._of_another(api, id_) for id_ in self._workspace.additional_principal_ids]
         return WorkspaceStatus(
             self._workspace.name,
             self._workspace.host,
             "ok",
-            f"signed in as {self._facts.principal}",
+            f"signed in as {self._context.principal}",
             credentials=(own, *others),
             folders=tuple(self._folders(api)),
         )
 
-    def _of_another(self, api: Api, principal_id: int) -> CredentialStatus:
+    def _of_another(self, api: WorkspaceApi, principal_id: int) -> CredentialStatus:
         principal = f"service principal {principal_id}"
         try:
             return self._credential(api, principal_id)
         except ServiceError as error:
-            failure = explain(error.symptom, replace(self._facts, principal=f"{principal} (run_as)"))
+            failure = explain(error.failure, replace(self._context, principal=f"{principal} (run_as)"))
         except TimeoutError:
-            failure = out_of_time(self._facts)
+            failure = out_of_time(self._context)
         return CredentialStatus(principal, "failed", failure.message, error=failure)
 
-    def _credential(self, api: Api, principal_id: int | None) -> CredentialStatus:
-        principal = self._facts.principal if principal_id is None else f"service principal {principal_id}"
+    def _credential(self, api: WorkspaceApi, principal_id: int | None) -> CredentialStatus:
+        principal = self._context.principal if principal_id is None else f"service principal {principal_id}"
         stored = api.credentials(principal_id)
         own = own_credential(stored, self._workspace.git_username)
         if own is None and (federated := federated_credential(stored)) is not None:
-            told = finding("federated_credential", self._facts, id=federated.id)
+            told = finding("federated_credential", self._context, id=federated.id)
             return CredentialStatus(
                 principal, "warning", told.message, federated.id, federated.username, error=told
             )
@@ -256,27 +256,27 @@ class _Workspace:
         )
         return CredentialStatus(principal, state, f"{said}; {ends}", own.id, own.username, ends_at)
 
-    def _folders(self, api: Api) -> Iterator[FolderStatus]:
+    def _folders(self, api: WorkspaceApi) -> Iterator[FolderStatus]:
         bad = self._entry.bad_folders
         listing = Listing.of(api, self._entry, self._run.deadline)
         for folder in listing:
             yield self._folder(folder, listing)
-        for found in listing.patterns(self._facts):
+        for found in listing.patterns(self._context):
             state: Status = "failed" if found.failed else "warning"
             yield FolderStatus(found.pattern.path, state, found.told.message, error=found.told)
         for left_out in bad:
-            told = finding("invalid_folder", self._facts, problem=left_out.problem)
+            told = finding("invalid_folder", self._context, problem=left_out.problem)
             yield FolderStatus(left_out.path or "a folder", "failed", told.message, error=told)
 
     def _folder(self, wanted: Folder, listing: Listing) -> FolderStatus:
-        facts = replace(self._facts, path=wanted.path)
+        context = replace(self._context, path=wanted.path)
         try:
             found = listing.look(wanted)
         except ServiceError as error:
-            failure = explain(error.symptom, facts)
+            failure = explain(error.failure, context)
             return FolderStatus(wanted.path, "failed", failure.message, error=failure)
         except TimeoutError:
-            failure = out_of_time(facts)
+            failure = out_of_time(context)
             return FolderStatus(wanted.path, "failed", failure.message, error=failure)
         at = found if isinstance(found, GitFolder) else None
         remote = remote_of(found, self._run.trusted)
@@ -289,12 +289,12 @@ class _Workspace:
         match folder_step(wanted, found, repository, None, remote=remote):
             case Refuse(code, values):
                 missing = code == "folder_missing"
-                told = listing.missing(wanted, facts) if missing else finding(code, facts, **values)
+                told = listing.missing(wanted, context) if missing else finding(code, context, **values)
                 return FolderStatus(wanted.path, "failed", told.message, branch, commit, told)
             case Clone(_, _, why):
                 return FolderStatus(wanted.path, "warning", f"{why} yet; a run creates it")
             case LeaveAlone(_, why, note):
-                known = finding(note, facts) if note else None
+                known = finding(note, context) if note else None
                 return FolderStatus(wanted.path, "warning", f"{where}; {why}", branch, commit, known)
             case step if at is not None and at.branch != step.ref.branch:
                 said = f"{where}; the settings want {step.ref}"

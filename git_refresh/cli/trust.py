@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from git_refresh.cli import ask, options, terminal
-from git_refresh.hosts import Domain, TrustedHosts, parse_trusted_hosts
+from git_refresh.cli import ask, options, render
+from git_refresh.model.hosts import Domain, TrustedHosts, parse_trusted_hosts
+from git_refresh.model.values import Problem
+from git_refresh.output.shell import Command, command
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError
-from git_refresh.shell import Command, command
-from git_refresh.values import Problem
 
 _MOST_NAMED = 5
 """Hosts, each by its own name, of one question."""
@@ -72,7 +72,7 @@ def _ask(asked: Mapping[str, str], trusted: TrustedHosts) -> Sequence[str]:
             f"in a file does not let your own sign-in go to {named}; if you trust it, add{_trusting(hosts)}"
         )
         raise SettingsError([Problem("TRUSTED_HOSTS", message)])
-    terminal.say(f"TRUSTED_HOSTS in the file names hosts outside of Azure: {named}.")
+    render.say(f"TRUSTED_HOSTS in the file names hosts outside of Azure: {named}.")
     if not ask.confirm("Send your own sign-in's tokens there?"):
         raise SettingsError([Problem("TRUSTED_HOSTS", f"was declined: {named}; nothing was contacted")])
     return hosts

@@ -17,7 +17,7 @@ MARGIN = timedelta(seconds=60)
 """How late a run can come, the storing of its credentials included: a cold start takes as long."""
 
 
-def lapses_before(next_run: datetime, expires_at: datetime, skew: timedelta = timedelta()) -> bool:
+def expires_before(next_run: datetime, expires_at: datetime, skew: timedelta = timedelta()) -> bool:
     """Whether a token expires before the next run has replaced it, which can be as late as `late_by` lets pass.
 
     Args:

@@ -3,27 +3,27 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding
-from git_refresh.report import CredentialReport
-from git_refresh.run.decide import federated_credential, is_ours, own_credential, whose
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding
+from git_refresh.failures.failure import ServiceError
+from git_refresh.model.values import StoredCredential
+from git_refresh.run.context import Run
+from git_refresh.run.decide import describe_owner, federated_credential, is_ours, own_credential
 from git_refresh.run.listing import Listing
-from git_refresh.run.shared import Run
-from git_refresh.run.trial import Trial
-from git_refresh.seams import Api
+from git_refresh.run.ports import WorkspaceApi
+from git_refresh.run.probe import TokenProbe
+from git_refresh.run.report import CredentialReport
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Workspace
-from git_refresh.symptom import ServiceError
-from git_refresh.values import StoredCredential
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialRefresh:
     """The work on the credentials of one workspace, which the app has signed in to."""
 
-    api: Api
+    api: WorkspaceApi
     entry: Entry
     run: Run
-    facts: Facts
+    context: DiagnosisContext
     fail: Callable[[Diagnosis], bool]
     """Makes something the workspace's failure; false if it has one already."""
     stored: Callable[[CredentialReport], None]
@@ -39,12 +39,12 @@ class CredentialRefresh:
         Raises:
             ServiceError: what is stored already could not be looked up.
         """
-        rejection = Trial(self.api, self.entry, self.run, self.facts).rejection(listed)
+        rejection = TokenProbe(self.api, self.entry, self.run, self.context).rejection(listed)
         credentials = self.api.credentials(None)
-        self._tell_of_federation(credentials, self.workspace.name, self.facts)
+        self._tell_of_federation(credentials, self.workspace.name, self.context)
         found = own_credential(credentials, self.workspace.git_username)
         if rejection is None:
-            self._tell_of_another_owner(found, self.workspace.name, self.facts)
+            self._tell_of_another_owner(found, self.workspace.name, self.context)
             return self._store_all(found)
         self.fail(rejection)
         kept = CredentialReport("kept", found.id, "Azure DevOps rejects the new token") if found else None
@@ -52,15 +52,21 @@ class CredentialRefresh:
         self.stored(report)
         return report
 
-    def _tell_of_federation(self, credentials: Sequence[StoredCredential], where: str, facts: Facts) -> None:
+    def _tell_of_federation(
+        self, credentials: Sequence[StoredCredential], where: str, context: DiagnosisContext
+    ) -> None:
         if (federated := federated_credential(credentials)) is not None:
-            self.run.note(self.workspace.name, where, finding("federated_credential", facts, id=federated.id))
+            self.run.note(
+                self.workspace.name, where, finding("federated_credential", context, id=federated.id)
+            )
 
-    def _tell_of_another_owner(self, found: StoredCredential | None, where: str, facts: Facts) -> None:
+    def _tell_of_another_owner(
+        self, found: StoredCredential | None, where: str, context: DiagnosisContext
+    ) -> None:
         """The service principal can have no other, so the token goes into it; whoever has made it should know."""
         username = self.workspace.git_username
         if found is not None and not is_ours(found, username):
-            told = finding("foreign_credential", facts, id=found.id, whose=whose(found, username))
+            told = finding("foreign_credential", context, id=found.id, whose=describe_owner(found, username))
             self.run.note(self.workspace.name, where, told)
 
     def _store_all(self, found: StoredCredential | None) -> CredentialReport:
@@ -68,10 +74,10 @@ class CredentialRefresh:
         try:
             report = self._store(None, found)
         except ServiceError as error:
-            self.fail(explain(error.symptom, self.facts))
+            self.fail(explain(error.failure, self.context))
             report = CredentialReport("failed", found.id if found else None)
         self.stored(report)
-        for principal_id in self.workspace.run_as:
+        for principal_id in self.workspace.additional_principal_ids:
             self._store_for(principal_id)
         return report
 
@@ -79,15 +85,15 @@ class CredentialRefresh:
         """One that fails does not keep the others from being stored."""
         who = f"Service principal {principal_id} (run_as)"
         where = f"{self.workspace.name}, {who}"
-        facts = replace(self.facts, principal=f"service principal {principal_id} (run_as)")
+        context = replace(self.context, principal=f"service principal {principal_id} (run_as)")
         try:
             credentials = self.api.credentials(principal_id)
-            self._tell_of_federation(credentials, where, facts)
+            self._tell_of_federation(credentials, where, context)
             found = own_credential(credentials, self.workspace.git_username)
-            self._tell_of_another_owner(found, where, facts)
+            self._tell_of_another_owner(found, where, context)
             self._store(principal_id, found)
         except ServiceError as error:
-            failure = explain(error.symptom, facts)
+            failure = explain(error.failure, context)
             if not self.fail(replace(failure, message=f"{who}: {failure.message}")):
                 self.run.note(self.workspace.name, where, failure)
 
@@ -98,7 +104,7 @@ class CredentialRefresh:
         except ServiceError as error:
             again = own_credential(self.api.credentials(principal_id), self.workspace.git_username)
             nothing_new = (again and again.id) == (found and found.id)
-            if nothing_new and not (found is None and error.symptom.undecided):
+            if nothing_new and not (found is None and error.failure.outcome_unknown):
                 raise
         return self._write(principal_id, again)
 

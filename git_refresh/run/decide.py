@@ -5,20 +5,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from git_refresh.redact import shown
-from git_refresh.remote import Kind, Remote
-from git_refresh.repository import Repository
-from git_refresh.settings.models import Folder
-from git_refresh.values import (
+from git_refresh.model.remote import Kind, Remote
+from git_refresh.model.repository import Repository
+from git_refresh.model.values import (
     CREDENTIAL_NAME,
     FEDERATED_PROVIDER,
     PROVIDER,
     GitFolder,
-    Head,
     OtherObject,
     Ref,
+    ResolvedRef,
     StoredCredential,
 )
+from git_refresh.output.redact import redact
+from git_refresh.settings.models import Folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +83,11 @@ def is_ours(found: StoredCredential, username: str) -> bool:
     return found.name == CREDENTIAL_NAME or (not found.name and found.username == username)
 
 
-def whose(found: StoredCredential, username: str) -> str:
+def describe_owner(found: StoredCredential, username: str) -> str:
     """How a credential that is not ours differs from ours."""
     if found.name:
-        return f'its name is "{shown(found.name)}", not "{CREDENTIAL_NAME}"'
-    return f'its user name is "{shown(found.username)}", not "{username}"'
+        return f'its name is "{redact(found.name)}", not "{CREDENTIAL_NAME}"'
+    return f'its user name is "{redact(found.username)}", not "{username}"'
 
 
 def federated_credential(stored: Sequence[StoredCredential]) -> StoredCredential | None:
@@ -96,7 +96,9 @@ def federated_credential(stored: Sequence[StoredCredential]) -> StoredCredential
     return next((found for found in stored if found.provider.casefold() == federated), None)
 
 
-def rivals(stored: Sequence[StoredCredential], own: StoredCredential | None) -> list[StoredCredential]:
+def other_credentials(
+    stored: Sequence[StoredCredential], own: StoredCredential | None
+) -> list[StoredCredential]:
     """Further credentials for Azure DevOps beside the one that is kept fresh."""
     provider = PROVIDER.casefold()
     return [found for found in stored if found.provider.casefold() == provider and found != own]
@@ -114,7 +116,7 @@ def folder_step(
     wanted: Folder,
     found: GitFolder | OtherObject | None,
     repository: Repository | None,
-    head: Head | None,
+    head: ResolvedRef | None,
     *,
     below: bool = False,
     remote: Remote = Remote(Kind.ELSEWHERE),  # noqa: B008  # frozen
@@ -143,7 +145,7 @@ def folder_step(
     if no_such_ref:
         return Refuse("no_such_ref") if wanted.ref else Refuse("branch_gone")
     if repository is None:
-        return foreign(found, remote)
+        return not_azure_devops(found, remote)
     if wanted.repository is not None and wanted.repository != repository:
         return Refuse("other_repository", {"found": str(repository), "wanted": str(wanted.repository)})
     if ref is None:
@@ -172,7 +174,7 @@ def looks_like_commit(ref: Ref) -> bool:
     return bool(re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}|(?=.*[0-9])(?=.*[a-f])[0-9a-f]{7,39}", name))
 
 
-def foreign(found: GitFolder, remote: Remote) -> Refuse:
+def not_azure_devops(found: GitFolder, remote: Remote) -> Refuse:
     """Why a Git folder whose remote address leads to no repository that is served is left as it is.
 
     Without a remote repository, too, its contents are somebody's own work, whatever the settings want to be there.
@@ -195,7 +197,7 @@ def _make(source: Repository | None, ref: Ref | None, *, no_such_ref: bool) -> C
     return Refuse("no_such_ref") if no_such_ref else Clone(source, ref, "there is nothing at this path")
 
 
-def _why_move(found: GitFolder, ref: Ref, head: Head | None) -> str:
+def _why_move(found: GitFolder, ref: Ref, head: ResolvedRef | None) -> str:
     if found.branch != ref.branch:
         return f"it is on {f'branch {found.branch}' if found.branch else 'no branch'}, and the settings want {ref}"
     if head is None:
@@ -230,6 +232,6 @@ _COMPARED = 120
 """Characters of a name: comparing two costs the product of their lengths."""
 
 
-def is_at(found: GitFolder, ref: Ref, head: Head) -> bool:
+def is_at(found: GitFolder, ref: Ref, head: ResolvedRef) -> bool:
     """Whether a folder is on a ref, at its latest commit. On a tag the head is detached: no branch."""
     return found.commit == head.commit and found.branch == ref.branch

@@ -12,13 +12,13 @@ from contextlib import suppress
 from functools import partial
 from random import Random
 
+from git_refresh.model.waiting import used_up
 from git_refresh.run.pool import Pool, Priority, Task
 from git_refresh.run.workspace import WorkspaceRefresh
 from git_refresh.run.zone import ZoneRefresh
 from git_refresh.settings.entries import Entry
-from git_refresh.waiting import used_up
 
-LANES = 4
+MAX_PARALLEL_FOLDERS = 4
 """Folder operations at once in one workspace; more only compete for its one small Git service."""
 
 
@@ -70,7 +70,7 @@ class Fleet:
 
     def _find_folders(self, work: WorkspaceRefresh) -> None:
         work.find_folders()
-        self._refresh_folders(work, LANES - 1)
+        self._refresh_folders(work, MAX_PARALLEL_FOLDERS - 1)
 
     def _refresh_folders(self, work: WorkspaceRefresh, lanes: int) -> None:
         """One folder after another, on a connection that is still warm, until none is left; so many lanes may be opened beside this one.

@@ -3,41 +3,48 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, internal, out_of_time
-from git_refresh.diagnosis.table import Known
-from git_refresh.hosts import TrustedHosts
-from git_refresh.remote import Kind, Remote, read_remote
-from git_refresh.report import CredentialReport, FolderReport
-from git_refresh.repository import Repository
+from git_refresh.failures.diagnosis import (
+    Diagnosis,
+    DiagnosisContext,
+    explain,
+    finding,
+    internal,
+    out_of_time,
+)
+from git_refresh.failures.failure import (
+    Service,
+    ServiceError,
+    ServiceFailure,
+    is_conflict,
+    is_definite,
+    is_rejection,
+    is_unknown_ref,
+)
+from git_refresh.failures.table import Known
+from git_refresh.model.hosts import TrustedHosts
+from git_refresh.model.remote import Kind, Remote, read_remote
+from git_refresh.model.repository import Repository
+from git_refresh.model.values import GitFolder, OtherObject, Ref, ResolvedRef
+from git_refresh.run.context import Run, facts_of
 from git_refresh.run.decide import (
     Clone,
     LeaveAlone,
     Move,
     Refuse,
     folder_step,
-    foreign,
     is_at,
     looks_like_commit,
+    not_azure_devops,
     wanted_ref,
 )
 from git_refresh.run.listing import Listing
-from git_refresh.run.shared import Run, facts_of
-from git_refresh.seams import Api
+from git_refresh.run.ports import WorkspaceApi
+from git_refresh.run.report import CredentialReport, FolderReport
 from git_refresh.settings.models import Folder
-from git_refresh.symptom import (
-    Service,
-    ServiceError,
-    Symptom,
-    is_conflict,
-    is_definite,
-    is_rejection,
-    is_unknown_ref,
-)
-from git_refresh.values import GitFolder, Head, OtherObject, Ref
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FolderState:
     """What the settings want at a path, and what is there."""
 
     wanted: Folder
@@ -60,10 +67,10 @@ class Look:
     def folder(self) -> GitFolder | None:
         return self.found if isinstance(self.found, GitFolder) else None
 
-    def facts(self, facts: Facts) -> Facts:
+    def facts(self, context: DiagnosisContext) -> DiagnosisContext:
         """For diagnoses, over those of the workspace."""
-        facts = replace(facts, path=self.wanted.path)
-        return facts_of(facts, self.wanted.repository or self.repository, self.ref)
+        context = replace(context, path=self.wanted.path)
+        return facts_of(context, self.wanted.repository or self.repository, self.ref)
 
     def report(self) -> FolderReport:
         """As long as nothing is done: the folder is where it was."""
@@ -77,40 +84,40 @@ class Look:
 class FolderRefresh:
     """The work on folders of one workspace, whose credential has been seen to."""
 
-    api: Api
+    api: WorkspaceApi
     run: Run
-    facts: Facts
+    context: DiagnosisContext
     credential: CredentialReport
     listing: Listing
     """What there is in the workspace."""
 
     def refresh(self, wanted: Folder) -> FolderReport:
         """Bring one folder to where the settings want it; a failure becomes its report."""
-        look = Look.at(wanted, None, self.run.trusted)
+        look = FolderState.at(wanted, None, self.run.trusted)
         try:
-            look = Look.at(wanted, self.listing.look(wanted), self.run.trusted)
+            look = FolderState.at(wanted, self.listing.look(wanted), self.run.trusted)
             return self._unwanted(look) or self._with_password_told(look, self._refresh(look))
         except ServiceError as error:
-            failure = self._explained(error.symptom, look)
+            failure = self._explained(error.failure, look)
             # Once it is found, the workspace is asked for nothing but to move it; it may have, though its answer was lost.
-            moved = look.folder is not None and error.symptom.service is Service.DATABRICKS
-            note = self._discarded(look.wanted) if moved and error.symptom.undecided else None
+            moved = look.folder is not None and error.failure.service is Service.DATABRICKS
+            note = self._discarded(look.wanted) if moved and error.failure.outcome_unknown else None
             return replace(look.report(), action="failed", to=None, error=failure, note=note)
         except TimeoutError:
-            failure = out_of_time(look.facts(self.facts))
+            failure = out_of_time(look.facts(self.context))
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other folders along
-            failure = internal(error, look.facts(self.facts))
+            failure = internal(error, look.facts(self.context))
         return replace(look.report(), action="failed", to=None, error=failure)
 
-    def _explained(self, symptom: Symptom, look: Look) -> Diagnosis:
+    def _explained(self, failure: ServiceFailure, look: FolderState) -> Diagnosis:
         """Why a folder could not be brought to where it is wanted, by all that the run knows."""
         repository = look.wanted.repository or look.repository
-        known = self.facts.known | self.run.known_of_ref(repository, look.ref)
+        known = self.context.known | self.run.known_of_ref(repository, look.ref)
         if look.wanted.on_conflict == "discard":
             known |= {Known.DISCARDED}
         folder = look.folder
         if (
-            is_conflict(symptom)
+            is_conflict(failure)
             and folder is not None
             and look.ref is not None
             and folder.branch == look.ref.branch
@@ -119,61 +126,65 @@ class FolderRefresh:
             known |= {Known.DIVERGED} if diverged else frozenset()
         if self.credential.action in {"created", "updated"} and not self.run.dry_run:
             known |= {Known.TOKEN_STORED}
-        if is_unknown_ref(symptom) and Known.REF_SEEN not in known:
+        if is_unknown_ref(failure) and Known.REF_SEEN not in known:
             if look.wanted.ref is None:
                 return self._missing("branch_gone", look)
             if looks_like_commit(look.wanted.ref):
                 return self._missing("no_such_ref", look)
-        facts = replace(look.facts(self.facts), known=known)
-        failure = explain(symptom, facts)
-        if look.remote.has_password and failure.code in _REFUSED_BY_DEVOPS:
-            return finding("remote_password_rejected", facts, happened=failure.message)
-        if look.remote.https and failure.code in _NOT_FOUND:
-            return finding("remote_not_https", facts, https=look.remote.https)
-        return failure
+        context = replace(look.facts(self.context), known=known)
+        found = explain(failure, context)
+        if look.remote.has_password and found.code in _REFUSED_BY_DEVOPS:
+            return finding("remote_password_rejected", context, happened=found.message)
+        if look.remote.https and found.code in _NOT_FOUND:
+            return finding("remote_not_https", context, https=look.remote.https)
+        return found
 
-    def _missing(self, code: str, look: Look) -> Diagnosis:
+    def _missing(self, code: str, look: FolderState) -> Diagnosis:
         """Why a ref does not exist: `branch_gone` or `no_such_ref`, where nothing nearer is known."""
-        facts, repository, ref = look.facts(self.facts), look.wanted.repository or look.repository, look.ref
+        context, repository, ref = (
+            look.facts(self.context),
+            look.wanted.repository or look.repository,
+            look.ref,
+        )
         if self.run.is_empty(repository, ref):
-            return finding("repository_empty", facts)
+            return finding("repository_empty", context)
         if look.wanted.ref is not None and looks_like_commit(look.wanted.ref):
-            return finding("commit_as_ref", replace(facts, commit=look.wanted.ref.name))
-        return finding(code, facts, nearest=self.run.instead_of(repository, ref))
+            return finding("commit_as_ref", replace(context, commit=look.wanted.ref.name))
+        return finding(code, context, nearest=self.run.instead_of(repository, ref))
 
-    def _with_password_told(self, look: Look, report: FolderReport) -> FolderReport:
+    def _with_password_told(self, look: FolderState, report: FolderReport) -> FolderReport:
         if not look.remote.has_password or report.error is not None:
             return report
-        told = finding("remote_password", look.facts(self.facts))
+        told = finding("remote_password", look.facts(self.context))
         if report.note is None:
             return replace(report, note=told)
-        self.run.note(self.facts.host, look.wanted.path, told)
+        self.run.note(self.context.host, look.wanted.path, told)
         return report
 
-    def _unwanted(self, look: Look) -> FolderReport | None:
+    def _unwanted(self, look: FolderState) -> FolderReport | None:
         """The report of what only a path ending in `/*` has found, or is to find, and that is no clone from Azure DevOps."""
         wanted = look.wanted
         if not self.listing.by_pattern(wanted):
             return None
         asked_for, before = self.listing.asked_for(wanted), look.report()
         if look.folder is not None and look.repository is None and not asked_for:
-            refused = foreign(look.folder, look.remote)
-            told = finding(refused.code, look.facts(self.facts), **refused.values)
+            refused = not_azure_devops(look.folder, look.remote)
+            told = finding(refused.code, look.facts(self.context), **refused.values)
             return replace(before, action="skipped", why="it is not a clone from Azure DevOps", note=told)
         hidden = look.folder is not None and self.listing.hides(wanted, look.folder)
         if hidden and self.listing.shows_any and not asked_for:
-            told = finding("folder_permission", look.facts(self.facts))
+            told = finding("folder_permission", look.facts(self.context))
             return replace(
                 before, action="skipped", why="the app lacks the permission to manage it", note=told
             )
         if look.folder is not None or (isinstance(look.found, OtherObject) and look.found.broken):
             return None
         if asked_for:
-            told = finding("folder_not_listed", look.facts(self.facts))
+            told = finding("folder_not_listed", look.facts(self.context))
             return replace(before, action="failed", to=None, error=told)
         return replace(before, action="skipped", why="it is no longer there")
 
-    def _refresh(self, look: Look) -> FolderReport:
+    def _refresh(self, look: FolderState) -> FolderReport:
         before = look.report()
         # A folder on a detached head, with nothing else wanted, is left alone: there is nothing to look up.
         head = self._head(look) if look.ref or look.folder is None else None
@@ -183,23 +194,27 @@ class FolderRefresh:
             case Refuse("no_such_ref" | "branch_gone" as code):
                 return replace(before, action="failed", to=None, error=self._missing(code, look))
             case Refuse(code, values):
-                facts = look.facts(self.facts)
+                context = look.facts(self.context)
                 missing = code == "folder_missing"
-                told = self.listing.missing(look.wanted, facts) if missing else finding(code, facts, **values)
+                told = (
+                    self.listing.missing(look.wanted, context)
+                    if missing
+                    else finding(code, context, **values)
+                )
                 return replace(before, action="failed", to=None, error=told)
             case Clone(source, ref, why):
                 return self._clone(look.wanted, source, ref, head, replace(before, why=why))
             case Move(ref, why) if look.folder is not None:
                 return self._move(look, look.folder, ref, head, replace(before, why=why))
             case LeaveAlone(_, why, note):
-                known = finding(note, look.facts(self.facts)) if note else None
+                known = finding(note, look.facts(self.context)) if note else None
                 if known is not None and self.listing.asked_for(look.wanted):
                     return replace(before, action="failed", to=None, error=known)
                 return replace(before, why=why, note=known)
             case Move(_, why):
                 return replace(before, why=why)
 
-    def _head(self, look: Look) -> Head | None:
+    def _head(self, look: FolderState) -> ResolvedRef | None:
         """Where the ref is; None when Azure DevOps cannot be asked, and the pull has to find out."""
         repository = look.wanted.repository or look.repository
         if repository is None or not self.run.may_be_asked(repository):
@@ -207,18 +222,23 @@ class FolderRefresh:
         try:
             return self.run.head(repository, look.ref)
         except ServiceError as error:
-            symptom = error.symptom
-        if is_rejection(symptom) and self.credential.action == "kept":
+            failure = error.failure
+        if is_rejection(failure) and self.credential.action == "kept":
             return None  # the stored credential is another one, and may well be accepted
-        if is_definite(symptom):
-            raise ServiceError(symptom)
-        reason = explain(symptom, look.facts(self.facts))
+        if is_definite(failure):
+            raise ServiceError(failure)
+        reason = explain(failure, look.facts(self.context))
         told = f"{reason.message} {reason.cause} Folders are updated without comparing commits first."
         self.run.note("Azure DevOps", "Azure DevOps", told)
         return None
 
     def _clone(
-        self, wanted: Folder, source: Repository, ref: Ref | None, head: Head | None, before: FolderReport
+        self,
+        wanted: Folder,
+        source: Repository,
+        ref: Ref | None,
+        head: ResolvedRef | None,
+        before: FolderReport,
     ) -> FolderReport:
         if self.run.dry_run:
             return replace(before, action="created", to=head.commit if head else None)
@@ -233,13 +253,13 @@ class FolderRefresh:
         try:
             return self.api.create_folder(wanted.key, source.url, wanted.sparse, self.credential.id)
         except ServiceError:
-            look = Look.at(wanted, self.api.find(wanted.key), self.run.trusted)
+            look = FolderState.at(wanted, self.api.find(wanted.key), self.run.trusted)
             if look.folder is None or look.repository != source:
                 raise
             return look.folder
 
     def _move(
-        self, look: Look, folder: GitFolder, ref: Ref, head: Head | None, before: FolderReport
+        self, look: FolderState, folder: GitFolder, ref: Ref, head: ResolvedRef | None, before: FolderReport
     ) -> FolderReport:
         wanted, repository = look.wanted, look.repository
         before = replace(before, note=self._discarded(wanted))
@@ -253,7 +273,7 @@ class FolderRefresh:
             return after
         if not self.run.is_held_back(repository, ref, head, now.commit):
             return after
-        told = finding("local_commits", look.facts(self.facts))
+        told = finding("local_commits", look.facts(self.context))
         if wanted.on_conflict == "discard":
             return replace(after, action="failed", error=told)
         return replace(after, note=told)
@@ -263,9 +283,9 @@ class FolderRefresh:
         if wanted.on_conflict != "discard":
             return None
         done = "would be" if self.run.dry_run else "may be"
-        return finding("changes_discarded", replace(self.facts, path=wanted.path), done=done)
+        return finding("changes_discarded", replace(self.context, path=wanted.path), done=done)
 
-    def _pull(self, wanted: Folder, folder: GitFolder, ref: Ref, head: Head | None) -> GitFolder:
+    def _pull(self, wanted: Folder, folder: GitFolder, ref: Ref, head: ResolvedRef | None) -> GitFolder:
         """Move the folder and look where it is. When the answer was lost, look first, then decide whether to try once more."""
         discard = wanted.on_conflict == "discard"
         for last in (False, True):
@@ -273,7 +293,7 @@ class FolderRefresh:
                 self.api.move_folder(folder.id, ref, discard=discard, credential_id=self.credential.id)
                 break
             except ServiceError as error:
-                if last or not error.symptom.undecided:
+                if last or not error.failure.outcome_unknown:
                     raise
                 now = self.api.folder(folder.id)
                 if head is not None and is_at(now, ref, head):

@@ -7,15 +7,10 @@ from http import HTTPStatus
 from itertools import takewhile
 from typing import Self
 
-from git_refresh.clock import Deadline, cut_short, operation
-from git_refresh.diagnosis.explain import Diagnosis, Facts, finding
-from git_refresh.run.decide import alike
-from git_refresh.run.walk import WIDE, Walk
-from git_refresh.seams import Api
-from git_refresh.settings.entries import Entry
-from git_refresh.settings.models import Folder
-from git_refresh.symptom import ServiceError, Symptom
-from git_refresh.values import (
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
+from git_refresh.failures.failure import ServiceError, ServiceFailure
+from git_refresh.model.clock import Deadline, cut_short, operation
+from git_refresh.model.values import (
     DIRECTORY,
     FILES,
     REPO,
@@ -24,6 +19,11 @@ from git_refresh.values import (
     OtherObject,
     patterns_above,
 )
+from git_refresh.run.decide import alike
+from git_refresh.run.ports import WorkspaceApi
+from git_refresh.run.walk import WIDE, Walk
+from git_refresh.settings.entries import Entry
+from git_refresh.settings.models import Folder
 
 MAX_LOOKED_AT = 20
 """Objects in a directory that are looked at to tell that it is one of Git folders."""
@@ -39,7 +39,7 @@ WALKS_LIMIT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PatternResult:
     """What a report says of a path ending in `/*`, besides the Git folders below it."""
 
     pattern: Folder
@@ -57,7 +57,7 @@ class Listing:
 
     def __init__(  # each a fact of its own
         self,
-        api: Api,
+        api: WorkspaceApi,
         wanted: tuple[Folder, ...],
         left_out: Collection[str] = (),
         only: Collection[str] = (),
@@ -86,7 +86,7 @@ class Listing:
         self._above: set[str] = set()
         """The paths ending in `/*` that cover something in the list, wanted or not."""
         self._failed = False
-        self._directories: dict[str, Sequence[ListedObject | None] | Symptom] = {}
+        self._directories: dict[str, Sequence[ListedObject | None] | ServiceFailure] = {}
         self._spotted: dict[str, ListedObject] = {}
         """What directories have shown that can be a Git folder."""
         self._looked: dict[str, GitFolder | OtherObject | None] = {}
@@ -98,7 +98,7 @@ class Listing:
         """Of each path ending in `/*` the walk that has ended."""
 
     @classmethod
-    def of(cls, api: Api, entry: Entry, deadline: Deadline) -> Self:
+    def of(cls, api: WorkspaceApi, entry: Entry, deadline: Deadline) -> Self:
         """That of an entry of the settings."""
         return cls(api, entry.workspace.folders, entry.left_out, entry.paths, deadline=deadline)
 
@@ -244,13 +244,13 @@ class Listing:
             except ServiceError as error:
                 if cut_short():
                     raise
-                self._directories[path] = error.symptom
+                self._directories[path] = error.failure
             else:
                 self._directories[path] = listed
                 may_be = (found for found in listed if found is not None and found.may_be_git_folder)
                 self._spotted.update((found.path, found) for found in may_be)
         known = self._directories[path]
-        if isinstance(known, Symptom):
+        if isinstance(known, ServiceFailure):
             raise ServiceError(known)
         return known
 
@@ -280,12 +280,16 @@ class Listing:
 
     # What a report says besides
 
-    def missing(self, folder: Folder, facts: Facts) -> Diagnosis:
+    def missing(self, folder: Folder, context: DiagnosisContext) -> Diagnosis:
         """Return what to say of a folder where nothing is, and nothing is to be created."""
         near = self._meant(folder.key)
         if near and folder.path.startswith("/Workspace/"):
             near = f"/Workspace{near}"
-        return finding("folder_misspelled", facts, nearest=near) if near else finding("folder_missing", facts)
+        return (
+            finding("folder_misspelled", context, nearest=near)
+            if near
+            else finding("folder_missing", context)
+        )
 
     def _meant(self, key: str) -> str | None:
         """Return the key of the Git folder that was probably meant by a path where nothing is; None if no name is near.
@@ -313,7 +317,7 @@ class Listing:
         try:
             children = self._children(path or "/")
         except ServiceError as error:
-            if error.symptom.status != HTTPStatus.NOT_FOUND:
+            if error.failure.status != HTTPStatus.NOT_FOUND:
                 raise
             return {}
         named = (found for found in children[:_MOST_COMPARED] if found is not None)
@@ -329,33 +333,37 @@ class Listing:
         except ServiceError:
             return False
 
-    def patterns(self, facts: Facts) -> Iterator[Found]:
+    def patterns(self, context: DiagnosisContext) -> Iterator[PatternResult]:
         """What there is to say of each path ending in `/*`, after all wanted folders were gone through."""
         for pattern in self._wanted:
             if (walk := self._walks.get(pattern.key)) is None:
                 continue
-            here = replace(facts, path=pattern.below or "/")
+            here = replace(context, path=pattern.below or "/")
             if walk.is_inside:
                 yield self._nothing_below(pattern, here)
                 continue
             for gap in walk.gaps:
                 failed = not gap.refused or gap.path == walk.root
-                yield Found(pattern, gap.told(replace(facts, path=gap.path)), failed)
+                yield PatternResult(pattern, gap.told(replace(context, path=gap.path)), failed)
             if walk.requests >= WIDE:
-                yield Found(pattern, finding("pattern_wide", here, count=f"{walk.requests:,}"), failed=False)
+                yield PatternResult(
+                    pattern, finding("pattern_wide", here, count=f"{walk.requests:,}"), failed=False
+                )
             if not walk.gaps and not walk.found:
                 yield self._nothing_below(pattern, here)
 
-    def _nothing_below(self, pattern: Folder, facts: Facts) -> Found:
+    def _nothing_below(self, pattern: Folder, context: DiagnosisContext) -> PatternResult:
         """Why a path ending in `/*` finds nothing: it cannot, or there is nothing."""
         root = pattern.below or "/"
         if around := self._git_folder_around(root):
-            return Found(pattern, finding("pattern_in_git_folder", facts, folder=around), failed=True)
+            return PatternResult(
+                pattern, finding("pattern_in_git_folder", context, folder=around), failed=True
+            )
         found = self._at_roots[root]
         if isinstance(found, OtherObject) and found.type in FILES:
-            told = finding("pattern_not_a_directory", facts, type=found.type)
-            return Found(pattern, told, failed=True)
-        return Found(pattern, finding("nothing_found", facts), failed=False)
+            told = finding("pattern_not_a_directory", context, type=found.type)
+            return PatternResult(pattern, told, failed=True)
+        return PatternResult(pattern, finding("nothing_found", context), failed=False)
 
     def _git_folder_around(self, root: str) -> str:
         """The Git folder that a directory is, or is inside; empty: the workspace shows none.

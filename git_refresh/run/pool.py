@@ -17,8 +17,8 @@ from enum import IntEnum
 from functools import partial
 from math import inf
 
-from git_refresh.clock import Clock, SystemClock
-from git_refresh.waiting import on
+from git_refresh.model.clock import Clock, SystemClock
+from git_refresh.model.waiting import on
 
 type Task = Callable[[], None]
 """An operation. It must not raise."""

@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
-from git_refresh.clock import Clock, Deadline
-from git_refresh.diagnosis.explain import (
-    Facts,
+from git_refresh.failures.diagnosis import (
+    DiagnosisContext,
     clock_skew,
     finding,
     interrupted,
@@ -21,19 +20,20 @@ from git_refresh.diagnosis.explain import (
     out_of_time,
     wrong_entry,
 )
-from git_refresh.model.next_run import lapses_before
-from git_refresh.outlet import Outlet
-from git_refresh.report import Report, TokenReport, WorkspaceReport, log_run, log_workspace
+from git_refresh.model.clock import Clock, Deadline
+from git_refresh.model.next_run import expires_before
+from git_refresh.model.values import Problem, Slice, Token, Zone
+from git_refresh.output.log import RedactingLogger
+from git_refresh.run.context import Notes, SignIns
 from git_refresh.run.fleet import Fleet
 from git_refresh.run.pool import MAX_THREADS, Limits, Pool, Task, start_thread
-from git_refresh.run.shared import Notes, SignIns
+from git_refresh.run.ports import Clouds, NullProgress, Progress
+from git_refresh.run.report import Report, TokenReport, WorkspaceReport, log_run, log_workspace
 from git_refresh.run.zone import ZoneRefresh
-from git_refresh.seams import Clouds, Unwatched, Watcher
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
-from git_refresh.values import Problem, Slice, Token, Zone
 
-GRACE = 2.0
+REPORT_GRACE_S = 2.0
 """Seconds past the budget in which operations that it has just ended may still say so themselves."""
 
 
@@ -43,13 +43,13 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     deadline: Deadline,
     *,
     next_run: datetime,
-    outlet: Outlet,
+    logger: RedactingLogger,
     late: timedelta = timedelta(),
     past_due: bool = False,
     slice_: Slice | None = None,
-    told: Sequence[Problem] = (),
+    notes: Sequence[Problem] = (),
     dry_run: bool = False,
-    watcher: Watcher | None = None,
+    progress: Progress | None = None,
     threads: int = MAX_THREADS,
     start: Callable[[Task], None] = start_thread,
 ) -> Report:
@@ -60,21 +60,21 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         clouds: how to reach them.
         deadline: when the budget is over; its clock tells the time.
         next_run: when the next run is due; a token that ends before is reported as `short_token`.
-        outlet: where log lines go out; the report has passed it too.
+        logger: where log lines go out; the report has passed it too.
         late: how much later than scheduled this run began.
         past_due: whether its occurrence came while the app was not running, or cut off its run.
         slice_: which part of a run this is, if it is one.
-        told: what the report is to say that is no failure.
+        notes: what the report is to say that is no failure.
         dry_run: look, decide and report, but write nothing.
-        watcher: who is shown what is under way.
+        progress: who is shown what is under way.
         threads: how many there may be.
         start: begins something on a thread of its own.
     """
     clock = deadline.clock
     started_at, started = clock.now(), clock.monotonic()
     run_id = slice_.run_id if slice_ else str(uuid4())
-    notes = Notes()  # what workspaces say comes last: it may crowd out nothing else
-    shown = Shown(watcher, outlet) if watcher else Unwatched()
+    warnings = Notes()  # what workspaces say comes last: it may crowd out nothing else
+    shown = RedactingProgress(progress, logger) if progress else NullProgress()
     limits = Limits.of(deadline.remaining(), settings.concurrency, threads, len(settings.entries))
     sign_ins = SignIns(entry.workspace for entry in settings.entries if isinstance(entry, Entry))
     zones = {
@@ -84,18 +84,18 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
             clouds,
             deadline,
             dry_run=dry_run,
-            watcher=shown,
-            notes=notes,
+            progress=shown,
+            notes=warnings,
             share_s=limits.share_s,
             sign_ins=sign_ins,
         )
         for zone, own in settings.zones().items()
     }
-    log = partial(log_workspace, run_id, outlet=outlet, slice_=slice_)
+    log = partial(log_workspace, run_id, logger=logger, slice_=slice_)
     pool = Pool(limits, clock, start)
     workspaces = _refresh_all(settings, zones, shown, deadline, Fleet(pool, run_id), log, sign_ins)
     behind = clouds.clock_behind()
-    facts = Facts(vault=settings.key_vault_url or "")
+    context = DiagnosisContext(vault=settings.key_vault_url or "")
     short = [
         problem
         for each in zones.values()
@@ -105,12 +105,12 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         *short,
         *settings.problems,
         *lateness(late, past_due=past_due),
-        *_skew(behind, facts),
-        *told,
-        *notes.all(),
+        *_skew(behind, context),
+        *notes,
+        *warnings.all(),
     ]
     fine = not short and not settings.problems and all(workspace.result == "ok" for workspace in workspaces)
-    report = outlet.clean(
+    report = logger.redact(
         Report(
             run_id=run_id,
             started_at=started_at,
@@ -123,28 +123,28 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
             slice=slice_,
         )
     )
-    log_run(report, outlet)
+    log_run(report, logger)
     return report
 
 
-class Shown:
+class RedactingProgress:
     """Passes on to a watcher what may be shown (`seams.Watcher`)."""
 
-    def __init__(self, watcher: Watcher, outlet: Outlet) -> None:
-        self._watcher = watcher
-        self._outlet = outlet
+    def __init__(self, progress: Progress, logger: RedactingLogger) -> None:
+        self._progress = progress
+        self._logger = logger
 
-    def doing(self, name: str, what: str) -> None:
-        self._watcher.doing(self._outlet.text(name), self._outlet.text(what))
+    def started(self, name: str, what: str) -> None:
+        self._progress.started(self._logger.redact_text(name), self._logger.redact_text(what))
 
-    def done(self, report: WorkspaceReport) -> None:
-        self._watcher.done(self._outlet.clean(report))
+    def finished(self, report: WorkspaceReport) -> None:
+        self._progress.finished(self._logger.redact(report))
 
 
 def _refresh_all(
     settings: Settings,
     zones: Mapping[Zone, ZoneRefresh],
-    watcher: Watcher,
+    progress: Progress,
     deadline: Deadline,
     fleet: Fleet,
     log: Callable[[WorkspaceReport], None],
@@ -165,7 +165,7 @@ def _refresh_all(
     def done(entry: Entry) -> WorkspaceReport:
         """A workspace's report, as of now, shown and logged, where it is cleaned; what is returned is cleaned with the whole report."""
         report = zones[settings.zone(entry.workspace)].report(entry, why)
-        watcher.done(report)
+        progress.finished(report)
         log(report)
         return report
 
@@ -174,7 +174,7 @@ def _refresh_all(
     try:
         pool.start()
         unfinished = sum(len(zone.entries) for zone in zones.values())
-        while unfinished and (left := deadline.remaining() + GRACE) > 0:
+        while unfinished and (left := deadline.remaining() + REPORT_GRACE_S) > 0:
             news.wait(min(left, pool.tick_s))
             news.clear()
             pool.look()
@@ -217,11 +217,11 @@ def _token_report(zone: ZoneRefresh, token: Token, clock: Clock) -> TokenReport:
 
 def _short_token(zone: ZoneRefresh, next_run: datetime, behind: timedelta, *, alone: bool) -> list[Problem]:
     token = zone.token
-    if token is None or not lapses_before(next_run, token.expires_at, behind):
+    if token is None or not expires_before(next_run, token.expires_at, behind):
         return []
     told = finding(
         "short_token",
-        zone.facts,
+        zone.context,
         which="that was stored" if alone else f"of {zone.zone} that was stored",
         ends=f"{token.expires_at:%H:%M:%S} UTC",
         next_run=f"the next run is due at {next_run:%H:%M:%S} UTC",
@@ -233,8 +233,8 @@ def lateness(late: timedelta, *, past_due: bool) -> list[Problem]:
     """Return the problem of a run that began so much later than scheduled; without a delay, none."""
     if not late:
         return []
-    facts = Facts(late_because=_PAST_DUE if past_due else _OVERLAP)
-    told = finding("late_run", facts, minutes=f"{late / timedelta(minutes=1):.0f}")
+    context = DiagnosisContext(late_because=_PAST_DUE if past_due else _OVERLAP)
+    told = finding("late_run", context, minutes=f"{late / timedelta(minutes=1):.0f}")
     return [noted("timer", told)]
 
 
@@ -243,5 +243,5 @@ _PAST_DUE = "The app was not running, or a run was cut off: an outage, a deploym
 """The host's status does not show which of them it was."""
 
 
-def _skew(behind: timedelta, facts: Facts) -> list[Problem]:
-    return [noted("clock", clock_skew(behind, facts))] if behind else []
+def _skew(behind: timedelta, context: DiagnosisContext) -> list[Problem]:
+    return [noted("clock", clock_skew(behind, context))] if behind else []

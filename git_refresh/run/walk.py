@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from git_refresh.clock import Deadline, cut_short, operation
-from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding
-from git_refresh.diagnosis.table import CLOSED
-from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import DIRECTORY, REPO, ListedObject
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.table import CLOSED
+from git_refresh.model.clock import Deadline, cut_short, operation
+from git_refresh.model.values import DIRECTORY, REPO, ListedObject
 
 MAX_REQUESTS = 1_000
 """Directories that one walk lists, or asks the Repos API for: at 50 ms each, most of its time."""
@@ -35,22 +35,22 @@ class Gap:
     """A directory that could not be listed, or that is beyond a bound: Git folders below it are not known."""
 
     path: str
-    symptom: Symptom | None = None
+    failure: ServiceFailure | None = None
     beyond: str = ""
     """The bound."""
 
     @property
     def refused(self) -> bool:
         """Whether the app lacks the permission for it."""
-        if self.symptom is None or self.symptom.status != HTTPStatus.FORBIDDEN:
+        if self.failure is None or self.failure.status != HTTPStatus.FORBIDDEN:
             return False
-        return explain(self.symptom, Facts()).code not in CLOSED
+        return explain(self.failure, DiagnosisContext()).code not in CLOSED
 
-    def told(self, facts: Facts) -> Diagnosis:
+    def told(self, context: DiagnosisContext) -> Diagnosis:
         """Why nobody knows what is below; the facts are those of the directory."""
-        if self.symptom is not None:
-            return explain(self.symptom, facts)
-        return finding("pattern_too_wide", facts, bound=self.beyond)
+        if self.failure is not None:
+            return explain(self.failure, context)
+        return finding("pattern_too_wide", context, bound=self.beyond)
 
 
 @dataclass(slots=True)
@@ -122,7 +122,7 @@ class Walk:
         listed = self._ask(path, lambda: self.children(path)) or ()
         if any(found is None for found in listed):
             what = f"read {sum(found is None for found in listed)} objects in {path}"
-            self.gaps.append(Gap(path, Symptom(Service.DATABRICKS, what, "unexpected")))
+            self.gaps.append(Gap(path, ServiceFailure(Service.DATABRICKS, what, "unexpected")))
         known = {found.path: found for found in listed if found is not None}
         self.objects += len(known)
         return [known[path] for path in sorted(known)]
@@ -182,8 +182,8 @@ class Walk:
         except ServiceError as error:
             if cut_short():
                 raise
-            if error.symptom.status != HTTPStatus.NOT_FOUND:
-                self.gaps.append(Gap(path, error.symptom))
+            if error.failure.status != HTTPStatus.NOT_FOUND:
+                self.gaps.append(Gap(path, error.failure))
         return None
 
     def _do[T](self, request: Callable[[], T]) -> T:

@@ -9,17 +9,24 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, internal, out_of_time
-from git_refresh.diagnosis.table import Known
-from git_refresh.report import CredentialReport, FolderReport, WorkspaceReport
+from git_refresh.failures.diagnosis import (
+    Diagnosis,
+    DiagnosisContext,
+    explain,
+    finding,
+    internal,
+    out_of_time,
+)
+from git_refresh.failures.failure import ServiceError, ServiceFailure
+from git_refresh.failures.table import Known
+from git_refresh.run.context import Run, facts_of_principal
 from git_refresh.run.credential import CredentialRefresh
 from git_refresh.run.folder import FolderRefresh
 from git_refresh.run.listing import Listing
-from git_refresh.run.shared import Run, facts_of_principal
-from git_refresh.seams import Api
+from git_refresh.run.ports import WorkspaceApi
+from git_refresh.run.report import CredentialReport, FolderReport, WorkspaceReport
 from git_refresh.settings.entries import BadFolder, Entry
 from git_refresh.settings.models import Folder, Workspace
-from git_refresh.symptom import ServiceError, Symptom
 
 
 class WorkspaceRefresh:
@@ -36,16 +43,16 @@ class WorkspaceRefresh:
         self.workspace = entry.workspace
         self._bad_folders = entry.bad_folders
         self._run = run
-        self._facts = replace(run.facts, host=self.workspace.host, **facts_of_principal(self.workspace))
+        self._context = replace(run.context, host=self.workspace.host, **facts_of_principal(self.workspace))
         self._lock = threading.Lock()
         self._waiting: deque[Folder] = deque()
         # What has come of it so far, readable at any time under the lock.
         self._credential: CredentialReport | None = None
         self._error: Diagnosis | None = None
-        self._refusal: Symptom | None = None
+        self._refusal: ServiceFailure | None = None
         self._folders: dict[str, FolderReport] = {}
         self._unfinished = True
-        self._api: Api | None = None
+        self._api: WorkspaceApi | None = None
         self._signed_in: FolderRefresh
 
     # The steps
@@ -82,12 +89,12 @@ class WorkspaceRefresh:
         """Whether its report can be made: why it refused the sign-in can depend on what other workspaces say to the same one."""
         return self._refusal is None or self._run.sign_ins.settled(self.workspace)
 
-    def report(self, why: Callable[[Facts], Diagnosis] = out_of_time) -> WorkspaceReport:
+    def report(self, why: Callable[[DiagnosisContext], Diagnosis] = out_of_time) -> WorkspaceReport:
         """What has become of it, and why the rest is not finished."""
         with self._lock:
-            late = why(self._facts) if self._unfinished else None
+            late = why(self._context) if self._unfinished else None
             error = self._error or self._refused() or late or self._nameless()
-            folders = folder_reports(self.workspace, self._bad_folders, self._folders, late, self._facts)
+            folders = folder_reports(self.workspace, self._bad_folders, self._folders, late, self._context)
             failed = error is not None or self._bad_folders or any(f.action == "failed" for f in folders)
             return WorkspaceReport(
                 self.workspace.name,
@@ -102,13 +109,13 @@ class WorkspaceRefresh:
         """Why the workspace could not be signed in to."""
         if self._refusal is None:
             return None
-        known = self._facts.known | self._run.known_of_sign_in(self.workspace)
-        return explain(self._refusal, replace(self._facts, known=known))
+        known = self._context.known | self._run.known_of_sign_in(self.workspace)
+        return explain(self._refusal, replace(self._context, known=known))
 
     def _nameless(self) -> Diagnosis | None:
         """What is wrong with the folders where no path tells of which: the workspace's own entry says it then."""
         problem = next((folder.problem for folder in self._bad_folders if folder.path is None), None)
-        return finding("invalid_folder", self._facts, problem=problem) if problem else None
+        return finding("invalid_folder", self._context, problem=problem) if problem else None
 
     # Their parts
 
@@ -117,11 +124,11 @@ class WorkspaceRefresh:
         try:
             return step()
         except ServiceError as error:
-            self._fail(explain(error.symptom, self._facts))
+            self._fail(explain(error.failure, self._context))
         except TimeoutError:
-            self._fail(out_of_time(self._facts))
+            self._fail(out_of_time(self._context))
         except BaseException as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
-            self._fail(internal(error, self._facts))
+            self._fail(internal(error, self._context))
         return None
 
     def _refresh_credential(self) -> bool:
@@ -129,20 +136,22 @@ class WorkspaceRefresh:
         try:
             api = self._api = self._run.sign_in(self.workspace)
         except ServiceError as error:
-            self._refusal = error.symptom
+            self._refusal = error.failure
             return False
-        self._facts = replace(self._facts, known=self._facts.known | self._run.known_of_entry(self.workspace))
+        self._context = replace(
+            self._context, known=self._context.known | self._run.known_of_entry(self.workspace)
+        )
         self._doing("storing the credential")
         listed = Listing.of(api, self.entry, self._run.deadline)
-        work = CredentialRefresh(api, self.entry, self._run, self._facts, self._fail, self._stored)
+        work = CredentialRefresh(api, self.entry, self._run, self._context, self._fail, self._stored)
         credential = work.refresh(listed)
-        api.rest()
-        facts = replace(self._facts, known=self._facts.known | {Known.REACHED})
-        self._signed_in = FolderRefresh(api, self._run, facts, credential, listed)
+        api.release_idle_connections()
+        context = replace(self._context, known=self._context.known | {Known.REACHED})
+        self._signed_in = FolderRefresh(api, self._run, context, credential, listed)
         return credential.action != "failed"  # else there is nothing to pull with
 
     def _doing(self, what: str) -> None:
-        self._run.watcher.doing(self.workspace.name, what)
+        self._run.progress.started(self.workspace.name, what)
 
     def _stored(self, report: CredentialReport) -> None:
         with self._lock:
@@ -158,7 +167,7 @@ class WorkspaceRefresh:
     def _find_folders(self) -> None:
         listed = self._signed_in.listing
         self._waiting.extend(listed)
-        for found in listed.patterns(self._facts):
+        for found in listed.patterns(self._context):
             if found.failed and found.pattern.path not in self._folders:
                 self._record(FolderReport(found.pattern.path, "failed", error=found.told))
             else:
@@ -188,7 +197,7 @@ def folder_reports(
     bad: Sequence[BadFolder],
     done: Mapping[str, FolderReport],
     late: Diagnosis | None,
-    facts: Facts,
+    context: DiagnosisContext,
 ) -> tuple[FolderReport, ...]:
     """Every folder of the settings in their order, then what a path ending in /* has found, then what was left out.
 
@@ -197,7 +206,7 @@ def folder_reports(
         bad: the entries that were left out.
         done: what has come of those that were worked on, by their path.
         late: why the others were not, if time was the reason; else they were skipped for the workspace's own error.
-        facts: for the diagnosis of the bad ones.
+        context: for the diagnosis of the bad ones.
     """
     rest = (
         FolderReport("", "failed", error=late)
@@ -211,7 +220,7 @@ def folder_reports(
         (report for path, report in done.items() if path not in explicit), key=lambda report: report.path
     )
     wrong = [
-        FolderReport(folder.path, "failed", error=finding("invalid_folder", facts, problem=folder.problem))
+        FolderReport(folder.path, "failed", error=finding("invalid_folder", context, problem=folder.problem))
         for folder in bad
         if folder.path is not None
     ]

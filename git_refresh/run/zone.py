@@ -3,19 +3,19 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from git_refresh.clock import Deadline
-from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, internal, out_of_time
-from git_refresh.report import CredentialReport, WorkspaceReport
-from git_refresh.run.shared import Notes, Run, SignIns, facts_of_zone, key_of
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, internal, out_of_time
+from git_refresh.failures.failure import ServiceError
+from git_refresh.model.clock import Deadline
+from git_refresh.model.values import AZURE_DEVOPS, Token, Zone
+from git_refresh.run.context import Notes, Run, SignIns, facts_of_zone, key_of
+from git_refresh.run.ports import Clouds, Progress
+from git_refresh.run.report import CredentialReport, WorkspaceReport
 from git_refresh.run.workspace import WorkspaceRefresh, folder_reports
-from git_refresh.seams import Clouds, Watcher
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
-from git_refresh.symptom import ServiceError
-from git_refresh.values import AZURE_DEVOPS, Token, Zone
 
-type Why = Callable[[Facts], Diagnosis]
+type Why = Callable[[DiagnosisContext], Diagnosis]
 """Why something is not finished."""
 
 
@@ -37,19 +37,19 @@ class ZoneRefresh:
         deadline: Deadline,
         *,
         dry_run: bool,
-        watcher: Watcher,
+        progress: Progress,
         notes: Notes,
         share_s: float,
         sign_ins: SignIns,
     ) -> None:
         self.zone = zone
         self.settings = settings
-        self.facts = facts_of_zone(zone, settings)
+        self.context = facts_of_zone(zone, settings)
         self.token: Token | None = None
         self._clouds = clouds
         self._deadline = deadline
         self._dry_run = dry_run
-        self._watcher = watcher
+        self._progress = progress
         self._notes = notes
         self._share_s = share_s
         self._sign_ins = sign_ins
@@ -67,11 +67,11 @@ class ZoneRefresh:
         try:
             self._run = run = self._begin()
         except ServiceError as error:
-            self._failure = explain(error.symptom, self.facts)
+            self._failure = explain(error.failure, self.context)
         except TimeoutError:
-            self._failure = out_of_time(self.facts)
+            self._failure = out_of_time(self.context)
         except BaseException as error:  # noqa: BLE001  # a mistake of ours must not take the other zones along
-            self._failure = internal(error, self.facts)
+            self._failure = internal(error, self.context)
         else:
             self._works = {entry.workspace.host: WorkspaceRefresh(entry, run) for entry in self.entries}
             return True
@@ -80,16 +80,16 @@ class ZoneRefresh:
     def _begin(self) -> Run:
         services = self._clouds.services(self.zone)
         token = services.token(AZURE_DEVOPS)
-        self.facts = replace(self.facts, object_id=token.object_id)
+        self.context = replace(self.context, object_id=token.object_id)
         run = Run(
             self.settings,
             services,
             services.heads(token),
             self._deadline,
             token,
-            self.facts,
+            self.context,
             self._dry_run,
-            self._watcher,
+            self._progress,
             self._notes,
             self._share_s,
             self._sign_ins,
@@ -123,8 +123,8 @@ class ZoneRefresh:
         workspace = entry.workspace
         if (work := self._works.get(workspace.host)) is not None:
             return work.report(why)
-        late = None if self._failure else why(self.facts)
-        folders = folder_reports(workspace, entry.bad_folders, {}, late, self.facts)
+        late = None if self._failure else why(self.context)
+        folders = folder_reports(workspace, entry.bad_folders, {}, late, self.context)
         credential = CredentialReport("failed")
         return WorkspaceReport(
             workspace.name, workspace.host, "failed", credential, folders, self._failure or late

@@ -10,15 +10,15 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from git_refresh.hosts import TrustedHosts
-from git_refresh.redact import REVOKE_IT, looks_like_secret, shown
+from git_refresh.model.hosts import TrustedHosts
+from git_refresh.model.values import Problem, folder_key
+from git_refresh.output.redact import REVOKE_IT, looks_like_secret, redact
 from git_refresh.settings.json_text import JsonObject
 from git_refresh.settings.models import Folder, Workspace, default_name
 from git_refresh.settings.pasted import powershell_items, remains, repository_url, rest_of
 from git_refresh.settings.problems import DEFAULTS, JOINED, OWN_KEYS, kind_of, problem_of
-from git_refresh.values import Problem, folder_key
 
-MOST = 5_000
+MAX_WORKSPACES = 5_000
 """Workspaces in the list, and Git folders of one: more than one app could keep fresh, and few enough to be read in no time."""
 
 
@@ -151,7 +151,7 @@ def _unless_seen(entry: Entry, where: str, seen: dict[str, str]) -> Entry | Reje
                 "keep one entry for it, with all its folders" if key == "host" else "give each its own name"
             )
             problem = Problem(
-                f"{where}.{key}", f'"{shown(value)}" is already in {first}; {advice}', f"{key} twice"
+                f"{where}.{key}", f'"{redact(value)}" is already in {first}; {advice}', f"{key} twice"
             )
             return _rejected(entry, problem)
     seen[f"host {host.casefold()}"] = seen[f"name {name.casefold()}"] = where
@@ -173,7 +173,7 @@ def _twice(where: str, item: dict[str, Any]) -> list[Problem]:
     keys = [*item.twice] if isinstance(item, JsonObject) else []
     inner = item.get("devops")
     keys += [f"devops.{key}" for key in inner.twice] if isinstance(inner, JsonObject) else []
-    return [Problem(f"{where}.{shown(key)}", "is written more than once; keep one") for key in keys]
+    return [Problem(f"{where}.{redact(key)}", "is written more than once; keep one") for key in keys]
 
 
 def _entry(
@@ -186,17 +186,17 @@ def _entry(
     notes: list[Problem] = []
     folders, bad = _folders(f"{where}.folders", data.get("folders", []), trusted, notes)
     # A typo in the folders must not let the workspace's credential lapse.
-    bad += [BadFolder(None, problem) for problem in problems if problem.where == f"{where}.folders"]
+    bad += [BadFolder(None, problem) for problem in problems if problem.location == f"{where}.folders"]
     own = {key: value for key, value in data.items() if key != "folders"}
     workspace, found = _validated(Workspace, where, own, trusted)
-    problems = [problem for problem in problems if problem.where != f"{where}.folders"] + found
+    problems = [problem for problem in problems if problem.location != f"{where}.folders"] + found
     if workspace is None or problems:
         host = _quotable(data.get("host")) or ""
         name = _quotable(data.get("name"))
         name = name or (default_name(host) if host else where)
         problems += [folder.problem for folder in bad]
         keys = _keys(inherited.get("folders", folders), bad)
-        return Rejected(shown(name), shown(host), tuple(problems), keys)
+        return Rejected(redact(name), redact(host), tuple(problems), keys)
     if rest_of(str(data["host"])):
         used = f"contains more than the workspace's address; {workspace.host} is used"
         notes.append(Problem(f"{where}.host", used))
@@ -206,9 +206,9 @@ def _entry(
 
 
 def _line_of_az(where: str, line: Mapping[str, Any], url: str) -> Rejected:
-    advice = f'looks like output of az databricks workspace list; write "https://{shown(url)}" instead'
+    advice = f'looks like output of az databricks workspace list; write "https://{redact(url)}" instead'
     problem = Problem(where, REVOKE_IT if looks_like_secret(url) else advice)
-    return Rejected(shown(_quotable(line.get("name")) or where), "", (problem,))
+    return Rejected(redact(_quotable(line.get("name")) or where), "", (problem,))
 
 
 def _quotable(value: object) -> str | None:
@@ -221,8 +221,10 @@ def _folders(
     if not isinstance(listed, list):
         message = f"must be an array of folders, in [ ], not {kind_of(listed)}{_as_array(listed)}"
         return (), [BadFolder(None, Problem(where, message))]
-    if len(listed) > MOST:
-        message = f"contains {len(listed):,} folders; write at most {MOST:,}, or a path ending in /*"
+    if len(listed) > MAX_WORKSPACES:
+        message = (
+            f"contains {len(listed):,} folders; write at most {MAX_WORKSPACES:,}, or a path ending in /*"
+        )
         return (), [BadFolder(None, Problem(where, message))]
     good: dict[str, Folder] = {}
     bad: list[BadFolder] = []
@@ -234,7 +236,7 @@ def _folders(
             bad.append(BadFolder(None, problem))
             continue
         written = _quotable(short.get("path"))
-        path = None if written is None else shown(written)
+        path = None if written is None else redact(written)
         key = folder_key(written.strip()) if written else ""
         folder, problems = _validated(Folder, place, short, trusted)
         problems = _twice(place, short) + problems
@@ -270,10 +272,10 @@ def _note_of_url(place: str, written: Mapping[str, Any], folder: Folder) -> list
     """How the repository's URL is taken, where it is written in another form than its own."""
     if folder.url is None or not (read := repository_url(str(written["url"]))).differs:
         return []
-    used = f"{read.differs}; {shown(folder.url)} is used"
+    used = f"{read.differs}; {redact(folder.url)} is used"
     if read.ref is not None and folder.ref is None:
         kind, name = read.ref
-        used += f', without its {kind}; to be on it, write "{kind}": "{shown(name)}"'
+        used += f', without its {kind}; to be on it, write "{kind}": "{redact(name)}"'
     if read.commit:
         used += ", without its commit: a folder follows a branch or a tag"
     return [Problem(f"{place}.url", used)]

@@ -10,11 +10,11 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, split_url
-from git_refresh.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
-from git_refresh.repository import parse_repository
+from git_refresh.model.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, split_url
+from git_refresh.model.repository import parse_repository
+from git_refresh.model.values import folder_key
+from git_refresh.output.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, redact
 from git_refresh.settings.pasted import guid_in, remains, repository_url, without_openers
-from git_refresh.values import folder_key
 
 
 def trusted_hosts(info: ValidationInfo) -> TrustedHosts:
@@ -55,7 +55,7 @@ def _revoke(value: str) -> str:
 
 def _instead(candidate: str, check: Callable[[str], object], *, quotes: bool = False) -> str:
     """What to write, where that would be taken, and can be shown as it is; else nothing."""
-    if shown(candidate) != candidate or remains(candidate):
+    if redact(candidate) != candidate or remains(candidate):
         return ""
     try:
         check(candidate)
@@ -284,7 +284,7 @@ def _cone(value: str) -> str:
         directory = "/".join(names)
         fine = not re.search(r"[*?\[\]]", directory) and ".." not in names
         advice = (
-            f'; write "{directory}"' if fine and shown(directory) == directory else ", like src or conf/prod"
+            f'; write "{directory}"' if fine and redact(directory) == directory else ", like src or conf/prod"
         )
         raise ValueError(f"must be the path of a directory, without wildcards{advice}")
     return value

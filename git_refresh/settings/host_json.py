@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from git_refresh.redact import shown
+from git_refresh.output.redact import redact
 
 FILE = Path(__file__).parents[2] / "host.json"
 """Deployed beside function_app.py."""
@@ -35,7 +35,7 @@ def function_timeout(environ: Mapping[str, str]) -> FunctionTimeout | None:
     host.json; in its names, which are read in any letter case, `__` replaces the `:` between a section and its key.
     """
     overriding = [
-        (value, f"the app setting {shown(name)}")
+        (value, f"the app setting {redact(name)}")
         for name, value in environ.items()
         if overrides_timeout(name)
     ]

@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Iterable
 
-from git_refresh.redact import shown
+from git_refresh.output.redact import redact
 from git_refresh.settings.json_mistakes import CURLY
 from git_refresh.settings.models import Folder, Workspace
 
@@ -55,4 +55,4 @@ def _shown(piece: re.Match[str]) -> str:
     # What looks like a host may be a user name, followed by a password and an @.
     run = _RUN.match(piece.string, piece.start())
     address = _ADDRESS.fullmatch(word) and run and "@" not in run[0]
-    return shown(word) if address or _PATH.fullmatch(word) else "…"
+    return redact(word) if address or _PATH.fullmatch(word) else "…"

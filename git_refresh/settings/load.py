@@ -9,13 +9,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts
+from git_refresh.model.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts
+from git_refresh.model.repository import BUILT_IN
 from git_refresh.model.schedule import accepts
-from git_refresh.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, shown
-from git_refresh.repository import BUILT_IN
+from git_refresh.model.values import Problem, Zone
+from git_refresh.output.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, redact
+from git_refresh.output.shell import LIST_OPTIONS, Command
 from git_refresh.settings.entries import (
     LACKING_NOTHING,
-    MOST,
+    MAX_WORKSPACES,
     Defaults,
     Entry,
     Rejected,
@@ -29,8 +31,6 @@ from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS, near_misses
 from git_refresh.settings.pasted import guid_in, remains, rest_of, vault_name, without_openers
 from git_refresh.settings.problems import kind_of
-from git_refresh.shell import LIST_OPTIONS, Command
-from git_refresh.values import Problem, Zone
 
 REPORT_S = 1.0
 REPORT_S_OF_WORKSPACE = 0.002
@@ -189,7 +189,7 @@ def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
 def _set_instead(environ: Mapping[str, str], name: str) -> str:
     """A pointer to a misspelled name that is set in its place."""
     near = [found for found, meant in near_misses(environ).items() if meant == name]
-    return f' ("{shown(near[0])}" is set: is that a misspelling?)' if near else ""
+    return f' ("{redact(near[0])}" is set: is that a misspelling?)' if near else ""
 
 
 _LONGEST = {"TRUSTED_HOSTS": 8_000}
@@ -208,11 +208,11 @@ def _texts(environ: Mapping[str, str], fatal: list[Problem]) -> dict[str, str]:
         if looks_like_secret(text):
             wrong = REVOKE_IT
         elif INVISIBLE.search(text):
-            wrong = f'"{shown(text)}" {CONTAINS_INVISIBLE}; type it again'
+            wrong = f'"{redact(text)}" {CONTAINS_INVISIBLE}; type it again'
         elif len(text) > longest:
             wrong = f"is too long: {len(text):,} characters; write at most {longest:,}"
         elif name != "REFRESH_SCHEDULE" and (why := remains(text)):
-            wrong = f'"{shown(text)}" {why}'
+            wrong = f'"{redact(text)}" {why}'
         if name == "REFRESH_SCHEDULE" and wrong and accepts(environ[name]):
             wrong = ""
         fatal += [Problem(name, wrong)] if wrong else []
@@ -229,7 +229,7 @@ def _number(texts: Mapping[str, str], name: str, default: int, allowed: range, f
     advice = (
         f"must be a whole number from {allowed[0]} to {allowed[-1]}; remove it to use the default, {default}"
     )
-    fatal.append(Problem(name, f'"{shown(text)}" {advice}'))
+    fatal.append(Problem(name, f'"{redact(text)}" {advice}'))
     return default
 
 
@@ -260,7 +260,7 @@ def _client_id(texts: Mapping[str, str], fatal: list[Problem]) -> str | None:
             "must be the client id of a user-assigned managed identity, like 00000000-0000-0000-0000-000000000000; "
             + (f"write {near}" if near else "remove it to use the system-assigned one")
         )
-        fatal.append(Problem("AZURE_CLIENT_ID", f'"{shown(text)}" {advice}'))
+        fatal.append(Problem("AZURE_CLIENT_ID", f'"{redact(text)}" {advice}'))
     return text.lower() or None
 
 
@@ -273,7 +273,7 @@ def _key_vault_url(
     try:
         origin = _vault_at(text, trusted)
     except ValueError as error:
-        fatal.append(Problem("KEY_VAULT_URL", f'"{shown(text)}" {error}'))
+        fatal.append(Problem("KEY_VAULT_URL", f'"{redact(text)}" {error}'))
         return None
     if urlsplit(text).hostname != urlsplit(origin).hostname:
         notes.append(Problem("KEY_VAULT_URL", f"is a page of the Azure portal; {origin} is used"))
@@ -289,7 +289,7 @@ def _vault_at(text: str, trusted: TrustedHosts) -> str:
         ValueError: it is none; the text reads on after the value.
     """
     named = vault_name(without_openers(text))
-    address = f"https://{shown(named)}.vault.azure.net" if named else "https://NAME.vault.azure.net"
+    address = f"https://{redact(named)}.vault.azure.net" if named else "https://NAME.vault.azure.net"
     if "://" not in text:
         raise ValueError(f"must be the address of the vault; write {address}")
     if text.lower().startswith("https://portal.azure.com/"):
@@ -325,7 +325,7 @@ def _fan_out(texts: Mapping[str, str], timeout_s: int, fatal: list[Problem]) -> 
     if text not in {"off", "queue"}:
         near = difflib.get_close_matches(text.lower(), ("queue", "off"), 1)
         meant = f'did you mean "{near[0]}"?' if near else 'write "off" for one run that does all'
-        message = f'"{shown(text)}" must be "off" or "queue", in lower case; {meant}'
+        message = f'"{redact(text)}" must be "off" or "queue", in lower case; {meant}'
         fatal.append(Problem("FAN_OUT", message))
     if text == "queue" and timeout_s > LONGEST_SLICE_S:
         message = (
@@ -353,8 +353,8 @@ def _array(environ: Mapping[str, str], fatal: list[Problem]) -> list[object]:
     match value:
         case []:
             fatal.append(Problem("WORKSPACES", f"is empty; {_EXAMPLE}"))
-        case list() if len(value) > MOST:
-            message = f"contains {len(value):,} workspaces; write at most {MOST:,}, and give the rest to another app"
+        case list() if len(value) > MAX_WORKSPACES:
+            message = f"contains {len(value):,} workspaces; write at most {MAX_WORKSPACES:,}, and give the rest to another app"
             fatal.append(Problem("WORKSPACES", message))
         case list():
             return value

@@ -5,8 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from git_refresh.redact import INVISIBLE, looks_like_secret, shown
-from git_refresh.repository import Repository, parse_repository
+from git_refresh.model.repository import Repository, parse_repository
+from git_refresh.model.values import Ref, Registration, folder_key
+from git_refresh.output.redact import INVISIBLE, looks_like_secret, redact
 from git_refresh.settings.fields import (
     ApplicationId,
     Directory,
@@ -24,7 +25,6 @@ from git_refresh.settings.fields import (
     typed,
 )
 from git_refresh.settings.pasted import remains
-from git_refresh.values import Ref, Registration, folder_key
 
 # JSON has arrays and Python tuples: the one is taken for the other, what is in it is not.
 Array = Field(strict=False)
@@ -94,7 +94,7 @@ class Folder(_Typed):
     def _check(self, info: ValidationInfo) -> Self:
         if self.branch is not None and self.tag is not None:
             raise ValueError(
-                f'has both branch "{shown(self.branch)}" and tag "{shown(self.tag)}"; keep one of them'
+                f'has both branch "{redact(self.branch)}" and tag "{redact(self.tag)}"; keep one of them'
             )
         if self.below is not None and (self.url is not None or self.sparse is not None):
             raise ValueError("has a path ending in /*, so url and sparse have no effect; leave them out")
@@ -103,7 +103,7 @@ class Folder(_Typed):
         if self.url is not None:
             if self.key.startswith("/Repos/") and self.key.count("/") != 3:  # noqa: PLR2004
                 raise ValueError(
-                    f'has path "{shown(self.path)}", but below /Repos a folder can only be created as /Repos/FOLDER/NAME'
+                    f'has path "{redact(self.path)}", but below /Repos a folder can only be created as /Repos/FOLDER/NAME'
                 )
             self._repository = parse_repository(self.url, trusted_hosts(info))
         return self
@@ -117,7 +117,7 @@ class OAuth:
     secret_name: str
 
 
-class DevOps(_Typed):
+class DevOpsTenant(_Typed):
     """Azure DevOps organizations of another tenant than the identity's."""
 
     tenant_id: TenantId = Field(
@@ -170,7 +170,7 @@ class Workspace(_Typed):
         description="Git folders to keep up to date, each a path or an object. Empty: only the credential.",
         examples=[["/Repos/etl/production", {"path": "/Workspace/Shared/etl", "branch": "main"}]],
     )
-    run_as: Annotated[tuple[PrincipalId, ...], Array, Field(max_length=200)] = Field(
+    additional_principal_ids: Annotated[tuple[PrincipalId, ...], Array, Field(max_length=200)] = Field(
         (),
         description="Numeric ids of other service principals whose credential is kept fresh too.",
         examples=[[1234567890123456]],
@@ -181,7 +181,7 @@ class Workspace(_Typed):
         "Default: AZURE_CLIENT_ID.",
         examples=["5a1e0000-0000-4000-8000-000000000002"],
     )
-    devops: DevOps | None = Field(
+    devops: DevOpsTenant | None = Field(
         None, description="Only where the Azure DevOps organizations are in another tenant than the identity."
     )
 

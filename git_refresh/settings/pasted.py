@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
-from git_refresh.redact import shown
+from git_refresh.output.redact import redact
 
 _EDGE = r"[/.:@=\s-]"
 _NAME = r"[A-Za-z_][\w.-]*"
@@ -31,7 +31,7 @@ def remains(text: str) -> str | None:
     if found is None:
         return None
     whole = found[0] == text.strip()
-    what = "is a placeholder" if whole else f"contains {shown(found[0])}, a placeholder"
+    what = "is a placeholder" if whole else f"contains {redact(found[0])}, a placeholder"
     return (
         f"{what} that was never filled in; write the value itself, or set it in the pipeline that fills it in"
     )

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from git_refresh.redact import REVOKE_IT, looks_like_secret, shown
-from git_refresh.settings.models import DevOps, Folder
-from git_refresh.values import Problem
+from git_refresh.model.values import Problem
+from git_refresh.output.redact import REVOKE_IT, looks_like_secret, redact
+from git_refresh.settings.models import DevOpsTenant, Folder
 
 
 def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: Mapping[str, Any]) -> Problem:
@@ -24,13 +24,13 @@ def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: M
     """
     if detail["loc"][:1] == ("devops",) and len(detail["loc"]) > 1:
         inner: ErrorDetails = {**detail, "loc": detail["loc"][1:]}
-        return problem_of(f"{where}.devops", inner, DevOps, data["devops"])
+        return problem_of(f"{where}.devops", inner, DevOpsTenant, data["devops"])
     place = where + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])
     found = detail["input"]
     key = str(detail["loc"][-1]) if detail["loc"] else ""
     if detail["type"] == "extra_forbidden":
-        place = f"{where}.{shown(key)}"
-        return Problem(place, _unknown_key(where, key, model, data), f"{model.__name__} {shown(key)}")
+        place = f"{where}.{redact(key)}"
+        return Problem(place, _unknown_key(where, key, model, data), f"{model.__name__} {redact(key)}")
     return Problem(place, _said(detail, found, key, model), _kind(detail, model))
 
 
@@ -53,7 +53,7 @@ def _said(detail: ErrorDetails, found: object, key: str, model: type[BaseModel])
         case "value_error":
             reason = str(detail.get("ctx", {}).get("error", detail["msg"]))
             quotable = isinstance(found, str) and found.strip() and key != "client_secret_name"
-            said = f'"{shown(str(found))}" {reason}' if quotable else reason
+            said = f'"{redact(str(found))}" {reason}' if quotable else reason
         case "literal_error":
             said = _one_of(found, str(detail.get("ctx", {}).get("expected", "")).replace("'", '"'))
         case "string_type" if found is None and not model.model_fields[key].is_required():
@@ -92,7 +92,7 @@ def _one_of(found: object, allowed: str) -> str:
     choices = [part.strip(' "') for part in allowed.replace(" or ", ",").split(",")]
     near = _near(_folded(found), choices)
     advice = f'; did you mean "{near[0]}"?' if near else ""
-    return f'"{shown(found)}" must be {allowed}{advice}'
+    return f'"{redact(found)}" must be {allowed}{advice}'
 
 
 def _example(key: str, model: type[BaseModel]) -> str:
@@ -198,7 +198,7 @@ def _folder(data: Mapping[str, Any]) -> str:
 
 def _quotable(value: object, example: object) -> object:
     """What was written, if all of it may be shown."""
-    fine = isinstance(value, str) and value and not looks_like_secret(value) and shown(value) == value
+    fine = isinstance(value, str) and value and not looks_like_secret(value) and redact(value) == value
     return value if fine else example
 
 

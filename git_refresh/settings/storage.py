@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from git_refresh.hosts import Domain, TrustedHosts, origin_of, parse_trusted_hosts
-from git_refresh.redact import INVISIBLE, looks_like_secret, shown
+from git_refresh.model.hosts import Domain, TrustedHosts, origin_of, parse_trusted_hosts
+from git_refresh.model.values import Problem
+from git_refresh.output.redact import INVISIBLE, looks_like_secret, redact
 from git_refresh.settings.fields import is_guid
-from git_refresh.values import Problem
 
 CONNECTION = "AzureWebJobsStorage"
 """The setting: a connection string, or the start of several settings' names."""
@@ -140,4 +140,4 @@ def _by_addresses(queues: str, blobs: str, client_id: str, trusted: TrustedHosts
 
 
 def _quoted(text: str) -> str:
-    return "what it says" if looks_like_secret(text) else f'"{shown(text)}"'
+    return "what it says" if looks_like_secret(text) else f'"{redact(text)}"'

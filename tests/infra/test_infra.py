@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from git_refresh.diagnosis.table import OWN
-from git_refresh.outlet import Outlet
-from git_refresh.report import Report, log_nothing_done, log_run
+from git_refresh.failures.table import OWN
+from git_refresh.output.log import RedactingLogger
+from git_refresh.run.report import Report, log_nothing_done, log_run
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS
 from tests.infra.alert_clock import rule_name
@@ -495,8 +495,8 @@ def test_the_queries_read_what_the_app_writes(caplog: pytest.LogCaptureFixture) 
             problems=(),
             workspaces=(),
         )
-        log_run(done, Outlet())
-        log_nothing_done([], Outlet())
+        log_run(done, RedactingLogger())
+        log_nothing_done([], RedactingLogger())
     whole, short = caplog.messages
     assert {"result", "min_token_remaining_s", "problems"} <= json.loads(whole).keys()
     assert "secret_expires_soon" in {row.code for row in OWN}

@@ -16,7 +16,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from git_refresh.admin.rotation.decide import Seen, SignIn, Target, decide
+from git_refresh.admin.rotation.decide import RotationTarget, SecretSnapshot, SignIn, decide
 from git_refresh.admin.secrets import OAuthSecret, Version, place_of, tags_of
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS
@@ -513,7 +513,7 @@ def test_a_run_may_be_missed_by_all_that_live_for_as_long_as_the_page_says(
     secret = OAuthSecret("a", made, ends)
     place = place_of("https://v.vault.azure.net", "oauth")
     version = Version("v", made, ends, tags=tags_of("a", "id", place))
-    seen = Seen(
+    seen = SecretSnapshot(
         place,
         version,
         sign_ins={"https://x": SignIn.ACCEPTED},
@@ -522,7 +522,7 @@ def test_a_run_may_be_missed_by_all_that_live_for_as_long_as_the_page_says(
         principal=7,
         secrets=(secret,),
     )
-    target = Target("oauth", "id", ("https://x",), ())
+    target = RotationTarget("oauth", "id", ("https://x",), ())
     looks = [made + timedelta(days=phase + 7 * week) + late for week in range(110)]
     due = [look for look in looks if decide(target, seen, look, timedelta(days=60)).create]
     assert due[missed] < ends

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN
+from git_refresh.failures.table import OWN, TABLE, UNKNOWN
 from tests.infra import kusto
 from tests.log_lines import RUN, WORKSPACE, Lines, fields, log_lines
 from tests.unit.fakes import NOW, FakeServices, FakeWorkspace
@@ -92,7 +92,7 @@ def test_every_query_reads_what_is_really_logged(place: str, lines: Lines) -> No
         ('"created"', '"made"'),
         ("refresh_git", "refresh"),
         ("git_refresh.dispatch", "git_refresh.dispatched"),
-        ("git_refresh.slice", "git_refresh.slices"),
+        ("git_refresh.slice", "git_refresh.run.slices"),
         ("git_refresh.queued", "git_refresh.put"),
         ("e.names", "e.workspaces_named"),
         ("e.slices", "e.parts"),

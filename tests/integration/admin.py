@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from git_refresh.admin.services import AdminServices
-from git_refresh.clock import Deadline, SystemClock
-from git_refresh.outlet import Outlet
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.output.log import RedactingLogger
 from localcloud import Cloud, Fleet
 from localcloud.databricks.account import AccountPrincipal, OAuthSecret, new_secret
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
@@ -50,11 +50,13 @@ def real_secret(cloud: Cloud, fleet: Fleet, days: float = 20.0, scopes: tuple[st
 
 
 @contextmanager
-def admin_services(environ: Mapping[str, str], outlet: Outlet | None = None) -> Iterator[AdminServices]:
+def admin_services(
+    environ: Mapping[str, str], logger: RedactingLogger | None = None
+) -> Iterator[AdminServices]:
     """What she can do from there."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", environ["PATH"])  # where azure-identity looks for az
-        services = AdminServices(Deadline.after(30, SystemClock()), environ, outlet or Outlet())
+        services = AdminServices(Deadline.after(30, SystemClock()), environ, logger or RedactingLogger())
         try:
             yield services
         finally:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from git_refresh import app
-from git_refresh.clock import SystemClock
+from git_refresh.model.clock import SystemClock
 
 LIMITS = ("LIMIT", "SIGN_IN_LIMIT", "CREDENTIAL_LIMIT", "LOOKUP_LIMIT", "LISTING_LIMIT", "PROBE_LIMIT")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from git_refresh.report import Report
+from git_refresh.run.report import Report
 from git_refresh.settings.names import SETTINGS
 from localcloud import Cloud, Fleet, seed
 from tests.cloud import embedded_cloud

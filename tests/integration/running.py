@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from git_refresh import app
-from git_refresh.report import Report
+from git_refresh.run.report import Report
 
 
 def run_app(environ: Mapping[str, str], **options: Any) -> Report:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pytest
 
 from git_refresh import app
-from git_refresh.report import Report
+from git_refresh.run.report import Report
 from git_refresh.settings.names import SETTINGS
 from localcloud import Cloud, Fault, Fleet, seed
 from localcloud.authority import OTHER_TENANT, TENANT, entra_v2
@@ -158,7 +158,7 @@ class Stage:
         with _listening(debug=example.debug) as heard, pytest.MonkeyPatch.context() as patch:
             patch.setattr(app, "run", run)
             try:
-                app.tick(self._settings_for(example), None)
+                app.run_scheduled(self._settings_for(example), None)
             except Exception as error:  # noqa: BLE001  # which one it is, is for the oracle
                 raised = error
         took = time.monotonic() - began

@@ -11,10 +11,10 @@ from pydantic import SecretStr
 from git_refresh.admin.oauth_secrets import OAuthSecrets
 from git_refresh.admin.services import AdminServices
 from git_refresh.admin.vault import DELETED, AdminVault
-from git_refresh.diagnosis.explain import Facts, explain
-from git_refresh.hosts import NO_HOSTS
-from git_refresh.outlet import Outlet
-from git_refresh.symptom import ServiceError, Symptom
+from git_refresh.failures.diagnosis import DiagnosisContext, explain
+from git_refresh.failures.failure import ServiceError, ServiceFailure
+from git_refresh.model.hosts import NO_HOSTS
+from git_refresh.output.log import RedactingLogger
 from localcloud import Cloud, Fault, Fleet, faults
 from localcloud.databricks.account import AccountPrincipal
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
@@ -46,10 +46,10 @@ def principal(cloud: Cloud, fleet: Fleet) -> AccountPrincipal:
     return principal_of(cloud)
 
 
-def symptom_of(caught: pytest.ExceptionInfo[ServiceError]) -> Symptom:
+def symptom_of(caught: pytest.ExceptionInfo[ServiceError]) -> ServiceFailure:
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
-    return caught.value.symptom
+    return caught.value.failure
 
 
 # Key Vault
@@ -83,9 +83,9 @@ def test_the_name_of_a_deleted_secret_is_taken(vault: AdminVault, fleet: Fleet) 
     for attempt in (lambda: vault.current(SECRET_NAME), lambda: vault.store(SECRET_NAME, VALUE, None, {})):
         with pytest.raises(ServiceError) as caught:
             attempt()
-        symptom = symptom_of(caught)
-        assert (symptom.status, symptom.error_code) == (409, DELETED)
-        found = explain(symptom, Facts(vault=fleet.vault.url, secret=SECRET_NAME))
+        failure = symptom_of(caught)
+        assert (failure.status, failure.error_code) == (409, DELETED)
+        found = explain(failure, DiagnosisContext(vault=fleet.vault.url, secret=SECRET_NAME))
         assert found.code == "secret_deleted"
         assert f"az keyvault secret recover --vault-name contoso --name {SECRET_NAME}" in found.remedy
 
@@ -107,7 +107,7 @@ def test_who_may_only_read_is_told_which_role_is_missing(
     assert vault.current(SECRET_NAME)
     with pytest.raises(ServiceError) as caught:
         vault.store(SECRET_NAME, VALUE, None, TAGS)
-    found = explain(symptom_of(caught), Facts(vault=fleet.vault.url))
+    found = explain(symptom_of(caught), DiagnosisContext(vault=fleet.vault.url))
     assert found.code == "key_vault_admin_forbidden"
     assert found.message.startswith(f'Could not store the secret "{SECRET_NAME}": Key Vault answered 403')
     assert '--role "Key Vault Secrets Officer"' in found.remedy
@@ -118,7 +118,7 @@ def test_a_lost_answer_to_storing_is_not_sent_twice(cloud: Cloud, vault: AdminVa
     cloud.inject(Fault(faults.act_then(faults.reset()), service="keyvault", method="PUT"))
     with pytest.raises(ServiceError) as caught:
         vault.store("new", VALUE, None, TAGS)
-    assert symptom_of(caught).undecided
+    assert symptom_of(caught).outcome_unknown
     assert vault.value("new") == VALUE
     puts = [seen for seen in cloud.requests if seen.method == "PUT" and "value" in seen.body_keys]
     assert len(puts) == 1
@@ -127,14 +127,14 @@ def test_a_lost_answer_to_storing_is_not_sent_twice(cloud: Cloud, vault: AdminVa
 def test_a_value_is_a_secret_from_then_on_and_so_is_what_is_read(
     cloud: Cloud, fleet: Fleet, tmp_path: Path
 ) -> None:
-    outlet = Outlet()
+    logger = RedactingLogger()
     environ = laptop_of(admin_of(cloud, fleet), cloud, tmp_path)
-    with admin_services(environ, outlet) as services:
+    with admin_services(environ, logger) as services:
         vault = services.vault(fleet.vault.url, NO_HOSTS)
         vault.store("new", VALUE, None, TAGS)
         read = vault.value(SECRET_NAME)
-    assert outlet.secrets.are_in(VALUE.get_secret_value())
-    assert outlet.secrets.are_in(read.get_secret_value())
+    assert logger.secrets.contains(VALUE.get_secret_value())
+    assert logger.secrets.contains(read.get_secret_value())
 
 
 # OAuth secrets
@@ -151,7 +151,7 @@ def test_a_principal_that_is_not_there_is_told(secrets: OAuthSecrets, client_id:
     with pytest.raises(ServiceError) as caught:
         secrets.principal_id(client_id)
     found = explain(
-        symptom_of(caught), Facts(client_id=client_id, host="https://adb-1.1.azuredatabricks.net")
+        symptom_of(caught), DiagnosisContext(client_id=client_id, host="https://adb-1.1.azuredatabricks.net")
     )
     assert found.code == "principal_unknown"
     assert client_id in found.message
@@ -188,7 +188,7 @@ def test_the_sixth_is_refused_and_told(secrets: OAuthSecrets, principal: Account
         secrets.create(principal.id)
     with pytest.raises(ServiceError) as caught:
         secrets.create(principal.id)
-    assert explain(symptom_of(caught), Facts()).code == "oauth_secrets_full"
+    assert explain(symptom_of(caught), DiagnosisContext()).code == "oauth_secrets_full"
     assert len(principal.secrets) == 5
 
 
@@ -199,7 +199,7 @@ def test_who_is_no_admin_is_told_so(cloud: Cloud, fleet: Fleet, tmp_path: Path) 
         secrets = services.oauth_secrets(fleet.workspaces[0].url)
         with pytest.raises(ServiceError) as caught:
             secrets.list(principal_of(cloud).id)
-    found = explain(symptom_of(caught), Facts())
+    found = explain(symptom_of(caught), DiagnosisContext())
     assert found.code == "oauth_secrets_forbidden"
     assert "workspace admin" in found.remedy
 
@@ -210,7 +210,7 @@ def test_a_lost_answer_to_making_one_is_not_sent_twice(
     cloud.inject(Fault(faults.act_then(faults.reset()), route="credentials/secrets", method="POST"))
     with pytest.raises(ServiceError) as caught:
         secrets.create(principal.id)
-    assert symptom_of(caught).undecided
+    assert symptom_of(caught).outcome_unknown
     assert len(principal.secrets) == 1
 
 
@@ -232,7 +232,7 @@ def test_a_secret_in_an_answer_that_is_not_as_promised_is_forgotten(
     cloud.inject(Fault(faults.replace_body(spoil), route="credentials/secrets", method="POST"))
     with pytest.raises(ServiceError) as caught:
         secrets.create(principal.id)
-    symptom = symptom_of(caught)
+    failure = symptom_of(caught)
     value = principal.secrets[-1].value
-    assert symptom.kind == "unexpected"
-    assert value not in f"{vars(caught.value)} {symptom} {symptom.message} {symptom.error_code} {caplog.text}"
+    assert failure.kind == "unexpected"
+    assert value not in f"{vars(caught.value)} {failure} {failure.message} {failure.error_code} {caplog.text}"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from git_refresh.report import Report
+from git_refresh.run.report import Report
 from localcloud import Cloud, Fleet
 
 Run = Callable[..., Report]
@@ -28,7 +28,7 @@ def test_a_host_that_is_not_trusted_gets_nothing_and_the_others_run(
     report = run(WORKSPACES=json.dumps([*good, {"host": host}]))
     assert [workspace.result for workspace in report.workspaces] == ["ok", "ok", "ok", "rejected"]
     assert report.result == "failed"
-    assert report.problems[0].where == "WORKSPACES[3].host"
+    assert report.problems[0].location == "WORKSPACES[3].host"
     assert not cloud.refused, "nothing was even tried"
 
 
@@ -49,7 +49,7 @@ def test_a_folder_from_a_host_that_is_not_trusted_is_left_out_and_the_credential
     ]
     assert found.folders[1].error
     assert found.folders[1].error.code == "invalid_folder"
-    assert report.problems[0].where == "WORKSPACES[0].folders[1].url"
+    assert report.problems[0].location == "WORKSPACES[0].folders[1].url"
     assert not cloud.refused
 
 

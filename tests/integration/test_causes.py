@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from git_refresh.report import Report
+from git_refresh.run.report import Report
 from localcloud import Cloud, Fleet, git
 from localcloud.devops.repository import Repository
 from localcloud.fleet import CLIENT_ID

@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from git_refresh.clock import Deadline, SystemClock
-from git_refresh.clouds.connections import tls_context
-from git_refresh.clouds.guard import Repeat, call
-from git_refresh.clouds.transport import BoundedSession
-from git_refresh.diagnosis.explain import Facts, explain
-from git_refresh.masking import Secrets
-from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.clients.connections import tls_context
+from git_refresh.clients.retry import Retry, call
+from git_refresh.clients.session import BoundedSession
+from git_refresh.failures.diagnosis import DiagnosisContext, explain
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.output.mask import SecretFilter
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -120,7 +120,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         server.close()
 
 
-def failure(port: int) -> Symptom:
+def failure(port: int) -> ServiceFailure:
     origin = f"https://localhost:{port}"
     with BoundedSession([origin], tls_context(os.environ)) as session, pytest.raises(ServiceError) as caught:
         call(
@@ -128,10 +128,10 @@ def failure(port: int) -> Symptom:
             "sign in",
             lambda: session.get(origin),
             deadline=Deadline.after(10, SystemClock()),
-            secrets=Secrets(),
-            repeat=Repeat.NEVER,
+            secrets=SecretFilter(),
+            repeat=Retry.NEVER,
         )
-    return caught.value.symptom
+    return caught.value.failure
 
 
 CASES: dict[str, tuple[Callable[[], Chain], str, str]] = {
@@ -165,10 +165,10 @@ def test_openssl_s_reason_is_passed_on_with_its_own_remedy(
     bundle = tmp_path / "bundle.pem"
     bundle.write_bytes(chain.root.public_bytes(PEM))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-    symptom = failure(serve(chain))
-    assert (symptom.kind, symptom.bundle) == ("tls", "REQUESTS_CA_BUNDLE")
-    assert symptom.detail.startswith(reason)
-    found = explain(symptom, Facts(host="https://adb-1.2.azuredatabricks.net"))
+    refused = failure(serve(chain))
+    assert (refused.kind, refused.bundle) == ("tls", "REQUESTS_CA_BUNDLE")
+    assert refused.detail.startswith(reason)
+    found = explain(refused, DiagnosisContext(host="https://adb-1.2.azuredatabricks.net"))
     assert found.code == "unreachable"
     assert reason in found.message
     assert advice in found.remedy
@@ -185,16 +185,16 @@ def test_an_issuer_that_is_not_trusted_is_added_to_the_file_that_is_used(
         bundle = tmp_path / "bundle.pem"
         bundle.write_bytes(Chain().root.public_bytes(PEM))
         monkeypatch.setenv(variable, str(bundle))
-    symptom = failure(serve(Chain(issuer="Fabrikam Inspection")))
-    assert symptom.detail == "unable to get local issuer certificate"
-    remedy = explain(symptom, Facts()).remedy
+    refused = failure(serve(Chain(issuer="Fabrikam Inspection")))
+    assert refused.detail == "unable to get local issuer certificate"
+    remedy = explain(refused, DiagnosisContext()).remedy
     assert bool(re.match(r"Set REQUESTS_CA_BUNDLE", remedy)) == (variable == "")
     assert (f"that {variable} names" in remedy) == (variable != "")
 
 
 def test_what_speaks_no_tls_is_no_matter_of_certificates(serve: Serve) -> None:
-    symptom = failure(serve(None))
-    found = explain(symptom, Facts())
-    assert symptom.kind == "tls"
+    refused = failure(serve(None))
+    found = explain(refused, DiagnosisContext())
+    assert refused.kind == "tls"
     assert "does not speak TLS" in found.cause
     assert "CA_BUNDLE" not in found.remedy

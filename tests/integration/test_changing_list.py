@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from git_refresh.report import Report, WorkspaceReport
+from git_refresh.run.report import Report, WorkspaceReport
 from localcloud import Cloud, Fault, Fleet, faults, seed
 from localcloud.databricks.workspace import Workspace
 from tests.integration.running import run_app

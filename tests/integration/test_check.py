@@ -11,9 +11,9 @@ import pytest
 from git_refresh import app
 from git_refresh.cli.check import check_clouds
 from git_refresh.cli.checks import LAYERS, Check
-from git_refresh.clock import Deadline, SystemClock
-from git_refresh.clouds import oauth
-from git_refresh.outlet import Outlet
+from git_refresh.clients import oauth
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.output.log import RedactingLogger
 from git_refresh.settings.load import load
 from localcloud import Cloud, Connect, Fault, Fleet, faults
 from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
@@ -29,7 +29,7 @@ def look(fleet: Fleet) -> Look:
         settings = load(environ)
         deadline = Deadline.after(settings.timeout_s, SystemClock())
         return check_clouds(
-            settings, app.connect(settings, deadline, environ, Outlet()), deadline, interval=interval
+            settings, app.connect(settings, deadline, environ, RedactingLogger()), deadline, interval=interval
         )
 
     return look

@@ -12,12 +12,12 @@ import pytest
 
 from git_refresh import app
 from git_refresh.admin import jobs as client
-from git_refresh.admin.jobs import JobDoors
+from git_refresh.admin.jobs import HttpJobsClientFactory
 from git_refresh.cli.check import check_clouds
 from git_refresh.cli.checks import Check
-from git_refresh.clock import Deadline, SystemClock
-from git_refresh.masking import Secrets
-from git_refresh.outlet import Outlet
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.output.log import RedactingLogger
+from git_refresh.output.mask import SecretFilter
 from git_refresh.settings.load import load
 from localcloud import Cloud, Fault, Fleet, faults
 from localcloud.databricks.jobs import Job
@@ -57,12 +57,12 @@ class Scene:
 
     def look(self, **changes: str) -> list[Check]:
         environ = {**self.environ, **changes}
-        settings, outlet = load(environ), Outlet()
+        settings, logger = load(environ), RedactingLogger()
         deadline = Deadline.after(settings.timeout_s, SystemClock())
-        clouds = app.connect(settings, deadline, environ, outlet)
-        clouds.others_ask = True
+        clouds = app.connect(settings, deadline, environ, logger)
+        clouds.jobs_client_shares_token = True
         try:
-            doors = JobDoors(clouds.tls, deadline, outlet.secrets)
+            doors = HttpJobsClientFactory(clouds.tls, deadline, logger.secrets)
             checks = check_clouds(settings, clouds, deadline, jobs=doors)
         finally:
             clouds.close()
@@ -336,7 +336,7 @@ def test_an_answer_that_is_none_costs_its_own_line_and_shows_no_secret(
     text = repr(checks)
     assert "\\x1b" not in text
     tokens = [secret for secret in scene.cloud.secrets if secret.startswith("eyJ")]
-    assert not Secrets(token.split(".")[2] for token in tokens).are_in(text)
+    assert not SecretFilter(token.split(".")[2] for token in tokens).contains(text)
     assert not [token for token in tokens if token[300:330] in text]
     assert tokens
 
@@ -394,7 +394,7 @@ def test_the_command_shows_no_job_s_name_that_repeats_the_app_s_own_token(scene:
     shown = done.stdout.decode()
     assert f"data-1, job {job.id} (" in shown
     tokens = [secret for secret in scene.cloud.secrets if secret.count(".") == 2]
-    assert not Secrets(token.split(".")[2] for token in tokens).are_in(shown)
+    assert not SecretFilter(token.split(".")[2] for token in tokens).contains(shown)
     known = scene.cloud.known_to(scene.workspace.url.removeprefix("https://"))
     assert [secret.count(".") for secret in known] == [0, 2, 2], "its secret, and a token for each client"
 

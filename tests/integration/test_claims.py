@@ -11,15 +11,15 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
 from git_refresh import app
-from git_refresh.clock import SystemClock
-from git_refresh.clouds.claims import _origin, _service
-from git_refresh.outlet import Outlet
-from git_refresh.seams import Claim, Claims
+from git_refresh.clients.slice_claims import _origin, _service
+from git_refresh.failures.failure import ServiceError
+from git_refresh.model.clock import SystemClock
+from git_refresh.model.values import Slice
+from git_refresh.output.log import RedactingLogger
+from git_refresh.run.ports import ClaimResult, SliceClaims
+from git_refresh.run.slices import QUEUE
 from git_refresh.settings.load import SettingsError
 from git_refresh.settings.storage import Storage
-from git_refresh.slices import QUEUE
-from git_refresh.symptom import ServiceError
-from git_refresh.values import Slice
 from localcloud import Cloud, Fault, faults
 from localcloud.storage import StorageAccount
 from tests.cloud import embedded_cloud
@@ -47,10 +47,10 @@ def slice_(request: pytest.FixtureRequest) -> Slice:
     return Slice(f"run-{abs(hash(request.node.nodeid))}", 3, 21)
 
 
-def claims(cloud: Cloud, **settings: str) -> Claims:
+def claims(cloud: Cloud, **settings: str) -> SliceClaims:
     account = cloud.storage_account("stgitrefresh")
     given = {**account.settings, "AzureWebJobsStorage__clientId": cloud.identity.client_id}
-    return app.claims({**os.environ, **(settings or given)}, Outlet(), CLOCK)
+    return app.claims({**os.environ, **(settings or given)}, RedactingLogger(), CLOCK)
 
 
 def blobs(account: StorageAccount) -> BlobServiceClient:
@@ -60,22 +60,22 @@ def blobs(account: StorageAccount) -> BlobServiceClient:
 @pytest.mark.usefixtures("account")
 def test_the_first_message_has_the_slice_and_every_other_learns_of_it(shared: Cloud, slice_: Slice) -> None:
     found = claims(shared)
-    assert found.begin(slice_, "f1", "m1", CLOCK) is Claim.OURS
-    assert found.begin(slice_, "f1", "m1", CLOCK) is Claim.AGAIN
-    assert found.begin(slice_, "f1", "m2", CLOCK) is Claim.ANOTHERS
-    assert found.begin(Slice(slice_.run_id, 4, 21), "f1", "m2", CLOCK) is Claim.OURS
-    assert found.begin(slice_, "f2", "m2", CLOCK) is Claim.OURS
+    assert found.begin(slice_, "f1", "m1", CLOCK) is ClaimResult.OURS
+    assert found.begin(slice_, "f1", "m1", CLOCK) is ClaimResult.AGAIN
+    assert found.begin(slice_, "f1", "m2", CLOCK) is ClaimResult.ANOTHERS
+    assert found.begin(Slice(slice_.run_id, 4, 21), "f1", "m2", CLOCK) is ClaimResult.OURS
+    assert found.begin(slice_, "f2", "m2", CLOCK) is ClaimResult.OURS
     found.end(slice_, "f1", "m1", CLOCK)
-    assert {found.begin(slice_, "f1", each, CLOCK) for each in ("m1", "m2")} == {Claim.ENDED}
+    assert {found.begin(slice_, "f1", each, CLOCK) for each in ("m1", "m2")} == {ClaimResult.ENDED}
     found.close()
 
 
 def test_a_connection_string_opens_the_same_blobs(
     shared: Cloud, account: StorageAccount, slice_: Slice
 ) -> None:
-    assert claims(shared).begin(slice_, "f1", "m1", CLOCK) is Claim.OURS
+    assert claims(shared).begin(slice_, "f1", "m1", CLOCK) is ClaimResult.OURS
     with_key = claims(shared, AzureWebJobsStorage=account.connection_string)
-    assert with_key.begin(slice_, "f1", "m2", CLOCK) is Claim.ANOTHERS
+    assert with_key.begin(slice_, "f1", "m2", CLOCK) is ClaimResult.ANOTHERS
 
 
 def test_of_many_workers_at_once_one_has_the_slice_and_none_minds_that_the_container_is_not_there(
@@ -95,7 +95,7 @@ def test_of_many_workers_at_once_one_has_the_slice_and_none_minds_that_the_conta
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(found) == [Claim.ANOTHERS] * 7 + [Claim.OURS]
+    assert sorted(found) == [ClaimResult.ANOTHERS] * 7 + [ClaimResult.OURS]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_claim_that_cannot_be_made_is_one_typed_error(
     shared.inject(Fault(fault, host=f"{account.name}.blob.core.windows.net"))
     with pytest.raises(ServiceError) as raised:
         claims(shared).begin(slice_, "f1", "m1", CLOCK)
-    assert raised.value.symptom.kind == code
+    assert raised.value.failure.kind == code
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)
 
 
@@ -128,8 +128,8 @@ def test_an_identity_without_the_role_is_told_so(
             claims(shared).begin(slice_, "f1", "m1", CLOCK)
     finally:
         account.allow(shared.identity.object_id, "blob")
-    assert raised.value.symptom.status == 403
-    assert raised.value.symptom.error_code == "AuthorizationPermissionMismatch"
+    assert raised.value.failure.status == 403
+    assert raised.value.failure.error_code == "AuthorizationPermissionMismatch"
 
 
 @pytest.mark.usefixtures("account")
@@ -143,7 +143,7 @@ def test_a_claim_of_somebody_else_s_making_is_one_typed_error(
         blob.upload_blob(content, overwrite=True)
         with pytest.raises(ServiceError) as raised:
             claims(shared).begin(slice_, "f1", "m1", CLOCK)
-        assert raised.value.symptom.kind == "unexpected"
+        assert raised.value.failure.kind == "unexpected"
 
 
 def test_a_key_that_is_none_is_told_without_being_quoted(shared: Cloud, account: StorageAccount) -> None:

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from git_refresh.clock import Deadline, Skew, SystemClock
-from git_refresh.clouds.connections import tls_context
-from git_refresh.clouds.devops import DevOps
-from git_refresh.hosts import TrustedHosts
-from git_refresh.masking import Secrets
-from git_refresh.repository import Repository, parse_repository
-from git_refresh.symptom import ServiceError, is_definite, is_rejection
-from git_refresh.values import Ref, Token
+from git_refresh.clients.connections import tls_context
+from git_refresh.clients.devops import AzureDevOps
+from git_refresh.failures.failure import ServiceError, is_definite, is_rejection
+from git_refresh.model.clock import Deadline, Skew, SystemClock
+from git_refresh.model.hosts import TrustedHosts
+from git_refresh.model.repository import Repository, parse_repository
+from git_refresh.model.values import Ref, Token
+from git_refresh.output.mask import SecretFilter
 from tests.integration.test_certificates import PEM, Chain
 
 COMMIT = "a" * 40
@@ -45,7 +45,9 @@ class Host(ThreadingHTTPServer):
         clock = SystemClock()
         deadline = Deadline.after(20, clock)
         token = Token(SecretStr("correct-horse-battery"), datetime.now(UTC) + timedelta(hours=1))
-        self.client = DevOps(token, tls_context(trust), deadline, skew=Skew(clock), secrets=Secrets())
+        self.client = AzureDevOps(
+            token, tls_context(trust), deadline, skew=Skew(clock), secrets=SecretFilter()
+        )
 
     @property
     def repository(self) -> Repository:
@@ -96,8 +98,8 @@ def test_a_host_that_asks_for_a_windows_sign_in_gets_no_token(host: Host, challe
     for ref in (MAIN, None, Ref("tag", "v1")):
         with pytest.raises(ServiceError) as caught:
             host.client.head(host.repository, ref)
-        symptom = caught.value.symptom
-        assert (symptom.kind, is_definite(symptom), is_rejection(symptom)) == ("server", True, False)
+        failure = caught.value.failure
+        assert (failure.kind, is_definite(failure), is_rejection(failure)) == ("server", True, False)
     assert host.client.names(host.repository, "branch") is None
     assert host.seen == [""]
 

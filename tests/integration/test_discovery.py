@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from git_refresh.clouds.transport import MAX_BODY
-from git_refresh.report import Report
+from git_refresh.clients.session import MAX_BODY
+from git_refresh.run.report import Report
 from localcloud import Variant, seed
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository

@@ -21,10 +21,10 @@ import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.queue import QueueClient
 
-from git_refresh import slices
 from git_refresh.fan_out import dispatch
-from git_refresh.slices import Message
-from git_refresh.values import Slice
+from git_refresh.model.values import Slice
+from git_refresh.run import slices
+from git_refresh.run.slices import Message
 from localcloud import Cloud, Fault, Fleet, faults, seed
 from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
 from localcloud.observer import Request

@@ -12,9 +12,9 @@ from dataclasses import replace
 import pytest
 
 from git_refresh import app
-from git_refresh.clouds import databricks, oauth
-from git_refresh.report import Report
-from git_refresh.run.fleet import LANES
+from git_refresh.clients import databricks, oauth
+from git_refresh.run.fleet import MAX_PARALLEL_FOLDERS
+from git_refresh.run.report import Report
 from git_refresh.settings.load import load
 from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
 from localcloud.faults import NAMED
@@ -257,7 +257,7 @@ def test_an_azure_devops_that_hangs_is_not_waited_for_once_a_ref(
     report = run(WORKSPACES=json.dumps([{"host": host, "folders": folders}]))
     assert report.result == "ok", report.summary()
     asked = [request for request in cloud.requests if "/_apis/" in request.path]
-    assert 1 < len(asked) <= 1 + LANES
+    assert 1 < len(asked) <= 1 + MAX_PARALLEL_FOLDERS
     assert {folder.action for folder in report.workspaces[0].folders} == {"updated"}
 
 

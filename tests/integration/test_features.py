@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from git_refresh.report import Report, WorkspaceReport
+from git_refresh.run.report import Report, WorkspaceReport
 from localcloud import Cloud, Fault, Fleet, faults, git
 from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE
 from localcloud.databricks import git_folders
@@ -465,7 +465,7 @@ def test_a_clone_of_something_outside_azure_devops_below_a_pattern_is_told_and_l
     assert actions(report) == [(github.path, "skipped"), (ours.path, "updated")]
     assert (report.result, codes(report)) == ("ok", []), "nobody has asked for this one"
     (problem,) = report.problems
-    assert (problem.where, problem.message.split(":")[0]) == (f"data-1 {github.path}", "not_azure_devops")
+    assert (problem.location, problem.message.split(":")[0]) == (f"data-1 {github.path}", "not_azure_devops")
     assert (github.head, ours.head) == (before, commit)
     assert traffic.moves(github) == []
     assert cloud.refused == [], "nobody is sent there"
@@ -479,7 +479,7 @@ def test_a_pattern_below_which_nothing_stands_is_told_and_no_failure(
     report = run(**one(fleet, pattern))
     assert (report.result, actions(report)) == ("ok", [])
     (problem,) = report.problems
-    assert (problem.where, "nothing_found" in problem.message) == (f"data-1 {pattern}", True)
+    assert (problem.location, "nothing_found" in problem.message) == (f"data-1 {pattern}", True)
     assert list(tokens(workspace)) == [CLIENT_ID]
     assert [seen.path for seen in traffic.writes()] == ["/api/2.0/git-credentials"]
 

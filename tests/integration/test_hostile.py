@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from git_refresh.report import Report
+from git_refresh.run.report import Report
 from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
 from localcloud.authority import DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.hostile import Plain
@@ -68,7 +68,7 @@ def test_a_bare_401_of_azure_devops_keeps_no_credential_from_being_stored(
     report = run()
     actions = {workspace.credential.action for workspace in report.workspaces if workspace.credential}
     assert (report.result, actions) == ("ok", {"created"})
-    assert {problem.where for problem in report.problems} == {"Azure DevOps"}
+    assert {problem.location for problem in report.problems} == {"Azure DevOps"}
 
 
 def test_a_token_is_sent_to_a_trusted_host_that_the_settings_name(

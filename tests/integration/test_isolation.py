@@ -8,9 +8,10 @@ from collections.abc import Iterable
 import pytest
 from aiohttp import web
 
-from git_refresh import app, waiting
-from git_refresh.report import Report
+from git_refresh import app
+from git_refresh.model import waiting
 from git_refresh.run import pool
+from git_refresh.run.report import Report
 from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
 from localcloud.faults import Proceed
 from tests.integration.brisk import shorten

@@ -13,8 +13,8 @@ from benchmarks import floor
 from benchmarks.cases import CLIENT_ID, KINDS, SITUATIONS, Case, Kind, Situation
 from benchmarks.lean_cloud import LeanCloud
 from git_refresh.app import run
+from git_refresh.model.values import AZURE_DEVOPS
 from git_refresh.settings.load import load
-from git_refresh.values import AZURE_DEVOPS
 from localcloud import Variant
 from tests.cloud import embedded_cloud
 from tests.integration.test_recorded import shape

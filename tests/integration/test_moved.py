@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from git_refresh.report import FolderReport
+from git_refresh.run.report import FolderReport
 from localcloud import Cloud, Variant, seed
 from localcloud.databricks.folder import Folder
 from tests.cloud import embedded_cloud
@@ -77,9 +77,9 @@ def test_local_commits_beside_a_push_are_a_warning_too(scene: Scene, variant: An
 def test_a_push_in_mid_run_is_nothing_to_report(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, pushes_after: int
 ) -> None:
-    from git_refresh.clouds.databricks import WorkspaceApi  # noqa: PLC0415  # slow to load
+    from git_refresh.clients.databricks import DatabricksWorkspaceApi  # noqa: PLC0415  # slow to load
 
-    move = WorkspaceApi.move_folder
+    move = DatabricksWorkspaceApi.move_folder
     moved_to: list[str] = []
 
     def push_first(*args: Any, **more: Any) -> None:
@@ -88,7 +88,7 @@ def test_a_push_in_mid_run_is_nothing_to_report(
         for number in range(pushes_after):
             scene.repository.commit({"theirs.py": f"after {number}"})
 
-    monkeypatch.setattr(WorkspaceApi, "move_folder", push_first)
+    monkeypatch.setattr(DatabricksWorkspaceApi, "move_folder", push_first)
     scene.repository.commit({"theirs.py": "1"})
     result, report, problems = scene.run(on_conflict="discard")
     assert (result, report.action, report.error) == ("ok", "updated", None)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from git_refresh.admin.grants import Grant
-from git_refresh.admin.onboarding import Given, Onboarding
+from git_refresh.admin.onboarding import Onboarding, OnboardOptions
 from git_refresh.admin.services import AdminServices
-from git_refresh.cli.crew import Crew
-from git_refresh.clock import Deadline, SystemClock
-from git_refresh.outlet import Outlet
+from git_refresh.cli.executor import Executor
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.output.log import RedactingLogger
 from git_refresh.settings.load import load
 from localcloud import Cloud, Fault, faults
 from localcloud.authority import TENANT, entra_v2
@@ -41,19 +41,19 @@ def fleet(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ungr
 class Desk:
     """An onboarding in this process."""
 
-    def __init__(self, settings: Mapping[str, str], given: Given) -> None:
+    def __init__(self, settings: Mapping[str, str], given: OnboardOptions) -> None:
         deadline = Deadline.after(600, SystemClock())
-        services = AdminServices(deadline, os.environ, Outlet())
-        self.onboarding = Onboarding(load(settings), services, given, Crew(4, deadline))
+        services = AdminServices(deadline, os.environ, RedactingLogger())
+        self.onboarding = Onboarding(load(settings), services, given, Executor(4, deadline))
         self.found = self.onboarding.look()
 
     def give(self) -> "Desk":
         planned = [grant for grant in self.found if grant.status == "planned"]
-        self.onboarding.give_all(planned, lambda _: None)
+        self.onboarding.apply_all(planned, lambda _: None)
         return self
 
     def of(self, kind: str, where: str = "") -> list[Grant]:
-        return [grant for grant in self.found if grant.kind == kind and where in grant.where]
+        return [grant for grant in self.found if grant.kind == kind and where in grant.location]
 
     def codes(self) -> list[str]:
         return [grant.error.code for grant in self.found if grant.error]
@@ -67,8 +67,8 @@ def look(fleet: UngrantedFleet) -> Iterator[Look]:
     """A look with the fleet's settings, or others."""
     desks: list[Desk] = []
 
-    def look(*, given: Given | None = None, **changes: str) -> Desk:
-        desks.append(Desk({**fleet.settings, **changes}, given or Given()))
+    def look(*, given: OnboardOptions | None = None, **changes: str) -> Desk:
+        desks.append(Desk({**fleet.settings, **changes}, given or OnboardOptions()))
         return desks[-1]
 
     yield look
@@ -134,7 +134,7 @@ def test_workspaces_that_name_different_accounts_are_not_believed(
         WORKSPACES=json.dumps([entry | {"identity": cloud.identity.client_id} for entry in entries(fleet)])
     )
     assert set(cloud_zone.codes()) == {"accounts_differ"}
-    told = look(given=Given(account_id=cloud.account.id)).give()
+    told = look(given=OnboardOptions(account_id=cloud.account.id)).give()
     assert told.codes() == []
 
 
@@ -142,7 +142,7 @@ def test_an_account_id_is_needed_only_where_it_is_used(cloud: Cloud, look: Look)
     cloud.inject(Fault(faults.status(404, "<html>"), route="databricks-config"))
     assert set(look().codes()) == {"no_account_id"}
     assert [grant.status for grant in look().of("principal", "data-2")] == ["planned"]
-    assert look(given=Given(account_id=cloud.account.id)).give().codes() == []
+    assert look(given=OnboardOptions(account_id=cloud.account.id)).give().codes() == []
 
 
 def test_an_application_is_not_taken_for_the_managed_identity(cloud: Cloud, look: Look) -> None:
@@ -307,7 +307,7 @@ def test_organizations_of_one_name_on_two_hosts_are_two(fleet: UngrantedFleet, l
     listed[0]["folders"].append({"path": "/Repos/corp/etl", "url": url})
     desk = look(WORKSPACES=json.dumps(listed), TRUSTED_HOSTS="git.corp.example")
     statuses = {
-        grant.what.rpartition("Readers of ")[2]: grant.status for grant in desk.of("organization", "contoso")
+        grant.description.rpartition("Readers of ")[2]: grant.status for grant in desk.of("organization", "contoso")
     }
     assert statuses == {"Data Platform": "planned", "Secret": "skipped"}
 
@@ -320,7 +320,7 @@ def test_a_folder_that_cannot_be_looked_at_costs_only_itself(
     desk = look()
     (failed,) = [grant for grant in desk.found if grant.error]
     assert failed.kind == "folder"
-    assert failed.who == "a workspace admin of data-1"
+    assert failed.required_role == "a workspace admin of data-1"
     assert [grant.status for grant in desk.of("principal", "data-1")] == ["planned"]
 
 
@@ -383,7 +383,7 @@ def test_a_folder_that_is_managed_by_a_group_need_not_be_given(
         principal.admin = True
     else:
         first._tree.rights.add("/Repos/etl/prod", {("group_name", "users"): "CAN_MANAGE"})
-    there = [grant for grant in look().of("folder", "data-1") if "/Repos/etl/prod" in grant.what]
+    there = [grant for grant in look().of("folder", "data-1") if "/Repos/etl/prod" in grant.description]
     assert [grant.status for grant in there] == ["there"]
 
 
@@ -398,7 +398,7 @@ def test_a_manager_by_group_is_not_told_to_be_missing(
     listed[0]["run_as"] = [other.id]
     (grant,) = look(WORKSPACES=json.dumps(listed)).of("manager")
     assert (grant.status, grant.error) == ("skipped", None)
-    assert "groups/platform" in grant.why
+    assert "groups/platform" in grant.reason
 
 
 @pytest.mark.parametrize(
@@ -432,7 +432,7 @@ def test_what_is_refused_beside_it_is_no_reason_not_to_see_what_was_granted(
     ]
     listed[2]["folders"] = [{"path": "/Repos/reports/prod", "url": listed[0]["folders"][1]["url"]}]
     desk = look(WORKSPACES=json.dumps(listed), TRUSTED_HOSTS="git.corp.example")
-    second = [grant for grant in desk.of("organization", "contoso") if "second-zone" in grant.what]
+    second = [grant for grant in desk.of("organization", "contoso") if "second-zone" in grant.description]
     for grant in second:
         grant.status = "skipped"  # as one that was refused
     desk.give().onboarding.see(desk.found)
@@ -462,7 +462,7 @@ def test_the_secrets_of_one_principal_by_two_names_are_no_strangers_to_each_othe
     listed = entries(fleet)
     listed[1] |= {"auth": "oauth_secret", "client_id": CLIENT_ID, "client_secret_name": "another"}
     desk = look(WORKSPACES=json.dumps(listed)).give()
-    assert [(grant.status, grant.why) for grant in desk.of("oauth_secret")] == [("done", ""), ("done", "")]
+    assert [(grant.status, grant.reason) for grant in desk.of("oauth_secret")] == [("done", ""), ("done", "")]
     principal = cloud.account.find(CLIENT_ID)
     assert principal
     assert len(principal.secrets) == 2
@@ -505,7 +505,7 @@ def test_a_token_that_is_about_to_end_is_fetched_anew_and_kept_while_there_is_no
     monkeypatch.setattr("git_refresh.admin.services.AGAIN_S", 0.0)
     fleet.admin.token_lifetime = 60
     fleet.admin.sign_in(tmp_path / "az")
-    services = AdminServices(Deadline.after(60, SystemClock()), os.environ, Outlet())
+    services = AdminServices(Deadline.after(60, SystemClock()), os.environ, RedactingLogger())
     first = services.token(DEVOPS)
     (tmp_path / "az/az").write_text("#!/bin/sh\nexit 1\n")
     assert services.token(DEVOPS) == first
@@ -524,9 +524,9 @@ def test_a_new_principal_is_made_in_the_first_workspace_that_wants_one(fleet: Un
         {**listed[0], "host": "https://adb-0000000000000003.3.azuredatabricks.net", "name": "wants one"}
     )
     listed[1]["client_id"] = "00000000-0000-0000-0000-000000000000"
-    given = Given(new_client_id="00000000-0000-0000-0000-000000000000")
+    given = OnboardOptions(new_client_id="00000000-0000-0000-0000-000000000000")
     desk = Desk({**fleet.settings, "WORKSPACES": json.dumps(listed)}, given)
     (grant,) = desk.onboarding.new_principal("etl")
     desk.onboarding.close()
-    assert grant.where == "wants one"
+    assert grant.location == "wants one"
     assert replace(grant).status == "planned"

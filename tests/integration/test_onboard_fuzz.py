@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from git_refresh.admin import rest
-from git_refresh.admin.onboarding import Given, Onboarding
+from git_refresh.admin.onboarding import Onboarding, OnboardOptions
 from git_refresh.admin.services import AdminServices
-from git_refresh.cli.crew import Crew
-from git_refresh.clock import Deadline, SystemClock
-from git_refresh.clouds import vault as vault_limits
-from git_refresh.outlet import Outlet
+from git_refresh.cli.executor import Executor
+from git_refresh.clients import key_vault as vault_limits
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.output.log import RedactingLogger
 from git_refresh.settings.load import load
 from localcloud import Cloud, Fault
 from localcloud.fleet import UngrantedFleet, seed_ungranted
@@ -120,18 +120,18 @@ def granted() -> Iterator[tuple[Cloud, UngrantedFleet]]:
 
 def print_of(fleet: UngrantedFleet, *, give: bool) -> str:
     """What `onboard --json` would print of its grants, in this process."""
-    outlet = Outlet()
+    logger = RedactingLogger()
     deadline = Deadline.after(600, SystemClock())
     chosen = load(fleet.settings)
-    services = AdminServices(deadline, os.environ, outlet)
-    onboarding = Onboarding(chosen, services, Given(), Crew(4, deadline))
+    services = AdminServices(deadline, os.environ, logger)
+    onboarding = Onboarding(chosen, services, OnboardOptions(), Executor(4, deadline))
     try:
         found = onboarding.look()
         planned = [grant for grant in found if grant.status == "planned"]
-        onboarding.give_all(planned if give else [], lambda _: None)
+        onboarding.apply_all(planned if give else [], lambda _: None)
     finally:
         onboarding.close()
-    return outlet.json({"grants": [grant.as_dict() for grant in found]})
+    return logger.json({"grants": [grant.as_dict() for grant in found]})
 
 
 def check(text: str, cloud: Cloud, took_s: float) -> None:

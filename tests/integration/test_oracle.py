@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from git_refresh.raised import RunFailedError
+from git_refresh.run.errors import RunFailedError
 from tests.integration.oracle import LONGEST_LINE, Outcome, broken
 
 SECRET = "0123456789+/abcdefghijKLMNOP"

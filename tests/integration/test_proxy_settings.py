@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from git_refresh.clouds.proxies import flaw_of
+from git_refresh.clients.proxies import flaw_of
 from localcloud import Cloud, Fleet
 from tests.integration.running import run_app
 from tests.unit.test_proxies import SECRET

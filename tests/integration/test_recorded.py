@@ -18,18 +18,18 @@ from git_refresh.admin.rest import Rest
 from git_refresh.admin.vault import AdminVault
 from git_refresh.admin.workspace import AdminWorkspace
 from git_refresh.app import trusted_certificates
-from git_refresh.clock import Deadline, Skew, SystemClock
-from git_refresh.clouds import oauth
-from git_refresh.clouds.databricks import WorkspaceApi, workspace_session
-from git_refresh.clouds.devops import DevOps
-from git_refresh.clouds.identity import Identity
-from git_refresh.clouds.vault import Vault
-from git_refresh.diagnosis.explain import Facts, explain
-from git_refresh.hosts import NO_HOSTS
-from git_refresh.masking import Secrets
-from git_refresh.repository import parse_repository
-from git_refresh.symptom import Service, ServiceError
-from git_refresh.values import AZURE_DEVOPS, Ref, Token
+from git_refresh.clients import oauth
+from git_refresh.clients.databricks import DatabricksWorkspaceApi, workspace_session
+from git_refresh.clients.devops import AzureDevOps
+from git_refresh.clients.identity import Identity
+from git_refresh.clients.key_vault import KeyVault
+from git_refresh.failures.diagnosis import DiagnosisContext, explain
+from git_refresh.failures.failure import Service, ServiceError
+from git_refresh.model.clock import Deadline, Skew, SystemClock
+from git_refresh.model.hosts import NO_HOSTS
+from git_refresh.model.repository import parse_repository
+from git_refresh.model.values import AZURE_DEVOPS, Ref, Token
+from git_refresh.output.mask import SecretFilter
 from localcloud import Cloud, Fault
 from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.hostile import Plain
@@ -91,21 +91,23 @@ class Clients:
     def __init__(self) -> None:
         self._deadline = Deadline.after(30, Hasty())
         self._tls = trusted_certificates(os.environ)
-        self.secrets = Secrets()
+        self.secrets = SecretFilter()
 
-    def heads(self) -> DevOps:
+    def heads(self) -> AzureDevOps:
         ends = self._deadline.clock.now()
         token = Token(SecretStr("devops-token"), ends)
-        return DevOps(token, self._tls, self._deadline, skew=Skew(self._deadline.clock), secrets=self.secrets)
+        return AzureDevOps(
+            token, self._tls, self._deadline, skew=Skew(self._deadline.clock), secrets=self.secrets
+        )
 
     def organization(self) -> Organization:
         return Organization(
             "contoso", *(self._rest(Service.AZURE_DEVOPS, at) for at in (DEVOPS, ENTITLEMENTS, GRAPH))
         )
 
-    def workspace(self) -> WorkspaceApi:
+    def workspace(self) -> DatabricksWorkspaceApi:
         session, token = workspace_session(HOST, self._tls), SecretStr("databricks-token")
-        return WorkspaceApi(session, HOST, token, deadline=self._deadline, secrets=self.secrets)
+        return DatabricksWorkspaceApi(session, HOST, token, deadline=self._deadline, secrets=self.secrets)
 
     def admin_workspace(self) -> AdminWorkspace:
         return AdminWorkspace(HOST, self._rest(Service.DATABRICKS, HOST))
@@ -120,8 +122,8 @@ class Clients:
     def identity(self) -> Identity:
         return Identity(None, self._tls, self._deadline, self.secrets)
 
-    def vault(self) -> Vault:
-        return Vault(VAULT, self.identity(), NO_HOSTS, self._tls, self._deadline, self.secrets)
+    def vault(self) -> KeyVault:
+        return KeyVault(VAULT, self.identity(), NO_HOSTS, self._tls, self._deadline, self.secrets)
 
     def admin_vault(self) -> AdminVault:
         return AdminVault(VAULT, self.identity(), NO_HOSTS, self._tls, self._deadline, self.secrets)
@@ -251,10 +253,10 @@ def test_a_recorded_refusal_has_its_code(name: str, cloud: Cloud, clients: Clien
     cloud.inject(recorded.fault(replay.route))
     with pytest.raises(ServiceError) as caught:
         replay.read(clients)
-    found = explain(caught.value.symptom, Facts())
+    found = explain(caught.value.failure, DiagnosisContext())
     assert found.code == replay.expected
     if name != "keyvault_deleted_secret":  # its own finding, after an answer that says all is well
-        assert caught.value.symptom.status == recorded.status
+        assert caught.value.failure.status == recorded.status
 
 
 @pytest.mark.parametrize("name", ["databricks_throttled", "databricks_throttled_429"])
@@ -262,7 +264,7 @@ def test_throttling_is_no_rejected_sign_in(name: str, cloud: Cloud, clients: Cli
     cloud.inject(Recorded.load(name).fault(None))
     with pytest.raises(ServiceError) as caught:
         clients.sign_in()
-    assert explain(caught.value.symptom, Facts()).code == "throttled"
+    assert explain(caught.value.failure, DiagnosisContext()).code == "throttled"
 
 
 def test_what_scim_says_is_in_its_detail(cloud: Cloud, clients: Clients) -> None:
@@ -270,7 +272,7 @@ def test_what_scim_says_is_in_its_detail(cloud: Cloud, clients: Clients) -> None
     cloud.inject(recorded.fault(None))
     with pytest.raises(ServiceError) as caught:
         clients.admin_workspace().principal("5a1e0000-0000-4000-8000-000000000001")
-    assert caught.value.symptom.message == recorded.body["detail"]
+    assert caught.value.failure.message == recorded.body["detail"]
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from git_refresh.admin.rotation import steps
 from git_refresh.admin.secrets import place_of, tags_of
 from git_refresh.cli import rotate as rotate_command
 from git_refresh.cli.main import main
-from git_refresh.clock import Deadline, SystemClock
-from git_refresh.redact import silence_sdk_logs
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.output.redact import silence_sdk_logs
 from localcloud import Cloud, Fault, Fleet, faults, seed
 from localcloud.databricks.account import AccountPrincipal, OAuthSecret
 from localcloud.fleet import CLIENT_ID, SECRET_NAME

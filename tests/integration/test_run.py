@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from git_refresh.report import FolderReport, Report
+from git_refresh.run.report import FolderReport, Report
 from localcloud import Cloud, Fleet
 from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
 from tests.integration.running import run_app

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from git_refresh import app
-from git_refresh.raised import RunFailedError
-from git_refresh.report import Report
 from git_refresh.run import refresh
+from git_refresh.run.errors import RunFailedError
+from git_refresh.run.report import Report
 from localcloud import Cloud, Connect, Fault, Fleet, faults
 from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.faults import NAMED
@@ -190,7 +190,7 @@ def test_no_secret_comes_out_when_a_service(
     out, raised = io.StringIO(), None
     with redirect_stdout(out), redirect_stderr(out):
         try:
-            app.tick(os.environ, None)
+            app.run_scheduled(os.environ, None)
         except RunFailedError as error:
             raised = error
     (report,) = reports
@@ -212,9 +212,9 @@ def test_a_run_that_goes_well_says_no_secret_either(
 ) -> None:
     for key, value in fleet.settings.items():
         monkeypatch.setenv(key, value)
-    app.tick(os.environ, None)
+    app.run_scheduled(os.environ, None)
     lower_every_level()
-    app.tick(os.environ, None)
+    app.run_scheduled(os.environ, None)
     assert logging.getLogger("databricks.sdk").isEnabledFor(logging.DEBUG), "the levels are really lowered"
     assert [line for line in everything.lines if "git_refresh.run" in line]
     assert [line for line in everything.lines if "withheld" in line]

@@ -14,13 +14,13 @@ import pytest
 import requests
 import urllib3
 
-from git_refresh.clock import Deadline, SystemClock, operation
-from git_refresh.clouds import connections
-from git_refresh.clouds.connections import AnswerTooLargeError, tls_context
-from git_refresh.clouds.guard import call
-from git_refresh.clouds.transport import MAX_HEAD, Allowance, BoundedSession, NotJsonError, RedirectedError
-from git_refresh.masking import Secrets
-from git_refresh.symptom import Service, ServiceError
+from git_refresh.clients import connections
+from git_refresh.clients.connections import AnswerTooLargeError, tls_context
+from git_refresh.clients.retry import call
+from git_refresh.clients.session import MAX_HEAD, BoundedSession, ByteBudget, NotJsonError, RedirectedError
+from git_refresh.failures.failure import Service, ServiceError
+from git_refresh.model.clock import Deadline, SystemClock, operation
+from git_refresh.output.mask import SecretFilter
 from tests.unit.fakes import FakeClock
 
 TLS = tls_context()
@@ -156,9 +156,9 @@ def test_an_answer_without_end_is_told_as_too_large(serve: Callable[..., Server]
                 "ask",
                 partial(session.get, server.origin),
                 deadline=Deadline.after(20, SystemClock()),
-                secrets=Secrets(),
+                secrets=SecretFilter(),
             )
-        assert caught.value.symptom.kind == "too_large"
+        assert caught.value.failure.kind == "too_large"
 
 
 @pytest.mark.parametrize("size", [100_000, 100_001])
@@ -208,7 +208,7 @@ def test_a_handshake_that_hangs_ends_with_its_operation(serve: Callable[..., Ser
 
 def test_one_party_may_send_no_more_than_its_allowance_in_a_run(serve: Callable[..., Server]) -> None:
     server = serve(OK + b"\r\n", b"{" + b" " * 98 + b"}")
-    session = BoundedSession([server.origin], TLS, allowance=Allowance(250))
+    session = BoundedSession([server.origin], TLS, allowance=ByteBudget(250))
     for _ in range(2):
         ask(server, session=session)
     with pytest.raises(AnswerTooLargeError):

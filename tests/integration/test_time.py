@@ -9,9 +9,9 @@ from typing import Self
 
 import pytest
 
-from git_refresh import clock
-from git_refresh.clock import SystemClock
-from git_refresh.report import Report
+from git_refresh.model import clock
+from git_refresh.model.clock import SystemClock
+from git_refresh.run.report import Report
 from localcloud import Cloud, Fault, Fleet, faults, seed
 from localcloud.observer import Request
 from tests.integration.running import run_app
@@ -101,7 +101,7 @@ def test_a_clock_that_is_off_is_pointed_out_and_the_fleet_is_fresh(fleet: Fleet,
     report = run_app({**os.environ, **fleet.settings}, clock=WrongClock(minutes))
     assert report.result == "ok", report.summary()
     (said,) = report.problems
-    assert said.where == "clock"
+    assert said.location == "clock"
     assert f"10 minutes {'behind' if minutes < 0 else 'ahead'}" in said.message
 
 
@@ -144,7 +144,7 @@ def test_a_clock_that_is_set_in_mid_run_changes_nothing(
         assert len(asked) == REQUESTS, asked
         (token,) = report.tokens
         assert 290 <= token.remaining_s <= 300
-        assert [problem.where for problem in report.problems] == ["clock" if first else "token"]
+        assert [problem.location for problem in report.problems] == ["clock" if first else "token"]
         assert [workspace.result for workspace in report.workspaces] == ["ok"]
 
 
@@ -172,5 +172,5 @@ def test_a_lapsed_token_that_a_wrong_clock_takes_for_live_does_not_replace_the_s
 def test_a_run_that_comes_late_after_a_missed_tick_says_so(run: Run) -> None:
     report = run(late=timedelta(minutes=20))
     assert report.result == "ok"
-    assert [problem.where for problem in report.problems] == ["timer"]
+    assert [problem.location for problem in report.problems] == ["timer"]
     assert "20 minutes late" in report.problems[0].message

@@ -18,7 +18,7 @@ from databricks.sdk.service.iam import (
 )
 from databricks.sdk.service.oauth2 import FederationPolicy, OidcFederationPolicy
 
-from git_refresh.report import Report
+from git_refresh.run.report import Report
 from localcloud import Cloud, UngrantedFleet, seed_ungranted
 from localcloud.authority import (
     DATABRICKS_RESOURCE,

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from git_refresh.clouds.answers import signature_of
-from git_refresh.report import Report
+from git_refresh.clients.responses import signature_of
+from git_refresh.run.report import Report
 from localcloud import Cloud, Fault, Fleet, faults, seed_zones
 from localcloud.authority import DEVOPS_RESOURCE, EXCHANGE_AUDIENCE, EXCHANGE_RESOURCE, OTHER_TENANT
 from localcloud.databricks.sign_in import ServicePrincipal
@@ -357,13 +357,13 @@ def test_what_entra_refuses_says_what_to_type_in_which_tenant_and_costs_no_other
     assert codes(report)[0] == code
     error = report.workspaces[1].error
     assert error is not None
-    facts = {
+    context = {
         "registration": registration.client_id,
         "tenant": OTHER_TENANT,
         "subject": cloud.identity.object_id,
         "issuer": issuer(cloud.identity),
     }
-    for name, value in facts.items():
+    for name, value in context.items():
         typed = typed.replace(f"{{{name}}}", value)
     assert typed in error.remedy
 

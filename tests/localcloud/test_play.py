@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from git_refresh import app
-from git_refresh.report import Report
+from git_refresh.run.report import Report
 from git_refresh.settings.load import load
 from git_refresh.settings.names import SETTINGS
 from localcloud import Cloud, play, seed

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from git_refresh.cli.files import read_settings
-from git_refresh.diagnosis.explain import in_general
-from git_refresh.diagnosis.table import OWN, SECTIONS, SHARED, TABLE, UNKNOWN, Row
+from git_refresh.failures.diagnosis import in_general
+from git_refresh.failures.table import OWN, SECTIONS, SHARED, TABLE, UNKNOWN, Row
 from git_refresh.settings.load import load
 from git_refresh.settings.models import Folder, Workspace
 from git_refresh.settings.names import SETTINGS

@@ -8,21 +8,21 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr
 
-from git_refresh.clock import Deadline
-from git_refresh.repository import Repository
-from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import (
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.model.clock import Deadline
+from git_refresh.model.repository import Repository
+from git_refresh.model.values import (
     CREDENTIAL_NAME,
-    Claims,
     GitFolder,
-    Head,
     ListedObject,
     OtherObject,
     Ref,
     RefKind,
+    ResolvedRef,
     Secret,
     StoredCredential,
     Token,
+    TokenClaims,
     Zone,
 )
 
@@ -58,7 +58,7 @@ def failure(
     service: Service = Service.DATABRICKS, status: int | None = 500, error_code: str = "", message: str = ""
 ) -> ServiceError:
     return ServiceError(
-        Symptom(service, "do it", "answer" if status else "reset", status, error_code, message)
+        ServiceFailure(service, "do it", "answer" if status else "reset", status, error_code, message)
     )
 
 
@@ -104,7 +104,7 @@ class FakeWorkspace:
         self.tokens[principal_id, id_] = token.get_secret_value()
         return id_
 
-    def rest(self) -> None: ...
+    def release_idle_connections(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -201,7 +201,7 @@ class FakeServices:
     def token(self, resource: str) -> Token:
         if self.identity_failure is not None:
             raise self.identity_failure
-        return Token(SecretStr("devops-token"), NOW + self.token_life, Claims(object_id="object-id"))
+        return Token(SecretStr("devops-token"), NOW + self.token_life, TokenClaims(object_id="object-id"))
 
     def secret(self, name: str) -> Secret:
         return Secret(SecretStr("oauth-secret"), NOW + self.secret_life, self.secret_begins)
@@ -209,17 +209,17 @@ class FakeServices:
     def heads(self, token: Token) -> "FakeServices":
         return self
 
-    def head(self, repository: Repository, ref: Ref | None) -> Head:
+    def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
         self.asked.append(f"{repository} {ref.name if ref else ''}")
         if self.devops_failure is not None:
             raise self.devops_failure
         if self.rejected_by is not None and str(repository) in self.rejected_by:
             raise failure(Service.AZURE_DEVOPS, 401, message="TF401444: ...")
         if ref is None:
-            return Head(None, empty=not self.commits and self.branches == ())
-        return Head(self.commits.get(ref.name))
+            return ResolvedRef(None, empty=not self.commits and self.branches == ())
+        return ResolvedRef(self.commits.get(ref.name))
 
-    def head_now(self, repository: Repository, ref: Ref | None) -> Head:
+    def head_now(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
         return self.head(repository, ref)
 
     def has_commit(self, repository: Repository, commit: str) -> bool:

@@ -9,20 +9,20 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from git_refresh.admin.rotation.decide import GRACE, MOST, Target
+from git_refresh.admin.rotation.decide import MAX_OAUTH_SECRETS, PREVIOUS_SECRET_GRACE, RotationTarget
 from git_refresh.admin.rotation.report import SecretReport
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version, place_of
-from git_refresh.clock import Deadline, Event
-from git_refresh.diagnosis.explain import Facts
-from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.failures.diagnosis import DiagnosisContext
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.model.clock import Deadline, Event
 from tests.unit.fakes import NOW, FakeClock
 
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
 NAME = "databricks-oauth-secret"
 VAULT = "https://contoso.vault.azure.net"
 PLACE = place_of(VAULT, NAME)
-TARGET = Target(NAME, CLIENT_ID, ("https://adb-1.1.azuredatabricks.net",), ("data-1", "data-2"))
+TARGET = RotationTarget(NAME, CLIENT_ID, ("https://adb-1.1.azuredatabricks.net",), ("data-1", "data-2"))
 PRINCIPAL = 70_000_000_000_001
 
 FAULTS = ("refused", "trouble", "lost", "not_done", "late", "crash_before", "crash_after")
@@ -187,7 +187,7 @@ class World:
 
     def create(self, principal: int, lifetime: timedelta | None, scopes: tuple[str, ...]) -> NewSecret:
         def create() -> NewSecret:
-            if len(self.secrets) >= MOST:
+            if len(self.secrets) >= MAX_OAUTH_SECRETS:
                 raise _failure(400, "RESOURCE_LIMIT_EXCEEDED")
             made = self._new(lifetime or timedelta(days=730), scopes)
             self.works_from[made.id] = self.clock.at + self.delay
@@ -341,7 +341,9 @@ class World:
         if not named and secret_id not in self.made_here:
             self.broken.append(f"deleted what no tag names: {secret_id}")
         for each, following in zip(self.stored, [*self.stored[1:], None], strict=True):
-            in_use = following is None or following.at > self.clock.at - GRACE.total_seconds() + 1
+            in_use = (
+                following is None or following.at > self.clock.at - PREVIOUS_SECRET_GRACE.total_seconds() + 1
+            )
             if each in holding and in_use:
                 self.broken.append(f"deleted what is in use: {secret_id}")
         for name, versions in self.others.items():
@@ -387,7 +389,7 @@ class OneByOne:
 
 
 def rotation(
-    world: World, within: float = 60, target: Target = TARGET, seconds: float = 540, **more: Any
+    world: World, within: float = 60, target: RotationTarget = TARGET, seconds: float = 540, **more: Any
 ) -> Rotation:
     return Rotation(
         target,
@@ -397,7 +399,7 @@ def rotation(
         crew=OneByOne(),
         deadline=Deadline.after(seconds, MachineClock(world)),
         within=timedelta(days=within),
-        facts=Facts(vault=VAULT),
+        context=DiagnosisContext(vault=VAULT),
         **more,
     )
 
@@ -481,4 +483,4 @@ _ANSWERS: dict[str, tuple[int | None, str]] = {
 def _failure(status: int | None, code: str, what: str = "do it") -> ServiceError:
     service = Service.KEY_VAULT if what in {"read", "read one", "versions", "store"} else Service.DATABRICKS
     said = "Source IP address: 10.0.0.1 is blocked by Databricks IP ACL" if code == "BLOCKED" else ""
-    return ServiceError(Symptom(service, what, "answer" if status else "reset", status, code, said))
+    return ServiceError(ServiceFailure(service, what, "answer" if status else "reset", status, code, said))

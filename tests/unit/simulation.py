@@ -15,35 +15,35 @@ import pytest
 import urllib3
 from pydantic import SecretStr
 
-from git_refresh import waiting
-from git_refresh.clock import Deadline, Skew, current_operation
-from git_refresh.clouds import databricks, devops, identity, oauth, vault
-from git_refresh.clouds.answers import UnexpectedAnswerError
-from git_refresh.clouds.connections import CONNECT_LIMIT
-from git_refresh.clouds.guard import Repeat, call
-from git_refresh.clouds.once import Once
-from git_refresh.clouds.transport import Received
-from git_refresh.masking import Secrets
-from git_refresh.outlet import Outlet
-from git_refresh.report import Report
-from git_refresh.repository import Repository
-from git_refresh.run.pool import MAX_THREADS, Pool, Priority
-from git_refresh.run.refresh import refresh
-from git_refresh.settings.load import Settings, load
-from git_refresh.symptom import Service
-from git_refresh.values import (
+from git_refresh.clients import databricks, devops, identity, key_vault, oauth
+from git_refresh.clients.connections import CONNECT_LIMIT
+from git_refresh.clients.responses import UnexpectedAnswerError
+from git_refresh.clients.retry import Retry, call
+from git_refresh.clients.session import LastResponse
+from git_refresh.clients.single_flight import SingleFlight
+from git_refresh.failures.failure import Service
+from git_refresh.model import waiting
+from git_refresh.model.clock import Deadline, Skew, current_operation
+from git_refresh.model.repository import Repository
+from git_refresh.model.values import (
     AZURE_DEVOPS,
-    Claims,
     GitFolder,
-    Head,
     ListedObject,
     OtherObject,
     Ref,
+    ResolvedRef,
     Secret,
     StoredCredential,
     Token,
+    TokenClaims,
     Zone,
 )
+from git_refresh.output.log import RedactingLogger
+from git_refresh.output.mask import SecretFilter
+from git_refresh.run.pool import MAX_THREADS, Pool, Priority
+from git_refresh.run.refresh import refresh
+from git_refresh.run.report import Report
+from git_refresh.settings.load import Settings, load
 from tests.unit.virtual import VirtualTime
 
 type Place = Literal[
@@ -187,7 +187,7 @@ class World:
             self.time.sleep(slice_)
             seconds -= slice_
         if fault is not None and fault.manner != "slow":
-            operation.answer = Received(503, {}, b"")
+            operation.answer = LastResponse(503, {}, b"")
             raise UnexpectedAnswerError
 
 
@@ -243,19 +243,19 @@ class Clouds:
     def close(self) -> None: ...
 
 
-class Heads(devops.DevOps):
+class Heads(devops.AzureDevOps):
     """The real look-ups, without a session."""
 
     def __init__(self, world: World, token: Token, deadline: Deadline) -> None:
         tls = cast("Any", None)
-        super().__init__(token, tls, deadline, skew=Skew(world.time), secrets=Secrets())
+        super().__init__(token, tls, deadline, skew=Skew(world.time), secrets=SecretFilter())
         self._world = world
 
     @override
-    def _ask(self, repository: Repository, name: str | None) -> Head:
+    def _ask(self, repository: Repository, name: str | None) -> ResolvedRef:
         number = int(repository.organization.removeprefix("org-"))
         self._world.ask(host(number), "devops")
-        return Head(NEW)
+        return ResolvedRef(NEW)
 
 
 class Services:
@@ -267,8 +267,8 @@ class Services:
         self._world = world
         self._deadline = deadline
         self._first = host(int((zone.identity or "").rpartition("-")[2]))
-        self._tokens: Once[str, Token] = Once(deadline)
-        self._secrets: Once[str, Secret] = Once(deadline)
+        self._tokens: SingleFlight[str, Token] = SingleFlight(deadline)
+        self._secrets: SingleFlight[str, Secret] = SingleFlight(deadline)
 
     def _call[T](self, service: Service, place: Place, limit: float, value: T) -> T:
         def request() -> T:
@@ -276,10 +276,10 @@ class Services:
             return value
 
         deadline = self._deadline.within(limit)
-        return call(service, place, request, deadline=deadline, secrets=Secrets())
+        return call(service, place, request, deadline=deadline, secrets=SecretFilter())
 
     def token(self, resource: str) -> Token:
-        token = Token(SecretStr("token"), self._world.time.now() + timedelta(hours=1), Claims())
+        token = Token(SecretStr("token"), self._world.time.now() + timedelta(hours=1), TokenClaims())
         assert resource == AZURE_DEVOPS
         return self._tokens.get(
             resource, lambda: self._call(Service.IDENTITY, "token", identity.LIMIT, token)
@@ -287,7 +287,7 @@ class Services:
 
     def secret(self, name: str) -> Secret:
         secret = Secret(SecretStr("secret"), None)
-        return self._secrets.get(name, lambda: self._call(Service.KEY_VAULT, "key", vault.LIMIT, secret))
+        return self._secrets.get(name, lambda: self._call(Service.KEY_VAULT, "key", key_vault.LIMIT, secret))
 
     def heads(self, token: Token) -> Heads:
         return Heads(self._world, token, self._deadline)
@@ -322,10 +322,10 @@ class Api:
         }
         self._unlisted = {path for path, folder in self._at.items() if folder.id % 5 == 4}
 
-    def _call(self, place: Place, limit: float, repeat: Repeat = Repeat.SAFE) -> None:
+    def _call(self, place: Place, limit: float, repeat: Retry = Retry.IDEMPOTENT) -> None:
         deadline = self._deadline.within(limit)
         ask: Callable[[], None] = lambda: self._world.ask(self._host, place)  # noqa: E731  # a request
-        call(Service.DATABRICKS, place, ask, deadline=deadline, secrets=Secrets(), repeat=repeat)
+        call(Service.DATABRICKS, place, ask, deadline=deadline, secrets=SecretFilter(), repeat=repeat)
 
     def credentials(self, principal_id: int | None) -> list[StoredCredential]:
         self._call("credentials", databricks.CREDENTIAL_LIMIT)
@@ -338,7 +338,7 @@ class Api:
     def create_credential(self, username: str, token: SecretStr, principal_id: int | None) -> int:
         raise NotImplementedError
 
-    def rest(self) -> None: ...
+    def release_idle_connections(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -371,12 +371,12 @@ class Api:
     def create_folder(
         self, path: str, url: str, sparse: tuple[str, ...] | None, credential_id: int | None
     ) -> GitFolder:
-        self._call("clone", inf, Repeat.IF_REFUSED)
+        self._call("clone", inf, Retry.IF_THROTTLED)
         made = self._at[path] = GitFolder(1000 + len(self._at), path, url, "main", NEW)
         return made
 
     def move_folder(self, id_: int, ref: Ref, *, discard: bool, credential_id: int | None) -> None:
-        self._call("move", inf, Repeat.IF_REFUSED)
+        self._call("move", inf, Retry.IF_THROTTLED)
         folder = self.folder_of(id_)
         self._at[folder.path] = GitFolder(id_, folder.path, folder.url, "main", NEW)
 
@@ -384,15 +384,15 @@ class Api:
         return next(folder for folder in self._at.values() if folder.id == id_)
 
 
-class Quiet(Outlet):
+class Quiet(RedactingLogger):
     """Writes nothing, and cleans nothing: that is tested elsewhere, and takes most of the time."""
 
     @override
-    def clean[T](self, value: T) -> T:
+    def redact[T](self, value: T) -> T:
         return value
 
     @override
-    def log(self, event: Mapping[str, Any], *many: str, fine: bool) -> None: ...
+    def log(self, event: Mapping[str, Any], *many: str, ok: bool) -> None: ...
 
 
 class CheckedPool(Pool):
@@ -425,7 +425,7 @@ def simulate(case: Case, patch: pytest.MonkeyPatch) -> tuple[World, Report]:
             Clouds(world, deadline),
             deadline,
             next_run=time.now() + timedelta(minutes=15),
-            outlet=Quiet(),
+            logger=Quiet(),
             threads=case.threads,
             start=time.start,
         )

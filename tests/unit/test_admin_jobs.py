@@ -9,15 +9,15 @@ import pytest
 from pydantic import SecretStr
 
 from git_refresh.admin.job_values import RunAs
-from git_refresh.admin.jobs import JOBS, PAGE, PAGES, DevOpsCommits, JobDoors, WorkspaceJobs
+from git_refresh.admin.jobs import JOBS, PAGE, PAGES, DevOpsCommits, HttpJobsClientFactory, JobsClient
 from git_refresh.admin.rest import Rest
-from git_refresh.clock import Deadline
-from git_refresh.clouds.answers import Answer, read
-from git_refresh.clouds.connections import tls_context
-from git_refresh.hosts import NO_HOSTS
-from git_refresh.masking import Secrets
-from git_refresh.repository import parse_repository
-from git_refresh.symptom import Service, ServiceError
+from git_refresh.clients.connections import tls_context
+from git_refresh.clients.responses import Response, read
+from git_refresh.failures.failure import Service, ServiceError
+from git_refresh.model.clock import Deadline
+from git_refresh.model.hosts import NO_HOSTS
+from git_refresh.model.repository import parse_repository
+from git_refresh.output.mask import SecretFilter
 from tests.unit.fakes import FakeClock, failure
 from tests.unit.test_refresh import NEW, OLD, URL, host
 
@@ -33,19 +33,19 @@ class FakeRest:
     answer: Any = None
     pages: list[Any] = field(default_factory=list)
 
-    def get[M: Answer](
+    def get[M: Response](
         self, what: str, path: str, model: type[M], query: Mapping[str, str] | None = None
     ) -> M:
         answer = self.pages.pop(0) if self.pages else self.answer
         if isinstance(answer, ServiceError):
             raise answer
-        return read(model, answer, Secrets())
+        return read(model, answer, SecretFilter())
 
     def close(self) -> None: ...
 
 
-def jobs(answer: Any = None, pages: list[Any] | None = None) -> WorkspaceJobs:
-    return WorkspaceJobs(cast("Rest", FakeRest(answer, pages or [])), Secrets())
+def jobs(answer: Any = None, pages: list[Any] | None = None) -> JobsClient:
+    return JobsClient(cast("Rest", FakeRest(answer, pages or [])), SecretFilter())
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_list_of_more_jobs_than_a_workspace_can_have_is_none_however_they_are_
     read: list[object] = []
     with pytest.raises(ServiceError) as caught:
         read.extend(chain.from_iterable(asked.listed()))
-    assert caught.value.symptom.kind == "unexpected"
+    assert caught.value.failure.kind == "unexpected"
     assert len(read) == JOBS
 
 
@@ -187,11 +187,11 @@ def test_an_answer_about_another_commit_is_none() -> None:
     commits = DevOpsCommits(lambda _: cast("Rest", FakeRest({"commitId": OLD})))
     with pytest.raises(ServiceError) as caught:
         commits.exists(parse_repository(URL, NO_HOSTS), NEW)
-    assert caught.value.symptom.kind == "unexpected"
+    assert caught.value.failure.kind == "unexpected"
 
 
 def test_a_token_that_a_workspace_is_entered_with_is_a_secret_from_then_on() -> None:
-    secrets = Secrets()
-    doors = JobDoors(tls_context(), Deadline.after(60, FakeClock()), secrets)
+    secrets = SecretFilter()
+    doors = HttpJobsClientFactory(tls_context(), Deadline.after(60, FakeClock()), secrets)
     doors.workspace(host(1), SecretStr(TOKEN)).close()
-    assert secrets.are_in(f"a folder called {TOKEN[4:24]}")
+    assert secrets.contains(f"a folder called {TOKEN[4:24]}")

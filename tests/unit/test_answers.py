@@ -14,12 +14,12 @@ from git_refresh.admin import jobs as admin_jobs
 from git_refresh.admin import oauth_secrets as admin_oauth_secrets
 from git_refresh.admin import organization as admin_organization
 from git_refresh.admin import workspace as admin_workspace
-from git_refresh.clouds import answers
-from git_refresh.clouds.answers import UnexpectedAnswerError, claims_of, read, read_json
-from git_refresh.masking import Secrets
+from git_refresh.clients import responses
+from git_refresh.clients.responses import UnexpectedAnswerError, claims_of, read, read_json
+from git_refresh.output.mask import SecretFilter
 
 SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
-SECRETS = Secrets([SECRET])
+SECRETS = SecretFilter([SECRET])
 COMMIT = "9d2c1f0e8b7a6d5c4b3a29180716f5e4d3c2b1a0"
 FOLDER = {
     "id": 7,
@@ -30,8 +30,8 @@ FOLDER = {
 }
 MODELS = [
     model
-    for model in vars(answers).values()
-    if isinstance(model, type) and issubclass(model, answers.Answer) and model is not answers.Answer
+    for model in vars(responses).values()
+    if isinstance(model, type) and issubclass(model, responses.Response) and model is not responses.Response
 ]
 
 ODD_TEXT = {
@@ -62,10 +62,10 @@ ODD_COMMITS = ["", "HEAD", COMMIT[:-1], COMMIT + "0", "g" * 40, COMMIT + "\n", 5
 @pytest.mark.parametrize("key", ["path", "url", "branch", "head_commit_id"])
 def test_a_folder_of_which_a_text_is_odd_is_not_what_is_promised(key: str, what: str) -> None:
     if ODD_TEXT[what] is None and key in {"url", "branch", "head_commit_id"}:
-        read(answers.Folder, {**FOLDER, key: None}, SECRETS)
+        read(responses.Folder, {**FOLDER, key: None}, SECRETS)
         return
     with pytest.raises(UnexpectedAnswerError) as caught:
-        read(answers.Folder, {**FOLDER, key: ODD_TEXT[what]}, SECRETS)
+        read(responses.Folder, {**FOLDER, key: ODD_TEXT[what]}, SECRETS)
     assert (caught.value.__cause__, caught.value.__context__, str(caught.value)) == (None, None, "")
 
 
@@ -79,50 +79,50 @@ def test_a_folder_of_which_a_text_is_odd_is_not_what_is_promised(key: str, what:
 )
 def test_a_folder_of_which_a_value_is_out_of_range_is_not_what_is_promised(key: str, value: object) -> None:
     with pytest.raises(UnexpectedAnswerError):
-        read(answers.Folder, {**FOLDER, key: value}, SECRETS)
+        read(responses.Folder, {**FOLDER, key: value}, SECRETS)
 
 
 def test_a_commit_with_a_piece_of_a_secret_in_it_is_not_what_is_promised() -> None:
     with pytest.raises(UnexpectedAnswerError):
-        read(answers.Folder, {**FOLDER, "head_commit_id": (SECRET[4:] * 2)[:40]}, SECRETS)
+        read(responses.Folder, {**FOLDER, "head_commit_id": (SECRET[4:] * 2)[:40]}, SECRETS)
 
 
 @pytest.mark.parametrize("what", [what for what in ODD_TEXT if what != "nothing"])
 def test_a_name_that_is_odd_is_not_what_is_promised(what: str) -> None:
     credential = {"credential_id": 7, "git_provider": "azureDevOpsServices", "git_username": "me"}
     with pytest.raises(UnexpectedAnswerError):
-        read(answers.Credential, {**credential, "git_provider": ODD_TEXT[what]}, SECRETS)
+        read(responses.Credential, {**credential, "git_provider": ODD_TEXT[what]}, SECRETS)
     for key in ("git_username", "name"):
-        found = read(answers.Credential, {**credential, key: ODD_TEXT[what]}, SECRETS)
+        found = read(responses.Credential, {**credential, key: ODD_TEXT[what]}, SECRETS)
         assert getattr(found, key) is None, "it only helps to choose: the credential must not lapse for it"
     with pytest.raises(UnexpectedAnswerError):
-        read(answers.Status, {"object_type": ODD_TEXT[what]}, SECRETS)
+        read(responses.Status, {"object_type": ODD_TEXT[what]}, SECRETS)
 
 
 def test_more_credentials_than_anybody_has_are_not_what_is_promised() -> None:
     credential = {"credential_id": 7, "git_provider": "gitHub"}
-    read(answers.Credentials, {"credentials": [credential] * 1000}, SECRETS)
+    read(responses.Credentials, {"credentials": [credential] * 1000}, SECRETS)
     with pytest.raises(UnexpectedAnswerError):
-        read(answers.Credentials, {"credentials": [credential] * 1001}, SECRETS)
+        read(responses.Credentials, {"credentials": [credential] * 1001}, SECRETS)
 
 
 def test_a_page_s_token_fits_into_an_address() -> None:
-    assert read(answers.Folders, {"next_page_token": "x" * 4096}, SECRETS).next_page_token
+    assert read(responses.Folders, {"next_page_token": "x" * 4096}, SECRETS).next_page_token
     with pytest.raises(UnexpectedAnswerError):
-        read(answers.Folders, {"next_page_token": "x" * 4097}, SECRETS)
+        read(responses.Folders, {"next_page_token": "x" * 4097}, SECRETS)
 
 
 def test_a_folder_on_a_detached_head_or_without_a_commit_is() -> None:
-    found = read(answers.Folder, {**FOLDER, "branch": "", "head_commit_id": ""}, SECRETS)
+    found = read(responses.Folder, {**FOLDER, "branch": "", "head_commit_id": ""}, SECRETS)
     assert (found.branch, found.head_commit_id) == (None, None)
-    read(answers.Folder, {**FOLDER, "path": "/Repos/Prüfung/ételé 数据", "more": [1]}, SECRETS)
+    read(responses.Folder, {**FOLDER, "path": "/Repos/Prüfung/ételé 数据", "more": [1]}, SECRETS)
 
 
 def test_what_the_sdk_says_may_be_left_out_may_be() -> None:
     folder = {key: value for key, value in FOLDER.items() if key != "url"}
-    assert read(answers.Folder, folder, SECRETS).url == "", "made without a remote repository"
-    assert read(answers.Folder, {**FOLDER, "url": None}, SECRETS).url == ""
-    (credential,) = read(answers.Credentials, {"credentials": [{"credential_id": 5}]}, SECRETS).credentials
+    assert read(responses.Folder, folder, SECRETS).url == "", "made without a remote repository"
+    assert read(responses.Folder, {**FOLDER, "url": None}, SECRETS).url == ""
+    (credential,) = read(responses.Credentials, {"credentials": [{"credential_id": 5}]}, SECRETS).credentials
     assert (credential.git_provider, credential.git_username) == ("", None)
 
 
@@ -135,7 +135,7 @@ anything = st.recursive(
 
 @given(st.sampled_from(MODELS), st.data())
 def test_whatever_comes_becomes_a_value_or_the_one_failure(
-    model: type[answers.Answer], data: st.DataObject
+    model: type[responses.Response], data: st.DataObject
 ) -> None:
     keys = list(model.model_fields)
     value = data.draw(anything | st.dictionaries(st.sampled_from(keys), anything, max_size=len(keys)))
@@ -163,13 +163,15 @@ EVERY_MODEL = [
         model
         for module in ADMIN
         for model in vars(module).values()
-        if isinstance(model, type) and issubclass(model, answers.Answer) and model is not answers.Answer
+        if isinstance(model, type)
+        and issubclass(model, responses.Response)
+        and model is not responses.Response
     ),
 ]
 
 
 @pytest.mark.parametrize("model", EVERY_MODEL, ids=lambda model: f"{model.__module__}.{model.__name__}")
-def test_null_is_an_empty_list_and_what_is_not_said(model: type[answers.Answer]) -> None:
+def test_null_is_an_empty_list_and_what_is_not_said(model: type[responses.Response]) -> None:
     lists = {n for n, f in model.model_fields.items() if get_origin(f.annotation) in {list, tuple}}
     optional = {n for n, f in model.model_fields.items() if not f.is_required()}
     found = model._read_nulls(dict.fromkeys(model.model_fields))  # type: ignore[operator]
@@ -177,13 +179,13 @@ def test_null_is_an_empty_list_and_what_is_not_said(model: type[answers.Answer])
 
 
 def test_a_list_that_is_null_is_read_and_one_of_another_type_is_not() -> None:
-    assert read(answers.Refs, {"value": None, "count": 0}, SECRETS).value == []
-    assert read(answers.Folders, {"repos": None, "next_page_token": None}, SECRETS).repos == []
-    assert read(answers.Credentials, {"credentials": None}, SECRETS).credentials == []
+    assert read(responses.Refs, {"value": None, "count": 0}, SECRETS).value == []
+    assert read(responses.Folders, {"repos": None, "next_page_token": None}, SECRETS).repos == []
+    assert read(responses.Credentials, {"credentials": None}, SECRETS).credentials == []
     wrongs: list[dict[str, object]] = [{}, {"value": {}}, {"value": ""}, {"value": 0}]
     for wrong in wrongs:
         with pytest.raises(UnexpectedAnswerError):
-            read(answers.Refs, wrong, SECRETS)
+            read(responses.Refs, wrong, SECRETS)
 
 
 @pytest.mark.parametrize(
@@ -248,17 +250,17 @@ def test_a_token_that_is_no_jwt_claims_nothing(token: str) -> None:
 )
 def test_an_end_that_is_no_unix_time_is_unexpected(ends: object) -> None:
     with pytest.raises(UnexpectedAnswerError):
-        read(answers.IdentityToken, {"token": "opaque", "expires_on": ends}, SECRETS)
+        read(responses.IdentityToken, {"token": "opaque", "expires_on": ends}, SECRETS)
 
 
 @pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "ümlaut", "x" * 20_000, 5, None, SECRET])
 def test_a_token_that_fits_in_no_header_or_was_sent_is_unexpected(token: object) -> None:
     for model, key in (
-        (answers.SignedIn, "access_token"),
-        (answers.VaultSecret, "value"),
-        (answers.IdentityToken, "token"),
+        (responses.SignedIn, "access_token"),
+        (responses.VaultSecret, "value"),
+        (responses.IdentityToken, "token"),
     ):
-        ends = 1795500000 if model is answers.IdentityToken else None
+        ends = 1795500000 if model is responses.IdentityToken else None
         read(model, {key: "opaque", "expires_on": ends}, SECRETS)
         with pytest.raises(UnexpectedAnswerError):
             read(model, {key: token, "expires_on": ends}, SECRETS)

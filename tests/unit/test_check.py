@@ -10,11 +10,11 @@ import pytest
 from git_refresh.cli.check import check_clouds, check_settings
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.files import read_settings
-from git_refresh.clock import Deadline
-from git_refresh.diagnosis.explain import Diagnosis
+from git_refresh.failures.diagnosis import Diagnosis
+from git_refresh.failures.failure import Service
+from git_refresh.model.clock import Deadline
+from git_refresh.model.values import Problem, StoredCredential
 from git_refresh.settings.load import load
-from git_refresh.symptom import Service
-from git_refresh.values import Problem, StoredCredential
 from tests.unit.fakes import FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW, URL, behind, frozen, host
 

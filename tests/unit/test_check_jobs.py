@@ -14,18 +14,18 @@ from pydantic import SecretStr
 
 from git_refresh.admin.job_values import Caller, GitSource, Job, ListedJob, RunAs
 from git_refresh.admin.jobs import CONNECTIONS
-from git_refresh.cli import check_jobs, crew
+from git_refresh.cli import check_jobs, executor
 from git_refresh.cli.check import check_clouds
 from git_refresh.cli.check_jobs import AT_ONCE
 from git_refresh.cli.checks import Check, CheckReport
+from git_refresh.cli.job_scan import WorkspaceJobs, refreshing
 from git_refresh.cli.job_verdict import judge
-from git_refresh.cli.job_visit import Visit, refreshing
-from git_refresh.clock import Deadline, SystemClock
-from git_refresh.outlet import LONGEST_TEXT
-from git_refresh.repository import Repository
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.model.repository import Repository
+from git_refresh.model.values import Ref, ResolvedRef, Secret, StoredCredential, Token
+from git_refresh.output.log import MAX_TEXT_CHARS
 from git_refresh.settings.load import load
-from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import Head, Ref, Secret, StoredCredential, Token
 from tests.unit.fakes import FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW, URL, host
 
@@ -183,7 +183,7 @@ def managed(**more: Any) -> dict[str, Any]:
 
 def refused() -> ServiceError:
     return ServiceError(
-        Symptom(Service.DATABRICKS, "list the jobs", "answer", 403, "PERMISSION_DENIED", "no")
+        ServiceFailure(Service.DATABRICKS, "list the jobs", "answer", 403, "PERMISSION_DENIED", "no")
     )
 
 
@@ -346,14 +346,14 @@ def test_of_a_large_fleet_every_id_is_told_whole_and_no_remedy_is_cut(lacking: i
     (remedy,) = {error.remedy for error in errors}
     assert remedy.startswith("Give the one that signs in the role ")
     assert said in remedy
-    assert len(remedy) <= LONGEST_TEXT
+    assert len(remedy) <= MAX_TEXT_CHARS
     assert re.findall(r"\b[0-9]{18}\b", remedy) == list(map(str, numbers.values()))
 
 
 def test_with_two_thousand_principals_each_remedy_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Visit] = []
+    made: list[WorkspaceJobs] = []
 
-    def make(visit: Visit) -> dict[RunAs | None, str]:
+    def make(visit: WorkspaceJobs) -> dict[RunAs | None, str]:
         made.append(visit)
         return refreshing(visit)
 
@@ -641,7 +641,7 @@ def test_of_what_only_others_jobs_clone_the_app_need_not_be_let_in() -> None:
 
 def test_what_the_list_wants_is_told_whoever_s_jobs_clone_it() -> None:
     class Odd(FakeServices):
-        def head(self, repository: Repository, ref: Ref | None) -> Head:
+        def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
             if ref is not None and ref.kind == "tag":
                 raise failure(Service.AZURE_DEVOPS, 401, message="TF400813")
             return super().head(repository, ref)
@@ -777,7 +777,7 @@ def test_without_a_token_they_are_skipped_with_everything_else() -> None:
 
 def test_a_ref_that_azure_devops_was_not_asked_for_in_time_is_not_called_fine() -> None:
     class Slow(FakeServices):
-        def head(self, repository: Repository, ref: Ref | None) -> Head:
+        def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
             raise TimeoutError
 
     clouds = Slow({host(1): FakeWorkspace(stored=[OURS])}, identity=Service.AZURE_CLI)
@@ -927,9 +927,9 @@ def test_jobs_are_judged_no_longer_than_there_is_time(monkeypatch: pytest.Monkey
 
 
 def test_after_its_deadline_a_check_waits_once_whatever_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "GRACE", 0.2)
+    monkeypatch.setattr(executor, "GRACE", 0.2)
     release = threading.Event()
-    gang = crew.Crew(4, Deadline.after(0.1, SystemClock()))
+    gang = executor.Executor(4, Deadline.after(0.1, SystemClock()))
     started = time.monotonic()
     for _ in range(10):
         assert gang.each(["a", "b"], lambda _: release.wait(30)) == [("a", None), ("b", None)]

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from git_refresh.cli import terminal
+from git_refresh.cli import render
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.pages import PAGE
-from git_refresh.diagnosis.explain import Diagnosis
+from git_refresh.failures.diagnosis import Diagnosis
 from tests.unit.test_terminal import ERROR, report, workspace
 
 LINK = f";{PAGE.as_uri()}#git_conflict\x1b\\"
@@ -22,10 +22,10 @@ def console(**changes: Any) -> Console:
 
 def shown(out: Console) -> str:
     check = Check("folder", "data-1 /Repos/a", "failed", "Could not move it.", ERROR)
-    terminal.show_check(CheckReport((check,)), out)
+    render.show_check(CheckReport((check,)), out)
     failed = report(workspace(result="failed", folders=(), error=ERROR))
-    terminal.show_plan(failed, out)
-    terminal.show_report(failed, out)
+    render.show_plan(failed, out)
+    render.show_report(failed, out)
     assert isinstance(out.file, io.StringIO)
     return out.file.getvalue()
 
@@ -61,7 +61,7 @@ def test_without_a_terminal_that_can_there_is_no_link(
 def test_a_link_is_never_made_from_what_a_service_says() -> None:
     hostile = Diagnosis("git_conflict", "see [link=https://evil]here[/link]", "", "")
     out = console()
-    terminal.show_check(CheckReport((Check("folder", "x", "failed", hostile.message, hostile),)), out)
+    render.show_check(CheckReport((Check("folder", "x", "failed", hostile.message, hostile),)), out)
     assert isinstance(out.file, io.StringIO)
     assert "]8;;https://evil" not in out.file.getvalue()
     assert "[link=https://evil]here" in out.file.getvalue()

@@ -3,26 +3,33 @@ from typing import Any
 
 import pytest
 
-from git_refresh.diagnosis.explain import Facts, finding
-from git_refresh.hosts import NO_HOSTS
-from git_refresh.repository import parse_repository
+from git_refresh.failures.diagnosis import DiagnosisContext, finding
+from git_refresh.model.hosts import NO_HOSTS
+from git_refresh.model.repository import parse_repository
+from git_refresh.model.values import (
+    CREDENTIAL_NAME,
+    GitFolder,
+    OtherObject,
+    Ref,
+    ResolvedRef,
+    StoredCredential,
+)
+from git_refresh.run.context import facts_of
 from git_refresh.run.decide import (
     Clone,
     LeaveAlone,
     Move,
     Refuse,
+    describe_owner,
     federated_credential,
     folder_step,
     is_ours,
     nearest,
+    other_credentials,
     own_credential,
-    rivals,
     wanted_ref,
-    whose,
 )
-from git_refresh.run.shared import facts_of
 from git_refresh.settings.models import Folder
-from git_refresh.values import CREDENTIAL_NAME, GitFolder, Head, OtherObject, Ref, StoredCredential
 
 URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
 ETL = parse_repository(URL, NO_HOSTS)
@@ -42,14 +49,19 @@ FOLDERS = {
     "leaves a folder alone that is at its branch's head": (
         wanted(),
         found(),
-        Head(OLD),
+        ResolvedRef(OLD),
         LeaveAlone(Ref("branch", "main")),
     ),
-    "moves a folder that is behind its branch": (wanted(), found(), Head(NEW), Move(Ref("branch", "main"))),
+    "moves a folder that is behind its branch": (
+        wanted(),
+        found(),
+        ResolvedRef(NEW),
+        Move(Ref("branch", "main")),
+    ),
     "moves a folder to another branch, even at the same commit": (
         wanted(branch="x"),
         found(),
-        Head(OLD),
+        ResolvedRef(OLD),
         Move(Ref("branch", "x")),
     ),
     "pulls without comparing when Azure DevOps cannot be asked": (
@@ -61,19 +73,19 @@ FOLDERS = {
     "leaves a folder alone that is detached at its tag": (
         wanted(tag="v1"),
         found(None),
-        Head(OLD),
+        ResolvedRef(OLD),
         LeaveAlone(Ref("tag", "v1")),
     ),
     "moves a folder to a tag though its branch is at that commit": (
         wanted(tag="v1"),
         found(),
-        Head(OLD),
+        ResolvedRef(OLD),
         Move(Ref("tag", "v1")),
     ),
     "moves a detached folder back to the wanted branch": (
         wanted(branch="main"),
         found(None),
-        Head(OLD),
+        ResolvedRef(OLD),
         Move(Ref("branch", "main")),
     ),
     "leaves a detached folder alone when nothing else is wanted, and says that it is frozen": (
@@ -85,11 +97,16 @@ FOLDERS = {
     "moves a folder that has no commit yet": (
         wanted(),
         found("main", None),
-        Head(NEW),
+        ResolvedRef(NEW),
         Move(Ref("branch", "main")),
     ),
-    "clones what is missing when a url is given": (wanted(url=URL), None, Head(NEW), Clone(ETL, None)),
-    "clones to the wanted tag": (wanted(url=URL, tag="v1"), None, Head(NEW), Clone(ETL, Ref("tag", "v1"))),
+    "clones what is missing when a url is given": (wanted(url=URL), None, ResolvedRef(NEW), Clone(ETL, None)),
+    "clones to the wanted tag": (
+        wanted(url=URL, tag="v1"),
+        None,
+        ResolvedRef(NEW),
+        Clone(ETL, Ref("tag", "v1")),
+    ),
     "clones though Azure DevOps cannot be asked": (
         wanted(url=URL, branch="x"),
         None,
@@ -100,7 +117,9 @@ FOLDERS = {
 
 
 @pytest.mark.parametrize(("want", "have", "head", "step"), FOLDERS.values(), ids=FOLDERS)
-def test_the_step_for_a_folder(want: Folder, have: GitFolder | None, head: Head | None, step: object) -> None:
+def test_the_step_for_a_folder(
+    want: Folder, have: GitFolder | None, head: ResolvedRef | None, step: object
+) -> None:
     want = Folder.model_validate(
         want.model_dump()
     )  # a fresh copy: the private repository is made by validation
@@ -108,40 +127,40 @@ def test_the_step_for_a_folder(want: Folder, have: GitFolder | None, head: Head 
 
 
 WHY = {
-    "behind": (wanted(), found(), Head(NEW), "branch main has moved"),
+    "behind": (wanted(), found(), ResolvedRef(NEW), "branch main has moved"),
     "elsewhere": (
         wanted(branch="x"),
         found(),
-        Head(OLD),
+        ResolvedRef(OLD),
         "it is on branch main, and the settings want branch x",
     ),
     "off its tag": (
         wanted(tag="v1"),
         found(),
-        Head(OLD),
+        ResolvedRef(OLD),
         "it is on branch main, and the settings want tag v1",
     ),
     "detached": (
         wanted(branch="x"),
         found(None),
-        Head(OLD),
+        ResolvedRef(OLD),
         "it is on no branch, and the settings want branch x",
     ),
     "not to be asked": (wanted(), found(), None, "Azure DevOps could not tell where branch main is"),
-    "there": (wanted(tag="v1"), found(None), Head(OLD), "it is at the latest commit of tag v1"),
+    "there": (wanted(tag="v1"), found(None), ResolvedRef(OLD), "it is at the latest commit of tag v1"),
     "adrift": (
         wanted(),
         found(None),
         None,
         "it is on no branch, and the settings name neither branch nor tag",
     ),
-    "missing": (wanted(url=URL), None, Head(NEW), "there is nothing at this path"),
+    "missing": (wanted(url=URL), None, ResolvedRef(NEW), "there is nothing at this path"),
 }
 
 
 @pytest.mark.parametrize(("want", "have", "head", "why"), WHY.values(), ids=WHY)
 def test_every_step_gives_its_reason(
-    want: Folder, have: GitFolder | None, head: Head | None, why: str
+    want: Folder, have: GitFolder | None, head: ResolvedRef | None, why: str
 ) -> None:
     want = Folder.model_validate(want.model_dump())
     step = folder_step(want, have, ETL if have else None, head)
@@ -156,7 +175,7 @@ def test_a_federated_credential_is_told_from_ours_and_from_rivals() -> None:
     stored = [federated, StoredCredential(4, "gitHub", "x"), rival, ours]
     assert federated_credential(stored) == federated
     assert federated_credential([ours, rival]) is None
-    assert rivals(stored, ours) == [rival]
+    assert other_credentials(stored, ours) == [rival]
 
 
 REFUSED = {
@@ -171,7 +190,7 @@ REFUSED = {
         "/Repos/etl/prod is a NOTEBOOK",
     ),
     "a clone of another repository": (
-        (wanted(url=URL), found(), OTHER, Head(OLD)),
+        (wanted(url=URL), found(), OTHER, ResolvedRef(OLD)),
         "other_repository",
         "/Repos/etl/prod is a clone of contoso/Data Platform/other, not of contoso/Data Platform/etl",
     ),
@@ -186,17 +205,17 @@ REFUSED = {
         "/Repos/etl/prod has no remote repository",
     ),
     "a folder without a remote repository, though the settings name one": (
-        (wanted(url=URL), replace(found(), url=""), None, Head(NEW)),
+        (wanted(url=URL), replace(found(), url=""), None, ResolvedRef(NEW)),
         "no_remote_repository",
         "/Repos/etl/prod has no remote repository",
     ),
     "a branch that does not exist": (
-        (wanted(branch="x"), found(), ETL, Head(None)),
+        (wanted(branch="x"), found(), ETL, ResolvedRef(None)),
         "no_such_ref",
         "Branch x does not exist",
     ),
     "a tag that does not exist, before cloning for it": (
-        (wanted(url=URL, tag="x"), None, None, Head(None)),
+        (wanted(url=URL, tag="x"), None, None, ResolvedRef(None)),
         "no_such_ref",
         "Tag x does not exist",
     ),
@@ -207,7 +226,7 @@ def test_a_directory_of_git_folders_is_told_from_anything_else() -> None:
     folder = wanted()
     step = folder_step(folder, OtherObject("DIRECTORY"), None, None, below=True)
     assert isinstance(step, Refuse)
-    told = finding(step.code, Facts(path=folder.path), **step.values)
+    told = finding(step.code, DiagnosisContext(path=folder.path), **step.values)
     assert told.code == "directory_of_git_folders"
     assert "Write /Repos/etl/prod/* " in told.remedy
 
@@ -218,8 +237,8 @@ def test_what_cannot_be_done_is_refused_and_named(given: tuple[Any, ...], code: 
     assert isinstance(step, Refuse)
     assert step.code == code
     folder, found = given[:2]
-    facts = facts_of(Facts(path=folder.path), None, wanted_ref(folder, found))
-    assert said in finding(step.code, facts, **step.values).message
+    context = facts_of(DiagnosisContext(path=folder.path), None, wanted_ref(folder, found))
+    assert said in finding(step.code, context, **step.values).message
 
 
 NAMES = ["main", "release", "release/1.0", "team/etl", "V1.2.0", "v1.2.1", "x" * 120]
@@ -312,4 +331,4 @@ def test_a_credential_of_ours_is_told_from_somebody_else_s(
     found: StoredCredential, ours: object, told: str
 ) -> None:
     assert is_ours(found, "git-refresh") is ours
-    assert ours or whose(found, "git-refresh") == told
+    assert ours or describe_owner(found, "git-refresh") == told

@@ -15,14 +15,13 @@ import pytest
 import requests
 import urllib3
 
-from git_refresh.clock import Deadline, current_operation
-from git_refresh.clouds import connections, transport
-from git_refresh.clouds.guard import call
-from git_refresh.clouds.transport import Received
-from git_refresh.diagnosis import explain as texts
-from git_refresh.diagnosis.explain import (
+from git_refresh.clients import connections, session
+from git_refresh.clients.retry import call
+from git_refresh.clients.session import LastResponse
+from git_refresh.failures import diagnosis as texts
+from git_refresh.failures.diagnosis import (
     Diagnosis,
-    Facts,
+    DiagnosisContext,
     explain,
     finding,
     fits,
@@ -31,16 +30,17 @@ from git_refresh.diagnosis.explain import (
     out_of_time,
     what_happened,
 )
-from git_refresh.diagnosis.table import CLOSED, NETWORK, OWN, TABLE, UNKNOWN, Known, Row
-from git_refresh.masking import Secrets
-from git_refresh.shell import Command
-from git_refresh.symptom import EXCHANGE, Service, ServiceError, Symptom
+from git_refresh.failures.failure import EXCHANGE, Service, ServiceError, ServiceFailure
+from git_refresh.failures.table import CLOSED, NETWORK, OWN, TABLE, UNKNOWN, Known, Row
+from git_refresh.model.clock import Deadline, current_operation
+from git_refresh.output.mask import SecretFilter
+from git_refresh.output.shell import Command
 from tests.unit.fakes import FakeClock
 
 CANARY = "correct-horse-battery"
 TENANT = "9c3f7a52-0000-4000-8000-00000000aaaa"
 OBJECT_ID = "1b2c3d4e-0000-4000-8000-00000000001d"
-FACTS = Facts(
+FACTS = DiagnosisContext(
     host="https://adb-1.1.azuredatabricks.net",
     vault="https://contoso.vault.azure.net",
     secret="databricks-oauth-secret",
@@ -135,7 +135,7 @@ def network(name: str, code: str, service: Service, error: Exception) -> Case:
 
 def recognised(name: str, code: str, service: Service, kind: str) -> Case:
     """A failure that the app has recognised itself."""
-    return Case(name, code, service, error=ServiceError(Symptom(service, "do it", kind)))
+    return Case(name, code, service, error=ServiceError(ServiceFailure(service, "do it", kind)))
 
 
 def lapsed(name: str, code: str, service: Service) -> Case:
@@ -281,7 +281,7 @@ CASES = (
         "oauth_secret_not_active",
         Service.DATABRICKS,
         error=ServiceError(
-            Symptom(
+            ServiceFailure(
                 Service.DATABRICKS,
                 "sign in",
                 "not_active",
@@ -1153,7 +1153,7 @@ CASES = (
         "a request to elsewhere",
         "unexpected_answer",
         Service.DATABRICKS,
-        transport.RequestRefusedError(CANARY),
+        session.RequestRefusedError(CANARY),
     ),
     databricks("what nobody knows", "unknown", 418, "TEAPOT", "I am a teapot."),
 )
@@ -1161,7 +1161,7 @@ CASES = (
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
-def symptom_of(case: Case) -> Symptom:
+def symptom_of(case: Case) -> ServiceFailure:
     """The case as a run meets it: through the guard around every call."""
 
     def request() -> None:
@@ -1170,14 +1170,14 @@ def symptom_of(case: Case) -> Symptom:
         headers = {"x-request-id": "req-1", "X-Secret": CANARY, **dict(case.headers)}
         if case.location:
             headers["Location"] = case.location
-        current_operation().answer = Received(case.status or 0, headers, case.body.encode())
+        current_operation().answer = LastResponse(case.status or 0, headers, case.body.encode())
         raise RuntimeError(f"an SDK quotes {CANARY}")
 
     deadline = Deadline.after(case.seconds, FakeClock())
     with pytest.raises(ServiceError) as caught:
-        call(case.service, case.operation, request, deadline=deadline, secrets=Secrets())
-    assert CANARY not in str(caught.value) + repr(caught.value.symptom)
-    return caught.value.symptom
+        call(case.service, case.operation, request, deadline=deadline, secrets=SecretFilter())
+    assert CANARY not in str(caught.value) + repr(caught.value.failure)
+    return caught.value.failure
 
 
 def words(found: Diagnosis) -> str:
@@ -1198,7 +1198,7 @@ def test_every_match_of_every_row_has_a_case_that_reaches_it(row: Row) -> None:
     symptoms = [(symptom_of(case), case.known) for case in CASES if case.code == row.code]
     for match in row.matches:
         alone = replace(row, matches=(match,))
-        assert any(fits(alone, symptom, known) for symptom, known in symptoms), f"no case for {match}"
+        assert any(fits(alone, failure, known) for failure, known in symptoms), f"no case for {match}"
 
 
 def test_there_is_one_row_for_each_code() -> None:
@@ -1223,7 +1223,7 @@ def test_no_brace_is_left_and_what_is_known_is_filled_in(row: Row) -> None:
     assert general.cause.endswith(".")
     assert general.remedy.endswith(".") == ("`" not in row.remedy), "it ends with its command"
     known = texts._filled(row, "", texts._values(FACTS))
-    values = [value for value in asdict(Facts()).values() if isinstance(value, str)]
+    values = [value for value in asdict(DiagnosisContext()).values() if isinstance(value, str)]
     unknown = [value for value in values if value.isupper() and value != "AZURE_CLIENT_ID"]
     assert not re.search(rf"\b({'|'.join([*unknown, 'VAULT'])})\b", known.cause + known.remedy)
 
@@ -1251,28 +1251,28 @@ SAID = {
 @pytest.mark.parametrize("kind", NETWORK)
 @pytest.mark.parametrize("service", [*Service])
 def test_the_proxy_on_the_way_is_named_whatever_could_not_be_reached(service: Service, kind: str) -> None:
-    direct = explain(Symptom(service, "x", kind), FACTS)
-    found = explain(Symptom(service, "x", kind, proxy="proxy.contoso.com:8080"), FACTS)
+    direct = explain(ServiceFailure(service, "x", kind), FACTS)
+    found = explain(ServiceFailure(service, "x", kind, proxy="proxy.contoso.com:8080"), FACTS)
     way = "Check the proxy proxy.contoso.com:8080 (HTTPS_PROXY), which is on the way. "
     assert replace(found, message=direct.message) == replace(direct, remedy=way + direct.remedy)
 
 
 @pytest.mark.parametrize("kind", ["dns", "refused", "connect_timeout"])
 def test_what_happens_before_the_proxy_is_reached_is_not_told_of_the_service(kind: str) -> None:
-    found = explain(Symptom(Service.KEY_VAULT, "x", kind, proxy="proxy.contoso.com:8080"), FACTS)
+    found = explain(ServiceFailure(Service.KEY_VAULT, "x", kind, proxy="proxy.contoso.com:8080"), FACTS)
     assert "the proxy" in found.message
 
 
 def test_a_secret_that_has_ended_was_read_and_the_day_is_told() -> None:
     ended = datetime(2026, 11, 1, 1, 30, tzinfo=timezone(timedelta(hours=2)))
-    found = explain(Symptom(Service.KEY_VAULT, 'use the secret "x"', "lapsed", ended=ended), FACTS)
+    found = explain(ServiceFailure(Service.KEY_VAULT, 'use the secret "x"', "lapsed", ended=ended), FACTS)
     assert found.code == "secret_expired"
     assert found.message == 'Could not use the secret "x": it ended on 2026-10-31 at 23:30 UTC.'
 
 
 @pytest.mark.parametrize(("symptom", "said"), SAID.values(), ids=SAID)
-def test_what_happened_is_one_sentence(symptom: tuple[Any, ...], said: str) -> None:
-    found = explain(Symptom(Service.DATABRICKS, "list the Git folders", *symptom), FACTS)
+def test_what_happened_is_one_sentence(failure: tuple[Any, ...], said: str) -> None:
+    found = explain(ServiceFailure(Service.DATABRICKS, "list the Git folders", *failure), FACTS)
     assert found.message == f"Could not list the Git folders: {said}"
 
 
@@ -1283,8 +1283,8 @@ def test_a_rejected_sign_in_does_not_send_people_to_rotate_a_good_secret_first()
 
 def test_what_is_not_known_stays_in_capitals() -> None:
     unquoted = replace(by_name("no role on the vault"), message="")
-    assert "object-id OBJECT_ID " in explain(unquoted, Facts()).remedy
-    nowhere = Symptom(Service.AZURE_CLI, "x", "too_large")
+    assert "object-id OBJECT_ID " in explain(unquoted, DiagnosisContext()).remedy
+    nowhere = ServiceFailure(Service.AZURE_CLI, "x", "too_large")
     assert explain(nowhere, FACTS).remedy.startswith("Check that ADDRESS is the right address;")
 
 
@@ -1297,15 +1297,20 @@ def test_what_is_not_known_stays_in_capitals() -> None:
     ],
 )
 def test_the_address_to_check_is_the_one_that_was_asked(service: Service, address: str) -> None:
-    assert f"Check that {address} is the right" in explain(Symptom(service, "x", "too_large"), FACTS).remedy
+    assert (
+        f"Check that {address} is the right"
+        in explain(ServiceFailure(service, "x", "too_large"), FACTS).remedy
+    )
 
 
 def test_an_error_code_that_looks_like_a_token_is_masked() -> None:
-    symptom = Symptom(Service.DATABRICKS, "do it", "answer", 400, "eyJhbGciOiJub25lIn0.eyJzdWIi", "", "req-1")
-    assert "eyJ" not in words(explain(symptom, FACTS))
+    failure = ServiceFailure(
+        Service.DATABRICKS, "do it", "answer", 400, "eyJhbGciOiJub25lIn0.eyJzdWIi", "", "req-1"
+    )
+    assert "eyJ" not in words(explain(failure, FACTS))
 
 
-def by_name(name: str) -> Symptom:
+def by_name(name: str) -> ServiceFailure:
     return symptom_of(next(case for case in CASES if case.name == name))
 
 
@@ -1313,26 +1318,26 @@ def by_name(name: str) -> Symptom:
 def test_the_object_id_is_the_token_s_and_else_the_one_that_the_service_quotes(name: str) -> None:
     assert FACTS.object_id in explain(by_name(name), FACTS).remedy
     assert OBJECT_ID in explain(by_name(name), replace(FACTS, object_id="")).remedy
-    assert OBJECT_ID in explain(by_name(name), Facts()).remedy
+    assert OBJECT_ID in explain(by_name(name), DiagnosisContext()).remedy
 
 
 def test_no_other_guid_is_taken_for_the_object_id() -> None:
-    symptom = replace(
+    failure = replace(
         by_name("an identity that is not in the organization"), message=f"TF401444: {OBJECT_ID}"
     )
-    assert OBJECT_ID not in words(explain(symptom, Facts()))
+    assert OBJECT_ID not in words(explain(failure, DiagnosisContext()))
     tenant = rf"TF401444: Please sign-in at least once as {OBJECT_ID}\{OBJECT_ID}\me@contoso.com"
-    assert OBJECT_ID not in words(explain(replace(symptom, message=tenant), Facts()))
+    assert OBJECT_ID not in words(explain(replace(failure, message=tenant), DiagnosisContext()))
 
 
 def test_the_files_of_a_conflict_are_named_and_nothing_after_them() -> None:
     found = explain(by_name("uncommitted changes"), FACTS)
     assert found.cause.endswith("the update: jobs/load.py, README.md.")
-    symptom = replace(by_name("uncommitted changes"), message="Conflicting files: a.py, b.py..")
-    assert explain(symptom, FACTS).cause.endswith("the update: a.py, b.py.")
-    symptom = replace(symptom, message="")
-    assert explain(symptom, FACTS).cause.endswith("that block the update.")
-    symptom = Symptom(
+    failure = replace(by_name("uncommitted changes"), message="Conflicting files: a.py, b.py..")
+    assert explain(failure, FACTS).cause.endswith("the update: a.py, b.py.")
+    failure = replace(failure, message="")
+    assert explain(failure, FACTS).cause.endswith("that block the update.")
+    failure = ServiceFailure(
         Service.DATABRICKS,
         "x",
         "answer",
@@ -1340,7 +1345,7 @@ def test_the_files_of_a_conflict_are_named_and_nothing_after_them() -> None:
         "GIT_CONFLICT",
         f"Conflicting files: {'eyJ' + 'a' * 99}\n{CANARY}",
     )
-    assert explain(symptom, FACTS).cause.endswith("the update: ***.")
+    assert explain(failure, FACTS).cause.endswith("the update: ***.")
 
 
 @pytest.mark.parametrize(
@@ -1501,6 +1506,8 @@ def test_what_was_not_begun_in_time_says_so() -> None:
     assert "REFRESH_TIMEOUT_SECONDS" in found.remedy
 
 
-@pytest.mark.parametrize("make", [out_of_time, lambda facts: explain(by_name("no time left"), facts)])
-def test_what_ran_out_of_time_has_one_code_however_it_did(make: Callable[[Facts], Diagnosis]) -> None:
+@pytest.mark.parametrize("make", [out_of_time, lambda context: explain(by_name("no time left"), context)])
+def test_what_ran_out_of_time_has_one_code_however_it_did(
+    make: Callable[[DiagnosisContext], Diagnosis],
+) -> None:
     assert make(FACTS).code == "out_of_time"

@@ -8,12 +8,12 @@ from unittest.mock import patch
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from git_refresh.diagnosis.explain import Facts
+from git_refresh.failures.diagnosis import DiagnosisContext
+from git_refresh.failures.failure import ServiceError
+from git_refresh.model.values import GitFolder, OtherObject
 from git_refresh.run import walk
-from git_refresh.run.listing import Found, Listing
+from git_refresh.run.listing import Listing, PatternResult
 from git_refresh.settings.models import Folder
-from git_refresh.symptom import ServiceError
-from git_refresh.values import GitFolder, OtherObject
 from tests.drawn import as_often_as
 from tests.unit.fakes import deadline
 from tests.unit.workspace_tree import Kind, Node, Tree
@@ -199,7 +199,7 @@ def test_what_is_there_is_found_once_and_in_so_many_requests(data: st.DataObject
         listing = wanted.listing(tree)
         found = list(listing)
         looks = {folder.key: look(listing, folder) for folder in found}
-        told = list(listing.patterns(Facts()))
+        told = list(listing.patterns(DiagnosisContext()))
     listed = [*shown_by_list(tree)]
     expected = {key: Expected.of(tree, wanted, key, listed) for key in wanted.patterns() if wanted.whole(key)}
     by_pattern = {path for each in expected.values() for path in each.found}
@@ -227,7 +227,7 @@ def look(listing: Listing, folder: Folder) -> GitFolder | OtherObject | int | No
     try:
         return listing.look(folder)
     except ServiceError as error:
-        return error.symptom.status
+        return error.failure.status
 
 
 def is_true(tree: Tree, path: str, seen: GitFolder | OtherObject | int | None) -> bool:
@@ -258,7 +258,7 @@ def shown_by_list(tree: Tree) -> Iterator[str]:
                 return
 
 
-def check_told(tree: Tree, pattern: str, expected: Expected, told: list[Found]) -> None:
+def check_told(tree: Tree, pattern: str, expected: Expected, told: list[PatternResult]) -> None:
     root = pattern.removesuffix("/*")
     node = tree.nodes.get(root)
     codes = [each.told.code for each in told]
@@ -338,7 +338,7 @@ def test_what_changes_during_the_walk_costs_nothing_that_stays(data: st.DataObje
     listing = wanted.listing(tree)
     found = list(listing)
     looks = {folder.key: look(listing, folder) for folder in found}
-    list(listing.patterns(Facts()))
+    list(listing.patterns(DiagnosisContext()))
     keys = [folder.key for folder in found]
     assert len(keys) == len({*keys})
     staying = {path for each in expected.values() for path in each.found if not is_touched(path, touched)}

@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from git_refresh.cli import terminal
+from git_refresh.cli import render
 from git_refresh.cli.main import main
-from git_refresh.diagnosis.explain import in_general
-from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Row
+from git_refresh.failures.diagnosis import in_general
+from git_refresh.failures.table import OWN, TABLE, UNKNOWN, Row
 from tests.pages import ROOT
 
 ROWS = (*TABLE, UNKNOWN, *OWN)
@@ -69,7 +69,7 @@ def test_an_unknown_code_is_wrong_usage_and_near_ones_are_suggested(typed: str, 
 
 def test_on_a_narrow_terminal_a_command_stays_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     out = Console(file=io.StringIO(), width=60, highlight=False)
-    monkeypatch.setattr(terminal, "console", lambda: out)
+    monkeypatch.setattr(render, "console", lambda: out)
     explain("key_vault_forbidden")
     assert isinstance(out.file, io.StringIO)
     lines = out.file.getvalue().splitlines()

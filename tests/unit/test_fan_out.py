@@ -13,16 +13,16 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from git_refresh import app, fan_out
-from git_refresh.clock import Clock
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.fan_out import Delivery, dispatch, refresh_slice
-from git_refresh.outlet import LONGEST_LINE, Outlet
-from git_refresh.raised import RunFailedError
-from git_refresh.report import Report
-from git_refresh.seams import Claim
+from git_refresh.model.clock import Clock
+from git_refresh.model.values import Problem, Slice
+from git_refresh.output.log import MAX_LINE_CHARS, RedactingLogger
+from git_refresh.run.errors import RunFailedError
+from git_refresh.run.ports import ClaimResult
+from git_refresh.run.report import Report
+from git_refresh.run.slices import Message, read_message
 from git_refresh.settings.load import Settings
-from git_refresh.slices import Message, read_message
-from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import Problem, Slice
 from tests.drawn import as_often_as
 from tests.unit.fakes import NOW, FakeClock
 from tests.unit.test_slices import RUN, entry
@@ -44,16 +44,16 @@ class FakeClaims:
     failure: ServiceError | None = None
     closed: int = 0
 
-    def begin(self, slice_: Slice, fingerprint: str, message_id: str, _clock: Clock) -> Claim:
+    def begin(self, slice_: Slice, fingerprint: str, message_id: str, _clock: Clock) -> ClaimResult:
         if self.failure:
             raise self.failure
         if (slice_, fingerprint) not in self.held:
             self.held[slice_, fingerprint] = (message_id, False)
-            return Claim.OURS
+            return ClaimResult.OURS
         holder, ended = self.held[slice_, fingerprint]
         if ended:
-            return Claim.ENDED
-        return Claim.AGAIN if holder == message_id else Claim.ANOTHERS
+            return ClaimResult.ENDED
+        return ClaimResult.AGAIN if holder == message_id else ClaimResult.ANOTHERS
 
     def end(self, slice_: Slice, fingerprint: str, message_id: str, _clock: Clock) -> None:
         if self.failure:
@@ -126,9 +126,9 @@ def test_the_timer_says_into_how_many_slices_it_cuts_and_names_each_one_s(
     ]
     assert {each.slice.run_id for each in found} == {line["run_id"]}
     assert sorted(each.slice.number for each in found) == [1, 2, 3]
-    assert {f"{each.until:%Y-%m-%dT%H:%M:%SZ}" for each in found} == {line["until"]}
+    assert {f"{each.valid_until:%Y-%m-%dT%H:%M:%SZ}" for each in found} == {line["until"]}
     assert sum(len(each.workspaces) for each in found) == 121
-    assert found[0].until > datetime.now(UTC)
+    assert found[0].valid_until > datetime.now(UTC)
 
 
 @pytest.mark.parametrize("letter", ["\N{GRINNING FACE}", "\N{IDEOGRAPHIC SPACE}", "\ue000", '"', "\\", "é"])
@@ -143,8 +143,8 @@ def test_the_timer_s_lines_have_room_for_the_longest_names(
     queued = [json.loads(each) for each in caplog.messages][1:]
     assert sum(len(each["names"]) for each in queued) == 120
     assert {each["names_left_out"] for each in queued} == {0}
-    assert max(map(len, caplog.messages)) <= LONGEST_LINE
-    shown = {Outlet().text(str(each["name"])) for each in entries}
+    assert max(map(len, caplog.messages)) <= MAX_LINE_CHARS
+    shown = {RedactingLogger().redact_text(str(each["name"])) for each in entries}
     assert {name for each in queued for name in each["names"]} == shown, (
         "as the workspaces' own lines have it"
     )
@@ -201,7 +201,7 @@ def test_a_slice_is_refreshed_with_the_code_of_a_run(stage: Stage) -> None:
     ((names, given),) = stage.ran
     assert names == ["data-2"]
     assert given["slice_"] == sent.slice
-    assert abs(given["next_run"] - sent.until) < timedelta(minutes=1)
+    assert abs(given["next_run"] - sent.valid_until) < timedelta(minutes=1)
     assert list(given["told"]) == []
     assert stage.claims.closed == 1
 
@@ -282,7 +282,9 @@ def test_the_same_slice_on_the_queue_twice_is_done_once(stage: Stage) -> None:
     assert stage.deliver(id_="m2")[1][0]["code"] == "slice_ended"
 
 
-DENIED = ServiceError(Symptom(Service.STORAGE, "claim slice 1 of 3", "answer", 403, "AuthorizationFailure"))
+DENIED = ServiceError(
+    ServiceFailure(Service.STORAGE, "claim slice 1 of 3", "answer", 403, "AuthorizationFailure")
+)
 
 
 def test_without_a_claim_the_slice_is_refreshed_all_the_same_and_says_so(stage: Stage) -> None:
@@ -441,7 +443,7 @@ def test_a_worker_whose_clock_is_behind_the_timer_s_begins_a_slice(
 ) -> None:
     clock = FakeClock(seconds)
     monkeypatch.setattr(fan_out, "SystemClock", lambda: clock)
-    sent = replace(message(), until=NOW + timedelta(minutes=15))
+    sent = replace(message(), valid_until=NOW + timedelta(minutes=15))
     assert stage.deliver(sent.text(), REFRESH_SCHEDULE=QUARTERS) == ("", [])
     assert len(stage.ran) == 1
 

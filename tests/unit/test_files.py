@@ -126,7 +126,7 @@ TWICE = {
 def test_a_key_that_stands_twice_is_refused(content: str, key: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         read_settings(file_with(tmp_path, content))
-    assert [problem.where for problem in caught.value.problems] == [f"{tmp_path / 'settings.json'}: {key}"]
+    assert [problem.location for problem in caught.value.problems] == [f"{tmp_path / 'settings.json'}: {key}"]
 
 
 DEVOPS = '{"tenant_id": "a", "tenant_id": "b", "client_id": "c"}'
@@ -154,7 +154,7 @@ def test_a_key_that_stands_twice_in_an_entry_is_refused_in_every_form(
         json.dumps({"WORKSPACES": listed}),
     ):
         problems = load(read_settings(file_with(tmp_path, content)).values, whole=False).problems
-        told = [problem.where for problem in problems if "more than once" in problem.message]
+        told = [problem.location for problem in problems if "more than once" in problem.message]
         assert told == [f"WORKSPACES[0].{place}" for place in places]
 
 

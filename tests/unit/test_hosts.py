@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts
+from git_refresh.model.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts
 
 HOSTILE = [
     "https://adb-1.azuredatabricks.net.evil.com",

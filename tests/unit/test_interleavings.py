@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_refresh.clock import Deadline, SystemClock
-from git_refresh.clouds.once import NeverComputedError, Once
-from git_refresh.outlet import Outlet
-from git_refresh.report import WorkspaceReport
+from git_refresh.clients.single_flight import NeverComputedError, SingleFlight
+from git_refresh.failures.failure import Service, ServiceError
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.model.values import GitFolder, StoredCredential
+from git_refresh.output.log import RedactingLogger
 from git_refresh.run.pool import Limits, Pool
 from git_refresh.run.refresh import refresh
+from git_refresh.run.report import WorkspaceReport
 from git_refresh.settings.load import load
-from git_refresh.symptom import Service, ServiceError
-from git_refresh.values import GitFolder, StoredCredential
 from tests.drawn import as_often_as
 from tests.unit.fakes import NOW, FakeServices, FakeWorkspace, failure
 
@@ -70,7 +70,7 @@ def restless() -> Iterator[None]:
 @given(fault=faults, askers=st.integers(1, 6), keys=st.integers(1, 3))
 @as_often_as(300)
 def test_whoever_asks_for_what_is_shared_gets_an_answer(fault: str, askers: int, keys: int) -> None:
-    once: Once[int, str] = Once(Deadline.after(PATIENCE, SystemClock()))
+    once: SingleFlight[int, str] = SingleFlight(Deadline.after(PATIENCE, SystemClock()))
     computed: list[int] = []
     outcomes: list[str] = []
 
@@ -156,9 +156,9 @@ class Count:
     def __init__(self) -> None:
         self.done_with: list[str] = []
 
-    def doing(self, name: str, what: str) -> None: ...
+    def started(self, name: str, what: str) -> None: ...
 
-    def done(self, report: WorkspaceReport) -> None:
+    def finished(self, report: WorkspaceReport) -> None:
         self.done_with.append(report.name)
 
 
@@ -212,8 +212,8 @@ def test_every_workspace_comes_to_its_end_once_and_says_why_it_failed(
             services,
             deadline,
             next_run=NOW + timedelta(minutes=15),
-            outlet=Outlet(),
-            watcher=count,
+            logger=RedactingLogger(),
+            progress=count,
         )
     finally:
         logger.removeHandler(handler)

@@ -12,15 +12,15 @@ from rich.console import Console
 
 from git_refresh.cli.check import check_clouds, check_settings
 from git_refresh.cli.checks import CheckReport
-from git_refresh.cli.terminal import show_check, show_plan, show_report
-from git_refresh.clock import Deadline
-from git_refresh.diagnosis.explain import Facts, explain
-from git_refresh.outlet import Outlet
-from git_refresh.report import Report
+from git_refresh.cli.render import show_check, show_plan, show_report
+from git_refresh.failures.diagnosis import DiagnosisContext, explain
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.model.clock import Deadline
+from git_refresh.model.values import StoredCredential
+from git_refresh.output.log import RedactingLogger
 from git_refresh.run.refresh import refresh
+from git_refresh.run.report import Report
 from git_refresh.settings.load import load
-from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import StoredCredential
 from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace
 from tests.unit.test_refresh import host
 
@@ -67,7 +67,7 @@ def lines_of(show: Callable[[Console], None], width: int = 80) -> list[str]:
 
 def ran(environ: dict[str, str], services: FakeServices, *, dry_run: bool = False) -> Report:
     deadline = Deadline.after(540, FakeClock())
-    return refresh(load(environ), services, deadline, next_run=NOW, outlet=Outlet(), dry_run=dry_run)
+    return refresh(load(environ), services, deadline, next_run=NOW, logger=RedactingLogger(), dry_run=dry_run)
 
 
 @pytest.mark.parametrize("pair", [*itertools.combinations(RULES, 2)], ids=" and ".join)
@@ -85,14 +85,14 @@ def test_two_rules_broken_in_sixty_entries_are_two_findings(pair: tuple[str, str
         assert len(lines) <= 24, lines
 
 
-def failing(number: int, symptom: Symptom) -> FakeWorkspace:
-    error = ServiceError(replace(symptom, request_id=f"{number:08}-0000-4000-8000-000000000000"))
+def failing(number: int, failure: ServiceFailure) -> FakeWorkspace:
+    error = ServiceError(replace(failure, request_id=f"{number:08}-0000-4000-8000-000000000000"))
     stored = [StoredCredential(number, "azureDevOpsServices", "git-refresh")]
     return FakeWorkspace(stored=stored, fail={"sign_in": error})
 
 
-REJECTED = Symptom(Service.DATABRICKS, "sign in", "answer", 401, "invalid_client")
-UNKNOWN = Symptom(
+REJECTED = ServiceFailure(Service.DATABRICKS, "sign in", "answer", 401, "invalid_client")
+UNKNOWN = ServiceFailure(
     Service.DATABRICKS,
     "sign in",
     "answer",
@@ -100,7 +100,7 @@ UNKNOWN = Symptom(
     "PERMISSION_DENIED",
     "User is not a member of this workspace",
 )
-NO_NAME = Symptom(Service.DATABRICKS, "sign in", "dns")
+NO_NAME = ServiceFailure(Service.DATABRICKS, "sign in", "dns")
 SYMPTOMS = {"rejected": REJECTED, "not a member": UNKNOWN, "no such name": NO_NAME}
 
 
@@ -135,11 +135,12 @@ def test_two_failures_of_sixty_workspaces_are_two_findings_everywhere(
 
 def test_failures_of_one_code_that_differ_in_more_than_values_are_told_apart() -> None:
     told = [
-        explain(replace(REJECTED, status=status, request_id=f"{status}"), Facts()) for status in (418, 409)
+        explain(replace(REJECTED, status=status, request_id=f"{status}"), DiagnosisContext())
+        for status in (418, 409)
     ]
     assert {each.code for each in told} == {"unknown"}
     assert told[0].kind != told[1].kind
-    again = explain(replace(REJECTED, status=418, request_id="another"), Facts(host=host(7)))
+    again = explain(replace(REJECTED, status=418, request_id="another"), DiagnosisContext(host=host(7)))
     assert again.kind == told[0].kind
 
 

@@ -20,7 +20,7 @@ CORE = sorted(
     if not name.startswith(
         (
             "git_refresh.admin",
-            "git_refresh.clouds",
+            "git_refresh.clients",
             "git_refresh.cli",
             "git_refresh.app",
             "git_refresh.__main__",
@@ -36,7 +36,7 @@ HEAVY = (
     "certifi",
     "ssl",
     "http.client",
-    "git_refresh.clouds",
+    "git_refresh.clients",
 )
 
 
@@ -66,8 +66,8 @@ def test_only_the_composition_root_imports_clouds() -> None:
     users = {
         name
         for name, file in MODULES.items()
-        if not name.startswith(("git_refresh.clouds", "git_refresh.admin"))
-        and any(used.startswith("git_refresh.clouds") for used in imports(file))
+        if not name.startswith(("git_refresh.clients", "git_refresh.admin"))
+        and any(used.startswith("git_refresh.clients") for used in imports(file))
     }
     assert users == {"git_refresh.app"}
 

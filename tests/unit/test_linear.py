@@ -8,16 +8,16 @@ from collections.abc import Callable
 import pytest
 from hypothesis import settings
 
-from git_refresh import redact
 from git_refresh.cli.check_schedule import schedule_problem, schedule_warnings
-from git_refresh.diagnosis.explain import Facts, explain
-from git_refresh.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts
+from git_refresh.failures.diagnosis import DiagnosisContext, explain
+from git_refresh.failures.failure import Service, ServiceFailure
+from git_refresh.model.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts
+from git_refresh.model.repository import parse_repository
 from git_refresh.model.schedule import Schedule
-from git_refresh.repository import parse_repository
+from git_refresh.output import redact
 from git_refresh.settings.json_text import parse
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS, near_misses
-from git_refresh.symptom import Service, Symptom
 from tests.unit.fakes import NOW
 
 pytestmark = pytest.mark.skipif(
@@ -64,8 +64,8 @@ WORDS += [
 ]
 
 READERS: dict[str, Callable[[str], object]] = {
-    "shown": redact.shown,
-    "a URL shown": lambda text: redact.shown(f"https://{text}"),
+    "shown": redact.redact,
+    "a URL shown": lambda text: redact.redact(f"https://{text}"),
     "a URL looked through for secrets, however long": lambda text: redact._without_url_secrets(f"a://{text}"),
     "tokens": redact._TOKEN_LIKE.findall,
     "trusted hosts": parse_trusted_hosts,
@@ -88,7 +88,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "the name of a key": lambda text: load({"WORKSPACES": json.dumps([{"host": HOST, text: 1}])}),
     **{
         f"an answer of {service}": lambda text, service=service: explain(  # type: ignore[misc]  # bound early
-            Symptom(service, "answer", "sign in", status=400, message=text), Facts()
+            ServiceFailure(service, "answer", "sign in", status=400, message=text), DiagnosisContext()
         )
         for service in Service
     },

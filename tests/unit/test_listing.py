@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from git_refresh.diagnosis.explain import Facts
+from git_refresh.failures.diagnosis import DiagnosisContext
+from git_refresh.model.values import GitFolder, ListedObject
 from git_refresh.run.listing import Listing
 from git_refresh.settings.models import Folder
-from git_refresh.values import GitFolder, ListedObject
 from tests.unit.fakes import FakeWorkspace, deadline
 
 
@@ -32,7 +32,7 @@ def found(read: Listing) -> list[str]:
 
 def told(read: Listing) -> list[tuple[str, str, bool]]:
     """What is said of the paths ending in `/*`."""
-    return [(each.pattern.path, each.told.code, each.failed) for each in read.patterns(Facts())]
+    return [(each.pattern.path, each.told.code, each.failed) for each in read.patterns(DiagnosisContext())]
 
 
 def test_the_nearest_pattern_takes_a_folder_and_each_once() -> None:

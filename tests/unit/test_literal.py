@@ -20,26 +20,26 @@ from rich.console import Console
 from git_refresh.admin.grants import Grant
 from git_refresh.admin.rotation.decide import SignIn
 from git_refresh.admin.rotation.report import (
-    FormerReport,
     NotSignedIn,
+    PreviousSecretReport,
     RotationReport,
     SecretReport,
-    UnknownReport,
+    UnmanagedSecretReport,
 )
-from git_refresh.cli import terminal
+from git_refresh.cli import render
 from git_refresh.cli.checks import LAYERS, Check, CheckReport
 from git_refresh.cli.diff import Change, show_changes
-from git_refresh.cli.onboard_shown import Onboarded, Shown
+from git_refresh.cli.onboard_view import OnboardResult, OnboardView
 from git_refresh.cli.progress import Lines, Live
-from git_refresh.cli.rotate_shown import show_rotation
+from git_refresh.cli.rotate_view import show_rotation
 from git_refresh.cli.status import CredentialStatus, FolderStatus, StatusReport, WorkspaceStatus
-from git_refresh.cli.status_shown import show_status
-from git_refresh.diagnosis.explain import Diagnosis
-from git_refresh.outlet import Outlet
-from git_refresh.redact import visible
-from git_refresh.report import CredentialReport, FolderReport, Report, WorkspaceReport
-from git_refresh.shell import Command
-from git_refresh.values import Problem
+from git_refresh.cli.status_view import show_status
+from git_refresh.failures.diagnosis import Diagnosis
+from git_refresh.model.values import Problem
+from git_refresh.output.log import RedactingLogger
+from git_refresh.output.redact import escape_unprintable
+from git_refresh.output.shell import Command
+from git_refresh.run.report import CredentialReport, FolderReport, Report, WorkspaceReport
 from tests.drawn import as_often_as
 
 PACKAGE = Path(__file__).parents[2] / "git_refresh"
@@ -149,29 +149,29 @@ def workspaces(text: str) -> Report:
 
 
 def a_run(text: str) -> None:
-    terminal.show_report(workspaces(text), terminal.console())
+    render.show_report(workspaces(text), render.console())
 
 
 def a_plan(text: str) -> None:
-    terminal.show_plan(workspaces(text), terminal.console())
+    render.show_plan(workspaces(text), render.console())
 
 
 def a_check(text: str) -> None:
     checks = [Check(layer, text, "failed", text, diagnosis(text)) for layer in LAYERS]
     checks += [Check(layer, text, "ok", text) for layer in LAYERS]
-    terminal.show_check(CheckReport(tuple(checks)), terminal.console(), {text: text}, left_out=text)
+    render.show_check(CheckReport(tuple(checks)), render.console(), {text: text}, left_out=text)
 
 
 def a_status(text: str) -> None:
     credential = CredentialStatus(text, "failed", text, 7, text, MOMENT, diagnosis(text))
     folder = FolderStatus(text, "warning", text, text, text, diagnosis(text))
     one = WorkspaceStatus(text, text, "failed", text, diagnosis(text), (credential,), (folder,))
-    show_status(StatusReport((one,)), terminal.console(), with_ends=True)
+    show_status(StatusReport((one,)), render.console(), with_ends=True)
 
 
 def a_rotation(text: str) -> None:
-    former = FormerReport(text, MOMENT, "kept", None, text)
-    unknown = UnknownReport(text, MOMENT, MOMENT, diagnosis(text))
+    former = PreviousSecretReport(text, MOMENT, "kept", None, text)
+    unknown = UnmanagedSecretReport(text, MOMENT, MOMENT, diagnosis(text))
     one = SecretReport(
         text,
         text,
@@ -187,7 +187,7 @@ def a_rotation(text: str) -> None:
         (text,),
         (diagnosis(text),),
     )
-    show_rotation(RotationReport((one,), (Problem(text, text),), applied=True), terminal.console())
+    show_rotation(RotationReport((one,), (Problem(text, text),), applied=True), render.console())
 
 
 def an_onboarding(text: str) -> None:
@@ -196,27 +196,27 @@ def an_onboarding(text: str) -> None:
         Grant("principal", text, text, text, Command(text), "done", text, client_id=text),
         Grant("principal", text, text, text, Command(text), "failed", text, error=diagnosis(text)),
     ]
-    display = Shown(Outlet(), {text: text}, as_json=False)
+    display = OnboardView(RedactingLogger(), {text: text}, as_json=False)
     display.plan(grants)
     for grant in grants:
         display.given(grant)
     checked = CheckReport((Check("folder", text, "failed", text, diagnosis(text)),))
-    display.end(Onboarded(tuple(grants), checked, applied=True, interrupted=False))
+    display.end(OnboardResult(tuple(grants), checked, applied=True, interrupted=False))
 
 
 def a_diff(text: str) -> None:
     changes = [Change("changed", "WORKSPACES", text, text, text, text, text)]
-    show_changes(changes, f"from {text} to {text}", terminal.console())
+    show_changes(changes, f"from {text} to {text}", render.console())
 
 
 def what_is_wrong(text: str) -> None:
-    terminal.show_nothing_run([Problem(text, text)], terminal.console(stderr=True))
+    render.show_nothing_run([Problem(text, text)], render.console(stderr=True))
 
 
 def lines_beside(text: str) -> None:
-    lines = Lines(terminal.console(stderr=True))
-    lines.done(WorkspaceReport(text, text, "failed", error=diagnosis(text)))
-    terminal.say(text)
+    lines = Lines(render.console(stderr=True))
+    lines.finished(WorkspaceReport(text, text, "failed", error=diagnosis(text)))
+    render.say(text)
 
 
 SHOWS = [a_run, a_plan, a_check, a_status, a_rotation, an_onboarding, a_diff, what_is_wrong, lines_beside]
@@ -236,7 +236,7 @@ def once_shown(show: Callable[[str], None], text: str) -> str:
 @example(raw="\x1b]8;;https://evil.example\x07x\x1b]8;;\x07")
 @example(raw=":warning:")
 def test_a_name_is_shown_as_it_is_and_nothing_of_it_is_obeyed(show: Callable[[str], None], raw: str) -> None:
-    text = f"<{Outlet().text(raw)}>"
+    text = f"<{RedactingLogger().redact_text(raw)}>"
     sent, plain = once_shown(show, text), once_shown(show, PLAIN)
     assert text in sent
     assert _comparable(sent.replace(text, PLAIN)) == _comparable(plain), "but for the name it is the same"
@@ -257,8 +257,8 @@ def test_the_console_itself_escapes_what_no_command_has(raw: str) -> None:
         dict.fromkeys(map(ord, "\a\b\v\f\r\n\t"))
     )  # which rich itself leaves out, or lays out
     with a_terminal() as shown:
-        terminal.console().print(f"<{kept}>", soft_wrap=True)
-        assert shown() == f"<{visible(kept)}>\n"
+        render.console().print(f"<{kept}>", soft_wrap=True)
+        assert shown() == f"<{escape_unprintable(kept)}>\n"
 
 
 @as_often_as(15)
@@ -267,16 +267,16 @@ def test_the_console_itself_escapes_what_no_command_has(raw: str) -> None:
 def test_what_is_under_way_is_shown_as_it_is(raw: str) -> None:
     kept = "".join(raw.translate(dict.fromkeys(map(ord, "\a\b\v\f\r\n\t"))).split()) or "x"
     with a_terminal(400) as shown:
-        live = Live(terminal.console(stderr=True), 2)
+        live = Live(render.console(stderr=True), 2)
         with live:
-            live.doing(kept, kept)
+            live.started(kept, kept)
             live.progress.refresh()
-            live.doing(kept, f"{kept}2")
+            live.started(kept, f"{kept}2")
             live.progress.refresh()
-            live.done(WorkspaceReport(kept, "h", "ok"))
+            live.finished(WorkspaceReport(kept, "h", "ok"))
         sent = shown()
-    if len(visible(kept)) < 80:  # else the table has no room for it
-        assert visible(kept) in sent
+    if len(escape_unprintable(kept)) < 80:  # else the table has no room for it
+        assert escape_unprintable(kept) in sent
     assert "\x1b]8" not in sent
 
 
@@ -305,4 +305,4 @@ def test_there_is_one_console() -> None:
                     )
                     assert ours, f"{file.name}:{node.lineno}"
     assert found == {"terminal.py": "a console"}
-    assert issubclass(terminal._Console, Console)
+    assert issubclass(render._Console, Console)

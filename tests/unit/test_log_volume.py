@@ -10,9 +10,11 @@ from uuid import UUID
 
 import pytest
 
-from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, out_of_time
-from git_refresh.outlet import EXPLAINED, Outlet
-from git_refresh.report import (
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, out_of_time
+from git_refresh.failures.failure import Service, ServiceFailure
+from git_refresh.model.values import Problem
+from git_refresh.output.log import EXPLAINED, RedactingLogger
+from git_refresh.run.report import (
     CredentialReport,
     FolderReport,
     Report,
@@ -21,8 +23,6 @@ from git_refresh.report import (
     log_run,
     log_workspace,
 )
-from git_refresh.symptom import Service, Symptom
-from git_refresh.values import Problem
 
 WORKSPACES, FOLDERS, RUNS = 1_000, 60, 96
 RECORD = 1_000
@@ -37,12 +37,12 @@ drawn = random.Random(29)  # noqa: S311  # the same ids for the same test
 
 def explained(status: int, error_code: str, operation: str) -> Callable[[str, str], Diagnosis]:
     """A failure of each Git folder, which names its host and path, with a request id of its own."""
-    facts = Facts(
+    context = DiagnosisContext(
         host="HOST", path="PATH", principal="service principal 1b2c3d4e-0000-4000-8000-00000000001d"
     )
     message = "there are Conflicting files: etl.py. Commit them."
     found = explain(
-        Symptom(Service.DATABRICKS, operation, "answer", status, error_code, message, "ID"), facts
+        ServiceFailure(Service.DATABRICKS, operation, "answer", status, error_code, message, "ID"), context
     )
 
     def of(host: str, path: str) -> Diagnosis:
@@ -58,7 +58,7 @@ FAILURES: dict[str, Callable[[str, str], Diagnosis] | None] = {
     "conflicts": explained(400, "GIT_CONFLICT", "move the Git folder to branch main"),
     "no permission": explained(403, "PERMISSION_DENIED", "read the Git folder"),
     "server errors": explained(500, "INTERNAL_ERROR", "move the Git folder to branch main"),
-    "no time": lambda host, path: out_of_time(Facts(host=host, path=path)),
+    "no time": lambda host, path: out_of_time(DiagnosisContext(host=host, path=path)),
 }
 
 
@@ -95,11 +95,11 @@ def report(workspaces: tuple[WorkspaceReport, ...], problems: tuple[Problem, ...
 
 def logged(workspaces: tuple[WorkspaceReport, ...], lines: list[str]) -> list[str]:
     """The lines of one run."""
-    outlet, whole = Outlet(), report(workspaces)
+    logger, whole = RedactingLogger(), report(workspaces)
     lines.clear()
     for workspace in workspaces:
-        log_workspace(whole.run_id, workspace, outlet)
-    log_run(whole, outlet)
+        log_workspace(whole.run_id, workspace, logger)
+    log_run(whole, logger)
     return list(lines)
 
 
@@ -143,8 +143,8 @@ def test_failures_and_problems_of_a_run_do_not_crowd_each_other_out(lines: list[
         replace(workspace, error=Diagnosis(f"code_{number}", long, long, long))
         for number, workspace in enumerate(fleet(None))
     )
-    outlet = Outlet()
-    log_run(report(failed, tuple(Problem(f"sales-{number}", long) for number in range(500))), outlet)
+    logger = RedactingLogger()
+    log_run(report(failed, tuple(Problem(f"sales-{number}", long) for number in range(500))), logger)
     (line,) = lines
     said = json.loads(line)
     assert len(line) <= 30_000

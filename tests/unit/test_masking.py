@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from git_refresh import masking
-from git_refresh.masking import PIECE, Secrets
+from git_refresh.output import mask
+from git_refresh.output.mask import PIECE, SecretFilter
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiI0OTliODRhYy0xMzIxIiwib2lkIjoiMWIyYzNkNGUifQ.dGhlLXNpZ25hdHVyZS1vZi1hLXRva2Vu"
 SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
@@ -36,9 +36,9 @@ FORMS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("form", FORMS)
 def test_a_secret_is_found_however_it_is_written(form: str, secret: str) -> None:
     text = f"Could not move /Repos/{FORMS[form](secret)}/etl to branch main."
-    hidden = Secrets([secret]).hidden(text)
+    hidden = SecretFilter([secret]).mask(text)
     assert "***" in hidden
-    assert not Secrets([secret]).are_in(hidden)
+    assert not SecretFilter([secret]).contains(hidden)
 
 
 @given(
@@ -52,7 +52,7 @@ def test_every_piece_of_every_secret_is_found(secret: str, start: int, length: i
     start = min(start, len(secret) - PIECE)
     piece = secret[start : start + length]
     telling = any(len(set(piece[at : at + PIECE].lower())) >= 5 for at in range(len(piece) - PIECE + 1))
-    assert Secrets([secret]).are_in(f"{around} {piece} {around}") >= telling
+    assert SecretFilter([secret]).contains(f"{around} {piece} {around}") >= telling
 
 
 @pytest.mark.parametrize(
@@ -68,72 +68,72 @@ def test_every_piece_of_every_secret_is_found(secret: str, start: int, length: i
     ],
 )
 def test_what_is_no_secret_is_left_alone(text: str) -> None:
-    assert Secrets([TOKEN, SECRET]).hidden(text) == text
+    assert SecretFilter([TOKEN, SECRET]).mask(text) == text
 
 
 def test_a_row_of_zeros_is_no_piece_of_a_secret() -> None:
-    secrets = Secrets(["dose00000000000000000000000000000001"])
-    assert not secrets.are_in("adb-0000000000000001")
-    assert secrets.are_in("dose00000000000000000000000000000001")
+    secrets = SecretFilter(["dose00000000000000000000000000000001"])
+    assert not secrets.contains("adb-0000000000000001")
+    assert secrets.contains("dose00000000000000000000000000000001")
 
 
 def test_twelve_letters_and_digits_in_a_row_are_a_piece_and_eleven_are_none() -> None:
     for start in range(len(SECRET) - 12):
-        assert Secrets([SECRET]).are_in(SECRET[start : start + 12])
-        assert not Secrets([SECRET]).are_in(SECRET[start : start + 11])
+        assert SecretFilter([SECRET]).contains(SECRET[start : start + 12])
+        assert not SecretFilter([SECRET]).contains(SECRET[start : start + 11])
 
 
 def test_what_is_remembered_of_clean_texts_is_bounded() -> None:
-    secrets = Secrets([SECRET])
+    secrets = SecretFilter([SECRET])
     for number in range(10_000):
-        assert not secrets.are_in(f"folder {number}")
+        assert not secrets.contains(f"folder {number}")
     assert len(secrets._own.clean) < 5_000
 
 
 @pytest.mark.parametrize("others", [[], [TOKEN]])
 def test_what_is_learnt_later_is_found_in_a_text_that_was_clean_before(others: list[str]) -> None:
-    secrets = Secrets(others)
-    assert not secrets.are_in(SECRET)
-    secrets.learn(SECRET)
-    assert secrets.are_in(SECRET)
+    secrets = SecretFilter(others)
+    assert not secrets.contains(SECRET)
+    secrets.add(SECRET)
+    assert secrets.contains(SECRET)
 
 
 def test_what_is_learnt_while_a_text_is_looked_through_is_found_in_it_from_then_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    secrets = Secrets([TOKEN])
-    forms = masking._forms
+    secrets = SecretFilter([TOKEN])
+    forms = mask._forms
 
     def meanwhile(text: str) -> Iterator[str]:
         yield from forms(text)
-        secrets.learn(SECRET)
+        secrets.add(SECRET)
 
     with monkeypatch.context() as patch:
-        patch.setattr(masking, "_forms", meanwhile)
-        secrets.are_in(SECRET)
-    assert secrets.are_in(SECRET)
+        patch.setattr(mask, "_forms", meanwhile)
+        secrets.contains(SECRET)
+    assert secrets.contains(SECRET)
 
 
 def test_secrets_beside_others_are_found_too() -> None:
-    assert Secrets([TOKEN], beside=Secrets([SECRET])).are_in(SECRET)
-    assert not Secrets(beside=Secrets([SECRET])).are_in(TOKEN)
-    assert Secrets(beside=Secrets(beside=Secrets([SECRET]))).are_in(SECRET)
+    assert SecretFilter([TOKEN], beside=SecretFilter([SECRET])).contains(SECRET)
+    assert not SecretFilter(beside=SecretFilter([SECRET])).contains(TOKEN)
+    assert SecretFilter(beside=SecretFilter(beside=SecretFilter([SECRET]))).contains(SECRET)
 
 
 def test_what_is_too_short_to_be_a_secret_is_not_looked_for() -> None:
-    assert not Secrets(["", "abc"]).are_in("abcdefgh")
-    assert Secrets(["hunter22"]).are_in("password=hunter22")
+    assert not SecretFilter(["", "abc"]).contains("abcdefgh")
+    assert SecretFilter(["hunter22"]).contains("password=hunter22")
 
 
 @pytest.mark.parametrize(
     "value", ["git_refresh.run", "git_refresh.workspace", "unexpected_answer", "1234567890123456"]
 )
 def test_our_own_words_are_no_secrets_though_a_service_hands_them_out_as_such(value: str) -> None:
-    assert Secrets([value]).hidden(value) == value
+    assert SecretFilter([value]).mask(value) == value
 
 
 def test_secrets_are_in_no_repr() -> None:
-    assert SECRET not in repr(Secrets([SECRET]))
+    assert SECRET not in repr(SecretFilter([SECRET]))
 
 
 # Time
@@ -156,13 +156,13 @@ def one_short_of_a_piece(secrets: Sequence[str], length: int) -> str:
     return text[:length]
 
 
-def seconds(secrets: Secrets, text: str) -> float:
+def seconds(secrets: SecretFilter, text: str) -> float:
     """Of this thread; the least of several, each of a text that is not remembered."""
     took = []
     for number in range(5):
         other = f"{number}/{text}"
         started = time.thread_time()
-        secrets.are_in(other)
+        secrets.contains(other)
         took.append(time.thread_time() - started)
     return min(took)
 
@@ -185,7 +185,7 @@ HOSTILE: dict[str, Callable[[list[str], int], str]] = {
 @pytest.mark.parametrize("form", HOSTILE)
 def test_the_time_for_a_text_grows_with_its_length_and_no_faster(form: str) -> None:
     known = [token(seed) for seed in range(20)]
-    secrets = Secrets(known)
+    secrets = SecretFilter(known)
     short, long = (HOSTILE[form](known, length) for length in (5_000, 20_000))
     assert any(seconds(secrets, long) < 8 * seconds(secrets, short) for _ in range(5))
 
@@ -197,19 +197,19 @@ def test_the_time_for_a_text_does_not_grow_with_the_secrets(form: str, length: i
     """Short ones, client secrets and access tokens: 100 times as many, at most three times the time for finding them in memory."""
     few, many = ([token(seed, length) + "7x" for seed in range(number)] for number in (10, 1_000))
     text = HOSTILE[form]([value + token(1, PIECE) for value in few], 2_000)
-    assert any(seconds(Secrets(many), text) < 3 * seconds(Secrets(few), text) for _ in range(5))
+    assert any(seconds(SecretFilter(many), text) < 3 * seconds(SecretFilter(few), text) for _ in range(5))
 
 
 def test_parts_one_short_of_a_piece_are_no_secret() -> None:
     known = [token(seed) for seed in range(3)]
-    assert not Secrets(known).are_in(one_short_of_a_piece(known, 2_000))
-    assert Secrets(known).are_in(one_short_of_a_piece(known, 2_000) + known[1][700:712])
+    assert not SecretFilter(known).contains(one_short_of_a_piece(known, 2_000))
+    assert SecretFilter(known).contains(one_short_of_a_piece(known, 2_000) + known[1][700:712])
 
 
 def test_each_of_a_thousand_secrets_is_found_whenever_it_was_learnt() -> None:
-    secrets = Secrets()
+    secrets = SecretFilter()
     for seed in range(1_000):
         value = token(seed, 40) + "7"
-        secrets.learn(value)
-        assert secrets.are_in(f"/Repos/{value[20:32]}/etl")
-    assert not secrets.are_in("/Repos/etl/prod")
+        secrets.add(value)
+        assert secrets.contains(f"/Repos/{value[20:32]}/etl")
+    assert not secrets.contains("/Repos/etl/prod")

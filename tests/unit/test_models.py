@@ -1,8 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
+from git_refresh.model.values import Ref, folder_key
 from git_refresh.settings.models import Folder, Workspace, default_name
-from git_refresh.values import Ref, folder_key
 
 URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
 

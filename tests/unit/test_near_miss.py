@@ -5,12 +5,12 @@ import json
 import pytest
 
 from git_refresh.cli.status import look
-from git_refresh.clock import Deadline
-from git_refresh.diagnosis.explain import Diagnosis
-from git_refresh.outlet import Outlet
+from git_refresh.failures.diagnosis import Diagnosis
+from git_refresh.model.clock import Deadline
+from git_refresh.model.values import GitFolder, OtherObject
+from git_refresh.output.log import RedactingLogger
 from git_refresh.run.refresh import refresh
 from git_refresh.settings.load import load
-from git_refresh.values import GitFolder, OtherObject
 from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW, URL, host
 
@@ -59,7 +59,7 @@ def told(path: str, there: FakeWorkspace) -> Diagnosis:
     clouds = FakeServices({host(1): there}, {"main": NEW})
     deadline = Deadline.after(540, FakeClock())
     (shown,) = look(settings, clouds, deadline).workspaces[0].folders
-    report = refresh(settings, clouds, deadline, next_run=NOW, outlet=Outlet())
+    report = refresh(settings, clouds, deadline, next_run=NOW, logger=RedactingLogger())
     (folder,) = report.workspaces[0].folders
     assert folder.error is not None
     assert shown.error == folder.error, "status tells the same"

@@ -10,11 +10,11 @@ from click.testing import CliRunner, Result
 from git_refresh.admin.grants import Grant
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.main import main
-from git_refresh.cli.onboard_shown import Onboarded, Shown
-from git_refresh.diagnosis.explain import Facts, finding
-from git_refresh.outlet import Outlet
+from git_refresh.cli.onboard_view import OnboardResult, OnboardView
+from git_refresh.failures.diagnosis import DiagnosisContext, finding
+from git_refresh.output.log import RedactingLogger
+from git_refresh.output.shell import Command
 from git_refresh.settings.names import SETTINGS
-from git_refresh.shell import Command
 
 GUID = "5a1e0000-0000-4000-8000-000000000001"
 LIST = {
@@ -82,7 +82,7 @@ def grant(*, is_there: bool, code: str = "") -> Grant:
         "a workspace admin",
         Command("command"),
     )
-    return made.failed(finding(code, Facts())) if code else made.there(is_=is_there)
+    return made.mark_failed(finding(code, DiagnosisContext())) if code else made.mark_existing(is_=is_there)
 
 
 GRANTED = "All is granted. Next: deploy the list, wait five minutes, publish (docs/setup.md, steps 4 and 6)."
@@ -107,8 +107,8 @@ ENDS: dict[str, tuple[list[Grant], bool, str]] = {
 def test_the_last_line_says_what_is_left_to_do(end: str, capsys: pytest.CaptureFixture[str]) -> None:
     grants, applied, said = ENDS[end]
     checked = CheckReport((Check("settings", "app settings", "ok", "1 workspace"),)) if applied else None
-    done = Onboarded(tuple(grants), checked, applied=applied, interrupted=False)
+    done = OnboardResult(tuple(grants), checked, applied=applied, interrupted=False)
     with click.Context(main):
-        Shown(Outlet(), {}, as_json=False).end(done)
+        OnboardView(RedactingLogger(), {}, as_json=False).end(done)
     shown = capsys.readouterr().out.splitlines()
     assert " ".join(shown[shown.index(next(line for line in shown if line.startswith(said[:12]))) :]) == said

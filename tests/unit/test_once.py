@@ -2,15 +2,15 @@ import threading
 
 import pytest
 
-from git_refresh.clock import Deadline, cut_short, operation
-from git_refresh.clouds.once import NeverComputedError, Once
-from git_refresh.symptom import ServiceError
+from git_refresh.clients.single_flight import NeverComputedError, SingleFlight
+from git_refresh.failures.failure import ServiceError
+from git_refresh.model.clock import Deadline, cut_short, operation
 from tests.unit.fakes import FakeClock, deadline, failure
 from tests.unit.virtual import VirtualTime
 
 
 def test_a_value_is_computed_once_for_everybody_who_asks_at_the_same_time() -> None:
-    once: Once[str, int] = Once(deadline())
+    once: SingleFlight[str, int] = SingleFlight(deadline())
     entered, release, found, computed = threading.Event(), threading.Event(), [], []
 
     def compute() -> int:
@@ -30,7 +30,7 @@ def test_a_value_is_computed_once_for_everybody_who_asks_at_the_same_time() -> N
 
 
 def test_a_failure_is_remembered_and_raised_anew() -> None:
-    once: Once[str, int] = Once(deadline())
+    once: SingleFlight[str, int] = SingleFlight(deadline())
     tried = []
 
     def compute() -> int:
@@ -44,11 +44,11 @@ def test_a_failure_is_remembered_and_raised_anew() -> None:
         caught.append(error.value)
     assert len(tried) == 1
     assert caught[0] is not caught[1]
-    assert caught[0].symptom is caught[1].symptom
+    assert caught[0].failure is caught[1].failure
 
 
 def test_that_time_is_over_is_raised_anew_for_everybody() -> None:
-    once: Once[str, int] = Once(deadline())
+    once: SingleFlight[str, int] = SingleFlight(deadline())
 
     def compute() -> int:
         raise TimeoutError("secret")
@@ -63,7 +63,7 @@ def test_that_time_is_over_is_raised_anew_for_everybody() -> None:
 
 
 def test_who_waits_for_another_s_look_up_gives_up_when_the_run_is_over() -> None:
-    once: Once[str, int] = Once(deadline(0))
+    once: SingleFlight[str, int] = SingleFlight(deadline(0))
     release, entered = threading.Event(), threading.Event()
 
     def compute() -> int:
@@ -81,7 +81,7 @@ def test_who_waits_for_another_s_look_up_gives_up_when_the_run_is_over() -> None
 
 
 def test_who_comes_after_a_mistake_of_ours_is_told_its_name_and_nothing_else() -> None:
-    once: Once[str, int] = Once(deadline())
+    once: SingleFlight[str, int] = SingleFlight(deadline())
 
     def compute() -> int:
         raise SystemExit("secret")
@@ -100,7 +100,7 @@ def test_who_comes_after_a_mistake_of_ours_is_told_its_name_and_nothing_else() -
 def test_a_failure_at_a_brief_bound_of_the_caller_is_not_remembered() -> None:
     clock = FakeClock()
     run = Deadline.after(60, clock)
-    once: Once[str, int] = Once(run)
+    once: SingleFlight[str, int] = SingleFlight(run)
 
     def compute() -> int:
         clock.at += 10
@@ -115,7 +115,7 @@ def test_a_failure_at_a_brief_bound_of_the_caller_is_not_remembered() -> None:
 
 def test_a_failure_within_a_brief_bound_is_remembered() -> None:
     run = deadline(60)
-    once: Once[str, int] = Once(run)
+    once: SingleFlight[str, int] = SingleFlight(run)
 
     def compute() -> int:
         raise failure(status=404)
@@ -130,7 +130,7 @@ def test_who_waits_for_another_s_look_up_has_time_of_its_own() -> None:
     """The first gives up soon, the second before it has an answer, and the third asks anew when the first has given up."""
     time = VirtualTime()
     run = Deadline.after(60, time)
-    once: Once[str, int] = Once(run)
+    once: SingleFlight[str, int] = SingleFlight(run)
     told: list[tuple[str, float]] = []
 
     def compute() -> int:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_refresh import outlet as module
-from git_refresh.outlet import LONGEST_LINE, LONGEST_TEXT, Outlet
-from git_refresh.redact import visible
+from git_refresh.output import log as module
+from git_refresh.output.log import MAX_LINE_CHARS, MAX_TEXT_CHARS, RedactingLogger
+from git_refresh.output.redact import escape_unprintable
 
 SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
 PACKAGE = Path(module.__file__).parent
@@ -35,9 +35,9 @@ ODD = st.text(st.characters(codec=None), max_size=80) | st.sampled_from(
 
 
 @pytest.fixture
-def outlet() -> Outlet:
-    made = Outlet()
-    made.secrets.learn(SECRET)
+def outlet() -> RedactingLogger:
+    made = RedactingLogger()
+    made.secrets.add(SECRET)
     return made
 
 
@@ -49,14 +49,14 @@ class Holder:
 
 @given(ODD)
 def test_a_text_that_goes_out_is_one_printable_bounded_line_without_secrets(text: str) -> None:
-    outlet = Outlet()
-    outlet.secrets.learn(SECRET)
-    gone = outlet.text(text)
+    logger = RedactingLogger()
+    logger.secrets.add(SECRET)
+    gone = logger.redact_text(text)
     assert gone.isprintable()
     gone.encode()
-    assert len(gone) <= LONGEST_TEXT
-    assert not outlet.secrets.are_in(gone)
-    assert outlet.text(gone) == gone, "passing twice changes nothing"
+    assert len(gone) <= MAX_TEXT_CHARS
+    assert not logger.secrets.contains(gone)
+    assert logger.redact_text(gone) == gone, "passing twice changes nothing"
 
 
 @given(
@@ -66,16 +66,16 @@ def test_a_text_that_goes_out_is_one_printable_bounded_line_without_secrets(text
     )
 )
 def test_json_that_goes_out_is_ascii_and_holds_no_secret(value: object) -> None:
-    outlet = Outlet()
-    outlet.secrets.learn(SECRET)
-    text = outlet.json({"value": value})
+    logger = RedactingLogger()
+    logger.secrets.add(SECRET)
+    text = logger.json({"value": value})
     text.encode("ascii")
     assert SECRET not in json.dumps(json.loads(text))
 
 
-def test_all_that_a_value_holds_is_cleaned(outlet: Outlet) -> None:
+def test_all_that_a_value_holds_is_cleaned(logger: RedactingLogger) -> None:
     held = Holder("a\nb", (SECRET, {"key": [SECRET]}, 5, None, Holder("\ud800")))
-    assert outlet.clean(held) == Holder("a\\nb", ("***", {"key": ["***"]}, 5, None, Holder("\\ud800")))
+    assert logger.redact(held) == Holder("a\\nb", ("***", {"key": ["***"]}, 5, None, Holder("\\ud800")))
 
 
 FORMS = [
@@ -93,34 +93,34 @@ FORMS = [
 
 @given(st.lists(ODD | st.sampled_from(FORMS) | st.sampled_from([SECRET[:9], SECRET[9:18]]), max_size=60))
 def test_texts_that_are_looked_through_together_go_out_as_each_would_alone(texts: list[str]) -> None:
-    outlet = Outlet()
-    outlet.secrets.learn(SECRET)
-    assert outlet.clean(texts) == [outlet.text(text) for text in texts]
+    logger = RedactingLogger()
+    logger.secrets.add(SECRET)
+    assert logger.redact(texts) == [logger.redact_text(text) for text in texts]
 
 
-def test_a_value_without_anything_to_clean_is_returned_as_it_is(outlet: Outlet) -> None:
+def test_a_value_without_anything_to_clean_is_returned_as_it_is(logger: RedactingLogger) -> None:
     held = Holder("fine", ("Prüfung", {"key": ["/Repos/etl"]}, Holder("fine")))
-    assert outlet.clean(held) is held
+    assert logger.redact(held) is held
 
 
-def test_a_log_line_leaves_what_it_is_given_as_it_is(outlet: Outlet) -> None:
+def test_a_log_line_leaves_what_it_is_given_as_it_is(logger: RedactingLogger) -> None:
     event = {"event": "x", "problems": ["p"] * 10_000}
-    outlet.log(event, "problems", fine=False)
+    logger.log(event, "problems", ok=False)
     assert event == {"event": "x", "problems": ["p"] * 10_000}
 
 
 def test_what_is_not_printed_is_shown_as_an_escape() -> None:
-    assert visible("a\r\n\x1b[2J\x7f\u2028\u202e\ud800\u200b") == (
+    assert escape_unprintable("a\r\n\x1b[2J\x7f\u2028\u202e\ud800\u200b") == (
         "a\\r\\n\\x1b[2J\\x7f\\u2028\\u202e\\ud800\\u200b"
     )
-    assert visible("Prüfung 数据 …") == "Prüfung 数据 …"
+    assert escape_unprintable("Prüfung 数据 …") == "Prüfung 数据 …"
 
 
 def test_one_long_text_does_not_crowd_the_others_out(
-    outlet: Outlet, caplog: pytest.LogCaptureFixture
+    logger: RedactingLogger, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "git_refresh")
-    outlet.log({"event": "x", "problems": ["p" * 3_000_000, "second", "third"]}, "problems", fine=False)
+    logger.log({"event": "x", "problems": ["p" * 3_000_000, "second", "third"]}, "problems", ok=False)
     line = json.loads(caplog.messages[0])
     assert line["problems"][1:] == ["second", "third"]
     assert line["problems_left_out"] == 0
@@ -128,13 +128,13 @@ def test_one_long_text_does_not_crowd_the_others_out(
 
 @pytest.mark.parametrize("character", ["\U0001f600", "\U000e0001", "数", '"', "x"])
 def test_long_texts_of_one_workspace_leave_room_for_the_others(
-    outlet: Outlet, caplog: pytest.LogCaptureFixture, character: str
+    logger: RedactingLogger, caplog: pytest.LogCaptureFixture, character: str
 ) -> None:
     caplog.set_level("INFO", "git_refresh")
     texts = [f"/Repos/{number}/{character * 2000}" for number in range(11)]
-    outlet.log({"event": "x", "problems": [*texts, "second"]}, "problems", fine=False)
+    logger.log({"event": "x", "problems": [*texts, "second"]}, "problems", ok=False)
     failure = dict.fromkeys(("where", "code", "message", "cause", "remedy"), character * 2000)
-    outlet.log({"event": "x", "failures": [failure, {"code": "second"}]}, "failures", fine=False)
+    logger.log({"event": "x", "failures": [failure, {"code": "second"}]}, "failures", ok=False)
     run, workspace = map(json.loads, caplog.messages)
     assert run["problems"][-1] == "second"
     assert workspace["failures"][-1] == {"code": "second"}
@@ -148,23 +148,23 @@ def test_a_log_line_is_short_enough_whatever_is_in_it(problems: list[str], name:
     logger = logging.getLogger("git_refresh")
     logger.addHandler(handler)
     try:
-        Outlet().log({"event": "x", "name": name, "problems": problems}, "problems", fine=False)
+        RedactingLogger().log({"event": "x", "name": name, "problems": problems}, "problems", ok=False)
     finally:
         logger.removeHandler(handler)
     (line,) = lines
-    assert len(line) <= LONGEST_LINE
+    assert len(line) <= MAX_LINE_CHARS
     said = json.loads(line)
     assert len(said["problems"]) + said["problems_left_out"] == len(problems)
 
 
-def test_a_log_line_is_ascii(outlet: Outlet, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_log_line_is_ascii(logger: RedactingLogger, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "git_refresh")
-    outlet.log({"event": "é", "problems": ["Prüfung 数据 …"]}, "problems", fine=False)
+    logger.log({"event": "é", "problems": ["Prüfung 数据 …"]}, "problems", ok=False)
     assert caplog.messages[0].isascii()
     assert json.loads(caplog.messages[0])["problems"] == ["Prüfung 数据 …"]
 
 
-def test_a_log_handler_that_fails_does_not_end_the_run(outlet: Outlet) -> None:
+def test_a_log_handler_that_fails_does_not_end_the_run(outlet: RedactingLogger) -> None:
     class Failing(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             raise UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed")
@@ -172,7 +172,7 @@ def test_a_log_handler_that_fails_does_not_end_the_run(outlet: Outlet) -> None:
     logger, handler = logging.getLogger("git_refresh"), Failing()
     logger.addHandler(handler)
     try:
-        outlet.log({"event": "x", "problems": []}, "problems", fine=False)
+        outlet.log({"event": "x", "problems": []}, "problems", ok=False)
     finally:
         logger.removeHandler(handler)
 

@@ -13,9 +13,9 @@ from jsonschema import Draft202012Validator
 from git_refresh.cli.check import check_settings
 from git_refresh.cli.check_schedule import schedule_problem, schedule_warnings
 from git_refresh.cli.schema import schema
+from git_refresh.model.values import Problem, Ref
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError, load
-from git_refresh.values import Problem, Ref
 from tests.drawn import as_often_as
 from tests.unit.fakes import NOW
 
@@ -46,7 +46,7 @@ def problems(entry: object, **more: str) -> list[Problem]:
 
 def noted(found: Settings) -> list[str]:
     assert not found.problems
-    return [note.where for note in found.notes]
+    return [note.location for note in found.notes]
 
 
 # Addresses that are taken
@@ -185,7 +185,7 @@ def test_what_the_defaults_say_in_another_form_is_told_once() -> None:
             "WORKSPACE_DEFAULTS": defaults,
         }
     )
-    assert [note.where for note in found.notes] == ["WORKSPACE_DEFAULTS.folders[0].url"]
+    assert [note.location for note in found.notes] == ["WORKSPACE_DEFAULTS.folders[0].url"]
 
 
 def test_an_editor_takes_every_address_that_the_app_takes() -> None:
@@ -242,7 +242,7 @@ def test_a_placeholder_that_was_never_filled_in_is_called_that(place: str, place
     changed = {"path": "/Shared/jobs", "url": PLAIN, key: value}
     entry = workspace(folders=[changed]) if of_folder else workspace(**{key: value})
     (problem,) = problems(entry)
-    assert key in problem.where
+    assert key in problem.location
     assert "placeholder" in problem.message
     assert "; write https" not in problem.message
 
@@ -261,7 +261,7 @@ def test_a_placeholder_that_was_never_filled_in_is_called_that(place: str, place
 )
 def test_a_placeholder_in_a_setting_is_called_that(name: str, text: str) -> None:
     (problem,) = problems(workspace(), **{name: text})
-    assert (problem.where, "placeholder" in problem.message) == (name, True)
+    assert (problem.location, "placeholder" in problem.message) == (name, True)
 
 
 REMAINS = [
@@ -329,7 +329,7 @@ OTHER_ADDRESSES = {
 @pytest.mark.parametrize(("text", "said"), OTHER_ADDRESSES.items())
 def test_an_address_of_another_kind_is_refused_with_its_kind(text: str, said: str) -> None:
     (problem,) = problems(workspace(host=text))
-    assert problem.where == "WORKSPACES[0].host"
+    assert problem.location == "WORKSPACES[0].host"
     assert said in problem.message
 
 
@@ -365,7 +365,7 @@ PATHS = {
 @pytest.mark.parametrize(("text", "meant"), PATHS.items())
 def test_a_path_of_another_kind_is_refused_with_the_workspace_s(text: str, meant: str | None) -> None:
     (problem,) = problems(workspace(folders=[text]))
-    assert problem.where == "WORKSPACES[0].folders[0].path"
+    assert problem.location == "WORKSPACES[0].folders[0].path"
     assert suggested(problem) == ([meant] if meant else [])
 
 
@@ -388,7 +388,7 @@ SPARSE = {
 @pytest.mark.parametrize(("text", "meant"), SPARSE.items())
 def test_a_sparse_pattern_that_is_no_directory_is_refused(text: str, meant: str | None) -> None:
     (problem,) = problems(folder(url=PLAIN, sparse=["conf", text]))
-    assert problem.where == "WORKSPACES[0].folders[0].sparse[1]"
+    assert problem.location == "WORKSPACES[0].folders[0].sparse[1]"
     assert suggested(problem) == ([meant] if meant else [])
 
 
@@ -432,7 +432,7 @@ TOKEN = "k3" * 26
 @pytest.mark.parametrize("user", [f"me:{TOKEN}", TOKEN, "me:hunter2", f":{TOKEN}", "me:p@ss/w:rd"])
 def test_a_password_in_a_repository_s_url_is_told_and_never_shown(user: str) -> None:
     (problem,) = problems(folder(url=PLAIN.replace("https://", f"https://{user}@")))
-    assert problem.where == "WORKSPACES[0].folders[0].url"
+    assert problem.location == "WORKSPACES[0].folders[0].url"
     assert f"write {PLAIN}" in problem.message
     assert "revoke it" in problem.message
     assert not {"hunter2", TOKEN, "p@ss"} & set(re.split("[:/ ]", problem.message))
@@ -534,7 +534,7 @@ def case(key: str, text: str) -> tuple[object, dict[str, str]]:
 def told_of(key: str, text: str) -> Iterator[Problem]:
     entry, more = case(key, text)
     for problem in problems(entry, **more):
-        if key in problem.where:
+        if key in problem.location:
             yield problem
 
 

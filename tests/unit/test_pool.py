@@ -2,8 +2,8 @@ import threading
 
 import pytest
 
+from git_refresh.model.waiting import used_up, waiting
 from git_refresh.run.pool import MAX_THREADS, Limits, Pool, Priority
-from git_refresh.waiting import used_up, waiting
 from tests.unit.virtual import VirtualTime
 
 

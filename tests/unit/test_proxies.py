@@ -2,8 +2,8 @@
 
 import pytest
 
-from git_refresh.clouds.proxies import flaw_of, portless_proxy, proxy_problems, proxy_variable
-from git_refresh.redact import shown_proxy
+from git_refresh.clients.proxies import flaw_of, portless_proxy, proxy_problems, proxy_variable
+from git_refresh.output.redact import shown_proxy
 
 URLS = ("https://dev.azure.com", "https://contoso.vault.azure.net")
 SECRET = "correct-horse"
@@ -66,7 +66,7 @@ def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(
 ) -> None:
     monkeypatch.setenv(name, proxy)
     (problem,) = proxy_problems(URLS)
-    assert problem.where == name
+    assert problem.location == name
     assert UNUSABLE[proxy] in problem.message
     assert SECRET not in str(problem)
 

@@ -22,13 +22,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_refresh import app, fan_out, slices
+from git_refresh import app, fan_out
 from git_refresh.fan_out import Delivery, dispatch, refresh_slice
-from git_refresh.raised import RunFailedError
-from git_refresh.report import Report, WorkspaceReport, log_run, log_workspace
+from git_refresh.model.values import Problem
+from git_refresh.run import slices
+from git_refresh.run.errors import RunFailedError
+from git_refresh.run.report import Report, WorkspaceReport, log_run, log_workspace
+from git_refresh.run.slices import read_message
 from git_refresh.settings.load import Settings
-from git_refresh.slices import read_message
-from git_refresh.values import Problem
 from tests.drawn import as_often_as
 from tests.infra import kusto
 from tests.unit.test_fan_out import FakeClaims

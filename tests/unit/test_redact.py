@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_refresh.redact import INVISIBLE, looks_like_secret, shown, silence_sdk_logs, visible
+from git_refresh.output.redact import (
+    INVISIBLE,
+    escape_unprintable,
+    looks_like_secret,
+    redact,
+    silence_sdk_logs,
+)
 
 SHOWN = {
     "a password that contains the separators of a URL": (
@@ -32,7 +38,7 @@ SHOWN = {
 
 @pytest.mark.parametrize(("typed", "expected"), SHOWN.values(), ids=SHOWN)
 def test_what_was_typed_is_shown_as_far_as_it_may_be(typed: str, expected: str) -> None:
-    assert shown(typed) == expected
+    assert redact(typed) == expected
 
 
 SECRETS = {
@@ -54,7 +60,7 @@ SECRETS = {
 @pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
 @pytest.mark.parametrize("around", ["{}", "my {} here", '"{}"', "a={}", "https://a.b/{}/c"])
 def test_what_looks_like_a_secret_is_never_shown(secret: str, around: str) -> None:
-    text = shown(around.format(secret))
+    text = redact(around.format(secret))
     assert "***" in text
     assert not any(secret[at : at + 8] in text for at in range(4, len(secret) - 8, 4))
 
@@ -73,14 +79,14 @@ def test_what_looks_like_a_secret_is_never_shown(secret: str, around: str) -> No
 def test_no_piece_of_a_password_is_shown_where_a_text_is_too_long_to_be_looked_through(
     text: str, sign: str
 ) -> None:
-    assert "hunter2" not in shown(text.format(sign * 120_000))
+    assert "hunter2" not in redact(text.format(sign * 120_000))
 
 
 @given(st.integers(0, 120), st.sampled_from(sorted(SECRETS)), st.sampled_from(["/", " ", ":", "@"]))
 def test_a_token_is_not_shown_where_a_long_text_is_cut_through_it(before: int, name: str, sign: str) -> None:
     secret = SECRETS[name]
     # What is taken out in front brings the place of the cut to where it can be seen.
-    text = shown(f"{'a' * (4_000 - before)}{sign}{secret}{'é' * 9_000}")
+    text = redact(f"{'a' * (4_000 - before)}{sign}{secret}{'é' * 9_000}")
     assert not any(secret[at : at + 8] in text for at in range(len(secret) - 8))
 
 
@@ -96,15 +102,15 @@ def test_a_token_is_not_shown_where_a_long_text_is_cut_through_it(before: int, n
     ids=["a path", "a client id", "a commit", "the name of a secret", "a short word"],
 )
 def test_what_is_no_secret_is_shown_whole(text: str) -> None:
-    assert shown(text) == text
+    assert redact(text) == text
 
 
 @given(st.text(st.characters()) | st.text("\n\x1b\x85\u2028\u202e\ud800\ufeff\u3000aé", max_size=200))
 def test_what_is_shown_is_one_line_of_signs_that_can_be_seen(text: str) -> None:
-    for gone in (shown(text), visible(text)):
+    for gone in (redact(text), escape_unprintable(text)):
         assert gone.isprintable()
         assert not INVISIBLE.search(gone)
-    assert not text.isprintable() or INVISIBLE.search(text) or visible(text) == text
+    assert not text.isprintable() or INVISIBLE.search(text) or escape_unprintable(text) == text
 
 
 @pytest.mark.parametrize("first", ["\U000e0000", "\u115f", "\u3164", "\uffa0"])
@@ -137,7 +143,7 @@ AROUND = st.text("/\\ \"'=:;,.?&#@()é\n", max_size=8)
 def test_what_is_a_secret_for_certain_is_told_and_never_shown(name: str, before: str, after: str) -> None:
     text = before + CERTAIN[name] + after
     assert looks_like_secret(text)
-    assert not any(CERTAIN[name][at : at + 12] in shown(text) for at in range(len(CERTAIN[name]) - 12))
+    assert not any(CERTAIN[name][at : at + 12] in redact(text) for at in range(len(CERTAIN[name]) - 12))
 
 
 @pytest.mark.parametrize("secret", CERTAIN.values(), ids=CERTAIN)

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import settings
 
 from git_refresh import app
-from git_refresh.clock import Deadline, SystemClock
-from git_refresh.outlet import Outlet
-from git_refresh.raised import LONGEST_MESSAGE, RunFailedError
-from git_refresh.report import Report, WorkspaceReport
+from git_refresh.failures.failure import Service, ServiceError
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.model.values import GitFolder, ListedObject, Problem, StoredCredential
+from git_refresh.output.log import RedactingLogger
 from git_refresh.run import refresh as refresh_module
+from git_refresh.run.errors import LONGEST_MESSAGE, RunFailedError
+from git_refresh.run.ports import NullProgress
 from git_refresh.run.refresh import refresh
-from git_refresh.seams import Unwatched
+from git_refresh.run.report import Report, WorkspaceReport
 from git_refresh.settings.load import SettingsError, load
-from git_refresh.symptom import Service, ServiceError
-from git_refresh.values import GitFolder, ListedObject, Problem, StoredCredential
 from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 
 URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
@@ -55,7 +55,7 @@ def run(
     }
     clock = clock or FakeClock()
     options.setdefault("next_run", NOW + timedelta(minutes=15))
-    options.setdefault("outlet", Outlet())
+    options.setdefault("outlet", RedactingLogger())
     return refresh(load(environ), services, Deadline.after(540, clock), **options)
 
 
@@ -173,7 +173,7 @@ def test_an_azure_devops_that_cannot_be_asked_is_no_rejection(status: int | None
         "updated",
         NEW,
     )
-    assert [problem.where for problem in report.problems] == ["Azure DevOps"]
+    assert [problem.location for problem in report.problems] == ["Azure DevOps"]
 
 
 def test_a_deactivated_organization_fails_its_folders_and_not_the_credential() -> None:
@@ -321,7 +321,7 @@ def test_nobody_waits_for_a_workspace_that_whatever_has_ended(error: type[BaseEx
         FakeServices(workspaces),
         Deadline.after(5, SystemClock()),
         next_run=NOW + timedelta(minutes=15),
-        outlet=Outlet(),
+        logger=RedactingLogger(),
     )
     assert [found.error and found.error.code for found in report.workspaces] == ["internal_error", None]
 
@@ -369,7 +369,7 @@ def test_a_token_that_ends_before_the_next_run_is_stored_and_reported() -> None:
     report = run(services, {"folders": []})
     assert workspace.tokens
     assert (report.workspaces[0].result, report.result) == ("ok", "failed")
-    assert report.problems[0].where == "token"
+    assert report.problems[0].location == "token"
     assert report.problems[0].message.startswith("short_token: ")
     services.token_life += timedelta(seconds=1)
     assert run(services, {"folders": []}).result == "ok"
@@ -420,7 +420,7 @@ def test_somebody_else_s_credential_stays_told_run_after_run(name: str, principa
     where = "adb-1, Service principal 4711 (run_as)" if principal else "adb-1"
     for _ in range(2):
         (problem,) = run(services, {"run_as": [4711]}).problems
-        assert (problem.where, problem.message.split(":")[0]) == (where, "foreign_credential")
+        assert (problem.location, problem.message.split(":")[0]) == (where, "foreign_credential")
         assert (
             f"Somebody else stored it for service principal {principal or '5a1e0000-0000-4000-8000-000000000001'}"
             in problem.message
@@ -441,7 +441,7 @@ def test_a_federated_credential_of_another_principal_is_told_too() -> None:
     fake = FakeWorkspace(stored=[OURS], at=behind(), others={4711: [federated]})
     (problem,) = run(FakeServices({host(1): fake}, {"main": OLD}), {"run_as": [4711]}).problems
     said = "Git credential 9 of service principal 4711 (run_as) is federated."
-    assert (problem.where, said in problem.message) == ("adb-1, Service principal 4711 (run_as)", True)
+    assert (problem.location, said in problem.message) == ("adb-1, Service principal 4711 (run_as)", True)
 
 
 def test_a_credential_that_keeps_its_token_is_not_told_to_be_somebody_else_s() -> None:
@@ -535,10 +535,10 @@ def test_what_discards_nothing_says_nothing_of_it(at: dict[str, Any], folder: ob
 
 def test_whoever_watches_is_told_what_each_workspace_is_at() -> None:
     class Watch:
-        def doing(self, name: str, what: str) -> None:
+        def started(self, name: str, what: str) -> None:
             told.append(f"{name} {what}")
 
-        def done(self, report: WorkspaceReport) -> None:
+        def finished(self, report: WorkspaceReport) -> None:
             told.append(f"{report.name} {report.result}")
 
     told: list[str] = []
@@ -554,19 +554,19 @@ def test_whoever_watches_is_told_what_each_workspace_is_at() -> None:
 
 def test_whoever_watches_and_whoever_reads_the_report_is_shown_no_secret() -> None:
     class Watch:
-        def doing(self, name: str, what: str) -> None:
+        def started(self, name: str, what: str) -> None:
             told.append(f"{name} {what}")
 
-        def done(self, report: WorkspaceReport) -> None:
+        def finished(self, report: WorkspaceReport) -> None:
             told.append(json.dumps(report.as_dict(), ensure_ascii=False))
 
     told: list[str] = []
-    outlet = Outlet()
-    outlet.secrets.learn(SECRET)
+    logger = RedactingLogger()
+    logger.secrets.add(SECRET)
     path = f"/Repos/{SECRET}/prod\u202e"
     fake = FakeWorkspace(at=behind(path), heads={"main": NEW})
     services = FakeServices({host(1): fake}, {"main": NEW})
-    report = run(services, {"folders": ["/Repos/*"]}, watcher=Watch(), outlet=outlet)
+    report = run(services, {"folders": ["/Repos/*"]}, watcher=Watch(), outlet=logger)
     told.append(json.dumps(report.as_dict(), ensure_ascii=False))
     assert len([text for text in told if "/Repos" in text or "***" in text]) == 3, "all three would name it"
     assert not any(SECRET in text or "\u202e" in text for text in told)
@@ -584,16 +584,16 @@ def named_after_a_secret() -> FakeServices:
 def test_every_way_out_is_clean_by_itself_and_nothing_is_cleaned_for_nobody(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    class Counting(Outlet):
+    class Counting(RedactingLogger):
         def clean[T](self, value: T) -> T:
             cleaned.append(type(value).__name__)
-            return super().clean(value)
+            return super().redact(value)
 
     caplog.set_level("INFO", "git_refresh")
     cleaned: list[str] = []
-    outlet = Counting()
-    outlet.secrets.learn(SECRET)
-    report = run(named_after_a_secret(), {"folders": ["/Repos/*"]}, outlet=outlet)
+    logger = Counting()
+    logger.secrets.add(SECRET)
+    report = run(named_after_a_secret(), {"folders": ["/Repos/*"]}, outlet=logger)
     assert cleaned == ["dict", "Report", "dict"], "the workspace's line, the report, the run's line"
     for text in (repr(report), caplog.messages[0]):
         assert "***" in text
@@ -602,12 +602,12 @@ def test_every_way_out_is_clean_by_itself_and_nothing_is_cleaned_for_nobody(
 
 
 def test_a_secret_that_is_learnt_after_a_workspace_is_done_is_hidden_in_the_report_all_the_same() -> None:
-    class Watch(Unwatched):
-        def done(self, report: WorkspaceReport) -> None:
-            outlet.secrets.learn(SECRET)
+    class Watch(NullProgress):
+        def finished(self, report: WorkspaceReport) -> None:
+            logger.secrets.add(SECRET)
 
-    outlet = Outlet()
-    report = run(named_after_a_secret(), {"folders": ["/Repos/*"]}, outlet=outlet, watcher=Watch())
+    logger = RedactingLogger()
+    report = run(named_after_a_secret(), {"folders": ["/Repos/*"]}, outlet=logger, watcher=Watch())
     assert "***" in repr(report)
     assert SECRET not in repr(report)
 
@@ -776,7 +776,9 @@ def test_what_cannot_be_stopped_is_left_behind_when_the_budget_is_over(
     }
     clock = SystemClock()
     services = FakeServices(workspaces, {"main": OLD}, token_life=timedelta(days=36500))
-    report = refresh(load(environ), services, Deadline.after(2, clock), next_run=NOW, outlet=Outlet())
+    report = refresh(
+        load(environ), services, Deadline.after(2, clock), next_run=NOW, logger=RedactingLogger()
+    )
     release.set()
     assert [workspace.result for workspace in report.workspaces] == ["ok", "failed", "ok"]
     found = report.workspaces[1]
@@ -803,12 +805,12 @@ def test_the_report_of_a_fleet_that_hangs_is_written_within_its_budget_on_a_quar
     defaults = {"auth": "managed_identity", "folders": [f"/Repos/etl/{number}" for number in range(60)]}
     environ = {"WORKSPACES": json.dumps(list(fleet)), "WORKSPACE_DEFAULTS": json.dumps(defaults)}
     found = load(environ)
-    outlet = Outlet()
+    logger = RedactingLogger()
     for number in range(1_000):
-        outlet.secrets.learn(f"dose{number:032x}")
+        logger.secrets.add(f"dose{number:032x}")
     deadline = Deadline.after(0.5, SystemClock())
     began = time.thread_time()
-    report = refresh(found, FakeServices(fleet), deadline, next_run=NOW, outlet=outlet)
+    report = refresh(found, FakeServices(fleet), deadline, next_run=NOW, logger=logger)
     took = time.thread_time() - began
     release.set()
     assert report.counts()["folders_failed"] == 60_000
@@ -936,7 +938,7 @@ def test_a_run_leaves_no_thread_behind() -> None:
 
 def test_a_workspace_is_let_go_of_once_even_if_that_fails() -> None:
     class Api(FakeWorkspace):
-        def rest(self) -> None:
+        def release_idle_connections(self) -> None:
             self.log.append("rest")
 
         def close(self) -> None:
@@ -955,7 +957,7 @@ def test_what_is_raised_is_one_line_of_bounded_length(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(app, "run", run)
     with pytest.raises(RunFailedError) as caught:
-        app.tick({}, None)
+        app.run_scheduled({}, None)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) <= LONGEST_MESSAGE
 

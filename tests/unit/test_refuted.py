@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from git_refresh.diagnosis.explain import Diagnosis
-from git_refresh.report import Report, WorkspaceReport
-from git_refresh.seams import Unwatched
-from git_refresh.symptom import EXCHANGE, Service, ServiceError, Symptom
-from git_refresh.values import GitFolder, OtherObject
+from git_refresh.failures.diagnosis import Diagnosis
+from git_refresh.failures.failure import EXCHANGE, Service, ServiceError, ServiceFailure
+from git_refresh.model.values import GitFolder, OtherObject
+from git_refresh.run.ports import NullProgress
+from git_refresh.run.report import Report, WorkspaceReport
 from tests.unit.fakes import FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW, OLD, OURS, behind, host, run
 
@@ -23,7 +23,7 @@ GONE = "Remote branch does not exist: topic"
 
 
 def answered(operation: str, status: int, code: str = "", message: str = "") -> ServiceError:
-    return ServiceError(Symptom(Service.DATABRICKS, operation, "answer", status, code, message))
+    return ServiceError(ServiceFailure(Service.DATABRICKS, operation, "answer", status, code, message))
 
 
 def fleet(refusing: set[int], refusal: ServiceError, size: int = 3) -> dict[str, FakeWorkspace]:
@@ -70,13 +70,13 @@ def test_a_secret_that_signs_in_elsewhere_is_never_to_be_rotated(
     assert " onboard --settings workspaces.json --apply" in error.remedy
 
 
-class Told(Unwatched):
+class Told(NullProgress):
     """Knows when a workspace has been reported."""
 
     def __init__(self) -> None:
         self.any = threading.Event()
 
-    def done(self, report: WorkspaceReport) -> None:
+    def finished(self, report: WorkspaceReport) -> None:
         self.any.set()
 
 
@@ -302,7 +302,7 @@ def test_a_closed_network_is_told_as_such_in_every_way_and_at_every_step(
 
 def test_the_facts_of_one_workspace_prove_nothing_of_another() -> None:
     """Only what a workspace itself has answered says that it was reached."""
-    lost = ServiceError(Symptom(Service.DATABRICKS, "list the Git credentials", "dns"))
+    lost = ServiceError(ServiceFailure(Service.DATABRICKS, "list the Git credentials", "dns"))
     workspaces = {host(number): FakeWorkspace(at=behind()) for number in range(2)}
     workspaces[host(0)].fail["sign_in"] = lost
     workspaces[host(1)].fail["move_folder"] = replace_operation(lost, "move it")
@@ -314,4 +314,4 @@ def test_the_facts_of_one_workspace_prove_nothing_of_another() -> None:
 
 
 def replace_operation(error: ServiceError, operation: str) -> ServiceError:
-    return ServiceError(replace(error.symptom, operation=operation))
+    return ServiceError(replace(error.failure, operation=operation))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from git_refresh.symptom import Service, Symptom, is_definite, is_rejection
+from git_refresh.failures.failure import Service, ServiceFailure, is_definite, is_rejection
 
 PAGE = "<!DOCTYPE html><html><head><title>Azure DevOps Services | Sign In</title></head></html>"
 REJECTED = {
@@ -29,8 +29,10 @@ UNPROVEN = {
 }
 
 
-def symptom(status: int | None, code: str, message: str, service: Service = Service.AZURE_DEVOPS) -> Symptom:
-    return Symptom(service, "do it", "answer", status, code, message)
+def symptom(
+    status: int | None, code: str, message: str, service: Service = Service.AZURE_DEVOPS
+) -> ServiceFailure:
+    return ServiceFailure(service, "do it", "answer", status, code, message)
 
 
 @pytest.mark.parametrize("answer", REJECTED.values(), ids=REJECTED)

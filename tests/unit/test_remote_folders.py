@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from git_refresh.report import FolderReport, Report
-from git_refresh.symptom import Service
-from git_refresh.values import GitFolder
+from git_refresh.failures.failure import Service
+from git_refresh.model.values import GitFolder
+from git_refresh.run.report import FolderReport, Report
 from tests.unit.fakes import FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW, OLD, URL, host, run
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from git_refresh.hosts import NO_HOSTS, TrustedHosts, parse_trusted_hosts
-from git_refresh.redact import INVISIBLE
-from git_refresh.repository import Repository, parse_repository
+from git_refresh.model.hosts import NO_HOSTS, TrustedHosts, parse_trusted_hosts
+from git_refresh.model.repository import Repository, parse_repository
+from git_refresh.output.redact import INVISIBLE
 
 SAME = [
     "https://dev.azure.com/contoso/Data%20Platform/_git/etl",

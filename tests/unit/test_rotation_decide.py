@@ -6,13 +6,21 @@ from typing import Any
 
 import pytest
 
-from git_refresh.admin.rotation.decide import Decision, Seen, SignIn, Target, decide, unknown_of, untold
+from git_refresh.admin.rotation.decide import (
+    Decision,
+    RotationTarget,
+    SecretSnapshot,
+    SignIn,
+    decide,
+    unclaimed,
+    untagged,
+)
 from git_refresh.admin.secrets import OAuthSecret, Version, place_of, tags_of
 from tests.unit.fakes import NOW
 
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
 HOST = "https://adb-1.1.azuredatabricks.net"
-TARGET = Target("oauth", CLIENT_ID, (HOST,), ("data-1",))
+TARGET = RotationTarget("oauth", CLIENT_ID, (HOST,), ("data-1",))
 
 PLACE = place_of("https://contoso.vault.azure.net", "oauth")
 
@@ -40,9 +48,9 @@ def version(
     return Version(f"{of}-{age}", ago(age), None if ends is None else ago(-ends), tags=given)
 
 
-def seen(*versions: Version, has: list[OAuthSecret], **more: Any) -> Seen:
+def seen(*versions: Version, has: list[OAuthSecret], **more: Any) -> SecretSnapshot:
     """The last of the versions is the current one."""
-    return Seen(
+    return SecretSnapshot(
         **{
             "place": PLACE,
             "current": versions[-1],
@@ -63,7 +71,7 @@ def decided(*versions: Version, has: list[OAuthSecret], within: float = 60, **mo
 
 
 def unknown(*versions: Version, has: list[OAuthSecret], **more: Any) -> list[str]:
-    return [each.id for each in unknown_of(TARGET, seen(*versions, has=has, **more), NOW)]
+    return [each.id for each in unclaimed(TARGET, seen(*versions, has=has, **more), NOW)]
 
 
 FAR: dict[str, Any] = {"ends": 600.0}
@@ -286,7 +294,7 @@ def test_what_is_stored_of_another_principal_is_not_overwritten(said: SignIn) ->
     ],
 )
 def test_what_another_name_holds_is_known_by_its_latest_tags(latest: list[Version], name: str | None) -> None:
-    assert untold(seen(CURRENT, has=HAS, beside={"other": latest})) == name
+    assert untagged(seen(CURRENT, has=HAS, beside={"other": latest})) == name
 
 
 def test_a_life_that_is_asked_for_goes_before_the_old_one_s() -> None:

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from git_refresh.admin.rotation.decide import MOST
+from git_refresh.admin.rotation.decide import MAX_OAUTH_SECRETS
 from git_refresh.admin.rotation.report import SecretReport
 from git_refresh.admin.rotation.steps import is_refusal
 from git_refresh.admin.secrets import tags_of
-from git_refresh.symptom import Service, Symptom
+from git_refresh.failures.failure import Service, ServiceFailure
 from tests.drawn import as_often_as
 from tests.unit.rotation_world import (
     CLIENT_ID,
@@ -54,7 +54,7 @@ def world(*, lag: float = 0.0, delay: float = 0.0, more: int = 0) -> World:
 
 def assert_sound(world: World) -> None:
     assert world.broken == []
-    assert len(world.secrets) <= MOST
+    assert len(world.secrets) <= MAX_OAUTH_SECRETS
     held = [each.id for each in world.secrets.values() if world.latest.value.endswith(f"-{each.id}")]
     assert held, "what is stored has been deleted"
 
@@ -71,7 +71,7 @@ def settle(world: World) -> None:
     assert decision is not None
     assert not decision.acts
     named = {each.version.names(CLIENT_ID) for each in world.stored}
-    assert {each.id for each in report.unknown} == {
+    assert {each.id for each in report.unmanaged} == {
         each.id
         for each in world.secrets.values()
         if each.id not in named and (each.expires_at or world.clock.now()) > world.clock.now()
@@ -105,7 +105,9 @@ def test_whatever_fails_and_wherever_it_is_killed(
         with contextlib.suppress(CrashError):
             rotate(it)
         assert_sound(it)
-        assert len(it.secrets) < MOST or len(it.secrets) <= before, "the fifth is left to somebody in need"
+        assert len(it.secrets) < MAX_OAUTH_SECRETS or len(it.secrets) <= before, (
+            "the fifth is left to somebody in need"
+        )
         it.wait(days)
     it.delay = 0.0
     settle(it)
@@ -164,7 +166,7 @@ def judged(it: World, run: Callable[[], object]) -> None:
     with contextlib.suppress(CrashError):
         run()
     assert it.broken == []
-    assert len(it.secrets) <= MOST
+    assert len(it.secrets) <= MAX_OAUTH_SECRETS
     if worked and it.answering and (ended is None or ended > it.clock.now()):
         assert it.works(it.latest.value), "an honest workspace is locked out"
 
@@ -299,13 +301,13 @@ def test_a_former_one_is_deleted_by_a_later_call_and_not_before_a_day_has_passed
     first = it.latest.version.names(CLIENT_ID)
     it.wait(700)
     report = rotate(it)
-    assert [(each.id, each.action) for each in report.former] == []
+    assert [(each.id, each.action) for each in report.previous] == []
     it.wait(0.9)
     report = rotate(it)
-    assert [(each.id, each.action) for each in report.former] == [(first, "kept")]
+    assert [(each.id, each.action) for each in report.previous] == [(first, "kept")]
     it.wait(0.2)
     report = rotate(it)
-    assert [(each.id, each.action) for each in report.former] == [(first, "deleted")]
+    assert [(each.id, each.action) for each in report.previous] == [(first, "deleted")]
     assert first not in it.secrets
 
 
@@ -376,7 +378,7 @@ def twice_rotated() -> tuple[World, str, str]:
 
 
 def kept(report: SecretReport) -> dict[str, str]:
-    return {each.id: each.why for each in report.former if each.action == "kept"}
+    return {each.id: each.reason for each in report.previous if each.action == "kept"}
 
 
 def renewed(it: World, first: str) -> None:
@@ -392,9 +394,9 @@ def test_what_a_copy_of_the_vault_names_is_told_and_not_deleted() -> None:
     assert report.action == "rotated"
     it.wait(2)
     report = rotate(it)
-    assert report.former == ()
+    assert report.previous == ()
     assert {first, second} <= it.secrets.keys()
-    assert {each.note.code for each in report.unknown if each.id == second} == {"unproven_oauth_secret"}
+    assert {each.note.code for each in report.unmanaged if each.id == second} == {"unproven_oauth_secret"}
     it.url = VAULT
     assert_sound(it)
 
@@ -407,7 +409,7 @@ def test_a_version_that_says_by_no_tag_where_it_was_stored_is_told_and_not_delet
     it.wait(2)
     report = rotate(it)
     assert made in it.secrets
-    assert [each.note.code for each in report.unknown if each.id == made] == ["unproven_oauth_secret"]
+    assert [each.note.code for each in report.unmanaged if each.id == made] == ["unproven_oauth_secret"]
 
 
 def named(secret_id: str) -> dict[str, str]:
@@ -425,7 +427,7 @@ def test_a_value_that_was_copied_to_another_name_without_its_tags_stays(tags: di
     report = rotate(it)
     assert kept(report) == {first: 'it is in use: "other" has its value'}
     it.put(it.latest.version.names(CLIENT_ID) or "", {}, "other")
-    assert [each.action for each in rotate(it).former] == ["deleted"]
+    assert [each.action for each in rotate(it).previous] == ["deleted"]
     assert_sound(it)
 
 
@@ -448,7 +450,7 @@ def test_what_cannot_be_compared_stays() -> None:
     it.unreadable = {next(each.version.id for each in it.stored if each.version.names(CLIENT_ID) == first)}
     assert kept(rotate(it)) == {first: "it may be in use: the version that names it cannot be read"}
     it.unreadable = set()
-    assert [each.action for each in rotate(it).former] == ["deleted"]
+    assert [each.action for each in rotate(it).previous] == ["deleted"]
 
 
 def test_every_version_that_names_a_former_one_is_compared() -> None:
@@ -486,7 +488,7 @@ def test_a_new_one_that_one_workspace_rejects_is_stored_nowhere() -> None:
     ]
     assert "store" not in it.log
     assert list(it.secrets) == ["secret-1"], "the new one is deleted again"
-    assert [what.split()[0] for what in report.done] == ["created", "deleted"]
+    assert [what.split()[0] for what in report.steps] == ["created", "deleted"]
 
 
 def test_a_workspace_that_cannot_be_reached_keeps_a_new_one_from_being_made() -> None:
@@ -518,11 +520,11 @@ def test_one_that_is_allowed_is_gone_without_and_the_former_one_waits_for_it() -
     assert [(each.host, each.result) for each in report.not_signed_in] == [(HOSTS[2], "unreachable")]
     it.wait(2)
     report = rotate(it, target=FLEET, allowed=frozenset(HOSTS))
-    assert [(each.id, each.action) for each in report.former] == [(first, "kept")]
-    assert HOSTS[2] in report.former[0].why
+    assert [(each.id, each.action) for each in report.previous] == [(first, "kept")]
+    assert HOSTS[2] in report.previous[0].reason
     it.lies = Lies()
     report = rotate(it, target=FLEET)
-    assert [(each.id, each.action) for each in report.former] == [(first, "deleted")]
+    assert [(each.id, each.action) for each in report.previous] == [(first, "deleted")]
 
 
 def test_where_none_can_be_reached_none_is_stored_whatever_is_allowed() -> None:
@@ -536,7 +538,7 @@ def test_one_that_rejects_the_current_one_makes_it_due_wherever_it_stands_in_the
     report, decision = rotation(it, within=10, target=FLEET).plan()
     assert decision is not None
     assert decision.create
-    assert HOSTS[3] in report.why
+    assert HOSTS[3] in report.reason
 
 
 def test_an_id_that_is_there_already_is_not_deleted_again() -> None:
@@ -596,7 +598,7 @@ def test_a_former_one_is_deleted_where_both_services_say_that_its_day_has_passed
     it.wait(-0.7)
     it.lies = Lies(**more)
     report = rotate(it)
-    assert [(each.id, each.action) for each in report.former] == [(first, "deleted" if gone else "kept")]
+    assert [(each.id, each.action) for each in report.previous] == [(first, "deleted" if gone else "kept")]
 
 
 @pytest.mark.parametrize(
@@ -611,17 +613,17 @@ def test_no_clock_deletes_a_former_one_before_its_day_has_passed(more: dict[str,
     report = rotate(it, within=1)
     assert first in it.secrets
     assert "delete" not in it.log
-    assert [(each.id, each.action) for each in report.former][:1] == [(first, "kept")]
+    assert [(each.id, each.action) for each in report.previous][:1] == [(first, "kept")]
 
 
 def test_one_that_has_expired_goes_whatever_is_unproven_and_makes_room() -> None:
     it, first, _ = twice_rotated()
     it.wait(400)
     it.by_hand(days=700)
-    assert len(it.secrets) == MOST - 1, "no room for a new one"
+    assert len(it.secrets) == MAX_OAUTH_SECRETS - 1, "no room for a new one"
     it.lies = Lies(sign_ins={HOSTS[2]: "hangs"}, machine=-10.0)
     report = rotate(it, within=400, target=FLEET)
-    assert [(each.id, each.action) for each in report.former] == [(first, "deleted")]
+    assert [(each.id, each.action) for each in report.previous] == [(first, "deleted")]
     report = rotate(it, within=400, target=FLEET, allowed=frozenset({HOSTS[2]}))
     assert (report.action, codes(report)) == ("rotated", [])
 
@@ -632,7 +634,7 @@ def test_one_of_which_a_service_does_not_say_that_it_has_expired_stays(more: dic
     it.wait(40)
     it.lies = Lies(sign_ins={HOSTS[2]: "hangs"}, machine=800.0, **more)
     report = rotate(it, target=FLEET)
-    assert [(each.id, each.action) for each in report.former] == [(first, "kept")]
+    assert [(each.id, each.action) for each in report.previous] == [(first, "kept")]
 
 
 def test_one_that_only_the_list_says_has_expired_stays() -> None:
@@ -640,7 +642,7 @@ def test_one_that_only_the_list_says_has_expired_stays() -> None:
     renewed(it, first)
     it.lies = Lies(sign_ins={HOSTS[2]: "hangs"}, listing="ended")
     report = rotate(it, target=FLEET)
-    assert [(each.id, each.action) for each in report.former] == [(first, "kept")]
+    assert [(each.id, each.action) for each in report.previous] == [(first, "kept")]
 
 
 def test_one_that_is_said_to_have_expired_and_signs_in_where_the_current_one_does_not_stays() -> None:
@@ -652,7 +654,7 @@ def test_one_that_is_said_to_have_expired_and_signs_in_where_the_current_one_doe
     report, decision = rotation(it, target=FLEET).plan()
     assert decision is not None
     assert decision.delete == ()
-    assert [(each.id, each.why) for each in report.former] == [
+    assert [(each.id, each.reason) for each in report.previous] == [
         (first, f"it is still valid at {HOSTS[1]} and 2 more workspaces")
     ]
 
@@ -690,7 +692,7 @@ def test_what_was_stored_and_is_seen_late_is_not_told_as_nobody_s() -> None:
     assert [error.code for error in report.errors] == ["new_secret_not_seen"]
     new = it.latest.version.names(CLIENT_ID)
     assert new in it.secrets
-    assert new not in {each.id for each in report.unknown}
+    assert new not in {each.id for each in report.unmanaged}
     assert "delete" not in report.errors[0].remedy
 
 
@@ -699,7 +701,7 @@ def test_what_was_refused_and_could_not_be_deleted_again_is_told() -> None:
     it.begin({13: "refused", 15: "trouble"})
     report = rotate(it)
     (new,) = it.made_here
-    assert new in {each.id for each in report.unknown}
+    assert new in {each.id for each in report.unmanaged}
 
 
 def test_another_admin_s_version_of_the_same_second_has_replaced_ours() -> None:
@@ -747,8 +749,8 @@ def test_a_principal_that_is_let_in_and_not_allowed_to_keeps_its_secret() -> Non
     ],
 )
 def test_what_was_certainly_not_done(kind: str, status: int | None, refused: bool) -> None:  # noqa: FBT001
-    assert is_refusal(Symptom(Service.KEY_VAULT, "store", kind, status)) is refused
-    assert is_refusal(Symptom(Service.AZURE_CLI, "get a token", "timeout"))
+    assert is_refusal(ServiceFailure(Service.KEY_VAULT, "store", kind, status)) is refused
+    assert is_refusal(ServiceFailure(Service.AZURE_CLI, "get a token", "timeout"))
 
 
 def test_a_new_one_that_is_not_accepted_tells_why_and_how_long_was_waited() -> None:
@@ -814,13 +816,13 @@ def test_what_an_untagged_other_name_may_hold_is_not_said_to_be_nobody_s() -> No
     hand = "secret-2"
     it.put(hand, {}, "other")
     report = rotate(it)
-    notes = {each.id: each.note for each in report.unknown}
+    notes = {each.id: each.note for each in report.unmanaged}
     assert {note.code for note in notes.values()} == {"untagged_oauth_secret"}
     assert '"other" in Key Vault has no tag' in notes[hand].cause
     it.put(hand, named(hand), "other")
     report = rotate(it)
-    assert hand not in {each.id for each in report.unknown}
-    assert {each.note.code for each in report.unknown} == {"unknown_oauth_secret"}
+    assert hand not in {each.id for each in report.unmanaged}
+    assert {each.note.code for each in report.unmanaged} == {"unknown_oauth_secret"}
 
 
 def test_what_is_stored_as_another_name_meanwhile_is_not_nobody_s_where_the_first_is_issued() -> None:
@@ -829,7 +831,7 @@ def test_what_is_stored_as_another_name_meanwhile_is_not_nobody_s_where_the_firs
     target = replace(rotation(it)._target, name="new")
     report = rotation(it, target=target).issue()
     assert report.action == "rotated"
-    assert {each.note.code for each in report.unknown} == {"untagged_oauth_secret"}
+    assert {each.note.code for each in report.unmanaged} == {"untagged_oauth_secret"}
     assert it.others["new"][-1].version.tags["databricks-stored-as"] == "contoso.vault.azure.net/new"
 
 

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from git_refresh.cli.check import check_clouds, check_settings
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.scope import Scope, narrow
-from git_refresh.clock import Deadline
-from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN
-from git_refresh.outlet import Outlet
-from git_refresh.report import Report
+from git_refresh.failures.failure import Service, ServiceError
+from git_refresh.failures.table import OWN, TABLE, UNKNOWN
+from git_refresh.model.clock import Deadline
+from git_refresh.model.values import GitFolder, OtherObject, Ref, Secret, StoredCredential
+from git_refresh.output.log import RedactingLogger
 from git_refresh.run.refresh import refresh
+from git_refresh.run.report import Report
 from git_refresh.run.walk import MAX_REQUESTS, WIDE
 from git_refresh.settings.load import load
-from git_refresh.symptom import Service, ServiceError
-from git_refresh.values import GitFolder, OtherObject, Ref, Secret, StoredCredential
 from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_diagnosis import CASES, Case, symptom_of
 from tests.unit.test_refresh import NEW, OLD, URL, frozen, host
@@ -78,7 +78,7 @@ class Scene:
             self._services(),
             Deadline.after(540, FakeClock()),
             next_run=NOW + self.interval,
-            outlet=Outlet(),
+            logger=RedactingLogger(),
             late=self.late,
         )
 
@@ -277,11 +277,11 @@ READS = ("sign_in", "credentials", "folders", "find")
 
 def scenes(case: Case) -> Iterator[tuple[str, Scene]]:
     """Each place where a run can meet this failure before it writes."""
-    symptom = symptom_of(case)
+    failure = symptom_of(case)
     anywhere = case.code in {row.code for row in TABLE if not any(match.service for match in row.matches)}
     services = list(Service) if anywhere or case.code == UNKNOWN.code else [case.service]
     for service in services:
-        error = ServiceError(replace(symptom, service=service))
+        error = ServiceError(replace(failure, service=service))
         match service:
             case Service.IDENTITY | Service.AZURE_CLI:
                 yield "token", Scene(services={"identity_failure": error, "identity": service})

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from git_refresh.cli.check_schedule import schedule_problem, schedule_warnings
 from git_refresh.cli.schema import schema
-from git_refresh.redact import INVISIBLE
+from git_refresh.output.redact import INVISIBLE
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS
 from tests.drawn import as_often_as

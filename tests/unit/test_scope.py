@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from git_refresh.cli.check import check_clouds
 from git_refresh.cli.checks import CheckReport
 from git_refresh.cli.scope import Scope, narrow
-from git_refresh.clock import Deadline
-from git_refresh.outlet import Outlet
-from git_refresh.report import FolderReport, Report, WorkspaceReport
+from git_refresh.failures.failure import Service
+from git_refresh.model.clock import Deadline
+from git_refresh.model.values import GitFolder, OtherObject
+from git_refresh.output.log import RedactingLogger
 from git_refresh.run.refresh import refresh
+from git_refresh.run.report import FolderReport, Report, WorkspaceReport
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings, SettingsError, load
-from git_refresh.symptom import Service
-from git_refresh.values import GitFolder, OtherObject
 from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW as LATEST
 from tests.unit.test_refresh import OLD, OURS, URL, host
@@ -117,7 +117,7 @@ def test_a_rejected_entry_s_name_counts_and_its_problems_are_this_run_s() -> Non
     assert len(found.problems) == 2
     assert narrow(found, scope("prod")).problems == ()
     chosen = narrow(found, scope("bad"))
-    assert (names(chosen), [problem.where for problem in chosen.problems]) == (
+    assert (names(chosen), [problem.location for problem in chosen.problems]) == (
         ["bad"],
         ["WORKSPACES[1].hots"],
     )
@@ -268,7 +268,7 @@ def test_a_bad_folder_is_chosen_by_its_path_and_costs_no_other() -> None:
     bad = {"path": "/Repos/etl/prod", "brnach": "main"}
     found = settings({"name": "prod", "folders": [bad, "/Repos/etl/*", "/Shared/a"]})
     chosen = narrow(found, scope((), "/Workspace/Repos/etl/prod"))
-    assert [problem.where for problem in chosen.problems] == ["WORKSPACES[0].folders[0].brnach"]
+    assert [problem.location for problem in chosen.problems] == ["WORKSPACES[0].folders[0].brnach"]
     assert paths(chosen) == {"prod": []}, "the pattern must not take it up instead"
     assert narrow(found, scope((), "/Shared/a")).problems == ()
 
@@ -296,7 +296,7 @@ def test_folders_that_cannot_be_read_are_told_where_their_workspace_is_named() -
     )
     assert names(narrow(found, scope((), "/Repos/etl/prod"))) == ["prod"]
     chosen = narrow(found, scope("odd", "/Repos/etl/prod"))
-    assert [problem.where for problem in chosen.problems] == ["WORKSPACES[0].folders"]
+    assert [problem.location for problem in chosen.problems] == ["WORKSPACES[0].folders"]
 
 
 def test_a_pattern_leaves_what_another_entry_stands_for_to_that() -> None:
@@ -390,7 +390,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 def run(found: Settings, services: FakeServices, *, dry_run: bool = False) -> Report:
     soon, deadline = NOW + timedelta(minutes=15), Deadline.after(540, FakeClock())
-    return refresh(found, services, deadline, next_run=soon, outlet=Outlet(), dry_run=dry_run)
+    return refresh(found, services, deadline, next_run=soon, logger=RedactingLogger(), dry_run=dry_run)
 
 
 def wanted_by(path: str, listed: Collection[str]) -> str | None:

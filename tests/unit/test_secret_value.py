@@ -2,7 +2,7 @@
 
 import pytest
 
-from git_refresh.clouds.secret_value import flaw_of
+from git_refresh.clients.secret_value import flaw_of
 
 RIGHT = "dose5b2d8064c7e1f09a3b5d2c487f3c9a1e"
 

@@ -8,17 +8,17 @@ import pytest
 import requests
 import urllib3
 
-from git_refresh.clock import Deadline, current_operation
-from git_refresh.clouds.connections import AnswerTooLargeError
-from git_refresh.clouds.guard import Repeat, call
-from git_refresh.clouds.transport import Received
-from git_refresh.masking import Secrets
-from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.clients.connections import AnswerTooLargeError
+from git_refresh.clients.retry import Retry, call
+from git_refresh.clients.session import LastResponse
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.model.clock import Deadline, current_operation
+from git_refresh.output.mask import SecretFilter
 from tests.unit.fakes import FakeClock
 
 
 def answered(status: int, body: bytes = b"{}", **headers: str) -> None:
-    current_operation().answer = Received(
+    current_operation().answer = LastResponse(
         status, {key.replace("_", "-"): value for key, value in headers.items()}, body
     )
     raise RuntimeError(f"secret of an SDK: {body!r}")
@@ -27,11 +27,11 @@ def answered(status: int, body: bytes = b"{}", **headers: str) -> None:
 def symptom_of(
     request: Callable[[], object],
     *,
-    repeat: Repeat = Repeat.SAFE,
+    repeat: Retry = Retry.IDEMPOTENT,
     clock: FakeClock | None = None,
     budget: float = 60,
-    secrets: Secrets | None = None,
-) -> Symptom:
+    secrets: SecretFilter | None = None,
+) -> ServiceFailure:
     clock = clock or FakeClock()
     with pytest.raises(ServiceError) as caught:
         call(
@@ -39,13 +39,13 @@ def symptom_of(
             "do it",
             request,
             deadline=Deadline.after(budget, clock),
-            secrets=secrets or Secrets(),
+            secrets=secrets or SecretFilter(),
             repeat=repeat,
         )
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
-    assert "secret" not in str(caught.value) + repr(caught.value.symptom)
-    return caught.value.symptom
+    assert "secret" not in str(caught.value) + repr(caught.value.failure)
+    return caught.value.failure
 
 
 @pytest.mark.parametrize(
@@ -93,20 +93,20 @@ def symptom_of(
     ],
 )
 def test_every_service_s_error_is_read(body: bytes, code: str, message: str) -> None:
-    symptom = symptom_of(lambda: answered(404, body, X_Request_Id="req-1"))
-    assert (symptom.kind, symptom.status, symptom.error_code, symptom.message) == (
+    failure = symptom_of(lambda: answered(404, body, X_Request_Id="req-1"))
+    assert (failure.kind, failure.status, failure.error_code, failure.message) == (
         "answer",
         404,
         code,
         message,
     )
-    assert symptom.request_id == "req-1"
+    assert failure.request_id == "req-1"
 
 
 def test_what_only_the_header_of_azure_devops_says_is_read() -> None:
     said = "TF400813%3A%20The%20user%20%27%27%20is%20not%20authorized."
-    symptom = symptom_of(lambda: answered(401, b"", X_TFS_ServiceError=said))
-    assert symptom.message == "TF400813: The user '' is not authorized."
+    failure = symptom_of(lambda: answered(401, b"", X_TFS_ServiceError=said))
+    assert failure.message == "TF400813: The user '' is not authorized."
     assert symptom_of(lambda: answered(401, b'{"message": "m"}', X_TFS_ServiceError=said)).message == "m"
     long = symptom_of(lambda: answered(401, b"", X_TFS_ServiceError="%41" * 1_000_000)).message
     assert len(long) <= 16 * 1024
@@ -117,12 +117,12 @@ TOKEN = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
 
 def test_nothing_that_is_kept_of_an_error_repeats_what_was_sent() -> None:
     body = json.dumps({"error_code": TOKEN[:20], "message": f"not with {TOKEN}, please"}).encode()
-    symptom = symptom_of(
+    failure = symptom_of(
         lambda: answered(403, body, X_Request_Id=TOKEN[9:], Location=f"/login?hint={TOKEN}"),
-        secrets=Secrets([TOKEN]),
+        secrets=SecretFilter([TOKEN]),
     )
-    assert (symptom.error_code, symptom.request_id) == ("", "")
-    assert symptom.message == "*** not with *** please"
+    assert (failure.error_code, failure.request_id) == ("", "")
+    assert failure.message == "*** not with *** please"
 
 
 def test_of_an_error_only_so_much_is_kept_as_is_looked_at() -> None:
@@ -218,7 +218,7 @@ def test_an_answer_that_was_cut_short_is_told_by_what_cut_it() -> None:
     for error, kind in ((AnswerTooLargeError(), "too_large"), (requests.Timeout(), "timeout")):
 
         def request(error: Exception = error) -> None:
-            current_operation().answer = Received(200, {}, b"{}")
+            current_operation().answer = LastResponse(200, {}, b"{}")
             raise error
 
         assert symptom_of(request).kind == kind
@@ -228,10 +228,10 @@ def test_a_request_id_that_is_none_is_not_shown() -> None:
     assert symptom_of(lambda: answered(404, x_request_id="<script>")).request_id == ""
 
 
-@pytest.mark.parametrize(("repeat", "attempts"), [(Repeat.SAFE, 3), (Repeat.IF_REFUSED, 1)])
+@pytest.mark.parametrize(("repeat", "attempts"), [(Retry.IDEMPOTENT, 3), (Retry.IF_THROTTLED, 1)])
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_passing_failure_is_tried_again_only_where_that_is_safe(
-    repeat: Repeat, attempts: int, status: int
+    repeat: Retry, attempts: int, status: int
 ) -> None:
     tried: list[int] = []
 
@@ -243,7 +243,7 @@ def test_a_passing_failure_is_tried_again_only_where_that_is_safe(
     assert len(tried) == attempts
 
 
-@pytest.mark.parametrize(("repeat", "attempts"), [(Repeat.SAFE, 3), (Repeat.IF_REFUSED, 1)])
+@pytest.mark.parametrize(("repeat", "attempts"), [(Retry.IDEMPOTENT, 3), (Retry.IF_THROTTLED, 1)])
 @pytest.mark.parametrize(
     ("status", "body"),
     [
@@ -253,7 +253,7 @@ def test_a_passing_failure_is_tried_again_only_where_that_is_safe(
     ],
 )
 def test_an_answer_that_says_it_was_lost_leaves_open_what_was_done(
-    repeat: Repeat, attempts: int, status: int, body: bytes
+    repeat: Retry, attempts: int, status: int, body: bytes
 ) -> None:
     tried: list[int] = []
 
@@ -261,8 +261,8 @@ def test_an_answer_that_says_it_was_lost_leaves_open_what_was_done(
         tried.append(1)
         answered(status, body)
 
-    symptom = symptom_of(request, repeat=repeat)
-    assert (len(tried), symptom.kind, symptom.undecided) == (attempts, "lost", True)
+    failure = symptom_of(request, repeat=repeat)
+    assert (len(tried), failure.kind, failure.outcome_unknown) == (attempts, "lost", True)
 
 
 def test_another_bad_request_was_decided_and_is_not_sent_again() -> None:
@@ -272,8 +272,13 @@ def test_another_bad_request_was_decided_and_is_not_sent_again() -> None:
         tried.append(1)
         answered(400, b'{"message": "no"}')
 
-    symptom = symptom_of(request)
-    assert (len(tried), symptom.kind, symptom.undecided, symptom.throttled) == (1, "answer", False, False)
+    failure = symptom_of(request)
+    assert (len(tried), failure.kind, failure.outcome_unknown, failure.throttled) == (
+        1,
+        "answer",
+        False,
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -294,8 +299,8 @@ def test_a_refused_creation_is_tried_again(status: int, body: bytes) -> None:
             "x",
             request,
             deadline=Deadline.after(60, clock),
-            secrets=Secrets(),
-            repeat=Repeat.IF_REFUSED,
+            secrets=SecretFilter(),
+            repeat=Retry.IF_THROTTLED,
         )
         == "made"
     )
@@ -305,9 +310,9 @@ def test_a_refused_creation_is_tried_again(status: int, body: bytes) -> None:
 @pytest.mark.parametrize(("retry_after", "budget"), [("3600", 540.0), ("19", 10.0)])
 def test_retry_after_is_not_obeyed_past_patience_or_budget(retry_after: str, budget: float) -> None:
     clock = FakeClock()
-    symptom = symptom_of(lambda: answered(429, retry_after=retry_after), clock=clock, budget=budget)
+    failure = symptom_of(lambda: answered(429, retry_after=retry_after), clock=clock, budget=budget)
     assert clock.slept == []
-    assert symptom.retry_after_s == float(retry_after)
+    assert failure.retry_after_s == float(retry_after)
 
 
 def test_nothing_is_asked_when_the_time_is_over() -> None:
@@ -347,7 +352,7 @@ def test_the_inner_failure_of_two_is_the_one_that_is_told() -> None:
             "get a token",
             lambda: answered(400),
             deadline=Deadline.after(60, FakeClock()),
-            secrets=Secrets(),
+            secrets=SecretFilter(),
         )
 
     assert symptom_of(inner).service is Service.IDENTITY

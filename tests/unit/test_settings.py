@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from git_refresh.model.values import Problem, Ref
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.names import SETTINGS, near_misses, unknown_names
-from git_refresh.values import Problem, Ref
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +46,7 @@ def test_an_entry_gets_the_defaults_of_the_contract() -> None:
         "oauth_secret",
         "git-refresh",
     )
-    assert (workspace.folders, workspace.run_as) == ((), ())
+    assert (workspace.folders, workspace.additional_principal_ids) == ((), ())
     found = settings(GOOD)
     assert (found.concurrency, found.timeout_s, found.client_id) == (32, 540.0, None)
     assert found.key_vault_url == "https://contoso.vault.azure.net"
@@ -118,7 +118,7 @@ def test_a_folder_has_the_ref_that_it_names() -> None:
 
 
 def test_ids_of_service_principals_are_numbers_however_they_are_written() -> None:
-    assert only(settings({**GOOD, "run_as": [1, "20"]})).workspace.run_as == (1, 20)
+    assert only(settings({**GOOD, "run_as": [1, "20"]})).workspace.additional_principal_ids == (1, 20)
 
 
 FATAL = {
@@ -359,7 +359,7 @@ def test_what_is_wrong_with_the_defaults_is_said_once_and_not_for_every_workspac
             GOOD,
             WORKSPACE_DEFAULTS='{"run_as": ["x"], "folders": [7]}',
         )
-    places = [problem.where for problem in caught.value.problems]
+    places = [problem.location for problem in caught.value.problems]
     assert places == ["WORKSPACE_DEFAULTS.run_as[0]", "WORKSPACE_DEFAULTS.folders[0]"]
 
 
@@ -920,7 +920,7 @@ def test_a_text_that_nobody_can_read_is_refused_by_its_place_and_shown_in_letter
 ) -> None:
     written = json.loads(json.dumps(entry).replace("{}", json.dumps(sign)[1:-1]))
     (problem,) = settings({**GOOD, **written}).problems
-    assert problem.where == f"WORKSPACES[0].{place}"
+    assert problem.location == f"WORKSPACES[0].{place}"
     assert str(problem).isprintable()
 
 
@@ -956,7 +956,7 @@ def test_bad_folders_are_all_told_by_their_paths_and_cost_none_of_the_good_ones(
     folders = [{"path": "/a/b", "tag": ""}, 7, "/a/c", "/a/c/", {"path": "/a/d", "x": 1, "y": 1}, "/a/e"]
     entry = only(settings({**GOOD, "folders": folders}))
     assert [good.path for good in entry.workspace.folders] == ["/a/c", "/a/e"]
-    assert [(bad.path, bad.problem.where.partition(".")[2]) for bad in entry.bad_folders] == [
+    assert [(bad.path, bad.problem.location.partition(".")[2]) for bad in entry.bad_folders] == [
         ("/a/b", "folders[0].tag"),
         (None, "folders[1]"),
         (None, "folders[3].path"),
@@ -1057,7 +1057,7 @@ def test_a_misspelled_setting_that_is_required_is_named_where_it_is_missing() ->
 def test_all_problems_come_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         settings({**GOOD, "hst": 1}, REFRESH_CONCURRENCY="x", FAN_OUT="x", AZURE_CLIENT_ID="x")
-    places = [problem.where for problem in caught.value.problems]
+    places = [problem.location for problem in caught.value.problems]
     assert places == ["REFRESH_CONCURRENCY", "AZURE_CLIENT_ID", "FAN_OUT", "WORKSPACES[0].hst"]
 
 

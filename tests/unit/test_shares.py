@@ -1,14 +1,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_refresh.shares import Shares
+from git_refresh.model.quota import Quota
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 50)), max_size=60))
 def test_all_together_never_take_more_than_the_total_and_one_no_more_than_its_most(
     asked: list[tuple[str, int]],
 ) -> None:
-    shares, taken = Shares(100, 4, 40), dict.fromkeys("abcd", 0)
+    shares, taken = Quota(100, 4, 40), dict.fromkeys("abcd", 0)
     for party, amount in asked:
         taken[party] += amount * shares.take(party, amount)
     assert sum(taken.values()) <= 100
@@ -17,14 +17,14 @@ def test_all_together_never_take_more_than_the_total_and_one_no_more_than_its_mo
 
 @given(st.lists(st.integers(1, 50), max_size=60))
 def test_what_a_party_is_due_is_there_whatever_the_others_take(asked: list[int]) -> None:
-    shares = Shares(100, 4, 100)
+    shares = Quota(100, 4, 100)
     for amount in asked:
         shares.take("greedy", amount)
     assert all(shares.take(party, 12) for party in ("b", "c", "d"))
 
 
 def test_a_party_may_take_what_nobody_else_needs() -> None:
-    shares = Shares(100, 4, 60)
+    shares = Quota(100, 4, 60)
     assert shares.take("a", 60)
     assert not shares.take("a", 1), "its most"
     assert shares.take("b", 12)

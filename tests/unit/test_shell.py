@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from git_refresh.admin import commands
 from git_refresh.cli.findings import _COMMAND as LOOKS_LIKE_A_COMMAND
-from git_refresh.diagnosis import explain
-from git_refresh.diagnosis.explain import Facts
-from git_refresh.diagnosis.table import OWN, TABLE, UNKNOWN, Row
-from git_refresh.outlet import LONGEST_TEXT
-from git_refresh.redact import visible
+from git_refresh.failures import diagnosis
+from git_refresh.failures.diagnosis import DiagnosisContext
+from git_refresh.failures.table import OWN, TABLE, UNKNOWN, Row
+from git_refresh.output.log import MAX_TEXT_CHARS
+from git_refresh.output.redact import escape_unprintable
+from git_refresh.output.shell import MAX_LENGTH, Command, command, fill, quote
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import load
-from git_refresh.shell import MAX_LENGTH, Command, command, fill, quote
 from tests.drawn import as_often_as
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +90,7 @@ def test_a_quoted_value_is_one_argument_whatever_is_in_it(
     values: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     line = command("az {all}", all=Command(" ".join(map(quote, values))))
-    assert visible(line) == line, "on one line, and all of it seen"
+    assert escape_unprintable(line) == line, "on one line, and all of it seen"
     (call,) = calls(line, folder=tmp_path_factory.mktemp("typed"))
     assert call == ["az", *values, "HOST="]
 
@@ -103,7 +103,7 @@ def test_what_no_program_can_be_given_stays_in_capitals(value: str) -> None:
 def test_of_a_command_without_room_the_longest_values_stay_in_capitals() -> None:
     found = command("az {first} {second} {third}", first="a" * 700, second="b" * 900, third="c" * 500)
     assert found == f"az {'a' * 700} SECOND {'c' * 500}"
-    assert MAX_LENGTH + 400 < LONGEST_TEXT, "with the sentence around it"
+    assert MAX_LENGTH + 400 < MAX_TEXT_CHARS, "with the sentence around it"
 
 
 @pytest.mark.parametrize(
@@ -131,10 +131,12 @@ def test_a_remedy_s_commands_are_what_they_are_whatever_values_they_have(
     row: Row, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     drawn = {
-        each.name: data.draw(hostile) for each in fields(Facts) if each.name not in {"command", "options"}
+        each.name: data.draw(hostile)
+        for each in fields(DiagnosisContext)
+        if each.name not in {"command", "options"}
     }
-    facts = Facts(**{name: value or "x" for name, value in drawn.items()})  # type: ignore[arg-type]  # no commands among them
-    known = explain._values(facts)
+    context = DiagnosisContext(**{name: value or "x" for name, value in drawn.items()})  # type: ignore[arg-type]  # no commands among them
+    known = diagnosis._values(context)
     known |= {"address": data.draw(hostile), "vault_name": data.draw(hostile), "audience": data.draw(hostile)}
     plain = {
         name: value if isinstance(value, Command) else f"Z{name}Z" if value else ""
@@ -142,9 +144,11 @@ def test_a_remedy_s_commands_are_what_they_are_whatever_values_they_have(
     }
     templates = row.remedy.split("`")[1::2]
     folder = tmp_path_factory.mktemp("typed")
-    meant = calls(*(fill(each, {**plain, **explain._arguments(plain)}) for each in templates), folder=folder)
+    meant = calls(
+        *(fill(each, {**plain, **diagnosis._arguments(plain)}) for each in templates), folder=folder
+    )
     assert meant
-    hostile_ones = {**known, **explain._arguments(known)}
+    hostile_ones = {**known, **diagnosis._arguments(known)}
     typed = calls(*(fill(each, hostile_ones) for each in templates), folder=folder)
     assert typed == [[_with(known, argument) for argument in call] for call in meant]
 

@@ -12,10 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from git_refresh.model.values import Slice
+from git_refresh.run.slices import (
+    MAX_WORKSPACES_PER_SLICE,
+    Message,
+    UnreadableMessageError,
+    cut,
+    messages,
+    read_message,
+)
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, load
-from git_refresh.slices import MOST, Message, UnreadableMessageError, cut, messages, read_message
-from git_refresh.values import Slice
 from tests.drawn import as_often_as
 
 IDENTITIES = [None, *(f"5a1e0000-0000-4000-8000-00000000000{digit}" for digit in range(3))]
@@ -71,7 +78,7 @@ def test_each_entry_is_in_exactly_one_slice_whatever_the_list_holds(entries: lis
     )
     for names, part in zip(cut(found), slices, strict=True):
         good = [each for each in part.entries if isinstance(each, Entry)]
-        assert len(names) <= MOST
+        assert len(names) <= MAX_WORKSPACES_PER_SLICE
         assert len({found.zone(each.workspace).identity for each in good}) <= 1
 
 

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from git_refresh.cli.last_run import LastRun, read_report
 from git_refresh.cli.status import CredentialStatus, FolderStatus, StatusReport, WorkspaceStatus, look
-from git_refresh.cli.status_shown import show_status
-from git_refresh.clock import Deadline
-from git_refresh.diagnosis.explain import Diagnosis
+from git_refresh.cli.status_view import show_status
+from git_refresh.failures.diagnosis import Diagnosis
+from git_refresh.model.clock import Deadline
+from git_refresh.model.values import GitFolder, OtherObject, StoredCredential
 from git_refresh.settings.load import SettingsError, load
-from git_refresh.values import GitFolder, OtherObject, StoredCredential
 from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW, URL, host
 
@@ -378,7 +378,7 @@ def test_what_is_no_report_of_a_run_is_named(tmp_path: Path, text: str, said: st
     with pytest.raises(SettingsError) as caught:
         read_report(file)
     (problem,) = caught.value.problems
-    assert problem.where == str(file)
+    assert problem.location == str(file)
     assert said in problem.message
 
 

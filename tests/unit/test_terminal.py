@@ -12,14 +12,14 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from git_refresh.cli import terminal
+from git_refresh.cli import render
 from git_refresh.cli.check import skipped_layers
 from git_refresh.cli.checks import Check, CheckReport, Layer, failed, skipped, warning
 from git_refresh.cli.findings import fold, place_in
 from git_refresh.cli.progress import Lines, Live, said
-from git_refresh.diagnosis.explain import Diagnosis, noted
-from git_refresh.report import CredentialReport, FolderReport, Report, TokenReport, WorkspaceReport
-from git_refresh.values import Problem
+from git_refresh.failures.diagnosis import Diagnosis, noted
+from git_refresh.model.values import Problem
+from git_refresh.run.report import CredentialReport, FolderReport, Report, TokenReport, WorkspaceReport
 
 ERROR = Diagnosis("git_conflict", "Could not move it.", "It was edited: [a].", "Commit it.")
 OLD, NEW = "a" * 40, "b" * 40
@@ -60,7 +60,7 @@ def workspace(**changes: Any) -> WorkspaceReport:
 
 def test_a_report_is_a_table_and_one_line_to_sum_up() -> None:
     out = console()
-    terminal.show_report(report(workspace()), out)
+    render.show_report(report(workspace()), out)
     assert text(out) == (
         "Workspace  Credential  Git folder  Ref   From → to            Action\n"
         "data-1     updated     /Repos/a/b  main  aaaaaaaa → bbbbbbbb  updated\n"
@@ -77,7 +77,7 @@ def test_a_failure_is_told_once_with_its_cause_and_remedy() -> None:
     )
     out = console()
     late = Problem("timer", "late_run: This run started 5 minutes late.")
-    terminal.show_report(
+    render.show_report(
         report(workspace(result="failed", folders=(folder,)), rejected, problems=(wrong, late)), out
     )
     assert text(out).split("\n", 3)[3] == (
@@ -96,7 +96,7 @@ def test_a_plan_has_a_line_for_each_step_with_its_reason_and_a_count() -> None:
         name="data-2", credential=CredentialReport("created", None, "there is none"), folders=(made,)
     )
     out = console()
-    terminal.show_plan(report(workspace(), fresh), out)
+    render.show_plan(report(workspace(), fresh), out)
     assert text(out) == (
         f"data-1  {HOST}\n"
         "  ~ Git credential 7: a fresh token replaces the stored one\n"
@@ -113,7 +113,7 @@ def test_a_plan_has_a_line_for_each_step_with_its_reason_and_a_count() -> None:
 def test_the_table_marks_a_folder_that_there_is_something_to_know_of() -> None:
     note = Diagnosis("changes_discarded", "m", "c", "r")
     out = console()
-    terminal.show_report(
+    render.show_report(
         report(workspace(folders=(FolderReport("/a/b", "updated", "main", OLD, NEW, note=note),))), out
     )
     assert text(out).splitlines()[1].endswith("updated !")
@@ -125,7 +125,7 @@ def test_a_plan_marks_a_folder_that_nothing_brings_up_to_date() -> None:
         "/Repos/a/b", "unchanged", None, OLD, OLD, why="it is on no branch, and nothing else", note=note
     )
     out = console()
-    terminal.show_plan(report(workspace(folders=(folder,))), out)
+    render.show_plan(report(workspace(folders=(folder,))), out)
     assert "  ! /Repos/a/b aaaaaaaa: it is on no branch, and nothing else" in text(out).splitlines()
 
 
@@ -145,7 +145,7 @@ def test_a_plan_names_what_it_cannot_do() -> None:
         "WORKSPACES[1]", "", "rejected", error=Diagnosis("invalid_settings", "m", "c", "r")
     )
     out = console()
-    terminal.show_plan(report(kept, failed, rejected), out)
+    render.show_plan(report(kept, failed, rejected), out)
     assert [
         line for line in text(out).splitlines() if line.startswith("  ") and not line.startswith("   ")
     ] == [
@@ -163,7 +163,7 @@ def test_a_check_s_remedy_stands_indented_below_it_also_where_it_wraps() -> None
         "key_vault_forbidden", "Could not.", "It may not " + "read " * 20, "Grant it: " + "word " * 20
     )
     out = console(60)
-    terminal.show_check(CheckReport((Check("key_vault", "secret", "failed", "Could not.", long),)), out)
+    render.show_check(CheckReport((Check("key_vault", "secret", "failed", "Could not.", long),)), out)
     lines = text(out).splitlines()
     assert lines[:2] == ["Key Vault", "  ✗ secret: Could not.  (key_vault_forbidden)"]
     assert all(line.startswith("      ") and len(line) <= 60 for line in lines[2:-1]), lines
@@ -179,8 +179,8 @@ def test_a_path_or_a_command_is_in_one_piece_at_sixty_columns_too(whole: str) ->
     error = Diagnosis(
         "git_conflict", f"Could not move {whole} there.", "It was edited.", f"Type this: {whole}"
     )
-    terminal.show_check(CheckReport((Check("folder", "a folder", "failed", error.message, error),)), out)
-    terminal.show_report(
+    render.show_check(CheckReport((Check("folder", "a folder", "failed", error.message, error),)), out)
+    render.show_report(
         report(workspace(result="failed", folders=(FolderReport(whole, "failed", error=error),))), out
     )
     assert text(out).count(whole) == 6
@@ -188,7 +188,7 @@ def test_a_path_or_a_command_is_in_one_piece_at_sixty_columns_too(whole: str) ->
 
 def test_a_narrow_terminal_has_a_list_instead_of_a_table() -> None:
     out = console(60)
-    terminal.show_report(report(workspace()), out)
+    render.show_report(report(workspace()), out)
     assert text(out).splitlines()[:3] == [
         f"data-1  {HOST}",
         "  ~ Git credential 7: a fresh token replaces the stored one",
@@ -202,11 +202,11 @@ def test_a_thousand_equal_mistakes_are_one_line_with_their_number_and_the_first_
     other = Problem("WORKSPACES[7].host", "is missing")
     line = "✗ WORKSPACES[0].hots, WORKSPACES[1].hots, WORKSPACES[2].hots and 1,497 more: is not a key of a workspace"
     out = console()
-    terminal.show_nothing_run([*wrong[:8], other, *wrong[8:]], out)
+    render.show_nothing_run([*wrong[:8], other, *wrong[8:]], out)
     assert text(out).splitlines() == [line, "✗ WORKSPACES[7].host: is missing", "Nothing was run."]
     out = console()
-    checks = [Check("settings", problem.where, "failed", problem.message) for problem in wrong]
-    terminal.show_check(CheckReport(tuple(checks)), out)
+    checks = [Check("settings", problem.location, "failed", problem.message) for problem in wrong]
+    render.show_check(CheckReport(tuple(checks)), out)
     assert text(out).splitlines()[1:] == [f"  {line}", "1500 checks: 1500 failed."]
 
 
@@ -218,7 +218,7 @@ def test_mistakes_that_differ_in_their_value_alone_are_one_line_with_the_first_v
         for n in range(5)
     ]
     out = console()
-    terminal.show_nothing_run(wrong, out)
+    render.show_nothing_run(wrong, out)
     assert text(out).splitlines()[:-1] == [
         "✗ WORKSPACES[0].host, WORKSPACES[1].host, WORKSPACES[2].host and 2 more: " + wrong[0].message
     ]
@@ -245,7 +245,7 @@ def fleet(workspaces: int, folders: int) -> list[WorkspaceReport]:
     ]
 
 
-@pytest.mark.parametrize("show", [terminal.show_report, terminal.show_plan])
+@pytest.mark.parametrize("show", [render.show_report, render.show_plan])
 def test_what_fails_alike_in_many_workspaces_is_one_line_and_one_finding(show: Any) -> None:
     out = console()
     show(report(*fleet(200, 30)), out)
@@ -265,7 +265,7 @@ def test_a_check_tells_what_fails_alike_once_in_each_layer(path: str) -> None:
         for number in range(1_000)
     ]
     out = console()
-    terminal.show_check(CheckReport(tuple(checks)), out)
+    render.show_check(CheckReport(tuple(checks)), out)
     lines = text(out).splitlines()
     assert len([line for line in lines if "data-0, data-1, data-2 and 997 more" in line]) == 3
     assert len([line for line in lines if "→" in line]) == 3
@@ -280,7 +280,7 @@ def test_problems_that_differ_in_their_value_alone_are_one_finding() -> None:
         for n in range(500)
     )
     out = console()
-    terminal.show_report(report(workspace(), problems=problems), out)
+    render.show_report(report(workspace(), problems=problems), out)
     assert "secret-0, secret-1, secret-2 and 497 more: " in text(out)
     assert len(text(out).splitlines()) < 10
 
@@ -290,7 +290,7 @@ def test_two_codes_and_a_finding_that_stands_alone_are_told_apart() -> None:
     checks = [failed("folder", f"data-{number}", of_host(number)) for number in range(50)]
     checks += [failed("folder", "data-7 /a", other), warning("folder", "data-8", of_host(8))]
     out = console()
-    terminal.show_check(CheckReport(tuple(checks)), out)
+    render.show_check(CheckReport(tuple(checks)), out)
     told = [line for line in text(out).splitlines() if line.endswith(")")]
     assert len(told) == 3
 
@@ -317,7 +317,7 @@ def test_what_was_not_looked_at_for_one_reason_is_one_line_in_each_layer() -> No
         skipped(layer, f"data-{n}{what}", "it is late") for layer, what in layers.items() for n in (1, 2)
     ]
     out = console()
-    terminal.show_check(CheckReport(tuple(checks)), out)
+    render.show_check(CheckReport(tuple(checks)), out)
     assert text(out).splitlines()[:-1] == [
         "Git credentials",
         "  – data-1, data-2: skipped, because it is late",  # noqa: RUF001  # as it is printed
@@ -391,7 +391,7 @@ def test_what_is_not_well_though_nothing_failed_is_told_like_a_failure() -> None
     folder = FolderReport("/Repos/a/b", "updated", "main", OLD, NEW, note=note)
     problem = noted("data-1 /Repos/a/b", note)
     out = console()
-    terminal.show_report(
+    render.show_report(
         report(workspace(folders=(folder,)), problems=(problem,)), out, {"data-1": "WORKSPACES[4]"}
     )
     assert text(out).splitlines()[-4:-1] == [
@@ -407,7 +407,7 @@ def test_layers_of_which_nothing_was_looked_at_are_one_line() -> None:
         *skipped_layers("they are wrong", below="settings"),
     ]
     out = console()
-    terminal.show_check(CheckReport(tuple(checks)), out)
+    render.show_check(CheckReport(tuple(checks)), out)
     assert text(out).splitlines() == [
         "Settings",
         "  ✗ WORKSPACES: is missing",
@@ -429,7 +429,7 @@ LEFT_OUT = "Jobs were not looked at: add --jobs."
 )
 def test_what_was_not_asked_for_is_one_line_before_the_last(checks: list[Check], *, told: bool) -> None:
     out = console()
-    terminal.show_check(CheckReport(tuple(checks)), out, left_out=LEFT_OUT)
+    render.show_check(CheckReport(tuple(checks)), out, left_out=LEFT_OUT)
     assert (text(out).splitlines()[-2] == LEFT_OUT) == told
     assert (LEFT_OUT in text(out)) == told
 
@@ -444,7 +444,7 @@ def test_many_jobs_of_one_principal_are_told_once() -> None:
         ),
     ]
     out = console()
-    terminal.show_check(CheckReport(tuple(checks)), out, {"data-1": "WORKSPACES[4]"})
+    render.show_check(CheckReport(tuple(checks)), out, {"data-1": "WORKSPACES[4]"})
     assert text(out).splitlines()[1:4] == [
         "  ✗ " + "; ".join(f'data-1, job {number} "etl"' for number in range(3)) + " and 897 more: "
         "It runs as x.  (job_principal_not_refreshed)",
@@ -457,7 +457,7 @@ def test_what_failed_is_told_with_the_workspace_s_place_in_the_settings() -> Non
     places = {"data-1": "WORKSPACES[4]"}
     folder = FolderReport("/Repos/a/b", "failed", "main", OLD, error=ERROR)
     out = console()
-    terminal.show_report(report(workspace(result="failed", folders=(folder,))), out, places)
+    render.show_report(report(workspace(result="failed", folders=(folder,))), out, places)
     assert "✗ data-1 /Repos/a/b (WORKSPACES[4]): Could not move it.  (git_conflict)" in text(out)
     out = console()
     checks = (
@@ -465,7 +465,7 @@ def test_what_failed_is_told_with_the_workspace_s_place_in_the_settings() -> Non
         Check("workspace", "data-11", "failed", "Could not.", ERROR),
         Check("folder", "data-1 /Repos/a/b", "failed", "Could not.", ERROR),
     )
-    terminal.show_check(CheckReport(checks), out, places)
+    render.show_check(CheckReport(checks), out, places)
     assert "  ✓ data-1: signed in" in text(out)
     assert "  ✗ data-11: Could not." in text(out)
     assert "  ✗ data-1 /Repos/a/b (WORKSPACES[4]): Could not." in text(out)
@@ -474,7 +474,7 @@ def test_what_failed_is_told_with_the_workspace_s_place_in_the_settings() -> Non
 def test_a_plan_of_changes_leaves_out_what_stays_and_tokens_that_only_get_newer() -> None:
     quiet = workspace(name="data-2", folders=(FolderReport("/Repos/a/c", "unchanged", "v1", OLD, OLD),))
     out = console()
-    terminal.show_plan(report(workspace(), quiet), out, changes=True)
+    render.show_plan(report(workspace(), quiet), out, changes=True)
     assert text(out).splitlines()[:-2] == [
         f"data-1  {HOST}",
         "  ~ /Repos/a/b main aaaaaaaa → bbbbbbbb: branch main has moved",
@@ -484,7 +484,7 @@ def test_a_plan_of_changes_leaves_out_what_stays_and_tokens_that_only_get_newer(
 def test_what_several_failures_have_in_common_is_told_once() -> None:
     checks = [Check("azure_devops", f"branch {n}", "failed", f"Could not {n}.", ERROR) for n in (1, 2)]
     out = console()
-    terminal.show_check(CheckReport(tuple(checks)), out)
+    render.show_check(CheckReport(tuple(checks)), out)
     assert text(out).splitlines()[1:5] == [
         "  ✗ branch 1: Could not 1.  (git_conflict)",
         "  ✗ branch 2: Could not 2.  (git_conflict)",
@@ -493,32 +493,32 @@ def test_what_several_failures_have_in_common_is_told_once() -> None:
     ]
     out = console()
     failed = [workspace(name=f"data-{n}", result="failed", folders=(), error=ERROR) for n in (1, 2)]
-    terminal.show_plan(report(*failed), out)
+    render.show_plan(report(*failed), out)
     assert text(out).count("✗ data-") == 2
     assert text(out).count("→ Commit it.") == 1
 
 
 def test_a_rejected_entry_is_named_in_the_table() -> None:
     out = console()
-    terminal.show_report(report(WorkspaceReport("WORKSPACES[1]", "", "rejected", error=ERROR)), out)
+    render.show_report(report(WorkspaceReport("WORKSPACES[1]", "", "rejected", error=ERROR)), out)
     assert text(out).splitlines()[1].split() == ["WORKSPACES[1]", "—", "—", "rejected"]
 
 
 def test_what_is_wrong_with_the_settings_says_it_all_in_its_own_line() -> None:
     out = console()
     check = Check("settings", "WORKSPACES[0].hots", "failed", "is not a key of a workspace", ERROR)
-    terminal.show_check(CheckReport((check,)), out)
+    render.show_check(CheckReport((check,)), out)
     assert text(out) == "Settings\n  ✗ WORKSPACES[0].hots: is not a key of a workspace\n1 check: 1 failed."
 
 
 def test_what_is_piped_is_never_folded() -> None:
-    assert terminal.console().width >= 500
+    assert render.console().width >= 500
 
 
 def test_square_brackets_in_a_name_are_no_markup() -> None:
     out = console()
-    terminal.show_report(report(workspace(name="[red]x[/red]", folders=())), out)
-    Lines(out).done(workspace(name="[red]y[/red]", folders=()))
+    render.show_report(report(workspace(name="[red]x[/red]", folders=())), out)
+    Lines(out).finished(workspace(name="[red]y[/red]", folders=()))
     assert "[red]x[/red]" in text(out)
     assert "[red]y[/red]" in text(out)
 
@@ -539,12 +539,12 @@ def test_the_live_display_shows_a_dozen_workspaces_and_counts_the_rest() -> None
     out = Console(file=io.StringIO(), width=100, force_terminal=True, highlight=False)
     with Live(out, 20) as live:
         for number in range(20):
-            live.doing(f"data-{number}", "signing in")
+            live.started(f"data-{number}", "signing in")
         names = [task.description for task in live.progress.tasks if task.visible]
         assert names == ["workspaces", *(f"data-{number}" for number in range(12))]
-        live.doing("data-0", "/Repos/a/b and 2 more")
+        live.started("data-0", "/Repos/a/b and 2 more")
         assert live.progress.tasks[1].fields["what"] == "/Repos/a/b and 2 more"
-        live.done(workspace(name="data-0"))
+        live.finished(workspace(name="data-0"))
         names = [task.description for task in live.progress.tasks if task.visible]
         assert names == ["workspaces", *(f"data-{number}" for number in range(1, 13))]
         assert live.progress.tasks[0].fields["what"] == "1 of 20"

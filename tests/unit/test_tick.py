@@ -9,8 +9,8 @@ import pytest
 
 from git_refresh import app
 from git_refresh.fan_out import dispatch
-from git_refresh.raised import LONGEST_MESSAGE, RunFailedError
-from git_refresh.report import Report
+from git_refresh.run.errors import LONGEST_MESSAGE, RunFailedError
+from git_refresh.run.report import Report
 from tests.unit.test_time import ODD_STATUSES
 
 SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
@@ -25,7 +25,7 @@ def tick(environ: dict[str, str], caplog: pytest.LogCaptureFixture) -> tuple[str
     """What was raised, and the lines that were logged."""
     caplog.set_level(logging.INFO, "git_refresh")
     with pytest.raises(RunFailedError) as raised:
-        app.tick(environ, None)
+        app.run_scheduled(environ, None)
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)
     return str(raised.value), [json.loads(message) for message in caplog.messages]
 
@@ -60,7 +60,7 @@ def test_an_odd_status_makes_no_run_fail(
             return good
 
         patch.setattr(app, "run", run)
-        app.tick(SETTINGS, status)
+        app.run_scheduled(SETTINGS, status)
         dispatch({**SETTINGS, "AzureWebJobsStorage__accountName": "stcontoso"}, status)
     assert [(given["late"], given["next_run"] > datetime.now(UTC)) for given in ran] == [(timedelta(), True)]
     dispatched, _ = [json.loads(message) for message in caplog.messages]

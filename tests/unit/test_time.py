@@ -13,12 +13,12 @@ from azure.core.credentials import AccessToken
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from git_refresh.clock import ServiceTime, Skew
-from git_refresh.clouds.identity import Identity
-from git_refresh.masking import Secrets
-from git_refresh.model.next_run import MARGIN, lapses_before, late_by, next_run_after
-from git_refresh.symptom import ServiceError
-from git_refresh.values import AZURE_DEVOPS, Token
+from git_refresh.clients.identity import Identity
+from git_refresh.failures.failure import ServiceError
+from git_refresh.model.clock import ServiceTime, Skew
+from git_refresh.model.next_run import MARGIN, expires_before, late_by, next_run_after
+from git_refresh.model.values import AZURE_DEVOPS, Token
+from git_refresh.output.mask import SecretFilter
 from tests.unit.fakes import NOW, FakeClock, deadline
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
@@ -60,7 +60,7 @@ def simulate(
             Ran(
                 began,
                 began + life,
-                lapses_before(next_run, began + life),
+                expires_before(next_run, began + life),
                 bool(late_by(began, status)),
             )
         )
@@ -109,7 +109,7 @@ def test_without_a_missed_tick_no_run_is_called_late(
 def test_a_token_has_to_outlast_the_next_run_and_what_that_may_come_late(
     remaining: timedelta, *, expected: bool
 ) -> None:
-    assert lapses_before(NOW + timedelta(minutes=15), NOW + remaining) is expected
+    assert expires_before(NOW + timedelta(minutes=15), NOW + remaining) is expected
 
 
 LATE = {
@@ -192,13 +192,13 @@ def test_whatever_moment_the_host_writes_no_run_is_ten_years_away(moment: dateti
     assert timedelta() <= late_by(NOW, status) < timedelta(days=3_700)
     following = next_run_after(NOW, status, "0 */15 * * * *")
     assert timedelta() < following - NOW < timedelta(days=3_700)
-    assert not lapses_before(following, datetime.max.replace(tzinfo=UTC))
+    assert not expires_before(following, datetime.max.replace(tzinfo=UTC))
 
 
 def test_a_clock_that_is_behind_makes_tokens_look_longer_lived_than_they_are() -> None:
     next_run, ends = NOW + timedelta(minutes=15), NOW + timedelta(minutes=25)
-    assert not lapses_before(next_run, ends)
-    assert lapses_before(next_run, ends, skew=timedelta(minutes=10))
+    assert not expires_before(next_run, ends)
+    assert expires_before(next_run, ends, skew=timedelta(minutes=10))
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def given_token(monkeypatch: pytest.MonkeyPatch, token: str, expires_on: object)
     """What becomes of a token that the identity endpoint gives."""
     monkeypatch.setattr(Identity, "_ask", lambda *_: AccessToken(token, expires_on))  # type: ignore[arg-type]
     environ = {"IDENTITY_ENDPOINT": "http://127.0.0.1:1/token", "IDENTITY_HEADER": "header-0f-this-machine-7"}
-    identity = Identity(None, ssl.create_default_context(), deadline(), Secrets(), environ)
+    identity = Identity(None, ssl.create_default_context(), deadline(), SecretFilter(), environ)
     return identity.token(AZURE_DEVOPS)
 
 
@@ -324,4 +324,4 @@ def test_a_token_that_has_lapsed_or_is_none_is_not_taken(
 ) -> None:
     with pytest.raises(ServiceError) as caught:
         given_token(monkeypatch, token, expires_on)
-    assert caught.value.symptom.kind == kind
+    assert caught.value.failure.kind == kind

@@ -3,9 +3,9 @@
 import pytest
 import requests
 
-from git_refresh.clock import Deadline, current_operation, operation
-from git_refresh.clouds.connections import tls_context
-from git_refresh.clouds.transport import BoundedSession, RequestRefusedError, proxy_of
+from git_refresh.clients.connections import tls_context
+from git_refresh.clients.session import BoundedSession, RequestRefusedError, proxy_of
+from git_refresh.model.clock import Deadline, current_operation, operation
 from tests.unit.fakes import FakeClock
 
 ORIGIN = "https://adb-1.1.azuredatabricks.net"

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import pytest
 from pydantic import SecretStr
 
-from git_refresh.clouds.connections import tls_context
-from git_refresh.clouds.vault import Vault
-from git_refresh.hosts import NO_HOSTS
-from git_refresh.masking import Secrets
-from git_refresh.symptom import ServiceError
-from git_refresh.values import Token
+from git_refresh.clients.connections import tls_context
+from git_refresh.clients.key_vault import KeyVault
+from git_refresh.failures.failure import ServiceError
+from git_refresh.model.hosts import NO_HOSTS
+from git_refresh.model.values import Token
+from git_refresh.output.mask import SecretFilter
 from tests.unit.fakes import NOW, FakeServices, deadline
 
 SENT = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
@@ -27,11 +27,11 @@ def vault(
     monkeypatch: pytest.MonkeyPatch,
     value: object,
     expires_on: datetime | None,
-    secrets: Secrets,
+    secrets: SecretFilter,
     begins: datetime | None = None,
-) -> Vault:
+) -> KeyVault:
     """A vault whose every secret is this one."""
-    made = Vault(
+    made = KeyVault(
         "https://contoso.vault.azure.net",
         FakeIdentity({}),  # type: ignore[arg-type]  # tokens are all that is asked of it
         NO_HOSTS,
@@ -45,10 +45,10 @@ def vault(
 
 
 def test_a_secret_is_known_as_one_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    secrets = Secrets()
+    secrets = SecretFilter()
     found = vault(monkeypatch, f" {SECRET}\n", None, secrets).secret("name")
     assert found.value.get_secret_value() == SECRET
-    assert secrets.are_in(SECRET)
+    assert secrets.contains(SECRET)
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,14 @@ def test_a_secret_is_known_as_one_from_then_on(monkeypatch: pytest.MonkeyPatch) 
 def test_what_an_editor_puts_around_a_secret_is_no_part_of_it(
     monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
-    assert vault(monkeypatch, value, None, Secrets()).secret("name").value.get_secret_value() == SECRET
+    assert vault(monkeypatch, value, None, SecretFilter()).secret("name").value.get_secret_value() == SECRET
 
 
 def test_a_secret_before_its_activation_date_is_used_and_the_date_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     begins = NOW + timedelta(days=1)
-    found = vault(monkeypatch, SECRET, None, Secrets(), begins).secret("name")
+    found = vault(monkeypatch, SECRET, None, SecretFilter(), begins).secret("name")
     assert (found.value.get_secret_value(), found.valid_from) == (SECRET, begins)
 
 
@@ -83,6 +83,6 @@ def test_a_secret_that_has_lapsed_is_none_or_was_sent_is_not_taken(
     monkeypatch: pytest.MonkeyPatch, value: object, expires_on: datetime | None, kind: str
 ) -> None:
     with pytest.raises(ServiceError) as caught:
-        vault(monkeypatch, value, expires_on, Secrets()).secret("name")
-    assert caught.value.symptom.kind == kind
-    assert caught.value.symptom.ended == (expires_on if kind == "lapsed" else None)
+        vault(monkeypatch, value, expires_on, SecretFilter()).secret("name")
+    assert caught.value.failure.kind == kind
+    assert caught.value.failure.ended == (expires_on if kind == "lapsed" else None)

@@ -5,13 +5,13 @@ from collections import Counter
 
 import pytest
 
-from git_refresh.diagnosis.explain import Facts
+from git_refresh.failures.diagnosis import DiagnosisContext
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.model.values import GitFolder, OtherObject
 from git_refresh.run import listing, walk
 from git_refresh.run.listing import Listing
 from git_refresh.run.walk import LOOK_AFTER, MAX_DEPTH, MAX_REQUESTS, WALK_LIMIT_S, WIDE, Gap
 from git_refresh.settings.models import Folder
-from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import GitFolder, OtherObject
 from tests.unit.fakes import FakeClock, deadline
 from tests.unit.workspace_tree import Kind, Node, Tree
 
@@ -43,7 +43,9 @@ def search(
     folders = tuple(Folder.model_validate({"path": path}) for path in wanted)
     read = Listing(there, folders, deadline=deadline(540, clock))
     found = [folder.path for folder in read]
-    told = [(f"{each.told.code} {each.told.message}", each.failed) for each in read.patterns(Facts())]
+    told = [
+        (f"{each.told.code} {each.told.message}", each.failed) for each in read.patterns(DiagnosisContext())
+    ]
     return found, told, read
 
 
@@ -60,8 +62,8 @@ def codes(told: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
     ],
 )
 def test_a_closed_network_is_no_missing_permission(code: str, message: str, *, refused: bool) -> None:
-    symptom = Symptom(Service.DATABRICKS, "list the directory /a", "answer", 403, code, message)
-    assert Gap("/a", symptom).refused is refused
+    failure = ServiceFailure(Service.DATABRICKS, "list the directory /a", "answer", 403, code, message)
+    assert Gap("/a", failure).refused is refused
 
 
 def names(told: list[tuple[str, bool]], path: str) -> bool:
@@ -70,14 +72,14 @@ def names(told: list[tuple[str, bool]], path: str) -> bool:
 
 
 def broken_off(
-    there: Tree, at: str, symptom: Symptom, clock: FakeClock | None = None, takes: float = 0
+    there: Tree, at: str, failure: ServiceFailure, clock: FakeClock | None = None, takes: float = 0
 ) -> None:
     """Let the listing of a directory fail, after so many seconds."""
 
     def before(asked: str) -> None:
         if asked == f"children {at}":
             (clock or FakeClock()).sleep(takes)
-            raise ServiceError(symptom)
+            raise ServiceError(failure)
 
     there.before = before
 
@@ -137,15 +139,15 @@ def test_all_searches_of_a_workspace_share_their_seconds(monkeypatch: pytest.Mon
     assert clock.at == 80
 
 
-HUNG = Symptom(Service.DATABRICKS, "list the directory /Shared/b", "timeout")
-LARGE = Symptom(Service.DATABRICKS, "list the directory /Shared/b", "too_large")
+HUNG = ServiceFailure(Service.DATABRICKS, "list the directory /Shared/b", "timeout")
+LARGE = ServiceFailure(Service.DATABRICKS, "list the directory /Shared/b", "too_large")
 
 
 @pytest.mark.parametrize("symptom", [HUNG, LARGE], ids=["hung", "too large"])
-def test_a_directory_that_hangs_or_is_too_large_costs_what_is_below_it(symptom: Symptom) -> None:
+def test_a_directory_that_hangs_or_is_too_large_costs_what_is_below_it(failure: ServiceFailure) -> None:
     clock = FakeClock()
     there = tree(git_cli=["/Shared/a/1", "/Shared/b/2", "/Shared/c/3"], legacy=["/Shared/b/4"])
-    broken_off(there, "/Shared/b", symptom, clock, takes=15)
+    broken_off(there, "/Shared/b", failure, clock, takes=15)
     found, told, _ = search(there, "/Shared/*", clock=clock)
     assert sorted(found) == ["/Shared/a/1", "/Shared/b/4", "/Shared/c/3"]
     assert [failed for _, failed in told] == [True]

@@ -9,23 +9,23 @@ import pytest
 import requests
 from pydantic import SecretStr
 
-from git_refresh.clock import Deadline
-from git_refresh.clouds import answers, databricks, devops
-from git_refresh.clouds.answers import UnexpectedAnswerError
-from git_refresh.clouds.connections import tls_context
-from git_refresh.clouds.databricks import (
+from git_refresh.clients import databricks, devops, responses
+from git_refresh.clients.connections import tls_context
+from git_refresh.clients.databricks import (
     FOLDER_SIZE,
     LIST_SIZE,
     LISTS_SIZE,
-    WorkspaceApi,
+    DatabricksWorkspaceApi,
     folder_lists,
     workspace_session,
 )
-from git_refresh.clouds.oauth import sign_in
-from git_refresh.clouds.transport import BoundedSession
-from git_refresh.masking import Secrets
-from git_refresh.symptom import ServiceError
-from git_refresh.values import GitFolder
+from git_refresh.clients.oauth import sign_in
+from git_refresh.clients.responses import UnexpectedAnswerError
+from git_refresh.clients.session import BoundedSession
+from git_refresh.failures.failure import ServiceError
+from git_refresh.model.clock import Deadline
+from git_refresh.model.values import GitFolder
+from git_refresh.output.mask import SecretFilter
 from tests.unit.fakes import FakeClock
 
 HOST = "https://adb-1.1.azuredatabricks.net"
@@ -34,14 +34,14 @@ SHARED = "dose00112233445566778899aabbccddeeff"
 FOLDER = {"id": 7, "path": "/Repos/a/b", "url": "https://dev.azure.com/contoso/p/_git/etl"}
 
 
-def api(answer: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> WorkspaceApi:
+def api(answer: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> DatabricksWorkspaceApi:
     """A workspace that answers every request so."""
-    made = WorkspaceApi(
+    made = DatabricksWorkspaceApi(
         workspace_session(HOST, tls_context()),
         HOST,
         SecretStr(OWN),
         deadline=Deadline.after(60, FakeClock()),
-        secrets=Secrets([SHARED]),
+        secrets=SecretFilter([SHARED]),
     )
     monkeypatch.setattr(made._client.api_client, "do", lambda *_, **__: answer())
     return made
@@ -50,7 +50,7 @@ def api(answer: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> Worksp
 def symptom_kind(ask: Callable[[], object]) -> str:
     with pytest.raises(ServiceError) as caught:
         ask()
-    return caught.value.symptom.kind
+    return caught.value.failure.kind
 
 
 @pytest.mark.parametrize("prefixes", [1, 12])
@@ -129,7 +129,7 @@ def test_a_workspace_that_gives_back_the_secret_as_its_token_is_not_signed_in_to
         monkeypatch.setattr(BoundedSession, "post", lambda *_, **__: given)
         deadline = Deadline.after(60, FakeClock())
         session = workspace_session(HOST, tls_context())
-        found = sign_in(session, HOST, "id", SecretStr(SHARED), deadline=deadline, secrets=Secrets())
+        found = sign_in(session, HOST, "id", SecretStr(SHARED), deadline=deadline, secrets=SecretFilter())
         return found.get_secret_value()
 
     assert signed_in(OWN) == OWN
@@ -176,9 +176,9 @@ def test_a_git_folder_without_an_id_is_unexpected(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("commit", ["two\nlines", "main", None, 7, (SHARED[4:] * 2)[:40]])
 def test_a_ref_at_no_commit_is_unexpected_and_others_may_be_odd(commit: object) -> None:
-    refs = answers.Refs(
+    refs = responses.Refs(
         value=[{"name": 5}, {"objectId": []}, {"name": "refs/heads/main", "objectId": commit}]
     )
-    assert devops._head(refs, "refs/heads/other", Secrets()).commit is None
+    assert devops._head(refs, "refs/heads/other", SecretFilter()).commit is None
     with pytest.raises(UnexpectedAnswerError):
-        devops._head(refs, "refs/heads/main", Secrets([SHARED]))
+        devops._head(refs, "refs/heads/main", SecretFilter([SHARED]))

@@ -16,13 +16,13 @@ from pydantic import SecretStr
 
 from git_refresh.cli.check import check_clouds
 from git_refresh.cli.status import look
-from git_refresh.clock import Deadline, SystemClock
-from git_refresh.outlet import Outlet
-from git_refresh.report import Report
+from git_refresh.failures.failure import Service, ServiceError
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.model.values import GitFolder, Registration, StoredCredential, Token, TokenClaims, Zone
+from git_refresh.output.log import RedactingLogger
 from git_refresh.run.refresh import refresh
+from git_refresh.run.report import Report
 from git_refresh.settings.load import Settings, load
-from git_refresh.symptom import Service, ServiceError
-from git_refresh.values import Claims, GitFolder, Registration, StoredCredential, Token, Zone
 from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import host
 
@@ -44,7 +44,7 @@ class Identity(FakeServices):
     def token(self, resource: str) -> Token:
         self.wait()
         found = super().token(resource)
-        return Token(SecretStr(f"token of {self.zone}"), found.expires_at, Claims(tenant_id="home"))
+        return Token(SecretStr(f"token of {self.zone}"), found.expires_at, TokenClaims(tenant_id="home"))
 
 
 @dataclass
@@ -86,7 +86,7 @@ def fleet(*entries: dict[str, Any]) -> tuple[FakeClouds, dict[str, str]]:
 def run(clouds: FakeClouds, environ: dict[str, str], **options: Any) -> Report:
     options.setdefault("next_run", NOW + timedelta(minutes=15))
     deadline = Deadline.after(540, FakeClock())
-    return refresh(load(environ), clouds, deadline, outlet=Outlet(), **options)
+    return refresh(load(environ), clouds, deadline, logger=RedactingLogger(), **options)
 
 
 def stored(clouds: FakeClouds) -> list[str]:
@@ -193,7 +193,7 @@ def test_the_token_of_the_report_is_the_one_that_ends_first_and_a_short_one_is_n
     assert report.token is not None
     assert (report.token.identity, report.token.remaining_s) == (B, 600)
     (problem,) = report.problems
-    assert problem.where == "token"
+    assert problem.location == "token"
     assert f"of managed identity {B}" in problem.message
     (line,) = [
         json.loads(record.message) for record in caplog.records if '"git_refresh.run"' in record.message
@@ -217,7 +217,7 @@ def test_an_identity_that_is_not_there_is_told_by_each_of_its_workspaces_and_the
     None
 ):
     clouds, environ = fleet({"identity": B})
-    clouds.services(Zone(B)).identity_failure = ServiceError(failure(Service.IDENTITY, 500).symptom)
+    clouds.services(Zone(B)).identity_failure = ServiceError(failure(Service.IDENTITY, 500).failure)
     (found,) = run(clouds, environ).workspaces
     assert found.credential is not None
     assert (found.credential.action, [folder.action for folder in found.folders]) == ("failed", ["skipped"])

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from git_refresh.symptom import Service, ServiceError, Symptom
-from git_refresh.values import GitFolder, ListedObject, OtherObject
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.model.values import GitFolder, ListedObject, OtherObject
 from tests.unit.fakes import FakeWorkspace
 
 Kind = Literal["directory", "legacy", "git-cli", "broken", "notebook"]
@@ -135,4 +135,4 @@ class Tree(FakeWorkspace):
         self.asked.append((what, path))
 
     def _error(self, what: str, status: int) -> ServiceError:
-        return ServiceError(Symptom(Service.DATABRICKS, what, "answer", status))
+        return ServiceError(ServiceFailure(Service.DATABRICKS, what, "answer", status))

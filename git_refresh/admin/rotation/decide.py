@@ -7,18 +7,18 @@ from enum import StrEnum
 
 from git_refresh.admin.secrets import OAuthSecret, Version
 
-MOST = 5
+MAX_OAUTH_SECRETS = 5
 """OAuth secrets that a service principal may have. The fifth is left for somebody in need."""
 
-GRACE = timedelta(days=1)
+PREVIOUS_SECRET_GRACE = timedelta(days=1)
 """How long the former secret is kept after a new one was stored: longer than a run, which has read the former one, can take."""
 
-LONGEST = timedelta(days=730)
+MAX_LIFETIME = timedelta(days=730)
 """What Databricks lets an OAuth secret live, and does where nothing else is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RotationTarget:
     """A secret in Key Vault that workspaces of the list sign in with."""
 
     name: str
@@ -45,7 +45,7 @@ class SignIn(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SecretSnapshot:
     """What was found of it."""
 
     place: str
@@ -115,8 +115,8 @@ class Decision:
 
 
 def decide(
-    target: Target,
-    seen: Seen,
+    target: RotationTarget,
+    seen: SecretSnapshot,
     now: datetime,
     within: timedelta,
     lifetime: timedelta | None = None,
@@ -141,7 +141,7 @@ def decide(
     stop, scopes = "", current.scopes if current else ()
     if due and current is None:
         stop, scopes = _common_scopes(seen.secrets)
-    if due and len(seen.secrets) - len(delete) >= MOST - 1:
+    if due and len(seen.secrets) - len(delete) >= MAX_OAUTH_SECRETS - 1:
         stop = "room"
     if due and seen.current.whose not in {None, target.client_id.lower()}:
         stop = "principal"
@@ -162,7 +162,7 @@ def decide(
     )
 
 
-def unknown_of(target: Target, seen: Seen, now: datetime) -> tuple[OAuthSecret, ...]:
+def unclaimed(target: RotationTarget, seen: SecretSnapshot, now: datetime) -> tuple[OAuthSecret, ...]:
     """Live secrets of which no version proves that they are ours, and none that is in use names them. Whose they are, nobody can tell."""
     known = {seen.current.names(target.client_id)}
     for version in seen.versions:
@@ -173,7 +173,7 @@ def unknown_of(target: Target, seen: Seen, now: datetime) -> tuple[OAuthSecret, 
     return tuple(each for each in seen.secrets if each.id not in known and _is_live(each, now))
 
 
-def replaced(target: Target, seen: Seen) -> tuple[OAuthSecret, ...]:
+def replaced(target: RotationTarget, seen: SecretSnapshot) -> tuple[OAuthSecret, ...]:
     """Those that the current one has replaced, by all tags: it is ours and there, and an older version of ours names them.
 
     Tags are not all: whose value is still in use, only the values tell, and whether the current one works, only the workspaces.
@@ -185,7 +185,7 @@ def replaced(target: Target, seen: Seen) -> tuple[OAuthSecret, ...]:
     return tuple(each for each in _former(target, seen) if each.id not in beside)
 
 
-def expired(target: Target, seen: Seen) -> tuple[OAuthSecret, ...]:
+def expired(target: RotationTarget, seen: SecretSnapshot) -> tuple[OAuthSecret, ...]:
     """Former ones that have expired by both services: each says when they do, and each has a clock."""
     now = seen.now
     if now is None:
@@ -199,7 +199,7 @@ def expired(target: Target, seen: Seen) -> tuple[OAuthSecret, ...]:
     return tuple(each for each in former if each.expires_at is not None and each.expires_at <= now)
 
 
-def _former(target: Target, seen: Seen) -> list[OAuthSecret]:
+def _former(target: RotationTarget, seen: SecretSnapshot) -> list[OAuthSecret]:
     """Those that only older versions than the current one name, and one of ours among them."""
     older: set[str | None] = set()
     in_use = {seen.current.names(target.client_id)}
@@ -211,7 +211,7 @@ def _former(target: Target, seen: Seen) -> list[OAuthSecret]:
     return [each for each in seen.secrets if each.id in older - in_use]
 
 
-def why_kept(target: Target, seen: Seen) -> str:
+def why_kept(target: RotationTarget, seen: SecretSnapshot) -> str:
     """Why former ones may still be needed, whatever their values say, once their day has passed; empty if they are not."""
     if not _ages(target, seen):
         return "the time at Key Vault or at Databricks is not known"
@@ -221,15 +221,15 @@ def why_kept(target: Target, seen: Seen) -> str:
     return f"the current one could not be tried at {places(untried)}" if untried else ""
 
 
-def kept_until(target: Target, seen: Seen) -> datetime | None:
+def kept_until(target: RotationTarget, seen: SecretSnapshot) -> datetime | None:
     """Until when a run may use former ones: a day after the current one was stored; None if that is over, or not known."""
     ages = _ages(target, seen)
-    if all(now - since >= GRACE for since, now in ages):
+    if all(now - since >= PREVIOUS_SECRET_GRACE for since, now in ages):
         return None
-    return max(min(since, _LAST) + GRACE for since, _ in ages)
+    return max(min(since, _LAST) + PREVIOUS_SECRET_GRACE for since, _ in ages)
 
 
-def _ages(target: Target, seen: Seen) -> list[tuple[datetime, datetime]]:
+def _ages(target: RotationTarget, seen: SecretSnapshot) -> list[tuple[datetime, datetime]]:
     """Since when the current one is there, and the time now, by each service; empty if not known of both."""
     current_id = seen.current.names(target.client_id)
     current = next((each for each in seen.secrets if each.id == current_id), None)
@@ -239,7 +239,7 @@ def _ages(target: Target, seen: Seen) -> list[tuple[datetime, datetime]]:
     return known if len(known) == 2 else []  # noqa: PLR2004  # both
 
 
-_LAST = datetime.max.replace(tzinfo=UTC) - GRACE
+_LAST = datetime.max.replace(tzinfo=UTC) - PREVIOUS_SECRET_GRACE
 
 
 def _is_older(version: Version, current: Version) -> bool:
@@ -249,11 +249,11 @@ def _is_older(version: Version, current: Version) -> bool:
     return version.created_on < current.created_on
 
 
-def _named(target: Target, beside: Mapping[str, Iterable[Version]]) -> set[str | None]:
+def _named(target: RotationTarget, beside: Mapping[str, Iterable[Version]]) -> set[str | None]:
     return {version.names(target.client_id) for versions in beside.values() for version in versions}
 
 
-def untold(seen: Seen) -> str | None:
+def untagged(seen: SecretSnapshot) -> str | None:
     """Another name of which nobody knows whose secret its latest version is: it may be each that no version names."""
     return next((name for name, versions in seen.beside.items() if not _latest_is_told(versions)), None)
 
@@ -270,7 +270,7 @@ _FORCED = "--force asks for one"
 
 
 def _due(
-    seen: Seen, current: OAuthSecret | None, ends: datetime | None, now: datetime, within: timedelta
+    seen: SecretSnapshot, current: OAuthSecret | None, ends: datetime | None, now: datetime, within: timedelta
 ) -> tuple[bool, str]:
     if ends is not None and ends <= now:
         return True, f"the previous one ended on {_day(ends)}"
@@ -298,7 +298,7 @@ def _lifetime(version: Version, secret: OAuthSecret | None) -> timedelta | None:
         return None
     longer = max(secret.expires_at - secret.created_at, version.expires_on - version.created_on)
     lived = timedelta(seconds=round(longer.total_seconds()))
-    return min(lived, LONGEST) if lived > timedelta() else None
+    return min(lived, MAX_LIFETIME) if lived > timedelta() else None
 
 
 def _common_scopes(secrets: Sequence[OAuthSecret]) -> tuple[str, tuple[str, ...]]:

@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any, Literal
 
 from git_refresh.admin.rotation.decide import SignIn
-from git_refresh.diagnosis.explain import Diagnosis
-from git_refresh.values import Problem, json_of
+from git_refresh.failures.diagnosis import Diagnosis
+from git_refresh.model.values import Problem, json_of
 
 
 @dataclass(frozen=True, slots=True)
-class FormerReport:
+class PreviousSecretReport:
     """A former OAuth secret, which a version of ours names."""
 
     id: str
@@ -18,17 +18,17 @@ class FormerReport:
     action: Literal["delete", "deleted", "kept", "failed"]
     """`delete`: would be. `kept`: until the time in `kept_until` has come, or for the reason in `why`."""
     kept_until: datetime | None = None
-    why: str = ""
+    reason: str = ""
     """Why it is kept, where that is not for its time."""
 
 
 @dataclass(frozen=True, slots=True)
-class UnknownReport:
+class UnmanagedSecretReport:
     """A live OAuth secret of the service principal that is not known to be ours."""
 
     id: str
     created_at: datetime | None
-    ends_at: datetime | None
+    expires_at: datetime | None
     note: Diagnosis
 
 
@@ -57,19 +57,19 @@ class SecretReport:
     host: str
     workspaces: tuple[str, ...]
     action: Literal["rotate", "rotated", "unchanged", "failed"]
-    why: str = ""
-    ends_at: datetime | None = None
+    reason: str = ""
+    expires_at: datetime | None = None
     new_id: str | None = None
-    former: tuple[FormerReport, ...] = ()
-    unknown: tuple[UnknownReport, ...] = ()
+    previous: tuple[PreviousSecretReport, ...] = ()
+    unmanaged: tuple[UnmanagedSecretReport, ...] = ()
     not_signed_in: tuple[NotSignedIn, ...] = ()
-    done: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
     errors: tuple[Diagnosis, ...] = ()
 
     @property
     def acts(self) -> bool:
         """Whether anything is to be done."""
-        return self.action == "rotate" or any(each.action == "delete" for each in self.former)
+        return self.action == "rotate" or any(each.action == "delete" for each in self.previous)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class RotationReport:
     def summary(self) -> str:
         """How much of each, in one line."""
         actions = [secret.action for secret in self.secrets]
-        former = [each.action for secret in self.secrets for each in secret.former]
+        former = [each.action for secret in self.secrets for each in secret.previous]
         counts = {
             "rotated" if self.applied else "to rotate": actions.count(
                 "rotated" if self.applied else "rotate"

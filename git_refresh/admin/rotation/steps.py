@@ -9,12 +9,20 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from git_refresh.admin.rotation.decide import LONGEST, MOST, Decision, Seen, SignIn, Target, places
+from git_refresh.admin.rotation.decide import (
+    MAX_LIFETIME,
+    MAX_OAUTH_SECRETS,
+    Decision,
+    RotationTarget,
+    SecretSnapshot,
+    SignIn,
+    places,
+)
 from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version, place_of, tags_of
-from git_refresh.clock import Deadline
-from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, out_of_time
-from git_refresh.diagnosis.table import Known
-from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding, out_of_time
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.table import Known
+from git_refresh.model.clock import Deadline
 
 SIGN_IN_S = 90.0
 """Seconds in which a new OAuth secret has to work where it is rejected at first: it has been seen to take some."""
@@ -43,7 +51,7 @@ NEEDED_S = SIGN_IN_S + READ_BACK_S + 30.0
 _LONGEST_PAUSE_S = 8.0
 
 
-class Vault(Protocol):
+class SecretStore(Protocol):
     """`admin.vault.AdminVault`, as far as it is needed."""
 
     url: str
@@ -57,7 +65,7 @@ class Vault(Protocol):
     ) -> Version: ...
 
 
-class OAuthSecrets(Protocol):
+class OAuthSecretsApi(Protocol):
     """`admin.oauth_secrets.OAuthSecrets`."""
 
     def now(self) -> datetime | None: ...
@@ -67,14 +75,14 @@ class OAuthSecrets(Protocol):
     def delete(self, principal: int, secret_id: str) -> None: ...
 
 
-class Services(Protocol):
+class RotationClients(Protocol):
     """`admin.services.AdminServices`, as far as it is needed."""
 
-    def oauth_secrets(self, host: str) -> OAuthSecrets: ...
+    def oauth_secrets(self, host: str) -> OAuthSecretsApi: ...
     def try_secret(self, host: str, client_id: str, secret: SecretStr, deadline: Deadline) -> None: ...
 
 
-class Crew(Protocol):
+class ParallelMap(Protocol):
     """Does the same work on many things at once; None where it was not finished. See `cli.crew`."""
 
     interrupted: bool
@@ -96,7 +104,7 @@ class StoppedError(Exception):
 class _Tried:
     """What came of trying a secret at one workspace; no failure: it was accepted."""
 
-    failure: Symptom | None
+    failure: ServiceFailure | None
 
 
 class Steps:
@@ -113,12 +121,12 @@ class Steps:
 
     def __init__(
         self,
-        target: Target,
-        vault: Vault,
-        services: Services,
-        crew: Crew,
+        target: RotationTarget,
+        vault: SecretStore,
+        services: RotationClients,
+        crew: ParallelMap,
         deadline: Deadline,
-        facts: Facts,
+        context: DiagnosisContext,
         said: Callable[[str], None],
     ) -> None:
         self._target = target
@@ -127,14 +135,16 @@ class Steps:
         self._crew = crew
         self._deadline = deadline
         self._said = said
-        self.facts = facts
+        self.context = context
         self.done: list[str] = []
         self.gone: set[str] = set()
         self.made: list[OAuthSecret] = []
         self.maybe_stored: set[str] = set()
-        self.failures: dict[str, Symptom] = {}
+        self.failures: dict[str, ServiceFailure] = {}
 
-    def sign_in(self, hosts: Sequence[str], secret: SecretStr, seconds: float = TRY_S) -> dict[str, Symptom]:
+    def sign_in(
+        self, hosts: Sequence[str], secret: SecretStr, seconds: float = TRY_S
+    ) -> dict[str, ServiceFailure]:
         """Try a secret at each of these workspaces, and return the failures by host.
 
         Raises:
@@ -146,13 +156,13 @@ class Steps:
             try:
                 self._services.try_secret(host, self._target.client_id, secret, deadline.within(ONE_TRY_S))
             except ServiceError as error:
-                return _Tried(error.symptom)
+                return _Tried(error.failure)
             return _Tried(None)
 
         tried = self._crew.each(hosts, work, AT_ONCE)
         if self._crew.interrupted:
             raise KeyboardInterrupt
-        late = _Tried(Symptom(Service.DATABRICKS, "sign in", "out_of_time"))
+        late = _Tried(ServiceFailure(Service.DATABRICKS, "sign in", "out_of_time"))
         found = {host: (each or late).failure for host, each in tried}
         return {host: failure for host, failure in found.items() if failure is not None}
 
@@ -166,7 +176,7 @@ class Steps:
         self.gone.add(former.id)
         self._say(f"deleted the former OAuth secret {former.id}")
 
-    def create(self, seen: Seen, decision: Decision) -> NewSecret:
+    def create(self, seen: SecretSnapshot, decision: Decision) -> NewSecret:
         """A new one. Where the answer is lost so is the secret; then it is tried once more, if there is room.
 
         Raises:
@@ -176,18 +186,18 @@ class Steps:
         known = {each.id for each in seen.secrets}
         there, named = len(known - self.gone), self._named(seen)
         if self._deadline.remaining() < NEEDED_S:
-            raise StoppedError(out_of_time(self.facts))
+            raise StoppedError(out_of_time(self.context))
         failure = no_room(
-            [each for each in seen.secrets if each.id not in self.gone], seen.now or self._now(), self.facts
+            [each for each in seen.secrets if each.id not in self.gone], seen.now or self._now(), self.context
         )
         for _ in range(2):
-            if there >= MOST - 1:
+            if there >= MAX_OAUTH_SECRETS - 1:
                 break
             try:
                 new = secrets.create(seen.principal, decision.lifetime, decision.scopes)
             except ServiceError as error:
-                failure = explain(error.symptom, self.facts)
-                if is_refusal(error.symptom):
+                failure = explain(error.failure, self.context)
+                if is_refusal(error.failure):
                     break
             else:
                 if new.about.id in known | named:  # to delete it again would delete another one
@@ -207,7 +217,7 @@ class Steps:
             there = max(len(listed), there + 1)  # it may be listed a little later
         raise StoppedError(failure)
 
-    def store(self, seen: Seen, new: NewSecret, allowed: frozenset[str]) -> None:
+    def store(self, seen: SecretSnapshot, new: NewSecret, allowed: frozenset[str]) -> None:
         """Try it everywhere, store it, and see that it is there.
 
         Args:
@@ -244,10 +254,10 @@ class Steps:
                     ),
                 )
             except ServiceError as error:
-                if is_refusal(error.symptom) and not undecided:
+                if is_refusal(error.failure) and not undecided:
                     self.maybe_stored.discard(new.about.id)
                     self._take_back(seen, new)
-                    raise StoppedError(explain(error.symptom, self.facts)) from None
+                    raise StoppedError(explain(error.failure, self.context)) from None
                 undecided = True
             else:
                 self._say(f"stored it in Key Vault as version {stored.id}")
@@ -256,24 +266,26 @@ class Steps:
                 return
             if not undecided:
                 break
-        facts = replace(self.facts, oauth_secret=new.about.id)
-        raise StoppedError(finding("new_secret_not_seen", facts))
+        context = replace(self.context, oauth_secret=new.about.id)
+        raise StoppedError(finding("new_secret_not_seen", context))
 
-    def _expires_early(self, seen: Seen, decision: Decision, new: NewSecret) -> bool:
+    def _expires_early(self, seen: SecretSnapshot, decision: Decision, new: NewSecret) -> bool:
         """Whether it expires earlier than was asked for: later ones would live for as short, and the app stops using it then."""
         ends, times = new.about.expires_at, (seen.vault_time, seen.databricks_time)
         now = max((time for time in times if time is not None), default=self._now())
-        return ends is not None and ends < now + (decision.lifetime or LONGEST) - EARLY
+        return ends is not None and ends < now + (decision.lifetime or MAX_LIFETIME) - EARLY
 
     def _unexpected(self, new: NewSecret, why: str) -> Diagnosis:
-        return finding("new_secret_unexpected", replace(self.facts, oauth_secret=new.about.id), why=why)
+        return finding("new_secret_unexpected", replace(self.context, oauth_secret=new.about.id), why=why)
 
     def _not_accepted(self, new: NewSecret, seconds: float, allowed: frozenset[str]) -> Diagnosis | None:
         """Why it must not be stored: a workspace rejects it, or it could not be tried where it has to be, or nowhere at all."""
         rejecting = [host for host, failure in self.failures.items() if outcome(failure) is SignIn.REJECTED]
         if rejecting:
-            facts = replace(self.facts, host=rejecting[0], oauth_secret=new.about.id)
-            found = finding("new_secret_rejected", facts, places=places(rejecting), seconds=f"{seconds:.0f}")
+            context = replace(self.context, host=rejecting[0], oauth_secret=new.about.id)
+            found = finding(
+                "new_secret_rejected", context, places=places(rejecting), seconds=f"{seconds:.0f}"
+            )
             reason = self.refused(rejecting[0])
             return replace(found, cause=f"{reason.message} {reason.cause} {found.cause}")
         return self.untried(list(self.failures), allowed)
@@ -282,7 +294,7 @@ class Steps:
         """Why a workspace did not accept the secret that was tried last, also by what the others said to it."""
         elsewhere = len(self.failures) < len(self._target.hosts)
         known = frozenset({Known.SIGNED_IN_ELSEWHERE} if elsewhere else ())
-        return explain(self.failures[host], replace(self.facts, host=host, known=known))
+        return explain(self.failures[host], replace(self.context, host=host, known=known))
 
     def untried(self, unreachable: Sequence[str], allowed: frozenset[str]) -> Diagnosis | None:
         """Why none is stored while these workspaces cannot be reached; None if it may be. One has to be reached always."""
@@ -290,9 +302,9 @@ class Steps:
         missing = [host for host in unreachable if nowhere or host not in allowed]
         if not missing:
             return None
-        return finding("new_secret_untried", replace(self.facts, host=missing[0]), places=places(missing))
+        return finding("new_secret_untried", replace(self.context, host=missing[0]), places=places(missing))
 
-    def _tried_everywhere(self, new: NewSecret) -> dict[str, Symptom]:
+    def _tried_everywhere(self, new: NewSecret) -> dict[str, ServiceFailure]:
         """Why it cannot be used, by host: tried again for as long as that may help."""
         patient = self._deadline.within(SIGN_IN_S)
         quick = patient.within(REACH_S)
@@ -338,7 +350,7 @@ class Steps:
             for stored in found
         )
 
-    def _take_back(self, seen: Seen, new: NewSecret) -> None:
+    def _take_back(self, seen: SecretSnapshot, new: NewSecret) -> None:
         """Delete what was made this minute and is stored nowhere, unless a version names it by now: then it is another one's."""
         with suppress(ServiceError):
             versions = self._vault.versions(self._target.name)
@@ -354,7 +366,7 @@ class Steps:
             self.gone.add(new.about.id)
             self._say(f"deleted OAuth secret {new.about.id} again, which is stored nowhere")
 
-    def _named(self, seen: Seen) -> set[str | None]:
+    def _named(self, seen: SecretSnapshot) -> set[str | None]:
         """The ids that some version of this name or of one beside it has."""
         versions = [*seen.versions, *(version for each in seen.beside.values() for version in each)]
         return {version.names(self._target.client_id) for version in versions}
@@ -367,30 +379,30 @@ class Steps:
         self._said(f"{self._target.name}: {what}")
 
 
-def no_room(there: Sequence[OAuthSecret], now: datetime, facts: Facts) -> Diagnosis:
+def no_room(there: Sequence[OAuthSecret], now: datetime, context: DiagnosisContext) -> Diagnosis:
     """That no more may be made, with all that are there: one that has ended counts too, and may go first."""
     ended = next((each for each in there if each.expires_at is not None and each.expires_at <= now), None)
     told = ", ".join(f"{each.id} ({_ends(each, now)})" for each in there)
-    facts = replace(facts, oauth_secret=ended.id) if ended else facts
-    return finding("no_room_for_secret", facts, count=len(there), there=told)
+    context = replace(context, oauth_secret=ended.id) if ended else context
+    return finding("no_room_for_secret", context, count=len(there), there=told)
 
 
-def outcome(failure: Symptom | None) -> SignIn:
+def outcome(failure: ServiceFailure | None) -> SignIn:
     """What a workspace said to a secret. A principal that is let in, and not allowed to, would not be with another one either."""
     if failure is None:
         return SignIn.ACCEPTED
     forbidden = failure.status == HTTPStatus.FORBIDDEN
-    rejected = explain(failure, Facts()).code == "oauth_secret_rejected" and not forbidden
+    rejected = explain(failure, DiagnosisContext()).code == "oauth_secret_rejected" and not forbidden
     return SignIn.REJECTED if rejected else SignIn.UNREACHABLE
 
 
-def is_refusal(symptom: Symptom) -> bool:
+def is_refusal(failure: ServiceFailure) -> bool:
     """Whether what was asked for was certainly not done: it was refused, or never reached the service."""
-    if symptom.service not in {Service.KEY_VAULT, Service.DATABRICKS}:
+    if failure.service not in {Service.KEY_VAULT, Service.DATABRICKS}:
         return True  # there was no token to ask with
-    if symptom.kind == "answer":
-        return symptom.status is not None and 400 <= symptom.status < 500 and symptom.status != _TIMED_OUT  # noqa: PLR2004  # HTTP's client errors
-    return symptom.kind in {"refused", "dns", "connect_timeout", "not_sent", "out_of_time"}
+    if failure.kind == "answer":
+        return failure.status is not None and 400 <= failure.status < 500 and failure.status != _TIMED_OUT  # noqa: PLR2004  # HTTP's client errors
+    return failure.kind in {"refused", "dns", "connect_timeout", "not_sent", "out_of_time"}
 
 
 _TIMED_OUT = 408

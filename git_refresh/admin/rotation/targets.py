@@ -3,15 +3,15 @@
 import difflib
 from collections.abc import Mapping, Sequence
 
-from git_refresh.admin.rotation.decide import Target
-from git_refresh.redact import shown
+from git_refresh.admin.rotation.decide import RotationTarget
+from git_refresh.output.redact import redact
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
 
 _LISTED = 5
 
 
-def targets_of(settings: Settings) -> tuple[list[Target], dict[str, list[str]]]:
+def targets_of(settings: Settings) -> tuple[list[RotationTarget], dict[str, list[str]]]:
     """The secrets of the list; and those that stand with several service principals, by name, with their application ids."""
     found: dict[str, list[Entry]] = {}
     for entry in settings.entries:
@@ -27,11 +27,13 @@ def targets_of(settings: Settings) -> tuple[list[Target], dict[str, list[str]]]:
         else:
             workspaces = tuple(entry.name for entry in entries)
             hosts = tuple(dict.fromkeys(entry.workspace.host for entry in entries))
-            targets.append(Target(name, oauths[0].client_id, hosts, workspaces))
+            targets.append(RotationTarget(name, oauths[0].client_id, hosts, workspaces))
     return targets, mixed
 
 
-def beside(target: Target, targets: Sequence[Target], mixed: Mapping[str, Sequence[str]]) -> list[str]:
+def sibling_names(
+    target: RotationTarget, targets: Sequence[RotationTarget], mixed: Mapping[str, Sequence[str]]
+) -> list[str]:
     """The other names that stand with its service principal, be it among others: their secrets may be its, too."""
     client_id = target.client_id.lower()
     others = [
@@ -42,7 +44,7 @@ def beside(target: Target, targets: Sequence[Target], mixed: Mapping[str, Sequen
 
 def why_not_there(name: str, there: Sequence[str], settings: Settings) -> str:
     """What to write instead of a name that no secret of the list has."""
-    given = f'"{shown(name)}"'
+    given = f'"{redact(name)}"'
     for entry in settings.entries:
         if isinstance(entry, Entry) and entry.name == name:
             oauth = entry.workspace.oauth

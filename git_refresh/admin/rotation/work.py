@@ -8,24 +8,37 @@ from pydantic import SecretStr
 
 from git_refresh.admin.rotation.decide import (
     Decision,
-    Seen,
+    RotationTarget,
+    SecretSnapshot,
     SignIn,
-    Target,
     decide,
     expired,
     kept_until,
     places,
     replaced,
-    unknown_of,
-    untold,
+    unclaimed,
+    untagged,
     why_kept,
 )
-from git_refresh.admin.rotation.report import FormerReport, NotSignedIn, SecretReport, UnknownReport
-from git_refresh.admin.rotation.steps import Crew, Services, Steps, StoppedError, Vault, no_room, outcome
+from git_refresh.admin.rotation.report import (
+    NotSignedIn,
+    PreviousSecretReport,
+    SecretReport,
+    UnmanagedSecretReport,
+)
+from git_refresh.admin.rotation.steps import (
+    ParallelMap,
+    RotationClients,
+    SecretStore,
+    Steps,
+    StoppedError,
+    no_room,
+    outcome,
+)
 from git_refresh.admin.secrets import OAuthSecret, Version, place_of
-from git_refresh.clock import Deadline
-from git_refresh.diagnosis.explain import Diagnosis, Facts, explain, finding, interrupted
-from git_refresh.symptom import Service, ServiceError, Symptom
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding, interrupted
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.model.clock import Deadline
 
 
 class Rotation:
@@ -33,15 +46,15 @@ class Rotation:
 
     def __init__(  # noqa: PLR0913  # each a fact of its own, given by name
         self,
-        target: Target,
+        target: RotationTarget,
         *,
         beside: Sequence[str],
-        vault: Vault,
-        services: Services,
-        crew: Crew,
+        vault: SecretStore,
+        services: RotationClients,
+        crew: ParallelMap,
         deadline: Deadline,
         within: timedelta,
-        facts: Facts,
+        context: DiagnosisContext,
         lifetime: timedelta | None = None,
         force: bool = False,
         hold: str = "",
@@ -58,7 +71,7 @@ class Rotation:
             crew: tries it at many workspaces at once.
             deadline: when all ends.
             within: those that end within so long are rotated.
-            facts: what is known around it.
+            context: what is known around it.
             lifetime: how long a new one is to live; None: as long as the old one.
             force: whether it is rotated whenever it ends.
             hold: why nothing may be deleted that has not expired, if so.
@@ -76,8 +89,8 @@ class Rotation:
         self._hold = hold
         self._allowed = allowed
         self._place = place_of(vault.url, target.name)
-        facts = replace(facts, host=target.host, secret=target.name, client_id=target.client_id)
-        self._steps = Steps(target, vault, services, crew, deadline, facts, said)
+        context = replace(context, host=target.host, secret=target.name, client_id=target.client_id)
+        self._steps = Steps(target, vault, services, crew, deadline, context, said)
         self._errors: list[Diagnosis] = []
 
     @property
@@ -90,9 +103,9 @@ class Rotation:
         try:
             seen = self._look()
         except ServiceError as error:
-            return self.failed(explain(error.symptom, self._steps.facts)), None
+            return self.failed(explain(error.failure, self._steps.context)), None
         decision = self._decide(seen)
-        former = [FormerReport(each.id, each.created_at, "delete") for each in decision.delete]
+        former = [PreviousSecretReport(each.id, each.created_at, "delete") for each in decision.delete]
         return self._report(seen, decision, "rotate" if decision.create else "unchanged", former), decision
 
     def apply(self, approved: Decision) -> SecretReport:
@@ -104,12 +117,12 @@ class Rotation:
         try:
             seen = self._look()
         except ServiceError as error:
-            return self.failed(explain(error.symptom, self._steps.facts))
+            return self.failed(explain(error.failure, self._steps.context))
         decision = self._decide(seen)
         former = [
             self._delete(seen, each)
             if each in approved.delete
-            else FormerReport(each.id, each.created_at, "kept", why="it was not in the plan")
+            else PreviousSecretReport(each.id, each.created_at, "kept", reason="it was not in the plan")
             for each in decision.delete
         ]
         if not (decision.create and approved.create):
@@ -128,8 +141,8 @@ class Rotation:
             listed = secrets.list(principal)
             beside = {name: self._vault.versions(name) for name in self._beside}
         except ServiceError as error:
-            return self.failed(explain(error.symptom, self._steps.facts))
-        seen = Seen(
+            return self.failed(explain(error.failure, self._steps.context))
+        seen = SecretSnapshot(
             self._place,
             Version(""),
             sign_ins={},
@@ -139,10 +152,12 @@ class Rotation:
             secrets=listed,
         )
         decision = Decision(None, "there is none", create=True, lifetime=self._lifetime)
-        self._steps.facts = replace(self._steps.facts, principal_id=str(principal))
+        self._steps.context = replace(self._steps.context, principal_id=str(principal))
         return self._renew(seen, decision, ())
 
-    def _renew(self, seen: Seen, decision: Decision, former: Sequence[FormerReport]) -> SecretReport:
+    def _renew(
+        self, seen: SecretSnapshot, decision: Decision, former: Sequence[PreviousSecretReport]
+    ) -> SecretReport:
         try:
             new = self._steps.create(seen, decision)
             self._steps.store(seen, new, self._allowed)
@@ -150,11 +165,11 @@ class Rotation:
             self._errors.append(stopped.why)
             return self._report(seen, decision, "failed", former)
         report = self._report(seen, decision, "rotated", former)
-        return replace(report, new_id=new.about.id, ends_at=new.about.expires_at)
+        return replace(report, new_id=new.about.id, expires_at=new.about.expires_at)
 
     # Looking
 
-    def _look(self) -> Seen:
+    def _look(self) -> SecretSnapshot:
         """In this order: what is stored meanwhile is not taken for nobody's.
 
         Raises:
@@ -169,9 +184,9 @@ class Rotation:
         current = self._vault.current(target.name)
         if current is None:
             what = f'read the latest version of the secret "{target.name}"'
-            raise ServiceError(Symptom(Service.KEY_VAULT, what, "answer", 404, "SecretNotFound"))
+            raise ServiceError(ServiceFailure(Service.KEY_VAULT, what, "answer", 404, "SecretNotFound"))
         failures = self._steps.failures = self._steps.sign_in(target.hosts, current.value)
-        seen = Seen(
+        seen = SecretSnapshot(
             self._place,
             current.version,
             {host: outcome(failures.get(host)) for host in target.hosts},
@@ -184,7 +199,7 @@ class Rotation:
         )
         return replace(seen, held=self._held(seen, current.value) | self._still_valid(seen))
 
-    def _still_valid(self, seen: Seen) -> dict[str, str]:
+    def _still_valid(self, seen: SecretSnapshot) -> dict[str, str]:
         """Ones that are said to have expired, and that a workspace accepts which rejects the current one."""
         held = dict[str, str]()
         ended = {each.id for each in expired(self._target, seen)} if seen.hosts(SignIn.REJECTED) else set()
@@ -203,7 +218,7 @@ class Rotation:
                 held[id_] = f"it is still valid at {places(accepting)}"
         return held
 
-    def _held(self, seen: Seen, current: SecretStr) -> dict[str, str]:
+    def _held(self, seen: SecretSnapshot, current: SecretStr) -> dict[str, str]:
         """Replaced ones that may be in use none the less: tags can be copied, and values without them. Only the values tell."""
         target = self._target
         if kept_until(target, seen) or why_kept(target, seen):
@@ -238,39 +253,39 @@ class Rotation:
         user = next((name for name, used in in_use.items() if used == value), None)
         return f'it is in use: "{user}" has its value' if user else ""
 
-    def _decide(self, seen: Seen) -> Decision:
-        self._steps.facts = replace(self._steps.facts, principal_id=str(seen.principal))
+    def _decide(self, seen: SecretSnapshot) -> Decision:
+        self._steps.context = replace(self._steps.context, principal_id=str(seen.principal))
         now = self._deadline.clock.now()
         decision = decide(self._target, seen, now, self._within, self._lifetime, force=self._force)
         if decision.stop:
             self._errors.append(self._stopped(decision, seen))
         return decision
 
-    def _stopped(self, decision: Decision, seen: Seen) -> Diagnosis:
+    def _stopped(self, decision: Decision, seen: SecretSnapshot) -> Diagnosis:
         match decision.stop:
             case "room":
                 there = [each for each in seen.secrets if each not in decision.delete]
-                return no_room(there, self._now(seen), self._steps.facts)
+                return no_room(there, self._now(seen), self._steps.context)
             case "principal":
-                return finding("secret_of_another_principal", self._steps.facts, other=seen.current.whose)
+                return finding("secret_of_another_principal", self._steps.context, other=seen.current.whose)
             case "scopes":
                 scopes = sorted({" ".join(sorted(each.scopes)) or "all" for each in seen.secrets})
-                return finding("scopes_differ", self._steps.facts, scopes="; ".join(scopes))
+                return finding("scopes_differ", self._steps.context, scopes="; ".join(scopes))
             case _:
-                found = finding("secret_without_end", self._steps.facts)
+                found = finding("secret_without_end", self._steps.context)
                 return replace(
                     found, message="The secret has no expiration date, so that it was not rotated."
                 )
 
-    def _delete(self, seen: Seen, former: OAuthSecret) -> FormerReport:
+    def _delete(self, seen: SecretSnapshot, former: OAuthSecret) -> PreviousSecretReport:
         try:
             self._steps.delete(seen.principal, former)
         except ServiceError as error:
-            self._errors.append(explain(error.symptom, self._steps.facts))
-            return FormerReport(former.id, former.created_at, "failed")
-        return FormerReport(former.id, former.created_at, "deleted")
+            self._errors.append(explain(error.failure, self._steps.context))
+            return PreviousSecretReport(former.id, former.created_at, "failed")
+        return PreviousSecretReport(former.id, former.created_at, "deleted")
 
-    def _now(self, seen: Seen) -> datetime:
+    def _now(self, seen: SecretSnapshot) -> datetime:
         """The time by the services' clocks where they show one."""
         return seen.now or self._deadline.clock.now()
 
@@ -285,22 +300,25 @@ class Rotation:
             target.host,
             target.workspaces,
             "failed",
-            done=done,
+            steps=done,
             errors=(*self._errors, why),
         )
 
     def interrupted(self) -> SecretReport:
         """The same, where somebody has ended it."""
-        return self.failed(interrupted(self._steps.facts))
+        return self.failed(interrupted(self._steps.context))
 
     def _report(
-        self, seen: Seen, decision: Decision, action: str, former: Sequence[FormerReport]
+        self, seen: SecretSnapshot, decision: Decision, action: str, former: Sequence[PreviousSecretReport]
     ) -> SecretReport:
         target = self._target
         kept = [
-            FormerReport(each.id, each.created_at, "kept", decision.later_from) for each in decision.later
+            PreviousSecretReport(each.id, each.created_at, "kept", decision.later_from)
+            for each in decision.later
         ]
-        kept += [FormerReport(each.id, each.created_at, "kept", why=why) for each, why in decision.held]
+        kept += [
+            PreviousSecretReport(each.id, each.created_at, "kept", reason=why) for each, why in decision.held
+        ]
         return SecretReport(
             target.name,
             target.client_id,
@@ -309,25 +327,30 @@ class Rotation:
             "failed" if action == "unchanged" and self._errors else action,  # type: ignore[arg-type]
             decision.why,
             decision.ends,
-            former=(*former, *kept),
-            unknown=self._unknown(seen, decision, stored=action == "rotated"),
+            previous=(*former, *kept),
+            unmanaged=self._unknown(seen, decision, stored=action == "rotated"),
             not_signed_in=self._not_signed_in(),
-            done=tuple(self._steps.done),
+            steps=tuple(self._steps.done),
             errors=tuple(self._errors),
         )
 
-    def _unknown(self, seen: Seen, decision: Decision, *, stored: bool) -> tuple[UnknownReport, ...]:
+    def _unknown(
+        self, seen: SecretSnapshot, decision: Decision, *, stored: bool
+    ) -> tuple[UnmanagedSecretReport, ...]:
         """Those of nobody, after all that was done. One that may have been stored is looked for by the next call."""
         steps = self._steps
         now = [
             each for each in (*seen.secrets, *steps.made) if each.id not in steps.gone | steps.maybe_stored
         ]
-        found = unknown_of(self._target, replace(seen, secrets=now), self._now(seen))
+        found = unclaimed(self._target, replace(seen, secrets=now), self._now(seen))
         named = {version.names(self._target.client_id) for version in seen.versions}
-        untagged = untold(seen) if decision.known or stored else self._target.name
+        untagged_name = untagged(seen) if decision.known or stored else self._target.name
         return tuple(
-            UnknownReport(
-                each.id, each.created_at, each.expires_at, self._note(each, untagged, named=each.id in named)
+            UnmanagedSecretReport(
+                each.id,
+                each.created_at,
+                each.expires_at,
+                self._note(each, untagged_name, named=each.id in named),
             )
             for each in found
         )
@@ -339,11 +362,11 @@ class Rotation:
         )
 
     def _note(self, secret: OAuthSecret, untagged: str | None, *, named: bool) -> Diagnosis:
-        facts = replace(self._steps.facts, oauth_secret=secret.id)
+        context = replace(self._steps.context, oauth_secret=secret.id)
         made = f"{secret.created_at:%Y-%m-%d at %H:%M} UTC" if secret.created_at else "nobody knows when"
         ends = f"on {secret.expires_at:%Y-%m-%d}" if secret.expires_at else "never"
         if named:
-            return finding("unproven_oauth_secret", facts, made=made, ends=ends)
+            return finding("unproven_oauth_secret", context, made=made, ends=ends)
         if untagged is None:
-            return finding("unknown_oauth_secret", facts, made=made, ends=ends)
-        return finding("untagged_oauth_secret", replace(facts, secret=untagged), made=made, ends=ends)
+            return finding("unknown_oauth_secret", context, made=made, ends=ends)
+        return finding("untagged_oauth_secret", replace(context, secret=untagged), made=made, ends=ends)

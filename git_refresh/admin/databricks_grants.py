@@ -1,0 +1,377 @@
+"""What is granted in Databricks: the service principal in each workspace, how it signs in, and the folders that it manages."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from http import HTTPStatus
+
+from git_refresh.admin import commands
+from git_refresh.admin.account import AdminAccount
+from git_refresh.admin.devops_grants import named
+from git_refresh.admin.directory import ServicePrincipal
+from git_refresh.admin.grants import Grant, NotGrantedError
+from git_refresh.admin.polling import poll
+from git_refresh.admin.services import ACCOUNTS, AdminServices
+from git_refresh.admin.workspace import AdminWorkspace, Place, Principal
+from git_refresh.failures.diagnosis import DiagnosisContext, finding, internal
+from git_refresh.failures.failure import Service, ServiceError
+from git_refresh.output.shell import Command
+from git_refresh.settings.entries import Entry
+from git_refresh.settings.models import Folder, Workspace
+
+ACCOUNT_ADMIN = "an account admin of Databricks"
+
+
+def workspace_admin(workspace: Workspace) -> str:
+    """Who can do things in a workspace."""
+    return f"a workspace admin of {workspace.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class FolderTarget:
+    """What the app has to manage for the sake of a folder."""
+
+    path: str
+    place: Place | None = None
+    """None: the directory has to be made, or it could not be looked at."""
+    managed: bool = False
+    failure: ServiceError | None = None
+
+
+@dataclass(slots=True)
+class WorkspaceSnapshot:
+    """A workspace, as far as it was seen."""
+
+    workspace: Workspace
+    client_id: str
+    """Of the service principal that the app signs in as."""
+    api: AdminWorkspace
+    account_id: str | None
+    principal: Principal | None
+    targets: Sequence[FolderTarget]
+    context: DiagnosisContext
+
+    @property
+    def workspace_id(self) -> str | None:
+        """The number in its address: what it tells of itself could be another's."""
+        return workspace_id_of(self.workspace.host)
+
+
+def workspace_id_of(host: str) -> str | None:
+    """The workspace id in an address of Azure Databricks: https://adb-<id>.<n>.azuredatabricks.net."""
+    found = re.fullmatch(r"https://adb-(\d{1,20})\.\d{1,3}\.azuredatabricks\.net", host)
+    return found[1].lstrip("0") or "0" if found else None
+
+
+class DatabricksGrants:
+    """What one identity needs in the workspaces of its trust zone."""
+
+    def __init__(
+        self, services: AdminServices, identity: ServicePrincipal, account_id: str | None, options: Command
+    ) -> None:
+        self._services = services
+        self._options = options
+        self._identity = identity
+        self._account_id = account_id
+        self._clock = services.deadline.clock
+        self._issuer = f"https://login.microsoftonline.com/{identity.tenant_id}/v2.0"
+        self._accounts: list[str] = []
+        self._numbers: dict[tuple[str, str], int | None] = {}
+
+    # Looking at a workspace
+
+    def see(self, entry: Entry) -> WorkspaceSnapshot | Grant:
+        """One workspace, looked at; or why that could not be done. Never raises for what a service does."""
+        workspace = entry.workspace
+        managed = workspace.auth == "managed_identity"
+        client_id = (self._identity.client_id if managed else workspace.client_id or "").lower()
+        context = DiagnosisContext(
+            host=workspace.host,
+            client_id=client_id,
+            principal=f"service principal {client_id}",
+            options=self._options,
+        )
+        grant = Grant(
+            "principal",
+            workspace.name,
+            f"service principal {client_id}: in the workspace, with workspace access",
+            workspace_admin(workspace),
+            commands.onboard(self._options),
+            context=context,
+            keys=(("principal", workspace.host, client_id),),
+        )
+        try:
+            api = AdminWorkspace(workspace.host, self._services.rest(Service.DATABRICKS, workspace.host))
+            principal = api.principal(client_id)
+            account_id = self._account_id or (None if managed and not workspace.additional_principal_ids else api.account_id())
+            targets = self._targets(api, workspace, principal)
+        except ServiceError as error:
+            return grant.mark_failed(error)
+        except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
+            return grant.mark_failed(internal(error, context))
+        context = replace(context, account_id=account_id or "")
+        return WorkspaceSnapshot(workspace, client_id, api, account_id, principal, targets, context)
+
+    def _targets(
+        self, api: AdminWorkspace, workspace: Workspace, principal: Principal | None
+    ) -> Sequence[FolderTarget]:
+        """What has to be managed, each once. One that cannot be looked at costs no other."""
+        targets: dict[str, FolderTarget] = {}
+        for folder in workspace.folders:
+            try:
+                target = self._target(api, folder, principal)
+            except ServiceError as error:
+                target = FolderTarget(folder.below or folder.key, failure=error)
+            if target is not None:
+                targets.setdefault(target.path, target)
+        return list(targets.values())
+
+    def _target(
+        self, api: AdminWorkspace, folder: Folder, principal: Principal | None
+    ) -> FolderTarget | None:
+        path = folder.below or folder.key
+        place = api.at(path)
+        if place is None and folder.below is None and folder.url is not None:
+            path = path.rpartition("/")[0] or "/"
+            place = api.at(path)
+            if place is not None and not place.folder:
+                return None  # nothing that could be granted: check says what is wrong
+        elif place is None or not place.folder:
+            return None
+        managed = place is not None and principal is not None and api.manages(place, principal)
+        return FolderTarget(path, place, managed or path == _SHARED)
+
+    # The service principal
+
+    def _membership(self, view: WorkspaceSnapshot) -> Grant:
+        """A service principal in a workspace, as it is to be."""
+        workspace, client_id = view.workspace, view.client_id
+        what = f"service principal {client_id}: in the workspace, with workspace access"
+        if workspace.auth == "managed_identity":
+            who, command = (
+                workspace_admin(workspace),
+                commands.add_principal(workspace.host, client_id, self._name),
+            )
+        else:
+            ids = (view.account_id or "ACCOUNT_ID", view.workspace_id or "WORKSPACE_ID")
+            who, command = ACCOUNT_ADMIN, commands.assign(*ids, client_id)
+        keys = (("principal", workspace.host, client_id),)
+        return Grant("principal", workspace.name, what, who, command, context=view.context, keys=keys)
+
+    @property
+    def _name(self) -> str:
+        return self._identity.name or "git-refresh"
+
+    def principals(self, seen: Sequence[WorkspaceSnapshot]) -> dict[str, Grant]:
+        """The service principal of each workspace, by the workspace's name."""
+        self._accounts = sorted({view.account_id for view in seen if view.account_id is not None})
+        return {view.workspace.name: self._principal(view) for view in seen}
+
+    def _principal(self, view: WorkspaceSnapshot) -> Grant:
+        principal, workspace = view.principal, view.workspace
+        grant = self._membership(view)
+        if principal is None and workspace.auth == "managed_identity":
+            grant.do = partial(self._add_identity, view)
+            return grant
+        if principal is None:
+            return self._from_account(view, grant)
+        if not principal.active:
+            return grant.mark_failed(finding("principal_inactive", view.context))
+        if principal.entitled:
+            return grant.mark_existing(is_=True)
+        return Grant(
+            "workspace_access",
+            workspace.name,
+            f"service principal {view.client_id}: workspace access",
+            workspace_admin(workspace),
+            commands.entitle(workspace.host, principal.id),
+            context=view.context,
+            keys=grant.keys,
+            do=partial(view.api.entitle, principal.id),
+        )
+
+    def _add_identity(self, view: WorkspaceSnapshot) -> None:
+        try:
+            view.api.add_principal(self._identity.client_id, self._name)
+        except ServiceError as error:
+            sure = error.failure.status != HTTPStatus.CONFLICT and not error.failure.outcome_unknown
+            # The status with which Databricks reports a duplicate is not documented.
+            if sure and view.api.principal(view.client_id) is None:
+                raise
+            # Somebody else has added it, or the answer was lost.
+        self._appears(view)
+
+    def _from_account(self, view: WorkspaceSnapshot, grant: Grant) -> Grant:
+        if view.workspace_id is None:
+            return grant.mark_failed(finding("no_workspace_id", view.context))
+        try:
+            account = self._account(view)
+            number = self._number(account, view)
+        except (ServiceError, NotGrantedError) as error:
+            return grant.mark_failed(error)
+        grant.do = partial(self._assign, view, account, number, view.workspace_id)
+        return grant
+
+    def _assign(self, view: WorkspaceSnapshot, account: AdminAccount, number: int, workspace_id: str) -> None:
+        account.assign(number, workspace_id)
+        principal = self._appears(view)
+        if not principal.entitled:
+            view.api.entitle(principal.id)
+
+    def _appears(self, view: WorkspaceSnapshot) -> Principal:
+        """The service principal, when the workspace shows it.
+
+        Raises:
+            NotGrantedError: it does not, for longer than reads lag.
+        """
+        found = poll(
+            self._clock,
+            lambda: view.api.principal(view.client_id),
+            lambda principal: principal is not None,
+        )
+        if found is None:
+            raise NotGrantedError(finding("grant_not_seen", view.context))
+        view.principal = found
+        return found
+
+    def _account(self, view: WorkspaceSnapshot) -> AdminAccount:
+        """The account that the workspaces belong to.
+
+        Raises:
+            ServiceError: there is no token for it.
+            NotGrantedError: nobody tells which it is; or they tell of several: one of them may lie, and then which?
+        """
+        if len(self._accounts) > 1:
+            raise NotGrantedError(finding("accounts_differ", view.context, ids=", ".join(self._accounts)))
+        if view.account_id is None:
+            raise NotGrantedError(finding("no_account_id", view.context))
+        return AdminAccount(view.account_id, self._services.rest(Service.DATABRICKS, ACCOUNTS))
+
+    def _number(self, account: AdminAccount, view: WorkspaceSnapshot) -> int:
+        """The principal's number, as the account knows it: what a workspace says could be another's, who would get the right.
+
+        Raises:
+            ServiceError: the account cannot be asked.
+            NotGrantedError: it has no such principal.
+        """
+        key = account.id, view.client_id
+        if key not in self._numbers:
+            self._numbers[key] = account.principal_id(view.client_id)
+        number = self._numbers[key]
+        if number is None:
+            raise NotGrantedError(finding("no_such_principal", view.context))
+        return number
+
+    # How it signs in without a secret
+
+    def policies(self, seen: Sequence[WorkspaceSnapshot]) -> list[Grant]:
+        """A federation policy for each service principal that the app signs in as by exchanging a token of its identity."""
+        first = {view.client_id: view for view in reversed(seen) if view.workspace.federated is not None}
+        return [self._policy(view) for view in first.values()]
+
+    def _policy(self, view: WorkspaceSnapshot) -> Grant:
+        account_id = view.account_id or "ACCOUNT_ID"
+        subject = self._identity.object_id
+        grant = Grant(
+            "federation_policy",
+            "Databricks account",
+            f"service principal {view.client_id}: a federation policy that lets {named(self._identity)} sign in as it",
+            ACCOUNT_ADMIN,
+            commands.write_policy(account_id, view.client_id, self._issuer, subject),
+            context=view.context,
+            keys=(("federation_policy", view.client_id, subject),),
+        )
+        try:
+            account = self._account(view)
+            number = self._number(account, view)
+            there = account.trusts(number, self._issuer, subject)
+        except (ServiceError, NotGrantedError) as error:
+            return grant.mark_failed(error)
+        grant.do = partial(self._trust, account, number)
+        return grant.mark_existing(is_=there)
+
+    def _trust(self, account: AdminAccount, number: int) -> None:
+        try:
+            account.trust(number, self._issuer, self._identity.object_id)
+        except ServiceError as error:
+            if error.failure.status != HTTPStatus.CONFLICT and not error.failure.outcome_unknown:
+                raise
+            # Another admin was quicker, or the answer was lost: is it there?
+            if not poll(self._clock, lambda: self._trusts(account, number), bool):
+                raise
+
+    def _trusts(self, account: AdminAccount, number: int) -> bool:
+        return account.trusts(number, self._issuer, self._identity.object_id)
+
+    # The principals of run_as
+
+    def managed(self, view: WorkspaceSnapshot) -> Iterable[Grant]:
+        """Whether the app manages the principals of `run_as`. Where it does not, that is somebody's to do by hand."""
+        for number in view.workspace.additional_principal_ids:
+            what = f"service principal {view.client_id}: manager of service principal {number} (run_as)"
+            grant = Grant("manager", view.workspace.name, what, ACCOUNT_ADMIN, context=view.context)
+            grant.command = commands.look_at_principal(view.workspace.host, number)
+            yield self._managed(view, grant, number)
+
+    def _managed(self, view: WorkspaceSnapshot, grant: Grant, number: int) -> Grant:
+        context = replace(view.context, principal=f"service principal {number} (run_as)")
+        try:
+            client_id = view.api.client_id(number)
+            if client_id is None:
+                return grant.mark_failed(finding("no_such_run_as", context, id=number))
+            managers = view.api.managers(self._account(view).id, client_id)
+        except (ServiceError, NotGrantedError) as error:
+            return grant.mark_failed(error)
+        if f"servicePrincipals/{view.client_id}" in managers:
+            return grant.mark_existing(is_=True)
+        if groups := ", ".join(sorted(who for who in managers if who.startswith("groups/"))):
+            return grant.mark_skipped(
+                f"{groups} has the role, and whether the principal is in there this command does not look up"
+            )
+        return grant.mark_failed(finding("manager_missing", context, id=number))
+
+    # The folders
+
+    def folders(self, view: WorkspaceSnapshot, needs: Grant) -> Iterable[Grant]:
+        """Can Manage on what a run updates, and on the directory above what it creates."""
+        workspace = view.workspace
+        for target in view.targets:
+            made = target.place is None
+            kind = view.api.kind_of(target.place) if target.place else "directories"
+            what = f"service principal {view.client_id}: Can Manage on {target.path}"
+            grant = Grant(
+                "folder",
+                workspace.name,
+                f"{what}, a directory that onboard makes" if made and not target.failure else what,
+                workspace_admin(workspace),
+                commands.let_manage(workspace.host, kind, target.path, view.client_id, made=made),
+                context=replace(view.context, path=target.path),
+                keys=(("folder", workspace.host, target.path, view.client_id),),
+                do=partial(self._let_manage, view, target),
+                needs=(needs,),
+            )
+            yield self._folder(grant, target)
+
+    def _folder(self, grant: Grant, target: FolderTarget) -> Grant:
+        if target.failure is not None:
+            return grant.mark_failed(target.failure)
+        if target.managed:
+            return grant.mark_existing(is_=True)
+        if _is_somebodys(target.path):
+            return grant.mark_failed(finding("too_wide", grant.context))
+        return grant.mark_skipped(grant.blocked) if grant.blocked else grant
+
+    def _let_manage(self, view: WorkspaceSnapshot, target: FolderTarget) -> None:
+        place = target.place or view.api.make_directory(target.path)
+        view.api.let_manage(place, view.client_id)
+
+
+_SHARED = "/Shared"
+"""Where everybody in a workspace may do everything."""
+
+
+def _is_somebodys(path: str) -> bool:
+    """Whether a directory is more than one team's: the root, one right below it, or a person's home."""
+    depth = path.rstrip("/").count("/")
+    return depth < 2 or (path.startswith("/Users/") and depth == 2)  # noqa: PLR2004  # /Repos/etl, /Users/somebody

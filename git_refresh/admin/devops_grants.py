@@ -1,0 +1,191 @@
+"""What is granted in Azure DevOps: the identity in each organization, with Basic access, among the readers of projects."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from http import HTTPStatus
+
+from git_refresh.admin import commands
+from git_refresh.admin.directory import ServicePrincipal
+from git_refresh.admin.grants import Grant, Key
+from git_refresh.admin.organization import DEVOPS, ENTITLEMENTS, GRAPH, Member, Organization
+from git_refresh.admin.services import AdminServices
+from git_refresh.failures.diagnosis import DiagnosisContext, finding
+from git_refresh.failures.failure import Service, ServiceError
+from git_refresh.model.repository import BUILT_IN, Repository
+from git_refresh.output.redact import redact
+from git_refresh.settings.entries import Entry
+
+_ADMINISTRATOR = "a Project Collection Administrator of {organization}"
+_OF_THE_PROJECT = frozenset({HTTPStatus.NOT_FOUND})
+"""How a project's look-up fails that says nothing about the others."""
+
+_TYPED = 8
+"""Projects in one command, lest it is cut; after it the others are shown."""
+
+type Projects = dict[tuple[str, str], dict[str, Repository]]
+"""By origin and organization, and by project, both in small letters: a repository there."""
+
+
+def projects_of(entries: Iterable[Entry]) -> Projects:
+    """The projects that the list names. Those of Git folders that a workspace alone names are none: they would let it choose."""
+    found: Projects = {}
+    for entry in entries:
+        for folder in entry.workspace.folders:
+            if (repository := folder.repository) is not None:
+                projects = found.setdefault(place_of(repository), {})
+                projects.setdefault(repository.project.lower(), repository)
+    return found
+
+
+def place_of(repository: Repository) -> tuple[str, str]:
+    """Where a repository's organization is: two of one name may be on different hosts."""
+    return repository.origin, repository.organization.lower()
+
+
+def named(identity: ServicePrincipal) -> str:
+    """An identity as people recognise it."""
+    name = f" {redact(identity.name)}" if identity.name else ""
+    return f"managed identity{name} (object id {identity.object_id})"
+
+
+class DevOpsGrants:
+    """What one identity needs in the organizations of one tenant."""
+
+    def __init__(self, services: AdminServices, identity: ServicePrincipal, tenant: str) -> None:
+        """Take what is known.
+
+        Args:
+            services: how they are reached.
+            identity: who is let in.
+            tenant: that of the organizations, where it is another than one's own.
+        """
+        self._services = services
+        self._identity = identity
+        self._tenant = tenant
+
+    def look(self, repositories: Mapping[str, Repository]) -> list[Grant]:
+        """What is needed in one organization, and what is there."""
+        first = next(iter(repositories.values()))
+        if first.origin != BUILT_IN:
+            grant = self._membership(first, [repository.project for repository in repositories.values()])
+            why = f"it is on {first.origin}, which this command does not know: do it there by hand"
+            return [grant.mark_skipped(why)]
+        ids: dict[str, str] = {}
+        failed: list[Grant] = []
+        api = None
+        for repository in repositories.values():
+            try:
+                api = api or self._api(first.organization)
+                ids[repository.project] = api.project_id(repository.project)
+            except ServiceError as error:
+                failed.append(self._reader(repository).mark_failed(error))
+                if error.failure.status not in _OF_THE_PROJECT:
+                    return failed  # it would be the same for each
+        if api is None or not ids:
+            return failed
+        try:
+            member = api.member(self._identity.object_id)
+        except ServiceError as error:
+            return [self._membership(first, list(ids), list(ids.values())).mark_failed(error), *failed]
+        if member is None:
+            grant = self._membership(first, list(ids), list(ids.values()))
+            grant.keys += tuple(self._key(first, project) for project in ids)
+            grant.do = partial(self._let_in, api, ids)
+            return [grant, *failed]
+        if member.blocked:
+            context = self._facts(first)
+            told = finding("member_cannot_sign_in", context, status=member.blocked)
+            return [self._membership(first, list(ids), list(ids.values())).mark_failed(told), *failed]
+        readers = [
+            self._reads(api, member, repository, ids[repository.project])
+            for repository in repositories.values()
+            if repository.project in ids
+        ]
+        return [self._licence(api, member, first), *readers, *failed]
+
+    def _membership(self, repository: Repository, projects: Sequence[str], ids: Sequence[str] = ()) -> Grant:
+        organization = repository.organization
+        return Grant(
+            "organization",
+            f"Azure DevOps {organization}",
+            f"{named(self._identity)}: a member with access level Basic, in the Readers of {_and(list(projects))}",
+            _ADMINISTRATOR.format(organization=organization),
+            commands.let_into_organization(organization, self._identity.object_id, ids[:_TYPED]),
+            context=self._facts(repository),
+            keys=(self._key(repository),),
+        )
+
+    def _let_in(self, api: Organization, ids: Mapping[str, str]) -> None:
+        """As a new member; one whom another admin has let in meanwhile keeps what she gave him."""
+        member = api.member(self._identity.object_id)
+        if member is None:
+            api.add(self._identity.object_id, list(ids.values()))
+            return
+        self._raise(api)
+        for project, id_ in ids.items():
+            if id_ not in member.projects:
+                api.put_into(member, api.readers(project, id_), project)
+
+    def _raise(self, api: Organization) -> None:
+        """Unless it has Basic or better by now: what is sent replaces the access level."""
+        member = api.member(self._identity.object_id)
+        if member is not None and not member.licensed:
+            api.raise_to_basic(member)
+
+    def _licence(self, api: Organization, member: Member, repository: Repository) -> Grant:
+        grant = self._membership(repository, [repository.project])
+        grant.description = f"{named(self._identity)}: a member with access level Basic"
+        if not member.licensed:
+            grant.description += ", in the place of one that sees no repository"
+        grant.command = commands.let_into_organization(api.name, self._identity.object_id, [])
+        grant.do = partial(self._raise, api)
+        return grant.mark_existing(is_=member.licensed)
+
+    def _reader(self, repository: Repository) -> Grant:
+        organization, project = repository.organization, repository.project
+        return Grant(
+            "project",
+            f"Azure DevOps {organization}",
+            f"{named(self._identity)}: in the Readers of {project}",
+            f"a project administrator of {project}, or {_ADMINISTRATOR.format(organization=organization)}",
+            commands.let_into_organization(organization, self._identity.object_id, [], looked_up=project),
+            context=self._facts(repository),
+            keys=(self._key(repository, project),),
+        )
+
+    def _reads(self, api: Organization, member: Member, repository: Repository, id_: str) -> Grant:
+        grant = self._reader(repository)
+        if id_ in member.projects:
+            return grant.mark_existing(is_=True)
+        try:
+            readers = api.readers(repository.project, id_)
+        except ServiceError as error:
+            return grant.mark_failed(error)
+        grant.command = commands.put_into_group(api.name, member.descriptor, readers)
+        grant.do = partial(api.put_into, member, readers, repository.project)
+        return grant
+
+    def _key(self, repository: Repository, *project: str) -> Key:
+        parts = (*place_of(repository), self._identity.object_id, *project)
+        return ("organization", *(part.lower() for part in parts))
+
+    def _facts(self, repository: Repository) -> DiagnosisContext:
+        return DiagnosisContext(
+            organization=repository.organization,
+            project=repository.project,
+            repository=repository.name,
+            url=repository.url,
+            object_id=self._identity.object_id,
+        )
+
+    def _api(self, organization: str) -> Organization:
+        devops, entitlements, graph = (
+            self._services.rest(Service.AZURE_DEVOPS, origin, self._tenant)
+            for origin in (DEVOPS, ENTITLEMENTS, GRAPH)
+        )
+        return Organization(organization, devops, entitlements, graph)
+
+
+def _and(names: list[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

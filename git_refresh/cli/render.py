@@ -1,0 +1,421 @@
+"""What people see of a run, a plan and a check. Needs `rich`, which is not deployed."""
+
+import io
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO, override
+
+import click
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.measure import Measurement
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from git_refresh.cli import options
+from git_refresh.cli.checks import LAYERS, CheckReport, Layer, Status, count
+from git_refresh.cli.findings import (
+    STYLE,
+    UNFOLDED,
+    Finding,
+    Places,
+    fold,
+    once,
+    place_in,
+    show_finding,
+    tally,
+    wrapped,
+)
+from git_refresh.failures.diagnosis import Diagnosis
+from git_refresh.model.values import Problem
+from git_refresh.output.redact import escape_unprintable
+from git_refresh.run.report import FolderReport, Report, WorkspaceReport, first_places
+from git_refresh.settings.names import SETTINGS
+
+_LAYER: dict[Layer, str] = {
+    "settings": "Settings",
+    "identity": "Identity",
+    "key_vault": "Key Vault",
+    "azure_devops": "Azure DevOps",
+    "workspace": "Workspaces",
+    "credential": "Git credentials",
+    "folder": "Git folders",
+    "job": "Jobs",
+}
+_MANY = 12
+"""Checks that are not well; with more, nothing else has room on a screen."""
+_STEP = {
+    "created": "+",
+    "updated": "~",
+    "unchanged": "=",
+    "kept": "=",
+    "warning": "!",
+    "failed": "✗",
+    "skipped": "–",  # noqa: RUF001
+}
+
+
+def echo(text: str) -> None:
+    """Print what a program reads."""
+    click.echo(text)
+
+
+def say(text: str) -> None:
+    """Print a text on stderr, wrapped at blanks."""
+    click.echo("\n".join(wrapped(escape_unprintable(text), console(stderr=True).width)), err=True)
+
+
+class _Stderr(io.TextIOWrapper):
+    """A stderr that takes what it cannot write: progress and log lines end no command, on a full disk for example."""
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            _to_nowhere(self)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError:
+            _to_nowhere(self)
+
+
+def open_streams() -> None:
+    """Give the process a stdout and a stderr, also where it was started without, and let nothing on stderr end the command."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # as long as the process
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        encoding, errors = sys.stderr.encoding, sys.stderr.errors
+        steady = _Stderr(sys.stderr.detach(), encoding, errors, line_buffering=True)
+        sys.stderr = sys.__stderr__ = steady  # type: ignore[misc]  # Python flushes both at the end
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """Let what is still to be written to a stream go nowhere; else Python tries once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Write to stdout. Whoever reads may have seen enough, as `| head -1` has; that is no failure.
+
+    Raises:
+        SystemExit: what is written goes nowhere, as on a full disk; that is said in one line.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if error.filename is not None:  # it is a file's that is opened here
+            raise
+        _to_nowhere(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            say(f"The output cannot be written: {error.strerror}.")
+            sys.exit(1)
+
+
+class _Console(Console):
+    """Shows every text literally: no markup, no emoji codes, and of what is not seen its escape. Only styles of ours apply."""
+
+    def __init__(self, *, stderr: bool, width: int | None = None) -> None:
+        super().__init__(
+            stderr=stderr,
+            width=width,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            no_color=True if options.colourless() else None,
+        )
+
+    @override
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(_literal(segment.text), segment.style)
+
+    @override
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where people read: coloured only on a terminal and never against NO_COLOR; not folded where it is piped."""
+    made = _Console(stderr=stderr)
+    return made if made.is_terminal else _Console(stderr=stderr, width=UNFOLDED)
+
+
+def _literal(text: str) -> str:
+    return "\n".join(map(escape_unprintable, text.split("\n")))
+
+
+def show_report(report: Report, out: Console, places: Places | None = None) -> None:
+    """What became of everything, then every failure with its cause and what to do."""
+    table = report_table(report)
+    if options.quiet():
+        pass
+    elif Measurement.get(out, out.options.update(width=UNFOLDED), table).maximum <= out.width:
+        out.print(table)
+    else:
+        _show_steps(report, out)
+    _show_findings(report, out, places or {})
+    style = STYLE[report.result]
+    fold(Text(), Text(f"{report.summary().split('. ')[0]}, in {report.duration_s:.1f} s.", style=style), out)
+
+
+def report_table(report: Report) -> Table:
+    """Workspace, credential, folder, from → to."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Workspace", "Credential", "Git folder", "Ref", "From → to", "Action"):
+        table.add_column(heading, overflow="fold")
+    for workspace, _ in _merged(report.workspaces):
+        rejected = workspace.result == "rejected"
+        head = _workspace_cells(workspace)
+        for folder in _folders(workspace) or (None,):
+            table.add_row(*head, *_folder_cells(folder, rejected=rejected))
+            head = (Text(""), Text(""))
+    return table
+
+
+def show_plan(report: Report, out: Console, places: Places | None = None, *, changes: bool = False) -> None:
+    """What a run would do and why, and at the end how much of each.
+
+    Args:
+        report: of a dry run.
+        out: where people read.
+        places: where in the settings the workspaces are.
+        changes: leave out what stays as it is, and credentials that only get their next token.
+    """
+    if report.workspaces and not options.quiet():
+        _show_steps(report, out, changes=changes)
+        out.print()
+    _show_findings(report, out, places or {})
+    fold(Text(), Text(plan_summary(report), "bold"), out)
+
+
+def plan_summary(report: Report) -> str:
+    """How much of each a run would do, in one line."""
+    credentials = [workspace.credential.action for workspace in report.workspaces if workspace.credential]
+    folders = [folder.action for workspace in report.workspaces for folder in workspace.folders]
+    failures = sum(len(workspace.failures()) for workspace in report.workspaces)
+    plan = (
+        f"Plan: Git credentials: {credentials.count('created')} to create, {credentials.count('updated')} to update. "
+        f"Git folders: {folders.count('created')} to create, {folders.count('updated')} to update, "
+        f"{folders.count('unchanged')} unchanged."
+    )
+    return f"{plan} {count(failures, 'failure')}." if failures else plan
+
+
+def show_check(
+    report: CheckReport, out: Console, places: Places | None = None, *, left_out: str = ""
+) -> None:
+    """The lines by layer, and under each that is not well the cause and what to do; and what was not asked for, unless that is told too.
+
+    Where much is not well, that fits one screen: what is well is only counted, and what was skipped told by its reason.
+    """
+    blocked = _blocked(report)
+    crowded = sum(check.error is not None for check in report.checks) > _MANY
+    hidden = {"ok", "skipped"} if crowded else {"ok"} if options.quiet() else set()
+    for layer in LAYERS:
+        checks = [check for check in report.checks if check.layer == layer]
+        checks = [check for check in checks if check.status not in hidden or layer in blocked]
+        if not checks or layer in blocked:
+            continue
+        out.print(Text(_LAYER[layer], "bold"))
+        told = [
+            Finding(
+                check.status,
+                check.subject,
+                check.message,
+                check.error if layer != "settings" or check.status == "warning" else None,
+                check.error.kind if check.error else check.kind,
+                check.kind,
+                "" if check.status in {"ok", "skipped"} else place_in(check.subject, places or {}),
+            )
+            for check in checks
+        ]
+        show_finding(told, out, indent=2, with_hint=not crowded)  # the last line has it then
+    if blocked:
+        because = blocked[next(iter(blocked))]
+        show_finding([Finding("skipped", "everything else", because)], out)
+    if crowded:
+        reasons = Counter(
+            check.kind or check.message
+            for check in report.checks
+            if check.status == "skipped" and check.layer not in blocked
+        )
+        show_finding(
+            [Finding("skipped", count(number, "check"), why) for why, number in reasons.items()], out
+        )
+    if (
+        left_out
+        and not crowded
+        and not options.quiet()
+        and ("workspace", "ok") in {(each.layer, each.status) for each in report.checks}
+    ):
+        fold(Text(), Text(left_out, "dim"), out)
+    counted = tally([check.status for check in report.checks]) + ("; --json has each" if crowded else "")
+    fold(Text(), Text(f"{count(len(report.checks), 'check')}: {counted}.", STYLE[report.result]), out)
+
+
+def show_nothing_run(problems: Sequence[Problem], out: Console) -> None:
+    """What is wrong with the settings, where that keeps everything from being run."""
+    show_finding(
+        [Finding("failed", problem.location, problem.message, kind=problem.kind) for problem in problems], out
+    )
+    out.print(Text("Nothing was run.", "red"))
+
+
+def _blocked(report: CheckReport) -> dict[Layer, str]:
+    """Layers of which nothing was looked at, with the reason."""
+    return {
+        check.layer: check.message
+        for check in report.checks
+        if (check.status, check.subject) == ("skipped", "everything")
+    }
+
+
+def _show_findings(report: Report, out: Console, places: Places) -> None:
+    """Each failure, those of one kind together; what is wrong with the settings, place by place; and what is not well besides."""
+    told = [
+        Finding("failed", where, error.message, error, place=place_in(where, places))
+        for workspace in report.workspaces
+        for where, error in workspace.failures()
+        if error.code not in {"invalid_settings", "invalid_folder"}  # told below, by their place
+    ]
+    show_finding(told, out)
+    show_finding([_told(problem, places) for problem in report.problems], out)
+
+
+def _told(problem: Problem, places: Places) -> Finding:
+    status: Status = "failed" if _fails(problem) else "warning"
+    if isinstance(problem.told, Diagnosis):
+        place = place_in(problem.location, places)
+        return Finding(status, problem.location, problem.told.message, problem.told, place=place)
+    return Finding(status, problem.location, problem.message, kind=problem.kind)
+
+
+def _fails(problem: Problem) -> bool:
+    """Whether a run fails for it: settings that are wrong, and a token that ends too soon."""
+    return problem.location == "token" or re.split(r"[.\[]", problem.location)[0] in SETTINGS
+
+
+def _show_steps(report: Report, out: Console, *, changes: bool = False) -> None:
+    for workspace, alone in _merged(report.workspaces):
+        if workspace.result != "ok" and not alone:
+            continue  # many with one failure, which is told below
+        steps = [*_steps(workspace, changes=changes)]
+        if steps:
+            fold(Text(), Text.assemble((workspace.name, "bold"), f"  {workspace.host}".rstrip()), out)
+        for mark, step in steps:
+            fold(mark, step, out)
+
+
+def _merged(workspaces: Sequence[WorkspaceReport]) -> list[tuple[WorkspaceReport, bool]]:
+    """Each workspace, and that it stands alone; but of many with the same outcome one, under the first names and a count.
+
+    Workspaces without a failure have the same outcome if their Git folders and commits are the same. Else only kinds of failures count.
+    """
+    alike: dict[Hashable, list[WorkspaceReport]] = {}
+    for workspace in workspaces:
+        alike.setdefault(_came_of(workspace), []).append(workspace)
+    found = once(workspaces, _came_of, lambda workspace: workspace.name)
+    return [
+        (workspace, True) if names == workspace.name else (_as_one(alike[_came_of(workspace)], names), False)
+        for workspace, names in found
+    ]
+
+
+def _came_of(workspace: WorkspaceReport) -> Hashable:
+    credential = (workspace.credential.action, workspace.credential.why) if workspace.credential else None
+    error = (workspace.error.code, workspace.error.kind) if workspace.error else None
+    fine = workspace.result == "ok"
+    folders = workspace.folders if fine else frozenset(map(_became_of, workspace.folders))
+    return workspace.result, credential, error, folders
+
+
+def _became_of(folder: FolderReport) -> Hashable:
+    if folder.error is not None:
+        return folder.action, folder.error.code, folder.error.kind
+    return folder.action, folder.why if folder.action == "skipped" else ""
+
+
+def _as_one(workspaces: Sequence[WorkspaceReport], names: str) -> WorkspaceReport:
+    first = workspaces[0]
+    folders = first.folders
+    if first.result != "ok":
+        alike: dict[Hashable, dict[str, FolderReport]] = {}
+        for folder in (folder for workspace in workspaces for folder in workspace.folders):
+            alike.setdefault(_became_of(folder), {})[folder.path] = folder
+        folders = tuple(_many(list(same.values())) for same in alike.values())
+    credential = replace(first.credential, id=None) if first.credential else None
+    return replace(first, name=names, host="", credential=credential, folders=folders)
+
+
+def _many(folders: Sequence[FolderReport]) -> FolderReport:
+    """Git folders with one outcome as one, under the first paths and a count."""
+    first = folders[0]
+    paths = first_places([folder.path for folder in folders])
+    return FolderReport(paths, first.action, error=first.error, why=first.why)
+
+
+def _steps(workspace: WorkspaceReport, *, changes: bool) -> Iterator[tuple[Text, Text]]:
+    credential = workspace.credential
+    if credential is not None and not (changes and credential.action in {"updated", "kept"}):
+        id_ = f" {credential.id}" if credential.id else ""
+        failed = workspace.error.code if workspace.error and credential.action == "failed" else ""
+        yield _step(credential.action, f"Git credential{id_}", failed or credential.why)
+    elif credential is None and workspace.error is not None:
+        yield _step("skipped", "its entry in WORKSPACES is wrong", workspace.error.code)
+    for folder in _folders(workspace):
+        frozen = folder.note and folder.action == "unchanged"
+        if frozen or not (changes and folder.action == "unchanged"):
+            why = folder.error.code if folder.error else folder.why
+            yield _step("warning" if frozen else folder.action, f"{folder.path}{_moved(folder)}", why)
+
+
+def _folders(workspace: WorkspaceReport) -> list[FolderReport]:
+    """Its Git folders; but of many that failed or were skipped alike one, with the first paths and a count."""
+
+    def outcome(folder: FolderReport) -> Hashable:
+        return _became_of(folder) if folder.action in {"failed", "skipped"} else folder
+
+    return [
+        folder if paths == folder.path else replace(_many([folder]), path=paths)
+        for folder, paths in once(workspace.folders, outcome, lambda folder: folder.path)
+    ]
+
+
+def _step(action: str, what: str, why: str) -> tuple[Text, Text]:
+    reason = f": {why}" if why else ""
+    return Text(f"  {_STEP[action]} ", STYLE[action]), Text.assemble(what, (reason, "dim"))
+
+
+def _moved(folder: FolderReport) -> str:
+    before, after = (commit[:8] if commit else "" for commit in (folder.from_, folder.to))
+    ref = f" {folder.ref}" if folder.ref else ""
+    if before and after and before != after:
+        return f"{ref} {before} → {after}"
+    return f"{ref} {after or before}".rstrip()
+
+
+def _workspace_cells(workspace: WorkspaceReport) -> tuple[Text, Text]:
+    action = workspace.credential.action if workspace.credential else "—"
+    return Text(workspace.name, STYLE[workspace.result]), Text(action, STYLE.get(action, ""))
+
+
+def _folder_cells(folder: FolderReport | None, *, rejected: bool) -> tuple[Text, Text, Text, Text]:
+    if folder is None:
+        return Text("—"), Text(""), Text(""), Text("rejected" if rejected else "")
+    before, after = (commit[:8] if commit else "—" for commit in (folder.from_, folder.to))
+    moved = before if before == after or folder.to is None else f"{before} → {after}"
+    mark = (" !", STYLE["warning"]) if folder.note else ""
+    action = Text.assemble((folder.action, STYLE[folder.action]), mark)
+    return Text(folder.path), Text(folder.ref or "—"), Text(moved), action

@@ -1,0 +1,144 @@
+"""One run, for `plan` and `run`: begun, watched, shown, ended."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from git_refresh.cli import ask, options, render
+from git_refresh.cli.checks import count
+from git_refresh.cli.findings import Places
+from git_refresh.cli.progress import Lines, Live
+from git_refresh.cli.scope import narrow, scope
+from git_refresh.cli.shared import FAILED, INTERRUPTED, WRONG, given_settings, outlet_for, places_of, put_out
+from git_refresh.cli.trust import allow
+from git_refresh.model.values import Problem, Slice
+from git_refresh.run.ports import NullProgress, Progress
+from git_refresh.run.report import Report
+from git_refresh.run.slices import cut
+from git_refresh.settings.entries import Entry
+from git_refresh.settings.load import Settings, SettingsError, load
+
+
+def refresh(
+    file: Path | None,
+    show: Callable[[Report, Any, Places], None],
+    *,
+    as_json: bool,
+    dry_run: bool,
+    workspaces: Path | None = None,
+    number: int | None = None,
+    yes: bool = False,
+) -> Report:
+    """One run, shown; of the whole list, of what `--only` and `--folder` choose, or of one of the slices that `FAN_OUT=queue` makes.
+
+    Raises:
+        SystemExit: nothing was run.
+    """
+    logger = outlet_for(as_json=as_json)
+    try:
+        given = given_settings(file, workspaces)
+        settings = narrow(load(given.values), scope())
+        part = None
+        if number is not None:
+            part, names = _slice(settings, number)
+            settings = settings.only(names)
+        settings = allow(settings)
+        from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
+
+        if app.uses_azure_cli(os.environ) and not dry_run and not yes:
+            _ask(settings)
+        run = partial(
+            app.run,
+            settings,
+            os.environ,
+            logger=logger,
+            slice_=part,
+            dry_run=dry_run,
+        )
+        if as_json:
+            report = run()
+        else:
+            with _watcher(len(settings.entries), dry_run=dry_run) as progress:
+                report = run(progress=progress)
+    except SettingsError as error:
+        if as_json:
+            put_out(logger, as_json, _not_run(error.problems, dry_run=dry_run).as_dict(), print)
+        else:
+            render.show_nothing_run(logger.redact(error.problems), render.console(stderr=True))
+        sys.exit(WRONG)
+    except KeyboardInterrupt:
+        if as_json:
+            problem = Problem("run", "was interrupted before anything was done")
+            put_out(logger, as_json, _not_run([problem], dry_run=dry_run).as_dict(), print)
+        raise
+    put_out(logger, as_json, report.as_dict(), lambda: show(report, render.console(), places_of(settings)))
+    return report
+
+
+def _slice(settings: Settings, number: int) -> tuple[Slice, tuple[str, ...]]:
+    """One of the slices, as the timer would cut them now, and the names in it.
+
+    Raises:
+        SettingsError: there are not so many.
+    """
+    parts = cut(settings)
+    if not 1 <= number <= len(parts):
+        has = "is only slice 1" if len(parts) == 1 else f"are slices 1 to {len(parts)}"
+        raise SettingsError([Problem("--slice", f'"{number}" does not exist: there {has}')])
+    return Slice(str(uuid4()), number, len(parts)), parts[number - 1]
+
+
+def end(report: Report, code: int = 0) -> None:
+    """End the command: by this code where all went well."""
+    if any(
+        error.code == "interrupted" for workspace in report.workspaces for _, error in workspace.failures()
+    ):
+        sys.exit(INTERRUPTED)
+    sys.exit(code if report.result == "ok" else FAILED)
+
+
+def changes_something(report: Report) -> bool:
+    """Whether a run would do more than to store the next token."""
+    return any(
+        (workspace.credential is not None and workspace.credential.action == "created")
+        or any(folder.action in {"created", "updated"} for folder in workspace.folders)
+        for workspace in report.workspaces
+    )
+
+
+def _ask(settings: Settings) -> None:
+    """Before somebody's own token is stored for all who use a workspace's credential.
+
+    Raises:
+        SettingsError: the answer is no, or there is nobody to ask.
+    """
+    number = count(sum(isinstance(entry, Entry) for entry in settings.entries), "workspace")
+    stored = f"your own token (that of your sign-in with az login) as the Git credential of {number}"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        message = (
+            f"there is no managed identity here, so this would store {stored}; add --yes if that is meant"
+        )
+        raise SettingsError([Problem("run", message)])
+    question = f"There is no managed identity here: this stores {stored}, until the app's next run. Go on?"
+    if not ask.confirm(question):
+        raise SettingsError([Problem("run", "was declined")])
+
+
+def _watcher(workspaces: int, *, dry_run: bool) -> AbstractContextManager[Progress]:
+    """Live on a terminal. Where it is piped, a line for each workspace; a plan's own lines say it all."""
+    if options.quiet() or options.verbose():  # nobody looks on, or the log lines tell
+        return nullcontext(NullProgress())
+    err = render.console(stderr=True)
+    if err.is_terminal:
+        return Live(err, workspaces)
+    return nullcontext(NullProgress()) if dry_run else Lines(err)
+
+
+def _not_run(problems: Sequence[Problem], *, dry_run: bool) -> Report:
+    return Report("", datetime.now(UTC), 0.0, dry_run, "failed", (), tuple(problems), ())

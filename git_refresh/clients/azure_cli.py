@@ -1,0 +1,100 @@
+"""Why the Azure CLI gave no token, as far as its exit and its stderr show it.
+
+Facts: azure-identity's `AzureCliCredential`, azure-cli's `azure.cli.core.util.handle_exception` and `auth.util.aad_error_handler`.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import requests
+from azure.identity import CredentialUnavailableError
+
+from git_refresh.clients.connections import bundle_variable
+from git_refresh.clients.proxies import proxy_flaw, proxy_variable
+from git_refresh.clients.session import proxy_of
+from git_refresh.failures.failure import AADSTS, ServiceFailure
+
+_READ = 64 * 1024
+"""Characters of its stderr that are looked at. A traceback is long, and its last line counts."""
+
+_LOGIN = "https://login.microsoftonline.com"
+_NETWORK = (
+    (r"Tunnel connection failed: 407\b", "proxy_auth"),
+    (r"CERTIFICATE_VERIFY_FAILED|SSLError|Certificate verification failed", "tls"),
+    (
+        r"InvalidProxyURL|LocationParseError|Failed to parse|SOCKS support|ProxySchemeUnknown",
+        "proxy_unusable",
+    ),
+    (r"ProxyError|Cannot connect to proxy|Unable to connect to proxy", "proxy"),
+    (
+        r"NameResolutionError|getaddrinfo|Failed to resolve|Name or service not known|nodename nor servname",
+        "dns",
+    ),
+    (r"ConnectTimeout|timed out", "connect_timeout"),
+    (r"Connection refused|Max retries exceeded|ensure you have network connection", "refused"),
+    (r"Connection aborted|Connection reset|RemoteDisconnected", "reset"),
+)
+"""What its libraries print, in the order in which it is looked for: they wrap one in the other."""
+_OPENSSL = re.compile(r"\[SSL: \w+\] (?:certificate verify failed: )?([^(\n]{1,120}?)\.? \(_ssl")
+_TENANT = re.compile(r"az login[^\n]*? --tenant \"?([\w.-]{1,100})")
+_EXCEPTION = re.compile(
+    r"^(?:\w+\.)*([A-Z]\w{2,60}(?:Error|Exception|Interrupt|Exit|Warning))\b", re.MULTILINE
+)
+
+
+def azure_cli_failure(failure: ServiceFailure, error: Exception, limit: int) -> ServiceFailure:
+    """What an exception of `AzureCliCredential` means.
+
+    Args:
+        failure: what was attempted.
+        error: the exception. Its text may quote a token.
+        limit: seconds that were waited for.
+    """
+    cause = error.__cause__
+    if isinstance(cause, subprocess.TimeoutExpired):
+        return replace(failure, kind="slow", detail=f"{limit} second{'' if limit == 1 else 's'}")
+    if isinstance(cause, subprocess.CalledProcessError):
+        return _exited(failure, cause.returncode, str(vars(cause).get("stderr") or "")[-_READ:])
+    if isinstance(cause, OSError):
+        return replace(failure, detail="it cannot be executed")
+    if cause is not None or not isinstance(error, CredentialUnavailableError):
+        return replace(failure, detail="it printed no JSON")
+    if shutil.which("az", mode=os.F_OK):
+        return replace(failure, detail="it cannot be executed")
+    return replace(failure, kind="not_installed")
+
+
+def _exited(failure: ServiceFailure, code: int, said: str) -> ServiceFailure:
+    """What it means that it has ended with a code other than 0."""
+    failure = replace(failure, message=said)
+    if AADSTS.search(said):
+        tenant = _TENANT.search(said)
+        return replace(failure, kind="sign_in", tenant=tenant[1] if tenant else failure.tenant)
+    network = next((kind for words, kind in _NETWORK if re.search(words, said)), None)
+    if network is not None:
+        return _unreached(failure, network, said)
+    if "Traceback (most recent call last)" in said or "Here is the traceback" in said:
+        raised = _EXCEPTION.findall(said)
+        return replace(failure, detail=f"it crashed with {raised[-1]}" if raised else "it crashed")
+    if "az login" in said or "az account set" in said:
+        return replace(failure, kind="signed_out")
+    return replace(failure, detail=f"it ended with code {code}")
+
+
+def _unreached(failure: ServiceFailure, kind: str, said: str) -> ServiceFailure:
+    """It has not reached Microsoft Entra. Its libraries read the same variables as the app's."""
+    reason = _OPENSSL.search(said) if kind == "tls" else None
+    bundle = bundle_variable(os.environ) if kind == "tls" else ""
+    proxy = proxy_of(_LOGIN, requests.utils.get_environ_proxies(_LOGIN))
+    if kind == "proxy_unusable":
+        return replace(
+            failure, kind=kind, detail=proxy_flaw().partition(";")[0], proxy_variable=proxy_variable()
+        )
+    if not proxy and kind in {"proxy", "proxy_auth"}:
+        kind = "refused"
+    detail = reason[1] if reason else ""
+    found = replace(failure, kind=kind, detail=detail, bundle=bundle, proxy=proxy)
+    return replace(found, proxy_variable=proxy_variable()) if proxy else found

@@ -1,0 +1,104 @@
+"""Databricks' SDK, kept from what it does on its own.
+
+It is used for what it knows of the API. It reads no ambient configuration, makes no look-ups, does not retry (`guard.call` does, within
+the operation's time), and its HTTP goes through a `BoundedSession`. And only the parts that are used are loaded: the package itself imports
+clients for a hundred services, which takes two seconds of a core at each cold start, and a third of the app's memory.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, override
+
+from pydantic import SecretStr
+
+from git_refresh import __version__
+from git_refresh.clients.session import BoundedSession
+
+
+@contextmanager
+def _without_its_init() -> Iterator[None]:
+    """Let modules of the package be imported without what its `__init__` imports; whoever imports the package later gets all of it."""
+    name = "databricks.sdk"
+    if name in sys.modules or (spec := importlib.util.find_spec(name)) is None:
+        yield
+        return
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+with _without_its_init():
+    from databricks.sdk.clock import Clock
+    from databricks.sdk.core import ApiClient, Config
+    from databricks.sdk.credentials_provider import CredentialsStrategy
+    from databricks.sdk.service.workspace import (
+        GitCredentialsAPI,
+        ReposAPI,
+        SparseCheckout,
+        WorkspaceAPI,
+    )
+
+__all__ = ["SparseCheckout", "WorkspaceClient"]
+
+
+class WorkspaceClient:
+    """The SDK's clients for what the app asks of one workspace; they send this token through this session, and nothing anywhere else."""
+
+    def __init__(self, host: str, token: SecretStr, session: BoundedSession) -> None:
+        config = _SealedConfig(
+            host=host,
+            credentials_strategy=_Bearer(token),
+            clock=_NoRetries(),
+            product="databricks-git-refresh",
+            product_version=__version__,
+        )
+        self.api_client = ApiClient(config)
+        inner: Any = self.api_client._api_client  # noqa: SLF001  # the SDK has no public way to give it a session
+        session.auth = inner._authenticate  # noqa: SLF001
+        inner._session = session  # noqa: SLF001
+        # The SDK's constructors have no types.
+        self.git_credentials = GitCredentialsAPI(self.api_client)  # type: ignore[no-untyped-call]
+        self.repos = ReposAPI(self.api_client)  # type: ignore[no-untyped-call]
+        self.workspace = WorkspaceAPI(self.api_client)  # type: ignore[no-untyped-call]
+
+
+class _NoRetries(Clock):
+    """The SDK's retry loop sleeps between attempts: here that ends it, with the failure it was about to retry."""
+
+    @override
+    def time(self) -> float:
+        return 0.0
+
+    @override
+    def sleep(self, seconds: float) -> None:
+        raise  # noqa: PLE0704  # called inside the loop's `except`
+
+
+Config.attributes()  # fills the table of settings that a subclass would otherwise make from its own names: none
+
+
+class _SealedConfig(Config):
+    """Built from its arguments alone: not from DATABRICKS_*, ARM_* or ~/.databrickscfg, and without asking the host."""
+
+    @override
+    def _load_from_env(self) -> None: ...
+
+    @override
+    def _resolve_host_metadata(self) -> None: ...
+
+
+class _Bearer(CredentialsStrategy):
+    def __init__(self, token: SecretStr) -> None:
+        self._token = token
+
+    @override
+    def auth_type(self) -> str:
+        return "git-refresh"
+
+    @override
+    def __call__(self, cfg: Config) -> Callable[[], dict[str, str]]:
+        return lambda: {"Authorization": f"Bearer {self._token.get_secret_value()}"}

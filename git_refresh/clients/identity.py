@@ -1,0 +1,233 @@
+"""Microsoft Entra tokens for the app's own identity."""
+
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from azure.core.credentials import AccessToken, TokenCredential
+from azure.core.pipeline.transport import RequestsTransport
+from azure.identity import AzureCliCredential, ClientAssertionCredential, ManagedIdentityCredential
+from pydantic import SecretStr
+
+from git_refresh.clients.azure_cli import azure_cli_failure
+from git_refresh.clients.responses import IdentityToken, claims_of, read, signature_of
+from git_refresh.clients.retry import call
+from git_refresh.clients.session import BoundedSession
+from git_refresh.clients.single_flight import SingleFlight
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.model.clock import Deadline
+from git_refresh.model.values import (
+    AZURE_DATABRICKS,
+    AZURE_DEVOPS,
+    KEY_VAULT,
+    STORAGE,
+    TOKEN_EXCHANGE,
+    Registration,
+    Token,
+    TokenClaims,
+)
+from git_refresh.output.mask import SecretFilter
+
+LOGIN = "https://login.microsoftonline.com"
+"""Where Microsoft Entra gives tokens."""
+
+LIMIT = 20.0
+"""Seconds for a token: the endpoint is on the same machine; `az` needs a few."""
+
+
+def identity_of(environ: Mapping[str, str]) -> Service:
+    """Who is asked for tokens on this machine: only Azure gives its apps an identity endpoint."""
+    return Service.IDENTITY if environ.get("IDENTITY_ENDPOINT") else Service.AZURE_CLI
+
+
+class Identity:
+    """The managed identity where there is one (an Azure app), else the Azure CLI's sign-in (a laptop).
+
+    One per run, and the credential inside is new for every token: a credential object keeps its answer until minutes before the end, which
+    would store tokens with minutes to live. The platform has a cache of its own, so this costs one local request a run.
+    """
+
+    def __init__(
+        self,
+        client_id: str | None,
+        tls: ssl.SSLContext,
+        deadline: Deadline,
+        secrets: SecretFilter,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        tenant_id: str = "",
+    ) -> None:
+        """Make it; `tenant_id` is another tenant that the Azure CLI's sign-in is a guest in."""
+        self.service = identity_of(environ)
+        """Who is asked for tokens."""
+        self._client_id = client_id
+        self._tenant_id = tenant_id
+        self._tls = tls
+        self._deadline = deadline
+        self._endpoint = environ.get("IDENTITY_ENDPOINT", "")
+        self._header = environ.get("IDENTITY_HEADER", "")
+        self._in_azure = "WEBSITE_SITE_NAME" in environ
+        self._secrets = secrets
+        self._secrets.add(self._header)
+        self._tokens: SingleFlight[str, Token] = SingleFlight(deadline)
+
+    def token(self, resource: str) -> Token:
+        """A token for a resource, given as its id or URL; the same one all through the run.
+
+        Raises:
+            ServiceError: there is none, or the one that was given has already expired.
+        """
+        return self._tokens.get(resource, lambda: self._fetch(resource))
+
+    def _fetch(self, resource: str) -> Token:
+        what = _what(resource)
+        deadline = self._deadline.within(LIMIT)
+        answer = call(
+            self.service, what, lambda: self._answer(resource), deadline=deadline, secrets=self._secrets
+        )
+        return _kept(answer, ServiceFailure(self.service, what, "lapsed"), self._deadline, self._secrets)
+
+    def _answer(self, resource: str) -> IdentityToken:
+        found = self._ask(resource)
+        # Not against the run's other tokens: those of one identity have pieces in common.
+        return _checked(found, SecretFilter([self._header]))
+
+    def _ask(self, resource: str) -> AccessToken:
+        scope = f"{resource}/.default"
+        if not self._endpoint and resource == TOKEN_EXCHANGE:
+            raise ServiceError(ServiceFailure(self.service, _what(resource), "a_person"))
+        if not self._endpoint:
+            return self._ask_cli(resource, scope)
+        parts = urlsplit(self._endpoint)
+        session = BoundedSession([f"{parts.scheme}://{parts.netloc}"], self._tls)
+        session.trust_env = False  # plain http on the same machine: never through a proxy
+        transport = RequestsTransport(session=session, session_owner=False)
+        with session:
+            managed: TokenCredential = ManagedIdentityCredential(
+                client_id=self._client_id, transport=transport, retry_total=0
+            )
+            return managed.get_token(scope)
+
+    def _ask_cli(self, resource: str, scope: str) -> AccessToken:
+        """From the Azure CLI.
+
+        Raises:
+            ServiceError: it is not there, or gives no token.
+        """
+        limit = max(1, int(self._deadline.within(LIMIT).remaining()))
+        cli: TokenCredential = AzureCliCredential(tenant_id=self._tenant_id, process_timeout=limit)
+        try:
+            return cli.get_token(scope)
+        except Exception as error:  # noqa: BLE001  # azure-identity raises what the output of az makes it
+            what = ServiceFailure(
+                self.service, _what(resource), "broken", tenant=self._tenant_id, scope=scope
+            )
+            failure = azure_cli_failure(what, error, limit)
+        if (
+            failure.kind == "not_installed" and self._in_azure
+        ):  # nobody installs it there: the identity is missing
+            failure = ServiceFailure(Service.IDENTITY, failure.operation, "not_assigned")
+        raise ServiceError(failure)
+
+
+class ForeignIdentity:
+    """The identity in another tenant: an app registration there trusts it, and gets the token.
+
+    Facts: https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        registration: Registration,
+        tls: ssl.SSLContext,
+        deadline: Deadline,
+        secrets: SecretFilter,
+    ) -> None:
+        self._identity = identity
+        self._registration = registration
+        self._tls = tls
+        self._deadline = deadline
+        self._secrets = secrets
+        self._tokens: SingleFlight[str, Token] = SingleFlight(deadline)
+
+    def token(self, resource: str) -> Token:
+        """A token for a resource in that tenant; the same one all through the run.
+
+        Raises:
+            ServiceError: the identity gets no assertion, or Microsoft Entra does not exchange it.
+        """
+        return self._tokens.get(resource, lambda: self._fetch(resource))
+
+    def _fetch(self, resource: str) -> Token:
+        what = f"{_what(resource)} in tenant {self._registration.tenant_id}"
+        assertion = self._identity.token(TOKEN_EXCHANGE)
+        sent = SecretFilter([signature_of(assertion.value.get_secret_value())])
+
+        def ask() -> IdentityToken:
+            with BoundedSession([LOGIN], self._tls) as session:
+                credential = ClientAssertionCredential(
+                    self._registration.tenant_id,
+                    self._registration.client_id,
+                    assertion.value.get_secret_value,
+                    transport=RequestsTransport(session=session, session_owner=False),
+                    retry_total=0,
+                    disable_instance_discovery=True,
+                )
+                return _checked(credential.get_token(f"{resource}/.default"), sent)
+
+        limit = self._deadline.within(LIMIT)
+        try:
+            answer = call(Service.ENTRA, what, ask, deadline=limit, secrets=self._secrets)
+        except ServiceError as error:
+            failure = replace(error.failure, claims=assertion.claims)
+        else:
+            return _kept(answer, ServiceFailure(Service.ENTRA, what, "lapsed"), self._deadline, self._secrets)
+        raise ServiceError(failure)
+
+
+def _checked(found: AccessToken, secrets: SecretFilter) -> IdentityToken:
+    return read(IdentityToken, {"token": found.token, "expires_on": found.expires_on}, secrets)
+
+
+def _kept(answer: IdentityToken, lapsed: ServiceFailure, deadline: Deadline, secrets: SecretFilter) -> Token:
+    """The token that was answered, from now on a secret of the run.
+
+    Raises:
+        ServiceError: it has already expired.
+    """
+    secrets.add(answer.token)
+    told = claims_of(answer.token)
+    ends = min(answer.expires_on, told.exp or answer.expires_on)
+    if ends <= deadline.clock.now():
+        raise ServiceError(lapsed)
+    claims = TokenClaims(told.oid or "", told.tid or "", told.iss or "", told.sub or "", told.aud or "")
+    return Token(SecretStr(answer.token), ends, claims)
+
+
+def _what(resource: str) -> str:
+    return f"get a token for {_NAMES.get(resource, resource)}"
+
+
+_NAMES = {
+    AZURE_DEVOPS: "Azure DevOps",
+    AZURE_DATABRICKS: "Azure Databricks",
+    KEY_VAULT: "Key Vault",
+    STORAGE: "Azure Storage",
+    TOKEN_EXCHANGE: "the exchange of tokens",
+}
+
+
+class OneResource:
+    """The identity as azure-core wants it, for the client of one service."""
+
+    def __init__(self, identity: Identity, resource: str) -> None:
+        self._identity = identity
+        self._resource = resource
+
+    def get_token(self, *_scopes: str, **_options: object) -> AccessToken:
+        """That service's token, and no other: which resource it is for is not a challenge's to say."""
+        token = self._identity.token(self._resource)
+        return AccessToken(token.value.get_secret_value(), int(token.expires_at.timestamp()))

@@ -1,0 +1,90 @@
+"""Signing in to a workspace by its OAuth endpoint: with a service principal's secret, or by token exchange.
+
+The session is the workspace's own, so that all else is asked over the connection that this opens.
+"""
+
+from dataclasses import replace
+
+import requests
+from pydantic import SecretStr
+
+from git_refresh.clients import responses
+from git_refresh.clients.responses import UnexpectedAnswerError, read, signature_of
+from git_refresh.clients.retry import call
+from git_refresh.clients.session import BoundedSession
+from git_refresh.failures.failure import EXCHANGE, Service, ServiceError
+from git_refresh.model.clock import Deadline
+from git_refresh.model.values import Token
+from git_refresh.output.mask import SecretFilter
+
+SIGN_IN_LIMIT = 20.0
+"""Seconds, further attempts included."""
+
+
+def sign_in(
+    session: BoundedSession,
+    host: str,
+    client_id: str,
+    secret: SecretStr,
+    *,
+    deadline: Deadline,
+    secrets: SecretFilter,
+) -> SecretStr:
+    """A workspace access token for a service principal's OAuth secret (OAuth M2M), good for an hour.
+
+    Raises:
+        ServiceError: the workspace does not give one.
+    """
+    form = {"grant_type": "client_credentials", "scope": "all-apis"}
+    known = secret.get_secret_value()
+
+    def ask() -> SecretStr:
+        return _access_token(session.post(f"{host}{_TOKEN}", data=form, auth=(client_id, known)), known)
+
+    deadline = deadline.within(SIGN_IN_LIMIT)
+    return call(Service.DATABRICKS, "sign in", ask, deadline=deadline, secrets=secrets)
+
+
+def exchange(
+    session: BoundedSession,
+    host: str,
+    client_id: str,
+    assertion: Token,
+    *,
+    deadline: Deadline,
+    secrets: SecretFilter,
+) -> SecretStr:
+    """A workspace access token for a service principal whose federation policy trusts the identity (OAuth token federation).
+
+    Facts: https://learn.microsoft.com/azure/databricks/dev-tools/auth/oauth-federation-exchange
+
+    Raises:
+        ServiceError: the workspace does not give one.
+    """
+    known = assertion.value.get_secret_value()
+    form = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": known,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "client_id": client_id,
+        "scope": "all-apis",
+    }
+
+    def ask() -> SecretStr:
+        return _access_token(session.post(f"{host}{_TOKEN}", data=form), signature_of(known))
+
+    deadline = deadline.within(SIGN_IN_LIMIT)
+    try:
+        return call(Service.DATABRICKS, EXCHANGE, ask, deadline=deadline, secrets=secrets)
+    except ServiceError as error:
+        failure = replace(error.failure, claims=assertion.claims)
+    raise ServiceError(failure)
+
+
+_TOKEN = "/oidc/v1/token"  # noqa: S105  # a path
+
+
+def _access_token(answer: requests.Response, sent: str) -> SecretStr:
+    if answer.status_code != requests.codes.ok or not answer.content:
+        raise UnexpectedAnswerError
+    return SecretStr(read(responses.SignedIn, answer.json(), SecretFilter([sent])).access_token)

@@ -1,0 +1,283 @@
+"""The guard around every call to a service: bounded in time, retried with care, and silent about what it carries.
+
+An SDK's exception may hold the request it made, token and all. So none is logged, chained or raised on: it is read here, once,
+into a `Symptom`, and a `ServiceError` is raised after the `except` block has ended, with no context left behind it.
+"""
+
+import errno
+import os
+import re
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any
+from urllib.parse import unquote
+
+import requests
+import urllib3
+
+from git_refresh.clients.connections import AnswerTooLargeError, bundle_variable, openssl_reason
+from git_refresh.clients.proxies import proxy_flaw, proxy_variable
+from git_refresh.clients.responses import read_json, without_mark
+from git_refresh.clients.session import LastResponse, RequestRefusedError
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.model.clock import Deadline, Operation, enclosed, give_up_for, operation
+from git_refresh.model.waiting import pause, waiting
+from git_refresh.output.mask import SecretFilter
+
+
+class Retry(StrEnum):
+    """When an operation may be sent a second time."""
+
+    IDEMPOTENT = "safe"
+    """It reads, or writes what a second time changes nothing about: after a lost answer too."""
+    IF_THROTTLED = "if_refused"
+    """It creates something: only when the service said that it did not even begin (it gets too many requests)."""
+    NEVER = "never"
+    """It is worth no second attempt."""
+
+
+_ATTEMPTS = 3
+_READ_OF_ERROR = 16 * 1024
+"""Characters of an error's message that are looked at."""
+_FINE = frozenset({*range(200, 203), *range(204, 300)})
+"""Statuses that say all is well. With 203 Azure DevOps asks to sign in."""
+LONGEST_WAIT = 20.0
+"""Seconds that are waited at most before another attempt; who asks for more has to wait for the next run."""
+_TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
+_TRANSIENT_KIND = frozenset({"refused", "reset", "connect_timeout", "lost"})
+_UNREACHED = frozenset(
+    {"dns", "tls", "refused", "reset", "connect_timeout", "timeout", "proxy", "proxy_auth"}
+)
+_REQUEST_ID_HEADERS = (
+    "x-request-id",
+    "x-ms-request-id",
+    "x-databricks-request-id",
+    "x-vss-e2eid",
+    "activityid",
+)
+
+
+def call[T](
+    service: Service,
+    what: str,
+    request: Callable[[], T],
+    *,
+    deadline: Deadline,
+    secrets: SecretFilter,
+    repeat: Retry = Retry.IDEMPOTENT,
+) -> T:
+    """Do `request`, at most until `deadline`, again after a passing failure when `repeat` allows it.
+
+    Args:
+        service: whom it asks.
+        what: what it does, as it reads after "could not".
+        request: one call of an SDK, whose HTTP goes through a `BoundedSession`.
+        deadline: when to give up, attempts and waits included; earlier if the operation around it ends earlier.
+        secrets: what is kept of an answer must not repeat them.
+        repeat: whether it may be sent again.
+
+    Raises:
+        ServiceError: it failed; without cause or context.
+    """
+    failure = ServiceFailure(service, what, "out_of_time")
+    deadline = enclosed(deadline)
+    with waiting():
+        for attempt in range(1, _ATTEMPTS + 1):
+            if deadline.remaining() <= 0:
+                break
+            with operation(deadline) as under_way:
+                try:
+                    return request()
+                except (
+                    ServiceError
+                ) as error:  # of an operation inside this one: its failure is the nearer one
+                    failure = error.failure
+                    break
+                except Exception as error:  # noqa: BLE001  # SDKs raise what they like; all of it ends here
+                    failure = _read(ServiceFailure(service, what, "unexpected"), error, under_way, secrets)
+            wait = _pause(failure, repeat, attempt)
+            if wait is None:
+                break
+            if wait >= deadline.remaining():
+                give_up_for(deadline)
+                break
+            try:
+                pause(deadline.clock, wait)
+            except TimeoutError:
+                break
+    raise ServiceError(failure)
+
+
+def _pause(failure: ServiceFailure, repeat: Retry, attempt: int) -> float | None:
+    """Seconds to wait before the next attempt; None to give up."""
+    if attempt == _ATTEMPTS or repeat is Retry.NEVER:
+        return None
+    passing = failure.status in _TRANSIENT_STATUS or failure.kind in _TRANSIENT_KIND
+    if not (failure.throttled or (passing and repeat is Retry.IDEMPOTENT)):
+        return None
+    wanted = failure.retry_after_s if failure.retry_after_s is not None else 0.5 * attempt
+    return wanted if wanted <= LONGEST_WAIT else None
+
+
+def _read(
+    bare: ServiceFailure, error: Exception, under_way: Operation[LastResponse], secrets: SecretFilter
+) -> ServiceFailure:
+    """What a failure tells, as far as it may be kept: this is the edge for answers that say no, as `answers` is for the others."""
+    kind, answer = _network_kind(error), under_way.answer
+    if answer is None or kind in {"too_large", "timeout", "descriptors"}:
+        return _unanswered(bare, kind or "unexpected", error, under_way.proxy)
+    headers = {key.lower(): value for key, value in answer.headers.items()}
+    code, message = _error_of(answer.body)
+    code = code or _safe(headers.get("x-ms-error-code"))  # Azure Storage: its bodies are XML
+    # Azure DevOps: the same as in the body, or all that there is.
+    message = message or unquote(headers.get("x-tfs-serviceerror", "")[:_READ_OF_ERROR], errors="replace")
+    # A redirect says where to: to a sign-in page, or to the notice that only Private Link leads in.
+    message = f"{headers['location'][:_READ_OF_ERROR]} {message}" if "location" in headers else message
+    request_id = next((_safe(headers[name]) for name in _REQUEST_ID_HEADERS if name in headers), "")
+    return replace(
+        bare,
+        kind=_kind(answer.status, message),
+        status=answer.status,
+        error_code="" if secrets.contains(code) else code,
+        message=secrets.mask(message),
+        request_id="" if secrets.contains(request_id) else request_id,
+        retry_after_s=_seconds(headers.get("retry-after")),
+    )
+
+
+def _unanswered(bare: ServiceFailure, kind: str, error: Exception, proxy: str) -> ServiceFailure:
+    """What a failure tells that came before any answer."""
+    found = replace(bare, kind=kind, message=_said(error))
+    if kind == "tls":
+        found = replace(found, detail=openssl_reason(_chain(error)), bundle=bundle_variable(os.environ))
+    if kind == "proxy_unusable":
+        return replace(found, detail=proxy_flaw().partition(";")[0], proxy_variable=proxy_variable())
+    if proxy and kind in _UNREACHED:
+        return replace(found, proxy=proxy, proxy_variable=proxy_variable())
+    return found
+
+
+def _kind(status: int, message: str) -> str:
+    """How an answer failed that came whole."""
+    if status in _FINE:
+        return "unexpected"
+    lost = status == requests.codes.request_timeout or _LOST.search(message) is not None
+    return "lost" if lost and 400 <= status < 500 else "answer"  # noqa: PLR2004  # HTTP's client errors
+
+
+_LOST = re.compile(r"Timed out after |deadline exceeded")
+"""What Databricks says, mostly with 400, when its own service behind has not answered in time. Facts: databricks-sdk-go, apierr."""
+
+
+def _said(error: BaseException) -> str:
+    """What an SDK says when there was no answer, for telling failures apart."""
+    try:
+        return str(error)[:4096]
+    except Exception:  # noqa: BLE001  # an exception's text is made of what it was given
+        return ""
+
+
+_ASKS_TO_SIGN_IN = re.compile(r"Tunnel connection failed: 407\b")
+"""What http.client says of a proxy's answer to CONNECT."""
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The exception and what it wraps: libraries hide the reason in `args`, `reason` and causes."""
+    found: list[BaseException] = []
+    queue: list[Any] = [error]
+    while queue and len(found) < _LONGEST_CHAIN:
+        item = queue.pop(0)
+        if isinstance(item, BaseException) and not any(item is known for known in found):
+            found.append(item)
+            hidden = [getattr(item, name, None) for name in ("reason", "inner_exception")]
+            queue += [*item.args, *hidden, item.__cause__, item.__context__]
+    return found
+
+
+_LONGEST_CHAIN = 50
+
+_KINDS: tuple[tuple[type[BaseException], str], ...] = (
+    (AnswerTooLargeError, "too_large"),
+    (RequestRefusedError, "not_sent"),
+    (requests.exceptions.InvalidURL, "proxy_unusable"),  # the services' URLs are checked with the settings
+    (requests.exceptions.InvalidSchema, "proxy_unusable"),
+    (urllib3.exceptions.LocationValueError, "proxy_unusable"),
+    (socket.gaierror, "dns"),
+    (urllib3.exceptions.NameResolutionError, "dns"),
+    (requests.exceptions.SSLError, "tls"),
+    (urllib3.exceptions.SSLError, "tls"),
+    (ConnectionRefusedError, "refused"),
+    (urllib3.exceptions.ConnectTimeoutError, "connect_timeout"),
+    (requests.exceptions.ConnectTimeout, "connect_timeout"),
+    (TimeoutError, "timeout"),
+    (requests.exceptions.Timeout, "timeout"),
+    (urllib3.exceptions.TimeoutError, "timeout"),
+    (
+        ConnectionError,
+        "reset",
+    ),  # before the proxy: through one, every failure of a connection is dressed up as its own
+    (requests.exceptions.ProxyError, "proxy"),
+    (urllib3.exceptions.ProtocolError, "reset"),
+    (requests.exceptions.ConnectionError, "reset"),
+)
+
+
+def _network_kind(error: Exception) -> str:
+    """How the network failed; empty when it did not."""
+    chain = _chain(error)
+    if any(isinstance(item, OSError) and item.errno in {errno.EMFILE, errno.ENFILE} for item in chain):
+        return "descriptors"
+    kind = next((kind for type_, kind in _KINDS if any(isinstance(item, type_) for item in chain)), "")
+    if any(isinstance(item, OSError) and _ASKS_TO_SIGN_IN.search(_said(item)) for item in chain):
+        return "proxy_auth"
+    # A resolver that can open no file finds no name.
+    return "descriptors" if kind == "dns" and not _descriptor_left() else kind
+
+
+def _descriptor_left() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return False
+    return True
+
+
+def _error_of(body: bytes) -> tuple[str, str]:
+    """The error code and message of an answer, in whichever of the four services' shapes.
+
+    Databricks: `{"error_code", "message"}`; its sign-in: `{"error", "error_description"}`; its SCIM: `{"schemas", "detail", "status"}`;
+    Key Vault: `{"error": {"code", "message", "innererror": {"code"}}}`, where the inner code is the telling one; Azure DevOps:
+    `{"typeKey", "message"}`, or `{"count", "value": {"Message"}}`.
+    """
+    answer = read_json(body)
+    if answer is None:
+        text = without_mark(body)[:_READ_OF_ERROR].decode(errors="replace")
+        plain = re.match(r"([A-Z_]{1,80}): ", text)
+        return (plain[1] if plain else "", text)
+    if not isinstance(answer, Mapping):
+        return "", ""
+    error = answer.get("error")
+    if isinstance(error, Mapping):
+        inner = error.get("innererror")
+        telling = inner.get("code") if isinstance(inner, Mapping) else None
+        return _safe(telling or error.get("code")), _text(error.get("message"))
+    code = answer.get("error_code") or error or answer.get("typeKey")
+    wrapped = answer.get("value")
+    improper = wrapped.get("Message") if isinstance(wrapped, Mapping) else None
+    said = (answer.get("message"), answer.get("error_description"), answer.get("detail"), improper)
+    return _safe(code), next(filter(None, map(_text, said)), "")
+
+
+def _text(value: object) -> str:
+    return value[:_READ_OF_ERROR] if isinstance(value, str) else ""
+
+
+def _safe(value: object) -> str:
+    """An error code or request id, if it looks like one: it will be shown."""
+    return value if isinstance(value, str) and re.fullmatch(r"[\w.:/|-]{1,80}", value, re.ASCII) else ""
+
+
+def _seconds(value: str | None) -> float | None:
+    return float(value) if value and re.fullmatch(r"[0-9]{1,9}", value) else None

@@ -1,0 +1,148 @@
+"""Claims on slices: small blobs beside the queue, so that no slice is worked on twice at a time, nor again once it has ended.
+
+A queue delivers a message at least once. It delivers one anew whose worker has died, which is what it is for; but also one whose
+invocation was red, which the next run makes good anyway; and now and then a message is there twice.
+"""
+
+import json
+import ssl
+from contextlib import suppress
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.pipeline.transport import RequestsTransport
+from azure.storage.blob import BlobClient, BlobServiceClient
+from pydantic import Field
+
+from git_refresh.clients.identity import Identity, OneResource
+from git_refresh.clients.responses import Response, Word, read, read_json
+from git_refresh.clients.retry import call
+from git_refresh.clients.session import BoundedSession
+from git_refresh.failures.failure import Service
+from git_refresh.model.clock import Clock, Deadline
+from git_refresh.model.values import STORAGE, Slice
+from git_refresh.output.mask import SecretFilter
+from git_refresh.run.ports import ClaimResult
+from git_refresh.settings.storage import Storage
+
+LIMIT = 10.0
+"""Seconds to make a claim, and as many to end it; without one a slice is refreshed all the same."""
+
+
+class BlobClaims:
+    """The claims on the slices of all runs (`seams.Claims`), each a blob `RUN_ID/SLICE-FINGERPRINT`.
+
+    The fingerprint is the message's: a claim holds for what that message asks for, and for nothing else under the same number.
+    The first to create it has the slice: https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations.
+    """
+
+    def __init__(
+        self, storage: Storage, container: str, identity: Identity, tls: ssl.SSLContext, secrets: SecretFilter
+    ) -> None:
+        for secret in storage.secrets():
+            secrets.add(secret)
+        self._secrets = secrets
+        self._session = BoundedSession([_origin(_service(storage))], tls)
+        options: dict[str, Any] = {
+            "transport": RequestsTransport(session=self._session, session_owner=False),
+            "retry_total": 0,
+        }
+        if not storage.connection_string:
+            options["credential"] = OneResource(identity, STORAGE)
+        self._container = _service(storage, **options).get_container_client(container)
+
+    def begin(self, slice_: Slice, fingerprint: str, message_id: str, clock: Clock) -> ClaimResult:
+        """Claim a slice for a message, or tell who has it.
+
+        Args:
+            slice_: which.
+            fingerprint: of the message's content; the same content can be on the queue as two messages.
+            message_id: the queue's id of this one.
+            clock: the time.
+
+        Raises:
+            ServiceError: nobody can tell.
+        """
+        return call(
+            Service.STORAGE,
+            _what(slice_),
+            lambda: self._begin(self._blob(slice_, fingerprint), message_id),
+            deadline=Deadline.after(LIMIT, clock),
+            secrets=self._secrets,
+        )
+
+    def end(self, slice_: Slice, fingerprint: str, message_id: str, clock: Clock) -> None:
+        """Note that a slice has ended, however it did.
+
+        Raises:
+            ServiceError: that could not be noted.
+        """
+        call(
+            Service.STORAGE,
+            f"{_what(slice_)} as ended",
+            lambda: self._blob(slice_, fingerprint).upload_blob(
+                _content(message_id, ended=True), overwrite=True
+            ),
+            deadline=Deadline.after(LIMIT, clock),
+            secrets=self._secrets,
+        )
+
+    def close(self) -> None:
+        """Let go of its connections."""
+        self._session.close()
+
+    def _blob(self, slice_: Slice, fingerprint: str) -> BlobClient:
+        return self._container.get_blob_client(f"{slice_.run_id}/{slice_.number}-{fingerprint}")
+
+    def _begin(self, blob: BlobClient, message_id: str) -> ClaimResult:
+        if self._create(blob, _content(message_id, ended=False)):
+            return ClaimResult.OURS
+        found = read(_Claimed, read_json(blob.download_blob().readall()), self._secrets)
+        if found.ended:
+            return ClaimResult.ENDED
+        return ClaimResult.AGAIN if found.message == message_id else ClaimResult.ANOTHERS
+
+    def _create(self, blob: BlobClient, content: bytes) -> bool:
+        """Write a blob that is not there; False if it is."""
+        try:
+            return _created(blob, content)
+        except ResourceNotFoundError:  # the container: infra/ creates it, other installations have none yet
+            with suppress(ResourceExistsError):  # by another worker, meanwhile
+                self._container.create_container()
+            return _created(blob, content)
+
+
+def _created(blob: BlobClient, content: bytes) -> bool:
+    try:
+        blob.upload_blob(content)
+    except ResourceExistsError:
+        return False
+    return True
+
+
+class _Claimed(Response):
+    """What a claim says."""
+
+    message: Word
+    ended: Annotated[bool, Field(strict=True)]
+
+
+def _content(message_id: str, *, ended: bool) -> bytes:
+    return json.dumps({"message": message_id, "ended": ended}).encode()
+
+
+def _what(slice_: Slice) -> str:
+    return f"claim slice {slice_.number} of {slice_.total}"
+
+
+def _service(storage: Storage, **options: Any) -> BlobServiceClient:  # noqa: ANN401  # the SDK's own
+    if storage.connection_string:
+        return BlobServiceClient.from_connection_string(storage.connection_string, **options)
+    return BlobServiceClient(storage.blobs, **options)
+
+
+def _origin(client: BlobServiceClient) -> str:
+    """Of the emulator, the account is a part of the path."""
+    parts = urlsplit(client.url)
+    return f"{parts.scheme}://{parts.netloc}".lower()

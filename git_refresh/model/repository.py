@@ -1,0 +1,175 @@
+"""Azure DevOps repositories: one value for all the forms their URLs are written in."""
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote
+
+from git_refresh.model.hosts import Domain, TrustedHosts, origin_of_parts, split_url
+from git_refresh.output.redact import CONTAINS_INVISIBLE, INVISIBLE, looks_like_secret, redact
+
+_ELSEWHERE = re.compile(r"(?:^|\.)(github|gitlab|bitbucket)\.", re.IGNORECASE)
+"""In the host of a repository that another service has, a company's own installation too."""
+_NAMES = {"github": "GitHub", "gitlab": "GitLab", "bitbucket": "Bitbucket"}
+_OLD = ".visualstudio.com"
+BUILT_IN = "https://dev.azure.com"
+"""Where Azure DevOps Services are asked, whichever way a URL is written."""
+
+_FORM = "https://dev.azure.com/{organization}/{project}/_git/{repository}"
+
+
+_SERVER = (
+    f"Azure DevOps Server, which takes no Microsoft Entra token, so none is sent there: write an address like {_FORM}, "
+    "or leave this folder out"
+)
+_SERVER_PORT = 8080
+_USER = re.compile(r"([a-z][a-z0-9+.-]*://)([^/?#:]*)(:[^/?#]*)?@", re.IGNORECASE)
+"""What may stand before the host, up to the last @ before the path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository of Azure DevOps Services. Two are equal when they are the same repository, however their URLs are written."""
+
+    key: tuple[str, str, str, str]
+    """Origin, organization, project and name in small letters: Azure DevOps does not tell ASCII letters' case apart.
+
+    No other letters are folded: where a long s were an s, a workspace could have the one looked up in place of the other.
+    """
+    origin: str = field(compare=False)
+    """`https://host[:port]` that is asked about it; for both built-in forms dev.azure.com, so no token goes elsewhere."""
+    organization: str = field(compare=False)
+    project: str = field(compare=False)
+    name: str = field(compare=False)
+    _written: str = field(compare=False, repr=False)
+    """Where its URL begins, on the host that it was written with: what is cloned from keeps that one."""
+
+    @property
+    def url(self) -> str:
+        """How Azure DevOps itself writes it: percent-encoded, without `name@`."""
+        return f"{self._written}/{quote(self.project)}/_git/{quote(self.name)}"
+
+    @property
+    def api_url(self) -> str:
+        """The repository in the REST API (Git - Repositories, api-version 7.1)."""
+        base = f"{self.origin}/{quote(self.organization)}/{quote(self.project)}"
+        return f"{base}/_apis/git/repositories/{quote(self.name)}"
+
+    def __str__(self) -> str:
+        return f"{self.organization}/{self.project}/{self.name}"
+
+
+def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
+    """Read a repository's URL: `dev.azure.com` with or without `name@`, or the older `{organization}.visualstudio.com`.
+
+    Raises:
+        ValueError: it is none, or on a host that is not trusted; the text reads on after the URL.
+    """
+    origin, path = _address(url.strip(), trusted)
+    if domain := _old_form(origin):
+        organization, written, origin = domain, origin, BUILT_IN
+        if _folded(path[0]) == "defaultcollection":
+            path = path[1:]
+    else:
+        organization, *path = path
+        written = f"{origin}/{quote(organization)}"
+    match path:
+        case [project, "_git", name]:
+            pass
+        case ["_git", name]:  # the repository that has its project's name
+            project = name
+        case _:
+            raise ValueError(f"must have the form {_FORM}")
+    key = (origin, _folded(organization), _folded(project), _folded(name))
+    return Repository(key, origin, organization, project, name, written)
+
+
+def _address(url: str, trusted: TrustedHosts) -> tuple[str, list[str]]:
+    """Where a URL leads: the origin, which is trusted, and the names in its path."""
+    if ssh := re.fullmatch(r"(?:ssh://)?(?:[\w-]+@)?ssh\.dev\.azure\.com:v3/([^/]+)/([^/]+)/([^/]+)", url):
+        address = "https://dev.azure.com/{}/{}/_git/{}".format(*ssh.groups())
+        raise ValueError(f"is an SSH address; write {redact(address)}")
+    parts = split_url(url)
+    if parts.password is not None:
+        raise ValueError(
+            f"must not contain a password: the app uses its own token{_written_without_user(url, trusted)}"
+        )
+    # Of `git@github.com:team/etl.git` nothing is a host to `urlsplit`.
+    host = parts.hostname or re.split("[:/]", url.rpartition("@")[2])[0]
+    if (elsewhere := _ELSEWHERE.search(host)) and not trusted.trusts(host):
+        raise ValueError(
+            f"is on {_NAMES[elsewhere[1].lower()]}, and this app keeps only clones from Azure DevOps up to date: write an address like "
+            f"{_FORM}, or leave this folder out"
+        )
+    if on_server(url, trusted):
+        raise ValueError(f"is {'' if trusted.trusts(host) else 'not on a trusted host but '}on {_SERVER}")
+    origin = origin_of_parts(parts, Domain.AZURE_DEVOPS, trusted)
+    if parts.query or parts.fragment:
+        address = redact(url)
+        raise ValueError(
+            f"is a link into a repository; remove the ? or # and what follows, and write {address}"
+        )
+    path = [_decoded(part) for part in parts.path.strip("/").split("/")]
+    if any(part in {"", ".", ".."} or "/" in part or "\\" in part for part in path):
+        raise ValueError(f"must have the form {_FORM}")
+    return origin, path
+
+
+def _written_without_user(url: str, trusted: TrustedHosts) -> str:
+    """What to write in place of a URL with a password, where that would be taken."""
+    scheme, _, rest = url.partition("://")
+    plain = f"{scheme}://{rest.rpartition('@')[2]}"
+    try:
+        parse_repository(plain, trusted)
+    except ValueError:
+        return ""
+    return f"; revoke it, and write {plain}" if redact(plain) == plain else "; revoke it"
+
+
+def on_server(url: str, trusted: TrustedHosts) -> bool:
+    """Whether a URL is of Azure DevOps Server: a company's own host with the names that Azure DevOps has in its paths.
+
+    A trusted host may be another name of Azure DevOps Services, unless the URL has what only the server's have.
+    """
+    try:
+        parts = split_url(url)
+    except ValueError:
+        return False
+    host = (parts.hostname or "").lower()
+    names = [name.lower() for name in parts.path.strip("/").split("/")]
+    if not host or host.endswith(_SERVICES) or _ELSEWHERE.search(host):
+        return False
+    collection = "defaultcollection" in names or (names[0] == "tfs" and not names[-1].endswith(".git"))
+    sure = collection or host.partition(".")[0] == "tfs" or parts.port == _SERVER_PORT
+    return collection or ("_git" in names and (sure or not trusted.trusts(host)))
+
+
+_SERVICES = ("dev.azure.com", ".visualstudio.com")
+
+
+def without_user(url: str) -> tuple[str, bool]:
+    """A URL without `user:password@`, and whether there was something secret in that: a token may stand in the user's place."""
+    found = _USER.match(url)
+    if found is None:
+        return url, False
+    has_secret = len(found[3] or "") > len(":") or looks_like_secret(found[2])
+    return found[1] + url[found.end() :], has_secret
+
+
+def _decoded(part: str) -> str:
+    try:
+        decoded = unquote(part, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError("has an invalid % escape; write it as the browser shows it") from None
+    if INVISIBLE.search(decoded):
+        raise ValueError(CONTAINS_INVISIBLE)
+    return decoded
+
+
+def _folded(text: str) -> str:
+    return text.encode().lower().decode()  # bytes have no other letters than ASCII's
+
+
+def _old_form(origin: str) -> str | None:
+    """The organization of `https://ORGANIZATION.visualstudio.com`."""
+    host = origin.removeprefix("https://")
+    return host.removesuffix(_OLD) if host.endswith(_OLD) and "." not in host.removesuffix(_OLD) else None

@@ -1,0 +1,1 @@
+"""The one way out: log lines, redaction, masking, commands to paste."""

@@ -1,0 +1,343 @@
+"""What the workspaces of one run share: the token, what is fetched once for all, and what there is to say."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from math import inf
+from typing import TypedDict
+
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, noted
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.table import Known
+from git_refresh.model.clock import Deadline, operation
+from git_refresh.model.hosts import TrustedHosts
+from git_refresh.model.repository import Repository
+from git_refresh.model.values import (
+    AZURE_DATABRICKS,
+    TOKEN_EXCHANGE,
+    Problem,
+    Ref,
+    RefKind,
+    ResolvedRef,
+    Secret,
+    Token,
+    Zone,
+)
+from git_refresh.output.redact import redact
+from git_refresh.run.decide import nearest
+from git_refresh.run.ports import Authenticator, NullProgress, Progress, RefResolver, Services, WorkspaceApi
+from git_refresh.settings.load import Settings
+from git_refresh.settings.models import OAuth, Workspace
+
+SECRET_WARNING = timedelta(days=30)
+"""How long before its end an OAuth secret is pointed out."""
+
+MAX_WARNINGS_PER_SUBJECT = 10
+"""How often the report says something that is no failure about one workspace or service: none may crowd out the others."""
+
+
+_REFUSED = {400, 401}
+"""How a workspace answers to an OAuth secret that it does not know."""
+
+
+class Notes:
+    """What the report is to say that is no failure."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._said: dict[Problem, None] = {}
+        self._count: Counter[str] = Counter()
+
+    def add(self, about: str, where: str, message: object) -> None:
+        """Say something; so often about one workspace, or one service, and no more often."""
+        problem = noted(where, message) if isinstance(message, Diagnosis) else Problem(where, str(message))
+        with self._lock:
+            if problem in self._said or self._count[about] > MAX_WARNINGS_PER_SUBJECT:
+                return
+            if self._count[about] == MAX_WARNINGS_PER_SUBJECT:
+                problem = Problem(about, "There are more of these than are listed here.")
+            self._said[problem] = None
+            self._count[about] += 1
+
+    def all(self) -> tuple[Problem, ...]:
+        """All that was said."""
+        with self._lock:
+            return tuple(self._said)
+
+
+class SignIns:
+    """As whom, and with what, workspaces were signed in to in a run, and whether any of them accepted it.
+
+    One that refuses what another one accepts does not know the principal: the secret or the policy is right.
+    """
+
+    def __init__(self, workspaces: Iterable[Workspace]) -> None:
+        """Take all workspaces of the run."""
+        self._lock = threading.Lock()
+        self._left = Counter(map(_sign_in_of, workspaces))
+        self._accepted: set[tuple[str | None, ...]] = set()
+        self.settlements = 0
+        """How often something was settled."""
+
+    def tried(self, workspace: Workspace, *, accepted: bool) -> None:
+        """Count an attempt."""
+        key = _sign_in_of(workspace)
+        with self._lock:
+            before = self._is_settled(key)
+            self._left[key] -= 1
+            if accepted:
+                self._accepted.add(key)
+            self.settlements += self._is_settled(key) and not before
+
+    def accepted(self, workspace: Workspace) -> bool:
+        """Whether any workspace accepted what this one is signed in to with."""
+        with self._lock:
+            return _sign_in_of(workspace) in self._accepted
+
+    def settled(self, workspace: Workspace) -> bool:
+        """Whether `accepted` stays as it is: it is true, or no attempt is left."""
+        with self._lock:
+            return self._is_settled(_sign_in_of(workspace))
+
+    def _is_settled(self, key: tuple[str | None, ...]) -> bool:
+        return key in self._accepted or self._left[key] <= 0
+
+
+def _sign_in_of(workspace: Workspace) -> tuple[str | None, ...]:
+    if (oauth := workspace.oauth) is not None:
+        return oauth.client_id.lower(), oauth.secret_name.lower()
+    return workspace.federated and workspace.federated.lower(), "", workspace.identity
+
+
+@dataclass(slots=True)
+class Run:
+    """One run, as the workspaces of one trust zone see it."""
+
+    settings: Settings
+    """Those of the zone: `Settings.zones`."""
+    services: Services
+    heads: RefResolver
+    deadline: Deadline
+    token: Token
+    """The Azure DevOps token to store."""
+    context: DiagnosisContext
+    """What is known of the identity and the vault, for diagnoses."""
+    dry_run: bool
+    progress: Progress = field(default_factory=NullProgress)
+    notes: Notes = field(default_factory=Notes)
+    share_s: float = inf
+    """Seconds that one operation may wait while others have no thread; see `pool.Limits`."""
+    sign_ins: SignIns = field(default_factory=lambda: SignIns(()))
+    _origins: frozenset[str] = field(init=False)
+    _accepting: set[Repository] = field(init=False, default_factory=set)
+    _existing: dict[tuple[Repository, Ref | None], str] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._origins = self.settings.origins()
+
+    @property
+    def trusted(self) -> TrustedHosts:
+        return self.settings.trusted
+
+    def sign_in(self, workspace: Workspace) -> WorkspaceApi:
+        """A workspace's API, signed in to as its entry says."""
+        accepted, secret = False, None
+        try:
+            if (oauth := workspace.oauth) is not None:
+                secret = self.services.secret(oauth.secret_name)
+                self._warn_of_dates(oauth, secret)
+            api = authenticate(workspace, self.services, self.services)
+            accepted = workspace.auth != "managed_identity"  # whose token only the first request tries
+        except ServiceError as error:
+            failure = error.failure
+        else:
+            return api
+        finally:
+            self.sign_ins.tried(workspace, accepted=accepted)
+        begins = secret.valid_from if secret is not None else None
+        if begins is not None and begins > self.deadline.clock.now() and failure.status in _REFUSED:
+            failure = replace(failure, kind="not_active")
+        raise ServiceError(failure)
+
+    def known_of_entry(self, workspace: Workspace) -> frozenset[Known]:
+        """What is proved of a workspace by having signed in to it: a managed identity's token is sent with the first request alone."""
+        return frozenset() if workspace.auth == "managed_identity" else frozenset({Known.REACHED})
+
+    def known_of_sign_in(self, workspace: Workspace) -> frozenset[Known]:
+        """What the run has proved about what a workspace is signed in to with."""
+        return frozenset({Known.SIGNED_IN_ELSEWHERE} if self.sign_ins.accepted(workspace) else ())
+
+    def known_of_ref(self, repository: Repository | None, ref: Ref | None) -> frozenset[Known]:
+        """What Azure DevOps has shown the app of a repository, and of a ref in it."""
+        if repository is None:
+            return frozenset()
+        proved = {
+            Known.TOKEN_ACCEPTED: repository in self._accepting,
+            Known.REF_SEEN: (repository, ref) in self._existing,
+        }
+        return frozenset(known for known, is_proved in proved.items() if is_proved)
+
+    def fetch_key(self, workspace: Workspace) -> None:
+        """Fetch the secret or token that a workspace is signed in to with; whoever signs in meets it, or its failure.
+
+        Raises:
+            ServiceError: there is none.
+        """
+        if (oauth := workspace.oauth) is not None:
+            self.services.secret(oauth.secret_name)
+        else:
+            self.services.token(TOKEN_EXCHANGE if workspace.federated else AZURE_DATABRICKS)
+
+    def may_be_asked(self, repository: Repository) -> bool:
+        """Where the token goes is decided by the settings: not by the URL that a workspace says a folder has."""
+        return repository.origin in self._origins
+
+    def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
+        """Where a ref is, looked up once for the whole fleet; see `Heads`.
+
+        It takes at most half of what an operation may wait: the other half is for what is done where Azure DevOps does not answer.
+        """
+        try:
+            with operation(self.deadline.within(self.share_s / 2)):
+                found = self.heads.head(repository, ref)
+        except TimeoutError:
+            if self.deadline.remaining() <= 0:
+                raise
+        else:
+            self._accepting.add(repository)
+            if ref is not None and found.commit is not None:
+                self._existing[repository, ref] = found.commit
+            return found
+        raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, f"look up {ref or repository}", "timeout"))
+
+    def is_held_back(self, repository: Repository, ref: Ref, before: ResolvedRef, commit: str | None) -> bool:
+        """Whether a folder that was moved to a ref, and is at another commit than its head was before, is kept there by local commits.
+
+        Another push in the meantime keeps it nowhere. False where Azure DevOps does not tell.
+        """
+        if not self.may_be_asked(repository):
+            return False
+        try:
+            with operation(self.deadline.within(self.share_s / 2)):
+                now = self.heads.head_now(repository, ref)
+                if now.commit == commit:
+                    return False
+                return now == before or (commit is not None and not self.heads.has_commit(repository, commit))
+        except (ServiceError, TimeoutError):
+            return False
+
+    def has_diverged(self, repository: Repository | None, ref: Ref | None, commit: str | None) -> bool:
+        """Whether a commit of a ref is no longer in its history, or never was. False where that is not known."""
+        head = self._existing.get((repository, ref)) if repository else None
+        if repository is None or head is None or commit is None:
+            return False
+        try:
+            with operation(self.deadline.within(self.share_s / 2)):
+                return not self.heads.follows(repository, head, commit)
+        except (ServiceError, TimeoutError):
+            return False
+
+    def instead_of(self, repository: Repository | None, ref: Ref | None) -> str:
+        """What follows after saying that there is no such ref: the one that was probably meant, if there is one like it."""
+        if repository is None or ref is None or not self.may_be_asked(repository):
+            return ""
+        return suggestion(ref, self.heads.names(repository, ref.kind) or ())
+
+    def is_empty(self, repository: Repository | None, missing: Ref | None) -> bool:
+        """Whether a repository has no commit: neither others of the missing ref's kind nor any branch. False where that is not known."""
+        if repository is None or missing is None or not self.may_be_asked(repository):
+            return False
+        kinds: tuple[RefKind, ...] = (missing.kind, "branch")
+        return all(self.heads.names(repository, kind) == () for kind in kinds)
+
+    def note(self, about: str, where: str, message: object) -> None:
+        """Say something in the report that is no failure; see `Notes`."""
+        self.notes.add(about, where, message)
+
+    def _warn_of_dates(self, oauth: OAuth, secret: Secret) -> None:
+        now, ends, begins = self.deadline.clock.now(), secret.expires_at, secret.valid_from
+        context = replace(self.context, secret=oauth.secret_name, client_id=oauth.client_id)
+        if ends is not None and ends - now < SECRET_WARNING:
+            told = finding("secret_expires_soon", context, ends=f"expires at {ends:%Y-%m-%d %H:%M} UTC")
+            told = replace(told, kind=oauth.secret_name)  # each has a day of its own, which a query reads
+            self.note(oauth.secret_name, oauth.secret_name, told)
+        if begins is not None and begins > now:
+            told = finding("secret_not_yet_valid", context, begins=f"{begins:%Y-%m-%d %H:%M} UTC")
+            self.note(oauth.secret_name, oauth.secret_name, told)
+
+
+def authenticate[T](workspace: Workspace, services: Services, doors: Authenticator[T]) -> T:
+    """What is behind the door that a workspace's entry names, opened with what the services give for it.
+
+    Raises:
+        ServiceError: there is no secret or token for it, or the workspace does not take it.
+    """
+    if (oauth := workspace.oauth) is not None:
+        return doors.sign_in(workspace.host, oauth.client_id, services.secret(oauth.secret_name).value)
+    if (client_id := workspace.federated) is not None:
+        return doors.exchange(workspace.host, client_id, services.token(TOKEN_EXCHANGE))
+    return doors.workspace(workspace.host, services.token(AZURE_DATABRICKS).value)
+
+
+def key_of(workspace: Workspace) -> tuple[str, str]:
+    """What a workspace is signed in to with: workspaces with the same share it."""
+    oauth = workspace.oauth
+    return (
+        ("secret", oauth.secret_name) if oauth else ("token", "federated" if workspace.federated else "own")
+    )
+
+
+def suggestion(ref: Ref, names: Sequence[str]) -> str:
+    """What follows after saying that a ref does not exist."""
+    near = nearest(ref, names)
+    return f"; the nearest that exists is {near}" if near and redact(near) == near else ""
+
+
+def facts_of_zone(zone: Zone, settings: Settings) -> DiagnosisContext:
+    """What is known of a trust zone before anything was asked, for diagnoses."""
+    context = DiagnosisContext(vault=settings.key_vault_url or "", options=settings.options)
+    if zone.identity is not None and zone.identity != settings.client_id:
+        context = replace(context, named_in=f"identity ({zone.identity})")
+    if zone.devops is not None:
+        context = replace(context, tenant=zone.devops.tenant_id, registration=zone.devops.client_id)
+    return context
+
+
+class PrincipalFacts(TypedDict, total=False):
+    """Those of `Facts` that tell of a principal."""
+
+    principal: str
+    client_id: str
+    secret: str
+
+
+def facts_of_principal(workspace: Workspace) -> PrincipalFacts:
+    """As whom the app signs in to a workspace, for diagnoses."""
+    oauth, federated = workspace.oauth, workspace.federated
+    if oauth is not None:
+        return {
+            "principal": f"service principal {oauth.client_id}",
+            "client_id": oauth.client_id,
+            "secret": oauth.secret_name,
+        }
+    if federated is not None:
+        return {"principal": f"service principal {federated}", "client_id": federated}
+    named = f" {workspace.identity}" if workspace.identity else ""
+    return {"principal": f"the app's managed identity{named}"}
+
+
+def facts_of(context: DiagnosisContext, repository: Repository | None, ref: Ref | None) -> DiagnosisContext:
+    """The facts around a repository and a ref, as far as there are such."""
+    if ref is not None:
+        context = replace(context, ref=ref.title)
+    if repository is None:
+        return context
+    return replace(
+        context,
+        organization=repository.organization,
+        project=repository.project,
+        repository=repository.name,
+        url=repository.url,
+    )

@@ -1,0 +1,363 @@
+"""What a run has done: one value, which becomes the JSON report, the log lines and the exit code."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from git_refresh.failures.diagnosis import Diagnosis
+from git_refresh.model.values import Problem, Slice, json_of
+from git_refresh.output.log import RedactingLogger, shorten
+
+Result = Literal["ok", "failed", "rejected"]
+CredentialAction = Literal["created", "updated", "kept", "failed"]
+FolderAction = Literal["created", "updated", "unchanged", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialReport:
+    """What became of the Git credential; its id where there is one."""
+
+    action: CredentialAction
+    id: int | None = None
+    why: str = ""
+    """For people; not in the JSON."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the contract writes it."""
+        return {"action": self.action, "id": self.id}
+
+
+@dataclass(frozen=True, slots=True)
+class FolderReport:
+    """What became of one Git folder. `from_` and `to` are commits."""
+
+    path: str
+    action: FolderAction
+    ref: str | None = None
+    from_: str | None = None
+    to: str | None = None
+    error: Diagnosis | None = None
+    why: str = ""
+    """For people; not in the JSON."""
+    note: Diagnosis | None = None
+    """What to know of it, though it has not failed. The report has it among its problems."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the contract writes it: `from` without the underscore that Python needs."""
+        return {key.rstrip("_"): value for key, value in json_of(self).items() if key not in {"why", "note"}}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceReport:
+    """What became of one workspace."""
+
+    name: str
+    host: str
+    result: Result
+    credential: CredentialReport | None = None
+    folders: tuple[FolderReport, ...] = ()
+    error: Diagnosis | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the contract writes it."""
+        return {
+            **json_of(self),
+            "credential": self.credential and self.credential.as_dict(),
+            "folders": [folder.as_dict() for folder in self.folders],
+        }
+
+    def failures(self) -> list[tuple[str, Diagnosis]]:
+        """Everything that failed, with the place it concerns: the workspace's name, or a folder's path in it."""
+        own = [(self.name, self.error)] if self.error is not None else []
+        return own + [
+            (f"{self.name} {folder.path}", folder.error)
+            for folder in self.folders
+            if folder.error is not None
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReport:
+    """An Azure DevOps token that was stored: when it ends, and how many seconds that was from the end of the run."""
+
+    identity: str | None
+    """Client id of the user-assigned managed identity; None: the system-assigned one."""
+    tenant: str | None
+    """Id of the tenant, if the token tells."""
+    expires_at: datetime
+    remaining_s: float
+    workspaces: int
+    """For how many it is."""
+
+    def ends(self) -> dict[str, Any]:
+        """When it ends, as the contract writes it."""
+        return {"expires_at": _iso(self.expires_at), "remaining_s": round(self.remaining_s)}
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the contract writes it."""
+        whose = {"identity": self.identity, "tenant": self.tenant}
+        return {**whose, **self.ends(), "workspaces": self.workspaces}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole run."""
+
+    run_id: str
+    started_at: datetime
+    duration_s: float
+    dry_run: bool
+    result: Literal["ok", "failed"]
+    tokens: tuple[TokenReport, ...]
+    """One for each identity and tenant, in the order of the list."""
+    problems: tuple[Problem, ...]
+    workspaces: tuple[WorkspaceReport, ...]
+    slice: Slice | None = None
+    """Which part of the run this is, where it is spread over many workers."""
+    version: int = field(default=1)
+
+    @property
+    def token(self) -> TokenReport | None:
+        """The one that ends first."""
+        return min(self.tokens, key=_ends, default=None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the contract writes it: times in ISO 8601 UTC, durations in seconds."""
+        return {
+            "version": self.version,
+            "run_id": self.run_id,
+            **_part(self.slice),
+            "started_at": _iso(self.started_at),
+            "duration_s": round(self.duration_s, 3),
+            "dry_run": self.dry_run,
+            "result": self.result,
+            "token": self.token and self.token.ends(),
+            "tokens": [token.as_dict() for token in self.tokens],
+            "problems": [json_of(problem) for problem in self.problems],
+            "workspaces": [workspace.as_dict() for workspace in self.workspaces],
+        }
+
+    def summary(self) -> str:
+        """One line for people; of a failed run it names who failed and the first reason."""
+        counts = self.counts()
+        line = f"{counts['workspaces_ok']} of {counts['workspaces']} workspaces fresh"
+        if self.result != "ok":
+            stored = sum(
+                workspace.credential is not None and workspace.credential.action in {"created", "updated"}
+                for workspace in self.workspaces
+            )
+            line = (
+                f"{counts['workspaces_ok']} of {counts['workspaces']} workspaces without a failure, "
+                f"{stored} of {counts['workspaces']} credentials fresh"
+            )
+        failures = [failure for workspace in self.workspaces for failure in workspace.failures()]
+        if failures:
+            where, error = failures[0]
+            more = f" (and {len(failures) - 1} more failures)" if len(failures) > 1 else ""
+            return f"{line}. {where}{more}: {error.code}: {error.message} {error.cause} {error.remedy}"
+        if self.result == "failed" and self.problems:
+            return f"{line}. {self.problems[0]}"
+        return line
+
+    def counts(self) -> dict[str, int]:
+        """How many workspaces and folders there are, and how many of each result."""
+        results = [workspace.result for workspace in self.workspaces]
+        actions = [folder.action for workspace in self.workspaces for folder in workspace.folders]
+        return {
+            "workspaces": len(results),
+            **{f"workspaces_{result}": results.count(result) for result in ("ok", "failed", "rejected")},
+            "folders": len(actions),
+            **{
+                f"folders_{action}": actions.count(action)
+                for action in ("created", "updated", "unchanged", "failed", "skipped")
+            },
+        }
+
+
+PLACES = 3
+"""Places that are named where one record stands for more."""
+
+LONGEST_IN_SHORT = 120
+"""Characters, as JSON, of each text of a failure that other log lines of the run explain."""
+
+LOGGED_CODES = 20
+"""Of the kinds of failures, those that are most frequent, in the run's log line."""
+
+LOGGED_TOKENS = 20
+"""Of the tokens, those that end first, in the run's log line; the report has all."""
+
+
+def _ends(token: TokenReport) -> datetime:
+    return token.expires_at
+
+
+def by_kind(failures: Iterable[tuple[str, Diagnosis]]) -> list[list[tuple[str, Diagnosis]]]:
+    """The failures that differ in names and values alone together, with their places, in order."""
+    found: dict[tuple[str, str], list[tuple[str, Diagnosis]]] = {}
+    for where, error in failures:
+        found.setdefault((error.code, error.kind), []).append((where, error))
+    return list(found.values())
+
+
+def first_places(places: Sequence[str]) -> str:
+    """The first places, and how many more there are."""
+    more = f" and {len(places) - PLACES:,} more" if places[PLACES:] else ""
+    return ("; " if any("," in place for place in places[:PLACES]) else ", ").join(places[:PLACES]) + more
+
+
+def _explained(alike: Sequence[tuple[str, Diagnosis]]) -> dict[str, Any]:
+    """Failures of one kind as one record, explained by the first of them."""
+    (where, error), *more = alike
+    record = {"where": where, **json_of(error), "count": len(alike)}
+    return {**record, "places": [place for place, _ in alike[:PLACES]]} if more else record
+
+
+def _in_short(alike: Sequence[tuple[str, Diagnosis]], logger: RedactingLogger) -> dict[str, Any]:
+    """The same where other lines of the run explain the code."""
+    where, error = alike[0]
+    texts = {"where": where, "code": error.code, "message": error.message}
+    short = {key: shorten(logger.redact_text(text), LONGEST_IN_SHORT) for key, text in texts.items()}
+    return {**short, "count": len(alike)}
+
+
+def _of_run(report: Report) -> list[dict[str, Any]]:
+    """The failures of a run, one record for all that differ in names and values alone, the most frequent first."""
+    failures = [(workspace, failure) for workspace in report.workspaces for failure in workspace.failures()]
+    hosts: dict[tuple[str, str], set[str]] = {}
+    for workspace, (_, error) in failures:
+        hosts.setdefault((error.code, error.kind), set()).add(workspace.host)
+    most = sorted(by_kind(failure for _, failure in failures), key=len, reverse=True)[:LOGGED_CODES]
+    counted = [(alike, hosts[alike[0][1].code, alike[0][1].kind]) for alike in most]
+    return [{**_explained(alike), "workspaces": len(of)} for alike, of in counted]
+
+
+def _problems(problems: Sequence[Problem]) -> list[str]:
+    """Each problem in a line; those that differ in a value alone in one, with the first places and a count."""
+    alike: dict[str, list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault(problem.kind or str(problem), []).append(problem)
+    return [f"{first_places([each.location for each in some])}: {some[0].message}" for some in alike.values()]
+
+
+def log_run(report: Report, logger: RedactingLogger) -> None:
+    """The run's own log line: `git_refresh.run`."""
+    event = {
+        "event": "git_refresh.run",
+        "run_id": report.run_id,
+        **_part(report.slice),
+        "result": report.result,
+        "dry_run": report.dry_run,
+        "duration_s": round(report.duration_s, 3),
+        **report.counts(),
+        "min_token_remaining_s": round(report.token.remaining_s) if report.token else None,
+        "tokens": [token.as_dict() for token in sorted(report.tokens, key=_ends)[:LOGGED_TOKENS]],
+        "failures": _of_run(report),
+        "problems": _problems(report.problems),
+    }
+    logger.log(event, "failures", "problems", ok=report.result == "ok")
+
+
+def log_workspace(
+    run_id: str, workspace: WorkspaceReport, logger: RedactingLogger, slice_: Slice | None = None
+) -> None:
+    """A workspace's log line: `git_refresh.workspace`, written when it is done."""
+    actions = [folder.action for folder in workspace.folders]
+    event = {
+        "event": "git_refresh.workspace",
+        "run_id": run_id,
+        **({"slice": slice_.number} if slice_ else {}),
+        "name": workspace.name,
+        "host": workspace.host,
+        "result": workspace.result,
+        "credential": workspace.credential.action if workspace.credential else None,
+        "folders": {action: actions.count(action) for action in dict.fromkeys(actions)},
+        "failures": [
+            _explained(alike) if logger.explains(alike[0][1].code) else _in_short(alike, logger)
+            for alike in by_kind(workspace.failures())
+        ],
+    }
+    logger.log(event, "failures", ok=workspace.result == "ok")
+
+
+def log_nothing_done(
+    problems: Sequence[Problem], logger: RedactingLogger, slice_: Slice | None = None
+) -> None:
+    """The log line of a run that could not begin, or of which there is no report."""
+    event = {
+        "event": "git_refresh.run",
+        **_whose(slice_),
+        "result": "failed",
+        "problems": [str(problem) for problem in problems],
+    }
+    logger.log(event, "problems", ok=False)
+
+
+def log_dispatch(
+    run_id: str,
+    slices: int,
+    workspaces: int,
+    until: datetime,
+    problems: Sequence[Problem],
+    logger: RedactingLogger,
+) -> None:
+    """The timer's log line where a run is spread over many workers: `git_refresh.dispatch`. Each slice has a run line of its own."""
+    event = {
+        "event": "git_refresh.dispatch",
+        "run_id": run_id,
+        "slices": slices,
+        "workspaces": workspaces,
+        "until": _iso(until),
+        "problems": [str(problem) for problem in problems],
+    }
+    logger.log(event, "problems", ok=True)
+
+
+def log_queued(slice_: Slice, until: datetime, names: Sequence[str], logger: RedactingLogger) -> None:
+    """The timer's log line for each slice: `git_refresh.queued`. By its names it is known which workspaces of a run were not refreshed."""
+    event = {
+        "event": "git_refresh.queued",
+        **_whose(slice_),
+        "until": _iso(until),
+        "names": list(names),
+    }
+    logger.log(event, "names", ok=True)
+
+
+def log_not_listed(slice_: Slice, names: Sequence[str], found: Diagnosis, logger: RedactingLogger) -> None:
+    """The log line of names in a message that are not in the list: `git_refresh.slice`."""
+    event = {
+        "event": "git_refresh.slice",
+        "result": "dropped",
+        **_whose(slice_),
+        "code": found.code,
+        "problems": [str(found)],
+        "names": list(names),
+    }
+    logger.log(event, "names", ok=True)
+
+
+def log_message(
+    slice_: Slice | None, found: Diagnosis, logger: RedactingLogger, *, result: str, fine: bool
+) -> None:
+    """The log line of a message for which nothing is done: `git_refresh.slice`."""
+    event = {
+        "event": "git_refresh.slice",
+        "result": result,
+        **(_whose(slice_) or {"run_id": None, "slice": None, "slices": None}),
+        "code": found.code,
+        "problems": [str(found)],
+    }
+    logger.log(event, "problems", ok=fine)
+
+
+def _part(slice_: Slice | None) -> dict[str, Any]:
+    return slice_.as_dict() if slice_ else {}
+
+
+def _whose(slice_: Slice | None) -> dict[str, Any]:
+    return {"run_id": slice_.run_id, **slice_.as_dict()} if slice_ else {}
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
