@@ -158,7 +158,7 @@ class ZoneServices:
 def connect(
     settings: Settings, deadline: Deadline, environ: Mapping[str, str], logger: RedactingLogger
 ) -> AllClouds:
-    """The real clouds, with what their SDKs log kept from everybody, and what is secret known to the outlet.
+    """The real clouds, with what their SDKs log kept from everybody, and what is secret known to the logger.
 
     Raises:
         SettingsError: the certificates to trust cannot be read, or the proxy cannot be used.

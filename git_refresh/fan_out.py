@@ -12,7 +12,7 @@ from functools import partial
 from typing import Protocol
 from uuid import uuid4
 
-from git_refresh.failures.diagnosis import DiagnosisContext, explain, finding, internal
+from git_refresh.failures.diagnosis import DiagnosisContext, explain, finding, internal, noted
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Clock, SystemClock
 from git_refresh.model.next_run import late_by, next_run_after
@@ -148,10 +148,10 @@ def _refresh_slice(
     except UnreadableMessageError as error:
         log_message(
             None,
-            finding("slice_unreadable", DiagnosisContext(), why=error),
+            finding("message_unreadable", DiagnosisContext(), why=error),
             logger,
             result="dropped",
-            fine=False,
+            ok=False,
         )
         return ""
     due = next_run_after(
@@ -161,20 +161,20 @@ def _refresh_slice(
     named = {**message.slice.as_dict(), "until": f"{until:%H:%M:%S} UTC"}
     log = partial(log_message, message.slice, logger=logger, result="dropped")
     if _seconds_left(until, clock) < MIN_SLICE_SECONDS:
-        log(finding("slice_too_late", DiagnosisContext(), **named), fine=False)
+        log(finding("slice_too_late", DiagnosisContext(), **named), ok=False)
         return ""
     claims = _Claims(environ, logger, message, delivery, clock)
     try:
         match claims.begin():
             case ClaimResult.ANOTHERS:
-                log(finding("slice_duplicate", DiagnosisContext(), **named), fine=True)
+                log(finding("slice_duplicate", DiagnosisContext(), **named), ok=True)
                 return ""
             case ClaimResult.ENDED:
-                log(finding("slice_ended", DiagnosisContext(), **named), fine=True)
+                log(finding("slice_already_completed", DiagnosisContext(), **named), ok=True)
                 return ""
             case ClaimResult.AGAIN if delivery.count >= ABANDON_AT_DELIVERY:
-                found = finding("slice_given_up", DiagnosisContext(), **named, times=delivery.count - 1)
-                log(found, result="failed", fine=False)
+                found = finding("slice_abandoned", DiagnosisContext(), **named, times=delivery.count - 1)
+                log(found, result="failed", ok=False)
                 # Without a claim that remembers it, the host would go on until the poison queue has it.
                 return str(found) if claims.end() else ""
         time = _Time(began, until, due)
@@ -268,7 +268,7 @@ class _Claims:
         except SettingsError as error:
             self.problems += error.problems
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not cost the slice
-            self.problems.append(Problem("FAN_OUT", str(internal(error, DiagnosisContext()))))
+            self.problems.append(noted("FAN_OUT", internal(error, DiagnosisContext())))
 
     def begin(self) -> ClaimResult:
         """How it stands with the slice. Without a claim too, a message that was delivered before is one whose worker has died."""
@@ -279,7 +279,7 @@ class _Claims:
             return self._claims.begin(*self._of)
         except ServiceError as error:
             told = explain(error.failure, DiagnosisContext())
-            self.problems.append(Problem("FAN_OUT", str(told)))
+            self.problems.append(noted("FAN_OUT", told))
             return again
 
     def end(self) -> bool:

@@ -93,14 +93,14 @@ type zoneIdentity = {
   name: string
 
   @description('Whether it may read the vault: only if a workspace of its zone signs in with an OAuth secret.')
-  readsSecrets: bool
+  grantKeyVaultAccess: bool
 }
 
-@description('Further identities of the app, one for each trust zone beside its own. They get no role but that of readsSecrets.')
+@description('Further identities of the app, one for each trust zone beside its own. They get no role but that of grantKeyVaultAccess.')
 param identities zoneIdentity[] = []
 
 @description('Whether the app\'s own identity may read the vault. If neither it nor another identity does, there is no vault and no KEY_VAULT_URL.')
-param readsSecrets bool = true
+param grantKeyVaultAccess bool = true
 
 // ---- Key Vault ----
 
@@ -196,7 +196,7 @@ var storageAccountName = 'st${token}'
 var applicationInsightsName = 'appi-git-refresh-${token}'
 var allTags = union(tags, { 'azd-env-name': environmentName })
 var keyVaultName = empty(existingKeyVaultName) ? 'kv-${token}' : existingKeyVaultName
-var usesKeyVault = readsSecrets || !empty(filter(identities, each => (each.readsSecrets)))
+var usesKeyVault = grantKeyVaultAccess || !empty(filter(identities, each => (each.grantKeyVaultAccess)))
 var keyVaultResourceGroup = empty(existingKeyVaultName) ? resourceGroup().name : existingKeyVaultResourceGroup
 var keyVaultUrl = usesKeyVault ? 'https://${keyVaultName}${environment().suffixes.keyvaultDns}' : ''
 
@@ -272,7 +272,7 @@ module keyVault 'modules/key-vault.bicep' = if (usesKeyVault && empty(existingKe
   }
 }
 
-module keyVaultAccess 'modules/key-vault-access.bicep' = if (readsSecrets) {
+module keyVaultAccess 'modules/key-vault-access.bicep' = if (grantKeyVaultAccess) {
   name: 'git-refresh-key-vault-access-${token}'
   scope: resourceGroup(keyVaultResourceGroup)
   params: {
@@ -284,7 +284,7 @@ module keyVaultAccess 'modules/key-vault-access.bicep' = if (readsSecrets) {
 }
 
 module keyVaultAccessOfZones 'modules/key-vault-access.bicep' = [
-  for (each, index) in identities: if (each.readsSecrets) {
+  for (each, index) in identities: if (each.grantKeyVaultAccess) {
     name: 'git-refresh-key-vault-access-${each.name}-${token}'
     scope: resourceGroup(keyVaultResourceGroup)
     params: {
@@ -390,7 +390,7 @@ output NEXT_STEPS string[] = concat(
   ],
   empty(identities) ? [] : [zonesStep],
   [
-    readsSecrets ? secretStep : policyStep
+    grantKeyVaultAccess ? secretStep : policyStep
     'Let it in: .venv/bin/python -m git_refresh onboard --settings workspaces.json --apply (docs/setup.md, step 3); by hand for object id ${identity.properties.principalId} (docs/by-hand.md).'
     'Deploy the list: see that the app setting WORKSPACES has your workspaces; if not, deploy again, with the list in place of the sample (infra/README.md, step 4).'
     'Wait five minutes, so that the new roles are known everywhere; until then the storage account answers 403.'

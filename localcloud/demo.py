@@ -172,7 +172,7 @@ def _fire(
         expect(outcome.ok, f"the function succeeds, and it said: {outcome.message}")
     else:
         expect(not outcome.ok, "the function fails")
-        expect([found["where"] for found in events.failures] == [failing], f"{failing} alone fails")
+        expect([found["location"] for found in events.failures] == [failing], f"{failing} alone fails")
     run = events.runs[-1]
     console.print(
         f"  logged: {run['event']} {run['result']}, {run['workspaces_ok']} of {run['workspaces']} workspaces, "
@@ -187,7 +187,7 @@ def _fire(
 
 def _show(failure: Mapping[str, str]) -> None:
     """A failure as its log line has it: what happened, why, and what to do."""
-    what = Text(f"✗ {failure['where']}: {failure['message']} ({failure['code']})", "red")
+    what = Text(f"✗ {failure['location']}: {failure['message']} ({failure['code']})", "red")
     console.print(Padding(what, (0, 0, 0, 2)))
     console.print(Padding(Text(f"{failure['cause']}\n→ {failure['remedy']}\n"), (0, 0, 0, 6)))
 

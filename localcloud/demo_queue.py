@@ -90,7 +90,7 @@ class Stage:
                     left -= event == "deleted"
                 case "log" if line["logger"] == "git_refresh":
                     event = json.loads(line["message"])
-                    if event["event"] == "git_refresh.slice":
+                    if event["event"] == "git_refresh.message_skipped":
                         console.print(Text(f"  worker {number}: {event['problems'][0]}\n", "dim"))
                 case _:
                     pass

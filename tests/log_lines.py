@@ -25,11 +25,11 @@ from git_refresh.run.report import (
     log_run,
     log_workspace,
 )
-from tests.unit.test_terminal import ERROR, report, workspace
+from tests.unit.test_render import ERROR, report, workspace
 
 Lines = list[dict[str, Any]]
 RUN, WORKSPACE = "git_refresh.run", "git_refresh.workspace"
-DISPATCH, QUEUED, SLICE = "git_refresh.dispatch", "git_refresh.queued", "git_refresh.slice"
+DISPATCH, QUEUED, SLICE = "git_refresh.dispatch", "git_refresh.queued", "git_refresh.message_skipped"
 
 
 def log_lines(caplog: pytest.LogCaptureFixture) -> Lines:
@@ -40,12 +40,12 @@ def log_lines(caplog: pytest.LogCaptureFixture) -> Lines:
     log_queued(PART, UNTIL, ["data-1", "data-2"], logger)
     log_not_listed(PART, ["data-9"], finding("workspace_not_listed", DiagnosisContext()), logger)
     for row in OWN:
-        if row.code.startswith("slice_"):
-            given_up = row.code == "slice_given_up"
-            whose = None if row.code == "slice_unreadable" else PART
+        if row.code.startswith("slice_") or row.code == "message_unreadable":
+            given_up = row.code == "slice_abandoned"
+            whose = None if row.code == "message_unreadable" else PART
             found = finding(row.code, DiagnosisContext())
             result = "failed" if given_up else "dropped"
-            log_message(whose, found, logger, result=result, fine=not given_up)
+            log_message(whose, found, logger, result=result, ok=not given_up)
     for part in (PART, None):
         _log_all(logger, part)
     return [json.loads(message) for message in caplog.messages]

@@ -16,14 +16,14 @@ _SILENCE = {"no-run": "the last run ended", "no-successful-run": "the last good 
 """These fire when a row has left the window; the others when one has arrived."""
 _EVENTS = {
     "run-failed": "the failed run ended",
-    "token-ends-too-soon": "the run ended",
-    "secret-ends-soon": "the first run that tells of it ended",
+    "token-expires-too-soon": "the run ended",
+    "secret-expires-soon": "the first run that tells of it ended",
     "log-cap-reached": "Azure noted it",
     "slice-failed": "the slice ended",
     "poison-queue": "the message was moved",
 }
 _ARRIVED = 10
-"""Minutes that `slice-never-ended` gives the lines of slices to arrive, once the next run is due."""
+"""Minutes that `slice-not-completed` gives the lines of slices to arrive, once the next run is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def times(rule: Rule) -> Times:
     if rule.name in _SILENCE:
         sums = ("window", f"window + {rule.every}")
         return Times(_SILENCE[rule.name], rule.window, rule.window + rule.every, sums)
-    if rule.name == "slice-never-ended":
+    if rule.name == "slice-not-completed":
         after = (str(_ARRIVED), f"{_ARRIVED} + {rule.every}")
         return Times("the next run was due", _ARRIVED, _ARRIVED + rule.every, after)
     sums = ("at once", f"{LONGEST_INGESTION} + {rule.every:,}")

@@ -104,7 +104,9 @@ class DatabricksGrants:
         try:
             api = AdminWorkspace(workspace.host, self._services.rest(Service.DATABRICKS, workspace.host))
             principal = api.principal(client_id)
-            account_id = self._account_id or (None if managed and not workspace.additional_principal_ids else api.account_id())
+            account_id = self._account_id or (
+                None if managed and not workspace.additional_principal_ids else api.account_id()
+            )
             targets = self._targets(api, workspace, principal)
         except ServiceError as error:
             return grant.mark_failed(error)
@@ -231,7 +233,7 @@ class DatabricksGrants:
             lambda principal: principal is not None,
         )
         if found is None:
-            raise NotGrantedError(finding("grant_not_seen", view.context))
+            raise NotGrantedError(finding("grant_not_visible", view.context))
         view.principal = found
         return found
 
@@ -260,7 +262,7 @@ class DatabricksGrants:
             self._numbers[key] = account.principal_id(view.client_id)
         number = self._numbers[key]
         if number is None:
-            raise NotGrantedError(finding("no_such_principal", view.context))
+            raise NotGrantedError(finding("principal_not_in_account", view.context))
         return number
 
     # How it signs in without a secret
@@ -304,22 +306,22 @@ class DatabricksGrants:
     def _trusts(self, account: AdminAccount, number: int) -> bool:
         return account.trusts(number, self._issuer, self._identity.object_id)
 
-    # The principals of run_as
+    # The principals of additional_principal_ids
 
     def managed(self, view: WorkspaceSnapshot) -> Iterable[Grant]:
-        """Whether the app manages the principals of `run_as`. Where it does not, that is somebody's to do by hand."""
+        """Whether the app manages the principals of `additional_principal_ids`. Where it does not, that is somebody's to do by hand."""
         for number in view.workspace.additional_principal_ids:
-            what = f"service principal {view.client_id}: manager of service principal {number} (run_as)"
+            what = f"service principal {view.client_id}: manager of service principal {number} (additional_principal_ids)"
             grant = Grant("manager", view.workspace.name, what, ACCOUNT_ADMIN, context=view.context)
             grant.command = commands.look_at_principal(view.workspace.host, number)
             yield self._managed(view, grant, number)
 
     def _managed(self, view: WorkspaceSnapshot, grant: Grant, number: int) -> Grant:
-        context = replace(view.context, principal=f"service principal {number} (run_as)")
+        context = replace(view.context, principal=f"service principal {number} (additional_principal_ids)")
         try:
             client_id = view.api.client_id(number)
             if client_id is None:
-                return grant.mark_failed(finding("no_such_run_as", context, id=number))
+                return grant.mark_failed(finding("additional_principal_not_found", context, id=number))
             managers = view.api.managers(self._account(view).id, client_id)
         except (ServiceError, NotGrantedError) as error:
             return grant.mark_failed(error)
@@ -359,7 +361,7 @@ class DatabricksGrants:
         if target.managed:
             return grant.mark_existing(is_=True)
         if _is_somebodys(target.path):
-            return grant.mark_failed(finding("too_wide", grant.context))
+            return grant.mark_failed(finding("grant_too_broad", grant.context))
         return grant.mark_skipped(grant.blocked) if grant.blocked else grant
 
     def _let_manage(self, view: WorkspaceSnapshot, target: FolderTarget) -> None:

@@ -23,8 +23,8 @@ Kind = Literal[
     "folder",
 ]
 type Key = tuple[str, ...]
-Status = Literal["there", "planned", "done", "failed", "skipped"]
-"""`there`: nothing to do. `skipped`: not looked at or not done, since something else failed; or nobody's to do here."""
+Status = Literal["exists", "planned", "granted", "failed", "skipped"]
+"""`exists`: nothing to do. `skipped`: not looked at or not done, since something else failed; or nobody's to do here."""
 
 
 class NotGrantedError(Exception):
@@ -64,7 +64,7 @@ class Grant:
 
     def mark_existing(self, *, is_: bool) -> "Grant":
         """The same, told whether it is there."""
-        self.status = "there" if is_ else "planned"
+        self.status = "exists" if is_ else "planned"
         return self
 
     def mark_skipped(self, why: str) -> "Grant":
@@ -96,7 +96,7 @@ class Grant:
     @property
     def blocked(self) -> str:
         """Why it cannot be given, if what it needs is not there."""
-        if not self.needs or any(grant.status in {"there", "planned", "done"} for grant in self.needs):
+        if not self.needs or any(grant.status in {"exists", "planned", "granted"} for grant in self.needs):
             return ""
         first = self.needs[0]
         return f"this failed: {first.description}" if first.status == "failed" else first.reason
@@ -105,12 +105,12 @@ class Grant:
         """As `--json` has it."""
         return {
             "kind": self.kind,
-            "where": self.location,
-            "what": self.description,
+            "location": self.location,
+            "description": self.description,
             "status": self.status,
-            "why": self.reason,
+            "reason": self.reason,
             "error": json_of(self.error) if self.error else None,
-            "who": self.required_role,
+            "required_role": self.required_role,
             "command": self.command,
             "client_id": self.client_id,
         }

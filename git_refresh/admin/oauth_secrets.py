@@ -100,7 +100,7 @@ class OAuthSecrets:
         answer = self._rest.get(what, _SCIM, _Principals, query) if '"' not in client_id else _Principals()
         found = [each for each in answer.Resources if each.applicationId.lower() == client_id.lower()]
         if len(found) != 1:
-            kind = "several_principals" if found else "no_principal"
+            kind = "principal_ambiguous" if found else "no_principal"
             raise ServiceError(ServiceFailure(Service.DATABRICKS, what, kind))
         return int(found[0].id)
 

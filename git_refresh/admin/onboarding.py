@@ -87,7 +87,7 @@ class Onboarding:
         if grant.blocked:
             grant.mark_skipped(grant.blocked)
             return
-        fresh = grant.kind == "folder" and any(needs.status == "done" for needs in grant.needs)
+        fresh = grant.kind == "folder" and any(needs.status == "granted" for needs in grant.needs)
         began = self._clock.monotonic()
         while True:
             try:
@@ -103,7 +103,7 @@ class Onboarding:
             except Exception as error:  # noqa: BLE001  # a mistake of ours must not keep the other rights from being given
                 grant.mark_failed(internal(error, DiagnosisContext()))
             else:
-                grant.status = "done"
+                grant.status = "granted"
             return
 
     def apply_all(self, planned: Sequence[Grant], given: Callable[[Grant], None]) -> None:
@@ -138,14 +138,14 @@ class Onboarding:
 
     def see(self, given: Sequence[Grant]) -> None:
         """Look whether what was given can be seen, for as long as reads lag; what cannot has failed."""
-        done = [grant for grant in given if grant.status == "done" and grant.keys]
+        done = [grant for grant in given if grant.status == "granted" and grant.keys]
 
         def unseen() -> list[Grant]:
-            there = {key for grant in self.look() if grant.status == "there" for key in grant.keys}
+            there = {key for grant in self.look() if grant.status == "exists" for key in grant.keys}
             return [grant for grant in done if not there.issuperset(grant.keys)]
 
         for grant in poll(self._clock, unseen, lambda found: not found) if done else ():
-            grant.mark_failed(finding("grant_not_seen", DiagnosisContext()))
+            grant.mark_failed(finding("grant_not_visible", DiagnosisContext()))
 
     # One trust zone
 
@@ -180,7 +180,7 @@ class Onboarding:
             else:
                 late = Grant("principal", entry.name, "look at the workspace")
                 yield view or late.mark_failed(
-                    finding("not_looked_at", DiagnosisContext(host=entry.workspace.host))
+                    finding("check_timed_out", DiagnosisContext(host=entry.workspace.host))
                 )
         principals = databricks.principals(seen)
         yield from principals.values()
@@ -195,7 +195,10 @@ class Onboarding:
         """Who the app is."""
         asked = zone.identity or self._given.object_id or ""
         grant = Grant("identity", "Microsoft Entra", f"look up managed identity {asked}")
-        grant.required_role, grant.command = "somebody who may read the directory", commands.look_up_identity(asked)
+        grant.required_role, grant.command = (
+            "somebody who may read the directory",
+            commands.look_up_identity(asked),
+        )
         try:
             directory, tenant = self._directory("")
             found = directory.by_client_id(asked) if zone.identity else directory.by_object_id(asked)
@@ -257,7 +260,7 @@ class Onboarding:
             grant = self._secret(views, [principals[view.workspace.name] for view in views])
             if (ids := several.get(name)) is not None:
                 grant.mark_failed(
-                    finding("two_principals_for_secret", grant.context, client_ids=", ".join(ids))
+                    finding("secret_shared_by_principals", grant.context, client_ids=", ".join(ids))
                 )
             elif grant.status == "planned":
                 grant.do = partial(self._issue, grant, views, targets, mixed)
@@ -302,7 +305,7 @@ class Onboarding:
         in_it = [
             view
             for view, principal in zip(views, grant.needs, strict=True)
-            if principal.status in {"there", "done"}
+            if principal.status in {"exists", "granted"}
         ]
         hosts = tuple(dict.fromkeys(view.workspace.host for view in in_it))
         target = RotationTarget(grant.context.secret, in_it[0].client_id, hosts, ())
@@ -392,4 +395,4 @@ class Onboarding:
 def _taken(known: Sequence[Principal], name: str, context: DiagnosisContext) -> Diagnosis:
     count = "a service principal" if len(known) == 1 else f"{len(known)} service principals"
     ids = ", ".join(each.client_id for each in known)
-    return finding("name_taken", context, name=f'"{name}"', count=count, ids=ids)
+    return finding("principal_name_taken", context, name=f'"{name}"', count=count, ids=ids)

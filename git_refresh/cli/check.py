@@ -92,11 +92,16 @@ def check_settings(
     if not told and (refused := schedule_problem(schedule)):
         problems = [*problems, refused]
     found = [
-        Check("settings", problem.location, "failed", problem.message, _wrong(problem)) for problem in problems
+        Check("settings", problem.location, "failed", problem.message, _wrong(problem))
+        for problem in problems
     ]
     found += [
         warning(
-            "settings", note.location, finding("setting_understood", DiagnosisContext(), understood=note.message)
+            "settings",
+            note.location,
+            finding("setting_renamed", DiagnosisContext(), understood=note.message)
+            if note.kind == "renamed"
+            else finding("setting_understood", DiagnosisContext(), understood=note.message),
         )
         for note in (settings.notes if settings else ())
     ]
@@ -356,7 +361,9 @@ class _ZoneCheck:
             between = f"up to {gap} pass between two runs"
             # How long the app's own token will last, that of somebody's sign-in does not tell for sure.
             which = "of your own sign-in" if own else "for Azure DevOps"
-            told = finding("short_token", self._context, which=which, ends=left, next_run=between)
+            told = finding(
+                "token_expires_before_next_run", self._context, which=which, ends=left, next_run=between
+            )
             yield (warning if own else failed)("identity", subject, told)
         for auth, resource, what in _ALSO:
             if any(workspace.auth == auth for workspace in self._workspaces):
@@ -394,7 +401,7 @@ class _ZoneCheck:
             begins = f"{secret.valid_from:%Y-%m-%d %H:%M} UTC"
             return warning("key_vault", name, finding("secret_not_yet_valid", context, begins=begins))
         if ends is None:
-            return warning("key_vault", name, finding("secret_without_end", context))
+            return warning("key_vault", name, finding("secret_without_expiration", context))
         left = ends - now
         when = f"expires on {ends:%Y-%m-%d}, in {count(left.days, 'day')}"
         if left < SECRET_WARNING:

@@ -109,7 +109,7 @@ class CachedRefResolver:
                 if repository in wanted or not is_definite(answer):
                     yield _check(repository, None, answer, around)
                 else:
-                    said = finding("job_repository_unseen", around, happened=what_happened(answer))
+                    said = finding("job_repository_not_readable", around, happened=what_happened(answer))
                     yield warning("azure_devops", str(repository), said)
 
     def checks(self, context: DiagnosisContext) -> Iterator[Check]:
@@ -131,7 +131,7 @@ class CachedRefResolver:
                 "azure_devops", subject, finding("commit_as_ref", replace(context, commit=ref.name))
             )
         return failed(
-            "azure_devops", subject, finding("no_such_ref", context, nearest=suggestion(ref, names))
+            "azure_devops", subject, finding("ref_not_found", context, nearest=suggestion(ref, names))
         )
 
 

@@ -163,7 +163,9 @@ class WorkspaceCheck:
 
     def _run_as(self, api: WorkspaceApi, principal_id: int) -> Iterator[Check]:
         subject = f"{self._name}, principal {principal_id}"
-        context = replace(self._context, principal=f"service principal {principal_id} (run_as)")
+        context = replace(
+            self._context, principal=f"service principal {principal_id} (additional_principal_ids)"
+        )
         try:
             self.room.stored[principal_id] = stored = api.credentials(principal_id)
         except ServiceError as error:

@@ -265,8 +265,8 @@ def what_stays(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple
                 at = replace(context, path=redact(path.rstrip("/").removesuffix("/*")))
                 whole = key.endswith("/*")
                 yield name, finding("pattern_removed", at) if whole else finding("folder_removed", at)
-        kept_ids = {str(id_) for id_ in _listed(now, "run_as")}
-        for id_ in (str(id_) for id_ in _listed(entry, "run_as")):
+        kept_ids = {str(id_) for id_ in _listed(now, "additional_principal_ids")}
+        for id_ in (str(id_) for id_ in _listed(entry, "additional_principal_ids")):
             if id_ not in kept_ids and id_.isdecimal():
                 yield name, finding("principal_removed", replace(context, principal_id=id_))
 

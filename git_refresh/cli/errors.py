@@ -24,6 +24,8 @@ def exit_with_problems(problems: Sequence[Problem], *, as_json: bool) -> NoRetur
         with render.writing():
             render.echo(json.dumps({"version": 1, "result": "failed", "problems": listed}, indent=2))
     else:
-        told = [Finding("failed", problem.location, problem.message, kind=problem.kind) for problem in problems]
+        told = [
+            Finding("failed", problem.location, problem.message, kind=problem.kind) for problem in problems
+        ]
         show_finding(told, render.console(stderr=True))
     sys.exit(WRONG)

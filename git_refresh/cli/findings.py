@@ -19,7 +19,7 @@ STYLE = {
     "created": "green",
     "updated": "green",
     "unchanged": "dim",
-    "kept": "yellow",
+    "token_rejected": "yellow",
     "warning": "yellow",
     "skipped": "yellow",
     "failed": "red",
@@ -69,7 +69,9 @@ def show_finding(told: Sequence[Finding], out: Console, indent: int = 0, *, with
     groups: dict[Hashable, list[Finding]] = {}
     for item in told:
         groups.setdefault(said(item), []).append(item)
-    lines = [line for group in groups.values() for line in once(group, said, lambda item: item.location, _few)]
+    lines = [
+        line for group in groups.values() for line in once(group, said, lambda item: item.location, _few)
+    ]
     following = [*(item for item, _ in lines[1:]), None]
     for (item, where), after in zip(lines, following, strict=False):
         group = groups[said(item)]

@@ -292,7 +292,9 @@ def _take_as_meant(content: dict[str, Any], *, as_json: bool) -> None:
     """Write each address as it is used. What is wrong is told by the option that it comes from, as `check FILE --offline` does."""
     settings, problems = _loaded(content)
     if settings is None or problems:
-        told = [Problem(_OPTIONS.get(problem.location, problem.location), problem.message) for problem in problems]
+        told = [
+            Problem(_OPTIONS.get(problem.location, problem.location), problem.message) for problem in problems
+        ]
         errors.exit_with_problems(told, as_json=as_json)
     (entry,) = settings.entries
     if isinstance(entry, Entry):

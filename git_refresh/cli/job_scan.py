@@ -52,7 +52,7 @@ class WorkspaceChecks:
         shut: why jobs are not to be looked at; empty: they are.
         refusal: how it refused the app's sign-in.
         app_alone: whether it is only to the app that it is shut, so that somebody else may get in.
-        stored: the Git credentials of the app's own principal (None) and of those in `run_as`, as far as they could be looked at.
+        stored: the Git credentials of the app's own principal (None) and of its further ones, as far as they could be looked at.
     """
 
     workspace: Workspace
@@ -157,7 +157,8 @@ def refreshing(visit: WorkspaceJobs) -> dict[RunAs | None, str]:
             remedies[run_as] = f"{_GONE} ({place})."
         elif standing.number is None:
             remedies[run_as] = (
-                f'In the entry of {visit.name} in WORKSPACES, add its numeric id to "run_as" (it could not be looked up now: {place}).'
+                f'In the entry of {visit.name} in WORKSPACES, add its numeric id to "additional_principal_ids" '
+                f"(it could not be looked up now: {place})."
             )
         elif standing.kept is False and not standing.federated:
             missing[run_as] = standing.number
@@ -167,25 +168,27 @@ def refreshing(visit: WorkspaceJobs) -> dict[RunAs | None, str]:
 
 
 _OF_PEOPLE = (
-    "This app keeps no credential of a {}: let the job run as a service principal, the app's own or one in run_as "
+    "This app keeps no credential of a {}: let the job run as a service principal, the app's own or one in additional_principal_ids "
     '(job settings, Run as; or "run_as": {{"service_principal_name": "APPLICATION_ID"}}).'
 )
 _GONE = (
-    "The workspace has no such service principal: let the job run as one that there is, the app's own or one in run_as "
+    "The workspace has no such service principal: let the job run as one that there is, the app's own or one in additional_principal_ids "
     "(job settings, Run as), or add it again"
 )
 
 
 def _run_as(visit: WorkspaceJobs, place: str, missing: dict[RunAs, int]) -> dict[RunAs, str]:
-    """The remedy of each service principal that is missing in `run_as`: one for all, or with many ids one for so many of them."""
+    """The remedy of each service principal that is missing in the entry: one for all, or with many ids one for so many of them."""
     workspace = visit.room.workspace
     runners = sorted(missing, key=lambda run_as: run_as.name)
     on = "each" if runners[1:] else "it"
     manager = f"Give the one that signs in the role Service principal: Manager on {on} ({place}, Permissions)"
     entry = f"in the entry of {visit.name} in WORKSPACES"
-    whole = list(dict.fromkeys([*workspace.additional_principal_ids, *(missing[run_as] for run_as in runners)]))
+    whole = list(
+        dict.fromkeys([*workspace.additional_principal_ids, *(missing[run_as] for run_as in runners)])
+    )
     if len(whole) <= IDS:
-        told = f'{manager}, and {entry} write "run_as": [{", ".join(map(str, whole))}].'
+        told = f'{manager}, and {entry} write "additional_principal_ids": [{", ".join(map(str, whole))}].'
         return dict.fromkeys(missing, told)
     remedies: dict[RunAs, str] = {}
     start = 1
@@ -193,7 +196,7 @@ def _run_as(visit: WorkspaceJobs, place: str, missing: dict[RunAs, int]) -> dict
         ids = ", ".join(str(missing[run_as]) for run_as in some)
         which = f"{start} to {start + len(some) - 1}" if some[1:] else f"number {start}"
         lacking = f"the {count(len(runners), 'id')} that it lacks, of which these are {which}"
-        told = f'{manager}, and {entry} add to "run_as" {lacking}: {ids}.'
+        told = f'{manager}, and {entry} add to "additional_principal_ids" {lacking}: {ids}.'
         remedies |= dict.fromkeys(some, told)
         start += len(some)
     return remedies

@@ -130,10 +130,10 @@ def _ref(
             yield skipped("job", subject, f"Azure DevOps reports a problem with {repository}")
         case ResolvedRef(None) if ref is not None:
             nearest = suggestion(ref, looked.names)
-            told = finding("job_ref_missing", facts_of(context, repository, ref), nearest=nearest)
+            told = finding("job_ref_not_found", facts_of(context, repository, ref), nearest=nearest)
             yield failed("job", subject, told)
         case ResolvedRef() if looked.has_commit is False:
             context = replace(
                 facts_of(context, repository, None), ref=f"Commit {redact(looked.source.commit)}"
             )
-            yield failed("job", subject, finding("job_ref_missing", context, nearest=""))
+            yield failed("job", subject, finding("job_ref_not_found", context, nearest=""))

@@ -18,11 +18,11 @@ from git_refresh.output.log import RedactingLogger
 if TYPE_CHECKING:
     from git_refresh.admin.grants import Grant
 
-_SIGN = {"there": "=", "planned": "+", "done": "✓", "skipped": MARK["skipped"]}
-_STYLE = {**STYLE, "there": "dim", "planned": "green", "done": "green"}
+_SIGN = {"exists": "=", "planned": "+", "granted": "✓", "skipped": MARK["skipped"]}
+_STYLE = {**STYLE, "exists": "dim", "planned": "green", "granted": "green"}
 _SAID = {
     "planned": "to grant",
-    "there": "there already",
+    "exists": "there already",
     "failed": "that you cannot grant",
     "skipped": "left out",
 }
@@ -85,7 +85,7 @@ class OnboardView:
             return
         by_place: dict[str, list[Grant]] = {}
         for grant in found:
-            if not (quiet() and grant.status == "there"):
+            if not (quiet() and grant.status == "exists"):
                 by_place.setdefault(grant.location, []).append(grant)
         with render.writing():
             for place, grants in by_place.items():
@@ -117,24 +117,24 @@ class OnboardView:
             return
         mark = Text(f"  {_SIGN[grant.status]} ", _STYLE[grant.status])
         why = f": {self._logger.redact_text(grant.reason)}" if grant.reason else ""
-        style = "dim" if grant.status == "there" else ""
+        style = "dim" if grant.status == "exists" else ""
         fold(mark, Text.assemble((place, "bold"), (what, style), why), self._out)
 
     def end(self, done: OnboardResult) -> None:
         """What comes last."""
         if done.interrupted:
-            granted = any(grant.status == "done" for grant in done.grants)
+            granted = any(grant.status == "granted" for grant in done.grants)
             what = "What was granted stays; run it again for the rest." if granted else "Nothing was granted."
             self._say(f"Interrupted. {what}", "red")
         elif not done.applied and any(grant.status == "planned" for grant in done.grants):
             self._say("Nothing was granted yet: add --apply.")
-        elif not done.applied and done.grants and all(grant.status == "there" for grant in done.grants):
+        elif not done.applied and done.grants and all(grant.status == "exists" for grant in done.grants):
             self._say("Nothing is missing.")
         for grant in done.grants:
             if grant.client_id is not None:
                 self._say("Write into WORKSPACE_DEFAULTS, and run onboard again without --new-principal:")
                 self._say(f'  "client_id": "{self._logger.redact_text(grant.client_id)}"')
-        unseen = [grant for grant in done.grants if grant.error and grant.error.code == "grant_not_seen"]
+        unseen = [grant for grant in done.grants if grant.error and grant.error.code == "grant_not_visible"]
         for grant in unseen:
             self._line(grant, f"{self._logger.redact_text(grant.location)}: ")
         if done.checked is not None:

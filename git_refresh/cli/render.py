@@ -2,7 +2,6 @@
 
 import io
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -36,7 +35,6 @@ from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.model.values import Problem
 from git_refresh.output.redact import escape_unprintable
 from git_refresh.run.report import FolderReport, Report, WorkspaceReport, first_places
-from git_refresh.settings.names import SETTINGS
 
 _LAYER: dict[Layer, str] = {
     "settings": "Settings",
@@ -54,7 +52,7 @@ _STEP = {
     "created": "+",
     "updated": "~",
     "unchanged": "=",
-    "kept": "=",
+    "token_rejected": "=",
     "warning": "!",
     "failed": "✗",
     "skipped": "–",  # noqa: RUF001
@@ -295,16 +293,11 @@ def _show_findings(report: Report, out: Console, places: Places) -> None:
 
 
 def _told(problem: Problem, places: Places) -> Finding:
-    status: Status = "failed" if _fails(problem) else "warning"
+    status: Status = "failed" if problem.severity == "error" else "warning"
     if isinstance(problem.told, Diagnosis):
         place = place_in(problem.location, places)
         return Finding(status, problem.location, problem.told.message, problem.told, place=place)
     return Finding(status, problem.location, problem.message, kind=problem.kind)
-
-
-def _fails(problem: Problem) -> bool:
-    """Whether a run fails for it: settings that are wrong, and a token that ends too soon."""
-    return problem.location == "token" or re.split(r"[.\[]", problem.location)[0] in SETTINGS
 
 
 def _show_steps(report: Report, out: Console, *, changes: bool = False) -> None:
@@ -368,7 +361,7 @@ def _many(folders: Sequence[FolderReport]) -> FolderReport:
 
 def _steps(workspace: WorkspaceReport, *, changes: bool) -> Iterator[tuple[Text, Text]]:
     credential = workspace.credential
-    if credential is not None and not (changes and credential.action in {"updated", "kept"}):
+    if credential is not None and not (changes and credential.action in {"updated", "token_rejected"}):
         id_ = f" {credential.id}" if credential.id else ""
         failed = workspace.error.code if workspace.error and credential.action == "failed" else ""
         yield _step(credential.action, f"Git credential{id_}", failed or credential.why)

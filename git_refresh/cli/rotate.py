@@ -225,7 +225,7 @@ class _Command:
         url = settings.key_vault_url or ""
         for name, client_ids in self._mixed.items():
             told = finding(
-                "two_principals_for_secret", DiagnosisContext(secret=name), client_ids=", ".join(client_ids)
+                "secret_shared_by_principals", DiagnosisContext(secret=name), client_ids=", ".join(client_ids)
             )
             reports.append(SecretReport(name, "", "", (), "failed", errors=(told,)))
         clock = SystemClock()

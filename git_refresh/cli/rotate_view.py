@@ -72,7 +72,9 @@ def _steps(secret: SecretReport) -> Iterator[tuple[Text, Text]]:
         "failed": "was not rotated",
     }[secret.action]
     until = (
-        f", and ends on {secret.expires_at:%Y-%m-%d}" if secret.action == "rotated" and secret.expires_at else ""
+        f", and ends on {secret.expires_at:%Y-%m-%d}"
+        if secret.action == "rotated" and secret.expires_at
+        else ""
     )
     yield _step(sign, style, f"{what}{until}", secret.reason)
     for each in secret.previous:

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from git_refresh.settings.entries import MAX_WORKSPACES
-from git_refresh.settings.models import DevOpsTenant, Folder, Workspace
+from git_refresh.settings.models import DevOps, Folder, Workspace
 from git_refresh.settings.names import SETTINGS
 
 _Schema = dict[str, Any]
@@ -137,7 +137,7 @@ def schema() -> _Schema:
     It is never stricter than the app itself; what no schema can say (trusted hosts, names given twice) the app says. A file of settings
     as Azure or Functions write it is none that people edit by it.
     """
-    folder, workspace, devops = _object(Folder), _object(Workspace), _object(DevOpsTenant)
+    folder, workspace, devops = _object(Folder), _object(Workspace), _object(DevOps)
     folder["allOf"] = _FOLDER_RULES
     devops["properties"]["client_id"] |= {
         "pattern": rf"^\s*{_GUID}\s*$",
@@ -147,7 +147,7 @@ def schema() -> _Schema:
     workspace["properties"]["folders"]["items"] = _or_text(
         "#/$defs/folder", "A Git folder's path.", folder["properties"]["path"]
     )
-    workspace["properties"]["run_as"]["items"] = {
+    workspace["properties"]["additional_principal_ids"]["items"] = {
         "anyOf": [
             {"type": "integer", "exclusiveMinimum": 0, "exclusiveMaximum": 2**63},
             {"type": "string", "pattern": "^0*[1-9][0-9]*$", "maxLength": 19},
@@ -206,7 +206,7 @@ def _settings() -> _Schema:
     }
 
 
-def _object(model: type[Folder | Workspace | DevOpsTenant]) -> _Schema:
+def _object(model: type[Folder | Workspace | DevOps]) -> _Schema:
     made = model.model_json_schema()
     made.pop("$defs", None)
     for name, value in made["properties"].items():

@@ -119,8 +119,8 @@ class StatusReport:
         """Times in ISO 8601 UTC."""
         workspaces = [json_of(workspace) for workspace in self.workspaces]
         for credential in (credential for workspace in workspaces for credential in workspace["credentials"]):
-            ends = credential["ends_at"]
-            credential["ends_at"] = ends and ends.isoformat(timespec="seconds").replace("+00:00", "Z")
+            ends = credential["expires_at"]
+            credential["expires_at"] = ends and ends.isoformat(timespec="seconds").replace("+00:00", "Z")
         return {"version": 1, "result": self.result, "workspaces": workspaces}
 
 
@@ -231,7 +231,9 @@ class _Workspace:
         try:
             return self._credential(api, principal_id)
         except ServiceError as error:
-            failure = explain(error.failure, replace(self._context, principal=f"{principal} (run_as)"))
+            failure = explain(
+                error.failure, replace(self._context, principal=f"{principal} (additional_principal_ids)")
+            )
         except TimeoutError:
             failure = out_of_time(self._context)
         return CredentialStatus(principal, "failed", failure.message, error=failure)
@@ -288,7 +290,7 @@ class _Workspace:
         branch, commit = (at.branch, at.commit) if at else (None, None)
         match folder_step(wanted, found, repository, None, remote=remote):
             case Refuse(code, values):
-                missing = code == "folder_missing"
+                missing = code == "folder_not_found"
                 told = listing.missing(wanted, context) if missing else finding(code, context, **values)
                 return FolderStatus(wanted.path, "failed", told.message, branch, commit, told)
             case Clone(_, _, why):

@@ -71,7 +71,9 @@ def _together(workspaces: Sequence[WorkspaceStatus]) -> list[Finding]:
     """The lines of workspaces that stand alike, each once."""
     lines: dict[Hashable, Finding] = {}
     for line in (line for workspace in workspaces for line in _lines(workspace, with_ids=False)):
-        lines.setdefault((line.status, line.location, line.error.code if line.error else line.in_general), line)
+        lines.setdefault(
+            (line.status, line.location, line.error.code if line.error else line.in_general), line
+        )
     return list(lines.values())
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, timedelta
+from typing import Literal
 
 from git_refresh.failures.failure import AADSTS, Service, ServiceFailure
 from git_refresh.failures.table import CERTIFICATES, OWN, TABLE, UNKNOWN, Known, Match, Row
@@ -71,8 +72,8 @@ class DiagnosisContext:
     late_because: str = "The previous run took too long, or the app was not running."
     """Why a run began late, as far as the timer's status shows it."""
     refreshing: str = (
-        'In the workspace\'s entry in WORKSPACES write "run_as": [NUMERIC_ID]. Of people this app keeps no credentials: let their jobs run '
-        "as a service principal, the app's own or one in run_as."
+        'In the workspace\'s entry in WORKSPACES write "additional_principal_ids": [NUMERIC_ID]. Of people this app keeps no '
+        "credentials: let their jobs run as a service principal, the app's own or one in additional_principal_ids."
     )
     """How whom a job runs as becomes one that is kept fresh."""
     commit: str = "COMMIT"
@@ -115,9 +116,9 @@ def wrong_entry(problems: Sequence[Problem]) -> Diagnosis:
     return replace(found, kind=" ".join(problem.kind or problem.message for problem in problems))
 
 
-def noted(where: str, told: Diagnosis) -> Problem:
+def noted(where: str, told: Diagnosis, severity: Literal["error", "warning"] = "warning") -> Problem:
     """A diagnosis as one of a report's problems."""
-    return Problem(where, str(told), f"{told.code} {told.kind}", told)
+    return Problem(where, str(told), f"{told.code} {told.kind}", severity, told)
 
 
 def clock_skew(behind: timedelta, context: DiagnosisContext) -> Diagnosis:
@@ -196,7 +197,7 @@ _KINDS = {
     "a_person": "its sign-in is a person's, and cannot be exchanged",
     "not_sent": "the request was for another host and was not sent",
     "no_principal": "it has none",
-    "several_principals": "it has more than one",
+    "principal_ambiguous": "it has more than one",
 }
 _OF_AZURE_CLI = {"tls": "it could not verify the certificate of Microsoft Entra"}
 _TO_THE_PROXY = {

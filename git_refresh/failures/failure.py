@@ -39,7 +39,7 @@ class ServiceFailure:
     `slow`, `broken`, `sign_in`: the Azure CLI took too long, failed by itself, or was refused by Microsoft Entra.
     `server`: it is Azure DevOps Server. `value`: what a vault keeps is no OAuth secret.
     `not_active`: the service said no to a secret whose activation date lies ahead.
-    `no_principal`, `several_principals`: what was looked for is not there, or there twice.
+    `no_principal`, `principal_ambiguous`: what was looked for is not there, or there twice.
     Else how the network failed: see `guard._KINDS`."""
     status: int | None = None
     error_code: str = ""

@@ -128,6 +128,12 @@ _TRUST = (
     "In the identity's own tenant, let the app registration trust it: `az ad app federated-credential create --id {registration} "
     "--parameters {trust}`"
 )
+_REF_NOT_FOUND = "The settings name it, and {repository} has no branch or tag of this name."
+_CORRECT_REF = "Correct branch or tag in the settings (main, not origin/main), or push it."
+_PRINCIPAL_NOT_FOUND = "The workspace has no such service principal. additional_principal_ids takes numeric IDs, not application IDs."
+_CORRECT_PRINCIPAL = (
+    "Correct the numeric ID. To list them: `DATABRICKS_HOST={host} databricks service-principals list`"
+)
 SHARED = {
     "Let the identity in": _GRANT_DEVOPS,
     "Renew the OAuth secret": _ROTATE,
@@ -138,21 +144,21 @@ SHARED = {
 
 _OTHER_TENANT = (
     Row(
-        "registration_trust_case",
+        "registration_case_mismatch",
         (Match(ENTRA, pattern=r"AADSTS7002138"),),
         seen="401 …AADSTS7002138: No matching federated identity record found…",
         cause="The federated credential of app registration {registration} matches the identity but for the case of letters.",
         remedy="Delete what is there for this identity, and write it again. " + _TRUST,
     ),
     Row(
-        "registration_trust",
+        "registration_credential_missing",
         (Match(ENTRA, pattern=r"AADSTS700213"),),
         seen="401 …AADSTS700213: No matching federated identity record found…",
         cause="App registration {registration} has no federated credential for this identity.",
         remedy=_TRUST,
     ),
     Row(
-        "registration_issuer",
+        "registration_issuer_mismatch",
         (Match(ENTRA, pattern=r"AADSTS(?:700211|700212|700214)"),),
         seen="401 …AADSTS700211: No matching federated identity record found for presented assertion issuer…",
         cause="No federated credential of app registration {registration} has the issuer {issuer} and the audience "
@@ -245,7 +251,7 @@ _IDENTITY = (
         "`az login --tenant {tenant}`",
     ),
     Row(
-        "identity_lapsed_token",
+        "identity_token_expired",
         (Match((Service.IDENTITY, Service.AZURE_CLI), ("lapsed",)),),
         cause="The token had expired when the app received it; the platform caches tokens.",
         remedy="Nothing was stored. If it repeats, check this machine's clock, then restart the app.",
@@ -314,7 +320,7 @@ _IDENTITY = (
         remedy="Let this machine reach https://login.microsoftonline.com; behind a proxy of your own, check HTTPS_PROXY and NO_PROXY.",
     ),
     Row(
-        "azure_cli_sign_in",
+        "azure_cli_not_signed_in",
         (Match(CLI, ("signed_out",)), Match(CLI, ("unexpected",), pattern=r"az login")),
         seen="Please run 'az login' to set up an account",
         cause="The Azure CLI on this machine is not signed in, or its sign-in has expired.",
@@ -329,7 +335,7 @@ _IDENTITY = (
         + _TRY_AZ,
     ),
     Row(
-        "identity_unknown",
+        "identity_not_assigned",
         (Match(IDENTITY, status=(400, 404)),),
         seen="400 …No User Assigned or Delegated Managed Identity found…",
         cause="The app has no identity with this client id, or none at all.",
@@ -390,7 +396,7 @@ _KEY_VAULT = (
         "{object_id} --secret-permissions get list set`",
     ),
     Row(
-        "key_vault_policy",
+        "key_vault_policy_violation",
         (
             Match(
                 VAULT, error_code=r"ForbiddenByPolicy|RequestDisallowedByPolicy", operation="store the secret"
@@ -402,14 +408,14 @@ _KEY_VAULT = (
         "`.venv/bin/python -m git_refresh rotate {secret}{options} --lifetime 180d --apply`",
     ),
     Row(
-        "key_vault_admin_refused",
+        "key_vault_admin_denied",
         (Match(VAULT, status=(403,), operation=_AS_ADMIN),),
         seen="403 …",
         cause="{vault} refuses this to your own sign-in for a reason other than a role that is missing.",
         remedy="See what it says to the same sign-in: `az keyvault secret list-versions --vault-name {vault_name} --name {secret}`",
     ),
     Row(
-        "key_vault_admin_sign_in",
+        "key_vault_admin_wrong_tenant",
         (Match(VAULT, status=(401,), operation=_AS_ADMIN),),
         seen="401 Unauthorized AKV10032: Invalid issuer.",
         cause="{vault} does not accept your own sign-in: the vault belongs to another tenant.",
@@ -431,7 +437,7 @@ _KEY_VAULT = (
         'ServicePrincipal --role "Key Vault Secrets User" --scope "$(az keyvault show --name {vault_name} --query id --output tsv)"`',
     ),
     Row(
-        "key_vault_sign_in",
+        "key_vault_wrong_tenant",
         (Match(VAULT, status=(401,)),),
         seen="401 Unauthorized AKV10032: Invalid issuer.",
         cause="The vault does not accept a token of the identity's tenant.",
@@ -618,7 +624,7 @@ _SIGN_IN = (
         remedy=_ADD_PRINCIPAL,
     ),
     Row(
-        "federation_audience",
+        "federation_audience_mismatch",
         (Match(DATABRICKS, pattern=r"TOKEN_AUDIENCE_INVALID"),),
         seen="400 invalid_grant TOKEN_AUDIENCE_INVALID (Token audience '…' invalid…",
         cause="The federation policy of service principal {client_id} accepts another audience than {audience}.",
@@ -626,7 +632,7 @@ _SIGN_IN = (
         + _POLICY,
     ),
     Row(
-        "federation_subject",
+        "federation_subject_mismatch",
         (Match(DATABRICKS, pattern=r"TOKEN_SUBJECT_INVALID"),),
         seen="400 invalid_grant TOKEN_SUBJECT_INVALID…",
         cause="The federation policy of service principal {client_id} is for another identity than the one with object id {subject}.",
@@ -641,7 +647,7 @@ _SIGN_IN = (
         + _POLICY,
     ),
     Row(
-        "federation_no_rights",
+        "federation_no_workspace_access",
         (Match(DATABRICKS, status=(403,), operation=EXCHANGE),),
         seen="403",
         cause="Service principal {client_id} has no access to this workspace.",
@@ -663,7 +669,7 @@ _SIGN_IN = (
         remedy="Check client_id ({client_id}) and the service principal's federation policy. " + _POLICY,
     ),
     Row(
-        "principal_unknown",
+        "principal_not_in_workspace",
         (Match(DATABRICKS, ("no_principal",)), Match(DATABRICKS, status=(404,), operation=_OAUTH_SECRETS)),
         seen="404 RESOURCE_DOES_NOT_EXIST …Service principal with id … not found.",
         cause="{host} has no service principal with application id {client_id}.",
@@ -671,13 +677,13 @@ _SIGN_IN = (
         "principal there.",
     ),
     Row(
-        "several_principals",
-        (Match(DATABRICKS, ("several_principals",)),),
+        "principal_ambiguous",
+        (Match(DATABRICKS, ("principal_ambiguous",)),),
         cause="{host} lists more than one service principal with application id {client_id}, so that none of them can be meant.",
         remedy="Look for client_id ({client_id}) in {host}, Settings, Identity and access, Service principals, and remove one.",
     ),
     Row(
-        "oauth_secrets_full",
+        "oauth_secret_limit_reached",
         (
             Match(
                 DATABRICKS,
@@ -697,7 +703,7 @@ _SIGN_IN = (
         "that nothing uses any more.",
     ),
     Row(
-        "workspace_admin_sign_in",
+        "workspace_admin_token_rejected",
         (
             Match(DATABRICKS, status=(401,), operation=_ADMIN_ASKS),
             Match(
@@ -743,7 +749,7 @@ _SIGN_IN = (
         f"{_ROTATE}",
     ),
     Row(
-        "workspace_sign_in",
+        "workspace_token_rejected",
         (
             Match(DATABRICKS, status=(401,)),
             Match(DATABRICKS, pattern=r"Invalid access token|\(token expired\)"),
@@ -759,7 +765,7 @@ _SIGN_IN = (
         remedy="Usually temporary: the next run tries again.",
     ),
     Row(
-        "unreachable",
+        "workspace_unreachable",
         (Match(DATABRICKS, ("dns", "tls", "refused", "connect_timeout", "proxy")),),
         cause="The workspace's host name does not resolve, or no TLS connection to it can be made.",
         remedy="Check host ({host}); behind Private Link, check the app's virtual network and private DNS zone; behind a proxy of your "
@@ -822,7 +828,7 @@ _CREDENTIAL = (
         ),
         seen="403 PERMISSION_DENIED Missing Git provider credentials.…",
         cause="The principal has no Git credential for Azure DevOps in this workspace.",
-        remedy="This app stores one for {principal}; for another principal, add its numeric id to run_as.",
+        remedy="This app stores one for {principal}; for another principal, add its numeric id to additional_principal_ids.",
     ),
     Row(
         "federated_credential_broken",
@@ -848,22 +854,22 @@ _CREDENTIAL = (
         (Match(DATABRICKS, pattern=r"(?i)Git credential with (?:the given )?ID\b"),),
         seen="404 RESOURCE_DOES_NOT_EXIST Git credential with the given ID could not be found.",
         cause="The Git credential was deleted during the run, or belongs to a principal that the app's own does not manage.",
-        remedy="The next run looks again. For a principal in run_as, give the one that signs in the role Service principal: Manager on it "
-        "({host}, Settings, Identity and access, Service principals, Permissions).",
+        remedy="The next run looks again. For a principal in additional_principal_ids, give the one that signs in the role "
+        "Service principal: Manager on it ({host}, Settings, Identity and access, Service principals, Permissions).",
     ),
     Row(
-        "principal_not_found",
+        "additional_principal_not_found",
         (Match(DATABRICKS, status=(404,), operation=_CREDENTIAL_OPERATION),),
-        cause="The workspace does not know {principal}.",
-        remedy="Correct its numeric id in run_as ({host}, Settings, Identity and access, Service principals).",
+        cause=_PRINCIPAL_NOT_FOUND,
+        remedy=_CORRECT_PRINCIPAL,
     ),
     Row(
         "credential_forbidden",
         (Match(DATABRICKS, status=(403,), operation=_CREDENTIAL_OPERATION),),
         seen="403 PERMISSION_DENIED",
         cause="The workspace does not let the app manage the Git credentials of {principal}.",
-        remedy="Grant the entitlement Workspace access (for a principal in run_as, give the one that signs in the role Service principal: "
-        f"Manager on it, in {{host}}, Settings, Identity and access, Service principals, Permissions): {_ONBOARD}",
+        remedy="Grant the entitlement Workspace access (for a principal in additional_principal_ids, give the one that signs in the "
+        f"role Service principal: Manager on it, in {{host}}, Settings, Identity and access, Service principals, Permissions): {_ONBOARD}",
     ),
 )
 
@@ -957,14 +963,14 @@ _FOLDER = (
         remedy="Usually temporary: the next run looks again.",
     ),
     Row(
-        "unknown_ref",
+        "ref_not_found",
         (
             Match(DATABRICKS, error_code="GIT_UNKNOWN_REF"),
             Match(DATABRICKS, pattern=r"Remote branch does not exist"),
         ),
         seen="400 GIT_UNKNOWN_REF Remote branch does not exist",
-        cause="{ref} does not exist in {repository}.",
-        remedy="Correct branch or tag in the settings (main, not origin/main), or push it.",
+        cause=_REF_NOT_FOUND,
+        remedy=_CORRECT_REF,
     ),
     Row(
         "repository_not_found",
@@ -1229,7 +1235,7 @@ OWN = (
         remedy="Correct the app setting as the message says; saving it restarts the app.",
     ),
     Row(
-        "folder_missing",
+        "folder_not_found",
         message="{path} does not exist.",
         cause="The Git folder does not exist, or {principal} may not see it.",
         remedy=f"Write the folder's url so that it is created. If the folder exists, {_GRANT_FOLDER}",
@@ -1290,7 +1296,7 @@ OWN = (
         remedy="No action needed if the runs end in time. Otherwise write paths ending in /* that are nearer to the Git folders.",
     ),
     Row(
-        "other_repository",
+        "wrong_repository",
         message="{path} is a clone of {found}, not of {wanted}.",
         cause="The Git folder is a clone of another repository than the settings say.",
         remedy="Correct url or path, or delete {path} in the workspace so that it is created anew.",
@@ -1337,10 +1343,10 @@ OWN = (
         "the Git CLI: `git remote add origin {url}`",
     ),
     Row(
-        "no_such_ref",
+        "ref_not_found",
         message="{ref} does not exist{nearest}.",
-        cause="The settings name it, and {repository} has no branch or tag of this name.",
-        remedy="Correct branch or tag in the settings (main, not origin/main), or push it.",
+        cause=_REF_NOT_FOUND,
+        remedy=_CORRECT_REF,
     ),
     Row(
         "branch_gone",
@@ -1369,7 +1375,7 @@ OWN = (
         "delete the Git folder: the next run creates it.",
     ),
     Row(
-        "short_token",
+        "token_expires_before_next_run",
         message="The token {which} expires at {ends}, and {next_run}.",
         cause="The token expires before the next run can store another: pulls will fail in between.",
         remedy="Let REFRESH_SCHEDULE run more often.",
@@ -1406,7 +1412,7 @@ OWN = (
         remedy="No action needed if the app can sign in. Otherwise correct the activation date of the secret {secret} in {vault}.",
     ),
     Row(
-        "two_principals_for_secret",
+        "secret_shared_by_principals",
         message='client_secret_name "{secret}" is used with several client_id: {client_ids}.',
         cause="A secret is that of one service principal, so some of these workspaces cannot be signed in to. Nothing was made for it.",
         remedy="Write to each client_id the name of its own secret.",
@@ -1419,7 +1425,7 @@ OWN = (
         f"{{host}} (Settings, Identity and access, Service principals, Secrets), and {_STORE_SECRET}",
     ),
     Row(
-        "no_room_for_secret",
+        "oauth_secret_limit_near",
         message="Service principal {client_id} has {count} OAuth secrets already, so that no new one was made: {there}.",
         cause="It may have five, those that have ended too, and the last is left for somebody in need.",
         remedy=f"Delete one that has ended, or that nothing uses, with its id: {_DELETE_SECRET}",
@@ -1475,13 +1481,13 @@ OWN = (
         "long it is valid: `.venv/bin/python -m git_refresh rotate {secret}{options} --lifetime 180d --apply`",
     ),
     Row(
-        "new_secret_not_seen",
+        "new_secret_not_visible",
         message="Key Vault does not show that the new OAuth secret {oauth_secret} was stored.",
         cause="The answer to storing it was lost, or the vault is late. One of the two secrets is in use; nothing was deleted.",
         remedy="Run it again in a few minutes: it looks what is there, and goes on from there.",
     ),
     Row(
-        "secret_without_end",
+        "secret_without_expiration",
         message="The secret can be read, but it has no expiration date.",
         cause="Without that date in Key Vault nobody is warned before the OAuth secret expires.",
         remedy="Look up when the OAuth secret ends ({host}, Settings, Identity and access, Service principals, Secrets), and write that: "
@@ -1492,15 +1498,16 @@ OWN = (
         message="Git credential {id} of {principal} is federated.",
         cause="With a federated Git credential the workspace gets its own tokens. This app leaves it alone, and stores its own as well.",
         remedy="If it works, {principal} needs no other: remove the workspace from WORKSPACES, or keep it for its Git folders; one of "
-        "run_as, remove from that. Otherwise delete it, signed in as {principal}: `DATABRICKS_HOST={host} databricks "
+        "additional_principal_ids, remove from that. Otherwise delete it, signed in as {principal}: `DATABRICKS_HOST={host} databricks "
         "git-credentials delete {id}`",
     ),
     Row(
         "foreign_credential",
         message="Git credential {id} was not made by this app: {whose}.",
         cause="Somebody else stored it for {principal}, which can have only one: a run stores the app's token in it, and leaves its names.",
-        remedy="If that is not intended, let the app have a service principal of its own; one of run_as, remove from that. If it is, "
-        "delete it once, signed in as {principal}, and the next run makes one with this app's name: `DATABRICKS_HOST={host} databricks "
+        remedy="If that is not intended, let the app have a service principal of its own; one of "
+        "additional_principal_ids, remove from that. If it is, delete it once, signed in as {principal}, "
+        "and the next run makes one with this app's name: `DATABRICKS_HOST={host} databricks "
         "git-credentials delete {id}`",
     ),
     Row(
@@ -1516,7 +1523,7 @@ OWN = (
         remedy=f"To be sure that it can be updated, {_GRANT_FOLDER}",
     ),
     Row(
-        "folder_frozen",
+        "folder_detached",
         message="{path} is on no branch, and the settings name neither branch nor tag for it.",
         cause="Nothing brings the Git folder up to date: it stays at its commit. Mostly its entry had a tag, which was removed.",
         remedy='In WORKSPACES, write in its entry of folders what it is to be on: "path": "{path}", "branch": "NAME", or a tag.',
@@ -1529,7 +1536,7 @@ OWN = (
         "nothing is lost.",
     ),
     Row(
-        "nothing_found",
+        "no_folder_matched",
         message="There is no Git folder below {path} that {principal} can see.",
         cause="There is no Git folder below, or {principal} lacks Can Manage on them.",
         remedy=f"Correct the path. If a right is missing, {_GRANT_FOLDER}",
@@ -1574,13 +1581,13 @@ OWN = (
         remedy="Revoke it in Azure DevOps, and write git_url without it: the job clones with the Git credential of whom it runs as.",
     ),
     Row(
-        "job_repository_unseen",
+        "job_repository_not_readable",
         message="{happened}",
         cause="Of the jobs that clone it, none is known to do so with a Git credential that this app keeps fresh: it need not be let in.",
         remedy="For this app there is nothing to do. Whether what these jobs clone exists in {url} was not looked at.",
     ),
     Row(
-        "job_ref_missing",
+        "job_ref_not_found",
         message="{ref} does not exist in {repository}{nearest}.",
         cause="The job's git_source names it, and the repository {url} has no such branch, tag or commit.",
         remedy="Correct git_branch, git_tag or git_commit in the job's git_source (main, not origin/main), or push it.",
@@ -1596,6 +1603,12 @@ OWN = (
         message="This is not a setting of this app; did you mean {meant}?",
         cause="A misspelled app setting is ignored.",
         remedy="Correct its name, or remove it.",
+    ),
+    Row(
+        "setting_renamed",
+        message="This {understood}.",
+        cause="The old name does what it did.",
+        remedy="Write the new name.",
     ),
     Row(
         "setting_understood",
@@ -1655,7 +1668,7 @@ OWN = (
         "REFRESH_SCHEDULE run less often.",
     ),
     Row(
-        "slice_unreadable",
+        "message_unreadable",
         message="A message on the queue {why}.",
         cause="Another version of this app wrote it, or somebody else did. It was dropped.",
         remedy="Nothing, after an upgrade: the next run puts messages of its own there. Else see who may write to the queue.",
@@ -1673,13 +1686,13 @@ OWN = (
         remedy="Nothing.",
     ),
     Row(
-        "slice_ended",
+        "slice_already_completed",
         message="Slice {slice} of {slices} has ended already.",
         cause="The platform delivers a message again whose slice has failed. It is not done twice: the next run is its second attempt.",
         remedy="Nothing: see the slice's own run line.",
     ),
     Row(
-        "slice_given_up",
+        "slice_abandoned",
         message="Slice {slice} of {slices} was given up: its worker has died {times} times.",
         cause="The worker's process ended in the middle of the slice each time, perhaps for lack of memory.",
         remedy="See what the log says of the worker at that time. More memory is instanceMemoryMB in infra/; the next run tries again.",
@@ -1691,7 +1704,7 @@ OWN = (
         remedy="Sign in as one and run onboard again. Or let one run: `{command}`",
     ),
     Row(
-        "grant_not_seen",
+        "grant_not_visible",
         message="It was granted, and is not to be seen half a minute later.",
         cause="The service said that it was done. It shows it late, or somebody has taken it away meanwhile.",
         remedy="Run onboard again in a few minutes: it grants only what is missing.",
@@ -1704,7 +1717,7 @@ OWN = (
         "--resource-group GROUP`",
     ),
     Row(
-        "not_looked_at",
+        "check_timed_out",
         message="{host} was not looked at in time.",
         cause="It has answered too late, or too many others have.",
         remedy="Run the command again: what is granted stays.",
@@ -1728,7 +1741,7 @@ OWN = (
         remedy="Let {who} run: `{command}`",
     ),
     Row(
-        "no_such_principal",
+        "principal_not_in_account",
         message="The Databricks account has no service principal with application id {client_id}.",
         cause="client_id is misspelled, or is that of another account's service principal, or its object id.",
         remedy=f"Write the application id of one that exists: `{IN_ACCOUNT} databricks account service-principals list` Or take client_id "
@@ -1753,7 +1766,7 @@ OWN = (
         remedy="Add --account-id with the id of the account that is meant, or move the others into a list of their own.",
     ),
     Row(
-        "too_wide",
+        "grant_too_broad",
         message="Can Manage on {path} would be more than the list needs, so it is not given.",
         cause="It is a directory of many teams, or a person's home.",
         remedy="Write paths in a directory of their own, as /Workspace/Shared/etl/main, /Repos/etl/prod or /Repos/etl/*. Of Git folders "
@@ -1768,19 +1781,20 @@ OWN = (
     ),
     Row(
         "manager_missing",
-        message="Service principal {client_id} does not manage service principal {id} of run_as, so it may not keep its Git credential.",
+        message="Service principal {client_id} does not manage service principal {id} of additional_principal_ids, so it may not keep its "
+        "Git credential.",
         cause="It lacks the role Service principal: Manager on it. Such roles are replaced all at once, so this command leaves them alone.",
         remedy="An account admin, or who manages it, grants the role: {host}, Settings, Identity and access, Service principals, "
         "{principal}, Permissions, Grant access.",
     ),
     Row(
-        "no_such_run_as",
-        message="{host} has no service principal with id {id}, which run_as names.",
-        cause="run_as takes the numeric id of a service principal of this workspace, not its application id.",
-        remedy="Correct it. To see the ids: `DATABRICKS_HOST={host} databricks service-principals list`",
+        "additional_principal_not_found",
+        message="{host} has no service principal with id {id}, which additional_principal_ids names.",
+        cause=_PRINCIPAL_NOT_FOUND,
+        remedy=_CORRECT_PRINCIPAL,
     ),
     Row(
-        "name_taken",
+        "principal_name_taken",
         message="{host} has {count} named {name} already: application id {ids}.",
         cause="Names of service principals need not be unique, so it cannot be told whether this one is meant.",
         remedy='Write its application id as "client_id" in WORKSPACE_DEFAULTS, or give the new one another name: --new-principal NAME.',
@@ -1815,7 +1829,7 @@ OWN = (
     ),
     Row(
         "principal_removed",
-        message="Service principal {principal_id} is no longer in run_as.",
+        message="Service principal {principal_id} is no longer in additional_principal_ids.",
         cause="The app deletes nothing: its Git credential stays in the workspace. Jobs that run as it fail when the stored token expires, "
         "within 90 minutes.",
         remedy="If it is still needed, put the ID back. Otherwise find the Git credential: "
@@ -1827,6 +1841,6 @@ OWN = (
 PAGE = {
     **SECTIONS,
     "Any service": (*SECTIONS["Any service"], UNKNOWN),
-    "Found by the app itself": OWN,
+    "Found by the app itself": tuple(row for row in OWN if row.code not in {other.code for other in TABLE}),
 }
-"""Every row, as people look them up."""
+"""Every code once, as people look them up. Rows of one code have one cause and one remedy."""

@@ -32,6 +32,8 @@ class Problem:
     message: str
     kind: str = field(default="", compare=False)
     """The same for problems that differ in a value alone. Not in the JSON."""
+    severity: Literal["error", "warning"] = "error"
+    """A run that has an error has failed."""
     told: object = field(default=None, compare=False, repr=False)
     """Its `Diagnosis`, where the table of failures has it. Not in the JSON."""
 

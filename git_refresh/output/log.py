@@ -85,7 +85,7 @@ class RedactingLogger:
         line = dict(self.redact(event))
         lists = {key: line[key] for key in many}
         for key, items in lists.items():
-            line[key], line[f"{key}_left_out"] = [], len(items)
+            line[key], line[f"{key}_omitted"] = [], len(items)
         room = MAX_LINE_CHARS - len(json.dumps(line))
         for number, (key, items) in enumerate(lists.items()):
             share = room // (len(lists) - number)
@@ -94,7 +94,7 @@ class RedactingLogger:
             sizes = accumulate(len(json.dumps(item)) + len(", ") for item in items)
             written = [size for size in sizes if size <= share]
             room -= written[-1] if written else 0
-            line[key], line[f"{key}_left_out"] = items[: len(written)], len(items) - len(written)
+            line[key], line[f"{key}_omitted"] = items[: len(written)], len(items) - len(written)
         with suppress(Exception):  # the platform's handler may raise, and then there is nowhere to say so
             _log.log(logging.INFO if ok else logging.ERROR, json.dumps(line))
 

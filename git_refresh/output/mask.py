@@ -1,6 +1,6 @@
 """The secrets of a run, recognised in any text: whole, a piece of one, in base64, URL-encoded, in other letter case.
 
-Both edges ask here. What a service answers must not contain what it was sent (`answers`), and nothing that goes out may (`outlet`).
+Both edges ask here. What a service answers must not contain what it was sent (`responses`), and nothing that goes out may (`log`).
 """
 
 import re

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from git_refresh.output.redact import escape_unprintable
 
 MAX_LENGTH = 1_500
-"""Characters of a command. More than `outlet.LONGEST_TEXT`, with the sentence around it, would be cut in the middle."""
+"""Characters of a command. More than `log.MAX_TEXT_CHARS`, with the sentence around it, would be cut in the middle."""
 
 _NOT_PASSED_ON = re.compile(r"[\x00\ud800-\udfff]")
 _PLACE = re.compile(r"\{(\w+)\}")

@@ -52,12 +52,16 @@ class Notes:
 
     def add(self, about: str, where: str, message: object) -> None:
         """Say something; so often about one workspace, or one service, and no more often."""
-        problem = noted(where, message) if isinstance(message, Diagnosis) else Problem(where, str(message))
+        problem = (
+            noted(where, message)
+            if isinstance(message, Diagnosis)
+            else Problem(where, str(message), severity="warning")
+        )
         with self._lock:
             if problem in self._said or self._count[about] > MAX_WARNINGS_PER_SUBJECT:
                 return
             if self._count[about] == MAX_WARNINGS_PER_SUBJECT:
-                problem = Problem(about, "There are more of these than are listed here.")
+                problem = Problem(about, "There are more of these than are listed here.", severity="warning")
             self._said[problem] = None
             self._count[about] += 1
 

@@ -1,4 +1,4 @@
-"""One workspace's Git credentials: see that the new token is accepted, store it, for itself and for the principals of `run_as`."""
+"""One workspace's Git credentials: see that the new token is accepted, store it, for itself and for the additional principals."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ class CredentialRefresh:
     fail: Callable[[Diagnosis], bool]
     """Makes something the workspace's failure; false if it has one already."""
     stored: Callable[[CredentialReport], None]
-    """Is told of its own credential before those of `run_as`: the time may be over between them."""
+    """Is told of its own credential before those of `additional_principal_ids`: the time may be over between them."""
 
     @property
     def workspace(self) -> Workspace:
@@ -47,7 +47,11 @@ class CredentialRefresh:
             self._tell_of_another_owner(found, self.workspace.name, self.context)
             return self._store_all(found)
         self.fail(rejection)
-        kept = CredentialReport("kept", found.id, "Azure DevOps rejects the new token") if found else None
+        kept = (
+            CredentialReport("token_rejected", found.id, "Azure DevOps rejects the new token")
+            if found
+            else None
+        )
         report = kept or CredentialReport("failed")
         self.stored(report)
         return report
@@ -70,7 +74,7 @@ class CredentialRefresh:
             self.run.note(self.workspace.name, where, told)
 
     def _store_all(self, found: StoredCredential | None) -> CredentialReport:
-        """If the own one fails, the principals of `run_as` still get theirs."""
+        """If the own one fails, the principals of `additional_principal_ids` still get theirs."""
         try:
             report = self._store(None, found)
         except ServiceError as error:
@@ -83,9 +87,11 @@ class CredentialRefresh:
 
     def _store_for(self, principal_id: int) -> None:
         """One that fails does not keep the others from being stored."""
-        who = f"Service principal {principal_id} (run_as)"
+        who = f"Service principal {principal_id} (additional_principal_ids)"
         where = f"{self.workspace.name}, {who}"
-        context = replace(self.context, principal=f"service principal {principal_id} (run_as)")
+        context = replace(
+            self.context, principal=f"service principal {principal_id} (additional_principal_ids)"
+        )
         try:
             credentials = self.api.credentials(principal_id)
             self._tell_of_federation(credentials, where, context)

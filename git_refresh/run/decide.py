@@ -134,24 +134,24 @@ def folder_step(
     ref = wanted_ref(wanted, found)
     if isinstance(found, OtherObject):
         return _no_git_folder(found, below=below)
-    no_such_ref = head is not None and head.commit is None and ref is not None
+    ref_not_found = head is not None and head.commit is None and ref is not None
     if found is None:
         empty = head is not None and head.empty
         return (
             Refuse("repository_empty")
             if empty
-            else _make(wanted.repository, wanted.ref, no_such_ref=no_such_ref)
+            else _make(wanted.repository, wanted.ref, ref_not_found=ref_not_found)
         )
-    if no_such_ref:
-        return Refuse("no_such_ref") if wanted.ref else Refuse("branch_gone")
+    if ref_not_found:
+        return Refuse("ref_not_found") if wanted.ref else Refuse("branch_gone")
     if repository is None:
         return not_azure_devops(found, remote)
     if wanted.repository is not None and wanted.repository != repository:
-        return Refuse("other_repository", {"found": str(repository), "wanted": str(wanted.repository)})
+        return Refuse("wrong_repository", {"found": str(repository), "wanted": str(wanted.repository)})
     if ref is None:
         # Mostly somebody has taken `tag` out of its entry. Where it should be instead, nobody but he can say.
         why = "it is on no branch, and the settings name neither branch nor tag"
-        return LeaveAlone(ref, why, note="folder_frozen")
+        return LeaveAlone(ref, why, note="folder_detached")
     if head is not None and is_at(found, ref, head):
         return LeaveAlone(ref, f"it is at the latest commit of {ref}")
     return Move(ref, _why_move(found, ref, head))
@@ -190,11 +190,11 @@ def not_azure_devops(found: GitFolder, remote: Remote) -> Refuse:
             return Refuse("not_azure_devops")
 
 
-def _make(source: Repository | None, ref: Ref | None, *, no_such_ref: bool) -> Clone | Refuse:
+def _make(source: Repository | None, ref: Ref | None, *, ref_not_found: bool) -> Clone | Refuse:
     """What to do where there is nothing."""
     if source is None:
-        return Refuse("folder_missing")
-    return Refuse("no_such_ref") if no_such_ref else Clone(source, ref, "there is nothing at this path")
+        return Refuse("folder_not_found")
+    return Refuse("ref_not_found") if ref_not_found else Clone(source, ref, "there is nothing at this path")
 
 
 def _why_move(found: GitFolder, ref: Ref, head: ResolvedRef | None) -> str:

@@ -130,7 +130,7 @@ class FolderRefresh:
             if look.wanted.ref is None:
                 return self._missing("branch_gone", look)
             if looks_like_commit(look.wanted.ref):
-                return self._missing("no_such_ref", look)
+                return self._missing("ref_not_found", look)
         context = replace(look.facts(self.context), known=known)
         found = explain(failure, context)
         if look.remote.has_password and found.code in _REFUSED_BY_DEVOPS:
@@ -140,7 +140,7 @@ class FolderRefresh:
         return found
 
     def _missing(self, code: str, look: FolderState) -> Diagnosis:
-        """Why a ref does not exist: `branch_gone` or `no_such_ref`, where nothing nearer is known."""
+        """Why a ref does not exist: `branch_gone` or `ref_not_found`, where nothing nearer is known."""
         context, repository, ref = (
             look.facts(self.context),
             look.wanted.repository or look.repository,
@@ -191,11 +191,11 @@ class FolderRefresh:
         is_directory = isinstance(look.found, OtherObject) and look.found.is_directory
         below = is_directory and self.listing.has_below(look.wanted.key)
         match folder_step(look.wanted, look.found, look.repository, head, below=below, remote=look.remote):
-            case Refuse("no_such_ref" | "branch_gone" as code):
+            case Refuse("ref_not_found" | "branch_gone" as code):
                 return replace(before, action="failed", to=None, error=self._missing(code, look))
             case Refuse(code, values):
                 context = look.facts(self.context)
-                missing = code == "folder_missing"
+                missing = code == "folder_not_found"
                 told = (
                     self.listing.missing(look.wanted, context)
                     if missing
@@ -223,7 +223,7 @@ class FolderRefresh:
             return self.run.head(repository, look.ref)
         except ServiceError as error:
             failure = error.failure
-        if is_rejection(failure) and self.credential.action == "kept":
+        if is_rejection(failure) and self.credential.action == "token_rejected":
             return None  # the stored credential is another one, and may well be accepted
         if is_definite(failure):
             raise ServiceError(failure)

@@ -288,7 +288,7 @@ class Listing:
         return (
             finding("folder_misspelled", context, nearest=near)
             if near
-            else finding("folder_missing", context)
+            else finding("folder_not_found", context)
         )
 
     def _meant(self, key: str) -> str | None:
@@ -363,7 +363,7 @@ class Listing:
         if isinstance(found, OtherObject) and found.type in FILES:
             told = finding("pattern_not_a_directory", context, type=found.type)
             return PatternResult(pattern, told, failed=True)
-        return PatternResult(pattern, finding("nothing_found", context), failed=False)
+        return PatternResult(pattern, finding("no_folder_matched", context), failed=False)
 
     def _git_folder_around(self, root: str) -> str:
         """The Git folder that a directory is, or is inside; empty: the workspace shows none.

@@ -59,7 +59,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         settings: whom to refresh.
         clouds: how to reach them.
         deadline: when the budget is over; its clock tells the time.
-        next_run: when the next run is due; a token that ends before is reported as `short_token`.
+        next_run: when the next run is due; a token that ends before is reported as `token_expires_before_next_run`.
         logger: where log lines go out; the report has passed it too.
         late: how much later than scheduled this run began.
         past_due: whether its occurrence came while the app was not running, or cut off its run.
@@ -107,6 +107,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         *lateness(late, past_due=past_due),
         *_skew(behind, context),
         *notes,
+        *settings.notes,
         *warnings.all(),
     ]
     fine = not short and not settings.problems and all(workspace.result == "ok" for workspace in workspaces)
@@ -220,13 +221,13 @@ def _short_token(zone: ZoneRefresh, next_run: datetime, behind: timedelta, *, al
     if token is None or not expires_before(next_run, token.expires_at, behind):
         return []
     told = finding(
-        "short_token",
+        "token_expires_before_next_run",
         zone.context,
         which="that was stored" if alone else f"of {zone.zone} that was stored",
         ends=f"{token.expires_at:%H:%M:%S} UTC",
         next_run=f"the next run is due at {next_run:%H:%M:%S} UTC",
     )
-    return [noted("token", told)]
+    return [noted("token", told, "error")]
 
 
 def lateness(late: timedelta, *, past_due: bool) -> list[Problem]:

@@ -10,7 +10,7 @@ from git_refresh.model.values import Problem, Slice, json_of
 from git_refresh.output.log import RedactingLogger, shorten
 
 Result = Literal["ok", "failed", "rejected"]
-CredentialAction = Literal["created", "updated", "kept", "failed"]
+CredentialAction = Literal["created", "updated", "token_rejected", "failed"]
 FolderAction = Literal["created", "updated", "unchanged", "failed", "skipped"]
 
 
@@ -209,14 +209,14 @@ def first_places(places: Sequence[str]) -> str:
 def _explained(alike: Sequence[tuple[str, Diagnosis]]) -> dict[str, Any]:
     """Failures of one kind as one record, explained by the first of them."""
     (where, error), *more = alike
-    record = {"where": where, **json_of(error), "count": len(alike)}
+    record = {"location": where, **json_of(error), "count": len(alike)}
     return {**record, "places": [place for place, _ in alike[:PLACES]]} if more else record
 
 
 def _in_short(alike: Sequence[tuple[str, Diagnosis]], logger: RedactingLogger) -> dict[str, Any]:
     """The same where other lines of the run explain the code."""
     where, error = alike[0]
-    texts = {"where": where, "code": error.code, "message": error.message}
+    texts = {"location": where, "code": error.code, "message": error.message}
     short = {key: shorten(logger.redact_text(text), LONGEST_IN_SHORT) for key, text in texts.items()}
     return {**short, "count": len(alike)}
 
@@ -307,7 +307,7 @@ def log_dispatch(
         "run_id": run_id,
         "slices": slices,
         "workspaces": workspaces,
-        "until": _iso(until),
+        "valid_until": _iso(until),
         "problems": [str(problem) for problem in problems],
     }
     logger.log(event, "problems", ok=True)
@@ -318,16 +318,16 @@ def log_queued(slice_: Slice, until: datetime, names: Sequence[str], logger: Red
     event = {
         "event": "git_refresh.queued",
         **_whose(slice_),
-        "until": _iso(until),
+        "valid_until": _iso(until),
         "names": list(names),
     }
     logger.log(event, "names", ok=True)
 
 
 def log_not_listed(slice_: Slice, names: Sequence[str], found: Diagnosis, logger: RedactingLogger) -> None:
-    """The log line of names in a message that are not in the list: `git_refresh.slice`."""
+    """The log line of names in a message that are not in the list: `git_refresh.message_skipped`."""
     event = {
-        "event": "git_refresh.slice",
+        "event": "git_refresh.message_skipped",
         "result": "dropped",
         **_whose(slice_),
         "code": found.code,
@@ -338,17 +338,17 @@ def log_not_listed(slice_: Slice, names: Sequence[str], found: Diagnosis, logger
 
 
 def log_message(
-    slice_: Slice | None, found: Diagnosis, logger: RedactingLogger, *, result: str, fine: bool
+    slice_: Slice | None, found: Diagnosis, logger: RedactingLogger, *, result: str, ok: bool
 ) -> None:
-    """The log line of a message for which nothing is done: `git_refresh.slice`."""
+    """The log line of a message for which nothing is done: `git_refresh.message_skipped`."""
     event = {
-        "event": "git_refresh.slice",
+        "event": "git_refresh.message_skipped",
         "result": result,
         **(_whose(slice_) or {"run_id": None, "slice": None, "slices": None}),
         "code": found.code,
         "problems": [str(found)],
     }
-    logger.log(event, "problems", ok=fine)
+    logger.log(event, "problems", ok=ok)
 
 
 def _part(slice_: Slice | None) -> dict[str, Any]:

@@ -31,7 +31,7 @@ MAX_WORKSPACES_PER_SLICE = 50
 plan bills a second for an execution at least: https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan."""
 
 _ROOM = 25_000
-"""Bytes of a slice's names as JSON. A log line with all of them must fit (`outlet.LONGEST_LINE`), as must a message: 65,536 in base64,
+"""Bytes of a slice's names as JSON. A log line with all of them must fit (`log.MAX_LINE_CHARS`), as must a message: 65,536 in base64,
 https://learn.microsoft.com/rest/api/storageservices/put-message."""
 
 VERSION = 1
@@ -63,7 +63,7 @@ class Message:
                 "run_id": self.slice.run_id,
                 "slice": self.slice.number,
                 "slices": self.slice.total,
-                "until": f"{self.valid_until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+                "valid_until": f"{self.valid_until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
                 "workspaces": list(self.workspaces),
             }
         )
@@ -143,7 +143,7 @@ def read_message(text: str) -> Message:
         places = {".".join(map(str, each["loc"][:1])) for each in error.errors(include_url=False)}
         wrong = ", ".join(sorted(redact(place)[:40] for place in places)[:10])
     except OverflowError:  # the first or last hours that there are, elsewhere on earth
-        wrong = "until"
+        wrong = "valid_until"
     else:
         if read.slice <= read.slices:
             return Message(Slice(str(read.run_id), read.slice, read.slices), until, read.workspaces)

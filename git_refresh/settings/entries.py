@@ -4,7 +4,7 @@ A typo must cost as little as it can: a bad folder costs that folder, a bad entr
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -103,8 +103,11 @@ def read_entries(
         if isinstance(url := short.get("workspaceUrl"), str):
             entries.append(_line_of_az(where, short, url))
             continue
+        written, short, renamed = short, *_renamed(where, short)
         inherited = {key: value for key, value in defaults.arrays.items() if key not in short}
-        entry = _entry(where, {**defaults.keys, **short}, trusted, _twice(where, short), inherited)
+        entry = _entry(where, {**defaults.keys, **short}, trusted, _twice(where, written), inherited)
+        if isinstance(entry, Entry):
+            entry = replace(entry, notes=(*renamed, *entry.notes))
         if isinstance(entry, Entry):
             entry = _unless_seen(entry, where, seen)
         if isinstance(entry, Entry) and entry.workspace.devops and not (entry.workspace.identity or identity):
@@ -122,6 +125,7 @@ _SYSTEM_ASSIGNED = (
 def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[Defaults, tuple[Problem, ...]]:
     """`WORKSPACE_DEFAULTS`, and what is wrong with it; then no entry gets them, and none is blamed for what they lack."""
     where = DEFAULTS
+    written, value, renamed = value, *_renamed(where, value)
     problems = [
         Problem(f"{where}.{key}", "belongs to one workspace; write it in WORKSPACES")
         for key in OWN_KEYS
@@ -129,18 +133,43 @@ def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[Default
     ]
     # Checked with a workspace that lacks nothing, so that every complaint is about the defaults themselves.
     whole = {**LACKING_NOTHING.keys, **value, "host": "https://adb-0.0.azuredatabricks.net", "name": "x"}
-    entry = _entry(where, whole, trusted, _twice(where, value))
+    entry = _entry(where, whole, trusted, _twice(where, written))
     problems += entry.problems
     if problems or isinstance(entry, Rejected):
         return LACKING_NOTHING, tuple(problems)
     arrays: dict[str, Any] = {
-        key: getattr(entry.workspace, key) for key in ("folders", "run_as") if key in value
+        key: getattr(entry.workspace, key) for key in ("folders", "additional_principal_ids") if key in value
     }
-    return Defaults({key: value[key] for key in value if key not in arrays}, arrays, entry.notes), ()
+    return Defaults(
+        {key: value[key] for key in value if key not in arrays}, arrays, (*renamed, *entry.notes)
+    ), ()
 
 
 LACKING_NOTHING = Defaults({"client_id": "00000000-0000-0000-0000-000000000000", "client_secret_name": "x"})
 """In the place of defaults that cannot be used, so that what is told of the entries is about themselves."""
+
+
+def _renamed(where: str, written: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """What is written with the names of today, and a warning for each that has changed: a name must not let a credential lapse."""
+    if _OLD_PRINCIPALS not in written:
+        return written, []
+    old, value = (
+        written[_OLD_PRINCIPALS],
+        {key: each for key, each in written.items() if key != _OLD_PRINCIPALS},
+    )
+    new = value.get(_PRINCIPALS, [])
+    if isinstance(old, list) and isinstance(new, list):
+        value[_PRINCIPALS] = [*new, *(each for each in old if each not in new)]
+    else:
+        value.setdefault(_PRINCIPALS, old)
+    return value, [_was_renamed(f"{where}.{_OLD_PRINCIPALS}", _PRINCIPALS)]
+
+
+def _was_renamed(where: str, name: str) -> Problem:
+    return Problem(where, f'was renamed; write "{name}"', "renamed", severity="warning")
+
+
+_OLD_PRINCIPALS, _PRINCIPALS = "run_as", "additional_principal_ids"
 
 
 def _unless_seen(entry: Entry, where: str, seen: dict[str, str]) -> Entry | Rejected:
@@ -199,7 +228,7 @@ def _entry(
         return Rejected(redact(name), redact(host), tuple(problems), keys)
     if rest_of(str(data["host"])):
         used = f"contains more than the workspace's address; {workspace.host} is used"
-        notes.append(Problem(f"{where}.host", used))
+        notes.append(Problem(f"{where}.host", used, severity="warning"))
     return Entry(
         workspace.model_copy(update={"folders": folders, **inherited}), tuple(bad), notes=tuple(notes)
     )
@@ -235,10 +264,14 @@ def _folders(
             problem = Problem(place, f"must be a path or an object, not {kind_of(item)}")
             bad.append(BadFolder(None, problem))
             continue
+        current = short
+        if short.get("on_conflict") == "report":
+            current = {**short, "on_conflict": "fail"}
+            notes.append(_was_renamed(f"{place}.on_conflict", "fail"))
         written = _quotable(short.get("path"))
         path = None if written is None else redact(written)
         key = folder_key(written.strip()) if written else ""
-        folder, problems = _validated(Folder, place, short, trusted)
+        folder, problems = _validated(Folder, place, current, trusted)
         problems = _twice(place, short) + problems
         if folder is None or problems:
             bad += [BadFolder(path, problem, key) for problem in problems]
@@ -278,7 +311,7 @@ def _note_of_url(place: str, written: Mapping[str, Any], folder: Folder) -> list
         used += f', without its {kind}; to be on it, write "{kind}": "{redact(name)}"'
     if read.commit:
         used += ", without its commit: a folder follows a branch or a tag"
-    return [Problem(f"{place}.url", used)]
+    return [Problem(f"{place}.url", used, severity="warning")]
 
 
 def _validated[M: BaseModel](

@@ -9,7 +9,7 @@ from git_refresh.settings.json_mistakes import CURLY
 from git_refresh.settings.models import Folder, Workspace
 
 HARMLESS = {*Workspace.model_fields, *Folder.model_fields, "WORKSPACES", "WORKSPACE_DEFAULTS"}
-HARMLESS |= {"oauth_secret", "managed_identity", "report", "discard"}
+HARMLESS |= {"oauth_secret", "managed_identity", "fail", "discard"}
 HARMLESS |= {"true", "false", "null", "None", "True", "False"}
 _NO_WORD = rf"\s{{}}\[\],\"'`\\;()<>…{CURLY}"
 _PIECE = re.compile(rf"\s+|https?://[^{_NO_WORD}]*|[^{_NO_WORD}:=]+|.")

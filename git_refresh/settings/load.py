@@ -276,9 +276,17 @@ def _key_vault_url(
         fatal.append(Problem("KEY_VAULT_URL", f'"{redact(text)}" {error}'))
         return None
     if urlsplit(text).hostname != urlsplit(origin).hostname:
-        notes.append(Problem("KEY_VAULT_URL", f"is a page of the Azure portal; {origin} is used"))
+        notes.append(
+            Problem("KEY_VAULT_URL", f"is a page of the Azure portal; {origin} is used", severity="warning")
+        )
     elif rest_of(text):
-        notes.append(Problem("KEY_VAULT_URL", f"contains more than the vault's address; {origin} is used"))
+        notes.append(
+            Problem(
+                "KEY_VAULT_URL",
+                f"contains more than the vault's address; {origin} is used",
+                severity="warning",
+            )
+        )
     return origin
 
 

@@ -57,8 +57,8 @@ class Folder(_Typed):
         None, description="Branch to be on. Default: the branch the folder is on.", examples=["main"]
     )
     tag: RefName | None = Field(None, description="Tag to be on, instead of a branch.", examples=["v1.2.0"])
-    on_conflict: Literal["report", "discard"] = Field(
-        "report",
+    on_conflict: Literal["fail", "discard"] = Field(
+        "fail",
         description="What to do with uncommitted changes that block an update: report them, or discard them (for read-only mirrors).",
     )
     sparse: Annotated[tuple[Directory, ...], Array, Field(min_length=1, max_length=200)] | None = Field(
@@ -117,7 +117,7 @@ class OAuth:
     secret_name: str
 
 
-class DevOpsTenant(_Typed):
+class DevOps(_Typed):
     """Azure DevOps organizations of another tenant than the identity's."""
 
     tenant_id: TenantId = Field(
@@ -181,7 +181,7 @@ class Workspace(_Typed):
         "Default: AZURE_CLIENT_ID.",
         examples=["5a1e0000-0000-4000-8000-000000000002"],
     )
-    devops: DevOpsTenant | None = Field(
+    devops: DevOps | None = Field(
         None, description="Only where the Azure DevOps organizations are in another tenant than the identity."
     )
 

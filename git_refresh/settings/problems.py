@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from git_refresh.model.values import Problem
 from git_refresh.output.redact import REVOKE_IT, looks_like_secret, redact
-from git_refresh.settings.models import DevOpsTenant, Folder
+from git_refresh.settings.models import DevOps, Folder
 
 
 def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: Mapping[str, Any]) -> Problem:
@@ -24,7 +24,7 @@ def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: M
     """
     if detail["loc"][:1] == ("devops",) and len(detail["loc"]) > 1:
         inner: ErrorDetails = {**detail, "loc": detail["loc"][1:]}
-        return problem_of(f"{where}.devops", inner, DevOpsTenant, data["devops"])
+        return problem_of(f"{where}.devops", inner, DevOps, data["devops"])
     place = where + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])
     found = detail["input"]
     key = str(detail["loc"][-1]) if detail["loc"] else ""
@@ -116,7 +116,7 @@ _MEANT = {
         "git_folders": "folders",
         "folder": "folders",
         "paths": "folders",
-        "principals": "run_as",
+        "principals": "additional_principal_ids",
         "managed_identity": "identity",
         "identity_client_id": "identity",
         "azure_client_id": "identity",

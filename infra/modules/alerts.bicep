@@ -91,11 +91,11 @@ var always = [
     stateful: true
   }
   {
-    name: 'token-ends-too-soon'
+    name: 'token-expires-too-soon'
     title: 'git-refresh: the token ends before the next run'
     description: 'The stored token lives for less than the interval between two runs. See "Token ends too soon" in docs/operations.md.'
     severity: 2
-    query: replace(loadTextContent('../queries/alerts/token-ends-too-soon.kql'), 'INTERVAL_SECONDS', intervalSeconds)
+    query: replace(loadTextContent('../queries/alerts/token-expires-too-soon.kql'), 'INTERVAL_SECONDS', intervalSeconds)
     operator: 'GreaterThan'
     threshold: 0
     window: aRun
@@ -104,11 +104,11 @@ var always = [
   }
   {
     // The app warns from 30 days ahead. Told anew every day, until the secret is rotated.
-    name: 'secret-ends-soon'
+    name: 'secret-expires-soon'
     title: 'git-refresh: an OAuth secret is near its end'
     description: 'See "Secret ends soon" in docs/operations.md.'
     severity: 3
-    query: loadTextContent('../queries/alerts/secret-ends-soon.kql')
+    query: loadTextContent('../queries/alerts/secret-expires-soon.kql')
     operator: 'GreaterThan'
     threshold: 0
     window: 'P1D'
@@ -145,11 +145,11 @@ var withQueue = [
   }
   {
     // A workspace of the list that has no line of its own when its run's time is over. The query waits ten minutes for lines to arrive.
-    name: 'slice-never-ended'
+    name: 'slice-not-completed'
     title: 'git-refresh: a slice of a run never ended'
     description: 'Each row is a workspace that is missing. See "A slice never ended" in docs/operations.md.'
     severity: 2
-    query: loadTextContent('../queries/alerts/slice-never-ended.kql')
+    query: loadTextContent('../queries/alerts/slice-not-completed.kql')
     operator: 'GreaterThan'
     threshold: 0
     window: twoRuns

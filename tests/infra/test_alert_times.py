@@ -77,7 +77,7 @@ def test_the_service_takes_every_window_and_frequency(interval: int) -> None:
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
-@pytest.mark.parametrize("name", ["run-failed", "token-ends-too-soon", "poison-queue"])
+@pytest.mark.parametrize("name", ["run-failed", "token-expires-too-soon", "poison-queue"])
 def test_no_failed_run_is_missed_and_all_are_told_in_time(name: str, interval: int) -> None:
     assert next(missed(BY_INTERVAL[interval][name]), None) is None
 
@@ -111,13 +111,13 @@ def test_silence_and_lasting_failure_are_told_between_the_earliest_and_the_lates
 def test_what_lasts_stays_fired_so_that_it_is_told_once(interval: int, ends: tuple[int, int]) -> None:
     """A rule is resolved when it stops firing, and would then tell anew."""
     runs = fleet(interval, [ends, *[QUIET, SLOW] * 4], frozenset(range(9)))
-    for name in ("run-failed", "no-successful-run", "token-ends-too-soon"):
+    for name in ("run-failed", "no-successful-run", "token-expires-too-soon"):
         rule = BY_INTERVAL[interval][name]
         assert all(rule.fires(now, runs) for now in range(5 * interval, 8 * interval)), name
 
 
 def test_an_ending_secret_is_told_every_day() -> None:
-    rule = BY_INTERVAL[15]["secret-ends-soon"]
+    rule = BY_INTERVAL[15]["secret-expires-soon"]
     for ends in CORNERS:
         runs = fleet(15, [ends] * 300, frozenset(range(300)))
         first = rule.first(0, 1, runs)

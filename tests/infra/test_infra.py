@@ -452,8 +452,8 @@ def alerts(infra: Infra) -> list[str]:
                 found.append(f"{name}: the service refuses {severity}")
             if not re.match(r"(traces|requests|_LogOperation) \|", query) or "INTERVAL" in query:
                 found.append(f"{name}: {query}")
-        if not given["token-ends-too-soon"][5].endswith(f"< {interval * 60}"):
-            found.append(f"token-ends-too-soon does not go by {interval} minutes")
+        if not given["token-expires-too-soon"][5].endswith(f"< {interval * 60}"):
+            found.append(f"token-expires-too-soon does not go by {interval} minutes")
     return found
 
 
@@ -501,7 +501,7 @@ def test_the_queries_read_what_the_app_writes(caplog: pytest.LogCaptureFixture) 
     assert {"result", "min_token_remaining_s", "problems"} <= json.loads(whole).keys()
     assert "secret_expires_soon" in {row.code for row in OWN}
     queries = {name: rule[5] for name, rule in rules(PLAIN).items()}
-    for name in ("no-run", "no-successful-run", "token-ends-too-soon", "secret-ends-soon"):
+    for name in ("no-run", "no-successful-run", "token-expires-too-soon", "secret-expires-soon"):
         beginning = re.search(r"message startswith '(.*?)'", queries[name])
         assert beginning is not None, name
         assert whole.startswith(beginning[1]), name
@@ -528,7 +528,7 @@ def test_silence_alone_fires_the_alert_on_missing_runs() -> None:
 
 def test_what_is_for_the_queue_alone_waits_for_the_queue() -> None:
     without, queued = rules(PLAIN), rules(QUEUED)
-    assert queued.keys() - without.keys() == {"slice-failed", "slice-never-ended", "poison-queue"}
+    assert queued.keys() - without.keys() == {"slice-failed", "slice-not-completed", "poison-queue"}
     assert [(name, rule) for name, rule in without.items() if queued[name] != rule] == []
 
     kept = {each["id"] for each in PLAIN.resources}

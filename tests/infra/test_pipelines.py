@@ -427,7 +427,7 @@ def test_the_page_names_what_a_pull_asks_for() -> None:
         assert f"`{auth}`" in section, auth
     assert '`--folder "$FOLDER" --folder ' in section
     codes = set(re.findall(r"troubleshooting\.md#(\w+)", section))
-    assert {"git_operation_failed", "git_operation_timeout", "unknown", "folder_frozen"} <= codes
+    assert {"git_operation_failed", "git_operation_timeout", "unknown", "folder_detached"} <= codes
     assert "the next run mends it" in section
 
 

@@ -82,7 +82,7 @@ def test_every_query_reads_what_is_really_logged(place: str, lines: Lines) -> No
         ("e.workspaces_ok", "e.workspaces_fine"),
         ("e.folders.failed", "e.folders.broken"),
         ("e.min_token_remaining_s", "e.min_token_left_s"),
-        ('failure["where"]', 'failure["place"]'),
+        ("failure.location", "failure.place"),
         ("failure.remedy", "failure.advice"),
         ("e.failures", "e.errors"),
         ("git_refresh.run", "git_refresh.ran"),
@@ -92,11 +92,11 @@ def test_every_query_reads_what_is_really_logged(place: str, lines: Lines) -> No
         ('"created"', '"made"'),
         ("refresh_git", "refresh"),
         ("git_refresh.dispatch", "git_refresh.dispatched"),
-        ("git_refresh.slice", "git_refresh.run.slices"),
+        ("git_refresh.message_skipped", "git_refresh.run.slices"),
         ("git_refresh.queued", "git_refresh.put"),
         ("e.names", "e.workspaces_named"),
         ("e.slices", "e.parts"),
-        ("e.until", "e.till"),
+        ("e.valid_until", "e.valid_till"),
         ("'failed'", "'red'"),
         ("secret_expires_soon", "secret_ends_soon"),
     ],
@@ -120,10 +120,10 @@ def test_failures_that_log_lines_tell_in_short_are_counted_and_explained(
 
     of_the_last_run = shown("03-failures-of-the-last-run.kql")
     assert len(of_the_last_run) == 8
-    assert {(row["code"], row["places"]) for row in of_the_last_run} == {("folder_missing", 5)}
+    assert {(row["code"], row["places"]) for row in of_the_last_run} == {("folder_not_found", 5)}
     assert all(row["cause"] and row["remedy"] for row in of_the_last_run)
     (by_code,) = shown("04-failures-by-code.kql")
-    assert (by_code["code"], by_code["failures"], by_code["workspaces"]) == ("folder_missing", 40, 8)
+    assert (by_code["code"], by_code["failures"], by_code["workspaces"]) == ("folder_not_found", 40, 8)
     assert by_code["remedy"]
     (behind,) = {row["failed"] for row in shown("08-git-folders-that-are-behind.kql")}
     assert behind == 5

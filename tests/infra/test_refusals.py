@@ -22,11 +22,11 @@ REFUSED = {
         ["privateEndpointSubnetId needs subnetId", "Set subnetId to the resource ID of a subnet"],
     ),
     "identities alike": (
-        "param identities = [\n  { name: 'finance', readsSecrets: false }\n  { name: 'Finance', readsSecrets: true }\n]",
+        "param identities = [\n  { name: 'finance', grantKeyVaultAccess: false }\n  { name: 'Finance', grantKeyVaultAccess: true }\n]",
         ['the name "finance" more than once', "Write another name"],
     ),
     "an identity with a blank": (
-        "param identities = [\n  { name: 'fin ance', readsSecrets: false }\n]",
+        "param identities = [\n  { name: 'fin ance', grantKeyVaultAccess: false }\n]",
         ['the name "fin ance"', "Write letters, digits and hyphens only"],
     ),
     "a name in place of the ID of a subnet": (

@@ -33,7 +33,7 @@ def dispatch(tick: float, interval: float = 15, slices: int = 3) -> Line:
         "run_id": f"run at {tick:g}",
         "slices": slices,
         "workspaces": 50 * slices,
-        "until": iso(tick + interval),
+        "valid_until": iso(tick + interval),
         "problems": [],
     }
     return tick, event
@@ -50,7 +50,7 @@ def queued(tick: float, slice_: int, interval: float = 15, slices: int = 3) -> L
         "run_id": f"run at {tick:g}",
         "slice": slice_,
         "slices": slices,
-        "until": iso(tick + interval),
+        "valid_until": iso(tick + interval),
         "names": names(slice_),
     }
     return tick, event
@@ -68,7 +68,7 @@ def of_workspace(tick: float, name: str, minute: float, result: str = "failed", 
     return minute, {
         **event,
         "result": result,
-        "credential": "kept" if result == "failed" else "updated",
+        "credential": "token_rejected" if result == "failed" else "updated",
         "folders": {"failed": 2} if result == "failed" else {"unchanged": 2},
         "failures": [],
         **also,
@@ -99,7 +99,12 @@ def nothing_done(minute: float) -> Line:
 
 
 def not_done(tick: float, slice_: int, minute: float, code: str, result: str = "dropped") -> Line:
-    event = {"event": "git_refresh.slice", "result": result, "run_id": f"run at {tick:g}", "slice": slice_}
+    event = {
+        "event": "git_refresh.message_skipped",
+        "result": result,
+        "run_id": f"run at {tick:g}",
+        "slice": slice_,
+    }
     return minute, {**event, "slices": 3, "code": code, "problems": [f"queue: {code}"]}
 
 
@@ -173,7 +178,7 @@ def test_each_slice_and_workspace_that_failed_is_named_and_no_other() -> None:
         whole(30, 31, "failed"),
         nothing_done(45),
     ]
-    lines += [not_done(45, 2, 46, "slice_given_up", "failed"), not_done(45, 1, 46, "slice_too_late")]
+    lines += [not_done(45, 2, 46, "slice_abandoned", "failed"), not_done(45, 1, 46, "slice_too_late")]
     rows = [(run, slice_) for run, slice_, _ in slice_rows("slice-failed", lines, 50)]
     assert rows == [("run at 15", 1), ("run at 15", 2), ("run at 45", 2)]
     assert ("run at 15", 1, "2-b") in slice_rows("slice-failed", lines, 50), "by a workspace's line"
@@ -181,8 +186,8 @@ def test_each_slice_and_workspace_that_failed_is_named_and_no_other() -> None:
 
 def test_each_workspace_that_never_ended_is_named_ten_minutes_later() -> None:
     lines = [*in_slices(0, *GOOD), *in_slices(15, "", "failed", ""), not_done(15, 3, 31, "slice_too_late")]
-    assert slice_rows("slice-never-ended", lines, 40) == []
-    assert slice_rows("slice-never-ended", lines, 40.1) == [
+    assert slice_rows("slice-not-completed", lines, 40) == []
+    assert slice_rows("slice-not-completed", lines, 40.1) == [
         ("run at 15", number, name) for number in (1, 3) for name in names(number)
     ]
 
@@ -194,12 +199,12 @@ def forged(tick: float, name: str, minute: float, result: str = "ok", slice_: in
 
 def test_one_workspace_of_a_slice_does_not_end_the_others_of_its_slice() -> None:
     lines = [*in_slices(0, "", "ok", "ok"), *forged(0, "1-a", 1)]
-    assert slice_rows("slice-never-ended", lines, 26) == [("run at 0", 1, "1-b")]
+    assert slice_rows("slice-not-completed", lines, 26) == [("run at 0", 1, "1-b")]
 
 
 def test_a_workspace_refreshed_after_the_next_run_was_due_is_named() -> None:
     lines = [*in_slices(0, "", "ok", "ok"), *forged(0, "1-a", 14.9), *forged(0, "1-b", 15.1)]
-    assert slice_rows("slice-never-ended", lines, 26) == [("run at 0", 1, "1-b")]
+    assert slice_rows("slice-not-completed", lines, 26) == [("run at 0", 1, "1-b")]
 
 
 def test_a_run_that_was_made_whole_after_its_time_is_no_success() -> None:
@@ -213,7 +218,7 @@ def test_a_workspace_that_left_the_list_in_mid_run_is_not_missed() -> None:
     minute, event = not_done(0, 1, 2, "workspace_not_listed")
     gone: Line = minute, {**event, "names": names(1)}
     runs = [line for tick in (0, 15, 30) for line in in_slices(tick, "", "ok", "ok")]
-    assert slice_rows("slice-never-ended", [*runs, gone], 26) == []
+    assert slice_rows("slice-not-completed", [*runs, gone], 26) == []
     assert fires(BY_INTERVAL[15]["no-successful-run"], runs, 50)
     assert not fires(BY_INTERVAL[15]["no-successful-run"], [*runs, gone], 50)
 
@@ -250,12 +255,12 @@ def test_a_fleet_in_one_piece_has_no_slices_to_tell_of() -> None:
     lines = [whole(0, 1), whole(15, 16, "failed"), nothing_done(30)]
     for now in range(100):
         assert not slice_rows("slice-failed", lines, now)
-        assert not slice_rows("slice-never-ended", lines, now)
+        assert not slice_rows("slice-not-completed", lines, now)
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
 def test_a_slice_that_never_ended_is_told_in_time_at_every_phase(interval: int) -> None:
-    rule = BY_INTERVAL[interval]["slice-never-ended"]
+    rule = BY_INTERVAL[interval]["slice-not-completed"]
     told = times(rule)
     for late, ingestion, phase in product((0, 1), (0, LONGEST_INGESTION), range(rule.every)):
         lines = [
@@ -277,7 +282,7 @@ def test_no_good_fleet_in_slices_is_called_red(interval: int, spread: float, ing
         for run in range(10)
         for line in in_slices(run * interval, *GOOD, interval=interval, spread=spread * interval)
     ]
-    named = ("no-successful-run", "slice-failed", "slice-never-ended", "token-ends-too-soon")
+    named = ("no-successful-run", "slice-failed", "slice-not-completed", "token-expires-too-soon")
     for now in range(6 * interval, 7 * interval, interval // 15):
         assert not [name for name in named if fires(BY_INTERVAL[interval][name], lines, now, ingestion)], now
 
@@ -301,7 +306,7 @@ def test_a_run_whose_first_slice_waits_for_eleven_minutes_is_still_a_run(interva
 def test_dispatch_lines_do_not_hide_that_no_slice_runs() -> None:
     lines = [line for run in range(9) for line in in_slices(15 * run, "", "")]
     assert fires(BY_INTERVAL[15]["no-run"], lines, 100)
-    assert fires(BY_INTERVAL[15]["slice-never-ended"], lines, 100)
+    assert fires(BY_INTERVAL[15]["slice-not-completed"], lines, 100)
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
@@ -311,7 +316,7 @@ def test_a_slice_that_fails_or_is_missing_in_every_run_is_a_lack_of_success_that
     interval: int, results: tuple[str, ...], ingestion: float
 ) -> None:
     lines = [line for run in range(12) for line in in_slices(run * interval, *results, interval=interval)]
-    named = ["no-successful-run", "slice-never-ended" if "" in results else "slice-failed"]
+    named = ["no-successful-run", "slice-not-completed" if "" in results else "slice-failed"]
     for now in range(6 * interval, 7 * interval, interval // 15):
         for name in named:
             assert fires(BY_INTERVAL[interval][name], lines, now, ingestion), (name, now)
@@ -425,10 +430,10 @@ def test_the_fleet_at_a_glance_is_the_whole_fleet() -> None:
 
 
 def test_failures_and_folders_are_those_of_every_slice_of_the_last_run() -> None:
-    failure = {"where": "a", "code": "git_conflict", "message": "m", "cause": "c", "remedy": "r"}
+    failure = {"location": "a", "code": "git_conflict", "message": "m", "cause": "c", "remedy": "r"}
     lines = [*in_slices(0, *GOOD), *in_slices(15, "failed", "failed", "ok"), dispatch(30)]
     lines += [of_workspace(at, f"of {at}", at + 1, failures=[failure]) for at in (0, 15, 30)]
-    lines += [of_workspace(15, "another", 17, failures=[{**failure, "where": "b"}])]
+    lines += [of_workspace(15, "another", 17, failures=[{**failure, "location": "b"}])]
     assert [row["place"] for row in shown("failures-of-the-last-run", lines, 32)] == ["a", "b"]
     behind = shown("git-folders-that-are-behind", lines, 32)
     assert {row["workspace"]: row["failed"] for row in behind} == dict.fromkeys(

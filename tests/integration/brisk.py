@@ -21,11 +21,11 @@ def shorten(patch: pytest.MonkeyPatch, *, limit_s: float, budget_s: float) -> No
     for name, module in sorted(sys.modules.items()):
         if name.partition(".")[0] != "git_refresh":
             continue
-        for limit in (*LIMITS, "GRACE"):
+        for limit in (*LIMITS, "REPORT_GRACE_S"):
             if isinstance(vars(module).get(limit), float):
-                patch.setattr(module, limit, 0.5 if limit == "GRACE" else float(limit_s))
+                patch.setattr(module, limit, 0.5 if limit == "REPORT_GRACE_S" else float(limit_s))
                 found.add(limit)
-    assert found == {*LIMITS, "GRACE"}, "the limits have other names now"
+    assert found == {*LIMITS, "REPORT_GRACE_S"}, "the limits have other names now"
     load = vars(app)["load"]
 
     def briskly(*arguments: Any, **options: Any) -> Any:

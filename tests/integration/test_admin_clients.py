@@ -153,7 +153,7 @@ def test_a_principal_that_is_not_there_is_told(secrets: OAuthSecrets, client_id:
     found = explain(
         symptom_of(caught), DiagnosisContext(client_id=client_id, host="https://adb-1.1.azuredatabricks.net")
     )
-    assert found.code == "principal_unknown"
+    assert found.code == "principal_not_in_workspace"
     assert client_id in found.message
 
 
@@ -188,7 +188,7 @@ def test_the_sixth_is_refused_and_told(secrets: OAuthSecrets, principal: Account
         secrets.create(principal.id)
     with pytest.raises(ServiceError) as caught:
         secrets.create(principal.id)
-    assert explain(symptom_of(caught), DiagnosisContext()).code == "oauth_secrets_full"
+    assert explain(symptom_of(caught), DiagnosisContext()).code == "oauth_secret_limit_reached"
     assert len(principal.secrets) == 5
 
 

@@ -55,7 +55,7 @@ def test_a_sign_in_that_has_run_out_says_az_login(fleet: Fleet, laptop: Path) ->
     stand_in(laptop, "sys.exit('ERROR: Please run \\'az login\\' to setup account.')")
     error = run_app({**os.environ, **fleet.settings}).workspaces[0].error
     assert error
-    assert error.code == "azure_cli_sign_in"
+    assert error.code == "azure_cli_not_signed_in"
     assert error.message == "Could not get a token for Azure DevOps: Azure CLI: nobody is signed in."
     assert "az login" in error.remedy
 
@@ -150,13 +150,13 @@ SAID = {
         "PermissionError",
     ),
     "/usr/bin/env: 'python3': No such file or directory": ("azure_cli_broken", "it ended with code 1"),
-    "ERROR: Please run 'az login' to setup account.": ("azure_cli_sign_in", "nobody is signed in"),
+    "ERROR: Please run 'az login' to setup account.": ("azure_cli_not_signed_in", "nobody is signed in"),
     "ERROR: User 'me' does not exist in MSAL token cache. Run `az login`.": (
-        "azure_cli_sign_in",
+        "azure_cli_not_signed_in",
         "nobody is signed in",
     ),
     "ERROR: Can't find token from MSAL cache.\nTo re-authenticate, please run:\naz login": (
-        "azure_cli_sign_in",
+        "azure_cli_not_signed_in",
         "nobody is signed in",
     ),
 }
@@ -186,7 +186,7 @@ def test_signing_in_again_is_advised_in_full_and_only_where_it_helps(fleet: Flee
         assert ("az login" in remedy) == (code in {*HELPED, "azure_cli_secret_expired"}), remedy
 
 
-HELPED = {"azure_cli_sign_in_again", "azure_cli_refused", "azure_cli_sign_in"}
+HELPED = {"azure_cli_sign_in_again", "azure_cli_refused", "azure_cli_not_signed_in"}
 
 
 def test_a_certificate_that_az_does_not_trust_goes_into_the_bundle_it_reads(
@@ -284,7 +284,7 @@ def test_somebody_s_own_token_is_not_stored_where_nobody_can_be_asked(cloud: Clo
     )
     done = run(fleet, "--json")
     report = json.loads(done.stdout)
-    assert (done.returncode, report["result"], report["problems"][0]["where"]) == (2, "failed", "run")
+    assert (done.returncode, report["result"], report["problems"][0]["location"]) == (2, "failed", "run")
     assert (stored(fleet), cloud.requests) == (0, [])
 
 

@@ -59,5 +59,5 @@ def test_a_trusted_host_is_talked_to(cloud: Cloud, run: Run) -> None:
         WORKSPACES='["https://data.databricks.contoso.com"]',
     )
     assert report.workspaces[0].error
-    assert report.workspaces[0].error.code == "unreachable"
+    assert report.workspaces[0].error.code == "workspace_unreachable"
     assert cloud.refused == ["data.databricks.contoso.com:443"]

@@ -72,7 +72,7 @@ def test_a_repository_without_a_commit_is_told_as_one(
     assert [check["error"]["code"] for check in checked(environ)] == ["repository_empty"]
     assert fleet.workspaces[0].folder("/Shared/new") is None
     empty.commit({"README.md": "hi"})
-    assert codes(run_app(environ)) == (["no_such_ref"] if "v1" in environ["WORKSPACES"] else [])
+    assert codes(run_app(environ)) == (["ref_not_found"] if "v1" in environ["WORKSPACES"] else [])
 
 
 @pytest.mark.parametrize("kind", ["branch", "tag"])
@@ -102,7 +102,7 @@ def test_a_folder_s_own_branch_that_is_gone_is_not_called_the_settings(
     assert (check["layer"], check["error"]["code"]) == ("folder", "branch_gone")
     both = environ_of(fleet, wanted, {"path": "/Shared/new", "url": etl.url, "branch": "feature/merged"})
     found = [(check["layer"], check["error"]["code"]) for check in checked(both)]
-    assert found == [("azure_devops", "no_such_ref"), ("folder", "branch_gone")]
+    assert found == [("azure_devops", "ref_not_found"), ("folder", "branch_gone")]
 
 
 def test_what_git_says_of_a_damaged_folder_blames_neither_settings_nor_rights(

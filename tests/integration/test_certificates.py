@@ -169,7 +169,7 @@ def test_openssl_s_reason_is_passed_on_with_its_own_remedy(
     assert (refused.kind, refused.bundle) == ("tls", "REQUESTS_CA_BUNDLE")
     assert refused.detail.startswith(reason)
     found = explain(refused, DiagnosisContext(host="https://adb-1.2.azuredatabricks.net"))
-    assert found.code == "unreachable"
+    assert found.code == "workspace_unreachable"
     assert reason in found.message
     assert advice in found.remedy
     assert "CA_BUNDLE" not in found.remedy

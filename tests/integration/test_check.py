@@ -110,7 +110,7 @@ def test_it_says_what_a_run_will_do(fleet: Fleet, look: Look, run: Callable[...,
 
 def test_without_a_token_everything_below_is_skipped(cloud: Cloud, look: Look) -> None:
     checks = look(AZURE_CLIENT_ID="00000000-0000-4000-8000-00000000dead")
-    assert not_ok(checks) == [("identity", "failed", "identity_unknown")] + [
+    assert not_ok(checks) == [("identity", "failed", "identity_not_assigned")] + [
         (name, "skipped", "") for name in LAYERS[2:-1]
     ]
     assert {request.service for request in cloud.requests} == {"identity"}
@@ -182,7 +182,7 @@ def test_an_azure_devops_that_cannot_be_asked_is_a_warning(cloud: Cloud, look: L
 def test_a_missing_branch_is_told_where_azure_devops_is(fleet: Fleet, look: Look) -> None:
     url = fleet.repositories[0].url
     checks = look(**with_folders(fleet, {"path": "/Repos/etl/prod", "url": url, "branch": "nope"}))
-    assert not_ok(checks) == [("azure_devops", "failed", "no_such_ref"), ("folder", "skipped", "")]
+    assert not_ok(checks) == [("azure_devops", "failed", "ref_not_found"), ("folder", "skipped", "")]
 
 
 def test_a_missing_branch_is_told_with_the_nearest_even_below_a_workspace_that_is_shut(
@@ -202,9 +202,9 @@ def test_a_bad_entry_is_skipped_and_the_others_are_looked_at(fleet: Fleet, look:
 
 
 FOLDERS: dict[str, tuple[Any, str, str]] = {
-    "missing without url": ({"path": "/Repos/etl/none"}, "failed", "folder_missing"),
+    "missing without url": ({"path": "/Repos/etl/none"}, "failed", "folder_not_found"),
     "no Git folder": ({"path": "/Workspace/Repos/etl"}, "failed", "directory_of_git_folders"),
-    "nothing below": ({"path": "/Repos/none/*"}, "warning", "nothing_found"),
+    "nothing below": ({"path": "/Repos/none/*"}, "warning", "no_folder_matched"),
 }
 
 
@@ -247,7 +247,7 @@ def test_a_secret_without_an_end_is_a_warning_since_nobody_can_tell_it_ahead(
 ) -> None:
     fleet.vault.set(SECRET_NAME, SECRET)
     checks = look()
-    assert not_ok(checks) == [("key_vault", "warning", "secret_without_end")]
+    assert not_ok(checks) == [("key_vault", "warning", "secret_without_expiration")]
     (line,) = layer(checks, "key_vault")
     assert line.error is not None
     assert "nobody is warned" in line.error.cause
@@ -257,7 +257,7 @@ def test_a_secret_without_an_end_is_a_warning_since_nobody_can_tell_it_ahead(
 def test_a_token_that_does_not_last_until_the_next_run_is_a_failure(cloud: Cloud, look: Look) -> None:
     cloud.identity.token_lifetime = 1200
     assert not_ok(look(timedelta(minutes=15))) == []
-    assert not_ok(look(timedelta(minutes=30))) == [("identity", "failed", "short_token")]
+    assert not_ok(look(timedelta(minutes=30))) == [("identity", "failed", "token_expires_before_next_run")]
 
 
 def test_a_federated_credential_is_told(fleet: Fleet, look: Look) -> None:
@@ -336,7 +336,7 @@ def test_a_managed_identity_needs_neither_vault_nor_secret(cloud: Cloud, fleet: 
 
 def test_every_principal_of_run_as_has_a_line(fleet: Fleet, look: Look) -> None:
     other = fleet.workspaces[0].service_principal("5a1e0000-0000-4000-8000-0000000000aa", "x", "jobs")
-    checks = look(**with_folders(fleet, run_as=[other.id, 4711]))
+    checks = look(**with_folders(fleet, additional_principal_ids=[other.id, 4711]))
     assert [(check.subject, check.status) for check in layer(checks, "credential")] == [
         ("data-1", "ok"),
         (f"data-1, principal {other.id}", "ok"),

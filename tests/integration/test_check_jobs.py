@@ -74,7 +74,7 @@ def scene(cloud: Cloud, fleet: Fleet) -> Scene:
     workspace = fleet.workspaces[0]
     robot = workspace.service_principal(ROBOT, "x", "robot")
     own = workspace.service_principal(CLIENT_ID, SECRET)
-    entry = {"host": workspace.url, "name": "data-1", "run_as": [robot.id]}
+    entry = {"host": workspace.url, "name": "data-1", "additional_principal_ids": [robot.id]}
     environ = {**os.environ, **fleet.settings, "WORKSPACES": json.dumps([entry])}
     assert run_app(environ).result == "ok"
     return Scene(cloud, fleet, own, robot, environ)
@@ -135,13 +135,16 @@ def test_an_admin_sees_every_job(scene: Scene, sit_down: Callable[..., Person]) 
     )
     (line,) = [check for check in of_jobs(checks) if check.error]
     assert line.error
-    assert f'"run_as": [{scene.robot.id}, {stranger.id}]' in line.error.remedy
+    assert f'"additional_principal_ids": [{scene.robot.id}, {stranger.id}]' in line.error.remedy
 
 
 def test_the_line_of_the_remedy_is_what_makes_it_right(scene: Scene, sit_down: Callable[..., Person]) -> None:
     stranger = scene.workspace.service_principal(STRANGER, "x", "stranger")
     job = scene.job(stranger)
-    entry = {**json.loads(scene.environ["WORKSPACES"])[0], "run_as": [scene.robot.id, stranger.id]}
+    entry = {
+        **json.loads(scene.environ["WORKSPACES"])[0],
+        "additional_principal_ids": [scene.robot.id, stranger.id],
+    }
     mended = {"WORKSPACES": json.dumps([entry])}
     before = dict(scene.environ)
     sit_down()

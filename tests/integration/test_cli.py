@@ -141,7 +141,7 @@ def test_wrong_settings_exit_with_2_and_nothing_is_run(
     as_json = cli("run", "--json", **{**fleet.settings, **changes})
     assert as_json.returncode == 2
     report = json.loads(as_json.stdout)
-    assert f"{report['problems'][0]['where']}: {report['problems'][0]['message']}".startswith(line)
+    assert f"{report['problems'][0]['location']}: {report['problems'][0]['message']}".startswith(line)
     assert cloud.requests == []
 
 
@@ -497,7 +497,7 @@ def test_a_schedule_that_makes_runs_fail_makes_check_fail(cli: Cli, cloud: Cloud
     cloud.identity.token_lifetime = 3600
     done = cli("check", **{**fleet.settings, "REFRESH_SCHEDULE": "0 0 */2 * * *"})
     assert done.returncode == 1
-    assert "up to 120 minutes pass between two runs.  (short_token)" in done.stdout
+    assert "up to 120 minutes pass between two runs.  (token_expires_before_next_run)" in done.stdout
 
 
 def test_a_list_is_checked_in_place_of_the_one_that_is_set(

@@ -100,7 +100,7 @@ def test_onboard_tells_of_it(cloud: Cloud, tmp_path: Path, form: Form) -> None:
     close(cloud, fleet.workspaces[0].host, form)
     done = warm.run("onboard", "--json", environ=environ)
     grants = json.loads(done.stdout)["grants"]
-    assert_closed(errors_in([grant for grant in grants if grant["where"] == "data-1"]))
+    assert_closed(errors_in([grant for grant in grants if grant["location"] == "data-1"]))
 
 
 @every_form

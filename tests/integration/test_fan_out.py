@@ -95,7 +95,7 @@ class Stage:
 
     def codes(self) -> list[str]:
         """Of the messages of which nothing was done, why."""
-        return sorted(line["code"] for line in self.logged("git_refresh.slice"))
+        return sorted(line["code"] for line in self.logged("git_refresh.message_skipped"))
 
     def assert_fresh(self, *, but: tuple[int, ...] = ()) -> None:
         """Every workspace has a token that lives, and both folders at their latest commit."""
@@ -138,7 +138,7 @@ def app(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stage(app: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setattr(slices, "MOST", 2)
+    monkeypatch.setattr(slices, "MAX_WORKSPACES_PER_SLICE", 2)
     with embedded_cloud(monkeypatch) as cloud:
         cloud.remember_secrets()
         fleet = seed(cloud, WORKSPACES)
@@ -192,7 +192,9 @@ def test_workers_that_are_killed_at_random_leave_a_fleet_that_is_fresh(stage: St
     _drain(stage)
     stage.cloud.on_request = None
     assert not dying, "all of them died"
-    unlucky = [line["slice"] for line in stage.logged("git_refresh.slice") if line["result"] == "failed"]
+    unlucky = [
+        line["slice"] for line in stage.logged("git_refresh.message_skipped") if line["result"] == "failed"
+    ]
     stage.assert_fresh(but=tuple(2 * slice_ - number for slice_ in unlucky for number in (1, 2)))
     if unlucky:  # two of its workers were killed: its next attempt is the next run's
         stage.tick()
@@ -213,7 +215,7 @@ def test_messages_that_are_there_twice_are_done_once(stage: Stage) -> None:
     stage.tick(times=2)
     stage.until_deleted(6)
     stage.assert_fresh()
-    assert set(stage.codes()) <= {"slice_duplicate", "slice_ended"}
+    assert set(stage.codes()) <= {"slice_duplicate", "slice_already_completed"}
     assert len(stage.codes()) == 3
     done = Counter(run["slice"] for run in stage.logged("git_refresh.run"))
     assert done == {1: 1, 2: 1, 3: 1}
@@ -233,7 +235,7 @@ def test_a_workspace_that_fails_makes_its_slice_red_once_and_nothing_poison(stag
     stage.until_deleted(3)
     stage.assert_fresh(but=(2,))
     assert len([line for line in stage.said if line["event"] == "returned"]) == 1
-    assert stage.codes() == ["slice_ended"]
+    assert stage.codes() == ["slice_already_completed"]
     failed = [run["slice"] for run in stage.logged("git_refresh.run") if run["result"] == "failed"]
     assert failed == [2]
     with pytest.raises(ResourceNotFoundError):
@@ -247,7 +249,7 @@ def test_a_message_that_is_too_late_or_unreadable_is_dropped_and_nobody_is_asked
         send(queue, encoded(text, QueueOptions()))
     stage.start()
     stage.until_deleted(4)
-    assert stage.codes() == ["slice_too_late", *["slice_unreadable"] * 3]
+    assert stage.codes() == ["slice_too_late", *["message_unreadable"] * 3]
     assert {request.service for request in stage.cloud.requests} <= {"storage", "identity"}
 
 
@@ -271,7 +273,7 @@ def test_a_list_that_changes_between_timer_and_slice_is_the_one_that_counts(stag
     stage.until_deleted(3)
     stage.assert_fresh(but=(1, 2))
     assert not stage.fleet.workspaces[1].credentials
-    told = [(line["code"], line["names"]) for line in stage.logged("git_refresh.slice")]
+    told = [(line["code"], line["names"]) for line in stage.logged("git_refresh.message_skipped")]
     assert sorted(told) == [("workspace_not_listed", [f"data-{number}"]) for number in (2, 3)]
     assert {run["result"] for run in stage.logged("git_refresh.run")} == {"ok"}
 

@@ -30,9 +30,9 @@ CODES = {
     "drips its body": "timeout",
     "drips its headers": "timeout",
     "resets the connection": "connection_lost",
-    "refuses the connection": "unreachable",
-    "has another host's certificate": "unreachable",
-    "has nobody's certificate": "unreachable",
+    "refuses the connection": "workspace_unreachable",
+    "has another host's certificate": "workspace_unreachable",
+    "has nobody's certificate": "workspace_unreachable",
     "throttles for an hour": "throttled",
     "answers 500 in JSON": "service_unavailable",
     "answers 502 in HTML": "service_unavailable",
@@ -313,7 +313,7 @@ def test_a_credential_that_cannot_be_stored_does_not_keep_others_from_run_as(
     other = first.service_principal("other-app", "other-secret")
     denied = faults.status(403, {"error_code": "PERMISSION_DENIED", "message": "no"})
     cloud.inject(Fault(denied, service="databricks", method="POST", route="git-credentials", nth=1))
-    report = run(WORKSPACES=json.dumps([{"host": first.url, "run_as": [other.id]}]))
+    report = run(WORKSPACES=json.dumps([{"host": first.url, "additional_principal_ids": [other.id]}]))
     assert report.workspaces[0].credential
     assert report.workspaces[0].credential.action == "failed"
     assert told(report)
@@ -338,7 +338,9 @@ def test_a_dead_proxy_is_named_in_every_remedy_and_its_password_in_none(
     entries = [{"host": found.url, **auth} for found in fleet.workspaces]
     report = run_app({**os.environ, **fleet.settings, "WORKSPACES": json.dumps(entries)})
     errors = [found.error for found in report.workspaces if found.error is not None]
-    assert {error.code for error in errors} == {"key_vault_unreachable" if secret else "unreachable"}
+    assert {error.code for error in errors} == {
+        "key_vault_unreachable" if secret else "workspace_unreachable"
+    }
     assert len(errors) == len(entries)
     for error in errors:
         assert error.remedy.startswith("Check the proxy 127.0.0.1:9 (HTTPS_PROXY), which is on the way. ")

@@ -193,7 +193,7 @@ def test_each_principal_of_run_as_has_one_credential_however_often_it_runs(
     workspace.add_managed_identity(cloud.identity.object_id)
     first, second = (workspace.service_principal(name, "theirs") for name in ("app-1", "app-2"))
     own = cloud.identity.object_id if auth else CLIENT_ID
-    settings = one(fleet, run_as=[kind(first.id), kind(second.id)], **auth)
+    settings = one(fleet, additional_principal_ids=[kind(first.id), kind(second.id)], **auth)
 
     assert run(**settings).result == "ok"
     old = tokens(workspace)
@@ -221,7 +221,7 @@ def test_what_a_principal_of_run_as_has_stored_is_updated_in_place(
     other = workspace.service_principal("other-app", "theirs")
     github = workspace.add_credential(other, provider="gitHub", username="octo", token="github-pat")
     ours = workspace.add_credential(other, username="jobs", token="old")
-    assert run(**one(fleet, run_as=[other.id])).result == "ok"
+    assert run(**one(fleet, additional_principal_ids=[other.id])).result == "ok"
     assert [found.id for found in workspace.credentials if found.principal is other] == [github.id, ours.id]
     assert (github.username, github.token) == ("octo", "github-pat")
     assert ours.token == tokens(workspace)[CLIENT_ID]
@@ -233,8 +233,8 @@ def test_an_unknown_principal_in_run_as_is_named_and_all_else_is_done(
 ) -> None:
     known = [workspace.service_principal(name, "theirs").id for name in ("app-1", "app-2")]
     commit = etl.commit({"new": "1"})
-    report = run(**one(fleet, PROD, run_as=[*known[:place], 4711, *known[place:]]))
-    assert codes(report) == ["principal_not_found"]
+    report = run(**one(fleet, PROD, additional_principal_ids=[*known[:place], 4711, *known[place:]]))
+    assert codes(report) == ["additional_principal_not_found"]
     error = only(report).error
     assert error
     assert "4711" in error.message
@@ -245,7 +245,7 @@ def test_an_unknown_principal_in_run_as_is_named_and_all_else_is_done(
 
 def test_every_principal_of_run_as_that_fails_is_named(fleet: Fleet, workspace: Workspace, run: Run) -> None:
     known = workspace.service_principal("other-app", "theirs")
-    report = run(**one(fleet, run_as=[4711, known.id, 4712]))
+    report = run(**one(fleet, additional_principal_ids=[4711, known.id, 4712]))
     assert sorted(tokens(workspace)) == sorted([CLIENT_ID, "other-app"])
     said = told(report) + " ".join(map(str, report.problems))
     assert ("4711" in said, "4712" in said) == (True, True)
@@ -254,7 +254,7 @@ def test_every_principal_of_run_as_that_fails_is_named(fleet: Fleet, workspace: 
 def test_a_principal_may_stand_in_its_own_run_as(fleet: Fleet, workspace: Workspace, run: Run) -> None:
     own = workspace.service_principal(CLIENT_ID, SECRET)
     for _ in range(2):
-        assert run(**one(fleet, run_as=[own.id])).result == "ok"
+        assert run(**one(fleet, additional_principal_ids=[own.id])).result == "ok"
     assert list(tokens(workspace)) == [CLIENT_ID]
 
 
@@ -262,7 +262,7 @@ def test_a_token_that_azure_devops_rejects_replaces_nobodys_in_run_as(
     cloud: Cloud, fleet: Fleet, workspace: Workspace, run: Run
 ) -> None:
     other = workspace.service_principal("other-app", "theirs")
-    settings = one(fleet, PROD, run_as=[other.id])
+    settings = one(fleet, PROD, additional_principal_ids=[other.id])
     assert run(**settings).result == "ok"
     before = tokens(workspace)
     cloud.devops.organization("contoso").remove_member(cloud.identity.object_id)
@@ -447,7 +447,7 @@ def test_what_a_pattern_wants_is_wanted_of_every_folder_below(
     second.edit("jobs/load.py", "mine")
     report = run(**one(fleet, {"path": "/Shared/team/*", "tag": "v1", **DISCARD}))
     assert actions(report) == [(first.path, "updated"), (second.path, "updated"), (untagged.path, "failed")]
-    assert codes(report) == ["no_such_ref"]
+    assert codes(report) == ["ref_not_found"]
     assert [(folder.branch, folder.head, folder.dirty) for folder in (first, second)] == [
         (None, tagged, False)
     ] * 2
@@ -479,7 +479,7 @@ def test_a_pattern_below_which_nothing_stands_is_told_and_no_failure(
     report = run(**one(fleet, pattern))
     assert (report.result, actions(report)) == ("ok", [])
     (problem,) = report.problems
-    assert (problem.location, "nothing_found" in problem.message) == (f"data-1 {pattern}", True)
+    assert (problem.location, "no_folder_matched" in problem.message) == (f"data-1 {pattern}", True)
     assert list(tokens(workspace)) == [CLIENT_ID]
     assert [seen.path for seen in traffic.writes()] == ["/api/2.0/git-credentials"]
 
@@ -649,7 +649,7 @@ def test_a_missing_branch_or_tag_is_told_with_the_nearest_for_one_request_a_repo
     ]
     report = run(**one(fleet, *entries))
     near = ("release", "release", None) if kind == "branch" else ("release-2", "release-2", None)
-    assert codes(report) == ["no_such_ref"] * 3
+    assert codes(report) == ["ref_not_found"] * 3
     for entry, name in zip(entries, near, strict=True):
         suggestion = f"; the nearest that exists is {name}." if name else "."
         assert f"{kind.title()} {entry[kind]} does not exist{suggestion}" in told(report)
@@ -673,7 +673,7 @@ def test_a_suggestion_that_cannot_be_made_is_no_further_failure(
 ) -> None:
     cloud.inject(Fault(action, host="dev.azure.com", nth=2, times=99))
     report = run(**one(fleet, {"path": "/Shared/new", "url": etl.url, "branch": "mian"}))
-    assert codes(report) == ["no_such_ref"]
+    assert codes(report) == ["ref_not_found"]
     assert "Branch mian does not exist. " in told(report)
     assert len([seen for seen in cloud.requests if seen.path.endswith("/refs")]) <= 2
     assert report.problems == ()
@@ -691,7 +691,7 @@ def test_a_missing_tag_is_named_and_nothing_is_done_for_it(
     before = (prod.branch, prod.head)
     entries = [{"path": path, "url": etl.url, "tag": "v1"} for path in (PROD, "/Shared/new")]
     report = run(**one(fleet, *entries))
-    assert codes(report) == ["no_such_ref", "no_such_ref"]
+    assert codes(report) == ["ref_not_found", "ref_not_found"]
     assert told(report).count("etl has no branch or tag of this name.") == 2
     assert (prod.branch, prod.head) == before
     assert [seen.path for seen in traffic.writes()] == ["/api/2.0/git-credentials"]
@@ -707,7 +707,7 @@ def test_a_folder_on_a_tag_that_nothing_is_wanted_of_stays_there(
     report = run(**one(fleet, PROD))
     (folder,) = only(report).folders
     assert (report.result, folder.action, folder.ref, folder.to) == ("ok", "unchanged", None, tagged)
-    assert [problem.message.partition(":")[0] for problem in report.problems] == ["folder_frozen"]
+    assert [problem.message.partition(":")[0] for problem in report.problems] == ["folder_detached"]
     assert (prod.head, traffic.moves()) == (tagged, [])
 
 
@@ -1017,7 +1017,7 @@ def test_a_federated_credential_is_never_written_to_and_ours_stands_beside_it(
     federated = workspace.add_credential(principal, provider=provider)
     before = shown(federated)
     commit = etl.commit({"new": "1"})
-    settings = one(fleet, PROD, run_as=[other.id])
+    settings = one(fleet, PROD, additional_principal_ids=[other.id])
     first, second = run(**settings), run(**settings)
     assert (first.result, second.result) == ("ok", "ok"), first.summary() + second.summary()
     assert only(first).folders[0].to == commit, "pulled with ours: the federated one opens nothing here"
@@ -1054,7 +1054,7 @@ def test_a_workspace_that_knows_no_names_of_credentials_gets_one_without_which_i
 ) -> None:
     cloud.inject(Fault(no_field("name", code), host=workspace.host, method="POST", route=CREDENTIALS))
     other = workspace.service_principal("jobs", "theirs")
-    settings = one(fleet, PROD, run_as=[other.id])
+    settings = one(fleet, PROD, additional_principal_ids=[other.id])
     first, second = run(**settings), run(**settings)
     assert (first.result, second.result) == ("ok", "ok"), first.summary() + second.summary()
     assert (first.problems, second.problems) == ((), ())
@@ -1089,7 +1089,7 @@ def principals_of_run_as(fleet: Fleet) -> dict[str, str]:
     workspace = fleet.workspaces[0]
     old, new = (workspace.service_principal(name, "theirs") for name in ("old", "new"))
     workspace.add_credential(old, username="jobs", token="old")
-    return one(fleet, PROD, run_as=[old.id, 4711, str(new.id)])
+    return one(fleet, PROD, additional_principal_ids=[old.id, 4711, str(new.id)])
 
 
 def a_pattern(fleet: Fleet) -> dict[str, str]:

@@ -131,7 +131,7 @@ def test_a_detached_head_is_one_thing_however_it_is_shown(scene: Scene, shown: A
     assert scene.run(tag="v1")[1].action == "unchanged"
     result, report, problems = scene.run()
     assert (result, report.action) == ("ok", "unchanged")
-    assert [problem.partition(":")[0] for problem in problems] == ["folder_frozen"]
+    assert [problem.partition(":")[0] for problem in problems] == ["folder_detached"]
 
 
 @pytest.mark.parametrize("path", [PATH, "/Repos/etl/*"])

@@ -118,7 +118,7 @@ def test_from_nothing_to_green(fleet: UngrantedFleet, environ: dict[str, str]) -
     assert run_app({**os.environ, **fleet.settings}).result == "failed"
     code, report = apply(environ)
     assert code == 0, failures(report)
-    assert statuses(report) == {"done": 13}
+    assert statuses(report) == {"granted": 13}
     assert report["check"]["result"] == "ok"
     green(fleet)
 
@@ -128,7 +128,7 @@ def test_what_is_there_is_not_done_again(cloud: Cloud, environ: dict[str, str]) 
     before = writes(cloud)
     code, report = apply(environ)
     assert code == 0
-    assert statuses(report) == {"there": GRANTED}
+    assert statuses(report) == {"exists": GRANTED}
     assert writes(cloud) == before
     assert report["check"]["result"] == "ok"
 
@@ -144,7 +144,7 @@ def test_permissions_of_a_git_folder_are_granted_where_they_are(
         code, report = apply(environ)
         assert code == 0, failures(report)
         code, report = onboard(environ)
-        assert statuses(report) == {"there": GRANTED}
+        assert statuses(report) == {"exists": GRANTED}
         green(fleet)
 
 
@@ -237,7 +237,7 @@ def test_a_folder_of_a_project_that_the_list_does_not_name_lets_the_identity_in_
     assert folder
     folder.url = secret.url
     _, report = apply(environ)
-    (told,) = [grant for grant in report["grants"] if "Payroll" in grant["what"]]
+    (told,) = [grant for grant in report["grants"] if "Payroll" in grant["description"]]
     assert told["status"] == "skipped"
     organization = cloud.devops.organization("contoso")
     project = organization.project("Payroll")
@@ -251,20 +251,20 @@ def test_whom_run_as_names_is_looked_at_and_left_to_whoever_may(
     other = cloud.account.create("jobs")
     fleet.workspaces[0].members.add(other.client_id, "jobs")
     entries = json.loads(environ["WORKSPACES"])
-    entries[0]["run_as"] = [other.id, 42]
+    entries[0]["additional_principal_ids"] = [other.id, 42]
     environ["WORKSPACES"] = json.dumps(entries)
     code, report = onboard(environ)
     missing, unknown = failures(report)
     assert code == 1
     assert missing["error"]["code"] == "manager_missing"
-    assert f"service principal {other.id} (run_as)" in missing["error"]["remedy"]
-    assert unknown["error"]["code"] == "no_such_run_as"
+    assert f"service principal {other.id} (additional_principal_ids)" in missing["error"]["remedy"]
+    assert unknown["error"]["code"] == "additional_principal_not_found"
 
     rules = RuleSet([{"role": MANAGER, "principals": [f"servicePrincipals/{CLIENT_ID}"]}])
     cloud.account.rule_sets[
         f"accounts/{cloud.account.id}/servicePrincipals/{other.client_id}/ruleSets/default"
     ] = rules
-    entries[0]["run_as"] = [other.id]
+    entries[0]["additional_principal_ids"] = [other.id]
     environ["WORKSPACES"] = json.dumps(entries)
     code, report = apply(environ)
     assert code == 0, failures(report)
@@ -294,7 +294,7 @@ def test_a_new_principal_is_made_once_and_its_id_is_what_to_write(
     code, report = apply(listless, "--new-principal", "etl refresh")
     (failed,) = failures(report)
     assert code == 1
-    assert failed["error"]["code"] == "name_taken"
+    assert failed["error"]["code"] == "principal_name_taken"
     assert made.client_id in failed["error"]["message"]
     assert len(list(cloud.account.named("etl refresh"))) == 1
 
@@ -397,9 +397,9 @@ def test_a_step_that_is_refused_says_who_can_do_it_and_the_others_are_done(
             error
         )
         if error["code"] == "grant_refused":
-            assert grant["who"] in error["cause"]
+            assert grant["required_role"] in error["cause"]
             assert grant["command"] in error["remedy"]
-    assert statuses(report)["done"] >= 13 - 4, "one step, and what needs it"
+    assert statuses(report)["granted"] >= 13 - 4, "one step, and what needs it"
     cloud.clear_faults()
     code, report = apply(environ)
     assert code == 0, failures(report)
@@ -418,7 +418,7 @@ def test_a_step_whose_answer_is_lost_is_done_once(
     apply(environ)
     code, report = apply(environ)
     assert code == 0, failures(report)
-    assert statuses(report) == {"there": GRANTED}
+    assert statuses(report) == {"exists": GRANTED}
     ends_in_the_same_place(cloud, fleet)
 
 
@@ -468,7 +468,7 @@ def test_killed_after_each_write_and_typed_again_it_ends_in_the_same_place(
     assert running[-1].exitcode == 0
     ends_in_the_same_place(cloud, fleet, orphans=2)
     code, report = apply(environ)
-    assert (code, statuses(report)) == (0, {"there": GRANTED})
+    assert (code, statuses(report)) == (0, {"exists": GRANTED})
 
 
 def test_two_admins_at_once_end_as_one(cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str]) -> None:
@@ -478,7 +478,7 @@ def test_two_admins_at_once_end_as_one(cloud: Cloud, fleet: UngrantedFleet, envi
         process.join(90)
     cloud.latency = 0.0
     code, report = apply(environ)
-    assert (code, statuses(report)) == (0, {"there": GRANTED})
+    assert (code, statuses(report)) == (0, {"exists": GRANTED})
     ends_in_the_same_place(cloud, fleet)
 
 
@@ -491,7 +491,7 @@ def test_reads_that_lag_behind_writes_are_waited_for(
     cloud.account.policy_delay = cloud.account.secret_delay = 1.0
     code, report = apply(environ)
     assert code == 0, failures(report)
-    assert statuses(report) == {"done": 13}
+    assert statuses(report) == {"granted": 13}
     green(fleet)
 
 
@@ -506,7 +506,7 @@ def test_somebody_without_rights_is_told_for_each_who_has_them(
     code, report = apply(environ_of(cloud, fleet, tmp_path, bob))
     assert code == 1
     assert report["check"]["result"] == "failed"
-    whos = {grant["who"] for grant in failures(report)}
+    whos = {grant["required_role"] for grant in failures(report)}
     assert "a Project Collection Administrator of contoso" in whos
     assert "an account admin of Databricks" in whos
     codes = {grant["error"]["code"] for grant in failures(report)}
@@ -528,7 +528,7 @@ def test_nobody_signed_in(environ: dict[str, str], tmp_path: Path) -> None:
     az.write_text("#!/bin/sh\necho \"ERROR: Please run 'az login' to setup account.\" >&2\nexit 1\n")
     code, report = onboard(environ)
     assert code == 1
-    assert {grant["error"]["code"] for grant in failures(report)} == {"azure_cli_sign_in"}
+    assert {grant["error"]["code"] for grant in failures(report)} == {"azure_cli_not_signed_in"}
 
 
 def test_signed_in_to_the_wrong_tenant(cloud: Cloud, fleet: UngrantedFleet, tmp_path: Path) -> None:
@@ -546,7 +546,7 @@ def test_an_organization_that_does_not_exist(environ: dict[str, str]) -> None:
     code, report = onboard(environ)
     (failed,) = failures(report)
     assert code == 1
-    assert failed["where"] == "Azure DevOps contosso"
+    assert failed["location"] == "Azure DevOps contosso"
     assert failed["error"]["code"] == "devops_organization_not_found"
 
 
@@ -644,7 +644,7 @@ def test_interrupted_while_it_looks_what_can_be_seen_nothing_that_was_granted_is
     assert running[0].exitcode == 130
     report = json.loads(out.read_text())
     assert not failures(report)
-    assert statuses(report) == {"done": 13}
+    assert statuses(report) == {"granted": 13}
     assert fleet.vault.ends
 
 

@@ -248,7 +248,7 @@ def test_a_licence_that_comes_with_a_subscription_is_one(cloud: Cloud, look: Loo
     cloud.inject(
         answered(lambda a: a | level, method="GET", route="/contoso/.*serviceprincipalentitlements/")
     )
-    assert {grant.status for grant in look().of("organization", "contoso")} == {"there"}
+    assert {grant.status for grant in look().of("organization", "contoso")} == {"exists"}
 
 
 def test_only_groups_that_read_count(cloud: Cloud, look: Look) -> None:
@@ -307,7 +307,8 @@ def test_organizations_of_one_name_on_two_hosts_are_two(fleet: UngrantedFleet, l
     listed[0]["folders"].append({"path": "/Repos/corp/etl", "url": url})
     desk = look(WORKSPACES=json.dumps(listed), TRUSTED_HOSTS="git.corp.example")
     statuses = {
-        grant.description.rpartition("Readers of ")[2]: grant.status for grant in desk.of("organization", "contoso")
+        grant.description.rpartition("Readers of ")[2]: grant.status
+        for grant in desk.of("organization", "contoso")
     }
     assert statuses == {"Data Platform": "planned", "Secret": "skipped"}
 
@@ -336,7 +337,7 @@ def test_what_is_said_to_be_granted_and_is_not_to_be_seen_has_failed(cloud: Clou
     cloud.inject(Fault(faults.status(200, {}), method="PATCH", route="/permissions/directories/"))
     desk = look().give()
     desk.onboarding.see(desk.found)
-    assert set(desk.codes()) == {"grant_not_seen"}
+    assert set(desk.codes()) == {"grant_not_visible"}
     assert len(desk.codes()) == 3
 
 
@@ -370,7 +371,7 @@ def test_access_that_everybody_has_need_not_be_given(fleet: UngrantedFleet, look
     first.members.add(CLIENT_ID, "git-refresh").entitlements = set()
     assert look().of("workspace_access", "data-1")
     first.users_entitlements.add("workspace-access")
-    assert [grant.status for grant in look().of("principal", "data-1")] == ["there"]
+    assert [grant.status for grant in look().of("principal", "data-1")] == ["exists"]
 
 
 @pytest.mark.parametrize("by", ["group", "admins"])
@@ -384,7 +385,7 @@ def test_a_folder_that_is_managed_by_a_group_need_not_be_given(
     else:
         first._tree.rights.add("/Repos/etl/prod", {("group_name", "users"): "CAN_MANAGE"})
     there = [grant for grant in look().of("folder", "data-1") if "/Repos/etl/prod" in grant.description]
-    assert [grant.status for grant in there] == ["there"]
+    assert [grant.status for grant in there] == ["exists"]
 
 
 def test_a_manager_by_group_is_not_told_to_be_missing(
@@ -395,7 +396,7 @@ def test_a_manager_by_group_is_not_told_to_be_missing(
     name = f"accounts/{cloud.account.id}/servicePrincipals/{other.client_id}/ruleSets/default"
     cloud.account.rule_sets[name] = RuleSet([{"role": MANAGER, "principals": ["groups/platform"]}])
     listed = entries(fleet)
-    listed[0]["run_as"] = [other.id]
+    listed[0]["additional_principal_ids"] = [other.id]
     (grant,) = look(WORKSPACES=json.dumps(listed)).of("manager")
     assert (grant.status, grant.error) == ("skipped", None)
     assert "groups/platform" in grant.reason
@@ -404,7 +405,7 @@ def test_a_manager_by_group_is_not_told_to_be_missing(
 @pytest.mark.parametrize(
     ("path", "code"),
     [
-        ("/Users/ada@contoso.com/etl", "too_wide"),
+        ("/Users/ada@contoso.com/etl", "grant_too_broad"),
         ("/Shared/etl", None),
         ("/Shared/a/etl", None),
     ],
@@ -418,7 +419,7 @@ def test_nobody_s_home_and_nothing_above_all_is_given_away(
     desk = look(WORKSPACES=json.dumps(listed))
     (grant,) = desk.of("folder")
     assert (grant.error.code if grant.error else None) == code
-    assert path != "/Shared/etl" or grant.status == "there"
+    assert path != "/Shared/etl" or grant.status == "exists"
 
 
 def test_what_is_refused_beside_it_is_no_reason_not_to_see_what_was_granted(
@@ -436,8 +437,8 @@ def test_what_is_refused_beside_it_is_no_reason_not_to_see_what_was_granted(
     for grant in second:
         grant.status = "skipped"  # as one that was refused
     desk.give().onboarding.see(desk.found)
-    assert "grant_not_seen" not in desk.codes()
-    assert [grant.status for grant in desk.of("organization", "contoso")] == ["done", "skipped", "skipped"]
+    assert "grant_not_visible" not in desk.codes()
+    assert [grant.status for grant in desk.of("organization", "contoso")] == ["granted", "skipped", "skipped"]
 
 
 def test_one_workspace_that_refuses_keeps_the_secret_from_no_other(
@@ -449,8 +450,8 @@ def test_one_workspace_that_refuses_keeps_the_secret_from_no_other(
     refused = faults.status(403, {"error_code": "PERMISSION_DENIED", "message": "no"})
     cloud.inject(Fault(refused, method="PUT", route="/workspaces/1/permissionassignments/"))
     desk = look(WORKSPACES=json.dumps(listed)).give()
-    assert [grant.status for grant in desk.of("oauth_secret")] == ["done"]
-    assert [grant.status for grant in desk.of("principal")][:2] == ["failed", "done"]
+    assert [grant.status for grant in desk.of("oauth_secret")] == ["granted"]
+    assert [grant.status for grant in desk.of("principal")][:2] == ["failed", "granted"]
 
 
 # OAuth secrets
@@ -462,7 +463,10 @@ def test_the_secrets_of_one_principal_by_two_names_are_no_strangers_to_each_othe
     listed = entries(fleet)
     listed[1] |= {"auth": "oauth_secret", "client_id": CLIENT_ID, "client_secret_name": "another"}
     desk = look(WORKSPACES=json.dumps(listed)).give()
-    assert [(grant.status, grant.reason) for grant in desk.of("oauth_secret")] == [("done", ""), ("done", "")]
+    assert [(grant.status, grant.reason) for grant in desk.of("oauth_secret")] == [
+        ("granted", ""),
+        ("granted", ""),
+    ]
     principal = cloud.account.find(CLIENT_ID)
     assert principal
     assert len(principal.secrets) == 2
@@ -478,7 +482,7 @@ def test_one_name_for_two_principals_is_not_filled(cloud: Cloud, fleet: Ungrante
     desk = look(WORKSPACES=json.dumps(listed)).give()
     (grant,) = desk.of("oauth_secret")
     assert grant.error
-    assert grant.error.code == "two_principals_for_secret"
+    assert grant.error.code == "secret_shared_by_principals"
     assert not fleet.vault.ends
     assert not [request for request in cloud.requests if "/credentials/secrets" in request.path]
 

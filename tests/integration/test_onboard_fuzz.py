@@ -142,7 +142,13 @@ def check(text: str, cloud: Cloud, took_s: float) -> None:
     for grant in grants:
         assert (grant["error"] is not None) == (grant["status"] == "failed")
         assert not grant["error"] or grant["error"]["code"] != "internal_error", grant
-        for value in (grant["where"], grant["what"], grant["why"], grant["command"], str(grant["error"])):
+        for value in (
+            grant["location"],
+            grant["description"],
+            grant["reason"],
+            grant["command"],
+            str(grant["error"]),
+        ):
             assert len(value) < 9000
             assert not [letter for letter in value if unicodedata.category(letter) in INVISIBLE]
     for secret in cloud.issued:

@@ -22,7 +22,7 @@ def _line(**fields: Any) -> str:
 
 RUN = _line(event="git_refresh.run", name=None)
 FINE = [_line(name=name) for name in NAMES]
-FAILED = _line(name="data-2", result="failed", failures=[{"where": "data-2", **ERROR}])
+FAILED = _line(name="data-2", result="failed", failures=[{"location": "data-2", **ERROR}])
 
 
 def _printed(whole: str = "ok", /, **second: Any) -> str:

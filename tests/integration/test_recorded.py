@@ -206,7 +206,7 @@ REFUSED = {
     "devops_controller_unknown": Replay(head, "devops_not_found"),
     "devops_page_unknown": Replay(head, "devops_not_found"),
     "devops_bad_request": Replay(head, "unknown"),
-    "keyvault_challenge": Replay(latest, "key_vault_sign_in"),
+    "keyvault_challenge": Replay(latest, "key_vault_wrong_tenant"),
     "keyvault_secret_unknown": Replay(latest, "secret_not_found"),
     "keyvault_deleted_secret": Replay(
         lambda clients: clients.admin_vault().current("none"), "secret_deleted", "/deletedsecrets/"
@@ -215,7 +215,7 @@ REFUSED = {
         lambda clients: clients.identity().token(AZURE_DEVOPS), "identity_unavailable"
     ),
     "identity_failure_without_shape": Replay(
-        lambda clients: clients.identity().token(AZURE_DEVOPS), "identity_unknown"
+        lambda clients: clients.identity().token(AZURE_DEVOPS), "identity_not_assigned"
     ),
     "databricks_not_found": Replay(refused_folder, "folder_not_found"),
     "databricks_not_found_with_details": Replay(refused_folder, "folder_not_found"),
@@ -228,7 +228,7 @@ REFUSED = {
     "databricks_throttled": Replay(refused_folder, "throttled"),
     "databricks_throttled_429": Replay(refused_folder, "throttled"),
     "databricks_unavailable": Replay(refused_folder, "service_unavailable"),
-    "databricks_unauthenticated": Replay(refused_folder, "workspace_sign_in"),
+    "databricks_unauthenticated": Replay(refused_folder, "workspace_token_rejected"),
     "databricks_forbidden": Replay(refused_folder, "permission_denied"),
     "databricks_private_link": Replay(refused_folder, "workspace_private_link"),
 }

@@ -173,7 +173,7 @@ def test_a_later_call_deletes_the_former_one_after_a_day_and_then_there_is_nothi
     second = stage.latest.tags["databricks-secret-id"]
     report = stage.report("--apply", "--yes")
     (secret,) = report["secrets"]
-    assert [(each["id"], each["action"]) for each in secret["former"]] == [(first, "kept")]
+    assert [(each["id"], each["action"]) for each in secret["previous"]] == [(first, "kept")]
     stage.pass_days(1.001)
     done = stage.apply()
     assert done.stderr.decode() == f"{SECRET_NAME}: deleted the former OAuth secret {first}\n"
@@ -193,7 +193,7 @@ def test_json_has_all_of_it(stage: Stage) -> None:
     unknown = secret.pop("unknown")
     assert [each["id"] for each in unknown] == [stage.old.id]
     assert unknown[0]["note"]["code"] == "unknown_oauth_secret"
-    assert len(secret.pop("done")) == 4
+    assert len(secret.pop("steps")) == 4
     assert secret == {
         "name": SECRET_NAME,
         "client_id": CLIENT_ID,
@@ -201,7 +201,7 @@ def test_json_has_all_of_it(stage: Stage) -> None:
         "workspaces": ["data-1", "data-2"],
         "action": "rotated",
         "why": f"the previous one ends on {stage.old.ends:%Y-%m-%d}, in 19 days",
-        "ends_at": datetime.fromisoformat(secret["ends_at"]).isoformat(),
+        "expires_at": datetime.fromisoformat(secret["expires_at"]).isoformat(),
         "new_id": new.id,
         "former": [],
         "not_signed_in": [],
@@ -310,7 +310,7 @@ def test_a_name_that_is_not_there_is_told_and_nothing_is_looked_at(
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode() == f'✗ NAME: "{name}" {said}\n'
     assert stage.cloud.requests == []
-    assert json.loads(stage.rotate("--json", name).stdout)["problems"][0]["where"] == "NAME"
+    assert json.loads(stage.rotate("--json", name).stdout)["problems"][0]["location"] == "NAME"
 
 
 def test_a_list_that_is_wrong_is_told_and_nothing_is_looked_at(stage: Stage) -> None:
@@ -338,7 +338,7 @@ def test_a_secret_of_two_principals_is_told_and_not_rotated(stage: Stage) -> Non
     mixed = with_entries(stage, {"host": host, "client_id": "5a1e0000-0000-4000-8000-00000000000f"})
     done = stage.apply(WORKSPACES=mixed)
     assert done.returncode == 1
-    assert "(two_principals_for_secret)" in done.stdout.decode()
+    assert "(secret_shared_by_principals)" in done.stdout.decode()
     assert stage.cloud.requests == []
 
 
@@ -357,7 +357,7 @@ def test_with_four_there_nothing_is_made(stage: Stage) -> None:
     done = stage.apply()
     assert done.returncode == 1
     said = done.stdout.decode()
-    assert "(no_room_for_secret)" in said
+    assert "(oauth_secret_limit_near)" in said
     for secret in stage.principal.secrets:
         assert f"delete {stage.principal.id} {secret.id}" in said
     assert stage.written == []
@@ -375,7 +375,7 @@ def test_without_an_end_somebody_is_needed(stage: Stage) -> None:
     stage.fleet.vault.set(SECRET_NAME, stage.old.value)
     done = stage.apply()
     assert (done.returncode, stage.written) == (1, [])
-    assert "(secret_without_end)" in done.stdout.decode()
+    assert "(secret_without_expiration)" in done.stdout.decode()
 
 
 def test_a_secret_that_is_not_there_or_deleted_is_told(stage: Stage) -> None:
@@ -392,7 +392,7 @@ def test_who_is_not_signed_in_is_told_to(stage: Stage, tmp_path: Path) -> None:
     az.write_text("#!/bin/sh\necho \"ERROR: Please run 'az login' to setup account.\" >&2; exit 1\n")
     done = stage.apply()
     assert done.returncode == 1
-    assert "(azure_cli_sign_in)" in done.stdout.decode()
+    assert "(azure_cli_not_signed_in)" in done.stdout.decode()
 
 
 # Two names
@@ -453,13 +453,13 @@ def test_what_an_untagged_other_name_may_hold_is_not_said_to_be_nobody_s(
         entries.append({"host": host, **other})
     report = stage.report(SECRET_NAME, "--apply", "--yes", WORKSPACES=json.dumps(entries))
     (secret,) = report["secrets"]
-    notes = {each["id"]: each["note"] for each in secret["unknown"]}
+    notes = {each["id"]: each["note"] for each in secret["unmanaged"]}
     assert notes[hand.id]["code"] == "untagged_oauth_secret"
     assert SECOND in notes[hand.id]["cause"]
     tags = tags_of(hand.id, CLIENT_ID, "")
     stage.fleet.vault.set(SECOND, hand.value, expires_on=hand.ends, tags=tags)
     report = stage.report(SECRET_NAME, WORKSPACES=json.dumps(entries))
-    assert hand.id not in {each["id"] for each in report["secrets"][0]["unknown"]}
+    assert hand.id not in {each["id"] for each in report["secrets"][0]["unmanaged"]}
 
 
 def test_a_list_of_versions_of_several_pages_is_read(stage: Stage) -> None:
@@ -482,7 +482,7 @@ def test_the_tags_that_a_remedy_writes_tell_the_scopes_and_are_no_mark_of_ours(s
     stage.pass_days(2)
     report = stage.report("--apply", "--yes")
     assert other in stage.principal.secrets
-    notes = {each["id"]: each["note"]["code"] for each in report["secrets"][0]["unknown"]}
+    notes = {each["id"]: each["note"]["code"] for each in report["secrets"][0]["unmanaged"]}
     assert notes[other.id] == "unproven_oauth_secret"
 
 
@@ -584,13 +584,13 @@ OTHER_TENANT = "Expected iss claim to be: https://sts.windows.net/a/, but was: h
 @pytest.mark.parametrize(
     ("step", "status", "body", "code"),
     [
-        ("who it is", 401, {"error_code": "401", "message": OTHER_TENANT}, "workspace_admin_sign_in"),
-        ("who it is", 400, {"error_code": "BAD", "message": OTHER_TENANT}, "workspace_admin_sign_in"),
+        ("who it is", 401, {"error_code": "401", "message": OTHER_TENANT}, "workspace_admin_token_rejected"),
+        ("who it is", 400, {"error_code": "BAD", "message": OTHER_TENANT}, "workspace_admin_token_rejected"),
         (
             "versions",
             401,
             {"error": {"code": "Unauthorized", "message": "AKV10032: Invalid issuer. Expected one of …"}},
-            "key_vault_admin_sign_in",
+            "key_vault_admin_wrong_tenant",
         ),
     ],
 )
@@ -609,7 +609,7 @@ def test_a_validity_that_a_policy_does_not_allow_is_told_with_what_to_type(stage
     inner = {"code": "Forbidden", "message": "policy", "innererror": {"code": "ForbiddenByPolicy"}}
     stage.cloud.inject(Fault(faults.status(403, {"error": inner}), **STEPS["storing"]))  # type: ignore[arg-type]
     (error,) = stage.report("--apply", "--yes")["secrets"][0]["errors"]
-    assert error["code"] == "key_vault_policy"
+    assert error["code"] == "key_vault_policy_violation"
     assert f"rotate {SECRET_NAME} --lifetime 180d --apply" in error["remedy"]
     assert stage.principal.secrets == [stage.old]
 
@@ -694,11 +694,11 @@ def test_a_workspace_that_cannot_be_reached_stops_the_storing_unless_it_is_allow
         (f"https://{lost}", "unreachable")
     ]
     stage.pass_days(2)
-    (former,) = here.apply("--allow-unreachable")["former"]
+    (former,) = here.apply("--allow-unreachable")["previous"]
     assert (former["id"], former["action"]) == (first, "kept")
-    assert lost in former["why"]
+    assert lost in former["reason"]
     stage.cloud.clear_faults()
-    (former,) = here.apply()["former"]
+    (former,) = here.apply()["previous"]
     assert (former["id"], former["action"]) == (first, "deleted")
     assert_sound(stage)
 
@@ -762,11 +762,11 @@ def test_a_laptop_whose_clock_is_ahead_deletes_nothing_early(here: Here, stage: 
             return super().now() + timedelta(hours=25)
 
     here.patch.setattr(rotate_command, "SystemClock", Ahead)
-    (former,) = here.apply()["former"]
+    (former,) = here.apply()["previous"]
     assert (former["id"], former["action"]) == (first, "kept")
     stage.pass_days(0.6)
     here.patch.setattr(rotate_command, "SystemClock", SystemClock)
-    (former,) = here.apply()["former"]
+    (former,) = here.apply()["previous"]
     assert (former["id"], former["action"]) == (first, "deleted")
 
 
@@ -776,11 +776,11 @@ def test_the_date_of_one_service_deletes_nothing(here: Here, service: str, days:
     first = replaced(here)
     here.stage.pass_days(days)
     here.stage.cloud.inject(Fault(faults.dated(forged), service=service))
-    (former,) = here.apply()["former"]
+    (former,) = here.apply()["previous"]
     assert (former["id"], former["action"]) == (first, "kept")
     here.stage.pass_days(1.001 - days)
     here.stage.cloud.clear_faults()
-    (former,) = here.apply()["former"]
+    (former,) = here.apply()["previous"]
     assert (former["id"], former["action"]) == (first, "deleted")
 
 
@@ -822,7 +822,7 @@ def test_killed_after_request(stage: Stage, last: int) -> None:
     assert stage.latest.tags
     named = {version.tags.get("databricks-secret-id") for version in stage.stored}
     orphans = {each.id for each in stage.principal.secrets} - named
-    assert {each["id"] for each in report["secrets"][0]["unknown"]} == orphans
+    assert {each["id"] for each in report["secrets"][0]["unmanaged"]} == orphans
     assert len(orphans) <= 2
     assert stage.works
 

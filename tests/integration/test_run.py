@@ -112,7 +112,7 @@ def test_a_user_assigned_identity_is_asked_for_by_its_client_id(cloud: Cloud, ru
     assert {request.query.get("client_id") for request in asked} == {cloud.identity.client_id}
     wrong = run(AZURE_CLIENT_ID="00000000-0000-0000-0000-000000000000")
     assert wrong.workspaces[0].error
-    assert wrong.workspaces[0].error.code == "identity_unknown"
+    assert wrong.workspaces[0].error.code == "identity_not_assigned"
 
 
 def test_parents_are_created_and_the_wanted_branch_or_tag_is_checked_out(fleet: Fleet, run: Run) -> None:
@@ -211,7 +211,7 @@ def test_run_as_principals_get_the_fresh_credential_too(fleet: Fleet, run: Run) 
     workspace = fleet.workspaces[0]
     other = workspace.service_principal("other-app", "other-secret")
     for _ in range(2):
-        report = run(**one(fleet, run_as=[other.id]))
+        report = run(**one(fleet, additional_principal_ids=[other.id]))
         assert report.result == "ok", report.summary()
     stored = {credential.principal.id: credential.token for credential in workspace.credentials}
     assert len(stored) == 2
@@ -221,7 +221,7 @@ def test_run_as_principals_get_the_fresh_credential_too(fleet: Fleet, run: Run) 
 def test_a_run_as_principal_that_fails_is_named_and_the_own_credential_is_stored(
     fleet: Fleet, run: Run
 ) -> None:
-    report = run(**one(fleet, run_as=[4711]))
+    report = run(**one(fleet, additional_principal_ids=[4711]))
     error = report.workspaces[0].error
     assert error
     assert "4711" in error.message
@@ -255,7 +255,7 @@ def test_a_token_that_has_lapsed_already_is_not_stored(cloud: Cloud, fleet: Flee
     report = run()
     assert report.token is None
     assert report.workspaces[0].error
-    assert report.workspaces[0].error.code == "identity_lapsed_token"
+    assert report.workspaces[0].error.code == "identity_token_expired"
     assert not any(workspace.credentials for workspace in fleet.workspaces)
 
 
@@ -269,7 +269,7 @@ def test_a_token_that_azure_devops_rejects_keeps_the_stored_credential(
     assert report.result == "failed"
     for workspace, found, token in zip(fleet.workspaces, report.workspaces, stored, strict=True):
         assert found.credential
-        assert found.credential.action == "kept"
+        assert found.credential.action == "token_rejected"
         assert found.error
         assert found.error.code == "devops_not_a_member"
         assert cloud.identity.object_id in found.error.remedy
@@ -282,7 +282,7 @@ def test_the_token_s_end_is_held_against_the_timer_s_next_tick(cloud: Cloud, run
     assert run(next_run=now + timedelta(seconds=500)).result == "ok"
     report = run(next_run=now + timedelta(seconds=700))
     assert report.result == "failed"
-    assert "short_token" in report.problems[0].message
+    assert "token_expires_before_next_run" in report.problems[0].message
 
 
 def failing(cloud: Cloud, fleet: Fleet, what: str) -> str:
@@ -337,12 +337,12 @@ def test_a_secret_that_is_not_there_is_named(fleet: Fleet, run: Run) -> None:
 @pytest.mark.parametrize(
     ("folder", "code"),
     [
-        ("/Repos/none/such", "folder_missing"),
-        ({"path": "/Repos/etl/prod", "branch": "none-such"}, "no_such_ref"),
-        ({"path": "/Repos/etl/prod", "tag": "none-such"}, "no_such_ref"),
+        ("/Repos/none/such", "folder_not_found"),
+        ({"path": "/Repos/etl/prod", "branch": "none-such"}, "ref_not_found"),
+        ({"path": "/Repos/etl/prod", "tag": "none-such"}, "ref_not_found"),
         (
             {"path": "/Repos/etl/prod", "url": "https://dev.azure.com/contoso/Data%20Platform/_git/reports"},
-            "other_repository",
+            "wrong_repository",
         ),
         (
             {"path": "/Repos/x/y", "url": "https://dev.azure.com/contoso/Data%20Platform/_git/none"},

@@ -125,7 +125,7 @@ def test_what_is_not_in_the_list_exits_with_2_and_nothing_is_run(
     as_json = cli(command, *options, "--json")
     assert as_json.returncode == 2
     told = json.loads(as_json.stdout)
-    assert said in [f"{each['where']}: {each['message']}" for each in told.get("problems", [])] + [
+    assert said in [f"{each['location']}: {each['message']}" for each in told.get("problems", [])] + [
         f"{each['subject']}: {each['message']}" for each in told.get("checks", [])
     ]
     assert cloud.requests == []

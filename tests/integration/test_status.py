@@ -33,7 +33,7 @@ def test_it_shows_what_a_run_has_stored_and_writes_nothing(
     done = json.loads(command(cloud, fleet, "status", "--report", report, "--json").stdout)
     assert done["result"] == "ok"
     assert (
-        done["workspaces"][0]["credentials"][0]["ends_at"]
+        done["workspaces"][0]["credentials"][0]["expires_at"]
         == json.loads(report.read_text())["token"]["expires_at"]
     )
 

@@ -69,7 +69,7 @@ def test_an_end_that_cannot_be_read_is_one_typed_failure(
     codes = {error.code for workspace in report.workspaces for _, error in workspace.failures()}
     assert "internal_error" not in codes
     if report.token is None:
-        assert codes <= {"identity_unavailable", "identity_lapsed_token", "unexpected_answer"}, codes
+        assert codes <= {"identity_unavailable", "identity_token_expired", "unexpected_answer"}, codes
         assert not any(workspace.credentials for workspace in fleet.workspaces)
     else:
         assert report.token.expires_at <= datetime.now(UTC) + timedelta(seconds=3901), (
@@ -152,7 +152,7 @@ def test_a_clock_that_is_behind_does_not_hide_a_short_token(fleet: Fleet, cloud:
     cloud.identity.token_lifetime = 12 * 60  # by a clock that is 10 minutes behind it ends in 22
     report = run_app({**os.environ, **fleet.settings}, clock=WrongClock(-10))
     assert report.result == "failed"
-    assert "short_token" in report.problems[0].message
+    assert "token_expires_before_next_run" in report.problems[0].message
 
 
 def test_a_lapsed_token_that_a_wrong_clock_takes_for_live_does_not_replace_the_stored_one(

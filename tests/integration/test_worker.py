@@ -86,7 +86,7 @@ def test_a_token_that_will_not_last_until_the_next_tick_fails_the_run(
     cloud.identity.token_lifetime = 600
     outcome = worker.fire_timer("refresh_git", last=last, following=now)
     assert not outcome.ok
-    assert "short_token" in outcome.message
+    assert "token_expires_before_next_run" in outcome.message
     monkeypatch.setenv("REFRESH_SCHEDULE", "* * * * * *")
     assert worker.fire_timer("refresh_git", last=last, following=now).ok
 

@@ -112,8 +112,8 @@ def no_rights(workspace: Workspace, identity: Identity) -> None:
 
 REFUSALS: dict[str, Callable[[Workspace, Identity], None]] = {
     "federation_policy_missing": no_policy,
-    "federation_audience": other_audience,
-    "federation_subject": other_subject,
+    "federation_audience_mismatch": other_audience,
+    "federation_subject_mismatch": other_subject,
     "not_in_workspace": no_rights,
 }
 
@@ -203,7 +203,7 @@ def test_an_identity_that_the_app_does_not_hold_costs_its_zone_alone(
     assert [found.result for found in report.workspaces] == ["ok", "failed"]
     error = report.workspaces[1].error
     assert error is not None
-    assert error.code == "identity_unknown"
+    assert error.code == "identity_not_assigned"
     assert f"identity ({other.client_id})" in error.remedy
     assert stored(fleet.workspaces[1]) == []
 
@@ -339,9 +339,12 @@ def no_consent(registration: AppRegistration, _: Identity) -> None:
 
 
 ABROAD: dict[str, tuple[Callable[[AppRegistration, Identity], None], str]] = {
-    "registration_trust": (untrusted, "az ad app federated-credential create --id {registration}"),
-    "registration_trust_case": (in_capitals, '"subject": "{subject}"'),
-    "registration_issuer": (other_issuer, '"issuer": "{issuer}"'),
+    "registration_credential_missing": (
+        untrusted,
+        "az ad app federated-credential create --id {registration}",
+    ),
+    "registration_case_mismatch": (in_capitals, '"subject": "{subject}"'),
+    "registration_issuer_mismatch": (other_issuer, '"issuer": "{issuer}"'),
     "registration_not_in_tenant": (no_consent, "az login --tenant {tenant}"),
 }
 

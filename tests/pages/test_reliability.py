@@ -15,17 +15,17 @@ ROWS = re.findall(r"^\| .+ \| (\d+) \| `([\w.]+)\.(\w+)` \|$", WAITS, re.MULTILI
 LIMITS = {
     (module, name)
     for module in (
-        "clouds.identity",
-        "clouds.vault",
-        "clouds.devops",
-        "clouds.databricks",
-        "clouds.oauth",
-        "clouds.transport",
-        "clouds.guard",
-        "clouds.claims",
+        "clients.identity",
+        "clients.key_vault",
+        "clients.devops",
+        "clients.databricks",
+        "clients.oauth",
+        "clients.session",
+        "clients.retry",
+        "clients.slice_claims",
         "run.pool",
         "run.refresh",
-        "run.trial",
+        "run.probe",
         "run.walk",
         "run.listing",
         "fan_out",
@@ -56,17 +56,17 @@ SIZES = re.findall(r"^\| .+ \| ([\d,]+)(?: \w+)? \| `([\w.]+)\.(\w+)` \|$", TAKE
 BOUNDS = {
     (module, name)
     for module in (
-        "clouds.transport",
-        "clouds.devops",
-        "clouds.databricks",
-        "run.trial",
+        "clients.session",
+        "clients.devops",
+        "clients.databricks",
+        "run.probe",
         "run.fleet",
-        "outlet",
-        "raised",
-        "run.shared",
-        "slices",
-        "report",
-        "cli.job_visit",
+        "output.log",
+        "run.errors",
+        "run.context",
+        "run.slices",
+        "run.report",
+        "cli.job_scan",
     )
     for name, value in vars(import_module(f"git_refresh.{module}")).items()
     if isinstance(value, int) and name.isupper() and not name.startswith("_")
@@ -89,6 +89,6 @@ def test_a_bound_is_what_the_page_says(size: str, module: str, name: str) -> Non
 
 def test_every_bound_is_on_the_page() -> None:
     assert {(module, name) for _, module, name in SIZES} == BOUNDS - {
-        ("run.fleet", "LANES"),
-        ("slices", "VERSION"),
+        ("run.fleet", "MAX_PARALLEL_FOLDERS"),
+        ("run.slices", "VERSION"),
     }

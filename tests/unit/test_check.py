@@ -76,7 +76,7 @@ def test_the_token_is_held_against_the_longest_pause_between_two_runs() -> None:
     assert len(only(look(fleet(), interval=timedelta(minutes=50)), "identity")) == 1
     _, line = only(look(fleet(), interval=timedelta(hours=11, minutes=15)), "identity")
     assert line.error is not None
-    assert (line.status, line.error.code) == ("failed", "short_token")
+    assert (line.status, line.error.code) == ("failed", "token_expires_before_next_run")
     assert line.message.endswith("in 60 minutes, and up to 675 minutes pass between two runs.")
 
 
@@ -111,7 +111,7 @@ def test_a_folder_that_nothing_brings_up_to_date_is_a_warning(folder: str) -> No
     assert (line.subject, line.status, line.error.code) == (
         "adb-1 /Repos/etl/prod",
         "warning",
-        "folder_frozen",
+        "folder_detached",
     )
 
 
@@ -122,7 +122,7 @@ def test_what_is_odd_of_another_principal_s_credentials_is_told_by_its_name() ->
         StoredCredential(10, "AzureDevOpsServices", "bob"),
     ]
     services = FakeServices({host(1): FakeWorkspace(at=behind(), others={4711: theirs})}, {"main": NEW})
-    _, *lines = only(look(services, entry={"run_as": [4711]}), "credential")
+    _, *lines = only(look(services, entry={"additional_principal_ids": [4711]}), "credential")
     assert [(line.status, line.error and line.error.code) for line in lines] == [
         ("ok", None),
         ("warning", "federated_credential"),
@@ -130,7 +130,7 @@ def test_what_is_odd_of_another_principal_s_credentials_is_told_by_its_name() ->
         ("warning", "second_credential"),
     ]
     assert {line.subject for line in lines} == {"adb-1, principal 4711"}
-    assert all("service principal 4711 (run_as)" in str(line.error) for line in lines[1:])
+    assert all("service principal 4711 (additional_principal_ids)" in str(line.error) for line in lines[1:])
 
 
 def test_a_token_that_only_the_repository_of_a_folder_on_no_branch_rejects_fails_as_the_run_does() -> None:

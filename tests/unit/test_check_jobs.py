@@ -210,7 +210,7 @@ def test_a_job_that_runs_as_the_app_s_own_principal_is_in_order_and_nothing_is_a
 
 def test_one_that_runs_as_a_principal_in_run_as_is_in_order() -> None:
     workspace = FakeWorkspace(stored=[OURS], others={71: [OURS]})
-    checks = look(job(run_as=AS_ROBOT), entry={"run_as": [71]}, workspace=workspace)
+    checks = look(job(run_as=AS_ROBOT), entry={"additional_principal_ids": [71]}, workspace=workspace)
     assert (findings(checks), summary(checks)) == ([], IN_ORDER)
 
 
@@ -231,7 +231,7 @@ def test_jobs_without_git_gone_or_with_it_elsewhere_are_none_of_this_app_s() -> 
 def test_a_principal_that_is_not_kept_fresh_fails_with_the_very_line_to_write() -> None:
     jobs = [job(1, AS_ROBOT), job(2, RunAs("service principal", OTHER)), job(3)]
     workspace = FakeWorkspace(stored=[OURS], others={69: [OURS]})
-    checks = look(*jobs, entry={"run_as": [69]}, workspace=workspace)
+    checks = look(*jobs, entry={"additional_principal_ids": [69]}, workspace=workspace)
     assert findings(checks) == [("failed", "job_principal_not_refreshed")] * 2
     first, second = [check for check in of_jobs(checks) if check.error]
     assert first.subject == 'data-1, job 1 "nightly"'
@@ -244,7 +244,9 @@ def test_a_principal_that_is_not_kept_fresh_fails_with_the_very_line_to_write() 
     assert first.error.remedy.startswith(
         f"Give the one that signs in the role Service principal: Manager on each ({host(1)}, "
     )
-    assert first.error.remedy.endswith(' in the entry of data-1 in WORKSPACES write "run_as": [69, 71, 72].')
+    assert first.error.remedy.endswith(
+        ' in the entry of data-1 in WORKSPACES write "additional_principal_ids": [69, 71, 72].'
+    )
     assert "3 jobs with a Git source in Azure DevOps, 1 of them in order;" in summary(checks)
     assert CheckReport(tuple(checks)).result == "failed"
 
@@ -274,7 +276,7 @@ def test_a_federated_credential_is_renewed_by_the_workspace_itself_and_is_in_nob
     assert (line.subject, line.status) == ('data-1, job 2 "nightly"', "failed")
     assert line.error
     assert "Service principal: Manager on it (" in line.error.remedy
-    assert line.error.remedy.endswith('write "run_as": [72].')
+    assert line.error.remedy.endswith('write "additional_principal_ids": [72].')
     assert "2 jobs with a Git source in Azure DevOps, 1 of them in order;" in summary(checks)
     said = "of 1 principal the workspace itself renews the Git credential (federated)"
     assert said in summary(checks)
@@ -292,7 +294,7 @@ def test_credentials_that_could_not_be_looked_at_may_be_there(error: Exception) 
         f"It runs as service principal {ROBOT}, whose Git credential this app does not keep fresh; "
         "whether it has one could not be looked at."
     )
-    assert line.error.remedy.endswith('write "run_as": [71].')
+    assert line.error.remedy.endswith('write "additional_principal_ids": [71].')
     assert CheckReport(tuple(checks)).result == "ok"
 
 
@@ -321,15 +323,18 @@ def test_a_principal_that_the_workspace_has_not_is_told_apart_from_one_that_coul
     for line in lines[1:]:
         assert line.error
         assert (line.status, line.error.code) == ("warning", "job_principal_not_refreshed")
-        assert 'add its numeric id to "run_as" (it could not be looked up now' in line.error.remedy
+        assert (
+            'add its numeric id to "additional_principal_ids" (it could not be looked up now'
+            in line.error.remedy
+        )
         assert line.message.endswith("whether it has one could not be looked at.")
 
 
 @pytest.mark.parametrize(
     ("lacking", "said"),
     [
-        (79, 'write "run_as": [7, '),
-        (80, 'add to "run_as" the 80 ids that it lacks, of which these are 1 to 80: '),
+        (79, 'write "additional_principal_ids": [7, '),
+        (80, 'add to "additional_principal_ids" the 80 ids that it lacks, of which these are 1 to 80: '),
     ],
 )
 def test_of_a_large_fleet_every_id_is_told_whole_and_no_remedy_is_cut(lacking: int, said: str) -> None:
@@ -339,7 +344,7 @@ def test_of_a_large_fleet_every_id_is_told_whole_and_no_remedy_is_cut(lacking: i
     jobs: dict[int, Any] = {number: job(number, runners[number % len(runners)]) for number in range(1, 201)}
     workspace = FakeWorkspace(stored=[OURS], others={7: [OURS]})
     doors = FakeDoors(FakeJobs(jobs, numbers=numbers))
-    name = {"name": "n" * 63, "run_as": [7]}
+    name = {"name": "n" * 63, "additional_principal_ids": [7]}
     checks = look(doors=doors, entry=name, workspace=workspace)
     errors = [check.error for check in of_jobs(checks) if check.error]
     assert len(errors) == 200
@@ -377,7 +382,7 @@ def test_with_two_thousand_principals_each_remedy_is_made_once(monkeypatch: pyte
     [
         ({}, ("warning", "job_principal_not_refreshed")),
         (
-            {"run_as": [71]},
+            {"additional_principal_ids": [71]},
             (
                 "skipped",
                 f"skipped, because the numeric id of service principal {ROBOT} could not be looked up",
@@ -408,9 +413,9 @@ def test_a_kept_principal_without_a_credential_yet_is_a_warning() -> None:
     ):
         assert findings(look(job(), workspace=FakeWorkspace(stored=stored))) == expected
     workspace = FakeWorkspace(stored=[OURS])
-    assert findings(look(job(run_as=AS_ROBOT), entry={"run_as": [71]}, workspace=workspace)) == [
-        ("warning", "job_credential_missing")
-    ]
+    assert findings(
+        look(job(run_as=AS_ROBOT), entry={"additional_principal_ids": [71]}, workspace=workspace)
+    ) == [("warning", "job_credential_missing")]
 
 
 # The app's own principal, where it is an identity
@@ -557,7 +562,7 @@ def test_a_missing_ref_is_told_with_the_nearest_in_the_layer_of_jobs_alone() -> 
     checks = look(job(ref=Ref("branch", "origin/main")))
     line = only(checks)
     assert line.error
-    assert (line.status, line.error.code) == ("failed", "job_ref_missing")
+    assert (line.status, line.error.code) == ("failed", "job_ref_not_found")
     assert line.message == ("Branch origin/main does not exist in etl; the nearest that exists is main.")
     assert not [check for check in checks if check.layer == "azure_devops"]
 
@@ -590,7 +595,7 @@ def test_a_commit_is_looked_up_and_where_nobody_can_tell_that_is_said() -> None:
     doors.commit = False
     line = only(look(doors=doors))
     assert line.error
-    assert (line.status, line.error.code) == ("failed", "job_ref_missing")
+    assert (line.status, line.error.code) == ("failed", "job_ref_not_found")
     assert line.message == f"Commit {NEW} does not exist in etl."
     doors.commit = failure(Service.AZURE_DEVOPS)
     checks = look(doors=doors)
@@ -619,7 +624,7 @@ def test_of_what_only_others_jobs_clone_the_app_need_not_be_let_in() -> None:
     told = look(doors=doors, devops_failure=rejected)
     (line,) = [check for check in told if check.layer == "azure_devops"]
     assert line.error
-    assert (line.status, line.error.code) == ("warning", "job_repository_unseen")
+    assert (line.status, line.error.code) == ("warning", "job_repository_not_readable")
     assert "nothing to do" in line.error.remedy
     assert CheckReport(tuple(told)).result == "ok"
 
@@ -631,10 +636,12 @@ def test_of_what_only_others_jobs_clone_the_app_need_not_be_let_in() -> None:
         "failed"
     ]
     workspace = FakeWorkspace(stored=[OURS], others={71: [OURS]})
-    kept = look(not_kept, entry={"run_as": [71]}, workspace=workspace, devops_failure=rejected)
+    kept = look(
+        not_kept, entry={"additional_principal_ids": [71]}, workspace=workspace, devops_failure=rejected
+    )
     assert [status for status, _ in azure_devops(kept)] == ["failed"]
     person = job(1, RunAs("user", "bob@contoso.com"))
-    assert azure_devops(look(person, devops_failure=rejected)) == [("warning", "job_repository_unseen")]
+    assert azure_devops(look(person, devops_failure=rejected)) == [("warning", "job_repository_not_readable")]
     trouble = failure(Service.AZURE_DEVOPS, 503)
     assert azure_devops(look(not_kept, devops_failure=trouble)) == [("warning", "service_unavailable")]
 
@@ -748,7 +755,7 @@ def test_below_a_workspace_that_is_shut_jobs_are_skipped() -> None:
 def test_where_it_is_shut_to_the_app_alone_the_person_looks() -> None:
     doors = FakeDoors(FakeJobs({1: job(), 2: job(2, AS_ROBOT)}, stored={70: [OURS], 71: [OURS]}))
     workspace = FakeWorkspace(fail={"sign_in": failure(status=401)})
-    checks = look(doors=doors, workspace=workspace, entry={"run_as": [71]})
+    checks = look(doors=doors, workspace=workspace, entry={"additional_principal_ids": [71]})
     assert (findings(checks), doors.used) == ([], ["workspace"])
     assert summary(checks).startswith("2 jobs with a Git source in Azure DevOps, all in order; seen as ann@")
     doors.shut["workspace"] = refused()
@@ -927,7 +934,7 @@ def test_jobs_are_judged_no_longer_than_there_is_time(monkeypatch: pytest.Monkey
 
 
 def test_after_its_deadline_a_check_waits_once_whatever_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor, "GRACE", 0.2)
+    monkeypatch.setattr(executor, "REPORT_GRACE_S", 0.2)
     release = threading.Event()
     gang = executor.Executor(4, Deadline.after(0.1, SystemClock()))
     started = time.monotonic()

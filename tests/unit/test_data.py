@@ -233,7 +233,7 @@ drawn = settings(max_examples=FUZZ) if FUZZ else as_often_as(150)
 @example(content=b'{"a":' * 100_000)
 @example(content=b'{"WORKSPACES": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
 @example(content=b'{"WORKSPACES": [1e999, ' + b"9" * 5000 + b"]}")
-@example(content=b'{"WORKSPACES": [{"host": 1e999, "run_as": [' + b"9" * 4000 + b"]}]}")
+@example(content=b'{"WORKSPACES": [{"host": 1e999, "additional_principal_ids": [' + b"9" * 4000 + b"]}]}")
 @example(content=b'{"WORKSPACES": ["\xff"]}')
 @example(content=b"")
 def test_any_file_is_told_in_json(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -316,9 +316,9 @@ def problems_with(file: Path, arguments: list[str]) -> str:
     assert done.exit_code == 2, done.output
     report: dict[str, Any] = json.loads(done.stdout)
     told = report.get("problems") or [
-        {"where": check["subject"], "message": check["message"]} for check in report["checks"]
+        {"location": check["subject"], "message": check["message"]} for check in report["checks"]
     ]
-    assert told[0]["where"] == str(file)
+    assert told[0]["location"] == str(file)
     return str(told[0]["message"])
 
 

@@ -92,7 +92,7 @@ FOLDERS = {
         wanted(),
         found(None),
         None,
-        LeaveAlone(None, note="folder_frozen"),
+        LeaveAlone(None, note="folder_detached"),
     ),
     "moves a folder that has no commit yet": (
         wanted(),
@@ -181,7 +181,7 @@ def test_a_federated_credential_is_told_from_ours_and_from_rivals() -> None:
 REFUSED = {
     "a missing folder without a url": (
         (wanted(), None, None, None),
-        "folder_missing",
+        "folder_not_found",
         "/Repos/etl/prod does not exist",
     ),
     "a notebook at the path": (
@@ -191,7 +191,7 @@ REFUSED = {
     ),
     "a clone of another repository": (
         (wanted(url=URL), found(), OTHER, ResolvedRef(OLD)),
-        "other_repository",
+        "wrong_repository",
         "/Repos/etl/prod is a clone of contoso/Data Platform/other, not of contoso/Data Platform/etl",
     ),
     "a clone from outside Azure DevOps": (
@@ -211,12 +211,12 @@ REFUSED = {
     ),
     "a branch that does not exist": (
         (wanted(branch="x"), found(), ETL, ResolvedRef(None)),
-        "no_such_ref",
+        "ref_not_found",
         "Branch x does not exist",
     ),
     "a tag that does not exist, before cloning for it": (
         (wanted(url=URL, tag="x"), None, None, ResolvedRef(None)),
-        "no_such_ref",
+        "ref_not_found",
         "Tag x does not exist",
     ),
 }

@@ -167,7 +167,7 @@ CASES = (
     # Identity
     identity(
         "an unknown client id",
-        "identity_unknown",
+        "identity_not_assigned",
         400,
         {
             "statusCode": 400,
@@ -176,13 +176,13 @@ CASES = (
     ),
     identity(
         "an identity that is not found",
-        "identity_unknown",
+        "identity_not_assigned",
         400,
         {"error": "invalid_request", "error_description": "Identity not found"},
     ),
     identity(
         "an invalid scope",
-        "identity_unknown",
+        "identity_not_assigned",
         400,
         {"error": "invalid_scope", "error_description": "The requested identity isn't assigned."},
     ),
@@ -211,10 +211,12 @@ CASES = (
     recognised("an app in Azure without identity", "identity_missing", Service.IDENTITY, "not_assigned"),
     recognised("a machine without the Azure CLI", "azure_cli_missing", Service.AZURE_CLI, "not_installed"),
     recognised("an Azure CLI without network", "azure_cli_unreachable", Service.AZURE_CLI, "refused"),
-    recognised("nobody signed in to the Azure CLI", "azure_cli_sign_in", Service.AZURE_CLI, "signed_out"),
+    recognised(
+        "nobody signed in to the Azure CLI", "azure_cli_not_signed_in", Service.AZURE_CLI, "signed_out"
+    ),
     cli(
         "an Azure CLI that is not signed in",
-        "azure_cli_sign_in",
+        "azure_cli_not_signed_in",
         "Please run 'az login' to set up an account",
     ),
     cli(
@@ -267,8 +269,8 @@ CASES = (
     ),
     network("a proxy that asks to sign in", "proxy_sign_in", Service.KEY_VAULT, PROXY_407),
     network("a proxy's address that cannot be read", "proxy_unusable", Service.DATABRICKS, PROXY_UNUSABLE),
-    lapsed("a token from the platform's cache that has lapsed", "identity_lapsed_token", Service.IDENTITY),
-    lapsed("a token of the Azure CLI that has lapsed", "identity_lapsed_token", Service.AZURE_CLI),
+    lapsed("a token from the platform's cache that has lapsed", "identity_token_expired", Service.IDENTITY),
+    lapsed("a token of the Azure CLI that has lapsed", "identity_token_expired", Service.AZURE_CLI),
     recognised(
         "a person whose sign-in is to be exchanged", "azure_cli_no_exchange", Service.AZURE_CLI, "a_person"
     ),
@@ -294,20 +296,20 @@ CASES = (
     # Another tenant
     entra(
         "a registration that does not trust the identity",
-        "registration_trust",
+        "registration_credential_missing",
         401,
         f"AADSTS700213: No matching federated identity record found for presented assertion subject '{OBJECT_ID}'.",
     ),
     entra(
         "a registration that trusts it but for letter case",
-        "registration_trust_case",
+        "registration_case_mismatch",
         401,
         "AADSTS7002138: No matching federated identity record found for presented assertion subject 'x'. The subject matches with "
         "case-insensitive comparison.",
     ),
     entra(
         "a registration that trusts another issuer",
-        "registration_issuer",
+        "registration_issuer_mismatch",
         401,
         "AADSTS700211: No matching federated identity record found for presented assertion issuer 'x'.",
     ),
@@ -380,7 +382,7 @@ CASES = (
     ),
     vault(
         "a validity that an Azure Policy does not allow",
-        "key_vault_policy",
+        "key_vault_policy_violation",
         403,
         "Forbidden",
         "Secret is not allowed by policy: it should have the specified maximum validity period.",
@@ -389,7 +391,7 @@ CASES = (
     ),
     vault(
         "another refusal of an admin's",
-        "key_vault_admin_refused",
+        "key_vault_admin_denied",
         403,
         "Forbidden",
         "No.",
@@ -398,7 +400,7 @@ CASES = (
     ),
     vault(
         "a vault of another tenant than the admin's",
-        "key_vault_admin_sign_in",
+        "key_vault_admin_wrong_tenant",
         401,
         "Unauthorized",
         f"AKV10032: Invalid issuer. Expected one of https://sts.windows.net/{TENANT}/.",
@@ -433,7 +435,7 @@ CASES = (
     ),
     vault(
         "a vault of another tenant",
-        "key_vault_sign_in",
+        "key_vault_wrong_tenant",
         401,
         "Unauthorized",
         f"AKV10032: Invalid issuer. Expected one of https://sts.windows.net/{TENANT}/.",
@@ -584,20 +586,24 @@ CASES = (
     ),
     exchanged(
         "a policy for another audience",
-        "federation_audience",
+        "federation_audience_mismatch",
         400,
         "invalid_grant",
         "TOKEN_AUDIENCE_INVALID (Token audience 'x' invalid, expected one of 'y')",
     ),
     exchanged(
         "a policy for another identity",
-        "federation_subject",
+        "federation_subject_mismatch",
         400,
         "invalid_grant",
         "TOKEN_SUBJECT_INVALID (Token subject 'x' invalid, expected 'y')",
     ),
     exchanged(
-        "a federated principal without rights", "federation_no_rights", 403, "access_denied", "No access"
+        "a federated principal without rights",
+        "federation_no_workspace_access",
+        403,
+        "access_denied",
+        "No access",
     ),
     exchanged("another reason not to exchange", "federation_rejected", 400, "invalid_request", "no"),
     Case(
@@ -694,21 +700,23 @@ CASES = (
         for operation in ("sign in", EXCHANGE)
         for status, error in ((401, "invalid_client"), (400, "invalid_grant"), (403, "access_denied"))
     ),
-    recognised("no service principal of an id", "principal_unknown", Service.DATABRICKS, "no_principal"),
+    recognised(
+        "no service principal of an id", "principal_not_in_workspace", Service.DATABRICKS, "no_principal"
+    ),
     databricks(
         "secrets of a service principal that is not there",
-        "principal_unknown",
+        "principal_not_in_workspace",
         404,
         "RESOURCE_DOES_NOT_EXIST",
         "Service principal with id 7 not found.",
         operation="list the OAuth secrets of service principal 7",
     ),
     recognised(
-        "two service principals of an id", "several_principals", Service.DATABRICKS, "several_principals"
+        "two service principals of an id", "principal_ambiguous", Service.DATABRICKS, "principal_ambiguous"
     ),
     databricks(
         "a sixth OAuth secret",
-        "oauth_secrets_full",
+        "oauth_secret_limit_reached",
         400,
         "RESOURCE_LIMIT_EXCEEDED",
         "Too many.",
@@ -716,7 +724,7 @@ CASES = (
     ),
     databricks(
         "a sixth OAuth secret, in words",
-        "oauth_secrets_full",
+        "oauth_secret_limit_reached",
         400,
         "BAD_REQUEST",
         "Service principal 7 has reached the limit of 5 secrets.",
@@ -724,7 +732,7 @@ CASES = (
     ),
     databricks(
         "a workspace of another tenant than the admin's",
-        "workspace_admin_sign_in",
+        "workspace_admin_token_rejected",
         401,
         "401",
         f"Expected iss claim to be: https://sts.windows.net/{TENANT}/, but was: https://sts.windows.net/x/.",
@@ -732,7 +740,7 @@ CASES = (
     ),
     databricks(
         "the same, as a bad request",
-        "workspace_admin_sign_in",
+        "workspace_admin_token_rejected",
         400,
         "INVALID_PARAMETER_VALUE",
         f"Expected iss claim to be: https://sts.windows.net/{TENANT}/, but was: https://sts.windows.net/x/.",
@@ -772,17 +780,19 @@ CASES = (
         ),
         operation="sign in",
     ),
-    databricks("an access token that is not taken", "workspace_sign_in", 403, "403", "Invalid access token."),
+    databricks(
+        "an access token that is not taken", "workspace_token_rejected", 403, "403", "Invalid access token."
+    ),
     databricks(
         "an access token that has lapsed",
-        "workspace_sign_in",
+        "workspace_token_rejected",
         403,
         403,
         "Token is expiring within 30 seconds. (token expired)",
     ),
     databricks(
         "a request without a credential",
-        "workspace_sign_in",
+        "workspace_token_rejected",
         401,
         401,
         "Credential was not sent or was of an unsupported type for this API.",
@@ -794,11 +804,13 @@ CASES = (
         error=DNS,
         known=proved(Known.REACHED),
     ),
-    network("a workspace whose host name does not resolve", "unreachable", Service.DATABRICKS, DNS),
-    network("a workspace whose certificate is another's", "unreachable", Service.DATABRICKS, TLS),
-    network("a workspace where nobody listens", "unreachable", Service.DATABRICKS, REFUSED),
-    network("a workspace that takes no connection", "unreachable", Service.DATABRICKS, CONNECT_TIMEOUT),
-    network("a workspace that a proxy refuses", "unreachable", Service.DATABRICKS, PROXY),
+    network("a workspace whose host name does not resolve", "workspace_unreachable", Service.DATABRICKS, DNS),
+    network("a workspace whose certificate is another's", "workspace_unreachable", Service.DATABRICKS, TLS),
+    network("a workspace where nobody listens", "workspace_unreachable", Service.DATABRICKS, REFUSED),
+    network(
+        "a workspace that takes no connection", "workspace_unreachable", Service.DATABRICKS, CONNECT_TIMEOUT
+    ),
+    network("a workspace that a proxy refuses", "workspace_unreachable", Service.DATABRICKS, PROXY),
     # Git credential
     *(
         databricks(
@@ -902,8 +914,8 @@ CASES = (
         operation="move the Git folder to main",
     ),
     databricks(
-        "a principal that run_as misspells",
-        "principal_not_found",
+        "a principal that additional_principal_ids misspells",
+        "additional_principal_not_found",
         404,
         "RESOURCE_DOES_NOT_EXIST",
         "Principal with id 7 could not be found",
@@ -972,11 +984,11 @@ CASES = (
         for code in ("GIT_UNKNOWN_REF", "BAD_REQUEST")
     ),
     databricks(
-        "a branch that is not there", "unknown_ref", 400, "GIT_UNKNOWN_REF", "Remote branch does not exist."
+        "a branch that is not there", "ref_not_found", 400, "GIT_UNKNOWN_REF", "Remote branch does not exist."
     ),
     databricks(
         "a branch that is not there, in words",
-        "unknown_ref",
+        "ref_not_found",
         400,
         "BAD_REQUEST",
         "Remote branch does not exist.",
@@ -1201,9 +1213,15 @@ def test_every_match_of_every_row_has_a_case_that_reaches_it(row: Row) -> None:
         assert any(fits(alone, failure, known) for failure, known in symptoms), f"no case for {match}"
 
 
-def test_there_is_one_row_for_each_code() -> None:
+def test_a_code_means_one_thing_whoever_finds_it() -> None:
+    """A service may answer what the app finds by itself: then both rows have one cause and one remedy."""
+    for rows in ((*TABLE, UNKNOWN), OWN):
+        assert len({row.code for row in rows}) == len(rows)
+    meant = {row.code: (row.cause, row.remedy) for row in TABLE}
+    shared = [row for row in OWN if row.code in meant]
+    assert shared
+    assert all((row.cause, row.remedy) == meant[row.code] for row in shared)
     codes = [row.code for row in (*TABLE, UNKNOWN, *OWN)]
-    assert len(codes) == len(set(codes))
     assert {case.code for case in CASES} == {row.code for row in (*TABLE, UNKNOWN)}
     assert all(re.fullmatch("[a-z]+(_[a-z]+)*", code) for code in codes)
 
@@ -1270,7 +1288,7 @@ def test_a_secret_that_has_ended_was_read_and_the_day_is_told() -> None:
     assert found.message == 'Could not use the secret "x": it ended on 2026-10-31 at 23:30 UTC.'
 
 
-@pytest.mark.parametrize(("symptom", "said"), SAID.values(), ids=SAID)
+@pytest.mark.parametrize(("failure", "said"), SAID.values(), ids=SAID)
 def test_what_happened_is_one_sentence(failure: tuple[Any, ...], said: str) -> None:
     found = explain(ServiceFailure(Service.DATABRICKS, "list the Git folders", *failure), FACTS)
     assert found.message == f"Could not list the Git folders: {said}"
@@ -1434,13 +1452,13 @@ GRANTED = {
     "devops_project_not_found",
     "not_in_workspace",
     "federation_policy_missing",
-    "federation_subject",
-    "federation_no_rights",
+    "federation_subject_mismatch",
+    "federation_no_workspace_access",
     "credential_forbidden",
     "permission_denied",
-    "folder_missing",
+    "folder_not_found",
     "folder_permission",
-    "nothing_found",
+    "no_folder_matched",
     "secret_not_found",
 }
 """What `onboard` grants, or makes, where it is missing."""

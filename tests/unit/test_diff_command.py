@@ -76,7 +76,11 @@ STAYS: dict[str, tuple[object, object, list[tuple[str, str]]]] = {
     "a folder": ([ENTRY], [with_(folders=["/Repos/etl/test"])], [("production", "folder_removed")]),
     "all folders": ([ENTRY], [{"host": HOST, "name": "production"}], [("production", "folder_removed")] * 2),
     "a pattern": ([with_(folders=["/a/b/*"])], [with_(folders=[])], [("production", "pattern_removed")]),
-    "a principal": ([with_(run_as=[7, "8"])], [with_(run_as=[7])], [("production", "principal_removed")]),
+    "a principal": (
+        [with_(additional_principal_ids=[7, "8"])],
+        [with_(additional_principal_ids=[7])],
+        [("production", "principal_removed")],
+    ),
     "a folder that a pattern still covers": ([ENTRY], [with_(folders=["/Repos/*"])], []),
     "a pattern within another": ([with_(folders=["/a/b/*"])], [with_(folders=["/a/*"])], []),
     "another name": ([ENTRY], [with_(name="prod")], []),
@@ -102,7 +106,11 @@ CHANGED: dict[str, tuple[object, object, list[str]]] = {
         [with_(host=OTHER)],
         [f'~ production host: "{HOST}" → "{OTHER}"'],
     ),
-    "a key more": ([ENTRY], [with_(run_as=[7])], ["+ production run_as: [7]"]),
+    "a key more": (
+        [ENTRY],
+        [with_(additional_principal_ids=[7])],
+        ["+ production additional_principal_ids: [7]"],
+    ),
     "a key less": ([with_(auth="managed_identity")], [ENTRY], ['- production auth: "managed_identity"']),
     "a folder more": ([ENTRY], [with_(folders=[*ENTRY["folders"], "/x"])], ["+ production /x"]),
     "a folder less": (

@@ -279,7 +279,7 @@ def check_told(tree: Tree, pattern: str, expected: Expected, told: list[PatternR
         assert [each for each in told if each.failed == failed and path in each.told.message], path
     if not expected.gaps and not expected.covers:
         assert len(codes) == 1
-        assert codes[0] in {"nothing_found", "pattern_not_a_directory"}
+        assert codes[0] in {"no_folder_matched", "pattern_not_a_directory"}
     else:
         assert len(codes) == len(expected.gaps)
 

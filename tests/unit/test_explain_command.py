@@ -41,7 +41,7 @@ def test_without_a_code_it_lists_all_with_one_line_each() -> None:
     done = explain()
     assert done.exit_code == 0
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert sorted(listed) == sorted(row.code for row in ROWS)
+    assert sorted(listed) == sorted({row.code for row in ROWS})
     codes = json.loads(explain("--json").stdout)["codes"]
     assert [entry["code"] for entry in codes] == listed
     assert all(entry.keys() == {"code", "section", "message", "cause", "remedy", "page"} for entry in codes)

@@ -118,15 +118,22 @@ def test_the_timer_says_into_how_many_slices_it_cuts_and_names_each_one_s(
     line, *queued = [json.loads(each) for each in caplog.messages]
     assert (line["event"], line["slices"], line["workspaces"]) == ("git_refresh.dispatch", 3, 121)
     assert [
-        (each["event"], each["run_id"], each["slice"], each["slices"], each["until"], tuple(each["names"]))
+        (
+            each["event"],
+            each["run_id"],
+            each["slice"],
+            each["slices"],
+            each["valid_until"],
+            tuple(each["names"]),
+        )
         for each in queued
     ] == [
-        ("git_refresh.queued", line["run_id"], each.slice.number, 3, line["until"], each.workspaces)
+        ("git_refresh.queued", line["run_id"], each.slice.number, 3, line["valid_until"], each.workspaces)
         for each in found
     ]
     assert {each.slice.run_id for each in found} == {line["run_id"]}
     assert sorted(each.slice.number for each in found) == [1, 2, 3]
-    assert {f"{each.valid_until:%Y-%m-%dT%H:%M:%SZ}" for each in found} == {line["until"]}
+    assert {f"{each.valid_until:%Y-%m-%dT%H:%M:%SZ}" for each in found} == {line["valid_until"]}
     assert sum(len(each.workspaces) for each in found) == 121
     assert found[0].valid_until > datetime.now(UTC)
 
@@ -142,7 +149,7 @@ def test_the_timer_s_lines_have_room_for_the_longest_names(
     dispatch({**ENVIRON, "WORKSPACES": json.dumps(entries)}, None)
     queued = [json.loads(each) for each in caplog.messages][1:]
     assert sum(len(each["names"]) for each in queued) == 120
-    assert {each["names_left_out"] for each in queued} == {0}
+    assert {each["names_omitted"] for each in queued} == {0}
     assert max(map(len, caplog.messages)) <= MAX_LINE_CHARS
     shown = {RedactingLogger().redact_text(str(each["name"])) for each in entries}
     assert {name for each in queued for name in each["names"]} == shown, (
@@ -202,7 +209,7 @@ def test_a_slice_is_refreshed_with_the_code_of_a_run(stage: Stage) -> None:
     assert names == ["data-2"]
     assert given["slice_"] == sent.slice
     assert abs(given["next_run"] - sent.valid_until) < timedelta(minutes=1)
-    assert list(given["told"]) == []
+    assert list(given["notes"]) == []
     assert stage.claims.closed == 1
 
 
@@ -220,7 +227,11 @@ def test_a_message_that_is_too_late_is_dropped_with_one_line_and_no_failure(
 ) -> None:
     raised, (line,) = stage.deliver(message(minutes=minutes).text())
     assert (raised, stage.ran, stage.claims.held) == ("", [], {})
-    assert (line["event"], line["result"], line["code"]) == ("git_refresh.slice", "dropped", "slice_too_late")
+    assert (line["event"], line["result"], line["code"]) == (
+        "git_refresh.message_skipped",
+        "dropped",
+        "slice_too_late",
+    )
     assert (line["run_id"], line["slice"], line["slices"]) == (RUN, 1, 3)
 
 
@@ -231,9 +242,9 @@ def test_a_message_that_cannot_be_read_is_dropped_with_one_line_and_no_failure(
     raised, (line,) = stage.deliver(text)
     assert (raised, stage.ran) == ("", [])
     assert (line["event"], line["result"], line["code"]) == (
-        "git_refresh.slice",
+        "git_refresh.message_skipped",
         "dropped",
-        "slice_unreadable",
+        "message_unreadable",
     )
     assert line["slice"] is None
 
@@ -243,7 +254,7 @@ def test_a_slice_in_which_something_failed_is_red_and_not_done_twice(stage: Stag
     raised, _ = stage.deliver()
     assert "is not well" in raised
     raised, (line,) = stage.deliver(count=2)
-    assert (raised, line["code"], line["result"]) == ("", "slice_ended", "dropped")
+    assert (raised, line["code"], line["result"]) == ("", "slice_already_completed", "dropped")
     assert len(stage.ran) == 1
 
 
@@ -268,8 +279,12 @@ def test_a_slice_that_kills_its_worker_is_given_up_red_and_never_poison(stage: S
     dies(stage, stage.deliver)
     dies(stage, lambda: stage.deliver(count=2))
     raised, (line,) = stage.deliver(count=3)
-    assert "slice_given_up: Slice 1 of 3 was given up: its worker has died 2 times." in raised
-    assert (line["event"], line["result"], line["code"]) == ("git_refresh.slice", "failed", "slice_given_up")
+    assert "slice_abandoned: Slice 1 of 3 was given up: its worker has died 2 times." in raised
+    assert (line["event"], line["result"], line["code"]) == (
+        "git_refresh.message_skipped",
+        "failed",
+        "slice_abandoned",
+    )
     assert stage.deliver(count=4)[0] == ""
     assert len(stage.ran) == 2
 
@@ -279,7 +294,7 @@ def test_the_same_slice_on_the_queue_twice_is_done_once(stage: Stage) -> None:
     raised, (line,) = stage.deliver(id_="m2")
     assert (raised, line["code"], len(stage.ran)) == ("", "slice_duplicate", 1)
     stage.deliver(count=2)
-    assert stage.deliver(id_="m2")[1][0]["code"] == "slice_ended"
+    assert stage.deliver(id_="m2")[1][0]["code"] == "slice_already_completed"
 
 
 DENIED = ServiceError(
@@ -292,7 +307,7 @@ def test_without_a_claim_the_slice_is_refreshed_all_the_same_and_says_so(stage: 
     raised, _ = stage.deliver()
     assert raised == ""
     ((_, given),) = stage.ran
-    (told,) = given["told"]
+    (told,) = given["notes"]
     assert str(told).startswith(
         "FAN_OUT: claim_denied: Could not claim slice 1 of 3: Azure Storage answered 403 AuthorizationFailure."
     )
@@ -311,7 +326,7 @@ def test_without_a_claim_a_slice_whose_worker_died_is_tried_again_and_given_up_i
     dies(stage, stage.deliver)
     dies(stage, lambda: stage.deliver(count=2))
     raised, (line,) = stage.deliver(count=3)
-    assert (raised, line["code"], line["result"]) == ("", "slice_given_up", "failed")
+    assert (raised, line["code"], line["result"]) == ("", "slice_abandoned", "failed")
     assert len(stage.ran) == 2
 
 
@@ -324,8 +339,8 @@ def test_a_mistake_of_this_app_in_its_claims_does_not_cost_the_slice(
     monkeypatch.setattr(app, "claims", fail)
     assert stage.deliver() == ("", [])
     ((_, given),) = stage.ran
-    assert "FAN_OUT: internal_error: AttributeError" in str(given["told"][0])
-    assert SECRET not in str(given["told"][0])
+    assert "FAN_OUT: internal_error: AttributeError" in str(given["notes"][0])
+    assert SECRET not in str(given["notes"][0])
 
 
 def test_a_storage_that_the_settings_no_longer_name_is_said_by_the_slice(
@@ -335,7 +350,7 @@ def test_a_storage_that_the_settings_no_longer_name_is_said_by_the_slice(
     monkeypatch.setattr(app, "run", stage.run)
     raised, _ = stage.deliver(AzureWebJobsStorage__accountName="")
     assert raised == ""
-    assert "AzureWebJobsStorage: is missing" in str(stage.ran[0][1]["told"][0])
+    assert "AzureWebJobsStorage: is missing" in str(stage.ran[0][1]["notes"][0])
 
 
 def test_settings_that_broke_between_timer_and_slice_are_its_failure_once(stage: Stage) -> None:
@@ -343,7 +358,7 @@ def test_settings_that_broke_between_timer_and_slice_are_its_failure_once(stage:
     assert "Nothing was run, because the app settings are wrong. WORKSPACES: is not valid JSON" in raised
     assert (line["event"], line["run_id"], line["slice"], line["slices"]) == ("git_refresh.run", RUN, 1, 3)
     assert line["result"] == "failed"
-    assert stage.deliver(count=2, WORKSPACES="[")[1][0]["code"] == "slice_ended"
+    assert stage.deliver(count=2, WORKSPACES="[")[1][0]["code"] == "slice_already_completed"
 
 
 def test_a_slice_in_which_this_app_makes_a_mistake_has_its_line_all_the_same(stage: Stage) -> None:
@@ -359,7 +374,7 @@ def test_names_that_are_not_in_the_list_are_said_and_no_failure(stage: Stage) ->
     ((names, _),) = stage.ran
     assert (raised, names) == ("", ["data-1"])
     assert (line["event"], line["code"], line["names"]) == (
-        "git_refresh.slice",
+        "git_refresh.message_skipped",
         "workspace_not_listed",
         ["data-9"],
     )
@@ -384,7 +399,7 @@ def test_a_message_of_which_no_name_is_in_the_list_is_no_run(stage: Stage) -> No
         {"workspaces": ["nobody"]},
         {"workspaces": ["data-1"]},
         {"workspaces": ["data-2", "data-1"]},
-        {"until": (datetime.now(UTC) + timedelta(minutes=2)).isoformat()},
+        {"valid_until": (datetime.now(UTC) + timedelta(minutes=2)).isoformat()},
         {"slices": 4},
     ],
 )
@@ -422,7 +437,7 @@ def at_seven_past(monkeypatch: pytest.MonkeyPatch) -> datetime:
 def test_a_message_s_time_can_shorten_what_the_schedule_gives_and_no_more(
     stage: Stage, at_seven_past: datetime, until: timedelta, seconds: int
 ) -> None:
-    given = json.loads(message().text()) | {"until": (at_seven_past + until).isoformat()}
+    given = json.loads(message().text()) | {"valid_until": (at_seven_past + until).isoformat()}
     assert stage.deliver(json.dumps(given), REFRESH_SCHEDULE=QUARTERS) == ("", [])
     ((_, ran),) = stage.ran
     assert ran["settings"].timeout_s == seconds
@@ -432,7 +447,7 @@ def test_a_message_s_time_can_shorten_what_the_schedule_gives_and_no_more(
 @pytest.mark.parametrize("until", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z"])
 @pytest.mark.usefixtures("at_seven_past")
 def test_a_message_of_any_year_before_is_too_late(stage: Stage, until: str) -> None:
-    text = json.dumps({**json.loads(message().text()), "until": until})
+    text = json.dumps({**json.loads(message().text()), "valid_until": until})
     raised, (line,) = stage.deliver(text, REFRESH_SCHEDULE=QUARTERS)
     assert (raised, line["code"], stage.ran) == ("", "slice_too_late", [])
 
@@ -453,7 +468,7 @@ def test_an_odd_queue_message_is_dropped_as_unreadable(stage: Stage, body: bytes
     delivery = Delivery.of(QueueMessage(body=body))  # type: ignore[no-untyped-call]
     assert (delivery.id, delivery.count) == ("", 1)
     refresh_slice(ENVIRON, delivery)
-    assert [json.loads(line)["code"] for line in stage.caplog.messages] == ["slice_unreadable"]
+    assert [json.loads(line)["code"] for line in stage.caplog.messages] == ["message_unreadable"]
 
 
 def test_a_queue_message_without_an_id_or_a_count_is_worked_on(stage: Stage) -> None:
@@ -496,7 +511,7 @@ ODD_VALUES: st.SearchStrategy[Any] = (
         lambda away: (datetime.now(UTC) + away).isoformat()
     )
 )
-KEYS = ["version", "run_id", "slice", "slices", "until", "workspaces"]
+KEYS = ["version", "run_id", "slice", "slices", "valid_until", "workspaces"]
 ODD_CHANGES = st.dictionaries(st.sampled_from([*KEYS, "$x", "id", "dequeueCount"]), ODD_VALUES, max_size=3)
 LIKELY_CHANGES = st.fixed_dictionaries(
     {},
@@ -504,7 +519,7 @@ LIKELY_CHANGES = st.fixed_dictionaries(
         "run_id": st.uuids().map(str),
         "slice": st.integers(1, 4),
         "slices": st.integers(2, 9),
-        "until": st.integers(-60, 3_000).map(
+        "valid_until": st.integers(-60, 3_000).map(
             lambda seconds: (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
         ),
         "workspaces": NAMES.filter(bool),
@@ -526,7 +541,13 @@ def mutated(changes: dict[str, Any], cuts: list[tuple[int, int, bytes]]) -> str:
     return body.decode(errors="replace")
 
 
-DROPPED = {"slice_unreadable", "slice_too_late", "slice_ended", "slice_duplicate", "slice_given_up"}
+DROPPED = {
+    "message_unreadable",
+    "slice_too_late",
+    "slice_already_completed",
+    "slice_duplicate",
+    "slice_abandoned",
+}
 
 
 def hold_any_message_harmless(stage: Stage, text: str, count: int) -> set[str]:
@@ -534,15 +555,15 @@ def hold_any_message_harmless(stage: Stage, text: str, count: int) -> set[str]:
     stage.ran.clear()
     raised, lines = stage.deliver(text or " ", count=count)
     codes = {line["code"] for line in lines}
-    assert raised == "" or codes == {"slice_given_up"}
-    assert {line["event"] for line in lines} <= {"git_refresh.slice"}
+    assert raised == "" or codes == {"slice_abandoned"}
+    assert {line["event"] for line in lines} <= {"git_refresh.message_skipped"}
     assert codes <= DROPPED | {"workspace_not_listed"}
     assert bool(codes & DROPPED) + len(stage.ran) <= 1
     assert codes or stage.ran
     for names, ran in stage.ran:
         assert names
         assert set(names) <= {"data-1", "data-2"}
-        assert ran["slice_"].number <= ran["slice_"].of
+        assert ran["slice_"].number <= ran["slice_"].total
         assert 1 <= ran["settings"].timeout_s <= 540
         assert timedelta() < ran["next_run"] - datetime.now(UTC) < timedelta(minutes=16)
     return codes or {"ran"}

@@ -77,9 +77,9 @@ WRONG = {
         '["…" <-- HERE "…"]',
     ),
     "no comma between numbers": (
-        '[{"run_as": [1 2]}]',
-        "line 1, column 15, in [0].run_as: a comma is missing between two items; write , here",
-        '[{"run_as": [… <-- HERE …]}]',
+        '[{"additional_principal_ids": [1 2]}]',
+        "line 1, column 33, in [0].additional_principal_ids: a comma is missing between two items; write , here",
+        '[{"additional_principal_ids": [… <-- HERE …]}]',
     ),
     "no comma at the end of a line": (
         '[{"host": "x"\n  "name": "y"}]',
@@ -407,9 +407,9 @@ WRONG = {
         "[… <-- HERE ]",
     ),
     "number that starts with 0": (
-        '[{"run_as": [012]}]',
-        "line 1, column 14, in [0].run_as[0]: a number cannot start with 0; remove the 0, or put it in double quotes if it is a string",
-        '[{"run_as": [… <-- HERE ]}]',
+        '[{"additional_principal_ids": [012]}]',
+        "line 1, column 32, in [0].additional_principal_ids[0]: a number cannot start with 0; remove the 0, or put it in double quotes if it is a string",
+        '[{"additional_principal_ids": [… <-- HERE ]}]',
     ),
     "number that starts with +": (
         "[+1]",
@@ -851,7 +851,7 @@ DOCUMENT = """[
       {"path": "/Repos/etl/production", "branch": "main"},
       "/Repos/etl/test"
     ],
-    "run_as": [1, 25]
+    "additional_principal_ids": [1, 25]
   },
   "https://adb-2.2.azuredatabricks.net"
 ]"""
@@ -1190,7 +1190,7 @@ def test_a_word_that_is_not_known_to_be_harmless_is_not_shown(word: str) -> None
         "/Repos/me@contoso.com/etl",
         "/Workspace/Shared/x",
         "managed_identity",
-        "run_as",
+        "additional_principal_ids",
     ],
 )
 def test_a_word_that_is_known_to_be_harmless_is_shown_whole(word: str) -> None:

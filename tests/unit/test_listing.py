@@ -59,7 +59,7 @@ def test_a_pattern_is_narrowed_to_what_is_asked_for() -> None:
 def test_a_narrowed_pattern_is_not_said_to_find_nothing_and_a_whole_one_is() -> None:
     read = listing(["/Repos/a/*", "/Repos/c/*"], [], only=["/Repos/a/1", "/Repos/c/*"])
     assert found(read) == ["/Repos/a/1"]
-    assert told(read) == [("/Repos/c/*", "nothing_found", False)]
+    assert told(read) == [("/Repos/c/*", "no_folder_matched", False)]
 
 
 def test_a_narrowed_pattern_finds_no_more_than_it_would_by_itself() -> None:

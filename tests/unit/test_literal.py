@@ -193,7 +193,7 @@ def a_rotation(text: str) -> None:
 def an_onboarding(text: str) -> None:
     grants = [
         Grant("principal", text, text, text, Command(text), "planned", text),
-        Grant("principal", text, text, text, Command(text), "done", text, client_id=text),
+        Grant("principal", text, text, text, Command(text), "granted", text, client_id=text),
         Grant("principal", text, text, text, Command(text), "failed", text, error=diagnosis(text)),
     ]
     display = OnboardView(RedactingLogger(), {text: text}, as_json=False)
@@ -304,5 +304,5 @@ def test_there_is_one_console() -> None:
                         isinstance(said, ast.Name) and said.id == "what"
                     )
                     assert ours, f"{file.name}:{node.lineno}"
-    assert found == {"terminal.py": "a console"}
+    assert found == {"render.py": "a console"}
     assert issubclass(render._Console, Console)

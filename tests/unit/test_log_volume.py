@@ -150,7 +150,7 @@ def test_failures_and_problems_of_a_run_do_not_crowd_each_other_out(lines: list[
     assert len(line) <= 30_000
     assert len(said["failures"]) >= 3
     assert len(said["problems"]) >= 5
-    assert len(said["problems"]) + said["problems_left_out"] == 500
+    assert len(said["problems"]) + said["problems_omitted"] == 500
 
 
 def test_a_text_of_a_failure_that_is_told_in_short_is_bounded(lines: list[str]) -> None:

@@ -67,7 +67,7 @@ def test_a_folder_can_be_cloned_where_the_workspace_allows_it(path: str) -> None
 
 
 def test_nobodys_changes_are_discarded_unless_the_settings_say_so() -> None:
-    assert folder(path="/Repos/etl/prod").on_conflict == "report"
+    assert folder(path="/Repos/etl/prod").on_conflict == "fail"
 
 
 @pytest.mark.parametrize("path", ["/Repos/prod", "/Workspace/Repos/prod", "/Repos/a/b/prod"])

@@ -96,7 +96,7 @@ ENDS: dict[str, tuple[list[Grant], bool, str]] = {
         "Not all is granted: 1 takes somebody else or failed, see ✗ above; then type it again.",
     ),
     "two failed": (
-        [grant(is_there=False, code=code) for code in ("grant_refused", "not_looked_at")],
+        [grant(is_there=False, code=code) for code in ("grant_refused", "check_timed_out")],
         True,
         "Not all is granted: 2 take somebody else or failed, see ✗ above; then type it again.",
     ),

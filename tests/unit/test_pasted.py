@@ -277,7 +277,12 @@ REMAINS = [
 
 @pytest.mark.parametrize("text", REMAINS)
 def test_what_powershell_leaves_of_a_value_is_told_with_its_remedy(text: str) -> None:
-    cases = [text, workspace(folders=text), workspace(folders=[text]), workspace(run_as=text)]
+    cases = [
+        text,
+        workspace(folders=text),
+        workspace(folders=[text]),
+        workspace(additional_principal_ids=text),
+    ]
     for entry in [*cases, workspace(devops=text), workspace(folders=[{"path": "/Shared/a", "sparse": text}])]:
         (problem,) = problems(entry)
         assert "add -Depth 10" in problem.message

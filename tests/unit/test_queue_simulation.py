@@ -214,16 +214,16 @@ class World:
         *others, last = settings.entries
         for each in settings.entries if whole else others:
             self.refreshed.append((each.name, self.at))
-            log_workspace(slice_.run_id, WorkspaceReport(each.name, "", "ok"), given["outlet"], slice_)
+            log_workspace(slice_.run_id, WorkspaceReport(each.name, "", "ok"), given["logger"], slice_)
         if fate.end in DEATHS:
             raise WorkerDiedError(fate.end)
         problems: tuple[Problem, ...] = ()
         if not whole:
-            log_workspace(slice_.run_id, WorkspaceReport(last.name, "", "failed"), given["outlet"], slice_)
+            log_workspace(slice_.run_id, WorkspaceReport(last.name, "", "failed"), given["logger"], slice_)
             problems = (Problem(last.name, "is not well"),)
         report = Report(slice_.run_id, self.now(), seconds, False, "ok", (), problems, (), slice_)
         report = replace(report, result="failed") if problems else report
-        log_run(report, given["outlet"])
+        log_run(report, given["logger"])
         return report
 
     # What stands for Application Insights.
@@ -240,7 +240,7 @@ class World:
 def simulated(world: World) -> Iterator[None]:
     claims = FakeClaims()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(slices, "MOST", 2)
+        patch.setattr(slices, "MAX_WORKSPACES_PER_SLICE", 2)
         patch.setattr(logging.getLogger("git_refresh"), "propagate", False)
         patch.setattr(logging.getLogger("git_refresh"), "filters", [world.note])
         patch.setattr(fan_out, "SystemClock", lambda: world)
@@ -352,7 +352,7 @@ def test_on_too_few_workers_each_slice_gets_its_turn_in_some_run() -> None:
 ALERTS = Path(__file__).parents[2] / "infra/queries/alerts"
 NO_SUCCESS, NEVER_ENDED, FAILED = (
     (ALERTS / f"{name}.kql").read_text().replace("\n", " ")
-    for name in ("no-successful-run", "slice-never-ended", "slice-failed")
+    for name in ("no-successful-run", "slice-not-completed", "slice-failed")
 )
 EACH_RUN = NO_SUCCESS.partition("| summarize runs =")[0]
 """The query on successful runs before it sums them up: a row for each run, and whether it is `good`."""
@@ -407,7 +407,7 @@ class Forgery:
         base = json.loads(world.seen[self.which % len(world.seen)]) if world.seen else {}
         until = (world.now() + timedelta(seconds=self.later_s)).isoformat()
         return json.dumps(
-            {**base, **{key: until if key == "until" else value for key, value in self.changes.items()}}
+            {**base, **{key: until if key == "valid_until" else value for key, value in self.changes.items()}}
         )
 
 
@@ -420,7 +420,7 @@ FORGERIES = st.builds(
     ),
     st.integers(0, 20),
     st.dictionaries(
-        st.sampled_from(["workspaces", "workspaces", "until", "slice", "slices", "run_id", "version"]),
+        st.sampled_from(["workspaces", "workspaces", "valid_until", "slice", "slices", "run_id", "version"]),
         st.none(),
     ).flatmap(
         lambda keys: st.fixed_dictionaries({key: value for key, value in VALUES.items() if key in keys})
@@ -429,7 +429,7 @@ FORGERIES = st.builds(
 )
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "workspaces": OF_THE_LIST,
-    "until": st.just(""),
+    "valid_until": st.just(""),
     "slice": st.integers(1, 4),
     "slices": st.integers(1, 4),
     "run_id": st.just(ANOTHER_RUN),

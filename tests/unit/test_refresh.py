@@ -55,7 +55,7 @@ def run(
     }
     clock = clock or FakeClock()
     options.setdefault("next_run", NOW + timedelta(minutes=15))
-    options.setdefault("outlet", RedactingLogger())
+    options.setdefault("logger", RedactingLogger())
     return refresh(load(environ), services, Deadline.after(540, clock), **options)
 
 
@@ -93,7 +93,7 @@ def test_a_missing_branch_is_told_with_the_nearest_that_exists(branch: str, said
     report = run(services, {"folders": [{"path": "/Repos/etl/prod", "url": URL, "branch": branch}]})
     error = report.workspaces[0].folders[0].error
     assert error is not None
-    assert (error.code, error.message) == ("no_such_ref", said)
+    assert (error.code, error.message) == ("ref_not_found", said)
 
 
 def test_a_name_that_may_be_a_secret_is_suggested_to_nobody() -> None:
@@ -142,7 +142,7 @@ def test_a_token_that_azure_devops_rejects_everywhere_does_not_replace_the_store
     found = report.workspaces[0]
     assert workspace.tokens == {}
     assert found.credential
-    assert (found.credential.action, found.credential.id, found.result) == ("kept", 5, "failed")
+    assert (found.credential.action, found.credential.id, found.result) == ("token_rejected", 5, "failed")
     assert found.error
     assert found.error.code == "devops_not_a_member"
     assert "object-id" in found.error.remedy
@@ -359,7 +359,7 @@ def test_without_a_token_every_workspace_fails_and_none_is_asked() -> None:
     report = run(FakeServices({host(1): workspace}, identity_failure=failure(Service.IDENTITY, 400)))
     assert report.token is None
     assert report.workspaces[0].error
-    assert report.workspaces[0].error.code == "identity_unknown"
+    assert report.workspaces[0].error.code == "identity_not_assigned"
     assert workspace.log == []
 
 
@@ -370,7 +370,7 @@ def test_a_token_that_ends_before_the_next_run_is_stored_and_reported() -> None:
     assert workspace.tokens
     assert (report.workspaces[0].result, report.result) == ("ok", "failed")
     assert report.problems[0].location == "token"
-    assert report.problems[0].message.startswith("short_token: ")
+    assert report.problems[0].message.startswith("token_expires_before_next_run: ")
     services.token_life += timedelta(seconds=1)
     assert run(services, {"folders": []}).result == "ok"
 
@@ -397,7 +397,7 @@ def test_a_federated_credential_is_reported_and_is_no_failure() -> None:
 def test_somebody_else_s_credential_is_updated_and_told_once_and_ours_is_not() -> None:
     theirs = StoredCredential(9, "azureDevOpsServices", "git-refresh", name="nightly jobs")
     fake = FakeWorkspace(stored=[theirs], at=behind())
-    report = run(FakeServices({host(1): fake}, {"main": OLD}), {"run_as": [4711]})
+    report = run(FakeServices({host(1): fake}, {"main": OLD}), {"additional_principal_ids": [4711]})
     assert report.result == "ok"
     (problem,) = report.problems
     said = 'adb-1: foreign_credential: Git credential 9 was not made by this app: its name is "nightly jobs", not '
@@ -417,9 +417,9 @@ def test_somebody_else_s_credential_stays_told_run_after_run(name: str, principa
     kept = fake.stored if principal is None else fake.others.setdefault(principal, [])
     kept[:] = [theirs]
     services = FakeServices({host(1): fake}, {"main": OLD})
-    where = "adb-1, Service principal 4711 (run_as)" if principal else "adb-1"
+    where = "adb-1, Service principal 4711 (additional_principal_ids)" if principal else "adb-1"
     for _ in range(2):
-        (problem,) = run(services, {"run_as": [4711]}).problems
+        (problem,) = run(services, {"additional_principal_ids": [4711]}).problems
         assert (problem.location, problem.message.split(":")[0]) == (where, "foreign_credential")
         assert (
             f"Somebody else stored it for service principal {principal or '5a1e0000-0000-4000-8000-000000000001'}"
@@ -439,9 +439,14 @@ def test_somebody_else_s_credential_without_any_name_gets_ours() -> None:
 def test_a_federated_credential_of_another_principal_is_told_too() -> None:
     federated = StoredCredential(9, "azureDevOpsServicesAad", "")
     fake = FakeWorkspace(stored=[OURS], at=behind(), others={4711: [federated]})
-    (problem,) = run(FakeServices({host(1): fake}, {"main": OLD}), {"run_as": [4711]}).problems
-    said = "Git credential 9 of service principal 4711 (run_as) is federated."
-    assert (problem.location, said in problem.message) == ("adb-1, Service principal 4711 (run_as)", True)
+    (problem,) = run(
+        FakeServices({host(1): fake}, {"main": OLD}), {"additional_principal_ids": [4711]}
+    ).problems
+    said = "Git credential 9 of service principal 4711 (additional_principal_ids) is federated."
+    assert (problem.location, said in problem.message) == (
+        "adb-1, Service principal 4711 (additional_principal_ids)",
+        True,
+    )
 
 
 def test_a_credential_that_keeps_its_token_is_not_told_to_be_somebody_else_s() -> None:
@@ -457,7 +462,7 @@ def test_a_pattern_that_finds_nothing_is_reported_and_is_no_failure() -> None:
     assert report.result == "ok"
     (problem,) = report.problems
     assert str(problem).startswith(
-        "adb-1 /Repos/none/*: nothing_found: There is no Git folder below /Repos/none"
+        "adb-1 /Repos/none/*: no_folder_matched: There is no Git folder below /Repos/none"
     )
 
 
@@ -475,7 +480,7 @@ def test_a_folder_that_nothing_brings_up_to_date_is_reported_with_what_to_write_
     report = run(FakeServices({host(1): fake}, {"main": NEW}), {"folders": [folder]}, dry_run=dry_run)
     assert (report.result, report.workspaces[0].folders[0].action) == ("ok", "unchanged")
     (problem,) = report.problems
-    assert str(problem).startswith("adb-1 /Repos/etl/prod: folder_frozen: /Repos/etl/prod is on no branch")
+    assert str(problem).startswith("adb-1 /Repos/etl/prod: folder_detached: /Repos/etl/prod is on no branch")
     assert '"path": "/Repos/etl/prod", "branch": "NAME"' in problem.message
     assert "note" not in report.as_dict()["workspaces"][0]["folders"][0], "its keys are a contract"
 
@@ -543,7 +548,7 @@ def test_whoever_watches_is_told_what_each_workspace_is_at() -> None:
 
     told: list[str] = []
     fake = FakeWorkspace(at=behind(), heads={"main": NEW})
-    assert run(FakeServices({host(1): fake}, {"main": NEW}), watcher=Watch()).result == "ok"
+    assert run(FakeServices({host(1): fake}, {"main": NEW}), progress=Watch()).result == "ok"
     assert told == [
         "adb-1 signing in",
         "adb-1 storing the credential",
@@ -566,7 +571,7 @@ def test_whoever_watches_and_whoever_reads_the_report_is_shown_no_secret() -> No
     path = f"/Repos/{SECRET}/prod\u202e"
     fake = FakeWorkspace(at=behind(path), heads={"main": NEW})
     services = FakeServices({host(1): fake}, {"main": NEW})
-    report = run(services, {"folders": ["/Repos/*"]}, watcher=Watch(), outlet=logger)
+    report = run(services, {"folders": ["/Repos/*"]}, progress=Watch(), logger=logger)
     told.append(json.dumps(report.as_dict(), ensure_ascii=False))
     assert len([text for text in told if "/Repos" in text or "***" in text]) == 3, "all three would name it"
     assert not any(SECRET in text or "\u202e" in text for text in told)
@@ -585,7 +590,7 @@ def test_every_way_out_is_clean_by_itself_and_nothing_is_cleaned_for_nobody(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Counting(RedactingLogger):
-        def clean[T](self, value: T) -> T:
+        def redact[T](self, value: T) -> T:
             cleaned.append(type(value).__name__)
             return super().redact(value)
 
@@ -593,7 +598,7 @@ def test_every_way_out_is_clean_by_itself_and_nothing_is_cleaned_for_nobody(
     cleaned: list[str] = []
     logger = Counting()
     logger.secrets.add(SECRET)
-    report = run(named_after_a_secret(), {"folders": ["/Repos/*"]}, outlet=logger)
+    report = run(named_after_a_secret(), {"folders": ["/Repos/*"]}, logger=logger)
     assert cleaned == ["dict", "Report", "dict"], "the workspace's line, the report, the run's line"
     for text in (repr(report), caplog.messages[0]):
         assert "***" in text
@@ -607,7 +612,7 @@ def test_a_secret_that_is_learnt_after_a_workspace_is_done_is_hidden_in_the_repo
             logger.secrets.add(SECRET)
 
     logger = RedactingLogger()
-    report = run(named_after_a_secret(), {"folders": ["/Repos/*"]}, outlet=logger, watcher=Watch())
+    report = run(named_after_a_secret(), {"folders": ["/Repos/*"]}, logger=logger, progress=Watch())
     assert "***" in repr(report)
     assert SECRET not in repr(report)
 
@@ -690,9 +695,9 @@ def test_folders_of_a_workspace_that_fail_alike_are_one_record_of_its_line(
     for event in (workspace, whole):
         (failure,) = event["failures"]
         places = [f"adb-1 {path}" for path in folders]
-        assert (failure["where"], failure["count"]) == (places[0], failures)
+        assert (failure["location"], failure["count"]) == (places[0], failures)
         assert failure.get("places", places[:1]) == places[:3]
-        assert failure["code"] == "folder_missing"
+        assert failure["code"] == "folder_not_found"
         assert failure["remedy"]
     assert workspace["folders"] == {"failed": failures}
     assert whole["failures"][0]["workspaces"] == 1
@@ -723,7 +728,7 @@ def test_a_path_with_a_typo_is_told_with_the_nearest_that_exists(path: str, mean
     report = run(FakeServices({host(1): workspace}, {"main": NEW}), {"folders": ["/Repos/etl/listed", path]})
     error = report.workspaces[0].folders[1].error
     assert error is not None
-    assert error.code == ("folder_misspelled" if meant else "folder_missing")
+    assert error.code == ("folder_misspelled" if meant else "folder_not_found")
     if meant:
         assert f" {meant} " in error.message
         assert "url" not in error.remedy
@@ -734,7 +739,7 @@ def test_looking_for_the_nearest_path_costs_a_failed_folder_nothing_but_its_reme
     report = run(FakeServices({host(1): workspace}), {"folders": ["/Repos/etl/prod"]})
     error = report.workspaces[0].folders[0].error
     assert error is not None
-    assert error.code == "folder_missing"
+    assert error.code == "folder_not_found"
 
 
 def test_a_log_line_is_never_so_long_that_it_is_cut(caplog: pytest.LogCaptureFixture) -> None:
@@ -751,7 +756,7 @@ def test_what_cannot_be_stopped_is_left_behind_when_the_budget_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A host name that the resolver never answers for: no socket has it yet, so no deadline reaches it."""
-    monkeypatch.setattr(refresh_module, "GRACE", 0.1)
+    monkeypatch.setattr(refresh_module, "REPORT_GRACE_S", 0.1)
     workspaces = {host(n): FakeWorkspace(at=behind()) for n in range(3)}
     release = threading.Event()
 
@@ -794,7 +799,7 @@ def test_the_report_of_a_fleet_that_hangs_is_written_within_its_budget_on_a_quar
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A thousand workspaces with sixty Git folders each: seconds of the processor after the work's end, times four."""
-    monkeypatch.setattr(refresh_module, "GRACE", 0.0)
+    monkeypatch.setattr(refresh_module, "REPORT_GRACE_S", 0.0)
     caplog.set_level("CRITICAL", "git_refresh")
     release = threading.Event()
 

@@ -88,7 +88,7 @@ def test_a_refusal_is_reported_when_the_last_with_the_same_secret_was_tried() ->
             told.any.wait(0.2)  # passes whole where the refusal is held back
 
     workspaces[host(1)].before = late
-    report = run(FakeServices(workspaces, {"main": OLD}), watcher=told)
+    report = run(FakeServices(workspaces, {"main": OLD}), progress=told)
     assert codes(report) == ["not_in_workspace", None]
 
 
@@ -178,13 +178,13 @@ MISSING = {
     "the folder's own, below a pattern": Missing("branch_gone", path="/Repos/*"),
     "the folder's own, where Azure DevOps is down": Missing("branch_gone", devops=DOWN),
     "the folder's own that looks like a commit": Missing("branch_gone", branch="deadbee7"),
-    "the settings'": Missing("no_such_ref", {"branch": "topic"}),
-    "the settings', where Azure DevOps is down": Missing("unknown_ref", {"branch": "topic"}, devops=DOWN),
+    "the settings'": Missing("ref_not_found", {"branch": "topic"}),
+    "the settings', where Azure DevOps is down": Missing("ref_not_found", {"branch": "topic"}, devops=DOWN),
     "a commit": Missing("commit_as_ref", {"branch": "0a1b2c3d4e5f60718293a4b5c6d7e8f90123456"}),
     "a commit as a tag": Missing("commit_as_ref", {"tag": "0A1B2C3D"}),
     "a commit, where Azure DevOps is down": Missing("commit_as_ref", {"branch": "9f3c2ab"}, devops=DOWN),
-    "a word of these letters": Missing("no_such_ref", {"branch": "defaced"}),
-    "a date": Missing("no_such_ref", {"branch": "20261130"}),
+    "a word of these letters": Missing("ref_not_found", {"branch": "defaced"}),
+    "a date": Missing("ref_not_found", {"branch": "20261130"}),
     "in a repository without a commit": Missing("repository_empty", {"branch": "main"}, commits={}),
     "a tag in a repository without a commit": Missing("repository_empty", {"tag": "v1"}, commits={}),
     "the folder's own, in a repository without a commit": Missing(
@@ -205,7 +205,7 @@ def test_a_branch_that_is_not_there_is_told_as_whose_it_is(missing: Missing) -> 
     report = run(services, {"folders": [{"path": missing.path, **missing.wanted}]})
     error = folder_error(report)
     assert error.code == missing.code
-    assert ("the settings" in error.remedy) == (missing.code in {"no_such_ref", "unknown_ref"})
+    assert ("the settings" in error.remedy) == (missing.code == "ref_not_found")
 
 
 def test_a_folder_on_a_branch_that_is_gone_is_to_be_switched_or_to_be_given_a_branch() -> None:
@@ -307,7 +307,7 @@ def test_the_facts_of_one_workspace_prove_nothing_of_another() -> None:
     workspaces[host(0)].fail["sign_in"] = lost
     workspaces[host(1)].fail["move_folder"] = replace_operation(lost, "move it")
     report = run(FakeServices(workspaces, {"main": NEW}))
-    assert codes(report) == ["unreachable", None]
+    assert codes(report) == ["workspace_unreachable", None]
     error = report.workspaces[1].folders[0].error
     assert error is not None
     assert error.code == "workspace_connection_failed"

@@ -76,7 +76,7 @@ def settle(world: World) -> None:
         for each in world.secrets.values()
         if each.id not in named and (each.expires_at or world.clock.now()) > world.clock.now()
     }
-    if [error.code for error in report.errors] != ["no_room_for_secret"]:
+    if [error.code for error in report.errors] != ["oauth_secret_limit_near"]:
         assert report.errors == ()
         assert world.works(world.latest.value)
         assert decision.ends is not None
@@ -182,7 +182,7 @@ def comes_to_rest(it: World) -> None:
     report, decision = rotation(it, target=FLEET).plan()
     assert decision is not None
     assert not decision.acts
-    if [error.code for error in report.errors] != ["no_room_for_secret"]:
+    if [error.code for error in report.errors] != ["oauth_secret_limit_near"]:
         assert report.errors == ()
         assert it.works(it.latest.value)
 
@@ -275,7 +275,7 @@ def test_a_store_that_lands_late_keeps_its_secret_though_the_second_attempt_is_r
     it = world()
     it.begin({13: "late", 16: "refused"})
     report = rotate(it)
-    assert [error.code for error in report.errors] == ["new_secret_not_seen"]
+    assert [error.code for error in report.errors] == ["new_secret_not_visible"]
     assert "delete" not in it.log
     settle(it)
 
@@ -359,7 +359,7 @@ def test_a_secret_whose_answer_was_lost_counts_before_it_is_listed() -> None:
     assert report.action == "failed"
     it.wait(0.01)
     it.begin()
-    assert [error.code for error in rotate(it).errors] == ["no_room_for_secret"]
+    assert [error.code for error in rotate(it).errors] == ["oauth_secret_limit_near"]
 
 
 # What is in use, whatever the tags say
@@ -683,13 +683,13 @@ def test_a_version_that_reads_back_with_another_value_is_not_seen() -> None:
 
     it._put = spoil  # type: ignore[assignment,method-assign]
     report = rotate(it)
-    assert [error.code for error in report.errors] == ["new_secret_not_seen"]
+    assert [error.code for error in report.errors] == ["new_secret_not_visible"]
 
 
 def test_what_was_stored_and_is_seen_late_is_not_told_as_nobody_s() -> None:
     it = world(lag=40)
     report = rotate(it)
-    assert [error.code for error in report.errors] == ["new_secret_not_seen"]
+    assert [error.code for error in report.errors] == ["new_secret_not_visible"]
     new = it.latest.version.names(CLIENT_ID)
     assert new in it.secrets
     assert new not in {each.id for each in report.unmanaged}
@@ -787,7 +787,7 @@ def test_where_no_room_is_all_are_named_and_one_that_has_ended_goes_first() -> N
     it = world(more=2)
     ended = it.by_hand(days=-5)
     (error,) = rotate(it).errors
-    assert error.code == "no_room_for_secret"
+    assert error.code == "oauth_secret_limit_near"
     for each in it.secrets.values():
         assert (
             f"{each.id} (end{'ed' if each.id == ended else 's'} on {each.expires_at:%Y-%m-%d})"
@@ -803,7 +803,7 @@ def test_without_an_end_it_says_that_nothing_was_done() -> None:
     it._put(f"dose-{made}", None, {})
     (error,) = rotate(it).errors
     assert (error.code, error.message) == (
-        "secret_without_end",
+        "secret_without_expiration",
         "The secret has no expiration date, so that it was not rotated.",
     )
 

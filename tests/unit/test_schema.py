@@ -89,7 +89,13 @@ def test_every_key_is_described_and_has_an_example_or_choices() -> None:
     [
         [HOST],
         [GOOD],
-        [{**GOOD, "run_as": [1, "20"], "folders": ["/Repos/a/b", {"path": "/Repos/a/c", "tag": "v1"}]}],
+        [
+            {
+                **GOOD,
+                "additional_principal_ids": [1, "20"],
+                "folders": ["/Repos/a/b", {"path": "/Repos/a/c", "tag": "v1"}],
+            }
+        ],
         [{**GOOD, "folders": [{"path": "/a/b", "url": URL, "sparse": ["src"], "on_conflict": "discard"}]}],
         [{"host": HOST, "auth": "federated", "client_id": GUID, "identity": GUID.upper()}],
         [{"host": HOST, "auth": "managed_identity", "devops": {"tenant_id": GUID, "client_id": GUID}}],
@@ -227,7 +233,7 @@ TEXTS: dict[str, st.SearchStrategy[Any]] = {
     "client_secret_name": words("a", "-", " ", "_", "Z9") | st.none(),
     "git_username": BLANK,
     "auth": st.sampled_from(["managed_identity", "oauth_secret", "pat"]),
-    "run_as": st.lists(IDS, max_size=2),
+    "additional_principal_ids": st.lists(IDS, max_size=2),
 }
 FOLDER_TEXTS: dict[str, st.SearchStrategy[Any]] = {
     "path": PATHS,
@@ -235,7 +241,7 @@ FOLDER_TEXTS: dict[str, st.SearchStrategy[Any]] = {
     "branch": REFS,
     "tag": REFS,
     "sparse": st.lists(BLANK, max_size=2),
-    "on_conflict": st.sampled_from(["report", "discard", "x"]),
+    "on_conflict": st.sampled_from(["fail", "discard", "x"]),
 }
 
 

@@ -235,7 +235,7 @@ def test_a_workspace_that_was_named_and_has_none_of_the_folders_is_told() -> Non
 NOTHING_DONE = {
     "not_azure_devops": {"url": "https://github.com/a/b"},
     "no_remote_repository": {"url": ""},
-    "folder_frozen": {"branch": None},
+    "folder_detached": {"branch": None},
 }
 
 
@@ -420,12 +420,12 @@ def codes(report: WorkspaceReport, rows: Collection[FolderReport]) -> tuple[obje
     )
 
 
-UNDONE = {"not_azure_devops", "no_remote_repository", "folder_frozen"}
+UNDONE = {"not_azure_devops", "no_remote_repository", "folder_detached"}
 
 
 def nothing_is_done(row: FolderReport) -> bool:
     """Whether the whole run passes over a folder, which is a failure where somebody asks for that one."""
-    frozen = row.note is not None and row.note.code == "folder_frozen"
+    frozen = row.note is not None and row.note.code == "folder_detached"
     return frozen or row.why == "it is not a clone from Azure DevOps"
 
 
@@ -560,8 +560,12 @@ def urls(takes: int, of: int) -> Judged:
     ("case", "asked_for", "action"),
     {
         "the last of twenty, and another is asked for": (urls(19, of=20), "/Repos/own/0", "updated"),
-        "one beyond the twentieth, which is asked for": (urls(24, of=25), "/Repos/own/24", "kept"),
-        "one beyond the twentieth, and another is asked for": (urls(24, of=25), "/Repos/own/3", "kept"),
+        "one beyond the twentieth, which is asked for": (urls(24, of=25), "/Repos/own/24", "token_rejected"),
+        "one beyond the twentieth, and another is asked for": (
+            urls(24, of=25),
+            "/Repos/own/3",
+            "token_rejected",
+        ),
         "the first, and one beyond the twentieth is asked for": (urls(0, of=25), "/Repos/own/24", "updated"),
         "a thirteenth that a pattern finds, behind twelve": (
             judged(range(13), [12], [*["url"] * 12, "pattern"]),
@@ -609,9 +613,9 @@ def test_a_part_judges_the_token_as_the_whole_does(drawn: tuple[Judged, tuple[st
     whole = case.action()
     assert case.action(*asked_for) == whole
     if len(set(case.there)) <= 20:
-        assert whole == ("updated" if case.takes else "kept")
+        assert whole == ("updated" if case.takes else "token_rejected")
     if not case.takes:
-        assert whole == "kept"
+        assert whole == "token_rejected"
 
 
 @given(judgements())

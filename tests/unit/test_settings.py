@@ -118,7 +118,9 @@ def test_a_folder_has_the_ref_that_it_names() -> None:
 
 
 def test_ids_of_service_principals_are_numbers_however_they_are_written() -> None:
-    assert only(settings({**GOOD, "run_as": [1, "20"]})).workspace.additional_principal_ids == (1, 20)
+    assert only(
+        settings({**GOOD, "additional_principal_ids": [1, "20"]})
+    ).workspace.additional_principal_ids == (1, 20)
 
 
 FATAL = {
@@ -231,7 +233,7 @@ FATAL = {
     ),
     "default key that nobody knows": (
         {"WORKSPACE_DEFAULTS": '{"colour": "x"}'},
-        "WORKSPACE_DEFAULTS.colour: is not a key of a workspace; the known keys are auth, client_id, client_secret_name, git_username, folders, run_as, identity, devops",
+        "WORKSPACE_DEFAULTS.colour: is not a key of a workspace; the known keys are auth, client_id, client_secret_name, git_username, folders, additional_principal_ids, identity, devops",
     ),
     "default key nearer to one that is allowed": (
         {"WORKSPACE_DEFAULTS": '{"git_name": "x"}'},
@@ -357,10 +359,10 @@ def test_what_is_wrong_with_the_defaults_is_said_once_and_not_for_every_workspac
         settings(
             "https://adb-2.2.azuredatabricks.net",
             GOOD,
-            WORKSPACE_DEFAULTS='{"run_as": ["x"], "folders": [7]}',
+            WORKSPACE_DEFAULTS='{"additional_principal_ids": ["x"], "folders": [7]}',
         )
     places = [problem.location for problem in caught.value.problems]
-    assert places == ["WORKSPACE_DEFAULTS.run_as[0]", "WORKSPACE_DEFAULTS.folders[0]"]
+    assert places == ["WORKSPACE_DEFAULTS.additional_principal_ids[0]", "WORKSPACE_DEFAULTS.folders[0]"]
 
 
 GUID = "5a1e0000-0000-4000-8000-00000000000a"
@@ -406,8 +408,8 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
         "WORKSPACES[1].devops: needs a user-assigned managed identity: an app registration cannot trust a system-assigned one; write the client id of one in identity, or in AZURE_CLIENT_ID",
     ),
     "superscript": (
-        {"run_as": ["²"]},
-        'WORKSPACES[1].run_as[0]: "²" must be the service principal\'s numeric id, which the Databricks CLI shows as id (databricks service-principals list), not its application id',
+        {"additional_principal_ids": ["²"]},
+        'WORKSPACES[1].additional_principal_ids[0]: "²" must be the service principal\'s numeric id, which the Databricks CLI shows as id (databricks service-principals list), not its application id',
     ),
     "http": (
         {"host": "http://adb-1.1.azuredatabricks.net"},
@@ -440,7 +442,7 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     "mistyped key": ({"hots": 1}, 'WORKSPACES[1].hots: is not a key of a workspace; did you mean "host"?'),
     "unknown key": (
         {"colour": 1},
-        "WORKSPACES[1].colour: is not a key of a workspace; the known keys are host, name, auth, client_id, client_secret_name, git_username, folders, run_as, identity, devops",
+        "WORKSPACES[1].colour: is not a key of a workspace; the known keys are host, name, auth, client_id, client_secret_name, git_username, folders, additional_principal_ids, identity, devops",
     ),
     "blank": ({"name": " "}, "WORKSPACES[1].name: must not be empty; leave it out instead"),
     "long": (
@@ -458,31 +460,37 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
         "WORKSPACES[1].host: is too long; write at most 2,000 characters",
     ),
     "id of too many digits": (
-        {"run_as": ["9" * 5000]},
-        'WORKSPACES[1].run_as[0]: "***…" must be the service principal\'s numeric id, which the Databricks CLI shows as id (databricks service-principals list), not its application id',
+        {"additional_principal_ids": ["9" * 5000]},
+        'WORKSPACES[1].additional_principal_ids[0]: "***…" must be the service principal\'s numeric id, which the Databricks CLI shows as id (databricks service-principals list), not its application id',
     ),
     "id too large": (
-        {"run_as": [2**63]},
-        "WORKSPACES[1].run_as[0]: is too large for a service principal's numeric id",
+        {"additional_principal_ids": [2**63]},
+        "WORKSPACES[1].additional_principal_ids[0]: is too large for a service principal's numeric id",
     ),
     "too many ids": (
-        {"run_as": [1] * 201},
-        "WORKSPACES[1].run_as: has too many items; write at most 200",
+        {"additional_principal_ids": [1] * 201},
+        "WORKSPACES[1].additional_principal_ids: has too many items; write at most 200",
     ),
     "true": ({"name": True}, "WORKSPACES[1].name: must be a string in double quotes, not true"),
     "broken text": (
         {"git_username": "\ud800"},
         "WORKSPACES[1].git_username: contains an unpaired surrogate; type it again",
     ),
-    "no array": ({"run_as": "5"}, "WORKSPACES[1].run_as: must be an array, not a string; put [ ] around it"),
-    "fraction": (
-        {"run_as": [1.5]},
-        "WORKSPACES[1].run_as[0]: must be a whole number, not a number with a decimal point",
+    "no array": (
+        {"additional_principal_ids": "5"},
+        "WORKSPACES[1].additional_principal_ids: must be an array, not a string; put [ ] around it",
     ),
-    "zero": ({"run_as": ["0"]}, "WORKSPACES[1].run_as[0]: must be greater than 0"),
+    "fraction": (
+        {"additional_principal_ids": [1.5]},
+        "WORKSPACES[1].additional_principal_ids[0]: must be a whole number, not a number with a decimal point",
+    ),
+    "zero": (
+        {"additional_principal_ids": ["0"]},
+        "WORKSPACES[1].additional_principal_ids[0]: must be greater than 0",
+    ),
     "array of arrays": (
-        {"run_as": [[1]]},
-        "WORKSPACES[1].run_as[0]: must be a whole number, not an array",
+        {"additional_principal_ids": [[1]]},
+        "WORKSPACES[1].additional_principal_ids[0]: must be a whole number, not an array",
     ),
     "auth an object": (
         {"auth": {}},
@@ -513,9 +521,9 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
         {"client_secret_name": "a b"},
         "WORKSPACES[1].client_secret_name: must be the name of a Key Vault secret: 1 to 127 letters, digits and hyphens",
     ),
-    "run_as": (
-        {"run_as": ["8d6f-app-id"]},
-        'WORKSPACES[1].run_as[0]: "8d6f-app-id" must be the service principal\'s numeric id, which the Databricks CLI shows as id (databricks service-principals list), not its application id',
+    "additional_principal_ids": (
+        {"additional_principal_ids": ["8d6f-app-id"]},
+        'WORKSPACES[1].additional_principal_ids[0]: "8d6f-app-id" must be the service principal\'s numeric id, which the Databricks CLI shows as id (databricks service-principals list), not its application id',
     ),
     "the secret in the list": (
         {"client_secret": "hunter2"},
@@ -566,9 +574,18 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
         'WORKSPACES[1].auth: must be "oauth_secret", "managed_identity" or "federated", not null',
     ),
     "host null": ({"host": None}, "WORKSPACES[1].host: must be a string in double quotes, not null"),
-    "one id": ({"run_as": 5}, "WORKSPACES[1].run_as: must be an array, not a number; put [ ] around it"),
-    "zero as a number": ({"run_as": [0]}, "WORKSPACES[1].run_as[0]: must be greater than 0"),
-    "negative": ({"run_as": [-4]}, "WORKSPACES[1].run_as[0]: must be greater than 0"),
+    "one id": (
+        {"additional_principal_ids": 5},
+        "WORKSPACES[1].additional_principal_ids: must be an array, not a number; put [ ] around it",
+    ),
+    "zero as a number": (
+        {"additional_principal_ids": [0]},
+        "WORKSPACES[1].additional_principal_ids[0]: must be greater than 0",
+    ),
+    "negative": (
+        {"additional_principal_ids": [-4]},
+        "WORKSPACES[1].additional_principal_ids[0]: must be greater than 0",
+    ),
     "empty": ({"git_username": ""}, "WORKSPACES[1].git_username: must not be empty; leave it out instead"),
     "no host name": (
         {"host": "https://"},
@@ -794,7 +811,7 @@ FOLDERS: dict[str, tuple[Any, str]] = {
     ),
     "conflict": (
         {"path": "/a/b", "on_conflict": "drop"},
-        'WORKSPACES[0].folders[0].on_conflict: "drop" must be "report" or "discard"',
+        'WORKSPACES[0].folders[0].on_conflict: "drop" must be "fail" or "discard"',
     ),
     "sparse": (
         {"path": "/a/b", "sparse": ["src"]},
@@ -907,7 +924,7 @@ TYPE_AGAIN = "contains a line break or another invisible character; type it agai
         "client_id": {"client_id": "a{}b"},
         "client_secret_name": {"client_secret_name": "a{}b"},
         "git_username": {"git_username": "a{}b"},
-        "run_as[0]": {"run_as": ["1{}"]},
+        "additional_principal_ids[0]": {"additional_principal_ids": ["1{}"]},
         "folders[0].path": {"folders": ["/a/b{}c"]},
         "folders[0].url": {"folders": [{"path": "/a/b", "url": URL + "{}x"}]},
         "folders[0].branch": {"folders": [{"path": "/a/b", "branch": "a{}b"}]},
@@ -1100,9 +1117,9 @@ class TestASecretIsRefusedAndShownNowhere:
     def test_in_an_array(self, secret: str, around: str) -> None:
         written = around.format(secret)
         folder = {"path": "/a/b", "url": URL, "sparse": ["src", written]}
-        found = settings({**GOOD, "run_as": [1, written], "folders": [folder]})
+        found = settings({**GOOD, "additional_principal_ids": [1, written], "folders": [folder]})
         assert [str(problem) for problem in found.problems] == [
-            f"WORKSPACES[0].run_as[1]: {SAID}",
+            f"WORKSPACES[0].additional_principal_ids[1]: {SAID}",
             f"WORKSPACES[0].folders[0].sparse[1]: {SAID}",
         ]
 

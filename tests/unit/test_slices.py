@@ -96,7 +96,7 @@ def test_a_message_fits_on_the_queue_and_is_read_as_it_was_written(entries: list
     [
         {"slice": Slice(RUN, 2, 2)},
         {"slice": Slice("b7a1c0de-0000-4000-8000-000000000002", 1, 2)},
-        {"until": UNTIL - timedelta(seconds=1)},
+        {"valid_until": UNTIL - timedelta(seconds=1)},
         {"workspaces": ("nobody",)},
         {"workspaces": ("data-1", "data-2")},
     ],
@@ -109,7 +109,7 @@ def test_a_message_that_differs_in_anything_has_another_fingerprint(changed: dic
 
 def test_a_moment_is_read_in_any_time_zone() -> None:
     message = Message(Slice(RUN, 1, 2), UNTIL, ("data-1",))
-    elsewhere = json.dumps({**json.loads(message.text()), "until": "2026-11-25T23:30:00+05:30"})
+    elsewhere = json.dumps({**json.loads(message.text()), "valid_until": "2026-11-25T23:30:00+05:30"})
     assert read_message(elsewhere) == message
 
 
@@ -161,7 +161,7 @@ def test_a_message_has_names_and_no_setting() -> None:
     ]
     (message,) = messages(settings(*entries), RUN, UNTIL)
     written = json.loads(message.text())
-    assert written.keys() == {"version", "run_id", "slice", "slices", "until", "workspaces"}
+    assert written.keys() == {"version", "run_id", "slice", "slices", "valid_until", "workspaces"}
     assert written["workspaces"] == ["data-1", "data-2", "adb-3"]
     assert secret not in message.text()
 
@@ -213,8 +213,14 @@ UNREADABLE = {
     "no run": (json.dumps({**WRITTEN, "run_id": "x"}), "is wrong in: run_id"),
     "no names": (json.dumps({**WRITTEN, "workspaces": []}), "is wrong in: workspaces"),
     "numbers": (json.dumps({**WRITTEN, "workspaces": [1], "slice": "1"}), "is wrong in: slice, workspaces"),
-    "no time zone": (json.dumps({**WRITTEN, "until": "2026-11-25T18:00:00"}), "is wrong in: until"),
-    "the end of time": (json.dumps({**WRITTEN, "until": "9999-12-31T23:59:59-14:00"}), "is wrong in: until"),
+    "no time zone": (
+        json.dumps({**WRITTEN, "valid_until": "2026-11-25T18:00:00"}),
+        "is wrong in: valid_until",
+    ),
+    "the end of time": (
+        json.dumps({**WRITTEN, "valid_until": "9999-12-31T23:59:59-14:00"}),
+        "is wrong in: valid_until",
+    ),
     "settings in it": (json.dumps({**WRITTEN, "client_secret": "x"}), "is wrong in: client_secret"),
     "a slice beyond the last": (json.dumps({**WRITTEN, "slice": 3}), "is wrong in: slice"),
     "lines in a name": (json.dumps({**WRITTEN, "workspaces": ["a\nb"]}), "is wrong in: workspaces"),

@@ -163,8 +163,8 @@ ENDS = {
         ),
     ),
     "nothing was stored": (
-        {"actions": {host(1): "kept"}},
-        ("warning", "the run of 2026-11-23 11:50 UTC stored nothing (kept)"),
+        {"actions": {host(1): "token_rejected"}},
+        ("warning", "the run of 2026-11-23 11:50 UTC stored nothing (token_rejected)"),
     ),
     "no token": ({"tokens": ()}, ("warning", "the run of 2026-11-23 11:50 UTC stored nothing (updated)")),
     "the token of another zone": (
@@ -251,10 +251,10 @@ def test_a_folder_is_told_with_its_branch_and_commit(
 @pytest.mark.parametrize(
     ("wanted", "found", "code"),
     [
-        ("/Repos/etl/prod", None, "folder_missing"),
+        ("/Repos/etl/prod", None, "folder_not_found"),
         (PROD, OtherObject("DIRECTORY"), "not_a_git_folder"),
         (PROD, folder(url="https://github.com/a/b"), "not_azure_devops"),
-        (PROD, folder(url=URL + "x"), "other_repository"),
+        (PROD, folder(url=URL + "x"), "wrong_repository"),
     ],
 )
 def test_a_folder_that_a_run_would_refuse_is_told_with_its_code(
@@ -290,7 +290,7 @@ def test_a_directory_that_cannot_be_listed_is_told_for_each_pattern() -> None:
 
 
 def test_a_principal_of_run_as_has_a_line_of_its_own() -> None:
-    credentials = stand(FakeWorkspace(stored=[OWN]), run_as=[42]).workspaces[0].credentials
+    credentials = stand(FakeWorkspace(stored=[OWN]), additional_principal_ids=[42]).workspaces[0].credentials
     assert [(item.principal, item.status) for item in credentials] == [
         ("service principal 5a1e0000-0000-4000-8000-000000000001", "ok"),
         ("service principal 42", "failed"),
@@ -320,7 +320,7 @@ def test_as_json_it_has_every_value_by_itself() -> None:
     (workspace,) = json.loads(json.dumps(report))["workspaces"]
     (credential,), (told,) = workspace["credentials"], workspace["folders"]
     assert (report["version"], report["result"]) == (1, "ok")
-    assert (credential["id"], credential["username"], credential["ends_at"]) == (
+    assert (credential["id"], credential["username"], credential["expires_at"]) == (
         7,
         "git-refresh",
         "2026-11-23T12:50:00Z",
@@ -385,4 +385,4 @@ def test_what_is_no_report_of_a_run_is_named(tmp_path: Path, text: str, said: st
 def test_a_folder_that_no_run_will_move_is_told_with_what_to_write() -> None:
     (told,) = stand(with_folder(folder(None)), "/Repos/etl/prod").workspaces[0].folders
     assert told.error is not None
-    assert (told.status, told.error.code) == ("warning", "folder_frozen")
+    assert (told.status, told.error.code) == ("warning", "folder_detached")

@@ -88,4 +88,4 @@ def test_what_is_raised_is_one_bounded_line_whatever_the_settings_hold(
     assert raised.isprintable()
     assert len(raised) <= LONGEST_MESSAGE
     assert "Nothing was run" in raised
-    assert line["problems_left_out"] + len(line["problems"]) > 500
+    assert line["problems_omitted"] + len(line["problems"]) > 500

@@ -143,7 +143,7 @@ HUNG = ServiceFailure(Service.DATABRICKS, "list the directory /Shared/b", "timeo
 LARGE = ServiceFailure(Service.DATABRICKS, "list the directory /Shared/b", "too_large")
 
 
-@pytest.mark.parametrize("symptom", [HUNG, LARGE], ids=["hung", "too large"])
+@pytest.mark.parametrize("failure", [HUNG, LARGE], ids=["hung", "too large"])
 def test_a_directory_that_hangs_or_is_too_large_costs_what_is_below_it(failure: ServiceFailure) -> None:
     clock = FakeClock()
     there = tree(git_cli=["/Shared/a/1", "/Shared/b/2", "/Shared/c/3"], legacy=["/Shared/b/4"])
@@ -250,7 +250,7 @@ def test_a_look_at_the_root_that_fails_is_not_repeated() -> None:
     there = tree(directories=[f"/Shared/d{number:02}" for number in range(LOOK_AFTER + 9)], tells=False)
     there.nodes["/Shared"].repos = 500
     found, told, _ = search(there, "/Shared/*")
-    assert (found, codes(told)) == ([], [("nothing_found", False)])
+    assert (found, codes(told)) == ([], [("no_folder_matched", False)])
     assert [path for kind, path in there.asked if kind == "status"] == ["/Shared"]
 
 

@@ -123,7 +123,7 @@ def test_an_identity_that_fails_costs_its_own_workspaces_alone() -> None:
     report = run(clouds, environ)
     assert [found.result for found in report.workspaces] == ["failed", "ok", "failed", "ok"]
     errors = [found.error for found in report.workspaces if found.error]
-    assert {error.code for error in errors} == {"identity_unknown"}
+    assert {error.code for error in errors} == {"identity_not_assigned"}
     assert all(f"identity ({B})" in error.remedy for error in errors), "not AZURE_CLIENT_ID, which is right"
     assert [token.identity for token in report.tokens] == [A]
 
@@ -165,7 +165,7 @@ def test_what_azure_devops_rejects_of_one_zone_says_nothing_about_another() -> N
     clouds.services(Zone(B)).devops_failure = failure(Service.AZURE_DEVOPS, 401, message="TF400813: ...")
     report = run(clouds, environ)
     actions = [found.credential and found.credential.action for found in report.workspaces]
-    assert actions == ["updated", "kept"]
+    assert actions == ["updated", "token_rejected"]
     assert stored(clouds) == [f"token of {Zone(A)}", ""]
 
 

@@ -47,9 +47,9 @@ class SecretReport:
 
     Attributes:
         action: `rotate`: would be rotated.
-        ends_at: when the one that is stored ends.
+        expires_at: when the one that is stored ends.
         new_id: the id of the OAuth secret that was made and stored.
-        done: each thing that was done, in order.
+        steps: each thing that was done, in order.
     """
 
     name: str

@@ -267,7 +267,7 @@ class Steps:
             if not undecided:
                 break
         context = replace(self.context, oauth_secret=new.about.id)
-        raise StoppedError(finding("new_secret_not_seen", context))
+        raise StoppedError(finding("new_secret_not_visible", context))
 
     def _expires_early(self, seen: SecretSnapshot, decision: Decision, new: NewSecret) -> bool:
         """Whether it expires earlier than was asked for: later ones would live for as short, and the app stops using it then."""
@@ -384,7 +384,7 @@ def no_room(there: Sequence[OAuthSecret], now: datetime, context: DiagnosisConte
     ended = next((each for each in there if each.expires_at is not None and each.expires_at <= now), None)
     told = ", ".join(f"{each.id} ({_ends(each, now)})" for each in there)
     context = replace(context, oauth_secret=ended.id) if ended else context
-    return finding("no_room_for_secret", context, count=len(there), there=told)
+    return finding("oauth_secret_limit_near", context, count=len(there), there=told)
 
 
 def outcome(failure: ServiceFailure | None) -> SignIn:

@@ -272,7 +272,7 @@ class Rotation:
                 scopes = sorted({" ".join(sorted(each.scopes)) or "all" for each in seen.secrets})
                 return finding("scopes_differ", self._steps.context, scopes="; ".join(scopes))
             case _:
-                found = finding("secret_without_end", self._steps.context)
+                found = finding("secret_without_expiration", self._steps.context)
                 return replace(
                     found, message="The secret has no expiration date, so that it was not rotated."
                 )

@@ -1,6 +1,6 @@
 using '../../../infra/main.bicep'
 extends 'plain.bicepparam'
 
-param readsSecrets = false
+param grantKeyVaultAccess = false
 
 param alertEmail = ''

@@ -1,4 +1,4 @@
 using '../../../infra/main.bicep'
 extends 'zones.bicepparam'
 
-param readsSecrets = false
+param grantKeyVaultAccess = false

@@ -2,7 +2,7 @@ using '../../../infra/main.bicep'
 extends 'plain.bicepparam'
 
 param identities = [
-  { name: 'finance', readsSecrets: false }
-  { name: 'research', readsSecrets: true }
-  { name: 'a-name-of-20-letters', readsSecrets: false }
+  { name: 'finance', grantKeyVaultAccess: false }
+  { name: 'research', grantKeyVaultAccess: true }
+  { name: 'a-name-of-20-letters', grantKeyVaultAccess: false }
 ]

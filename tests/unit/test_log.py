@@ -16,7 +16,7 @@ from git_refresh.output.log import MAX_LINE_CHARS, MAX_TEXT_CHARS, RedactingLogg
 from git_refresh.output.redact import escape_unprintable
 
 SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
-PACKAGE = Path(module.__file__).parent
+PACKAGE = Path(module.__file__).parents[1]
 
 ODD = st.text(st.characters(codec=None), max_size=80) | st.sampled_from(
     [
@@ -35,7 +35,7 @@ ODD = st.text(st.characters(codec=None), max_size=80) | st.sampled_from(
 
 
 @pytest.fixture
-def outlet() -> RedactingLogger:
+def logger() -> RedactingLogger:
     made = RedactingLogger()
     made.secrets.add(SECRET)
     return made
@@ -123,7 +123,7 @@ def test_one_long_text_does_not_crowd_the_others_out(
     logger.log({"event": "x", "problems": ["p" * 3_000_000, "second", "third"]}, "problems", ok=False)
     line = json.loads(caplog.messages[0])
     assert line["problems"][1:] == ["second", "third"]
-    assert line["problems_left_out"] == 0
+    assert line["problems_omitted"] == 0
 
 
 @pytest.mark.parametrize("character", ["\U0001f600", "\U000e0001", "数", '"', "x"])
@@ -133,7 +133,7 @@ def test_long_texts_of_one_workspace_leave_room_for_the_others(
     caplog.set_level("INFO", "git_refresh")
     texts = [f"/Repos/{number}/{character * 2000}" for number in range(11)]
     logger.log({"event": "x", "problems": [*texts, "second"]}, "problems", ok=False)
-    failure = dict.fromkeys(("where", "code", "message", "cause", "remedy"), character * 2000)
+    failure = dict.fromkeys(("location", "code", "message", "cause", "remedy"), character * 2000)
     logger.log({"event": "x", "failures": [failure, {"code": "second"}]}, "failures", ok=False)
     run, workspace = map(json.loads, caplog.messages)
     assert run["problems"][-1] == "second"
@@ -154,7 +154,7 @@ def test_a_log_line_is_short_enough_whatever_is_in_it(problems: list[str], name:
     (line,) = lines
     assert len(line) <= MAX_LINE_CHARS
     said = json.loads(line)
-    assert len(said["problems"]) + said["problems_left_out"] == len(problems)
+    assert len(said["problems"]) + said["problems_omitted"] == len(problems)
 
 
 def test_a_log_line_is_ascii(logger: RedactingLogger, caplog: pytest.LogCaptureFixture) -> None:
@@ -164,23 +164,23 @@ def test_a_log_line_is_ascii(logger: RedactingLogger, caplog: pytest.LogCaptureF
     assert json.loads(caplog.messages[0])["problems"] == ["Prüfung 数据 …"]
 
 
-def test_a_log_handler_that_fails_does_not_end_the_run(outlet: RedactingLogger) -> None:
+def test_a_log_handler_that_fails_does_not_end_the_run(logger: RedactingLogger) -> None:
     class Failing(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             raise UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed")
 
-    logger, handler = logging.getLogger("git_refresh"), Failing()
-    logger.addHandler(handler)
+    platform, handler = logging.getLogger("git_refresh"), Failing()
+    platform.addHandler(handler)
     try:
-        outlet.log({"event": "x", "problems": []}, "problems", ok=False)
+        logger.log({"event": "x", "problems": []}, "problems", ok=False)
     finally:
-        logger.removeHandler(handler)
+        platform.removeHandler(handler)
 
 
 ALLOWED = {
-    "outlet.py": {"getLogger", "StreamHandler", "NullHandler", ".log"},
-    "redact.py": {"getLogger", "NullHandler"},  # silences the loggers of SDKs, and writes to none
-    "cli/terminal.py": {
+    "output/log.py": {"getLogger", "StreamHandler", "NullHandler", ".log"},
+    "output/redact.py": {"getLogger", "NullHandler"},  # silences the loggers of SDKs, and writes to none
+    "cli/render.py": {
         "echo",
         "Console",
         "print",
@@ -189,22 +189,22 @@ ALLOWED = {
         "__stderr__",
         "write",
         "exit",
-    },  # prints what has passed the outlet, to a stderr that takes what it cannot write
+    },  # prints what has passed the logger, to a stderr that takes what it cannot write
     "cli/progress.py": {"print"},  # likewise
     "cli/findings.py": {"print"},
     "cli/onboard.py": {"exit", "stderr"},
-    "cli/onboard_shown.py": {"print"},
-    "cli/status_shown.py": {"print"},
+    "cli/onboard_view.py": {"print"},
+    "cli/status_view.py": {"print"},
     "cli/diff.py": {"print", "exit"},
     "cli/trust.py": {"stderr"},  # asks whether there is anybody to ask
-    "cli/wrong.py": {"exit"},
+    "cli/errors.py": {"exit"},
     "cli/options.py": {"echo"},
     "cli/explain.py": {"print"},  # prints what is in the table
     "cli/init.py": {"write"},  # writes what somebody has just typed into a file of theirs
     "cli/main.py": {"stdout", "stderr", "exit"},  # sets their encoding
-    "cli/one_run.py": {"stderr", "exit"},  # asks whether there is anybody to ask
+    "cli/run.py": {"stderr", "exit"},  # asks whether there is anybody to ask
     "cli/rotate.py": {"stderr", "exit"},  # likewise
-    "cli/rotate_shown.py": {"print"},  # prints what has passed the outlet
+    "cli/rotate_view.py": {"print"},  # prints what has passed the logger
     "__main__.py": {"exit"},  # says what is not installed
 }
 FUNCTIONS = {
@@ -223,11 +223,11 @@ STREAMS = {"stdout", "stderr", "__stdout__", "__stderr__"}
 
 
 def ways_out(source: str) -> set[str]:
-    """What a module could print or log by. What `terminal` and `outlet` offer is theirs."""
+    """What a module could print or log by. What `render` and `RedactingLogger` offer is theirs."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         match node:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="terminal" | "outlet"))):
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="render" | "logger"))):
                 pass
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in FUNCTIONS:
                 found.add(name)
@@ -238,7 +238,7 @@ def ways_out(source: str) -> set[str]:
     return found
 
 
-def test_nothing_in_the_package_logs_or_prints_around_the_outlet() -> None:
+def test_nothing_in_the_package_logs_or_prints_around_the_logger() -> None:
     found = {}
     for file in sorted(PACKAGE.rglob("*.py")):
         name = file.relative_to(PACKAGE).as_posix()

@@ -76,7 +76,7 @@ def test_a_failure_is_told_once_with_its_cause_and_remedy() -> None:
         "WORKSPACES[1]", "", "rejected", error=Diagnosis("invalid_settings", str(wrong), "Wrong.", "Mend it.")
     )
     out = console()
-    late = Problem("timer", "late_run: This run started 5 minutes late.")
+    late = Problem("timer", "late_run: This run started 5 minutes late.", severity="warning")
     render.show_report(
         report(workspace(result="failed", folders=(folder,)), rejected, problems=(wrong, late)), out
     )
@@ -120,7 +120,7 @@ def test_the_table_marks_a_folder_that_there_is_something_to_know_of() -> None:
 
 
 def test_a_plan_marks_a_folder_that_nothing_brings_up_to_date() -> None:
-    note = Diagnosis("folder_frozen", "m", "c", "r")
+    note = Diagnosis("folder_detached", "m", "c", "r")
     folder = FolderReport(
         "/Repos/a/b", "unchanged", None, OLD, OLD, why="it is on no branch, and nothing else", note=note
     )
@@ -132,7 +132,8 @@ def test_a_plan_marks_a_folder_that_nothing_brings_up_to_date() -> None:
 def test_a_plan_names_what_it_cannot_do() -> None:
     folders = (FolderReport("/Repos/a/b", "failed", error=ERROR),)
     kept = workspace(
-        credential=CredentialReport("kept", 7, "Azure DevOps rejects the new token"), folders=folders
+        credential=CredentialReport("token_rejected", 7, "Azure DevOps rejects the new token"),
+        folders=folders,
     )
     failed = workspace(
         name="data-2",
