@@ -24,9 +24,8 @@ from git_refresh.failures.diagnosis import (
     Diagnosis,
     DiagnosisContext,
     clock_skew,
-    explain,
+    diagnose,
     finding,
-    internal,
     interrupted,
     out_of_time,
 )
@@ -370,9 +369,7 @@ class _ZoneCheck:
                 try:
                     self._services.token(resource)
                 except ServiceError as error:
-                    yield (warning if own else failed)(
-                        "identity", subject, explain(error.failure, self._context)
-                    )
+                    yield (warning if own else failed)("identity", subject, diagnose(error, self._context))
                 else:
                     yield Check("identity", subject, "ok", f"it also gets tokens for {what}")
 
@@ -392,10 +389,8 @@ class _ZoneCheck:
         context = replace(self._context, host=user.host, **facts_of_principal(user))
         try:
             secret = self._services.secret(name)
-        except ServiceError as error:
-            return failed("key_vault", name, explain(error.failure, context))
-        except TimeoutError:
-            return failed("key_vault", name, out_of_time(context))
+        except (ServiceError, TimeoutError) as error:
+            return failed("key_vault", name, diagnose(error, context))
         now, ends = self._deadline.clock.now(), secret.expires_at
         if secret.valid_from is not None and secret.valid_from > now:
             begins = f"{secret.valid_from:%Y-%m-%d %H:%M} UTC"
@@ -411,7 +406,7 @@ class _ZoneCheck:
     def _workspace(self, work: WorkspaceCheck) -> list[Check]:
         try:
             return work.checks()
-        except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other lines along
+        except Exception as error:  # noqa: BLE001  # a defect must not stop the other lines
             workspace = work.room.workspace
             context = replace(self._context, host=workspace.host)
-            return [failed("workspace", workspace.name, internal(error, context))]
+            return [failed("workspace", workspace.name, diagnose(error, context))]

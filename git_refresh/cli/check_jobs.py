@@ -28,7 +28,7 @@ from git_refresh.cli.job_scan import (
 )
 from git_refresh.cli.job_url import read_address
 from git_refresh.cli.job_verdict import JobCheck, PrincipalStatus, judge, subject_of
-from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, internal, out_of_time
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose
 from git_refresh.failures.failure import Service, ServiceError
 from git_refresh.failures.table import CLOSED
 from git_refresh.model.quota import Quota
@@ -219,14 +219,10 @@ class JobsCheck:
         subject = subject_of(visit.name, listed.id, listed.name)
         try:
             return (visit.jobs.job(listed.id),)
-        except ServiceError as error:
-            if error.failure.status in _REFUSED:
+        except Exception as error:  # noqa: BLE001  # a defect must not stop the other jobs
+            if isinstance(error, ServiceError) and error.failure.status in _REFUSED:
                 return skipped("job", subject, f"{redact(visit.caller.name)} may not view it")
-            return failed("job", subject, explain(error.failure, visit.context))
-        except TimeoutError:
-            return failed("job", subject, out_of_time(visit.context))
-        except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other jobs along
-            return failed("job", subject, internal(error, visit.context))
+            return failed("job", subject, diagnose(error, visit.context))
 
     def _sort(self, visit: WorkspaceJobs, job: Job | None) -> None:
         """Keep a job that clones from Azure DevOps."""
@@ -319,9 +315,6 @@ def _as_person(workspace: Workspace, services: Services, doors: Authenticator[Jo
 def _tried[T](work: Callable[[], T], context: DiagnosisContext) -> T | Failed:
     try:
         return work()
-    except ServiceError as error:
-        return Failed(explain(error.failure, context), error.failure.status)
-    except TimeoutError:
-        return Failed(out_of_time(context))
-    except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
-        return Failed(internal(error, context))
+    except Exception as error:  # noqa: BLE001  # a defect must not stop the other workspaces
+        status = error.failure.status if isinstance(error, ServiceError) else None
+        return Failed(diagnose(error, context), status)

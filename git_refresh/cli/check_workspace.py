@@ -6,7 +6,7 @@ from dataclasses import replace
 from git_refresh.cli.check_devops import CachedRefResolver
 from git_refresh.cli.checks import Check, Layer, count, failed, skipped, warning
 from git_refresh.cli.job_scan import WorkspaceChecks
-from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding, out_of_time
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose, explain, finding
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure, is_definite, is_rejection
 from git_refresh.failures.table import CLOSED, Known
 from git_refresh.model.repository import Repository
@@ -72,13 +72,12 @@ class WorkspaceCheck:
         try:
             api = self._run.sign_in(self._workspace)
             stored = api.credentials(None)
-        except ServiceError as error:
-            failure = explain(error.failure, self._context)
-            self.room.refusal = error.failure
-            # Else nobody reaches it from here.
-            self.room.app_alone = error.failure.status is not None and failure.code not in CLOSED
-        except TimeoutError:
-            failure = out_of_time(self._context)
+        except (ServiceError, TimeoutError) as error:
+            failure = diagnose(error, self._context)
+            if isinstance(error, ServiceError):
+                self.room.refusal = error.failure
+                # Else nobody reaches it from here.
+                self.room.app_alone = error.failure.status is not None and failure.code not in CLOSED
         else:
             self.room.stored[None] = stored
             self._context = replace(self._context, known=frozenset({Known.REACHED}))
@@ -122,8 +121,8 @@ class WorkspaceCheck:
         own = own_credential(stored, self._workspace.git_username)
         try:
             rejection = self._rejection(api, listing)
-        except TimeoutError:
-            yield failed("credential", self._name, out_of_time(self._context))
+        except TimeoutError as error:
+            yield failed("credential", self._name, diagnose(error, self._context))
             return
         if rejection is not None and self._rejection_told():
             because = "Azure DevOps rejects the token; a run leaves the credential as it is"
@@ -168,11 +167,8 @@ class WorkspaceCheck:
         )
         try:
             self.room.stored[principal_id] = stored = api.credentials(principal_id)
-        except ServiceError as error:
-            yield failed("credential", subject, explain(error.failure, context))
-            return
-        except TimeoutError:
-            yield failed("credential", subject, out_of_time(context))
+        except (ServiceError, TimeoutError) as error:
+            yield failed("credential", subject, diagnose(error, context))
             return
         own = own_credential(stored, self._workspace.git_username)
         message = f"{_there(own)}; a run updates it" if own else "there is none yet; a run creates it"
@@ -212,10 +208,8 @@ class WorkspaceCheck:
         context = replace(self._context, path=folder.path)
         try:
             found = listing.look(folder)
-        except ServiceError as error:
-            return failed("folder", subject, explain(error.failure, context))
-        except TimeoutError:
-            return failed("folder", subject, out_of_time(context))
+        except (ServiceError, TimeoutError) as error:
+            return failed("folder", subject, diagnose(error, context))
         there = found if isinstance(found, GitFolder) else None
         repository = self._repository(folder, there)
         if folder.ref is not None and repository is not None:

@@ -23,7 +23,7 @@ from git_refresh.cli.executor import Executor
 from git_refresh.cli.rotate_view import show_rotation
 from git_refresh.cli.shared import FAILED, INTERRUPTED, given_settings, outlet_for, put_out
 from git_refresh.cli.trust import allow
-from git_refresh.failures.diagnosis import DiagnosisContext, finding, internal
+from git_refresh.failures.diagnosis import DiagnosisContext, diagnose, finding
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.values import KEY_VAULT, Problem
@@ -267,8 +267,8 @@ class _Command:
                 except KeyboardInterrupt:
                     reports.append(rotation.interrupted())
                     interrupted = True
-                except Exception as error:  # noqa: BLE001  # a mistake of ours: the others go on
-                    reports.append(rotation.failed(internal(error, DiagnosisContext())))
+                except Exception as error:  # noqa: BLE001  # a defect must not stop the others
+                    reports.append(rotation.failed(diagnose(error, DiagnosisContext())))
         finally:
             services.close()
         return RotationReport(tuple(reports), self._problems, applied, interrupted)

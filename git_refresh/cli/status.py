@@ -14,9 +14,8 @@ from git_refresh.cli.zones import tokens_of
 from git_refresh.failures.diagnosis import (
     Diagnosis,
     DiagnosisContext,
-    explain,
+    diagnose,
     finding,
-    internal,
     interrupted,
     out_of_time,
     wrong_entry,
@@ -184,7 +183,7 @@ def _unread(entry: Entry, failure: Diagnosis) -> WorkspaceStatus:
 
 def _refused(run: Run, entry: Entry, refusal: ServiceError) -> Diagnosis:
     known = run.known_of_sign_in(entry.workspace)
-    return explain(refusal.failure, replace(_facts(run, entry), known=known))
+    return diagnose(refusal, replace(_facts(run, entry), known=known))
 
 
 def _facts(run: Run, entry: Entry) -> DiagnosisContext:
@@ -197,10 +196,8 @@ def _workspace(run: Run, last: LastRun | None, entry: Entry) -> WorkspaceStatus 
         return _Workspace(entry, run, last, context).look()
     except ServiceError as error:
         return error
-    except TimeoutError:
-        return _unread(entry, out_of_time(context))
-    except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
-        return _unread(entry, internal(error, context))
+    except Exception as error:  # noqa: BLE001  # a defect must not stop the other workspaces
+        return _unread(entry, diagnose(error, context))
 
 
 class _Workspace:
@@ -230,13 +227,10 @@ class _Workspace:
         principal = f"service principal {principal_id}"
         try:
             return self._credential(api, principal_id)
-        except ServiceError as error:
-            failure = explain(
-                error.failure, replace(self._context, principal=f"{principal} (additional_principal_ids)")
-            )
-        except TimeoutError:
-            failure = out_of_time(self._context)
-        return CredentialStatus(principal, "failed", failure.message, error=failure)
+        except (ServiceError, TimeoutError) as error:
+            context = replace(self._context, principal=f"{principal} (additional_principal_ids)")
+            failure = diagnose(error, context)
+            return CredentialStatus(principal, "failed", failure.message, error=failure)
 
     def _credential(self, api: WorkspaceApi, principal_id: int | None) -> CredentialStatus:
         principal = self._context.principal if principal_id is None else f"service principal {principal_id}"
@@ -274,11 +268,8 @@ class _Workspace:
         context = replace(self._context, path=wanted.path)
         try:
             found = listing.look(wanted)
-        except ServiceError as error:
-            failure = explain(error.failure, context)
-            return FolderStatus(wanted.path, "failed", failure.message, error=failure)
-        except TimeoutError:
-            failure = out_of_time(context)
+        except (ServiceError, TimeoutError) as error:
+            failure = diagnose(error, context)
             return FolderStatus(wanted.path, "failed", failure.message, error=failure)
         at = found if isinstance(found, GitFolder) else None
         remote = remote_of(found, self._run.trusted)

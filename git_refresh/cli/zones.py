@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 from git_refresh.cli.executor import Executor
-from git_refresh.failures.diagnosis import Diagnosis, explain, internal, interrupted, out_of_time
-from git_refresh.failures.failure import ServiceError
+from git_refresh.failures.diagnosis import Diagnosis, diagnose, interrupted, out_of_time
 from git_refresh.model.values import AZURE_DEVOPS, Token, Zone
 from git_refresh.run.context import facts_of_zone
 from git_refresh.run.ports import Clouds
@@ -20,12 +19,8 @@ def tokens_of(
         context = facts_of_zone(zone, zones[zone])
         try:
             return clouds.services(zone).token(AZURE_DEVOPS)
-        except ServiceError as error:
-            return explain(error.failure, context)
-        except TimeoutError:
-            return out_of_time(context)
-        except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other zones along
-            return internal(error, context)
+        except Exception as error:  # noqa: BLE001  # a defect must not stop the other zones
+            return diagnose(error, context)
 
     found = crew.each(list(zones), fetch)
     unfinished = interrupted if crew.interrupted else out_of_time

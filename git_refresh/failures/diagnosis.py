@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, timedelta
 from typing import Literal
 
-from git_refresh.failures.failure import AADSTS, Service, ServiceFailure
+from git_refresh.failures.failure import AADSTS, Service, ServiceError, ServiceFailure
 from git_refresh.failures.table import CERTIFICATES, OWN, TABLE, UNKNOWN, Known, Match, Row
 from git_refresh.model.values import AZURE_DEVOPS, Problem
 from git_refresh.output.redact import redact
@@ -80,6 +80,16 @@ class DiagnosisContext:
     """The ID of a commit that stands where a branch or tag belongs."""
     known: frozenset[Known] = frozenset()
     """What the run has proved: it decides which row explains a failure, and fills no text."""
+
+
+def diagnose(error: BaseException, context: DiagnosisContext) -> Diagnosis:
+    """Return the diagnosis of what ended a step: a failed call, the end of the run's time, or a defect of the app."""
+    match error:
+        case ServiceError():
+            return explain(error.failure, context)
+        case TimeoutError():
+            return out_of_time(context)
+    return internal(error, context)
 
 
 def explain(failure: ServiceFailure, context: DiagnosisContext) -> Diagnosis:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose, finding
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.values import StoredCredential
 from git_refresh.run.context import Run
@@ -78,7 +78,7 @@ class CredentialRefresh:
         try:
             report = self._store(None, found)
         except ServiceError as error:
-            self.fail(explain(error.failure, self.context))
+            self.fail(diagnose(error, self.context))
             report = CredentialReport("failed", found.id if found else None)
         self.stored(report)
         for principal_id in self.workspace.additional_principal_ids:
@@ -99,7 +99,7 @@ class CredentialRefresh:
             self._tell_of_another_owner(found, where, context)
             self._store(principal_id, found)
         except ServiceError as error:
-            failure = explain(error.failure, context)
+            failure = diagnose(error, context)
             if not self.fail(replace(failure, message=f"{who}: {failure.message}")):
                 self.run.note(self.workspace.name, where, failure)
 

@@ -3,14 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from git_refresh.failures.diagnosis import (
-    Diagnosis,
-    DiagnosisContext,
-    explain,
-    finding,
-    internal,
-    out_of_time,
-)
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose, explain, finding
 from git_refresh.failures.failure import (
     Service,
     ServiceError,
@@ -103,10 +96,8 @@ class FolderRefresh:
             moved = look.folder is not None and error.failure.service is Service.DATABRICKS
             note = self._discarded(look.wanted) if moved and error.failure.outcome_unknown else None
             return replace(look.report(), action="failed", to=None, error=failure, note=note)
-        except TimeoutError:
-            failure = out_of_time(look.facts(self.context))
-        except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other folders along
-            failure = internal(error, look.facts(self.context))
+        except Exception as error:  # noqa: BLE001  # a defect must not stop the other folders
+            failure = diagnose(error, look.facts(self.context))
         return replace(look.report(), action="failed", to=None, error=failure)
 
     def _explained(self, failure: ServiceFailure, look: FolderState) -> Diagnosis:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose
 from git_refresh.failures.failure import ServiceError, is_rejection
 from git_refresh.model.clock import cut_short, operation
 from git_refresh.model.repository import Repository
@@ -79,7 +79,7 @@ class TokenProbe:
             self.run.head(*source)
         except ServiceError as error:
             if is_rejection(error.failure):
-                return explain(error.failure, facts_of(self.context, *source))
+                return diagnose(error, facts_of(self.context, *source))
         return None
 
     def _each_once(self, sources: Iterable[Source]) -> Iterator[Source]:

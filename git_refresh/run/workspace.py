@@ -12,9 +12,9 @@ from dataclasses import replace
 from git_refresh.failures.diagnosis import (
     Diagnosis,
     DiagnosisContext,
+    diagnose,
     explain,
     finding,
-    internal,
     out_of_time,
 )
 from git_refresh.failures.failure import ServiceError, ServiceFailure
@@ -123,12 +123,8 @@ class WorkspaceRefresh:
         """What a step gives; whatever it raises becomes the workspace's failure, and takes no other along."""
         try:
             return step()
-        except ServiceError as error:
-            self._fail(explain(error.failure, self._context))
-        except TimeoutError:
-            self._fail(out_of_time(self._context))
-        except BaseException as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
-            self._fail(internal(error, self._context))
+        except BaseException as error:  # noqa: BLE001  # a defect must not stop the other workspaces
+            self._fail(diagnose(error, self._context))
         return None
 
     def _refresh_credential(self) -> bool:

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, internal, out_of_time
-from git_refresh.failures.failure import ServiceError
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose, out_of_time
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import AZURE_DEVOPS, Token, Zone
 from git_refresh.run.context import Notes, Run, SignIns, facts_of_zone, key_of
@@ -66,12 +65,8 @@ class ZoneRefresh:
         """Fetch the token that is stored in its workspaces; whether there is one."""
         try:
             self._run = run = self._begin()
-        except ServiceError as error:
-            self._failure = explain(error.failure, self.context)
-        except TimeoutError:
-            self._failure = out_of_time(self.context)
-        except BaseException as error:  # noqa: BLE001  # a mistake of ours must not take the other zones along
-            self._failure = internal(error, self.context)
+        except BaseException as error:  # noqa: BLE001  # a defect must not stop the other zones
+            self._failure = diagnose(error, self.context)
         else:
             self._works = {entry.workspace.host: WorkspaceRefresh(entry, run) for entry in self.entries}
             return True

@@ -22,6 +22,7 @@ from git_refresh.failures import diagnosis as texts
 from git_refresh.failures.diagnosis import (
     Diagnosis,
     DiagnosisContext,
+    diagnose,
     explain,
     finding,
     fits,
@@ -1516,6 +1517,19 @@ def test_a_mistake_of_ours_is_told_by_its_place_and_never_by_its_text() -> None:
     assert re.fullmatch(r"ValueError at .*mistake:\d+\.", found.message)
     assert CANARY not in words(found)
     assert internal(ValueError(CANARY), FACTS).message == "ValueError."
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ServiceError(by_name("a wrong OAuth secret")), "oauth_secret_rejected"),
+        (TimeoutError(), "out_of_time"),
+        (ValueError(CANARY), "internal_error"),
+        (KeyboardInterrupt(), "internal_error"),
+    ],
+)
+def test_every_exception_gets_a_diagnosis(error: BaseException, code: str) -> None:
+    assert diagnose(error, FACTS).code == code
 
 
 def test_what_was_not_begun_in_time_says_so() -> None:
