@@ -2,9 +2,10 @@
 
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from pydantic import SecretStr
@@ -17,19 +18,18 @@ from git_refresh.clients.identity import LOGIN, ForeignIdentity, Identity, ident
 from git_refresh.clients.key_vault import KeyVault
 from git_refresh.clients.proxies import portless_proxy, proxy_problems, proxy_variable
 from git_refresh.clients.session import BoundedSession
-from git_refresh.failures.diagnosis import DiagnosisContext, internal
 from git_refresh.failures.failure import Service
 from git_refresh.model.clock import Clock, Deadline, Skew, SystemClock
-from git_refresh.model.next_run import DEFAULT_INTERVAL, late_by, next_run_after
-from git_refresh.model.values import AZURE_DEVOPS, Problem, Secret, Slice, Token, Zone
+from git_refresh.model.next_run import late_by, next_run_after
+from git_refresh.model.values import AZURE_DEVOPS, Problem, Secret, Token, Zone
 from git_refresh.output.log import RedactingLogger, log_to_platform
 from git_refresh.output.mask import SecretFilter
 from git_refresh.output.redact import redact, silence_sdk_logs
-from git_refresh.run.errors import LONGEST_MESSAGE, RunFailedError, nothing_run
+from git_refresh.run.errors import failure_of, raise_failure
 from git_refresh.run.pool import MAX_THREADS
-from git_refresh.run.ports import Progress, RefResolver, SliceClaims
-from git_refresh.run.refresh import refresh
-from git_refresh.run.report import Report, log_nothing_done
+from git_refresh.run.ports import RefResolver, SliceClaims
+from git_refresh.run.refresh import lateness, refresh
+from git_refresh.run.report import Report
 from git_refresh.run.slices import QUEUE
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.storage import CONNECTION, read_storage
@@ -42,18 +42,33 @@ class AllClouds:
     """
 
     def __init__(
-        self, settings: Settings, deadline: Deadline, environ: Mapping[str, str], secrets: SecretFilter
+        self,
+        settings: Settings,
+        deadline: Deadline,
+        environ: Mapping[str, str],
+        secrets: SecretFilter,
+        *,
+        jobs_client_shares_token: bool,
     ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            settings: which workspaces, and how many operations at once.
+            deadline: when every wait ends.
+            environ: the environment: where the identity's endpoint is, and which certificates to trust.
+            secrets: the filter that learns what is secret.
+            jobs_client_shares_token: whether other clients also send a workspace's token, which then must not come back to them either.
+        """
         self.settings = settings
         self.deadline = deadline
         self.environ = environ
         self.secrets = secrets
-        self.jobs_client_shares_token = False
-        """Whether workspaces are asked by other clients besides: then a workspace's token must not come back to those either."""
+        self.jobs_client_shares_token = jobs_client_shares_token
         self.tls = usable_network(environ, _addresses(settings, environ))
         self.lists = folder_lists(len(settings.entries))
         self.skew = Skew(deadline.clock)
-        self.keep_alive = _descriptors() > len(settings.entries) + _threads() + 3 * settings.concurrency
+        self.threads = _threads()
+        self.keep_alive = _descriptors() > len(settings.entries) + self.threads + 3 * settings.concurrency
         self._lock = threading.Lock()
         self._own: dict[str | None, tuple[Identity, KeyVault]] = {}
         self._services: dict[Zone, ZoneServices] = {}
@@ -156,15 +171,30 @@ class ZoneServices:
 
 
 def connect(
-    settings: Settings, deadline: Deadline, environ: Mapping[str, str], logger: RedactingLogger
+    settings: Settings,
+    environ: Mapping[str, str],
+    logger: RedactingLogger,
+    clock: Clock | None = None,
+    *,
+    jobs_client_shares_token: bool = False,
 ) -> AllClouds:
-    """The real clouds, with what their SDKs log kept from everybody, and what is secret known to the logger.
+    """Return the real clouds for work that begins now and ends within the settings' budget. Close them after it.
+
+    Their settings allow no more operations at once than this process can carry. What SDKs log is withheld, and the logger learns what is
+    secret.
 
     Raises:
         SettingsError: the certificates to trust cannot be read, or the proxy cannot be used.
     """
     silence_sdk_logs()
-    return AllClouds(settings, deadline, environ, logger.secrets)
+    deadline = Deadline.after(settings.work_s, clock or SystemClock())
+    return AllClouds(
+        _affordable(settings),
+        deadline,
+        environ,
+        logger.secrets,
+        jobs_client_shares_token=jobs_client_shares_token,
+    )
 
 
 def claims(environ: Mapping[str, str], logger: RedactingLogger, clock: Clock) -> SliceClaims:
@@ -275,62 +305,6 @@ def trusted_certificates(environ: Mapping[str, str]) -> ssl.SSLContext:
         ) from None
 
 
-def run(  # noqa: PLR0913  # each a fact of its own, given by name
-    settings: Settings,
-    environ: Mapping[str, str],
-    *,
-    logger: RedactingLogger | None = None,
-    next_run: datetime | None = None,
-    late: timedelta = timedelta(),
-    past_due: bool = False,
-    slice_: Slice | None = None,
-    notes: Sequence[Problem] = (),
-    dry_run: bool = False,
-    progress: Progress | None = None,
-    clock: Clock | None = None,
-) -> Report:
-    """One run with these settings.
-
-    Args:
-        settings: what `load` has read.
-        environ: the environment: where the identity's endpoint is, and which certificates to trust.
-        logger: what goes out, goes out there; it learns the run's secrets.
-        next_run: when the next run is due, if that is known; else it is taken to be 15 minutes away.
-        late: how much later than scheduled this run begins.
-        past_due: whether its occurrence came while the app was not running, or cut off its run.
-        slice_: which part of a run this is, if it is one; `settings` are those of its workspaces.
-        notes: what the report is to say that is no failure.
-        dry_run: write nothing.
-        progress: who is shown what is under way.
-        clock: the time.
-
-    Raises:
-        SettingsError: the certificates to trust cannot be read; nothing was run.
-    """
-    clock, logger = clock or SystemClock(), logger or RedactingLogger()
-    settings = _affordable(settings)
-    deadline = Deadline.after(settings.work_s, clock)
-    clouds = connect(settings, deadline, environ, logger)
-    due = next_run or clock.now() + DEFAULT_INTERVAL
-    try:
-        return refresh(
-            settings,
-            clouds,
-            deadline,
-            next_run=due,
-            logger=logger,
-            late=late,
-            past_due=past_due,
-            slice_=slice_,
-            notes=notes,
-            dry_run=dry_run,
-            progress=progress,
-            threads=_threads(),
-        )
-    finally:
-        clouds.close()
-
-
 def run_scheduled(
     environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, *, past_due: bool = False
 ) -> None:
@@ -346,32 +320,21 @@ def run_scheduled(
     """
     logger = RedactingLogger()
     log_to_platform()
-    failure = _tick(environ, schedule_status, logger, past_due=past_due)
-    if failure:
-        raise RunFailedError(logger.redact_text(failure, LONGEST_MESSAGE))
 
-
-def _tick(
-    environ: Mapping[str, str],
-    schedule_status: Mapping[str, object] | None,
-    logger: RedactingLogger,
-    *,
-    past_due: bool,
-) -> str:
-    """One run; why it failed, or nothing."""
-    clock = SystemClock()
-    try:
+    def run() -> Report:
+        clock = SystemClock()
         now = clock.now()
         due = next_run_after(now, schedule_status, environ.get("REFRESH_SCHEDULE"))
-        late = late_by(now, schedule_status)
-        report = run(
-            load(environ), environ, logger=logger, next_run=due, late=late, past_due=past_due, clock=clock
-        )
-    except SettingsError as error:
-        log_nothing_done(error.problems, logger)
-        return nothing_run(error)
-    except Exception as error:  # noqa: BLE001  # a mistake of ours: without this there would be no run line
-        problem = Problem("run", str(internal(error, DiagnosisContext())))
-        log_nothing_done([problem], logger)
-        return str(problem)
-    return "" if report.result == "ok" else report.summary()
+        late = lateness(late_by(now, schedule_status), past_due=past_due)
+        with closing(connect(load(environ), environ, logger, clock)) as clouds:
+            return refresh(
+                clouds.settings,
+                clouds,
+                clouds.deadline,
+                next_run=due,
+                logger=logger,
+                notes=late,
+                threads=clouds.threads,
+            )
+
+    raise_failure(failure_of(run, logger), logger)

@@ -6,22 +6,23 @@ twice at most, for a slice may be what kills its worker. The poison queue gets n
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 from uuid import uuid4
 
-from git_refresh.failures.diagnosis import DiagnosisContext, explain, finding, internal, noted
+from git_refresh.failures.diagnosis import DiagnosisContext, diagnose, finding, noted
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Clock, SystemClock
 from git_refresh.model.next_run import late_by, next_run_after
 from git_refresh.model.values import Problem
 from git_refresh.output.log import RedactingLogger, log_to_platform
-from git_refresh.run.errors import LONGEST_MESSAGE, RunFailedError, nothing_run
+from git_refresh.run.errors import failure_of, raise_failure
 from git_refresh.run.ports import ClaimResult, SliceClaims
-from git_refresh.run.refresh import lateness
-from git_refresh.run.report import log_dispatch, log_message, log_not_listed, log_nothing_done, log_queued
+from git_refresh.run.refresh import lateness, refresh
+from git_refresh.run.report import Report, log_dispatch, log_message, log_not_listed, log_queued
 from git_refresh.run.slices import Message, UnreadableMessageError, messages, read_message
 from git_refresh.settings.host_json import ENDING_S
 from git_refresh.settings.load import Settings, SettingsError, load
@@ -56,27 +57,14 @@ def dispatch(
     """
     logger = RedactingLogger()
     log_to_platform()
-    found = _dispatch(environ, schedule_status, logger, past_due=past_due)
-    if isinstance(found, str):
-        raise RunFailedError(logger.redact_text(found, LONGEST_MESSAGE))
-    return [message.text() for message in found]
+    queued: list[Message] = []
 
-
-def _dispatch(
-    environ: Mapping[str, str],
-    schedule_status: Mapping[str, object] | None,
-    logger: RedactingLogger,
-    *,
-    past_due: bool,
-) -> list[Message] | str:
-    """The messages; or why there are none."""
-    clock = SystemClock()
-    try:
-        now = clock.now()
+    def cut_the_list() -> None:
+        now = SystemClock().now()
         settings = load(environ)
         storage = read_storage(environ)
         if isinstance(storage, Problem):
-            raise SettingsError([storage])  # noqa: TRY301  # one place words what is wrong
+            raise SettingsError([storage])
         until = next_run_after(now, schedule_status, environ.get("REFRESH_SCHEDULE"))
         run_id = str(uuid4())
         found = messages(settings, run_id, until)
@@ -84,14 +72,10 @@ def _dispatch(
         log_dispatch(run_id, len(found), len(settings.entries), until, problems, logger)
         for message in found:
             log_queued(message.slice, message.valid_until, message.workspaces, logger)
-    except SettingsError as error:
-        log_nothing_done(error.problems, logger)
-        return nothing_run(error)
-    except Exception as error:  # noqa: BLE001  # a mistake of ours: without this there would be no line
-        problem = Problem("run", str(internal(error, DiagnosisContext())))
-        log_nothing_done([problem], logger)
-        return str(problem)
-    return found
+        queued.extend(found)
+
+    raise_failure(failure_of(cut_the_list, logger), logger)
+    return [message.text() for message in queued]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +117,7 @@ def refresh_slice(environ: Mapping[str, str], delivery: Delivery) -> None:
     """
     logger = RedactingLogger()
     log_to_platform()
-    failure = _refresh_slice(environ, delivery, logger, SystemClock())
-    if failure:
-        raise RunFailedError(logger.redact_text(failure, LONGEST_MESSAGE))
+    raise_failure(_refresh_slice(environ, delivery, logger, SystemClock()), logger)
 
 
 def _refresh_slice(
@@ -220,30 +202,27 @@ def _run(
     """Refresh what a message names and the list has, within a run's budget since the delivery began; why that failed, or nothing."""
     from git_refresh import app  # noqa: PLC0415  # the SDKs: the timer's function, which only cuts the list, needs none
 
-    try:
+    def run() -> Report | None:
         settings = load(environ)
         _log_not_listed(message, settings, logger)
         mine = settings.only(message.workspaces)
         if not mine.entries:
-            return ""
+            return None
         budget = min(mine.timeout_s - (clock.monotonic() - time.began), _seconds_left(time.until, clock))
-        report = app.run(
-            replace(mine, timeout_s=max(budget, 1.0)),
-            environ,
-            logger=logger,
-            next_run=time.due,
-            slice_=message.slice,
-            notes=told,
-            clock=clock,
-        )
-    except SettingsError as error:
-        log_nothing_done(error.problems, logger, message.slice)
-        return nothing_run(error)
-    except Exception as error:  # noqa: BLE001  # a mistake of ours: without this there would be no run line
-        problem = Problem("run", str(internal(error, DiagnosisContext())))
-        log_nothing_done([problem], logger, message.slice)
-        return str(problem)
-    return "" if report.result == "ok" else report.summary()
+        mine = replace(mine, timeout_s=max(budget, 1.0))
+        with closing(app.connect(mine, environ, logger, clock)) as clouds:
+            return refresh(
+                clouds.settings,
+                clouds,
+                clouds.deadline,
+                logger=logger,
+                next_run=time.due,
+                slice_=message.slice,
+                notes=told,
+                threads=clouds.threads,
+            )
+
+    return failure_of(run, logger, message.slice)
 
 
 class _Claims:
@@ -267,8 +246,8 @@ class _Claims:
             self._claims = app.claims(environ, logger, clock)
         except SettingsError as error:
             self.problems += error.problems
-        except Exception as error:  # noqa: BLE001  # a mistake of ours must not cost the slice
-            self.problems.append(noted("FAN_OUT", internal(error, DiagnosisContext())))
+        except Exception as error:  # noqa: BLE001  # a defect must not cost the slice
+            self.problems.append(noted("FAN_OUT", diagnose(error, DiagnosisContext())))
 
     def begin(self) -> ClaimResult:
         """How it stands with the slice. Without a claim too, a message that was delivered before is one whose worker has died."""
@@ -278,8 +257,7 @@ class _Claims:
         try:
             return self._claims.begin(*self._of)
         except ServiceError as error:
-            told = explain(error.failure, DiagnosisContext())
-            self.problems.append(noted("FAN_OUT", told))
+            self.problems.append(noted("FAN_OUT", diagnose(error, DiagnosisContext())))
             return again
 
     def end(self) -> bool:

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import closing
 
 from git_refresh.cli.check import check_clouds
 from git_refresh.cli.checks import Check
-from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.model.clock import SystemClock
 from git_refresh.model.next_run import gaps
 from git_refresh.output.log import RedactingLogger
 from git_refresh.settings.load import Settings
@@ -22,13 +23,7 @@ def check_live(
     from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
     from git_refresh.admin.jobs import HttpJobsClientFactory  # noqa: PLC0415
 
-    clock = SystemClock()
-    deadline = Deadline.after(settings.work_s, clock)
-    interval = max(gaps(values.get("REFRESH_SCHEDULE"), clock.now()))
-    clouds = app.connect(settings, deadline, os.environ, logger)
-    clouds.jobs_client_shares_token = jobs
-    try:
-        sight = HttpJobsClientFactory(clouds.tls, deadline, logger.secrets) if jobs else None
-        return check_clouds(settings, clouds, deadline, interval=interval, jobs=sight)
-    finally:
-        clouds.close()
+    interval = max(gaps(values.get("REFRESH_SCHEDULE"), SystemClock().now()))
+    with closing(app.connect(settings, os.environ, logger, jobs_client_shares_token=jobs)) as clouds:
+        sight = HttpJobsClientFactory(clouds.tls, clouds.deadline, logger.secrets) if jobs else None
+        return check_clouds(clouds.settings, clouds, clouds.deadline, interval=interval, jobs=sight)

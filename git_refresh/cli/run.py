@@ -3,9 +3,8 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,6 +18,7 @@ from git_refresh.cli.shared import FAILED, INTERRUPTED, WRONG, given_settings, o
 from git_refresh.cli.trust import allow
 from git_refresh.model.values import Problem, Slice
 from git_refresh.run.ports import NullProgress, Progress
+from git_refresh.run.refresh import refresh as refresh_fleet
 from git_refresh.run.report import Report
 from git_refresh.run.slices import cut
 from git_refresh.settings.entries import Entry
@@ -53,19 +53,18 @@ def refresh(
 
         if app.uses_azure_cli(os.environ) and not dry_run and not yes:
             _ask(settings)
-        run = partial(
-            app.run,
-            settings,
-            os.environ,
-            logger=logger,
-            slice_=part,
-            dry_run=dry_run,
-        )
-        if as_json:
-            report = run()
-        else:
-            with _watcher(len(settings.entries), dry_run=dry_run) as progress:
-                report = run(progress=progress)
+        watcher = nullcontext(None) if as_json else _watcher(len(settings.entries), dry_run=dry_run)
+        with closing(app.connect(settings, os.environ, logger)) as clouds, watcher as progress:
+            report = refresh_fleet(
+                clouds.settings,
+                clouds,
+                clouds.deadline,
+                logger=logger,
+                slice_=part,
+                dry_run=dry_run,
+                progress=progress,
+                threads=clouds.threads,
+            )
     except SettingsError as error:
         if as_json:
             put_out(logger, as_json, _not_run(error.problems, dry_run=dry_run).as_dict(), print)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -21,7 +22,7 @@ from git_refresh.failures.diagnosis import (
     wrong_entry,
 )
 from git_refresh.failures.failure import ServiceError
-from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.model.clock import Deadline
 from git_refresh.model.values import GitFolder, OtherObject, json_of
 from git_refresh.output.log import RedactingLogger
 from git_refresh.run.context import Run, facts_of_principal, facts_of_zone
@@ -131,12 +132,8 @@ def status(settings: Settings, logger: RedactingLogger, last: LastRun | None) ->
     """
     from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
-    deadline = Deadline.after(settings.work_s, SystemClock())
-    clouds = app.connect(settings, deadline, os.environ, logger)
-    try:
-        return logger.redact(look(settings, clouds, deadline, last))
-    finally:
-        clouds.close()
+    with closing(app.connect(settings, os.environ, logger)) as clouds:
+        return logger.redact(look(clouds.settings, clouds, clouds.deadline, last))
 
 
 def look(settings: Settings, clouds: Clouds, deadline: Deadline, last: LastRun | None = None) -> StatusReport:

@@ -21,7 +21,7 @@ from git_refresh.failures.diagnosis import (
     wrong_entry,
 )
 from git_refresh.model.clock import Clock, Deadline
-from git_refresh.model.next_run import expires_before
+from git_refresh.model.next_run import DEFAULT_INTERVAL, expires_before
 from git_refresh.model.values import Problem, Slice, Token, Zone
 from git_refresh.output.log import RedactingLogger
 from git_refresh.run.context import Notes, SignIns
@@ -42,10 +42,8 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     clouds: Clouds,
     deadline: Deadline,
     *,
-    next_run: datetime,
     logger: RedactingLogger,
-    late: timedelta = timedelta(),
-    past_due: bool = False,
+    next_run: datetime | None = None,
     slice_: Slice | None = None,
     notes: Sequence[Problem] = (),
     dry_run: bool = False,
@@ -59,10 +57,9 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         settings: whom to refresh.
         clouds: how to reach them.
         deadline: when the budget is over; its clock tells the time.
-        next_run: when the next run is due; a token that ends before is reported as `token_expires_before_next_run`.
-        logger: where log lines go out; the report has passed it too.
-        late: how much later than scheduled this run began.
-        past_due: whether its occurrence came while the app was not running, or cut off its run.
+        logger: where log lines go out; the report has passed it too. It learns the run's secrets.
+        next_run: when the next run is due, if that is known; else 15 minutes after this one. A token that ends before is reported as
+            `token_expires_before_next_run`.
         slice_: which part of a run this is, if it is one.
         notes: what the report is to say that is no failure.
         dry_run: look, decide and report, but write nothing.
@@ -72,6 +69,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     """
     clock = deadline.clock
     started_at, started = clock.now(), clock.monotonic()
+    due = next_run or started_at + DEFAULT_INTERVAL
     run_id = slice_.run_id if slice_ else str(uuid4())
     warnings = Notes()  # what workspaces say comes last: it may crowd out nothing else
     shown = RedactingProgress(progress, logger) if progress else NullProgress()
@@ -99,14 +97,13 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     short = [
         problem
         for each in zones.values()
-        for problem in _short_token(each, next_run, behind, alone=len(zones) == 1)
+        for problem in _short_token(each, due, behind, alone=len(zones) == 1)
     ]
     problems = [
         *short,
         *settings.problems,
-        *lateness(late, past_due=past_due),
-        *_skew(behind, context),
         *notes,
+        *_skew(behind, context),
         *settings.notes,
         *warnings.all(),
     ]

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import pytest
 
 from git_refresh import app
+from git_refresh.run.refresh import refresh
 from git_refresh.run.report import Report
 from git_refresh.settings.names import SETTINGS
 from localcloud import Cloud, Fault, Fleet, seed
@@ -147,7 +148,7 @@ class Stage:
         """What the timer does, in this process."""
         before = self._prepare(example)
         reports: list[Report] = []
-        real = app.run
+        real = refresh
 
         def run(*arguments: Any, **options: Any) -> Report:
             reports.append(real(*arguments, **options))
@@ -156,7 +157,7 @@ class Stage:
         raised = None
         began = time.monotonic()
         with _listening(debug=example.debug) as heard, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(app, "run", run)
+            patch.setattr(app, "refresh", run)
             try:
                 app.run_scheduled(self._settings_for(example), None)
             except Exception as error:  # noqa: BLE001  # which one it is, is for the oracle

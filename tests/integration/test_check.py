@@ -12,7 +12,6 @@ from git_refresh import app
 from git_refresh.cli.check import check_clouds
 from git_refresh.cli.checks import LAYERS, Check
 from git_refresh.clients import oauth
-from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.output.log import RedactingLogger
 from git_refresh.settings.load import load
 from localcloud import Cloud, Connect, Fault, Fleet, faults
@@ -27,10 +26,8 @@ def look(fleet: Fleet) -> Look:
     def look(interval: timedelta = timedelta(minutes=15), **changes: str) -> list[Check]:
         environ = {**os.environ, **fleet.settings, **changes}
         settings = load(environ)
-        deadline = Deadline.after(settings.timeout_s, SystemClock())
-        return check_clouds(
-            settings, app.connect(settings, deadline, environ, RedactingLogger()), deadline, interval=interval
-        )
+        clouds = app.connect(settings, environ, RedactingLogger())
+        return check_clouds(settings, clouds, clouds.deadline, interval=interval)
 
     return look
 

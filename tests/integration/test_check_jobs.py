@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from git_refresh.admin import jobs as client
 from git_refresh.admin.jobs import HttpJobsClientFactory
 from git_refresh.cli.check import check_clouds
 from git_refresh.cli.checks import Check
-from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.mask import SecretFilter
 from git_refresh.settings.load import load
@@ -58,15 +58,9 @@ class Scene:
     def look(self, **changes: str) -> list[Check]:
         environ = {**self.environ, **changes}
         settings, logger = load(environ), RedactingLogger()
-        deadline = Deadline.after(settings.timeout_s, SystemClock())
-        clouds = app.connect(settings, deadline, environ, logger)
-        clouds.jobs_client_shares_token = True
-        try:
-            doors = HttpJobsClientFactory(clouds.tls, deadline, logger.secrets)
-            checks = check_clouds(settings, clouds, deadline, jobs=doors)
-        finally:
-            clouds.close()
-        return checks
+        with closing(app.connect(settings, environ, logger, jobs_client_shares_token=True)) as clouds:
+            doors = HttpJobsClientFactory(clouds.tls, clouds.deadline, logger.secrets)
+            return check_clouds(settings, clouds, clouds.deadline, jobs=doors)
 
 
 @pytest.fixture

@@ -12,11 +12,10 @@ import requests
 from benchmarks import floor
 from benchmarks.cases import CLIENT_ID, KINDS, SITUATIONS, Case, Kind, Situation
 from benchmarks.lean_cloud import LeanCloud
-from git_refresh.app import run
 from git_refresh.model.values import AZURE_DEVOPS
-from git_refresh.settings.load import load
 from localcloud import Variant
 from tests.cloud import embedded_cloud
+from tests.integration.running import run_app
 from tests.integration.test_recorded import shape
 
 ACTIONS = {
@@ -55,7 +54,7 @@ def test_a_run_does_there_what_its_situation_says_with_the_requests_of_the_floor
     environ = reached(cloud, case, monkeypatch)
 
     cloud.begin(case)
-    report = run(load(environ), environ)
+    report = run_app(environ)
     assert report.result == "ok"
     credentials = [workspace.credential.action for workspace in report.workspaces if workspace.credential]
     moved = [folder.action for workspace in report.workspaces for folder in workspace.folders]
@@ -149,7 +148,7 @@ def test_while_other_workspaces_wait_one_connection_does_for_all_folders_of_a_wo
     case = Case(16, 3, 20, "pulled")
     environ = reached(cloud, case, monkeypatch) | {"REFRESH_CONCURRENCY": "4"}
     cloud.begin(case)
-    assert run(load(environ), environ).result == "ok"
+    assert run_app(environ).result == "ok"
     assert cloud.seen().handshakes < 2 * case.workspaces
 
 
@@ -159,5 +158,5 @@ def test_where_threads_are_free_the_folders_of_a_workspace_are_moved_at_once(
     case = Case(1, 4, 100, "pulled")
     environ = reached(cloud, case, monkeypatch)
     cloud.begin(case)
-    assert run(load(environ), environ).result == "ok"
+    assert run_app(environ).result == "ok"
     assert cloud.seen().handshakes >= case.folders + len(["Key Vault", "Azure DevOps"])

@@ -11,6 +11,7 @@ import pytest
 
 from git_refresh.model import clock
 from git_refresh.model.clock import SystemClock
+from git_refresh.run.refresh import lateness
 from git_refresh.run.report import Report
 from localcloud import Cloud, Fault, Fleet, faults, seed
 from localcloud.observer import Request
@@ -170,7 +171,7 @@ def test_a_lapsed_token_that_a_wrong_clock_takes_for_live_does_not_replace_the_s
 
 
 def test_a_run_that_comes_late_after_a_missed_tick_says_so(run: Run) -> None:
-    report = run(late=timedelta(minutes=20))
+    report = run(notes=lateness(timedelta(minutes=20), past_due=False))
     assert report.result == "ok"
     assert [problem.location for problem in report.problems] == ["timer"]
     assert "20 minutes late" in report.problems[0].message

@@ -15,15 +15,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from git_refresh import app
 from git_refresh.run.report import Report
-from git_refresh.settings.load import load
 from git_refresh.settings.names import SETTINGS
 from localcloud import Cloud, play, seed
 from localcloud.__main__ import main
 from localcloud.databricks.variant import values
 from localcloud.play import FAULTS
 from tests.cloud import embedded_cloud
+from tests.integration.running import run_app
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def playing(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def run(cloud: Cloud, settings: Mapping[str, str], *, dry_run: bool = False) -> Report:
     environ = {**os.environ, **cloud.environment(), **settings}
-    return app.run(load(environ), environ, dry_run=dry_run)
+    return run_app(environ, dry_run=dry_run)
 
 
 def test_serves_until_ctrl_c_what_can_be_pasted() -> None:

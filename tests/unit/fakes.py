@@ -5,6 +5,8 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -25,6 +27,7 @@ from git_refresh.model.values import (
     TokenClaims,
     Zone,
 )
+from git_refresh.settings.load import Settings
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -241,3 +244,8 @@ class FakeServices:
 
     def workspace(self, host: str, token: SecretStr) -> FakeWorkspace:
         return self.workspaces[host]
+
+
+def unconnected(settings: Settings, *_: object, **__: object) -> Any:
+    """In place of `app.connect`, where the run itself is replaced too."""
+    return SimpleNamespace(settings=settings, deadline=None, threads=1, close=lambda: None)

@@ -24,7 +24,7 @@ from git_refresh.run.report import Report
 from git_refresh.run.slices import Message, read_message
 from git_refresh.settings.load import Settings
 from tests.drawn import as_often_as
-from tests.unit.fakes import NOW, FakeClock
+from tests.unit.fakes import NOW, FakeClock, unconnected
 from tests.unit.test_slices import RUN, entry
 
 SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
@@ -74,7 +74,7 @@ class Stage:
     result: str = "ok"
     error: BaseException | None = None
 
-    def run(self, settings: Settings, _: object, **given: Any) -> Report:
+    def run(self, settings: Settings, *_: object, **given: Any) -> Report:
         self.ran.append(([each.name for each in settings.entries], {**given, "settings": settings}))
         if self.error:
             raise self.error
@@ -100,7 +100,8 @@ def stage(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
     caplog.set_level(logging.INFO, "git_refresh")
     made = Stage(FakeClaims(), caplog)
     monkeypatch.setattr(app, "claims", lambda *_: made.claims)
-    monkeypatch.setattr(app, "run", made.run)
+    monkeypatch.setattr(app, "connect", unconnected)
+    monkeypatch.setattr(fan_out, "refresh", made.run)
     return made
 
 
@@ -347,7 +348,8 @@ def test_a_storage_that_the_settings_no_longer_name_is_said_by_the_slice(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(app, "run", stage.run)
+    monkeypatch.setattr(app, "connect", unconnected)
+    monkeypatch.setattr(fan_out, "refresh", stage.run)
     raised, _ = stage.deliver(AzureWebJobsStorage__accountName="")
     assert raised == ""
     assert "AzureWebJobsStorage: is missing" in str(stage.ran[0][1]["notes"][0])

@@ -32,6 +32,7 @@ from git_refresh.run.slices import read_message
 from git_refresh.settings.load import Settings
 from tests.drawn import as_often_as
 from tests.infra import kusto
+from tests.unit.fakes import unconnected
 from tests.unit.test_fan_out import FakeClaims
 from tests.unit.test_slices import entry
 
@@ -190,7 +191,7 @@ class World:
             self.poison.append(queued)
 
     # What stands for the run itself.
-    def run(self, settings: Settings, _: object, **given: Any) -> Report:
+    def run(self, settings: Settings, *_: object, **given: Any) -> Report:
         slice_ = given["slice_"]
         fate = next(self.fates)
         self.attempts.setdefault((slice_.run_id, slice_.number), []).append(fate.end)
@@ -245,7 +246,8 @@ def simulated(world: World) -> Iterator[None]:
         patch.setattr(logging.getLogger("git_refresh"), "filters", [world.note])
         patch.setattr(fan_out, "SystemClock", lambda: world)
         patch.setattr(app, "claims", lambda *_: claims)
-        patch.setattr(app, "run", world.run)
+        patch.setattr(app, "connect", unconnected)
+        patch.setattr(fan_out, "refresh", world.run)
         try:
             yield
         finally:

@@ -19,7 +19,7 @@ from git_refresh.run.errors import LONGEST_MESSAGE, RunFailedError
 from git_refresh.run.ports import NullProgress
 from git_refresh.run.refresh import refresh
 from git_refresh.run.report import Report, WorkspaceReport
-from git_refresh.settings.load import SettingsError, load
+from git_refresh.settings.load import Settings, SettingsError, load
 from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 
 URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
@@ -957,10 +957,10 @@ def test_a_workspace_is_let_go_of_once_even_if_that_fails() -> None:
 
 
 def test_what_is_raised_is_one_line_of_bounded_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(*_: object, **__: object) -> Report:
+    def load(*_: object) -> Settings:
         raise SettingsError([Problem("WORKSPACES", "a\n\u202eb " * 5_000)])
 
-    monkeypatch.setattr(app, "run", run)
+    monkeypatch.setattr(app, "load", load)
     with pytest.raises(RunFailedError) as caught:
         app.run_scheduled({}, None)
     assert str(caught.value).isprintable()

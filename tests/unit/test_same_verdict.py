@@ -18,7 +18,7 @@ from git_refresh.failures.table import OWN, TABLE, UNKNOWN
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import GitFolder, OtherObject, Ref, Secret, StoredCredential
 from git_refresh.output.log import RedactingLogger
-from git_refresh.run.refresh import refresh
+from git_refresh.run.refresh import lateness, refresh
 from git_refresh.run.report import Report
 from git_refresh.run.walk import MAX_REQUESTS, WIDE
 from git_refresh.settings.load import load
@@ -79,7 +79,7 @@ class Scene:
             Deadline.after(540, FakeClock()),
             next_run=NOW + self.interval,
             logger=RedactingLogger(),
-            late=self.late,
+            notes=lateness(self.late, past_due=False),
         )
 
     def check(self) -> CheckReport:

@@ -59,10 +59,10 @@ def test_an_odd_status_makes_no_run_fail(
             ran.append(given)
             return good
 
-        patch.setattr(app, "run", run)
+        patch.setattr(app, "refresh", run)
         app.run_scheduled(SETTINGS, status)
         dispatch({**SETTINGS, "AzureWebJobsStorage__accountName": "stcontoso"}, status)
-    assert [(given["late"], given["next_run"] > datetime.now(UTC)) for given in ran] == [(timedelta(), True)]
+    assert [(given["notes"], given["next_run"] > datetime.now(UTC)) for given in ran] == [([], True)]
     dispatched, _ = [json.loads(message) for message in caplog.messages]
     assert (dispatched["event"], dispatched["problems"]) == ("git_refresh.dispatch", [])
 
