@@ -20,10 +20,11 @@ from git_refresh.cli.init import init
 from git_refresh.cli.last_run import read_report
 from git_refresh.cli.live import check_live
 from git_refresh.cli.onboard import onboard
+from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.rotate import rotate
 from git_refresh.cli.run import changes_something, end, refresh
 from git_refresh.cli.schema import schema
-from git_refresh.cli.scope import narrow, scope, scope_options
+from git_refresh.cli.scope import Scope, narrow, scope_options
 from git_refresh.cli.shared import (
     CHANGES,
     FAILED,
@@ -86,7 +87,9 @@ def main() -> None:
 @options.settings_option
 @options.json_option
 @options.output_options
-def check(workspaces: Path | None, file: Path | None, *, offline: bool, jobs: bool, as_json: bool) -> None:
+def check(
+    workspaces: Path | None, source: SettingsSource, scope: Scope, *, offline: bool, jobs: bool, as_json: bool
+) -> None:
     """Is everything in place? Checks every layer and writes nothing.
 
     FILE is a workspaces.json to check instead of the WORKSPACES setting, for example before it is set.
@@ -96,18 +99,18 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, jobs: bo
     logger = outlet_for(as_json=as_json)
     checks: list[Check]
     settings: Settings | None = None
-    given = CommandSettings({})
+    given = CommandSettings({}, source)
     scheduled = False  # before they are read, nothing can be said to be missing
     because = "the app settings are wrong"
     problems: tuple[Problem, ...] = ()
     try:
-        given = given_settings(file, workspaces, tells=False)
-        scheduled = workspaces is None or file is not None  # a list alone has none
+        given = given_settings(source, workspaces, tells=False)
+        scheduled = workspaces is None or source.file is not None  # a list alone has none
         listed = load(given.values, whole=not (offline and workspaces))
         because, problems = "there is no such part of the list", listed.problems
-        part = narrow(listed, scope())
+        part = narrow(listed, scope)
         because = "you have not allowed where the list leads"
-        settings = listed if offline else allow(part)
+        settings = listed if offline else allow(part, given.source)
         checks = check_settings(
             given.values, settings.problems, settings, scheduled=scheduled, named=given.named
         )
@@ -161,7 +164,13 @@ def check(workspaces: Path | None, file: Path | None, *, offline: bool, jobs: bo
 @options.json_option
 @options.output_options
 def plan(
-    workspaces: Path | None, file: Path | None, *, changes: bool, exit_code: bool, as_json: bool
+    workspaces: Path | None,
+    source: SettingsSource,
+    scope: Scope,
+    *,
+    changes: bool,
+    exit_code: bool,
+    as_json: bool,
 ) -> None:
     """What would a run do, and why? Uses the same code as a run, and writes nothing.
 
@@ -169,7 +178,7 @@ def plan(
     FILE is a workspaces.json to plan for instead of the WORKSPACES setting, for example before it is set.
     """
     show = partial(render.show_plan, changes=changes)
-    report = refresh(file, show, as_json=as_json, dry_run=True, workspaces=workspaces)
+    report = refresh(source, scope, show, as_json=as_json, dry_run=True, workspaces=workspaces)
     end(report, CHANGES if exit_code and changes_something(report) else 0)
 
 
@@ -191,15 +200,15 @@ def plan(
 )
 @options.json_option
 @options.output_options
-def run(file: Path | None, number: int | None, *, yes: bool, as_json: bool) -> None:
+def run(source: SettingsSource, scope: Scope, number: int | None, *, yes: bool, as_json: bool) -> None:
     """Refresh every workspace once, as the timer does.
 
     It runs as whoever is signed in, and assumes that the next run is in 15 minutes; check looks at the schedule. Where that is you and not
     a managed identity, it stores your own token: it asks first.
     """
-    if number is not None and scope():
+    if number is not None and scope:
         raise click.UsageError("--slice is a part of the list by itself; leave out --only and --folder")
-    end(refresh(file, render.show_report, as_json=as_json, dry_run=False, number=number, yes=yes))
+    end(refresh(source, scope, render.show_report, as_json=as_json, dry_run=False, number=number, yes=yes))
 
 
 @main.command(name="schema", short_help="The JSON Schema of a workspaces.json.")
@@ -220,7 +229,7 @@ def print_schema(*, _as_json: bool) -> None:
 @options.settings_option
 @options.json_option
 @options.output_options
-def status(file: Path | None, last: Path | None, *, as_json: bool) -> None:
+def status(source: SettingsSource, last: Path | None, *, as_json: bool) -> None:
     """How do things stand? Shows each workspace's Git credential, and each Git folder's branch and commit. Writes nothing.
 
     It does not ask Azure DevOps whether a folder is at the latest commit (plan does), nor whether all rights are there (check does).
@@ -228,8 +237,8 @@ def status(file: Path | None, last: Path | None, *, as_json: bool) -> None:
     logger = outlet_for(as_json=as_json)
     try:
         stored = read_report(last) if last else None
-        given = given_settings(file)
-        settings = allow(load(given.values))
+        given = given_settings(source)
+        settings = allow(load(given.values), given.source)
         with render.console(stderr=True).status("Looking …"):
             report = status_of(settings, logger, stored)
     except SettingsError as error:

@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +16,7 @@ from git_refresh.cli.checks import CheckReport, count
 from git_refresh.cli.executor import Executor
 from git_refresh.cli.live import check_live
 from git_refresh.cli.onboard_view import OnboardResult, OnboardView
+from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.shared import FAILED, INTERRUPTED, given_settings, outlet_for, places_of, put_out
 from git_refresh.cli.trust import allow
 from git_refresh.model.clock import Deadline, SystemClock
@@ -66,7 +66,7 @@ _NO_OBJECT_ID = Problem(
 @options.json_option
 @options.output_options
 def onboard(
-    file: Path | None,
+    source: SettingsSource,
     *,
     apply_: bool,
     yes: bool,
@@ -90,8 +90,8 @@ def onboard(
     logger = outlet_for(as_json=as_json)
     try:
         _check_options(object_id, account_id, name, asks_blindly=apply_ and as_json and not yes)
-        given = given_settings(file)
-        settings = allow(_settings(given.values, new=name is not None, object_id=object_id))
+        given = given_settings(source)
+        settings = allow(_settings(given.values, new=name is not None, object_id=object_id), given.source)
         from git_refresh.admin.onboarding import Onboarding, OnboardOptions  # noqa: PLC0415  # the SDKs take a second: not for --help
         from git_refresh.admin.services import AdminServices  # noqa: PLC0415
 

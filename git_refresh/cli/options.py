@@ -1,8 +1,10 @@
-"""How much a command tells, and in which colours: options that check, plan, run and status share."""
+"""Options that several commands share: where the settings are from, how much is shown, and in which colors."""
 
 import os
 import platform
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ from git_refresh.output.redact import escape_unprintable, redact, shown_proxy
 from git_refresh.output.shell import LIST_OPTIONS, NO_COMMAND, Command, command
 from git_refresh.settings.names import SETTINGS
 
+# Every renderer reads these, and they decide nothing but the output. click keeps them for one invocation, never for the process.
 _QUIET, _VERBOSE, _COLOURLESS = "git_refresh.quiet", "git_refresh.verbose", "git_refresh.colourless"
-_ALLOWED, _FILE = "git_refresh.allowed", "git_refresh.file"
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _OF_CONNECTIONS = ("NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -24,8 +26,28 @@ FILE = click.Path(allow_dash=True, path_type=Path)
 """What is wrong with it is told by what reads it, under --json as JSON."""
 
 
-def settings_option[F: Callable[..., Any]](command: F) -> F:
-    """Add --settings to a command, and --trust-host, without which a file's settings lead nobody's token out of Azure."""
+@dataclass(frozen=True, slots=True)
+class SettingsSource:
+    """Where the settings are from, as the command line names it."""
+
+    file: Path | None = None
+    """None: the environment."""
+    trusted_hosts: tuple[str, ...] = ()
+    """Where the caller's own tokens can go besides the built-in domains."""
+
+
+def settings_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --settings and --trust-host to a command, which gets both as its `source`.
+
+    Without --trust-host, the settings of a file lead no token of the caller out of Azure.
+    """
+
+    @wraps(command)
+    def sourced(
+        *arguments: object, file: Path | None, trust_host: tuple[str, ...], **options: object
+    ) -> None:
+        command(*arguments, source=SettingsSource(file, trust_host), **options)
+
     return click.option(
         "--settings",
         "file",
@@ -37,42 +59,27 @@ def settings_option[F: Callable[..., Any]](command: F) -> F:
             "--trust-host",
             multiple=True,
             metavar="HOST",
-            expose_value=False,
-            callback=_keep_allowed,
+            callback=_read_hosts,
             help="Let your own sign-in's tokens go to this host too: a name (a.b.c), a suffix (.b.c) or an IP address. "
             "TRUSTED_HOSTS in a file alone does not. May be repeated.",
-        )(command)
+        )(sourced)
     )
 
 
-def _keep_allowed(context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> None:
+def _read_hosts(
+    _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
     for host in given:
         _, complaints = parse_trusted_hosts(host)
         if complaints or "," in host or not host.strip():
             raise click.BadParameter(
                 complaints[0] if complaints else "must be one host name, suffix or IP address"
             )
-    context.meta[_ALLOWED] = tuple(dict.fromkeys(host.strip().lower() for host in given))
+    return tuple(dict.fromkeys(host.strip().lower() for host in given))
 
 
-def allowed_hosts() -> tuple[str, ...]:
-    """What the person who runs the command lets tokens go to, besides the built-in domains."""
-    context = click.get_current_context(silent=True)
-    found: tuple[str, ...] = context.meta.get(_ALLOWED, ()) if context is not None else ()
-    return found
-
-
-def keep_file(file: Path | None) -> None:
-    """Keep which file the settings are from, for commands that repeat it; None: the environment."""
-    context = click.get_current_context(silent=True)
-    if context is not None:
-        context.meta[_FILE] = file
-
-
-def of_file() -> Command:
-    """The option that names the file which the settings are from. What was piped cannot be named."""
-    context = click.get_current_context(silent=True)
-    file = context.meta.get(_FILE) if context is not None else None
+def naming(file: Path | None) -> Command:
+    """Return the option that names the file of the settings; nothing for the environment. A piped file has no name."""
     if file is None:
         return NO_COMMAND
     return LIST_OPTIONS if str(file) == "-" else command(" --settings {file}", file=str(file))

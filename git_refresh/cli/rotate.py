@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +19,7 @@ from git_refresh.admin.rotation.work import Rotation
 from git_refresh.cli import ask, errors, options, render
 from git_refresh.cli.checks import count
 from git_refresh.cli.executor import Executor
+from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.rotate_view import show_rotation
 from git_refresh.cli.shared import FAILED, INTERRUPTED, given_settings, outlet_for, put_out
 from git_refresh.cli.trust import allow
@@ -89,7 +89,7 @@ def rotate(  # noqa: PLR0913  # one for each option
     names: Sequence[str],
     within: timedelta,
     lifetime: timedelta | None,
-    file: Path | None,
+    source: SettingsSource,
     *,
     force: bool,
     applies: bool,
@@ -110,8 +110,8 @@ def rotate(  # noqa: PLR0913  # one for each option
         raise click.UsageError("--force needs the NAME of each secret that is to be rotated")
     logger = outlet_for(as_json=as_json)
     try:
-        given = given_settings(file)
-        settings = allow(load(given.values))
+        given = given_settings(source)
+        settings = allow(load(given.values), given.source)
         command = _Command(settings, logger, within, lifetime, force=force, as_json=as_json)
         command.choose(names)
         if allow_unreachable:

@@ -12,8 +12,9 @@ from uuid import uuid4
 from git_refresh.cli import ask, options, render
 from git_refresh.cli.checks import count
 from git_refresh.cli.findings import Places
+from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.progress import Lines, Live
-from git_refresh.cli.scope import narrow, scope
+from git_refresh.cli.scope import Scope, narrow
 from git_refresh.cli.shared import FAILED, INTERRUPTED, WRONG, given_settings, outlet_for, places_of, put_out
 from git_refresh.cli.trust import allow
 from git_refresh.model.values import Problem, Slice
@@ -25,8 +26,9 @@ from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError, load
 
 
-def refresh(
-    file: Path | None,
+def refresh(  # noqa: PLR0913  # one for each option
+    source: SettingsSource,
+    scope: Scope,
     show: Callable[[Report, Any, Places], None],
     *,
     as_json: bool,
@@ -42,13 +44,13 @@ def refresh(
     """
     logger = outlet_for(as_json=as_json)
     try:
-        given = given_settings(file, workspaces)
-        settings = narrow(load(given.values), scope())
+        given = given_settings(source, workspaces)
+        settings = narrow(load(given.values), scope)
         part = None
         if number is not None:
             part, names = _slice(settings, number)
             settings = settings.only(names)
-        settings = allow(settings)
+        settings = allow(settings, given.source)
         from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
         if app.uses_azure_cli(os.environ) and not dry_run and not yes:

@@ -6,7 +6,7 @@ A part is worked on as in a run of the whole list, and nothing is done in it tha
 import difflib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
 
 import click
 
@@ -15,7 +15,6 @@ from git_refresh.output.redact import redact
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings, SettingsError
 
-_ONLY, _FOLDER = "git_refresh.only", "git_refresh.folder"
 _TOLD = 5
 """Names or paths of the list that a problem tells."""
 _COMPARED = 120
@@ -33,15 +32,18 @@ class Scope:
         return bool(self.names or self.paths)
 
 
-def scope_options[F: Callable[..., Any]](command: F) -> F:
-    """Add --only and --folder to a command, which does not get to see them: `scope` tells."""
+def scope_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --only and --folder to a command, which gets both as its `scope`."""
+
+    @wraps(command)
+    def scoped(*arguments: object, only: tuple[str, ...], folder: tuple[str, ...], **options: object) -> None:
+        command(*arguments, scope=Scope(only, folder), **options)
+
     for option in (
         click.option(
             "--folder",
             multiple=True,
             metavar="PATH",
-            expose_value=False,
-            callback=_keep(_FOLDER),
             help="Only the Git folder at this path of the list, or below one that ends in /*. Workspaces without it are left out; those "
             "with it get their credential too, as in every run. May be repeated.",
         ),
@@ -49,27 +51,11 @@ def scope_options[F: Callable[..., Any]](command: F) -> F:
             "--only",
             multiple=True,
             metavar="NAME[,NAME]",
-            expose_value=False,
-            callback=_keep(_ONLY),
             help="Only the workspaces of these names in the list. May be repeated.",
         ),
     ):
-        command = option(command)
-    return command
-
-
-def scope() -> Scope:
-    """What was asked for."""
-    context = click.get_current_context(silent=True)
-    meta = context.meta if context is not None else {}
-    return Scope(meta.get(_ONLY, ()), meta.get(_FOLDER, ()))
-
-
-def _keep(key: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], None]:
-    def keep(context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> None:
-        context.meta[key] = given
-
-    return keep
+        scoped = option(scoped)
+    return scoped
 
 
 def narrow(settings: Settings, wanted: Scope) -> Settings:

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from git_refresh.cli import options, render
 from git_refresh.cli.files import read_settings
 from git_refresh.cli.findings import Places
+from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.trust import with_allowed
 from git_refresh.model.values import Problem
 from git_refresh.output.log import RedactingLogger, log_to_stderr
@@ -28,27 +29,30 @@ def outlet_for(*, as_json: bool) -> RedactingLogger:
 
 @dataclass(frozen=True, slots=True)
 class CommandSettings:
-    """The app settings that a command works with. What it runs in is the process's environment, whatever they are."""
+    """The app settings that a command works with. They never change the environment of the process."""
 
     values: Mapping[str, str]
     """By name."""
+    source: SettingsSource
+    """What commands that repeat this one have to name."""
     named: Collection[str] = ()
     """What files name, whether or not it is used."""
 
 
 def given_settings(
-    file: Path | None, workspaces: Path | None = None, *, tells: bool = True
+    source: SettingsSource, workspaces: Path | None = None, *, tells: bool = True
 ) -> CommandSettings:
     """The app settings: those of the files that are given, else of the environment.
 
     Args:
-        file: takes the place of the environment.
-        workspaces: is used over either.
+        source: its file takes the place of the environment.
+        workspaces: a list that is used over either.
         tells: whether to name on stderr what a file has that is not used.
 
     Raises:
         SettingsError: a file cannot be used.
     """
+    file = source.file
     values: dict[str, str] = {}
     named: list[str] = []
     for each in (file, workspaces):
@@ -62,10 +66,13 @@ def given_settings(
         message = "the environment has none; name a file that contains them: --settings workspaces.json"
         raise SettingsError([Problem("app settings", message)])
     options.tell_what_is_used(file, values)
-    options.keep_file(workspaces or file)
     if tells:
         _tell_ignored([*environment_names(named), *unknown_names(named)])
-    return CommandSettings(with_allowed(values), tuple(dict.fromkeys(named)))
+    return CommandSettings(
+        with_allowed(values, source.trusted_hosts),
+        replace(source, file=workspaces or file),
+        tuple(dict.fromkeys(named)),
+    )
 
 
 _NAMED = 10

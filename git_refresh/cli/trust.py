@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from git_refresh.cli import ask, options, render
+from git_refresh.cli import ask, render
+from git_refresh.cli.options import SettingsSource, naming
 from git_refresh.model.hosts import Domain, TrustedHosts, parse_trusted_hosts
 from git_refresh.model.values import Problem
 from git_refresh.output.shell import Command, command
@@ -21,28 +22,27 @@ _MOST_NAMED = 5
 """Hosts, each by its own name, of one question."""
 
 
-def with_allowed(values: Mapping[str, str]) -> Mapping[str, str]:
+def with_allowed(values: Mapping[str, str], allowed: Sequence[str]) -> Mapping[str, str]:
     """The settings by name, with what was allowed on the command line among `TRUSTED_HOSTS`."""
-    allowed = options.allowed_hosts()
     if not allowed:
         return values
     listed = [each for each in (values.get("TRUSTED_HOSTS", "").strip(), *allowed) if each]
     return {**values, "TRUSTED_HOSTS": ",".join(listed)}
 
 
-def allow(settings: Settings) -> Settings:
+def allow(settings: Settings, source: SettingsSource) -> Settings:
     """The settings, as far as the person who runs the command lets tokens go where they lead; asks on a terminal.
 
     Raises:
         SettingsError: a host is not allowed; nothing may be contacted.
     """
-    typed = options.allowed_hosts()
+    typed = source.trusted_hosts
     own, _ = parse_trusted_hosts(os.environ.get("TRUSTED_HOSTS", ""))
     allowed = TrustedHosts([*own.entries, *typed])
     asked = {host: place for host, place in _beyond(settings) if not allowed.trusts(host)}
     if asked:
         typed = (*typed, *_ask(asked, settings.trusted))
-    return replace(settings, options=Command(options.of_file() + _trusting(typed)))
+    return replace(settings, options=Command(naming(source.file) + _trusting(typed)))
 
 
 def _beyond(settings: Settings) -> Iterator[tuple[str, str]]:
