@@ -145,6 +145,7 @@ def silence_sdk_logs() -> None:
         logger.propagate = False
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())  # without any, warnings would go to stderr
+    # Global, and stays: a filter on a logger sees no record of its children, and anyone can add a handler to any of them.
     make = logging.getLogRecordFactory()
     if not isinstance(make, _Withholding):
         logging.setLogRecordFactory(_Withholding(make))
