@@ -149,7 +149,7 @@ def _shorten(limit: float) -> None:
         key_vault,  # only now
         oauth,
     )
-    from git_refresh.run import refresh  # noqa: PLC0415  # only now
+    from git_refresh.run import fleet  # noqa: PLC0415  # only now
     from git_refresh.settings.load import Settings, load  # noqa: PLC0415  # only now
 
     for module, name in (
@@ -163,7 +163,7 @@ def _shorten(limit: float) -> None:
         if not hasattr(module, name):
             raise AttributeError(f"{module.__name__} has no {name} any more: say here what limits it")
         setattr(module, name, limit)
-    refresh.REPORT_GRACE_S = limit / 2
+    fleet.REPORT_GRACE_S = limit / 2
 
     def briskly(environ: Mapping[str, str]) -> Settings:
         return dataclasses.replace(load(environ), timeout_s=4 * limit)

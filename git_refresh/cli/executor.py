@@ -5,8 +5,8 @@ from functools import partial
 from queue import Empty, SimpleQueue
 
 from git_refresh.model.clock import Deadline
+from git_refresh.run.fleet import REPORT_GRACE_S
 from git_refresh.run.pool import Limits, Pool
-from git_refresh.run.refresh import REPORT_GRACE_S
 
 
 class Executor:

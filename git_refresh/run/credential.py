@@ -43,16 +43,24 @@ class CredentialRefresh:
         credentials = self.api.credentials(None)
         self._tell_of_federation(credentials, self.workspace.name, self.context)
         found = own_credential(credentials, self.workspace.git_username)
-        if rejection is None:
-            self._tell_of_another_owner(found, self.workspace.name, self.context)
-            return self._store_all(found)
+        if rejection is not None:
+            return self._leave_alone(found, rejection)
+        self._tell_of_another_owner(found, self.workspace.name, self.context)
+        try:
+            report = self._store(None, found)
+        except ServiceError as error:
+            self.fail(diagnose(error, self.context))
+            report = CredentialReport("failed", found.id if found else None)
+        self.stored(report)
+        for principal_id in self.workspace.additional_principal_ids:  # also if the own one failed
+            self._store_for(principal_id)
+        return report
+
+    def _leave_alone(self, found: StoredCredential | None, rejection: Diagnosis) -> CredentialReport:
         self.fail(rejection)
-        kept = (
-            CredentialReport("token_rejected", found.id, "Azure DevOps rejects the new token")
-            if found
-            else None
-        )
-        report = kept or CredentialReport("failed")
+        report = CredentialReport("failed")
+        if found is not None:
+            report = CredentialReport("token_rejected", found.id, "Azure DevOps rejects the new token")
         self.stored(report)
         return report
 
@@ -72,18 +80,6 @@ class CredentialRefresh:
         if found is not None and not is_ours(found, username):
             told = finding("foreign_credential", context, id=found.id, whose=describe_owner(found, username))
             self.run.note(self.workspace.name, where, told)
-
-    def _store_all(self, found: StoredCredential | None) -> CredentialReport:
-        """If the own one fails, the principals of `additional_principal_ids` still get theirs."""
-        try:
-            report = self._store(None, found)
-        except ServiceError as error:
-            self.fail(diagnose(error, self.context))
-            report = CredentialReport("failed", found.id if found else None)
-        self.stored(report)
-        for principal_id in self.workspace.additional_principal_ids:
-            self._store_for(principal_id)
-        return report
 
     def _store_for(self, principal_id: int) -> None:
         """One that fails does not keep the others from being stored."""

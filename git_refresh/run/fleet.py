@@ -6,13 +6,15 @@ What many workspaces need is an operation of its own, and they are queued when i
 """
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from random import Random
 
+from git_refresh.model.clock import Deadline
 from git_refresh.model.waiting import used_up
+from git_refresh.run.context import SignIns
 from git_refresh.run.pool import Pool, Priority, Task
 from git_refresh.run.workspace import WorkspaceRefresh
 from git_refresh.run.zone import ZoneRefresh
@@ -21,29 +23,63 @@ from git_refresh.settings.entries import Entry
 MAX_PARALLEL_FOLDERS = 4
 """Folder operations at once in one workspace; more only compete for its one small Git service."""
 
+REPORT_GRACE_S = 2.0
+"""Seconds past the budget in which operations that it has just ended may still say so themselves."""
+
 
 class Fleet:
     """The operations on all workspaces of a run."""
 
-    def __init__(self, pool: Pool, seed: str) -> None:
+    def __init__(self, pool: Pool, seed: str, sign_ins: SignIns, deadline: Deadline) -> None:
         """Take what is needed.
 
         Args:
             pool: what begins the operations.
             seed: makes the order in which they are queued: it turns from run to run, so that no workspace is always last.
+            sign_ins: shows whether the report of a workspace that refused its sign-in can be made.
+            deadline: when the budget is over.
         """
-        self.pool = pool
+        self._pool = pool
         self._seed = seed
+        self._sign_ins = sign_ins
+        self._deadline = deadline
         self._lock = threading.Lock()
         self._operations: Counter[str] = Counter()
         """Of each workspace: how many are queued or under way."""
-        self._done: Callable[[Entry], None]
+        self._finished: deque[tuple[Entry, WorkspaceRefresh | None]] = deque()
+        """Workspaces with nothing left to do; without work if their zone has no token."""
+        self._news = deadline.clock.event()
 
-    def queue(self, zones: Iterable[ZoneRefresh], done: Callable[[Entry], None]) -> None:
-        """Queue all that is to be done; `done` is called with each workspace when all is done that there was to do for it."""
-        self._done = done
+    def refreshed(self, zones: Collection[ZoneRefresh]) -> Iterator[Entry]:
+        """Yield each workspace on the caller's thread when its report can be made, until all are done or the budget is over."""
         for zone in self._shuffled(zones):
-            self.pool.submit(partial(self._refresh_zone, zone))
+            self._pool.submit(partial(self._refresh_zone, zone))
+        self._pool.start()
+        unfinished = sum(len(zone.entries) for zone in zones)
+        held: list[tuple[Entry, WorkspaceRefresh | None]] = []
+        settlements = 0
+        while len(held) < unfinished and (left := self._deadline.remaining() + REPORT_GRACE_S) > 0:
+            self._news.wait(min(left, self._pool.tick_s))
+            self._news.clear()
+            self._pool.look()
+            if settlements != (settlements := self._sign_ins.settlements):
+                self._finished.extend(held)
+                held.clear()
+            while self._finished:
+                entry, work = self._finished.popleft()
+                if work is None or work.is_settled:
+                    unfinished -= 1
+                    yield entry
+                else:
+                    held.append((entry, work))
+
+    def close(self) -> None:
+        """Let every operation under way end; what is still queued is not done."""
+        self._pool.close()
+
+    def _done(self, entry: Entry, work: WorkspaceRefresh | None) -> None:
+        self._finished.append((entry, work))
+        self._news.set()
 
     def _shuffled[T](self, items: Iterable[T]) -> list[T]:
         found = list(items)
@@ -53,10 +89,10 @@ class Fleet:
     def _refresh_zone(self, zone: ZoneRefresh) -> None:
         if zone.fetch_token():
             for works in self._shuffled(zone.by_key()):
-                self.pool.submit(partial(self._fetch_key, zone, self._shuffled(works)))
+                self._pool.submit(partial(self._fetch_key, zone, self._shuffled(works)))
         else:
             for entry in zone.entries:
-                self._done(entry)
+                self._done(entry, None)
 
     def _fetch_key(self, zone: ZoneRefresh, works: list[WorkspaceRefresh]) -> None:
         with suppress(BaseException):  # each of them meets the failure, and reports it
@@ -100,6 +136,6 @@ class Fleet:
                     last = not self._operations[host]
                 if last:
                     work.finish()
-                    self._done(work.entry)
+                    self._done(work.entry, work)
 
-        self.pool.submit(operation, priority)
+        self._pool.submit(operation, priority)

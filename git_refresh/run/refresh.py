@@ -5,7 +5,6 @@
 All credentials are queued before any folder, so a run that is killed midway has done what matters. In which order, is in `fleet`.
 """
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -32,9 +31,6 @@ from git_refresh.run.report import Report, TokenReport, WorkspaceReport, log_run
 from git_refresh.run.zone import ZoneRefresh
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
-
-REPORT_GRACE_S = 2.0
-"""Seconds past the budget in which operations that it has just ended may still say so themselves."""
 
 
 def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
@@ -91,7 +87,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     }
     log = partial(log_workspace, run_id, logger=logger, slice_=slice_)
     pool = Pool(limits, clock, start)
-    workspaces = _refresh_all(settings, zones, shown, deadline, Fleet(pool, run_id), log, sign_ins)
+    workspaces = _refresh_all(settings, zones, shown, Fleet(pool, run_id, sign_ins, deadline), log)
     behind = clouds.clock_behind()
     context = DiagnosisContext(vault=settings.key_vault_url or "")
     short = [
@@ -143,22 +139,12 @@ def _refresh_all(
     settings: Settings,
     zones: Mapping[Zone, ZoneRefresh],
     progress: Progress,
-    deadline: Deadline,
     fleet: Fleet,
     log: Callable[[WorkspaceReport], None],
-    sign_ins: SignIns,
 ) -> list[WorkspaceReport]:
     """Work on every workspace at once; log each when it is done, here, on the invocation's own thread."""
-    finished: deque[Entry] = deque()
-    news = deadline.clock.event()
-    held: list[Entry] = []
-    settlements = 0
     reports: dict[str, WorkspaceReport] = {}
     why = out_of_time
-
-    def tell(entry: Entry) -> None:
-        finished.append(entry)
-        news.set()
 
     def done(entry: Entry) -> WorkspaceReport:
         """A workspace's report, as of now, shown and logged, where it is cleaned; what is returned is cleaned with the whole report."""
@@ -167,31 +153,13 @@ def _refresh_all(
         log(report)
         return report
 
-    fleet.queue(zones.values(), tell)
-    pool = fleet.pool
     try:
-        pool.start()
-        unfinished = sum(len(zone.entries) for zone in zones.values())
-        while unfinished and (left := deadline.remaining() + REPORT_GRACE_S) > 0:
-            news.wait(min(left, pool.tick_s))
-            news.clear()
-            pool.look()
-            if settlements != (settlements := sign_ins.settlements):
-                finished.extend(held)
-                held.clear()
-            while finished:
-                entry = finished.popleft()
-                if zones[settings.zone(entry.workspace)].is_settled(entry):
-                    reports[entry.workspace.host] = done(entry)
-                    unfinished -= 1
-                else:
-                    held.append(entry)
-            if len(held) == unfinished:  # nobody is left who could settle them
-                break
+        for entry in fleet.refreshed(zones.values()):
+            reports[entry.workspace.host] = done(entry)
     except KeyboardInterrupt:
         why = interrupted
     finally:
-        pool.close()
+        fleet.close()
     return [
         _rejected(entry, log)
         if isinstance(entry, Rejected)

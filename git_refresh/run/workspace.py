@@ -5,8 +5,8 @@ When each step is done, and on which thread, is `fleet`'s business.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from git_refresh.failures.diagnosis import (
@@ -59,11 +59,37 @@ class WorkspaceRefresh:
 
     def refresh_credential(self) -> bool:
         """Sign in and store the credential; whether there is one to work on folders with."""
-        return self._alone(self._refresh_credential) is True
+        stored = False
+        with self._failures_kept():
+            self._doing("signing in")
+            try:
+                api = self._api = self._run.sign_in(self.workspace)
+            except ServiceError as error:
+                self._refusal = error.failure
+                return False
+            self._context = replace(
+                self._context, known=self._context.known | self._run.known_of_entry(self.workspace)
+            )
+            self._doing("storing the credential")
+            listed = Listing.of(api, self.entry, self._run.deadline)
+            work = CredentialRefresh(api, self.entry, self._run, self._context, self._fail, self._stored)
+            credential = work.refresh(listed)
+            api.release_idle_connections()
+            context = replace(self._context, known=self._context.known | {Known.REACHED})
+            self._signed_in = FolderRefresh(api, self._run, context, credential, listed)
+            stored = credential.action != "failed"  # else there is nothing to pull with
+        return stored  # noqa: RET504  # False also if a failure ended the step
 
     def find_folders(self) -> None:
         """Find out which folders there are to work on."""
-        self._alone(self._find_folders)
+        with self._failures_kept():
+            listed = self._signed_in.listing
+            self._waiting.extend(listed)
+            for found in listed.patterns(self._context):
+                if found.failed and found.pattern.path not in self._folders:
+                    self._record(FolderReport(found.pattern.path, "failed", error=found.told))
+                else:
+                    self._note(f"{self.workspace.name} {found.pattern.path}", found.told)
 
     @property
     def folders_left(self) -> int:
@@ -72,7 +98,16 @@ class WorkspaceRefresh:
 
     def refresh_next_folder(self) -> None:
         """Bring the next folder to where the settings want it, if one is left."""
-        self._alone(self._refresh_next_folder)
+        with self._failures_kept():
+            try:
+                folder = self._waiting.popleft()
+            except IndexError:  # another lane was faster
+                return
+            self._doing(f"{folder.path} and {len(self._waiting)} more" if self._waiting else folder.path)
+            report = self._signed_in.refresh(folder)
+            if report.note is not None:
+                self._note(f"{self.workspace.name} {folder.path}", report.note)
+            self._record(report)
 
     def finish(self) -> None:
         """All is done: let go of the workspace."""
@@ -119,32 +154,13 @@ class WorkspaceRefresh:
 
     # Their parts
 
-    def _alone[T](self, step: Callable[[], T]) -> T | None:
-        """What a step gives; whatever it raises becomes the workspace's failure, and takes no other along."""
+    @contextmanager
+    def _failures_kept(self) -> Iterator[None]:
+        """Make whatever a step raises the workspace's failure: it stops no other workspace."""
         try:
-            return step()
+            yield
         except BaseException as error:  # noqa: BLE001  # a defect must not stop the other workspaces
             self._fail(diagnose(error, self._context))
-        return None
-
-    def _refresh_credential(self) -> bool:
-        self._doing("signing in")
-        try:
-            api = self._api = self._run.sign_in(self.workspace)
-        except ServiceError as error:
-            self._refusal = error.failure
-            return False
-        self._context = replace(
-            self._context, known=self._context.known | self._run.known_of_entry(self.workspace)
-        )
-        self._doing("storing the credential")
-        listed = Listing.of(api, self.entry, self._run.deadline)
-        work = CredentialRefresh(api, self.entry, self._run, self._context, self._fail, self._stored)
-        credential = work.refresh(listed)
-        api.release_idle_connections()
-        context = replace(self._context, known=self._context.known | {Known.REACHED})
-        self._signed_in = FolderRefresh(api, self._run, context, credential, listed)
-        return credential.action != "failed"  # else there is nothing to pull with
 
     def _doing(self, what: str) -> None:
         self._run.progress.started(self.workspace.name, what)
@@ -159,26 +175,6 @@ class WorkspaceRefresh:
             first = self._error is None
             self._error = self._error or error
         return first
-
-    def _find_folders(self) -> None:
-        listed = self._signed_in.listing
-        self._waiting.extend(listed)
-        for found in listed.patterns(self._context):
-            if found.failed and found.pattern.path not in self._folders:
-                self._record(FolderReport(found.pattern.path, "failed", error=found.told))
-            else:
-                self._note(f"{self.workspace.name} {found.pattern.path}", found.told)
-
-    def _refresh_next_folder(self) -> None:
-        try:
-            folder = self._waiting.popleft()
-        except IndexError:  # another lane was faster
-            return
-        self._doing(f"{folder.path} and {len(self._waiting)} more" if self._waiting else folder.path)
-        report = self._signed_in.refresh(folder)
-        if report.note is not None:
-            self._note(f"{self.workspace.name} {folder.path}", report.note)
-        self._record(report)
 
     def _note(self, where: str, message: object) -> None:
         self._run.note(self.workspace.name, where, message)

@@ -108,11 +108,6 @@ class ZoneRefresh:
         if self._run is not None:
             self._run.fetch_key(workspace)
 
-    def is_settled(self, entry: Entry) -> bool:
-        """Whether the report of one of its workspaces can be made; see `WorkspaceRefresh.is_settled`."""
-        work = self._works.get(entry.workspace.host)
-        return work is None or work.is_settled
-
     def report(self, entry: Entry, why: Why = out_of_time) -> WorkspaceReport:
         """What has become of one of its workspaces, and why the rest is not finished."""
         workspace = entry.workspace

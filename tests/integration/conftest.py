@@ -31,7 +31,7 @@ def run(fleet: Fleet) -> Callable[..., Report]:
     """One run over the real SDKs, with the fleet's settings and changes to them."""
 
     def run(**changes: Any) -> Report:
-        options = {key: changes.pop(key) for key in ("dry_run", "next_run", "late") if key in changes}
+        options = {key: changes.pop(key) for key in ("dry_run", "next_run", "notes") if key in changes}
         return run_app({**os.environ, **fleet.settings, **changes}, **options)
 
     return run

@@ -14,7 +14,7 @@ from git_refresh.failures.failure import Service, ServiceError
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.values import GitFolder, ListedObject, Problem, StoredCredential
 from git_refresh.output.log import RedactingLogger
-from git_refresh.run import refresh as refresh_module
+from git_refresh.run import fleet as fleet_module
 from git_refresh.run.errors import LONGEST_MESSAGE, RunFailedError
 from git_refresh.run.ports import NullProgress
 from git_refresh.run.refresh import refresh
@@ -756,7 +756,7 @@ def test_what_cannot_be_stopped_is_left_behind_when_the_budget_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A host name that the resolver never answers for: no socket has it yet, so no deadline reaches it."""
-    monkeypatch.setattr(refresh_module, "REPORT_GRACE_S", 0.1)
+    monkeypatch.setattr(fleet_module, "REPORT_GRACE_S", 0.1)
     workspaces = {host(n): FakeWorkspace(at=behind()) for n in range(3)}
     release = threading.Event()
 
@@ -799,7 +799,7 @@ def test_the_report_of_a_fleet_that_hangs_is_written_within_its_budget_on_a_quar
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A thousand workspaces with sixty Git folders each: seconds of the processor after the work's end, times four."""
-    monkeypatch.setattr(refresh_module, "REPORT_GRACE_S", 0.0)
+    monkeypatch.setattr(fleet_module, "REPORT_GRACE_S", 0.0)
     caplog.set_level("CRITICAL", "git_refresh")
     release = threading.Event()
 
