@@ -86,12 +86,13 @@ def test_a_token_is_sent_to_a_trusted_host_that_the_settings_name(
 @pytest.mark.parametrize(
     "resource_", [DEVOPS_RESOURCE, "https://management.azure.com", "https://graph.microsoft.com"]
 )
+@pytest.mark.parametrize("trusted", ["", "contoso.vault.azure.net"])
 def test_key_vault_is_sent_its_own_token_whatever_its_challenge_names(
-    cloud: Cloud, run: Run, resource_: str
+    cloud: Cloud, run: Run, resource_: str, trusted: str
 ) -> None:
     challenge = f'Bearer authorization="https://login.microsoftonline.com/x", resource="{resource_}"'
     cloud.inject(Fault(mutate(Header("WWW-Authenticate", Plain(challenge))), service="keyvault"))
-    run(TRUSTED_HOSTS="contoso.vault.azure.net")
+    run(TRUSTED_HOSTS=trusted)
     asked = {request.query["resource"] for request in cloud.requests if request.service == "identity"}
     assert asked <= {DEVOPS_RESOURCE, VAULT_RESOURCE}
 
