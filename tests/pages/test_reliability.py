@@ -24,7 +24,7 @@ LIMITS = {
         "clients.retry",
         "clients.slice_claims",
         "run.pool",
-        "run.refresh",
+        "run.fleet",
         "run.probe",
         "run.walk",
         "run.listing",
