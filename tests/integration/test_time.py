@@ -116,7 +116,7 @@ class SteppedTime(datetime):
         return super().now(tz) + cls.step
 
 
-REQUESTS = 14
+REQUESTS = 13
 """What a run over one workspace asks, but for the workspace's own Git; the test that uses it says when it has to be changed."""
 
 
