@@ -36,7 +36,7 @@ from git_refresh.settings.storage import CONNECTION, read_storage
 
 
 class AllClouds:
-    """The real clouds of one run (`seams.Clouds`), all reached through bounded sessions and one TLS context.
+    """The real clouds of one run (`ports.Clouds`), all reached through bounded sessions and one TLS context.
 
     Zones of one identity share its tokens and secrets, and zones of different ones nothing but the TLS context.
     """
@@ -84,7 +84,7 @@ class AllClouds:
 
 
 class ZoneServices:
-    """What one trust zone may use of them (`seams.Services`)."""
+    """What one trust zone may use of them (`ports.Services`)."""
 
     def __init__(self, zone: Zone, clouds: AllClouds, identity: Identity, vault: KeyVault) -> None:
         self._clouds = clouds

@@ -26,7 +26,7 @@ def wanted_refs(workspaces: Sequence[Workspace]) -> list[tuple[Repository, Ref |
 
 
 class CachedRefResolver:
-    """Azure DevOps, with what it has said of each ref (`seams.Heads`)."""
+    """Azure DevOps, with what it has said of each ref (`ports.RefResolver`)."""
 
     def __init__(self, heads: RefResolver) -> None:
         self.plain = heads

@@ -24,7 +24,7 @@ _SHOWN = 12
 
 
 class Lines:
-    """A line for each workspace that is done (`seams.Watcher`)."""
+    """A line for each workspace that is done (`ports.Progress`)."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -60,7 +60,7 @@ def said(report: WorkspaceReport) -> str:
 
 
 class Live:
-    """A bar for the fleet, and below it what each workspace is at and for how long (`seams.Watcher`)."""
+    """A bar for the fleet, and below it what each workspace is at and for how long (`ports.Progress`)."""
 
     def __init__(self, console: Console, workspaces: int) -> None:
         self._lock = Lock()

@@ -1,6 +1,6 @@
 """Databricks' SDK, kept from what it does on its own.
 
-It is used for what it knows of the API. It reads no ambient configuration, makes no look-ups, does not retry (`guard.call` does, within
+It is used for what it knows of the API. It reads no ambient configuration, makes no look-ups, does not retry (`retry.call` does, within
 the operation's time), and its HTTP goes through a `BoundedSession`. And only the parts that are used are loaded: the package itself imports
 clients for a hundred services, which takes two seconds of a core at each cold start, and a third of the app's memory.
 """

@@ -1,7 +1,7 @@
 """The guard around every call to a service: bounded in time, retried with care, and silent about what it carries.
 
 An SDK's exception may hold the request it made, token and all. So none is logged, chained or raised on: it is read here, once,
-into a `Symptom`, and a `ServiceError` is raised after the `except` block has ended, with no context left behind it.
+into a `ServiceFailure`, and a `ServiceError` is raised after the `except` block has ended, with no context left behind it.
 """
 
 import errno
@@ -124,7 +124,7 @@ def _pause(failure: ServiceFailure, repeat: Retry, attempt: int) -> float | None
 def _read(
     bare: ServiceFailure, error: Exception, under_way: Operation[LastResponse], secrets: SecretFilter
 ) -> ServiceFailure:
-    """What a failure tells, as far as it may be kept: this is the edge for answers that say no, as `answers` is for the others."""
+    """What a failure tells, as far as it may be kept: this is the edge for answers that say no, as `responses` is for the others."""
     kind, answer = _network_kind(error), under_way.answer
     if answer is None or kind in {"too_large", "timeout", "descriptors"}:
         return _unanswered(bare, kind or "unexpected", error, under_way.proxy)

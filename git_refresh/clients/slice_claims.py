@@ -31,7 +31,7 @@ LIMIT = 10.0
 
 
 class BlobClaims:
-    """The claims on the slices of all runs (`seams.Claims`), each a blob `RUN_ID/SLICE-FINGERPRINT`.
+    """The claims on the slices of all runs (`ports.SliceClaims`), each a blob `RUN_ID/SLICE-FINGERPRINT`.
 
     The fingerprint is the message's: a claim holds for what that message asks for, and for nothing else under the same number.
     The first to create it has the slice: https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations.

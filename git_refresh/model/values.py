@@ -113,7 +113,7 @@ class Token:
 
     @property
     def object_id(self) -> str:
-        """See `Claims`."""
+        """See `TokenClaims`."""
         return self.claims.object_id
 
 

@@ -1,7 +1,7 @@
 """The one edge where texts go out: log lines, the exception, the report, the terminal.
 
-Whatever leaves the app has passed an `Outlet`: without the secrets of its run, without characters that a log or a terminal would act on,
-each text of bounded length, and encodable everywhere. Nothing else in the package has the logger; a test sees to it.
+Whatever leaves the app has passed a `RedactingLogger`: without the secrets of its run, without characters that a log or a terminal would
+act on, each text of bounded length, and encodable everywhere. Nothing else in the package has the logger; a test sees to it.
 """
 
 import json

@@ -199,7 +199,7 @@ class Run:
         return repository.origin in self._origins
 
     def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
-        """Where a ref is, looked up once for the whole fleet; see `Heads`.
+        """Where a ref is, looked up once for the whole fleet; see `RefResolver`.
 
         It takes at most half of what an operation may wait: the other half is for what is done where Azure DevOps does not answer.
         """
@@ -310,7 +310,7 @@ def facts_of_zone(zone: Zone, settings: Settings) -> DiagnosisContext:
 
 
 class PrincipalFacts(TypedDict, total=False):
-    """Those of `Facts` that tell of a principal."""
+    """Those of `DiagnosisContext` that tell of a principal."""
 
     principal: str
     client_id: str

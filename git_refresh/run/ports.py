@@ -1,4 +1,4 @@
-"""The seams: what the work on a workspace asks of the outside. Tests put hand-written fakes here."""
+"""The ports: what the work on a workspace asks of the outside. Tests put hand-written fakes here."""
 
 from collections.abc import Iterator
 from datetime import timedelta

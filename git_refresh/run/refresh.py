@@ -129,7 +129,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
 
 
 class RedactingProgress:
-    """Passes on to a watcher what may be shown (`seams.Watcher`)."""
+    """Passes on to a watcher what may be shown (`ports.Progress`)."""
 
     def __init__(self, progress: Progress, logger: RedactingLogger) -> None:
         self._progress = progress

@@ -8,6 +8,6 @@ from git_refresh.run.report import Report
 
 
 def run_app(environ: Mapping[str, str], **options: Any) -> Report:
-    """What `tick` does, without raising: the report, whether or not something failed."""
+    """What `run_scheduled` does, without raising: the report, whether or not something failed."""
     load = vars(app)["load"]  # which tests may have replaced
     return app.run(load(environ), environ, **options)

@@ -228,7 +228,7 @@ def _settings(workspaces: int, folders: int, concurrency: int, zones: int, *, pa
 
 @dataclass(eq=False)
 class Clouds:
-    """`seams.Clouds`."""
+    """`ports.Clouds`."""
 
     world: World
     deadline: Deadline
@@ -259,7 +259,7 @@ class Heads(devops.AzureDevOps):
 
 
 class Services:
-    """`seams.Services`. Tokens and secrets are those of a group: of its first workspace."""
+    """`ports.Services`. Tokens and secrets are those of a group: of its first workspace."""
 
     identity = Service.IDENTITY
 

@@ -151,7 +151,7 @@ def test_no_task_waits_behind_a_hung_one_while_a_thread_is_to_be_had(size: int, 
 
 
 class Count:
-    """Counts how often each workspace was said to be done (`seams.Watcher`)."""
+    """Counts how often each workspace was said to be done (`ports.Progress`)."""
 
     def __init__(self) -> None:
         self.done_with: list[str] = []

@@ -86,6 +86,22 @@ def test_imports_go_in_no_circle() -> None:
     TopologicalSorter({name: imports(file) - {name} for name, file in MODULES.items()}).prepare()
 
 
+def test_imports_between_rooms_go_one_way_over_few_floors() -> None:
+    rooms: dict[str, set[str]] = {}
+    for name, file in MODULES.items():
+        room = (name.split(".")[1:] or ["version"])[0]
+        used = {(other.split(".")[1:] or ["version"])[0] for other in imports(file)}
+        rooms.setdefault(room, set()).update(used - {room})
+    floors: dict[str, int] = {}
+    for room in TopologicalSorter(rooms).static_order():
+        floors[room] = max((floors[below] + 1 for below in rooms.get(room, ())), default=0)
+    assert max(floors.values()) < MAX_FLOORS, floors
+
+
+MAX_FLOORS = 9
+"""From the package's version up to `__main__`."""
+
+
 @pytest.mark.parametrize("package", sorted(file.parent.name for file in PACKAGE.rglob("*/__init__.py")))
 def test_a_package_says_what_it_is_for_and_exports_nothing(package: str) -> None:
     file = next(file for file in PACKAGE.rglob("*/__init__.py") if file.parent.name == package)
