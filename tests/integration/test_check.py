@@ -285,7 +285,7 @@ def test_a_credential_with_another_name_is_updated_told_and_never_renamed(
     report = run()
     assert report.result == "ok"
     told = [problem for problem in report.problems if "foreign_credential" in problem.message]
-    assert [problem.where for problem in told] == ["data-1"]
+    assert [problem.location for problem in told] == ["data-1"]
     assert 'its name is "nightly", not "databricks-git-refresh"' in told[0].message
     assert (theirs.name, theirs.token != "pat") == ("nightly", True)
     assert [stored.name for stored in fleet.workspaces[1].credentials] == ["databricks-git-refresh"]
