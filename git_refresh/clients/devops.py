@@ -185,7 +185,7 @@ class AzureDevOps:
 
     def _get(self, repository: Repository, what: str, query: Mapping[str, str]) -> requests.Response:
         if repository.origin != BUILT_IN and self._servers.get(
-            repository.origin, lambda: self._is_server(repository)
+            repository.origin, lambda: self._look_for_server(repository)
         ):
             raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, f"look up {repository}", "server"))
         answer = self._session(repository.origin).get(
@@ -196,6 +196,16 @@ class AzureDevOps:
         if answer.status_code != requests.codes.ok:
             raise UnexpectedAnswerError
         return answer
+
+    def _look_for_server(self, repository: Repository) -> bool:
+        """The same for the whole run, as a call of its own: one that fails is remembered as what it was."""
+        return call(
+            Service.AZURE_DEVOPS,
+            f"look up {repository}",
+            lambda: self._is_server(repository),
+            deadline=self._deadline.within(LIMIT),
+            secrets=self._secrets,
+        )
 
     def _is_server(self, repository: Repository) -> bool:
         """Whether a host that only TRUSTED_HOSTS trusts is Azure DevOps Server, asked without a token: that must not get one.

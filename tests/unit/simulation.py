@@ -305,7 +305,7 @@ class Services:
 
 
 class Api:
-    """`seams.Api`, with the limits and repetitions of the real one."""
+    """`ports.WorkspaceApi`, with the limits and repetitions of the real one."""
 
     def __init__(self, world: World, host: str, deadline: Deadline) -> None:
         self._world = world
