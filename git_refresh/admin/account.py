@@ -8,9 +8,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from git_refresh.admin.rest import Nothing, Rest
 from git_refresh.admin.workspace import Number
 from git_refresh.clients.responses import PageToken, Response, Word
+from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 

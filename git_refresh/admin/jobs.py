@@ -12,11 +12,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, SecretStr, WrapValidator
 
 from git_refresh.admin.job_values import Caller, GitSource, Job, ListedJob, RunAs
-from git_refresh.admin.rest import Rest
 from git_refresh.admin.workspace import Number
 from git_refresh.clients import oauth, responses
 from git_refresh.clients.databricks import workspace_session
 from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
+from git_refresh.clients.rest import Rest
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline
 from git_refresh.model.repository import Repository

@@ -9,9 +9,9 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, model_validator
 
-from git_refresh.admin.rest import Nothing, Rest
 from git_refresh.admin.secrets import NewSecret, OAuthSecret
 from git_refresh.clients.responses import PageToken, Response, SecretText, Word
+from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.output.mask import SecretFilter

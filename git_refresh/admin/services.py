@@ -9,12 +9,12 @@ from typing import override
 from pydantic import SecretStr
 
 from git_refresh.admin.oauth_secrets import OAuthSecrets
-from git_refresh.admin.rest import Rest
 from git_refresh.admin.vault import AdminVault
 from git_refresh.app import usable_network
 from git_refresh.clients import oauth
 from git_refresh.clients.databricks import workspace_session
 from git_refresh.clients.identity import LOGIN, Identity
+from git_refresh.clients.rest import Rest
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline
 from git_refresh.model.hosts import TrustedHosts

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from git_refresh.admin.rest import Nothing, Rest
 from git_refresh.clients.responses import Guid, Id, Response, Url, Word
+from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.values import DIRECTORY, ListedObject

@@ -14,7 +14,6 @@ from azure.keyvault.secrets._shared import http_challenge_cache
 from pydantic import SecretStr
 
 from git_refresh.admin.organization import DEVOPS, ENTITLEMENTS, GRAPH, Member, Organization
-from git_refresh.admin.rest import Rest
 from git_refresh.admin.vault import AdminVault
 from git_refresh.admin.workspace import AdminWorkspace
 from git_refresh.app import trusted_certificates
@@ -23,6 +22,7 @@ from git_refresh.clients.databricks import DatabricksWorkspaceApi, workspace_ses
 from git_refresh.clients.devops import AzureDevOps
 from git_refresh.clients.identity import Identity
 from git_refresh.clients.key_vault import KeyVault
+from git_refresh.clients.rest import Rest
 from git_refresh.failures.diagnosis import DiagnosisContext, explain
 from git_refresh.failures.failure import Service, ServiceError
 from git_refresh.model.clock import Deadline, Skew, SystemClock

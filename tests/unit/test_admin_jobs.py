@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from git_refresh.admin.job_values import RunAs
 from git_refresh.admin.jobs import JOBS, PAGE, PAGES, DevOpsCommits, HttpJobsClientFactory, JobsClient
-from git_refresh.admin.rest import Rest
 from git_refresh.clients.connections import tls_context
 from git_refresh.clients.responses import Response, read
+from git_refresh.clients.rest import Rest
 from git_refresh.failures.failure import Service, ServiceError
 from git_refresh.model.clock import Deadline
 from git_refresh.model.hosts import NO_HOSTS

@@ -1,4 +1,4 @@
-"""A service's REST API, as somebody who administers it: each call bounded, guarded and held to what the service promises."""
+"""A client of a service's REST API: one origin, one token, each call bounded, retried and checked against a response model."""
 
 import ssl
 from collections.abc import Callable, Mapping
@@ -16,14 +16,14 @@ from git_refresh.model.clock import Deadline, ServiceTime
 from git_refresh.output.mask import SecretFilter
 
 LIMIT = 30.0
-"""Seconds for one call, further attempts included. Letting somebody into an organization has been seen to take ten."""
+"""Seconds for one call, further attempts included. Adding a member to an Azure DevOps organization can take ten."""
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of one answer: a page of an organization's members."""
 
 
 class Nothing(Response):
-    """An answer of which nothing is needed."""
+    """A response of which nothing is needed."""
 
 
 @dataclass(frozen=True, slots=True)
