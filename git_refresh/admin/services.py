@@ -149,7 +149,9 @@ class AdminServices:
         identity = self.identity()
         with self._lock:
             if url not in self._vaults:
-                self._vaults[url] = AdminVault(url, identity, trusted, self.tls, self.deadline, self.secrets)
+                self._vaults[url] = AdminVault(
+                    url, identity, trusted, self.tls, self.deadline, self.secrets, connections=1
+                )
             return self._vaults[url]
 
     def oauth_secrets(self, host: str) -> OAuthSecrets:

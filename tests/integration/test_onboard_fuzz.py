@@ -100,7 +100,6 @@ def at_laptop(patch: pytest.MonkeyPatch, cloud: Cloud, fleet: UngrantedFleet) ->
         patch.setenv(name, value)
     patch.setattr(rest, "LIMIT", LIMIT_S)
     patch.setattr(vault_limits, "LIMIT", LIMIT_S)
-    patch.setattr("git_refresh.admin.vault.LIMIT", LIMIT_S)
     for module in ("onboarding", "patience"):
         patch.setattr(f"git_refresh.admin.{module}.PATIENCE", 2.0)
         patch.setattr(f"git_refresh.admin.{module}.PAUSE", 0.1)
