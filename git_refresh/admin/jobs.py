@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, SecretStr, WrapValidator
 
 from git_refresh.admin.job_values import Caller, GitSource, Job, ListedJob, RunAs
 from git_refresh.clients import oauth, responses
-from git_refresh.clients.databricks import workspace_session
+from git_refresh.clients.databricks import DatabricksWorkspaceApi, workspace_session
 from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
 from git_refresh.clients.rest import Rest
 from git_refresh.clients.scim import ScimClient
@@ -89,8 +89,9 @@ class _Job(Response):
 class JobsClient:
     """One workspace's jobs (`job_values.Jobs`)."""
 
-    def __init__(self, rest: Rest, secrets: SecretFilter) -> None:
+    def __init__(self, rest: Rest, git: DatabricksWorkspaceApi, secrets: SecretFilter) -> None:
         self._rest = rest
+        self._git = git
         self._scim = ScimClient(rest)
         self._secrets = secrets
 
@@ -135,13 +136,7 @@ class JobsClient:
         return next(iter(self._scim.principal_ids(application_id)), None)
 
     def credentials(self, principal_id: int) -> list[StoredCredential]:
-        query = {"principal_id": str(principal_id)}
-        what = "list the Git credentials"
-        found = self._rest.get(what, "/api/2.0/git-credentials", responses.Credentials, query)
-        return [
-            StoredCredential(each.credential_id, each.git_provider, each.git_username or "")
-            for each in found.credentials
-        ]
+        return self._git.credentials(principal_id)
 
 
 def _listed(found: object, secrets: SecretFilter) -> ListedJob:
@@ -243,7 +238,8 @@ class HttpJobsClientFactory:
 
     def workspace(self, host: str, token: SecretStr) -> JobsClient:
         self._secrets.add(token.get_secret_value())  # it must not come back to the app's own client either
-        return JobsClient(self._rest(Service.DATABRICKS, host, token), self._secrets)
+        rest = self._rest(Service.DATABRICKS, host, token)
+        return JobsClient(rest, DatabricksWorkspaceApi.over(rest), self._secrets)
 
     def commits(self, token: Token) -> DevOpsCommits:
         return DevOpsCommits(lambda origin: self._rest(Service.AZURE_DEVOPS, origin, token.value))

@@ -10,12 +10,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from git_refresh.clients.responses import Guid, Id, Response, Url, Word
+from git_refresh.clients.databricks import DatabricksWorkspaceApi
+from git_refresh.clients.responses import Guid, Response, Word
 from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
 from git_refresh.clients.scim import ADMINS, Principal, ScimClient
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
-from git_refresh.model.values import DIRECTORY, ListedObject
+from git_refresh.model.values import DIRECTORY, GitFolder
 
 MANAGE = "CAN_MANAGE"
 _MANAGER = "roles/servicePrincipal.manager"
@@ -36,20 +37,6 @@ class _RuleSet(Response):
 
 class _Metadata(Response):
     account_id: Guid | None = None
-
-
-class _Directory(Response):
-    is_git_folder: bool | None = None
-
-
-class _Status(Response):
-    object_id: Id
-    object_type: Word
-    directory_info: _Directory | None = None
-
-
-class _Repo(Response):
-    url: Url | None = None
 
 
 class _Level(Response):
@@ -91,6 +78,7 @@ class AdminWorkspace:
         self.host = host
         self._rest = rest
         self.scim = ScimClient(rest)
+        self._git = DatabricksWorkspaceApi.over(rest)
         self._kinds: dict[int, ObjectKind] = {}
 
     def account_id(self) -> str | None:
@@ -116,30 +104,14 @@ class AdminWorkspace:
 
     def at(self, path: str) -> Place | None:
         """What is at a path; None where nothing is."""
-        what = f"look at {path}"
-        try:
-            found = self._rest.get(what, "/api/2.0/workspace/get-status", _Status, {"path": path})
-        except ServiceError as error:
-            if error.failure.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
-        told = found.directory_info.is_git_folder if found.directory_info else None
-        here = ListedObject(path, found.object_id, found.object_type, told)
-        if not here.may_be_git_folder:
-            return Place(found.object_id, "directories", folder=found.object_type == DIRECTORY)
-        repository = self._repository(found.object_id)
-        if repository is None and not here.is_git_folder:
-            return Place(found.object_id, "directories")
-        return Place(found.object_id, "repos", repository.url if repository else None)
-
-    def _repository(self, id_: int) -> _Repo | None:
-        """What the Repos API says of an object; None where it is no Git folder."""
-        try:
-            return self._rest.get("read the Git folder", f"/api/2.0/repos/{id_}", _Repo)
-        except ServiceError as error:
-            if error.failure.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
+        found = self._git.find(path)
+        if found is None:
+            return None
+        if isinstance(found, GitFolder):
+            return Place(found.id, "repos", found.url or None)
+        if found.broken:
+            return Place(found.id, "repos")
+        return Place(found.id, "directories", folder=found.type == DIRECTORY)
 
     def manages(self, place: Place, principal: Principal) -> bool:
         """Whether a principal may manage what is there: itself or by a group, there or from a directory above."""
@@ -197,10 +169,9 @@ class AdminWorkspace:
 
     def make_directory(self, path: str) -> Place:
         """A directory, made with those above it as far as they are missing."""
-        what = f"make the directory {path}"
-        self._rest.send(
-            "POST", what, "/api/2.0/workspace/mkdirs", Nothing, body={"path": path}, repeat=Retry.IDEMPOTENT
-        )
+        self._git.make_directory(path)
         if (made := self.at(path)) is None:
-            raise ServiceError(ServiceFailure(Service.DATABRICKS, what, "unexpected"))
+            raise ServiceError(
+                ServiceFailure(Service.DATABRICKS, f"create the directory {path}", "unexpected")
+            )
         return made

@@ -38,7 +38,12 @@ class Rest:
     """One origin, called with one token.
 
     Attributes:
-        time: the time there, by its answers.
+        origin: `https://host`.
+        token: returns the token to send.
+        session: over which it is called.
+        deadline: when everything ends.
+        secrets: what must not come back.
+        time: the time there, by its responses.
     """
 
     def __init__(  # each a fact of its own, given by name
@@ -64,18 +69,18 @@ class Rest:
             connections: how many of them are kept open.
         """
         self._service = service
-        self._origin = origin
-        self._token = token if callable(token) else lambda: token
-        self._deadline = deadline
-        self._secrets = SecretFilter([] if callable(token) else [token.get_secret_value()], beside=secrets)
+        self.origin = origin
+        self.token = token if callable(token) else lambda: token
+        self.deadline = deadline
+        self.secrets = SecretFilter([] if callable(token) else [token.get_secret_value()], beside=secrets)
         self.time = ServiceTime(deadline.clock)
-        self._session = BoundedSession(
+        self.session = BoundedSession(
             [origin], tls, connections=connections, max_body=MAX_BODY, skew=self.time
         )
 
     def close(self) -> None:
         """Let go of its connection."""
-        self._session.close()
+        self.session.close()
 
     def get[M: Response](
         self, what: str, path: str, model: type[M], query: Mapping[str, str] | None = None
@@ -130,12 +135,12 @@ class Rest:
     ) -> Page[M]:
         kind = {"Content-Type": "application/json-patch+json"} if isinstance(body, list) else {}
 
-        token = self._token().get_secret_value()
+        token = self.token().get_secret_value()
 
         def ask() -> Page[M]:
-            answer = self._session.request(
+            answer = self.session.request(
                 method,
-                f"{self._origin}{path}",
+                f"{self.origin}{path}",
                 params=dict(query or {}),
                 json=body,
                 headers={
@@ -148,13 +153,13 @@ class Rest:
             if not answer.ok or answer.status_code == requests.codes.non_authoritative_info:
                 raise UnexpectedAnswerError
             value: Any = answer.json() if answer.content else {}
-            return Page(read(model, value, self._secrets), answer.headers.get("x-ms-continuationtoken", ""))
+            return Page(read(model, value, self.secrets), answer.headers.get("x-ms-continuationtoken", ""))
 
         return call(
             self._service,
             what,
             ask,
-            deadline=self._deadline.within(LIMIT),
-            secrets=self._secrets,
+            deadline=self.deadline.within(LIMIT),
+            secrets=self.secrets,
             repeat=repeat,
         )

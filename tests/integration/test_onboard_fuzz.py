@@ -99,8 +99,9 @@ def at_laptop(patch: pytest.MonkeyPatch, cloud: Cloud, fleet: UngrantedFleet) ->
     for name, value in laptop({**os.environ, **cloud.environment()}, az).items():
         patch.setenv(name, value)
     patch.setattr(rest, "LIMIT", LIMIT_S)
+    patch.setattr("git_refresh.clients.databricks.LOOKUP_LIMIT", LIMIT_S)
     patch.setattr(vault_limits, "LIMIT", LIMIT_S)
-    for module in ("onboarding", "patience"):
+    for module in ("onboarding", "polling"):
         patch.setattr(f"git_refresh.admin.{module}.PATIENCE", 2.0)
         patch.setattr(f"git_refresh.admin.{module}.PAUSE", 0.1)
     patch.setattr("git_refresh.admin.rotation.steps.SIGN_IN_S", 2.0)

@@ -45,7 +45,7 @@ class FakeRest:
 
 
 def jobs(answer: Any = None, pages: list[Any] | None = None) -> JobsClient:
-    return JobsClient(cast("Rest", FakeRest(answer, pages or [])), SecretFilter())
+    return JobsClient(cast("Rest", FakeRest(answer, pages or [])), cast("Any", None), SecretFilter())
 
 
 @pytest.mark.parametrize(
