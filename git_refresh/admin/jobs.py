@@ -18,7 +18,6 @@ from git_refresh.clients.rest import Rest
 from git_refresh.clients.scim import ScimClient
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline
-from git_refresh.model.repository import Repository
 from git_refresh.model.values import Ref, StoredCredential, Token
 from git_refresh.output.mask import SecretFilter
 
@@ -186,36 +185,6 @@ def _source(found: _Source | None) -> GitSource | None:
     return GitSource(found.git_url, found.git_provider, ref, found.git_commit or "")
 
 
-class _Commit(Response):
-    commitId: responses.Commit  # noqa: N815  # Azure DevOps' name
-
-
-class DevOpsCommits:
-    """Which commits there are (`job_values.Commits`).
-
-    Facts: https://learn.microsoft.com/rest/api/azure/devops/git/commits/get
-    """
-
-    def __init__(self, connect: Callable[[str], Rest]) -> None:
-        self._connect = connect
-
-    def exists(self, repository: Repository, commit: str) -> bool:
-        path = f"{repository.api_url.removeprefix(repository.origin)}/commits/{commit}"
-        what = "look up the commit"
-        rest = self._connect(repository.origin)
-        try:
-            found = rest.get(what, path, _Commit, {"api-version": "7.1"}).commitId
-        except ServiceError as error:
-            if error.failure.status == 404:  # noqa: PLR2004
-                return False
-            raise
-        finally:
-            rest.close()
-        if found != commit:
-            raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, "unexpected"))
-        return True
-
-
 class HttpJobsClientFactory:
     """The ways in to workspaces, with their jobs behind (`job_values.JobSight`)."""
 
@@ -238,19 +207,13 @@ class HttpJobsClientFactory:
 
     def workspace(self, host: str, token: SecretStr) -> JobsClient:
         self._secrets.add(token.get_secret_value())  # it must not come back to the app's own client either
-        rest = self._rest(Service.DATABRICKS, host, token)
-        return JobsClient(rest, DatabricksWorkspaceApi.over(rest), self._secrets)
-
-    def commits(self, token: Token) -> DevOpsCommits:
-        return DevOpsCommits(lambda origin: self._rest(Service.AZURE_DEVOPS, origin, token.value))
-
-    def _rest(self, service: Service, origin: str, token: SecretStr) -> Rest:
-        return Rest(
-            service,
-            origin,
+        rest = Rest(
+            Service.DATABRICKS,
+            host,
             token,
             tls=self._tls,
             deadline=self._deadline,
             secrets=self._secrets,
             connections=CONNECTIONS,
         )
+        return JobsClient(rest, DatabricksWorkspaceApi.over(rest), self._secrets)

@@ -85,11 +85,16 @@ class AzureDevOps:
         Raises:
             ServiceError: it cannot be told.
         """
+        what = f"look up a commit of {repository}"
         try:
-            call(
+            found = call(
                 Service.AZURE_DEVOPS,
-                f"look up a commit of {repository}",
-                lambda: self._get(repository, f"commits/{commit}", {}),
+                what,
+                lambda: read(
+                    responses.GitCommit,
+                    self._get(repository, f"commits/{commit}", {}).json(),
+                    self._secrets,
+                ),
                 deadline=self._deadline.within(LIMIT),
                 secrets=self._secrets,
             )
@@ -97,6 +102,8 @@ class AzureDevOps:
             if error.failure.status != requests.codes.not_found:
                 raise
             return False
+        if found.commitId.lower() != commit.lower():
+            raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, "unexpected"))
         return True
 
     def follows(self, repository: Repository, head: str, commit: str) -> bool:

@@ -261,6 +261,12 @@ class Ref(Response):
     peeledObjectId: Commit | None = None  # noqa: N815
 
 
+class GitCommit(Response):
+    """Azure DevOps, Git - Commits - Get, api-version 7.1."""
+
+    commitId: Commit  # noqa: N815  # Azure DevOps' name
+
+
 class Diffs(Response):
     """Azure DevOps, Git - Diffs - Get, api-version 7.1."""
 
