@@ -12,14 +12,19 @@ from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
 from git_refresh.clients.retry import Retry, call
 from git_refresh.clients.session import BoundedSession
 from git_refresh.failures.failure import Service
-from git_refresh.model.clock import Deadline, ServiceTime
+from git_refresh.model.clock import Deadline, ServiceTime, Skew
 from git_refresh.output.mask import SecretFilter
+
+HEADERS = {
+    "Accept": "application/json",
+    "X-TFS-FedAuthRedirect": "Suppress",  # Azure DevOps: 401 where a browser would be sent to sign in
+}
 
 LIMIT = 30.0
 """Seconds for one call, further attempts included. Adding a member to an Azure DevOps organization can take ten."""
 
 MAX_BODY = 4 * 1024 * 1024
-"""Bytes of one answer: a page of an organization's members."""
+"""Bytes of one response: a page of an organization's members, or a repository's refs that begin alike, some 900 each."""
 
 
 class Nothing(Response):
@@ -46,7 +51,7 @@ class Rest:
         time: the time there, by its responses.
     """
 
-    def __init__(  # each a fact of its own, given by name
+    def __init__(  # noqa: PLR0913  # each a fact of its own, given by name
         self,
         service: Service,
         origin: str,
@@ -56,6 +61,7 @@ class Rest:
         deadline: Deadline,
         secrets: SecretFilter,
         connections: int = 1,
+        skew: Skew | None = None,
     ) -> None:
         """Make a client.
 
@@ -67,6 +73,7 @@ class Rest:
             deadline: when everything ends.
             secrets: what must not come back, besides the token.
             connections: how many of them are kept open.
+            skew: is told the time there, in place of `time`.
         """
         self._service = service
         self.origin = origin
@@ -75,7 +82,7 @@ class Rest:
         self.secrets = SecretFilter([] if callable(token) else [token.get_secret_value()], beside=secrets)
         self.time = ServiceTime(deadline.clock)
         self.session = BoundedSession(
-            [origin], tls, connections=connections, max_body=MAX_BODY, skew=self.time
+            [origin], tls, connections=connections, max_body=MAX_BODY, skew=skew or self.time
         )
 
     def close(self) -> None:
@@ -83,7 +90,14 @@ class Rest:
         self.session.close()
 
     def get[M: Response](
-        self, what: str, path: str, model: type[M], query: Mapping[str, str] | None = None
+        self,
+        what: str,
+        path: str,
+        model: type[M],
+        query: Mapping[str, str] | None = None,
+        *,
+        limit: float = LIMIT,
+        repeat: Retry = Retry.IDEMPOTENT,
     ) -> M:
         """Read something.
 
@@ -92,11 +106,13 @@ class Rest:
             path: from the origin on, percent-encoded.
             model: what the service promises.
             query: the parameters.
+            limit: seconds, further attempts included.
+            repeat: whether it may be sent again.
 
         Raises:
             ServiceError: the service fails it.
         """
-        return self.page(what, path, model, query).answer
+        return self._call("GET", what, path, model, query=query, limit=limit, repeat=repeat).answer
 
     def page[M: Response](
         self, what: str, path: str, model: type[M], query: Mapping[str, str] | None = None
@@ -122,7 +138,7 @@ class Rest:
         """
         return self._call(method, what, path, model, query=query, body=body, repeat=repeat).answer
 
-    def _call[M: Response](  # one for each part of a request
+    def _call[M: Response](  # noqa: PLR0913  # one for each part of a request
         self,
         method: str,
         what: str,
@@ -131,6 +147,7 @@ class Rest:
         *,
         query: Mapping[str, str] | None = None,
         body: object = None,
+        limit: float = LIMIT,
         repeat: Retry = Retry.IDEMPOTENT,
     ) -> Page[M]:
         kind = {"Content-Type": "application/json-patch+json"} if isinstance(body, list) else {}
@@ -145,21 +162,31 @@ class Rest:
                 json=body,
                 headers={
                     "Authorization": f"Bearer {token}",
-                    "Accept": "application/json",
-                    "X-TFS-FedAuthRedirect": "Suppress",  # Azure DevOps: 401 where a browser would be sent to sign in
+                    **HEADERS,
                     **kind,
                 },
             )
-            if not answer.ok or answer.status_code == requests.codes.non_authoritative_info:
-                raise UnexpectedAnswerError
-            value: Any = answer.json() if answer.content else {}
-            return Page(read(model, value, self.secrets), answer.headers.get("x-ms-continuationtoken", ""))
+            found = read_response(answer, model, self.secrets)
+            return Page(found, answer.headers.get("x-ms-continuationtoken", ""))
 
         return call(
             self._service,
             what,
             ask,
-            deadline=self.deadline.within(LIMIT),
+            deadline=self.deadline.within(limit),
             secrets=self.secrets,
             repeat=repeat,
         )
+
+
+def read_response[M: Response](answer: requests.Response, model: type[M], secrets: SecretFilter) -> M:
+    """Return a response as what the service promises.
+
+    Raises:
+        UnexpectedAnswerError: it is a failure, or something else.
+    """
+    # With 203 Azure DevOps asks to sign in.
+    if not answer.ok or answer.status_code == requests.codes.non_authoritative_info:
+        raise UnexpectedAnswerError
+    value: Any = answer.json() if answer.content else {}
+    return read(model, value, secrets)
