@@ -163,10 +163,13 @@ class AzureDevOps:
         model: type[M],
         query: Mapping[str, str],
         *,
-        limit: float = LIMIT,
+        limit: float | None = None,
         repeat: Retry = Retry.IDEMPOTENT,
     ) -> M:
-        rest, deadline = self._rest(repository.origin), self._deadline.within(limit)
+        rest, deadline = (
+            self._rest(repository.origin),
+            self._deadline.within(LIMIT if limit is None else limit),
+        )
         path = f"{repository.api_url.removeprefix(repository.origin)}/{what}"
         if repository.origin != BUILT_IN and self._servers.get(
             repository.origin, lambda: self._is_server(rest, path, operation, deadline)

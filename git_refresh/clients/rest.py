@@ -96,7 +96,7 @@ class Rest:
         model: type[M],
         query: Mapping[str, str] | None = None,
         *,
-        limit: float = LIMIT,
+        limit: float | None = None,
         repeat: Retry = Retry.IDEMPOTENT,
     ) -> M:
         """Read something.
@@ -106,7 +106,7 @@ class Rest:
             path: from the origin on, percent-encoded.
             model: what the service promises.
             query: the parameters.
-            limit: seconds, further attempts included.
+            limit: seconds, further attempts included; None: `LIMIT`.
             repeat: whether it may be sent again.
 
         Raises:
@@ -147,7 +147,7 @@ class Rest:
         *,
         query: Mapping[str, str] | None = None,
         body: object = None,
-        limit: float = LIMIT,
+        limit: float | None = None,
         repeat: Retry = Retry.IDEMPOTENT,
     ) -> Page[M]:
         kind = {"Content-Type": "application/json-patch+json"} if isinstance(body, list) else {}
@@ -173,7 +173,7 @@ class Rest:
             self._service,
             what,
             ask,
-            deadline=self.deadline.within(limit),
+            deadline=self.deadline.within(LIMIT if limit is None else limit),
             secrets=self.secrets,
             repeat=repeat,
         )
