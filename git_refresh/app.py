@@ -2,7 +2,7 @@
 
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -84,8 +84,7 @@ class AllClouds:
     def _with(self, client_id: str | None) -> tuple[Identity, KeyVault]:
         tls, deadline, secrets = self.tls, self.deadline, self.secrets
         identity = Identity(client_id, tls, deadline, secrets, self.environ)
-        trusted = self.settings.trusted
-        return identity, KeyVault(self.settings.key_vault_url, identity, trusted, tls, deadline, secrets)
+        return identity, KeyVault(self.settings.key_vault_url, identity, tls, deadline, secrets)
 
     def clock_behind(self) -> timedelta:
         return self.skew.behind()
@@ -270,18 +269,18 @@ def usable_network(environ: Mapping[str, str], urls: Iterable[str]) -> ssl.SSLCo
 
 def odd_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) -> list[Problem]:
     """What is odd about the proxy that the environment names; that it cannot be used only if `offline`, else nothing is run."""
-    addresses = _addresses(settings, environ)
-    found = proxy_problems(addresses) if offline else []
-    if portless := portless_proxy(addresses):
+    found = proxy_problems(_addresses(settings, environ)) if offline else []
+    if portless := portless_proxy(_addresses(settings, environ)):
         flaw = f"names the proxy {redact(portless)} without a port, so the default port is used"
         found.append(Problem(proxy_variable(), f"{flaw}; add the port, unless that is right"))
     return found
 
 
-def _addresses(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
-    """What a run with these settings reaches."""
-    signs_in_elsewhere = uses_azure_cli(environ) or any(zone.devops for zone in settings.zones())
-    return settings.addresses() | ({LOGIN} if signs_in_elsewhere else frozenset())
+def _addresses(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
+    """What a run with these settings reaches; of interest only where a proxy is named."""
+    yield from settings.addresses()
+    if uses_azure_cli(environ) or any(zone.devops for zone in settings.zones()):
+        yield LOGIN
 
 
 def trusted_certificates(environ: Mapping[str, str]) -> ssl.SSLContext:

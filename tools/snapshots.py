@@ -118,12 +118,12 @@ def make(cli: str) -> None:
         RuntimeError: the template does not compile, or one of its variants cannot be deployed.
     """
     TEMPLATE.write_text(compiled(cli), encoding="utf-8")
-    for snapshot in FOLDER.glob("*.snapshot.json"):
-        snapshot.unlink()
     for variant in parameter_files():
         if failure := differences(cli, variant, mode="overwrite"):
             raise RuntimeError(failure)
         _sort_outputs(snapshot_of(variant))
+    for stale in {*FOLDER.glob("*.snapshot.json")} - {*map(snapshot_of, parameter_files())}:
+        stale.unlink()
     lines = [f"{digest}  {name}\n" for name, digest in sources().items()]
     SOURCES.write_text("".join(lines), encoding="utf-8")
 

@@ -8,10 +8,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from git_refresh.admin.rest import Nothing, Rest
-from git_refresh.admin.workspace import Number
-from git_refresh.clients.responses import PageToken, Response, Word
+from git_refresh.clients.responses import NumericText, PageToken, Response, Word
+from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
+from git_refresh.clients.scim import ScimClient
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 
 AUDIENCE = "fb60f99c-7a34-4190-8149-302f77469936"
@@ -22,15 +22,6 @@ AS_USER = {"permissions": ["USER"]}
 
 PAGES = 20
 """Of the federation policies of a service principal, which may have 20."""
-
-
-class _Principal(Response):
-    id: Number
-    applicationId: Word = ""  # noqa: N815  # SCIM's name
-
-
-class _Principals(Response):
-    Resources: Annotated[tuple[_Principal, ...], Field(max_length=1000)] = ()
 
 
 class _Oidc(Response):
@@ -49,7 +40,7 @@ class _Policies(Response):
 
 
 class _Assigned(Response):
-    principal_id: Number
+    principal_id: NumericText
 
 
 class _Assignment(Response):
@@ -68,15 +59,12 @@ class AdminAccount:
         self.id = id_
         self._rest = rest
         self._path = f"/api/2.0/accounts/{id_}"
+        self._scim = ScimClient(rest, f"{self._path}/scim/v2")
 
     def principal_id(self, client_id: str) -> int | None:
         """The number of the service principal with this application id; None where the account has none."""
-        what = f"look up service principal {client_id} in the account"
-        query = {"filter": f'applicationId eq "{client_id}"'}
-        found = self._rest.get(what, f"{self._path}/scim/v2/ServicePrincipals", _Principals, query)
-        return next(
-            (each.id for each in found.Resources if each.applicationId.lower() == client_id.lower()), None
-        )
+        operation = f"look up service principal {client_id} in the account"
+        return next(iter(self._scim.principal_ids(client_id, operation)), None)
 
     def assign(self, principal_id: int, workspace_id: str) -> None:
         """Assign a principal to a workspace, unless it is assigned already: as an admin, perhaps, and what is sent replaces that."""

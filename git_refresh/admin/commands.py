@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 from git_refresh.admin.account import AS_USER, policy, policy_id
 from git_refresh.admin.organization import entitlement
-from git_refresh.admin.workspace import ACCESS, GIVE_ACCESS, can_manage
+from git_refresh.admin.workspace import can_manage
+from git_refresh.clients.scim import ADD_WORKSPACE_ACCESS, WORKSPACE_ACCESS
 from git_refresh.failures.table import IN_ACCOUNT, PRINCIPAL_NUMBER
 from git_refresh.model.values import AZURE_DEVOPS
 from git_refresh.output.shell import NO_COMMAND, Command, command
@@ -75,14 +76,14 @@ def add_principal(host: str, client_id: str, name: str) -> Command:
         "applicationId": client_id,
         "displayName": name,
         "active": True,
-        "entitlements": [{"value": ACCESS}],
+        "entitlements": [{"value": WORKSPACE_ACCESS}],
     }
     return _create(host, content)
 
 
 def make_principal(host: str, name: str) -> Command:
     """The command that makes a service principal which Databricks manages."""
-    return _create(host, {"displayName": name, "active": True, "entitlements": [{"value": ACCESS}]})
+    return _create(host, {"displayName": name, "active": True, "entitlements": [{"value": WORKSPACE_ACCESS}]})
 
 
 def _create(host: str, content: object) -> Command:
@@ -99,7 +100,7 @@ def entitle(host: str, principal_id: int | str) -> Command:
         "DATABRICKS_HOST={host} databricks service-principals patch {principal_id} --json {content}",
         host=host,
         principal_id=principal_id,
-        content=json.dumps(GIVE_ACCESS),
+        content=json.dumps(ADD_WORKSPACE_ACCESS),
     )
 
 

@@ -13,7 +13,8 @@ from git_refresh.admin.directory import ServicePrincipal
 from git_refresh.admin.grants import Grant, NotGrantedError
 from git_refresh.admin.polling import poll
 from git_refresh.admin.services import ACCOUNTS, AdminServices
-from git_refresh.admin.workspace import AdminWorkspace, Place, Principal
+from git_refresh.admin.workspace import AdminWorkspace, Place
+from git_refresh.clients.scim import Principal
 from git_refresh.failures.diagnosis import DiagnosisContext, finding, internal
 from git_refresh.failures.failure import Service, ServiceError
 from git_refresh.output.shell import Command
@@ -103,7 +104,7 @@ class DatabricksGrants:
         )
         try:
             api = AdminWorkspace(workspace.host, self._services.rest(Service.DATABRICKS, workspace.host))
-            principal = api.principal(client_id)
+            principal = api.scim.principal(client_id)
             account_id = self._account_id or (
                 None if managed and not workspace.additional_principal_ids else api.account_id()
             )
@@ -190,16 +191,16 @@ class DatabricksGrants:
             commands.entitle(workspace.host, principal.id),
             context=view.context,
             keys=grant.keys,
-            do=partial(view.api.entitle, principal.id),
+            do=partial(view.api.scim.add_workspace_access, principal.id),
         )
 
     def _add_identity(self, view: WorkspaceSnapshot) -> None:
         try:
-            view.api.add_principal(self._identity.client_id, self._name)
+            view.api.scim.add_principal(self._identity.client_id, self._name)
         except ServiceError as error:
             sure = error.failure.status != HTTPStatus.CONFLICT and not error.failure.outcome_unknown
             # The status with which Databricks reports a duplicate is not documented.
-            if sure and view.api.principal(view.client_id) is None:
+            if sure and view.api.scim.principal(view.client_id) is None:
                 raise
             # Somebody else has added it, or the answer was lost.
         self._appears(view)
@@ -219,7 +220,7 @@ class DatabricksGrants:
         account.assign(number, workspace_id)
         principal = self._appears(view)
         if not principal.entitled:
-            view.api.entitle(principal.id)
+            view.api.scim.add_workspace_access(principal.id)
 
     def _appears(self, view: WorkspaceSnapshot) -> Principal:
         """The service principal, when the workspace shows it.
@@ -229,7 +230,7 @@ class DatabricksGrants:
         """
         found = poll(
             self._clock,
-            lambda: view.api.principal(view.client_id),
+            lambda: view.api.scim.principal(view.client_id),
             lambda principal: principal is not None,
         )
         if found is None:
@@ -319,7 +320,7 @@ class DatabricksGrants:
     def _managed(self, view: WorkspaceSnapshot, grant: Grant, number: int) -> Grant:
         context = replace(view.context, principal=f"service principal {number} (additional_principal_ids)")
         try:
-            client_id = view.api.client_id(number)
+            client_id = view.api.scim.client_id(number)
             if client_id is None:
                 return grant.mark_failed(finding("additional_principal_not_found", context, id=number))
             managers = view.api.managers(self._account(view).id, client_id)

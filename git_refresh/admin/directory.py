@@ -6,8 +6,8 @@ Facts: https://learn.microsoft.com/graph/api/serviceprincipal-get
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from git_refresh.admin.rest import Rest
 from git_refresh.clients.responses import Guid, Response, Word
+from git_refresh.clients.rest import Rest
 from git_refresh.failures.failure import ServiceError
 
 _MANAGED = "ManagedIdentity"

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, override
 
-from git_refresh.model.repository import Repository
-from git_refresh.model.values import Ref, StoredCredential, Token
+from git_refresh.model.values import Ref, StoredCredential
 from git_refresh.run.ports import Authenticator
 
 
@@ -77,15 +76,5 @@ class Jobs(Protocol):
     def close(self) -> None: ...
 
 
-class Commits(Protocol):
-    """Azure DevOps, as the holder of one token sees it. Every method raises `ServiceError` when it fails."""
-
-    def exists(self, repository: Repository, commit: str) -> bool:
-        """Whether a repository, which can be read, has this commit."""
-        ...
-
-
-class JobsClientFactory(Authenticator[Jobs], Protocol):
-    """All that jobs are looked at with."""
-
-    def commits(self, token: Token) -> Commits: ...
+type JobsClientFactory = Authenticator[Jobs]
+"""Signs in to workspaces, to read their jobs."""

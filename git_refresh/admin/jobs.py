@@ -3,7 +3,6 @@
 Facts: https://docs.databricks.com/api/azure/workspace/jobs
 """
 
-import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -12,14 +11,13 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, SecretStr, WrapValidator
 
 from git_refresh.admin.job_values import Caller, GitSource, Job, ListedJob, RunAs
-from git_refresh.admin.rest import Rest
-from git_refresh.admin.workspace import Number
 from git_refresh.clients import oauth, responses
-from git_refresh.clients.databricks import workspace_session
+from git_refresh.clients.databricks import DatabricksWorkspaceApi, workspace_session
 from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
+from git_refresh.clients.rest import Rest
+from git_refresh.clients.scim import ScimClient
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline
-from git_refresh.model.repository import Repository
 from git_refresh.model.values import Ref, StoredCredential, Token
 from git_refresh.output.mask import SecretFilter
 
@@ -37,9 +35,6 @@ CONNECTIONS = 8
 """To one workspace: so many jobs are looked at, at once."""
 
 _API = "/api/2.2/jobs"
-_SCIM = "/api/2.0/preview/scim/v2"
-_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_ADMINS = "admins"
 
 _Name = Annotated[responses.Word | None, WrapValidator(responses.or_nothing)]
 """It is only shown: an odd one costs nothing."""
@@ -90,37 +85,21 @@ class _Job(Response):
     next_page_token: responses.PageToken | None = None
 
 
-class _Principal(Response):
-    id: Number
-    applicationId: responses.Guid  # noqa: N815  # SCIM's name
-
-
-class _Principals(Response):
-    Resources: list[_Principal] = Field(default_factory=list, max_length=_ENTRIES)
-
-
-class _Group(Response):
-    display: _Name = None
-
-
-class _Me(Response):
-    userName: responses.Word  # noqa: N815  # SCIM's name
-    groups: list[_Group] = Field(default_factory=list, max_length=_ENTRIES)
-
-
 class JobsClient:
     """One workspace's jobs (`job_values.Jobs`)."""
 
-    def __init__(self, rest: Rest, secrets: SecretFilter) -> None:
+    def __init__(self, rest: Rest, git: DatabricksWorkspaceApi, secrets: SecretFilter) -> None:
         self._rest = rest
+        self._git = git
+        self._scim = ScimClient(rest)
         self._secrets = secrets
 
     def close(self) -> None:
         self._rest.close()
 
     def caller(self) -> Caller:
-        found = self._rest.get("ask who is signed in", f"{_SCIM}/Me", _Me)
-        return Caller(found.userName, any(group.display == _ADMINS for group in found.groups))
+        found = self._scim.me()
+        return Caller(found.userName, found.is_admin)
 
     def listed(self) -> Iterator[list[ListedJob]]:
         what, query = "list the jobs", {"limit": str(PAGE), "expand_tasks": "false"}
@@ -153,22 +132,10 @@ class JobsClient:
         return Job(id_, found.settings.name or "", _run_as(found), source)
 
     def principal_id(self, application_id: str) -> int | None:
-        if not _GUID.fullmatch(application_id):
-            return None
-        query = {"filter": f'applicationId eq "{application_id}"', "attributes": "id,applicationId"}
-        what = "look up the service principal"
-        found = self._rest.get(what, f"{_SCIM}/ServicePrincipals", _Principals, query).Resources
-        same = [each.id for each in found if each.applicationId.casefold() == application_id.casefold()]
-        return same[0] if same else None
+        return next(iter(self._scim.principal_ids(application_id)), None)
 
     def credentials(self, principal_id: int) -> list[StoredCredential]:
-        query = {"principal_id": str(principal_id)}
-        what = "list the Git credentials"
-        found = self._rest.get(what, "/api/2.0/git-credentials", responses.Credentials, query)
-        return [
-            StoredCredential(each.credential_id, each.git_provider, each.git_username or "")
-            for each in found.credentials
-        ]
+        return self._git.credentials(principal_id)
 
 
 def _listed(found: object, secrets: SecretFilter) -> ListedJob:
@@ -187,7 +154,7 @@ def _run_as(found: _Job) -> RunAs | None:
     name = found.run_as_user_name or wanted.service_principal_name or wanted.user_name
     if not name:
         return None
-    return RunAs("service principal" if _GUID.fullmatch(name) else "user", name)
+    return RunAs("service principal" if responses.GUID.fullmatch(name) else "user", name)
 
 
 _CODE = ("notebook_task", "spark_python_task", "dbt_task")
@@ -218,36 +185,6 @@ def _source(found: _Source | None) -> GitSource | None:
     return GitSource(found.git_url, found.git_provider, ref, found.git_commit or "")
 
 
-class _Commit(Response):
-    commitId: responses.Commit  # noqa: N815  # Azure DevOps' name
-
-
-class DevOpsCommits:
-    """Which commits there are (`job_values.Commits`).
-
-    Facts: https://learn.microsoft.com/rest/api/azure/devops/git/commits/get
-    """
-
-    def __init__(self, connect: Callable[[str], Rest]) -> None:
-        self._connect = connect
-
-    def exists(self, repository: Repository, commit: str) -> bool:
-        path = f"{repository.api_url.removeprefix(repository.origin)}/commits/{commit}"
-        what = "look up the commit"
-        rest = self._connect(repository.origin)
-        try:
-            found = rest.get(what, path, _Commit, {"api-version": "7.1"}).commitId
-        except ServiceError as error:
-            if error.failure.status == 404:  # noqa: PLR2004
-                return False
-            raise
-        finally:
-            rest.close()
-        if found != commit:
-            raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, "unexpected"))
-        return True
-
-
 class HttpJobsClientFactory:
     """The ways in to workspaces, with their jobs behind (`job_values.JobSight`)."""
 
@@ -270,18 +207,13 @@ class HttpJobsClientFactory:
 
     def workspace(self, host: str, token: SecretStr) -> JobsClient:
         self._secrets.add(token.get_secret_value())  # it must not come back to the app's own client either
-        return JobsClient(self._rest(Service.DATABRICKS, host, token), self._secrets)
-
-    def commits(self, token: Token) -> DevOpsCommits:
-        return DevOpsCommits(lambda origin: self._rest(Service.AZURE_DEVOPS, origin, token.value))
-
-    def _rest(self, service: Service, origin: str, token: SecretStr) -> Rest:
-        return Rest(
-            service,
-            origin,
+        rest = Rest(
+            Service.DATABRICKS,
+            host,
             token,
             tls=self._tls,
             deadline=self._deadline,
             secrets=self._secrets,
             connections=CONNECTIONS,
         )
+        return JobsClient(rest, DatabricksWorkspaceApi.over(rest), self._secrets)

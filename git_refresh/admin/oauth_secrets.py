@@ -9,17 +9,17 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, model_validator
 
-from git_refresh.admin.rest import Nothing, Rest
 from git_refresh.admin.secrets import NewSecret, OAuthSecret
 from git_refresh.clients.responses import PageToken, Response, SecretText, Word
+from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
+from git_refresh.clients.scim import ScimClient
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.output.mask import SecretFilter
 
 PAGES = 20
 """Of a list of five at most: one that goes on after that is no list."""
 
-_SCIM = "/api/2.0/preview/scim/v2/ServicePrincipals"
 _NOT_FOUND = 404
 
 
@@ -63,15 +63,6 @@ class _Made(_Info):
         return self
 
 
-class _Principal(Response):
-    id: Annotated[str, Field(strict=True, pattern=r"^[0-9]{1,19}$")]
-    applicationId: Word = ""  # noqa: N815  # SCIM's name
-
-
-class _Principals(Response):
-    Resources: list[_Principal] = Field(default_factory=list, max_length=1000)  # SCIM's name
-
-
 class OAuthSecrets:
     """The OAuth secrets of the service principals of one workspace. Every method raises `ServiceError` when the workspace fails it."""
 
@@ -83,6 +74,7 @@ class OAuthSecrets:
             secrets: what must not get out, and learns each new secret.
         """
         self._rest = workspace
+        self._scim = ScimClient(workspace)
         self._secrets = secrets
 
     def now(self) -> datetime | None:
@@ -96,13 +88,11 @@ class OAuthSecrets:
             ServiceError: there is none in this workspace, or more than one.
         """
         what = f"find service principal {client_id}"
-        query = {"filter": f'applicationId eq "{client_id}"'}
-        answer = self._rest.get(what, _SCIM, _Principals, query) if '"' not in client_id else _Principals()
-        found = [each for each in answer.Resources if each.applicationId.lower() == client_id.lower()]
+        found = self._scim.principal_ids(client_id, what)
         if len(found) != 1:
             kind = "principal_ambiguous" if found else "no_principal"
             raise ServiceError(ServiceFailure(Service.DATABRICKS, what, kind))
-        return int(found[0].id)
+        return found[0]
 
     def list(self, principal: int) -> list[OAuthSecret]:
         """All that it has, those that have ended too."""

@@ -21,7 +21,7 @@ from git_refresh.admin.rotation.steps import ParallelMap
 from git_refresh.admin.rotation.targets import sibling_names, targets_of
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.services import GRAPH, AdminServices
-from git_refresh.admin.workspace import AdminWorkspace, Principal
+from git_refresh.clients.scim import Principal, ScimClient
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, internal
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.remote import read_remote
@@ -288,7 +288,7 @@ class Onboarding:
         )
         try:
             grant.context = replace(context, object_id=self._services.token(KEY_VAULT).object_id)
-            there = self._services.vault(url, self._settings.trusted).current(name) is not None
+            there = self._services.vault(url).current(name) is not None
         except ServiceError as error:
             return grant.mark_failed(error)
         grant.mark_existing(is_=there)
@@ -309,7 +309,7 @@ class Onboarding:
         ]
         hosts = tuple(dict.fromkeys(view.workspace.host for view in in_it))
         target = RotationTarget(grant.context.secret, in_it[0].client_id, hosts, ())
-        vault = self._services.vault(self._settings.key_vault_url or "", self._settings.trusted)
+        vault = self._services.vault(self._settings.key_vault_url or "")
         if vault.current(target.name) is not None:  # another admin was quicker
             return
         report = Rotation(
@@ -368,24 +368,26 @@ class Onboarding:
             context=DiagnosisContext(host=workspace.host),
         )
         try:
-            api = AdminWorkspace(workspace.host, self._services.rest(Service.DATABRICKS, workspace.host))
-            known = api.named(name)
+            scim = ScimClient(self._services.rest(Service.DATABRICKS, workspace.host))
+            known = scim.principals_named(name)
         except ServiceError as error:
             return [grant.mark_failed(error)]
         if known:
             return [grant.mark_failed(_taken(known, name, grant.context))]
-        grant.do = partial(self._make_principal, api, grant, name)
+        grant.do = partial(self._make_principal, scim, grant, name)
         return [grant]
 
-    def _make_principal(self, api: AdminWorkspace, grant: Grant, name: str) -> None:
-        if known := api.named(name):  # another admin was quicker
+    def _make_principal(self, scim: ScimClient, grant: Grant, name: str) -> None:
+        if known := scim.principals_named(name):  # another admin was quicker
             raise NotGrantedError(_taken(known, name, grant.context))
         try:
-            _, client_id = api.add_principal(None, name)
+            client_id = scim.add_principal(None, name)
         except ServiceError as error:
             if not error.failure.outcome_unknown:
                 raise
-            made = poll(self._clock, lambda: api.named(name), bool)  # the answer was lost: was it made?
+            made = poll(
+                self._clock, lambda: scim.principals_named(name), bool
+            )  # the answer was lost: was it made?
             if len(made) != 1:
                 raise
             client_id = made[0].client_id

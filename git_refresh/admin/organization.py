@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from git_refresh.admin.rest import Nothing, Rest
 from git_refresh.clients.responses import Guid, Response, Word
+from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 

@@ -9,15 +9,14 @@ from typing import override
 from pydantic import SecretStr
 
 from git_refresh.admin.oauth_secrets import OAuthSecrets
-from git_refresh.admin.rest import Rest
 from git_refresh.admin.vault import AdminVault
 from git_refresh.app import usable_network
 from git_refresh.clients import oauth
 from git_refresh.clients.databricks import workspace_session
 from git_refresh.clients.identity import LOGIN, Identity
+from git_refresh.clients.rest import Rest
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline
-from git_refresh.model.hosts import TrustedHosts
 from git_refresh.model.repository import BUILT_IN
 from git_refresh.model.values import AZURE_DATABRICKS, AZURE_DEVOPS, Token
 from git_refresh.output.log import RedactingLogger
@@ -144,12 +143,14 @@ class AdminServices:
                 )
             return self._apis[origin, tenant]
 
-    def vault(self, url: str, trusted: TrustedHosts) -> AdminVault:
+    def vault(self, url: str) -> AdminVault:
         """A Key Vault."""
         identity = self.identity()
         with self._lock:
             if url not in self._vaults:
-                self._vaults[url] = AdminVault(url, identity, trusted, self.tls, self.deadline, self.secrets)
+                self._vaults[url] = AdminVault(
+                    url, identity, self.tls, self.deadline, self.secrets, connections=1
+                )
             return self._vaults[url]
 
     def oauth_secrets(self, host: str) -> OAuthSecrets:

@@ -1,7 +1,6 @@
 """Key Vault as somebody who administers it: a secret's versions with their tags, and a new one."""
 
-import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Annotated, Any
@@ -10,16 +9,10 @@ from azure.keyvault.secrets import SecretProperties
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, SecretStr
 
 from git_refresh.admin.secrets import Current, Version
-from git_refresh.clients.identity import Identity
-from git_refresh.clients.key_vault import LIMIT, judge, secret_client
+from git_refresh.clients.key_vault import KeyVault, judge
 from git_refresh.clients.responses import Response, UnexpectedAnswerError, VaultSecret, Word, read
-from git_refresh.clients.retry import Retry, call
-from git_refresh.clients.session import BoundedSession
+from git_refresh.clients.retry import Retry
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
-from git_refresh.model.clock import Deadline, ServiceTime
-from git_refresh.model.hosts import TrustedHosts
-from git_refresh.model.values import KEY_VAULT
-from git_refresh.output.mask import SecretFilter
 from git_refresh.output.redact import INVISIBLE
 
 VERSIONS = 1_000
@@ -56,33 +49,8 @@ class _Properties(Response):
     tags: Annotated[dict[Word, Word], BeforeValidator(_readable)] = Field(default_factory=dict)
 
 
-class AdminVault:
-    """One Key Vault, read and written with an admin's own sign-in. Every method raises `ServiceError` when the vault fails it."""
-
-    def __init__(
-        self,
-        url: str,
-        identity: Identity,
-        trusted: TrustedHosts,
-        tls: ssl.SSLContext,
-        deadline: Deadline,
-        secrets: SecretFilter,
-    ) -> None:
-        self.url = url
-        self._deadline = deadline
-        self._identity = identity
-        self._known = secrets
-        self._time = ServiceTime(deadline.clock)
-        self._session = BoundedSession([url], tls, connections=1, skew=self._time)
-        self._client = secret_client(url, identity, trusted, self._session)
-
-    def close(self) -> None:
-        """Let go of its connections."""
-        self._session.close()
-
-    def now(self) -> datetime | None:
-        """The time at the vault, by its answers; None before the first."""
-        return self._time.now()
+class AdminVault(KeyVault):
+    """The same vault with an admin's own sign-in: it also lists and stores versions."""
 
     def current(self, name: str) -> Current | None:
         """The latest version of a secret, also one that has expired; None: there is no such secret.
@@ -91,7 +59,7 @@ class AdminVault:
             ServiceError: it cannot be read, is disabled, or was deleted and can be recovered, so that its name is taken.
         """
         try:
-            return self._read(name, None)
+            return self._read_version(name, None)
         except ServiceError as error:
             if error.failure.status != _NOT_FOUND:
                 raise
@@ -106,7 +74,7 @@ class AdminVault:
         Raises:
             ServiceError: it cannot be read, is disabled, or there is none.
         """
-        return self._read(name, version).value
+        return self._read_version(name, version).value
 
     def versions(self, name: str) -> list[Version]:
         """All versions of a secret, in no order; none where there is no such secret."""
@@ -136,7 +104,7 @@ class AdminVault:
 
         return self._call(f'store the secret "{name}"', ask, Retry.IF_THROTTLED)
 
-    def _read(self, name: str, version: str | None) -> Current:
+    def _read_version(self, name: str, version: str | None) -> Current:
         def ask() -> Current:
             found = self._client.get_secret(name, version)
             sent = self._sent()
@@ -164,19 +132,6 @@ class AdminVault:
         answer = {name: getattr(found, name) for name in _Properties.model_fields}
         told = read(_Properties, answer, self._sent())
         return Version(told.version, told.created_on, told.expires_on, told.enabled is not False, told.tags)
-
-    def _sent(self) -> SecretFilter:
-        return SecretFilter([self._identity.token(KEY_VAULT).value.get_secret_value()])
-
-    def _call[T](self, what: str, ask: Callable[[], T], repeat: Retry = Retry.IDEMPOTENT) -> T:
-        return call(
-            Service.KEY_VAULT,
-            what,
-            ask,
-            deadline=self._deadline.within(LIMIT),
-            secrets=self._known,
-            repeat=repeat,
-        )
 
 
 _NOT_FOUND = 404

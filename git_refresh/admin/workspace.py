@@ -8,37 +8,22 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from git_refresh.admin.rest import Nothing, Rest
-from git_refresh.clients.responses import Guid, Id, Response, Url, Word
+from git_refresh.clients.databricks import DatabricksWorkspaceApi
+from git_refresh.clients.responses import Guid, Response, Word
+from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
+from git_refresh.clients.scim import ADMINS, Principal, ScimClient
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
-from git_refresh.model.values import DIRECTORY, ListedObject
+from git_refresh.model.values import DIRECTORY, GitFolder
 
-_SCIM = "/api/2.0/preview/scim/v2"
-ACCESS = "workspace-access"
-"""The entitlement without which a principal may use neither Git credentials nor folders."""
-GIVE_ACCESS = {
-    "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
-    "Operations": [{"op": "add", "path": "entitlements", "value": [{"value": ACCESS}]}],
-}
-"""What to send for a principal to have it; what it has besides stays."""
 MANAGE = "CAN_MANAGE"
 _MANAGER = "roles/servicePrincipal.manager"
-_ADMINS, _USERS = "admins", "users"
 ObjectKind = Literal["repos", "directories"]
 
 _OTHER_KIND = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 """What the permissions of the kind that an object does not have can answer."""
-
-
-def _number(value: object) -> object:
-    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 20 else value  # noqa: PLR2004  # of 64 bits
-
-
-Number = Annotated[Id, BeforeValidator(_number)]
-"""SCIM writes ids as text."""
 
 
 class _Rule(Response):
@@ -54,47 +39,6 @@ class _Metadata(Response):
     account_id: Guid | None = None
 
 
-class _Value(Response):
-    value: Word = ""
-    display: Word = ""
-
-
-class _Principal(Response):
-    id: Number
-    applicationId: Word = ""  # noqa: N815  # SCIM's names, here and below
-    displayName: Word = ""  # noqa: N815
-    active: bool = True
-    entitlements: Annotated[tuple[_Value, ...], Field(max_length=100)] = ()
-    groups: Annotated[tuple[_Value, ...], Field(max_length=5000)] = ()
-
-
-class _Principals(Response):
-    Resources: Annotated[tuple[_Principal, ...], Field(max_length=1000)] = ()
-
-
-class _Group(Response):
-    displayName: Word = ""  # noqa: N815
-    entitlements: Annotated[tuple[_Value, ...], Field(max_length=100)] = ()
-
-
-class _Groups(Response):
-    Resources: Annotated[tuple[_Group, ...], Field(max_length=1000)] = ()
-
-
-class _Directory(Response):
-    is_git_folder: bool | None = None
-
-
-class _Status(Response):
-    object_id: Id
-    object_type: Word
-    directory_info: _Directory | None = None
-
-
-class _Repo(Response):
-    url: Url | None = None
-
-
 class _Level(Response):
     permission_level: Word = ""
 
@@ -107,19 +51,6 @@ class _Access(Response):
 
 class _Permissions(Response):
     access_control_list: Annotated[tuple[_Access, ...], Field(max_length=10_000)] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """A service principal as a workspace shows it."""
-
-    id: int
-    client_id: str
-    name: str
-    active: bool
-    entitled: bool
-    """Whether it has workspace access, by itself or by a group that was looked at."""
-    groups: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +77,8 @@ class AdminWorkspace:
     def __init__(self, host: str, rest: Rest) -> None:
         self.host = host
         self._rest = rest
-        self._users_entitled: bool | None = None
+        self.scim = ScimClient(rest)
+        self._git = DatabricksWorkspaceApi.over(rest)
         self._kinds: dict[int, ObjectKind] = {}
 
     def account_id(self) -> str | None:
@@ -155,24 +87,6 @@ class AdminWorkspace:
             return self._rest.get(
                 "look up the account", "/.well-known/databricks-config", _Metadata
             ).account_id
-        except ServiceError as error:
-            if error.failure.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
-
-    def principal(self, client_id: str) -> Principal | None:
-        """The service principal with this application id; None where it is not in the workspace."""
-        what = f"look up service principal {client_id}"
-        found = self._list(what, f'applicationId eq "{client_id}"')
-        return next(
-            (self._principal(each) for each in found if each.applicationId.lower() == client_id.lower()), None
-        )
-
-    def client_id(self, principal_id: int) -> str | None:
-        """The application id of the service principal with this number; None where the workspace has none."""
-        path = f"{_SCIM}/ServicePrincipals/{principal_id}"
-        try:
-            return self._rest.get(f"look up service principal {principal_id}", path, _Principal).applicationId
         except ServiceError as error:
             if error.failure.status == HTTPStatus.NOT_FOUND:
                 return None
@@ -188,89 +102,20 @@ class AdminWorkspace:
             who for rule in found.grant_rules if rule.role == _MANAGER for who in rule.principals
         )
 
-    def named(self, name: str) -> list[Principal]:
-        """The service principals with this display name, which need not be unique."""
-        what = "look up service principals by their name"
-        found = self._list(what, f'displayName eq "{name}"')
-        return [self._principal(each) for each in found if each.displayName == name]
-
-    def _list(self, what: str, condition: str) -> tuple[_Principal, ...]:
-        path = f"{_SCIM}/ServicePrincipals"
-        query = {"filter": condition, "attributes": "id,applicationId,displayName,active,entitlements,groups"}
-        return self._rest.get(what, path, _Principals, query).Resources
-
-    def _principal(self, found: _Principal) -> Principal:
-        groups = frozenset(group.display for group in found.groups) | {_USERS}
-        entitled = any(each.value == ACCESS for each in found.entitlements) or self._users_are_entitled()
-        return Principal(found.id, found.applicationId, found.displayName, found.active, entitled, groups)
-
-    def _users_are_entitled(self) -> bool:
-        """Whether everybody in the workspace has access to it, as is the default."""
-        if self._users_entitled is None:
-            # Without its members, of whom there may be a hundred thousand.
-            query = {"filter": f'displayName eq "{_USERS}"', "attributes": "displayName,entitlements"}
-            found = self._rest.get("look up the group users", f"{_SCIM}/Groups", _Groups, query)
-            self._users_entitled = any(
-                each.value == ACCESS
-                for group in found.Resources
-                if group.displayName == _USERS
-                for each in group.entitlements
-            )
-        return self._users_entitled
-
-    def add_principal(self, client_id: str | None, name: str) -> tuple[int, str]:
-        """Make a service principal with workspace access: of an identity of Entra, by its client id; else one of Databricks' own.
-
-        Returns its id and application id. Not sent twice: a second one would have the same name.
-        """
-        body: dict[str, object] = {
-            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"],
-            "displayName": name,
-            "active": True,
-            "entitlements": [{"value": ACCESS}],
-        }
-        body |= {"applicationId": client_id} if client_id else {}
-        what = "add the service principal to the workspace"
-        made = self._rest.send("POST", what, f"{_SCIM}/ServicePrincipals", _Principal, body=body)
-        return made.id, made.applicationId
-
-    def entitle(self, principal_id: int) -> None:
-        """Give a service principal workspace access; what it has besides stays."""
-        path = f"{_SCIM}/ServicePrincipals/{principal_id}"
-        self._rest.send(
-            "PATCH", "give workspace access", path, Nothing, body=GIVE_ACCESS, repeat=Retry.IDEMPOTENT
-        )
-
     def at(self, path: str) -> Place | None:
         """What is at a path; None where nothing is."""
-        what = f"look at {path}"
-        try:
-            found = self._rest.get(what, "/api/2.0/workspace/get-status", _Status, {"path": path})
-        except ServiceError as error:
-            if error.failure.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
-        told = found.directory_info.is_git_folder if found.directory_info else None
-        here = ListedObject(path, found.object_id, found.object_type, told)
-        if not here.may_be_git_folder:
-            return Place(found.object_id, "directories", folder=found.object_type == DIRECTORY)
-        repository = self._repository(found.object_id)
-        if repository is None and not here.is_git_folder:
-            return Place(found.object_id, "directories")
-        return Place(found.object_id, "repos", repository.url if repository else None)
-
-    def _repository(self, id_: int) -> _Repo | None:
-        """What the Repos API says of an object; None where it is no Git folder."""
-        try:
-            return self._rest.get("read the Git folder", f"/api/2.0/repos/{id_}", _Repo)
-        except ServiceError as error:
-            if error.failure.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
+        found = self._git.find(path)
+        if found is None:
+            return None
+        if isinstance(found, GitFolder):
+            return Place(found.id, "repos", found.url or None)
+        if found.broken:
+            return Place(found.id, "repos")
+        return Place(found.id, "directories", folder=found.type == DIRECTORY)
 
     def manages(self, place: Place, principal: Principal) -> bool:
         """Whether a principal may manage what is there: itself or by a group, there or from a directory above."""
-        if _ADMINS in principal.groups:
+        if ADMINS in principal.groups:
             return True
         found = self._at_permissions(
             place, lambda path: self._rest.get("read the permissions", path, _Permissions)
@@ -324,10 +169,9 @@ class AdminWorkspace:
 
     def make_directory(self, path: str) -> Place:
         """A directory, made with those above it as far as they are missing."""
-        what = f"make the directory {path}"
-        self._rest.send(
-            "POST", what, "/api/2.0/workspace/mkdirs", Nothing, body={"path": path}, repeat=Retry.IDEMPOTENT
-        )
+        self._git.make_directory(path)
         if (made := self.at(path)) is None:
-            raise ServiceError(ServiceFailure(Service.DATABRICKS, what, "unexpected"))
+            raise ServiceError(
+                ServiceFailure(Service.DATABRICKS, f"create the directory {path}", "unexpected")
+            )
         return made

@@ -39,7 +39,7 @@ from git_refresh.output.shell import Command, command
 from git_refresh.run.context import SECRET_WARNING, Run, facts_of_principal, facts_of_zone
 from git_refresh.run.ports import Clouds, Services
 from git_refresh.run.slices import cut
-from git_refresh.settings.entries import Entry, Rejected
+from git_refresh.settings.entries import RENAMED, Entry, Rejected
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import TIME_ZONES, disables, environment_names, near_misses, unknown_names
@@ -94,16 +94,7 @@ def check_settings(
         Check("settings", problem.location, "failed", problem.message, _wrong(problem))
         for problem in problems
     ]
-    found += [
-        warning(
-            "settings",
-            note.location,
-            finding("setting_renamed", DiagnosisContext(), understood=note.message)
-            if note.kind == "renamed"
-            else finding("setting_understood", DiagnosisContext(), understood=note.message),
-        )
-        for note in (settings.notes if settings else ())
-    ]
+    found += [_noted(note) for note in (settings.notes if settings else ())]
     near = near_misses({**dict.fromkeys(named, ""), **environ})
     for name, meant in near.items():
         found.append(
@@ -134,6 +125,17 @@ def check_settings(
         )
         found.append(Check("settings", "app settings", "ok", message))
     return found
+
+
+def _noted(note: Problem) -> Check:
+    """The line of what is written in another form than its own; those of one kind are told together."""
+    if note.kind.startswith(RENAMED):
+        told, in_general = finding("setting_renamed", DiagnosisContext(), understood=note.message), ""
+    else:
+        told = finding("setting_understood", DiagnosisContext(), understood=note.message)
+        in_general = "This is written in another form; --json has what is used in place of each."
+    line = warning("settings", note.location, replace(told, kind=note.kind))
+    return replace(line, kind=in_general)
 
 
 def check_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) -> Iterator[Check]:

@@ -76,7 +76,6 @@ class JobsCheck:
         self._told = told
         self._heads = CachedRefResolver(heads)
         self._sight = sight
-        self._commits = sight.commits(run.token)
         self._existing: dict[tuple[Repository, str], bool | None] = {}
         self._crew = crew
         self._laptop = run.services.identity is Service.AZURE_CLI
@@ -210,7 +209,7 @@ class JobsCheck:
     def _exists(self, repository: Repository, commit: str) -> bool | None:
         if not _COMMIT.fullmatch(commit):  # it may be the beginning of one
             return None
-        found = _tried(lambda: self._commits.exists(repository, commit), self._run.context)
+        found = _tried(lambda: self._heads.has_commit(repository, commit), self._run.context)
         return None if isinstance(found, Failed) else found
 
     def _read(self, visit: WorkspaceJobs, listed: ListedJob) -> tuple[Job | None] | Check:

@@ -12,13 +12,12 @@ import click
 from git_refresh.cli import ask, errors, render
 from git_refresh.cli.findings import wrapped
 from git_refresh.model.hosts import NO_HOSTS
-from git_refresh.model.repository import parse_repository
+from git_refresh.model.repository import parse_repository, repository_url
 from git_refresh.model.values import Problem
 from git_refresh.output.shell import command
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.names import SETTINGS
-from git_refresh.settings.pasted import repository_url
 
 _SCHEMA = Path(__file__).parents[2] / "docs/workspaces.schema.json"
 _SECRET_NAME = "databricks-oauth-secret"  # noqa: S105  # its name in Key Vault, as in docs/setup.md

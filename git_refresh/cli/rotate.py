@@ -233,7 +233,7 @@ class _Command:
         # Longer than the rotations: what was made and cannot be stored has to be deleted again, however late it is.
         services = AdminServices(Deadline(clock, deadline.at + _TAKING_BACK_S), os.environ, self._logger)
         try:
-            vault = services.vault(url, settings.trusted) if self._targets else None
+            vault = services.vault(url) if self._targets else None
             context = DiagnosisContext(vault=url, options=settings.options)
             try:
                 context = replace(context, object_id=_own(services) if self._targets else "")

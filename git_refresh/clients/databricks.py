@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from git_refresh.clients import responses
 from git_refresh.clients.databricks_sdk import SparseCheckout, WorkspaceClient
 from git_refresh.clients.responses import UnexpectedAnswerError, read
+from git_refresh.clients.rest import Rest
 from git_refresh.clients.retry import Retry, call
 from git_refresh.clients.session import BoundedSession, ByteBudget
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
@@ -77,7 +78,7 @@ class DatabricksWorkspaceApi:
         self,
         session: BoundedSession,
         host: str,
-        token: SecretStr,
+        token: SecretStr | Callable[[], SecretStr],
         *,
         deadline: Deadline,
         secrets: SecretFilter,
@@ -89,20 +90,25 @@ class DatabricksWorkspaceApi:
         Args:
             session: how it is reached; it is closed with this.
             host: the workspace's address.
-            token: its access token.
+            token: its access token; or what returns it, before each call.
             deadline: when the run ends.
             secrets: what must not come back, besides the access token.
             lists: the room for the lists of all workspaces.
             keeps_connections: whether there are descriptors enough to keep connections open while nothing is asked.
         """
         self._deadline = deadline
-        self._token = token
+        self._token = token if callable(token) else lambda: token
         self._shared_secrets = secrets
         self._host = host
         self._lists = lists or folder_lists(1)
         self._keeps_connections = keeps_connections
         self._session = session
-        self._client = WorkspaceClient(host, token, session)
+        self._client = WorkspaceClient(host, self._token, session)
+
+    @classmethod
+    def over(cls, rest: Rest) -> "DatabricksWorkspaceApi":
+        """Return a client that shares the connections and the token of another."""
+        return cls(rest.session, rest.origin, rest.token, deadline=rest.deadline, secrets=rest.secrets)
 
     def release_idle_connections(self) -> None:
         """Nothing is asked for a while: the other workspaces come first."""
@@ -244,16 +250,15 @@ class DatabricksWorkspaceApi:
         query = {"path": path, "return_git_info": "true"}
         answer = self._client.api_client.do("GET", "/api/2.0/workspace/get-status", query=query)
         found = self._read(responses.Status, answer)
-        kind, told, git = found.object_type or "", found.directory_info, found.git_info
+        id_, kind = found.object_id or 0, found.object_type or ""
+        told, git = found.directory_info, found.git_info
         if git is not None and git.id != found.object_id and path.startswith(f"{folder_key(git.path)}/"):
-            return OtherObject(kind, inside=folder_key(git.path))
+            return OtherObject(kind, id_, inside=folder_key(git.path))
         is_root = True if git is not None and git.id == found.object_id else None
-        here = ListedObject(
-            path, found.object_id or 0, kind, is_root or (told.is_git_folder if told else None)
-        )
+        here = ListedObject(path, id_, kind, is_root or (told.is_git_folder if told else None))
         if not here.may_be_git_folder:
-            return OtherObject(kind)
-        if found.object_id is None:
+            return OtherObject(kind, id_)
+        if not id_:
             raise UnexpectedAnswerError
         return here
 
@@ -264,7 +269,7 @@ class DatabricksWorkspaceApi:
         except ServiceError as error:
             if not _is_no_repository(error.failure):
                 raise
-            return OtherObject(found.type, broken=found.is_git_folder)
+            return OtherObject(found.type, found.id, broken=found.is_git_folder)
         return replace(folder, git_cli=folder.git_cli or found.type != REPO)
 
     def folder(self, id_: int) -> GitFolder:
@@ -275,8 +280,11 @@ class DatabricksWorkspaceApi:
 
     def make_parent(self, path: str) -> None:
         """Create the folders above a path, as far as they are missing."""
-        parent = path.rpartition("/")[0]
-        self._call("create the parent folder", LOOKUP_LIMIT, lambda: self._client.workspace.mkdirs(parent))
+        self.make_directory(path.rpartition("/")[0])
+
+    def make_directory(self, path: str) -> None:
+        """Create a directory, and those above it, as far as they are missing."""
+        self._call("create the parent folder", LOOKUP_LIMIT, lambda: self._client.workspace.mkdirs(path))
 
     def create_folder(
         self, path: str, url: str, sparse: tuple[str, ...] | None, credential_id: int | None
@@ -330,7 +338,7 @@ class DatabricksWorkspaceApi:
 
     def _secrets(self) -> SecretFilter:
         """Made anew where it is needed: kept for each of a thousand workspaces, it would be larger than their tokens."""
-        return SecretFilter([self._token.get_secret_value()], beside=self._shared_secrets)
+        return SecretFilter([self._token().get_secret_value()], beside=self._shared_secrets)
 
 
 def _folder(found: object, secrets: SecretFilter) -> GitFolder:

@@ -48,7 +48,7 @@ __all__ = ["SparseCheckout", "WorkspaceClient"]
 class WorkspaceClient:
     """The SDK's clients for what the app asks of one workspace; they send this token through this session, and nothing anywhere else."""
 
-    def __init__(self, host: str, token: SecretStr, session: BoundedSession) -> None:
+    def __init__(self, host: str, token: Callable[[], SecretStr], session: BoundedSession) -> None:
         config = _SealedConfig(
             host=host,
             credentials_strategy=_Bearer(token),
@@ -92,7 +92,7 @@ class _SealedConfig(Config):
 
 
 class _Bearer(CredentialsStrategy):
-    def __init__(self, token: SecretStr) -> None:
+    def __init__(self, token: Callable[[], SecretStr]) -> None:
         self._token = token
 
     @override
@@ -101,4 +101,4 @@ class _Bearer(CredentialsStrategy):
 
     @override
     def __call__(self, cfg: Config) -> Callable[[], dict[str, str]]:
-        return lambda: {"Authorization": f"Bearer {self._token.get_secret_value()}"}
+        return lambda: {"Authorization": f"Bearer {self._token().get_secret_value()}"}

@@ -9,8 +9,8 @@ import requests
 
 from git_refresh.clients import responses
 from git_refresh.clients.responses import UnexpectedAnswerError, read
+from git_refresh.clients.rest import HEADERS, Rest
 from git_refresh.clients.retry import Retry, call
-from git_refresh.clients.session import BoundedSession
 from git_refresh.clients.single_flight import SingleFlight
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline, Skew, current_operation, cut_short
@@ -20,9 +20,6 @@ from git_refresh.output.mask import SecretFilter
 
 LIMIT = 15.0
 """Seconds for one look-up, further attempts included. Without an answer the pull is done without the comparison."""
-
-MAX_BODY = 4 * 1024 * 1024
-"""Bytes of one answer: the refs of a large repository that begin alike, some 900 each. With more, folders are pulled without comparing."""
 
 HINT_LIMIT = 5.0
 """Seconds for the names of a repository's branches or tags, which are only asked for to suggest one."""
@@ -59,7 +56,7 @@ class AzureDevOps:
         self._servers: SingleFlight[str, bool] = SingleFlight(deadline)
         self._lock = threading.Lock()
         self._unreachable: dict[str, ServiceFailure] = {}
-        self._sessions: dict[str, BoundedSession] = {}
+        self._rests: dict[str, Rest] = {}
 
     def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
         """Where a branch or tag is. Without a ref: whether the repository can be read (of any branch).
@@ -85,18 +82,15 @@ class AzureDevOps:
         Raises:
             ServiceError: it cannot be told.
         """
+        what = f"look up a commit of {repository}"
         try:
-            call(
-                Service.AZURE_DEVOPS,
-                f"look up a commit of {repository}",
-                lambda: self._get(repository, f"commits/{commit}", {}),
-                deadline=self._deadline.within(LIMIT),
-                secrets=self._secrets,
-            )
+            found = self._get(repository, what, f"commits/{commit}", responses.GitCommit, {})
         except ServiceError as error:
             if error.failure.status != requests.codes.not_found:
                 raise
             return False
+        if found.commitId.lower() != commit.lower():
+            raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, "unexpected"))
         return True
 
     def follows(self, repository: Repository, head: str, commit: str) -> bool:
@@ -107,16 +101,9 @@ class AzureDevOps:
         """
         query = {"baseVersion": commit, "targetVersion": head, "$top": "1"}
         query |= {"baseVersionType": "commit", "targetVersionType": "commit"}
+        what = f"compare commits of {repository}"
         try:
-            found = call(
-                Service.AZURE_DEVOPS,
-                f"compare commits of {repository}",
-                lambda: read(
-                    responses.Diffs, self._get(repository, "diffs/commits", query).json(), self._secrets
-                ),
-                deadline=self._deadline.within(LIMIT),
-                secrets=self._secrets,
-            )
+            found = self._get(repository, what, "diffs/commits", responses.Diffs, query)
         except ServiceError as error:
             if error.failure.status != requests.codes.not_found:
                 raise
@@ -135,105 +122,103 @@ class AzureDevOps:
 
     def _fetch_names(self, repository: Repository, kind: RefKind) -> tuple[str, ...] | None:
         start = f"refs/{_FILTERS[kind]}"
-
-        def ask() -> tuple[str, ...] | None:
-            listed = self._list(repository, {"filter": _FILTERS[kind], "$top": str(HINT_NAMES)}).value
-            found = tuple(
-                name.removeprefix(start)
-                for name in (_name(each, self._secrets) for each in listed[:HINT_NAMES])
-                if name.startswith(start)
-            )
-            return found if found or not listed else None
-
-        return call(
-            Service.AZURE_DEVOPS,
-            f"list the {'branches' if kind == 'branch' else 'tags'} of {repository}",
-            ask,
-            deadline=self._deadline.within(HINT_LIMIT),
-            secrets=self._secrets,
-            repeat=Retry.NEVER,
+        what = f"list the {'branches' if kind == 'branch' else 'tags'} of {repository}"
+        query = {"filter": _FILTERS[kind], "$top": str(HINT_NAMES)}
+        listed = self._get(
+            repository, what, "refs", responses.Refs, query, limit=HINT_LIMIT, repeat=Retry.NEVER
+        ).value
+        found = tuple(
+            name.removeprefix(start)
+            for name in (_name(each, self._secrets) for each in listed[:HINT_NAMES])
+            if name.startswith(start)
         )
+        return found if found or not listed else None
 
     def _fetch(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
         name = None if ref is None else f"refs/{_FILTERS[ref.kind]}{ref.name}"
         what = f"look up {ref} of {repository}" if ref else f"look up {repository}"
         if (known := self._unreachable.get(repository.origin)) is not None:
             raise ServiceError(replace(known, operation=what))
-        deadline = self._deadline.within(LIMIT)
+        query = {"peelTags": "true", "filter": name.removeprefix("refs/") if name else "heads/"}
+        if name is None:
+            query["$top"] = "1"
         try:
-            return call(
-                Service.AZURE_DEVOPS,
-                what,
-                lambda: self._ask(repository, name),
-                deadline=deadline,
-                secrets=self._secrets,
-            )
+            listed = self._get(repository, what, "refs", responses.Refs, query)
         except ServiceError as error:
             # Waiting as long for each further ref would delay a large fleet's folders.
             if error.failure.status is None and error.failure.kind in _NO_ANSWER and not cut_short():
                 self._unreachable[repository.origin] = error.failure
             raise
+        try:
+            return _head(listed, name, self._secrets)
+        except UnexpectedAnswerError:
+            failure = ServiceFailure(Service.AZURE_DEVOPS, what, "unexpected", requests.codes.ok)
+        raise ServiceError(failure)
 
-    def _ask(self, repository: Repository, name: str | None) -> ResolvedRef:
-        query = {"peelTags": "true", "filter": name.removeprefix("refs/") if name else "heads/"}
-        if name is None:
-            query["$top"] = "1"
-        return _head(self._list(repository, query), name, self._secrets)
-
-    def _list(self, repository: Repository, query: Mapping[str, str]) -> responses.Refs:
-        return read(responses.Refs, self._get(repository, "refs", query).json(), self._secrets)
-
-    def _get(self, repository: Repository, what: str, query: Mapping[str, str]) -> requests.Response:
-        if repository.origin != BUILT_IN and self._servers.get(
-            repository.origin, lambda: self._is_server(repository)
-        ):
-            raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, f"look up {repository}", "server"))
-        answer = self._session(repository.origin).get(
-            f"{repository.api_url}/{what}",
-            params={"api-version": "7.1", **query},
-            headers={"Authorization": f"Bearer {self._token.value.get_secret_value()}", **_HEADERS},
+    def _get[M: responses.Response](
+        self,
+        repository: Repository,
+        operation: str,
+        what: str,
+        model: type[M],
+        query: Mapping[str, str],
+        *,
+        limit: float | None = None,
+        repeat: Retry = Retry.IDEMPOTENT,
+    ) -> M:
+        rest, deadline = (
+            self._rest(repository.origin),
+            self._deadline.within(LIMIT if limit is None else limit),
         )
-        if answer.status_code != requests.codes.ok:
-            raise UnexpectedAnswerError
-        return answer
+        if repository.origin != BUILT_IN and self._servers.get(
+            repository.origin, lambda: self._is_server(rest, repository, deadline)
+        ):
+            raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, operation, "server"))
+        path = f"{repository.api_url.removeprefix(repository.origin)}/{what}"
+        query = {"api-version": "7.1", **query}
+        return rest.get(operation, path, model, query, limit=deadline.remaining(), repeat=repeat)
 
-    def _is_server(self, repository: Repository) -> bool:
+    def _is_server(self, rest: Rest, repository: Repository, deadline: Deadline) -> bool:
         """Whether a host that only TRUSTED_HOSTS trusts is Azure DevOps Server, asked without a token: that must not get one.
 
         Azure DevOps Services ask for a Bearer token, and the server for a Windows sign-in.
         """
-        try:
-            self._session(repository.origin).get(f"{repository.api_url}/refs", headers=_HEADERS)
-        except requests.RequestException:
-            if current_operation().answer is None:
-                raise
-        answer = current_operation().answer
-        challenge = answer.headers.get("WWW-Authenticate", "").lower() if answer is not None else ""
-        return "bearer" not in challenge and ("ntlm" in challenge or "negotiate" in challenge)
 
-    def _session(self, origin: str) -> BoundedSession:
+        def ask() -> bool:
+            try:
+                rest.session.get(f"{repository.api_url}/refs", headers=HEADERS)
+            except requests.RequestException:
+                if current_operation().answer is None:
+                    raise
+            answer = current_operation().answer
+            challenge = answer.headers.get("WWW-Authenticate", "").lower() if answer is not None else ""
+            return "bearer" not in challenge and ("ntlm" in challenge or "negotiate" in challenge)
+
+        operation = f"look up {repository}"
+        return call(Service.AZURE_DEVOPS, operation, ask, deadline=deadline, secrets=self._secrets)
+
+    def _rest(self, origin: str) -> Rest:
         with self._lock:
-            if origin not in self._sessions:
-                self._sessions[origin] = BoundedSession(
-                    [origin],
-                    self._tls,
+            if origin not in self._rests:
+                self._rests[origin] = Rest(
+                    Service.AZURE_DEVOPS,
+                    origin,
+                    self._token.value,
+                    tls=self._tls,
+                    deadline=self._deadline,
+                    secrets=self._secrets,
                     connections=_CONNECTIONS,
-                    max_body=MAX_BODY,
                     skew=self._skew,
                 )
-            return self._sessions[origin]
+            return self._rests[origin]
 
     def close(self) -> None:
-        """Let go of its connections."""
+        """Close its connections."""
         with self._lock:
-            for session in self._sessions.values():
-                session.close()
+            for rest in self._rests.values():
+                rest.close()
 
 
-_HEADERS = {
-    "Accept": "application/json",
-    "X-TFS-FedAuthRedirect": "Suppress",  # asks for 401 where a browser would be sent to sign in
-}
 _FILTERS: Mapping[RefKind, str] = {"branch": "heads/", "tag": "tags/"}
 
 

@@ -9,7 +9,8 @@ import requests
 from pydantic import SecretStr
 
 from git_refresh.clients import responses
-from git_refresh.clients.responses import UnexpectedAnswerError, read, signature_of
+from git_refresh.clients.responses import signature_of
+from git_refresh.clients.rest import read_response
 from git_refresh.clients.retry import call
 from git_refresh.clients.session import BoundedSession
 from git_refresh.failures.failure import EXCHANGE, Service, ServiceError
@@ -85,6 +86,4 @@ _TOKEN = "/oidc/v1/token"  # noqa: S105  # a path
 
 
 def _access_token(answer: requests.Response, sent: str) -> SecretStr:
-    if answer.status_code != requests.codes.ok or not answer.content:
-        raise UnexpectedAnswerError
-    return SecretStr(read(responses.SignedIn, answer.json(), SecretFilter([sent])).access_token)
+    return SecretStr(read_response(answer, responses.SignedIn, SecretFilter([sent])).access_token)

@@ -6,6 +6,7 @@ repeats a secret that the service was sent, is `UnexpectedAnswerError` of the ca
 
 import base64
 import codecs
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, get_origin
@@ -90,8 +91,14 @@ def _attached(value: object) -> object:
     return None if value in ("", "HEAD") else value
 
 
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,19}", value) else value
+
+
 Id = Annotated[int, Field(strict=True, gt=0, lt=2**63)]
 """As databases give them."""
+NumericText = Annotated[Id, BeforeValidator(_number)]
+"""An ID that SCIM writes as text."""
 Word = Annotated[str, Field(strict=True, max_length=400), AfterValidator(_may_be_kept)]
 """A name, a type, a user name. The longest paths, addresses and refs are those that the settings may have."""
 Path = Annotated[
@@ -111,7 +118,8 @@ Issuer = Annotated[
     str, Field(strict=True, max_length=120, pattern=r"^https://[a-z.]+/[0-9a-f-]{36}(?:/v2\.0)?/?$")
 ]
 """Of Microsoft Entra: it is quoted in what is to be typed, so nothing else is taken."""
-Guid = Annotated[str, Field(strict=True, pattern=r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
+GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+Guid = Annotated[str, Field(strict=True, pattern=rf"^{GUID.pattern}$")]
 PageToken = Annotated[str, Field(strict=True, max_length=4096)]
 """Opaque; it is sent back and never shown."""
 
@@ -251,6 +259,12 @@ class Ref(Response):
 
     objectId: Commit  # noqa: N815  # Azure DevOps' name
     peeledObjectId: Commit | None = None  # noqa: N815
+
+
+class GitCommit(Response):
+    """Azure DevOps, Git - Commits - Get, api-version 7.1."""
+
+    commitId: Commit  # noqa: N815  # Azure DevOps' name
 
 
 class Diffs(Response):

@@ -196,6 +196,8 @@ class OtherObject:
     """Something else than a Git folder at a path."""
 
     type: str
+    id: int = field(default=0, compare=False)
+    """0: the workspace does not tell."""
     inside: str = ""
     """The path of the Git folder that it is in; empty: it is in none, or the workspace does not tell."""
     broken: bool = False

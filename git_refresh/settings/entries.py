@@ -11,11 +11,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from git_refresh.model.hosts import TrustedHosts
+from git_refresh.model.repository import repository_url
 from git_refresh.model.values import Problem, folder_key
 from git_refresh.output.redact import REVOKE_IT, looks_like_secret, redact
 from git_refresh.settings.json_text import JsonObject
 from git_refresh.settings.models import Folder, Workspace, default_name
-from git_refresh.settings.pasted import powershell_items, remains, repository_url, rest_of
+from git_refresh.settings.pasted import powershell_items, remains, rest_of
 from git_refresh.settings.problems import DEFAULTS, JOINED, OWN_KEYS, kind_of, problem_of
 
 MAX_WORKSPACES = 5_000
@@ -166,9 +167,11 @@ def _renamed(where: str, written: dict[str, Any]) -> tuple[dict[str, Any], list[
 
 
 def _was_renamed(where: str, name: str) -> Problem:
-    return Problem(where, f'was renamed; write "{name}"', "renamed", severity="warning")
+    return Problem(where, f'was renamed; write "{name}"', RENAMED + name, severity="warning")
 
 
+RENAMED = "renamed to "
+"""How the kind of a problem begins that is an old name."""
 _OLD_PRINCIPALS, _PRINCIPALS = "run_as", "additional_principal_ids"
 
 
@@ -228,7 +231,7 @@ def _entry(
         return Rejected(redact(name), redact(host), tuple(problems), keys)
     if rest_of(str(data["host"])):
         used = f"contains more than the workspace's address; {workspace.host} is used"
-        notes.append(Problem(f"{where}.host", used, severity="warning"))
+        notes.append(Problem(f"{where}.host", used, "more than a host", severity="warning"))
     return Entry(
         workspace.model_copy(update={"folders": folders, **inherited}), tuple(bad), notes=tuple(notes)
     )
@@ -311,7 +314,7 @@ def _note_of_url(place: str, written: Mapping[str, Any], folder: Folder) -> list
         used += f', without its {kind}; to be on it, write "{kind}": "{redact(name)}"'
     if read.commit:
         used += ", without its commit: a folder follows a branch or a tag"
-    return [Problem(f"{place}.url", used, severity="warning")]
+    return [Problem(f"{place}.url", used, f"repository that {read.differs}", severity="warning")]
 
 
 def _validated[M: BaseModel](

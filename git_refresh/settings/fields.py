@@ -11,10 +11,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from git_refresh.model.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, split_url
-from git_refresh.model.repository import parse_repository
+from git_refresh.model.repository import parse_repository, repository_url
 from git_refresh.model.values import folder_key
 from git_refresh.output.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, redact
-from git_refresh.settings.pasted import guid_in, remains, repository_url, without_openers
+from git_refresh.settings.pasted import guid_in, remains, without_openers
 
 
 def trusted_hosts(info: ValidationInfo) -> TrustedHosts:

@@ -1,9 +1,7 @@
-"""What people paste in place of a value: placeholders, PowerShell's remains, and addresses copied from a browser or from Git."""
+"""What people paste in place of a value: placeholders, PowerShell's remains, and addresses copied from a browser."""
 
 import re
-from dataclasses import dataclass
-from typing import Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from git_refresh.output.redact import redact
 
@@ -40,86 +38,6 @@ def remains(text: str) -> str | None:
 def powershell_items(text: str) -> bool:
     """Whether PowerShell has joined the items of an array into this text."""
     return " /" in text.strip() or _POWERSHELL.fullmatch(text.strip()) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class RepositoryUrl:
-    """An address of a repository as Git clones from it, and how the text that it was read from differs.
-
-    Attributes:
-        url: the address.
-        differs: reads on after the text; empty if the text is the address.
-        ref: the branch or tag that a page of the repository shows.
-        commit: the commit that it shows.
-    """
-
-    url: str
-    differs: str = ""
-    ref: tuple[Literal["branch", "tag"], str] | None = None
-    commit: str = ""
-
-
-_TERRAFORM = re.compile(r"git(?:::|\+)(?=https://|ssh://)", re.IGNORECASE)
-_SSH = re.compile(
-    r"(?:ssh://)?(?:[^@/:]+@)?(?:ssh\.dev\.azure\.com|(?:[\w-]+\.)?vs-ssh\.visualstudio\.com)(?::22)?[:/]/*v3"
-    r"/(?P<organization>[^/]+)/(?P<project>[^/]+)/(?P<name>[^/]+)/?",
-    re.IGNORECASE,
-)
-_OLD_SSH = re.compile(
-    r"(?:ssh://)?(?P<user>[\w-]+)@(?:(?:[\w-]+\.)?vs-ssh|(?P=user))\.visualstudio\.com(?::22)?[:/]/*(?:DefaultCollection/)?"
-    r"(?:(?P<project>[^/]+)/)?_(?:ssh|git)/(?P<name>[^/]+)/?",
-    re.IGNORECASE,
-)
-_PAGE = re.compile(
-    r"(https://[^?#]*?/_git/)(_full/|_optimized/)?([^/?#]+)(/*(?:\?|#)?)(.*)", re.DOTALL | re.IGNORECASE
-)
-_TWICE = re.compile(r"%(?:25)+([0-9A-Fa-f]{2})")
-
-
-def repository_url(text: str) -> RepositoryUrl:
-    """Return the address that a text stands for; the text itself where no other is certain."""
-    text = text.strip()
-    url = _TERRAFORM.sub("", text, count=1)
-    differs = ["begins with git::"] if url != text and "::" in text[:5] else []
-    differs += ["begins with git+"] if url != text and not differs else []
-    if ssh := _SSH.fullmatch(url):
-        url = "https://dev.azure.com/{organization}/{project}/_git/{name}".format_map(ssh.groupdict())
-        differs.append("is an SSH address")
-    elif ssh := _OLD_SSH.fullmatch(url):
-        project = ssh["project"] or ssh["name"]
-        url = f"https://dev.azure.com/{ssh['user']}/{project}/_git/{ssh['name']}"
-        differs.append("is an SSH address")
-    page = _PAGE.fullmatch(url)
-    if page is None:
-        return RepositoryUrl(text)
-    address, name = page[1], page[3]
-    query = ""
-    if page[2] or page[5] or "?" in page[4] or "#" in page[4]:
-        differs.append("is a page of the repository")
-        query = urlsplit(url).query
-    if (plain := re.sub(r"(?<=[^/])\.git\Z", "", name, flags=re.IGNORECASE)) != name:
-        differs.append("ends in .git, which Azure DevOps does not know")
-        name = plain
-    once = _TWICE.sub(r"%\1", address + name)
-    if once != address + name:
-        differs.append("is percent-encoded twice")
-    if not differs:
-        return RepositoryUrl(text)
-    return RepositoryUrl(once, " and ".join(differs), *_version(query))
-
-
-def _version(query: str) -> tuple[tuple[Literal["branch", "tag"], str] | None, str]:
-    """The branch or tag, and the commit, that a page of Azure DevOps shows."""
-    try:
-        version = parse_qs(query, max_num_fields=50).get("version", [""])[0]
-    except ValueError:
-        return None, ""
-    kind, name = version[:2], version[2:]
-    if kind == "GB" and name:
-        return ("branch", name), ""
-    if kind == "GT" and name:
-        return ("tag", name), ""
-    return None, name if kind == "GC" else ""
 
 
 _OPENER = re.compile(

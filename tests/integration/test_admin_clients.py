@@ -13,7 +13,6 @@ from git_refresh.admin.services import AdminServices
 from git_refresh.admin.vault import DELETED, AdminVault
 from git_refresh.failures.diagnosis import DiagnosisContext, explain
 from git_refresh.failures.failure import ServiceError, ServiceFailure
-from git_refresh.model.hosts import NO_HOSTS
 from git_refresh.output.log import RedactingLogger
 from localcloud import Cloud, Fault, Fleet, faults
 from localcloud.databricks.account import AccountPrincipal
@@ -32,7 +31,7 @@ def services(cloud: Cloud, fleet: Fleet, tmp_path: Path) -> Iterator[AdminServic
 
 @pytest.fixture
 def vault(services: AdminServices, fleet: Fleet) -> AdminVault:
-    return services.vault(fleet.vault.url, NO_HOSTS)
+    return services.vault(fleet.vault.url)
 
 
 @pytest.fixture
@@ -130,7 +129,7 @@ def test_a_value_is_a_secret_from_then_on_and_so_is_what_is_read(
     logger = RedactingLogger()
     environ = laptop_of(admin_of(cloud, fleet), cloud, tmp_path)
     with admin_services(environ, logger) as services:
-        vault = services.vault(fleet.vault.url, NO_HOSTS)
+        vault = services.vault(fleet.vault.url)
         vault.store("new", VALUE, None, TAGS)
         read = vault.value(SECRET_NAME)
     assert logger.secrets.contains(VALUE.get_secret_value())

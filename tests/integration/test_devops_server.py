@@ -122,3 +122,16 @@ def test_another_name_of_azure_devops_services_is_asked_once_who_it_is(
     assert host.client.head(host.repository, MAIN).commit == COMMIT
     assert host.client.names(host.repository, "branch") == ("main",)
     assert [bool(authorization) for authorization in host.seen] == [False, True, True]
+
+
+def test_a_trusted_host_that_cannot_be_reached_is_told_as_that(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = host.repository
+    monkeypatch.setattr(host, "server_close", lambda: None)
+    host.socket.close()
+    for ref in (MAIN, None, Ref("tag", "v1")):
+        with pytest.raises(ServiceError) as caught:
+            host.client.head(repository, ref)
+        assert caught.value.failure.kind == "refused"
+    assert host.seen == []

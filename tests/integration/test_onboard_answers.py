@@ -32,7 +32,7 @@ def fleet(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ungr
     fleet = seed_ungranted(cloud)
     for name, value in laptop(dict(os.environ), fleet.admin.sign_in(tmp_path / "az")).items():
         monkeypatch.setenv(name, value)
-    for module in ("onboarding", "patience"):
+    for module in ("onboarding", "polling"):
         monkeypatch.setattr(f"git_refresh.admin.{module}.PATIENCE", 0.4)
         monkeypatch.setattr(f"git_refresh.admin.{module}.PAUSE", 0.1)
     return fleet

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from git_refresh.admin import rest
 from git_refresh.admin.onboarding import Onboarding, OnboardOptions
 from git_refresh.admin.services import AdminServices
 from git_refresh.cli.executor import Executor
 from git_refresh.clients import key_vault as vault_limits
+from git_refresh.clients import rest
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.output.log import RedactingLogger
 from git_refresh.settings.load import load
@@ -99,9 +99,9 @@ def at_laptop(patch: pytest.MonkeyPatch, cloud: Cloud, fleet: UngrantedFleet) ->
     for name, value in laptop({**os.environ, **cloud.environment()}, az).items():
         patch.setenv(name, value)
     patch.setattr(rest, "LIMIT", LIMIT_S)
+    patch.setattr("git_refresh.clients.databricks.LOOKUP_LIMIT", LIMIT_S)
     patch.setattr(vault_limits, "LIMIT", LIMIT_S)
-    patch.setattr("git_refresh.admin.vault.LIMIT", LIMIT_S)
-    for module in ("onboarding", "patience"):
+    for module in ("onboarding", "polling"):
         patch.setattr(f"git_refresh.admin.{module}.PATIENCE", 2.0)
         patch.setattr(f"git_refresh.admin.{module}.PAUSE", 0.1)
     patch.setattr("git_refresh.admin.rotation.steps.SIGN_IN_S", 2.0)

@@ -14,7 +14,6 @@ from azure.keyvault.secrets._shared import http_challenge_cache
 from pydantic import SecretStr
 
 from git_refresh.admin.organization import DEVOPS, ENTITLEMENTS, GRAPH, Member, Organization
-from git_refresh.admin.rest import Rest
 from git_refresh.admin.vault import AdminVault
 from git_refresh.admin.workspace import AdminWorkspace
 from git_refresh.app import trusted_certificates
@@ -23,6 +22,7 @@ from git_refresh.clients.databricks import DatabricksWorkspaceApi, workspace_ses
 from git_refresh.clients.devops import AzureDevOps
 from git_refresh.clients.identity import Identity
 from git_refresh.clients.key_vault import KeyVault
+from git_refresh.clients.rest import Rest
 from git_refresh.failures.diagnosis import DiagnosisContext, explain
 from git_refresh.failures.failure import Service, ServiceError
 from git_refresh.model.clock import Deadline, Skew, SystemClock
@@ -123,10 +123,10 @@ class Clients:
         return Identity(None, self._tls, self._deadline, self.secrets)
 
     def vault(self) -> KeyVault:
-        return KeyVault(VAULT, self.identity(), NO_HOSTS, self._tls, self._deadline, self.secrets)
+        return KeyVault(VAULT, self.identity(), self._tls, self._deadline, self.secrets)
 
     def admin_vault(self) -> AdminVault:
-        return AdminVault(VAULT, self.identity(), NO_HOSTS, self._tls, self._deadline, self.secrets)
+        return AdminVault(VAULT, self.identity(), self._tls, self._deadline, self.secrets)
 
     def _rest(self, service: Service, origin: str) -> Rest:
         token = SecretStr("admin-token")
@@ -196,7 +196,7 @@ READ = {
         lambda clients: clients.identity().token(AZURE_DEVOPS).value.get_secret_value(),
         "opaque-access-token-0001",
     ),
-    "databricks_scim_not_found": Replay(lambda clients: clients.admin_workspace().client_id(7), None),
+    "databricks_scim_not_found": Replay(lambda clients: clients.admin_workspace().scim.client_id(7), None),
 }
 REFUSED = {
     "devops_organization_stopped": Replay(head, "devops_organization_deactivated"),
@@ -271,7 +271,7 @@ def test_what_scim_says_is_in_its_detail(cloud: Cloud, clients: Clients) -> None
     recorded = Recorded.load("databricks_scim_not_found")
     cloud.inject(recorded.fault(None))
     with pytest.raises(ServiceError) as caught:
-        clients.admin_workspace().principal("5a1e0000-0000-4000-8000-000000000001")
+        clients.admin_workspace().scim.principal("5a1e0000-0000-4000-8000-000000000001")
     assert caught.value.failure.message == recorded.body["detail"]
 
 

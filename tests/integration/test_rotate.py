@@ -190,7 +190,7 @@ def test_json_has_all_of_it(stage: Stage) -> None:
     new = stage.principal.secrets[-1]
     (secret,) = report.pop("secrets")
     assert report == {"version": 1, "result": "ok", "applied": True, "problems": []}
-    unknown = secret.pop("unknown")
+    unknown = secret.pop("unmanaged")
     assert [each["id"] for each in unknown] == [stage.old.id]
     assert unknown[0]["note"]["code"] == "unknown_oauth_secret"
     assert len(secret.pop("steps")) == 4
@@ -200,10 +200,10 @@ def test_json_has_all_of_it(stage: Stage) -> None:
         "host": stage.fleet.workspaces[0].url,
         "workspaces": ["data-1", "data-2"],
         "action": "rotated",
-        "why": f"the previous one ends on {stage.old.ends:%Y-%m-%d}, in 19 days",
+        "reason": f"the previous one ends on {stage.old.ends:%Y-%m-%d}, in 19 days",
         "expires_at": datetime.fromisoformat(secret["expires_at"]).isoformat(),
         "new_id": new.id,
-        "former": [],
+        "previous": [],
         "not_signed_in": [],
         "errors": [],
     }

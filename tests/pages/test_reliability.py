@@ -58,6 +58,7 @@ BOUNDS = {
     for module in (
         "clients.session",
         "clients.devops",
+        "clients.rest",
         "clients.databricks",
         "run.probe",
         "run.fleet",

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from math import inf
 from random import Random
 from typing import Any, Literal, cast, override
@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from git_refresh.clients import databricks, devops, identity, key_vault, oauth
 from git_refresh.clients.connections import CONNECT_LIMIT
-from git_refresh.clients.responses import UnexpectedAnswerError
+from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
 from git_refresh.clients.retry import Retry, call
 from git_refresh.clients.session import LastResponse
 from git_refresh.clients.single_flight import SingleFlight
@@ -31,7 +31,6 @@ from git_refresh.model.values import (
     ListedObject,
     OtherObject,
     Ref,
-    ResolvedRef,
     Secret,
     StoredCredential,
     Token,
@@ -252,10 +251,14 @@ class Heads(devops.AzureDevOps):
         self._world = world
 
     @override
-    def _ask(self, repository: Repository, name: str | None) -> ResolvedRef:
+    def _get[M: Response](
+        self, repository: Repository, operation: str, what: str, model: type[M], query: Any, **_: Any
+    ) -> M:
         number = int(repository.organization.removeprefix("org-"))
-        self._world.ask(host(number), "devops")
-        return ResolvedRef(NEW)
+        deadline, secrets = self._deadline.within(devops.LIMIT), SecretFilter()
+        ask = partial(self._world.ask, host(number), "devops")
+        call(Service.AZURE_DEVOPS, operation, ask, deadline=deadline, secrets=secrets)
+        return read(model, {"value": [{"name": f"refs/{query['filter']}", "objectId": NEW}]}, secrets)
 
 
 class Services:
@@ -305,7 +308,7 @@ class Services:
 
 
 class Api:
-    """`seams.Api`, with the limits and repetitions of the real one."""
+    """`ports.WorkspaceApi`, with the limits and repetitions of the real one."""
 
     def __init__(self, world: World, host: str, deadline: Deadline) -> None:
         self._world = world

@@ -9,14 +9,16 @@ import pytest
 from pydantic import SecretStr
 
 from git_refresh.admin.job_values import RunAs
-from git_refresh.admin.jobs import JOBS, PAGE, PAGES, DevOpsCommits, HttpJobsClientFactory, JobsClient
-from git_refresh.admin.rest import Rest
+from git_refresh.admin.jobs import JOBS, PAGE, PAGES, HttpJobsClientFactory, JobsClient
 from git_refresh.clients.connections import tls_context
+from git_refresh.clients.devops import AzureDevOps
 from git_refresh.clients.responses import Response, read
-from git_refresh.failures.failure import Service, ServiceError
-from git_refresh.model.clock import Deadline
+from git_refresh.clients.rest import Rest
+from git_refresh.failures.failure import ServiceError
+from git_refresh.model.clock import Deadline, Skew
 from git_refresh.model.hosts import NO_HOSTS
 from git_refresh.model.repository import parse_repository
+from git_refresh.model.values import CREDENTIAL_NAME, PROVIDER, StoredCredential, Token
 from git_refresh.output.mask import SecretFilter
 from tests.unit.fakes import FakeClock, failure
 from tests.unit.test_refresh import NEW, OLD, URL, host
@@ -34,7 +36,7 @@ class FakeRest:
     pages: list[Any] = field(default_factory=list)
 
     def get[M: Response](
-        self, what: str, path: str, model: type[M], query: Mapping[str, str] | None = None
+        self, what: str, path: str, model: type[M], query: Mapping[str, str] | None = None, **_: object
     ) -> M:
         answer = self.pages.pop(0) if self.pages else self.answer
         if isinstance(answer, ServiceError):
@@ -45,7 +47,7 @@ class FakeRest:
 
 
 def jobs(answer: Any = None, pages: list[Any] | None = None) -> JobsClient:
-    return JobsClient(cast("Rest", FakeRest(answer, pages or [])), SecretFilter())
+    return JobsClient(cast("Rest", FakeRest(answer, pages or [])), cast("Any", None), SecretFilter())
 
 
 @pytest.mark.parametrize(
@@ -173,21 +175,25 @@ def test_twelve_thousand_jobs_are_read_to_the_last() -> None:
     assert PAGES * PAGE > 12_000
 
 
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [({"commitId": NEW}, True), (failure(Service.AZURE_DEVOPS, 404), False)],
-    ids=["there", "not there"],
-)
-def test_a_commit_is_there_or_not(answer: Any, expected: bool) -> None:  # noqa: FBT001  # the very answer
-    commits = DevOpsCommits(lambda _: cast("Rest", FakeRest(answer)))
-    assert commits.exists(parse_repository(URL, NO_HOSTS), NEW) is expected
-
-
-def test_an_answer_about_another_commit_is_none() -> None:
-    commits = DevOpsCommits(lambda _: cast("Rest", FakeRest({"commitId": OLD})))
+def test_an_answer_about_another_commit_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadline, token = Deadline.after(60, FakeClock()), Token(SecretStr(TOKEN), FakeClock().now())
+    devops = AzureDevOps(token, tls_context(), deadline, skew=Skew(deadline.clock), secrets=SecretFilter())
+    monkeypatch.setattr(devops, "_rest", lambda _: FakeRest({"commitId": OLD}))
     with pytest.raises(ServiceError) as caught:
-        commits.exists(parse_repository(URL, NO_HOSTS), NEW)
+        devops.has_commit(parse_repository(URL, NO_HOSTS), NEW)
     assert caught.value.failure.kind == "unexpected"
+
+
+def test_a_git_credential_is_listed_with_its_name_and_default_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = {"credential_id": 3, "git_provider": PROVIDER, "name": CREDENTIAL_NAME, "git_username": "ada"}
+    factory = HttpJobsClientFactory(tls_context(), Deadline.after(60, FakeClock()), SecretFilter())
+    client = factory.workspace(host(1), SecretStr(TOKEN))
+    listed = {"credentials": [{**named, "is_default_for_provider": True}]}
+    monkeypatch.setattr("git_refresh.clients.databricks_sdk.ApiClient.do", lambda *_, **__: listed)
+    assert client.credentials(71) == [
+        StoredCredential(3, PROVIDER, "ada", is_default=True, name=CREDENTIAL_NAME)
+    ]
+    client.close()
 
 
 def test_a_token_that_a_workspace_is_entered_with_is_a_secret_from_then_on() -> None:

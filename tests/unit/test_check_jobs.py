@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from pydantic import SecretStr
@@ -95,15 +95,6 @@ class FakeDoors:
     jobs: FakeJobs
     shut: dict[str, ServiceError] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
-    commit: bool | ServiceError = True
-
-    def commits(self, token: Token) -> "FakeDoors":
-        return self
-
-    def exists(self, repository: Repository, commit: str) -> bool:
-        if isinstance(self.commit, ServiceError):
-            raise self.commit
-        return self.commit
 
     def _open(self, door: str) -> FakeJobs:
         self.used.append(door)
@@ -592,17 +583,22 @@ def test_a_commit_is_looked_up_and_where_nobody_can_tell_that_is_said() -> None:
     unknown = "of 1 at a commit, only the repository was looked at"
     checks = look(doors=doors)
     assert (findings(checks), unknown in summary(checks)) == ([], False)
-    doors.commit = False
-    line = only(look(doors=doors))
+    line = only(look(doors=doors, unpushed={NEW}))
     assert line.error
     assert (line.status, line.error.code) == ("failed", "job_ref_not_found")
     assert line.message == f"Commit {NEW} does not exist in etl."
-    doors.commit = failure(Service.AZURE_DEVOPS)
-    checks = look(doors=doors)
-    assert (findings(checks), unknown in summary(checks)) == ([], True)
-    doors.commit, jobs[1] = False, job(ref=None, commit=NEW[:8])
-    checks = look(doors=doors)
+    jobs[1] = job(ref=None, commit=NEW[:8])
+    checks = look(doors=doors, unpushed={NEW[:8]})
     assert (findings(checks), unknown in summary(checks)) == ([], True), "the beginning of one"
+    jobs[1] = job(ref=None, commit=NEW)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeServices, "has_commit", lambda *_: raise_(failure(Service.AZURE_DEVOPS)))
+        checks = look(doors=doors)
+    assert (findings(checks), unknown in summary(checks)) == ([], True)
+
+
+def raise_(error: Exception) -> NoReturn:
+    raise error
 
 
 def test_a_repository_that_cannot_be_read_is_told_once_where_azure_devops_is() -> None:

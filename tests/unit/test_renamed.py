@@ -1,14 +1,18 @@
 """Names that the settings had before: a warning, and what they did."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from git_refresh.cli.check import check_settings
+from git_refresh.cli.checks import CheckReport
+from git_refresh.cli.render import show_check
 from git_refresh.settings.load import Settings, load
 from tests.unit.fakes import FakeServices, FakeWorkspace
 from tests.unit.test_refresh import NEW, host, run
+from tests.unit.test_render import console, text
 
 ENTRY = {"host": host(1), "auth": "managed_identity"}
 
@@ -80,3 +84,30 @@ def test_a_run_warns_of_an_old_name_and_stores_the_credential() -> None:
     assert report.result == "ok"
     (problem,) = report.as_dict()["problems"]
     assert (problem["location"], problem["severity"]) == ("WORKSPACES[0].run_as", "warning")
+
+
+def test_each_old_name_is_told_with_its_own_new_one_however_many_there_are() -> None:
+    entries = [
+        {
+            "host": host(number),
+            "auth": "managed_identity",
+            "run_as": [7],
+            "folders": [{"path": "/Repos/a/b", "on_conflict": "report"}],
+        }
+        for number in range(1, 31)
+    ]
+    environ = {"WORKSPACES": json.dumps(entries)}
+    report = CheckReport(tuple(check_settings(environ, [], load(environ), scheduled=False)))
+    out = console(200)
+    show_check(report, out)
+    lines = [line for line in text(out).splitlines() if "was renamed" in line]
+    assert len(lines) == 2
+    assert all(('"fail"' in line) == ("on_conflict" in line) for line in lines)
+    assert all(('"additional_principal_ids"' in line) == ("run_as" in line) for line in lines)
+
+
+def test_a_run_tells_errors_and_warnings_apart() -> None:
+    bad = {"folders": ["not a path"]}
+    report = run(FakeServices({host(1): FakeWorkspace()}, {"main": NEW}), bad, late=timedelta(minutes=9))
+    severities = {each["location"]: each["severity"] for each in report.as_dict()["problems"]}
+    assert severities == {"WORKSPACES[0].folders[0].path": "error", "timer": "warning"}

@@ -9,7 +9,6 @@ from pydantic import SecretStr
 from git_refresh.clients.connections import tls_context
 from git_refresh.clients.key_vault import KeyVault
 from git_refresh.failures.failure import ServiceError
-from git_refresh.model.hosts import NO_HOSTS
 from git_refresh.model.values import Token
 from git_refresh.output.mask import SecretFilter
 from tests.unit.fakes import NOW, FakeServices, deadline
@@ -34,7 +33,6 @@ def vault(
     made = KeyVault(
         "https://contoso.vault.azure.net",
         FakeIdentity({}),  # type: ignore[arg-type]  # tokens are all that is asked of it
-        NO_HOSTS,
         tls_context(),
         deadline(),
         secrets,

@@ -1,4 +1,4 @@
-"""A service's REST API, as somebody who administers it: each call bounded, guarded and held to what the service promises."""
+"""A client of a service's REST API: one origin, one token, each call bounded, retried and checked against a response model."""
 
 import ssl
 from collections.abc import Callable, Mapping
@@ -12,18 +12,23 @@ from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
 from git_refresh.clients.retry import Retry, call
 from git_refresh.clients.session import BoundedSession
 from git_refresh.failures.failure import Service
-from git_refresh.model.clock import Deadline, ServiceTime
+from git_refresh.model.clock import Deadline, ServiceTime, Skew
 from git_refresh.output.mask import SecretFilter
 
+HEADERS = {
+    "Accept": "application/json",
+    "X-TFS-FedAuthRedirect": "Suppress",  # Azure DevOps: 401 where a browser would be sent to sign in
+}
+
 LIMIT = 30.0
-"""Seconds for one call, further attempts included. Letting somebody into an organization has been seen to take ten."""
+"""Seconds for one call, further attempts included. Adding a member to an Azure DevOps organization can take ten."""
 
 MAX_BODY = 4 * 1024 * 1024
-"""Bytes of one answer: a page of an organization's members."""
+"""Bytes of one response: a page of an organization's members, or a repository's refs that begin alike, some 900 each."""
 
 
 class Nothing(Response):
-    """An answer of which nothing is needed."""
+    """A response of which nothing is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +43,15 @@ class Rest:
     """One origin, called with one token.
 
     Attributes:
-        time: the time there, by its answers.
+        origin: `https://host`.
+        token: returns the token to send.
+        session: over which it is called.
+        deadline: when everything ends.
+        secrets: what must not come back.
+        time: the time there, by its responses.
     """
 
-    def __init__(  # each a fact of its own, given by name
+    def __init__(  # noqa: PLR0913  # each a fact of its own, given by name
         self,
         service: Service,
         origin: str,
@@ -51,6 +61,7 @@ class Rest:
         deadline: Deadline,
         secrets: SecretFilter,
         connections: int = 1,
+        skew: Skew | None = None,
     ) -> None:
         """Make a client.
 
@@ -62,23 +73,31 @@ class Rest:
             deadline: when everything ends.
             secrets: what must not come back, besides the token.
             connections: how many of them are kept open.
+            skew: is told the time there, in place of `time`.
         """
         self._service = service
-        self._origin = origin
-        self._token = token if callable(token) else lambda: token
-        self._deadline = deadline
-        self._secrets = SecretFilter([] if callable(token) else [token.get_secret_value()], beside=secrets)
+        self.origin = origin
+        self.token = token if callable(token) else lambda: token
+        self.deadline = deadline
+        self.secrets = SecretFilter([] if callable(token) else [token.get_secret_value()], beside=secrets)
         self.time = ServiceTime(deadline.clock)
-        self._session = BoundedSession(
-            [origin], tls, connections=connections, max_body=MAX_BODY, skew=self.time
+        self.session = BoundedSession(
+            [origin], tls, connections=connections, max_body=MAX_BODY, skew=skew or self.time
         )
 
     def close(self) -> None:
         """Let go of its connection."""
-        self._session.close()
+        self.session.close()
 
     def get[M: Response](
-        self, what: str, path: str, model: type[M], query: Mapping[str, str] | None = None
+        self,
+        what: str,
+        path: str,
+        model: type[M],
+        query: Mapping[str, str] | None = None,
+        *,
+        limit: float | None = None,
+        repeat: Retry = Retry.IDEMPOTENT,
     ) -> M:
         """Read something.
 
@@ -87,11 +106,13 @@ class Rest:
             path: from the origin on, percent-encoded.
             model: what the service promises.
             query: the parameters.
+            limit: seconds, further attempts included; None: `LIMIT`.
+            repeat: whether it may be sent again.
 
         Raises:
             ServiceError: the service fails it.
         """
-        return self.page(what, path, model, query).answer
+        return self._call("GET", what, path, model, query=query, limit=limit, repeat=repeat).answer
 
     def page[M: Response](
         self, what: str, path: str, model: type[M], query: Mapping[str, str] | None = None
@@ -117,7 +138,7 @@ class Rest:
         """
         return self._call(method, what, path, model, query=query, body=body, repeat=repeat).answer
 
-    def _call[M: Response](  # one for each part of a request
+    def _call[M: Response](  # noqa: PLR0913  # one for each part of a request
         self,
         method: str,
         what: str,
@@ -126,35 +147,46 @@ class Rest:
         *,
         query: Mapping[str, str] | None = None,
         body: object = None,
+        limit: float | None = None,
         repeat: Retry = Retry.IDEMPOTENT,
     ) -> Page[M]:
         kind = {"Content-Type": "application/json-patch+json"} if isinstance(body, list) else {}
 
-        token = self._token().get_secret_value()
+        token = self.token().get_secret_value()
 
         def ask() -> Page[M]:
-            answer = self._session.request(
+            answer = self.session.request(
                 method,
-                f"{self._origin}{path}",
+                f"{self.origin}{path}",
                 params=dict(query or {}),
                 json=body,
                 headers={
                     "Authorization": f"Bearer {token}",
-                    "Accept": "application/json",
-                    "X-TFS-FedAuthRedirect": "Suppress",  # Azure DevOps: 401 where a browser would be sent to sign in
+                    **HEADERS,
                     **kind,
                 },
             )
-            if not answer.ok or answer.status_code == requests.codes.non_authoritative_info:
-                raise UnexpectedAnswerError
-            value: Any = answer.json() if answer.content else {}
-            return Page(read(model, value, self._secrets), answer.headers.get("x-ms-continuationtoken", ""))
+            found = read_response(answer, model, self.secrets)
+            return Page(found, answer.headers.get("x-ms-continuationtoken", ""))
 
         return call(
             self._service,
             what,
             ask,
-            deadline=self._deadline.within(LIMIT),
-            secrets=self._secrets,
+            deadline=self.deadline.within(LIMIT if limit is None else limit),
+            secrets=self.secrets,
             repeat=repeat,
         )
+
+
+def read_response[M: Response](answer: requests.Response, model: type[M], secrets: SecretFilter) -> M:
+    """Return a response as what the service promises.
+
+    Raises:
+        UnexpectedAnswerError: it is a failure, or something else.
+    """
+    # With 203 Azure DevOps asks to sign in.
+    if not answer.ok or answer.status_code == requests.codes.non_authoritative_info:
+        raise UnexpectedAnswerError
+    value: Any = answer.json() if answer.content else {}
+    return read(model, value, secrets)

@@ -1,0 +1,179 @@
+"""Databricks' SCIM API: service principals of a workspace or of the account, and the caller.
+
+Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipals and
+https://docs.databricks.com/api/azure/account/accountserviceprincipals
+"""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated
+
+from pydantic import Field, WrapValidator
+
+from git_refresh.clients.responses import GUID, NumericText, Response, Word, or_nothing
+from git_refresh.clients.rest import Nothing, Rest
+from git_refresh.clients.retry import Retry
+from git_refresh.failures.failure import ServiceError
+
+WORKSPACE_ACCESS = "workspace-access"
+"""The entitlement without which a principal can use neither Git credentials nor Git folders."""
+ADD_WORKSPACE_ACCESS = {
+    "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+    "Operations": [{"op": "add", "path": "entitlements", "value": [{"value": WORKSPACE_ACCESS}]}],
+}
+"""The body of the PATCH that adds it. Other entitlements stay."""
+ADMINS = "admins"
+_USERS = "users"
+
+_IDS = "id,applicationId"
+_ALL = f"{_IDS},displayName,active,entitlements,groups"
+
+
+class _Value(Response):
+    value: Word = ""
+    display: Annotated[Word | None, WrapValidator(or_nothing)] = None
+
+
+_Values = Annotated[tuple[_Value, ...], Field(max_length=5000)]
+
+
+class _Principal(Response):
+    id: NumericText
+    applicationId: Word = ""  # noqa: N815  # SCIM's names, here and below
+    displayName: Word = ""  # noqa: N815
+    active: bool = True
+    entitlements: _Values = ()
+    groups: _Values = ()
+
+
+class _Principals(Response):
+    Resources: Annotated[tuple[_Principal, ...], Field(max_length=1000)] = ()
+
+
+class _Group(Response):
+    displayName: Word = ""  # noqa: N815
+    entitlements: _Values = ()
+
+
+class _Groups(Response):
+    Resources: Annotated[tuple[_Group, ...], Field(max_length=1000)] = ()
+
+
+class Me(Response):
+    """`GET /Me`: the caller, by a user name or an application ID."""
+
+    userName: Word  # noqa: N815
+    groups: _Values = ()
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether they administer the workspace."""
+        return any(group.display == ADMINS for group in self.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A service principal of a workspace.
+
+    Attributes:
+        entitled: whether it has workspace access, itself or by the group `users`.
+    """
+
+    id: int
+    client_id: str
+    name: str
+    active: bool
+    entitled: bool
+    groups: frozenset[str]
+
+
+class ScimClient:
+    """The SCIM API of a workspace, or of the account. Every method raises `ServiceError` if Databricks fails it."""
+
+    def __init__(self, rest: Rest, path: str = "/api/2.0/preview/scim/v2") -> None:
+        self._rest = rest
+        self._path = path
+        self._users_entitled: bool | None = None
+
+    def me(self) -> Me:
+        """Return who is signed in."""
+        return self._rest.get("look up the caller", f"{self._path}/Me", Me)
+
+    def principal_ids(self, client_id: str, operation: str = "") -> list[int]:
+        """Return the IDs of the service principals with this application ID: at most one, unless the service errs."""
+        return [each.id for each in self._with_client_id(client_id, operation, _IDS)]
+
+    def principal(self, client_id: str) -> Principal | None:
+        """Return the service principal of a workspace with this application ID; None if it has none."""
+        return next((self._shown(each) for each in self._with_client_id(client_id, "", _ALL)), None)
+
+    def principals_named(self, name: str) -> list[Principal]:
+        """Return the service principals of a workspace with this display name, which need not be unique."""
+        found = self._list("look up service principals by name", f'displayName eq "{name}"', _ALL)
+        return [self._shown(each) for each in found if each.displayName == name]
+
+    def client_id(self, principal_id: int) -> str | None:
+        """Return the application ID of the service principal with this ID; None if there is none."""
+        path = f"{self._path}/ServicePrincipals/{principal_id}"
+        try:
+            return self._rest.get(f"look up service principal {principal_id}", path, _Principal).applicationId
+        except ServiceError as error:
+            if error.failure.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    def add_principal(self, client_id: str | None, name: str) -> str:
+        """Add a service principal with workspace access to a workspace, and return its application ID.
+
+        Not sent twice: a second one would have the same name.
+
+        Args:
+            client_id: of an identity of Entra; None: Databricks makes a principal of its own.
+            name: its display name.
+        """
+        body: dict[str, object] = {
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"],
+            "displayName": name,
+            "active": True,
+            "entitlements": [{"value": WORKSPACE_ACCESS}],
+        }
+        body |= {"applicationId": client_id} if client_id else {}
+        what, path = "add the service principal to the workspace", f"{self._path}/ServicePrincipals"
+        return self._rest.send("POST", what, path, _Principal, body=body).applicationId
+
+    def add_workspace_access(self, principal_id: int) -> None:
+        """Add workspace access to a service principal. Other entitlements stay."""
+        path = f"{self._path}/ServicePrincipals/{principal_id}"
+        body, repeat = ADD_WORKSPACE_ACCESS, Retry.IDEMPOTENT
+        self._rest.send("PATCH", "give workspace access", path, Nothing, body=body, repeat=repeat)
+
+    def _with_client_id(self, client_id: str, operation: str, attributes: str) -> list[_Principal]:
+        if not GUID.fullmatch(client_id):  # it goes into the filter's quotation marks
+            return []
+        operation = operation or f"look up service principal {client_id}"
+        found = self._list(operation, f'applicationId eq "{client_id}"', attributes)
+        return [each for each in found if each.applicationId.lower() == client_id.lower()]
+
+    def _list(self, operation: str, condition: str, attributes: str) -> tuple[_Principal, ...]:
+        query = {"filter": condition, "attributes": attributes}
+        return self._rest.get(operation, f"{self._path}/ServicePrincipals", _Principals, query).Resources
+
+    def _shown(self, found: _Principal) -> Principal:
+        groups = frozenset(group.display for group in found.groups if group.display) | {_USERS}
+        entitled = _has_access(found.entitlements) or self._users_are_entitled()
+        return Principal(found.id, found.applicationId, found.displayName, found.active, entitled, groups)
+
+    def _users_are_entitled(self) -> bool:
+        """Return whether every member of the workspace has workspace access, as is the default."""
+        if self._users_entitled is None:
+            # Without its members, of whom there may be a hundred thousand.
+            query = {"filter": f'displayName eq "{_USERS}"', "attributes": "displayName,entitlements"}
+            found = self._rest.get("look up the group users", f"{self._path}/Groups", _Groups, query)
+            self._users_entitled = any(
+                _has_access(group.entitlements) for group in found.Resources if group.displayName == _USERS
+            )
+        return self._users_entitled
+
+
+def _has_access(entitlements: tuple[_Value, ...]) -> bool:
+    return any(each.value == WORKSPACE_ACCESS for each in entitlements)
