@@ -12,7 +12,7 @@ from git_refresh.clients.responses import NumericText, PageToken, Response, Word
 from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
 from git_refresh.clients.scim import ScimClient
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 
 AUDIENCE = "fb60f99c-7a34-4190-8149-302f77469936"
 """What Entra's tokens for the exchange are for."""
@@ -63,15 +63,13 @@ class AdminAccount:
 
     def principal_id(self, client_id: str) -> int | None:
         """The number of the service principal with this application id; None where the account has none."""
-        operation = f"look up service principal {client_id} in the account"
-        return next(iter(self._scim.principal_ids(client_id, operation)), None)
+        what = Operation.LOOK_UP_ACCOUNT_PRINCIPAL
+        return next(iter(self._scim.principal_ids(client_id, what)), None)
 
     def assign(self, principal_id: int, workspace_id: str) -> None:
         """Assign a principal to a workspace, unless it is assigned already: as an admin, perhaps, and what is sent replaces that."""
-        what, path = (
-            "assign the service principal",
-            f"{self._path}/workspaces/{workspace_id}/permissionassignments",
-        )
+        what = Operation.ASSIGN_PRINCIPAL.of()
+        path = f"{self._path}/workspaces/{workspace_id}/permissionassignments"
         listed = self._rest.get(what, path, _Assignments).permission_assignments
         if any(each.principal is not None and each.principal.principal_id == principal_id for each in listed):
             return
@@ -80,7 +78,7 @@ class AdminAccount:
 
     def trusts(self, principal_id: int, issuer: str, subject: str) -> bool:
         """Whether a principal has a federation policy for whom this issuer's tokens call by this name."""
-        what, query = "list the federation policies", dict[str, str]()
+        what, query = Operation.LIST_POLICIES.of(), dict[str, str]()
         for _ in range(PAGES):
             page = self._rest.get(what, self._policies(principal_id), _Policies, query)
             if any(_is_for(each.oidc_policy, issuer, subject) for each in page.policies):
@@ -88,13 +86,13 @@ class AdminAccount:
             if not page.next_page_token:
                 return False
             query = {"page_token": page.next_page_token}
-        raise ServiceError(ServiceFailure(Service.DATABRICKS, what, "unexpected"))
+        raise ServiceError(ServiceFailure(Service.DATABRICKS, what, FailureKind.UNEXPECTED))
 
     def trust(self, principal_id: int, issuer: str, subject: str) -> None:
         """Write that policy, by an id made of the subject: two admins at once write one."""
         self._rest.send(
             "POST",
-            "write the federation policy",
+            Operation.WRITE_POLICY.of(),
             self._policies(principal_id),
             Nothing,
             query={"policy_id": policy_id(subject)},

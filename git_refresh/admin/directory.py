@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from git_refresh.clients.responses import Guid, Response, Word
 from git_refresh.clients.rest import Rest
-from git_refresh.failures.failure import ServiceError
+from git_refresh.failures.failure import Operation, ServiceError
 
 _MANAGED = "ManagedIdentity"
 _FIELDS = {"$select": "id,appId,displayName,servicePrincipalType"}
@@ -48,7 +48,7 @@ class Directory:
         Raises:
             ServiceError: it cannot be told.
         """
-        return self._find(f"identity {client_id}", f"/v1.0/servicePrincipals(appId='{client_id}')")
+        return self._find(client_id, f"/v1.0/servicePrincipals(appId='{client_id}')")
 
     def by_object_id(self, object_id: str) -> ServicePrincipal | None:
         """The identity with this object id; None where the tenant has none.
@@ -56,11 +56,11 @@ class Directory:
         Raises:
             ServiceError: it cannot be told.
         """
-        return self._find(f"identity {object_id}", f"/v1.0/servicePrincipals/{object_id}")
+        return self._find(object_id, f"/v1.0/servicePrincipals/{object_id}")
 
-    def _find(self, what: str, path: str) -> ServicePrincipal | None:
+    def _find(self, id_: str, path: str) -> ServicePrincipal | None:
         try:
-            found = self._rest.get(f"look up {what}", path, _ServicePrincipal, _FIELDS)
+            found = self._rest.get(Operation.LOOK_UP_IDENTITY.of(id_), path, _ServicePrincipal, _FIELDS)
         except ServiceError as error:
             if error.failure.status == HTTPStatus.NOT_FOUND:
                 return None

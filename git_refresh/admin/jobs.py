@@ -16,7 +16,7 @@ from git_refresh.clients.databricks import DatabricksWorkspaceApi, workspace_ses
 from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
 from git_refresh.clients.rest import Rest
 from git_refresh.clients.scim import ScimClient
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import Ref, StoredCredential, Token
 from git_refresh.output.mask import SecretFilter
@@ -102,7 +102,7 @@ class JobsClient:
         return Caller(found.userName, found.is_admin)
 
     def listed(self) -> Iterator[list[ListedJob]]:
-        what, query = "list the jobs", {"limit": str(PAGE), "expand_tasks": "false"}
+        what, query = Operation.LIST_JOBS.of(), {"limit": str(PAGE), "expand_tasks": "false"}
         jobs = 0
         for _ in range(PAGES):
             page = self._rest.get(what, f"{_API}/list", _Page, query)
@@ -113,10 +113,10 @@ class JobsClient:
             if not page.next_page_token:
                 return
             query["page_token"] = page.next_page_token
-        raise ServiceError(ServiceFailure(Service.DATABRICKS, what, "unexpected"))
+        raise ServiceError(ServiceFailure(Service.DATABRICKS, what, FailureKind.UNEXPECTED))
 
     def job(self, id_: int) -> Job | None:
-        what = "read the job"
+        what = Operation.READ_JOB.of()
         try:
             found = self._rest.get(what, f"{_API}/get", _Job, {"job_id": str(id_)})
         except ServiceError as error:
@@ -126,7 +126,7 @@ class JobsClient:
                 return None
             raise
         if found.job_id != id_:
-            raise ServiceError(ServiceFailure(Service.DATABRICKS, what, "unexpected"))
+            raise ServiceError(ServiceFailure(Service.DATABRICKS, what, FailureKind.UNEXPECTED))
         in_workspace = not (found.has_more or found.next_page_token) and _in_workspace(found.settings.tasks)
         source = None if in_workspace else _source(found.settings.git_source)
         return Job(id_, found.settings.name or "", _run_as(found), source)

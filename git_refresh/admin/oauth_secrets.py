@@ -14,7 +14,7 @@ from git_refresh.clients.responses import PageToken, Response, SecretText, Word
 from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
 from git_refresh.clients.scim import ScimClient
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.output.mask import SecretFilter
 
 PAGES = 20
@@ -87,16 +87,16 @@ class OAuthSecrets:
         Raises:
             ServiceError: there is none in this workspace, or more than one.
         """
-        what = f"find service principal {client_id}"
+        what = Operation.FIND_PRINCIPAL
         found = self._scim.principal_ids(client_id, what)
         if len(found) != 1:
-            kind = "principal_ambiguous" if found else "no_principal"
-            raise ServiceError(ServiceFailure(Service.DATABRICKS, what, kind))
+            kind = FailureKind.PRINCIPAL_AMBIGUOUS if found else FailureKind.NO_PRINCIPAL
+            raise ServiceError(ServiceFailure(Service.DATABRICKS, what.of(client_id), kind))
         return found[0]
 
     def list(self, principal: int) -> list[OAuthSecret]:
         """All that it has, those that have ended too."""
-        what = f"list the OAuth secrets of service principal {principal}"
+        what = Operation.LIST_OAUTH_SECRETS.of(principal)
         found: list[OAuthSecret] = []
         token = ""
         for _ in range(PAGES):
@@ -106,7 +106,7 @@ class OAuthSecrets:
             token = page.next_page_token or ""
             if not token:
                 return found
-        raise ServiceError(ServiceFailure(Service.DATABRICKS, what, "unexpected", 200))
+        raise ServiceError(ServiceFailure(Service.DATABRICKS, what, FailureKind.UNEXPECTED, 200))
 
     def create(
         self, principal: int, lifetime: timedelta | None = None, scopes: tuple[str, ...] = ()
@@ -123,7 +123,7 @@ class OAuthSecrets:
             body["lifetime"] = f"{int(lifetime.total_seconds())}s"
         if scopes:
             body["scopes"] = list(scopes)
-        what = f"create an OAuth secret for service principal {principal}"
+        what = Operation.CREATE_OAUTH_SECRET.of(principal)
         try:
             made = self._rest.send("POST", what, _path(principal), _Made, body=body)
         except ServiceError as error:
@@ -131,13 +131,13 @@ class OAuthSecrets:
         else:
             self._secrets.add(made.secret)
             return NewSecret(_about(made), SecretStr(made.secret))
-        if failure.kind == "unexpected":  # what has come may quote a secret that nobody has learnt
+        if failure.kind is FailureKind.UNEXPECTED:  # what has come may quote a secret that nobody has learnt
             failure = replace(failure, message="", error_code="", request_id="")
         raise ServiceError(failure)
 
     def delete(self, principal: int, secret_id: str) -> None:
         """Delete one, for good. One that is not there is deleted."""
-        what = f"delete OAuth secret {secret_id} of service principal {principal}"
+        what = Operation.DELETE_OAUTH_SECRET.of(f"{secret_id} of service principal {principal}")
         path = f"{_path(principal)}/{secret_id}"
         try:
             self._rest.send("DELETE", what, path, Nothing, repeat=Retry.IDEMPOTENT)

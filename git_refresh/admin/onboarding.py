@@ -23,7 +23,7 @@ from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.services import GRAPH, AdminServices
 from git_refresh.clients.scim import Principal, ScimClient
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, internal
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.remote import read_remote
 from git_refresh.model.repository import Repository
 from git_refresh.model.values import KEY_VAULT, Zone
@@ -242,7 +242,7 @@ class Onboarding:
         own = tenant or self._services.token(GRAPH).claims.tenant_id
         if not own:
             raise ServiceError(
-                ServiceFailure(Service.ENTRA, "tell which tenant you are signed in to", "unexpected")
+                ServiceFailure(Service.ENTRA, Operation.FIND_TENANT.of(), FailureKind.UNEXPECTED)
             )
         return Directory(rest, own), own
 

@@ -15,7 +15,14 @@ from pydantic import Field
 from git_refresh.clients.responses import Guid, Response, Word
 from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import (
+    Attempt,
+    FailureKind,
+    Operation,
+    Service,
+    ServiceError,
+    ServiceFailure,
+)
 
 DEVOPS = "https://dev.azure.com"
 ENTITLEMENTS = "https://vsaex.dev.azure.com"
@@ -152,7 +159,7 @@ class Organization:
     def project_id(self, project: str) -> str:
         """The id of a project."""
         path = f"{self._path}/projects/{quote(project, safe='')}"
-        what = f"look up project {project} of {self.name}"
+        what = Operation.LOOK_UP_PROJECT.of(f"{project} of {self.name}")
         return self._devops.get(what, path, _Project, {"api-version": "7.1"}).id.lower()
 
     def member(self, object_id: str) -> Member | None:
@@ -160,7 +167,7 @@ class Organization:
         descriptor = self._descriptor(object_id)
         if descriptor is None:
             return None
-        what = f"read the access level in {self.name}"
+        what = Operation.READ_ACCESS_LEVEL.of(self.name)
         key = self._graph.get(what, f"{self._path}/graph/storagekeys/{descriptor}", _Value, _VERSION).value
         path = f"{self._path}/serviceprincipalentitlements/{key}"
         try:
@@ -190,12 +197,12 @@ class Organization:
         return None
 
     def _service_principals(self) -> Iterator[_Subject]:
-        what = f"list the service principals of {self.name}"
+        what = Operation.LIST_MEMBERS.of(self.name)
         for page in self._pages(what, f"{self._path}/graph/serviceprincipals", _Subjects, {}):
             yield from page.value
 
     def _pages[M: Response](
-        self, what: str, path: str, model: type[M], query: Mapping[str, str]
+        self, what: Attempt, path: str, model: type[M], query: Mapping[str, str]
     ) -> Iterator[M]:
         asked = {**_VERSION, **query}
         for _ in range(PAGES):
@@ -204,22 +211,22 @@ class Organization:
             if not page.following:
                 return
             asked["continuationToken"] = page.following
-        raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, "unexpected"))
+        raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, FailureKind.UNEXPECTED))
 
     def add(self, object_id: str, project_ids: Sequence[str]) -> None:
         """Let a service principal in, with Basic access and into the Readers of projects. Doing it twice changes nothing."""
-        what = f"let the identity into organization {self.name}"
+        what = Operation.ADD_MEMBER.of(self.name)
         path = f"{self._path}/serviceprincipalentitlements"
         self._change("POST", what, path, entitlement(object_id, project_ids))
 
     def raise_to_basic(self, member: Member) -> None:
         """Give a member that may see no repository the access level Basic."""
-        what = f"raise the access level in {self.name}"
+        what = Operation.RAISE_ACCESS_LEVEL.of(self.name)
         value = {"accountLicenseType": "express", "licensingSource": "account"}
         body = [{"op": "replace", "path": "/accessLevel", "value": value}]
         self._change("PATCH", what, f"{self._path}/serviceprincipalentitlements/{member.storage_key}", body)
 
-    def _change(self, method: str, what: str, path: str, body: object) -> None:
+    def _change(self, method: str, what: Attempt, path: str, body: object) -> None:
         outcome = self._entitlements.send(
             method, what, path, _Outcome, query=_VERSION, body=body, repeat=Retry.IDEMPOTENT
         )
@@ -229,20 +236,22 @@ class Organization:
                 *(e for r in outcome.operationResults for e in r.errors),
             ]
             said = " ".join(error.value for error in errors)
-            raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, "answer", status=200, message=said))
+            raise ServiceError(
+                ServiceFailure(Service.AZURE_DEVOPS, what, FailureKind.ANSWER, status=200, message=said)
+            )
 
     def readers(self, project: str, project_id: str) -> str:
         """The descriptor of a project's group Readers."""
-        what = f"look up the Readers of project {project}"
+        what = Operation.FIND_READERS.of(project)
         scope = self._graph.get(what, f"{self._path}/graph/descriptors/{project_id}", _Value, _VERSION).value
         for page in self._pages(what, f"{self._path}/graph/groups", _Groups, {"scopeDescriptor": scope}):
             for group in page.value:
                 if group.displayName == READERS:
                     return group.descriptor
-        raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, "unexpected"))
+        raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, FailureKind.UNEXPECTED))
 
     def put_into(self, member: Member, group: str, project: str) -> None:
         """Put a member into a group. Doing it twice changes nothing."""
-        what = f"add the identity to the Readers of project {project}"
+        what = Operation.ADD_READER.of(project)
         path = f"{self._path}/graph/memberships/{member.descriptor}/{group}"
         self._graph.send("PUT", what, path, Nothing, query=_VERSION, repeat=Retry.IDEMPOTENT)

@@ -12,7 +12,7 @@ from git_refresh.admin.secrets import Current, Version
 from git_refresh.clients.key_vault import KeyVault, judge
 from git_refresh.clients.responses import Response, UnexpectedAnswerError, VaultSecret, Word, read
 from git_refresh.clients.retry import Retry
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.output.redact import INVISIBLE
 
 VERSIONS = 1_000
@@ -64,8 +64,10 @@ class AdminVault(KeyVault):
             if error.failure.status != _NOT_FOUND:
                 raise
         if self._was_deleted(name):
-            what = f'store the secret "{name}"'
-            raise ServiceError(ServiceFailure(Service.KEY_VAULT, what, "answer", _CONFLICT, DELETED))
+            what = Operation.STORE_SECRET.of(name)
+            raise ServiceError(
+                ServiceFailure(Service.KEY_VAULT, what, FailureKind.ANSWER, _CONFLICT, DELETED)
+            )
         return None
 
     def value(self, name: str, version: str | None = None) -> SecretStr:
@@ -84,7 +86,7 @@ class AdminVault(KeyVault):
             return [self._version(found) for found in _at_most(VERSIONS, pages)]
 
         try:
-            return self._call(f'list the versions of the secret "{name}"', ask)
+            return self._call(Operation.LIST_VERSIONS.of(name), ask)
         except ServiceError as error:
             if error.failure.status != _NOT_FOUND:
                 raise
@@ -102,7 +104,7 @@ class AdminVault(KeyVault):
             )
             return self._version(stored.properties)
 
-        return self._call(f'store the secret "{name}"', ask, Retry.IF_THROTTLED)
+        return self._call(Operation.STORE_SECRET.of(name), ask, Retry.IF_THROTTLED)
 
     def _read_version(self, name: str, version: str | None) -> Current:
         def ask() -> Current:
@@ -116,12 +118,12 @@ class AdminVault(KeyVault):
             self._known.add(secret.value)
             return Current(self._version(found.properties), SecretStr(secret.value))
 
-        which = "a former" if version else "the latest"
-        return self._call(f'read {which} version of the secret "{name}"', ask)
+        what = Operation.READ_FORMER_VERSION if version else Operation.READ_LATEST_VERSION
+        return self._call(what.of(name), ask)
 
     def _was_deleted(self, name: str) -> bool:
         try:
-            self._call(f'look for a deleted secret "{name}"', lambda: self._client.get_deleted_secret(name))
+            self._call(Operation.FIND_DELETED_SECRET.of(name), lambda: self._client.get_deleted_secret(name))
         except ServiceError as error:
             if error.failure.status != _NOT_FOUND:
                 raise

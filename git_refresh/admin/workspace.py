@@ -15,7 +15,7 @@ from git_refresh.clients.responses import Guid, Response, Word
 from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
 from git_refresh.clients.scim import ADMINS, Principal, ScimClient
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.values import DIRECTORY, GitFolder
 
 MANAGE = "CAN_MANAGE"
@@ -85,7 +85,7 @@ class AdminWorkspace:
         """The id of the account that the workspace says it belongs to; None where it does not tell."""
         try:
             return self._rest.get(
-                "look up the account", "/.well-known/databricks-config", _Metadata
+                Operation.LOOK_UP_ACCOUNT.of(), "/.well-known/databricks-config", _Metadata
             ).account_id
         except ServiceError as error:
             if error.failure.status == HTTPStatus.NOT_FOUND:
@@ -96,7 +96,7 @@ class AdminWorkspace:
         """Who manages a service principal: `servicePrincipals/…`, `groups/…`. Only read: such a rule set is replaced as a whole."""
         name = f"accounts/{account_id}/servicePrincipals/{client_id}/ruleSets/default"
         path = "/api/2.0/preview/accounts/access-control/rule-sets"
-        what = f"read the roles on service principal {client_id}"
+        what = Operation.READ_ROLES.of(client_id)
         found = self._rest.get(what, path, _RuleSet, {"name": name, "etag": ""})
         return frozenset(
             who for rule in found.grant_rules if rule.role == _MANAGER for who in rule.principals
@@ -118,7 +118,7 @@ class AdminWorkspace:
         if ADMINS in principal.groups:
             return True
         found = self._at_permissions(
-            place, lambda path: self._rest.get("read the permissions", path, _Permissions)
+            place, lambda path: self._rest.get(Operation.READ_PERMISSIONS.of(), path, _Permissions)
         )
         own = principal.client_id.lower()
         return any(
@@ -134,7 +134,7 @@ class AdminWorkspace:
         self._at_permissions(
             place,
             lambda path: self._rest.send(
-                "PATCH", "give Can Manage", path, Nothing, body=body, repeat=Retry.IDEMPOTENT
+                "PATCH", Operation.GIVE_CAN_MANAGE.of(), path, Nothing, body=body, repeat=Retry.IDEMPOTENT
             ),
         )
 
@@ -172,6 +172,8 @@ class AdminWorkspace:
         self._git.make_directory(path)
         if (made := self.at(path)) is None:
             raise ServiceError(
-                ServiceFailure(Service.DATABRICKS, f"create the directory {path}", "unexpected")
+                ServiceFailure(
+                    Service.DATABRICKS, Operation.CREATE_DIRECTORY.of(path), FailureKind.UNEXPECTED
+                )
             )
         return made

@@ -15,27 +15,27 @@ from azure.identity import CredentialUnavailableError
 from git_refresh.clients.connections import bundle_variable
 from git_refresh.clients.proxies import proxy_flaw, proxy_variable
 from git_refresh.clients.session import proxy_of
-from git_refresh.failures.failure import AADSTS, ServiceFailure
+from git_refresh.failures.failure import AADSTS, FailureKind, ServiceFailure
 
 _READ = 64 * 1024
 """Characters of its stderr that are looked at. A traceback is long, and its last line counts."""
 
 _LOGIN = "https://login.microsoftonline.com"
 _NETWORK = (
-    (r"Tunnel connection failed: 407\b", "proxy_auth"),
-    (r"CERTIFICATE_VERIFY_FAILED|SSLError|Certificate verification failed", "tls"),
+    (r"Tunnel connection failed: 407\b", FailureKind.PROXY_AUTH),
+    (r"CERTIFICATE_VERIFY_FAILED|SSLError|Certificate verification failed", FailureKind.TLS),
     (
         r"InvalidProxyURL|LocationParseError|Failed to parse|SOCKS support|ProxySchemeUnknown",
-        "proxy_unusable",
+        FailureKind.PROXY_UNUSABLE,
     ),
-    (r"ProxyError|Cannot connect to proxy|Unable to connect to proxy", "proxy"),
+    (r"ProxyError|Cannot connect to proxy|Unable to connect to proxy", FailureKind.PROXY),
     (
         r"NameResolutionError|getaddrinfo|Failed to resolve|Name or service not known|nodename nor servname",
-        "dns",
+        FailureKind.DNS,
     ),
-    (r"ConnectTimeout|timed out", "connect_timeout"),
-    (r"Connection refused|Max retries exceeded|ensure you have network connection", "refused"),
-    (r"Connection aborted|Connection reset|RemoteDisconnected", "reset"),
+    (r"ConnectTimeout|timed out", FailureKind.CONNECT_TIMEOUT),
+    (r"Connection refused|Max retries exceeded|ensure you have network connection", FailureKind.REFUSED),
+    (r"Connection aborted|Connection reset|RemoteDisconnected", FailureKind.RESET),
 )
 """What its libraries print, in the order in which it is looked for: they wrap one in the other."""
 _OPENSSL = re.compile(r"\[SSL: \w+\] (?:certificate verify failed: )?([^(\n]{1,120}?)\.? \(_ssl")
@@ -55,7 +55,7 @@ def azure_cli_failure(failure: ServiceFailure, error: Exception, limit: int) -> 
     """
     cause = error.__cause__
     if isinstance(cause, subprocess.TimeoutExpired):
-        return replace(failure, kind="slow", detail=f"{limit} second{'' if limit == 1 else 's'}")
+        return replace(failure, kind=FailureKind.SLOW, detail=f"{limit} second{'' if limit == 1 else 's'}")
     if isinstance(cause, subprocess.CalledProcessError):
         return _exited(failure, cause.returncode, str(vars(cause).get("stderr") or "")[-_READ:])
     if isinstance(cause, OSError):
@@ -64,7 +64,7 @@ def azure_cli_failure(failure: ServiceFailure, error: Exception, limit: int) -> 
         return replace(failure, detail="it printed no JSON")
     if shutil.which("az", mode=os.F_OK):
         return replace(failure, detail="it cannot be executed")
-    return replace(failure, kind="not_installed")
+    return replace(failure, kind=FailureKind.NOT_INSTALLED)
 
 
 def _exited(failure: ServiceFailure, code: int, said: str) -> ServiceFailure:
@@ -72,7 +72,7 @@ def _exited(failure: ServiceFailure, code: int, said: str) -> ServiceFailure:
     failure = replace(failure, message=said)
     if AADSTS.search(said):
         tenant = _TENANT.search(said)
-        return replace(failure, kind="sign_in", tenant=tenant[1] if tenant else failure.tenant)
+        return replace(failure, kind=FailureKind.SIGN_IN, tenant=tenant[1] if tenant else failure.tenant)
     network = next((kind for words, kind in _NETWORK if re.search(words, said)), None)
     if network is not None:
         return _unreached(failure, network, said)
@@ -80,21 +80,21 @@ def _exited(failure: ServiceFailure, code: int, said: str) -> ServiceFailure:
         raised = _EXCEPTION.findall(said)
         return replace(failure, detail=f"it crashed with {raised[-1]}" if raised else "it crashed")
     if "az login" in said or "az account set" in said:
-        return replace(failure, kind="signed_out")
+        return replace(failure, kind=FailureKind.SIGNED_OUT)
     return replace(failure, detail=f"it ended with code {code}")
 
 
-def _unreached(failure: ServiceFailure, kind: str, said: str) -> ServiceFailure:
+def _unreached(failure: ServiceFailure, kind: FailureKind, said: str) -> ServiceFailure:
     """It has not reached Microsoft Entra. Its libraries read the same variables as the app's."""
-    reason = _OPENSSL.search(said) if kind == "tls" else None
-    bundle = bundle_variable(os.environ) if kind == "tls" else ""
+    reason = _OPENSSL.search(said) if kind is FailureKind.TLS else None
+    bundle = bundle_variable(os.environ) if kind is FailureKind.TLS else ""
     proxy = proxy_of(_LOGIN, requests.utils.get_environ_proxies(_LOGIN))
-    if kind == "proxy_unusable":
+    if kind is FailureKind.PROXY_UNUSABLE:
         return replace(
             failure, kind=kind, detail=proxy_flaw().partition(";")[0], proxy_variable=proxy_variable()
         )
-    if not proxy and kind in {"proxy", "proxy_auth"}:
-        kind = "refused"
+    if not proxy and kind in {FailureKind.PROXY, FailureKind.PROXY_AUTH}:
+        kind = FailureKind.REFUSED
     detail = reason[1] if reason else ""
     found = replace(failure, kind=kind, detail=detail, bundle=bundle, proxy=proxy)
     return replace(found, proxy_variable=proxy_variable()) if proxy else found

@@ -14,7 +14,7 @@ from git_refresh.clients.responses import UnexpectedAnswerError, read
 from git_refresh.clients.rest import Rest
 from git_refresh.clients.retry import Retry, call
 from git_refresh.clients.session import BoundedSession, ByteBudget
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import Attempt, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline, Skew
 from git_refresh.model.quota import Quota
 from git_refresh.model.values import (
@@ -122,7 +122,7 @@ class DatabricksWorkspaceApi:
     def credentials(self, principal_id: int | None) -> list[StoredCredential]:
         """The Git credentials of the caller, or of another service principal that the caller manages."""
         return self._call(
-            "list the Git credentials", CREDENTIAL_LIMIT, lambda: self._credentials(principal_id)
+            Operation.LIST_CREDENTIALS.of(), CREDENTIAL_LIMIT, lambda: self._credentials(principal_id)
         )
 
     def _credentials(self, principal_id: int | None) -> list[StoredCredential]:
@@ -141,7 +141,7 @@ class DatabricksWorkspaceApi:
     def update_credential(self, id_: int, username: str, token: SecretStr, principal_id: int | None) -> None:
         """Store a token in a Git credential, whose name stays as it is. Doing it twice changes nothing."""
         self._call(
-            "store the Git credential",
+            Operation.STORE_CREDENTIAL.of(),
             CREDENTIAL_LIMIT,
             lambda: self._client.git_credentials.update(
                 id_,
@@ -169,7 +169,7 @@ class DatabricksWorkspaceApi:
         self, username: str, token: SecretStr, principal_id: int | None, name: str | None
     ) -> int:
         return self._call(
-            "create the Git credential",
+            Operation.CREATE_CREDENTIAL.of(),
             CREDENTIAL_LIMIT,
             lambda: (
                 self._read(
@@ -195,7 +195,9 @@ class DatabricksWorkspaceApi:
         query = {"path_prefix": prefix}
         entries = 0
         for _ in range(PAGES):
-            page, token = self._call("list the Git folders", LOOKUP_LIMIT, lambda: self._page(dict(query)))
+            page, token = self._call(
+                Operation.LIST_FOLDERS.of(), LOOKUP_LIMIT, lambda: self._page(dict(query))
+            )
             entries += len(page)
             if entries > ENTRIES or not self._lists.take(self._host, sum(map(_size, page))):
                 break
@@ -203,7 +205,7 @@ class DatabricksWorkspaceApi:
             if not token:
                 return
             query["next_page_token"] = token
-        self._call("list the Git folders", LOOKUP_LIMIT, _endless)
+        self._call(Operation.LIST_FOLDERS.of(), LOOKUP_LIMIT, _endless)
 
     def _page(self, query: dict[str, str]) -> tuple[list[GitFolder | None], str | None]:
         answer = self._client.api_client.do("GET", "/api/2.0/repos", query=query)
@@ -215,7 +217,7 @@ class DatabricksWorkspaceApi:
 
     def children(self, path: str) -> list[ListedObject | None]:
         """The directories and Git folders directly in a directory; None for an object that is not what the API promises."""
-        what = f"list the directory {redact(path)}"
+        what = Operation.LIST_DIRECTORY.of(redact(path))
         return self._call(what, LISTING_LIMIT, lambda: self._children(path))
 
     def _children(self, path: str) -> list[ListedObject | None]:
@@ -239,7 +241,7 @@ class DatabricksWorkspaceApi:
     def find(self, path: str) -> GitFolder | OtherObject | None:
         """What is at a path. None: nothing that we may see."""
         try:
-            found = self._call("look at the path", LOOKUP_LIMIT, lambda: self._status(path))
+            found = self._call(Operation.READ_PATH.of(), LOOKUP_LIMIT, lambda: self._status(path))
         except ServiceError as error:
             if error.failure.status == HTTPStatus.NOT_FOUND:
                 return None
@@ -275,7 +277,9 @@ class DatabricksWorkspaceApi:
     def folder(self, id_: int) -> GitFolder:
         """A Git folder as it is now."""
         return self._call(
-            "read the Git folder", LOOKUP_LIMIT, lambda: self._folder(self._client.repos.get(id_).as_dict())
+            Operation.READ_FOLDER.of(),
+            LOOKUP_LIMIT,
+            lambda: self._folder(self._client.repos.get(id_).as_dict()),
         )
 
     def make_parent(self, path: str) -> None:
@@ -284,14 +288,14 @@ class DatabricksWorkspaceApi:
 
     def make_directory(self, path: str) -> None:
         """Create a directory, and those above it, as far as they are missing."""
-        self._call("create the parent folder", LOOKUP_LIMIT, lambda: self._client.workspace.mkdirs(path))
+        self._call(Operation.CREATE_PARENT.of(), LOOKUP_LIMIT, lambda: self._client.workspace.mkdirs(path))
 
     def create_folder(
         self, path: str, url: str, sparse: tuple[str, ...] | None, credential_id: int | None
     ) -> GitFolder:
         """Clone a repository. Not sent twice: look with `find` after a failure, which may have left the folder behind."""
         return self._call(
-            "create the Git folder",
+            Operation.CREATE_FOLDER.of(),
             None,
             lambda: self._folder(
                 self._client.repos.create(
@@ -311,7 +315,7 @@ class DatabricksWorkspaceApi:
         Not sent twice: after a lost answer the workspace may still be at work on it, and two operations on one folder fight.
         """
         self._call(
-            f"move the Git folder to {ref}",
+            Operation.MOVE_FOLDER.of(ref),
             None,
             lambda: self._client.repos.update(
                 id_,
@@ -324,7 +328,7 @@ class DatabricksWorkspaceApi:
         )
 
     def _call[T](
-        self, what: str, limit: float | None, request: Callable[[], T], repeat: Retry = Retry.IDEMPOTENT
+        self, what: Attempt, limit: float | None, request: Callable[[], T], repeat: Retry = Retry.IDEMPOTENT
     ) -> T:
         deadline = self._deadline if limit is None else self._deadline.within(limit)
         secrets = self._secrets()

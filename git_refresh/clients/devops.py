@@ -12,7 +12,15 @@ from git_refresh.clients.responses import UnexpectedAnswerError, read
 from git_refresh.clients.rest import HEADERS, Rest
 from git_refresh.clients.retry import Retry, call
 from git_refresh.clients.single_flight import SingleFlight
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import (
+    NETWORK,
+    Attempt,
+    FailureKind,
+    Operation,
+    Service,
+    ServiceError,
+    ServiceFailure,
+)
 from git_refresh.model.clock import Deadline, Skew, current_operation, cut_short
 from git_refresh.model.repository import BUILT_IN, Repository
 from git_refresh.model.values import Ref, RefKind, ResolvedRef, Token
@@ -30,7 +38,7 @@ HINT_NAMES = 1_000
 _CONNECTIONS = 8
 """That are kept open: a fleet asks for few refs."""
 
-_NO_ANSWER = frozenset({"dns", "tls", "refused", "connect_timeout", "timeout", "proxy", "proxy_auth"})
+_NO_ANSWER = frozenset({*NETWORK, FailureKind.PROXY_AUTH}) - {FailureKind.RESET}
 """Failures to reach the host, which the next look-up there would only meet again."""
 
 
@@ -82,7 +90,7 @@ class AzureDevOps:
         Raises:
             ServiceError: it cannot be told.
         """
-        what = f"look up a commit of {repository}"
+        what = Operation.LOOK_UP_COMMIT.of(repository)
         try:
             found = self._get(repository, what, f"commits/{commit}", responses.GitCommit, {})
         except ServiceError as error:
@@ -90,7 +98,7 @@ class AzureDevOps:
                 raise
             return False
         if found.commitId.lower() != commit.lower():
-            raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, "unexpected"))
+            raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, FailureKind.UNEXPECTED))
         return True
 
     def follows(self, repository: Repository, head: str, commit: str) -> bool:
@@ -101,7 +109,7 @@ class AzureDevOps:
         """
         query = {"baseVersion": commit, "targetVersion": head, "$top": "1"}
         query |= {"baseVersionType": "commit", "targetVersionType": "commit"}
-        what = f"compare commits of {repository}"
+        what = Operation.COMPARE_COMMITS.of(repository)
         try:
             found = self._get(repository, what, "diffs/commits", responses.Diffs, query)
         except ServiceError as error:
@@ -122,7 +130,7 @@ class AzureDevOps:
 
     def _fetch_names(self, repository: Repository, kind: RefKind) -> tuple[str, ...] | None:
         start = f"refs/{_FILTERS[kind]}"
-        what = f"list the {'branches' if kind == 'branch' else 'tags'} of {repository}"
+        what = (Operation.LIST_BRANCHES if kind == "branch" else Operation.LIST_TAGS).of(repository)
         query = {"filter": _FILTERS[kind], "$top": str(HINT_NAMES)}
         listed = self._get(
             repository, what, "refs", responses.Refs, query, limit=HINT_LIMIT, repeat=Retry.NEVER
@@ -136,9 +144,9 @@ class AzureDevOps:
 
     def _fetch(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
         name = None if ref is None else f"refs/{_FILTERS[ref.kind]}{ref.name}"
-        what = f"look up {ref} of {repository}" if ref else f"look up {repository}"
+        what = Operation.LOOK_UP_REF.of(f"{ref} of {repository}" if ref else repository)
         if (known := self._unreachable.get(repository.origin)) is not None:
-            raise ServiceError(replace(known, operation=what))
+            raise ServiceError(replace(known, attempt=what))
         query = {"peelTags": "true", "filter": name.removeprefix("refs/") if name else "heads/"}
         if name is None:
             query["$top"] = "1"
@@ -152,14 +160,14 @@ class AzureDevOps:
         try:
             return _head(listed, name, self._secrets)
         except UnexpectedAnswerError:
-            failure = ServiceFailure(Service.AZURE_DEVOPS, what, "unexpected", requests.codes.ok)
+            failure = ServiceFailure(Service.AZURE_DEVOPS, what, FailureKind.UNEXPECTED, requests.codes.ok)
         raise ServiceError(failure)
 
     def _get[M: responses.Response](
         self,
         repository: Repository,
-        operation: str,
-        what: str,
+        what: Attempt,
+        resource: str,
         model: type[M],
         query: Mapping[str, str],
         *,
@@ -173,10 +181,10 @@ class AzureDevOps:
         if repository.origin != BUILT_IN and self._servers.get(
             repository.origin, lambda: self._is_server(rest, repository, deadline)
         ):
-            raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, operation, "server"))
-        path = f"{repository.api_url.removeprefix(repository.origin)}/{what}"
+            raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, FailureKind.SERVER))
+        path = f"{repository.api_url.removeprefix(repository.origin)}/{resource}"
         query = {"api-version": "7.1", **query}
-        return rest.get(operation, path, model, query, limit=deadline.remaining(), repeat=repeat)
+        return rest.get(what, path, model, query, limit=deadline.remaining(), repeat=repeat)
 
     def _is_server(self, rest: Rest, repository: Repository, deadline: Deadline) -> bool:
         """Whether a host that only TRUSTED_HOSTS trusts is Azure DevOps Server, asked without a token: that must not get one.
@@ -194,8 +202,8 @@ class AzureDevOps:
             challenge = answer.headers.get("WWW-Authenticate", "").lower() if answer is not None else ""
             return "bearer" not in challenge and ("ntlm" in challenge or "negotiate" in challenge)
 
-        operation = f"look up {repository}"
-        return call(Service.AZURE_DEVOPS, operation, ask, deadline=deadline, secrets=self._secrets)
+        what = Operation.LOOK_UP_REF.of(repository)
+        return call(Service.AZURE_DEVOPS, what, ask, deadline=deadline, secrets=self._secrets)
 
     def _rest(self, origin: str) -> Rest:
         with self._lock:

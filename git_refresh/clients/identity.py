@@ -16,7 +16,14 @@ from git_refresh.clients.responses import IdentityToken, claims_of, read, signat
 from git_refresh.clients.retry import call
 from git_refresh.clients.session import BoundedSession
 from git_refresh.clients.single_flight import SingleFlight
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import (
+    Attempt,
+    FailureKind,
+    Operation,
+    Service,
+    ServiceError,
+    ServiceFailure,
+)
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import (
     AZURE_DATABRICKS,
@@ -87,7 +94,9 @@ class Identity:
         answer = call(
             self.service, what, lambda: self._answer(resource), deadline=deadline, secrets=self._secrets
         )
-        return _kept(answer, ServiceFailure(self.service, what, "lapsed"), self._deadline, self._secrets)
+        return _kept(
+            answer, ServiceFailure(self.service, what, FailureKind.LAPSED), self._deadline, self._secrets
+        )
 
     def _answer(self, resource: str) -> IdentityToken:
         found = self._ask(resource)
@@ -97,7 +106,7 @@ class Identity:
     def _ask(self, resource: str) -> AccessToken:
         scope = f"{resource}/.default"
         if not self._endpoint and resource == TOKEN_EXCHANGE:
-            raise ServiceError(ServiceFailure(self.service, _what(resource), "a_person"))
+            raise ServiceError(ServiceFailure(self.service, _what(resource), FailureKind.A_PERSON))
         if not self._endpoint:
             return self._ask_cli(resource, scope)
         parts = urlsplit(self._endpoint)
@@ -122,13 +131,13 @@ class Identity:
             return cli.get_token(scope)
         except Exception as error:  # noqa: BLE001  # azure-identity raises what the output of az makes it
             what = ServiceFailure(
-                self.service, _what(resource), "broken", tenant=self._tenant_id, scope=scope
+                self.service, _what(resource), FailureKind.BROKEN, tenant=self._tenant_id, scope=scope
             )
             failure = azure_cli_failure(what, error, limit)
         if (
-            failure.kind == "not_installed" and self._in_azure
+            failure.kind is FailureKind.NOT_INSTALLED and self._in_azure
         ):  # nobody installs it there: the identity is missing
-            failure = ServiceFailure(Service.IDENTITY, failure.operation, "not_assigned")
+            failure = ServiceFailure(Service.IDENTITY, failure.attempt, FailureKind.NOT_ASSIGNED)
         raise ServiceError(failure)
 
 
@@ -162,7 +171,7 @@ class ForeignIdentity:
         return self._tokens.get(resource, lambda: self._fetch(resource))
 
     def _fetch(self, resource: str) -> Token:
-        what = f"{_what(resource)} in tenant {self._registration.tenant_id}"
+        what = _what(resource, f" in tenant {self._registration.tenant_id}")
         assertion = self._identity.token(TOKEN_EXCHANGE)
         sent = SecretFilter([signature_of(assertion.value.get_secret_value())])
 
@@ -184,7 +193,9 @@ class ForeignIdentity:
         except ServiceError as error:
             failure = replace(error.failure, claims=assertion.claims)
         else:
-            return _kept(answer, ServiceFailure(Service.ENTRA, what, "lapsed"), self._deadline, self._secrets)
+            return _kept(
+                answer, ServiceFailure(Service.ENTRA, what, FailureKind.LAPSED), self._deadline, self._secrets
+            )
         raise ServiceError(failure)
 
 
@@ -207,8 +218,8 @@ def _kept(answer: IdentityToken, lapsed: ServiceFailure, deadline: Deadline, sec
     return Token(SecretStr(answer.token), ends, claims)
 
 
-def _what(resource: str) -> str:
-    return f"get a token for {_NAMES.get(resource, resource)}"
+def _what(resource: str, place: str = "") -> Attempt:
+    return Operation.GET_TOKEN.of(f"{_NAMES.get(resource, resource)}{place}")
 
 
 _NAMES = {

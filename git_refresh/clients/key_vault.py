@@ -14,7 +14,14 @@ from git_refresh.clients.retry import Retry, call
 from git_refresh.clients.secret_value import flaw_of
 from git_refresh.clients.session import BoundedSession
 from git_refresh.clients.single_flight import SingleFlight
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import (
+    Attempt,
+    FailureKind,
+    Operation,
+    Service,
+    ServiceError,
+    ServiceFailure,
+)
 from git_refresh.model.clock import Deadline, ServiceTime
 from git_refresh.model.values import KEY_VAULT, Secret
 from git_refresh.output.mask import SecretFilter
@@ -33,7 +40,9 @@ def judge(value: object, name: str, sent: SecretFilter) -> None:
         return  # no answer that the vault's client promises
     if flaw := flaw_of(value):
         raise ServiceError(
-            ServiceFailure(Service.KEY_VAULT, f'use the secret "{name}"', "value", detail=f"it {flaw}")
+            ServiceFailure(
+                Service.KEY_VAULT, Operation.USE_SECRET.of(name), FailureKind.VALUE, detail=f"it {flaw}"
+            )
         )
 
 
@@ -85,10 +94,12 @@ class KeyVault:
         return self._secrets.get(name, lambda: self._fetch(name))
 
     def _fetch(self, name: str) -> Secret:
-        secret = self._call(f'read the secret "{name}"', lambda: self._read(name))
+        secret = self._call(Operation.READ_SECRET.of(name), lambda: self._read(name))
         if secret.expires_at is not None and secret.expires_at <= self._deadline.clock.now():
-            use = f'use the secret "{name}"'
-            raise ServiceError(ServiceFailure(Service.KEY_VAULT, use, "lapsed", ended=secret.expires_at))
+            use = Operation.USE_SECRET.of(name)
+            raise ServiceError(
+                ServiceFailure(Service.KEY_VAULT, use, FailureKind.LAPSED, ended=secret.expires_at)
+            )
         self._known.add(secret.value.get_secret_value())
         return secret
 
@@ -108,6 +119,6 @@ class KeyVault:
         """Return a filter of what the vault was sent, and must not send back."""
         return SecretFilter([self._identity.token(KEY_VAULT).value.get_secret_value()])
 
-    def _call[T](self, what: str, request: Callable[[], T], repeat: Retry = Retry.IDEMPOTENT) -> T:
+    def _call[T](self, what: Attempt, request: Callable[[], T], repeat: Retry = Retry.IDEMPOTENT) -> T:
         deadline = self._deadline.within(LIMIT)
         return call(Service.KEY_VAULT, what, request, deadline=deadline, secrets=self._known, repeat=repeat)

@@ -13,7 +13,7 @@ from git_refresh.clients.responses import signature_of
 from git_refresh.clients.rest import read_response
 from git_refresh.clients.retry import call
 from git_refresh.clients.session import BoundedSession
-from git_refresh.failures.failure import EXCHANGE, Service, ServiceError
+from git_refresh.failures.failure import Operation, Service, ServiceError
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import Token
 from git_refresh.output.mask import SecretFilter
@@ -43,7 +43,7 @@ def sign_in(
         return _access_token(session.post(f"{host}{_TOKEN}", data=form, auth=(client_id, known)), known)
 
     deadline = deadline.within(SIGN_IN_LIMIT)
-    return call(Service.DATABRICKS, "sign in", ask, deadline=deadline, secrets=secrets)
+    return call(Service.DATABRICKS, Operation.SIGN_IN.of(), ask, deadline=deadline, secrets=secrets)
 
 
 def exchange(
@@ -76,7 +76,9 @@ def exchange(
 
     deadline = deadline.within(SIGN_IN_LIMIT)
     try:
-        return call(Service.DATABRICKS, EXCHANGE, ask, deadline=deadline, secrets=secrets)
+        return call(
+            Service.DATABRICKS, Operation.EXCHANGE_TOKEN.of(), ask, deadline=deadline, secrets=secrets
+        )
     except ServiceError as error:
         failure = replace(error.failure, claims=assertion.claims)
     raise ServiceError(failure)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
 from git_refresh.clients.retry import Retry, call
 from git_refresh.clients.session import BoundedSession
-from git_refresh.failures.failure import Service
+from git_refresh.failures.failure import Attempt, Service
 from git_refresh.model.clock import Deadline, ServiceTime, Skew
 from git_refresh.output.mask import SecretFilter
 
@@ -91,7 +91,7 @@ class Rest:
 
     def get[M: Response](
         self,
-        what: str,
+        what: Attempt,
         path: str,
         model: type[M],
         query: Mapping[str, str] | None = None,
@@ -102,7 +102,7 @@ class Rest:
         """Read something.
 
         Args:
-            what: as it reads after "could not".
+            what: the operation, and what it is about.
             path: from the origin on, percent-encoded.
             model: what the service promises.
             query: the parameters.
@@ -115,7 +115,7 @@ class Rest:
         return self._call("GET", what, path, model, query=query, limit=limit, repeat=repeat).answer
 
     def page[M: Response](
-        self, what: str, path: str, model: type[M], query: Mapping[str, str] | None = None
+        self, what: Attempt, path: str, model: type[M], query: Mapping[str, str] | None = None
     ) -> Page[M]:
         """The same of a list in pages, as Azure DevOps has them: where the next begins is in a header."""
         return self._call("GET", what, path, model, query=query)
@@ -123,7 +123,7 @@ class Rest:
     def send[M: Response](  # one for each part of a request
         self,
         method: str,
-        what: str,
+        what: Attempt,
         path: str,
         model: type[M],
         *,
@@ -141,7 +141,7 @@ class Rest:
     def _call[M: Response](  # noqa: PLR0913  # one for each part of a request
         self,
         method: str,
-        what: str,
+        what: Attempt,
         path: str,
         model: type[M],
         *,

@@ -21,8 +21,8 @@ from git_refresh.clients.connections import AnswerTooLargeError, bundle_variable
 from git_refresh.clients.proxies import proxy_flaw, proxy_variable
 from git_refresh.clients.responses import read_json, without_mark
 from git_refresh.clients.session import LastResponse, RequestRefusedError
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
-from git_refresh.model.clock import Deadline, Operation, enclosed, give_up_for, operation
+from git_refresh.failures.failure import NETWORK, Attempt, FailureKind, Service, ServiceError, ServiceFailure
+from git_refresh.model.clock import Deadline, OperationBounds, enclosed, give_up_for, operation
 from git_refresh.model.waiting import pause, waiting
 from git_refresh.output.mask import SecretFilter
 
@@ -46,10 +46,10 @@ _FINE = frozenset({*range(200, 203), *range(204, 300)})
 LONGEST_WAIT = 20.0
 """Seconds that are waited at most before another attempt; who asks for more has to wait for the next run."""
 _TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
-_TRANSIENT_KIND = frozenset({"refused", "reset", "connect_timeout", "lost"})
-_UNREACHED = frozenset(
-    {"dns", "tls", "refused", "reset", "connect_timeout", "timeout", "proxy", "proxy_auth"}
+_TRANSIENT_KIND = frozenset(
+    {FailureKind.REFUSED, FailureKind.RESET, FailureKind.CONNECT_TIMEOUT, FailureKind.LOST}
 )
+_UNREACHED = frozenset({*NETWORK, FailureKind.PROXY_AUTH})
 _REQUEST_ID_HEADERS = (
     "x-request-id",
     "x-ms-request-id",
@@ -61,7 +61,7 @@ _REQUEST_ID_HEADERS = (
 
 def call[T](
     service: Service,
-    what: str,
+    what: Attempt,
     request: Callable[[], T],
     *,
     deadline: Deadline,
@@ -72,7 +72,7 @@ def call[T](
 
     Args:
         service: whom it asks.
-        what: what it does, as it reads after "could not".
+        what: what it does.
         request: one call of an SDK, whose HTTP goes through a `BoundedSession`.
         deadline: when to give up, attempts and waits included; earlier if the operation around it ends earlier.
         secrets: what is kept of an answer must not repeat them.
@@ -81,7 +81,8 @@ def call[T](
     Raises:
         ServiceError: it failed; without cause or context.
     """
-    failure = ServiceFailure(service, what, "out_of_time")
+    bare = ServiceFailure(service, what, FailureKind.UNEXPECTED)
+    failure = replace(bare, kind=FailureKind.OUT_OF_TIME)
     deadline = enclosed(deadline)
     with waiting():
         for attempt in range(1, _ATTEMPTS + 1):
@@ -96,7 +97,7 @@ def call[T](
                     failure = error.failure
                     break
                 except Exception as error:  # noqa: BLE001  # SDKs raise what they like; all of it ends here
-                    failure = _read(ServiceFailure(service, what, "unexpected"), error, under_way, secrets)
+                    failure = _read(bare, error, under_way, secrets)
             wait = _pause(failure, repeat, attempt)
             if wait is None:
                 break
@@ -122,12 +123,12 @@ def _pause(failure: ServiceFailure, repeat: Retry, attempt: int) -> float | None
 
 
 def _read(
-    bare: ServiceFailure, error: Exception, under_way: Operation[LastResponse], secrets: SecretFilter
+    bare: ServiceFailure, error: Exception, under_way: OperationBounds[LastResponse], secrets: SecretFilter
 ) -> ServiceFailure:
     """What a failure tells, as far as it may be kept: this is the edge for answers that say no, as `responses` is for the others."""
     kind, answer = _network_kind(error), under_way.answer
-    if answer is None or kind in {"too_large", "timeout", "descriptors"}:
-        return _unanswered(bare, kind or "unexpected", error, under_way.proxy)
+    if answer is None or kind in {FailureKind.TOO_LARGE, FailureKind.TIMEOUT, FailureKind.DESCRIPTORS}:
+        return _unanswered(bare, kind or FailureKind.UNEXPECTED, error, under_way.proxy)
     headers = {key.lower(): value for key, value in answer.headers.items()}
     code, message = _error_of(answer.body)
     code = code or _safe(headers.get("x-ms-error-code"))  # Azure Storage: its bodies are XML
@@ -147,24 +148,24 @@ def _read(
     )
 
 
-def _unanswered(bare: ServiceFailure, kind: str, error: Exception, proxy: str) -> ServiceFailure:
+def _unanswered(bare: ServiceFailure, kind: FailureKind, error: Exception, proxy: str) -> ServiceFailure:
     """What a failure tells that came before any answer."""
     found = replace(bare, kind=kind, message=_said(error))
-    if kind == "tls":
+    if kind is FailureKind.TLS:
         found = replace(found, detail=openssl_reason(_chain(error)), bundle=bundle_variable(os.environ))
-    if kind == "proxy_unusable":
+    if kind is FailureKind.PROXY_UNUSABLE:
         return replace(found, detail=proxy_flaw().partition(";")[0], proxy_variable=proxy_variable())
     if proxy and kind in _UNREACHED:
         return replace(found, proxy=proxy, proxy_variable=proxy_variable())
     return found
 
 
-def _kind(status: int, message: str) -> str:
+def _kind(status: int, message: str) -> FailureKind:
     """How an answer failed that came whole."""
     if status in _FINE:
-        return "unexpected"
+        return FailureKind.UNEXPECTED
     lost = status == requests.codes.request_timeout or _LOST.search(message) is not None
-    return "lost" if lost and 400 <= status < 500 else "answer"  # noqa: PLR2004  # HTTP's client errors
+    return FailureKind.LOST if lost and 400 <= status < 500 else FailureKind.ANSWER  # noqa: PLR2004  # HTTP's client errors
 
 
 _LOST = re.compile(r"Timed out after |deadline exceeded")
@@ -198,42 +199,45 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 _LONGEST_CHAIN = 50
 
-_KINDS: tuple[tuple[type[BaseException], str], ...] = (
-    (AnswerTooLargeError, "too_large"),
-    (RequestRefusedError, "not_sent"),
-    (requests.exceptions.InvalidURL, "proxy_unusable"),  # the services' URLs are checked with the settings
-    (requests.exceptions.InvalidSchema, "proxy_unusable"),
-    (urllib3.exceptions.LocationValueError, "proxy_unusable"),
-    (socket.gaierror, "dns"),
-    (urllib3.exceptions.NameResolutionError, "dns"),
-    (requests.exceptions.SSLError, "tls"),
-    (urllib3.exceptions.SSLError, "tls"),
-    (ConnectionRefusedError, "refused"),
-    (urllib3.exceptions.ConnectTimeoutError, "connect_timeout"),
-    (requests.exceptions.ConnectTimeout, "connect_timeout"),
-    (TimeoutError, "timeout"),
-    (requests.exceptions.Timeout, "timeout"),
-    (urllib3.exceptions.TimeoutError, "timeout"),
+_KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
+    (AnswerTooLargeError, FailureKind.TOO_LARGE),
+    (RequestRefusedError, FailureKind.NOT_SENT),
+    (
+        requests.exceptions.InvalidURL,
+        FailureKind.PROXY_UNUSABLE,
+    ),  # the services' URLs are checked with the settings
+    (requests.exceptions.InvalidSchema, FailureKind.PROXY_UNUSABLE),
+    (urllib3.exceptions.LocationValueError, FailureKind.PROXY_UNUSABLE),
+    (socket.gaierror, FailureKind.DNS),
+    (urllib3.exceptions.NameResolutionError, FailureKind.DNS),
+    (requests.exceptions.SSLError, FailureKind.TLS),
+    (urllib3.exceptions.SSLError, FailureKind.TLS),
+    (ConnectionRefusedError, FailureKind.REFUSED),
+    (urllib3.exceptions.ConnectTimeoutError, FailureKind.CONNECT_TIMEOUT),
+    (requests.exceptions.ConnectTimeout, FailureKind.CONNECT_TIMEOUT),
+    (TimeoutError, FailureKind.TIMEOUT),
+    (requests.exceptions.Timeout, FailureKind.TIMEOUT),
+    (urllib3.exceptions.TimeoutError, FailureKind.TIMEOUT),
     (
         ConnectionError,
-        "reset",
+        FailureKind.RESET,
     ),  # before the proxy: through one, every failure of a connection is dressed up as its own
-    (requests.exceptions.ProxyError, "proxy"),
-    (urllib3.exceptions.ProtocolError, "reset"),
-    (requests.exceptions.ConnectionError, "reset"),
+    (requests.exceptions.ProxyError, FailureKind.PROXY),
+    (urllib3.exceptions.ProtocolError, FailureKind.RESET),
+    (requests.exceptions.ConnectionError, FailureKind.RESET),
 )
 
 
-def _network_kind(error: Exception) -> str:
-    """How the network failed; empty when it did not."""
+def _network_kind(error: Exception) -> FailureKind | None:
+    """How the network failed; None when it did not."""
     chain = _chain(error)
     if any(isinstance(item, OSError) and item.errno in {errno.EMFILE, errno.ENFILE} for item in chain):
-        return "descriptors"
-    kind = next((kind for type_, kind in _KINDS if any(isinstance(item, type_) for item in chain)), "")
+        return FailureKind.DESCRIPTORS
+    kind = next((kind for type_, kind in _KINDS if any(isinstance(item, type_) for item in chain)), None)
     if any(isinstance(item, OSError) and _ASKS_TO_SIGN_IN.search(_said(item)) for item in chain):
-        return "proxy_auth"
+        return FailureKind.PROXY_AUTH
     # A resolver that can open no file finds no name.
-    return "descriptors" if kind == "dns" and not _descriptor_left() else kind
+    return FailureKind.DESCRIPTORS if kind is FailureKind.DNS and not _descriptor_left() else kind
 
 
 def _descriptor_left() -> bool:

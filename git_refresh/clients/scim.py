@@ -13,7 +13,7 @@ from pydantic import Field, WrapValidator
 from git_refresh.clients.responses import GUID, NumericText, Response, Word, or_nothing
 from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
-from git_refresh.failures.failure import ServiceError
+from git_refresh.failures.failure import Attempt, Operation, ServiceError
 
 WORKSPACE_ACCESS = "workspace-access"
 """The entitlement without which a principal can use neither Git credentials nor Git folders."""
@@ -97,26 +97,29 @@ class ScimClient:
 
     def me(self) -> Me:
         """Return who is signed in."""
-        return self._rest.get("look up the caller", f"{self._path}/Me", Me)
+        return self._rest.get(Operation.LOOK_UP_CALLER.of(), f"{self._path}/Me", Me)
 
-    def principal_ids(self, client_id: str, operation: str = "") -> list[int]:
+    def principal_ids(self, client_id: str, what: Operation = Operation.LOOK_UP_PRINCIPAL) -> list[int]:
         """Return the IDs of the service principals with this application ID: at most one, unless the service errs."""
-        return [each.id for each in self._with_client_id(client_id, operation, _IDS)]
+        return [each.id for each in self._with_client_id(client_id, what, _IDS)]
 
     def principal(self, client_id: str) -> Principal | None:
         """Return the service principal of a workspace with this application ID; None if it has none."""
-        return next((self._shown(each) for each in self._with_client_id(client_id, "", _ALL)), None)
+        found = self._with_client_id(client_id, Operation.LOOK_UP_PRINCIPAL, _ALL)
+        return next(map(self._shown, found), None)
 
     def principals_named(self, name: str) -> list[Principal]:
         """Return the service principals of a workspace with this display name, which need not be unique."""
-        found = self._list("look up service principals by name", f'displayName eq "{name}"', _ALL)
+        found = self._list(Operation.LOOK_UP_PRINCIPALS_BY_NAME.of(), f'displayName eq "{name}"', _ALL)
         return [self._shown(each) for each in found if each.displayName == name]
 
     def client_id(self, principal_id: int) -> str | None:
         """Return the application ID of the service principal with this ID; None if there is none."""
         path = f"{self._path}/ServicePrincipals/{principal_id}"
         try:
-            return self._rest.get(f"look up service principal {principal_id}", path, _Principal).applicationId
+            return self._rest.get(
+                Operation.LOOK_UP_PRINCIPAL.of(principal_id), path, _Principal
+            ).applicationId
         except ServiceError as error:
             if error.failure.status == HTTPStatus.NOT_FOUND:
                 return None
@@ -138,25 +141,26 @@ class ScimClient:
             "entitlements": [{"value": WORKSPACE_ACCESS}],
         }
         body |= {"applicationId": client_id} if client_id else {}
-        what, path = "add the service principal to the workspace", f"{self._path}/ServicePrincipals"
+        what, path = Operation.ADD_PRINCIPAL.of(), f"{self._path}/ServicePrincipals"
         return self._rest.send("POST", what, path, _Principal, body=body).applicationId
 
     def add_workspace_access(self, principal_id: int) -> None:
         """Add workspace access to a service principal. Other entitlements stay."""
         path = f"{self._path}/ServicePrincipals/{principal_id}"
         body, repeat = ADD_WORKSPACE_ACCESS, Retry.IDEMPOTENT
-        self._rest.send("PATCH", "give workspace access", path, Nothing, body=body, repeat=repeat)
+        self._rest.send(
+            "PATCH", Operation.GIVE_WORKSPACE_ACCESS.of(), path, Nothing, body=body, repeat=repeat
+        )
 
-    def _with_client_id(self, client_id: str, operation: str, attributes: str) -> list[_Principal]:
+    def _with_client_id(self, client_id: str, what: Operation, attributes: str) -> list[_Principal]:
         if not GUID.fullmatch(client_id):  # it goes into the filter's quotation marks
             return []
-        operation = operation or f"look up service principal {client_id}"
-        found = self._list(operation, f'applicationId eq "{client_id}"', attributes)
+        found = self._list(what.of(client_id), f'applicationId eq "{client_id}"', attributes)
         return [each for each in found if each.applicationId.lower() == client_id.lower()]
 
-    def _list(self, operation: str, condition: str, attributes: str) -> tuple[_Principal, ...]:
+    def _list(self, what: Attempt, condition: str, attributes: str) -> tuple[_Principal, ...]:
         query = {"filter": condition, "attributes": attributes}
-        return self._rest.get(operation, f"{self._path}/ServicePrincipals", _Principals, query).Resources
+        return self._rest.get(what, f"{self._path}/ServicePrincipals", _Principals, query).Resources
 
     def _shown(self, found: _Principal) -> Principal:
         groups = frozenset(group.display for group in found.groups if group.display) | {_USERS}
@@ -168,7 +172,7 @@ class ScimClient:
         if self._users_entitled is None:
             # Without its members, of whom there may be a hundred thousand.
             query = {"filter": f'displayName eq "{_USERS}"', "attributes": "displayName,entitlements"}
-            found = self._rest.get("look up the group users", f"{self._path}/Groups", _Groups, query)
+            found = self._rest.get(Operation.LOOK_UP_USERS.of(), f"{self._path}/Groups", _Groups, query)
             self._users_entitled = any(
                 _has_access(group.entitlements) for group in found.Resources if group.displayName == _USERS
             )

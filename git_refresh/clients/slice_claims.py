@@ -19,7 +19,7 @@ from git_refresh.clients.identity import Identity, OneResource
 from git_refresh.clients.responses import Response, Word, read, read_json
 from git_refresh.clients.retry import call
 from git_refresh.clients.session import BoundedSession
-from git_refresh.failures.failure import Service
+from git_refresh.failures.failure import Operation, Service
 from git_refresh.model.clock import Clock, Deadline
 from git_refresh.model.values import STORAGE, Slice
 from git_refresh.output.mask import SecretFilter
@@ -66,7 +66,7 @@ class BlobClaims:
         """
         return call(
             Service.STORAGE,
-            _what(slice_),
+            Operation.CLAIM_SLICE.of(_name(slice_)),
             lambda: self._begin(self._blob(slice_, fingerprint), message_id),
             deadline=Deadline.after(LIMIT, clock),
             secrets=self._secrets,
@@ -80,7 +80,7 @@ class BlobClaims:
         """
         call(
             Service.STORAGE,
-            f"{_what(slice_)} as ended",
+            Operation.END_SLICE.of(_name(slice_)),
             lambda: self._blob(slice_, fingerprint).upload_blob(
                 _content(message_id, ended=True), overwrite=True
             ),
@@ -132,8 +132,8 @@ def _content(message_id: str, *, ended: bool) -> bytes:
     return json.dumps({"message": message_id, "ended": ended}).encode()
 
 
-def _what(slice_: Slice) -> str:
-    return f"claim slice {slice_.number} of {slice_.total}"
+def _name(slice_: Slice) -> str:
+    return f"{slice_.number} of {slice_.total}"
 
 
 def _service(storage: Storage, **options: Any) -> BlobServiceClient:  # noqa: ANN401  # the SDK's own

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, timedelta
 from typing import Literal
 
-from git_refresh.failures.failure import AADSTS, Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import AADSTS, FailureKind, Service, ServiceError, ServiceFailure
 from git_refresh.failures.table import CERTIFICATES, OWN, TABLE, UNKNOWN, Known, Match, Row
 from git_refresh.model.values import AZURE_DEVOPS, Problem
 from git_refresh.output.redact import redact
@@ -98,7 +98,7 @@ def explain(failure: ServiceFailure, context: DiagnosisContext) -> Diagnosis:
     values = _values(context)
     values["service"] = str(failure.service)
     values["address"] = values.get(_ADDRESS.get(failure.service, ""), values["address"])
-    if failure.kind == "tls" and failure.service in {Service.ENTRA, Service.AZURE_CLI}:
+    if failure.kind is FailureKind.TLS and failure.service in {Service.ENTRA, Service.AZURE_CLI}:
         values |= {"service": str(Service.ENTRA), "address": "https://login.microsoftonline.com"}
     values["files"] = _files(failure)
     values |= {name: value for name, value in {**_presented(failure), **_network(failure)}.items() if value}
@@ -106,7 +106,7 @@ def explain(failure: ServiceFailure, context: DiagnosisContext) -> Diagnosis:
         values["object_id"] = _object_id(failure) or values["object_id"]
     found = _filled(_of_certificate(row, failure), what_happened(failure), values)
     found = replace(found, kind=_kind(failure, row))
-    if not failure.proxy or failure.kind == "proxy_auth":
+    if not failure.proxy or failure.kind is FailureKind.PROXY_AUTH:
         return found
     way = f"Check the proxy {values['proxy']} ({values['proxy_variable']}), which is on the way."
     return replace(found, remedy=f"{way} {found.remedy}")
@@ -177,43 +177,43 @@ def _matches(match: Match, failure: ServiceFailure, known: frozenset[Known]) -> 
         and (not match.status or failure.status in match.status)
         and (not match.error_code or re.fullmatch(match.error_code, failure.error_code) is not None)
         and (not match.pattern or re.search(match.pattern, failure.message) is not None)
-        and (not match.operation or re.match(match.operation, failure.operation) is not None)
+        and (not match.operation or failure.attempt.operation in match.operation)
     )
 
 
 _KINDS = {
-    "dns": "its host name does not resolve",
-    "tls": "its TLS certificate could not be verified",
-    "refused": "the connection was refused",
-    "reset": "the connection was lost",
-    "connect_timeout": "the connection timed out",
-    "timeout": "no answer came in time",
-    "proxy": "the connection through the HTTP proxy failed",
-    "proxy_auth": "the HTTP proxy requires a sign-in (407)",
-    "proxy_unusable": "the HTTP proxy cannot be used",
-    "too_large": "the answer was too large",
-    "out_of_time": "the run ran out of time",
-    "lapsed": "what it returned has already expired",
-    "unexpected": "the answer was not the documented one",
-    "descriptors": "the limit of open files is reached",
-    "not_assigned": "there is none",
-    "not_installed": "it is not installed",
-    "slow": "no answer came",
-    "broken": "it does not work",
-    "sign_in": "Microsoft Entra refused its sign-in",
-    "server": "it is Azure DevOps Server",
-    "value": "its value is no OAuth secret",
-    "signed_out": "nobody is signed in",
-    "a_person": "its sign-in is a person's, and cannot be exchanged",
-    "not_sent": "the request was for another host and was not sent",
-    "no_principal": "it has none",
-    "principal_ambiguous": "it has more than one",
+    FailureKind.DNS: "its host name does not resolve",
+    FailureKind.TLS: "its TLS certificate could not be verified",
+    FailureKind.REFUSED: "the connection was refused",
+    FailureKind.RESET: "the connection was lost",
+    FailureKind.CONNECT_TIMEOUT: "the connection timed out",
+    FailureKind.TIMEOUT: "no answer came in time",
+    FailureKind.PROXY: "the connection through the HTTP proxy failed",
+    FailureKind.PROXY_AUTH: "the HTTP proxy requires a sign-in (407)",
+    FailureKind.PROXY_UNUSABLE: "the HTTP proxy cannot be used",
+    FailureKind.TOO_LARGE: "the answer was too large",
+    FailureKind.OUT_OF_TIME: "the run ran out of time",
+    FailureKind.LAPSED: "what it returned has already expired",
+    FailureKind.UNEXPECTED: "the answer was not the documented one",
+    FailureKind.DESCRIPTORS: "the limit of open files is reached",
+    FailureKind.NOT_ASSIGNED: "there is none",
+    FailureKind.NOT_INSTALLED: "it is not installed",
+    FailureKind.SLOW: "no answer came",
+    FailureKind.BROKEN: "it does not work",
+    FailureKind.SIGN_IN: "Microsoft Entra refused its sign-in",
+    FailureKind.SERVER: "it is Azure DevOps Server",
+    FailureKind.VALUE: "its value is no OAuth secret",
+    FailureKind.SIGNED_OUT: "nobody is signed in",
+    FailureKind.A_PERSON: "its sign-in is a person's, and cannot be exchanged",
+    FailureKind.NOT_SENT: "the request was for another host and was not sent",
+    FailureKind.NO_PRINCIPAL: "it has none",
+    FailureKind.PRINCIPAL_AMBIGUOUS: "it has more than one",
 }
-_OF_AZURE_CLI = {"tls": "it could not verify the certificate of Microsoft Entra"}
+_OF_AZURE_CLI = {FailureKind.TLS: "it could not verify the certificate of Microsoft Entra"}
 _TO_THE_PROXY = {
-    "dns": "the proxy's host name does not resolve",
-    "refused": "the proxy refused the connection",
-    "connect_timeout": "the connection to the proxy timed out",
+    FailureKind.DNS: "the proxy's host name does not resolve",
+    FailureKind.REFUSED: "the proxy refused the connection",
+    FailureKind.CONNECT_TIMEOUT: "the connection to the proxy timed out",
 }
 """What happens before a proxy is reached, and so not to the service behind it."""
 
@@ -222,15 +222,19 @@ def what_happened(failure: ServiceFailure) -> str:
     """What was attempted, and how it failed: the sentence that every diagnosis of a failed call begins with."""
     if failure.ended is not None:
         ended = failure.ended.astimezone(UTC)
-        return f"Could not {failure.operation}: it ended on {ended:%Y-%m-%d at %H:%M} UTC."
-    if failure.status is not None and failure.kind in {"answer", "lost", "not_active"}:
+        return f"Could not {failure.attempt}: it ended on {ended:%Y-%m-%d at %H:%M} UTC."
+    if failure.status is not None and failure.kind in {
+        FailureKind.ANSWER,
+        FailureKind.LOST,
+        FailureKind.NOT_ACTIVE,
+    }:
         # Databricks repeats the status as the code of some refusals.
         code = "" if failure.error_code == str(failure.status) else redact(failure.error_code)
         said = f"{failure.service} answered {failure.status} {code}".rstrip()
     else:
         kinds = _KINDS | _TO_THE_PROXY if failure.proxy else _KINDS
         detail = f" ({redact(failure.detail)})" if failure.detail else ""
-        detail = f" within {failure.detail}" if failure.kind == "slow" and detail else detail
+        detail = f" within {failure.detail}" if failure.kind is FailureKind.SLOW and detail else detail
         if failure.service is Service.AZURE_CLI:
             kinds = kinds | _OF_AZURE_CLI
         said = f"{failure.service}: {kinds.get(failure.kind, failure.kind)}{detail}"
@@ -238,7 +242,7 @@ def what_happened(failure: ServiceFailure) -> str:
     if number is not None and number[0] not in failure.error_code:
         said += f" ({number[0]})"
     request_id = f" (request id {redact(failure.request_id)})" if failure.request_id else ""
-    return f"Could not {failure.operation}: {said}{request_id}."
+    return f"Could not {failure.attempt}: {said}{request_id}."
 
 
 def _kind(failure: ServiceFailure, row: Row) -> str:
@@ -249,7 +253,7 @@ def _kind(failure: ServiceFailure, row: Row) -> str:
 
 def _of_certificate(row: Row, failure: ServiceFailure) -> Row:
     """A row with the cause and the remedy that fit what OpenSSL says, where that is known."""
-    if failure.kind != "tls" or not failure.detail:
+    if failure.kind is not FailureKind.TLS or not failure.detail:
         return row
     found = next(each for each in CERTIFICATES if re.search(each.pattern, failure.detail, re.IGNORECASE))
     remedy = found.remedy_with_bundle if failure.bundle and found.remedy_with_bundle else found.remedy

@@ -7,10 +7,18 @@ stop; where there are two, the second follows a sentence that begins with "Or" o
 `make docs` writes `docs/troubleshooting.md` from here.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from git_refresh.failures.failure import EXCHANGE, SIGN_IN_PAGE, SIGN_IN_REDIRECT, Service
+from git_refresh.failures.failure import (
+    NETWORK,
+    SIGN_IN_PAGE,
+    SIGN_IN_REDIRECT,
+    FailureKind,
+    Operation,
+    Service,
+)
 
 IDENTITY = (Service.IDENTITY,)
 CLI = (Service.AZURE_CLI,)
@@ -19,14 +27,26 @@ VAULT = (Service.KEY_VAULT,)
 STORAGE = (Service.STORAGE,)
 DEVOPS = (Service.AZURE_DEVOPS,)
 DATABRICKS = (Service.DATABRICKS,)
-NETWORK = ("dns", "tls", "refused", "reset", "connect_timeout", "timeout", "proxy")
-_CREDENTIAL_OPERATION = r"\w+ the Git credential"
+_SIGN_INS = (Operation.SIGN_IN, Operation.EXCHANGE_TOKEN)
+_CREDENTIALS = (Operation.LIST_CREDENTIALS, Operation.STORE_CREDENTIAL, Operation.CREATE_CREDENTIAL)
+_FOLDERS = (
+    Operation.LIST_FOLDERS,
+    Operation.READ_FOLDER,
+    Operation.CREATE_FOLDER,
+    Operation.MOVE_FOLDER,
+    Operation.READ_PATH,
+    Operation.CREATE_PARENT,
+)
 _AS_ADMIN = (
-    r"store the secret|read (?:the latest|a former) version|list the versions|look for a deleted secret"
+    Operation.STORE_SECRET,
+    Operation.READ_LATEST_VERSION,
+    Operation.READ_FORMER_VERSION,
+    Operation.LIST_VERSIONS,
+    Operation.FIND_DELETED_SECRET,
 )
 """What only an admin's command asks of Key Vault."""
-_OAUTH_SECRETS = r"(?:list the|create an|delete) OAuth secret"
-_ADMIN_ASKS = rf"find service principal|{_OAUTH_SECRETS}"
+_OAUTH_SECRETS = (Operation.LIST_OAUTH_SECRETS, Operation.CREATE_OAUTH_SECRET, Operation.DELETE_OAUTH_SECRET)
+_ADMIN_ASKS = (Operation.FIND_PRINCIPAL, *_OAUTH_SECRETS)
 """What only an admin's command asks of a workspace, with the admin's own sign-in."""
 _UNTHROTTLED = r"(?!REQUEST_LIMIT_EXCEEDED$).*"
 _PAGE = r"(?i)^\s*<(?:!doctype|html|head|body|title)\b"
@@ -61,14 +81,13 @@ class Match:
     """How a failure is recognised: every field that is set has to match."""
 
     service: tuple[Service, ...] = ()
-    kind: tuple[str, ...] = ()
+    kind: Collection[FailureKind] = ()
     status: tuple[int, ...] = ()
     error_code: str = ""
     """Regular expression for the whole error code."""
     pattern: str = ""
     """Regular expression to be found in the message."""
-    operation: str = ""
-    """Regular expression for the start of what was attempted."""
+    operation: Collection[Operation] = ()
     known: tuple[Known, ...] = ()
     """What the run has to have proved, all of it."""
 
@@ -183,7 +202,18 @@ _OTHER_TENANT = (
     ),
     Row(
         "registration_rejected",
-        (Match(ENTRA, ("answer", "unexpected", "lapsed", "not_sent", "too_large")),),
+        (
+            Match(
+                ENTRA,
+                (
+                    FailureKind.ANSWER,
+                    FailureKind.UNEXPECTED,
+                    FailureKind.LAPSED,
+                    FailureKind.NOT_SENT,
+                    FailureKind.TOO_LARGE,
+                ),
+            ),
+        ),
         seen="400 …AADSTS…",
         cause="Microsoft Entra does not give app registration {registration} a token in tenant {tenant}.",
         remedy="Check tenant_id and client_id in devops, and that the registration trusts the identity. "
@@ -228,7 +258,7 @@ _IDENTITY = (
     Row(
         "identity_missing",
         (
-            Match(IDENTITY, ("not_assigned",)),
+            Match(IDENTITY, (FailureKind.NOT_ASSIGNED,)),
             Match(IDENTITY, pattern=r"managed identity configuration not found"),
         ),
         seen="App Service managed identity configuration not found…",
@@ -239,20 +269,20 @@ _IDENTITY = (
     ),
     Row(
         "azure_cli_no_exchange",
-        (Match(CLI, ("a_person",)),),
+        (Match(CLI, (FailureKind.A_PERSON,)),),
         cause="A person's sign-in with the Azure CLI cannot be exchanged; only the app's managed identity can sign in this way.",
         remedy="Nothing to do here: the app's own identity can. From here, only workspaces with auth oauth_secret can be tried.",
     ),
     Row(
         "azure_cli_missing",
-        (Match(CLI, ("not_installed",)),),
+        (Match(CLI, (FailureKind.NOT_INSTALLED,)),),
         cause="Azure CLI is not installed on this machine, or this terminal does not find az. Outside of Azure the app uses its sign-in.",
         remedy="Install it (https://aka.ms/azure-cli), open a new terminal, and sign in to the tenant of the Azure DevOps organization: "
         "`az login --tenant {tenant}`",
     ),
     Row(
         "identity_token_expired",
-        (Match((Service.IDENTITY, Service.AZURE_CLI), ("lapsed",)),),
+        (Match((Service.IDENTITY, Service.AZURE_CLI), (FailureKind.LAPSED,)),),
         cause="The token had expired when the app received it; the platform caches tokens.",
         remedy="Nothing was stored. If it repeats, check this machine's clock, then restart the app.",
     ),
@@ -308,7 +338,7 @@ _IDENTITY = (
     ),
     Row(
         "azure_cli_slow",
-        (Match(CLI, ("slow",)),),
+        (Match(CLI, (FailureKind.SLOW,)),),
         cause="The Azure CLI is slow on this machine. Its first call after an installation or an update takes longest.",
         remedy="Run it once yourself, then run the command again. If it stays slow, update it (az upgrade), and exclude it from the virus "
         "scanner: " + _TRY_AZ,
@@ -321,14 +351,14 @@ _IDENTITY = (
     ),
     Row(
         "azure_cli_not_signed_in",
-        (Match(CLI, ("signed_out",)), Match(CLI, ("unexpected",), pattern=r"az login")),
+        (Match(CLI, (FailureKind.SIGNED_OUT,)), Match(CLI, (FailureKind.UNEXPECTED,), pattern=r"az login")),
         seen="Please run 'az login' to set up an account",
         cause="The Azure CLI on this machine is not signed in, or its sign-in has expired.",
         remedy="Sign in to the tenant of the Azure DevOps organization: `az login --tenant {tenant}`",
     ),
     Row(
         "azure_cli_broken",
-        (Match(CLI, ("broken", "unexpected")),),
+        (Match(CLI, (FailureKind.BROKEN, FailureKind.UNEXPECTED)),),
         seen="The command failed with an unexpected error. Here is the traceback: …",
         cause="The Azure CLI on this machine is damaged, or another program is named az.",
         remedy="Run the same command yourself. If it fails too, install the Azure CLI again (https://aka.ms/azure-cli): "
@@ -344,7 +374,7 @@ _IDENTITY = (
     ),
     Row(
         "identity_unavailable",
-        (Match(IDENTITY, ("answer", "unexpected", "not_sent", *NETWORK)),),
+        (Match(IDENTITY, (FailureKind.ANSWER, FailureKind.UNEXPECTED, FailureKind.NOT_SENT, *NETWORK)),),
         seen="500",
         cause="The platform's identity endpoint did not return a token. AZURE_CLIENT_ID may name an identity that was removed.",
         remedy="Usually temporary. If it persists, check AZURE_CLIENT_ID and restart the app.",
@@ -399,7 +429,9 @@ _KEY_VAULT = (
         "key_vault_policy_violation",
         (
             Match(
-                VAULT, error_code=r"ForbiddenByPolicy|RequestDisallowedByPolicy", operation="store the secret"
+                VAULT,
+                error_code=r"ForbiddenByPolicy|RequestDisallowedByPolicy",
+                operation=(Operation.STORE_SECRET,),
             ),
         ),
         seen="403 ForbiddenByPolicy",
@@ -453,13 +485,13 @@ _KEY_VAULT = (
     ),
     Row(
         "secret_expired",
-        (Match(VAULT, ("lapsed",)),),
+        (Match(VAULT, (FailureKind.LAPSED,)),),
         cause="The secret's expiration date in Key Vault has passed, so the OAuth secret has very likely expired too.",
         remedy=_ROTATE,
     ),
     Row(
         "secret_value_wrong",
-        (Match(VAULT, ("value",)),),
+        (Match(VAULT, (FailureKind.VALUE,)),),
         cause='The secret "{secret}" in {vault} must contain only an OAuth secret of Databricks, which begins with dose. It was not sent '
         "to a workspace.",
         remedy="Copy the OAuth secret of {client_id} without quotation marks, blanks or line breaks, and "
@@ -476,7 +508,7 @@ _KEY_VAULT = (
 _AZURE_DEVOPS = (
     Row(
         "devops_server",
-        (Match(DEVOPS, ("server",)),),
+        (Match(DEVOPS, (FailureKind.SERVER,)),),
         cause="{url} is on Azure DevOps Server: it asks for a Windows sign-in. The server accepts no token of Microsoft Entra.",
         remedy="Move the repository to Azure DevOps Services (https://dev.azure.com), or remove {path} from the settings. No token was "
         "sent to the server.",
@@ -606,16 +638,26 @@ _SIGN_IN = (
         "not_in_workspace",
         (
             # Of an admin's own sign-in it is `oauth_secrets_forbidden`.
-            Match(DATABRICKS, pattern=r"Unauthorized access to Org", operation=rf"(?!{_ADMIN_ASKS})"),
-            # An OAuth server refuses a secret with 400 or 401.
-            Match(DATABRICKS, ("answer",), status=(403,), error_code=_UNTHROTTLED, operation="sign in$"),
             Match(
                 DATABRICKS,
-                ("answer",),
+                pattern=r"Unauthorized access to Org",
+                operation=frozenset(Operation).difference(_ADMIN_ASKS),
+            ),
+            # An OAuth server refuses a secret with 400 or 401.
+            Match(
+                DATABRICKS,
+                (FailureKind.ANSWER,),
+                status=(403,),
+                error_code=_UNTHROTTLED,
+                operation=(Operation.SIGN_IN,),
+            ),
+            Match(
+                DATABRICKS,
+                (FailureKind.ANSWER,),
                 status=(400, 401, 403, 404),
                 error_code=_UNTHROTTLED,
                 pattern=rf"(?s)^(?!.*(?:{_POLICY_DIFFERS}))",
-                operation="sign in",
+                operation=_SIGN_INS,
                 known=(Known.SIGNED_IN_ELSEWHERE,),
             ),
         ),
@@ -648,7 +690,7 @@ _SIGN_IN = (
     ),
     Row(
         "federation_no_workspace_access",
-        (Match(DATABRICKS, status=(403,), operation=EXCHANGE),),
+        (Match(DATABRICKS, status=(403,), operation=(Operation.EXCHANGE_TOKEN,)),),
         seen="403",
         cause="Service principal {client_id} has no access to this workspace.",
         remedy=_ADD_PRINCIPAL,
@@ -658,10 +700,10 @@ _SIGN_IN = (
         (
             Match(
                 DATABRICKS,
-                ("answer",),
+                (FailureKind.ANSWER,),
                 status=(400, 401, 404),
                 error_code=_UNTHROTTLED,
-                operation=EXCHANGE,
+                operation=(Operation.EXCHANGE_TOKEN,),
             ),
         ),
         seen="400 invalid_request",
@@ -670,7 +712,10 @@ _SIGN_IN = (
     ),
     Row(
         "principal_not_in_workspace",
-        (Match(DATABRICKS, ("no_principal",)), Match(DATABRICKS, status=(404,), operation=_OAUTH_SECRETS)),
+        (
+            Match(DATABRICKS, (FailureKind.NO_PRINCIPAL,)),
+            Match(DATABRICKS, status=(404,), operation=_OAUTH_SECRETS),
+        ),
         seen="404 RESOURCE_DOES_NOT_EXIST …Service principal with id … not found.",
         cause="{host} has no service principal with application id {client_id}.",
         remedy="Correct client_id: {host}, Settings, Identity and access, Service principals lists the Application IDs. Or add the service "
@@ -678,7 +723,7 @@ _SIGN_IN = (
     ),
     Row(
         "principal_ambiguous",
-        (Match(DATABRICKS, ("principal_ambiguous",)),),
+        (Match(DATABRICKS, (FailureKind.PRINCIPAL_AMBIGUOUS,)),),
         cause="{host} lists more than one service principal with application id {client_id}, so that none of them can be meant.",
         remedy="Look for client_id ({client_id}) in {host}, Settings, Identity and access, Service principals, and remove one.",
     ),
@@ -689,12 +734,12 @@ _SIGN_IN = (
                 DATABRICKS,
                 status=(400, 403, 409, 429),
                 pattern=r"(?i)(?:limit|maximum|more than|exceed).{0,60}secrets",
-                operation="create an OAuth secret",
+                operation=(Operation.CREATE_OAUTH_SECRET,),
             ),
             Match(
                 DATABRICKS,
                 error_code=r"RESOURCE_LIMIT_EXCEEDED|QUOTA_EXCEEDED|RESOURCE_EXHAUSTED",
-                operation="create an OAuth secret",
+                operation=(Operation.CREATE_OAUTH_SECRET,),
             ),
         ),
         seen="400 RESOURCE_LIMIT_EXCEEDED",
@@ -726,7 +771,7 @@ _SIGN_IN = (
     ),
     Row(
         "oauth_secret_not_active",
-        (Match(DATABRICKS, ("not_active",)),),
+        (Match(DATABRICKS, (FailureKind.NOT_ACTIVE,)),),
         seen="401 invalid_client Client authentication failed",
         cause='The latest version of the secret "{secret}" has an activation date in the future. Key Vault returned it, but the workspace '
         "does not accept it.",
@@ -737,10 +782,10 @@ _SIGN_IN = (
         (
             Match(
                 DATABRICKS,
-                ("answer",),
+                (FailureKind.ANSWER,),
                 status=(400, 401),
                 error_code=_UNTHROTTLED,
-                operation="sign in",
+                operation=_SIGN_INS,
             ),
         ),
         seen="401 invalid_client Client authentication failed",
@@ -760,13 +805,36 @@ _SIGN_IN = (
     ),
     Row(
         "workspace_connection_failed",
-        (Match(DATABRICKS, ("dns", "tls", "refused", "connect_timeout", "proxy"), known=(Known.REACHED,)),),
+        (
+            Match(
+                DATABRICKS,
+                (
+                    FailureKind.DNS,
+                    FailureKind.TLS,
+                    FailureKind.REFUSED,
+                    FailureKind.CONNECT_TIMEOUT,
+                    FailureKind.PROXY,
+                ),
+                known=(Known.REACHED,),
+            ),
+        ),
         cause="The connection to {host} failed, after others to it succeeded in this run.",
         remedy="Usually temporary: the next run tries again.",
     ),
     Row(
         "workspace_unreachable",
-        (Match(DATABRICKS, ("dns", "tls", "refused", "connect_timeout", "proxy")),),
+        (
+            Match(
+                DATABRICKS,
+                (
+                    FailureKind.DNS,
+                    FailureKind.TLS,
+                    FailureKind.REFUSED,
+                    FailureKind.CONNECT_TIMEOUT,
+                    FailureKind.PROXY,
+                ),
+            ),
+        ),
         cause="The workspace's host name does not resolve, or no TLS connection to it can be made.",
         remedy="Check host ({host}); behind Private Link, check the app's virtual network and private DNS zone; behind a proxy of your "
         "own, HTTPS_PROXY and, for its certificate, REQUESTS_CA_BUNDLE.",
@@ -859,13 +927,13 @@ _CREDENTIAL = (
     ),
     Row(
         "additional_principal_not_found",
-        (Match(DATABRICKS, status=(404,), operation=_CREDENTIAL_OPERATION),),
+        (Match(DATABRICKS, status=(404,), operation=_CREDENTIALS),),
         cause=_PRINCIPAL_NOT_FOUND,
         remedy=_CORRECT_PRINCIPAL,
     ),
     Row(
         "credential_forbidden",
-        (Match(DATABRICKS, status=(403,), operation=_CREDENTIAL_OPERATION),),
+        (Match(DATABRICKS, status=(403,), operation=_CREDENTIALS),),
         seen="403 PERMISSION_DENIED",
         cause="The workspace does not let the app manage the Git credentials of {principal}.",
         remedy="Grant the entitlement Workspace access (for a principal in additional_principal_ids, give the one that signs in the "
@@ -876,7 +944,7 @@ _CREDENTIAL = (
 _JOBS = (
     Row(
         "jobs_forbidden",
-        (Match(DATABRICKS, status=(403,), operation="list the jobs"),),
+        (Match(DATABRICKS, status=(403,), operation=(Operation.LIST_JOBS,)),),
         seen="403 PERMISSION_DENIED",
         cause="{host} does not let {principal} list its jobs.",
         remedy="Give {principal} workspace access ({host}, Settings, Identity and access). For check --jobs, sign in as an admin of the "
@@ -1031,7 +1099,7 @@ _FOLDER = (
         "folder_not_found",
         (
             Match(DATABRICKS, error_code="RESOURCE_DOES_NOT_EXIST"),
-            Match(DATABRICKS, status=(404,), operation=r".*(?:Git folder|the path|parent folder)"),
+            Match(DATABRICKS, status=(404,), operation=_FOLDERS),
             Match(DATABRICKS, pattern=r"^Path \(.*\) doesn't exist"),
         ),
         seen="404 RESOURCE_DOES_NOT_EXIST Path (…) doesn't exist.",
@@ -1067,7 +1135,7 @@ _FOLDER = (
 _ANY = (
     Row(
         "proxy_sign_in",
-        (Match(kind=("proxy_auth",)),),
+        (Match(kind=(FailureKind.PROXY_AUTH,)),),
         seen="Tunnel connection failed: 407 …",
         cause="The proxy {proxy} does not accept the user name and password in {proxy_variable}, or they are missing. {service} was not "
         "called.",
@@ -1076,33 +1144,33 @@ _ANY = (
     ),
     Row(
         "proxy_unusable",
-        (Match(kind=("proxy_unusable",)),),
+        (Match(kind=(FailureKind.PROXY_UNUSABLE,)),),
         cause="The environment variable {proxy_variable} names a proxy that cannot be used. Nothing was sent.",
         remedy="Correct {proxy_variable}: http://PROXY:PORT, or http://USER:PASSWORD@PROXY:PORT with special characters percent-encoded.",
     ),
     Row(
         "too_many_open_files",
-        (Match(kind=("descriptors",)),),
+        (Match(kind=(FailureKind.DESCRIPTORS,)),),
         cause="{service} was not called: this process has reached its limit of open files and connections.",
         remedy="In Azure, lower REFRESH_CONCURRENCY, and report it to us. On a laptop: `ulimit -n 1024`",
     ),
     Row(
         "out_of_time",
-        (Match(kind=("out_of_time",)),),
+        (Match(kind=(FailureKind.OUT_OF_TIME,)),),
         cause="The run ran out of time before this was done.",
         remedy="The next run continues. If it repeats, raise REFRESH_TIMEOUT_SECONDS (below host.json's functionTimeout) or "
         "REFRESH_CONCURRENCY.",
     ),
     Row(
         "timeout",
-        (Match(kind=("timeout", "lost")),),
+        (Match(kind=(FailureKind.TIMEOUT, FailureKind.LOST)),),
         cause="{service} accepted the request but did not answer in time. It may have done what was asked.",
         remedy="Usually temporary. If it repeats for a Git folder, the repository is large: use sparse. "
         "If it repeats elsewhere, check that the service is up, and the app's network.",
     ),
     Row(
         "connection_lost",
-        (Match(kind=("reset",)),),
+        (Match(kind=(FailureKind.RESET,)),),
         cause="{service} closed the connection before it answered.",
         remedy="Usually temporary: the next run tries again.",
     ),
@@ -1122,13 +1190,16 @@ _ANY = (
     ),
     Row(
         "answer_too_large",
-        (Match(kind=("too_large",)),),
+        (Match(kind=(FailureKind.TOO_LARGE,)),),
         cause="{service} sent far more than expected; it was dropped.",
         remedy="Check that {address} is the right address; a proxy may answer in its place.",
     ),
     Row(
         "unexpected_answer",
-        (Match(kind=("unexpected", "not_sent")), Match(status=(203, 301, 302, 303, 307, 308))),
+        (
+            Match(kind=(FailureKind.UNEXPECTED, FailureKind.NOT_SENT)),
+            Match(status=(203, 301, 302, 303, 307, 308)),
+        ),
         seen="200 <html>…",
         cause="{service} did not send its documented answer; a proxy or a sign-in page may have answered in its place.",
         remedy="Check that {address} is the right address. If it is, report this to us with the request id.",

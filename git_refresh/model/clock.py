@@ -162,8 +162,8 @@ class Brief:
 
 
 @dataclass(slots=True)
-class Operation[A]:
-    """One operation, all on one thread: when it has to end, how much it may still receive, and what was answered last.
+class OperationBounds[A]:
+    """Of one operation, all on one thread: when it has to end, how much it may still receive, and what was answered last.
 
     Sockets are pooled and outlive the operation that opened them, so they cannot hold its bounds. They ask for the current one.
     """
@@ -190,11 +190,11 @@ class Operation[A]:
         return remaining
 
 
-_current: ContextVar[Operation[Any]] = ContextVar("operation")
+_current: ContextVar[OperationBounds[Any]] = ContextVar("operation")
 
 
 @contextmanager
-def operation(deadline: Deadline, *, brief: bool = False) -> Iterator[Operation[Any]]:
+def operation(deadline: Deadline, *, brief: bool = False) -> Iterator[OperationBounds[Any]]:
     """Bound all work of the calling thread by `deadline`; an operation inside another keeps the earlier one.
 
     If `brief`, a failure at this bound is kept by nothing that remembers failures for others: see `cut_short`.
@@ -202,7 +202,7 @@ def operation(deadline: Deadline, *, brief: bool = False) -> Iterator[Operation[
     outer = _current.get(None)
     earlier = enclosed(deadline)
     kept = Brief(earlier) if brief else outer.brief if outer else None
-    token = _current.set(Operation(earlier, brief=kept))
+    token = _current.set(OperationBounds(earlier, brief=kept))
     try:
         yield _current.get()
     finally:
@@ -229,7 +229,7 @@ def give_up_for(deadline: Deadline) -> None:
         outer.brief.over = True
 
 
-def current_operation() -> Operation[Any]:
+def current_operation() -> OperationBounds[Any]:
     """The operation that is under way on this thread; a new thread starts without one.
 
     Raises:

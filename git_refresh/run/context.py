@@ -9,7 +9,7 @@ from math import inf
 from typing import TypedDict
 
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, noted
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.failures.table import Known
 from git_refresh.model.clock import Deadline, operation
 from git_refresh.model.hosts import TrustedHosts
@@ -162,7 +162,7 @@ class Run:
             self.sign_ins.tried(workspace, accepted=accepted)
         begins = secret.valid_from if secret is not None else None
         if begins is not None and begins > self.deadline.clock.now() and failure.status in _REFUSED:
-            failure = replace(failure, kind="not_active")
+            failure = replace(failure, kind=FailureKind.NOT_ACTIVE)
         raise ServiceError(failure)
 
     def known_of_entry(self, workspace: Workspace) -> frozenset[Known]:
@@ -214,7 +214,11 @@ class Run:
             if ref is not None and found.commit is not None:
                 self._existing[repository, ref] = found.commit
             return found
-        raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, f"look up {ref or repository}", "timeout"))
+        raise ServiceError(
+            ServiceFailure(
+                Service.AZURE_DEVOPS, Operation.LOOK_UP_REF.of(ref or repository), FailureKind.TIMEOUT
+            )
+        )
 
     def is_held_back(self, repository: Repository, ref: Ref, before: ResolvedRef, commit: str | None) -> bool:
         """Whether a folder that was moved to a ref, and is at another commit than its head was before, is kept there by local commits.

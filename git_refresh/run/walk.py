@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.failures.table import CLOSED
 from git_refresh.model.clock import Deadline, cut_short, operation
 from git_refresh.model.values import DIRECTORY, REPO, ListedObject
@@ -121,8 +121,9 @@ class Walk:
     def _listed(self, path: str) -> list[ListedObject]:
         listed = self._ask(path, lambda: self.children(path)) or ()
         if any(found is None for found in listed):
-            what = f"read {sum(found is None for found in listed)} objects in {path}"
-            self.gaps.append(Gap(path, ServiceFailure(Service.DATABRICKS, what, "unexpected")))
+            odd = sum(found is None for found in listed)
+            what = Operation.READ_OBJECTS.of(f"{odd} objects in {path}")
+            self.gaps.append(Gap(path, ServiceFailure(Service.DATABRICKS, what, FailureKind.UNEXPECTED)))
         known = {found.path: found for found in listed if found is not None}
         self.objects += len(known)
         return [known[path] for path in sorted(known)]

@@ -19,7 +19,7 @@ from git_refresh.clients.connections import tls_context
 from git_refresh.clients.retry import Retry, call
 from git_refresh.clients.session import BoundedSession
 from git_refresh.failures.diagnosis import DiagnosisContext, explain
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.output.mask import SecretFilter
 
@@ -125,7 +125,7 @@ def failure(port: int) -> ServiceFailure:
     with BoundedSession([origin], tls_context(os.environ)) as session, pytest.raises(ServiceError) as caught:
         call(
             Service.DATABRICKS,
-            "sign in",
+            Operation.SIGN_IN.of(),
             lambda: session.get(origin),
             deadline=Deadline.after(10, SystemClock()),
             secrets=SecretFilter(),

@@ -18,7 +18,7 @@ from git_refresh.clients import connections
 from git_refresh.clients.connections import AnswerTooLargeError, tls_context
 from git_refresh.clients.retry import call
 from git_refresh.clients.session import MAX_HEAD, BoundedSession, ByteBudget, NotJsonError, RedirectedError
-from git_refresh.failures.failure import Service, ServiceError
+from git_refresh.failures.failure import Operation, Service, ServiceError
 from git_refresh.model.clock import Deadline, SystemClock, operation
 from git_refresh.output.mask import SecretFilter
 from tests.unit.fakes import FakeClock
@@ -153,7 +153,7 @@ def test_an_answer_without_end_is_told_as_too_large(serve: Callable[..., Server]
         with pytest.raises(ServiceError) as caught:
             call(
                 Service.DATABRICKS,
-                "ask",
+                Operation.READ_JOB.of(),
                 partial(session.get, server.origin),
                 deadline=Deadline.after(20, SystemClock()),
                 secrets=SecretFilter(),

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline
 from git_refresh.model.repository import Repository
 from git_refresh.model.values import (
@@ -60,9 +60,8 @@ def deadline(seconds: float = 60.0, clock: FakeClock | None = None) -> Deadline:
 def failure(
     service: Service = Service.DATABRICKS, status: int | None = 500, error_code: str = "", message: str = ""
 ) -> ServiceError:
-    return ServiceError(
-        ServiceFailure(service, "do it", "answer" if status else "reset", status, error_code, message)
-    )
+    kind = FailureKind.ANSWER if status else FailureKind.RESET
+    return ServiceError(ServiceFailure(service, Operation.READ_JOB.of(), kind, status, error_code, message))
 
 
 @dataclass

@@ -14,7 +14,7 @@ from git_refresh.admin.rotation.report import SecretReport
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version, place_of
 from git_refresh.failures.diagnosis import DiagnosisContext
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline, Event
 from tests.unit.fakes import NOW, FakeClock
 
@@ -480,7 +480,23 @@ _ANSWERS: dict[str, tuple[int | None, str]] = {
 }
 
 
+_OPERATIONS = {
+    "principal": Operation.FIND_PRINCIPAL,
+    "list": Operation.LIST_OAUTH_SECRETS,
+    "create": Operation.CREATE_OAUTH_SECRET,
+    "delete": Operation.DELETE_OAUTH_SECRET,
+    "sign in": Operation.SIGN_IN,
+    "read": Operation.READ_LATEST_VERSION,
+    "read one": Operation.READ_FORMER_VERSION,
+    "versions": Operation.LIST_VERSIONS,
+    "store": Operation.STORE_SECRET,
+}
+
+
 def _failure(status: int | None, code: str, what: str = "do it") -> ServiceError:
     service = Service.KEY_VAULT if what in {"read", "read one", "versions", "store"} else Service.DATABRICKS
     said = "Source IP address: 10.0.0.1 is blocked by Databricks IP ACL" if code == "BLOCKED" else ""
-    return ServiceError(ServiceFailure(service, what, "answer" if status else "reset", status, code, said))
+    kind = FailureKind.ANSWER if status else FailureKind.RESET
+    return ServiceError(
+        ServiceFailure(service, _OPERATIONS.get(what, Operation.READ_JOB).of(), kind, status, code, said)
+    )

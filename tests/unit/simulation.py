@@ -21,7 +21,7 @@ from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
 from git_refresh.clients.retry import Retry, call
 from git_refresh.clients.session import LastResponse
 from git_refresh.clients.single_flight import SingleFlight
-from git_refresh.failures.failure import Service
+from git_refresh.failures.failure import Attempt, Operation, Service
 from git_refresh.model import waiting
 from git_refresh.model.clock import Deadline, Skew, current_operation
 from git_refresh.model.repository import Repository
@@ -252,12 +252,12 @@ class Heads(devops.AzureDevOps):
 
     @override
     def _get[M: Response](
-        self, repository: Repository, operation: str, what: str, model: type[M], query: Any, **_: Any
+        self, repository: Repository, what: Attempt, resource: str, model: type[M], query: Any, **_: Any
     ) -> M:
         number = int(repository.organization.removeprefix("org-"))
         deadline, secrets = self._deadline.within(devops.LIMIT), SecretFilter()
         ask = partial(self._world.ask, host(number), "devops")
-        call(Service.AZURE_DEVOPS, operation, ask, deadline=deadline, secrets=secrets)
+        call(Service.AZURE_DEVOPS, what, ask, deadline=deadline, secrets=secrets)
         return read(model, {"value": [{"name": f"refs/{query['filter']}", "objectId": NEW}]}, secrets)
 
 
@@ -279,7 +279,7 @@ class Services:
             return value
 
         deadline = self._deadline.within(limit)
-        return call(service, place, request, deadline=deadline, secrets=SecretFilter())
+        return call(service, Operation.READ_JOB.of(), request, deadline=deadline, secrets=SecretFilter())
 
     def token(self, resource: str) -> Token:
         token = Token(SecretStr("token"), self._world.time.now() + timedelta(hours=1), TokenClaims())
@@ -328,7 +328,14 @@ class Api:
     def _call(self, place: Place, limit: float, repeat: Retry = Retry.IDEMPOTENT) -> None:
         deadline = self._deadline.within(limit)
         ask: Callable[[], None] = lambda: self._world.ask(self._host, place)  # noqa: E731  # a request
-        call(Service.DATABRICKS, place, ask, deadline=deadline, secrets=SecretFilter(), repeat=repeat)
+        call(
+            Service.DATABRICKS,
+            Operation.READ_JOB.of(),
+            ask,
+            deadline=deadline,
+            secrets=SecretFilter(),
+            repeat=repeat,
+        )
 
     def credentials(self, principal_id: int | None) -> list[StoredCredential]:
         self._call("credentials", databricks.CREDENTIAL_LIMIT)

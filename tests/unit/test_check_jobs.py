@@ -20,7 +20,7 @@ from git_refresh.cli.check_jobs import AT_ONCE
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.job_scan import WorkspaceJobs, refreshing
 from git_refresh.cli.job_verdict import judge
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.repository import Repository
 from git_refresh.model.values import Ref, ResolvedRef, Secret, StoredCredential, Token
@@ -174,7 +174,9 @@ def managed(**more: Any) -> dict[str, Any]:
 
 def refused() -> ServiceError:
     return ServiceError(
-        ServiceFailure(Service.DATABRICKS, "list the jobs", "answer", 403, "PERMISSION_DENIED", "no")
+        ServiceFailure(
+            Service.DATABRICKS, Operation.LIST_JOBS.of(), FailureKind.ANSWER, 403, "PERMISSION_DENIED", "no"
+        )
     )
 
 

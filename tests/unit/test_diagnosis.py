@@ -31,8 +31,15 @@ from git_refresh.failures.diagnosis import (
     out_of_time,
     what_happened,
 )
-from git_refresh.failures.failure import EXCHANGE, Service, ServiceError, ServiceFailure
-from git_refresh.failures.table import CLOSED, NETWORK, OWN, TABLE, UNKNOWN, Known, Row
+from git_refresh.failures.failure import (
+    NETWORK,
+    FailureKind,
+    Operation,
+    Service,
+    ServiceError,
+    ServiceFailure,
+)
+from git_refresh.failures.table import CLOSED, OWN, TABLE, UNKNOWN, Known, Row
 from git_refresh.model.clock import Deadline, current_operation
 from git_refresh.output.mask import SecretFilter
 from git_refresh.output.shell import Command
@@ -75,7 +82,7 @@ class Case:
     service: Service
     status: int | None = None
     body: str = ""
-    operation: str = "do it"
+    operation: Operation = Operation.READ_JOB
     location: str = ""
     error: Exception | None = None
     seconds: float = 60.0
@@ -99,7 +106,7 @@ def vault(  # one for each part of an answer
     error_code: str,
     message: str,
     inner: str = "",
-    operation: str = "do it",
+    operation: Operation = Operation.READ_JOB,
 ) -> Case:
     error: dict[str, object] = {"code": error_code, "message": f"{message} {CANARY}"}
     if inner:
@@ -123,7 +130,7 @@ def entra(name: str, code: str, status: int, message: str) -> Case:
 
 def exchanged(name: str, code: str, status: int, error: str, message: str) -> Case:
     body = {"error": error, "error_description": f"{message} {CANARY}"}
-    return Case(name, code, Service.DATABRICKS, status, json.dumps(body), EXCHANGE)
+    return Case(name, code, Service.DATABRICKS, status, json.dumps(body), Operation.EXCHANGE_TOKEN)
 
 
 def cli(name: str, code: str, message: str) -> Case:
@@ -134,13 +141,15 @@ def network(name: str, code: str, service: Service, error: Exception) -> Case:
     return Case(name, code, service, error=error)
 
 
-def recognised(name: str, code: str, service: Service, kind: str) -> Case:
+def recognised(name: str, code: str, service: Service, kind: FailureKind) -> Case:
     """A failure that the app has recognised itself."""
-    return Case(name, code, service, error=ServiceError(ServiceFailure(service, "do it", kind)))
+    return Case(
+        name, code, service, error=ServiceError(ServiceFailure(service, Operation.READ_JOB.of(), kind))
+    )
 
 
 def lapsed(name: str, code: str, service: Service) -> Case:
-    return recognised(name, code, service, "lapsed")
+    return recognised(name, code, service, FailureKind.LAPSED)
 
 
 DNS = requests.ConnectionError(socket.gaierror(f"Name or service not known {CANARY}"))
@@ -209,11 +218,20 @@ CASES = (
         Service.IDENTITY,
         error=RuntimeError(f"App Service managed identity configuration not found in environment. {CANARY}"),
     ),
-    recognised("an app in Azure without identity", "identity_missing", Service.IDENTITY, "not_assigned"),
-    recognised("a machine without the Azure CLI", "azure_cli_missing", Service.AZURE_CLI, "not_installed"),
-    recognised("an Azure CLI without network", "azure_cli_unreachable", Service.AZURE_CLI, "refused"),
     recognised(
-        "nobody signed in to the Azure CLI", "azure_cli_not_signed_in", Service.AZURE_CLI, "signed_out"
+        "an app in Azure without identity", "identity_missing", Service.IDENTITY, FailureKind.NOT_ASSIGNED
+    ),
+    recognised(
+        "a machine without the Azure CLI", "azure_cli_missing", Service.AZURE_CLI, FailureKind.NOT_INSTALLED
+    ),
+    recognised(
+        "an Azure CLI without network", "azure_cli_unreachable", Service.AZURE_CLI, FailureKind.REFUSED
+    ),
+    recognised(
+        "nobody signed in to the Azure CLI",
+        "azure_cli_not_signed_in",
+        Service.AZURE_CLI,
+        FailureKind.SIGNED_OUT,
     ),
     cli(
         "an Azure CLI that is not signed in",
@@ -261,8 +279,8 @@ CASES = (
         "azure_cli_refused",
         "ERROR: AADSTS50034: The user account does not exist in the directory.",
     ),
-    recognised("an Azure CLI that takes too long", "azure_cli_slow", Service.AZURE_CLI, "slow"),
-    recognised("an Azure CLI that crashes", "azure_cli_broken", Service.AZURE_CLI, "broken"),
+    recognised("an Azure CLI that takes too long", "azure_cli_slow", Service.AZURE_CLI, FailureKind.SLOW),
+    recognised("an Azure CLI that crashes", "azure_cli_broken", Service.AZURE_CLI, FailureKind.BROKEN),
     cli(
         "an Azure CLI that says something else",
         "azure_cli_broken",
@@ -273,12 +291,20 @@ CASES = (
     lapsed("a token from the platform's cache that has lapsed", "identity_token_expired", Service.IDENTITY),
     lapsed("a token of the Azure CLI that has lapsed", "identity_token_expired", Service.AZURE_CLI),
     recognised(
-        "a person whose sign-in is to be exchanged", "azure_cli_no_exchange", Service.AZURE_CLI, "a_person"
+        "a person whose sign-in is to be exchanged",
+        "azure_cli_no_exchange",
+        Service.AZURE_CLI,
+        FailureKind.A_PERSON,
     ),
     recognised(
-        "an Azure DevOps that is a company's own server", "devops_server", Service.AZURE_DEVOPS, "server"
+        "an Azure DevOps that is a company's own server",
+        "devops_server",
+        Service.AZURE_DEVOPS,
+        FailureKind.SERVER,
     ),
-    recognised("a vault's value that is something else", "secret_value_wrong", Service.KEY_VAULT, "value"),
+    recognised(
+        "a vault's value that is something else", "secret_value_wrong", Service.KEY_VAULT, FailureKind.VALUE
+    ),
     Case(
         "a version of a secret that is not active yet",
         "oauth_secret_not_active",
@@ -286,8 +312,8 @@ CASES = (
         error=ServiceError(
             ServiceFailure(
                 Service.DATABRICKS,
-                "sign in",
-                "not_active",
+                Operation.SIGN_IN.of(),
+                FailureKind.NOT_ACTIVE,
                 401,
                 "invalid_client",
                 "Client authentication failed",
@@ -369,7 +395,7 @@ CASES = (
         f"Caller is not authorized to perform action on resource.\r\n{CALLER}"
         "Action: 'Microsoft.KeyVault/vaults/secrets/setSecret/action'\r\n",
         "ForbiddenByRbac",
-        'store the secret "databricks-oauth-secret"',
+        Operation.STORE_SECRET,
     ),
     vault(
         "no access policy to write to the vault",
@@ -379,7 +405,7 @@ CASES = (
         f"The user, group or application 'appid=8a5d;oid={OBJECT_ID};iss=x' does not have secrets set permission on key vault "
         "'contoso;location=westeurope'.",
         "ForbiddenByPolicy",
-        'store the secret "databricks-oauth-secret"',
+        Operation.STORE_SECRET,
     ),
     vault(
         "a validity that an Azure Policy does not allow",
@@ -388,7 +414,7 @@ CASES = (
         "Forbidden",
         "Secret is not allowed by policy: it should have the specified maximum validity period.",
         "ForbiddenByPolicy",
-        'store the secret "databricks-oauth-secret"',
+        Operation.STORE_SECRET,
     ),
     vault(
         "another refusal of an admin's",
@@ -397,7 +423,7 @@ CASES = (
         "Forbidden",
         "No.",
         "ForbiddenBySomethingElse",
-        'list the versions of the secret "databricks-oauth-secret"',
+        Operation.LIST_VERSIONS,
     ),
     vault(
         "a vault of another tenant than the admin's",
@@ -405,7 +431,7 @@ CASES = (
         401,
         "Unauthorized",
         f"AKV10032: Invalid issuer. Expected one of https://sts.windows.net/{TENANT}/.",
-        operation='read the latest version of the secret "databricks-oauth-secret"',
+        operation=Operation.READ_LATEST_VERSION,
     ),
     vault(
         "a deleted secret whose name is taken",
@@ -423,7 +449,7 @@ CASES = (
         "Conflict",
         "Secret databricks-oauth-secret is currently being deleted and cannot be re-created; retry later.",
         "ObjectIsBeingDeleted",
-        'store the secret "databricks-oauth-secret"',
+        Operation.STORE_SECRET,
     ),
     vault(
         "no access policy on the vault",
@@ -613,7 +639,7 @@ CASES = (
         Service.DATABRICKS,
         302,
         location=f"https://adb-1.1.azuredatabricks.net/login.html?error=private-link-validation-error:{CANARY}",
-        operation="sign in",
+        operation=Operation.SIGN_IN,
     ),
     databricks(
         "an address that the workspace blocks",
@@ -621,7 +647,7 @@ CASES = (
         403,
         403,
         "Source IP address: 20.50.2.1 is blocked by Databricks IP ACL for workspace: 1",
-        operation="sign in",
+        operation=Operation.SIGN_IN,
     ),
     *(
         databricks(
@@ -633,13 +659,13 @@ CASES = (
             operation=operation,
         )
         for operation in (
-            "sign in",
-            EXCHANGE,
-            "store the Git credential",
-            "list the jobs",
-            "move the Git folder to main",
-            "find service principal 8a5d-client",
-            "do it",
+            Operation.SIGN_IN,
+            Operation.EXCHANGE_TOKEN,
+            Operation.STORE_CREDENTIAL,
+            Operation.LIST_JOBS,
+            Operation.MOVE_FOLDER,
+            Operation.FIND_PRINCIPAL,
+            Operation.READ_JOB,
         )
     ),
     Case(
@@ -648,7 +674,7 @@ CASES = (
         Service.DATABRICKS,
         403,
         "Unauthorized network access to workspace: 1",
-        operation="sign in",
+        operation=Operation.SIGN_IN,
     ),
     *(
         Case(
@@ -659,7 +685,12 @@ CASES = (
             f"<html><body><p>Unauthorized network\naccess to workspace: 7405</p>{CANARY}</body></html>",
             operation=operation,
         )
-        for operation in ("sign in", EXCHANGE, "list the Git credentials", "find service principal 8a5d")
+        for operation in (
+            Operation.SIGN_IN,
+            Operation.EXCHANGE_TOKEN,
+            Operation.LIST_CREDENTIALS,
+            Operation.FIND_PRINCIPAL,
+        )
     ),
     *(
         Case(
@@ -671,7 +702,13 @@ CASES = (
             operation=operation,
         )
         for status, start in ((403, "<!DOCTYPE html><html>"), (403, "\n<HTML>"), (401, "<html><head>"))
-        for operation in ("sign in", EXCHANGE, "store the Git credential", "list the jobs", "do it")
+        for operation in (
+            Operation.SIGN_IN,
+            Operation.EXCHANGE_TOKEN,
+            Operation.STORE_CREDENTIAL,
+            Operation.LIST_JOBS,
+            Operation.READ_JOB,
+        )
     ),
     databricks(
         "a principal that is not in the workspace",
@@ -686,7 +723,7 @@ CASES = (
         403,
         "PERMISSION_DENIED",
         "No.",
-        operation="sign in",
+        operation=Operation.SIGN_IN,
     ),
     *(
         Case(
@@ -698,11 +735,14 @@ CASES = (
             operation=operation,
             known=proved(Known.SIGNED_IN_ELSEWHERE),
         )
-        for operation in ("sign in", EXCHANGE)
+        for operation in (Operation.SIGN_IN, Operation.EXCHANGE_TOKEN)
         for status, error in ((401, "invalid_client"), (400, "invalid_grant"), (403, "access_denied"))
     ),
     recognised(
-        "no service principal of an id", "principal_not_in_workspace", Service.DATABRICKS, "no_principal"
+        "no service principal of an id",
+        "principal_not_in_workspace",
+        Service.DATABRICKS,
+        FailureKind.NO_PRINCIPAL,
     ),
     databricks(
         "secrets of a service principal that is not there",
@@ -710,10 +750,13 @@ CASES = (
         404,
         "RESOURCE_DOES_NOT_EXIST",
         "Service principal with id 7 not found.",
-        operation="list the OAuth secrets of service principal 7",
+        operation=Operation.LIST_OAUTH_SECRETS,
     ),
     recognised(
-        "two service principals of an id", "principal_ambiguous", Service.DATABRICKS, "principal_ambiguous"
+        "two service principals of an id",
+        "principal_ambiguous",
+        Service.DATABRICKS,
+        FailureKind.PRINCIPAL_AMBIGUOUS,
     ),
     databricks(
         "a sixth OAuth secret",
@@ -721,7 +764,7 @@ CASES = (
         400,
         "RESOURCE_LIMIT_EXCEEDED",
         "Too many.",
-        operation="create an OAuth secret for service principal 7",
+        operation=Operation.CREATE_OAUTH_SECRET,
     ),
     databricks(
         "a sixth OAuth secret, in words",
@@ -729,7 +772,7 @@ CASES = (
         400,
         "BAD_REQUEST",
         "Service principal 7 has reached the limit of 5 secrets.",
-        operation="create an OAuth secret for service principal 7",
+        operation=Operation.CREATE_OAUTH_SECRET,
     ),
     databricks(
         "a workspace of another tenant than the admin's",
@@ -737,7 +780,7 @@ CASES = (
         401,
         "401",
         f"Expected iss claim to be: https://sts.windows.net/{TENANT}/, but was: https://sts.windows.net/x/.",
-        operation="find service principal 8a5d-client",
+        operation=Operation.FIND_PRINCIPAL,
     ),
     databricks(
         "the same, as a bad request",
@@ -745,7 +788,7 @@ CASES = (
         400,
         "INVALID_PARAMETER_VALUE",
         f"Expected iss claim to be: https://sts.windows.net/{TENANT}/, but was: https://sts.windows.net/x/.",
-        operation="list the OAuth secrets of service principal 7",
+        operation=Operation.LIST_OAUTH_SECRETS,
     ),
     databricks(
         "service principals that somebody may not see",
@@ -753,7 +796,7 @@ CASES = (
         403,
         "PERMISSION_DENIED",
         "Only admins may list service principals.",
-        operation="find service principal 8a5d-client",
+        operation=Operation.FIND_PRINCIPAL,
     ),
     databricks(
         "a workspace that an admin of others is not in",
@@ -761,7 +804,7 @@ CASES = (
         403,
         403,
         "Unauthorized access to Org: 1",
-        operation="find service principal 8a5d-client",
+        operation=Operation.FIND_PRINCIPAL,
     ),
     databricks(
         "OAuth secrets that somebody may not see",
@@ -769,7 +812,7 @@ CASES = (
         403,
         "PERMISSION_DENIED",
         "Only account or workspace admins can manage OAuth secrets.",
-        operation="list the OAuth secrets of service principal 7",
+        operation=Operation.LIST_OAUTH_SECRETS,
     ),
     Case(
         "a wrong OAuth secret",
@@ -779,7 +822,7 @@ CASES = (
         json.dumps(
             {"error": "invalid_client", "error_description": f"Client authentication failed {CANARY}"}
         ),
-        operation="sign in",
+        operation=Operation.SIGN_IN,
     ),
     databricks(
         "an access token that is not taken", "workspace_token_rejected", 403, "403", "Invalid access token."
@@ -904,7 +947,7 @@ CASES = (
         404,
         "RESOURCE_DOES_NOT_EXIST",
         "Git credential with id 900000000000001 could not be found",
-        operation="store the Git credential",
+        operation=Operation.STORE_CREDENTIAL,
     ),
     databricks(
         "a credential that is not there when a folder moves",
@@ -912,7 +955,7 @@ CASES = (
         404,
         "RESOURCE_DOES_NOT_EXIST",
         "Git credential with the given ID could not be found.",
-        operation="move the Git folder to main",
+        operation=Operation.MOVE_FOLDER,
     ),
     databricks(
         "a principal that additional_principal_ids misspells",
@@ -920,7 +963,7 @@ CASES = (
         404,
         "RESOURCE_DOES_NOT_EXIST",
         "Principal with id 7 could not be found",
-        operation="list the Git credentials",
+        operation=Operation.LIST_CREDENTIALS,
     ),
     databricks(
         "a principal that may not be managed",
@@ -928,7 +971,7 @@ CASES = (
         403,
         "PERMISSION_DENIED",
         "User does not have permission.",
-        operation="create the Git credential",
+        operation=Operation.CREATE_CREDENTIAL,
     ),
     # Jobs
     databricks(
@@ -937,7 +980,7 @@ CASES = (
         403,
         "PERMISSION_DENIED",
         "User does not have permission.",
-        operation="list the jobs",
+        operation=Operation.LIST_JOBS,
     ),
     # Git folder
     databricks(
@@ -1085,7 +1128,7 @@ CASES = (
         "folder_not_found",
         Service.DATABRICKS,
         404,
-        operation="read the Git folder",
+        operation=Operation.READ_FOLDER,
     ),
     databricks(
         "a folder that is not visible, in words",
@@ -1126,11 +1169,21 @@ CASES = (
             "Slow down.",
             operation=operation,
         )
-        for operation in ("do it", "sign in", EXCHANGE, "store the Git credential")
+        for operation in (
+            Operation.READ_JOB,
+            Operation.SIGN_IN,
+            Operation.EXCHANGE_TOKEN,
+            Operation.STORE_CREDENTIAL,
+        )
     ),
     *(
         databricks(f"an answer that is lost to {operation}", "timeout", 400, "", said, operation=operation)
-        for operation in ("do it", "sign in", EXCHANGE, "create the Git credential")
+        for operation in (
+            Operation.READ_JOB,
+            Operation.SIGN_IN,
+            Operation.EXCHANGE_TOKEN,
+            Operation.CREATE_CREDENTIAL,
+        )
         for said in ("Timed out after 30 seconds.", "rpc error: deadline exceeded")
     ),
     Case("a request that timed out", "timeout", Service.DATABRICKS, 408),
@@ -1188,7 +1241,7 @@ def symptom_of(case: Case) -> ServiceFailure:
 
     deadline = Deadline.after(case.seconds, FakeClock())
     with pytest.raises(ServiceError) as caught:
-        call(case.service, case.operation, request, deadline=deadline, secrets=SecretFilter())
+        call(case.service, case.operation.of(), request, deadline=deadline, secrets=SecretFilter())
     assert CANARY not in str(caught.value) + repr(caught.value.failure)
     return caught.value.failure
 
@@ -1249,49 +1302,61 @@ def test_no_brace_is_left_and_what_is_known_is_filled_in(row: Row) -> None:
 
 def test_an_unknown_failure_says_who_what_and_under_which_id() -> None:
     found = explain(symptom_of(next(case for case in CASES if case.code == "unknown")), FACTS)
-    assert found.message == "Could not do it: Databricks answered 418 TEAPOT (request id req-1)."
+    assert found.message == "Could not read the job: Databricks answered 418 TEAPOT (request id req-1)."
     assert "Databricks" in found.cause
     assert "teapot" not in words(found)
 
 
 SAID = {
-    "no time": (("out_of_time",), "Databricks: the run ran out of time."),
+    "no time": ((FailureKind.OUT_OF_TIME,), "Databricks: the run ran out of time."),
     "an answer": (
-        ("answer", 403, "DENIED", "", "req-1"),
+        (FailureKind.ANSWER, 403, "DENIED", "", "req-1"),
         "Databricks answered 403 DENIED (request id req-1).",
     ),
-    "an answer without words": (("answer", 503), "Databricks answered 503."),
-    "no answer in time, though a status came": (("timeout", 200), "Databricks: no answer came in time."),
-    "no connection": (("refused",), "Databricks: the connection was refused."),
-    "what nobody has thought of": (("strange",), "Databricks: strange."),
+    "an answer without words": ((FailureKind.ANSWER, 503), "Databricks answered 503."),
+    "no answer in time, though a status came": (
+        (FailureKind.TIMEOUT, 200),
+        "Databricks: no answer came in time.",
+    ),
+    "no connection": ((FailureKind.REFUSED,), "Databricks: the connection was refused."),
 }
 
 
-@pytest.mark.parametrize("kind", NETWORK)
+@pytest.mark.parametrize("kind", sorted(NETWORK))
 @pytest.mark.parametrize("service", [*Service])
-def test_the_proxy_on_the_way_is_named_whatever_could_not_be_reached(service: Service, kind: str) -> None:
-    direct = explain(ServiceFailure(service, "x", kind), FACTS)
-    found = explain(ServiceFailure(service, "x", kind, proxy="proxy.contoso.com:8080"), FACTS)
+def test_the_proxy_on_the_way_is_named_whatever_could_not_be_reached(
+    service: Service, kind: FailureKind
+) -> None:
+    direct = explain(ServiceFailure(service, Operation.READ_JOB.of(), kind), FACTS)
+    found = explain(
+        ServiceFailure(service, Operation.READ_JOB.of(), kind, proxy="proxy.contoso.com:8080"), FACTS
+    )
     way = "Check the proxy proxy.contoso.com:8080 (HTTPS_PROXY), which is on the way. "
     assert replace(found, message=direct.message) == replace(direct, remedy=way + direct.remedy)
 
 
-@pytest.mark.parametrize("kind", ["dns", "refused", "connect_timeout"])
-def test_what_happens_before_the_proxy_is_reached_is_not_told_of_the_service(kind: str) -> None:
-    found = explain(ServiceFailure(Service.KEY_VAULT, "x", kind, proxy="proxy.contoso.com:8080"), FACTS)
+@pytest.mark.parametrize("kind", [FailureKind.DNS, FailureKind.REFUSED, FailureKind.CONNECT_TIMEOUT])
+def test_what_happens_before_the_proxy_is_reached_is_not_told_of_the_service(kind: FailureKind) -> None:
+    found = explain(
+        ServiceFailure(Service.KEY_VAULT, Operation.READ_JOB.of(), kind, proxy="proxy.contoso.com:8080"),
+        FACTS,
+    )
     assert "the proxy" in found.message
 
 
 def test_a_secret_that_has_ended_was_read_and_the_day_is_told() -> None:
     ended = datetime(2026, 11, 1, 1, 30, tzinfo=timezone(timedelta(hours=2)))
-    found = explain(ServiceFailure(Service.KEY_VAULT, 'use the secret "x"', "lapsed", ended=ended), FACTS)
+    found = explain(
+        ServiceFailure(Service.KEY_VAULT, Operation.USE_SECRET.of("x"), FailureKind.LAPSED, ended=ended),
+        FACTS,
+    )
     assert found.code == "secret_expired"
     assert found.message == 'Could not use the secret "x": it ended on 2026-10-31 at 23:30 UTC.'
 
 
 @pytest.mark.parametrize(("failure", "said"), SAID.values(), ids=SAID)
 def test_what_happened_is_one_sentence(failure: tuple[Any, ...], said: str) -> None:
-    found = explain(ServiceFailure(Service.DATABRICKS, "list the Git folders", *failure), FACTS)
+    found = explain(ServiceFailure(Service.DATABRICKS, Operation.LIST_FOLDERS.of(), *failure), FACTS)
     assert found.message == f"Could not list the Git folders: {said}"
 
 
@@ -1303,7 +1368,7 @@ def test_a_rejected_sign_in_does_not_send_people_to_rotate_a_good_secret_first()
 def test_what_is_not_known_stays_in_capitals() -> None:
     unquoted = replace(by_name("no role on the vault"), message="")
     assert "object-id OBJECT_ID " in explain(unquoted, DiagnosisContext()).remedy
-    nowhere = ServiceFailure(Service.AZURE_CLI, "x", "too_large")
+    nowhere = ServiceFailure(Service.AZURE_CLI, Operation.READ_JOB.of(), FailureKind.TOO_LARGE)
     assert explain(nowhere, FACTS).remedy.startswith("Check that ADDRESS is the right address;")
 
 
@@ -1318,13 +1383,19 @@ def test_what_is_not_known_stays_in_capitals() -> None:
 def test_the_address_to_check_is_the_one_that_was_asked(service: Service, address: str) -> None:
     assert (
         f"Check that {address} is the right"
-        in explain(ServiceFailure(service, "x", "too_large"), FACTS).remedy
+        in explain(ServiceFailure(service, Operation.READ_JOB.of(), FailureKind.TOO_LARGE), FACTS).remedy
     )
 
 
 def test_an_error_code_that_looks_like_a_token_is_masked() -> None:
     failure = ServiceFailure(
-        Service.DATABRICKS, "do it", "answer", 400, "eyJhbGciOiJub25lIn0.eyJzdWIi", "", "req-1"
+        Service.DATABRICKS,
+        Operation.READ_JOB.of(),
+        FailureKind.ANSWER,
+        400,
+        "eyJhbGciOiJub25lIn0.eyJzdWIi",
+        "",
+        "req-1",
     )
     assert "eyJ" not in words(explain(failure, FACTS))
 
@@ -1358,8 +1429,8 @@ def test_the_files_of_a_conflict_are_named_and_nothing_after_them() -> None:
     assert explain(failure, FACTS).cause.endswith("that block the update.")
     failure = ServiceFailure(
         Service.DATABRICKS,
-        "x",
-        "answer",
+        Operation.READ_JOB.of(),
+        FailureKind.ANSWER,
         400,
         "GIT_CONFLICT",
         f"Conflicting files: {'eyJ' + 'a' * 99}\n{CANARY}",
@@ -1418,7 +1489,7 @@ REFUTES: dict[Known, tuple[str, ...]] = {
 MEETS: dict[Known, Callable[[Case], bool]] = {
     # The service itself says that a policy is there, and for whom.
     Known.SIGNED_IN_ELSEWHERE: lambda case: (
-        case.operation in {"sign in", EXCHANGE}
+        case.operation in {Operation.SIGN_IN, Operation.EXCHANGE_TOKEN}
         and not re.search("TOKEN_(AUDIENCE|SUBJECT)_INVALID", case.body)
     ),
     Known.TOKEN_ACCEPTED: lambda case: "credentials" in case.body or "Remote repo" in case.body,

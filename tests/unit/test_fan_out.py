@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from git_refresh import app, fan_out
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.fan_out import Delivery, dispatch, refresh_slice
 from git_refresh.model.clock import Clock
 from git_refresh.model.values import Problem, Slice
@@ -299,7 +299,9 @@ def test_the_same_slice_on_the_queue_twice_is_done_once(stage: Stage) -> None:
 
 
 DENIED = ServiceError(
-    ServiceFailure(Service.STORAGE, "claim slice 1 of 3", "answer", 403, "AuthorizationFailure")
+    ServiceFailure(
+        Service.STORAGE, Operation.CLAIM_SLICE.of(), FailureKind.ANSWER, 403, "AuthorizationFailure"
+    )
 )
 
 

@@ -14,7 +14,7 @@ from git_refresh.cli.check import check_clouds, check_settings
 from git_refresh.cli.checks import CheckReport
 from git_refresh.cli.render import show_check, show_plan, show_report
 from git_refresh.failures.diagnosis import DiagnosisContext, explain
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import StoredCredential
 from git_refresh.output.log import RedactingLogger
@@ -91,16 +91,18 @@ def failing(number: int, failure: ServiceFailure) -> FakeWorkspace:
     return FakeWorkspace(stored=stored, fail={"sign_in": error})
 
 
-REJECTED = ServiceFailure(Service.DATABRICKS, "sign in", "answer", 401, "invalid_client")
+REJECTED = ServiceFailure(
+    Service.DATABRICKS, Operation.SIGN_IN.of(), FailureKind.ANSWER, 401, "invalid_client"
+)
 UNKNOWN = ServiceFailure(
     Service.DATABRICKS,
-    "sign in",
-    "answer",
+    Operation.SIGN_IN.of(),
+    FailureKind.ANSWER,
     403,
     "PERMISSION_DENIED",
     "User is not a member of this workspace",
 )
-NO_NAME = ServiceFailure(Service.DATABRICKS, "sign in", "dns")
+NO_NAME = ServiceFailure(Service.DATABRICKS, Operation.SIGN_IN.of(), FailureKind.DNS)
 SYMPTOMS = {"rejected": REJECTED, "not a member": UNKNOWN, "no such name": NO_NAME}
 
 

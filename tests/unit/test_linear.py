@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from git_refresh.cli.check_schedule import schedule_problem, schedule_warnings
 from git_refresh.failures.diagnosis import DiagnosisContext, explain
-from git_refresh.failures.failure import Service, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceFailure
 from git_refresh.model.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts
 from git_refresh.model.repository import parse_repository
 from git_refresh.model.schedule import Schedule
@@ -88,7 +88,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "the name of a key": lambda text: load({"WORKSPACES": json.dumps([{"host": HOST, text: 1}])}),
     **{
         f"an answer of {service}": lambda text, service=service: explain(  # type: ignore[misc]  # bound early
-            ServiceFailure(service, "answer", "sign in", status=400, message=text), DiagnosisContext()
+            ServiceFailure(service, Operation.SIGN_IN.of(), FailureKind.ANSWER, 400, message=text),
+            DiagnosisContext(),
         )
         for service in Service
     },

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, out_of_time
-from git_refresh.failures.failure import Service, ServiceFailure
+from git_refresh.failures.failure import Attempt, FailureKind, Operation, Service, ServiceFailure
 from git_refresh.model.values import Problem
 from git_refresh.output.log import EXPLAINED, RedactingLogger
 from git_refresh.run.report import (
@@ -35,14 +35,15 @@ DAILY_CAP = 1_000_000_000
 drawn = random.Random(29)  # noqa: S311  # the same ids for the same test
 
 
-def explained(status: int, error_code: str, operation: str) -> Callable[[str, str], Diagnosis]:
+def explained(status: int, error_code: str, operation: Attempt) -> Callable[[str, str], Diagnosis]:
     """A failure of each Git folder, which names its host and path, with a request id of its own."""
     context = DiagnosisContext(
         host="HOST", path="PATH", principal="service principal 1b2c3d4e-0000-4000-8000-00000000001d"
     )
     message = "there are Conflicting files: etl.py. Commit them."
     found = explain(
-        ServiceFailure(Service.DATABRICKS, operation, "answer", status, error_code, message, "ID"), context
+        ServiceFailure(Service.DATABRICKS, operation, FailureKind.ANSWER, status, error_code, message, "ID"),
+        context,
     )
 
     def of(host: str, path: str) -> Diagnosis:
@@ -55,9 +56,9 @@ def explained(status: int, error_code: str, operation: str) -> Callable[[str, st
 
 FAILURES: dict[str, Callable[[str, str], Diagnosis] | None] = {
     "quiet": None,
-    "conflicts": explained(400, "GIT_CONFLICT", "move the Git folder to branch main"),
-    "no permission": explained(403, "PERMISSION_DENIED", "read the Git folder"),
-    "server errors": explained(500, "INTERNAL_ERROR", "move the Git folder to branch main"),
+    "conflicts": explained(400, "GIT_CONFLICT", Operation.MOVE_FOLDER.of("branch main")),
+    "no permission": explained(403, "PERMISSION_DENIED", Operation.READ_FOLDER.of()),
+    "server errors": explained(500, "INTERNAL_ERROR", Operation.MOVE_FOLDER.of("branch main")),
     "no time": lambda host, path: out_of_time(DiagnosisContext(host=host, path=path)),
 }
 

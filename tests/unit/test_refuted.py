@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from git_refresh.failures.diagnosis import Diagnosis
-from git_refresh.failures.failure import EXCHANGE, Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.values import GitFolder, OtherObject
 from git_refresh.run.ports import NullProgress
 from git_refresh.run.report import Report, WorkspaceReport
@@ -22,8 +22,10 @@ INVALID = "Invalid Git provider credentials. Go to User Settings."
 GONE = "Remote branch does not exist: topic"
 
 
-def answered(operation: str, status: int, code: str = "", message: str = "") -> ServiceError:
-    return ServiceError(ServiceFailure(Service.DATABRICKS, operation, "answer", status, code, message))
+def answered(operation: Operation, status: int, code: str = "", message: str = "") -> ServiceError:
+    return ServiceError(
+        ServiceFailure(Service.DATABRICKS, operation.of(), FailureKind.ANSWER, status, code, message)
+    )
 
 
 def fleet(refusing: set[int], refusal: ServiceError, size: int = 3) -> dict[str, FakeWorkspace]:
@@ -47,7 +49,7 @@ def folder_error(report: Report) -> Diagnosis:
     return error
 
 
-REFUSED = answered("sign in", 401, "invalid_client", "Client authentication failed")
+REFUSED = answered(Operation.SIGN_IN, 401, "invalid_client", "Client authentication failed")
 
 
 # A secret that signs in elsewhere
@@ -56,7 +58,8 @@ REFUSED = answered("sign in", 401, "invalid_client", "Client authentication fail
 @pytest.mark.parametrize("refusing", range(3))
 @pytest.mark.parametrize("concurrency", ["1", "8"])
 @pytest.mark.parametrize(
-    "refusal", [REFUSED, answered("sign in", 400, "invalid_request"), answered("sign in", 403)]
+    "refusal",
+    [REFUSED, answered(Operation.SIGN_IN, 400, "invalid_request"), answered(Operation.SIGN_IN, 403)],
 )
 def test_a_secret_that_signs_in_elsewhere_is_never_to_be_rotated(
     refusing: int, concurrency: str, refusal: ServiceError
@@ -104,7 +107,9 @@ def test_another_principal_s_or_another_secret_s_sign_in_proves_nothing(more: di
 
 
 def test_a_policy_that_signs_in_elsewhere_is_never_to_be_written() -> None:
-    refusal = answered(EXCHANGE, 400, "invalid_grant", "TOKEN_INVALID (Ensure a valid federation policy)")
+    refusal = answered(
+        Operation.EXCHANGE_TOKEN, 400, "invalid_grant", "TOKEN_INVALID (Ensure a valid federation policy)"
+    )
     services = FakeServices(fleet({1}, refusal, size=2), {"main": OLD})
     federated = {"auth": "federated", "client_secret_name": None}
     report = run(services, federated, federated)
@@ -131,7 +136,7 @@ def test_each_workspace_is_logged_once_however_late_it_is_judged(caplog: pytest.
 def test_a_token_that_the_app_has_just_used_is_neither_expired_nor_without_rights(
     status: int, code: str, said: str
 ) -> None:
-    refused = answered("move the Git folder to main", status, code, said)
+    refused = answered(Operation.MOVE_FOLDER, status, code, said)
     workspace = FakeWorkspace(at=behind(), fail={"move_folder": refused})
     error = folder_error(run(FakeServices({host(1): workspace}, {"main": NEW})))
     assert error.code == "devops_refuses_workspace"
@@ -139,14 +144,16 @@ def test_a_token_that_the_app_has_just_used_is_neither_expired_nor_without_right
 
 
 def test_of_a_token_that_the_app_could_not_try_it_is_known_that_it_is_fresh() -> None:
-    workspace = FakeWorkspace(at=behind(), fail={"move_folder": answered("move it", 403, "X", INVALID)})
+    workspace = FakeWorkspace(
+        at=behind(), fail={"move_folder": answered(Operation.MOVE_FOLDER, 403, "X", INVALID)}
+    )
     down = failure(Service.AZURE_DEVOPS, 503)
     error = folder_error(run(FakeServices({host(1): workspace}, devops_failure=down)))
     assert error.code == "stored_token_refused"
 
 
 def test_where_the_stored_token_was_kept_nothing_is_known_of_it() -> None:
-    fail = {"move_folder": answered("move it", 403, "X", INVALID)}
+    fail = {"move_folder": answered(Operation.MOVE_FOLDER, 403, "X", INVALID)}
     workspace = FakeWorkspace(stored=[OURS], at=behind(), fail=fail)
     rejected = failure(Service.AZURE_DEVOPS, 401, message="TF401444: ...")
     error = folder_error(run(FakeServices({host(1): workspace}, devops_failure=rejected)))
@@ -199,7 +206,8 @@ MISSING = {
 @pytest.mark.parametrize("missing", MISSING.values(), ids=MISSING)
 def test_a_branch_that_is_not_there_is_told_as_whose_it_is(missing: Missing) -> None:
     workspace = FakeWorkspace(
-        at=on(missing.branch), fail={"move_folder": answered("move it", 400, "GIT_UNKNOWN_REF", GONE)}
+        at=on(missing.branch),
+        fail={"move_folder": answered(Operation.MOVE_FOLDER, 400, "GIT_UNKNOWN_REF", GONE)},
     )
     services = FakeServices({host(1): workspace}, missing.commits, devops_failure=missing.devops, branches=())
     report = run(services, {"folders": [{"path": missing.path, **missing.wanted}]})
@@ -234,7 +242,7 @@ def test_where_the_branches_cannot_be_listed_no_repository_is_called_empty() -> 
 
 def test_after_a_discard_no_uncommitted_change_is_blamed() -> None:
     said = "Conflict pulling from remote. Conflicting files: a.py"
-    conflict = answered("move it", 400, "GIT_CONFLICT", said)
+    conflict = answered(Operation.MOVE_FOLDER, 400, "GIT_CONFLICT", said)
     for wanted, code in (({"on_conflict": "discard"}, "branch_diverged"), ({}, "git_conflict")):
         workspace = FakeWorkspace(at=behind(), fail={"move_folder": conflict})
         services = FakeServices({host(1): workspace}, {"main": NEW})
@@ -249,7 +257,7 @@ def test_a_rewritten_history_is_no_uncommitted_change(wanted: dict[str, str], br
     """Another branch than the folder is on need not have its commit."""
     said = "Conflict pulling from remote. Conflicting files: a.py"
     workspace = FakeWorkspace(
-        at=on(branch), fail={"move_folder": answered("move it", 400, "GIT_CONFLICT", said)}
+        at=on(branch), fail={"move_folder": answered(Operation.MOVE_FOLDER, 400, "GIT_CONFLICT", said)}
     )
     services = FakeServices({host(1): workspace}, {"main": NEW}, rewritten=(OLD,))
     assert folder_error(run(services, {"folders": [{"path": PATH, **wanted}]})).code == code
@@ -284,7 +292,8 @@ WAYS: dict[str, dict[str, Any]] = {
 def test_a_closed_network_is_told_as_such_in_every_way_and_at_every_step(
     way: str, step: str, body: str
 ) -> None:
-    operation = {"federated": EXCHANGE}.get(way, "sign in") if step == "sign_in" else f"do {step}"
+    sign_in = Operation.EXCHANGE_TOKEN if way == "federated" else Operation.SIGN_IN
+    operation = sign_in if step == "sign_in" else Operation.READ_JOB
     closed = answered(operation, 403, *CLOSED[body])
     workspace = FakeWorkspace(at=behind(), fail={step: closed})
     if step == "find":
@@ -302,16 +311,14 @@ def test_a_closed_network_is_told_as_such_in_every_way_and_at_every_step(
 
 def test_the_facts_of_one_workspace_prove_nothing_of_another() -> None:
     """Only what a workspace itself has answered says that it was reached."""
-    lost = ServiceError(ServiceFailure(Service.DATABRICKS, "list the Git credentials", "dns"))
+    lost = ServiceError(ServiceFailure(Service.DATABRICKS, Operation.LIST_CREDENTIALS.of(), FailureKind.DNS))
     workspaces = {host(number): FakeWorkspace(at=behind()) for number in range(2)}
     workspaces[host(0)].fail["sign_in"] = lost
-    workspaces[host(1)].fail["move_folder"] = replace_operation(lost, "move it")
+    workspaces[host(1)].fail["move_folder"] = ServiceError(
+        replace(lost.failure, attempt=Operation.MOVE_FOLDER.of("main"))
+    )
     report = run(FakeServices(workspaces, {"main": NEW}))
     assert codes(report) == ["workspace_unreachable", None]
     error = report.workspaces[1].folders[0].error
     assert error is not None
     assert error.code == "workspace_connection_failed"
-
-
-def replace_operation(error: ServiceError, operation: str) -> ServiceError:
-    return ServiceError(replace(error.failure, operation=operation))

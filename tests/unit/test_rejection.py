@@ -2,7 +2,14 @@
 
 import pytest
 
-from git_refresh.failures.failure import Service, ServiceFailure, is_definite, is_rejection
+from git_refresh.failures.failure import (
+    FailureKind,
+    Operation,
+    Service,
+    ServiceFailure,
+    is_definite,
+    is_rejection,
+)
 
 PAGE = "<!DOCTYPE html><html><head><title>Azure DevOps Services | Sign In</title></head></html>"
 REJECTED = {
@@ -32,7 +39,7 @@ UNPROVEN = {
 def symptom(
     status: int | None, code: str, message: str, service: Service = Service.AZURE_DEVOPS
 ) -> ServiceFailure:
-    return ServiceFailure(service, "do it", "answer", status, code, message)
+    return ServiceFailure(service, Operation.READ_JOB.of(), FailureKind.ANSWER, status, code, message)
 
 
 @pytest.mark.parametrize("answer", REJECTED.values(), ids=REJECTED)

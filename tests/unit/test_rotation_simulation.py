@@ -19,7 +19,7 @@ from git_refresh.admin.rotation.decide import MAX_OAUTH_SECRETS
 from git_refresh.admin.rotation.report import SecretReport
 from git_refresh.admin.rotation.steps import is_refusal
 from git_refresh.admin.secrets import tags_of
-from git_refresh.failures.failure import Service, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceFailure
 from tests.drawn import as_often_as
 from tests.unit.rotation_world import (
     CLIENT_ID,
@@ -734,23 +734,25 @@ def test_a_principal_that_is_let_in_and_not_allowed_to_keeps_its_secret() -> Non
 @pytest.mark.parametrize(
     ("kind", "status", "refused"),
     [
-        ("answer", 400, True),
-        ("answer", 403, True),
-        ("answer", 408, False),
-        ("answer", 429, True),
-        ("answer", 500, False),
-        ("answer", 503, False),
-        ("out_of_time", None, True),
-        ("not_sent", None, True),
-        ("connect_timeout", None, True),
-        ("timeout", None, False),
-        ("reset", None, False),
-        ("unexpected", 200, False),
+        (FailureKind.ANSWER, 400, True),
+        (FailureKind.ANSWER, 403, True),
+        (FailureKind.ANSWER, 408, False),
+        (FailureKind.ANSWER, 429, True),
+        (FailureKind.ANSWER, 500, False),
+        (FailureKind.ANSWER, 503, False),
+        (FailureKind.OUT_OF_TIME, None, True),
+        (FailureKind.NOT_SENT, None, True),
+        (FailureKind.CONNECT_TIMEOUT, None, True),
+        (FailureKind.TIMEOUT, None, False),
+        (FailureKind.RESET, None, False),
+        (FailureKind.UNEXPECTED, 200, False),
     ],
 )
-def test_what_was_certainly_not_done(kind: str, status: int | None, refused: bool) -> None:  # noqa: FBT001
-    assert is_refusal(ServiceFailure(Service.KEY_VAULT, "store", kind, status)) is refused
-    assert is_refusal(ServiceFailure(Service.AZURE_CLI, "get a token", "timeout"))
+def test_what_was_certainly_not_done(kind: FailureKind, status: int | None, refused: bool) -> None:  # noqa: FBT001
+    assert (
+        is_refusal(ServiceFailure(Service.KEY_VAULT, Operation.STORE_SECRET.of("x"), kind, status)) is refused
+    )
+    assert is_refusal(ServiceFailure(Service.AZURE_CLI, Operation.GET_TOKEN.of("x"), FailureKind.TIMEOUT))
 
 
 def test_a_new_one_that_is_not_accepted_tells_why_and_how_long_was_waited() -> None:

@@ -11,7 +11,7 @@ import urllib3
 from git_refresh.clients.connections import AnswerTooLargeError
 from git_refresh.clients.retry import Retry, call
 from git_refresh.clients.session import LastResponse
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline, current_operation
 from git_refresh.output.mask import SecretFilter
 from tests.unit.fakes import FakeClock
@@ -36,7 +36,7 @@ def symptom_of(
     with pytest.raises(ServiceError) as caught:
         call(
             Service.DATABRICKS,
-            "do it",
+            Operation.READ_JOB.of(),
             request,
             deadline=Deadline.after(budget, clock),
             secrets=secrets or SecretFilter(),
@@ -296,7 +296,7 @@ def test_a_refused_creation_is_tried_again(status: int, body: bytes) -> None:
     assert (
         call(
             Service.DATABRICKS,
-            "x",
+            Operation.READ_JOB.of(),
             request,
             deadline=Deadline.after(60, clock),
             secrets=SecretFilter(),
@@ -349,7 +349,7 @@ def test_the_inner_failure_of_two_is_the_one_that_is_told() -> None:
     def inner() -> None:
         call(
             Service.IDENTITY,
-            "get a token",
+            Operation.GET_TOKEN.of("x"),
             lambda: answered(400),
             deadline=Deadline.after(60, FakeClock()),
             secrets=SecretFilter(),

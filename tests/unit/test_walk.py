@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from git_refresh.failures.diagnosis import DiagnosisContext
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.values import GitFolder, OtherObject
 from git_refresh.run import listing, walk
 from git_refresh.run.listing import Listing
@@ -62,7 +62,9 @@ def codes(told: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
     ],
 )
 def test_a_closed_network_is_no_missing_permission(code: str, message: str, *, refused: bool) -> None:
-    failure = ServiceFailure(Service.DATABRICKS, "list the directory /a", "answer", 403, code, message)
+    failure = ServiceFailure(
+        Service.DATABRICKS, Operation.LIST_DIRECTORY.of(), FailureKind.ANSWER, 403, code, message
+    )
     assert Gap("/a", failure).refused is refused
 
 
@@ -139,8 +141,8 @@ def test_all_searches_of_a_workspace_share_their_seconds(monkeypatch: pytest.Mon
     assert clock.at == 80
 
 
-HUNG = ServiceFailure(Service.DATABRICKS, "list the directory /Shared/b", "timeout")
-LARGE = ServiceFailure(Service.DATABRICKS, "list the directory /Shared/b", "too_large")
+HUNG = ServiceFailure(Service.DATABRICKS, Operation.LIST_DIRECTORY.of(), FailureKind.TIMEOUT)
+LARGE = ServiceFailure(Service.DATABRICKS, Operation.LIST_DIRECTORY.of(), FailureKind.TOO_LARGE)
 
 
 @pytest.mark.parametrize("failure", [HUNG, LARGE], ids=["hung", "too large"])

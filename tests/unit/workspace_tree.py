@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import (
+    Attempt,
+    FailureKind,
+    Operation,
+    Service,
+    ServiceError,
+    ServiceFailure,
+)
 from git_refresh.model.values import GitFolder, ListedObject, OtherObject
 from tests.unit.fakes import FakeWorkspace
 
@@ -81,13 +88,13 @@ class Tree(FakeWorkspace):
         ]
         yield [*shown[:2]]
         if self.list_fails:
-            raise self._error("list the Git folders", 500)
+            raise self._error(Operation.LIST_FOLDERS.of(), 500)
         yield [*shown[2:]]
 
     def children(self, path: str) -> list[ListedObject | None]:
         self._ask("children", path)
         node = self.nodes.get(path)
-        what = f"list the directory {path}"
+        what = Operation.LIST_DIRECTORY.of(path)
         if node is None or not node.seen:
             raise self._error(what, 404)
         if node.listing is not None:
@@ -111,7 +118,7 @@ class Tree(FakeWorkspace):
         path = next((path for path, node in self.nodes.items() if node.id == found.id and node.seen), None)
         node = self.nodes[path] if path is not None else None
         if node is not None and node.repos is not None:
-            raise self._error(f"read the Git folder {path}", node.repos)
+            raise self._error(Operation.READ_OBJECTS.of(f"the Git folder {path}"), node.repos)
         if path is None or node is None or not node.is_git_folder:
             return OtherObject(found.type, broken=found.is_git_folder)
         return self._folder(path)
@@ -134,5 +141,5 @@ class Tree(FakeWorkspace):
         self.before(f"{what} {path}")
         self.asked.append((what, path))
 
-    def _error(self, what: str, status: int) -> ServiceError:
-        return ServiceError(ServiceFailure(Service.DATABRICKS, what, "answer", status))
+    def _error(self, what: Attempt, status: int) -> ServiceError:
+        return ServiceError(ServiceFailure(Service.DATABRICKS, what, FailureKind.ANSWER, status))

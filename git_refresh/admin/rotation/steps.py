@@ -20,7 +20,7 @@ from git_refresh.admin.rotation.decide import (
 )
 from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version, place_of, tags_of
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding, out_of_time
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.failures.table import Known
 from git_refresh.model.clock import Deadline
 
@@ -162,7 +162,7 @@ class Steps:
         tried = self._crew.each(hosts, work, AT_ONCE)
         if self._crew.interrupted:
             raise KeyboardInterrupt
-        late = _Tried(ServiceFailure(Service.DATABRICKS, "sign in", "out_of_time"))
+        late = _Tried(ServiceFailure(Service.DATABRICKS, Operation.SIGN_IN.of(), FailureKind.OUT_OF_TIME))
         found = {host: (each or late).failure for host, each in tried}
         return {host: failure for host, failure in found.items() if failure is not None}
 
@@ -400,12 +400,21 @@ def is_refusal(failure: ServiceFailure) -> bool:
     """Whether what was asked for was certainly not done: it was refused, or never reached the service."""
     if failure.service not in {Service.KEY_VAULT, Service.DATABRICKS}:
         return True  # there was no token to ask with
-    if failure.kind == "answer":
+    if failure.kind is FailureKind.ANSWER:
         return failure.status is not None and 400 <= failure.status < 500 and failure.status != _TIMED_OUT  # noqa: PLR2004  # HTTP's client errors
-    return failure.kind in {"refused", "dns", "connect_timeout", "not_sent", "out_of_time"}
+    return failure.kind in _NEVER_SENT
 
 
 _TIMED_OUT = 408
+_NEVER_SENT = frozenset(
+    {
+        FailureKind.REFUSED,
+        FailureKind.DNS,
+        FailureKind.CONNECT_TIMEOUT,
+        FailureKind.NOT_SENT,
+        FailureKind.OUT_OF_TIME,
+    }
+)
 
 
 def _ends(secret: OAuthSecret, now: datetime) -> str:

@@ -37,7 +37,7 @@ from git_refresh.admin.rotation.steps import (
 )
 from git_refresh.admin.secrets import OAuthSecret, Version, place_of
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding, interrupted
-from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline
 
 
@@ -183,8 +183,10 @@ class Rotation:
         beside = {name: self._vault.versions(name) for name in self._beside}
         current = self._vault.current(target.name)
         if current is None:
-            what = f'read the latest version of the secret "{target.name}"'
-            raise ServiceError(ServiceFailure(Service.KEY_VAULT, what, "answer", 404, "SecretNotFound"))
+            what = Operation.READ_LATEST_VERSION.of(target.name)
+            raise ServiceError(
+                ServiceFailure(Service.KEY_VAULT, what, FailureKind.ANSWER, 404, "SecretNotFound")
+            )
         failures = self._steps.failures = self._steps.sign_in(target.hosts, current.value)
         seen = SecretSnapshot(
             self._place,
