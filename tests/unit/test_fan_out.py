@@ -300,7 +300,7 @@ def test_the_same_slice_on_the_queue_twice_is_done_once(stage: Stage) -> None:
 
 DENIED = ServiceError(
     ServiceFailure(
-        Service.STORAGE, Operation.CLAIM_SLICE.of(), FailureKind.ANSWER, 403, "AuthorizationFailure"
+        Service.STORAGE, Operation.CLAIM_SLICE.of("1 of 3"), FailureKind.ANSWER, 403, "AuthorizationFailure"
     )
 )
 

@@ -63,7 +63,7 @@ def codes(told: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
 )
 def test_a_closed_network_is_no_missing_permission(code: str, message: str, *, refused: bool) -> None:
     failure = ServiceFailure(
-        Service.DATABRICKS, Operation.LIST_DIRECTORY.of(), FailureKind.ANSWER, 403, code, message
+        Service.DATABRICKS, Operation.LIST_DIRECTORY.of("/Shared/b"), FailureKind.ANSWER, 403, code, message
     )
     assert Gap("/a", failure).refused is refused
 
@@ -141,8 +141,8 @@ def test_all_searches_of_a_workspace_share_their_seconds(monkeypatch: pytest.Mon
     assert clock.at == 80
 
 
-HUNG = ServiceFailure(Service.DATABRICKS, Operation.LIST_DIRECTORY.of(), FailureKind.TIMEOUT)
-LARGE = ServiceFailure(Service.DATABRICKS, Operation.LIST_DIRECTORY.of(), FailureKind.TOO_LARGE)
+HUNG = ServiceFailure(Service.DATABRICKS, Operation.LIST_DIRECTORY.of("/Shared/b"), FailureKind.TIMEOUT)
+LARGE = ServiceFailure(Service.DATABRICKS, Operation.LIST_DIRECTORY.of("/Shared/b"), FailureKind.TOO_LARGE)
 
 
 @pytest.mark.parametrize("failure", [HUNG, LARGE], ids=["hung", "too large"])
