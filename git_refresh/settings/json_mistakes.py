@@ -18,11 +18,15 @@ NEXT = "next-item next-pair"
 END = "end-object end-array end-text"
 _ANY = f"start {VALUE} {KEY} colon {NEXT} {END}"
 
+REFERENCE = (
+    r"@Microsoft\.KeyVault\b",
+    "Azure could not resolve this Key Vault reference; see the status of this setting in the portal",
+)
+"""In place of the whole value: a reference to a secret, of which nothing is shown."""
+
 # By what is due: what is found there instead, and what is wrong then. The first row that fits is used, those of "whole" before all others.
 # A pattern that only looks ahead is about what was read last; an empty one is about what is missing after it.
 MISTAKES = [
-    ("whole", r"@Microsoft\.KeyVault\b",
-     "Azure could not resolve this Key Vault reference; see the status of this setting in the portal"),
     ("whole", rf'"?{_PLACEHOLDER}"?\s*$', f"{_NOT_FILLED_IN}, or set the variable in the pipeline that fills it in"),
     ("whole",
      r"""(?:(?:export|set|setx|ENV|env|const|let|var|-e|--settings)\s+|\$env:)?["']?(?:[A-Z][A-Z_]{3,}|workspaces)["']?\s*[=:](?!//)""",

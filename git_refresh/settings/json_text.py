@@ -20,6 +20,7 @@ from git_refresh.settings.json_mistakes import (
     NEXT,
     NO_CLOSING_QUOTE,
     OUTER_QUOTES,
+    REFERENCE,
     VALUE,
 )
 
@@ -110,6 +111,9 @@ class _Mistake:
     def message(self) -> str:
         """Where it is, what it is, and what to write."""
         self.at = len(self.text) - len(self.text.lstrip(" \t\r\n"))
+        reference, advice = REFERENCE
+        if re.compile(reference).match(self.text, self.at):
+            return self._said(advice, self.at, None)
         if whole := self._listed("whole", self.at):
             return whole
         while (part := _PART.match(self.text, self.at)) and part.end(1) <= self.stop and self._valid(part[1]):
@@ -224,8 +228,7 @@ class _Mistake:
                 start, end = found.span()
                 if start == end:
                     start, end = self.last if pattern else (self.last[1], self.last[1])
-                mark = None if "KeyVault" in pattern else end
-                return self._said(advice.replace("FOUND", found[0]), start, mark, due)
+                return self._said(advice.replace("FOUND", found[0]), start, end, due)
         return None
 
     def _said(self, advice: str, at: int, mark: int | None, due: str | None = None) -> str:
