@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from git_refresh.cli import render
-from git_refresh.cli.findings import Finding, show_finding
+from git_refresh.cli.findings import of_problem, show_finding
 from git_refresh.cli.shared import WRONG
 from git_refresh.model.values import Problem, json_of
 from git_refresh.output.log import RedactingLogger
@@ -24,8 +24,5 @@ def exit_with_problems(problems: Sequence[Problem], *, as_json: bool) -> NoRetur
         with render.writing():
             render.echo(json.dumps({"version": 1, "result": "failed", "problems": listed}, indent=2))
     else:
-        told = [
-            Finding("failed", problem.location, problem.message, kind=problem.kind) for problem in problems
-        ]
-        show_finding(told, render.console(stderr=True))
+        show_finding([*map(of_problem, problems)], render.console(stderr=True))
     sys.exit(WRONG)

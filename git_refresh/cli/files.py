@@ -30,9 +30,10 @@ MAX_NAMES = 1_000
 MAX_WAIT_S = 60.0
 """For a pipe: `az` may take its time to write into it."""
 
+_PRINT = "az functionapp config appsettings list --output json"
 _FORMS = (
     'must contain an array of workspaces, app settings by name ({"WORKSPACES": […]}), a local.settings.json ({"Values": {…}}), '
-    "or what az functionapp config appsettings list --output json prints"
+    f"or what {_PRINT} prints"
 )
 
 
@@ -60,8 +61,8 @@ def read_settings(file: Path) -> FileSettings:
     """
     where, text = read_text(file)
     if where == "stdin" and not text.strip():
-        message = "is empty; pipe into it what az functionapp config appsettings list --output json prints, or name a file in its place"
-        raise SettingsError([Problem(where, message)])
+        message = f"is empty; pipe into it what {_PRINT} prints, or name a file in its place"
+        raise SettingsError([Problem(where, message, commands=(_PRINT,))])
     content = _parsed(where, text)
     values = _by_name(where, content, text)
     if len(values) > MAX_NAMES:
@@ -180,7 +181,15 @@ def _blank(found: re.Match[str]) -> str:
 def _by_name(where: str, content: object, text: str) -> dict[str, object]:
     match content:
         case {"IsEncrypted": True}:
-            raise SettingsError([Problem(where, "is encrypted; run func settings decrypt first")])
+            raise SettingsError(
+                [
+                    Problem(
+                        where,
+                        "is encrypted; run func settings decrypt first",
+                        commands=("func settings decrypt",),
+                    )
+                ]
+            )
         case {"Values": dict(values)}:
             return _all_text(where, values)
         case dict() if content.keys() & SETTINGS.keys():
@@ -200,7 +209,7 @@ def _by_name(where: str, content: object, text: str) -> dict[str, object]:
                 ]
             )
         case _:
-            raise SettingsError([Problem(where, f"{_FORMS}, not {kind_of(content)}")])
+            raise SettingsError([Problem(where, f"{_FORMS}, not {kind_of(content)}", commands=(_PRINT,))])
 
 
 def _all_text(where: str, values: dict[str, object]) -> dict[str, object]:

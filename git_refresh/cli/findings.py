@@ -12,6 +12,7 @@ from rich.text import Text
 from git_refresh.cli.checks import Status, count
 from git_refresh.cli.pages import code_text
 from git_refresh.failures.diagnosis import Diagnosis
+from git_refresh.model.values import Problem
 from git_refresh.run.report import PLACES, first_places
 
 STYLE = {
@@ -29,12 +30,7 @@ MARK: dict[Status, str] = {"ok": "✓", "warning": "!", "failed": "✗", "skippe
 UNFOLDED = 10_000
 _ALIKE = PLACES
 """Places that are named where one message holds for more."""
-_COMMAND = re.compile(
-    r"(?:(?<=\s)\.venv/bin/|\b)(?:DATABRICKS_\w+=\S+ )*(?:(?:az|databricks|git|func|azd|ulimit|python) [a-z-]|read -rs )"
-)
-_WORD = re.compile(rf"(?:{_COMMAND.pattern}.*?(?=[.,;:)](?:\s|$)| or | and | \(|$)|\S)+\s*")
-"""What is not folded: a word, or a command in a sentence."""
-_BEFORE_COMMAND = re.compile(rf": (?={_COMMAND.pattern})")
+_WORD = re.compile(r"\S+\s*")
 
 Places = Mapping[str, str]
 """Where in the settings a workspace is, by its name."""
@@ -54,6 +50,16 @@ class Finding:
     """What is said of many that differ in ids and values alone; empty: the first's message."""
     place: str = ""
     """Where in the settings it is, shown where it is told alone."""
+    commands: tuple[str, ...] = ()
+    """The commands in the message: none of them is folded."""
+
+
+def of_problem(problem: Problem, place: str = "") -> Finding:
+    """Return a problem as a finding: what the table of failures has of it, with cause and remedy."""
+    status: Status = "failed" if problem.severity == "error" else "warning"
+    if isinstance(problem.told, Diagnosis):
+        return Finding(status, problem.location, problem.told.message, problem.told, place=place)
+    return Finding(status, problem.location, problem.message, kind=problem.kind, commands=problem.commands)
 
 
 def show_finding(told: Sequence[Finding], out: Console, indent: int = 0, *, with_hint: bool = True) -> None:
@@ -123,7 +129,7 @@ def show_line(item: Finding, out: Console, indent: int) -> None:
     mark = Text.assemble(" " * indent, (f"{MARK[item.status]} ", STYLE[item.status]))
     place = f" ({item.place})" if item.place else ""
     where = (f"{item.location}{place}", "bold"), ": " if item.location else ""
-    commands = item.error.commands if item.error else ()
+    commands = item.error.commands if item.error else item.commands
     fold(mark, Text.assemble(*where, item.message, code), out, commands)
 
 
@@ -166,7 +172,7 @@ def _kind(item: Finding) -> Hashable:
 def fold(mark: Text, text: Text, out: Console, commands: Sequence[str] = ()) -> None:
     """Print between words, indented by the mark; but what somebody copies, a path or a command, in one piece. Styles are kept.
 
-    Where it all does not fit in one line, each of the commands, and one at the end, has a line of its own.
+    Where it all does not fit in one line, each of the commands has a line of its own.
     """
     if cell_len(mark.plain) + cell_len(text.plain) <= out.width:
         out.print(Text.assemble(mark, text), soft_wrap=True)
@@ -184,7 +190,7 @@ def fold(mark: Text, text: Text, out: Console, commands: Sequence[str] = ()) -> 
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """The lines of a text, which ends at blanks alone; a command in it stays whole."""
+    """The lines of a text, which end at blanks alone."""
     ends = [0, *_ends(text, width)]
     return [text[start:end].rstrip() for start, end in pairwise(ends)]
 
@@ -205,13 +211,7 @@ def _parts(text: Text, commands: Sequence[str]) -> Iterator[tuple[Text, bool]]:
     if start:
         plain = rest.plain.lstrip(_JOINTS)
         rest = rest[len(rest) - len(plain) :]
-    *_, begins = 0, *(found.end() for found in _BEFORE_COMMAND.finditer(rest.plain))
-    if begins and ". " not in rest.plain[begins:]:
-        yield rest[:begins], False
-        # A full stop is the sentence's, and no part of the command.
-        rest = rest[begins : len(rest.plain.removesuffix("."))]
-        yield rest, True
-    elif rest.plain:
+    if rest.plain:
         yield rest, False
 
 

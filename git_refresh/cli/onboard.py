@@ -35,10 +35,14 @@ BUDGET_S = 14_400.0
 """Seconds for everything, the answer to the question included. Each call has a limit of its own, of seconds."""
 
 _UNKNOWN_ID = "00000000-0000-0000-0000-000000000000"
+_SHOW_OBJECT_ID = (
+    "az functionapp identity show --name APP --resource-group GROUP --query principalId --output tsv"
+)
 _NO_OBJECT_ID = Problem(
     "--object-id",
     "is missing: the list names no user-assigned identity (AZURE_CLIENT_ID), so it has to be told who the app is; write what this prints: "
-    "az functionapp identity show --name APP --resource-group GROUP --query principalId --output tsv",
+    + _SHOW_OBJECT_ID,
+    commands=(_SHOW_OBJECT_ID,),
 )
 
 

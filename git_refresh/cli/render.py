@@ -18,20 +18,20 @@ from rich.table import Table
 from rich.text import Text
 
 from git_refresh.cli import options
-from git_refresh.cli.checks import LAYERS, CheckReport, Layer, Status, count
+from git_refresh.cli.checks import LAYERS, CheckReport, Layer, count
 from git_refresh.cli.findings import (
     STYLE,
     UNFOLDED,
     Finding,
     Places,
     fold,
+    of_problem,
     once,
     place_in,
     show_finding,
     tally,
     wrapped,
 )
-from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.model.values import Problem
 from git_refresh.output.redact import escape_unprintable
 from git_refresh.run.report import FolderReport, Report, WorkspaceReport, first_places
@@ -165,7 +165,7 @@ def show_report(report: Report, out: Console, places: Places | None = None) -> N
         _show_steps(report, out)
     _show_findings(report, out, places or {})
     style = STYLE[report.result]
-    fold(Text(), Text(f"{report.summary().split('. ')[0]}, in {report.duration_s:.1f} s.", style=style), out)
+    fold(Text(), Text(f"{report.tally()}, in {report.duration_s:.1f} s.", style=style), out)
 
 
 def report_table(report: Report) -> Table:
@@ -265,9 +265,7 @@ def show_check(
 
 def show_nothing_run(problems: Sequence[Problem], out: Console) -> None:
     """What is wrong with the settings, where that keeps everything from being run."""
-    show_finding(
-        [Finding("failed", problem.location, problem.message, kind=problem.kind) for problem in problems], out
-    )
+    show_finding([*map(of_problem, problems)], out)
     out.print(Text("Nothing was run.", "red"))
 
 
@@ -283,21 +281,15 @@ def _blocked(report: CheckReport) -> dict[Layer, str]:
 def _show_findings(report: Report, out: Console, places: Places) -> None:
     """Each failure, those of one kind together; what is wrong with the settings, place by place; and what is not well besides."""
     told = [
-        Finding("failed", where, error.message, error, place=place_in(where, places))
+        Finding("failed", where, error.message, error, place=places.get(workspace.name, ""))
         for workspace in report.workspaces
         for where, error in workspace.failures()
         if error.code not in {"invalid_settings", "invalid_folder"}  # told below, by their place
     ]
     show_finding(told, out)
-    show_finding([_told(problem, places) for problem in report.problems], out)
-
-
-def _told(problem: Problem, places: Places) -> Finding:
-    status: Status = "failed" if problem.severity == "error" else "warning"
-    if isinstance(problem.told, Diagnosis):
-        place = place_in(problem.location, places)
-        return Finding(status, problem.location, problem.told.message, problem.told, place=place)
-    return Finding(status, problem.location, problem.message, kind=problem.kind)
+    show_finding(
+        [of_problem(problem, place_in(problem.location, places)) for problem in report.problems], out
+    )
 
 
 def _show_steps(report: Report, out: Console, *, changes: bool = False) -> None:

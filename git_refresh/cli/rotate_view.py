@@ -8,7 +8,7 @@ from rich.text import Text
 
 from git_refresh.admin.rotation.report import RotationReport, SecretReport
 from git_refresh.cli.checks import count
-from git_refresh.cli.findings import STYLE, Finding, fold, show_finding
+from git_refresh.cli.findings import STYLE, Finding, fold, of_problem, show_finding
 from git_refresh.cli.options import quiet
 
 
@@ -41,9 +41,7 @@ def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -
         for secret in report.secrets
         for each in secret.unmanaged
     ]
-    told += [
-        Finding("failed", problem.location, problem.message, kind=problem.kind) for problem in report.problems
-    ]
+    told += map(of_problem, report.problems)
     show_finding(told, out)
     style = STYLE[report.result]
     if not report.secrets and not report.problems:

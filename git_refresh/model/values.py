@@ -36,6 +36,8 @@ class Problem:
     """A run that has an error has failed."""
     told: object = field(default=None, compare=False, repr=False)
     """Its `Diagnosis`, where the table of failures has it. Not in the JSON."""
+    commands: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """The commands in the message, in order: none of them is folded. Not in the JSON."""
 
     @override
     def __str__(self) -> str:

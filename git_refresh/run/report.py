@@ -138,19 +138,23 @@ class Report:
             "workspaces": [workspace.as_dict() for workspace in self.workspaces],
         }
 
+    def tally(self) -> str:
+        """How many workspaces are fresh."""
+        counts = self.counts()
+        if self.result == "ok":
+            return f"{counts['workspaces_ok']} of {counts['workspaces']} workspaces fresh"
+        stored = sum(
+            workspace.credential is not None and workspace.credential.action in {"created", "updated"}
+            for workspace in self.workspaces
+        )
+        return (
+            f"{counts['workspaces_ok']} of {counts['workspaces']} workspaces without a failure, "
+            f"{stored} of {counts['workspaces']} credentials fresh"
+        )
+
     def summary(self) -> str:
         """One line for people; of a failed run it names who failed and the first reason."""
-        counts = self.counts()
-        line = f"{counts['workspaces_ok']} of {counts['workspaces']} workspaces fresh"
-        if self.result != "ok":
-            stored = sum(
-                workspace.credential is not None and workspace.credential.action in {"created", "updated"}
-                for workspace in self.workspaces
-            )
-            line = (
-                f"{counts['workspaces_ok']} of {counts['workspaces']} workspaces without a failure, "
-                f"{stored} of {counts['workspaces']} credentials fresh"
-            )
+        line = self.tally()
         failures = [failure for workspace in self.workspaces for failure in workspace.failures()]
         if failures:
             where, error = failures[0]

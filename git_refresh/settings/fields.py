@@ -17,6 +17,14 @@ from git_refresh.output.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, 
 from git_refresh.settings.pasted import guid_in, remains, without_openers
 
 
+class InvalidError(ValueError):
+    """A value is wrong; the text says how, and `commands` are those that it names."""
+
+    def __init__(self, text: str, *commands: str) -> None:
+        super().__init__(text)
+        self.commands = commands
+
+
 def trusted_hosts(info: ValidationInfo) -> TrustedHosts:
     """Which hosts whoever validates has given as trusted."""
     context: dict[str, TrustedHosts] = info.context or {}
@@ -329,24 +337,25 @@ def _ref(value: str) -> str:
 
 def _principal_id(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,19}", value):
-        raise ValueError(
+        command = "databricks service-principals list"
+        raise InvalidError(
             "must be the service principal's numeric id, which the Databricks CLI shows as id "
-            "(databricks service-principals list), not its application id"
+            f"({command}), not its application id",
+            command,
         )
     return int(value) if isinstance(value, str) else value
 
 
-def _guid(what: str, shown_by: str) -> AfterValidator:
-    """An id in Microsoft Entra, in small letters: it is the same in any."""
+def _guid(what: str, *commands: str, page: str = "") -> AfterValidator:
+    """An id in Microsoft Entra, in small letters: it is the same in any. The commands or the page show it."""
 
     def check(value: str) -> str:
         if not is_guid(value):
             number = ", not its numeric id" if re.fullmatch("[0-9]{1,19}", value) else ""
             near = guid_in(value)
-            advice = f"write {near}" if near else f"{shown_by} shows it"
-            raise ValueError(
-                f"must be {what.format('00000000-0000-0000-0000-000000000000')}{number}; {advice}"
-            )
+            advice = f"write {near}" if near else f"{page or ', then '.join(commands)} shows it"
+            wanted = what.format("00000000-0000-0000-0000-000000000000")
+            raise InvalidError(f"must be {wanted}{number}; {advice}", *commands)
         return value.lower()
 
     return AfterValidator(check)
@@ -372,7 +381,7 @@ ApplicationId = Annotated[
     _LONG,
     _guid(
         "the application id of a service principal, like {}",
-        "the workspace (Settings, Identity and access, Service principals)",
+        page="the workspace (Settings, Identity and access, Service principals)",
     ),
 ]
 IdentityId = Annotated[
@@ -388,7 +397,8 @@ TenantId = Annotated[
     _LONG,
     _guid(
         "the id of the tenant, like {}, not its name",
-        "az login --tenant NAME, then az account show --query tenantId",
+        "az login --tenant NAME",
+        "az account show --query tenantId",
     ),
 ]
 RegistrationId = Annotated[

@@ -31,7 +31,8 @@ def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: M
     if detail["type"] == "extra_forbidden":
         place = f"{where}.{redact(key)}"
         return Problem(place, _unknown_key(where, key, model, data), f"{model.__name__} {redact(key)}")
-    return Problem(place, _said(detail, found, key, model), _kind(detail, model))
+    commands = getattr(detail.get("ctx", {}).get("error"), "commands", ())
+    return Problem(place, _said(detail, found, key, model), _kind(detail, model), commands=commands)
 
 
 def _kind(detail: ErrorDetails, model: type[BaseModel]) -> str:

@@ -1,6 +1,7 @@
 """What people see: read as whole lines."""
 
 import io
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,11 +16,13 @@ from rich.text import Text
 from git_refresh.cli import render
 from git_refresh.cli.check import skipped_layers
 from git_refresh.cli.checks import Check, CheckReport, Layer, failed, skipped, warning
-from git_refresh.cli.findings import fold, place_in
+from git_refresh.cli.findings import fold, of_problem, place_in, show_finding
 from git_refresh.cli.progress import Lines, Live, said
 from git_refresh.failures.diagnosis import Diagnosis, noted
 from git_refresh.model.values import Problem
 from git_refresh.run.report import CredentialReport, FolderReport, Report, TokenReport, WorkspaceReport
+from git_refresh.settings.entries import Rejected
+from git_refresh.settings.load import load
 
 ERROR = Diagnosis("git_conflict", "Could not move it.", "It was edited: [a].", "Commit it.")
 OLD, NEW = "a" * 40, "b" * 40
@@ -172,19 +175,28 @@ def test_a_check_s_remedy_stands_indented_below_it_also_where_it_wraps() -> None
 
 
 @pytest.mark.parametrize(
-    "whole",
-    ["/Workspace/Shared/" + "long/" * 12, "az keyvault secret set --vault-name contoso --name databricks"],
+    ("whole", "commands", "times"),
+    [
+        ("/Workspace/Shared/" + "long/" * 12, (), 6),
+        (COMMAND := "az keyvault secret set --vault-name contoso --name databricks", (COMMAND,), 4),
+    ],
 )
-def test_a_path_or_a_command_is_in_one_piece_at_sixty_columns_too(whole: str) -> None:
+def test_a_path_or_a_command_is_in_one_piece_at_sixty_columns_too(
+    whole: str, commands: tuple[str, ...], times: int
+) -> None:
     out = console(60)
     error = Diagnosis(
-        "git_conflict", f"Could not move {whole} there.", "It was edited.", f"Type this: {whole}"
+        "git_conflict",
+        f"Could not move {whole} there.",
+        "It was edited.",
+        f"Type this: {whole}",
+        commands=commands,
     )
     render.show_check(CheckReport((Check("folder", "a folder", "failed", error.message, error),)), out)
     render.show_report(
         report(workspace(result="failed", folders=(FolderReport(whole, "failed", error=error),))), out
     )
-    assert text(out).count(whole) == 6
+    assert text(out).count(whole) == times
 
 
 def test_a_narrow_terminal_has_a_list_instead_of_a_table() -> None:
@@ -339,13 +351,18 @@ def test_a_check_does_not_repeat_what_it_has_looked_at() -> None:
 def test_a_command_has_a_line_of_its_own_where_it_does_not_fit_behind_its_sentence() -> None:
     command = "az keyvault secret set --vault-name contoso --name databricks --value VALUE"
     out = console(60)
-    fold(Text("→ "), Text(f"Store it as a new version with the day on which it ends: {command}"), out)
+    fold(
+        Text("→ "),
+        Text(f"Store it as a new version with the day on which it ends: {command}"),
+        out,
+        [command],
+    )
     assert text(out).splitlines() == [
         "→ Store it as a new version with the day on which it ends:",
         f"  {command}",
     ]
     out = console()
-    fold(Text("→ "), Text(f"Store it: {command}"), out)
+    fold(Text("→ "), Text(f"Store it: {command}"), out, [command])
     assert text(out).splitlines() == [f"→ Store it: {command}"]
 
 
@@ -377,14 +394,23 @@ def test_no_word_and_no_command_is_broken_at_any_width(
     assert told.split() == [part for part in " ".join(parts).split() if part != "."] or commands
 
 
-def test_a_command_within_a_sentence_is_in_one_piece() -> None:
-    said = "See whose it is and of which tenant: az account show --output json. Then sign in to the tenant of the vault again."
-    for width in range(40, 120):
-        out = console(width)
-        fold(Text(), Text(said), out)
-        lines = text(out).splitlines()
-        assert any("az account show --output json" in line for line in lines)
-        assert max(map(len, lines)) <= width
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("identity", "mine"),
+        ("additional_principal_ids", ["mine"]),
+        ("devops", {"tenant_id": "contoso", "client_id": ERROR.code}),
+    ],
+)
+def test_a_command_that_a_problem_names_is_in_one_piece(key: str, value: object) -> None:
+    (entry,) = load({"WORKSPACES": json.dumps([{"host": HOST, key: value}])}).entries
+    assert isinstance(entry, Rejected)
+    for problem in entry.problems:
+        assert problem.commands
+        for width in range(40, 120):
+            out = console(width)
+            show_finding([of_problem(problem)], out)
+            assert all(command in text(out) for command in problem.commands)
 
 
 def test_what_is_not_well_though_nothing_failed_is_told_like_a_failure() -> None:

@@ -13,7 +13,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from git_refresh.admin import commands
-from git_refresh.cli.findings import _COMMAND as LOOKS_LIKE_A_COMMAND
 from git_refresh.failures import diagnosis
 from git_refresh.failures.diagnosis import DiagnosisContext
 from git_refresh.failures.table import OWN, TABLE, UNKNOWN, Row
@@ -24,6 +23,9 @@ from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import load
 from tests.drawn import as_often_as
 
+LOOKS_LIKE_A_COMMAND = re.compile(
+    r"(?:(?<=\s)\.venv/bin/|\b)(?:DATABRICKS_\w+=\S+ )*(?:(?:az|databricks|git|func|azd|ulimit|python) [a-z-]|read -rs )"
+)
 ROOT = Path(__file__).parents[2]
 HOST = "https://adb-1.1.azuredatabricks.net"
 GUID = "5a1e0000-0000-4000-8000-000000000001"
