@@ -26,6 +26,8 @@ class Diagnosis:
     """Tells failures of one code apart that differ in more than names and values. Not in the JSON."""
     commands: tuple[str, ...] = field(default=(), compare=False, repr=False)
     """The commands in cause and remedy, in order: none of them is folded. Not in the JSON."""
+    happened: str = field(default="", compare=False, repr=False)
+    """The message of a failed call without what was attempted, for a line whose subject names that. Not in the JSON."""
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message} {self.cause} {self.remedy}"
@@ -105,7 +107,7 @@ def explain(failure: ServiceFailure, context: DiagnosisContext) -> Diagnosis:
     if values["object_id"] == _DEFAULTS["object_id"]:
         values["object_id"] = _object_id(failure) or values["object_id"]
     found = _filled(_of_certificate(row, failure), what_happened(failure), values)
-    found = replace(found, kind=_kind(failure, row))
+    found = replace(found, kind=_kind(failure, row), happened=how_it_failed(failure))
     if not failure.proxy or failure.kind is FailureKind.PROXY_AUTH:
         return found
     way = f"Check the proxy {values['proxy']} ({values['proxy_variable']}), which is on the way."
@@ -220,9 +222,14 @@ _TO_THE_PROXY = {
 
 def what_happened(failure: ServiceFailure) -> str:
     """What was attempted, and how it failed: the sentence that every diagnosis of a failed call begins with."""
+    return f"Could not {failure.attempt}: {how_it_failed(failure)}"
+
+
+def how_it_failed(failure: ServiceFailure) -> str:
+    """How a call failed, as it reads after what was attempted."""
     if failure.ended is not None:
         ended = failure.ended.astimezone(UTC)
-        return f"Could not {failure.attempt}: it ended on {ended:%Y-%m-%d at %H:%M} UTC."
+        return f"it ended on {ended:%Y-%m-%d at %H:%M} UTC."
     if failure.status is not None and failure.kind in {
         FailureKind.ANSWER,
         FailureKind.LOST,
@@ -242,7 +249,7 @@ def what_happened(failure: ServiceFailure) -> str:
     if number is not None and number[0] not in failure.error_code:
         said += f" ({number[0]})"
     request_id = f" (request id {redact(failure.request_id)})" if failure.request_id else ""
-    return f"Could not {failure.attempt}: {said}{request_id}."
+    return f"{said}{request_id}."
 
 
 def _kind(failure: ServiceFailure, row: Row) -> str:

@@ -51,7 +51,7 @@ def json_of(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any dataclass
     )
 
 
-_FOR_TEXT = ("kind", "told", "commands", "in_general")
+_FOR_TEXT = ("kind", "told", "commands", "in_general", "happened")
 
 
 @dataclass(frozen=True, slots=True)

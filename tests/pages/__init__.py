@@ -1,5 +1,6 @@
 """Tests of what people read."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -10,3 +11,9 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "infra/README.md",
 ]
+
+
+def series(names: Iterable[str]) -> str:
+    """Names as pages list them: "`a`, `b` and `c`"."""
+    *others, last = (f"`{name}`" for name in names)
+    return f"{', '.join(others)} and {last}"

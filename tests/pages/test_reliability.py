@@ -49,7 +49,7 @@ def test_the_budget_is_what_the_page_says() -> None:
 
 
 def test_how_many_threads_there_are_is_what_the_page_says() -> None:
-    assert f"At most {MAX_THREADS} threads" in PAGE
+    assert f"{MAX_THREADS} threads" in PAGE
 
 
 SIZES = re.findall(r"^\| .+ \| ([\d,]+)(?: \w+)? \| `([\w.]+)\.(\w+)` \|$", TAKEN, re.MULTILINE)
