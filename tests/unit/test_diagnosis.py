@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, timezone
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -1579,6 +1580,16 @@ def test_every_code_that_the_app_finds_by_itself_is_in_the_table() -> None:
         for code in re.findall(r'\b(?:finding\(|Refuse\(|_warning\(|note=)\s*"(\w+)"', text)
     }
     assert used == {row.code for row in OWN}
+
+
+@pytest.mark.parametrize("enum", [Operation, FailureKind])
+def test_every_operation_and_every_kind_is_one_that_the_app_meets(enum: type[StrEnum]) -> None:
+    package = Path(__file__).parents[2] / "git_refresh"
+    rooms = [
+        file.read_text() for room in ("clients", "admin", "run") for file in (package / room).rglob("*.py")
+    ]
+    met = {name for text in rooms for name in re.findall(rf"\b{enum.__name__}\.([A-Z_]+)\b", text)}
+    assert met == set(enum.__members__)
 
 
 def test_a_mistake_of_ours_is_told_by_its_place_and_never_by_its_text() -> None:
