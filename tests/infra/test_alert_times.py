@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.infra.alert_clock import LATEST_START, LONGEST_INGESTION, LONGEST_RUN, Rule, Run
+from tools.alert_clock import LATEST_START, LONGEST_INGESTION, LONGEST_RUN, Rule, Run
 from tools.alerts import INTERVALS, deployed, times
 
 BY_INTERVAL = deployed()

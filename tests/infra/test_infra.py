@@ -21,11 +21,10 @@ from git_refresh.output.log import RedactingLogger
 from git_refresh.run.report import Report, log_nothing_done, log_run
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS
-from tests.infra.alert_clock import rule_name
+from tests.support.paths import ROOT
+from tools.alert_clock import rule_name
 from tools.alerts import VARIANTS as ALERT_VARIANTS
 from tools.snapshots import FOLDER, Deployment, parse
-
-ROOT = Path(__file__).parents[2]
 
 type Infra = Mapping[str, str]
 """The text of each file below infra/, of azure.yaml, and of the snapshots and the compiled template."""

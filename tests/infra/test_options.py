@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from tests.infra.alert_clock import rule_name
 from tests.infra.test_infra import (
     ACTION_GROUP,
     CLOSED,
@@ -21,6 +20,7 @@ from tests.infra.test_infra import (
     next_steps,
     token_of,
 )
+from tools.alert_clock import rule_name
 from tools.snapshots import Deployment
 
 CLOSED_QUEUED = deployment(INFRA, "closed-network-queue")

@@ -21,10 +21,10 @@ from git_refresh.admin.secrets import OAuthSecret, Version, place_of, tags_of
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS
 from tests.infra.test_infra import INFRA, ROLE_ASSIGNMENT, VARIANTS, deployment
+from tests.support.paths import ROOT
 from tests.unit.test_deployment import ignored
 from tools import bicep
 
-ROOT = Path(__file__).parents[2]
 PIPELINES = ROOT / "docs/pipelines"
 GITHUB_TEXT = (PIPELINES / "github-workflow.yml").read_text()
 AZURE_TEXT = (PIPELINES / "azure-pipelines.yml").read_text()

@@ -2,13 +2,12 @@
 
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from tests.infra.test_infra import PLAIN, next_steps
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 PUBLISH = re.compile("functionapp " + r"publish\b(?! --help)(.*)")
 
 
@@ -33,7 +32,7 @@ def tracked() -> dict[str, str]:
 
 
 def test_the_command_names_the_language_wherever_it_stands() -> None:
-    files = {name: text for name, text in tracked().items() if name != "tests/vendors.json"}
+    files = {name: text for name, text in tracked().items() if name != "tests/support/vendors.json"}
     uses = {name: PUBLISH.findall(text) for name, text in files.items() if PUBLISH.search(text)}
     assert {
         "README.md",

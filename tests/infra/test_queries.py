@@ -9,12 +9,12 @@ import pytest
 
 from git_refresh.failures.table import OWN, TABLE, UNKNOWN
 from tests.infra import kusto
-from tests.log_lines import RUN, WORKSPACE, Lines, fields, log_lines
-from tests.unit.fakes import NOW, FakeServices, FakeWorkspace
+from tests.support.fakes import NOW, FakeServices, FakeWorkspace
+from tests.support.log_lines import RUN, WORKSPACE, Lines, fields, log_lines
+from tests.support.paths import ROOT
 from tests.unit.test_refresh import host, run
 from tools.queries import queries
 
-ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "infra/queries").rglob("*.kql"))
 QUERIES = {file.name: file.read_text() for file in FILES}
 

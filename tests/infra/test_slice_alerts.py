@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.infra import kusto
-from tests.infra.alert_clock import LONGEST_INGESTION, Rule
 from tests.infra.test_queries import QUERIES
+from tools.alert_clock import LONGEST_INGESTION, Rule
 from tools.alerts import INTERVALS, deployed, times
 
 START = datetime(2026, 11, 25, tzinfo=UTC)

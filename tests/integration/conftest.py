@@ -7,8 +7,8 @@ import pytest
 from git_refresh.run.report import Report
 from git_refresh.settings.names import SETTINGS
 from localcloud import Cloud, Fleet, seed
-from tests.cloud import embedded_cloud
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.embedded_cloud import embedded_cloud
 
 
 @pytest.fixture

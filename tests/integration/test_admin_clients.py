@@ -17,7 +17,7 @@ from git_refresh.output.log import RedactingLogger
 from localcloud import Cloud, Fault, Fleet, faults
 from localcloud.databricks.account import AccountPrincipal
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
-from tests.integration.admin import admin_of, admin_services, laptop_of, principal_of
+from tests.support.admin_laptop import admin_of, admin_services, laptop_of, principal_of
 
 VALUE = SecretStr("dose5b2d8064c7e1f09a3b5d2c487f3c9a1e")
 TAGS = {"git-refresh": "rotate"}

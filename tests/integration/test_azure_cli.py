@@ -11,7 +11,7 @@ import pytest
 
 from git_refresh.failures.diagnosis import Diagnosis
 from localcloud import Cloud, Fleet
-from tests.integration.running import run_app
+from tests.support.app import run_app
 from tools import warm
 
 

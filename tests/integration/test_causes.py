@@ -11,7 +11,7 @@ from git_refresh.run.report import Report
 from localcloud import Cloud, Fleet, git
 from localcloud.devops.repository import Repository
 from localcloud.fleet import CLIENT_ID
-from tests.integration.running import run_app
+from tests.support.app import run_app
 from tools import warm
 
 PATH = "/Repos/etl/prod"

@@ -22,7 +22,7 @@ from git_refresh.settings.load import SettingsError
 from git_refresh.settings.storage import Storage
 from localcloud import Cloud, Fault, faults
 from localcloud.storage import StorageAccount
-from tests.cloud import embedded_cloud
+from tests.support.embedded_cloud import embedded_cloud
 
 CLOCK = SystemClock()
 

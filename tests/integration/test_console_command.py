@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.pages import ROOT
+from tests.support.paths import ROOT
 from tests.unit.test_deployment import PROJECT, pins
 
 (COMMAND,) = PROJECT["project"]["scripts"].items()

@@ -16,8 +16,8 @@ import pytest
 from localcloud import Cloud, Fleet, seed
 from localcloud.observer import Request
 from localcloud.timer import Timer
-from tests.integration.running import run_app
-from tests.integration.ticking import events, ticked
+from tests.support.app import run_app
+from tests.support.worker_runs import events, ticked
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -12,8 +12,8 @@ from git_refresh.run.report import Report
 from localcloud import Variant, seed
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
-from tests.cloud import embedded_cloud
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.embedded_cloud import embedded_cloud
 
 CREDENTIAL = 3
 """Requests of a quiet workspace for its credential: sign in, list, update."""

@@ -31,7 +31,7 @@ from localcloud.observer import Request
 from localcloud.queues import QueueOptions, connected, encoded, send, send_outputs
 from localcloud.storage import StorageAccount
 from localcloud.worker import Outcome
-from tests.cloud import embedded_cloud
+from tests.support.embedded_cloud import embedded_cloud
 from tools.instances import Instance, next_line
 from tools.queries import ROOT
 

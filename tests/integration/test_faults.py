@@ -18,9 +18,9 @@ from git_refresh.run.report import Report
 from git_refresh.settings.load import load
 from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
 from localcloud.faults import NAMED
-from tests.cloud import embedded_cloud
-from tests.integration.brisk import shorten
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.embedded_cloud import embedded_cloud
+from tests.support.short_limits import shorten
 
 pytestmark = pytest.mark.timeout(60)
 Run = Callable[..., Report]

@@ -20,7 +20,7 @@ from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
 from localcloud.fleet import CLIENT_ID, SECRET
 from localcloud.observer import Request
-from tests.integration.running import run_app
+from tests.support.app import run_app
 
 Run = Callable[..., Report]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from localcloud import Cloud, Fleet
-from tests.integration.admin import admin_of, laptop_of, principal_of, real_secret
+from tests.support.admin_laptop import admin_of, laptop_of, principal_of, real_secret
+from tests.support.paths import ROOT
 from tools import warm
 
 FULL = "/dev/full"
-ROOT = Path(__file__).parents[2]
 
 
 def written_with_full_stderr(environ: dict[str, str], out: Path, *arguments: str) -> tuple[int | None, str]:

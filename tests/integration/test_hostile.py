@@ -14,8 +14,8 @@ from localcloud.authority import DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.hostile import Plain
 from localcloud.mutations import Endless, Header, Json, Mark, mutate
 from localcloud.proxy import ProxyTls
-from tests.integration.brisk import shorten
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.short_limits import shorten
 from tools import warm
 
 Run = Callable[..., Report]

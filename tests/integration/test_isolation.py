@@ -14,8 +14,8 @@ from git_refresh.run import pool
 from git_refresh.run.report import Report
 from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
 from localcloud.faults import Proceed
-from tests.integration.brisk import shorten
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.short_limits import shorten
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -13,7 +13,7 @@ import pytest
 from localcloud import Cloud, Fault, Fleet, faults
 from localcloud.fleet import UngrantedFleet, seed_ungranted
 from localcloud.people import laptop
-from tests.integration.admin import admin_of, laptop_of, real_secret
+from tests.support.admin_laptop import admin_of, laptop_of, real_secret
 from tools import warm
 
 NAMES = ["[", "[b]", "[link=https:evil.example]x", "[red]x[", ":warning:", "a\u3000b", "👩\u200d🔧", "%s{x}"]

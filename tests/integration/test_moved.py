@@ -10,8 +10,8 @@ import pytest
 from git_refresh.run.report import FolderReport
 from localcloud import Cloud, Variant, seed
 from localcloud.databricks.folder import Folder
-from tests.cloud import embedded_cloud
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.embedded_cloud import embedded_cloud
 
 PATH = "/Repos/etl/prod"
 

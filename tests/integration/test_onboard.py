@@ -18,8 +18,8 @@ from localcloud.databricks.account import MANAGER, RuleSet
 from localcloud.fleet import CLIENT_ID, FEDERATED_CLIENT_ID, SECRET_NAME, UngrantedFleet, seed_ungranted
 from localcloud.observer import Request
 from localcloud.people import Person, laptop
-from tests.cloud import embedded_cloud
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.embedded_cloud import embedded_cloud
 from tools import warm
 
 pytestmark = pytest.mark.timeout(120)

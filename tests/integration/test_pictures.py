@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
 from tools.pictures import PICTURES
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -12,7 +12,7 @@ import requests
 
 from git_refresh.clients.proxies import flaw_of
 from localcloud import Cloud, Fleet
-from tests.integration.running import run_app
+from tests.support.app import run_app
 from tests.unit.test_proxies import SECRET
 from tools import warm
 

@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, override
 from urllib.parse import urlsplit
 
@@ -34,9 +33,9 @@ from localcloud import Cloud, Fault
 from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.hostile import Plain
 from localcloud.mutations import Body, Change, Header, Status, mutate
-from tests.cloud import embedded_cloud
+from tests.support.embedded_cloud import embedded_cloud
+from tests.support.paths import RECORDED
 
-RECORDED = Path(__file__).parents[1] / "recorded"
 NAMES = sorted(path.stem for path in RECORDED.glob("*.json"))
 HOST = "https://adb-1111111111111111.1.azuredatabricks.net"
 VAULT = "https://contoso.vault.azure.net"

@@ -30,8 +30,6 @@ from localcloud.fleet import CLIENT_ID, SECRET_NAME
 from localcloud.keyvault import Secret
 from localcloud.observer import Request
 from localcloud.people import Person
-from tests.integration.admin import admin_of, laptop_of, principal_of, real_secret
-from tests.integration.running import run_app
 from tests.integration.test_secrets import (
     Everything,
     assert_clean,
@@ -39,6 +37,8 @@ from tests.integration.test_secrets import (
     everything_raised,
     lower_every_level,
 )
+from tests.support.admin_laptop import admin_of, laptop_of, principal_of, real_secret
+from tests.support.app import run_app
 from tools import warm
 
 pytestmark = pytest.mark.timeout(60)

@@ -11,7 +11,7 @@ import pytest
 from git_refresh.run.report import FolderReport, Report
 from localcloud import Cloud, Fleet
 from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
-from tests.integration.running import run_app
+from tests.support.app import run_app
 
 Run = Callable[..., Report]
 

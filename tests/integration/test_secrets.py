@@ -23,8 +23,8 @@ from localcloud import Cloud, Connect, Fault, Fleet, faults
 from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.faults import NAMED
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
-from tests.integration.brisk import shorten
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.short_limits import shorten
 
 OAUTH_SECRET = "dosecanary0oauth1secret2canary3"
 PIECE = 12

@@ -21,7 +21,7 @@ from git_refresh.clients.session import MAX_HEAD, BoundedSession, ByteBudget, No
 from git_refresh.failures.failure import Service, ServiceError
 from git_refresh.model.clock import Deadline, SystemClock, operation
 from git_refresh.output.mask import SecretFilter
-from tests.unit.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 TLS = tls_context()
 OK = b"HTTP/1.1 200 OK\r\n"

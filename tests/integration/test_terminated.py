@@ -12,9 +12,9 @@ import pytest
 
 from localcloud import Cloud, Fault, Fleet, faults, seed
 from localcloud.observer import Request
-from tests.integration.admin import admin_of, laptop_of, principal_of, real_secret
 from tests.integration.test_crash import EXPECTED, due_now, settings_of, state_of
-from tests.integration.ticking import events, ticked
+from tests.support.admin_laptop import admin_of, laptop_of, principal_of, real_secret
+from tests.support.worker_runs import events, ticked
 from tools import warm
 
 pytestmark = pytest.mark.timeout(60)

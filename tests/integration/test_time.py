@@ -15,7 +15,7 @@ from git_refresh.run.refresh import lateness
 from git_refresh.run.report import Report
 from localcloud import Cloud, Fault, Fleet, faults, seed
 from localcloud.observer import Request
-from tests.integration.running import run_app
+from tests.support.app import run_app
 
 Run = Callable[..., Report]
 

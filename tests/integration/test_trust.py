@@ -10,7 +10,7 @@ import pytest
 
 from localcloud import Cloud, Fleet
 from localcloud.people import laptop
-from tests.integration.admin import admin_of
+from tests.support.admin_laptop import admin_of
 from tools import warm
 from tools.queries import ROOT
 

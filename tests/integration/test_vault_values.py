@@ -8,7 +8,7 @@ import pytest
 
 from localcloud import Cloud, Fleet
 from localcloud.fleet import SECRET
-from tests.integration.running import run_app
+from tests.support.app import run_app
 from tests.unit.test_secret_value import WRONG
 from tools import warm
 

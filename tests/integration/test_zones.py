@@ -23,9 +23,9 @@ from localcloud.fleet import CLIENT_ID, FEDERATED_CLIENT_ID
 from localcloud.identity import Identity
 from localcloud.login import AppRegistration
 from localcloud.observer import Request
-from tests.integration.brisk import shorten
-from tests.integration.running import run_app
 from tests.integration.test_secrets import Everything, assert_clean, everything  # noqa: F401  # a fixture
+from tests.support.app import run_app
+from tests.support.short_limits import shorten
 from tools import warm
 
 PROD = "/Repos/etl/prod"

@@ -20,7 +20,7 @@ from localcloud.listener import QueueListener, Step
 from localcloud.queues import QueueOptions, connected, send_outputs
 from localcloud.storage import StorageAccount
 from localcloud.worker import Outcome, QueuedMessage
-from tests.cloud import embedded_cloud
+from tests.support.embedded_cloud import embedded_cloud
 from tools.instances import EndedError, Instance
 
 GOOD = Outcome(ok=True, message="", stack_trace="", outputs={})

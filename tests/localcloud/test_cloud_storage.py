@@ -23,7 +23,7 @@ from localcloud import Cloud, Connect, Fault
 from localcloud.authority import VAULT_RESOURCE
 from localcloud.faults import status
 from localcloud.storage import StorageAccount
-from tests.cloud import embedded_cloud
+from tests.support.embedded_cloud import embedded_cloud
 from tools.azurite import HERE
 
 

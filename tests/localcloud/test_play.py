@@ -21,8 +21,8 @@ from localcloud import Cloud, play, seed
 from localcloud.__main__ import main
 from localcloud.databricks.variant import values
 from localcloud.play import FAULTS
-from tests.cloud import embedded_cloud
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.embedded_cloud import embedded_cloud
 
 
 @pytest.fixture

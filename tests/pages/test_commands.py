@@ -8,7 +8,7 @@ import click
 import pytest
 
 from git_refresh.cli.main import main
-from tests.pages import PAGES, ROOT
+from tests.support.paths import PAGES, ROOT
 
 PLACES = [*PAGES, *sorted((ROOT / "docs/pipelines").glob("*.yml"))]
 

@@ -15,7 +15,7 @@ from git_refresh.failures.table import OWN, SECTIONS, SHARED, TABLE, UNKNOWN, Ro
 from git_refresh.settings.load import load
 from git_refresh.settings.models import Folder, Workspace
 from git_refresh.settings.names import SETTINGS
-from tests.pages import PAGES, ROOT
+from tests.support.paths import PAGES, ROOT
 from tools import generate
 
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()

@@ -15,7 +15,7 @@ from tests.infra.test_infra import (
     template,
     templates,
 )
-from tests.pages import PAGES, ROOT
+from tests.support.paths import PAGES, ROOT
 
 README = (ROOT / "README.md").read_text()
 SETUP = (ROOT / "docs/setup.md").read_text()

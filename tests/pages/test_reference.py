@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.infra.test_infra import INFRA, PLAIN, QUEUED, rules
-from tests.log_lines import DISPATCH, RUN, SLICE, WORKSPACE, Lines, fields, log_lines
-from tests.log_lines import QUEUED as QUEUED_LINE
-from tests.pages import PAGES, ROOT
+from tests.support.log_lines import DISPATCH, RUN, SLICE, WORKSPACE, Lines, fields, log_lines
+from tests.support.log_lines import QUEUED as QUEUED_LINE
+from tests.support.paths import PAGES, ROOT
 from tools.queries import queries
 
 REFERENCE = (ROOT / "docs/reference.md").read_text()

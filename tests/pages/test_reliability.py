@@ -7,7 +7,7 @@ import pytest
 
 from git_refresh.run.pool import MAX_THREADS
 from git_refresh.settings.load import Settings
-from tests.pages import ROOT
+from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs/reliability.md").read_text()
 WAITS, TAKEN = PAGE.split("## What is taken of an answer")

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 import click
 import pytest
 
-from tests import printed, vendors
 from tests.pages.test_commands import parse
-from tests.shells import INSTALLED, STAND_INS, Call
+from tests.support import printed, vendors
+from tests.support.shells import INSTALLED, STAND_INS, Call
 
 OURS = ("python", "-m", "git_refresh")
 KNOWN_ELSEWHERE = {"az devops user add", "az databricks workspace list"}

@@ -15,7 +15,7 @@ from git_refresh.failures.failure import Service
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import Problem, StoredCredential
 from git_refresh.settings.load import load
-from tests.unit.fakes import FakeClock, FakeServices, FakeWorkspace, failure
+from tests.support.fakes import FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW, URL, behind, frozen, host
 
 

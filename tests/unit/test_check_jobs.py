@@ -26,7 +26,7 @@ from git_refresh.model.repository import Repository
 from git_refresh.model.values import Ref, ResolvedRef, Secret, StoredCredential, Token
 from git_refresh.output.log import MAX_TEXT_CHARS
 from git_refresh.settings.load import load
-from tests.unit.fakes import FakeClock, FakeServices, FakeWorkspace, failure
+from tests.support.fakes import FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW, URL, host
 
 APP = "5a1e0000-0000-4000-8000-000000000001"

@@ -9,7 +9,7 @@ from git_refresh.cli.check import check_settings
 from git_refresh.cli.check_schedule import MAX_WARNINGS, schedule_problem, schedule_warnings
 from git_refresh.model.schedule import Schedule
 from git_refresh.settings.load import SettingsError, load
-from tests.unit.fakes import NOW
+from tests.support.fakes import NOW
 from tests.unit.test_schedule import CASES
 
 LIST = {

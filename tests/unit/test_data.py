@@ -19,9 +19,9 @@ from git_refresh.cli import files
 from git_refresh.cli.main import main
 from git_refresh.settings.models import Folder, Workspace
 from git_refresh.settings.names import SETTINGS
-from tests.drawn import as_often_as
+from tests.support.examples import as_often_as
+from tests.support.paths import PACKAGE
 
-PACKAGE = Path(__file__).parents[2] / "git_refresh"
 FUZZ = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 """How many examples `make fuzz` wants; 0: it is `make test` that runs."""
 HOST = "https://adb-1.1.azuredatabricks.net"

@@ -8,7 +8,6 @@ import ssl
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,7 +35,8 @@ from git_refresh.failures.table import CLOSED, NETWORK, OWN, TABLE, UNKNOWN, Kno
 from git_refresh.model.clock import Deadline, current_operation
 from git_refresh.output.mask import SecretFilter
 from git_refresh.output.shell import Command
-from tests.unit.fakes import FakeClock
+from tests.support.fakes import FakeClock
+from tests.support.paths import PACKAGE
 
 CANARY = "correct-horse-battery"
 TENANT = "9c3f7a52-0000-4000-8000-00000000aaaa"
@@ -1498,7 +1498,7 @@ def test_what_the_app_finds_by_itself_is_explained_under_its_own_message(row: Ro
 
 
 def test_every_code_that_the_app_finds_by_itself_is_in_the_table() -> None:
-    sources = [path.read_text() for path in (Path(__file__).parents[2] / "git_refresh").rglob("*.py")]
+    sources = [path.read_text() for path in PACKAGE.rglob("*.py")]
     used = {
         code
         for text in sources

@@ -23,8 +23,8 @@ from git_refresh.run.ports import ClaimResult
 from git_refresh.run.report import Report
 from git_refresh.run.slices import Message, read_message
 from git_refresh.settings.load import Settings
-from tests.drawn import as_often_as
-from tests.unit.fakes import NOW, FakeClock, unconnected
+from tests.support.examples import as_often_as
+from tests.support.fakes import NOW, FakeClock, unconnected
 from tests.unit.test_slices import RUN, entry
 
 SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"

@@ -22,8 +22,8 @@ from git_refresh.run.pool import Limits, Pool
 from git_refresh.run.refresh import refresh
 from git_refresh.run.report import WorkspaceReport
 from git_refresh.settings.load import load
-from tests.drawn import as_often_as
-from tests.unit.fakes import NOW, FakeServices, FakeWorkspace, failure
+from tests.support.examples import as_often_as
+from tests.support.fakes import NOW, FakeServices, FakeWorkspace, failure
 
 PATIENCE = 30.0
 """Seconds after which something hangs; nothing comes near."""

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from git_refresh.run.pool import MAX_THREADS
-from tests.unit.simulation import (
+from tests.support.simulation import (
     CREDENTIAL_PATH,
     FOLDER_PATH,
     MANNERS,

@@ -18,7 +18,7 @@ from git_refresh.output import redact
 from git_refresh.settings.json_text import parse
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS, near_misses
-from tests.unit.fakes import NOW
+from tests.support.fakes import NOW
 
 pytestmark = pytest.mark.skipif(
     settings.get_current_profile_name() == "quick", reason="compares times: for `make test`"

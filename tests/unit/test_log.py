@@ -5,18 +5,16 @@ import base64
 import json
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_refresh.output import log as module
 from git_refresh.output.log import MAX_LINE_CHARS, MAX_TEXT_CHARS, RedactingLogger
 from git_refresh.output.redact import escape_unprintable
+from tests.support.paths import PACKAGE
 
 SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
-PACKAGE = Path(module.__file__).parents[1]
 
 ODD = st.text(st.characters(codec=None), max_size=80) | st.sampled_from(
     [

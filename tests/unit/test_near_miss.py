@@ -11,7 +11,7 @@ from git_refresh.model.values import GitFolder, OtherObject
 from git_refresh.output.log import RedactingLogger
 from git_refresh.run.refresh import refresh
 from git_refresh.settings.load import load
-from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
+from tests.support.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW, URL, host
 
 THERE = (

@@ -16,8 +16,8 @@ from git_refresh.cli.schema import schema
 from git_refresh.model.values import Problem, Ref
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError, load
-from tests.drawn import as_often_as
-from tests.unit.fakes import NOW
+from tests.support.examples import as_often_as
+from tests.support.fakes import NOW
 
 HOST = "https://adb-77.3.azuredatabricks.net"
 GUID = "5a1e0000-0000-4000-8000-00000000000a"

@@ -4,7 +4,7 @@ import pytest
 
 from git_refresh.model.waiting import used_up, waiting
 from git_refresh.run.pool import MAX_THREADS, Limits, Pool, Priority
-from tests.unit.virtual import VirtualTime
+from tests.support.virtual_time import VirtualTime
 
 
 def wide(size: int) -> Pool:

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,9 +29,10 @@ from git_refresh.run.errors import RunFailedError
 from git_refresh.run.report import Report, WorkspaceReport, log_run, log_workspace
 from git_refresh.run.slices import read_message
 from git_refresh.settings.load import Settings
-from tests.drawn import as_often_as
 from tests.infra import kusto
-from tests.unit.fakes import unconnected
+from tests.support.examples import as_often_as
+from tests.support.fakes import unconnected
+from tests.support.paths import ROOT
 from tests.unit.test_fan_out import FakeClaims
 from tests.unit.test_slices import entry
 
@@ -351,7 +351,7 @@ def test_on_too_few_workers_each_slice_gets_its_turn_in_some_run() -> None:
 
 # ---- A forger ----
 
-ALERTS = Path(__file__).parents[2] / "infra/queries/alerts"
+ALERTS = ROOT / "infra/queries/alerts"
 NO_SUCCESS, NEVER_ENDED, FAILED = (
     (ALERTS / f"{name}.kql").read_text().replace("\n", " ")
     for name in ("no-successful-run", "slice-not-completed", "slice-failed")

@@ -20,7 +20,7 @@ from git_refresh.run.ports import NullProgress
 from git_refresh.run.refresh import refresh
 from git_refresh.run.report import Report, WorkspaceReport
 from git_refresh.settings.load import Settings, SettingsError, load
-from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
+from tests.support.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 
 URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
 OLD, NEW = "a" * 40, "b" * 40

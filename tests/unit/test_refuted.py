@@ -13,7 +13,7 @@ from git_refresh.failures.failure import EXCHANGE, Service, ServiceError, Servic
 from git_refresh.model.values import GitFolder, OtherObject
 from git_refresh.run.ports import NullProgress
 from git_refresh.run.report import Report, WorkspaceReport
-from tests.unit.fakes import FakeServices, FakeWorkspace, failure
+from tests.support.fakes import FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW, OLD, OURS, behind, host, run
 
 PATH = "/Repos/etl/prod"

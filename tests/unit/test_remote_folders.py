@@ -7,7 +7,7 @@ import pytest
 from git_refresh.failures.failure import Service
 from git_refresh.model.values import GitFolder
 from git_refresh.run.report import FolderReport, Report
-from tests.unit.fakes import FakeServices, FakeWorkspace, failure
+from tests.support.fakes import FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW, OLD, URL, host, run
 
 TOKEN = "correcthorsebatterystaple"

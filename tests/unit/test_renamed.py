@@ -10,7 +10,7 @@ from git_refresh.cli.check import check_settings
 from git_refresh.cli.checks import CheckReport
 from git_refresh.cli.render import show_check
 from git_refresh.settings.load import Settings, load
-from tests.unit.fakes import FakeServices, FakeWorkspace
+from tests.support.fakes import FakeServices, FakeWorkspace
 from tests.unit.test_refresh import NEW, host, run
 from tests.unit.test_render import console, text
 

@@ -16,7 +16,7 @@ from git_refresh.admin.rotation.decide import (
     untagged,
 )
 from git_refresh.admin.secrets import OAuthSecret, Version, place_of, tags_of
-from tests.unit.fakes import NOW
+from tests.support.fakes import NOW
 
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
 HOST = "https://adb-1.1.azuredatabricks.net"

@@ -20,8 +20,8 @@ from git_refresh.admin.rotation.report import SecretReport
 from git_refresh.admin.rotation.steps import is_refusal
 from git_refresh.admin.secrets import tags_of
 from git_refresh.failures.failure import Service, ServiceFailure
-from tests.drawn import as_often_as
-from tests.unit.rotation_world import (
+from tests.support.examples import as_often_as
+from tests.support.rotation_world import (
     CLIENT_ID,
     FAULTS,
     FLEET,

@@ -3,7 +3,6 @@
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from git_refresh.model.schedule import Field, RefusedScheduleError, Schedule
+from tests.support.paths import RECORDED
 
-RECORDED = json.loads(
-    (Path(__file__).parents[1] / "recorded/functions_host/schedules.json").read_text(encoding="utf-8")
-)
-CASES: list[list[Any]] = RECORDED["cases"]
-BASES = [datetime.fromisoformat(text).replace(tzinfo=UTC) for text in RECORDED["bases"]]
+SCHEDULES = json.loads((RECORDED / "functions_host/schedules.json").read_text(encoding="utf-8"))
+CASES: list[list[Any]] = SCHEDULES["cases"]
+BASES = [datetime.fromisoformat(text).replace(tzinfo=UTC) for text in SCHEDULES["bases"]]
 NOW = datetime(2026, 11, 23, 12, 0, 0, 200_000, tzinfo=UTC)
 
 

@@ -15,8 +15,8 @@ from git_refresh.cli.schema import schema
 from git_refresh.output.redact import INVISIBLE
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS
-from tests.drawn import as_often_as
-from tests.unit.fakes import NOW
+from tests.support.examples import as_often_as
+from tests.support.fakes import NOW
 from tests.unit.test_hosts import HOSTILE
 from tests.unit.test_repository import NO_REPOSITORY, SAME
 from tests.unit.test_settings import FATAL, FOLDERS, GOOD, GUID, HOST, REJECTED, URL

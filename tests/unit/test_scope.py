@@ -21,7 +21,7 @@ from git_refresh.run.refresh import refresh
 from git_refresh.run.report import FolderReport, Report, WorkspaceReport
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings, SettingsError, load
-from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
+from tests.support.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW as LATEST
 from tests.unit.test_refresh import OLD, OURS, URL, host
 

@@ -14,7 +14,7 @@ from git_refresh.clients.session import LastResponse
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline, current_operation
 from git_refresh.output.mask import SecretFilter
-from tests.unit.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 
 def answered(status: int, body: bytes = b"{}", **headers: str) -> None:

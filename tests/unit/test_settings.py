@@ -1,7 +1,6 @@
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +11,7 @@ from git_refresh.model.values import Problem, Ref
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.names import SETTINGS, near_misses, unknown_names
-
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 HOST = "https://adb-1.1.azuredatabricks.net"
 GOOD: dict[str, Any] = {

@@ -5,8 +5,8 @@ import pytest
 from git_refresh.clients.single_flight import NeverComputedError, SingleFlight
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Deadline, cut_short, operation
-from tests.unit.fakes import FakeClock, deadline, failure
-from tests.unit.virtual import VirtualTime
+from tests.support.fakes import FakeClock, deadline, failure
+from tests.support.virtual_time import VirtualTime
 
 
 def test_a_value_is_computed_once_for_everybody_who_asks_at_the_same_time() -> None:

@@ -23,7 +23,7 @@ from git_refresh.run.slices import (
 )
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, load
-from tests.drawn import as_often_as
+from tests.support.examples import as_often_as
 
 IDENTITIES = [None, *(f"5a1e0000-0000-4000-8000-00000000000{digit}" for digit in range(3))]
 UNTIL = datetime(2026, 11, 25, 18, 0, tzinfo=UTC)

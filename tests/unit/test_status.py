@@ -17,7 +17,7 @@ from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import GitFolder, OtherObject, StoredCredential
 from git_refresh.settings.load import SettingsError, load
-from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
+from tests.support.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_refresh import NEW, URL, host
 
 OWN = StoredCredential(7, "azureDevOpsServices", "git-refresh")

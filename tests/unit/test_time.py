@@ -19,7 +19,7 @@ from git_refresh.model.clock import ServiceTime, Skew
 from git_refresh.model.next_run import MARGIN, expires_before, late_by, next_run_after
 from git_refresh.model.values import AZURE_DEVOPS, Token
 from git_refresh.output.mask import SecretFilter
-from tests.unit.fakes import NOW, FakeClock, deadline
+from tests.support.fakes import NOW, FakeClock, deadline
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 

@@ -12,8 +12,8 @@ from git_refresh.run import listing, walk
 from git_refresh.run.listing import Listing
 from git_refresh.run.walk import LOOK_AFTER, MAX_DEPTH, MAX_REQUESTS, WALK_LIMIT_S, WIDE, Gap
 from git_refresh.settings.models import Folder
-from tests.unit.fakes import FakeClock, deadline
-from tests.unit.workspace_tree import Kind, Node, Tree
+from tests.support.fakes import FakeClock, deadline
+from tests.support.workspace_tree import Kind, Node, Tree
 
 
 def tree(*, tells: bool = True, **kinds: list[str]) -> Tree:

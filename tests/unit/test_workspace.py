@@ -26,7 +26,7 @@ from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import GitFolder
 from git_refresh.output.mask import SecretFilter
-from tests.unit.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 HOST = "https://adb-1.1.azuredatabricks.net"
 OWN = "dapi7f3c9a1e5b2d8064c7e1f09a3b5d2c48"

@@ -16,7 +16,7 @@ from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version, 
 from git_refresh.failures.diagnosis import DiagnosisContext
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline, Event
-from tests.unit.fakes import NOW, FakeClock
+from tests.support.fakes import NOW, FakeClock
 
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
 NAME = "databricks-oauth-secret"

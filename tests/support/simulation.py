@@ -43,7 +43,7 @@ from git_refresh.run.pool import MAX_THREADS, Pool, Priority
 from git_refresh.run.refresh import refresh
 from git_refresh.run.report import Report
 from git_refresh.settings.load import Settings, load
-from tests.unit.virtual import VirtualTime
+from tests.support.virtual_time import VirtualTime
 
 type Place = Literal[
     "token",

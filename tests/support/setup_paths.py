@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 
-from tests.pages import ROOT
+from tests.support.paths import ROOT
 
 SETUP = (ROOT / "docs/setup.md").read_text()
 BY_HAND = (ROOT / "docs/by-hand.md").read_text()

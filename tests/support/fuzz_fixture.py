@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -23,12 +22,11 @@ from localcloud import Cloud, Fault, Fleet, seed
 from localcloud.authority import OTHER_TENANT, TENANT, entra_v2
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
 from localcloud.mutations import Change, mutate
-from tests.integration.brisk import shorten
-from tests.integration.oracle import Outcome
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.oracle import Outcome
+from tests.support.short_limits import shorten
 from tools import warm
 
-ROOT = Path(__file__).parents[2]
 OAUTH_SECRET = "doseCANARY+0/oauth=1~secret%2canary3"
 LIMIT_S, BUDGET_S = 2.0, 6.0
 SDKS = ("azure", "azure.identity", "azure.core", "msal", "databricks.sdk", "urllib3", "requests")

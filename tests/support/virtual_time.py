@@ -11,7 +11,7 @@ from itertools import count
 
 from greenlet import getcurrent, greenlet
 
-from tests.unit.fakes import NOW
+from tests.support.fakes import NOW
 
 
 @dataclass(eq=False, slots=True)

@@ -1,4 +1,4 @@
-"""An instance of the deployed app whose timer fires once: `python -m tests.integration.ticking LOG INFO`.
+"""An instance of the deployed app whose timer fires once: `python -m tests.support.worker_runs LOG INFO`.
 
 INFO is what the host tells the function, as JSON (`localcloud.timer.Call.info`). It ends with 1 where the run has failed.
 """
@@ -15,6 +15,7 @@ from typing import Any
 from localcloud import Cloud
 from localcloud.timer import Call
 from localcloud.worker import Worker
+from tests.support.paths import ROOT
 from tools import warm
 
 
@@ -31,6 +32,6 @@ def events(log: Path) -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     logging.getLogger("git_refresh").addHandler(logging.FileHandler(sys.argv[1]))
-    with Worker(Path(__file__).parents[2]) as worker:
+    with Worker(ROOT) as worker:
         outcome = worker.call_timer("refresh_git", json.loads(sys.argv[2]))
     sys.exit(0 if outcome.ok else 1)

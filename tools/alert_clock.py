@@ -67,7 +67,8 @@ class Rule:
             return 0  # a run is in one piece here; for those in slices see test_slice_alerts
         if "successful = countif(good)" in self.query:
             least = re.search(r"\| where runs (>=|>) (\d+) and successful == 0$", self.query)
-            assert least is not None, self.query
+            if least is None:
+                raise ValueError(self.query)
             runs = list(seen)
             enough = len(runs) >= int(least[2]) + (least[1] == ">")
             return int(enough and not any(run.ok for run in runs))
@@ -76,9 +77,8 @@ class Rule:
             self.query,
         ):
             return sum(not run.ok for run in seen)
-        assert re.match(r"traces \| where message startswith '\S+ \S+' (?!.*summarize)", self.query), (
-            self.query
-        )
+        if not re.match(r"traces \| where message startswith '\S+ \S+' (?!.*summarize)", self.query):
+            raise ValueError(self.query)
         return sum(1 for _ in seen)
 
     def compares(self, rows: int) -> bool:
@@ -102,7 +102,8 @@ class Rule:
 def minutes(duration: str) -> int:
     """Of an ISO 8601 duration, as the rules have it."""
     found = re.fullmatch(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?", duration)
-    assert found is not None, duration
+    if found is None:
+        raise ValueError(duration)
     days, hours, rest = (int(part or 0) for part in found.groups())
     return (days * 24 + hours) * 60 + rest
 

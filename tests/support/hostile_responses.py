@@ -17,7 +17,7 @@ from localcloud.mutations import (
     Mark,
     Status,
 )
-from tests.integration.stage import Example, Service, Strike
+from tests.support.fuzz_fixture import Example, Service, Strike
 
 TEXTS = (
     "",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.values import GitFolder, ListedObject, OtherObject
-from tests.unit.fakes import FakeWorkspace
+from tests.support.fakes import FakeWorkspace
 
 Kind = Literal["directory", "legacy", "git-cli", "broken", "notebook"]
 URL = "https://dev.azure.com/contoso/p/_git/etl"

@@ -1,11 +1,11 @@
-"""Makes `tests/vendors.json`: what the vendors' command lines take, of the commands that the product and the pages print.
+"""Makes `tests/support/vendors.json`: what the vendors' command lines take, of the commands that the product and the pages print.
 
 To make it anew, where a page prints a new command or a vendor has a new version:
 
 1. Install the Azure CLI into a virtual environment of its own, outside of this checkout: `python3.13 -m venv AZ`, then
    `AZ/bin/pip install azure-cli`.
 2. Clone github.com/databricks/cli, github.com/Azure/azure-functions-core-tools and github.com/Azure/azure-dev.
-3. `.venv/bin/python -m tools.vendors --az AZ/bin/python --databricks CLONE --func CLONE --azd CLONE`
+3. `.venv/bin/python -m tests.support.vendors_table --az AZ/bin/python --databricks CLONE --func CLONE --azd CLONE`
 
 The Azure CLI is asked for its own parser; of the others the sources are read. What they contain does not run. Of the extension
 scheduled-query, which is on no registry of Python's, the tool has what its reference page says.
@@ -78,16 +78,16 @@ def _az(names: list[str]) -> Command:
     }
 
 
-def _parsers(parser: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401  # argparse's, of azure-cli
-    for action in parser._actions:  # noqa: SLF001  # argparse has no other way
+def _parsers(parser: Any) -> Iterator[tuple[str, Any]]:  # argparse's, of azure-cli
+    for action in parser._actions:  # argparse has no other way
         for name, below in (getattr(action, "choices", None) or {}).items() if action.nargs == "A..." else ():
             yield from ((f"{name} {each}".strip(), one) for each, one in (("", below), *_parsers(below)))
 
 
-def _az_command(parser: Any) -> Command:  # noqa: ANN401
+def _az_command(parser: Any) -> Command:
     options: dict[str, str] = {}
     required, positional = [], 0
-    for action in parser._actions:  # noqa: SLF001
+    for action in parser._actions:
         strings = [str(each) for each in action.option_strings if not str(each).startswith("--___")]
         kind = {None: "1", "*": "+"}.get(action.nargs, str(action.nargs))
         options |= dict.fromkeys(strings, _values(kind, map(str, action.choices or ())))
@@ -236,7 +236,7 @@ def _version(clone: Path) -> str:
 
 def _printed() -> dict[str, list[str]]:
     """By program, the words that each printed command begins with."""
-    from tests.printed import all_words  # noqa: PLC0415  # with the Azure CLI's Python there are no tests
+    from tests.support.printed import all_words  # noqa: PLC0415  # with the Azure CLI's Python there are no tests
 
     found: dict[str, set[str]] = {}
     for words in all_words():
@@ -256,7 +256,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     printed = _printed()
-    done = subprocess.run(  # noqa: S603  # a program that the caller names
+    done = subprocess.run(  # a program that the caller names
         [given.az, __file__, "az"],
         input=json.dumps(printed["az"]),
         stdout=subprocess.PIPE,
@@ -269,8 +269,7 @@ def main() -> None:
         "func": _func(given.func, printed["func"]),
         "azd": _azd(given.azd, printed["azd"]),
     }
-    place = Path(__file__).parents[1] / "tests/vendors.json"
-    place.write_text(_lines(table) + "\n")
+    Path(__file__).with_name("vendors.json").write_text(_lines(table) + "\n")
 
 
 def _lines(table: dict[str, Command]) -> str:

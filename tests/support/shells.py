@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.pages import ROOT
+from tests.support.paths import ROOT
 
 SHELLS = {
     # A terminal looks for ! in a line first.

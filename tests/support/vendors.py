@@ -1,4 +1,4 @@
-"""What the vendors' command lines take, as far as we print it: read from `vendors.json`, which `tools/vendors.py` makes."""
+"""What the vendors' command lines take, as far as we print it: read from `vendors.json`, which `tests/support/vendors_table.py` makes."""
 
 import json
 import math

@@ -16,7 +16,7 @@ from localcloud.mutations import (
     Mark,
     Status,
 )
-from tests.integration.stage import Example, Service, Strike
+from tests.support.fuzz_fixture import Example, Service, Strike
 
 # In an `Echo`, -1 is the latest of a host's secrets: of a workspace that is asked for its folders, the Azure DevOps token it was given.
 LISTED = "/api/2.0/repos$"

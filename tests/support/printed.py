@@ -14,8 +14,8 @@ from git_refresh.admin import commands
 from git_refresh.failures.diagnosis import DiagnosisContext, _arguments, _values
 from git_refresh.failures.table import OWN, TABLE, UNKNOWN, Row
 from git_refresh.output.shell import Command, fill
-from tests.pages import PAGES, ROOT
-from tests.shells import Call, paste
+from tests.support.paths import PAGES, ROOT
+from tests.support.shells import Call, paste
 
 PROGRAMS = ("az", "azd", "func", "databricks")
 """Those of vendors."""

@@ -1,0 +1,14 @@
+"""Where the project and its pages are."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "git_refresh"
+RECORDED = ROOT / "tests/recorded"
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "SECURITY.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "infra/README.md",
+]
