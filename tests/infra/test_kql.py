@@ -6,7 +6,7 @@ a query on the component has). The workspace's own log: https://learn.microsoft.
 
 import json
 
-from tests.infra.test_queries import QUERIES
+from tests.support.templates import QUERIES
 from tools.kql import HERE, diagnose
 
 BROKEN = {

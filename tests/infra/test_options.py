@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.infra.test_infra import (
+from tests.support.templates import (
     ACTION_GROUP,
     CLOSED,
     IDENTITY,

@@ -20,9 +20,9 @@ from git_refresh.admin.rotation.decide import RotationTarget, SecretSnapshot, Si
 from git_refresh.admin.secrets import OAuthSecret, Version, place_of, tags_of
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS
-from tests.infra.test_infra import INFRA, ROLE_ASSIGNMENT, VARIANTS, deployment
 from tests.support.paths import ROOT
-from tests.unit.test_deployment import ignored
+from tests.support.project_files import ignored
+from tests.support.templates import INFRA, ROLE_ASSIGNMENT, VARIANTS, deployment
 from tools import bicep
 
 PIPELINES = ROOT / "docs/pipelines"

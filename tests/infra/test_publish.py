@@ -1,12 +1,11 @@
 """Publishing: the command that works in a fresh checkout, wherever it stands, and its place among the steps."""
 
 import re
-import subprocess
 
 import pytest
 
-from tests.infra.test_infra import PLAIN, next_steps
-from tests.support.paths import ROOT
+from tests.support.project_files import tracked
+from tests.support.templates import PLAIN, next_steps
 
 PUBLISH = re.compile("functionapp " + r"publish\b(?! --help)(.*)")
 
@@ -18,17 +17,6 @@ def without_language(text: str) -> list[str]:
     https://github.com/Azure/azure-functions-core-tools, `GlobalCoreToolsSettings.Init`.
     """
     return [rest for rest in PUBLISH.findall(text) if "--python" not in re.split("[`;|]", rest)[0]]
-
-
-def tracked() -> dict[str, str]:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S607
-    found: dict[str, str] = {}
-    for name in filter(None, listed.stdout.split("\0")):
-        try:
-            found[name] = (ROOT / name).read_text(encoding="utf-8")
-        except (UnicodeDecodeError, FileNotFoundError, IsADirectoryError):
-            continue
-    return found
 
 
 def test_the_command_names_the_language_wherever_it_stands() -> None:

@@ -9,14 +9,12 @@ import pytest
 
 from git_refresh.failures.table import OWN, TABLE, UNKNOWN
 from tests.infra import kusto
+from tests.support.fake_fleet import host, run
 from tests.support.fakes import NOW, FakeServices, FakeWorkspace
 from tests.support.log_lines import RUN, WORKSPACE, Lines, fields, log_lines
 from tests.support.paths import ROOT
-from tests.unit.test_refresh import host, run
+from tests.support.templates import FILES, QUERIES
 from tools.queries import queries
-
-FILES = sorted((ROOT / "infra/queries").rglob("*.kql"))
-QUERIES = {file.name: file.read_text() for file in FILES}
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.infra import kusto
-from tests.infra.test_queries import QUERIES
+from tests.support.templates import QUERIES
 from tools.alert_clock import LONGEST_INGESTION, Rule
 from tools.alerts import INTERVALS, deployed, times
 

@@ -20,6 +20,7 @@ from git_refresh import __version__
 from git_refresh.cli.checks import LAYERS
 from localcloud import Cloud, Fault, Fleet, faults
 from localcloud.fleet import CLIENT_ID
+from tests.support.terminal import on_a_terminal
 from tools import warm
 from tools.queries import ROOT
 
@@ -575,14 +576,6 @@ def test_a_name_that_is_no_setting_is_pointed_out_in_every_file_of_them(
 
 
 # For people
-
-
-def on_a_terminal(cloud: Cloud, *arguments: str, **settings: str) -> str:
-    """What a command shows on a terminal, both streams together."""
-    environ = {**os.environ, **cloud.environment(), **settings}
-    done = warm.on_terminal(*arguments, environ=environ, columns=120)
-    assert done.returncode == 0, done.stdout
-    return done.stdout.decode()
 
 
 def test_on_a_terminal_a_run_shows_live_what_each_workspace_is_at(cloud: Cloud, fleet: Fleet) -> None:

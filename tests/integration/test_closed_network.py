@@ -12,8 +12,7 @@ from localcloud import Cloud, Fault, Fleet, faults, refusals, seed
 from localcloud.authority import TENANT, entra_v2
 from localcloud.databricks.workspace import Workspace
 from localcloud.fleet import CLIENT_ID, seed_ungranted
-from tests.integration.test_onboard import environ_of
-from tests.support.admin_laptop import admin_of, laptop_of, real_secret
+from tests.support.admin_laptop import admin_of, environ_of, laptop_of, real_secret
 from tests.support.app import run_app
 from tools import warm
 

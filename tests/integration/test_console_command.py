@@ -12,7 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.support.paths import ROOT
-from tests.unit.test_deployment import PROJECT, pins
+from tests.support.project_files import PROJECT, pins
 
 (COMMAND,) = PROJECT["project"]["scripts"].items()
 

@@ -19,7 +19,7 @@ from git_refresh.model.hosts import TrustedHosts
 from git_refresh.model.repository import Repository, parse_repository
 from git_refresh.model.values import Ref, Token
 from git_refresh.output.mask import SecretFilter
-from tests.integration.test_certificates import PEM, Chain
+from tests.support.certificates import PEM, Chain
 
 COMMIT = "a" * 40
 SERVICES = (

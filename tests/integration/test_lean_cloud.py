@@ -14,9 +14,9 @@ from benchmarks.cases import CLIENT_ID, KINDS, SITUATIONS, Case, Kind, Situation
 from benchmarks.lean_cloud import LeanCloud
 from git_refresh.model.values import AZURE_DEVOPS
 from localcloud import Variant
-from tests.integration.test_recorded import shape
 from tests.support.app import run_app
 from tests.support.embedded_cloud import embedded_cloud
+from tests.support.recorded import shape
 
 ACTIONS = {
     "quiet": ("updated", "unchanged"),

@@ -17,7 +17,7 @@ from localcloud.authority import OTHER_TENANT, TENANT
 from localcloud.databricks.account import MANAGER, RuleSet
 from localcloud.fleet import CLIENT_ID, FEDERATED_CLIENT_ID, SECRET_NAME, UngrantedFleet, seed_ungranted
 from localcloud.observer import Request
-from localcloud.people import Person, laptop
+from tests.support.admin_laptop import environ_of
 from tests.support.app import run_app
 from tests.support.embedded_cloud import embedded_cloud
 from tools import warm
@@ -42,22 +42,6 @@ def _nothing_is_taken_away(cloud: Cloud) -> Iterator[None]:
     assert not [path for method, path in asked if method == "PUT" and "/permissions/" in path]
     assert not [path for method, path in asked if "rule-sets" in path and method != "GET"]
     assert not [path for method, path in asked if method == "DELETE" and "/credentials/secrets/" not in path]
-
-
-def environ_of(
-    cloud: Cloud, fleet: UngrantedFleet, place: Path, person: Person | None = None
-) -> dict[str, str]:
-    """A shell on a laptop, after `az login`; what the identity endpoint gives is the app's own, which `check` looks with."""
-    az = (person or fleet.admin).sign_in(place / "az", [OTHER_TENANT])
-    environ = laptop({**os.environ, **cloud.environment(), **fleet.settings}, az)
-    return environ | {
-        name: value for name, value in cloud.environment().items() if name.startswith("IDENTITY")
-    }
-
-
-@pytest.fixture
-def environ(cloud: Cloud, fleet: UngrantedFleet, tmp_path: Path) -> dict[str, str]:
-    return environ_of(cloud, fleet, tmp_path)
 
 
 def onboard(environ: Mapping[str, str], *options: str) -> tuple[int, dict[str, Any]]:

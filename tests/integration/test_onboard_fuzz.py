@@ -23,9 +23,9 @@ from localcloud import Cloud, Fault
 from localcloud.fleet import UngrantedFleet, seed_ungranted
 from localcloud.mutations import Change, mutate
 from localcloud.people import laptop
-from tests.integration.test_secrets import pieces
 from tests.support.hostile_responses import changes
 from tests.support.oracle import INVISIBLE
+from tests.support.planted_secrets import pieces
 
 FUZZ = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 pytestmark = pytest.mark.timeout(0 if FUZZ else 240)

@@ -7,8 +7,8 @@ import pytest
 
 from localcloud import Cloud, Fleet
 from localcloud.fleet import UngrantedFleet, seed_ungranted
-from tests.integration.test_screen import screen
 from tests.support.admin_laptop import laptop_of
+from tests.support.terminal import screen
 from tools import warm
 
 CTRL_C, CTRL_D = "\x03", "\x04"

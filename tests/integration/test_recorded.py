@@ -35,6 +35,7 @@ from localcloud.hostile import Plain
 from localcloud.mutations import Body, Change, Header, Status, mutate
 from tests.support.embedded_cloud import embedded_cloud
 from tests.support.paths import RECORDED
+from tests.support.recorded import shape
 
 NAMES = sorted(path.stem for path in RECORDED.glob("*.json"))
 HOST = "https://adb-1111111111111111.1.azuredatabricks.net"
@@ -424,16 +425,6 @@ NOT_COMPARED = {
     "databricks_private_link",
 }
 """What the embedded cloud answers to nothing, or in another shape that is a real one too."""
-
-
-def shape(value: object, at: str = "") -> dict[str, set[str]]:
-    """The type of every value in an answer, by its path; the elements of a list are one."""
-    found = {at: {type(value).__name__}}
-    elements = [("*", element) for element in value] if isinstance(value, list) else []
-    for key, below in value.items() if isinstance(value, dict) else elements:
-        for path, types in shape(below, f"{at}.{key}".lstrip(".")).items():
-            found.setdefault(path, set()).update(types)
-    return found
 
 
 def without(paths: set[str], subtrees: frozenset[str]) -> set[str]:

@@ -30,15 +30,14 @@ from localcloud.fleet import CLIENT_ID, SECRET_NAME
 from localcloud.keyvault import Secret
 from localcloud.observer import Request
 from localcloud.people import Person
-from tests.integration.test_secrets import (
+from tests.support.admin_laptop import admin_of, laptop_of, principal_of, real_secret
+from tests.support.app import run_app
+from tests.support.planted_secrets import (
     Everything,
     assert_clean,
-    everything,  # noqa: F401  # a fixture
     everything_raised,
     lower_every_level,
 )
-from tests.support.admin_laptop import admin_of, laptop_of, principal_of, real_secret
-from tests.support.app import run_app
 from tools import warm
 
 pytestmark = pytest.mark.timeout(60)
@@ -983,7 +982,7 @@ def test_no_secret_comes_out(stage: Stage, tmp_path: Path, what: str, options: l
 @pytest.mark.parametrize("what", [what for what in SPOILT if "sign-in" not in what])
 def test_no_logger_gets_to_see_a_secret(
     stage: Stage,
-    everything: Everything,  # noqa: F811  # which is asked for by its name
+    everything: Everything,
     monkeypatch: pytest.MonkeyPatch,
     what: str,
 ) -> None:

@@ -10,21 +10,13 @@ import pytest
 
 from localcloud import Cloud
 from localcloud.fleet import seed
+from tests.support.terminal import screen
 from tools import warm
 
 SCREEN = 24
 """Lines of a terminal that nobody has made larger."""
 WRONG_ID = "7e5a11ed-0000-4000-8000-{:012}"
 WIDTHS = (40, 60, 80, 120, 200)
-
-
-def screen(sent: bytes) -> list[str]:
-    """What stays on a terminal: without colors, links and what was shown only for a while."""
-    text = re.sub(r"\x1b\]8;[^\x1b]*\x1b\\", "", sent.decode().replace("\r\n", "\n"))
-    text = re.sub(r"\x1b\[[0-9;]*A", "\x00", text)
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
-    lines = [line.rpartition("\r")[2] for line in text.rpartition("\x00")[2].split("\n")]
-    return [line for line in lines if line.strip()]
 
 
 def unknown_principal(entry: dict[str, Any], number: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from localcloud import Cloud, Fleet
 from localcloud.fleet import SECRET
 from tests.support.app import run_app
-from tests.unit.test_secret_value import WRONG
+from tests.support.secret_values import WRONG
 from tools import warm
 
 NAME = "databricks-oauth-secret"

@@ -23,8 +23,8 @@ from localcloud.fleet import CLIENT_ID, FEDERATED_CLIENT_ID
 from localcloud.identity import Identity
 from localcloud.login import AppRegistration
 from localcloud.observer import Request
-from tests.integration.test_secrets import Everything, assert_clean, everything  # noqa: F401  # a fixture
 from tests.support.app import run_app
+from tests.support.planted_secrets import Everything, assert_clean
 from tests.support.short_limits import shorten
 from tools import warm
 
@@ -262,7 +262,7 @@ def test_no_token_of_a_zone_comes_to_another_whatever_goes_wrong_in_it(
 def test_no_assertion_and_no_token_is_said_at_any_level(
     cloud: Cloud,
     zones: tuple[Identity, dict[str, str]],
-    everything: Everything,  # noqa: F811  # the fixture
+    everything: Everything,
 ) -> None:
     other, environ = zones
     cloud.identity.cached = other.cached = True

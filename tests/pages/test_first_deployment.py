@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.test_infra import (
+from tests.support.paths import PAGES, ROOT
+from tests.support.setup_paths import BLOCK
+from tests.support.templates import (
     INFRA,
     PLAIN,
     ZONED,
@@ -15,7 +17,6 @@ from tests.infra.test_infra import (
     template,
     templates,
 )
-from tests.support.paths import PAGES, ROOT
 
 README = (ROOT / "README.md").read_text()
 SETUP = (ROOT / "docs/setup.md").read_text()
@@ -26,7 +27,6 @@ PIPELINES = (ROOT / "docs/pipelines/README.md").read_text()
 REFERENCE = (ROOT / "docs/reference.md").read_text()
 
 STEPS = ["Azure", "List", "Let it in", "Deploy the list", "Wait five minutes", "Publish"]
-BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
 def section(page: str, heading: str) -> str:

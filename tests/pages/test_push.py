@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.pages.test_reference import BILLED, MINUTES, RUNS, SIZES, numbers
 from tests.support.paths import ROOT
+from tests.support.reference_page import BILLED, MINUTES, RUNS, SIZES, numbers
 
 PAGE = (ROOT / "docs/operations.md").read_text().partition("\n## How soon a push arrives\n")[2]
 PAGE = PAGE.partition("\n## ")[0]

@@ -5,14 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.infra.test_infra import INFRA, PLAIN, QUEUED, rules
 from tests.support.log_lines import DISPATCH, RUN, SLICE, WORKSPACE, Lines, fields, log_lines
 from tests.support.log_lines import QUEUED as QUEUED_LINE
 from tests.support.paths import PAGES, ROOT
+from tests.support.reference_page import BILLED, MINUTES, REFERENCE, RUNS, SIZES, numbers, row
+from tests.support.templates import INFRA, PLAIN, QUEUED, rules
 from tools.queries import queries
-
-REFERENCE = (ROOT / "docs/reference.md").read_text()
-RUNS, MINUTES = 730 * 4, 730 * 60
 
 
 @pytest.fixture
@@ -25,8 +23,8 @@ def test_every_logged_field_is_explained_and_every_explained_one_is_logged(event
     logged = {path for line in lines if line["event"] == event for path in fields(line)}
     table = REFERENCE.partition(f"\n**`{event}`**")[2].partition("\n|---|---|\n")[2].partition("\n\n")[0]
     explained: set[str] = set()
-    for row in table.splitlines():
-        _, names, meaning, _ = re.split(r"(?<!\\)\|", row)
+    for line in table.splitlines():
+        _, names, meaning, _ = re.split(r"(?<!\\)\|", line)
         explained |= set(re.findall(r"`(\w+)`", names))
         for name in re.findall(r"`(\w+)`", names):
             inner = {path.partition(".")[2] for path in logged if path.startswith(f"{name}.")}
@@ -72,19 +70,7 @@ def test_every_alert_leads_to_an_entry_of_the_runbook() -> None:
     assert set(named) <= set(re.findall(r"^### (.+)$", section, re.MULTILINE))
 
 
-def row(name: str) -> list[str]:
-    """The last three cells of a row: for 1, 50 and 1,000 workspaces."""
-    (found,) = re.findall(rf"^\| {re.escape(name)}.*", REFERENCE, re.MULTILINE)
-    return [cell.strip(" *") for cell in found.strip("|").split("|")[-3:]]
-
-
-def numbers(name: str) -> list[float]:
-    return [float(cell) for cell in row(name)]
-
-
-SIZES = (1, 50, 1000)
 HERE, CORES = numbers("seconds here"), numbers("of these, seconds of a whole core")
-BILLED = numbers("**seconds billed**")
 LOGGED = [
     20_000 + 150_000 + run + size * workspace + (1 + size) * 1_000
     for size, run, workspace in zip(

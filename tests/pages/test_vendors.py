@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import click
 import pytest
 
-from tests.pages.test_commands import parse
 from tests.support import printed, vendors
+from tests.support.printed import parse
 from tests.support.shells import INSTALLED, STAND_INS, Call
 
 OURS = ("python", "-m", "git_refresh")

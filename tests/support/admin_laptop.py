@@ -11,8 +11,9 @@ from git_refresh.admin.services import AdminServices
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.output.log import RedactingLogger
 from localcloud import Cloud, Fleet
+from localcloud.authority import OTHER_TENANT
 from localcloud.databricks.account import AccountPrincipal, OAuthSecret, new_secret
-from localcloud.fleet import CLIENT_ID, SECRET_NAME
+from localcloud.fleet import CLIENT_ID, SECRET_NAME, UngrantedFleet
 from localcloud.people import Person, laptop
 
 
@@ -61,3 +62,19 @@ def admin_services(
             yield services
         finally:
             services.close()
+
+
+def environ_of(
+    cloud: Cloud, fleet: UngrantedFleet, place: Path, person: Person | None = None
+) -> dict[str, str]:
+    """A shell on a laptop, after `az login`; what the identity endpoint gives is the app's own, which `check` looks with."""
+    az = (person or fleet.admin).sign_in(place / "az", [OTHER_TENANT])
+    environ = laptop({**os.environ, **cloud.environment(), **fleet.settings}, az)
+    return environ | {
+        name: value for name, value in cloud.environment().items() if name.startswith("IDENTITY")
+    }
+
+
+@pytest.fixture
+def environ(cloud: Cloud, fleet: UngrantedFleet, tmp_path: Path) -> dict[str, str]:
+    return environ_of(cloud, fleet, tmp_path)

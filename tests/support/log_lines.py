@@ -25,7 +25,7 @@ from git_refresh.run.report import (
     log_run,
     log_workspace,
 )
-from tests.unit.test_render import ERROR, report, workspace
+from tests.support.reports import ERROR, report, workspace
 
 Lines = list[dict[str, Any]]
 RUN, WORKSPACE = "git_refresh.run", "git_refresh.workspace"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from tests.integration.test_secrets import PIECE, everything_raised, pieces
+from tests.support.planted_secrets import PIECE, everything_raised, pieces
 
 LONGEST_LINE = 32_768
 """Characters: Application Insights cuts a message there."""

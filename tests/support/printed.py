@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+import click
 import yaml
 
 from git_refresh.admin import commands
+from git_refresh.cli.main import main
 from git_refresh.failures.diagnosis import DiagnosisContext, _arguments, _values
 from git_refresh.failures.table import OWN, TABLE, UNKNOWN, Row
 from git_refresh.output.shell import Command, fill
@@ -170,3 +172,18 @@ def all_words() -> Iterator[Sequence[str]]:
     texts.append("\n".join(text for _, text in (*remedies(), *for_others())))
     for text in texts:
         yield from (call.words for call in calls(text))
+
+
+def parse(arguments: str) -> None:
+    """Parse a use of the command line without doing it.
+
+    Raises:
+        click.UsageError: there is no such command or option, or too much is given.
+    """
+    name, *rest = shlex.split(arguments)
+    command = main.commands.get(name)
+    if command is None:
+        raise click.UsageError(f"no such command: {name}")
+    _, left, order = command.make_parser(click.Context(command)).parse_args(rest)
+    if left:
+        raise click.UsageError(f"too much: {left} {order}")

@@ -86,3 +86,6 @@ def commands(script: str) -> Iterator[str]:
             yield command
         command = ""
     assert not command, command
+
+
+BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)

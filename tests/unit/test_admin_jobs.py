@@ -20,8 +20,8 @@ from git_refresh.model.hosts import NO_HOSTS
 from git_refresh.model.repository import parse_repository
 from git_refresh.model.values import CREDENTIAL_NAME, PROVIDER, StoredCredential, Token
 from git_refresh.output.mask import SecretFilter
+from tests.support.fake_fleet import NEW, OLD, URL, host
 from tests.support.fakes import FakeClock, failure
-from tests.unit.test_refresh import NEW, OLD, URL, host
 
 ROBOT = "5a1e0000-0000-4000-8000-0000000000b0"
 OTHER = "5a1e0000-0000-4000-8000-0000000000b1"

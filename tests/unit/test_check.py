@@ -15,8 +15,8 @@ from git_refresh.failures.failure import Service
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import Problem, StoredCredential
 from git_refresh.settings.load import load
+from tests.support.fake_fleet import NEW, URL, behind, frozen, host
 from tests.support.fakes import FakeClock, FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import NEW, URL, behind, frozen, host
 
 
 def look(services: FakeServices, clock: FakeClock | None = None, **more: Any) -> list[Check]:

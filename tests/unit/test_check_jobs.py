@@ -26,8 +26,8 @@ from git_refresh.model.repository import Repository
 from git_refresh.model.values import Ref, ResolvedRef, Secret, StoredCredential, Token
 from git_refresh.output.log import MAX_TEXT_CHARS
 from git_refresh.settings.load import load
+from tests.support.fake_fleet import NEW, URL, host
 from tests.support.fakes import FakeClock, FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import NEW, URL, host
 
 APP = "5a1e0000-0000-4000-8000-000000000001"
 ROBOT = "5a1e0000-0000-4000-8000-0000000000b0"

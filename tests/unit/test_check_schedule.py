@@ -10,7 +10,7 @@ from git_refresh.cli.check_schedule import MAX_WARNINGS, schedule_problem, sched
 from git_refresh.model.schedule import Schedule
 from git_refresh.settings.load import SettingsError, load
 from tests.support.fakes import NOW
-from tests.unit.test_schedule import CASES
+from tests.support.recorded import CASES
 
 LIST = {
     "WORKSPACES": json.dumps([{"host": "https://adb-1.1.azuredatabricks.net", "auth": "managed_identity"}])

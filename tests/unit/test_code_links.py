@@ -10,7 +10,7 @@ from git_refresh.cli import render
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.pages import PAGE
 from git_refresh.failures.diagnosis import Diagnosis
-from tests.unit.test_render import ERROR, report, workspace
+from tests.support.reports import ERROR, report, workspace
 
 LINK = f";{PAGE.as_uri()}#git_conflict\x1b\\"
 

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 from importlib.metadata import requires, version
 
 import pytest
@@ -14,27 +13,7 @@ from packaging.utils import canonicalize_name
 from git_refresh import __version__
 from git_refresh.settings.names import SETTINGS
 from tests.support.paths import ROOT
-
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-
-
-def entries(file: str) -> dict[str, list[str]]:
-    """Each requirement of a file with its hashes."""
-    lines = (ROOT / file).read_text().replace("\\\n", " ").splitlines()
-    parts = [line.split(" --hash=") for line in lines]
-    return {requirement.strip(): [each.strip() for each in hashes] for requirement, *hashes in parts}
-
-
-def pins(file: str) -> dict[str, str]:
-    """The pinned versions of what is installed on this machine: not those for another system or Python."""
-    found: dict[str, str] = {}
-    for line in entries(file):
-        requirement = Requirement(line)
-        (pin,) = requirement.specifier
-        assert pin.operator == "==", f"{line} is not pinned"
-        if requirement.marker is None or requirement.marker.evaluate():
-            found[canonicalize_name(requirement.name)] = pin.version
-    return found
+from tests.support.project_files import PROJECT, entries, ignored, pins
 
 
 def closure(requirements: list[str]) -> set[str]:
@@ -90,15 +69,6 @@ def test_the_worker_library_is_deployed_so_that_tests_and_production_run_the_sam
 
 def test_no_tool_for_laptops_is_deployed() -> None:
     assert not {"click", "rich", "aiohttp", "pytest", "trustme"} & set(pins("requirements.txt"))
-
-
-def ignored(path: str, *, boundary: bool) -> bool:
-    """Whether `func` leaves a path out: patterns are anchored at the start, and (in some versions) end at a word's end."""
-    lines = [
-        line for line in (ROOT / ".funcignore").read_text().split("\n") if line and not line.startswith("#")
-    ]
-    parts = [re.escape(line).replace(r"\*\*", "(.+)").replace(r"\*", r"([^\/]+)") for line in lines]
-    return re.match(rf"({'|'.join(parts)})" + (r"(\b|$)" if boundary else ""), path) is not None
 
 
 @pytest.mark.parametrize("boundary", [True, False])

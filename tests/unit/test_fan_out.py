@@ -15,17 +15,15 @@ from hypothesis import strategies as st
 from git_refresh import app, fan_out
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.fan_out import Delivery, dispatch, refresh_slice
-from git_refresh.model.clock import Clock
 from git_refresh.model.values import Problem, Slice
 from git_refresh.output.log import MAX_LINE_CHARS, RedactingLogger
 from git_refresh.run.errors import RunFailedError
-from git_refresh.run.ports import ClaimResult
 from git_refresh.run.report import Report
 from git_refresh.run.slices import Message, read_message
 from git_refresh.settings.load import Settings
 from tests.support.examples import as_often_as
 from tests.support.fakes import NOW, FakeClock, unconnected
-from tests.unit.test_slices import RUN, entry
+from tests.support.slices import RUN, FakeClaims, entry
 
 SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
 ENVIRON = {
@@ -34,34 +32,6 @@ ENVIRON = {
     "AzureWebJobsStorage__accountName": "stcontoso",
 }
 """Without a schedule the next run is due in a quarter of an hour, whatever the time is."""
-
-
-@dataclass
-class FakeClaims:
-    """Claims in memory: which message has each slice, by its content, and whether it has ended."""
-
-    held: dict[tuple[Slice, str], tuple[str, bool]] = field(default_factory=dict)
-    failure: ServiceError | None = None
-    closed: int = 0
-
-    def begin(self, slice_: Slice, fingerprint: str, message_id: str, _clock: Clock) -> ClaimResult:
-        if self.failure:
-            raise self.failure
-        if (slice_, fingerprint) not in self.held:
-            self.held[slice_, fingerprint] = (message_id, False)
-            return ClaimResult.OURS
-        holder, ended = self.held[slice_, fingerprint]
-        if ended:
-            return ClaimResult.ENDED
-        return ClaimResult.AGAIN if holder == message_id else ClaimResult.ANOTHERS
-
-    def end(self, slice_: Slice, fingerprint: str, message_id: str, _clock: Clock) -> None:
-        if self.failure:
-            raise self.failure
-        self.held[slice_, fingerprint] = (message_id, True)
-
-    def close(self) -> None:
-        self.closed += 1
 
 
 @dataclass

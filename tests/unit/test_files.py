@@ -7,7 +7,7 @@ import pytest
 
 from git_refresh.cli.files import read_settings
 from git_refresh.settings.load import SettingsError, load
-from tests.unit.test_settings import GOOD, HOST
+from tests.support.entries import GOOD, HOST
 
 ENTRIES = [GOOD, "https://adb-2.2.azuredatabricks.net"]
 DEFAULTS = {"client_id": "5a1e0000-0000-4000-8000-000000000001", "client_secret_name": "b"}

@@ -21,8 +21,8 @@ from git_refresh.output.log import RedactingLogger
 from git_refresh.run.refresh import refresh
 from git_refresh.run.report import Report
 from git_refresh.settings.load import load
+from tests.support.fake_fleet import host
 from tests.support.fakes import NOW, FakeClock, FakeServices, FakeWorkspace
-from tests.unit.test_refresh import host
 
 MANY = 30
 

@@ -11,8 +11,8 @@ from git_refresh.model.values import GitFolder, OtherObject
 from git_refresh.output.log import RedactingLogger
 from git_refresh.run.refresh import refresh
 from git_refresh.settings.load import load
+from tests.support.fake_fleet import NEW, URL, host
 from tests.support.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import NEW, URL, host
 
 THERE = (
     "/Repos/Sales/forecast-prod",

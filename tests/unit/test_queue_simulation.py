@@ -33,8 +33,7 @@ from tests.infra import kusto
 from tests.support.examples import as_often_as
 from tests.support.fakes import unconnected
 from tests.support.paths import ROOT
-from tests.unit.test_fan_out import FakeClaims
-from tests.unit.test_slices import entry
+from tests.support.slices import FakeClaims, entry
 
 START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 TICK_S = 900.0

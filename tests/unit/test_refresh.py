@@ -18,45 +18,10 @@ from git_refresh.run import fleet as fleet_module
 from git_refresh.run.errors import LONGEST_MESSAGE, RunFailedError
 from git_refresh.run.ports import NullProgress
 from git_refresh.run.refresh import refresh
-from git_refresh.run.report import Report, WorkspaceReport
+from git_refresh.run.report import WorkspaceReport
 from git_refresh.settings.load import Settings, SettingsError, load
-from tests.support.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
-
-URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
-OLD, NEW = "a" * 40, "b" * 40
-OURS = StoredCredential(5, "azureDevOpsServices", "git-refresh")
-
-
-def host(number: int) -> str:
-    return f"https://adb-{number}.1.azuredatabricks.net"
-
-
-def behind(path: str = "/Repos/etl/prod") -> dict[str, Any]:
-    return {path: GitFolder(1, path, URL, "main", OLD)}
-
-
-def run(
-    services: FakeServices, *workspaces: dict[str, Any], clock: FakeClock | None = None, **options: Any
-) -> Report:
-    entries = [
-        {
-            "host": key,
-            "client_id": "5a1e0000-0000-4000-8000-000000000001",
-            "client_secret_name": "secret",
-            "folders": ["/Repos/etl/prod"],
-            **more,
-        }
-        for key, more in zip(services.workspaces, workspaces or [{}] * len(services.workspaces), strict=True)
-    ]
-    environ = {
-        "WORKSPACES": json.dumps(entries),
-        "KEY_VAULT_URL": "https://v.vault.azure.net",
-        **options.pop("settings", {}),
-    }
-    clock = clock or FakeClock()
-    options.setdefault("next_run", NOW + timedelta(minutes=15))
-    options.setdefault("logger", RedactingLogger())
-    return refresh(load(environ), services, Deadline.after(540, clock), **options)
+from tests.support.fake_fleet import NEW, OLD, OURS, URL, behind, frozen, host, run
+from tests.support.fakes import NOW, FakeServices, FakeWorkspace, failure
 
 
 def test_every_credential_is_stored_before_any_folder_is_worked_on() -> None:
@@ -464,11 +429,6 @@ def test_a_pattern_that_finds_nothing_is_reported_and_is_no_failure() -> None:
     assert str(problem).startswith(
         "adb-1 /Repos/none/*: no_folder_matched: There is no Git folder below /Repos/none"
     )
-
-
-def frozen(path: str = "/Repos/etl/prod") -> dict[str, Any]:
-    """A folder on no branch, as a tag has left it."""
-    return {path: GitFolder(1, path, URL, None, OLD)}
 
 
 @pytest.mark.parametrize("folder", ["/Repos/etl/prod", "/Repos/*"])

@@ -13,8 +13,8 @@ from git_refresh.failures.failure import EXCHANGE, Service, ServiceError, Servic
 from git_refresh.model.values import GitFolder, OtherObject
 from git_refresh.run.ports import NullProgress
 from git_refresh.run.report import Report, WorkspaceReport
+from tests.support.fake_fleet import NEW, OLD, OURS, behind, host, run
 from tests.support.fakes import FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import NEW, OLD, OURS, behind, host, run
 
 PATH = "/Repos/etl/prod"
 CLIENT, OTHER = "5a1e0000-0000-4000-8000-000000000001", "5a1e0000-0000-4000-8000-000000000002"

@@ -7,8 +7,8 @@ import pytest
 from git_refresh.failures.failure import Service
 from git_refresh.model.values import GitFolder
 from git_refresh.run.report import FolderReport, Report
+from tests.support.fake_fleet import NEW, OLD, URL, host, run
 from tests.support.fakes import FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import NEW, OLD, URL, host, run
 
 TOKEN = "correcthorsebatterystaple"
 WITH_TOKEN = URL.replace("https://", f"https://me:{TOKEN}@")

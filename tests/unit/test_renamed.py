@@ -10,9 +10,9 @@ from git_refresh.cli.check import check_settings
 from git_refresh.cli.checks import CheckReport
 from git_refresh.cli.render import show_check
 from git_refresh.settings.load import Settings, load
+from tests.support.fake_fleet import NEW, host, run
 from tests.support.fakes import FakeServices, FakeWorkspace
-from tests.unit.test_refresh import NEW, host, run
-from tests.unit.test_render import console, text
+from tests.support.reports import console, text
 
 ENTRY = {"host": host(1), "auth": "managed_identity"}
 

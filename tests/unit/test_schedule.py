@@ -1,19 +1,15 @@
 """A schedule means here what the Functions host's own code made of it when it was run."""
 
-import json
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import groupby
-from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from git_refresh.model.schedule import Field, RefusedScheduleError, Schedule
-from tests.support.paths import RECORDED
+from tests.support.recorded import CASES, SCHEDULES
 
-SCHEDULES = json.loads((RECORDED / "functions_host/schedules.json").read_text(encoding="utf-8"))
-CASES: list[list[Any]] = SCHEDULES["cases"]
 BASES = [datetime.fromisoformat(text).replace(tzinfo=UTC) for text in SCHEDULES["bases"]]
 NOW = datetime(2026, 11, 23, 12, 0, 0, 200_000, tzinfo=UTC)
 

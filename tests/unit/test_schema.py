@@ -15,11 +15,12 @@ from git_refresh.cli.schema import schema
 from git_refresh.output.redact import INVISIBLE
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS
+from tests.support.entries import GOOD, GUID, HOST, URL
 from tests.support.examples import as_often_as
 from tests.support.fakes import NOW
 from tests.unit.test_hosts import HOSTILE
 from tests.unit.test_repository import NO_REPOSITORY, SAME
-from tests.unit.test_settings import FATAL, FOLDERS, GOOD, GUID, HOST, REJECTED, URL
+from tests.unit.test_settings import FATAL, FOLDERS, REJECTED
 
 VALIDATOR = Draft202012Validator(schema())
 TRUSTED = "a host that TRUSTED_HOSTS might vouch for, which a list alone does not tell"

@@ -21,9 +21,9 @@ from git_refresh.run.refresh import refresh
 from git_refresh.run.report import FolderReport, Report, WorkspaceReport
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings, SettingsError, load
+from tests.support.fake_fleet import NEW as LATEST
+from tests.support.fake_fleet import OLD, OURS, URL, host
 from tests.support.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import NEW as LATEST
-from tests.unit.test_refresh import OLD, OURS, URL, host
 
 MANAGED = {"auth": "managed_identity"}
 

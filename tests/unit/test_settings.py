@@ -11,15 +11,8 @@ from git_refresh.model.values import Problem, Ref
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.names import SETTINGS, near_misses, unknown_names
+from tests.support.entries import GOOD, GUID, HOST, URL
 from tests.support.paths import ROOT
-
-HOST = "https://adb-1.1.azuredatabricks.net"
-GOOD: dict[str, Any] = {
-    "host": HOST,
-    "client_id": "5a1e0000-0000-4000-8000-000000000001",
-    "client_secret_name": "oauth-secret",
-}
-URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
 
 WORKSPACE_KEYS = ["host", "name", "auth", "client_id", "client_secret_name", "git_username", "workspaceUrl"]
 FOLDER_KEYS = ["path", "url", "branch", "tag", "on_conflict"]
@@ -363,7 +356,6 @@ def test_what_is_wrong_with_the_defaults_is_said_once_and_not_for_every_workspac
     assert places == ["WORKSPACE_DEFAULTS.additional_principal_ids[0]", "WORKSPACE_DEFAULTS.folders[0]"]
 
 
-GUID = "5a1e0000-0000-4000-8000-00000000000a"
 REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     "federated as nobody": (
         {"auth": "federated", "client_id": None},

@@ -24,20 +24,15 @@ from git_refresh.run.slices import (
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, load
 from tests.support.examples import as_often_as
+from tests.support.slices import RUN, entry
 
 IDENTITIES = [None, *(f"5a1e0000-0000-4000-8000-00000000000{digit}" for digit in range(3))]
 UNTIL = datetime(2026, 11, 25, 18, 0, tzinfo=UTC)
 NOW = UNTIL - timedelta(minutes=15)
-RUN = "b7a1c0de-0000-4000-8000-000000000001"
 
 
 def settings(*entries: object, **more: str) -> Settings:
     return load({"WORKSPACES": json.dumps(entries), "KEY_VAULT_URL": "https://v.vault.azure.net", **more})
-
-
-def entry(number: int, **more: object) -> dict[str, object]:
-    host = f"https://adb-{number}.1.azuredatabricks.net"
-    return {"host": host, "name": f"data-{number}", "auth": "managed_identity", **more}
 
 
 def fleet(workspaces: int) -> Settings:

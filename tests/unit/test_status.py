@@ -17,8 +17,8 @@ from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import GitFolder, OtherObject, StoredCredential
 from git_refresh.settings.load import SettingsError, load
+from tests.support.fake_fleet import NEW, URL, host
 from tests.support.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import NEW, URL, host
 
 OWN = StoredCredential(7, "azureDevOpsServices", "git-refresh")
 PROD = {"path": "/Repos/etl/prod", "url": URL, "branch": "main"}

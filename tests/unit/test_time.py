@@ -20,6 +20,7 @@ from git_refresh.model.next_run import MARGIN, expires_before, late_by, next_run
 from git_refresh.model.values import AZURE_DEVOPS, Token
 from git_refresh.output.mask import SecretFilter
 from tests.support.fakes import NOW, FakeClock, deadline
+from tests.support.timer_statuses import ODD_STATUSES
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -124,41 +125,6 @@ LATE = {
 @pytest.mark.parametrize(("due", "seconds"), LATE.values(), ids=LATE)
 def test_a_run_is_late_when_it_begins_after_what_is_granted_to_it(due: datetime, seconds: int) -> None:
     assert late_by(NOW, {"Next": due.isoformat()}) == timedelta(seconds=seconds)
-
-
-ODD_MOMENTS: list[object] = [
-    *(None, True, 0, -1, 1_795_000_000, 1e308, float("nan"), [], {}, ["2026-11-23T11:00:00Z"], b"2026"),
-    *(
-        "",
-        "tomorrow",
-        "never",
-        "2026-11-23",
-        "11:00:00",
-        "20261123T110000Z",
-        "2026-W48-1",
-        "2026-11-23 11:00:00",
-    ),
-    *("0001-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "1601-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
-    *("9999-12-31T23:59:59.9999999", "9999-12-31T23:59:59.9999999+00:00", "9999-12-31T23:59:59-14:00"),
-    *(
-        "2026-11-23T24:00:00Z",
-        "2026-13-01T00:00:00Z",
-        "2026-11-23T11:00:00+25:00",
-        "2026-11-23T11:00:00+0000",
-    ),
-    *(
-        "2026-11-23T11:00:00.12345678Z",
-        "2026-11-23T11:00:00Z ",
-        "\uff12026-11-23T11:00:00Z",
-        "2026-11-23T11:00:00\n",
-    ),
-]
-ODD_STATUSES: list[object] = [
-    *(None, {}, [], 5, 0.5, True, "2026-11-23T11:00:00Z", b"x", [{"Next": "2026-11-23T11:00:00Z"}]),
-    *({"Last": "2020-01-01T00:00:00+00:00"}, {"next": "2026-11-23T11:00:00Z"}),
-    *({"Next": moment} for moment in ODD_MOMENTS),
-]
-"""What the host could pass as the timer's `ScheduleStatus`, and means no time that is known."""
 
 
 @pytest.mark.parametrize("status", ODD_STATUSES, ids=repr)

@@ -23,8 +23,8 @@ from git_refresh.output.log import RedactingLogger
 from git_refresh.run.refresh import refresh
 from git_refresh.run.report import Report
 from git_refresh.settings.load import Settings, load
+from tests.support.fake_fleet import host
 from tests.support.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import host
 
 A, B = "5a1e0000-0000-4000-8000-00000000000a", "5a1e0000-0000-4000-8000-00000000000b"
 TENANT, APP = "5a1e0000-0000-4000-8000-00000000000c", "5a1e0000-0000-4000-8000-00000000000d"
