@@ -469,7 +469,7 @@ def test_with_the_queue_the_app_scales_out_and_says_so(variant: str, instances: 
     assert dict(app_settings(deployed))["FAN_OUT"] == ("queue" if "queue" in variant else "off")
 
 
-def test_queue_and_claims_have_the_name_that_the_host_s_poison_queue_follows_from() -> None:
+def test_queue_and_claims_have_the_name_that_the_poison_queue_follows() -> None:
     """A name has 3 to 63 lower case letters, digits and hyphens: learn.microsoft.com/rest/api/storageservices."""
     named = {
         each["type"].rpartition("/")[2]: each["name"].rpartition("/")[2]

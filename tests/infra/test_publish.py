@@ -45,7 +45,7 @@ def test_a_use_without_the_language_is_noticed(text: str) -> None:
     assert without_language(f"func azure functionapp {text}")
 
 
-def test_what_is_left_to_do_ends_with_publishing_since_the_first_run_needs_all_the_rest() -> None:
+def test_the_steps_left_end_with_publishing() -> None:
     steps = next_steps(PLAIN)
     assert [step.partition(":")[0].partition(",")[0] for step in steps] == [
         "List",

@@ -105,7 +105,7 @@ def test_a_broken_copy_is_noticed(part: str, broken: str, lines: Lines) -> None:
     assert all(mistakes(copy, lines) for copy in copies)
 
 
-def test_failures_that_log_lines_tell_in_short_are_counted_and_explained(
+def test_failures_that_log_lines_shorten_are_counted_and_explained(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO", "git_refresh")
@@ -127,7 +127,7 @@ def test_failures_that_log_lines_tell_in_short_are_counted_and_explained(
     assert behind == 5
 
 
-def test_the_query_for_secrets_reads_the_words_in_which_the_run_tells_of_them() -> None:
+def test_the_query_for_secrets_reads_the_words_that_a_run_logs() -> None:
     services = FakeServices({host(1): FakeWorkspace()}, secret_life=timedelta(days=10))
     told = str(run(services).problems[0])
     (pattern,) = re.findall(

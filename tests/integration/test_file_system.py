@@ -46,7 +46,7 @@ def test_what_is_said_beside_ends_no_command(fleet: Fleet, tmp_path: Path, comma
     assert (code, len(out)) == (done.returncode, len(done.stdout.decode()))
 
 
-def test_a_wrong_use_keeps_its_exit_code_where_it_cannot_be_told(tmp_path: Path) -> None:
+def test_a_usage_error_that_cannot_be_printed_keeps_its_exit_code(tmp_path: Path) -> None:
     assert written_with_full_stderr({**os.environ}, tmp_path / "out", "run", "--nonesuch") == (2, "")
 
 

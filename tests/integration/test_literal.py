@@ -105,7 +105,7 @@ def test_an_application_id_that_is_markup_is_not_lost(cloud: Cloud, listless: di
     assert f'"client_id": "{MARKUP_ID}"' in sent
 
 
-def test_the_id_of_what_was_made_is_told_even_where_nothing_can_be_written(
+def test_the_id_of_a_created_principal_is_printed_even_on_a_full_disk(
     cloud: Cloud, listless: dict[str, str], tmp_path: Path
 ) -> None:
     said = tmp_path / "said"

@@ -105,7 +105,7 @@ def test_a_commit_that_is_shown_late_is_looked_at_again(scene: Scene) -> None:
 
 @pytest.mark.parametrize("unrelated", [False, True])
 @pytest.mark.parametrize("diverged", ["refused", "merged"])
-def test_a_rewritten_branch_is_told_as_one(scene: Scene, diverged: Any, *, unrelated: bool) -> None:
+def test_a_rewritten_branch_is_diagnosed(scene: Scene, diverged: Any, *, unrelated: bool) -> None:
     scene.workspace.variant.diverged = diverged
     scene.repository.commit({"a.py": "1"})
     assert scene.run()[0] == "ok"
@@ -115,7 +115,7 @@ def test_a_rewritten_branch_is_told_as_one(scene: Scene, diverged: Any, *, unrel
     assert report.error.code == "branch_diverged"
 
 
-def test_uncommitted_changes_are_still_told_as_such(scene: Scene) -> None:
+def test_uncommitted_changes_are_still_diagnosed(scene: Scene) -> None:
     scene.folder.edit("jobs/load.py", "mine")
     scene.repository.commit({"jobs/load.py": "theirs"})
     _, report, _ = scene.run()

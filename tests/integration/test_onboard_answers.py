@@ -159,7 +159,7 @@ def test_ids_are_the_same_in_capitals(fleet: UngrantedFleet, look: Look) -> None
 # Nothing is lowered
 
 
-def test_a_principal_that_is_assigned_as_an_admin_stays_one_though_the_workspace_does_not_show_it_yet(
+def test_an_assigned_admin_stays_admin_before_the_workspace_shows_it(
     cloud: Cloud, fleet: UngrantedFleet, look: Look
 ) -> None:
     first = fleet.workspaces[0]
@@ -177,7 +177,7 @@ def test_a_principal_that_is_assigned_as_an_admin_stays_one_though_the_workspace
     assert not asked
 
 
-def test_an_assignment_that_the_account_cannot_tell_costs_nothing(cloud: Cloud, look: Look) -> None:
+def test_an_unreadable_assignment_costs_nothing(cloud: Cloud, look: Look) -> None:
     def odd(answer: Any) -> Any:
         answer.setdefault("permission_assignments", []).append({"error": "unknown principal"})
         return answer
@@ -187,7 +187,7 @@ def test_an_assignment_that_the_account_cannot_tell_costs_nothing(cloud: Cloud, 
 
 
 @pytest.mark.parametrize("status", ["disabled", "expired"])
-def test_a_member_that_cannot_sign_in_is_told_and_left_as_it_is(
+def test_a_member_that_cannot_sign_in_is_reported_and_left_unchanged(
     cloud: Cloud, look: Look, status: str
 ) -> None:
     cloud.devops.organization("contoso").add_member(cloud.identity.object_id)
@@ -341,9 +341,7 @@ def test_what_is_said_to_be_granted_and_is_not_to_be_seen_has_failed(cloud: Clou
     assert len(desk.codes()) == 3
 
 
-def test_a_principal_that_somebody_has_deactivated_is_left_so(
-    cloud: Cloud, fleet: UngrantedFleet, look: Look
-) -> None:
+def test_a_deactivated_principal_stays_deactivated(cloud: Cloud, fleet: UngrantedFleet, look: Look) -> None:
     fleet.workspaces[0].members.add(CLIENT_ID, "git-refresh")
     principal = cloud.account.find(CLIENT_ID)
     assert principal
@@ -388,7 +386,7 @@ def test_a_folder_that_is_managed_by_a_group_need_not_be_given(
     assert [grant.status for grant in there] == ["exists"]
 
 
-def test_a_manager_by_group_is_not_told_to_be_missing(
+def test_a_manager_by_group_is_not_reported_as_missing(
     cloud: Cloud, fleet: UngrantedFleet, look: Look
 ) -> None:
     other = cloud.account.create("jobs")
@@ -410,7 +408,7 @@ def test_a_manager_by_group_is_not_told_to_be_missing(
         ("/Shared/a/etl", None),
     ],
 )
-def test_nobody_s_home_and_nothing_above_all_is_given_away(
+def test_no_home_folder_and_no_top_folder_is_granted(
     fleet: UngrantedFleet, look: Look, path: str, code: str | None
 ) -> None:
     listed = entries(fleet)[:1]
@@ -422,9 +420,7 @@ def test_nobody_s_home_and_nothing_above_all_is_given_away(
     assert path != "/Shared/etl" or grant.status == "exists"
 
 
-def test_what_is_refused_beside_it_is_no_reason_not_to_see_what_was_granted(
-    fleet: UngrantedFleet, look: Look
-) -> None:
+def test_a_refusal_elsewhere_does_not_hide_what_was_granted(fleet: UngrantedFleet, look: Look) -> None:
     """A misspelled project, another zone's identity in the same organization, and one of its name on another host."""
     listed = entries(fleet)
     listed[0]["folders"] += [
@@ -457,7 +453,7 @@ def test_one_workspace_that_refuses_keeps_the_secret_from_no_other(
 # OAuth secrets
 
 
-def test_the_secrets_of_one_principal_by_two_names_are_no_strangers_to_each_other(
+def test_two_names_for_secrets_of_one_principal_know_each_other(
     cloud: Cloud, fleet: UngrantedFleet, look: Look
 ) -> None:
     listed = entries(fleet)
@@ -502,7 +498,7 @@ DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
 
 
 @pytest.mark.usefixtures("fleet")
-def test_a_token_that_is_about_to_end_is_fetched_anew_and_kept_while_there_is_no_other(
+def test_a_token_about_to_expire_is_renewed_and_kept_until_another_exists(
     fleet: UngrantedFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer to a question may take longer than the Azure CLI's token had left; and `az` may fail for once."""

@@ -139,9 +139,7 @@ def test_a_slice_is_a_part_by_itself(cli: Cli, cloud: Cloud, option: list[str]) 
     assert cloud.requests == []
 
 
-def test_a_plan_of_a_part_tells_by_its_exit_code_about_that_part(
-    cli: Cli, cloud: Cloud, fleet: Fleet
-) -> None:
+def test_the_exit_code_of_a_scoped_plan_is_about_its_scope(cli: Cli, cloud: Cloud, fleet: Fleet) -> None:
     cli("run", "--only", "data-1")
     cloud.requests.clear()
     quiet = cli("plan", "--only", "data-1", "--exit-code", "--changes")

@@ -79,9 +79,7 @@ def test_two_mistakes_mixed_over_sixty_workspaces_fit_one_screen(
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
-def test_a_line_is_no_longer_than_the_terminal_unless_it_is_one_word_or_a_command(
-    cloud: Cloud, columns: int
-) -> None:
+def test_only_a_word_or_a_command_is_longer_than_the_terminal(cloud: Cloud, columns: int) -> None:
     environ = with_mistakes(cloud, 6, unknown_principal, misspelled_path, missing_branch)
     for command in ("check", "plan", "run", "status"):
         _, lines = shown(command, environ, columns)

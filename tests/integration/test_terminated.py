@@ -82,9 +82,7 @@ def test_a_terminated_command_says_what_was_done_and_what_was_not(
     assert codes["data-2"] == "interrupted"
 
 
-def test_a_terminated_rotation_leaves_no_secret_that_nobody_has(
-    cloud: Cloud, fleet: Fleet, tmp_path: Path
-) -> None:
+def test_a_terminated_rotation_leaves_no_unclaimed_secret(cloud: Cloud, fleet: Fleet, tmp_path: Path) -> None:
     old = real_secret(cloud, fleet)
     environ = laptop_of(admin_of(cloud, fleet), cloud, tmp_path / "az") | dict(fleet.settings)
     running = list[ForkServerProcess]()

@@ -156,7 +156,7 @@ def test_a_clock_that_is_behind_does_not_hide_a_short_token(fleet: Fleet, cloud:
     assert "token_expires_before_next_run" in report.problems[0].message
 
 
-def test_a_lapsed_token_that_a_wrong_clock_takes_for_live_does_not_replace_the_stored_one(
+def test_an_expired_token_replaces_no_stored_one_under_a_wrong_clock(
     fleet: Fleet, cloud: Cloud, run: Run
 ) -> None:
     run()

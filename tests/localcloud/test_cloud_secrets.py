@@ -46,7 +46,7 @@ def use_second_zone(fleet: ZonedFleet, monkeypatch: pytest.MonkeyPatch) -> list[
     return [assertion, token, access]
 
 
-def test_whose_secrets_are_whose(
+def test_each_principal_has_its_own_secrets(
     cloud: Cloud, fleet: ZonedFleet, session: requests.Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = use_first_zone(fleet, session)

@@ -32,7 +32,7 @@ def test_every_logged_field_is_explained_and_every_explained_one_is_logged(event
     assert explained == {path for path in logged if "." not in path}
 
 
-def test_the_line_of_a_run_that_could_not_begin_has_the_fields_that_the_page_says(lines: Lines) -> None:
+def test_the_line_of_a_run_that_could_not_begin_has_the_documented_fields(lines: Lines) -> None:
     (sentence,) = re.findall(r"nothing could be run, the line has (.*) alone\.", REFERENCE)
     assert re.findall(r"`(\w+)`", sentence) == list(lines[-1])
 
@@ -112,7 +112,7 @@ def test_the_price_is_the_sum_of_its_rows() -> None:
     assert row("with the free grants") == [total(fleet, granted=True) for fleet in range(3)]
 
 
-def test_the_arithmetic_that_is_told_is_the_one_that_was_done() -> None:
+def test_the_documented_arithmetic_is_the_one_that_was_done() -> None:
     text = REFERENCE.replace("\N{MULTIPLICATION SIGN}", "x")
     told = {
         name: re.findall(rf"^\| {re.escape(name)} \| (.*?) \|", text, re.MULTILINE) for name in QUANTITIES

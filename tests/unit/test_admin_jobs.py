@@ -109,7 +109,7 @@ def test_what_else_goes_wrong_does_not_say_that_a_job_is_gone(error: ServiceErro
         ({}, None),
     ],
 )
-def test_whom_a_job_runs_as_is_what_the_workspace_has_made_of_it(
+def test_the_run_as_of_a_job_is_the_one_that_the_workspace_resolved(
     job: dict[str, Any], expected: RunAs | None
 ) -> None:
     found = jobs({"job_id": 5, **job}).job(5)
@@ -117,7 +117,7 @@ def test_whom_a_job_runs_as_is_what_the_workspace_has_made_of_it(
     assert found.run_as == expected
 
 
-def test_a_list_of_more_jobs_than_a_workspace_can_have_is_none_however_they_are_paged() -> None:
+def test_a_list_of_more_jobs_than_a_workspace_can_have_is_refused() -> None:
     page = {"jobs": [{"job_id": number} for number in range(1, 1_001)], "next_page_token": "more"}
     asked = jobs(pages=[page] * 200)
     read: list[object] = []
@@ -153,7 +153,7 @@ WORKSPACE_TASKS = [
     ],
 )
 @pytest.mark.parametrize("page", [{}, {"has_more": True}, {"next_page_token": "more"}])
-def test_a_job_all_of_whose_tasks_are_in_the_workspace_clones_nothing(
+def test_a_job_with_only_workspace_tasks_clones_nothing(
     job: dict[str, Any],
     clones: bool,  # noqa: FBT001  # the very answer
     page: dict[str, Any],

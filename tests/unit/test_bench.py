@@ -43,9 +43,7 @@ def kept(*made: Figure) -> Figures:
         (figure(case=replace(CASE, folders=5), ratio=9.0), []),
     ],
 )
-def test_what_rises_by_more_than_a_tenth_and_does_not_depend_on_the_machine_is_told(
-    now: Figure, told: Sequence[str]
-) -> None:
+def test_a_machine_independent_rise_above_a_tenth_is_reported(now: Figure, told: Sequence[str]) -> None:
     before = kept(figure(), figure("threads"))
     lines = risen(before, [now]).get(CASE, [])
     assert lines == [f"100 x 2 legacy, 50 ms, quiet: {line}" for line in told]
@@ -55,7 +53,7 @@ def test_a_case_without_the_asyncio_client_has_no_ratio_to_rise() -> None:
     assert risen(kept(figure()), [figure(ratio=float("nan"))]) == {}
 
 
-def test_figures_of_a_case_that_was_measured_again_take_the_place_of_its_old_ones() -> None:
+def test_new_figures_of_a_case_replace_its_old_ones() -> None:
     other = figure(case=replace(CASE, folders=5))
     here = Figures.of([figure(), figure("threads"), other])
     now = here.with_new([figure(ratio=1.1)])

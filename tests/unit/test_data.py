@@ -236,7 +236,7 @@ drawn = settings(max_examples=FUZZ) if FUZZ else as_often_as(150)
 @example(content=b'{"WORKSPACES": [{"host": 1e999, "additional_principal_ids": [' + b"9" * 4000 + b"]}]}")
 @example(content=b'{"WORKSPACES": ["\xff"]}')
 @example(content=b"")
-def test_any_file_is_told_in_json(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_any_file_gives_a_report_in_json(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("any") / "list.json"
     file.write_bytes(content)
     is_told_in_json("check", file, "--offline", "--json")
@@ -246,7 +246,7 @@ def test_any_file_is_told_in_json(content: bytes, tmp_path_factory: pytest.TempP
 @as_often_as(60)
 @given(content=content)
 @example(content=b'{"WORKSPACES": "[]", "WORKSPACE_DEFAULTS": "' + b"[" * 100_000 + b'"}')
-def test_a_file_that_is_no_settings_is_told_in_json_by_every_command(
+def test_every_command_reports_a_file_without_settings_in_json(
     content: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     file = tmp_path_factory.mktemp("any") / "list.json"
@@ -282,7 +282,7 @@ def test_a_file_that_is_no_settings_is_told_in_json_by_every_command(
         min_size=1,
     )
 )
-def test_any_environment_is_told_in_json(variables: dict[str, str]) -> None:
+def test_any_environment_gives_a_report_in_json(variables: dict[str, str]) -> None:
     with patch.dict(os.environ, {"WORKSPACES": "x", **variables}):
         is_told_in_json("check", "--offline", "--json")
 

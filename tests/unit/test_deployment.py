@@ -33,7 +33,7 @@ def closure(requirements: list[str]) -> set[str]:
     return found
 
 
-def test_requirements_txt_pins_what_pyproject_toml_asks_for_and_all_that_needs() -> None:
+def test_requirements_txt_pins_all_dependencies_of_pyproject_toml() -> None:
     pinned = pins("requirements.txt")
     for text in PROJECT["project"]["dependencies"]:
         requirement = Requirement(text)
@@ -49,21 +49,21 @@ def test_the_tests_run_with_exactly_what_is_deployed() -> None:
             assert version(name) == pin, f"make install: {name}"
 
 
-def test_the_command_line_needs_no_more_than_its_own_requirements_beside_what_is_deployed() -> None:
+def test_the_command_line_needs_only_its_own_requirements_file_more() -> None:
     needed = closure(PROJECT["dependency-groups"]["cli"])
     assert set(pins("requirements-cli.txt")) == needed, "make requirements"
     assert entries("requirements-cli.txt").items() <= entries("requirements-dev.txt").items()
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "requirements-cli.txt"])
-def test_every_requirement_has_hashes_so_that_pip_takes_nothing_else_and_names_no_index(file: str) -> None:
+def test_every_requirement_has_hashes_and_names_no_index(file: str) -> None:
     for requirement, hashes in entries(file).items():
         assert hashes, f"make requirements: {requirement}"
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", each) for each in hashes), requirement
     assert "://" not in (ROOT / file).read_text()
 
 
-def test_the_worker_library_is_deployed_so_that_tests_and_production_run_the_same() -> None:
+def test_the_worker_library_of_the_tests_is_deployed() -> None:
     assert "azure-functions-runtime" in pins("requirements.txt")
 
 
@@ -113,9 +113,7 @@ def test_only_the_product_is_published(*, boundary: bool) -> None:
     assert not [module for module in modules if "__pycache__" in module and module not in left_out]
 
 
-def test_of_databricks_sdk_a_run_loads_what_it_uses_and_leaves_the_package_to_whoever_wants_all_of_it() -> (
-    None
-):
+def test_a_run_loads_only_the_parts_of_databricks_sdk_that_it_uses() -> None:
     code = 'import sys, git_refresh.app; print(*(n for n in sys.modules if n.startswith("databricks.sdk")))'
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())

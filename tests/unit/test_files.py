@@ -179,7 +179,7 @@ def test_other_files_are_json_without_comments(tmp_path: Path) -> None:
             read_settings(file_with(tmp_path, content))
 
 
-def test_a_mistake_in_local_settings_is_told_at_its_place_and_not_as_a_comment(tmp_path: Path) -> None:
+def test_a_mistake_in_local_settings_is_reported_at_its_place(tmp_path: Path) -> None:
     content = f'{{ // mine\n "Values": {{\n"WORKSPACES" {VALUES}}}}}'
     with pytest.raises(SettingsError, match=r"line 3, column 13.*a colon is missing"):
         read_settings(file_with(tmp_path, content))

@@ -46,7 +46,7 @@ class Holder:
 
 
 @given(ODD)
-def test_a_text_that_goes_out_is_one_printable_bounded_line_without_secrets(text: str) -> None:
+def test_a_logged_text_is_one_printable_bounded_line_without_secrets(text: str) -> None:
     logger = RedactingLogger()
     logger.secrets.add(SECRET)
     gone = logger.redact_text(text)

@@ -103,7 +103,7 @@ def logged(workspaces: tuple[WorkspaceReport, ...], lines: list[str]) -> list[st
     return list(lines)
 
 
-def test_the_worst_day_costs_at_most_twice_a_quiet_one_and_stays_below_the_cap(lines: list[str]) -> None:
+def test_the_worst_day_logs_at_most_twice_a_quiet_one_and_below_the_cap(lines: list[str]) -> None:
     messages = {name: logged(tuple(fleet(fails)), lines) for name, fails in FAILURES.items()}
     assert {len(found) for found in messages.values()} == {WORKSPACES + 1}, "each workspace keeps its line"
     a_run = {name: sum(map(len, found)) for name, found in messages.items()}
@@ -112,7 +112,7 @@ def test_the_worst_day_costs_at_most_twice_a_quiet_one_and_stays_below_the_cap(l
     assert max(a_day.values()) < DAILY_CAP / 2, a_day
 
 
-def test_every_workspace_that_fails_has_its_code_and_count_and_the_run_explains_them(
+def test_failed_workspaces_log_code_and_count_and_the_run_explains_them(
     lines: list[str],
 ) -> None:
     *workspaces, run = map(json.loads, logged(tuple(fleet(FAILURES["conflicts"])), lines))
@@ -153,7 +153,7 @@ def test_failures_and_problems_of_a_run_do_not_crowd_each_other_out(lines: list[
     assert len(said["problems"]) + said["problems_omitted"] == 500
 
 
-def test_a_text_of_a_failure_that_is_told_in_short_is_bounded(lines: list[str]) -> None:
+def test_a_shortened_text_of_a_failure_is_bounded(lines: list[str]) -> None:
     long = Diagnosis("git_conflict", "数" * 2_000, "c", "r")
     failed = tuple(replace(workspace, result="failed", error=long) for workspace in fleet(None))[:10]
     found = logged(failed, lines)

@@ -77,7 +77,7 @@ def test_a_row_of_zeros_is_no_piece_of_a_secret() -> None:
     assert secrets.contains("dose00000000000000000000000000000001")
 
 
-def test_twelve_letters_and_digits_in_a_row_are_a_piece_and_eleven_are_none() -> None:
+def test_twelve_letters_and_digits_in_a_row_are_a_piece_and_eleven_not() -> None:
     for start in range(len(SECRET) - 12):
         assert SecretFilter([SECRET]).contains(SECRET[start : start + 12])
         assert not SecretFilter([SECRET]).contains(SECRET[start : start + 11])
@@ -98,7 +98,7 @@ def test_what_is_learnt_later_is_found_in_a_text_that_was_clean_before(others: l
     assert secrets.contains(SECRET)
 
 
-def test_what_is_learnt_while_a_text_is_looked_through_is_found_in_it_from_then_on(
+def test_a_secret_added_during_a_search_is_found_from_then_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     secrets = SecretFilter([TOKEN])
@@ -128,7 +128,7 @@ def test_what_is_too_short_to_be_a_secret_is_not_looked_for() -> None:
 @pytest.mark.parametrize(
     "value", ["git_refresh.run", "git_refresh.workspace", "unexpected_answer", "1234567890123456"]
 )
-def test_our_own_words_are_no_secrets_though_a_service_hands_them_out_as_such(value: str) -> None:
+def test_words_of_the_app_are_no_secrets_even_if_a_service_returns_them(value: str) -> None:
     assert SecretFilter([value]).mask(value) == value
 
 

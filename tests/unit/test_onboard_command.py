@@ -62,14 +62,14 @@ def test_a_yes_to_nothing_is_refused(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["onboard", "run", "status"])
-def test_a_file_that_stands_by_itself_is_told_where_it_belongs(command: str) -> None:
+def test_a_file_without_its_option_gets_a_suggestion(command: str) -> None:
     done = typed(command, "workspaces.json")
     assert done.exit_code == 2
     assert "(workspaces.json); did you mean --settings workspaces.json?" in done.stderr
 
 
 @pytest.mark.parametrize(("days", "meant"), [("900d", "730d"), ("0d", "60d"), ("60", "60d"), ("soon", "60d")])
-def test_days_are_told_as_they_are_written(days: str, meant: str) -> None:
+def test_days_are_shown_as_they_are_written(days: str, meant: str) -> None:
     done = typed("rotate", "--within", days)
     assert (done.exit_code, f"write {meant}" in done.stderr) == (2, True)
 

@@ -125,7 +125,7 @@ VERSIONS = {
 
 
 @pytest.mark.parametrize(("version", "told"), VERSIONS.items())
-def test_the_branch_of_a_page_is_told_and_moves_no_folder(version: str, told: str) -> None:
+def test_a_branch_in_a_pasted_url_is_reported_and_moves_no_folder(version: str, told: str) -> None:
     found = settings(folder(url=f"{PLAIN}?version={version}"))
     (entry,) = found.entries
     assert isinstance(entry, Entry)
@@ -177,7 +177,7 @@ def test_a_plain_address_gets_no_warning() -> None:
     assert noted(settings(workspace(host=f"{HOST.upper().replace('HTTPS', 'https')}:443/"))) == []
 
 
-def test_what_the_defaults_say_in_another_form_is_told_once() -> None:
+def test_a_note_on_the_defaults_appears_once() -> None:
     defaults = json.dumps({"folders": [{"path": "/Shared/a", "url": f"{PLAIN}.git"}]})
     found = load(
         {
@@ -276,7 +276,7 @@ REMAINS = [
 
 
 @pytest.mark.parametrize("text", REMAINS)
-def test_what_powershell_leaves_of_a_value_is_told_with_its_remedy(text: str) -> None:
+def test_a_value_that_powershell_damaged_is_reported_with_a_remedy(text: str) -> None:
     cases = [
         text,
         workspace(folders=text),
@@ -292,7 +292,7 @@ def test_what_powershell_leaves_of_a_value_is_told_with_its_remedy(text: str) ->
         assert "add -Depth 10" in problem.message
 
 
-def test_arrays_that_powershell_has_changed_are_told() -> None:
+def test_arrays_that_powershell_changed_are_reported() -> None:
     (problem,) = problems(workspace(folders="/Shared/a /Shared/b"))
     assert "-Depth 10" in problem.message
     (problem,) = problems(workspace(folders={"value": ["/Shared/a"], "Count": 1}))
@@ -435,7 +435,7 @@ TOKEN = "k3" * 26
 
 
 @pytest.mark.parametrize("user", [f"me:{TOKEN}", TOKEN, "me:hunter2", f":{TOKEN}", "me:p@ss/w:rd"])
-def test_a_password_in_a_repository_s_url_is_told_and_never_shown(user: str) -> None:
+def test_a_password_in_a_repository_url_is_reported_and_never_shown(user: str) -> None:
     (problem,) = problems(folder(url=PLAIN.replace("https://", f"https://{user}@")))
     assert problem.location == "WORKSPACES[0].folders[0].url"
     assert f"write {PLAIN}" in problem.message
@@ -552,7 +552,7 @@ def told_of(key: str, text: str) -> Iterator[Problem]:
 @example("host", "x")
 @example("path", f"\\Repos\\{'x' * 130}")
 @example("KEY_VAULT_URL", "f" * 30)
-def test_no_value_that_a_message_tells_to_write_is_itself_refused(key: str, text: str) -> None:
+def test_no_value_that_a_message_suggests_is_refused(key: str, text: str) -> None:
     for problem in told_of(key, text):
         for value in suggested(problem):
             if "NAME" not in value and "…" not in value:
@@ -589,7 +589,7 @@ def test_no_value_that_a_message_tells_to_write_is_itself_refused(key: str, text
 )
 @example("0 */15 * * *")
 @example("0 0 * * * 7")
-def test_no_schedule_that_a_message_tells_to_write_is_itself_refused(text: str) -> None:
+def test_no_schedule_that_a_message_suggests_is_refused(text: str) -> None:
     refused = schedule_problem(text)
     messages = [refused.message] if refused else []
     messages += [line.message for line in schedule_warnings(text, NOW)]

@@ -270,7 +270,7 @@ def play(fates: list[Fate], instances: int, duplicates: set[int]) -> World:
 
 @as_often_as(60)
 @given(st.lists(FATES, max_size=12), st.integers(1, 5), st.sets(st.integers(0, 96), max_size=60))
-def test_whatever_dies_fails_or_is_there_twice_the_fleet_is_fresh_after_the_next_run(
+def test_the_fleet_is_fresh_after_any_deaths_failures_and_duplicates(
     fates: list[Fate], instances: int, duplicates: set[int]
 ) -> None:
     world = play(fates, instances, duplicates)
@@ -293,7 +293,7 @@ def test_whatever_dies_fails_or_is_there_twice_the_fleet_is_fresh_after_the_next
 DEATHS = {"worker", "instance"}
 
 
-def test_a_workspace_that_fails_all_day_costs_one_attempt_a_run_and_fills_no_poison_queue() -> None:
+def test_a_workspace_failing_all_day_costs_one_attempt_a_run_and_no_poison() -> None:
     world = World(iter([Fate(end="red")] * 10_000))
     with simulated(world):
         world.later(0.0, world.instance)
@@ -305,7 +305,7 @@ def test_a_workspace_that_fails_all_day_costs_one_attempt_a_run_and_fills_no_poi
     assert (world.poison, world.queue) == ([], [])
 
 
-def test_a_slice_that_kills_its_worker_gets_two_attempts_a_run_and_fills_no_poison_queue() -> None:
+def test_a_slice_that_kills_workers_costs_two_attempts_a_run_and_no_poison() -> None:
     world = World(iter([Fate(end="worker")] * 10_000))
     with simulated(world):
         world.later(0.0, world.instance)
@@ -316,7 +316,7 @@ def test_a_slice_that_kills_its_worker_gets_two_attempts_a_run_and_fills_no_pois
     assert (world.poison, world.queue) == ([], [])
 
 
-def test_the_messages_of_a_queue_on_which_nobody_worked_for_a_day_are_dropped() -> None:
+def test_messages_that_waited_in_the_queue_for_a_day_are_dropped() -> None:
     world = World(iter([Fate()] * 1_000))
     with simulated(world):
         for _ in range(96):

@@ -54,7 +54,7 @@ def test_what_is_no_https_address_leads_to_the_one_that_is_meant(url: str) -> No
 @pytest.mark.parametrize(
     "url", [f"{HTTPS}.git", HTTPS.replace("%20", "%2520"), HTTPS.replace("%20", "%2520") + ".git"]
 )
-def test_an_address_that_azure_devops_does_not_know_has_the_right_one_beside_it(url: str) -> None:
+def test_a_wrong_azure_devops_url_comes_with_the_right_one(url: str) -> None:
     assert read_remote(url, NO_HOSTS).https == HTTPS
 
 

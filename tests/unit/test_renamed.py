@@ -86,7 +86,7 @@ def test_a_run_warns_of_an_old_name_and_stores_the_credential() -> None:
     assert (problem["location"], problem["severity"]) == ("WORKSPACES[0].run_as", "warning")
 
 
-def test_each_old_name_is_told_with_its_own_new_one_however_many_there_are() -> None:
+def test_each_old_name_is_reported_with_its_new_one() -> None:
     entries = [
         {
             "host": host(number),
@@ -106,7 +106,7 @@ def test_each_old_name_is_told_with_its_own_new_one_however_many_there_are() -> 
     assert all(('"additional_principal_ids"' in line) == ("run_as" in line) for line in lines)
 
 
-def test_a_run_tells_errors_and_warnings_apart() -> None:
+def test_a_run_separates_errors_and_warnings() -> None:
     bad = {"folders": ["not a path"]}
     report = run(FakeServices({host(1): FakeWorkspace()}, {"main": NEW}), bad, late=timedelta(minutes=9))
     severities = {each["location"]: each["severity"] for each in report.as_dict()["problems"]}

@@ -33,7 +33,7 @@ def test_a_report_is_a_table_and_one_line_to_sum_up() -> None:
     )
 
 
-def test_a_failure_is_told_once_with_its_cause_and_remedy() -> None:
+def test_a_failure_is_shown_once_with_its_cause_and_remedy() -> None:
     folder = FolderReport("/Repos/a/b", "failed", "main", OLD, error=ERROR)
     wrong = Problem("WORKSPACES[1].host", "is missing")
     rejected = WorkspaceReport(
@@ -162,7 +162,7 @@ def test_a_narrow_terminal_has_a_list_instead_of_a_table() -> None:
     assert text(out).splitlines()[3] == "    moved"
 
 
-def test_a_thousand_equal_mistakes_are_one_line_with_their_number_and_the_first_places() -> None:
+def test_equal_mistakes_are_one_line_with_a_count_and_the_first_places() -> None:
     wrong = [Problem(f"WORKSPACES[{n}].hots", "is not a key of a workspace") for n in range(1500)]
     other = Problem("WORKSPACES[7].host", "is missing")
     line = "✗ WORKSPACES[0].hots, WORKSPACES[1].hots, WORKSPACES[2].hots and 1,497 more: is not a key of a workspace"
@@ -175,7 +175,7 @@ def test_a_thousand_equal_mistakes_are_one_line_with_their_number_and_the_first_
     assert text(out).splitlines()[1:] == [f"  {line}", "1500 checks: 1500 failed."]
 
 
-def test_mistakes_that_differ_in_their_value_alone_are_one_line_with_the_first_value() -> None:
+def test_mistakes_that_differ_only_in_value_are_one_line_with_the_first() -> None:
     wrong = [
         Problem(
             f"WORKSPACES[{n}].host", f'"http://{n}.net" must start with https://', "Workspace.host scheme"
@@ -222,7 +222,7 @@ def test_what_fails_alike_in_many_workspaces_is_one_line_and_one_finding(show: A
 
 
 @pytest.mark.parametrize("path", ["", "/Repos/a/b"])
-def test_a_check_tells_what_fails_alike_once_in_each_layer(path: str) -> None:
+def test_a_check_shows_equal_failures_once_in_each_layer(path: str) -> None:
     layers: tuple[Layer, ...] = ("workspace", "credential", "folder")
     checks = [
         failed(layer, f"data-{number}", of_host(number, path and f"{path}/{number}"))
@@ -250,7 +250,7 @@ def test_problems_that_differ_in_their_value_alone_are_one_finding() -> None:
     assert len(text(out).splitlines()) < 10
 
 
-def test_two_codes_and_a_finding_that_stands_alone_are_told_apart() -> None:
+def test_two_codes_and_a_single_finding_stay_separate() -> None:
     other = replace(of_host(7), code="git_conflict")
     checks = [failed("folder", f"data-{number}", of_host(number)) for number in range(50)]
     checks += [failed("folder", "data-7 /a", other), warning("folder", "data-8", of_host(8))]
@@ -300,7 +300,7 @@ def test_a_check_does_not_repeat_what_it_has_looked_at() -> None:
     assert warning("workspace", "data-1", replace(ERROR, message=message)).message == message
 
 
-def test_a_command_has_a_line_of_its_own_where_it_does_not_fit_behind_its_sentence() -> None:
+def test_a_command_that_does_not_fit_has_a_line_of_its_own() -> None:
     command = "az keyvault secret set --vault-name contoso --name databricks --value VALUE"
     out = console(60)
     fold(Text("→ "), Text(f"Store it as a new version with the day on which it ends: {command}"), out)
@@ -351,7 +351,7 @@ def test_a_command_within_a_sentence_is_in_one_piece() -> None:
         assert max(map(len, lines)) <= width
 
 
-def test_what_is_not_well_though_nothing_failed_is_told_like_a_failure() -> None:
+def test_a_bad_state_without_a_failure_is_shown_like_a_failure() -> None:
     note = Diagnosis("changes_discarded", "It may be lost.", "It has discard.", "Remove it.")
     folder = FolderReport("/Repos/a/b", "updated", "main", OLD, NEW, note=note)
     problem = noted("data-1 /Repos/a/b", note)
@@ -399,7 +399,7 @@ def test_what_was_not_asked_for_is_one_line_before_the_last(checks: list[Check],
     assert (LEFT_OUT in text(out)) == told
 
 
-def test_many_jobs_of_one_principal_are_told_once() -> None:
+def test_many_jobs_of_one_principal_are_shown_once() -> None:
     error = Diagnosis("job_principal_not_refreshed", "It runs as x.", "Nobody renews it.", "Write run_as.")
     checks = [
         Check("job", "data-1", "ok", "900 jobs"),
@@ -418,7 +418,7 @@ def test_many_jobs_of_one_principal_are_told_once() -> None:
     ]
 
 
-def test_what_failed_is_told_with_the_workspace_s_place_in_the_settings() -> None:
+def test_a_failure_has_the_place_of_its_workspace_in_the_settings() -> None:
     places = {"data-1": "WORKSPACES[4]"}
     folder = FolderReport("/Repos/a/b", "failed", "main", OLD, error=ERROR)
     out = console()
@@ -436,7 +436,7 @@ def test_what_failed_is_told_with_the_workspace_s_place_in_the_settings() -> Non
     assert "  ✗ data-1 /Repos/a/b (WORKSPACES[4]): Could not." in text(out)
 
 
-def test_a_plan_of_changes_leaves_out_what_stays_and_tokens_that_only_get_newer() -> None:
+def test_a_plan_of_changes_leaves_out_unchanged_folders_and_token_updates() -> None:
     quiet = workspace(name="data-2", folders=(FolderReport("/Repos/a/c", "unchanged", "v1", OLD, OLD),))
     out = console()
     render.show_plan(report(workspace(), quiet), out, changes=True)
@@ -446,7 +446,7 @@ def test_a_plan_of_changes_leaves_out_what_stays_and_tokens_that_only_get_newer(
     ]
 
 
-def test_what_several_failures_have_in_common_is_told_once() -> None:
+def test_the_common_part_of_several_failures_is_shown_once() -> None:
     checks = [Check("azure_devops", f"branch {n}", "failed", f"Could not {n}.", ERROR) for n in (1, 2)]
     out = console()
     render.show_check(CheckReport(tuple(checks)), out)
@@ -496,7 +496,7 @@ def test_square_brackets_in_a_name_are_no_markup() -> None:
         ({"credential": None, "folders": (), "error": ERROR}, "git_conflict"),
     ],
 )
-def test_a_workspace_that_is_done_is_told_in_a_few_words(changes: dict[str, Any], words: str) -> None:
+def test_a_finished_workspace_is_shown_in_a_few_words(changes: dict[str, Any], words: str) -> None:
     assert said(workspace(**changes)) == words
 
 

@@ -129,7 +129,7 @@ def test_what_stops_the_app_is_not(content: object) -> None:
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_an_editor_marks_what_the_app_refuses_and_each_exception_has_its_reason(name: str) -> None:
+def test_an_editor_marks_what_the_app_refuses_and_exceptions_have_reasons(name: str) -> None:
     assert VALIDATOR.is_valid(WRONG[name]) is (name in SAID_BY_THE_APP_ALONE)
 
 
@@ -138,12 +138,12 @@ def test_every_exception_is_still_in_a_table() -> None:
 
 
 @pytest.mark.parametrize("url", [url for url in HOSTILE if "]." not in url])
-def test_an_editor_marks_a_host_that_nobody_could_vouch_for(url: str) -> None:
+def test_an_editor_marks_a_host_that_no_trust_could_allow(url: str) -> None:
     assert VALIDATOR.is_valid([url]) is might_be_trusted(url, "host")
 
 
 @pytest.mark.parametrize("url", [case[0] for case in NO_REPOSITORY])
-def test_an_editor_marks_a_repository_that_nobody_could_vouch_for(url: str) -> None:
+def test_an_editor_marks_a_repository_that_no_trust_could_allow(url: str) -> None:
     content = [{**GOOD, "folders": [{"path": FOLDER, "url": url}]}]
     unseen = INVISIBLE.search(url) is not None
     if not unseen and not any(escape in url for escape in ESCAPED):
@@ -323,7 +323,7 @@ def test_the_examples_of_the_settings_are_accepted() -> None:
     assert not load(examples).problems
 
 
-def test_the_defaults_that_are_told_are_those_of_the_app() -> None:
+def test_the_documented_defaults_are_those_of_the_app() -> None:
     given = {
         name: setting.default
         for name, setting in SETTINGS.items()

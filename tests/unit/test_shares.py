@@ -5,7 +5,7 @@ from git_refresh.model.quota import Quota
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 50)), max_size=60))
-def test_all_together_never_take_more_than_the_total_and_one_no_more_than_its_most(
+def test_all_parties_stay_within_the_total_and_each_within_its_maximum(
     asked: list[tuple[str, int]],
 ) -> None:
     shares, taken = Quota(100, 4, 40), dict.fromkeys("abcd", 0)
@@ -23,7 +23,7 @@ def test_what_a_party_is_due_is_there_whatever_the_others_take(asked: list[int])
     assert all(shares.take(party, 12) for party in ("b", "c", "d"))
 
 
-def test_a_party_may_take_what_nobody_else_needs() -> None:
+def test_a_party_can_take_what_no_other_needs() -> None:
     shares = Quota(100, 4, 60)
     assert shares.take("a", 60)
     assert not shares.take("a", 1), "its most"

@@ -80,7 +80,7 @@ def test_who_waits_for_another_s_look_up_gives_up_when_the_run_is_over() -> None
     thread.join(10)
 
 
-def test_who_comes_after_a_mistake_of_ours_is_told_its_name_and_nothing_else() -> None:
+def test_a_later_caller_gets_only_the_name_of_an_internal_error() -> None:
     once: SingleFlight[str, int] = SingleFlight(deadline())
 
     def compute() -> int:

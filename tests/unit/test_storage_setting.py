@@ -149,9 +149,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("environ", "said"), WRONG.values(), ids=WRONG)
-def test_a_connection_that_cannot_be_used_is_told_with_what_to_write(
-    environ: dict[str, str], said: str
-) -> None:
+def test_an_unusable_connection_is_reported_with_a_correction(environ: dict[str, str], said: str) -> None:
     found = read_storage(environ)
     assert isinstance(found, Problem)
     assert str(found) == said

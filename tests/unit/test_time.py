@@ -161,7 +161,7 @@ def test_whatever_moment_the_host_writes_no_run_is_ten_years_away(moment: dateti
     assert not expires_before(following, datetime.max.replace(tzinfo=UTC))
 
 
-def test_a_clock_that_is_behind_makes_tokens_look_longer_lived_than_they_are() -> None:
+def test_a_clock_that_is_behind_makes_tokens_look_valid_for_longer() -> None:
     next_run, ends = NOW + timedelta(minutes=15), NOW + timedelta(minutes=25)
     assert not expires_before(next_run, ends)
     assert expires_before(next_run, ends, skew=timedelta(minutes=10))
@@ -178,7 +178,7 @@ def test_a_clock_that_is_behind_makes_tokens_look_longer_lived_than_they_are() -
         ([], 0),
     ],
 )
-def test_the_services_tell_how_far_this_machine_s_clock_is_off(dates: list[str | None], minutes: int) -> None:
+def test_response_dates_show_how_far_the_local_clock_is_off(dates: list[str | None], minutes: int) -> None:
     skew = Skew(FakeClock())
     for date in dates:
         skew.observe(date)

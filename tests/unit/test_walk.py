@@ -258,7 +258,7 @@ def test_a_look_at_the_root_that_fails_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("its_own_answer_tells", [True, False])
-def test_a_broken_folder_is_found_where_its_directory_tells(
+def test_a_broken_folder_is_found_if_its_directory_marks_it(
     monkeypatch: pytest.MonkeyPatch, *, its_own_answer_tells: bool
 ) -> None:
     there = tree(broken=["/Shared/a/broken"], git_cli=["/Shared/a/whole", "/Shared/b/x"])
@@ -271,7 +271,7 @@ def test_a_broken_folder_is_found_where_its_directory_tells(
     assert isinstance(looks["/Shared/a/whole"], GitFolder)
 
 
-def test_a_broken_folder_is_a_directory_where_its_directory_does_not_tell() -> None:
+def test_a_broken_folder_is_a_directory_if_its_directory_does_not_mark_it() -> None:
     there = tree(broken=["/Shared/a/broken"], git_cli=["/Shared/a/whole"], tells=False)
     found, told, _ = search(there, "/Shared/*")
     assert (found, told) == (["/Shared/a/whole"], [])

@@ -118,7 +118,7 @@ def test_a_page_with_more_than_anybody_has_is_not_even_read(monkeypatch: pytest.
     assert read == []
 
 
-def test_a_workspace_that_gives_back_the_secret_as_its_token_is_not_signed_in_to(
+def test_a_workspace_that_returns_the_secret_as_token_is_no_sign_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given = requests.Response()
