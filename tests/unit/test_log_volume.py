@@ -35,15 +35,23 @@ DAILY_CAP = 1_000_000_000
 drawn = random.Random(29)  # noqa: S311  # the same ids for the same test
 
 
+FOLDER = DiagnosisContext(
+    host="HOST", path="PATH", principal="service principal 1b2c3d4e-0000-4000-8000-00000000001d"
+)
+
+
 def explained(status: int, error_code: str, operation: str) -> Callable[[str, str], Diagnosis]:
-    """A failure of each Git folder, which names its host and path, with a request id of its own."""
-    context = DiagnosisContext(
-        host="HOST", path="PATH", principal="service principal 1b2c3d4e-0000-4000-8000-00000000001d"
-    )
+    """A failure of each Git folder as Databricks reports it."""
     message = "there are Conflicting files: etl.py. Commit them."
-    found = explain(
-        ServiceFailure(Service.DATABRICKS, operation, "answer", status, error_code, message, "ID"), context
+    return of_each_folder(
+        explain(
+            ServiceFailure(Service.DATABRICKS, operation, "answer", status, error_code, message, "ID"), FOLDER
+        )
     )
+
+
+def of_each_folder(found: Diagnosis) -> Callable[[str, str], Diagnosis]:
+    """The same diagnosis for each Git folder, with its host and path and a request ID of its own."""
 
     def of(host: str, path: str) -> Diagnosis:
         request_id = str(UUID(int=drawn.getrandbits(128)))
@@ -58,7 +66,7 @@ FAILURES: dict[str, Callable[[str, str], Diagnosis] | None] = {
     "conflicts": explained(400, "GIT_CONFLICT", "move the Git folder to branch main"),
     "no permission": explained(403, "PERMISSION_DENIED", "read the Git folder"),
     "server errors": explained(500, "INTERNAL_ERROR", "move the Git folder to branch main"),
-    "no time": lambda host, path: out_of_time(DiagnosisContext(host=host, path=path)),
+    "no time": of_each_folder(out_of_time(FOLDER)),
 }
 
 
