@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from git_refresh.failures.table import OWN, TABLE, UNKNOWN
-from tests.infra import kusto
+from localcloud import kusto
 from tests.log_lines import RUN, WORKSPACE, Lines, fields, log_lines
 from tests.unit.fakes import NOW, FakeServices, FakeWorkspace
 from tests.unit.test_refresh import host, run

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra import kusto
+from localcloud import kusto
 from tests.infra.alert_clock import LONGEST_INGESTION, Rule
 from tests.infra.test_queries import QUERIES
 from tools.alerts import INTERVALS, deployed, times

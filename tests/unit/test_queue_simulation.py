@@ -30,8 +30,8 @@ from git_refresh.run.errors import RunFailedError
 from git_refresh.run.report import Report, WorkspaceReport, log_run, log_workspace
 from git_refresh.run.slices import read_message
 from git_refresh.settings.load import Settings
+from localcloud import kusto
 from tests.drawn import as_often_as
-from tests.infra import kusto
 from tests.unit.fakes import unconnected
 from tests.unit.test_fan_out import FakeClaims
 from tests.unit.test_slices import entry
