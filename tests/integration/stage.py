@@ -22,10 +22,10 @@ from git_refresh.settings.names import SETTINGS
 from localcloud import Cloud, Fault, Fleet, seed
 from localcloud.authority import OTHER_TENANT, TENANT, entra_v2
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
-from localcloud.mutations import Change, mutate
 from tests.integration.brisk import shorten
 from tests.integration.oracle import Outcome
 from tests.integration.running import run_app
+from tests.support.mutations import Change, mutate
 from tools import warm
 
 ROOT = Path(__file__).parents[2]

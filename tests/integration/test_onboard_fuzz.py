@@ -21,11 +21,11 @@ from git_refresh.output.log import RedactingLogger
 from git_refresh.settings.load import load
 from localcloud import Cloud, Fault
 from localcloud.fleet import UngrantedFleet, seed_ungranted
-from localcloud.mutations import Change, mutate
 from localcloud.people import laptop
 from tests.integration.hostile_answers import changes
 from tests.integration.oracle import INVISIBLE
 from tests.integration.test_secrets import pieces
+from tests.support.mutations import Change, mutate
 
 FUZZ = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 pytestmark = pytest.mark.timeout(0 if FUZZ else 240)
