@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-queue test check lint format types mutants fuzz simulate soak bench bench-accept hostile quarter-core docs snapshots audit requirements clean
+.PHONY: help install run run-queue test check lint format types mutants fuzz simulate soak bench bench-accept docs snapshots audit requirements clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -52,12 +52,6 @@ bench: install ## how fast a run is beside other clients, compared with what is 
 
 bench-accept: install ## measure the scripts too, keep all, and write docs/performance.md anew (twenty-five minutes)
 	$(BIN)/python -m benchmarks.speed --accept
-
-hostile: install ## the app's peak of memory with one hostile workspace among fifty
-	$(BIN)/python -m benchmarks.hostile_memory --ceiling 200
-
-quarter-core: install ## how late a run ends, and in how much memory, on a quarter of a core (Linux; six minutes)
-	$(BIN)/python -m benchmarks.quarter_core
 
 mutants: install ## break the pure modules on purpose, and list what the unit tests do not notice (takes minutes)
 	@rm -rf mutants

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks import fan_out as simulation
 from benchmarks import page
 from git_refresh.cli.schema import schema
 from git_refresh.failures.diagnosis import in_general
@@ -88,11 +87,6 @@ def performance() -> str:
     return _filled("performance.md", tables)
 
 
-def fan_out() -> str:
-    """Large fleets, with the simulation anew."""
-    return _filled("fan-out.md", {"simulation": simulation.table()})
-
-
 def _fence(query: Query) -> Iterator[str]:
     yield from ("```kusto", query.text, "```")
 
@@ -161,7 +155,6 @@ MADE: dict[str, Callable[[], str]] = {
     "docs/operations.md": operations,
     "docs/reference.md": reference,
     "docs/performance.md": performance,
-    "docs/fan-out.md": fan_out,
     "docs/images/performance.svg": page.picture,
     "docs/workspaces.schema.json": workspaces_schema,
     "infra/workbook.json": workbook,
