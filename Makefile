@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-queue test check lint format types mutants fuzz simulate soak bench bench-accept docs snapshots audit requirements clean
+.PHONY: help install run run-queue test check lint format types mutants fuzz simulate soak bench docs snapshots audit requirements clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -47,11 +47,8 @@ format: install ## mend what the linter and the formatter can mend
 soak: install ## 200 runs in one process, another fault in each: whether threads, descriptors or memory grow (takes minutes)
 	$(BIN)/python -m benchmarks.soak --ticks 200
 
-bench: install ## how fast a run is beside other clients, compared with what is kept (fifteen minutes; QUICK=--quick: two)
-	$(BIN)/python -m benchmarks.speed $(QUICK)
-
-bench-accept: install ## measure the scripts too, keep all, and write docs/performance.md anew (twenty-five minutes)
-	$(BIN)/python -m benchmarks.speed --accept
+bench: install ## how fast a run is, compared with what is kept (fifteen minutes; BENCH=--quick: two; BENCH=--accept: keep the figures)
+	$(BIN)/python -m benchmarks.speed $(BENCH)
 
 mutants: install ## break the pure modules on purpose, and list what the unit tests do not notice (takes minutes)
 	@rm -rf mutants

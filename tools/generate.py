@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks import page
+from benchmarks import figures
 from git_refresh.cli.schema import schema
 from git_refresh.failures.diagnosis import in_general
 from git_refresh.failures.table import PAGE, SHARED, Row
@@ -83,8 +83,7 @@ def reference() -> str:
 
 def performance() -> str:
     """How fast a run is, with the figures anew."""
-    tables = {"clients": page.clients(), "cases": page.cases(), "machine": page.machine()}
-    return _filled("performance.md", tables)
+    return _filled("performance.md", {"cases": figures.table(), "machine": figures.machine()})
 
 
 def _fence(query: Query) -> Iterator[str]:
@@ -155,11 +154,15 @@ MADE: dict[str, Callable[[], str]] = {
     "docs/operations.md": operations,
     "docs/reference.md": reference,
     "docs/performance.md": performance,
-    "docs/images/performance.svg": page.picture,
     "docs/workspaces.schema.json": workspaces_schema,
     "infra/workbook.json": workbook,
 }
 """What is made from text, by its path from the top of the repository."""
+
+
+def write(name: str) -> None:
+    """Write a page or file anew, by its path from the top of the repository."""
+    (ROOT / name).write_text(MADE[name](), encoding="utf-8")
 
 
 if __name__ == "__main__":
