@@ -10,8 +10,7 @@ from git_refresh.cli.schema import schema
 from git_refresh.failures.diagnosis import in_general
 from git_refresh.failures.table import PAGE, SHARED, Row
 from git_refresh.settings.names import SETTINGS
-from tools import alerts, tasks
-from tools.pictures import PICTURES
+from tools import alerts, examples
 from tools.queries import FOLDER, ROOT, Query, queries, read
 from tools.workbook import workbook as workbook_of
 
@@ -158,14 +157,15 @@ MADE: dict[str, Callable[[], str]] = {
     "infra/workbook.json": workbook,
 }
 """What is made from text, by its path from the top of the repository."""
+RUN: dict[str, Callable[[], str]] = {examples.PAGE: examples.page, examples.PICTURE: examples.picture}
+"""What is made by running commands."""
 
 
 def write(name: str) -> None:
     """Write a page or file anew, by its path from the top of the repository."""
-    (ROOT / name).write_text(MADE[name](), encoding="utf-8")
+    (ROOT / name).write_text((MADE | RUN)[name](), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    shown = {**{name: picture.draw for name, picture in PICTURES.items()}, tasks.PAGE: tasks.page}
-    for name, make in {**MADE, **shown}.items():
-        (ROOT / name).write_text(make(), encoding="utf-8")
+    for path in MADE | RUN:
+        write(path)
