@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-queue test check lint format types mutants fuzz simulate soak bench docs snapshots audit requirements clean
+.PHONY: help install run test check lint format types mutants fuzz simulate soak bench docs snapshots audit requirements clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -23,9 +23,6 @@ install: .venv/installed ## prepare .venv with all that the other targets need
 
 run: install ## watch the app do its job on an embedded cloud: three runs, with a commit, a dead token and a failure in between
 	@$(BIN)/python -m localcloud.demo
-
-run-queue: install ## watch a run that is spread over three workers by a storage queue (FAN_OUT=queue)
-	@$(BIN)/python -m localcloud.demo_queue
 
 test: lint types ## lint, format, types and all tests (what CI runs)
 	$(BIN)/python -m pytest -n 4 --dist worksteal  # more than there are cores: half of it waits for faults to be given up
