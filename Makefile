@@ -17,8 +17,7 @@ install: .venv/installed ## prepare .venv with all that the other targets need
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
-	$(BIN)/python -m tools.kql
-	$(BIN)/python -m tools.azurite
+	$(BIN)/python -m tools.npm
 	@touch $@
 
 run: install ## watch the app do its job on an embedded cloud: three runs, with a commit, a dead token and a failure in between
@@ -50,10 +49,7 @@ bench: install ## how fast a run is, compared with what is kept (fifteen minutes
 mutants: install ## break the pure modules on purpose, and list what the unit tests do not notice (takes minutes)
 	@rm -rf mutants
 	$(BIN)/mutmut run --max-children 2
-	@$(BIN)/mutmut results --all true | awk -F '[.: ]+' ' \
-	  { of[$$3]++; if ($$NF ~ /survived|tests|suspicious|checked/) { left[$$3]++; print } } \
-	  END { for (module in of) { all += of[module]; lost += left[module]; say(module, of[module], left[module]) }; say("all", all, lost) } \
-	  function say(name, made, missed) { printf "%-12s %4d of %4d noticed, %3d %%\n", name, made - missed, made, 100 * (made - missed) / made }'
+	@$(BIN)/mutmut results
 	@echo "See one of the above with: $(BIN)/mutmut show NAME"
 
 FUZZ_EXAMPLES ?= 500

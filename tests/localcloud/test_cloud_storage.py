@@ -24,7 +24,7 @@ from localcloud.authority import VAULT_RESOURCE
 from localcloud.faults import status
 from localcloud.storage import StorageAccount
 from tests.cloud import embedded_cloud
-from tools.azurite import HERE
+from tools.npm import SOURCES
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,7 @@ def test_the_emulator_ends_with_the_process_that_started_it_however_that_one_end
 
 
 def test_it_is_installed_by_its_hashes_from_whichever_registry_npm_is_set_up_for() -> None:
-    lock = json.loads((HERE / "package-lock.json").read_text())
+    lock = json.loads((SOURCES["azurite"] / "package-lock.json").read_text())
     packages = {
         name: package for name, package in lock["packages"].items() if name.startswith("node_modules/")
     }
