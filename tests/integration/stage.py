@@ -25,8 +25,8 @@ from localcloud.fleet import CLIENT_ID, SECRET_NAME
 from tests.integration.brisk import shorten
 from tests.integration.oracle import Outcome
 from tests.integration.running import run_app
+from tests.support import warm
 from tests.support.mutations import Change, mutate
-from tools import warm
 
 ROOT = Path(__file__).parents[2]
 OAUTH_SECRET = "doseCANARY+0/oauth=1~secret%2canary3"

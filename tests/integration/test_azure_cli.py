@@ -12,7 +12,7 @@ import pytest
 from git_refresh.failures.diagnosis import Diagnosis
 from localcloud import Cloud, Fleet
 from tests.integration.running import run_app
-from tools import warm
+from tests.support import warm
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from localcloud import Cloud, Fleet, git
 from localcloud.devops.repository import Repository
 from localcloud.fleet import CLIENT_ID
 from tests.integration.running import run_app
-from tools import warm
+from tests.support import warm
 
 PATH = "/Repos/etl/prod"
 

@@ -26,9 +26,9 @@ from localcloud.databricks.workspace import Workspace
 from localcloud.fleet import CLIENT_ID, SECRET
 from localcloud.people import Person, laptop
 from tests.integration.running import run_app
+from tests.support import warm
 from tests.support.hostile import Digits, Echo, Long, Nested, Plain, Raw
 from tests.support.mutations import Body, Change, GzipBomb, Json, Status, mutate
-from tools import warm
 
 ROBOT = "5a1e0000-0000-4000-8000-0000000000b0"
 STRANGER = "5a1e0000-0000-4000-8000-0000000000b1"

@@ -15,7 +15,7 @@ from localcloud.fleet import CLIENT_ID, seed_ungranted
 from tests.integration.admin import admin_of, laptop_of, real_secret
 from tests.integration.running import run_app
 from tests.integration.test_onboard import environ_of
-from tools import warm
+from tests.support import warm
 
 Form = Literal["json", "text", "html"]
 Way = Literal["oauth_secret", "managed_identity", "federated"]

@@ -11,7 +11,7 @@ import pytest
 
 from localcloud import Cloud, Fleet
 from tests.integration.admin import admin_of, laptop_of, principal_of, real_secret
-from tools import warm
+from tests.support import warm
 
 FULL = "/dev/full"
 ROOT = Path(__file__).parents[2]

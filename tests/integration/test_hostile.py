@@ -14,9 +14,9 @@ from localcloud.authority import DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.proxy import ProxyTls
 from tests.integration.brisk import shorten
 from tests.integration.running import run_app
+from tests.support import warm
 from tests.support.hostile import Plain
 from tests.support.mutations import Endless, Header, Json, Mark, mutate
-from tools import warm
 
 Run = Callable[..., Report]
 

@@ -20,7 +20,7 @@ from localcloud.observer import Request
 from localcloud.people import Person, laptop
 from tests.cloud import embedded_cloud
 from tests.integration.running import run_app
-from tools import warm
+from tests.support import warm
 
 pytestmark = pytest.mark.timeout(120)
 

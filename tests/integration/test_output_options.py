@@ -11,7 +11,7 @@ from git_refresh import __version__
 from localcloud import Cloud, Fleet
 from localcloud.fleet import CLIENT_ID
 from tests.integration.test_cli import on_a_terminal
-from tools import warm
+from tests.support import warm
 
 COMMANDS = ("check", "plan", "run", "status")
 

@@ -20,7 +20,7 @@ from localcloud.authority import TENANT, entra_v2
 from localcloud.databricks.workspace import Workspace
 from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
 from tests.pages import ways
-from tools import warm
+from tests.support import warm
 
 ROOT = Path(__file__).parents[2]
 PAGES = {page: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}

@@ -13,8 +13,8 @@ import requests
 from git_refresh.clients.proxies import flaw_of
 from localcloud import Cloud, Fleet
 from tests.integration.running import run_app
+from tests.support import warm
 from tests.unit.test_proxies import SECRET
-from tools import warm
 
 VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 

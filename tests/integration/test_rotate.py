@@ -39,7 +39,7 @@ from tests.integration.test_secrets import (
     everything_raised,
     lower_every_level,
 )
-from tools import warm
+from tests.support import warm
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -10,7 +10,7 @@ import pytest
 
 from localcloud import Cloud
 from localcloud.fleet import seed
-from tools import warm
+from tests.support import warm
 
 SCREEN = 24
 """Lines of a terminal that nobody has made larger."""

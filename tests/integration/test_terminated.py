@@ -15,7 +15,7 @@ from localcloud.observer import Request
 from tests.integration.admin import admin_of, laptop_of, principal_of, real_secret
 from tests.integration.test_crash import EXPECTED, due_now, settings_of, state_of
 from tests.integration.ticking import events, ticked
-from tools import warm
+from tests.support import warm
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -26,7 +26,7 @@ from localcloud.observer import Request
 from tests.integration.brisk import shorten
 from tests.integration.running import run_app
 from tests.integration.test_secrets import Everything, assert_clean, everything  # noqa: F401  # a fixture
-from tools import warm
+from tests.support import warm
 
 PROD = "/Repos/etl/prod"
 FEDERATED = {"auth": "federated", "client_id": CLIENT_ID}

@@ -15,7 +15,7 @@ from typing import Any
 from localcloud import Cloud
 from localcloud.timer import Call
 from localcloud.worker import Worker
-from tools import warm
+from tests.support import warm
 
 
 def ticked(cloud: Cloud, settings: Mapping[str, str], log: Path, call: Call) -> ForkServerProcess:
