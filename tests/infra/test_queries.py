@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from git_refresh.failures.table import OWN, TABLE, UNKNOWN
-from tests.infra import kusto
+from localcloud import kusto
 from tests.support.fake_fleet import host, run
 from tests.support.fakes import NOW, FakeServices, FakeWorkspace
 from tests.support.log_lines import RUN, WORKSPACE, Lines, fields, log_lines

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra import kusto
+from localcloud import kusto
 from tests.support.templates import QUERIES
 from tools.alert_clock import LONGEST_INGESTION, Rule
 from tools.alerts import INTERVALS, deployed, times

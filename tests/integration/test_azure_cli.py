@@ -11,8 +11,8 @@ import pytest
 
 from git_refresh.failures.diagnosis import Diagnosis
 from localcloud import Cloud, Fleet
+from tests.support import warm
 from tests.support.app import run_app
-from tools import warm
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from git_refresh.run.report import Report
 from localcloud import Cloud, Fleet, git
 from localcloud.devops.repository import Repository
 from localcloud.fleet import CLIENT_ID
+from tests.support import warm
 from tests.support.app import run_app
-from tools import warm
 
 PATH = "/Repos/etl/prod"
 

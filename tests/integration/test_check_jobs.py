@@ -24,11 +24,11 @@ from localcloud.databricks.jobs import Job
 from localcloud.databricks.sign_in import ServicePrincipal
 from localcloud.databricks.workspace import Workspace
 from localcloud.fleet import CLIENT_ID, SECRET
-from localcloud.hostile import Digits, Echo, Long, Nested, Plain, Raw
-from localcloud.mutations import Body, Change, GzipBomb, Json, Status, mutate
 from localcloud.people import Person, laptop
+from tests.support import warm
 from tests.support.app import run_app
-from tools import warm
+from tests.support.hostile import Digits, Echo, Long, Nested, Plain, Raw
+from tests.support.mutations import Body, Change, GzipBomb, Json, Status, mutate
 
 ROBOT = "5a1e0000-0000-4000-8000-0000000000b0"
 STRANGER = "5a1e0000-0000-4000-8000-0000000000b1"

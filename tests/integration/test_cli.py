@@ -20,8 +20,8 @@ from git_refresh import __version__
 from git_refresh.cli.checks import LAYERS
 from localcloud import Cloud, Fault, Fleet, faults
 from localcloud.fleet import CLIENT_ID
+from tests.support import warm
 from tests.support.terminal import on_a_terminal
-from tools import warm
 from tools.queries import ROOT
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]

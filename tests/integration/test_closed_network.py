@@ -12,9 +12,9 @@ from localcloud import Cloud, Fault, Fleet, faults, refusals, seed
 from localcloud.authority import TENANT, entra_v2
 from localcloud.databricks.workspace import Workspace
 from localcloud.fleet import CLIENT_ID, seed_ungranted
+from tests.support import warm
 from tests.support.admin_laptop import admin_of, environ_of, laptop_of, real_secret
 from tests.support.app import run_app
-from tools import warm
 
 Form = Literal["json", "text", "html"]
 Way = Literal["oauth_secret", "managed_identity", "federated"]

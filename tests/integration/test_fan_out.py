@@ -32,7 +32,7 @@ from localcloud.queues import QueueOptions, connected, encoded, send, send_outpu
 from localcloud.storage import StorageAccount
 from localcloud.worker import Outcome
 from tests.support.embedded_cloud import embedded_cloud
-from tools.instances import Instance, next_line
+from tests.support.instances import Instance, next_line
 from tools.queries import ROOT
 
 pytestmark = pytest.mark.timeout(120)

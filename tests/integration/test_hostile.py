@@ -11,12 +11,12 @@ import pytest
 from git_refresh.run.report import Report
 from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
 from localcloud.authority import DEVOPS_RESOURCE, VAULT_RESOURCE
-from localcloud.hostile import Plain
-from localcloud.mutations import Endless, Header, Json, Mark, mutate
 from localcloud.proxy import ProxyTls
+from tests.support import warm
 from tests.support.app import run_app
+from tests.support.hostile import Plain
+from tests.support.mutations import Endless, Header, Json, Mark, mutate
 from tests.support.short_limits import shorten
-from tools import warm
 
 Run = Callable[..., Report]
 

@@ -13,8 +13,8 @@ import pytest
 from localcloud import Cloud, Fault, Fleet, faults
 from localcloud.fleet import UngrantedFleet, seed_ungranted
 from localcloud.people import laptop
+from tests.support import warm
 from tests.support.admin_laptop import admin_of, laptop_of, real_secret
-from tools import warm
 
 NAMES = ["[", "[b]", "[link=https:evil.example]x", "[red]x[", ":warning:", "a\u3000b", "👩\u200d🔧", "%s{x}"]
 SHOWN = [*NAMES[:5], r"a\u3000b", r"👩\u200d🔧", NAMES[7]]

@@ -17,10 +17,10 @@ from localcloud.authority import OTHER_TENANT, TENANT
 from localcloud.databricks.account import MANAGER, RuleSet
 from localcloud.fleet import CLIENT_ID, FEDERATED_CLIENT_ID, SECRET_NAME, UngrantedFleet, seed_ungranted
 from localcloud.observer import Request
+from tests.support import warm
 from tests.support.admin_laptop import environ_of
 from tests.support.app import run_app
 from tests.support.embedded_cloud import embedded_cloud
-from tools import warm
 
 pytestmark = pytest.mark.timeout(120)
 

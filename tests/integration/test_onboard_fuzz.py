@@ -21,9 +21,9 @@ from git_refresh.output.log import RedactingLogger
 from git_refresh.settings.load import load
 from localcloud import Cloud, Fault
 from localcloud.fleet import UngrantedFleet, seed_ungranted
-from localcloud.mutations import Change, mutate
 from localcloud.people import laptop
 from tests.support.hostile_responses import changes
+from tests.support.mutations import Change, mutate
 from tests.support.oracle import INVISIBLE
 from tests.support.planted_secrets import pieces
 

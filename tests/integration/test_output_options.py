@@ -10,8 +10,8 @@ import pytest
 from git_refresh import __version__
 from localcloud import Cloud, Fleet
 from localcloud.fleet import CLIENT_ID
+from tests.support import warm
 from tests.support.terminal import on_a_terminal
-from tools import warm
 
 COMMANDS = ("check", "plan", "run", "status")
 

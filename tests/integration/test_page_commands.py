@@ -19,9 +19,8 @@ from localcloud import Cloud, Fleet, play, seed
 from localcloud.authority import TENANT, entra_v2
 from localcloud.databricks.workspace import Workspace
 from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
-from tests.support import setup_paths
+from tests.support import setup_paths, warm
 from tests.support.paths import ROOT
-from tools import warm
 
 PAGES = {page: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 OURS = ".venv/bin/python -m git_refresh "

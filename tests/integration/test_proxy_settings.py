@@ -12,8 +12,8 @@ import requests
 
 from git_refresh.clients.proxies import flaw_of
 from localcloud import Cloud, Fleet
+from tests.support import warm
 from tests.support.app import run_app
-from tools import warm
 
 SECRET = "correct-horse"
 VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")

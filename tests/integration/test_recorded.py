@@ -31,9 +31,9 @@ from git_refresh.model.values import AZURE_DEVOPS, Ref, Token
 from git_refresh.output.mask import SecretFilter
 from localcloud import Cloud, Fault
 from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, VAULT_RESOURCE
-from localcloud.hostile import Plain
-from localcloud.mutations import Body, Change, Header, Status, mutate
 from tests.support.embedded_cloud import embedded_cloud
+from tests.support.hostile import Plain
+from tests.support.mutations import Body, Change, Header, Status, mutate
 from tests.support.paths import RECORDED
 from tests.support.recorded import shape
 

@@ -30,6 +30,7 @@ from localcloud.fleet import CLIENT_ID, SECRET_NAME
 from localcloud.keyvault import Secret
 from localcloud.observer import Request
 from localcloud.people import Person
+from tests.support import warm
 from tests.support.admin_laptop import admin_of, laptop_of, principal_of, real_secret
 from tests.support.app import run_app
 from tests.support.planted_secrets import (
@@ -38,7 +39,6 @@ from tests.support.planted_secrets import (
     everything_raised,
     lower_every_level,
 )
-from tools import warm
 
 pytestmark = pytest.mark.timeout(60)
 

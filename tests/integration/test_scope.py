@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from localcloud import Cloud, Fault, Fleet, faults
-from tools import warm
+from tests.support import warm
 from tools.queries import ROOT
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]

@@ -10,8 +10,8 @@ import pytest
 
 from localcloud import Cloud
 from localcloud.fleet import seed
+from tests.support import warm
 from tests.support.terminal import screen
-from tools import warm
 
 SCREEN = 24
 """Lines of a terminal that nobody has made larger."""

@@ -12,10 +12,10 @@ import pytest
 
 from localcloud import Cloud, Fault, Fleet, faults, seed
 from localcloud.observer import Request
+from tests.support import warm
 from tests.support.admin_laptop import admin_of, laptop_of, principal_of, real_secret
 from tests.support.crash_fleet import EXPECTED, due_now, settings_of, state_of
 from tests.support.worker_runs import events, ticked
-from tools import warm
 
 pytestmark = pytest.mark.timeout(60)
 

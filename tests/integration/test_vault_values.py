@@ -8,9 +8,9 @@ import pytest
 
 from localcloud import Cloud, Fleet
 from localcloud.fleet import SECRET
+from tests.support import warm
 from tests.support.app import run_app
 from tests.support.secret_values import WRONG
-from tools import warm
 
 NAME = "databricks-oauth-secret"
 

@@ -23,10 +23,10 @@ from localcloud.fleet import CLIENT_ID, FEDERATED_CLIENT_ID
 from localcloud.identity import Identity
 from localcloud.login import AppRegistration
 from localcloud.observer import Request
+from tests.support import warm
 from tests.support.app import run_app
 from tests.support.planted_secrets import Everything, assert_clean
 from tests.support.short_limits import shorten
-from tools import warm
 
 PROD = "/Repos/etl/prod"
 FEDERATED = {"auth": "federated", "client_id": CLIENT_ID}

@@ -21,7 +21,7 @@ from localcloud.queues import QueueOptions, connected, send_outputs
 from localcloud.storage import StorageAccount
 from localcloud.worker import Outcome, QueuedMessage
 from tests.support.embedded_cloud import embedded_cloud
-from tools.instances import EndedError, Instance
+from tests.support.instances import EndedError, Instance
 
 GOOD = Outcome(ok=True, message="", stack_trace="", outputs={})
 BAD = Outcome(ok=False, message="RuntimeError: no", stack_trace="", outputs={})

@@ -14,8 +14,9 @@ from requests.auth import HTTPBasicAuth
 from localcloud import Cloud, Fault
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
-from localcloud.hostile import Digits, Doubled, Echo, Long, Nested, Place, Plain, Raw, Token
-from localcloud.mutations import (
+from localcloud.rest import Rest
+from tests.support.hostile import Digits, Doubled, Echo, Long, Nested, Place, Plain, Raw, Token
+from tests.support.mutations import (
     Body,
     Change,
     Endless,
@@ -27,7 +28,6 @@ from localcloud.mutations import (
     Status,
     mutate,
 )
-from localcloud.rest import Rest
 
 SECRET = "s3cret+/="
 

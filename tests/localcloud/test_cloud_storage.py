@@ -24,7 +24,7 @@ from localcloud.authority import VAULT_RESOURCE
 from localcloud.faults import status
 from localcloud.storage import StorageAccount
 from tests.support.embedded_cloud import embedded_cloud
-from tools.azurite import HERE
+from tools.npm import SOURCES
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,7 @@ def test_the_emulator_ends_with_its_parent_however_that_ends() -> None:
 
 
 def test_it_is_installed_by_its_hashes_from_the_registry_that_npm_uses() -> None:
-    lock = json.loads((HERE / "package-lock.json").read_text())
+    lock = json.loads((SOURCES["azurite"] / "package-lock.json").read_text())
     packages = {
         name: package for name, package in lock["packages"].items() if name.startswith("node_modules/")
     }

@@ -21,11 +21,11 @@ from git_refresh.settings.names import SETTINGS
 from localcloud import Cloud, Fault, Fleet, seed
 from localcloud.authority import OTHER_TENANT, TENANT, entra_v2
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
-from localcloud.mutations import Change, mutate
+from tests.support import warm
 from tests.support.app import run_app
+from tests.support.mutations import Change, mutate
 from tests.support.oracle import Outcome
 from tests.support.short_limits import shorten
-from tools import warm
 
 OAUTH_SECRET = "doseCANARY+0/oauth=1~secret%2canary3"
 LIMIT_S, BUDGET_S = 2.0, 6.0

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from localcloud.hostile import Digits, Doubled, Echo, Long, Nested, Plain, Raw, Text, Token, Value
-from localcloud.mutations import (
+from tests.support.fuzz_fixture import Example, Service, Strike
+from tests.support.hostile import Digits, Doubled, Echo, Long, Nested, Plain, Raw, Text, Token, Value
+from tests.support.mutations import (
     Body,
     Change,
     Endless,
@@ -17,7 +18,6 @@ from localcloud.mutations import (
     Mark,
     Status,
 )
-from tests.support.fuzz_fixture import Example, Service, Strike
 
 TEXTS = (
     "",

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator, Mapping
 
-from localcloud.hostile import Digits, Doubled, Echo, Long, Nested, Plain, Raw, Text, Token, Value
-from localcloud.mutations import (
+from tests.support.fuzz_fixture import Example, Service, Strike
+from tests.support.hostile import Digits, Doubled, Echo, Long, Nested, Plain, Raw, Text, Token, Value
+from tests.support.mutations import (
     Body,
     Change,
     Endless,
@@ -16,7 +17,6 @@ from localcloud.mutations import (
     Mark,
     Status,
 )
-from tests.support.fuzz_fixture import Example, Service, Strike
 
 # In an `Echo`, -1 is the latest of a host's secrets: of a workspace that is asked for its folders, the Azure DevOps token it was given.
 LISTED = "/api/2.0/repos$"

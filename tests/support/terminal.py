@@ -4,7 +4,7 @@ import os
 import re
 
 from localcloud import Cloud
-from tools import warm
+from tests.support import warm
 
 
 def screen(sent: bytes) -> list[str]:

@@ -15,8 +15,8 @@ from typing import Any
 from localcloud import Cloud
 from localcloud.timer import Call
 from localcloud.worker import Worker
+from tests.support import warm
 from tests.support.paths import ROOT
-from tools import warm
 
 
 def ticked(cloud: Cloud, settings: Mapping[str, str], log: Path, call: Call) -> ForkServerProcess:

@@ -29,7 +29,7 @@ from git_refresh.run.errors import RunFailedError
 from git_refresh.run.report import Report, WorkspaceReport, log_run, log_workspace
 from git_refresh.run.slices import read_message
 from git_refresh.settings.load import Settings
-from tests.infra import kusto
+from localcloud import kusto
 from tests.support.examples import as_often_as
 from tests.support.fakes import unconnected
 from tests.support.paths import ROOT

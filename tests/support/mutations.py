@@ -18,8 +18,8 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from localcloud.faults import Action, Proceed
-from localcloud.hostile import Place, Text, Value
 from localcloud.memory import KNOWN
+from tests.support.hostile import Place, Text, Value
 
 MEGABYTE = 1024 * 1024
 
@@ -89,7 +89,9 @@ class Json:
         text = json.dumps(everything[""]) if everything else ""
         answer.body = _unmarked(text, marks).encode("utf-8", "surrogatepass")
 
-    def _put(self, holder: Any, key: str | int, marks: dict[str, str], known: tuple[str, ...]) -> None:  # noqa: ANN401  # JSON
+    def _put(
+        self, holder: Any, key: str | int, marks: dict[str, str], known: tuple[str, ...]
+    ) -> None:  # JSON
         """Put a placeholder there, since the value that replaces it may be no JSON."""
         there = dict(_members(holder)).get(key)
         if self.value is not None:
@@ -297,7 +299,7 @@ def _named(content: object, at: str) -> list[tuple[str | int, ...]]:
     return result
 
 
-def _at(content: object, path: tuple[str | int, ...]) -> Any:  # noqa: ANN401  # JSON
+def _at(content: object, path: tuple[str | int, ...]) -> Any:  # JSON
     for key in path:
         content = cast("Any", content)[key]
     return content

@@ -1,5 +1,6 @@
-"""Runs a query on rows: as much of Kusto's language as the queries on runs and slices use, by
-https://learn.microsoft.com/kusto/query. What it does not know it refuses; whether Azure takes a query: test_kql.
+"""A part of Kusto's query language, as far as the queries on runs and slices use it: https://learn.microsoft.com/kusto/query.
+
+Refuses what it does not know.
 """
 
 import json
@@ -10,7 +11,8 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-type Row = dict[str, Any]
+type Value = Any
+type Row = dict[str, Value]
 type Rows = list[Row]
 type Node = tuple[Any, ...]
 """`(kind, ...)`, as the parser makes it."""
@@ -26,7 +28,7 @@ _BINDS = {"or": 1, "and": 2, "in": 3, "startswith": 3, "contains": 3, "==": 3, "
     **dict.fromkeys(("+", "-"), 5),
     **dict.fromkeys(("*", "/"), 6),
 }
-_SIGNS: dict[str, Callable[[Any, Any], Any]] = {
+_SIGNS: dict[str, Callable[[Value, Value], Value]] = {
     "==": lambda one, other: one == other,
     "!=": lambda one, other: one != other,
     "<": lambda one, other: one < other,
@@ -58,7 +60,7 @@ class _Query:
     now: datetime
     tokens: list[str] = field(default_factory=list)
     at: int = 0
-    lets: dict[str, Any] = field(default_factory=dict)
+    lets: dict[str, Value] = field(default_factory=dict)
     columns: set[str] = field(default_factory=set)
     """All that the query has named: in a row that a join has found nothing for, they are empty."""
 
@@ -213,27 +215,27 @@ class _Query:
         return [("is", value) for row in found for value in row.values()]
 
     def operand(self) -> Node:
-        token = self.next()
-        if token == "(":
+        word = self.next()
+        if word == "(":
             node = self.expression()
             self.expect(")")
-        elif token[0] in "\"'":
-            node = ("is", token[1:-1])
-        elif span := re.fullmatch(r"(\d+)(ms|[smhd])", token):
+        elif word[0] in "\"'":
+            node = ("is", word[1:-1])
+        elif span := re.fullmatch(r"(\d+)(ms|[smhd])", word):
             node = ("is", timedelta(seconds=int(span[1]) * _UNITS[span[2]]))
-        elif token in {"true", "false"}:
-            node = ("is", token == "true")
-        elif token[0].isdigit():
-            node = ("is", float(token) if "." in token else int(token))
-        elif token == "toscalar":
+        elif word in {"true", "false"}:
+            node = ("is", word == "true")
+        elif word[0].isdigit():
+            node = ("is", float(word) if "." in word else int(word))
+        elif word == "toscalar":
             self.expect("(")
             rows = self.pipeline()
             self.expect(")")
             node = ("is", next(iter(rows[0].values())) if rows else None)
         elif self.takes("("):
-            node = ("call", token, self.arguments())
+            node = ("call", word, self.arguments())
         else:
-            node = ("column", token)
+            node = ("column", word)
         while self.peek() in (".", "["):
             if self.next() == ".":
                 node = ("part", node, ("is", self.next()))
@@ -249,7 +251,7 @@ class _Query:
             self.takes(",")
         return found
 
-    def value(self, node: Node, row: Row, group: Rows | None = None) -> Any:
+    def value(self, node: Node, row: Row, group: Rows | None = None) -> Value:
         match node:
             case "is", value:
                 return value
@@ -275,7 +277,7 @@ class _Query:
                 return self.call(name, [self.value(each, row, group) for each in arguments])
         raise NotImplementedError(node)
 
-    def call(self, name: str, values: Sequence[Any]) -> Any:
+    def call(self, name: str, values: Sequence[Value]) -> Value:
         if name == "now":
             return self.now
         if name == "ago":
@@ -285,23 +287,23 @@ class _Query:
         return _CALLS[name](*values)
 
 
-def _present(values: list[Any]) -> list[Any]:
+def _present(values: list[Value]) -> list[Value]:
     return [value for value in values if value is not None]
 
 
-def _chosen(values: list[Any], wanted: list[Any]) -> list[Any]:
+def _chosen(values: list[Value], wanted: list[Value]) -> list[Value]:
     return _present([value for value, is_wanted in zip(values, wanted, strict=True) if is_wanted is True])
 
 
-def _text(value: Any) -> str:
+def _text(value: Value) -> str:
     return "" if value is None else value if isinstance(value, str) else str(value)
 
 
-def _moment(value: Any) -> datetime | None:
+def _moment(value: Value) -> datetime | None:
     return datetime.fromisoformat(value) if value else None
 
 
-_SUMS: dict[str, Callable[..., Any]] = {
+_SUMS: dict[str, Callable[..., Value]] = {
     "count": len,
     "countif": lambda _, wanted: wanted.count(True),
     "sum": lambda _, values: sum(_present(values)),
@@ -314,7 +316,7 @@ _SUMS: dict[str, Callable[..., Any]] = {
     "make_set_if": lambda _, values, wanted: sorted(set(_chosen(values, wanted))),
     "make_list_if": lambda _, values, wanted: _chosen(values, wanted),
 }
-_CALLS: dict[str, Callable[..., Any]] = {
+_CALLS: dict[str, Callable[..., Value]] = {
     "parse_json": json.loads,
     "tostring": _text,
     "toint": lambda value: None if value is None else int(value),

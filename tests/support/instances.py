@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tools import warm
+from tests.support import warm
 
 _LONGEST_S, _LOOK_S = 60.0, 0.5
 
