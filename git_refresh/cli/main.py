@@ -212,8 +212,7 @@ def run(source: SettingsSource, scope: Scope, number: int | None, *, yes: bool, 
 
 
 @main.command(name="schema", short_help="The JSON Schema of a workspaces.json.")
-@click.option("--json", "_as_json", is_flag=True, help="Accepted for consistency: a schema is always JSON.")
-def print_schema(*, _as_json: bool) -> None:
+def print_schema() -> None:
     """Print the JSON Schema of a workspaces.json, for editors and pipelines."""
     with render.writing():
         render.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
