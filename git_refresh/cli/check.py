@@ -16,7 +16,7 @@ from git_refresh.cli.check_jobs import JobsCheck
 from git_refresh.cli.check_schedule import EXAMPLE, NAME, schedule_problem, schedule_warnings
 from git_refresh.cli.check_size import check_sizes
 from git_refresh.cli.check_workspace import WorkspaceCheck
-from git_refresh.cli.checks import LAYERS, Check, Layer, count, failed, skipped, warning
+from git_refresh.cli.checks import LAYERS, Check, Layer, failed, skipped, warning
 from git_refresh.cli.executor import Executor
 from git_refresh.cli.job_scan import WorkspaceChecks
 from git_refresh.cli.zones import tokens_of
@@ -36,6 +36,7 @@ from git_refresh.model.next_run import DEFAULT_INTERVAL, expires_before, gaps
 from git_refresh.model.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Problem, Token
 from git_refresh.output.redact import redact
 from git_refresh.output.shell import Command, command
+from git_refresh.output.text import count, first_of
 from git_refresh.run.context import SECRET_WARNING, Run, facts_of_principal, facts_of_zone
 from git_refresh.run.ports import Clouds, Services
 from git_refresh.run.slices import cut
@@ -184,8 +185,7 @@ def _workspaces(settings: Settings | None) -> list[Workspace]:
 
 
 def _first_of(workspaces: Sequence[Workspace]) -> str:
-    more = f" and {len(workspaces) - 1} more" if workspaces[1:] else ""
-    return workspaces[0].name + more
+    return first_of([workspace.name for workspace in workspaces], 1)
 
 
 def _wrong(problem: Problem) -> Diagnosis:

@@ -10,7 +10,7 @@ from itertools import zip_longest
 
 from git_refresh.admin.job_values import Job, Jobs, JobsClientFactory, ListedJob
 from git_refresh.cli.check_devops import CachedRefResolver
-from git_refresh.cli.checks import Check, count, failed, skipped
+from git_refresh.cli.checks import Check, failed, skipped
 from git_refresh.cli.executor import Executor
 from git_refresh.cli.job_scan import (
     JOBS,
@@ -35,6 +35,7 @@ from git_refresh.model.quota import Quota
 from git_refresh.model.repository import Repository
 from git_refresh.model.values import AZURE_DATABRICKS, Ref, ResolvedRef
 from git_refresh.output.redact import redact
+from git_refresh.output.text import count
 from git_refresh.run.context import Run, authenticate, facts_of_principal
 from git_refresh.run.ports import Authenticator, RefResolver, Services
 from git_refresh.settings.models import Workspace

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import chain, islice
 
-from git_refresh.cli.checks import Check, count, warning
+from git_refresh.cli.checks import Check, warning
 from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.model.schedule import (
     DAY,
@@ -21,6 +21,7 @@ from git_refresh.model.schedule import (
 )
 from git_refresh.model.values import Problem
 from git_refresh.output.redact import redact
+from git_refresh.output.text import count
 
 NAME = "REFRESH_SCHEDULE"
 EXAMPLE = 'write "0 */15 * * * *" for every 15 minutes'

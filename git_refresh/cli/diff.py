@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.text import Text
 
 from git_refresh.cli import errors, options, render
-from git_refresh.cli.checks import count
 from git_refresh.cli.files import read_settings
 from git_refresh.cli.findings import Finding, fold, show_finding
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
 from git_refresh.model.hosts import split_url
 from git_refresh.model.values import Problem, folder_key, json_of, patterns_above
 from git_refresh.output.redact import escape_unprintable, looks_like_secret, redact
+from git_refresh.output.text import count
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import SettingsError
 from git_refresh.settings.models import Folder, Workspace, default_name

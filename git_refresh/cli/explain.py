@@ -1,6 +1,5 @@
 """`explain`: what a code of a failure means and what to do, from the table, without asking anybody."""
 
-import difflib
 import json
 import textwrap
 from typing import Any
@@ -15,6 +14,7 @@ from git_refresh.cli.pages import code_style, place_of
 from git_refresh.failures.diagnosis import in_general
 from git_refresh.failures.table import PAGE, Row
 from git_refresh.output.redact import redact
+from git_refresh.output.text import closest
 
 
 def _completed(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
@@ -52,7 +52,7 @@ def explain(code: str | None, *, as_json: bool) -> None:
 
 
 def _instead(wanted: str, codes: list[str]) -> str:
-    near = difflib.get_close_matches(wanted, codes, 3)
+    near = closest(wanted, codes, 3)
     near += [code for code in codes if len(wanted) > 2 and wanted in code and code not in near][:5]  # noqa: PLR2004
     if not near:
         return "explain alone lists all of them"

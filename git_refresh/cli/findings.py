@@ -9,10 +9,11 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from git_refresh.cli.checks import Status, count
+from git_refresh.cli.checks import Status
 from git_refresh.cli.pages import code_text
 from git_refresh.failures.diagnosis import Diagnosis
-from git_refresh.run.report import PLACES, first_places
+from git_refresh.output.text import count, first_of
+from git_refresh.run.report import PLACES
 
 STYLE = {
     "ok": "green",
@@ -143,7 +144,7 @@ def once[T](
         if len(same) <= few(item):
             found.append((item, where(item)))
         elif same[0] is item:
-            found.append((item, first_places([where(each) for each in same])))
+            found.append((item, first_of([where(each) for each in same], PLACES)))
     return found
 
 

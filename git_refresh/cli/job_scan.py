@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import batched, chain
 
 from git_refresh.admin.job_values import Caller, GitSource, Job, Jobs, ListedJob, RunAs
-from git_refresh.cli.checks import Check, count, skipped
+from git_refresh.cli.checks import Check, skipped
 from git_refresh.cli.job_url import JobUrl
 from git_refresh.cli.job_verdict import PrincipalStatus
 from git_refresh.failures.diagnosis import DiagnosisContext
@@ -13,6 +13,7 @@ from git_refresh.failures.failure import ServiceFailure
 from git_refresh.model.quota import Quota
 from git_refresh.model.values import StoredCredential
 from git_refresh.output.redact import redact
+from git_refresh.output.text import count
 from git_refresh.settings.models import Workspace
 
 _CAN_VIEW = "jobs that it may not view (permission Can View) are not among these"

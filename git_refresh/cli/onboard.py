@@ -12,7 +12,7 @@ import click
 
 from git_refresh.cli import ask, errors, options, render
 from git_refresh.cli.check import check_settings, missing_beside
-from git_refresh.cli.checks import CheckReport, count
+from git_refresh.cli.checks import CheckReport
 from git_refresh.cli.executor import Executor
 from git_refresh.cli.live import check_live
 from git_refresh.cli.onboard_view import OnboardResult, OnboardView
@@ -22,6 +22,7 @@ from git_refresh.cli.trust import allow
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.values import Problem
 from git_refresh.output.redact import redact
+from git_refresh.output.text import count
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.fields import is_guid
 from git_refresh.settings.json_text import JsonError, parse

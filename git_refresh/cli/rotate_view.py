@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.text import Text
 
 from git_refresh.admin.rotation.report import RotationReport, SecretReport
-from git_refresh.cli.checks import count
 from git_refresh.cli.findings import STYLE, Finding, fold, show_finding
 from git_refresh.cli.options import quiet
+from git_refresh.output.text import first_of
 
 
 def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -> None:
@@ -17,7 +17,9 @@ def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -
     for secret in [] if quiet() else report.secrets:
         principal = f"  service principal {secret.client_id}" if secret.client_id else ""
         used = (
-            f", {_workspaces(secret.workspaces)}, looked after in {secret.host}" if secret.workspaces else ""
+            f", {first_of(secret.workspaces, 1, 'workspace')}, looked after in {secret.host}"
+            if secret.workspaces
+            else ""
         )
         fold(Text(), Text.assemble((secret.name, "bold"), f"{principal}{used}"), out)
         for mark, step in _steps(secret):
@@ -98,8 +100,3 @@ def _steps(secret: SecretReport) -> Iterator[tuple[Text, Text]]:
 
 def _step(sign: str, style: str, what: str, why: str) -> tuple[Text, Text]:
     return Text(f"  {sign} ", STYLE[style]), Text.assemble(what, (f": {why}" if why else "", "dim"))
-
-
-def _workspaces(names: tuple[str, ...]) -> str:
-    more = f" and {count(len(names) - 1, 'more workspace')}" if len(names) > 1 else ""
-    return f"{names[0]}{more}"

@@ -14,6 +14,7 @@ from git_refresh.cli.trust import with_allowed
 from git_refresh.model.values import Problem
 from git_refresh.output.log import RedactingLogger, log_to_stderr
 from git_refresh.output.redact import redact
+from git_refresh.output.text import first_of
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError
 from git_refresh.settings.names import SETTINGS, environment_names, unknown_names
@@ -75,14 +76,13 @@ def given_settings(
     )
 
 
-_NAMED = 10
+_MAX_NAMES = 10
 
 
 def _tell_ignored(names: Sequence[str]) -> None:
     if names and not options.quiet():
-        more = f" and {len(names) - _NAMED} more" if names[_NAMED:] else ""
-        said = ", ".join(map(redact, names[:_NAMED]))
-        render.say(f"Ignored in the file, because this app has no such setting: {said}{more}.")
+        named = first_of([redact(name) for name in names], _MAX_NAMES)
+        render.say(f"Ignored in the file, because this app has no such setting: {named}.")
 
 
 def put_out(

@@ -1,6 +1,5 @@
 """What to do with a credential and with a folder, and why. Pure: values in, a decision out."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from git_refresh.model.values import (
     StoredCredential,
 )
 from git_refresh.output.redact import redact
+from git_refresh.output.text import closest
 from git_refresh.settings.models import Folder
 
 
@@ -218,18 +218,7 @@ def nearest(ref: Ref, names: Sequence[str]) -> str | None:
     for is_alike in alike:
         if (found := next((name for name in names if is_alike(name.casefold())), None)) is not None:
             return found
-    return next(iter(difflib.get_close_matches(ref.name[:_COMPARED], names, 1)), None)
-
-
-def alike(name: str, others: Sequence[str]) -> list[str]:
-    """Return the few names that are most like one, the nearest first, whatever the case of letters."""
-    folded = {other.casefold()[:_COMPARED]: other for other in others}
-    near = difflib.get_close_matches(name.casefold()[:_COMPARED], folded, 3)
-    return [folded[each] for each in near]
-
-
-_COMPARED = 120
-"""Characters of a name: comparing two costs the product of their lengths."""
+    return next(iter(closest(ref.name, names)), None)
 
 
 def is_at(found: GitFolder, ref: Ref, head: ResolvedRef) -> bool:

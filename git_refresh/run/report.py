@@ -8,6 +8,7 @@ from typing import Any, Literal
 from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.model.values import Problem, Slice, json_of
 from git_refresh.output.log import RedactingLogger, shorten
+from git_refresh.output.text import first_of
 
 Result = Literal["ok", "failed", "rejected"]
 CredentialAction = Literal["created", "updated", "token_rejected", "failed"]
@@ -200,12 +201,6 @@ def by_kind(failures: Iterable[tuple[str, Diagnosis]]) -> list[list[tuple[str, D
     return list(found.values())
 
 
-def first_places(places: Sequence[str]) -> str:
-    """The first places, and how many more there are."""
-    more = f" and {len(places) - PLACES:,} more" if places[PLACES:] else ""
-    return ("; " if any("," in place for place in places[:PLACES]) else ", ").join(places[:PLACES]) + more
-
-
 def _explained(alike: Sequence[tuple[str, Diagnosis]]) -> dict[str, Any]:
     """Failures of one kind as one record, explained by the first of them."""
     (where, error), *more = alike
@@ -237,7 +232,9 @@ def _problems(problems: Sequence[Problem]) -> list[str]:
     alike: dict[str, list[Problem]] = {}
     for problem in problems:
         alike.setdefault(problem.kind or str(problem), []).append(problem)
-    return [f"{first_places([each.location for each in some])}: {some[0].message}" for some in alike.values()]
+    return [
+        f"{first_of([each.location for each in some], PLACES)}: {some[0].message}" for some in alike.values()
+    ]
 
 
 def log_run(report: Report, logger: RedactingLogger) -> None:

@@ -3,7 +3,6 @@
 Only what concerns every workspace stops the run; what is wrong with one entry is `entries`' business.
 """
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from git_refresh.model.schedule import accepts
 from git_refresh.model.values import Problem, Zone
 from git_refresh.output.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, redact
 from git_refresh.output.shell import LIST_OPTIONS, Command
+from git_refresh.output.text import closest
 from git_refresh.settings.entries import (
     LACKING_NOTHING,
     MAX_WORKSPACES,
@@ -331,7 +331,7 @@ noting that this has ended."""
 def _fan_out(texts: Mapping[str, str], timeout_s: int, fatal: list[Problem]) -> bool:
     text = texts["FAN_OUT"] or "off"
     if text not in {"off", "queue"}:
-        near = difflib.get_close_matches(text.lower(), ("queue", "off"), 1)
+        near = closest(text, ("queue", "off"))
         meant = f'did you mean "{near[0]}"?' if near else 'write "off" for one run that does all'
         message = f'"{redact(text)}" must be "off" or "queue", in lower case; {meant}'
         fatal.append(Problem("FAN_OUT", message))

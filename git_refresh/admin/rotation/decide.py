@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from git_refresh.admin.secrets import OAuthSecret, Version
+from git_refresh.output.text import first_of
 
 MAX_OAUTH_SECRETS = 5
 """OAuth secrets that a service principal may have. The fifth is left for somebody in need."""
@@ -319,8 +320,7 @@ def _is_live(secret: OAuthSecret, now: datetime) -> bool:
 
 def places(hosts: Sequence[str]) -> str:
     """Many workspaces in a few words."""
-    more = len(hosts) - 1
-    return f"{hosts[0]} and {more} more workspace{'' if more == 1 else 's'}" if more else hosts[0]
+    return first_of(hosts, 1, "workspace")
 
 
 def _verb(hosts: Sequence[str]) -> str:

@@ -1,14 +1,14 @@
 """Which secrets of Key Vault a list has, and with which service principal each."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 from git_refresh.admin.rotation.decide import RotationTarget
 from git_refresh.output.redact import redact
+from git_refresh.output.text import closest, first_of
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
 
-_LISTED = 5
+_MAX_NAMES = 5
 
 
 def targets_of(settings: Settings) -> tuple[list[RotationTarget], dict[str, list[str]]]:
@@ -53,9 +53,6 @@ def why_not_there(name: str, there: Sequence[str], settings: Settings) -> str:
             return f"{given} is a workspace that signs in without an OAuth secret (auth is {entry.workspace.auth})"
     if not there:
         return f"{given} is no secret of the list: no workspace in it signs in with one"
-    near = difflib.get_close_matches(name.lower(), [each.lower() for each in there], 1)
-    if near:
-        meant = next(each for each in there if each.lower() == near[0])
-        return f'{given} is no secret of the list; did you mean "{meant}"?'
-    more = ", …" if there[_LISTED:] else ""
-    return f"{given} is no secret of the list; write one of {', '.join(there[:_LISTED])}{more}"
+    if near := closest(name, there):
+        return f'{given} is no secret of the list; did you mean "{near[0]}"?'
+    return f"{given} is no secret of the list; write one of {first_of(there, _MAX_NAMES)}"
