@@ -1,8 +1,9 @@
 """The values that the run and the clouds speak of: plain data, which knows neither."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, override
 
 from pydantic import SecretStr
@@ -43,13 +44,26 @@ class Problem:
 
 
 def json_of(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any dataclass
-    """Return a dataclass as the JSON has it: without what only the text for people needs."""
-    return asdict(
-        value, dict_factory=lambda items: {key: each for key, each in items if key not in _FOR_TEXT}
-    )
+    """Return a dataclass as the JSON has it: times as text, and without what only the text for people needs."""
+    return asdict(value, dict_factory=_plain)
+
+
+def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {
+        key: utc_text(each) if isinstance(each, datetime) else each
+        for key, each in items
+        if key not in _FOR_TEXT
+    }
 
 
 _FOR_TEXT = ("kind", "told", "commands", "in_general")
+
+
+def utc_text(moment: datetime) -> str:
+    """A time as all JSON has it: ISO 8601, UTC, whole seconds."""
+    with suppress(OverflowError):  # in the first and last hours that a datetime can be
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)

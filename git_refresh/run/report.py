@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from git_refresh.failures.diagnosis import Diagnosis
-from git_refresh.model.values import Problem, Slice, json_of
+from git_refresh.model.values import Problem, Slice, json_of, utc_text
 from git_refresh.output.log import RedactingLogger, shorten
 from git_refresh.output.text import first_of
 
@@ -93,7 +93,7 @@ class TokenReport:
 
     def ends(self) -> dict[str, Any]:
         """When it ends, as the contract writes it."""
-        return {"expires_at": _iso(self.expires_at), "remaining_s": round(self.remaining_s)}
+        return {"expires_at": utc_text(self.expires_at), "remaining_s": round(self.remaining_s)}
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
@@ -129,7 +129,7 @@ class Report:
             "version": self.version,
             "run_id": self.run_id,
             **_part(self.slice),
-            "started_at": _iso(self.started_at),
+            "started_at": utc_text(self.started_at),
             "duration_s": round(self.duration_s, 3),
             "dry_run": self.dry_run,
             "result": self.result,
@@ -304,7 +304,7 @@ def log_dispatch(
         "run_id": run_id,
         "slices": slices,
         "workspaces": workspaces,
-        "valid_until": _iso(until),
+        "valid_until": utc_text(until),
         "problems": [str(problem) for problem in problems],
     }
     logger.log(event, "problems", ok=True)
@@ -315,7 +315,7 @@ def log_queued(slice_: Slice, until: datetime, names: Sequence[str], logger: Red
     event = {
         "event": "git_refresh.queued",
         **_whose(slice_),
-        "valid_until": _iso(until),
+        "valid_until": utc_text(until),
         "names": list(names),
     }
     logger.log(event, "names", ok=True)
@@ -354,7 +354,3 @@ def _part(slice_: Slice | None) -> dict[str, Any]:
 
 def _whose(slice_: Slice | None) -> dict[str, Any]:
     return {"run_id": slice_.run_id, **slice_.as_dict()} if slice_ else {}
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

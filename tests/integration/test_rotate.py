@@ -201,7 +201,7 @@ def test_json_has_all_of_it(stage: Stage) -> None:
         "workspaces": ["data-1", "data-2"],
         "action": "rotated",
         "reason": f"the previous one ends on {stage.old.ends:%Y-%m-%d}, in 19 days",
-        "expires_at": datetime.fromisoformat(secret["expires_at"]).isoformat(),
+        "expires_at": f"{datetime.fromisoformat(secret['expires_at']):%Y-%m-%dT%H:%M:%SZ}",
         "new_id": new.id,
         "previous": [],
         "not_signed_in": [],
