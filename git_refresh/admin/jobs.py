@@ -18,7 +18,7 @@ from git_refresh.clients.rest import Rest
 from git_refresh.clients.scim import ScimClient
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline
-from git_refresh.model.values import Ref, StoredCredential, Token
+from git_refresh.model.values import GUID, Ref, StoredCredential, Token
 from git_refresh.output.mask import SecretFilter
 
 PAGES = 200
@@ -154,7 +154,7 @@ def _run_as(found: _Job) -> RunAs | None:
     name = found.run_as_user_name or wanted.service_principal_name or wanted.user_name
     if not name:
         return None
-    return RunAs("service principal" if responses.GUID.fullmatch(name) else "user", name)
+    return RunAs("service principal" if GUID.fullmatch(name) else "user", name)
 
 
 _CODE = ("notebook_task", "spark_python_task", "dbt_task")

@@ -20,11 +20,10 @@ from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.shared import FAILED, INTERRUPTED, given_settings, outlet_for, places_of, put_out
 from git_refresh.cli.trust import allow
 from git_refresh.model.clock import Deadline, SystemClock
-from git_refresh.model.values import Problem
+from git_refresh.model.values import GUID, Problem
 from git_refresh.output.redact import redact
 from git_refresh.output.text import count
 from git_refresh.settings.entries import Entry, Rejected
-from git_refresh.settings.fields import is_guid
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import Settings, SettingsError, load
 
@@ -183,7 +182,7 @@ def _check_options(
     problems = [
         Problem(option, f'"{redact(value)}" must be an id like {_UNKNOWN_ID}')
         for option, value in (("--object-id", object_id), ("--account-id", account_id))
-        if value is not None and not is_guid(value)
+        if value is not None and not GUID.fullmatch(value)
     ]
     if asks_blindly:
         message = "shows nothing that a question could be about; add --yes"

@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
+from git_refresh.model.values import GUID
 from git_refresh.output.mask import SecretFilter
 from git_refresh.output.redact import INVISIBLE
 
@@ -118,7 +119,6 @@ Issuer = Annotated[
     str, Field(strict=True, max_length=120, pattern=r"^https://[a-z.]+/[0-9a-f-]{36}(?:/v2\.0)?/?$")
 ]
 """Of Microsoft Entra: it is quoted in what is to be typed, so nothing else is taken."""
-GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 Guid = Annotated[str, Field(strict=True, pattern=rf"^{GUID.pattern}$")]
 PageToken = Annotated[str, Field(strict=True, max_length=4096)]
 """Opaque; it is sent back and never shown."""

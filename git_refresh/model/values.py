@@ -1,5 +1,6 @@
 """The values that the run and the clouds speak of: plain data, which knows neither."""
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -7,6 +8,9 @@ from datetime import UTC, datetime
 from typing import Any, Literal, override
 
 from pydantic import SecretStr
+
+GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""The form of the IDs of Microsoft Entra, and of a service principal's application ID in Databricks."""
 
 AZURE_DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
 AZURE_DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from git_refresh.model.hosts import Domain, TrustedHosts, origin_of, parse_trusted_hosts
-from git_refresh.model.values import Problem
+from git_refresh.model.values import GUID, Problem
 from git_refresh.output.redact import INVISIBLE, looks_like_secret, redact
-from git_refresh.settings.fields import is_guid
 
 CONNECTION = "AzureWebJobsStorage"
 """The setting: a connection string, or the start of several settings' names."""
@@ -48,7 +47,7 @@ def read_storage(environ: Mapping[str, str]) -> Storage | Problem:
         given.get(f"{CONNECTION}__{name}".lower(), "")
         for name in ("accountName", "queueServiceUri", "blobServiceUri", "clientId")
     )
-    if client_id and not is_guid(client_id):
+    if client_id and not GUID.fullmatch(client_id):
         wrong = f"{_quoted(client_id)} must be the client id of a user-assigned managed identity"
         return Problem(f"{CONNECTION}__clientId", wrong)
     if queues or blobs:
