@@ -49,7 +49,7 @@ class Change:
 @click.command(short_help="What would change if a list were deployed?")
 @click.argument("file", type=options.FILE)
 @click.argument("deployed", type=options.FILE, default="-", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@options.json_option
 def diff(file: Path, deployed: Path, *, as_json: bool) -> None:
     """What would change if FILE were deployed over DEPLOYED? Calls no service.
 

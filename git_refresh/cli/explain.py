@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from git_refresh.cli import render
+from git_refresh.cli import options, render
 from git_refresh.cli.findings import fold
 from git_refresh.cli.pages import code_style, place_of
 from git_refresh.failures.diagnosis import in_general
@@ -24,7 +24,7 @@ def _completed(_context: click.Context, _parameter: click.Parameter, typed: str)
 
 @click.command(short_help="What does a code mean, and what is to be done?")
 @click.argument("code", required=False, shell_complete=_completed)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@options.json_option
 def explain(code: str | None, *, as_json: bool) -> None:
     """What does a code mean, and what is to be done? Calls no service. Without CODE: lists all of them.
 

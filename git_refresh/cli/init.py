@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from git_refresh.cli import ask, errors, render
+from git_refresh.cli import ask, errors, options, render
 from git_refresh.cli.findings import wrapped
 from git_refresh.model.hosts import NO_HOSTS
 from git_refresh.model.repository import parse_repository, repository_url
@@ -71,7 +71,7 @@ _OPTIONS = {
     show_default=True,
     help="The file to write. One that exists is left as it is.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what was written, and nothing else.")
+@options.json_option
 def init(output: Path, *, as_json: bool, **given: str | None) -> None:
     """Write a first workspaces.json, which editors complete and check by its schema.
 

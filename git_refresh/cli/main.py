@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -52,12 +51,6 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except click.UsageError as error:
-            found = re.search(r"extra argument \((\S+\.json)\)", error.message)
-            if found and error.ctx and any("--settings" in each.opts for each in error.ctx.command.params):
-                told = f"{error.message.rstrip('.')}; did you mean --settings {found[1]}?"
-                raise click.UsageError(told, error.ctx) from None
-            raise
         except (KeyboardInterrupt, click.Abort):  # before there was anything to report, or at a question
             render.say("Interrupted; nothing was run.")
             sys.exit(INTERRUPTED)

@@ -157,18 +157,16 @@ def _give(onboarding: "Onboarding", display: OnboardView, found: "Sequence[Grant
     if not planned:
         return False
     if not yes:
-        _ask(count(len(planned), "right"))
+        number = count(len(planned), "right")
+        ask.agree(
+            "onboard --apply",
+            [f"Grant {number}, as shown?"],
+            without_terminal=f"this would grant {number}, and there is nobody to ask; add --yes if that is meant",
+            declined="was declined; nothing was granted",
+        )
     with display.waiting("Granting …"):
         onboarding.apply_all(planned, display.given)
     return True
-
-
-def _ask(number: str) -> None:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        message = f"this would grant {number}, and there is nobody to ask; add --yes if that is meant"
-        raise SettingsError([Problem("onboard --apply", message)])
-    if not ask.confirm(f"Grant {number}, as shown?"):
-        raise SettingsError([Problem("onboard --apply", "was declined; nothing was granted")])
 
 
 def _check_options(

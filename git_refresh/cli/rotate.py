@@ -83,7 +83,7 @@ class _Days(click.ParamType[timedelta]):
     help="Store a new secret also where some of its workspaces cannot be reached to try it.",
 )
 @options.settings_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@options.json_option
 @options.output_options
 def rotate(  # noqa: PLR0913  # one for each option
     names: Sequence[str],
@@ -312,10 +312,8 @@ def _ask(plan: RotationReport, untried: Sequence[str], *, as_json: bool) -> None
     if as_json:
         message = "with --json nothing is shown to be agreed to; add --yes to do what rotate --json shows without --apply"
         raise SettingsError([Problem("--apply", message)])
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        message = "there is no terminal to ask on; add --yes to do what rotate shows without --apply"
-        raise SettingsError([Problem("--apply", message)])
-    show_rotation(plan, render.console(stderr=True), asks=True)
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        show_rotation(plan, render.console(stderr=True), asks=True)
     made = sum(secret.action == "rotate" for secret in plan.secrets)
     gone = sum(each.action == "delete" for secret in plan.secrets for each in secret.previous)
     parts = [f"makes and stores {count(made, 'OAuth secret')}"] if made else []
@@ -325,5 +323,9 @@ def _ask(plan: RotationReport, untried: Sequence[str], *, as_json: bool) -> None
         questions.insert(
             0, f"{places(untried)} cannot be reached. Store a new OAuth secret without trying it there?"
         )
-    if not all(ask.confirm(question) for question in questions):
-        raise SettingsError([Problem("--apply", "was declined; nothing was done")])
+    ask.agree(
+        "--apply",
+        questions,
+        without_terminal="there is no terminal to ask on; add --yes to do what rotate shows without --apply",
+        declined="was declined; nothing was done",
+    )

@@ -121,14 +121,12 @@ def _ask(settings: Settings) -> None:
     """
     number = count(sum(isinstance(entry, Entry) for entry in settings.entries), "workspace")
     stored = f"your own token (that of your sign-in with az login) as the Git credential of {number}"
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        message = (
-            f"there is no managed identity here, so this would store {stored}; add --yes if that is meant"
-        )
-        raise SettingsError([Problem("run", message)])
-    question = f"There is no managed identity here: this stores {stored}, until the app's next run. Go on?"
-    if not ask.confirm(question):
-        raise SettingsError([Problem("run", "was declined")])
+    ask.agree(
+        "run",
+        [f"There is no managed identity here: this stores {stored}, until the app's next run. Go on?"],
+        without_terminal=f"there is no managed identity here, so this would store {stored}; add --yes if that is meant",
+        declined="was declined",
+    )
 
 
 def _watcher(workspaces: int, *, dry_run: bool) -> AbstractContextManager[Progress]:

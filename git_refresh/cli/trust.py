@@ -5,18 +5,16 @@ file. The environment is the caller's own, so its `TRUSTED_HOSTS` holds.
 """
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from git_refresh.cli import ask, render
+from git_refresh.cli import ask
 from git_refresh.cli.options import SettingsSource, naming
 from git_refresh.model.hosts import Domain, TrustedHosts, parse_trusted_hosts
-from git_refresh.model.values import Problem
 from git_refresh.output.shell import Command, command
 from git_refresh.settings.entries import Entry
-from git_refresh.settings.load import Settings, SettingsError
+from git_refresh.settings.load import Settings
 
 _MOST_NAMED = 5
 """Hosts, each by its own name, of one question."""
@@ -67,14 +65,14 @@ def _ask(asked: Mapping[str, str], trusted: TrustedHosts) -> Sequence[str]:
         covering = [entry for entry in trusted.entries if any(map(TrustedHosts([entry]).trusts, hosts))]
         hosts = sorted(covering)
     named = ", ".join(f"{host} ({asked[host]})" if host in asked else host for host in hosts)
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        message = (
-            f"in a file does not let your own sign-in go to {named}; if you trust it, add{_trusting(hosts)}"
-        )
-        raise SettingsError([Problem("TRUSTED_HOSTS", message)])
-    render.say(f"TRUSTED_HOSTS in the file names hosts outside of Azure: {named}.")
-    if not ask.confirm("Send your own sign-in's tokens there?"):
-        raise SettingsError([Problem("TRUSTED_HOSTS", f"was declined: {named}; nothing was contacted")])
+    ask.agree(
+        "TRUSTED_HOSTS",
+        [
+            f"TRUSTED_HOSTS in the file names hosts outside of Azure: {named}. Send your own sign-in's tokens there?"
+        ],
+        without_terminal=f"in a file does not let your own sign-in go to {named}; if you trust it, add{_trusting(hosts)}",
+        declined=f"was declined: {named}; nothing was contacted",
+    )
     return hosts
 
 

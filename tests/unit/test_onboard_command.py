@@ -61,13 +61,6 @@ def test_a_yes_to_nothing_is_refused(command: str) -> None:
     assert (done.exit_code, "--yes needs --apply" in done.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("command", ["onboard", "run", "status"])
-def test_a_file_that_stands_by_itself_is_told_where_it_belongs(command: str) -> None:
-    done = typed(command, "workspaces.json")
-    assert done.exit_code == 2
-    assert "(workspaces.json); did you mean --settings workspaces.json?" in done.stderr
-
-
 @pytest.mark.parametrize(("days", "meant"), [("900d", "730d"), ("0d", "60d"), ("60", "60d"), ("soon", "60d")])
 def test_days_are_told_as_they_are_written(days: str, meant: str) -> None:
     done = typed("rotate", "--within", days)
