@@ -18,7 +18,7 @@ from rich.table import Table
 
 from git_refresh.fan_out import MIN_SLICE_SECONDS as LEAST_BUDGET_S
 from git_refresh.run.slices import cut
-from git_refresh.settings.host_json import ENDING_S
+from git_refresh.settings.functions_host import ENDING_S
 from git_refresh.settings.load import load
 
 WORKSPACES = 10_000

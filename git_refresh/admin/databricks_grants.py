@@ -11,12 +11,12 @@ from git_refresh.admin.account import AdminAccount
 from git_refresh.admin.devops_grants import named
 from git_refresh.admin.directory import ServicePrincipal
 from git_refresh.admin.grants import Grant, NotGrantedError
-from git_refresh.admin.polling import poll
 from git_refresh.admin.services import ACCOUNTS, AdminServices
 from git_refresh.admin.workspace import AdminWorkspace, Place
 from git_refresh.clients.scim import Principal
 from git_refresh.failures.diagnosis import DiagnosisContext, finding, internal
 from git_refresh.failures.failure import Service, ServiceError
+from git_refresh.model.clock import poll
 from git_refresh.output.shell import Command
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder, Workspace

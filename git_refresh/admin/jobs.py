@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SecretStr, WrapValidator
 
-from git_refresh.admin.job_values import Caller, GitSource, Job, ListedJob, RunAs
+from git_refresh.admin.values import Caller, GitSource, Job, ListedJob, RunAs
 from git_refresh.clients import oauth, responses
 from git_refresh.clients.databricks import DatabricksWorkspaceApi, workspace_session
 from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
@@ -86,7 +86,7 @@ class _Job(Response):
 
 
 class JobsClient:
-    """One workspace's jobs (`job_values.Jobs`)."""
+    """One workspace's jobs (`admin.values.Jobs`)."""
 
     def __init__(self, rest: Rest, git: DatabricksWorkspaceApi, secrets: SecretFilter) -> None:
         self._rest = rest
@@ -186,7 +186,7 @@ def _source(found: _Source | None) -> GitSource | None:
 
 
 class HttpJobsClientFactory:
-    """The ways in to workspaces, with their jobs behind (`job_values.JobSight`)."""
+    """The ways in to workspaces, with their jobs behind (`admin.values.JobsClientFactory`)."""
 
     def __init__(self, tls: ssl.SSLContext, deadline: Deadline, secrets: SecretFilter) -> None:
         self._tls = tls

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, model_validator
 
-from git_refresh.admin.secrets import NewSecret, OAuthSecret
+from git_refresh.admin.values import NewSecret, OAuthSecret
 from git_refresh.clients.responses import PageToken, Response, SecretText, Word
 from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry

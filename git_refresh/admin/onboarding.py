@@ -15,17 +15,15 @@ from git_refresh.admin.databricks_grants import DatabricksGrants, WorkspaceSnaps
 from git_refresh.admin.devops_grants import DevOpsGrants, Projects, place_of, projects_of
 from git_refresh.admin.directory import Directory, ServicePrincipal
 from git_refresh.admin.grants import Grant, Kind, NotGrantedError
-from git_refresh.admin.polling import PATIENCE, PAUSE, poll
-from git_refresh.admin.rotation.decide import RotationTarget
+from git_refresh.admin.rotation.decide import RotationTarget, sibling_names, targets_of
 from git_refresh.admin.rotation.steps import ParallelMap
-from git_refresh.admin.rotation.targets import sibling_names, targets_of
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.services import GRAPH, AdminServices
 from git_refresh.clients.scim import Principal, ScimClient
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, internal
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
-from git_refresh.model.remote import read_remote
-from git_refresh.model.repository import Repository
+from git_refresh.model.clock import PATIENCE, PAUSE, poll
+from git_refresh.model.repository import Repository, read_remote
 from git_refresh.model.values import KEY_VAULT, Zone
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings

@@ -8,26 +8,29 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from git_refresh.admin.job_values import Job, Jobs, JobsClientFactory, ListedJob
+from git_refresh.admin.values import Job, Jobs, JobsClientFactory, ListedJob
 from git_refresh.cli.check_devops import CachedRefResolver
 from git_refresh.cli.checks import Check, failed, skipped
 from git_refresh.cli.executor import Executor
-from git_refresh.cli.job_scan import (
-    JOBS,
-    JOBS_SIZE,
-    JOBS_SIZE_OF_ONE,
-    LINES,
-    LINES_OF_ONE,
-    REFS,
-    REFS_OF_ONE,
+from git_refresh.cli.jobs import (
+    MAX_JOBS,
+    MAX_JOBS_CHARS,
+    MAX_JOBS_CHARS_OF_ONE,
+    MAX_LINES,
+    MAX_LINES_OF_ONE,
+    MAX_REFS,
+    MAX_REFS_OF_ONE,
     GitJob,
+    JobCheck,
+    PrincipalStatus,
     WorkspaceChecks,
     WorkspaceJobs,
+    judge,
+    read_address,
     refreshing,
+    subject_of,
     summary,
 )
-from git_refresh.cli.job_url import read_address
-from git_refresh.cli.job_verdict import JobCheck, PrincipalStatus, judge, subject_of
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose
 from git_refresh.failures.failure import Service, ServiceError
 from git_refresh.failures.table import CLOSED
@@ -84,10 +87,10 @@ class JobsCheck:
 
     def _divide(self, workspaces: int) -> None:
         """Divide what one check takes among so many workspaces."""
-        self._listed = Quota(JOBS, workspaces, JOBS)
-        self._room = Quota(JOBS_SIZE, workspaces, JOBS_SIZE_OF_ONE)
-        self._refs = Quota(REFS, workspaces, REFS_OF_ONE)
-        self._lines = Quota(LINES, workspaces, LINES_OF_ONE)
+        self._listed = Quota(MAX_JOBS, workspaces, MAX_JOBS)
+        self._room = Quota(MAX_JOBS_CHARS, workspaces, MAX_JOBS_CHARS_OF_ONE)
+        self._refs = Quota(MAX_REFS, workspaces, MAX_REFS_OF_ONE)
+        self._lines = Quota(MAX_LINES, workspaces, MAX_LINES_OF_ONE)
 
     def checks(
         self, rooms: Sequence[WorkspaceChecks], unfinished: Callable[[], Diagnosis]

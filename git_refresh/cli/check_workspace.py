@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from git_refresh.cli.check_devops import CachedRefResolver
 from git_refresh.cli.checks import Check, Layer, failed, skipped, warning
-from git_refresh.cli.job_scan import WorkspaceChecks
+from git_refresh.cli.jobs import WorkspaceChecks
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose, explain, finding
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure, is_definite, is_rejection
 from git_refresh.failures.table import CLOSED, Known

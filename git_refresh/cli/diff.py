@@ -12,9 +12,10 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from git_refresh.cli import errors, options, render
+from git_refresh.cli import options, render
 from git_refresh.cli.files import read_settings
 from git_refresh.cli.findings import Finding, fold, show_finding
+from git_refresh.cli.shared import exit_with_problems
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
 from git_refresh.model.hosts import split_url
 from git_refresh.model.values import Problem, folder_key, json_of, patterns_above
@@ -72,7 +73,7 @@ def diff(file: Path, deployed: Path, *, as_json: bool) -> None:
     try:
         old, new = _read(file, deployed)
     except SettingsError as error:
-        errors.exit_with_problems(error.problems, as_json=as_json)
+        exit_with_problems(error.problems, as_json=as_json)
     changes, stays = list(compare(old, new)), list(what_stays(old, new))
     with render.writing():
         if as_json:

@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from git_refresh.cli import options, render
-from git_refresh.cli.findings import fold
-from git_refresh.cli.pages import code_style, place_of
+from git_refresh.cli.findings import code_style, fold, place_of
 from git_refresh.failures.diagnosis import in_general
 from git_refresh.failures.table import PAGE, Row
 from git_refresh.output.redact import redact

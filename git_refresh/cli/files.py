@@ -17,12 +17,11 @@ from pathlib import Path
 
 from git_refresh.model.values import Problem
 from git_refresh.output.redact import escape_unprintable, redact
-from git_refresh.settings.host_json import overrides_timeout
+from git_refresh.settings.functions_host import CONNECTION, overrides_timeout
 from git_refresh.settings.json_text import JsonError, JsonObject, parse
 from git_refresh.settings.load import SettingsError
 from git_refresh.settings.names import SETTINGS, TIME_ZONES, disables, near_misses
 from git_refresh.settings.problems import kind_of
-from git_refresh.settings.storage import CONNECTION
 
 MAX_MB = 4
 """Of a file. All settings of an app fit into a small part of it."""

@@ -4,13 +4,14 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 
 from rich.cells import cell_len
 from rich.console import Console
+from rich.style import Style
 from rich.text import Text
 
 from git_refresh.cli.checks import Status
-from git_refresh.cli.pages import code_text
 from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.output.text import count, first_of
 from git_refresh.run.report import PLACES
@@ -253,3 +254,25 @@ def tally(statuses: Sequence[Status]) -> str:
         for status, number in counted.items()
         if number
     )
+
+
+PAGE = Path(__file__).parents[2] / "docs/troubleshooting.md"
+
+
+def place_of(code: str) -> str:
+    """The page and its section, from the top of the checkout."""
+    return f"docs/{PAGE.name}#{code}"
+
+
+def code_style(code: str, out: Console) -> Style:
+    """How a code is shown: dim, and where the terminal can follow links, as one to its section.
+
+    The command line runs from a checkout, so the link leads to the very page that was made from its table, without a network.
+    """
+    follows = out.is_terminal and not out.is_dumb_terminal and not out.no_color and PAGE.exists()
+    return Style(dim=True, link=f"{PAGE.as_uri()}#{code}" if follows else None)
+
+
+def code_text(code: str, out: Console) -> Text:
+    """A code behind what happened."""
+    return Text.assemble("  ", (f"({code})", code_style(code, out)))

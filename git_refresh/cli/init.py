@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from git_refresh.cli import ask, errors, options, render
+from git_refresh.cli import ask, options, render
 from git_refresh.cli.findings import wrapped
+from git_refresh.cli.shared import exit_with_problems
 from git_refresh.model.hosts import NO_HOSTS
 from git_refresh.model.repository import parse_repository, repository_url
 from git_refresh.model.values import Problem
@@ -79,12 +80,12 @@ def init(output: Path, *, as_json: bool, **given: str | None) -> None:
     everything.
     """
     if output.exists():
-        errors.exit_with_problems(
+        exit_with_problems(
             [Problem(str(output), "exists, and is left as it is; name another file: -o FILE")],
             as_json=as_json,
         )
     if not output.absolute().parent.is_dir():
-        errors.exit_with_problems(
+        exit_with_problems(
             [Problem(str(output), "cannot be written: No such file or directory")], as_json=as_json
         )
     given_problems = [
@@ -93,7 +94,7 @@ def init(output: Path, *, as_json: bool, **given: str | None) -> None:
         if value and (problem := _problem_with(name, value))
     ]
     if given_problems:
-        errors.exit_with_problems(given_problems, as_json=as_json)
+        exit_with_problems(given_problems, as_json=as_json)
     answers = _asked(given)
     _check_sign_in(answers)
     content = _content(output, answers)
@@ -102,9 +103,7 @@ def init(output: Path, *, as_json: bool, **given: str | None) -> None:
     try:
         _write(output, text)
     except OSError as error:
-        errors.exit_with_problems(
-            [Problem(str(output), f"cannot be written: {error.strerror}")], as_json=as_json
-        )
+        exit_with_problems([Problem(str(output), f"cannot be written: {error.strerror}")], as_json=as_json)
     with render.writing():
         render.echo(text.rstrip() if as_json else _next_steps(output, content))
 
@@ -294,7 +293,7 @@ def _take_as_meant(content: dict[str, Any], *, as_json: bool) -> None:
         told = [
             Problem(_OPTIONS.get(problem.location, problem.location), problem.message) for problem in problems
         ]
-        errors.exit_with_problems(told, as_json=as_json)
+        exit_with_problems(told, as_json=as_json)
     (entry,) = settings.entries
     if isinstance(entry, Entry):
         (written,) = content["WORKSPACES"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from git_refresh import __version__
-from git_refresh.cli import errors, options, render
+from git_refresh.cli import options, render
 from git_refresh.cli.check import check_proxy, check_settings, skipped_layers
 from git_refresh.cli.checks import Check, CheckReport, failed
 from git_refresh.cli.diff import diff
@@ -30,6 +30,8 @@ from git_refresh.cli.shared import (
     INTERRUPTED,
     WRONG,
     CommandSettings,
+    allow,
+    exit_with_problems,
     given_settings,
     outlet_for,
     places_of,
@@ -37,7 +39,6 @@ from git_refresh.cli.shared import (
 )
 from git_refresh.cli.status import status as status_of
 from git_refresh.cli.status_view import show_status
-from git_refresh.cli.trust import allow
 from git_refresh.failures.diagnosis import DiagnosisContext, interrupted
 from git_refresh.model.values import Problem
 from git_refresh.settings.load import Settings, SettingsError, load
@@ -234,7 +235,7 @@ def status(source: SettingsSource, last: Path | None, *, as_json: bool) -> None:
         with render.console(stderr=True).status("Looking …"):
             report = status_of(settings, logger, stored)
     except SettingsError as error:
-        errors.exit_with_problems(error.problems, as_json=as_json)
+        exit_with_problems(error.problems, as_json=as_json)
     put_out(
         logger,
         as_json,

@@ -14,8 +14,16 @@ from git_refresh.cli.findings import Places
 from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.progress import Lines, Live
 from git_refresh.cli.scope import Scope, narrow
-from git_refresh.cli.shared import FAILED, INTERRUPTED, WRONG, given_settings, outlet_for, places_of, put_out
-from git_refresh.cli.trust import allow
+from git_refresh.cli.shared import (
+    FAILED,
+    INTERRUPTED,
+    WRONG,
+    allow,
+    given_settings,
+    outlet_for,
+    places_of,
+    put_out,
+)
 from git_refresh.model.values import Problem, Slice
 from git_refresh.output.text import count
 from git_refresh.run.ports import NullProgress, Progress

@@ -24,7 +24,7 @@ from git_refresh.model.clock import Clock, Deadline
 from git_refresh.model.values import STORAGE, Slice
 from git_refresh.output.mask import SecretFilter
 from git_refresh.run.ports import ClaimResult
-from git_refresh.settings.storage import Storage
+from git_refresh.settings.functions_host import Storage
 
 LIMIT = 10.0
 """Seconds to make a claim, and as many to end it; without one a slice is refreshed all the same."""

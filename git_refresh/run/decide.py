@@ -4,8 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from git_refresh.model.remote import Kind, Remote
-from git_refresh.model.repository import Repository
+from git_refresh.model.repository import Kind, Remote, Repository
 from git_refresh.model.values import (
     CREDENTIAL_NAME,
     FEDERATED_PROVIDER,

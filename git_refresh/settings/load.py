@@ -24,7 +24,7 @@ from git_refresh.settings.entries import (
     read_defaults,
     read_entries,
 )
-from git_refresh.settings.host_json import ENDING_S, function_timeout
+from git_refresh.settings.functions_host import ENDING_S, function_timeout
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS, near_misses

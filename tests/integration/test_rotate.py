@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from git_refresh.admin import services
 from git_refresh.admin.rotation import steps
-from git_refresh.admin.secrets import place_of, tags_of
+from git_refresh.admin.values import place_of, tags_of
 from git_refresh.cli import rotate as rotate_command
 from git_refresh.cli.main import main
 from git_refresh.model.clock import Deadline, SystemClock

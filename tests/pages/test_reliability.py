@@ -67,7 +67,7 @@ BOUNDS = {
         "run.context",
         "run.slices",
         "run.report",
-        "cli.job_scan",
+        "cli.jobs",
     )
     for name, value in vars(import_module(f"git_refresh.{module}")).items()
     if isinstance(value, int) and name.isupper() and not name.startswith("_")

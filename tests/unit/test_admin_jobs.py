@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 
-from git_refresh.admin.job_values import RunAs
 from git_refresh.admin.jobs import JOBS, PAGE, PAGES, HttpJobsClientFactory, JobsClient
+from git_refresh.admin.values import RunAs
 from git_refresh.clients.connections import tls_context
 from git_refresh.clients.devops import AzureDevOps
 from git_refresh.clients.responses import Response, read

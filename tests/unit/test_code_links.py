@@ -8,7 +8,7 @@ from rich.console import Console
 
 from git_refresh.cli import render
 from git_refresh.cli.checks import Check, CheckReport
-from git_refresh.cli.pages import PAGE
+from git_refresh.cli.findings import PAGE
 from git_refresh.failures.diagnosis import Diagnosis
 from tests.unit.test_render import ERROR, report, workspace
 

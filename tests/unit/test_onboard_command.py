@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from git_refresh.admin.grants import Grant
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.main import main
-from git_refresh.cli.onboard_view import OnboardResult, OnboardView
+from git_refresh.cli.onboard import OnboardResult, OnboardView
 from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.shell import Command

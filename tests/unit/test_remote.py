@@ -3,8 +3,7 @@
 import pytest
 
 from git_refresh.model.hosts import NO_HOSTS, TrustedHosts
-from git_refresh.model.remote import Kind, read_remote
-from git_refresh.model.repository import on_server, parse_repository
+from git_refresh.model.repository import Kind, on_server, parse_repository, read_remote
 
 TOKEN = "correcthorsebatterystaple"
 HTTPS = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"

@@ -18,7 +18,7 @@ from git_refresh.admin.rotation.decide import (
     SignIn,
     places,
 )
-from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version, place_of, tags_of
+from git_refresh.admin.values import Current, NewSecret, OAuthSecret, Version, place_of, tags_of
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding, out_of_time
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.failures.table import Known
