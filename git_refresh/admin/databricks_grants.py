@@ -11,8 +11,8 @@ from git_refresh.admin.account import AdminAccount
 from git_refresh.admin.devops_grants import named
 from git_refresh.admin.directory import ServicePrincipal
 from git_refresh.admin.grants import Grant, NotGrantedError
-from git_refresh.admin.services import ACCOUNTS, AdminServices
-from git_refresh.admin.workspace import AdminWorkspace, Place
+from git_refresh.admin.services import ACCOUNTS_ORIGIN, AdminServices
+from git_refresh.admin.workspace import AdminWorkspace, FoundObject
 from git_refresh.clients.scim import Principal
 from git_refresh.failures.diagnosis import DiagnosisContext, finding, internal
 from git_refresh.failures.failure import Service, ServiceError
@@ -34,7 +34,7 @@ class FolderTarget:
     """What the app has to manage for the sake of a folder."""
 
     path: str
-    place: Place | None = None
+    place: FoundObject | None = None
     """None: the directory has to be made, or it could not be looked at."""
     managed: bool = False
     failure: ServiceError | None = None
@@ -249,7 +249,7 @@ class DatabricksGrants:
             raise NotGrantedError(finding("accounts_differ", view.context, ids=", ".join(self._accounts)))
         if view.account_id is None:
             raise NotGrantedError(finding("no_account_id", view.context))
-        return AdminAccount(view.account_id, self._services.rest(Service.DATABRICKS, ACCOUNTS))
+        return AdminAccount(view.account_id, self._services.rest(Service.DATABRICKS, ACCOUNTS_ORIGIN))
 
     def _number(self, account: AdminAccount, view: WorkspaceSnapshot) -> int:
         """The principal's number, as the account knows it: what a workspace says could be another's, who would get the right.

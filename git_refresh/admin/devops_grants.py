@@ -7,7 +7,13 @@ from http import HTTPStatus
 from git_refresh.admin import commands
 from git_refresh.admin.directory import ServicePrincipal
 from git_refresh.admin.grants import Grant, Key
-from git_refresh.admin.organization import DEVOPS, ENTITLEMENTS, GRAPH, Member, Organization
+from git_refresh.admin.organization import (
+    DEVOPS_GRAPH_ORIGIN,
+    DEVOPS_ORIGIN,
+    ENTITLEMENTS_ORIGIN,
+    Member,
+    Organization,
+)
 from git_refresh.admin.services import AdminServices
 from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.failures.failure import Service, ServiceError
@@ -181,7 +187,7 @@ class DevOpsGrants:
     def _api(self, organization: str) -> Organization:
         devops, entitlements, graph = (
             self._services.rest(Service.AZURE_DEVOPS, origin, self._tenant)
-            for origin in (DEVOPS, ENTITLEMENTS, GRAPH)
+            for origin in (DEVOPS_ORIGIN, ENTITLEMENTS_ORIGIN, DEVOPS_GRAPH_ORIGIN)
         )
         return Organization(organization, devops, entitlements, graph)
 

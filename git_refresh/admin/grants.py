@@ -11,7 +11,7 @@ from git_refresh.failures.table import UNKNOWN
 from git_refresh.model.values import json_of
 from git_refresh.output.shell import NO_COMMAND, Command
 
-Kind = Literal[
+GrantKind = Literal[
     "identity",
     "organization",
     "project",
@@ -23,7 +23,7 @@ Kind = Literal[
     "folder",
 ]
 type Key = tuple[str, ...]
-Status = Literal["exists", "planned", "granted", "failed", "skipped"]
+GrantStatus = Literal["exists", "planned", "granted", "failed", "skipped"]
 """`exists`: nothing to do. `skipped`: not looked at or not done, since something else failed; or nobody's to do here."""
 
 
@@ -39,7 +39,7 @@ class NotGrantedError(Exception):
 class Grant:
     """One right, and how it stands with it."""
 
-    kind: Kind
+    kind: GrantKind
     location: str
     """Whose it is to give: "Azure DevOps contoso", "data-1"."""
     description: str
@@ -48,7 +48,7 @@ class Grant:
     """Who can give it: "a workspace admin of data-1"."""
     command: Command = NO_COMMAND
     """What that person types."""
-    status: Status = "planned"
+    status: GrantStatus = "planned"
     reason: str = ""
     """Of one that is skipped; of one that was given, what there is to know besides."""
     client_id: str | None = None

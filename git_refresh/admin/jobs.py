@@ -21,13 +21,13 @@ from git_refresh.model.clock import Deadline
 from git_refresh.model.values import GUID, Ref, StoredCredential, Token
 from git_refresh.output.mask import SecretFilter
 
-PAGES = 200
+MAX_JOBS_PAGES = 200
 """Pages of a workspace's list, each of 100 jobs: more than the 12,000 that a workspace may have."""
 
-JOBS = PAGES * 100
+MAX_LISTED_JOBS = MAX_JOBS_PAGES * 100
 """Jobs in that list, however many are on a page."""
 
-PAGE = 100
+JOBS_PER_PAGE = 100
 _ENTRIES = 1_000
 """On a page; with more it is none."""
 
@@ -102,12 +102,12 @@ class JobsClient:
         return Caller(found.userName, found.is_admin)
 
     def listed(self) -> Iterator[list[ListedJob]]:
-        what, query = "list the jobs", {"limit": str(PAGE), "expand_tasks": "false"}
+        what, query = "list the jobs", {"limit": str(JOBS_PER_PAGE), "expand_tasks": "false"}
         jobs = 0
-        for _ in range(PAGES):
+        for _ in range(MAX_JOBS_PAGES):
             page = self._rest.get(what, f"{_API}/list", _Page, query)
             jobs += len(page.jobs)
-            if jobs > JOBS:
+            if jobs > MAX_LISTED_JOBS:
                 break
             yield [_listed(found, self._secrets) for found in page.jobs]
             if not page.next_page_token:

@@ -13,12 +13,12 @@ from http import HTTPStatus
 from git_refresh.admin import commands
 from git_refresh.admin.databricks_grants import DatabricksGrants, WorkspaceSnapshot, workspace_admin
 from git_refresh.admin.devops_grants import DevOpsGrants, Projects, place_of, projects_of
-from git_refresh.admin.directory import Directory, ServicePrincipal
-from git_refresh.admin.grants import Grant, Kind, NotGrantedError
+from git_refresh.admin.directory import EntraDirectory, ServicePrincipal
+from git_refresh.admin.grants import Grant, GrantKind, NotGrantedError
 from git_refresh.admin.rotation.decide import RotationTarget, sibling_names, targets_of
 from git_refresh.admin.rotation.steps import ParallelMap
 from git_refresh.admin.rotation.work import Rotation
-from git_refresh.admin.services import GRAPH, AdminServices
+from git_refresh.admin.services import MICROSOFT_GRAPH_ORIGIN, AdminServices
 from git_refresh.clients.scim import Principal, ScimClient
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, internal
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
@@ -31,8 +31,8 @@ from git_refresh.settings.load import Settings
 _NOT_YET = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 """What a service answers that has not heard yet of what another part of it has just made."""
 
-_ONE_BY_ONE = frozenset[Kind]({"federation_policy", "oauth_secret"})
-_WAVES: tuple[frozenset[Kind], ...] = (
+_ONE_BY_ONE = frozenset[GrantKind]({"federation_policy", "oauth_secret"})
+_WAVES: tuple[frozenset[GrantKind], ...] = (
     frozenset({"organization", "project", "principal", "workspace_access"}),
     _ONE_BY_ONE,
     frozenset({"folder"}),
@@ -235,14 +235,14 @@ class Onboarding:
             return grant.mark_failed(finding("no_consent", context))
         return found
 
-    def _directory(self, tenant: str) -> tuple[Directory, str]:
-        rest = self._services.rest(Service.ENTRA, GRAPH, tenant)
-        own = tenant or self._services.token(GRAPH).claims.tenant_id
+    def _directory(self, tenant: str) -> tuple[EntraDirectory, str]:
+        rest = self._services.rest(Service.ENTRA, MICROSOFT_GRAPH_ORIGIN, tenant)
+        own = tenant or self._services.token(MICROSOFT_GRAPH_ORIGIN).claims.tenant_id
         if not own:
             raise ServiceError(
                 ServiceFailure(Service.ENTRA, "tell which tenant you are signed in to", "unexpected")
             )
-        return Directory(rest, own), own
+        return EntraDirectory(rest, own), own
 
     # The OAuth secrets
 

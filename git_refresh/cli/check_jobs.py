@@ -46,7 +46,7 @@ from git_refresh.settings.models import Workspace
 OF_READING = 0.7
 """Of the time that is left, the part for reading jobs; and of the rest, the part for what they lead to. Then they are judged."""
 
-AT_ONCE = 8
+MAX_PARALLEL_JOBS = 8
 """Jobs of one workspace that are looked at, at once."""
 
 _REFUSED = frozenset({401, 403})
@@ -180,7 +180,7 @@ class JobsCheck:
         """Read every job, then whom they run as and what they clone, each once."""
         rows = zip_longest(*([(visit, listed) for listed in visit.listed] for visit in visits))
         jobs = [item for row in rows for item in row if item is not None]  # of all workspaces in turn
-        at_once = AT_ONCE * max(1, len(visits))
+        at_once = MAX_PARALLEL_JOBS * max(1, len(visits))
         # What is found has to be judged and shown in what is left then.
         until = self._run.deadline.within(max(0.0, self._run.deadline.remaining()) * OF_READING)
         for (visit, _), read in self._crew.each(jobs, lambda item: self._read(*item), at_once, until):

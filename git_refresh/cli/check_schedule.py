@@ -15,7 +15,7 @@ from git_refresh.model.schedule import (
     WEEKDAY,
     Element,
     Field,
-    Kind,
+    FieldRange,
     RefusedScheduleError,
     Schedule,
 )
@@ -171,7 +171,7 @@ def _span(first: int, last: int) -> str:
     return f"{first}" if first == last else f"{first}-{last}"
 
 
-def _name(kind: Kind, value: int) -> str:
+def _name(kind: FieldRange, value: int) -> str:
     return kind.names[value - kind.lowest] if kind.names else str(value)
 
 

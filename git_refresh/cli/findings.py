@@ -256,12 +256,12 @@ def tally(statuses: Sequence[Status]) -> str:
     )
 
 
-PAGE = Path(__file__).parents[2] / "docs/troubleshooting.md"
+TROUBLESHOOTING = Path(__file__).parents[2] / "docs/troubleshooting.md"
 
 
 def place_of(code: str) -> str:
     """The page and its section, from the top of the checkout."""
-    return f"docs/{PAGE.name}#{code}"
+    return f"docs/{TROUBLESHOOTING.name}#{code}"
 
 
 def code_style(code: str, out: Console) -> Style:
@@ -269,8 +269,8 @@ def code_style(code: str, out: Console) -> Style:
 
     The command line runs from a checkout, so the link leads to the very page that was made from its table, without a network.
     """
-    follows = out.is_terminal and not out.is_dumb_terminal and not out.no_color and PAGE.exists()
-    return Style(dim=True, link=f"{PAGE.as_uri()}#{code}" if follows else None)
+    follows = out.is_terminal and not out.is_dumb_terminal and not out.no_color and TROUBLESHOOTING.exists()
+    return Style(dim=True, link=f"{TROUBLESHOOTING.as_uri()}#{code}" if follows else None)
 
 
 def code_text(code: str, out: Console) -> Text:

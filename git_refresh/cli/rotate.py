@@ -20,7 +20,7 @@ from git_refresh.admin.rotation.decide import (
     why_not_there,
 )
 from git_refresh.admin.rotation.report import RotationReport, SecretReport
-from git_refresh.admin.rotation.steps import AT_ONCE
+from git_refresh.admin.rotation.steps import MAX_PARALLEL_WORKSPACES
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.cli import ask, options, render
 from git_refresh.cli.executor import Executor
@@ -270,7 +270,7 @@ class _Command:
                     beside=self._beside[target.name],
                     vault=vault,
                     services=services,
-                    crew=Executor(AT_ONCE, deadline),
+                    crew=Executor(MAX_PARALLEL_WORKSPACES, deadline),
                     deadline=deadline,
                     within=self._within,
                     context=context,

@@ -186,7 +186,7 @@ class MadeCredential(Response):
     credential_id: Id
 
 
-class Folder(Response):
+class Repo(Response):
     """`GET /api/2.0/repos/{id}`, and one of its list."""
 
     id: Id
@@ -198,7 +198,7 @@ class Folder(Response):
     git_cli_enabled: Annotated[bool | None, WrapValidator(or_nothing)] = None
 
 
-class Folders(Response):
+class Repos(Response):
     """A page of `GET /api/2.0/repos`; each of its folders is read by itself, so that one odd folder costs no other."""
 
     repos: list[Any] = []
@@ -248,13 +248,13 @@ class SignedIn(Response):
     access_token: Annotated[SecretText, AfterValidator(_may_be_kept)]
 
 
-class Refs(Response):
+class GitRefs(Response):
     """Azure DevOps, Git - Refs - List, api-version 7.1. Only the ref that is looked for is read further."""
 
     value: list[dict[str, Any]]
 
 
-class Ref(Response):
+class GitRef(Response):
     """One of them; of an annotated tag the commit is `peeledObjectId`."""
 
     objectId: Commit  # noqa: N815  # Azure DevOps' name

@@ -257,7 +257,7 @@ def _version(query: str) -> tuple[tuple[Literal["branch", "tag"], str] | None, s
     return None, name if kind == "GC" else ""
 
 
-class Kind(StrEnum):
+class RemoteKind(StrEnum):
     """Where a remote address leads."""
 
     REPOSITORY = "repository"
@@ -274,7 +274,7 @@ class Kind(StrEnum):
 class Remote:
     """A remote address, without its password."""
 
-    kind: Kind
+    kind: RemoteKind
     repository: Repository | None = None
     https: str = ""
     """The HTTPS address that is meant, where it is written in another way."""
@@ -284,17 +284,17 @@ class Remote:
 def read_remote(url: str, trusted: TrustedHosts) -> Remote:
     """Read a remote address."""
     if not url.strip():
-        return Remote(Kind.NONE)
+        return Remote(RemoteKind.NONE)
     plain, has_password = without_user(url.strip().removeprefix("git::"))
     written = _repository(plain, trusted)
     address = repository_url(plain).url
     meant = written if address == plain else _repository(address, trusted)
     https = meant.url if meant is not None and (meant != written or "git::" in url) else ""
     if written is not None and "git::" not in url:
-        return Remote(Kind.REPOSITORY, written, https, has_password)
+        return Remote(RemoteKind.REPOSITORY, written, https, has_password)
     if meant is not None:
-        return Remote(Kind.NO_HTTPS, https=https)
-    return Remote(Kind.SERVER if on_server(plain, trusted) else Kind.ELSEWHERE)
+        return Remote(RemoteKind.NO_HTTPS, https=https)
+    return Remote(RemoteKind.SERVER if on_server(plain, trusted) else RemoteKind.ELSEWHERE)
 
 
 def _repository(url: str, trusted: TrustedHosts) -> Repository | None:

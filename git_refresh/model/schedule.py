@@ -24,7 +24,7 @@ _INTEGER = re.compile(r"[\t-\r ]*+([+-]?)(?=[0-9])0*+([0-9]*+)[\t-\r ]*+\0*+")
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FieldRange:
     """One of the six places of a schedule, with the values that it can have."""
 
     name: str
@@ -42,11 +42,11 @@ class Kind:
         return [self.lowest + at for at, name in enumerate(self.names) if name.lower().startswith(beginning)]
 
 
-SECOND = Kind("second", 0, 59)
-MINUTE = Kind("minute", 0, 59)
-HOUR = Kind("hour", 0, 23)
-DAY = Kind("day of the month", 1, 31)
-MONTH = Kind(
+SECOND = FieldRange("second", 0, 59)
+MINUTE = FieldRange("minute", 0, 59)
+HOUR = FieldRange("hour", 0, 23)
+DAY = FieldRange("day of the month", 1, 31)
+MONTH = FieldRange(
     "month",
     1,
     12,
@@ -55,7 +55,7 @@ MONTH = Kind(
         *("July", "August", "September", "October", "November", "December"),
     ),
 )
-WEEKDAY = Kind(
+WEEKDAY = FieldRange(
     "day of the week",
     0,
     6,
@@ -72,7 +72,7 @@ class RefusedScheduleError(ValueError):
         found: the part of the text that is refused.
     """
 
-    def __init__(self, found: str, kind: Kind | None = None) -> None:
+    def __init__(self, found: str, kind: FieldRange | None = None) -> None:
         super().__init__(f'"{found}" is not a {kind.name}' if kind else f'"{found}" is not a schedule')
         self.kind = kind
         self.found = found
@@ -92,7 +92,7 @@ class Element:
 class Field:
     """A field of a schedule: its elements as written, and the values that they give in ascending order."""
 
-    kind: Kind
+    kind: FieldRange
     elements: tuple[Element, ...]
     values: tuple[int, ...]
 
@@ -102,7 +102,7 @@ class Field:
         return len(self.values) < len(self.kind.every)
 
     @classmethod
-    def read(cls, kind: Kind, text: str) -> "Field":
+    def read(cls, kind: FieldRange, text: str) -> "Field":
         """Read a field.
 
         Raises:
@@ -118,7 +118,7 @@ def _fields(*texts: str) -> tuple[Field, ...]:
     return tuple(Field.read(kind, text) for kind, text in zip(KINDS, texts, strict=True))
 
 
-def _element(kind: Kind, text: str) -> Element:
+def _element(kind: FieldRange, text: str) -> Element:
     refused = RefusedScheduleError(text, kind)
     slash = text.find("/")
     step = None if slash <= 0 else _integer(text[slash + 1 :], refused)
@@ -133,7 +133,7 @@ def _element(kind: Kind, text: str) -> Element:
     return Element(text, _value(kind, values, refused), None, step)
 
 
-def _values(kind: Kind, element: Element) -> range:
+def _values(kind: FieldRange, element: Element) -> range:
     first, last = element.first, element.last
     if first is None:
         first, last = kind.lowest, kind.highest
@@ -149,7 +149,7 @@ def _values(kind: Kind, element: Element) -> range:
     return found
 
 
-def _value(kind: Kind, text: str, refused: RefusedScheduleError) -> int:
+def _value(kind: FieldRange, text: str, refused: RefusedScheduleError) -> int:
     if text[:1] in {*"0123456789"}:
         return _integer(text, refused)
     named = kind.named(text) if text else []

@@ -15,7 +15,7 @@ GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 AZURE_DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
 AZURE_DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 KEY_VAULT = "https://vault.azure.net"
-STORAGE = "https://storage.azure.com"
+AZURE_STORAGE = "https://storage.azure.com"
 TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105  # a resource
 """Microsoft Entra's ids of the resources that a token can be for. One for the last is an assertion: others exchange it for theirs."""
 

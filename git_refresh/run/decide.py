@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from git_refresh.model.repository import Kind, Remote, Repository
+from git_refresh.model.repository import Remote, RemoteKind, Repository
 from git_refresh.model.values import (
     CREDENTIAL_NAME,
     FEDERATED_PROVIDER,
@@ -118,7 +118,7 @@ def folder_step(
     head: ResolvedRef | None,
     *,
     below: bool = False,
-    remote: Remote = Remote(Kind.ELSEWHERE),  # noqa: B008  # frozen
+    remote: Remote = Remote(RemoteKind.ELSEWHERE),  # noqa: B008  # frozen
 ) -> Clone | Move | LeaveAlone | Refuse:
     """What to do with a folder.
 
@@ -181,9 +181,9 @@ def not_azure_devops(found: GitFolder, remote: Remote) -> Refuse:
     if not found.url:
         return Refuse("no_remote_repository")
     match remote.kind:
-        case Kind.SERVER:
+        case RemoteKind.SERVER:
             return Refuse("azure_devops_server")
-        case Kind.NO_HTTPS:
+        case RemoteKind.NO_HTTPS:
             return Refuse("remote_not_https", {"https": remote.https})
         case _:
             return Refuse("not_azure_devops")

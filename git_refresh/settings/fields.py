@@ -349,7 +349,7 @@ def _guid(what: str, shown_by: str) -> AfterValidator:
 
 _LONG = Field(max_length=2000)  # longer than any path or address, and quickly looked through
 Name = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(typed), AfterValidator(seen)]
-Directory = Annotated[
+SparseDirectory = Annotated[
     str,
     Field(min_length=1, max_length=200),
     BeforeValidator(typed),
@@ -357,8 +357,8 @@ Directory = Annotated[
     AfterValidator(_cone),
 ]
 Host = Annotated[str, _LONG, AfterValidator(_host)]
-Path = Annotated[str, _LONG, AfterValidator(_path)]
-Url = Annotated[str, _LONG, AfterValidator(_url)]
+FolderPath = Annotated[str, _LONG, AfterValidator(_path)]
+RepositoryUrl = Annotated[str, _LONG, AfterValidator(_url)]
 RefName = Annotated[str, _LONG, AfterValidator(_ref)]
 SecretName = Annotated[str, _LONG, AfterValidator(_secret_name)]
 PrincipalId = Annotated[int, BeforeValidator(_principal_id), BeforeValidator(typed), Field(gt=0, lt=2**63)]

@@ -98,9 +98,9 @@ def at_laptop(patch: pytest.MonkeyPatch, cloud: Cloud, fleet: UngrantedFleet) ->
     az = fleet.admin.sign_in(cloud.directory / "laptop")
     for name, value in laptop({**os.environ, **cloud.environment()}, az).items():
         patch.setenv(name, value)
-    patch.setattr(rest, "LIMIT", LIMIT_S)
+    patch.setattr(rest, "CALL_LIMIT_S", LIMIT_S)
     patch.setattr("git_refresh.clients.databricks.LOOKUP_LIMIT", LIMIT_S)
-    patch.setattr(vault_limits, "LIMIT", LIMIT_S)
+    patch.setattr(vault_limits, "SECRET_LIMIT_S", LIMIT_S)
     for module in ("onboarding", "polling"):
         patch.setattr(f"git_refresh.admin.{module}.PATIENCE", 2.0)
         patch.setattr(f"git_refresh.admin.{module}.PAUSE", 0.1)

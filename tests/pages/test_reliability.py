@@ -72,8 +72,8 @@ BOUNDS = {
     for name, value in vars(import_module(f"git_refresh.{module}")).items()
     if isinstance(value, int) and name.isupper() and not name.startswith("_")
 } | {
-    ("admin.jobs", "PAGES"),
-    ("admin.jobs", "JOBS"),
+    ("admin.jobs", "MAX_JOBS_PAGES"),
+    ("admin.jobs", "MAX_LISTED_JOBS"),
     ("run.listing", "MAX_LOOKED_AT"),
     ("run.walk", "MAX_REQUESTS"),
     ("run.walk", "MAX_DEPTH"),

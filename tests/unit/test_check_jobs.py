@@ -16,7 +16,7 @@ from git_refresh.admin.jobs import CONNECTIONS
 from git_refresh.admin.values import Caller, GitSource, Job, ListedJob, RunAs
 from git_refresh.cli import check_jobs, executor
 from git_refresh.cli.check import check_clouds
-from git_refresh.cli.check_jobs import AT_ONCE
+from git_refresh.cli.check_jobs import MAX_PARALLEL_JOBS
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.jobs import WorkspaceJobs, judge, refreshing
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
@@ -818,7 +818,7 @@ def test_of_one_workspace_so_many_jobs_are_looked_at_at_once_and_no_more() -> No
 
     jobs: dict[int, Any] = {number: job(number) for number in range(1, 81)}
     look(doors=FakeDoors(Counting(jobs)), settings={"REFRESH_CONCURRENCY": "32"})
-    assert 1 < max(most) <= AT_ONCE == CONNECTIONS
+    assert 1 < max(most) <= MAX_PARALLEL_JOBS == CONNECTIONS
 
 
 def test_jobs_that_there_was_no_time_for_are_told_in_one_line() -> None:
