@@ -125,14 +125,15 @@ def onboard(
             settings, services, OnboardOptions(object_id, account_id, _UNKNOWN_ID if name else None), crew
         )
         display = OnboardView(logger, places_of(settings), as_json=as_json)
-        found: list[Grant] = []
         checked = None
         try:
             try:
-                found += _look(onboarding, display, name)
-                if apply_ and _give(onboarding, display, found, yes=yes) and name is None:
+                with display.waiting("Looking …"):
+                    onboarding.plan(name)
+                display.plan(onboarding.grants)
+                if apply_ and _give(onboarding, display, yes=yes) and name is None:
                     with display.waiting("Waiting until every grant is visible …"):
-                        onboarding.see(found)
+                        onboarding.see()
                 if apply_ and name is None:
                     with display.waiting("Checking …"):
                         checks = check_settings(given.values, (), settings, named=given.named)
@@ -144,11 +145,11 @@ def onboard(
             ):
                 crew.interrupted = True
         finally:
-            _tell_made(found)
+            _tell_made(onboarding.grants)
             onboarding.close()
     except SettingsError as error:
         exit_with_problems(error.problems, as_json=as_json)
-    done = OnboardResult(tuple(found), checked, applied=apply_, interrupted=crew.interrupted)
+    done = OnboardResult(tuple(onboarding.grants), checked, applied=apply_, interrupted=crew.interrupted)
     put_out(logger, as_json, done.as_dict(), lambda: display.end(done))
     sys.exit(INTERRUPTED if crew.interrupted else 0 if done.result == "ok" else FAILED)
 
@@ -161,26 +162,18 @@ def _tell_made(found: "Sequence[Grant]") -> None:
                 render.say(f"A service principal was made. Its application ID: {grant.client_id}")
 
 
-def _look(onboarding: "Onboarding", display: "OnboardView", name: str | None) -> "list[Grant]":
-    """The plan, shown."""
-    with display.waiting("Looking …"):
-        found = onboarding.new_principal(name) if name else onboarding.look()
-    display.plan(found)
-    return found
-
-
-def _give(onboarding: "Onboarding", display: "OnboardView", found: "Sequence[Grant]", *, yes: bool) -> bool:
+def _give(onboarding: "Onboarding", display: "OnboardView", *, yes: bool) -> bool:
     """Give what is planned, each shown when it is done; whether there was anything.
 
     Raises:
         SettingsError: the answer is no, or there is nobody to ask.
         KeyboardInterrupt: somebody has ended it.
     """
-    planned = [grant for grant in found if grant.status == "planned"]
+    planned = sum(grant.status == "planned" for grant in onboarding.grants)
     if not planned:
         return False
     if not yes:
-        number = count(len(planned), "right")
+        number = count(planned, "right")
         ask.agree(
             "onboard --apply",
             [f"Grant {number}, as shown?"],
@@ -188,7 +181,7 @@ def _give(onboarding: "Onboarding", display: "OnboardView", found: "Sequence[Gra
             declined="was declined; nothing was granted",
         )
     with display.waiting("Granting …"):
-        onboarding.apply_all(planned, display.given)
+        onboarding.apply_all(display.given)
     return True
 
 

@@ -126,12 +126,12 @@ def print_of(fleet: UngrantedFleet, *, give: bool) -> str:
     services = AdminServices(deadline, os.environ, logger)
     onboarding = Onboarding(chosen, services, OnboardOptions(), Executor(4, deadline))
     try:
-        found = onboarding.look()
-        planned = [grant for grant in found if grant.status == "planned"]
-        onboarding.apply_all(planned if give else [], lambda _: None)
+        onboarding.plan()
+        if give:
+            onboarding.apply_all(lambda _: None)
     finally:
         onboarding.close()
-    return logger.json({"grants": [grant.as_dict() for grant in found]})
+    return logger.json({"grants": [grant.as_dict() for grant in onboarding.grants]})
 
 
 def check(text: str, cloud: Cloud, took_s: float) -> None:

@@ -75,7 +75,7 @@ def grant(*, is_there: bool, code: str = "") -> Grant:
         "a workspace admin",
         Command("command"),
     )
-    return made.mark_failed(finding(code, DiagnosisContext())) if code else made.mark_existing(is_=is_there)
+    return made.failed(finding(code, DiagnosisContext())) if code else made.existing(is_=is_there)
 
 
 GRANTED = "All is granted. Next: deploy the list, wait five minutes, publish (docs/setup.md, steps 4 and 6)."
