@@ -22,7 +22,7 @@ from git_refresh.admin.services import MICROSOFT_GRAPH_ORIGIN, AdminServices
 from git_refresh.clients.scim import Principal, ScimClient
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, internal
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
-from git_refresh.model.clock import PATIENCE, PAUSE, poll
+from git_refresh.model.clock import POLL_PAUSE_S, READ_LAG_S, poll
 from git_refresh.model.repository import Repository, read_remote
 from git_refresh.model.values import KEY_VAULT, Zone
 from git_refresh.settings.entries import Entry
@@ -129,9 +129,9 @@ class Onboarding:
             try:
                 done = grant.do()
             except ServiceError as error:
-                late = self._clock.monotonic() - began > PATIENCE
+                late = self._clock.monotonic() - began > READ_LAG_S
                 if fresh and not late and error.failure.status in _NOT_YET:
-                    self._clock.sleep(PAUSE)
+                    self._clock.sleep(POLL_PAUSE_S)
                     continue
                 return grant.failed(error)
             except NotGrantedError as error:

@@ -238,17 +238,17 @@ def current_operation() -> Operation[Any]:
     return _current.get()
 
 
-PATIENCE = 30.0
+READ_LAG_S = 30.0
 """Seconds in which what was just written has to be seen. Reads have been seen to lag up to eight."""
 
-PAUSE = 1.0
+POLL_PAUSE_S = 1.0
 """Seconds before the second look; before each further one, twice as many."""
 
 
 def poll[T](clock: Clock, look: Callable[[], T], good: Callable[[T], bool]) -> T:
     """What a look shows, as soon as it is good; what it shows at last, if it never is."""
-    began, pause = clock.monotonic(), PAUSE
-    while not good(found := look()) and clock.monotonic() - began < PATIENCE:
+    began, pause = clock.monotonic(), POLL_PAUSE_S
+    while not good(found := look()) and clock.monotonic() - began < READ_LAG_S:
         clock.sleep(pause)
         pause *= 2
     return found

@@ -31,9 +31,9 @@ def fleet(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ungr
     fleet = seed_ungranted(cloud)
     for name, value in laptop(dict(os.environ), fleet.admin.sign_in(tmp_path / "az")).items():
         monkeypatch.setenv(name, value)
-    for module in ("onboarding", "polling"):
-        monkeypatch.setattr(f"git_refresh.admin.{module}.PATIENCE", 0.4)
-        monkeypatch.setattr(f"git_refresh.admin.{module}.PAUSE", 0.1)
+    for module in ("admin.onboarding", "model.clock"):
+        monkeypatch.setattr(f"git_refresh.{module}.READ_LAG_S", 0.4)
+        monkeypatch.setattr(f"git_refresh.{module}.POLL_PAUSE_S", 0.1)
     return fleet
 
 

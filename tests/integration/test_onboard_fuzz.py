@@ -101,9 +101,9 @@ def at_laptop(patch: pytest.MonkeyPatch, cloud: Cloud, fleet: UngrantedFleet) ->
     patch.setattr(rest, "CALL_LIMIT_S", LIMIT_S)
     patch.setattr("git_refresh.clients.databricks.LOOKUP_LIMIT", LIMIT_S)
     patch.setattr(vault_limits, "SECRET_LIMIT_S", LIMIT_S)
-    for module in ("onboarding", "polling"):
-        patch.setattr(f"git_refresh.admin.{module}.PATIENCE", 2.0)
-        patch.setattr(f"git_refresh.admin.{module}.PAUSE", 0.1)
+    for module in ("admin.onboarding", "model.clock"):
+        patch.setattr(f"git_refresh.{module}.READ_LAG_S", 2.0)
+        patch.setattr(f"git_refresh.{module}.POLL_PAUSE_S", 0.1)
     patch.setattr("git_refresh.admin.rotation.steps.SIGN_IN_S", 2.0)
     patch.setattr("git_refresh.admin.rotation.steps.READ_BACK_S", 1.0)
 
