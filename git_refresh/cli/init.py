@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -245,24 +244,6 @@ def _schema_from(output: Path) -> str:
     return Path(relative).as_posix() if relative.startswith("..") else f"./{Path(relative).as_posix()}"
 
 
-def _typed() -> str:
-    """How this command line was called, so that the next command can be called alike: no plain shell knows where it is."""
-    name = click.get_current_context().find_root().command_path
-    if name.startswith("python"):
-        return name.replace("python", _program(sys.executable), 1)
-    own = Path(sys.argv[0])
-    return _program(str(own)) if own.stem == name and own.parent != Path() else name
-
-
-def _program(path: str) -> str:
-    """What to type for a program: its name where the shell finds it, else where it is, from here if it is below."""
-    found = shutil.which(Path(path).name)
-    if found is not None and os.path.abspath(found) == os.path.abspath(path):  # noqa: PTH100  # not where a link leads
-        return Path(path).name
-    whole, here = Path(path).absolute(), Path.cwd()
-    return command("{program}", program=str(whole.relative_to(here) if whole.is_relative_to(here) else whole))
-
-
 def _lacks_principal(content: dict[str, Any]) -> bool:
     """Whether the service principal is yet to be made."""
     defaults = content["WORKSPACE_DEFAULTS"]
@@ -313,7 +294,7 @@ def _next_steps(output: Path, content: dict[str, Any]) -> str:
     who = "the app's managed identity" if made else "a service principal that is yet to be made"
     if "client_id" in defaults:
         who = f"service principal {defaults['client_id']}"
-    program = _typed()
+    program = click.get_current_context().find_root().command_path
     lines = [
         f"Written to {name}: one workspace, and its Git folder {entry['folders'][0]['path']}. The app signs in as {who}."
     ]
