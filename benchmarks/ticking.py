@@ -104,9 +104,9 @@ def _shorten(limit: float) -> None:
     from git_refresh.settings.load import Settings, load  # noqa: PLC0415  # only now
 
     for module, name in (
-        (identity, "LIMIT"),
-        (key_vault, "LIMIT"),
-        (devops, "LIMIT"),
+        (identity, "TOKEN_LIMIT_S"),
+        (key_vault, "SECRET_LIMIT_S"),
+        (devops, "REF_LIMIT_S"),
         (oauth, "SIGN_IN_LIMIT"),
         (databricks, "CREDENTIAL_LIMIT"),
         (databricks, "LOOKUP_LIMIT"),

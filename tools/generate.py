@@ -64,8 +64,8 @@ def configuration() -> str:
     definitions = schema()["$defs"]
     tables = {
         "settings": _settings(),
-        "workspace": _keys(definitions["workspace"]),
-        "folder": _keys(definitions["folder"]),
+        "workspace": _keys(definitions["Workspace"]),
+        "folder": _keys(definitions["Folder"]),
     }
     return _filled("configuration.md", tables)
 

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from git_refresh.admin.rotation.decide import RotationTarget, SecretSnapshot, SignIn, decide
-from git_refresh.admin.secrets import OAuthSecret, Version, place_of, tags_of
+from git_refresh.admin.values import OAuthSecret, Version, place_of, tags_of
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS
 from tests.support.paths import ROOT

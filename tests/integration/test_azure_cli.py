@@ -232,7 +232,7 @@ def test_an_az_that_cannot_be_executed_is_broken_not_missing(fleet: Fleet, lapto
 def test_an_az_that_takes_too_long_is_slow(
     fleet: Fleet, laptop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("git_refresh.clients.identity.LIMIT", 1.0)
+    monkeypatch.setattr("git_refresh.clients.identity.TOKEN_LIMIT_S", 1.0)
     laptop.write_text("#!/bin/sh\nexec sleep 60\n")
     laptop.chmod(0o755)
     error = failure(fleet)

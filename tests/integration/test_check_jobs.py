@@ -249,7 +249,7 @@ def test_a_list_without_end_is_no_list(
     scene: Scene, sit_down: Callable[..., Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sit_down()
-    monkeypatch.setattr(client, "PAGES", 5)
+    monkeypatch.setattr(client, "MAX_JOBS_PAGES", 5)
     scene.cloud.inject(Fault(mutate(Json("next_page_token", Plain("0"))), route=LIST))
     scene.job()
     assert told(scene.look()) == [("data-1", "failed", "unexpected_answer")]

@@ -18,8 +18,8 @@ from git_refresh.model.values import Slice
 from git_refresh.output.log import RedactingLogger
 from git_refresh.run.ports import ClaimResult, SliceClaims
 from git_refresh.run.slices import QUEUE
+from git_refresh.settings.functions_host import Storage
 from git_refresh.settings.load import SettingsError
-from git_refresh.settings.storage import Storage
 from localcloud import Cloud, Fault, faults
 from localcloud.storage import StorageAccount
 from tests.support.embedded_cloud import embedded_cloud

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +31,9 @@ def fleet(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ungr
     fleet = seed_ungranted(cloud)
     for name, value in laptop(dict(os.environ), fleet.admin.sign_in(tmp_path / "az")).items():
         monkeypatch.setenv(name, value)
-    for module in ("onboarding", "polling"):
-        monkeypatch.setattr(f"git_refresh.admin.{module}.PATIENCE", 0.4)
-        monkeypatch.setattr(f"git_refresh.admin.{module}.PAUSE", 0.1)
+    for module in ("admin.onboarding", "model.clock"):
+        monkeypatch.setattr(f"git_refresh.{module}.READ_LAG_S", 0.4)
+        monkeypatch.setattr(f"git_refresh.{module}.POLL_PAUSE_S", 0.1)
     return fleet
 
 
@@ -45,11 +44,14 @@ class Desk:
         deadline = Deadline.after(600, SystemClock())
         services = AdminServices(deadline, os.environ, RedactingLogger())
         self.onboarding = Onboarding(load(settings), services, given, Executor(4, deadline))
-        self.found = self.onboarding.look()
+        self.onboarding.plan()
+
+    @property
+    def found(self) -> list[Grant]:
+        return self.onboarding.grants
 
     def give(self) -> "Desk":
-        planned = [grant for grant in self.found if grant.status == "planned"]
-        self.onboarding.apply_all(planned, lambda _: None)
+        self.onboarding.apply_all(lambda _: None)
         return self
 
     def of(self, kind: str, where: str = "") -> list[Grant]:
@@ -336,7 +338,7 @@ def test_an_address_that_is_not_let_in_is_no_missing_right(
 def test_what_is_said_to_be_granted_and_is_not_to_be_seen_has_failed(cloud: Cloud, look: Look) -> None:
     cloud.inject(Fault(faults.status(200, {}), method="PATCH", route="/permissions/directories/"))
     desk = look().give()
-    desk.onboarding.see(desk.found)
+    desk.onboarding.see()
     assert set(desk.codes()) == {"grant_not_visible"}
     assert len(desk.codes()) == 3
 
@@ -429,10 +431,10 @@ def test_a_refusal_elsewhere_does_not_hide_what_was_granted(fleet: UngrantedFlee
     ]
     listed[2]["folders"] = [{"path": "/Repos/reports/prod", "url": listed[0]["folders"][1]["url"]}]
     desk = look(WORKSPACES=json.dumps(listed), TRUSTED_HOSTS="git.corp.example")
-    second = [grant for grant in desk.of("organization", "contoso") if "second-zone" in grant.description]
-    for grant in second:
-        grant.status = "skipped"  # as one that was refused
-    desk.give().onboarding.see(desk.found)
+    for at, grant in enumerate(desk.found):
+        if grant.kind == "organization" and "second-zone" in grant.description:
+            desk.found[at] = grant.skipped("as one that was refused")
+    desk.give().onboarding.see()
     assert "grant_not_visible" not in desk.codes()
     assert [grant.status for grant in desk.of("organization", "contoso")] == ["granted", "skipped", "skipped"]
 
@@ -526,7 +528,8 @@ def test_a_new_principal_is_made_in_the_first_workspace_that_wants_one(fleet: Un
     listed[1]["client_id"] = "00000000-0000-0000-0000-000000000000"
     given = OnboardOptions(new_client_id="00000000-0000-0000-0000-000000000000")
     desk = Desk({**fleet.settings, "WORKSPACES": json.dumps(listed)}, given)
-    (grant,) = desk.onboarding.new_principal("etl")
+    desk.onboarding.plan("etl")
+    (grant,) = desk.found
     desk.onboarding.close()
     assert grant.location == "wants one"
-    assert replace(grant).status == "planned"
+    assert grant.status == "planned"

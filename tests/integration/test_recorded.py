@@ -12,7 +12,13 @@ import requests
 from azure.keyvault.secrets._shared import http_challenge_cache
 from pydantic import SecretStr
 
-from git_refresh.admin.organization import DEVOPS, ENTITLEMENTS, GRAPH, Member, Organization
+from git_refresh.admin.organization import (
+    DEVOPS_GRAPH_ORIGIN,
+    DEVOPS_ORIGIN,
+    ENTITLEMENTS_ORIGIN,
+    Member,
+    Organization,
+)
 from git_refresh.admin.vault import AdminVault
 from git_refresh.admin.workspace import AdminWorkspace
 from git_refresh.app import trusted_certificates
@@ -102,7 +108,11 @@ class Clients:
 
     def organization(self) -> Organization:
         return Organization(
-            "contoso", *(self._rest(Service.AZURE_DEVOPS, at) for at in (DEVOPS, ENTITLEMENTS, GRAPH))
+            "contoso",
+            *(
+                self._rest(Service.AZURE_DEVOPS, at)
+                for at in (DEVOPS_ORIGIN, ENTITLEMENTS_ORIGIN, DEVOPS_GRAPH_ORIGIN)
+            ),
         )
 
     def workspace(self) -> DatabricksWorkspaceApi:

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from git_refresh.admin import services
 from git_refresh.admin.rotation import steps
-from git_refresh.admin.secrets import place_of, tags_of
+from git_refresh.admin.values import place_of, tags_of
 from git_refresh.cli import rotate as rotate_command
 from git_refresh.cli.main import main
 from git_refresh.model.clock import Deadline, SystemClock
@@ -200,7 +200,7 @@ def test_json_has_all_of_it(stage: Stage) -> None:
         "workspaces": ["data-1", "data-2"],
         "action": "rotated",
         "reason": f"the previous one ends on {stage.old.ends:%Y-%m-%d}, in 19 days",
-        "expires_at": datetime.fromisoformat(secret["expires_at"]).isoformat(),
+        "expires_at": f"{datetime.fromisoformat(secret['expires_at']):%Y-%m-%dT%H:%M:%SZ}",
         "new_id": new.id,
         "previous": [],
         "not_signed_in": [],

@@ -109,7 +109,7 @@ def test_the_place_of_a_failure_is_that_in_the_whole_list(cli: Cli, cloud: Cloud
     ("options", "said"),
     [
         (["--only", "data-4"], '--only: "data-4" is not a workspace in the list; did you mean "data-3"?'),
-        (["--only", ""], '--only: is empty; write "data-1", "data-2" or "data-3"'),
+        (["--only", ""], '--only: is empty; write one of "data-1", "data-2", "data-3"'),
         (
             ["--only", "data-1", "--folder", "/Repos/elt/prod"],
             '--folder: "/Repos/elt/prod" is not a Git folder of data-1, nor below a path ending in /*; did you mean "/Repos/etl/prod"?',

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from git_refresh.admin.rotation.decide import MAX_OAUTH_SECRETS, PREVIOUS_SECRET_GRACE, RotationTarget
 from git_refresh.admin.rotation.report import SecretReport
 from git_refresh.admin.rotation.work import Rotation
-from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version, place_of
+from git_refresh.admin.values import Current, NewSecret, OAuthSecret, Version, place_of
 from git_refresh.failures.diagnosis import DiagnosisContext
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline, Event

@@ -12,7 +12,17 @@ import pytest
 from git_refresh import app
 from git_refresh.model.clock import SystemClock
 
-LIMITS = ("LIMIT", "SIGN_IN_LIMIT", "CREDENTIAL_LIMIT", "LOOKUP_LIMIT", "LISTING_LIMIT", "PROBE_LIMIT")
+LIMITS = (
+    "TOKEN_LIMIT_S",
+    "SECRET_LIMIT_S",
+    "REF_LIMIT_S",
+    "CALL_LIMIT_S",
+    "SIGN_IN_LIMIT",
+    "CREDENTIAL_LIMIT",
+    "LOOKUP_LIMIT",
+    "LISTING_LIMIT",
+    "PROBE_LIMIT",
+)
 
 
 def shorten(patch: pytest.MonkeyPatch, *, limit_s: float, budget_s: float) -> None:

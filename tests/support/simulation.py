@@ -255,7 +255,7 @@ class Heads(devops.AzureDevOps):
         self, repository: Repository, operation: str, what: str, model: type[M], query: Any, **_: Any
     ) -> M:
         number = int(repository.organization.removeprefix("org-"))
-        deadline, secrets = self._deadline.within(devops.LIMIT), SecretFilter()
+        deadline, secrets = self._deadline.within(devops.REF_LIMIT_S), SecretFilter()
         ask = partial(self._world.ask, host(number), "devops")
         call(Service.AZURE_DEVOPS, operation, ask, deadline=deadline, secrets=secrets)
         return read(model, {"value": [{"name": f"refs/{query['filter']}", "objectId": NEW}]}, secrets)
@@ -285,12 +285,14 @@ class Services:
         token = Token(SecretStr("token"), self._world.time.now() + timedelta(hours=1), TokenClaims())
         assert resource == AZURE_DEVOPS
         return self._tokens.get(
-            resource, lambda: self._call(Service.IDENTITY, "token", identity.LIMIT, token)
+            resource, lambda: self._call(Service.IDENTITY, "token", identity.TOKEN_LIMIT_S, token)
         )
 
     def secret(self, name: str) -> Secret:
         secret = Secret(SecretStr("secret"), None)
-        return self._secrets.get(name, lambda: self._call(Service.KEY_VAULT, "key", key_vault.LIMIT, secret))
+        return self._secrets.get(
+            name, lambda: self._call(Service.KEY_VAULT, "key", key_vault.SECRET_LIMIT_S, secret)
+        )
 
     def heads(self, token: Token) -> Heads:
         return Heads(self._world, token, self._deadline)

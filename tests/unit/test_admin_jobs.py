@@ -8,8 +8,14 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 
-from git_refresh.admin.job_values import RunAs
-from git_refresh.admin.jobs import JOBS, PAGE, PAGES, HttpJobsClientFactory, JobsClient
+from git_refresh.admin.jobs import (
+    JOBS_PER_PAGE,
+    MAX_JOBS_PAGES,
+    MAX_LISTED_JOBS,
+    HttpJobsClientFactory,
+    JobsClient,
+)
+from git_refresh.admin.values import RunAs
 from git_refresh.clients.connections import tls_context
 from git_refresh.clients.devops import AzureDevOps
 from git_refresh.clients.responses import Response, read
@@ -124,7 +130,7 @@ def test_a_list_of_more_jobs_than_a_workspace_can_have_is_refused() -> None:
     with pytest.raises(ServiceError) as caught:
         read.extend(chain.from_iterable(asked.listed()))
     assert caught.value.failure.kind == "unexpected"
-    assert len(read) == JOBS
+    assert len(read) == MAX_LISTED_JOBS
 
 
 SOURCE = {"git_url": URL, "git_provider": "azureDevOpsServices", "git_branch": "main"}
@@ -166,13 +172,16 @@ def test_a_job_with_only_workspace_tasks_clones_nothing(
 
 def test_twelve_thousand_jobs_are_read_to_the_last() -> None:
     pages = [
-        {"jobs": [{"job_id": 1 + page * PAGE + at} for at in range(PAGE)], "next_page_token": str(page)}
+        {
+            "jobs": [{"job_id": 1 + page * JOBS_PER_PAGE + at} for at in range(JOBS_PER_PAGE)],
+            "next_page_token": str(page),
+        }
         for page in range(120)
     ]
     del pages[-1]["next_page_token"]
     listed = [job.id for page in jobs(pages=pages).listed() for job in page]
     assert listed == list(range(1, 12_001))
-    assert PAGES * PAGE > 12_000
+    assert MAX_JOBS_PAGES * JOBS_PER_PAGE > 12_000
 
 
 def test_an_answer_about_another_commit_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

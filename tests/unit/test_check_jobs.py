@@ -12,14 +12,13 @@ from typing import Any, NoReturn
 import pytest
 from pydantic import SecretStr
 
-from git_refresh.admin.job_values import Caller, GitSource, Job, ListedJob, RunAs
 from git_refresh.admin.jobs import CONNECTIONS
+from git_refresh.admin.values import Caller, GitSource, Job, ListedJob, RunAs
 from git_refresh.cli import check_jobs, executor
 from git_refresh.cli.check import check_clouds
-from git_refresh.cli.check_jobs import AT_ONCE
+from git_refresh.cli.check_jobs import MAX_PARALLEL_JOBS
 from git_refresh.cli.checks import Check, CheckReport
-from git_refresh.cli.job_scan import WorkspaceJobs, refreshing
-from git_refresh.cli.job_verdict import judge
+from git_refresh.cli.jobs import WorkspaceJobs, judge, refreshing
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.repository import Repository
@@ -817,7 +816,7 @@ def test_of_one_workspace_so_many_jobs_are_looked_at_at_once_and_no_more() -> No
 
     jobs: dict[int, Any] = {number: job(number) for number in range(1, 81)}
     look(doors=FakeDoors(Counting(jobs)), settings={"REFRESH_CONCURRENCY": "32"})
-    assert 1 < max(most) <= AT_ONCE == CONNECTIONS
+    assert 1 < max(most) <= MAX_PARALLEL_JOBS == CONNECTIONS
 
 
 def test_jobs_without_time_left_are_one_line() -> None:
@@ -867,7 +866,7 @@ def of_fleet(workspaces: int, jobs: int, **changes: Any) -> dict[str, FakeJobs]:
 def test_check_reads_a_bounded_number_of_jobs_and_names_what_it_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(check_jobs, "JOBS", 120)
+    monkeypatch.setattr(check_jobs, "MAX_JOBS", 120)
     fleet = {
         **of_fleet(1, 500),
         **{host(number): one for number, one in enumerate(of_fleet(3, 10).values(), 1)},
@@ -882,7 +881,7 @@ def test_check_reads_a_bounded_number_of_jobs_and_names_what_it_left_out(
 def test_findings_beyond_the_total_are_one_line_a_code_and_workspace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(check_jobs, "LINES", 40)
+    monkeypatch.setattr(check_jobs, "MAX_LINES", 40)
     fleet = of_fleet(4, 100, provider="gitHub")
     lines = [line for line in look_at(fleet) if line.error]
     assert {line.error.code for line in lines if line.error} == {"job_wrong_provider"}
@@ -896,7 +895,7 @@ def test_findings_beyond_the_total_are_one_line_a_code_and_workspace(
     assert sum(beyond) == 400 - 40
 
 
-@pytest.mark.parametrize("bound", ["JOBS_SIZE", "JOBS_SIZE_OF_ONE"])
+@pytest.mark.parametrize("bound", ["MAX_JOBS_CHARS", "MAX_JOBS_CHARS_OF_ONE"])
 def test_what_is_kept_of_jobs_is_bounded_by_its_size(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_jobs, bound, 20_000)
     lines = look_at(of_fleet(1, 100, commit="a" * 1_000))
@@ -905,7 +904,7 @@ def test_what_is_kept_of_jobs_is_bounded_by_its_size(bound: str, monkeypatch: py
 
 
 def test_refs_that_jobs_lead_to_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check_jobs, "REFS", 10)
+    monkeypatch.setattr(check_jobs, "MAX_REFS", 10)
     fleet = {host(0): FakeJobs({n: job(n, ref=Ref("branch", f"b{n}")) for n in range(1, 51)})}
     asked = [line for line in look_at(fleet) if line.status == "failed"]
     assert len(asked) == 10

@@ -28,9 +28,9 @@ from git_refresh.admin.rotation.report import (
 from git_refresh.cli import render
 from git_refresh.cli.checks import LAYERS, Check, CheckReport
 from git_refresh.cli.diff import Change, show_changes
-from git_refresh.cli.onboard_view import OnboardResult, OnboardView
+from git_refresh.cli.onboard import OnboardResult, OnboardView
 from git_refresh.cli.progress import Lines, Live
-from git_refresh.cli.rotate_view import show_rotation
+from git_refresh.cli.rotate import show_rotation
 from git_refresh.cli.status import CredentialStatus, FolderStatus, StatusReport, WorkspaceStatus
 from git_refresh.cli.status_view import show_status
 from git_refresh.failures.diagnosis import Diagnosis

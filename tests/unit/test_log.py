@@ -190,19 +190,17 @@ ALLOWED = {
     },  # prints what has passed the logger, to a stderr that takes what it cannot write
     "cli/progress.py": {"print"},  # likewise
     "cli/findings.py": {"print"},
-    "cli/onboard.py": {"exit", "stderr"},
-    "cli/onboard_view.py": {"print"},
+    "cli/ask.py": {"stderr"},  # asks whether there is a terminal
+    "cli/onboard.py": {"exit", "print"},
     "cli/status_view.py": {"print"},
     "cli/diff.py": {"print", "exit"},
-    "cli/trust.py": {"stderr"},  # asks whether there is anybody to ask
-    "cli/errors.py": {"exit"},
+    "cli/shared.py": {"exit"},
     "cli/options.py": {"echo"},
     "cli/explain.py": {"print"},  # prints what is in the table
     "cli/init.py": {"write"},  # writes what somebody has just typed into a file of theirs
     "cli/main.py": {"stdout", "stderr", "exit"},  # sets their encoding
-    "cli/run.py": {"stderr", "exit"},  # asks whether there is anybody to ask
-    "cli/rotate.py": {"stderr", "exit"},  # likewise
-    "cli/rotate_view.py": {"print"},  # prints what has passed the logger
+    "cli/run.py": {"exit"},
+    "cli/rotate.py": {"stderr", "exit", "print"},  # asks whether there is a terminal
     "__main__.py": {"exit"},  # says what is not installed
 }
 FUNCTIONS = {

@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
 
 from git_refresh.cli.check import check_settings
 from git_refresh.cli.check_schedule import schedule_problem, schedule_warnings
-from git_refresh.cli.schema import schema
 from git_refresh.model.values import Problem, Ref
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError, load
@@ -186,16 +184,6 @@ def test_a_note_on_the_defaults_appears_once() -> None:
         }
     )
     assert [note.location for note in found.notes] == ["WORKSPACE_DEFAULTS.folders[0].url"]
-
-
-def test_an_editor_takes_every_address_that_the_app_takes() -> None:
-    validator = Draft202012Validator(schema())
-    for page in WORKSPACE_PAGES:
-        assert validator.is_valid([HOST + page])
-    for written in (written for all_ in SAME_REPOSITORY.values() for written in all_):
-        assert validator.is_valid([folder(url=written)])
-    for text in VAULTS:
-        assert validator.is_valid({"WORKSPACES": [HOST], "KEY_VAULT_URL": text})
 
 
 # What is refused

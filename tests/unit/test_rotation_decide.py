@@ -15,7 +15,7 @@ from git_refresh.admin.rotation.decide import (
     unclaimed,
     untagged,
 )
-from git_refresh.admin.secrets import OAuthSecret, Version, place_of, tags_of
+from git_refresh.admin.values import OAuthSecret, Version, place_of, tags_of
 from tests.support.fakes import NOW
 
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from git_refresh.admin.rotation.decide import MAX_OAUTH_SECRETS
 from git_refresh.admin.rotation.report import SecretReport
 from git_refresh.admin.rotation.steps import is_refusal
-from git_refresh.admin.secrets import tags_of
+from git_refresh.admin.values import tags_of
 from git_refresh.failures.failure import Service, ServiceFailure
 from tests.support.examples import as_often_as
 from tests.support.rotation_world import (

@@ -89,12 +89,12 @@ def test_workspaces_are_chosen_by_name_in_the_order_of_the_list(
         (
             "x,test,y",
             [
-                f'--only: "{name}" is not a workspace in the list; write "prod", "test" or "dev, eu"'
+                f'--only: "{name}" is not a workspace in the list; write one of "prod"; "test"; "dev, eu"'
                 for name in "xy"
             ],
         ),
-        ("", ['--only: is empty; write "prod", "test" or "dev, eu"']),
-        ("prod,", ['--only: is empty; write "prod", "test" or "dev, eu"']),
+        ("", ['--only: is empty; write one of "prod"; "test"; "dev, eu"']),
+        ("prod,", ['--only: is empty; write one of "prod"; "test"; "dev, eu"']),
     ],
 )
 def test_an_unknown_name_is_reported_with_the_nearest(only: str, said: list[str]) -> None:
@@ -103,7 +103,7 @@ def test_an_unknown_name_is_reported_with_the_nearest(only: str, said: list[str]
 
 def test_the_first_of_many_names_are_shown() -> None:
     (said,) = refused(settings(*({"name": f"data-{number}"} for number in range(9))), scope("?"))
-    assert said.endswith('; write "data-0", "data-1", "data-2", "data-3", "data-4" or one of 4 more')
+    assert said.endswith('; write one of "data-0", "data-1", "data-2", "data-3", "data-4" and 4 more')
 
 
 def test_what_may_be_a_secret_is_not_shown() -> None:
@@ -196,7 +196,7 @@ NOT_THERE = {
     "not alike": (
         "prod",
         "/x",
-        '"/x" is not a Git folder of prod, nor below a path ending in /*; write "/Repos/etl/prod" or "/Shared/etl"',
+        '"/x" is not a Git folder of prod, nor below a path ending in /*; write one of "/Repos/etl/prod", "/Shared/etl"',
     ),
     "a pattern below a pattern": (
         "test",
@@ -213,7 +213,7 @@ NOT_THERE = {
         "/x",
         '"/x" is not a Git folder of none, nor below a path ending in /*; there is none in the list',
     ),
-    "empty": ("prod", " ", 'is empty; write "/Repos/etl/prod" or "/Shared/etl"'),
+    "empty": ("prod", " ", 'is empty; write one of "/Repos/etl/prod", "/Shared/etl"'),
 }
 
 

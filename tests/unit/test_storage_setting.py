@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_refresh.model.values import Problem
-from git_refresh.settings.storage import Storage, read_storage
+from git_refresh.settings.functions_host import Storage, read_storage
 from tests.support.examples import as_often_as
 
 GUID = "5a1e0000-0000-4000-8000-000000000002"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from git_refresh.clients.identity import Identity
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import ServiceTime, Skew
-from git_refresh.model.next_run import MARGIN, expires_before, late_by, next_run_after
+from git_refresh.model.schedule import MARGIN, expires_before, late_by, next_run_after
 from git_refresh.model.values import AZURE_DEVOPS, Token
 from git_refresh.output.mask import SecretFilter
 from tests.support.fakes import NOW, FakeClock, deadline

@@ -176,7 +176,7 @@ def test_a_git_folder_without_an_id_is_unexpected(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("commit", ["two\nlines", "main", None, 7, (SHARED[4:] * 2)[:40]])
 def test_a_ref_at_no_commit_is_unexpected_and_others_may_be_odd(commit: object) -> None:
-    refs = responses.Refs(
+    refs = responses.GitRefs(
         value=[{"name": 5}, {"objectId": []}, {"name": "refs/heads/main", "objectId": commit}]
     )
     assert devops._head(refs, "refs/heads/other", SecretFilter()).commit is None
