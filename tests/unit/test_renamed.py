@@ -9,6 +9,7 @@ import pytest
 from git_refresh.cli.check import check_settings
 from git_refresh.cli.checks import CheckReport
 from git_refresh.cli.render import show_check
+from git_refresh.run.refresh import lateness
 from git_refresh.settings.load import Settings, load
 from tests.support.fake_fleet import NEW, host, run
 from tests.support.fakes import FakeServices, FakeWorkspace
@@ -108,6 +109,10 @@ def test_each_old_name_is_reported_with_its_new_one() -> None:
 
 def test_a_run_separates_errors_and_warnings() -> None:
     bad = {"folders": ["not a path"]}
-    report = run(FakeServices({host(1): FakeWorkspace()}, {"main": NEW}), bad, late=timedelta(minutes=9))
+    report = run(
+        FakeServices({host(1): FakeWorkspace()}, {"main": NEW}),
+        bad,
+        notes=lateness(timedelta(minutes=9), past_due=False),
+    )
     severities = {each["location"]: each["severity"] for each in report.as_dict()["problems"]}
     assert severities == {"WORKSPACES[0].folders[0].path": "error", "timer": "warning"}
