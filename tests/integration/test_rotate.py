@@ -782,7 +782,7 @@ def test_the_date_of_one_service_deletes_nothing(here: Here, service: str, days:
 # Killed
 
 
-REQUESTS = 19
+REQUESTS = 18
 """What an undisturbed rotation asks; the first test says when the number has to be changed."""
 
 
