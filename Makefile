@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-queue test check lint format types mutants fuzz simulate soak bench bench-accept hostile quarter-core docs snapshots audit requirements clean
+.PHONY: help install run test check lint format types mutants fuzz simulate soak bench docs snapshots audit requirements clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -17,15 +17,11 @@ install: .venv/installed ## prepare .venv with all that the other targets need
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
-	$(BIN)/python -m tools.kql
-	$(BIN)/python -m tools.azurite
+	$(BIN)/python -m tools.npm
 	@touch $@
 
 run: install ## watch the app do its job on an embedded cloud: three runs, with a commit, a dead token and a failure in between
 	@$(BIN)/python -m localcloud.demo
-
-run-queue: install ## watch a run that is spread over three workers by a storage queue (FAN_OUT=queue)
-	@$(BIN)/python -m localcloud.demo_queue
 
 test: lint types ## lint, format, types and all tests (what CI runs)
 	$(BIN)/python -m pytest -n 4 --dist worksteal  # more than there are cores: half of it waits for faults to be given up
@@ -47,25 +43,13 @@ format: install ## mend what the linter and the formatter can mend
 soak: install ## 200 runs in one process, another fault in each: whether threads, descriptors or memory grow (takes minutes)
 	$(BIN)/python -m benchmarks.soak --ticks 200
 
-bench: install ## how fast a run is beside other clients, compared with what is kept (fifteen minutes; QUICK=--quick: two)
-	$(BIN)/python -m benchmarks.speed $(QUICK)
-
-bench-accept: install ## measure the scripts too, keep all, and write docs/performance.md anew (twenty-five minutes)
-	$(BIN)/python -m benchmarks.speed --accept
-
-hostile: install ## the app's peak of memory with one hostile workspace among fifty
-	$(BIN)/python -m benchmarks.hostile_memory --ceiling 200
-
-quarter-core: install ## how late a run ends, and in how much memory, on a quarter of a core (Linux; six minutes)
-	$(BIN)/python -m benchmarks.quarter_core
+bench: install ## how fast a run is, compared with what is kept (fifteen minutes; BENCH=--quick: two; BENCH=--accept: keep the figures)
+	$(BIN)/python -m benchmarks.speed $(BENCH)
 
 mutants: install ## break the pure modules on purpose, and list what the unit tests do not notice (takes minutes)
 	@rm -rf mutants
 	$(BIN)/mutmut run --max-children 2
-	@$(BIN)/mutmut results --all true | awk -F '[.: ]+' ' \
-	  { of[$$3]++; if ($$NF ~ /survived|tests|suspicious|checked/) { left[$$3]++; print } } \
-	  END { for (module in of) { all += of[module]; lost += left[module]; say(module, of[module], left[module]) }; say("all", all, lost) } \
-	  function say(name, made, missed) { printf "%-12s %4d of %4d noticed, %3d %%\n", name, made - missed, made, 100 * (made - missed) / made }'
+	@$(BIN)/mutmut results
 	@echo "See one of the above with: $(BIN)/mutmut show NAME"
 
 FUZZ_EXAMPLES ?= 500

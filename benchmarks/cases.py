@@ -13,7 +13,7 @@ type Kind = Literal["legacy", "git-cli"]
 KINDS: tuple[Kind, ...] = get_args(Kind.__value__)
 """Git folders that the list of Git folders shows; Git folders with Git CLI access, which are in no list."""
 
-type Client = Literal["app", "asyncio", "threads", "script"]
+type Client = Literal["app", "asyncio"]
 CLIENTS: tuple[Client, ...] = get_args(Client.__value__)
 
 VAULT = "https://contoso.vault.azure.net"
@@ -63,53 +63,36 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What is measured of a case: by which clients, how many times by the app and the asyncio client; the scripts once."""
+    """A case, the clients that are measured, and the number of runs of each client."""
 
     case: Case
-    clients: tuple[Client, ...]
     times: int
+    clients: tuple[Client, ...] = CLIENTS
 
     def turns(self) -> Iterator[Client]:
-        """Who runs after whom: whatever else the machine is busy with is for all alike."""
-        for number in range(self.times):
-            yield from (client for client in self.clients if number == 0 or client in _BOTH)
-
-
-_BOTH: tuple[Client, ...] = ("app", "asyncio")
-_QUICK: tuple[Client, ...] = ("app", "asyncio", "threads")
-
-
-def compared() -> list[Measurement]:
-    """What `make bench` measures in some fifteen minutes: the app and what it is compared with."""
-    return [replace(each, clients=_BOTH) for each in grid()]
+        """Return the clients in turn, so other work of the machine affects them equally."""
+        for _ in range(self.times):
+            yield from self.clients
 
 
 def grid() -> list[Measurement]:
-    """What is kept, in some twenty-five minutes: each script where it ends within a few."""
-    alone = [Measurement(Case(1, folders, 50, "quiet"), CLIENTS, 3) for folders in (0, 2, 5)]
+    """Return all cases, in about fifteen minutes."""
+    alone = [Measurement(Case(1, folders, 50, "quiet"), 3) for folders in (0, 2, 5)]
+    few = [Measurement(Case(100, folders, 50, "quiet"), 3) for folders in (0, 2)]
     middle = [
-        Measurement(
-            Case(100, 5, latency, situation),
-            _QUICK if latency == _USUAL else _BOTH,
-            3 if latency <= _USUAL else 1,
-        )
+        Measurement(Case(100, 5, latency, situation), 3 if latency <= _USUAL else 1)
         for latency in (0, 50, 200)
         for situation in SITUATIONS
     ]
-    few = [
-        Measurement(Case(100, 0, 50, "quiet"), _BOTH, 3),
-        Measurement(Case(100, 2, 50, "quiet"), CLIENTS, 3),
-    ]
     large = [
-        Measurement(Case(1000, folders, latency, situation), _BOTH, 1)
-        for folders, latency, situation in _LARGE
+        Measurement(Case(1000, folders, latency, situation), 1) for folders, latency, situation in _LARGE
     ]
-    legacy = [*alone, *few, *middle, *large, Measurement(Case(1000, 2, 50, "quiet"), _QUICK, 1)]
+    legacy = [*alone, *few, *middle, *large]
     return [*legacy, *(_git_cli(each) for each in legacy if _size(each.case) in _IN_BOTH_KINDS)]
 
 
 def _git_cli(measurement: Measurement) -> Measurement:
-    return replace(measurement, case=replace(measurement.case, kind="git-cli"), clients=_BOTH)
+    return replace(measurement, case=replace(measurement.case, kind="git-cli"))
 
 
 def _size(case: Case) -> tuple[int, int, int]:
@@ -117,9 +100,9 @@ def _size(case: Case) -> tuple[int, int, int]:
 
 
 def quick() -> list[Measurement]:
-    """Two minutes: the cases of which the project promises a ratio, and one workspace."""
+    """Return the cases with a promised ratio, and one workspace, in two minutes."""
     cases = [Case(1, 2, 50, "quiet"), *(Case(100, 5, 50, situation) for situation in SITUATIONS[:2])]
-    legacy = [Measurement(case, _BOTH, 3) for case in cases]
+    legacy = [Measurement(case, 3) for case in cases]
     return [*legacy, *map(_git_cli, legacy)]
 
 
@@ -129,6 +112,7 @@ _IN_BOTH_KINDS = {(1, 2, _USUAL), (100, 5, _USUAL), (1000, 2, _USUAL)}
 _LARGE: tuple[tuple[int, int, Situation], ...] = (
     (0, 50, "quiet"),
     (2, 0, "quiet"),
+    (2, 50, "quiet"),
     (2, 50, "pulled"),
     (2, 50, "first"),
     (2, 200, "quiet"),

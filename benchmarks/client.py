@@ -15,9 +15,6 @@ from collections.abc import Callable, Mapping
 
 from benchmarks.process import MIB, sample
 
-THREADS = 32
-"""Operations at once, as the app does by default."""
-
 LONGEST = 600
 """Seconds that a run may take."""
 
@@ -61,12 +58,6 @@ def _app() -> Callable[[], None]:
     return lambda: run_scheduled(os.environ, None)
 
 
-def _script(threads: int) -> Callable[[], None]:
-    from benchmarks.script import refresh  # noqa: PLC0415  # its imports are measured
-
-    return lambda: refresh(os.environ, threads=threads)
-
-
 def _asyncio() -> Callable[[], None]:
     import asyncio  # noqa: PLC0415  # its imports are measured
 
@@ -75,12 +66,7 @@ def _asyncio() -> Callable[[], None]:
     return lambda: asyncio.run(refresh(os.environ))
 
 
-_LOAD: Mapping[str, Callable[[], Callable[[], None]]] = {
-    "app": _app,
-    "asyncio": _asyncio,
-    "threads": lambda: _script(THREADS),
-    "script": lambda: _script(1),
-}
+_LOAD: Mapping[str, Callable[[], Callable[[], None]]] = {"app": _app, "asyncio": _asyncio}
 
 
 def main(client: str) -> None:

@@ -1,4 +1,4 @@
-"""What the lean cloud answers: as much as a run and the scripts beside it ask for, without checking who asks."""
+"""What the lean cloud answers: as much as a run and the asyncio client ask for, without checking who asks."""
 
 import itertools
 import json

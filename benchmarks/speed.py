@@ -21,7 +21,6 @@ from benchmarks.cases import (
     Kind,
     Measurement,
     Situation,
-    compared,
     grid,
     quick,
 )
@@ -91,12 +90,10 @@ def _compared(cloud: LeanCloud, wanted: Sequence[Measurement]) -> tuple[list[Fig
 
 
 def _accept(figures: Sequence[Figure], *, whole: bool) -> None:
-    from tools.generate import MADE  # noqa: PLC0415  # makes pages of the figures
-    from tools.queries import ROOT  # noqa: PLC0415  # same
+    from tools.generate import write  # noqa: PLC0415  # makes pages of the figures
 
     (Figures.of(figures) if whole else Figures.read().with_new(figures)).write()
-    for name in ("docs/performance.md", "docs/images/performance.svg"):
-        (ROOT / name).write_text(MADE[name](), encoding="utf-8")
+    write("docs/performance.md")
 
 
 @click.command(help=__doc__)
@@ -123,10 +120,10 @@ def main(  # noqa: PLR0913  # the command's options
     few: bool,
     accept: bool,
 ) -> None:
-    wanted = quick() if few else grid() if accept else compared()
+    wanted = quick() if few else grid()
     if workspaces is not None:
         case = Case(workspaces, folders, latency, situation, kind)
-        wanted = [Measurement(case, clients or ("app", "asyncio"), times)]
+        wanted = [Measurement(case, times, clients or CLIENTS)]
     with LeanCloud() as cloud:
         if accept:
             found = [figure for one in wanted for figure in figures_of(cloud, one)]

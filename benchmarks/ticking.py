@@ -4,7 +4,6 @@
 line of JSON. It imports nothing of the cloud, the tests or the command line.
 """
 
-import contextlib
 import dataclasses
 import gc
 import json
@@ -12,10 +11,8 @@ import logging
 import os
 import subprocess
 import sys
-import threading
 import time
-import tracemalloc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -41,21 +38,13 @@ class App:
     Args:
         environ: the environment, the app settings included.
         limit: seconds for one operation, instead of the app's own limits; None leaves those.
-        trace: keep track of where memory was allocated, which costs both time and memory.
     """
 
-    def __init__(
-        self, environ: Mapping[str, str], *, limit: float | None = None, trace: bool = False
-    ) -> None:
-        command = [sys.executable, "-X", "tracemalloc"] if trace else [sys.executable]
-        command += ["-m", "benchmarks.ticking", str(limit or "")]
+    def __init__(self, environ: Mapping[str, str], *, limit: float | None = None) -> None:
+        command = [sys.executable, "-m", "benchmarks.ticking", str(limit or "")]
         self._process = subprocess.Popen(  # noqa: S603  # itself
             command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def __enter__(self) -> Self:
         return self
@@ -77,11 +66,6 @@ class App:
             self._ask(order)
         return Sample(**self._ask("sample"))
 
-    def grown(self) -> list[str]:
-        """Where the memory was allocated that has been taken since this was last asked; only with `trace`."""
-        lines: list[str] = self._ask("grown")
-        return lines
-
     def _ask(self, order: str) -> Any:  # noqa: ANN401  # whatever the other side has written
         assert self._process.stdin and self._process.stdout  # noqa: S101, PT018  # for the type checker: pipes
         self._process.stdin.write(order + "\n")
@@ -90,20 +74,6 @@ class App:
         if not answer:
             raise RuntimeError(f"the app's process has ended: {self._process.wait()}")
         return json.loads(answer)
-
-
-@contextlib.contextmanager
-def bounded(close: Callable[[], None], seconds: float = 10.0) -> Iterator[None]:
-    """Close something at the end, and go on when that takes too long.
-
-    The embedded cloud now and then waits for ever for a Git that was cancelled at its start; what was measured is told all the same.
-    """
-    try:
-        yield
-    finally:
-        closing = threading.Thread(target=close, daemon=True)
-        closing.start()
-        closing.join(seconds)
 
 
 def _tick() -> dict[str, Any]:
@@ -120,25 +90,6 @@ def _tick() -> dict[str, Any]:
     return {"seconds": seconds, "ok": not failure, "said": failure, "after": dataclasses.asdict(sample())}
 
 
-class _Grown:
-    """What has been allocated between two calls, by place."""
-
-    def __init__(self) -> None:
-        self._before: tracemalloc.Snapshot | None = None
-
-    def __call__(self) -> list[str]:
-        if not tracemalloc.is_tracing():
-            return []
-        gc.collect()
-        now, before = tracemalloc.take_snapshot(), self._before
-        self._before = now
-        if before is None:
-            return []
-        changes = now.compare_to(before, "lineno")
-        whole = f"{sum(change.size_diff for change in changes) / 1024:+.0f} KiB in all"
-        return [whole, *(str(change) for change in changes[:15])]
-
-
 def _shorten(limit: float) -> None:
     """Let what would be waited for be given up soon, as the integration tests do."""
     from git_refresh import app  # noqa: PLC0415  # only now
@@ -153,9 +104,9 @@ def _shorten(limit: float) -> None:
     from git_refresh.settings.load import Settings, load  # noqa: PLC0415  # only now
 
     for module, name in (
-        (identity, "LIMIT"),
-        (key_vault, "LIMIT"),
-        (devops, "LIMIT"),
+        (identity, "TOKEN_LIMIT_S"),
+        (key_vault, "SECRET_LIMIT_S"),
+        (devops, "REF_LIMIT_S"),
         (oauth, "SIGN_IN_LIMIT"),
         (databricks, "CREDENTIAL_LIMIT"),
         (databricks, "LOOKUP_LIMIT"),
@@ -183,7 +134,6 @@ def main(limit: str) -> None:
         "sample": lambda: dataclasses.asdict(sample()),
         "collect": gc.collect,
         "trim": trim,
-        "grown": _Grown(),
     }
     for order in sys.stdin:
         print(json.dumps(orders[order.strip()]()), flush=True)  # noqa: T201  # the answer

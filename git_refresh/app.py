@@ -20,7 +20,7 @@ from git_refresh.clients.proxies import portless_proxy, proxy_problems, proxy_va
 from git_refresh.clients.session import BoundedSession
 from git_refresh.failures.failure import Service
 from git_refresh.model.clock import Clock, Deadline, Skew, SystemClock
-from git_refresh.model.next_run import late_by, next_run_after
+from git_refresh.model.schedule import late_by, next_run_after
 from git_refresh.model.values import AZURE_DEVOPS, Problem, Secret, Token, Zone
 from git_refresh.output.log import RedactingLogger, log_to_platform
 from git_refresh.output.mask import SecretFilter
@@ -31,8 +31,8 @@ from git_refresh.run.ports import RefResolver, SliceClaims
 from git_refresh.run.refresh import lateness, refresh
 from git_refresh.run.report import Report
 from git_refresh.run.slices import QUEUE
+from git_refresh.settings.functions_host import CONNECTION, read_storage
 from git_refresh.settings.load import Settings, SettingsError, load
-from git_refresh.settings.storage import CONNECTION, read_storage
 
 
 class AllClouds:

@@ -16,7 +16,7 @@ from uuid import uuid4
 from git_refresh.failures.diagnosis import DiagnosisContext, diagnose, finding, noted
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Clock, SystemClock
-from git_refresh.model.next_run import late_by, next_run_after
+from git_refresh.model.schedule import late_by, next_run_after
 from git_refresh.model.values import Problem
 from git_refresh.output.log import RedactingLogger, log_to_platform
 from git_refresh.run.errors import failure_of, raise_failure
@@ -24,9 +24,8 @@ from git_refresh.run.ports import ClaimResult, SliceClaims
 from git_refresh.run.refresh import lateness, refresh
 from git_refresh.run.report import Report, log_dispatch, log_message, log_not_listed, log_queued
 from git_refresh.run.slices import Message, UnreadableMessageError, messages, read_message
-from git_refresh.settings.host_json import ENDING_S
+from git_refresh.settings.functions_host import ENDING_S, read_storage
 from git_refresh.settings.load import Settings, SettingsError, load
-from git_refresh.settings.storage import read_storage
 
 MIN_SLICE_SECONDS = 30.0
 """Seconds that a slice needs to be worth beginning; the shortest budget that a run may have."""

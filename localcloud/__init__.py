@@ -1,7 +1,6 @@
 """An embedded imitation of the clouds that this app works with, for `make run`, tests and benchmarks.
 
-`Cloud` is the way in; `localcloud.faults` is what can go wrong in it, `localcloud.mutations`
-what can be hostile in its answers.
+`Cloud` is the way in; `localcloud.faults` has what can go wrong in it.
 """
 
 from localcloud.cloud import Cloud

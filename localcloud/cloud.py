@@ -205,10 +205,6 @@ class Cloud:
         """The tokens and secrets that the services have really given out, since they remember."""
         return self._observer.memory.given() if self._observer.memory else []
 
-    def issued_to(self, identity: Identity) -> list[str]:
-        """Of what was issued: what belongs to this identity, its own tokens and all that was got with them, step by step."""
-        return self._observer.memory.given_to(identity.object_id) if self._observer.memory else []
-
     def known_to(self, host: str) -> list[str]:
         """The secrets that this host remembers."""
         return list(self._observer.memory.of(host)) if self._observer.memory else []

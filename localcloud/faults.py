@@ -5,7 +5,6 @@ or one of the `Connect` members, done to a connection before there is a request.
 """
 
 import asyncio
-import codecs
 import enum
 import json
 import re
@@ -190,20 +189,6 @@ def act_then(loss: Action) -> Action:
         return await loss(request, proceed)
 
     return act
-
-
-def byte_order_mark() -> Action:
-    """Let the real answer's body begin with U+FEFF, if there is one."""
-    return replace_body(lambda body: codecs.BOM_UTF8 + body if body else body)
-
-
-def null_lists() -> Action:
-    """Let every empty list of the real JSON answer be `null`."""
-
-    def nulled(body: bytes) -> bytes:
-        return re.sub(rb": \[\]", b": null", body)
-
-    return replace_body(nulled)
 
 
 def _body(response: web.Response) -> bytes:

@@ -19,16 +19,11 @@ _GIVEN = ("access_token", "secret")
 
 
 class Memory:
-    """Every secret that a host was sent or has given out, in the order in which it first saw them.
-
-    What is given out belongs to an identity: that of a token of the identity endpoint, and from there on that of the secrets that were
-    sent for it. What two identities have read, as they may a vault's secret, belongs to both.
-    """
+    """Every secret that a host was sent or has given out, in the order in which it first saw them."""
 
     def __init__(self) -> None:
         self._known: dict[str, dict[str, None]] = {}
         self._given: dict[str, None] = {}
-        self._owners: dict[str, set[str]] = {}
 
     def of(self, host: str) -> tuple[str, ...]:
         return tuple(self._known.get(host, ()))
@@ -40,33 +35,17 @@ class Memory:
         """Those that a service has really issued: what a hostile one has made up is nobody's secret."""
         return list(self._given)
 
-    def given_to(self, object_id: str) -> list[str]:
-        """Those that belong to this identity."""
-        return [secret for secret in self._given if object_id in self._owners.get(secret, ())]
+    def note_request(self, host: str, request: web.Request, body: bytes) -> None:
+        """Remember the tokens, passwords, assertions and identity header in a request."""
+        self._add(host, _in_headers(request.headers))
+        self._add(host, _in_fields(_fields(request.content_type, body), _names(_SENT, host)))
 
-    def note_request(self, host: str, request: web.Request, body: bytes) -> list[str]:
-        """Remember the tokens, passwords, assertions and identity header in a request, and return them."""
-        sent = [
-            *_in_headers(request.headers),
-            *_in_fields(_fields(request.content_type, body), _names(_SENT, host)),
-        ]
-        self._add(host, sent)
-        return sent
-
-    def note_answer(
-        self, host: str, response: web.StreamResponse, sent: Iterable[str], identity: str | None
-    ) -> None:
-        """Remember the token, or the vault's secret, in an answer, as the identity's or as those' whose secrets were sent for it."""
+    def note_answer(self, host: str, response: web.StreamResponse) -> None:
+        """Remember the token, or the vault's secret, in an answer."""
         if isinstance(response, web.Response) and isinstance(response.body, bytes):
             given = list(_in_fields(_fields(response.content_type, response.body), _names(_GIVEN, host)))
             self._add(host, given)
             self._given.update(dict.fromkeys(given))
-            owners = {identity} if identity else set[str]().union(*map(self._of_whom, sent))
-            for secret in given:
-                self._owners.setdefault(secret, set()).update(owners)
-
-    def _of_whom(self, secret: str) -> set[str]:
-        return self._owners.get(secret, set())
 
     def _add(self, host: str, secrets: Iterable[str]) -> None:
         self._known.setdefault(host, {}).update(dict.fromkeys(secrets))

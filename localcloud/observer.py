@@ -97,7 +97,7 @@ class Observer:
             record.client_id = request.query.get("client_id") or _form(request.content_type, body).get(
                 "client_id"
             )
-            sent = self._remember(site, request, body)
+            self._remember(site, request, body)
             if self.on_request:
                 self.on_request(record)
             await asyncio.sleep(self.latency)
@@ -107,8 +107,7 @@ class Observer:
                 record.principal = request.get(PRINCIPAL)
                 response.headers[site.request_id_header] = str(uuid.uuid4())
                 if self.memory is not None:
-                    identity = record.principal if site.service == "identity" else None
-                    self.memory.note_answer(site.host, response, sent, identity)
+                    self.memory.note_answer(site.host, response)
                 return response
 
             response = await self._act(record, request, answer)
@@ -133,13 +132,11 @@ class Observer:
         self.requests.append(record)
         return record
 
-    def _remember(self, site: Site, request: web.Request, body: bytes) -> list[str]:
-        """The secrets that it was sent, if it remembers any."""
-        if self.memory is None:
-            return []
-        sent = self.memory.note_request(site.host, request, body)
-        request[KNOWN] = self.memory.of(site.host)
-        return sent
+    def _remember(self, site: Site, request: web.Request, body: bytes) -> None:
+        """Note the secrets that it was sent, if it remembers any, for the faults."""
+        if self.memory is not None:
+            self.memory.note_request(site.host, request, body)
+            request[KNOWN] = self.memory.of(site.host)
 
     async def _act(self, record: Request, request: web.Request, answer: Proceed) -> web.StreamResponse:
         """The answer, with every fault that strikes around it; the first one injected is the outermost."""

@@ -6,7 +6,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.infra.alert_clock import LONGEST_INGESTION, Rule, rules
+from tools.alert_clock import LONGEST_INGESTION, Rule, rules
 from tools.snapshots import read
 
 VARIANTS = {15: "queue", 30: "queue-every-30", 60: "queue-every-60"}

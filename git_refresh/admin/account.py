@@ -20,7 +20,7 @@ AUDIENCE = "fb60f99c-7a34-4190-8149-302f77469936"
 AS_USER = {"permissions": ["USER"]}
 """What to send for a principal to be assigned to a workspace. Never an empty list, which would take it out."""
 
-PAGES = 20
+MAX_POLICY_PAGES = 20
 """Of the federation policies of a service principal, which may have 20."""
 
 
@@ -79,7 +79,7 @@ class AdminAccount:
     def trusts(self, principal_id: int, issuer: str, subject: str) -> bool:
         """Whether a principal has a federation policy for whom this issuer's tokens call by this name."""
         what, query = Operation.LIST_POLICIES.of(), dict[str, str]()
-        for _ in range(PAGES):
+        for _ in range(MAX_POLICY_PAGES):
             page = self._rest.get(what, self._policies(principal_id), _Policies, query)
             if any(_is_for(each.oidc_policy, issuer, subject) for each in page.policies):
                 return True

@@ -11,12 +11,12 @@ from git_refresh.admin.account import AdminAccount
 from git_refresh.admin.devops_grants import named
 from git_refresh.admin.directory import ServicePrincipal
 from git_refresh.admin.grants import Grant, NotGrantedError
-from git_refresh.admin.polling import poll
-from git_refresh.admin.services import ACCOUNTS, AdminServices
-from git_refresh.admin.workspace import AdminWorkspace, Place
+from git_refresh.admin.services import ACCOUNTS_ORIGIN, AdminServices
+from git_refresh.admin.workspace import AdminWorkspace, FoundObject
 from git_refresh.clients.scim import Principal
 from git_refresh.failures.diagnosis import DiagnosisContext, finding, internal
 from git_refresh.failures.failure import Service, ServiceError
+from git_refresh.model.clock import poll
 from git_refresh.output.shell import Command
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder, Workspace
@@ -34,7 +34,7 @@ class FolderTarget:
     """What the app has to manage for the sake of a folder."""
 
     path: str
-    place: Place | None = None
+    place: FoundObject | None = None
     """None: the directory has to be made, or it could not be looked at."""
     managed: bool = False
     failure: ServiceError | None = None
@@ -110,9 +110,9 @@ class DatabricksGrants:
             )
             targets = self._targets(api, workspace, principal)
         except ServiceError as error:
-            return grant.mark_failed(error)
+            return grant.failed(error)
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
-            return grant.mark_failed(internal(error, context))
+            return grant.failed(internal(error, context))
         context = replace(context, account_id=account_id or "")
         return WorkspaceSnapshot(workspace, client_id, api, account_id, principal, targets, context)
 
@@ -175,14 +175,13 @@ class DatabricksGrants:
         principal, workspace = view.principal, view.workspace
         grant = self._membership(view)
         if principal is None and workspace.auth == "managed_identity":
-            grant.do = partial(self._add_identity, view)
-            return grant
+            return replace(grant, do=partial(self._add_identity, view))
         if principal is None:
             return self._from_account(view, grant)
         if not principal.active:
-            return grant.mark_failed(finding("principal_inactive", view.context))
+            return grant.failed(finding("principal_inactive", view.context))
         if principal.entitled:
-            return grant.mark_existing(is_=True)
+            return grant.existing(is_=True)
         return Grant(
             "workspace_access",
             workspace.name,
@@ -207,14 +206,13 @@ class DatabricksGrants:
 
     def _from_account(self, view: WorkspaceSnapshot, grant: Grant) -> Grant:
         if view.workspace_id is None:
-            return grant.mark_failed(finding("no_workspace_id", view.context))
+            return grant.failed(finding("no_workspace_id", view.context))
         try:
             account = self._account(view)
             number = self._number(account, view)
         except (ServiceError, NotGrantedError) as error:
-            return grant.mark_failed(error)
-        grant.do = partial(self._assign, view, account, number, view.workspace_id)
-        return grant
+            return grant.failed(error)
+        return replace(grant, do=partial(self._assign, view, account, number, view.workspace_id))
 
     def _assign(self, view: WorkspaceSnapshot, account: AdminAccount, number: int, workspace_id: str) -> None:
         account.assign(number, workspace_id)
@@ -249,7 +247,7 @@ class DatabricksGrants:
             raise NotGrantedError(finding("accounts_differ", view.context, ids=", ".join(self._accounts)))
         if view.account_id is None:
             raise NotGrantedError(finding("no_account_id", view.context))
-        return AdminAccount(view.account_id, self._services.rest(Service.DATABRICKS, ACCOUNTS))
+        return AdminAccount(view.account_id, self._services.rest(Service.DATABRICKS, ACCOUNTS_ORIGIN))
 
     def _number(self, account: AdminAccount, view: WorkspaceSnapshot) -> int:
         """The principal's number, as the account knows it: what a workspace says could be another's, who would get the right.
@@ -290,9 +288,8 @@ class DatabricksGrants:
             number = self._number(account, view)
             there = account.trusts(number, self._issuer, subject)
         except (ServiceError, NotGrantedError) as error:
-            return grant.mark_failed(error)
-        grant.do = partial(self._trust, account, number)
-        return grant.mark_existing(is_=there)
+            return grant.failed(error)
+        return replace(grant, do=partial(self._trust, account, number)).existing(is_=there)
 
     def _trust(self, account: AdminAccount, number: int) -> None:
         try:
@@ -313,8 +310,8 @@ class DatabricksGrants:
         """Whether the app manages the principals of `additional_principal_ids`. Where it does not, that is somebody's to do by hand."""
         for number in view.workspace.additional_principal_ids:
             what = f"service principal {view.client_id}: manager of service principal {number} (additional_principal_ids)"
-            grant = Grant("manager", view.workspace.name, what, ACCOUNT_ADMIN, context=view.context)
-            grant.command = commands.look_at_principal(view.workspace.host, number)
+            command = commands.look_at_principal(view.workspace.host, number)
+            grant = Grant("manager", view.workspace.name, what, ACCOUNT_ADMIN, command, context=view.context)
             yield self._managed(view, grant, number)
 
     def _managed(self, view: WorkspaceSnapshot, grant: Grant, number: int) -> Grant:
@@ -322,17 +319,17 @@ class DatabricksGrants:
         try:
             client_id = view.api.scim.client_id(number)
             if client_id is None:
-                return grant.mark_failed(finding("additional_principal_not_found", context, id=number))
+                return grant.failed(finding("additional_principal_not_found", context, id=number))
             managers = view.api.managers(self._account(view).id, client_id)
         except (ServiceError, NotGrantedError) as error:
-            return grant.mark_failed(error)
+            return grant.failed(error)
         if f"servicePrincipals/{view.client_id}" in managers:
-            return grant.mark_existing(is_=True)
+            return grant.existing(is_=True)
         if groups := ", ".join(sorted(who for who in managers if who.startswith("groups/"))):
-            return grant.mark_skipped(
+            return grant.skipped(
                 f"{groups} has the role, and whether the principal is in there this command does not look up"
             )
-        return grant.mark_failed(finding("manager_missing", context, id=number))
+        return grant.failed(finding("manager_missing", context, id=number))
 
     # The folders
 
@@ -358,12 +355,12 @@ class DatabricksGrants:
 
     def _folder(self, grant: Grant, target: FolderTarget) -> Grant:
         if target.failure is not None:
-            return grant.mark_failed(target.failure)
+            return grant.failed(target.failure)
         if target.managed:
-            return grant.mark_existing(is_=True)
+            return grant.existing(is_=True)
         if _is_somebodys(target.path):
-            return grant.mark_failed(finding("grant_too_broad", grant.context))
-        return grant.mark_skipped(grant.blocked) if grant.blocked else grant
+            return grant.failed(finding("grant_too_broad", grant.context))
+        return grant.skipped(grant.blocked) if grant.blocked else grant
 
     def _let_manage(self, view: WorkspaceSnapshot, target: FolderTarget) -> None:
         place = target.place or view.api.make_directory(target.path)

@@ -1,13 +1,20 @@
 """What is granted in Azure DevOps: the identity in each organization, with Basic access, among the readers of projects."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 
 from git_refresh.admin import commands
 from git_refresh.admin.directory import ServicePrincipal
 from git_refresh.admin.grants import Grant, Key
-from git_refresh.admin.organization import DEVOPS, ENTITLEMENTS, GRAPH, Member, Organization
+from git_refresh.admin.organization import (
+    DEVOPS_GRAPH_ORIGIN,
+    DEVOPS_ORIGIN,
+    ENTITLEMENTS_ORIGIN,
+    Member,
+    Organization,
+)
 from git_refresh.admin.services import AdminServices
 from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.failures.failure import Service, ServiceError
@@ -69,7 +76,7 @@ class DevOpsGrants:
         if first.origin != BUILT_IN:
             grant = self._membership(first, [repository.project for repository in repositories.values()])
             why = f"it is on {first.origin}, which this command does not know: do it there by hand"
-            return [grant.mark_skipped(why)]
+            return [grant.skipped(why)]
         ids: dict[str, str] = {}
         failed: list[Grant] = []
         api = None
@@ -78,7 +85,7 @@ class DevOpsGrants:
                 api = api or self._api(first.organization)
                 ids[repository.project] = api.project_id(repository.project)
             except ServiceError as error:
-                failed.append(self._reader(repository).mark_failed(error))
+                failed.append(self._reader(repository).failed(error))
                 if error.failure.status not in _OF_THE_PROJECT:
                     return failed  # it would be the same for each
         if api is None or not ids:
@@ -86,16 +93,15 @@ class DevOpsGrants:
         try:
             member = api.member(self._identity.object_id)
         except ServiceError as error:
-            return [self._membership(first, list(ids), list(ids.values())).mark_failed(error), *failed]
+            return [self._membership(first, list(ids), list(ids.values())).failed(error), *failed]
         if member is None:
             grant = self._membership(first, list(ids), list(ids.values()))
-            grant.keys += tuple(self._key(first, project) for project in ids)
-            grant.do = partial(self._let_in, api, ids)
-            return [grant, *failed]
+            keys = (*grant.keys, *(self._key(first, project) for project in ids))
+            return [replace(grant, keys=keys, do=partial(self._let_in, api, ids)), *failed]
         if member.blocked:
             context = self._facts(first)
             told = finding("member_cannot_sign_in", context, status=member.blocked)
-            return [self._membership(first, list(ids), list(ids.values())).mark_failed(told), *failed]
+            return [self._membership(first, list(ids), list(ids.values())).failed(told), *failed]
         readers = [
             self._reads(api, member, repository, ids[repository.project])
             for repository in repositories.values()
@@ -133,13 +139,13 @@ class DevOpsGrants:
             api.raise_to_basic(member)
 
     def _licence(self, api: Organization, member: Member, repository: Repository) -> Grant:
-        grant = self._membership(repository, [repository.project])
-        grant.description = f"{named(self._identity)}: a member with access level Basic"
-        if not member.licensed:
-            grant.description += ", in the place of one that sees no repository"
-        grant.command = commands.let_into_organization(api.name, self._identity.object_id, [])
-        grant.do = partial(self._raise, api)
-        return grant.mark_existing(is_=member.licensed)
+        instead = "" if member.licensed else ", in the place of one that sees no repository"
+        return replace(
+            self._membership(repository, [repository.project]),
+            description=f"{named(self._identity)}: a member with access level Basic{instead}",
+            command=commands.let_into_organization(api.name, self._identity.object_id, []),
+            do=partial(self._raise, api),
+        ).existing(is_=member.licensed)
 
     def _reader(self, repository: Repository) -> Grant:
         organization, project = repository.organization, repository.project
@@ -156,14 +162,16 @@ class DevOpsGrants:
     def _reads(self, api: Organization, member: Member, repository: Repository, id_: str) -> Grant:
         grant = self._reader(repository)
         if id_ in member.projects:
-            return grant.mark_existing(is_=True)
+            return grant.existing(is_=True)
         try:
             readers = api.readers(repository.project, id_)
         except ServiceError as error:
-            return grant.mark_failed(error)
-        grant.command = commands.put_into_group(api.name, member.descriptor, readers)
-        grant.do = partial(api.put_into, member, readers, repository.project)
-        return grant
+            return grant.failed(error)
+        return replace(
+            grant,
+            command=commands.put_into_group(api.name, member.descriptor, readers),
+            do=partial(api.put_into, member, readers, repository.project),
+        )
 
     def _key(self, repository: Repository, *project: str) -> Key:
         parts = (*place_of(repository), self._identity.object_id, *project)
@@ -181,7 +189,7 @@ class DevOpsGrants:
     def _api(self, organization: str) -> Organization:
         devops, entitlements, graph = (
             self._services.rest(Service.AZURE_DEVOPS, origin, self._tenant)
-            for origin in (DEVOPS, ENTITLEMENTS, GRAPH)
+            for origin in (DEVOPS_ORIGIN, ENTITLEMENTS_ORIGIN, DEVOPS_GRAPH_ORIGIN)
         )
         return Organization(organization, devops, entitlements, graph)
 

@@ -35,7 +35,7 @@ class ServicePrincipal:
     """Whether it is a managed identity, and not an application."""
 
 
-class Directory:
+class EntraDirectory:
     """The directory of one tenant, as somebody in it may read it."""
 
     def __init__(self, rest: Rest, tenant_id: str) -> None:

@@ -11,7 +11,7 @@ from git_refresh.failures.table import UNKNOWN
 from git_refresh.model.values import json_of
 from git_refresh.output.shell import NO_COMMAND, Command
 
-Kind = Literal[
+GrantKind = Literal[
     "identity",
     "organization",
     "project",
@@ -23,7 +23,7 @@ Kind = Literal[
     "folder",
 ]
 type Key = tuple[str, ...]
-Status = Literal["exists", "planned", "granted", "failed", "skipped"]
+GrantStatus = Literal["exists", "planned", "granted", "failed", "skipped"]
 """`exists`: nothing to do. `skipped`: not looked at or not done, since something else failed; or nobody's to do here."""
 
 
@@ -35,11 +35,20 @@ class NotGrantedError(Exception):
         self.why = why
 
 
-@dataclass(slots=True)
-class Grant:
-    """One right, and how it stands with it."""
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What there is to know after a right was granted."""
 
-    kind: Kind
+    client_id: str | None = None
+    """Of a service principal that was created: its application ID."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One right, and its state."""
+
+    kind: GrantKind
     location: str
     """Whose it is to give: "Azure DevOps contoso", "data-1"."""
     description: str
@@ -48,41 +57,38 @@ class Grant:
     """Who can give it: "a workspace admin of data-1"."""
     command: Command = NO_COMMAND
     """What that person types."""
-    status: Status = "planned"
+    status: GrantStatus = "planned"
     reason: str = ""
     """Of one that is skipped; of one that was given, what there is to know besides."""
     client_id: str | None = None
-    """Of a service principal that was made: its application id."""
+    """See `Granted`."""
     error: Diagnosis | None = None
     context: DiagnosisContext = field(default_factory=DiagnosisContext, repr=False)
     keys: tuple[Key, ...] = ()
     """What it is about, the same however it is worded as long as a part of it is missing; once it was given, all of these are there."""
-    do: Callable[[], None] | None = field(default=None, repr=False)
+    do: Callable[[], Granted | None] | None = field(default=None, repr=False)
     """Gives it, once or more often; raises `ServiceError` or `NotGrantedError`."""
     needs: "tuple[Grant, ...]" = field(default=(), repr=False)
-    """Of these, one has to be there before."""
+    """Of these, one has to be there before; as they stood when this right was looked at."""
 
-    def mark_existing(self, *, is_: bool) -> "Grant":
-        """The same, told whether it is there."""
-        self.status = "exists" if is_ else "planned"
-        return self
+    def existing(self, *, is_: bool) -> "Grant":
+        """Return the same right, which exists or is planned."""
+        return replace(self, status="exists" if is_ else "planned")
 
-    def mark_skipped(self, why: str) -> "Grant":
-        """The same, left out."""
-        self.status, self.reason = "skipped", why
-        return self
+    def skipped(self, why: str) -> "Grant":
+        """Return the same right, left out."""
+        return replace(self, status="skipped", reason=why)
 
-    def mark_failed(self, why: Diagnosis | ServiceError | NotGrantedError) -> "Grant":
-        """The same, which could not be looked at or given."""
-        self.status = "failed"
+    def failed(self, why: Diagnosis | ServiceError | NotGrantedError) -> "Grant":
+        """Return the same right, which could not be looked at or granted."""
         match why:
             case ServiceError():
-                self.error = self._told(why.failure)
+                error = self._told(why.failure)
             case NotGrantedError():
-                self.error = why.why
+                error = why.why
             case _:
-                self.error = why
-        return self
+                error = why
+        return replace(self, status="failed", error=error)
 
     def _told(self, failure: ServiceFailure) -> Diagnosis:
         """Mostly, that it takes somebody else."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SecretStr, WrapValidator
 
-from git_refresh.admin.job_values import Caller, GitSource, Job, ListedJob, RunAs
+from git_refresh.admin.values import Caller, GitSource, Job, ListedJob, RunAs
 from git_refresh.clients import oauth, responses
 from git_refresh.clients.databricks import DatabricksWorkspaceApi, workspace_session
 from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
@@ -18,16 +18,16 @@ from git_refresh.clients.rest import Rest
 from git_refresh.clients.scim import ScimClient
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline
-from git_refresh.model.values import Ref, StoredCredential, Token
+from git_refresh.model.values import GUID, Ref, StoredCredential, Token
 from git_refresh.output.mask import SecretFilter
 
-PAGES = 200
+MAX_JOBS_PAGES = 200
 """Pages of a workspace's list, each of 100 jobs: more than the 12,000 that a workspace may have."""
 
-JOBS = PAGES * 100
+MAX_LISTED_JOBS = MAX_JOBS_PAGES * 100
 """Jobs in that list, however many are on a page."""
 
-PAGE = 100
+JOBS_PER_PAGE = 100
 _ENTRIES = 1_000
 """On a page; with more it is none."""
 
@@ -86,7 +86,7 @@ class _Job(Response):
 
 
 class JobsClient:
-    """One workspace's jobs (`job_values.Jobs`)."""
+    """One workspace's jobs (`admin.values.Jobs`)."""
 
     def __init__(self, rest: Rest, git: DatabricksWorkspaceApi, secrets: SecretFilter) -> None:
         self._rest = rest
@@ -102,12 +102,12 @@ class JobsClient:
         return Caller(found.userName, found.is_admin)
 
     def listed(self) -> Iterator[list[ListedJob]]:
-        what, query = Operation.LIST_JOBS.of(), {"limit": str(PAGE), "expand_tasks": "false"}
+        what, query = Operation.LIST_JOBS.of(), {"limit": str(JOBS_PER_PAGE), "expand_tasks": "false"}
         jobs = 0
-        for _ in range(PAGES):
+        for _ in range(MAX_JOBS_PAGES):
             page = self._rest.get(what, f"{_API}/list", _Page, query)
             jobs += len(page.jobs)
-            if jobs > JOBS:
+            if jobs > MAX_LISTED_JOBS:
                 break
             yield [_listed(found, self._secrets) for found in page.jobs]
             if not page.next_page_token:
@@ -154,7 +154,7 @@ def _run_as(found: _Job) -> RunAs | None:
     name = found.run_as_user_name or wanted.service_principal_name or wanted.user_name
     if not name:
         return None
-    return RunAs("service principal" if responses.GUID.fullmatch(name) else "user", name)
+    return RunAs("service principal" if GUID.fullmatch(name) else "user", name)
 
 
 _CODE = ("notebook_task", "spark_python_task", "dbt_task")
@@ -186,7 +186,7 @@ def _source(found: _Source | None) -> GitSource | None:
 
 
 class HttpJobsClientFactory:
-    """The ways in to workspaces, with their jobs behind (`job_values.JobSight`)."""
+    """The ways in to workspaces, with their jobs behind (`admin.values.JobsClientFactory`)."""
 
     def __init__(self, tls: ssl.SSLContext, deadline: Deadline, secrets: SecretFilter) -> None:
         self._tls = tls

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, model_validator
 
-from git_refresh.admin.secrets import NewSecret, OAuthSecret
+from git_refresh.admin.values import NewSecret, OAuthSecret
 from git_refresh.clients.responses import PageToken, Response, SecretText, Word
 from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
@@ -17,7 +17,7 @@ from git_refresh.clients.scim import ScimClient
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.output.mask import SecretFilter
 
-PAGES = 20
+MAX_SECRETS_PAGES = 20
 """Of a list of five at most: one that goes on after that is no list."""
 
 _NOT_FOUND = 404
@@ -99,7 +99,7 @@ class OAuthSecrets:
         what = Operation.LIST_OAUTH_SECRETS.of(principal)
         found: list[OAuthSecret] = []
         token = ""
-        for _ in range(PAGES):
+        for _ in range(MAX_SECRETS_PAGES):
             query = {"page_token": token} if token else {}
             page = self._rest.get(what, _path(principal), _Page, query)
             found += [_about(each) for each in page.secrets]

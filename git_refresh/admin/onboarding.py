@@ -13,19 +13,17 @@ from http import HTTPStatus
 from git_refresh.admin import commands
 from git_refresh.admin.databricks_grants import DatabricksGrants, WorkspaceSnapshot, workspace_admin
 from git_refresh.admin.devops_grants import DevOpsGrants, Projects, place_of, projects_of
-from git_refresh.admin.directory import Directory, ServicePrincipal
-from git_refresh.admin.grants import Grant, Kind, NotGrantedError
-from git_refresh.admin.polling import PATIENCE, PAUSE, poll
-from git_refresh.admin.rotation.decide import RotationTarget
+from git_refresh.admin.directory import EntraDirectory, ServicePrincipal
+from git_refresh.admin.grants import Grant, Granted, GrantKind, Key, NotGrantedError
+from git_refresh.admin.rotation.decide import RotationTarget, sibling_names, targets_of
 from git_refresh.admin.rotation.steps import ParallelMap
-from git_refresh.admin.rotation.targets import sibling_names, targets_of
 from git_refresh.admin.rotation.work import Rotation
-from git_refresh.admin.services import GRAPH, AdminServices
+from git_refresh.admin.services import MICROSOFT_GRAPH_ORIGIN, AdminServices
 from git_refresh.clients.scim import Principal, ScimClient
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, internal
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
-from git_refresh.model.remote import read_remote
-from git_refresh.model.repository import Repository
+from git_refresh.model.clock import POLL_PAUSE_S, READ_LAG_S, poll
+from git_refresh.model.repository import Repository, read_remote
 from git_refresh.model.values import KEY_VAULT, Zone
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
@@ -33,8 +31,8 @@ from git_refresh.settings.load import Settings
 _NOT_YET = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 """What a service answers that has not heard yet of what another part of it has just made."""
 
-_ONE_BY_ONE = frozenset[Kind]({"federation_policy", "oauth_secret"})
-_WAVES: tuple[frozenset[Kind], ...] = (
+_ONE_BY_ONE = frozenset[GrantKind]({"federation_policy", "oauth_secret"})
+_WAVES: tuple[frozenset[GrantKind], ...] = (
     frozenset({"organization", "project", "principal", "workspace_access"}),
     _ONE_BY_ONE,
     frozenset({"folder"}),
@@ -64,10 +62,19 @@ class Onboarding:
         self._given = given
         self._crew = crew
         self._clock = services.deadline.clock
+        self.grants: list[Grant] = []
+        """What was planned, each as it stands now. Threads replace items, each its own; none changes one."""
+        self._principals: dict[tuple[Key, ...], int] = {}
 
     def close(self) -> None:
         """Let go of every connection."""
         self._services.close()
+
+    def plan(self, new_principal: str | None = None) -> None:
+        """Look at every right that the list needs; or at a service principal that is to be created, by its name."""
+        self.grants = self._new_principal(new_principal) if new_principal else self.look()
+        kinds = {"principal", "workspace_access"}
+        self._principals = {grant.keys: at for at, grant in enumerate(self.grants) if grant.kind in kinds}
 
     def look(self) -> list[Grant]:
         """Every right that the list needs, and whether it is there. Never raises for what a service does.
@@ -80,47 +87,20 @@ class Onboarding:
             found += self._zone(zone, [entry for entry in own.entries if isinstance(entry, Entry)])
         return found
 
-    def apply(self, grant: Grant) -> None:
-        """Give one that is planned; its status tells what came of it."""
-        if grant.status != "planned" or grant.do is None:
-            return
-        if grant.blocked:
-            grant.mark_skipped(grant.blocked)
-            return
-        fresh = grant.kind == "folder" and any(needs.status == "granted" for needs in grant.needs)
-        began = self._clock.monotonic()
-        while True:
-            try:
-                grant.do()
-            except ServiceError as error:
-                late = self._clock.monotonic() - began > PATIENCE
-                if fresh and not late and error.failure.status in _NOT_YET:
-                    self._clock.sleep(PAUSE)
-                    continue
-                grant.mark_failed(error)
-            except NotGrantedError as error:
-                grant.mark_failed(error)
-            except Exception as error:  # noqa: BLE001  # a mistake of ours must not keep the other rights from being given
-                grant.mark_failed(internal(error, DiagnosisContext()))
-            else:
-                grant.status = "granted"
-            return
-
-    def apply_all(self, planned: Sequence[Grant], given: Callable[[Grant], None]) -> None:
+    def apply_all(self, given: Callable[[Grant], None]) -> None:
         """Give all that is planned: first who is let in, then how it signs in, then where it works; at many places at once.
 
         Args:
-            planned: what to give.
-            given: is told of each, as soon as it was given or not.
+            given: gets each, as soon as it was given or not.
 
         Raises:
             KeyboardInterrupt: somebody has ended it; nothing more is begun then.
         """
         for kinds in _WAVES:
-            places: dict[str, list[Grant]] = {}
-            for grant in planned:
-                if grant.kind in kinds:
-                    places.setdefault(grant.location, []).append(grant)
+            places: dict[str, list[int]] = {}
+            for at, grant in enumerate(self.grants):
+                if grant.status == "planned" and grant.kind in kinds:
+                    places.setdefault(grant.location, []).append(at)
             if kinds == _ONE_BY_ONE:
                 # In this thread, where a Ctrl-C arrives: a secret that is stored nowhere is deleted again.
                 for place in places.values():
@@ -130,22 +110,51 @@ class Onboarding:
             if self._crew.interrupted:
                 raise KeyboardInterrupt
 
-    def _apply_at(self, given: Callable[[Grant], None], place: Sequence[Grant]) -> None:
-        for grant in place:
+    def _apply_at(self, given: Callable[[Grant], None], place: Sequence[int]) -> None:
+        for at in place:
             if not self._crew.interrupted:
-                self.apply(grant)
-                given(grant)
+                self.grants[at] = self._applied(self.grants[at])
+                given(self.grants[at])
 
-    def see(self, given: Sequence[Grant]) -> None:
+    def _applied(self, planned: Grant) -> Grant:
+        """Give one; its status tells what came of it."""
+        grant = replace(planned, needs=tuple(map(self._now, planned.needs)))
+        if grant.do is None:
+            return grant
+        if grant.blocked:
+            return grant.skipped(grant.blocked)
+        fresh = grant.kind == "folder" and any(needs.status == "granted" for needs in grant.needs)
+        began = self._clock.monotonic()
+        while True:
+            try:
+                done = grant.do()
+            except ServiceError as error:
+                late = self._clock.monotonic() - began > READ_LAG_S
+                if fresh and not late and error.failure.status in _NOT_YET:
+                    self._clock.sleep(POLL_PAUSE_S)
+                    continue
+                return grant.failed(error)
+            except NotGrantedError as error:
+                return grant.failed(error)
+            except Exception as error:  # noqa: BLE001  # a mistake of ours must not keep the other rights from being given
+                return grant.failed(internal(error, DiagnosisContext()))
+            done = done or Granted()
+            return replace(grant, status="granted", client_id=done.client_id, reason=done.reason)
+
+    def _now(self, principal: Grant) -> Grant:
+        """As it stands now."""
+        return self.grants[self._principals[principal.keys]]
+
+    def see(self) -> None:
         """Look whether what was given can be seen, for as long as reads lag; what cannot has failed."""
-        done = [grant for grant in given if grant.status == "granted" and grant.keys]
+        done = {at: grant for at, grant in enumerate(self.grants) if grant.status == "granted" and grant.keys}
 
-        def unseen() -> list[Grant]:
+        def unseen() -> list[int]:
             there = {key for grant in self.look() if grant.status == "exists" for key in grant.keys}
-            return [grant for grant in done if not there.issuperset(grant.keys)]
+            return [at for at, grant in done.items() if not there.issuperset(grant.keys)]
 
-        for grant in poll(self._clock, unseen, lambda found: not found) if done else ():
-            grant.mark_failed(finding("grant_not_visible", DiagnosisContext()))
+        for at in poll(self._clock, unseen, lambda found: not found) if done else ():
+            self.grants[at] = self.grants[at].failed(finding("grant_not_visible", DiagnosisContext()))
 
     # One trust zone
 
@@ -179,7 +188,7 @@ class Onboarding:
                 seen.append(view)
             else:
                 late = Grant("principal", entry.name, "look at the workspace")
-                yield view or late.mark_failed(
+                yield view or late.failed(
                     finding("check_timed_out", DiagnosisContext(host=entry.workspace.host))
                 )
         principals = databricks.principals(seen)
@@ -194,8 +203,10 @@ class Onboarding:
     def _identity(self, zone: Zone) -> ServicePrincipal | Grant:
         """Who the app is."""
         asked = zone.identity or self._given.object_id or ""
-        grant = Grant("identity", "Microsoft Entra", f"look up managed identity {asked}")
-        grant.required_role, grant.command = (
+        grant = Grant(
+            "identity",
+            "Microsoft Entra",
+            f"look up managed identity {asked}",
             "somebody who may read the directory",
             commands.look_up_identity(asked),
         )
@@ -203,15 +214,11 @@ class Onboarding:
             directory, tenant = self._directory("")
             found = directory.by_client_id(asked) if zone.identity else directory.by_object_id(asked)
         except ServiceError as error:
-            return grant.mark_failed(error)
+            return grant.failed(error)
         if found is None:
-            return grant.mark_failed(
-                finding("identity_not_in_tenant", DiagnosisContext(tenant=tenant), id=asked)
-            )
+            return grant.failed(finding("identity_not_in_tenant", DiagnosisContext(tenant=tenant), id=asked))
         if not found.managed:
-            return grant.mark_failed(
-                finding("not_a_managed_identity", DiagnosisContext(tenant=tenant), id=asked)
-            )
+            return grant.failed(finding("not_a_managed_identity", DiagnosisContext(tenant=tenant), id=asked))
         return found
 
     def _member(self, zone: Zone, identity: ServicePrincipal) -> ServicePrincipal | Grant:
@@ -229,22 +236,22 @@ class Onboarding:
         try:
             found = self._directory(tenant)[0].by_client_id(registration)
         except ServiceError as error:
-            return grant.mark_failed(error)
+            return grant.failed(error)
         if found is None:
             context = DiagnosisContext(
                 tenant=tenant, registration=registration, who=grant.required_role, command=grant.command
             )
-            return grant.mark_failed(finding("no_consent", context))
+            return grant.failed(finding("no_consent", context))
         return found
 
-    def _directory(self, tenant: str) -> tuple[Directory, str]:
-        rest = self._services.rest(Service.ENTRA, GRAPH, tenant)
-        own = tenant or self._services.token(GRAPH).claims.tenant_id
+    def _directory(self, tenant: str) -> tuple[EntraDirectory, str]:
+        rest = self._services.rest(Service.ENTRA, MICROSOFT_GRAPH_ORIGIN, tenant)
+        own = tenant or self._services.token(MICROSOFT_GRAPH_ORIGIN).claims.tenant_id
         if not own:
             raise ServiceError(
                 ServiceFailure(Service.ENTRA, Operation.FIND_TENANT.of(), FailureKind.UNEXPECTED)
             )
-        return Directory(rest, own), own
+        return EntraDirectory(rest, own), own
 
     # The OAuth secrets
 
@@ -259,12 +266,14 @@ class Onboarding:
         for name, views in users.items():
             grant = self._secret(views, [principals[view.workspace.name] for view in views])
             if (ids := several.get(name)) is not None:
-                grant.mark_failed(
-                    finding("secret_shared_by_principals", grant.context, client_ids=", ".join(ids))
+                client_ids = ", ".join(ids)
+                yield grant.failed(
+                    finding("secret_shared_by_principals", grant.context, client_ids=client_ids)
                 )
             elif grant.status == "planned":
-                grant.do = partial(self._issue, grant, views, targets, mixed)
-            yield grant
+                yield replace(grant, do=partial(self._issue, grant, views, targets, mixed))
+            else:
+                yield grant
 
     def _secret(self, views: Sequence[WorkspaceSnapshot], needs: Sequence[Grant]) -> Grant:
         first, url = views[0], self._settings.key_vault_url or ""
@@ -287,12 +296,12 @@ class Onboarding:
             needs=tuple(needs),
         )
         try:
-            grant.context = replace(context, object_id=self._services.token(KEY_VAULT).object_id)
+            context = replace(context, object_id=self._services.token(KEY_VAULT).object_id)
+            grant = replace(grant, context=context)
             there = self._services.vault(url).current(name) is not None
         except ServiceError as error:
-            return grant.mark_failed(error)
-        grant.mark_existing(is_=there)
-        return grant.mark_skipped(grant.blocked) if grant.blocked and not there else grant
+            return grant.failed(error)
+        return grant.skipped(grant.blocked) if grant.blocked and not there else grant.existing(is_=there)
 
     def _issue(
         self,
@@ -300,18 +309,18 @@ class Onboarding:
         views: Sequence[WorkspaceSnapshot],
         targets: Sequence[RotationTarget],
         mixed: Mapping[str, Sequence[str]],
-    ) -> None:
+    ) -> Granted | None:
         """In the first workspace that the principal is in by now; it is tried in all of them."""
         in_it = [
             view
             for view, principal in zip(views, grant.needs, strict=True)
-            if principal.status in {"exists", "granted"}
+            if self._now(principal).status in {"exists", "granted"}
         ]
         hosts = tuple(dict.fromkeys(view.workspace.host for view in in_it))
         target = RotationTarget(grant.context.secret, in_it[0].client_id, hosts, ())
         vault = self._services.vault(self._settings.key_vault_url or "")
         if vault.current(target.name) is not None:  # another admin was quicker
-            return
+            return None
         report = Rotation(
             target,
             beside=sibling_names(target, targets, mixed),
@@ -327,7 +336,10 @@ class Onboarding:
             raise NotGrantedError(report.errors[0])
         if report.unmanaged:
             ids = ", ".join(each.id for each in report.unmanaged)
-            grant.reason = f"besides, it has OAuth secrets that nobody knows of ({ids}); rotate says what to do with them"
+            return Granted(
+                reason=f"besides, it has OAuth secrets that nobody knows of ({ids}); rotate says what to do with them"
+            )
+        return None
 
     # What the list does not name
 
@@ -340,7 +352,7 @@ class Onboarding:
             if repository.project.lower() not in named.get(place_of(repository), {}):
                 what = f"{target.path} is a clone of {repository}, a project that the list does not name"
                 grant = Grant("project", view.workspace.name, what)
-                yield grant.mark_skipped(
+                yield grant.skipped(
                     'write its address as "url" into its entry, and the identity is let in there'
                 )
 
@@ -349,7 +361,7 @@ class Onboarding:
 
     # Where there is no service principal yet
 
-    def new_principal(self, name: str) -> list[Grant]:
+    def _new_principal(self, name: str) -> list[Grant]:
         """A service principal that Databricks manages, for a list that names none yet: made in its first workspace.
 
         It is made once: names need not be unique, so of one that is there already nobody can say whether it is meant.
@@ -371,13 +383,12 @@ class Onboarding:
             scim = ScimClient(self._services.rest(Service.DATABRICKS, workspace.host))
             known = scim.principals_named(name)
         except ServiceError as error:
-            return [grant.mark_failed(error)]
+            return [grant.failed(error)]
         if known:
-            return [grant.mark_failed(_taken(known, name, grant.context))]
-        grant.do = partial(self._make_principal, scim, grant, name)
-        return [grant]
+            return [grant.failed(_taken(known, name, grant.context))]
+        return [replace(grant, do=partial(self._make_principal, scim, grant, name))]
 
-    def _make_principal(self, scim: ScimClient, grant: Grant, name: str) -> None:
+    def _make_principal(self, scim: ScimClient, grant: Grant, name: str) -> Granted:
         if known := scim.principals_named(name):  # another admin was quicker
             raise NotGrantedError(_taken(known, name, grant.context))
         try:
@@ -391,7 +402,7 @@ class Onboarding:
             if len(made) != 1:
                 raise
             client_id = made[0].client_id
-        grant.client_id = client_id
+        return Granted(client_id)
 
 
 def _taken(known: Sequence[Principal], name: str, context: DiagnosisContext) -> Diagnosis:

@@ -24,11 +24,11 @@ from git_refresh.failures.failure import (
     ServiceFailure,
 )
 
-DEVOPS = "https://dev.azure.com"
-ENTITLEMENTS = "https://vsaex.dev.azure.com"
-GRAPH = "https://vssps.dev.azure.com"
+DEVOPS_ORIGIN = "https://dev.azure.com"
+ENTITLEMENTS_ORIGIN = "https://vsaex.dev.azure.com"
+DEVOPS_GRAPH_ORIGIN = "https://vssps.dev.azure.com"
 
-PAGES = 200
+MAX_MEMBERS_PAGES = 200
 """Of an organization's service principals; a list that goes on after that is no list."""
 
 READERS = "Readers"
@@ -205,7 +205,7 @@ class Organization:
         self, what: Attempt, path: str, model: type[M], query: Mapping[str, str]
     ) -> Iterator[M]:
         asked = {**_VERSION, **query}
-        for _ in range(PAGES):
+        for _ in range(MAX_MEMBERS_PAGES):
             page = self._graph.page(what, path, model, asked)
             yield page.answer
             if not page.following:

@@ -23,14 +23,18 @@ from git_refresh.output.log import RedactingLogger
 from git_refresh.output.mask import SecretFilter
 from git_refresh.output.redact import silence_sdk_logs
 
-GRAPH = "https://graph.microsoft.com"
-ACCOUNTS = "https://accounts.azuredatabricks.net"
+MICROSOFT_GRAPH_ORIGIN = "https://graph.microsoft.com"
+ACCOUNTS_ORIGIN = "https://accounts.azuredatabricks.net"
 """Where Azure Databricks' account is administered, for every region."""
 
-_CONNECTIONS = {ACCOUNTS: 8}
+_CONNECTIONS = {ACCOUNTS_ORIGIN: 8}
 """Kept open: many workspaces are assigned to at once. Of a workspace's own one is enough."""
 
-_RESOURCE = {Service.DATABRICKS: AZURE_DATABRICKS, Service.AZURE_DEVOPS: AZURE_DEVOPS, Service.ENTRA: GRAPH}
+_RESOURCE = {
+    Service.DATABRICKS: AZURE_DATABRICKS,
+    Service.AZURE_DEVOPS: AZURE_DEVOPS,
+    Service.ENTRA: MICROSOFT_GRAPH_ORIGIN,
+}
 """Which token each service takes. Microsoft Graph is Entra's API."""
 
 
@@ -97,7 +101,9 @@ class AdminServices:
         silence_sdk_logs()
         self.deadline = deadline
         self.secrets: SecretFilter = logger.secrets
-        self.tls: ssl.SSLContext = usable_network(environ, (LOGIN, GRAPH, ACCOUNTS, BUILT_IN))
+        self.tls: ssl.SSLContext = usable_network(
+            environ, (LOGIN, MICROSOFT_GRAPH_ORIGIN, ACCOUNTS_ORIGIN, BUILT_IN)
+        )
         # The app's own identity has no such rights: where there is an endpoint for it, that is not asked.
         self._environ = {name: value for name, value in environ.items() if name != "IDENTITY_ENDPOINT"}
         self._lock = threading.Lock()

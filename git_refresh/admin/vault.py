@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from azure.keyvault.secrets import SecretProperties
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, SecretStr
 
-from git_refresh.admin.secrets import Current, Version
+from git_refresh.admin.values import Current, Version
 from git_refresh.clients.key_vault import KeyVault, judge
 from git_refresh.clients.responses import Response, UnexpectedAnswerError, VaultSecret, Word, read
 from git_refresh.clients.retry import Retry

@@ -54,7 +54,7 @@ class _Permissions(Response):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FoundObject:
     """What is at a path."""
 
     id: int
@@ -102,18 +102,18 @@ class AdminWorkspace:
             who for rule in found.grant_rules if rule.role == _MANAGER for who in rule.principals
         )
 
-    def at(self, path: str) -> Place | None:
+    def at(self, path: str) -> FoundObject | None:
         """What is at a path; None where nothing is."""
         found = self._git.find(path)
         if found is None:
             return None
         if isinstance(found, GitFolder):
-            return Place(found.id, "repos", found.url or None)
+            return FoundObject(found.id, "repos", found.url or None)
         if found.broken:
-            return Place(found.id, "repos")
-        return Place(found.id, "directories", folder=found.type == DIRECTORY)
+            return FoundObject(found.id, "repos")
+        return FoundObject(found.id, "directories", folder=found.type == DIRECTORY)
 
-    def manages(self, place: Place, principal: Principal) -> bool:
+    def manages(self, place: FoundObject, principal: Principal) -> bool:
         """Whether a principal may manage what is there: itself or by a group, there or from a directory above."""
         if ADMINS in principal.groups:
             return True
@@ -128,7 +128,7 @@ class AdminWorkspace:
             for level in access.all_permissions
         )
 
-    def let_manage(self, place: Place, client_id: str) -> None:
+    def let_manage(self, place: FoundObject, client_id: str) -> None:
         """Let a principal manage what is there. PATCH adds to the list; PUT would replace it, and is never sent."""
         body = can_manage(client_id)
         self._at_permissions(
@@ -138,11 +138,11 @@ class AdminWorkspace:
             ),
         )
 
-    def kind_of(self, place: Place) -> ObjectKind:
+    def kind_of(self, place: FoundObject) -> ObjectKind:
         """Which of the two kinds of permissions has answered for what is at a place."""
         return self._kinds.get(place.id, place.kind)
 
-    def _at_permissions[T](self, place: Place, request: Callable[[str], T]) -> T:
+    def _at_permissions[T](self, place: FoundObject, request: Callable[[str], T]) -> T:
         """What a request for the permissions gives, of whichever kind knows the object.
 
         No recorded answer shows which kind a Git folder with Git CLI access has.
@@ -167,7 +167,7 @@ class AdminWorkspace:
         self._kinds[place.id] = other
         return found
 
-    def make_directory(self, path: str) -> Place:
+    def make_directory(self, path: str) -> FoundObject:
         """A directory, made with those above it as far as they are missing."""
         self._git.make_directory(path)
         if (made := self.at(path)) is None:

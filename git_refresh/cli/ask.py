@@ -1,5 +1,6 @@
 """Questions on a terminal, wrapped at blanks. One that is not answered ends the command with 130."""
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -7,6 +8,8 @@ import click
 
 from git_refresh.cli import render
 from git_refresh.cli.findings import wrapped
+from git_refresh.model.values import Problem
+from git_refresh.settings.load import SettingsError
 
 
 def confirm(question: str) -> bool:
@@ -19,6 +22,19 @@ def confirm(question: str) -> bool:
         return click.confirm(_shown(f"{question} [y/N]:"), err=True, show_default=False, prompt_suffix=" ")
     except click.Abort as abort:
         _end(abort)
+
+
+def agree(location: str, questions: Sequence[str], *, without_terminal: str, declined: str) -> None:
+    """Ask questions that must all be answered with yes.
+
+    Raises:
+        SettingsError: an answer is no, or there is no terminal to ask on.
+        KeyboardInterrupt: there is no answer.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise SettingsError([Problem(location, without_terminal)])
+    if not all(confirm(question) for question in questions):
+        raise SettingsError([Problem(location, declined)])
 
 
 def prompt(

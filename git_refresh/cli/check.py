@@ -10,15 +10,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from git_refresh.admin.job_values import JobsClientFactory
+from git_refresh.admin.values import JobsClientFactory
 from git_refresh.cli.check_devops import CachedRefResolver, wanted_refs
 from git_refresh.cli.check_jobs import JobsCheck
 from git_refresh.cli.check_schedule import EXAMPLE, NAME, schedule_problem, schedule_warnings
 from git_refresh.cli.check_size import check_sizes
 from git_refresh.cli.check_workspace import WorkspaceCheck
-from git_refresh.cli.checks import LAYERS, Check, Layer, count, failed, skipped, warning
+from git_refresh.cli.checks import LAYERS, Check, Layer, failed, skipped, warning
 from git_refresh.cli.executor import Executor
-from git_refresh.cli.job_scan import WorkspaceChecks
+from git_refresh.cli.jobs import WorkspaceChecks
 from git_refresh.cli.zones import tokens_of
 from git_refresh.failures.diagnosis import (
     Diagnosis,
@@ -32,18 +32,19 @@ from git_refresh.failures.diagnosis import (
 from git_refresh.failures.failure import Service, ServiceError
 from git_refresh.fan_out import MIN_GAP
 from git_refresh.model.clock import Deadline, SystemClock
-from git_refresh.model.next_run import DEFAULT_INTERVAL, expires_before, gaps
+from git_refresh.model.schedule import DEFAULT_INTERVAL, expires_before, gaps
 from git_refresh.model.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Problem, Token
 from git_refresh.output.redact import redact
 from git_refresh.output.shell import Command, command
+from git_refresh.output.text import count, first_of
 from git_refresh.run.context import SECRET_WARNING, Run, facts_of_principal, facts_of_zone
 from git_refresh.run.ports import Clouds, Services
 from git_refresh.run.slices import cut
 from git_refresh.settings.entries import RENAMED, Entry, Rejected
+from git_refresh.settings.functions_host import read_storage
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import TIME_ZONES, disables, environment_names, near_misses, unknown_names
-from git_refresh.settings.storage import read_storage
 
 _NO_SCHEDULE = Problem(NAME, f"is missing, and without it the platform never runs the function; {EXAMPLE}")
 _ALONE = " (to check a list alone: check FILE, without --settings)"
@@ -184,8 +185,7 @@ def _workspaces(settings: Settings | None) -> list[Workspace]:
 
 
 def _first_of(workspaces: Sequence[Workspace]) -> str:
-    more = f" and {len(workspaces) - 1} more" if workspaces[1:] else ""
-    return workspaces[0].name + more
+    return first_of([workspace.name for workspace in workspaces], 1)
 
 
 def _wrong(problem: Problem) -> Diagnosis:

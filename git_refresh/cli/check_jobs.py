@@ -8,26 +8,29 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from git_refresh.admin.job_values import Job, Jobs, JobsClientFactory, ListedJob
+from git_refresh.admin.values import Job, Jobs, JobsClientFactory, ListedJob
 from git_refresh.cli.check_devops import CachedRefResolver
-from git_refresh.cli.checks import Check, count, failed, skipped
+from git_refresh.cli.checks import Check, failed, skipped
 from git_refresh.cli.executor import Executor
-from git_refresh.cli.job_scan import (
-    JOBS,
-    JOBS_SIZE,
-    JOBS_SIZE_OF_ONE,
-    LINES,
-    LINES_OF_ONE,
-    REFS,
-    REFS_OF_ONE,
+from git_refresh.cli.jobs import (
+    MAX_JOBS,
+    MAX_JOBS_CHARS,
+    MAX_JOBS_CHARS_OF_ONE,
+    MAX_LINES,
+    MAX_LINES_OF_ONE,
+    MAX_REFS,
+    MAX_REFS_OF_ONE,
     GitJob,
+    JobCheck,
+    PrincipalStatus,
     WorkspaceChecks,
     WorkspaceJobs,
+    judge,
+    read_address,
     refreshing,
+    subject_of,
     summary,
 )
-from git_refresh.cli.job_url import read_address
-from git_refresh.cli.job_verdict import JobCheck, PrincipalStatus, judge, subject_of
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose
 from git_refresh.failures.failure import Service, ServiceError
 from git_refresh.failures.table import CLOSED
@@ -35,6 +38,7 @@ from git_refresh.model.quota import Quota
 from git_refresh.model.repository import Repository
 from git_refresh.model.values import AZURE_DATABRICKS, Ref, ResolvedRef
 from git_refresh.output.redact import redact
+from git_refresh.output.text import count
 from git_refresh.run.context import Run, authenticate, facts_of_principal
 from git_refresh.run.ports import Authenticator, RefResolver, Services
 from git_refresh.settings.models import Workspace
@@ -42,7 +46,7 @@ from git_refresh.settings.models import Workspace
 OF_READING = 0.7
 """Of the time that is left, the part for reading jobs; and of the rest, the part for what they lead to. Then they are judged."""
 
-AT_ONCE = 8
+MAX_PARALLEL_JOBS = 8
 """Jobs of one workspace that are looked at, at once."""
 
 _REFUSED = frozenset({401, 403})
@@ -83,10 +87,10 @@ class JobsCheck:
 
     def _divide(self, workspaces: int) -> None:
         """Divide what one check takes among so many workspaces."""
-        self._listed = Quota(JOBS, workspaces, JOBS)
-        self._room = Quota(JOBS_SIZE, workspaces, JOBS_SIZE_OF_ONE)
-        self._refs = Quota(REFS, workspaces, REFS_OF_ONE)
-        self._lines = Quota(LINES, workspaces, LINES_OF_ONE)
+        self._listed = Quota(MAX_JOBS, workspaces, MAX_JOBS)
+        self._room = Quota(MAX_JOBS_CHARS, workspaces, MAX_JOBS_CHARS_OF_ONE)
+        self._refs = Quota(MAX_REFS, workspaces, MAX_REFS_OF_ONE)
+        self._lines = Quota(MAX_LINES, workspaces, MAX_LINES_OF_ONE)
 
     def checks(
         self, rooms: Sequence[WorkspaceChecks], unfinished: Callable[[], Diagnosis]
@@ -176,7 +180,7 @@ class JobsCheck:
         """Read every job, then whom they run as and what they clone, each once."""
         rows = zip_longest(*([(visit, listed) for listed in visit.listed] for visit in visits))
         jobs = [item for row in rows for item in row if item is not None]  # of all workspaces in turn
-        at_once = AT_ONCE * max(1, len(visits))
+        at_once = MAX_PARALLEL_JOBS * max(1, len(visits))
         # What is found has to be judged and shown in what is left then.
         until = self._run.deadline.within(max(0.0, self._run.deadline.remaining()) * OF_READING)
         for (visit, _), read in self._crew.each(jobs, lambda item: self._read(*item), at_once, until):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import chain, islice
 
-from git_refresh.cli.checks import Check, count, warning
+from git_refresh.cli.checks import Check, warning
 from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.model.schedule import (
     DAY,
@@ -15,12 +15,13 @@ from git_refresh.model.schedule import (
     WEEKDAY,
     Element,
     Field,
-    Kind,
+    FieldRange,
     RefusedScheduleError,
     Schedule,
 )
 from git_refresh.model.values import Problem
 from git_refresh.output.redact import redact
+from git_refresh.output.text import count
 
 NAME = "REFRESH_SCHEDULE"
 EXAMPLE = 'write "0 */15 * * * *" for every 15 minutes'
@@ -170,7 +171,7 @@ def _span(first: int, last: int) -> str:
     return f"{first}" if first == last else f"{first}-{last}"
 
 
-def _name(kind: Kind, value: int) -> str:
+def _name(kind: FieldRange, value: int) -> str:
     return kind.names[value - kind.lowest] if kind.names else str(value)
 
 

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from git_refresh.cli.check_devops import CachedRefResolver
-from git_refresh.cli.checks import Check, Layer, count, failed, skipped, warning
-from git_refresh.cli.job_scan import WorkspaceChecks
+from git_refresh.cli.checks import Check, Layer, failed, skipped, warning
+from git_refresh.cli.jobs import WorkspaceChecks
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose, explain, finding
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure, is_definite, is_rejection
 from git_refresh.failures.table import CLOSED, Known
 from git_refresh.model.repository import Repository
 from git_refresh.model.values import CREDENTIAL_NAME, GitFolder, ResolvedRef, StoredCredential
+from git_refresh.output.text import count
 from git_refresh.run.context import MAX_WARNINGS_PER_SUBJECT, Run, facts_of_principal
 from git_refresh.run.decide import (
     describe_owner,

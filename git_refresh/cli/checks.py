@@ -71,8 +71,3 @@ def skipped(layer: Layer, subject: str, because: str, *, in_general: str = "") -
     """A line for what a failure above keeps from being looked at; the reason without names and values, where it has some."""
     kind = f"skipped, because {in_general}" if in_general else ""
     return Check(layer, subject, "skipped", f"skipped, because {because}", kind=kind)
-
-
-def count(number: int, noun: str) -> str:
-    """A number of things: "1 day", "2 days"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

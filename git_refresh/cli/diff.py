@@ -12,14 +12,15 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from git_refresh.cli import errors, options, render
-from git_refresh.cli.checks import count
+from git_refresh.cli import options, render
 from git_refresh.cli.files import read_settings
 from git_refresh.cli.findings import Finding, fold, show_finding
+from git_refresh.cli.shared import exit_with_problems
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
 from git_refresh.model.hosts import split_url
 from git_refresh.model.values import Problem, folder_key, json_of, patterns_above
 from git_refresh.output.redact import escape_unprintable, looks_like_secret, redact
+from git_refresh.output.text import count
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import SettingsError
 from git_refresh.settings.models import Folder, Workspace, default_name
@@ -49,7 +50,7 @@ class Change:
 @click.command(short_help="What would change if a list were deployed?")
 @click.argument("file", type=options.FILE)
 @click.argument("deployed", type=options.FILE, default="-", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@options.json_option
 def diff(file: Path, deployed: Path, *, as_json: bool) -> None:
     """What would change if FILE were deployed over DEPLOYED? Calls no service.
 
@@ -72,7 +73,7 @@ def diff(file: Path, deployed: Path, *, as_json: bool) -> None:
     try:
         old, new = _read(file, deployed)
     except SettingsError as error:
-        errors.exit_with_problems(error.problems, as_json=as_json)
+        exit_with_problems(error.problems, as_json=as_json)
     changes, stays = list(compare(old, new)), list(what_stays(old, new))
     with render.writing():
         if as_json:

@@ -1,6 +1,5 @@
 """`explain`: what a code of a failure means and what to do, from the table, without asking anybody."""
 
-import difflib
 import json
 import textwrap
 from typing import Any
@@ -9,12 +8,12 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from git_refresh.cli import render
-from git_refresh.cli.findings import fold
-from git_refresh.cli.pages import code_style, place_of
+from git_refresh.cli import options, render
+from git_refresh.cli.findings import code_style, fold, place_of
 from git_refresh.failures.diagnosis import in_general
 from git_refresh.failures.table import PAGE, Row
 from git_refresh.output.redact import redact
+from git_refresh.output.text import closest
 
 
 def _completed(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
@@ -24,7 +23,7 @@ def _completed(_context: click.Context, _parameter: click.Parameter, typed: str)
 
 @click.command(short_help="What does a code mean, and what is to be done?")
 @click.argument("code", required=False, shell_complete=_completed)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@options.json_option
 def explain(code: str | None, *, as_json: bool) -> None:
     """What does a code mean, and what is to be done? Calls no service. Without CODE: lists all of them.
 
@@ -52,7 +51,7 @@ def explain(code: str | None, *, as_json: bool) -> None:
 
 
 def _instead(wanted: str, codes: list[str]) -> str:
-    near = difflib.get_close_matches(wanted, codes, 3)
+    near = closest(wanted, codes, 3)
     near += [code for code in codes if len(wanted) > 2 and wanted in code and code not in near][:5]  # noqa: PLR2004
     if not near:
         return "explain alone lists all of them"

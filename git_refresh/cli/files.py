@@ -4,12 +4,8 @@ A file is data. This app's settings are taken from it and nothing else, whatever
 """
 
 import json
-import os
 import re
-import select
-import stat
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,18 +13,16 @@ from pathlib import Path
 
 from git_refresh.model.values import Problem
 from git_refresh.output.redact import escape_unprintable, redact
-from git_refresh.settings.host_json import overrides_timeout
+from git_refresh.settings.functions_host import CONNECTION, overrides_timeout
 from git_refresh.settings.json_text import JsonError, JsonObject, parse
 from git_refresh.settings.load import SettingsError
 from git_refresh.settings.names import SETTINGS, TIME_ZONES, disables, near_misses
 from git_refresh.settings.problems import kind_of
-from git_refresh.settings.storage import CONNECTION
 
 MAX_MB = 4
 """Of a file. All settings of an app fit into a small part of it."""
+_MAX_BYTES = MAX_MB * 2**20
 MAX_NAMES = 1_000
-MAX_WAIT_S = 60.0
-"""For a pipe: `az` may take its time to write into it."""
 
 _PRINT = "az functionapp config appsettings list --output json"
 _FORMS = (
@@ -100,49 +94,25 @@ def read_text(file: Path) -> tuple[str, str]:
     """
     where = "stdin" if str(file) == "-" else escape_unprintable(str(file))
     try:
-        content = _stdin() if where == "stdin" else _content(file)
-        if len(content) > MAX_MB * 2**20:
+        content = _content(file)
+        if len(content) > _MAX_BYTES:
             raise SettingsError([Problem(where, f"is too large: it has more than {MAX_MB} MB")])
         return where, content.decode("utf-8-sig")
     except UnicodeDecodeError:
         message = "is not valid JSON: it is not UTF-8 text; save it as UTF-8"
-    except TimeoutError:
-        message = f"cannot be read: nothing has come from it for {MAX_WAIT_S:.0f} seconds"
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         message = f"cannot be read: {getattr(error, 'strerror', None) or 'no file has this name'}"
     raise SettingsError([Problem(where, message)])
 
 
-def _stdin() -> bytes:
+def _content(file: Path) -> bytes:
+    """As much as may be read, and a byte more if there is more."""
+    if str(file) != "-":
+        with file.open("rb") as opened:
+            return opened.read(_MAX_BYTES + 1)
     if sys.stdin is None:
         raise OSError(None, "it is closed")
-    return sys.stdin.buffer.read(MAX_MB * 2**20 + 1)
-
-
-def _content(file: Path) -> bytes:
-    """As much as may be read; of what is no file on a disk, as it comes.
-
-    Raises:
-        TimeoutError: for long, nothing has come.
-    """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(file, flags)
-    try:
-        waits = not stat.S_ISREG(os.fstat(descriptor).st_mode)
-        content, until = bytearray(), time.monotonic() + MAX_WAIT_S
-        while len(content) <= MAX_MB * 2**20:
-            if waits and not select.select([descriptor], [], [], max(0.0, until - time.monotonic()))[0]:
-                raise TimeoutError
-            try:
-                piece = os.read(descriptor, 2**20)
-            except BlockingIOError:
-                continue
-            if not piece:
-                break
-            content += piece
-        return bytes(content)
-    finally:
-        os.close(descriptor)
+    return sys.stdin.buffer.read(_MAX_BYTES + 1)
 
 
 def _parsed(where: str, text: str) -> object:

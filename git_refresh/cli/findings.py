@@ -4,16 +4,18 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 
 from rich.cells import cell_len
 from rich.console import Console
+from rich.style import Style
 from rich.text import Text
 
-from git_refresh.cli.checks import Status, count
-from git_refresh.cli.pages import code_text
+from git_refresh.cli.checks import Status
 from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.model.values import Problem
-from git_refresh.run.report import PLACES, first_places
+from git_refresh.output.text import count, first_of
+from git_refresh.run.report import PLACES
 
 STYLE = {
     "ok": "green",
@@ -149,7 +151,7 @@ def once[T](
         if len(same) <= few(item):
             found.append((item, where(item)))
         elif same[0] is item:
-            found.append((item, first_places([where(each) for each in same])))
+            found.append((item, first_of([where(each) for each in same], PLACES)))
     return found
 
 
@@ -252,3 +254,25 @@ def tally(statuses: Sequence[Status]) -> str:
         for status, number in counted.items()
         if number
     )
+
+
+TROUBLESHOOTING = Path(__file__).parents[2] / "docs/troubleshooting.md"
+
+
+def place_of(code: str) -> str:
+    """The page and its section, from the top of the checkout."""
+    return f"docs/{TROUBLESHOOTING.name}#{code}"
+
+
+def code_style(code: str, out: Console) -> Style:
+    """How a code is shown: dim, and where the terminal can follow links, as one to its section.
+
+    The command line runs from a checkout, so the link leads to the very page that was made from its table, without a network.
+    """
+    follows = out.is_terminal and not out.is_dumb_terminal and not out.no_color and TROUBLESHOOTING.exists()
+    return Style(dim=True, link=f"{TROUBLESHOOTING.as_uri()}#{code}" if follows else None)
+
+
+def code_text(code: str, out: Console) -> Text:
+    """A code behind what happened."""
+    return Text.assemble("  ", (f"({code})", code_style(code, out)))

@@ -2,15 +2,15 @@
 
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from git_refresh.cli import ask, errors, render
+from git_refresh.cli import ask, options, render
 from git_refresh.cli.findings import wrapped
+from git_refresh.cli.shared import exit_with_problems
 from git_refresh.model.hosts import NO_HOSTS
 from git_refresh.model.repository import parse_repository, repository_url
 from git_refresh.model.values import Problem
@@ -71,7 +71,7 @@ _OPTIONS = {
     show_default=True,
     help="The file to write. One that exists is left as it is.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what was written, and nothing else.")
+@options.json_option
 def init(output: Path, *, as_json: bool, **given: str | None) -> None:
     """Write a first workspaces.json, which editors complete and check by its schema.
 
@@ -79,12 +79,12 @@ def init(output: Path, *, as_json: bool, **given: str | None) -> None:
     everything.
     """
     if output.exists():
-        errors.exit_with_problems(
+        exit_with_problems(
             [Problem(str(output), "exists, and is left as it is; name another file: -o FILE")],
             as_json=as_json,
         )
     if not output.absolute().parent.is_dir():
-        errors.exit_with_problems(
+        exit_with_problems(
             [Problem(str(output), "cannot be written: No such file or directory")], as_json=as_json
         )
     given_problems = [
@@ -93,7 +93,7 @@ def init(output: Path, *, as_json: bool, **given: str | None) -> None:
         if value and (problem := _problem_with(name, value))
     ]
     if given_problems:
-        errors.exit_with_problems(given_problems, as_json=as_json)
+        exit_with_problems(given_problems, as_json=as_json)
     answers = _asked(given)
     _check_sign_in(answers)
     content = _content(output, answers)
@@ -102,9 +102,7 @@ def init(output: Path, *, as_json: bool, **given: str | None) -> None:
     try:
         _write(output, text)
     except OSError as error:
-        errors.exit_with_problems(
-            [Problem(str(output), f"cannot be written: {error.strerror}")], as_json=as_json
-        )
+        exit_with_problems([Problem(str(output), f"cannot be written: {error.strerror}")], as_json=as_json)
     with render.writing():
         render.echo(text.rstrip() if as_json else _next_steps(output, content))
 
@@ -246,24 +244,6 @@ def _schema_from(output: Path) -> str:
     return Path(relative).as_posix() if relative.startswith("..") else f"./{Path(relative).as_posix()}"
 
 
-def _typed() -> str:
-    """How this command line was called, so that the next command can be called alike: no plain shell knows where it is."""
-    name = click.get_current_context().find_root().command_path
-    if name.startswith("python"):
-        return name.replace("python", _program(sys.executable), 1)
-    own = Path(sys.argv[0])
-    return _program(str(own)) if own.stem == name and own.parent != Path() else name
-
-
-def _program(path: str) -> str:
-    """What to type for a program: its name where the shell finds it, else where it is, from here if it is below."""
-    found = shutil.which(Path(path).name)
-    if found is not None and os.path.abspath(found) == os.path.abspath(path):  # noqa: PTH100  # not where a link leads
-        return Path(path).name
-    whole, here = Path(path).absolute(), Path.cwd()
-    return command("{program}", program=str(whole.relative_to(here) if whole.is_relative_to(here) else whole))
-
-
 def _lacks_principal(content: dict[str, Any]) -> bool:
     """Whether the service principal is yet to be made."""
     defaults = content["WORKSPACE_DEFAULTS"]
@@ -294,7 +274,7 @@ def _take_as_meant(content: dict[str, Any], *, as_json: bool) -> None:
         told = [
             Problem(_OPTIONS.get(problem.location, problem.location), problem.message) for problem in problems
         ]
-        errors.exit_with_problems(told, as_json=as_json)
+        exit_with_problems(told, as_json=as_json)
     (entry,) = settings.entries
     if isinstance(entry, Entry):
         (written,) = content["WORKSPACES"]
@@ -314,7 +294,7 @@ def _next_steps(output: Path, content: dict[str, Any]) -> str:
     who = "the app's managed identity" if made else "a service principal that is yet to be made"
     if "client_id" in defaults:
         who = f"service principal {defaults['client_id']}"
-    program = _typed()
+    program = click.get_current_context().find_root().command_path
     lines = [
         f"Written to {name}: one workspace, and its Git folder {entry['folders'][0]['path']}. The app signs in as {who}."
     ]

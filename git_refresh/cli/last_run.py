@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from git_refresh.cli.checks import Status, count
+from git_refresh.cli.checks import Status
 from git_refresh.cli.files import read_text
 from git_refresh.model.values import Problem, Zone
+from git_refresh.output.text import count
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import SettingsError
 

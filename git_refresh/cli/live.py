@@ -7,7 +7,7 @@ from contextlib import closing
 from git_refresh.cli.check import check_clouds
 from git_refresh.cli.checks import Check
 from git_refresh.model.clock import SystemClock
-from git_refresh.model.next_run import gaps
+from git_refresh.model.schedule import gaps
 from git_refresh.output.log import RedactingLogger
 from git_refresh.settings.load import Settings
 

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import click
 
 from git_refresh import __version__
-from git_refresh.cli import errors, options, render
+from git_refresh.cli import options, render
 from git_refresh.cli.check import check_proxy, check_settings, skipped_layers
 from git_refresh.cli.checks import Check, CheckReport, failed
 from git_refresh.cli.diff import diff
@@ -31,6 +30,8 @@ from git_refresh.cli.shared import (
     INTERRUPTED,
     WRONG,
     CommandSettings,
+    allow,
+    exit_with_problems,
     given_settings,
     outlet_for,
     places_of,
@@ -38,7 +39,6 @@ from git_refresh.cli.shared import (
 )
 from git_refresh.cli.status import status as status_of
 from git_refresh.cli.status_view import show_status
-from git_refresh.cli.trust import allow
 from git_refresh.failures.diagnosis import DiagnosisContext, interrupted
 from git_refresh.model.values import Problem
 from git_refresh.settings.load import Settings, SettingsError, load
@@ -52,12 +52,6 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except click.UsageError as error:
-            found = re.search(r"extra argument \((\S+\.json)\)", error.message)
-            if found and error.ctx and any("--settings" in each.opts for each in error.ctx.command.params):
-                told = f"{error.message.rstrip('.')}; did you mean --settings {found[1]}?"
-                raise click.UsageError(told, error.ctx) from None
-            raise
         except (KeyboardInterrupt, click.Abort):  # before there was anything to report, or at a question
             render.say("Interrupted; nothing was run.")
             sys.exit(INTERRUPTED)
@@ -212,8 +206,7 @@ def run(source: SettingsSource, scope: Scope, number: int | None, *, yes: bool, 
 
 
 @main.command(name="schema", short_help="The JSON Schema of a workspaces.json.")
-@click.option("--json", "_as_json", is_flag=True, help="Accepted for consistency: a schema is always JSON.")
-def print_schema(*, _as_json: bool) -> None:
+def print_schema() -> None:
     """Print the JSON Schema of a workspaces.json, for editors and pipelines."""
     with render.writing():
         render.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
@@ -242,7 +235,7 @@ def status(source: SettingsSource, last: Path | None, *, as_json: bool) -> None:
         with render.console(stderr=True).status("Looking …"):
             report = status_of(settings, logger, stored)
     except SettingsError as error:
-        errors.exit_with_problems(error.problems, as_json=as_json)
+        exit_with_problems(error.problems, as_json=as_json)
     put_out(
         logger,
         as_json,

@@ -10,26 +10,49 @@ from typing import TYPE_CHECKING
 
 import click
 
-from git_refresh.cli import ask, errors, options, render
+from git_refresh.cli import ask, options, render
 from git_refresh.cli.check import check_settings, missing_beside
-from git_refresh.cli.checks import CheckReport, count
+from git_refresh.cli.checks import CheckReport
 from git_refresh.cli.executor import Executor
 from git_refresh.cli.live import check_live
-from git_refresh.cli.onboard_view import OnboardResult, OnboardView
 from git_refresh.cli.options import SettingsSource
-from git_refresh.cli.shared import FAILED, INTERRUPTED, given_settings, outlet_for, places_of, put_out
-from git_refresh.cli.trust import allow
+from git_refresh.cli.shared import (
+    FAILED,
+    INTERRUPTED,
+    allow,
+    exit_with_problems,
+    given_settings,
+    outlet_for,
+    places_of,
+    put_out,
+)
 from git_refresh.model.clock import Deadline, SystemClock
-from git_refresh.model.values import Problem
+from git_refresh.model.values import GUID, Problem
 from git_refresh.output.redact import redact
+from git_refresh.output.text import count
 from git_refresh.settings.entries import Entry, Rejected
-from git_refresh.settings.fields import is_guid
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import Settings, SettingsError, load
 
 if TYPE_CHECKING:
     from git_refresh.admin.grants import Grant
     from git_refresh.admin.onboarding import Onboarding
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.status import Status
+from rich.text import Text
+
+from git_refresh.cli.findings import MARK, STYLE, Finding, Places, fold, show_finding
+from git_refresh.cli.options import quiet
+from git_refresh.output.log import RedactingLogger
+
+if TYPE_CHECKING:
+    from git_refresh.admin.grants import Grant
 
 BUDGET_S = 14_400.0
 """Seconds for everything, the answer to the question included. Each call has a limit of its own, of seconds."""
@@ -106,14 +129,15 @@ def onboard(
             settings, services, OnboardOptions(object_id, account_id, _UNKNOWN_ID if name else None), crew
         )
         display = OnboardView(logger, places_of(settings), as_json=as_json)
-        found: list[Grant] = []
         checked = None
         try:
             try:
-                found += _look(onboarding, display, name)
-                if apply_ and _give(onboarding, display, found, yes=yes) and name is None:
+                with display.waiting("Looking …"):
+                    onboarding.plan(name)
+                display.plan(onboarding.grants)
+                if apply_ and _give(onboarding, display, yes=yes) and name is None:
                     with display.waiting("Waiting until every grant is visible …"):
-                        onboarding.see(found)
+                        onboarding.see()
                 if apply_ and name is None:
                     with display.waiting("Checking …"):
                         checks = check_settings(given.values, (), settings, named=given.named)
@@ -125,11 +149,11 @@ def onboard(
             ):
                 crew.interrupted = True
         finally:
-            _tell_made(found)
+            _tell_made(onboarding.grants)
             onboarding.close()
     except SettingsError as error:
-        errors.exit_with_problems(error.problems, as_json=as_json)
-    done = OnboardResult(tuple(found), checked, applied=apply_, interrupted=crew.interrupted)
+        exit_with_problems(error.problems, as_json=as_json)
+    done = OnboardResult(tuple(onboarding.grants), checked, applied=apply_, interrupted=crew.interrupted)
     put_out(logger, as_json, done.as_dict(), lambda: display.end(done))
     sys.exit(INTERRUPTED if crew.interrupted else 0 if done.result == "ok" else FAILED)
 
@@ -142,37 +166,27 @@ def _tell_made(found: "Sequence[Grant]") -> None:
                 render.say(f"A service principal was made. Its application ID: {grant.client_id}")
 
 
-def _look(onboarding: "Onboarding", display: OnboardView, name: str | None) -> "list[Grant]":
-    """The plan, shown."""
-    with display.waiting("Looking …"):
-        found = onboarding.new_principal(name) if name else onboarding.look()
-    display.plan(found)
-    return found
-
-
-def _give(onboarding: "Onboarding", display: OnboardView, found: "Sequence[Grant]", *, yes: bool) -> bool:
+def _give(onboarding: "Onboarding", display: "OnboardView", *, yes: bool) -> bool:
     """Give what is planned, each shown when it is done; whether there was anything.
 
     Raises:
         SettingsError: the answer is no, or there is nobody to ask.
         KeyboardInterrupt: somebody has ended it.
     """
-    planned = [grant for grant in found if grant.status == "planned"]
+    planned = sum(grant.status == "planned" for grant in onboarding.grants)
     if not planned:
         return False
     if not yes:
-        _ask(count(len(planned), "right"))
+        number = count(planned, "right")
+        ask.agree(
+            "onboard --apply",
+            [f"Grant {number}, as shown?"],
+            without_terminal=f"this would grant {number}, and there is nobody to ask; add --yes if that is meant",
+            declined="was declined; nothing was granted",
+        )
     with display.waiting("Granting …"):
-        onboarding.apply_all(planned, display.given)
+        onboarding.apply_all(display.given)
     return True
-
-
-def _ask(number: str) -> None:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        message = f"this would grant {number}, and there is nobody to ask; add --yes if that is meant"
-        raise SettingsError([Problem("onboard --apply", message)])
-    if not ask.confirm(f"Grant {number}, as shown?"):
-        raise SettingsError([Problem("onboard --apply", "was declined; nothing was granted")])
 
 
 def _check_options(
@@ -186,7 +200,7 @@ def _check_options(
     problems = [
         Problem(option, f'"{redact(value)}" must be an id like {_UNKNOWN_ID}')
         for option, value in (("--object-id", object_id), ("--account-id", account_id))
-        if value is not None and not is_guid(value)
+        if value is not None and not GUID.fullmatch(value)
     ]
     if asks_blindly:
         message = "shows nothing that a question could be about; add --yes"
@@ -244,3 +258,137 @@ def _with_placeholder(environ: Mapping[str, str]) -> Mapping[str, str]:
         message = "is for a list without client_id, and WORKSPACE_DEFAULTS has one; leave the option out"
         raise SettingsError([Problem("--new-principal", message)])
     return {**environ, "WORKSPACE_DEFAULTS": json.dumps({**defaults, "client_id": _UNKNOWN_ID})}
+
+
+_SIGN = {"exists": "=", "planned": "+", "granted": "✓", "skipped": MARK["skipped"]}
+_STYLE = {**STYLE, "exists": "dim", "planned": "green", "granted": "green"}
+_SAID = {
+    "planned": "to grant",
+    "exists": "there already",
+    "failed": "that you cannot grant",
+    "skipped": "left out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OnboardResult:
+    """What came of it."""
+
+    grants: "tuple[Grant, ...]"
+    checked: CheckReport | None
+    applied: bool
+    interrupted: bool
+
+    @property
+    def result(self) -> Literal["ok", "failed"]:
+        """Red too where something was left out for the failure of another."""
+        left = any(grant.status == "skipped" and grant.needs for grant in self.grants)
+        failed = left or self.interrupted or any(grant.error is not None for grant in self.grants)
+        return "failed" if failed or (self.checked and self.checked.result == "failed") else "ok"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `--json` has it."""
+        return {
+            "version": 1,
+            "result": self.result,
+            "applied": self.applied,
+            "grants": [grant.as_dict() for grant in self.grants],
+            "check": self.checked.as_dict() if self.checked else None,
+        }
+
+
+class OnboardView:
+    """Where people look on; under `--json` nobody does."""
+
+    def __init__(self, logger: RedactingLogger, places: Places, *, as_json: bool) -> None:
+        self._logger = logger
+        self._places = places
+        self._shows = not as_json
+        self._lock = Lock()
+        self._status: Status | None = None
+        self._out = render.console()
+        self._err = render.console(stderr=True)
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Say what is waited for, as long as it is."""
+        with self._err.status(what) as status:
+            with self._lock:
+                self._status = status
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._status = None
+
+    def plan(self, found: "Sequence[Grant]") -> None:
+        """Everything, by place, and how much of each."""
+        if not self._shows:
+            return
+        by_place: dict[str, list[Grant]] = {}
+        for grant in found:
+            if not (quiet() and grant.status == "exists"):
+                by_place.setdefault(grant.location, []).append(grant)
+        with render.writing():
+            for place, grants in by_place.items():
+                self._say(self._logger.redact_text(place), "bold")
+                for grant in grants:
+                    self._line(grant, "")
+            numbers = {status: sum(grant.status == status for grant in found) for status in _SAID}
+            said = ", ".join(f"{number} {_SAID[status]}" for status, number in numbers.items() if number)
+            self._say(f"Plan: {said or 'nothing'}.", "bold")
+
+    def _say(self, text: str, style: str = "") -> None:
+        fold(Text(), Text(text, style), self._out)
+
+    def given(self, grant: "Grant") -> None:
+        """What came of one."""
+        if self._shows:
+            with self._lock, render.writing():
+                if self._status is not None:  # it would be written over
+                    self._status.stop()
+                self._line(grant, f"{self._logger.redact_text(grant.location)}: ")
+                if self._status is not None:
+                    self._status.start()
+
+    def _line(self, grant: "Grant", place: str) -> None:
+        what = self._logger.redact_text(grant.description)
+        if grant.error is not None:
+            error = self._logger.redact(grant.error)
+            show_finding([Finding("failed", f"{place}{what}", error.message, error)], self._out, indent=2)
+            return
+        mark = Text(f"  {_SIGN[grant.status]} ", _STYLE[grant.status])
+        why = f": {self._logger.redact_text(grant.reason)}" if grant.reason else ""
+        style = "dim" if grant.status == "exists" else ""
+        fold(mark, Text.assemble((place, "bold"), (what, style), why), self._out)
+
+    def end(self, done: OnboardResult) -> None:
+        """What comes last."""
+        if done.interrupted:
+            granted = any(grant.status == "granted" for grant in done.grants)
+            what = "What was granted stays; run it again for the rest." if granted else "Nothing was granted."
+            self._say(f"Interrupted. {what}", "red")
+        elif not done.applied and any(grant.status == "planned" for grant in done.grants):
+            self._say("Nothing was granted yet: add --apply.")
+        elif not done.applied and done.grants and all(grant.status == "exists" for grant in done.grants):
+            self._say("Nothing is missing.")
+        for grant in done.grants:
+            if grant.client_id is not None:
+                self._say("Write into WORKSPACE_DEFAULTS, and run onboard again without --new-principal:")
+                self._say(f'  "client_id": "{self._logger.redact_text(grant.client_id)}"')
+        unseen = [grant for grant in done.grants if grant.error and grant.error.code == "grant_not_visible"]
+        for grant in unseen:
+            self._line(grant, f"{self._logger.redact_text(grant.location)}: ")
+        if done.checked is not None:
+            self._out.print()
+            render.show_check(self._logger.redact(done.checked), self._out, self._places)
+            missing = sum(grant.error is not None for grant in done.grants)
+            if missing:
+                verb = "takes" if missing == 1 else "take"
+                self._say(
+                    f"Not all is granted: {missing} {verb} somebody else or failed, see ✗ above; then type it again."
+                )
+            elif done.result == "ok" and not quiet():
+                self._say(
+                    "All is granted. Next: deploy the list, wait five minutes, publish (docs/setup.md, steps 4 and 6)."
+                )

@@ -15,8 +15,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from git_refresh.cli.checks import count
 from git_refresh.output.redact import escape_unprintable
+from git_refresh.output.text import count
 from git_refresh.run.report import WorkspaceReport
 
 _SHOWN = 12

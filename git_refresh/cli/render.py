@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from git_refresh.cli import options
-from git_refresh.cli.checks import LAYERS, CheckReport, Layer, count
+from git_refresh.cli.checks import LAYERS, CheckReport, Layer
 from git_refresh.cli.findings import (
     STYLE,
     UNFOLDED,
@@ -34,7 +34,8 @@ from git_refresh.cli.findings import (
 )
 from git_refresh.model.values import Problem
 from git_refresh.output.redact import escape_unprintable
-from git_refresh.run.report import FolderReport, Report, WorkspaceReport, first_places
+from git_refresh.output.text import count, first_of
+from git_refresh.run.report import PLACES, FolderReport, Report, WorkspaceReport
 
 _LAYER: dict[Layer, str] = {
     "settings": "Settings",
@@ -347,7 +348,7 @@ def _as_one(workspaces: Sequence[WorkspaceReport], names: str) -> WorkspaceRepor
 def _many(folders: Sequence[FolderReport]) -> FolderReport:
     """Git folders with one outcome as one, under the first paths and a count."""
     first = folders[0]
-    paths = first_places([folder.path for folder in folders])
+    paths = first_of([folder.path for folder in folders], PLACES)
     return FolderReport(paths, first.action, error=first.error, why=first.why)
 
 

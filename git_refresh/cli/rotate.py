@@ -11,29 +11,50 @@ from typing import TYPE_CHECKING
 
 import click
 
-from git_refresh.admin.rotation.decide import Decision, SignIn, places
+from git_refresh.admin.rotation.decide import (
+    Decision,
+    SignIn,
+    places,
+    sibling_names,
+    targets_of,
+    why_not_there,
+)
 from git_refresh.admin.rotation.report import RotationReport, SecretReport
-from git_refresh.admin.rotation.steps import AT_ONCE
-from git_refresh.admin.rotation.targets import sibling_names, targets_of, why_not_there
+from git_refresh.admin.rotation.steps import MAX_PARALLEL_WORKSPACES
 from git_refresh.admin.rotation.work import Rotation
-from git_refresh.cli import ask, errors, options, render
-from git_refresh.cli.checks import count
+from git_refresh.cli import ask, options, render
 from git_refresh.cli.executor import Executor
 from git_refresh.cli.options import SettingsSource
-from git_refresh.cli.rotate_view import show_rotation
-from git_refresh.cli.shared import FAILED, INTERRUPTED, given_settings, outlet_for, put_out
-from git_refresh.cli.trust import allow
+from git_refresh.cli.shared import (
+    FAILED,
+    INTERRUPTED,
+    allow,
+    exit_with_problems,
+    given_settings,
+    outlet_for,
+    put_out,
+)
 from git_refresh.failures.diagnosis import DiagnosisContext, diagnose, finding
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.values import KEY_VAULT, Problem
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.redact import redact
+from git_refresh.output.text import count
 from git_refresh.settings.entries import Rejected
 from git_refresh.settings.load import Settings, SettingsError, load
 
 if TYPE_CHECKING:
     from git_refresh.admin.services import AdminServices
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from git_refresh.cli.findings import STYLE, Finding, fold, of_problem, show_finding
+from git_refresh.cli.options import quiet
+from git_refresh.output.text import first_of
 
 _LONGEST_DAYS = 730
 _LEAST_S = 540.0
@@ -83,7 +104,7 @@ class _Days(click.ParamType[timedelta]):
     help="Store a new secret also where some of its workspaces cannot be reached to try it.",
 )
 @options.settings_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@options.json_option
 @options.output_options
 def rotate(  # noqa: PLR0913  # one for each option
     names: Sequence[str],
@@ -125,7 +146,7 @@ def rotate(  # noqa: PLR0913  # one for each option
                 command.allowed |= set(untried)
             report = command.apply(report) if acts else command.done_nothing(report)
     except SettingsError as error:
-        errors.exit_with_problems(error.problems, as_json=as_json)
+        exit_with_problems(error.problems, as_json=as_json)
     report = logger.redact(report)
     put_out(logger, as_json, report.as_dict(), lambda: show_rotation(report, render.console()))
     if report.interrupted:
@@ -249,7 +270,7 @@ class _Command:
                     beside=self._beside[target.name],
                     vault=vault,
                     services=services,
-                    crew=Executor(AT_ONCE, deadline),
+                    crew=Executor(MAX_PARALLEL_WORKSPACES, deadline),
                     deadline=deadline,
                     within=self._within,
                     context=context,
@@ -312,10 +333,8 @@ def _ask(plan: RotationReport, untried: Sequence[str], *, as_json: bool) -> None
     if as_json:
         message = "with --json nothing is shown to be agreed to; add --yes to do what rotate --json shows without --apply"
         raise SettingsError([Problem("--apply", message)])
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        message = "there is no terminal to ask on; add --yes to do what rotate shows without --apply"
-        raise SettingsError([Problem("--apply", message)])
-    show_rotation(plan, render.console(stderr=True), asks=True)
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        show_rotation(plan, render.console(stderr=True), asks=True)
     made = sum(secret.action == "rotate" for secret in plan.secrets)
     gone = sum(each.action == "delete" for secret in plan.secrets for each in secret.previous)
     parts = [f"makes and stores {count(made, 'OAuth secret')}"] if made else []
@@ -325,5 +344,97 @@ def _ask(plan: RotationReport, untried: Sequence[str], *, as_json: bool) -> None
         questions.insert(
             0, f"{places(untried)} cannot be reached. Store a new OAuth secret without trying it there?"
         )
-    if not all(ask.confirm(question) for question in questions):
-        raise SettingsError([Problem("--apply", "was declined; nothing was done")])
+    ask.agree(
+        "--apply",
+        questions,
+        without_terminal="there is no terminal to ask on; add --yes to do what rotate shows without --apply",
+        declined="was declined; nothing was done",
+    )
+
+
+def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -> None:
+    """Each secret with what is done about it, then what is not well, then how much of each; and what to add, unless it is asked next."""
+    for secret in [] if quiet() else report.secrets:
+        principal = f"  service principal {secret.client_id}" if secret.client_id else ""
+        used = (
+            f", {first_of(secret.workspaces, 1, 'workspace')}, looked after in {secret.host}"
+            if secret.workspaces
+            else ""
+        )
+        fold(Text(), Text.assemble((secret.name, "bold"), f"{principal}{used}"), out)
+        for mark, step in _steps(secret):
+            fold(mark, step, out)
+    if report.secrets and not quiet():
+        out.print()
+    told = [
+        Finding("failed", secret.name, error.message, error)
+        for secret in report.secrets
+        for error in secret.errors
+    ]
+    told += [
+        Finding("warning", each.host, each.error.message, each.error)
+        for secret in report.secrets
+        for each in secret.not_signed_in
+    ]
+    told += [
+        Finding(
+            "warning", secret.name, each.note.message, replace(each.note, kind=each.id)
+        )  # each has a command
+        for secret in report.secrets
+        for each in secret.unmanaged
+    ]
+    told += map(of_problem, report.problems)
+    show_finding(told, out)
+    style = STYLE[report.result]
+    if not report.secrets and not report.problems:
+        nothing = "No workspace of the list signs in with an OAuth secret: there is nothing to rotate."
+        fold(Text(), Text(nothing, style), out)
+        return
+    fold(Text(), Text(report.summary(), style if report.applied else "bold"), out)
+    if report.interrupted:
+        done = "what was done is above" if report.applied else "nothing was done"
+        fold(Text(), Text(f"Interrupted; {done}.", STYLE["failed"]), out)
+    elif not asks and not report.applied and any(secret.acts for secret in report.secrets):
+        fold(Text(), Text("Nothing was done: to do it, add --apply."), out)
+
+
+def _steps(secret: SecretReport) -> Iterator[tuple[Text, Text]]:
+    sign, style = {
+        "rotate": ("+", "created"),
+        "rotated": ("+", "created"),
+        "unchanged": ("=", "unchanged"),
+        "failed": ("✗", "failed"),
+    }[secret.action]
+    what = {
+        "rotate": "a new OAuth secret is made and stored",
+        "rotated": f"OAuth secret {secret.new_id} was made and stored",
+        "unchanged": "stays",
+        "failed": "was not rotated",
+    }[secret.action]
+    until = (
+        f", and ends on {secret.expires_at:%Y-%m-%d}"
+        if secret.action == "rotated" and secret.expires_at
+        else ""
+    )
+    yield _step(sign, style, f"{what}{until}", secret.reason)
+    for each in secret.previous:
+        made = f" of {each.created_at:%Y-%m-%d}" if each.created_at else ""
+        name = f"former OAuth secret {each.id}{made}"
+        match each.action:
+            case "delete":
+                yield _step("-", "failed", f"{name} is deleted", "it was replaced")
+            case "deleted":
+                yield _step("-", "failed", f"{name} was deleted", "it was replaced")
+            case "failed":
+                yield _step("✗", "failed", f"{name} is still there", "it could not be deleted")
+            case "kept":
+                until = (
+                    f"a run may still use it until {each.kept_until:%Y-%m-%d %H:%M} UTC"
+                    if each.kept_until
+                    else each.reason
+                )
+                yield _step("=", "unchanged", f"{name} stays", until)
+
+
+def _step(sign: str, style: str, what: str, why: str) -> tuple[Text, Text]:
+    return Text(f"  {sign} ", STYLE[style]), Text.assemble(what, (f": {why}" if why else "", "dim"))

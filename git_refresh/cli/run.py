@@ -10,14 +10,22 @@ from typing import Any
 from uuid import uuid4
 
 from git_refresh.cli import ask, options, render
-from git_refresh.cli.checks import count
 from git_refresh.cli.findings import Places
 from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.progress import Lines, Live
 from git_refresh.cli.scope import Scope, narrow
-from git_refresh.cli.shared import FAILED, INTERRUPTED, WRONG, given_settings, outlet_for, places_of, put_out
-from git_refresh.cli.trust import allow
+from git_refresh.cli.shared import (
+    FAILED,
+    INTERRUPTED,
+    WRONG,
+    allow,
+    given_settings,
+    outlet_for,
+    places_of,
+    put_out,
+)
 from git_refresh.model.values import Problem, Slice
+from git_refresh.output.text import count
 from git_refresh.run.ports import NullProgress, Progress
 from git_refresh.run.refresh import refresh as refresh_fleet
 from git_refresh.run.report import Report
@@ -121,14 +129,12 @@ def _ask(settings: Settings) -> None:
     """
     number = count(sum(isinstance(entry, Entry) for entry in settings.entries), "workspace")
     stored = f"your own token (that of your sign-in with az login) as the Git credential of {number}"
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        message = (
-            f"there is no managed identity here, so this would store {stored}; add --yes if that is meant"
-        )
-        raise SettingsError([Problem("run", message)])
-    question = f"There is no managed identity here: this stores {stored}, until the app's next run. Go on?"
-    if not ask.confirm(question):
-        raise SettingsError([Problem("run", "was declined")])
+    ask.agree(
+        "run",
+        [f"There is no managed identity here: this stores {stored}, until the app's next run. Go on?"],
+        without_terminal=f"there is no managed identity here, so this would store {stored}; add --yes if that is meant",
+        declined="was declined",
+    )
 
 
 def _watcher(workspaces: int, *, dry_run: bool) -> AbstractContextManager[Progress]:

@@ -3,7 +3,6 @@
 A part is worked on as in a run of the whole list, and nothing is done in it that such a run would not do.
 """
 
-import difflib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -12,13 +11,12 @@ import click
 
 from git_refresh.model.values import Problem, folder_key, patterns_above
 from git_refresh.output.redact import redact
+from git_refresh.output.text import closest, first_of
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings, SettingsError
 
-_TOLD = 5
-"""Names or paths of the list that a problem tells."""
-_COMPARED = 120
-"""Characters of a name or path: comparing two costs the product of their lengths."""
+_MAX_NAMES = 5
+"""Names or paths of the list in one problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,11 @@ def _narrowed(
     for key, path in keys.items():
         if not any(_has(entry, key, named=bool(wanted.names)) for entry in entries):
             listed = sorted({listed for entry in entries for listed in _keys(entry)})
-            whose = f"of {_few([entry.name for entry in entries])}" if wanted.names else "in the list"
+            whose = (
+                f"of {first_of(list(dict.fromkeys(entry.name for entry in entries)), _MAX_NAMES)}"
+                if wanted.names
+                else "in the list"
+            )
             found = f'"{redact(path)}" is not a Git folder {whose}, nor below a path ending in /*'
             problems.append(
                 Problem("--folder", f"{found if path.strip() else 'is empty'}; {_instead(key, listed)}")
@@ -162,16 +164,7 @@ def _instead(text: str, listed: Sequence[str]) -> str:
     """The one of the list that was probably meant, or which there are."""
     if not listed:
         return "there is none in the list"
-    folded = {name.casefold()[:_COMPARED]: name for name in listed}
-    near = difflib.get_close_matches(text.strip().casefold()[:_COMPARED], folded, 1)
-    if near:
-        return f'did you mean "{redact(folded[near[0]])}"?'
-    return f"write {_few([f'"{redact(name)}"' for name in listed])}"
-
-
-def _few(names: Sequence[str]) -> str:
-    """The first of some names, and how many more there are."""
-    names = list(dict.fromkeys(names))
-    if len(names) > _TOLD:
-        return f"{', '.join(names[:_TOLD])} or one of {len(names) - _TOLD} more"
-    return " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+    if near := closest(text, listed):
+        return f'did you mean "{redact(near[0])}"?'
+    named = [f'"{redact(name)}"' for name in dict.fromkeys(listed)]
+    return f"write {'one of ' if named[1:] else ''}{first_of(named, _MAX_NAMES)}"

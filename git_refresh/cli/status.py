@@ -117,11 +117,11 @@ class StatusReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Times in ISO 8601 UTC."""
-        workspaces = [json_of(workspace) for workspace in self.workspaces]
-        for credential in (credential for workspace in workspaces for credential in workspace["credentials"]):
-            ends = credential["expires_at"]
-            credential["expires_at"] = ends and ends.isoformat(timespec="seconds").replace("+00:00", "Z")
-        return {"version": 1, "result": self.result, "workspaces": workspaces}
+        return {
+            "version": 1,
+            "result": self.result,
+            "workspaces": [json_of(workspace) for workspace in self.workspaces],
+        }
 
 
 def status(settings: Settings, logger: RedactingLogger, last: LastRun | None) -> StatusReport:

@@ -6,11 +6,10 @@ from dataclasses import replace
 from rich.console import Console
 from rich.text import Text
 
-from git_refresh.cli.checks import count
-from git_refresh.cli.findings import STYLE, Finding, alike, explain, fold, once, show_line, tally
+from git_refresh.cli.findings import STYLE, Finding, alike, code_style, explain, fold, once, show_line, tally
 from git_refresh.cli.options import quiet
-from git_refresh.cli.pages import code_style
 from git_refresh.cli.status import StatusReport, WorkspaceStatus
+from git_refresh.output.text import count
 from git_refresh.run.report import PLACES
 
 _FROM_A_REPORT = "When tokens expire: status --report FILE, with the output of run --json."

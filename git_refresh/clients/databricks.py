@@ -42,7 +42,7 @@ LISTING_LIMIT = 15.0
 MAX_BODIES = 32 * 1024 * 1024
 """Bytes of all answers of one workspace in a run: some ten times what 2,000 Git folders need when all of them move."""
 
-PAGES = 200
+MAX_REPOS_PAGES = 200
 """Pages of 20 Git folders: twice what a workspace may have. A list that goes on after that is no list."""
 
 _ODD_FIELD = frozenset({"INVALID_PARAMETER_VALUE", "MALFORMED_REQUEST"})
@@ -194,7 +194,7 @@ class DatabricksWorkspaceApi:
         """
         query = {"path_prefix": prefix}
         entries = 0
-        for _ in range(PAGES):
+        for _ in range(MAX_REPOS_PAGES):
             page, token = self._call(
                 Operation.LIST_FOLDERS.of(), LOOKUP_LIMIT, lambda: self._page(dict(query))
             )
@@ -210,7 +210,7 @@ class DatabricksWorkspaceApi:
     def _page(self, query: dict[str, str]) -> tuple[list[GitFolder | None], str | None]:
         answer = self._client.api_client.do("GET", "/api/2.0/repos", query=query)
         secrets = self._secrets()
-        page = read(responses.Folders, answer, secrets)
+        page = read(responses.Repos, answer, secrets)
         if len(page.repos) > ENTRIES:
             raise UnexpectedAnswerError
         return [_listed(found, secrets) for found in page.repos], page.next_page_token
@@ -346,7 +346,7 @@ class DatabricksWorkspaceApi:
 
 
 def _folder(found: object, secrets: SecretFilter) -> GitFolder:
-    folder = read(responses.Folder, found, secrets)
+    folder = read(responses.Repo, found, secrets)
     return GitFolder(
         folder.id,
         folder_key(folder.path),

@@ -26,7 +26,7 @@ from git_refresh.model.repository import BUILT_IN, Repository
 from git_refresh.model.values import Ref, RefKind, ResolvedRef, Token
 from git_refresh.output.mask import SecretFilter
 
-LIMIT = 15.0
+REF_LIMIT_S = 15.0
 """Seconds for one look-up, further attempts included. Without an answer the pull is done without the comparison."""
 
 HINT_LIMIT = 5.0
@@ -133,7 +133,7 @@ class AzureDevOps:
         what = (Operation.LIST_BRANCHES if kind == "branch" else Operation.LIST_TAGS).of(repository)
         query = {"filter": _FILTERS[kind], "$top": str(HINT_NAMES)}
         listed = self._get(
-            repository, what, "refs", responses.Refs, query, limit=HINT_LIMIT, repeat=Retry.NEVER
+            repository, what, "refs", responses.GitRefs, query, limit=HINT_LIMIT, repeat=Retry.NEVER
         ).value
         found = tuple(
             name.removeprefix(start)
@@ -151,7 +151,7 @@ class AzureDevOps:
         if name is None:
             query["$top"] = "1"
         try:
-            listed = self._get(repository, what, "refs", responses.Refs, query)
+            listed = self._get(repository, what, "refs", responses.GitRefs, query)
         except ServiceError as error:
             # Waiting as long for each further ref would delay a large fleet's folders.
             if error.failure.status is None and error.failure.kind in _NO_ANSWER and not cut_short():
@@ -176,7 +176,7 @@ class AzureDevOps:
     ) -> M:
         rest, deadline = (
             self._rest(repository.origin),
-            self._deadline.within(LIMIT if limit is None else limit),
+            self._deadline.within(REF_LIMIT_S if limit is None else limit),
         )
         if repository.origin != BUILT_IN and self._servers.get(
             repository.origin, lambda: self._is_server(rest, repository, deadline)
@@ -238,9 +238,9 @@ def _name(found: object, secrets: SecretFilter) -> str:
         return ""
 
 
-def _head(answer: responses.Refs, name: str | None, secrets: SecretFilter) -> ResolvedRef:
+def _head(answer: responses.GitRefs, name: str | None, secrets: SecretFilter) -> ResolvedRef:
     for found in answer.value:
         if found.get("name") == name:
-            ref = read(responses.Ref, found, secrets)
+            ref = read(responses.GitRef, found, secrets)
             return ResolvedRef(ref.peeledObjectId or ref.objectId)
     return ResolvedRef(None, empty=name is None and not answer.value)

@@ -28,8 +28,8 @@ from git_refresh.model.clock import Deadline
 from git_refresh.model.values import (
     AZURE_DATABRICKS,
     AZURE_DEVOPS,
+    AZURE_STORAGE,
     KEY_VAULT,
-    STORAGE,
     TOKEN_EXCHANGE,
     Registration,
     Token,
@@ -40,7 +40,7 @@ from git_refresh.output.mask import SecretFilter
 LOGIN = "https://login.microsoftonline.com"
 """Where Microsoft Entra gives tokens."""
 
-LIMIT = 20.0
+TOKEN_LIMIT_S = 20.0
 """Seconds for a token: the endpoint is on the same machine; `az` needs a few."""
 
 
@@ -90,7 +90,7 @@ class Identity:
 
     def _fetch(self, resource: str) -> Token:
         what = _what(resource)
-        deadline = self._deadline.within(LIMIT)
+        deadline = self._deadline.within(TOKEN_LIMIT_S)
         answer = call(
             self.service, what, lambda: self._answer(resource), deadline=deadline, secrets=self._secrets
         )
@@ -125,7 +125,7 @@ class Identity:
         Raises:
             ServiceError: it is not there, or gives no token.
         """
-        limit = max(1, int(self._deadline.within(LIMIT).remaining()))
+        limit = max(1, int(self._deadline.within(TOKEN_LIMIT_S).remaining()))
         cli: TokenCredential = AzureCliCredential(tenant_id=self._tenant_id, process_timeout=limit)
         try:
             return cli.get_token(scope)
@@ -187,7 +187,7 @@ class ForeignIdentity:
                 )
                 return _checked(credential.get_token(f"{resource}/.default"), sent)
 
-        limit = self._deadline.within(LIMIT)
+        limit = self._deadline.within(TOKEN_LIMIT_S)
         try:
             answer = call(Service.ENTRA, what, ask, deadline=limit, secrets=self._secrets)
         except ServiceError as error:
@@ -226,7 +226,7 @@ _NAMES = {
     AZURE_DEVOPS: "Azure DevOps",
     AZURE_DATABRICKS: "Azure Databricks",
     KEY_VAULT: "Key Vault",
-    STORAGE: "Azure Storage",
+    AZURE_STORAGE: "Azure Storage",
     TOKEN_EXCHANGE: "the exchange of tokens",
 }
 

@@ -26,7 +26,7 @@ from git_refresh.model.clock import Deadline, ServiceTime
 from git_refresh.model.values import KEY_VAULT, Secret
 from git_refresh.output.mask import SecretFilter
 
-LIMIT = 20.0
+SECRET_LIMIT_S = 20.0
 """Seconds for one secret, its sign-in challenge and a second attempt included."""
 
 
@@ -120,5 +120,5 @@ class KeyVault:
         return SecretFilter([self._identity.token(KEY_VAULT).value.get_secret_value()])
 
     def _call[T](self, what: Attempt, request: Callable[[], T], repeat: Retry = Retry.IDEMPOTENT) -> T:
-        deadline = self._deadline.within(LIMIT)
+        deadline = self._deadline.within(SECRET_LIMIT_S)
         return call(Service.KEY_VAULT, what, request, deadline=deadline, secrets=self._known, repeat=repeat)

@@ -10,6 +10,7 @@ import requests
 from urllib3.util import parse_url
 
 from git_refresh.model.values import Problem
+from git_refresh.settings.pasted import PLACEHOLDER
 
 _with_scheme: Callable[[str, str], str] = requests.utils.prepend_scheme_if_needed
 _FORM = "write http://PROXY:PORT, or http://USER:PASSWORD@PROXY:PORT"
@@ -19,7 +20,6 @@ _SCHEME = re.compile(r"\s*([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _HOST = re.compile(r"[\w-]{1,63}(?:\.[\w-]{1,63})*\.?|\[[0-9a-f:.]+\]", re.IGNORECASE)
 _RESERVED = "#/?\\[]"
 """What ends a user name or a password in a URL, unless it is percent-encoded."""
-_PLACEHOLDER = re.compile(r"\$\(|\$\{|\{\{|<[^>]*>|%[A-Za-z_]+%")
 
 
 def proxy_problems(urls: Iterable[str]) -> list[Problem]:
@@ -76,7 +76,7 @@ def flaw_of(proxy: str) -> str:
         flaw = f"has a user name or password that is not percent-encoded; write {unsafe}"
     elif scheme not in {"", "http", "https"}:
         flaw = f"must start with http:// or https://; {_FORM}"
-    elif _PLACEHOLDER.search(address):
+    elif PLACEHOLDER.search(address):
         flaw = f"is a placeholder that was never filled in; {_FORM}"
     elif not scheme and _is_usable(f"http://{bare}"):  # `requests` takes localhost: for a scheme
         flaw = f"must start with http://; {_FORM}"

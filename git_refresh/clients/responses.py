@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
+from git_refresh.model.values import GUID
 from git_refresh.output.mask import SecretFilter
 from git_refresh.output.redact import INVISIBLE
 
@@ -118,7 +119,6 @@ Issuer = Annotated[
     str, Field(strict=True, max_length=120, pattern=r"^https://[a-z.]+/[0-9a-f-]{36}(?:/v2\.0)?/?$")
 ]
 """Of Microsoft Entra: it is quoted in what is to be typed, so nothing else is taken."""
-GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 Guid = Annotated[str, Field(strict=True, pattern=rf"^{GUID.pattern}$")]
 PageToken = Annotated[str, Field(strict=True, max_length=4096)]
 """Opaque; it is sent back and never shown."""
@@ -186,7 +186,7 @@ class MadeCredential(Response):
     credential_id: Id
 
 
-class Folder(Response):
+class Repo(Response):
     """`GET /api/2.0/repos/{id}`, and one of its list."""
 
     id: Id
@@ -198,7 +198,7 @@ class Folder(Response):
     git_cli_enabled: Annotated[bool | None, WrapValidator(or_nothing)] = None
 
 
-class Folders(Response):
+class Repos(Response):
     """A page of `GET /api/2.0/repos`; each of its folders is read by itself, so that one odd folder costs no other."""
 
     repos: list[Any] = []
@@ -248,13 +248,13 @@ class SignedIn(Response):
     access_token: Annotated[SecretText, AfterValidator(_may_be_kept)]
 
 
-class Refs(Response):
+class GitRefs(Response):
     """Azure DevOps, Git - Refs - List, api-version 7.1. Only the ref that is looked for is read further."""
 
     value: list[dict[str, Any]]
 
 
-class Ref(Response):
+class GitRef(Response):
     """One of them; of an annotated tag the commit is `peeledObjectId`."""
 
     objectId: Commit  # noqa: N815  # Azure DevOps' name

@@ -20,10 +20,10 @@ HEADERS = {
     "X-TFS-FedAuthRedirect": "Suppress",  # Azure DevOps: 401 where a browser would be sent to sign in
 }
 
-LIMIT = 30.0
+CALL_LIMIT_S = 30.0
 """Seconds for one call, further attempts included. Adding a member to an Azure DevOps organization can take ten."""
 
-MAX_BODY = 4 * 1024 * 1024
+MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 """Bytes of one response: a page of an organization's members, or a repository's refs that begin alike, some 900 each."""
 
 
@@ -82,7 +82,7 @@ class Rest:
         self.secrets = SecretFilter([] if callable(token) else [token.get_secret_value()], beside=secrets)
         self.time = ServiceTime(deadline.clock)
         self.session = BoundedSession(
-            [origin], tls, connections=connections, max_body=MAX_BODY, skew=skew or self.time
+            [origin], tls, connections=connections, max_body=MAX_RESPONSE_BYTES, skew=skew or self.time
         )
 
     def close(self) -> None:
@@ -173,7 +173,7 @@ class Rest:
             self._service,
             what,
             ask,
-            deadline=self.deadline.within(LIMIT if limit is None else limit),
+            deadline=self.deadline.within(CALL_LIMIT_S if limit is None else limit),
             secrets=self.secrets,
             repeat=repeat,
         )

@@ -10,10 +10,11 @@ from typing import Annotated
 
 from pydantic import Field, WrapValidator
 
-from git_refresh.clients.responses import GUID, NumericText, Response, Word, or_nothing
+from git_refresh.clients.responses import NumericText, Response, Word, or_nothing
 from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
 from git_refresh.failures.failure import Attempt, Operation, ServiceError
+from git_refresh.model.values import GUID
 
 WORKSPACE_ACCESS = "workspace-access"
 """The entitlement without which a principal can use neither Git credentials nor Git folders."""

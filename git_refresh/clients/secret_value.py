@@ -3,6 +3,7 @@
 import re
 
 from git_refresh.clients.responses import read_json
+from git_refresh.settings.pasted import PLACEHOLDER
 
 _READ = 16 * 1024
 """Characters of a value that are looked at."""
@@ -20,10 +21,7 @@ _FORMS = (
     (re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE), "an ID"),
     (re.compile(r"https?://\S*", re.IGNORECASE), "an address"),
     (re.compile(r"@Microsoft\.KeyVault\(.*", re.IGNORECASE), "a Key Vault reference"),
-    (
-        re.compile(r"\$\(.*\)|\$\{.*\}|\{\{.*\}\}|<.*>|%\w+%", re.DOTALL),
-        "a placeholder that was never filled in",
-    ),
+    (PLACEHOLDER, "a placeholder that was never filled in"),
 )
 """What a whole value can be."""
 

@@ -21,12 +21,12 @@ from git_refresh.clients.retry import call
 from git_refresh.clients.session import BoundedSession
 from git_refresh.failures.failure import Operation, Service
 from git_refresh.model.clock import Clock, Deadline
-from git_refresh.model.values import STORAGE, Slice
+from git_refresh.model.values import AZURE_STORAGE, Slice
 from git_refresh.output.mask import SecretFilter
 from git_refresh.run.ports import ClaimResult
-from git_refresh.settings.storage import Storage
+from git_refresh.settings.functions_host import Storage
 
-LIMIT = 10.0
+CLAIM_LIMIT_S = 10.0
 """Seconds to make a claim, and as many to end it; without one a slice is refreshed all the same."""
 
 
@@ -49,7 +49,7 @@ class BlobClaims:
             "retry_total": 0,
         }
         if not storage.connection_string:
-            options["credential"] = OneResource(identity, STORAGE)
+            options["credential"] = OneResource(identity, AZURE_STORAGE)
         self._container = _service(storage, **options).get_container_client(container)
 
     def begin(self, slice_: Slice, fingerprint: str, message_id: str, clock: Clock) -> ClaimResult:
@@ -68,7 +68,7 @@ class BlobClaims:
             Service.STORAGE,
             Operation.CLAIM_SLICE.of(_name(slice_)),
             lambda: self._begin(self._blob(slice_, fingerprint), message_id),
-            deadline=Deadline.after(LIMIT, clock),
+            deadline=Deadline.after(CLAIM_LIMIT_S, clock),
             secrets=self._secrets,
         )
 
@@ -84,7 +84,7 @@ class BlobClaims:
             lambda: self._blob(slice_, fingerprint).upload_blob(
                 _content(message_id, ended=True), overwrite=True
             ),
-            deadline=Deadline.after(LIMIT, clock),
+            deadline=Deadline.after(CLAIM_LIMIT_S, clock),
             secrets=self._secrets,
         )
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from git_refresh.failures.failure import AADSTS, FailureKind, Service, ServiceError, ServiceFailure
 from git_refresh.failures.table import CERTIFICATES, OWN, TABLE, UNKNOWN, Known, Match, Row
-from git_refresh.model.values import AZURE_DEVOPS, Problem
+from git_refresh.model.values import AZURE_DEVOPS, GUID, Problem
 from git_refresh.output.redact import redact
 from git_refresh.output.shell import LIST_OPTIONS, Command, fill
 
@@ -285,7 +285,7 @@ def _network(failure: ServiceFailure) -> dict[str, str]:
 
 def _application(failure: ServiceFailure) -> str:
     """The application that a person's or a pipeline's sign-in with the Azure CLI is for, where Microsoft Entra quotes it."""
-    found = re.search(rf"AADSTS7000222: .{{0,200}}app '({_GUID})'", failure.message)
+    found = re.search(rf"AADSTS7000222: .{{0,200}}app '({GUID.pattern})'", failure.message)
     return found[1] if found else ""
 
 
@@ -307,12 +307,11 @@ def _files(failure: ServiceFailure) -> str:
     return f": {redact(found[1].partition('. ')[0].rstrip('. '))}" if found else ""
 
 
-_GUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _NAMED = {
     # Azure DevOps: "TF401444: Please sign-in at least once as TENANT\\TENANT\\OBJECT_ID in a web browser"
-    Service.AZURE_DEVOPS: re.compile(rf"TF401444: .{{0,200}}\\({_GUID})(?![\\\w-])"),
+    Service.AZURE_DEVOPS: re.compile(rf"TF401444: .{{0,200}}\\({GUID.pattern})(?![\\\w-])"),
     # Key Vault: "Caller: appid=…;oid=OBJECT_ID;iss=…"
-    Service.KEY_VAULT: re.compile(rf"Caller: .{{0,200}};oid=({_GUID});"),
+    Service.KEY_VAULT: re.compile(rf"Caller: .{{0,200}};oid=({GUID.pattern});"),
 }
 
 

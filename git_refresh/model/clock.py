@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -236,3 +236,19 @@ def current_operation() -> OperationBounds[Any]:
         LookupError: none is; every request belongs to one.
     """
     return _current.get()
+
+
+READ_LAG_S = 30.0
+"""Seconds in which what was just written has to be seen. Reads have been seen to lag up to eight."""
+
+POLL_PAUSE_S = 1.0
+"""Seconds before the second look; before each further one, twice as many."""
+
+
+def poll[T](clock: Clock, look: Callable[[], T], good: Callable[[T], bool]) -> T:
+    """What a look shows, as soon as it is good; what it shows at last, if it never is."""
+    began, pause = clock.monotonic(), POLL_PAUSE_S
+    while not good(found := look()) and clock.monotonic() - began < READ_LAG_S:
+        clock.sleep(pause)
+        pause *= 2
+    return found

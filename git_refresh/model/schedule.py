@@ -10,7 +10,7 @@ https://github.com/dotnet/runtime, TimeSpanParse.cs. `tests/recorded/functions_h
 
 import re
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, date, datetime, time, timedelta
 from itertools import pairwise, takewhile
@@ -24,7 +24,7 @@ _INTEGER = re.compile(r"[\t-\r ]*+([+-]?)(?=[0-9])0*+([0-9]*+)[\t-\r ]*+\0*+")
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FieldRange:
     """One of the six places of a schedule, with the values that it can have."""
 
     name: str
@@ -42,11 +42,11 @@ class Kind:
         return [self.lowest + at for at, name in enumerate(self.names) if name.lower().startswith(beginning)]
 
 
-SECOND = Kind("second", 0, 59)
-MINUTE = Kind("minute", 0, 59)
-HOUR = Kind("hour", 0, 23)
-DAY = Kind("day of the month", 1, 31)
-MONTH = Kind(
+SECOND = FieldRange("second", 0, 59)
+MINUTE = FieldRange("minute", 0, 59)
+HOUR = FieldRange("hour", 0, 23)
+DAY = FieldRange("day of the month", 1, 31)
+MONTH = FieldRange(
     "month",
     1,
     12,
@@ -55,7 +55,7 @@ MONTH = Kind(
         *("July", "August", "September", "October", "November", "December"),
     ),
 )
-WEEKDAY = Kind(
+WEEKDAY = FieldRange(
     "day of the week",
     0,
     6,
@@ -72,7 +72,7 @@ class RefusedScheduleError(ValueError):
         found: the part of the text that is refused.
     """
 
-    def __init__(self, found: str, kind: Kind | None = None) -> None:
+    def __init__(self, found: str, kind: FieldRange | None = None) -> None:
         super().__init__(f'"{found}" is not a {kind.name}' if kind else f'"{found}" is not a schedule')
         self.kind = kind
         self.found = found
@@ -92,7 +92,7 @@ class Element:
 class Field:
     """A field of a schedule: its elements as written, and the values that they give in ascending order."""
 
-    kind: Kind
+    kind: FieldRange
     elements: tuple[Element, ...]
     values: tuple[int, ...]
 
@@ -102,7 +102,7 @@ class Field:
         return len(self.values) < len(self.kind.every)
 
     @classmethod
-    def read(cls, kind: Kind, text: str) -> "Field":
+    def read(cls, kind: FieldRange, text: str) -> "Field":
         """Read a field.
 
         Raises:
@@ -118,7 +118,7 @@ def _fields(*texts: str) -> tuple[Field, ...]:
     return tuple(Field.read(kind, text) for kind, text in zip(KINDS, texts, strict=True))
 
 
-def _element(kind: Kind, text: str) -> Element:
+def _element(kind: FieldRange, text: str) -> Element:
     refused = RefusedScheduleError(text, kind)
     slash = text.find("/")
     step = None if slash <= 0 else _integer(text[slash + 1 :], refused)
@@ -133,7 +133,7 @@ def _element(kind: Kind, text: str) -> Element:
     return Element(text, _value(kind, values, refused), None, step)
 
 
-def _values(kind: Kind, element: Element) -> range:
+def _values(kind: FieldRange, element: Element) -> range:
     first, last = element.first, element.last
     if first is None:
         first, last = kind.lowest, kind.highest
@@ -149,7 +149,7 @@ def _values(kind: Kind, element: Element) -> range:
     return found
 
 
-def _value(kind: Kind, text: str, refused: RefusedScheduleError) -> int:
+def _value(kind: FieldRange, text: str, refused: RefusedScheduleError) -> int:
     if text[:1] in {*"0123456789"}:
         return _integer(text, refused)
     named = kind.named(text) if text else []
@@ -333,3 +333,90 @@ def _ticks(parts: dict[str, str]) -> int | None:
     if not parts["f"].startswith("0"):
         return None
     return ticks + (2 * fraction + scale) // (2 * scale)
+
+
+DEFAULT_INTERVAL = timedelta(minutes=15)
+"""Time until the next run, where neither the timer nor a schedule shows it."""
+
+_EARLY = timedelta(seconds=5)
+"""The host can fire up to a second before the scheduled time; a next run that near is this one."""
+
+
+MARGIN = timedelta(seconds=60)
+"""How late a run can come, the storing of its credentials included: a cold start takes as long."""
+
+
+def expires_before(next_run: datetime, expires_at: datetime, skew: timedelta = timedelta()) -> bool:
+    """Whether a token expires before the next run has replaced it, which can be as late as `late_by` lets pass.
+
+    Args:
+        next_run: when that is due, by this machine's clock.
+        expires_at: the token's end, by Microsoft Entra's clock.
+        skew: how far this machine's clock is behind; negative if it is ahead.
+    """
+    return expires_at <= next_run + MARGIN + skew
+
+
+def late_by(now: datetime, status: object) -> timedelta:
+    """How much later than scheduled this run began; zero when that is within the margin, or not known."""
+    due = _next(status, now)
+    late = now - due if due is not None else timedelta()
+    return late if late > MARGIN else timedelta()
+
+
+def next_run_after(now: datetime, status: object, schedule: str | None) -> datetime:
+    """When the next run is due.
+
+    While a function runs, the host's `ScheduleStatus` is what it stored after the *previous* run, so `Next` is mostly the occurrence that
+    fires now. Then the schedule shows the one after it.
+
+    Args:
+        now: the time.
+        status: the timer's `ScheduleStatus`, of any type.
+        schedule: `REFRESH_SCHEDULE`. If the host refuses it, or it never comes, the default interval counts.
+    """
+    following = _next(status, now)
+    if following is not None and following > now + _EARLY:
+        return following
+    read = _read(schedule)
+    found = read and read.next_after(now if read.read_as == "time span" else now + _EARLY)
+    return min(max(now, found), now + _CREDIBLE) if found else now + DEFAULT_INTERVAL
+
+
+def gaps(schedule: str | None, now: datetime) -> list[timedelta]:
+    """Which lengths of time pass between two runs, nights and weekends included; at least one.
+
+    Args:
+        schedule: `REFRESH_SCHEDULE`. If the host refuses it, or it never comes, the default interval counts.
+        now: the time.
+    """
+    read = _read(schedule)
+    found = list(read.gaps(now.date())) if read else []
+    return [min(gap, _CREDIBLE) for gap in found] or [DEFAULT_INTERVAL]
+
+
+def _read(schedule: str | None) -> Schedule | None:
+    try:
+        return Schedule.read(schedule or "")
+    except ValueError:
+        return None
+
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+"""A time as the host writes it; without an offset it is UTC."""
+
+_CREDIBLE = timedelta(days=3_653)
+"""Ten years, the furthest next run. The host writes the year 1 for a run that never was, and the year 9999 for one that never comes."""
+
+
+def _next(status: object, now: datetime) -> datetime | None:
+    """The status's `Next`; None where it is missing, no time, or no credible one."""
+    value = status.get("Next") if isinstance(status, Mapping) else None
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    moment = moment.replace(tzinfo=moment.tzinfo or UTC)
+    return moment if abs(moment - now) <= _CREDIBLE else None

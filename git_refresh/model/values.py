@@ -1,16 +1,21 @@
 """The values that the run and the clouds speak of: plain data, which knows neither."""
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, override
 
 from pydantic import SecretStr
 
+GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""The form of the IDs of Microsoft Entra, and of a service principal's application ID in Databricks."""
+
 AZURE_DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
 AZURE_DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 KEY_VAULT = "https://vault.azure.net"
-STORAGE = "https://storage.azure.com"
+AZURE_STORAGE = "https://storage.azure.com"
 TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105  # a resource
 """Microsoft Entra's ids of the resources that a token can be for. One for the last is an assertion: others exchange it for theirs."""
 
@@ -45,13 +50,26 @@ class Problem:
 
 
 def json_of(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any dataclass
-    """Return a dataclass as the JSON has it: without what only the text for people needs."""
-    return asdict(
-        value, dict_factory=lambda items: {key: each for key, each in items if key not in _FOR_TEXT}
-    )
+    """Return a dataclass as the JSON has it: times as text, and without what only the text for people needs."""
+    return asdict(value, dict_factory=_plain)
+
+
+def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {
+        key: utc_text(each) if isinstance(each, datetime) else each
+        for key, each in items
+        if key not in _FOR_TEXT
+    }
 
 
 _FOR_TEXT = ("kind", "told", "commands", "in_general", "happened")
+
+
+def utc_text(moment: datetime) -> str:
+    """A time as all JSON has it: ISO 8601, UTC, whole seconds."""
+    with suppress(OverflowError):  # in the first and last hours that a datetime can be
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)

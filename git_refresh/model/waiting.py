@@ -20,7 +20,7 @@ A quarter of its share, where that is less.
 _MIN_SLICE_S = 0.01
 
 
-class Place(Protocol):
+class WaitTracker(Protocol):
     """What a pool keeps of an operation that is under way on the calling thread."""
 
     @property
@@ -43,11 +43,11 @@ class Place(Protocol):
         ...
 
 
-_place: ContextVar[Place | None] = ContextVar("place", default=None)
+_place: ContextVar[WaitTracker | None] = ContextVar("place", default=None)
 
 
 @contextmanager
-def on(place: Place) -> Iterator[None]:
+def on(place: WaitTracker) -> Iterator[None]:
     """Let all that the calling thread waits for be told to `place`."""
     token = _place.set(place)
     try:

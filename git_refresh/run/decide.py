@@ -1,12 +1,10 @@
 """What to do with a credential and with a folder, and why. Pure: values in, a decision out."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from git_refresh.model.remote import Kind, Remote
-from git_refresh.model.repository import Repository
+from git_refresh.model.repository import Remote, RemoteKind, Repository
 from git_refresh.model.values import (
     CREDENTIAL_NAME,
     FEDERATED_PROVIDER,
@@ -18,6 +16,7 @@ from git_refresh.model.values import (
     StoredCredential,
 )
 from git_refresh.output.redact import redact
+from git_refresh.output.text import closest
 from git_refresh.settings.models import Folder
 
 
@@ -119,7 +118,7 @@ def folder_step(
     head: ResolvedRef | None,
     *,
     below: bool = False,
-    remote: Remote = Remote(Kind.ELSEWHERE),  # noqa: B008  # frozen
+    remote: Remote = Remote(RemoteKind.ELSEWHERE),  # noqa: B008  # frozen
 ) -> Clone | Move | LeaveAlone | Refuse:
     """What to do with a folder.
 
@@ -182,9 +181,9 @@ def not_azure_devops(found: GitFolder, remote: Remote) -> Refuse:
     if not found.url:
         return Refuse("no_remote_repository")
     match remote.kind:
-        case Kind.SERVER:
+        case RemoteKind.SERVER:
             return Refuse("azure_devops_server")
-        case Kind.NO_HTTPS:
+        case RemoteKind.NO_HTTPS:
             return Refuse("remote_not_https", {"https": remote.https})
         case _:
             return Refuse("not_azure_devops")
@@ -218,18 +217,7 @@ def nearest(ref: Ref, names: Sequence[str]) -> str | None:
     for is_alike in alike:
         if (found := next((name for name in names if is_alike(name.casefold())), None)) is not None:
             return found
-    return next(iter(difflib.get_close_matches(ref.name[:_COMPARED], names, 1)), None)
-
-
-def alike(name: str, others: Sequence[str]) -> list[str]:
-    """Return the few names that are most like one, the nearest first, whatever the case of letters."""
-    folded = {other.casefold()[:_COMPARED]: other for other in others}
-    near = difflib.get_close_matches(name.casefold()[:_COMPARED], folded, 3)
-    return [folded[each] for each in near]
-
-
-_COMPARED = 120
-"""Characters of a name: comparing two costs the product of their lengths."""
+    return next(iter(closest(ref.name, names)), None)
 
 
 def is_at(found: GitFolder, ref: Ref, head: ResolvedRef) -> bool:

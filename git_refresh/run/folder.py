@@ -15,8 +15,7 @@ from git_refresh.failures.failure import (
 )
 from git_refresh.failures.table import Known
 from git_refresh.model.hosts import TrustedHosts
-from git_refresh.model.remote import Kind, Remote, read_remote
-from git_refresh.model.repository import Repository
+from git_refresh.model.repository import Remote, RemoteKind, Repository, read_remote
 from git_refresh.model.values import GitFolder, OtherObject, Ref, ResolvedRef
 from git_refresh.run.context import Run, facts_of
 from git_refresh.run.decide import (
@@ -313,4 +312,4 @@ def azure_devops_repository(
 
 def remote_of(found: GitFolder | OtherObject | None, trusted: TrustedHosts) -> Remote:
     """Where the remote address of a Git folder leads."""
-    return read_remote(found.url, trusted) if isinstance(found, GitFolder) else Remote(Kind.NONE)
+    return read_remote(found.url, trusted) if isinstance(found, GitFolder) else Remote(RemoteKind.NONE)

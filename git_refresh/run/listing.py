@@ -19,7 +19,7 @@ from git_refresh.model.values import (
     OtherObject,
     patterns_above,
 )
-from git_refresh.run.decide import alike
+from git_refresh.output.text import closest
 from git_refresh.run.ports import WorkspaceApi
 from git_refresh.run.walk import WIDE, Walk
 from git_refresh.settings.entries import Entry
@@ -310,7 +310,7 @@ class Listing:
         if not there and parent:
             found = self._nearest(parent, lambda _: True)
             there = self._there(found) if found else {}
-        return next((there[each].path for each in alike(name, list(there)) if fits(there[each])), None)
+        return next((there[each].path for each in closest(name, list(there), 3) if fits(there[each])), None)
 
     def _there(self, path: str) -> dict[str, ListedObject]:
         """What is in a directory, by name; nothing where no directory is."""

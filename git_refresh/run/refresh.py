@@ -20,7 +20,7 @@ from git_refresh.failures.diagnosis import (
     wrong_entry,
 )
 from git_refresh.model.clock import Clock, Deadline
-from git_refresh.model.next_run import DEFAULT_INTERVAL, expires_before
+from git_refresh.model.schedule import DEFAULT_INTERVAL, expires_before
 from git_refresh.model.values import Problem, Slice, Token, Zone
 from git_refresh.output.log import RedactingLogger
 from git_refresh.run.context import Notes, SignIns

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from git_refresh.failures.diagnosis import Diagnosis
-from git_refresh.model.values import Problem, Slice, json_of
+from git_refresh.model.values import Problem, Slice, json_of, utc_text
 from git_refresh.output.log import RedactingLogger, shorten
+from git_refresh.output.text import first_of
 
 Result = Literal["ok", "failed", "rejected"]
 CredentialAction = Literal["created", "updated", "token_rejected", "failed"]
@@ -92,7 +93,7 @@ class TokenReport:
 
     def ends(self) -> dict[str, Any]:
         """When it ends, as the contract writes it."""
-        return {"expires_at": _iso(self.expires_at), "remaining_s": round(self.remaining_s)}
+        return {"expires_at": utc_text(self.expires_at), "remaining_s": round(self.remaining_s)}
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
@@ -128,7 +129,7 @@ class Report:
             "version": self.version,
             "run_id": self.run_id,
             **_part(self.slice),
-            "started_at": _iso(self.started_at),
+            "started_at": utc_text(self.started_at),
             "duration_s": round(self.duration_s, 3),
             "dry_run": self.dry_run,
             "result": self.result,
@@ -204,12 +205,6 @@ def by_kind(failures: Iterable[tuple[str, Diagnosis]]) -> list[list[tuple[str, D
     return list(found.values())
 
 
-def first_places(places: Sequence[str]) -> str:
-    """The first places, and how many more there are."""
-    more = f" and {len(places) - PLACES:,} more" if places[PLACES:] else ""
-    return ("; " if any("," in place for place in places[:PLACES]) else ", ").join(places[:PLACES]) + more
-
-
 def _explained(alike: Sequence[tuple[str, Diagnosis]]) -> dict[str, Any]:
     """Failures of one kind as one record, explained by the first of them."""
     (where, error), *more = alike
@@ -241,7 +236,9 @@ def _problems(problems: Sequence[Problem]) -> list[str]:
     alike: dict[str, list[Problem]] = {}
     for problem in problems:
         alike.setdefault(problem.kind or str(problem), []).append(problem)
-    return [f"{first_places([each.location for each in some])}: {some[0].message}" for some in alike.values()]
+    return [
+        f"{first_of([each.location for each in some], PLACES)}: {some[0].message}" for some in alike.values()
+    ]
 
 
 def log_run(report: Report, logger: RedactingLogger) -> None:
@@ -311,7 +308,7 @@ def log_dispatch(
         "run_id": run_id,
         "slices": slices,
         "workspaces": workspaces,
-        "valid_until": _iso(until),
+        "valid_until": utc_text(until),
         "problems": [str(problem) for problem in problems],
     }
     logger.log(event, "problems", ok=True)
@@ -322,7 +319,7 @@ def log_queued(slice_: Slice, until: datetime, names: Sequence[str], logger: Red
     event = {
         "event": "git_refresh.queued",
         **_whose(slice_),
-        "valid_until": _iso(until),
+        "valid_until": utc_text(until),
         "names": list(names),
     }
     logger.log(event, "names", ok=True)
@@ -361,7 +358,3 @@ def _part(slice_: Slice | None) -> dict[str, Any]:
 
 def _whose(slice_: Slice | None) -> dict[str, Any]:
     return {"run_id": slice_.run_id, **slice_.as_dict()} if slice_ else {}
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from git_refresh.model.values import Slice
+from git_refresh.model.values import Slice, utc_text
 from git_refresh.output.redact import redact
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.fields import seen
@@ -63,7 +63,7 @@ class Message:
                 "run_id": self.slice.run_id,
                 "slice": self.slice.number,
                 "slices": self.slice.total,
-                "valid_until": f"{self.valid_until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+                "valid_until": utc_text(self.valid_until),
                 "workspaces": list(self.workspaces),
             }
         )

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from git_refresh.model.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, split_url
 from git_refresh.model.repository import parse_repository, repository_url
-from git_refresh.model.values import folder_key
+from git_refresh.model.values import GUID, folder_key
 from git_refresh.output.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, redact
 from git_refresh.settings.pasted import guid_in, remains, without_openers
 
@@ -29,11 +29,6 @@ def trusted_hosts(info: ValidationInfo) -> TrustedHosts:
     """Which hosts whoever validates has given as trusted."""
     context: dict[str, TrustedHosts] = info.context or {}
     return context.get("trusted", NO_HOSTS)
-
-
-def is_guid(text: str) -> bool:
-    """Whether this can be an id in Microsoft Entra, or a service principal's application id in Databricks."""
-    return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text) is not None
 
 
 def typed(value: object) -> object:
@@ -350,7 +345,7 @@ def _guid(what: str, *commands: str, page: str = "") -> AfterValidator:
     """An id in Microsoft Entra, in small letters: it is the same in any. The commands or the page show it."""
 
     def check(value: str) -> str:
-        if not is_guid(value):
+        if not GUID.fullmatch(value):
             number = ", not its numeric id" if re.fullmatch("[0-9]{1,19}", value) else ""
             near = guid_in(value)
             advice = f"write {near}" if near else f"{page or ', then '.join(commands)} shows it"
@@ -363,7 +358,7 @@ def _guid(what: str, *commands: str, page: str = "") -> AfterValidator:
 
 _LONG = Field(max_length=2000)  # longer than any path or address, and quickly looked through
 Name = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(typed), AfterValidator(seen)]
-Directory = Annotated[
+SparseDirectory = Annotated[
     str,
     Field(min_length=1, max_length=200),
     BeforeValidator(typed),
@@ -371,8 +366,8 @@ Directory = Annotated[
     AfterValidator(_cone),
 ]
 Host = Annotated[str, _LONG, AfterValidator(_host)]
-Path = Annotated[str, _LONG, AfterValidator(_path)]
-Url = Annotated[str, _LONG, AfterValidator(_url)]
+FolderPath = Annotated[str, _LONG, AfterValidator(_path)]
+RepositoryUrl = Annotated[str, _LONG, AfterValidator(_url)]
 RefName = Annotated[str, _LONG, AfterValidator(_ref)]
 SecretName = Annotated[str, _LONG, AfterValidator(_secret_name)]
 PrincipalId = Annotated[int, BeforeValidator(_principal_id), BeforeValidator(typed), Field(gt=0, lt=2**63)]

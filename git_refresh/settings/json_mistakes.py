@@ -1,14 +1,14 @@
 """The mistakes that people make in JSON: what was found where something else is due, and what to write."""
 
+from git_refresh.settings.pasted import TEMPLATE
+
 NO_CLOSING_QUOTE = 'this string has no closing quote; add " where it ends'
 OUTER_QUOTES = (
     "the whole value is in quotes, as in local.settings.json; "
     'remove the first and the last ", and every \\ before a "'
 )
 _NOT_FILLED_IN = "this placeholder was never filled in; write the value itself"
-_PLACEHOLDER = (
-    r"(?:%[\w.]+%|\$\{\{[^{}]*\}\}|\$\([\w.]+\)|\$\{[\w.:-]+\}|\{\{[^{}]*\}\}|#\{[^{}]*\}#?|__\w+__|\$\w+)"
-)
+_PLACEHOLDER = rf"(?:%[\w.]+%|{TEMPLATE}|\$\{{[\w.:-]+\}}|__\w+__|\$\w+)"
 CURLY = "“”„‟‘’‚‛«»‹›″′´＂"  # noqa: RUF001  # the point of it
 
 # What may be due where a mistake is found.

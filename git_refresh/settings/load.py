@@ -3,7 +3,6 @@
 Only what concerns every workspace stops the run; what is wrong with one entry is `entries`' business.
 """
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -12,9 +11,10 @@ from urllib.parse import urlsplit
 from git_refresh.model.hosts import NO_HOSTS, Domain, TrustedHosts, origin_of, parse_trusted_hosts
 from git_refresh.model.repository import BUILT_IN
 from git_refresh.model.schedule import accepts
-from git_refresh.model.values import Problem, Zone
+from git_refresh.model.values import GUID, Problem, Zone
 from git_refresh.output.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, redact
 from git_refresh.output.shell import LIST_OPTIONS, Command
+from git_refresh.output.text import closest
 from git_refresh.settings.entries import (
     LACKING_NOTHING,
     MAX_WORKSPACES,
@@ -24,8 +24,7 @@ from git_refresh.settings.entries import (
     read_defaults,
     read_entries,
 )
-from git_refresh.settings.fields import is_guid
-from git_refresh.settings.host_json import ENDING_S, function_timeout
+from git_refresh.settings.functions_host import ENDING_S, function_timeout
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS, near_misses
@@ -254,7 +253,7 @@ def _in_time(
 
 def _client_id(texts: Mapping[str, str], fatal: list[Problem]) -> str | None:
     text = texts["AZURE_CLIENT_ID"]
-    if text and not is_guid(text):
+    if text and not GUID.fullmatch(text):
         near = guid_in(text)
         advice = (
             "must be the client id of a user-assigned managed identity, like 00000000-0000-0000-0000-000000000000; "
@@ -331,7 +330,7 @@ noting that this has ended."""
 def _fan_out(texts: Mapping[str, str], timeout_s: int, fatal: list[Problem]) -> bool:
     text = texts["FAN_OUT"] or "off"
     if text not in {"off", "queue"}:
-        near = difflib.get_close_matches(text.lower(), ("queue", "off"), 1)
+        near = closest(text, ("queue", "off"))
         meant = f'did you mean "{near[0]}"?' if near else 'write "off" for one run that does all'
         message = f'"{redact(text)}" must be "off" or "queue", in lower case; {meant}'
         fatal.append(Problem("FAN_OUT", message))

@@ -10,17 +10,17 @@ from git_refresh.model.values import Ref, Registration, folder_key
 from git_refresh.output.redact import INVISIBLE, looks_like_secret, redact
 from git_refresh.settings.fields import (
     ApplicationId,
-    Directory,
+    FolderPath,
     Host,
     IdentityId,
     Name,
-    Path,
     PrincipalId,
     RefName,
     RegistrationId,
+    RepositoryUrl,
     SecretName,
+    SparseDirectory,
     TenantId,
-    Url,
     trusted_hosts,
     typed,
 )
@@ -44,11 +44,11 @@ class _Typed(BaseModel):
 class Folder(_Typed):
     """A Git folder to keep up to date."""
 
-    path: Path = Field(
+    path: FolderPath = Field(
         description="Absolute path in the workspace, with or without /Workspace. Ending in /*: every Git folder below.",
         examples=["/Repos/etl/production", "/Workspace/Shared/etl", "/Repos/etl/*"],
     )
-    url: Url | None = Field(
+    url: RepositoryUrl | None = Field(
         None,
         description="Azure DevOps repository. With it, a missing folder is created, and its parent folders too.",
         examples=["https://dev.azure.com/contoso/Data%20Platform/_git/etl"],
@@ -61,7 +61,7 @@ class Folder(_Typed):
         "fail",
         description="What to do with uncommitted changes that block an update: report them, or discard them (for read-only mirrors).",
     )
-    sparse: Annotated[tuple[Directory, ...], Array, Field(min_length=1, max_length=200)] | None = Field(
+    sparse: Annotated[tuple[SparseDirectory, ...], Array, Field(min_length=1, max_length=200)] | None = Field(
         None,
         description="Cone patterns of a sparse checkout, used when the folder is created.",
         examples=[["src", "conf"]],

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from git_refresh.output.text import closest
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -80,7 +82,7 @@ def near_misses(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _meant(name: str) -> str | None:
     own = [known for known in SETTINGS if not (known.startswith("AZURE_") and _of_another_program(name))]
-    near = difflib.get_close_matches(name, own, 1, cutoff=0.85)
+    near = closest(name, own, cutoff=_SPELLED_ALIKE)
     if near or len(name) < _SHORTEST_PART:
         return near[0] if near else None
     return next((known for known in _OF_OURS if f"_{name}_" in f"_{known}_"), None)
@@ -92,6 +94,7 @@ def _of_another_program(name: str) -> bool:
 
 
 _ALIKE = 0.7
+_SPELLED_ALIKE = 0.85
 _SHORTEST_PART = 8
 _OF_OURS = [name for name in SETTINGS if not name.startswith("AZURE_")]
 """Settings that are meant by some of their words alone, like CONCURRENCY. CLIENT_ID, though, is what many a program reads."""

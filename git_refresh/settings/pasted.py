@@ -3,14 +3,16 @@
 import re
 from urllib.parse import urlsplit
 
+from git_refresh.model.values import GUID
 from git_refresh.output.redact import redact
 
 _EDGE = r"[/.:@=\s-]"
 _NAME = r"[A-Za-z_][\w.-]*"
 _SHELL = r"\$\{[A-Za-z_][\w.:-]*\}"
-_PLACEHOLDER = re.compile(
-    r"\$\{\{[^{}]*\}\}|\$\([\w. -]+\)|\{\{[^{}]*\}\}|#\{[^{}]*\}#?"  # Azure Pipelines, GitHub, Jinja, Octopus
-    rf"|(?:(?<={_EDGE})|\A){_SHELL}|{_SHELL}(?={_EDGE}|\Z)"
+TEMPLATE = r"\$\{\{[^{}]*\}\}|\$\([\w. -]+\)|\{\{[^{}]*\}\}|#\{[^{}]*\}#?"
+"""A placeholder of Azure Pipelines, GitHub, Jinja or Octopus, as a pattern: nothing else looks like one."""
+PLACEHOLDER = re.compile(
+    rf"{TEMPLATE}|(?:(?<={_EDGE})|\A){_SHELL}|{_SHELL}(?={_EDGE}|\Z)"
     # These can be a part of a name, or of an escape in a URL: so only between the parts of a path or address.
     rf"|(?:(?<={_EDGE})|\A)(?:__[A-Z][A-Z0-9_]*__|<[\w .-]+>|\{{[A-Za-z_ -]+\}}|%{_NAME}%|\$(?:env:)?[A-Z][A-Z0-9_]+)(?=[/?#]|{_EDGE}|\Z)"
 )
@@ -25,7 +27,7 @@ def remains(text: str) -> str | None:
     """Return why a text is no value but what a tool has left of it; None if it can be a value. It reads on after the text."""
     if _POWERSHELL.fullmatch(text.strip()):
         return DEPTH
-    found = _PLACEHOLDER.search(text)
+    found = PLACEHOLDER.search(text)
     if found is None:
         return None
     whole = found[0] == text.strip()
@@ -78,9 +80,8 @@ def vault_name(text: str) -> str | None:
 
 
 _LONGEST_VAULT = 24
-_GUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _WRAPPED = re.compile(
-    rf"(?:[{{(]|urn:uuid:|api://|spn:|\W+)?({_GUID}|[0-9a-fA-F]{{32}})[\W_]*", re.IGNORECASE
+    rf"(?:[{{(]|urn:uuid:|api://|spn:|\W+)?({GUID.pattern}|[0-9a-fA-F]{{32}})[\W_]*", re.IGNORECASE
 )
 
 

@@ -1,8 +1,7 @@
 """What is wrong with the settings, and what to write instead."""
 
-import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -10,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from git_refresh.model.values import Problem
 from git_refresh.output.redact import REVOKE_IT, looks_like_secret, redact
+from git_refresh.output.text import closest
 from git_refresh.settings.models import DevOps, Folder
 
 
@@ -91,7 +91,7 @@ def _one_of(found: object, allowed: str) -> str:
     if not isinstance(found, str):
         return f"must be {allowed}, not {kind_of(found)}"
     choices = [part.strip(' "') for part in allowed.replace(" or ", ",").split(",")]
-    near = _near(_folded(found), choices)
+    near = closest(_folded(found), choices)
     advice = f'; did you mean "{near[0]}"?' if near else ""
     return f'"{redact(found)}" must be {allowed}{advice}'
 
@@ -154,8 +154,8 @@ def _unknown_key(where: str, key: str, model: type[BaseModel], data: Mapping[str
     refused = OWN_KEYS if where == DEFAULTS else ()
     known = [name for name in model.model_fields if name not in refused]
     kind, folded = model.__name__, _folded(key)
-    near = _near(folded, known)
-    meant = _MEANT[kind].get(folded) or next(iter(near or _near(folded, refused)), None)
+    near = closest(folded, known)
+    meant = _MEANT[kind].get(folded) or next(iter(near or closest(folded, refused)), None)
     if looks_like_secret(key):
         return REVOKE_IT
     if folded in _SECRETS:
@@ -201,14 +201,6 @@ def _quotable(value: object, example: object) -> object:
     """What was written, if all of it may be shown."""
     fine = isinstance(value, str) and value and not looks_like_secret(value) and redact(value) == value
     return value if fine else example
-
-
-def _near(text: str, choices: Sequence[str]) -> list[str]:
-    """The choice that was probably meant; what is far longer than all of them was none."""
-    return difflib.get_close_matches(text, choices, 1) if len(text) <= _LONGEST_KEY else []
-
-
-_LONGEST_KEY = 60
 
 
 def _folded(text: str) -> str:

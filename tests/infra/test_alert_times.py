@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.infra.alert_clock import LATEST_START, LONGEST_INGESTION, LONGEST_RUN, Rule, Run
+from tools.alert_clock import LATEST_START, LONGEST_INGESTION, LONGEST_RUN, Rule, Run
 from tools.alerts import INTERVALS, deployed, times
 
 BY_INTERVAL = deployed()
@@ -78,7 +78,7 @@ def test_the_service_takes_every_window_and_frequency(interval: int) -> None:
 
 @pytest.mark.parametrize("interval", INTERVALS)
 @pytest.mark.parametrize("name", ["run-failed", "token-expires-too-soon", "poison-queue"])
-def test_no_failed_run_is_missed_and_all_are_told_in_time(name: str, interval: int) -> None:
+def test_every_failed_run_alerts_in_time(name: str, interval: int) -> None:
     assert next(missed(BY_INTERVAL[interval][name]), None) is None
 
 
@@ -96,9 +96,7 @@ def test_one_failed_run_among_good_ones_is_no_lack_of_success(interval: int, fai
 
 @pytest.mark.parametrize("interval", INTERVALS)
 @pytest.mark.parametrize("name", ["no-run", "no-successful-run"])
-def test_silence_and_lasting_failure_are_told_between_the_earliest_and_the_latest_minute(
-    name: str, interval: int
-) -> None:
+def test_silence_and_lasting_failure_alert_within_the_documented_minutes(name: str, interval: int) -> None:
     rule = BY_INTERVAL[interval][name]
     waits = list(after_silence(rule, interval))
     assert (min(waits), max(waits)) == (times(rule).earliest, times(rule).latest - 1), (
@@ -108,7 +106,7 @@ def test_silence_and_lasting_failure_are_told_between_the_earliest_and_the_lates
 
 @pytest.mark.parametrize("interval", INTERVALS)
 @pytest.mark.parametrize("ends", CORNERS)
-def test_what_lasts_stays_fired_so_that_it_is_told_once(interval: int, ends: tuple[int, int]) -> None:
+def test_a_lasting_failure_stays_fired_and_alerts_once(interval: int, ends: tuple[int, int]) -> None:
     """A rule is resolved when it stops firing, and would then tell anew."""
     runs = fleet(interval, [ends, *[QUIET, SLOW] * 4], frozenset(range(9)))
     for name in ("run-failed", "no-successful-run", "token-expires-too-soon"):
@@ -116,7 +114,7 @@ def test_what_lasts_stays_fired_so_that_it_is_told_once(interval: int, ends: tup
         assert all(rule.fires(now, runs) for now in range(5 * interval, 8 * interval)), name
 
 
-def test_an_ending_secret_is_told_every_day() -> None:
+def test_an_expiring_secret_alerts_every_day() -> None:
     rule = BY_INTERVAL[15]["secret-expires-soon"]
     for ends in CORNERS:
         runs = fleet(15, [ends] * 300, frozenset(range(300)))
@@ -163,6 +161,6 @@ def test_one_run_without_success_is_not_enough_to_call_a_fleet_red() -> None:
     assert next(called_red(15, [copy], frozenset({2})), None) is not None
 
 
-def test_a_short_window_never_tells_of_lasting_failure() -> None:
+def test_a_short_window_never_alerts_of_lasting_failure() -> None:
     copy = replace(BY_INTERVAL[15]["no-successful-run"], window=15)
     assert float("inf") in after_silence(copy, 15)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.infra.conftest import usable_cli
-from tests.infra.test_infra import resources_of
+from tests.support.templates import resources_of
 from tools import bicep, snapshots
 from tools.queries import ROOT
 

@@ -8,10 +8,9 @@ import logging
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,26 +20,30 @@ from git_refresh.output.log import RedactingLogger
 from git_refresh.run.report import Report, log_nothing_done, log_run
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS
-from tests.infra.alert_clock import rule_name
+from tests.support.paths import ROOT
+from tests.support.templates import (
+    ACTION_GROUP,
+    IDENTITY,
+    INFRA,
+    PLAIN,
+    QUEUED,
+    ROLE_ASSIGNMENT,
+    Infra,
+    Rule,
+    app_settings,
+    deployment,
+    extended,
+    kind_of,
+    resources_of,
+    rules,
+    template,
+    templates,
+    token_of,
+)
+from tools.alert_clock import rule_name
 from tools.alerts import VARIANTS as ALERT_VARIANTS
-from tools.snapshots import FOLDER, Deployment, parse
+from tools.snapshots import Deployment
 
-ROOT = Path(__file__).parents[2]
-
-type Infra = Mapping[str, str]
-"""The text of each file below infra/, of azure.yaml, and of the snapshots and the compiled template."""
-
-
-def _read(folder: Path) -> dict[str, str]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in files}
-
-
-INFRA: Infra = {
-    **_read(ROOT / "infra"),
-    **_read(FOLDER),
-    "azure.yaml": (ROOT / "azure.yaml").read_text(),
-}
 REFERENCE = (ROOT / "docs/reference.md").read_text()
 PLATFORM_SETTINGS = {
     "AzureWebJobsStorage__accountName",
@@ -116,16 +119,6 @@ ADDRESSES = {"alertWebhook", "webhook"}
 """What may contain a signature, and is therefore kept out of the log of deployments; the app never gets it."""
 
 
-def deployment(infra: Infra, variant: str) -> Deployment:
-    """What a variant deploys."""
-    return parse(infra[f"{variant}.snapshot.json"])
-
-
-PLAIN = deployment(INFRA, "plain")
-QUEUED = deployment(INFRA, "queue")
-ZONED = deployment(INFRA, "zones")
-CLOSED = deployment(INFRA, "closed-network")
-VARIANTS = {name.removesuffix(".snapshot.json") for name in INFRA if name.endswith(".snapshot.json")}
 APP_ROLES = {
     ("id-git-refresh", "Microsoft.Storage/storageAccounts", "Storage Blob Data Owner"),
     ("id-git-refresh", "Microsoft.Insights/components", "Monitoring Metrics Publisher"),
@@ -144,70 +137,13 @@ GRANTS = {
     "queue": {*APP_ROLES, SECRETS, QUEUE},
     "closed-network-queue": {*APP_ROLES, SECRETS, TABLES, QUEUE},
 }
-IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
-ACTION_GROUP = "Microsoft.Insights/actionGroups"
-ROLE_ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
 type Check = Callable[[Infra], list[str]]
-
-
-def token_of(deployed: Deployment) -> str:
-    """What all names end in."""
-    name: str = deployed.the("Microsoft.Web/sites")["name"]
-    return name.rpartition("-")[2]
-
-
-def kind_of(resource_id: str) -> str:
-    """The type in a resource ID, also of a resource that is extended by the one whose ID it is."""
-    parts = resource_id.rpartition("/providers/")[2].split("/")
-    return "/".join([parts[0], *parts[1::2]])
-
-
-def extended(resource: dict[str, Any]) -> str:
-    """The type of the resource that a role assignment, a lock or a diagnostic setting is on."""
-    expression = re.match(r"\[extensionResourceId\('([^']+)'", resource["id"])
-    return kind_of(expression[1] if expression else resource["id"].rpartition("/providers/")[0])
 
 
 def identity_of(expression: str) -> str:
     """The name, without the ending of all names, of the identity whose object ID is referred to."""
     found = re.fullmatch(r"\[reference\('[^']+/([^/']+)-\w{13}', '[\d-]+'\)\.principalId\]", expression)
     return found[1] if found else expression
-
-
-def app_settings(deployed: Deployment) -> list[tuple[str, Any]]:
-    site = deployed.the("Microsoft.Web/sites")["properties"]["siteConfig"]
-    return [(each["name"], each["value"]) for each in site["appSettings"]]
-
-
-def next_steps(deployed: Deployment) -> list[str]:
-    """The texts of the output NEXT_STEPS, an expression, with what they say of the identity as the expression of it."""
-    text = r"'((?:[^']|'')*)'"
-
-    def fill(call: re.Match[str]) -> str:
-        return "'" + call[1].replace("{0}", call[2].replace("'", "''")) + "'"
-
-    filled = re.sub(rf"format\({text}, (reference\([^()]*\)\.\w+)\)", fill, deployed.outputs["NEXT_STEPS"])
-    return [step.replace("''", "'") for step in re.findall(text, filled)]
-
-
-def templates(template: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """A compiled template, and those of its modules."""
-    yield template
-    for each in resources_of(template):
-        if each["type"] == "Microsoft.Resources/deployments":
-            yield from templates(each["properties"]["template"])
-
-
-def resources_of(template: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The resources and modules of one compiled file: an object of them where one is `existing`, else a list."""
-    found = template["resources"]
-    return list(found.values() if isinstance(found, dict) else found)
-
-
-def template(infra: Infra) -> dict[str, Any]:
-    """The compiled main.bicep."""
-    whole: dict[str, Any] = json.loads(infra["main.json"])
-    return whole
 
 
 def versions(infra: Infra) -> list[str]:
@@ -383,23 +319,6 @@ def conventions(infra: Infra) -> list[str]:
     return found
 
 
-type Rule = tuple[int, str, str, str, int, str, bool, bool]
-"""Severity, window, frequency, operator, threshold, query; whether it is resolved by itself, and whether it queries the log workspace."""
-
-
-def rules(deployed: Deployment) -> dict[str, Rule]:
-    found: dict[str, Rule] = {}
-    for each in deployed.of_type("Microsoft.Insights/scheduledQueryRules"):
-        rule = each["properties"]
-        (one,) = rule["criteria"]["allOf"]
-        times = (rule["windowSize"], rule["evaluationFrequency"])
-        query = " ".join(one["query"].split())
-        (scope,) = rule["scopes"]
-        more = (rule["autoMitigate"], "Microsoft.OperationalInsights/workspaces" in scope)
-        found[rule_name(each)] = (rule["severity"], *times, one["operator"], one["threshold"], query, *more)
-    return found
-
-
 @lru_cache
 def rules_of_the_docs() -> dict[str, Rule]:
     """What the commands of docs/reference.md would create, run with an `az` that only notes what it is given."""
@@ -550,7 +469,7 @@ def test_with_the_queue_the_app_scales_out_and_says_so(variant: str, instances: 
     assert dict(app_settings(deployed))["FAN_OUT"] == ("queue" if "queue" in variant else "off")
 
 
-def test_queue_and_claims_have_the_name_that_the_host_s_poison_queue_follows_from() -> None:
+def test_queue_and_claims_have_the_name_that_the_poison_queue_follows() -> None:
     """A name has 3 to 63 lower case letters, digits and hyphens: learn.microsoft.com/rest/api/storageservices."""
     named = {
         each["type"].rpartition("/")[2]: each["name"].rpartition("/")[2]

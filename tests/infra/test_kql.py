@@ -6,7 +6,7 @@ a query on the component has). The workspace's own log: https://learn.microsoft.
 
 import json
 
-from tests.infra.test_queries import QUERIES
+from tests.support.templates import QUERIES
 from tools.kql import HERE, diagnose
 
 BROKEN = {
@@ -32,7 +32,7 @@ BROKEN = {
 }
 
 
-def test_the_language_service_has_nothing_to_say_of_a_query_and_notices_each_broken_copy() -> None:
+def test_the_language_service_accepts_a_query_and_refuses_each_broken_copy() -> None:
     """All at once: starting the service takes seconds."""
     broken = {name: QUERIES[file].replace(old, new) for name, (file, old, new, _) in BROKEN.items()}
     assert all(broken[name] != QUERIES[file] for name, (file, *_) in BROKEN.items())
@@ -43,7 +43,7 @@ def test_the_language_service_has_nothing_to_say_of_a_query_and_notices_each_bro
         assert any(answer in each for each in said[name]), (name, said[name])
 
 
-def test_it_is_installed_by_its_hash_and_from_whichever_registry_npm_is_set_up_for() -> None:
+def test_it_is_installed_by_its_hash_from_the_registry_that_npm_uses() -> None:
     lock = json.loads((HERE / "package-lock.json").read_text())
     packages = {name: package for name, package in lock["packages"].items() if name}
     assert packages

@@ -5,8 +5,7 @@ import re
 
 import pytest
 
-from tests.infra.alert_clock import rule_name
-from tests.infra.test_infra import (
+from tests.support.templates import (
     ACTION_GROUP,
     CLOSED,
     IDENTITY,
@@ -21,6 +20,7 @@ from tests.infra.test_infra import (
     next_steps,
     token_of,
 )
+from tools.alert_clock import rule_name
 from tools.snapshots import Deployment
 
 CLOSED_QUEUED = deployment(INFRA, "closed-network-queue")
@@ -52,7 +52,7 @@ def links(deployed: Deployment) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("type_", [STORAGE, VAULT])
-def test_in_a_closed_network_vault_and_storage_have_private_addresses_alone(type_: str) -> None:
+def test_in_a_closed_network_vault_and_storage_have_only_private_addresses(type_: str) -> None:
     closed, opened = CLOSED.the(type_)["properties"], PLAIN.the(type_)["properties"]
     assert (closed["publicNetworkAccess"], closed["networkAcls"]["defaultAction"]) == ("Disabled", "Deny")
     assert (opened["publicNetworkAccess"], opened["networkAcls"]["defaultAction"]) == ("Enabled", "Allow")
@@ -128,7 +128,7 @@ def test_writing_to_the_queue_and_deleting_is_logged_and_reading_is_not() -> Non
     }
 
 
-def test_writing_to_the_storage_and_reading_of_the_vault_is_logged_and_old_code_is_kept_for_a_month() -> None:
+def test_storage_writes_and_vault_reads_are_logged_and_old_code_kept() -> None:
     assert logged(PLAIN) == {
         "Microsoft.KeyVault/vaults": ["AuditEvent"],
         "Microsoft.Storage/storageAccounts/blobServices": ["StorageWrite", "StorageDelete"],
@@ -164,7 +164,7 @@ def test_the_names_of_identities_are_valid_and_no_two_are_the_same() -> None:
     assert len(longest_deployment) <= 64, "more is refused"
 
 
-def test_the_outputs_tell_of_each_identity_what_the_list_and_the_administrators_need() -> None:
+def test_the_outputs_have_what_lists_and_admins_need_of_each_identity() -> None:
     assert PLAIN.outputs["ZONE_IDENTITIES"] == []
     one = r"createObject\('name', '([\w-]+)', 'clientId', (reference\([^()]+\)\.clientId), 'objectId', (reference\([^()]+\)\.principalId)\)"
     told = re.findall(one, ZONED.outputs["ZONE_IDENTITIES"])
@@ -176,7 +176,7 @@ def test_the_outputs_tell_of_each_identity_what_the_list_and_the_administrators_
     assert [step for step in next_steps(ZONED) if step.startswith("Zones: ")]
 
 
-def test_there_is_no_vault_where_nobody_reads_secrets() -> None:
+def test_a_fleet_without_secrets_has_no_vault() -> None:
     assert NO_SECRET.of_type(VAULT) == []
     assert dict(app_settings(NO_SECRET))["KEY_VAULT_URL"] == ""
     assert (NO_SECRET.outputs["KEY_VAULT_NAME"], NO_SECRET.outputs["KEY_VAULT_URL"]) == ("", "")

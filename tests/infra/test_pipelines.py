@@ -17,14 +17,14 @@ import pytest
 import yaml
 
 from git_refresh.admin.rotation.decide import RotationTarget, SecretSnapshot, SignIn, decide
-from git_refresh.admin.secrets import OAuthSecret, Version, place_of, tags_of
+from git_refresh.admin.values import OAuthSecret, Version, place_of, tags_of
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS
-from tests.infra.test_infra import INFRA, ROLE_ASSIGNMENT, VARIANTS, deployment
-from tests.unit.test_deployment import ignored
+from tests.support.paths import ROOT
+from tests.support.project_files import ignored
+from tests.support.templates import INFRA, ROLE_ASSIGNMENT, VARIANTS, deployment
 from tools import bicep
 
-ROOT = Path(__file__).parents[2]
 PIPELINES = ROOT / "docs/pipelines"
 GITHUB_TEXT = (PIPELINES / "github-workflow.yml").read_text()
 AZURE_TEXT = (PIPELINES / "azure-pipelines.yml").read_text()
@@ -74,7 +74,7 @@ def test_both_do_the_same(job: str, stage: str) -> None:
     assert commands(JOBS[job]) == commands(azure_steps(stage))
 
 
-def test_every_job_does_its_part_and_nothing_is_deployed_before_it_is_tested() -> None:
+def test_every_job_does_its_part_and_nothing_is_deployed_untested() -> None:
     assert set(JOBS) == {"test", "build", "what-if", "deploy"}
     assert set(STAGES) == {"test", "build", "whatif", "deploy"}
     installed, *compiled, tested, checked, _ = commands(JOBS["test"])
@@ -96,7 +96,7 @@ def test_every_job_does_its_part_and_nothing_is_deployed_before_it_is_tested() -
         assert STAGES[name]["condition"].startswith("and(succeeded(), ")
 
 
-def test_what_runs_code_from_packages_has_no_token_and_what_has_one_runs_none() -> None:
+def test_jobs_with_a_token_run_no_code_from_packages() -> None:
     for name, steps in JOBS.items():
         builds = "make " in scripts(steps) or "package.sh" in scripts(steps) or ".venv/" in scripts(steps)
         assert builds == (name in {"test", "build"}), name
@@ -143,9 +143,7 @@ def test_the_bicep_cli_is_installed_by_the_pinned_version_and_hash(
     assert asked == f"https://github.com/Azure/bicep/releases/download/v{bicep.VERSION}/bicep-linux-x64"
 
 
-def test_what_is_packed_is_what_requirements_txt_names_by_hash_and_nothing_of_it_runs_while_it_is_packed() -> (
-    None
-):
+def test_the_package_holds_the_hashed_requirements_and_runs_none_of_them() -> None:
     script = (PIPELINES / "package.sh").read_text()
     (line,) = re.findall(r"^.* pip install .*$", script, re.MULTILINE)
     for option in ("--require-hashes", "--only-binary :all:", "--requirement requirements.txt"):
@@ -190,7 +188,7 @@ def connections(stage: str) -> set[str]:
     return {given["azureSubscription"] for given in inputs if "azureSubscription" in given}
 
 
-def test_who_signs_in_does_so_with_a_token_and_nobody_else_can_get_one() -> None:
+def test_only_jobs_that_sign_in_can_get_a_token() -> None:
     assert GITHUB["permissions"] == {"contents": "read"}
     for name, steps in JOBS.items():
         logins = [step for step in steps if step.get("uses", "").startswith("azure/login@")]
@@ -216,7 +214,7 @@ def test_no_secret_is_used(text: str) -> None:
     assert persisting == ["false"] * len(re.findall(r"actions/checkout@|checkout: ", code))
 
 
-def test_actions_are_pinned_by_commit_with_the_version_beside_it_and_tasks_by_their_major_version() -> None:
+def test_actions_are_pinned_by_commit_and_tasks_by_major_version() -> None:
     used = re.findall(r"^ +(?:- )?uses: (.*)$", "\n".join(TEXTS.values()), re.MULTILINE)
     assert len(used) == sum(
         "uses" in step for steps in (*JOBS.values(), PULL, ROTATES["steps"]) for step in steps
@@ -384,7 +382,7 @@ def test_a_pull_is_begun_by_main_alone_and_one_after_the_other() -> None:
     assert job["condition"] == "eq(variables['Build.SourceBranch'], 'refs/heads/main')"
 
 
-def test_a_pull_is_signed_in_as_the_app_when_everything_is_installed_and_nobody_else_is() -> None:
+def test_only_the_last_step_of_a_pull_signs_in_as_the_app() -> None:
     assert ON_MERGE["permissions"] == {"contents": "read"}
     job = ON_MERGE["jobs"]["pull"]
     assert job["permissions"] == {"contents": "read", "id-token": "write"}
@@ -528,7 +526,7 @@ def test_a_run_may_be_missed_by_all_that_live_for_as_long_as_the_page_says(
     assert due[missed] < ends
 
 
-def test_who_rotates_has_an_identity_of_its_own_and_signs_in_after_what_is_installed() -> None:
+def test_rotation_has_its_own_identity_and_signs_in_after_installation() -> None:
     assert ROTATE_GITHUB["permissions"] == {"contents": "read"}
     assert ROTATES["permissions"] == {"contents": "read", "id-token": "write"}
     assert ROTATES["environment"] == "rotate"

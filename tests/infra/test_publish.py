@@ -1,14 +1,12 @@
 """Publishing: the command that works in a fresh checkout, wherever it stands, and its place among the steps."""
 
 import re
-import subprocess
-from pathlib import Path
 
 import pytest
 
-from tests.infra.test_infra import PLAIN, next_steps
+from tests.support.project_files import tracked
+from tests.support.templates import PLAIN, next_steps
 
-ROOT = Path(__file__).parents[2]
 PUBLISH = re.compile("functionapp " + r"publish\b(?! --help)(.*)")
 
 
@@ -21,19 +19,8 @@ def without_language(text: str) -> list[str]:
     return [rest for rest in PUBLISH.findall(text) if "--python" not in re.split("[`;|]", rest)[0]]
 
 
-def tracked() -> dict[str, str]:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S607
-    found: dict[str, str] = {}
-    for name in filter(None, listed.stdout.split("\0")):
-        try:
-            found[name] = (ROOT / name).read_text(encoding="utf-8")
-        except (UnicodeDecodeError, FileNotFoundError, IsADirectoryError):
-            continue
-    return found
-
-
 def test_the_command_names_the_language_wherever_it_stands() -> None:
-    files = {name: text for name, text in tracked().items() if name != "tests/vendors.json"}
+    files = {name: text for name, text in tracked().items() if name != "tests/support/vendors.json"}
     uses = {name: PUBLISH.findall(text) for name, text in files.items() if PUBLISH.search(text)}
     assert {
         "README.md",
@@ -58,7 +45,7 @@ def test_a_use_without_the_language_is_noticed(text: str) -> None:
     assert without_language(f"func azure functionapp {text}")
 
 
-def test_what_is_left_to_do_ends_with_publishing_since_the_first_run_needs_all_the_rest() -> None:
+def test_the_steps_left_end_with_publishing() -> None:
     steps = next_steps(PLAIN)
     assert [step.partition(":")[0].partition(",")[0] for step in steps] == [
         "List",

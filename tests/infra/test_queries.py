@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 
 from git_refresh.failures.table import OWN, TABLE, UNKNOWN
-from tests.infra import kusto
-from tests.log_lines import RUN, WORKSPACE, Lines, fields, log_lines
-from tests.unit.fakes import NOW, FakeServices, FakeWorkspace
-from tests.unit.test_refresh import host, run
+from localcloud import kusto
+from tests.support.fake_fleet import host, run
+from tests.support.fakes import NOW, FakeServices, FakeWorkspace
+from tests.support.log_lines import RUN, WORKSPACE, Lines, fields, log_lines
+from tests.support.paths import ROOT
+from tests.support.templates import FILES, QUERIES
 from tools.queries import queries
-
-ROOT = Path(__file__).parents[2]
-FILES = sorted((ROOT / "infra/queries").rglob("*.kql"))
-QUERIES = {file.name: file.read_text() for file in FILES}
 
 
 @pytest.fixture
@@ -107,7 +105,7 @@ def test_a_broken_copy_is_noticed(part: str, broken: str, lines: Lines) -> None:
     assert all(mistakes(copy, lines) for copy in copies)
 
 
-def test_failures_that_log_lines_tell_in_short_are_counted_and_explained(
+def test_failures_that_log_lines_shorten_are_counted_and_explained(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO", "git_refresh")
@@ -129,7 +127,7 @@ def test_failures_that_log_lines_tell_in_short_are_counted_and_explained(
     assert behind == 5
 
 
-def test_the_query_for_secrets_reads_the_words_in_which_the_run_tells_of_them() -> None:
+def test_the_query_for_secrets_reads_the_words_that_a_run_logs() -> None:
     services = FakeServices({host(1): FakeWorkspace()}, secret_life=timedelta(days=10))
     told = str(run(services).problems[0])
     (pattern,) = re.findall(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.test_publish import tracked
+from tests.support.project_files import tracked
 from tools import bicep, snapshots
 from tools.queries import ROOT
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.infra import kusto
-from tests.infra.alert_clock import LONGEST_INGESTION, Rule
-from tests.infra.test_queries import QUERIES
+from localcloud import kusto
+from tests.support.templates import QUERIES
+from tools.alert_clock import LONGEST_INGESTION, Rule
 from tools.alerts import INTERVALS, deployed, times
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
@@ -231,7 +231,7 @@ def test_a_run_of_which_one_workspace_was_not_refreshed_is_no_success(left_out: 
     assert fires(BY_INTERVAL[15]["no-successful-run"], lines, 50)
 
 
-def test_a_run_whose_names_are_not_all_in_the_log_is_no_success() -> None:
+def test_a_run_with_names_missing_in_the_log_is_no_success() -> None:
     lines = [line for tick in (0, 15, 30) for line in in_slices(tick, *GOOD)]
     shorter = [
         line for line in lines if (line[1]["event"], line[1].get("slice")) != ("git_refresh.queued", 2)
@@ -251,7 +251,7 @@ def test_what_the_timer_has_not_dispatched_is_no_run() -> None:
     assert len(shown("the-slowest-runs", [*in_slices(0, *GOOD), *unknown], 51)) == 1
 
 
-def test_a_fleet_in_one_piece_has_no_slices_to_tell_of() -> None:
+def test_a_fleet_without_slices_fires_no_slice_alert() -> None:
     lines = [whole(0, 1), whole(15, 16, "failed"), nothing_done(30)]
     for now in range(100):
         assert not slice_rows("slice-failed", lines, now)
@@ -259,7 +259,7 @@ def test_a_fleet_in_one_piece_has_no_slices_to_tell_of() -> None:
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
-def test_a_slice_that_never_ended_is_told_in_time_at_every_phase(interval: int) -> None:
+def test_a_slice_that_never_ended_alerts_in_time_at_every_phase(interval: int) -> None:
     rule = BY_INTERVAL[interval]["slice-not-completed"]
     told = times(rule)
     for late, ingestion, phase in product((0, 1), (0, LONGEST_INGESTION), range(rule.every)):
@@ -288,7 +288,7 @@ def test_no_good_fleet_in_slices_is_called_red(interval: int, spread: float, ing
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
-def test_a_run_whose_first_slice_waits_for_eleven_minutes_is_still_a_run(interval: int) -> None:
+def test_a_run_with_a_first_slice_eleven_minutes_late_is_a_run(interval: int) -> None:
     for early, late in product((False, True), repeat=2):
         lines = [
             line
@@ -312,7 +312,7 @@ def test_dispatch_lines_do_not_hide_that_no_slice_runs() -> None:
 @pytest.mark.parametrize("interval", INTERVALS)
 @pytest.mark.parametrize("results", [("ok", "failed", "ok"), ("ok", "", "ok")])
 @pytest.mark.parametrize("ingestion", [0, LONGEST_INGESTION])
-def test_a_slice_that_fails_or_is_missing_in_every_run_is_a_lack_of_success_that_stays_told(
+def test_a_slice_missing_or_failing_in_every_run_keeps_the_alert_firing(
     interval: int, results: tuple[str, ...], ingestion: float
 ) -> None:
     lines = [line for run in range(12) for line in in_slices(run * interval, *results, interval=interval)]
@@ -378,7 +378,7 @@ def test_a_slice_that_was_done_twice_does_not_make_up_for_another() -> None:
 # ---- The workbook ----
 
 
-def test_the_last_run_is_the_sum_of_its_slices_and_not_one_that_is_still_under_way() -> None:
+def test_the_last_run_is_the_sum_of_its_slices_and_is_complete() -> None:
     lines = [*in_slices(0, *GOOD), *in_slices(15, "ok", "failed", "ok"), dispatch(30), ended(30, 1, 31)]
     (row,) = shown("the-last-run", lines, 32)
     assert row["timestamp"] == moment(18)

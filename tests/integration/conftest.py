@@ -1,3 +1,4 @@
+import logging
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,8 +8,9 @@ import pytest
 from git_refresh.run.report import Report
 from git_refresh.settings.names import SETTINGS
 from localcloud import Cloud, Fleet, seed
-from tests.cloud import embedded_cloud
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.embedded_cloud import embedded_cloud
+from tests.support.planted_secrets import Everything
 
 
 @pytest.fixture
@@ -35,3 +37,31 @@ def run(fleet: Fleet) -> Callable[..., Report]:
         return run_app({**os.environ, **fleet.settings, **changes}, **options)
 
     return run
+
+
+@pytest.fixture
+def everything() -> Iterator[Everything]:
+    """All loggers at DEBUG, those too that set a level of their own, and those made later; also beside the root's handlers."""
+    handler, root = Everything(), logging.getLogger()
+    levels = {
+        name: logger.level
+        for name, logger in logging.Logger.manager.loggerDict.items()
+        if isinstance(logger, logging.Logger)
+    }
+    before = root.level
+    listened = [
+        root,
+        *(
+            logging.getLogger(name)
+            for name in ("azure", "azure.identity", "azure.core", "msal", "databricks.sdk", "urllib3")
+        ),
+    ]
+    for logger in listened:
+        logger.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield handler
+    for logger in listened:
+        logger.removeHandler(handler)
+    root.setLevel(before)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)

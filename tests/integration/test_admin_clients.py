@@ -17,7 +17,7 @@ from git_refresh.output.log import RedactingLogger
 from localcloud import Cloud, Fault, Fleet, faults
 from localcloud.databricks.account import AccountPrincipal
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
-from tests.integration.admin import admin_of, admin_services, laptop_of, principal_of
+from tests.support.admin_laptop import admin_of, admin_services, laptop_of, principal_of
 
 VALUE = SecretStr("dose5b2d8064c7e1f09a3b5d2c487f3c9a1e")
 TAGS = {"git-refresh": "rotate"}
@@ -89,7 +89,7 @@ def test_the_name_of_a_deleted_secret_is_taken(vault: AdminVault, fleet: Fleet) 
         assert f"az keyvault secret recover --vault-name contoso --name {SECRET_NAME}" in found.remedy
 
 
-def test_a_disabled_version_is_told(vault: AdminVault, fleet: Fleet) -> None:
+def test_a_disabled_version_is_reported(vault: AdminVault, fleet: Fleet) -> None:
     fleet.vault.set("off", "dose00112233445566778899aabbccddeeff", enabled=False)
     with pytest.raises(ServiceError) as caught:
         vault.current("off")
@@ -97,9 +97,7 @@ def test_a_disabled_version_is_told(vault: AdminVault, fleet: Fleet) -> None:
     assert not vault.versions("off")[0].enabled
 
 
-def test_who_may_only_read_is_told_which_role_is_missing(
-    cloud: Cloud, vault: AdminVault, fleet: Fleet
-) -> None:
+def test_a_reader_gets_the_name_of_the_missing_role(cloud: Cloud, vault: AdminVault, fleet: Fleet) -> None:
     admin = cloud.person("ada")
     fleet.vault.deny(admin.object_id)
     fleet.vault.allow(admin.object_id)
@@ -146,7 +144,7 @@ def test_a_principal_is_found_by_its_application_id(
 
 
 @pytest.mark.parametrize("client_id", ["5a1e0000-0000-4000-8000-00000000dead", 'x" or displayName eq "y'])
-def test_a_principal_that_is_not_there_is_told(secrets: OAuthSecrets, client_id: str) -> None:
+def test_a_missing_principal_is_reported(secrets: OAuthSecrets, client_id: str) -> None:
     with pytest.raises(ServiceError) as caught:
         secrets.principal_id(client_id)
     found = explain(
@@ -182,7 +180,7 @@ def test_without_a_lifetime_it_is_two_years(secrets: OAuthSecrets, principal: Ac
     assert about.expires_at - about.created_at == timedelta(days=730)
 
 
-def test_the_sixth_is_refused_and_told(secrets: OAuthSecrets, principal: AccountPrincipal) -> None:
+def test_a_sixth_secret_is_refused_and_reported(secrets: OAuthSecrets, principal: AccountPrincipal) -> None:
     for _ in range(5):
         secrets.create(principal.id)
     with pytest.raises(ServiceError) as caught:
@@ -191,7 +189,7 @@ def test_the_sixth_is_refused_and_told(secrets: OAuthSecrets, principal: Account
     assert len(principal.secrets) == 5
 
 
-def test_who_is_no_admin_is_told_so(cloud: Cloud, fleet: Fleet, tmp_path: Path) -> None:
+def test_a_user_who_is_no_admin_gets_that_reason(cloud: Cloud, fleet: Fleet, tmp_path: Path) -> None:
     person = cloud.person("bob")
     fleet.workspaces[0].add_user(person)
     with admin_services(laptop_of(person, cloud, tmp_path)) as services:

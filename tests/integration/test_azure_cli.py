@@ -11,8 +11,8 @@ import pytest
 
 from git_refresh.failures.diagnosis import Diagnosis
 from localcloud import Cloud, Fleet
-from tests.integration.running import run_app
-from tools import warm
+from tests.support import warm
+from tests.support.app import run_app
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_sign_in_that_has_run_out_says_az_login(fleet: Fleet, laptop: Path) ->
 @pytest.mark.parametrize(
     ("proxy", "named"), [("http://me:hunter2@127.0.0.1:9", "127.0.0.1:9 (HTTPS_PROXY)"), ("", None)]
 )
-def test_an_azure_cli_without_network_is_not_told_to_sign_in(
+def test_an_azure_cli_without_network_gets_no_advice_to_sign_in(
     fleet: Fleet, laptop: Path, monkeypatch: pytest.MonkeyPatch, proxy: str, named: str | None
 ) -> None:
     for name in ("HTTPS_PROXY", "https_proxy"):
@@ -168,9 +168,7 @@ def failure(fleet: Fleet) -> Diagnosis:
     return error
 
 
-def test_each_failure_of_the_azure_cli_has_a_code_of_its_own_and_its_number(
-    fleet: Fleet, laptop: Path
-) -> None:
+def test_each_failure_of_the_azure_cli_has_its_own_code_and_number(fleet: Fleet, laptop: Path) -> None:
     for said, (code, shown) in SAID.items():
         stand_in(laptop, f"sys.exit({said!r})")
         error = failure(fleet)
@@ -189,7 +187,7 @@ def test_signing_in_again_is_advised_in_full_and_only_where_it_helps(fleet: Flee
 HELPED = {"azure_cli_sign_in_again", "azure_cli_refused", "azure_cli_not_signed_in"}
 
 
-def test_a_certificate_that_az_does_not_trust_goes_into_the_bundle_it_reads(
+def test_a_certificate_that_az_rejects_goes_into_the_bundle_it_reads(
     fleet: Fleet, laptop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(laptop, f"sys.exit({NOT_VERIFIED.format('unable to get local issuer certificate')!r})")
@@ -234,7 +232,7 @@ def test_an_az_that_cannot_be_executed_is_broken_not_missing(fleet: Fleet, lapto
 def test_an_az_that_takes_too_long_is_slow(
     fleet: Fleet, laptop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("git_refresh.clients.identity.LIMIT", 1.0)
+    monkeypatch.setattr("git_refresh.clients.identity.TOKEN_LIMIT_S", 1.0)
     laptop.write_text("#!/bin/sh\nexec sleep 60\n")
     laptop.chmod(0o755)
     error = failure(fleet)
@@ -246,7 +244,7 @@ def test_an_az_that_takes_too_long_is_slow(
 
 
 @pytest.mark.usefixtures("laptop")
-def test_without_azure_cli_a_laptop_is_told_to_install_it(fleet: Fleet) -> None:
+def test_without_azure_cli_a_laptop_gets_advice_to_install_it(fleet: Fleet) -> None:
     error = run_app({**os.environ, **fleet.settings}).workspaces[0].error
     assert error
     assert error.code == "azure_cli_missing"
@@ -256,7 +254,7 @@ def test_without_azure_cli_a_laptop_is_told_to_install_it(fleet: Fleet) -> None:
 
 
 @pytest.mark.usefixtures("laptop")
-def test_without_identity_an_app_in_azure_is_told_to_have_one_assigned(fleet: Fleet) -> None:
+def test_without_identity_an_app_in_azure_gets_advice_to_assign_one(fleet: Fleet) -> None:
     environ = {**os.environ, **fleet.settings, "WEBSITE_SITE_NAME": "contoso-git-refresh"}
     error = run_app(environ).workspaces[0].error
     assert error
@@ -275,7 +273,7 @@ def stored(fleet: Fleet) -> int:
 
 
 @pytest.mark.usefixtures("signed_in")
-def test_somebody_s_own_token_is_not_stored_where_nobody_can_be_asked(cloud: Cloud, fleet: Fleet) -> None:
+def test_a_personal_token_is_not_stored_without_a_confirmation(cloud: Cloud, fleet: Fleet) -> None:
     done = run(fleet)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode() == (
@@ -319,7 +317,7 @@ def test_a_managed_identity_is_asked_nothing(fleet: Fleet) -> None:
         ("\x04", 130, 0, "Interrupted; nothing was run."),
     ],
 )
-def test_somebody_at_a_terminal_is_asked(
+def test_a_person_at_a_terminal_is_asked(
     fleet: Fleet, answer: str, code: int, credentials: int, said: str
 ) -> None:
     environ = {**os.environ, **fleet.settings, "TERM": "dumb"}
@@ -330,7 +328,7 @@ def test_somebody_at_a_terminal_is_asked(
     assert said in shown
 
 
-def test_what_is_refused_to_somebody_on_a_laptop_is_not_told_to_be_granted_in_the_app_s_place(
+def test_a_refusal_on_a_laptop_does_not_ask_to_grant_access_to_the_app(
     cloud: Cloud, fleet: Fleet, laptop: Path
 ) -> None:
     """Else a licence goes to a person, and the app still has none."""

@@ -32,9 +32,7 @@ def test_a_host_that_is_not_trusted_gets_nothing_and_the_others_run(
     assert not cloud.refused, "nothing was even tried"
 
 
-def test_a_folder_from_a_host_that_is_not_trusted_is_left_out_and_the_credential_is_stored(
-    cloud: Cloud, fleet: Fleet, run: Run
-) -> None:
+def test_a_folder_of_an_untrusted_host_costs_no_credential(cloud: Cloud, fleet: Fleet, run: Run) -> None:
     folders = [
         "/Repos/etl/prod",
         {"path": "/Repos/x/y", "url": "https://dev.azure.com.evil.example/a/b/_git/c"},

@@ -11,8 +11,8 @@ from git_refresh.run.report import Report
 from localcloud import Cloud, Fleet, git
 from localcloud.devops.repository import Repository
 from localcloud.fleet import CLIENT_ID
-from tests.integration.running import run_app
-from tools import warm
+from tests.support import warm
+from tests.support.app import run_app
 
 PATH = "/Repos/etl/prod"
 
@@ -64,7 +64,7 @@ WANTED: dict[str, Callable[[str], object]] = {
 
 
 @pytest.mark.parametrize("wanted", WANTED.values(), ids=WANTED)
-def test_a_repository_without_a_commit_is_told_as_one(
+def test_a_repository_without_a_commit_is_diagnosed(
     fleet: Fleet, empty: Repository, wanted: Callable[[str], object]
 ) -> None:
     environ = environ_of(fleet, wanted(empty.url))
@@ -77,7 +77,7 @@ def test_a_repository_without_a_commit_is_told_as_one(
 
 @pytest.mark.parametrize("kind", ["branch", "tag"])
 @pytest.mark.parametrize("length", [39, 12])
-def test_a_commit_in_place_of_a_branch_is_told_as_one(
+def test_a_commit_in_place_of_a_branch_is_diagnosed(
     fleet: Fleet, etl: Repository, kind: str, length: int
 ) -> None:
     commit = ("0a1b2c3d4e5f" + etl.head())[:length]
@@ -105,7 +105,7 @@ def test_a_folder_s_own_branch_that_is_gone_is_not_called_the_settings(
     assert found == [("azure_devops", "ref_not_found"), ("folder", "branch_gone")]
 
 
-def test_what_git_says_of_a_damaged_folder_blames_neither_settings_nor_rights(
+def test_git_errors_of_a_damaged_folder_blame_no_settings_or_permissions(
     fleet: Fleet, etl: Repository
 ) -> None:
     folder = fleet.workspaces[0].folder(PATH)

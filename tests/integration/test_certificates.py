@@ -6,14 +6,9 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from git_refresh.clients.connections import tls_context
 from git_refresh.clients.retry import Retry, call
@@ -22,63 +17,7 @@ from git_refresh.failures.diagnosis import DiagnosisContext, explain
 from git_refresh.failures.failure import Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.output.mask import SecretFilter
-
-NOW = datetime.now(UTC)
-DAY = timedelta(days=1)
-PEM = serialization.Encoding.PEM
-
-
-def name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-class Chain:
-    """An authority and a certificate of it, right unless told otherwise."""
-
-    def __init__(
-        self,
-        *,
-        issuer: str = "Contoso Inspection",
-        begins: datetime = NOW - DAY,
-        ends: datetime = NOW + DAY,
-        host: str = "localhost",
-        critical: bool = True,
-        identified: bool = True,
-        authority: bool = True,
-    ) -> None:
-        root, leaf = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-        built = (
-            x509.CertificateBuilder()
-            .subject_name(name(issuer))
-            .issuer_name(name(issuer))
-            .public_key(root.public_key())
-            .serial_number(1)
-            .not_valid_before(NOW - 9 * DAY)
-            .not_valid_after(NOW + 9 * DAY)
-            .add_extension(x509.BasicConstraints(authority, None), critical)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(root.public_key()), critical=False)
-        )
-        if authority:
-            usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-            built = built.add_extension(usage, critical=True)
-        self.root = built.sign(root, hashes.SHA256())
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(name(host))
-            .issuer_name(name(issuer))
-            .public_key(leaf.public_key())
-            .serial_number(2)
-            .not_valid_before(begins)
-            .not_valid_after(ends)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        )
-        if identified:
-            made = made.add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key()), critical=False
-            )
-        self.leaf = made.sign(root, hashes.SHA256())
-        self.key = leaf.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-
+from tests.support.certificates import DAY, NOW, PEM, Chain
 
 type Serve = Callable[[Chain | None], int]
 

@@ -15,7 +15,7 @@ import pytest
 from git_refresh.run.report import Report, WorkspaceReport
 from localcloud import Cloud, Fault, Fleet, faults, seed
 from localcloud.databricks.workspace import Workspace
-from tests.integration.running import run_app
+from tests.support.app import run_app
 
 pytestmark = pytest.mark.timeout(120)
 

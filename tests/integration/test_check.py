@@ -113,7 +113,7 @@ def test_without_a_token_everything_below_is_skipped(cloud: Cloud, look: Look) -
     assert {request.service for request in cloud.requests} == {"identity"}
 
 
-def test_a_secret_that_may_not_be_read_is_told_once(fleet: Fleet, cloud: Cloud, look: Look) -> None:
+def test_an_unreadable_secret_is_reported_once(fleet: Fleet, cloud: Cloud, look: Look) -> None:
     fleet.vault.deny(cloud.identity.object_id)
     checks = look()
     failures = [check for check in checks if check.status == "failed"]
@@ -131,7 +131,7 @@ def test_a_secret_that_may_not_be_read_is_told_once(fleet: Fleet, cloud: Cloud, 
     assert {check.status for check in layer(checks, "azure_devops")} == {"ok"}, "asked all the same"
 
 
-def test_one_workspace_that_does_not_let_the_app_in_is_told_once(fleet: Fleet, look: Look) -> None:
+def test_one_workspace_that_refuses_sign_in_is_reported_once(fleet: Fleet, look: Look) -> None:
     fleet.workspaces[1].service_principal(CLIENT_ID, "dose" + "0" * 32)
     checks = look()
     assert not_ok(checks) == [
@@ -142,9 +142,7 @@ def test_one_workspace_that_does_not_let_the_app_in_is_told_once(fleet: Fleet, l
     assert {check.subject.split(",")[0] for check in checks if check.status != "ok"} == {"data-2"}
 
 
-def test_an_identity_that_azure_devops_does_not_know_is_told_once_a_repository(
-    cloud: Cloud, look: Look
-) -> None:
+def test_an_identity_unknown_to_azure_devops_is_reported_once_a_repository(cloud: Cloud, look: Look) -> None:
     cloud.devops.organization("contoso").remove_member(cloud.identity.object_id)
     checks = look()
     failures = [check for check in checks if check.status == "failed"]
@@ -156,7 +154,7 @@ def test_an_identity_that_azure_devops_does_not_know_is_told_once_a_repository(
     assert {check.status for check in layer(checks, "credential") + layer(checks, "folder")} == {"skipped"}
 
 
-def test_a_rejected_token_is_told_also_where_no_folder_is_listed(
+def test_a_rejected_token_is_reported_also_without_listed_folders(
     cloud: Cloud, fleet: Fleet, look: Look
 ) -> None:
     fleet.workspaces[0].add_folder("/Shared/cli", fleet.repositories[1], git_cli=True)
@@ -176,13 +174,13 @@ def test_an_azure_devops_that_cannot_be_asked_is_a_warning(cloud: Cloud, look: L
     }
 
 
-def test_a_missing_branch_is_told_where_azure_devops_is(fleet: Fleet, look: Look) -> None:
+def test_a_missing_branch_is_reported_for_azure_devops(fleet: Fleet, look: Look) -> None:
     url = fleet.repositories[0].url
     checks = look(**with_folders(fleet, {"path": "/Repos/etl/prod", "url": url, "branch": "nope"}))
     assert not_ok(checks) == [("azure_devops", "failed", "ref_not_found"), ("folder", "skipped", "")]
 
 
-def test_a_missing_branch_is_told_with_the_nearest_even_below_a_workspace_that_is_shut(
+def test_a_missing_branch_has_its_nearest_even_in_a_closed_workspace(
     cloud: Cloud, fleet: Fleet, look: Look
 ) -> None:
     cloud.inject(Fault(faults.status(503), service="databricks"))
@@ -212,7 +210,7 @@ def test_what_is_wrong_with_a_folder_is_named(
     assert not_ok(look(**with_folders(fleet, folder))) == [("folder", status, code)]
 
 
-def test_a_directory_that_fails_fails_the_pattern_and_not_the_folder_with_a_path(
+def test_a_failing_directory_fails_its_pattern_and_no_folder_with_a_path(
     cloud: Cloud, fleet: Fleet, look: Look
 ) -> None:
     cloud.inject(Fault(faults.status(403), host=fleet.workspaces[0].host, route=r"/workspace/list$"))
@@ -227,7 +225,7 @@ def test_a_directory_that_fails_fails_the_pattern_and_not_the_folder_with_a_path
 
 
 @pytest.mark.parametrize(("days", "status"), [(29, "warning"), (31, "ok"), (-1, "failed")])
-def test_an_oauth_secret_is_told_thirty_days_before_its_end(
+def test_an_oauth_secret_is_reported_thirty_days_before_it_expires(
     fleet: Fleet, look: Look, days: int, status: str
 ) -> None:
     ends = datetime.now(UTC) + timedelta(days=days, hours=1)
@@ -239,9 +237,7 @@ def test_an_oauth_secret_is_told_thirty_days_before_its_end(
         assert f"it ended on {ends:%Y-%m-%d at %H:%M} UTC." in check.message
 
 
-def test_a_secret_without_an_end_is_a_warning_since_nobody_can_tell_it_ahead(
-    fleet: Fleet, look: Look
-) -> None:
+def test_a_secret_without_an_expiry_is_a_warning(fleet: Fleet, look: Look) -> None:
     fleet.vault.set(SECRET_NAME, SECRET)
     checks = look()
     assert not_ok(checks) == [("key_vault", "warning", "secret_without_expiration")]
@@ -257,13 +253,13 @@ def test_a_token_that_does_not_last_until_the_next_run_is_a_failure(cloud: Cloud
     assert not_ok(look(timedelta(minutes=30))) == [("identity", "failed", "token_expires_before_next_run")]
 
 
-def test_a_federated_credential_is_told(fleet: Fleet, look: Look) -> None:
+def test_a_federated_credential_is_reported(fleet: Fleet, look: Look) -> None:
     principal = fleet.workspaces[0].service_principal(CLIENT_ID, SECRET)
     fleet.workspaces[0].add_credential(principal, provider=FEDERATED)
     assert not_ok(look()) == [("credential", "warning", "federated_credential")]
 
 
-def test_somebody_else_s_credential_that_a_run_would_take_over_is_told(fleet: Fleet, look: Look) -> None:
+def test_a_foreign_credential_that_a_run_would_take_over_is_reported(fleet: Fleet, look: Look) -> None:
     principal = fleet.workspaces[0].service_principal(CLIENT_ID, SECRET)
     fleet.workspaces[0].add_credential(principal, username="alice", token="pat")
     checks = look()
@@ -271,7 +267,7 @@ def test_somebody_else_s_credential_that_a_run_would_take_over_is_told(fleet: Fl
     assert any('its user name is "alice", not "git-refresh"' in check.message for check in checks)
 
 
-def test_a_credential_with_another_name_is_updated_told_and_never_renamed(
+def test_a_credential_with_another_name_is_updated_and_never_renamed(
     fleet: Fleet, look: Look, run: Callable[..., Any]
 ) -> None:
     principal = fleet.workspaces[0].service_principal(CLIENT_ID, SECRET)
@@ -288,7 +284,7 @@ def test_a_credential_with_another_name_is_updated_told_and_never_renamed(
     assert [stored.name for stored in fleet.workspaces[1].credentials] == ["databricks-git-refresh"]
 
 
-def test_a_stranger_s_credential_beside_ours_is_told(fleet: Fleet, look: Look) -> None:
+def test_a_foreign_credential_beside_the_app_s_is_reported(fleet: Fleet, look: Look) -> None:
     principal = fleet.workspaces[0].service_principal(CLIENT_ID, SECRET)
     fleet.workspaces[0].add_credential(principal, username="git-refresh", token="x")
     # A service principal may have one for each provider, and a provider's name is not told apart by letter case.
@@ -298,7 +294,7 @@ def test_a_stranger_s_credential_beside_ours_is_told(fleet: Fleet, look: Look) -
     assert not_ok(look()) == [("credential", "warning", "second_credential")]
 
 
-def test_a_folder_without_manage_permission_is_told(fleet: Fleet, look: Look) -> None:
+def test_a_folder_without_can_manage_is_reported(fleet: Fleet, look: Look) -> None:
     fleet.workspaces[0].add_folder("/Shared/reports", fleet.repositories[1], git_cli=False, can_manage=False)
     assert not_ok(look(**with_folders(fleet, "/Shared/reports"))) == [
         ("folder", "warning", "folder_permission")

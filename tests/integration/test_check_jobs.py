@@ -24,11 +24,11 @@ from localcloud.databricks.jobs import Job
 from localcloud.databricks.sign_in import ServicePrincipal
 from localcloud.databricks.workspace import Workspace
 from localcloud.fleet import CLIENT_ID, SECRET
-from localcloud.hostile import Digits, Echo, Long, Nested, Plain, Raw
-from localcloud.mutations import Body, Change, GzipBomb, Json, Status, mutate
 from localcloud.people import Person, laptop
-from tests.integration.running import run_app
-from tools import warm
+from tests.support import warm
+from tests.support.app import run_app
+from tests.support.hostile import Digits, Echo, Long, Nested, Plain, Raw
+from tests.support.mutations import Body, Change, GzipBomb, Json, Status, mutate
 
 ROBOT = "5a1e0000-0000-4000-8000-0000000000b0"
 STRANGER = "5a1e0000-0000-4000-8000-0000000000b1"
@@ -155,7 +155,7 @@ def test_the_line_of_the_remedy_is_what_makes_it_right(scene: Scene, sit_down: C
     assert scene.workspace.run_job(job).result == "SUCCESS"
 
 
-def test_who_is_no_admin_is_told_that_others_may_be_there(
+def test_a_user_who_is_no_admin_reads_that_more_jobs_might_exist(
     scene: Scene, sit_down: Callable[..., Person]
 ) -> None:
     sit_down(admin=False)
@@ -166,7 +166,7 @@ def test_who_is_no_admin_is_told_that_others_may_be_there(
     )
 
 
-def test_somebody_who_is_not_in_the_workspace_looks_as_the_app(
+def test_a_person_outside_the_workspace_reads_jobs_as_the_app(
     scene: Scene, sit_down: Callable[..., Person]
 ) -> None:
     sit_down(user=False)
@@ -249,7 +249,7 @@ def test_a_list_without_end_is_no_list(
     scene: Scene, sit_down: Callable[..., Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sit_down()
-    monkeypatch.setattr(client, "PAGES", 5)
+    monkeypatch.setattr(client, "MAX_JOBS_PAGES", 5)
     scene.cloud.inject(Fault(mutate(Json("next_page_token", Plain("0"))), route=LIST))
     scene.job()
     assert told(scene.look()) == [("data-1", "failed", "unexpected_answer")]
@@ -267,7 +267,7 @@ def test_a_refused_list_is_one_line(scene: Scene, sit_down: Callable[..., Person
     assert {check.status for check in checks if check.layer != "job"} == {"ok"}
 
 
-def test_jobs_that_one_may_not_view_are_named_and_those_that_are_gone_are_not(
+def test_jobs_without_view_permission_are_named_and_deleted_ones_are_not(
     scene: Scene, sit_down: Callable[..., Person]
 ) -> None:
     sit_down()

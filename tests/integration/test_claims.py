@@ -18,11 +18,11 @@ from git_refresh.model.values import Slice
 from git_refresh.output.log import RedactingLogger
 from git_refresh.run.ports import ClaimResult, SliceClaims
 from git_refresh.run.slices import QUEUE
+from git_refresh.settings.functions_host import Storage
 from git_refresh.settings.load import SettingsError
-from git_refresh.settings.storage import Storage
 from localcloud import Cloud, Fault, faults
 from localcloud.storage import StorageAccount
-from tests.cloud import embedded_cloud
+from tests.support.embedded_cloud import embedded_cloud
 
 CLOCK = SystemClock()
 
@@ -78,7 +78,7 @@ def test_a_connection_string_opens_the_same_blobs(
     assert with_key.begin(slice_, "f1", "m2", CLOCK) is ClaimResult.ANOTHERS
 
 
-def test_of_many_workers_at_once_one_has_the_slice_and_none_minds_that_the_container_is_not_there(
+def test_one_of_many_workers_claims_a_slice_and_a_container_is_created(
     shared: Cloud, account: StorageAccount, slice_: Slice
 ) -> None:
     with suppress(ResourceNotFoundError):
@@ -119,7 +119,7 @@ def test_a_claim_that_cannot_be_made_is_one_typed_error(
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)
 
 
-def test_an_identity_without_the_role_is_told_so(
+def test_an_identity_without_the_role_gets_that_reason(
     shared: Cloud, account: StorageAccount, slice_: Slice
 ) -> None:
     account.deny(shared.identity.object_id, "blob")
@@ -133,9 +133,7 @@ def test_an_identity_without_the_role_is_told_so(
 
 
 @pytest.mark.usefixtures("account")
-def test_a_claim_of_somebody_else_s_making_is_one_typed_error(
-    shared: Cloud, account: StorageAccount, slice_: Slice
-) -> None:
+def test_a_foreign_claim_is_one_typed_error(shared: Cloud, account: StorageAccount, slice_: Slice) -> None:
     service = blobs(account)
     claims(shared).begin(Slice(slice_.run_id, 9, 21), "f1", "m1", CLOCK)  # so that the container is there
     for content in (b"", b"[]", b"{}", b'{"message": 1, "ended": 2}', b"\xff"):
@@ -146,7 +144,7 @@ def test_a_claim_of_somebody_else_s_making_is_one_typed_error(
         assert raised.value.failure.kind == "unexpected"
 
 
-def test_a_key_that_is_none_is_told_without_being_quoted(shared: Cloud, account: StorageAccount) -> None:
+def test_an_invalid_key_is_reported_without_being_quoted(shared: Cloud, account: StorageAccount) -> None:
     key = "not-base64-but-secret!"
     string = f"DefaultEndpointsProtocol=https;AccountName={account.name};AccountKey={key}"
     with pytest.raises((SettingsError, ServiceError)) as raised:

@@ -20,7 +20,8 @@ from git_refresh import __version__
 from git_refresh.cli.checks import LAYERS
 from localcloud import Cloud, Fault, Fleet, faults
 from localcloud.fleet import CLIENT_ID
-from tools import warm
+from tests.support import warm
+from tests.support.terminal import on_a_terminal
 from tools.queries import ROOT
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -113,7 +114,7 @@ def test_a_slice_is_done_by_hand_by_its_number(cli: Cli, fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("number", ["0", "2", "-1"])
-def test_a_slice_that_there_is_not_is_told_and_nothing_is_run(
+def test_a_missing_slice_is_reported_and_nothing_runs(
     cli: Cli, cloud: Cloud, fleet: Fleet, number: str
 ) -> None:
     done = cli("run", "--slice", number, **fleet.settings)
@@ -238,7 +239,7 @@ def test_a_list_is_planned_for_in_place_of_the_one_that_is_set(
     )
 
 
-def test_a_pipeline_is_told_by_the_exit_code_whether_there_is_something_to_do(cli: Cli, fleet: Fleet) -> None:
+def test_the_exit_code_shows_a_pipeline_if_there_is_something_to_do(cli: Cli, fleet: Fleet) -> None:
     assert cli("plan", "--exit-code", **fleet.settings).returncode == 3
     assert cli("plan", **fleet.settings).returncode == 0
     cli("run", **fleet.settings)
@@ -291,7 +292,7 @@ def test_an_interrupted_check_says_what_it_has_seen(cloud: Cloud, fleet: Fleet, 
     assert "✓ databricks-oauth-secret" in out.read_text()
 
 
-def test_a_run_that_is_interrupted_while_it_waits_for_its_identity_is_whole_json_too(
+def test_a_run_interrupted_during_sign_in_prints_whole_json_too(
     cloud: Cloud, fleet: Fleet, tmp_path: Path
 ) -> None:
     cloud.inject(Fault(faults.hang(), service="identity"))
@@ -308,7 +309,7 @@ def test_a_run_that_is_interrupted_while_it_waits_for_its_identity_is_whole_json
     "arguments",
     [["run"], ["plan"], ["check"], ["run", "--json"], ["schema"], ["explain"], ["explain", "--json"]],
 )
-def test_whoever_reads_the_first_line_alone_is_no_failure(
+def test_a_reader_of_only_the_first_line_causes_no_failure(
     fleet: Fleet, tmp_path: Path, arguments: list[str]
 ) -> None:
     pipe, said = tmp_path / "pipe", tmp_path / "said"
@@ -418,7 +419,7 @@ def test_check_for_machines_is_one_json_object(cli: Cli, fleet: Fleet) -> None:
     assert failed["error"].keys() == {"code", "message", "cause", "remedy"}
 
 
-def test_check_of_settings_that_let_nothing_run_asks_nobody_and_exits_with_2(
+def test_check_of_unusable_settings_sends_no_request_and_exits_with_2(
     cli: Cli, cloud: Cloud, fleet: Fleet
 ) -> None:
     done = cli("check", "--json", **{**fleet.settings, "WORKSPACES": "[", "WORKSPACE": "[]"})
@@ -445,7 +446,7 @@ def test_check_goes_on_with_the_other_workspaces_and_exits_with_1(cli: Cli, flee
     assert "– bad: skipped, because its entry in WORKSPACES is wrong" in done.stdout  # noqa: RUF001
 
 
-def test_check_offline_asks_nobody(cli: Cli, cloud: Cloud, fleet: Fleet) -> None:
+def test_check_offline_sends_no_request(cli: Cli, cloud: Cloud, fleet: Fleet) -> None:
     done = cli("check", "--offline", **fleet.settings)
     assert (done.returncode, done.stdout) == (
         0,
@@ -534,7 +535,7 @@ def test_certificates_that_cannot_be_read_are_named(
     assert f"cannot be read ({reason}); write the path of a file of certificates" in done.stdout + done.stderr
 
 
-def test_a_setting_whose_name_is_misspelled_is_pointed_out(cli: Cli, fleet: Fleet) -> None:
+def test_a_misspelled_setting_is_reported(cli: Cli, fleet: Fleet) -> None:
     settings = {**fleet.settings, "KEYVAULT_URL": fleet.settings["KEY_VAULT_URL"], "KEY_VAULT_URL": ""}
     done = cli("check", "--offline", **settings)
     assert done.returncode == 2
@@ -575,14 +576,6 @@ def test_a_name_that_is_no_setting_is_pointed_out_in_every_file_of_them(
 
 
 # For people
-
-
-def on_a_terminal(cloud: Cloud, *arguments: str, **settings: str) -> str:
-    """What a command shows on a terminal, both streams together."""
-    environ = {**os.environ, **cloud.environment(), **settings}
-    done = warm.on_terminal(*arguments, environ=environ, columns=120)
-    assert done.returncode == 0, done.stdout
-    return done.stdout.decode()
 
 
 def test_on_a_terminal_a_run_shows_live_what_each_workspace_is_at(cloud: Cloud, fleet: Fleet) -> None:

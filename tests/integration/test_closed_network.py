@@ -12,10 +12,9 @@ from localcloud import Cloud, Fault, Fleet, faults, refusals, seed
 from localcloud.authority import TENANT, entra_v2
 from localcloud.databricks.workspace import Workspace
 from localcloud.fleet import CLIENT_ID, seed_ungranted
-from tests.integration.admin import admin_of, laptop_of, real_secret
-from tests.integration.running import run_app
-from tests.integration.test_onboard import environ_of
-from tools import warm
+from tests.support import warm
+from tests.support.admin_laptop import admin_of, environ_of, laptop_of, real_secret
+from tests.support.app import run_app
 
 Form = Literal["json", "text", "html"]
 Way = Literal["oauth_secret", "managed_identity", "federated"]
@@ -57,7 +56,7 @@ def assert_closed(errors: list[dict[str, str]]) -> None:
 @every_form
 @every_way
 @pytest.mark.parametrize("route", [None, "^/api/2.0/git-credentials", "^/api/2.0/(repos|workspace)"])
-def test_a_run_tells_of_the_network_and_of_nothing_else(
+def test_a_run_blames_the_network_and_nothing_else(
     cloud: Cloud, fleet: Fleet, way: Way, form: Form, route: str | None
 ) -> None:
     workspace = fleet.workspaces[0]
@@ -71,7 +70,7 @@ def test_a_run_tells_of_the_network_and_of_nothing_else(
 
 @every_form
 @every_way
-def test_check_and_status_tell_of_it_too(cloud: Cloud, fleet: Fleet, way: Way, form: Form) -> None:
+def test_check_and_status_blame_the_network_too(cloud: Cloud, fleet: Fleet, way: Way, form: Form) -> None:
     entry = entry_of(cloud, fleet.workspaces[0], way)
     close(cloud, fleet.workspaces[0].host, form)
     environ = {**os.environ, **fleet.settings, "WORKSPACES": json.dumps([entry])}
@@ -82,7 +81,9 @@ def test_check_and_status_tell_of_it_too(cloud: Cloud, fleet: Fleet, way: Way, f
 
 
 @every_form
-def test_check_jobs_as_a_person_tells_of_it(cloud: Cloud, fleet: Fleet, tmp_path: Path, form: Form) -> None:
+def test_check_jobs_as_a_person_blames_the_network(
+    cloud: Cloud, fleet: Fleet, tmp_path: Path, form: Form
+) -> None:
     environ = laptop_of(admin_of(cloud, fleet), cloud, tmp_path) | dict(fleet.settings)
     fleet.vault.allow(cloud.person("ada").object_id)
     cloud.devops.organization("contoso").add_member(cloud.person("ada").object_id)
@@ -94,7 +95,7 @@ def test_check_jobs_as_a_person_tells_of_it(cloud: Cloud, fleet: Fleet, tmp_path
 
 
 @every_form
-def test_onboard_tells_of_it(cloud: Cloud, tmp_path: Path, form: Form) -> None:
+def test_onboard_blames_the_network(cloud: Cloud, tmp_path: Path, form: Form) -> None:
     fleet = seed_ungranted(cloud)
     environ = environ_of(cloud, fleet, tmp_path)
     close(cloud, fleet.workspaces[0].host, form)
@@ -105,7 +106,7 @@ def test_onboard_tells_of_it(cloud: Cloud, tmp_path: Path, form: Form) -> None:
 
 @every_form
 @pytest.mark.parametrize("apply", [[], ["--apply", "--yes"]])
-def test_rotate_tells_of_it(cloud: Cloud, tmp_path: Path, form: Form, apply: list[str]) -> None:
+def test_rotate_blames_the_network(cloud: Cloud, tmp_path: Path, form: Form, apply: list[str]) -> None:
     fleet = seed(cloud, 2)
     real_secret(cloud, fleet, scopes=("all-apis",))
     environ = laptop_of(admin_of(cloud, fleet), cloud, tmp_path) | dict(fleet.settings)

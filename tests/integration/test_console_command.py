@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.pages import ROOT
-from tests.unit.test_deployment import PROJECT, pins
+from tests.support.paths import ROOT
+from tests.support.project_files import PROJECT, pins
 
 (COMMAND,) = PROJECT["project"]["scripts"].items()
 

@@ -19,7 +19,7 @@ from git_refresh.model.hosts import TrustedHosts
 from git_refresh.model.repository import Repository, parse_repository
 from git_refresh.model.values import Ref, Token
 from git_refresh.output.mask import SecretFilter
-from tests.integration.test_certificates import PEM, Chain
+from tests.support.certificates import PEM, Chain
 
 COMMIT = "a" * 40
 SERVICES = (
@@ -124,7 +124,7 @@ def test_another_name_of_azure_devops_services_is_asked_once_who_it_is(
     assert [bool(authorization) for authorization in host.seen] == [False, True, True]
 
 
-def test_a_trusted_host_that_cannot_be_reached_is_told_as_that(
+def test_an_unreachable_trusted_host_is_reported_as_unreachable(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository = host.repository

@@ -12,8 +12,8 @@ from git_refresh.run.report import Report
 from localcloud import Variant, seed
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
-from tests.cloud import embedded_cloud
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.embedded_cloud import embedded_cloud
 
 CREDENTIAL = 3
 """Requests of a quiet workspace for its credential: sign in, list, update."""
@@ -180,7 +180,7 @@ def test_a_directory_that_may_not_be_listed_costs_what_is_below_it_alone(
             assert [closed in problem.message for problem in report.problems] == [True]
 
 
-def test_named_folders_that_their_directory_does_not_show_cost_one_request_more_each(
+def test_named_folders_missing_from_a_listing_cost_one_request_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     report, asked = quiet_run(monkeypatch, TELLING, SHARED, SHARED, closed="/Shared/a")
@@ -190,7 +190,7 @@ def test_named_folders_that_their_directory_does_not_show_cost_one_request_more_
 
 
 @pytest.mark.parametrize("wide", ["/Shared", "/Shared/a"])
-def test_a_directory_whose_listing_is_too_large_costs_what_is_below_it_alone(
+def test_a_listing_that_is_too_large_costs_only_what_is_below_it(
     monkeypatch: pytest.MonkeyPatch, wide: str
 ) -> None:
     with embedded_cloud(monkeypatch, replace(TELLING)) as cloud:

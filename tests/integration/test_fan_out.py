@@ -31,8 +31,8 @@ from localcloud.observer import Request
 from localcloud.queues import QueueOptions, connected, encoded, send, send_outputs
 from localcloud.storage import StorageAccount
 from localcloud.worker import Outcome
-from tests.cloud import embedded_cloud
-from tools.instances import Instance, next_line
+from tests.support.embedded_cloud import embedded_cloud
+from tests.support.instances import Instance, next_line
 from tools.queries import ROOT
 
 pytestmark = pytest.mark.timeout(120)
@@ -227,7 +227,7 @@ def test_messages_that_are_there_twice_are_done_once(stage: Stage) -> None:
     assert set(created.values()) == {1}
 
 
-def test_a_workspace_that_fails_makes_its_slice_red_once_and_nothing_poison(stage: Stage) -> None:
+def test_a_failing_workspace_fails_its_slice_once_and_poisons_nothing(stage: Stage) -> None:
     broken = stage.fleet.workspaces[2]
     stage.cloud.inject(Fault(faults.status(403), host=broken.host, route="/git-credentials"))
     stage.start(2)
@@ -242,7 +242,7 @@ def test_a_workspace_that_fails_makes_its_slice_red_once_and_nothing_poison(stag
         connected(stage.settings).get_queue_client(f"{slices.QUEUE}-poison").get_queue_properties()
 
 
-def test_a_message_that_is_too_late_or_unreadable_is_dropped_and_nobody_is_asked(stage: Stage) -> None:
+def test_a_late_or_unreadable_message_is_dropped_without_a_request(stage: Stage) -> None:
     queue, until = stage.queue, datetime.now(UTC) - timedelta(minutes=1)
     late = Message(Slice("b7a1c0de-0000-4000-8000-000000000001", 1, 1), until, ("data-1",))
     for text in (late.text(), '{"version": 9}', "[]", "\ud7ff"):
@@ -265,7 +265,7 @@ def test_a_message_put_back_with_other_names_leaves_the_slice_to_its_own(stage: 
     assert len(stage.logged("git_refresh.run")) == 3
 
 
-def test_a_list_that_changes_between_timer_and_slice_is_the_one_that_counts(stage: Stage) -> None:
+def test_a_slice_uses_the_list_that_changed_after_the_timer(stage: Stage) -> None:
     stage.tick()
     entries = json.loads(stage.settings["WORKSPACES"])
     stage.settings = {**stage.settings, "WORKSPACES": json.dumps([*entries[:1], *entries[3:]])}
@@ -289,7 +289,7 @@ def test_a_queue_that_cannot_be_reached_costs_one_run(stage: Stage) -> None:
     stage.assert_fresh()
 
 
-def test_without_the_right_to_make_claims_the_fleet_is_fresh_and_each_slice_says_so(stage: Stage) -> None:
+def test_without_access_to_claims_the_fleet_is_fresh_and_slices_report_it(stage: Stage) -> None:
     stage.account.deny(stage.cloud.identity.object_id, "blob")
     stage.start(2)
     stage.tick()

@@ -18,9 +18,9 @@ from git_refresh.run.report import Report
 from git_refresh.settings.load import load
 from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
 from localcloud.faults import NAMED
-from tests.cloud import embedded_cloud
-from tests.integration.brisk import shorten
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.embedded_cloud import embedded_cloud
+from tests.support.short_limits import shorten
 
 pytestmark = pytest.mark.timeout(60)
 Run = Callable[..., Report]
@@ -166,7 +166,7 @@ def test_forty_nine_workspaces_are_fresh_beside_one_that(monkeypatch: pytest.Mon
     beside({16: NAMED[what]()}, 50, 12, monkeypatch)
 
 
-def test_every_other_workspace_is_fresh_beside_some_that_go_wrong_in_every_way(
+def test_workspaces_that_fail_in_every_way_keep_no_other_from_being_fresh(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Every second one does."""
@@ -198,7 +198,7 @@ def test_pages_that_never_end_are_given_up(
         ("POST", "^/api/2.0/workspace/mkdirs$"),
     ],
 )
-def test_what_was_done_though_its_answer_was_lost_is_found_and_not_done_twice(
+def test_work_with_a_lost_response_is_found_and_not_done_twice(
     cloud: Cloud, fleet: Fleet, run: Run, one: dict[str, str], loss: str, method: str, route: str
 ) -> None:
     lost = faults.act_then(getattr(faults, loss)())
@@ -267,7 +267,7 @@ def test_a_slow_clone_gets_the_run_s_remaining_time(cloud: Cloud, run: Run, one:
     assert report.result == "ok", report.summary()
 
 
-def test_a_clone_that_outlasts_the_run_says_so_and_is_taken_over_by_the_next(
+def test_a_clone_that_outlasts_its_run_is_reported_and_used_by_the_next(
     cloud: Cloud, fleet: Fleet, run: Run, one: dict[str, str]
 ) -> None:
     cloud.inject(
@@ -306,9 +306,7 @@ def test_a_redirect_of_a_write_is_no_success(
     assert stored.token == token
 
 
-def test_a_credential_that_cannot_be_stored_does_not_keep_others_from_run_as(
-    cloud: Cloud, fleet: Fleet, run: Run
-) -> None:
+def test_a_failed_credential_costs_no_further_principal(cloud: Cloud, fleet: Fleet, run: Run) -> None:
     first = fleet.workspaces[0]
     other = first.service_principal("other-app", "other-secret")
     denied = faults.status(403, {"error_code": "PERMISSION_DENIED", "message": "no"})
@@ -320,7 +318,7 @@ def test_a_credential_that_cannot_be_stored_does_not_keep_others_from_run_as(
     assert [credential.principal.id for credential in first.credentials] == [other.id]
 
 
-def test_a_creation_that_a_service_in_trouble_did_not_do_is_asked_for_once_more(
+def test_a_creation_that_a_failing_service_did_not_do_is_retried(
     cloud: Cloud, run: Run, one: dict[str, str]
 ) -> None:
     trouble = faults.status(503, "busy")

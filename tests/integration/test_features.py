@@ -20,7 +20,7 @@ from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
 from localcloud.fleet import CLIENT_ID, SECRET
 from localcloud.observer import Request
-from tests.integration.running import run_app
+from tests.support.app import run_app
 
 Run = Callable[..., Report]
 
@@ -152,9 +152,7 @@ def test_in_a_mixed_fleet_each_workspace_is_signed_in_to_in_its_own_way(
     assert [list(tokens(found)) for found in others] == [[CLIENT_ID]] * 2
 
 
-def test_a_vault_that_lets_nobody_in_costs_the_managed_identity_nothing(
-    cloud: Cloud, fleet: Fleet, run: Run
-) -> None:
+def test_a_closed_vault_costs_the_managed_identity_nothing(cloud: Cloud, fleet: Fleet, run: Run) -> None:
     managed, secret, _ = fleet.workspaces
     managed.add_managed_identity(cloud.identity.object_id)
     fleet.vault.deny(cloud.identity.object_id)
@@ -164,7 +162,7 @@ def test_a_vault_that_lets_nobody_in_costs_the_managed_identity_nothing(
     assert tokens(managed)
 
 
-def test_an_identity_that_is_not_in_a_workspace_is_told_there_and_the_others_are_fresh(
+def test_an_identity_missing_in_one_workspace_leaves_the_others_fresh(
     cloud: Cloud, fleet: Fleet, run: Run
 ) -> None:
     first, strange, last = fleet.workspaces
@@ -283,7 +281,7 @@ BELOW = {
 
 
 @pytest.mark.parametrize(("pattern", "paths"), BELOW.items(), ids=BELOW)
-def test_a_pattern_finds_each_git_folder_below_once_at_any_depth_and_none_beside(
+def test_a_pattern_finds_each_git_folder_below_once_and_none_beside(
     fleet: Fleet,
     workspace: Workspace,
     etl: Repository,
@@ -322,7 +320,7 @@ def test_an_entry_of_its_own_wins_over_the_pattern_wherever_it_stands(
 
 
 @pytest.mark.parametrize("path", ["/Workspace/Shared/team/pinned", "/Workspace/Shared/team/*"])
-def test_a_nearer_entry_that_has_a_mistake_still_keeps_the_pattern_from_its_folder(
+def test_a_nearer_entry_with_a_mistake_keeps_the_pattern_from_its_folder(
     fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic, path: str
 ) -> None:
     pinned = workspace.add_folder("/Shared/team/pinned", etl)
@@ -348,7 +346,7 @@ def test_a_wider_pattern_that_has_a_mistake_costs_a_nearer_one_nothing(
     assert folder.head == commit
 
 
-def test_a_folder_to_create_below_a_pattern_is_created_once_and_then_worked_on_once(
+def test_a_folder_below_a_pattern_is_created_once_and_then_updated_once(
     fleet: Fleet, etl: Repository, run: Run, traffic: Traffic
 ) -> None:
     settings = one(fleet, "/Shared/*", {"path": "/Workspace/Shared/team/new", "url": etl.url})
@@ -373,7 +371,7 @@ def test_a_folder_that_two_patterns_find_is_worked_on_once(
 
 
 @pytest.mark.parametrize("turn", [1, -1])
-def test_the_nearest_pattern_says_what_a_folder_is_brought_to_and_no_other_takes_turns_with_it(
+def test_only_the_nearest_pattern_decides_the_ref_of_a_folder(
     fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic, turn: int
 ) -> None:
     folder = workspace.add_folder("/Shared/team/a", etl)
@@ -454,7 +452,7 @@ def test_what_a_pattern_wants_is_wanted_of_every_folder_below(
     assert all("dangerously_force_discard_all" in seen.body_keys for seen in traffic.moves())
 
 
-def test_a_clone_of_something_outside_azure_devops_below_a_pattern_is_told_and_left_alone(
+def test_a_clone_from_outside_azure_devops_is_reported_and_left_unchanged(
     cloud: Cloud, fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic
 ) -> None:
     github, ours = (workspace.add_folder(f"/Shared/team/{name}", etl) for name in ("github", "ours"))
@@ -471,7 +469,7 @@ def test_a_clone_of_something_outside_azure_devops_below_a_pattern_is_told_and_l
 
 
 @pytest.mark.parametrize("pattern", ["/Shared/team/*", "/Workspace/Shared/team/*"])
-def test_a_pattern_below_which_nothing_stands_is_told_and_no_failure(
+def test_a_pattern_without_folders_is_reported_and_no_failure(
     fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic, pattern: str
 ) -> None:
     workspace.add_folder("/Shared/teammates/a", etl)
@@ -484,7 +482,7 @@ def test_a_pattern_below_which_nothing_stands_is_told_and_no_failure(
 
 
 @pytest.mark.parametrize("pattern", ["/*", "/Workspace/*"])
-def test_a_pattern_for_the_whole_workspace_finds_everything_or_is_not_taken(
+def test_a_pattern_for_the_whole_workspace_finds_everything_or_is_refused(
     fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, pattern: str
 ) -> None:
     """An empty prefix lists what is below /Repos alone, so that quietly finding less would be easy."""
@@ -525,7 +523,7 @@ def test_a_pattern_does_not_update_a_folder(
     assert bool(report.problems) == (hidden.visible and not refused)
 
 
-def test_a_folder_without_manage_permission_is_found_by_its_path_and_says_what_is_lacking(
+def test_a_folder_without_can_manage_is_found_and_names_the_permission(
     fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic
 ) -> None:
     folder = workspace.add_folder("/Shared/team/a", etl, can_manage=False)
@@ -637,7 +635,7 @@ def test_a_tag_and_a_branch_of_one_name_are_not_mixed_up(
 
 
 @pytest.mark.parametrize("kind", ["branch", "tag"])
-def test_a_missing_branch_or_tag_is_told_with_the_nearest_for_one_request_a_repository(
+def test_the_nearest_branch_or_tag_costs_one_request_a_repository(
     fleet: Fleet, etl: Repository, run: Run, cloud: Cloud, kind: str
 ) -> None:
     etl.commit({"new": "1"}, branch="release")
@@ -763,7 +761,7 @@ def test_a_sparse_checkout_is_asked_for_at_creation_and_only_then(
     assert not any("sparse_checkout" in seen.body_keys for seen in traffic.moves())
 
 
-def test_a_whole_folder_does_not_become_sparse_and_a_new_one_without_sparse_is_whole(
+def test_a_whole_folder_stays_whole_and_a_new_one_is_sparse_only_if_asked(
     fleet: Fleet, workspace: Workspace, mono: Repository, run: Run, traffic: Traffic
 ) -> None:
     whole = workspace.add_folder("/Shared/whole", mono)
@@ -791,7 +789,7 @@ def leave_edits(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("ref", [{}, {"branch": "release"}, {"tag": "v1"}])
-def test_uncommitted_work_in_the_way_is_kept_and_named_until_discard_is_written(
+def test_uncommitted_work_is_kept_and_named_until_discard_is_set(
     fleet: Fleet, prod: Folder, etl: Repository, run: Run, traffic: Traffic, ref: dict[str, str]
 ) -> None:
     before = (prod.branch, prod.head)
@@ -862,7 +860,7 @@ def test_a_folder_is_updated_once_its_conflict_is_out_of_the_way(
     assert prod.head == commit
 
 
-def test_a_mirror_that_is_where_it_should_be_gets_no_request_even_to_discard(
+def test_a_mirror_at_its_ref_gets_no_request_even_to_discard(
     fleet: Fleet, prod: Folder, run: Run, traffic: Traffic
 ) -> None:
     leave_edits(prod)
@@ -953,7 +951,7 @@ def test_uncommitted_work_in_a_git_cli_folder_is_kept_too(
 
 
 @pytest.mark.parametrize("how", [{"git_cli": True}, {"can_manage": False}], ids=["Git CLI", "not managed"])
-def test_a_rejected_token_does_not_replace_one_that_works_where_no_folder_is_listed(
+def test_a_rejected_token_replaces_no_valid_one_without_listed_folders(
     cloud: Cloud, fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, how: dict[str, Any]
 ) -> None:
     workspace.add_folder("/Shared/unlisted", etl, **how)
@@ -965,7 +963,7 @@ def test_a_rejected_token_does_not_replace_one_that_works_where_no_folder_is_lis
     assert tokens(workspace) == before
 
 
-def test_a_git_cli_clone_of_something_outside_azure_devops_is_told(
+def test_a_git_cli_clone_from_outside_azure_devops_is_reported(
     cloud: Cloud, fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic
 ) -> None:
     folder = workspace.add_folder("/Shared/cli", etl, git_cli=True)
@@ -975,7 +973,7 @@ def test_a_git_cli_clone_of_something_outside_azure_devops_is_told(
 
 
 @pytest.mark.parametrize("entry", [{}, {"url": "https://dev.azure.com/contoso/Data%20Platform/_git/etl"}])
-def test_a_git_cli_folder_without_a_remote_repository_is_told_and_left_as_it_is(
+def test_a_git_cli_folder_without_a_remote_is_reported_and_left_unchanged(
     fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic, entry: dict[str, str]
 ) -> None:
     folder = workspace.add_folder("/Shared/cli", etl, git_cli=True)
@@ -1008,7 +1006,7 @@ def shown(credential: Credential) -> tuple[object, ...]:
 @pytest.mark.parametrize(
     ("whose", "provider"), [("own", FEDERATED), ("own", FEDERATED.upper()), ("run_as", FEDERATED)]
 )
-def test_a_federated_credential_is_never_written_to_and_ours_stands_beside_it(
+def test_a_federated_credential_is_never_written_and_the_app_adds_its_own(
     fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, traffic: Traffic, whose: str, provider: str
 ) -> None:
     own, other = workspace.service_principal(CLIENT_ID, SECRET), workspace.service_principal("jobs", "theirs")
@@ -1048,7 +1046,7 @@ def no_field(name: str, code: str) -> faults.Action:
 
 
 @pytest.mark.parametrize("code", ["INVALID_PARAMETER_VALUE", "MALFORMED_REQUEST"])
-def test_a_workspace_that_knows_no_names_of_credentials_gets_one_without_which_is_ours_all_the_same(
+def test_a_workspace_without_credential_names_gets_one_that_the_app_finds(
     cloud: Cloud, fleet: Fleet, workspace: Workspace, run: Run, traffic: Traffic, code: str
 ) -> None:
     cloud.inject(Fault(no_field("name", code), host=workspace.host, method="POST", route=CREDENTIALS))

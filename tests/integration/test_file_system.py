@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from localcloud import Cloud, Fleet
-from tests.integration.admin import admin_of, laptop_of, principal_of, real_secret
-from tools import warm
+from tests.support import warm
+from tests.support.admin_laptop import admin_of, laptop_of, principal_of, real_secret
+from tests.support.paths import ROOT
 
 FULL = "/dev/full"
-ROOT = Path(__file__).parents[2]
 
 
 def written_with_full_stderr(environ: dict[str, str], out: Path, *arguments: str) -> tuple[int | None, str]:
@@ -46,7 +46,7 @@ def test_what_is_said_beside_ends_no_command(fleet: Fleet, tmp_path: Path, comma
     assert (code, len(out)) == (done.returncode, len(done.stdout.decode()))
 
 
-def test_a_wrong_use_keeps_its_exit_code_where_it_cannot_be_told(tmp_path: Path) -> None:
+def test_a_usage_error_that_cannot_be_printed_keeps_its_exit_code(tmp_path: Path) -> None:
     assert written_with_full_stderr({**os.environ}, tmp_path / "out", "run", "--nonesuch") == (2, "")
 
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from tests.integration.hostile_answers import ROUTES, examples, examples_of_two
-from tests.integration.named_answers import NAMED, PROCESSES
-from tests.integration.oracle import Outcome, broken
-from tests.integration.stage import Example, Service, Stage, staged
+from tests.support.fuzz_fixture import Example, Service, Stage, staged
+from tests.support.hostile_responses import ROUTES, examples, examples_of_two
+from tests.support.named_responses import NAMED, PROCESSES
+from tests.support.oracle import Outcome, broken
 
 FUZZ = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 """How many examples `make fuzz` wants of each service; 0: it is `make test` that runs."""

@@ -11,12 +11,12 @@ import pytest
 from git_refresh.run.report import Report
 from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
 from localcloud.authority import DEVOPS_RESOURCE, VAULT_RESOURCE
-from localcloud.hostile import Plain
-from localcloud.mutations import Endless, Header, Json, Mark, mutate
 from localcloud.proxy import ProxyTls
-from tests.integration.brisk import shorten
-from tests.integration.running import run_app
-from tools import warm
+from tests.support import warm
+from tests.support.app import run_app
+from tests.support.hostile import Plain
+from tests.support.mutations import Endless, Header, Json, Mark, mutate
+from tests.support.short_limits import shorten
 
 Run = Callable[..., Report]
 
@@ -37,7 +37,7 @@ def pull_all_below(fleet: Fleet) -> dict[str, str]:
         "https://dev.azure.com.evil.example/contoso/Data%20Platform/_git/etl",
     ],
 )
-def test_a_token_is_not_sent_to_where_only_a_workspace_says_a_repository_is(
+def test_a_token_goes_to_no_repository_that_only_a_workspace_names(
     cloud: Cloud, fleet: Fleet, run: Run, url: str
 ) -> None:
     names_it = mutate(Json("repos.*.url", Plain(url)))
@@ -49,9 +49,7 @@ def test_a_token_is_not_sent_to_where_only_a_workspace_says_a_repository_is(
     assert credential.action == "created"
 
 
-def test_a_run_whose_every_answer_begins_with_a_byte_order_mark_succeeds(
-    cloud: Cloud, fleet: Fleet, run: Run
-) -> None:
+def test_a_run_over_responses_with_byte_order_marks_succeeds(cloud: Cloud, fleet: Fleet, run: Run) -> None:
     cloud.inject(Fault(mutate(Mark()), route="^(?!.*/_git/)"))
     report = run()
     assert report.result == "ok"
@@ -141,7 +139,7 @@ def left_behind() -> list[threading.Thread]:
     return found
 
 
-def test_no_thread_outlives_a_run_whose_proxy_drips(
+def test_no_thread_outlives_a_run_with_a_dripping_proxy(
     cloud: Cloud, fleet: Fleet, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shorten(monkeypatch, limit_s=0.5, budget_s=3)
@@ -210,7 +208,7 @@ def test_a_healthy_fleet_is_fresh_with_few_descriptors(cloud: Cloud) -> None:
     assert (code, report["result"]) == (0, "ok"), said
 
 
-def test_running_out_of_descriptors_is_told_as_what_it_is(cloud: Cloud, fleet: Fleet) -> None:
+def test_a_lack_of_descriptors_is_diagnosed(cloud: Cloud, fleet: Fleet) -> None:
     assert cloud.environment()
     for limit in range(8, 3, -1):  # how many the interpreter itself needs is not ours to know
         code, report, _ = run_with(limit, fleet)

@@ -14,8 +14,8 @@ from git_refresh.run import pool
 from git_refresh.run.report import Report
 from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
 from localcloud.faults import Proceed
-from tests.integration.brisk import shorten
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.short_limits import shorten
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -65,7 +65,7 @@ def test_moves_that_hang_cost_no_other_workspace_its_folders(cloud: Cloud) -> No
     assert moved == healthy
 
 
-def test_a_workspace_whose_folders_all_hang_gets_its_credential(
+def test_a_workspace_with_only_hung_folders_gets_its_credential(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The list, the directory and the folders hang one after another.
@@ -121,7 +121,7 @@ def test_what_is_waited_for_a_little_at_a_time_arrives_whole(
     assert report.result == "ok", report.summary()
 
 
-def test_in_a_healthy_fleet_no_more_requests_are_under_way_than_the_setting_says(
+def test_a_healthy_fleet_has_no_more_open_requests_than_the_setting_allows(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shorten(monkeypatch, limit_s=60, budget_s=300)

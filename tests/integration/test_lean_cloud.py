@@ -14,9 +14,9 @@ from benchmarks.cases import CLIENT_ID, KINDS, SITUATIONS, Case, Kind, Situation
 from benchmarks.lean_cloud import LeanCloud
 from git_refresh.model.values import AZURE_DEVOPS
 from localcloud import Variant
-from tests.cloud import embedded_cloud
-from tests.integration.running import run_app
-from tests.integration.test_recorded import shape
+from tests.support.app import run_app
+from tests.support.embedded_cloud import embedded_cloud
+from tests.support.recorded import shape
 
 ACTIONS = {
     "quiet": ("updated", "unchanged"),
@@ -47,7 +47,7 @@ def reached(cloud: LeanCloud, case: Case, monkeypatch: pytest.MonkeyPatch) -> di
 
 @pytest.mark.parametrize("situation", SITUATIONS)
 @pytest.mark.parametrize(("kind", "folders"), QUIET_REQUESTS)
-def test_a_run_does_there_what_its_situation_says_with_the_requests_of_the_floor(
+def test_a_run_over_the_lean_cloud_sends_the_fewest_requests(
     cloud: LeanCloud, monkeypatch: pytest.MonkeyPatch, kind: Kind, folders: int, situation: Situation
 ) -> None:
     case = Case(2, folders, 0, situation, kind)
@@ -78,7 +78,7 @@ def of_workspaces(requests: Mapping[str, int]) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_lean_cloud_answers_with_the_keys_and_types_of_the_embedded_cloud(
+def test_the_lean_cloud_has_the_keys_and_types_of_the_embedded_cloud(
     cloud: LeanCloud, monkeypatch: pytest.MonkeyPatch, kind: Kind
 ) -> None:
     case = Case(1, 1, 0, "first", kind)
@@ -142,7 +142,7 @@ class Conversation:
         return answer.json()
 
 
-def test_while_other_workspaces_wait_one_connection_does_for_all_folders_of_a_workspace(
+def test_a_workspace_uses_one_connection_while_others_wait(
     cloud: LeanCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = Case(16, 3, 20, "pulled")
@@ -152,7 +152,7 @@ def test_while_other_workspaces_wait_one_connection_does_for_all_folders_of_a_wo
     assert cloud.seen().handshakes < 2 * case.workspaces
 
 
-def test_where_threads_are_free_the_folders_of_a_workspace_are_moved_at_once(
+def test_free_threads_move_the_folders_of_a_workspace_at_once(
     cloud: LeanCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = Case(1, 4, 100, "pulled")

@@ -13,8 +13,8 @@ import pytest
 from localcloud import Cloud, Fault, Fleet, faults
 from localcloud.fleet import UngrantedFleet, seed_ungranted
 from localcloud.people import laptop
-from tests.integration.admin import admin_of, laptop_of, real_secret
-from tools import warm
+from tests.support import warm
+from tests.support.admin_laptop import admin_of, laptop_of, real_secret
 
 NAMES = ["[", "[b]", "[link=https:evil.example]x", "[red]x[", ":warning:", "a\u3000b", "👩\u200d🔧", "%s{x}"]
 SHOWN = [*NAMES[:5], r"a\u3000b", r"👩\u200d🔧", NAMES[7]]
@@ -105,7 +105,7 @@ def test_an_application_id_that_is_markup_is_not_lost(cloud: Cloud, listless: di
     assert f'"client_id": "{MARKUP_ID}"' in sent
 
 
-def test_the_id_of_what_was_made_is_told_even_where_nothing_can_be_written(
+def test_the_id_of_a_created_principal_is_printed_even_on_a_full_disk(
     cloud: Cloud, listless: dict[str, str], tmp_path: Path
 ) -> None:
     said = tmp_path / "said"

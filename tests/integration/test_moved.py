@@ -10,8 +10,8 @@ import pytest
 from git_refresh.run.report import FolderReport
 from localcloud import Cloud, Variant, seed
 from localcloud.databricks.folder import Folder
-from tests.cloud import embedded_cloud
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.embedded_cloud import embedded_cloud
 
 PATH = "/Repos/etl/prod"
 
@@ -105,7 +105,7 @@ def test_a_commit_that_is_shown_late_is_looked_at_again(scene: Scene) -> None:
 
 @pytest.mark.parametrize("unrelated", [False, True])
 @pytest.mark.parametrize("diverged", ["refused", "merged"])
-def test_a_rewritten_branch_is_told_as_one(scene: Scene, diverged: Any, *, unrelated: bool) -> None:
+def test_a_rewritten_branch_is_diagnosed(scene: Scene, diverged: Any, *, unrelated: bool) -> None:
     scene.workspace.variant.diverged = diverged
     scene.repository.commit({"a.py": "1"})
     assert scene.run()[0] == "ok"
@@ -115,7 +115,7 @@ def test_a_rewritten_branch_is_told_as_one(scene: Scene, diverged: Any, *, unrel
     assert report.error.code == "branch_diverged"
 
 
-def test_uncommitted_changes_are_still_told_as_such(scene: Scene) -> None:
+def test_uncommitted_changes_are_still_diagnosed(scene: Scene) -> None:
     scene.folder.edit("jobs/load.py", "mine")
     scene.repository.commit({"jobs/load.py": "theirs"})
     _, report, _ = scene.run()

@@ -17,10 +17,10 @@ from localcloud.authority import OTHER_TENANT, TENANT
 from localcloud.databricks.account import MANAGER, RuleSet
 from localcloud.fleet import CLIENT_ID, FEDERATED_CLIENT_ID, SECRET_NAME, UngrantedFleet, seed_ungranted
 from localcloud.observer import Request
-from localcloud.people import Person, laptop
-from tests.cloud import embedded_cloud
-from tests.integration.running import run_app
-from tools import warm
+from tests.support import warm
+from tests.support.admin_laptop import environ_of
+from tests.support.app import run_app
+from tests.support.embedded_cloud import embedded_cloud
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -42,22 +42,6 @@ def _nothing_is_taken_away(cloud: Cloud) -> Iterator[None]:
     assert not [path for method, path in asked if method == "PUT" and "/permissions/" in path]
     assert not [path for method, path in asked if "rule-sets" in path and method != "GET"]
     assert not [path for method, path in asked if method == "DELETE" and "/credentials/secrets/" not in path]
-
-
-def environ_of(
-    cloud: Cloud, fleet: UngrantedFleet, place: Path, person: Person | None = None
-) -> dict[str, str]:
-    """A shell on a laptop, after `az login`; what the identity endpoint gives is the app's own, which `check` looks with."""
-    az = (person or fleet.admin).sign_in(place / "az", [OTHER_TENANT])
-    environ = laptop({**os.environ, **cloud.environment(), **fleet.settings}, az)
-    return environ | {
-        name: value for name, value in cloud.environment().items() if name.startswith("IDENTITY")
-    }
-
-
-@pytest.fixture
-def environ(cloud: Cloud, fleet: UngrantedFleet, tmp_path: Path) -> dict[str, str]:
-    return environ_of(cloud, fleet, tmp_path)
 
 
 def onboard(environ: Mapping[str, str], *options: str) -> tuple[int, dict[str, Any]]:
@@ -155,9 +139,7 @@ def test_organizations_of_another_tenant_let_in_the_app_registration(cloud: Clou
     green(fleet)
 
 
-def test_where_nobody_has_consented_in_the_other_tenant_it_says_who_types_what(
-    cloud: Cloud, tmp_path: Path
-) -> None:
+def test_missing_consent_in_the_other_tenant_has_a_command_and_its_role(cloud: Cloud, tmp_path: Path) -> None:
     fleet = seed_ungranted(cloud, foreign=True)
     assert fleet.application
     fleet.application.tenants.discard(OTHER_TENANT)
@@ -168,7 +150,7 @@ def test_where_nobody_has_consented_in_the_other_tenant_it_says_who_types_what(
     assert f"az ad sp create --id {fleet.application.client_id}" in failed["error"]["remedy"]
 
 
-def test_a_system_assigned_identity_is_told_by_its_object_id(cloud: Cloud, environ: dict[str, str]) -> None:
+def test_a_system_assigned_identity_is_found_by_its_object_id(cloud: Cloud, environ: dict[str, str]) -> None:
     del environ["AZURE_CLIENT_ID"]
     done = warm.run("onboard", environ=environ)
     assert done.returncode == 2
@@ -227,7 +209,7 @@ def test_a_principal_without_workspace_access_is_given_it(
     assert principal.entitlements == {"databricks-sql-access", "workspace-access"}
 
 
-def test_a_folder_of_a_project_that_the_list_does_not_name_lets_the_identity_in_nowhere(
+def test_a_folder_of_an_unlisted_project_grants_the_identity_no_access(
     cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str]
 ) -> None:
     """Else whoever controls a workspace could choose what the token that is stored there may read."""
@@ -245,7 +227,7 @@ def test_a_folder_of_a_project_that_the_list_does_not_name_lets_the_identity_in_
     assert not organization.reads(cloud.identity.object_id, project)
 
 
-def test_whom_run_as_names_is_looked_at_and_left_to_whoever_may(
+def test_further_principals_are_checked_and_left_to_their_admins(
     cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str]
 ) -> None:
     other = cloud.account.create("jobs")
@@ -306,7 +288,7 @@ def test_a_new_principal_is_made_once_and_its_id_is_what_to_write(
     assert run_app({**os.environ, **fleet.settings, "WORKSPACES": whole["WORKSPACES"]}).result == "ok"
 
 
-def test_a_new_principal_whose_answer_was_lost_is_found_again(cloud: Cloud, environ: dict[str, str]) -> None:
+def test_a_new_principal_with_a_lost_response_is_found_again(cloud: Cloud, environ: dict[str, str]) -> None:
     cloud.inject(Fault(faults.act_then(faults.reset()), method="POST", route="ServicePrincipals", times=1))
     code, report = apply(without_client_id(environ), "--new-principal", "etl refresh")
     assert code == 0, failures(report)
@@ -407,7 +389,7 @@ def test_a_step_that_is_refused_says_who_can_do_it_and_the_others_are_done(
 
 
 @pytest.mark.parametrize("index", range(WRITES))
-def test_a_step_whose_answer_is_lost_is_done_once(
+def test_a_step_with_a_lost_response_is_done_once(
     cloud: Cloud,
     fleet: UngrantedFleet,
     environ: dict[str, str],
@@ -495,7 +477,7 @@ def test_reads_that_lag_behind_writes_are_waited_for(
     green(fleet)
 
 
-def test_somebody_without_rights_is_told_for_each_who_has_them(
+def test_a_person_without_permissions_gets_the_role_for_each_step(
     cloud: Cloud, fleet: UngrantedFleet, tmp_path: Path
 ) -> None:
     bob = cloud.person("bob")
@@ -516,14 +498,14 @@ def test_somebody_without_rights_is_told_for_each_who_has_them(
             assert re.match(r"(?:DATABRICKS_\w+=\S+ )*(?:az|databricks) ", grant["command"])
 
 
-def test_an_outsider_is_told_the_same(cloud: Cloud, fleet: UngrantedFleet, tmp_path: Path) -> None:
+def test_an_outsider_gets_the_same_roles(cloud: Cloud, fleet: UngrantedFleet, tmp_path: Path) -> None:
     code, report = onboard(environ_of(cloud, fleet, tmp_path, cloud.person("eve")))
     assert code == 1
     assert "planned" not in statuses(report)
     assert not writes(cloud)
 
 
-def test_nobody_signed_in(environ: dict[str, str], tmp_path: Path) -> None:
+def test_onboard_without_a_sign_in(environ: dict[str, str], tmp_path: Path) -> None:
     az = tmp_path / "az" / "az"
     az.write_text("#!/bin/sh\necho \"ERROR: Please run 'az login' to setup account.\" >&2\nexit 1\n")
     code, report = onboard(environ)
@@ -623,7 +605,7 @@ def test_interrupted_while_a_new_oauth_secret_is_tried_it_is_deleted_again(
     assert len(principal.secrets) == 1
 
 
-def test_interrupted_while_it_looks_what_can_be_seen_nothing_that_was_granted_is_called_a_failure(
+def test_an_interrupted_verification_calls_no_granted_access_a_failure(
     cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str], tmp_path: Path
 ) -> None:
     running: list[ForkServerProcess] = []

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +31,9 @@ def fleet(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ungr
     fleet = seed_ungranted(cloud)
     for name, value in laptop(dict(os.environ), fleet.admin.sign_in(tmp_path / "az")).items():
         monkeypatch.setenv(name, value)
-    for module in ("onboarding", "polling"):
-        monkeypatch.setattr(f"git_refresh.admin.{module}.PATIENCE", 0.4)
-        monkeypatch.setattr(f"git_refresh.admin.{module}.PAUSE", 0.1)
+    for module in ("admin.onboarding", "model.clock"):
+        monkeypatch.setattr(f"git_refresh.{module}.READ_LAG_S", 0.4)
+        monkeypatch.setattr(f"git_refresh.{module}.POLL_PAUSE_S", 0.1)
     return fleet
 
 
@@ -45,11 +44,14 @@ class Desk:
         deadline = Deadline.after(600, SystemClock())
         services = AdminServices(deadline, os.environ, RedactingLogger())
         self.onboarding = Onboarding(load(settings), services, given, Executor(4, deadline))
-        self.found = self.onboarding.look()
+        self.onboarding.plan()
+
+    @property
+    def found(self) -> list[Grant]:
+        return self.onboarding.grants
 
     def give(self) -> "Desk":
-        planned = [grant for grant in self.found if grant.status == "planned"]
-        self.onboarding.apply_all(planned, lambda _: None)
+        self.onboarding.apply_all(lambda _: None)
         return self
 
     def of(self, kind: str, where: str = "") -> list[Grant]:
@@ -159,7 +161,7 @@ def test_ids_are_the_same_in_capitals(fleet: UngrantedFleet, look: Look) -> None
 # Nothing is lowered
 
 
-def test_a_principal_that_is_assigned_as_an_admin_stays_one_though_the_workspace_does_not_show_it_yet(
+def test_an_assigned_admin_stays_admin_before_the_workspace_shows_it(
     cloud: Cloud, fleet: UngrantedFleet, look: Look
 ) -> None:
     first = fleet.workspaces[0]
@@ -177,7 +179,7 @@ def test_a_principal_that_is_assigned_as_an_admin_stays_one_though_the_workspace
     assert not asked
 
 
-def test_an_assignment_that_the_account_cannot_tell_costs_nothing(cloud: Cloud, look: Look) -> None:
+def test_an_unreadable_assignment_costs_nothing(cloud: Cloud, look: Look) -> None:
     def odd(answer: Any) -> Any:
         answer.setdefault("permission_assignments", []).append({"error": "unknown principal"})
         return answer
@@ -187,7 +189,7 @@ def test_an_assignment_that_the_account_cannot_tell_costs_nothing(cloud: Cloud, 
 
 
 @pytest.mark.parametrize("status", ["disabled", "expired"])
-def test_a_member_that_cannot_sign_in_is_told_and_left_as_it_is(
+def test_a_member_that_cannot_sign_in_is_reported_and_left_unchanged(
     cloud: Cloud, look: Look, status: str
 ) -> None:
     cloud.devops.organization("contoso").add_member(cloud.identity.object_id)
@@ -336,14 +338,12 @@ def test_an_address_that_is_not_let_in_is_no_missing_right(
 def test_what_is_said_to_be_granted_and_is_not_to_be_seen_has_failed(cloud: Cloud, look: Look) -> None:
     cloud.inject(Fault(faults.status(200, {}), method="PATCH", route="/permissions/directories/"))
     desk = look().give()
-    desk.onboarding.see(desk.found)
+    desk.onboarding.see()
     assert set(desk.codes()) == {"grant_not_visible"}
     assert len(desk.codes()) == 3
 
 
-def test_a_principal_that_somebody_has_deactivated_is_left_so(
-    cloud: Cloud, fleet: UngrantedFleet, look: Look
-) -> None:
+def test_a_deactivated_principal_stays_deactivated(cloud: Cloud, fleet: UngrantedFleet, look: Look) -> None:
     fleet.workspaces[0].members.add(CLIENT_ID, "git-refresh")
     principal = cloud.account.find(CLIENT_ID)
     assert principal
@@ -388,7 +388,7 @@ def test_a_folder_that_is_managed_by_a_group_need_not_be_given(
     assert [grant.status for grant in there] == ["exists"]
 
 
-def test_a_manager_by_group_is_not_told_to_be_missing(
+def test_a_manager_by_group_is_not_reported_as_missing(
     cloud: Cloud, fleet: UngrantedFleet, look: Look
 ) -> None:
     other = cloud.account.create("jobs")
@@ -410,7 +410,7 @@ def test_a_manager_by_group_is_not_told_to_be_missing(
         ("/Shared/a/etl", None),
     ],
 )
-def test_nobody_s_home_and_nothing_above_all_is_given_away(
+def test_no_home_folder_and_no_top_folder_is_granted(
     fleet: UngrantedFleet, look: Look, path: str, code: str | None
 ) -> None:
     listed = entries(fleet)[:1]
@@ -422,9 +422,7 @@ def test_nobody_s_home_and_nothing_above_all_is_given_away(
     assert path != "/Shared/etl" or grant.status == "exists"
 
 
-def test_what_is_refused_beside_it_is_no_reason_not_to_see_what_was_granted(
-    fleet: UngrantedFleet, look: Look
-) -> None:
+def test_a_refusal_elsewhere_does_not_hide_what_was_granted(fleet: UngrantedFleet, look: Look) -> None:
     """A misspelled project, another zone's identity in the same organization, and one of its name on another host."""
     listed = entries(fleet)
     listed[0]["folders"] += [
@@ -433,10 +431,10 @@ def test_what_is_refused_beside_it_is_no_reason_not_to_see_what_was_granted(
     ]
     listed[2]["folders"] = [{"path": "/Repos/reports/prod", "url": listed[0]["folders"][1]["url"]}]
     desk = look(WORKSPACES=json.dumps(listed), TRUSTED_HOSTS="git.corp.example")
-    second = [grant for grant in desk.of("organization", "contoso") if "second-zone" in grant.description]
-    for grant in second:
-        grant.status = "skipped"  # as one that was refused
-    desk.give().onboarding.see(desk.found)
+    for at, grant in enumerate(desk.found):
+        if grant.kind == "organization" and "second-zone" in grant.description:
+            desk.found[at] = grant.skipped("as one that was refused")
+    desk.give().onboarding.see()
     assert "grant_not_visible" not in desk.codes()
     assert [grant.status for grant in desk.of("organization", "contoso")] == ["granted", "skipped", "skipped"]
 
@@ -457,7 +455,7 @@ def test_one_workspace_that_refuses_keeps_the_secret_from_no_other(
 # OAuth secrets
 
 
-def test_the_secrets_of_one_principal_by_two_names_are_no_strangers_to_each_other(
+def test_two_names_for_secrets_of_one_principal_know_each_other(
     cloud: Cloud, fleet: UngrantedFleet, look: Look
 ) -> None:
     listed = entries(fleet)
@@ -502,7 +500,7 @@ DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
 
 
 @pytest.mark.usefixtures("fleet")
-def test_a_token_that_is_about_to_end_is_fetched_anew_and_kept_while_there_is_no_other(
+def test_a_token_about_to_expire_is_renewed_and_kept_until_another_exists(
     fleet: UngrantedFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer to a question may take longer than the Azure CLI's token had left; and `az` may fail for once."""
@@ -530,7 +528,8 @@ def test_a_new_principal_is_made_in_the_first_workspace_that_wants_one(fleet: Un
     listed[1]["client_id"] = "00000000-0000-0000-0000-000000000000"
     given = OnboardOptions(new_client_id="00000000-0000-0000-0000-000000000000")
     desk = Desk({**fleet.settings, "WORKSPACES": json.dumps(listed)}, given)
-    (grant,) = desk.onboarding.new_principal("etl")
+    desk.onboarding.plan("etl")
+    (grant,) = desk.found
     desk.onboarding.close()
     assert grant.location == "wants one"
-    assert replace(grant).status == "planned"
+    assert grant.status == "planned"

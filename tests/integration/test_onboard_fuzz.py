@@ -21,11 +21,11 @@ from git_refresh.output.log import RedactingLogger
 from git_refresh.settings.load import load
 from localcloud import Cloud, Fault
 from localcloud.fleet import UngrantedFleet, seed_ungranted
-from localcloud.mutations import Change, mutate
 from localcloud.people import laptop
-from tests.integration.hostile_answers import changes
-from tests.integration.oracle import INVISIBLE
-from tests.integration.test_secrets import pieces
+from tests.support.hostile_responses import changes
+from tests.support.mutations import Change, mutate
+from tests.support.oracle import INVISIBLE
+from tests.support.planted_secrets import pieces
 
 FUZZ = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 pytestmark = pytest.mark.timeout(0 if FUZZ else 240)
@@ -98,12 +98,12 @@ def at_laptop(patch: pytest.MonkeyPatch, cloud: Cloud, fleet: UngrantedFleet) ->
     az = fleet.admin.sign_in(cloud.directory / "laptop")
     for name, value in laptop({**os.environ, **cloud.environment()}, az).items():
         patch.setenv(name, value)
-    patch.setattr(rest, "LIMIT", LIMIT_S)
+    patch.setattr(rest, "CALL_LIMIT_S", LIMIT_S)
     patch.setattr("git_refresh.clients.databricks.LOOKUP_LIMIT", LIMIT_S)
-    patch.setattr(vault_limits, "LIMIT", LIMIT_S)
-    for module in ("onboarding", "polling"):
-        patch.setattr(f"git_refresh.admin.{module}.PATIENCE", 2.0)
-        patch.setattr(f"git_refresh.admin.{module}.PAUSE", 0.1)
+    patch.setattr(vault_limits, "SECRET_LIMIT_S", LIMIT_S)
+    for module in ("admin.onboarding", "model.clock"):
+        patch.setattr(f"git_refresh.{module}.READ_LAG_S", 2.0)
+        patch.setattr(f"git_refresh.{module}.POLL_PAUSE_S", 0.1)
     patch.setattr("git_refresh.admin.rotation.steps.SIGN_IN_S", 2.0)
     patch.setattr("git_refresh.admin.rotation.steps.READ_BACK_S", 1.0)
 
@@ -126,12 +126,12 @@ def print_of(fleet: UngrantedFleet, *, give: bool) -> str:
     services = AdminServices(deadline, os.environ, logger)
     onboarding = Onboarding(chosen, services, OnboardOptions(), Executor(4, deadline))
     try:
-        found = onboarding.look()
-        planned = [grant for grant in found if grant.status == "planned"]
-        onboarding.apply_all(planned if give else [], lambda _: None)
+        onboarding.plan()
+        if give:
+            onboarding.apply_all(lambda _: None)
     finally:
         onboarding.close()
-    return logger.json({"grants": [grant.as_dict() for grant in found]})
+    return logger.json({"grants": [grant.as_dict() for grant in onboarding.grants]})
 
 
 def check(text: str, cloud: Cloud, took_s: float) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from git_refresh.run.errors import RunFailedError
-from tests.integration.oracle import LONGEST_LINE, Outcome, broken
+from tests.support.oracle import LONGEST_LINE, Outcome, broken
 
 SECRET = "0123456789+/abcdefghijKLMNOP"
 ERROR = {"code": "timeout", "message": "m", "cause": "c", "remedy": "r"}

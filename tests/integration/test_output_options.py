@@ -10,8 +10,8 @@ import pytest
 from git_refresh import __version__
 from localcloud import Cloud, Fleet
 from localcloud.fleet import CLIENT_ID
-from tests.integration.test_cli import on_a_terminal
-from tools import warm
+from tests.support import warm
+from tests.support.terminal import on_a_terminal
 
 COMMANDS = ("check", "plan", "run", "status")
 
@@ -51,7 +51,7 @@ def test_quiet_leaves_json_whole_and_the_log_lines_out(cloud: Cloud, fleet: Flee
         assert len(report.get("workspaces", report.get("checks"))) >= 3
 
 
-def test_verbose_tells_what_was_used_and_the_log_lines_on_stderr(cloud: Cloud, fleet: Fleet) -> None:
+def test_verbose_prints_what_was_used_and_the_log_lines_on_stderr(cloud: Cloud, fleet: Fleet) -> None:
     proxy = cloud.environment()["HTTPS_PROXY"]
     for name in COMMANDS:
         done = command(cloud, fleet, name, "--verbose")

@@ -19,10 +19,9 @@ from localcloud import Cloud, Fleet, play, seed
 from localcloud.authority import TENANT, entra_v2
 from localcloud.databricks.workspace import Workspace
 from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
-from tests.pages import ways
-from tools import warm
+from tests.support import setup_paths, warm
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGES = {page: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 OURS = ".venv/bin/python -m git_refresh "
 OTHER_PAGES = ("docs/pipelines/README.md", "infra/README.md", "SECURITY.md", "CHANGELOG.md")
@@ -161,10 +160,12 @@ def test_the_readme_s_run_has_moved_the_folders(owned: Fleet, copy: Path, enviro
     assert folder.head == owned.repositories[0].head()
 
 
-def script(steps: Sequence[ways.Step], way: str) -> str:
+def script(steps: Sequence[setup_paths.Step], way: str) -> str:
     """All that is pasted, with the answers to what is asked, and a new principal's id written into the list."""
     first, *rest = steps
-    pasted = ways.typed([*ways.BEFORE, first, *rest[:-1], ways.TRYING, rest[-1], ways.AFTER], way)
+    pasted = setup_paths.typed(
+        [*setup_paths.BEFORE, first, *rest[:-1], setup_paths.TRYING, rest[-1], setup_paths.AFTER], way
+    )
     made = 'echo "id $PRINCIPAL, application id $APPLICATION_ID"\n'
     pasted = pasted.replace(made, f'{made}{EDITOR} "$APPLICATION_ID"\n')
     make = "--new-principal git-refresh --apply\n"
@@ -201,15 +202,22 @@ def grant(cloud: Cloud, workspace: Workspace, way: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("jq") is None or shutil.which("bash") is None, reason="needs jq and bash")
-@pytest.mark.parametrize("way", ways.WAYS)
-@pytest.mark.parametrize("steps", [ways.WITH_ONBOARD, ways.PASTED_BY_HAND], ids=["onboard", "by hand"])
+@pytest.mark.parametrize("way", setup_paths.WAYS)
+@pytest.mark.parametrize(
+    "steps", [setup_paths.WITH_ONBOARD, setup_paths.PASTED_BY_HAND], ids=["onboard", "by hand"]
+)
 def test_the_setup_page_pasted_into_one_shell_leads_to_green(
-    cloud: Cloud, copy: Path, environ: dict[str, str], tmp_path: Path, steps: Sequence[ways.Step], way: str
+    cloud: Cloud,
+    copy: Path,
+    environ: dict[str, str],
+    tmp_path: Path,
+    steps: Sequence[setup_paths.Step],
+    way: str,
 ) -> None:
     (copy / "workspaces.json").unlink()
     workspace = cloud.workspace("adb-1234567890123456.7.azuredatabricks.net")
     etl = cloud.devops.repository("contoso", "Data Platform", "etl")
-    by_hand = steps is ways.PASTED_BY_HAND
+    by_hand = steps is setup_paths.PASTED_BY_HAND
     if by_hand:
         grant(cloud, workspace, way)
     else:

@@ -12,10 +12,10 @@ import requests
 
 from git_refresh.clients.proxies import flaw_of
 from localcloud import Cloud, Fleet
-from tests.integration.running import run_app
-from tests.unit.test_proxies import SECRET
-from tools import warm
+from tests.support import warm
+from tests.support.app import run_app
 
+SECRET = "correct-horse"
 VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 

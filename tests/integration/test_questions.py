@@ -7,9 +7,9 @@ import pytest
 
 from localcloud import Cloud, Fleet
 from localcloud.fleet import UngrantedFleet, seed_ungranted
-from tests.integration.admin import laptop_of
-from tests.integration.test_screen import screen
-from tools import warm
+from tests.support import warm
+from tests.support.admin_laptop import laptop_of
+from tests.support.terminal import screen
 
 CTRL_C, CTRL_D = "\x03", "\x04"
 ADDRESS = "https://adb-1.1.azuredatabricks.net\n"

@@ -12,8 +12,8 @@ from localcloud import Variant, seed
 from localcloud.databricks.variant import values
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
-from tests.cloud import embedded_cloud
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.embedded_cloud import embedded_cloud
 
 SEEDS = range(6)
 OF_DISCOVERY = (

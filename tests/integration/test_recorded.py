@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, override
 from urllib.parse import urlsplit
 
@@ -13,7 +12,13 @@ import requests
 from azure.keyvault.secrets._shared import http_challenge_cache
 from pydantic import SecretStr
 
-from git_refresh.admin.organization import DEVOPS, ENTITLEMENTS, GRAPH, Member, Organization
+from git_refresh.admin.organization import (
+    DEVOPS_GRAPH_ORIGIN,
+    DEVOPS_ORIGIN,
+    ENTITLEMENTS_ORIGIN,
+    Member,
+    Organization,
+)
 from git_refresh.admin.vault import AdminVault
 from git_refresh.admin.workspace import AdminWorkspace
 from git_refresh.app import trusted_certificates
@@ -32,11 +37,12 @@ from git_refresh.model.values import AZURE_DEVOPS, Ref, Token
 from git_refresh.output.mask import SecretFilter
 from localcloud import Cloud, Fault
 from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, VAULT_RESOURCE
-from localcloud.hostile import Plain
-from localcloud.mutations import Body, Change, Header, Status, mutate
-from tests.cloud import embedded_cloud
+from tests.support.embedded_cloud import embedded_cloud
+from tests.support.hostile import Plain
+from tests.support.mutations import Body, Change, Header, Status, mutate
+from tests.support.paths import RECORDED
+from tests.support.recorded import shape
 
-RECORDED = Path(__file__).parents[1] / "recorded"
 NAMES = sorted(path.stem for path in RECORDED.glob("*.json"))
 HOST = "https://adb-1111111111111111.1.azuredatabricks.net"
 VAULT = "https://contoso.vault.azure.net"
@@ -102,7 +108,11 @@ class Clients:
 
     def organization(self) -> Organization:
         return Organization(
-            "contoso", *(self._rest(Service.AZURE_DEVOPS, at) for at in (DEVOPS, ENTITLEMENTS, GRAPH))
+            "contoso",
+            *(
+                self._rest(Service.AZURE_DEVOPS, at)
+                for at in (DEVOPS_ORIGIN, ENTITLEMENTS_ORIGIN, DEVOPS_GRAPH_ORIGIN)
+            ),
         )
 
     def workspace(self) -> DatabricksWorkspaceApi:
@@ -425,16 +435,6 @@ NOT_COMPARED = {
     "databricks_private_link",
 }
 """What the embedded cloud answers to nothing, or in another shape that is a real one too."""
-
-
-def shape(value: object, at: str = "") -> dict[str, set[str]]:
-    """The type of every value in an answer, by its path; the elements of a list are one."""
-    found = {at: {type(value).__name__}}
-    elements = [("*", element) for element in value] if isinstance(value, list) else []
-    for key, below in value.items() if isinstance(value, dict) else elements:
-        for path, types in shape(below, f"{at}.{key}".lstrip(".")).items():
-            found.setdefault(path, set()).update(types)
-    return found
 
 
 def without(paths: set[str], subtrees: frozenset[str]) -> set[str]:

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from git_refresh.admin import services
 from git_refresh.admin.rotation import steps
-from git_refresh.admin.secrets import place_of, tags_of
+from git_refresh.admin.values import place_of, tags_of
 from git_refresh.cli import rotate as rotate_command
 from git_refresh.cli.main import main
 from git_refresh.model.clock import Deadline, SystemClock
@@ -30,16 +30,15 @@ from localcloud.fleet import CLIENT_ID, SECRET_NAME
 from localcloud.keyvault import Secret
 from localcloud.observer import Request
 from localcloud.people import Person
-from tests.integration.admin import admin_of, laptop_of, principal_of, real_secret
-from tests.integration.running import run_app
-from tests.integration.test_secrets import (
+from tests.support import warm
+from tests.support.admin_laptop import admin_of, laptop_of, principal_of, real_secret
+from tests.support.app import run_app
+from tests.support.planted_secrets import (
     Everything,
     assert_clean,
-    everything,  # noqa: F401  # a fixture
     everything_raised,
     lower_every_level,
 )
-from tools import warm
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -163,7 +162,7 @@ def test_it_makes_tries_stores_and_says_each_thing(stage: Stage) -> None:
     assert stage.works
 
 
-def test_a_later_call_deletes_the_former_one_after_a_day_and_then_there_is_nothing_to_do(
+def test_a_later_call_deletes_the_previous_secret_after_a_day(
     stage: Stage,
 ) -> None:
     assert stage.apply().returncode == 0
@@ -201,7 +200,7 @@ def test_json_has_all_of_it(stage: Stage) -> None:
         "workspaces": ["data-1", "data-2"],
         "action": "rotated",
         "reason": f"the previous one ends on {stage.old.ends:%Y-%m-%d}, in 19 days",
-        "expires_at": datetime.fromisoformat(secret["expires_at"]).isoformat(),
+        "expires_at": f"{datetime.fromisoformat(secret['expires_at']):%Y-%m-%dT%H:%M:%SZ}",
         "new_id": new.id,
         "previous": [],
         "not_signed_in": [],
@@ -227,7 +226,7 @@ def test_a_secret_that_has_leaked_is_rotated_at_once_by_its_name(stage: Stage) -
     assert_sound(stage)
 
 
-def test_of_a_rotation_each_end_is_told_of_one_secret(stage: Stage) -> None:
+def test_each_end_of_a_rotation_is_reported_for_one_secret(stage: Stage) -> None:
     """Nothing reads "ends on 2028-11-28: it ends on 2027-05-28"."""
     (told,) = [line for line in stage.apply().stdout.decode().splitlines() if line.startswith("  + ")]
     new, previous = re.findall(r"ends on (\S+\d)", told)
@@ -286,7 +285,7 @@ def test_no_terminal_and_no_yes_changes_nothing(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("keys", "code", "written"), [("y\n", 0, 2), ("n\n", 2, 0), ("\n", 2, 0), ("\x04", 130, 0)]
 )
-def test_somebody_at_a_terminal_is_asked(stage: Stage, keys: str, code: int, written: int) -> None:
+def test_a_person_at_a_terminal_is_asked(stage: Stage, keys: str, code: int, written: int) -> None:
     environ = {**stage.environ, "TERM": "dumb"}
     done = warm.on_terminal("rotate", "--apply", environ=environ, columns=200, keys={"[y/N]": keys})
     shown = done.stdout.decode()
@@ -303,9 +302,7 @@ def test_somebody_at_a_terminal_is_asked(stage: Stage, keys: str, code: int, wri
         ("x", f"is no secret of the list; write one of {SECRET_NAME}"),
     ],
 )
-def test_a_name_that_is_not_there_is_told_and_nothing_is_looked_at(
-    stage: Stage, name: str, said: str
-) -> None:
+def test_an_unknown_name_is_reported_and_nothing_is_read(stage: Stage, name: str, said: str) -> None:
     done = stage.apply(SECRET_NAME, name)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode() == f'✗ NAME: "{name}" {said}\n'
@@ -313,7 +310,7 @@ def test_a_name_that_is_not_there_is_told_and_nothing_is_looked_at(
     assert json.loads(stage.rotate("--json", name).stdout)["problems"][0]["location"] == "NAME"
 
 
-def test_a_list_that_is_wrong_is_told_and_nothing_is_looked_at(stage: Stage) -> None:
+def test_an_invalid_list_is_reported_and_nothing_is_read(stage: Stage) -> None:
     done = stage.apply(WORKSPACES="[")
     assert done.returncode == 2
     assert done.stderr.decode().startswith("✗ WORKSPACES: is not valid JSON")
@@ -325,7 +322,7 @@ def with_entries(stage: Stage, *more: dict[str, Any]) -> str:
     return json.dumps([*json.loads(stage.fleet.settings["WORKSPACES"]), *more])
 
 
-def test_a_rejected_entry_is_told_and_the_others_go_on(stage: Stage) -> None:
+def test_a_rejected_entry_is_reported_and_the_others_go_on(stage: Stage) -> None:
     done = stage.apply(WORKSPACES=with_entries(stage, {"hots": 1}))
     assert done.returncode == 1
     assert "✗ WORKSPACES[2]" in done.stdout.decode()
@@ -333,7 +330,7 @@ def test_a_rejected_entry_is_told_and_the_others_go_on(stage: Stage) -> None:
     assert stage.works
 
 
-def test_a_secret_of_two_principals_is_told_and_not_rotated(stage: Stage) -> None:
+def test_a_secret_of_two_principals_is_reported_and_not_rotated(stage: Stage) -> None:
     host = stage.cloud.workspace("adb-9.9.azuredatabricks.net").url
     mixed = with_entries(stage, {"host": host, "client_id": "5a1e0000-0000-4000-8000-00000000000f"})
     done = stage.apply(WORKSPACES=mixed)
@@ -363,7 +360,7 @@ def test_with_four_there_nothing_is_made(stage: Stage) -> None:
     assert stage.written == []
 
 
-def test_scopes_that_differ_are_told(stage: Stage) -> None:
+def test_different_scopes_are_reported(stage: Stage) -> None:
     real_secret(stage.cloud, stage.fleet, scopes=("sql",))
     done = stage.apply()
     assert done.returncode == 1
@@ -371,14 +368,14 @@ def test_scopes_that_differ_are_told(stage: Stage) -> None:
     assert stage.written == []
 
 
-def test_without_an_end_somebody_is_needed(stage: Stage) -> None:
+def test_a_secret_without_an_expiry_needs_a_person(stage: Stage) -> None:
     stage.fleet.vault.set(SECRET_NAME, stage.old.value)
     done = stage.apply()
     assert (done.returncode, stage.written) == (1, [])
     assert "(secret_without_expiration)" in done.stdout.decode()
 
 
-def test_a_secret_that_is_not_there_or_deleted_is_told(stage: Stage) -> None:
+def test_a_missing_or_deleted_secret_is_reported(stage: Stage) -> None:
     stage.fleet.vault.deletion_s = 0
     stage.fleet.vault.delete(SECRET_NAME)
     assert "(secret_deleted)" in stage.apply().stdout.decode()
@@ -387,7 +384,7 @@ def test_a_secret_that_is_not_there_or_deleted_is_told(stage: Stage) -> None:
     assert stage.written == []
 
 
-def test_who_is_not_signed_in_is_told_to(stage: Stage, tmp_path: Path) -> None:
+def test_a_person_without_a_sign_in_gets_advice_to_sign_in(stage: Stage, tmp_path: Path) -> None:
     az = tmp_path / "az" / "az"
     az.write_text("#!/bin/sh\necho \"ERROR: Please run 'az login' to setup account.\" >&2; exit 1\n")
     done = stage.apply()
@@ -409,7 +406,7 @@ def two_names(stage: Stage) -> str:
     return json.dumps(entries)
 
 
-def test_what_another_name_still_has_is_neither_deleted_nor_said_to_be_nobody_s(stage: Stage) -> None:
+def test_a_secret_held_by_another_name_is_not_deleted_or_called_unclaimed(stage: Stage) -> None:
     assert stage.apply().returncode == 0
     first = stage.latest.tags["databricks-secret-id"]
     listed = two_names(stage)
@@ -441,7 +438,7 @@ def test_while_an_entry_of_the_list_is_wrong_nothing_is_deleted(stage: Stage) ->
 
 
 @pytest.mark.parametrize("mixed", [False, True])
-def test_what_an_untagged_other_name_may_hold_is_not_said_to_be_nobody_s(
+def test_a_secret_that_an_untagged_name_might_hold_is_not_called_unclaimed(
     stage: Stage,
     mixed: bool,  # noqa: FBT001
 ) -> None:
@@ -470,7 +467,7 @@ def test_a_list_of_versions_of_several_pages_is_read(stage: Stage) -> None:
     assert stage.works
 
 
-def test_the_tags_that_a_remedy_writes_tell_the_scopes_and_are_no_mark_of_ours(stage: Stage) -> None:
+def test_tags_from_a_remedy_hold_scopes_and_allow_no_deletion(stage: Stage) -> None:
     other = real_secret(stage.cloud, stage.fleet, scopes=("sql",))
     done = stage.apply()
     assert "made-by" not in done.stdout.decode()
@@ -522,7 +519,7 @@ CODES = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_step_that_is_refused_is_told_and_once_it_is_allowed_all_is_well(stage: Stage, step: str) -> None:
+def test_a_refused_step_is_reported_and_succeeds_once_allowed(stage: Stage, step: str) -> None:
     stage.cloud.inject(Fault(REFUSED[STEPS[step]["service"]], **STEPS[step]))  # type: ignore[arg-type]
     done = stage.apply("--json")
     assert done.returncode == 1
@@ -552,7 +549,7 @@ def test_an_answer_that_is_lost_costs_nothing_that_is_in_use(stage: Stage, step:
     assert stage.works
 
 
-def test_a_former_one_that_cannot_be_deleted_is_told_and_deleted_later(stage: Stage) -> None:
+def test_a_previous_secret_that_cannot_be_deleted_is_deleted_later(stage: Stage) -> None:
     stage.apply()
     stage.pass_days(700)
     stage.apply()
@@ -567,7 +564,7 @@ def test_a_former_one_that_cannot_be_deleted_is_told_and_deleted_later(stage: St
     assert len(stage.principal.secrets) == 2
 
 
-def test_who_loses_the_workspace_admin_s_rights_is_told(stage: Stage) -> None:
+def test_losing_workspace_admin_is_reported(stage: Stage) -> None:
     for workspace in stage.fleet.workspaces:
         for user in workspace._sign_in.principals:
             user.admin = False
@@ -594,7 +591,7 @@ OTHER_TENANT = "Expected iss claim to be: https://sts.windows.net/a/, but was: h
         ),
     ],
 )
-def test_who_is_signed_in_to_another_tenant_is_told_so(
+def test_a_sign_in_to_another_tenant_is_reported(
     stage: Stage, step: str, status: int, body: dict[str, Any], code: str
 ) -> None:
     stage.cloud.inject(Fault(faults.status(status, body), **STEPS[step]))  # type: ignore[arg-type]
@@ -605,7 +602,7 @@ def test_who_is_signed_in_to_another_tenant_is_told_so(
     assert stage.written == []
 
 
-def test_a_validity_that_a_policy_does_not_allow_is_told_with_what_to_type(stage: Stage) -> None:
+def test_a_validity_that_a_policy_forbids_is_reported_with_a_command(stage: Stage) -> None:
     inner = {"code": "Forbidden", "message": "policy", "innererror": {"code": "ForbiddenByPolicy"}}
     stage.cloud.inject(Fault(faults.status(403, {"error": inner}), **STEPS["storing"]))  # type: ignore[arg-type]
     (error,) = stage.report("--apply", "--yes")["secrets"][0]["errors"]
@@ -614,7 +611,7 @@ def test_a_validity_that_a_policy_does_not_allow_is_told_with_what_to_type(stage
     assert stage.principal.secrets == [stage.old]
 
 
-def test_a_role_that_is_missing_is_told_with_whose_it_is(stage: Stage) -> None:
+def test_a_missing_role_is_reported_with_its_owner(stage: Stage) -> None:
     stage.fleet.vault.deny(stage.admin.object_id)
     (error,) = stage.report()["secrets"][0]["errors"]
     assert f"--assignee {stage.admin.object_id} " in error["remedy"]
@@ -675,9 +672,7 @@ def test_a_first_workspace_that_answers_with_another_value_is_found_out(here: He
     assert_sound(stage)
 
 
-def test_a_workspace_that_cannot_be_reached_stops_the_storing_unless_it_is_allowed(
-    here: Here, stage: Stage
-) -> None:
+def test_an_unreachable_workspace_stops_the_storing_unless_allowed(here: Here, stage: Stage) -> None:
     here.apply()
     first = stage.latest.tags["databricks-secret-id"]
     stage.pass_days(700)
@@ -752,7 +747,7 @@ def replaced(here: Here) -> str:
     return first
 
 
-def test_a_laptop_whose_clock_is_ahead_deletes_nothing_early(here: Here, stage: Stage) -> None:
+def test_a_laptop_with_a_fast_clock_deletes_nothing_early(here: Here, stage: Stage) -> None:
     stage.admin.token_lifetime = 2 * 86_400.0
     stage.admin.sign_in(Path(stage.environ["PATH"].partition(os.pathsep)[0]))
     first = replaced(here)
@@ -875,7 +870,7 @@ def test_ctrl_c_while_it_looks_says_that_nothing_was_done(
         assert said.count("(interrupted)") == 2
 
 
-def test_somebody_who_wants_json_is_not_asked_what_she_cannot_see(stage: Stage) -> None:
+def test_json_output_asks_no_question(stage: Stage) -> None:
     done = warm.on_terminal("rotate", "--apply", "--json", environ=stage.environ, columns=200)
     assert (done.returncode, stage.written) == (2, [])
     assert "add --yes to do what rotate --json shows without --apply" in done.stdout.decode()
@@ -983,7 +978,7 @@ def test_no_secret_comes_out(stage: Stage, tmp_path: Path, what: str, options: l
 @pytest.mark.parametrize("what", [what for what in SPOILT if "sign-in" not in what])
 def test_no_logger_gets_to_see_a_secret(
     stage: Stage,
-    everything: Everything,  # noqa: F811  # which is asked for by its name
+    everything: Everything,
     monkeypatch: pytest.MonkeyPatch,
     what: str,
 ) -> None:

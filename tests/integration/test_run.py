@@ -11,7 +11,7 @@ import pytest
 from git_refresh.run.report import FolderReport, Report
 from localcloud import Cloud, Fleet
 from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
-from tests.integration.running import run_app
+from tests.support.app import run_app
 
 Run = Callable[..., Report]
 
@@ -218,9 +218,7 @@ def test_run_as_principals_get_the_fresh_credential_too(fleet: Fleet, run: Run) 
     assert len(set(stored.values())) == 1
 
 
-def test_a_run_as_principal_that_fails_is_named_and_the_own_credential_is_stored(
-    fleet: Fleet, run: Run
-) -> None:
+def test_a_further_principal_that_fails_is_named_and_the_own_one_stored(fleet: Fleet, run: Run) -> None:
     report = run(**one(fleet, additional_principal_ids=[4711]))
     error = report.workspaces[0].error
     assert error

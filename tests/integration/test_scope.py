@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from localcloud import Cloud, Fault, Fleet, faults
-from tools import warm
+from tests.support import warm
 from tools.queries import ROOT
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -109,7 +109,7 @@ def test_the_place_of_a_failure_is_that_in_the_whole_list(cli: Cli, cloud: Cloud
     ("options", "said"),
     [
         (["--only", "data-4"], '--only: "data-4" is not a workspace in the list; did you mean "data-3"?'),
-        (["--only", ""], '--only: is empty; write "data-1", "data-2" or "data-3"'),
+        (["--only", ""], '--only: is empty; write one of "data-1", "data-2", "data-3"'),
         (
             ["--only", "data-1", "--folder", "/Repos/elt/prod"],
             '--folder: "/Repos/elt/prod" is not a Git folder of data-1, nor below a path ending in /*; did you mean "/Repos/etl/prod"?',
@@ -139,9 +139,7 @@ def test_a_slice_is_a_part_by_itself(cli: Cli, cloud: Cloud, option: list[str]) 
     assert cloud.requests == []
 
 
-def test_a_plan_of_a_part_tells_by_its_exit_code_about_that_part(
-    cli: Cli, cloud: Cloud, fleet: Fleet
-) -> None:
+def test_the_exit_code_of_a_scoped_plan_is_about_its_scope(cli: Cli, cloud: Cloud, fleet: Fleet) -> None:
     cli("run", "--only", "data-1")
     cloud.requests.clear()
     quiet = cli("plan", "--only", "data-1", "--exit-code", "--changes")

@@ -10,21 +10,13 @@ import pytest
 
 from localcloud import Cloud
 from localcloud.fleet import seed
-from tools import warm
+from tests.support import warm
+from tests.support.terminal import screen
 
 SCREEN = 24
 """Lines of a terminal that nobody has made larger."""
 WRONG_ID = "7e5a11ed-0000-4000-8000-{:012}"
 WIDTHS = (40, 60, 80, 120, 200)
-
-
-def screen(sent: bytes) -> list[str]:
-    """What stays on a terminal: without colors, links and what was shown only for a while."""
-    text = re.sub(r"\x1b\]8;[^\x1b]*\x1b\\", "", sent.decode().replace("\r\n", "\n"))
-    text = re.sub(r"\x1b\[[0-9;]*A", "\x00", text)
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
-    lines = [line.rpartition("\r")[2] for line in text.rpartition("\x00")[2].split("\n")]
-    return [line for line in lines if line.strip()]
 
 
 def unknown_principal(entry: dict[str, Any], number: int) -> None:
@@ -87,9 +79,7 @@ def test_two_mistakes_mixed_over_sixty_workspaces_fit_one_screen(
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
-def test_a_line_is_no_longer_than_the_terminal_unless_it_is_one_word_or_a_command(
-    cloud: Cloud, columns: int
-) -> None:
+def test_only_a_word_or_a_command_is_longer_than_the_terminal(cloud: Cloud, columns: int) -> None:
     environ = with_mistakes(cloud, 6, unknown_principal, misspelled_path, missing_branch)
     for command in ("check", "plan", "run", "status"):
         _, lines = shown(command, environ, columns)

@@ -2,12 +2,10 @@
 
 import base64
 import io
-import itertools
 import json
 import logging
 import os
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,52 +21,18 @@ from localcloud import Cloud, Connect, Fault, Fleet, faults
 from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, VAULT_RESOURCE
 from localcloud.faults import NAMED
 from localcloud.fleet import CLIENT_ID, SECRET_NAME
-from tests.integration.brisk import shorten
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.planted_secrets import (
+    Everything,
+    assert_clean,
+    everything_raised,
+    lower_every_level,
+)
+from tests.support.short_limits import shorten
 
 OAUTH_SECRET = "dosecanary0oauth1secret2canary3"
-PIECE = 12
 
 pytestmark = pytest.mark.timeout(60)
-
-
-class Everything(logging.Handler):
-    """Every record of every logger, as the worst handler would write it: with its arguments, exception and stack."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.NOTSET)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record) + repr(record.args) + repr(record.exc_info))
-
-
-@pytest.fixture
-def everything() -> Iterator[Everything]:
-    """All loggers at DEBUG, those too that set a level of their own, and those made later; also beside the root's handlers."""
-    handler, root = Everything(), logging.getLogger()
-    levels = {
-        name: logger.level
-        for name, logger in logging.Logger.manager.loggerDict.items()
-        if isinstance(logger, logging.Logger)
-    }
-    before = root.level
-    listened = [
-        root,
-        *(
-            logging.getLogger(name)
-            for name in ("azure", "azure.identity", "azure.core", "msal", "databricks.sdk", "urllib3")
-        ),
-    ]
-    for logger in listened:
-        logger.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    yield handler
-    for logger in listened:
-        logger.removeHandler(handler)
-    root.setLevel(before)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture
@@ -88,42 +52,6 @@ def canaries(cloud: Cloud, fleet: Fleet) -> Callable[[], list[str]]:
         return [OAUTH_SECRET, cloud.identity.header, *tokens, *stored]
 
     return canaries
-
-
-def pieces(secret: str) -> set[str]:
-    """Every piece of `PIECE` characters of a secret, and of its base64 forms in every alignment. A JWT's header is no secret."""
-    secret = secret.split(".", 1)[1] if secret.startswith("eyJ") else secret
-    forms = [secret]
-    for shift, padding in itertools.product(range(3), [b"", b"x:"]):
-        encoded = base64.b64encode(b"\0" * shift + padding + secret.encode()).decode().rstrip("=")
-        forms.append(encoded[4:-4])
-    return {form[start : start + PIECE] for form in forms for start in range(len(form) - PIECE + 1)}
-
-
-def assert_clean(text: str, secrets: list[str]) -> None:
-    windows = {text[start : start + PIECE] for start in range(len(text) - PIECE + 1)}
-    for secret in secrets:
-        assert not (found := windows & pieces(secret)), f"{sorted(found)[:3]} of a secret came out"
-
-
-def everything_raised(error: BaseException | None) -> str:
-    """An exception, its causes and contexts, whether shown or suppressed, with reprs and notes."""
-    text, seen = "", set()
-    queue = [error]
-    while queue:
-        item = queue.pop()
-        if item is None or id(item) in seen:
-            continue
-        seen.add(id(item))
-        text += (
-            "".join(traceback.format_exception(item))
-            + repr(item)
-            + str(item)
-            + repr(vars(item))
-            + repr(item.args)
-        )
-        queue += [item.__cause__, item.__context__]
-    return text
 
 
 @pytest.fixture
@@ -147,12 +75,6 @@ def echo() -> faults.Action:
 
 
 ALL = {"quotes the request in its error": echo, **NAMED}
-
-
-def lower_every_level() -> None:
-    """What somebody does who looks for a fault: after the app has silenced what talks too much."""
-    for name in list(logging.Logger.manager.loggerDict):
-        logging.getLogger(name).setLevel(logging.DEBUG)
 
 
 @pytest.mark.usefixtures("brisk")

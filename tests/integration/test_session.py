@@ -21,7 +21,7 @@ from git_refresh.clients.session import MAX_HEAD, BoundedSession, ByteBudget, No
 from git_refresh.failures.failure import Operation, Service, ServiceError
 from git_refresh.model.clock import Deadline, SystemClock, operation
 from git_refresh.output.mask import SecretFilter
-from tests.unit.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 TLS = tls_context()
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -145,7 +145,7 @@ def test_of_an_answer_without_end_little_is_taken(serve: Callable[..., Server], 
     assert server.written < taken
 
 
-def test_an_answer_without_end_is_told_as_too_large(serve: Callable[..., Server]) -> None:
+def test_an_endless_response_is_reported_as_too_large(serve: Callable[..., Server]) -> None:
     for start, forever in (ENDLESS["leaves to go on"], ENDLESS["chunks"], ENDLESS["extensions of chunks"]):
         server = serve(start, forever=forever)
         session = BoundedSession([server.origin], TLS, max_body=100_000)
@@ -228,7 +228,7 @@ def test_an_answer_is_forgotten_before_the_next_request(serve: Callable[..., Ser
         assert under_way.answer is None
 
 
-def test_the_proxy_of_an_origin_is_looked_up_once_and_those_that_need_none_are_asked_directly(
+def test_the_proxy_of_an_origin_is_looked_up_once_and_honors_no_proxy(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # where nobody is

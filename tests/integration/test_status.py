@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from localcloud import Cloud, Fleet
-from tools import warm
+from tests.support import warm
 
 
 def command(cloud: Cloud, fleet: Fleet, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:

@@ -12,10 +12,10 @@ import pytest
 
 from localcloud import Cloud, Fault, Fleet, faults, seed
 from localcloud.observer import Request
-from tests.integration.admin import admin_of, laptop_of, principal_of, real_secret
-from tests.integration.test_crash import EXPECTED, due_now, settings_of, state_of
-from tests.integration.ticking import events, ticked
-from tools import warm
+from tests.support import warm
+from tests.support.admin_laptop import admin_of, laptop_of, principal_of, real_secret
+from tests.support.crash_fleet import EXPECTED, due_now, settings_of, state_of
+from tests.support.worker_runs import events, ticked
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -82,9 +82,7 @@ def test_a_terminated_command_says_what_was_done_and_what_was_not(
     assert codes["data-2"] == "interrupted"
 
 
-def test_a_terminated_rotation_leaves_no_secret_that_nobody_has(
-    cloud: Cloud, fleet: Fleet, tmp_path: Path
-) -> None:
+def test_a_terminated_rotation_leaves_no_unclaimed_secret(cloud: Cloud, fleet: Fleet, tmp_path: Path) -> None:
     old = real_secret(cloud, fleet)
     environ = laptop_of(admin_of(cloud, fleet), cloud, tmp_path / "az") | dict(fleet.settings)
     running = list[ForkServerProcess]()

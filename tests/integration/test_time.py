@@ -15,7 +15,7 @@ from git_refresh.run.refresh import lateness
 from git_refresh.run.report import Report
 from localcloud import Cloud, Fault, Fleet, faults, seed
 from localcloud.observer import Request
-from tests.integration.running import run_app
+from tests.support.app import run_app
 
 Run = Callable[..., Report]
 
@@ -156,7 +156,7 @@ def test_a_clock_that_is_behind_does_not_hide_a_short_token(fleet: Fleet, cloud:
     assert "token_expires_before_next_run" in report.problems[0].message
 
 
-def test_a_lapsed_token_that_a_wrong_clock_takes_for_live_does_not_replace_the_stored_one(
+def test_an_expired_token_replaces_no_stored_one_under_a_wrong_clock(
     fleet: Fleet, cloud: Cloud, run: Run
 ) -> None:
     run()

@@ -10,8 +10,8 @@ import pytest
 
 from localcloud import Cloud, Fleet
 from localcloud.people import laptop
-from tests.integration.admin import admin_of
-from tools import warm
+from tests.support import warm
+from tests.support.admin_laptop import admin_of
 from tools.queries import ROOT
 
 STRANGE = "data.contoso.example"

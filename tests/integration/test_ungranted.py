@@ -38,7 +38,7 @@ from localcloud.fleet import (
     SECRET,
     SECRET_NAME,
 )
-from tests.integration.running import run_app
+from tests.support.app import run_app
 
 PREVIEW = {"api-version": "7.1-preview.1"}
 ACCESS = "workspace-access"

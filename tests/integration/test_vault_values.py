@@ -8,9 +8,9 @@ import pytest
 
 from localcloud import Cloud, Fleet
 from localcloud.fleet import SECRET
-from tests.integration.running import run_app
-from tests.unit.test_secret_value import WRONG
-from tools import warm
+from tests.support import warm
+from tests.support.app import run_app
+from tests.support.secret_values import WRONG
 
 NAME = "databricks-oauth-secret"
 

@@ -14,8 +14,7 @@ import pytest
 from localcloud import Cloud, Fleet
 from localcloud.timer import Timer
 from localcloud.worker import Worker
-
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
 @pytest.fixture(scope="module")

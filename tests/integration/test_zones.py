@@ -23,10 +23,10 @@ from localcloud.fleet import CLIENT_ID, FEDERATED_CLIENT_ID
 from localcloud.identity import Identity
 from localcloud.login import AppRegistration
 from localcloud.observer import Request
-from tests.integration.brisk import shorten
-from tests.integration.running import run_app
-from tests.integration.test_secrets import Everything, assert_clean, everything  # noqa: F401  # a fixture
-from tools import warm
+from tests.support import warm
+from tests.support.app import run_app
+from tests.support.planted_secrets import Everything, assert_clean
+from tests.support.short_limits import shorten
 
 PROD = "/Repos/etl/prod"
 FEDERATED = {"auth": "federated", "client_id": CLIENT_ID}
@@ -148,7 +148,7 @@ def test_a_policy_that_was_just_written_is_not_there_yet(cloud: Cloud, fleet: Fl
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_check_tells_of_a_missing_policy_unless_it_works_elsewhere(
+def test_check_reports_a_missing_policy_unless_it_works_elsewhere(
     cloud: Cloud, fleet: Fleet, *, elsewhere: bool
 ) -> None:
     if elsewhere:
@@ -208,7 +208,7 @@ def test_an_identity_that_the_app_does_not_hold_costs_its_zone_alone(
     assert stored(fleet.workspaces[1]) == []
 
 
-def test_a_zone_whose_token_azure_devops_rejects_says_nothing_about_another(
+def test_a_token_that_is_rejected_in_one_zone_affects_no_other_zone(
     cloud: Cloud, fleet: Fleet, zones: tuple[Identity, dict[str, str]]
 ) -> None:
     other, environ = zones
@@ -262,7 +262,7 @@ def test_no_token_of_a_zone_comes_to_another_whatever_goes_wrong_in_it(
 def test_no_assertion_and_no_token_is_said_at_any_level(
     cloud: Cloud,
     zones: tuple[Identity, dict[str, str]],
-    everything: Everything,  # noqa: F811  # the fixture
+    everything: Everything,
 ) -> None:
     other, environ = zones
     cloud.identity.cached = other.cached = True
@@ -350,7 +350,7 @@ ABROAD: dict[str, tuple[Callable[[AppRegistration, Identity], None], str]] = {
 
 
 @pytest.mark.parametrize("code", ABROAD)
-def test_what_entra_refuses_says_what_to_type_in_which_tenant_and_costs_no_other_zone(
+def test_a_refusal_by_entra_names_command_and_tenant_and_costs_no_zone(
     cloud: Cloud, registration: AppRegistration, abroad: dict[str, str], code: str
 ) -> None:
     refuse, typed = ABROAD[code]
@@ -388,9 +388,7 @@ def test_a_login_host_that(
     assert not [host for host in cloud.refused if "evil" in host]
 
 
-def test_a_tenant_that_is_not_there_is_told(
-    cloud: Cloud, fleet: Fleet, registration: AppRegistration
-) -> None:
+def test_a_missing_tenant_is_reported(cloud: Cloud, fleet: Fleet, registration: AppRegistration) -> None:
     trust(fleet.workspaces[0], cloud.identity)
     nowhere = "5a1e0000-0000-4000-8000-0000000000ee"
     devops = {"tenant_id": nowhere, "client_id": registration.client_id}
@@ -419,7 +417,7 @@ def test_a_workspace_that_gives_the_assertion_back_is_not_called_with_it(cloud: 
     assert {r.path for r in cloud.requests if r.service == "databricks"} == {"/oidc/v1/token"}
 
 
-def test_a_login_host_that_gives_the_assertion_back_does_not_have_it_stored(
+def test_an_assertion_that_a_login_host_returns_is_not_stored(
     cloud: Cloud, fleet: Fleet, abroad: dict[str, str]
 ) -> None:
     cloud.inject(Fault(gives_back("client_assertion"), service="login"))
@@ -431,7 +429,7 @@ def test_a_login_host_that_gives_the_assertion_back_does_not_have_it_stored(
 
 
 @pytest.mark.parametrize("last", range(1, 9))
-def test_killed_while_it_signs_in_abroad_the_next_run_ends_in_the_same_place(cloud: Cloud, last: int) -> None:
+def test_a_run_killed_at_foreign_sign_in_leaves_the_next_one_unharmed(cloud: Cloud, last: int) -> None:
     fleet = seed_zones(cloud, foreign=True)
     entries = json.loads(fleet.settings["WORKSPACES"])[2:]
     environ = {**os.environ, **fleet.settings, "WORKSPACES": json.dumps(entries)}
@@ -462,7 +460,7 @@ def test_killed_while_it_signs_in_abroad_the_next_run_ends_in_the_same_place(clo
 # A laptop
 
 
-def test_on_a_laptop_a_federated_workspace_is_skipped_by_check_and_refused_by_a_run(
+def test_on_a_laptop_check_skips_a_federated_workspace_and_a_run_refuses(
     cloud: Cloud, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     trust(fleet.workspaces[0], cloud.identity)

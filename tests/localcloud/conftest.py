@@ -10,7 +10,7 @@ from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
 from localcloud.people import Person
 from localcloud.rest import Rest
-from tests.cloud import embedded_cloud
+from tests.support.embedded_cloud import embedded_cloud
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def test_a_body_does_not_wait_for_the_acknowledgement_of_its_head(api: Rest) -> 
     assert time.monotonic() - began < 20 * 0.04
 
 
-def test_tells_of_each_request_before_it_acts(cloud: Cloud, api: Rest) -> None:
+def test_a_listener_gets_each_request_before_it_acts(cloud: Cloud, api: Rest) -> None:
     seen: list[tuple[str, tuple[str, ...], int]] = []
 
     def hook(request: Request) -> None:

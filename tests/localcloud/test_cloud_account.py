@@ -324,7 +324,7 @@ def managed_by(*principals: str) -> list[GrantRule]:
     return [GrantRule(role="roles/servicePrincipal.manager", principals=list(principals))]
 
 
-def test_rules_are_replaced_by_whoever_has_read_the_latest(
+def test_only_a_reader_of_the_latest_rules_can_replace_them(
     cloud: Cloud, account: AccountClient, admin: WorkspaceClient, principal: AccountPrincipal
 ) -> None:
     name = rules_of(cloud, principal)
@@ -364,7 +364,7 @@ def test_rules_are_refused(
         )
 
 
-def test_where_nothing_is_granted_another_principals_credential_takes_the_role_of_a_manager(
+def test_another_principals_credential_needs_the_manager_role(
     cloud: Cloud, api: Rest, account: AccountClient
 ) -> None:
     api.workspace.ungranted = True

@@ -149,7 +149,7 @@ def test_shows_the_sign_in_page_to_who_does_not_suppress_it(session: requests.Se
 
 
 @pytest.mark.usefixtures("repository")
-def test_asks_an_identity_nobody_has_added_to_sign_in(
+def test_asks_an_identity_that_is_no_member_to_sign_in(
     cloud: Cloud, session: requests.Session, devops_token: str
 ) -> None:
     organization = cloud.devops.organization("contoso")
@@ -274,7 +274,7 @@ def test_a_contributor_pushes_branches_and_tags(cloud: Cloud, repository: Reposi
     assert repository.refs()["refs/tags/v2"][0] == repository.head() != before
 
 
-def test_a_personal_access_token_is_nobody_else_s(
+def test_a_personal_access_token_belongs_to_one_person(
     cloud: Cloud, repository: Repository, tmp_path: Path
 ) -> None:
     cloud.devops.organization("contoso").add_member("somebody", contributor=True)
@@ -331,7 +331,7 @@ def test_an_organization_takes_the_tokens_of_its_own_tenant_alone(
     assert statuses == {"etl": [200, 401, 200], "books": [401, 200, 401]}
 
 
-def test_a_refusal_names_the_tenant_whose_tokens_are_taken(
+def test_a_refusal_names_the_tenant_of_accepted_tokens(
     session: requests.Session, devops_token: str, foreign: Repository
 ) -> None:
     answer = get(session, foreign_rest(foreign), devops_token)

@@ -123,7 +123,7 @@ def test_a_project_is_found_by_name_in_any_letter_case_and_by_id(call: Call) -> 
     assert call("GET", legacy).json() == found
 
 
-def test_an_unknown_project_is_told_by_name_or_by_id(call: Call) -> None:
+def test_an_unknown_project_is_named_by_name_or_id(call: Call) -> None:
     status, kind, message = failure(call("GET", f"{PROJECTS}/Nothing"))
     assert (status, kind) == (404, "ProjectDoesNotExistWithNameException")
     assert message.startswith("TF200016: The following project does not exist: Nothing.")
@@ -131,9 +131,7 @@ def test_an_unknown_project_is_told_by_name_or_by_id(call: Call) -> None:
     assert failure(call("GET", f"{PROJECTS}/{unknown}"))[:2] == (404, "ProjectDoesNotExistException")
 
 
-def test_a_project_that_somebody_does_not_see_is_unknown_to_her(
-    session: requests.Session, call: Call, newcomer: Identity
-) -> None:
+def test_an_invisible_project_is_unknown(session: requests.Session, call: Call, newcomer: Identity) -> None:
     let_in(call, newcomer, project_id(call, "Finance"))
     own = calling(session, newcomer.token(DEVOPS_RESOURCE))
     assert own("GET", f"{PROJECTS}/Finance").ok
@@ -184,7 +182,7 @@ def test_a_stakeholder_sees_no_repository(session: requests.Session, call: Call,
     assert reads(session, newcomer, "Data Platform", "etl") == (404, "GitRepositoryNotFoundException")
 
 
-def test_whoever_was_added_by_hand_reads_everything_and_is_shown_so(
+def test_a_member_added_manually_reads_everything_and_is_listed_so(
     cloud: Cloud, session: requests.Session, call: Call
 ) -> None:
     assert reads(session, cloud.identity, "Finance", "books") == (200, "")
@@ -428,7 +426,7 @@ def test_neither_end_of_a_new_membership_may_be_unknown(call: Call, newcomer: Id
         assert call("PUT", f"{GRAPH}/memberships/{pair}").status_code == 404
 
 
-def test_somebody_who_is_no_member_reads_nothing(
+def test_a_person_who_is_no_member_reads_nothing(
     cloud: Cloud, session: requests.Session, organization: Organization
 ) -> None:
     stranger = cloud.person("eve")

@@ -134,7 +134,7 @@ def test_the_work_can_be_done_and_the_answer_lost(cloud: Cloud, api: Rest, loss:
         ({"nth": 2, "times": 2}, [200, 500, 500, 200]),
     ],
 )
-def test_a_fault_strikes_when_it_is_told_to(
+def test_a_fault_strikes_at_its_time(
     cloud: Cloud,
     session: requests.Session,
     url: str,
@@ -154,7 +154,7 @@ def test_a_fault_strikes_when_it_is_told_to(
         Fault(faults.status(500), route="/api/2.0"),
     ],
 )
-def test_a_fault_strikes_where_it_is_told_to(
+def test_a_fault_strikes_at_its_place(
     cloud: Cloud, session: requests.Session, url: str, elsewhere: Fault
 ) -> None:
     cloud.inject(elsewhere)

@@ -213,7 +213,7 @@ def test_a_fault_can_strike_one_client_id_of_a_form(
     assert exchange(session, workspace, assertion, client_id="another").status_code == 400
 
 
-def test_an_assertion_says_whose_it_is_and_for_whom(cloud: Cloud, assertion: str) -> None:
+def test_an_assertion_names_its_subject_and_audience(cloud: Cloud, assertion: str) -> None:
     claims = jwt.decode(assertion, options={"verify_signature": False})
     assert (claims["iss"], claims["aud"]) == (ISSUER, "fb60f99c-7a34-4190-8149-302f77469936")
     assert claims["sub"] == claims["oid"] == cloud.identity.object_id

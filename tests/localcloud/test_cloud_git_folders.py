@@ -225,7 +225,7 @@ def test_a_pull_with_garbage_is_denied(api: Rest, repository: Repository) -> Non
     assert update(api, folder, branch="main") == (403, "PERMISSION_DENIED", INVALID)
 
 
-def test_a_pull_by_an_identity_without_a_licence_does_not_find_the_repository(
+def test_a_pull_by_an_identity_without_a_license_finds_no_repository(
     cloud: Cloud, signed: Rest, folder: Folder
 ) -> None:
     cloud.devops.organization("contoso").add_member(cloud.identity.object_id, stakeholder=True)

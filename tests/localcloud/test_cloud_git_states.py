@@ -52,9 +52,7 @@ def test_local_commits_ahead_of_the_remote_stay(
     assert folder.head == mine != repository.head()
 
 
-def test_discarding_deletes_what_is_staged_changed_and_new_and_keeps_commits(
-    signed: Rest, folder: Folder
-) -> None:
+def test_discard_deletes_staged_changed_and_new_files_and_keeps_commits(signed: Rest, folder: Folder) -> None:
     mine = folder.commit("mine.py", "1")
     folder.edit("README.md", "changed")
     folder.edit("new.py", "new")

@@ -43,7 +43,7 @@ def source(repository: Repository) -> GitSource:
     return GitSource(repository.url, GitProvider.AZURE_DEV_OPS_SERVICES, git_branch="main")
 
 
-def test_a_run_clones_with_the_credential_of_whom_it_runs_as(
+def test_a_run_clones_with_the_credential_of_its_run_as_principal(
     sign_in: Callable[..., WorkspaceClient], workspace: Workspace, repository: Repository, devops_token: str
 ) -> None:
     robot = workspace.service_principal(ROBOT, "secret", "robot")

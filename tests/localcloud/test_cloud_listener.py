@@ -20,8 +20,8 @@ from localcloud.listener import QueueListener, Step
 from localcloud.queues import QueueOptions, connected, send_outputs
 from localcloud.storage import StorageAccount
 from localcloud.worker import Outcome, QueuedMessage
-from tests.cloud import embedded_cloud
-from tools.instances import EndedError, Instance
+from tests.support.embedded_cloud import embedded_cloud
+from tests.support.instances import EndedError, Instance
 
 GOOD = Outcome(ok=True, message="", stack_trace="", outputs={})
 BAD = Outcome(ok=False, message="RuntimeError: no", stack_trace="", outputs={})
@@ -122,7 +122,7 @@ def test_a_message_arrives_as_it_is_in_the_queue_and_is_deleted(queue: Queue) ->
     assert queue.contents() == []
 
 
-def test_a_message_comes_back_after_the_timeout_and_then_goes_to_the_poison_queue(queue: Queue) -> None:
+def test_a_message_returns_after_the_timeout_and_then_becomes_poison(queue: Queue) -> None:
     queue.put("bad")
     function = Function([BAD] * 3)
     listener = queue.listener(function, max_dequeue_count=3)
@@ -164,7 +164,7 @@ def test_a_message_that_too_many_died_of_is_not_tried_again(queue: Queue) -> Non
     assert queue.events == [("poisoned", 3)]
 
 
-def test_what_is_not_base64_goes_to_the_poison_queue_untried_unless_the_options_say_so(queue: Queue) -> None:
+def test_a_message_that_is_no_base64_becomes_poison_unless_allowed(queue: Queue) -> None:
     queue.client.create_queue()
     queue.client.send_message('{"plain": 1}')
     function = Function()
@@ -189,7 +189,7 @@ def test_a_batch_is_worked_on_at_once(queue: Queue) -> None:
     assert len(queue.contents()) == 2
 
 
-def test_one_at_a_time_until_it_is_told_to_stop(queue: Queue) -> None:
+def test_a_listener_takes_one_message_at_a_time_until_stopped(queue: Queue) -> None:
     queue.put("1", "2", "3", "4")
     stop = asyncio.Event()
 
@@ -233,7 +233,7 @@ def test_a_message_that_takes_long_is_kept_from_others(queue: Queue) -> None:
     assert [event for event, _ in queue.events] == ["delivered", "renewed", "renewed", "deleted"]
 
 
-def test_a_message_that_somebody_else_has_got_meanwhile_is_left_to_them(queue: Queue) -> None:
+def test_a_message_that_another_worker_has_leased_is_left_there(queue: Queue) -> None:
     (message_id,) = queue.put("stolen")
 
     class Stolen(Function):

@@ -64,7 +64,7 @@ def refused(answer: requests.Response) -> tuple[int, str, int]:
     return answer.status_code, body["error"], code
 
 
-def test_the_sdk_signs_in_with_the_identity_s_assertion_by_one_request_each(
+def test_the_sdk_signs_in_with_the_assertion_in_one_request_each(
     cloud: Cloud, identity: Identity, application: AppRegistration
 ) -> None:
     with (
@@ -130,7 +130,7 @@ def test_a_tenant_without_consent_does_not_know_the_application(
     assert f"'{application.client_id}' was not found in the directory '{OTHER_TENANT}'" in text
 
 
-def test_nobody_knows_an_application_that_is_not_there(
+def test_an_unregistered_application_is_unknown(
     session: requests.Session, identity: Identity, application: AppRegistration
 ) -> None:
     answer = ask(session, application, identity.token(EXCHANGE_RESOURCE), client_id="nobody")

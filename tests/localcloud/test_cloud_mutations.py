@@ -14,8 +14,9 @@ from requests.auth import HTTPBasicAuth
 from localcloud import Cloud, Fault
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
-from localcloud.hostile import Digits, Doubled, Echo, Long, Nested, Place, Plain, Raw, Token
-from localcloud.mutations import (
+from localcloud.rest import Rest
+from tests.support.hostile import Digits, Doubled, Echo, Long, Nested, Place, Plain, Raw, Token
+from tests.support.mutations import (
     Body,
     Change,
     Endless,
@@ -27,7 +28,6 @@ from localcloud.mutations import (
     Status,
     mutate,
 )
-from localcloud.rest import Rest
 
 SECRET = "s3cret+/="
 
@@ -48,7 +48,7 @@ def get(cloud: Cloud, session: requests.Session, workspace: Workspace) -> Callab
 type Get = Callable[..., requests.Response]
 
 
-def test_an_answer_without_changes_is_the_real_one_and_the_connection_goes_on(cloud: Cloud, get: Get) -> None:
+def test_an_unchanged_response_is_the_real_one_and_keeps_the_connection(cloud: Cloud, get: Get) -> None:
     for _ in range(3):
         answer = get()
         assert (answer.status_code, answer.reason, answer.json()["cloud"]) == (200, "OK", "Azure")
@@ -160,7 +160,7 @@ def test_an_answer_can_be_endless(
     assert session.get(f"{workspace.url}/.well-known/databricks-config", timeout=5).ok
 
 
-def test_a_client_can_be_told_to_continue_without_end(
+def test_a_response_can_be_100_continue_without_end(
     cloud: Cloud, session: requests.Session, workspace: Workspace
 ) -> None:
     """Read from the socket: `requests` bounds each read, and not how often a client is told so."""
@@ -217,7 +217,7 @@ def test_a_host_sends_the_secrets_back_that_it_was_sent(cloud: Cloud, workspace:
     assert cloud.secrets == cloud.issued == []
 
 
-def test_the_identity_header_a_client_assertion_and_a_basic_password_are_remembered(
+def test_identity_header_assertion_and_basic_password_are_remembered(
     cloud: Cloud, session: requests.Session, workspace: Workspace
 ) -> None:
     cloud.remember_secrets()

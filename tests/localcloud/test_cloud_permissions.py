@@ -87,7 +87,7 @@ def test_a_put_takes_away_what_it_does_not_name(closed: Workspace, admin: Worksp
 
 
 @pytest.mark.usefixtures("folder")
-def test_whom_a_request_names_has_to_be_there(
+def test_a_principal_that_a_request_names_must_exist(
     closed: Workspace, admin: WorkspaceClient, someone: WorkspaceClient
 ) -> None:
     assert someone.current_user.me().user_name == "bob@contoso.com"
@@ -111,7 +111,7 @@ def test_whom_a_request_names_has_to_be_there(
         AccessControlRequest(service_principal_name="app-1", permission_level=PermissionLevel.CAN_ATTACH_TO),
     ],
 )
-def test_a_request_names_somebody_and_a_level_that_there_is(
+def test_a_request_names_a_principal_and_a_known_level(
     admin: WorkspaceClient, entry: AccessControlRequest
 ) -> None:
     with pytest.raises(InvalidParameterValue):
@@ -132,7 +132,7 @@ def test_only_who_manages_something_grants(api: Rest, admin: WorkspaceClient) ->
     assert api("PATCH", place, json={"access_control_list": [entry]}).ok
 
 
-def test_nobody_grants_anything_on_the_shared_directory(api: Rest, admin: WorkspaceClient) -> None:
+def test_the_shared_directory_takes_no_grant(api: Rest, admin: WorkspaceClient) -> None:
     assert api.principal.client_id == "app-1"
     with pytest.raises(BadRequest, match="Cannot modify permissions of directory"):
         grant(admin, "directories", "/Shared", may_manage("app-1"))
@@ -230,7 +230,7 @@ def test_the_shared_directory_is_open_to_all(repository: Repository, signed: Res
 
 
 @pytest.mark.usefixtures("closed", "folder")
-def test_somebody_sees_the_top_and_what_she_was_granted(api: Rest, admin: WorkspaceClient) -> None:
+def test_a_user_sees_the_top_and_granted_objects(api: Rest, admin: WorkspaceClient) -> None:
     def children(path: str) -> list[str]:
         listed = api("GET", "/workspace/list", params={"path": path}).json()
         return [each["path"] for each in listed.get("objects", [])]

@@ -1,12 +1,11 @@
 """Refusals that were recorded, as faults."""
 
-import json
 from typing import Literal
 
 import pytest
 import requests
 
-from localcloud import Cloud, Fault, faults, refusals
+from localcloud import Cloud, Fault, refusals
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
 from localcloud.rest import Rest
@@ -68,21 +67,3 @@ def test_a_path_without_a_controller_is_answered_in_plain_text(
         assert answer.headers["Content-Type"].startswith("text/plain")
         assert answer.text.startswith("The controller for path '/contoso/_apis/nothing' was not found")
         assert answer.headers["X-TFS-ServiceError"].startswith("The%20controller")
-
-
-def test_a_body_can_begin_with_a_byte_order_mark(cloud: Cloud, session: requests.Session) -> None:
-    cloud.inject(Fault(faults.byte_order_mark(), service="devops"))
-    answer = session.get(REST, headers={"Authorization": "Bearer x"}, timeout=10)
-    assert answer.content.startswith(b"\xef\xbb\xbf")
-
-
-def test_empty_lists_can_be_null(cloud: Cloud, session: requests.Session, workspace: Workspace) -> None:
-    cloud.inject(Fault(faults.replace_body(b'{"a": [], "b": [1]}'), times=1))
-    cloud.inject(Fault(faults.null_lists(), times=1))
-    body = session.get(f"{workspace.url}/.well-known/databricks-config", timeout=10).content
-    assert json.loads(body) == {"a": [], "b": [1]}, "the first fault is the outermost"
-    cloud.clear_faults()
-    cloud.inject(Fault(faults.null_lists()))
-    cloud.inject(Fault(faults.replace_body(b'{"a": [], "b": [1]}')))
-    body = session.get(f"{workspace.url}/.well-known/databricks-config", timeout=10).content
-    assert json.loads(body) == {"a": None, "b": [1]}

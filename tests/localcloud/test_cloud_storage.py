@@ -23,8 +23,8 @@ from localcloud import Cloud, Connect, Fault
 from localcloud.authority import VAULT_RESOURCE
 from localcloud.faults import status
 from localcloud.storage import StorageAccount
-from tests.cloud import embedded_cloud
-from tools.azurite import HERE
+from tests.support.embedded_cloud import embedded_cloud
+from tools.npm import SOURCES
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def container(account: StorageAccount, credential: ManagedIdentityCredential) ->
         yield service.create_container(f"container-{uuid.uuid4()}")
 
 
-def test_a_message_is_invisible_while_somebody_has_it_and_counts_who_had_it(queue: QueueClient) -> None:
+def test_a_message_is_invisible_while_leased_and_counts_its_leases(queue: QueueClient) -> None:
     sent = queue.send_message("slice", time_to_live=60)
     first = queue.receive_message(visibility_timeout=600)
     assert first is not None
@@ -99,7 +99,7 @@ def test_a_blob_is_created_once(container: ContainerClient) -> None:
     assert [blob.name for blob in container.list_blobs()] == ["run-1/3"]
 
 
-def test_the_key_lets_in_whoever_has_it(account: StorageAccount) -> None:
+def test_the_key_grants_access_to_its_holder(account: StorageAccount) -> None:
     with QueueServiceClient.from_connection_string(account.connection_string) as service:
         queue = service.create_queue(f"queue-{uuid.uuid4()}")
         queue.send_message("slice")
@@ -187,7 +187,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_the_emulator_ends_with_the_process_that_started_it_however_that_one_ends() -> None:
+def test_the_emulator_ends_with_its_parent_however_that_ends() -> None:
     command = [sys.executable, "-c", ORPHAN]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
@@ -198,8 +198,8 @@ def test_the_emulator_ends_with_the_process_that_started_it_however_that_one_end
         pass
 
 
-def test_it_is_installed_by_its_hashes_from_whichever_registry_npm_is_set_up_for() -> None:
-    lock = json.loads((HERE / "package-lock.json").read_text())
+def test_it_is_installed_by_its_hashes_from_the_registry_that_npm_uses() -> None:
+    lock = json.loads((SOURCES["azurite"] / "package-lock.json").read_text())
     packages = {
         name: package for name, package in lock["packages"].items() if name.startswith("node_modules/")
     }

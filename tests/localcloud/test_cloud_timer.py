@@ -36,7 +36,7 @@ def test_before_the_first_run_there_is_no_last_one() -> None:
     assert told(timer) == (at(5), (YEAR_1, written(at(5)), YEAR_1), False)
 
 
-def test_after_a_restart_the_status_tells_when_the_schedule_was_stored() -> None:
+def test_after_a_restart_the_status_has_the_time_of_its_schedule() -> None:
     timer = Timer(FIVES, at(1))
     timer.start(at(2))
     assert told(timer) == (at(5), (YEAR_1, written(at(5)), written(at(1))), False)

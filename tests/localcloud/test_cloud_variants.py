@@ -62,7 +62,7 @@ def test_new_git_folders_have_git_cli_access(signed: Rest, repository: Repositor
     assert signed("GET", "/repos", params={"path_prefix": HOME}).json() == {}
 
 
-def test_a_workspace_makes_legacy_git_folders_if_told(signed: Rest, repository: Repository) -> None:
+def test_a_workspace_can_create_legacy_git_folders(signed: Rest, repository: Repository) -> None:
     signed.workspace.variant.git_folders = "legacy"
     made = create(signed, repository)
     assert status(signed, PATH)["object_type"] == "REPO"

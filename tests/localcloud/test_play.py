@@ -21,8 +21,8 @@ from localcloud import Cloud, play, seed
 from localcloud.__main__ import main
 from localcloud.databricks.variant import values
 from localcloud.play import FAULTS
-from tests.cloud import embedded_cloud
-from tests.integration.running import run_app
+from tests.support.app import run_app
+from tests.support.embedded_cloud import embedded_cloud
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_large_fleet_is_listed_in_part(cloud: Cloud, monkeypatch: pytest.Monke
     assert not [line for line in listed if "data-3" in line]
 
 
-def test_without_options_the_first_run_moves_a_folder_of_each_kind_and_is_good(cloud: Cloud) -> None:
+def test_without_options_the_first_run_moves_each_kind_of_folder(cloud: Cloud) -> None:
     fleet = play.furnish(seed(cloud))
     report = run(cloud, fleet.settings)
     assert report.result == "ok", report.summary()
@@ -145,7 +145,7 @@ def test_without_options_the_first_run_moves_a_folder_of_each_kind_and_is_good(c
     assert not report.problems
 
 
-def test_a_secret_ends_when_it_is_told_to(cloud: Cloud) -> None:
+def test_a_secret_expires_at_its_time(cloud: Cloud) -> None:
     fleet = seed(cloud, 1)
     soon = run(cloud, play.furnish(fleet, secret_ends=9).settings, dry_run=True)
     assert soon.result == "ok"

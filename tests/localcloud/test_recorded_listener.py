@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby, pairwise
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -23,12 +22,11 @@ from localcloud.observer import Request
 from localcloud.queues import QueueOptions
 from localcloud.storage import StorageAccount
 from localcloud.worker import Outcome, QueuedMessage
-from tests.cloud import embedded_cloud
+from tests.support.embedded_cloud import embedded_cloud
+from tests.support.paths import RECORDED
 
-RECORDED = json.loads(
-    (Path(__file__).parents[1] / "recorded/functions_host/queue_listener.json").read_text(encoding="utf-8")
-)
-SCENARIOS: list[dict[str, Any]] = RECORDED["scenarios"]
+LISTENER = json.loads((RECORDED / "functions_host/queue_listener.json").read_text(encoding="utf-8"))
+SCENARIOS: list[dict[str, Any]] = LISTENER["scenarios"]
 
 
 def encoded(*texts: str | bytes) -> list[str]:
@@ -108,7 +106,7 @@ def as_recorded(requests: list[Request], name: str) -> list[str]:
     ids: dict[str, str] = {}
     lines = []
     for request in requests:
-        path = request.path.replace(name, RECORDED["queue"])
+        path = request.path.replace(name, LISTENER["queue"])
         head, _, message_id = path.rpartition("/messages/")
         if head:
             path = f"{head}/messages/{ids.setdefault(message_id, f'm{len(ids) + 1}')}"
@@ -140,7 +138,7 @@ def faults_of(scenario: dict[str, Any], name: str) -> Iterator[Fault]:
     made_up = [request for request in scenario["requests"] if request.get("made_up")]
     for (target, code), group in groupby(made_up, lambda each: (each["request"], int(each["status"]))):
         method, _, path = target.partition(" ")
-        route = urlsplit(path).path.replace(RECORDED["queue"], name).replace("/m1", "/.+")
+        route = urlsplit(path).path.replace(LISTENER["queue"], name).replace("/m1", "/.+")
         error = CODES.get((method, code)) or CODES[code]
         action = status(code, headers={"x-ms-error-code": error})
         yield Fault(action, service="storage", method=method, route=f"^{route}$", times=len([*group]))

@@ -1,14 +1,14 @@
 """Every use of the command line on a page, or in a pipeline to copy, is one that it takes."""
 
 import re
-import shlex
 from collections.abc import Iterator
 
 import click
 import pytest
 
 from git_refresh.cli.main import main
-from tests.pages import PAGES, ROOT, series
+from tests.support.paths import PAGES, ROOT, series
+from tests.support.printed import parse
 
 PLACES = [*PAGES, *sorted((ROOT / "docs/pipelines").glob("*.yml"))]
 
@@ -19,21 +19,6 @@ def uses_of_ours() -> Iterator[tuple[str, str]]:
             r"(?:python -m git_refresh|bin/git-refresh) ([^\n`|>#;]*)", page.read_text()
         ):
             yield f"{page.relative_to(ROOT)}: {arguments.strip()}", arguments.rstrip(' ".')
-
-
-def parse(arguments: str) -> None:
-    """Parse a use of the command line without doing it.
-
-    Raises:
-        click.UsageError: there is no such command or option, or too much is given.
-    """
-    name, *rest = shlex.split(arguments)
-    command = main.commands.get(name)
-    if command is None:
-        raise click.UsageError(f"no such command: {name}")
-    _, left, order = command.make_parser(click.Context(command)).parse_args(rest)
-    if left:
-        raise click.UsageError(f"too much: {left} {order}")
 
 
 USES = dict(uses_of_ours())

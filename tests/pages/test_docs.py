@@ -15,7 +15,7 @@ from git_refresh.failures.table import OWN, SECTIONS, SHARED, TABLE, UNKNOWN, Ro
 from git_refresh.settings.load import load
 from git_refresh.settings.models import Folder, Workspace
 from git_refresh.settings.names import SETTINGS
-from tests.pages import PAGES, ROOT
+from tests.support.paths import PAGES, ROOT
 from tools import generate
 
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
@@ -87,7 +87,7 @@ def test_the_page_on_failures_has_every_row_of_the_table() -> None:
         assert f"\n## {title}\n" in page
 
 
-def test_a_remedy_of_several_failures_is_on_the_page_once_and_linked_from_each() -> None:
+def test_a_shared_remedy_is_on_the_page_once_and_linked_from_each() -> None:
     page = (ROOT / "docs/troubleshooting.md").read_text()
     for title, remedy in SHARED.items():
         rows = [row for row in (*TABLE, *OWN) if remedy in row.remedy]
@@ -96,7 +96,7 @@ def test_a_remedy_of_several_failures_is_on_the_page_once_and_linked_from_each()
         assert page.count(f"[{title}](#{_anchor(title)})") == len(rows)
 
 
-def test_the_architecture_page_names_every_room_and_module_of_the_top_floor() -> None:
+def test_the_architecture_page_names_every_room_and_top_level_module() -> None:
     page = (ROOT / "docs/architecture.md").read_text()
     table = page.partition("\n## Rooms\n")[2].partition("\n\n`tests/")[0]
     named = {

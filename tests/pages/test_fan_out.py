@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.infra.test_infra import PLAIN, QUEUED, rules
-from tests.pages import ROOT
-from tests.pages.test_reference import BILLED, RUNS
+from tests.support.paths import ROOT
+from tests.support.reference_page import BILLED, RUNS
+from tests.support.templates import PLAIN, QUEUED, rules
 
 PAGE = (ROOT / "docs/fan-out.md").read_text()
 SIZES = (1000, 2400)

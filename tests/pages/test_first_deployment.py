@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.test_infra import (
+from tests.support.paths import PAGES, ROOT
+from tests.support.setup_paths import BLOCK
+from tests.support.templates import (
     INFRA,
     PLAIN,
     ZONED,
@@ -15,7 +17,6 @@ from tests.infra.test_infra import (
     template,
     templates,
 )
-from tests.pages import PAGES, ROOT
 
 README = (ROOT / "README.md").read_text()
 SETUP = (ROOT / "docs/setup.md").read_text()
@@ -26,7 +27,6 @@ PIPELINES = (ROOT / "docs/pipelines/README.md").read_text()
 REFERENCE = (ROOT / "docs/reference.md").read_text()
 
 STEPS = ["Azure", "List", "Let it in", "Deploy the list", "Wait five minutes", "Publish"]
-BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
 def section(page: str, heading: str) -> str:
@@ -90,14 +90,14 @@ def test_the_short_ways_have_one_order_which_ends_with_publishing(text: str) -> 
     assert "functionapp " + "publish" in text.partition("**Publish**")[2]
 
 
-def test_the_template_tells_the_same_order() -> None:
+def test_the_template_has_the_same_order() -> None:
     beside = {"Secret", "Trust", "Zones"}
     for deployed in (PLAIN, ZONED, deployment(INFRA, "zone-with-secret")):
         told = [re.split("[,:]", step)[0] for step in next_steps(deployed)]
         assert [step for step in told if step not in beside] == STEPS[1:]
 
 
-def test_the_short_ways_make_the_list_and_its_service_principal_before_they_let_it_in() -> None:
+def test_setup_creates_the_list_and_the_principal_before_granting_access() -> None:
     template = "\n".join(next_steps(PLAIN))
     for text in (section(README, "Deploy it"), template):
         assert not out_of_order(
@@ -112,7 +112,7 @@ def test_the_short_ways_make_the_list_and_its_service_principal_before_they_let_
     )
 
 
-def test_no_page_names_a_version_of_the_databricks_cli_that_lacks_some_of_the_commands() -> None:
+def test_the_named_databricks_cli_version_has_all_commands_of_the_pages() -> None:
     for text in (SETUP, BY_HAND, PIPELINES):
         assert "0.205" not in text
 
@@ -137,7 +137,7 @@ def test_in_full_the_order_is_the_same() -> None:
     assert SETUP.count("functionapp " + "publish") == 1
 
 
-def test_by_hand_rights_are_given_in_the_order_in_which_they_need_each_other() -> None:
+def test_manual_grants_come_in_the_order_of_their_dependencies() -> None:
     assert not out_of_order(
         BY_HAND,
         "## Azure DevOps",
@@ -161,7 +161,7 @@ def test_a_step_out_of_order_is_noticed() -> None:
     assert out_of_order("publish, then wait", "wait", "publish") == ["publish"]
 
 
-def test_every_provider_that_a_template_uses_is_registered_before_the_first_step() -> None:
+def test_every_provider_of_a_template_is_registered_before_the_first_step() -> None:
     before, _, after = SETUP.partition("\n## 1. ")
     assert after
     assert needed() <= provided(before)

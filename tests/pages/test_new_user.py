@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests.pages.test_first_deployment import BLOCK
-from tests.pages.ways import (
+from tests.support.setup_paths import (
+    BLOCK,
     BY_HAND,
     BY_THE_OLD_WAY,
     GRANTED_BY_HAND,

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.pages import ROOT
-from tests.pages.test_reference import BILLED, MINUTES, RUNS, SIZES, numbers
+from tests.support.paths import ROOT
+from tests.support.reference_page import BILLED, MINUTES, RUNS, SIZES, numbers
 
 PAGE = (ROOT / "docs/operations.md").read_text().partition("\n## How soon a push arrives\n")[2]
 PAGE = PAGE.partition("\n## ")[0]
@@ -56,7 +56,7 @@ def test_the_requests_of_a_day_are_those_of_its_runs_and_merges() -> None:
         assert row(name, 3) == [f"{each:,}" for each in expected], name
 
 
-def test_the_arithmetic_that_is_told_is_the_one_that_was_done() -> None:
+def test_the_documented_arithmetic_is_the_one_that_was_done() -> None:
     text = PAGE.replace("\N{MULTIPLICATION SIGN}", "x")
     run, workspace = (
         f"{numbers(name)[FLEET]:.0f}" for name in ("bytes of the run's", "bytes of a workspace's")

@@ -5,14 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.infra.test_infra import INFRA, PLAIN, QUEUED, rules
-from tests.log_lines import DISPATCH, RUN, SLICE, WORKSPACE, Lines, fields, log_lines
-from tests.log_lines import QUEUED as QUEUED_LINE
-from tests.pages import PAGES, ROOT, series
+from tests.support.log_lines import DISPATCH, RUN, SLICE, WORKSPACE, Lines, fields, log_lines
+from tests.support.log_lines import QUEUED as QUEUED_LINE
+from tests.support.paths import PAGES, ROOT, series
+from tests.support.reference_page import BILLED, MINUTES, REFERENCE, RUNS, SIZES, numbers, row
+from tests.support.templates import INFRA, PLAIN, QUEUED, rules
 from tools.queries import queries
-
-REFERENCE = (ROOT / "docs/reference.md").read_text()
-RUNS, MINUTES = 730 * 4, 730 * 60
 
 
 @pytest.fixture
@@ -25,8 +23,8 @@ def test_every_logged_field_is_explained_and_every_explained_one_is_logged(event
     logged = {path for line in lines if line["event"] == event for path in fields(line)}
     table = REFERENCE.partition(f"\n**`{event}`**")[2].partition("\n|---|---|\n")[2].partition("\n\n")[0]
     explained: set[str] = set()
-    for row in table.splitlines():
-        _, names, meaning, _ = re.split(r"(?<!\\)\|", row)
+    for line in table.splitlines():
+        _, names, meaning, _ = re.split(r"(?<!\\)\|", line)
         explained |= set(re.findall(r"`(\w+)`", names))
         for name in re.findall(r"`(\w+)`", names):
             inner = {path.partition(".")[2] for path in logged if path.startswith(f"{name}.")}
@@ -34,7 +32,7 @@ def test_every_logged_field_is_explained_and_every_explained_one_is_logged(event
     assert explained == {path for path in logged if "." not in path}
 
 
-def test_the_line_of_a_run_that_could_not_begin_has_the_fields_that_the_page_says(lines: Lines) -> None:
+def test_the_line_of_a_run_that_could_not_begin_has_the_documented_fields(lines: Lines) -> None:
     assert f" {series(lines[-1])} alone." in REFERENCE
 
 
@@ -71,19 +69,7 @@ def test_every_alert_leads_to_an_entry_of_the_runbook() -> None:
     assert set(named) <= set(re.findall(r"^### (.+)$", section, re.MULTILINE))
 
 
-def row(name: str) -> list[str]:
-    """The last three cells of a row: for 1, 50 and 1,000 workspaces."""
-    (found,) = re.findall(rf"^\| {re.escape(name)}.*", REFERENCE, re.MULTILINE)
-    return [cell.strip(" *") for cell in found.strip("|").split("|")[-3:]]
-
-
-def numbers(name: str) -> list[float]:
-    return [float(cell) for cell in row(name)]
-
-
-SIZES = (1, 50, 1000)
 HERE, CORES = numbers("seconds here"), numbers("of these, seconds of a whole core")
-BILLED = numbers("**seconds billed**")
 LOGGED = [
     20_000 + 150_000 + run + size * workspace + (1 + size) * 1_000
     for size, run, workspace in zip(
@@ -125,7 +111,7 @@ def test_the_price_is_the_sum_of_its_rows() -> None:
     assert row("with the free grants") == [total(fleet, granted=True) for fleet in range(3)]
 
 
-def test_the_arithmetic_that_is_told_is_the_one_that_was_done() -> None:
+def test_the_documented_arithmetic_is_the_one_that_was_done() -> None:
     text = REFERENCE.replace("\N{MULTIPLICATION SIGN}", "x")
     told = {
         name: re.findall(rf"^\| {re.escape(name)} \| (.*?) \|", text, re.MULTILINE) for name in QUANTITIES

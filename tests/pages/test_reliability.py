@@ -7,7 +7,7 @@ import pytest
 
 from git_refresh.run.pool import MAX_THREADS
 from git_refresh.settings.load import Settings
-from tests.pages import ROOT
+from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs/reliability.md").read_text()
 WAITS, TAKEN = PAGE.split("## What is taken of an answer")
@@ -67,13 +67,13 @@ BOUNDS = {
         "run.context",
         "run.slices",
         "run.report",
-        "cli.job_scan",
+        "cli.jobs",
     )
     for name, value in vars(import_module(f"git_refresh.{module}")).items()
     if isinstance(value, int) and name.isupper() and not name.startswith("_")
 } | {
-    ("admin.jobs", "PAGES"),
-    ("admin.jobs", "JOBS"),
+    ("admin.jobs", "MAX_JOBS_PAGES"),
+    ("admin.jobs", "MAX_LISTED_JOBS"),
     ("run.listing", "MAX_LOOKED_AT"),
     ("run.walk", "MAX_REQUESTS"),
     ("run.walk", "MAX_DEPTH"),

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 import click
 import pytest
 
-from tests import printed, vendors
-from tests.pages.test_commands import parse
-from tests.shells import INSTALLED, STAND_INS, Call
+from tests.support import printed, vendors
+from tests.support.printed import parse
+from tests.support.shells import INSTALLED, STAND_INS, Call
 
 OURS = ("python", "-m", "git_refresh")
 KNOWN_ELSEWHERE = {"az devops user add", "az databricks workspace list"}
@@ -108,14 +108,14 @@ def test_remedies_are_read_alike_by_both_shells() -> None:
 
 
 @pytest.mark.parametrize(("code", "command"), REMEDIES)
-def test_a_command_about_an_account_is_told_where_it_is(code: str, command: str) -> None:
+def test_a_command_about_an_account_gets_its_host(code: str, command: str) -> None:
     for call in printed.calls(command) if "databricks account" in command else ():
         if call.words[:2] == ("databricks", "account"):
             assert call.host_and_account == f"https://accounts.azuredatabricks.net {printed.GUID}", code
 
 
 @pytest.mark.parametrize("text", [text for _, text in (*printed.in_prose(), *printed.in_pipelines())])
-def test_a_command_in_a_sentence_or_a_pipeline_is_one_that_its_program_takes(text: str) -> None:
+def test_a_command_in_prose_or_in_a_pipeline_is_one_that_its_program_takes(text: str) -> None:
     words = tuple(shlex.split(text))
     if words[0] not in printed.PROGRAMS:
         pytest.skip("ours")

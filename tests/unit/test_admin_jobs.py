@@ -8,8 +8,14 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 
-from git_refresh.admin.job_values import RunAs
-from git_refresh.admin.jobs import JOBS, PAGE, PAGES, HttpJobsClientFactory, JobsClient
+from git_refresh.admin.jobs import (
+    JOBS_PER_PAGE,
+    MAX_JOBS_PAGES,
+    MAX_LISTED_JOBS,
+    HttpJobsClientFactory,
+    JobsClient,
+)
+from git_refresh.admin.values import RunAs
 from git_refresh.clients.connections import tls_context
 from git_refresh.clients.devops import AzureDevOps
 from git_refresh.clients.responses import Response, read
@@ -20,8 +26,8 @@ from git_refresh.model.hosts import NO_HOSTS
 from git_refresh.model.repository import parse_repository
 from git_refresh.model.values import CREDENTIAL_NAME, PROVIDER, StoredCredential, Token
 from git_refresh.output.mask import SecretFilter
-from tests.unit.fakes import FakeClock, failure
-from tests.unit.test_refresh import NEW, OLD, URL, host
+from tests.support.fake_fleet import NEW, OLD, URL, host
+from tests.support.fakes import FakeClock, failure
 
 ROBOT = "5a1e0000-0000-4000-8000-0000000000b0"
 OTHER = "5a1e0000-0000-4000-8000-0000000000b1"
@@ -109,7 +115,7 @@ def test_what_else_goes_wrong_does_not_say_that_a_job_is_gone(error: ServiceErro
         ({}, None),
     ],
 )
-def test_whom_a_job_runs_as_is_what_the_workspace_has_made_of_it(
+def test_the_run_as_of_a_job_is_the_one_that_the_workspace_resolved(
     job: dict[str, Any], expected: RunAs | None
 ) -> None:
     found = jobs({"job_id": 5, **job}).job(5)
@@ -117,14 +123,14 @@ def test_whom_a_job_runs_as_is_what_the_workspace_has_made_of_it(
     assert found.run_as == expected
 
 
-def test_a_list_of_more_jobs_than_a_workspace_can_have_is_none_however_they_are_paged() -> None:
+def test_a_list_of_more_jobs_than_a_workspace_can_have_is_refused() -> None:
     page = {"jobs": [{"job_id": number} for number in range(1, 1_001)], "next_page_token": "more"}
     asked = jobs(pages=[page] * 200)
     read: list[object] = []
     with pytest.raises(ServiceError) as caught:
         read.extend(chain.from_iterable(asked.listed()))
     assert caught.value.failure.kind == "unexpected"
-    assert len(read) == JOBS
+    assert len(read) == MAX_LISTED_JOBS
 
 
 SOURCE = {"git_url": URL, "git_provider": "azureDevOpsServices", "git_branch": "main"}
@@ -153,7 +159,7 @@ WORKSPACE_TASKS = [
     ],
 )
 @pytest.mark.parametrize("page", [{}, {"has_more": True}, {"next_page_token": "more"}])
-def test_a_job_all_of_whose_tasks_are_in_the_workspace_clones_nothing(
+def test_a_job_with_only_workspace_tasks_clones_nothing(
     job: dict[str, Any],
     clones: bool,  # noqa: FBT001  # the very answer
     page: dict[str, Any],
@@ -166,13 +172,16 @@ def test_a_job_all_of_whose_tasks_are_in_the_workspace_clones_nothing(
 
 def test_twelve_thousand_jobs_are_read_to_the_last() -> None:
     pages = [
-        {"jobs": [{"job_id": 1 + page * PAGE + at} for at in range(PAGE)], "next_page_token": str(page)}
+        {
+            "jobs": [{"job_id": 1 + page * JOBS_PER_PAGE + at} for at in range(JOBS_PER_PAGE)],
+            "next_page_token": str(page),
+        }
         for page in range(120)
     ]
     del pages[-1]["next_page_token"]
     listed = [job.id for page in jobs(pages=pages).listed() for job in page]
     assert listed == list(range(1, 12_001))
-    assert PAGES * PAGE > 12_000
+    assert MAX_JOBS_PAGES * JOBS_PER_PAGE > 12_000
 
 
 def test_an_answer_about_another_commit_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,10 +62,10 @@ ODD_COMMITS = ["", "HEAD", COMMIT[:-1], COMMIT + "0", "g" * 40, COMMIT + "\n", 5
 @pytest.mark.parametrize("key", ["path", "url", "branch", "head_commit_id"])
 def test_a_folder_of_which_a_text_is_odd_is_not_what_is_promised(key: str, what: str) -> None:
     if ODD_TEXT[what] is None and key in {"url", "branch", "head_commit_id"}:
-        read(responses.Folder, {**FOLDER, key: None}, SECRETS)
+        read(responses.Repo, {**FOLDER, key: None}, SECRETS)
         return
     with pytest.raises(UnexpectedAnswerError) as caught:
-        read(responses.Folder, {**FOLDER, key: ODD_TEXT[what]}, SECRETS)
+        read(responses.Repo, {**FOLDER, key: ODD_TEXT[what]}, SECRETS)
     assert (caught.value.__cause__, caught.value.__context__, str(caught.value)) == (None, None, "")
 
 
@@ -79,12 +79,12 @@ def test_a_folder_of_which_a_text_is_odd_is_not_what_is_promised(key: str, what:
 )
 def test_a_folder_of_which_a_value_is_out_of_range_is_not_what_is_promised(key: str, value: object) -> None:
     with pytest.raises(UnexpectedAnswerError):
-        read(responses.Folder, {**FOLDER, key: value}, SECRETS)
+        read(responses.Repo, {**FOLDER, key: value}, SECRETS)
 
 
 def test_a_commit_with_a_piece_of_a_secret_in_it_is_not_what_is_promised() -> None:
     with pytest.raises(UnexpectedAnswerError):
-        read(responses.Folder, {**FOLDER, "head_commit_id": (SECRET[4:] * 2)[:40]}, SECRETS)
+        read(responses.Repo, {**FOLDER, "head_commit_id": (SECRET[4:] * 2)[:40]}, SECRETS)
 
 
 @pytest.mark.parametrize("what", [what for what in ODD_TEXT if what != "nothing"])
@@ -107,21 +107,21 @@ def test_more_credentials_than_anybody_has_are_not_what_is_promised() -> None:
 
 
 def test_a_page_s_token_fits_into_an_address() -> None:
-    assert read(responses.Folders, {"next_page_token": "x" * 4096}, SECRETS).next_page_token
+    assert read(responses.Repos, {"next_page_token": "x" * 4096}, SECRETS).next_page_token
     with pytest.raises(UnexpectedAnswerError):
-        read(responses.Folders, {"next_page_token": "x" * 4097}, SECRETS)
+        read(responses.Repos, {"next_page_token": "x" * 4097}, SECRETS)
 
 
 def test_a_folder_on_a_detached_head_or_without_a_commit_is() -> None:
-    found = read(responses.Folder, {**FOLDER, "branch": "", "head_commit_id": ""}, SECRETS)
+    found = read(responses.Repo, {**FOLDER, "branch": "", "head_commit_id": ""}, SECRETS)
     assert (found.branch, found.head_commit_id) == (None, None)
-    read(responses.Folder, {**FOLDER, "path": "/Repos/Prüfung/ételé 数据", "more": [1]}, SECRETS)
+    read(responses.Repo, {**FOLDER, "path": "/Repos/Prüfung/ételé 数据", "more": [1]}, SECRETS)
 
 
 def test_what_the_sdk_says_may_be_left_out_may_be() -> None:
     folder = {key: value for key, value in FOLDER.items() if key != "url"}
-    assert read(responses.Folder, folder, SECRETS).url == "", "made without a remote repository"
-    assert read(responses.Folder, {**FOLDER, "url": None}, SECRETS).url == ""
+    assert read(responses.Repo, folder, SECRETS).url == "", "made without a remote repository"
+    assert read(responses.Repo, {**FOLDER, "url": None}, SECRETS).url == ""
     (credential,) = read(responses.Credentials, {"credentials": [{"credential_id": 5}]}, SECRETS).credentials
     assert (credential.git_provider, credential.git_username) == ("", None)
 
@@ -179,13 +179,13 @@ def test_null_is_an_empty_list_and_what_is_not_said(model: type[responses.Respon
 
 
 def test_a_list_that_is_null_is_read_and_one_of_another_type_is_not() -> None:
-    assert read(responses.Refs, {"value": None, "count": 0}, SECRETS).value == []
-    assert read(responses.Folders, {"repos": None, "next_page_token": None}, SECRETS).repos == []
+    assert read(responses.GitRefs, {"value": None, "count": 0}, SECRETS).value == []
+    assert read(responses.Repos, {"repos": None, "next_page_token": None}, SECRETS).repos == []
     assert read(responses.Credentials, {"credentials": None}, SECRETS).credentials == []
     wrongs: list[dict[str, object]] = [{}, {"value": {}}, {"value": ""}, {"value": 0}]
     for wrong in wrongs:
         with pytest.raises(UnexpectedAnswerError):
-            read(responses.Refs, wrong, SECRETS)
+            read(responses.GitRefs, wrong, SECRETS)
 
 
 @pytest.mark.parametrize(

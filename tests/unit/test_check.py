@@ -15,8 +15,8 @@ from git_refresh.failures.failure import Service
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import Problem, StoredCredential
 from git_refresh.settings.load import load
-from tests.unit.fakes import FakeClock, FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import NEW, URL, behind, frozen, host
+from tests.support.fake_fleet import NEW, URL, behind, frozen, host
+from tests.support.fakes import FakeClock, FakeServices, FakeWorkspace, failure
 
 
 def look(services: FakeServices, clock: FakeClock | None = None, **more: Any) -> list[Check]:
@@ -50,7 +50,7 @@ def only(checks: list[Check], layer: str) -> list[Check]:
     return [check for check in checks if check.layer == layer]
 
 
-def test_it_says_whose_sign_in_it_has_used() -> None:
+def test_check_names_the_sign_in_it_used() -> None:
     (managed,) = only(look(fleet()), "identity")
     assert managed.subject == "system-assigned managed identity"
     assert managed.message == (
@@ -80,7 +80,7 @@ def test_the_token_is_held_against_the_longest_pause_between_two_runs() -> None:
     assert line.message.endswith("in 60 minutes, and up to 675 minutes pass between two runs.")
 
 
-def test_a_token_of_one_s_own_sign_in_tells_less_of_the_app_s() -> None:
+def test_a_personal_token_proves_less_about_the_app() -> None:
     services = fleet(identity=Service.AZURE_CLI)
     _, line = only(look(services, interval=timedelta(hours=2)), "identity")
     assert (line.status, line.message.startswith("The token of your own sign-in expires at")) == (
@@ -115,7 +115,7 @@ def test_a_folder_that_nothing_brings_up_to_date_is_a_warning(folder: str) -> No
     )
 
 
-def test_what_is_odd_of_another_principal_s_credentials_is_told_by_its_name() -> None:
+def test_odd_credentials_of_a_further_principal_are_reported_by_its_name() -> None:
     theirs = [
         StoredCredential(8, "azureDevOpsServicesAad", ""),
         StoredCredential(9, "azureDevOpsServices", "alice"),
@@ -133,14 +133,14 @@ def test_what_is_odd_of_another_principal_s_credentials_is_told_by_its_name() ->
     assert all("service principal 4711 (additional_principal_ids)" in str(line.error) for line in lines[1:])
 
 
-def test_a_token_that_only_the_repository_of_a_folder_on_no_branch_rejects_fails_as_the_run_does() -> None:
+def test_a_token_rejected_for_a_detached_folder_fails_as_in_a_run() -> None:
     rejected = failure(Service.AZURE_DEVOPS, 401, message="TF401444: ...")
     services = FakeServices({host(1): FakeWorkspace(at=frozen())}, devops_failure=rejected)
     (line,) = only(look(services, entry={"folders": ["/Repos/etl/prod"]}), "credential")
     assert (line.status, line.error and line.error.code) == ("failed", "devops_not_a_member")
 
 
-def test_a_rejected_token_is_told_once_by_azure_devops_own_line() -> None:
+def test_a_rejected_token_is_one_line_for_azure_devops() -> None:
     rejected = failure(Service.AZURE_DEVOPS, 401, message="TF401444: ...")
     for at, folder in (
         (behind(), {"path": "/Repos/etl/prod"}),
@@ -165,7 +165,7 @@ def test_nothing_is_written() -> None:
     assert set(fake.log) <= {"sign_in", "credentials", "folders", "find", "folder"}
 
 
-def test_the_identity_s_failure_is_told_once_and_the_rest_is_skipped() -> None:
+def test_a_failed_identity_is_reported_once_and_the_rest_is_skipped() -> None:
     checks = look(fleet(identity_failure=failure(Service.IDENTITY, 400)))
     assert [(check.layer, check.status) for check in checks] == [
         ("identity", "failed"),
@@ -198,7 +198,7 @@ def test_settings_without_a_schedule_are_wrong(environ: dict[str, str]) -> None:
     assert list_alone.status == "ok"
 
 
-def test_a_run_that_is_spread_over_many_workers_needs_a_queue_and_says_how_many_slices() -> None:
+def test_a_run_in_slices_needs_a_queue_and_reports_its_slice_count() -> None:
     entries = [{"host": host(number), "auth": "managed_identity"} for number in range(51)]
     environ = {"REFRESH_SCHEDULE": "0 */15 * * * *", "WORKSPACES": json.dumps(entries), "FAN_OUT": "queue"}
     (line,) = check_settings(environ, (), load(environ))
@@ -234,7 +234,7 @@ def test_a_schedule_on_which_no_slice_could_begin_is_refused(schedule: str, subj
     assert "failed" not in {line.status for line in check_settings(environ, (), load(environ))}
 
 
-def test_a_name_in_a_file_that_is_nobody_s_is_pointed_out_and_a_misspelled_one_everywhere() -> None:
+def test_unknown_names_in_a_file_and_misspelled_names_are_reported() -> None:
     environ = {
         "WORKSPACES": json.dumps([{"host": host(1), "auth": "managed_identity"}]),
         "REFRESH_SCHEDULE": "0 */15 * * * *",
@@ -294,7 +294,7 @@ def test_the_time_zone_of_a_laptop_is_its_own() -> None:
     assert [line.status for line in check_settings(environ, (), load(environ))] == ["ok"]
 
 
-def test_a_secret_s_name_that_nothing_reads_is_pointed_out_where_it_was_written() -> None:
+def test_an_unused_secret_name_is_reported_at_its_place() -> None:
     def pointed_out(**defaults: str) -> list[str]:
         entries = [
             {"host": host(number), "auth": auth, "client_id": GUID, "client_secret_name": "s"}

@@ -12,22 +12,21 @@ from typing import Any, NoReturn
 import pytest
 from pydantic import SecretStr
 
-from git_refresh.admin.job_values import Caller, GitSource, Job, ListedJob, RunAs
 from git_refresh.admin.jobs import CONNECTIONS
+from git_refresh.admin.values import Caller, GitSource, Job, ListedJob, RunAs
 from git_refresh.cli import check_jobs, executor
 from git_refresh.cli.check import check_clouds
-from git_refresh.cli.check_jobs import AT_ONCE
+from git_refresh.cli.check_jobs import MAX_PARALLEL_JOBS
 from git_refresh.cli.checks import Check, CheckReport
-from git_refresh.cli.job_scan import WorkspaceJobs, refreshing
-from git_refresh.cli.job_verdict import judge
+from git_refresh.cli.jobs import WorkspaceJobs, judge, refreshing
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.repository import Repository
 from git_refresh.model.values import Ref, ResolvedRef, Secret, StoredCredential, Token
 from git_refresh.output.log import MAX_TEXT_CHARS
 from git_refresh.settings.load import load
-from tests.unit.fakes import FakeClock, FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import NEW, URL, host
+from tests.support.fake_fleet import NEW, URL, host
+from tests.support.fakes import FakeClock, FakeServices, FakeWorkspace, failure
 
 APP = "5a1e0000-0000-4000-8000-000000000001"
 ROBOT = "5a1e0000-0000-4000-8000-0000000000b0"
@@ -193,7 +192,7 @@ def test_without_doors_nothing_is_said_of_jobs() -> None:
     assert of_jobs(checks) == []
 
 
-def test_a_job_that_runs_as_the_app_s_own_principal_is_in_order_and_nothing_is_asked_for_it() -> None:
+def test_a_job_that_runs_as_the_app_passes_without_a_request() -> None:
     doors = FakeDoors(FakeJobs({1: job()}))
     checks = look(doors=doors)
     assert (findings(checks), summary(checks)) == ([], IN_ORDER)
@@ -221,7 +220,7 @@ def test_jobs_without_git_gone_or_with_it_elsewhere_are_none_of_this_app_s() -> 
 # Whom they run as
 
 
-def test_a_principal_that_is_not_kept_fresh_fails_with_the_very_line_to_write() -> None:
+def test_a_principal_that_is_not_refreshed_fails_with_the_line_to_add() -> None:
     jobs = [job(1, AS_ROBOT), job(2, RunAs("service principal", OTHER)), job(3)]
     workspace = FakeWorkspace(stored=[OURS], others={69: [OURS]})
     checks = look(*jobs, entry={"additional_principal_ids": [69]}, workspace=workspace)
@@ -244,7 +243,7 @@ def test_a_principal_that_is_not_kept_fresh_fails_with_the_very_line_to_write() 
     assert CheckReport(tuple(checks)).result == "failed"
 
 
-def test_what_shares_cause_and_remedy_stands_together_however_the_jobs_are_listed() -> None:
+def test_findings_with_one_cause_and_remedy_are_grouped_in_any_job_order() -> None:
     odd = {"run_as": AS_ROBOT}, {"provider": "gitHub"}, {"run_as": RunAs("service principal", OTHER)}
     lines = findings(look(*(job(number, **odd[number % 3]) for number in range(1, 7))))
     assert [code for _, code in lines] == ["job_principal_not_refreshed"] * 4 + ["job_wrong_provider"] * 2
@@ -261,7 +260,7 @@ def test_one_with_a_credential_of_its_own_is_a_warning(others: list[StoredCreden
     assert findings(look(doors=doors)) == [("failed", "job_principal_not_refreshed")]
 
 
-def test_a_federated_credential_is_renewed_by_the_workspace_itself_and_is_in_nobody_s_run_as() -> None:
+def test_a_federated_credential_of_a_job_needs_no_entry_in_the_list() -> None:
     other = job(2, RunAs("service principal", OTHER))
     doors = FakeDoors(FakeJobs({1: job(run_as=AS_ROBOT), 2: other}, stored={71: [FEDERATED]}))
     checks = look(doors=doors)
@@ -301,7 +300,7 @@ def test_people_s_credentials_are_never_kept_fresh(kind: Any) -> None:
     )
 
 
-def test_a_principal_that_the_workspace_has_not_is_told_apart_from_one_that_could_not_be_looked_up() -> None:
+def test_a_missing_principal_differs_from_one_that_could_not_be_looked_up() -> None:
     doors = FakeDoors(FakeJobs({1: job(run_as=AS_ROBOT)}, numbers={}))
     line = only(look(doors=doors))
     assert line.error
@@ -330,7 +329,7 @@ def test_a_principal_that_the_workspace_has_not_is_told_apart_from_one_that_coul
         (80, 'add to "additional_principal_ids" the 80 ids that it lacks, of which these are 1 to 80: '),
     ],
 )
-def test_of_a_large_fleet_every_id_is_told_whole_and_no_remedy_is_cut(lacking: int, said: str) -> None:
+def test_a_large_fleet_keeps_every_id_whole_and_every_remedy_uncut(lacking: int, said: str) -> None:
     names = [f"5a1e0000-0000-4000-8000-{number:012}" for number in range(2, lacking + 2)]
     numbers = {name: 10**17 + at for at, name in enumerate(names)}
     runners = [RunAs("service principal", name) for name in names]
@@ -392,7 +391,7 @@ def test_a_number_that_cannot_be_looked_up_makes_no_false_alarm(
     assert findings(look(doors=doors, entry=entry, workspace=workspace)) == [expected]
 
 
-def test_whom_a_job_runs_as_may_not_be_told() -> None:
+def test_a_workspace_might_hide_the_run_as_of_a_job() -> None:
     assert findings(look(job(run_as=None))) == [
         ("skipped", "skipped, because the workspace does not tell whom it runs as")
     ]
@@ -416,7 +415,7 @@ def test_a_kept_principal_without_a_credential_yet_is_a_warning() -> None:
 IDENTITY = "5a1e0000-0000-4000-8000-00000000001d"
 
 
-def test_in_azure_the_app_s_own_principal_is_whoever_is_signed_in() -> None:
+def test_in_azure_the_app_s_principal_is_the_one_that_signed_in() -> None:
     doors = FakeDoors(FakeJobs({1: job()}, who=Caller(APP, admin=False)))
     checks = look(doors=doors, entry=managed(), identity=Service.IDENTITY)
     assert findings(checks) == []
@@ -426,7 +425,7 @@ def test_in_azure_the_app_s_own_principal_is_whoever_is_signed_in() -> None:
     )
 
 
-def test_on_a_laptop_it_is_the_one_that_the_settings_name_and_its_credential_is_asked_for() -> None:
+def test_on_a_laptop_the_principal_of_the_settings_is_looked_up() -> None:
     workspace = FakeWorkspace()  # what the person has herself says nothing of the app's
     as_identity = job(run_as=RunAs("service principal", IDENTITY))
     jobs = FakeJobs({1: as_identity}, numbers={IDENTITY: 80}, stored={80: [OURS]})
@@ -444,7 +443,7 @@ def test_on_a_laptop_it_is_the_one_that_the_settings_name_and_its_credential_is_
     assert "of 1 principal the Git credentials could not be looked at" in summary(checks)
 
 
-def test_a_system_assigned_identity_is_not_known_there_so_that_nothing_fails_for_it() -> None:
+def test_an_unknown_system_assigned_identity_fails_nothing_on_a_laptop() -> None:
     assert findings(look(job(run_as=AS_ROBOT), entry=managed())) == [
         ("warning", "job_principal_not_refreshed")
     ]
@@ -484,9 +483,7 @@ def test_another_provider_than_azure_devops_is_wrong(provider: str) -> None:
         ("https://github.com/a/b", "AzureDevOpsServicesAad", "warning", "is on GitHub"),
     ],
 )
-def test_a_url_that_is_meant_for_azure_devops_and_is_none_of_its_repositories_is_told(
-    url: str, provider: str, status: str, said: str
-) -> None:
+def test_a_malformed_azure_devops_url_is_reported(url: str, provider: str, status: str, said: str) -> None:
     checks = look(job(url=url, provider=provider), settings={"TRUSTED_HOSTS": "git.contoso.com"})
     (line,) = [check for check in of_jobs(checks) if check.error and check.error.code == "job_bad_url"]
     assert line.status == status
@@ -545,13 +542,13 @@ def test_a_password_in_a_url_works_and_is_a_warning_that_does_not_quote_it(
 @pytest.mark.parametrize(
     "url", ["https://u:correct/horse@dev.azure.com/c/x/_git/r", "u:horse@dev.azure.com/r"]
 )
-def test_a_password_is_not_quoted_where_nothing_else_can_be_read_of_the_url(url: str) -> None:
+def test_a_password_in_an_unreadable_url_is_not_quoted(url: str) -> None:
     checks = look(job(url=url))
     assert [code for _, code in findings(checks)] == ["job_bad_url"]
     assert "horse" not in repr(checks)
 
 
-def test_a_missing_ref_is_told_with_the_nearest_in_the_layer_of_jobs_alone() -> None:
+def test_a_missing_ref_has_its_nearest_only_in_the_layer_of_jobs() -> None:
     checks = look(job(ref=Ref("branch", "origin/main")))
     line = only(checks)
     assert line.error
@@ -579,7 +576,7 @@ def test_a_job_without_ref_has_its_repository_looked_at() -> None:
     assert findings(look(job(ref=None))) == []
 
 
-def test_a_commit_is_looked_up_and_where_nobody_can_tell_that_is_said() -> None:
+def test_a_commit_is_looked_up_and_an_unknown_result_is_reported() -> None:
     jobs: dict[int, Any] = {1: job(ref=None, commit=NEW)}
     doors = FakeDoors(FakeJobs(jobs))
     unknown = "of 1 at a commit, only the repository was looked at"
@@ -603,7 +600,7 @@ def raise_(error: Exception) -> NoReturn:
     raise error
 
 
-def test_a_repository_that_cannot_be_read_is_told_once_where_azure_devops_is() -> None:
+def test_an_unreadable_repository_is_reported_once_for_azure_devops() -> None:
     rejected = failure(Service.AZURE_DEVOPS, 401, message="TF400813")
     checks = look(job(1), job(2, ref=Ref("tag", "v1")), devops_failure=rejected)
     lines = [check for check in checks if check.status == "failed"]
@@ -644,7 +641,7 @@ def test_of_what_only_others_jobs_clone_the_app_need_not_be_let_in() -> None:
     assert azure_devops(look(not_kept, devops_failure=trouble)) == [("warning", "service_unavailable")]
 
 
-def test_what_the_list_wants_is_told_whoever_s_jobs_clone_it() -> None:
+def test_findings_about_the_list_appear_for_jobs_of_any_principal() -> None:
     class Odd(FakeServices):
         def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
             if ref is not None and ref.kind == "tag":
@@ -683,7 +680,7 @@ def test_where_the_person_may_not_look_the_app_does() -> None:
 
 
 @pytest.mark.parametrize("error", [failure(status=500), TimeoutError()], ids=repr)
-def test_only_a_refusal_is_told_as_one(error: Any) -> None:
+def test_only_a_refusal_is_reported_as_one(error: Any) -> None:
     doors = FakeDoors(FakeJobs({1: job()}, who=Caller(APP, admin=False)), shut={"workspace": error})
     said = summary(look(doors=doors))
     assert "may not list them" not in said
@@ -780,7 +777,7 @@ def test_without_a_token_they_are_skipped_with_everything_else() -> None:
     assert (line.subject, line.status) == ("everything", "skipped")
 
 
-def test_a_ref_that_azure_devops_was_not_asked_for_in_time_is_not_called_fine() -> None:
+def test_a_ref_that_was_not_looked_up_in_time_does_not_pass() -> None:
     class Slow(FakeServices):
         def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
             raise TimeoutError
@@ -821,10 +818,10 @@ def test_of_one_workspace_so_many_jobs_are_looked_at_at_once_and_no_more() -> No
 
     jobs: dict[int, Any] = {number: job(number) for number in range(1, 81)}
     look(doors=FakeDoors(Counting(jobs)), settings={"REFRESH_CONCURRENCY": "32"})
-    assert 1 < max(most) <= AT_ONCE == CONNECTIONS
+    assert 1 < max(most) <= MAX_PARALLEL_JOBS == CONNECTIONS
 
 
-def test_jobs_that_there_was_no_time_for_are_told_in_one_line() -> None:
+def test_jobs_without_time_left_are_one_line() -> None:
     clock = FakeClock()
 
     class Slow(FakeJobs):
@@ -868,10 +865,10 @@ def of_fleet(workspaces: int, jobs: int, **changes: Any) -> dict[str, FakeJobs]:
     }
 
 
-def test_a_check_takes_so_many_jobs_of_all_workspaces_and_says_where_it_leaves_some_out(
+def test_check_reads_a_bounded_number_of_jobs_and_names_what_it_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(check_jobs, "JOBS", 120)
+    monkeypatch.setattr(check_jobs, "MAX_JOBS", 120)
     fleet = {
         **of_fleet(1, 500),
         **{host(number): one for number, one in enumerate(of_fleet(3, 10).values(), 1)},
@@ -883,10 +880,10 @@ def test_a_check_takes_so_many_jobs_of_all_workspaces_and_says_where_it_leaves_s
     assert [line.subject for line in lines if line.status == "skipped"] == ["adb-0"]
 
 
-def test_lines_about_jobs_beyond_the_total_are_one_for_each_code_of_a_workspace(
+def test_findings_beyond_the_total_are_one_line_a_code_and_workspace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(check_jobs, "LINES", 40)
+    monkeypatch.setattr(check_jobs, "MAX_LINES", 40)
     fleet = of_fleet(4, 100, provider="gitHub")
     lines = [line for line in look_at(fleet) if line.error]
     assert {line.error.code for line in lines if line.error} == {"job_wrong_provider"}
@@ -900,7 +897,7 @@ def test_lines_about_jobs_beyond_the_total_are_one_for_each_code_of_a_workspace(
     assert sum(beyond) == 400 - 40
 
 
-@pytest.mark.parametrize("bound", ["JOBS_SIZE", "JOBS_SIZE_OF_ONE"])
+@pytest.mark.parametrize("bound", ["MAX_JOBS_CHARS", "MAX_JOBS_CHARS_OF_ONE"])
 def test_what_is_kept_of_jobs_is_bounded_by_its_size(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_jobs, bound, 20_000)
     lines = look_at(of_fleet(1, 100, commit="a" * 1_000))
@@ -909,7 +906,7 @@ def test_what_is_kept_of_jobs_is_bounded_by_its_size(bound: str, monkeypatch: py
 
 
 def test_refs_that_jobs_lead_to_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check_jobs, "REFS", 10)
+    monkeypatch.setattr(check_jobs, "MAX_REFS", 10)
     fleet = {host(0): FakeJobs({n: job(n, ref=Ref("branch", f"b{n}")) for n in range(1, 51)})}
     asked = [line for line in look_at(fleet) if line.status == "failed"]
     assert len(asked) == 10

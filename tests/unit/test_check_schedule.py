@@ -9,8 +9,8 @@ from git_refresh.cli.check import check_settings
 from git_refresh.cli.check_schedule import MAX_WARNINGS, schedule_problem, schedule_warnings
 from git_refresh.model.schedule import Schedule
 from git_refresh.settings.load import SettingsError, load
-from tests.unit.fakes import NOW
-from tests.unit.test_schedule import CASES
+from tests.support.fakes import NOW
+from tests.support.recorded import CASES
 
 LIST = {
     "WORKSPACES": json.dumps([{"host": "https://adb-1.1.azuredatabricks.net", "auth": "managed_identity"}])
@@ -134,7 +134,7 @@ def test_what_check_says_of_a_schedule_is_short_whatever_it_is() -> None:
 @pytest.mark.parametrize(
     "text", ["dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48", "0 */15 * * * *\u202e", "0\t*/15 * * * *"]
 )
-def test_a_schedule_that_must_not_be_shown_is_told_once(text: str) -> None:
+def test_a_secret_schedule_is_reported_once(text: str) -> None:
     environ = {**LIST, "REFRESH_SCHEDULE": text}
     with pytest.raises(SettingsError) as caught:
         load(environ)

@@ -8,11 +8,11 @@ from rich.console import Console
 
 from git_refresh.cli import render
 from git_refresh.cli.checks import Check, CheckReport
-from git_refresh.cli.pages import PAGE
+from git_refresh.cli.findings import TROUBLESHOOTING
 from git_refresh.failures.diagnosis import Diagnosis
-from tests.unit.test_render import ERROR, report, workspace
+from tests.support.reports import ERROR, report, workspace
 
-LINK = f";{PAGE.as_uri()}#git_conflict\x1b\\"
+LINK = f";{TROUBLESHOOTING.as_uri()}#git_conflict\x1b\\"
 
 
 def console(**changes: Any) -> Console:
@@ -36,7 +36,7 @@ def test_check_plan_and_run_link_each_code_to_its_section(monkeypatch: pytest.Mo
     text = shown(console())
     assert text.count("(git_conflict)") == 3
     assert text.count(LINK) == 3
-    assert f"### `{ERROR.code}`\n" in PAGE.read_text()
+    assert f"### `{ERROR.code}`\n" in TROUBLESHOOTING.read_text()
 
 
 @pytest.mark.parametrize(

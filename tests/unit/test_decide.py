@@ -168,7 +168,7 @@ def test_every_step_gives_its_reason(
     assert step.why == why
 
 
-def test_a_federated_credential_is_told_from_ours_and_from_rivals() -> None:
+def test_a_federated_credential_is_neither_the_app_s_nor_a_rival() -> None:
     ours = StoredCredential(1, "azureDevOpsServices", "git-refresh")
     federated = StoredCredential(2, "AzureDevOpsServicesAAD", "")
     rival = StoredCredential(3, "azuredevopsservices", "alice")
@@ -222,7 +222,7 @@ REFUSED = {
 }
 
 
-def test_a_directory_of_git_folders_is_told_from_anything_else() -> None:
+def test_a_directory_of_git_folders_is_recognized() -> None:
     folder = wanted()
     step = folder_step(folder, OtherObject("DIRECTORY"), None, None, below=True)
     assert isinstance(step, Refuse)
@@ -327,7 +327,7 @@ OWNERS = {
 
 
 @pytest.mark.parametrize(("found", "ours", "told"), OWNERS.values(), ids=OWNERS)
-def test_a_credential_of_ours_is_told_from_somebody_else_s(
+def test_the_app_s_credential_differs_from_a_foreign_one(
     found: StoredCredential, ours: object, told: str
 ) -> None:
     assert is_ours(found, "git-refresh") is ours

@@ -4,9 +4,7 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 from importlib.metadata import requires, version
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -14,28 +12,8 @@ from packaging.utils import canonicalize_name
 
 from git_refresh import __version__
 from git_refresh.settings.names import SETTINGS
-
-ROOT = Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-
-
-def entries(file: str) -> dict[str, list[str]]:
-    """Each requirement of a file with its hashes."""
-    lines = (ROOT / file).read_text().replace("\\\n", " ").splitlines()
-    parts = [line.split(" --hash=") for line in lines]
-    return {requirement.strip(): [each.strip() for each in hashes] for requirement, *hashes in parts}
-
-
-def pins(file: str) -> dict[str, str]:
-    """The pinned versions of what is installed on this machine: not those for another system or Python."""
-    found: dict[str, str] = {}
-    for line in entries(file):
-        requirement = Requirement(line)
-        (pin,) = requirement.specifier
-        assert pin.operator == "==", f"{line} is not pinned"
-        if requirement.marker is None or requirement.marker.evaluate():
-            found[canonicalize_name(requirement.name)] = pin.version
-    return found
+from tests.support.paths import ROOT
+from tests.support.project_files import PROJECT, entries, ignored, pins
 
 
 def closure(requirements: list[str]) -> set[str]:
@@ -55,7 +33,7 @@ def closure(requirements: list[str]) -> set[str]:
     return found
 
 
-def test_requirements_txt_pins_what_pyproject_toml_asks_for_and_all_that_needs() -> None:
+def test_requirements_txt_pins_all_dependencies_of_pyproject_toml() -> None:
     pinned = pins("requirements.txt")
     for text in PROJECT["project"]["dependencies"]:
         requirement = Requirement(text)
@@ -71,35 +49,26 @@ def test_the_tests_run_with_exactly_what_is_deployed() -> None:
             assert version(name) == pin, f"make install: {name}"
 
 
-def test_the_command_line_needs_no_more_than_its_own_requirements_beside_what_is_deployed() -> None:
+def test_the_command_line_needs_only_its_own_requirements_file_more() -> None:
     needed = closure(PROJECT["dependency-groups"]["cli"])
     assert set(pins("requirements-cli.txt")) == needed, "make requirements"
     assert entries("requirements-cli.txt").items() <= entries("requirements-dev.txt").items()
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "requirements-cli.txt"])
-def test_every_requirement_has_hashes_so_that_pip_takes_nothing_else_and_names_no_index(file: str) -> None:
+def test_every_requirement_has_hashes_and_names_no_index(file: str) -> None:
     for requirement, hashes in entries(file).items():
         assert hashes, f"make requirements: {requirement}"
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", each) for each in hashes), requirement
     assert "://" not in (ROOT / file).read_text()
 
 
-def test_the_worker_library_is_deployed_so_that_tests_and_production_run_the_same() -> None:
+def test_the_worker_library_of_the_tests_is_deployed() -> None:
     assert "azure-functions-runtime" in pins("requirements.txt")
 
 
 def test_no_tool_for_laptops_is_deployed() -> None:
     assert not {"click", "rich", "aiohttp", "pytest", "trustme"} & set(pins("requirements.txt"))
-
-
-def ignored(path: str, *, boundary: bool) -> bool:
-    """Whether `func` leaves a path out: patterns are anchored at the start, and (in some versions) end at a word's end."""
-    lines = [
-        line for line in (ROOT / ".funcignore").read_text().split("\n") if line and not line.startswith("#")
-    ]
-    parts = [re.escape(line).replace(r"\*\*", "(.+)").replace(r"\*", r"([^\/]+)") for line in lines]
-    return re.match(rf"({'|'.join(parts)})" + (r"(\b|$)" if boundary else ""), path) is not None
 
 
 @pytest.mark.parametrize("boundary", [True, False])
@@ -144,9 +113,7 @@ def test_only_the_product_is_published(*, boundary: bool) -> None:
     assert not [module for module in modules if "__pycache__" in module and module not in left_out]
 
 
-def test_of_databricks_sdk_a_run_loads_what_it_uses_and_leaves_the_package_to_whoever_wants_all_of_it() -> (
-    None
-):
+def test_a_run_loads_only_the_parts_of_databricks_sdk_that_it_uses() -> None:
     code = 'import sys, git_refresh.app; print(*(n for n in sys.modules if n.startswith("databricks.sdk")))'
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, timezone
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,7 +43,8 @@ from git_refresh.failures.table import CLOSED, OWN, TABLE, UNKNOWN, Known, Row
 from git_refresh.model.clock import Deadline, current_operation
 from git_refresh.output.mask import SecretFilter
 from git_refresh.output.shell import Command
-from tests.unit.fakes import FakeClock
+from tests.support.fakes import FakeClock
+from tests.support.paths import PACKAGE
 
 CANARY = "correct-horse-battery"
 TENANT = "9c3f7a52-0000-4000-8000-00000000aaaa"
@@ -1268,7 +1268,7 @@ def test_every_match_of_every_row_has_a_case_that_reaches_it(row: Row) -> None:
         assert any(fits(alone, failure, known) for failure, known in symptoms), f"no case for {match}"
 
 
-def test_a_code_means_one_thing_whoever_finds_it() -> None:
+def test_a_code_means_one_thing_in_every_finding() -> None:
     """A service may answer what the app finds by itself: then both rows have one cause and one remedy."""
     for rows in ((*TABLE, UNKNOWN), OWN):
         assert len({row.code for row in rows}) == len(rows)
@@ -1340,7 +1340,7 @@ def test_the_proxy_on_the_way_is_named_whatever_could_not_be_reached(
 
 
 @pytest.mark.parametrize("kind", [FailureKind.DNS, FailureKind.REFUSED, FailureKind.CONNECT_TIMEOUT])
-def test_what_happens_before_the_proxy_is_reached_is_not_told_of_the_service(kind: FailureKind) -> None:
+def test_a_failure_to_reach_the_proxy_does_not_blame_the_service(kind: FailureKind) -> None:
     found = explain(
         ServiceFailure(Service.KEY_VAULT, Operation.READ_JOB.of(), kind, proxy="proxy.contoso.com:8080"),
         FACTS,
@@ -1348,7 +1348,7 @@ def test_what_happens_before_the_proxy_is_reached_is_not_told_of_the_service(kin
     assert "the proxy" in found.message
 
 
-def test_a_secret_that_has_ended_was_read_and_the_day_is_told() -> None:
+def test_an_expired_secret_was_read_and_its_day_is_shown() -> None:
     ended = datetime(2026, 11, 1, 1, 30, tzinfo=timezone(timedelta(hours=2)))
     found = explain(
         ServiceFailure(Service.KEY_VAULT, Operation.USE_SECRET.of("x"), FailureKind.LAPSED, ended=ended),
@@ -1365,7 +1365,7 @@ def test_what_happened_is_one_sentence(failure: tuple[Any, ...], said: str) -> N
     assert found.message.endswith(said)
 
 
-def test_a_rejected_sign_in_does_not_send_people_to_rotate_a_good_secret_first() -> None:
+def test_a_rejected_sign_in_does_not_first_ask_to_rotate_a_valid_secret() -> None:
     remedy = explain(by_name("a wrong OAuth secret"), FACTS).remedy
     assert remedy.index(FACTS.client_id) < remedy.index("git_refresh rotate")
 
@@ -1410,7 +1410,7 @@ def by_name(name: str) -> ServiceFailure:
 
 
 @pytest.mark.parametrize("name", ["an identity that is not in the organization", "no role on the vault"])
-def test_the_object_id_is_the_token_s_and_else_the_one_that_the_service_quotes(name: str) -> None:
+def test_the_object_id_comes_from_the_token_or_else_from_the_service(name: str) -> None:
     assert FACTS.object_id in explain(by_name(name), FACTS).remedy
     assert OBJECT_ID in explain(by_name(name), replace(FACTS, object_id="")).remedy
     assert OBJECT_ID in explain(by_name(name), DiagnosisContext()).remedy
@@ -1474,7 +1474,7 @@ def test_a_remedy_is_what_to_type_or_where_to_click(name: str, exact: str) -> No
     assert exact in explain(by_name(name), FACTS).remedy
 
 
-def test_a_refusal_whose_code_is_its_status_says_it_once() -> None:
+def test_a_refusal_with_its_status_as_code_shows_it_once() -> None:
     for code in ("403", 403):
         case = databricks("", "", 403, code, "Unauthorized network access to workspace: 1")
         assert how_it_failed(symptom_of(case)) == "Databricks answered 403 (request id req-1)."
@@ -1546,9 +1546,7 @@ GRANTED = {
 @pytest.mark.parametrize(
     "options", ["", " --settings lists/prod.json", " --settings 'a b.json' --trust-host x.y"]
 )
-def test_what_onboard_grants_is_granted_by_it_first_with_the_file_that_was_typed(
-    row: Row, options: str
-) -> None:
+def test_a_remedy_begins_with_onboard_and_the_file_in_use(row: Row, options: str) -> None:
     known = texts._filled(row, "", texts._values(replace(FACTS, options=Command(options))), "`")
     first, *_ = known.remedy.split("`")[1::2]
     assert first == f".venv/bin/python -m git_refresh onboard{options} --apply"
@@ -1573,7 +1571,7 @@ def test_what_the_app_finds_by_itself_is_explained_under_its_own_message(row: Ro
 
 
 def test_every_code_that_the_app_finds_by_itself_is_in_the_table() -> None:
-    sources = [path.read_text() for path in (Path(__file__).parents[2] / "git_refresh").rglob("*.py")]
+    sources = [path.read_text() for path in PACKAGE.rglob("*.py")]
     used = {
         code
         for text in sources
@@ -1584,15 +1582,14 @@ def test_every_code_that_the_app_finds_by_itself_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("enum", [Operation, FailureKind])
 def test_every_operation_and_every_kind_is_one_that_the_app_meets(enum: type[StrEnum]) -> None:
-    package = Path(__file__).parents[2] / "git_refresh"
     rooms = [
-        file.read_text() for room in ("clients", "admin", "run") for file in (package / room).rglob("*.py")
+        file.read_text() for room in ("clients", "admin", "run") for file in (PACKAGE / room).rglob("*.py")
     ]
     met = {name for text in rooms for name in re.findall(rf"\b{enum.__name__}\.([A-Z_]+)\b", text)}
     assert met == set(enum.__members__)
 
 
-def test_a_mistake_of_ours_is_told_by_its_place_and_never_by_its_text() -> None:
+def test_an_internal_error_shows_its_place_and_never_its_text() -> None:
     def mistake() -> None:
         raise ValueError(CANARY)
 

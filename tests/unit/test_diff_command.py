@@ -91,7 +91,7 @@ STAYS: dict[str, tuple[object, object, list[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize(("old", "new", "codes"), STAYS.values(), ids=STAYS)
-def test_what_stays_when_something_leaves_the_list_is_told(
+def test_diff_shows_what_stays_when_an_entry_leaves_the_list(
     tmp_path: Path, old: object, new: object, codes: list[tuple[str, str]]
 ) -> None:
     assert stays(tmp_path, old, new) == codes
@@ -138,13 +138,13 @@ CHANGED: dict[str, tuple[object, object, list[str]]] = {
 
 
 @pytest.mark.parametrize(("old", "new", "lines"), CHANGED.values(), ids=CHANGED)
-def test_a_difference_is_told_by_workspace_folder_and_key(
+def test_a_difference_is_shown_by_workspace_folder_and_key(
     tmp_path: Path, old: object, new: object, lines: list[str]
 ) -> None:
     assert changed(tmp_path, old, new) == lines
 
 
-def test_settings_are_compared_one_by_one_and_those_of_others_are_not_looked_at(tmp_path: Path) -> None:
+def test_settings_are_compared_one_by_one_and_foreign_ones_are_ignored(tmp_path: Path) -> None:
     deployed = listed(
         {
             "WORKSPACES": [ENTRY],

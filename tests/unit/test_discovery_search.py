@@ -14,9 +14,9 @@ from git_refresh.model.values import GitFolder, OtherObject
 from git_refresh.run import walk
 from git_refresh.run.listing import Listing, PatternResult
 from git_refresh.settings.models import Folder
-from tests.drawn import as_often_as
-from tests.unit.fakes import deadline
-from tests.unit.workspace_tree import Kind, Node, Tree
+from tests.support.examples import as_often_as
+from tests.support.fakes import deadline
+from tests.support.workspace_tree import Kind, Node, Tree
 
 TOPS = ("/Shared", "/Users", "/Repos", "/Workspaces")
 NAMES = ("a", "b", "B", "a b", "*", "ü", "\u202e", "Workspace", "me@contoso.com", "a%2Fb", ".git", "…")

@@ -11,7 +11,7 @@ from git_refresh.cli import render
 from git_refresh.cli.main import main
 from git_refresh.failures.diagnosis import in_general
 from git_refresh.failures.table import OWN, TABLE, UNKNOWN, Row
-from tests.pages import ROOT
+from tests.support.paths import ROOT
 
 ROWS = (*TABLE, UNKNOWN, *OWN)
 

@@ -15,17 +15,15 @@ from hypothesis import strategies as st
 from git_refresh import app, fan_out
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.fan_out import Delivery, dispatch, refresh_slice
-from git_refresh.model.clock import Clock
 from git_refresh.model.values import Problem, Slice
 from git_refresh.output.log import MAX_LINE_CHARS, RedactingLogger
 from git_refresh.run.errors import RunFailedError
-from git_refresh.run.ports import ClaimResult
 from git_refresh.run.report import Report
 from git_refresh.run.slices import Message, read_message
 from git_refresh.settings.load import Settings
-from tests.drawn import as_often_as
-from tests.unit.fakes import NOW, FakeClock, unconnected
-from tests.unit.test_slices import RUN, entry
+from tests.support.examples import as_often_as
+from tests.support.fakes import NOW, FakeClock, unconnected
+from tests.support.slices import RUN, FakeClaims, entry
 
 SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
 ENVIRON = {
@@ -34,34 +32,6 @@ ENVIRON = {
     "AzureWebJobsStorage__accountName": "stcontoso",
 }
 """Without a schedule the next run is due in a quarter of an hour, whatever the time is."""
-
-
-@dataclass
-class FakeClaims:
-    """Claims in memory: which message has each slice, by its content, and whether it has ended."""
-
-    held: dict[tuple[Slice, str], tuple[str, bool]] = field(default_factory=dict)
-    failure: ServiceError | None = None
-    closed: int = 0
-
-    def begin(self, slice_: Slice, fingerprint: str, message_id: str, _clock: Clock) -> ClaimResult:
-        if self.failure:
-            raise self.failure
-        if (slice_, fingerprint) not in self.held:
-            self.held[slice_, fingerprint] = (message_id, False)
-            return ClaimResult.OURS
-        holder, ended = self.held[slice_, fingerprint]
-        if ended:
-            return ClaimResult.ENDED
-        return ClaimResult.AGAIN if holder == message_id else ClaimResult.ANOTHERS
-
-    def end(self, slice_: Slice, fingerprint: str, message_id: str, _clock: Clock) -> None:
-        if self.failure:
-            raise self.failure
-        self.held[slice_, fingerprint] = (message_id, True)
-
-    def close(self) -> None:
-        self.closed += 1
 
 
 @dataclass
@@ -188,7 +158,7 @@ def test_settings_that_allow_no_run_raise_as_without_a_queue(
 
 
 @pytest.mark.parametrize("where", ["load", "messages", "next_run_after"])
-def test_a_timer_in_which_this_app_makes_a_mistake_has_its_line_all_the_same(
+def test_an_internal_error_in_the_timer_still_logs_its_line(
     where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> None:
@@ -223,9 +193,7 @@ def test_a_slice_ends_before_the_next_run_begins(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("minutes", [-60, 0, 0.5])
-def test_a_message_that_is_too_late_is_dropped_with_one_line_and_no_failure(
-    stage: Stage, minutes: float
-) -> None:
+def test_a_late_message_is_dropped_with_one_line_and_no_failure(stage: Stage, minutes: float) -> None:
     raised, (line,) = stage.deliver(message(minutes=minutes).text())
     assert (raised, stage.ran, stage.claims.held) == ("", [], {})
     assert (line["event"], line["result"], line["code"]) == (
@@ -237,9 +205,7 @@ def test_a_message_that_is_too_late_is_dropped_with_one_line_and_no_failure(
 
 
 @pytest.mark.parametrize("text", ["x", '{"version": 9}', "[1]"])
-def test_a_message_that_cannot_be_read_is_dropped_with_one_line_and_no_failure(
-    stage: Stage, text: str
-) -> None:
+def test_an_unreadable_message_is_dropped_with_one_line_and_no_failure(stage: Stage, text: str) -> None:
     raised, (line,) = stage.deliver(text)
     assert (raised, stage.ran) == ("", [])
     assert (line["event"], line["result"], line["code"]) == (
@@ -270,7 +236,7 @@ def dies(stage: Stage, deliver: Callable[[], object]) -> None:
     stage.error = None
 
 
-def test_a_slice_whose_worker_died_is_tried_again(stage: Stage) -> None:
+def test_a_slice_of_a_dead_worker_is_retried(stage: Stage) -> None:
     dies(stage, stage.deliver)
     assert stage.deliver(count=2) == ("", [])
     assert len(stage.ran) == 2
@@ -316,13 +282,13 @@ def test_without_a_claim_the_slice_is_refreshed_all_the_same_and_says_so(stage: 
     )
 
 
-def test_without_a_claim_a_failing_slice_is_told_by_its_line_alone_and_not_done_twice(stage: Stage) -> None:
+def test_without_a_claim_a_failing_slice_logs_its_line_and_is_not_retried(stage: Stage) -> None:
     stage.claims.failure, stage.result = DENIED, "failed"
     assert stage.deliver()[0] == "", "a red one would come again"
     assert len(stage.ran) == 1
 
 
-def test_without_a_claim_a_slice_whose_worker_died_is_tried_again_and_given_up_in_the_end(
+def test_without_a_claim_a_dead_worker_s_slice_is_retried_then_abandoned(
     stage: Stage,
 ) -> None:
     stage.claims.failure = DENIED
@@ -365,7 +331,7 @@ def test_settings_that_broke_between_timer_and_slice_are_its_failure_once(stage:
     assert stage.deliver(count=2, WORKSPACES="[")[1][0]["code"] == "slice_already_completed"
 
 
-def test_a_slice_in_which_this_app_makes_a_mistake_has_its_line_all_the_same(stage: Stage) -> None:
+def test_an_internal_error_in_a_slice_still_logs_its_line(stage: Stage) -> None:
     stage.error = MemoryError(SECRET)
     raised, (line,) = stage.deliver()
     assert "internal_error: MemoryError" in raised
@@ -457,7 +423,7 @@ def test_a_message_of_any_year_before_is_too_late(stage: Stage, until: str) -> N
 
 
 @pytest.mark.parametrize("seconds", [-10.0, -1.0, 0.0, 1.0])
-def test_a_worker_whose_clock_is_behind_the_timer_s_begins_a_slice(
+def test_a_worker_with_a_slow_clock_begins_a_slice(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     clock = FakeClock(seconds)

@@ -7,7 +7,7 @@ import pytest
 
 from git_refresh.cli.files import read_settings
 from git_refresh.settings.load import SettingsError, load
-from tests.unit.test_settings import GOOD, HOST
+from tests.support.entries import GOOD, HOST
 
 ENTRIES = [GOOD, "https://adb-2.2.azuredatabricks.net"]
 DEFAULTS = {"client_id": "5a1e0000-0000-4000-8000-000000000001", "client_secret_name": "b"}
@@ -179,7 +179,7 @@ def test_other_files_are_json_without_comments(tmp_path: Path) -> None:
             read_settings(file_with(tmp_path, content))
 
 
-def test_a_mistake_in_local_settings_is_told_at_its_place_and_not_as_a_comment(tmp_path: Path) -> None:
+def test_a_mistake_in_local_settings_is_reported_at_its_place(tmp_path: Path) -> None:
     content = f'{{ // mine\n "Values": {{\n"WORKSPACES" {VALUES}}}}}'
     with pytest.raises(SettingsError, match=r"line 3, column 13.*a colon is missing"):
         read_settings(file_with(tmp_path, content))

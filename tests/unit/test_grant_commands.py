@@ -44,7 +44,7 @@ def after(call: list[str], option: str) -> str:
     return call[call.index(option) + 1]
 
 
-def test_somebody_is_let_into_an_organization_with_basic_and_as_a_reader(typed: Typed) -> None:
+def test_an_organization_gets_a_member_with_basic_access_as_reader(typed: Typed) -> None:
     (call,) = typed(commands.let_into_organization("O'Neill & Co", OBJECT_ID, ["p-1", "p-2"]))
     body = json.loads(after(call, "--body"))
     assert body["accessLevel"] == {"accountLicenseType": "express"}
@@ -55,7 +55,7 @@ def test_somebody_is_let_into_an_organization_with_basic_and_as_a_reader(typed: 
     assert call[:4] == ["az", "rest", "--method", "post"]
 
 
-def test_the_id_of_a_project_that_could_not_be_looked_up_is_looked_up_by_who_types(typed: Typed) -> None:
+def test_a_command_looks_up_a_project_id_that_onboard_could_not(typed: Typed) -> None:
     command = commands.let_into_organization("contoso", OBJECT_ID, [], looked_up='It\'s "a" $(x)/ü')
     look_up, call = typed(command)
     assert after(look_up, "--url").startswith(
@@ -65,7 +65,7 @@ def test_the_id_of_a_project_that_could_not_be_looked_up_is_looked_up_by_who_typ
     assert entry["projectRef"]["id"] == "42"
 
 
-def test_nobody_is_let_in_with_an_empty_list(typed: Typed) -> None:
+def test_an_empty_list_grants_no_access(typed: Typed) -> None:
     (call,) = typed(commands.let_into_organization("contoso", OBJECT_ID, []))
     assert "projectEntitlements" not in json.loads(after(call, "--body"))
 
@@ -94,7 +94,7 @@ def test_of_a_folder_that_is_there_nothing_is_made(typed: Typed) -> None:
     assert [call[2] for call in calls] == ["get-status", "update"]
 
 
-def test_a_principal_is_assigned_by_the_account_and_never_with_an_empty_list(typed: Typed) -> None:
+def test_the_account_assigns_a_principal_and_never_with_an_empty_list(typed: Typed) -> None:
     look, update = typed(commands.assign(ACCOUNT, "1", CLIENT_ID))
     assert look[-1] == update[-1] == "HOST=https://accounts.azuredatabricks.net"
     assert after(look, "--filter") == f'applicationId eq "{CLIENT_ID}"'

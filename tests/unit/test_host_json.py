@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from git_refresh.settings import host_json
+from git_refresh.settings import functions_host
 from git_refresh.settings.load import SettingsError, load
 
 LIST = '[{"host": "https://adb-1.1.azuredatabricks.net", "auth": "managed_identity"}]'
@@ -23,7 +23,7 @@ def problems(**environ: str) -> list[str]:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "host.json"
-    monkeypatch.setattr(host_json, "FILE", file)
+    monkeypatch.setattr(functions_host, "HOST_JSON", file)
     return file
 
 

@@ -78,7 +78,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize(("domain", "url", "reason"), REASONS.values(), ids=REASONS)
-def test_a_refused_host_is_told_why_and_what_to_write(domain: Domain, url: str, reason: str) -> None:
+def test_a_refused_host_has_a_reason_and_a_correction(domain: Domain, url: str, reason: str) -> None:
     with pytest.raises(ValueError, match=re.escape(reason)):
         origin_of(url, domain, NO_HOSTS)
 

@@ -87,32 +87,14 @@ def test_it_says_what_to_type_next(tmp_path: Path) -> None:
         assert name in main.commands
 
 
-@pytest.mark.parametrize(
-    ("executable", "where", "path", "typed"),
-    [
-        ("here/.venv/bin/python", "here", "", ".venv/bin/python -m git_refresh"),
-        ("here/.venv/bin/python", "else where", "", "{}/here/.venv/bin/python -m git_refresh"),
-        ("else where/python3", "here", "", "'{}/else where/python3' -m git_refresh"),
-        ("here/.venv/bin/python", "here", "here/.venv/bin", "python -m git_refresh"),
-        ("here/.venv/bin/git-refresh", "here", "", ".venv/bin/git-refresh"),
-        ("here/.venv/bin/git-refresh", "here", "here/.venv/bin", "git-refresh"),
-    ],
-)
-def test_what_to_type_next_is_what_a_plain_shell_finds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executable: str, where: str, path: str, typed: str
+@pytest.mark.parametrize("program", ["git-refresh", "python -m git_refresh"])
+def test_the_next_commands_begin_as_this_one_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
-    program = tmp_path / executable
-    for folder in (program.parent, tmp_path / "here", tmp_path / "else where"):
-        folder.mkdir(parents=True, exist_ok=True)
-    program.touch(0o755)
-    monkeypatch.chdir(tmp_path / where)
-    monkeypatch.setenv("PATH", str(tmp_path / path) if path else "")
-    script = program.name == "git-refresh"
-    monkeypatch.setattr(*(("sys.argv", [str(program)]) if script else ("sys.executable", str(program))))
-    name = "git-refresh" if script else "python -m git_refresh"
+    monkeypatch.chdir(tmp_path)
     arguments = ["init", *FORMS["an address and a repository"]]
-    done = CliRunner().invoke(main, arguments, prog_name=name)
-    assert f"  {typed.format(tmp_path)} check workspaces.json --offline\n" in done.stdout
+    done = CliRunner().invoke(main, arguments, prog_name=program)
+    assert f"  {program} check workspaces.json --offline\n" in done.stdout
 
 
 def test_a_vault_is_given_for_the_secret_in_it(tmp_path: Path) -> None:
@@ -125,7 +107,7 @@ def test_a_vault_is_given_for_the_secret_in_it(tmp_path: Path) -> None:
     assert "--new-principal git-refresh --apply" in done.stdout
 
 
-def test_without_a_vault_a_service_principal_is_federated_and_a_policy_is_what_it_needs(
+def test_without_a_vault_a_service_principal_is_federated_by_a_policy(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "w.json"
@@ -146,7 +128,7 @@ IDENTITY = "5a1e0000-0000-4000-8000-000000000002"
         (["--auth", "oauth_secret", "--vault", VAULT], {"client_secret_name": "databricks-oauth-secret"}),
     ],
 )
-def test_where_there_is_no_service_principal_yet_the_list_needs_its_client_id_and_nothing_else(
+def test_without_a_service_principal_the_list_needs_only_its_client_id(
     tmp_path: Path, options: list[str], expected: dict[str, str]
 ) -> None:
     file = tmp_path / "w.json"
@@ -171,7 +153,7 @@ def test_where_there_is_no_service_principal_yet_the_list_needs_its_client_id_an
         (["--identity", "x"], '✗ --identity: "x" must be the client id'),
     ],
 )
-def test_options_that_do_not_go_together_are_told(tmp_path: Path, options: list[str], said: str) -> None:
+def test_contradictory_options_are_reported(tmp_path: Path, options: list[str], said: str) -> None:
     done = init(tmp_path / "w.json", "--host", HOST, "--repository", URL, *options)
     assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
     assert not (tmp_path / "w.json").exists()
@@ -198,7 +180,7 @@ def test_a_file_that_exists_is_left_as_it_is(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_told_by_its_option_and_nothing_is_written(
+def test_a_mistake_is_reported_by_its_option_and_nothing_is_written(
     tmp_path: Path, options: list[str], said: str
 ) -> None:
     done = init(tmp_path / "w.json", *options)
@@ -208,7 +190,7 @@ def test_what_is_wrong_is_told_by_its_option_and_nothing_is_written(
     assert not (tmp_path / "w.json").exists()
 
 
-def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+def test_an_unwritable_file_is_reported_in_one_line(tmp_path: Path) -> None:
     done = init(tmp_path / "none/w.json", *FORMS["everything"])
     assert done.exit_code == 2
     assert done.stderr == f"✗ {tmp_path / 'none/w.json'}: cannot be written: No such file or directory\n"
@@ -263,7 +245,7 @@ def test_a_wrong_answer_is_asked_for_again_and_no_other_is_lost(
         (["--repository", "git@github.com:a/b.git"], "✗ --repository: "),
     ],
 )
-def test_a_wrong_option_is_told_before_anything_is_asked(
+def test_an_invalid_option_is_reported_before_any_question(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str
 ) -> None:
     monkeypatch.setattr(init_module, "_somebody_answers", lambda: True)
@@ -330,7 +312,7 @@ def test_for_machines_it_prints_what_it_has_written(tmp_path: Path) -> None:
     assert done.stdout == (tmp_path / "w.json").read_text()
 
 
-def test_every_place_that_is_told_by_an_option_has_that_option() -> None:
+def test_every_place_that_names_an_option_has_that_option() -> None:
     options = {name for parameter in command.params for name in parameter.opts}
     assert set(init_module._OPTIONS.values()) <= options
 

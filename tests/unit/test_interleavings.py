@@ -22,8 +22,8 @@ from git_refresh.run.pool import Limits, Pool
 from git_refresh.run.refresh import refresh
 from git_refresh.run.report import WorkspaceReport
 from git_refresh.settings.load import load
-from tests.drawn import as_often_as
-from tests.unit.fakes import NOW, FakeServices, FakeWorkspace, failure
+from tests.support.examples import as_often_as
+from tests.support.fakes import NOW, FakeServices, FakeWorkspace, failure
 
 PATIENCE = 30.0
 """Seconds after which something hangs; nothing comes near."""
@@ -69,7 +69,7 @@ def restless() -> Iterator[None]:
 
 @given(fault=faults, askers=st.integers(1, 6), keys=st.integers(1, 3))
 @as_often_as(300)
-def test_whoever_asks_for_what_is_shared_gets_an_answer(fault: str, askers: int, keys: int) -> None:
+def test_every_caller_of_a_shared_look_up_gets_a_result(fault: str, askers: int, keys: int) -> None:
     once: SingleFlight[int, str] = SingleFlight(Deadline.after(PATIENCE, SystemClock()))
     computed: list[int] = []
     outcomes: list[str] = []

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from git_refresh.run.pool import MAX_THREADS
-from tests.unit.simulation import (
+from tests.support.simulation import (
     CREDENTIAL_PATH,
     FOLDER_PATH,
     MANNERS,
@@ -84,7 +84,7 @@ def test_a_thousand_workspaces(place: Place, monkeypatch: pytest.MonkeyPatch) ->
     hold(Case(1_000, 2, 32, 540, (Fault(place, "hang", 0.95),)), monkeypatch)
 
 
-def test_in_a_healthy_fleet_no_more_requests_are_under_way_than_the_setting_says(
+def test_a_healthy_fleet_has_no_more_open_requests_than_the_setting_allows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world, report = simulate(replace(SMALL, folders=8), monkeypatch)
@@ -120,7 +120,7 @@ def test_a_secret_that_many_wait_for_holds_no_thread_of_theirs(monkeypatch: pyte
     assert codes == {"key_vault_unreachable"}
 
 
-def test_where_threads_are_short_a_folder_that_hangs_costs_the_next_of_its_workspace_nothing(
+def test_with_few_threads_a_hung_folder_does_not_delay_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     case = replace(SMALL, folders=6, faults=(Fault("move", "hang", 1.0, times=1),))
@@ -130,7 +130,7 @@ def test_where_threads_are_short_a_folder_that_hangs_costs_the_next_of_its_works
     assert set(failed) == {1}
 
 
-def test_what_is_not_known_before_the_credential_is_asked_again_for_the_folders(
+def test_a_failed_look_up_is_retried_for_the_folders(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slow = Fault("list", "slow", 1.0, late_s=12), Fault("devops", "slow", 1.0, late_s=12)

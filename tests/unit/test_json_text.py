@@ -947,11 +947,11 @@ def test_any_json_value_is_read(text: str) -> None:
     assert parse(f" {text}\n") == json.loads(text)
 
 
-def test_a_number_that_is_too_large_for_any_computer_is_read_as_python_reads_it() -> None:
+def test_a_number_beyond_any_range_is_read_as_python_reads_it() -> None:
     assert parse("[1e999]") == [math.inf]
 
 
-def test_keys_that_are_written_more_than_once_are_named_and_the_last_value_counts() -> None:
+def test_repeated_keys_are_named_and_the_last_value_counts() -> None:
     value = parse('[{"a": 1, "b": 2, "c": {"x": 1, "x": 2}, "b": 3, "a": 4, "a": 5}, {"a": 1}]')
     assert value == [{"a": 5, "b": 3, "c": {"x": 2}}, {"a": 1}]
     assert isinstance(value[0], JsonObject)
@@ -1015,7 +1015,7 @@ def test_nothing_but_a_json_error_comes_of_any_text(text: str) -> None:
     assert error.__context__ is None  # that of the standard library holds the text
 
 
-def test_what_the_standard_library_gives_up_on_is_refused_even_if_nothing_is_wrong_with_it(
+def test_valid_json_that_the_standard_library_cannot_read_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def give_up(*_: object, **__: object) -> object:
@@ -1157,7 +1157,7 @@ PASSWORDS = [
 @pytest.mark.parametrize("password", PASSWORDS)
 @pytest.mark.parametrize("around", [one for one in AROUND if "me:{}@" in one])
 @pytest.mark.parametrize("user", ["me", "me.you"])
-def test_the_password_of_a_url_is_not_shown_whatever_characters_it_contains(
+def test_the_password_of_a_url_is_not_shown_with_any_characters_in_it(
     password: str, around: str, user: str
 ) -> None:
     message = said(around.format(password).replace("me:", f"{user}:"))

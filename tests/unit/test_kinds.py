@@ -21,8 +21,8 @@ from git_refresh.output.log import RedactingLogger
 from git_refresh.run.refresh import refresh
 from git_refresh.run.report import Report
 from git_refresh.settings.load import load
-from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace
-from tests.unit.test_refresh import host
+from tests.support.fake_fleet import host
+from tests.support.fakes import NOW, FakeClock, FakeServices, FakeWorkspace
 
 MANY = 30
 
@@ -135,7 +135,7 @@ def test_two_failures_of_sixty_workspaces_are_two_findings_everywhere(
         assert [sum(f"({code})" in line for line in lines) for code in codes] == [1] * len(codes), lines
 
 
-def test_failures_of_one_code_that_differ_in_more_than_values_are_told_apart() -> None:
+def test_failures_of_one_code_that_differ_beyond_values_stay_separate() -> None:
     told = [
         explain(replace(REJECTED, status=status, request_id=f"{status}"), DiagnosisContext())
         for status in (418, 409)

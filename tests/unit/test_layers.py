@@ -1,6 +1,7 @@
-"""The architecture, held: the core knows no cloud, arrows go one way, packages export nothing of their own."""
+"""The architecture: the core knows no cloud, imports go one way, packages export nothing, tests share through one package."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -8,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "git_refresh"
+from tests.support.paths import PACKAGE, ROOT
+
 MODULES = {
     ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
     for file in PACKAGE.rglob("*.py")
@@ -107,3 +108,49 @@ def test_a_package_says_what_it_is_for_and_exports_nothing(package: str) -> None
     file = next(file for file in PACKAGE.rglob("*/__init__.py") if file.parent.name == package)
     (docstring,) = ast.parse(file.read_text()).body
     assert isinstance(docstring, ast.Expr)
+
+
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+PENDING = {"test_same_verdict.py", "test_schema.py"}
+"""These still read the tables of another test module."""
+
+
+def imported(file: Path) -> set[str]:
+    """Return all that a file imports, with the names of `from` imports behind a dot."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def test_tests_share_only_through_support() -> None:
+    shared = {
+        file.name for file in TESTS if any(re.match(r"tests(\.\w+)*\.test_", name) for name in imported(file))
+    }
+    assert shared <= PENDING
+
+
+def test_root_is_defined_once() -> None:
+    assert [file.name for file in TESTS if re.search(r"\.parents\[", file.read_text())] == ["paths.py"]
+
+
+@pytest.mark.parametrize("room", ["git_refresh", "localcloud", "tools", "benchmarks"])
+def test_nothing_outside_tests_imports_tests(room: str) -> None:
+    users = {
+        file.name
+        for file in (ROOT / room).rglob("*.py")
+        if any(name.partition(".")[0] == "tests" for name in imported(file))
+    }
+    assert users == set()
+
+
+def test_names_of_tests_have_at_most_70_characters() -> None:
+    names = [
+        name
+        for file in TESTS
+        for name in re.findall(r"^ *(?:async )?def (test_\w+)", file.read_text(), re.MULTILINE)
+    ]
+    assert [name for name in names if len(name) > 70] == []

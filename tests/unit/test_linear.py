@@ -18,7 +18,7 @@ from git_refresh.output import redact
 from git_refresh.settings.json_text import parse
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS, near_misses
-from tests.unit.fakes import NOW
+from tests.support.fakes import NOW
 
 pytestmark = pytest.mark.skipif(
     settings.get_current_profile_name() == "quick", reason="compares times: for `make test`"
@@ -138,7 +138,7 @@ def test_the_time_to_read_a_text_grows_with_its_length_and_no_faster(name: str) 
     assert not slow
 
 
-def test_the_time_for_defaults_and_workspaces_is_their_sum_and_not_their_product() -> None:
+def test_defaults_and_workspaces_take_linear_time_together() -> None:
     def both(size: str) -> None:
         count = len(size) // 40
         defaults = {"auth": "managed_identity", "folders": [f"/Shared/{number}" for number in range(count)]}

@@ -9,7 +9,7 @@ from git_refresh.failures.diagnosis import DiagnosisContext
 from git_refresh.model.values import GitFolder, ListedObject
 from git_refresh.run.listing import Listing
 from git_refresh.settings.models import Folder
-from tests.unit.fakes import FakeWorkspace, deadline
+from tests.support.fakes import FakeWorkspace, deadline
 
 
 def listing(

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -29,9 +28,9 @@ from git_refresh.admin.rotation.report import (
 from git_refresh.cli import render
 from git_refresh.cli.checks import LAYERS, Check, CheckReport
 from git_refresh.cli.diff import Change, show_changes
-from git_refresh.cli.onboard_view import OnboardResult, OnboardView
+from git_refresh.cli.onboard import OnboardResult, OnboardView
 from git_refresh.cli.progress import Lines, Live
-from git_refresh.cli.rotate_view import show_rotation
+from git_refresh.cli.rotate import show_rotation
 from git_refresh.cli.status import CredentialStatus, FolderStatus, StatusReport, WorkspaceStatus
 from git_refresh.cli.status_view import show_status
 from git_refresh.failures.diagnosis import Diagnosis
@@ -40,9 +39,9 @@ from git_refresh.output.log import RedactingLogger
 from git_refresh.output.redact import escape_unprintable
 from git_refresh.output.shell import Command
 from git_refresh.run.report import CredentialReport, FolderReport, Report, WorkspaceReport
-from tests.drawn import as_often_as
+from tests.support.examples import as_often_as
+from tests.support.paths import PACKAGE
 
-PACKAGE = Path(__file__).parents[2] / "git_refresh"
 MOMENT = datetime(2026, 11, 24, tzinfo=UTC)
 PLAIN = "PLAIN"
 

@@ -35,16 +35,26 @@ DAILY_CAP = 1_000_000_000
 drawn = random.Random(29)  # noqa: S311  # the same ids for the same test
 
 
+FOLDER = DiagnosisContext(
+    host="HOST", path="PATH", principal="service principal 1b2c3d4e-0000-4000-8000-00000000001d"
+)
+
+
 def explained(status: int, error_code: str, operation: Attempt) -> Callable[[str, str], Diagnosis]:
-    """A failure of each Git folder, which names its host and path, with a request id of its own."""
-    context = DiagnosisContext(
-        host="HOST", path="PATH", principal="service principal 1b2c3d4e-0000-4000-8000-00000000001d"
-    )
+    """A failure of each Git folder as Databricks reports it."""
     message = "there are Conflicting files: etl.py. Commit them."
-    found = explain(
-        ServiceFailure(Service.DATABRICKS, operation, FailureKind.ANSWER, status, error_code, message, "ID"),
-        context,
+    return of_each_folder(
+        explain(
+            ServiceFailure(
+                Service.DATABRICKS, operation, FailureKind.ANSWER, status, error_code, message, "ID"
+            ),
+            FOLDER,
+        )
     )
+
+
+def of_each_folder(found: Diagnosis) -> Callable[[str, str], Diagnosis]:
+    """The same diagnosis for each Git folder, with its host and path and a request ID of its own."""
 
     def of(host: str, path: str) -> Diagnosis:
         request_id = str(UUID(int=drawn.getrandbits(128)))
@@ -59,7 +69,7 @@ FAILURES: dict[str, Callable[[str, str], Diagnosis] | None] = {
     "conflicts": explained(400, "GIT_CONFLICT", Operation.MOVE_FOLDER.of("branch main")),
     "no permission": explained(403, "PERMISSION_DENIED", Operation.READ_FOLDER.of()),
     "server errors": explained(500, "INTERNAL_ERROR", Operation.MOVE_FOLDER.of("branch main")),
-    "no time": lambda host, path: out_of_time(DiagnosisContext(host=host, path=path)),
+    "no time": of_each_folder(out_of_time(FOLDER)),
 }
 
 
@@ -104,7 +114,7 @@ def logged(workspaces: tuple[WorkspaceReport, ...], lines: list[str]) -> list[st
     return list(lines)
 
 
-def test_the_worst_day_costs_at_most_twice_a_quiet_one_and_stays_below_the_cap(lines: list[str]) -> None:
+def test_the_worst_day_logs_at_most_twice_a_quiet_one_and_below_the_cap(lines: list[str]) -> None:
     messages = {name: logged(tuple(fleet(fails)), lines) for name, fails in FAILURES.items()}
     assert {len(found) for found in messages.values()} == {WORKSPACES + 1}, "each workspace keeps its line"
     a_run = {name: sum(map(len, found)) for name, found in messages.items()}
@@ -113,7 +123,7 @@ def test_the_worst_day_costs_at_most_twice_a_quiet_one_and_stays_below_the_cap(l
     assert max(a_day.values()) < DAILY_CAP / 2, a_day
 
 
-def test_every_workspace_that_fails_has_its_code_and_count_and_the_run_explains_them(
+def test_failed_workspaces_log_code_and_count_and_the_run_explains_them(
     lines: list[str],
 ) -> None:
     *workspaces, run = map(json.loads, logged(tuple(fleet(FAILURES["conflicts"])), lines))
@@ -154,7 +164,7 @@ def test_failures_and_problems_of_a_run_do_not_crowd_each_other_out(lines: list[
     assert len(said["problems"]) + said["problems_omitted"] == 500
 
 
-def test_a_text_of_a_failure_that_is_told_in_short_is_bounded(lines: list[str]) -> None:
+def test_a_shortened_text_of_a_failure_is_bounded(lines: list[str]) -> None:
     long = Diagnosis("git_conflict", "数" * 2_000, "c", "r")
     failed = tuple(replace(workspace, result="failed", error=long) for workspace in fleet(None))[:10]
     found = logged(failed, lines)

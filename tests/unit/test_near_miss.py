@@ -11,8 +11,8 @@ from git_refresh.model.values import GitFolder, OtherObject
 from git_refresh.output.log import RedactingLogger
 from git_refresh.run.refresh import refresh
 from git_refresh.settings.load import load
-from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import NEW, URL, host
+from tests.support.fake_fleet import NEW, URL, host
+from tests.support.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 
 THERE = (
     "/Repos/Sales/forecast-prod",
@@ -81,6 +81,6 @@ def test_what_is_like_no_git_folder_is_one_to_be_created(path: str) -> None:
     assert told(path, workspace()).code == "folder_not_found"
 
 
-def test_a_workspace_that_lists_no_directory_is_told_the_usual_remedy() -> None:
+def test_a_workspace_that_lists_no_directory_gets_the_usual_remedy() -> None:
     error = told("/Repos/Sales/forecasts-prod", workspace(fail={"children": failure(status=403)}))
     assert error.code == "folder_not_found"

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from git_refresh.model.next_run import gaps, next_run_after
+from git_refresh.model.schedule import gaps, next_run_after
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 200_000, tzinfo=UTC)
 QUARTERS = "0 */15 * * * *"

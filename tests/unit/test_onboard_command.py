@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from git_refresh.admin.grants import Grant
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.main import main
-from git_refresh.cli.onboard_view import OnboardResult, OnboardView
+from git_refresh.cli.onboard import OnboardResult, OnboardView
 from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.shell import Command
@@ -61,15 +61,8 @@ def test_a_yes_to_nothing_is_refused(command: str) -> None:
     assert (done.exit_code, "--yes needs --apply" in done.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("command", ["onboard", "run", "status"])
-def test_a_file_that_stands_by_itself_is_told_where_it_belongs(command: str) -> None:
-    done = typed(command, "workspaces.json")
-    assert done.exit_code == 2
-    assert "(workspaces.json); did you mean --settings workspaces.json?" in done.stderr
-
-
 @pytest.mark.parametrize(("days", "meant"), [("900d", "730d"), ("0d", "60d"), ("60", "60d"), ("soon", "60d")])
-def test_days_are_told_as_they_are_written(days: str, meant: str) -> None:
+def test_days_are_shown_as_they_are_written(days: str, meant: str) -> None:
     done = typed("rotate", "--within", days)
     assert (done.exit_code, f"write {meant}" in done.stderr) == (2, True)
 
@@ -82,7 +75,7 @@ def grant(*, is_there: bool, code: str = "") -> Grant:
         "a workspace admin",
         Command("command"),
     )
-    return made.mark_failed(finding(code, DiagnosisContext())) if code else made.mark_existing(is_=is_there)
+    return made.failed(finding(code, DiagnosisContext())) if code else made.existing(is_=is_there)
 
 
 GRANTED = "All is granted. Next: deploy the list, wait five minutes, publish (docs/setup.md, steps 4 and 6)."

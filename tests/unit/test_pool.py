@@ -4,7 +4,7 @@ import pytest
 
 from git_refresh.model.waiting import used_up, waiting
 from git_refresh.run.pool import MAX_THREADS, Limits, Pool, Priority
-from tests.unit.virtual import VirtualTime
+from tests.support.virtual_time import VirtualTime
 
 
 def wide(size: int) -> Pool:
@@ -168,7 +168,7 @@ def test_a_task_that_raises_costs_no_other(error: type[BaseException]) -> None:
     pool.close()
 
 
-def test_a_machine_without_more_threads_has_the_work_done_by_those_there_are(
+def test_existing_threads_do_the_work_if_no_more_can_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     start, finished = threading.Thread.start, threading.Semaphore(0)
@@ -243,7 +243,7 @@ def test_what_waits_for_longer_than_the_patience_makes_room_for_another() -> Non
     assert stage.log == [("hangs", 0.0), ("next", 1.0), ("last", 1.5)]
 
 
-def test_what_has_once_waited_for_too_long_makes_room_as_soon_as_it_waits_again() -> None:
+def test_work_that_once_waited_too_long_makes_room_at_its_next_wait() -> None:
     stage = Stage(1, 10)
     stage.submit("hangs", 2.0, 2.0, 2.0)
     stage.submit("waits", 0.9, 0.9)

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,11 +29,11 @@ from git_refresh.run.errors import RunFailedError
 from git_refresh.run.report import Report, WorkspaceReport, log_run, log_workspace
 from git_refresh.run.slices import read_message
 from git_refresh.settings.load import Settings
-from tests.drawn import as_often_as
-from tests.infra import kusto
-from tests.unit.fakes import unconnected
-from tests.unit.test_fan_out import FakeClaims
-from tests.unit.test_slices import entry
+from localcloud import kusto
+from tests.support.examples import as_often_as
+from tests.support.fakes import unconnected
+from tests.support.paths import ROOT
+from tests.support.slices import FakeClaims, entry
 
 START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 TICK_S = 900.0
@@ -271,7 +270,7 @@ def play(fates: list[Fate], instances: int, duplicates: set[int]) -> World:
 
 @as_often_as(60)
 @given(st.lists(FATES, max_size=12), st.integers(1, 5), st.sets(st.integers(0, 96), max_size=60))
-def test_whatever_dies_fails_or_is_there_twice_the_fleet_is_fresh_after_the_next_run(
+def test_the_fleet_is_fresh_after_any_deaths_failures_and_duplicates(
     fates: list[Fate], instances: int, duplicates: set[int]
 ) -> None:
     world = play(fates, instances, duplicates)
@@ -294,7 +293,7 @@ def test_whatever_dies_fails_or_is_there_twice_the_fleet_is_fresh_after_the_next
 DEATHS = {"worker", "instance"}
 
 
-def test_a_workspace_that_fails_all_day_costs_one_attempt_a_run_and_fills_no_poison_queue() -> None:
+def test_a_workspace_failing_all_day_costs_one_attempt_a_run_and_no_poison() -> None:
     world = World(iter([Fate(end="red")] * 10_000))
     with simulated(world):
         world.later(0.0, world.instance)
@@ -306,7 +305,7 @@ def test_a_workspace_that_fails_all_day_costs_one_attempt_a_run_and_fills_no_poi
     assert (world.poison, world.queue) == ([], [])
 
 
-def test_a_slice_that_kills_its_worker_gets_two_attempts_a_run_and_fills_no_poison_queue() -> None:
+def test_a_slice_that_kills_workers_costs_two_attempts_a_run_and_no_poison() -> None:
     world = World(iter([Fate(end="worker")] * 10_000))
     with simulated(world):
         world.later(0.0, world.instance)
@@ -317,7 +316,7 @@ def test_a_slice_that_kills_its_worker_gets_two_attempts_a_run_and_fills_no_pois
     assert (world.poison, world.queue) == ([], [])
 
 
-def test_the_messages_of_a_queue_on_which_nobody_worked_for_a_day_are_dropped() -> None:
+def test_messages_that_waited_in_the_queue_for_a_day_are_dropped() -> None:
     world = World(iter([Fate()] * 1_000))
     with simulated(world):
         for _ in range(96):
@@ -351,7 +350,7 @@ def test_on_too_few_workers_each_slice_gets_its_turn_in_some_run() -> None:
 
 # ---- A forger ----
 
-ALERTS = Path(__file__).parents[2] / "infra/queries/alerts"
+ALERTS = ROOT / "infra/queries/alerts"
 NO_SUCCESS, NEVER_ENDED, FAILED = (
     (ALERTS / f"{name}.kql").read_text().replace("\n", " ")
     for name in ("no-successful-run", "slice-not-completed", "slice-failed")

@@ -76,9 +76,7 @@ def test_what_looks_like_a_secret_is_never_shown(secret: str, around: str) -> No
     ],
 )
 @pytest.mark.parametrize("sign", [":", "/", " ", "é", "@"])
-def test_no_piece_of_a_password_is_shown_where_a_text_is_too_long_to_be_looked_through(
-    text: str, sign: str
-) -> None:
+def test_no_piece_of_a_password_is_shown_of_a_text_too_long_to_search(text: str, sign: str) -> None:
     assert "hunter2" not in redact(text.format(sign * 120_000))
 
 
@@ -114,7 +112,7 @@ def test_what_is_shown_is_one_line_of_signs_that_can_be_seen(text: str) -> None:
 
 
 @pytest.mark.parametrize("first", ["\U000e0000", "\u115f", "\u3164", "\uffa0"])
-def test_blanks_that_unicode_does_not_count_among_control_characters_are_as_invisible(first: str) -> None:
+def test_unicode_blanks_are_escaped_like_control_characters(first: str) -> None:
     last = {"\U000e0000": "\U000e007f", "\u115f": "\u1160"}.get(first, first)
     block = {chr(code) for code in range(ord(first), ord(last) + 1)}
     around = {chr(ord(first) - 1), chr(ord(last) + 1)}
@@ -140,14 +138,14 @@ AROUND = st.text("/\\ \"'=:;,.?&#@()é\n", max_size=8)
 
 
 @given(st.sampled_from(sorted(CERTAIN)), AROUND, AROUND)
-def test_what_is_a_secret_for_certain_is_told_and_never_shown(name: str, before: str, after: str) -> None:
+def test_a_certain_secret_is_reported_and_never_shown(name: str, before: str, after: str) -> None:
     text = before + CERTAIN[name] + after
     assert looks_like_secret(text)
     assert not any(CERTAIN[name][at : at + 12] in redact(text) for at in range(len(CERTAIN[name]) - 12))
 
 
 @pytest.mark.parametrize("secret", CERTAIN.values(), ids=CERTAIN)
-def test_a_secret_is_told_when_a_mail_has_broken_its_line(secret: str) -> None:
+def test_a_secret_with_a_line_break_from_email_is_recognized(secret: str) -> None:
     assert looks_like_secret(f"{secret[:20]}\r\n{secret[20:]}")
 
 
@@ -214,9 +212,7 @@ def test_what_sdks_log_reaches_no_handler_whatever_the_level(
 
 @pytest.mark.parametrize("child", ["", ".deep.inside"])
 @pytest.mark.parametrize("name", SDKS)
-def test_a_handler_that_somebody_puts_on_an_sdk_hears_that_it_speaks_and_not_what_it_says(
-    name: str, child: str, ear: Ear
-) -> None:
+def test_a_handler_on_an_sdk_logger_gets_no_texts_of_the_sdk(name: str, child: str, ear: Ear) -> None:
     silence_sdk_logs()
     logging.getLogger(name).addHandler(ear)
     try:

@@ -18,45 +18,10 @@ from git_refresh.run import fleet as fleet_module
 from git_refresh.run.errors import LONGEST_MESSAGE, RunFailedError
 from git_refresh.run.ports import NullProgress
 from git_refresh.run.refresh import refresh
-from git_refresh.run.report import Report, WorkspaceReport
+from git_refresh.run.report import WorkspaceReport
 from git_refresh.settings.load import Settings, SettingsError, load
-from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
-
-URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
-OLD, NEW = "a" * 40, "b" * 40
-OURS = StoredCredential(5, "azureDevOpsServices", "git-refresh")
-
-
-def host(number: int) -> str:
-    return f"https://adb-{number}.1.azuredatabricks.net"
-
-
-def behind(path: str = "/Repos/etl/prod") -> dict[str, Any]:
-    return {path: GitFolder(1, path, URL, "main", OLD)}
-
-
-def run(
-    services: FakeServices, *workspaces: dict[str, Any], clock: FakeClock | None = None, **options: Any
-) -> Report:
-    entries = [
-        {
-            "host": key,
-            "client_id": "5a1e0000-0000-4000-8000-000000000001",
-            "client_secret_name": "secret",
-            "folders": ["/Repos/etl/prod"],
-            **more,
-        }
-        for key, more in zip(services.workspaces, workspaces or [{}] * len(services.workspaces), strict=True)
-    ]
-    environ = {
-        "WORKSPACES": json.dumps(entries),
-        "KEY_VAULT_URL": "https://v.vault.azure.net",
-        **options.pop("settings", {}),
-    }
-    clock = clock or FakeClock()
-    options.setdefault("next_run", NOW + timedelta(minutes=15))
-    options.setdefault("logger", RedactingLogger())
-    return refresh(load(environ), services, Deadline.after(540, clock), **options)
+from tests.support.fake_fleet import NEW, OLD, OURS, URL, behind, frozen, host, run
+from tests.support.fakes import NOW, FakeServices, FakeWorkspace, failure
 
 
 def test_every_credential_is_stored_before_any_folder_is_worked_on() -> None:
@@ -88,7 +53,7 @@ def test_a_ref_is_looked_up_once_for_the_whole_fleet() -> None:
         ("prod", "Branch prod does not exist."),
     ],
 )
-def test_a_missing_branch_is_told_with_the_nearest_that_exists(branch: str, said: str) -> None:
+def test_a_missing_branch_is_reported_with_the_nearest_that_exists(branch: str, said: str) -> None:
     services = FakeServices({host(1): FakeWorkspace(at=behind())}, {"main": OLD, "eyJ" + "a" * 60: OLD})
     report = run(services, {"folders": [{"path": "/Repos/etl/prod", "url": URL, "branch": branch}]})
     error = report.workspaces[0].folders[0].error
@@ -96,7 +61,7 @@ def test_a_missing_branch_is_told_with_the_nearest_that_exists(branch: str, said
     assert (error.code, error.message) == ("ref_not_found", said)
 
 
-def test_a_name_that_may_be_a_secret_is_suggested_to_nobody() -> None:
+def test_a_name_that_might_be_a_secret_is_never_suggested() -> None:
     services = FakeServices({host(1): FakeWorkspace(at=behind())}, {"eyJ" + "a" * 60: OLD})
     folder = {"path": "/Repos/etl/prod", "url": URL, "branch": "eyJ" + "a" * 15}
     report = run(services, {"folders": [folder]})
@@ -135,7 +100,7 @@ def test_a_folder_at_its_head_gets_no_request_of_its_own() -> None:
     assert workspace.log == ["sign_in", "folders", "credentials", "update_credential"]
 
 
-def test_a_token_that_azure_devops_rejects_everywhere_does_not_replace_the_stored_one() -> None:
+def test_a_token_rejected_everywhere_replaces_no_stored_one() -> None:
     workspace = FakeWorkspace(stored=[OURS], at=behind(), heads={"main": NEW})
     rejected = failure(Service.AZURE_DEVOPS, 401, message="TF401444: ...")
     report = run(FakeServices({host(1): workspace}, devops_failure=rejected))
@@ -149,7 +114,7 @@ def test_a_token_that_azure_devops_rejects_everywhere_does_not_replace_the_store
     assert found.folders[0].action == "updated", "the credential that was kept may well work"
 
 
-def test_a_rejected_token_is_not_stored_where_there_is_no_credential_either() -> None:
+def test_a_rejected_token_is_not_stored_without_a_credential_either() -> None:
     workspace = FakeWorkspace(at=behind())
     report = run(
         FakeServices(
@@ -176,7 +141,7 @@ def test_an_azure_devops_that_cannot_be_asked_is_no_rejection(status: int | None
     assert [problem.location for problem in report.problems] == ["Azure DevOps"]
 
 
-def test_a_deactivated_organization_fails_its_folders_and_not_the_credential() -> None:
+def test_a_deactivated_organization_fails_folders_and_not_the_credential() -> None:
     workspace = FakeWorkspace(at=behind(), heads={"main": NEW})
     stopped = failure(Service.AZURE_DEVOPS, 503, "VssServiceException", "TF24668: stopped: contoso.")
     found = run(FakeServices({host(1): workspace}, devops_failure=stopped)).workspaces[0]
@@ -267,7 +232,7 @@ def test_a_clone_of_something_else_at_the_path_is_not_adopted() -> None:
     assert error.code == "path_taken"
 
 
-def test_a_pull_whose_answer_was_lost_is_looked_at_before_it_is_repeated() -> None:
+def test_a_pull_with_a_lost_response_is_checked_before_a_retry() -> None:
     workspace = FakeWorkspace(at=behind(), fail={"move_folder": failure(status=None)})
 
     def pull_finishes(what: str) -> None:
@@ -309,7 +274,7 @@ def test_a_mistake_of_ours_stays_in_its_workspace() -> None:
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, MemoryError, SystemExit, KeyboardInterrupt])
-def test_nobody_waits_for_a_workspace_that_whatever_has_ended(error: type[BaseException]) -> None:
+def test_no_work_waits_for_a_workspace_that_ended_in_any_way(error: type[BaseException]) -> None:
     def ending(_: str) -> None:
         raise error
 
@@ -394,7 +359,7 @@ def test_a_federated_credential_is_reported_and_is_no_failure() -> None:
     assert list(fake.tokens) == [(None, OURS.id)]
 
 
-def test_somebody_else_s_credential_is_updated_and_told_once_and_ours_is_not() -> None:
+def test_a_foreign_credential_is_updated_and_reported_once() -> None:
     theirs = StoredCredential(9, "azureDevOpsServices", "git-refresh", name="nightly jobs")
     fake = FakeWorkspace(stored=[theirs], at=behind())
     report = run(FakeServices({host(1): fake}, {"main": OLD}), {"additional_principal_ids": [4711]})
@@ -411,7 +376,7 @@ def test_somebody_else_s_credential_is_updated_and_told_once_and_ours_is_not() -
 
 @pytest.mark.parametrize("name", ["", "nightly jobs"])
 @pytest.mark.parametrize("principal", [None, 4711])
-def test_somebody_else_s_credential_stays_told_run_after_run(name: str, principal: int | None) -> None:
+def test_a_foreign_credential_is_reported_in_every_run(name: str, principal: int | None) -> None:
     theirs = StoredCredential(9, "azureDevOpsServices", "alice", name=name)
     fake = FakeWorkspace(stored=[OURS], at=behind())
     kept = fake.stored if principal is None else fake.others.setdefault(principal, [])
@@ -429,14 +394,14 @@ def test_somebody_else_s_credential_stays_told_run_after_run(name: str, principa
     assert (principal, theirs.id) in fake.tokens
 
 
-def test_somebody_else_s_credential_without_any_name_gets_ours() -> None:
+def test_a_foreign_credential_without_a_name_gets_the_app_s_name() -> None:
     fake = FakeWorkspace(stored=[StoredCredential(9, "azureDevOpsServices", "")], at=behind())
     services = FakeServices({host(1): fake}, {"main": OLD})
     assert len(run(services).problems) == 1
     assert fake.stored == [StoredCredential(9, "azureDevOpsServices", "git-refresh")]
 
 
-def test_a_federated_credential_of_another_principal_is_told_too() -> None:
+def test_a_federated_credential_of_another_principal_is_reported_too() -> None:
     federated = StoredCredential(9, "azureDevOpsServicesAad", "")
     fake = FakeWorkspace(stored=[OURS], at=behind(), others={4711: [federated]})
     (problem,) = run(
@@ -449,7 +414,7 @@ def test_a_federated_credential_of_another_principal_is_told_too() -> None:
     )
 
 
-def test_a_credential_that_keeps_its_token_is_not_told_to_be_somebody_else_s() -> None:
+def test_a_credential_that_keeps_its_token_is_not_reported_as_foreign() -> None:
     theirs = StoredCredential(9, "azureDevOpsServices", "alice")
     rejected = failure(Service.AZURE_DEVOPS, 401, message="TF401444: ...")
     services = FakeServices({host(1): FakeWorkspace(stored=[theirs], at=behind())}, devops_failure=rejected)
@@ -466,14 +431,9 @@ def test_a_pattern_that_finds_nothing_is_reported_and_is_no_failure() -> None:
     )
 
 
-def frozen(path: str = "/Repos/etl/prod") -> dict[str, Any]:
-    """A folder on no branch, as a tag has left it."""
-    return {path: GitFolder(1, path, URL, None, OLD)}
-
-
 @pytest.mark.parametrize("folder", ["/Repos/etl/prod", "/Repos/*"])
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_a_folder_that_nothing_brings_up_to_date_is_reported_with_what_to_write_and_is_no_failure(
+def test_a_folder_that_no_entry_updates_is_a_warning_with_the_line_to_add(
     folder: str, *, dry_run: bool
 ) -> None:
     fake = FakeWorkspace(stored=[OURS], at=frozen())
@@ -486,7 +446,7 @@ def test_a_folder_that_nothing_brings_up_to_date_is_reported_with_what_to_write_
 
 
 @pytest.mark.parametrize("wanted", [{"branch": "main"}, {"tag": "v1"}])
-def test_a_folder_on_no_branch_is_not_called_frozen_where_the_settings_say_what_it_is_to_be_on(
+def test_a_detached_folder_with_a_ref_in_the_settings_is_not_called_frozen(
     wanted: dict[str, str],
 ) -> None:
     fake = FakeWorkspace(at=frozen(), heads={"main": NEW})
@@ -499,7 +459,7 @@ MIRROR = {"path": "/Repos/etl/prod", "on_conflict": "discard"}
 
 
 @pytest.mark.parametrize(("dry_run", "done"), [(True, "would be"), (False, "may be")])
-def test_a_move_that_may_discard_somebody_s_work_is_told(dry_run: bool, done: str) -> None:  # noqa: FBT001
+def test_a_move_that_might_discard_work_is_reported(dry_run: bool, done: str) -> None:  # noqa: FBT001
     fake = FakeWorkspace(stored=[OURS], at=behind(), heads={"main": NEW})
     report = run(FakeServices({host(1): fake}, {"main": NEW}), {"folders": [MIRROR]}, dry_run=dry_run)
     (folder,) = report.workspaces[0].folders
@@ -511,7 +471,7 @@ def test_a_move_that_may_discard_somebody_s_work_is_told(dry_run: bool, done: st
     )
 
 
-def test_a_move_whose_answer_was_lost_may_have_discarded_all_the_same() -> None:
+def test_a_move_with_a_lost_response_might_have_discarded_work() -> None:
     def told(error: ServiceError) -> bool:
         fake = FakeWorkspace(stored=[OURS], at=behind(), fail={"move_folder": error})
         report = run(FakeServices({host(1): fake}, {"main": NEW}), {"folders": [MIRROR]})
@@ -538,7 +498,7 @@ def test_what_discards_nothing_says_nothing_of_it(at: dict[str, Any], folder: ob
     assert (report.result, report.problems) == ("ok", ())
 
 
-def test_whoever_watches_is_told_what_each_workspace_is_at() -> None:
+def test_progress_shows_the_step_of_each_workspace() -> None:
     class Watch:
         def started(self, name: str, what: str) -> None:
             told.append(f"{name} {what}")
@@ -557,7 +517,7 @@ def test_whoever_watches_is_told_what_each_workspace_is_at() -> None:
     ]
 
 
-def test_whoever_watches_and_whoever_reads_the_report_is_shown_no_secret() -> None:
+def test_neither_progress_nor_report_shows_a_secret() -> None:
     class Watch:
         def started(self, name: str, what: str) -> None:
             told.append(f"{name} {what}")
@@ -586,7 +546,7 @@ def named_after_a_secret() -> FakeServices:
     return FakeServices({host(1): fake}, {"main": NEW})
 
 
-def test_every_way_out_is_clean_by_itself_and_nothing_is_cleaned_for_nobody(
+def test_every_output_redacts_once_for_itself(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Counting(RedactingLogger):
@@ -606,7 +566,7 @@ def test_every_way_out_is_clean_by_itself_and_nothing_is_cleaned_for_nobody(
         assert "\u202e" not in text
 
 
-def test_a_secret_that_is_learnt_after_a_workspace_is_done_is_hidden_in_the_report_all_the_same() -> None:
+def test_a_secret_added_after_a_workspace_ended_is_masked_in_the_report() -> None:
     class Watch(NullProgress):
         def finished(self, report: WorkspaceReport) -> None:
             logger.secrets.add(SECRET)
@@ -718,7 +678,7 @@ MISSPELT = {
 
 
 @pytest.mark.parametrize(("path", "meant"), MISSPELT.values(), ids=MISSPELT)
-def test_a_path_with_a_typo_is_told_with_the_nearest_that_exists(path: str, meant: str | None) -> None:
+def test_a_path_with_a_typo_is_reported_with_the_nearest_that_exists(path: str, meant: str | None) -> None:
     there = ["/Repos/etl/production", "/Repos/etl/listed", "/Shared/mirrors", "/Users/a@b.c/notebooks"]
     at = {
         each: GitFolder(number, each, URL, "main", NEW, git_cli=each.startswith("/Users"))
@@ -734,7 +694,7 @@ def test_a_path_with_a_typo_is_told_with_the_nearest_that_exists(path: str, mean
         assert "url" not in error.remedy
 
 
-def test_looking_for_the_nearest_path_costs_a_failed_folder_nothing_but_its_remedy() -> None:
+def test_a_failed_search_for_the_nearest_path_costs_only_the_remedy() -> None:
     workspace = FakeWorkspace(fail={"children": failure(status=503)})
     report = run(FakeServices({host(1): workspace}), {"folders": ["/Repos/etl/prod"]})
     error = report.workspaces[0].folders[0].error
@@ -795,7 +755,7 @@ def test_what_cannot_be_stopped_is_left_behind_when_the_budget_is_over(
 
 
 @pytest.mark.skipif(settings.get_current_profile_name() == "quick", reason="measures time: for `make test`")
-def test_the_report_of_a_fleet_that_hangs_is_written_within_its_budget_on_a_quarter_of_a_core(
+def test_the_report_of_a_hung_fleet_is_in_time_on_a_quarter_core(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A thousand workspaces with sixty Git folders each: seconds of the processor after the work's end, times four."""
@@ -854,7 +814,7 @@ def elsewhere(number: int) -> dict[str, Any]:
     }
 
 
-def test_what_a_pattern_has_found_and_nobody_can_pull_is_left_alone_and_told_why() -> None:
+def test_a_found_folder_that_cannot_be_pulled_is_left_with_a_reason() -> None:
     at: dict[str, Any] = {
         f"/Repos/x/{name}": GitFolder(n, f"/Repos/x/{name}", url, "main", OLD)
         for n, (name, url) in enumerate({"git-init": "", "github": "https://github.com/x/y"}.items())
@@ -875,7 +835,7 @@ def test_what_is_said_of_one_workspace_does_not_crowd_out_the_others() -> None:
     assert len([text for text in said if "adb-2" in text]) == 2
 
 
-def test_an_azure_devops_that_rejects_the_token_everywhere_is_asked_twenty_times_a_workspace() -> None:
+def test_a_token_rejected_everywhere_costs_twenty_requests_a_workspace() -> None:
     urls = [f"https://dev.azure.com/contoso/p/_git/{n}" for n in range(50)]
     at: dict[str, Any] = {
         f"/Repos/x/{n}": GitFolder(n, f"/Repos/x/{n}", url, "main", OLD)
@@ -889,7 +849,7 @@ def test_an_azure_devops_that_rejects_the_token_everywhere_is_asked_twenty_times
     assert len(services.asked) == 20
 
 
-def test_a_folder_without_a_path_fails_its_workspace_which_is_fresh_all_the_same() -> None:
+def test_a_folder_without_a_path_fails_its_workspace_and_keeps_it_fresh() -> None:
     fake = FakeWorkspace(at=behind())
     report = run(FakeServices({host(1): fake}, {"main": OLD}), {"folders": ["/Repos/etl/prod", 5]})
     (found,) = report.workspaces
@@ -898,7 +858,7 @@ def test_a_folder_without_a_path_fails_its_workspace_which_is_fresh_all_the_same
     assert found.credential.action == "created"
 
 
-def test_a_directory_that_cannot_be_read_wholly_fails_the_path_that_stands_for_all_of_it() -> None:
+def test_a_directory_that_is_read_in_part_fails_its_pattern() -> None:
     class Odd(FakeWorkspace):
         def children(self, path: str) -> list[ListedObject | None]:
             return [*super().children(path), None]
@@ -919,7 +879,7 @@ TRUSTED = {"TRUSTED_HOSTS": "git.contoso.com"}
 ELSEWHERE = "https://git.contoso.com/contoso/p/_git/etl"
 
 
-def test_where_the_token_goes_is_said_by_the_settings_and_not_by_a_workspace() -> None:
+def test_only_the_settings_decide_where_the_token_goes() -> None:
     folder = GitFolder(1, "/Repos/etl/prod", ELSEWHERE, "main", OLD)
     services = FakeServices({host(1): FakeWorkspace(at={folder.path: folder})}, {"main": NEW})
     run(services, settings=TRUSTED)

@@ -13,8 +13,8 @@ from git_refresh.failures.failure import FailureKind, Operation, Service, Servic
 from git_refresh.model.values import GitFolder, OtherObject
 from git_refresh.run.ports import NullProgress
 from git_refresh.run.report import Report, WorkspaceReport
-from tests.unit.fakes import FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import NEW, OLD, OURS, behind, host, run
+from tests.support.fake_fleet import NEW, OLD, OURS, behind, host, run
+from tests.support.fakes import FakeServices, FakeWorkspace, failure
 
 PATH = "/Repos/etl/prod"
 CLIENT, OTHER = "5a1e0000-0000-4000-8000-000000000001", "5a1e0000-0000-4000-8000-000000000002"
@@ -83,7 +83,7 @@ class Told(NullProgress):
         self.any.set()
 
 
-def test_a_refusal_is_reported_when_the_last_with_the_same_secret_was_tried() -> None:
+def test_a_refusal_is_reported_after_the_last_workspace_of_the_same_secret() -> None:
     told, workspaces = Told(), fleet({0}, REFUSED, size=2)
 
     def late(what: str) -> None:
@@ -133,7 +133,7 @@ def test_each_workspace_is_logged_once_however_late_it_is_judged(caplog: pytest.
     ("status", "code", "said"),
     [(403, "PERMISSION_DENIED", INVALID), (400, "BAD_REQUEST", "Remote repo not found. Check it.")],
 )
-def test_a_token_that_the_app_has_just_used_is_neither_expired_nor_without_rights(
+def test_a_token_that_just_worked_is_not_called_expired_or_unauthorized(
     status: int, code: str, said: str
 ) -> None:
     refused = answered(Operation.MOVE_FOLDER, status, code, said)
@@ -143,7 +143,7 @@ def test_a_token_that_the_app_has_just_used_is_neither_expired_nor_without_right
     assert "object-id" in error.remedy
 
 
-def test_of_a_token_that_the_app_could_not_try_it_is_known_that_it_is_fresh() -> None:
+def test_a_token_that_was_not_tried_is_known_to_be_fresh() -> None:
     workspace = FakeWorkspace(
         at=behind(), fail={"move_folder": answered(Operation.MOVE_FOLDER, 403, "X", INVALID)}
     )
@@ -204,7 +204,7 @@ MISSING = {
 
 
 @pytest.mark.parametrize("missing", MISSING.values(), ids=MISSING)
-def test_a_branch_that_is_not_there_is_told_as_whose_it_is(missing: Missing) -> None:
+def test_a_missing_branch_names_the_source_of_the_ref(missing: Missing) -> None:
     workspace = FakeWorkspace(
         at=on(missing.branch),
         fail={"move_folder": answered(Operation.MOVE_FOLDER, 400, "GIT_UNKNOWN_REF", GONE)},
@@ -216,7 +216,7 @@ def test_a_branch_that_is_not_there_is_told_as_whose_it_is(missing: Missing) -> 
     assert ("the settings" in error.remedy) == (missing.code == "ref_not_found")
 
 
-def test_a_folder_on_a_branch_that_is_gone_is_to_be_switched_or_to_be_given_a_branch() -> None:
+def test_a_folder_on_a_deleted_branch_has_a_remedy_with_a_branch() -> None:
     services = FakeServices({host(1): FakeWorkspace(at=on("topic"))}, {"main": NEW})
     remedy = folder_error(run(services, {"folders": ["/Repos/*"]})).remedy
     assert remedy.startswith("Switch ")
@@ -289,7 +289,7 @@ WAYS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("body", CLOSED)
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("way", WAYS)
-def test_a_closed_network_is_told_as_such_in_every_way_and_at_every_step(
+def test_a_closed_network_is_diagnosed_in_every_form_and_at_every_step(
     way: str, step: str, body: str
 ) -> None:
     sign_in = Operation.EXCHANGE_TOKEN if way == "federated" else Operation.SIGN_IN

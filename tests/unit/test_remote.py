@@ -3,8 +3,7 @@
 import pytest
 
 from git_refresh.model.hosts import NO_HOSTS, TrustedHosts
-from git_refresh.model.remote import Kind, read_remote
-from git_refresh.model.repository import on_server, parse_repository
+from git_refresh.model.repository import RemoteKind, on_server, parse_repository, read_remote
 
 TOKEN = "correcthorsebatterystaple"
 HTTPS = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
@@ -23,7 +22,7 @@ TRUSTED = TrustedHosts(("git.contoso.com", "tfs.contoso.com", "10.0.0.4"))
 )
 def test_a_remote_with_a_password_is_its_repository_without_it(url: str) -> None:
     found = read_remote(url, NO_HOSTS)
-    assert (found.kind, found.has_password) == (Kind.REPOSITORY, True)
+    assert (found.kind, found.has_password) == (RemoteKind.REPOSITORY, True)
     assert found.repository == parse_repository(HTTPS, NO_HOSTS)
     assert TOKEN not in repr(found)
 
@@ -31,7 +30,7 @@ def test_a_remote_with_a_password_is_its_repository_without_it(url: str) -> None
 @pytest.mark.parametrize("url", [HTTPS, HTTPS.replace("https://", "https://contoso@"), f"{HTTPS}/"])
 def test_an_organization_before_the_host_is_no_password(url: str) -> None:
     found = read_remote(url, NO_HOSTS)
-    assert (found.kind, found.has_password) == (Kind.REPOSITORY, False)
+    assert (found.kind, found.has_password) == (RemoteKind.REPOSITORY, False)
 
 
 @pytest.mark.parametrize(
@@ -48,13 +47,13 @@ def test_an_organization_before_the_host_is_no_password(url: str) -> None:
 )
 def test_what_is_no_https_address_leads_to_the_one_that_is_meant(url: str) -> None:
     found = read_remote(url, NO_HOSTS)
-    assert (found.kind, found.https) == (Kind.NO_HTTPS, HTTPS)
+    assert (found.kind, found.https) == (RemoteKind.NO_HTTPS, HTTPS)
 
 
 @pytest.mark.parametrize(
     "url", [f"{HTTPS}.git", HTTPS.replace("%20", "%2520"), HTTPS.replace("%20", "%2520") + ".git"]
 )
-def test_an_address_that_azure_devops_does_not_know_has_the_right_one_beside_it(url: str) -> None:
+def test_a_wrong_azure_devops_url_comes_with_the_right_one(url: str) -> None:
     assert read_remote(url, NO_HOSTS).https == HTTPS
 
 
@@ -76,7 +75,7 @@ SERVERS = (
 
 @pytest.mark.parametrize("url", SERVERS)
 def test_azure_devops_server_is_known_by_its_address_trusted_or_not(url: str) -> None:
-    assert read_remote(url, TRUSTED).kind is Kind.SERVER
+    assert read_remote(url, TRUSTED).kind is RemoteKind.SERVER
     with pytest.raises(ValueError, match=r"Azure DevOps Server|password") as caught:
         parse_repository(url, TRUSTED)
     assert "TRUSTED_HOSTS" not in str(caught.value)
@@ -99,11 +98,11 @@ def test_azure_devops_server_is_known_by_its_address_trusted_or_not(url: str) ->
 )
 def test_nothing_else_is_taken_for_azure_devops_server(url: str) -> None:
     assert not on_server(url, TRUSTED)
-    assert read_remote(url, TRUSTED).kind is not Kind.SERVER
+    assert read_remote(url, TRUSTED).kind is not RemoteKind.SERVER
 
 
 @pytest.mark.parametrize(
     "url", ["https://github.com/a/b", "https://me:x@gitlab.contoso.com/a/b.git", "file:///tmp/x"]
 )
 def test_another_service_is_elsewhere(url: str) -> None:
-    assert read_remote(url, TRUSTED).kind is Kind.ELSEWHERE
+    assert read_remote(url, TRUSTED).kind is RemoteKind.ELSEWHERE

@@ -7,8 +7,8 @@ import pytest
 from git_refresh.failures.failure import Service
 from git_refresh.model.values import GitFolder
 from git_refresh.run.report import FolderReport, Report
-from tests.unit.fakes import FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import NEW, OLD, URL, host, run
+from tests.support.fake_fleet import NEW, OLD, URL, host, run
+from tests.support.fakes import FakeServices, FakeWorkspace, failure
 
 TOKEN = "correcthorsebatterystaple"
 WITH_TOKEN = URL.replace("https://", f"https://me:{TOKEN}@")
@@ -29,7 +29,7 @@ WANTED = [PATH, "/Repos/etl/*", {"path": PATH, "url": URL, "branch": "main"}]
 
 @pytest.mark.parametrize("wanted", WANTED)
 @pytest.mark.parametrize(("commit", "action"), [(OLD, "updated"), (NEW, "unchanged")])
-def test_a_folder_with_a_password_in_its_address_is_updated_and_pointed_out(
+def test_a_folder_with_a_password_in_its_url_is_updated_and_reported(
     caplog: pytest.LogCaptureFixture, wanted: object, commit: str, action: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -42,7 +42,7 @@ def test_a_folder_with_a_password_in_its_address_is_updated_and_pointed_out(
 
 
 @pytest.mark.parametrize("wanted", WANTED)
-def test_a_password_that_azure_devops_refuses_is_not_the_stored_credential_s_fault(wanted: object) -> None:
+def test_a_refused_password_in_a_url_does_not_blame_the_stored_credential(wanted: object) -> None:
     refusal = failure(Service.DATABRICKS, 403, "PERMISSION_DENIED", "Invalid Git provider credentials.")
     report, folder, _ = refreshed(WITH_TOKEN, wanted, fail={"move_folder": refusal})
     assert folder.error is not None

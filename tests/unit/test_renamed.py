@@ -9,10 +9,11 @@ import pytest
 from git_refresh.cli.check import check_settings
 from git_refresh.cli.checks import CheckReport
 from git_refresh.cli.render import show_check
+from git_refresh.run.refresh import lateness
 from git_refresh.settings.load import Settings, load
-from tests.unit.fakes import FakeServices, FakeWorkspace
-from tests.unit.test_refresh import NEW, host, run
-from tests.unit.test_render import console, text
+from tests.support.fake_fleet import NEW, host, run
+from tests.support.fakes import FakeServices, FakeWorkspace
+from tests.support.reports import console, text
 
 ENTRY = {"host": host(1), "auth": "managed_identity"}
 
@@ -86,7 +87,7 @@ def test_a_run_warns_of_an_old_name_and_stores_the_credential() -> None:
     assert (problem["location"], problem["severity"]) == ("WORKSPACES[0].run_as", "warning")
 
 
-def test_each_old_name_is_told_with_its_own_new_one_however_many_there_are() -> None:
+def test_each_old_name_is_reported_with_its_new_one() -> None:
     entries = [
         {
             "host": host(number),
@@ -106,8 +107,12 @@ def test_each_old_name_is_told_with_its_own_new_one_however_many_there_are() -> 
     assert all(('"additional_principal_ids"' in line) == ("run_as" in line) for line in lines)
 
 
-def test_a_run_tells_errors_and_warnings_apart() -> None:
+def test_a_run_separates_errors_and_warnings() -> None:
     bad = {"folders": ["not a path"]}
-    report = run(FakeServices({host(1): FakeWorkspace()}, {"main": NEW}), bad, late=timedelta(minutes=9))
+    report = run(
+        FakeServices({host(1): FakeWorkspace()}, {"main": NEW}),
+        bad,
+        notes=lateness(timedelta(minutes=9), past_due=False),
+    )
     severities = {each["location"]: each["severity"] for each in report.as_dict()["problems"]}
     assert severities == {"WORKSPACES[0].folders[0].path": "error", "timer": "warning"}

@@ -3,7 +3,6 @@
 import io
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,45 +19,10 @@ from git_refresh.cli.findings import fold, of_problem, place_in, show_finding
 from git_refresh.cli.progress import Lines, Live, said
 from git_refresh.failures.diagnosis import Diagnosis, noted
 from git_refresh.model.values import Problem
-from git_refresh.run.report import CredentialReport, FolderReport, Report, TokenReport, WorkspaceReport
+from git_refresh.run.report import CredentialReport, FolderReport, WorkspaceReport
 from git_refresh.settings.entries import Rejected
 from git_refresh.settings.load import load
-
-ERROR = Diagnosis("git_conflict", "Could not move it.", "It was edited: [a].", "Commit it.")
-OLD, NEW = "a" * 40, "b" * 40
-HOST = "https://adb-1.1.azuredatabricks.net"
-
-
-def console(width: int = 200) -> Console:
-    return Console(file=io.StringIO(), width=width, highlight=False)
-
-
-def text(out: Console) -> str:
-    assert isinstance(out.file, io.StringIO)
-    return "\n".join(line.rstrip() for line in out.file.getvalue().splitlines())
-
-
-def report(*workspaces: WorkspaceReport, problems: tuple[Problem, ...] = ()) -> Report:
-    fine = all(workspace.result == "ok" for workspace in workspaces)
-    moment = datetime(2026, 11, 24, tzinfo=UTC)
-    tokens = (TokenReport(None, "5a1e-tenant", moment, 3600, len(workspaces)),)
-    return Report("id", moment, 1.25, False, "ok" if fine else "failed", tokens, problems, workspaces)
-
-
-def workspace(**changes: Any) -> WorkspaceReport:
-    values: dict[str, Any] = {
-        "name": "data-1",
-        "host": HOST,
-        "result": "ok",
-        "credential": CredentialReport("updated", 7, "a fresh token replaces the stored one"),
-        "folders": (
-            FolderReport("/Repos/a/b", "updated", "main", OLD, NEW, why="branch main has moved"),
-            FolderReport(
-                "/Repos/a/c", "unchanged", "v1", OLD, OLD, why="it is at the latest commit of tag v1"
-            ),
-        ),
-    }
-    return WorkspaceReport(**{**values, **changes})
+from tests.support.reports import ERROR, HOST, NEW, OLD, console, report, text, workspace
 
 
 def test_a_report_is_a_table_and_one_line_to_sum_up() -> None:
@@ -72,7 +36,7 @@ def test_a_report_is_a_table_and_one_line_to_sum_up() -> None:
     )
 
 
-def test_a_failure_is_told_once_with_its_cause_and_remedy() -> None:
+def test_a_failure_is_shown_once_with_its_cause_and_remedy() -> None:
     folder = FolderReport("/Repos/a/b", "failed", "main", OLD, error=ERROR)
     wrong = Problem("WORKSPACES[1].host", "is missing")
     rejected = WorkspaceReport(
@@ -210,7 +174,7 @@ def test_a_narrow_terminal_has_a_list_instead_of_a_table() -> None:
     assert text(out).splitlines()[3] == "    moved"
 
 
-def test_a_thousand_equal_mistakes_are_one_line_with_their_number_and_the_first_places() -> None:
+def test_equal_mistakes_are_one_line_with_a_count_and_the_first_places() -> None:
     wrong = [Problem(f"WORKSPACES[{n}].hots", "is not a key of a workspace") for n in range(1500)]
     other = Problem("WORKSPACES[7].host", "is missing")
     line = "✗ WORKSPACES[0].hots, WORKSPACES[1].hots, WORKSPACES[2].hots and 1,497 more: is not a key of a workspace"
@@ -223,7 +187,7 @@ def test_a_thousand_equal_mistakes_are_one_line_with_their_number_and_the_first_
     assert text(out).splitlines()[1:] == [f"  {line}", "1500 checks: 1500 failed."]
 
 
-def test_mistakes_that_differ_in_their_value_alone_are_one_line_with_the_first_value() -> None:
+def test_mistakes_that_differ_only_in_value_are_one_line_with_the_first() -> None:
     wrong = [
         Problem(
             f"WORKSPACES[{n}].host", f'"http://{n}.net" must start with https://', "Workspace.host scheme"
@@ -270,7 +234,7 @@ def test_what_fails_alike_in_many_workspaces_is_one_line_and_one_finding(show: A
 
 
 @pytest.mark.parametrize("path", ["", "/Repos/a/b"])
-def test_a_check_tells_what_fails_alike_once_in_each_layer(path: str) -> None:
+def test_a_check_shows_equal_failures_once_in_each_layer(path: str) -> None:
     layers: tuple[Layer, ...] = ("workspace", "credential", "folder")
     checks = [
         failed(layer, f"data-{number}", of_host(number, path and f"{path}/{number}"))
@@ -298,7 +262,7 @@ def test_problems_that_differ_in_their_value_alone_are_one_finding() -> None:
     assert len(text(out).splitlines()) < 10
 
 
-def test_two_codes_and_a_finding_that_stands_alone_are_told_apart() -> None:
+def test_two_codes_and_a_single_finding_stay_separate() -> None:
     other = replace(of_host(7), code="git_conflict")
     checks = [failed("folder", f"data-{number}", of_host(number)) for number in range(50)]
     checks += [failed("folder", "data-7 /a", other), warning("folder", "data-8", of_host(8))]
@@ -348,7 +312,7 @@ def test_a_check_does_not_repeat_what_it_has_looked_at() -> None:
     assert warning("workspace", "data-1", replace(ERROR, message=message)).message == message
 
 
-def test_a_command_has_a_line_of_its_own_where_it_does_not_fit_behind_its_sentence() -> None:
+def test_a_command_that_does_not_fit_has_a_line_of_its_own() -> None:
     command = "az keyvault secret set --vault-name contoso --name databricks --value VALUE"
     out = console(60)
     fold(
@@ -413,7 +377,7 @@ def test_a_command_that_a_problem_names_is_in_one_piece(key: str, value: object)
             assert all(command in text(out) for command in problem.commands)
 
 
-def test_what_is_not_well_though_nothing_failed_is_told_like_a_failure() -> None:
+def test_a_bad_state_without_a_failure_is_shown_like_a_failure() -> None:
     note = Diagnosis("changes_discarded", "It may be lost.", "It has discard.", "Remove it.")
     folder = FolderReport("/Repos/a/b", "updated", "main", OLD, NEW, note=note)
     problem = noted("data-1 /Repos/a/b", note)
@@ -461,7 +425,7 @@ def test_what_was_not_asked_for_is_one_line_before_the_last(checks: list[Check],
     assert (LEFT_OUT in text(out)) == told
 
 
-def test_many_jobs_of_one_principal_are_told_once() -> None:
+def test_many_jobs_of_one_principal_are_shown_once() -> None:
     error = Diagnosis("job_principal_not_refreshed", "It runs as x.", "Nobody renews it.", "Write run_as.")
     checks = [
         Check("job", "data-1", "ok", "900 jobs"),
@@ -480,7 +444,7 @@ def test_many_jobs_of_one_principal_are_told_once() -> None:
     ]
 
 
-def test_what_failed_is_told_with_the_workspace_s_place_in_the_settings() -> None:
+def test_a_failure_has_the_place_of_its_workspace_in_the_settings() -> None:
     places = {"data-1": "WORKSPACES[4]"}
     folder = FolderReport("/Repos/a/b", "failed", "main", OLD, error=ERROR)
     out = console()
@@ -498,7 +462,7 @@ def test_what_failed_is_told_with_the_workspace_s_place_in_the_settings() -> Non
     assert "  ✗ data-1 /Repos/a/b (WORKSPACES[4]): Could not." in text(out)
 
 
-def test_a_plan_of_changes_leaves_out_what_stays_and_tokens_that_only_get_newer() -> None:
+def test_a_plan_of_changes_leaves_out_unchanged_folders_and_token_updates() -> None:
     quiet = workspace(name="data-2", folders=(FolderReport("/Repos/a/c", "unchanged", "v1", OLD, OLD),))
     out = console()
     render.show_plan(report(workspace(), quiet), out, changes=True)
@@ -508,7 +472,7 @@ def test_a_plan_of_changes_leaves_out_what_stays_and_tokens_that_only_get_newer(
     ]
 
 
-def test_what_several_failures_have_in_common_is_told_once() -> None:
+def test_the_common_part_of_several_failures_is_shown_once() -> None:
     checks = [Check("azure_devops", f"branch {n}", "failed", f"Could not {n}.", ERROR) for n in (1, 2)]
     out = console()
     render.show_check(CheckReport(tuple(checks)), out)
@@ -558,7 +522,7 @@ def test_square_brackets_in_a_name_are_no_markup() -> None:
         ({"credential": None, "folders": (), "error": ERROR}, "git_conflict"),
     ],
 )
-def test_a_workspace_that_is_done_is_told_in_a_few_words(changes: dict[str, Any], words: str) -> None:
+def test_a_finished_workspace_is_shown_in_a_few_words(changes: dict[str, Any], words: str) -> None:
     assert said(workspace(**changes)) == words
 
 

@@ -56,7 +56,7 @@ def test_a_repository_is_cloned_from_the_host_that_it_was_written_with() -> None
 
 
 @pytest.mark.parametrize("trusted", ["x.tunnels.api.visualstudio.com", ".visualstudio.com"])
-def test_a_host_below_an_organization_s_is_asked_itself_where_an_administrator_vouches_for_it(
+def test_a_trusted_host_below_an_organization_host_gets_its_own_requests(
     trusted: str,
 ) -> None:
     url = "https://x.tunnels.api.visualstudio.com/contoso/Data%20Platform/_git/etl"
@@ -65,7 +65,7 @@ def test_a_host_below_an_organization_s_is_asked_itself_where_an_administrator_v
     assert found != parse_repository(SAME[0], NO_HOSTS)
 
 
-def test_a_host_that_only_trusted_hosts_vouches_for_has_the_form_of_dev_azure_com() -> None:
+def test_a_host_of_trusted_hosts_has_the_url_form_of_dev_azure_com() -> None:
     found = parse_repository(
         "https://git.contoso.com:8443/org/project/_git/repo", TrustedHosts(("git.contoso.com",))
     )
@@ -94,7 +94,7 @@ def in_small_ascii(text: str) -> str:
 
 @given(NAMES | ALIKE, CHANGES, st.integers(0, 2))
 @example("shared", lambda _: "\u017fhared", 2)
-def test_two_repositories_are_one_where_only_the_case_of_ascii_letters_differs(
+def test_repositories_that_differ_only_in_ascii_case_are_one(
     one: str, change: Callable[[str], str], place: int
 ) -> None:
     def at(name: str) -> Repository:

@@ -15,8 +15,8 @@ from git_refresh.admin.rotation.decide import (
     unclaimed,
     untagged,
 )
-from git_refresh.admin.secrets import OAuthSecret, Version, place_of, tags_of
-from tests.unit.fakes import NOW
+from git_refresh.admin.values import OAuthSecret, Version, place_of, tags_of
+from tests.support.fakes import NOW
 
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
 HOST = "https://adb-1.1.azuredatabricks.net"
@@ -124,7 +124,7 @@ def test_what_is_forced_is_still_held_by_what_stops_any_other() -> None:
     assert decide(TARGET, it, NOW, timedelta(days=60), force=True).stop == "room"
 
 
-def test_where_nobody_knows_when_it_ends_nothing_is_made() -> None:
+def test_a_secret_with_an_unknown_expiry_gets_no_successor() -> None:
     found = decided(version(None, 10, ends=None), has=[secret("a")])
     assert (found.create, found.stop) == (False, "end")
 
@@ -176,7 +176,7 @@ def test_without_a_tag_the_scopes_are_those_that_all_have(
 
 
 @pytest.mark.parametrize(("there", "create"), [(3, True), (4, False), (5, False)])
-def test_the_fifth_is_left_to_somebody_in_need(there: int, create: bool) -> None:  # noqa: FBT001
+def test_the_fifth_secret_stays_free_for_an_emergency(there: int, create: bool) -> None:  # noqa: FBT001
     has = [secret("a", ends=20), *(secret(f"x{number}") for number in range(there - 1))]
     found = decided(version("a", 10, ends=20), has=has)
     assert (found.create, found.stop) == (create, "" if create else "room")
@@ -264,7 +264,7 @@ def test_what_is_held_makes_no_room() -> None:
 HAND = {"made-by": "", "databricks-stored-as": ""}
 
 
-def test_a_tag_written_by_hand_tells_the_scopes_and_is_no_grounds_for_deletion() -> None:
+def test_a_manual_tag_gives_the_scopes_and_allows_no_deletion() -> None:
     has = [secret("a", scopes=("sql",), ends=20), secret("b")]
     found = decided(version("a", 10, ends=20, tags=HAND), has=has)
     assert (found.create, found.stop, found.scopes, found.known) == (True, "", ("sql",), True)
@@ -319,7 +319,7 @@ def test_a_day_has_to_pass(age: float, gone: list[str]) -> None:
     assert found.later_from == (None if gone else ago(age) + timedelta(days=1))
 
 
-def test_what_has_ended_is_not_told_as_unknown_but_counts() -> None:
+def test_an_expired_secret_counts_and_is_not_reported_as_unknown() -> None:
     has = [secret("a", ends=20), *(secret(f"x{number}", ends=-5) for number in range(3))]
     found = decided(version("a", 10, ends=20), has=has)
     assert found.stop == "room"

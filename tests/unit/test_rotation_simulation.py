@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from git_refresh.admin.rotation.decide import MAX_OAUTH_SECRETS
 from git_refresh.admin.rotation.report import SecretReport
 from git_refresh.admin.rotation.steps import is_refusal
-from git_refresh.admin.secrets import tags_of
+from git_refresh.admin.values import tags_of
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceFailure
-from tests.drawn import as_often_as
-from tests.unit.rotation_world import (
+from tests.support.examples import as_often_as
+from tests.support.rotation_world import (
     CLIENT_ID,
     FAULTS,
     FLEET,
@@ -200,7 +200,7 @@ def comes_to_rest(it: World) -> None:
     more=st.integers(0, 2),
 )
 @as_often_as(400)
-def test_whoever_lies_nobody_is_locked_out(
+def test_no_false_response_locks_a_workspace_out(
     runs: list[tuple[Lies, bool | dict[int, str], float]], more: int
 ) -> None:
     it = world(more=more)
@@ -221,7 +221,7 @@ def test_whoever_lies_nobody_is_locked_out(
 )
 @example(order=[1] * 12, drawn=Lies(creation="known"), faults={}, pause=0.0)
 @as_often_as(150)
-def test_whoever_lies_two_at_once_lock_nobody_out(
+def test_no_false_response_to_two_at_once_locks_a_workspace_out(
     order: list[int], drawn: Lies, faults: dict[int, str], pause: float
 ) -> None:
     it = world()
@@ -249,7 +249,7 @@ def test_each_request_failed_in_turn(number: int, fault: str) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("number", range(1, 26))
-def test_each_request_failed_in_turn_when_a_former_one_is_to_be_deleted_too(number: int, fault: str) -> None:
+def test_any_failed_request_is_harmless_with_a_previous_secret_to_delete(number: int, fault: str) -> None:
     it = world()
     rotate(it)
     it.wait(700)
@@ -271,7 +271,7 @@ def test_the_steps_of_an_undisturbed_rotation() -> None:
     assert undisturbed() == [*looks, *looks, "create", "sign in", "store", "read"]
 
 
-def test_a_store_that_lands_late_keeps_its_secret_though_the_second_attempt_is_refused() -> None:
+def test_a_late_store_keeps_its_secret_even_if_a_second_attempt_is_refused() -> None:
     it = world()
     it.begin({13: "late", 16: "refused"})
     report = rotate(it)
@@ -295,7 +295,7 @@ def test_what_was_not_approved_is_not_done() -> None:
     assert (len(it.secrets), "create" in it.log, "delete" in it.log) == (before, False, False)
 
 
-def test_a_former_one_is_deleted_by_a_later_call_and_not_before_a_day_has_passed() -> None:
+def test_a_later_call_deletes_a_previous_secret_only_after_a_day() -> None:
     it = world()
     rotate(it)
     first = it.latest.version.names(CLIENT_ID)
@@ -350,7 +350,7 @@ def test_an_interrupt_takes_back_what_is_stored_nowhere() -> None:
     assert_sound(it)
 
 
-def test_a_secret_whose_answer_was_lost_counts_before_it_is_listed() -> None:
+def test_a_secret_with_a_lost_response_counts_before_it_is_listed() -> None:
     it = world(more=2)
     it.list_lag = 8.0
     it.begin({11: "lost"})
@@ -386,7 +386,7 @@ def renewed(it: World, first: str) -> None:
     it.secrets[first] = replace(it.secrets[first], expires_at=it.clock.now() + timedelta(days=500))
 
 
-def test_what_a_copy_of_the_vault_names_is_told_and_not_deleted() -> None:
+def test_a_secret_that_a_vault_copy_names_is_reported_and_not_deleted() -> None:
     it, first, second = twice_rotated()
     it.url = "https://restored.vault.azure.net"
     it.wait(400)
@@ -401,7 +401,7 @@ def test_what_a_copy_of_the_vault_names_is_told_and_not_deleted() -> None:
     assert_sound(it)
 
 
-def test_a_version_that_says_by_no_tag_where_it_was_stored_is_told_and_not_deleted() -> None:
+def test_a_version_without_a_tag_is_reported_and_not_deleted() -> None:
     it = world()
     made = it.by_hand(days=300)
     it.put(made, {"made-by": "databricks-git-refresh"} | named(made))
@@ -491,7 +491,7 @@ def test_a_new_one_that_one_workspace_rejects_is_stored_nowhere() -> None:
     assert [what.split()[0] for what in report.steps] == ["created", "deleted"]
 
 
-def test_a_workspace_that_cannot_be_reached_keeps_a_new_one_from_being_made() -> None:
+def test_an_unreachable_workspace_prevents_a_new_secret() -> None:
     it = fleet(sign_ins={HOSTS[2]: "hangs"})
     report = rotate(it, target=FLEET)
     assert (report.action, codes(report)) == ("failed", ["new_secret_untried"])
@@ -499,7 +499,7 @@ def test_a_workspace_that_cannot_be_reached_keeps_a_new_one_from_being_made() ->
     assert [(each.host, each.result) for each in report.not_signed_in] == [(HOSTS[2], "unreachable")]
 
 
-def test_one_that_cannot_be_reached_only_then_has_the_new_one_deleted_again() -> None:
+def test_a_workspace_unreachable_after_creation_has_the_new_secret_deleted() -> None:
     it = fleet()
     _, decision = rotation(it, target=FLEET).plan()
     assert decision is not None
@@ -509,7 +509,7 @@ def test_one_that_cannot_be_reached_only_then_has_the_new_one_deleted_again() ->
     assert "store" not in it.log
 
 
-def test_one_that_is_allowed_is_gone_without_and_the_former_one_waits_for_it() -> None:
+def test_without_an_allowed_workspace_the_previous_secret_stays() -> None:
     it = fleet()
     rotate(it, target=FLEET)
     first = it.latest.version.names(CLIENT_ID)
@@ -533,7 +533,7 @@ def test_where_none_can_be_reached_none_is_stored_whatever_is_allowed() -> None:
     assert (codes(report), "create" in it.log) == (["new_secret_untried"], False)
 
 
-def test_one_that_rejects_the_current_one_makes_it_due_wherever_it_stands_in_the_list() -> None:
+def test_any_workspace_that_rejects_the_current_secret_makes_rotation_due() -> None:
     it = fleet(sign_ins={HOSTS[3]: "rejects"})
     report, decision = rotation(it, within=10, target=FLEET).plan()
     assert decision is not None
@@ -552,7 +552,7 @@ def test_an_id_that_is_there_already_is_not_deleted_again() -> None:
     assert it.works(it.latest.value)
 
 
-def test_a_new_one_that_is_said_to_expire_earlier_than_asked_for_is_deleted_again() -> None:
+def test_a_new_secret_that_expires_earlier_than_requested_is_deleted() -> None:
     it = fleet(creation="soon")
     report = rotate(it, target=FLEET)
     assert codes(report) == ["new_secret_unexpected"]
@@ -565,7 +565,7 @@ def test_a_new_one_that_is_said_to_expire_earlier_than_asked_for_is_deleted_agai
     assert codes(rotate(it, target=FLEET, lifetime=timedelta(days=7))) == []
 
 
-def test_a_list_that_lies_about_when_the_current_one_expires_shortens_no_new_one() -> None:
+def test_a_false_expiry_of_the_current_secret_shortens_no_new_one() -> None:
     it = fleet()
     rotate(it, target=FLEET)
     it.wait(1.5)
@@ -589,7 +589,7 @@ def test_a_list_that_lies_about_when_the_current_one_expires_shortens_no_new_one
         ({"databricks": -0.5}, False),
     ],
 )
-def test_a_former_one_is_deleted_where_both_services_say_that_its_day_has_passed(
+def test_a_previous_secret_is_deleted_once_both_services_show_a_day_passed(
     more: dict[str, Any],
     gone: bool,  # noqa: FBT001
 ) -> None:
@@ -645,7 +645,7 @@ def test_one_that_only_the_list_says_has_expired_stays() -> None:
     assert [(each.id, each.action) for each in report.previous] == [(first, "kept")]
 
 
-def test_one_that_is_said_to_have_expired_and_signs_in_where_the_current_one_does_not_stays() -> None:
+def test_an_allegedly_expired_secret_stays_where_only_it_signs_in() -> None:
     it, first, _ = twice_rotated()
     it.wait(40)
     renewed(it, first)
@@ -686,7 +686,7 @@ def test_a_version_that_reads_back_with_another_value_is_not_seen() -> None:
     assert [error.code for error in report.errors] == ["new_secret_not_visible"]
 
 
-def test_what_was_stored_and_is_seen_late_is_not_told_as_nobody_s() -> None:
+def test_a_stored_secret_that_appears_late_is_not_called_unclaimed() -> None:
     it = world(lag=40)
     report = rotate(it)
     assert [error.code for error in report.errors] == ["new_secret_not_visible"]
@@ -696,7 +696,7 @@ def test_what_was_stored_and_is_seen_late_is_not_told_as_nobody_s() -> None:
     assert "delete" not in report.errors[0].remedy
 
 
-def test_what_was_refused_and_could_not_be_deleted_again_is_told() -> None:
+def test_a_refused_secret_that_could_not_be_deleted_is_reported() -> None:
     it = world()
     it.begin({13: "refused", 15: "trouble"})
     report = rotate(it)
@@ -755,7 +755,7 @@ def test_what_was_certainly_not_done(kind: FailureKind, status: int | None, refu
     assert is_refusal(ServiceFailure(Service.AZURE_CLI, Operation.GET_TOKEN.of("x"), FailureKind.TIMEOUT))
 
 
-def test_a_new_one_that_is_not_accepted_tells_why_and_how_long_was_waited() -> None:
+def test_a_new_secret_that_is_rejected_has_the_reason_and_the_wait() -> None:
     it = world(delay=200)
     (error,) = rotate(it).errors
     assert error.code == "new_secret_rejected"
@@ -813,7 +813,7 @@ def test_without_an_end_it_says_that_nothing_was_done() -> None:
 # Other names with the same service principal
 
 
-def test_what_an_untagged_other_name_may_hold_is_not_said_to_be_nobody_s() -> None:
+def test_a_secret_that_an_untagged_name_might_hold_is_not_called_unclaimed() -> None:
     it = world(more=1)
     hand = "secret-2"
     it.put(hand, {}, "other")
@@ -827,7 +827,7 @@ def test_what_an_untagged_other_name_may_hold_is_not_said_to_be_nobody_s() -> No
     assert {each.note.code for each in report.unmanaged} == {"unknown_oauth_secret"}
 
 
-def test_what_is_stored_as_another_name_meanwhile_is_not_nobody_s_where_the_first_is_issued() -> None:
+def test_a_secret_stored_meanwhile_under_another_name_is_not_unclaimed() -> None:
     it = world(more=1)
     it.put("secret-2", {}, "other")
     target = replace(rotation(it)._target, name="new")
@@ -837,7 +837,7 @@ def test_what_is_stored_as_another_name_meanwhile_is_not_nobody_s_where_the_firs
     assert it.others["new"][-1].version.tags["databricks-stored-as"] == "contoso.vault.azure.net/new"
 
 
-def test_the_secret_of_another_principal_is_told_and_left() -> None:
+def test_the_secret_of_another_principal_is_reported_and_left() -> None:
     it = world()
     other = "5a1e0000-0000-4000-8000-00000000000f"
     it.put("secret-1", tags_of("secret-9", other, PLACE))

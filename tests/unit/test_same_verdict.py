@@ -22,9 +22,9 @@ from git_refresh.run.refresh import lateness, refresh
 from git_refresh.run.report import Report
 from git_refresh.run.walk import MAX_REQUESTS, WIDE
 from git_refresh.settings.load import load
-from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
+from tests.support.fake_fleet import NEW, OLD, URL, frozen, host
+from tests.support.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 from tests.unit.test_diagnosis import CASES, Case, symptom_of
-from tests.unit.test_refresh import NEW, OLD, URL, frozen, host
 
 PATH = "/Repos/etl/prod"
 OURS = StoredCredential(5, "azureDevOpsServices", "git-refresh")

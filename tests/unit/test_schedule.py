@@ -1,22 +1,16 @@
 """A schedule means here what the Functions host's own code made of it when it was run."""
 
-import json
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import groupby
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from git_refresh.model.schedule import Field, RefusedScheduleError, Schedule
+from tests.support.recorded import CASES, SCHEDULES
 
-RECORDED = json.loads(
-    (Path(__file__).parents[1] / "recorded/functions_host/schedules.json").read_text(encoding="utf-8")
-)
-CASES: list[list[Any]] = RECORDED["cases"]
-BASES = [datetime.fromisoformat(text).replace(tzinfo=UTC) for text in RECORDED["bases"]]
+BASES = [datetime.fromisoformat(text).replace(tzinfo=UTC) for text in SCHEDULES["bases"]]
 NOW = datetime(2026, 11, 23, 12, 0, 0, 200_000, tzinfo=UTC)
 
 

@@ -21,9 +21,9 @@ from git_refresh.run.refresh import refresh
 from git_refresh.run.report import FolderReport, Report, WorkspaceReport
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings, SettingsError, load
-from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import NEW as LATEST
-from tests.unit.test_refresh import OLD, OURS, URL, host
+from tests.support.fake_fleet import NEW as LATEST
+from tests.support.fake_fleet import OLD, OURS, URL, host
+from tests.support.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 
 MANAGED = {"auth": "managed_identity"}
 
@@ -89,21 +89,21 @@ def test_workspaces_are_chosen_by_name_in_the_order_of_the_list(
         (
             "x,test,y",
             [
-                f'--only: "{name}" is not a workspace in the list; write "prod", "test" or "dev, eu"'
+                f'--only: "{name}" is not a workspace in the list; write one of "prod"; "test"; "dev, eu"'
                 for name in "xy"
             ],
         ),
-        ("", ['--only: is empty; write "prod", "test" or "dev, eu"']),
-        ("prod,", ['--only: is empty; write "prod", "test" or "dev, eu"']),
+        ("", ['--only: is empty; write one of "prod"; "test"; "dev, eu"']),
+        ("prod,", ['--only: is empty; write one of "prod"; "test"; "dev, eu"']),
     ],
 )
-def test_a_name_that_is_not_there_is_told_with_the_one_that_was_meant(only: str, said: list[str]) -> None:
+def test_an_unknown_name_is_reported_with_the_nearest(only: str, said: list[str]) -> None:
     assert refused(settings(*FLEET), scope(only)) == said
 
 
-def test_of_many_names_the_first_are_told() -> None:
+def test_the_first_of_many_names_are_shown() -> None:
     (said,) = refused(settings(*({"name": f"data-{number}"} for number in range(9))), scope("?"))
-    assert said.endswith('; write "data-0", "data-1", "data-2", "data-3", "data-4" or one of 4 more')
+    assert said.endswith('; write one of "data-0", "data-1", "data-2", "data-3", "data-4" and 4 more')
 
 
 def test_what_may_be_a_secret_is_not_shown() -> None:
@@ -196,7 +196,7 @@ NOT_THERE = {
     "not alike": (
         "prod",
         "/x",
-        '"/x" is not a Git folder of prod, nor below a path ending in /*; write "/Repos/etl/prod" or "/Shared/etl"',
+        '"/x" is not a Git folder of prod, nor below a path ending in /*; write one of "/Repos/etl/prod", "/Shared/etl"',
     ),
     "a pattern below a pattern": (
         "test",
@@ -213,17 +213,17 @@ NOT_THERE = {
         "/x",
         '"/x" is not a Git folder of none, nor below a path ending in /*; there is none in the list',
     ),
-    "empty": ("prod", " ", 'is empty; write "/Repos/etl/prod" or "/Shared/etl"'),
+    "empty": ("prod", " ", 'is empty; write one of "/Repos/etl/prod", "/Shared/etl"'),
 }
 
 
 @pytest.mark.parametrize(("only", "folder", "said"), NOT_THERE.values(), ids=NOT_THERE)
-def test_a_path_that_no_chosen_workspace_has_is_told(only: str, folder: str, said: str) -> None:
+def test_a_path_that_no_chosen_workspace_has_is_reported(only: str, folder: str, said: str) -> None:
     assert refused(settings(*TREE), scope(only, folder)) == [f"--folder: {said}"]
     assert refused(settings(*TREE), scope(only, [folder, folder])) == [f"--folder: {said}"]
 
 
-def test_a_workspace_that_was_named_and_has_none_of_the_folders_is_told() -> None:
+def test_a_named_workspace_without_the_folders_is_reported() -> None:
     said = '--only: "{}" has none of the Git folders of --folder; leave it out'
     assert refused(settings(*TREE), scope("none,prod,dev", "/Shared/etl")) == [
         said.format("dev"),
@@ -248,7 +248,7 @@ NOTHING_DONE = {
     ],
 )
 @pytest.mark.parametrize(("code", "there"), NOTHING_DONE.items())
-def test_a_folder_that_was_asked_for_and_for_which_nothing_is_done_is_a_failure(
+def test_a_requested_folder_that_gets_no_work_is_a_failure(
     code: str, there: dict[str, Any], listed: str, asked_for: str, result: str
 ) -> None:
     folder = replace(GitFolder(1, "/Repos/a/1", URL, "main", OLD), **there)
@@ -290,7 +290,7 @@ def test_a_rejected_entry_is_left_out_where_it_has_not_the_folder() -> None:
     )
 
 
-def test_folders_that_cannot_be_read_are_told_where_their_workspace_is_named() -> None:
+def test_unreadable_folders_are_reported_only_with_their_workspace() -> None:
     found = settings(
         {"name": "odd", "folders": "/Repos/etl/prod"}, {"name": "prod", "folders": ["/Repos/etl/prod"]}
     )
@@ -574,13 +574,13 @@ def urls(takes: int, of: int) -> Judged:
         ),
     }.values(),
 )
-def test_a_token_is_tried_on_twenty_repositories_in_the_order_of_the_whole_list(
+def test_a_token_is_probed_on_twenty_repositories_in_list_order(
     case: Judged, asked_for: str, action: str
 ) -> None:
     assert (case.action(), case.action(asked_for)) == (action, action)
 
 
-def test_a_part_whose_repository_takes_the_token_asks_for_no_other_and_lists_nothing_more() -> None:
+def test_a_scope_with_an_accepting_repository_probes_no_other() -> None:
     for case, asked_for in (
         (urls(2, of=20), "/Repos/own/2"),
         (judged(range(20), [2], ["path"] * 20), "/Repos/own/2"),

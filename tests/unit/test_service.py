@@ -14,7 +14,7 @@ from git_refresh.clients.session import LastResponse
 from git_refresh.failures.failure import Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline, current_operation
 from git_refresh.output.mask import SecretFilter
-from tests.unit.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 
 def answered(status: int, body: bytes = b"{}", **headers: str) -> None:
@@ -150,7 +150,7 @@ def test_an_exception_that_cannot_say_what_it_is_is_read_all_the_same() -> None:
     assert symptom_of(request).kind == "unexpected"
 
 
-def test_a_chain_of_exceptions_is_followed_only_so_far_and_never_in_a_circle() -> None:
+def test_a_chain_of_exceptions_is_followed_to_a_bound_and_in_no_circle() -> None:
     looked: list[int] = []
 
     class LinkError(Exception):
@@ -186,14 +186,14 @@ def test_a_reason_is_found_below_others_that_are_named_more_than_once() -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
-def test_a_machine_without_descriptors_is_told_whatever_wraps_that(number: int) -> None:
+def test_a_lack_of_descriptors_is_recognized_in_any_wrapper(number: int) -> None:
     def request() -> None:
         raise requests.ConnectionError(urllib3.exceptions.ProtocolError("aborted", OSError(number, "full")))
 
     assert symptom_of(request).kind == "descriptors"
 
 
-def test_a_name_that_is_not_found_for_want_of_a_descriptor_is_told_so(
+def test_a_failed_name_look_up_without_descriptors_is_recognized(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def request() -> None:
@@ -213,7 +213,7 @@ def test_a_wait_that_is_no_number_of_seconds_is_none(wanted: str) -> None:
     assert symptom_of(lambda: answered(429, retry_after=wanted)).retry_after_s is None
 
 
-def test_an_answer_that_was_cut_short_is_told_by_what_cut_it() -> None:
+def test_a_truncated_response_is_reported_by_its_cause() -> None:
     """It was fine as far as it went: which would be told as an answer that is not what was promised."""
     for error, kind in ((AnswerTooLargeError(), "too_large"), (requests.Timeout(), "timeout")):
 
@@ -321,7 +321,7 @@ def test_nothing_is_asked_when_the_time_is_over() -> None:
     assert tried == []
 
 
-def test_a_failure_before_any_answer_is_told_by_its_kind() -> None:
+def test_a_failure_before_any_response_has_a_kind() -> None:
     def request() -> None:
         raise requests.ConnectionError(ConnectionResetError("secret"))
 
@@ -345,7 +345,7 @@ def test_an_earlier_answer_does_not_explain_a_later_failure() -> None:
     assert symptom_of(request).status is None
 
 
-def test_the_inner_failure_of_two_is_the_one_that_is_told() -> None:
+def test_the_inner_failure_of_two_is_reported() -> None:
     def inner() -> None:
         call(
             Service.IDENTITY,

@@ -1,7 +1,6 @@
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,16 +11,8 @@ from git_refresh.model.values import Problem, Ref
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.names import SETTINGS, near_misses, unknown_names
-
-ROOT = Path(__file__).parents[2]
-
-HOST = "https://adb-1.1.azuredatabricks.net"
-GOOD: dict[str, Any] = {
-    "host": HOST,
-    "client_id": "5a1e0000-0000-4000-8000-000000000001",
-    "client_secret_name": "oauth-secret",
-}
-URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
+from tests.support.entries import GOOD, GUID, HOST, URL
+from tests.support.paths import ROOT
 
 WORKSPACE_KEYS = ["host", "name", "auth", "client_id", "client_secret_name", "git_username", "workspaceUrl"]
 FOLDER_KEYS = ["path", "url", "branch", "tag", "on_conflict"]
@@ -354,7 +345,7 @@ def test_a_vault_that_is_not_set_at_all_stops_the_run() -> None:
         load({"WORKSPACES": json.dumps([GOOD])})
 
 
-def test_what_is_wrong_with_the_defaults_is_said_once_and_not_for_every_workspace() -> None:
+def test_a_mistake_in_the_defaults_is_reported_once_for_all_workspaces() -> None:
     with pytest.raises(SettingsError) as caught:
         settings(
             "https://adb-2.2.azuredatabricks.net",
@@ -365,7 +356,6 @@ def test_what_is_wrong_with_the_defaults_is_said_once_and_not_for_every_workspac
     assert places == ["WORKSPACE_DEFAULTS.additional_principal_ids[0]", "WORKSPACE_DEFAULTS.folders[0]"]
 
 
-GUID = "5a1e0000-0000-4000-8000-00000000000a"
 REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     "federated as nobody": (
         {"auth": "federated", "client_id": None},
@@ -658,7 +648,7 @@ def test_a_bad_entry_is_rejected_with_its_place_and_the_others_run(
     assert [str(problem) for problem in found.problems] == [expected]
 
 
-def test_a_folder_that_is_written_into_its_workspace_is_shown_where_it_belongs() -> None:
+def test_a_key_of_a_folder_in_a_workspace_gets_its_place() -> None:
     found = settings({**GOOD, "url": URL, "Path": "/Repos/etl/prod", "branch": "main"})
     folder = f'{{"path": "/Repos/etl/prod", "url": "{URL}", "branch": "main"}}'
     advice = f'is not a key of a workspace; it belongs to a folder: write "folders": [{folder}]'
@@ -932,7 +922,7 @@ TYPE_AGAIN = "contains a line break or another invisible character; type it agai
         "folders[0].sparse[0]": {"folders": [{"path": "/a/b", "url": URL, "sparse": ["a{}b"]}]},
     }.items(),
 )
-def test_a_text_that_nobody_can_read_is_refused_by_its_place_and_shown_in_letters(
+def test_an_unreadable_text_is_refused_by_its_place_and_shown_escaped(
     place: str, entry: dict[str, Any], sign: str
 ) -> None:
     written = json.loads(json.dumps(entry).replace("{}", json.dumps(sign)[1:-1]))
@@ -943,7 +933,7 @@ def test_a_text_that_nobody_can_read_is_refused_by_its_place_and_shown_in_letter
 
 @pytest.mark.parametrize("sign", UNSEEN.values(), ids=UNSEEN)
 @pytest.mark.parametrize("name", sorted(SETTINGS.keys() - {"WORKSPACES", "WORKSPACE_DEFAULTS"}))
-def test_a_setting_that_nobody_can_read_is_refused(name: str, sign: str) -> None:
+def test_an_unreadable_setting_is_refused(name: str, sign: str) -> None:
     with pytest.raises(SettingsError) as caught:
         settings(GOOD, **{name: f"a{sign}b"})
     sign_in_letters = sign.encode("unicode_escape").decode()
@@ -969,7 +959,7 @@ def test_letters_joiners_and_spaces_of_all_scripts_are_taken() -> None:
     assert (found.workspace.name, found.workspace.folders[0].path) == (name, f"/Shared/{name}")
 
 
-def test_bad_folders_are_all_told_by_their_paths_and_cost_none_of_the_good_ones() -> None:
+def test_bad_folders_are_reported_by_path_and_cost_no_good_one() -> None:
     folders = [{"path": "/a/b", "tag": ""}, 7, "/a/c", "/a/c/", {"path": "/a/d", "x": 1, "y": 1}, "/a/e"]
     entry = only(settings({**GOOD, "folders": folders}))
     assert [good.path for good in entry.workspace.folders] == ["/a/c", "/a/e"]
@@ -996,7 +986,7 @@ def test_too_many_folders_do_not_cost_the_credential() -> None:
     ]
 
 
-def test_a_key_that_is_written_twice_is_told() -> None:
+def test_a_repeated_key_is_reported() -> None:
     listed = """[
       {"host": "https://adb-1.1.azuredatabricks.net", "auth": "managed_identity", "auth": "oauth_secret"},
       {"host": "https://adb-2.2.azuredatabricks.net", "auth": "managed_identity", "folders": ["/a/b"], "folders": [
@@ -1053,7 +1043,7 @@ def test_a_misspelled_setting_is_pointed_out_while_the_real_one_is_not_set(
         assert near_misses({name: "x", meant: "y"}) == {}
 
 
-def test_names_that_are_neither_ours_nor_the_platform_s_are_told_apart() -> None:
+def test_unknown_names_differ_from_names_of_the_app_and_the_platform() -> None:
     example = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]
     assert unknown_names(example) == []
     deployed = re.findall(r"name: '(\w+)'", (ROOT / "infra/modules/function-app.bicep").read_text())
@@ -1065,7 +1055,7 @@ def test_names_that_are_neither_ours_nor_the_platform_s_are_told_apart() -> None
     assert unknown_names([*platform, *strange]) == strange
 
 
-def test_a_misspelled_setting_that_is_required_is_named_where_it_is_missing() -> None:
+def test_a_misspelled_required_setting_is_named_where_it_is_missing() -> None:
     with pytest.raises(SettingsError) as caught:
         load({"WORKSPACE": json.dumps([GOOD])})
     assert str(caught.value).endswith('("WORKSPACE" is set: is that a misspelling?)')

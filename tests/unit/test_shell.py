@@ -21,12 +21,12 @@ from git_refresh.output.redact import escape_unprintable
 from git_refresh.output.shell import MAX_LENGTH, Command, command, fill, quote
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import load
-from tests.drawn import as_often_as
+from tests.support.examples import as_often_as
+from tests.support.paths import ROOT
 
 LOOKS_LIKE_A_COMMAND = re.compile(
     r"(?:(?<=\s)\.venv/bin/|\b)(?:DATABRICKS_\w+=\S+ )*(?:(?:az|databricks|git|func|azd|ulimit|python) [a-z-]|read -rs )"
 )
-ROOT = Path(__file__).parents[2]
 HOST = "https://adb-1.1.azuredatabricks.net"
 GUID = "5a1e0000-0000-4000-8000-000000000001"
 

@@ -5,8 +5,8 @@ import pytest
 from git_refresh.clients.single_flight import NeverComputedError, SingleFlight
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Deadline, cut_short, operation
-from tests.unit.fakes import FakeClock, deadline, failure
-from tests.unit.virtual import VirtualTime
+from tests.support.fakes import FakeClock, deadline, failure
+from tests.support.virtual_time import VirtualTime
 
 
 def test_a_value_is_computed_once_for_everybody_who_asks_at_the_same_time() -> None:
@@ -80,7 +80,7 @@ def test_who_waits_for_another_s_look_up_gives_up_when_the_run_is_over() -> None
     thread.join(10)
 
 
-def test_who_comes_after_a_mistake_of_ours_is_told_its_name_and_nothing_else() -> None:
+def test_a_later_caller_gets_only_the_name_of_an_internal_error() -> None:
     once: SingleFlight[str, int] = SingleFlight(deadline())
 
     def compute() -> int:

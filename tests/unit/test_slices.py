@@ -23,21 +23,16 @@ from git_refresh.run.slices import (
 )
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, load
-from tests.drawn import as_often_as
+from tests.support.examples import as_often_as
+from tests.support.slices import RUN, entry
 
 IDENTITIES = [None, *(f"5a1e0000-0000-4000-8000-00000000000{digit}" for digit in range(3))]
 UNTIL = datetime(2026, 11, 25, 18, 0, tzinfo=UTC)
 NOW = UNTIL - timedelta(minutes=15)
-RUN = "b7a1c0de-0000-4000-8000-000000000001"
 
 
 def settings(*entries: object, **more: str) -> Settings:
     return load({"WORKSPACES": json.dumps(entries), "KEY_VAULT_URL": "https://v.vault.azure.net", **more})
-
-
-def entry(number: int, **more: object) -> dict[str, object]:
-    host = f"https://adb-{number}.1.azuredatabricks.net"
-    return {"host": host, "name": f"data-{number}", "auth": "managed_identity", **more}
 
 
 def fleet(workspaces: int) -> Settings:
@@ -48,9 +43,7 @@ def fleet(workspaces: int) -> Settings:
     ("workspaces", "lengths"),
     [(1, [1]), (50, [50]), (51, [26, 25]), (100, [50, 50]), (1_003, [48] * 20 + [43])],
 )
-def test_slices_are_about_as_long_as_each_other_and_none_has_more_than_fifty(
-    workspaces: int, lengths: list[int]
-) -> None:
+def test_slices_have_similar_lengths_of_at_most_fifty(workspaces: int, lengths: list[int]) -> None:
     assert [len(names) for names in cut(fleet(workspaces))] == lengths
 
 
@@ -118,7 +111,7 @@ def test_what_the_host_writes_into_a_message_does_not_matter() -> None:
     assert read_message(json.dumps({"$AzureWebJobsParentId": "x", **json.loads(message.text())})) == message
 
 
-def test_no_key_of_a_message_is_one_by_which_the_host_would_replace_what_the_queue_says_of_it() -> None:
+def test_no_key_of_a_message_replaces_the_queue_metadata_of_the_host() -> None:
     """The host copies them over the trigger's own metadata, whatever their letter case."""
     of_the_queue = {"id", "dequeuecount", "expirationtime", "insertiontime", "nextvisibletime", "popreceipt"}
     assert not of_the_queue & {key.lower() for key in WRITTEN}
@@ -172,7 +165,7 @@ def test_a_name_is_found_in_the_list_wherever_it_is_cut_now() -> None:
     assert [each.name for each in now.only(message.workspaces).entries] == ["data-3", "data-2"]
 
 
-def test_where_a_token_may_go_is_decided_by_the_whole_list_and_not_by_the_slice() -> None:
+def test_the_whole_list_and_no_slice_decides_where_a_token_can_go() -> None:
     own = {"path": "/Repos/a/b", "url": "https://git.contoso.com/o/P/_git/R"}
     found = settings(entry(1, folders=[own]), entry(2), TRUSTED_HOSTS="git.contoso.com")
     (zone,) = found.only(["data-2"]).zones().values()
@@ -181,7 +174,7 @@ def test_where_a_token_may_go_is_decided_by_the_whole_list_and_not_by_the_slice(
     assert "https://git.contoso.com" in zone.origins()
 
 
-def test_a_slice_of_one_zone_learns_nothing_of_where_another_zones_token_may_go() -> None:
+def test_a_slice_of_one_zone_knows_no_trusted_hosts_of_another() -> None:
     own = {"path": "/Repos/a/b", "url": "https://git.contoso.com/o/P/_git/R"}
     found = settings(
         entry(1, folders=[own], identity=IDENTITIES[1]),
@@ -228,7 +221,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize(("text", "said"), UNREADABLE.values(), ids=UNREADABLE)
-def test_what_is_no_message_is_told_by_what_is_wrong_with_it(text: str, said: str) -> None:
+def test_an_invalid_message_is_reported_by_its_flaw(text: str, said: str) -> None:
     with pytest.raises(UnreadableMessageError) as raised:
         read_message(text)
     assert str(raised.value) == said

@@ -17,8 +17,8 @@ from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import GitFolder, OtherObject, StoredCredential
 from git_refresh.settings.load import SettingsError, load
-from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import NEW, URL, host
+from tests.support.fake_fleet import NEW, URL, host
+from tests.support.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 
 OWN = StoredCredential(7, "azureDevOpsServices", "git-refresh")
 PROD = {"path": "/Repos/etl/prod", "url": URL, "branch": "main"}
@@ -77,7 +77,7 @@ def shown(report: StatusReport, *, with_ends: bool = False) -> list[str]:
     return [line.rstrip() for line in out.file.getvalue().splitlines()]
 
 
-def test_a_workspace_is_shown_with_its_credential_and_folders_and_nothing_is_written() -> None:
+def test_status_shows_credential_and_folders_and_writes_nothing() -> None:
     workspace = with_folder(folder())
     report = stand(workspace, PROD)
     assert shown(report)[:-2] == [
@@ -90,7 +90,7 @@ def test_a_workspace_is_shown_with_its_credential_and_folders_and_nothing_is_wri
     assert workspace.log == ["sign_in", "credentials", "folders"]
 
 
-def test_without_a_report_of_a_run_it_says_that_nobody_can_tell_when_a_token_ends() -> None:
+def test_without_a_run_report_the_expiry_of_a_token_is_unknown() -> None:
     report = stand(with_folder(folder()), PROD)
     assert any("status --report FILE" in line for line in shown(report))
     assert not any("run --json" in line for line in shown(report, with_ends=True))
@@ -113,7 +113,7 @@ def fleet_of(number: int, **changes: Any) -> StatusReport:
     return StatusReport(tuple(workspace(index) for index in range(1, number + 1)))
 
 
-def test_workspaces_that_stand_alike_are_shown_once_with_the_first_places_and_a_count() -> None:
+def test_equal_workspaces_are_shown_once_with_first_places_and_a_count() -> None:
     assert shown(fleet_of(1501, message="signed in as another"), with_ends=True) == [
         "data-1, data-3, data-4 and 1,497 more",
         "  ✓ signed in",
@@ -127,7 +127,7 @@ def test_workspaces_that_stand_alike_are_shown_once_with_the_first_places_and_a_
     ]
 
 
-def test_workspaces_that_fail_alike_but_for_host_and_request_id_are_shown_once() -> None:
+def test_workspaces_that_differ_only_in_host_and_request_id_are_shown_once() -> None:
     def failing(number: int) -> WorkspaceStatus:
         cause = f"{host(number)} refuses."
         folders = tuple(
@@ -203,7 +203,7 @@ CREDENTIALS: dict[str, tuple[Sequence[StoredCredential], tuple[str, int | None, 
 
 
 @pytest.mark.parametrize(("stored", "expected"), CREDENTIALS.values(), ids=CREDENTIALS)
-def test_the_stored_credential_is_told(
+def test_the_stored_credential_is_shown(
     stored: list[StoredCredential], expected: tuple[str, int | None, str]
 ) -> None:
     report = stand(FakeWorkspace(stored=stored))
@@ -241,7 +241,7 @@ FOLDERS: dict[str, tuple[object, GitFolder | OtherObject | None, tuple[str, str]
 
 
 @pytest.mark.parametrize(("wanted", "found", "expected"), FOLDERS.values(), ids=FOLDERS)
-def test_a_folder_is_told_with_its_branch_and_commit(
+def test_a_folder_is_shown_with_its_branch_and_commit(
     wanted: object, found: GitFolder | OtherObject | None, expected: tuple[str, str]
 ) -> None:
     (told,) = stand(with_folder(found), wanted).workspaces[0].folders
@@ -257,7 +257,7 @@ def test_a_folder_is_told_with_its_branch_and_commit(
         (PROD, folder(url=URL + "x"), "wrong_repository"),
     ],
 )
-def test_a_folder_that_a_run_would_refuse_is_told_with_its_code(
+def test_a_folder_that_a_run_would_refuse_is_shown_with_its_code(
     wanted: object, found: GitFolder | OtherObject | None, code: str
 ) -> None:
     report = stand(with_folder(found), wanted)
@@ -267,7 +267,7 @@ def test_a_folder_that_a_run_would_refuse_is_told_with_its_code(
     assert any(line.startswith("      → ") for line in shown(report))
 
 
-def test_what_a_pattern_finds_is_told_one_by_one() -> None:
+def test_the_folders_of_a_pattern_are_shown_one_by_one() -> None:
     workspace = FakeWorkspace(
         stored=[OWN],
         at={
@@ -283,7 +283,7 @@ def test_what_a_pattern_finds_is_told_one_by_one() -> None:
     ]
 
 
-def test_a_directory_that_cannot_be_listed_is_told_for_each_pattern() -> None:
+def test_an_unlisted_directory_is_shown_for_each_pattern() -> None:
     workspace = FakeWorkspace(stored=[OWN], fail={"children": failure()})
     (told,) = stand(workspace, "/Repos/etl/*").workspaces[0].folders
     assert (told.path, told.status) == ("/Repos/etl/*", "failed")
@@ -297,7 +297,7 @@ def test_a_principal_of_run_as_has_a_line_of_its_own() -> None:
     ]
 
 
-def test_a_workspace_that_fails_is_told_with_its_code_and_takes_no_other_along() -> None:
+def test_a_failing_workspace_has_its_code_and_fails_no_other() -> None:
     clouds = FakeServices(
         {host(1): FakeWorkspace(fail={"sign_in": failure(status=401)}), host(2): FakeWorkspace(stored=[OWN])}
     )
@@ -382,7 +382,7 @@ def test_what_is_no_report_of_a_run_is_named(tmp_path: Path, text: str, said: st
     assert said in problem.message
 
 
-def test_a_folder_that_no_run_will_move_is_told_with_what_to_write() -> None:
+def test_a_folder_that_no_run_moves_is_shown_with_the_line_to_add() -> None:
     (told,) = stand(with_folder(folder(None)), "/Repos/etl/prod").workspaces[0].folders
     assert told.error is not None
     assert (told.status, told.error.code) == ("warning", "folder_detached")

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_refresh.model.values import Problem
-from git_refresh.settings.storage import Storage, read_storage
-from tests.drawn import as_often_as
+from git_refresh.settings.functions_host import Storage, read_storage
+from tests.support.examples import as_often_as
 
 GUID = "5a1e0000-0000-4000-8000-000000000002"
 KEY = "c2VjcmV0LWtleS1vZi10aGUtYWNjb3VudA=="
@@ -149,9 +149,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("environ", "said"), WRONG.values(), ids=WRONG)
-def test_a_connection_that_cannot_be_used_is_told_with_what_to_write(
-    environ: dict[str, str], said: str
-) -> None:
+def test_an_unusable_connection_is_reported_with_a_correction(environ: dict[str, str], said: str) -> None:
     found = read_storage(environ)
     assert isinstance(found, Problem)
     assert str(found) == said

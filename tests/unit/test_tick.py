@@ -11,7 +11,7 @@ from git_refresh import app
 from git_refresh.fan_out import dispatch
 from git_refresh.run.errors import LONGEST_MESSAGE, RunFailedError
 from git_refresh.run.report import Report
-from tests.unit.test_time import ODD_STATUSES
+from tests.support.timer_statuses import ODD_STATUSES
 
 SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
 SETTINGS = {

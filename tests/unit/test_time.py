@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from git_refresh.clients.identity import Identity
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import ServiceTime, Skew
-from git_refresh.model.next_run import MARGIN, expires_before, late_by, next_run_after
+from git_refresh.model.schedule import MARGIN, expires_before, late_by, next_run_after
 from git_refresh.model.values import AZURE_DEVOPS, Token
 from git_refresh.output.mask import SecretFilter
-from tests.unit.fakes import NOW, FakeClock, deadline
+from tests.support.fakes import NOW, FakeClock, deadline
+from tests.support.timer_statuses import ODD_STATUSES
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -126,41 +127,6 @@ def test_a_run_is_late_when_it_begins_after_what_is_granted_to_it(due: datetime,
     assert late_by(NOW, {"Next": due.isoformat()}) == timedelta(seconds=seconds)
 
 
-ODD_MOMENTS: list[object] = [
-    *(None, True, 0, -1, 1_795_000_000, 1e308, float("nan"), [], {}, ["2026-11-23T11:00:00Z"], b"2026"),
-    *(
-        "",
-        "tomorrow",
-        "never",
-        "2026-11-23",
-        "11:00:00",
-        "20261123T110000Z",
-        "2026-W48-1",
-        "2026-11-23 11:00:00",
-    ),
-    *("0001-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "1601-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
-    *("9999-12-31T23:59:59.9999999", "9999-12-31T23:59:59.9999999+00:00", "9999-12-31T23:59:59-14:00"),
-    *(
-        "2026-11-23T24:00:00Z",
-        "2026-13-01T00:00:00Z",
-        "2026-11-23T11:00:00+25:00",
-        "2026-11-23T11:00:00+0000",
-    ),
-    *(
-        "2026-11-23T11:00:00.12345678Z",
-        "2026-11-23T11:00:00Z ",
-        "\uff12026-11-23T11:00:00Z",
-        "2026-11-23T11:00:00\n",
-    ),
-]
-ODD_STATUSES: list[object] = [
-    *(None, {}, [], 5, 0.5, True, "2026-11-23T11:00:00Z", b"x", [{"Next": "2026-11-23T11:00:00Z"}]),
-    *({"Last": "2020-01-01T00:00:00+00:00"}, {"next": "2026-11-23T11:00:00Z"}),
-    *({"Next": moment} for moment in ODD_MOMENTS),
-]
-"""What the host could pass as the timer's `ScheduleStatus`, and means no time that is known."""
-
-
 @pytest.mark.parametrize("status", ODD_STATUSES, ids=repr)
 def test_a_status_that_means_no_time_is_as_good_as_none(status: object) -> None:
     assert late_by(NOW, status) == timedelta()
@@ -195,7 +161,7 @@ def test_whatever_moment_the_host_writes_no_run_is_ten_years_away(moment: dateti
     assert not expires_before(following, datetime.max.replace(tzinfo=UTC))
 
 
-def test_a_clock_that_is_behind_makes_tokens_look_longer_lived_than_they_are() -> None:
+def test_a_clock_that_is_behind_makes_tokens_look_valid_for_longer() -> None:
     next_run, ends = NOW + timedelta(minutes=15), NOW + timedelta(minutes=25)
     assert not expires_before(next_run, ends)
     assert expires_before(next_run, ends, skew=timedelta(minutes=10))
@@ -212,7 +178,7 @@ def test_a_clock_that_is_behind_makes_tokens_look_longer_lived_than_they_are() -
         ([], 0),
     ],
 )
-def test_the_services_tell_how_far_this_machine_s_clock_is_off(dates: list[str | None], minutes: int) -> None:
+def test_response_dates_show_how_far_the_local_clock_is_off(dates: list[str | None], minutes: int) -> None:
     skew = Skew(FakeClock())
     for date in dates:
         skew.observe(date)

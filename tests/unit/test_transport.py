@@ -6,7 +6,7 @@ import requests
 from git_refresh.clients.connections import tls_context
 from git_refresh.clients.session import BoundedSession, RequestRefusedError, proxy_of
 from git_refresh.model.clock import Deadline, current_operation, operation
-from tests.unit.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 ORIGIN = "https://adb-1.1.azuredatabricks.net"
 

@@ -11,7 +11,7 @@ from git_refresh.clients.key_vault import KeyVault
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.values import Token
 from git_refresh.output.mask import SecretFilter
-from tests.unit.fakes import NOW, FakeServices, deadline
+from tests.support.fakes import NOW, FakeServices, deadline
 
 SENT = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
 SECRET = "dose00112233445566778899aabbccddeeff"

@@ -12,8 +12,8 @@ from git_refresh.run import listing, walk
 from git_refresh.run.listing import Listing
 from git_refresh.run.walk import LOOK_AFTER, MAX_DEPTH, MAX_REQUESTS, WALK_LIMIT_S, WIDE, Gap
 from git_refresh.settings.models import Folder
-from tests.unit.fakes import FakeClock, deadline
-from tests.unit.workspace_tree import Kind, Node, Tree
+from tests.support.fakes import FakeClock, deadline
+from tests.support.workspace_tree import Kind, Node, Tree
 
 
 def tree(*, tells: bool = True, **kinds: list[str]) -> Tree:
@@ -260,7 +260,7 @@ def test_a_look_at_the_root_that_fails_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("its_own_answer_tells", [True, False])
-def test_a_broken_folder_is_found_where_its_directory_tells(
+def test_a_broken_folder_is_found_if_its_directory_marks_it(
     monkeypatch: pytest.MonkeyPatch, *, its_own_answer_tells: bool
 ) -> None:
     there = tree(broken=["/Shared/a/broken"], git_cli=["/Shared/a/whole", "/Shared/b/x"])
@@ -273,7 +273,7 @@ def test_a_broken_folder_is_found_where_its_directory_tells(
     assert isinstance(looks["/Shared/a/whole"], GitFolder)
 
 
-def test_a_broken_folder_is_a_directory_where_its_directory_does_not_tell() -> None:
+def test_a_broken_folder_is_a_directory_if_its_directory_does_not_mark_it() -> None:
     there = tree(broken=["/Shared/a/broken"], git_cli=["/Shared/a/whole"], tells=False)
     found, told, _ = search(there, "/Shared/*")
     assert (found, told) == (["/Shared/a/whole"], [])

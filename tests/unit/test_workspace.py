@@ -26,7 +26,7 @@ from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import GitFolder
 from git_refresh.output.mask import SecretFilter
-from tests.unit.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 HOST = "https://adb-1.1.azuredatabricks.net"
 OWN = "dapi7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
@@ -118,7 +118,7 @@ def test_a_page_with_more_than_anybody_has_is_not_even_read(monkeypatch: pytest.
     assert read == []
 
 
-def test_a_workspace_that_gives_back_the_secret_as_its_token_is_not_signed_in_to(
+def test_a_workspace_that_returns_the_secret_as_token_is_no_sign_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given = requests.Response()
@@ -176,7 +176,7 @@ def test_a_git_folder_without_an_id_is_unexpected(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("commit", ["two\nlines", "main", None, 7, (SHARED[4:] * 2)[:40]])
 def test_a_ref_at_no_commit_is_unexpected_and_others_may_be_odd(commit: object) -> None:
-    refs = responses.Refs(
+    refs = responses.GitRefs(
         value=[{"name": 5}, {"objectId": []}, {"name": "refs/heads/main", "objectId": commit}]
     )
     assert devops._head(refs, "refs/heads/other", SecretFilter()).commit is None

@@ -23,8 +23,8 @@ from git_refresh.output.log import RedactingLogger
 from git_refresh.run.refresh import refresh
 from git_refresh.run.report import Report
 from git_refresh.settings.load import Settings, load
-from tests.unit.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
-from tests.unit.test_refresh import host
+from tests.support.fake_fleet import host
+from tests.support.fakes import NOW, FakeClock, FakeServices, FakeWorkspace, failure
 
 A, B = "5a1e0000-0000-4000-8000-00000000000a", "5a1e0000-0000-4000-8000-00000000000b"
 TENANT, APP = "5a1e0000-0000-4000-8000-00000000000c", "5a1e0000-0000-4000-8000-00000000000d"
@@ -182,7 +182,7 @@ def test_a_repository_that_only_one_zone_names_is_asked_by_no_other() -> None:
     assert not clouds.made[Zone(B)].asked, "the workspace alone has said where it is"
 
 
-def test_the_token_of_the_report_is_the_one_that_ends_first_and_a_short_one_is_named(
+def test_the_report_names_the_token_that_expires_first(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     clouds, environ = fleet({}, {"identity": B})
@@ -213,9 +213,7 @@ def test_a_mistake_of_ours_in_one_zone_stays_there() -> None:
     assert codes == ["internal_error", None]
 
 
-def test_an_identity_that_is_not_there_is_told_by_each_of_its_workspaces_and_their_folders_are_skipped() -> (
-    None
-):
+def test_a_missing_identity_is_reported_by_each_of_its_workspaces() -> None:
     clouds, environ = fleet({"identity": B})
     clouds.services(Zone(B)).identity_failure = ServiceError(failure(Service.IDENTITY, 500).failure)
     (found,) = run(clouds, environ).workspaces

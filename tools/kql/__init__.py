@@ -1,6 +1,6 @@
 """Microsoft's own language service for the queries: it knows tables, columns, functions and types, which the grammar does not.
 
-It is an npm package: `python -m tools.kql` (a part of `make install`) gets it, by the hash in `package-lock.json`.
+`python -m tools.npm` installs it.
 """
 
 import json
@@ -12,15 +12,6 @@ from tools import npm
 
 HERE = Path(__file__).parent
 INSTALLED = Path(sys.prefix) / "kql"
-
-
-def install() -> None:
-    """Get the package.
-
-    Raises:
-        RuntimeError: npm says why not.
-    """
-    npm.install(HERE, INSTALLED)
 
 
 def diagnose(queries: Mapping[str, str]) -> dict[str, list[str]]:

@@ -108,18 +108,6 @@ class RotationReport:
             "version": 1,
             "result": self.result,
             "applied": self.applied,
-            "secrets": _plain([json_of(secret) for secret in self.secrets]),
+            "secrets": [json_of(secret) for secret in self.secrets],
             "problems": [json_of(problem) for problem in self.problems],
         }
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401  # whatever a dataclass has
-    match value:
-        case datetime():
-            return value.isoformat()
-        case dict():
-            return {key: _plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case _:
-            return value

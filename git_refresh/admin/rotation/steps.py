@@ -18,7 +18,7 @@ from git_refresh.admin.rotation.decide import (
     SignIn,
     places,
 )
-from git_refresh.admin.secrets import Current, NewSecret, OAuthSecret, Version, place_of, tags_of
+from git_refresh.admin.values import Current, NewSecret, OAuthSecret, Version, place_of, tags_of
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding, out_of_time
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.failures.table import Known
@@ -39,7 +39,7 @@ ONE_TRY_S = 10.0
 EARLY = timedelta(days=1)
 """How much earlier a new one may expire than was asked for: clocks differ."""
 
-AT_ONCE = 64
+MAX_PARALLEL_WORKSPACES = 64
 """Workspaces that a secret is tried at together."""
 
 READ_BACK_S = 30.0
@@ -159,7 +159,7 @@ class Steps:
                 return _Tried(error.failure)
             return _Tried(None)
 
-        tried = self._crew.each(hosts, work, AT_ONCE)
+        tried = self._crew.each(hosts, work, MAX_PARALLEL_WORKSPACES)
         if self._crew.interrupted:
             raise KeyboardInterrupt
         late = _Tried(ServiceFailure(Service.DATABRICKS, Operation.SIGN_IN.of(), FailureKind.OUT_OF_TIME))

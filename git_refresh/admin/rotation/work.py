@@ -35,7 +35,7 @@ from git_refresh.admin.rotation.steps import (
     no_room,
     outcome,
 )
-from git_refresh.admin.secrets import OAuthSecret, Version, place_of
+from git_refresh.admin.values import OAuthSecret, Version, place_of
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding, interrupted
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline

@@ -1,0 +1,167 @@
+"""Jobs, OAuth secrets and versions of Key Vault secrets, as values. Loads no SDK."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol, override
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from git_refresh.model.values import Ref, StoredCredential
+from git_refresh.run.ports import Authenticator
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking: a user name, or an application id; and whether he administers the workspace."""
+
+    name: str
+    admin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GitSource:
+    """What a job clones; `ref` and `commit` are both empty where it takes the default branch."""
+
+    url: str
+    provider: str
+    ref: Ref | None = None
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunAs:
+    """Whom a job runs as: a service principal by its application id, a user or a group by the name."""
+
+    kind: Literal["service principal", "user", "group"]
+    name: str
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedJob:
+    """A job as the list has it. The list does not tell whom it runs as."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job, as far as its code is concerned; without `source` its code is in the workspace."""
+
+    id: int
+    name: str
+    run_as: RunAs | None
+    source: GitSource | None
+
+
+class Jobs(Protocol):
+    """One workspace's jobs, as the holder of one token sees them; every method raises `ServiceError` when the workspace fails it."""
+
+    def caller(self) -> Caller: ...
+    def listed(self) -> Iterator[list[ListedJob]]:
+        """Those that the caller may see, page by page."""
+        ...
+
+    def job(self, id_: int) -> Job | None:
+        """A job; None: it is gone."""
+        ...
+
+    def principal_id(self, application_id: str) -> int | None:
+        """The numeric id of a service principal; None: the workspace has none of this application id."""
+        ...
+
+    def credentials(self, principal_id: int) -> list[StoredCredential]: ...
+    def close(self) -> None: ...
+
+
+type JobsClientFactory = Authenticator[Jobs]
+"""Signs in to workspaces, to read their jobs."""
+
+
+MADE_BY = "made-by"
+TOOL = "databricks-git-refresh"
+"""The mark on a version that a command of ours has stored."""
+
+SECRET_ID = "databricks-secret-id"  # noqa: S105  # a tag's name
+CLIENT_ID = "databricks-client-id"
+"""The tags that tell of which OAuth secret a version has the value, and whose that is: its id and its principal's application id.
+
+They may have been written by hand, and travel with a copy: they tell, and prove nothing.
+"""
+
+STORED_AS = "databricks-stored-as"
+"""The tag that tells where that was stored, as `VAULT_HOST/NAME`: what is found elsewhere is a copy."""
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a secret in Key Vault, without its value."""
+
+    id: str
+    created_on: datetime | None = None
+    expires_on: datetime | None = None
+    enabled: bool = True
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def whose(self) -> str | None:
+        """The application id of the service principal whose OAuth secret this is, if its tags tell."""
+        tags = self.tags
+        return tags.get(CLIENT_ID, "").lower() or None if _ID.fullmatch(tags.get(SECRET_ID, "")) else None
+
+    def names(self, client_id: str) -> str | None:
+        """The id of the OAuth secret whose value this is, if its tags tell so, and of this service principal; None: nobody knows."""
+        return self.tags[SECRET_ID] if self.whose == client_id.lower() else None
+
+    def stored_by_us(self, client_id: str, place: str) -> str | None:
+        """The same, if besides a command of ours has stored it, and at this very place: only that may ever be deleted."""
+        ours = self.tags.get(MADE_BY) == TOOL and self.tags.get(STORED_AS) == place
+        return self.names(client_id) if ours else None
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The latest version of a secret, which the app reads, with its value."""
+
+    version: Version
+    value: SecretStr
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthSecret:
+    """What a workspace tells of an OAuth secret: never its value."""
+
+    id: str
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    """None: it does not end."""
+    status: str = ""
+    scopes: tuple[str, ...] = ()
+    """Those that a token of it can have; none: all that the principal may do."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """An OAuth secret that was made just now: the only time that its value is told."""
+
+    about: OAuthSecret
+    value: SecretStr = field(repr=False)
+
+
+def place_of(vault: str, name: str) -> str:
+    """Where a secret is stored, as it is written into a tag: the same for each way to write the vault's URL and the name."""
+    return f"{urlsplit(vault).hostname or ''}/{name}".lower()
+
+
+def tags_of(secret_id: str, client_id: str, place: str) -> dict[str, str]:
+    """What to tag a version with whose value is this OAuth secret of this service principal, and which is stored at this place."""
+    return {MADE_BY: TOOL, SECRET_ID: secret_id, CLIENT_ID: client_id, STORED_AS: place}

@@ -1,0 +1,210 @@
+"""What the Functions host's own settings say: the storage account of the queue and the claims, and how long a run may take.
+
+Facts: https://learn.microsoft.com/azure/azure-functions/functions-reference#connecting-to-host-storage-with-an-identity
+"""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from git_refresh.model.hosts import Domain, TrustedHosts, origin_of, parse_trusted_hosts
+from git_refresh.model.values import GUID, Problem
+from git_refresh.output.redact import INVISIBLE, looks_like_secret, redact
+
+CONNECTION = "AzureWebJobsStorage"
+"""The setting: a connection string, or the start of several settings' names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where the account's blobs are, and how it is opened: by a connection string, or as an identity."""
+
+    connection_string: str = field(default="", repr=False)
+    """It has a key of the account in it."""
+    blobs: str = ""
+    """`https://ACCOUNT.blob.core.windows.net`, where there is no connection string."""
+    client_id: str | None = None
+    """Of the user-assigned identity that opens it; None: the system-assigned one."""
+
+    def secrets(self) -> list[str]:
+        """What in the connection string opens the account."""
+        return [value for key, value in _parts(self.connection_string) if key in _OPENERS]
+
+
+def read_storage(environ: Mapping[str, str]) -> Storage | Problem:
+    """How the account is reached, or what is wrong with the settings that say it. No part of a connection string is quoted."""
+    given = {
+        name.replace(":", "__").lower(): value.strip()
+        for name, value in environ.items()
+        if name.lower().startswith(CONNECTION.lower()) and value.strip()
+    }
+    trusted, _ = parse_trusted_hosts(environ.get("TRUSTED_HOSTS", ""))
+    plain = given.get(CONNECTION.lower())
+    if plain is not None:
+        return _by_string(plain, trusted)
+    account, queues, blobs, client_id = (
+        given.get(f"{CONNECTION}__{name}".lower(), "")
+        for name in ("accountName", "queueServiceUri", "blobServiceUri", "clientId")
+    )
+    if client_id and not GUID.fullmatch(client_id):
+        wrong = f"{_quoted(client_id)} must be the client id of a user-assigned managed identity"
+        return Problem(f"{CONNECTION}__clientId", wrong)
+    if queues or blobs:
+        return _by_addresses(queues, blobs, client_id, trusted)
+    if not account:
+        return Problem(CONNECTION, _MISSING)
+    if not re.fullmatch(r"[a-z0-9]{3,24}", account):
+        near = re.search(r"(?:^|/)([a-z0-9]{3,24})(?:\.[a-z]+)?\.core\.windows\.net", account)
+        advice = f'write "{near[1]}"' if near else "it has 3 to 24 small letters and digits"
+        wrong = f"{_quoted(account)} must be the name of a storage account; {advice}"
+        return Problem(f"{CONNECTION}__accountName", wrong)
+    return Storage(blobs=f"https://{account}.blob.core.windows.net", client_id=client_id.lower() or None)
+
+
+_MISSING = (
+    'is missing, and FAN_OUT "queue" needs a storage account for its queue; set AzureWebJobsStorage__accountName to its name, and '
+    "AzureWebJobsStorage__credential to managedidentity (docs/fan-out.md)"
+)
+
+
+def _by_string(text: str, trusted: TrustedHosts) -> Storage | Problem:
+    parts = dict(_parts(text))
+    # Each part with a value, since the SDK takes no others.
+    whole = len(text) <= _LONGEST_STRING and not INVISIBLE.search(text) and "" not in parts.values()
+    if whole and (parts.get("usedevelopmentstorage") == "true" or _opens(parts)):
+        return (
+            Storage(connection_string=text)
+            if _leads_home(parts, trusted)
+            else Problem(CONNECTION, _ELSEWHERE)
+        )
+    return Problem(
+        CONNECTION,
+        "is not a connection string of a storage account (DefaultEndpointsProtocol=https;AccountName=…;AccountKey=…); copy it anew, or "
+        "better remove it, and set AzureWebJobsStorage__accountName and AzureWebJobsStorage__credential",
+    )
+
+
+_LONGEST_STRING = 4_000
+_OPENERS = frozenset({"accountkey", "sharedaccesssignature"})
+
+
+def _parts(text: str) -> list[tuple[str, str]]:
+    """The parts of a connection string, their names in small letters; one without a name, or a value, has none."""
+    found = [part.partition("=") for part in text.rstrip(";").split(";")] if text else []
+    return [(name.lower(), value if name else "") for name, _, value in found]
+
+
+def _opens(parts: Mapping[str, str]) -> bool:
+    """Whether it names an account, and has what opens it."""
+    try:
+        base64.b64decode(parts.get("accountkey", ""), validate=True)
+    except ValueError:
+        return False
+    return bool(parts.keys() & _OPENERS and parts.keys() & {"accountname", "blobendpoint"})
+
+
+_ELSEWHERE = (
+    "is a connection string whose blobs are not at https://ACCOUNT.blob.core.windows.net, below storage.azure.net or at a host listed in "
+    "TRUSTED_HOSTS, so nothing is sent to them; copy it anew"
+)
+
+
+def _leads_home(parts: Mapping[str, str], trusted: TrustedHosts) -> bool:
+    """Whether it leads to where a signature may go, which whoever gets it may use. This very machine may be an emulator."""
+    suffix = parts.get("endpointsuffix", "core.windows.net")
+    protocol = parts.get("defaultendpointsprotocol", "https")
+    url = parts.get("blobendpoint") or f"{protocol}://{parts.get('accountname', '')}.blob.{suffix}"
+    if "usedevelopmentstorage" in parts or re.match(r"http://(?:127\.0\.0\.1|localhost)[:/]", url):
+        return True
+    try:
+        origin_of(url, Domain.STORAGE, trusted)
+    except ValueError:
+        return False
+    return True
+
+
+def _by_addresses(queues: str, blobs: str, client_id: str, trusted: TrustedHosts) -> Storage | Problem:
+    found: dict[str, str] = {}
+    for name, url in (("queueServiceUri", queues), ("blobServiceUri", blobs)):
+        place = f"{CONNECTION}__{name}"
+        service = name.removesuffix("ServiceUri")
+        if not url:
+            return Problem(place, f"is missing; write https://ACCOUNT.{service}.core.windows.net")
+        try:
+            found[name] = origin_of(url, Domain.STORAGE, trusted)
+        except ValueError as error:
+            return Problem(place, f"{_quoted(url)} {error}")
+    return Storage(blobs=found["blobServiceUri"], client_id=client_id.lower() or None)
+
+
+def _quoted(text: str) -> str:
+    return "what it says" if looks_like_secret(text) else f'"{redact(text)}"'
+
+
+HOST_JSON = Path(__file__).parents[2] / "host.json"
+"""Deployed beside function_app.py."""
+
+ENDING_S = 5
+"""Seconds that a run may go on after its budget, see docs/reliability.md."""
+
+_OVERRIDE = "azurefunctionsjobhost:functiontimeout"
+_TIME_SPAN = re.compile(
+    r"(?:(?P<d>\d{1,8})\.)?(?P<h>\d{1,2}):(?P<m>\d{1,2})(?::(?P<s>\d{1,2})(?:\.\d{1,7})?)?", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionTimeout:
+    """A limit, and where it is set."""
+
+    seconds: int
+    place: str
+
+
+def function_timeout(environ: Mapping[str, str]) -> FunctionTimeout | None:
+    """The limit in force; None where there is none, or none is known.
+
+    Facts (azure-functions-host, `ScriptJobHostOptionsSetup`): it is a .NET `TimeSpan`, and -1 means no limit. The environment comes after
+    host.json; in its names, which are read in any letter case, `__` replaces the `:` between a section and its key.
+    """
+    overriding = [
+        (value, f"the app setting {redact(name)}")
+        for name, value in environ.items()
+        if overrides_timeout(name)
+    ]
+    limits = []
+    for text, place in overriding or [(_in_file(), "host.json")]:
+        seconds = _seconds(text.strip())
+        limits += (
+            [FunctionTimeout(seconds, f'functionTimeout of "{text.strip()}" in {place}')] if seconds else []
+        )
+    return min(limits, key=lambda limit: limit.seconds, default=None)
+
+
+def overrides_timeout(name: str) -> bool:
+    """Whether an app setting of this name takes the place of the file's limit."""
+    return len(name) <= len(_OVERRIDE) + 1 and name.replace("__", ":").lower() == _OVERRIDE
+
+
+def _in_file() -> str:
+    try:
+        content = json.loads(HOST_JSON.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return ""  # the host itself says what is wrong with it
+    return str(content.get("functionTimeout", "")) if isinstance(content, dict) else ""
+
+
+def _seconds(text: str) -> int | None:
+    """Whole seconds of `hh:mm:ss` or `d.hh:mm:ss`; days alone are days."""
+    if re.fullmatch(r"[0-9]{1,8}", text):
+        return int(text) * 86_400
+    found = _TIME_SPAN.fullmatch(text)
+    if not found:
+        return None
+    days, hours, minutes, seconds = (int(found[part] or 0) for part in "dhms")
+    if hours > 23 or minutes > 59 or seconds > 59:  # noqa: PLR2004  # .NET takes no others
+        return None
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds

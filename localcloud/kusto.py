@@ -1,0 +1,336 @@
+"""A part of Kusto's query language, as far as the queries on runs and slices use it: https://learn.microsoft.com/kusto/query.
+
+Refuses what it does not know.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+type Value = Any
+type Row = dict[str, Value]
+type Rows = list[Row]
+type Node = tuple[Any, ...]
+"""`(kind, ...)`, as the parser makes it."""
+
+_TOKEN = re.compile(
+    r"""\s+|//[^\n]*|(?P<span>\d+(?:ms|[smhd])\b)|(?P<number>\d+(?:\.\d+)?)|(?P<text>"[^"]*"|'[^']*')
+    |(?P<name>mv-expand|[A-Za-z_]\w*)|(?P<sign>==|!=|<=|>=|[-+*/<>=()\[\].,|;])""",
+    re.VERBOSE,
+)
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_BINDS = {"or": 1, "and": 2, "in": 3, "startswith": 3, "contains": 3, "==": 3, "!=": 3} | {
+    **dict.fromkeys(("<", ">", "<=", ">="), 4),
+    **dict.fromkeys(("+", "-"), 5),
+    **dict.fromkeys(("*", "/"), 6),
+}
+_SIGNS: dict[str, Callable[[Value, Value], Value]] = {
+    "==": lambda one, other: one == other,
+    "!=": lambda one, other: one != other,
+    "<": lambda one, other: one < other,
+    ">": lambda one, other: one > other,
+    "<=": lambda one, other: one <= other,
+    ">=": lambda one, other: one >= other,
+    "+": lambda one, other: one + other,
+    "-": lambda one, other: one - other,
+    "*": lambda one, other: one * other,
+    "/": lambda one, other: one // other if isinstance(one, int) and isinstance(other, int) else one / other,
+    "startswith": lambda one, other: one.lower().startswith(other.lower()),
+    "contains": lambda one, other: other.lower() in one.lower(),
+}
+
+
+def run(text: str, tables: dict[str, Rows], now: datetime) -> Rows:
+    """What a query answers.
+
+    Raises:
+        NotImplementedError: it uses more of the language than is known here.
+    """
+    return _Query(text, tables, now).rows()
+
+
+@dataclass
+class _Query:
+    text: str
+    tables: dict[str, Rows]
+    now: datetime
+    tokens: list[str] = field(default_factory=list)
+    at: int = 0
+    lets: dict[str, Value] = field(default_factory=dict)
+    columns: set[str] = field(default_factory=set)
+    """All that the query has named: in a row that a join has found nothing for, they are empty."""
+
+    def rows(self) -> Rows:
+        end = 0
+        while end < len(self.text):
+            found = _TOKEN.match(self.text, end)
+            if found is None:
+                raise NotImplementedError(self.text[end : end + 20])
+            end = found.end()
+            self.tokens += [found[0]] if found.lastgroup else []
+        while self.takes("let"):
+            name = self.next()
+            self.expect("=")
+            self.lets[name] = (
+                self.value(self.expression(), {}) if self.peek() == "toscalar" else self.pipeline()
+            )
+            self.expect(";")
+        answer = self.pipeline()
+        if self.at != len(self.tokens):
+            raise NotImplementedError(self.peek())
+        return answer
+
+    def peek(self) -> str:
+        return self.tokens[self.at] if self.at < len(self.tokens) else ""
+
+    def next(self) -> str:
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def takes(self, token: str) -> bool:
+        found = self.peek() == token
+        self.at += found
+        return found
+
+    def expect(self, token: str) -> None:
+        if not self.takes(token):
+            raise NotImplementedError(f"{self.peek()!r}, not {token!r}")
+
+    # ---- Rows ----
+
+    def pipeline(self) -> Rows:
+        source = self.next()
+        rows: Rows = self.lets[source] if source in self.lets else self.tables[source]
+        while self.takes("|"):
+            step = self.next()
+            method = getattr(self, f"_{step.replace('-', '_')}", None)
+            if method is None:
+                raise NotImplementedError(step)
+            rows = method(rows)
+        return rows
+
+    def _where(self, rows: Rows) -> Rows:
+        wanted = self.expression()
+        return [row for row in rows if self.value(wanted, row) is True]
+
+    def _extend(self, rows: Rows) -> Rows:
+        added = list(self.named())
+        return [{**row, **{name: self.value(node, row) for name, node in added}} for row in rows]
+
+    def _project(self, rows: Rows) -> Rows:
+        kept = list(self.named())
+        return [{name: self.value(node, row) for name, node in kept} for row in rows]
+
+    def _summarize(self, rows: Rows) -> Rows:
+        sums = list(self.named())
+        keys = list(self.named()) if self.takes("by") else []
+
+        def group(row: Row) -> str:
+            return repr([self.value(node, row) for _, node in keys])
+
+        groups = [list(each) for _, each in groupby(sorted(rows, key=group), group)]
+        return [self._summed(sums, keys, each) for each in (groups if keys else [rows])]
+
+    def _summed(self, sums: list[tuple[str, Node]], keys: list[tuple[str, Node]], group: Rows) -> Row:
+        answer = {name: self.value(node, group[0]) for name, node in keys}
+        for name, node in sums:
+            if node[:2] == ("call", "arg_max"):
+                by, *carried = node[2]
+                best = max(group, key=lambda row, by=by: self.value(by, row))  # type: ignore[misc]
+                answer |= {each[1]: self.value(each, best) for each in (by, *carried)}
+            else:
+                answer[name] = self.value(node, {}, group)
+        return answer
+
+    def _top(self, rows: Rows) -> Rows:
+        most = int(self.next())
+        self.expect("by")
+        return self._order_by(rows)[:most]
+
+    def _order(self, rows: Rows) -> Rows:
+        self.expect("by")
+        return self._order_by(rows)
+
+    def _order_by(self, rows: Rows) -> Rows:
+        by = self.expression()
+        descending = self.next() == "desc"
+        return sorted(rows, key=lambda row: self.value(by, row), reverse=descending)
+
+    def _mv_expand(self, rows: Rows) -> Rows:
+        ((name, node),) = self.named()
+        if self.takes("to"):
+            self.at += len(("typeof", "(", "type", ")"))
+        return [{**row, name: each} for row in rows for each in self.value(node, row) or [None]]
+
+    def _join(self, rows: Rows) -> Rows:
+        for token in ("kind", "=", "leftouter", "("):
+            self.expect(token)
+        right = self.pipeline()
+        self.expect(")")
+        self.expect("on")
+        key = self.next()
+        none = dict.fromkeys((name for row in right for name in row), None)
+        return [
+            {**other, **row}
+            for row in rows
+            for other in [each for each in right if each[key] == row[key]] or [none]
+        ]
+
+    # ---- Expressions ----
+
+    def named(self) -> Iterator[tuple[str, Node]]:
+        """`name = expression`, or an expression that is called by its column."""
+        while True:
+            name = ""
+            if self.tokens[self.at + 1 : self.at + 2] == ["="]:
+                name = self.next()
+                self.expect("=")
+            node = self.expression()
+            self.columns.add(name or str(node[1]))
+            yield name or str(node[1]), node
+            if not self.takes(","):
+                return
+
+    def expression(self, least: int = 0) -> Node:
+        left = self.operand()
+        while _BINDS.get(self.peek(), 0) > least:
+            sign = self.next()
+            if sign == "in":
+                self.expect("(")
+                left = ("in", left, self.rows_below() if self.peek() == "(" else self.arguments())
+            else:
+                left = ("sign", sign, left, self.expression(_BINDS[sign]))
+        return left
+
+    def rows_below(self) -> list[Node]:
+        """The only column of the rows in `((…))`."""
+        self.expect("(")
+        found = self.pipeline()
+        self.expect(")")
+        self.expect(")")
+        return [("is", value) for row in found for value in row.values()]
+
+    def operand(self) -> Node:
+        word = self.next()
+        if word == "(":
+            node = self.expression()
+            self.expect(")")
+        elif word[0] in "\"'":
+            node = ("is", word[1:-1])
+        elif span := re.fullmatch(r"(\d+)(ms|[smhd])", word):
+            node = ("is", timedelta(seconds=int(span[1]) * _UNITS[span[2]]))
+        elif word in {"true", "false"}:
+            node = ("is", word == "true")
+        elif word[0].isdigit():
+            node = ("is", float(word) if "." in word else int(word))
+        elif word == "toscalar":
+            self.expect("(")
+            rows = self.pipeline()
+            self.expect(")")
+            node = ("is", next(iter(rows[0].values())) if rows else None)
+        elif self.takes("("):
+            node = ("call", word, self.arguments())
+        else:
+            node = ("column", word)
+        while self.peek() in (".", "["):
+            if self.next() == ".":
+                node = ("part", node, ("is", self.next()))
+            else:
+                node = ("part", node, self.expression())
+                self.expect("]")
+        return node
+
+    def arguments(self) -> list[Node]:
+        found: list[Node] = []
+        while not self.takes(")"):
+            found.append(self.expression())
+            self.takes(",")
+        return found
+
+    def value(self, node: Node, row: Row, group: Rows | None = None) -> Value:
+        match node:
+            case "is", value:
+                return value
+            case "column", name:
+                return row.get(name) if name in row or name in self.columns else self.lets[name]
+            case "part", whole, key:
+                there, place = self.value(whole, row, group), self.value(key, row, group)
+                if isinstance(there, list):
+                    return there[place]
+                return there.get(place) if isinstance(there, dict) else None
+            case "in", one, some:
+                return self.value(one, row, group) in [self.value(each, row, group) for each in some]
+            case "sign", ("and" | "or") as sign, one, other:
+                sides = (self.value(each, row, group) is True for each in (one, other))
+                return all(sides) if sign == "and" else any(sides)
+            case "sign", sign, one, other:
+                left, right = self.value(one, row, group), self.value(other, row, group)
+                return None if left is None or right is None else _SIGNS[sign](left, right)
+            case "call", name, arguments if group is not None and name in _SUMS:
+                columns = [[self.value(each, row) for row in group] for each in arguments]
+                return _SUMS[name](group, *columns)
+            case "call", name, arguments:
+                return self.call(name, [self.value(each, row, group) for each in arguments])
+        raise NotImplementedError(node)
+
+    def call(self, name: str, values: Sequence[Value]) -> Value:
+        if name == "now":
+            return self.now
+        if name == "ago":
+            return self.now - values[0]
+        if name not in _CALLS:
+            raise NotImplementedError(name)
+        return _CALLS[name](*values)
+
+
+def _present(values: list[Value]) -> list[Value]:
+    return [value for value in values if value is not None]
+
+
+def _chosen(values: list[Value], wanted: list[Value]) -> list[Value]:
+    return _present([value for value, is_wanted in zip(values, wanted, strict=True) if is_wanted is True])
+
+
+def _text(value: Value) -> str:
+    return "" if value is None else value if isinstance(value, str) else str(value)
+
+
+def _moment(value: Value) -> datetime | None:
+    return datetime.fromisoformat(value) if value else None
+
+
+_SUMS: dict[str, Callable[..., Value]] = {
+    "count": len,
+    "countif": lambda _, wanted: wanted.count(True),
+    "sum": lambda _, values: sum(_present(values)),
+    "min": lambda _, values: min(_present(values), default=None),
+    "max": lambda _, values: max(_present(values), default=None),
+    "maxif": lambda _, values, wanted: max(_chosen(values, wanted), default=None),
+    "minif": lambda _, values, wanted: min(_chosen(values, wanted), default=None),
+    "dcount": lambda _, values: len(set(values)),
+    "take_anyif": lambda _, values, wanted: next(iter(_chosen(values, wanted)), None),
+    "make_set_if": lambda _, values, wanted: sorted(set(_chosen(values, wanted))),
+    "make_list_if": lambda _, values, wanted: _chosen(values, wanted),
+}
+_CALLS: dict[str, Callable[..., Value]] = {
+    "parse_json": json.loads,
+    "tostring": _text,
+    "toint": lambda value: None if value is None else int(value),
+    "tolong": lambda value: None if value is None else int(value),
+    "todouble": lambda value: None if value is None else float(value),
+    "todatetime": _moment,
+    "coalesce": lambda *values: next((each for each in values if each not in (None, "")), None),
+    "iff": lambda condition, yes, no: yes if condition is True else no,
+    "not": lambda value: None if value is None else not value,
+    "isnull": lambda value: value is None,
+    "isnotnull": lambda value: value is not None,
+    "isnotempty": lambda value: value not in (None, ""),
+    "array_length": lambda value: None if value is None else len(value),
+    "range": lambda first, last: None if last is None else list(range(first, last + 1)),
+    "round": lambda value, digits: None if value is None else round(value, digits),
+    "pack_array": lambda *values: list(values),
+}

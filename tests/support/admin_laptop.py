@@ -1,0 +1,80 @@
+"""An admin with a laptop: signed in to the Azure CLI, and let in where the fleet's secrets are."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from git_refresh.admin.services import AdminServices
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.output.log import RedactingLogger
+from localcloud import Cloud, Fleet
+from localcloud.authority import OTHER_TENANT
+from localcloud.databricks.account import AccountPrincipal, OAuthSecret, new_secret
+from localcloud.fleet import CLIENT_ID, SECRET_NAME, UngrantedFleet
+from localcloud.people import Person, laptop
+
+
+def admin_of(cloud: Cloud, fleet: Fleet, name: str = "ada") -> Person:
+    """Somebody who administers the fleet's workspaces, and may write to its vault."""
+    person = cloud.person(name)
+    for workspace in fleet.workspaces:
+        workspace.add_user(person, admin=True)
+    fleet.vault.allow_writing(person.object_id)
+    return person
+
+
+def laptop_of(person: Person, cloud: Cloud, place: Path) -> dict[str, str]:
+    """The environment of her laptop."""
+    return laptop({**os.environ, **cloud.environment()}, person.sign_in(place))
+
+
+def principal_of(cloud: Cloud) -> AccountPrincipal:
+    """The fleet's service principal."""
+    found = cloud.account.find(CLIENT_ID)
+    assert found is not None
+    return found
+
+
+def real_secret(cloud: Cloud, fleet: Fleet, days: float = 20.0, scopes: tuple[str, ...] = ()) -> OAuthSecret:
+    """Let the fleet's OAuth secret be one of its principal, made by hand, which ends in so many days."""
+    made = new_secret(730 * 86_400, scopes)
+    made.age(730 - days)
+    principal_of(cloud).secrets.append(made)
+    for workspace in fleet.workspaces:
+        for principal in workspace.service_principals:
+            principal.secret = None
+    fleet.vault.set(SECRET_NAME, made.value, expires_on=made.ends)
+    return made
+
+
+@contextmanager
+def admin_services(
+    environ: Mapping[str, str], logger: RedactingLogger | None = None
+) -> Iterator[AdminServices]:
+    """What she can do from there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", environ["PATH"])  # where azure-identity looks for az
+        services = AdminServices(Deadline.after(30, SystemClock()), environ, logger or RedactingLogger())
+        try:
+            yield services
+        finally:
+            services.close()
+
+
+def environ_of(
+    cloud: Cloud, fleet: UngrantedFleet, place: Path, person: Person | None = None
+) -> dict[str, str]:
+    """A shell on a laptop, after `az login`; what the identity endpoint gives is the app's own, which `check` looks with."""
+    az = (person or fleet.admin).sign_in(place / "az", [OTHER_TENANT])
+    environ = laptop({**os.environ, **cloud.environment(), **fleet.settings}, az)
+    return environ | {
+        name: value for name, value in cloud.environment().items() if name.startswith("IDENTITY")
+    }
+
+
+@pytest.fixture
+def environ(cloud: Cloud, fleet: UngrantedFleet, tmp_path: Path) -> dict[str, str]:
+    return environ_of(cloud, fleet, tmp_path)

@@ -1,0 +1,189 @@
+"""Every command that the product or a page prints, as the text that somebody pastes."""
+
+import ast
+import re
+import shlex
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+import click
+import yaml
+
+from git_refresh.admin import commands
+from git_refresh.cli.main import main
+from git_refresh.failures.diagnosis import DiagnosisContext, _arguments, _values
+from git_refresh.failures.table import OWN, TABLE, UNKNOWN, Row
+from git_refresh.output.shell import Command, fill
+from tests.support.paths import PAGES, ROOT
+from tests.support.shells import Call, paste
+
+PROGRAMS = ("az", "azd", "func", "databricks")
+"""Those of vendors."""
+HOST = "https://adb-1234567890123456.7.azuredatabricks.net"
+GUID = "5a1e0000-0000-4000-8000-000000000001"
+FACTS = DiagnosisContext(
+    host=HOST,
+    vault="https://contoso.vault.azure.net",
+    secret="databricks-oauth-secret",  # a name
+    client_id=GUID,
+    object_id=GUID,
+    account_id=GUID,
+    tenant=GUID,
+    registration=GUID,
+    principal_id="7",
+    oauth_secret="0a1b",  # an id
+    url="https://dev.azure.com/contoso/Data%20Platform/_git/etl",
+    options=Command(" --settings workspaces.json --trust-host devops.contoso.com"),
+    command=Command("az ad sp show --id x"),
+)
+_BLOCK = re.compile(r"^( *)```(?:sh|console)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_SETUP, _OPERATIONS = "docs/setup.md", "docs/operations.md"
+_BEFORE = {
+    "infra/README.md": _SETUP,
+    "docs/by-hand.md": _SETUP,
+    "docs/fan-out.md": _OPERATIONS,
+    "docs/reference.md": _OPERATIONS,
+    "docs/pipelines/README.md": _OPERATIONS,
+}
+"""The page whose first block one pastes before, as the page says."""
+_ALSO = {
+    "docs/by-hand.md": "OBJECT_ID=0b1e\n",
+    "docs/pipelines/README.md": "RESOURCE_GROUP=git-refresh\n",
+}
+"""What else the page says is known."""
+
+
+def blocks(name: str) -> list[str]:
+    """The shell blocks of a page, without the prompts and the indentation of a list."""
+    text = (ROOT / name).read_text()
+    return [
+        re.sub(rf"^{indent}(?:\$ )?", "", block, flags=re.MULTILINE) for indent, block in _BLOCK.findall(text)
+    ]
+
+
+def pasted(name: str) -> str:
+    """All that one pastes from a page, in order, and from the page before it."""
+    before = blocks(_BEFORE[name])[0] if name in _BEFORE else ""
+    return before + _ALSO.get(name, "") + "".join(blocks(name))
+
+
+WITH_BLOCKS = [name for page in PAGES if blocks(name := str(page.relative_to(ROOT)))]
+
+
+def in_prose() -> Iterator[tuple[str, str]]:
+    """Commands in a page's sentences and tables, each with its place; one that only names a program's command has no arguments."""
+    for page in PAGES:
+        for line in _BLOCK.sub("", page.read_text()).splitlines():
+            for found in re.findall(rf"`((?:{'|'.join(PROGRAMS)}) [a-z][^`]*)`", line):
+                # In a table | is escaped. What is left out is shown as …
+                for command in _simple(re.split(r"…", found.replace("\\|", "|"))[0]):
+                    yield f"{page.relative_to(ROOT)}: {command}", command
+
+
+def in_pipelines() -> Iterator[tuple[str, str]]:
+    """The simple commands of the pipelines to copy, with what a pipeline fills in as a word."""
+    for file in sorted((ROOT / "docs/pipelines").glob("*.yml")):
+        for script in _scripts(yaml.safe_load(file.read_text())):
+            for line in re.sub(r"\$\([\w.]+\)", "WORD", script).splitlines():
+                for command in _simple(line):
+                    yield f"{file.name}: {command}", command
+
+
+def _scripts(value: object) -> Iterator[str]:
+    match value:
+        case dict():
+            for key, item in value.items():
+                if key in {"run", "bash", "inlineScript"} and isinstance(item, str):
+                    yield item
+                else:
+                    yield from _scripts(item)
+        case list():
+            for item in value:
+                yield from _scripts(item)
+
+
+def _simple(line: str) -> Iterator[str]:
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    words: list[str] = []
+    for word in [*lexer, ";"]:
+        if set(word) <= set("();<>|&"):
+            if words and words[0].rpartition("/")[2] in {*PROGRAMS, "python"}:
+                yield shlex.join(words)
+            words = []
+        else:
+            words.append(word)
+
+
+def remedies() -> Iterator[tuple[str, str]]:
+    """The commands of every remedy, each with its code."""
+    known = _values(FACTS)
+    for row in (*TABLE, UNKNOWN, *OWN):
+        for template in _templates(row):
+            yield row.code, fill(template, {**known, **_arguments(known)})
+
+
+def _templates(row: Row) -> list[str]:
+    return [*row.cause.split("`")[1::2], *row.remedy.split("`")[1::2]]
+
+
+def for_others() -> Iterator[tuple[str, str]]:
+    """What `onboard` prints for somebody else to run."""
+    yield "let_into_organization", commands.let_into_organization("contoso", GUID, ["p"], looked_up="it's")
+    yield "put_into_group", commands.put_into_group("contoso", "aadsp.x", "vssgp.y")
+    yield "assign", commands.assign(GUID, "1", GUID)
+    yield "add_principal", commands.add_principal(HOST, GUID, "it's")
+    yield "make_principal", commands.make_principal(HOST, "it's")
+    yield "entitle", commands.entitle(HOST, 7)
+    yield "look_at_principal", commands.look_at_principal(HOST, 7)
+    yield "write_policy", commands.write_policy(GUID, GUID, "https://login.microsoftonline.com/x/v2.0", GUID)
+    yield "let_manage", commands.let_manage(HOST, "repos", "/Repos/it's", GUID, made=True)
+    yield "look_up_identity", commands.look_up_identity(GUID)
+    yield "consent", commands.consent(GUID, GUID)
+    yield "onboard", commands.onboard(FACTS.options)
+
+
+def in_messages() -> Iterator[tuple[str, str]]:
+    """What the other texts of the product name: a program's command, and perhaps options; prose may follow."""
+    for file in sorted((ROOT / "git_refresh").rglob("*.py")):
+        if file.name in {"table.py", "commands.py"}:
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                pattern = rf"\b((?:{'|'.join(PROGRAMS)})(?: [a-z][a-z-]+)+(?: --[a-z-]+(?: (?:'[^']*'|[^\s;,)-]\S*))?)*)"
+                for found in re.findall(pattern, node.value):
+                    yield f"{file.name}:{node.lineno}: {found}", found
+
+
+@cache
+def calls(text: str, shell: str = "bash") -> tuple[Call, ...]:
+    """What programs are given when this is pasted."""
+    with tempfile.TemporaryDirectory() as folder:
+        return tuple(paste(text, shell, Path(folder)))
+
+
+def all_words() -> Iterator[Sequence[str]]:
+    """Every vendor's command line that is printed anywhere, in words: what `vendors.json` has to know."""
+    for _, text in (*in_prose(), *in_pipelines(), *in_messages()):
+        yield shlex.split(text)
+    texts = [pasted(name) for name in WITH_BLOCKS]
+    texts.append("\n".join(text for _, text in (*remedies(), *for_others())))
+    for text in texts:
+        yield from (call.words for call in calls(text))
+
+
+def parse(arguments: str) -> None:
+    """Parse a use of the command line without doing it.
+
+    Raises:
+        click.UsageError: there is no such command or option, or too much is given.
+    """
+    name, *rest = shlex.split(arguments)
+    command = main.commands.get(name)
+    if command is None:
+        raise click.UsageError(f"no such command: {name}")
+    _, left, order = command.make_parser(click.Context(command)).parse_args(rest)
+    if left:
+        raise click.UsageError(f"too much: {left} {order}")

@@ -1,0 +1,89 @@
+"""Shell text as somebody pastes it into bash or zsh: what each program is given, with stand-ins for all that would act."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.paths import ROOT
+
+SHELLS = {
+    # A terminal looks for ! in a line first.
+    "bash": ["bash", "--norc", "--noprofile", "-H", "-o", "history"],
+    # Where zsh is used by people, # begins no comment.
+    "zsh": ["zsh", "-f", "-i", "+o", "zle", "+o", "promptsp", "+o", "promptcr"],
+}
+"""How each is started to read lines as in a terminal."""
+INSTALLED = [name for name in SHELLS if shutil.which(name)]
+STAND_INS = ("az", "azd", "func", "databricks", "jq", "curl", "make", "git", "editor")
+_STAND_IN = """\
+#!/bin/sh
+printf '%s\\0' "$(($# + 2))" "${0##*/}" "$@" "$DATABRICKS_HOST $DATABRICKS_ACCOUNT_ID" >> "$CALLS"
+echo standins
+"""
+_TYPED = "typed"
+"""What is entered where a command asks."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Call:
+    """A program with its arguments, and what the environment tells the Databricks CLI of where to go."""
+
+    words: tuple[str, ...]
+    host_and_account: str
+
+    @property
+    def program(self) -> str:
+        return self.words[0]
+
+
+def paste(text: str, shell: str, folder: Path, **variables: str) -> list[Call]:
+    """What programs are given when this is pasted into a shell with these variables; in no order where they run at once.
+
+    Raises:
+        AssertionError: the shell complains.
+    """
+    tools, calls = folder / "tools", folder / f"calls-{shell}"
+    here = folder / f"here-{shell}"
+    if not tools.exists():
+        tools.mkdir()
+        for name in STAND_INS:
+            _write(tools / name)
+    (here / ".venv/bin").mkdir(parents=True)
+    _write(here / ".venv/bin/python")
+    for name in ("infra", ".bicep-version"):
+        (here / name).symlink_to(ROOT / name)
+    calls.touch()
+    asked = "".join(
+        f"{each}\n{_TYPED}\n" if "read -rs " in each else f"{each}\n" for each in text.splitlines()
+    )
+    done = subprocess.run(
+        SHELLS[shell],
+        input=f"set -u\n{asked}",
+        cwd=here,
+        env={
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "CALLS": str(calls),
+            "HOME": str(folder),
+            "LC_ALL": "C.UTF-8",
+        }
+        | {"DATABRICKS_HOST": "", "DATABRICKS_ACCOUNT_ID": "", "PS1": "", "PS2": ""}
+        | variables,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=60,
+        check=False,
+    )
+    assert not done.stderr.strip(), f"{shell}: {done.stderr}"
+    words = iter(calls.read_text(errors="surrogateescape").split("\0")[:-1])
+    found = [[next(words) for _ in range(int(number))] for number in words]
+    calls.unlink()
+    shutil.rmtree(here)
+    return [Call(tuple(each[:-1]), each[-1]) for each in found]
+
+
+def _write(path: Path) -> None:
+    path.write_text(_STAND_IN)
+    path.chmod(0o755)

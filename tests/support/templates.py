@@ -1,0 +1,115 @@
+"""What infra/ deploys, and its queries."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.support.paths import ROOT
+from tools.alert_clock import rule_name
+from tools.snapshots import FOLDER, Deployment, parse
+
+FILES = sorted((ROOT / "infra/queries").rglob("*.kql"))
+QUERIES = {file.name: file.read_text() for file in FILES}
+
+type Infra = Mapping[str, str]
+"""The text of each file below infra/, of azure.yaml, and of the snapshots and the compiled template."""
+
+
+def _read(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in files}
+
+
+INFRA: Infra = {
+    **_read(ROOT / "infra"),
+    **_read(FOLDER),
+    "azure.yaml": (ROOT / "azure.yaml").read_text(),
+}
+
+
+def deployment(infra: Infra, variant: str) -> Deployment:
+    """What a variant deploys."""
+    return parse(infra[f"{variant}.snapshot.json"])
+
+
+PLAIN = deployment(INFRA, "plain")
+QUEUED = deployment(INFRA, "queue")
+ZONED = deployment(INFRA, "zones")
+CLOSED = deployment(INFRA, "closed-network")
+VARIANTS = {name.removesuffix(".snapshot.json") for name in INFRA if name.endswith(".snapshot.json")}
+IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
+ACTION_GROUP = "Microsoft.Insights/actionGroups"
+ROLE_ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
+
+
+def token_of(deployed: Deployment) -> str:
+    """What all names end in."""
+    name: str = deployed.the("Microsoft.Web/sites")["name"]
+    return name.rpartition("-")[2]
+
+
+def kind_of(resource_id: str) -> str:
+    """The type in a resource ID, also of a resource that is extended by the one whose ID it is."""
+    parts = resource_id.rpartition("/providers/")[2].split("/")
+    return "/".join([parts[0], *parts[1::2]])
+
+
+def extended(resource: dict[str, Any]) -> str:
+    """The type of the resource that a role assignment, a lock or a diagnostic setting is on."""
+    expression = re.match(r"\[extensionResourceId\('([^']+)'", resource["id"])
+    return kind_of(expression[1] if expression else resource["id"].rpartition("/providers/")[0])
+
+
+def app_settings(deployed: Deployment) -> list[tuple[str, Any]]:
+    site = deployed.the("Microsoft.Web/sites")["properties"]["siteConfig"]
+    return [(each["name"], each["value"]) for each in site["appSettings"]]
+
+
+def next_steps(deployed: Deployment) -> list[str]:
+    """The texts of the output NEXT_STEPS, an expression, with what they say of the identity as the expression of it."""
+    text = r"'((?:[^']|'')*)'"
+
+    def fill(call: re.Match[str]) -> str:
+        return "'" + call[1].replace("{0}", call[2].replace("'", "''")) + "'"
+
+    filled = re.sub(rf"format\({text}, (reference\([^()]*\)\.\w+)\)", fill, deployed.outputs["NEXT_STEPS"])
+    return [step.replace("''", "'") for step in re.findall(text, filled)]
+
+
+def templates(template: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A compiled template, and those of its modules."""
+    yield template
+    for each in resources_of(template):
+        if each["type"] == "Microsoft.Resources/deployments":
+            yield from templates(each["properties"]["template"])
+
+
+def resources_of(template: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The resources and modules of one compiled file: an object of them where one is `existing`, else a list."""
+    found = template["resources"]
+    return list(found.values() if isinstance(found, dict) else found)
+
+
+def template(infra: Infra) -> dict[str, Any]:
+    """The compiled main.bicep."""
+    whole: dict[str, Any] = json.loads(infra["main.json"])
+    return whole
+
+
+type Rule = tuple[int, str, str, str, int, str, bool, bool]
+"""Severity, window, frequency, operator, threshold, query; whether it is resolved by itself, and whether it queries the log workspace."""
+
+
+def rules(deployed: Deployment) -> dict[str, Rule]:
+    found: dict[str, Rule] = {}
+    for each in deployed.of_type("Microsoft.Insights/scheduledQueryRules"):
+        rule = each["properties"]
+        (one,) = rule["criteria"]["allOf"]
+        times = (rule["windowSize"], rule["evaluationFrequency"])
+        query = " ".join(one["query"].split())
+        (scope,) = rule["scopes"]
+        more = (rule["autoMitigate"], "Microsoft.OperationalInsights/workspaces" in scope)
+        found[rule_name(each)] = (rule["severity"], *times, one["operator"], one["threshold"], query, *more)
+    return found

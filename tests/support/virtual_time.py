@@ -1,0 +1,115 @@
+"""Threads in virtual time: each is a greenlet, time passes when all of them wait, and a run of minutes takes a moment.
+
+Nothing happens at the same time, and the order is the same each time.
+"""
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+
+from greenlet import getcurrent, greenlet
+
+from tests.support.fakes import NOW
+
+
+@dataclass(eq=False, slots=True)
+class Sleeper:
+    """A thread that waits, until it is woken for the first reason that comes."""
+
+    thread: greenlet
+    awake: bool = False
+
+
+@dataclass(eq=False)
+class VirtualTime:
+    """A clock (`clock.Clock`), and the machine whose threads wait for it.
+
+    Attributes:
+        at: seconds since the beginning.
+        threads: how many there are.
+        most: how many there were at once.
+    """
+
+    at: float = 0.0
+    threads: int = 0
+    most: int = 0
+    _hub: greenlet = field(default_factory=getcurrent)
+    """Whoever plays: it switches to each thread when its time has come, and they back."""
+    _due: list[tuple[float, int, Sleeper]] = field(default_factory=list)
+    _numbers: "count[int]" = field(default_factory=count)
+
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=self.at)
+
+    def monotonic(self) -> float:
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.wake(Sleeper(getcurrent()), seconds)
+        self.wait()
+
+    def event(self) -> "VirtualEvent":
+        return VirtualEvent(self)
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Begin a thread."""
+        self.threads += 1
+        self.most = max(self.most, self.threads)
+
+        def whole() -> None:
+            work()
+            self.threads -= 1
+
+        self.wake(Sleeper(greenlet(whole, self._hub)), 0.0)
+
+    def wake(self, sleeper: Sleeper, seconds: float) -> None:
+        """Let a thread go on after so many seconds, if nothing else has woken it by then."""
+        heapq.heappush(self._due, (self.at + seconds, next(self._numbers), sleeper))
+
+    def wait(self) -> None:
+        """Let the other threads run."""
+        self._hub.switch()
+
+    def play[T](self, work: Callable[[], T]) -> T:
+        """Do something while time passes, and let all threads that it has begun come to their end."""
+        found: list[T] = []
+        self.wake(Sleeper(greenlet(lambda: found.append(work()))), 0.0)
+        while self._due:
+            at, _, sleeper = heapq.heappop(self._due)
+            if not sleeper.awake:
+                sleeper.awake, self.at = True, at
+                sleeper.thread.switch()
+        return found[0]
+
+
+class VirtualEvent:
+    """`threading.Event`, in virtual time."""
+
+    def __init__(self, time: VirtualTime) -> None:
+        self._time = time
+        self._set = False
+        self._sleepers: dict[Sleeper, None] = {}
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def set(self) -> None:
+        self._set = True
+        for sleeper in self._sleepers:
+            self._time.wake(sleeper, 0.0)
+        self._sleepers.clear()
+
+    def clear(self) -> None:
+        self._set = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if not self._set:
+            sleeper = Sleeper(getcurrent())
+            self._sleepers[sleeper] = None
+            if timeout is not None:
+                self._time.wake(sleeper, timeout)
+            self._time.wait()
+            self._sleepers.pop(sleeper, None)
+        return self._set

@@ -1,6 +1,0 @@
-"""Get the language service: `python -m tools.kql`."""
-
-from tools.kql import install
-
-if __name__ == "__main__":
-    install()
