@@ -9,7 +9,6 @@ from git_refresh.cli.checks import Check, count, skipped
 from git_refresh.cli.job_url import JobUrl
 from git_refresh.cli.job_verdict import PrincipalStatus
 from git_refresh.failures.diagnosis import DiagnosisContext
-from git_refresh.failures.failure import ServiceFailure
 from git_refresh.model.quota import Quota
 from git_refresh.model.values import StoredCredential
 from git_refresh.output.redact import redact
@@ -50,7 +49,6 @@ class WorkspaceChecks:
 
     Attributes:
         shut: why jobs are not to be looked at; empty: they are.
-        refusal: how it refused the app's sign-in.
         app_alone: whether it is only to the app that it is shut, so that somebody else may get in.
         stored: the Git credentials of the app's own principal (None) and of its further ones, as far as they could be looked at.
     """
@@ -58,7 +56,6 @@ class WorkspaceChecks:
     workspace: Workspace
     shut: str = ""
     app_alone: bool = False
-    refusal: ServiceFailure | None = None
     stored: dict[int | None, Sequence[StoredCredential]] = field(default_factory=dict)
 
 

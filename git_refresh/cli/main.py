@@ -12,13 +12,12 @@ import click
 
 from git_refresh import __version__
 from git_refresh.cli import errors, options, render
-from git_refresh.cli.check import check_proxy, check_settings, skipped_layers
+from git_refresh.cli.check import check_live, check_proxy, check_settings, skipped_layers
 from git_refresh.cli.checks import Check, CheckReport, failed
 from git_refresh.cli.diff import diff
 from git_refresh.cli.explain import explain
 from git_refresh.cli.init import init
 from git_refresh.cli.last_run import read_report
-from git_refresh.cli.live import check_live
 from git_refresh.cli.onboard import onboard
 from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.rotate import rotate

@@ -18,7 +18,6 @@ from git_refresh.admin.rotation.targets import sibling_names, targets_of, why_no
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.cli import ask, errors, options, render
 from git_refresh.cli.checks import count
-from git_refresh.cli.executor import Executor
 from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.rotate_view import show_rotation
 from git_refresh.cli.shared import FAILED, INTERRUPTED, given_settings, outlet_for, put_out
@@ -29,6 +28,7 @@ from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.values import KEY_VAULT, Problem
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.redact import redact
+from git_refresh.run.pool import Executor
 from git_refresh.settings.entries import Rejected
 from git_refresh.settings.load import Settings, SettingsError, load
 

@@ -32,7 +32,7 @@ from git_refresh.run.decide import (
 )
 from git_refresh.run.listing import Listing
 from git_refresh.run.ports import WorkspaceApi
-from git_refresh.run.report import CredentialReport, FolderReport
+from git_refresh.run.report import CredentialReport, FolderReport, Source
 from git_refresh.settings.models import Folder
 
 
@@ -57,6 +57,13 @@ class FolderState:
         return self.remote.repository
 
     @property
+    def source(self) -> Source | None:
+        """What to look up in Azure DevOps; None: nothing, as for a detached HEAD where the settings want nothing else."""
+        repository = self.wanted.repository or self.repository
+        is_needed = self.ref is not None or self.folder is None
+        return (repository, self.ref) if repository is not None and is_needed else None
+
+    @property
     def folder(self) -> GitFolder | None:
         return self.found if isinstance(self.found, GitFolder) else None
 
@@ -69,7 +76,14 @@ class FolderState:
         """As long as nothing is done: the folder is where it was."""
         commit = self.folder.commit if self.folder else None
         return FolderReport(
-            self.wanted.path, "unchanged", self.ref.name if self.ref else None, commit, commit
+            self.wanted.path,
+            "unchanged",
+            self.ref.name if self.ref else None,
+            commit,
+            commit,
+            wanted=self.wanted,
+            found=self.found,
+            source=self.source,
         )
 
 
@@ -89,7 +103,9 @@ class FolderRefresh:
         look = FolderState.at(wanted, None, self.run.trusted)
         try:
             look = FolderState.at(wanted, self.listing.look(wanted), self.run.trusted)
-            return self._unwanted(look) or self._with_password_told(look, self._refresh(look))
+            report = self._unwanted(look) or self._with_password_told(look, self._refresh(look))
+            hidden = look.folder is not None and self.listing.hides(wanted, look.folder)
+            return replace(report, hidden=hidden)
         except ServiceError as error:
             failure = self._explained(error.failure, look)
             # Once it is found, the workspace is asked for nothing but to move it; it may have, though its answer was lost.
@@ -131,17 +147,8 @@ class FolderRefresh:
         return found
 
     def _missing(self, code: str, look: FolderState) -> Diagnosis:
-        """Why a ref does not exist: `branch_gone` or `ref_not_found`, where nothing nearer is known."""
-        context, repository, ref = (
-            look.facts(self.context),
-            look.wanted.repository or look.repository,
-            look.ref,
-        )
-        if self.run.is_empty(repository, ref):
-            return finding("repository_empty", context)
-        if look.wanted.ref is not None and looks_like_commit(look.wanted.ref):
-            return finding("commit_as_ref", replace(context, commit=look.wanted.ref.name))
-        return finding(code, context, nearest=self.run.instead_of(repository, ref))
+        repository = look.wanted.repository or look.repository
+        return self.run.missing_ref(code, look.facts(self.context), repository, look.ref)
 
     def _with_password_told(self, look: FolderState, report: FolderReport) -> FolderReport:
         if not look.remote.has_password or report.error is not None:
@@ -177,8 +184,7 @@ class FolderRefresh:
 
     def _refresh(self, look: FolderState) -> FolderReport:
         before = look.report()
-        # A folder on a detached head, with nothing else wanted, is left alone: there is nothing to look up.
-        head = self._head(look) if look.ref or look.folder is None else None
+        head = self._head(look)
         is_directory = isinstance(look.found, OtherObject) and look.found.is_directory
         below = is_directory and self.listing.has_below(look.wanted.key)
         match folder_step(look.wanted, look.found, look.repository, head, below=below, remote=look.remote):
@@ -207,11 +213,10 @@ class FolderRefresh:
 
     def _head(self, look: FolderState) -> ResolvedRef | None:
         """Where the ref is; None when Azure DevOps cannot be asked, and the pull has to find out."""
-        repository = look.wanted.repository or look.repository
-        if repository is None or not self.run.may_be_asked(repository):
+        if look.source is None or not self.run.may_be_asked(look.source[0]):
             return None
         try:
-            return self.run.head(repository, look.ref)
+            return self.run.head(*look.source)
         except ServiceError as error:
             failure = error.failure
         if is_rejection(failure) and self.credential.action == "token_rejected":
