@@ -35,8 +35,8 @@ from git_refresh.cli.shared import (
     places_of,
     put_out,
 )
+from git_refresh.cli.status import show_status
 from git_refresh.cli.status import status as status_of
-from git_refresh.cli.status_view import show_status
 from git_refresh.cli.trust import allow
 from git_refresh.failures.diagnosis import DiagnosisContext, interrupted
 from git_refresh.model.values import Problem
