@@ -369,11 +369,7 @@ class _ZoneCheck:
         self, run: Run, reports: Mapping[str, WorkspaceReport], crew: Executor, subject: str
     ) -> None:
         self._run = run
-        self._services = run.services
-        self._token = run.token
-        self._deadline = run.deadline
         self._crew = crew
-        self._context = run.context
         self._subject = subject
         self._entries = [entry for entry in run.settings.entries if isinstance(entry, Entry)]
         self._workspaces = [entry.workspace for entry in self._entries]
@@ -390,41 +386,37 @@ class _ZoneCheck:
         if jobs is not None:
             looked = JobsCheck(self._run, self._refs, jobs, self._crew)
             yield from looked.checks(rooms, self._unfinished)
-        yield from self._refs.checks(self._context, sources)
+        yield from self._refs.checks(self._run.context, sources)
         yield from self._about_identity(interval, clouds.clock_behind())
 
     def _sources(self) -> set[Source]:
         """What Azure DevOps has a line for. What no folder has led to, because its workspace is shut, is asked for now."""
-        folders = [folder for report in self._reports for folder in report.folders]
-        seen = {
-            folder.source
-            for folder in folders
-            if folder.source in self._run.answers and folder.action != "skipped"
-        }
-        seen |= {
-            each.credential.rejected_by
-            for each in self._reports
-            if each.credential and each.credential.rejected_by
-        }
-        named = named_sources(self._workspaces, seen)
-        named += [
-            (folder.source[0], folder.wanted.ref)
-            for folder in folders
-            if folder.source and folder.wanted and folder.wanted.ref
+        folders = [
+            (folder.seen.source, folder.seen.wanted.ref, folder.action)
+            for report in self._reports
+            for folder in report.folders
+            if folder.seen and folder.seen.source
         ]
+        credentials = [report.credential for report in self._reports if report.credential]
+        seen = {
+            source for source, _, action in folders if source in self._run.answers and action != "skipped"
+        }
+        seen |= {each.rejected_by for each in credentials if each.rejected_by}
+        named = named_sources(self._workspaces, seen)
+        named += [(repository, ref) for (repository, _), ref, _ in folders if ref]
         self._crew.each(list(dict.fromkeys(named)), self._refs.look)
         return {*seen, *named}
 
     def _about_identity(self, interval: timedelta, behind: timedelta) -> Iterator[Check]:
-        subject, now, ends = self._subject, self._deadline.clock.now(), self._token.expires_at
+        subject, now, ends = self._subject, self._run.deadline.clock.now(), self._run.token.expires_at
         whose = (
-            f"object id {self._token.object_id}"
-            if self._token.object_id
+            f"object id {self._run.token.object_id}"
+            if self._run.token.object_id
             else "its token contains no object id"
         )
         left = f"{ends:%H:%M} UTC, in {count(round((ends - now).total_seconds() / 60), 'minute')}"
         message = f"{whose}; its token for Azure DevOps ends at {left}"
-        own = self._services.identity is Service.AZURE_CLI
+        own = self._run.services.identity is Service.AZURE_CLI
         if own:
             message += "; this is your own sign-in: the app's identity needs the same rights"
         yield Check("identity", subject, "ok", message)
@@ -434,20 +426,22 @@ class _ZoneCheck:
             # How long the app's own token will last, that of somebody's sign-in does not tell for sure.
             which = "of your own sign-in" if own else "for Azure DevOps"
             told = finding(
-                "token_expires_before_next_run", self._context, which=which, ends=left, next_run=between
+                "token_expires_before_next_run", self._run.context, which=which, ends=left, next_run=between
             )
             yield (warning if own else failed)("identity", subject, told)
         for auth, resource, what in _ALSO:
             if any(workspace.auth == auth for workspace in self._workspaces):
                 try:
-                    self._services.token(resource)
+                    self._run.services.token(resource)
                 except ServiceError as error:
-                    yield (warning if own else failed)("identity", subject, diagnose(error, self._context))
+                    yield (warning if own else failed)(
+                        "identity", subject, diagnose(error, self._run.context)
+                    )
                 else:
                     yield Check("identity", subject, "ok", f"it also gets tokens for {what}")
 
     def _unfinished(self) -> Diagnosis:
-        return (interrupted if self._crew.interrupted else out_of_time)(self._context)
+        return (interrupted if self._crew.interrupted else out_of_time)(self._run.context)
 
     def _secrets(self) -> dict[str, Workspace]:
         """Each distinct secret, with the first workspace that uses it."""
@@ -458,13 +452,13 @@ class _ZoneCheck:
         return users
 
     def _secret(self, name: str, user: Workspace) -> Check:
-        context = facts_of_workspace(self._context, user)
+        context = facts_of_workspace(self._run.context, user)
         secret = self._run.secrets.get(name)
         if secret is None:
             return failed("key_vault", name, self._unfinished())
         if isinstance(secret, ServiceFailure):
             return failed("key_vault", name, explain(secret, context))
-        now, ends = self._deadline.clock.now(), secret.expires_at
+        now, ends = self._run.deadline.clock.now(), secret.expires_at
         if secret.valid_from is not None and secret.valid_from > now:
             begins = f"{secret.valid_from:%Y-%m-%d %H:%M} UTC"
             return warning("key_vault", name, finding("secret_not_yet_valid", context, begins=begins))

@@ -18,7 +18,7 @@ from git_refresh.run.decide import (
     own_credential,
 )
 from git_refresh.run.folder import remote_of
-from git_refresh.run.report import CredentialReport, FolderReport, WorkspaceReport
+from git_refresh.run.report import CredentialReport, FolderReport, FolderSeen, WorkspaceReport
 from git_refresh.settings.entries import Entry
 
 
@@ -59,12 +59,11 @@ class WorkspaceCheck:
             because = "a person's sign-in cannot be exchanged; in the app, the managed identity is"
             return self._skipped(because, layers=("workspace",))
         if report.credential is not None and report.credential.stored is not None:
+            credentials = (report.credential, *report.additional)
             self.room.stored = {
-                each.principal_id: each.stored
-                for each in (report.credential, *report.additional)
-                if each.stored is not None
+                each.principal_id: each.stored for each in credentials if each.stored is not None
             }
-            return self._told(report, report.credential, report.credential.stored)
+            return self._told(report, report.credential)
         self.room.shut = because = f"the app cannot sign in to {self._name}"
         below = self._skipped(because, in_general="the app cannot sign in")
         if report.error is None:  # what is not signed in to has one
@@ -74,14 +73,11 @@ class WorkspaceCheck:
         self.room.app_alone = answered and report.error.code not in CLOSED
         return [failed("workspace", self._name, report.error), *below]
 
-    def _told(
-        self, report: WorkspaceReport, own: CredentialReport, stored: Sequence[StoredCredential]
-    ) -> list[Check]:
+    def _told(self, report: WorkspaceReport, own: CredentialReport) -> list[Check]:
         as_whom = f"signed in as {self._context.principal}"
         lines = [
             Check("workspace", self._name, "ok", as_whom, kind="signed in"),
-            *self._credential(own, stored),
-            *(line for each in report.additional for line in self._additional(each)),
+            *(line for each in (own, *report.additional) for line in self._credential(each)),
             *self._folders(report, own),
         ]
         # Whatever else fails a run, such as the end of its time, fails a check.
@@ -103,34 +99,23 @@ class WorkspaceCheck:
 
     # Credentials
 
-    def _credential(self, report: CredentialReport, stored: Sequence[StoredCredential]) -> Iterator[Check]:
-        own = own_credential(stored, self.entry.workspace.git_username)
+    def _credential(self, report: CredentialReport) -> Iterator[Check]:
+        subject, context = self._name, self._context
+        if report.principal_id is not None:
+            subject = f"{self._name}, principal {report.principal_id}"
+            who = f"service principal {report.principal_id} (additional_principal_ids)"
+            context = replace(context, principal=who)
+        own = own_credential(report.stored or (), self.entry.workspace.git_username)
         if report.rejected_by is not None:
             because = "Azure DevOps rejects the token; a run leaves the credential as it is"
-            yield skipped("credential", self._name, because)
+            yield skipped("credential", subject, because)
         elif report.error is not None:
-            yield failed("credential", self._name, report.error)
+            yield failed("credential", subject, report.error)
         elif own is None:
-            yield Check(
-                "credential", self._name, "ok", "there is none for Azure DevOps yet; a run creates it"
-            )
+            yield Check("credential", subject, "ok", "there is none for Azure DevOps yet; a run creates it")
         else:
-            yield Check("credential", self._name, "ok", f"{_there(own)}; a run updates it", kind=_THERE)
-        yield from self._oddities(self._name, self._context, stored, own)
-
-    def _additional(self, report: CredentialReport) -> Iterator[Check]:
-        subject = f"{self._name}, principal {report.principal_id}"
-        if report.stored is None:
-            if report.error is not None:
-                yield failed("credential", subject, report.error)
-            return
-        context = replace(
-            self._context, principal=f"service principal {report.principal_id} (additional_principal_ids)"
-        )
-        own = own_credential(report.stored, self.entry.workspace.git_username)
-        message = f"{_there(own)}; a run updates it" if own else "there is none yet; a run creates it"
-        yield Check("credential", subject, "ok", message, kind=_THERE if own else "")
-        yield from self._oddities(subject, context, report.stored, own)
+            yield Check("credential", subject, "ok", f"{_there(own)}; a run updates it", kind=_THERE)
+        yield from self._oddities(subject, context, report.stored or (), own)
 
     def _oddities(
         self,
@@ -168,23 +153,25 @@ class WorkspaceCheck:
 
     def _folder(self, report: FolderReport, own: CredentialReport) -> Check:
         subject = f"{self._name} {report.path}"
-        there = report.found if isinstance(report.found, GitFolder) else None
         if report.action == "skipped":
             return skipped("folder", subject, report.why)
-        if (report.error is not None or own.error is not None) and self._is_told_above(report):
+        seen = report.seen
+        failing = report.error is not None or own.error is not None
+        if failing and seen is not None and seen.source is not None and self._is_told_above(seen):
             # One mistake is reported once: what Azure DevOps says is in its own layer.
             return skipped(
                 "folder",
                 subject,
-                f"Azure DevOps reports a problem with {report.source[0] if report.source else ''}",
+                f"Azure DevOps reports a problem with {seen.source[0]}",
                 in_general="Azure DevOps reports a problem with the repository",
             )
         if report.error is not None:
             return failed("folder", subject, report.error)
+        there = seen.folder if seen else None
         has_password = there is not None and remote_of(there, self.run.trusted).has_password
         if report.note is not None and (has_password or report.action == "unchanged"):
             return warning("folder", subject, report.note)
-        if report.hidden:
+        if seen is not None and seen.hidden:
             # Where there is something to update, the run is refused.
             line = failed if report.action == "updated" else warning
             context = replace(self._context, path=report.path)
@@ -192,13 +179,13 @@ class WorkspaceCheck:
         kind = _A_RUN.get(report.action, "nothing to do")
         return Check("folder", subject, "ok", _what_a_run_does(report, there), kind=kind)
 
-    def _is_told_above(self, report: FolderReport) -> bool:
-        match self.run.answers.get(report.source) if report.source else None:
+    def _is_told_above(self, seen: FolderSeen) -> bool:
+        match self.run.answers.get(seen.source) if seen.source else None:
             case ServiceFailure() as failure:
                 return is_definite(failure)
             case ResolvedRef(None):
                 # That the folder's own branch is gone, only its line says.
-                return report.wanted is not None and report.wanted.ref is not None
+                return seen.wanted.ref is not None
             case _:
                 return False
 

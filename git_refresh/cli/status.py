@@ -165,7 +165,7 @@ class _Rendering:
     now: datetime
 
     def workspace(self, entry: Entry, report: WorkspaceReport) -> WorkspaceStatus:
-        if report.credential is None or not report.is_signed_in:
+        if report.credential is None or report.credential.stored is None:
             return _unread(report)
         found = WorkspaceStatus(
             report.name,
@@ -221,7 +221,7 @@ def _folders(entry: Entry, report: WorkspaceReport) -> Iterator[FolderStatus]:
 
 
 def _folder(report: FolderReport) -> FolderStatus:
-    at = report.found if isinstance(report.found, GitFolder) else None
+    at = report.seen.folder if report.seen else None
     found = FolderStatus(
         report.path,
         "ok",
@@ -230,7 +230,7 @@ def _folder(report: FolderReport) -> FolderStatus:
         at.commit if at else None,
         in_general="as the settings want",
     )
-    wanted = report.wanted.ref if report.wanted else None
+    wanted = report.seen.wanted.ref if report.seen else None
     match report.action:
         case "failed" if report.error is not None:
             return replace(

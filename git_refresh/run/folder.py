@@ -32,7 +32,7 @@ from git_refresh.run.decide import (
 )
 from git_refresh.run.listing import Listing
 from git_refresh.run.ports import WorkspaceApi
-from git_refresh.run.report import CredentialReport, FolderReport, Source
+from git_refresh.run.report import CredentialReport, FolderReport, FolderSeen, Source
 from git_refresh.settings.models import Folder
 
 
@@ -46,6 +46,8 @@ class FolderState:
     """Where the remote address of `found` leads."""
     ref: Ref | None
     """What the folder should be on; None on a detached head."""
+    hidden: bool = False
+    """See `Listing.hides`."""
 
     @classmethod
     def at(cls, wanted: Folder, found: GitFolder | OtherObject | None, trusted: TrustedHosts) -> Self:
@@ -81,9 +83,7 @@ class FolderState:
             self.ref.name if self.ref else None,
             commit,
             commit,
-            wanted=self.wanted,
-            found=self.found,
-            source=self.source,
+            seen=FolderSeen(self.wanted, self.found, self.source, self.hidden),
         )
 
 
@@ -103,9 +103,9 @@ class FolderRefresh:
         look = FolderState.at(wanted, None, self.run.trusted)
         try:
             look = FolderState.at(wanted, self.listing.look(wanted), self.run.trusted)
-            report = self._unwanted(look) or self._with_password_told(look, self._refresh(look))
             hidden = look.folder is not None and self.listing.hides(wanted, look.folder)
-            return replace(report, hidden=hidden)
+            look = replace(look, hidden=hidden)
+            return self._unwanted(look) or self._with_password_told(look, self._refresh(look))
         except ServiceError as error:
             failure = self._explained(error.failure, look)
             # Once it is found, the workspace is asked for nothing but to move it; it may have, though its answer was lost.
@@ -169,8 +169,7 @@ class FolderRefresh:
             refused = not_azure_devops(look.folder, look.remote)
             told = finding(refused.code, look.facts(self.context), **refused.values)
             return replace(before, action="skipped", why="it is not a clone from Azure DevOps", note=told)
-        hidden = look.folder is not None and self.listing.hides(wanted, look.folder)
-        if hidden and self.listing.shows_any and not asked_for:
+        if look.hidden and self.listing.shows_any and not asked_for:
             told = finding("folder_permission", look.facts(self.context))
             return replace(
                 before, action="skipped", why="the app lacks the permission to manage it", note=told

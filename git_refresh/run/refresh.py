@@ -24,7 +24,7 @@ from git_refresh.model.clock import Clock, Deadline
 from git_refresh.model.next_run import DEFAULT_INTERVAL, expires_before
 from git_refresh.model.values import Problem, Slice, Token, Zone
 from git_refresh.output.log import RedactingLogger
-from git_refresh.run.context import Notes, SignIns
+from git_refresh.run.context import Notes, Run, SignIns
 from git_refresh.run.fleet import Fleet
 from git_refresh.run.pool import MAX_THREADS, Limits, Pool, Task, start_thread
 from git_refresh.run.ports import Clouds, NullProgress, Progress
@@ -158,21 +158,17 @@ def walk(  # noqa: PLR0913  # each a fact of its own, given by name
     notes, shown = Notes(), progress or NullProgress()
     limits = Limits.of(deadline.remaining(), settings.concurrency, threads, len(settings.entries))
     sign_ins = SignIns(entry.workspace for entry in settings.entries if isinstance(entry, Entry))
-    zones = {
-        zone: ZoneRefresh(
-            zone,
-            own,
-            clouds,
-            deadline,
-            dry_run=dry_run,
-            progress=shown,
-            notes=notes,
-            share_s=limits.share_s,
-            sign_ins=sign_ins,
-            asks_devops=asks_devops,
-        )
-        for zone, own in settings.zones().items()
-    }
+    begin = partial(
+        Run,
+        deadline=deadline,
+        dry_run=dry_run,
+        progress=shown,
+        notes=notes,
+        share_s=limits.share_s,
+        sign_ins=sign_ins,
+        asks_devops=asks_devops,
+    )
+    zones = {zone: ZoneRefresh(zone, own, clouds, begin) for zone, own in settings.zones().items()}
     fleet = Fleet(Pool(limits, deadline.clock, start), run_id or str(uuid4()), sign_ins, deadline)
     workspaces, interrupted = _refresh_all(settings, zones, shown, fleet, log)
     return Walked(zones, tuple(workspaces), notes.all(), interrupted)

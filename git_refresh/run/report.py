@@ -41,7 +41,7 @@ class CredentialReport:
     principal_id: int | None = None
     """The principal in `additional_principal_ids`; None: the principal that the app signs in as."""
     stored: tuple[StoredCredential, ...] | None = None
-    """The principal's credentials before the run; None: the workspace did not list them."""
+    """The principal's credentials before the run; None: the workspace did not list them, as it refused the sign-in."""
 
     def outcome(self) -> Self:
         """It without what the walk has seen."""
@@ -50,6 +50,22 @@ class CredentialReport:
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
         return {"action": self.action, "id": self.id}
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSeen:
+    """What the walk has seen of one Git folder."""
+
+    wanted: Folder
+    found: GitFolder | OtherObject | None
+    source: Source | None
+    """The look-up in Azure DevOps that it needs."""
+    hidden: bool = False
+    """Whether the workspace leaves it out of the list of Git folders that the app can manage."""
+
+    @property
+    def folder(self) -> GitFolder | None:
+        return self.found if isinstance(self.found, GitFolder) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +81,8 @@ class FolderReport:
     why: str = ""
     note: Diagnosis | None = None
     """What to know of it, though it has not failed. The report has it among its problems."""
-    wanted: Folder | None = None
-    """The settings of the folder; None: the run did not reach it."""
-    found: GitFolder | OtherObject | None = None
-    """The object at its path before the run."""
-    source: Source | None = None
-    hidden: bool = False
-    """Whether the workspace leaves it out of the list of Git folders that the app can manage."""
-
-    def outcome(self) -> Self:
-        """It without what the walk has seen."""
-        return replace(self, wanted=None, found=None, source=None)
+    seen: FolderSeen | None = None
+    """The folder before the run; None: the run did not reach it."""
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
@@ -119,7 +126,7 @@ class WorkspaceReport:
         return replace(
             self,
             credential=self.credential and self.credential.outcome(),
-            folders=tuple(folder.outcome() for folder in self.folders),
+            folders=tuple(replace(folder, seen=None) if folder.seen else folder for folder in self.folders),
             failure=None,
             additional=(),
             patterns=(),
@@ -130,11 +137,6 @@ class WorkspaceReport:
         """The Git folders without the failures of paths ending in `/*`, which are in `patterns`."""
         patterns = {pattern.path for pattern in self.patterns}
         return [folder for folder in self.folders if folder.path not in patterns]
-
-    @property
-    def is_signed_in(self) -> bool:
-        """Whether the workspace accepted the sign-in: it listed the credentials."""
-        return self.credential is not None and self.credential.stored is not None
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose, out_of_time
-from git_refresh.model.clock import Deadline
 from git_refresh.model.values import AZURE_DEVOPS, Zone
-from git_refresh.run.context import Notes, Run, SignIns, facts_of_zone, key_of
-from git_refresh.run.ports import Clouds, Progress
+from git_refresh.run.context import Run, facts_of_zone, key_of
+from git_refresh.run.ports import Clouds
 from git_refresh.run.report import CredentialReport, WorkspaceReport
 from git_refresh.run.workspace import WorkspaceRefresh, folder_reports
 from git_refresh.settings.entries import Entry
@@ -29,33 +28,22 @@ class ZoneRefresh:
         failure: why it has no token.
     """
 
-    def __init__(  # noqa: PLR0913  # each a fact of its own, given by name
-        self,
-        zone: Zone,
-        settings: Settings,
-        clouds: Clouds,
-        deadline: Deadline,
-        *,
-        dry_run: bool,
-        progress: Progress,
-        notes: Notes,
-        share_s: float,
-        sign_ins: SignIns,
-        asks_devops: bool = True,
-    ) -> None:
+    def __init__(self, zone: Zone, settings: Settings, clouds: Clouds, begin: Callable[..., Run]) -> None:
+        """Take what the work needs.
+
+        Args:
+            zone: which one.
+            settings: the settings of its workspaces alone.
+            clouds: how to reach its services.
+            begin: makes its run from what only this zone has.
+        """
         self.zone = zone
         self.settings = settings
         self.context = facts_of_zone(zone, settings)
         self.run: Run | None = None
         self.failure: Diagnosis | None = None
         self._clouds = clouds
-        self._deadline = deadline
-        self._dry_run = dry_run
-        self._progress = progress
-        self._notes = notes
-        self._share_s = share_s
-        self._sign_ins = sign_ins
-        self._asks_devops = asks_devops
+        self._begin = begin
         self._works: dict[str, WorkspaceRefresh] = {}
 
     @property
@@ -66,32 +54,18 @@ class ZoneRefresh:
     def fetch_token(self) -> bool:
         """Fetch the token that is stored in its workspaces; whether there is one."""
         try:
-            self.run = run = self._begin()
+            services = self._clouds.services(self.zone)
+            token = services.token(AZURE_DEVOPS)
+            self.context = replace(self.context, object_id=token.object_id)
+            self.run = run = self._begin(
+                self.settings, services, services.heads(token), token=token, context=self.context
+            )
         except BaseException as error:  # noqa: BLE001  # a defect must not stop the other zones
             self.failure = diagnose(error, self.context)
         else:
             self._works = {entry.workspace.host: WorkspaceRefresh(entry, run) for entry in self.entries}
             return True
         return False
-
-    def _begin(self) -> Run:
-        services = self._clouds.services(self.zone)
-        token = services.token(AZURE_DEVOPS)
-        self.context = replace(self.context, object_id=token.object_id)
-        return Run(
-            self.settings,
-            services,
-            services.heads(token),
-            self._deadline,
-            token,
-            self.context,
-            self._dry_run,
-            self._progress,
-            self._notes,
-            self._share_s,
-            self._sign_ins,
-            self._asks_devops,
-        )
 
     def by_key(self) -> list[list[WorkspaceRefresh]]:
         """Its workspaces, those together that are signed in to with the same secret or token."""

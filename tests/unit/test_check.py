@@ -196,7 +196,7 @@ def test_a_folder_that_the_app_cannot_manage_fails_if_a_run_would_move_it() -> N
             yield []
 
     for commit, status in ((OLD, "failed"), (NEW, "warning")):
-        at = {"/Repos/etl/prod": GitFolder(1, "/Repos/etl/prod", URL, "main", commit)}
+        at: dict[str, Any] = {"/Repos/etl/prod": GitFolder(1, "/Repos/etl/prod", URL, "main", commit)}
         (line,) = only(look(FakeServices({host(1): Unmanaged(at=at)}, {"main": NEW})), "folder")
         assert (line.status, line.error and line.error.code) == (status, "folder_permission")
 
