@@ -397,11 +397,10 @@ class _ZoneCheck:
             for folder in report.folders
             if folder.seen and folder.seen.source
         ]
-        credentials = [report.credential for report in self._reports if report.credential]
         seen = {
             source for source, _, action in folders if source in self._run.answers and action != "skipped"
         }
-        seen |= {each.rejected_by for each in credentials if each.rejected_by}
+        seen.update(*(report.credential.rejected_by for report in self._reports if report.credential))
         named = named_sources(self._workspaces, seen)
         named += [(repository, ref) for (repository, _), ref, _ in folders if ref]
         self._crew.each(list(dict.fromkeys(named)), self._refs.look)

@@ -106,7 +106,7 @@ class WorkspaceCheck:
             who = f"service principal {report.principal_id} (additional_principal_ids)"
             context = replace(context, principal=who)
         own = own_credential(report.stored or (), self.entry.workspace.git_username)
-        if report.rejected_by is not None:
+        if report.rejected_by:
             because = "Azure DevOps rejects the token; a run leaves the credential as it is"
             yield skipped("credential", subject, because)
         elif report.error is not None:

@@ -62,14 +62,14 @@ class CredentialRefresh:
         self,
         credentials: Sequence[StoredCredential],
         found: StoredCredential | None,
-        source: Source,
+        sources: tuple[Source, ...],
         rejection: Diagnosis,
     ) -> CredentialReport:
         self.fail(rejection)
         report = CredentialReport("failed")
         if found is not None:
             report = CredentialReport("token_rejected", found.id, "Azure DevOps rejects the new token")
-        report = replace(report, error=rejection, rejected_by=source, stored=tuple(credentials))
+        report = replace(report, error=rejection, rejected_by=sources, stored=tuple(credentials))
         self.stored(report)
         return report
 

@@ -36,11 +36,11 @@ class TokenProbe:
     run: Run
     context: DiagnosisContext
 
-    def rejection(self, listed: Listing) -> tuple[Source, Diagnosis] | None:
+    def rejection(self, listed: Listing) -> tuple[tuple[Source, ...], Diagnosis] | None:
         """Why the token must not replace the stored one: Azure DevOps rejects it for every repository of this workspace.
 
         Returns:
-            the first look-up that was rejected, and its diagnosis.
+            the look-ups that were rejected, and the diagnosis of the first.
 
         Asks until one is accepted: mostly once, for a look-up that the folder needs anyway. A service that cannot be
         asked, and a folder that cannot be listed, say nothing against the token. Nor does what takes too long: that is asked again, with
@@ -57,7 +57,7 @@ class TokenProbe:
                     raise
         return None
 
-    def _rejection(self, listed: Listing) -> tuple[Source, Diagnosis] | None:
+    def _rejection(self, listed: Listing) -> tuple[tuple[Source, ...], Diagnosis] | None:
         workspace, whole = self.entry.workspace, self.entry.whole
         if whole is None:
             return self._rejected_by_all(self._sources(workspace, listed))
@@ -68,14 +68,14 @@ class TokenProbe:
             self._sources(whole.workspace, Listing.of(self.api, whole, self.run.deadline))
         )
 
-    def _rejected_by_all(self, sources: Iterable[Source]) -> tuple[Source, Diagnosis] | None:
-        first: tuple[Source, Diagnosis] | None = None
+    def _rejected_by_all(self, sources: Iterable[Source]) -> tuple[tuple[Source, ...], Diagnosis] | None:
+        refused: dict[Source, Diagnosis] = {}
         for source in islice(self._each_once(sources), MAX_PROBED_REPOSITORIES):
             refusal = self._refusal(source)
             if refusal is None:
                 return None
-            first = first or (source, refusal)
-        return first
+            refused[source] = refusal
+        return (tuple(refused), next(iter(refused.values()))) if refused else None
 
     def _refusal(self, source: Source) -> Diagnosis | None:
         try:

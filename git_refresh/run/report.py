@@ -36,8 +36,8 @@ class CredentialReport:
     why: str = ""
     error: Diagnosis | None = None
     """Why it failed, or was left as it was."""
-    rejected_by: Source | None = None
-    """The first look-up with which Azure DevOps rejected the token."""
+    rejected_by: tuple[Source, ...] = ()
+    """The look-ups with which Azure DevOps rejected the token."""
     principal_id: int | None = None
     """The principal in `additional_principal_ids`; None: the principal that the app signs in as."""
     stored: tuple[StoredCredential, ...] | None = None
@@ -45,7 +45,7 @@ class CredentialReport:
 
     def outcome(self) -> Self:
         """It without what the walk has seen."""
-        return replace(self, error=None, rejected_by=None, stored=None)
+        return replace(self, error=None, rejected_by=(), stored=None)
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
