@@ -114,7 +114,7 @@ def _shorten(limit: float) -> None:
         if not hasattr(module, name):
             raise AttributeError(f"{module.__name__} has no {name} any more: say here what limits it")
         setattr(module, name, limit)
-    fleet.REPORT_GRACE_S = limit / 2
+    vars(fleet)["REPORT_GRACE_S"] = limit / 2
 
     def briskly(environ: Mapping[str, str]) -> Settings:
         return dataclasses.replace(load(environ), timeout_s=4 * limit)

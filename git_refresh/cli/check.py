@@ -6,47 +6,64 @@ What depends on a failed check is skipped, so one mistake is reported once. It u
 of failures.
 """
 
+import json
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
 from git_refresh.admin.values import JobsClientFactory
-from git_refresh.cli.check_devops import CachedRefResolver, wanted_refs
+from git_refresh.cli.check_devops import RefChecks, named_sources
 from git_refresh.cli.check_jobs import JobsCheck
 from git_refresh.cli.check_schedule import EXAMPLE, NAME, schedule_problem, schedule_warnings
-from git_refresh.cli.check_size import check_sizes
 from git_refresh.cli.check_workspace import WorkspaceCheck
 from git_refresh.cli.checks import LAYERS, Check, Layer, failed, skipped, warning
-from git_refresh.cli.executor import Executor
 from git_refresh.cli.jobs import WorkspaceChecks
-from git_refresh.cli.zones import tokens_of
 from git_refresh.failures.diagnosis import (
     Diagnosis,
     DiagnosisContext,
     clock_skew,
     diagnose,
+    explain,
     finding,
     interrupted,
     out_of_time,
 )
-from git_refresh.failures.failure import Service, ServiceError
+from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.fan_out import MIN_GAP
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.schedule import DEFAULT_INTERVAL, expires_before, gaps
-from git_refresh.model.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Problem, Token
+from git_refresh.model.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Problem
+from git_refresh.output.log import RedactingLogger
 from git_refresh.output.redact import redact
 from git_refresh.output.shell import Command, command
 from git_refresh.output.text import count, first_of
-from git_refresh.run.context import SECRET_WARNING, Run, facts_of_principal, facts_of_zone
-from git_refresh.run.ports import Clouds, Services
+from git_refresh.run.context import SECRET_WARNING, Run, facts_of_workspace
+from git_refresh.run.pool import MAX_THREADS, Executor
+from git_refresh.run.ports import Clouds
+from git_refresh.run.refresh import walk
+from git_refresh.run.report import Source, WorkspaceReport
 from git_refresh.run.slices import cut
 from git_refresh.settings.entries import RENAMED, Entry, Rejected
 from git_refresh.settings.functions_host import read_storage
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
-from git_refresh.settings.names import TIME_ZONES, disables, environment_names, near_misses, unknown_names
+from git_refresh.settings.names import (
+    SETTINGS,
+    TIME_ZONES,
+    disables,
+    environment_names,
+    near_misses,
+    unknown_names,
+)
 
 _NO_SCHEDULE = Problem(NAME, f"is missing, and without it the platform never runs the function; {EXAMPLE}")
+MOST_BYTES = 32 * 4096 - 1
+"""Of `NAME=value`: Linux refuses to start a process with a longer string (`MAX_ARG_STRLEN`, which counts the zero byte at its end, in
+`include/uapi/linux/binfmts.h`: https://man7.org/linux/man-pages/man2/execve.2.html)."""
+MANY_BYTES = 120_000
+"""Of a value: from here on it is time to write it shorter."""
 _ALONE = " (to check a list alone: check FILE, without --settings)"
 
 
@@ -168,6 +185,35 @@ def _host_settings(environ: Mapping[str, str], named: Collection[str]) -> Iterat
             yield warning("settings", redact(name), told)
 
 
+def check_sizes(environ: Mapping[str, str]) -> Iterator[Check]:
+    """A line for each of our settings that is too long, or nearly.
+
+    Args:
+        environ: the settings by name. JSON is measured without the white space of a file that is meant to be read, as `jq` and Bicep
+            set it.
+    """
+    for name in SETTINGS:
+        size = _bytes(_compact(environ.get(name, "")))
+        most = MOST_BYTES - _bytes(f"{name}=")
+        if size >= MANY_BYTES:
+            told = finding(
+                "long_setting", DiagnosisContext(), setting=name, size=f"{size:,}", most=f"{most:,}"
+            )
+            yield (failed if size > most else warning)("settings", name, told)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode(errors="surrogatepass"))
+
+
+def _compact(value: str) -> str:
+    try:
+        content = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+
+
 def _unused_secret_names(settings: Settings | None) -> Iterator[Check]:
     """A line for each way of signing in to which somebody has written a secret's name: he may think that it is used."""
     users: dict[str, list[Workspace]] = {}
@@ -199,6 +245,30 @@ def skipped_layers(because: str, *, below: str, jobs: bool = False) -> list[Chec
     return [skipped(layer, "everything", because) for layer in layers]
 
 
+def check_live(
+    settings: Settings, values: Mapping[str, str], logger: RedactingLogger, *, jobs: bool = False
+) -> list[Check]:
+    """A line for each thing below the settings, whose values by name tell the schedule.
+
+    Raises:
+        SettingsError: the certificates to trust cannot be read.
+    """
+    from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
+    from git_refresh.admin.jobs import HttpJobsClientFactory  # noqa: PLC0415
+
+    interval = max(gaps(values.get(NAME), SystemClock().now()))
+    with closing(app.connect(settings, os.environ, logger, jobs_client_shares_token=jobs)) as clouds:
+        sight = HttpJobsClientFactory(clouds.tls, clouds.deadline, logger.secrets) if jobs else None
+        return check_clouds(
+            clouds.settings,
+            clouds,
+            clouds.deadline,
+            interval=interval,
+            jobs=sight,
+            threads=clouds.threads,
+        )
+
+
 def check_clouds(
     settings: Settings,
     clouds: Clouds,
@@ -206,6 +276,7 @@ def check_clouds(
     *,
     interval: timedelta = DEFAULT_INTERVAL,
     jobs: JobsClientFactory | None = None,
+    threads: int = MAX_THREADS,
 ) -> list[Check]:
     """Every layer below the settings, in order. Never raises for what a service does.
 
@@ -215,26 +286,32 @@ def check_clouds(
         deadline: when the budget is over; its clock tells the time.
         interval: the longest time between two runs; a token has to last as long.
         jobs: the ways to the workspaces' jobs, where these are to be looked at too.
+        threads: how many there may be.
     """
     found = [
         skipped("workspace", entry.name, "its entry in WORKSPACES is wrong")
         for entry in settings.entries
         if isinstance(entry, Rejected)
     ]
-    zones, crew = settings.zones(), Executor(settings.concurrency, deadline)
-    for zone, token in tokens_of(zones, clouds, crew).items():
-        services, own = clouds.services(zone), zones[zone]
-        subject = "Azure CLI" if services.identity is Service.AZURE_CLI else str(zone)
-        if isinstance(token, Diagnosis):
-            found += _without_token(own, subject, token, alone=len(zones) == 1, jobs=jobs is not None)
-        else:
-            context = replace(facts_of_zone(zone, own), object_id=token.object_id)
-            walk = _ZoneCheck(own, services, token, deadline, context, crew, subject)
-            lines = walk.checks(interval, clouds, jobs)
-            if services.identity is Service.AZURE_CLI:
-                as_itself = {each.name for each in _workspaces(own) if each.auth == "managed_identity"}
-                lines = (_asked_as_you(line, as_itself, settings.options) for line in lines)
-            found += lines
+    walked = walk(settings, clouds, deadline, threads=threads)
+    crew = Executor(settings.concurrency, deadline)
+    crew.interrupted = walked.interrupted
+    reports = walked.by_host()
+    for zone in walked.zones.values():
+        services, own = clouds.services(zone.zone), zone.settings
+        subject = "Azure CLI" if services.identity is Service.AZURE_CLI else str(zone.zone)
+        if zone.run is None:
+            unfinished = interrupted if walked.interrupted else out_of_time
+            failure = zone.failure or unfinished(zone.context)
+            found += _without_token(
+                own, subject, failure, alone=len(walked.zones) == 1, jobs=jobs is not None
+            )
+            continue
+        lines = _ZoneCheck(zone.run, reports, crew, subject).checks(interval, clouds, jobs)
+        if services.identity is Service.AZURE_CLI:
+            as_itself = {each.name for each in _workspaces(own) if each.auth == "managed_identity"}
+            lines = (_asked_as_you(line, as_itself, settings.options) for line in lines)
+        found += lines
     if behind := clouds.clock_behind():  # at last, when answers have told how right the clock is
         found.append(warning("identity", "clock", clock_skew(behind, DiagnosisContext())))
     return sorted(found, key=lambda check: LAYERS.index(check.layer))
@@ -286,74 +363,59 @@ _ALSO = (
 
 
 class _ZoneCheck:
-    """The layers of one trust zone, once there is a token."""
+    """The lines of one trust zone that has a token."""
 
     def __init__(
-        self,
-        settings: Settings,
-        services: Services,
-        token: Token,
-        deadline: Deadline,
-        context: DiagnosisContext,
-        crew: Executor,
-        subject: str,
+        self, run: Run, reports: Mapping[str, WorkspaceReport], crew: Executor, subject: str
     ) -> None:
-        self._settings = settings
-        self._services = services
-        self._token = token
-        self._deadline = deadline
+        self._run = run
         self._crew = crew
-        self._devops = services.heads(token)
-        self._heads = CachedRefResolver(self._devops)
-        self._context = context
         self._subject = subject
-        self._entries = [entry for entry in settings.entries if isinstance(entry, Entry)]
-        self._workspaces = _workspaces(settings)
-        self._rooms = {workspace.host: WorkspaceChecks(workspace) for workspace in self._workspaces}
+        self._entries = [entry for entry in run.settings.entries if isinstance(entry, Entry)]
+        self._workspaces = [entry.workspace for entry in self._entries]
+        self._reports = [reports[workspace.host] for workspace in self._workspaces]
+        self._refs = RefChecks(run)
 
     def checks(self, interval: timedelta, clouds: Clouds, jobs: JobsClientFactory | None) -> Iterator[Check]:
-        secrets = {
-            name: line or failed("key_vault", name, self._unfinished())
-            for name, line in self._crew.each(list(self._secrets()), self._secret)
-        }
+        secrets = {name: self._secret(name, user) for name, user in self._secrets().items()}
         yield from secrets.values()
-        self._crew.each(wanted_refs(self._workspaces), self._heads.look)
-        run = Run(
-            self._settings,
-            self._services,
-            self._heads,
-            self._deadline,
-            self._token,
-            self._context,
-            dry_run=True,
-        )
-        works = [
-            WorkspaceCheck(entry, run, self._heads, secrets, self._rooms[entry.workspace.host])
-            for entry in self._entries
-        ]
-        for work, lines in self._crew.each(works, self._workspace):
-            if not lines:
-                work.room.shut = "the workspace was not looked at in time"
-            yield from map(
-                work.judged, lines or [failed("workspace", work.room.workspace.name, self._unfinished())]
-            )
-        self._crew.each(self._heads.unasked(self._workspaces), self._heads.look)
+        sources = self._sources()
+        rooms = [WorkspaceChecks(workspace) for workspace in self._workspaces]
+        for entry, report, room in zip(self._entries, self._reports, rooms, strict=True):
+            yield from WorkspaceCheck(entry, report, self._run, secrets, room).checks()
         if jobs is not None:
-            looked = JobsCheck(run, self._devops, self._heads, jobs, self._crew)
-            yield from looked.checks(list(self._rooms.values()), self._unfinished)
-        yield from self._heads.checks(self._context)
+            looked = JobsCheck(self._run, self._refs, jobs, self._crew)
+            yield from looked.checks(rooms, self._unfinished)
+        yield from self._refs.checks(self._run.context, sources)
         yield from self._about_identity(interval, clouds.clock_behind())
 
+    def _sources(self) -> set[Source]:
+        """What Azure DevOps has a line for. What no folder has led to, because its workspace is shut, is asked for now."""
+        folders = [
+            (folder.seen.source, folder.seen.wanted.ref, folder.action)
+            for report in self._reports
+            for folder in report.folders
+            if folder.seen and folder.seen.source
+        ]
+        seen = {
+            source for source, _, action in folders if source in self._run.answers and action != "skipped"
+        }
+        seen.update(*(report.credential.rejected_by for report in self._reports if report.credential))
+        named = named_sources(self._workspaces, seen)
+        named += [(repository, ref) for (repository, _), ref, _ in folders if ref]
+        self._crew.each(list(dict.fromkeys(named)), self._refs.look)
+        return {*seen, *named}
+
     def _about_identity(self, interval: timedelta, behind: timedelta) -> Iterator[Check]:
-        subject, now, ends = self._subject, self._deadline.clock.now(), self._token.expires_at
+        subject, now, ends = self._subject, self._run.deadline.clock.now(), self._run.token.expires_at
         whose = (
-            f"object id {self._token.object_id}"
-            if self._token.object_id
+            f"object id {self._run.token.object_id}"
+            if self._run.token.object_id
             else "its token contains no object id"
         )
         left = f"{ends:%H:%M} UTC, in {count(round((ends - now).total_seconds() / 60), 'minute')}"
         message = f"{whose}; its token for Azure DevOps ends at {left}"
-        own = self._services.identity is Service.AZURE_CLI
+        own = self._run.services.identity is Service.AZURE_CLI
         if own:
             message += "; this is your own sign-in: the app's identity needs the same rights"
         yield Check("identity", subject, "ok", message)
@@ -363,20 +425,22 @@ class _ZoneCheck:
             # How long the app's own token will last, that of somebody's sign-in does not tell for sure.
             which = "of your own sign-in" if own else "for Azure DevOps"
             told = finding(
-                "token_expires_before_next_run", self._context, which=which, ends=left, next_run=between
+                "token_expires_before_next_run", self._run.context, which=which, ends=left, next_run=between
             )
             yield (warning if own else failed)("identity", subject, told)
         for auth, resource, what in _ALSO:
             if any(workspace.auth == auth for workspace in self._workspaces):
                 try:
-                    self._services.token(resource)
+                    self._run.services.token(resource)
                 except ServiceError as error:
-                    yield (warning if own else failed)("identity", subject, diagnose(error, self._context))
+                    yield (warning if own else failed)(
+                        "identity", subject, diagnose(error, self._run.context)
+                    )
                 else:
                     yield Check("identity", subject, "ok", f"it also gets tokens for {what}")
 
     def _unfinished(self) -> Diagnosis:
-        return (interrupted if self._crew.interrupted else out_of_time)(self._context)
+        return (interrupted if self._crew.interrupted else out_of_time)(self._run.context)
 
     def _secrets(self) -> dict[str, Workspace]:
         """Each distinct secret, with the first workspace that uses it."""
@@ -386,14 +450,14 @@ class _ZoneCheck:
                 users.setdefault(workspace.oauth.secret_name, workspace)
         return users
 
-    def _secret(self, name: str) -> Check:
-        user = self._secrets()[name]
-        context = replace(self._context, host=user.host, **facts_of_principal(user))
-        try:
-            secret = self._services.secret(name)
-        except (ServiceError, TimeoutError) as error:
-            return failed("key_vault", name, diagnose(error, context))
-        now, ends = self._deadline.clock.now(), secret.expires_at
+    def _secret(self, name: str, user: Workspace) -> Check:
+        context = facts_of_workspace(self._run.context, user)
+        secret = self._run.secrets.get(name)
+        if secret is None:
+            return failed("key_vault", name, self._unfinished())
+        if isinstance(secret, ServiceFailure):
+            return failed("key_vault", name, explain(secret, context))
+        now, ends = self._run.deadline.clock.now(), secret.expires_at
         if secret.valid_from is not None and secret.valid_from > now:
             begins = f"{secret.valid_from:%Y-%m-%d %H:%M} UTC"
             return warning("key_vault", name, finding("secret_not_yet_valid", context, begins=begins))
@@ -404,11 +468,3 @@ class _ZoneCheck:
         if left < SECRET_WARNING:
             return warning("key_vault", name, finding("secret_expires_soon", context, ends=when))
         return Check("key_vault", name, "ok", f"can be read; {when}", kind="can be read")
-
-    def _workspace(self, work: WorkspaceCheck) -> list[Check]:
-        try:
-            return work.checks()
-        except Exception as error:  # noqa: BLE001  # a defect must not stop the other lines
-            workspace = work.room.workspace
-            context = replace(self._context, host=workspace.host)
-            return [failed("workspace", workspace.name, diagnose(error, context))]

@@ -9,75 +9,51 @@ from git_refresh.failures.diagnosis import DiagnosisContext, explain, finding, w
 from git_refresh.failures.failure import ServiceError, ServiceFailure, is_definite
 from git_refresh.model.repository import Repository
 from git_refresh.model.values import Ref, RefKind, ResolvedRef
-from git_refresh.run.context import facts_of, suggestion
+from git_refresh.run.context import Run, facts_of, suggestion
 from git_refresh.run.decide import looks_like_commit
-from git_refresh.run.ports import RefResolver
+from git_refresh.run.report import Source
 from git_refresh.settings.models import Workspace
 
 NAMED = 100
 """Repositories whose branches or tags are kept, to suggest the nearest."""
 
 
-def wanted_refs(workspaces: Sequence[Workspace]) -> list[tuple[Repository, Ref | None]]:
-    """Each distinct ref that the settings name in full."""
-    folders = [folder for workspace in workspaces for folder in workspace.folders]
-    wanted = [(folder.repository, folder.ref) for folder in folders if folder.repository and folder.ref]
-    return list(dict.fromkeys(wanted))
+def named_sources(workspaces: Sequence[Workspace], seen: Collection[Source]) -> list[Source]:
+    """Each ref that the settings name in full, and each repository that nothing else leads to, such as Git folders that were seen."""
+    folders = [folder for workspace in workspaces for folder in workspace.folders if folder.repository]
+    full = [(folder.repository, folder.ref) for folder in folders if folder.repository and folder.ref]
+    led_to = {repository for repository, _ in (*full, *seen)}
+    others = [
+        (folder.repository, None)
+        for folder in folders
+        if folder.repository and folder.repository not in led_to
+    ]
+    return list(dict.fromkeys([*full, *others]))
 
 
-class CachedRefResolver:
-    """Azure DevOps, with what it has said of each ref (`ports.RefResolver`)."""
+class RefChecks:
+    """Look-ups of a run in Azure DevOps, and their lines."""
 
-    def __init__(self, heads: RefResolver) -> None:
-        self.plain = heads
-        """Without a memory: for what is to be no line of its own."""
-        self.answers: dict[tuple[Repository, Ref | None], ResolvedRef | ServiceFailure] = {}
-        self.named: set[tuple[Repository, Ref | None]] = set()
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.answers = run.answers
+        self.named: set[Source] = set()
         """What the settings name: of a branch that only a Git folder is on, its own line tells."""
         self._names: dict[tuple[Repository, RefKind], tuple[str, ...] | None] = {}
 
-    def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
-        try:
-            head = self.plain.head(repository, ref)
-        except ServiceError as error:
-            self.answers[repository, ref] = error.failure
-            raise
-        self.answers[repository, ref] = head
-        return head
-
-    def head_now(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
-        return self.plain.head_now(repository, ref)
-
-    def has_commit(self, repository: Repository, commit: str) -> bool:
-        return self.plain.has_commit(repository, commit)
-
-    def follows(self, repository: Repository, head: str, commit: str) -> bool:
-        return self.plain.follows(repository, head, commit)
-
-    def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...] | None:
-        self._names[repository, kind] = names = self.plain.names(repository, kind)
-        return names
-
-    def look(self, wanted: tuple[Repository, Ref | None]) -> None:
-        """Ask, and keep the answer."""
-        self.named.add(wanted)
+    def look(self, source: Source) -> None:
+        """Ask, unless the run has asked, and keep the answer."""
+        repository, ref = source
+        self.named.add(source)
         with suppress(ServiceError, TimeoutError):
-            repository, ref = wanted
-            missing = self.head(repository, ref).commit is None and len(self._names) < NAMED
-            if missing and ref is not None and self.names(repository, ref.kind) == ():
-                self.names(repository, "branch")
+            answer = self.answers.get(source) or self._run.head(repository, ref)
+            missing = isinstance(answer, ResolvedRef) and answer.commit is None and len(self._names) < NAMED
+            if missing and ref is not None and self._list(repository, ref.kind) == ():
+                self._list(repository, "branch")
 
-    def unasked(self, workspaces: Sequence[Workspace]) -> list[tuple[Repository, Ref | None]]:
-        """Repositories that no folder has led to, as below a workspace that does not let the app in."""
-        asked = {repository for repository, _ in self.answers}
-        folders = [folder for workspace in workspaces for folder in workspace.folders]
-        return list(
-            dict.fromkeys(
-                (folder.repository, None)
-                for folder in folders
-                if folder.repository and folder.repository not in asked
-            )
-        )
+    def _list(self, repository: Repository, kind: RefKind) -> tuple[str, ...] | None:
+        self._names[repository, kind] = names = self._run.heads.names(repository, kind)
+        return names
 
     def found(
         self, repository: Repository, ref: Ref | None
@@ -87,7 +63,7 @@ class CachedRefResolver:
         return self.answers.get((repository, ref)), names or ()
 
     def repositories(
-        self, context: DiagnosisContext, told: "CachedRefResolver", kept: Collection[Repository]
+        self, context: DiagnosisContext, told: "RefChecks", kept: Collection[Repository]
     ) -> Iterator[Check]:
         """A line for each repository that cannot be read, unless others have told of it.
 
@@ -112,9 +88,10 @@ class CachedRefResolver:
                     said = finding("job_repository_not_readable", around, happened=what_happened(answer))
                     yield warning("azure_devops", str(repository), said)
 
-    def checks(self, context: DiagnosisContext) -> Iterator[Check]:
-        """A line for each answer, by name."""
-        for (repository, ref), answer in sorted(self.answers.items(), key=_by_name):
+    def checks(self, context: DiagnosisContext, shown: Collection[Source]) -> Iterator[Check]:
+        """A line for each answer about one of the sources, by name."""
+        answers = [(source, answer) for source, answer in self.answers.items() if source in shown]
+        for (repository, ref), answer in sorted(answers, key=_by_name):
             around = facts_of(context, repository, ref)
             missing = isinstance(answer, ResolvedRef) and answer.commit is None
             if missing and ref is not None and (repository, ref) in self.named:
@@ -135,7 +112,7 @@ class CachedRefResolver:
         )
 
 
-def _by_name(item: tuple[tuple[Repository, Ref | None], object]) -> tuple[str, str]:
+def _by_name(item: tuple[Source, object]) -> tuple[str, str]:
     (repository, ref), _ = item
     return str(repository).casefold(), str(ref or "")
 

@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
+from math import inf
 
 from git_refresh.admin.values import Job, Jobs, JobsClientFactory, ListedJob
-from git_refresh.cli.check_devops import CachedRefResolver
+from git_refresh.cli.check_devops import RefChecks
 from git_refresh.cli.checks import Check, failed, skipped
-from git_refresh.cli.executor import Executor
 from git_refresh.cli.jobs import (
     MAX_JOBS,
     MAX_JOBS_CHARS,
@@ -40,7 +40,8 @@ from git_refresh.model.values import AZURE_DATABRICKS, Ref, ResolvedRef
 from git_refresh.output.redact import redact
 from git_refresh.output.text import count
 from git_refresh.run.context import Run, authenticate, facts_of_principal
-from git_refresh.run.ports import Authenticator, RefResolver, Services
+from git_refresh.run.pool import Executor
+from git_refresh.run.ports import Authenticator, Services
 from git_refresh.settings.models import Workspace
 
 OF_READING = 0.7
@@ -64,21 +65,18 @@ class Failed:
 class JobsCheck:
     """Looks at the jobs of the workspaces of one trust zone."""
 
-    def __init__(
-        self, run: Run, heads: RefResolver, told: CachedRefResolver, sight: JobsClientFactory, crew: Executor
-    ) -> None:
+    def __init__(self, run: Run, told: RefChecks, sight: JobsClientFactory, crew: Executor) -> None:
         """Take what there is to look with.
 
         Args:
             run: a dry run.
-            heads: Azure DevOps, which asks for each ref once.
-            told: what it has said so far, of what the settings want.
+            told: what Azure DevOps has said so far, of what the settings want.
             sight: the ways to the workspaces' jobs.
             crew: does many things at once.
         """
         self._run = run
         self._told = told
-        self._heads = CachedRefResolver(heads)
+        self._heads = RefChecks(replace(run, share_s=inf))
         self._sight = sight
         self._existing: dict[tuple[Repository, str], bool | None] = {}
         self._crew = crew
@@ -213,7 +211,7 @@ class JobsCheck:
     def _exists(self, repository: Repository, commit: str) -> bool | None:
         if not _COMMIT.fullmatch(commit):  # it may be the beginning of one
             return None
-        found = _tried(lambda: self._heads.has_commit(repository, commit), self._run.context)
+        found = _tried(lambda: self._run.heads.has_commit(repository, commit), self._run.context)
         return None if isinstance(found, Failed) else found
 
     def _read(self, visit: WorkspaceJobs, listed: ListedJob) -> tuple[Job | None] | Check:

@@ -52,19 +52,12 @@ class CheckReport:
 
 def failed(layer: Layer, subject: str, error: Diagnosis) -> Check:
     """A line with a failure and its remedy."""
-    return Check(layer, subject, "failed", _beyond(subject, error.message), error)
+    return Check(layer, subject, "failed", error.message, error)
 
 
 def warning(layer: Layer, subject: str, error: Diagnosis) -> Check:
     """A line with something that will fail one day, or may."""
-    return Check(layer, subject, "warning", _beyond(subject, error.message), error)
-
-
-def _beyond(subject: str, message: str) -> str:
-    """What a message says beyond what could not be done, where that is no more than to look at the line's subject."""
-    attempt, _, happened = message.partition(": ")
-    named = attempt.startswith("Could not ") and all(word in attempt for word in subject.split())
-    return happened if named and happened else message
+    return Check(layer, subject, "warning", error.message, error)
 
 
 def skipped(layer: Layer, subject: str, because: str, *, in_general: str = "") -> Check:

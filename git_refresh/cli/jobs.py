@@ -222,7 +222,6 @@ class WorkspaceChecks:
 
     Attributes:
         shut: why jobs are not to be looked at; empty: they are.
-        refusal: how it refused the app's sign-in.
         app_alone: whether it is only to the app that it is shut, so that somebody else may get in.
         stored: the Git credentials of the app's own principal (None) and of its further ones, as far as they could be looked at.
     """
@@ -230,7 +229,6 @@ class WorkspaceChecks:
     workspace: Workspace
     shut: str = ""
     app_alone: bool = False
-    refusal: ServiceFailure | None = None
     stored: dict[int | None, Sequence[StoredCredential]] = field(default_factory=dict)
 
 

@@ -11,13 +11,12 @@ import click
 
 from git_refresh import __version__
 from git_refresh.cli import options, render
-from git_refresh.cli.check import check_proxy, check_settings, skipped_layers
+from git_refresh.cli.check import check_live, check_proxy, check_settings, skipped_layers
 from git_refresh.cli.checks import Check, CheckReport, failed
 from git_refresh.cli.diff import diff
 from git_refresh.cli.explain import explain
 from git_refresh.cli.init import init
 from git_refresh.cli.last_run import read_report
-from git_refresh.cli.live import check_live
 from git_refresh.cli.onboard import onboard
 from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.rotate import rotate
@@ -37,8 +36,8 @@ from git_refresh.cli.shared import (
     places_of,
     put_out,
 )
+from git_refresh.cli.status import show_status
 from git_refresh.cli.status import status as status_of
-from git_refresh.cli.status_view import show_status
 from git_refresh.failures.diagnosis import DiagnosisContext, interrupted
 from git_refresh.model.values import Problem
 from git_refresh.settings.load import Settings, SettingsError, load

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from git_refresh.cli import ask, options, render
-from git_refresh.cli.check import check_settings, missing_beside
+from git_refresh.cli.check import check_live, check_settings, missing_beside
 from git_refresh.cli.checks import CheckReport
-from git_refresh.cli.executor import Executor
-from git_refresh.cli.live import check_live
 from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.shared import (
     FAILED,
@@ -30,6 +28,7 @@ from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.values import GUID, Problem
 from git_refresh.output.redact import redact
 from git_refresh.output.text import count
+from git_refresh.run.pool import Executor
 from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import Settings, SettingsError, load

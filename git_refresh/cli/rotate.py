@@ -23,7 +23,6 @@ from git_refresh.admin.rotation.report import RotationReport, SecretReport
 from git_refresh.admin.rotation.steps import MAX_PARALLEL_WORKSPACES
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.cli import ask, options, render
-from git_refresh.cli.executor import Executor
 from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.shared import (
     FAILED,
@@ -41,6 +40,7 @@ from git_refresh.model.values import KEY_VAULT, Problem
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.redact import redact
 from git_refresh.output.text import count
+from git_refresh.run.pool import Executor
 from git_refresh.settings.entries import Rejected
 from git_refresh.settings.load import Settings, SettingsError, load
 

@@ -1,45 +1,32 @@
-"""How do things stand? Each workspace's Git credential and Git folders as they are now, read and not judged against Azure DevOps."""
+"""How do things stand? Each workspace's Git credential and Git folders as they are now, read and not compared with Azure DevOps."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from typing import Any, Literal
 
+from rich.console import Console
+from rich.text import Text
+
 from git_refresh.cli.checks import Status
-from git_refresh.cli.executor import Executor
+from git_refresh.cli.findings import STYLE, Finding, alike, code_style, explain, fold, once, show_line, tally
 from git_refresh.cli.last_run import LastRun
-from git_refresh.cli.zones import tokens_of
-from git_refresh.failures.diagnosis import (
-    Diagnosis,
-    DiagnosisContext,
-    diagnose,
-    finding,
-    interrupted,
-    out_of_time,
-    wrong_entry,
-)
-from git_refresh.failures.failure import ServiceError
+from git_refresh.cli.options import quiet
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
 from git_refresh.model.clock import Deadline
-from git_refresh.model.values import GitFolder, OtherObject, json_of
+from git_refresh.model.values import GitFolder, json_of
 from git_refresh.output.log import RedactingLogger
-from git_refresh.run.context import Run, facts_of_principal, facts_of_zone
-from git_refresh.run.decide import (
-    Clone,
-    LeaveAlone,
-    Refuse,
-    federated_credential,
-    folder_step,
-    own_credential,
-)
-from git_refresh.run.folder import remote_of
-from git_refresh.run.listing import Listing
-from git_refresh.run.ports import Clouds, WorkspaceApi
-from git_refresh.settings.entries import Entry, Rejected
+from git_refresh.output.text import count
+from git_refresh.run.context import facts_of_principal, facts_of_workspace
+from git_refresh.run.decide import federated_credential, own_credential
+from git_refresh.run.pool import MAX_THREADS
+from git_refresh.run.ports import Clouds
+from git_refresh.run.refresh import walk
+from git_refresh.run.report import PLACES, CredentialReport, FolderReport, WorkspaceReport
+from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
-from git_refresh.settings.models import Folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,164 +120,134 @@ def status(settings: Settings, logger: RedactingLogger, last: LastRun | None) ->
     from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
 
     with closing(app.connect(settings, os.environ, logger)) as clouds:
-        return logger.redact(look(clouds.settings, clouds, clouds.deadline, last))
+        return logger.redact(look(clouds.settings, clouds, clouds.deadline, last, threads=clouds.threads))
 
 
-def look(settings: Settings, clouds: Clouds, deadline: Deadline, last: LastRun | None = None) -> StatusReport:
-    """Read every workspace, all at once. Never raises for what a service does.
+def look(
+    settings: Settings,
+    clouds: Clouds,
+    deadline: Deadline,
+    last: LastRun | None = None,
+    *,
+    threads: int = MAX_THREADS,
+) -> StatusReport:
+    """Read every workspace. Never raises for what a service does.
 
     Args:
-        settings: whom to look at.
+        settings: the workspaces.
         clouds: how to reach them.
         deadline: when the budget is over; its clock tells the time.
         last: what a run says that it has stored, if its report is there.
+        threads: how many there may be.
     """
-    found: dict[str, WorkspaceStatus] = {}
-    zones, crew = settings.zones(), Executor(settings.concurrency, deadline)
-    for zone, token in tokens_of(zones, clouds, crew).items():
-        services, own = clouds.services(zone), zones[zone]
-        entries = [entry for entry in own.entries if isinstance(entry, Entry)]
-        if isinstance(token, Diagnosis):
-            found |= {entry.workspace.host: _unread(entry, token) for entry in entries}
-            continue
-        context = replace(facts_of_zone(zone, own), object_id=token.object_id)
-        run = Run(own, services, services.heads(token), deadline, token, context, dry_run=True)
-        for entry, told in crew.each(entries, partial(_workspace, run, last)):
-            unfinished = (interrupted if crew.interrupted else out_of_time)(context)
-            # Why one refused depends on what the others said to the same sign-in.
-            read = _unread(entry, _refused(run, entry, told)) if isinstance(told, ServiceError) else told
-            found[entry.workspace.host] = read or _unread(entry, unfinished)
+    walked = walk(settings, clouds, deadline, asks_devops=False, threads=threads)
+    shown = _Rendering(settings, last, deadline.clock.now())
     return StatusReport(
         tuple(
-            _rejected(entry) if isinstance(entry, Rejected) else found[entry.workspace.host]
-            for entry in settings.entries
+            shown.workspace(entry, report) if isinstance(entry, Entry) else _unread(report)
+            for entry, report in zip(settings.entries, walked.workspaces, strict=True)
         )
     )
 
 
-def _rejected(entry: Rejected) -> WorkspaceStatus:
-    failure = wrong_entry(entry.problems)
-    return WorkspaceStatus(entry.name, entry.host, "failed", failure.message, failure)
-
-
-def _unread(entry: Entry, failure: Diagnosis) -> WorkspaceStatus:
+def _unread(report: WorkspaceReport) -> WorkspaceStatus:
     """A workspace that could not be looked at."""
-    return WorkspaceStatus(entry.workspace.name, entry.workspace.host, "failed", failure.message, failure)
+    message = report.error.message if report.error else ""
+    return WorkspaceStatus(report.name, report.host, "failed", message, report.error)
 
 
-def _refused(run: Run, entry: Entry, refusal: ServiceError) -> Diagnosis:
-    known = run.known_of_sign_in(entry.workspace)
-    return diagnose(refusal, replace(_facts(run, entry), known=known))
+@dataclass(frozen=True, slots=True)
+class _Rendering:
+    """A walk over the fleet, as `status` shows it."""
 
+    settings: Settings
+    last: LastRun | None
+    now: datetime
 
-def _facts(run: Run, entry: Entry) -> DiagnosisContext:
-    return replace(run.context, host=entry.workspace.host, **facts_of_principal(entry.workspace))
-
-
-def _workspace(run: Run, last: LastRun | None, entry: Entry) -> WorkspaceStatus | ServiceError:
-    context = _facts(run, entry)
-    try:
-        return _Workspace(entry, run, last, context).look()
-    except ServiceError as error:
-        return error
-    except Exception as error:  # noqa: BLE001  # a defect must not stop the other workspaces
-        return _unread(entry, diagnose(error, context))
-
-
-class _Workspace:
-    def __init__(self, entry: Entry, run: Run, last: LastRun | None, context: DiagnosisContext) -> None:
-        self._entry = entry
-        self._workspace = entry.workspace
-        self._run = run
-        self._last = last
-        self._context = context
-
-    def look(self) -> WorkspaceStatus:
-        api = self._run.sign_in(self._workspace)
-        own = self._credential(
-            api, None
-        )  # the first request, which shows whether the sign-in is worth something
-        others = [self._of_another(api, id_) for id_ in self._workspace.additional_principal_ids]
-        return WorkspaceStatus(
-            self._workspace.name,
-            self._workspace.host,
+    def workspace(self, entry: Entry, report: WorkspaceReport) -> WorkspaceStatus:
+        if report.credential is None or report.credential.stored is None:
+            return _unread(report)
+        found = WorkspaceStatus(
+            report.name,
+            report.host,
             "ok",
-            f"signed in as {self._context.principal}",
-            credentials=(own, *others),
-            folders=tuple(self._folders(api)),
+            f"signed in as {_principal(entry, None)}",
+            credentials=tuple(
+                self._credential(entry, each) for each in (report.credential, *report.additional)
+            ),
+            folders=tuple(_folders(entry, report)),
         )
+        if report.error is None or report.error.code in {error.code for error in found.errors()}:
+            return found
+        return replace(found, status="failed", message=report.error.message, error=report.error)
 
-    def _of_another(self, api: WorkspaceApi, principal_id: int) -> CredentialStatus:
-        principal = f"service principal {principal_id}"
-        try:
-            return self._credential(api, principal_id)
-        except (ServiceError, TimeoutError) as error:
-            context = replace(self._context, principal=f"{principal} (additional_principal_ids)")
-            failure = diagnose(error, context)
-            return CredentialStatus(principal, "failed", failure.message, error=failure)
-
-    def _credential(self, api: WorkspaceApi, principal_id: int | None) -> CredentialStatus:
-        principal = self._context.principal if principal_id is None else f"service principal {principal_id}"
-        stored = api.credentials(principal_id)
-        own = own_credential(stored, self._workspace.git_username)
-        if own is None and (federated := federated_credential(stored)) is not None:
-            told = finding("federated_credential", self._context, id=federated.id)
+    def _credential(self, entry: Entry, report: CredentialReport) -> CredentialStatus:
+        workspace, principal = entry.workspace, _principal(entry, report.principal_id)
+        if report.stored is None:
+            message = report.error.message if report.error else ""
+            return CredentialStatus(principal, "failed", message, error=report.error)
+        own = own_credential(report.stored, workspace.git_username)
+        if own is None and (federated := federated_credential(report.stored)) is not None:
+            context = facts_of_workspace(DiagnosisContext(options=self.settings.options), workspace)
+            told = finding("federated_credential", context, id=federated.id)
             return CredentialStatus(
                 principal, "warning", told.message, federated.id, federated.username, error=told
             )
         if own is None:
             message = "there is none for Azure DevOps; pulls fail until a run has stored one"
             return CredentialStatus(principal, "failed", message)
-        said = f"user name {own.username}" + (f", of {principal}" if principal_id is not None else "")
-        if self._last is None:
+        said = f"user name {own.username}" + (f", of {principal}" if report.principal_id is not None else "")
+        if self.last is None:
             return CredentialStatus(principal, "ok", said, own.id, own.username)
-        state, ends, ends_at = self._last.told(
-            self._workspace.host, self._run.settings.zone(self._workspace), self._run.deadline.clock.now()
-        )
+        state, ends, ends_at = self.last.told(workspace.host, self.settings.zone(workspace), self.now)
         return CredentialStatus(principal, state, f"{said}; {ends}", own.id, own.username, ends_at)
 
-    def _folders(self, api: WorkspaceApi) -> Iterator[FolderStatus]:
-        bad = self._entry.bad_folders
-        listing = Listing.of(api, self._entry, self._run.deadline)
-        for folder in listing:
-            yield self._folder(folder, listing)
-        for found in listing.patterns(self._context):
-            state: Status = "failed" if found.failed else "warning"
-            yield FolderStatus(found.pattern.path, state, found.told.message, error=found.told)
-        for left_out in bad:
-            told = finding("invalid_folder", self._context, problem=left_out.problem)
-            yield FolderStatus(left_out.path or "a folder", "failed", told.message, error=told)
 
-    def _folder(self, wanted: Folder, listing: Listing) -> FolderStatus:
-        context = replace(self._context, path=wanted.path)
-        try:
-            found = listing.look(wanted)
-        except (ServiceError, TimeoutError) as error:
-            failure = diagnose(error, context)
-            return FolderStatus(wanted.path, "failed", failure.message, error=failure)
-        at = found if isinstance(found, GitFolder) else None
-        remote = remote_of(found, self._run.trusted)
-        repository = remote.repository
-        broken = isinstance(found, OtherObject) and found.broken
-        if listing.by_pattern(wanted) and repository is None and not broken:
-            return FolderStatus(wanted.path, "skipped", "it is not a clone from Azure DevOps")
-        where = _where(at)
-        branch, commit = (at.branch, at.commit) if at else (None, None)
-        match folder_step(wanted, found, repository, None, remote=remote):
-            case Refuse(code, values):
-                missing = code == "folder_not_found"
-                told = listing.missing(wanted, context) if missing else finding(code, context, **values)
-                return FolderStatus(wanted.path, "failed", told.message, branch, commit, told)
-            case Clone(_, _, why):
-                return FolderStatus(wanted.path, "warning", f"{why} yet; a run creates it")
-            case LeaveAlone(_, why, note):
-                known = finding(note, context) if note else None
-                return FolderStatus(wanted.path, "warning", f"{where}; {why}", branch, commit, known)
-            case step if at is not None and at.branch != step.ref.branch:
-                said = f"{where}; the settings want {step.ref}"
-                general = "on another branch than the settings want"
-                return FolderStatus(wanted.path, "warning", said, branch, commit, in_general=general)
-        return FolderStatus(wanted.path, "ok", where, branch, commit, in_general="as the settings want")
+def _principal(entry: Entry, principal_id: int | None) -> str:
+    if principal_id is not None:
+        return f"service principal {principal_id}"
+    return facts_of_principal(entry.workspace)["principal"]
+
+
+def _folders(entry: Entry, report: WorkspaceReport) -> Iterator[FolderStatus]:
+    yield from map(_folder, report.single_folders)
+    for pattern in report.patterns:
+        state: Status = "failed" if pattern.failed else "warning"
+        yield FolderStatus(pattern.path, state, pattern.told.message, error=pattern.told)
+    for bad in entry.bad_folders:
+        if bad.path is None:
+            told = finding("invalid_folder", DiagnosisContext(), problem=bad.problem)
+            yield FolderStatus("a folder", "failed", told.message, error=told)
+
+
+def _folder(report: FolderReport) -> FolderStatus:
+    at = report.seen.folder if report.seen else None
+    found = FolderStatus(
+        report.path,
+        "ok",
+        _where(at),
+        at.branch if at else None,
+        at.commit if at else None,
+        in_general="as the settings want",
+    )
+    wanted = report.seen.wanted.ref if report.seen else None
+    match report.action:
+        case "failed" if report.error is not None:
+            return replace(
+                found, status="failed", message=report.error.message, error=report.error, in_general=""
+            )
+        case "skipped":
+            return FolderStatus(report.path, "skipped", report.why)
+        case "created":
+            return FolderStatus(report.path, "warning", f"{report.why} yet; a run creates it")
+        case "unchanged":
+            said = f"{found.message}; {report.why}"
+            return replace(found, status="warning", message=said, error=report.note, in_general="")
+        case _ if at is not None and wanted is not None and at.branch != wanted.branch:
+            said = f"{found.message}; the settings want {wanted}"
+            general = "on another branch than the settings want"
+            return replace(found, status="warning", message=said, in_general=general)
+    return found
 
 
 def _where(folder: GitFolder | None) -> str:
@@ -298,3 +255,83 @@ def _where(folder: GitFolder | None) -> str:
         return ""
     branch = f"branch {folder.branch}" if folder.branch else "no branch"
     return f"on {branch}, at {folder.commit[:8]}" if folder.commit else f"on {branch}, without a commit"
+
+
+# What people see, in the manner of `gh auth status`
+
+_FROM_A_REPORT = "When tokens expire: status --report FILE, with the output of run --json."
+
+
+def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
+    """The lines by workspace, many that stand alike as one; then once for all that share them, cause and remedy; and what cannot be known.
+
+    Args:
+        report: what was found.
+        out: where people read.
+        with_ends: whether the report of a run was there to tell when what it stored ends.
+    """
+    shown = [
+        workspace for workspace in report.workspaces if not quiet() or set(workspace.statuses()) != {"ok"}
+    ]
+    same: dict[Hashable, list[WorkspaceStatus]] = {}
+    for workspace in shown:
+        same.setdefault(_said(workspace), []).append(workspace)
+    for workspace, names in once(shown, _said, lambda workspace: workspace.name):
+        alone = names == workspace.name
+        fold(Text(), Text.assemble((names, "bold"), f"  {workspace.host}" if alone else ""), out)
+        lines = [*_lines(workspace)] if alone else _together(same[_said(workspace)])
+        few: Callable[[Finding], int] = (lambda _: PLACES) if alone else (lambda _: 1)
+        for line, where in once(lines, alike(lines), lambda line: line.location, few):
+            if not quiet() or line.status != "ok":
+                general = line.in_general if where != line.location else ""
+                show_line(replace(line, location=where, message=general or line.message), out, indent=2)
+    errors = [
+        Finding("failed", "", error.message, error) for each in report.workspaces for error in each.errors()
+    ]
+    for told, _ in once(errors, alike(errors), lambda told: told.location, few=lambda _: 1):
+        if told.error:
+            explain(told.error, out, Text(), Text(told.error.code, code_style(told.error.code, out)))
+    credentials = [each for workspace in report.workspaces for each in workspace.credentials]
+    unknown = not with_ends and any(credential.is_stored for credential in credentials)
+    if unknown and not quiet() and report.result == "ok":
+        fold(Text(), Text(_FROM_A_REPORT, "dim"), out)
+    said = tally([status for workspace in report.workspaces for status in workspace.statuses()])
+    said = f"{count(len(report.workspaces), 'workspace')}: {said}."
+    if unknown:
+        said += " Whether stored tokens work is unknown."
+    fold(Text(), Text(said, STYLE[report.result]), out)
+
+
+def _said(workspace: WorkspaceStatus) -> Hashable:
+    """All that is shown of it, but for what is its own in any case; where something failed, for all names and values."""
+    lines = [*_lines(workspace, with_ids=False)]
+    if not workspace.errors():
+        return tuple((line.status, line.location, line.message) for line in lines)
+    return frozenset(
+        (line.status, line.error.code, line.error.kind) if line.error else (line.status, line.in_general)
+        for line in lines
+    )
+
+
+def _together(workspaces: Sequence[WorkspaceStatus]) -> list[Finding]:
+    """The lines of workspaces that stand alike, each once."""
+    lines: dict[Hashable, Finding] = {}
+    for line in (line for workspace in workspaces for line in _lines(workspace, with_ids=False)):
+        lines.setdefault(
+            (line.status, line.location, line.error.code if line.error else line.in_general), line
+        )
+    return list(lines.values())
+
+
+def _lines(workspace: WorkspaceStatus, *, with_ids: bool = True) -> Iterator[Finding]:
+    """Its lines; without ids, for many workspaces, also with what they say in general, which then tells them apart."""
+    failed = "signing in" if workspace.status == "failed" else ""
+    yield Finding(workspace.status, failed, workspace.message, workspace.error, in_general="signed in")
+    for credential in workspace.credentials:
+        id_ = f" {credential.id}" if credential.id and with_ids else ""
+        said = credential.message
+        yield Finding(credential.status, f"Git credential{id_}", said, credential.error, in_general=said)
+    for folder in workspace.folders:
+        said = folder.in_general or folder.message
+        kind = "" if with_ids else said
+        yield Finding(folder.status, folder.path, folder.message, folder.error, kind, said)

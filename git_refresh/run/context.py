@@ -11,7 +11,7 @@ from typing import TypedDict
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, noted
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.failures.table import Known
-from git_refresh.model.clock import Deadline, operation
+from git_refresh.model.clock import Deadline, cut_short, operation
 from git_refresh.model.hosts import TrustedHosts
 from git_refresh.model.repository import Repository
 from git_refresh.model.values import (
@@ -26,8 +26,9 @@ from git_refresh.model.values import (
     Zone,
 )
 from git_refresh.output.redact import redact
-from git_refresh.run.decide import nearest
+from git_refresh.run.decide import looks_like_commit, nearest
 from git_refresh.run.ports import Authenticator, NullProgress, Progress, RefResolver, Services, WorkspaceApi
+from git_refresh.run.report import Source
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import OAuth, Workspace
 
@@ -134,9 +135,14 @@ class Run:
     share_s: float = inf
     """Seconds that one operation may wait while others have no thread; see `pool.Limits`."""
     sign_ins: SignIns = field(default_factory=lambda: SignIns(()))
+    asks_devops: bool = True
+    """Whether Git folders are compared with Azure DevOps."""
+    answers: dict[Source, ResolvedRef | ServiceFailure] = field(init=False, default_factory=dict)
+    """Every look-up in Azure DevOps so far."""
+    secrets: dict[str, Secret | ServiceFailure] = field(init=False, default_factory=dict)
+    """Every secret that was read, by name, or why it could not be read."""
     _origins: frozenset[str] = field(init=False)
     _accepting: set[Repository] = field(init=False, default_factory=set)
-    _existing: dict[tuple[Repository, Ref | None], str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._origins = self.settings.origins()
@@ -150,7 +156,7 @@ class Run:
         accepted, secret = False, None
         try:
             if (oauth := workspace.oauth) is not None:
-                secret = self.services.secret(oauth.secret_name)
+                secret = self._secret(oauth.secret_name)
                 self._warn_of_dates(oauth, secret)
             api = authenticate(workspace, self.services, self.services)
             accepted = workspace.auth != "managed_identity"  # whose token only the first request tries
@@ -179,7 +185,7 @@ class Run:
             return frozenset()
         proved = {
             Known.TOKEN_ACCEPTED: repository in self._accepting,
-            Known.REF_SEEN: (repository, ref) in self._existing,
+            Known.REF_SEEN: ref is not None and self._commit(repository, ref) is not None,
         }
         return frozenset(known for known, is_proved in proved.items() if is_proved)
 
@@ -190,13 +196,21 @@ class Run:
             ServiceError: there is none.
         """
         if (oauth := workspace.oauth) is not None:
-            self.services.secret(oauth.secret_name)
+            self._secret(oauth.secret_name)
         else:
             self.services.token(TOKEN_EXCHANGE if workspace.federated else AZURE_DATABRICKS)
 
+    def _secret(self, name: str) -> Secret:
+        try:
+            self.secrets[name] = found = self.services.secret(name)
+        except ServiceError as error:
+            self.secrets[name] = error.failure
+            raise
+        return found
+
     def may_be_asked(self, repository: Repository) -> bool:
         """Where the token goes is decided by the settings: not by the URL that a workspace says a folder has."""
-        return repository.origin in self._origins
+        return self.asks_devops and repository.origin in self._origins
 
     def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
         """Where a ref is, looked up once for the whole fleet; see `RefResolver`.
@@ -209,16 +223,23 @@ class Run:
         except TimeoutError:
             if self.deadline.remaining() <= 0:
                 raise
+        except ServiceError as error:
+            if not cut_short():
+                self.answers[repository, ref] = error.failure
+            raise
         else:
             self._accepting.add(repository)
-            if ref is not None and found.commit is not None:
-                self._existing[repository, ref] = found.commit
+            self.answers[repository, ref] = found
             return found
         raise ServiceError(
             ServiceFailure(
                 Service.AZURE_DEVOPS, Operation.LOOK_UP_REF.of(ref or repository), FailureKind.TIMEOUT
             )
         )
+
+    def _commit(self, repository: Repository, ref: Ref) -> str | None:
+        found = self.answers.get((repository, ref))
+        return found.commit if isinstance(found, ResolvedRef) else None
 
     def is_held_back(self, repository: Repository, ref: Ref, before: ResolvedRef, commit: str | None) -> bool:
         """Whether a folder that was moved to a ref, and is at another commit than its head was before, is kept there by local commits.
@@ -238,7 +259,7 @@ class Run:
 
     def has_diverged(self, repository: Repository | None, ref: Ref | None, commit: str | None) -> bool:
         """Whether a commit of a ref is no longer in its history, or never was. False where that is not known."""
-        head = self._existing.get((repository, ref)) if repository else None
+        head = self._commit(repository, ref) if repository and ref else None
         if repository is None or head is None or commit is None:
             return False
         try:
@@ -252,6 +273,16 @@ class Run:
         if repository is None or ref is None or not self.may_be_asked(repository):
             return ""
         return suggestion(ref, self.heads.names(repository, ref.kind) or ())
+
+    def missing_ref(
+        self, code: str, context: DiagnosisContext, repository: Repository | None, ref: Ref | None
+    ) -> Diagnosis:
+        """Why a ref does not exist: `branch_gone` or `ref_not_found`, where nothing nearer is known."""
+        if self.is_empty(repository, ref):
+            return finding("repository_empty", context)
+        if ref is not None and code == "ref_not_found" and looks_like_commit(ref):
+            return finding("commit_as_ref", replace(context, commit=ref.name))
+        return finding(code, context, nearest=self.instead_of(repository, ref))
 
     def is_empty(self, repository: Repository | None, missing: Ref | None) -> bool:
         """Whether a repository has no commit: neither others of the missing ref's kind nor any branch. False where that is not known."""
@@ -334,6 +365,11 @@ def facts_of_principal(workspace: Workspace) -> PrincipalFacts:
         return {"principal": f"service principal {federated}", "client_id": federated}
     named = f" {workspace.identity}" if workspace.identity else ""
     return {"principal": f"the app's managed identity{named}"}
+
+
+def facts_of_workspace(context: DiagnosisContext, workspace: Workspace) -> DiagnosisContext:
+    """Those of its zone, with its host and as whom the app signs in to it."""
+    return replace(context, host=workspace.host, **facts_of_principal(workspace))
 
 
 def facts_of(context: DiagnosisContext, repository: Repository | None, ref: Ref | None) -> DiagnosisContext:

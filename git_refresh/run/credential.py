@@ -11,7 +11,7 @@ from git_refresh.run.decide import describe_owner, federated_credential, is_ours
 from git_refresh.run.listing import Listing
 from git_refresh.run.ports import WorkspaceApi
 from git_refresh.run.probe import TokenProbe
-from git_refresh.run.report import CredentialReport
+from git_refresh.run.report import CredentialReport, Source
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Workspace
 
@@ -27,7 +27,7 @@ class CredentialRefresh:
     fail: Callable[[Diagnosis], bool]
     """Makes something the workspace's failure; false if it has one already."""
     stored: Callable[[CredentialReport], None]
-    """Is told of its own credential before those of `additional_principal_ids`: the time may be over between them."""
+    """Takes the report of each credential when it is stored: the time can be over between two of them."""
 
     @property
     def workspace(self) -> Workspace:
@@ -44,23 +44,32 @@ class CredentialRefresh:
         self._tell_of_federation(credentials, self.workspace.name, self.context)
         found = own_credential(credentials, self.workspace.git_username)
         if rejection is not None:
-            return self._leave_alone(found, rejection)
+            return self._leave_alone(credentials, found, *rejection)
         self._tell_of_another_owner(found, self.workspace.name, self.context)
         try:
             report = self._store(None, found)
         except ServiceError as error:
-            self.fail(diagnose(error, self.context))
-            report = CredentialReport("failed", found.id if found else None)
+            failure = diagnose(error, self.context)
+            self.fail(failure)
+            report = CredentialReport("failed", found.id if found else None, error=failure)
+        report = replace(report, stored=tuple(credentials))
         self.stored(report)
         for principal_id in self.workspace.additional_principal_ids:  # also if the own one failed
             self._store_for(principal_id)
         return report
 
-    def _leave_alone(self, found: StoredCredential | None, rejection: Diagnosis) -> CredentialReport:
+    def _leave_alone(
+        self,
+        credentials: Sequence[StoredCredential],
+        found: StoredCredential | None,
+        sources: tuple[Source, ...],
+        rejection: Diagnosis,
+    ) -> CredentialReport:
         self.fail(rejection)
         report = CredentialReport("failed")
         if found is not None:
             report = CredentialReport("token_rejected", found.id, "Azure DevOps rejects the new token")
+        report = replace(report, error=rejection, rejected_by=sources, stored=tuple(credentials))
         self.stored(report)
         return report
 
@@ -88,16 +97,21 @@ class CredentialRefresh:
         context = replace(
             self.context, principal=f"service principal {principal_id} (additional_principal_ids)"
         )
+        report = CredentialReport("failed", principal_id=principal_id)
         try:
             credentials = self.api.credentials(principal_id)
+            report = replace(report, stored=tuple(credentials))
             self._tell_of_federation(credentials, where, context)
             found = own_credential(credentials, self.workspace.git_username)
             self._tell_of_another_owner(found, where, context)
-            self._store(principal_id, found)
+            done = self._store(principal_id, found)
+            report = replace(report, action=done.action, id=done.id, why=done.why)
         except ServiceError as error:
             failure = diagnose(error, context)
+            report = replace(report, error=failure)
             if not self.fail(replace(failure, message=f"{who}: {failure.message}")):
                 self.run.note(self.workspace.name, where, failure)
+        self.stored(report)
 
     def _store(self, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
         """Update what is there, or create it. After a failure: look again, then decide once more."""

@@ -15,16 +15,13 @@ from random import Random
 from git_refresh.model.clock import Deadline
 from git_refresh.model.waiting import used_up
 from git_refresh.run.context import SignIns
-from git_refresh.run.pool import Pool, Priority, Task
+from git_refresh.run.pool import REPORT_GRACE_S, Pool, Priority, Task
 from git_refresh.run.workspace import WorkspaceRefresh
 from git_refresh.run.zone import ZoneRefresh
 from git_refresh.settings.entries import Entry
 
 MAX_PARALLEL_FOLDERS = 4
 """Folder operations at once in one workspace; more only compete for its one small Git service."""
-
-REPORT_GRACE_S = 2.0
-"""Seconds past the budget in which operations that it has just ended may still say so themselves."""
 
 
 class Fleet:

@@ -31,7 +31,7 @@ from git_refresh.run.decide import (
 )
 from git_refresh.run.listing import Listing
 from git_refresh.run.ports import WorkspaceApi
-from git_refresh.run.report import CredentialReport, FolderReport
+from git_refresh.run.report import CredentialReport, FolderReport, FolderSeen, Source
 from git_refresh.settings.models import Folder
 
 
@@ -45,6 +45,8 @@ class FolderState:
     """Where the remote address of `found` leads."""
     ref: Ref | None
     """What the folder should be on; None on a detached head."""
+    hidden: bool = False
+    """See `Listing.hides`."""
 
     @classmethod
     def at(cls, wanted: Folder, found: GitFolder | OtherObject | None, trusted: TrustedHosts) -> Self:
@@ -54,6 +56,13 @@ class FolderState:
     def repository(self) -> Repository | None:
         """What `found` is a clone of; None when that is not in Azure DevOps."""
         return self.remote.repository
+
+    @property
+    def source(self) -> Source | None:
+        """What to look up in Azure DevOps; None: nothing, as for a detached HEAD where the settings want nothing else."""
+        repository = self.wanted.repository or self.repository
+        is_needed = self.ref is not None or self.folder is None
+        return (repository, self.ref) if repository is not None and is_needed else None
 
     @property
     def folder(self) -> GitFolder | None:
@@ -68,7 +77,12 @@ class FolderState:
         """As long as nothing is done: the folder is where it was."""
         commit = self.folder.commit if self.folder else None
         return FolderReport(
-            self.wanted.path, "unchanged", self.ref.name if self.ref else None, commit, commit
+            self.wanted.path,
+            "unchanged",
+            self.ref.name if self.ref else None,
+            commit,
+            commit,
+            seen=FolderSeen(self.wanted, self.found, self.source, self.hidden),
         )
 
 
@@ -88,6 +102,8 @@ class FolderRefresh:
         look = FolderState.at(wanted, None, self.run.trusted)
         try:
             look = FolderState.at(wanted, self.listing.look(wanted), self.run.trusted)
+            hidden = look.folder is not None and self.listing.hides(wanted, look.folder)
+            look = replace(look, hidden=hidden)
             return self._unwanted(look) or self._with_password_told(look, self._refresh(look))
         except ServiceError as error:
             failure = self._explained(error.failure, look)
@@ -130,17 +146,8 @@ class FolderRefresh:
         return found
 
     def _missing(self, code: str, look: FolderState) -> Diagnosis:
-        """Why a ref does not exist: `branch_gone` or `ref_not_found`, where nothing nearer is known."""
-        context, repository, ref = (
-            look.facts(self.context),
-            look.wanted.repository or look.repository,
-            look.ref,
-        )
-        if self.run.is_empty(repository, ref):
-            return finding("repository_empty", context)
-        if look.wanted.ref is not None and looks_like_commit(look.wanted.ref):
-            return finding("commit_as_ref", replace(context, commit=look.wanted.ref.name))
-        return finding(code, context, nearest=self.run.instead_of(repository, ref))
+        repository = look.wanted.repository or look.repository
+        return self.run.missing_ref(code, look.facts(self.context), repository, look.ref)
 
     def _with_password_told(self, look: FolderState, report: FolderReport) -> FolderReport:
         if not look.remote.has_password or report.error is not None:
@@ -161,8 +168,7 @@ class FolderRefresh:
             refused = not_azure_devops(look.folder, look.remote)
             told = finding(refused.code, look.facts(self.context), **refused.values)
             return replace(before, action="skipped", why="it is not a clone from Azure DevOps", note=told)
-        hidden = look.folder is not None and self.listing.hides(wanted, look.folder)
-        if hidden and self.listing.shows_any and not asked_for:
+        if look.hidden and self.listing.shows_any and not asked_for:
             told = finding("folder_permission", look.facts(self.context))
             return replace(
                 before, action="skipped", why="the app lacks the permission to manage it", note=told
@@ -176,8 +182,7 @@ class FolderRefresh:
 
     def _refresh(self, look: FolderState) -> FolderReport:
         before = look.report()
-        # A folder on a detached head, with nothing else wanted, is left alone: there is nothing to look up.
-        head = self._head(look) if look.ref or look.folder is None else None
+        head = self._head(look)
         is_directory = isinstance(look.found, OtherObject) and look.found.is_directory
         below = is_directory and self.listing.has_below(look.wanted.key)
         match folder_step(look.wanted, look.found, look.repository, head, below=below, remote=look.remote):
@@ -206,11 +211,10 @@ class FolderRefresh:
 
     def _head(self, look: FolderState) -> ResolvedRef | None:
         """Where the ref is; None when Azure DevOps cannot be asked, and the pull has to find out."""
-        repository = look.wanted.repository or look.repository
-        if repository is None or not self.run.may_be_asked(repository):
+        if look.source is None or not self.run.may_be_asked(look.source[0]):
             return None
         try:
-            return self.run.head(repository, look.ref)
+            return self.run.head(*look.source)
         except ServiceError as error:
             failure = error.failure
         if is_rejection(failure) and self.credential.action == "token_rejected":

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 from itertools import takewhile
 from typing import Self
@@ -21,6 +21,7 @@ from git_refresh.model.values import (
 )
 from git_refresh.output.text import closest
 from git_refresh.run.ports import WorkspaceApi
+from git_refresh.run.report import PatternReport
 from git_refresh.run.walk import WIDE, Walk
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder
@@ -36,15 +37,6 @@ NEAREST_LIMIT_S = 10.0
 
 WALKS_LIMIT_S = 120.0
 """Seconds of all walks in one workspace: its named Git folders wait for them."""
-
-
-@dataclass(frozen=True, slots=True)
-class PatternResult:
-    """What a report says of a path ending in `/*`, besides the Git folders below it."""
-
-    pattern: Folder
-    told: Diagnosis
-    failed: bool
 
 
 class Listing:
@@ -333,7 +325,7 @@ class Listing:
         except ServiceError:
             return False
 
-    def patterns(self, context: DiagnosisContext) -> Iterator[PatternResult]:
+    def patterns(self, context: DiagnosisContext) -> Iterator[PatternReport]:
         """What there is to say of each path ending in `/*`, after all wanted folders were gone through."""
         for pattern in self._wanted:
             if (walk := self._walks.get(pattern.key)) is None:
@@ -344,26 +336,26 @@ class Listing:
                 continue
             for gap in walk.gaps:
                 failed = not gap.refused or gap.path == walk.root
-                yield PatternResult(pattern, gap.told(replace(context, path=gap.path)), failed)
+                yield PatternReport(pattern.path, gap.told(replace(context, path=gap.path)), failed)
             if walk.requests >= WIDE:
-                yield PatternResult(
-                    pattern, finding("pattern_wide", here, count=f"{walk.requests:,}"), failed=False
+                yield PatternReport(
+                    pattern.path, finding("pattern_wide", here, count=f"{walk.requests:,}"), failed=False
                 )
             if not walk.gaps and not walk.found:
                 yield self._nothing_below(pattern, here)
 
-    def _nothing_below(self, pattern: Folder, context: DiagnosisContext) -> PatternResult:
+    def _nothing_below(self, pattern: Folder, context: DiagnosisContext) -> PatternReport:
         """Why a path ending in `/*` finds nothing: it cannot, or there is nothing."""
         root = pattern.below or "/"
         if around := self._git_folder_around(root):
-            return PatternResult(
-                pattern, finding("pattern_in_git_folder", context, folder=around), failed=True
+            return PatternReport(
+                pattern.path, finding("pattern_in_git_folder", context, folder=around), failed=True
             )
         found = self._at_roots[root]
         if isinstance(found, OtherObject) and found.type in FILES:
             told = finding("pattern_not_a_directory", context, type=found.type)
-            return PatternResult(pattern, told, failed=True)
-        return PatternResult(pattern, finding("no_folder_matched", context), failed=False)
+            return PatternReport(pattern.path, told, failed=True)
+        return PatternReport(pattern.path, finding("no_folder_matched", context), failed=False)
 
     def _git_folder_around(self, root: str) -> str:
         """The Git folder that a directory is, or is inside; empty: the workspace shows none.

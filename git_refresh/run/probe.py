@@ -8,12 +8,12 @@ from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose
 from git_refresh.failures.failure import ServiceError, is_rejection
 from git_refresh.model.clock import cut_short, operation
 from git_refresh.model.repository import Repository
-from git_refresh.model.values import Ref
 from git_refresh.run.context import Run, facts_of
 from git_refresh.run.decide import wanted_ref
 from git_refresh.run.folder import azure_devops_repository
 from git_refresh.run.listing import Listing
 from git_refresh.run.ports import WorkspaceApi
+from git_refresh.run.report import Source
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Workspace
 
@@ -22,8 +22,6 @@ MAX_PROBED_REPOSITORIES = 20
 
 PROBE_LIMIT = 10.0
 """Seconds for all looks at one workspace's repositories before its credential is stored; fewer where many workspaces need threads."""
-
-type Source = tuple[Repository, Ref | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +36,18 @@ class TokenProbe:
     run: Run
     context: DiagnosisContext
 
-    def rejection(self, listed: Listing) -> Diagnosis | None:
+    def rejection(self, listed: Listing) -> tuple[tuple[Source, ...], Diagnosis] | None:
         """Why the token must not replace the stored one: Azure DevOps rejects it for every repository of this workspace.
+
+        Returns:
+            the look-ups that were rejected, and the diagnosis of the first.
 
         Asks until one is accepted: mostly once, for a look-up that the folder needs anyway. A service that cannot be
         asked, and a folder that cannot be listed, say nothing against the token. Nor does what takes too long: that is asked again, with
         the usual limits, when the folders are worked on.
         """
+        if not self.run.asks_devops:
+            return None
         limit = min(PROBE_LIMIT, self.run.share_s / 2)
         with operation(self.run.deadline.within(limit), brief=True):
             try:
@@ -54,7 +57,7 @@ class TokenProbe:
                     raise
         return None
 
-    def _rejection(self, listed: Listing) -> Diagnosis | None:
+    def _rejection(self, listed: Listing) -> tuple[tuple[Source, ...], Diagnosis] | None:
         workspace, whole = self.entry.workspace, self.entry.whole
         if whole is None:
             return self._rejected_by_all(self._sources(workspace, listed))
@@ -65,14 +68,14 @@ class TokenProbe:
             self._sources(whole.workspace, Listing.of(self.api, whole, self.run.deadline))
         )
 
-    def _rejected_by_all(self, sources: Iterable[Source]) -> Diagnosis | None:
-        first: Diagnosis | None = None
+    def _rejected_by_all(self, sources: Iterable[Source]) -> tuple[tuple[Source, ...], Diagnosis] | None:
+        refused: dict[Source, Diagnosis] = {}
         for source in islice(self._each_once(sources), MAX_PROBED_REPOSITORIES):
             refusal = self._refusal(source)
             if refusal is None:
                 return None
-            first = first or refusal
-        return first
+            refused[source] = refusal
+        return (tuple(refused), next(iter(refused.values()))) if refused else None
 
     def _refusal(self, source: Source) -> Diagnosis | None:
         try:

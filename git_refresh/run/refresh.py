@@ -6,6 +6,7 @@ All credentials are queued before any folder, so a run that is killed midway has
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import uuid4
@@ -23,7 +24,7 @@ from git_refresh.model.clock import Clock, Deadline
 from git_refresh.model.schedule import DEFAULT_INTERVAL, expires_before
 from git_refresh.model.values import Problem, Slice, Token, Zone
 from git_refresh.output.log import RedactingLogger
-from git_refresh.run.context import Notes, SignIns
+from git_refresh.run.context import Notes, Run, SignIns
 from git_refresh.run.fleet import Fleet
 from git_refresh.run.pool import MAX_THREADS, Limits, Pool, Task, start_thread
 from git_refresh.run.ports import Clouds, NullProgress, Progress
@@ -67,27 +68,18 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     started_at, started = clock.now(), clock.monotonic()
     due = next_run or started_at + DEFAULT_INTERVAL
     run_id = slice_.run_id if slice_ else str(uuid4())
-    warnings = Notes()  # what workspaces say comes last: it may crowd out nothing else
-    shown = RedactingProgress(progress, logger) if progress else NullProgress()
-    limits = Limits.of(deadline.remaining(), settings.concurrency, threads, len(settings.entries))
-    sign_ins = SignIns(entry.workspace for entry in settings.entries if isinstance(entry, Entry))
-    zones = {
-        zone: ZoneRefresh(
-            zone,
-            own,
-            clouds,
-            deadline,
-            dry_run=dry_run,
-            progress=shown,
-            notes=warnings,
-            share_s=limits.share_s,
-            sign_ins=sign_ins,
-        )
-        for zone, own in settings.zones().items()
-    }
-    log = partial(log_workspace, run_id, logger=logger, slice_=slice_)
-    pool = Pool(limits, clock, start)
-    workspaces = _refresh_all(settings, zones, shown, Fleet(pool, run_id, sign_ins, deadline), log)
+    done = walk(
+        settings,
+        clouds,
+        deadline,
+        run_id=run_id,
+        dry_run=dry_run,
+        progress=RedactingProgress(progress, logger) if progress else None,
+        log=partial(log_workspace, run_id, logger=logger, slice_=slice_),
+        threads=threads,
+        start=start,
+    )
+    zones, workspaces = done.zones, done.workspaces
     behind = clouds.clock_behind()
     context = DiagnosisContext(vault=settings.key_vault_url or "")
     short = [
@@ -101,7 +93,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         *notes,
         *_skew(behind, context),
         *settings.notes,
-        *warnings.all(),
+        *done.notes,  # last: what workspaces say crowds out nothing else
     ]
     fine = not short and not settings.problems and all(workspace.result == "ok" for workspace in workspaces)
     report = logger.redact(
@@ -111,14 +103,75 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
             duration_s=clock.monotonic() - started,
             dry_run=dry_run,
             result="ok" if fine else "failed",
-            tokens=tuple(_token_report(each, each.token, clock) for each in zones.values() if each.token),
+            tokens=tuple(_token_report(each, each.run.token, clock) for each in zones.values() if each.run),
             problems=tuple(problems),
-            workspaces=tuple(workspaces),
+            workspaces=tuple(workspace.outcome() for workspace in workspaces),
             slice=slice_,
         )
     )
     log_run(report, logger)
     return report
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """A fleet, after one walk over it: what `run`, `plan`, `check` and `status` show."""
+
+    zones: Mapping[Zone, ZoneRefresh]
+    workspaces: tuple[WorkspaceReport, ...]
+    """In the order of the settings."""
+    notes: tuple[Problem, ...]
+    interrupted: bool
+
+    def by_host(self) -> dict[str, WorkspaceReport]:
+        """The reports of all workspaces but the rejected entries."""
+        return {report.host: report for report in self.workspaces if report.result != "rejected"}
+
+
+def walk(  # noqa: PLR0913  # each a fact of its own, given by name
+    settings: Settings,
+    clouds: Clouds,
+    deadline: Deadline,
+    *,
+    run_id: str = "",
+    dry_run: bool = True,
+    asks_devops: bool = True,
+    progress: Progress | None = None,
+    log: Callable[[WorkspaceReport], None] = lambda _: None,
+    threads: int = MAX_THREADS,
+    start: Callable[[Task], None] = start_thread,
+) -> Walked:
+    """Go over the whole fleet once. Never raises for what a service does.
+
+    Args:
+        settings: the workspaces.
+        clouds: how to reach them.
+        deadline: when the budget is over; its clock tells the time.
+        run_id: makes the order of the workspaces.
+        dry_run: read, decide and report, but write nothing.
+        asks_devops: whether to compare Git folders with Azure DevOps.
+        progress: shows what is under way.
+        log: takes each workspace's report when the workspace is done.
+        threads: how many there may be.
+        start: begins something on a thread of its own.
+    """
+    notes, shown = Notes(), progress or NullProgress()
+    limits = Limits.of(deadline.remaining(), settings.concurrency, threads, len(settings.entries))
+    sign_ins = SignIns(entry.workspace for entry in settings.entries if isinstance(entry, Entry))
+    begin = partial(
+        Run,
+        deadline=deadline,
+        dry_run=dry_run,
+        progress=shown,
+        notes=notes,
+        share_s=limits.share_s,
+        sign_ins=sign_ins,
+        asks_devops=asks_devops,
+    )
+    zones = {zone: ZoneRefresh(zone, own, clouds, begin) for zone, own in settings.zones().items()}
+    fleet = Fleet(Pool(limits, deadline.clock, start), run_id or str(uuid4()), sign_ins, deadline)
+    workspaces, interrupted = _refresh_all(settings, zones, shown, fleet, log)
+    return Walked(zones, tuple(workspaces), notes.all(), interrupted)
 
 
 class RedactingProgress:
@@ -132,7 +185,7 @@ class RedactingProgress:
         self._progress.started(self._logger.redact_text(name), self._logger.redact_text(what))
 
     def finished(self, report: WorkspaceReport) -> None:
-        self._progress.finished(self._logger.redact(report))
+        self._progress.finished(self._logger.redact(report.outcome()))
 
 
 def _refresh_all(
@@ -141,8 +194,12 @@ def _refresh_all(
     progress: Progress,
     fleet: Fleet,
     log: Callable[[WorkspaceReport], None],
-) -> list[WorkspaceReport]:
-    """Work on every workspace at once; log each when it is done, here, on the invocation's own thread."""
+) -> tuple[list[WorkspaceReport], bool]:
+    """Work on every workspace at once; log each when it is done, here, on the invocation's own thread.
+
+    Returns:
+        the reports in the order of the settings, and whether Ctrl-C has ended the work.
+    """
     reports: dict[str, WorkspaceReport] = {}
     why = out_of_time
 
@@ -160,12 +217,13 @@ def _refresh_all(
         why = interrupted
     finally:
         fleet.close()
-    return [
+    workspaces = [
         _rejected(entry, log)
         if isinstance(entry, Rejected)
         else reports.get(entry.workspace.host) or done(entry)
         for entry in settings.entries
     ]
+    return workspaces, why is interrupted
 
 
 def _rejected(entry: Rejected, log: Callable[[WorkspaceReport], None]) -> WorkspaceReport:
@@ -182,14 +240,13 @@ def _token_report(zone: ZoneRefresh, token: Token, clock: Clock) -> TokenReport:
 
 
 def _short_token(zone: ZoneRefresh, next_run: datetime, behind: timedelta, *, alone: bool) -> list[Problem]:
-    token = zone.token
-    if token is None or not expires_before(next_run, token.expires_at, behind):
+    if zone.run is None or not expires_before(next_run, zone.run.token.expires_at, behind):
         return []
     told = finding(
         "token_expires_before_next_run",
         zone.context,
         which="that was stored" if alone else f"of {zone.zone} that was stored",
-        ends=f"{token.expires_at:%H:%M:%S} UTC",
+        ends=f"{zone.run.token.expires_at:%H:%M:%S} UTC",
         next_run=f"the next run is due at {next_run:%H:%M:%S} UTC",
     )
     return [noted("token", told, "error")]

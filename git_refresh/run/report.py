@@ -1,28 +1,53 @@
 """What a run has done: one value, which becomes the JSON report, the log lines and the exit code."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from git_refresh.failures.diagnosis import Diagnosis
-from git_refresh.model.values import Problem, Slice, json_of, utc_text
+from git_refresh.failures.failure import ServiceFailure
+from git_refresh.model.repository import Repository
+from git_refresh.model.values import (
+    GitFolder,
+    OtherObject,
+    Problem,
+    Ref,
+    Slice,
+    StoredCredential,
+    json_of,
+    utc_text,
+)
 from git_refresh.output.log import RedactingLogger, shorten
 from git_refresh.output.text import first_of
+from git_refresh.settings.models import Folder
 
 Result = Literal["ok", "failed", "rejected"]
 CredentialAction = Literal["created", "updated", "token_rejected", "failed"]
 FolderAction = Literal["created", "updated", "unchanged", "failed", "skipped"]
+type Source = tuple[Repository, Ref | None]
+"""A repository, and the ref in it that a folder is brought to; None: whichever it is on."""
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialReport:
-    """What became of the Git credential; its id where there is one."""
+    """What became of the Git credential; its ID where one exists. The JSON has only `action` and `id`."""
 
     action: CredentialAction
     id: int | None = None
     why: str = ""
-    """For people; not in the JSON."""
+    error: Diagnosis | None = None
+    """Why it failed, or was left as it was."""
+    rejected_by: tuple[Source, ...] = ()
+    """The look-ups with which Azure DevOps rejected the token."""
+    principal_id: int | None = None
+    """The principal in `additional_principal_ids`; None: the principal that the app signs in as."""
+    stored: tuple[StoredCredential, ...] | None = None
+    """The principal's credentials before the run; None: the workspace did not list them, as it refused the sign-in."""
+
+    def outcome(self) -> Self:
+        """It without what the walk has seen."""
+        return replace(self, error=None, rejected_by=(), stored=None)
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
@@ -30,8 +55,24 @@ class CredentialReport:
 
 
 @dataclass(frozen=True, slots=True)
+class FolderSeen:
+    """What the walk has seen of one Git folder."""
+
+    wanted: Folder
+    found: GitFolder | OtherObject | None
+    source: Source | None
+    """The look-up in Azure DevOps that it needs."""
+    hidden: bool = False
+    """Whether the workspace leaves it out of the list of Git folders that the app can manage."""
+
+    @property
+    def folder(self) -> GitFolder | None:
+        return self.found if isinstance(self.found, GitFolder) else None
+
+
+@dataclass(frozen=True, slots=True)
 class FolderReport:
-    """What became of one Git folder. `from_` and `to` are commits."""
+    """What became of one Git folder. `from_` and `to` are commits. The JSON ends with `error`."""
 
     path: str
     action: FolderAction
@@ -40,18 +81,35 @@ class FolderReport:
     to: str | None = None
     error: Diagnosis | None = None
     why: str = ""
-    """For people; not in the JSON."""
     note: Diagnosis | None = None
     """What to know of it, though it has not failed. The report has it among its problems."""
+    seen: FolderSeen | None = None
+    """The folder before the run; None: the run did not reach it."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As the contract writes it: `from` without the underscore that Python needs."""
-        return {key.rstrip("_"): value for key, value in json_of(self).items() if key not in {"why", "note"}}
+        """As the contract writes it."""
+        return {
+            "path": self.path,
+            "action": self.action,
+            "ref": self.ref,
+            "from": self.from_,
+            "to": self.to,
+            "error": self.error and json_of(self.error),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PatternReport:
+    """A finding about a path ending in `/*`, besides the Git folders below it."""
+
+    path: str
+    told: Diagnosis
+    failed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceReport:
-    """What became of one workspace."""
+    """What became of one workspace. The JSON ends with `error`."""
 
     name: str
     host: str
@@ -59,13 +117,38 @@ class WorkspaceReport:
     credential: CredentialReport | None = None
     folders: tuple[FolderReport, ...] = ()
     error: Diagnosis | None = None
+    failure: ServiceFailure | None = None
+    """The call that failed before the app had listed the credentials."""
+    additional: tuple[CredentialReport, ...] = ()
+    """The credentials of `additional_principal_ids`."""
+    patterns: tuple[PatternReport, ...] = ()
+
+    def outcome(self) -> Self:
+        """It without what the walk has seen: a run's report has what it did, of whole fleets."""
+        return replace(
+            self,
+            credential=self.credential and self.credential.outcome(),
+            folders=tuple(replace(folder, seen=None) if folder.seen else folder for folder in self.folders),
+            failure=None,
+            additional=(),
+            patterns=(),
+        )
+
+    @property
+    def single_folders(self) -> list[FolderReport]:
+        """The Git folders without the failures of paths ending in `/*`, which are in `patterns`."""
+        patterns = {pattern.path for pattern in self.patterns}
+        return [folder for folder in self.folders if folder.path not in patterns]
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
         return {
-            **json_of(self),
+            "name": self.name,
+            "host": self.host,
+            "result": self.result,
             "credential": self.credential and self.credential.as_dict(),
             "folders": [folder.as_dict() for folder in self.folders],
+            "error": self.error and json_of(self.error),
         }
 
     def failures(self) -> list[tuple[str, Diagnosis]]:

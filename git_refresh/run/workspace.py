@@ -19,12 +19,12 @@ from git_refresh.failures.diagnosis import (
 )
 from git_refresh.failures.failure import ServiceError, ServiceFailure
 from git_refresh.failures.table import Known
-from git_refresh.run.context import Run, facts_of_principal
+from git_refresh.run.context import Run, facts_of_workspace
 from git_refresh.run.credential import CredentialRefresh
 from git_refresh.run.folder import FolderRefresh
 from git_refresh.run.listing import Listing
 from git_refresh.run.ports import WorkspaceApi
-from git_refresh.run.report import CredentialReport, FolderReport, WorkspaceReport
+from git_refresh.run.report import CredentialReport, FolderReport, PatternReport, WorkspaceReport
 from git_refresh.settings.entries import BadFolder, Entry
 from git_refresh.settings.models import Folder, Workspace
 
@@ -43,14 +43,17 @@ class WorkspaceRefresh:
         self.workspace = entry.workspace
         self._bad_folders = entry.bad_folders
         self._run = run
-        self._context = replace(run.context, host=self.workspace.host, **facts_of_principal(self.workspace))
+        self._context = facts_of_workspace(run.context, self.workspace)
         self._lock = threading.Lock()
         self._waiting: deque[Folder] = deque()
         # What has come of it so far, readable at any time under the lock.
         self._credential: CredentialReport | None = None
+        self._additional: list[CredentialReport] = []
         self._error: Diagnosis | None = None
         self._refusal: ServiceFailure | None = None
+        self._failure: ServiceFailure | None = None
         self._folders: dict[str, FolderReport] = {}
+        self._patterns: list[PatternReport] = []
         self._unfinished = True
         self._api: WorkspaceApi | None = None
         self._signed_in: FolderRefresh
@@ -86,10 +89,11 @@ class WorkspaceRefresh:
             listed = self._signed_in.listing
             self._waiting.extend(listed)
             for found in listed.patterns(self._context):
-                if found.failed and found.pattern.path not in self._folders:
-                    self._record(FolderReport(found.pattern.path, "failed", error=found.told))
+                self._patterns.append(found)
+                if found.failed and found.path not in self._folders:
+                    self._record(FolderReport(found.path, "failed", error=found.told))
                 else:
-                    self._note(f"{self.workspace.name} {found.pattern.path}", found.told)
+                    self._note(f"{self.workspace.name} {found.path}", found.told)
 
     @property
     def folders_left(self) -> int:
@@ -138,6 +142,9 @@ class WorkspaceRefresh:
                 self._credential or (CredentialReport("failed") if error else None),
                 folders,
                 error,
+                self._refusal or self._failure,
+                tuple(self._additional),
+                tuple(self._patterns),
             )
 
     def _refused(self) -> Diagnosis | None:
@@ -160,6 +167,8 @@ class WorkspaceRefresh:
         try:
             yield
         except BaseException as error:  # noqa: BLE001  # a defect must not stop the other workspaces
+            if isinstance(error, ServiceError) and self._credential is None:
+                self._failure = error.failure
             self._fail(diagnose(error, self._context))
 
     def _doing(self, what: str) -> None:
@@ -167,7 +176,10 @@ class WorkspaceRefresh:
 
     def _stored(self, report: CredentialReport) -> None:
         with self._lock:
-            self._credential = report
+            if report.principal_id is None:
+                self._credential = report
+            else:
+                self._additional.append(report)
 
     def _fail(self, error: Diagnosis) -> bool:
         """Make this the workspace's failure; false if it has one already."""

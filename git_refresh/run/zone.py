@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose, out_of_time
-from git_refresh.model.clock import Deadline
-from git_refresh.model.values import AZURE_DEVOPS, Token, Zone
-from git_refresh.run.context import Notes, Run, SignIns, facts_of_zone, key_of
-from git_refresh.run.ports import Clouds, Progress
+from git_refresh.model.values import AZURE_DEVOPS, Zone
+from git_refresh.run.context import Run, facts_of_zone, key_of
+from git_refresh.run.ports import Clouds
 from git_refresh.run.report import CredentialReport, WorkspaceReport
 from git_refresh.run.workspace import WorkspaceRefresh, folder_reports
 from git_refresh.settings.entries import Entry
@@ -24,37 +23,28 @@ class ZoneRefresh:
     Attributes:
         zone: which one.
         settings: the settings of its workspaces alone.
-        facts: what is known of its identity, for diagnoses.
-        token: the token that is stored in its workspaces, once it is there.
+        context: the facts of its identity, for diagnoses.
+        run: the work on its workspaces, once its token is there.
+        failure: why it has no token.
     """
 
-    def __init__(  # noqa: PLR0913  # each a fact of its own, given by name
-        self,
-        zone: Zone,
-        settings: Settings,
-        clouds: Clouds,
-        deadline: Deadline,
-        *,
-        dry_run: bool,
-        progress: Progress,
-        notes: Notes,
-        share_s: float,
-        sign_ins: SignIns,
-    ) -> None:
+    def __init__(self, zone: Zone, settings: Settings, clouds: Clouds, begin: Callable[..., Run]) -> None:
+        """Take what the work needs.
+
+        Args:
+            zone: which one.
+            settings: the settings of its workspaces alone.
+            clouds: how to reach its services.
+            begin: makes its run from what only this zone has.
+        """
         self.zone = zone
         self.settings = settings
         self.context = facts_of_zone(zone, settings)
-        self.token: Token | None = None
+        self.run: Run | None = None
+        self.failure: Diagnosis | None = None
         self._clouds = clouds
-        self._deadline = deadline
-        self._dry_run = dry_run
-        self._progress = progress
-        self._notes = notes
-        self._share_s = share_s
-        self._sign_ins = sign_ins
-        self._run: Run | None = None
+        self._begin = begin
         self._works: dict[str, WorkspaceRefresh] = {}
-        self._failure: Diagnosis | None = None
 
     @property
     def entries(self) -> list[Entry]:
@@ -64,33 +54,18 @@ class ZoneRefresh:
     def fetch_token(self) -> bool:
         """Fetch the token that is stored in its workspaces; whether there is one."""
         try:
-            self._run = run = self._begin()
+            services = self._clouds.services(self.zone)
+            token = services.token(AZURE_DEVOPS)
+            self.context = replace(self.context, object_id=token.object_id)
+            self.run = run = self._begin(
+                self.settings, services, services.heads(token), token=token, context=self.context
+            )
         except BaseException as error:  # noqa: BLE001  # a defect must not stop the other zones
-            self._failure = diagnose(error, self.context)
+            self.failure = diagnose(error, self.context)
         else:
             self._works = {entry.workspace.host: WorkspaceRefresh(entry, run) for entry in self.entries}
             return True
         return False
-
-    def _begin(self) -> Run:
-        services = self._clouds.services(self.zone)
-        token = services.token(AZURE_DEVOPS)
-        self.context = replace(self.context, object_id=token.object_id)
-        run = Run(
-            self.settings,
-            services,
-            services.heads(token),
-            self._deadline,
-            token,
-            self.context,
-            self._dry_run,
-            self._progress,
-            self._notes,
-            self._share_s,
-            self._sign_ins,
-        )
-        self.token = token
-        return run
 
     def by_key(self) -> list[list[WorkspaceRefresh]]:
         """Its workspaces, those together that are signed in to with the same secret or token."""
@@ -105,17 +80,17 @@ class ZoneRefresh:
         Raises:
             ServiceError: there is none.
         """
-        if self._run is not None:
-            self._run.fetch_key(workspace)
+        if self.run is not None:
+            self.run.fetch_key(workspace)
 
     def report(self, entry: Entry, why: Why = out_of_time) -> WorkspaceReport:
         """What has become of one of its workspaces, and why the rest is not finished."""
         workspace = entry.workspace
         if (work := self._works.get(workspace.host)) is not None:
             return work.report(why)
-        late = None if self._failure else why(self.context)
+        late = None if self.failure else why(self.context)
         folders = folder_reports(workspace, entry.bad_folders, {}, late, self.context)
         credential = CredentialReport("failed")
         return WorkspaceReport(
-            workspace.name, workspace.host, "failed", credential, folders, self._failure or late
+            workspace.name, workspace.host, "failed", credential, folders, self.failure or late
         )

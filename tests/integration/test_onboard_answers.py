@@ -11,9 +11,9 @@ import pytest
 from git_refresh.admin.grants import Grant
 from git_refresh.admin.onboarding import Onboarding, OnboardOptions
 from git_refresh.admin.services import AdminServices
-from git_refresh.cli.executor import Executor
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.output.log import RedactingLogger
+from git_refresh.run.pool import Executor
 from git_refresh.settings.load import load
 from localcloud import Cloud, Fault, faults
 from localcloud.authority import TENANT, entra_v2

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from git_refresh.admin.onboarding import Onboarding, OnboardOptions
 from git_refresh.admin.services import AdminServices
-from git_refresh.cli.executor import Executor
 from git_refresh.clients import key_vault as vault_limits
 from git_refresh.clients import rest
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.output.log import RedactingLogger
+from git_refresh.run.pool import Executor
 from git_refresh.settings.load import load
 from localcloud import Cloud, Fault
 from localcloud.fleet import UngrantedFleet, seed_ungranted

@@ -1,6 +1,7 @@
 """The parts of a check that hang on time, on whose sign-in it is, and on mistakes of ours."""
 
 import json
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,33 +14,35 @@ from git_refresh.cli.files import read_settings
 from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.failures.failure import Service
 from git_refresh.model.clock import Deadline
-from git_refresh.model.values import Problem, StoredCredential
-from git_refresh.settings.load import load
-from tests.support.fake_fleet import NEW, URL, behind, frozen, host
+from git_refresh.model.values import GitFolder, Problem, StoredCredential
+from git_refresh.output.log import RedactingLogger
+from git_refresh.run.refresh import refresh
+from git_refresh.settings.load import Settings, load
+from tests.support.fake_fleet import NEW, OLD, URL, behind, frozen, host
 from tests.support.fakes import FakeClock, FakeServices, FakeWorkspace, failure
 
 
 def look(services: FakeServices, clock: FakeClock | None = None, **more: Any) -> list[Check]:
-    clock = clock or FakeClock()
+    settings = listed(services, more.get("entry", {}), more.get("settings", {}))
+    interval = more.get("interval", timedelta(minutes=15))
+    return check_clouds(settings, services, Deadline.after(540, clock or FakeClock()), interval=interval)
+
+
+def listed(
+    services: FakeServices, entry: Mapping[str, Any], changes: Mapping[str, str] | None = None
+) -> Settings:
     entries = [
         {
             "host": key,
             "client_id": "5a1e0000-0000-4000-8000-000000000001",
             "client_secret_name": "secret",
             "folders": [{"path": "/Repos/etl/prod", "url": URL, "branch": "main"}],
-            **more.get("entry", {}),
+            **entry,
         }
         for key in services.workspaces
     ]
-    settings = load(
-        {
-            "WORKSPACES": json.dumps(entries),
-            "KEY_VAULT_URL": "https://v.vault.azure.net",
-            **more.get("settings", {}),
-        }
-    )
-    interval = more.get("interval", timedelta(minutes=15))
-    return check_clouds(settings, services, Deadline.after(540, clock), interval=interval)
+    vault = {"KEY_VAULT_URL": "https://v.vault.azure.net"}
+    return load({"WORKSPACES": json.dumps(entries), **vault, **(changes or {})})
 
 
 def fleet(**changes: Any) -> FakeServices:
@@ -136,8 +139,11 @@ def test_odd_credentials_of_a_further_principal_are_reported_by_its_name() -> No
 def test_a_token_rejected_for_a_detached_folder_fails_as_in_a_run() -> None:
     rejected = failure(Service.AZURE_DEVOPS, 401, message="TF401444: ...")
     services = FakeServices({host(1): FakeWorkspace(at=frozen())}, devops_failure=rejected)
-    (line,) = only(look(services, entry={"folders": ["/Repos/etl/prod"]}), "credential")
-    assert (line.status, line.error and line.error.code) == ("failed", "devops_not_a_member")
+    checks = look(services, entry={"folders": ["/Repos/etl/prod"]})
+    assert [(line.layer, line.error.code) for line in checks if line.error and line.status == "failed"] == [
+        ("azure_devops", "devops_not_a_member")
+    ]
+    assert [line.status for line in only(checks, "credential")] == ["skipped"]
 
 
 def test_a_rejected_token_is_one_line_for_azure_devops() -> None:
@@ -159,10 +165,53 @@ def test_a_secret_is_read_once_however_many_workspaces_use_it() -> None:
     assert services.asked == ["contoso/Data Platform/etl main"] * len(services.asked)
 
 
-def test_nothing_is_written() -> None:
-    fake = FakeWorkspace(at=behind())
-    look(FakeServices({host(1): fake}, {"main": NEW}))
-    assert set(fake.log) <= {"sign_in", "credentials", "folders", "find", "folder"}
+def fleet_of_two(**changes: Any) -> FakeServices:
+    """One workspace with a folder that is behind and one with an empty path, each with a pattern."""
+    workspaces = {host(1): FakeWorkspace(at=behind()), host(2): FakeWorkspace()}
+    return FakeServices(workspaces, {"main": NEW}, **changes)
+
+
+LISTED = {"folders": [{"path": "/Repos/etl/prod", "url": URL, "branch": "main"}, "/Shared/*"]}
+
+
+def test_a_check_writes_nothing_and_asks_what_a_plan_asks() -> None:
+    checked, planned = fleet_of_two(), fleet_of_two()
+    settings = listed(checked, LISTED)
+    look(checked, entry=LISTED)
+    plan = refresh(
+        settings, planned, Deadline.after(540, FakeClock()), logger=RedactingLogger(), dry_run=True
+    )
+    assert [report.result for report in plan.workspaces] == ["ok", "ok"]
+    assert {key: sorted(each.log) for key, each in checked.workspaces.items()} == {
+        key: sorted(each.log) for key, each in planned.workspaces.items()
+    }
+    assert sorted(checked.asked) == sorted(planned.asked)
+    asked = {what for each in checked.workspaces.values() for what in each.log}
+    assert asked == {"sign_in", "credentials", "folders", "find", "children"}
+
+
+def test_a_folder_that_the_app_cannot_manage_fails_if_a_run_would_move_it() -> None:
+    class Unmanaged(FakeWorkspace):
+        def folders(self, prefix: str) -> Iterator[list[GitFolder | None]]:
+            yield []
+
+    for commit, status in ((OLD, "failed"), (NEW, "warning")):
+        at: dict[str, Any] = {"/Repos/etl/prod": GitFolder(1, "/Repos/etl/prod", URL, "main", commit)}
+        (line,) = only(look(FakeServices({host(1): Unmanaged(at=at)}, {"main": NEW})), "folder")
+        assert (line.status, line.error and line.error.code) == (status, "folder_permission")
+
+
+def test_what_ends_a_run_before_all_folders_are_found_fails_a_check() -> None:
+    def stop(what: str) -> None:
+        if what == "children":
+            raise TimeoutError
+
+    services = FakeServices({host(1): FakeWorkspace(at=behind(), before=stop)}, {"main": NEW})
+    lines = only(look(services, entry=LISTED), "workspace")
+    assert [(line.status, line.error and line.error.code) for line in lines] == [
+        ("ok", None),
+        ("failed", "out_of_time"),
+    ]
 
 
 def test_a_failed_identity_is_reported_once_and_the_rest_is_skipped() -> None:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from git_refresh.admin.jobs import CONNECTIONS
 from git_refresh.admin.values import Caller, GitSource, Job, ListedJob, RunAs
-from git_refresh.cli import check_jobs, executor
+from git_refresh.cli import check_jobs
 from git_refresh.cli.check import check_clouds
 from git_refresh.cli.check_jobs import MAX_PARALLEL_JOBS
 from git_refresh.cli.checks import Check, CheckReport
@@ -24,6 +24,7 @@ from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.repository import Repository
 from git_refresh.model.values import Ref, ResolvedRef, Secret, StoredCredential, Token
 from git_refresh.output.log import MAX_TEXT_CHARS
+from git_refresh.run import pool
 from git_refresh.settings.load import load
 from tests.support.fake_fleet import NEW, URL, host
 from tests.support.fakes import FakeClock, FakeServices, FakeWorkspace, failure
@@ -929,9 +930,9 @@ def test_jobs_are_judged_no_longer_than_there_is_time(monkeypatch: pytest.Monkey
 
 
 def test_after_its_deadline_a_check_waits_once_whatever_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor, "REPORT_GRACE_S", 0.2)
+    monkeypatch.setattr(pool, "REPORT_GRACE_S", 0.2)
     release = threading.Event()
-    gang = executor.Executor(4, Deadline.after(0.1, SystemClock()))
+    gang = pool.Executor(4, Deadline.after(0.1, SystemClock()))
     started = time.monotonic()
     for _ in range(10):
         assert gang.each(["a", "b"], lambda _: release.wait(30)) == [("a", None), ("b", None)]

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from git_refresh.failures.diagnosis import DiagnosisContext
 from git_refresh.failures.failure import ServiceError
-from git_refresh.model.values import GitFolder, OtherObject
+from git_refresh.model.values import GitFolder, OtherObject, folder_key
 from git_refresh.run import walk
-from git_refresh.run.listing import Listing, PatternResult
+from git_refresh.run.listing import Listing
+from git_refresh.run.report import PatternReport
 from git_refresh.settings.models import Folder
 from tests.support.examples import as_often_as
 from tests.support.fakes import deadline
@@ -208,7 +209,7 @@ def test_what_is_there_is_found_once_and_in_so_many_requests(data: st.DataObject
     )
     for path, seen in looks.items():
         assert is_true(tree, path, seen), path
-    by_key = {key: [each for each in told if each.pattern.key == key] for key in wanted.patterns()}
+    by_key = {key: [each for each in told if folder_key(each.path) == key] for key in wanted.patterns()}
     for key, each in by_key.items():
         if key in expected:
             check_told(tree, key, expected[key], each)
@@ -258,7 +259,7 @@ def shown_by_list(tree: Tree) -> Iterator[str]:
                 return
 
 
-def check_told(tree: Tree, pattern: str, expected: Expected, told: list[PatternResult]) -> None:
+def check_told(tree: Tree, pattern: str, expected: Expected, told: list[PatternReport]) -> None:
     root = pattern.removesuffix("/*")
     node = tree.nodes.get(root)
     codes = [each.told.code for each in told]

@@ -111,8 +111,6 @@ def test_a_package_says_what_it_is_for_and_exports_nothing(package: str) -> None
 
 
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-PENDING = {"test_same_verdict.py", "test_schema.py"}
-"""These still read the tables of another test module."""
 
 
 def imported(file: Path) -> set[str]:
@@ -130,7 +128,7 @@ def test_tests_share_only_through_support() -> None:
     shared = {
         file.name for file in TESTS if any(re.match(r"tests(\.\w+)*\.test_", name) for name in imported(file))
     }
-    assert shared <= PENDING
+    assert not shared
 
 
 def test_root_is_defined_once() -> None:

@@ -31,8 +31,7 @@ from git_refresh.cli.diff import Change, show_changes
 from git_refresh.cli.onboard import OnboardResult, OnboardView
 from git_refresh.cli.progress import Lines, Live
 from git_refresh.cli.rotate import show_rotation
-from git_refresh.cli.status import CredentialStatus, FolderStatus, StatusReport, WorkspaceStatus
-from git_refresh.cli.status_view import show_status
+from git_refresh.cli.status import CredentialStatus, FolderStatus, StatusReport, WorkspaceStatus, show_status
 from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.model.values import Problem
 from git_refresh.output.log import RedactingLogger

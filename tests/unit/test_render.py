@@ -303,15 +303,6 @@ def test_what_was_not_looked_at_for_one_reason_is_one_line_in_each_layer() -> No
     ]
 
 
-def test_a_check_does_not_repeat_what_it_has_looked_at() -> None:
-    message = 'Could not read the secret "x-secret": Key Vault answered 503.'
-    assert (
-        failed("key_vault", "x-secret", replace(ERROR, message=message)).message == "Key Vault answered 503."
-    )
-    message = "Could not sign in: Databricks answered 503."
-    assert warning("workspace", "data-1", replace(ERROR, message=message)).message == message
-
-
 def test_a_command_that_does_not_fit_has_a_line_of_its_own() -> None:
     command = "az keyvault secret set --vault-name contoso --name databricks --value VALUE"
     out = console(60)

@@ -11,8 +11,14 @@ import pytest
 from rich.console import Console
 
 from git_refresh.cli.last_run import LastRun, read_report
-from git_refresh.cli.status import CredentialStatus, FolderStatus, StatusReport, WorkspaceStatus, look
-from git_refresh.cli.status_view import show_status
+from git_refresh.cli.status import (
+    CredentialStatus,
+    FolderStatus,
+    StatusReport,
+    WorkspaceStatus,
+    look,
+    show_status,
+)
 from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import GitFolder, OtherObject, StoredCredential
@@ -308,6 +314,24 @@ def test_a_failing_workspace_has_its_code_and_fails_no_other() -> None:
     assert [workspace.status for workspace in report.workspaces] == ["failed", "ok", "failed"]
     assert report.workspaces[2].error is not None
     assert report.workspaces[2].error.code == "invalid_settings"
+
+
+def test_a_status_does_not_ask_azure_devops() -> None:
+    clouds = FakeServices({host(1): with_folder(folder())})
+    entry = {"host": host(1), "auth": "managed_identity", "folders": [PROD, "/Repos/*"]}
+    report = look(load({"WORKSPACES": json.dumps([entry])}), clouds, Deadline.after(540, FakeClock()))
+    assert (report.result, clouds.asked) == ("ok", [])
+
+
+def test_what_ends_the_walk_before_all_folders_are_found_fails_the_status() -> None:
+    def stop(what: str) -> None:
+        if what == "children":
+            raise TimeoutError
+
+    report = stand(FakeWorkspace(stored=[OWN], before=stop), PROD, "/Shared/*")
+    (workspace,) = report.workspaces
+    assert (workspace.status, workspace.error and workspace.error.code) == ("failed", "out_of_time")
+    assert [credential.status for credential in workspace.credentials] == ["ok"]
 
 
 def test_without_a_token_of_its_own_it_says_so_for_every_workspace() -> None:
