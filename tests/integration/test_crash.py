@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from localcloud import Cloud, Fleet, seed
 from localcloud.observer import Request
 from tests.support.app import run_app
-from tests.support.crash_fleet import EXPECTED, due_now, settings_of, state_of
+from tests.support.crash_fleet import EXPECTED, POINTS, due_now, settings_of, state_of
 from tests.support.worker_runs import events, ticked
 
 pytestmark = pytest.mark.timeout(60)
@@ -23,33 +24,25 @@ def fleet(cloud: Cloud) -> Fleet:
     return seed(cloud, 1)
 
 
-def is_git_of_the_workspace(request: Request) -> bool:
-    return "/_git/" in request.path
-
-
-REQUESTS = 21
-"""What an undisturbed run of `settings_of` asks; the first test says when the number has to be changed."""
-
-
-def test_the_requests_of_an_undisturbed_run_are_all_tried_below(cloud: Cloud, fleet: Fleet) -> None:
+def test_every_write_of_an_undisturbed_run_is_one_of_the_points(cloud: Cloud, fleet: Fleet) -> None:
     assert run_app({**os.environ, **settings_of(fleet)}).result == "ok"
-    assert len([request for request in cloud.requests if not is_git_of_the_workspace(request)]) == REQUESTS
+    writes = [request for request in cloud.requests if request.method != "GET"]
+    assert [request for request in writes if not any(point(request) for point in POINTS.values())] == []
     assert state_of(fleet) == EXPECTED
 
 
-@pytest.mark.parametrize("last", range(1, REQUESTS + 1))
-def test_a_run_killed_at_any_request_is_made_again_and_ends_the_same(
-    cloud: Cloud, fleet: Fleet, tmp_path: Path, last: int
+@pytest.mark.parametrize("point", POINTS.values(), ids=POINTS)
+def test_a_run_killed_at_any_write_is_made_again_and_ends_the_same(
+    cloud: Cloud, fleet: Fleet, tmp_path: Path, point: Callable[[Request], bool]
 ) -> None:
     """The host has stored nothing of the run, so it calls again at once: past due, with the old `Next`."""
     settings = settings_of(fleet)
     timer = due_now(settings)
-    seen, killed = [0], threading.Event()
+    killed = threading.Event()
     running: list[ForkServerProcess] = []
 
     def kill(request: Request) -> None:
-        seen[0] += not is_git_of_the_workspace(request)
-        if seen[0] == last and not killed.is_set():
+        if point(request) and not killed.is_set():
             killed.set()
             running[0].kill()
 

@@ -25,6 +25,8 @@ from localcloud.login import AppRegistration
 from localcloud.observer import Request
 from tests.support import warm
 from tests.support.app import run_app
+from tests.support.crash_fleet import POINTS
+from tests.support.failure_kinds import ONE_OF_EACH
 from tests.support.planted_secrets import Everything, assert_clean
 from tests.support.short_limits import shorten
 
@@ -208,22 +210,8 @@ def test_an_identity_that_the_app_does_not_hold_costs_its_zone_alone(
     assert stored(fleet.workspaces[1]) == []
 
 
-def test_a_token_that_is_rejected_in_one_zone_affects_no_other_zone(
-    cloud: Cloud, fleet: Fleet, zones: tuple[Identity, dict[str, str]]
-) -> None:
-    other, environ = zones
-    cloud.devops.organization("contoso").remove_member(other.object_id)
-    report = run(environ)
-    assert [found.result for found in report.workspaces] == ["ok", "failed"]
-    assert codes(report)[0] == "devops_not_a_member"
-    error = report.workspaces[1].error
-    assert error is not None
-    assert other.object_id in error.remedy
-    assert stored(fleet.workspaces[1]) == []
-
-
 @pytest.mark.parametrize("service", ["identity", "devops", "databricks"])
-@pytest.mark.parametrize("what", NAMED)
+@pytest.mark.parametrize("what", ONE_OF_EACH)
 def test_no_token_of_a_zone_comes_to_another_whatever_goes_wrong_in_it(
     cloud: Cloud,
     fleet: Fleet,
@@ -238,8 +226,6 @@ def test_no_token_of_a_zone_comes_to_another_whatever_goes_wrong_in_it(
     cloud.identity.cached = other.cached = True
     host = fleet.workspaces[1].host if service == "databricks" else None
     if service == "identity":
-        if isinstance(action, faults.Connect):
-            pytest.skip("it is plain http on the same machine, without a proxy")
         cloud.inject(Fault(action, service=service, client_id=other.client_id))
     else:
         cloud.inject(Fault(action, service=service, host=host))
@@ -371,7 +357,10 @@ def test_a_refusal_by_entra_names_command_and_tenant_and_costs_no_zone(
     assert typed in error.remedy
 
 
-@pytest.mark.parametrize("what", NAMED)
+@pytest.mark.parametrize(
+    "what",
+    [*ONE_OF_EACH, "refuses the connection", "answers 500 in JSON", "answers 200 in HTML", "answers 10 MB"],
+)
 def test_a_login_host_that(
     cloud: Cloud, abroad: dict[str, str], monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -428,18 +417,25 @@ def test_an_assertion_that_a_login_host_returns_is_not_stored(
 # Killed
 
 
-@pytest.mark.parametrize("last", range(1, 9))
-def test_a_run_killed_at_foreign_sign_in_leaves_the_next_one_unharmed(cloud: Cloud, last: int) -> None:
+KILLED: dict[str, Callable[[Request], bool]] = {
+    "while it signs in to the other tenant": lambda request: request.service == "login",
+    "while it signs in to the workspace": POINTS["while it signs in"],
+    "while the credential is stored": POINTS["while the credential is stored"],
+}
+
+
+@pytest.mark.parametrize("point", KILLED.values(), ids=KILLED)
+def test_a_run_killed_at_foreign_sign_in_leaves_the_next_one_unharmed(
+    cloud: Cloud, point: Callable[[Request], bool]
+) -> None:
     fleet = seed_zones(cloud, foreign=True)
     entries = json.loads(fleet.settings["WORKSPACES"])[2:]
     environ = {**os.environ, **fleet.settings, "WORKSPACES": json.dumps(entries)}
-    seen: list[str] = []
     killed = threading.Event()
     running: list[ForkServerProcess] = []
 
     def kill(request: Request) -> None:
-        seen.append(request.path)
-        if len(seen) == last and not killed.is_set():
+        if point(request) and not killed.is_set():
             killed.set()
             running[0].kill()
 

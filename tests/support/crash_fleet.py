@@ -2,12 +2,14 @@
 
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
 
 from localcloud import Fleet
+from localcloud.observer import Request
 from localcloud.timer import Timer
 
 
@@ -48,6 +50,20 @@ EXPECTED = {
     },
     "work": "not committed",
 }
+
+
+POINTS: dict[str, Callable[[Request], bool]] = {
+    "before anything is known": lambda request: request.service == "identity",
+    "while it signs in": lambda request: "/oidc/" in request.path,
+    "while the credential is stored": lambda request: (
+        (request.method, request.path[-15:]) == ("POST", "git-credentials")
+    ),
+    "while a folder moves": lambda request: request.method == "PATCH" and "/repos/" in request.path,
+    "while the workspace fetches": lambda request: "/_git/" in request.path,
+    "while a directory is made": lambda request: request.path.endswith("/workspace/mkdirs"),
+    "while a folder is created": lambda request: (request.method, request.path[-6:]) == ("POST", "/repos"),
+}
+"""Where a run can be cut off: at its first request, and at each of its writes. Between two, all requests leave the same behind."""
 
 
 def due_now(settings: dict[str, str]) -> Timer:
