@@ -11,14 +11,12 @@ import pytest
 from git_refresh import app
 from git_refresh.cli.check import check_clouds
 from git_refresh.cli.checks import LAYERS, Check
-from git_refresh.clients import oauth
 from git_refresh.output.log import RedactingLogger
 from git_refresh.settings.load import load
 from localcloud import Cloud, Connect, Fault, Fleet, faults
 from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
 
 Look = Callable[..., list[Check]]
-FEDERATED = "azureDevOpsServicesAad"
 
 
 @pytest.fixture
@@ -70,17 +68,6 @@ def test_a_fleet_in_which_everything_is_in_place_is_all_ok(cloud: Cloud, look: L
     assert cloud.identity.object_id in identity.message, "so that the admin knows whom to grant"
 
 
-def test_nothing_is_written(cloud: Cloud, fleet: Fleet, look: Look) -> None:
-    look()
-    writes = [
-        request
-        for request in cloud.requests
-        if request.method != "GET" and not request.path.endswith("/oidc/v1/token")
-    ]
-    assert writes == []
-    assert all(workspace.credentials == [] for workspace in fleet.workspaces)
-
-
 def test_it_says_what_a_run_will_do(fleet: Fleet, look: Look, run: Callable[..., Any]) -> None:
     before = {check.message for check in look() if check.layer in {"credential", "folder"}}
     assert before == {
@@ -105,43 +92,6 @@ def test_it_says_what_a_run_will_do(fleet: Fleet, look: Look, run: Callable[...,
 # What stands below a failure is skipped
 
 
-def test_without_a_token_everything_below_is_skipped(cloud: Cloud, look: Look) -> None:
-    checks = look(AZURE_CLIENT_ID="00000000-0000-4000-8000-00000000dead")
-    assert not_ok(checks) == [("identity", "failed", "identity_not_assigned")] + [
-        (name, "skipped", "") for name in LAYERS[2:-1]
-    ]
-    assert {request.service for request in cloud.requests} == {"identity"}
-
-
-def test_an_unreadable_secret_is_reported_once(fleet: Fleet, cloud: Cloud, look: Look) -> None:
-    fleet.vault.deny(cloud.identity.object_id)
-    checks = look()
-    failures = [check for check in checks if check.status == "failed"]
-    assert [(check.layer, check.error and check.error.code) for check in failures] == [
-        ("key_vault", "key_vault_forbidden")
-    ]
-    assert all(
-        check.status == "skipped"
-        for name in ("workspace", "credential", "folder")
-        for check in layer(checks, name)
-    )
-    assert {check.message for check in layer(checks, "workspace")} == {
-        f'skipped, because the secret "{SECRET_NAME}" cannot be used'
-    }
-    assert {check.status for check in layer(checks, "azure_devops")} == {"ok"}, "asked all the same"
-
-
-def test_one_workspace_that_refuses_sign_in_is_reported_once(fleet: Fleet, look: Look) -> None:
-    fleet.workspaces[1].service_principal(CLIENT_ID, "dose" + "0" * 32)
-    checks = look()
-    assert not_ok(checks) == [
-        ("workspace", "failed", "not_in_workspace"),
-        ("credential", "skipped", ""),
-        ("folder", "skipped", ""),
-    ]
-    assert {check.subject.split(",")[0] for check in checks if check.status != "ok"} == {"data-2"}
-
-
 def test_an_identity_unknown_to_azure_devops_is_reported_once_a_repository(cloud: Cloud, look: Look) -> None:
     cloud.devops.organization("contoso").remove_member(cloud.identity.object_id)
     checks = look()
@@ -154,30 +104,11 @@ def test_an_identity_unknown_to_azure_devops_is_reported_once_a_repository(cloud
     assert {check.status for check in layer(checks, "credential") + layer(checks, "folder")} == {"skipped"}
 
 
-def test_a_rejected_token_is_reported_also_without_listed_folders(
-    cloud: Cloud, fleet: Fleet, look: Look
-) -> None:
-    fleet.workspaces[0].add_folder("/Shared/cli", fleet.repositories[1], git_cli=True)
-    cloud.devops.organization("contoso").remove_member(cloud.identity.object_id)
-    checks = look(**with_folders(fleet, "/Shared/cli"))
-    assert not_ok(checks) == [
-        ("azure_devops", "failed", "devops_not_a_member"),
-        ("credential", "skipped", ""),
-        ("folder", "skipped", ""),
-    ]
-
-
 def test_an_azure_devops_that_cannot_be_asked_is_a_warning(cloud: Cloud, look: Look) -> None:
     cloud.inject(Fault(Connect.REFUSE, host="dev.azure.com"))
     assert {line for line in not_ok(look()) if line[0] == "azure_devops"} == {
         ("azure_devops", "warning", "devops_unreachable")
     }
-
-
-def test_a_missing_branch_is_reported_for_azure_devops(fleet: Fleet, look: Look) -> None:
-    url = fleet.repositories[0].url
-    checks = look(**with_folders(fleet, {"path": "/Repos/etl/prod", "url": url, "branch": "nope"}))
-    assert not_ok(checks) == [("azure_devops", "failed", "ref_not_found"), ("folder", "skipped", "")]
 
 
 def test_a_missing_branch_has_its_nearest_even_in_a_closed_workspace(
@@ -188,12 +119,6 @@ def test_a_missing_branch_has_its_nearest_even_in_a_closed_workspace(
     checks = look(**with_folders(fleet, {"path": "/Repos/etl/prod", "url": url, "branch": "origin/main"}))
     (check,) = [check for check in layer(checks, "azure_devops") if check.status == "failed"]
     assert check.message == "Branch origin/main does not exist; the nearest that exists is main."
-
-
-def test_a_bad_entry_is_skipped_and_the_others_are_looked_at(fleet: Fleet, look: Look) -> None:
-    entries = [*json.loads(fleet.settings["WORKSPACES"]), {"host": "http://wrong", "name": "bad"}]
-    checks = look(WORKSPACES=json.dumps(entries))
-    assert [(check.subject, check.status) for check in checks if check.status != "ok"] == [("bad", "skipped")]
 
 
 FOLDERS: dict[str, tuple[Any, str, str]] = {
@@ -208,17 +133,6 @@ def test_what_is_wrong_with_a_folder_is_named(
     fleet: Fleet, look: Look, folder: dict[str, Any], status: str, code: str
 ) -> None:
     assert not_ok(look(**with_folders(fleet, folder))) == [("folder", status, code)]
-
-
-def test_a_failing_directory_fails_its_pattern_and_no_folder_with_a_path(
-    cloud: Cloud, fleet: Fleet, look: Look
-) -> None:
-    cloud.inject(Fault(faults.status(403), host=fleet.workspaces[0].host, route=r"/workspace/list$"))
-    checks = look(**with_folders(fleet, "/Repos/etl/*", "/Repos/etl/prod"))
-    assert {(check.subject, check.status) for check in layer(checks, "folder")} == {
-        ("data-1 /Repos/etl/*", "failed"),
-        ("data-1 /Repos/etl/prod", "ok"),
-    }
 
 
 # Ahead of time
@@ -247,26 +161,6 @@ def test_a_secret_without_an_expiry_is_a_warning(fleet: Fleet, look: Look) -> No
     assert f"--vault-name contoso --name {SECRET_NAME} --expires YYYY-MM-DDT00:00:00Z" in line.error.remedy
 
 
-def test_a_token_that_does_not_last_until_the_next_run_is_a_failure(cloud: Cloud, look: Look) -> None:
-    cloud.identity.token_lifetime = 1200
-    assert not_ok(look(timedelta(minutes=15))) == []
-    assert not_ok(look(timedelta(minutes=30))) == [("identity", "failed", "token_expires_before_next_run")]
-
-
-def test_a_federated_credential_is_reported(fleet: Fleet, look: Look) -> None:
-    principal = fleet.workspaces[0].service_principal(CLIENT_ID, SECRET)
-    fleet.workspaces[0].add_credential(principal, provider=FEDERATED)
-    assert not_ok(look()) == [("credential", "warning", "federated_credential")]
-
-
-def test_a_foreign_credential_that_a_run_would_take_over_is_reported(fleet: Fleet, look: Look) -> None:
-    principal = fleet.workspaces[0].service_principal(CLIENT_ID, SECRET)
-    fleet.workspaces[0].add_credential(principal, username="alice", token="pat")
-    checks = look()
-    assert not_ok(checks) == [("credential", "warning", "foreign_credential")]
-    assert any('its user name is "alice", not "git-refresh"' in check.message for check in checks)
-
-
 def test_a_credential_with_another_name_is_updated_and_never_renamed(
     fleet: Fleet, look: Look, run: Callable[..., Any]
 ) -> None:
@@ -282,31 +176,6 @@ def test_a_credential_with_another_name_is_updated_and_never_renamed(
     assert 'its name is "nightly", not "databricks-git-refresh"' in told[0].message
     assert (theirs.name, theirs.token != "pat") == ("nightly", True)
     assert [stored.name for stored in fleet.workspaces[1].credentials] == ["databricks-git-refresh"]
-
-
-def test_a_foreign_credential_beside_the_app_s_is_reported(fleet: Fleet, look: Look) -> None:
-    principal = fleet.workspaces[0].service_principal(CLIENT_ID, SECRET)
-    fleet.workspaces[0].add_credential(principal, username="git-refresh", token="x")
-    # A service principal may have one for each provider, and a provider's name is not told apart by letter case.
-    fleet.workspaces[0].add_credential(
-        principal, provider="AzureDevOpsServices", username="alice", token="pat"
-    )
-    assert not_ok(look()) == [("credential", "warning", "second_credential")]
-
-
-def test_a_folder_without_can_manage_is_reported(fleet: Fleet, look: Look) -> None:
-    fleet.workspaces[0].add_folder("/Shared/reports", fleet.repositories[1], git_cli=False, can_manage=False)
-    assert not_ok(look(**with_folders(fleet, "/Shared/reports"))) == [
-        ("folder", "warning", "folder_permission")
-    ]
-
-
-def test_a_git_cli_folder_is_recognised(fleet: Fleet, look: Look) -> None:
-    fleet.workspaces[0].add_folder("/Shared/cli", fleet.repositories[1], git_cli=True)
-    checks = look(**with_folders(fleet, "/Workspace/Shared/cli"))
-    assert not_ok(checks) == []
-    (folder,) = layer(checks, "folder")
-    assert folder.message.startswith("Git-CLI folder; ")
 
 
 # Managed identity and run_as
@@ -338,15 +207,6 @@ def test_every_principal_of_run_as_has_a_line(fleet: Fleet, look: Look) -> None:
 
 
 # Bounded, and silent about secrets
-
-
-def test_a_workspace_that_hangs_costs_its_own_lines_only(
-    cloud: Cloud, fleet: Fleet, look: Look, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(oauth, "SIGN_IN_LIMIT", 4.0)
-    cloud.inject(Fault(Connect.HANG, host=fleet.workspaces[0].host))
-    checks = look()
-    assert {check.subject.split(",")[0] for check in checks if check.status != "ok"} == {"data-1"}
 
 
 def test_no_line_holds_a_secret(fleet: Fleet, look: Look) -> None:

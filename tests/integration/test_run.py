@@ -1,7 +1,6 @@
 """The run, over the real SDKs and real HTTP, TLS and Git."""
 
 import json
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -11,7 +10,6 @@ import pytest
 from git_refresh.run.report import FolderReport, Report
 from localcloud import Cloud, Fleet
 from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
-from tests.support.app import run_app
 
 Run = Callable[..., Report]
 
@@ -106,15 +104,6 @@ def test_ambient_configuration_is_ignored(
     assert "netrc-secret" not in repr(cloud.requests)
 
 
-def test_a_user_assigned_identity_is_asked_for_by_its_client_id(cloud: Cloud, run: Run) -> None:
-    assert run(AZURE_CLIENT_ID=cloud.identity.client_id).result == "ok"
-    asked = [request for request in cloud.requests if request.service == "identity"]
-    assert {request.query.get("client_id") for request in asked} == {cloud.identity.client_id}
-    wrong = run(AZURE_CLIENT_ID="00000000-0000-0000-0000-000000000000")
-    assert wrong.workspaces[0].error
-    assert wrong.workspaces[0].error.code == "identity_not_assigned"
-
-
 def test_parents_are_created_and_the_wanted_branch_or_tag_is_checked_out(fleet: Fleet, run: Run) -> None:
     etl = fleet.repositories[0]
     release = etl.commit({"a": "1"}, branch="release")
@@ -132,27 +121,6 @@ def test_parents_are_created_and_the_wanted_branch_or_tag_is_checked_out(fleet: 
     held = fleet.workspaces[0].folder("/Shared/deep/tag")
     assert held
     assert held.branch is None
-
-
-def test_uncommitted_edits_are_reported_and_only_discarded_when_asked_to(fleet: Fleet, run: Run) -> None:
-    run()
-    folder = fleet.workspaces[0].folder("/Repos/etl/prod")
-    assert folder
-    folder.edit("jobs/load.py", "mine")
-    commit = fleet.repositories[0].commit({"jobs/load.py": "theirs"})
-    report = run()
-    error = folder_of(report, "/Repos/etl/prod").error
-    assert error
-    assert error.code == "git_conflict"
-    assert "jobs/load.py" in error.cause
-    assert folder.read("jobs/load.py") == "mine"
-    assert [workspace.result for workspace in report.workspaces] == ["failed", "ok", "ok"]
-    assert report.workspaces[0].credential
-    assert report.workspaces[0].credential.action == "updated"
-
-    report = run(**one(fleet, {"path": "/Repos/etl/prod", "on_conflict": "discard"}))
-    assert report.result == "ok", report.summary()
-    assert (folder.read("jobs/load.py"), folder.head) == ("theirs", commit)
 
 
 @pytest.mark.parametrize("where", ["visualstudio.com", "name@", "spaces", "project = repository"])
@@ -175,112 +143,6 @@ def test_a_repository_is_found_by_every_form_of_its_url(
     assert (
         folder_of(run(**one(fleet, {"path": "/Shared/it", "url": url})), "/Shared/it").action == "unchanged"
     )
-
-
-def test_a_folder_that_the_list_leaves_out_is_found_by_its_path(fleet: Fleet, run: Run) -> None:
-    workspace, etl = fleet.workspaces[0], fleet.repositories[0]
-    workspace.add_folder("/Shared/cli", etl, git_cli=True)
-    commit = etl.commit({"new": "1"})
-    report = run(**one(fleet, "/Shared/cli"))
-    assert report.result == "ok", report.summary()
-    assert folder_of(report, "/Shared/cli").to == commit
-
-
-def test_every_git_folder_below_a_path_is_brought_up_to_date(fleet: Fleet, run: Run) -> None:
-    workspace, etl = fleet.workspaces[0], fleet.repositories[0]
-    for path in ("/Repos/team/a", "/Repos/team/b", "/Repos/teammates/c"):
-        workspace.add_folder(path, etl)
-    commit = etl.commit({"new": "1"})
-    report = run(**one(fleet, "/Repos/team/*"))
-    assert [(folder.path, folder.to) for folder in report.workspaces[0].folders] == [
-        ("/Repos/team/a", commit),
-        ("/Repos/team/b", commit),
-    ]
-
-
-def test_a_managed_identity_signs_in_without_any_secret(cloud: Cloud, fleet: Fleet) -> None:
-    workspace = fleet.workspaces[0]
-    workspace.add_managed_identity(cloud.identity.object_id)
-    entry = {"host": workspace.url, "auth": "managed_identity", "folders": ["/Repos/etl/prod"]}
-    report = run_app({**os.environ, "WORKSPACES": json.dumps([entry])})
-    assert report.result == "ok", report.summary()
-    assert not [request for request in cloud.requests if request.service == "keyvault"]
-
-
-def test_run_as_principals_get_the_fresh_credential_too(fleet: Fleet, run: Run) -> None:
-    workspace = fleet.workspaces[0]
-    other = workspace.service_principal("other-app", "other-secret")
-    for _ in range(2):
-        report = run(**one(fleet, additional_principal_ids=[other.id]))
-        assert report.result == "ok", report.summary()
-    stored = {credential.principal.id: credential.token for credential in workspace.credentials}
-    assert len(stored) == 2
-    assert len(set(stored.values())) == 1
-
-
-def test_a_further_principal_that_fails_is_named_and_the_own_one_stored(fleet: Fleet, run: Run) -> None:
-    report = run(**one(fleet, additional_principal_ids=[4711]))
-    error = report.workspaces[0].error
-    assert error
-    assert "4711" in error.message
-    assert report.workspaces[0].credential
-    assert report.workspaces[0].credential.action == "created"
-
-
-def test_a_federated_credential_is_left_alone(fleet: Fleet, run: Run) -> None:
-    workspace = fleet.workspaces[0]
-    principal = workspace.service_principal(CLIENT_ID, SECRET)
-    workspace.add_credential(principal, provider="azureDevOpsServicesAad", username="federated")
-    assert run().workspaces[0].result == "ok"
-    assert sorted(credential.provider for credential in workspace.credentials) == [
-        "azureDevOpsServices",
-        "azureDevOpsServicesAad",
-    ]
-
-
-def test_a_dry_run_sends_no_write(cloud: Cloud, run: Run) -> None:
-    report = run(dry_run=True)
-    assert report.result == "ok"
-    writes = [
-        request for request in cloud.requests if request.method != "GET" and request.path != "/oidc/v1/token"
-    ]
-    assert writes == []
-    assert folder_of(report, "/Repos/reports/prod").action == "created"
-
-
-def test_a_token_that_has_lapsed_already_is_not_stored(cloud: Cloud, fleet: Fleet, run: Run) -> None:
-    cloud.identity.token_lifetime = -60
-    report = run()
-    assert report.token is None
-    assert report.workspaces[0].error
-    assert report.workspaces[0].error.code == "identity_token_expired"
-    assert not any(workspace.credentials for workspace in fleet.workspaces)
-
-
-def test_a_token_that_azure_devops_rejects_keeps_the_stored_credential(
-    cloud: Cloud, fleet: Fleet, run: Run
-) -> None:
-    run()
-    stored = [workspace.credentials[0].token for workspace in fleet.workspaces]
-    cloud.devops.organization("contoso").remove_member(cloud.identity.object_id)
-    report = run()
-    assert report.result == "failed"
-    for workspace, found, token in zip(fleet.workspaces, report.workspaces, stored, strict=True):
-        assert found.credential
-        assert found.credential.action == "token_rejected"
-        assert found.error
-        assert found.error.code == "devops_not_a_member"
-        assert cloud.identity.object_id in found.error.remedy
-        assert workspace.credentials[0].token == token
-
-
-def test_the_token_s_end_is_held_against_the_timer_s_next_tick(cloud: Cloud, run: Run) -> None:
-    cloud.identity.token_lifetime = 600
-    now = datetime.now(UTC)
-    assert run(next_run=now + timedelta(seconds=500)).result == "ok"
-    report = run(next_run=now + timedelta(seconds=700))
-    assert report.result == "failed"
-    assert "token_expires_before_next_run" in report.problems[0].message
 
 
 def failing(cloud: Cloud, fleet: Fleet, what: str) -> str:

@@ -104,15 +104,15 @@ def test_the_place_of_a_failure_is_that_in_the_whole_list(cli: Cli, cloud: Cloud
         assert "data-3 (WORKSPACES[2])" in done.stdout, command
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "check"])
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("command", "options", "said"),
     [
-        (["--only", "data-4"], '--only: "data-4" is not a workspace in the list; did you mean "data-3"?'),
-        (["--only", ""], '--only: is empty; write one of "data-1", "data-2", "data-3"'),
+        ("run", ["--only", "data-4"], '--only: "data-4" is not a workspace in the list'),
+        ("plan", ["--only", ""], "--only: is empty"),
         (
+            "check",
             ["--only", "data-1", "--folder", "/Repos/elt/prod"],
-            '--folder: "/Repos/elt/prod" is not a Git folder of data-1, nor below a path ending in /*; did you mean "/Repos/etl/prod"?',
+            '--folder: "/Repos/elt/prod" is not a Git folder of data-1',
         ),
     ],
 )
@@ -124,10 +124,11 @@ def test_what_is_not_in_the_list_exits_with_2_and_nothing_is_run(
     assert f"✗ {said}" in done.stdout + done.stderr
     as_json = cli(command, *options, "--json")
     assert as_json.returncode == 2
-    told = json.loads(as_json.stdout)
-    assert said in [f"{each['location']}: {each['message']}" for each in told.get("problems", [])] + [
-        f"{each['subject']}: {each['message']}" for each in told.get("checks", [])
+    report = json.loads(as_json.stdout)
+    places = [
+        each.get("location") or each["subject"] for each in report.get("problems", report.get("checks"))
     ]
+    assert said.partition(":")[0] in places
     assert cloud.requests == []
 
 
