@@ -111,9 +111,16 @@ def costs(asked: list[str]) -> Counter[str]:
     )
 
 
-@pytest.mark.parametrize("kind", ["git-cli", "legacy", "mixed"])
-@pytest.mark.parametrize("not_found", ["code", "message", "empty"])
-@pytest.mark.parametrize("told", ["always", "with-git-info", "absent"])
+@pytest.mark.parametrize(
+    ("kind", "not_found", "told"),
+    [
+        ("git-cli", "code", "always"),
+        ("legacy", "message", "with-git-info"),
+        ("mixed", "empty", "absent"),
+        ("git-cli", "empty", "with-git-info"),
+        ("mixed", "code", "always"),
+    ],
+)
 def test_every_variant_of_the_answers_is_read(
     monkeypatch: pytest.MonkeyPatch, kind: str, not_found: str, told: str
 ) -> None:
