@@ -1,19 +1,15 @@
 """Many workspaces hang at once, over real sockets. `tests/unit/test_isolation.py` has every mix, in virtual time."""
 
-import asyncio
 import json
 import os
 from collections.abc import Iterable
 
 import pytest
-from aiohttp import web
 
 from git_refresh import app
 from git_refresh.model import waiting
-from git_refresh.run import pool
 from git_refresh.run.report import Report
 from localcloud import Cloud, Connect, Fault, Fleet, faults, seed
-from localcloud.faults import Proceed
 from tests.support.app import run_app
 from tests.support.short_limits import shorten
 
@@ -52,30 +48,6 @@ def test_folder_apis_that_hang_cost_no_workspace_its_credential(cloud: Cloud) ->
     report = refresh(fleet, **settings, REFRESH_CONCURRENCY="4")
     assert [len(workspace.credentials) for workspace in fleet.workspaces] == [1] * 20
     assert {found.host for found in report.workspaces if found.result == "ok"} == healthy
-
-
-def test_moves_that_hang_cost_no_other_workspace_its_folders(cloud: Cloud) -> None:
-    fleet = seed(cloud, 20)
-    fleet.repositories[0].commit({"jobs/more.py": "print('more')\n"})
-    healthy = strike(cloud, fleet, 12, "^/api/2.0/repos/", "PATCH")
-    settings = with_folders(fleet, ["/Repos/etl/prod"])
-    report = refresh(fleet, **settings, REFRESH_CONCURRENCY="4")
-    assert [len(workspace.credentials) for workspace in fleet.workspaces] == [1] * 20
-    moved = {found.host for found in report.workspaces if found.folders[0].action == "updated"}
-    assert moved == healthy
-
-
-def test_a_workspace_with_only_hung_folders_gets_its_credential(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The list, the directory and the folders hang one after another.
-    shorten(monkeypatch, limit_s=3, budget_s=20)
-    fleet = seed(cloud, 1)
-    strike(cloud, fleet, 1, FOLDER_API)
-    report = refresh(fleet, **with_folders(fleet, [f"/Repos/etl/{number}" for number in range(4)]))
-    (workspace,) = fleet.workspaces
-    assert len(workspace.credentials) == 1
-    assert [folder.error and folder.error.code for folder in report.workspaces[0].folders] == ["timeout"] * 4
 
 
 def test_a_key_vault_that_hangs_costs_other_workspaces_nothing(cloud: Cloud) -> None:
@@ -119,34 +91,3 @@ def test_what_is_waited_for_a_little_at_a_time_arrives_whole(
     cloud.latency = 0.05
     report = refresh(fleet)
     assert report.result == "ok", report.summary()
-
-
-def test_a_healthy_fleet_has_no_more_open_requests_than_the_setting_allows(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shorten(monkeypatch, limit_s=60, budget_s=300)
-    monkeypatch.setattr(pool, "LONGEST_PATIENCE_S", 30.0)  # this machine may be busy
-    fleet = seed(cloud, 6)
-    paths = [f"/Repos/many/{number}" for number in range(6)]
-    for workspace in fleet.workspaces:
-        for path in paths:
-            workspace.add_folder(path, fleet.repositories[0])
-    fleet.repositories[0].commit({"jobs/more.py": "print('more')\n"})
-    under_way, most = 0, 0
-
-    async def counted(_: web.Request, proceed: Proceed) -> web.StreamResponse:
-        nonlocal under_way, most
-        under_way += 1
-        most = max(most, under_way)
-        try:
-            await asyncio.sleep(0.02)
-            return await proceed()
-        finally:
-            under_way -= 1
-
-    for service in ("identity", "keyvault", "databricks"):
-        cloud.inject(Fault(counted, service=service))
-    cloud.inject(Fault(counted, service="devops", route="/_apis/"))
-    report = refresh(fleet, **with_folders(fleet, paths), REFRESH_CONCURRENCY="5")
-    assert report.result == "ok"
-    assert most == 5

@@ -334,8 +334,8 @@ def every_write(cloud: Cloud, environ: dict[str, str]) -> list[tuple[str, str, s
     return list(dict.fromkeys(writes(cloud)))
 
 
-WRITES = 19
-"""What an undisturbed onboarding writes: the first test says when the number has to be changed."""
+WRITES, KINDS = 19, 10
+"""What an undisturbed onboarding writes, and of how many kinds: the first tests say when the numbers have to be changed."""
 
 
 def test_the_writes_of_an_undisturbed_onboarding_are_all_tried_below(
@@ -349,13 +349,21 @@ def only(write: tuple[str, str, str], action: faults.Action, **options: Any) -> 
     return Fault(action, host=host, method=method, route=f"^{re.escape(path)}$", **options)
 
 
+def kind(write: tuple[str, str, str]) -> str:
+    """What it asks for, without for whom or where."""
+    method, _, path = write
+    return f"{method} {re.findall('[A-Za-z-]{4,}', path)[-1]}"
+
+
 @pytest.fixture(scope="module")
 def known_writes() -> Iterator[list[tuple[str, str, str]]]:
-    """Those of an undisturbed one, in a cloud of its own: hosts, ids and paths are the same in every cloud."""
+    """One of each kind of an undisturbed one, in a cloud of its own: hosts, ids and paths are the same in every cloud."""
     with Cloud() as cloud, pytest.MonkeyPatch.context() as patch:
         environ = environ_of(cloud, seed_ungranted(cloud), cloud.directory / "laptop")
         patch.setenv("PATH", environ["PATH"])
-        yield every_write(cloud, environ)
+        one_of_each = list({kind(write): write for write in every_write(cloud, environ)}.values())
+        assert len(one_of_each) == KINDS, list(map(kind, one_of_each))
+        yield one_of_each
 
 
 REFUSAL = faults.status(
@@ -364,7 +372,7 @@ REFUSAL = faults.status(
 )
 
 
-@pytest.mark.parametrize("index", range(WRITES))
+@pytest.mark.parametrize("index", range(KINDS))
 def test_a_step_that_is_refused_says_who_can_do_it_and_the_others_are_done(
     cloud: Cloud,
     fleet: UngrantedFleet,
@@ -393,7 +401,7 @@ def test_a_step_that_is_refused_says_who_can_do_it_and_the_others_are_done(
     green(fleet)
 
 
-@pytest.mark.parametrize("index", range(WRITES))
+@pytest.mark.parametrize("index", range(KINDS))
 def test_a_step_with_a_lost_response_is_done_once(
     cloud: Cloud,
     fleet: UngrantedFleet,
