@@ -1,9 +1,5 @@
 import contextlib
 import gc
-import os
-import subprocess
-import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +9,6 @@ import requests
 from localcloud import Cloud, Connect, Fault, faults
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
-from localcloud.observer import Request
 from localcloud.rest import Rest
 
 
@@ -70,35 +65,6 @@ def test_a_port_in_use_is_an_error() -> None:
             Cloud(port=port)
 
 
-def test_two_clouds_do_not_know_each_other() -> None:
-    with Cloud() as one, Cloud() as two:
-        assert one.environment()["HTTPS_PROXY"] != two.environment()["HTTPS_PROXY"]
-        assert one.directory != two.directory
-
-
-def test_the_environment_is_all_that_a_client_process_needs(cloud: Cloud, workspace: Workspace) -> None:
-    script = (
-        f"import requests; print(requests.get('{workspace.url}/.well-known/databricks-config').status_code)"
-    )
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(
-        command, env=cloud.environment(), capture_output=True, text=True, check=True, timeout=20
-    )
-    assert done.stdout.strip() == "200"
-
-
-def test_records_every_request_once_and_in_order(
-    cloud: Cloud, session: requests.Session, workspace: Workspace
-) -> None:
-    session.get(f"{workspace.url}/one?a=b", timeout=5)
-    session.get("https://dev.azure.com/two", timeout=5)
-    first, second = cloud.requests
-    assert (first.index, first.service, first.host, first.path) == (0, "databricks", workspace.host, "/one")
-    assert (first.query, first.status, first.method) == ({"a": "b"}, 404, "GET")
-    assert (second.index, second.service, second.path) == (1, "devops", "/two")
-    assert first.started <= second.started <= time.time()
-
-
 def test_latency_is_added_to_every_answer_and_does_not_add_up(cloud: Cloud, workspace: Workspace) -> None:
     def ask(_: int) -> int:
         return requests.get(f"{workspace.url}/.well-known/databricks-config", timeout=5).status_code
@@ -116,35 +82,3 @@ def test_a_body_does_not_wait_for_the_acknowledgement_of_its_head(api: Rest) -> 
     for _ in range(20):
         api("POST", "/workspace/mkdirs", json={"path": "/Shared/a"})
     assert time.monotonic() - began < 20 * 0.04
-
-
-def test_a_listener_gets_each_request_before_it_acts(cloud: Cloud, api: Rest) -> None:
-    seen: list[tuple[str, tuple[str, ...], int]] = []
-
-    def hook(request: Request) -> None:
-        seen.append((request.path, request.body_keys, len(api.workspace.credentials)))
-
-    cloud.on_request = hook
-    api.store_token("token")
-    fields = ("git_provider", "git_username", "personal_access_token")
-    assert seen == [("/api/2.0/git-credentials", fields, 0)]
-
-
-def test_a_client_can_be_killed_by_its_nth_request(cloud: Cloud, workspace: Workspace) -> None:
-    script = (
-        "import requests\n"
-        f"for n in range(5): requests.get('{workspace.url}/.well-known/databricks-config', timeout=5)"
-    )
-    environment = cloud.environment() | {"PATH": os.environ["PATH"]}
-    started = threading.Event()
-
-    def kill(request: Request) -> None:
-        if request.index == 2:
-            started.wait(5)
-            client.kill()
-
-    cloud.on_request = kill
-    with subprocess.Popen([sys.executable, "-c", script], env=environment) as client:
-        started.set()
-        assert client.wait(20) < 0
-    assert len(cloud.requests) == 3

@@ -75,16 +75,6 @@ def test_there_is_one_account(session: requests.Session, ada: Person) -> None:
 # Principals and workspaces
 
 
-def test_finds_a_principal_by_its_application_id(account: AccountClient, principal: AccountPrincipal) -> None:
-    by_id = f'applicationId eq "{principal.client_id}"'
-    (found,) = account.service_principals_v2.list(filter=by_id)
-    assert (found.id, found.display_name, found.active) == (str(principal.id), "git-refresh", True)
-    assert account.service_principals_v2.get(str(principal.id)) == found
-    assert list(account.service_principals_v2.list(filter='applicationId eq "nobody"')) == []
-    with pytest.raises(NotFound):
-        account.service_principals_v2.get("5")
-
-
 def test_lists_workspaces_by_the_number_in_their_names(
     cloud: Cloud, account: AccountClient, session: requests.Session
 ) -> None:
@@ -98,22 +88,6 @@ def test_lists_workspaces_by_the_number_in_their_names(
 
 
 # Assignments
-
-
-def test_an_assignment_lets_a_principal_in(
-    workspace: Workspace, account: AccountClient, admin: WorkspaceClient, principal: AccountPrincipal
-) -> None:
-    made = account.workspace_assignment.update(NUMBER, principal.id, permissions=USER)
-    assert made.permissions == USER
-    shown = {
-        each.principal.service_principal_name or each.principal.user_name: each.permissions
-        for each in account.workspace_assignment.list(NUMBER)
-        if each.principal
-    }
-    assert shown == {"ada@contoso.com": [WorkspacePermission.ADMIN], principal.client_id: USER}
-    there = admin.service_principals.get(str(principal.id))
-    assert (there.application_id, there.entitlements) == (principal.client_id, [])
-    assert workspace.members.by_id(principal.id) is not None
 
 
 def test_another_assignment_replaces_it_and_an_empty_one_deletes_it(
@@ -143,14 +117,6 @@ def listed(account: AccountClient) -> list[PermissionAssignment]:
     return list(account.workspace_assignment.list(NUMBER))
 
 
-def test_a_person_may_be_assigned_otherwise(
-    workspace: Workspace, account: AccountClient, bob: Person
-) -> None:
-    (there,) = [each for each in workspace.members.principals if each.object_id == bob.object_id]
-    account.workspace_assignment.update(NUMBER, there.id, permissions=[WorkspacePermission.ADMIN])
-    assert there.admin
-
-
 def test_neither_end_of_an_assignment_may_be_unknown(
     account: AccountClient, principal: AccountPrincipal
 ) -> None:
@@ -158,13 +124,6 @@ def test_neither_end_of_an_assignment_may_be_unknown(
         account.workspace_assignment.update(NUMBER, 5, permissions=USER)
     with pytest.raises(NotFound):
         account.workspace_assignment.update(5, principal.id, permissions=USER)
-
-
-def test_to_take_away_what_is_not_there_changes_nothing(
-    account: AccountClient, workspace: Workspace, principal: AccountPrincipal
-) -> None:
-    account.workspace_assignment.update(NUMBER, principal.id, permissions=[])
-    assert workspace.members.by_id(principal.id) is None
 
 
 def test_reads_of_assignments_lag_behind_writes(
@@ -269,15 +228,6 @@ def test_a_new_principal_is_shown_late(cloud: Cloud, account: AccountClient) -> 
         account.service_principals_v2.get(str(made.id))
     cloud.account.lag = 0
     assert account.service_principals_v2.get(str(made.id)).display_name == "late"
-
-
-def test_without_audiences_a_policy_expects_the_account(
-    cloud: Cloud, account: AccountClient, principal: AccountPrincipal
-) -> None:
-    policies = account.service_principal_federation_policy
-    made = policies.create(principal.id, policy(cloud.identity, audiences=[]))
-    assert made.oidc_policy is not None
-    assert made.oidc_policy.audiences == [cloud.account.id]
 
 
 def test_there_are_twenty_policies_at_most(

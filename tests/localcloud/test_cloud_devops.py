@@ -7,7 +7,6 @@ import pytest
 import requests
 
 from localcloud import Cloud
-from localcloud import git as local
 from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, OTHER_TENANT, TENANT
 from localcloud.devops.repository import Repository
 
@@ -37,15 +36,6 @@ def git(cloud: Cloud, token: str, *arguments: str) -> subprocess.CompletedProces
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
 
 
-def test_gives_the_head_of_a_branch(
-    session: requests.Session, repository: Repository, devops_token: str
-) -> None:
-    answer = get(session, f"{REST}/refs", devops_token, filter="heads/main")
-    (ref,) = answer.json()["value"]
-    assert (ref["name"], ref["objectId"]) == ("refs/heads/main", repository.head("main"))
-    assert answer.json()["count"] == 1
-
-
 def test_the_filter_is_a_prefix(session: requests.Session, repository: Repository, devops_token: str) -> None:
     repository.commit({"a": "1"}, branch="main-2")
     repository.commit({"a": "1"}, branch="dev")
@@ -65,46 +55,6 @@ def test_pages_by_continuation_token(
     names = [answer.json()["value"][0]["name"] for answer in (first, second)]
     assert names == ["refs/heads/dev", "refs/heads/main"]
     assert "x-ms-continuationtoken" not in second.headers
-
-
-def test_peels_annotated_tags_when_asked(
-    session: requests.Session, repository: Repository, devops_token: str
-) -> None:
-    head = repository.tag("plain")
-    assert repository.tag("annotated", annotated=True) == head
-    refs = get(session, f"{REST}/refs", devops_token, filter="tags/", peelTags="true").json()["value"]
-    annotated, plain = refs
-    assert annotated["peeledObjectId"] == head != annotated["objectId"]
-    assert plain["objectId"] == head
-    assert "peeledObjectId" not in plain
-    assert (
-        "peeledObjectId" not in get(session, f"{REST}/refs", devops_token, filter="tags/").json()["value"][0]
-    )
-
-
-def test_names_the_default_branch(
-    session: requests.Session, repository: Repository, devops_token: str
-) -> None:
-    answer = get(session, REST, devops_token).json()
-    assert (answer["name"], answer["defaultBranch"], answer["remoteUrl"]) == (
-        "etl",
-        "refs/heads/main",
-        repository.url,
-    )
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://contoso.visualstudio.com/data%20platform/_apis/git/repositories/ETL",
-        "https://contoso.visualstudio.com/DefaultCollection/Data%20Platform/_apis/git/repositories/etl",
-        "https://dev.azure.com/CONTOSO/Data%20Platform/_apis/git/repositories/etl",
-    ],
-)
-def test_a_repository_has_several_addresses(
-    session: requests.Session, repository: Repository, devops_token: str, url: str
-) -> None:
-    assert get(session, url, devops_token).json()["remoteUrl"] == repository.url
 
 
 def test_a_project_may_be_left_out_when_it_has_the_repositorys_name(
@@ -146,77 +96,6 @@ def test_shows_the_sign_in_page_to_who_does_not_suppress_it(session: requests.Se
     wrong = session.get(REST, headers={"Authorization": "Bearer garbage"}, timeout=10)
     assert (wrong.status_code, wrong.headers["Content-Type"]) == (203, "text/html; charset=utf-8")
     assert "Sign In" in wrong.text
-
-
-@pytest.mark.usefixtures("repository")
-def test_asks_an_identity_that_is_no_member_to_sign_in(
-    cloud: Cloud, session: requests.Session, devops_token: str
-) -> None:
-    organization = cloud.devops.organization("contoso")
-    organization.remove_member(cloud.identity.object_id)
-    answer = get(session, REST, devops_token)
-    identity = f"{TENANT}\\{TENANT}\\{cloud.identity.object_id}"
-    assert answer.status_code == 401
-    assert answer.json()["message"] == (
-        f"TF401444: Please sign-in at least once as {identity} in a web browser "
-        "to enable access to the service."
-    )
-    organization.add_member(cloud.identity.object_id)
-    assert get(session, REST, devops_token).status_code == 200
-
-
-@pytest.mark.usefixtures("repository")
-@pytest.mark.parametrize(
-    ("url", "code"),
-    [
-        ("https://dev.azure.com/contoso/Nowhere/_apis/git/repositories/etl", "VS800075"),
-        ("https://dev.azure.com/contoso/Data%20Platform/_apis/git/repositories/none", "TF401019"),
-    ],
-)
-def test_does_not_find_what_is_not_there(
-    session: requests.Session, devops_token: str, url: str, code: str
-) -> None:
-    answer = get(session, url, devops_token)
-    assert answer.status_code == 404
-    assert answer.json()["message"].startswith(code)
-
-
-def test_an_unknown_organization_is_a_page(
-    session: requests.Session, cloud: Cloud, devops_token: str
-) -> None:
-    assert cloud.devops.known("nobody") is None
-    answer = get(session, "https://dev.azure.com/nobody/p/_apis/git/repositories/r", devops_token)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
-
-
-@pytest.mark.usefixtures("repository")
-def test_a_stakeholder_sees_no_repository(cloud: Cloud, session: requests.Session, devops_token: str) -> None:
-    cloud.devops.organization("contoso").add_member(cloud.identity.object_id, stakeholder=True)
-    assert get(session, REST, devops_token).json()["message"].startswith("TF401019")
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://dev.azure.com/contoso/Data%20Platform/_git/etl",
-        "https://contoso@dev.azure.com/contoso/Data%20Platform/_git/etl",
-        "https://contoso.visualstudio.com/DefaultCollection/Data%20Platform/_git/etl",
-        "https://contoso.visualstudio.com/Data%20Platform/_git/etl",
-    ],
-)
-def test_git_clones(
-    cloud: Cloud, repository: Repository, devops_token: str, tmp_path: Path, url: str
-) -> None:
-    done = git(cloud, devops_token, "clone", url, str(tmp_path / "clone"))
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "clone/README.md").read_text() == "hi"
-    assert repository.directory.is_dir()
-
-
-def test_git_speaks_protocol_version_2(cloud: Cloud, repository: Repository, devops_token: str) -> None:
-    done = git(cloud, devops_token, "ls-remote", repository.url)
-    assert repository.head() in done.stdout
-    assert "< version 2" in done.stderr
 
 
 def test_git_fetches_with_a_long_gzipped_request(
@@ -283,25 +162,6 @@ def test_a_personal_access_token_belongs_to_one_person(
     assert done.returncode != 0
     stranger = git(cloud, cloud.devops.personal_access_token("stranger"), "ls-remote", repository.url)
     assert stranger.returncode != 0
-
-
-def test_deletes_files_and_branches(repository: Repository) -> None:
-    repository.commit({"a": "1", "README.md": None}, branch="dev")
-    assert "refs/heads/dev" in repository.refs()
-    repository.delete_branch("dev")
-    with pytest.raises(KeyError):
-        repository.head("dev")
-
-
-def test_a_tag_can_be_moved_and_become_another_kind(repository: Repository) -> None:
-    first = repository.tag("v1")
-    second = repository.commit({"a": "1"})
-    assert repository.tag("v1", annotated=True) == second
-    tag_object, tagged = repository.refs()["refs/tags/v1"]
-    assert tagged == second
-    assert tag_object not in {first, second}
-    assert repository.tag("v1") == second
-    assert repository.refs()["refs/tags/v1"] == (second, "")
 
 
 @pytest.fixture
@@ -383,22 +243,3 @@ def test_a_deactivated_organization_answers_nothing_else(
     assert json.loads(answer.content.decode("utf-8-sig"))["message"].startswith("TF24668")
     assert answer.headers["X-TFS-ServiceError"].startswith("TF24668%3A%20The%20following")
     assert "503" in git(cloud, devops_token, "ls-remote", repository.url).stderr
-
-
-def test_an_empty_repository_has_no_refs_and_no_default_branch(
-    cloud: Cloud, session: requests.Session, devops_token: str
-) -> None:
-    cloud.devops.repository("contoso", "Data Platform", "etl", empty=True)
-    assert get(session, f"{REST}/refs", devops_token).json() == {"value": [], "count": 0}
-    assert "defaultBranch" not in get(session, REST, devops_token).json()
-    assert get(session, f"{REST}/commits/{'0' * 40}", devops_token).status_code == 404
-
-
-@pytest.mark.parametrize("unrelated", [False, True])
-def test_a_force_push_replaces_history(repository: Repository, *, unrelated: bool) -> None:
-    first = repository.head()
-    repository.commit({"a.py": "1"})
-    after = repository.rewrite({"b.py": "1"}, unrelated=unrelated)
-    history = local.run(repository.directory, "rev-list", after).splitlines()
-    assert history == ([after] if unrelated else [after, first])
-    assert repository.refs()["refs/heads/main"][0] == after

@@ -1,4 +1,3 @@
-import base64
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -218,20 +217,6 @@ def test_what_is_no_object_id_of_the_tenant_cannot_be_added(
         assert text == f"Failed to create service principal with object ID '{wrong}'"
 
 
-def test_a_registration_is_added_in_the_tenant_that_consents(
-    cloud: Cloud, session: requests.Session, ada: Person
-) -> None:
-    there = cloud.devops.organization("fabrikam", OTHER_TENANT)
-    there.add_administrator(ada.object_id)
-    registration = cloud.app_registration("git-refresh")
-    call = calling(session, ada.token(DEVOPS_RESOURCE, OTHER_TENANT))
-    url = ENTITLEMENTS.replace("contoso", "fabrikam")
-    assert call("POST", url, json=wanted(registration.consent(OTHER_TENANT))).json()["isSuccess"]
-    assert refusal(call("POST", url, json=wanted(cloud.identity.object_id)))[0] == 5000
-    at_home = calling(session, ada.token(DEVOPS_RESOURCE))
-    assert at_home("POST", url, json=wanted(cloud.identity.object_id)).status_code == 401
-
-
 def test_there_may_be_no_license_left(call: Call, organization: Organization, newcomer: Identity) -> None:
     organization.licenses = 2  # the admin's and the app's own
     number, text = refusal(call("POST", ENTITLEMENTS, json=wanted(newcomer.object_id)))
@@ -261,19 +246,6 @@ def test_what_is_asked_for_is_a_json_object(call: Call, body: bytes) -> None:
 
 
 # Changing and reading an entitlement
-
-
-def test_a_patch_raises_the_access_level(call: Call, newcomer: Identity) -> None:
-    key = let_in(call, newcomer, license_type="stakeholder")["servicePrincipalEntitlement"]["id"]
-    level = {"accountLicenseType": "express", "licensingSource": "account"}
-    operations = [{"op": "replace", "path": "/accessLevel", "value": level}]
-    headers = {"Content-Type": "application/json-patch+json"}
-    answer = call("PATCH", f"{ENTITLEMENTS}/{key}", json=operations, headers=headers).json()
-    assert answer["isSuccess"]
-    assert answer["operationResults"][0]["isSuccess"]
-    shown = call("GET", f"{ENTITLEMENTS}/{key}").json()
-    assert shown["accessLevel"]["accountLicenseType"] == "express"
-    assert shown == answer["servicePrincipalEntitlement"]
 
 
 def test_a_patch_adds_a_project(call: Call, newcomer: Identity) -> None:
@@ -315,17 +287,6 @@ def test_who_is_no_service_principal_has_no_entitlement_of_one(
 # Who is there, and in which groups
 
 
-def test_lists_service_principals_and_no_people(cloud: Cloud, call: Call, newcomer: Identity) -> None:
-    let_in(call, newcomer)
-    every = call("GET", f"{GRAPH}/serviceprincipals").json()["value"]
-    assert {each["originId"] for each in every} == {cloud.identity.object_id, newcomer.object_id}
-    shown = next(each for each in every if each["originId"] == newcomer.object_id)
-    assert (shown["displayName"], shown["applicationId"]) == ("newcomer", newcomer.client_id)
-    assert (shown["subjectKind"], shown["origin"]) == ("servicePrincipal", "aad")
-    assert shown["descriptor"].startswith("aadsp.")
-    assert call("GET", f"{GRAPH}/serviceprincipals/{shown['descriptor']}").json() == shown
-
-
 def test_a_list_is_in_pages(cloud: Cloud, call: Call, newcomer: Identity) -> None:
     let_in(call, newcomer)
     cloud.devops.page = 1
@@ -335,35 +296,6 @@ def test_a_list_is_in_pages(cloud: Cloud, call: Call, newcomer: Identity) -> Non
     names = {answer.json()["value"][0]["displayName"] for answer in (first, second)}
     assert names == {"newcomer", "contoso-git-refresh"}
     assert "X-MS-ContinuationToken" not in second.headers
-
-
-def test_a_storage_key_and_a_descriptor_name_the_same(call: Call, newcomer: Identity) -> None:
-    body = let_in(call, newcomer)["servicePrincipalEntitlement"]
-    descriptor = descriptor_of(call, newcomer)
-    for each in (descriptor, readers_of(call)):
-        key = call("GET", f"{GRAPH}/storagekeys/{each}").json()["value"]
-        assert call("GET", f"{GRAPH}/descriptors/{key}").json() == {"value": each}
-    assert call("GET", f"{GRAPH}/storagekeys/{descriptor}").json() == {"value": body["id"]}
-
-
-def test_a_project_has_a_scope_descriptor(call: Call) -> None:
-    number = project_id(call)
-    scope = call("GET", f"{GRAPH}/descriptors/{number}").json()["value"]
-    encoded = scope.removeprefix("scp.")
-    assert base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode() == number
-    assert call("GET", f"{GRAPH}/storagekeys/{scope}").json() == {"value": number}
-
-
-def test_lists_the_groups_of_a_project_and_of_all(call: Call) -> None:
-    scope = call("GET", f"{GRAPH}/descriptors/{project_id(call)}").json()["value"]
-    groups = call("GET", f"{GRAPH}/groups", params={"scopeDescriptor": scope}).json()["value"]
-    names = [each["principalName"] for each in groups]
-    assert "[Data Platform]\\Readers" in names
-    assert all(name.startswith("[Data Platform]\\") for name in names)
-    every = call("GET", f"{GRAPH}/groups").json()["value"]
-    assert "[contoso]\\Project Collection Administrators" in [each["principalName"] for each in every]
-    readers = [each["descriptor"] for each in every if each["displayName"] == "Readers"]
-    assert len(set(readers)) == 2, "each project has its own"
 
 
 def test_a_membership_of_readers_lets_read(session: requests.Session, call: Call, newcomer: Identity) -> None:
@@ -519,15 +451,3 @@ def test_a_member_is_shown_with_a_status_and_signs_in_by_it(
     assert (answer.status_code, answer.json()["accessLevel"]["status"]) == (200, status)
     theirs = calling(session, newcomer.token(DEVOPS_RESOURCE))
     assert theirs("GET", f"{PROJECTS}/Finance").ok == signs_in
-
-
-def test_an_identity_that_entra_has_no_more_is_shown_as_such(
-    call: Call, organization: Organization, newcomer: Identity
-) -> None:
-    organization.add_member(newcomer.object_id)
-    key = organization.storage_key(newcomer.object_id)
-    there = call("GET", f"{ENTITLEMENTS}/{key}").json()["servicePrincipal"]
-    assert "isDeletedInOrigin" not in there
-    organization.change(newcomer.object_id).deleted_in_origin = True
-    there = call("GET", f"{ENTITLEMENTS}/{key}").json()["servicePrincipal"]
-    assert there["isDeletedInOrigin"] is True

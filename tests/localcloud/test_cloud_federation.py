@@ -1,7 +1,5 @@
-import jwt
 import pytest
 import requests
-from databricks.sdk import WorkspaceClient
 
 from localcloud import Cloud, Fault, faults
 from localcloud.authority import (
@@ -52,33 +50,6 @@ def refused(answer: requests.Response) -> str:
 
 
 @pytest.mark.usefixtures("principal")
-def test_a_token_of_the_identity_becomes_one_of_the_service_principal(
-    session: requests.Session, workspace: Workspace, assertion: str
-) -> None:
-    answer = exchange(session, workspace, assertion).json()
-    token = answer.pop("access_token")
-    assert answer == {
-        "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
-        "scope": "all-apis",
-        "token_type": "Bearer",
-        "expires_in": 3599,
-    }
-    headers = {"Authorization": f"Bearer {token}"}
-    me = session.get(f"{workspace.url}/api/2.0/preview/scim/v2/Me", headers=headers, timeout=10)
-    assert me.json()["userName"] == CLIENT_ID
-
-
-@pytest.mark.usefixtures("principal")
-def test_the_sdk_signs_in_with_it(
-    monkeypatch: pytest.MonkeyPatch, workspace: Workspace, assertion: str
-) -> None:
-    monkeypatch.setenv("DATABRICKS_OIDC_TOKEN", assertion)
-    client = WorkspaceClient(host=workspace.url, client_id=CLIENT_ID, auth_type="env-oidc")
-    assert client.current_user.me().user_name == CLIENT_ID
-    client.api_client._api_client._session.close()
-
-
-@pytest.mark.usefixtures("principal")
 def test_the_assertion_itself_opens_nothing(
     session: requests.Session, workspace: Workspace, assertion: str
 ) -> None:
@@ -99,30 +70,10 @@ def test_without_a_client_id_that_has_a_policy_there_is_none(
     )
 
 
-def test_a_policy_just_written_does_not_act_yet(
-    session: requests.Session, workspace: Workspace, principal: ServicePrincipal, assertion: str
-) -> None:
-    (policy,) = principal.policies
-    policy.active = False
-    assert refused(exchange(session, workspace, assertion)).startswith("TOKEN_INVALID (Ensure a valid")
-    policy.active = True
-    assert exchange(session, workspace, assertion).ok
-
-
 @pytest.mark.usefixtures("principal")
 def test_a_policy_is_one_workspaces_own(cloud: Cloud, session: requests.Session, assertion: str) -> None:
     other = cloud.workspace("adb-2222222222222222.2.azuredatabricks.net")
     assert refused(exchange(session, other, assertion)).startswith("TOKEN_INVALID")
-
-
-def test_names_the_audiences_that_it_accepts(
-    cloud: Cloud, session: requests.Session, workspace: Workspace, assertion: str
-) -> None:
-    subject = cloud.identity.object_id
-    workspace.federate(CLIENT_ID, issuer=ISSUER, subject=subject, audiences=[EXCHANGE_RESOURCE])
-    why = refused(exchange(session, workspace, assertion))
-    assert why.startswith(f"TOKEN_AUDIENCE_INVALID (Token audience '{EXCHANGE_AUDIENCE}' invalid)")
-    assert EXCHANGE_RESOURCE in why
 
 
 def test_a_policy_without_audiences_expects_the_account(
@@ -130,16 +81,6 @@ def test_a_policy_without_audiences_expects_the_account(
 ) -> None:
     workspace.federate(CLIENT_ID, issuer=ISSUER, subject=cloud.identity.object_id, audiences=[])
     assert ACCOUNT_ID in refused(exchange(session, workspace, assertion))
-
-
-def test_names_the_subject_that_it_expects(
-    cloud: Cloud, session: requests.Session, workspace: Workspace, assertion: str
-) -> None:
-    workspace.federate(CLIENT_ID, issuer=ISSUER, subject="somebody")
-    assert refused(exchange(session, workspace, assertion)) == (
-        f"TOKEN_SUBJECT_INVALID (Token subject '{cloud.identity.object_id}' invalid). "
-        "Expected subject: 'somebody'"
-    )
 
 
 def test_one_of_several_policies_is_enough(
@@ -180,18 +121,6 @@ def test_does_not_exchange_a_bad_token(
     assert refused(exchange(session, workspace, token)).startswith(code)
 
 
-def test_a_principal_without_rights_in_the_workspace_is_forbidden(
-    session: requests.Session, workspace: Workspace, principal: ServicePrincipal, assertion: str
-) -> None:
-    token = exchange(session, workspace, assertion).json()["access_token"]
-    principal.assigned = False
-    expected = (403, 403, "Unauthorized access to Org: 1111111111111111")
-    assert error_of(exchange(session, workspace, assertion)) == expected
-    headers = {"Authorization": f"Bearer {token}"}
-    me = session.get(f"{workspace.url}/api/2.0/preview/scim/v2/Me", headers=headers, timeout=10)
-    assert error_of(me) == expected
-
-
 @pytest.mark.usefixtures("principal")
 @pytest.mark.parametrize(
     ("changes", "code"),
@@ -211,10 +140,3 @@ def test_a_fault_can_strike_one_client_id_of_a_form(
     cloud.inject(Fault(faults.status(503), client_id=CLIENT_ID))
     assert exchange(session, workspace, assertion).status_code == 503
     assert exchange(session, workspace, assertion, client_id="another").status_code == 400
-
-
-def test_an_assertion_names_its_subject_and_audience(cloud: Cloud, assertion: str) -> None:
-    claims = jwt.decode(assertion, options={"verify_signature": False})
-    assert (claims["iss"], claims["aud"]) == (ISSUER, "fb60f99c-7a34-4190-8149-302f77469936")
-    assert claims["sub"] == claims["oid"] == cloud.identity.object_id
-    assert (claims["tid"], claims["azp"]) == (TENANT, cloud.identity.client_id)

@@ -92,13 +92,6 @@ def test_an_unknown_principal_has_no_credentials(api: Rest) -> None:
     assert api("GET", "/git-credentials", params={"principal_id": "me"}).status_code == 400
 
 
-def test_a_federated_credential_can_be_there_already(api: Rest) -> None:
-    api.workspace.add_credential(api.principal, provider="azureDevOpsServicesAad")
-    (shown,) = api("GET", "/git-credentials").json()["credentials"]
-    assert shown["git_provider"] == "azureDevOpsServicesAad"
-    assert "git_username" not in shown
-
-
 def test_no_token_comes_back_or_is_recorded(cloud: Cloud, api: Rest) -> None:
     number = api.store_token("c4nary")
     answers = [api("GET", "/git-credentials").text, api("GET", f"/git-credentials/{number}").text]

@@ -45,36 +45,6 @@ def made(api: Rest, path: str = PATH) -> Folder:
     return folder
 
 
-def test_clones_with_the_stored_credential(cloud: Cloud, signed: Rest, repository: Repository) -> None:
-    body = create(signed, repository.url)
-    folder = made(signed)
-    assert body == {
-        "status": 200,
-        "id": folder.id,
-        "path": PATH,
-        "url": repository.url,
-        "provider": "azureDevOpsServices",
-        "branch": "main",
-        "head_commit_id": repository.head("main"),
-    }
-    assert folder.read("README.md") == "hi"
-    git = [seen for seen in cloud.requests if seen.service == "devops"]
-    assert {seen.principal for seen in git} == {cloud.identity.object_id}
-    assert git[-1].path == "/contoso/Data Platform/_git/etl/git-upload-pack"
-
-
-def test_clones_sparsely(signed: Rest, cloud: Cloud) -> None:
-    repository = cloud.devops.repository(
-        "contoso", "mono", "mono", files={"a/x": "1", "b/y": "2", "top": "3"}
-    )
-    create(signed, repository.url, sparse_checkout={"patterns": ["a"]})
-    folder = made(signed)
-    assert (folder.directory / "a/x").exists()
-    assert not (folder.directory / "b").exists()
-    shown = signed("GET", f"/repos/{folder.id}").json()
-    assert shown["sparse_checkout"] == {"patterns": ["a"]}
-
-
 @pytest.mark.parametrize("path", ["/Repos/etl", "/Repos/etl/deep/prod"])
 def test_a_path_under_repos_has_exactly_two_names(signed: Rest, repository: Repository, path: str) -> None:
     body = create(signed, repository.url, path)
@@ -119,87 +89,6 @@ def test_nothing_is_cloned_from_outside_the_cloud(cloud: Cloud, signed: Rest, re
     assert cloud.refused == ["github.com:443"]
 
 
-def test_brings_a_folder_to_the_head(signed: Rest, folder: Folder, repository: Repository) -> None:
-    repository.commit({"a.py": "1"})
-    assert update(signed, folder, branch="main") == (200, None, "{}")
-    assert (folder.head, folder.read("a.py")) == (repository.head("main"), "1")
-
-
-def test_switches_to_a_branch_and_back(signed: Rest, folder: Folder, repository: Repository) -> None:
-    there = repository.commit({"a.py": "dev"}, branch="dev/one")
-    update(signed, folder, branch="dev/one")
-    assert (folder.branch, folder.head) == ("dev/one", there)
-    back = repository.commit({"b.py": "main"})
-    update(signed, folder, branch="main")
-    assert (folder.branch, folder.head) == ("main", back)
-
-
-@pytest.mark.parametrize("annotated", [True, False])
-def test_a_tag_detaches_the_head(
-    signed: Rest, folder: Folder, repository: Repository, *, annotated: bool
-) -> None:
-    tagged = repository.tag("v1", annotated=annotated)
-    repository.commit({"a.py": "later"})
-    update(signed, folder, branch="main")
-    update(signed, folder, tag="v1")
-    assert (folder.branch, folder.head) == (None, tagged)
-    assert "branch" not in signed("GET", f"/repos/{folder.id}").json()
-    update(signed, folder, branch="main")
-    assert folder.branch == "main"
-
-
-def test_an_edit_of_a_file_that_does_not_change_is_kept(
-    signed: Rest, folder: Folder, repository: Repository
-) -> None:
-    folder.edit("README.md", "mine")
-    repository.commit({"a.py": "1"})
-    assert update(signed, folder, branch="main")[0] == 200
-    assert (folder.head, folder.dirty, folder.read("README.md")) == (repository.head("main"), True, "mine")
-
-
-def test_an_edit_of_a_file_that_changes_is_a_conflict(
-    signed: Rest, folder: Folder, repository: Repository
-) -> None:
-    before = folder.head
-    folder.edit("README.md", "mine")
-    folder.edit("new/file.py", "mine")
-    repository.commit({"README.md": "theirs", "other.py": "1"})
-    repository.commit({"new/file.py": "theirs"})
-    status, code, message = update(signed, folder, branch="main")
-    assert (status, code) == (400, "GIT_CONFLICT")
-    assert message.startswith("Conflict pulling from remote. Conflicting files: ")
-    assert "README.md" in message
-    assert (folder.head, folder.read("README.md")) == (before, "mine")
-
-
-def test_a_local_commit_is_a_conflict_and_kept(signed: Rest, folder: Folder, repository: Repository) -> None:
-    mine = folder.commit("README.md", "mine")
-    repository.commit({"a.py": "theirs"})
-    assert update(signed, folder, branch="main")[:2] == (400, "GIT_CONFLICT")
-    assert folder.head == mine
-
-
-def test_discarding_throws_every_uncommitted_change_away(
-    signed: Rest, folder: Folder, repository: Repository
-) -> None:
-    folder.edit("README.md", "mine")
-    folder.edit("scratch.py", "mine")
-    repository.commit({"README.md": "theirs"})
-    assert update(signed, folder, branch="main", dangerously_force_discard_all=True)[0] == 200
-    assert (folder.head, folder.dirty, folder.read("README.md")) == (repository.head("main"), False, "theirs")
-    folder.edit("README.md", "mine again")
-    repository.tag("v1")
-    assert update(signed, folder, tag="v1", dangerously_force_discard_all=True)[0] == 200
-    assert not folder.dirty
-
-
-@pytest.mark.parametrize("ref", [{"branch": "nowhere"}, {"tag": "nowhere"}])
-def test_an_unknown_ref_is_an_error(signed: Rest, folder: Folder, ref: dict[str, str]) -> None:
-    status, code, message = update(signed, folder, **ref)
-    assert (status, code) == (400, "GIT_UNKNOWN_REF")
-    assert message.startswith("Remote branch does not exist")
-
-
 @pytest.mark.parametrize("ref", [{}, {"branch": "main", "tag": "v1"}])
 def test_an_update_names_one_ref(signed: Rest, folder: Folder, ref: dict[str, str]) -> None:
     assert update(signed, folder, **ref)[:2] == (400, "INVALID_PARAMETER_VALUE")
@@ -217,12 +106,6 @@ def test_a_pull_with_a_lapsed_token_is_denied(
     cloud.identity.expire_tokens()
     assert update(signed, folder, branch="main") == (403, "PERMISSION_DENIED", INVALID)
     assert folder.head != repository.head("main")
-
-
-def test_a_pull_with_garbage_is_denied(api: Rest, repository: Repository) -> None:
-    folder = api.workspace.add_folder(PATH, repository)
-    api.store_token("garbage")
-    assert update(api, folder, branch="main") == (403, "PERMISSION_DENIED", INVALID)
 
 
 def test_a_pull_by_an_identity_without_a_license_finds_no_repository(
@@ -246,17 +129,6 @@ def test_a_call_may_name_its_credential(api: Rest, repository: Repository, devop
     assert (status, code) == (404, "RESOURCE_DOES_NOT_EXIST")
 
 
-def test_lists_twenty_to_a_page(api: Rest, repository: Repository) -> None:
-    api.workspace.variant.git_folders = "legacy"
-    for number in range(21):
-        api.workspace.add_folder(f"/Repos/etl/{number:02}", repository)
-    first = api("GET", "/repos", params={"path_prefix": "/Workspace/Repos/etl"}).json()
-    assert len(first["repos"]) == 20
-    rest = api("GET", "/repos", params={"next_page_token": first["next_page_token"]}).json()
-    assert [shown["path"] for shown in rest["repos"]] == ["/Repos/etl/20"]
-    assert "next_page_token" not in rest
-
-
 def test_an_empty_prefix_lists_what_is_under_repos_only(api: Rest, repository: Repository) -> None:
     api.workspace.variant.git_folders = "legacy"
     api.workspace.add_folder(PATH, repository)
@@ -267,34 +139,6 @@ def test_an_empty_prefix_lists_what_is_under_repos_only(api: Rest, repository: R
     assert [[shown["path"] for shown in page["repos"]] for page in listed] == [[PATH]] * 3
     users = api("GET", "/repos", params={"path_prefix": "/Users"}).json()
     assert [shown["path"] for shown in users["repos"]] == ["/Users/me/etl"]
-
-
-def test_the_list_leaves_out_git_cli_folders_and_folders_without_manage(
-    api: Rest, repository: Repository
-) -> None:
-    api.workspace.add_folder("/Repos/etl/cli", repository)
-    api.workspace.add_folder("/Repos/etl/hidden", repository, can_manage=False, git_cli=False)
-    assert api("GET", "/repos").json() == {}
-
-
-def test_a_folder_without_manage_is_read_and_not_moved(signed: Rest, repository: Repository) -> None:
-    folder = signed.workspace.add_folder(PATH, repository, can_manage=False)
-    assert signed("GET", "/workspace/get-status", params={"path": PATH}).json()["object_id"] == folder.id
-    assert update(signed, folder, branch="main")[:2] == (403, "PERMISSION_DENIED")
-
-
-@pytest.mark.parametrize(("git_cli", "kind"), [(True, "DIRECTORY"), (False, "REPO")])
-def test_each_kind_is_pulled_by_its_object_id(
-    signed: Rest, repository: Repository, *, git_cli: bool, kind: str
-) -> None:
-    folder = signed.workspace.add_folder("/Users/me/cli", repository, git_cli=git_cli)
-    repository.commit({"a.py": "1"})
-    status = signed("GET", "/workspace/get-status", params={"path": "/Users/me/cli"}).json()
-    assert status["object_type"] == kind
-    shown = signed("GET", f"/repos/{status['object_id']}").json()
-    assert (shown["url"], shown["git_cli_enabled"]) == (repository.url, git_cli)
-    assert update(signed, folder, branch="main")[0] == 200
-    assert folder.head == repository.head("main")
 
 
 def test_pulls_of_one_folder_come_one_after_another(
@@ -318,11 +162,6 @@ def test_deletes_a_folder(signed: Rest, folder: Folder) -> None:
     assert signed("DELETE", f"/repos/{folder.id}").status_code == 200
     assert signed.workspace.folder(PATH) is None
     assert error_of(signed("GET", f"/repos/{folder.id}"))[:2] == (404, "RESOURCE_DOES_NOT_EXIST")
-
-
-def test_shows_who_may_manage_a_folder(signed: Rest, folder: Folder) -> None:
-    answer = signed("GET", f"/permissions/repos/{folder.id}").json()
-    assert answer["access_control_list"][0]["all_permissions"][0]["permission_level"] == "CAN_MANAGE"
 
 
 def test_no_token_is_on_a_git_command_line(

@@ -1,12 +1,11 @@
 """What a Git folder answers in the states that people get into, with real Git underneath."""
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
 
-from localcloud import Cloud, Connect, Fault, faults, git
-from localcloud.databricks.errors import INVALID, NOT_FOUND
+from localcloud import Cloud, Connect, Fault, faults
+from localcloud.databricks.errors import NOT_FOUND
 from localcloud.databricks.folder import NAMES_CLASH, Folder
 from localcloud.databricks.git_folders import NO_URL
 from localcloud.devops.repository import Repository
@@ -44,23 +43,6 @@ def update(api: Rest, folder: Folder, **fields: object) -> tuple[int, object, st
 
 
 @pytest.mark.parametrize("fields", [{"branch": "main"}, DISCARD])
-def test_local_commits_ahead_of_the_remote_stay(
-    signed: Rest, folder: Folder, repository: Repository, fields: dict[str, object]
-) -> None:
-    mine = folder.commit("mine.py", "1")
-    assert update(signed, folder, **fields)[0] == 200
-    assert folder.head == mine != repository.head()
-
-
-def test_discard_deletes_staged_changed_and_new_files_and_keeps_commits(signed: Rest, folder: Folder) -> None:
-    mine = folder.commit("mine.py", "1")
-    folder.edit("README.md", "changed")
-    folder.edit("new.py", "new")
-    assert update(signed, folder, **DISCARD)[0] == 200
-    assert (folder.head, folder.dirty, folder.read("README.md")) == (mine, False, "hi")
-
-
-@pytest.mark.parametrize("fields", [{"branch": "main"}, DISCARD])
 @pytest.mark.parametrize(("variant", "status"), [("refused", 400), ("kept", 200), ("merged", 200)])
 def test_diverged_local_commits_are_never_lost(
     signed: Rest,
@@ -93,38 +75,12 @@ def test_a_merge_that_conflicts_names_the_files_and_changes_nothing(
     assert (folder.head, folder.dirty, folder.read("README.md")) == (mine, False, "mine")
 
 
-@pytest.mark.parametrize("unrelated", [False, True])
-@pytest.mark.parametrize("fields", [{"branch": "main"}, DISCARD])
-def test_a_rewritten_branch_is_a_conflict_without_files(
-    signed: Rest, repository: Repository, fields: dict[str, object], *, unrelated: bool
-) -> None:
-    repository.commit({"a.py": "1"})
-    folder = signed.workspace.add_folder(PATH, repository)
-    before = folder.head
-    after = repository.rewrite({"b.py": "1"}, unrelated=unrelated)
-    status, code, message = update(signed, folder, **fields)
-    assert (status, code, message.partition("files: ")[2]) == (400, "GIT_CONFLICT", "")
-    assert folder.head == before != after == repository.head()
-
-
 def test_unrelated_history_is_never_merged(signed: Rest, folder: Folder, repository: Repository) -> None:
     signed.workspace.variant.diverged = "merged"
     before = folder.head
     repository.rewrite({"b.py": "1"}, unrelated=True)
     assert update(signed, folder, branch="main")[:2] == (400, "GIT_CONFLICT")
     assert (folder.head, folder.dirty) == (before, False)
-
-
-def test_a_branch_that_is_gone_is_an_unknown_ref(
-    signed: Rest, folder: Folder, repository: Repository
-) -> None:
-    repository.commit({"a.py": "1"}, branch="topic")
-    assert update(signed, folder, branch="topic")[0] == 200
-    repository.delete_branch("topic")
-    status, code, message = update(signed, folder, branch="topic")
-    assert (status, code) == (400, "GIT_UNKNOWN_REF")
-    assert message.startswith("Remote branch does not exist")
-    assert folder.branch == "topic"
 
 
 # Repositories
@@ -163,40 +119,6 @@ def test_a_folder_of_an_empty_repository_costs_its_workspace_nothing(
 
 
 # What Git says, and Databricks has no words of its own for
-
-
-def _locked(folder: Folder, _: Repository) -> str:
-    (folder.directory / ".git/index.lock").touch()
-    return "index.lock"
-
-
-def _a_branch_in_the_way(folder: Folder, repository: Repository) -> str:
-    git.run(folder.directory, "branch", "topic")
-    repository.commit({"b.py": "1"}, branch="topic/deep")
-    return "topic"
-
-
-def _damaged(folder: Folder, _: Repository) -> str:
-    (folder.directory / ".git/objects").rename(folder.directory / ".git/gone")
-    return ""
-
-
-@pytest.mark.parametrize(
-    ("damage", "branch"), [(_locked, "main"), (_a_branch_in_the_way, "topic/deep"), (_damaged, "main")]
-)
-def test_what_git_says_is_passed_on(
-    signed: Rest,
-    folder: Folder,
-    repository: Repository,
-    damage: Callable[[Folder, Repository], str],
-    branch: str,
-) -> None:
-    repository.commit({"a.py": "1"})
-    told = damage(folder, repository)
-    status, code, message = update(signed, folder, branch=branch)
-    assert (status, code) == (500, "INTERNAL_ERROR")
-    assert message.startswith("There was an error performing the operation")
-    assert told in message
 
 
 @pytest.mark.parametrize("pattern", ["!docs", "/*", "/jobs", "*.py", "**/x", "a/[bc]", "a?"])
@@ -260,19 +182,6 @@ def test_a_remote_that_is_not_reached_is_a_remote_error(
     status, code, message = update(signed, folder, branch="main")
     assert (status, code) == (400, "GIT_REMOTE_ERROR")
     assert told in message
-
-
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_policy_by_address_refuses_the_workspace_and_not_the_app(
-    cloud: Cloud, signed: Rest, folder: Folder, devops_token: str, status: Literal[401, 403]
-) -> None:
-    cloud.devops.organization("contoso").refuses_workspaces = status
-    refs = "https://dev.azure.com/contoso/Data%20Platform/_apis/git/repositories/etl/refs"
-    headers = {"Authorization": f"Bearer {devops_token}"}
-    assert signed.session.get(refs, headers=headers, timeout=10).status_code == 200
-    assert update(signed, folder, branch="main") == (403, "PERMISSION_DENIED", INVALID)
-    cloud.devops.organization("contoso").refuses_workspaces = None
-    assert update(signed, folder, branch="main")[0] == 200
 
 
 # Creates that fail

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import QueueClient, QueueServiceClient
 
 from localcloud import Cloud, Fault
@@ -108,48 +108,12 @@ def queue(service: QueueServiceClient, name: str) -> Queue:
     return Queue(service, name)
 
 
-def test_a_message_arrives_as_it_is_in_the_queue_and_is_deleted(queue: Queue) -> None:
-    (message_id,) = queue.put('{"slice": 3}')
-    assert queue.contents() == [base64.b64encode(b'{"slice": 3}').decode()]
-    function = Function()
-    assert asyncio.run(queue.listener(function).once()) == 1
-    (message,) = function.messages
-    assert (message.text, message.id, message.dequeue_count) == ('{"slice": 3}', message_id, 1)
-    assert (message.expires - message.inserted).days == 7
-    assert 590 < (message.next_visible - message.inserted).total_seconds() < 660
-    assert queue.events == [("delivered", 1), ("deleted", 1)]
-    assert asyncio.run(queue.listener(function).once()) == 0
-    assert queue.contents() == []
-
-
-def test_a_message_returns_after_the_timeout_and_then_becomes_poison(queue: Queue) -> None:
-    queue.put("bad")
-    function = Function([BAD] * 3)
-    listener = queue.listener(function, max_dequeue_count=3)
-    while queue.events[-1:] != [("poisoned", 3)]:
-        asyncio.run(listener.once())
-    tries = [("delivered", n) for n in (1, 2, 3)]
-    ends = [("returned", 1), ("returned", 2), ("poisoned", 3)]
-    assert queue.events == [event for pair in zip(tries, ends, strict=True) for event in pair]
-    assert {step.message_id for step in queue.steps} == {queue.steps[0].message_id}
-    assert queue.steps[-1].problem == "RuntimeError: no"
-    assert queue.contents() == []
-    assert queue.contents("-poison") == [base64.b64encode(b"bad").decode()]
-
-
 def test_a_message_that_failed_is_invisible_for_the_timeout(queue: Queue) -> None:
     queue.put("bad")
     listener = queue.listener(Function([BAD]), visibility_timeout=600)
     assert asyncio.run(listener.once()) == 1
     assert asyncio.run(listener.once()) == 0
     assert queue.client.get_queue_properties().approximate_message_count == 1
-
-
-def test_the_poison_queue_is_not_there_before_it_is_needed(queue: Queue) -> None:
-    queue.put("good")
-    asyncio.run(queue.listener(Function()).once())
-    with pytest.raises(ResourceNotFoundError, match="QueueNotFound"):
-        queue.contents("-poison")
 
 
 def test_a_message_that_too_many_died_of_is_not_tried_again(queue: Queue) -> None:
@@ -204,13 +168,6 @@ def test_a_listener_takes_one_message_at_a_time_until_stopped(queue: Queue) -> N
     assert len(queue.contents()) == 1
 
 
-def test_a_queue_that_is_not_there_is_waited_for(queue: Queue) -> None:
-    listener = queue.listener(Function())
-    assert asyncio.run(listener.once()) == 0
-    queue.put("good")
-    assert asyncio.run(listener.once()) == 1
-
-
 def test_a_message_that_takes_long_is_kept_from_others(queue: Queue) -> None:
     queue.put("long")
 
@@ -252,19 +209,6 @@ def test_a_message_that_another_worker_has_leased_is_left_there(queue: Queue) ->
 
     asyncio.run(queue.listener(Deleted([BAD])).once())
     assert queue.events[-2:] == [("delivered", 3), ("lost", 3)]
-
-
-def test_5xx_is_waited_out_and_403_ends_the_host(cloud: Cloud, queue: Queue) -> None:
-    queue.put("good")
-    listener = queue.listener(Function())
-    with QueueServiceClient(queue.service.url, queue.service.credential, retry_total=0) as impatient:
-        listener._queue = impatient.get_queue_client(queue.name)
-        cloud.inject(Fault(status(503), service="storage", times=1))
-        assert asyncio.run(listener.once()) == 0
-        assert asyncio.run(listener.once()) == 1
-        cloud.inject(Fault(status(403), service="storage"))
-        with pytest.raises(HttpResponseError):
-            asyncio.run(listener.once())
 
 
 def test_outputs_are_sent_only_of_what_succeeded(queue: Queue) -> None:
@@ -408,10 +352,3 @@ def test_the_timer_ends_with_a_process_that_may_not_delete_a_message(
         with pytest.raises(EndedError):
             instance.until("fired")
         assert instance.stop() == 1
-
-
-def test_an_error_that_stays_ends_the_host_at_once(cloud: Cloud, queue: Queue) -> None:
-    queue.put("good")
-    cloud.inject(Fault(status(403), service="storage", method="DELETE"))
-    with pytest.raises(HttpResponseError):
-        asyncio.run(asyncio.wait_for(queue.listener(Function()).listen(asyncio.Event()), 10))

@@ -70,32 +70,6 @@ def test_its_certificates_hold_against_strict_verification(cloud: Cloud, workspa
             assert secure.version() == "TLSv1.3"
 
 
-@pytest.mark.parametrize(
-    ("fault", "text"),
-    [
-        (Connect.REFUSE, "502"),
-        (Connect.WRONG_NAME, "doesn't match|not valid for"),
-        (Connect.UNTRUSTED, "CERTIFICATE_VERIFY_FAILED"),
-        (Connect.HANG, "timed out"),
-    ],
-)
-def test_connections_fail_as_injected_and_for_that_host_only(
-    cloud: Cloud,
-    session: requests.Session,
-    workspace: Workspace,
-    fault: Connect,
-    text: str,
-) -> None:
-    other = cloud.workspace("adb-2222222222222222.2.azuredatabricks.net")
-    cloud.inject(Fault(fault, host=workspace.host))
-    with pytest.raises(requests.exceptions.RequestException, match=text):
-        session.get(f"{workspace.url}/.well-known/databricks-config", timeout=0.2)
-    assert session.get(f"{other.url}/.well-known/databricks-config", timeout=5).status_code == 200
-    assert [seen.host for seen in cloud.requests] == [other.host]
-    cloud.clear_faults()
-    assert session.get(f"{workspace.url}/.well-known/databricks-config", timeout=5).status_code == 200
-
-
 def test_it_can_answer_without_end(cloud: Cloud, workspace: Workspace) -> None:
     cloud.inject(Fault(Connect.DRIP, host=workspace.host))
     proxy = urlsplit(cloud.environment()["HTTPS_PROXY"])

@@ -49,24 +49,6 @@ def test_several_may_have_one_name(admin: WorkspaceClient) -> None:
     assert len(ids) == 2
 
 
-def test_an_application_of_entra_signs_in_as_its_principal(
-    cloud: Cloud, session: requests.Session, workspace: Workspace, admin: WorkspaceClient
-) -> None:
-    identity = cloud.identity
-    headers = {"Authorization": f"Bearer {identity.token(DATABRICKS_RESOURCE)}"}
-    me = f"{workspace.url}/api/2.0/preview/scim/v2/Me"
-    assert session.get(me, headers=headers, timeout=10).status_code == 403
-    made = admin.service_principals.create(application_id=identity.client_id, display_name="app")
-    assert made.application_id == identity.client_id
-    assert session.get(me, headers=headers, timeout=10).json()["userName"] == identity.client_id
-
-
-def test_a_principal_of_the_account_is_let_in(cloud: Cloud, admin: WorkspaceClient) -> None:
-    known = cloud.account.create("git-refresh")
-    made = admin.service_principals.create(application_id=known.client_id, display_name="another name")
-    assert (made.id, made.display_name) == (str(known.id), "git-refresh")
-
-
 def test_what_is_there_is_not_created_again(cloud: Cloud, admin: WorkspaceClient) -> None:
     made = admin.service_principals.create(application_id=cloud.identity.client_id)
     with pytest.raises(ResourceConflict, match="already exists"):
@@ -191,14 +173,3 @@ def test_the_errors_are_scim_errors(session: requests.Session, workspace: Worksp
     body = answer.json()
     assert (answer.status_code, body["status"]) == (403, "403")
     assert body["schemas"] == ["urn:ietf:params:scim:api:messages:2.0:Error"]
-
-
-def test_an_identity_that_was_added_by_hand_is_found_by_its_client_id(
-    cloud: Cloud, workspace: Workspace, admin: WorkspaceClient
-) -> None:
-    identity = cloud.identity
-    made = workspace.add_managed_identity(identity.object_id, client_id=identity.client_id)
-    (found,) = admin.service_principals.list(filter=f'applicationId eq "{identity.client_id}"')
-    assert found.id == str(made.id)
-    with pytest.raises(ResourceConflict):
-        admin.service_principals.create(application_id=identity.client_id)

@@ -12,15 +12,6 @@ def me(session: requests.Session, workspace: Workspace, token: str) -> requests.
     return session.get(f"{workspace.url}/api/2.0/preview/scim/v2/Me", headers=headers, timeout=10)
 
 
-def test_a_service_principal_signs_in_with_its_secret(api: Rest) -> None:
-    answer = api.sign_in()
-    body = answer.json()
-    assert (body["token_type"], body["expires_in"], body["scope"]) == ("Bearer", 3600, "all-apis")
-    whoami = api("GET", "/preview/scim/v2/Me")
-    assert whoami.json()["id"] == str(api.principal.id)
-    assert whoami.headers["x-request-id"]
-
-
 def test_the_secret_may_come_in_the_form(api: Rest) -> None:
     form = {
         "grant_type": "client_credentials",
@@ -48,16 +39,6 @@ def test_refuses_wrong_clients_and_grants(
     data = {"grant_type": "client_credentials", "scope": "all-apis"} | form
     answer = api.session.post(f"{api.workspace.url}/oidc/v1/token", data=data, auth=auth, timeout=10)
     assert (answer.status_code, answer.json()["error"]) == (status, code)
-
-
-def test_a_managed_identity_comes_in_once_it_is_added(
-    cloud: Cloud, session: requests.Session, workspace: Workspace
-) -> None:
-    token = cloud.identity.token(DATABRICKS_RESOURCE)
-    refused = me(session, workspace, token)
-    assert error_of(refused) == (403, 403, "Unauthorized access to Org: 1111111111111111")
-    principal = workspace.add_managed_identity(cloud.identity.object_id)
-    assert me(session, workspace, token).json()["id"] == str(principal.id)
 
 
 def test_refuses_a_token_for_something_else(

@@ -1,6 +1,6 @@
 import pytest
 
-from localcloud import Cloud, Fault, faults
+from localcloud import Cloud
 from localcloud.databricks.tree import normal
 from localcloud.devops.repository import Repository
 from localcloud.rest import Rest, error_of
@@ -14,15 +14,6 @@ def status(api: Rest, path: str) -> dict[str, object]:
 def listed(api: Rest, path: str) -> list[tuple[str, str]]:
     answer = api("GET", "/workspace/list", params={"path": path}).json()
     return [(each["path"], each["object_type"]) for each in answer.get("objects", [])]
-
-
-@pytest.mark.parametrize("git_cli", [True, False])
-def test_a_git_folder_is_found_by_its_path(api: Rest, repository: Repository, *, git_cli: bool) -> None:
-    folder = api.workspace.add_folder("/Repos/etl/prod", repository, git_cli=git_cli)
-    shown = status(api, "/Workspace/Repos/etl/prod")
-    kind = "DIRECTORY" if git_cli else "REPO"
-    assert (shown["object_type"], shown["object_id"], shown["path"]) == (kind, folder.id, "/Repos/etl/prod")
-    assert status(api, "/Repos/etl")["object_type"] == "DIRECTORY"
 
 
 def test_what_is_not_there_does_not_exist(api: Rest) -> None:
@@ -62,22 +53,6 @@ def test_a_directory_does_not_replace_a_file_or_notebook(
     api.workspace.add_notebook("/Users/me/notes")
     answer = api("POST", "/workspace/mkdirs", json={"path": path})
     assert error_of(answer)[:2] == (400, "RESOURCE_ALREADY_EXISTS")
-
-
-def test_lists_what_is_directly_below(api: Rest, repository: Repository) -> None:
-    api.workspace.add_folder("/Users/me/etl", repository, git_cli=False)
-    api.workspace.add_folder("/Users/me/cli", repository)
-    api.workspace.add_folder("/Users/me/deep/er", repository)
-    api.workspace.add_file("/Users/me/a.csv")
-    assert listed(api, "/Workspace/Users/me") == [
-        ("/Users/me/a.csv", "FILE"),
-        ("/Users/me/cli", "DIRECTORY"),
-        ("/Users/me/deep", "DIRECTORY"),
-        ("/Users/me/etl", "REPO"),
-    ]
-    assert api("GET", "/workspace/list", params={"path": "/Shared"}).json() == {}
-    top = api("GET", "/workspace/list", params={"path": "/"}).json()["objects"]
-    assert [each["path"] for each in top] == ["/Repos", "/Shared", "/Users"]
 
 
 @pytest.mark.parametrize(
@@ -134,34 +109,6 @@ def test_a_file_or_notebook_is_listed_as_itself(api: Rest) -> None:
     assert listed(api, "/Shared/a.csv") == [("/Shared/a.csv", "FILE")]
     assert listed(api, "/Shared/notes") == [("/Shared/notes", "NOTEBOOK")]
     assert status(api, "/Shared/notes")["language"] == "PYTHON"
-
-
-def test_a_home_directory_can_be_closed_to_listing(api: Rest, repository: Repository) -> None:
-    api.workspace.close_directory("/Users/ada@contoso.com")
-    api.workspace.add_folder("/Users/ada@contoso.com/etl", repository)
-    assert listed(api, "/Users") == [("/Users/ada@contoso.com", "DIRECTORY")]
-    answer = api("GET", "/workspace/list", params={"path": "/Users/ada@contoso.com"})
-    assert error_of(answer)[:2] == (403, "PERMISSION_DENIED")
-    assert status(api, "/Users/ada@contoso.com/etl")["object_type"] == "DIRECTORY"
-    api.principal.admin = True
-    assert listed(api, "/Users/ada@contoso.com") == [("/Users/ada@contoso.com/etl", "DIRECTORY")]
-
-
-def test_a_directory_can_be_too_large_to_list(api: Rest) -> None:
-    for name in "abc":
-        api.workspace.make_directories(f"/Shared/{name}")
-    api.workspace.max_listed = 3
-    assert len(listed(api, "/Shared")) == 3
-    api.workspace.max_listed = 2
-    answer = api("GET", "/workspace/list", params={"path": "/Shared"})
-    assert error_of(answer)[:2] == (400, "MAX_LIST_SIZE_EXCEEDED")
-
-
-def test_one_directory_s_listing_can_go_wrong(cloud: Cloud, api: Rest) -> None:
-    api.workspace.make_directories("/Shared/a")
-    cloud.inject(Fault(faults.status(500), route="workspace/list", asks={"path": "/Shared/a"}))
-    answers = [api("GET", "/workspace/list", params={"path": path}) for path in ("/Shared", "/Shared/a")]
-    assert [answer.status_code for answer in answers] == [200, 500]
 
 
 def test_a_listing_is_one_page(api: Rest) -> None:

@@ -53,25 +53,6 @@ def create(api: Rest, repository: Repository, path: str = PATH) -> dict[str, Any
 # Kinds
 
 
-def test_new_git_folders_have_git_cli_access(signed: Rest, repository: Repository) -> None:
-    made = create(signed, repository)
-    assert "git_cli_enabled" not in made
-    assert status(signed, PATH)["object_type"] == "DIRECTORY"
-    assert status(signed, PATH)["object_id"] == made["id"]
-    assert signed("GET", f"/repos/{made['id']}").json()["git_cli_enabled"] is True
-    assert signed("GET", "/repos", params={"path_prefix": HOME}).json() == {}
-
-
-def test_a_workspace_can_create_legacy_git_folders(signed: Rest, repository: Repository) -> None:
-    signed.workspace.variant.git_folders = "legacy"
-    made = create(signed, repository)
-    assert status(signed, PATH)["object_type"] == "REPO"
-    assert signed("GET", f"/repos/{made['id']}").json()["git_cli_enabled"] is False
-    assert [
-        each["path"] for each in signed("GET", "/repos", params={"path_prefix": HOME}).json()["repos"]
-    ] == [PATH]
-
-
 def test_every_second_one_of_a_mix_is_legacy(signed: Rest, repository: Repository) -> None:
     signed.workspace.variant.git_folders = "mixed"
     for name in "abcd":
@@ -96,31 +77,6 @@ def test_a_plain_directory_is_no_repo(signed: Rest) -> None:
 
 
 # directory_info and git_info
-
-
-@pytest.mark.parametrize(
-    ("variant", "told", "told_with_git_info"),
-    [("with-git-info", False, True), ("always", True, True), ("absent", False, False)],
-)
-def test_directory_info_is_there_by_variant(
-    signed: Rest,
-    repository: Repository,
-    variant: Literal["with-git-info", "always", "absent"],
-    *,
-    told: bool,
-    told_with_git_info: bool,
-) -> None:
-    signed.workspace.variant.directory_info = variant
-    signed.workspace.add_folder(PATH, repository)
-    signed.workspace.make_directories(f"{HOME}/plain")
-    for path, is_git_folder in ((PATH, True), (f"{HOME}/plain", False), (f"{PATH}/jobs", False)):
-        info = {"is_git_folder": is_git_folder}
-        assert status(signed, path).get("directory_info") == (info if told else None)
-        assert status(signed, path, git_info=True).get("directory_info") == (
-            info if told_with_git_info else None
-        )
-    below = listed(signed, HOME, return_git_info="true")
-    assert ("directory_info" in below[PATH]) == ("directory_info" in below[f"{HOME}/plain"]) == told
 
 
 def test_a_legacy_git_folder_has_no_directory_info(signed: Rest, repository: Repository) -> None:
