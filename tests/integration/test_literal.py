@@ -14,7 +14,6 @@ from localcloud import Cloud, Fault, Fleet, faults
 from localcloud.fleet import UngrantedFleet, seed_ungranted
 from localcloud.people import laptop
 from tests.support import warm
-from tests.support.admin_laptop import admin_of, laptop_of, real_secret
 
 NAMES = ["[", "[b]", "[link=https:evil.example]x", "[red]x[", ":warning:", "a\u3000b", "👩\u200d🔧", "%s{x}"]
 SHOWN = [*NAMES[:5], r"a\u3000b", r"👩\u200d🔧", NAMES[7]]
@@ -46,33 +45,11 @@ def on_a_terminal(*arguments: str | Path, environ: Mapping[str, str], code: int)
     return sent
 
 
-@pytest.mark.parametrize("command", ["check", "plan", "run", "status"])
-def test_names_of_workspaces_and_folders_are_shown_as_they_are(
-    cloud: Cloud, named: dict[str, str], command: str
-) -> None:
+def test_names_of_workspaces_and_folders_are_shown_as_they_are(cloud: Cloud, named: dict[str, str]) -> None:
     environ = {**os.environ, **cloud.environment(), **named}
-    sent = on_a_terminal(command, environ=environ, code=1)
-    found = [name for name in SHOWN if f"/Workspace/Shared/{name}/b]" in sent]
-    assert found == (SHOWN if command in {"plan", "run"} else SHOWN[:3]), "of what is alike, the first three"
+    sent = on_a_terminal("run", environ=environ, code=1)
+    assert [name for name in SHOWN if f"/Workspace/Shared/{name}/b]" in sent] == SHOWN
     assert "/Workspace/Shared/[/b]/none" in sent
-
-
-def test_names_are_shown_as_they_are_by_a_diff(tmp_path: Path, named: dict[str, str]) -> None:
-    for name, value in (("new.json", named["WORKSPACES"]), ("old.json", "[]")):
-        (tmp_path / name).write_text(value)
-    sent = on_a_terminal(
-        "diff", tmp_path / "new.json", tmp_path / "old.json", environ=dict(os.environ), code=3
-    )
-    assert all(f"{name}/" in sent for name in NAMES[1:4])
-
-
-def test_names_are_shown_as_they_are_by_a_rotation(
-    cloud: Cloud, fleet: Fleet, tmp_path: Path, named: dict[str, str]
-) -> None:
-    real_secret(cloud, fleet)
-    environ = {**laptop_of(admin_of(cloud, fleet), cloud, tmp_path), **named}
-    sent = on_a_terminal("rotate", environ=environ, code=0)
-    assert NAMES[1] in sent
 
 
 def test_what_is_no_code_is_shown_as_it_is() -> None:

@@ -38,12 +38,17 @@ class Scene:
         return report.result, report.workspaces[0].folders[0], [each.message for each in report.problems]
 
 
-@pytest.fixture(params=["git-cli", "legacy"])
+@pytest.fixture
 def scene(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    with embedded_cloud(monkeypatch, Variant(git_folders=request.param)) as cloud:
+    with embedded_cloud(monkeypatch, Variant(git_folders=getattr(request, "param", "git-cli"))) as cloud:
         yield Scene(cloud)
 
 
+of_each_kind = pytest.mark.parametrize("scene", ["git-cli", "legacy"], indirect=True)
+"""A kind differs in how a folder is found and read; what the app makes of it is the same."""
+
+
+@of_each_kind
 def test_local_commits_fail_a_mirror_and_survive_it(scene: Scene) -> None:
     own = scene.folder.commit("mine.py", "1")
     result, report, _ = scene.run(on_conflict="discard")
@@ -96,6 +101,7 @@ def test_a_push_in_mid_run_is_nothing_to_report(
     assert [report.to] == moved_to
 
 
+@of_each_kind
 def test_a_commit_that_is_shown_late_is_looked_at_again(scene: Scene) -> None:
     scene.workspace.variant.head_after_update = "stale"
     scene.repository.commit({"theirs.py": "1"})
@@ -134,6 +140,7 @@ def test_a_detached_head_is_one_thing_however_it_is_shown(scene: Scene, shown: A
     assert [problem.partition(":")[0] for problem in problems] == ["folder_detached"]
 
 
+@of_each_kind
 @pytest.mark.parametrize("path", [PATH, "/Repos/etl/*"])
 def test_a_branch_that_is_gone_is_the_folder_s_state(scene: Scene, path: str) -> None:
     scene.repository.commit({"a.py": "1"}, branch="feature")

@@ -46,22 +46,7 @@ def test_the_end_is_read_in_every_form_that_the_endpoint_uses(
     assert report.token.expires_at == datetime.fromtimestamp(HOUR, UTC)
 
 
-ODD: list[object] = [
-    "06/20/2030 02:57:58 +00:00",
-    "2030-06-20T02:57:58Z",
-    "",
-    "soon",
-    [],
-    {"a": 1},
-    None,
-    True,
-    1e300,
-    -1,
-    "99999999999999999999",
-]
-
-
-@pytest.mark.parametrize("expires_on", ODD, ids=repr)
+@pytest.mark.parametrize("expires_on", ["2030-06-20T02:57:58Z", None, 1e300, -1], ids=repr)
 def test_an_end_that_cannot_be_read_is_one_typed_failure(
     cloud: Cloud, fleet: Fleet, run: Run, expires_on: object
 ) -> None:
@@ -78,7 +63,7 @@ def test_an_end_that_cannot_be_read_is_one_typed_failure(
         )
 
 
-@pytest.mark.parametrize("hours", [5 / 60, 1, 24, 25])
+@pytest.mark.parametrize("hours", [5 / 60, 25])
 def test_tokens_of_every_length_are_stored(cloud: Cloud, fleet: Fleet, run: Run, hours: float) -> None:
     cloud.identity.token_lifetime = hours * 3600
     report = run()
@@ -120,8 +105,7 @@ REQUESTS = 13
 """What a run over one workspace asks, but for the workspace's own Git; the test that uses it says when it has to be changed."""
 
 
-@pytest.mark.parametrize("hours", [-25, 3])
-@pytest.mark.parametrize("first", [0.0, 2.0])
+@pytest.mark.parametrize(("hours", "first"), [(-25, 0.0), (3, 2.0)])
 def test_a_clock_that_is_set_in_mid_run_changes_nothing(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, hours: float, first: float
 ) -> None:
