@@ -4,11 +4,10 @@ Facts: https://learn.microsoft.com/graph/api/serviceprincipal-get
 """
 
 from dataclasses import dataclass
-from http import HTTPStatus
 
 from git_refresh.clients.responses import Guid, Response, Word
 from git_refresh.clients.rest import Rest
-from git_refresh.failures.failure import Operation, ServiceError
+from git_refresh.failures.failure import Operation, none_if_missing
 
 _MANAGED = "ManagedIdentity"
 _FIELDS = {"$select": "id,appId,displayName,servicePrincipalType"}
@@ -59,12 +58,10 @@ class EntraDirectory:
         return self._find(object_id, f"/v1.0/servicePrincipals/{object_id}")
 
     def _find(self, id_: str, path: str) -> ServicePrincipal | None:
-        try:
-            found = self._rest.get(Operation.LOOK_UP_IDENTITY.of(id_), path, _ServicePrincipal, _FIELDS)
-        except ServiceError as error:
-            if error.failure.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
+        what = Operation.LOOK_UP_IDENTITY.of(id_)
+        found = none_if_missing(lambda: self._rest.get(what, path, _ServicePrincipal, _FIELDS))
+        if found is None:
+            return None
         return ServicePrincipal(
             found.id.lower(),
             found.appId.lower(),

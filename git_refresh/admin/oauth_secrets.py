@@ -10,17 +10,22 @@ from typing import Annotated
 from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, model_validator
 
 from git_refresh.admin.values import NewSecret, OAuthSecret
-from git_refresh.clients.responses import PageToken, Response, SecretText, Word
+from git_refresh.clients.responses import Page, Response, SecretText, Word
 from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
 from git_refresh.clients.scim import ScimClient
-from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import (
+    FailureKind,
+    Operation,
+    Service,
+    ServiceError,
+    ServiceFailure,
+    none_if_missing,
+)
 from git_refresh.output.mask import SecretFilter
 
 MAX_SECRETS_PAGES = 20
 """Of a list of five at most: one that goes on after that is no list."""
-
-_NOT_FOUND = 404
 
 
 def _text(value: object) -> object:
@@ -35,21 +40,16 @@ SecretId = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_-]{1,128}$")]
 """It is quoted in what is to be typed, so nothing else is taken."""
 
 
-def _or_none(value: object) -> object:
-    return [] if value is None else value
-
-
 class _Info(Response):
     id: SecretId
     create_time: Time = None
     expire_time: Time = None
     status: Word = ""
-    scopes: Annotated[tuple[Word, ...], BeforeValidator(_or_none)] = ()
+    scopes: tuple[Word, ...] = ()
 
 
-class _Page(Response):
+class _Secrets(Page):
     secrets: list[_Info] = Field(default_factory=list, max_length=1000)
-    next_page_token: PageToken | None = None
 
 
 class _Made(_Info):
@@ -97,16 +97,8 @@ class OAuthSecrets:
     def list(self, principal: int) -> list[OAuthSecret]:
         """All that it has, those that have ended too."""
         what = Operation.LIST_OAUTH_SECRETS.of(principal)
-        found: list[OAuthSecret] = []
-        token = ""
-        for _ in range(MAX_SECRETS_PAGES):
-            query = {"page_token": token} if token else {}
-            page = self._rest.get(what, _path(principal), _Page, query)
-            found += [_about(each) for each in page.secrets]
-            token = page.next_page_token or ""
-            if not token:
-                return found
-        raise ServiceError(ServiceFailure(Service.DATABRICKS, what, FailureKind.UNEXPECTED, 200))
+        pages = self._rest.pages(what, _path(principal), _Secrets, most=MAX_SECRETS_PAGES)
+        return [_about(each) for page in pages for each in page.secrets]
 
     def create(
         self, principal: int, lifetime: timedelta | None = None, scopes: tuple[str, ...] = ()
@@ -139,11 +131,7 @@ class OAuthSecrets:
         """Delete one, for good. One that is not there is deleted."""
         what = Operation.DELETE_OAUTH_SECRET.of(f"{secret_id} of service principal {principal}")
         path = f"{_path(principal)}/{secret_id}"
-        try:
-            self._rest.send("DELETE", what, path, Nothing, repeat=Retry.IDEMPOTENT)
-        except ServiceError as error:
-            if error.failure.status != _NOT_FOUND:
-                raise
+        none_if_missing(lambda: self._rest.send("DELETE", what, path, Nothing, repeat=Retry.IDEMPOTENT))
 
 
 def _path(principal: int) -> str:

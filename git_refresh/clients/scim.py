@@ -5,7 +5,6 @@ https://docs.databricks.com/api/azure/account/accountserviceprincipals
 """
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Annotated
 
 from pydantic import Field, WrapValidator
@@ -13,7 +12,7 @@ from pydantic import Field, WrapValidator
 from git_refresh.clients.responses import NumericText, Response, Word, or_nothing
 from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
-from git_refresh.failures.failure import Attempt, Operation, ServiceError
+from git_refresh.failures.failure import Attempt, Operation, none_if_missing
 from git_refresh.model.values import GUID
 
 WORKSPACE_ACCESS = "workspace-access"
@@ -116,15 +115,12 @@ class ScimClient:
 
     def client_id(self, principal_id: int) -> str | None:
         """Return the application ID of the service principal with this ID; None if there is none."""
-        path = f"{self._path}/ServicePrincipals/{principal_id}"
-        try:
-            return self._rest.get(
-                Operation.LOOK_UP_PRINCIPAL.of(principal_id), path, _Principal
-            ).applicationId
-        except ServiceError as error:
-            if error.failure.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
+        what, path = (
+            Operation.LOOK_UP_PRINCIPAL.of(principal_id),
+            f"{self._path}/ServicePrincipals/{principal_id}",
+        )
+        found = none_if_missing(lambda: self._rest.get(what, path, _Principal))
+        return found.applicationId if found else None
 
     def add_principal(self, client_id: str | None, name: str) -> str:
         """Add a service principal with workspace access to a workspace, and return its application ID.
