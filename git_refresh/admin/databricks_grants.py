@@ -10,8 +10,9 @@ from git_refresh.admin import commands
 from git_refresh.admin.account import AdminAccount
 from git_refresh.admin.devops_grants import named
 from git_refresh.admin.directory import ServicePrincipal
-from git_refresh.admin.grants import Grant, NotGrantedError
+from git_refresh.admin.grants import Grant
 from git_refresh.admin.services import ACCOUNTS_ORIGIN, AdminServices
+from git_refresh.admin.values import DiagnosedError
 from git_refresh.admin.workspace import AdminWorkspace, FoundObject
 from git_refresh.clients.scim import Principal
 from git_refresh.failures.diagnosis import DiagnosisContext, finding, internal
@@ -210,7 +211,7 @@ class DatabricksGrants:
         try:
             account = self._account(view)
             number = self._number(account, view)
-        except (ServiceError, NotGrantedError) as error:
+        except (ServiceError, DiagnosedError) as error:
             return grant.failed(error)
         return replace(grant, do=partial(self._assign, view, account, number, view.workspace_id))
 
@@ -224,7 +225,7 @@ class DatabricksGrants:
         """The service principal, when the workspace shows it.
 
         Raises:
-            NotGrantedError: it does not, for longer than reads lag.
+            DiagnosedError: it does not, for longer than reads lag.
         """
         found = poll(
             self._clock,
@@ -232,7 +233,7 @@ class DatabricksGrants:
             lambda principal: principal is not None,
         )
         if found is None:
-            raise NotGrantedError(finding("grant_not_visible", view.context))
+            raise DiagnosedError(finding("grant_not_visible", view.context))
         view.principal = found
         return found
 
@@ -241,12 +242,12 @@ class DatabricksGrants:
 
         Raises:
             ServiceError: there is no token for it.
-            NotGrantedError: nobody tells which it is; or they tell of several: one of them may lie, and then which?
+            DiagnosedError: nobody tells which it is; or they tell of several: one of them may lie, and then which?
         """
         if len(self._accounts) > 1:
-            raise NotGrantedError(finding("accounts_differ", view.context, ids=", ".join(self._accounts)))
+            raise DiagnosedError(finding("accounts_differ", view.context, ids=", ".join(self._accounts)))
         if view.account_id is None:
-            raise NotGrantedError(finding("no_account_id", view.context))
+            raise DiagnosedError(finding("no_account_id", view.context))
         return AdminAccount(view.account_id, self._services.rest(Service.DATABRICKS, ACCOUNTS_ORIGIN))
 
     def _number(self, account: AdminAccount, view: WorkspaceSnapshot) -> int:
@@ -254,14 +255,14 @@ class DatabricksGrants:
 
         Raises:
             ServiceError: the account cannot be asked.
-            NotGrantedError: it has no such principal.
+            DiagnosedError: it has no such principal.
         """
         key = account.id, view.client_id
         if key not in self._numbers:
             self._numbers[key] = account.principal_id(view.client_id)
         number = self._numbers[key]
         if number is None:
-            raise NotGrantedError(finding("principal_not_in_account", view.context))
+            raise DiagnosedError(finding("principal_not_in_account", view.context))
         return number
 
     # How it signs in without a secret
@@ -287,7 +288,7 @@ class DatabricksGrants:
             account = self._account(view)
             number = self._number(account, view)
             there = account.trusts(number, self._issuer, subject)
-        except (ServiceError, NotGrantedError) as error:
+        except (ServiceError, DiagnosedError) as error:
             return grant.failed(error)
         return replace(grant, do=partial(self._trust, account, number)).existing(is_=there)
 
@@ -321,7 +322,7 @@ class DatabricksGrants:
             if client_id is None:
                 return grant.failed(finding("additional_principal_not_found", context, id=number))
             managers = view.api.managers(self._account(view).id, client_id)
-        except (ServiceError, NotGrantedError) as error:
+        except (ServiceError, DiagnosedError) as error:
             return grant.failed(error)
         if f"servicePrincipals/{view.client_id}" in managers:
             return grant.existing(is_=True)

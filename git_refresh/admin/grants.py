@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Literal
 
+from git_refresh.admin.values import DiagnosedError
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding, what_happened
 from git_refresh.failures.failure import ServiceError, ServiceFailure
 from git_refresh.failures.table import UNKNOWN
@@ -25,14 +26,6 @@ GrantKind = Literal[
 type Key = tuple[str, ...]
 GrantStatus = Literal["exists", "planned", "granted", "failed", "skipped"]
 """`exists`: nothing to do. `skipped`: not looked at or not done, since something else failed; or nobody's to do here."""
-
-
-class NotGrantedError(Exception):
-    """What gives a right has found out by itself why it cannot."""
-
-    def __init__(self, why: Diagnosis) -> None:
-        super().__init__(why.code)
-        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +60,7 @@ class Grant:
     keys: tuple[Key, ...] = ()
     """What it is about, the same however it is worded as long as a part of it is missing; once it was given, all of these are there."""
     do: Callable[[], Granted | None] | None = field(default=None, repr=False)
-    """Gives it, once or more often; raises `ServiceError` or `NotGrantedError`."""
+    """Gives it, once or more often; raises `ServiceError` or `DiagnosedError`."""
     needs: "tuple[Grant, ...]" = field(default=(), repr=False)
     """Of these, one has to be there before; as they stood when this right was looked at."""
 
@@ -79,13 +72,13 @@ class Grant:
         """Return the same right, left out."""
         return replace(self, status="skipped", reason=why)
 
-    def failed(self, why: Diagnosis | ServiceError | NotGrantedError) -> "Grant":
+    def failed(self, why: Diagnosis | ServiceError | DiagnosedError) -> "Grant":
         """Return the same right, which could not be looked at or granted."""
         match why:
             case ServiceError():
                 error = self._told(why.failure)
-            case NotGrantedError():
-                error = why.why
+            case DiagnosedError():
+                error = why.diagnosis
             case _:
                 error = why
         return replace(self, status="failed", error=error)

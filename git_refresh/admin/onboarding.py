@@ -4,7 +4,7 @@ Every step is safe to do again, so whoever is interrupted begins anew. Where a r
 of its folders leads to no grant.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -14,17 +14,18 @@ from git_refresh.admin import commands
 from git_refresh.admin.databricks_grants import DatabricksGrants, WorkspaceSnapshot, workspace_admin
 from git_refresh.admin.devops_grants import DevOpsGrants, Projects, place_of, projects_of
 from git_refresh.admin.directory import EntraDirectory, ServicePrincipal
-from git_refresh.admin.grants import Grant, Granted, GrantKind, Key, NotGrantedError
-from git_refresh.admin.rotation.decide import RotationTarget, sibling_names, targets_of
-from git_refresh.admin.rotation.steps import ParallelMap
+from git_refresh.admin.grants import Grant, Granted, GrantKind, Key
+from git_refresh.admin.rotation.decide import RotationTarget, targets_of
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.services import MICROSOFT_GRAPH_ORIGIN, AdminServices
+from git_refresh.admin.values import DiagnosedError
 from git_refresh.clients.scim import Principal, ScimClient
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, internal
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import POLL_PAUSE_S, READ_LAG_S, poll
 from git_refresh.model.repository import Repository, read_remote
 from git_refresh.model.values import KEY_VAULT, Zone
+from git_refresh.run.pool import Executor
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
 
@@ -55,12 +56,12 @@ class Onboarding:
     """The rights that a list needs, as whoever is signed in sees them and may give them."""
 
     def __init__(
-        self, settings: Settings, services: AdminServices, given: OnboardOptions, crew: ParallelMap
+        self, settings: Settings, services: AdminServices, given: OnboardOptions, executor: Executor
     ) -> None:
         self._settings = settings
         self._services = services
         self._given = given
-        self._crew = crew
+        self._executor = executor
         self._clock = services.deadline.clock
         self.grants: list[Grant] = []
         """What was planned, each as it stands now. Threads replace items, each its own; none changes one."""
@@ -106,13 +107,13 @@ class Onboarding:
                 for place in places.values():
                     self._apply_at(given, place)
             else:
-                self._crew.each(list(places.values()), partial(self._apply_at, given))
-            if self._crew.interrupted:
+                self._executor.each(list(places.values()), partial(self._apply_at, given))
+            if self._executor.interrupted:
                 raise KeyboardInterrupt
 
     def _apply_at(self, given: Callable[[Grant], None], place: Sequence[int]) -> None:
         for at in place:
-            if not self._crew.interrupted:
+            if not self._executor.interrupted:
                 self.grants[at] = self._applied(self.grants[at])
                 given(self.grants[at])
 
@@ -134,7 +135,7 @@ class Onboarding:
                     self._clock.sleep(POLL_PAUSE_S)
                     continue
                 return grant.failed(error)
-            except NotGrantedError as error:
+            except DiagnosedError as error:
                 return grant.failed(error)
             except Exception as error:  # noqa: BLE001  # a mistake of ours must not keep the other rights from being given
                 return grant.failed(internal(error, DiagnosisContext()))
@@ -180,8 +181,8 @@ class Onboarding:
             self._services, identity, self._given.account_id, self._settings.options
         )
         seen: list[WorkspaceSnapshot] = []
-        looked_at = self._crew.each(entries, databricks.see)
-        if self._crew.interrupted:
+        looked_at = self._executor.each(entries, databricks.see)
+        if self._executor.interrupted:
             raise KeyboardInterrupt
         for entry, view in looked_at:
             if isinstance(view, WorkspaceSnapshot):
@@ -261,17 +262,16 @@ class Onboarding:
         for view in seen:
             if view.workspace.oauth is not None:
                 users.setdefault(view.workspace.oauth.secret_name.lower(), []).append(view)
-        targets, mixed = targets_of(self._settings)
-        several = {name.lower(): ids for name, ids in mixed.items()}
+        targets = {target.name.lower(): target for target in targets_of(self._settings)}
         for name, views in users.items():
             grant = self._secret(views, [principals[view.workspace.name] for view in views])
-            if (ids := several.get(name)) is not None:
-                client_ids = ", ".join(ids)
+            if targets[name].shared_by:
+                client_ids = ", ".join(targets[name].shared_by)
                 yield grant.failed(
                     finding("secret_shared_by_principals", grant.context, client_ids=client_ids)
                 )
             elif grant.status == "planned":
-                yield replace(grant, do=partial(self._issue, grant, views, targets, mixed))
+                yield replace(grant, do=partial(self._issue, grant, views, targets[name]))
             else:
                 yield grant
 
@@ -307,8 +307,7 @@ class Onboarding:
         self,
         grant: Grant,
         views: Sequence[WorkspaceSnapshot],
-        targets: Sequence[RotationTarget],
-        mixed: Mapping[str, Sequence[str]],
+        target: RotationTarget,
     ) -> Granted | None:
         """In the first workspace that the principal is in by now; it is tried in all of them."""
         in_it = [
@@ -317,23 +316,22 @@ class Onboarding:
             if self._now(principal).status in {"exists", "granted"}
         ]
         hosts = tuple(dict.fromkeys(view.workspace.host for view in in_it))
-        target = RotationTarget(grant.context.secret, in_it[0].client_id, hosts, ())
+        target = replace(target, client_id=in_it[0].client_id, hosts=hosts)
         vault = self._services.vault(self._settings.key_vault_url or "")
         if vault.current(target.name) is not None:  # another admin was quicker
             return None
         report = Rotation(
             target,
-            beside=sibling_names(target, targets, mixed),
             vault=vault,
             services=self._services,
-            crew=self._crew,
+            executor=self._executor,
             deadline=self._services.deadline,
             within=timedelta(),
             context=grant.context,
             allowed=frozenset(hosts),  # there is none yet that the others would be locked out by
         ).issue()
         if report.errors:
-            raise NotGrantedError(report.errors[0])
+            raise DiagnosedError(report.errors[0])
         if report.unmanaged:
             ids = ", ".join(each.id for each in report.unmanaged)
             return Granted(
@@ -390,7 +388,7 @@ class Onboarding:
 
     def _make_principal(self, scim: ScimClient, grant: Grant, name: str) -> Granted:
         if known := scim.principals_named(name):  # another admin was quicker
-            raise NotGrantedError(_taken(known, name, grant.context))
+            raise DiagnosedError(_taken(known, name, grant.context))
         try:
             client_id = scim.add_principal(None, name)
         except ServiceError as error:

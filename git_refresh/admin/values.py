@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Literal, Protocol, override
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.model.values import Ref, StoredCredential
 from git_refresh.run.ports import Authenticator
 
@@ -113,14 +115,14 @@ class Version:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def whose(self) -> str | None:
+    def owner(self) -> str | None:
         """The application id of the service principal whose OAuth secret this is, if its tags tell."""
         tags = self.tags
         return tags.get(CLIENT_ID, "").lower() or None if _ID.fullmatch(tags.get(SECRET_ID, "")) else None
 
     def names(self, client_id: str) -> str | None:
         """The id of the OAuth secret whose value this is, if its tags tell so, and of this service principal; None: nobody knows."""
-        return self.tags[SECRET_ID] if self.whose == client_id.lower() else None
+        return self.tags[SECRET_ID] if self.owner == client_id.lower() else None
 
     def stored_by_us(self, client_id: str, place: str) -> str | None:
         """The same, if besides a command of ours has stored it, and at this very place: only that may ever be deleted."""
@@ -147,6 +149,23 @@ class OAuthSecret:
     status: str = ""
     scopes: tuple[str, ...] = ()
     """Those that a token of it can have; none: all that the principal may do."""
+
+
+class SignIn(StrEnum):
+    """The result of a sign-in with an OAuth secret."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNREACHABLE = "unreachable"
+    """Neither: there was no response, or one that is not about the secret."""
+
+
+class DiagnosedError(Exception):
+    """A step that cannot go on, for a reason that it has found itself."""
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        super().__init__(diagnosis.code)
+        self.diagnosis = diagnosis
 
 
 @dataclass(frozen=True, slots=True)

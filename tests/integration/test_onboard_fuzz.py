@@ -104,8 +104,8 @@ def at_laptop(patch: pytest.MonkeyPatch, cloud: Cloud, fleet: UngrantedFleet) ->
     for module in ("admin.onboarding", "model.clock"):
         patch.setattr(f"git_refresh.{module}.READ_LAG_S", 2.0)
         patch.setattr(f"git_refresh.{module}.POLL_PAUSE_S", 0.1)
-    patch.setattr("git_refresh.admin.rotation.steps.SIGN_IN_S", 2.0)
-    patch.setattr("git_refresh.admin.rotation.steps.READ_BACK_S", 1.0)
+    patch.setattr("git_refresh.admin.rotation.work.SIGN_IN_S", 2.0)
+    patch.setattr("git_refresh.admin.rotation.work.READ_BACK_S", 1.0)
 
 
 @pytest.fixture(scope="module")
