@@ -6,7 +6,14 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from git_refresh.admin.values import DiagnosedError
-from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding, what_happened
+from git_refresh.failures.diagnosis import (
+    Diagnosis,
+    DiagnosisContext,
+    explain,
+    finding,
+    internal,
+    what_happened,
+)
 from git_refresh.failures.failure import ServiceError, ServiceFailure
 from git_refresh.failures.table import UNKNOWN
 from git_refresh.model.values import json_of
@@ -68,29 +75,40 @@ class Grant:
         """Return the same right, which exists or is planned."""
         return replace(self, status="exists" if is_ else "planned")
 
+    def checked(self, look: Callable[[], bool]) -> "Grant":
+        """Return the same right, which exists if a look-up says so; or failed, if that cannot be done."""
+        try:
+            return self.existing(is_=look())
+        except (ServiceError, DiagnosedError) as error:
+            return self.failed(error)
+
     def skipped(self, why: str) -> "Grant":
         """Return the same right, left out."""
         return replace(self, status="skipped", reason=why)
 
-    def failed(self, why: Diagnosis | ServiceError | DiagnosedError) -> "Grant":
-        """Return the same right, which could not be looked at or granted."""
-        match why:
-            case ServiceError():
-                error = self._told(why.failure)
-            case DiagnosedError():
-                error = why.diagnosis
-            case _:
-                error = why
-        return replace(self, status="failed", error=error)
+    def lacks(self, code: str, **values: object) -> "Grant":
+        """Return the same right, failed for a reason that the app has found itself."""
+        return self.failed(DiagnosedError(finding(code, self.context, **values)))
 
-    def _told(self, failure: ServiceFailure) -> Diagnosis:
-        """Mostly, that it takes somebody else."""
-        told = explain(failure, self.context)
+    def failed(self, error: Exception) -> "Grant":
+        """Return the same right, which could not be checked or granted."""
+        match error:
+            case ServiceError():
+                diagnosis = self._explain(error.failure)
+            case DiagnosedError():
+                diagnosis = error.diagnosis
+            case _:
+                diagnosis = internal(error, self.context)
+        return replace(self, status="failed", error=diagnosis)
+
+    def _explain(self, failure: ServiceFailure) -> Diagnosis:
+        """Usually, that another person must grant it."""
+        diagnosis = explain(failure, self.context)
         denied = failure.status in _REFUSED or _DENIED in failure.message
-        if denied and told.code in _GENERAL and self.kind != "oauth_secret":
+        if denied and diagnosis.code in _GENERAL and self.kind != "oauth_secret":
             context = replace(self.context, who=self.required_role, command=self.command)
             return finding("grant_refused", context, happened=what_happened(failure))
-        return told
+        return diagnosis
 
     @property
     def blocked(self) -> str:

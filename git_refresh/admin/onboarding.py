@@ -19,11 +19,11 @@ from git_refresh.admin.rotation.decide import RotationTarget, targets_of
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.services import MICROSOFT_GRAPH_ORIGIN, AdminServices
 from git_refresh.admin.values import DiagnosedError
-from git_refresh.clients.scim import Principal, ScimClient
-from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, internal
+from git_refresh.clients.scim import ScimClient
+from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import POLL_PAUSE_S, READ_LAG_S, poll
-from git_refresh.model.repository import Repository, read_remote
+from git_refresh.model.repository import read_remote
 from git_refresh.model.values import KEY_VAULT, Zone
 from git_refresh.run.pool import Executor
 from git_refresh.settings.entries import Entry
@@ -129,16 +129,13 @@ class Onboarding:
         while True:
             try:
                 done = grant.do()
-            except ServiceError as error:
+            except Exception as error:  # noqa: BLE001  # a defect must not stop the other grants
                 late = self._clock.monotonic() - began > READ_LAG_S
-                if fresh and not late and error.failure.status in _NOT_YET:
+                unknown = isinstance(error, ServiceError) and error.failure.status in _NOT_YET
+                if fresh and not late and unknown:
                     self._clock.sleep(POLL_PAUSE_S)
                     continue
                 return grant.failed(error)
-            except DiagnosedError as error:
-                return grant.failed(error)
-            except Exception as error:  # noqa: BLE001  # a mistake of ours must not keep the other rights from being given
-                return grant.failed(internal(error, DiagnosisContext()))
             done = done or Granted()
             return replace(grant, status="granted", client_id=done.client_id, reason=done.reason)
 
@@ -155,7 +152,7 @@ class Onboarding:
             return [at for at, grant in done.items() if not there.issuperset(grant.keys)]
 
         for at in poll(self._clock, unseen, lambda found: not found) if done else ():
-            self.grants[at] = self.grants[at].failed(finding("grant_not_visible", DiagnosisContext()))
+            self.grants[at] = self.grants[at].lacks("grant_not_visible")
 
     # One trust zone
 
@@ -188,10 +185,9 @@ class Onboarding:
             if isinstance(view, WorkspaceSnapshot):
                 seen.append(view)
             else:
-                late = Grant("principal", entry.name, "look at the workspace")
-                yield view or late.failed(
-                    finding("check_timed_out", DiagnosisContext(host=entry.workspace.host))
-                )
+                context = DiagnosisContext(host=entry.workspace.host)
+                late = Grant("principal", entry.name, "look at the workspace", context=context)
+                yield view or late.lacks("check_timed_out")
         principals = databricks.principals(seen)
         yield from principals.values()
         yield from databricks.policies(seen)
@@ -216,11 +212,10 @@ class Onboarding:
             found = directory.by_client_id(asked) if zone.identity else directory.by_object_id(asked)
         except ServiceError as error:
             return grant.failed(error)
+        grant = replace(grant, context=DiagnosisContext(tenant=tenant))
         if found is None:
-            return grant.failed(finding("identity_not_in_tenant", DiagnosisContext(tenant=tenant), id=asked))
-        if not found.managed:
-            return grant.failed(finding("not_a_managed_identity", DiagnosisContext(tenant=tenant), id=asked))
-        return found
+            return grant.lacks("identity_not_in_tenant", id=asked)
+        return found if found.managed else grant.lacks("not_a_managed_identity", id=asked)
 
     def _member(self, zone: Zone, identity: ServicePrincipal) -> ServicePrincipal | Grant:
         """Who calls Azure DevOps: the identity or, in another tenant, the app registration that speaks for it."""
@@ -238,12 +233,10 @@ class Onboarding:
             found = self._directory(tenant)[0].by_client_id(registration)
         except ServiceError as error:
             return grant.failed(error)
-        if found is None:
-            context = DiagnosisContext(
-                tenant=tenant, registration=registration, who=grant.required_role, command=grant.command
-            )
-            return grant.failed(finding("no_consent", context))
-        return found
+        context = DiagnosisContext(
+            tenant=tenant, registration=registration, who=grant.required_role, command=grant.command
+        )
+        return found or replace(grant, context=context).lacks("no_consent")
 
     def _directory(self, tenant: str) -> tuple[EntraDirectory, str]:
         rest = self._services.rest(Service.ENTRA, MICROSOFT_GRAPH_ORIGIN, tenant)
@@ -265,11 +258,8 @@ class Onboarding:
         targets = {target.name.lower(): target for target in targets_of(self._settings)}
         for name, views in users.items():
             grant = self._secret(views, [principals[view.workspace.name] for view in views])
-            if targets[name].shared_by:
-                client_ids = ", ".join(targets[name].shared_by)
-                yield grant.failed(
-                    finding("secret_shared_by_principals", grant.context, client_ids=client_ids)
-                )
+            if shared_by := ", ".join(targets[name].shared_by):
+                yield grant.lacks("secret_shared_by_principals", client_ids=shared_by)
             elif grant.status == "planned":
                 yield replace(grant, do=partial(self._issue, grant, views, targets[name]))
             else:
@@ -296,12 +286,12 @@ class Onboarding:
             needs=tuple(needs),
         )
         try:
-            context = replace(context, object_id=self._services.token(KEY_VAULT).object_id)
-            grant = replace(grant, context=context)
-            there = self._services.vault(url).current(name) is not None
+            own = self._services.token(KEY_VAULT).object_id
         except ServiceError as error:
             return grant.failed(error)
-        return grant.skipped(grant.blocked) if grant.blocked and not there else grant.existing(is_=there)
+        grant = replace(grant, context=replace(context, object_id=own))
+        grant = grant.checked(lambda: self._services.vault(url).current(name) is not None)
+        return grant.skipped(grant.blocked) if grant.blocked and grant.status == "planned" else grant
 
     def _issue(
         self,
@@ -332,19 +322,20 @@ class Onboarding:
         ).issue()
         if report.errors:
             raise DiagnosedError(report.errors[0])
-        if report.unmanaged:
-            ids = ", ".join(each.id for each in report.unmanaged)
-            return Granted(
-                reason=f"besides, it has OAuth secrets that nobody knows of ({ids}); rotate says what to do with them"
-            )
-        return None
+        if not report.unmanaged:
+            return None
+        ids = ", ".join(each.id for each in report.unmanaged)
+        return Granted(
+            reason=f"besides, it has OAuth secrets that nobody knows of ({ids}); rotate says what to do with them"
+        )
 
     # What the list does not name
 
     def _unnamed(self, view: WorkspaceSnapshot, named: Projects) -> Iterator[Grant]:
         """Git folders of projects that the list does not name: nobody but its author can say that the identity may read them."""
         for target in view.targets:
-            repository = self._repository(target.place.url if target.place else None)
+            url = target.place.url if target.place else None
+            repository = read_remote(url, self._settings.trusted).repository if url else None
             if repository is None:
                 continue
             if repository.project.lower() not in named.get(place_of(repository), {}):
@@ -353,9 +344,6 @@ class Onboarding:
                 yield grant.skipped(
                     'write its address as "url" into its entry, and the identity is let in there'
                 )
-
-    def _repository(self, url: str | None) -> Repository | None:
-        return read_remote(url, self._settings.trusted).repository if url else None
 
     # Where there is no service principal yet
 
@@ -377,18 +365,27 @@ class Onboarding:
             commands.make_principal(workspace.host, name),
             context=DiagnosisContext(host=workspace.host),
         )
-        try:
-            scim = ScimClient(self._services.rest(Service.DATABRICKS, workspace.host))
-            known = scim.principals_named(name)
-        except ServiceError as error:
-            return [grant.failed(error)]
-        if known:
-            return [grant.failed(_taken(known, name, grant.context))]
-        return [replace(grant, do=partial(self._make_principal, scim, grant, name))]
+        grant = replace(grant, do=partial(self._make_principal, grant.context, name))
+        return [grant.checked(lambda: self._free(grant.context, name) is None)]
 
-    def _make_principal(self, scim: ScimClient, grant: Grant, name: str) -> Granted:
-        if known := scim.principals_named(name):  # another admin was quicker
-            raise DiagnosedError(_taken(known, name, grant.context))
+    def _free(self, context: DiagnosisContext, name: str) -> ScimClient:
+        """Return the workspace's principals, if none has this name.
+
+        Raises:
+            ServiceError: they cannot be listed.
+            DiagnosedError: one has it.
+        """
+        scim = ScimClient(self._services.rest(Service.DATABRICKS, context.host))
+        if known := scim.principals_named(name):
+            count = "a service principal" if len(known) == 1 else f"{len(known)} service principals"
+            ids = ", ".join(each.client_id for each in known)
+            raise DiagnosedError(
+                finding("principal_name_taken", context, name=f'"{name}"', count=count, ids=ids)
+            )
+        return scim
+
+    def _make_principal(self, context: DiagnosisContext, name: str) -> Granted:
+        scim = self._free(context, name)  # another admin may have been quicker
         try:
             client_id = scim.add_principal(None, name)
         except ServiceError as error:
@@ -401,9 +398,3 @@ class Onboarding:
                 raise
             client_id = made[0].client_id
         return Granted(client_id)
-
-
-def _taken(known: Sequence[Principal], name: str, context: DiagnosisContext) -> Diagnosis:
-    count = "a service principal" if len(known) == 1 else f"{len(known)} service principals"
-    ids = ", ".join(each.client_id for each in known)
-    return finding("principal_name_taken", context, name=f'"{name}"', count=count, ids=ids)
