@@ -34,6 +34,11 @@ def fleet(cloud: Cloud) -> UngrantedFleet:
     return seed_ungranted(cloud)
 
 
+@pytest.fixture
+def environ(cloud: Cloud, fleet: UngrantedFleet, tmp_path: Path) -> dict[str, str]:
+    return environ_of(cloud, fleet, tmp_path)
+
+
 @pytest.fixture(autouse=True)
 def _nothing_is_taken_away(cloud: Cloud) -> Iterator[None]:
     """Over every test here: no list is replaced and none is sent empty, whatever happens."""

@@ -73,8 +73,3 @@ def environ_of(
     return environ | {
         name: value for name, value in cloud.environment().items() if name.startswith("IDENTITY")
     }
-
-
-@pytest.fixture
-def environ(cloud: Cloud, fleet: UngrantedFleet, tmp_path: Path) -> dict[str, str]:
-    return environ_of(cloud, fleet, tmp_path)
