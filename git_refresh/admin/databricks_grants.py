@@ -290,7 +290,7 @@ class DatabricksGrants:
         """Whether the app manages the principals of `additional_principal_ids`. Where it does not, that is somebody's to do by hand."""
         for number in view.workspace.additional_principal_ids:
             what = f"service principal {view.client_id}: manager of service principal {number} (additional_principal_ids)"
-            command = commands.look_at_principal(view.workspace.host, number)
+            command = commands.show_principal(view.workspace.host, number)
             grant = Grant("manager", view.workspace.name, what, ACCOUNT_ADMIN, command, context=view.context)
             yield self._managed(view, grant, number)
 

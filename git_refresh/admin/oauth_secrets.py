@@ -44,7 +44,6 @@ class _Info(Response):
     id: SecretId
     create_time: Time = None
     expire_time: Time = None
-    status: Word = ""
     scopes: tuple[Word, ...] = ()
 
 
@@ -57,7 +56,7 @@ class _Made(_Info):
 
     @model_validator(mode="after")
     def _kept_apart(self) -> "_Made":
-        shown = (self.id, self.status, *self.scopes)
+        shown = (self.id, *self.scopes)
         if any(SecretFilter([self.secret]).contains(text) for text in shown):
             raise ValueError("the secret, in what is shown")
         return self
@@ -67,12 +66,7 @@ class OAuthSecrets:
     """The OAuth secrets of the service principals of one workspace. Every method raises `ServiceError` when the workspace fails it."""
 
     def __init__(self, workspace: Rest, secrets: SecretFilter) -> None:
-        """Make a client.
-
-        Args:
-            workspace: its API, with an admin's sign-in.
-            secrets: what must not get out, and learns each new secret.
-        """
+        """Make a client of a workspace's API; each new secret is added to `secrets`."""
         self._rest = workspace
         self._scim = ScimClient(workspace)
         self._secrets = secrets
@@ -103,12 +97,9 @@ class OAuthSecrets:
     def create(
         self, principal: int, lifetime: timedelta | None = None, scopes: tuple[str, ...] = ()
     ) -> NewSecret:
-        """Make one. It is not sent twice: look what is there after a failure.
+        """Make one. It is not sent twice: list them after a failure.
 
-        Args:
-            principal: whose.
-            lifetime: how long it lives; None: as long as Databricks lets it, two years.
-            scopes: what a token of it can be for; none: all that the principal may do.
+        Without a lifetime it is valid for two years, and without scopes for all that the principal may do.
         """
         body: dict[str, object] = {}
         if lifetime is not None:
@@ -139,4 +130,4 @@ def _path(principal: int) -> str:
 
 
 def _about(found: _Info) -> OAuthSecret:
-    return OAuthSecret(found.id, found.create_time, found.expire_time, found.status, found.scopes)
+    return OAuthSecret(found.id, found.create_time, found.expire_time, found.scopes)

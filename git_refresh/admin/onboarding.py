@@ -362,7 +362,7 @@ class Onboarding:
             workspace.name,
             f'a new service principal named "{name}", with workspace access',
             workspace_admin(workspace),
-            commands.make_principal(workspace.host, name),
+            commands.add_principal(workspace.host, None, name),
             context=DiagnosisContext(host=workspace.host),
         )
         grant = replace(grant, do=partial(self._make_principal, grant.context, name))

@@ -146,7 +146,6 @@ class OAuthSecret:
     created_at: datetime | None = None
     expires_at: datetime | None = None
     """None: it does not end."""
-    status: str = ""
     scopes: tuple[str, ...] = ()
     """Those that a token of it can have; none: all that the principal may do."""
 

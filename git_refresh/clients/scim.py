@@ -22,11 +22,23 @@ ADD_WORKSPACE_ACCESS = {
     "Operations": [{"op": "add", "path": "entitlements", "value": [{"value": WORKSPACE_ACCESS}]}],
 }
 """The body of the PATCH that adds it. Other entitlements stay."""
+_PRINCIPAL_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"
 ADMINS = "admins"
 _USERS = "users"
 
 _IDS = "id,applicationId"
 _ALL = f"{_IDS},displayName,active,entitlements,groups"
+
+
+def principal_body(client_id: str | None, name: str) -> dict[str, object]:
+    """Return the body that adds a service principal with workspace access; without `client_id`, one of Databricks' own."""
+    identity = {"applicationId": client_id} if client_id else {}
+    return {
+        **identity,
+        "displayName": name,
+        "active": True,
+        "entitlements": [{"value": WORKSPACE_ACCESS}],
+    }
 
 
 class _Value(Response):
@@ -131,13 +143,7 @@ class ScimClient:
             client_id: of an identity of Entra; None: Databricks makes a principal of its own.
             name: its display name.
         """
-        body: dict[str, object] = {
-            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"],
-            "displayName": name,
-            "active": True,
-            "entitlements": [{"value": WORKSPACE_ACCESS}],
-        }
-        body |= {"applicationId": client_id} if client_id else {}
+        body = {"schemas": [_PRINCIPAL_SCHEMA], **principal_body(client_id, name)}
         what, path = Operation.ADD_PRINCIPAL.of(), f"{self._path}/ServicePrincipals"
         return self._rest.send("POST", what, path, _Principal, body=body).applicationId
 

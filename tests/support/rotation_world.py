@@ -311,7 +311,7 @@ class World:
         self, lifetime: timedelta, scopes: tuple[str, ...], began: timedelta = timedelta()
     ) -> OAuthSecret:
         number, made = next(self._ids), self.clock.now() + began
-        secret = OAuthSecret(f"secret-{number}", made, made + lifetime, "ACTIVE", scopes)
+        secret = OAuthSecret(f"secret-{number}", made, made + lifetime, scopes)
         self.secrets[secret.id] = secret
         return secret
 

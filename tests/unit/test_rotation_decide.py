@@ -31,7 +31,7 @@ def secret(
     id_: str, *, ends: float | None = 30, life: float = 730, scopes: tuple[str, ...] = ()
 ) -> OAuthSecret:
     end = None if ends is None else ago(-ends)
-    return OAuthSecret(id_, end - timedelta(days=life) if end else ago(life), end, "ACTIVE", scopes)
+    return OAuthSecret(id_, end - timedelta(days=life) if end else ago(life), end, scopes)
 
 
 def version(
