@@ -224,7 +224,7 @@ class DatabricksGrants:
 
         Raises:
             ServiceError: there is no token for it.
-            DiagnosedError: nobody tells which it is; or they tell of several: one of them may lie, and then which?
+            DiagnosedError: no workspace names it, or they name several, of which some must be wrong.
         """
         if len(self._accounts) > 1:
             raise DiagnosedError(finding("accounts_differ", view.context, ids=", ".join(self._accounts)))
@@ -287,7 +287,7 @@ class DatabricksGrants:
     # The principals of additional_principal_ids
 
     def managed(self, view: WorkspaceSnapshot) -> Iterable[Grant]:
-        """Whether the app manages the principals of `additional_principal_ids`. Where it does not, that is somebody's to do by hand."""
+        """Whether the app manages the principals of `additional_principal_ids`. This command does not grant it."""
         for number in view.workspace.additional_principal_ids:
             what = f"service principal {view.client_id}: manager of service principal {number} (additional_principal_ids)"
             command = commands.show_principal(view.workspace.host, number)
@@ -349,10 +349,10 @@ class DatabricksGrants:
 
 
 _SHARED = "/Shared"
-"""Where everybody in a workspace may do everything."""
+"""Every user of a workspace can manage it."""
 
 
 def _is_somebodys(path: str) -> bool:
     """Whether a directory is more than one team's: the root, one right below it, or a person's home."""
     depth = path.rstrip("/").count("/")
-    return depth < 2 or (path.startswith("/Users/") and depth == 2)  # noqa: PLR2004  # /Repos/etl, /Users/somebody
+    return depth < 2 or (path.startswith("/Users/") and depth == 2)  # noqa: PLR2004  # /Repos/etl, /Users/ada

@@ -1,4 +1,4 @@
-"""A right that a run needs: as a value, with how it stands with it, and what somebody else would have to type."""
+"""A permission that a run needs, with its state, and the command for another person who can grant it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -32,7 +32,7 @@ GrantKind = Literal[
 ]
 type Key = tuple[str, ...]
 GrantStatus = Literal["exists", "planned", "granted", "failed", "skipped"]
-"""`exists`: nothing to do. `skipped`: not looked at or not done, since something else failed; or nobody's to do here."""
+"""`exists`: nothing to do. `skipped`: not looked at or not done, since something else failed; or this command does not do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Grant:
     do: Callable[[], Granted | None] | None = field(default=None, repr=False)
     """Gives it, once or more often; raises `ServiceError` or `DiagnosedError`."""
     needs: "tuple[Grant, ...]" = field(default=(), repr=False)
-    """Of these, one has to be there before; as they stood when this right was looked at."""
+    """One of these must exist before; in the state of the look-up."""
 
     def existing(self, *, is_: bool) -> "Grant":
         """Return the same right, which exists or is planned."""
@@ -149,4 +149,4 @@ _GENERAL = frozenset(
         UNKNOWN.code,
     }
 )
-"""What a refusal is told as that says nothing nearer: not a firewall's, nor of a sign-in that has ended."""
+"""Codes of a refusal without a closer reason, such as a firewall or an expired sign-in."""

@@ -114,7 +114,7 @@ class OAuthSecrets:
         else:
             self._secrets.add(made.secret)
             return NewSecret(_about(made), SecretStr(made.secret))
-        if failure.kind is FailureKind.UNEXPECTED:  # what has come may quote a secret that nobody has learnt
+        if failure.kind is FailureKind.UNEXPECTED:  # the response may quote a secret that no filter knows
             failure = replace(failure, message="", error_code="", request_id="")
         raise ServiceError(failure)
 

@@ -1,7 +1,6 @@
-"""What a list needs, and what of it is granted: looked at first, then given, step by step; nothing is ever taken away.
+"""The permissions that a list needs: checked first, then granted step by step. Nothing is ever taken away.
 
-Every step is safe to do again, so whoever is interrupted begins anew. Where a right goes is decided by the settings: what a workspace says
-of its folders leads to no grant.
+Every step can be repeated after an interrupt. The settings decide who gets a permission: a workspace's folders lead to no grant.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -53,7 +52,7 @@ class OnboardOptions:
 
 
 class Onboarding:
-    """The rights that a list needs, as whoever is signed in sees them and may give them."""
+    """The permissions that a list needs, checked and granted with the sign-in of the Azure CLI."""
 
     def __init__(
         self, settings: Settings, services: AdminServices, given: OnboardOptions, executor: Executor
@@ -78,10 +77,10 @@ class Onboarding:
         self._principals = {grant.keys: at for at, grant in enumerate(self.grants) if grant.kind in kinds}
 
     def look(self) -> list[Grant]:
-        """Every right that the list needs, and whether it is there. Never raises for what a service does.
+        """Return every permission that the list needs, with its state. Never raises for a service's failure.
 
         Raises:
-            KeyboardInterrupt: somebody has ended it.
+            KeyboardInterrupt: the command was interrupted.
         """
         found: list[Grant] = []
         for zone, own in self._settings.zones().items():
@@ -89,13 +88,12 @@ class Onboarding:
         return found
 
     def apply_all(self, given: Callable[[Grant], None]) -> None:
-        """Give all that is planned: first who is let in, then how it signs in, then where it works; at many places at once.
+        """Grant all that is planned: first memberships, then sign-ins, then folders; at many places at once.
 
-        Args:
-            given: gets each, as soon as it was given or not.
+        Each is passed to `given` as soon as it was granted or has failed.
 
         Raises:
-            KeyboardInterrupt: somebody has ended it; nothing more is begun then.
+            KeyboardInterrupt: the command was interrupted; nothing more is begun then.
         """
         for kinds in _WAVES:
             places: dict[str, list[int]] = {}
@@ -255,42 +253,40 @@ class Onboarding:
         for view in seen:
             if view.workspace.oauth is not None:
                 users.setdefault(view.workspace.oauth.secret_name.lower(), []).append(view)
-        targets = {target.name.lower(): target for target in targets_of(self._settings)}
-        for name, views in users.items():
-            grant = self._secret(views, [principals[view.workspace.name] for view in views])
-            if shared_by := ", ".join(targets[name].shared_by):
-                yield grant.lacks("secret_shared_by_principals", client_ids=shared_by)
-            elif grant.status == "planned":
-                yield replace(grant, do=partial(self._issue, grant, views, targets[name]))
-            else:
-                yield grant
+        for target in targets_of(self._settings):
+            if views := users.get(target.name.lower()):
+                yield self._secret(target, views, [principals[view.workspace.name] for view in views])
 
-    def _secret(self, views: Sequence[WorkspaceSnapshot], needs: Sequence[Grant]) -> Grant:
+    def _secret(
+        self, target: RotationTarget, views: Sequence[WorkspaceSnapshot], needs: Sequence[Grant]
+    ) -> Grant:
         first, url = views[0], self._settings.key_vault_url or ""
-        name = first.workspace.oauth.secret_name if first.workspace.oauth else ""
         context = DiagnosisContext(
             host=first.workspace.host,
             client_id=first.client_id,
-            secret=name,
+            secret=target.name,
             vault=url,
             options=self._settings.options,
         )
         grant = Grant(
             "oauth_secret",
             f"Key Vault {url.removeprefix('https://')}",
-            f'OAuth secret of service principal {first.client_id}, as the secret "{name}"',
+            f'OAuth secret of service principal {first.client_id}, as the secret "{target.name}"',
             f"{workspace_admin(first.workspace)} who is Key Vault Secrets Officer",
             commands.onboard(self._settings.options),
             context=context,
-            keys=(("oauth_secret", name),),
+            keys=(("oauth_secret", target.name),),
             needs=tuple(needs),
         )
+        if target.shared_by:
+            return grant.lacks("secret_shared_by_principals", client_ids=", ".join(target.shared_by))
         try:
             own = self._services.token(KEY_VAULT).object_id
         except ServiceError as error:
             return grant.failed(error)
         grant = replace(grant, context=replace(context, object_id=own))
-        grant = grant.checked(lambda: self._services.vault(url).current(name) is not None)
+        grant = replace(grant, do=partial(self._issue, grant, views, target))
+        grant = grant.checked(lambda: self._services.vault(url).current(target.name) is not None)
         return grant.skipped(grant.blocked) if grant.blocked and grant.status == "planned" else grant
 
     def _issue(
@@ -332,7 +328,7 @@ class Onboarding:
     # What the list does not name
 
     def _unnamed(self, view: WorkspaceSnapshot, named: Projects) -> Iterator[Grant]:
-        """Git folders of projects that the list does not name: nobody but its author can say that the identity may read them."""
+        """Git folders of projects that the list does not name. Only its author decides that the identity may read them."""
         for target in view.targets:
             url = target.place.url if target.place else None
             repository = read_remote(url, self._settings.trusted).repository if url else None
@@ -348,9 +344,9 @@ class Onboarding:
     # Where there is no service principal yet
 
     def _new_principal(self, name: str) -> list[Grant]:
-        """A service principal that Databricks manages, for a list that names none yet: made in its first workspace.
+        """A service principal that Databricks manages, for a list that names none yet: created in its first workspace.
 
-        It is made once: names need not be unique, so of one that is there already nobody can say whether it is meant.
+        Names need not be unique. If one of this name exists, none is created: it might be another team's.
         """
         workspace = next(  # settled by the command
             entry.workspace

@@ -137,7 +137,7 @@ def entitlement(object_id: str, project_ids: Sequence[str]) -> dict[str, object]
 
 
 class Organization:
-    """One organization, as somebody in it sees it. Every method raises `ServiceError` when Azure DevOps fails it."""
+    """One organization, as one of its users sees it. Every method raises `ServiceError` when Azure DevOps fails it."""
 
     def __init__(self, name: str, devops: Rest, entitlements: Rest, graph: Rest) -> None:
         self.name = name
@@ -212,9 +212,9 @@ class Organization:
                 *outcome.operationResult.errors,
                 *(e for r in outcome.operationResults for e in r.errors),
             ]
-            said = " ".join(error.value for error in errors)
+            message = " ".join(error.value for error in errors)
             raise ServiceError(
-                ServiceFailure(Service.AZURE_DEVOPS, what, FailureKind.ANSWER, status=200, message=said)
+                ServiceFailure(Service.AZURE_DEVOPS, what, FailureKind.ANSWER, status=200, message=message)
             )
 
     def readers(self, project: str, project_id: str) -> str:

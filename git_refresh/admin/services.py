@@ -1,4 +1,4 @@
-"""The composition root of what is done with an admin's own sign-in: the services, as whoever has typed `az login` may use them."""
+"""The composition root of the commands that use an admin's own sign-in (`az login`)."""
 
 import ssl
 import threading
@@ -115,7 +115,7 @@ class AdminServices:
         """A token for a resource.
 
         Raises:
-            ServiceError: nobody is signed in, or not there.
+            ServiceError: the Azure CLI is not signed in, or not to this tenant.
         """
         return self.identity(tenant).token(resource)
 

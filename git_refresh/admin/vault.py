@@ -1,4 +1,4 @@
-"""Key Vault as somebody who administers it: a secret's versions with their tags, and a new one."""
+"""Key Vault, read and written by an admin: a secret's versions with their tags, and a new one."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -33,7 +33,7 @@ _LONGEST_TAG = 256
 
 
 def _readable(tags: object) -> object:
-    """Tags as anybody may have set them by hand: what is odd is nobody's mark."""
+    """Return the plain tags. They can be set manually, and an odd one is no mark of ours."""
     if not isinstance(tags, Mapping):
         return {}
     return {key: value for key, value in tags.items() if _is_plain(key) and _is_plain(value)}
@@ -126,5 +126,8 @@ class AdminVault(KeyVault):
 
     def _version(self, found: SecretProperties) -> Version:
         answer = {name: getattr(found, name) for name in _Properties.model_fields}
-        told = read(_Properties, answer, self._sent())
-        return Version(told.version, told.created_on, told.expires_on, told.enabled is not False, told.tags)
+        properties = read(_Properties, answer, self._sent())
+        enabled = properties.enabled is not False
+        return Version(
+            properties.version, properties.created_on, properties.expires_on, enabled, properties.tags
+        )

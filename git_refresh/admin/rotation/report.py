@@ -85,7 +85,7 @@ class RotationReport:
 
     @property
     def result(self) -> Literal["ok", "failed"]:
-        """`failed` as soon as anything failed or needs somebody."""
+        """`failed` as soon as anything failed or needs another person."""
         failed = self.problems or self.interrupted or any(secret.errors for secret in self.secrets)
         return "failed" if failed else "ok"
 

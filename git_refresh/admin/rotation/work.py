@@ -134,21 +134,10 @@ class Rotation:
         allowed: frozenset[str] = frozenset(),
         on_step: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Prepare the rotation.
+        """Prepare the rotation of a secret that expires `within` this time, or whenever it expires (`force`).
 
-        Args:
-            target: the secret.
-            vault: stores it.
-            services: make it and try it.
-            executor: tries it at many workspaces at once.
-            deadline: when everything ends.
-            within: a secret that expires within this time is rotated.
-            context: what is known around it.
-            lifetime: of a new one; None: that of the old one.
-            force: whether it is rotated whenever it expires.
-            hold: why no secret may be deleted that has not expired; empty: deletions are allowed.
-            allowed: hosts of workspaces that a new one may be stored without if they cannot be reached.
-            on_step: called with each thing that is done.
+        A new one is valid for `lifetime`; None: for as long as the old one. While there is a reason to `hold` previous ones, only
+        expired ones are deleted. A new one may be stored without the `allowed` hosts, if they cannot be reached.
         """
         self.target = target
         self._vault = vault
@@ -208,7 +197,7 @@ class Rotation:
     def issue(self) -> SecretReport:
         """Make the first one, if Key Vault has no secret of this name. Other OAuth secrets in Databricks are reported."""
         try:
-            secrets = self._services.oauth_secrets(self.target.host)
+            secrets = self._secrets()
             principal = secrets.principal_id(self.target.client_id)
             listed = secrets.list(principal)
             siblings = {name: self._vault.versions(name) for name in self.target.siblings}
@@ -233,6 +222,9 @@ class Rotation:
 
     # Look
 
+    def _secrets(self) -> OAuthSecretsApi:
+        return self._services.oauth_secrets(self.target.host)
+
     def _look(self) -> SecretSnapshot:
         """List OAuth secrets before versions: a secret that is stored in between has a version then.
 
@@ -240,7 +232,7 @@ class Rotation:
             ServiceError: something cannot be read, or is missing.
         """
         target = self.target
-        secrets = self._services.oauth_secrets(target.host)
+        secrets = self._secrets()
         principal = secrets.principal_id(target.client_id)
         listed = secrets.list(principal)
         versions = self._vault.versions(target.name)
@@ -381,7 +373,7 @@ class Rotation:
 
     def _delete(self, seen: SecretSnapshot, previous: OAuthSecret) -> PreviousSecretReport:
         try:
-            self._services.oauth_secrets(self.target.host).delete(seen.principal, previous.id)
+            self._secrets().delete(seen.principal, previous.id)
         except ServiceError as error:
             self._errors.append(explain(error.failure, self._context))
             return PreviousSecretReport(previous.id, previous.created_at, "failed")
@@ -395,7 +387,7 @@ class Rotation:
         Raises:
             DiagnosedError: none was made.
         """
-        secrets = self._services.oauth_secrets(self.target.host)
+        secrets = self._secrets()
         left = [each for each in seen.secrets if each.id not in self._deleted]
         known, there = {each.id for each in seen.secrets}, len(left)
         named = {seen.names(version) for version in seen.versions} | seen.named_by_siblings
@@ -557,7 +549,7 @@ class Rotation:
                 self._done(f"left OAuth secret {id_}, which a version in Key Vault names")
                 return
         try:
-            self._services.oauth_secrets(self.target.host).delete(seen.principal, id_)
+            self._secrets().delete(seen.principal, id_)
         except ServiceError:
             self._done(f"could not delete OAuth secret {id_} again, which is stored nowhere")
         else:
