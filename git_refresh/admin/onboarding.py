@@ -66,10 +66,6 @@ class Onboarding:
         """What was planned, each as it stands now. Threads replace items, each its own; none changes one."""
         self._principals: dict[tuple[Key, ...], int] = {}
 
-    def close(self) -> None:
-        """Let go of every connection."""
-        self._services.close()
-
     def plan(self, new_principal: str | None = None) -> None:
         """Look at every right that the list needs; or at a service principal that is to be created, by its name."""
         self.grants = self._new_principal(new_principal) if new_principal else self.look()

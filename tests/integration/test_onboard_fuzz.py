@@ -130,7 +130,7 @@ def print_of(fleet: UngrantedFleet, *, give: bool) -> str:
         if give:
             onboarding.apply_all(lambda _: None)
     finally:
-        onboarding.close()
+        services.close()
     return logger.json({"grants": [grant.as_dict() for grant in onboarding.grants]})
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
@@ -45,7 +46,7 @@ from git_refresh.failures.diagnosis import (
 )
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.failures.table import Known
-from git_refresh.model.clock import Deadline
+from git_refresh.model.clock import Deadline, poll
 from git_refresh.run.pool import Executor
 
 SIGN_IN_S = 90.0
@@ -466,7 +467,8 @@ class Rotation:
             else:
                 self._done(f"stored it in Key Vault as version {stored.id}")
                 undecided = False
-            if self._reads_back(seen, new, READ_BACK_S if not undecided else 0):
+            seconds = 0.0 if undecided else READ_BACK_S
+            if poll(self._deadline.clock, partial(self._reads_back, seen, new), bool, seconds):
                 return
             if not undecided:
                 break
@@ -512,23 +514,18 @@ class Rotation:
             return None
         return finding("new_secret_untried", replace(self._context, host=missing[0]), places=places(missing))
 
-    def _reads_back(self, seen: SecretSnapshot, new: NewSecret, seconds: float) -> bool:
+    def _reads_back(self, seen: SecretSnapshot, new: NewSecret) -> bool:
         """Whether Key Vault shows it: as the latest version, or as one that another command has replaced since."""
-        deadline, pause = self._deadline.within(seconds), 1.0
-        while True:
-            with suppress(ServiceError):
-                current = self._vault.current(self.target.name)
-                if current is not None and seen.names(current.version) == new.about.id:
-                    if current.value == new.value:
-                        self._done("read it back")
-                        return True
-                elif current is not None and self._is_replaced(seen, new, current.version):
-                    self._done("read it back; somebody else has stored another one meanwhile")
+        with suppress(ServiceError):
+            current = self._vault.current(self.target.name)
+            if current is not None and seen.names(current.version) == new.about.id:
+                if current.value == new.value:
+                    self._done("read it back")
                     return True
-            if deadline.remaining() <= pause:
-                return False
-            deadline.clock.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
+            elif current is not None and self._is_replaced(seen, new, current.version):
+                self._done("read it back; somebody else has stored another one meanwhile")
+                return True
+        return False
 
     def _is_replaced(self, seen: SecretSnapshot, new: NewSecret, latest: Version) -> bool:
         """Whether it is there, as a version that is not newer than the latest: Key Vault's times are whole seconds."""
