@@ -133,6 +133,12 @@ def test_a_list_of_more_jobs_than_a_workspace_can_have_is_refused() -> None:
     assert len(read) == MAX_LISTED_JOBS
 
 
+def test_a_list_whose_pages_never_end_is_refused() -> None:
+    with pytest.raises(ServiceError) as caught:
+        list(jobs({"jobs": [], "next_page_token": "more"}).listed())
+    assert caught.value.failure.kind == "unexpected"
+
+
 SOURCE = {"git_url": URL, "git_provider": "azureDevOpsServices", "git_branch": "main"}
 WORKSPACE_TASKS = [
     {"notebook_task": {"notebook_path": "/a", "source": "WORKSPACE"}},
