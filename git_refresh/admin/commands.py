@@ -68,27 +68,28 @@ def assign(account_id: str, workspace_id: str, client_id: str) -> Command:
 
 def add_principal(host: str, client_id: str | None, name: str) -> Command:
     """The command that adds a service principal to a workspace: an identity of Entra, or one that Databricks manages."""
-    return _service_principals(host, "create --json {content}", content=principal_body(client_id, name))
+    return command(
+        "DATABRICKS_HOST={host} databricks service-principals create --json {content}",
+        host=host,
+        content=json.dumps(principal_body(client_id, name)),
+    )
 
 
 def entitle(host: str, principal_id: int | str) -> Command:
     """The command that adds workspace access to a principal."""
-    arguments = "patch {principal_id} --json {content}"
-    return _service_principals(host, arguments, content=ADD_WORKSPACE_ACCESS, principal_id=principal_id)
+    return command(
+        "DATABRICKS_HOST={host} databricks service-principals patch {principal_id} --json {content}",
+        host=host,
+        principal_id=principal_id,
+        content=json.dumps(ADD_WORKSPACE_ACCESS),
+    )
 
 
 def show_principal(host: str, principal_id: int) -> Command:
     """The command that shows a service principal by its number."""
-    return _service_principals(host, "get {principal_id}", principal_id=principal_id)
-
-
-def _service_principals(
-    host: str, arguments: str, content: object = None, principal_id: int | str = ""
-) -> Command:
     return command(
-        f"DATABRICKS_HOST={{host}} databricks service-principals {arguments}",
+        "DATABRICKS_HOST={host} databricks service-principals get {principal_id}",
         host=host,
-        content=json.dumps(content),
         principal_id=principal_id,
     )
 
