@@ -8,11 +8,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from git_refresh.clients.responses import NumericText, PageToken, Response, Word
+from git_refresh.clients.responses import NumericText, Page, Response, Word
 from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
 from git_refresh.clients.scim import ScimClient
-from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import Operation
 
 AUDIENCE = "fb60f99c-7a34-4190-8149-302f77469936"
 """What Entra's tokens for the exchange are for."""
@@ -34,8 +34,7 @@ class _Policy(Response):
     oidc_policy: _Oidc = _Oidc()
 
 
-class _Policies(Response):
-    next_page_token: PageToken | None = None
+class _Policies(Page):
     policies: Annotated[tuple[_Policy, ...], Field(max_length=100)] = ()
 
 
@@ -78,15 +77,13 @@ class AdminAccount:
 
     def trusts(self, principal_id: int, issuer: str, subject: str) -> bool:
         """Whether a principal has a federation policy for whom this issuer's tokens call by this name."""
-        what, query = Operation.LIST_POLICIES.of(), dict[str, str]()
-        for _ in range(MAX_POLICY_PAGES):
-            page = self._rest.get(what, self._policies(principal_id), _Policies, query)
-            if any(_is_for(each.oidc_policy, issuer, subject) for each in page.policies):
-                return True
-            if not page.next_page_token:
-                return False
-            query = {"page_token": page.next_page_token}
-        raise ServiceError(ServiceFailure(Service.DATABRICKS, what, FailureKind.UNEXPECTED))
+        what, path = Operation.LIST_POLICIES.of(), self._policies(principal_id)
+        return any(
+            (each.oidc_policy.issuer, each.oidc_policy.subject) == (issuer, subject)
+            and AUDIENCE in each.oidc_policy.audiences
+            for page in self._rest.pages(what, path, _Policies, most=MAX_POLICY_PAGES)
+            for each in page.policies
+        )
 
     def trust(self, principal_id: int, issuer: str, subject: str) -> None:
         """Write that policy, by an id made of the subject: two admins at once write one."""
@@ -111,7 +108,3 @@ def policy(issuer: str, subject: str) -> dict[str, object]:
 def policy_id(subject: str) -> str:
     """The id of the policy that lets this subject sign in: two who write it at once write one."""
     return f"git-refresh-{subject}"
-
-
-def _is_for(policy: _Oidc, issuer: str, subject: str) -> bool:
-    return (policy.issuer, policy.subject) == (issuer, subject) and AUDIENCE in policy.audiences

@@ -1,4 +1,4 @@
-"""What somebody else would type, who may do what whoever is signed in may not."""
+"""Commands for another person, who has the permission that the signed-in person lacks."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from urllib.parse import quote
 from git_refresh.admin.account import AS_USER, policy, policy_id
 from git_refresh.admin.organization import entitlement
 from git_refresh.admin.workspace import can_manage
-from git_refresh.clients.scim import ADD_WORKSPACE_ACCESS, WORKSPACE_ACCESS
+from git_refresh.clients.scim import ADD_WORKSPACE_ACCESS, principal_body
 from git_refresh.failures.table import IN_ACCOUNT, PRINCIPAL_NUMBER
 from git_refresh.model.values import AZURE_DEVOPS
 from git_refresh.output.shell import NO_COMMAND, Command, command
@@ -18,11 +18,7 @@ def let_into_organization(
 ) -> Command:
     """The command that makes an identity a member with Basic access, and a reader of projects.
 
-    Args:
-        organization: where.
-        object_id: who.
-        project_ids: of which projects.
-        looked_up: the name of one more, whose id is not known: the command finds it out.
+    `looked_up` is the name of one more project, whose ID is not known: the command looks it up.
     """
     url = f"https://vsaex.dev.azure.com/{quote(organization)}/_apis/serviceprincipalentitlements?api-version=7.1-preview.1"
     if looked_up:
@@ -70,32 +66,17 @@ def assign(account_id: str, workspace_id: str, client_id: str) -> Command:
     )
 
 
-def add_principal(host: str, client_id: str, name: str) -> Command:
-    """The command that adds an identity of Entra to a workspace."""
-    content = {
-        "applicationId": client_id,
-        "displayName": name,
-        "active": True,
-        "entitlements": [{"value": WORKSPACE_ACCESS}],
-    }
-    return _create(host, content)
-
-
-def make_principal(host: str, name: str) -> Command:
-    """The command that makes a service principal which Databricks manages."""
-    return _create(host, {"displayName": name, "active": True, "entitlements": [{"value": WORKSPACE_ACCESS}]})
-
-
-def _create(host: str, content: object) -> Command:
+def add_principal(host: str, client_id: str | None, name: str) -> Command:
+    """The command that adds a service principal to a workspace: an identity of Entra, or one that Databricks manages."""
     return command(
         "DATABRICKS_HOST={host} databricks service-principals create --json {content}",
         host=host,
-        content=json.dumps(content),
+        content=json.dumps(principal_body(client_id, name)),
     )
 
 
 def entitle(host: str, principal_id: int | str) -> Command:
-    """The command that gives a principal workspace access."""
+    """The command that adds workspace access to a principal."""
     return command(
         "DATABRICKS_HOST={host} databricks service-principals patch {principal_id} --json {content}",
         host=host,
@@ -104,7 +85,7 @@ def entitle(host: str, principal_id: int | str) -> Command:
     )
 
 
-def look_at_principal(host: str, principal_id: int) -> Command:
+def show_principal(host: str, principal_id: int) -> Command:
     """The command that shows a service principal by its number."""
     return command(
         "DATABRICKS_HOST={host} databricks service-principals get {principal_id}",

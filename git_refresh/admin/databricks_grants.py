@@ -10,11 +10,12 @@ from git_refresh.admin import commands
 from git_refresh.admin.account import AdminAccount
 from git_refresh.admin.devops_grants import named
 from git_refresh.admin.directory import ServicePrincipal
-from git_refresh.admin.grants import Grant, NotGrantedError
+from git_refresh.admin.grants import Grant
 from git_refresh.admin.services import ACCOUNTS_ORIGIN, AdminServices
+from git_refresh.admin.values import DiagnosedError
 from git_refresh.admin.workspace import AdminWorkspace, FoundObject
 from git_refresh.clients.scim import Principal
-from git_refresh.failures.diagnosis import DiagnosisContext, finding, internal
+from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.failures.failure import Service, ServiceError
 from git_refresh.model.clock import poll
 from git_refresh.output.shell import Command
@@ -27,6 +28,15 @@ ACCOUNT_ADMIN = "an account admin of Databricks"
 def workspace_admin(workspace: Workspace) -> str:
     """Who can do things in a workspace."""
     return f"a workspace admin of {workspace.name}"
+
+
+def _membership(
+    workspace: Workspace, client_id: str, context: DiagnosisContext, who: str, command: Command
+) -> Grant:
+    """A service principal in a workspace."""
+    what = f"service principal {client_id}: in the workspace, with workspace access"
+    keys = (("principal", workspace.host, client_id),)
+    return Grant("principal", workspace.name, what, who, command, context=context, keys=keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +65,10 @@ class WorkspaceSnapshot:
 
     @property
     def workspace_id(self) -> str | None:
-        """The number in its address: what it tells of itself could be another's."""
-        return workspace_id_of(self.workspace.host)
-
-
-def workspace_id_of(host: str) -> str | None:
-    """The workspace id in an address of Azure Databricks: https://adb-<id>.<n>.azuredatabricks.net."""
-    found = re.fullmatch(r"https://adb-(\d{1,20})\.\d{1,3}\.azuredatabricks\.net", host)
-    return found[1].lstrip("0") or "0" if found else None
+        """The number in its URL, https://adb-<id>.<n>.azuredatabricks.net. What it says of itself could be another's."""
+        host = self.workspace.host
+        found = re.fullmatch(r"https://adb-(\d{1,20})\.\d{1,3}\.azuredatabricks\.net", host)
+        return found[1].lstrip("0") or "0" if found else None
 
 
 class DatabricksGrants:
@@ -93,15 +99,6 @@ class DatabricksGrants:
             principal=f"service principal {client_id}",
             options=self._options,
         )
-        grant = Grant(
-            "principal",
-            workspace.name,
-            f"service principal {client_id}: in the workspace, with workspace access",
-            workspace_admin(workspace),
-            commands.onboard(self._options),
-            context=context,
-            keys=(("principal", workspace.host, client_id),),
-        )
         try:
             api = AdminWorkspace(workspace.host, self._services.rest(Service.DATABRICKS, workspace.host))
             principal = api.scim.principal(client_id)
@@ -109,10 +106,9 @@ class DatabricksGrants:
                 None if managed and not workspace.additional_principal_ids else api.account_id()
             )
             targets = self._targets(api, workspace, principal)
-        except ServiceError as error:
-            return grant.failed(error)
-        except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the other workspaces along
-            return grant.failed(internal(error, context))
+        except Exception as error:  # noqa: BLE001  # a defect must not stop the other workspaces
+            who, command = workspace_admin(workspace), commands.onboard(self._options)
+            return _membership(workspace, client_id, context, who, command).failed(error)
         context = replace(context, account_id=account_id or "")
         return WorkspaceSnapshot(workspace, client_id, api, account_id, principal, targets, context)
 
@@ -147,21 +143,6 @@ class DatabricksGrants:
 
     # The service principal
 
-    def _membership(self, view: WorkspaceSnapshot) -> Grant:
-        """A service principal in a workspace, as it is to be."""
-        workspace, client_id = view.workspace, view.client_id
-        what = f"service principal {client_id}: in the workspace, with workspace access"
-        if workspace.auth == "managed_identity":
-            who, command = (
-                workspace_admin(workspace),
-                commands.add_principal(workspace.host, client_id, self._name),
-            )
-        else:
-            ids = (view.account_id or "ACCOUNT_ID", view.workspace_id or "WORKSPACE_ID")
-            who, command = ACCOUNT_ADMIN, commands.assign(*ids, client_id)
-        keys = (("principal", workspace.host, client_id),)
-        return Grant("principal", workspace.name, what, who, command, context=view.context, keys=keys)
-
     @property
     def _name(self) -> str:
         return self._identity.name or "git-refresh"
@@ -173,13 +154,24 @@ class DatabricksGrants:
 
     def _principal(self, view: WorkspaceSnapshot) -> Grant:
         principal, workspace = view.principal, view.workspace
-        grant = self._membership(view)
-        if principal is None and workspace.auth == "managed_identity":
+        managed = workspace.auth == "managed_identity"
+        if managed:
+            who = workspace_admin(workspace)
+            command = commands.add_principal(workspace.host, view.client_id, self._name)
+        else:
+            ids = (view.account_id or "ACCOUNT_ID", view.workspace_id or "WORKSPACE_ID")
+            who, command = ACCOUNT_ADMIN, commands.assign(*ids, view.client_id)
+        grant = _membership(workspace, view.client_id, view.context, who, command)
+        if principal is None and managed:
             return replace(grant, do=partial(self._add_identity, view))
+        if principal is None and view.workspace_id is None:
+            return grant.lacks("no_workspace_id")
         if principal is None:
-            return self._from_account(view, grant)
+            return replace(grant, do=partial(self._assign, view)).checked(
+                lambda: self._in_account(view) is None
+            )
         if not principal.active:
-            return grant.failed(finding("principal_inactive", view.context))
+            return grant.lacks("principal_inactive")
         if principal.entitled:
             return grant.existing(is_=True)
         return Grant(
@@ -204,18 +196,9 @@ class DatabricksGrants:
             # Somebody else has added it, or the answer was lost.
         self._appears(view)
 
-    def _from_account(self, view: WorkspaceSnapshot, grant: Grant) -> Grant:
-        if view.workspace_id is None:
-            return grant.failed(finding("no_workspace_id", view.context))
-        try:
-            account = self._account(view)
-            number = self._number(account, view)
-        except (ServiceError, NotGrantedError) as error:
-            return grant.failed(error)
-        return replace(grant, do=partial(self._assign, view, account, number, view.workspace_id))
-
-    def _assign(self, view: WorkspaceSnapshot, account: AdminAccount, number: int, workspace_id: str) -> None:
-        account.assign(number, workspace_id)
+    def _assign(self, view: WorkspaceSnapshot) -> None:
+        account, number = self._in_account(view)
+        account.assign(number, view.workspace_id or "")
         principal = self._appears(view)
         if not principal.entitled:
             view.api.scim.add_workspace_access(principal.id)
@@ -224,7 +207,7 @@ class DatabricksGrants:
         """The service principal, when the workspace shows it.
 
         Raises:
-            NotGrantedError: it does not, for longer than reads lag.
+            DiagnosedError: it does not, for longer than reads lag.
         """
         found = poll(
             self._clock,
@@ -232,7 +215,7 @@ class DatabricksGrants:
             lambda principal: principal is not None,
         )
         if found is None:
-            raise NotGrantedError(finding("grant_not_visible", view.context))
+            raise DiagnosedError(finding("grant_not_visible", view.context))
         view.principal = found
         return found
 
@@ -241,28 +224,29 @@ class DatabricksGrants:
 
         Raises:
             ServiceError: there is no token for it.
-            NotGrantedError: nobody tells which it is; or they tell of several: one of them may lie, and then which?
+            DiagnosedError: no workspace names it, or they name several, of which some must be wrong.
         """
         if len(self._accounts) > 1:
-            raise NotGrantedError(finding("accounts_differ", view.context, ids=", ".join(self._accounts)))
+            raise DiagnosedError(finding("accounts_differ", view.context, ids=", ".join(self._accounts)))
         if view.account_id is None:
-            raise NotGrantedError(finding("no_account_id", view.context))
+            raise DiagnosedError(finding("no_account_id", view.context))
         return AdminAccount(view.account_id, self._services.rest(Service.DATABRICKS, ACCOUNTS_ORIGIN))
 
-    def _number(self, account: AdminAccount, view: WorkspaceSnapshot) -> int:
-        """The principal's number, as the account knows it: what a workspace says could be another's, who would get the right.
+    def _in_account(self, view: WorkspaceSnapshot) -> tuple[AdminAccount, int]:
+        """Return the account, and the principal's number in it. The number that a workspace says could be another principal's.
 
         Raises:
-            ServiceError: the account cannot be asked.
-            NotGrantedError: it has no such principal.
+            ServiceError: the account cannot be read.
+            DiagnosedError: it has no such principal, or the account is not known.
         """
+        account = self._account(view)
         key = account.id, view.client_id
         if key not in self._numbers:
             self._numbers[key] = account.principal_id(view.client_id)
         number = self._numbers[key]
         if number is None:
-            raise NotGrantedError(finding("principal_not_in_account", view.context))
-        return number
+            raise DiagnosedError(finding("principal_not_in_account", view.context))
+        return account, number
 
     # How it signs in without a secret
 
@@ -274,7 +258,7 @@ class DatabricksGrants:
     def _policy(self, view: WorkspaceSnapshot) -> Grant:
         account_id = view.account_id or "ACCOUNT_ID"
         subject = self._identity.object_id
-        grant = Grant(
+        return Grant(
             "federation_policy",
             "Databricks account",
             f"service principal {view.client_id}: a federation policy that lets {named(self._identity)} sign in as it",
@@ -282,46 +266,43 @@ class DatabricksGrants:
             commands.write_policy(account_id, view.client_id, self._issuer, subject),
             context=view.context,
             keys=(("federation_policy", view.client_id, subject),),
-        )
-        try:
-            account = self._account(view)
-            number = self._number(account, view)
-            there = account.trusts(number, self._issuer, subject)
-        except (ServiceError, NotGrantedError) as error:
-            return grant.failed(error)
-        return replace(grant, do=partial(self._trust, account, number)).existing(is_=there)
+            do=partial(self._trust, view),
+        ).checked(partial(self._trusts, view))
 
-    def _trust(self, account: AdminAccount, number: int) -> None:
+    def _trust(self, view: WorkspaceSnapshot) -> None:
+        account, number = self._in_account(view)
         try:
             account.trust(number, self._issuer, self._identity.object_id)
         except ServiceError as error:
             if error.failure.status != HTTPStatus.CONFLICT and not error.failure.outcome_unknown:
                 raise
             # Another admin was quicker, or the answer was lost: is it there?
-            if not poll(self._clock, lambda: self._trusts(account, number), bool):
+            if not poll(self._clock, lambda: self._trusts(view), bool):
                 raise
 
-    def _trusts(self, account: AdminAccount, number: int) -> bool:
+    def _trusts(self, view: WorkspaceSnapshot) -> bool:
+        account, number = self._in_account(view)
         return account.trusts(number, self._issuer, self._identity.object_id)
 
     # The principals of additional_principal_ids
 
     def managed(self, view: WorkspaceSnapshot) -> Iterable[Grant]:
-        """Whether the app manages the principals of `additional_principal_ids`. Where it does not, that is somebody's to do by hand."""
+        """Whether the app manages the principals of `additional_principal_ids`. This command does not grant it."""
         for number in view.workspace.additional_principal_ids:
             what = f"service principal {view.client_id}: manager of service principal {number} (additional_principal_ids)"
-            command = commands.look_at_principal(view.workspace.host, number)
+            command = commands.show_principal(view.workspace.host, number)
             grant = Grant("manager", view.workspace.name, what, ACCOUNT_ADMIN, command, context=view.context)
             yield self._managed(view, grant, number)
 
     def _managed(self, view: WorkspaceSnapshot, grant: Grant, number: int) -> Grant:
         context = replace(view.context, principal=f"service principal {number} (additional_principal_ids)")
+        missing = replace(grant, context=context)
         try:
             client_id = view.api.scim.client_id(number)
             if client_id is None:
-                return grant.failed(finding("additional_principal_not_found", context, id=number))
+                return missing.lacks("additional_principal_not_found", id=number)
             managers = view.api.managers(self._account(view).id, client_id)
-        except (ServiceError, NotGrantedError) as error:
+        except (ServiceError, DiagnosedError) as error:
             return grant.failed(error)
         if f"servicePrincipals/{view.client_id}" in managers:
             return grant.existing(is_=True)
@@ -329,7 +310,7 @@ class DatabricksGrants:
             return grant.skipped(
                 f"{groups} has the role, and whether the principal is in there this command does not look up"
             )
-        return grant.failed(finding("manager_missing", context, id=number))
+        return missing.lacks("manager_missing", id=number)
 
     # The folders
 
@@ -359,7 +340,7 @@ class DatabricksGrants:
         if target.managed:
             return grant.existing(is_=True)
         if _is_somebodys(target.path):
-            return grant.failed(finding("grant_too_broad", grant.context))
+            return grant.lacks("grant_too_broad")
         return grant.skipped(grant.blocked) if grant.blocked else grant
 
     def _let_manage(self, view: WorkspaceSnapshot, target: FolderTarget) -> None:
@@ -368,10 +349,10 @@ class DatabricksGrants:
 
 
 _SHARED = "/Shared"
-"""Where everybody in a workspace may do everything."""
+"""Every user of a workspace can manage it."""
 
 
 def _is_somebodys(path: str) -> bool:
     """Whether a directory is more than one team's: the root, one right below it, or a person's home."""
     depth = path.rstrip("/").count("/")
-    return depth < 2 or (path.startswith("/Users/") and depth == 2)  # noqa: PLR2004  # /Repos/etl, /Users/somebody
+    return depth < 2 or (path.startswith("/Users/") and depth == 2)  # noqa: PLR2004  # /Repos/etl, /Users/ada

@@ -16,7 +16,7 @@ from git_refresh.admin.organization import (
     Organization,
 )
 from git_refresh.admin.services import AdminServices
-from git_refresh.failures.diagnosis import DiagnosisContext, finding
+from git_refresh.failures.diagnosis import DiagnosisContext
 from git_refresh.failures.failure import Service, ServiceError
 from git_refresh.model.repository import BUILT_IN, Repository
 from git_refresh.output.redact import redact
@@ -59,13 +59,7 @@ class DevOpsGrants:
     """What one identity needs in the organizations of one tenant."""
 
     def __init__(self, services: AdminServices, identity: ServicePrincipal, tenant: str) -> None:
-        """Take what is known.
-
-        Args:
-            services: how they are reached.
-            identity: who is let in.
-            tenant: that of the organizations, where it is another than one's own.
-        """
+        """Make the look-ups for one identity; `tenant` is that of the organizations, if it is another than one's own."""
         self._services = services
         self._identity = identity
         self._tenant = tenant
@@ -90,18 +84,16 @@ class DevOpsGrants:
                     return failed  # it would be the same for each
         if api is None or not ids:
             return failed
+        grant = self._membership(first, list(ids), list(ids.values()))
         try:
             member = api.member(self._identity.object_id)
         except ServiceError as error:
-            return [self._membership(first, list(ids), list(ids.values())).failed(error), *failed]
+            return [grant.failed(error), *failed]
         if member is None:
-            grant = self._membership(first, list(ids), list(ids.values()))
             keys = (*grant.keys, *(self._key(first, project) for project in ids))
             return [replace(grant, keys=keys, do=partial(self._let_in, api, ids)), *failed]
         if member.blocked:
-            context = self._facts(first)
-            told = finding("member_cannot_sign_in", context, status=member.blocked)
-            return [self._membership(first, list(ids), list(ids.values())).failed(told), *failed]
+            return [grant.lacks("member_cannot_sign_in", status=member.blocked), *failed]
         readers = [
             self._reads(api, member, repository, ids[repository.project])
             for repository in repositories.values()
@@ -122,7 +114,7 @@ class DevOpsGrants:
         )
 
     def _let_in(self, api: Organization, ids: Mapping[str, str]) -> None:
-        """As a new member; one whom another admin has let in meanwhile keeps what she gave him."""
+        """As a new member; one whom another admin has let in meanwhile keeps its access level."""
         member = api.member(self._identity.object_id)
         if member is None:
             api.add(self._identity.object_id, list(ids.values()))

@@ -4,11 +4,10 @@ Facts: https://learn.microsoft.com/graph/api/serviceprincipal-get
 """
 
 from dataclasses import dataclass
-from http import HTTPStatus
 
 from git_refresh.clients.responses import Guid, Response, Word
 from git_refresh.clients.rest import Rest
-from git_refresh.failures.failure import Operation, ServiceError
+from git_refresh.failures.failure import Operation, none_if_missing
 
 _MANAGED = "ManagedIdentity"
 _FIELDS = {"$select": "id,appId,displayName,servicePrincipalType"}
@@ -36,35 +35,25 @@ class ServicePrincipal:
 
 
 class EntraDirectory:
-    """The directory of one tenant, as somebody in it may read it."""
+    """The directory of one tenant, as one of its users reads it. Every method raises `ServiceError` if it cannot be read."""
 
     def __init__(self, rest: Rest, tenant_id: str) -> None:
         self._rest = rest
         self._tenant_id = tenant_id
 
     def by_client_id(self, client_id: str) -> ServicePrincipal | None:
-        """The identity with this client id; None where the tenant has none.
-
-        Raises:
-            ServiceError: it cannot be told.
-        """
+        """Return the identity with this client ID; None if the tenant has none."""
         return self._find(client_id, f"/v1.0/servicePrincipals(appId='{client_id}')")
 
     def by_object_id(self, object_id: str) -> ServicePrincipal | None:
-        """The identity with this object id; None where the tenant has none.
-
-        Raises:
-            ServiceError: it cannot be told.
-        """
+        """Return the identity with this object ID; None if the tenant has none."""
         return self._find(object_id, f"/v1.0/servicePrincipals/{object_id}")
 
     def _find(self, id_: str, path: str) -> ServicePrincipal | None:
-        try:
-            found = self._rest.get(Operation.LOOK_UP_IDENTITY.of(id_), path, _ServicePrincipal, _FIELDS)
-        except ServiceError as error:
-            if error.failure.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
+        what = Operation.LOOK_UP_IDENTITY.of(id_)
+        found = none_if_missing(lambda: self._rest.get(what, path, _ServicePrincipal, _FIELDS))
+        if found is None:
+            return None
         return ServicePrincipal(
             found.id.lower(),
             found.appId.lower(),

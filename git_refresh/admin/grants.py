@@ -1,11 +1,19 @@
-"""A right that a run needs: as a value, with how it stands with it, and what somebody else would have to type."""
+"""A permission that a run needs, with its state, and the command for another person who can grant it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Literal
 
-from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding, what_happened
+from git_refresh.admin.values import DiagnosedError
+from git_refresh.failures.diagnosis import (
+    Diagnosis,
+    DiagnosisContext,
+    explain,
+    finding,
+    internal,
+    what_happened,
+)
 from git_refresh.failures.failure import ServiceError, ServiceFailure
 from git_refresh.failures.table import UNKNOWN
 from git_refresh.model.values import json_of
@@ -24,15 +32,7 @@ GrantKind = Literal[
 ]
 type Key = tuple[str, ...]
 GrantStatus = Literal["exists", "planned", "granted", "failed", "skipped"]
-"""`exists`: nothing to do. `skipped`: not looked at or not done, since something else failed; or nobody's to do here."""
-
-
-class NotGrantedError(Exception):
-    """What gives a right has found out by itself why it cannot."""
-
-    def __init__(self, why: Diagnosis) -> None:
-        super().__init__(why.code)
-        self.why = why
+"""`exists`: nothing to do. `skipped`: not looked at or not done, since something else failed; or this command does not do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,37 +67,48 @@ class Grant:
     keys: tuple[Key, ...] = ()
     """What it is about, the same however it is worded as long as a part of it is missing; once it was given, all of these are there."""
     do: Callable[[], Granted | None] | None = field(default=None, repr=False)
-    """Gives it, once or more often; raises `ServiceError` or `NotGrantedError`."""
+    """Gives it, once or more often; raises `ServiceError` or `DiagnosedError`."""
     needs: "tuple[Grant, ...]" = field(default=(), repr=False)
-    """Of these, one has to be there before; as they stood when this right was looked at."""
+    """One of these must exist before; in the state of the look-up."""
 
     def existing(self, *, is_: bool) -> "Grant":
         """Return the same right, which exists or is planned."""
         return replace(self, status="exists" if is_ else "planned")
 
+    def checked(self, look: Callable[[], bool]) -> "Grant":
+        """Return the same right, which exists if a look-up says so; or failed, if that cannot be done."""
+        try:
+            return self.existing(is_=look())
+        except (ServiceError, DiagnosedError) as error:
+            return self.failed(error)
+
     def skipped(self, why: str) -> "Grant":
         """Return the same right, left out."""
         return replace(self, status="skipped", reason=why)
 
-    def failed(self, why: Diagnosis | ServiceError | NotGrantedError) -> "Grant":
-        """Return the same right, which could not be looked at or granted."""
-        match why:
-            case ServiceError():
-                error = self._told(why.failure)
-            case NotGrantedError():
-                error = why.why
-            case _:
-                error = why
-        return replace(self, status="failed", error=error)
+    def lacks(self, code: str, **values: object) -> "Grant":
+        """Return the same right, failed for a reason that the app has found itself."""
+        return self.failed(DiagnosedError(finding(code, self.context, **values)))
 
-    def _told(self, failure: ServiceFailure) -> Diagnosis:
-        """Mostly, that it takes somebody else."""
-        told = explain(failure, self.context)
+    def failed(self, error: Exception) -> "Grant":
+        """Return the same right, which could not be checked or granted."""
+        match error:
+            case ServiceError():
+                diagnosis = self._explain(error.failure)
+            case DiagnosedError():
+                diagnosis = error.diagnosis
+            case _:
+                diagnosis = internal(error, self.context)
+        return replace(self, status="failed", error=diagnosis)
+
+    def _explain(self, failure: ServiceFailure) -> Diagnosis:
+        """Usually, that another person must grant it."""
+        diagnosis = explain(failure, self.context)
         denied = failure.status in _REFUSED or _DENIED in failure.message
-        if denied and told.code in _GENERAL and self.kind != "oauth_secret":
+        if denied and diagnosis.code in _GENERAL and self.kind != "oauth_secret":
             context = replace(self.context, who=self.required_role, command=self.command)
             return finding("grant_refused", context, happened=what_happened(failure))
-        return told
+        return diagnosis
 
     @property
     def blocked(self) -> str:
@@ -138,4 +149,4 @@ _GENERAL = frozenset(
         UNKNOWN.code,
     }
 )
-"""What a refusal is told as that says nothing nearer: not a firewall's, nor of a sign-in that has ended."""
+"""Codes of a refusal without a closer reason, such as a firewall or an expired sign-in."""

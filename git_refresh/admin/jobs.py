@@ -13,10 +13,10 @@ from pydantic import BeforeValidator, Field, SecretStr, WrapValidator
 from git_refresh.admin.values import Caller, GitSource, Job, ListedJob, RunAs
 from git_refresh.clients import oauth, responses
 from git_refresh.clients.databricks import DatabricksWorkspaceApi, workspace_session
-from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
+from git_refresh.clients.responses import Page, Response, UnexpectedAnswerError, read
 from git_refresh.clients.rest import Rest
 from git_refresh.clients.scim import ScimClient
-from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import Operation, Service, ServiceError
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import GUID, Ref, StoredCredential, Token
 from git_refresh.output.mask import SecretFilter
@@ -49,11 +49,10 @@ class _Listed(Response):
     settings: Annotated[_Named | None, WrapValidator(responses.or_nothing)] = None
 
 
-class _Page(Response):
+class _Jobs(Page):
     """Each of its jobs is read by itself, so that an odd one costs no other."""
 
     jobs: list[Any] = Field(default_factory=list, max_length=_ENTRIES)
-    next_page_token: responses.PageToken | None = None
 
 
 class _RunAs(Response):
@@ -76,13 +75,12 @@ class _Settings(_Named):
     tasks: list[Any] = Field(default_factory=list, max_length=_ENTRIES)
 
 
-class _Job(Response):
+class _Job(Page):
     job_id: responses.Id
     run_as_user_name: responses.Word | None = None
     settings: _Settings = _Settings()
     has_more: bool = False
     """Whether there are tasks besides those on this page."""
-    next_page_token: responses.PageToken | None = None
 
 
 class JobsClient:
@@ -104,16 +102,11 @@ class JobsClient:
     def listed(self) -> Iterator[list[ListedJob]]:
         what, query = Operation.LIST_JOBS.of(), {"limit": str(JOBS_PER_PAGE), "expand_tasks": "false"}
         jobs = 0
-        for _ in range(MAX_JOBS_PAGES):
-            page = self._rest.get(what, f"{_API}/list", _Page, query)
+        for page in self._rest.pages(what, f"{_API}/list", _Jobs, query, most=MAX_JOBS_PAGES):
             jobs += len(page.jobs)
             if jobs > MAX_LISTED_JOBS:
-                break
+                raise self._rest.unexpected(what)
             yield [_listed(found, self._secrets) for found in page.jobs]
-            if not page.next_page_token:
-                return
-            query["page_token"] = page.next_page_token
-        raise ServiceError(ServiceFailure(Service.DATABRICKS, what, FailureKind.UNEXPECTED))
 
     def job(self, id_: int) -> Job | None:
         what = Operation.READ_JOB.of()
@@ -126,7 +119,7 @@ class JobsClient:
                 return None
             raise
         if found.job_id != id_:
-            raise ServiceError(ServiceFailure(Service.DATABRICKS, what, FailureKind.UNEXPECTED))
+            raise self._rest.unexpected(what)
         in_workspace = not (found.has_more or found.next_page_token) and _in_workspace(found.settings.tasks)
         source = None if in_workspace else _source(found.settings.git_source)
         return Job(id_, found.settings.name or "", _run_as(found), source)

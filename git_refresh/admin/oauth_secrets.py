@@ -10,17 +10,22 @@ from typing import Annotated
 from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, model_validator
 
 from git_refresh.admin.values import NewSecret, OAuthSecret
-from git_refresh.clients.responses import PageToken, Response, SecretText, Word
+from git_refresh.clients.responses import Page, Response, SecretText, Word
 from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
 from git_refresh.clients.scim import ScimClient
-from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import (
+    FailureKind,
+    Operation,
+    Service,
+    ServiceError,
+    ServiceFailure,
+    none_if_missing,
+)
 from git_refresh.output.mask import SecretFilter
 
 MAX_SECRETS_PAGES = 20
 """Of a list of five at most: one that goes on after that is no list."""
-
-_NOT_FOUND = 404
 
 
 def _text(value: object) -> object:
@@ -35,21 +40,15 @@ SecretId = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_-]{1,128}$")]
 """It is quoted in what is to be typed, so nothing else is taken."""
 
 
-def _or_none(value: object) -> object:
-    return [] if value is None else value
-
-
 class _Info(Response):
     id: SecretId
     create_time: Time = None
     expire_time: Time = None
-    status: Word = ""
-    scopes: Annotated[tuple[Word, ...], BeforeValidator(_or_none)] = ()
+    scopes: tuple[Word, ...] = ()
 
 
-class _Page(Response):
+class _Secrets(Page):
     secrets: list[_Info] = Field(default_factory=list, max_length=1000)
-    next_page_token: PageToken | None = None
 
 
 class _Made(_Info):
@@ -57,7 +56,7 @@ class _Made(_Info):
 
     @model_validator(mode="after")
     def _kept_apart(self) -> "_Made":
-        shown = (self.id, self.status, *self.scopes)
+        shown = (self.id, *self.scopes)
         if any(SecretFilter([self.secret]).contains(text) for text in shown):
             raise ValueError("the secret, in what is shown")
         return self
@@ -67,12 +66,7 @@ class OAuthSecrets:
     """The OAuth secrets of the service principals of one workspace. Every method raises `ServiceError` when the workspace fails it."""
 
     def __init__(self, workspace: Rest, secrets: SecretFilter) -> None:
-        """Make a client.
-
-        Args:
-            workspace: its API, with an admin's sign-in.
-            secrets: what must not get out, and learns each new secret.
-        """
+        """Make a client of a workspace's API; each new secret is added to `secrets`."""
         self._rest = workspace
         self._scim = ScimClient(workspace)
         self._secrets = secrets
@@ -97,26 +91,15 @@ class OAuthSecrets:
     def list(self, principal: int) -> list[OAuthSecret]:
         """All that it has, those that have ended too."""
         what = Operation.LIST_OAUTH_SECRETS.of(principal)
-        found: list[OAuthSecret] = []
-        token = ""
-        for _ in range(MAX_SECRETS_PAGES):
-            query = {"page_token": token} if token else {}
-            page = self._rest.get(what, _path(principal), _Page, query)
-            found += [_about(each) for each in page.secrets]
-            token = page.next_page_token or ""
-            if not token:
-                return found
-        raise ServiceError(ServiceFailure(Service.DATABRICKS, what, FailureKind.UNEXPECTED, 200))
+        pages = self._rest.pages(what, _path(principal), _Secrets, most=MAX_SECRETS_PAGES)
+        return [_about(each) for page in pages for each in page.secrets]
 
     def create(
         self, principal: int, lifetime: timedelta | None = None, scopes: tuple[str, ...] = ()
     ) -> NewSecret:
-        """Make one. It is not sent twice: look what is there after a failure.
+        """Make one. It is not sent twice: list them after a failure.
 
-        Args:
-            principal: whose.
-            lifetime: how long it lives; None: as long as Databricks lets it, two years.
-            scopes: what a token of it can be for; none: all that the principal may do.
+        Without a lifetime it is valid for two years, and without scopes for all that the principal may do.
         """
         body: dict[str, object] = {}
         if lifetime is not None:
@@ -131,7 +114,7 @@ class OAuthSecrets:
         else:
             self._secrets.add(made.secret)
             return NewSecret(_about(made), SecretStr(made.secret))
-        if failure.kind is FailureKind.UNEXPECTED:  # what has come may quote a secret that nobody has learnt
+        if failure.kind is FailureKind.UNEXPECTED:  # the response may quote a secret that no filter knows
             failure = replace(failure, message="", error_code="", request_id="")
         raise ServiceError(failure)
 
@@ -139,11 +122,7 @@ class OAuthSecrets:
         """Delete one, for good. One that is not there is deleted."""
         what = Operation.DELETE_OAUTH_SECRET.of(f"{secret_id} of service principal {principal}")
         path = f"{_path(principal)}/{secret_id}"
-        try:
-            self._rest.send("DELETE", what, path, Nothing, repeat=Retry.IDEMPOTENT)
-        except ServiceError as error:
-            if error.failure.status != _NOT_FOUND:
-                raise
+        none_if_missing(lambda: self._rest.send("DELETE", what, path, Nothing, repeat=Retry.IDEMPOTENT))
 
 
 def _path(principal: int) -> str:
@@ -151,4 +130,4 @@ def _path(principal: int) -> str:
 
 
 def _about(found: _Info) -> OAuthSecret:
-    return OAuthSecret(found.id, found.create_time, found.expire_time, found.status, found.scopes)
+    return OAuthSecret(found.id, found.create_time, found.expire_time, found.scopes)

@@ -1,10 +1,9 @@
-"""What a list needs, and what of it is granted: looked at first, then given, step by step; nothing is ever taken away.
+"""The permissions that a list needs: checked first, then granted step by step. Nothing is ever taken away.
 
-Every step is safe to do again, so whoever is interrupted begins anew. Where a right goes is decided by the settings: what a workspace says
-of its folders leads to no grant.
+Every step can be repeated after an interrupt. The settings decide who gets a permission: a workspace's folders lead to no grant.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -14,17 +13,18 @@ from git_refresh.admin import commands
 from git_refresh.admin.databricks_grants import DatabricksGrants, WorkspaceSnapshot, workspace_admin
 from git_refresh.admin.devops_grants import DevOpsGrants, Projects, place_of, projects_of
 from git_refresh.admin.directory import EntraDirectory, ServicePrincipal
-from git_refresh.admin.grants import Grant, Granted, GrantKind, Key, NotGrantedError
-from git_refresh.admin.rotation.decide import RotationTarget, sibling_names, targets_of
-from git_refresh.admin.rotation.steps import ParallelMap
+from git_refresh.admin.grants import Grant, Granted, GrantKind, Key
+from git_refresh.admin.rotation.decide import RotationTarget, targets_of
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.services import MICROSOFT_GRAPH_ORIGIN, AdminServices
-from git_refresh.clients.scim import Principal, ScimClient
-from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, internal
+from git_refresh.admin.values import DiagnosedError
+from git_refresh.clients.scim import ScimClient
+from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import POLL_PAUSE_S, READ_LAG_S, poll
-from git_refresh.model.repository import Repository, read_remote
+from git_refresh.model.repository import read_remote
 from git_refresh.model.values import KEY_VAULT, Zone
+from git_refresh.run.pool import Executor
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
 
@@ -52,23 +52,19 @@ class OnboardOptions:
 
 
 class Onboarding:
-    """The rights that a list needs, as whoever is signed in sees them and may give them."""
+    """The permissions that a list needs, checked and granted with the sign-in of the Azure CLI."""
 
     def __init__(
-        self, settings: Settings, services: AdminServices, given: OnboardOptions, crew: ParallelMap
+        self, settings: Settings, services: AdminServices, given: OnboardOptions, executor: Executor
     ) -> None:
         self._settings = settings
         self._services = services
         self._given = given
-        self._crew = crew
+        self._executor = executor
         self._clock = services.deadline.clock
         self.grants: list[Grant] = []
         """What was planned, each as it stands now. Threads replace items, each its own; none changes one."""
         self._principals: dict[tuple[Key, ...], int] = {}
-
-    def close(self) -> None:
-        """Let go of every connection."""
-        self._services.close()
 
     def plan(self, new_principal: str | None = None) -> None:
         """Look at every right that the list needs; or at a service principal that is to be created, by its name."""
@@ -77,10 +73,10 @@ class Onboarding:
         self._principals = {grant.keys: at for at, grant in enumerate(self.grants) if grant.kind in kinds}
 
     def look(self) -> list[Grant]:
-        """Every right that the list needs, and whether it is there. Never raises for what a service does.
+        """Return every permission that the list needs, with its state. Never raises for a service's failure.
 
         Raises:
-            KeyboardInterrupt: somebody has ended it.
+            KeyboardInterrupt: the command was interrupted.
         """
         found: list[Grant] = []
         for zone, own in self._settings.zones().items():
@@ -88,13 +84,12 @@ class Onboarding:
         return found
 
     def apply_all(self, given: Callable[[Grant], None]) -> None:
-        """Give all that is planned: first who is let in, then how it signs in, then where it works; at many places at once.
+        """Grant all that is planned: first memberships, then sign-ins, then folders; at many places at once.
 
-        Args:
-            given: gets each, as soon as it was given or not.
+        Each is passed to `given` as soon as it was granted or has failed.
 
         Raises:
-            KeyboardInterrupt: somebody has ended it; nothing more is begun then.
+            KeyboardInterrupt: the command was interrupted; nothing more is begun then.
         """
         for kinds in _WAVES:
             places: dict[str, list[int]] = {}
@@ -106,13 +101,13 @@ class Onboarding:
                 for place in places.values():
                     self._apply_at(given, place)
             else:
-                self._crew.each(list(places.values()), partial(self._apply_at, given))
-            if self._crew.interrupted:
+                self._executor.each(list(places.values()), partial(self._apply_at, given))
+            if self._executor.interrupted:
                 raise KeyboardInterrupt
 
     def _apply_at(self, given: Callable[[Grant], None], place: Sequence[int]) -> None:
         for at in place:
-            if not self._crew.interrupted:
+            if not self._executor.interrupted:
                 self.grants[at] = self._applied(self.grants[at])
                 given(self.grants[at])
 
@@ -128,16 +123,13 @@ class Onboarding:
         while True:
             try:
                 done = grant.do()
-            except ServiceError as error:
+            except Exception as error:  # noqa: BLE001  # a defect must not stop the other grants
                 late = self._clock.monotonic() - began > READ_LAG_S
-                if fresh and not late and error.failure.status in _NOT_YET:
+                unknown = isinstance(error, ServiceError) and error.failure.status in _NOT_YET
+                if fresh and not late and unknown:
                     self._clock.sleep(POLL_PAUSE_S)
                     continue
                 return grant.failed(error)
-            except NotGrantedError as error:
-                return grant.failed(error)
-            except Exception as error:  # noqa: BLE001  # a mistake of ours must not keep the other rights from being given
-                return grant.failed(internal(error, DiagnosisContext()))
             done = done or Granted()
             return replace(grant, status="granted", client_id=done.client_id, reason=done.reason)
 
@@ -154,7 +146,7 @@ class Onboarding:
             return [at for at, grant in done.items() if not there.issuperset(grant.keys)]
 
         for at in poll(self._clock, unseen, lambda found: not found) if done else ():
-            self.grants[at] = self.grants[at].failed(finding("grant_not_visible", DiagnosisContext()))
+            self.grants[at] = self.grants[at].lacks("grant_not_visible")
 
     # One trust zone
 
@@ -180,17 +172,16 @@ class Onboarding:
             self._services, identity, self._given.account_id, self._settings.options
         )
         seen: list[WorkspaceSnapshot] = []
-        looked_at = self._crew.each(entries, databricks.see)
-        if self._crew.interrupted:
+        looked_at = self._executor.each(entries, databricks.see)
+        if self._executor.interrupted:
             raise KeyboardInterrupt
         for entry, view in looked_at:
             if isinstance(view, WorkspaceSnapshot):
                 seen.append(view)
             else:
-                late = Grant("principal", entry.name, "look at the workspace")
-                yield view or late.failed(
-                    finding("check_timed_out", DiagnosisContext(host=entry.workspace.host))
-                )
+                context = DiagnosisContext(host=entry.workspace.host)
+                late = Grant("principal", entry.name, "look at the workspace", context=context)
+                yield view or late.lacks("check_timed_out")
         principals = databricks.principals(seen)
         yield from principals.values()
         yield from databricks.policies(seen)
@@ -215,11 +206,10 @@ class Onboarding:
             found = directory.by_client_id(asked) if zone.identity else directory.by_object_id(asked)
         except ServiceError as error:
             return grant.failed(error)
+        grant = replace(grant, context=DiagnosisContext(tenant=tenant))
         if found is None:
-            return grant.failed(finding("identity_not_in_tenant", DiagnosisContext(tenant=tenant), id=asked))
-        if not found.managed:
-            return grant.failed(finding("not_a_managed_identity", DiagnosisContext(tenant=tenant), id=asked))
-        return found
+            return grant.lacks("identity_not_in_tenant", id=asked)
+        return found if found.managed else grant.lacks("not_a_managed_identity", id=asked)
 
     def _member(self, zone: Zone, identity: ServicePrincipal) -> ServicePrincipal | Grant:
         """Who calls Azure DevOps: the identity or, in another tenant, the app registration that speaks for it."""
@@ -237,12 +227,10 @@ class Onboarding:
             found = self._directory(tenant)[0].by_client_id(registration)
         except ServiceError as error:
             return grant.failed(error)
-        if found is None:
-            context = DiagnosisContext(
-                tenant=tenant, registration=registration, who=grant.required_role, command=grant.command
-            )
-            return grant.failed(finding("no_consent", context))
-        return found
+        context = DiagnosisContext(
+            tenant=tenant, registration=registration, who=grant.required_role, command=grant.command
+        )
+        return found or replace(grant, context=context).lacks("no_consent")
 
     def _directory(self, tenant: str) -> tuple[EntraDirectory, str]:
         rest = self._services.rest(Service.ENTRA, MICROSOFT_GRAPH_ORIGIN, tenant)
@@ -261,54 +249,47 @@ class Onboarding:
         for view in seen:
             if view.workspace.oauth is not None:
                 users.setdefault(view.workspace.oauth.secret_name.lower(), []).append(view)
-        targets, mixed = targets_of(self._settings)
-        several = {name.lower(): ids for name, ids in mixed.items()}
-        for name, views in users.items():
-            grant = self._secret(views, [principals[view.workspace.name] for view in views])
-            if (ids := several.get(name)) is not None:
-                client_ids = ", ".join(ids)
-                yield grant.failed(
-                    finding("secret_shared_by_principals", grant.context, client_ids=client_ids)
-                )
-            elif grant.status == "planned":
-                yield replace(grant, do=partial(self._issue, grant, views, targets, mixed))
-            else:
-                yield grant
+        for target in targets_of(self._settings):
+            if views := users.get(target.name.lower()):
+                yield self._secret(target, views, [principals[view.workspace.name] for view in views])
 
-    def _secret(self, views: Sequence[WorkspaceSnapshot], needs: Sequence[Grant]) -> Grant:
+    def _secret(
+        self, target: RotationTarget, views: Sequence[WorkspaceSnapshot], needs: Sequence[Grant]
+    ) -> Grant:
         first, url = views[0], self._settings.key_vault_url or ""
-        name = first.workspace.oauth.secret_name if first.workspace.oauth else ""
         context = DiagnosisContext(
             host=first.workspace.host,
             client_id=first.client_id,
-            secret=name,
+            secret=target.name,
             vault=url,
             options=self._settings.options,
         )
         grant = Grant(
             "oauth_secret",
             f"Key Vault {url.removeprefix('https://')}",
-            f'OAuth secret of service principal {first.client_id}, as the secret "{name}"',
+            f'OAuth secret of service principal {first.client_id}, as the secret "{target.name}"',
             f"{workspace_admin(first.workspace)} who is Key Vault Secrets Officer",
             commands.onboard(self._settings.options),
             context=context,
-            keys=(("oauth_secret", name),),
+            keys=(("oauth_secret", target.name),),
             needs=tuple(needs),
         )
+        if target.shared_by:
+            return grant.lacks("secret_shared_by_principals", client_ids=", ".join(target.shared_by))
         try:
-            context = replace(context, object_id=self._services.token(KEY_VAULT).object_id)
-            grant = replace(grant, context=context)
-            there = self._services.vault(url).current(name) is not None
+            own = self._services.token(KEY_VAULT).object_id
         except ServiceError as error:
             return grant.failed(error)
-        return grant.skipped(grant.blocked) if grant.blocked and not there else grant.existing(is_=there)
+        grant = replace(grant, context=replace(context, object_id=own))
+        grant = replace(grant, do=partial(self._issue, grant, views, target))
+        grant = grant.checked(lambda: self._services.vault(url).current(target.name) is not None)
+        return grant.skipped(grant.blocked) if grant.blocked and grant.status == "planned" else grant
 
     def _issue(
         self,
         grant: Grant,
         views: Sequence[WorkspaceSnapshot],
-        targets: Sequence[RotationTarget],
-        mixed: Mapping[str, Sequence[str]],
+        target: RotationTarget,
     ) -> Granted | None:
         """In the first workspace that the principal is in by now; it is tried in all of them."""
         in_it = [
@@ -317,36 +298,36 @@ class Onboarding:
             if self._now(principal).status in {"exists", "granted"}
         ]
         hosts = tuple(dict.fromkeys(view.workspace.host for view in in_it))
-        target = RotationTarget(grant.context.secret, in_it[0].client_id, hosts, ())
+        target = replace(target, client_id=in_it[0].client_id, hosts=hosts)
         vault = self._services.vault(self._settings.key_vault_url or "")
         if vault.current(target.name) is not None:  # another admin was quicker
             return None
         report = Rotation(
             target,
-            beside=sibling_names(target, targets, mixed),
             vault=vault,
             services=self._services,
-            crew=self._crew,
+            executor=self._executor,
             deadline=self._services.deadline,
             within=timedelta(),
             context=grant.context,
             allowed=frozenset(hosts),  # there is none yet that the others would be locked out by
         ).issue()
         if report.errors:
-            raise NotGrantedError(report.errors[0])
-        if report.unmanaged:
-            ids = ", ".join(each.id for each in report.unmanaged)
-            return Granted(
-                reason=f"besides, it has OAuth secrets that nobody knows of ({ids}); rotate says what to do with them"
-            )
-        return None
+            raise DiagnosedError(report.errors[0])
+        if not report.unmanaged:
+            return None
+        ids = ", ".join(each.id for each in report.unmanaged)
+        return Granted(
+            reason=f"besides, it has OAuth secrets that nobody knows of ({ids}); rotate says what to do with them"
+        )
 
     # What the list does not name
 
     def _unnamed(self, view: WorkspaceSnapshot, named: Projects) -> Iterator[Grant]:
-        """Git folders of projects that the list does not name: nobody but its author can say that the identity may read them."""
+        """Git folders of projects that the list does not name. Only its author decides that the identity may read them."""
         for target in view.targets:
-            repository = self._repository(target.place.url if target.place else None)
+            url = target.place.url if target.place else None
+            repository = read_remote(url, self._settings.trusted).repository if url else None
             if repository is None:
                 continue
             if repository.project.lower() not in named.get(place_of(repository), {}):
@@ -356,15 +337,12 @@ class Onboarding:
                     'write its address as "url" into its entry, and the identity is let in there'
                 )
 
-    def _repository(self, url: str | None) -> Repository | None:
-        return read_remote(url, self._settings.trusted).repository if url else None
-
     # Where there is no service principal yet
 
     def _new_principal(self, name: str) -> list[Grant]:
-        """A service principal that Databricks manages, for a list that names none yet: made in its first workspace.
+        """A service principal that Databricks manages, for a list that names none yet: created in its first workspace.
 
-        It is made once: names need not be unique, so of one that is there already nobody can say whether it is meant.
+        Names need not be unique. If one of this name exists, none is created: it might be another team's.
         """
         workspace = next(  # settled by the command
             entry.workspace
@@ -376,21 +354,30 @@ class Onboarding:
             workspace.name,
             f'a new service principal named "{name}", with workspace access',
             workspace_admin(workspace),
-            commands.make_principal(workspace.host, name),
+            commands.add_principal(workspace.host, None, name),
             context=DiagnosisContext(host=workspace.host),
         )
-        try:
-            scim = ScimClient(self._services.rest(Service.DATABRICKS, workspace.host))
-            known = scim.principals_named(name)
-        except ServiceError as error:
-            return [grant.failed(error)]
-        if known:
-            return [grant.failed(_taken(known, name, grant.context))]
-        return [replace(grant, do=partial(self._make_principal, scim, grant, name))]
+        grant = replace(grant, do=partial(self._make_principal, grant.context, name))
+        return [grant.checked(lambda: self._free(grant.context, name) is None)]
 
-    def _make_principal(self, scim: ScimClient, grant: Grant, name: str) -> Granted:
-        if known := scim.principals_named(name):  # another admin was quicker
-            raise NotGrantedError(_taken(known, name, grant.context))
+    def _free(self, context: DiagnosisContext, name: str) -> ScimClient:
+        """Return the workspace's principals, if none has this name.
+
+        Raises:
+            ServiceError: they cannot be listed.
+            DiagnosedError: one has it.
+        """
+        scim = ScimClient(self._services.rest(Service.DATABRICKS, context.host))
+        if known := scim.principals_named(name):
+            count = "a service principal" if len(known) == 1 else f"{len(known)} service principals"
+            ids = ", ".join(each.client_id for each in known)
+            raise DiagnosedError(
+                finding("principal_name_taken", context, name=f'"{name}"', count=count, ids=ids)
+            )
+        return scim
+
+    def _make_principal(self, context: DiagnosisContext, name: str) -> Granted:
+        scim = self._free(context, name)  # another admin may have been quicker
         try:
             client_id = scim.add_principal(None, name)
         except ServiceError as error:
@@ -403,9 +390,3 @@ class Onboarding:
                 raise
             client_id = made[0].client_id
         return Granted(client_id)
-
-
-def _taken(known: Sequence[Principal], name: str, context: DiagnosisContext) -> Diagnosis:
-    count = "a service principal" if len(known) == 1 else f"{len(known)} service principals"
-    ids = ", ".join(each.client_id for each in known)
-    return finding("principal_name_taken", context, name=f'"{name}"', count=count, ids=ids)

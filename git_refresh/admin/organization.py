@@ -4,15 +4,14 @@ Facts: https://learn.microsoft.com/rest/api/azure/devops/memberentitlementmanage
 https://learn.microsoft.com/rest/api/azure/devops/graph
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from pydantic import Field
+from pydantic import Field, WrapValidator
 
-from git_refresh.clients.responses import Guid, Response, Word
+from git_refresh.clients.responses import Guid, Page, Response, Word, or_nothing
 from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
 from git_refresh.failures.failure import (
@@ -22,6 +21,7 @@ from git_refresh.failures.failure import (
     Service,
     ServiceError,
     ServiceFailure,
+    none_if_missing,
 )
 
 DEVOPS_ORIGIN = "https://dev.azure.com"
@@ -50,25 +50,19 @@ class _Project(Response):
 
 
 class _Value(Response):
-    value: Annotated[str, Field(strict=True, max_length=400, pattern=r"^[A-Za-z0-9._-]+$")]
-
-
-class _Group(Response):
-    displayName: Word = ""  # noqa: N815  # Azure DevOps' names, here and below
-    descriptor: Descriptor
-
-
-class _Groups(Response):
-    value: Annotated[tuple[_Group, ...], Field(max_length=5000)] = ()
+    value: Descriptor
 
 
 class _Subject(Response):
-    originId: Word = ""  # noqa: N815
+    """A service principal or a group."""
+
     descriptor: Descriptor
+    displayName: Annotated[Word | None, WrapValidator(or_nothing)] = None  # noqa: N815  # Azure DevOps' names, here and below
+    originId: Word = ""  # noqa: N815
     isDeletedInOrigin: bool = False  # noqa: N815
 
 
-class _Subjects(Response):
+class _Subjects(Page):
     value: Annotated[tuple[_Subject, ...], Field(max_length=5000)] = ()
 
 
@@ -78,16 +72,12 @@ class _Licence(Response):
     status: Word = ""
 
 
-class _ProjectRef(Response):
-    id: Guid
-
-
 class _OfProject(Response):
     groupType: Word = ""  # noqa: N815
 
 
 class _Entitled(Response):
-    projectRef: _ProjectRef  # noqa: N815
+    projectRef: _Project  # noqa: N815
     group: _OfProject = _OfProject()
 
 
@@ -147,7 +137,7 @@ def entitlement(object_id: str, project_ids: Sequence[str]) -> dict[str, object]
 
 
 class Organization:
-    """One organization, as somebody in it sees it. Every method raises `ServiceError` when Azure DevOps fails it."""
+    """One organization, as one of its users sees it. Every method raises `ServiceError` when Azure DevOps fails it."""
 
     def __init__(self, name: str, devops: Rest, entitlements: Rest, graph: Rest) -> None:
         self.name = name
@@ -164,18 +154,23 @@ class Organization:
 
     def member(self, object_id: str) -> Member | None:
         """The service principal with this object id; None where it is not a member, or not any more."""
-        descriptor = self._descriptor(object_id)
+        what = Operation.LIST_MEMBERS.of(self.name)
+        descriptor = next(
+            (
+                each.descriptor
+                for each in self._subjects(what, "serviceprincipals")
+                if each.originId.lower() == object_id.lower() and not each.isDeletedInOrigin
+            ),
+            None,
+        )
         if descriptor is None:
             return None
         what = Operation.READ_ACCESS_LEVEL.of(self.name)
         key = self._graph.get(what, f"{self._path}/graph/storagekeys/{descriptor}", _Value, _VERSION).value
         path = f"{self._path}/serviceprincipalentitlements/{key}"
-        try:
-            found = self._entitlements.get(what, path, _Entitlement, _VERSION)
-        except ServiceError as error:
-            if error.failure.status == HTTPStatus.NOT_FOUND:  # known to the directory, without a licence
-                return None
-            raise
+        found = none_if_missing(lambda: self._entitlements.get(what, path, _Entitlement, _VERSION))
+        if found is None:  # known to the directory, without a licence
+            return None
         status = found.accessLevel.status.lower()
         if status in _GONE or found.servicePrincipal.isDeletedInOrigin:
             return None
@@ -190,28 +185,10 @@ class Organization:
         )
         return Member(descriptor, key, licensed, projects, status if status in _BLOCKED else "")
 
-    def _descriptor(self, object_id: str) -> str | None:
-        for found in self._service_principals():
-            if found.originId.lower() == object_id.lower() and not found.isDeletedInOrigin:
-                return found.descriptor
-        return None
-
-    def _service_principals(self) -> Iterator[_Subject]:
-        what = Operation.LIST_MEMBERS.of(self.name)
-        for page in self._pages(what, f"{self._path}/graph/serviceprincipals", _Subjects, {}):
+    def _subjects(self, what: Attempt, kind: str, **query: str) -> Iterator[_Subject]:
+        path = f"{self._path}/graph/{kind}"
+        for page in self._graph.pages(what, path, _Subjects, _VERSION | query, most=MAX_MEMBERS_PAGES):
             yield from page.value
-
-    def _pages[M: Response](
-        self, what: Attempt, path: str, model: type[M], query: Mapping[str, str]
-    ) -> Iterator[M]:
-        asked = {**_VERSION, **query}
-        for _ in range(MAX_MEMBERS_PAGES):
-            page = self._graph.page(what, path, model, asked)
-            yield page.answer
-            if not page.following:
-                return
-            asked["continuationToken"] = page.following
-        raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, FailureKind.UNEXPECTED))
 
     def add(self, object_id: str, project_ids: Sequence[str]) -> None:
         """Let a service principal in, with Basic access and into the Readers of projects. Doing it twice changes nothing."""
@@ -235,20 +212,19 @@ class Organization:
                 *outcome.operationResult.errors,
                 *(e for r in outcome.operationResults for e in r.errors),
             ]
-            said = " ".join(error.value for error in errors)
+            message = " ".join(error.value for error in errors)
             raise ServiceError(
-                ServiceFailure(Service.AZURE_DEVOPS, what, FailureKind.ANSWER, status=200, message=said)
+                ServiceFailure(Service.AZURE_DEVOPS, what, FailureKind.ANSWER, status=200, message=message)
             )
 
     def readers(self, project: str, project_id: str) -> str:
         """The descriptor of a project's group Readers."""
         what = Operation.FIND_READERS.of(project)
         scope = self._graph.get(what, f"{self._path}/graph/descriptors/{project_id}", _Value, _VERSION).value
-        for page in self._pages(what, f"{self._path}/graph/groups", _Groups, {"scopeDescriptor": scope}):
-            for group in page.value:
-                if group.displayName == READERS:
-                    return group.descriptor
-        raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, FailureKind.UNEXPECTED))
+        for group in self._subjects(what, "groups", scopeDescriptor=scope):
+            if group.displayName == READERS:
+                return group.descriptor
+        raise self._graph.unexpected(what)
 
     def put_into(self, member: Member, group: str, project: str) -> None:
         """Put a member into a group. Doing it twice changes nothing."""

@@ -1,9 +1,10 @@
-"""The composition root of what is done with an admin's own sign-in: the services, as whoever has typed `az login` may use them."""
+"""The composition root of the commands that use an admin's own sign-in (`az login`)."""
 
 import ssl
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
+from math import inf
 from typing import override
 
 from pydantic import SecretStr
@@ -58,35 +59,25 @@ class _OwnSignIn(Identity):
     ) -> None:
         super().__init__(None, tls, deadline, secrets, environ, tenant_id=tenant)
         self._asking = threading.Lock()
-        self._latest: dict[str, Token | ServiceFailure] = {}
-        self._asked: dict[str, float] = {}
+        self._latest: dict[str, tuple[Token | ServiceFailure, float]] = {}
+        """The latest result for each resource, and when the Azure CLI was asked."""
 
     @override
     def token(self, resource: str) -> Token:
+        clock = self._deadline.clock
         with self._asking:
-            latest = self._latest.get(resource)
-            if latest is None or self._is_due(resource, latest):
-                latest = self._latest[resource] = self._renewed(resource, latest)
-        if isinstance(latest, Token):
-            return latest
-        raise ServiceError(latest)
-
-    def _is_due(self, resource: str, latest: Token | ServiceFailure) -> bool:
-        clock = self._deadline.clock
-        if clock.monotonic() - self._asked[resource] < AGAIN_S:
-            return False
-        return not isinstance(latest, Token) or latest.expires_at - clock.now() < RENEWED
-
-    def _renewed(self, resource: str, latest: Token | ServiceFailure | None) -> Token | ServiceFailure:
-        """Another one; the old one, as long as it lives, where there is none."""
-        clock = self._deadline.clock
-        try:
-            return self._fetch(resource)
-        except ServiceError as error:
-            lives = isinstance(latest, Token) and latest.expires_at > clock.now()
-            return latest if isinstance(latest, Token) and lives else error.failure
-        finally:
-            self._asked[resource] = clock.monotonic()
+            latest, asked = self._latest.get(resource, (None, -inf))
+            valid = latest.expires_at - clock.now() if isinstance(latest, Token) else timedelta()
+            if valid < RENEWED and clock.monotonic() - asked >= AGAIN_S:
+                try:
+                    latest = self._fetch(resource)
+                except ServiceError as error:
+                    latest = latest if latest and valid > timedelta() else error.failure
+                self._latest[resource] = latest, clock.monotonic()
+        if isinstance(latest, ServiceFailure):
+            raise ServiceError(latest)
+        assert latest is not None  # noqa: S101  # it was asked at least once
+        return latest
 
 
 class AdminServices:
@@ -112,7 +103,7 @@ class AdminServices:
         self._vaults: dict[str, AdminVault] = {}
 
     def identity(self, tenant: str = "") -> Identity:
-        """Whoever is signed in; in another tenant, as the guest that she is there."""
+        """Whoever is signed in; in another tenant, as a guest."""
         with self._lock:
             if tenant not in self._identities:
                 self._identities[tenant] = _OwnSignIn(
@@ -124,7 +115,7 @@ class AdminServices:
         """A token for a resource.
 
         Raises:
-            ServiceError: nobody is signed in, or not there.
+            ServiceError: the Azure CLI is not signed in, or not to this tenant.
         """
         return self.identity(tenant).token(resource)
 

@@ -4,18 +4,20 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Literal, Protocol, override
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.model.values import Ref, StoredCredential
 from git_refresh.run.ports import Authenticator
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking: a user name, or an application id; and whether he administers the workspace."""
+    """Who is signed in: a user name, or an application ID; and whether they administer the workspace."""
 
     name: str
     admin: bool
@@ -91,13 +93,13 @@ TOOL = "databricks-git-refresh"
 
 SECRET_ID = "databricks-secret-id"  # noqa: S105  # a tag's name
 CLIENT_ID = "databricks-client-id"
-"""The tags that tell of which OAuth secret a version has the value, and whose that is: its id and its principal's application id.
+"""Tags with the ID of the OAuth secret that a version contains, and its principal's application ID.
 
-They may have been written by hand, and travel with a copy: they tell, and prove nothing.
+They can be set manually, and a copy has them too: they prove nothing.
 """
 
 STORED_AS = "databricks-stored-as"
-"""The tag that tells where that was stored, as `VAULT_HOST/NAME`: what is found elsewhere is a copy."""
+"""The tag with the place where it was stored, as `VAULT_HOST/NAME`. A version elsewhere is a copy."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -113,17 +115,17 @@ class Version:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def whose(self) -> str | None:
-        """The application id of the service principal whose OAuth secret this is, if its tags tell."""
+    def owner(self) -> str | None:
+        """The application ID of the service principal that its tags name."""
         tags = self.tags
         return tags.get(CLIENT_ID, "").lower() or None if _ID.fullmatch(tags.get(SECRET_ID, "")) else None
 
     def names(self, client_id: str) -> str | None:
-        """The id of the OAuth secret whose value this is, if its tags tell so, and of this service principal; None: nobody knows."""
-        return self.tags[SECRET_ID] if self.whose == client_id.lower() else None
+        """Return the ID of the OAuth secret that its tags name, if they name this service principal too."""
+        return self.tags[SECRET_ID] if self.owner == client_id.lower() else None
 
     def stored_by_us(self, client_id: str, place: str) -> str | None:
-        """The same, if besides a command of ours has stored it, and at this very place: only that may ever be deleted."""
+        """Return the same ID, if a command of ours has stored the version at this place. Only such a secret may ever be deleted."""
         ours = self.tags.get(MADE_BY) == TOOL and self.tags.get(STORED_AS) == place
         return self.names(client_id) if ours else None
 
@@ -138,20 +140,36 @@ class Current:
 
 @dataclass(frozen=True, slots=True)
 class OAuthSecret:
-    """What a workspace tells of an OAuth secret: never its value."""
+    """An OAuth secret as a workspace lists it, without its value."""
 
     id: str
     created_at: datetime | None = None
     expires_at: datetime | None = None
     """None: it does not end."""
-    status: str = ""
     scopes: tuple[str, ...] = ()
     """Those that a token of it can have; none: all that the principal may do."""
 
 
+class SignIn(StrEnum):
+    """The result of a sign-in with an OAuth secret."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNREACHABLE = "unreachable"
+    """Neither: there was no response, or one that is not about the secret."""
+
+
+class DiagnosedError(Exception):
+    """A step that cannot go on, for a reason that it has found itself."""
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        super().__init__(diagnosis.code)
+        self.diagnosis = diagnosis
+
+
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """An OAuth secret that was made just now: the only time that its value is told."""
+    """An OAuth secret that was just made. Databricks returns its value only now."""
 
     about: OAuthSecret
     value: SecretStr = field(repr=False)
@@ -163,5 +181,5 @@ def place_of(vault: str, name: str) -> str:
 
 
 def tags_of(secret_id: str, client_id: str, place: str) -> dict[str, str]:
-    """What to tag a version with whose value is this OAuth secret of this service principal, and which is stored at this place."""
+    """Return the tags of a version that contains this OAuth secret, and is stored at this place."""
     return {MADE_BY: TOOL, SECRET_ID: secret_id, CLIENT_ID: client_id, STORED_AS: place}

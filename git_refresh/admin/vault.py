@@ -1,9 +1,10 @@
-"""Key Vault as somebody who administers it: a secret's versions with their tags, and a new one."""
+"""Key Vault, read and written by an admin: a secret's versions with their tags, and a new one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
+from http import HTTPStatus
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated
 
 from azure.keyvault.secrets import SecretProperties
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, SecretStr
@@ -12,7 +13,14 @@ from git_refresh.admin.values import Current, Version
 from git_refresh.clients.key_vault import KeyVault, judge
 from git_refresh.clients.responses import Response, UnexpectedAnswerError, VaultSecret, Word, read
 from git_refresh.clients.retry import Retry
-from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import (
+    FailureKind,
+    Operation,
+    Service,
+    ServiceError,
+    ServiceFailure,
+    none_if_missing,
+)
 from git_refresh.output.redact import INVISIBLE
 
 VERSIONS = 1_000
@@ -25,7 +33,7 @@ _LONGEST_TAG = 256
 
 
 def _readable(tags: object) -> object:
-    """Tags as anybody may have set them by hand: what is odd is nobody's mark."""
+    """Return the plain tags. They can be set manually, and an odd one is no mark of ours."""
     if not isinstance(tags, Mapping):
         return {}
     return {key: value for key, value in tags.items() if _is_plain(key) and _is_plain(value)}
@@ -35,14 +43,10 @@ def _is_plain(text: object) -> bool:
     return isinstance(text, str) and len(text) <= _LONGEST_TAG and not INVISIBLE.search(text)
 
 
-def _in_lower_case(text: str) -> str:
-    return text.lower()
-
-
 class _Properties(Response):
     """The properties of a version, as the vault's client hands them over."""
 
-    version: Annotated[str, Field(strict=True, pattern=r"^[0-9a-fA-F]{32}$"), AfterValidator(_in_lower_case)]
+    version: Annotated[str, Field(strict=True, pattern=r"^[0-9a-fA-F]{32}$"), AfterValidator(str.lower)]
     created_on: AwareDatetime | None = None
     expires_on: AwareDatetime | None = None
     enabled: bool | None = None
@@ -58,17 +62,13 @@ class AdminVault(KeyVault):
         Raises:
             ServiceError: it cannot be read, is disabled, or was deleted and can be recovered, so that its name is taken.
         """
-        try:
-            return self._read_version(name, None)
-        except ServiceError as error:
-            if error.failure.status != _NOT_FOUND:
-                raise
-        if self._was_deleted(name):
+        found = none_if_missing(lambda: self._read_version(name, None))
+        if found is None and self._was_deleted(name):
             what = Operation.STORE_SECRET.of(name)
             raise ServiceError(
-                ServiceFailure(Service.KEY_VAULT, what, FailureKind.ANSWER, _CONFLICT, DELETED)
+                ServiceFailure(Service.KEY_VAULT, what, FailureKind.ANSWER, HTTPStatus.CONFLICT, DELETED)
             )
-        return None
+        return found
 
     def value(self, name: str, version: str | None = None) -> SecretStr:
         """The value of a version of a secret; None: of the latest.
@@ -83,14 +83,12 @@ class AdminVault(KeyVault):
 
         def ask() -> list[Version]:
             pages = self._client.list_properties_of_secret_versions(name)
-            return [self._version(found) for found in _at_most(VERSIONS, pages)]
+            found = list(islice(pages, VERSIONS + 1))
+            if len(found) > VERSIONS:
+                raise UnexpectedAnswerError
+            return [self._version(each) for each in found]
 
-        try:
-            return self._call(Operation.LIST_VERSIONS.of(name), ask)
-        except ServiceError as error:
-            if error.failure.status != _NOT_FOUND:
-                raise
-        return []
+        return none_if_missing(lambda: self._call(Operation.LIST_VERSIONS.of(name), ask)) or []
 
     def store(
         self, name: str, value: SecretStr, expires_on: datetime | None, tags: Mapping[str, str]
@@ -122,31 +120,14 @@ class AdminVault(KeyVault):
         return self._call(what.of(name), ask)
 
     def _was_deleted(self, name: str) -> bool:
-        try:
-            self._call(Operation.FIND_DELETED_SECRET.of(name), lambda: self._client.get_deleted_secret(name))
-        except ServiceError as error:
-            if error.failure.status != _NOT_FOUND:
-                raise
-            return False
-        return True
+        what = Operation.FIND_DELETED_SECRET.of(name)
+        found = none_if_missing(lambda: self._call(what, lambda: self._client.get_deleted_secret(name)))
+        return found is not None
 
     def _version(self, found: SecretProperties) -> Version:
         answer = {name: getattr(found, name) for name in _Properties.model_fields}
-        told = read(_Properties, answer, self._sent())
-        return Version(told.version, told.created_on, told.expires_on, told.enabled is not False, told.tags)
-
-
-_NOT_FOUND = 404
-_CONFLICT = 409
-
-
-def _at_most(number: int, found: Iterable[Any]) -> Iterable[Any]:
-    """So many of them.
-
-    Raises:
-        UnexpectedAnswerError: there are more.
-    """
-    taken = list(islice(found, number + 1))
-    if len(taken) > number:
-        raise UnexpectedAnswerError
-    return taken
+        properties = read(_Properties, answer, self._sent())
+        enabled = properties.enabled is not False
+        return Version(
+            properties.version, properties.created_on, properties.expires_on, enabled, properties.tags
+        )

@@ -15,7 +15,7 @@ from git_refresh.clients.responses import Guid, Response, Word
 from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
 from git_refresh.clients.scim import ADMINS, Principal, ScimClient
-from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import Operation, ServiceError, none_if_missing
 from git_refresh.model.values import DIRECTORY, GitFolder
 
 MANAGE = "CAN_MANAGE"
@@ -83,14 +83,9 @@ class AdminWorkspace:
 
     def account_id(self) -> str | None:
         """The id of the account that the workspace says it belongs to; None where it does not tell."""
-        try:
-            return self._rest.get(
-                Operation.LOOK_UP_ACCOUNT.of(), "/.well-known/databricks-config", _Metadata
-            ).account_id
-        except ServiceError as error:
-            if error.failure.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
+        what, path = Operation.LOOK_UP_ACCOUNT.of(), "/.well-known/databricks-config"
+        found = none_if_missing(lambda: self._rest.get(what, path, _Metadata))
+        return found.account_id if found else None
 
     def managers(self, account_id: str, client_id: str) -> frozenset[str]:
         """Who manages a service principal: `servicePrincipals/…`, `groups/…`. Only read: such a rule set is replaced as a whole."""
@@ -148,32 +143,23 @@ class AdminWorkspace:
         No recorded answer shows which kind a Git folder with Git CLI access has.
         """
         first = self.kind_of(place)
-        other: ObjectKind = "directories" if first == "repos" else "repos"
-        try:
-            found = request(f"/api/2.0/permissions/{first}/{place.id}")
-        except ServiceError as error:
-            if error.failure.status not in _OTHER_KIND:
-                raise
-            failure = error
-        else:
-            self._kinds[place.id] = first
-            return found
-        try:
-            found = request(f"/api/2.0/permissions/{other}/{place.id}")
-        except ServiceError as error:
-            if error.failure.status not in _OTHER_KIND:
-                raise
-            raise failure from None
-        self._kinds[place.id] = other
-        return found
+        kinds: tuple[ObjectKind, ...] = (first, "directories" if first == "repos" else "repos")
+        failures = []
+        for kind in kinds:
+            try:
+                found = request(f"/api/2.0/permissions/{kind}/{place.id}")
+            except ServiceError as error:
+                if error.failure.status not in _OTHER_KIND:
+                    raise
+                failures.append(error)
+            else:
+                self._kinds[place.id] = kind
+                return found
+        raise failures[0]
 
     def make_directory(self, path: str) -> FoundObject:
         """A directory, made with those above it as far as they are missing."""
         self._git.make_directory(path)
         if (made := self.at(path)) is None:
-            raise ServiceError(
-                ServiceFailure(
-                    Service.DATABRICKS, Operation.CREATE_DIRECTORY.of(path), FailureKind.UNEXPECTED
-                )
-            )
+            raise self._rest.unexpected(Operation.CREATE_DIRECTORY.of(path))
         return made

@@ -149,7 +149,7 @@ def onboard(
                 crew.interrupted = True
         finally:
             _tell_made(onboarding.grants)
-            onboarding.close()
+            services.close()
     except SettingsError as error:
         exit_with_problems(error.problems, as_json=as_json)
     done = OnboardResult(tuple(onboarding.grants), checked, applied=apply_, interrupted=crew.interrupted)

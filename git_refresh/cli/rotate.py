@@ -11,17 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from git_refresh.admin.rotation.decide import (
-    Decision,
-    SignIn,
-    places,
-    sibling_names,
-    targets_of,
-    why_not_there,
-)
+from git_refresh.admin.rotation.decide import Decision, places, targets_of, why_not_there
 from git_refresh.admin.rotation.report import RotationReport, SecretReport
-from git_refresh.admin.rotation.steps import MAX_PARALLEL_WORKSPACES
-from git_refresh.admin.rotation.work import Rotation
+from git_refresh.admin.rotation.work import MAX_PARALLEL_WORKSPACES, Rotation
+from git_refresh.admin.values import SignIn
 from git_refresh.cli import ask, options, render
 from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.shared import (
@@ -179,12 +172,9 @@ class _Command:
         self._as_json = as_json
         rejected = [entry for entry in settings.entries if isinstance(entry, Rejected)]
         self._problems = tuple(problem for entry in rejected for problem in entry.problems)
-        self._targets, self._mixed = targets_of(settings)
+        self._targets = targets_of(settings)
         self.allowed = set[str]()
         self._approved: dict[str, Decision] = {}
-        self._beside = {
-            target.name: sibling_names(target, self._targets, self._mixed) for target in self._targets
-        }
 
     def choose(self, names: Sequence[str]) -> None:
         """Keep only these.
@@ -192,7 +182,7 @@ class _Command:
         Raises:
             SettingsError: one is not there.
         """
-        there = {name.lower(): name for name in (*(each.name for each in self._targets), *self._mixed)}
+        there = {target.name.lower(): target.name for target in self._targets}
         problems = [
             Problem("NAME", why_not_there(name, list(there.values()), self._settings))
             for name in names
@@ -202,7 +192,6 @@ class _Command:
             raise SettingsError(problems)
         wanted = {there[name.lower()] for name in names} or set(there.values())
         self._targets = [target for target in self._targets if target.name in wanted]
-        self._mixed = {name: told for name, told in self._mixed.items() if name in wanted}
 
     def allow_all(self) -> None:
         """Let a new secret be stored without each workspace that cannot be reached."""
@@ -225,7 +214,9 @@ class _Command:
         """Do it: what is to be done now, and was in the plan."""
         nothing = {secret.name: secret for secret in plan.secrets if secret.name not in self._approved}
         return self._each(
-            lambda rotation: rotation.apply(self._approved[rotation.name]), applied=True, as_planned=nothing
+            lambda rotation: rotation.apply(self._approved[rotation.target.name]),
+            applied=True,
+            as_planned=nothing,
         )
 
     def done_nothing(self, plan: RotationReport) -> RotationReport:
@@ -244,11 +235,6 @@ class _Command:
 
         settings, reports, interrupted = self._settings, [], False
         url = settings.key_vault_url or ""
-        for name, client_ids in self._mixed.items():
-            told = finding(
-                "secret_shared_by_principals", DiagnosisContext(secret=name), client_ids=", ".join(client_ids)
-            )
-            reports.append(SecretReport(name, "", "", (), "failed", errors=(told,)))
         clock = SystemClock()
         deadline = Deadline.after(max(settings.timeout_s, _LEAST_S), clock)
         # Longer than the rotations: what was made and cannot be stored has to be deleted again, however late it is.
@@ -261,16 +247,23 @@ class _Command:
             except KeyboardInterrupt:
                 interrupted = True
             for target in self._targets:
+                if target.shared_by:
+                    shared = finding(
+                        "secret_shared_by_principals",
+                        DiagnosisContext(secret=target.name),
+                        client_ids=", ".join(target.shared_by),
+                    )
+                    reports.append(SecretReport(target.name, "", "", (), "failed", errors=(shared,)))
+                    continue
                 assert vault is not None  # noqa: S101  # there is one where there is a target
                 if as_planned and target.name in as_planned:
                     reports.append(as_planned[target.name])
                     continue
                 rotation = Rotation(
                     target,
-                    beside=self._beside[target.name],
                     vault=vault,
                     services=services,
-                    crew=Executor(MAX_PARALLEL_WORKSPACES, deadline),
+                    executor=Executor(MAX_PARALLEL_WORKSPACES, deadline),
                     deadline=deadline,
                     within=self._within,
                     context=context,
@@ -278,7 +271,7 @@ class _Command:
                     force=self._force,
                     hold=_HOLD if self._problems else "",
                     allowed=frozenset(self.allowed),
-                    said=self._say if applied else lambda _: None,
+                    on_step=self._say if applied else lambda _: None,
                 )
                 if interrupted:
                     reports.append(rotation.interrupted())

@@ -155,6 +155,12 @@ class Response(BaseModel):
         return {key: found for key, found in said.items() if found is not None or key not in optional}
 
 
+class Page(Response):
+    """A page of a list."""
+
+    next_page_token: PageToken | None = None
+
+
 def or_nothing(value: object, handler: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401  # pydantic's own type
     """As if it were not said, where it is not what is promised."""
     try:
@@ -198,11 +204,10 @@ class Repo(Response):
     git_cli_enabled: Annotated[bool | None, WrapValidator(or_nothing)] = None
 
 
-class Repos(Response):
+class Repos(Page):
     """A page of `GET /api/2.0/repos`; each of its folders is read by itself, so that one odd folder costs no other."""
 
     repos: list[Any] = []
-    next_page_token: PageToken | None = None
 
 
 class Directory(Response):

@@ -1,17 +1,16 @@
 """A client of a service's REST API: one origin, one token, each call bounded, retried and checked against a response model."""
 
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import requests
 from pydantic import SecretStr
 
-from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
+from git_refresh.clients.responses import Page, Response, UnexpectedAnswerError, read
 from git_refresh.clients.retry import Retry, call
 from git_refresh.clients.session import BoundedSession
-from git_refresh.failures.failure import Attempt, Service
+from git_refresh.failures.failure import Attempt, FailureKind, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline, ServiceTime, Skew
 from git_refresh.output.mask import SecretFilter
 
@@ -29,14 +28,6 @@ MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 
 class Nothing(Response):
     """A response of which nothing is needed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page[M: Response]:
-    """An answer, and where the next one begins; empty after the last."""
-
-    answer: M
-    following: str
 
 
 class Rest:
@@ -112,13 +103,31 @@ class Rest:
         Raises:
             ServiceError: the service fails it.
         """
-        return self._call("GET", what, path, model, query=query, limit=limit, repeat=repeat).answer
+        return self._call("GET", what, path, model, query=query, limit=limit, repeat=repeat)[0]
 
-    def page[M: Response](
-        self, what: Attempt, path: str, model: type[M], query: Mapping[str, str] | None = None
-    ) -> Page[M]:
-        """The same of a list in pages, as Azure DevOps has them: where the next begins is in a header."""
-        return self._call("GET", what, path, model, query=query)
+    def pages[M: Page](
+        self, what: Attempt, path: str, model: type[M], query: Mapping[str, str] | None = None, *, most: int
+    ) -> Iterator[M]:
+        """Read a list page by page. Databricks has the next page's token in the body, Azure DevOps in a header.
+
+        Raises:
+            ServiceError: the service fails it, or the list has more than `most` pages.
+        """
+        query = dict(query or {})
+        for _ in range(most):
+            page, following = self._call("GET", what, path, model, query=query)
+            yield page
+            if page.next_page_token:
+                query["page_token"] = page.next_page_token
+            elif following:
+                query["continuationToken"] = following
+            else:
+                return
+        raise self.unexpected(what)
+
+    def unexpected(self, what: Attempt) -> ServiceError:
+        """Return the error of a response that is not what the service promises."""
+        return ServiceError(ServiceFailure(self._service, what, FailureKind.UNEXPECTED))
 
     def send[M: Response](  # one for each part of a request
         self,
@@ -136,7 +145,7 @@ class Rest:
         Raises:
             ServiceError: the service fails it.
         """
-        return self._call(method, what, path, model, query=query, body=body, repeat=repeat).answer
+        return self._call(method, what, path, model, query=query, body=body, repeat=repeat)[0]
 
     def _call[M: Response](  # noqa: PLR0913  # one for each part of a request
         self,
@@ -149,12 +158,13 @@ class Rest:
         body: object = None,
         limit: float | None = None,
         repeat: Retry = Retry.IDEMPOTENT,
-    ) -> Page[M]:
+    ) -> tuple[M, str]:
+        """Return the response, and where the next page of Azure DevOps begins."""
         kind = {"Content-Type": "application/json-patch+json"} if isinstance(body, list) else {}
 
         token = self.token().get_secret_value()
 
-        def ask() -> Page[M]:
+        def ask() -> tuple[M, str]:
             answer = self.session.request(
                 method,
                 f"{self.origin}{path}",
@@ -167,7 +177,7 @@ class Rest:
                 },
             )
             found = read_response(answer, model, self.secrets)
-            return Page(found, answer.headers.get("x-ms-continuationtoken", ""))
+            return found, answer.headers.get("x-ms-continuationtoken", "")
 
         return call(
             self._service,

@@ -5,7 +5,6 @@ https://docs.databricks.com/api/azure/account/accountserviceprincipals
 """
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Annotated
 
 from pydantic import Field, WrapValidator
@@ -13,7 +12,7 @@ from pydantic import Field, WrapValidator
 from git_refresh.clients.responses import NumericText, Response, Word, or_nothing
 from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
-from git_refresh.failures.failure import Attempt, Operation, ServiceError
+from git_refresh.failures.failure import Attempt, Operation, none_if_missing
 from git_refresh.model.values import GUID
 
 WORKSPACE_ACCESS = "workspace-access"
@@ -23,11 +22,23 @@ ADD_WORKSPACE_ACCESS = {
     "Operations": [{"op": "add", "path": "entitlements", "value": [{"value": WORKSPACE_ACCESS}]}],
 }
 """The body of the PATCH that adds it. Other entitlements stay."""
+_PRINCIPAL_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"
 ADMINS = "admins"
 _USERS = "users"
 
 _IDS = "id,applicationId"
 _ALL = f"{_IDS},displayName,active,entitlements,groups"
+
+
+def principal_body(client_id: str | None, name: str) -> dict[str, object]:
+    """Return the body that adds a service principal with workspace access; without `client_id`, one of Databricks' own."""
+    identity = {"applicationId": client_id} if client_id else {}
+    return {
+        **identity,
+        "displayName": name,
+        "active": True,
+        "entitlements": [{"value": WORKSPACE_ACCESS}],
+    }
 
 
 class _Value(Response):
@@ -116,15 +127,12 @@ class ScimClient:
 
     def client_id(self, principal_id: int) -> str | None:
         """Return the application ID of the service principal with this ID; None if there is none."""
-        path = f"{self._path}/ServicePrincipals/{principal_id}"
-        try:
-            return self._rest.get(
-                Operation.LOOK_UP_PRINCIPAL.of(principal_id), path, _Principal
-            ).applicationId
-        except ServiceError as error:
-            if error.failure.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
+        what, path = (
+            Operation.LOOK_UP_PRINCIPAL.of(principal_id),
+            f"{self._path}/ServicePrincipals/{principal_id}",
+        )
+        found = none_if_missing(lambda: self._rest.get(what, path, _Principal))
+        return found.applicationId if found else None
 
     def add_principal(self, client_id: str | None, name: str) -> str:
         """Add a service principal with workspace access to a workspace, and return its application ID.
@@ -135,13 +143,7 @@ class ScimClient:
             client_id: of an identity of Entra; None: Databricks makes a principal of its own.
             name: its display name.
         """
-        body: dict[str, object] = {
-            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"],
-            "displayName": name,
-            "active": True,
-            "entitlements": [{"value": WORKSPACE_ACCESS}],
-        }
-        body |= {"applicationId": client_id} if client_id else {}
+        body = {"schemas": [_PRINCIPAL_SCHEMA], **principal_body(client_id, name)}
         what, path = Operation.ADD_PRINCIPAL.of(), f"{self._path}/ServicePrincipals"
         return self._rest.send("POST", what, path, _Principal, body=body).applicationId
 

@@ -3,6 +3,7 @@
 # ruff: noqa: S105  # texts, and no secrets
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -245,6 +246,16 @@ class ServiceError(Exception):
             f"could not {failure.attempt}: {failure.service} ({failure.error_code or failure.kind})"
         )
         self.failure = failure
+
+
+def none_if_missing[T](call: Callable[[], T]) -> T | None:
+    """Return what a call returns; None if the service answers 404."""
+    try:
+        return call()
+    except ServiceError as error:
+        if error.failure.status != HTTPStatus.NOT_FOUND:
+            raise
+    return None
 
 
 AADSTS = re.compile(r"\bAADSTS\d{4,8}\b")

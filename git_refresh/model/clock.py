@@ -245,10 +245,16 @@ POLL_PAUSE_S = 1.0
 """Seconds before the second look; before each further one, twice as many."""
 
 
-def poll[T](clock: Clock, look: Callable[[], T], good: Callable[[T], bool]) -> T:
-    """What a look shows, as soon as it is good; what it shows at last, if it never is."""
+def poll[T](
+    clock: Clock, look: Callable[[], T], good: Callable[[T], bool], seconds: float | None = None
+) -> T:
+    """What a look shows, as soon as it is good; what it shows at last, if it never is.
+
+    It looks again for `READ_LAG_S`, or for `seconds`.
+    """
     began, pause = clock.monotonic(), POLL_PAUSE_S
-    while not good(found := look()) and clock.monotonic() - began < READ_LAG_S:
+    limit = READ_LAG_S if seconds is None else seconds
+    while not good(found := look()) and clock.monotonic() - began < limit:
         clock.sleep(pause)
         pause *= 2
     return found

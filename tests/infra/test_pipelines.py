@@ -16,8 +16,8 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from git_refresh.admin.rotation.decide import RotationTarget, SecretSnapshot, SignIn, decide
-from git_refresh.admin.values import OAuthSecret, Version, place_of, tags_of
+from git_refresh.admin.rotation.decide import RotationTarget, SecretSnapshot, decide
+from git_refresh.admin.values import OAuthSecret, SignIn, Version, place_of, tags_of
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS
 from tests.support.paths import ROOT
@@ -512,17 +512,17 @@ def test_a_run_may_be_missed_by_all_that_live_for_as_long_as_the_page_says(
     place = place_of("https://v.vault.azure.net", "oauth")
     version = Version("v", made, ends, tags=tags_of("a", "id", place))
     seen = SecretSnapshot(
+        RotationTarget("oauth", "id", ("https://x",), ()),
         place,
         version,
         sign_ins={"https://x": SignIn.ACCEPTED},
         versions=(version,),
-        beside={},
+        siblings={},
         principal=7,
         secrets=(secret,),
     )
-    target = RotationTarget("oauth", "id", ("https://x",), ())
     looks = [made + timedelta(days=phase + 7 * week) + late for week in range(110)]
-    due = [look for look in looks if decide(target, seen, look, timedelta(days=60)).create]
+    due = [look for look in looks if decide(seen, look, timedelta(days=60)).create]
     assert due[missed] < ends
 
 

@@ -42,8 +42,8 @@ class Desk:
 
     def __init__(self, settings: Mapping[str, str], given: OnboardOptions) -> None:
         deadline = Deadline.after(600, SystemClock())
-        services = AdminServices(deadline, os.environ, RedactingLogger())
-        self.onboarding = Onboarding(load(settings), services, given, Executor(4, deadline))
+        self.services = AdminServices(deadline, os.environ, RedactingLogger())
+        self.onboarding = Onboarding(load(settings), self.services, given, Executor(4, deadline))
         self.onboarding.plan()
 
     @property
@@ -75,7 +75,7 @@ def look(fleet: UngrantedFleet) -> Iterator[Look]:
 
     yield look
     for desk in desks:
-        desk.onboarding.close()
+        desk.services.close()
 
 
 def answered(change: Callable[[Any], Any], **where: Any) -> Fault:
@@ -530,6 +530,6 @@ def test_a_new_principal_is_made_in_the_first_workspace_that_wants_one(fleet: Un
     desk = Desk({**fleet.settings, "WORKSPACES": json.dumps(listed)}, given)
     desk.onboarding.plan("etl")
     (grant,) = desk.found
-    desk.onboarding.close()
+    desk.services.close()
     assert grant.location == "wants one"
     assert grant.status == "planned"

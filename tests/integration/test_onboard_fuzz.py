@@ -104,8 +104,8 @@ def at_laptop(patch: pytest.MonkeyPatch, cloud: Cloud, fleet: UngrantedFleet) ->
     for module in ("admin.onboarding", "model.clock"):
         patch.setattr(f"git_refresh.{module}.READ_LAG_S", 2.0)
         patch.setattr(f"git_refresh.{module}.POLL_PAUSE_S", 0.1)
-    patch.setattr("git_refresh.admin.rotation.steps.SIGN_IN_S", 2.0)
-    patch.setattr("git_refresh.admin.rotation.steps.READ_BACK_S", 1.0)
+    patch.setattr("git_refresh.admin.rotation.work.SIGN_IN_S", 2.0)
+    patch.setattr("git_refresh.admin.rotation.work.READ_BACK_S", 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def print_of(fleet: UngrantedFleet, *, give: bool) -> str:
         if give:
             onboarding.apply_all(lambda _: None)
     finally:
-        onboarding.close()
+        services.close()
     return logger.json({"grants": [grant.as_dict() for grant in onboarding.grants]})
 
 

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from git_refresh.admin import services
-from git_refresh.admin.rotation import steps
+from git_refresh.admin.rotation import work
 from git_refresh.admin.values import place_of, tags_of
 from git_refresh.cli import rotate as rotate_command
 from git_refresh.cli.main import main
@@ -537,7 +537,7 @@ class Here:
         for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
             self.patch.delenv(name)
         for name in ("SIGN_IN_S", "REACH_S", "ONE_TRY_S"):
-            self.patch.setattr(steps, name, 1.0)
+            self.patch.setattr(work, name, 1.0)
 
     def apply(self, *arguments: str) -> dict[str, Any]:
         """The report on the one secret."""
@@ -870,7 +870,7 @@ def test_no_logger_gets_to_see_a_secret(
         lower_every_level()
 
     monkeypatch.setattr(services, "silence_sdk_logs", silence_and_lower)
-    monkeypatch.setattr(steps, "READ_BACK_S", 1.0)
+    monkeypatch.setattr(work, "READ_BACK_S", 1.0)
     stage.cloud.remember_secrets()
     stage.cloud.inject(SPOILT[what]())
     done = CliRunner().invoke(main, ["rotate", "--apply", "--yes"])

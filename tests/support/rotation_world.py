@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, override
 
 from pydantic import SecretStr
 
@@ -16,6 +16,7 @@ from git_refresh.admin.values import Current, NewSecret, OAuthSecret, Version, p
 from git_refresh.failures.diagnosis import DiagnosisContext
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline, Event
+from git_refresh.run.pool import Executor
 from tests.support.fakes import NOW, FakeClock
 
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
@@ -310,7 +311,7 @@ class World:
         self, lifetime: timedelta, scopes: tuple[str, ...], began: timedelta = timedelta()
     ) -> OAuthSecret:
         number, made = next(self._ids), self.clock.now() + began
-        secret = OAuthSecret(f"secret-{number}", made, made + lifetime, "ACTIVE", scopes)
+        secret = OAuthSecret(f"secret-{number}", made, made + lifetime, scopes)
         self.secrets[secret.id] = secret
         return secret
 
@@ -377,13 +378,19 @@ class World:
         return result
 
 
-class OneByOne:
-    """A crew of one."""
+class OneByOne(Executor):
+    """Works on one thing after the other, on the caller's thread."""
 
-    interrupted = False
+    def __init__(self) -> None:
+        self.interrupted = False
 
+    @override
     def each[T, R](
-        self, items: Sequence[T], work: Callable[[T], R], at_once: int | None = None
+        self,
+        items: Sequence[T],
+        work: Callable[[T], R],
+        at_once: int | None = None,
+        until: Deadline | None = None,
     ) -> list[tuple[T, R | None]]:
         return [(item, work(item)) for item in items]
 
@@ -392,11 +399,10 @@ def rotation(
     world: World, within: float = 60, target: RotationTarget = TARGET, seconds: float = 540, **more: Any
 ) -> Rotation:
     return Rotation(
-        target,
-        beside=[name for name in (NAME, *world.others) if name != target.name],
+        replace(target, siblings=tuple(name for name in (NAME, *world.others) if name != target.name)),
         vault=world,
         services=world,
-        crew=OneByOne(),
+        executor=OneByOne(),
         deadline=Deadline.after(seconds, MachineClock(world)),
         within=timedelta(days=within),
         context=DiagnosisContext(vault=VAULT),

@@ -1,6 +1,5 @@
 """A workspace's jobs as its API tells of them, without sockets: whom they run as, what is gone, and answers to another question."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, cast
@@ -20,7 +19,7 @@ from git_refresh.clients.connections import tls_context
 from git_refresh.clients.devops import AzureDevOps
 from git_refresh.clients.responses import Response, read
 from git_refresh.clients.rest import Rest
-from git_refresh.failures.failure import ServiceError
+from git_refresh.failures.failure import Attempt, Service, ServiceError
 from git_refresh.model.clock import Deadline, Skew
 from git_refresh.model.hosts import NO_HOSTS
 from git_refresh.model.repository import parse_repository
@@ -35,25 +34,26 @@ TOKEN = "dkea" + "0123456789abcdef" * 2
 
 
 @dataclass
-class FakeRest:
+class FakeRest(Rest):
     """One origin, which answers everything alike, or from its pages in turn."""
 
     answer: Any = None
-    pages: list[Any] = field(default_factory=list)
+    listed: list[Any] = field(default_factory=list)
+    _service = Service.DATABRICKS
 
-    def get[M: Response](
-        self, what: str, path: str, model: type[M], query: Mapping[str, str] | None = None, **_: object
-    ) -> M:
-        answer = self.pages.pop(0) if self.pages else self.answer
+    def _call[M: Response](
+        self, method: str, what: Attempt, path: str, model: type[M], **_: object
+    ) -> tuple[M, str]:
+        answer = self.listed.pop(0) if self.listed else self.answer
         if isinstance(answer, ServiceError):
             raise answer
-        return read(model, answer, SecretFilter())
+        return read(model, answer, SecretFilter()), ""
 
     def close(self) -> None: ...
 
 
 def jobs(answer: Any = None, pages: list[Any] | None = None) -> JobsClient:
-    return JobsClient(cast("Rest", FakeRest(answer, pages or [])), cast("Any", None), SecretFilter())
+    return JobsClient(FakeRest(answer, pages or []), cast("Any", None), SecretFilter())
 
 
 @pytest.mark.parametrize(
@@ -131,6 +131,12 @@ def test_a_list_of_more_jobs_than_a_workspace_can_have_is_refused() -> None:
         read.extend(chain.from_iterable(asked.listed()))
     assert caught.value.failure.kind == "unexpected"
     assert len(read) == MAX_LISTED_JOBS
+
+
+def test_a_list_whose_pages_never_end_is_refused() -> None:
+    with pytest.raises(ServiceError) as caught:
+        list(jobs({"jobs": [], "next_page_token": "more"}).listed())
+    assert caught.value.failure.kind == "unexpected"
 
 
 SOURCE = {"git_url": URL, "git_provider": "azureDevOpsServices", "git_branch": "main"}

@@ -127,7 +127,7 @@ def test_a_principal_is_made_with_its_name_and_workspace_access(typed: Typed, na
     added, made = (
         json.loads(after(call, "--json"))
         for call in typed(
-            f"{commands.add_principal(HOST, CLIENT_ID, name)} && {commands.make_principal(HOST, name)}"
+            f"{commands.add_principal(HOST, CLIENT_ID, name)} && {commands.add_principal(HOST, None, name)}"
         )
     )
     assert added == {**made, "applicationId": CLIENT_ID}

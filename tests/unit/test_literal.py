@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from git_refresh.admin.grants import Grant
-from git_refresh.admin.rotation.decide import SignIn
 from git_refresh.admin.rotation.report import (
     NotSignedIn,
     PreviousSecretReport,
@@ -25,6 +24,7 @@ from git_refresh.admin.rotation.report import (
     SecretReport,
     UnmanagedSecretReport,
 )
+from git_refresh.admin.values import SignIn
 from git_refresh.cli import render
 from git_refresh.cli.checks import LAYERS, Check, CheckReport
 from git_refresh.cli.diff import Change, show_changes

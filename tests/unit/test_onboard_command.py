@@ -11,7 +11,6 @@ from git_refresh.admin.grants import Grant
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.main import main
 from git_refresh.cli.onboard import OnboardResult, OnboardView
-from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.shell import Command
 from git_refresh.settings.names import SETTINGS
@@ -75,7 +74,7 @@ def grant(*, is_there: bool, code: str = "") -> Grant:
         "a workspace admin",
         Command("command"),
     )
-    return made.failed(finding(code, DiagnosisContext())) if code else made.existing(is_=is_there)
+    return made.lacks(code) if code else made.existing(is_=is_there)
 
 
 GRANTED = "All is granted. Next: deploy the list, wait five minutes, publish (docs/setup.md, steps 4 and 6)."

@@ -10,12 +10,10 @@ from git_refresh.admin.rotation.decide import (
     Decision,
     RotationTarget,
     SecretSnapshot,
-    SignIn,
     decide,
-    unclaimed,
-    untagged,
 )
-from git_refresh.admin.values import OAuthSecret, Version, place_of, tags_of
+from git_refresh.admin.rotation.report import PreviousSecretReport
+from git_refresh.admin.values import OAuthSecret, SignIn, Version, place_of, tags_of
 from tests.support.fakes import NOW
 
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
@@ -33,7 +31,7 @@ def secret(
     id_: str, *, ends: float | None = 30, life: float = 730, scopes: tuple[str, ...] = ()
 ) -> OAuthSecret:
     end = None if ends is None else ago(-ends)
-    return OAuthSecret(id_, end - timedelta(days=life) if end else ago(life), end, "ACTIVE", scopes)
+    return OAuthSecret(id_, end - timedelta(days=life) if end else ago(life), end, scopes)
 
 
 def version(
@@ -52,11 +50,12 @@ def seen(*versions: Version, has: list[OAuthSecret], **more: Any) -> SecretSnaps
     """The last of the versions is the current one."""
     return SecretSnapshot(
         **{
+            "target": TARGET,
             "place": PLACE,
             "current": versions[-1],
             "sign_ins": {HOST: SignIn.ACCEPTED},
             "versions": versions,
-            "beside": {},
+            "siblings": {},
             "principal": 7,
             "secrets": has,
             "vault_time": NOW,
@@ -67,11 +66,11 @@ def seen(*versions: Version, has: list[OAuthSecret], **more: Any) -> SecretSnaps
 
 
 def decided(*versions: Version, has: list[OAuthSecret], within: float = 60, **more: Any) -> Decision:
-    return decide(TARGET, seen(*versions, has=has, **more), NOW, timedelta(days=within))
+    return decide(seen(*versions, has=has, **more), NOW, timedelta(days=within))
 
 
 def unknown(*versions: Version, has: list[OAuthSecret], **more: Any) -> list[str]:
-    return [each.id for each in unclaimed(TARGET, seen(*versions, has=has, **more), NOW)]
+    return [each.id for each in seen(*versions, has=has, **more).unclaimed(NOW)]
 
 
 FAR: dict[str, Any] = {"ends": 600.0}
@@ -114,14 +113,14 @@ def test_one_that_does_not_work_is_made_anew() -> None:
 @pytest.mark.parametrize("ends", [600.0, 61.0, None])
 def test_what_is_forced_is_made_whenever_the_previous_one_ends(ends: float | None) -> None:
     it = seen(version("a", 10, ends=ends), has=[secret("a", ends=ends)])
-    found = decide(TARGET, it, NOW, timedelta(days=60), force=True)
+    found = decide(it, NOW, timedelta(days=60), force=True)
     assert (found.create, found.stop, found.why) == (True, "", "--force asks for one")
 
 
 def test_what_is_forced_is_still_held_by_what_stops_any_other() -> None:
     four = [secret(name) for name in "abcd"]
     it = seen(version("a", 10), has=four)
-    assert decide(TARGET, it, NOW, timedelta(days=60), force=True).stop == "room"
+    assert decide(it, NOW, timedelta(days=60), force=True).stop == "room"
 
 
 def test_a_secret_with_an_unknown_expiry_gets_no_successor() -> None:
@@ -250,8 +249,8 @@ def test_what_is_not_replaced_for_certain_stays(versions: list[Version]) -> None
 
 def test_what_is_held_stays_and_says_why() -> None:
     found = decided(OLD, CURRENT, has=HAS, held={"old": "it is in use"})
-    assert (deleted(found), found.later) == ([], ())
-    assert [(each.id, why) for each, why in found.held] == [("old", "it is in use")]
+    assert deleted(found) == []
+    assert found.kept == (PreviousSecretReport("old", HAS[1].created_at, "kept", reason="it is in use"),)
 
 
 def test_what_is_held_makes_no_room() -> None:
@@ -294,12 +293,12 @@ def test_what_is_stored_of_another_principal_is_not_overwritten(said: SignIn) ->
     ],
 )
 def test_what_another_name_holds_is_known_by_its_latest_tags(latest: list[Version], name: str | None) -> None:
-    assert untagged(seen(CURRENT, has=HAS, beside={"other": latest})) == name
+    assert seen(CURRENT, has=HAS, siblings={"other": latest}).untagged_sibling == name
 
 
 def test_a_life_that_is_asked_for_goes_before_the_old_one_s() -> None:
     it = seen(version("a", 70, ends=20), has=[secret("a", life=90, ends=20)])
-    assert decide(TARGET, it, NOW, timedelta(days=60), timedelta(days=180)).lifetime == timedelta(days=180)
+    assert decide(it, NOW, timedelta(days=60), timedelta(days=180)).lifetime == timedelta(days=180)
 
 
 def test_while_the_current_one_does_not_work_nothing_is_deleted() -> None:
@@ -307,16 +306,16 @@ def test_while_the_current_one_does_not_work_nothing_is_deleted() -> None:
 
 
 def test_what_another_name_holds_stays() -> None:
-    assert deleted(decided(OLD, CURRENT, has=HAS, beside={"other": [version("old", 5)]})) == []
-    assert unknown(CURRENT, has=HAS, beside={"other": [version("hand", 5)]}) == ["old"]
+    assert deleted(decided(OLD, CURRENT, has=HAS, siblings={"other": [version("old", 5)]})) == []
+    assert unknown(CURRENT, has=HAS, siblings={"other": [version("hand", 5)]}) == ["old"]
 
 
 @pytest.mark.parametrize(("age", "gone"), [(0.99, []), (1.0, ["old"])])
 def test_a_day_has_to_pass(age: float, gone: list[str]) -> None:
     found = decided(OLD, version("a", age, **FAR), has=HAS)
     assert deleted(found) == gone
-    assert [each.id for each in found.later] == ([] if gone else ["old"])
-    assert found.later_from == (None if gone else ago(age) + timedelta(days=1))
+    kept = [] if gone else [("old", ago(age) + timedelta(days=1))]
+    assert [(each.id, each.kept_until) for each in found.kept] == kept
 
 
 def test_an_expired_secret_counts_and_is_not_reported_as_unknown() -> None:

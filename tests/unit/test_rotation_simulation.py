@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from git_refresh.admin.rotation.decide import MAX_OAUTH_SECRETS
 from git_refresh.admin.rotation.report import SecretReport
-from git_refresh.admin.rotation.steps import is_refusal
+from git_refresh.admin.rotation.work import is_refusal
 from git_refresh.admin.values import tags_of
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceFailure
 from tests.support.examples import as_often_as
@@ -830,7 +830,7 @@ def test_a_secret_that_an_untagged_name_might_hold_is_not_called_unclaimed() -> 
 def test_a_secret_stored_meanwhile_under_another_name_is_not_unclaimed() -> None:
     it = world(more=1)
     it.put("secret-2", {}, "other")
-    target = replace(rotation(it)._target, name="new")
+    target = replace(rotation(it).target, name="new")
     report = rotation(it, target=target).issue()
     assert report.action == "rotated"
     assert {each.note.code for each in report.unmanaged} == {"untagged_oauth_secret"}

@@ -1,24 +1,24 @@
-"""What is to be done about one OAuth secret: pure, over what was found."""
+"""Decides what to do about one OAuth secret: pure, over a snapshot."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
-from git_refresh.admin.values import OAuthSecret, Version
+from git_refresh.admin.rotation.report import PreviousSecretReport
+from git_refresh.admin.values import OAuthSecret, SignIn, Version
 from git_refresh.output.redact import redact
 from git_refresh.output.text import closest, first_of
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
 
 MAX_OAUTH_SECRETS = 5
-"""OAuth secrets that a service principal may have. The fifth is left for somebody in need."""
+"""OAuth secrets that a service principal may have. The fifth is left for an emergency."""
 
 PREVIOUS_SECRET_GRACE = timedelta(days=1)
-"""How long the former secret is kept after a new one was stored: longer than a run, which has read the former one, can take."""
+"""How long the previous secret is kept after a new one was stored. A run that has read the previous one takes less."""
 
 MAX_LIFETIME = timedelta(days=730)
-"""What Databricks lets an OAuth secret live, and does where nothing else is asked for."""
+"""The longest lifetime of an OAuth secret in Databricks, and its default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,43 +32,39 @@ class RotationTarget:
     """Of the workspaces, each once."""
     workspaces: tuple[str, ...]
     """Their names."""
+    siblings: tuple[str, ...] = ()
+    """Other secrets of the list with the same service principal."""
+    shared_by: tuple[str, ...] = ()
+    """Application IDs, if the list has several service principals for this secret. Such a secret is not rotated."""
 
     @property
     def host(self) -> str:
-        """Of the first of the workspaces: there it is looked after."""
+        """The workspace that makes and deletes its OAuth secrets: the first."""
         return self.hosts[0]
-
-
-class SignIn(StrEnum):
-    """What a workspace said to a secret."""
-
-    ACCEPTED = "accepted"
-    REJECTED = "rejected"
-    UNREACHABLE = "unreachable"
-    """Neither: there was no answer, or one that is not about the secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecretSnapshot:
-    """What was found of it."""
+    """The state of a secret in Key Vault, in Databricks and at the workspaces."""
 
+    target: RotationTarget
     place: str
     """Where it is stored, as our tags write it."""
     current: Version
     sign_ins: Mapping[str, SignIn]
-    """What each workspace said to the value of that version, by host."""
+    """The response of each workspace to the value of that version, by host."""
     versions: Sequence[Version]
     """All of this name."""
-    beside: Mapping[str, Sequence[Version]]
-    """Those of other names of the list that stand with the same service principal, by name."""
+    siblings: Mapping[str, Sequence[Version]]
+    """The versions of the target's siblings, by name."""
     principal: int
     secrets: Sequence[OAuthSecret]
     """All of the service principal."""
     held: Mapping[str, str] = field(default_factory=dict)
-    """Ids of replaced ones whose value is, or may be, in use none the less, with the reason."""
+    """IDs of replaced ones whose value is in use all the same, or might be, with the reason."""
     vault_time: datetime | None = None
     databricks_time: datetime | None = None
-    """The time by each service's own clock; None if its answers have none."""
+    """The time by each service's own clock; None if its responses have none."""
 
     @property
     def now(self) -> datetime | None:
@@ -77,26 +73,132 @@ class SecretSnapshot:
             return None
         return min(self.vault_time, self.databricks_time)
 
-    def hosts(self, said: SignIn) -> list[str]:
-        """The workspaces that said so."""
-        return [host for host, answer in self.sign_ins.items() if answer is said]
+    def hosts(self, result: SignIn) -> list[str]:
+        """Return the workspaces with this result."""
+        return [host for host, found in self.sign_ins.items() if found is result]
+
+    def names(self, version: Version) -> str | None:
+        """Return the ID of the target's OAuth secret that a version's tags name."""
+        return version.names(self.target.client_id)
+
+    def stored_by_us(self, version: Version) -> str | None:
+        """Return the same ID, if a command of ours has stored the version at this place."""
+        return version.stored_by_us(self.target.client_id, self.place)
+
+    @property
+    def current_secret(self) -> OAuthSecret | None:
+        """The OAuth secret that the current version names."""
+        current_id = self.names(self.current)
+        return next((each for each in self.secrets if each.id == current_id), None)
+
+    @property
+    def named_by_siblings(self) -> set[str | None]:
+        """The IDs that versions of other names have."""
+        return {self.names(version) for versions in self.siblings.values() for version in versions}
+
+    def unclaimed(self, now: datetime) -> tuple[OAuthSecret, ...]:
+        """Return live secrets that no version proves to be ours, and no version that is in use names. Their owner is unknown."""
+        known = {self.names(self.current)} | self.named_by_siblings
+        for version in self.versions:
+            if not _is_older(version, self.current):
+                known.add(self.names(version))
+            known.add(self.stored_by_us(version))
+        return tuple(
+            each
+            for each in self.secrets
+            if each.id not in known and (each.expires_at is None or each.expires_at > now)
+        )
+
+    @property
+    def replaced(self) -> tuple[OAuthSecret, ...]:
+        """Those that the current one has replaced, by all tags: it is ours and exists, and an older version of ours names them.
+
+        Tags are not enough: only the values show which are in use, and only the workspaces whether the current one works.
+        """
+        current_id = self.stored_by_us(self.current)
+        if all(each.id != current_id for each in self.secrets):
+            return ()
+        return tuple(each for each in self._previous if each.id not in self.named_by_siblings)
+
+    @property
+    def expired(self) -> tuple[OAuthSecret, ...]:
+        """Previous ones that have expired by both services: each has an expiration date and a clock."""
+        now = self.now
+        if now is None:
+            return ()
+        valid = {
+            self.names(version)
+            for version in self.versions
+            if version.expires_on is None or version.expires_on > now
+        }
+        return tuple(
+            each
+            for each in self._previous
+            if each.id not in valid and each.expires_at is not None and each.expires_at <= now
+        )
+
+    @property
+    def _previous(self) -> list[OAuthSecret]:
+        """Those that only older versions than the current one name, and one of ours among them."""
+        older: set[str | None] = set()
+        in_use = {self.names(self.current)}
+        for version in self.versions:
+            if _is_older(version, self.current):
+                older.add(self.stored_by_us(version))
+            else:
+                in_use.add(self.names(version))
+        return [each for each in self.secrets if each.id in older - in_use]
+
+    @property
+    def why_kept(self) -> str:
+        """Why previous ones might still be needed after the grace period, whatever their values; empty if they are not."""
+        if not self._ages:
+            return "the time at Key Vault or at Databricks is not known"
+        if rejecting := self.hosts(SignIn.REJECTED):
+            return f"{places(rejecting)} {_verb(rejecting)} not accept the current one"
+        untried = [host for host in self.target.hosts if self.sign_ins.get(host) is not SignIn.ACCEPTED]
+        return f"the current one could not be tried at {places(untried)}" if untried else ""
+
+    @property
+    def kept_until(self) -> datetime | None:
+        """The end of the grace period; None if that is over, or not known."""
+        ages = self._ages
+        if all(now - since >= PREVIOUS_SECRET_GRACE for since, now in ages):
+            return None
+        return max(min(since, _LAST) + PREVIOUS_SECRET_GRACE for since, _ in ages)
+
+    @property
+    def _ages(self) -> list[tuple[datetime, datetime]]:
+        """When the current one was created, and the time now, by each service; empty if not known of both."""
+        vault = self.current.created_on, self.vault_time
+        current = self.current_secret
+        databricks = current.created_at if current else None, self.databricks_time
+        known = [(since, now) for since, now in (vault, databricks) if since is not None and now is not None]
+        return known if len(known) == 2 else []  # noqa: PLR2004  # both
+
+    @property
+    def untagged_sibling(self) -> str | None:
+        """Another name whose latest version has no tags: its value might be any secret that no version names."""
+        return next((name for name, versions in self.siblings.items() if not _is_tagged(versions)), None)
+
+
+_LAST = datetime.max.replace(tzinfo=UTC) - PREVIOUS_SECRET_GRACE
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is to be done, and why.
+    """What to do, and why.
 
     Attributes:
-        ends: when the current secret ends, as far as that is known.
+        ends: when the current secret expires, as far as that is known.
         why: why a new one is made, or why none is.
         create: whether one is.
-        lifetime: how long it is to live; None: as long as Databricks lets it.
-        scopes: what it may be used for.
-        stop: what keeps one from being made that may have to be: there is no `room`, the old `scopes` or the `end` are not known, what
-            is stored is that of another `principal`.
-        delete: former ones whose time is over.
-        later: former ones that are deleted from `later_from` on.
-        held: former ones that may be in use none the less, each with the reason.
+        lifetime: of the new one; None: as long as Databricks allows.
+        scopes: of the new one.
+        stop: what prevents a new one that might be due: there is no `room`, the old `scopes` or the `end` are not known, what is
+            stored is that of another `principal`.
+        delete: previous ones whose grace period is over.
+        kept: the other previous ones.
         known: whether it is known which of them is the current one.
     """
 
@@ -107,19 +209,16 @@ class Decision:
     scopes: tuple[str, ...] = ()
     stop: str = ""
     delete: tuple[OAuthSecret, ...] = ()
-    later: tuple[OAuthSecret, ...] = ()
-    later_from: datetime | None = None
-    held: tuple[tuple[OAuthSecret, str], ...] = ()
+    kept: tuple[PreviousSecretReport, ...] = ()
     known: bool = True
 
     @property
     def acts(self) -> bool:
-        """Whether anything is to be done."""
+        """Whether there is anything to do."""
         return self.create or bool(self.delete)
 
 
 def decide(
-    target: RotationTarget,
     seen: SecretSnapshot,
     now: datetime,
     within: timedelta,
@@ -127,27 +226,37 @@ def decide(
     *,
     force: bool = False,
 ) -> Decision:
-    """What is to be done, when secrets that end within so long, or all (`force`), are to be replaced.
+    """Decide what to do, if secrets that expire within this time, or all (`force`), are replaced.
 
-    New ones live for `lifetime`; None: for as long as the old one.
+    New ones are valid for `lifetime`; None: for as long as the old one.
     """
-    current_id = seen.current.names(target.client_id)
-    current = next((each for each in seen.secrets if each.id == current_id), None)
-    ends = _end(seen.current, current)
-    ended = expired(target, seen)
-    former = tuple(each for each in replaced(target, seen) if each not in ended)
-    later_from, why_not = kept_until(target, seen), why_kept(target, seen)
-    later, over = (former, ()) if later_from else ((), former)
+    current, ended = seen.current_secret, seen.expired
+    ends = min(
+        (
+            end
+            for end in (seen.current.expires_on, current.expires_at if current else None)
+            if end is not None
+        ),
+        default=None,
+    )
+    previous = tuple(each for each in seen.replaced if each not in ended)
+    until, why_not = seen.kept_until, seen.why_kept
+    later, over = (previous, ()) if until else ((), previous)
     reasons = {each.id: why_not for each in over if why_not} | dict(seen.held)
-    held = tuple((each, reasons[each.id]) for each in (*ended, *over) if each.id in reasons)
+    kept = [PreviousSecretReport(each.id, each.created_at, "kept", until) for each in later]
+    kept += [
+        PreviousSecretReport(each.id, each.created_at, "kept", reason=reasons[each.id])
+        for each in (*ended, *over)
+        if each.id in reasons
+    ]
     delete = tuple(each for each in (*ended, *over) if each.id not in reasons)
-    due, why = (True, _FORCED) if force else _due(seen, current, ends, now, within)
+    due, why = (True, "--force asks for one") if force else _due(seen, current, ends, now, within)
     stop, scopes = "", current.scopes if current else ()
     if due and current is None:
         stop, scopes = _common_scopes(seen.secrets)
     if due and len(seen.secrets) - len(delete) >= MAX_OAUTH_SECRETS - 1:
         stop = "room"
-    if due and seen.current.whose not in {None, target.client_id.lower()}:
+    if due and seen.current.owner not in {None, seen.target.client_id.lower()}:
         stop = "principal"
     if not due and ends is None:
         stop = "end"
@@ -159,91 +268,9 @@ def decide(
         scopes=scopes,
         stop=stop,
         delete=delete,
-        later=later,
-        later_from=later_from if later else None,
-        held=held,
-        known=current_id is not None,
+        kept=tuple(kept),
+        known=seen.names(seen.current) is not None,
     )
-
-
-def unclaimed(target: RotationTarget, seen: SecretSnapshot, now: datetime) -> tuple[OAuthSecret, ...]:
-    """Live secrets of which no version proves that they are ours, and none that is in use names them. Whose they are, nobody can tell."""
-    known = {seen.current.names(target.client_id)}
-    for version in seen.versions:
-        if not _is_older(version, seen.current):
-            known.add(version.names(target.client_id))
-        known.add(version.stored_by_us(target.client_id, seen.place))
-    known |= _named(target, seen.beside)
-    return tuple(each for each in seen.secrets if each.id not in known and _is_live(each, now))
-
-
-def replaced(target: RotationTarget, seen: SecretSnapshot) -> tuple[OAuthSecret, ...]:
-    """Those that the current one has replaced, by all tags: it is ours and there, and an older version of ours names them.
-
-    Tags are not all: whose value is still in use, only the values tell, and whether the current one works, only the workspaces.
-    """
-    current_id = seen.current.stored_by_us(target.client_id, seen.place)
-    if all(each.id != current_id for each in seen.secrets):
-        return ()
-    beside = _named(target, seen.beside)
-    return tuple(each for each in _former(target, seen) if each.id not in beside)
-
-
-def expired(target: RotationTarget, seen: SecretSnapshot) -> tuple[OAuthSecret, ...]:
-    """Former ones that have expired by both services: each says when they do, and each has a clock."""
-    now = seen.now
-    if now is None:
-        return ()
-    valid = {
-        version.names(target.client_id)
-        for version in seen.versions
-        if version.expires_on is None or version.expires_on > now
-    }
-    former = [each for each in _former(target, seen) if each.id not in valid]
-    return tuple(each for each in former if each.expires_at is not None and each.expires_at <= now)
-
-
-def _former(target: RotationTarget, seen: SecretSnapshot) -> list[OAuthSecret]:
-    """Those that only older versions than the current one name, and one of ours among them."""
-    older: set[str | None] = set()
-    in_use = {seen.current.names(target.client_id)}
-    for version in seen.versions:
-        if _is_older(version, seen.current):
-            older.add(version.stored_by_us(target.client_id, seen.place))
-        else:
-            in_use.add(version.names(target.client_id))
-    return [each for each in seen.secrets if each.id in older - in_use]
-
-
-def why_kept(target: RotationTarget, seen: SecretSnapshot) -> str:
-    """Why former ones may still be needed, whatever their values say, once their day has passed; empty if they are not."""
-    if not _ages(target, seen):
-        return "the time at Key Vault or at Databricks is not known"
-    if rejecting := seen.hosts(SignIn.REJECTED):
-        return f"{places(rejecting)} {_verb(rejecting)} not accept the current one"
-    untried = [host for host in target.hosts if seen.sign_ins.get(host) is not SignIn.ACCEPTED]
-    return f"the current one could not be tried at {places(untried)}" if untried else ""
-
-
-def kept_until(target: RotationTarget, seen: SecretSnapshot) -> datetime | None:
-    """Until when a run may use former ones: a day after the current one was stored; None if that is over, or not known."""
-    ages = _ages(target, seen)
-    if all(now - since >= PREVIOUS_SECRET_GRACE for since, now in ages):
-        return None
-    return max(min(since, _LAST) + PREVIOUS_SECRET_GRACE for since, _ in ages)
-
-
-def _ages(target: RotationTarget, seen: SecretSnapshot) -> list[tuple[datetime, datetime]]:
-    """Since when the current one is there, and the time now, by each service; empty if not known of both."""
-    current_id = seen.current.names(target.client_id)
-    current = next((each for each in seen.secrets if each.id == current_id), None)
-    vault = seen.current.created_on, seen.vault_time
-    databricks = current.created_at if current else None, seen.databricks_time
-    known = [(since, now) for since, now in (vault, databricks) if since is not None and now is not None]
-    return known if len(known) == 2 else []  # noqa: PLR2004  # both
-
-
-_LAST = datetime.max.replace(tzinfo=UTC) - PREVIOUS_SECRET_GRACE
 
 
 def _is_older(version: Version, current: Version) -> bool:
@@ -253,24 +280,12 @@ def _is_older(version: Version, current: Version) -> bool:
     return version.created_on < current.created_on
 
 
-def _named(target: RotationTarget, beside: Mapping[str, Iterable[Version]]) -> set[str | None]:
-    return {version.names(target.client_id) for versions in beside.values() for version in versions}
-
-
-def untagged(seen: SecretSnapshot) -> str | None:
-    """Another name of which nobody knows whose secret its latest version is: it may be each that no version names."""
-    return next((name for name, versions in seen.beside.items() if not _latest_is_told(versions)), None)
-
-
-def _latest_is_told(versions: Sequence[Version]) -> bool:
-    """Whether the tags of the latest version tell whose secret it is. Of those of one second each may be the latest."""
-    if any(version.created_on is None for version in versions):
+def _is_tagged(versions: Sequence[Version]) -> bool:
+    """Whether the latest version's tags name its OAuth secret. Each version of the same second might be the latest."""
+    created = [version.created_on for version in versions if version.created_on]
+    if len(created) < len(versions):
         return False
-    last = max((version.created_on for version in versions if version.created_on), default=None)
-    return all(version.whose for version in versions if version.created_on == last)
-
-
-_FORCED = "--force asks for one"
+    return all(version.owner for version in versions if version.created_on == max(created))
 
 
 def _due(
@@ -282,16 +297,11 @@ def _due(
         return True, f"{places(rejecting)} {_verb(rejecting)} not accept the previous one"
     if ends is None:
         return False, "nobody knows when it ends"
-    if (lifetime := _lifetime(seen.current, current)) is not None and lifetime / 2 < within:
-        within = lifetime / 2  # or a new one would be due at once
-    due = ends - now <= within
-    return due, f"{'the previous one' if due else 'it'} ends on {_day(ends)}, in {_days(ends - now)}"
-
-
-def _end(version: Version, secret: OAuthSecret | None) -> datetime | None:
-    """The earlier of what Key Vault and the workspace say."""
-    told = [version.expires_on, secret.expires_at if secret else None]
-    return min((end for end in told if end is not None), default=None)
+    if (lifetime := _lifetime(seen.current, current)) is not None:
+        within = min(within, lifetime / 2)  # or a new one would be due at once
+    due, days = ends - now <= within, (ends - now).days
+    left = f"{days} day{'' if days == 1 else 's'}"
+    return due, f"{'the previous one' if due else 'it'} ends on {_day(ends)}, in {left}"
 
 
 def _lifetime(version: Version, secret: OAuthSecret | None) -> timedelta | None:
@@ -306,7 +316,7 @@ def _lifetime(version: Version, secret: OAuthSecret | None) -> timedelta | None:
 
 
 def _common_scopes(secrets: Sequence[OAuthSecret]) -> tuple[str, tuple[str, ...]]:
-    """What all have, where it is not known which is the current one; or why none is made."""
+    """The scopes that all have, if the current one is not known; or why none is made."""
     found = {tuple(sorted(each.scopes)) for each in secrets}
     if len(found) == 1:
         return "", found.pop()
@@ -315,10 +325,6 @@ def _common_scopes(secrets: Sequence[OAuthSecret]) -> tuple[str, tuple[str, ...]
 
 _EVERYTHING: set[tuple[str, ...]] = {(), ("all-apis",)}
 """Two ways to write the same scopes."""
-
-
-def _is_live(secret: OAuthSecret, now: datetime) -> bool:
-    return secret.expires_at is None or secret.expires_at > now
 
 
 def places(hosts: Sequence[str]) -> str:
@@ -334,42 +340,34 @@ def _day(when: datetime) -> str:
     return f"{when.astimezone(UTC):%Y-%m-%d}"
 
 
-def _days(left: timedelta) -> str:
-    return f"{left.days} day{'' if left.days == 1 else 's'}"
-
-
 _MAX_NAMES = 5
 
 
-def targets_of(settings: Settings) -> tuple[list[RotationTarget], dict[str, list[str]]]:
-    """The secrets of the list; and those that stand with several service principals, by name, with their application ids."""
-    found: dict[str, list[Entry]] = {}
+def targets_of(settings: Settings) -> list[RotationTarget]:
+    """Return the secrets of the list, those that several service principals share first."""
+    users: dict[str, list[Entry]] = {}
+    client_ids: dict[str, dict[str, str]] = {}
+    names: dict[str, str] = {}
     for entry in settings.entries:
-        if isinstance(entry, Entry) and entry.workspace.oauth is not None:
-            found.setdefault(entry.workspace.oauth.secret_name.lower(), []).append(entry)
-    targets, mixed = [], {}
-    for entries in found.values():
-        oauths = [entry.workspace.oauth for entry in entries if entry.workspace.oauth]
-        client_ids = list(dict.fromkeys(oauth.client_id.lower() for oauth in oauths))
-        name = oauths[0].secret_name
-        if len(client_ids) > 1:
-            mixed[name] = client_ids
-        else:
-            workspaces = tuple(entry.name for entry in entries)
-            hosts = tuple(dict.fromkeys(entry.workspace.host for entry in entries))
-            targets.append(RotationTarget(name, oauths[0].client_id, hosts, workspaces))
-    return targets, mixed
-
-
-def sibling_names(
-    target: RotationTarget, targets: Sequence[RotationTarget], mixed: Mapping[str, Sequence[str]]
-) -> list[str]:
-    """The other names that stand with its service principal, be it among others: their secrets may be its, too."""
-    client_id = target.client_id.lower()
-    others = [
-        each.name for each in targets if each.name != target.name and each.client_id.lower() == client_id
+        if isinstance(entry, Entry) and (oauth := entry.workspace.oauth) is not None:
+            key = oauth.secret_name.lower()
+            names.setdefault(key, oauth.secret_name)
+            users.setdefault(key, []).append(entry)
+            client_ids.setdefault(key, {}).setdefault(oauth.client_id.lower(), oauth.client_id)
+    targets = [
+        RotationTarget(
+            name,
+            next(iter(client_ids[key].values())),
+            tuple(dict.fromkeys(entry.workspace.host for entry in users[key])),
+            tuple(entry.name for entry in users[key]),
+            tuple(
+                names[other] for other in names if other != key and client_ids[other].keys() & client_ids[key]
+            ),
+            tuple(client_ids[key]) if len(client_ids[key]) > 1 else (),
+        )
+        for key, name in names.items()
     ]
-    return others + [name for name, client_ids in mixed.items() if client_id in client_ids]
+    return sorted(targets, key=lambda target: not target.shared_by)
 
 
 def why_not_there(name: str, there: Sequence[str], settings: Settings) -> str:

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from git_refresh.admin.rotation.decide import SignIn
+from git_refresh.admin.values import SignIn
 from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.model.values import Problem, json_of
+
+RotationAction = Literal["rotate", "rotated", "unchanged", "failed"]
+"""`rotate`: would be rotated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,6 @@ class SecretReport:
     """One secret of Key Vault.
 
     Attributes:
-        action: `rotate`: would be rotated.
         expires_at: when the one that is stored ends.
         new_id: the id of the OAuth secret that was made and stored.
         steps: each thing that was done, in order.
@@ -56,7 +58,7 @@ class SecretReport:
     client_id: str
     host: str
     workspaces: tuple[str, ...]
-    action: Literal["rotate", "rotated", "unchanged", "failed"]
+    action: RotationAction
     reason: str = ""
     expires_at: datetime | None = None
     new_id: str | None = None
@@ -83,7 +85,7 @@ class RotationReport:
 
     @property
     def result(self) -> Literal["ok", "failed"]:
-        """`failed` as soon as anything failed or needs somebody."""
+        """`failed` as soon as anything failed or needs another person."""
         failed = self.problems or self.interrupted or any(secret.errors for secret in self.secrets)
         return "failed" if failed else "ok"
 
@@ -91,16 +93,17 @@ class RotationReport:
         """How much of each, in one line."""
         actions = [secret.action for secret in self.secrets]
         former = [each.action for secret in self.secrets for each in secret.previous]
-        counts = {
-            "rotated" if self.applied else "to rotate": actions.count(
-                "rotated" if self.applied else "rotate"
-            ),
-            "deleted" if self.applied else "to delete": former.count("deleted" if self.applied else "delete"),
+        counts = (
+            {"rotated": actions.count("rotated"), "deleted": former.count("deleted")}
+            if self.applied
+            else {"to rotate": actions.count("rotate"), "to delete": former.count("delete")}
+        )
+        counts |= {
             "unchanged": actions.count("unchanged"),
             "failed": sum(bool(secret.errors) for secret in self.secrets) + len(self.problems),
         }
-        told = [f"{number} {what}" for what, number in counts.items() if number or what != "failed"]
-        return f"{'Done' if self.applied else 'Plan'}: OAuth secrets: {', '.join(told)}."
+        counted = [f"{number} {what}" for what, number in counts.items() if number or what != "failed"]
+        return f"{'Done' if self.applied else 'Plan'}: OAuth secrets: {', '.join(counted)}."
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""

@@ -1,57 +1,131 @@
-"""Looking at one OAuth secret, and rotating it step by step: killed between any two, it leaves at most a secret that is reported."""
+"""Rotates one OAuth secret, step by step. A kill between two steps leaves at most a secret that the next call reports."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
+from http import HTTPStatus
+from typing import Protocol
 
 from pydantic import SecretStr
 
 from git_refresh.admin.rotation.decide import (
+    MAX_LIFETIME,
+    MAX_OAUTH_SECRETS,
     Decision,
     RotationTarget,
     SecretSnapshot,
-    SignIn,
     decide,
-    expired,
-    kept_until,
     places,
-    replaced,
-    unclaimed,
-    untagged,
-    why_kept,
 )
 from git_refresh.admin.rotation.report import (
     NotSignedIn,
     PreviousSecretReport,
+    RotationAction,
     SecretReport,
     UnmanagedSecretReport,
 )
-from git_refresh.admin.rotation.steps import (
-    ParallelMap,
-    RotationClients,
-    SecretStore,
-    Steps,
-    StoppedError,
-    no_room,
-    outcome,
+from git_refresh.admin.values import (
+    Current,
+    DiagnosedError,
+    NewSecret,
+    OAuthSecret,
+    SignIn,
+    Version,
+    place_of,
+    tags_of,
 )
-from git_refresh.admin.values import OAuthSecret, Version, place_of
-from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, explain, finding, interrupted
+from git_refresh.failures.diagnosis import (
+    Diagnosis,
+    DiagnosisContext,
+    explain,
+    finding,
+    interrupted,
+    out_of_time,
+)
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
-from git_refresh.model.clock import Deadline
+from git_refresh.failures.table import Known
+from git_refresh.model.clock import Deadline, poll
+from git_refresh.run.pool import Executor
+
+SIGN_IN_S = 90.0
+"""Seconds in which a new OAuth secret must work if it is rejected at first. Databricks has been seen to take some."""
+
+REACH_S = 20.0
+"""Seconds after which a workspace that cannot be reached is not tried again."""
+
+TRY_S = 60.0
+"""Seconds for trying a secret once at all workspaces."""
+
+ONE_TRY_S = 10.0
+"""Seconds for trying it at one of them."""
+
+EARLY = timedelta(days=1)
+"""How much earlier than requested a new one may expire: clocks differ."""
+
+MAX_PARALLEL_WORKSPACES = 64
+"""Workspaces that a secret is tried at together."""
+
+READ_BACK_S = 30.0
+"""Seconds in which Key Vault must show the stored version."""
+
+NEEDED_S = SIGN_IN_S + READ_BACK_S + 30.0
+"""Seconds that must be left to make a new one: it must be stored, or deleted again, in time."""
+
+_LONGEST_PAUSE_S = 8.0
+
+
+class SecretStore(Protocol):
+    """The part of `admin.vault.AdminVault` that a rotation uses."""
+
+    url: str
+
+    def now(self) -> datetime | None: ...
+    def current(self, name: str) -> Current | None: ...
+    def value(self, name: str, version: str | None = None) -> SecretStr: ...
+    def versions(self, name: str) -> Sequence[Version]: ...
+    def store(
+        self, name: str, value: SecretStr, expires_on: datetime | None, tags: Mapping[str, str]
+    ) -> Version: ...
+
+
+class OAuthSecretsApi(Protocol):
+    """`admin.oauth_secrets.OAuthSecrets`."""
+
+    def now(self) -> datetime | None: ...
+    def principal_id(self, client_id: str) -> int: ...
+    def list(self, principal: int) -> Sequence[OAuthSecret]: ...
+    def create(self, principal: int, lifetime: timedelta | None, scopes: tuple[str, ...]) -> NewSecret: ...
+    def delete(self, principal: int, secret_id: str) -> None: ...
+
+
+class RotationClients(Protocol):
+    """The part of `admin.services.AdminServices` that a rotation uses."""
+
+    def oauth_secrets(self, host: str) -> OAuthSecretsApi: ...
+    def try_secret(self, host: str, client_id: str, secret: SecretStr, deadline: Deadline) -> None: ...
 
 
 class Rotation:
-    """The work on one secret, with everything that it has done and found."""
+    """The rotation of one secret.
+
+    Attributes:
+        _context: what is known around it.
+        _steps: each thing that was done, as it is shown.
+        _made: OAuth secrets that were made here, or appeared while a response was lost.
+        _deleted: IDs of those that were deleted.
+        _maybe_stored: IDs of those that are stored, or might be.
+        _failures: why the secret that was tried last was not accepted, by host.
+    """
 
     def __init__(  # noqa: PLR0913  # each a fact of its own, given by name
         self,
         target: RotationTarget,
         *,
-        beside: Sequence[str],
         vault: SecretStore,
         services: RotationClients,
-        crew: ParallelMap,
+        executor: Executor,
         deadline: Deadline,
         within: timedelta,
         context: DiagnosisContext,
@@ -59,316 +133,525 @@ class Rotation:
         force: bool = False,
         hold: str = "",
         allowed: frozenset[str] = frozenset(),
-        said: Callable[[str], None] = lambda _: None,
+        on_step: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Take the secret.
+        """Prepare the rotation of a secret that expires `within` this time, or whenever it expires (`force`).
 
-        Args:
-            target: which one.
-            beside: other names of the list that stand with the same service principal, be it among others.
-            vault: where it is stored.
-            services: where it is made and tried.
-            crew: tries it at many workspaces at once.
-            deadline: when all ends.
-            within: those that end within so long are rotated.
-            context: what is known around it.
-            lifetime: how long a new one is to live; None: as long as the old one.
-            force: whether it is rotated whenever it ends.
-            hold: why nothing may be deleted that has not expired, if so.
-            allowed: the workspaces (hosts) that a new one may be stored without, where they cannot be reached.
-            said: is told each thing that is done.
+        A new one is valid for `lifetime`; None: for as long as the old one. While there is a reason to `hold` previous ones, only
+        expired ones are deleted. A new one may be stored without the `allowed` hosts, if they cannot be reached.
         """
-        self._target = target
-        self._beside = beside
+        self.target = target
         self._vault = vault
         self._services = services
+        self._executor = executor
         self._deadline = deadline
         self._within = within
         self._lifetime = lifetime
         self._force = force
         self._hold = hold
         self._allowed = allowed
+        self._on_step = on_step
         self._place = place_of(vault.url, target.name)
-        context = replace(context, host=target.host, secret=target.name, client_id=target.client_id)
-        self._steps = Steps(target, vault, services, crew, deadline, context, said)
+        self._context = replace(context, host=target.host, secret=target.name, client_id=target.client_id)
         self._errors: list[Diagnosis] = []
-
-    @property
-    def name(self) -> str:
-        """The secret's."""
-        return self._target.name
+        self._steps: list[str] = []
+        self._made: list[OAuthSecret] = []
+        self._deleted: set[str] = set()
+        self._maybe_stored: set[str] = set()
+        self._failures: dict[str, ServiceFailure] = {}
 
     def plan(self) -> tuple[SecretReport, Decision | None]:
-        """What would be done. Writes nothing."""
+        """Return what would be done. Writes nothing."""
         try:
             seen = self._look()
         except ServiceError as error:
-            return self.failed(explain(error.failure, self._steps.context)), None
+            return self.failed(explain(error.failure, self._context)), None
         decision = self._decide(seen)
-        former = [PreviousSecretReport(each.id, each.created_at, "delete") for each in decision.delete]
-        return self._report(seen, decision, "rotate" if decision.create else "unchanged", former), decision
+        previous = [PreviousSecretReport(each.id, each.created_at, "delete") for each in decision.delete]
+        return self._report("rotate" if decision.create else "unchanged", seen, decision, previous), decision
 
     def apply(self, approved: Decision) -> SecretReport:
-        """Look once more, and do what is to be done then, as far as it was approved.
+        """Look again, and do what is due then, as far as it was approved.
 
         Raises:
-            KeyboardInterrupt: somebody has ended it; what was made and not yet stored was deleted again, if that went well.
+            KeyboardInterrupt: the command was interrupted. A secret that was made and not yet stored was deleted again, if possible.
         """
         try:
             seen = self._look()
         except ServiceError as error:
-            return self.failed(explain(error.failure, self._steps.context))
+            return self.failed(explain(error.failure, self._context))
         decision = self._decide(seen)
-        former = [
+        previous = [
             self._delete(seen, each)
             if each in approved.delete
             else PreviousSecretReport(each.id, each.created_at, "kept", reason="it was not in the plan")
             for each in decision.delete
         ]
         if not (decision.create and approved.create):
-            return self._report(seen, decision, "unchanged", former)
-        untried = self._steps.untried(seen.hosts(SignIn.UNREACHABLE), self._allowed)
+            return self._report("unchanged", seen, decision, previous)
+        untried = self._untried(seen.hosts(SignIn.UNREACHABLE))
         if untried is not None:
             self._errors.append(untried)
-            return self._report(seen, decision, "failed", former)
-        return self._renew(seen, decision, former)
+            return self._report("failed", seen, decision, previous)
+        return self._renew(seen, decision, previous)
 
     def issue(self) -> SecretReport:
-        """Make the first one, where Key Vault has no secret of this name. What there is in Databricks besides is reported."""
+        """Make the first one, if Key Vault has no secret of this name. Other OAuth secrets in Databricks are reported."""
         try:
-            secrets = self._services.oauth_secrets(self._target.host)
-            principal = secrets.principal_id(self._target.client_id)
+            secrets = self._secrets()
+            principal = secrets.principal_id(self.target.client_id)
             listed = secrets.list(principal)
-            beside = {name: self._vault.versions(name) for name in self._beside}
+            siblings = {name: self._vault.versions(name) for name in self.target.siblings}
         except ServiceError as error:
-            return self.failed(explain(error.failure, self._steps.context))
-        seen = SecretSnapshot(
-            self._place,
-            Version(""),
-            sign_ins={},
-            versions=(),
-            beside=beside,
-            principal=principal,
-            secrets=listed,
-        )
+            return self.failed(explain(error.failure, self._context))
+        seen = SecretSnapshot(self.target, self._place, Version(""), {}, (), siblings, principal, listed)
+        self._context = replace(self._context, principal_id=str(principal))
         decision = Decision(None, "there is none", create=True, lifetime=self._lifetime)
-        self._steps.context = replace(self._steps.context, principal_id=str(principal))
         return self._renew(seen, decision, ())
 
     def _renew(
-        self, seen: SecretSnapshot, decision: Decision, former: Sequence[PreviousSecretReport]
+        self, seen: SecretSnapshot, decision: Decision, previous: Sequence[PreviousSecretReport]
     ) -> SecretReport:
         try:
-            new = self._steps.create(seen, decision)
-            self._steps.store(seen, new, self._allowed)
-        except StoppedError as stopped:
-            self._errors.append(stopped.why)
-            return self._report(seen, decision, "failed", former)
-        report = self._report(seen, decision, "rotated", former)
+            new = self._create(seen, decision)
+            self._store(seen, new)
+        except DiagnosedError as error:
+            self._errors.append(error.diagnosis)
+            return self._report("failed", seen, decision, previous)
+        report = self._report("rotated", seen, decision, previous)
         return replace(report, new_id=new.about.id, expires_at=new.about.expires_at)
 
-    # Looking
+    # Look
+
+    def _secrets(self) -> OAuthSecretsApi:
+        return self._services.oauth_secrets(self.target.host)
 
     def _look(self) -> SecretSnapshot:
-        """In this order: what is stored meanwhile is not taken for nobody's.
+        """List OAuth secrets before versions: a secret that is stored in between has a version then.
 
         Raises:
-            ServiceError: something cannot be read, or is not there.
+            ServiceError: something cannot be read, or is missing.
         """
-        target = self._target
-        secrets = self._services.oauth_secrets(target.host)
+        target = self.target
+        secrets = self._secrets()
         principal = secrets.principal_id(target.client_id)
         listed = secrets.list(principal)
         versions = self._vault.versions(target.name)
-        beside = {name: self._vault.versions(name) for name in self._beside}
+        siblings = {name: self._vault.versions(name) for name in target.siblings}
         current = self._vault.current(target.name)
         if current is None:
             what = Operation.READ_LATEST_VERSION.of(target.name)
             raise ServiceError(
                 ServiceFailure(Service.KEY_VAULT, what, FailureKind.ANSWER, 404, "SecretNotFound")
             )
-        failures = self._steps.failures = self._steps.sign_in(target.hosts, current.value)
+        self._failures = self._sign_in(target.hosts, current.value)
         seen = SecretSnapshot(
+            target,
             self._place,
             current.version,
-            {host: outcome(failures.get(host)) for host in target.hosts},
+            {host: outcome(self._failures.get(host)) for host in target.hosts},
             versions,
-            beside,
+            siblings,
             principal,
             listed,
             vault_time=self._vault.now(),
             databricks_time=secrets.now(),
         )
-        return replace(seen, held=self._held(seen, current.value) | self._still_valid(seen))
+        return replace(seen, held=self._in_use(seen, current.value) | self._still_valid(seen))
 
     def _still_valid(self, seen: SecretSnapshot) -> dict[str, str]:
-        """Ones that are said to have expired, and that a workspace accepts which rejects the current one."""
+        """Return expired secrets that a workspace accepts although it rejects the current one, with the reason."""
         held = dict[str, str]()
-        ended = {each.id for each in expired(self._target, seen)} if seen.hosts(SignIn.REJECTED) else set()
+        rejecting = seen.hosts(SignIn.REJECTED)
+        ended = {each.id for each in seen.expired} if rejecting else set()
         for version in seen.versions:
-            id_ = version.names(self._target.client_id)
+            id_ = seen.names(version)
             if id_ not in ended or id_ in held:
                 continue
-            rejecting = seen.hosts(SignIn.REJECTED)
             try:
-                value = self._vault.value(self._target.name, version.id)
+                value = self._vault.value(self.target.name, version.id)
             except ServiceError:
                 held[id_] = "it may still be valid: the version that names it cannot be read"
                 continue
-            failures = self._steps.sign_in(rejecting, value)
+            failures = self._sign_in(rejecting, value)
             if accepting := [host for host in rejecting if host not in failures]:
                 held[id_] = f"it is still valid at {places(accepting)}"
         return held
 
-    def _held(self, seen: SecretSnapshot, current: SecretStr) -> dict[str, str]:
-        """Replaced ones that may be in use none the less: tags can be copied, and values without them. Only the values tell."""
-        target = self._target
-        if kept_until(target, seen) or why_kept(target, seen):
+    def _in_use(self, seen: SecretSnapshot, current: SecretStr) -> dict[str, str]:
+        """Return replaced secrets that might be in use all the same. Tags can be copied, and values without them: only values show it."""
+        if seen.kept_until or seen.why_kept:
             return {}
-        ended = expired(target, seen)
-        former = [each for each in replaced(target, seen) if each not in ended]
-        if not former:
-            return {}
-        if self._hold:
-            return {each.id: self._hold for each in former}
-        in_use, held = {target.name: current}, dict[str, str]()
-        for name in self._beside:
+        previous = {each.id for each in seen.replaced} - {each.id for each in seen.expired}
+        if not previous or self._hold:
+            return dict.fromkeys(previous, self._hold)
+        in_use, held = {self.target.name: current}, dict[str, str]()
+        for name in self.target.siblings:
             try:
                 found = self._vault.current(name)
             except ServiceError:
-                why = f'it may be in use as "{name}", which cannot be read'
-                return {each.id: why for each in former}
+                return dict.fromkeys(previous, f'it may be in use as "{name}", which cannot be read')
             if found is not None:
                 in_use[name] = found.value
-        for each in former:
-            for version in seen.versions:
-                if each.id == version.names(target.client_id) and each.id not in held:
-                    why = self._why_held(version, in_use)
-                    held |= {each.id: why} if why else {}
+        for version in seen.versions:
+            id_ = seen.names(version)
+            if id_ in previous and id_ not in held and (why := self._why_held(version, in_use)):
+                held[id_] = why
         return held
 
     def _why_held(self, version: Version, in_use: Mapping[str, SecretStr]) -> str:
         try:
-            value = self._vault.value(self._target.name, version.id)
+            value = self._vault.value(self.target.name, version.id)
         except ServiceError:
             return "it may be in use: the version that names it cannot be read"
         user = next((name for name, used in in_use.items() if used == value), None)
         return f'it is in use: "{user}" has its value' if user else ""
 
     def _decide(self, seen: SecretSnapshot) -> Decision:
-        self._steps.context = replace(self._steps.context, principal_id=str(seen.principal))
+        self._context = replace(self._context, principal_id=str(seen.principal))
         now = self._deadline.clock.now()
-        decision = decide(self._target, seen, now, self._within, self._lifetime, force=self._force)
+        decision = decide(seen, now, self._within, self._lifetime, force=self._force)
         if decision.stop:
-            self._errors.append(self._stopped(decision, seen))
+            self._errors.append(self._why_stopped(decision, seen))
         return decision
 
-    def _stopped(self, decision: Decision, seen: SecretSnapshot) -> Diagnosis:
+    def _why_stopped(self, decision: Decision, seen: SecretSnapshot) -> Diagnosis:
         match decision.stop:
             case "room":
-                there = [each for each in seen.secrets if each not in decision.delete]
-                return no_room(there, self._now(seen), self._steps.context)
+                return self._no_room([each for each in seen.secrets if each not in decision.delete], seen)
             case "principal":
-                return finding("secret_of_another_principal", self._steps.context, other=seen.current.whose)
+                return finding("secret_of_another_principal", self._context, other=seen.current.owner)
             case "scopes":
                 scopes = sorted({" ".join(sorted(each.scopes)) or "all" for each in seen.secrets})
-                return finding("scopes_differ", self._steps.context, scopes="; ".join(scopes))
+                return finding("scopes_differ", self._context, scopes="; ".join(scopes))
             case _:
-                found = finding("secret_without_expiration", self._steps.context)
+                found = finding("secret_without_expiration", self._context)
                 return replace(
                     found, message="The secret has no expiration date, so that it was not rotated."
                 )
 
-    def _delete(self, seen: SecretSnapshot, former: OAuthSecret) -> PreviousSecretReport:
-        try:
-            self._steps.delete(seen.principal, former)
-        except ServiceError as error:
-            self._errors.append(explain(error.failure, self._steps.context))
-            return PreviousSecretReport(former.id, former.created_at, "failed")
-        return PreviousSecretReport(former.id, former.created_at, "deleted")
+    def _no_room(self, there: Sequence[OAuthSecret], seen: SecretSnapshot) -> Diagnosis:
+        """Name all that exist: an expired one counts too, and can be deleted first."""
+        now = self._now(seen)
+        ended = next((each for each in there if each.expires_at is not None and each.expires_at <= now), None)
+        context = replace(self._context, oauth_secret=ended.id) if ended else self._context
+        listed = ", ".join(f"{each.id} ({_ends(each, now)})" for each in there)
+        return finding("oauth_secret_limit_near", context, count=len(there), there=listed)
 
     def _now(self, seen: SecretSnapshot) -> datetime:
-        """The time by the services' clocks where they show one."""
+        """Return the time by the services' clocks, if they show one."""
         return seen.now or self._deadline.clock.now()
 
-    # Telling
+    # Steps
+
+    def _done(self, what: str) -> None:
+        self._steps.append(what)
+        self._on_step(f"{self.target.name}: {what}")
+
+    def _sign_in(
+        self, hosts: Sequence[str], secret: SecretStr, seconds: float = TRY_S
+    ) -> dict[str, ServiceFailure]:
+        """Try a secret at each of these workspaces, and return the failures by host.
+
+        Raises:
+            KeyboardInterrupt: the command was interrupted.
+        """
+        deadline = self._deadline.within(seconds)
+
+        def attempt(host: str) -> ServiceFailure | SignIn:
+            try:
+                self._services.try_secret(host, self.target.client_id, secret, deadline.within(ONE_TRY_S))
+            except ServiceError as error:
+                return error.failure
+            return SignIn.ACCEPTED
+
+        results = self._executor.each(hosts, attempt, MAX_PARALLEL_WORKSPACES)
+        if self._executor.interrupted:
+            raise KeyboardInterrupt
+        late = ServiceFailure(Service.DATABRICKS, Operation.SIGN_IN.of(), FailureKind.OUT_OF_TIME)
+        found = {host: result or late for host, result in results}
+        return {host: failure for host, failure in found.items() if isinstance(failure, ServiceFailure)}
+
+    def _delete(self, seen: SecretSnapshot, previous: OAuthSecret) -> PreviousSecretReport:
+        try:
+            self._secrets().delete(seen.principal, previous.id)
+        except ServiceError as error:
+            self._errors.append(explain(error.failure, self._context))
+            return PreviousSecretReport(previous.id, previous.created_at, "failed")
+        self._deleted.add(previous.id)
+        self._done(f"deleted the former OAuth secret {previous.id}")
+        return PreviousSecretReport(previous.id, previous.created_at, "deleted")
+
+    def _create(self, seen: SecretSnapshot, decision: Decision) -> NewSecret:
+        """Make a new one. If the response is lost, so is the secret: it is tried once more, if there is room.
+
+        Raises:
+            DiagnosedError: none was made.
+        """
+        secrets = self._secrets()
+        left = [each for each in seen.secrets if each.id not in self._deleted]
+        known, there = {each.id for each in seen.secrets}, len(left)
+        named = {seen.names(version) for version in seen.versions} | seen.named_by_siblings
+        if self._deadline.remaining() < NEEDED_S:
+            raise DiagnosedError(out_of_time(self._context))
+        failure = self._no_room(left, seen)
+        for _ in range(2):
+            if there >= MAX_OAUTH_SECRETS - 1:
+                break
+            try:
+                new = secrets.create(seen.principal, decision.lifetime, decision.scopes)
+            except ServiceError as error:
+                failure = explain(error.failure, self._context)
+                if is_refusal(error.failure):
+                    break
+            else:
+                if new.about.id in known | named:  # to delete it again would delete another one
+                    raise DiagnosedError(self._unexpected(new, "it existed before"))
+                self._made.append(new.about)
+                ends = new.about.expires_at
+                until = f", which ends on {ends:%Y-%m-%d}" if ends else ""
+                self._done(f"created OAuth secret {new.about.id}{until}")
+                if self._expires_early(seen, decision, new):
+                    self._take_back(seen, new)
+                    raise DiagnosedError(self._unexpected(new, "it expires too early"))
+                return new
+            try:
+                listed = secrets.list(seen.principal)
+            except ServiceError:
+                break
+            self._made += [each for each in listed if each.id not in known]
+            known |= {each.id for each in listed}
+            there = max(len(listed), there + 1)  # it may be listed a little later
+        raise DiagnosedError(failure)
+
+    def _expires_early(self, seen: SecretSnapshot, decision: Decision, new: NewSecret) -> bool:
+        """Whether it expires earlier than requested: its successors would too, and the app stops using it then."""
+        ends, times = new.about.expires_at, (seen.vault_time, seen.databricks_time)
+        now = max((time for time in times if time is not None), default=self._deadline.clock.now())
+        return ends is not None and ends < now + (decision.lifetime or MAX_LIFETIME) - EARLY
+
+    def _unexpected(self, new: NewSecret, why: str) -> Diagnosis:
+        return finding("new_secret_unexpected", replace(self._context, oauth_secret=new.about.id), why=why)
+
+    def _store(self, seen: SecretSnapshot, new: NewSecret) -> None:
+        """Try it everywhere, store it, and verify that it is there.
+
+        Raises:
+            DiagnosedError: it is not stored, or that is not known.
+        """
+        began = self._deadline.clock.monotonic()
+        try:
+            self._failures = self._try_everywhere(new)
+        except KeyboardInterrupt:
+            self._take_back(seen, new)
+            raise
+        seconds = self._deadline.clock.monotonic() - began
+        if (why := self._why_not_accepted(new, seconds)) is not None:
+            self._take_back(seen, new)
+            raise DiagnosedError(why)
+        hosts, failed = len(self.target.hosts), list(self._failures)
+        but = f", not to {places(failed)}" if failed else ""
+        self._done(f"signed in with it to {hosts - len(failed)} of {hosts} workspaces{but}")
+        undecided = False
+        tags = tags_of(new.about.id, self.target.client_id, self._place)
+        self._maybe_stored.add(new.about.id)
+        for _ in range(2):
+            try:
+                stored = self._vault.store(self.target.name, new.value, new.about.expires_at, tags)
+            except ServiceError as error:
+                if is_refusal(error.failure) and not undecided:
+                    self._maybe_stored.discard(new.about.id)
+                    self._take_back(seen, new)
+                    raise DiagnosedError(explain(error.failure, self._context)) from None
+                undecided = True
+            else:
+                self._done(f"stored it in Key Vault as version {stored.id}")
+                undecided = False
+            seconds = 0.0 if undecided else READ_BACK_S
+            if poll(self._deadline.clock, partial(self._reads_back, seen, new), bool, seconds):
+                return
+            if not undecided:
+                break
+        context = replace(self._context, oauth_secret=new.about.id)
+        raise DiagnosedError(finding("new_secret_not_visible", context))
+
+    def _try_everywhere(self, new: NewSecret) -> dict[str, ServiceFailure]:
+        """Return why it cannot be used, by host. Tries again for as long as that can help."""
+        patient = self._deadline.within(SIGN_IN_S)
+        quick = patient.within(REACH_S)
+        hosts, pause = list(self.target.hosts), 1.0
+        while True:
+            failures = self._sign_in(hosts, new.value, patient.remaining())
+            hosts = list(failures)
+            rejected = any(outcome(failure) is SignIn.REJECTED for failure in failures.values())
+            deadline = patient if rejected else quick
+            if not failures or deadline.remaining() <= pause:
+                return failures
+            deadline.clock.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def _why_not_accepted(self, new: NewSecret, seconds: float) -> Diagnosis | None:
+        """Why it must not be stored: a workspace rejects it, or it could not be tried at a workspace that is not allowed, or at any."""
+        rejecting = [host for host, failure in self._failures.items() if outcome(failure) is SignIn.REJECTED]
+        if not rejecting:
+            return self._untried(list(self._failures))
+        context = replace(self._context, host=rejecting[0], oauth_secret=new.about.id)
+        found = finding("new_secret_rejected", context, places=places(rejecting), seconds=f"{seconds:.0f}")
+        reason = self._why_rejected(rejecting[0])
+        return replace(found, cause=f"{reason.message} {reason.cause} {found.cause}")
+
+    def _why_rejected(self, host: str) -> Diagnosis:
+        """Why a workspace did not accept the secret that was tried last, also by the results of the others."""
+        elsewhere = len(self._failures) < len(self.target.hosts)
+        known = frozenset({Known.SIGNED_IN_ELSEWHERE} if elsewhere else ())
+        return explain(self._failures[host], replace(self._context, host=host, known=known))
+
+    def _untried(self, unreachable: Sequence[str]) -> Diagnosis | None:
+        """Why none is stored while these workspaces cannot be reached; None: one is. At least one must be reached."""
+        nowhere = len(unreachable) == len(self.target.hosts)
+        missing = [host for host in unreachable if nowhere or host not in self._allowed]
+        if not missing:
+            return None
+        return finding("new_secret_untried", replace(self._context, host=missing[0]), places=places(missing))
+
+    def _reads_back(self, seen: SecretSnapshot, new: NewSecret) -> bool:
+        """Whether Key Vault shows it: as the latest version, or as one that another command has replaced since."""
+        with suppress(ServiceError):
+            current = self._vault.current(self.target.name)
+            if current is not None and seen.names(current.version) == new.about.id:
+                if current.value == new.value:
+                    self._done("read it back")
+                    return True
+            elif current is not None and self._is_replaced(seen, new, current.version):
+                self._done("read it back; somebody else has stored another one meanwhile")
+                return True
+        return False
+
+    def _is_replaced(self, seen: SecretSnapshot, new: NewSecret, latest: Version) -> bool:
+        """Whether it is there, as a version that is not newer than the latest: Key Vault's times are whole seconds."""
+        return any(
+            version.created_on is not None
+            and latest.created_on is not None
+            and version.created_on <= latest.created_on
+            for version in self._vault.versions(self.target.name)
+            if seen.names(version) == new.about.id
+        )
+
+    def _take_back(self, seen: SecretSnapshot, new: NewSecret) -> None:
+        """Delete a secret that was made here and is stored nowhere. If a version names it by now, it belongs to another command."""
+        id_ = new.about.id
+        with suppress(ServiceError):
+            if any(seen.names(version) == id_ for version in self._vault.versions(self.target.name)):
+                self._maybe_stored.add(id_)
+                self._done(f"left OAuth secret {id_}, which a version in Key Vault names")
+                return
+        try:
+            self._secrets().delete(seen.principal, id_)
+        except ServiceError:
+            self._done(f"could not delete OAuth secret {id_} again, which is stored nowhere")
+        else:
+            self._deleted.add(id_)
+            self._done(f"deleted OAuth secret {id_} again, which is stored nowhere")
+
+    # Report
 
     def failed(self, why: Diagnosis) -> SecretReport:
-        """What was done of it until this kept it from going on."""
-        target, done = self._target, tuple(self._steps.done)
-        return SecretReport(
-            target.name,
-            target.client_id,
-            target.host,
-            target.workspaces,
-            "failed",
-            steps=done,
-            errors=(*self._errors, why),
-        )
+        """Return what was done until this prevented the rest."""
+        self._errors.append(why)
+        return self._described("failed")
 
     def interrupted(self) -> SecretReport:
-        """The same, where somebody has ended it."""
-        return self.failed(interrupted(self._steps.context))
+        """Return what was done until the interrupt."""
+        return self.failed(interrupted(self._context))
 
-    def _report(
-        self, seen: SecretSnapshot, decision: Decision, action: str, former: Sequence[PreviousSecretReport]
-    ) -> SecretReport:
-        target = self._target
-        kept = [
-            PreviousSecretReport(each.id, each.created_at, "kept", decision.later_from)
-            for each in decision.later
-        ]
-        kept += [
-            PreviousSecretReport(each.id, each.created_at, "kept", reason=why) for each, why in decision.held
-        ]
+    def _described(self, action: RotationAction) -> SecretReport:
+        target, steps, errors = self.target, tuple(self._steps), tuple(self._errors)
         return SecretReport(
             target.name,
             target.client_id,
             target.host,
             target.workspaces,
-            "failed" if action == "unchanged" and self._errors else action,  # type: ignore[arg-type]
-            decision.why,
-            decision.ends,
-            previous=(*former, *kept),
-            unmanaged=self._unknown(seen, decision, stored=action == "rotated"),
-            not_signed_in=self._not_signed_in(),
-            steps=tuple(self._steps.done),
-            errors=tuple(self._errors),
+            action,
+            steps=steps,
+            errors=errors,
         )
 
-    def _unknown(
+    def _report(
+        self,
+        action: RotationAction,
+        seen: SecretSnapshot,
+        decision: Decision,
+        previous: Sequence[PreviousSecretReport],
+    ) -> SecretReport:
+        return replace(
+            self._described("failed" if action == "unchanged" and self._errors else action),
+            reason=decision.why,
+            expires_at=decision.ends,
+            previous=(*previous, *decision.kept),
+            unmanaged=self._unmanaged(seen, decision, stored=action == "rotated"),
+            not_signed_in=tuple(
+                NotSignedIn(host, outcome(failure), self._why_rejected(host))
+                for host, failure in self._failures.items()
+            ),
+        )
+
+    def _unmanaged(
         self, seen: SecretSnapshot, decision: Decision, *, stored: bool
     ) -> tuple[UnmanagedSecretReport, ...]:
-        """Those of nobody, after all that was done. One that may have been stored is looked for by the next call."""
-        steps = self._steps
-        now = [
-            each for each in (*seen.secrets, *steps.made) if each.id not in steps.gone | steps.maybe_stored
-        ]
-        found = unclaimed(self._target, replace(seen, secrets=now), self._now(seen))
-        named = {version.names(self._target.client_id) for version in seen.versions}
-        untagged_name = untagged(seen) if decision.known or stored else self._target.name
+        """Return the unclaimed ones, after all that was done. The next call looks for one that might be stored."""
+        gone = self._deleted | self._maybe_stored
+        left = [each for each in (*seen.secrets, *self._made) if each.id not in gone]
+        found = replace(seen, secrets=left).unclaimed(self._now(seen))
+        named = {seen.names(version) for version in seen.versions}
+        untagged = seen.untagged_sibling if decision.known or stored else self.target.name
         return tuple(
             UnmanagedSecretReport(
-                each.id,
-                each.created_at,
-                each.expires_at,
-                self._note(each, untagged_name, named=each.id in named),
+                each.id, each.created_at, each.expires_at, self._note(each, untagged, named=each.id in named)
             )
             for each in found
         )
 
-    def _not_signed_in(self) -> tuple[NotSignedIn, ...]:
-        return tuple(
-            NotSignedIn(host, outcome(failure), self._steps.refused(host))
-            for host, failure in self._steps.failures.items()
-        )
-
     def _note(self, secret: OAuthSecret, untagged: str | None, *, named: bool) -> Diagnosis:
-        context = replace(self._steps.context, oauth_secret=secret.id)
+        context = replace(self._context, oauth_secret=secret.id)
         made = f"{secret.created_at:%Y-%m-%d at %H:%M} UTC" if secret.created_at else "nobody knows when"
         ends = f"on {secret.expires_at:%Y-%m-%d}" if secret.expires_at else "never"
-        if named:
-            return finding("unproven_oauth_secret", context, made=made, ends=ends)
-        if untagged is None:
-            return finding("unknown_oauth_secret", context, made=made, ends=ends)
-        return finding("untagged_oauth_secret", replace(context, secret=untagged), made=made, ends=ends)
+        code = "unproven_oauth_secret" if named else "unknown_oauth_secret"
+        if untagged is not None and not named:
+            code, context = "untagged_oauth_secret", replace(context, secret=untagged)
+        return finding(code, context, made=made, ends=ends)
+
+
+def outcome(failure: ServiceFailure | None) -> SignIn:
+    """Return the result of a sign-in. Another secret would not help a principal that is signed in and forbidden."""
+    if failure is None:
+        return SignIn.ACCEPTED
+    forbidden = failure.status == HTTPStatus.FORBIDDEN
+    rejected = explain(failure, DiagnosisContext()).code == "oauth_secret_rejected" and not forbidden
+    return SignIn.REJECTED if rejected else SignIn.UNREACHABLE
+
+
+def is_refusal(failure: ServiceFailure) -> bool:
+    """Whether a request was certainly not carried out: it was refused, or never reached the service."""
+    if failure.service not in {Service.KEY_VAULT, Service.DATABRICKS}:
+        return True  # there was no token to ask with
+    if failure.kind is FailureKind.ANSWER:
+        status = failure.status or 0
+        return 400 <= status < 500 and status != HTTPStatus.REQUEST_TIMEOUT  # noqa: PLR2004  # HTTP's client errors
+    return failure.kind in _NEVER_SENT
+
+
+_NEVER_SENT = frozenset(
+    {
+        FailureKind.REFUSED,
+        FailureKind.DNS,
+        FailureKind.CONNECT_TIMEOUT,
+        FailureKind.NOT_SENT,
+        FailureKind.OUT_OF_TIME,
+    }
+)
+
+
+def _ends(secret: OAuthSecret, now: datetime) -> str:
+    if secret.expires_at is None:
+        return "does not end"
+    return f"{'ended' if secret.expires_at <= now else 'ends'} on {secret.expires_at:%Y-%m-%d}"
