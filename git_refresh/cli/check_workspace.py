@@ -169,7 +169,7 @@ class WorkspaceCheck:
         if report.error is not None:
             return failed("folder", subject, report.error)
         there = seen.folder if seen else None
-        has_password = there is not None and remote_of(there, self.run.trusted).has_password
+        has_password = there is not None and remote_of(there, self.run.settings.trusted).has_password
         if report.note is not None and (has_password or report.action == "unchanged"):
             return warning("folder", subject, report.note)
         if seen is not None and seen.hidden:

@@ -77,7 +77,7 @@ class CredentialRefresh:
         self, credentials: Sequence[StoredCredential], where: str, context: DiagnosisContext
     ) -> None:
         if (federated := federated_credential(credentials)) is not None:
-            self.run.note(
+            self.run.notes.add(
                 self.workspace.name, where, finding("federated_credential", context, id=federated.id)
             )
 
@@ -88,7 +88,7 @@ class CredentialRefresh:
         username = self.workspace.git_username
         if found is not None and not is_ours(found, username):
             told = finding("foreign_credential", context, id=found.id, whose=describe_owner(found, username))
-            self.run.note(self.workspace.name, where, told)
+            self.run.notes.add(self.workspace.name, where, told)
 
     def _store_for(self, principal_id: int) -> None:
         """One that fails does not keep the others from being stored."""
@@ -110,7 +110,7 @@ class CredentialRefresh:
             failure = diagnose(error, context)
             report = replace(report, error=failure)
             if not self.fail(replace(failure, message=f"{who}: {failure.message}")):
-                self.run.note(self.workspace.name, where, failure)
+                self.run.notes.add(self.workspace.name, where, failure)
         self.stored(report)
 
     def _store(self, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:

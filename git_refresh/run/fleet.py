@@ -86,14 +86,14 @@ class Fleet:
     def _refresh_zone(self, zone: ZoneRefresh) -> None:
         if zone.fetch_token():
             for works in self._shuffled(zone.by_key()):
-                self._pool.submit(partial(self._fetch_key, zone, self._shuffled(works)))
+                self._pool.submit(partial(self._fetch_key, self._shuffled(works)))
         else:
             for entry in zone.entries:
                 self._done(entry, None)
 
-    def _fetch_key(self, zone: ZoneRefresh, works: list[WorkspaceRefresh]) -> None:
+    def _fetch_key(self, works: list[WorkspaceRefresh]) -> None:
         with suppress(BaseException):  # each of them meets the failure, and reports it
-            zone.fetch_key(works[0].workspace)
+            works[0].run.fetch_key(works[0].workspace)
         for work in works:
             self._submit(work, partial(self._refresh_credential, work), Priority.CREDENTIALS)
 

@@ -99,9 +99,9 @@ class FolderRefresh:
 
     def refresh(self, wanted: Folder) -> FolderReport:
         """Bring one folder to where the settings want it; a failure becomes its report."""
-        look = FolderState.at(wanted, None, self.run.trusted)
+        look = FolderState.at(wanted, None, self.run.settings.trusted)
         try:
-            look = FolderState.at(wanted, self.listing.look(wanted), self.run.trusted)
+            look = FolderState.at(wanted, self.listing.look(wanted), self.run.settings.trusted)
             hidden = look.folder is not None and self.listing.hides(wanted, look.folder)
             look = replace(look, hidden=hidden)
             return self._unwanted(look) or self._with_password_told(look, self._refresh(look))
@@ -155,7 +155,7 @@ class FolderRefresh:
         told = finding("remote_password", look.facts(self.context))
         if report.note is None:
             return replace(report, note=told)
-        self.run.note(self.context.host, look.wanted.path, told)
+        self.run.notes.add(self.context.host, look.wanted.path, told)
         return report
 
     def _unwanted(self, look: FolderState) -> FolderReport | None:
@@ -223,7 +223,7 @@ class FolderRefresh:
             raise ServiceError(failure)
         reason = explain(failure, look.facts(self.context))
         told = f"{reason.message} {reason.cause} Folders are updated without comparing commits first."
-        self.run.note("Azure DevOps", "Azure DevOps", told)
+        self.run.notes.add("Azure DevOps", "Azure DevOps", told)
         return None
 
     def _clone(
@@ -247,7 +247,7 @@ class FolderRefresh:
         try:
             return self.api.create_folder(wanted.key, source.url, wanted.sparse, self.credential.id)
         except ServiceError:
-            look = FolderState.at(wanted, self.api.find(wanted.key), self.run.trusted)
+            look = FolderState.at(wanted, self.api.find(wanted.key), self.run.settings.trusted)
             if look.folder is None or look.repository != source:
                 raise
             return look.folder

@@ -112,7 +112,7 @@ class TokenProbe:
         yield from _named(workspace)
         for folder in workspace.folders:
             shown = listed.shown(folder)
-            repository = folder.repository or azure_devops_repository(shown, self.run.trusted)
+            repository = folder.repository or azure_devops_repository(shown, self.run.settings.trusted)
             if repository is not None:
                 yield repository, wanted_ref(folder, shown)
         for folder in listed:
@@ -124,7 +124,7 @@ class TokenProbe:
                 if cut_short():
                     raise
                 continue
-            repository = azure_devops_repository(found, self.run.trusted)
+            repository = azure_devops_repository(found, self.run.settings.trusted)
             if repository is not None:
                 yield repository, wanted_ref(folder, found)
 

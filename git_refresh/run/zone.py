@@ -11,7 +11,6 @@ from git_refresh.run.report import CredentialReport, WorkspaceReport
 from git_refresh.run.workspace import WorkspaceRefresh, folder_reports
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
-from git_refresh.settings.models import Workspace
 
 type Why = Callable[[DiagnosisContext], Diagnosis]
 """Why something is not finished."""
@@ -73,15 +72,6 @@ class ZoneRefresh:
         for work in self._works.values():
             found.setdefault(key_of(work.workspace), []).append(work)
         return list(found.values())
-
-    def fetch_key(self, workspace: Workspace) -> None:
-        """Fetch what a workspace is signed in to with.
-
-        Raises:
-            ServiceError: there is none.
-        """
-        if self.run is not None:
-            self.run.fetch_key(workspace)
 
     def report(self, entry: Entry, why: Why = out_of_time) -> WorkspaceReport:
         """What has become of one of its workspaces, and why the rest is not finished."""
