@@ -18,8 +18,7 @@ from git_refresh.run.decide import (
     other_credentials,
     own_credential,
 )
-from git_refresh.run.folder import remote_of
-from git_refresh.run.report import CredentialReport, FolderReport, FolderSeen, WorkspaceReport
+from git_refresh.run.report import CredentialReport, FolderReport, FolderState, WorkspaceReport
 from git_refresh.settings.entries import Entry
 
 
@@ -169,7 +168,7 @@ class WorkspaceCheck:
         if report.error is not None:
             return failed("folder", subject, report.error)
         there = seen.folder if seen else None
-        has_password = there is not None and remote_of(there, self.run.settings.trusted).has_password
+        has_password = seen is not None and seen.remote.has_password
         if report.note is not None and (has_password or report.action == "unchanged"):
             return warning("folder", subject, report.note)
         if seen is not None and seen.hidden:
@@ -180,7 +179,7 @@ class WorkspaceCheck:
         kind = _A_RUN.get(report.action, "nothing to do")
         return Check("folder", subject, "ok", _what_a_run_does(report, there), kind=kind)
 
-    def _is_told_above(self, seen: FolderSeen) -> bool:
+    def _is_told_above(self, seen: FolderState) -> bool:
         match self.run.answers.get(seen.source) if seen.source else None:
             case ServiceFailure() as failure:
                 return is_definite(failure)
