@@ -12,13 +12,14 @@ from git_refresh.model.values import CREDENTIAL_NAME, GitFolder, ResolvedRef, St
 from git_refresh.output.text import count
 from git_refresh.run.context import MAX_WARNINGS_PER_SUBJECT, Run, facts_of_workspace
 from git_refresh.run.decide import (
+    FolderState,
     describe_owner,
     federated_credential,
     is_ours,
     other_credentials,
     own_credential,
 )
-from git_refresh.run.report import CredentialReport, FolderReport, FolderState, WorkspaceReport
+from git_refresh.run.report import CredentialReport, FolderReport, WorkspaceReport
 from git_refresh.settings.entries import Entry
 
 

@@ -24,9 +24,8 @@ from git_refresh.model.values import (
     Zone,
 )
 from git_refresh.output.redact import redact
-from git_refresh.run.decide import looks_like_commit, nearest
+from git_refresh.run.decide import Source, looks_like_commit, nearest
 from git_refresh.run.ports import Authenticator, NullProgress, Progress, RefResolver, Services, WorkspaceApi
-from git_refresh.run.report import Source
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import OAuth, Workspace
 

@@ -7,11 +7,11 @@ from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.values import StoredCredential
 from git_refresh.run.context import Run
-from git_refresh.run.decide import describe_owner, federated_credential, is_ours, own_credential
+from git_refresh.run.decide import Source, describe_owner, federated_credential, is_ours, own_credential
 from git_refresh.run.listing import Listing
 from git_refresh.run.ports import WorkspaceApi
 from git_refresh.run.probe import TokenProbe
-from git_refresh.run.report import CredentialReport, Source
+from git_refresh.run.report import CredentialReport
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Workspace
 

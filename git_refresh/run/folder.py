@@ -18,6 +18,7 @@ from git_refresh.model.values import GitFolder, OtherObject, Ref, ResolvedRef
 from git_refresh.run.context import Run, facts_of
 from git_refresh.run.decide import (
     Clone,
+    FolderState,
     LeaveAlone,
     Move,
     Refuse,
@@ -28,7 +29,7 @@ from git_refresh.run.decide import (
 )
 from git_refresh.run.listing import Listing
 from git_refresh.run.ports import WorkspaceApi
-from git_refresh.run.report import CredentialReport, FolderReport, FolderState
+from git_refresh.run.report import CredentialReport, FolderReport
 from git_refresh.settings.models import Folder
 
 
@@ -56,10 +57,10 @@ class FolderRefresh:
             # Once it is found, the workspace is asked for nothing but to move it; it may have, though its answer was lost.
             moved = look.folder is not None and error.failure.service is Service.DATABRICKS
             note = self._discarded(look.wanted) if moved and error.failure.outcome_unknown else None
-            return replace(look.report(), action="failed", to=None, error=failure, note=note)
+            return replace(_unchanged(look), action="failed", to=None, error=failure, note=note)
         except Exception as error:  # noqa: BLE001  # a defect must not stop the other folders
             failure = diagnose(error, self._facts(look))
-        return replace(look.report(), action="failed", to=None, error=failure)
+        return replace(_unchanged(look), action="failed", to=None, error=failure)
 
     def _explained(self, failure: ServiceFailure, look: FolderState) -> Diagnosis:
         """Why a folder could not be brought to where it is wanted, by all that the run knows."""
@@ -110,9 +111,9 @@ class FolderRefresh:
         wanted = look.wanted
         if not self.listing.by_pattern(wanted):
             return None
-        asked_for, before = self.listing.asked_for(wanted), look.report()
+        asked_for, before = self.listing.asked_for(wanted), _unchanged(look)
         if look.folder is not None and look.remote.repository is None and not asked_for:
-            refused = not_azure_devops(look.folder, look.remote)
+            refused = not_azure_devops(look.remote)
             told = finding(refused.code, self._facts(look), **refused.values)
             return replace(before, action="skipped", why="it is not a clone from Azure DevOps", note=told)
         if look.hidden and self.listing.shows_any and not asked_for:
@@ -128,13 +129,11 @@ class FolderRefresh:
         return replace(before, action="skipped", why="it is no longer there")
 
     def _refresh(self, look: FolderState) -> FolderReport:
-        before = look.report()
+        before = _unchanged(look)
         head = self._head(look)
         is_directory = isinstance(look.found, OtherObject) and look.found.is_directory
         below = is_directory and self.listing.has_below(look.wanted.key)
-        match folder_step(
-            look.wanted, look.found, look.remote.repository, head, below=below, remote=look.remote
-        ):
+        match folder_step(look, head, below=below):
             case Refuse("ref_not_found" | "branch_gone" as code):
                 return replace(before, action="failed", to=None, error=self._missing(code, look))
             case Refuse(code, values):
@@ -254,3 +253,10 @@ _NOT_FOUND = {
     "devops_not_found",
     "repository_not_found",
 }
+
+
+def _unchanged(look: FolderState) -> FolderReport:
+    """As long as nothing is done: the folder is where it was."""
+    commit = look.folder.commit if look.folder else None
+    ref = look.ref.name if look.ref else None
+    return FolderReport(look.wanted.path, "unchanged", ref, commit, commit, seen=look)

@@ -9,9 +9,9 @@ from git_refresh.failures.failure import ServiceError, is_rejection
 from git_refresh.model.clock import cut_short, operation
 from git_refresh.model.repository import Repository
 from git_refresh.run.context import Run, facts_of
+from git_refresh.run.decide import FolderState, Source
 from git_refresh.run.listing import Listing
 from git_refresh.run.ports import WorkspaceApi
-from git_refresh.run.report import FolderState, Source
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Workspace
 

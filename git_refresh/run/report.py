@@ -7,13 +7,8 @@ from typing import Any, Literal, Self
 
 from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.failures.failure import ServiceFailure
-from git_refresh.model.hosts import TrustedHosts
-from git_refresh.model.repository import Remote, RemoteKind, Repository, read_remote
 from git_refresh.model.values import (
-    GitFolder,
-    OtherObject,
     Problem,
-    Ref,
     Slice,
     StoredCredential,
     json_of,
@@ -21,14 +16,11 @@ from git_refresh.model.values import (
 )
 from git_refresh.output.log import RedactingLogger, shorten
 from git_refresh.output.text import first_of
-from git_refresh.run.decide import wanted_ref
-from git_refresh.settings.models import Folder
+from git_refresh.run.decide import FolderState, Source
 
 Result = Literal["ok", "failed", "rejected"]
 CredentialAction = Literal["created", "updated", "token_rejected", "failed"]
 FolderAction = Literal["created", "updated", "unchanged", "failed", "skipped"]
-type Source = tuple[Repository, Ref | None]
-"""A repository, and the ref in it that a folder is brought to; None: whichever it is on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,49 +46,6 @@ class CredentialReport:
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
         return {"action": self.action, "id": self.id}
-
-
-@dataclass(frozen=True, slots=True)
-class FolderState:
-    """What the settings want at a path, and what is there."""
-
-    wanted: Folder
-    found: GitFolder | OtherObject | None
-    remote: Remote
-    """Where the remote address of `found` leads."""
-    hidden: bool = False
-    """Whether the workspace leaves it out of the list of Git folders that the app can manage."""
-
-    @classmethod
-    def at(cls, wanted: Folder, found: GitFolder | OtherObject | None, trusted: TrustedHosts) -> Self:
-        remote = read_remote(found.url, trusted) if isinstance(found, GitFolder) else Remote(RemoteKind.NONE)
-        return cls(wanted, found, remote)
-
-    @property
-    def folder(self) -> GitFolder | None:
-        return self.found if isinstance(self.found, GitFolder) else None
-
-    @property
-    def ref(self) -> Ref | None:
-        """What the folder should be on; None on a detached HEAD."""
-        return wanted_ref(self.wanted, self.found)
-
-    @property
-    def repository(self) -> Repository | None:
-        """The repository that the settings name, else the one that `found` is a clone of; None if that is not in Azure DevOps."""
-        return self.wanted.repository or self.remote.repository
-
-    @property
-    def source(self) -> Source | None:
-        """What to look up in Azure DevOps; None: nothing, as for a detached HEAD where the settings want nothing else."""
-        is_needed = self.ref is not None or self.folder is None
-        return (self.repository, self.ref) if self.repository is not None and is_needed else None
-
-    def report(self) -> "FolderReport":
-        """As long as nothing is done: the folder is where it was."""
-        commit = self.folder.commit if self.folder else None
-        ref = self.ref.name if self.ref else None
-        return FolderReport(self.wanted.path, "unchanged", ref, commit, commit, seen=self)
 
 
 @dataclass(frozen=True, slots=True)
