@@ -52,12 +52,7 @@ class AllClouds:
     ) -> None:
         """Connect to nothing yet.
 
-        Args:
-            settings: which workspaces, and how many operations at once.
-            deadline: when every wait ends.
-            environ: the environment: where the identity's endpoint is, and which certificates to trust.
-            secrets: the filter that learns what is secret.
-            jobs_client_shares_token: whether other clients also send a workspace's token, which then must not come back to them either.
+        If other clients also send a workspace's token, it must not come back to them either.
         """
         self.settings = settings
         self.deadline = deadline
@@ -284,11 +279,7 @@ def _addresses(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def trusted_certificates(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """What certificates are verified against.
-
-    Raises:
-        SettingsError: it cannot be read.
-    """
+    """What certificates are verified against; a `SettingsError` if it cannot be read."""
     try:
         return tls_context(environ)
     except OSError as error:  # ssl.SSLError is one: a file without certificates
@@ -308,11 +299,6 @@ def run_scheduled(
     environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, *, past_due: bool = False
 ) -> None:
     """What the timer does: run, and raise when anything failed. Whatever happens, there is one run line.
-
-    Args:
-        environ: the environment.
-        schedule_status: the timer's `ScheduleStatus`.
-        past_due: the timer's `IsPastDue`.
 
     Raises:
         RunFailedError: something failed, or the settings are wrong; its text is one line for people, without secrets.

@@ -79,13 +79,7 @@ def dispatch(
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message, as the queue hands it over.
-
-    Attributes:
-        text: what is in it.
-        id: the message's own id, the same at each delivery.
-        count: how often it was delivered, this time included.
-    """
+    """A message, as the queue hands it over: the ID is the same at each delivery, and the count includes this one."""
 
     text: str
     id: str

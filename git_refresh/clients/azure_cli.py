@@ -46,13 +46,7 @@ _EXCEPTION = re.compile(
 
 
 def azure_cli_failure(failure: ServiceFailure, error: Exception, limit: int) -> ServiceFailure:
-    """What an exception of `AzureCliCredential` means.
-
-    Args:
-        failure: what was attempted.
-        error: the exception. Its text may quote a token.
-        limit: seconds that were waited for.
-    """
+    """What an exception of `AzureCliCredential`, whose text may quote a token, means after `limit` seconds."""
     cause = error.__cause__
     if isinstance(cause, subprocess.TimeoutExpired):
         return replace(failure, kind=FailureKind.SLOW, detail=f"{limit} second{'' if limit == 1 else 's'}")

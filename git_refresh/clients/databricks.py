@@ -85,16 +85,9 @@ class DatabricksWorkspaceApi:
         lists: Quota | None = None,
         keeps_connections: bool = True,
     ) -> None:
-        """Make a client.
+        """Take a session, which is closed with this, and the access token, or what returns it before each call.
 
-        Args:
-            session: how it is reached; it is closed with this.
-            host: the workspace's address.
-            token: its access token; or what returns it, before each call.
-            deadline: when the run ends.
-            secrets: what must not come back, besides the access token.
-            lists: the room for the lists of all workspaces.
-            keeps_connections: whether there are descriptors enough to keep connections open while nothing is asked.
+        Without `keeps_connections`, there are not descriptors enough to keep connections open while nothing is asked.
         """
         self._deadline = deadline
         self._token = token if callable(token) else lambda: token

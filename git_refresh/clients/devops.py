@@ -43,7 +43,10 @@ _NO_ANSWER = frozenset({*NETWORK, FailureKind.PROXY_AUTH}) - {FailureKind.RESET}
 
 
 class AzureDevOps:
-    """Azure DevOps as the stored token sees it; each ref is looked up once per run."""
+    """Azure DevOps as the stored token sees it; each ref is looked up once per run.
+
+    Look-ups raise `ServiceError` if Azure DevOps does not tell; see `is_rejection`.
+    """
 
     def __init__(
         self,
@@ -70,26 +73,15 @@ class AzureDevOps:
         """Where a branch or tag is. Without a ref: whether the repository can be read (of any branch).
 
         Fact: Git - Refs - List, api-version 7.1; `filter` is a prefix, and an annotated tag carries its commit as `peeledObjectId`.
-
-        Raises:
-            ServiceError: it cannot be told; see `is_rejection`.
         """
         return self._heads.get((repository, ref), lambda: self._fetch(repository, ref))
 
     def head_now(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
-        """Where a branch or tag is now, whatever was looked up before.
-
-        Raises:
-            ServiceError: it cannot be told.
-        """
+        """Where a branch or tag is now, whatever was looked up before."""
         return self._fetch(repository, ref)
 
     def has_commit(self, repository: Repository, commit: str) -> bool:
-        """Whether a repository has a commit. Fact: Git - Commits - Get, api-version 7.1.
-
-        Raises:
-            ServiceError: it cannot be told.
-        """
+        """Whether a repository has a commit. Fact: Git - Commits - Get, api-version 7.1."""
         what = Operation.LOOK_UP_COMMIT.of(repository)
         try:
             found = self._get(repository, what, f"commits/{commit}", responses.GitCommit, {})
@@ -102,11 +94,7 @@ class AzureDevOps:
         return True
 
     def follows(self, repository: Repository, head: str, commit: str) -> bool:
-        """Whether a head has a commit in its history. Fact: Git - Diffs - Get, api-version 7.1.
-
-        Raises:
-            ServiceError: it cannot be told.
-        """
+        """Whether a head has a commit in its history. Fact: Git - Diffs - Get, api-version 7.1."""
         query = {"baseVersion": commit, "targetVersion": head, "$top": "1"}
         query |= {"baseVersionType": "commit", "targetVersionType": "commit"}
         what = Operation.COMPARE_COMMITS.of(repository)

@@ -120,11 +120,7 @@ class Identity:
             return managed.get_token(scope)
 
     def _ask_cli(self, resource: str, scope: str) -> AccessToken:
-        """From the Azure CLI.
-
-        Raises:
-            ServiceError: it is not there, or gives no token.
-        """
+        """From the Azure CLI."""
         limit = max(1, int(self._deadline.within(TOKEN_LIMIT_S).remaining()))
         cli: TokenCredential = AzureCliCredential(tenant_id=self._tenant_id, process_timeout=limit)
         try:

@@ -31,11 +31,7 @@ SECRET_LIMIT_S = 20.0
 
 
 def judge(value: object, name: str, sent: SecretFilter) -> None:
-    """Refuse a value that can be no OAuth secret: nothing is signed in to with it.
-
-    Raises:
-        ServiceError: it is something else, and this says what.
-    """
+    """Refuse a value that can be no OAuth secret with a `ServiceError` that says what it is: nothing is signed in to with it."""
     if not isinstance(value, str) or sent.contains(value):
         return  # no answer that the vault's client promises
     if flaw := flaw_of(value):

@@ -1,6 +1,7 @@
 """Signing in to a workspace by its OAuth endpoint: with a service principal's secret, or by token exchange.
 
-The session is the workspace's own, so that all else is asked over the connection that this opens.
+The session is the workspace's own, so that all else is asked over the connection that this opens. Both raise `ServiceError` if the
+workspace gives no token.
 """
 
 from dataclasses import replace
@@ -31,11 +32,7 @@ def sign_in(
     deadline: Deadline,
     secrets: SecretFilter,
 ) -> SecretStr:
-    """A workspace access token for a service principal's OAuth secret (OAuth M2M), good for an hour.
-
-    Raises:
-        ServiceError: the workspace does not give one.
-    """
+    """A workspace access token for a service principal's OAuth secret (OAuth M2M), good for an hour."""
     form = {"grant_type": "client_credentials", "scope": "all-apis"}
     known = secret.get_secret_value()
 
@@ -58,9 +55,6 @@ def exchange(
     """A workspace access token for a service principal whose federation policy trusts the identity (OAuth token federation).
 
     Facts: https://learn.microsoft.com/azure/databricks/dev-tools/auth/oauth-federation-exchange
-
-    Raises:
-        ServiceError: the workspace does not give one.
     """
     known = assertion.value.get_secret_value()
     form = {

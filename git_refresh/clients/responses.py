@@ -54,11 +54,6 @@ def read_json(body: bytes) -> object:
 def read[M: Response](model: type[M], value: object, secrets: SecretFilter) -> M:
     """An answer's value as what it is promised to be.
 
-    Args:
-        model: the promise.
-        value: what came, as JSON.
-        secrets: what must not come back.
-
     Raises:
         UnexpectedAnswerError: it is something else.
     """

@@ -40,15 +40,9 @@ class Page[M: Response]:
 
 
 class Rest:
-    """One origin, called with one token.
+    """One origin, called with one token. Every call raises `ServiceError` if the service fails it.
 
-    Attributes:
-        origin: `https://host`.
-        token: returns the token to send.
-        session: over which it is called.
-        deadline: when everything ends.
-        secrets: what must not come back.
-        time: the time there, by its responses.
+    Its `time` is that of the service, by its responses.
     """
 
     def __init__(  # noqa: PLR0913  # each a fact of its own, given by name
@@ -63,17 +57,9 @@ class Rest:
         connections: int = 1,
         skew: Skew | None = None,
     ) -> None:
-        """Make a client.
+        """Take a token; or how to get one, before each call: an admin's work may outlast the first.
 
-        Args:
-            service: whose API it is.
-            origin: `https://host`.
-            token: of whoever is signed in; or how to get one, before each call: an admin's work may outlast the first.
-            tls: what certificates are verified against.
-            deadline: when everything ends.
-            secrets: what must not come back, besides the token.
-            connections: how many of them are kept open.
-            skew: is told the time there, in place of `time`.
+        `skew` is told the time there, in place of `time`.
         """
         self._service = service
         self.origin = origin
@@ -99,19 +85,7 @@ class Rest:
         limit: float | None = None,
         repeat: Retry = Retry.IDEMPOTENT,
     ) -> M:
-        """Read something.
-
-        Args:
-            what: the operation, and what it is about.
-            path: from the origin on, percent-encoded.
-            model: what the service promises.
-            query: the parameters.
-            limit: seconds, further attempts included; None: `LIMIT`.
-            repeat: whether it may be sent again.
-
-        Raises:
-            ServiceError: the service fails it.
-        """
+        """Read something. The path is percent-encoded."""
         return self._call("GET", what, path, model, query=query, limit=limit, repeat=repeat).answer
 
     def page[M: Response](
@@ -131,11 +105,7 @@ class Rest:
         body: object = None,
         repeat: Retry = Retry.IF_THROTTLED,
     ) -> M:
-        """Change something. Unless told otherwise it is not sent twice: look what is there after a failure.
-
-        Raises:
-            ServiceError: the service fails it.
-        """
+        """Change something. Unless told otherwise it is not sent twice: look what is there after a failure."""
         return self._call(method, what, path, model, query=query, body=body, repeat=repeat).answer
 
     def _call[M: Response](  # noqa: PLR0913  # one for each part of a request

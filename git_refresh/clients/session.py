@@ -58,11 +58,7 @@ class ByteBudget:
     left: int
 
     def take(self, size: int) -> None:
-        """Count an answer.
-
-        Raises:
-            AnswerTooLargeError: it has sent enough.
-        """
+        """Count an answer, which is too large if it has sent enough."""
         self.left -= size
         if self.left < 0:
             raise AnswerTooLargeError("this service has sent more than a run takes from one")
@@ -85,16 +81,7 @@ class BoundedSession(requests.Session):
         allowance: ByteBudget | None = None,
         skew: Skew | ServiceTime | None = None,
     ) -> None:
-        """Make a session.
-
-        Args:
-            origins: where it may send to.
-            tls: what certificates are verified against.
-            connections: how many of them are kept open between requests.
-            max_body: bytes of one answer.
-            allowance: bytes of all answers.
-            skew: who is told what time it is over there.
-        """
+        """Bound each answer to `max_body` bytes, and all of them to the allowance; `skew` is told what time it is over there."""
         super().__init__()
         self._skew = skew
         self._origins = frozenset(_origin(origin) for origin in origins)

@@ -31,7 +31,7 @@ CLAIM_LIMIT_S = 10.0
 
 
 class BlobClaims:
-    """The claims on the slices of all runs (`ports.SliceClaims`), each a blob `RUN_ID/SLICE-FINGERPRINT`.
+    """The claims on the slices of all runs (`ports.SliceClaims`), each a blob `RUN_ID/SLICE-FINGERPRINT`. Both calls raise `ServiceError`.
 
     The fingerprint is the message's: a claim holds for what that message asks for, and for nothing else under the same number.
     The first to create it has the slice: https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations.
@@ -53,17 +53,7 @@ class BlobClaims:
         self._container = _service(storage, **options).get_container_client(container)
 
     def begin(self, slice_: Slice, fingerprint: str, message_id: str, clock: Clock) -> ClaimResult:
-        """Claim a slice for a message, or tell who has it.
-
-        Args:
-            slice_: which.
-            fingerprint: of the message's content; the same content can be on the queue as two messages.
-            message_id: the queue's id of this one.
-            clock: the time.
-
-        Raises:
-            ServiceError: nobody can tell.
-        """
+        """Claim a slice for a message, or tell who has it. The same content can be on the queue as two messages."""
         return call(
             Service.STORAGE,
             Operation.CLAIM_SLICE.of(_name(slice_)),
@@ -73,11 +63,7 @@ class BlobClaims:
         )
 
     def end(self, slice_: Slice, fingerprint: str, message_id: str, clock: Clock) -> None:
-        """Note that a slice has ended, however it did.
-
-        Raises:
-            ServiceError: that could not be noted.
-        """
+        """Note that a slice has ended, however it did."""
         call(
             Service.STORAGE,
             Operation.END_SLICE.of(_name(slice_)),

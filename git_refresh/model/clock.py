@@ -152,9 +152,7 @@ _CREDIBLE_SKEW = timedelta(days=1)
 class Brief:
     """A bound that is the caller's own: a failure at this bound says nothing about the service.
 
-    Attributes:
-        deadline: the bound.
-        over: whether something was given up for it before it was reached: no time was left for another attempt.
+    It is also over if something was given up for it before: no time was left for another attempt.
     """
 
     deadline: Deadline

@@ -103,11 +103,7 @@ class Field:
 
     @classmethod
     def read(cls, kind: FieldRange, text: str) -> "Field":
-        """Read a field.
-
-        Raises:
-            RefusedScheduleError: the host refuses it.
-        """
+        """Read a field, as `Schedule.read` does."""
         parts = text.split(",") if text.find(",") > 0 else [text]
         elements = tuple(_element(kind, part) for part in parts)
         values = {value for element in elements for value in _values(kind, element)}
@@ -384,12 +380,7 @@ def next_run_after(now: datetime, status: object, schedule: str | None) -> datet
 
 
 def gaps(schedule: str | None, now: datetime) -> list[timedelta]:
-    """Which lengths of time pass between two runs, nights and weekends included; at least one.
-
-    Args:
-        schedule: `REFRESH_SCHEDULE`. If the host refuses it, or it never comes, the default interval counts.
-        now: the time.
-    """
+    """Which lengths of time pass between two runs, nights and weekends included; at least one: see `next_run_after`."""
     read = _read(schedule)
     found = list(read.gaps(now.date())) if read else []
     return [min(gap, _CREDIBLE) for gap in found] or [DEFAULT_INTERVAL]

@@ -28,14 +28,7 @@ class Fleet:
     """The operations on all workspaces of a run."""
 
     def __init__(self, pool: Pool, seed: str, sign_ins: SignIns, deadline: Deadline) -> None:
-        """Take what is needed.
-
-        Args:
-            pool: what begins the operations.
-            seed: makes the order in which they are queued: it turns from run to run, so that no workspace is always last.
-            sign_ins: shows whether the report of a workspace that refused its sign-in can be made.
-            deadline: when the budget is over.
-        """
+        """Take what begins the operations; `seed` turns their order from run to run, so that no workspace is always last."""
         self._pool = pool
         self._seed = seed
         self._sign_ins = sign_ins

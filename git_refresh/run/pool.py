@@ -73,11 +73,7 @@ class Limits:
 
 
 def start_thread(work: Callable[[], None]) -> None:
-    """Do it on a thread of its own.
-
-    Raises:
-        RuntimeError: the machine has no more threads.
-    """
+    """Do it on a thread of its own."""
     threading.Thread(target=work, name="git-refresh", daemon=True).start()
 
 
@@ -279,14 +275,7 @@ class Executor:
         at_once: int | None = None,
         until: Deadline | None = None,
     ) -> list[tuple[T, R | None]]:
-        """Each item with what the work on it gives; None where it was not finished.
-
-        Args:
-            items: the things.
-            work: what is done with each; it must not raise.
-            at_once: how many at once, where that is fewer.
-            until: when it ends, where that is earlier.
-        """
+        """Each item with what the work on it gives; None where it was not finished. The work must not raise."""
         deadline = until or self._deadline
         done: SimpleQueue[tuple[int, R | None]] = SimpleQueue()
 

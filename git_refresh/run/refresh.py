@@ -50,19 +50,8 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
 ) -> Report:
     """Refresh the whole fleet once. Never raises for what a service does; the report tells.
 
-    Args:
-        settings: whom to refresh.
-        clouds: how to reach them.
-        deadline: when the budget is over; its clock tells the time.
-        logger: where log lines go out; the report has passed it too. It learns the run's secrets.
-        next_run: when the next run is due, if that is known; else 15 minutes after this one. A token that ends before is reported as
-            `token_expires_before_next_run`.
-        slice_: which part of a run this is, if it is one.
-        notes: what the report is to say that is no failure.
-        dry_run: look, decide and report, but write nothing.
-        progress: who is shown what is under way.
-        threads: how many there may be.
-        start: begins something on a thread of its own.
+    Without `next_run`, the next run is due after 15 minutes: a token that ends before is reported as `token_expires_before_next_run`. The
+    logger learns the run's secrets, and the report has passed it too.
     """
     clock = deadline.clock
     started_at, started = clock.now(), clock.monotonic()
@@ -143,17 +132,7 @@ def walk(  # noqa: PLR0913  # each a fact of its own, given by name
 ) -> Walked:
     """Go over the whole fleet once. Never raises for what a service does.
 
-    Args:
-        settings: the workspaces.
-        clouds: how to reach them.
-        deadline: when the budget is over; its clock tells the time.
-        run_id: makes the order of the workspaces.
-        dry_run: read, decide and report, but write nothing.
-        asks_devops: whether to compare Git folders with Azure DevOps.
-        progress: shows what is under way.
-        log: takes each workspace's report when the workspace is done.
-        threads: how many there may be.
-        start: begins something on a thread of its own.
+    `run_id` makes the order of the workspaces, and `log` takes the report of each when it is done.
     """
     notes, shown = Notes(), progress or NullProgress()
     limits = Limits.of(deadline.remaining(), settings.concurrency, threads, len(settings.entries))

@@ -43,13 +43,7 @@ class UnreadableMessageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One slice of one run.
-
-    Attributes:
-        slice: which.
-        until: when the next run is due: from then on this is too late.
-        workspaces: their names.
-    """
+    """One slice of one run: the names of its workspaces. From `valid_until` on, when the next run is due, it is too late."""
 
     slice: Slice
     valid_until: datetime

@@ -86,11 +86,7 @@ class Walk:
         self._limit_s = max(0.0, self.deadline.remaining())
 
     def folders(self) -> Iterator[ListedObject]:
-        """The Git folders, each when it is found.
-
-        Raises:
-            ServiceError: a brief bound of the caller kept a directory from being listed.
-        """
+        """The Git folders, each when it is found."""
         queue = deque([(self.root, 0)])
         while queue:
             path, depth = queue.popleft()

@@ -33,12 +33,6 @@ class WorkspaceRefresh:
     """The work on one workspace. What goes wrong in a step stays in the workspace: no step raises."""
 
     def __init__(self, entry: Entry, run: Run) -> None:
-        """Take what the work needs.
-
-        Args:
-            entry: which workspace.
-            run: what it shares with the others.
-        """
         self.entry = entry
         self.workspace = entry.workspace
         self.run = run
@@ -205,12 +199,7 @@ def folder_reports(
 ) -> tuple[FolderReport, ...]:
     """Every folder of the settings in their order, then what a path ending in /* has found, then what was left out.
 
-    Args:
-        workspace: whose folders they are.
-        bad: the entries that were left out.
-        done: what has come of those that were worked on, by their path.
-        late: why the others were not, if time was the reason; else they were skipped for the workspace's own error.
-        context: for the diagnosis of the bad ones.
+    `late` is why folders are not in `done`, if time was the reason; else they were skipped for the workspace's own error.
     """
     rest = (
         FolderReport("", "failed", error=late)

@@ -20,22 +20,12 @@ class ZoneRefresh:
     """The work on one zone. What goes wrong in a step stays in the zone: no step raises.
 
     Attributes:
-        zone: which one.
-        settings: the settings of its workspaces alone.
-        context: the facts of its identity, for diagnoses.
         run: the work on its workspaces, once its token is there.
         failure: why it has no token.
     """
 
     def __init__(self, zone: Zone, settings: Settings, clouds: Clouds, begin: Callable[..., Run]) -> None:
-        """Take what the work needs.
-
-        Args:
-            zone: which one.
-            settings: the settings of its workspaces alone.
-            clouds: how to reach its services.
-            begin: makes its run from what only this zone has.
-        """
+        """Take the settings of its workspaces alone, and what makes its run from what only this zone has."""
         self.zone = zone
         self.settings = settings
         self.context = facts_of_zone(zone, settings)

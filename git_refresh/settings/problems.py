@@ -14,14 +14,7 @@ from git_refresh.settings.models import DevOps, Folder
 
 
 def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: Mapping[str, Any]) -> Problem:
-    """Pydantic's finding: what is wrong, and what to write instead.
-
-    Args:
-        where: the place of the object.
-        detail: the finding.
-        model: what the object was to be.
-        data: the object, defaults included.
-    """
+    """Pydantic's finding about an object, defaults included: what is wrong, and what to write instead."""
     if detail["loc"][:1] == ("devops",) and len(detail["loc"]) > 1:
         inner: ErrorDetails = {**detail, "loc": detail["loc"][1:]}
         return problem_of(f"{where}.devops", inner, DevOps, data["devops"])
