@@ -230,7 +230,7 @@ class _Claims:
         clock: Clock,
     ) -> None:
         self.problems: list[Problem] = []
-        self._of = (message.slice, message.fingerprint, delivery.id, clock)
+        self._of = (message.slice, message.fingerprint, delivery.id)
         self._delivery = delivery
         self._claims: SliceClaims | None = None
         from git_refresh import app  # noqa: PLC0415  # see above

@@ -259,7 +259,7 @@ def check_live(
 
     interval = max(gaps(values.get(NAME), SystemClock().now()))
     with closing(app.connect(settings, os.environ, logger, jobs_client_shares_token=jobs)) as clouds:
-        sight = HttpJobsClientFactory(clouds.tls, clouds.deadline, logger.secrets) if jobs else None
+        sight = HttpJobsClientFactory(clouds.network) if jobs else None
         return check_clouds(
             clouds.settings,
             clouds,

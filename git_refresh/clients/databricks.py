@@ -1,7 +1,6 @@
 """One Azure Databricks workspace: its Git credentials, its Git folders."""
 
 import re
-import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from http import HTTPStatus
@@ -13,9 +12,8 @@ from git_refresh.clients.databricks_sdk import SparseCheckout, WorkspaceClient
 from git_refresh.clients.responses import UnexpectedAnswerError, read
 from git_refresh.clients.rest import Rest
 from git_refresh.clients.retry import Retry, call
-from git_refresh.clients.session import BoundedSession, ByteBudget
+from git_refresh.clients.session import BoundedSession, ByteBudget, Network
 from git_refresh.failures.failure import Attempt, Operation, Service, ServiceError, ServiceFailure
-from git_refresh.model.clock import Deadline, Skew
 from git_refresh.model.quota import Quota
 from git_refresh.model.values import (
     CREDENTIAL_NAME,
@@ -66,9 +64,9 @@ def folder_lists(workspaces: int) -> Quota:
     return Quota(LISTS_SIZE, workspaces, LIST_SIZE)
 
 
-def workspace_session(host: str, tls: ssl.SSLContext, skew: Skew | None = None) -> BoundedSession:
+def workspace_session(host: str, network: Network) -> BoundedSession:
     """A session for one workspace: to sign in, and for all that is asked of it then."""
-    return BoundedSession([host], tls, allowance=ByteBudget(MAX_BODIES), skew=skew)
+    return BoundedSession([host], network.tls, allowance=ByteBudget(MAX_BODIES), skew=network.skew)
 
 
 class DatabricksWorkspaceApi:
@@ -79,9 +77,8 @@ class DatabricksWorkspaceApi:
         session: BoundedSession,
         host: str,
         token: SecretStr | Callable[[], SecretStr],
+        network: Network,
         *,
-        deadline: Deadline,
-        secrets: SecretFilter,
         lists: Quota | None = None,
         keeps_connections: bool = True,
     ) -> None:
@@ -89,9 +86,8 @@ class DatabricksWorkspaceApi:
 
         Without `keeps_connections`, there are not descriptors enough to keep connections open while nothing is asked.
         """
-        self._deadline = deadline
+        self._network = network
         self._token = token if callable(token) else lambda: token
-        self._shared_secrets = secrets
         self._host = host
         self._lists = lists or folder_lists(1)
         self._keeps_connections = keeps_connections
@@ -101,7 +97,7 @@ class DatabricksWorkspaceApi:
     @classmethod
     def over(cls, rest: Rest) -> "DatabricksWorkspaceApi":
         """Return a client that shares the connections and the token of another."""
-        return cls(rest.session, rest.origin, rest.token, deadline=rest.deadline, secrets=rest.secrets)
+        return cls(rest.session, rest.origin, rest.token, rest.network)
 
     def release_idle_connections(self) -> None:
         """Nothing is asked for a while: the other workspaces come first."""
@@ -323,7 +319,7 @@ class DatabricksWorkspaceApi:
     def _call[T](
         self, what: Attempt, limit: float | None, request: Callable[[], T], repeat: Retry = Retry.IDEMPOTENT
     ) -> T:
-        deadline = self._deadline if limit is None else self._deadline.within(limit)
+        deadline = self._network.deadline if limit is None else self._network.deadline.within(limit)
         secrets = self._secrets()
         return call(Service.DATABRICKS, what, request, deadline=deadline, secrets=secrets, repeat=repeat)
 
@@ -335,7 +331,7 @@ class DatabricksWorkspaceApi:
 
     def _secrets(self) -> SecretFilter:
         """Made anew where it is needed: kept for each of a thousand workspaces, it would be larger than their tokens."""
-        return SecretFilter([self._token().get_secret_value()], beside=self._shared_secrets)
+        return SecretFilter([self._token().get_secret_value()], beside=self._network.secrets)
 
 
 def _folder(found: object, secrets: SecretFilter) -> GitFolder:

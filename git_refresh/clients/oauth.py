@@ -4,6 +4,7 @@ The session is the workspace's own, so that all else is asked over the connectio
 workspace gives no token.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import requests
@@ -13,9 +14,8 @@ from git_refresh.clients import responses
 from git_refresh.clients.responses import signature_of
 from git_refresh.clients.rest import read_response
 from git_refresh.clients.retry import call
-from git_refresh.clients.session import BoundedSession
+from git_refresh.clients.session import BoundedSession, Network
 from git_refresh.failures.failure import Operation, Service, ServiceError
-from git_refresh.model.clock import Deadline
 from git_refresh.model.values import Token
 from git_refresh.output.mask import SecretFilter
 
@@ -28,9 +28,7 @@ def sign_in(
     host: str,
     client_id: str,
     secret: SecretStr,
-    *,
-    deadline: Deadline,
-    secrets: SecretFilter,
+    network: Network,
 ) -> SecretStr:
     """A workspace access token for a service principal's OAuth secret (OAuth M2M), good for an hour."""
     form = {"grant_type": "client_credentials", "scope": "all-apis"}
@@ -39,8 +37,7 @@ def sign_in(
     def ask() -> SecretStr:
         return _access_token(session.post(f"{host}{_TOKEN}", data=form, auth=(client_id, known)), known)
 
-    deadline = deadline.within(SIGN_IN_LIMIT)
-    return call(Service.DATABRICKS, Operation.SIGN_IN.of(), ask, deadline=deadline, secrets=secrets)
+    return _call(Operation.SIGN_IN, ask, network)
 
 
 def exchange(
@@ -48,9 +45,7 @@ def exchange(
     host: str,
     client_id: str,
     assertion: Token,
-    *,
-    deadline: Deadline,
-    secrets: SecretFilter,
+    network: Network,
 ) -> SecretStr:
     """A workspace access token for a service principal whose federation policy trusts the identity (OAuth token federation).
 
@@ -68,14 +63,16 @@ def exchange(
     def ask() -> SecretStr:
         return _access_token(session.post(f"{host}{_TOKEN}", data=form), signature_of(known))
 
-    deadline = deadline.within(SIGN_IN_LIMIT)
     try:
-        return call(
-            Service.DATABRICKS, Operation.EXCHANGE_TOKEN.of(), ask, deadline=deadline, secrets=secrets
-        )
+        return _call(Operation.EXCHANGE_TOKEN, ask, network)
     except ServiceError as error:
         failure = replace(error.failure, claims=assertion.claims)
     raise ServiceError(failure)
+
+
+def _call(what: Operation, ask: Callable[[], SecretStr], network: Network) -> SecretStr:
+    deadline = network.deadline.within(SIGN_IN_LIMIT)
+    return call(Service.DATABRICKS, what.of(), ask, deadline=deadline, secrets=network.secrets)
 
 
 _TOKEN = "/oidc/v1/token"  # noqa: S105  # a path

@@ -1,6 +1,5 @@
 """A client of a service's REST API: one origin, one token, each call bounded, retried and checked against a response model."""
 
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,9 @@ from pydantic import SecretStr
 
 from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
 from git_refresh.clients.retry import Retry, call
-from git_refresh.clients.session import BoundedSession
+from git_refresh.clients.session import BoundedSession, Network
 from git_refresh.failures.failure import Attempt, Service
-from git_refresh.model.clock import Deadline, ServiceTime, Skew
+from git_refresh.model.clock import ServiceTime, Skew
 from git_refresh.output.mask import SecretFilter
 
 HEADERS = {
@@ -45,15 +44,13 @@ class Rest:
     Its `time` is that of the service, by its responses.
     """
 
-    def __init__(  # noqa: PLR0913  # each a fact of its own, given by name
+    def __init__(
         self,
         service: Service,
         origin: str,
         token: SecretStr | Callable[[], SecretStr],
+        network: Network,
         *,
-        tls: ssl.SSLContext,
-        deadline: Deadline,
-        secrets: SecretFilter,
         connections: int = 1,
         skew: Skew | None = None,
     ) -> None:
@@ -64,11 +61,17 @@ class Rest:
         self._service = service
         self.origin = origin
         self.token = token if callable(token) else lambda: token
-        self.deadline = deadline
-        self.secrets = SecretFilter([] if callable(token) else [token.get_secret_value()], beside=secrets)
-        self.time = ServiceTime(deadline.clock)
+        self.network = network
+        self._secrets = SecretFilter(
+            [] if callable(token) else [token.get_secret_value()], beside=network.secrets
+        )
+        self.time = ServiceTime(network.deadline.clock)
         self.session = BoundedSession(
-            [origin], tls, connections=connections, max_body=MAX_RESPONSE_BYTES, skew=skew or self.time
+            [origin],
+            network.tls,
+            connections=connections,
+            max_body=MAX_RESPONSE_BYTES,
+            skew=skew or self.time,
         )
 
     def close(self) -> None:
@@ -136,15 +139,15 @@ class Rest:
                     **kind,
                 },
             )
-            found = read_response(answer, model, self.secrets)
+            found = read_response(answer, model, self._secrets)
             return Page(found, answer.headers.get("x-ms-continuationtoken", ""))
 
         return call(
             self._service,
             what,
             ask,
-            deadline=self.deadline.within(CALL_LIMIT_S if limit is None else limit),
-            secrets=self.secrets,
+            deadline=self.network.deadline.within(CALL_LIMIT_S if limit is None else limit),
+            secrets=self._secrets,
             repeat=repeat,
         )
 

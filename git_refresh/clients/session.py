@@ -18,8 +18,9 @@ import requests
 
 from git_refresh.clients.connections import CONNECT_LIMIT, Adapter, AnswerTooLargeError
 from git_refresh.clients.responses import read_json, without_mark
-from git_refresh.model.clock import ServiceTime, Skew, current_operation
+from git_refresh.model.clock import Deadline, ServiceTime, Skew, current_operation
 from git_refresh.model.waiting import at_once
+from git_refresh.output.mask import SecretFilter
 
 MAX_BODY = 1024 * 1024
 """Bytes of one answer, unpacked. A page of 20 Git folders has some 10,000, a token fewer."""
@@ -49,6 +50,23 @@ class LastResponse:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class Network:
+    """What all clients of one run share."""
+
+    tls: ssl.SSLContext
+    """What certificates are verified against."""
+    deadline: Deadline
+    """When every wait ends."""
+    secrets: SecretFilter
+    """Learns what is secret. Answers must not repeat it."""
+    skew: Skew = field(init=False)
+    """Learns the time at the services."""
+
+    def __post_init__(self) -> None:
+        self.skew = Skew(self.deadline.clock)
 
 
 @dataclass(slots=True)
