@@ -163,13 +163,8 @@ class Pool:
     def end_wait(self, place: "_Place") -> None:
         """It works again, also where that makes more than may begin."""
         with self._lock:
-            place.waited, place.since = self.waited(place), None
+            place.waited, place.since = place.waited_s(), None
             self._count(place, working=True)
-
-    def waited(self, place: "_Place") -> float:
-        """For how long an operation has waited so far."""
-        with self._lock:
-            return place.waited + (0.0 if place.since is None else self.time() - place.since)
 
     def _count(self, place: "_Place", *, working: bool) -> None:
         self._working += working - place.working
@@ -249,8 +244,13 @@ class _Place:
     def end_wait(self) -> None:
         self.pool.end_wait(self)
 
+    def waited_s(self) -> float:
+        """For how long it has waited so far. Asked on its own thread, or under the lock."""
+        since = self.since
+        return self.waited + (0.0 if since is None else self.pool.time() - since)
+
     def used_up(self) -> bool:
-        return self.share_s < self.pool.waited(self)
+        return self.share_s < self.waited_s()
 
     def must_give_up(self) -> bool:
         return self.used_up() and self.pool.is_short_of_threads()

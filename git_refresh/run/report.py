@@ -386,31 +386,25 @@ def log_queued(slice_: Slice, until: datetime, names: Sequence[str], logger: Red
     logger.log(event, "names", ok=True)
 
 
-def log_not_listed(slice_: Slice, names: Sequence[str], found: Diagnosis, logger: RedactingLogger) -> None:
-    """The log line of names in a message that are not in the list: `git_refresh.message_skipped`."""
-    event = {
-        "event": "git_refresh.message_skipped",
-        "result": "dropped",
-        **_whose(slice_),
-        "code": found.code,
-        "problems": [str(found)],
-        "names": list(names),
-    }
-    logger.log(event, "names", ok=True)
-
-
 def log_message(
-    slice_: Slice | None, found: Diagnosis, logger: RedactingLogger, *, result: str, ok: bool
+    slice_: Slice | None,
+    found: Diagnosis,
+    logger: RedactingLogger,
+    *,
+    result: str = "dropped",
+    ok: bool = False,
+    names: Sequence[str] = (),
 ) -> None:
-    """The log line of a message for which nothing is done: `git_refresh.message_skipped`."""
+    """The log line of a message, or of names in it, for which nothing is done: `git_refresh.message_skipped`."""
     event = {
         "event": "git_refresh.message_skipped",
         "result": result,
         **(_whose(slice_) or {"run_id": None, "slice": None, "slices": None}),
         "code": found.code,
         "problems": [str(found)],
+        **({"names": list(names)} if names else {}),
     }
-    logger.log(event, "problems", ok=ok)
+    logger.log(event, "names" if names else "problems", ok=ok)
 
 
 def _part(slice_: Slice | None) -> dict[str, Any]:
