@@ -144,7 +144,7 @@ class WorkspaceCheck:
     def _folders(self, report: WorkspaceReport, own: CredentialReport) -> Iterator[Check]:
         for pattern in report.patterns:
             line = failed if pattern.failed else warning
-            yield line("folder", f"{self._name} {pattern.path}", pattern.told)
+            yield line("folder", f"{self._name} {pattern.path}", pattern.diagnosis)
         if own.action == "failed":
             yield from self._skipped_folders("a run does not reach them: the credential fails")
             return

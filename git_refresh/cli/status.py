@@ -213,7 +213,7 @@ def _folders(entry: Entry, report: WorkspaceReport) -> Iterator[FolderStatus]:
     yield from map(_folder, report.single_folders)
     for pattern in report.patterns:
         state: Status = "failed" if pattern.failed else "warning"
-        yield FolderStatus(pattern.path, state, pattern.told.message, error=pattern.told)
+        yield FolderStatus(pattern.path, state, pattern.diagnosis.message, error=pattern.diagnosis)
     for bad in entry.bad_folders:
         if bad.path is None:
             told = finding("invalid_folder", DiagnosisContext(), problem=bad.problem)

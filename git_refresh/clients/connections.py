@@ -125,11 +125,11 @@ def openssl_reason(chain: Iterable[BaseException]) -> str:
     """Why OpenSSL ended a connection, in its own words; empty: it does not say. They quote no more than the host's name."""
     for error in chain:
         if isinstance(error, ssl.SSLError):
-            said = getattr(error, "verify_message", "") or str(
+            reason = getattr(error, "verify_message", "") or str(
                 getattr(error, "reason", None) or ""
             ).lower().replace("_", " ")
-            if said:
-                return str(said).rstrip(".")
+            if reason:
+                return str(reason).rstrip(".")
     return ""
 
 

@@ -13,7 +13,14 @@ from git_refresh.clients.responses import UnexpectedAnswerError, read
 from git_refresh.clients.rest import Rest
 from git_refresh.clients.retry import Retry, call
 from git_refresh.clients.session import BoundedSession, ByteBudget, Network
-from git_refresh.failures.failure import Attempt, Operation, Service, ServiceError, ServiceFailure
+from git_refresh.failures.failure import (
+    Attempt,
+    FailureKind,
+    Operation,
+    Service,
+    ServiceError,
+    ServiceFailure,
+)
 from git_refresh.model.quota import Quota
 from git_refresh.model.values import (
     CREDENTIAL_NAME,
@@ -194,7 +201,8 @@ class DatabricksWorkspaceApi:
             if not token:
                 return
             query["next_page_token"] = token
-        self._call(Operation.LIST_FOLDERS.of(), LOOKUP_LIMIT, _endless)
+        endless = ServiceFailure(Service.DATABRICKS, Operation.LIST_FOLDERS.of(), FailureKind.UNEXPECTED)
+        raise ServiceError(endless)
 
     def _page(self, query: dict[str, str]) -> tuple[list[GitFolder | None], str | None]:
         answer = self._client.api_client.do("GET", "/api/2.0/repos", query=query)
@@ -242,11 +250,11 @@ class DatabricksWorkspaceApi:
         answer = self._client.api_client.do("GET", "/api/2.0/workspace/get-status", query=query)
         found = self._read(responses.Status, answer)
         id_, kind = found.object_id or 0, found.object_type or ""
-        told, git = found.directory_info, found.git_info
+        directory, git = found.directory_info, found.git_info
         if git is not None and git.id != found.object_id and path.startswith(f"{folder_key(git.path)}/"):
             return OtherObject(kind, id_, inside=folder_key(git.path))
         is_root = True if git is not None and git.id == found.object_id else None
-        here = ListedObject(path, id_, kind, is_root or (told.is_git_folder if told else None))
+        here = ListedObject(path, id_, kind, is_root or (directory.is_git_folder if directory else None))
         if not here.may_be_git_folder:
             return OtherObject(kind, id_)
         if not id_:
@@ -268,7 +276,7 @@ class DatabricksWorkspaceApi:
         return self._call(
             Operation.READ_FOLDER.of(),
             LOOKUP_LIMIT,
-            lambda: self._folder(self._client.repos.get(id_).as_dict()),
+            lambda: _folder(self._client.repos.get(id_).as_dict(), self._secrets()),
         )
 
     def make_parent(self, path: str) -> None:
@@ -286,14 +294,15 @@ class DatabricksWorkspaceApi:
         return self._call(
             Operation.CREATE_FOLDER.of(),
             None,
-            lambda: self._folder(
+            lambda: _folder(
                 self._client.repos.create(
                     url,
                     PROVIDER,
                     path=path,
                     sparse_checkout=SparseCheckout(patterns=list(sparse)) if sparse else None,
                     git_credential_id=credential_id,
-                ).as_dict()
+                ).as_dict(),
+                self._secrets(),
             ),
             Retry.IF_THROTTLED,
         )
@@ -323,9 +332,6 @@ class DatabricksWorkspaceApi:
         secrets = self._secrets()
         return call(Service.DATABRICKS, what, request, deadline=deadline, secrets=secrets, repeat=repeat)
 
-    def _folder(self, found: object) -> GitFolder:
-        return _folder(found, self._secrets())
-
     def _read[M: responses.Response](self, model: type[M], value: object) -> M:
         return read(model, value, self._secrets())
 
@@ -351,9 +357,12 @@ def _child(found: object, secrets: SecretFilter) -> ListedObject | None:
         item = read(responses.Object, found, secrets)
     except UnexpectedAnswerError:
         return None
-    told = item.directory_info
+    directory = item.directory_info
     return ListedObject(
-        folder_key(item.path), item.object_id, item.object_type, told.is_git_folder if told else None
+        folder_key(item.path),
+        item.object_id,
+        item.object_type,
+        directory.is_git_folder if directory else None,
     )
 
 
@@ -377,7 +386,3 @@ def _listed(found: object, secrets: SecretFilter) -> GitFolder | None:
 def _size(folder: GitFolder | None) -> int:
     texts = (folder.path, folder.url, folder.branch, folder.commit) if folder else ()
     return FOLDER_SIZE + sum(len(text) for text in texts if text)
-
-
-def _endless() -> None:
-    raise UnexpectedAnswerError

@@ -146,8 +146,8 @@ class Response(BaseModel):
         fields = cls.model_fields
         lists = {name for name, field in fields.items() if get_origin(field.annotation) in {list, tuple}}
         optional = {name for name, field in fields.items() if not field.is_required()}
-        said = {key: [] if found is None and key in lists else found for key, found in value.items()}
-        return {key: found for key, found in said.items() if found is not None or key not in optional}
+        known = {key: [] if found is None and key in lists else found for key, found in value.items()}
+        return {key: found for key, found in known.items() if found is not None or key not in optional}
 
 
 def or_nothing(value: object, handler: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401  # pydantic's own type

@@ -150,7 +150,7 @@ def _read(
 
 def _unanswered(bare: ServiceFailure, kind: FailureKind, error: Exception, proxy: str) -> ServiceFailure:
     """What a failure tells that came before any answer."""
-    found = replace(bare, kind=kind, message=_said(error))
+    found = replace(bare, kind=kind, message=_text_of(error))
     if kind is FailureKind.TLS:
         found = replace(found, detail=openssl_reason(_chain(error)), bundle=bundle_variable(os.environ))
     if kind is FailureKind.PROXY_UNUSABLE:
@@ -172,7 +172,7 @@ _LOST = re.compile(r"Timed out after |deadline exceeded")
 """What Databricks says, mostly with 400, when its own service behind has not answered in time. Facts: databricks-sdk-go, apierr."""
 
 
-def _said(error: BaseException) -> str:
+def _text_of(error: BaseException) -> str:
     """What an SDK says when there was no answer, for telling failures apart."""
     try:
         return str(error)[:4096]
@@ -234,7 +234,7 @@ def _network_kind(error: Exception) -> FailureKind | None:
     if any(isinstance(item, OSError) and item.errno in {errno.EMFILE, errno.ENFILE} for item in chain):
         return FailureKind.DESCRIPTORS
     kind = next((kind for type_, kind in _KINDS if any(isinstance(item, type_) for item in chain)), None)
-    if any(isinstance(item, OSError) and _ASKS_TO_SIGN_IN.search(_said(item)) for item in chain):
+    if any(isinstance(item, OSError) and _ASKS_TO_SIGN_IN.search(_text_of(item)) for item in chain):
         return FailureKind.PROXY_AUTH
     # A resolver that can open no file finds no name.
     return FailureKind.DESCRIPTORS if kind is FailureKind.DNS and not _descriptor_left() else kind
@@ -270,8 +270,8 @@ def _error_of(body: bytes) -> tuple[str, str]:
     code = answer.get("error_code") or error or answer.get("typeKey")
     wrapped = answer.get("value")
     improper = wrapped.get("Message") if isinstance(wrapped, Mapping) else None
-    said = (answer.get("message"), answer.get("error_description"), answer.get("detail"), improper)
-    return _safe(code), next(filter(None, map(_text, said)), "")
+    texts = (answer.get("message"), answer.get("error_description"), answer.get("detail"), improper)
+    return _safe(code), next(filter(None, map(_text, texts)), "")
 
 
 def _text(value: object) -> str:

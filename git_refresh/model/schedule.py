@@ -167,11 +167,7 @@ def _integer(text: str, refused: RefusedScheduleError) -> int:
 
 def accepts(text: str) -> bool:
     """Whether the host accepts a schedule."""
-    try:
-        Schedule.read(text)
-    except RefusedScheduleError:
-        return False
-    return True
+    return _read(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

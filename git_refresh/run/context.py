@@ -45,7 +45,7 @@ class Notes:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._said: dict[Problem, None] = {}
+        self._noted: dict[Problem, None] = {}
         self._count: Counter[str] = Counter()
 
     def add(self, about: str, where: str, message: object) -> None:
@@ -56,17 +56,17 @@ class Notes:
             else Problem(where, str(message), severity="warning")
         )
         with self._lock:
-            if problem in self._said or self._count[about] > MAX_WARNINGS_PER_SUBJECT:
+            if problem in self._noted or self._count[about] > MAX_WARNINGS_PER_SUBJECT:
                 return
             if self._count[about] == MAX_WARNINGS_PER_SUBJECT:
                 problem = Problem(about, "There are more of these than are listed here.", severity="warning")
-            self._said[problem] = None
+            self._noted[problem] = None
             self._count[about] += 1
 
     def all(self) -> tuple[Problem, ...]:
         """All that was said."""
         with self._lock:
-            return tuple(self._said)
+            return tuple(self._noted)
 
 
 class SignIns:

@@ -85,7 +85,7 @@ class CredentialRefresh:
             add(self.workspace.name, where, finding("federated_credential", context, id=federated.id))
         if found is not None and not is_ours(found, username):
             owner = describe_owner(found, username)
-            add(self.workspace.name, where, finding("foreign_credential", context, id=found.id, whose=owner))
+            add(self.workspace.name, where, finding("foreign_credential", context, id=found.id, owner=owner))
 
     def _store_for(self, principal_id: int) -> None:
         """One that fails does not keep the others from being stored."""

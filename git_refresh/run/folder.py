@@ -51,7 +51,7 @@ class FolderRefresh:
             look = FolderState.at(wanted, self.listing.look(wanted), self.run.settings.trusted)
             hidden = look.folder is not None and self.listing.hides(wanted, look.folder)
             look = replace(look, hidden=hidden)
-            return self._unwanted(look) or self._with_password_told(look, self._refresh(look))
+            return self._unwanted(look) or self._with_password_noted(look, self._refresh(look))
         except ServiceError as error:
             failure = self._explained(error.failure, look)
             # Once it is found, the workspace is asked for nothing but to move it; it may have, though its answer was lost.
@@ -97,13 +97,13 @@ class FolderRefresh:
     def _facts(self, look: FolderState) -> DiagnosisContext:
         return facts_of(replace(self.context, path=look.wanted.path), look.repository, look.ref)
 
-    def _with_password_told(self, look: FolderState, report: FolderReport) -> FolderReport:
+    def _with_password_noted(self, look: FolderState, report: FolderReport) -> FolderReport:
         if not look.remote.has_password or report.error is not None:
             return report
-        told = finding("remote_password", self._facts(look))
+        diagnosis = finding("remote_password", self._facts(look))
         if report.note is None:
-            return replace(report, note=told)
-        self.run.notes.add(self.context.host, look.wanted.path, told)
+            return replace(report, note=diagnosis)
+        self.run.notes.add(self.context.host, look.wanted.path, diagnosis)
         return report
 
     def _unwanted(self, look: FolderState) -> FolderReport | None:
@@ -114,18 +114,20 @@ class FolderRefresh:
         asked_for, before = self.listing.asked_for(wanted), _unchanged(look)
         if look.folder is not None and look.remote.repository is None and not asked_for:
             refused = not_azure_devops(look.remote)
-            told = finding(refused.code, self._facts(look), **refused.values)
-            return replace(before, action="skipped", why="it is not a clone from Azure DevOps", note=told)
-        if look.hidden and self.listing.shows_any and not asked_for:
-            told = finding("folder_permission", self._facts(look))
+            diagnosis = finding(refused.code, self._facts(look), **refused.values)
             return replace(
-                before, action="skipped", why="the app lacks the permission to manage it", note=told
+                before, action="skipped", why="it is not a clone from Azure DevOps", note=diagnosis
+            )
+        if look.hidden and self.listing.shows_any and not asked_for:
+            diagnosis = finding("folder_permission", self._facts(look))
+            return replace(
+                before, action="skipped", why="the app lacks the permission to manage it", note=diagnosis
             )
         if look.folder is not None or (isinstance(look.found, OtherObject) and look.found.broken):
             return None
         if asked_for:
-            told = finding("folder_not_listed", self._facts(look))
-            return replace(before, action="failed", to=None, error=told)
+            diagnosis = finding("folder_not_listed", self._facts(look))
+            return replace(before, action="failed", to=None, error=diagnosis)
         return replace(before, action="skipped", why="it is no longer there")
 
     def _refresh(self, look: FolderState) -> FolderReport:
@@ -139,12 +141,12 @@ class FolderRefresh:
             case Refuse(code, values):
                 context = self._facts(look)
                 missing = code == "folder_not_found"
-                told = (
+                diagnosis = (
                     self.listing.missing(look.wanted, context)
                     if missing
                     else finding(code, context, **values)
                 )
-                return replace(before, action="failed", to=None, error=told)
+                return replace(before, action="failed", to=None, error=diagnosis)
             case Clone(source, ref, why):
                 return self._clone(look.wanted, source, ref, head, replace(before, why=why))
             case Move(ref, why) if look.folder is not None:
@@ -170,8 +172,8 @@ class FolderRefresh:
         if is_definite(failure):
             raise ServiceError(failure)
         reason = explain(failure, self._facts(look))
-        told = f"{reason.message} {reason.cause} Folders are updated without comparing commits first."
-        self.run.notes.add("Azure DevOps", "Azure DevOps", told)
+        message = f"{reason.message} {reason.cause} Folders are updated without comparing commits first."
+        self.run.notes.add("Azure DevOps", "Azure DevOps", message)
         return None
 
     def _clone(
@@ -215,10 +217,10 @@ class FolderRefresh:
             return after
         if not self.run.is_held_back(repository, ref, head, now.commit):
             return after
-        told = finding("local_commits", self._facts(look))
+        diagnosis = finding("local_commits", self._facts(look))
         if wanted.on_conflict == "discard":
-            return replace(after, action="failed", error=told)
-        return replace(after, note=told)
+            return replace(after, action="failed", error=diagnosis)
+        return replace(after, note=diagnosis)
 
     def _discarded(self, wanted: Folder) -> Diagnosis | None:
         """What to know of a move that leaves no uncommitted change behind. The workspace tells of none, neither before nor after."""

@@ -81,7 +81,7 @@ class Listing:
         self._directories: dict[str, Sequence[ListedObject | None] | ServiceFailure] = {}
         self._spotted: dict[str, ListedObject] = {}
         """What directories have shown that can be a Git folder."""
-        self._looked: dict[str, GitFolder | OtherObject | None] = {}
+        self._at_paths: dict[str, GitFolder | OtherObject | None] = {}
         self._plain: set[str] = set()
         """Directories that the Repos API does not know."""
         self._at_roots: dict[str, GitFolder | OtherObject | None] = {}
@@ -189,29 +189,29 @@ class Listing:
         key = folder.key
         if (shown := self._list().get(key)) is not None:
             return shown
-        if key not in self._looked:
+        if key not in self._at_paths:
             spotted = self._spotted.get(key)
             examined = self._api.examine(spotted) if spotted is not None and key not in self._plain else None
             if isinstance(examined, GitFolder):
-                self._looked[key] = examined
+                self._at_paths[key] = examined
             else:
                 there = self._api.find(key)
                 called = spotted is not None and spotted.is_git_folder
-                self._looked[key] = _as_called(there) if called else there
-        return self._looked[key]
+                self._at_paths[key] = _as_called(there) if called else there
+        return self._at_paths[key]
 
     def _is_git_folder(self, found: ListedObject) -> bool:
         """Whether an object is a Git folder, by the Repos API."""
         path = found.path
         if path in self._list():
             return True
-        if path not in self._looked and path not in self._plain:
+        if path not in self._at_paths and path not in self._plain:
             examined = self._api.examine(found)
             if isinstance(examined, GitFolder):
-                self._looked[path] = examined
+                self._at_paths[path] = examined
             else:
                 self._plain.add(path)
-        return path not in self._plain and isinstance(self._looked[path], GitFolder)
+        return path not in self._plain and isinstance(self._at_paths[path], GitFolder)
 
     def _list_parents(self, keys: Sequence[str]) -> None:
         """List the directories that more than one of the named folders is in, but for those that the list shows."""
@@ -336,7 +336,7 @@ class Listing:
                 continue
             for gap in walk.gaps:
                 failed = not gap.refused or gap.path == walk.root
-                yield PatternReport(pattern.path, gap.told(replace(context, path=gap.path)), failed)
+                yield PatternReport(pattern.path, gap.diagnosis(replace(context, path=gap.path)), failed)
             if walk.requests >= WIDE:
                 yield PatternReport(
                     pattern.path, finding("pattern_wide", here, count=f"{walk.requests:,}"), failed=False
@@ -353,8 +353,8 @@ class Listing:
             )
         found = self._at_roots[root]
         if isinstance(found, OtherObject) and found.type in FILES:
-            told = finding("pattern_not_a_directory", context, type=found.type)
-            return PatternReport(pattern.path, told, failed=True)
+            diagnosis = finding("pattern_not_a_directory", context, type=found.type)
+            return PatternReport(pattern.path, diagnosis, failed=True)
         return PatternReport(pattern.path, finding("no_folder_matched", context), failed=False)
 
     def _git_folder_around(self, root: str) -> str:

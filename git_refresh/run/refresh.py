@@ -71,16 +71,13 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     zones, workspaces = done.zones, done.workspaces
     behind = clouds.clock_behind()
     context = DiagnosisContext(vault=settings.key_vault_url or "")
-    short = [
-        problem
-        for each in zones.values()
-        for problem in _short_token(each, due, behind, alone=len(zones) == 1)
-    ]
+    alone = len(zones) == 1
+    short = [each for zone in zones.values() for each in _short_token(zone, due, behind, alone=alone)]
     problems = [
         *short,
         *settings.problems,
         *notes,
-        *_skew(behind, context),
+        *([noted("clock", clock_skew(behind, context))] if behind else []),
         *settings.notes,
         *done.notes,  # last: what workspaces say crowds out nothing else
     ]
@@ -94,7 +91,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
             result="ok" if fine else "failed",
             tokens=tuple(_token_report(each, each.run.token, clock) for each in zones.values() if each.run),
             problems=tuple(problems),
-            workspaces=tuple(workspace.outcome() for workspace in workspaces),
+            workspaces=workspaces,
             slice=slice_,
         )
     )
@@ -164,7 +161,7 @@ class RedactingProgress:
         self._progress.started(self._logger.redact_text(name), self._logger.redact_text(what))
 
     def finished(self, report: WorkspaceReport) -> None:
-        self._progress.finished(self._logger.redact(report.outcome()))
+        self._progress.finished(self._logger.redact(report))
 
 
 def _refresh_all(
@@ -221,14 +218,14 @@ def _token_report(zone: ZoneRefresh, token: Token, clock: Clock) -> TokenReport:
 def _short_token(zone: ZoneRefresh, next_run: datetime, behind: timedelta, *, alone: bool) -> list[Problem]:
     if zone.run is None or not expires_before(next_run, zone.run.token.expires_at, behind):
         return []
-    told = finding(
+    diagnosis = finding(
         "token_expires_before_next_run",
         zone.context,
         which="that was stored" if alone else f"of {zone.zone} that was stored",
         ends=f"{zone.run.token.expires_at:%H:%M:%S} UTC",
         next_run=f"the next run is due at {next_run:%H:%M:%S} UTC",
     )
-    return [noted("token", told, "error")]
+    return [noted("token", diagnosis, "error")]
 
 
 def lateness(late: timedelta, *, past_due: bool) -> list[Problem]:
@@ -236,14 +233,10 @@ def lateness(late: timedelta, *, past_due: bool) -> list[Problem]:
     if not late:
         return []
     context = DiagnosisContext(late_because=_PAST_DUE if past_due else _OVERLAP)
-    told = finding("late_run", context, minutes=f"{late / timedelta(minutes=1):.0f}")
-    return [noted("timer", told)]
+    diagnosis = finding("late_run", context, minutes=f"{late / timedelta(minutes=1):.0f}")
+    return [noted("timer", diagnosis)]
 
 
 _OVERLAP = "The previous run took longer than the time between two runs."
 _PAST_DUE = "The app was not running, or a run was cut off: an outage, a deployment or a saved app setting."
 """The host's status does not show which of them it was."""
-
-
-def _skew(behind: timedelta, context: DiagnosisContext) -> list[Problem]:
-    return [noted("clock", clock_skew(behind, context))] if behind else []

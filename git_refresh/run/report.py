@@ -1,9 +1,9 @@
 """What a run has done: one value, which becomes the JSON report, the log lines and the exit code."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.failures.failure import ServiceFailure
@@ -38,10 +38,6 @@ class CredentialReport:
     """The principal in `additional_principal_ids`; None: the principal that the app signs in as."""
     stored: tuple[StoredCredential, ...] | None = None
     """The principal's credentials before the run; None: the workspace did not list them, as it refused the sign-in."""
-
-    def outcome(self) -> Self:
-        """It without what the walk has seen."""
-        return replace(self, error=None, rejected_by=(), stored=None)
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
@@ -81,7 +77,7 @@ class PatternReport:
     """A finding about a path ending in `/*`, besides the Git folders below it."""
 
     path: str
-    told: Diagnosis
+    diagnosis: Diagnosis
     failed: bool
 
 
@@ -100,17 +96,6 @@ class WorkspaceReport:
     additional: tuple[CredentialReport, ...] = ()
     """The credentials of `additional_principal_ids`."""
     patterns: tuple[PatternReport, ...] = ()
-
-    def outcome(self) -> Self:
-        """It without what the walk has seen: a run's report has what it did, of whole fleets."""
-        return replace(
-            self,
-            credential=self.credential and self.credential.outcome(),
-            folders=tuple(replace(folder, seen=None) if folder.seen else folder for folder in self.folders),
-            failure=None,
-            additional=(),
-            patterns=(),
-        )
 
     @property
     def single_folders(self) -> list[FolderReport]:
@@ -158,8 +143,8 @@ class TokenReport:
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
-        whose = {"identity": self.identity, "tenant": self.tenant}
-        return {**whose, **self.ends(), "workspaces": self.workspaces}
+        of = {"identity": self.identity, "tenant": self.tenant}
+        return {**of, **self.ends(), "workspaces": self.workspaces}
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +333,7 @@ def log_nothing_done(
     """The log line of a run that could not begin, or of which there is no report."""
     event = {
         "event": "git_refresh.run",
-        **_whose(slice_),
+        **_run_and_slice(slice_),
         "result": "failed",
         "problems": [str(problem) for problem in problems],
     }
@@ -379,7 +364,7 @@ def log_queued(slice_: Slice, until: datetime, names: Sequence[str], logger: Red
     """The timer's log line for each slice: `git_refresh.queued`. By its names it is known which workspaces of a run were not refreshed."""
     event = {
         "event": "git_refresh.queued",
-        **_whose(slice_),
+        **_run_and_slice(slice_),
         "valid_until": utc_text(until),
         "names": list(names),
     }
@@ -399,7 +384,7 @@ def log_message(
     event = {
         "event": "git_refresh.message_skipped",
         "result": result,
-        **(_whose(slice_) or {"run_id": None, "slice": None, "slices": None}),
+        **(_run_and_slice(slice_) or {"run_id": None, "slice": None, "slices": None}),
         "code": found.code,
         "problems": [str(found)],
         **({"names": list(names)} if names else {}),
@@ -411,5 +396,5 @@ def _part(slice_: Slice | None) -> dict[str, Any]:
     return slice_.as_dict() if slice_ else {}
 
 
-def _whose(slice_: Slice | None) -> dict[str, Any]:
+def _run_and_slice(slice_: Slice | None) -> dict[str, Any]:
     return {"run_id": slice_.run_id, **slice_.as_dict()} if slice_ else {}

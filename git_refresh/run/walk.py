@@ -46,7 +46,7 @@ class Gap:
             return False
         return explain(self.failure, DiagnosisContext()).code not in CLOSED
 
-    def told(self, context: DiagnosisContext) -> Diagnosis:
+    def diagnosis(self, context: DiagnosisContext) -> Diagnosis:
         """Why nobody knows what is below; the facts are those of the directory."""
         if self.failure is not None:
             return explain(self.failure, context)

@@ -83,9 +83,9 @@ class WorkspaceRefresh:
             for found in listed.patterns(self._context):
                 self._patterns.append(found)
                 if found.failed and found.path not in self._folders:
-                    self._record(FolderReport(found.path, "failed", error=found.told))
+                    self._record(FolderReport(found.path, "failed", error=found.diagnosis))
                 else:
-                    self._note(found.path, found.told)
+                    self._note(found.path, found.diagnosis)
 
     @property
     def folders_left(self) -> int:

@@ -41,7 +41,7 @@ def typed(value: object) -> object:
     if not isinstance(value, str):
         return value
     if looks_like_secret(value):
-        raise PydanticCustomError("secret", "{said}", {"said": _revoke(value)})
+        raise PydanticCustomError("secret", "{text}", {"text": _revoke(value)})
     if why := remains(value):
         raise ValueError(why)
     return value
