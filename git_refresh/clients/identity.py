@@ -115,9 +115,8 @@ class Identity:
                 self.service, _what(resource), FailureKind.BROKEN, tenant=self._tenant_id, scope=scope
             )
             failure = azure_cli_failure(what, error, limit)
-        if (
-            failure.kind is FailureKind.NOT_INSTALLED and self._in_azure
-        ):  # nobody installs it there: the identity is missing
+        # Nobody installs it there: the identity is missing.
+        if failure.kind is FailureKind.NOT_INSTALLED and self._in_azure:
             failure = ServiceFailure(Service.IDENTITY, failure.attempt, FailureKind.NOT_ASSIGNED)
         raise ServiceError(failure)
 

@@ -91,9 +91,7 @@ def call[T](
             with operation(deadline) as under_way:
                 try:
                     return request()
-                except (
-                    ServiceError
-                ) as error:  # of an operation inside this one: its failure is the nearer one
+                except ServiceError as error:  # of an operation inside this one, which is nearer
                     failure = error.failure
                     break
                 except Exception as error:  # noqa: BLE001  # SDKs raise what they like; all of it ends here
@@ -202,10 +200,8 @@ _LONGEST_CHAIN = 50
 _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (AnswerTooLargeError, FailureKind.TOO_LARGE),
     (RequestRefusedError, FailureKind.NOT_SENT),
-    (
-        requests.exceptions.InvalidURL,
-        FailureKind.PROXY_UNUSABLE,
-    ),  # the services' URLs are checked with the settings
+    # The services' URLs are checked with the settings.
+    (requests.exceptions.InvalidURL, FailureKind.PROXY_UNUSABLE),
     (requests.exceptions.InvalidSchema, FailureKind.PROXY_UNUSABLE),
     (urllib3.exceptions.LocationValueError, FailureKind.PROXY_UNUSABLE),
     (socket.gaierror, FailureKind.DNS),
@@ -218,10 +214,8 @@ _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (TimeoutError, FailureKind.TIMEOUT),
     (requests.exceptions.Timeout, FailureKind.TIMEOUT),
     (urllib3.exceptions.TimeoutError, FailureKind.TIMEOUT),
-    (
-        ConnectionError,
-        FailureKind.RESET,
-    ),  # before the proxy: through one, every failure of a connection is dressed up as its own
+    # Before the proxy: through one, every failure of a connection is dressed up as its own.
+    (ConnectionError, FailureKind.RESET),
     (requests.exceptions.ProxyError, FailureKind.PROXY),
     (urllib3.exceptions.ProtocolError, FailureKind.RESET),
     (requests.exceptions.ConnectionError, FailureKind.RESET),

@@ -233,9 +233,7 @@ class Schedule:
             return
         if next(self._days(since), None) is None:
             return
-        covered = (
-            0  # seconds from the first to the last occurrence in a minute, then in an hour, then in a day
-        )
+        covered = 0  # seconds from the first to the last run in a minute, then in an hour, then in a day
         for field, unit in zip(self.fields, (1, 60, 3600), strict=False):
             for before, after in pairwise(field.values):
                 yield timedelta(seconds=unit * (after - before) - covered)

@@ -17,7 +17,6 @@ from git_refresh.model.values import (
     TOKEN_EXCHANGE,
     Problem,
     Ref,
-    RefKind,
     ResolvedRef,
     Secret,
     Token,
@@ -210,11 +209,8 @@ class Run:
             self._accepting.add(repository)
             self.answers[repository, ref] = found
             return found
-        raise ServiceError(
-            ServiceFailure(
-                Service.AZURE_DEVOPS, Operation.LOOK_UP_REF.of(ref or repository), FailureKind.TIMEOUT
-            )
-        )
+        what = Operation.LOOK_UP_REF.of(ref or repository)
+        raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, FailureKind.TIMEOUT))
 
     def _commit(self, repository: Repository, ref: Ref) -> str | None:
         found = self.answers.get((repository, ref))
@@ -249,28 +245,18 @@ class Run:
         except (ServiceError, TimeoutError):
             return False
 
-    def instead_of(self, repository: Repository | None, ref: Ref | None) -> str:
-        """What follows after saying that there is no such ref: the one that was probably meant, if there is one like it."""
-        if repository is None or ref is None or not self.may_be_asked(repository):
-            return ""
-        return suggestion(ref, self.heads.names(repository, ref.kind) or ())
-
     def missing_ref(
         self, code: str, context: DiagnosisContext, repository: Repository | None, ref: Ref | None
     ) -> Diagnosis:
         """Why a ref does not exist: `branch_gone` or `ref_not_found`, where nothing nearer is known."""
-        if self.is_empty(repository, ref):
-            return finding("repository_empty", context)
+        names: tuple[str, ...] | None = None
+        if repository is not None and ref is not None and self.may_be_asked(repository):
+            names = self.heads.names(repository, ref.kind)
+            if names == () and self.heads.names(repository, "branch") == ():
+                return finding("repository_empty", context)
         if ref is not None and code == "ref_not_found" and looks_like_commit(ref):
             return finding("commit_as_ref", replace(context, commit=ref.name))
-        return finding(code, context, nearest=self.instead_of(repository, ref))
-
-    def is_empty(self, repository: Repository | None, missing: Ref | None) -> bool:
-        """Whether a repository has no commit: neither others of the missing ref's kind nor any branch. False where that is not known."""
-        if repository is None or missing is None or not self.may_be_asked(repository):
-            return False
-        kinds: tuple[RefKind, ...] = (missing.kind, "branch")
-        return all(self.heads.names(repository, kind) == () for kind in kinds)
+        return finding(code, context, nearest=suggestion(ref, names or ()) if ref else "")
 
     def _warn_of_dates(self, oauth: OAuth, secret: Secret) -> None:
         now, ends, begins = self.deadline.clock.now(), secret.expires_at, secret.valid_from
@@ -299,10 +285,9 @@ def authenticate[T](workspace: Workspace, services: Services, doors: Authenticat
 
 def key_of(workspace: Workspace) -> tuple[str, str]:
     """What a workspace is signed in to with: workspaces with the same share it."""
-    oauth = workspace.oauth
-    return (
-        ("secret", oauth.secret_name) if oauth else ("token", "federated" if workspace.federated else "own")
-    )
+    if (oauth := workspace.oauth) is not None:
+        return "secret", oauth.secret_name
+    return "token", "federated" if workspace.federated else "own"
 
 
 def suggestion(ref: Ref, names: Sequence[str]) -> str:

@@ -91,7 +91,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
             result="ok" if fine else "failed",
             tokens=tuple(_token_report(each, each.run.token, clock) for each in zones.values() if each.run),
             problems=tuple(problems),
-            workspaces=workspaces,
+            workspaces=tuple(workspace.outcome() for workspace in workspaces),
             slice=slice_,
         )
     )
@@ -146,8 +146,31 @@ def walk(  # noqa: PLR0913  # each a fact of its own, given by name
     )
     zones = {zone: ZoneRefresh(zone, own, clouds, begin) for zone, own in settings.zones().items()}
     fleet = Fleet(Pool(limits, deadline.clock, start), run_id or str(uuid4()), sign_ins, deadline)
-    workspaces, interrupted = _refresh_all(settings, zones, shown, fleet, log)
-    return Walked(zones, tuple(workspaces), notes.all(), interrupted)
+    reports: dict[str, WorkspaceReport] = {}
+    why = out_of_time
+
+    def done(entry: Entry | Rejected) -> WorkspaceReport:
+        """Show and log the report of a workspace as of now, on the invocation's own thread."""
+        if isinstance(entry, Rejected):
+            report = WorkspaceReport(entry.name, entry.host, "rejected", error=wrong_entry(entry.problems))
+        else:
+            report = zones[settings.zone(entry.workspace)].report(entry, why)
+            shown.finished(report)
+        log(report)
+        return report
+
+    try:
+        for entry in fleet.refreshed(zones.values()):
+            reports[entry.workspace.host] = done(entry)
+    except KeyboardInterrupt:
+        why = interrupted
+    finally:
+        fleet.close()
+    workspaces = [
+        (isinstance(entry, Entry) and reports.get(entry.workspace.host)) or done(entry)
+        for entry in settings.entries
+    ]
+    return Walked(zones, tuple(workspaces), notes.all(), interrupted=why is interrupted)
 
 
 class RedactingProgress:
@@ -161,52 +184,7 @@ class RedactingProgress:
         self._progress.started(self._logger.redact_text(name), self._logger.redact_text(what))
 
     def finished(self, report: WorkspaceReport) -> None:
-        self._progress.finished(self._logger.redact(report))
-
-
-def _refresh_all(
-    settings: Settings,
-    zones: Mapping[Zone, ZoneRefresh],
-    progress: Progress,
-    fleet: Fleet,
-    log: Callable[[WorkspaceReport], None],
-) -> tuple[list[WorkspaceReport], bool]:
-    """Work on every workspace at once; log each when it is done, here, on the invocation's own thread.
-
-    Returns:
-        the reports in the order of the settings, and whether Ctrl-C has ended the work.
-    """
-    reports: dict[str, WorkspaceReport] = {}
-    why = out_of_time
-
-    def done(entry: Entry) -> WorkspaceReport:
-        """A workspace's report, as of now, shown and logged, where it is cleaned; what is returned is cleaned with the whole report."""
-        report = zones[settings.zone(entry.workspace)].report(entry, why)
-        progress.finished(report)
-        log(report)
-        return report
-
-    try:
-        for entry in fleet.refreshed(zones.values()):
-            reports[entry.workspace.host] = done(entry)
-    except KeyboardInterrupt:
-        why = interrupted
-    finally:
-        fleet.close()
-    workspaces = [
-        _rejected(entry, log)
-        if isinstance(entry, Rejected)
-        else reports.get(entry.workspace.host) or done(entry)
-        for entry in settings.entries
-    ]
-    return workspaces, why is interrupted
-
-
-def _rejected(entry: Rejected, log: Callable[[WorkspaceReport], None]) -> WorkspaceReport:
-    """The report of an entry that says nothing that could be done."""
-    report = WorkspaceReport(entry.name, entry.host, "rejected", error=wrong_entry(entry.problems))
-    log(report)
-    return report
+        self._progress.finished(self._logger.redact(report.outcome()))
 
 
 def _token_report(zone: ZoneRefresh, token: Token, clock: Clock) -> TokenReport:

@@ -1,9 +1,9 @@
 """What a run has done: one value, which becomes the JSON report, the log lines and the exit code."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.failures.failure import ServiceFailure
@@ -96,6 +96,12 @@ class WorkspaceReport:
     additional: tuple[CredentialReport, ...] = ()
     """The credentials of `additional_principal_ids`."""
     patterns: tuple[PatternReport, ...] = ()
+
+    def outcome(self) -> Self:
+        """It without what the walk has seen: only texts are redacted, and not what the settings are made of."""
+        credential = self.credential and replace(self.credential, error=None, rejected_by=(), stored=None)
+        folders = tuple(replace(folder, seen=None) for folder in self.folders)
+        return replace(self, credential=credential, folders=folders, failure=None, additional=(), patterns=())
 
     @property
     def single_folders(self) -> list[FolderReport]:
