@@ -216,7 +216,7 @@ def _descriptors() -> int:
     """How many files and connections this process may open."""
     try:
         import resource  # noqa: PLC0415
-    except ImportError:  # Windows, where somebody may use the command line: it has no such limit
+    except ImportError:  # Windows, for the command line: it has no such limit
         return _PLENTY
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return limit - _RESERVED if limit != resource.RLIM_INFINITY else _PLENTY

@@ -1,7 +1,7 @@
 """`FAN_OUT=queue`: the timer puts slices of the list on a queue, and the queue's function refreshes each with the code of a run.
 
 Who tries again? The next run does what has failed: it is minutes away, and a second attempt would meet the same. So a slice in which
-something failed is red, but done once. Only a slice whose worker has died is tried again at once, since nobody knows how far it came;
+something failed is red, but done once. Only a slice whose worker has died is tried again at once, because it is not known how far it came;
 twice at most, for a slice may be what kills its worker. The poison queue gets none of these.
 """
 

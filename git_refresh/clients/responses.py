@@ -273,7 +273,7 @@ class RefName(Response):
     """One of them, by its name alone."""
 
     name: Annotated[str, Field(strict=True, max_length=120), AfterValidator(_may_be_kept)]
-    """What is longer than what `redact.shown` shows is suggested to nobody."""
+    """A name that is longer than `redact` shows is never suggested."""
 
 
 class IdentityToken(Response):

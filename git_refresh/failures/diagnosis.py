@@ -66,7 +66,7 @@ class DiagnosisContext:
     path: str = "PATH"
     ref: str = "The branch or tag"
     who: str = "somebody with the right to do it"
-    """Who can do what whoever is signed in may not."""
+    """Who can do what the signed-in person lacks the permission for."""
     command: Command = _COMMAND
     """What that person types."""
     options: Command = LIST_OPTIONS
@@ -148,7 +148,7 @@ def out_of_time(context: DiagnosisContext) -> Diagnosis:
 
 
 def interrupted(context: DiagnosisContext) -> Diagnosis:
-    """The diagnosis of what was not finished when somebody ended the run."""
+    """The diagnosis of what was not finished when the run was interrupted."""
     return finding("interrupted", context)
 
 

@@ -168,7 +168,7 @@ class OperationBounds[A]:
 
     deadline: Deadline
     room: int = 0
-    """Bytes that may still arrive; whoever sends a request says how many."""
+    """Bytes that may still arrive; each request sets it."""
     answer: A | None = None
     """Kept for the diagnosis, and gone with the operation."""
     proxy: str = ""

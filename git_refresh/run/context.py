@@ -172,7 +172,7 @@ class Run:
         return frozenset(accepted | seen)
 
     def fetch_key(self, workspace: Workspace) -> None:
-        """Fetch the secret or token that a workspace is signed in to with; whoever signs in meets it, or its failure."""
+        """Fetch the secret or token that a workspace is signed in to with: each sign-in then meets it, or its failure."""
         if (oauth := workspace.oauth) is not None:
             self._secret(oauth.secret_name)
         else:

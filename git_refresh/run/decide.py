@@ -86,7 +86,7 @@ class Move:
 class LeaveAlone:
     """The folder is where it should be, or can only be: no request is made.
 
-    `note`, if not empty, is a code in the table of failures: of what somebody should know of it, though it is no failure.
+    `note` is a code in the table of failures: what an admin should know of the folder, though it has not failed.
     """
 
     ref: Ref | None
@@ -176,7 +176,7 @@ def folder_step(
     if wanted.repository is not None and wanted.repository != repository:
         return Refuse("wrong_repository", {"found": str(repository), "wanted": str(wanted.repository)})
     if ref is None:
-        # Mostly somebody has taken `tag` out of its entry. Where it should be instead, nobody but he can say.
+        # Usually `tag` was removed from the entry. Where the folder should be instead is not known.
         why = "it is on no branch, and the settings name neither branch nor tag"
         return LeaveAlone(ref, why, note="folder_detached")
     if head is not None and is_at(found, ref, head):
@@ -204,7 +204,7 @@ def looks_like_commit(ref: Ref) -> bool:
 def not_azure_devops(remote: Remote) -> Refuse:
     """Why a Git folder whose remote address leads to no repository that is served is left as it is.
 
-    Without a remote repository, too, its contents are somebody's own work, whatever the settings want to be there.
+    Without a remote repository, too, its contents are a person's own work, whatever the settings want to be there.
     """
     match remote.kind:
         case RemoteKind.NONE:

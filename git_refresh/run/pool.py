@@ -260,7 +260,7 @@ class Executor:
     """Works on each of many things, so many at once.
 
     Attributes:
-        interrupted: whether somebody has pressed Ctrl-C; nothing is begun from then on.
+        interrupted: whether Ctrl-C was pressed; nothing is begun from then on.
     """
 
     def __init__(self, size: int, deadline: Deadline) -> None:
@@ -283,7 +283,7 @@ class Executor:
             result = None
             try:
                 result = work(item)
-            finally:  # whatever it raises, nobody waits for it in vain
+            finally:  # whatever it raises, the caller waits for this
                 done.put((index, result))
 
         size = min(self._size, at_once or self._size)

@@ -71,7 +71,7 @@ class Message:
 def cut(settings: Settings) -> list[tuple[str, ...]]:
     """The names of each slice: in the order of the list, those of one identity together, and all about as long as each other.
 
-    What is rejected has a name, too: whoever gets its slice reports it. Entries of the same name stay together, so none is told twice.
+    Rejected entries have a name, too: the worker of their slice reports them. Entries of the same name stay together.
     """
     groups: dict[str | None, list[str]] = {}
     seen: set[str] = set()

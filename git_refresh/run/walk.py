@@ -15,7 +15,7 @@ MAX_REQUESTS = 1_000
 """Directories that one walk lists, or asks the Repos API for: at 50 ms each, most of its time."""
 
 MAX_DEPTH = 20
-"""Directories below each other: deeper than anybody sorts Git folders, and an end to a tree that has none."""
+"""Directories below each other: deeper than people sort Git folders, and an end to a tree that has none."""
 
 MAX_OBJECTS = 10_000
 """Directories and Git folders that one walk reads: five times as many Git folders as a workspace may have."""
@@ -47,7 +47,7 @@ class Gap:
         return explain(self.failure, DiagnosisContext()).code not in CLOSED
 
     def diagnosis(self, context: DiagnosisContext) -> Diagnosis:
-        """Why nobody knows what is below; the facts are those of the directory."""
+        """Why it is not known what is below; the context is that of the directory."""
         if self.failure is not None:
             return explain(self.failure, context)
         return finding("pattern_too_wide", context, bound=self.beyond)

@@ -26,13 +26,13 @@ class InvalidError(ValueError):
 
 
 def trusted_hosts(info: ValidationInfo) -> TrustedHosts:
-    """Which hosts whoever validates has given as trusted."""
+    """The trusted hosts of a validation."""
     context: dict[str, TrustedHosts] = info.context or {}
     return context.get("trusted", NO_HOSTS)
 
 
 def typed(value: object) -> object:
-    """Return a value that somebody has written; a secret is neither taken nor quoted, and what a tool has left of a value is none.
+    """Return a value as it was written; a secret is neither taken nor quoted, and what a tool has left of a value is none.
 
     Raises:
         ValueError: it is what a tool has left of a value.

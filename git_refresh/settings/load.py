@@ -323,7 +323,7 @@ _VAULT_DOTS = 3
 
 
 LONGEST_SLICE_S = 570
-"""A worker that nobody hears of for ten minutes loses its message to another, which must not find it at work: neither at its slice nor at
+"""A worker that is silent for ten minutes loses its message to another, which must not find it at work: neither at its slice nor at
 noting that this has ended."""
 
 

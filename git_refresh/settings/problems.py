@@ -180,7 +180,7 @@ def _of_folder(folded: str, data: Mapping[str, Any]) -> bool:
 
 
 def _folder(data: Mapping[str, Any]) -> str:
-    """The folder that somebody has written into a workspace, as it is to be written; with an example for what cannot be repeated."""
+    """The folder whose keys are in a workspace, as it must be written; with an example for what cannot be repeated."""
     written = {_folded(key): value for key, value in data.items() if _of_folder(_folded(key), data)}
     folder = {
         key: _quotable(written.get(key), example)
@@ -201,7 +201,7 @@ def _folded(text: str) -> str:
 
 
 def kind_of(value: object) -> str:
-    """What somebody wrote, by its JSON name; never its contents, which could be anything."""
+    """The JSON name of a value; never its contents, which could be anything."""
     match value:
         case None:
             return "null"
