@@ -46,10 +46,7 @@ ABANDON_AT_DELIVERY = 3
 def dispatch(
     environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, *, past_due: bool = False
 ) -> list[str]:
-    """What the timer does: cut the list into slices, and say so in one line.
-
-    Returns:
-        the messages, which the platform puts on the queue once the function has succeeded.
+    """Cut the list into slices, say so in one line, and return the messages, which the platform puts on the queue.
 
     Raises:
         RunFailedError: the settings are wrong, so that no slice could run.

@@ -131,9 +131,7 @@ class ScimClient:
 
         Not sent twice: a second one would have the same name.
 
-        Args:
-            client_id: of an identity of Entra; None: Databricks makes a principal of its own.
-            name: its display name.
+        Without a client ID of an identity of Entra, Databricks makes a principal of its own.
         """
         body: dict[str, object] = {
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"],

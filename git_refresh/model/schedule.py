@@ -202,14 +202,7 @@ class Schedule:
         raise RefusedScheduleError(text)
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """When it comes next after a moment, in UTC; of a time span, the moment plus its length.
-
-        Args:
-            moment: UTC if it has no offset.
-
-        Returns:
-            None beyond the year 9999.
-        """
+        """When it comes next after a moment (UTC if without offset), or None beyond the year 9999; of a time span, after its length."""
         try:
             moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
             if self.read_as == "time span":

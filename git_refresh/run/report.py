@@ -149,8 +149,8 @@ class TokenReport:
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
-        of = {"identity": self.identity, "tenant": self.tenant}
-        return {**of, **self.ends(), "workspaces": self.workspaces}
+        own = {"identity": self.identity, "tenant": self.tenant, **self.ends()}
+        return {**own, "workspaces": self.workspaces}
 
 
 @dataclass(frozen=True, slots=True)
