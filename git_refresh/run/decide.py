@@ -33,25 +33,21 @@ class FolderState:
     found: GitFolder | OtherObject | None
     remote: Remote
     """Where the remote address of `found` leads."""
+    ref: Ref | None
+    """What the folder should be on: as the settings say, else the branch it is on; None on a detached HEAD."""
     hidden: bool = False
     """Whether the workspace leaves it out of the list of Git folders that the app can manage."""
 
     @classmethod
     def at(cls, wanted: Folder, found: GitFolder | OtherObject | None, trusted: TrustedHosts) -> Self:
-        remote = read_remote(found.url, trusted) if isinstance(found, GitFolder) else Remote(RemoteKind.NONE)
-        return cls(wanted, found, remote)
+        if not isinstance(found, GitFolder):
+            return cls(wanted, found, Remote(RemoteKind.NONE), wanted.ref)
+        own = Ref("branch", found.branch) if found.branch is not None else None
+        return cls(wanted, found, read_remote(found.url, trusted), wanted.ref or own)
 
     @property
     def folder(self) -> GitFolder | None:
         return self.found if isinstance(self.found, GitFolder) else None
-
-    @property
-    def ref(self) -> Ref | None:
-        """What the folder should be on: as the settings say, else the branch it is on; None on a detached HEAD."""
-        if self.wanted.ref is not None:
-            return self.wanted.ref
-        branch = self.folder.branch if self.folder else None
-        return Ref("branch", branch) if branch is not None else None
 
     @property
     def repository(self) -> Repository | None:

@@ -109,9 +109,9 @@ class TokenProbe:
         """
         yield from _named(workspace)
         for folder in workspace.folders:
-            shown = FolderState.at(folder, listed.shown(folder), self.run.settings.trusted)
-            if shown.repository is not None:
-                yield shown.repository, shown.ref
+            found = FolderState.at(folder, listed.shown(folder), self.run.settings.trusted)
+            if found.repository is not None:
+                yield found.repository, found.ref
         for folder in listed:
             if folder.repository is not None:
                 continue
