@@ -17,9 +17,9 @@ from git_refresh.clients.devops import AzureDevOps
 from git_refresh.clients.identity import LOGIN, ForeignIdentity, Identity, identity_of
 from git_refresh.clients.key_vault import KeyVault
 from git_refresh.clients.proxies import portless_proxy, proxy_problems, proxy_variable
-from git_refresh.clients.session import BoundedSession
+from git_refresh.clients.session import BoundedSession, Network
 from git_refresh.failures.failure import Service
-from git_refresh.model.clock import Clock, Deadline, Skew, SystemClock
+from git_refresh.model.clock import Clock, Deadline, SystemClock
 from git_refresh.model.schedule import late_by, next_run_after
 from git_refresh.model.values import AZURE_DEVOPS, Problem, Secret, Token, Zone
 from git_refresh.output.log import RedactingLogger, log_to_platform
@@ -52,21 +52,14 @@ class AllClouds:
     ) -> None:
         """Connect to nothing yet.
 
-        Args:
-            settings: which workspaces, and how many operations at once.
-            deadline: when every wait ends.
-            environ: the environment: where the identity's endpoint is, and which certificates to trust.
-            secrets: the filter that learns what is secret.
-            jobs_client_shares_token: whether other clients also send a workspace's token, which then must not come back to them either.
+        If other clients also send a workspace's token, it must not come back to them either.
         """
         self.settings = settings
         self.deadline = deadline
         self.environ = environ
-        self.secrets = secrets
         self.jobs_client_shares_token = jobs_client_shares_token
-        self.tls = usable_network(environ, _addresses(settings, environ))
+        self.network = Network(usable_network(environ, _addresses(settings, environ)), deadline, secrets)
         self.lists = folder_lists(len(settings.entries))
-        self.skew = Skew(deadline.clock)
         self.threads = _threads()
         self.keep_alive = _descriptors() > len(settings.entries) + self.threads + 3 * settings.concurrency
         self._lock = threading.Lock()
@@ -76,18 +69,15 @@ class AllClouds:
     def services(self, zone: Zone) -> "ZoneServices":
         with self._lock:
             if zone.identity not in self._own:
-                self._own[zone.identity] = self._with(zone.identity)
+                identity = Identity(zone.identity, self.network, self.environ)
+                vault = KeyVault(self.settings.key_vault_url, identity, self.network)
+                self._own[zone.identity] = identity, vault
             if zone not in self._services:
                 self._services[zone] = ZoneServices(zone, self, *self._own[zone.identity])
             return self._services[zone]
 
-    def _with(self, client_id: str | None) -> tuple[Identity, KeyVault]:
-        tls, deadline, secrets = self.tls, self.deadline, self.secrets
-        identity = Identity(client_id, tls, deadline, secrets, self.environ)
-        return identity, KeyVault(self.settings.key_vault_url, identity, tls, deadline, secrets)
-
     def clock_behind(self) -> timedelta:
-        return self.skew.behind()
+        return self.network.skew.behind()
 
     def close(self) -> None:
         with self._lock:
@@ -104,10 +94,7 @@ class ZoneServices:
         self._clouds = clouds
         self._identity = identity
         self._vault = vault
-        self._foreign: ForeignIdentity | None = None
-        if zone.devops is not None:
-            tls, deadline, secrets = clouds.tls, clouds.deadline, clouds.secrets
-            self._foreign = ForeignIdentity(identity, zone.devops, tls, deadline, secrets)
+        self._foreign = ForeignIdentity(identity, zone.devops) if zone.devops else None
         self._devops: AzureDevOps | None = None
 
     @property
@@ -123,10 +110,7 @@ class ZoneServices:
         return self._vault.secret(name)
 
     def heads(self, token: Token) -> RefResolver:
-        clouds = self._clouds
-        self._devops = AzureDevOps(
-            token, clouds.tls, clouds.deadline, skew=clouds.skew, secrets=clouds.secrets
-        )
+        self._devops = AzureDevOps(token, self._clouds.network)
         return self._devops
 
     def sign_in(self, host: str, client_id: str, secret: SecretStr) -> DatabricksWorkspaceApi:
@@ -137,28 +121,26 @@ class ZoneServices:
 
     def _signed_in(self, host: str, sign_in: Callable[..., SecretStr]) -> DatabricksWorkspaceApi:
         """A workspace, over the connection on which it was signed in to."""
-        clouds = self._clouds
-        session = workspace_session(host, clouds.tls, clouds.skew)
+        session = workspace_session(host, self._clouds.network)
         try:
-            token = sign_in(session, host, deadline=clouds.deadline, secrets=clouds.secrets)
+            token = sign_in(session, host, network=self._clouds.network)
         except BaseException:
             session.close()
             raise
         return self._api(session, host, token)
 
     def workspace(self, host: str, token: SecretStr) -> DatabricksWorkspaceApi:
-        return self._api(workspace_session(host, self._clouds.tls), host, token)
+        return self._api(workspace_session(host, self._clouds.network), host, token)
 
     def _api(self, session: BoundedSession, host: str, token: SecretStr) -> DatabricksWorkspaceApi:
         clouds = self._clouds
         if clouds.jobs_client_shares_token:
-            clouds.secrets.add(token.get_secret_value())
+            clouds.network.secrets.add(token.get_secret_value())
         return DatabricksWorkspaceApi(
             session,
             host,
             token,
-            deadline=clouds.deadline,
-            secrets=clouds.secrets,
+            clouds.network,
             lists=clouds.lists,
             keeps_connections=clouds.keep_alive,
         )
@@ -208,10 +190,9 @@ def claims(environ: Mapping[str, str], logger: RedactingLogger, clock: Clock) ->
     storage = read_storage(environ)
     if isinstance(storage, Problem):
         raise SettingsError([storage])
-    tls = trusted_certificates(environ)
-    identity = Identity(storage.client_id, tls, Deadline.after(CLAIMS_S, clock), logger.secrets, environ)
+    network = Network(trusted_certificates(environ), Deadline.after(CLAIMS_S, clock), logger.secrets)
     try:
-        return BlobClaims(storage, QUEUE, identity, tls, logger.secrets)
+        return BlobClaims(storage, QUEUE, Identity(storage.client_id, network, environ))
     except ValueError:  # of the SDK, whose text quotes what it has read
         problem = Problem(CONNECTION, "is not a connection string of a storage account; copy it anew")
     raise SettingsError([problem])
@@ -235,7 +216,7 @@ def _descriptors() -> int:
     """How many files and connections this process may open."""
     try:
         import resource  # noqa: PLC0415
-    except ImportError:  # Windows, where somebody may use the command line: it has no such limit
+    except ImportError:  # Windows, for the command line: it has no such limit
         return _PLENTY
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return limit - _RESERVED if limit != resource.RLIM_INFINITY else _PLENTY
@@ -284,11 +265,7 @@ def _addresses(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def trusted_certificates(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """What certificates are verified against.
-
-    Raises:
-        SettingsError: it cannot be read.
-    """
+    """What certificates are verified against; a `SettingsError` if it cannot be read."""
     try:
         return tls_context(environ)
     except OSError as error:  # ssl.SSLError is one: a file without certificates
@@ -308,11 +285,6 @@ def run_scheduled(
     environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, *, past_due: bool = False
 ) -> None:
     """What the timer does: run, and raise when anything failed. Whatever happens, there is one run line.
-
-    Args:
-        environ: the environment.
-        schedule_status: the timer's `ScheduleStatus`.
-        past_due: the timer's `IsPastDue`.
 
     Raises:
         RunFailedError: something failed, or the settings are wrong; its text is one line for people, without secrets.

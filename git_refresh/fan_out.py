@@ -1,11 +1,11 @@
 """`FAN_OUT=queue`: the timer puts slices of the list on a queue, and the queue's function refreshes each with the code of a run.
 
 Who tries again? The next run does what has failed: it is minutes away, and a second attempt would meet the same. So a slice in which
-something failed is red, but done once. Only a slice whose worker has died is tried again at once, since nobody knows how far it came;
+something failed is red, but done once. Only a slice whose worker has died is tried again at once, because it is not known how far it came;
 twice at most, for a slice may be what kills its worker. The poison queue gets none of these.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from git_refresh.output.log import RedactingLogger, log_to_platform
 from git_refresh.run.errors import failure_of, raise_failure
 from git_refresh.run.ports import ClaimResult, SliceClaims
 from git_refresh.run.refresh import lateness, refresh
-from git_refresh.run.report import Report, log_dispatch, log_message, log_not_listed, log_queued
+from git_refresh.run.report import Report, log_dispatch, log_message, log_queued
 from git_refresh.run.slices import Message, UnreadableMessageError, messages, read_message
 from git_refresh.settings.functions_host import ENDING_S, read_storage
 from git_refresh.settings.load import Settings, SettingsError, load
@@ -46,10 +46,7 @@ ABANDON_AT_DELIVERY = 3
 def dispatch(
     environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, *, past_due: bool = False
 ) -> list[str]:
-    """What the timer does: cut the list into slices, and say so in one line.
-
-    Returns:
-        the messages, which the platform puts on the queue once the function has succeeded.
+    """Cut the list into slices, say so in one line, and return the messages, which the platform puts on the queue.
 
     Raises:
         RunFailedError: the settings are wrong, so that no slice could run.
@@ -79,13 +76,7 @@ def dispatch(
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message, as the queue hands it over.
-
-    Attributes:
-        text: what is in it.
-        id: the message's own id, the same at each delivery.
-        count: how often it was delivered, this time included.
-    """
+    """A message, as the queue hands it over: the ID is the same at each delivery, and the count includes this one."""
 
     text: str
     id: str
@@ -127,22 +118,16 @@ def _refresh_slice(
     try:
         message = read_message(delivery.text)
     except UnreadableMessageError as error:
-        log_message(
-            None,
-            finding("message_unreadable", DiagnosisContext(), why=error),
-            logger,
-            result="dropped",
-            ok=False,
-        )
+        log_message(None, finding("message_unreadable", DiagnosisContext(), why=error), logger)
         return ""
     due = next_run_after(
         clock.now() + timedelta(seconds=MAX_CLOCK_SKEW_SECONDS), None, environ.get("REFRESH_SCHEDULE")
     )
     until = min(message.valid_until, due)  # a message may take time away from its slice, and give it none
     named = {**message.slice.as_dict(), "until": f"{until:%H:%M:%S} UTC"}
-    log = partial(log_message, message.slice, logger=logger, result="dropped")
+    log = partial(log_message, message.slice, logger=logger)
     if _seconds_left(until, clock) < MIN_SLICE_SECONDS:
-        log(finding("slice_too_late", DiagnosisContext(), **named), ok=False)
+        log(finding("slice_too_late", DiagnosisContext(), **named))
         return ""
     claims = _Claims(environ, logger, message, delivery, clock)
     try:
@@ -155,11 +140,15 @@ def _refresh_slice(
                 return ""
             case ClaimResult.AGAIN if delivery.count >= ABANDON_AT_DELIVERY:
                 found = finding("slice_abandoned", DiagnosisContext(), **named, times=delivery.count - 1)
-                log(found, result="failed", ok=False)
+                log(found, result="failed")
                 # Without a claim that remembers it, the host would go on until the poison queue has it.
                 return str(found) if claims.end() else ""
-        time = _Time(began, until, due)
-        failure = _run(environ, message, logger, claims.problems, time, clock)
+
+        def budget(seconds: float) -> float:
+            left = min(seconds - (clock.monotonic() - began), _seconds_left(until, clock))
+            return max(left, 1.0)
+
+        failure = _run(environ, message, logger, clock, due=due, notes=claims.problems, budget=budget)
         # Red only if the message is dropped when it comes again: else the slice would be done twice. Its run line tells anyway.
         return failure if claims.end() else ""
     finally:
@@ -172,33 +161,20 @@ def _log_not_listed(message: Message, settings: Settings, logger: RedactingLogge
     others = [name for name in message.workspaces if logger.redact_text(name) not in listed]
     if others:
         found = finding("workspace_not_listed", DiagnosisContext(), count=len(others))
-        log_not_listed(message.slice, others, found, logger)
-
-
-@dataclass(frozen=True, slots=True)
-class _Time:
-    """What a slice has to keep.
-
-    Attributes:
-        began: when its delivery began, on the clock's monotonic scale.
-        until: from then on it is too late.
-        due: when the schedule has the next run, whatever the message says.
-    """
-
-    began: float
-    until: datetime
-    due: datetime
+        log_message(message.slice, found, logger, ok=True, names=others)
 
 
 def _run(
     environ: Mapping[str, str],
     message: Message,
     logger: RedactingLogger,
-    told: Sequence[Problem],
-    time: _Time,
     clock: Clock,
+    *,
+    due: datetime,
+    notes: Sequence[Problem],
+    budget: Callable[[float], float],
 ) -> str:
-    """Refresh what a message names and the list has, within a run's budget since the delivery began; why that failed, or nothing."""
+    """Refresh what a message names and the list has, within what is left of a run's budget; why that failed, or nothing."""
     from git_refresh import app  # noqa: PLC0415  # the SDKs: the timer's function, which only cuts the list, needs none
 
     def run() -> Report | None:
@@ -207,17 +183,16 @@ def _run(
         mine = settings.only(message.workspaces)
         if not mine.entries:
             return None
-        budget = min(mine.timeout_s - (clock.monotonic() - time.began), _seconds_left(time.until, clock))
-        mine = replace(mine, timeout_s=max(budget, 1.0))
+        mine = replace(mine, timeout_s=budget(mine.timeout_s))
         with closing(app.connect(mine, environ, logger, clock)) as clouds:
             return refresh(
                 clouds.settings,
                 clouds,
                 clouds.deadline,
                 logger=logger,
-                next_run=time.due,
+                next_run=due,
                 slice_=message.slice,
-                notes=told,
+                notes=notes,
                 threads=clouds.threads,
             )
 
@@ -236,7 +211,7 @@ class _Claims:
         clock: Clock,
     ) -> None:
         self.problems: list[Problem] = []
-        self._of = (message.slice, message.fingerprint, delivery.id, clock)
+        self._of = (message.slice, message.fingerprint, delivery.id)
         self._delivery = delivery
         self._claims: SliceClaims | None = None
         from git_refresh import app  # noqa: PLC0415  # see above

@@ -3,7 +3,6 @@
 Facts: https://docs.databricks.com/api/azure/workspace/jobs
 """
 
-import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
@@ -16,8 +15,8 @@ from git_refresh.clients.databricks import DatabricksWorkspaceApi, workspace_ses
 from git_refresh.clients.responses import Page, Response, UnexpectedAnswerError, read
 from git_refresh.clients.rest import Rest
 from git_refresh.clients.scim import ScimClient
+from git_refresh.clients.session import Network
 from git_refresh.failures.failure import Operation, Service, ServiceError
-from git_refresh.model.clock import Deadline
 from git_refresh.model.values import GUID, Ref, StoredCredential, Token
 from git_refresh.output.mask import SecretFilter
 
@@ -181,10 +180,8 @@ def _source(found: _Source | None) -> GitSource | None:
 class HttpJobsClientFactory:
     """The ways in to workspaces, with their jobs behind (`admin.values.JobsClientFactory`)."""
 
-    def __init__(self, tls: ssl.SSLContext, deadline: Deadline, secrets: SecretFilter) -> None:
-        self._tls = tls
-        self._deadline = deadline
-        self._secrets = secrets
+    def __init__(self, network: Network) -> None:
+        self._network = network
 
     def sign_in(self, host: str, client_id: str, secret: SecretStr) -> JobsClient:
         return self._signed_in(host, partial(oauth.sign_in, client_id=client_id, secret=secret))
@@ -193,20 +190,11 @@ class HttpJobsClientFactory:
         return self._signed_in(host, partial(oauth.exchange, client_id=client_id, assertion=assertion))
 
     def _signed_in(self, host: str, sign_in: Callable[..., SecretStr]) -> JobsClient:
-        with workspace_session(host, self._tls) as session:
-            return self.workspace(
-                host, sign_in(session, host, deadline=self._deadline, secrets=self._secrets)
-            )
+        with workspace_session(host, self._network) as session:
+            return self.workspace(host, sign_in(session, host, network=self._network))
 
     def workspace(self, host: str, token: SecretStr) -> JobsClient:
-        self._secrets.add(token.get_secret_value())  # it must not come back to the app's own client either
-        rest = Rest(
-            Service.DATABRICKS,
-            host,
-            token,
-            tls=self._tls,
-            deadline=self._deadline,
-            secrets=self._secrets,
-            connections=CONNECTIONS,
-        )
-        return JobsClient(rest, DatabricksWorkspaceApi.over(rest), self._secrets)
+        secrets = self._network.secrets
+        secrets.add(token.get_secret_value())  # it must not come back to the app's own client either
+        rest = Rest(Service.DATABRICKS, host, token, self._network, connections=CONNECTIONS)
+        return JobsClient(rest, DatabricksWorkspaceApi.over(rest), secrets)

@@ -1,8 +1,8 @@
 """The composition root of the commands that use an admin's own sign-in (`az login`)."""
 
-import ssl
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from math import inf
 from typing import override
@@ -16,12 +16,12 @@ from git_refresh.clients import oauth
 from git_refresh.clients.databricks import workspace_session
 from git_refresh.clients.identity import LOGIN, Identity
 from git_refresh.clients.rest import Rest
+from git_refresh.clients.session import Network
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline
 from git_refresh.model.repository import BUILT_IN
 from git_refresh.model.values import AZURE_DATABRICKS, AZURE_DEVOPS, Token
 from git_refresh.output.log import RedactingLogger
-from git_refresh.output.mask import SecretFilter
 from git_refresh.output.redact import silence_sdk_logs
 
 MICROSOFT_GRAPH_ORIGIN = "https://graph.microsoft.com"
@@ -49,22 +49,15 @@ RENEWED = timedelta(minutes=5)
 class _OwnSignIn(Identity):
     """The Azure CLI's sign-in, asked again when a token is about to end: a question may wait long for its answer."""
 
-    def __init__(
-        self,
-        tls: ssl.SSLContext,
-        deadline: Deadline,
-        secrets: SecretFilter,
-        environ: Mapping[str, str],
-        tenant: str,
-    ) -> None:
-        super().__init__(None, tls, deadline, secrets, environ, tenant_id=tenant)
+    def __init__(self, network: Network, environ: Mapping[str, str], tenant: str) -> None:
+        super().__init__(None, network, environ, tenant_id=tenant)
         self._asking = threading.Lock()
         self._latest: dict[str, tuple[Token | ServiceFailure, float]] = {}
         """The latest result for each resource, and when the Azure CLI was asked."""
 
     @override
     def token(self, resource: str) -> Token:
-        clock = self._deadline.clock
+        clock = self.network.deadline.clock
         with self._asking:
             latest, asked = self._latest.get(resource, (None, -inf))
             valid = latest.expires_at - clock.now() if isinstance(latest, Token) else timedelta()
@@ -91,10 +84,8 @@ class AdminServices:
         """
         silence_sdk_logs()
         self.deadline = deadline
-        self.secrets: SecretFilter = logger.secrets
-        self.tls: ssl.SSLContext = usable_network(
-            environ, (LOGIN, MICROSOFT_GRAPH_ORIGIN, ACCOUNTS_ORIGIN, BUILT_IN)
-        )
+        tls = usable_network(environ, (LOGIN, MICROSOFT_GRAPH_ORIGIN, ACCOUNTS_ORIGIN, BUILT_IN))
+        self._network = Network(tls, deadline, logger.secrets)
         # The app's own identity has no such rights: where there is an endpoint for it, that is not asked.
         self._environ = {name: value for name, value in environ.items() if name != "IDENTITY_ENDPOINT"}
         self._lock = threading.Lock()
@@ -106,9 +97,7 @@ class AdminServices:
         """Whoever is signed in; in another tenant, as a guest."""
         with self._lock:
             if tenant not in self._identities:
-                self._identities[tenant] = _OwnSignIn(
-                    self.tls, self.deadline, self.secrets, self._environ, tenant
-                )
+                self._identities[tenant] = _OwnSignIn(self._network, self._environ, tenant)
             return self._identities[tenant]
 
     def token(self, resource: str, tenant: str = "") -> Token:
@@ -133,9 +122,7 @@ class AdminServices:
                     service,
                     origin,
                     lambda: self.token(resource, tenant).value,
-                    tls=self.tls,
-                    deadline=self.deadline,
-                    secrets=self.secrets,
+                    self._network,
                     connections=_CONNECTIONS.get(origin, 1),
                 )
             return self._apis[origin, tenant]
@@ -145,9 +132,7 @@ class AdminServices:
         identity = self.identity()
         with self._lock:
             if url not in self._vaults:
-                self._vaults[url] = AdminVault(
-                    url, identity, self.tls, self.deadline, self.secrets, connections=1
-                )
+                self._vaults[url] = AdminVault(url, identity, self._network, connections=1)
             return self._vaults[url]
 
     def oauth_secrets(self, host: str) -> OAuthSecrets:
@@ -156,7 +141,7 @@ class AdminServices:
         Raises:
             ServiceError: there is no token for it.
         """
-        return OAuthSecrets(self.rest(Service.DATABRICKS, host), self.secrets)
+        return OAuthSecrets(self.rest(Service.DATABRICKS, host), self._network.secrets)
 
     def try_secret(self, host: str, client_id: str, secret: SecretStr, deadline: Deadline) -> None:
         """Sign in to a workspace with an OAuth secret, and no more than that.
@@ -164,8 +149,9 @@ class AdminServices:
         Raises:
             ServiceError: the workspace does not let it in.
         """
-        with workspace_session(host, self.tls) as session:
-            oauth.sign_in(session, host, client_id, secret, deadline=deadline, secrets=self.secrets)
+        network = replace(self._network, deadline=deadline)
+        with workspace_session(host, network) as session:
+            oauth.sign_in(session, host, client_id, secret, network)
 
     def close(self) -> None:
         """Let go of every connection."""

@@ -94,7 +94,7 @@ class AdminVault(KeyVault):
         self, name: str, value: SecretStr, expires_on: datetime | None, tags: Mapping[str, str]
     ) -> Version:
         """Store a new version of a secret, which becomes the latest. It is not sent twice: look what is there after a failure."""
-        self._known.add(value.get_secret_value())
+        self._network.secrets.add(value.get_secret_value())
 
         def ask() -> Version:
             stored = self._client.set_secret(
@@ -113,7 +113,7 @@ class AdminVault(KeyVault):
             except UnexpectedAnswerError:
                 judge(found.value, name, sent)
                 raise
-            self._known.add(secret.value)
+            self._network.secrets.add(secret.value)
             return Current(self._version(found.properties), SecretStr(secret.value))
 
         what = Operation.READ_FORMER_VERSION if version else Operation.READ_LATEST_VERSION

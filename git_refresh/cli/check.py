@@ -40,10 +40,11 @@ from git_refresh.output.redact import redact
 from git_refresh.output.shell import Command, command
 from git_refresh.output.text import count, first_of
 from git_refresh.run.context import SECRET_WARNING, Run, facts_of_workspace
+from git_refresh.run.decide import Source
 from git_refresh.run.pool import MAX_THREADS, Executor
 from git_refresh.run.ports import Clouds
 from git_refresh.run.refresh import walk
-from git_refresh.run.report import Source, WorkspaceReport
+from git_refresh.run.report import WorkspaceReport
 from git_refresh.run.slices import cut
 from git_refresh.settings.entries import RENAMED, Entry, Rejected
 from git_refresh.settings.functions_host import read_storage
@@ -258,7 +259,7 @@ def check_live(
 
     interval = max(gaps(values.get(NAME), SystemClock().now()))
     with closing(app.connect(settings, os.environ, logger, jobs_client_shares_token=jobs)) as clouds:
-        sight = HttpJobsClientFactory(clouds.tls, clouds.deadline, logger.secrets) if jobs else None
+        sight = HttpJobsClientFactory(clouds.network) if jobs else None
         return check_clouds(
             clouds.settings,
             clouds,

@@ -10,8 +10,7 @@ from git_refresh.failures.failure import ServiceError, ServiceFailure, is_defini
 from git_refresh.model.repository import Repository
 from git_refresh.model.values import Ref, RefKind, ResolvedRef
 from git_refresh.run.context import Run, facts_of, suggestion
-from git_refresh.run.decide import looks_like_commit
-from git_refresh.run.report import Source
+from git_refresh.run.decide import Source, looks_like_commit
 from git_refresh.settings.models import Workspace
 
 NAMED = 100

@@ -39,7 +39,7 @@ from git_refresh.model.repository import Repository
 from git_refresh.model.values import AZURE_DATABRICKS, Ref, ResolvedRef
 from git_refresh.output.redact import redact
 from git_refresh.output.text import count
-from git_refresh.run.context import Run, authenticate, facts_of_principal
+from git_refresh.run.context import Run, authenticate, facts_of_workspace
 from git_refresh.run.pool import Executor
 from git_refresh.run.ports import Authenticator, Services
 from git_refresh.settings.models import Workspace
@@ -127,7 +127,7 @@ class JobsCheck:
     def _visit(self, room: WorkspaceChecks) -> WorkspaceJobs | Failed:
         """The list of a workspace's jobs: as the person who is signed in, and where she may not, as the app."""
         workspace = room.workspace
-        context = replace(self._run.context, host=workspace.host, **facts_of_principal(workspace))
+        context = facts_of_workspace(self._run.context, workspace)
         person = replace(context, principal="the one who is signed in to the Azure CLI")
         if not self._laptop or workspace.auth == "managed_identity":
             visit = self._enter(room, person if self._laptop else context, authenticate)
@@ -229,7 +229,7 @@ class JobsCheck:
         """Keep a job that clones from Azure DevOps."""
         if job is None or job.source is None:
             return
-        if (address := read_address(job.source, self._run.trusted)) is None:
+        if (address := read_address(job.source, self._run.settings.trusted)) is None:
             visit.elsewhere += 1
             return
         found = GitJob(job, job.source, address)

@@ -12,14 +12,14 @@ from git_refresh.model.values import CREDENTIAL_NAME, GitFolder, ResolvedRef, St
 from git_refresh.output.text import count
 from git_refresh.run.context import MAX_WARNINGS_PER_SUBJECT, Run, facts_of_workspace
 from git_refresh.run.decide import (
+    FolderState,
     describe_owner,
     federated_credential,
     is_ours,
     other_credentials,
     own_credential,
 )
-from git_refresh.run.folder import remote_of
-from git_refresh.run.report import CredentialReport, FolderReport, FolderSeen, WorkspaceReport
+from git_refresh.run.report import CredentialReport, FolderReport, WorkspaceReport
 from git_refresh.settings.entries import Entry
 
 
@@ -144,7 +144,7 @@ class WorkspaceCheck:
     def _folders(self, report: WorkspaceReport, own: CredentialReport) -> Iterator[Check]:
         for pattern in report.patterns:
             line = failed if pattern.failed else warning
-            yield line("folder", f"{self._name} {pattern.path}", pattern.told)
+            yield line("folder", f"{self._name} {pattern.path}", pattern.diagnosis)
         if own.action == "failed":
             yield from self._skipped_folders("a run does not reach them: the credential fails")
             return
@@ -169,7 +169,7 @@ class WorkspaceCheck:
         if report.error is not None:
             return failed("folder", subject, report.error)
         there = seen.folder if seen else None
-        has_password = there is not None and remote_of(there, self.run.trusted).has_password
+        has_password = seen is not None and seen.remote.has_password
         if report.note is not None and (has_password or report.action == "unchanged"):
             return warning("folder", subject, report.note)
         if seen is not None and seen.hidden:
@@ -180,7 +180,7 @@ class WorkspaceCheck:
         kind = _A_RUN.get(report.action, "nothing to do")
         return Check("folder", subject, "ok", _what_a_run_does(report, there), kind=kind)
 
-    def _is_told_above(self, seen: FolderSeen) -> bool:
+    def _is_told_above(self, seen: FolderState) -> bool:
         match self.run.answers.get(seen.source) if seen.source else None:
             case ServiceFailure() as failure:
                 return is_definite(failure)

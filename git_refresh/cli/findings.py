@@ -59,8 +59,8 @@ class Finding:
 def of_problem(problem: Problem, place: str = "") -> Finding:
     """Return a problem as a finding: what the table of failures has of it, with cause and remedy."""
     status: Status = "failed" if problem.severity == "error" else "warning"
-    if isinstance(problem.told, Diagnosis):
-        return Finding(status, problem.location, problem.told.message, problem.told, place=place)
+    if isinstance(problem.diagnosis, Diagnosis):
+        return Finding(status, problem.location, problem.diagnosis.message, problem.diagnosis, place=place)
     return Finding(status, problem.location, problem.message, kind=problem.kind, commands=problem.commands)
 
 

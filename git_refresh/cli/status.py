@@ -19,7 +19,7 @@ from git_refresh.model.clock import Deadline
 from git_refresh.model.values import GitFolder, json_of
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.text import count
-from git_refresh.run.context import facts_of_principal, facts_of_workspace
+from git_refresh.run.context import facts_of_workspace
 from git_refresh.run.decide import federated_credential, own_credential
 from git_refresh.run.pool import MAX_THREADS
 from git_refresh.run.ports import Clouds
@@ -206,14 +206,14 @@ class _Rendering:
 def _principal(entry: Entry, principal_id: int | None) -> str:
     if principal_id is not None:
         return f"service principal {principal_id}"
-    return facts_of_principal(entry.workspace)["principal"]
+    return facts_of_workspace(DiagnosisContext(), entry.workspace).principal
 
 
 def _folders(entry: Entry, report: WorkspaceReport) -> Iterator[FolderStatus]:
     yield from map(_folder, report.single_folders)
     for pattern in report.patterns:
         state: Status = "failed" if pattern.failed else "warning"
-        yield FolderStatus(pattern.path, state, pattern.told.message, error=pattern.told)
+        yield FolderStatus(pattern.path, state, pattern.diagnosis.message, error=pattern.diagnosis)
     for bad in entry.bad_folders:
         if bad.path is None:
             told = finding("invalid_folder", DiagnosisContext(), problem=bad.problem)

@@ -46,13 +46,7 @@ _EXCEPTION = re.compile(
 
 
 def azure_cli_failure(failure: ServiceFailure, error: Exception, limit: int) -> ServiceFailure:
-    """What an exception of `AzureCliCredential` means.
-
-    Args:
-        failure: what was attempted.
-        error: the exception. Its text may quote a token.
-        limit: seconds that were waited for.
-    """
+    """What an exception of `AzureCliCredential`, whose text may quote a token, means after `limit` seconds."""
     cause = error.__cause__
     if isinstance(cause, subprocess.TimeoutExpired):
         return replace(failure, kind=FailureKind.SLOW, detail=f"{limit} second{'' if limit == 1 else 's'}")
@@ -67,26 +61,26 @@ def azure_cli_failure(failure: ServiceFailure, error: Exception, limit: int) -> 
     return replace(failure, kind=FailureKind.NOT_INSTALLED)
 
 
-def _exited(failure: ServiceFailure, code: int, said: str) -> ServiceFailure:
+def _exited(failure: ServiceFailure, code: int, stderr: str) -> ServiceFailure:
     """What it means that it has ended with a code other than 0."""
-    failure = replace(failure, message=said)
-    if AADSTS.search(said):
-        tenant = _TENANT.search(said)
+    failure = replace(failure, message=stderr)
+    if AADSTS.search(stderr):
+        tenant = _TENANT.search(stderr)
         return replace(failure, kind=FailureKind.SIGN_IN, tenant=tenant[1] if tenant else failure.tenant)
-    network = next((kind for words, kind in _NETWORK if re.search(words, said)), None)
+    network = next((kind for words, kind in _NETWORK if re.search(words, stderr)), None)
     if network is not None:
-        return _unreached(failure, network, said)
-    if "Traceback (most recent call last)" in said or "Here is the traceback" in said:
-        raised = _EXCEPTION.findall(said)
+        return _unreached(failure, network, stderr)
+    if "Traceback (most recent call last)" in stderr or "Here is the traceback" in stderr:
+        raised = _EXCEPTION.findall(stderr)
         return replace(failure, detail=f"it crashed with {raised[-1]}" if raised else "it crashed")
-    if "az login" in said or "az account set" in said:
+    if "az login" in stderr or "az account set" in stderr:
         return replace(failure, kind=FailureKind.SIGNED_OUT)
     return replace(failure, detail=f"it ended with code {code}")
 
 
-def _unreached(failure: ServiceFailure, kind: FailureKind, said: str) -> ServiceFailure:
+def _unreached(failure: ServiceFailure, kind: FailureKind, stderr: str) -> ServiceFailure:
     """It has not reached Microsoft Entra. Its libraries read the same variables as the app's."""
-    reason = _OPENSSL.search(said) if kind is FailureKind.TLS else None
+    reason = _OPENSSL.search(stderr) if kind is FailureKind.TLS else None
     bundle = bundle_variable(os.environ) if kind is FailureKind.TLS else ""
     proxy = proxy_of(_LOGIN, requests.utils.get_environ_proxies(_LOGIN))
     if kind is FailureKind.PROXY_UNUSABLE:

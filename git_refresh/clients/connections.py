@@ -99,7 +99,7 @@ def _bounded(connected: socket.socket) -> _BoundedSocket:
         # Through a proxy urllib3 leaves it off: then each body waits, often for 40 ms, until its head has been acknowledged.
         bounded.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         current_operation().seconds_left()
-    except BaseException:  # it came too late, and nobody else knows of it yet
+    except BaseException:  # it came too late, and nothing else knows of it yet
         bounded.close()
         raise
     return bounded
@@ -125,11 +125,11 @@ def openssl_reason(chain: Iterable[BaseException]) -> str:
     """Why OpenSSL ended a connection, in its own words; empty: it does not say. They quote no more than the host's name."""
     for error in chain:
         if isinstance(error, ssl.SSLError):
-            said = getattr(error, "verify_message", "") or str(
+            reason = getattr(error, "verify_message", "") or str(
                 getattr(error, "reason", None) or ""
             ).lower().replace("_", " ")
-            if said:
-                return str(said).rstrip(".")
+            if reason:
+                return str(reason).rstrip(".")
     return ""
 
 

@@ -1,7 +1,6 @@
 """One Azure Databricks workspace: its Git credentials, its Git folders."""
 
 import re
-import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from http import HTTPStatus
@@ -13,9 +12,15 @@ from git_refresh.clients.databricks_sdk import SparseCheckout, WorkspaceClient
 from git_refresh.clients.responses import UnexpectedAnswerError, read
 from git_refresh.clients.rest import Rest
 from git_refresh.clients.retry import Retry, call
-from git_refresh.clients.session import BoundedSession, ByteBudget
-from git_refresh.failures.failure import Attempt, Operation, Service, ServiceError, ServiceFailure
-from git_refresh.model.clock import Deadline, Skew
+from git_refresh.clients.session import BoundedSession, ByteBudget, Network
+from git_refresh.failures.failure import (
+    Attempt,
+    FailureKind,
+    Operation,
+    Service,
+    ServiceError,
+    ServiceFailure,
+)
 from git_refresh.model.quota import Quota
 from git_refresh.model.values import (
     CREDENTIAL_NAME,
@@ -66,9 +71,9 @@ def folder_lists(workspaces: int) -> Quota:
     return Quota(LISTS_SIZE, workspaces, LIST_SIZE)
 
 
-def workspace_session(host: str, tls: ssl.SSLContext, skew: Skew | None = None) -> BoundedSession:
+def workspace_session(host: str, network: Network) -> BoundedSession:
     """A session for one workspace: to sign in, and for all that is asked of it then."""
-    return BoundedSession([host], tls, allowance=ByteBudget(MAX_BODIES), skew=skew)
+    return BoundedSession([host], network.tls, allowance=ByteBudget(MAX_BODIES), skew=network.skew)
 
 
 class DatabricksWorkspaceApi:
@@ -79,26 +84,17 @@ class DatabricksWorkspaceApi:
         session: BoundedSession,
         host: str,
         token: SecretStr | Callable[[], SecretStr],
+        network: Network,
         *,
-        deadline: Deadline,
-        secrets: SecretFilter,
         lists: Quota | None = None,
         keeps_connections: bool = True,
     ) -> None:
-        """Make a client.
+        """Take a session, which is closed with this, and the access token, or what returns it before each call.
 
-        Args:
-            session: how it is reached; it is closed with this.
-            host: the workspace's address.
-            token: its access token; or what returns it, before each call.
-            deadline: when the run ends.
-            secrets: what must not come back, besides the access token.
-            lists: the room for the lists of all workspaces.
-            keeps_connections: whether there are descriptors enough to keep connections open while nothing is asked.
+        Without `keeps_connections`, there are not descriptors enough to keep connections open while nothing is asked.
         """
-        self._deadline = deadline
+        self._network = network
         self._token = token if callable(token) else lambda: token
-        self._shared_secrets = secrets
         self._host = host
         self._lists = lists or folder_lists(1)
         self._keeps_connections = keeps_connections
@@ -108,7 +104,7 @@ class DatabricksWorkspaceApi:
     @classmethod
     def over(cls, rest: Rest) -> "DatabricksWorkspaceApi":
         """Return a client that shares the connections and the token of another."""
-        return cls(rest.session, rest.origin, rest.token, deadline=rest.deadline, secrets=rest.secrets)
+        return cls(rest.session, rest.origin, rest.token, rest.network)
 
     def release_idle_connections(self) -> None:
         """Nothing is asked for a while: the other workspaces come first."""
@@ -205,7 +201,8 @@ class DatabricksWorkspaceApi:
             if not token:
                 return
             query["next_page_token"] = token
-        self._call(Operation.LIST_FOLDERS.of(), LOOKUP_LIMIT, _endless)
+        endless = ServiceFailure(Service.DATABRICKS, Operation.LIST_FOLDERS.of(), FailureKind.UNEXPECTED)
+        raise ServiceError(endless)
 
     def _page(self, query: dict[str, str]) -> tuple[list[GitFolder | None], str | None]:
         answer = self._client.api_client.do("GET", "/api/2.0/repos", query=query)
@@ -253,11 +250,11 @@ class DatabricksWorkspaceApi:
         answer = self._client.api_client.do("GET", "/api/2.0/workspace/get-status", query=query)
         found = self._read(responses.Status, answer)
         id_, kind = found.object_id or 0, found.object_type or ""
-        told, git = found.directory_info, found.git_info
+        directory, git = found.directory_info, found.git_info
         if git is not None and git.id != found.object_id and path.startswith(f"{folder_key(git.path)}/"):
             return OtherObject(kind, id_, inside=folder_key(git.path))
         is_root = True if git is not None and git.id == found.object_id else None
-        here = ListedObject(path, id_, kind, is_root or (told.is_git_folder if told else None))
+        here = ListedObject(path, id_, kind, is_root or (directory.is_git_folder if directory else None))
         if not here.may_be_git_folder:
             return OtherObject(kind, id_)
         if not id_:
@@ -279,7 +276,7 @@ class DatabricksWorkspaceApi:
         return self._call(
             Operation.READ_FOLDER.of(),
             LOOKUP_LIMIT,
-            lambda: self._folder(self._client.repos.get(id_).as_dict()),
+            lambda: _folder(self._client.repos.get(id_).as_dict(), self._secrets()),
         )
 
     def make_parent(self, path: str) -> None:
@@ -297,14 +294,15 @@ class DatabricksWorkspaceApi:
         return self._call(
             Operation.CREATE_FOLDER.of(),
             None,
-            lambda: self._folder(
+            lambda: _folder(
                 self._client.repos.create(
                     url,
                     PROVIDER,
                     path=path,
                     sparse_checkout=SparseCheckout(patterns=list(sparse)) if sparse else None,
                     git_credential_id=credential_id,
-                ).as_dict()
+                ).as_dict(),
+                self._secrets(),
             ),
             Retry.IF_THROTTLED,
         )
@@ -330,19 +328,16 @@ class DatabricksWorkspaceApi:
     def _call[T](
         self, what: Attempt, limit: float | None, request: Callable[[], T], repeat: Retry = Retry.IDEMPOTENT
     ) -> T:
-        deadline = self._deadline if limit is None else self._deadline.within(limit)
+        deadline = self._network.deadline if limit is None else self._network.deadline.within(limit)
         secrets = self._secrets()
         return call(Service.DATABRICKS, what, request, deadline=deadline, secrets=secrets, repeat=repeat)
-
-    def _folder(self, found: object) -> GitFolder:
-        return _folder(found, self._secrets())
 
     def _read[M: responses.Response](self, model: type[M], value: object) -> M:
         return read(model, value, self._secrets())
 
     def _secrets(self) -> SecretFilter:
         """Made anew where it is needed: kept for each of a thousand workspaces, it would be larger than their tokens."""
-        return SecretFilter([self._token().get_secret_value()], beside=self._shared_secrets)
+        return SecretFilter([self._token().get_secret_value()], beside=self._network.secrets)
 
 
 def _folder(found: object, secrets: SecretFilter) -> GitFolder:
@@ -362,9 +357,12 @@ def _child(found: object, secrets: SecretFilter) -> ListedObject | None:
         item = read(responses.Object, found, secrets)
     except UnexpectedAnswerError:
         return None
-    told = item.directory_info
+    directory = item.directory_info
     return ListedObject(
-        folder_key(item.path), item.object_id, item.object_type, told.is_git_folder if told else None
+        folder_key(item.path),
+        item.object_id,
+        item.object_type,
+        directory.is_git_folder if directory else None,
     )
 
 
@@ -388,7 +386,3 @@ def _listed(found: object, secrets: SecretFilter) -> GitFolder | None:
 def _size(folder: GitFolder | None) -> int:
     texts = (folder.path, folder.url, folder.branch, folder.commit) if folder else ()
     return FOLDER_SIZE + sum(len(text) for text in texts if text)
-
-
-def _endless() -> None:
-    raise UnexpectedAnswerError

@@ -19,7 +19,7 @@ from git_refresh.clients.session import BoundedSession
 
 @contextmanager
 def _without_its_init() -> Iterator[None]:
-    """Let modules of the package be imported without what its `__init__` imports; whoever imports the package later gets all of it."""
+    """Let modules of the package be imported without what its `__init__` imports. A later import of the package gets all of it."""
     name = "databricks.sdk"
     if name in sys.modules or (spec := importlib.util.find_spec(name)) is None:
         yield

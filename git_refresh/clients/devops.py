@@ -1,6 +1,5 @@
 """Azure DevOps: where a branch or tag is, and whether the token is taken at all."""
 
-import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +10,7 @@ from git_refresh.clients import responses
 from git_refresh.clients.responses import UnexpectedAnswerError, read
 from git_refresh.clients.rest import HEADERS, Rest
 from git_refresh.clients.retry import Retry, call
+from git_refresh.clients.session import Network
 from git_refresh.clients.single_flight import SingleFlight
 from git_refresh.failures.failure import (
     NETWORK,
@@ -21,7 +21,7 @@ from git_refresh.failures.failure import (
     ServiceError,
     ServiceFailure,
 )
-from git_refresh.model.clock import Deadline, Skew, current_operation, cut_short
+from git_refresh.model.clock import Deadline, current_operation, cut_short
 from git_refresh.model.repository import BUILT_IN, Repository
 from git_refresh.model.values import Ref, RefKind, ResolvedRef, Token
 from git_refresh.output.mask import SecretFilter
@@ -43,22 +43,15 @@ _NO_ANSWER = frozenset({*NETWORK, FailureKind.PROXY_AUTH}) - {FailureKind.RESET}
 
 
 class AzureDevOps:
-    """Azure DevOps as the stored token sees it; each ref is looked up once per run."""
+    """Azure DevOps as the stored token sees it; each ref is looked up once per run.
 
-    def __init__(
-        self,
-        token: Token,
-        tls: ssl.SSLContext,
-        deadline: Deadline,
-        *,
-        skew: Skew,
-        secrets: SecretFilter,
-    ) -> None:
+    Look-ups raise `ServiceError` if Azure DevOps does not tell; see `is_rejection`.
+    """
+
+    def __init__(self, token: Token, network: Network) -> None:
+        deadline = network.deadline
         self._token = token
-        self._secrets = secrets
-        self._tls = tls
-        self._deadline = deadline
-        self._skew = skew
+        self._network = network
         self._heads: SingleFlight[tuple[Repository, Ref | None], ResolvedRef] = SingleFlight(deadline)
         self._names: SingleFlight[tuple[Repository, RefKind], tuple[str, ...] | None] = SingleFlight(deadline)
         self._servers: SingleFlight[str, bool] = SingleFlight(deadline)
@@ -70,26 +63,15 @@ class AzureDevOps:
         """Where a branch or tag is. Without a ref: whether the repository can be read (of any branch).
 
         Fact: Git - Refs - List, api-version 7.1; `filter` is a prefix, and an annotated tag carries its commit as `peeledObjectId`.
-
-        Raises:
-            ServiceError: it cannot be told; see `is_rejection`.
         """
         return self._heads.get((repository, ref), lambda: self._fetch(repository, ref))
 
     def head_now(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
-        """Where a branch or tag is now, whatever was looked up before.
-
-        Raises:
-            ServiceError: it cannot be told.
-        """
+        """Where a branch or tag is now, whatever was looked up before."""
         return self._fetch(repository, ref)
 
     def has_commit(self, repository: Repository, commit: str) -> bool:
-        """Whether a repository has a commit. Fact: Git - Commits - Get, api-version 7.1.
-
-        Raises:
-            ServiceError: it cannot be told.
-        """
+        """Whether a repository has a commit. Fact: Git - Commits - Get, api-version 7.1."""
         what = Operation.LOOK_UP_COMMIT.of(repository)
         try:
             found = self._get(repository, what, f"commits/{commit}", responses.GitCommit, {})
@@ -102,11 +84,7 @@ class AzureDevOps:
         return True
 
     def follows(self, repository: Repository, head: str, commit: str) -> bool:
-        """Whether a head has a commit in its history. Fact: Git - Diffs - Get, api-version 7.1.
-
-        Raises:
-            ServiceError: it cannot be told.
-        """
+        """Whether a head has a commit in its history. Fact: Git - Diffs - Get, api-version 7.1."""
         query = {"baseVersion": commit, "targetVersion": head, "$top": "1"}
         query |= {"baseVersionType": "commit", "targetVersionType": "commit"}
         what = Operation.COMPARE_COMMITS.of(repository)
@@ -137,7 +115,7 @@ class AzureDevOps:
         ).value
         found = tuple(
             name.removeprefix(start)
-            for name in (_name(each, self._secrets) for each in listed[:HINT_NAMES])
+            for name in (_name(each, self._network.secrets) for each in listed[:HINT_NAMES])
             if name.startswith(start)
         )
         return found if found or not listed else None
@@ -158,7 +136,7 @@ class AzureDevOps:
                 self._unreachable[repository.origin] = error.failure
             raise
         try:
-            return _head(listed, name, self._secrets)
+            return _head(listed, name, self._network.secrets)
         except UnexpectedAnswerError:
             failure = ServiceFailure(Service.AZURE_DEVOPS, what, FailureKind.UNEXPECTED, requests.codes.ok)
         raise ServiceError(failure)
@@ -176,7 +154,7 @@ class AzureDevOps:
     ) -> M:
         rest, deadline = (
             self._rest(repository.origin),
-            self._deadline.within(REF_LIMIT_S if limit is None else limit),
+            self._network.deadline.within(REF_LIMIT_S if limit is None else limit),
         )
         if repository.origin != BUILT_IN and self._servers.get(
             repository.origin, lambda: self._is_server(rest, repository, deadline)
@@ -203,7 +181,7 @@ class AzureDevOps:
             return "bearer" not in challenge and ("ntlm" in challenge or "negotiate" in challenge)
 
         what = Operation.LOOK_UP_REF.of(repository)
-        return call(Service.AZURE_DEVOPS, what, ask, deadline=deadline, secrets=self._secrets)
+        return call(Service.AZURE_DEVOPS, what, ask, deadline=deadline, secrets=self._network.secrets)
 
     def _rest(self, origin: str) -> Rest:
         with self._lock:
@@ -212,11 +190,9 @@ class AzureDevOps:
                     Service.AZURE_DEVOPS,
                     origin,
                     self._token.value,
-                    tls=self._tls,
-                    deadline=self._deadline,
-                    secrets=self._secrets,
+                    self._network,
                     connections=_CONNECTIONS,
-                    skew=self._skew,
+                    skew=self._network.skew,
                 )
             return self._rests[origin]
 

@@ -1,8 +1,7 @@
 """Microsoft Entra tokens for the app's own identity."""
 
 import os
-import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -14,7 +13,7 @@ from pydantic import SecretStr
 from git_refresh.clients.azure_cli import azure_cli_failure
 from git_refresh.clients.responses import IdentityToken, claims_of, read, signature_of
 from git_refresh.clients.retry import call
-from git_refresh.clients.session import BoundedSession
+from git_refresh.clients.session import BoundedSession, Network
 from git_refresh.clients.single_flight import SingleFlight
 from git_refresh.failures.failure import (
     Attempt,
@@ -24,7 +23,6 @@ from git_refresh.failures.failure import (
     ServiceError,
     ServiceFailure,
 )
-from git_refresh.model.clock import Deadline
 from git_refresh.model.values import (
     AZURE_DATABRICKS,
     AZURE_DEVOPS,
@@ -59,9 +57,7 @@ class Identity:
     def __init__(
         self,
         client_id: str | None,
-        tls: ssl.SSLContext,
-        deadline: Deadline,
-        secrets: SecretFilter,
+        network: Network,
         environ: Mapping[str, str] = os.environ,
         *,
         tenant_id: str = "",
@@ -71,14 +67,12 @@ class Identity:
         """Who is asked for tokens."""
         self._client_id = client_id
         self._tenant_id = tenant_id
-        self._tls = tls
-        self._deadline = deadline
+        self.network = network
         self._endpoint = environ.get("IDENTITY_ENDPOINT", "")
         self._header = environ.get("IDENTITY_HEADER", "")
         self._in_azure = "WEBSITE_SITE_NAME" in environ
-        self._secrets = secrets
-        self._secrets.add(self._header)
-        self._tokens: SingleFlight[str, Token] = SingleFlight(deadline)
+        network.secrets.add(self._header)
+        self._tokens: SingleFlight[str, Token] = SingleFlight(network.deadline)
 
     def token(self, resource: str) -> Token:
         """A token for a resource, given as its id or URL; the same one all through the run.
@@ -90,18 +84,9 @@ class Identity:
 
     def _fetch(self, resource: str) -> Token:
         what = _what(resource)
-        deadline = self._deadline.within(TOKEN_LIMIT_S)
-        answer = call(
-            self.service, what, lambda: self._answer(resource), deadline=deadline, secrets=self._secrets
-        )
-        return _kept(
-            answer, ServiceFailure(self.service, what, FailureKind.LAPSED), self._deadline, self._secrets
-        )
-
-    def _answer(self, resource: str) -> IdentityToken:
-        found = self._ask(resource)
-        # Not against the run's other tokens: those of one identity have pieces in common.
-        return _checked(found, SecretFilter([self._header]))
+        # Not checked against the run's other tokens: those of one identity have pieces in common.
+        sent = SecretFilter([self._header])
+        return _fetched(self.service, what, lambda: self._ask(resource), sent, self.network)
 
     def _ask(self, resource: str) -> AccessToken:
         scope = f"{resource}/.default"
@@ -110,7 +95,7 @@ class Identity:
         if not self._endpoint:
             return self._ask_cli(resource, scope)
         parts = urlsplit(self._endpoint)
-        session = BoundedSession([f"{parts.scheme}://{parts.netloc}"], self._tls)
+        session = BoundedSession([f"{parts.scheme}://{parts.netloc}"], self.network.tls)
         session.trust_env = False  # plain http on the same machine: never through a proxy
         transport = RequestsTransport(session=session, session_owner=False)
         with session:
@@ -120,12 +105,8 @@ class Identity:
             return managed.get_token(scope)
 
     def _ask_cli(self, resource: str, scope: str) -> AccessToken:
-        """From the Azure CLI.
-
-        Raises:
-            ServiceError: it is not there, or gives no token.
-        """
-        limit = max(1, int(self._deadline.within(TOKEN_LIMIT_S).remaining()))
+        """From the Azure CLI."""
+        limit = max(1, int(self.network.deadline.within(TOKEN_LIMIT_S).remaining()))
         cli: TokenCredential = AzureCliCredential(tenant_id=self._tenant_id, process_timeout=limit)
         try:
             return cli.get_token(scope)
@@ -134,9 +115,8 @@ class Identity:
                 self.service, _what(resource), FailureKind.BROKEN, tenant=self._tenant_id, scope=scope
             )
             failure = azure_cli_failure(what, error, limit)
-        if (
-            failure.kind is FailureKind.NOT_INSTALLED and self._in_azure
-        ):  # nobody installs it there: the identity is missing
+        # Nobody installs it there: the identity is missing.
+        if failure.kind is FailureKind.NOT_INSTALLED and self._in_azure:
             failure = ServiceFailure(Service.IDENTITY, failure.attempt, FailureKind.NOT_ASSIGNED)
         raise ServiceError(failure)
 
@@ -147,20 +127,11 @@ class ForeignIdentity:
     Facts: https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity
     """
 
-    def __init__(
-        self,
-        identity: Identity,
-        registration: Registration,
-        tls: ssl.SSLContext,
-        deadline: Deadline,
-        secrets: SecretFilter,
-    ) -> None:
+    def __init__(self, identity: Identity, registration: Registration) -> None:
         self._identity = identity
         self._registration = registration
-        self._tls = tls
-        self._deadline = deadline
-        self._secrets = secrets
-        self._tokens: SingleFlight[str, Token] = SingleFlight(deadline)
+        self._network = identity.network
+        self._tokens: SingleFlight[str, Token] = SingleFlight(self._network.deadline)
 
     def token(self, resource: str) -> Token:
         """A token for a resource in that tenant; the same one all through the run.
@@ -175,8 +146,8 @@ class ForeignIdentity:
         assertion = self._identity.token(TOKEN_EXCHANGE)
         sent = SecretFilter([signature_of(assertion.value.get_secret_value())])
 
-        def ask() -> IdentityToken:
-            with BoundedSession([LOGIN], self._tls) as session:
+        def ask() -> AccessToken:
+            with BoundedSession([LOGIN], self._network.tls) as session:
                 credential = ClientAssertionCredential(
                     self._registration.tenant_id,
                     self._registration.client_id,
@@ -185,36 +156,36 @@ class ForeignIdentity:
                     retry_total=0,
                     disable_instance_discovery=True,
                 )
-                return _checked(credential.get_token(f"{resource}/.default"), sent)
+                return credential.get_token(f"{resource}/.default")
 
-        limit = self._deadline.within(TOKEN_LIMIT_S)
         try:
-            answer = call(Service.ENTRA, what, ask, deadline=limit, secrets=self._secrets)
+            return _fetched(Service.ENTRA, what, ask, sent, self._network)
         except ServiceError as error:
             failure = replace(error.failure, claims=assertion.claims)
-        else:
-            return _kept(
-                answer, ServiceFailure(Service.ENTRA, what, FailureKind.LAPSED), self._deadline, self._secrets
-            )
         raise ServiceError(failure)
 
 
-def _checked(found: AccessToken, secrets: SecretFilter) -> IdentityToken:
-    return read(IdentityToken, {"token": found.token, "expires_on": found.expires_on}, secrets)
-
-
-def _kept(answer: IdentityToken, lapsed: ServiceFailure, deadline: Deadline, secrets: SecretFilter) -> Token:
-    """The token that was answered, from now on a secret of the run.
+def _fetched(
+    service: Service, what: Attempt, ask: Callable[[], AccessToken], sent: SecretFilter, network: Network
+) -> Token:
+    """The token that a service gives, from now on a secret of the run.
 
     Raises:
-        ServiceError: it has already expired.
+        ServiceError: there is none, or it has already expired.
     """
-    secrets.add(answer.token)
-    told = claims_of(answer.token)
-    ends = min(answer.expires_on, told.exp or answer.expires_on)
-    if ends <= deadline.clock.now():
-        raise ServiceError(lapsed)
-    claims = TokenClaims(told.oid or "", told.tid or "", told.iss or "", told.sub or "", told.aud or "")
+
+    def checked() -> IdentityToken:
+        found = ask()
+        return read(IdentityToken, {"token": found.token, "expires_on": found.expires_on}, sent)
+
+    limit = network.deadline.within(TOKEN_LIMIT_S)
+    answer = call(service, what, checked, deadline=limit, secrets=network.secrets)
+    network.secrets.add(answer.token)
+    found = claims_of(answer.token)
+    ends = min(answer.expires_on, found.exp or answer.expires_on)
+    if ends <= network.deadline.clock.now():
+        raise ServiceError(ServiceFailure(service, what, FailureKind.LAPSED))
+    claims = TokenClaims(found.oid or "", found.tid or "", found.iss or "", found.sub or "", found.aud or "")
     return Token(SecretStr(answer.token), ends, claims)
 
 

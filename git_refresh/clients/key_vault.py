@@ -1,6 +1,5 @@
 """The OAuth secrets of Databricks service principals, in Key Vault."""
 
-import ssl
 from collections.abc import Callable
 from datetime import datetime
 
@@ -12,7 +11,7 @@ from git_refresh.clients.identity import Identity, OneResource
 from git_refresh.clients.responses import VaultSecret, read
 from git_refresh.clients.retry import Retry, call
 from git_refresh.clients.secret_value import flaw_of
-from git_refresh.clients.session import BoundedSession
+from git_refresh.clients.session import BoundedSession, Network
 from git_refresh.clients.single_flight import SingleFlight
 from git_refresh.failures.failure import (
     Attempt,
@@ -22,7 +21,7 @@ from git_refresh.failures.failure import (
     ServiceError,
     ServiceFailure,
 )
-from git_refresh.model.clock import Deadline, ServiceTime
+from git_refresh.model.clock import ServiceTime
 from git_refresh.model.values import KEY_VAULT, Secret
 from git_refresh.output.mask import SecretFilter
 
@@ -31,11 +30,7 @@ SECRET_LIMIT_S = 20.0
 
 
 def judge(value: object, name: str, sent: SecretFilter) -> None:
-    """Refuse a value that can be no OAuth secret: nothing is signed in to with it.
-
-    Raises:
-        ServiceError: it is something else, and this says what.
-    """
+    """Refuse a value that can be no OAuth secret with a `ServiceError` that says what it is: nothing is signed in to with it."""
     if not isinstance(value, str) or sent.contains(value):
         return  # no answer that the vault's client promises
     if flaw := flaw_of(value):
@@ -53,20 +48,17 @@ class KeyVault:
         self,
         url: str | None,
         identity: Identity,
-        tls: ssl.SSLContext,
-        deadline: Deadline,
-        secrets: SecretFilter,
+        network: Network,
         *,
         connections: int = 8,
     ) -> None:
         # None only where the settings name no secret, so nothing is read.
         self.url = url or "https://no-key-vault-url.invalid"
-        self._deadline = deadline
+        self._network = network
         self._identity = identity
-        self._known = secrets
-        self._time = ServiceTime(deadline.clock)
-        self._secrets: SingleFlight[str, Secret] = SingleFlight(deadline)
-        self._session = BoundedSession([self.url], tls, connections=connections, skew=self._time)
+        self._time = ServiceTime(network.deadline.clock)
+        self._secrets: SingleFlight[str, Secret] = SingleFlight(network.deadline)
+        self._session = BoundedSession([self.url], network.tls, connections=connections, skew=self._time)
         self._client = SecretClient(
             self.url,
             OneResource(identity, KEY_VAULT),
@@ -95,12 +87,12 @@ class KeyVault:
 
     def _fetch(self, name: str) -> Secret:
         secret = self._call(Operation.READ_SECRET.of(name), lambda: self._read(name))
-        if secret.expires_at is not None and secret.expires_at <= self._deadline.clock.now():
+        if secret.expires_at is not None and secret.expires_at <= self._network.deadline.clock.now():
             use = Operation.USE_SECRET.of(name)
             raise ServiceError(
                 ServiceFailure(Service.KEY_VAULT, use, FailureKind.LAPSED, ended=secret.expires_at)
             )
-        self._known.add(secret.value.get_secret_value())
+        self._network.secrets.add(secret.value.get_secret_value())
         return secret
 
     def _read(self, name: str) -> Secret:
@@ -120,5 +112,5 @@ class KeyVault:
         return SecretFilter([self._identity.token(KEY_VAULT).value.get_secret_value()])
 
     def _call[T](self, what: Attempt, request: Callable[[], T], repeat: Retry = Retry.IDEMPOTENT) -> T:
-        deadline = self._deadline.within(SECRET_LIMIT_S)
-        return call(Service.KEY_VAULT, what, request, deadline=deadline, secrets=self._known, repeat=repeat)
+        deadline, secrets = self._network.deadline.within(SECRET_LIMIT_S), self._network.secrets
+        return call(Service.KEY_VAULT, what, request, deadline=deadline, secrets=secrets, repeat=repeat)

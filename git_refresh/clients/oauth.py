@@ -1,8 +1,10 @@
 """Signing in to a workspace by its OAuth endpoint: with a service principal's secret, or by token exchange.
 
-The session is the workspace's own, so that all else is asked over the connection that this opens.
+The session is the workspace's own, so that all else is asked over the connection that this opens. Both raise `ServiceError` if the
+workspace gives no token.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import requests
@@ -12,9 +14,8 @@ from git_refresh.clients import responses
 from git_refresh.clients.responses import signature_of
 from git_refresh.clients.rest import read_response
 from git_refresh.clients.retry import call
-from git_refresh.clients.session import BoundedSession
+from git_refresh.clients.session import BoundedSession, Network
 from git_refresh.failures.failure import Operation, Service, ServiceError
-from git_refresh.model.clock import Deadline
 from git_refresh.model.values import Token
 from git_refresh.output.mask import SecretFilter
 
@@ -27,23 +28,16 @@ def sign_in(
     host: str,
     client_id: str,
     secret: SecretStr,
-    *,
-    deadline: Deadline,
-    secrets: SecretFilter,
+    network: Network,
 ) -> SecretStr:
-    """A workspace access token for a service principal's OAuth secret (OAuth M2M), good for an hour.
-
-    Raises:
-        ServiceError: the workspace does not give one.
-    """
+    """A workspace access token for a service principal's OAuth secret (OAuth M2M), good for an hour."""
     form = {"grant_type": "client_credentials", "scope": "all-apis"}
     known = secret.get_secret_value()
 
     def ask() -> SecretStr:
         return _access_token(session.post(f"{host}{_TOKEN}", data=form, auth=(client_id, known)), known)
 
-    deadline = deadline.within(SIGN_IN_LIMIT)
-    return call(Service.DATABRICKS, Operation.SIGN_IN.of(), ask, deadline=deadline, secrets=secrets)
+    return _call(Operation.SIGN_IN, ask, network)
 
 
 def exchange(
@@ -51,16 +45,11 @@ def exchange(
     host: str,
     client_id: str,
     assertion: Token,
-    *,
-    deadline: Deadline,
-    secrets: SecretFilter,
+    network: Network,
 ) -> SecretStr:
     """A workspace access token for a service principal whose federation policy trusts the identity (OAuth token federation).
 
     Facts: https://learn.microsoft.com/azure/databricks/dev-tools/auth/oauth-federation-exchange
-
-    Raises:
-        ServiceError: the workspace does not give one.
     """
     known = assertion.value.get_secret_value()
     form = {
@@ -74,14 +63,16 @@ def exchange(
     def ask() -> SecretStr:
         return _access_token(session.post(f"{host}{_TOKEN}", data=form), signature_of(known))
 
-    deadline = deadline.within(SIGN_IN_LIMIT)
     try:
-        return call(
-            Service.DATABRICKS, Operation.EXCHANGE_TOKEN.of(), ask, deadline=deadline, secrets=secrets
-        )
+        return _call(Operation.EXCHANGE_TOKEN, ask, network)
     except ServiceError as error:
         failure = replace(error.failure, claims=assertion.claims)
     raise ServiceError(failure)
+
+
+def _call(what: Operation, ask: Callable[[], SecretStr], network: Network) -> SecretStr:
+    deadline = network.deadline.within(SIGN_IN_LIMIT)
+    return call(Service.DATABRICKS, what.of(), ask, deadline=deadline, secrets=network.secrets)
 
 
 _TOKEN = "/oidc/v1/token"  # noqa: S105  # a path

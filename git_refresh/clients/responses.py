@@ -54,11 +54,6 @@ def read_json(body: bytes) -> object:
 def read[M: Response](model: type[M], value: object, secrets: SecretFilter) -> M:
     """An answer's value as what it is promised to be.
 
-    Args:
-        model: the promise.
-        value: what came, as JSON.
-        secrets: what must not come back.
-
     Raises:
         UnexpectedAnswerError: it is something else.
     """
@@ -151,8 +146,8 @@ class Response(BaseModel):
         fields = cls.model_fields
         lists = {name for name, field in fields.items() if get_origin(field.annotation) in {list, tuple}}
         optional = {name for name, field in fields.items() if not field.is_required()}
-        said = {key: [] if found is None and key in lists else found for key, found in value.items()}
-        return {key: found for key, found in said.items() if found is not None or key not in optional}
+        known = {key: [] if found is None and key in lists else found for key, found in value.items()}
+        return {key: found for key, found in known.items() if found is not None or key not in optional}
 
 
 class Page(Response):
@@ -283,7 +278,7 @@ class RefName(Response):
     """One of them, by its name alone."""
 
     name: Annotated[str, Field(strict=True, max_length=120), AfterValidator(_may_be_kept)]
-    """What is longer than what `redact.shown` shows is suggested to nobody."""
+    """A name that is longer than `redact` shows is never suggested."""
 
 
 class IdentityToken(Response):

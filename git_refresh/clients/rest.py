@@ -1,6 +1,5 @@
 """A client of a service's REST API: one origin, one token, each call bounded, retried and checked against a response model."""
 
-import ssl
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -9,9 +8,9 @@ from pydantic import SecretStr
 
 from git_refresh.clients.responses import Page, Response, UnexpectedAnswerError, read
 from git_refresh.clients.retry import Retry, call
-from git_refresh.clients.session import BoundedSession
+from git_refresh.clients.session import BoundedSession, Network
 from git_refresh.failures.failure import Attempt, FailureKind, Service, ServiceError, ServiceFailure
-from git_refresh.model.clock import Deadline, ServiceTime, Skew
+from git_refresh.model.clock import ServiceTime, Skew
 from git_refresh.output.mask import SecretFilter
 
 HEADERS = {
@@ -31,49 +30,39 @@ class Nothing(Response):
 
 
 class Rest:
-    """One origin, called with one token.
+    """One origin, called with one token. Every call raises `ServiceError` if the service fails it.
 
-    Attributes:
-        origin: `https://host`.
-        token: returns the token to send.
-        session: over which it is called.
-        deadline: when everything ends.
-        secrets: what must not come back.
-        time: the time there, by its responses.
+    Its `time` is that of the service, by its responses.
     """
 
-    def __init__(  # noqa: PLR0913  # each a fact of its own, given by name
+    def __init__(
         self,
         service: Service,
         origin: str,
         token: SecretStr | Callable[[], SecretStr],
+        network: Network,
         *,
-        tls: ssl.SSLContext,
-        deadline: Deadline,
-        secrets: SecretFilter,
         connections: int = 1,
         skew: Skew | None = None,
     ) -> None:
-        """Make a client.
+        """Take a token; or how to get one, before each call: an admin's work may outlast the first.
 
-        Args:
-            service: whose API it is.
-            origin: `https://host`.
-            token: of whoever is signed in; or how to get one, before each call: an admin's work may outlast the first.
-            tls: what certificates are verified against.
-            deadline: when everything ends.
-            secrets: what must not come back, besides the token.
-            connections: how many of them are kept open.
-            skew: is told the time there, in place of `time`.
+        `skew` is told the time there, in place of `time`.
         """
         self._service = service
         self.origin = origin
         self.token = token if callable(token) else lambda: token
-        self.deadline = deadline
-        self.secrets = SecretFilter([] if callable(token) else [token.get_secret_value()], beside=secrets)
-        self.time = ServiceTime(deadline.clock)
+        self.network = network
+        self._secrets = SecretFilter(
+            [] if callable(token) else [token.get_secret_value()], beside=network.secrets
+        )
+        self.time = ServiceTime(network.deadline.clock)
         self.session = BoundedSession(
-            [origin], tls, connections=connections, max_body=MAX_RESPONSE_BYTES, skew=skew or self.time
+            [origin],
+            network.tls,
+            connections=connections,
+            max_body=MAX_RESPONSE_BYTES,
+            skew=skew or self.time,
         )
 
     def close(self) -> None:
@@ -90,19 +79,7 @@ class Rest:
         limit: float | None = None,
         repeat: Retry = Retry.IDEMPOTENT,
     ) -> M:
-        """Read something.
-
-        Args:
-            what: the operation, and what it is about.
-            path: from the origin on, percent-encoded.
-            model: what the service promises.
-            query: the parameters.
-            limit: seconds, further attempts included; None: `LIMIT`.
-            repeat: whether it may be sent again.
-
-        Raises:
-            ServiceError: the service fails it.
-        """
+        """Read something. The path is percent-encoded."""
         return self._call("GET", what, path, model, query=query, limit=limit, repeat=repeat)[0]
 
     def pages[M: Page](
@@ -140,11 +117,7 @@ class Rest:
         body: object = None,
         repeat: Retry = Retry.IF_THROTTLED,
     ) -> M:
-        """Change something. Unless told otherwise it is not sent twice: look what is there after a failure.
-
-        Raises:
-            ServiceError: the service fails it.
-        """
+        """Change something. Unless told otherwise it is not sent twice: look what is there after a failure."""
         return self._call(method, what, path, model, query=query, body=body, repeat=repeat)[0]
 
     def _call[M: Response](  # noqa: PLR0913  # one for each part of a request
@@ -176,15 +149,15 @@ class Rest:
                     **kind,
                 },
             )
-            found = read_response(answer, model, self.secrets)
+            found = read_response(answer, model, self._secrets)
             return found, answer.headers.get("x-ms-continuationtoken", "")
 
         return call(
             self._service,
             what,
             ask,
-            deadline=self.deadline.within(CALL_LIMIT_S if limit is None else limit),
-            secrets=self.secrets,
+            deadline=self.network.deadline.within(CALL_LIMIT_S if limit is None else limit),
+            secrets=self._secrets,
             repeat=repeat,
         )
 

@@ -91,9 +91,7 @@ def call[T](
             with operation(deadline) as under_way:
                 try:
                     return request()
-                except (
-                    ServiceError
-                ) as error:  # of an operation inside this one: its failure is the nearer one
+                except ServiceError as error:  # of an operation inside this one, which is nearer
                     failure = error.failure
                     break
                 except Exception as error:  # noqa: BLE001  # SDKs raise what they like; all of it ends here
@@ -150,7 +148,7 @@ def _read(
 
 def _unanswered(bare: ServiceFailure, kind: FailureKind, error: Exception, proxy: str) -> ServiceFailure:
     """What a failure tells that came before any answer."""
-    found = replace(bare, kind=kind, message=_said(error))
+    found = replace(bare, kind=kind, message=_text_of(error))
     if kind is FailureKind.TLS:
         found = replace(found, detail=openssl_reason(_chain(error)), bundle=bundle_variable(os.environ))
     if kind is FailureKind.PROXY_UNUSABLE:
@@ -172,7 +170,7 @@ _LOST = re.compile(r"Timed out after |deadline exceeded")
 """What Databricks says, mostly with 400, when its own service behind has not answered in time. Facts: databricks-sdk-go, apierr."""
 
 
-def _said(error: BaseException) -> str:
+def _text_of(error: BaseException) -> str:
     """What an SDK says when there was no answer, for telling failures apart."""
     try:
         return str(error)[:4096]
@@ -202,10 +200,8 @@ _LONGEST_CHAIN = 50
 _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (AnswerTooLargeError, FailureKind.TOO_LARGE),
     (RequestRefusedError, FailureKind.NOT_SENT),
-    (
-        requests.exceptions.InvalidURL,
-        FailureKind.PROXY_UNUSABLE,
-    ),  # the services' URLs are checked with the settings
+    # The services' URLs are checked with the settings.
+    (requests.exceptions.InvalidURL, FailureKind.PROXY_UNUSABLE),
     (requests.exceptions.InvalidSchema, FailureKind.PROXY_UNUSABLE),
     (urllib3.exceptions.LocationValueError, FailureKind.PROXY_UNUSABLE),
     (socket.gaierror, FailureKind.DNS),
@@ -218,10 +214,8 @@ _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (TimeoutError, FailureKind.TIMEOUT),
     (requests.exceptions.Timeout, FailureKind.TIMEOUT),
     (urllib3.exceptions.TimeoutError, FailureKind.TIMEOUT),
-    (
-        ConnectionError,
-        FailureKind.RESET,
-    ),  # before the proxy: through one, every failure of a connection is dressed up as its own
+    # Before the proxy: through one, every failure of a connection is dressed up as its own.
+    (ConnectionError, FailureKind.RESET),
     (requests.exceptions.ProxyError, FailureKind.PROXY),
     (urllib3.exceptions.ProtocolError, FailureKind.RESET),
     (requests.exceptions.ConnectionError, FailureKind.RESET),
@@ -234,7 +228,7 @@ def _network_kind(error: Exception) -> FailureKind | None:
     if any(isinstance(item, OSError) and item.errno in {errno.EMFILE, errno.ENFILE} for item in chain):
         return FailureKind.DESCRIPTORS
     kind = next((kind for type_, kind in _KINDS if any(isinstance(item, type_) for item in chain)), None)
-    if any(isinstance(item, OSError) and _ASKS_TO_SIGN_IN.search(_said(item)) for item in chain):
+    if any(isinstance(item, OSError) and _ASKS_TO_SIGN_IN.search(_text_of(item)) for item in chain):
         return FailureKind.PROXY_AUTH
     # A resolver that can open no file finds no name.
     return FailureKind.DESCRIPTORS if kind is FailureKind.DNS and not _descriptor_left() else kind
@@ -270,8 +264,8 @@ def _error_of(body: bytes) -> tuple[str, str]:
     code = answer.get("error_code") or error or answer.get("typeKey")
     wrapped = answer.get("value")
     improper = wrapped.get("Message") if isinstance(wrapped, Mapping) else None
-    said = (answer.get("message"), answer.get("error_description"), answer.get("detail"), improper)
-    return _safe(code), next(filter(None, map(_text, said)), "")
+    texts = (answer.get("message"), answer.get("error_description"), answer.get("detail"), improper)
+    return _safe(code), next(filter(None, map(_text, texts)), "")
 
 
 def _text(value: object) -> str:

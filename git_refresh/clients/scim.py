@@ -139,9 +139,7 @@ class ScimClient:
 
         Not sent twice: a second one would have the same name.
 
-        Args:
-            client_id: of an identity of Entra; None: Databricks makes a principal of its own.
-            name: its display name.
+        Without a client ID of an identity of Entra, Databricks makes a principal of its own.
         """
         body = {"schemas": [_PRINCIPAL_SCHEMA], **principal_body(client_id, name)}
         what, path = Operation.ADD_PRINCIPAL.of(), f"{self._path}/ServicePrincipals"

@@ -18,8 +18,9 @@ import requests
 
 from git_refresh.clients.connections import CONNECT_LIMIT, Adapter, AnswerTooLargeError
 from git_refresh.clients.responses import read_json, without_mark
-from git_refresh.model.clock import ServiceTime, Skew, current_operation
+from git_refresh.model.clock import Deadline, ServiceTime, Skew, current_operation
 from git_refresh.model.waiting import at_once
+from git_refresh.output.mask import SecretFilter
 
 MAX_BODY = 1024 * 1024
 """Bytes of one answer, unpacked. A page of 20 Git folders has some 10,000, a token fewer."""
@@ -52,17 +53,30 @@ class LastResponse:
 
 
 @dataclass(slots=True)
+class Network:
+    """What all clients of one run share."""
+
+    tls: ssl.SSLContext
+    """What certificates are verified against."""
+    deadline: Deadline
+    """When every wait ends."""
+    secrets: SecretFilter
+    """Learns what is secret. Answers must not repeat it."""
+    skew: Skew = field(init=False)
+    """Learns the time at the services."""
+
+    def __post_init__(self) -> None:
+        self.skew = Skew(self.deadline.clock)
+
+
+@dataclass(slots=True)
 class ByteBudget:
     """Bytes of answers that one party may still send us in this run, so that it cannot use up what all need."""
 
     left: int
 
     def take(self, size: int) -> None:
-        """Count an answer.
-
-        Raises:
-            AnswerTooLargeError: it has sent enough.
-        """
+        """Count an answer, which is too large if it has sent enough."""
         self.left -= size
         if self.left < 0:
             raise AnswerTooLargeError("this service has sent more than a run takes from one")
@@ -85,16 +99,7 @@ class BoundedSession(requests.Session):
         allowance: ByteBudget | None = None,
         skew: Skew | ServiceTime | None = None,
     ) -> None:
-        """Make a session.
-
-        Args:
-            origins: where it may send to.
-            tls: what certificates are verified against.
-            connections: how many of them are kept open between requests.
-            max_body: bytes of one answer.
-            allowance: bytes of all answers.
-            skew: who is told what time it is over there.
-        """
+        """Bound each answer to `max_body` bytes, and all of them to the allowance; `skew` is told what time it is over there."""
         super().__init__()
         self._skew = skew
         self._origins = frozenset(_origin(origin) for origin in origins)

@@ -22,7 +22,7 @@ class _Found[V]:
 
 
 class SingleFlight[K: Hashable, V]:
-    """Computes a value once per key; whoever asks meanwhile waits for it. A failure is remembered too: it would only repeat.
+    """Computes a value once per key; other threads wait for it meanwhile. A failure is remembered too: it would only repeat.
 
     A failure that comes from a brief bound of the caller is not remembered: the next one who asks has time of its own.
     """
@@ -36,7 +36,7 @@ class SingleFlight[K: Hashable, V]:
         """The value of `key`.
 
         Raises:
-            ServiceError: computing it failed, for whoever came first.
+            ServiceError: computing it failed, for the first caller.
             TimeoutError: the time of the run, or of the caller's operation, passed while computing it or waiting for it.
             NeverComputedError: computing it failed by a mistake of ours.
         """
@@ -59,7 +59,7 @@ class SingleFlight[K: Hashable, V]:
                 found.known.wait(turn(left))
 
     def _resolve(self, key: K, found: _Found[V], compute: Callable[[], V]) -> Callable[[], V]:
-        """Whatever the computation raises, nobody may wait for what never comes."""
+        """Compute it, and end the wait of the others whatever that raises."""
         passing = False
         try:
             value = compute()

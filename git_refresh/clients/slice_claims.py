@@ -5,7 +5,6 @@ invocation was red, which the next run makes good anyway; and now and then a mes
 """
 
 import json
-import ssl
 from contextlib import suppress
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -20,9 +19,7 @@ from git_refresh.clients.responses import Response, Word, read, read_json
 from git_refresh.clients.retry import call
 from git_refresh.clients.session import BoundedSession
 from git_refresh.failures.failure import Operation, Service
-from git_refresh.model.clock import Clock, Deadline
 from git_refresh.model.values import AZURE_STORAGE, Slice
-from git_refresh.output.mask import SecretFilter
 from git_refresh.run.ports import ClaimResult
 from git_refresh.settings.functions_host import Storage
 
@@ -31,19 +28,17 @@ CLAIM_LIMIT_S = 10.0
 
 
 class BlobClaims:
-    """The claims on the slices of all runs (`ports.SliceClaims`), each a blob `RUN_ID/SLICE-FINGERPRINT`.
+    """The claims on the slices of all runs (`ports.SliceClaims`), each a blob `RUN_ID/SLICE-FINGERPRINT`. Both calls raise `ServiceError`.
 
     The fingerprint is the message's: a claim holds for what that message asks for, and for nothing else under the same number.
     The first to create it has the slice: https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations.
     """
 
-    def __init__(
-        self, storage: Storage, container: str, identity: Identity, tls: ssl.SSLContext, secrets: SecretFilter
-    ) -> None:
+    def __init__(self, storage: Storage, container: str, identity: Identity) -> None:
+        self._network = identity.network
         for secret in storage.secrets():
-            secrets.add(secret)
-        self._secrets = secrets
-        self._session = BoundedSession([_origin(_service(storage))], tls)
+            self._network.secrets.add(secret)
+        self._session = BoundedSession([_origin(_service(storage))], self._network.tls)
         options: dict[str, Any] = {
             "transport": RequestsTransport(session=self._session, session_owner=False),
             "retry_total": 0,
@@ -52,40 +47,26 @@ class BlobClaims:
             options["credential"] = OneResource(identity, AZURE_STORAGE)
         self._container = _service(storage, **options).get_container_client(container)
 
-    def begin(self, slice_: Slice, fingerprint: str, message_id: str, clock: Clock) -> ClaimResult:
-        """Claim a slice for a message, or tell who has it.
-
-        Args:
-            slice_: which.
-            fingerprint: of the message's content; the same content can be on the queue as two messages.
-            message_id: the queue's id of this one.
-            clock: the time.
-
-        Raises:
-            ServiceError: nobody can tell.
-        """
+    def begin(self, slice_: Slice, fingerprint: str, message_id: str) -> ClaimResult:
+        """Claim a slice for a message, or tell who has it. The same content can be on the queue as two messages."""
         return call(
             Service.STORAGE,
             Operation.CLAIM_SLICE.of(_name(slice_)),
             lambda: self._begin(self._blob(slice_, fingerprint), message_id),
-            deadline=Deadline.after(CLAIM_LIMIT_S, clock),
-            secrets=self._secrets,
+            deadline=self._network.deadline.within(CLAIM_LIMIT_S),
+            secrets=self._network.secrets,
         )
 
-    def end(self, slice_: Slice, fingerprint: str, message_id: str, clock: Clock) -> None:
-        """Note that a slice has ended, however it did.
-
-        Raises:
-            ServiceError: that could not be noted.
-        """
+    def end(self, slice_: Slice, fingerprint: str, message_id: str) -> None:
+        """Note that a slice has ended, however it did."""
         call(
             Service.STORAGE,
             Operation.END_SLICE.of(_name(slice_)),
             lambda: self._blob(slice_, fingerprint).upload_blob(
                 _content(message_id, ended=True), overwrite=True
             ),
-            deadline=Deadline.after(CLAIM_LIMIT_S, clock),
-            secrets=self._secrets,
+            deadline=self._network.deadline.within(CLAIM_LIMIT_S),
+            secrets=self._network.secrets,
         )
 
     def close(self) -> None:
@@ -98,7 +79,7 @@ class BlobClaims:
     def _begin(self, blob: BlobClient, message_id: str) -> ClaimResult:
         if self._create(blob, _content(message_id, ended=False)):
             return ClaimResult.OURS
-        found = read(_Claimed, read_json(blob.download_blob().readall()), self._secrets)
+        found = read(_Claimed, read_json(blob.download_blob().readall()), self._network.secrets)
         if found.ended:
             return ClaimResult.ENDED
         return ClaimResult.AGAIN if found.message == message_id else ClaimResult.ANOTHERS

@@ -66,7 +66,7 @@ class DiagnosisContext:
     path: str = "PATH"
     ref: str = "The branch or tag"
     who: str = "somebody with the right to do it"
-    """Who can do what whoever is signed in may not."""
+    """Who can do what the signed-in person lacks the permission for."""
     command: Command = _COMMAND
     """What that person types."""
     options: Command = LIST_OPTIONS
@@ -128,9 +128,9 @@ def wrong_entry(problems: Sequence[Problem]) -> Diagnosis:
     return replace(found, kind=" ".join(problem.kind or problem.message for problem in problems))
 
 
-def noted(where: str, told: Diagnosis, severity: Literal["error", "warning"] = "warning") -> Problem:
+def noted(where: str, found: Diagnosis, severity: Literal["error", "warning"] = "warning") -> Problem:
     """A diagnosis as one of a report's problems."""
-    return Problem(where, str(told), f"{told.code} {told.kind}", severity, told)
+    return Problem(where, str(found), f"{found.code} {found.kind}", severity, found)
 
 
 def clock_skew(behind: timedelta, context: DiagnosisContext) -> Diagnosis:
@@ -148,7 +148,7 @@ def out_of_time(context: DiagnosisContext) -> Diagnosis:
 
 
 def interrupted(context: DiagnosisContext) -> Diagnosis:
-    """The diagnosis of what was not finished when somebody ended the run."""
+    """The diagnosis of what was not finished when the run was interrupted."""
     return finding("interrupted", context)
 
 
@@ -237,19 +237,19 @@ def how_it_failed(failure: ServiceFailure) -> str:
     }:
         # Databricks repeats the status as the code of some refusals.
         code = "" if failure.error_code == str(failure.status) else redact(failure.error_code)
-        said = f"{failure.service} answered {failure.status} {code}".rstrip()
+        how = f"{failure.service} answered {failure.status} {code}".rstrip()
     else:
         kinds = _KINDS | _TO_THE_PROXY if failure.proxy else _KINDS
         detail = f" ({redact(failure.detail)})" if failure.detail else ""
         detail = f" within {failure.detail}" if failure.kind is FailureKind.SLOW and detail else detail
         if failure.service is Service.AZURE_CLI:
             kinds = kinds | _OF_AZURE_CLI
-        said = f"{failure.service}: {kinds.get(failure.kind, failure.kind)}{detail}"
+        how = f"{failure.service}: {kinds.get(failure.kind, failure.kind)}{detail}"
     number = AADSTS.search(failure.message)
     if number is not None and number[0] not in failure.error_code:
-        said += f" ({number[0]})"
+        how += f" ({number[0]})"
     request_id = f" (request id {redact(failure.request_id)})" if failure.request_id else ""
-    return f"{said}{request_id}."
+    return f"{how}{request_id}."
 
 
 def _kind(failure: ServiceFailure, row: Row) -> str:

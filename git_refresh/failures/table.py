@@ -1029,7 +1029,7 @@ OWN = (
         "additional_principal_ids, remove from that. Otherwise delete it, signed in as {principal}: `DATABRICKS_HOST={host} databricks "
         "git-credentials delete {id}`"),
     row("foreign_credential",
-        message="Git credential {id} was not made by this app: {whose}.",
+        message="Git credential {id} was not made by this app: {owner}.",
         cause="Somebody else stored it for {principal}, which can have only one: a run stores the app's token in it, and leaves its names.",
         remedy="If that is not intended, let the app have a service principal of its own; one of "
         "additional_principal_ids, remove from that. If it is, delete it once, signed in as {principal}, "

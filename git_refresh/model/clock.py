@@ -152,9 +152,7 @@ _CREDIBLE_SKEW = timedelta(days=1)
 class Brief:
     """A bound that is the caller's own: a failure at this bound says nothing about the service.
 
-    Attributes:
-        deadline: the bound.
-        over: whether something was given up for it before it was reached: no time was left for another attempt.
+    It is also over if something was given up for it before: no time was left for another attempt.
     """
 
     deadline: Deadline
@@ -170,7 +168,7 @@ class OperationBounds[A]:
 
     deadline: Deadline
     room: int = 0
-    """Bytes that may still arrive; whoever sends a request says how many."""
+    """Bytes that may still arrive; each request sets it."""
     answer: A | None = None
     """Kept for the diagnosis, and gone with the operation."""
     proxy: str = ""

@@ -85,11 +85,7 @@ def origin_of(url: str, domain: Domain, trusted: TrustedHosts) -> str:
 
 
 def origin_of_parts(parts: SplitResult, domain: Domain, trusted: TrustedHosts) -> str:
-    """The same for a URL that is split already, and may name a user before the host.
-
-    Raises:
-        ValueError: as `origin_of`.
-    """
+    """The same for a URL that is split already, and may name a user before the host."""
     host = parts.hostname or ""
     if parts.scheme != "https":
         raise ValueError(f"must start with https://{_with_https(parts, domain, trusted)}")

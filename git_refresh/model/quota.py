@@ -8,13 +8,7 @@ class Quota:
     """A total of which half is divided equally, and half goes to the first that need more. No party can use up what another is due."""
 
     def __init__(self, total: int, parties: int, most: int) -> None:
-        """Divide a total.
-
-        Args:
-            total: what all may take together.
-            parties: how many they are.
-            most: what one may take.
-        """
+        """Divide a total, of which each party may take `most`."""
         self._own = total // 2 // max(1, parties)
         self._common = total // 2
         self._most = most

@@ -103,11 +103,7 @@ class Field:
 
     @classmethod
     def read(cls, kind: FieldRange, text: str) -> "Field":
-        """Read a field.
-
-        Raises:
-            RefusedScheduleError: the host refuses it.
-        """
+        """Read a field, as `Schedule.read` does."""
         parts = text.split(",") if text.find(",") > 0 else [text]
         elements = tuple(_element(kind, part) for part in parts)
         values = {value for element in elements for value in _values(kind, element)}
@@ -171,11 +167,7 @@ def _integer(text: str, refused: RefusedScheduleError) -> int:
 
 def accepts(text: str) -> bool:
     """Whether the host accepts a schedule."""
-    try:
-        Schedule.read(text)
-    except RefusedScheduleError:
-        return False
-    return True
+    return _read(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,14 +202,7 @@ class Schedule:
         raise RefusedScheduleError(text)
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """When it comes next after a moment, in UTC; of a time span, the moment plus its length.
-
-        Args:
-            moment: UTC if it has no offset.
-
-        Returns:
-            None beyond the year 9999.
-        """
+        """When it comes next after a moment (UTC if without offset), or None beyond the year 9999; of a time span, after its length."""
         try:
             moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
             if self.read_as == "time span":
@@ -241,9 +226,7 @@ class Schedule:
             return
         if next(self._days(since), None) is None:
             return
-        covered = (
-            0  # seconds from the first to the last occurrence in a minute, then in an hour, then in a day
-        )
+        covered = 0  # seconds from the first to the last run in a minute, then in an hour, then in a day
         for field, unit in zip(self.fields, (1, 60, 3600), strict=False):
             for before, after in pairwise(field.values):
                 yield timedelta(seconds=unit * (after - before) - covered)
@@ -384,12 +367,7 @@ def next_run_after(now: datetime, status: object, schedule: str | None) -> datet
 
 
 def gaps(schedule: str | None, now: datetime) -> list[timedelta]:
-    """Which lengths of time pass between two runs, nights and weekends included; at least one.
-
-    Args:
-        schedule: `REFRESH_SCHEDULE`. If the host refuses it, or it never comes, the default interval counts.
-        now: the time.
-    """
+    """Which lengths of time pass between two runs, nights and weekends included; at least one: see `next_run_after`."""
     read = _read(schedule)
     found = list(read.gaps(now.date())) if read else []
     return [min(gap, _CREDIBLE) for gap in found] or [DEFAULT_INTERVAL]

@@ -39,7 +39,7 @@ class Problem:
     """The same for problems that differ in a value alone. Not in the JSON."""
     severity: Literal["error", "warning"] = "error"
     """A run that has an error has failed."""
-    told: object = field(default=None, compare=False, repr=False)
+    diagnosis: object = field(default=None, compare=False, repr=False)
     """Its `Diagnosis`, where the table of failures has it. Not in the JSON."""
     commands: tuple[str, ...] = field(default=(), compare=False, repr=False)
     """The commands in the message, in order: none of them is folded. Not in the JSON."""
@@ -62,7 +62,7 @@ def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
     }
 
 
-_FOR_TEXT = ("kind", "told", "commands", "in_general", "happened")
+_FOR_TEXT = ("kind", "diagnosis", "commands", "in_general", "happened")
 
 
 def utc_text(moment: datetime) -> str:

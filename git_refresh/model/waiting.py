@@ -90,11 +90,7 @@ def at_once(seconds: float) -> float:
 
 
 def pause(clock: Clock, seconds: float) -> None:
-    """Sleep.
-
-    Raises:
-        TimeoutError: other operations need this thread.
-    """
+    """Sleep, as far as other operations do not need this thread: see `turn`."""
     with waiting():
         while seconds > 0:
             part = turn(seconds)

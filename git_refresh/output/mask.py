@@ -36,12 +36,7 @@ class _Windows:
     """All the rows of a length in some values: cut once, when first needed, and looked up in constant time."""
 
     def __init__(self, length: int, distinct: int = 1) -> None:
-        """Begin with no value.
-
-        Args:
-            length: characters of a row.
-            distinct: different characters that a row needs to count.
-        """
+        """Begin with no value. A row counts if it has so many different characters."""
         self._length = length
         self._distinct = distinct
         self._lock = threading.Lock()

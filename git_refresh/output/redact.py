@@ -1,4 +1,4 @@
-"""What may be shown of a value that somebody typed, and what SDKs may log."""
+"""What may be shown of a typed value, and what SDKs may log."""
 
 import logging
 import re
@@ -54,13 +54,13 @@ INVISIBLE = re.compile(
     r"\U000e0000-\U000e007f"  # tags: all of ASCII once more, unseen
     r"\u115f\u1160\u3164\uffa0]"  # Hangul fillers: letters to Unicode, and blank
 )
-"""What no name, path or address may contain: nobody sees it, and a text with it reads as another. Spaces and joiners of all scripts may."""
+"""What no name, path or address may contain: it is not seen, and a text with it reads as another. Spaces and joiners of all scripts may."""
 
 CONTAINS_INVISIBLE = "contains a line break or another invisible character"
 
 
 def redact(text: str) -> str:
-    """Text that somebody typed into the settings, without what could be a secret in it, and not too long."""
+    """Text of the settings, without what could be a secret in it, and not too long."""
     cut = len(text) > _READ
     if cut:
         # What ends here may go on as a token, or up to the @ behind a password: so no piece of it is left.
@@ -134,7 +134,7 @@ _SDK_LOGGERS = (
 
 
 def silence_sdk_logs() -> None:
-    """Keep what SDKs log from everybody, also when somebody lowers a level or adds a handler afterwards.
+    """Withhold what SDKs log, also when a level is lowered or a handler added afterwards.
 
     They write request bodies (the Databricks SDK prints `personal_access_token` in clear), and quote answers that may quote requests; the
     app says by itself what went wrong. So their words are taken out of every record as it is made, and their loggers do not propagate,

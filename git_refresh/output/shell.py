@@ -30,12 +30,7 @@ LIST_OPTIONS = Command(" --settings workspaces.json")
 
 
 def command(template: str, /, **values: str | int) -> Command:
-    """Fill values into a command.
-
-    Raises:
-        KeyError: a value is missing.
-        ValueError: the template has a value in quotes, where it would not be a word of its own.
-    """
+    """Fill values into a command, as `fill` does."""
     return fill(template, values)
 
 
@@ -91,11 +86,7 @@ _OPENING = {"'": (), '"': ("$(",)}
 
 
 def _places(template: str) -> Iterator[str]:
-    """The names of the values, each where the shell reads a plain word.
-
-    Raises:
-        ValueError: one is in quotes.
-    """
+    """The names of the values, each where the shell reads a plain word."""
     inside = [""]
     for found in _NEXT.finditer(template):
         part, here = found[0], inside[-1]

@@ -2,33 +2,29 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import inf
-from typing import TypedDict
 
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, noted
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.failures.table import Known
 from git_refresh.model.clock import Deadline, cut_short, operation
-from git_refresh.model.hosts import TrustedHosts
 from git_refresh.model.repository import Repository
 from git_refresh.model.values import (
     AZURE_DATABRICKS,
     TOKEN_EXCHANGE,
     Problem,
     Ref,
-    RefKind,
     ResolvedRef,
     Secret,
     Token,
     Zone,
 )
 from git_refresh.output.redact import redact
-from git_refresh.run.decide import looks_like_commit, nearest
+from git_refresh.run.decide import Source, looks_like_commit, nearest
 from git_refresh.run.ports import Authenticator, NullProgress, Progress, RefResolver, Services, WorkspaceApi
-from git_refresh.run.report import Source
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import OAuth, Workspace
 
@@ -48,7 +44,7 @@ class Notes:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._said: dict[Problem, None] = {}
+        self._noted: dict[Problem, None] = {}
         self._count: Counter[str] = Counter()
 
     def add(self, about: str, where: str, message: object) -> None:
@@ -59,17 +55,17 @@ class Notes:
             else Problem(where, str(message), severity="warning")
         )
         with self._lock:
-            if problem in self._said or self._count[about] > MAX_WARNINGS_PER_SUBJECT:
+            if problem in self._noted or self._count[about] > MAX_WARNINGS_PER_SUBJECT:
                 return
             if self._count[about] == MAX_WARNINGS_PER_SUBJECT:
                 problem = Problem(about, "There are more of these than are listed here.", severity="warning")
-            self._said[problem] = None
+            self._noted[problem] = None
             self._count[about] += 1
 
     def all(self) -> tuple[Problem, ...]:
         """All that was said."""
         with self._lock:
-            return tuple(self._said)
+            return tuple(self._noted)
 
 
 class SignIns:
@@ -147,10 +143,6 @@ class Run:
     def __post_init__(self) -> None:
         self._origins = self.settings.origins()
 
-    @property
-    def trusted(self) -> TrustedHosts:
-        return self.settings.trusted
-
     def sign_in(self, workspace: Workspace) -> WorkspaceApi:
         """A workspace's API, signed in to as its entry says."""
         accepted, secret = False, None
@@ -171,30 +163,16 @@ class Run:
             failure = replace(failure, kind=FailureKind.NOT_ACTIVE)
         raise ServiceError(failure)
 
-    def known_of_entry(self, workspace: Workspace) -> frozenset[Known]:
-        """What is proved of a workspace by having signed in to it: a managed identity's token is sent with the first request alone."""
-        return frozenset() if workspace.auth == "managed_identity" else frozenset({Known.REACHED})
-
-    def known_of_sign_in(self, workspace: Workspace) -> frozenset[Known]:
-        """What the run has proved about what a workspace is signed in to with."""
-        return frozenset({Known.SIGNED_IN_ELSEWHERE} if self.sign_ins.accepted(workspace) else ())
-
     def known_of_ref(self, repository: Repository | None, ref: Ref | None) -> frozenset[Known]:
         """What Azure DevOps has shown the app of a repository, and of a ref in it."""
         if repository is None:
             return frozenset()
-        proved = {
-            Known.TOKEN_ACCEPTED: repository in self._accepting,
-            Known.REF_SEEN: ref is not None and self._commit(repository, ref) is not None,
-        }
-        return frozenset(known for known, is_proved in proved.items() if is_proved)
+        accepted = {Known.TOKEN_ACCEPTED} if repository in self._accepting else set()
+        seen = {Known.REF_SEEN} if ref is not None and self._commit(repository, ref) is not None else set()
+        return frozenset(accepted | seen)
 
     def fetch_key(self, workspace: Workspace) -> None:
-        """Fetch the secret or token that a workspace is signed in to with; whoever signs in meets it, or its failure.
-
-        Raises:
-            ServiceError: there is none.
-        """
+        """Fetch the secret or token that a workspace is signed in to with: each sign-in then meets it, or its failure."""
         if (oauth := workspace.oauth) is not None:
             self._secret(oauth.secret_name)
         else:
@@ -231,11 +209,8 @@ class Run:
             self._accepting.add(repository)
             self.answers[repository, ref] = found
             return found
-        raise ServiceError(
-            ServiceFailure(
-                Service.AZURE_DEVOPS, Operation.LOOK_UP_REF.of(ref or repository), FailureKind.TIMEOUT
-            )
-        )
+        what = Operation.LOOK_UP_REF.of(ref or repository)
+        raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, FailureKind.TIMEOUT))
 
     def _commit(self, repository: Repository, ref: Ref) -> str | None:
         found = self.answers.get((repository, ref))
@@ -246,65 +221,53 @@ class Run:
 
         Another push in the meantime keeps it nowhere. False where Azure DevOps does not tell.
         """
-        if not self.may_be_asked(repository):
-            return False
-        try:
-            with operation(self.deadline.within(self.share_s / 2)):
-                now = self.heads.head_now(repository, ref)
-                if now.commit == commit:
-                    return False
-                return now == before or (commit is not None and not self.heads.has_commit(repository, commit))
-        except (ServiceError, TimeoutError):
-            return False
+
+        def is_local() -> bool:
+            now = self.heads.head_now(repository, ref)
+            if now.commit == commit:
+                return False
+            return now == before or (commit is not None and not self.heads.has_commit(repository, commit))
+
+        return self.may_be_asked(repository) and self._is_proved(is_local)
 
     def has_diverged(self, repository: Repository | None, ref: Ref | None, commit: str | None) -> bool:
         """Whether a commit of a ref is no longer in its history, or never was. False where that is not known."""
         head = self._commit(repository, ref) if repository and ref else None
         if repository is None or head is None or commit is None:
             return False
+        return self._is_proved(lambda: not self.heads.follows(repository, head, commit))
+
+    def _is_proved(self, look: Callable[[], bool]) -> bool:
+        """What a look at Azure DevOps shows; False where it does not answer."""
         try:
             with operation(self.deadline.within(self.share_s / 2)):
-                return not self.heads.follows(repository, head, commit)
+                return look()
         except (ServiceError, TimeoutError):
             return False
-
-    def instead_of(self, repository: Repository | None, ref: Ref | None) -> str:
-        """What follows after saying that there is no such ref: the one that was probably meant, if there is one like it."""
-        if repository is None or ref is None or not self.may_be_asked(repository):
-            return ""
-        return suggestion(ref, self.heads.names(repository, ref.kind) or ())
 
     def missing_ref(
         self, code: str, context: DiagnosisContext, repository: Repository | None, ref: Ref | None
     ) -> Diagnosis:
         """Why a ref does not exist: `branch_gone` or `ref_not_found`, where nothing nearer is known."""
-        if self.is_empty(repository, ref):
-            return finding("repository_empty", context)
+        names: tuple[str, ...] | None = None
+        if repository is not None and ref is not None and self.may_be_asked(repository):
+            names = self.heads.names(repository, ref.kind)
+            if names == () and self.heads.names(repository, "branch") == ():
+                return finding("repository_empty", context)
         if ref is not None and code == "ref_not_found" and looks_like_commit(ref):
             return finding("commit_as_ref", replace(context, commit=ref.name))
-        return finding(code, context, nearest=self.instead_of(repository, ref))
-
-    def is_empty(self, repository: Repository | None, missing: Ref | None) -> bool:
-        """Whether a repository has no commit: neither others of the missing ref's kind nor any branch. False where that is not known."""
-        if repository is None or missing is None or not self.may_be_asked(repository):
-            return False
-        kinds: tuple[RefKind, ...] = (missing.kind, "branch")
-        return all(self.heads.names(repository, kind) == () for kind in kinds)
-
-    def note(self, about: str, where: str, message: object) -> None:
-        """Say something in the report that is no failure; see `Notes`."""
-        self.notes.add(about, where, message)
+        return finding(code, context, nearest=suggestion(ref, names or ()) if ref else "")
 
     def _warn_of_dates(self, oauth: OAuth, secret: Secret) -> None:
         now, ends, begins = self.deadline.clock.now(), secret.expires_at, secret.valid_from
         context = replace(self.context, secret=oauth.secret_name, client_id=oauth.client_id)
         if ends is not None and ends - now < SECRET_WARNING:
-            told = finding("secret_expires_soon", context, ends=f"expires at {ends:%Y-%m-%d %H:%M} UTC")
-            told = replace(told, kind=oauth.secret_name)  # each has a day of its own, which a query reads
-            self.note(oauth.secret_name, oauth.secret_name, told)
+            found = finding("secret_expires_soon", context, ends=f"expires at {ends:%Y-%m-%d %H:%M} UTC")
+            found = replace(found, kind=oauth.secret_name)  # each has a day of its own, which a query reads
+            self.notes.add(oauth.secret_name, oauth.secret_name, found)
         if begins is not None and begins > now:
-            told = finding("secret_not_yet_valid", context, begins=f"{begins:%Y-%m-%d %H:%M} UTC")
-            self.note(oauth.secret_name, oauth.secret_name, told)
+            found = finding("secret_not_yet_valid", context, begins=f"{begins:%Y-%m-%d %H:%M} UTC")
+            self.notes.add(oauth.secret_name, oauth.secret_name, found)
 
 
 def authenticate[T](workspace: Workspace, services: Services, doors: Authenticator[T]) -> T:
@@ -322,10 +285,9 @@ def authenticate[T](workspace: Workspace, services: Services, doors: Authenticat
 
 def key_of(workspace: Workspace) -> tuple[str, str]:
     """What a workspace is signed in to with: workspaces with the same share it."""
-    oauth = workspace.oauth
-    return (
-        ("secret", oauth.secret_name) if oauth else ("token", "federated" if workspace.federated else "own")
-    )
+    if (oauth := workspace.oauth) is not None:
+        return "secret", oauth.secret_name
+    return "token", "federated" if workspace.federated else "own"
 
 
 def suggestion(ref: Ref, names: Sequence[str]) -> str:
@@ -344,32 +306,15 @@ def facts_of_zone(zone: Zone, settings: Settings) -> DiagnosisContext:
     return context
 
 
-class PrincipalFacts(TypedDict, total=False):
-    """Those of `DiagnosisContext` that tell of a principal."""
-
-    principal: str
-    client_id: str
-    secret: str
-
-
-def facts_of_principal(workspace: Workspace) -> PrincipalFacts:
-    """As whom the app signs in to a workspace, for diagnoses."""
-    oauth, federated = workspace.oauth, workspace.federated
-    if oauth is not None:
-        return {
-            "principal": f"service principal {oauth.client_id}",
-            "client_id": oauth.client_id,
-            "secret": oauth.secret_name,
-        }
-    if federated is not None:
-        return {"principal": f"service principal {federated}", "client_id": federated}
-    named = f" {workspace.identity}" if workspace.identity else ""
-    return {"principal": f"the app's managed identity{named}"}
-
-
 def facts_of_workspace(context: DiagnosisContext, workspace: Workspace) -> DiagnosisContext:
     """Those of its zone, with its host and as whom the app signs in to it."""
-    return replace(context, host=workspace.host, **facts_of_principal(workspace))
+    context = replace(context, host=workspace.host)
+    if (oauth := workspace.oauth) is not None:
+        context = replace(context, secret=oauth.secret_name)
+    if (client_id := oauth.client_id if oauth else workspace.federated) is not None:
+        return replace(context, principal=f"service principal {client_id}", client_id=client_id)
+    named = f" {workspace.identity}" if workspace.identity else ""
+    return replace(context, principal=f"the app's managed identity{named}")
 
 
 def facts_of(context: DiagnosisContext, repository: Repository | None, ref: Ref | None) -> DiagnosisContext:

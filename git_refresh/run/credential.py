@@ -7,11 +7,11 @@ from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.values import StoredCredential
 from git_refresh.run.context import Run
-from git_refresh.run.decide import describe_owner, federated_credential, is_ours, own_credential
+from git_refresh.run.decide import Source, describe_owner, federated_credential, is_ours, own_credential
 from git_refresh.run.listing import Listing
 from git_refresh.run.ports import WorkspaceApi
 from git_refresh.run.probe import TokenProbe
-from git_refresh.run.report import CredentialReport, Source
+from git_refresh.run.report import CredentialReport
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Workspace
 
@@ -41,11 +41,10 @@ class CredentialRefresh:
         """
         rejection = TokenProbe(self.api, self.entry, self.run, self.context).rejection(listed)
         credentials = self.api.credentials(None)
-        self._tell_of_federation(credentials, self.workspace.name, self.context)
         found = own_credential(credentials, self.workspace.git_username)
+        self._warn(credentials, None if rejection else found, self.workspace.name, self.context)
         if rejection is not None:
             return self._leave_alone(credentials, found, *rejection)
-        self._tell_of_another_owner(found, self.workspace.name, self.context)
         try:
             report = self._store(None, found)
         except ServiceError as error:
@@ -73,22 +72,20 @@ class CredentialRefresh:
         self.stored(report)
         return report
 
-    def _tell_of_federation(
-        self, credentials: Sequence[StoredCredential], where: str, context: DiagnosisContext
+    def _warn(
+        self,
+        credentials: Sequence[StoredCredential],
+        found: StoredCredential | None,
+        where: str,
+        context: DiagnosisContext,
     ) -> None:
+        """Note a credential for federation; and another owner's, into which the token goes, as the principal can have no other."""
+        add, username = self.run.notes.add, self.workspace.git_username
         if (federated := federated_credential(credentials)) is not None:
-            self.run.note(
-                self.workspace.name, where, finding("federated_credential", context, id=federated.id)
-            )
-
-    def _tell_of_another_owner(
-        self, found: StoredCredential | None, where: str, context: DiagnosisContext
-    ) -> None:
-        """The service principal can have no other, so the token goes into it; whoever has made it should know."""
-        username = self.workspace.git_username
+            add(self.workspace.name, where, finding("federated_credential", context, id=federated.id))
         if found is not None and not is_ours(found, username):
-            told = finding("foreign_credential", context, id=found.id, whose=describe_owner(found, username))
-            self.run.note(self.workspace.name, where, told)
+            owner = describe_owner(found, username)
+            add(self.workspace.name, where, finding("foreign_credential", context, id=found.id, owner=owner))
 
     def _store_for(self, principal_id: int) -> None:
         """One that fails does not keep the others from being stored."""
@@ -101,16 +98,15 @@ class CredentialRefresh:
         try:
             credentials = self.api.credentials(principal_id)
             report = replace(report, stored=tuple(credentials))
-            self._tell_of_federation(credentials, where, context)
             found = own_credential(credentials, self.workspace.git_username)
-            self._tell_of_another_owner(found, where, context)
+            self._warn(credentials, found, where, context)
             done = self._store(principal_id, found)
-            report = replace(report, action=done.action, id=done.id, why=done.why)
+            report = replace(done, principal_id=principal_id, stored=report.stored)
         except ServiceError as error:
             failure = diagnose(error, context)
             report = replace(report, error=failure)
             if not self.fail(replace(failure, message=f"{who}: {failure.message}")):
-                self.run.note(self.workspace.name, where, failure)
+                self.run.notes.add(self.workspace.name, where, failure)
         self.stored(report)
 
     def _store(self, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:

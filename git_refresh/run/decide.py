@@ -3,8 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
-from git_refresh.model.repository import Remote, RemoteKind, Repository
+from git_refresh.model.hosts import TrustedHosts
+from git_refresh.model.repository import Remote, RemoteKind, Repository, read_remote
 from git_refresh.model.values import (
     CREDENTIAL_NAME,
     FEDERATED_PROVIDER,
@@ -18,6 +20,45 @@ from git_refresh.model.values import (
 from git_refresh.output.redact import redact
 from git_refresh.output.text import closest
 from git_refresh.settings.models import Folder
+
+type Source = tuple[Repository, Ref | None]
+"""A repository, and the ref in it that a folder is brought to; None: whichever it is on."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderState:
+    """What the settings want at a path, and what is there."""
+
+    wanted: Folder
+    found: GitFolder | OtherObject | None
+    remote: Remote
+    """Where the remote address of `found` leads."""
+    ref: Ref | None
+    """What the folder should be on: as the settings say, else the branch it is on; None on a detached HEAD."""
+    hidden: bool = False
+    """Whether the workspace leaves it out of the list of Git folders that the app can manage."""
+
+    @classmethod
+    def at(cls, wanted: Folder, found: GitFolder | OtherObject | None, trusted: TrustedHosts) -> Self:
+        if not isinstance(found, GitFolder):
+            return cls(wanted, found, Remote(RemoteKind.NONE), wanted.ref)
+        own = Ref("branch", found.branch) if found.branch is not None else None
+        return cls(wanted, found, read_remote(found.url, trusted), wanted.ref or own)
+
+    @property
+    def folder(self) -> GitFolder | None:
+        return self.found if isinstance(self.found, GitFolder) else None
+
+    @property
+    def repository(self) -> Repository | None:
+        """The repository that the settings name, else the one that `found` is a clone of; None if that is not in Azure DevOps."""
+        return self.wanted.repository or self.remote.repository
+
+    @property
+    def source(self) -> Source | None:
+        """What to look up in Azure DevOps; None: nothing, as for a detached HEAD where the settings want nothing else."""
+        is_needed = self.ref is not None or self.folder is None
+        return (self.repository, self.ref) if self.repository is not None and is_needed else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +82,7 @@ class Move:
 class LeaveAlone:
     """The folder is where it should be, or can only be: no request is made.
 
-    `note`, if not empty, is a code in the table of failures: of what somebody should know of it, though it is no failure.
+    `note` is a code in the table of failures: what an admin should know of the folder, though it has not failed.
     """
 
     ref: Ref | None
@@ -103,34 +144,17 @@ def other_credentials(
     return [found for found in stored if found.provider.casefold() == provider and found != own]
 
 
-def wanted_ref(wanted: Folder, found: GitFolder | OtherObject | None) -> Ref | None:
-    """What the folder should be on: as the settings say, else the branch it is on; None on a detached head."""
-    if wanted.ref is not None:
-        return wanted.ref
-    branch = found.branch if isinstance(found, GitFolder) else None
-    return Ref("branch", branch) if branch is not None else None
-
-
 def folder_step(
-    wanted: Folder,
-    found: GitFolder | OtherObject | None,
-    repository: Repository | None,
-    head: ResolvedRef | None,
-    *,
-    below: bool = False,
-    remote: Remote = Remote(RemoteKind.ELSEWHERE),  # noqa: B008  # frozen
+    state: FolderState, head: ResolvedRef | None, *, below: bool = False
 ) -> Clone | Move | LeaveAlone | Refuse:
     """What to do with a folder.
 
     Args:
-        wanted: what the settings say.
-        found: what is at its path.
-        repository: what `found` is a clone of; None when that is not in Azure DevOps.
+        state: what the settings want at its path, and what is there.
         head: where the wanted ref is in Azure DevOps; None when it could not be asked.
         below: whether there are Git folders below its path.
-        remote: what its remote address is, where `repository` is None.
     """
-    ref = wanted_ref(wanted, found)
+    wanted, found, ref, repository = state.wanted, state.found, state.ref, state.remote.repository
     if isinstance(found, OtherObject):
         return _no_git_folder(found, below=below)
     ref_not_found = head is not None and head.commit is None and ref is not None
@@ -144,11 +168,11 @@ def folder_step(
     if ref_not_found:
         return Refuse("ref_not_found") if wanted.ref else Refuse("branch_gone")
     if repository is None:
-        return not_azure_devops(found, remote)
+        return not_azure_devops(state.remote)
     if wanted.repository is not None and wanted.repository != repository:
         return Refuse("wrong_repository", {"found": str(repository), "wanted": str(wanted.repository)})
     if ref is None:
-        # Mostly somebody has taken `tag` out of its entry. Where it should be instead, nobody but he can say.
+        # Usually `tag` was removed from the entry. Where the folder should be instead is not known.
         why = "it is on no branch, and the settings name neither branch nor tag"
         return LeaveAlone(ref, why, note="folder_detached")
     if head is not None and is_at(found, ref, head):
@@ -173,14 +197,14 @@ def looks_like_commit(ref: Ref) -> bool:
     return bool(re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}|(?=.*[0-9])(?=.*[a-f])[0-9a-f]{7,39}", name))
 
 
-def not_azure_devops(found: GitFolder, remote: Remote) -> Refuse:
+def not_azure_devops(remote: Remote) -> Refuse:
     """Why a Git folder whose remote address leads to no repository that is served is left as it is.
 
-    Without a remote repository, too, its contents are somebody's own work, whatever the settings want to be there.
+    Without a remote repository, too, its contents are a person's own work, whatever the settings want to be there.
     """
-    if not found.url:
-        return Refuse("no_remote_repository")
     match remote.kind:
+        case RemoteKind.NONE:
+            return Refuse("no_remote_repository")
         case RemoteKind.SERVER:
             return Refuse("azure_devops_server")
         case RemoteKind.NO_HTTPS:

@@ -35,10 +35,6 @@ def failure_of(
 
 
 def raise_failure(failure: str, logger: RedactingLogger) -> None:
-    """End a function.
-
-    Raises:
-        RunFailedError: there is a failure. It stands outside of every `except`: an exception's context could quote secrets.
-    """
+    """Raise a failure outside of every `except`: an exception's context could quote secrets."""
     if failure:
         raise RunFailedError(logger.redact_text(failure, LONGEST_MESSAGE))

@@ -28,14 +28,7 @@ class Fleet:
     """The operations on all workspaces of a run."""
 
     def __init__(self, pool: Pool, seed: str, sign_ins: SignIns, deadline: Deadline) -> None:
-        """Take what is needed.
-
-        Args:
-            pool: what begins the operations.
-            seed: makes the order in which they are queued: it turns from run to run, so that no workspace is always last.
-            sign_ins: shows whether the report of a workspace that refused its sign-in can be made.
-            deadline: when the budget is over.
-        """
+        """Take what begins the operations; `seed` turns their order from run to run, so that no workspace is always last."""
         self._pool = pool
         self._seed = seed
         self._sign_ins = sign_ins
@@ -86,14 +79,14 @@ class Fleet:
     def _refresh_zone(self, zone: ZoneRefresh) -> None:
         if zone.fetch_token():
             for works in self._shuffled(zone.by_key()):
-                self._pool.submit(partial(self._fetch_key, zone, self._shuffled(works)))
+                self._pool.submit(partial(self._fetch_key, self._shuffled(works)))
         else:
             for entry in zone.entries:
                 self._done(entry, None)
 
-    def _fetch_key(self, zone: ZoneRefresh, works: list[WorkspaceRefresh]) -> None:
+    def _fetch_key(self, works: list[WorkspaceRefresh]) -> None:
         with suppress(BaseException):  # each of them meets the failure, and reports it
-            zone.fetch_key(works[0].workspace)
+            works[0].run.fetch_key(works[0].workspace)
         for work in works:
             self._submit(work, partial(self._refresh_credential, work), Priority.CREDENTIALS)
 

@@ -1,7 +1,6 @@
 """One Git folder: find it, decide, act, and look at what came of it."""
 
 from dataclasses import dataclass, replace
-from typing import Self
 
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose, explain, finding
 from git_refresh.failures.failure import (
@@ -14,12 +13,12 @@ from git_refresh.failures.failure import (
     is_unknown_ref,
 )
 from git_refresh.failures.table import Known
-from git_refresh.model.hosts import TrustedHosts
-from git_refresh.model.repository import Remote, RemoteKind, Repository, read_remote
+from git_refresh.model.repository import Repository
 from git_refresh.model.values import GitFolder, OtherObject, Ref, ResolvedRef
 from git_refresh.run.context import Run, facts_of
 from git_refresh.run.decide import (
     Clone,
+    FolderState,
     LeaveAlone,
     Move,
     Refuse,
@@ -27,63 +26,11 @@ from git_refresh.run.decide import (
     is_at,
     looks_like_commit,
     not_azure_devops,
-    wanted_ref,
 )
 from git_refresh.run.listing import Listing
 from git_refresh.run.ports import WorkspaceApi
-from git_refresh.run.report import CredentialReport, FolderReport, FolderSeen, Source
+from git_refresh.run.report import CredentialReport, FolderReport
 from git_refresh.settings.models import Folder
-
-
-@dataclass(frozen=True, slots=True)
-class FolderState:
-    """What the settings want at a path, and what is there."""
-
-    wanted: Folder
-    found: GitFolder | OtherObject | None
-    remote: Remote
-    """Where the remote address of `found` leads."""
-    ref: Ref | None
-    """What the folder should be on; None on a detached head."""
-    hidden: bool = False
-    """See `Listing.hides`."""
-
-    @classmethod
-    def at(cls, wanted: Folder, found: GitFolder | OtherObject | None, trusted: TrustedHosts) -> Self:
-        return cls(wanted, found, remote_of(found, trusted), wanted_ref(wanted, found))
-
-    @property
-    def repository(self) -> Repository | None:
-        """What `found` is a clone of; None when that is not in Azure DevOps."""
-        return self.remote.repository
-
-    @property
-    def source(self) -> Source | None:
-        """What to look up in Azure DevOps; None: nothing, as for a detached HEAD where the settings want nothing else."""
-        repository = self.wanted.repository or self.repository
-        is_needed = self.ref is not None or self.folder is None
-        return (repository, self.ref) if repository is not None and is_needed else None
-
-    @property
-    def folder(self) -> GitFolder | None:
-        return self.found if isinstance(self.found, GitFolder) else None
-
-    def facts(self, context: DiagnosisContext) -> DiagnosisContext:
-        """For diagnoses, over those of the workspace."""
-        context = replace(context, path=self.wanted.path)
-        return facts_of(context, self.wanted.repository or self.repository, self.ref)
-
-    def report(self) -> FolderReport:
-        """As long as nothing is done: the folder is where it was."""
-        commit = self.folder.commit if self.folder else None
-        return FolderReport(
-            self.wanted.path,
-            "unchanged",
-            self.ref.name if self.ref else None,
-            commit,
-            commit,
-            seen=FolderSeen(self.wanted, self.found, self.source, self.hidden),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +46,25 @@ class FolderRefresh:
 
     def refresh(self, wanted: Folder) -> FolderReport:
         """Bring one folder to where the settings want it; a failure becomes its report."""
-        look = FolderState.at(wanted, None, self.run.trusted)
+        look = FolderState.at(wanted, None, self.run.settings.trusted)
         try:
-            look = FolderState.at(wanted, self.listing.look(wanted), self.run.trusted)
+            look = FolderState.at(wanted, self.listing.look(wanted), self.run.settings.trusted)
             hidden = look.folder is not None and self.listing.hides(wanted, look.folder)
             look = replace(look, hidden=hidden)
-            return self._unwanted(look) or self._with_password_told(look, self._refresh(look))
+            return self._unwanted(look) or self._with_password_noted(look, self._refresh(look))
         except ServiceError as error:
             failure = self._explained(error.failure, look)
             # Once it is found, the workspace is asked for nothing but to move it; it may have, though its answer was lost.
             moved = look.folder is not None and error.failure.service is Service.DATABRICKS
             note = self._discarded(look.wanted) if moved and error.failure.outcome_unknown else None
-            return replace(look.report(), action="failed", to=None, error=failure, note=note)
+            return replace(_unchanged(look), action="failed", to=None, error=failure, note=note)
         except Exception as error:  # noqa: BLE001  # a defect must not stop the other folders
-            failure = diagnose(error, look.facts(self.context))
-        return replace(look.report(), action="failed", to=None, error=failure)
+            failure = diagnose(error, self._facts(look))
+        return replace(_unchanged(look), action="failed", to=None, error=failure)
 
     def _explained(self, failure: ServiceFailure, look: FolderState) -> Diagnosis:
         """Why a folder could not be brought to where it is wanted, by all that the run knows."""
-        repository = look.wanted.repository or look.repository
-        known = self.context.known | self.run.known_of_ref(repository, look.ref)
+        known = self.context.known | self.run.known_of_ref(look.repository, look.ref)
         if look.wanted.on_conflict == "discard":
             known |= {Known.DISCARDED}
         folder = look.folder
@@ -128,7 +74,7 @@ class FolderRefresh:
             and look.ref is not None
             and folder.branch == look.ref.branch
         ):
-            diverged = self.run.has_diverged(repository, look.ref, folder.commit)
+            diverged = self.run.has_diverged(look.repository, look.ref, folder.commit)
             known |= {Known.DIVERGED} if diverged else frozenset()
         if self.credential.action in {"created", "updated"} and not self.run.dry_run:
             known |= {Known.TOKEN_STORED}
@@ -137,7 +83,7 @@ class FolderRefresh:
                 return self._missing("branch_gone", look)
             if looks_like_commit(look.wanted.ref):
                 return self._missing("ref_not_found", look)
-        context = replace(look.facts(self.context), known=known)
+        context = replace(self._facts(look), known=known)
         found = explain(failure, context)
         if look.remote.has_password and found.code in _REFUSED_BY_DEVOPS:
             return finding("remote_password_rejected", context, happened=found.message)
@@ -146,16 +92,18 @@ class FolderRefresh:
         return found
 
     def _missing(self, code: str, look: FolderState) -> Diagnosis:
-        repository = look.wanted.repository or look.repository
-        return self.run.missing_ref(code, look.facts(self.context), repository, look.ref)
+        return self.run.missing_ref(code, self._facts(look), look.repository, look.ref)
 
-    def _with_password_told(self, look: FolderState, report: FolderReport) -> FolderReport:
+    def _facts(self, look: FolderState) -> DiagnosisContext:
+        return facts_of(replace(self.context, path=look.wanted.path), look.repository, look.ref)
+
+    def _with_password_noted(self, look: FolderState, report: FolderReport) -> FolderReport:
         if not look.remote.has_password or report.error is not None:
             return report
-        told = finding("remote_password", look.facts(self.context))
+        diagnosis = finding("remote_password", self._facts(look))
         if report.note is None:
-            return replace(report, note=told)
-        self.run.note(self.context.host, look.wanted.path, told)
+            return replace(report, note=diagnosis)
+        self.run.notes.add(self.context.host, look.wanted.path, diagnosis)
         return report
 
     def _unwanted(self, look: FolderState) -> FolderReport | None:
@@ -163,46 +111,48 @@ class FolderRefresh:
         wanted = look.wanted
         if not self.listing.by_pattern(wanted):
             return None
-        asked_for, before = self.listing.asked_for(wanted), look.report()
-        if look.folder is not None and look.repository is None and not asked_for:
-            refused = not_azure_devops(look.folder, look.remote)
-            told = finding(refused.code, look.facts(self.context), **refused.values)
-            return replace(before, action="skipped", why="it is not a clone from Azure DevOps", note=told)
-        if look.hidden and self.listing.shows_any and not asked_for:
-            told = finding("folder_permission", look.facts(self.context))
+        asked_for, before = self.listing.asked_for(wanted), _unchanged(look)
+        if look.folder is not None and look.remote.repository is None and not asked_for:
+            refused = not_azure_devops(look.remote)
+            diagnosis = finding(refused.code, self._facts(look), **refused.values)
             return replace(
-                before, action="skipped", why="the app lacks the permission to manage it", note=told
+                before, action="skipped", why="it is not a clone from Azure DevOps", note=diagnosis
+            )
+        if look.hidden and self.listing.shows_any and not asked_for:
+            diagnosis = finding("folder_permission", self._facts(look))
+            return replace(
+                before, action="skipped", why="the app lacks the permission to manage it", note=diagnosis
             )
         if look.folder is not None or (isinstance(look.found, OtherObject) and look.found.broken):
             return None
         if asked_for:
-            told = finding("folder_not_listed", look.facts(self.context))
-            return replace(before, action="failed", to=None, error=told)
+            diagnosis = finding("folder_not_listed", self._facts(look))
+            return replace(before, action="failed", to=None, error=diagnosis)
         return replace(before, action="skipped", why="it is no longer there")
 
     def _refresh(self, look: FolderState) -> FolderReport:
-        before = look.report()
+        before = _unchanged(look)
         head = self._head(look)
         is_directory = isinstance(look.found, OtherObject) and look.found.is_directory
         below = is_directory and self.listing.has_below(look.wanted.key)
-        match folder_step(look.wanted, look.found, look.repository, head, below=below, remote=look.remote):
+        match folder_step(look, head, below=below):
             case Refuse("ref_not_found" | "branch_gone" as code):
                 return replace(before, action="failed", to=None, error=self._missing(code, look))
             case Refuse(code, values):
-                context = look.facts(self.context)
+                context = self._facts(look)
                 missing = code == "folder_not_found"
-                told = (
+                diagnosis = (
                     self.listing.missing(look.wanted, context)
                     if missing
                     else finding(code, context, **values)
                 )
-                return replace(before, action="failed", to=None, error=told)
+                return replace(before, action="failed", to=None, error=diagnosis)
             case Clone(source, ref, why):
                 return self._clone(look.wanted, source, ref, head, replace(before, why=why))
             case Move(ref, why) if look.folder is not None:
                 return self._move(look, look.folder, ref, head, replace(before, why=why))
             case LeaveAlone(_, why, note):
-                known = finding(note, look.facts(self.context)) if note else None
+                known = finding(note, self._facts(look)) if note else None
                 if known is not None and self.listing.asked_for(look.wanted):
                     return replace(before, action="failed", to=None, error=known)
                 return replace(before, why=why, note=known)
@@ -221,9 +171,9 @@ class FolderRefresh:
             return None  # the stored credential is another one, and may well be accepted
         if is_definite(failure):
             raise ServiceError(failure)
-        reason = explain(failure, look.facts(self.context))
-        told = f"{reason.message} {reason.cause} Folders are updated without comparing commits first."
-        self.run.note("Azure DevOps", "Azure DevOps", told)
+        reason = explain(failure, self._facts(look))
+        message = f"{reason.message} {reason.cause} Folders are updated without comparing commits first."
+        self.run.notes.add("Azure DevOps", "Azure DevOps", message)
         return None
 
     def _clone(
@@ -247,15 +197,15 @@ class FolderRefresh:
         try:
             return self.api.create_folder(wanted.key, source.url, wanted.sparse, self.credential.id)
         except ServiceError:
-            look = FolderState.at(wanted, self.api.find(wanted.key), self.run.trusted)
-            if look.folder is None or look.repository != source:
+            look = FolderState.at(wanted, self.api.find(wanted.key), self.run.settings.trusted)
+            if look.folder is None or look.remote.repository != source:
                 raise
             return look.folder
 
     def _move(
         self, look: FolderState, folder: GitFolder, ref: Ref, head: ResolvedRef | None, before: FolderReport
     ) -> FolderReport:
-        wanted, repository = look.wanted, look.repository
+        wanted, repository = look.wanted, look.remote.repository
         before = replace(before, note=self._discarded(wanted))
         if self.run.dry_run:
             why = f"{before.why}; may throw away uncommitted changes" if before.note else before.why
@@ -267,10 +217,10 @@ class FolderRefresh:
             return after
         if not self.run.is_held_back(repository, ref, head, now.commit):
             return after
-        told = finding("local_commits", look.facts(self.context))
+        diagnosis = finding("local_commits", self._facts(look))
         if wanted.on_conflict == "discard":
-            return replace(after, action="failed", error=told)
-        return replace(after, note=told)
+            return replace(after, action="failed", error=diagnosis)
+        return replace(after, note=diagnosis)
 
     def _discarded(self, wanted: Folder) -> Diagnosis | None:
         """What to know of a move that leaves no uncommitted change behind. The workspace tells of none, neither before nor after."""
@@ -307,13 +257,8 @@ _NOT_FOUND = {
 }
 
 
-def azure_devops_repository(
-    found: GitFolder | OtherObject | None, trusted: TrustedHosts
-) -> Repository | None:
-    """What a Git folder is a clone of; None when that is not in Azure DevOps, or not on a trusted host."""
-    return remote_of(found, trusted).repository
-
-
-def remote_of(found: GitFolder | OtherObject | None, trusted: TrustedHosts) -> Remote:
-    """Where the remote address of a Git folder leads."""
-    return read_remote(found.url, trusted) if isinstance(found, GitFolder) else Remote(RemoteKind.NONE)
+def _unchanged(look: FolderState) -> FolderReport:
+    """As long as nothing is done: the folder is where it was."""
+    commit = look.folder.commit if look.folder else None
+    ref = look.ref.name if look.ref else None
+    return FolderReport(look.wanted.path, "unchanged", ref, commit, commit, seen=look)

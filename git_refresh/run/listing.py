@@ -42,6 +42,8 @@ WALKS_LIMIT_S = 120.0
 class Listing:
     """The wanted folders, and what the workspace has at their paths. Nothing is asked for before it is needed, nor twice.
 
+    A look raises `ServiceError` where the workspace does not tell. If a brief bound of the caller ends it, nothing of it is remembered.
+
     The list of Git folders only saves requests: one shows all legacy folders. It is deprecated and leaves out Git folders with Git CLI
     access, so nothing depends on it. Named folders that it does not show share the listing of their directory. What neither shows is
     asked for by its own path before anything is made of it.
@@ -56,14 +58,10 @@ class Listing:
         *,
         deadline: Deadline,
     ) -> None:
-        """Take what is needed to look.
+        """Take the folders of the settings.
 
-        Args:
-            api: the workspace.
-            wanted: the folders of the settings.
-            left_out: keys of folders that a path ending in `/*` must not take up: their own entry is wrong, or not asked for.
-            only: keys to which paths ending in `/*` are narrowed, their own or of folders below; empty: they are not.
-            deadline: when the run ends.
+        `left_out` are keys that a path ending in `/*` must not take up: their entry is wrong, or not asked for. `only` are keys to which
+        such paths are narrowed, their own or of folders below; empty: they are not.
         """
         self._api = api
         self._wanted = wanted
@@ -81,7 +79,7 @@ class Listing:
         self._directories: dict[str, Sequence[ListedObject | None] | ServiceFailure] = {}
         self._spotted: dict[str, ListedObject] = {}
         """What directories have shown that can be a Git folder."""
-        self._looked: dict[str, GitFolder | OtherObject | None] = {}
+        self._at_paths: dict[str, GitFolder | OtherObject | None] = {}
         self._plain: set[str] = set()
         """Directories that the Repos API does not know."""
         self._at_roots: dict[str, GitFolder | OtherObject | None] = {}
@@ -181,37 +179,33 @@ class Listing:
         return bool(self._list())
 
     def look(self, folder: Folder) -> GitFolder | OtherObject | None:
-        """What is at a wanted path; None where nothing is that we may see.
-
-        Raises:
-            ServiceError: the workspace does not tell. Nothing of that is remembered.
-        """
+        """What is at a wanted path; None where nothing is that we may see."""
         key = folder.key
         if (shown := self._list().get(key)) is not None:
             return shown
-        if key not in self._looked:
+        if key not in self._at_paths:
             spotted = self._spotted.get(key)
             examined = self._api.examine(spotted) if spotted is not None and key not in self._plain else None
             if isinstance(examined, GitFolder):
-                self._looked[key] = examined
+                self._at_paths[key] = examined
             else:
                 there = self._api.find(key)
                 called = spotted is not None and spotted.is_git_folder
-                self._looked[key] = _as_called(there) if called else there
-        return self._looked[key]
+                self._at_paths[key] = _as_called(there) if called else there
+        return self._at_paths[key]
 
     def _is_git_folder(self, found: ListedObject) -> bool:
         """Whether an object is a Git folder, by the Repos API."""
         path = found.path
         if path in self._list():
             return True
-        if path not in self._looked and path not in self._plain:
+        if path not in self._at_paths and path not in self._plain:
             examined = self._api.examine(found)
             if isinstance(examined, GitFolder):
-                self._looked[path] = examined
+                self._at_paths[path] = examined
             else:
                 self._plain.add(path)
-        return path not in self._plain and isinstance(self._looked[path], GitFolder)
+        return path not in self._plain and isinstance(self._at_paths[path], GitFolder)
 
     def _list_parents(self, keys: Sequence[str]) -> None:
         """List the directories that more than one of the named folders is in, but for those that the list shows."""
@@ -225,11 +219,7 @@ class Listing:
                         raise
 
     def _children(self, path: str) -> Sequence[ListedObject | None]:
-        """What is in a directory.
-
-        Raises:
-            ServiceError: it cannot be listed; if that is due to a brief bound of the caller, it is not remembered.
-        """
+        """What is in a directory."""
         if path not in self._directories:
             try:
                 listed = self._api.children(path)
@@ -247,11 +237,7 @@ class Listing:
         return known
 
     def _list(self) -> dict[str, GitFolder]:
-        """What the list shows; a failure costs only what it would have shown.
-
-        Raises:
-            ServiceError: a brief bound of the caller kept it from being read; nothing of that is remembered.
-        """
+        """What the list shows; a failure costs only what it would have shown."""
         if self._shown is None:
             found: dict[str, GitFolder] = {}
             try:
@@ -336,7 +322,7 @@ class Listing:
                 continue
             for gap in walk.gaps:
                 failed = not gap.refused or gap.path == walk.root
-                yield PatternReport(pattern.path, gap.told(replace(context, path=gap.path)), failed)
+                yield PatternReport(pattern.path, gap.diagnosis(replace(context, path=gap.path)), failed)
             if walk.requests >= WIDE:
                 yield PatternReport(
                     pattern.path, finding("pattern_wide", here, count=f"{walk.requests:,}"), failed=False
@@ -353,16 +339,12 @@ class Listing:
             )
         found = self._at_roots[root]
         if isinstance(found, OtherObject) and found.type in FILES:
-            told = finding("pattern_not_a_directory", context, type=found.type)
-            return PatternReport(pattern.path, told, failed=True)
+            diagnosis = finding("pattern_not_a_directory", context, type=found.type)
+            return PatternReport(pattern.path, diagnosis, failed=True)
         return PatternReport(pattern.path, finding("no_folder_matched", context), failed=False)
 
     def _git_folder_around(self, root: str) -> str:
-        """The Git folder that a directory is, or is inside; empty: the workspace shows none.
-
-        Raises:
-            ServiceError: a brief bound of the caller kept it from being looked at; nothing of that is remembered.
-        """
+        """The Git folder that a directory is, or is inside; empty: the workspace shows none."""
         if root not in self._at_roots:
             try:
                 self._at_roots[root] = self._list().get(root) or self._api.find(root)

@@ -73,11 +73,7 @@ class Limits:
 
 
 def start_thread(work: Callable[[], None]) -> None:
-    """Do it on a thread of its own.
-
-    Raises:
-        RuntimeError: the machine has no more threads.
-    """
+    """Do it on a thread of its own."""
     threading.Thread(target=work, name="git-refresh", daemon=True).start()
 
 
@@ -167,13 +163,8 @@ class Pool:
     def end_wait(self, place: "_Place") -> None:
         """It works again, also where that makes more than may begin."""
         with self._lock:
-            place.waited, place.since = self.waited(place), None
+            place.waited, place.since = place.waited_s(), None
             self._count(place, working=True)
-
-    def waited(self, place: "_Place") -> float:
-        """For how long an operation has waited so far."""
-        with self._lock:
-            return place.waited + (0.0 if place.since is None else self.time() - place.since)
 
     def _count(self, place: "_Place", *, working: bool) -> None:
         self._working += working - place.working
@@ -253,8 +244,13 @@ class _Place:
     def end_wait(self) -> None:
         self.pool.end_wait(self)
 
+    def waited_s(self) -> float:
+        """For how long it has waited so far. Asked on its own thread, or under the lock."""
+        since = self.since
+        return self.waited + (0.0 if since is None else self.pool.time() - since)
+
     def used_up(self) -> bool:
-        return self.share_s < self.pool.waited(self)
+        return self.share_s < self.waited_s()
 
     def must_give_up(self) -> bool:
         return self.used_up() and self.pool.is_short_of_threads()
@@ -264,7 +260,7 @@ class Executor:
     """Works on each of many things, so many at once.
 
     Attributes:
-        interrupted: whether somebody has pressed Ctrl-C; nothing is begun from then on.
+        interrupted: whether Ctrl-C was pressed; nothing is begun from then on.
     """
 
     def __init__(self, size: int, deadline: Deadline) -> None:
@@ -279,14 +275,7 @@ class Executor:
         at_once: int | None = None,
         until: Deadline | None = None,
     ) -> list[tuple[T, R | None]]:
-        """Each item with what the work on it gives; None where it was not finished.
-
-        Args:
-            items: the things.
-            work: what is done with each; it must not raise.
-            at_once: how many at once, where that is fewer.
-            until: when it ends, where that is earlier.
-        """
+        """Each item with what the work on it gives; None where it was not finished. The work must not raise."""
         deadline = until or self._deadline
         done: SimpleQueue[tuple[int, R | None]] = SimpleQueue()
 
@@ -294,7 +283,7 @@ class Executor:
             result = None
             try:
                 result = work(item)
-            finally:  # whatever it raises, nobody waits for it in vain
+            finally:  # whatever it raises, the caller waits for this
                 done.put((index, result))
 
         size = min(self._size, at_once or self._size)

@@ -8,7 +8,6 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from git_refresh.failures.failure import Service
-from git_refresh.model.clock import Clock
 from git_refresh.model.repository import Repository
 from git_refresh.model.values import (
     GitFolder,
@@ -130,8 +129,8 @@ class ClaimResult(StrEnum):
 class SliceClaims(Protocol):
     """The claims on messages' slices; see `claims.BlobClaims`."""
 
-    def begin(self, slice_: Slice, fingerprint: str, message_id: str, clock: Clock) -> ClaimResult: ...
-    def end(self, slice_: Slice, fingerprint: str, message_id: str, clock: Clock) -> None: ...
+    def begin(self, slice_: Slice, fingerprint: str, message_id: str) -> ClaimResult: ...
+    def end(self, slice_: Slice, fingerprint: str, message_id: str) -> None: ...
     def close(self) -> None: ...
 
 

@@ -9,11 +9,9 @@ from git_refresh.failures.failure import ServiceError, is_rejection
 from git_refresh.model.clock import cut_short, operation
 from git_refresh.model.repository import Repository
 from git_refresh.run.context import Run, facts_of
-from git_refresh.run.decide import wanted_ref
-from git_refresh.run.folder import azure_devops_repository
+from git_refresh.run.decide import FolderState, Source
 from git_refresh.run.listing import Listing
 from git_refresh.run.ports import WorkspaceApi
-from git_refresh.run.report import Source
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Workspace
 
@@ -111,22 +109,20 @@ class TokenProbe:
         """
         yield from _named(workspace)
         for folder in workspace.folders:
-            shown = listed.shown(folder)
-            repository = folder.repository or azure_devops_repository(shown, self.run.trusted)
-            if repository is not None:
-                yield repository, wanted_ref(folder, shown)
+            found = FolderState.at(folder, listed.shown(folder), self.run.settings.trusted)
+            if found.repository is not None:
+                yield found.repository, found.ref
         for folder in listed:
             if folder.repository is not None:
                 continue
             try:
-                found = listed.look(folder)
+                found = FolderState.at(folder, listed.look(folder), self.run.settings.trusted)
             except ServiceError:  # what cannot be found says nothing against the token
                 if cut_short():
                     raise
                 continue
-            repository = azure_devops_repository(found, self.run.trusted)
-            if repository is not None:
-                yield repository, wanted_ref(folder, found)
+            if found.repository is not None:
+                yield found.repository, found.ref
 
 
 def _named(workspace: Workspace) -> Iterator[Source]:

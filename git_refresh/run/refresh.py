@@ -50,19 +50,8 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
 ) -> Report:
     """Refresh the whole fleet once. Never raises for what a service does; the report tells.
 
-    Args:
-        settings: whom to refresh.
-        clouds: how to reach them.
-        deadline: when the budget is over; its clock tells the time.
-        logger: where log lines go out; the report has passed it too. It learns the run's secrets.
-        next_run: when the next run is due, if that is known; else 15 minutes after this one. A token that ends before is reported as
-            `token_expires_before_next_run`.
-        slice_: which part of a run this is, if it is one.
-        notes: what the report is to say that is no failure.
-        dry_run: look, decide and report, but write nothing.
-        progress: who is shown what is under way.
-        threads: how many there may be.
-        start: begins something on a thread of its own.
+    Without `next_run`, the next run is due after 15 minutes: a token that ends before is reported as `token_expires_before_next_run`. The
+    logger learns the run's secrets, and the report has passed it too.
     """
     clock = deadline.clock
     started_at, started = clock.now(), clock.monotonic()
@@ -82,16 +71,13 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     zones, workspaces = done.zones, done.workspaces
     behind = clouds.clock_behind()
     context = DiagnosisContext(vault=settings.key_vault_url or "")
-    short = [
-        problem
-        for each in zones.values()
-        for problem in _short_token(each, due, behind, alone=len(zones) == 1)
-    ]
+    alone = len(zones) == 1
+    short = [each for zone in zones.values() for each in _short_token(zone, due, behind, alone=alone)]
     problems = [
         *short,
         *settings.problems,
         *notes,
-        *_skew(behind, context),
+        *([noted("clock", clock_skew(behind, context))] if behind else []),
         *settings.notes,
         *done.notes,  # last: what workspaces say crowds out nothing else
     ]
@@ -143,17 +129,7 @@ def walk(  # noqa: PLR0913  # each a fact of its own, given by name
 ) -> Walked:
     """Go over the whole fleet once. Never raises for what a service does.
 
-    Args:
-        settings: the workspaces.
-        clouds: how to reach them.
-        deadline: when the budget is over; its clock tells the time.
-        run_id: makes the order of the workspaces.
-        dry_run: read, decide and report, but write nothing.
-        asks_devops: whether to compare Git folders with Azure DevOps.
-        progress: shows what is under way.
-        log: takes each workspace's report when the workspace is done.
-        threads: how many there may be.
-        start: begins something on a thread of its own.
+    `run_id` makes the order of the workspaces, and `log` takes the report of each when it is done.
     """
     notes, shown = Notes(), progress or NullProgress()
     limits = Limits.of(deadline.remaining(), settings.concurrency, threads, len(settings.entries))
@@ -170,8 +146,31 @@ def walk(  # noqa: PLR0913  # each a fact of its own, given by name
     )
     zones = {zone: ZoneRefresh(zone, own, clouds, begin) for zone, own in settings.zones().items()}
     fleet = Fleet(Pool(limits, deadline.clock, start), run_id or str(uuid4()), sign_ins, deadline)
-    workspaces, interrupted = _refresh_all(settings, zones, shown, fleet, log)
-    return Walked(zones, tuple(workspaces), notes.all(), interrupted)
+    reports: dict[str, WorkspaceReport] = {}
+    why = out_of_time
+
+    def done(entry: Entry | Rejected) -> WorkspaceReport:
+        """Show and log the report of a workspace as of now, on the invocation's own thread."""
+        if isinstance(entry, Rejected):
+            report = WorkspaceReport(entry.name, entry.host, "rejected", error=wrong_entry(entry.problems))
+        else:
+            report = zones[settings.zone(entry.workspace)].report(entry, why)
+            shown.finished(report)
+        log(report)
+        return report
+
+    try:
+        for entry in fleet.refreshed(zones.values()):
+            reports[entry.workspace.host] = done(entry)
+    except KeyboardInterrupt:
+        why = interrupted
+    finally:
+        fleet.close()
+    workspaces = [
+        (isinstance(entry, Entry) and reports.get(entry.workspace.host)) or done(entry)
+        for entry in settings.entries
+    ]
+    return Walked(zones, tuple(workspaces), notes.all(), interrupted=why is interrupted)
 
 
 class RedactingProgress:
@@ -188,51 +187,6 @@ class RedactingProgress:
         self._progress.finished(self._logger.redact(report.outcome()))
 
 
-def _refresh_all(
-    settings: Settings,
-    zones: Mapping[Zone, ZoneRefresh],
-    progress: Progress,
-    fleet: Fleet,
-    log: Callable[[WorkspaceReport], None],
-) -> tuple[list[WorkspaceReport], bool]:
-    """Work on every workspace at once; log each when it is done, here, on the invocation's own thread.
-
-    Returns:
-        the reports in the order of the settings, and whether Ctrl-C has ended the work.
-    """
-    reports: dict[str, WorkspaceReport] = {}
-    why = out_of_time
-
-    def done(entry: Entry) -> WorkspaceReport:
-        """A workspace's report, as of now, shown and logged, where it is cleaned; what is returned is cleaned with the whole report."""
-        report = zones[settings.zone(entry.workspace)].report(entry, why)
-        progress.finished(report)
-        log(report)
-        return report
-
-    try:
-        for entry in fleet.refreshed(zones.values()):
-            reports[entry.workspace.host] = done(entry)
-    except KeyboardInterrupt:
-        why = interrupted
-    finally:
-        fleet.close()
-    workspaces = [
-        _rejected(entry, log)
-        if isinstance(entry, Rejected)
-        else reports.get(entry.workspace.host) or done(entry)
-        for entry in settings.entries
-    ]
-    return workspaces, why is interrupted
-
-
-def _rejected(entry: Rejected, log: Callable[[WorkspaceReport], None]) -> WorkspaceReport:
-    """The report of an entry that says nothing that could be done."""
-    report = WorkspaceReport(entry.name, entry.host, "rejected", error=wrong_entry(entry.problems))
-    log(report)
-    return report
-
-
 def _token_report(zone: ZoneRefresh, token: Token, clock: Clock) -> TokenReport:
     tenant = zone.zone.devops.tenant_id if zone.zone.devops else token.claims.tenant_id or None
     left = (token.expires_at - clock.now()).total_seconds()
@@ -242,14 +196,14 @@ def _token_report(zone: ZoneRefresh, token: Token, clock: Clock) -> TokenReport:
 def _short_token(zone: ZoneRefresh, next_run: datetime, behind: timedelta, *, alone: bool) -> list[Problem]:
     if zone.run is None or not expires_before(next_run, zone.run.token.expires_at, behind):
         return []
-    told = finding(
+    diagnosis = finding(
         "token_expires_before_next_run",
         zone.context,
         which="that was stored" if alone else f"of {zone.zone} that was stored",
         ends=f"{zone.run.token.expires_at:%H:%M:%S} UTC",
         next_run=f"the next run is due at {next_run:%H:%M:%S} UTC",
     )
-    return [noted("token", told, "error")]
+    return [noted("token", diagnosis, "error")]
 
 
 def lateness(late: timedelta, *, past_due: bool) -> list[Problem]:
@@ -257,14 +211,10 @@ def lateness(late: timedelta, *, past_due: bool) -> list[Problem]:
     if not late:
         return []
     context = DiagnosisContext(late_because=_PAST_DUE if past_due else _OVERLAP)
-    told = finding("late_run", context, minutes=f"{late / timedelta(minutes=1):.0f}")
-    return [noted("timer", told)]
+    diagnosis = finding("late_run", context, minutes=f"{late / timedelta(minutes=1):.0f}")
+    return [noted("timer", diagnosis)]
 
 
 _OVERLAP = "The previous run took longer than the time between two runs."
 _PAST_DUE = "The app was not running, or a run was cut off: an outage, a deployment or a saved app setting."
 """The host's status does not show which of them it was."""
-
-
-def _skew(behind: timedelta, context: DiagnosisContext) -> list[Problem]:
-    return [noted("clock", clock_skew(behind, context))] if behind else []

@@ -7,12 +7,8 @@ from typing import Any, Literal, Self
 
 from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.failures.failure import ServiceFailure
-from git_refresh.model.repository import Repository
 from git_refresh.model.values import (
-    GitFolder,
-    OtherObject,
     Problem,
-    Ref,
     Slice,
     StoredCredential,
     json_of,
@@ -20,13 +16,11 @@ from git_refresh.model.values import (
 )
 from git_refresh.output.log import RedactingLogger, shorten
 from git_refresh.output.text import first_of
-from git_refresh.settings.models import Folder
+from git_refresh.run.decide import FolderState, Source
 
 Result = Literal["ok", "failed", "rejected"]
 CredentialAction = Literal["created", "updated", "token_rejected", "failed"]
 FolderAction = Literal["created", "updated", "unchanged", "failed", "skipped"]
-type Source = tuple[Repository, Ref | None]
-"""A repository, and the ref in it that a folder is brought to; None: whichever it is on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +39,9 @@ class CredentialReport:
     stored: tuple[StoredCredential, ...] | None = None
     """The principal's credentials before the run; None: the workspace did not list them, as it refused the sign-in."""
 
-    def outcome(self) -> Self:
-        """It without what the walk has seen."""
-        return replace(self, error=None, rejected_by=(), stored=None)
-
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
         return {"action": self.action, "id": self.id}
-
-
-@dataclass(frozen=True, slots=True)
-class FolderSeen:
-    """What the walk has seen of one Git folder."""
-
-    wanted: Folder
-    found: GitFolder | OtherObject | None
-    source: Source | None
-    """The look-up in Azure DevOps that it needs."""
-    hidden: bool = False
-    """Whether the workspace leaves it out of the list of Git folders that the app can manage."""
-
-    @property
-    def folder(self) -> GitFolder | None:
-        return self.found if isinstance(self.found, GitFolder) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +57,7 @@ class FolderReport:
     why: str = ""
     note: Diagnosis | None = None
     """What to know of it, though it has not failed. The report has it among its problems."""
-    seen: FolderSeen | None = None
+    seen: FolderState | None = None
     """The folder before the run; None: the run did not reach it."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -103,7 +77,7 @@ class PatternReport:
     """A finding about a path ending in `/*`, besides the Git folders below it."""
 
     path: str
-    told: Diagnosis
+    diagnosis: Diagnosis
     failed: bool
 
 
@@ -124,15 +98,10 @@ class WorkspaceReport:
     patterns: tuple[PatternReport, ...] = ()
 
     def outcome(self) -> Self:
-        """It without what the walk has seen: a run's report has what it did, of whole fleets."""
-        return replace(
-            self,
-            credential=self.credential and self.credential.outcome(),
-            folders=tuple(replace(folder, seen=None) if folder.seen else folder for folder in self.folders),
-            failure=None,
-            additional=(),
-            patterns=(),
-        )
+        """It without what the walk has seen: only texts are redacted, and not what the settings are made of."""
+        credential = self.credential and replace(self.credential, error=None, rejected_by=(), stored=None)
+        folders = tuple(replace(folder, seen=None) for folder in self.folders)
+        return replace(self, credential=credential, folders=folders, failure=None, additional=(), patterns=())
 
     @property
     def single_folders(self) -> list[FolderReport]:
@@ -180,8 +149,8 @@ class TokenReport:
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
-        whose = {"identity": self.identity, "tenant": self.tenant}
-        return {**whose, **self.ends(), "workspaces": self.workspaces}
+        own = {"identity": self.identity, "tenant": self.tenant, **self.ends()}
+        return {**own, "workspaces": self.workspaces}
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,7 +339,7 @@ def log_nothing_done(
     """The log line of a run that could not begin, or of which there is no report."""
     event = {
         "event": "git_refresh.run",
-        **_whose(slice_),
+        **_run_and_slice(slice_),
         "result": "failed",
         "problems": [str(problem) for problem in problems],
     }
@@ -401,43 +370,37 @@ def log_queued(slice_: Slice, until: datetime, names: Sequence[str], logger: Red
     """The timer's log line for each slice: `git_refresh.queued`. By its names it is known which workspaces of a run were not refreshed."""
     event = {
         "event": "git_refresh.queued",
-        **_whose(slice_),
+        **_run_and_slice(slice_),
         "valid_until": utc_text(until),
         "names": list(names),
     }
     logger.log(event, "names", ok=True)
 
 
-def log_not_listed(slice_: Slice, names: Sequence[str], found: Diagnosis, logger: RedactingLogger) -> None:
-    """The log line of names in a message that are not in the list: `git_refresh.message_skipped`."""
-    event = {
-        "event": "git_refresh.message_skipped",
-        "result": "dropped",
-        **_whose(slice_),
-        "code": found.code,
-        "problems": [str(found)],
-        "names": list(names),
-    }
-    logger.log(event, "names", ok=True)
-
-
 def log_message(
-    slice_: Slice | None, found: Diagnosis, logger: RedactingLogger, *, result: str, ok: bool
+    slice_: Slice | None,
+    found: Diagnosis,
+    logger: RedactingLogger,
+    *,
+    result: str = "dropped",
+    ok: bool = False,
+    names: Sequence[str] = (),
 ) -> None:
-    """The log line of a message for which nothing is done: `git_refresh.message_skipped`."""
+    """The log line of a message, or of names in it, for which nothing is done: `git_refresh.message_skipped`."""
     event = {
         "event": "git_refresh.message_skipped",
         "result": result,
-        **(_whose(slice_) or {"run_id": None, "slice": None, "slices": None}),
+        **(_run_and_slice(slice_) or {"run_id": None, "slice": None, "slices": None}),
         "code": found.code,
         "problems": [str(found)],
+        **({"names": list(names)} if names else {}),
     }
-    logger.log(event, "problems", ok=ok)
+    logger.log(event, "names" if names else "problems", ok=ok)
 
 
 def _part(slice_: Slice | None) -> dict[str, Any]:
     return slice_.as_dict() if slice_ else {}
 
 
-def _whose(slice_: Slice | None) -> dict[str, Any]:
+def _run_and_slice(slice_: Slice | None) -> dict[str, Any]:
     return {"run_id": slice_.run_id, **slice_.as_dict()} if slice_ else {}

@@ -43,13 +43,7 @@ class UnreadableMessageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One slice of one run.
-
-    Attributes:
-        slice: which.
-        until: when the next run is due: from then on this is too late.
-        workspaces: their names.
-    """
+    """One slice of one run: the names of its workspaces. From `valid_until` on, when the next run is due, it is too late."""
 
     slice: Slice
     valid_until: datetime
@@ -77,7 +71,7 @@ class Message:
 def cut(settings: Settings) -> list[tuple[str, ...]]:
     """The names of each slice: in the order of the list, those of one identity together, and all about as long as each other.
 
-    What is rejected has a name, too: whoever gets its slice reports it. Entries of the same name stay together, so none is told twice.
+    Rejected entries have a name, too: the worker of their slice reports them. Entries of the same name stay together.
     """
     groups: dict[str | None, list[str]] = {}
     seen: set[str] = set()

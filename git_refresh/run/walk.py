@@ -15,7 +15,7 @@ MAX_REQUESTS = 1_000
 """Directories that one walk lists, or asks the Repos API for: at 50 ms each, most of its time."""
 
 MAX_DEPTH = 20
-"""Directories below each other: deeper than anybody sorts Git folders, and an end to a tree that has none."""
+"""Directories below each other: deeper than people sort Git folders, and an end to a tree that has none."""
 
 MAX_OBJECTS = 10_000
 """Directories and Git folders that one walk reads: five times as many Git folders as a workspace may have."""
@@ -46,8 +46,8 @@ class Gap:
             return False
         return explain(self.failure, DiagnosisContext()).code not in CLOSED
 
-    def told(self, context: DiagnosisContext) -> Diagnosis:
-        """Why nobody knows what is below; the facts are those of the directory."""
+    def diagnosis(self, context: DiagnosisContext) -> Diagnosis:
+        """Why it is not known what is below; the context is that of the directory."""
         if self.failure is not None:
             return explain(self.failure, context)
         return finding("pattern_too_wide", context, bound=self.beyond)
@@ -86,11 +86,7 @@ class Walk:
         self._limit_s = max(0.0, self.deadline.remaining())
 
     def folders(self) -> Iterator[ListedObject]:
-        """The Git folders, each when it is found.
-
-        Raises:
-            ServiceError: a brief bound of the caller kept a directory from being listed.
-        """
+        """The Git folders, each when it is found."""
         queue = deque([(self.root, 0)])
         while queue:
             path, depth = queue.popleft()

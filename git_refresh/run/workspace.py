@@ -33,16 +33,9 @@ class WorkspaceRefresh:
     """The work on one workspace. What goes wrong in a step stays in the workspace: no step raises."""
 
     def __init__(self, entry: Entry, run: Run) -> None:
-        """Take what the work needs.
-
-        Args:
-            entry: which workspace.
-            run: what it shares with the others.
-        """
         self.entry = entry
         self.workspace = entry.workspace
-        self._bad_folders = entry.bad_folders
-        self._run = run
+        self.run = run
         self._context = facts_of_workspace(run.context, self.workspace)
         self._lock = threading.Lock()
         self._waiting: deque[Folder] = deque()
@@ -66,20 +59,19 @@ class WorkspaceRefresh:
         with self._failures_kept():
             self._doing("signing in")
             try:
-                api = self._api = self._run.sign_in(self.workspace)
+                api = self._api = self.run.sign_in(self.workspace)
             except ServiceError as error:
                 self._refusal = error.failure
                 return False
-            self._context = replace(
-                self._context, known=self._context.known | self._run.known_of_entry(self.workspace)
-            )
+            if self.workspace.auth != "managed_identity":  # whose token only the first request tries
+                self._context = replace(self._context, known=frozenset({Known.REACHED}))
             self._doing("storing the credential")
-            listed = Listing.of(api, self.entry, self._run.deadline)
-            work = CredentialRefresh(api, self.entry, self._run, self._context, self._fail, self._stored)
+            listed = Listing.of(api, self.entry, self.run.deadline)
+            work = CredentialRefresh(api, self.entry, self.run, self._context, self._fail, self._stored)
             credential = work.refresh(listed)
             api.release_idle_connections()
-            context = replace(self._context, known=self._context.known | {Known.REACHED})
-            self._signed_in = FolderRefresh(api, self._run, context, credential, listed)
+            context = replace(self._context, known=frozenset({Known.REACHED}))
+            self._signed_in = FolderRefresh(api, self.run, context, credential, listed)
             stored = credential.action != "failed"  # else there is nothing to pull with
         return stored  # noqa: RET504  # False also if a failure ended the step
 
@@ -91,9 +83,9 @@ class WorkspaceRefresh:
             for found in listed.patterns(self._context):
                 self._patterns.append(found)
                 if found.failed and found.path not in self._folders:
-                    self._record(FolderReport(found.path, "failed", error=found.told))
+                    self._record(FolderReport(found.path, "failed", error=found.diagnosis))
                 else:
-                    self._note(f"{self.workspace.name} {found.path}", found.told)
+                    self._note(found.path, found.diagnosis)
 
     @property
     def folders_left(self) -> int:
@@ -110,7 +102,7 @@ class WorkspaceRefresh:
             self._doing(f"{folder.path} and {len(self._waiting)} more" if self._waiting else folder.path)
             report = self._signed_in.refresh(folder)
             if report.note is not None:
-                self._note(f"{self.workspace.name} {folder.path}", report.note)
+                self._note(folder.path, report.note)
             self._record(report)
 
     def finish(self) -> None:
@@ -126,15 +118,17 @@ class WorkspaceRefresh:
     @property
     def is_settled(self) -> bool:
         """Whether its report can be made: why it refused the sign-in can depend on what other workspaces say to the same one."""
-        return self._refusal is None or self._run.sign_ins.settled(self.workspace)
+        return self._refusal is None or self.run.sign_ins.settled(self.workspace)
 
     def report(self, why: Callable[[DiagnosisContext], Diagnosis] = out_of_time) -> WorkspaceReport:
         """What has become of it, and why the rest is not finished."""
         with self._lock:
             late = why(self._context) if self._unfinished else None
             error = self._error or self._refused() or late or self._nameless()
-            folders = folder_reports(self.workspace, self._bad_folders, self._folders, late, self._context)
-            failed = error is not None or self._bad_folders or any(f.action == "failed" for f in folders)
+            folders = folder_reports(
+                self.workspace, self.entry.bad_folders, self._folders, late, self._context
+            )
+            failed = error is not None or self.entry.bad_folders or any(f.action == "failed" for f in folders)
             return WorkspaceReport(
                 self.workspace.name,
                 self.workspace.host,
@@ -151,12 +145,12 @@ class WorkspaceRefresh:
         """Why the workspace could not be signed in to."""
         if self._refusal is None:
             return None
-        known = self._context.known | self._run.known_of_sign_in(self.workspace)
-        return explain(self._refusal, replace(self._context, known=known))
+        elsewhere = {Known.SIGNED_IN_ELSEWHERE} if self.run.sign_ins.accepted(self.workspace) else ()
+        return explain(self._refusal, replace(self._context, known=frozenset(elsewhere)))
 
     def _nameless(self) -> Diagnosis | None:
         """What is wrong with the folders where no path tells of which: the workspace's own entry says it then."""
-        problem = next((folder.problem for folder in self._bad_folders if folder.path is None), None)
+        problem = next((folder.problem for folder in self.entry.bad_folders if folder.path is None), None)
         return finding("invalid_folder", self._context, problem=problem) if problem else None
 
     # Their parts
@@ -172,7 +166,7 @@ class WorkspaceRefresh:
             self._fail(diagnose(error, self._context))
 
     def _doing(self, what: str) -> None:
-        self._run.progress.started(self.workspace.name, what)
+        self.run.progress.started(self.workspace.name, what)
 
     def _stored(self, report: CredentialReport) -> None:
         with self._lock:
@@ -188,8 +182,8 @@ class WorkspaceRefresh:
             self._error = self._error or error
         return first
 
-    def _note(self, where: str, message: object) -> None:
-        self._run.note(self.workspace.name, where, message)
+    def _note(self, path: str, note: Diagnosis) -> None:
+        self.run.notes.add(self.workspace.name, f"{self.workspace.name} {path}", note)
 
     def _record(self, report: FolderReport) -> None:
         with self._lock:
@@ -205,12 +199,7 @@ def folder_reports(
 ) -> tuple[FolderReport, ...]:
     """Every folder of the settings in their order, then what a path ending in /* has found, then what was left out.
 
-    Args:
-        workspace: whose folders they are.
-        bad: the entries that were left out.
-        done: what has come of those that were worked on, by their path.
-        late: why the others were not, if time was the reason; else they were skipped for the workspace's own error.
-        context: for the diagnosis of the bad ones.
+    `late` is why folders are not in `done`, if time was the reason; else they were skipped for the workspace's own error.
     """
     rest = (
         FolderReport("", "failed", error=late)

@@ -11,7 +11,6 @@ from git_refresh.run.report import CredentialReport, WorkspaceReport
 from git_refresh.run.workspace import WorkspaceRefresh, folder_reports
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
-from git_refresh.settings.models import Workspace
 
 type Why = Callable[[DiagnosisContext], Diagnosis]
 """Why something is not finished."""
@@ -21,22 +20,12 @@ class ZoneRefresh:
     """The work on one zone. What goes wrong in a step stays in the zone: no step raises.
 
     Attributes:
-        zone: which one.
-        settings: the settings of its workspaces alone.
-        context: the facts of its identity, for diagnoses.
         run: the work on its workspaces, once its token is there.
         failure: why it has no token.
     """
 
     def __init__(self, zone: Zone, settings: Settings, clouds: Clouds, begin: Callable[..., Run]) -> None:
-        """Take what the work needs.
-
-        Args:
-            zone: which one.
-            settings: the settings of its workspaces alone.
-            clouds: how to reach its services.
-            begin: makes its run from what only this zone has.
-        """
+        """Take the settings of its workspaces alone, and what makes its run from what only this zone has."""
         self.zone = zone
         self.settings = settings
         self.context = facts_of_zone(zone, settings)
@@ -73,15 +62,6 @@ class ZoneRefresh:
         for work in self._works.values():
             found.setdefault(key_of(work.workspace), []).append(work)
         return list(found.values())
-
-    def fetch_key(self, workspace: Workspace) -> None:
-        """Fetch what a workspace is signed in to with.
-
-        Raises:
-            ServiceError: there is none.
-        """
-        if self.run is not None:
-            self.run.fetch_key(workspace)
 
     def report(self, entry: Entry, why: Why = out_of_time) -> WorkspaceReport:
         """What has become of one of its workspaces, and why the rest is not finished."""

@@ -326,5 +326,5 @@ def _validated[M: BaseModel](
         details = error.errors(include_url=False)
     deeper = {detail["loc"][:-1] for detail in details if detail["loc"]}
     # An array is not also too short because what is wrong in it was taken out.
-    told = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in deeper]
-    return None, [problem_of(where, detail, model, data) for detail in told]
+    found = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in deeper]
+    return None, [problem_of(where, detail, model, data) for detail in found]

@@ -26,13 +26,13 @@ class InvalidError(ValueError):
 
 
 def trusted_hosts(info: ValidationInfo) -> TrustedHosts:
-    """Which hosts whoever validates has given as trusted."""
+    """The trusted hosts of a validation."""
     context: dict[str, TrustedHosts] = info.context or {}
     return context.get("trusted", NO_HOSTS)
 
 
 def typed(value: object) -> object:
-    """Return a value that somebody has written; a secret is neither taken nor quoted, and what a tool has left of a value is none.
+    """Return a value as it was written; a secret is neither taken nor quoted, and what a tool has left of a value is none.
 
     Raises:
         ValueError: it is what a tool has left of a value.
@@ -41,7 +41,7 @@ def typed(value: object) -> object:
     if not isinstance(value, str):
         return value
     if looks_like_secret(value):
-        raise PydanticCustomError("secret", "{said}", {"said": _revoke(value)})
+        raise PydanticCustomError("secret", "{text}", {"text": _revoke(value)})
     if why := remains(value):
         raise ValueError(why)
     return value
@@ -73,11 +73,7 @@ def parse_repository_alone(url: str) -> None:
 
 
 def seen(value: str) -> str:
-    """The text, if all of it is seen.
-
-    Raises:
-        ValueError: it is not.
-    """
+    """The text, if all of it is seen."""
     if INVISIBLE.search(value):
         raise ValueError(f"{CONTAINS_INVISIBLE}; type it again")
     return value
@@ -137,11 +133,7 @@ def _host_in(address: str) -> str:
 
 
 def _check_kind(host: str) -> None:
-    """Refuse what is below Azure Databricks' domain and no workspace's address.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """Refuse what is below Azure Databricks' domain and no workspace's address."""
     if _WORKSPACE.fullmatch(host):
         return
     if host.startswith("accounts."):
@@ -272,11 +264,7 @@ def _absolute(value: str) -> str:
 
 
 def _cone(value: str) -> str:
-    """A directory of the repository, as a sparse checkout takes it.
-
-    Raises:
-        ValueError: it is none; the text reads on after the value.
-    """
+    """A directory of the repository, as a sparse checkout takes it."""
     if value.startswith("!"):
         raise ValueError("must be a directory to include: a sparse checkout in cone mode excludes nothing")
     plain = re.sub(r"(?:/?\*+)+/?\Z", "", value.replace("\\", "/"))

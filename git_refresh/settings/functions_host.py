@@ -113,7 +113,7 @@ _ELSEWHERE = (
 
 
 def _leads_home(parts: Mapping[str, str], trusted: TrustedHosts) -> bool:
-    """Whether it leads to where a signature may go, which whoever gets it may use. This very machine may be an emulator."""
+    """Whether it leads to where a signature, which any recipient can use, may go. This very machine may be an emulator."""
     suffix = parts.get("endpointsuffix", "core.windows.net")
     protocol = parts.get("defaultendpointsprotocol", "https")
     url = parts.get("blobendpoint") or f"{protocol}://{parts.get('accountname', '')}.blob.{suffix}"

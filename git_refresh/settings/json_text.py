@@ -114,7 +114,7 @@ class _Mistake:
         self.at = len(self.text) - len(self.text.lstrip(" \t\r\n"))
         reference, advice = REFERENCE
         if re.compile(reference).match(self.text, self.at):
-            return self._said(advice, self.at, None)
+            return self._message_at(advice, self.at, None)
         if whole := self._listed("whole", self.at):
             return whole
         while (part := _PART.match(self.text, self.at)) and part.end(1) <= self.stop and self._valid(part[1]):
@@ -154,17 +154,19 @@ class _Mistake:
 
     def _ended(self) -> str:
         if self.due == "start":
-            return self._said(
+            return self._message_at(
                 "there is nothing here; write the value, which starts with [ or {", self.at, None
             )
         if not self.open:
             is_text = self.text[self.last[0]] == '"'
-            return self._said(OUTER_QUOTES if is_text else "it cannot be parsed; write it again", 0, None)
+            return self._message_at(
+                OUTER_QUOTES if is_text else "it cannot be parsed; write it again", 0, None
+            )
         missing = "".join(_CLOSING[bracket.opening] for bracket in reversed(self.open))
         either = f"write {missing} at the end, or " if self._is_due(f"first-item first-key {NEXT}") else ""
         bracket = self.open.pop()
         advice = f"this {bracket.opening} is never closed, the text ends too early; {either}paste the whole text again"
-        return self._said(advice, bracket.at, bracket.at + 1, "value")
+        return self._message_at(advice, bracket.at, bracket.at + 1, "value")
 
     def _ran_on(self) -> str | None:
         """What is wrong with the last string, if it ran on into what follows it, or ended too early."""
@@ -177,15 +179,15 @@ class _Mistake:
             return self._listed(due, start + closed.start(1))
         if escaped := _CLOSING_ESCAPED.search(text):
             advice = "there is a \\ before the closing quote; remove it, or write / instead"
-            return self._said(advice, start + escaped.start(), start + escaped.end(), due)
+            return self._message_at(advice, start + escaped.start(), start + escaped.end(), due)
         if _SWALLOWED.search(text):
-            return self._said(NO_CLOSING_QUOTE, start, start + 1, due)
+            return self._message_at(NO_CLOSING_QUOTE, start, start + 1, due)
         if text == '""' or _SECOND_QUOTE.match(self.text, end):
             at = start if text == '""' else end - 1
-            return self._said("there are two quotes in a row; remove one", at, at + 2, due)
+            return self._message_at("there are two quotes in a row; remove one", at, at + 2, due)
         if self._is_due(NEXT) and _QUOTE_INSIDE.match(self.text, end):
             advice = 'this quote ends the string too early; write \\" for a quote inside a string'
-            return self._said(advice, end - 1, end, due)
+            return self._message_at(advice, end - 1, end, due)
         return None
 
     def _broken_string(self) -> str | None:
@@ -197,13 +199,13 @@ class _Mistake:
         char = self.text[stop : stop + 1]
         if char == "\\":
             advice = "a single \\ is not allowed in a string; write / instead, or \\\\ if it must be a \\"
-            return self._said(advice, stop, stop + 1)
+            return self._message_at(advice, stop, stop + 1)
         if closed := _WRONGLY_CLOSED.match(self.text, self.at, stop):
             return self._listed(self.due, closed.start(1))
         if not char or (char in "\r\n" and _NEXT_LINE.match(self.text, stop)):
-            return self._said(NO_CLOSING_QUOTE, self.at, self.at + 1)
+            return self._message_at(NO_CLOSING_QUOTE, self.at, self.at + 1)
         name = {"\n": "a line break", "\r": "a line break", "\t": "a tab"}.get(char, "an invisible character")
-        return self._said(f"there is {name} inside a string; remove it", stop, stop)
+        return self._message_at(f"there is {name} inside a string; remove it", stop, stop)
 
     def _misplaced(self) -> str:
         """What is wrong with the character here, or what is missing before it."""
@@ -213,13 +215,13 @@ class _Mistake:
             advice = (
                 f"there is an invisible character here ({name}); delete it, and type a plain space if needed"
             )
-            return self._said(advice, self.at, self.at + 1)
+            return self._message_at(advice, self.at, self.at + 1)
         bracket = self.open[-1] if self.open and not self._is_due("value colon") else None
         if bracket and char in "]}" and char != (closing := _CLOSING[bracket.opening]):
             line, column = self._line_and_column(bracket.at)
             opened = f"the {bracket.opening} at line {line}, column {column}"
             advice = f"there is a {char} here, but {opened} is still open; write {closing} before it or instead of it, or remove it"
-            return self._said(advice, self.at, self.at + 1)
+            return self._message_at(advice, self.at, self.at + 1)
         return self._listed(self.due, self.at) or ""
 
     def _listed(self, due: str, at: int) -> str | None:
@@ -229,10 +231,10 @@ class _Mistake:
                 start, end = found.span()
                 if start == end:
                     start, end = self.last if pattern else (self.last[1], self.last[1])
-                return self._said(advice.replace("FOUND", found[0]), start, end, due)
+                return self._message_at(advice.replace("FOUND", found[0]), start, end, due)
         return None
 
-    def _said(self, advice: str, at: int, mark: int | None, due: str | None = None) -> str:
+    def _message_at(self, advice: str, at: int, mark: int | None, due: str | None = None) -> str:
         """The message for a mistake that starts at `at` and ends at `mark`, where the arrow is; without one, nothing is shown."""
         due = due or self.due
         in_item = due in {"colon", "value"} or (due in VALUE.split() and self.text[at] not in ",]}")

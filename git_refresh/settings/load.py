@@ -140,11 +140,7 @@ class Settings:
 
 
 def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
-    """Read and validate the app settings.
-
-    Args:
-        environ: the settings by name; other names in it are not looked at.
-        whole: whether these are all of them; else a vault that is needed may be set elsewhere.
+    """Read and validate the app settings by name; unless they are whole, a vault that is needed may be set elsewhere.
 
     Raises:
         SettingsError: something is wrong that concerns every workspace; nothing may be run.
@@ -323,7 +319,7 @@ _VAULT_DOTS = 3
 
 
 LONGEST_SLICE_S = 570
-"""A worker that nobody hears of for ten minutes loses its message to another, which must not find it at work: neither at its slice nor at
+"""A worker that is silent for ten minutes loses its message to another, which must not find it at work: neither at its slice nor at
 noting that this has ended."""
 
 

@@ -31,7 +31,7 @@ Array = Field(strict=False)
 
 
 class _Typed(BaseModel):
-    """What somebody types: a secret in any of it is refused before anything else is said, and so quoted by nothing; so is a placeholder."""
+    """Typed values: a secret in any of it is refused before anything else is said, and so quoted by nothing; so is a placeholder."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, str_strip_whitespace=True)
 

@@ -102,20 +102,16 @@ _OF_OURS = [name for name in SETTINGS if not name.startswith("AZURE_")]
 
 def unknown_names(names: Iterable[str]) -> list[str]:
     """Those, of a file of app settings, that are neither this app's nor read by what it runs on."""
-    return [
-        name
-        for name in names
-        if name not in SETTINGS and not _PLATFORM.match(name) and not _ENVIRONMENT.match(name)
-    ]
+    return [name for name in _others(names) if not _ENVIRONMENT.match(name)]
 
 
 def environment_names(names: Iterable[str]) -> list[str]:
     """Those, of a file of app settings, that mean something to any program in whose environment they are."""
-    return [
-        name
-        for name in names
-        if name not in SETTINGS and not _PLATFORM.match(name) and _ENVIRONMENT.match(name)
-    ]
+    return [name for name in _others(names) if _ENVIRONMENT.match(name)]
+
+
+def _others(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name not in SETTINGS and not _PLATFORM.match(name)]
 
 
 TIME_ZONES = ("WEBSITE_TIME_ZONE", "TZ")

@@ -14,14 +14,7 @@ from git_refresh.settings.models import DevOps, Folder
 
 
 def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: Mapping[str, Any]) -> Problem:
-    """Pydantic's finding: what is wrong, and what to write instead.
-
-    Args:
-        where: the place of the object.
-        detail: the finding.
-        model: what the object was to be.
-        data: the object, defaults included.
-    """
+    """Pydantic's finding about an object, defaults included: what is wrong, and what to write instead."""
     if detail["loc"][:1] == ("devops",) and len(detail["loc"]) > 1:
         inner: ErrorDetails = {**detail, "loc": detail["loc"][1:]}
         return problem_of(f"{where}.devops", inner, DevOps, data["devops"])
@@ -32,7 +25,7 @@ def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: M
         place = f"{where}.{redact(key)}"
         return Problem(place, _unknown_key(where, key, model, data), f"{model.__name__} {redact(key)}")
     commands = getattr(detail.get("ctx", {}).get("error"), "commands", ())
-    return Problem(place, _said(detail, found, key, model), _kind(detail, model), commands=commands)
+    return Problem(place, _message(detail, found, key, model), _kind(detail, model), commands=commands)
 
 
 def _kind(detail: ErrorDetails, model: type[BaseModel]) -> str:
@@ -46,33 +39,33 @@ def _kind(detail: ErrorDetails, model: type[BaseModel]) -> str:
     return f"{model.__name__}.{keys} {rule}"
 
 
-def _said(detail: ErrorDetails, found: object, key: str, model: type[BaseModel]) -> str:
+def _message(detail: ErrorDetails, found: object, key: str, model: type[BaseModel]) -> str:
     kind = kind_of(found)
     match detail["type"]:
         case "missing":
-            said = f"is missing; write {_example(key, model)}"
+            text = f"is missing; write {_example(key, model)}"
         case "value_error":
             reason = str(detail.get("ctx", {}).get("error", detail["msg"]))
             quotable = isinstance(found, str) and found.strip() and key != "client_secret_name"
-            said = f'"{redact(str(found))}" {reason}' if quotable else reason
+            text = f'"{redact(str(found))}" {reason}' if quotable else reason
         case "literal_error":
-            said = _one_of(found, str(detail.get("ctx", {}).get("expected", "")).replace("'", '"'))
+            text = _one_of(found, str(detail.get("ctx", {}).get("expected", "")).replace("'", '"'))
         case "string_type" if found is None and not model.model_fields[key].is_required():
-            said = "must be a string, not null; leave the key out to use its default"
+            text = "must be a string, not null; leave the key out to use its default"
         case "string_type":
-            said = f"must be a string in double quotes, not {kind}"
+            text = f"must be a string in double quotes, not {kind}"
         case "string_too_short" | "too_short":
-            said = "must not be empty; leave it out instead"
+            text = "must not be empty; leave it out instead"
         case "tuple_type":
             joined = isinstance(found, str) and " " in found.strip()
-            said = f"must be an array, not {kind}; {JOINED if joined else 'put [ ] around it'}"
+            text = f"must be an array, not {kind}; {JOINED if joined else 'put [ ] around it'}"
         case "int_type":
-            said = f"must be a whole number, not {kind}"
+            text = f"must be a whole number, not {kind}"
         case "greater_than":
-            said = "must be greater than 0"
+            text = "must be greater than 0"
         case other:
-            said = _PLAIN[other].format_map(detail.get("ctx", {})) if other in _PLAIN else detail["msg"]
-    return said
+            text = _PLAIN[other].format_map(detail.get("ctx", {})) if other in _PLAIN else detail["msg"]
+    return text
 
 
 _PLAIN = {
@@ -187,7 +180,7 @@ def _of_folder(folded: str, data: Mapping[str, Any]) -> bool:
 
 
 def _folder(data: Mapping[str, Any]) -> str:
-    """The folder that somebody has written into a workspace, as it is to be written; with an example for what cannot be repeated."""
+    """The folder whose keys are in a workspace, as it must be written; with an example for what cannot be repeated."""
     written = {_folded(key): value for key, value in data.items() if _of_folder(_folded(key), data)}
     folder = {
         key: _quotable(written.get(key), example)
@@ -208,7 +201,7 @@ def _folded(text: str) -> str:
 
 
 def kind_of(value: object) -> str:
-    """What somebody wrote, by its JSON name; never its contents, which could be anything."""
+    """The JSON name of a value; never its contents, which could be anything."""
     match value:
         case None:
             return "null"

@@ -59,7 +59,7 @@ class Scene:
         environ = {**self.environ, **changes}
         settings, logger = load(environ), RedactingLogger()
         with closing(app.connect(settings, environ, logger, jobs_client_shares_token=True)) as clouds:
-            doors = HttpJobsClientFactory(clouds.tls, clouds.deadline, logger.secrets)
+            doors = HttpJobsClientFactory(clouds.network)
             return check_clouds(settings, clouds, clouds.deadline, jobs=doors)
 
 

@@ -60,22 +60,22 @@ def blobs(account: StorageAccount) -> BlobServiceClient:
 @pytest.mark.usefixtures("account")
 def test_the_first_message_has_the_slice_and_every_other_learns_of_it(shared: Cloud, slice_: Slice) -> None:
     found = claims(shared)
-    assert found.begin(slice_, "f1", "m1", CLOCK) is ClaimResult.OURS
-    assert found.begin(slice_, "f1", "m1", CLOCK) is ClaimResult.AGAIN
-    assert found.begin(slice_, "f1", "m2", CLOCK) is ClaimResult.ANOTHERS
-    assert found.begin(Slice(slice_.run_id, 4, 21), "f1", "m2", CLOCK) is ClaimResult.OURS
-    assert found.begin(slice_, "f2", "m2", CLOCK) is ClaimResult.OURS
-    found.end(slice_, "f1", "m1", CLOCK)
-    assert {found.begin(slice_, "f1", each, CLOCK) for each in ("m1", "m2")} == {ClaimResult.ENDED}
+    assert found.begin(slice_, "f1", "m1") is ClaimResult.OURS
+    assert found.begin(slice_, "f1", "m1") is ClaimResult.AGAIN
+    assert found.begin(slice_, "f1", "m2") is ClaimResult.ANOTHERS
+    assert found.begin(Slice(slice_.run_id, 4, 21), "f1", "m2") is ClaimResult.OURS
+    assert found.begin(slice_, "f2", "m2") is ClaimResult.OURS
+    found.end(slice_, "f1", "m1")
+    assert {found.begin(slice_, "f1", each) for each in ("m1", "m2")} == {ClaimResult.ENDED}
     found.close()
 
 
 def test_a_connection_string_opens_the_same_blobs(
     shared: Cloud, account: StorageAccount, slice_: Slice
 ) -> None:
-    assert claims(shared).begin(slice_, "f1", "m1", CLOCK) is ClaimResult.OURS
+    assert claims(shared).begin(slice_, "f1", "m1") is ClaimResult.OURS
     with_key = claims(shared, AzureWebJobsStorage=account.connection_string)
-    assert with_key.begin(slice_, "f1", "m2", CLOCK) is ClaimResult.ANOTHERS
+    assert with_key.begin(slice_, "f1", "m2") is ClaimResult.ANOTHERS
 
 
 def test_one_of_many_workers_claims_a_slice_and_a_container_is_created(
@@ -88,7 +88,7 @@ def test_one_of_many_workers_claims_a_slice_and_a_container_is_created(
     def work(number: int) -> None:
         mine = claims(shared)
         start.wait()
-        found.append(mine.begin(slice_, "f1", f"m{number}", CLOCK))
+        found.append(mine.begin(slice_, "f1", f"m{number}"))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -114,7 +114,7 @@ def test_a_claim_that_cannot_be_made_is_one_typed_error(
 ) -> None:
     shared.inject(Fault(fault, host=f"{account.name}.blob.core.windows.net"))
     with pytest.raises(ServiceError) as raised:
-        claims(shared).begin(slice_, "f1", "m1", CLOCK)
+        claims(shared).begin(slice_, "f1", "m1")
     assert raised.value.failure.kind == code
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)
 
@@ -125,7 +125,7 @@ def test_an_identity_without_the_role_gets_that_reason(
     account.deny(shared.identity.object_id, "blob")
     try:
         with pytest.raises(ServiceError) as raised:
-            claims(shared).begin(slice_, "f1", "m1", CLOCK)
+            claims(shared).begin(slice_, "f1", "m1")
     finally:
         account.allow(shared.identity.object_id, "blob")
     assert raised.value.failure.status == 403
@@ -135,12 +135,12 @@ def test_an_identity_without_the_role_gets_that_reason(
 @pytest.mark.usefixtures("account")
 def test_a_foreign_claim_is_one_typed_error(shared: Cloud, account: StorageAccount, slice_: Slice) -> None:
     service = blobs(account)
-    claims(shared).begin(Slice(slice_.run_id, 9, 21), "f1", "m1", CLOCK)  # so that the container is there
+    claims(shared).begin(Slice(slice_.run_id, 9, 21), "f1", "m1")  # so that the container is there
     for content in (b"", b"[]", b"{}", b'{"message": 1, "ended": 2}', b"\xff"):
         blob = service.get_blob_client("git-refresh-slices", f"{slice_.run_id}/{slice_.number}-f1")
         blob.upload_blob(content, overwrite=True)
         with pytest.raises(ServiceError) as raised:
-            claims(shared).begin(slice_, "f1", "m1", CLOCK)
+            claims(shared).begin(slice_, "f1", "m1")
         assert raised.value.failure.kind == "unexpected"
 
 
@@ -148,7 +148,7 @@ def test_an_invalid_key_is_reported_without_being_quoted(shared: Cloud, account:
     key = "not-base64-but-secret!"
     string = f"DefaultEndpointsProtocol=https;AccountName={account.name};AccountKey={key}"
     with pytest.raises((SettingsError, ServiceError)) as raised:
-        claims(shared, AzureWebJobsStorage=string).begin(Slice("r", 1, 1), "f1", "m1", CLOCK)
+        claims(shared, AzureWebJobsStorage=string).begin(Slice("r", 1, 1), "f1", "m1")
     assert key not in str(raised.value)
 
 
@@ -165,9 +165,9 @@ def test_no_secret_is_in_a_claim_or_in_what_any_logger_says_at_debug(
         monkeypatch.setattr(logging.getLogger(name), "level", logging.DEBUG)
     found = claims(shared, AzureWebJobsStorage=account.connection_string)
     shared.remember_secrets()
-    found.begin(slice_, "f1", "m1", CLOCK)
+    found.begin(slice_, "f1", "m1")
     mine = claims(shared)
-    mine.end(slice_, "f1", "m1", CLOCK)
+    mine.end(slice_, "f1", "m1")
     secrets = [account.connection_string.split("AccountKey=")[1].split(";")[0], *shared.issued]
     assert shared.issued
     said = caplog.text + "".join(account.texts)

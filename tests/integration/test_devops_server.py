@@ -13,8 +13,9 @@ from pydantic import SecretStr
 
 from git_refresh.clients.connections import tls_context
 from git_refresh.clients.devops import AzureDevOps
+from git_refresh.clients.session import Network
 from git_refresh.failures.failure import ServiceError, is_definite, is_rejection
-from git_refresh.model.clock import Deadline, Skew, SystemClock
+from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.hosts import TrustedHosts
 from git_refresh.model.repository import Repository, parse_repository
 from git_refresh.model.values import Ref, Token
@@ -42,12 +43,9 @@ class Host(ThreadingHTTPServer):
         context.load_cert_chain(directory / "leaf.pem")
         self.socket = context.wrap_socket(self.socket, server_side=True)
         trust = {"REQUESTS_CA_BUNDLE": str(directory / "root.pem")}
-        clock = SystemClock()
-        deadline = Deadline.after(20, clock)
+        deadline = Deadline.after(20, SystemClock())
         token = Token(SecretStr("correct-horse-battery"), datetime.now(UTC) + timedelta(hours=1))
-        self.client = AzureDevOps(
-            token, tls_context(trust), deadline, skew=Skew(clock), secrets=SecretFilter()
-        )
+        self.client = AzureDevOps(token, Network(tls_context(trust), deadline, SecretFilter()))
 
     @property
     def repository(self) -> Repository:

@@ -28,9 +28,10 @@ from git_refresh.clients.devops import AzureDevOps
 from git_refresh.clients.identity import Identity
 from git_refresh.clients.key_vault import KeyVault
 from git_refresh.clients.rest import Rest
+from git_refresh.clients.session import Network
 from git_refresh.failures.diagnosis import DiagnosisContext, explain
 from git_refresh.failures.failure import Service, ServiceError
-from git_refresh.model.clock import Deadline, Skew, SystemClock
+from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.hosts import NO_HOSTS
 from git_refresh.model.repository import parse_repository
 from git_refresh.model.values import AZURE_DEVOPS, Ref, Token
@@ -95,16 +96,12 @@ class Clients:
     """The product's own clients, each new, as they reach the embedded cloud."""
 
     def __init__(self) -> None:
-        self._deadline = Deadline.after(30, Hasty())
-        self._tls = trusted_certificates(os.environ)
-        self.secrets = SecretFilter()
+        deadline, self.secrets = Deadline.after(30, Hasty()), SecretFilter()
+        self._network = Network(trusted_certificates(os.environ), deadline, self.secrets)
 
     def heads(self) -> AzureDevOps:
-        ends = self._deadline.clock.now()
-        token = Token(SecretStr("devops-token"), ends)
-        return AzureDevOps(
-            token, self._tls, self._deadline, skew=Skew(self._deadline.clock), secrets=self.secrets
-        )
+        ends = self._network.deadline.clock.now()
+        return AzureDevOps(Token(SecretStr("devops-token"), ends), self._network)
 
     def organization(self) -> Organization:
         return Organization(
@@ -116,31 +113,29 @@ class Clients:
         )
 
     def workspace(self) -> DatabricksWorkspaceApi:
-        session, token = workspace_session(HOST, self._tls), SecretStr("databricks-token")
-        return DatabricksWorkspaceApi(session, HOST, token, deadline=self._deadline, secrets=self.secrets)
+        session, token = workspace_session(HOST, self._network), SecretStr("databricks-token")
+        return DatabricksWorkspaceApi(session, HOST, token, self._network)
 
     def admin_workspace(self) -> AdminWorkspace:
         return AdminWorkspace(HOST, self._rest(Service.DATABRICKS, HOST))
 
     def sign_in(self) -> SecretStr:
         secret = SecretStr("dose00112233445566778899aabbccddeeff")
-        with workspace_session(HOST, self._tls) as session:
-            return oauth.sign_in(
-                session, HOST, "client", secret, deadline=self._deadline, secrets=self.secrets
-            )
+        with workspace_session(HOST, self._network) as session:
+            return oauth.sign_in(session, HOST, "client", secret, self._network)
 
     def identity(self) -> Identity:
-        return Identity(None, self._tls, self._deadline, self.secrets)
+        return Identity(None, self._network)
 
     def vault(self) -> KeyVault:
-        return KeyVault(VAULT, self.identity(), self._tls, self._deadline, self.secrets)
+        return KeyVault(VAULT, self.identity(), self._network)
 
     def admin_vault(self) -> AdminVault:
-        return AdminVault(VAULT, self.identity(), self._tls, self._deadline, self.secrets)
+        return AdminVault(VAULT, self.identity(), self._network)
 
     def _rest(self, service: Service, origin: str) -> Rest:
         token = SecretStr("admin-token")
-        return Rest(service, origin, token, tls=self._tls, deadline=self._deadline, secrets=self.secrets)
+        return Rest(service, origin, token, self._network)
 
 
 @pytest.fixture(scope="module")

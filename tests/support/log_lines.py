@@ -19,7 +19,6 @@ from git_refresh.run.report import (
     Result,
     log_dispatch,
     log_message,
-    log_not_listed,
     log_nothing_done,
     log_queued,
     log_run,
@@ -38,7 +37,7 @@ def log_lines(caplog: pytest.LogCaptureFixture) -> Lines:
     logger = RedactingLogger()
     log_dispatch("id", 21, 1003, UNTIL, [Problem("clock", "clock_skew: It goes wrong.")], logger)
     log_queued(PART, UNTIL, ["data-1", "data-2"], logger)
-    log_not_listed(PART, ["data-9"], finding("workspace_not_listed", DiagnosisContext()), logger)
+    log_message(PART, finding("workspace_not_listed", DiagnosisContext()), logger, ok=True, names=["data-9"])
     for row in OWN:
         if row.code.startswith("slice_") or row.code == "message_unreadable":
             given_up = row.code == "slice_abandoned"

@@ -19,11 +19,11 @@ from git_refresh.clients import databricks, devops, identity, key_vault, oauth
 from git_refresh.clients.connections import CONNECT_LIMIT
 from git_refresh.clients.responses import Response, UnexpectedAnswerError, read
 from git_refresh.clients.retry import Retry, call
-from git_refresh.clients.session import LastResponse
+from git_refresh.clients.session import LastResponse, Network
 from git_refresh.clients.single_flight import SingleFlight
 from git_refresh.failures.failure import Attempt, Operation, Service
 from git_refresh.model import waiting
-from git_refresh.model.clock import Deadline, Skew, current_operation
+from git_refresh.model.clock import Deadline, current_operation
 from git_refresh.model.repository import Repository
 from git_refresh.model.values import (
     AZURE_DEVOPS,
@@ -246,8 +246,7 @@ class Heads(devops.AzureDevOps):
     """The real look-ups, without a session."""
 
     def __init__(self, world: World, token: Token, deadline: Deadline) -> None:
-        tls = cast("Any", None)
-        super().__init__(token, tls, deadline, skew=Skew(world.time), secrets=SecretFilter())
+        super().__init__(token, Network(cast("Any", None), deadline, SecretFilter()))
         self._world = world
 
     @override
@@ -255,7 +254,7 @@ class Heads(devops.AzureDevOps):
         self, repository: Repository, what: Attempt, resource: str, model: type[M], query: Any, **_: Any
     ) -> M:
         number = int(repository.organization.removeprefix("org-"))
-        deadline, secrets = self._deadline.within(devops.REF_LIMIT_S), SecretFilter()
+        deadline, secrets = self._network.deadline.within(devops.REF_LIMIT_S), SecretFilter()
         ask = partial(self._world.ask, host(number), "devops")
         call(Service.AZURE_DEVOPS, what, ask, deadline=deadline, secrets=secrets)
         return read(model, {"value": [{"name": f"refs/{query['filter']}", "objectId": NEW}]}, secrets)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from git_refresh.failures.failure import ServiceError
-from git_refresh.model.clock import Clock
 from git_refresh.model.values import Slice
 from git_refresh.run.ports import ClaimResult
 
@@ -23,7 +22,7 @@ class FakeClaims:
     failure: ServiceError | None = None
     closed: int = 0
 
-    def begin(self, slice_: Slice, fingerprint: str, message_id: str, _clock: Clock) -> ClaimResult:
+    def begin(self, slice_: Slice, fingerprint: str, message_id: str) -> ClaimResult:
         if self.failure:
             raise self.failure
         if (slice_, fingerprint) not in self.held:
@@ -34,7 +33,7 @@ class FakeClaims:
             return ClaimResult.ENDED
         return ClaimResult.AGAIN if holder == message_id else ClaimResult.ANOTHERS
 
-    def end(self, slice_: Slice, fingerprint: str, message_id: str, _clock: Clock) -> None:
+    def end(self, slice_: Slice, fingerprint: str, message_id: str) -> None:
         if self.failure:
             raise self.failure
         self.held[slice_, fingerprint] = (message_id, True)

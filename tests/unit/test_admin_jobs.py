@@ -19,8 +19,9 @@ from git_refresh.clients.connections import tls_context
 from git_refresh.clients.devops import AzureDevOps
 from git_refresh.clients.responses import Response, read
 from git_refresh.clients.rest import Rest
+from git_refresh.clients.session import Network
 from git_refresh.failures.failure import Attempt, Service, ServiceError
-from git_refresh.model.clock import Deadline, Skew
+from git_refresh.model.clock import Deadline
 from git_refresh.model.hosts import NO_HOSTS
 from git_refresh.model.repository import parse_repository
 from git_refresh.model.values import CREDENTIAL_NAME, PROVIDER, StoredCredential, Token
@@ -192,7 +193,7 @@ def test_twelve_thousand_jobs_are_read_to_the_last() -> None:
 
 def test_an_answer_about_another_commit_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     deadline, token = Deadline.after(60, FakeClock()), Token(SecretStr(TOKEN), FakeClock().now())
-    devops = AzureDevOps(token, tls_context(), deadline, skew=Skew(deadline.clock), secrets=SecretFilter())
+    devops = AzureDevOps(token, Network(tls_context(), deadline, SecretFilter()))
     monkeypatch.setattr(devops, "_rest", lambda _: FakeRest({"commitId": OLD}))
     with pytest.raises(ServiceError) as caught:
         devops.has_commit(parse_repository(URL, NO_HOSTS), NEW)
@@ -201,7 +202,7 @@ def test_an_answer_about_another_commit_is_none(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_git_credential_is_listed_with_its_name_and_default_flag(monkeypatch: pytest.MonkeyPatch) -> None:
     named = {"credential_id": 3, "git_provider": PROVIDER, "name": CREDENTIAL_NAME, "git_username": "ada"}
-    factory = HttpJobsClientFactory(tls_context(), Deadline.after(60, FakeClock()), SecretFilter())
+    factory = HttpJobsClientFactory(Network(tls_context(), Deadline.after(60, FakeClock()), SecretFilter()))
     client = factory.workspace(host(1), SecretStr(TOKEN))
     listed = {"credentials": [{**named, "is_default_for_provider": True}]}
     monkeypatch.setattr("git_refresh.clients.databricks_sdk.ApiClient.do", lambda *_, **__: listed)
@@ -213,6 +214,6 @@ def test_a_git_credential_is_listed_with_its_name_and_default_flag(monkeypatch: 
 
 def test_a_token_that_a_workspace_is_entered_with_is_a_secret_from_then_on() -> None:
     secrets = SecretFilter()
-    doors = HttpJobsClientFactory(tls_context(), Deadline.after(60, FakeClock()), secrets)
+    doors = HttpJobsClientFactory(Network(tls_context(), Deadline.after(60, FakeClock()), secrets))
     doors.workspace(host(1), SecretStr(TOKEN)).close()
     assert secrets.contains(f"a folder called {TOKEN[4:24]}")

@@ -17,6 +17,7 @@ from git_refresh.model.values import (
 from git_refresh.run.context import facts_of
 from git_refresh.run.decide import (
     Clone,
+    FolderState,
     LeaveAlone,
     Move,
     Refuse,
@@ -27,7 +28,6 @@ from git_refresh.run.decide import (
     nearest,
     other_credentials,
     own_credential,
-    wanted_ref,
 )
 from git_refresh.settings.models import Folder
 
@@ -123,7 +123,7 @@ def test_the_step_for_a_folder(
     want = Folder.model_validate(
         want.model_dump()
     )  # a fresh copy: the private repository is made by validation
-    assert folder_step(want, have, ETL if have else None, head) == step
+    assert folder_step(FolderState.at(want, have, NO_HOSTS), head) == step
 
 
 WHY = {
@@ -163,7 +163,7 @@ def test_every_step_gives_its_reason(
     want: Folder, have: GitFolder | None, head: ResolvedRef | None, why: str
 ) -> None:
     want = Folder.model_validate(want.model_dump())
-    step = folder_step(want, have, ETL if have else None, head)
+    step = folder_step(FolderState.at(want, have, NO_HOSTS), head)
     assert not isinstance(step, Refuse)
     assert step.why == why
 
@@ -180,42 +180,42 @@ def test_a_federated_credential_is_neither_the_app_s_nor_a_rival() -> None:
 
 REFUSED = {
     "a missing folder without a url": (
-        (wanted(), None, None, None),
+        (wanted(), None, None),
         "folder_not_found",
         "/Repos/etl/prod does not exist",
     ),
     "a notebook at the path": (
-        (wanted(), OtherObject("NOTEBOOK"), None, None),
+        (wanted(), OtherObject("NOTEBOOK"), None),
         "not_a_git_folder",
         "/Repos/etl/prod is a NOTEBOOK",
     ),
     "a clone of another repository": (
-        (wanted(url=URL), found(), OTHER, ResolvedRef(OLD)),
+        (wanted(url=URL), replace(found(), url=OTHER.url), ResolvedRef(OLD)),
         "wrong_repository",
         "/Repos/etl/prod is a clone of contoso/Data Platform/other, not of contoso/Data Platform/etl",
     ),
     "a clone from outside Azure DevOps": (
-        (wanted(), found(), None, None),
+        (wanted(), replace(found(), url="https://github.com/contoso/etl"), None),
         "not_azure_devops",
         "/Repos/etl/prod is a clone",
     ),
     "a folder without a remote repository": (
-        (wanted(), replace(found(), url=""), None, None),
+        (wanted(), replace(found(), url=""), None),
         "no_remote_repository",
         "/Repos/etl/prod has no remote repository",
     ),
     "a folder without a remote repository, though the settings name one": (
-        (wanted(url=URL), replace(found(), url=""), None, ResolvedRef(NEW)),
+        (wanted(url=URL), replace(found(), url=""), ResolvedRef(NEW)),
         "no_remote_repository",
         "/Repos/etl/prod has no remote repository",
     ),
     "a branch that does not exist": (
-        (wanted(branch="x"), found(), ETL, ResolvedRef(None)),
+        (wanted(branch="x"), found(), ResolvedRef(None)),
         "ref_not_found",
         "Branch x does not exist",
     ),
     "a tag that does not exist, before cloning for it": (
-        (wanted(url=URL, tag="x"), None, None, ResolvedRef(None)),
+        (wanted(url=URL, tag="x"), None, ResolvedRef(None)),
         "ref_not_found",
         "Tag x does not exist",
     ),
@@ -224,7 +224,7 @@ REFUSED = {
 
 def test_a_directory_of_git_folders_is_recognized() -> None:
     folder = wanted()
-    step = folder_step(folder, OtherObject("DIRECTORY"), None, None, below=True)
+    step = folder_step(FolderState.at(folder, OtherObject("DIRECTORY"), NO_HOSTS), None, below=True)
     assert isinstance(step, Refuse)
     told = finding(step.code, DiagnosisContext(path=folder.path), **step.values)
     assert told.code == "directory_of_git_folders"
@@ -233,11 +233,12 @@ def test_a_directory_of_git_folders_is_recognized() -> None:
 
 @pytest.mark.parametrize(("given", "code", "said"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_done_is_refused_and_named(given: tuple[Any, ...], code: str, said: str) -> None:
-    step = folder_step(*given)
+    want, have, head = given
+    state = FolderState.at(want, have, NO_HOSTS)
+    step = folder_step(state, head)
     assert isinstance(step, Refuse)
     assert step.code == code
-    folder, found = given[:2]
-    context = facts_of(DiagnosisContext(path=folder.path), None, wanted_ref(folder, found))
+    context = facts_of(DiagnosisContext(path=want.path), None, state.ref)
     assert said in finding(step.code, context, **step.values).message
 
 

@@ -262,7 +262,7 @@ def shown_by_list(tree: Tree) -> Iterator[str]:
 def check_told(tree: Tree, pattern: str, expected: Expected, told: list[PatternReport]) -> None:
     root = pattern.removesuffix("/*")
     node = tree.nodes.get(root)
-    codes = [each.told.code for each in told]
+    codes = [each.diagnosis.code for each in told]
     if (around := tree.around(root)) and tree.nodes[around].kind != "broken":
         assert codes, pattern
         seen = node is not None and node.seen and (around != root or tree.nodes[root].repos is None)
@@ -277,7 +277,7 @@ def check_told(tree: Tree, pattern: str, expected: Expected, told: list[PatternR
     if around:
         return
     for path, failed in expected.gaps.items():
-        assert [each for each in told if each.failed == failed and path in each.told.message], path
+        assert [each for each in told if each.failed == failed and path in each.diagnosis.message], path
     if not expected.gaps and not expected.covers:
         assert len(codes) == 1
         assert codes[0] in {"no_folder_matched", "pattern_not_a_directory"}

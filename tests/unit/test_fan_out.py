@@ -43,6 +43,8 @@ class Stage:
     ran: list[tuple[list[str], dict[str, Any]]] = field(default_factory=list)
     result: str = "ok"
     error: BaseException | None = None
+    text: str = field(default_factory=lambda: message().text())
+    """Of the one message that is delivered: another one would have another claim."""
 
     def run(self, settings: Settings, *_: object, **given: Any) -> Report:
         self.ran.append(([each.name for each in settings.entries], {**given, "settings": settings}))
@@ -59,7 +61,7 @@ class Stage:
         self.caplog.clear()
         raised = ""
         try:
-            refresh_slice({**ENVIRON, **environ}, Delivery(text or message().text(), id_, count))
+            refresh_slice({**ENVIRON, **environ}, Delivery(text or self.text, id_, count))
         except RunFailedError as error:
             raised = str(error)
         return raised, [json.loads(line) for line in self.caplog.messages]

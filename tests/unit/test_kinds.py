@@ -160,4 +160,4 @@ def test_what_only_the_text_needs_is_not_in_the_json() -> None:
     services = FakeServices({host(2): failing(2, REJECTED)})
     checks = check_clouds(load(environ), services, Deadline.after(540, FakeClock()))
     said = json.dumps([ran(environ, services).as_dict(), CheckReport(tuple(checks)).as_dict()])
-    assert not [key for key in ('"kind"', '"told"', '"commands"', '"in_general"') if key in said]
+    assert not [key for key in ('"kind"', '"diagnosis"', '"commands"', '"in_general"') if key in said]

@@ -32,7 +32,7 @@ def found(read: Listing) -> list[str]:
 
 def told(read: Listing) -> list[tuple[str, str, bool]]:
     """What is said of the paths ending in `/*`."""
-    return [(each.path, each.told.code, each.failed) for each in read.patterns(DiagnosisContext())]
+    return [(each.path, each.diagnosis.code, each.failed) for each in read.patterns(DiagnosisContext())]
 
 
 def test_the_nearest_pattern_takes_a_folder_and_each_once() -> None:

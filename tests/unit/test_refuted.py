@@ -322,3 +322,18 @@ def test_the_facts_of_one_workspace_prove_nothing_of_another() -> None:
     error = report.workspaces[1].folders[0].error
     assert error is not None
     assert error.code == "workspace_connection_failed"
+
+
+@pytest.mark.parametrize(
+    ("way", "code"),
+    [
+        ("oauth_secret", "workspace_connection_failed"),
+        ("federated", "workspace_connection_failed"),
+        ("managed_identity", "workspace_unreachable"),
+    ],
+)
+def test_only_a_sign_in_that_was_answered_proves_the_host(way: str, code: str) -> None:
+    """A managed identity's token goes out with the first request alone."""
+    lost = ServiceError(ServiceFailure(Service.DATABRICKS, Operation.LIST_CREDENTIALS.of(), FailureKind.DNS))
+    services = FakeServices({host(1): FakeWorkspace(fail={"credentials": lost})}, {"main": NEW})
+    assert codes(run(services, {**WAYS[way], "folders": []})) == [code]

@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from git_refresh.clients.identity import Identity
+from git_refresh.clients.session import Network
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import ServiceTime, Skew
 from git_refresh.model.schedule import MARGIN, expires_before, late_by, next_run_after
@@ -257,7 +258,7 @@ def given_token(monkeypatch: pytest.MonkeyPatch, token: str, expires_on: object)
     """What becomes of a token that the identity endpoint gives."""
     monkeypatch.setattr(Identity, "_ask", lambda *_: AccessToken(token, expires_on))  # type: ignore[arg-type]
     environ = {"IDENTITY_ENDPOINT": "http://127.0.0.1:1/token", "IDENTITY_HEADER": "header-0f-this-machine-7"}
-    identity = Identity(None, ssl.create_default_context(), deadline(), SecretFilter(), environ)
+    identity = Identity(None, Network(ssl.create_default_context(), deadline(), SecretFilter()), environ)
     return identity.token(AZURE_DEVOPS)
 
 

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from git_refresh.clients.connections import tls_context
 from git_refresh.clients.key_vault import KeyVault
+from git_refresh.clients.session import Network
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.values import Token
 from git_refresh.output.mask import SecretFilter
@@ -33,9 +34,7 @@ def vault(
     made = KeyVault(
         "https://contoso.vault.azure.net",
         FakeIdentity({}),  # type: ignore[arg-type]  # tokens are all that is asked of it
-        tls_context(),
-        deadline(),
-        secrets,
+        Network(tls_context(), deadline(), secrets),
     )
     found = SimpleNamespace(value=value, properties=SimpleNamespace(expires_on=expires_on, not_before=begins))
     monkeypatch.setattr(made._client, "get_secret", lambda _: found)

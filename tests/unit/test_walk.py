@@ -44,7 +44,8 @@ def search(
     read = Listing(there, folders, deadline=deadline(540, clock))
     found = [folder.path for folder in read]
     told = [
-        (f"{each.told.code} {each.told.message}", each.failed) for each in read.patterns(DiagnosisContext())
+        (f"{each.diagnosis.code} {each.diagnosis.message}", each.failed)
+        for each in read.patterns(DiagnosisContext())
     ]
     return found, told, read
 

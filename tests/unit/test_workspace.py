@@ -21,7 +21,7 @@ from git_refresh.clients.databricks import (
 )
 from git_refresh.clients.oauth import sign_in
 from git_refresh.clients.responses import UnexpectedAnswerError
-from git_refresh.clients.session import BoundedSession
+from git_refresh.clients.session import BoundedSession, Network
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import GitFolder
@@ -36,12 +36,12 @@ FOLDER = {"id": 7, "path": "/Repos/a/b", "url": "https://dev.azure.com/contoso/p
 
 def api(answer: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> DatabricksWorkspaceApi:
     """A workspace that answers every request so."""
+    network = Network(tls_context(), Deadline.after(60, FakeClock()), SecretFilter([SHARED]))
     made = DatabricksWorkspaceApi(
-        workspace_session(HOST, tls_context()),
+        workspace_session(HOST, network),
         HOST,
         SecretStr(OWN),
-        deadline=Deadline.after(60, FakeClock()),
-        secrets=SecretFilter([SHARED]),
+        network,
     )
     monkeypatch.setattr(made._client.api_client, "do", lambda *_, **__: answer())
     return made
@@ -127,9 +127,8 @@ def test_a_workspace_that_returns_the_secret_as_token_is_no_sign_in(
     def signed_in(token: str) -> str:
         given._content = json.dumps({"access_token": token}).encode()
         monkeypatch.setattr(BoundedSession, "post", lambda *_, **__: given)
-        deadline = Deadline.after(60, FakeClock())
-        session = workspace_session(HOST, tls_context())
-        found = sign_in(session, HOST, "id", SecretStr(SHARED), deadline=deadline, secrets=SecretFilter())
+        network = Network(tls_context(), Deadline.after(60, FakeClock()), SecretFilter())
+        found = sign_in(workspace_session(HOST, network), HOST, "id", SecretStr(SHARED), network)
         return found.get_secret_value()
 
     assert signed_in(OWN) == OWN
