@@ -162,10 +162,10 @@ def check_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool
         return
     from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not where there is no proxy
 
-    for problem in app.odd_proxy(settings, environ, offline=offline):
-        flaw, _, advice = problem.message.partition("; ")
-        told = finding("proxy_surprising", DiagnosisContext(), found=f"It {flaw}", advice=advice)
-        yield warning("settings", problem.location, told)
+    if odd := app.odd_proxy(settings, environ, offline=offline):
+        variable, flaw = odd
+        found = finding("proxy_surprising", DiagnosisContext(), found=f"It {flaw.found}", advice=flaw.advice)
+        yield warning("settings", variable, found)
 
 
 def _or_alone(problem: Problem) -> Problem:
