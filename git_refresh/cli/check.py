@@ -58,7 +58,6 @@ from git_refresh.settings.names import (
     unknown_names,
 )
 
-_NO_SCHEDULE = Problem(NAME, f"is missing, and without it the platform never runs the function; {EXAMPLE}")
 MOST_BYTES = 32 * 4096 - 1
 """Of `NAME=value`: Linux refuses to start a process with a longer string (`MAX_ARG_STRLEN`, which counts the zero byte at its end, in
 `include/uapi/linux/binfmts.h`: https://man7.org/linux/man-pages/man2/execve.2.html)."""
@@ -67,10 +66,13 @@ MANY_BYTES = 120_000
 _ALONE = " (to check a list alone: check FILE, without --settings)"
 
 
-def missing_beside(environ: Mapping[str, str], settings: Settings | None) -> list[Problem]:
-    """What the platform needs beside the list; a run itself could do without."""
+def missing_beside(environ: Mapping[str, str], settings: Settings | None, *, hint: str = "") -> list[Problem]:
+    """What the platform needs beside the list, a missing schedule with a hint; a run itself could do without."""
     schedule = environ.get(NAME, "")
-    found = [] if schedule.strip() else [_NO_SCHEDULE]
+    found = []
+    if not schedule.strip():
+        message = f"is missing, and without it the platform never runs the function; {EXAMPLE}{hint}"
+        found.append(Problem(NAME, message))
     if settings is None or not settings.fan_out:
         return found
     storage = read_storage(environ)
@@ -103,7 +105,7 @@ def check_settings(
         named: those that stand in a file of app settings. An environment has many that are none of ours; such a file has not.
     """
     if scheduled:
-        problems = [*problems, *map(_or_alone, missing_beside(environ, settings))]
+        problems = [*problems, *missing_beside(environ, settings, hint=_ALONE)]
     schedule = environ.get(NAME, "")
     told = not schedule.strip() or any(problem.location == NAME for problem in problems)
     if not told and (refused := schedule_problem(schedule)):
@@ -166,10 +168,6 @@ def check_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool
         variable, flaw = odd
         found = finding("proxy_surprising", DiagnosisContext(), found=f"It {flaw.found}", advice=flaw.advice)
         yield warning("settings", variable, found)
-
-
-def _or_alone(problem: Problem) -> Problem:
-    return replace(problem, message=problem.message + _ALONE) if problem is _NO_SCHEDULE else problem
 
 
 def _host_settings(environ: Mapping[str, str], named: Collection[str]) -> Iterator[Check]:
@@ -242,7 +240,7 @@ def _wrong(problem: Problem) -> Diagnosis:
 def skipped_layers(because: str, *, below: str, jobs: bool = False) -> list[Check]:
     """A line for each layer below one that failed for everybody; of jobs only where they were asked for."""
     layers = [layer for layer in LAYERS[LAYERS.index(below) + 1 :] if jobs or layer != "job"]
-    return [skipped(layer, "everything", because) for layer in layers]
+    return [replace(skipped(layer, "everything", because), whole_layer=True) for layer in layers]
 
 
 def check_live(
@@ -382,7 +380,8 @@ class _ZoneCheck:
         sources = self._sources()
         rooms = [WorkspaceChecks(workspace) for workspace in self._workspaces]
         for entry, report, room in zip(self._entries, self._reports, rooms, strict=True):
-            yield from WorkspaceCheck(entry, report, self._run, secrets, room).checks()
+            lines = WorkspaceCheck(entry, report, self._run, secrets, room).checks()
+            yield from (replace(line, about=room.workspace.name) for line in lines)
         if jobs is not None:
             looked = JobsCheck(self._run, self._refs, jobs, self._crew)
             yield from looked.checks(rooms, self._unfinished)

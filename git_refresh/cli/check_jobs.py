@@ -100,7 +100,9 @@ class JobsCheck:
             if isinstance(visit, WorkspaceJobs):
                 visits.append(visit)
             elif not room.shut:
-                yield failed("job", room.workspace.name, visit.diagnosis if visit else unfinished())
+                name = room.workspace.name
+                line = failed("job", name, visit.diagnosis if visit else unfinished())
+                yield replace(line, about=name)
         seen = {visit.room.workspace.host for visit in visits}
         yield from (
             skipped("job", room.workspace.name, room.shut)
@@ -109,7 +111,7 @@ class JobsCheck:
         )
         self._look(visits)
         for visit in visits:
-            yield from self._verdict(visit, unfinished)
+            yield from (replace(line, about=visit.name) for line in self._verdict(visit, unfinished))
             visit.jobs.close()
         kept = {
             found.address.repository

@@ -232,12 +232,6 @@ def _ends(plain: str, width: int) -> Iterator[int]:
     yield len(plain)
 
 
-def place_in(where: str, places: Places) -> str:
-    """Where in the settings the workspace is whose name a place begins with; empty: it begins with none."""
-    ends = [found.start() for found in re.finditer(r"[ ,]|$", where)]
-    return next((places[where[:end]] for end in reversed(ends) if where[:end] in places), "")
-
-
 def _same(error: Diagnosis, other: Diagnosis | None) -> bool:
     return other is not None and (error.code, error.cause, error.remedy) == (
         other.code,

@@ -27,7 +27,6 @@ from git_refresh.cli.findings import (
     fold,
     of_problem,
     once,
-    place_in,
     show_finding,
     tally,
     wrapped,
@@ -236,7 +235,7 @@ def show_check(
                 check.error if layer != "settings" or check.status == "warning" else None,
                 check.error.kind if check.error else check.kind,
                 check.kind,
-                "" if check.status in {"ok", "skipped"} else place_in(check.subject, places or {}),
+                "" if check.status in {"ok", "skipped"} else (places or {}).get(check.about, ""),
             )
             for check in checks
         ]
@@ -272,11 +271,7 @@ def show_nothing_run(problems: Sequence[Problem], out: Console) -> None:
 
 def _blocked(report: CheckReport) -> dict[Layer, str]:
     """Layers of which nothing was looked at, with the reason."""
-    return {
-        check.layer: check.message
-        for check in report.checks
-        if (check.status, check.subject) == ("skipped", "everything")
-    }
+    return {check.layer: check.message for check in report.checks if check.whole_layer}
 
 
 def _show_findings(report: Report, out: Console, places: Places) -> None:
@@ -288,9 +283,7 @@ def _show_findings(report: Report, out: Console, places: Places) -> None:
         if error.code not in {"invalid_settings", "invalid_folder"}  # told below, by their place
     ]
     show_finding(told, out)
-    show_finding(
-        [of_problem(problem, place_in(problem.location, places)) for problem in report.problems], out
-    )
+    show_finding([of_problem(problem, places.get(problem.about, "")) for problem in report.problems], out)
 
 
 def _show_steps(report: Report, out: Console, *, changes: bool = False) -> None:

@@ -43,6 +43,8 @@ class Problem:
     """Its `Diagnosis`, where the table of failures has it. Not in the JSON."""
     commands: tuple[str, ...] = field(default=(), compare=False, repr=False)
     """The commands in the message, in order: none of them is folded. Not in the JSON."""
+    about: str = field(default="", compare=False, repr=False)
+    """The name of the workspace that it is about; empty: none. Not in the JSON."""
 
     @override
     def __str__(self) -> str:
@@ -62,7 +64,7 @@ def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
     }
 
 
-_FOR_TEXT = ("kind", "told", "commands", "in_general", "happened")
+_FOR_TEXT = ("kind", "told", "commands", "in_general", "happened", "about", "whole_layer")
 
 
 def utc_text(moment: datetime) -> str:

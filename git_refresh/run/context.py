@@ -63,7 +63,7 @@ class Notes:
                 return
             if self._count[about] == MAX_WARNINGS_PER_SUBJECT:
                 problem = Problem(about, "There are more of these than are listed here.", severity="warning")
-            self._said[problem] = None
+            self._said[replace(problem, about=about)] = None
             self._count[about] += 1
 
     def all(self) -> tuple[Problem, ...]:
