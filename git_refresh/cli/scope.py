@@ -9,7 +9,7 @@ from functools import wraps
 
 import click
 
-from git_refresh.model.values import Problem, folder_key, patterns_above
+from git_refresh.model.values import Problem, folder_key, listed_as
 from git_refresh.output.redact import redact
 from git_refresh.output.text import closest, first_of
 from git_refresh.settings.entries import Entry, Rejected
@@ -125,7 +125,7 @@ def _narrowed(
 
 def _has(entry: Entry | Rejected, key: str, *, named: bool) -> bool:
     """Whether a workspace's list has a Git folder. Of one that is named itself, what cannot be read may be it: its problem is told."""
-    if _listed_as(key, _keys(entry)) is not None:
+    if _wanted_by(key, _keys(entry)) is not None:
         return True
     return named and (isinstance(entry, Rejected) or any(not folder.key for folder in entry.bad_folders))
 
@@ -137,23 +137,20 @@ def _keys(entry: Entry | Rejected) -> frozenset[str]:
     return frozenset(listed | {folder.key for folder in entry.bad_folders if folder.key})
 
 
-def _listed_as(key: str, keys: Collection[str]) -> str | None:
-    """Which key of a list a Git folder is wanted by: its own, or the nearest path ending in `/*` above it."""
-    if key in keys:
-        return key
-    above = () if key.endswith("/*") else patterns_above(key)
-    return next((pattern for pattern in above if pattern in keys), None)
+def _wanted_by(key: str, listed: Collection[str]) -> str | None:
+    """As `listed_as`; but a path ending in `/*` is wanted by itself alone."""
+    return None if key.endswith("/*") and key not in listed else listed_as(key, listed)
 
 
 def _with(entry: Entry | Rejected, keys: Collection[str], *, named: bool) -> Entry | Rejected:
     if isinstance(entry, Rejected):
         return entry
     listed = _keys(entry)
-    chosen = {_listed_as(key, listed) for key in keys}
+    chosen = {_wanted_by(key, listed) for key in keys}
     folders = tuple(folder for folder in entry.workspace.folders if folder.key in chosen)
     bad = tuple(folder for folder in entry.bad_folders if folder.key in chosen or (named and not folder.key))
     workspace = entry.workspace.model_copy(update={"folders": folders})
-    paths = frozenset(key for key in keys if _listed_as(key, listed) is not None)
+    paths = frozenset(key for key in keys if _wanted_by(key, listed) is not None)
     return Entry(workspace, bad, paths, entry, entry.notes)
 
 

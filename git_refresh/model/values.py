@@ -1,7 +1,7 @@
 """The values that the run and the clouds speak of: plain data, which knows neither."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -264,6 +264,13 @@ def patterns_above(key: str) -> Iterator[str]:
     while key:
         key = key.rpartition("/")[0]
         yield f"{key}/*"
+
+
+def listed_as(key: str, listed: Collection[str]) -> str | None:
+    """Which key of a list a Git folder is wanted by: its own, or the nearest path ending in `/*` above it."""
+    if key in listed:
+        return key
+    return next((pattern for pattern in patterns_above(key) if pattern in listed), None)
 
 
 def folder_key(path: str) -> str:

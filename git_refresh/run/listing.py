@@ -17,6 +17,7 @@ from git_refresh.model.values import (
     GitFolder,
     ListedObject,
     OtherObject,
+    listed_as,
     patterns_above,
 )
 from git_refresh.output.text import closest
@@ -122,14 +123,8 @@ class Listing:
 
         None when something nearer is left out: throwing local edits away because of a typo elsewhere would be a bad surprise.
         """
-        if path in self._named:
-            return None
-        for pattern in patterns_above(path):
-            if pattern in self._patterns:
-                return pattern
-            if pattern in self._named:
-                return None
-        return None
+        found = listed_as(path, self._named | self._patterns)
+        return found if found in self._patterns else None
 
     def _is_whole(self, pattern: str) -> bool:
         """Whether all below a path ending in `/*` is wanted."""
