@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from git_refresh.cli import ask, options, render
-from git_refresh.cli.check import check_live, check_settings, missing_beside
+from git_refresh.cli.check import check_live
+from git_refresh.cli.check_settings import check_settings, missing_beside
 from git_refresh.cli.checks import CheckReport
 from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.shared import (

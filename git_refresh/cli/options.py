@@ -26,6 +26,9 @@ FILE = click.Path(allow_dash=True, path_type=Path)
 """What is wrong with it is told by what reads it, under --json as JSON."""
 
 
+list_argument = click.argument("workspaces", type=FILE, required=False, metavar="[FILE]")
+
+
 @dataclass(frozen=True, slots=True)
 class SettingsSource:
     """Where the settings are from, as the command line names it."""

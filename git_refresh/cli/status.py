@@ -1,22 +1,35 @@
-"""How do things stand? Each workspace's Git credential and Git folders as they are now, read and not compared with Azure DevOps."""
+"""`status`: each workspace's Git credential and Git folders as they are now, read and not compared with Azure DevOps."""
 
 import os
-from collections.abc import Callable, Hashable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
+import click
 from rich.console import Console
 from rich.text import Text
 
+from git_refresh.cli import options, render
 from git_refresh.cli.checks import Status
+from git_refresh.cli.files import read_text
 from git_refresh.cli.findings import STYLE, Finding, alike, code_style, explain, fold, once, show_line, tally
-from git_refresh.cli.last_run import LastRun
-from git_refresh.cli.options import quiet
+from git_refresh.cli.options import SettingsSource, quiet
+from git_refresh.cli.shared import (
+    FAILED,
+    INTERRUPTED,
+    allow,
+    exit_with_problems,
+    given_settings,
+    outlet_for,
+    put_out,
+)
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
 from git_refresh.model.clock import Deadline
-from git_refresh.model.values import GitFolder, json_of
+from git_refresh.model.values import GitFolder, Problem, Zone, json_of
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.text import count
 from git_refresh.run.context import facts_of_principal, facts_of_workspace
@@ -26,7 +39,43 @@ from git_refresh.run.ports import Clouds
 from git_refresh.run.refresh import walk
 from git_refresh.run.report import PLACES, CredentialReport, FolderReport, WorkspaceReport
 from git_refresh.settings.entries import Entry
-from git_refresh.settings.load import Settings
+from git_refresh.settings.json_text import JsonError, parse
+from git_refresh.settings.load import Settings, SettingsError, load
+
+
+@click.command(short_help="How do things stand, workspace by workspace?")
+@click.option(
+    "--report",
+    "last",
+    type=options.FILE,
+    help="What run --json has printed: tells when the tokens end that this run has stored.",
+)
+@options.settings_option
+@options.json_option
+@options.output_options
+def status(source: SettingsSource, last: Path | None, *, as_json: bool) -> None:
+    """How do things stand? Shows each workspace's Git credential, and each Git folder's branch and commit. Writes nothing.
+
+    It does not ask Azure DevOps whether a folder is at the latest commit (plan does), nor whether all rights are there (check does).
+    """
+    logger = outlet_for(as_json=as_json)
+    try:
+        stored = read_report(last) if last else None
+        given = given_settings(source)
+        settings = allow(load(given.values), given.source)
+        with render.console(stderr=True).status("Looking …"):
+            report = _read(settings, logger, stored)
+    except SettingsError as error:
+        exit_with_problems(error.problems, as_json=as_json)
+    put_out(
+        logger,
+        as_json,
+        report.as_dict(),
+        lambda: show_status(report, render.console(), with_ends=stored is not None),
+    )
+    if any(error.code == "interrupted" for workspace in report.workspaces for error in workspace.errors()):
+        sys.exit(INTERRUPTED)
+    sys.exit(0 if report.result == "ok" else FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +160,97 @@ class StatusReport:
         }
 
 
-def status(settings: Settings, logger: RedactingLogger, last: LastRun | None) -> StatusReport:
+# What a run has stored, and until when: only its report says that
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """A run, as its report tells it."""
+
+    started_at: datetime
+    tokens: tuple[tuple[str | None, str | None, datetime], ...]
+    """The tokens that it stored: of which identity, for which tenant, and when each ends."""
+    actions: Mapping[str, str]
+    """What it did with the credential of each workspace, by address."""
+
+    def _ends(self, zone: Zone) -> datetime | None:
+        """When what was stored in a zone ends, at the earliest."""
+        tenant = zone.devops.tenant_id if zone.devops else None
+        return min(
+            (
+                ends
+                for identity, of, ends in self.tokens
+                if identity == zone.identity and tenant in {None, of}
+            ),
+            default=None,
+        )
+
+    def told(self, host: str, zone: Zone, now: datetime) -> tuple[Status, str, datetime | None]:
+        """How a workspace's credential stands by this run: whether that is well, in words, and when the token ends."""
+        run = f"the run of {self.started_at:%Y-%m-%d %H:%M} UTC"
+        action = self.actions.get(host)
+        if action is None:
+            return "warning", f"{run} did not know this workspace", None
+        ends_at = self._ends(zone)
+        if action not in {"created", "updated"} or ends_at is None:
+            return "warning", f"{run} stored nothing ({action})", None
+        left = ends_at - now
+        ends = f"{ends_at:%Y-%m-%d %H:%M} UTC"
+        if left <= timedelta():
+            return (
+                "warning",
+                f"what {run} stored ended at {ends}, {_minutes(-left)} ago, unless a later run has stored more",
+                ends_at,
+            )
+        return "ok", f"what {run} stored ends at {ends}, in {_minutes(left)}", ends_at
+
+
+def _minutes(time: timedelta) -> str:
+    return count(round(time / timedelta(minutes=1)), "minute")
+
+
+def read_report(file: Path) -> LastRun:
+    """The report that `run --json` has printed.
+
+    Raises:
+        SettingsError: it cannot be read, or is something else.
+    """
+    where, text = read_text(file)
+    try:
+        report = parse(text)
+        if isinstance(report, dict) and report.get("dry_run") is True:
+            raise SettingsError(
+                [Problem(where, "is the report of a plan, which stores nothing; use that of a run")]
+            )
+        return _last_run(report)
+    except JsonError as error:
+        problem = Problem(where, str(error))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        problem = Problem(where, "is not the report that run --json prints")
+    raise SettingsError([problem])
+
+
+def _last_run(report: Any) -> LastRun:  # noqa: ANN401  # whatever is in the file
+    return LastRun(
+        _moment(report["started_at"]),
+        tuple(
+            (token["identity"], token["tenant"], _moment(token["expires_at"])) for token in report["tokens"]
+        ),
+        {
+            entry["host"]: str((entry["credential"] or {"action": entry["result"]})["action"])
+            for entry in report["workspaces"]
+        },
+    )
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+# What is there now
+
+
+def _read(settings: Settings, logger: RedactingLogger, last: LastRun | None) -> StatusReport:
     """How things stand in the real clouds.
 
     Raises:
