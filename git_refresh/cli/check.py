@@ -28,11 +28,10 @@ from git_refresh.cli.jobs import WorkspaceChecks
 from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.scope import Scope, narrow, scope_options
 from git_refresh.cli.shared import (
-    FAILED,
-    INTERRUPTED,
     WRONG,
     CommandSettings,
     allow,
+    finish,
     given_settings,
     outlet_for,
     places_of,
@@ -135,10 +134,9 @@ def check(
             left_out="" if jobs or offline or settings is None else _NO_JOBS,
         ),
     )
-    if any(check.error and check.error.code == "interrupted" for check in report.checks):
-        sys.exit(INTERRUPTED)
-    nothing_run = settings is None or offline
-    sys.exit(0 if report.result == "ok" else WRONG if nothing_run else FAILED)
+    if report.result == "failed" and not report.interrupted and (settings is None or offline):
+        sys.exit(WRONG)
+    finish(ok=report.result == "ok", interrupted=report.interrupted)
 
 
 def skipped_layers(because: str, *, below: str, jobs: bool = False) -> list[Check]:
@@ -160,13 +158,13 @@ def check_live(
 
     interval = max(gaps(values.get(NAME), SystemClock().now()))
     with closing(app.connect(settings, os.environ, logger, jobs_client_shares_token=jobs)) as clouds:
-        sight = HttpJobsClientFactory(clouds.tls, clouds.deadline, logger.secrets) if jobs else None
+        factory = HttpJobsClientFactory(clouds.tls, clouds.deadline, logger.secrets) if jobs else None
         return check_clouds(
             clouds.settings,
             clouds,
             clouds.deadline,
             interval=interval,
-            jobs=sight,
+            jobs=factory,
             threads=clouds.threads,
         )
 
@@ -196,8 +194,8 @@ def check_clouds(
         if isinstance(entry, Rejected)
     ]
     walked = walk(settings, clouds, deadline, threads=threads)
-    crew = Executor(settings.concurrency, deadline)
-    crew.interrupted = walked.interrupted
+    executor = Executor(settings.concurrency, deadline)
+    executor.interrupted = walked.interrupted
     reports = walked.by_host()
     for zone in walked.zones.values():
         services, own = clouds.services(zone.zone), zone.settings
@@ -209,7 +207,7 @@ def check_clouds(
                 own, subject, failure, alone=len(walked.zones) == 1, jobs=jobs is not None
             )
             continue
-        lines = _ZoneCheck(zone.run, reports, crew, subject).checks(interval, clouds, jobs)
+        lines = _ZoneCheck(zone.run, reports, executor, subject).checks(interval, clouds, jobs)
         if services.identity is Service.AZURE_CLI:
             as_itself = {each.name for each in workspaces_of(own) if each.auth == "managed_identity"}
             lines = (_asked_as_you(line, as_itself, settings.options) for line in lines)
@@ -268,10 +266,10 @@ class _ZoneCheck:
     """The lines of one trust zone that has a token."""
 
     def __init__(
-        self, run: Run, reports: Mapping[str, WorkspaceReport], crew: Executor, subject: str
+        self, run: Run, reports: Mapping[str, WorkspaceReport], executor: Executor, subject: str
     ) -> None:
         self._run = run
-        self._crew = crew
+        self._executor = executor
         self._subject = subject
         self._entries = [entry for entry in run.settings.entries if isinstance(entry, Entry)]
         self._workspaces = [entry.workspace for entry in self._entries]
@@ -287,8 +285,8 @@ class _ZoneCheck:
             lines = WorkspaceCheck(entry, report, self._run, secrets, room).checks()
             yield from (replace(line, about=room.workspace.name) for line in lines)
         if jobs is not None:
-            looked = JobsCheck(self._run, self._refs, jobs, self._crew)
-            yield from looked.checks(rooms, self._unfinished)
+            jobs_check = JobsCheck(self._run, self._refs, jobs, self._executor)
+            yield from jobs_check.checks(rooms, self._unfinished)
         yield from self._refs.checks(self._run.context, sources)
         yield from self._about_identity(interval, clouds.clock_behind())
 
@@ -306,18 +304,18 @@ class _ZoneCheck:
         seen.update(*(report.credential.rejected_by for report in self._reports if report.credential))
         named = named_sources(self._workspaces, seen)
         named += [(repository, ref) for (repository, _), ref, _ in folders if ref]
-        self._crew.each(list(dict.fromkeys(named)), self._refs.look)
+        self._executor.each(list(dict.fromkeys(named)), self._refs.look)
         return {*seen, *named}
 
     def _about_identity(self, interval: timedelta, behind: timedelta) -> Iterator[Check]:
         subject, now, ends = self._subject, self._run.deadline.clock.now(), self._run.token.expires_at
-        whose = (
+        identity = (
             f"object id {self._run.token.object_id}"
             if self._run.token.object_id
             else "its token contains no object id"
         )
         left = f"{ends:%H:%M} UTC, in {count(round((ends - now).total_seconds() / 60), 'minute')}"
-        message = f"{whose}; its token for Azure DevOps ends at {left}"
+        message = f"{identity}; its token for Azure DevOps ends at {left}"
         own = self._run.services.identity is Service.AZURE_CLI
         if own:
             message += "; this is your own sign-in: the app's identity needs the same rights"
@@ -327,10 +325,10 @@ class _ZoneCheck:
             between = f"up to {gap} pass between two runs"
             # How long the app's own token will last, that of somebody's sign-in does not tell for sure.
             which = "of your own sign-in" if own else "for Azure DevOps"
-            told = finding(
+            diagnosis = finding(
                 "token_expires_before_next_run", self._run.context, which=which, ends=left, next_run=between
             )
-            yield (warning if own else failed)("identity", subject, told)
+            yield (warning if own else failed)("identity", subject, diagnosis)
         for auth, resource, what in _ALSO:
             if any(workspace.auth == auth for workspace in self._workspaces):
                 try:
@@ -343,7 +341,7 @@ class _ZoneCheck:
                     yield Check("identity", subject, "ok", f"it also gets tokens for {what}")
 
     def _unfinished(self) -> Diagnosis:
-        return (interrupted if self._crew.interrupted else out_of_time)(self._run.context)
+        return (interrupted if self._executor.interrupted else out_of_time)(self._run.context)
 
     def _secrets(self) -> dict[str, Workspace]:
         """Each distinct secret, with the first workspace that uses it."""

@@ -76,8 +76,8 @@ def check_settings(
     if scheduled:
         problems = [*problems, *missing_beside(environ, settings, hint=_ALONE)]
     schedule = environ.get(NAME, "")
-    told = not schedule.strip() or any(problem.location == NAME for problem in problems)
-    if not told and (refused := schedule_problem(schedule)):
+    reported = not schedule.strip() or any(problem.location == NAME for problem in problems)
+    if not reported and (refused := schedule_problem(schedule)):
         problems = [*problems, refused]
     found = [
         Check("settings", problem.location, "failed", problem.message, _wrong(problem))
@@ -117,13 +117,13 @@ def check_settings(
 
 
 def _noted(note: Problem) -> Check:
-    """The line of what is written in another form than its own; those of one kind are told together."""
+    """The line of what is written in another form than its own; those of one kind share one."""
     if note.kind.startswith(RENAMED):
-        told, in_general = finding("setting_renamed", DiagnosisContext(), understood=note.message), ""
+        diagnosis, in_general = finding("setting_renamed", DiagnosisContext(), understood=note.message), ""
     else:
-        told = finding("setting_understood", DiagnosisContext(), understood=note.message)
+        diagnosis = finding("setting_understood", DiagnosisContext(), understood=note.message)
         in_general = "This is written in another form; --json has what is used in place of each."
-    line = warning("settings", note.location, replace(told, kind=note.kind))
+    line = warning("settings", note.location, replace(diagnosis, kind=note.kind))
     return replace(line, kind=in_general)
 
 
@@ -148,8 +148,8 @@ def _host_settings(environ: Mapping[str, str], named: Collection[str]) -> Iterat
     for name, value in environ.items():
         function = disables(name)
         if function and value.strip().lower() in {"true", "1"}:
-            told = finding("function_disabled", DiagnosisContext(), function=function)
-            yield warning("settings", redact(name), told)
+            diagnosis = finding("function_disabled", DiagnosisContext(), function=function)
+            yield warning("settings", redact(name), diagnosis)
 
 
 def check_sizes(environ: Mapping[str, str]) -> Iterator[Check]:
@@ -163,10 +163,10 @@ def check_sizes(environ: Mapping[str, str]) -> Iterator[Check]:
         size = _bytes(_compact(environ.get(name, "")))
         most = MOST_BYTES - _bytes(f"{name}=")
         if size >= MANY_BYTES:
-            told = finding(
+            diagnosis = finding(
                 "long_setting", DiagnosisContext(), setting=name, size=f"{size:,}", most=f"{most:,}"
             )
-            yield (failed if size > most else warning)("settings", name, told)
+            yield (failed if size > most else warning)("settings", name, diagnosis)
 
 
 def _bytes(text: str) -> int:
@@ -182,14 +182,16 @@ def _compact(value: str) -> str:
 
 
 def _unused_secret_names(settings: Settings | None) -> Iterator[Check]:
-    """A line for each way of signing in to which somebody has written a secret's name: he may think that it is used."""
+    """A line for each way of signing in for which the list has a secret's name without need."""
     users: dict[str, list[Workspace]] = {}
     for workspace in workspaces_of(settings):
         if workspace.auth != "oauth_secret" and workspace.client_secret_name is not None:
             users.setdefault(workspace.auth, []).append(workspace)
     for auth, workspaces in users.items():
-        told = finding("unused_secret_name", DiagnosisContext(), auth=auth, workspaces=_first_of(workspaces))
-        yield warning("settings", "WORKSPACES", told)
+        diagnosis = finding(
+            "unused_secret_name", DiagnosisContext(), auth=auth, workspaces=_first_of(workspaces)
+        )
+        yield warning("settings", "WORKSPACES", diagnosis)
 
 
 def workspaces_of(settings: Settings | None) -> list[Workspace]:

@@ -40,6 +40,11 @@ class CheckReport:
     def result(self) -> Literal["ok", "failed"]:
         return "failed" if any(check.status == "failed" for check in self.checks) else "ok"
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was ended early."""
+        return any(check.error is not None and check.error.code == "interrupted" for check in self.checks)
+
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""
         return {"version": 1, "result": self.result, "checks": [json_of(check) for check in self.checks]}

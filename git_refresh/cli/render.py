@@ -227,7 +227,7 @@ def show_check(
         if not checks or layer in blocked:
             continue
         out.print(Text(_LAYER[layer], "bold"))
-        told = [
+        findings = [
             Finding(
                 check.status,
                 check.subject,
@@ -239,7 +239,7 @@ def show_check(
             )
             for check in checks
         ]
-        show_finding(told, out, indent=2, with_hint=not crowded)  # the last line has it then
+        show_finding(findings, out, indent=2, with_hint=not crowded)  # the last line has it then
     if blocked:
         because = blocked[next(iter(blocked))]
         show_finding([Finding("skipped", "everything else", because)], out)
@@ -276,13 +276,13 @@ def _blocked(report: CheckReport) -> dict[Layer, str]:
 
 def _show_findings(report: Report, out: Console, places: Places) -> None:
     """Each failure, those of one kind together; what is wrong with the settings, place by place; and what is not well besides."""
-    told = [
+    findings = [
         Finding("failed", where, error.message, error, place=places.get(workspace.name, ""))
         for workspace in report.workspaces
         for where, error in workspace.failures()
         if error.code not in {"invalid_settings", "invalid_folder"}  # told below, by their place
     ]
-    show_finding(told, out)
+    show_finding(findings, out)
     show_finding([of_problem(problem, places.get(problem.about, "")) for problem in report.problems], out)
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import click
@@ -19,10 +19,9 @@ from git_refresh.cli.progress import Lines, Live
 from git_refresh.cli.scope import Scope, narrow, scope_options
 from git_refresh.cli.shared import (
     CHANGES,
-    FAILED,
-    INTERRUPTED,
     WRONG,
     allow,
+    finish,
     given_settings,
     outlet_for,
     places_of,
@@ -68,7 +67,9 @@ def plan(
     """
     show = partial(render.show_plan, changes=changes)
     report = _refresh(source, scope, show, as_json=as_json, dry_run=True, workspaces=workspaces)
-    _end(report, CHANGES if exit_code and _changes_something(report) else 0)
+    if exit_code and report.result == "ok" and _changes_something(report):
+        sys.exit(CHANGES)
+    _end(report)
 
 
 @click.command()
@@ -169,13 +170,10 @@ def _slice(settings: Settings, number: int) -> tuple[Slice, tuple[str, ...]]:
     return Slice(str(uuid4()), number, len(parts)), parts[number - 1]
 
 
-def _end(report: Report, code: int = 0) -> None:
-    """End the command: by this code where all went well."""
-    if any(
-        error.code == "interrupted" for workspace in report.workspaces for _, error in workspace.failures()
-    ):
-        sys.exit(INTERRUPTED)
-    sys.exit(code if report.result == "ok" else FAILED)
+def _end(report: Report) -> NoReturn:
+    """End the command."""
+    errors = [error.code for workspace in report.workspaces for _, error in workspace.failures()]
+    finish(ok=report.result == "ok", interrupted="interrupted" in errors)
 
 
 def _changes_something(report: Report) -> bool:

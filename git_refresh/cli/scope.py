@@ -105,12 +105,12 @@ def _narrowed(
     for key, path in keys.items():
         if not any(_has(entry, key, named=bool(wanted.names)) for entry in entries):
             listed = sorted({listed for entry in entries for listed in _keys(entry)})
-            whose = (
+            where = (
                 f"of {first_of(list(dict.fromkeys(entry.name for entry in entries)), _MAX_NAMES)}"
                 if wanted.names
                 else "in the list"
             )
-            found = f'"{redact(path)}" is not a Git folder {whose}, nor below a path ending in /*'
+            found = f'"{redact(path)}" is not a Git folder {where}, nor below a path ending in /*'
             problems.append(
                 Problem("--folder", f"{found if path.strip() else 'is empty'}; {_instead(key, listed)}")
             )

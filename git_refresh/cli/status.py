@@ -1,7 +1,6 @@
 """`status`: each workspace's Git credential and Git folders as they are now, read and not compared with Azure DevOps."""
 
 import os
-import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -19,10 +18,9 @@ from git_refresh.cli.files import read_text
 from git_refresh.cli.findings import STYLE, Finding, alike, code_style, explain, fold, once, show_line, tally
 from git_refresh.cli.options import SettingsSource, quiet
 from git_refresh.cli.shared import (
-    FAILED,
-    INTERRUPTED,
     allow,
     exit_with_problems,
+    finish,
     given_settings,
     outlet_for,
     put_out,
@@ -73,9 +71,8 @@ def status(source: SettingsSource, last: Path | None, *, as_json: bool) -> None:
         report.as_dict(),
         lambda: show_status(report, render.console(), with_ends=stored is not None),
     )
-    if any(error.code == "interrupted" for workspace in report.workspaces for error in workspace.errors()):
-        sys.exit(INTERRUPTED)
-    sys.exit(0 if report.result == "ok" else FAILED)
+    errors = [error.code for workspace in report.workspaces for error in workspace.errors()]
+    finish(ok=report.result == "ok", interrupted="interrupted" in errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +122,14 @@ class WorkspaceStatus:
 
     def statuses(self) -> list[Status]:
         """Of itself and of all in it."""
-        return [
-            self.status,
-            *(item.status for item in self.credentials),
-            *(item.status for item in self.folders),
-        ]
+        return [item.status for item in self._parts()]
 
     def errors(self) -> list[Diagnosis]:
-        """All that are told in it."""
-        found = [
-            self.error,
-            *(item.error for item in self.credentials),
-            *(item.error for item in self.folders),
-        ]
-        return [error for error in found if error is not None]
+        """All of itself and of all in it."""
+        return [item.error for item in self._parts() if item.error is not None]
+
+    def _parts(self) -> "tuple[WorkspaceStatus | CredentialStatus | FolderStatus, ...]":
+        return (self, *self.credentials, *self.folders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +176,7 @@ class LastRun:
             default=None,
         )
 
-    def told(self, host: str, zone: Zone, now: datetime) -> tuple[Status, str, datetime | None]:
+    def status_of(self, host: str, zone: Zone, now: datetime) -> tuple[Status, str, datetime | None]:
         """How a workspace's credential stands by this run: whether that is well, in words, and when the token ends."""
         run = f"the run of {self.started_at:%Y-%m-%d %H:%M} UTC"
         action = self.actions.get(host)
@@ -328,18 +319,20 @@ class _Rendering:
         own = own_credential(report.stored, workspace.git_username)
         if own is None and (federated := federated_credential(report.stored)) is not None:
             context = facts_of_workspace(DiagnosisContext(options=self.settings.options), workspace)
-            told = finding("federated_credential", context, id=federated.id)
+            diagnosis = finding("federated_credential", context, id=federated.id)
             return CredentialStatus(
-                principal, "warning", told.message, federated.id, federated.username, error=told
+                principal, "warning", diagnosis.message, federated.id, federated.username, error=diagnosis
             )
         if own is None:
             message = "there is none for Azure DevOps; pulls fail until a run has stored one"
             return CredentialStatus(principal, "failed", message)
-        said = f"user name {own.username}" + (f", of {principal}" if report.principal_id is not None else "")
+        message = f"user name {own.username}" + (
+            f", of {principal}" if report.principal_id is not None else ""
+        )
         if self.last is None:
-            return CredentialStatus(principal, "ok", said, own.id, own.username)
-        state, ends, ends_at = self.last.told(workspace.host, self.settings.zone(workspace), self.now)
-        return CredentialStatus(principal, state, f"{said}; {ends}", own.id, own.username, ends_at)
+            return CredentialStatus(principal, "ok", message, own.id, own.username)
+        state, ends, ends_at = self.last.status_of(workspace.host, self.settings.zone(workspace), self.now)
+        return CredentialStatus(principal, state, f"{message}; {ends}", own.id, own.username, ends_at)
 
 
 def _principal(entry: Entry, principal_id: int | None) -> str:
@@ -355,8 +348,8 @@ def _folders(entry: Entry, report: WorkspaceReport) -> Iterator[FolderStatus]:
         yield FolderStatus(pattern.path, state, pattern.told.message, error=pattern.told)
     for bad in entry.bad_folders:
         if bad.path is None:
-            told = finding("invalid_folder", DiagnosisContext(), problem=bad.problem)
-            yield FolderStatus("a folder", "failed", told.message, error=told)
+            diagnosis = finding("invalid_folder", DiagnosisContext(), problem=bad.problem)
+            yield FolderStatus("a folder", "failed", diagnosis.message, error=diagnosis)
 
 
 def _folder(report: FolderReport) -> FolderStatus:
@@ -380,12 +373,12 @@ def _folder(report: FolderReport) -> FolderStatus:
         case "created":
             return FolderStatus(report.path, "warning", f"{report.why} yet; a run creates it")
         case "unchanged":
-            said = f"{found.message}; {report.why}"
-            return replace(found, status="warning", message=said, error=report.note, in_general="")
+            message = f"{found.message}; {report.why}"
+            return replace(found, status="warning", message=message, error=report.note, in_general="")
         case _ if at is not None and wanted is not None and at.branch != wanted.branch:
-            said = f"{found.message}; the settings want {wanted}"
+            message = f"{found.message}; the settings want {wanted}"
             general = "on another branch than the settings want"
-            return replace(found, status="warning", message=said, in_general=general)
+            return replace(found, status="warning", message=message, in_general=general)
     return found
 
 
@@ -414,11 +407,11 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
     ]
     same: dict[Hashable, list[WorkspaceStatus]] = {}
     for workspace in shown:
-        same.setdefault(_said(workspace), []).append(workspace)
-    for workspace, names in once(shown, _said, lambda workspace: workspace.name):
+        same.setdefault(_outcome(workspace), []).append(workspace)
+    for workspace, names in once(shown, _outcome, lambda workspace: workspace.name):
         alone = names == workspace.name
         fold(Text(), Text.assemble((names, "bold"), f"  {workspace.host}" if alone else ""), out)
-        lines = [*_lines(workspace)] if alone else _together(same[_said(workspace)])
+        lines = [*_lines(workspace)] if alone else _together(same[_outcome(workspace)])
         few: Callable[[Finding], int] = (lambda _: PLACES) if alone else (lambda _: 1)
         for line, where in once(lines, alike(lines), lambda line: line.location, few):
             if not quiet() or line.status != "ok":
@@ -427,21 +420,21 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
     errors = [
         Finding("failed", "", error.message, error) for each in report.workspaces for error in each.errors()
     ]
-    for told, _ in once(errors, alike(errors), lambda told: told.location, few=lambda _: 1):
-        if told.error:
-            explain(told.error, out, Text(), Text(told.error.code, code_style(told.error.code, out)))
+    for item, _ in once(errors, alike(errors), lambda item: item.location, few=lambda _: 1):
+        if item.error:
+            explain(item.error, out, Text(), Text(item.error.code, code_style(item.error.code, out)))
     credentials = [each for workspace in report.workspaces for each in workspace.credentials]
     unknown = not with_ends and any(credential.is_stored for credential in credentials)
     if unknown and not quiet() and report.result == "ok":
         fold(Text(), Text(_FROM_A_REPORT, "dim"), out)
-    said = tally([status for workspace in report.workspaces for status in workspace.statuses()])
-    said = f"{count(len(report.workspaces), 'workspace')}: {said}."
+    message = tally([status for workspace in report.workspaces for status in workspace.statuses()])
+    message = f"{count(len(report.workspaces), 'workspace')}: {message}."
     if unknown:
-        said += " Whether stored tokens work is unknown."
-    fold(Text(), Text(said, STYLE[report.result]), out)
+        message += " Whether stored tokens work is unknown."
+    fold(Text(), Text(message, STYLE[report.result]), out)
 
 
-def _said(workspace: WorkspaceStatus) -> Hashable:
+def _outcome(workspace: WorkspaceStatus) -> Hashable:
     """All that is shown of it, but for what is its own in any case; where something failed, for all names and values."""
     lines = [*_lines(workspace, with_ids=False)]
     if not workspace.errors():
@@ -468,9 +461,11 @@ def _lines(workspace: WorkspaceStatus, *, with_ids: bool = True) -> Iterator[Fin
     yield Finding(workspace.status, failed, workspace.message, workspace.error, in_general="signed in")
     for credential in workspace.credentials:
         id_ = f" {credential.id}" if credential.id and with_ids else ""
-        said = credential.message
-        yield Finding(credential.status, f"Git credential{id_}", said, credential.error, in_general=said)
+        message = credential.message
+        yield Finding(
+            credential.status, f"Git credential{id_}", message, credential.error, in_general=message
+        )
     for folder in workspace.folders:
-        said = folder.in_general or folder.message
-        kind = "" if with_ids else said
-        yield Finding(folder.status, folder.path, folder.message, folder.error, kind, said)
+        message = folder.in_general or folder.message
+        kind = "" if with_ids else message
+        yield Finding(folder.status, folder.path, folder.message, folder.error, kind, message)

@@ -16,7 +16,7 @@ from git_refresh.cli import render
 from git_refresh.cli.check import skipped_layers
 from git_refresh.cli.checks import Check, CheckReport, Layer, failed, skipped, warning
 from git_refresh.cli.findings import fold, of_problem, show_finding
-from git_refresh.cli.progress import Lines, Live, said
+from git_refresh.cli.progress import Lines, Live, outcome
 from git_refresh.failures.diagnosis import Diagnosis, noted
 from git_refresh.model.values import Problem
 from git_refresh.run.report import CredentialReport, FolderReport, WorkspaceReport
@@ -498,7 +498,7 @@ def test_square_brackets_in_a_name_are_no_markup() -> None:
     ],
 )
 def test_a_finished_workspace_is_shown_in_a_few_words(changes: dict[str, Any], words: str) -> None:
-    assert said(workspace(**changes)) == words
+    assert outcome(workspace(**changes)) == words
 
 
 def test_the_live_display_shows_a_dozen_workspaces_and_counts_the_rest() -> None:
