@@ -178,16 +178,7 @@ def check_clouds(
     jobs: JobsClientFactory | None = None,
     threads: int = MAX_THREADS,
 ) -> list[Check]:
-    """Every layer below the settings, in order. Never raises for what a service does.
-
-    Args:
-        settings: whom to look at.
-        clouds: how to reach them.
-        deadline: when the budget is over; its clock tells the time.
-        interval: the longest time between two runs; a token has to last as long.
-        jobs: the ways to the workspaces' jobs, where these are to be looked at too.
-        threads: how many there may be.
-    """
+    """Every layer below the settings, in order; a token has to last for the interval. Never raises for what a service does."""
     found = [
         skipped("workspace", entry.name, "its entry in WORKSPACES is wrong")
         for entry in settings.entries
@@ -224,13 +215,7 @@ _YOURS = frozenset(
 
 
 def _asked_as_you(check: Check, as_itself: Collection[str], options: Command) -> Check:
-    """A refusal that is your own: what would mend it for you is no right that the app needs.
-
-    Args:
-        check: a line.
-        as_itself: the workspaces that the app signs in to as its identity, and so check as you.
-        options: with which a command of ours reads the same settings.
-    """
+    """A refusal that is your own: it proves nothing about the app. `as_itself` names workspaces that it signs in to as its identity."""
     is_yours = check.error is not None and (
         check.error.code in _YOURS or (check.error.code == "not_in_workspace" and check.subject in as_itself)
     )

@@ -65,12 +65,9 @@ class RefChecks:
     def repositories(
         self, context: DiagnosisContext, reported: "RefChecks", kept: Collection[Repository]
     ) -> Iterator[Check]:
-        """A line for each repository that cannot be read, unless others have told of it.
+        """A line for each repository that cannot be read, unless others have reported it.
 
-        Args:
-            context: around them.
-            reported: what was asked for the settings' sake.
-            kept: what is cloned with credentials that this app keeps fresh. Of others the app need not be let in.
+        The app needs access only to those in the settings, and to those that are cloned with credentials that it `kept` valid.
         """
         known = {
             repository

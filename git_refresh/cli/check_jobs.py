@@ -66,14 +66,7 @@ class JobsCheck:
     """Looks at the jobs of the workspaces of one trust zone."""
 
     def __init__(self, run: Run, devops: RefChecks, factory: JobsClientFactory, executor: Executor) -> None:
-        """Take what there is to look with.
-
-        Args:
-            run: a dry run.
-            devops: what Azure DevOps has said so far, of what the settings want.
-            factory: the ways to the workspaces' jobs.
-            executor: does many things at once.
-        """
+        """Take a dry run, and what it knows of the refs in the settings."""
         self._run = run
         self._devops = devops
         self._heads = RefChecks(replace(run, share_s=inf))

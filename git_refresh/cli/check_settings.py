@@ -64,14 +64,9 @@ def check_settings(
     scheduled: bool = True,
     named: Collection[str] = (),
 ) -> list[Check]:
-    """The settings' own lines: every problem, every odd name, every value that is too long, or that all is well.
+    """Every problem, every odd name, every value that is too long; or that all is well.
 
-    Args:
-        environ: the settings by name.
-        problems: what `settings.load` has found.
-        settings: what it has read, if anything can be run.
-        scheduled: whether the schedule, too, has to be among them. The run itself could do without.
-        named: those that stand in a file of app settings. An environment has many that are none of ours; such a file has not.
+    A run needs no schedule: it is checked if `scheduled`. `named` are the names in a file, where each must be a setting of this app.
     """
     if scheduled:
         problems = [*problems, *missing_beside(environ, settings, hint=_ALONE)]
@@ -153,12 +148,7 @@ def _host_settings(environ: Mapping[str, str], named: Collection[str]) -> Iterat
 
 
 def check_sizes(environ: Mapping[str, str]) -> Iterator[Check]:
-    """A line for each of our settings that is too long, or nearly.
-
-    Args:
-        environ: the settings by name. JSON is measured without the white space of a file that is meant to be read, as `jq` and Bicep
-            set it.
-    """
+    """A line for each setting that is too long, or nearly. JSON counts without white space, as `jq` and Bicep set it."""
     for name in SETTINGS:
         size = _bytes(_compact(environ.get(name, "")))
         most = MOST_BYTES - _bytes(f"{name}=")

@@ -67,14 +67,7 @@ def of_problem(problem: Problem, place: str = "") -> Finding:
 def show_finding(
     findings: Sequence[Finding], out: Console, indent: int = 0, *, with_hint: bool = True
 ) -> None:
-    """A line for each finding, but one for many that are alike; and once for all in a row that share them, cause and remedy.
-
-    Args:
-        findings: the findings.
-        out: where people read.
-        indent: blanks before each line.
-        with_hint: whether to say where the other remedies are, if those of many places differ.
-    """
+    """One line for all findings that are alike; cause and remedy once for all in a row that share them."""
     key = alike(findings)
     groups: dict[Hashable, list[Finding]] = {}
     for item in findings:

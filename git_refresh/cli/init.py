@@ -131,7 +131,7 @@ def _asked(given: dict[str, str | None]) -> dict[str, str]:
     answers = {name: (value or "").strip() for name, value in given.items()}
     needed = {"host": "The workspace's address", "repository": "The repository's address"}
     missing = [name for name in needed if not answers[name]]
-    if not _somebody_answers():
+    if not _has_terminal():
         if missing:
             raise click.UsageError(f"say {' and '.join(f'--{name}' for name in missing)}")
         return answers
@@ -179,7 +179,7 @@ def _problem_with(name: str, value: str) -> str | None:
     return wrong[0] if wrong else None
 
 
-def _somebody_answers() -> bool:
+def _has_terminal() -> bool:
     return sys.stdin.isatty()
 
 

@@ -121,14 +121,7 @@ def subject_of(workspace: str, id_: int, name: str) -> str:
 
 
 def judge(workspace: str, job_check: JobCheck, context: DiagnosisContext, *, unsure: bool) -> Iterator[Check]:
-    """The lines of a job: none, where all is in order.
-
-    Args:
-        workspace: its name.
-        job_check: the job.
-        context: around it; `refreshing` says how its principal becomes one that is kept fresh.
-        unsure: whether the app's own principal cannot be told, so that the job may run as just that.
-    """
+    """The lines of a job: none, where all is in order. If `unsure`, the job may run as the app's own principal."""
     subject = subject_of(workspace, job_check.job.id, job_check.job.name)
     yield from _principal(subject, job_check.job.run_as, job_check.principal, context, unsure=unsure)
     if job_check.source.provider.casefold() != PROVIDER.casefold():
@@ -373,14 +366,7 @@ def _run_as(inventory: WorkspaceJobs, place: str, missing: dict[RunAs, int]) -> 
 
 
 def summary(inventory: WorkspaceJobs, unwell: int, unasked: int, commits: int) -> str:
-    """How many jobs there are, and as whom that was seen.
-
-    Args:
-        inventory: what was found.
-        unwell: jobs with lines of their own.
-        unasked: jobs whose repositories were not asked for.
-        commits: jobs at a commit of which nobody could tell whether it exists.
-    """
+    """How many jobs there are, and as whom that was seen. The numbers are of jobs; of `commits`, existence is unknown."""
     number = len(inventory.found)
     parts = [f"{count(number, 'job') if number else 'no job'} with a Git source in Azure DevOps"]
     if number:

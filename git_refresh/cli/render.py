@@ -175,7 +175,8 @@ def report_table(report: Report) -> Table:
         table.add_column(heading, overflow="fold")
     for workspace, _ in _merged(report.workspaces):
         rejected = workspace.result == "rejected"
-        head = _workspace_cells(workspace)
+        action = workspace.credential.action if workspace.credential else "—"
+        head = Text(workspace.name, STYLE[workspace.result]), Text(action, STYLE.get(action, ""))
         for folder in _folders(workspace) or (None,):
             table.add_row(*head, *_folder_cells(folder, rejected=rejected))
             head = (Text(""), Text(""))
@@ -183,14 +184,7 @@ def report_table(report: Report) -> Table:
 
 
 def show_plan(report: Report, out: Console, places: Places | None = None, *, changes: bool = False) -> None:
-    """What a run would do and why, and at the end how much of each.
-
-    Args:
-        report: of a dry run.
-        out: where people read.
-        places: where in the settings the workspaces are.
-        changes: leave out what stays as it is, and credentials that only get their next token.
-    """
+    """What a run would do and why, and at the end how much of each; with `changes`, nothing that stays and no token updates."""
     if report.workspaces and not options.quiet():
         _show_steps(report, out, changes=changes)
         out.print()
@@ -218,7 +212,7 @@ def show_check(
 
     Where much is not well, that fits one screen: what is well is only counted, and what was skipped told by its reason.
     """
-    blocked = _blocked(report)
+    blocked = {check.layer: check.message for check in report.checks if check.whole_layer}
     crowded = sum(check.error is not None for check in report.checks) > _MANY
     hidden = {"ok", "skipped"} if crowded else {"ok"} if options.quiet() else set()
     for layer in LAYERS:
@@ -267,11 +261,6 @@ def show_nothing_run(problems: Sequence[Problem], out: Console) -> None:
     """What is wrong with the settings, where that keeps everything from being run."""
     show_finding([*map(of_problem, problems)], out)
     out.print(Text("Nothing was run.", "red"))
-
-
-def _blocked(report: CheckReport) -> dict[Layer, str]:
-    """Layers of which nothing was looked at, with the reason."""
-    return {check.layer: check.message for check in report.checks if check.whole_layer}
 
 
 def _show_findings(report: Report, out: Console, places: Places) -> None:
@@ -383,11 +372,6 @@ def _moved(folder: FolderReport) -> str:
     if before and after and before != after:
         return f"{ref} {before} → {after}"
     return f"{ref} {after or before}".rstrip()
-
-
-def _workspace_cells(workspace: WorkspaceReport) -> tuple[Text, Text]:
-    action = workspace.credential.action if workspace.credential else "—"
-    return Text(workspace.name, STYLE[workspace.result]), Text(action, STYLE.get(action, ""))
 
 
 def _folder_cells(folder: FolderReport | None, *, rejected: bool) -> tuple[Text, Text, Text, Text]:

@@ -102,25 +102,26 @@ def _narrowed(
 ) -> list[Entry | Rejected]:
     """Those of the workspaces that have one of the folders, with these alone; a problem for each path that none has."""
     keys = {folder_key(path.strip()): path for path in wanted.paths}
+    named = bool(wanted.names)
     for key, path in keys.items():
-        if not any(_has(entry, key, named=bool(wanted.names)) for entry in entries):
+        if not any(_has(entry, key, named=named) for entry in entries):
             listed = sorted({listed for entry in entries for listed in _keys(entry)})
             where = (
                 f"of {first_of(list(dict.fromkeys(entry.name for entry in entries)), _MAX_NAMES)}"
-                if wanted.names
+                if named
                 else "in the list"
             )
             found = f'"{redact(path)}" is not a Git folder {where}, nor below a path ending in /*'
             problems.append(
                 Problem("--folder", f"{found if path.strip() else 'is empty'}; {_instead(key, listed)}")
             )
-    chosen = [entry for entry in entries if any(_has(entry, key, named=bool(wanted.names)) for key in keys)]
-    if wanted.names and not problems:
+    chosen = [entry for entry in entries if any(_has(entry, key, named=named) for key in keys)]
+    if named and not problems:
         having = {entry.name for entry in chosen}
         for name in dict.fromkeys(entry.name for entry in entries if entry.name not in having):
             message = f'"{redact(name)}" has none of the Git folders of --folder; leave it out'
             problems.append(Problem("--only", message))
-    return [_with(entry, keys, named=bool(wanted.names)) for entry in chosen]
+    return [_with(entry, keys, named=named) for entry in chosen]
 
 
 def _has(entry: Entry | Rejected, key: str, *, named: bool) -> bool:

@@ -261,15 +261,7 @@ def look(
     *,
     threads: int = MAX_THREADS,
 ) -> StatusReport:
-    """Read every workspace. Never raises for what a service does.
-
-    Args:
-        settings: the workspaces.
-        clouds: how to reach them.
-        deadline: when the budget is over; its clock tells the time.
-        last: what a run says that it has stored, if its report is there.
-        threads: how many there may be.
-    """
+    """Read every workspace. Never raises for what a service does."""
     walked = walk(settings, clouds, deadline, asks_devops=False, threads=threads)
     shown = _Rendering(settings, last, deadline.clock.now())
     return StatusReport(
@@ -395,13 +387,7 @@ _FROM_A_REPORT = "When tokens expire: status --report FILE, with the output of r
 
 
 def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
-    """The lines by workspace, many that stand alike as one; then once for all that share them, cause and remedy; and what cannot be known.
-
-    Args:
-        report: what was found.
-        out: where people read.
-        with_ends: whether the report of a run was there to tell when what it stored ends.
-    """
+    """The lines by workspace, many that are alike as one; then cause and remedy, each once; and what stays unknown."""
     shown = [
         workspace for workspace in report.workspaces if not quiet() or set(workspace.statuses()) != {"ok"}
     ]
