@@ -16,7 +16,7 @@ from git_refresh.clients.databricks import DatabricksWorkspaceApi, folder_lists,
 from git_refresh.clients.devops import AzureDevOps
 from git_refresh.clients.identity import LOGIN, ForeignIdentity, Identity, identity_of
 from git_refresh.clients.key_vault import KeyVault
-from git_refresh.clients.proxies import portless_proxy, proxy_problems, proxy_variable
+from git_refresh.clients.proxies import Flaw, portless_proxy, proxy_problems, proxy_variable, unusable_proxy
 from git_refresh.clients.session import BoundedSession, Network
 from git_refresh.failures.failure import Service
 from git_refresh.model.clock import Clock, Deadline, SystemClock
@@ -248,13 +248,13 @@ def usable_network(environ: Mapping[str, str], urls: Iterable[str]) -> ssl.SSLCo
     return tls
 
 
-def odd_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) -> list[Problem]:
-    """What is odd about the proxy that the environment names; that it cannot be used only if `offline`, else nothing is run."""
-    found = proxy_problems(_addresses(settings, environ)) if offline else []
+def odd_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) -> tuple[str, Flaw] | None:
+    """The variable that names an odd proxy, and its flaw; one that cannot be used only if `offline`, else nothing is run."""
+    flaw = unusable_proxy(_addresses(settings, environ)) if offline else None
     if portless := portless_proxy(_addresses(settings, environ)):
-        flaw = f"names the proxy {redact(portless)} without a port, so the default port is used"
-        found.append(Problem(proxy_variable(), f"{flaw}; add the port, unless that is right"))
-    return found
+        found = f"names the proxy {redact(portless)} without a port, so the default port is used"
+        flaw = Flaw(found, "add the port, unless that is right")
+    return (proxy_variable(), flaw) if flaw else None
 
 
 def _addresses(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:

@@ -6,20 +6,37 @@ What depends on a failed check is skipped, so one mistake is reported once. It u
 of failures.
 """
 
-import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+
+import click
 
 from git_refresh.admin.values import JobsClientFactory
+from git_refresh.cli import options, render
 from git_refresh.cli.check_devops import RefChecks, named_sources
 from git_refresh.cli.check_jobs import JobsCheck
-from git_refresh.cli.check_schedule import EXAMPLE, NAME, schedule_problem, schedule_warnings
+from git_refresh.cli.check_schedule import NAME
+from git_refresh.cli.check_settings import check_proxy, check_settings, workspaces_of
 from git_refresh.cli.check_workspace import WorkspaceCheck
-from git_refresh.cli.checks import LAYERS, Check, Layer, failed, skipped, warning
+from git_refresh.cli.checks import LAYERS, Check, CheckReport, Layer, failed, skipped, warning
 from git_refresh.cli.jobs import WorkspaceChecks
+from git_refresh.cli.options import SettingsSource
+from git_refresh.cli.scope import Scope, narrow, scope_options
+from git_refresh.cli.shared import (
+    WRONG,
+    CommandSettings,
+    allow,
+    finish,
+    given_settings,
+    outlet_for,
+    places_of,
+    put_out,
+)
 from git_refresh.failures.diagnosis import (
     Diagnosis,
     DiagnosisContext,
@@ -31,219 +48,102 @@ from git_refresh.failures.diagnosis import (
     out_of_time,
 )
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
-from git_refresh.fan_out import MIN_GAP
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.schedule import DEFAULT_INTERVAL, expires_before, gaps
 from git_refresh.model.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Problem
 from git_refresh.output.log import RedactingLogger
-from git_refresh.output.redact import redact
 from git_refresh.output.shell import Command, command
-from git_refresh.output.text import count, first_of
+from git_refresh.output.text import count
 from git_refresh.run.context import SECRET_WARNING, Run, facts_of_workspace
 from git_refresh.run.decide import Source
 from git_refresh.run.pool import MAX_THREADS, Executor
 from git_refresh.run.ports import Clouds
 from git_refresh.run.refresh import walk
 from git_refresh.run.report import WorkspaceReport
-from git_refresh.run.slices import cut
-from git_refresh.settings.entries import RENAMED, Entry, Rejected
-from git_refresh.settings.functions_host import read_storage
-from git_refresh.settings.load import Settings
+from git_refresh.settings.entries import Entry, Rejected
+from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.models import Workspace
-from git_refresh.settings.names import (
-    SETTINGS,
-    TIME_ZONES,
-    disables,
-    environment_names,
-    near_misses,
-    unknown_names,
+
+_NO_JOBS = "Jobs were not looked at: add --jobs."
+
+
+@click.command(short_help="Is everything in place?")
+@options.list_argument
+@click.option("--offline", is_flag=True, help="Stop after the settings: call no service.")
+@scope_options
+@click.option(
+    "--jobs",
+    is_flag=True,
+    help="Look at the jobs with a Git source in Azure DevOps too, as whoever is signed in.",
 )
+@options.settings_option
+@options.json_option
+@options.output_options
+def check(
+    workspaces: Path | None, source: SettingsSource, scope: Scope, *, offline: bool, jobs: bool, as_json: bool
+) -> None:
+    """Is everything in place? Checks every layer and writes nothing.
 
-_NO_SCHEDULE = Problem(NAME, f"is missing, and without it the platform never runs the function; {EXAMPLE}")
-MOST_BYTES = 32 * 4096 - 1
-"""Of `NAME=value`: Linux refuses to start a process with a longer string (`MAX_ARG_STRLEN`, which counts the zero byte at its end, in
-`include/uapi/linux/binfmts.h`: https://man7.org/linux/man-pages/man2/execve.2.html)."""
-MANY_BYTES = 120_000
-"""Of a value: from here on it is time to write it shorter."""
-_ALONE = " (to check a list alone: check FILE, without --settings)"
-
-
-def missing_beside(environ: Mapping[str, str], settings: Settings | None) -> list[Problem]:
-    """What the platform needs beside the list; a run itself could do without."""
-    schedule = environ.get(NAME, "")
-    found = [] if schedule.strip() else [_NO_SCHEDULE]
-    if settings is None or not settings.fan_out:
-        return found
-    storage = read_storage(environ)
-    found += [storage] if isinstance(storage, Problem) else []
-    if min(gaps(schedule, SystemClock().now())) < MIN_GAP:
-        least = round(MIN_GAP.total_seconds())
-        message = (
-            f'"{redact(schedule)}" has runs less than {least} seconds apart, too few for a slice with FAN_OUT "queue"; '
-            'write a schedule with longer gaps, or set FAN_OUT to "off"'
-        )
-        found.append(Problem(NAME, message))
-    return found
-
-
-def check_settings(
-    environ: Mapping[str, str],
-    problems: Sequence[Problem],
-    settings: Settings | None,
-    *,
-    scheduled: bool = True,
-    named: Collection[str] = (),
-) -> list[Check]:
-    """The settings' own lines: every problem, every odd name, every value that is too long, or that all is well.
-
-    Args:
-        environ: the settings by name.
-        problems: what `settings.load` has found.
-        settings: what it has read, if anything can be run.
-        scheduled: whether the schedule, too, has to be among them. The run itself could do without.
-        named: those that stand in a file of app settings. An environment has many that are none of ours; such a file has not.
+    FILE is a workspaces.json to check instead of the WORKSPACES setting, for example before it is set.
     """
-    if scheduled:
-        problems = [*problems, *map(_or_alone, missing_beside(environ, settings))]
-    schedule = environ.get(NAME, "")
-    told = not schedule.strip() or any(problem.location == NAME for problem in problems)
-    if not told and (refused := schedule_problem(schedule)):
-        problems = [*problems, refused]
-    found = [
-        Check("settings", problem.location, "failed", problem.message, _wrong(problem))
-        for problem in problems
-    ]
-    found += [_noted(note) for note in (settings.notes if settings else ())]
-    near = near_misses({**dict.fromkeys(named, ""), **environ})
-    for name, meant in near.items():
-        found.append(
-            warning("settings", redact(name), finding("misspelled_setting", DiagnosisContext(), meant=meant))
-        )
-    found += [
-        warning("settings", redact(name), finding("unknown_setting", DiagnosisContext()))
-        for name in unknown_names(named)
-        if name not in near
-    ]
-    found += [
-        warning("settings", redact(name), finding("ignored_setting", DiagnosisContext()))
-        for name in environment_names(named)
-    ]
-    found += schedule_warnings(schedule, SystemClock().now())
-    found += _host_settings(environ, named)
-    found += check_sizes(environ)
-    if "client_secret_name" not in environ.get("WORKSPACE_DEFAULTS", ""):
-        found += _unused_secret_names(settings)
-    if settings is not None and not problems:
-        workspaces = _workspaces(settings)
-        folders = sum(len(workspace.folders) for workspace in workspaces)
-        listed = f"{len(workspaces)} of " if settings.listed else ""
-        listed += count(len(settings.listed or workspaces), "workspace")
-        message = f"{listed}, {count(folders, 'Git folder')}"
-        message += (
-            f", in {count(len(cut(settings)), 'slice')}" if settings.fan_out and not settings.listed else ""
-        )
-        found.append(Check("settings", "app settings", "ok", message))
-    return found
-
-
-def _noted(note: Problem) -> Check:
-    """The line of what is written in another form than its own; those of one kind are told together."""
-    if note.kind.startswith(RENAMED):
-        told, in_general = finding("setting_renamed", DiagnosisContext(), understood=note.message), ""
-    else:
-        told = finding("setting_understood", DiagnosisContext(), understood=note.message)
-        in_general = "This is written in another form; --json has what is used in place of each."
-    line = warning("settings", note.location, replace(told, kind=note.kind))
-    return replace(line, kind=in_general)
-
-
-def check_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) -> Iterator[Check]:
-    """What is odd about the proxy that the environment names. One that cannot be used is a warning only if nothing is called."""
-    if not any(name.lower() in {"https_proxy", "all_proxy"} for name in environ):
-        return
-    from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not where there is no proxy
-
-    for problem in app.odd_proxy(settings, environ, offline=offline):
-        flaw, _, advice = problem.message.partition("; ")
-        told = finding("proxy_surprising", DiagnosisContext(), found=f"It {flaw}", advice=advice)
-        yield warning("settings", problem.location, told)
-
-
-def _or_alone(problem: Problem) -> Problem:
-    return replace(problem, message=problem.message + _ALONE) if problem is _NO_SCHEDULE else problem
-
-
-def _host_settings(environ: Mapping[str, str], named: Collection[str]) -> Iterator[Check]:
-    """A line for each setting of the platform that changes when the app runs, or that is thought to."""
-    zones = [name for name in TIME_ZONES if environ.get(name, "").strip()]
-    for name in zones:
-        if name != "TZ" or name in named:  # on a laptop TZ is its own
-            yield warning("settings", name, finding("time_zone_ignored", DiagnosisContext()))
-    for name, value in environ.items():
-        function = disables(name)
-        if function and value.strip().lower() in {"true", "1"}:
-            told = finding("function_disabled", DiagnosisContext(), function=function)
-            yield warning("settings", redact(name), told)
-
-
-def check_sizes(environ: Mapping[str, str]) -> Iterator[Check]:
-    """A line for each of our settings that is too long, or nearly.
-
-    Args:
-        environ: the settings by name. JSON is measured without the white space of a file that is meant to be read, as `jq` and Bicep
-            set it.
-    """
-    for name in SETTINGS:
-        size = _bytes(_compact(environ.get(name, "")))
-        most = MOST_BYTES - _bytes(f"{name}=")
-        if size >= MANY_BYTES:
-            told = finding(
-                "long_setting", DiagnosisContext(), setting=name, size=f"{size:,}", most=f"{most:,}"
-            )
-            yield (failed if size > most else warning)("settings", name, told)
-
-
-def _bytes(text: str) -> int:
-    return len(text.encode(errors="surrogatepass"))
-
-
-def _compact(value: str) -> str:
+    if offline and jobs:
+        raise click.UsageError("--offline and --jobs contradict each other; write one of them")
+    logger = outlet_for(as_json=as_json)
+    checks: list[Check]
+    settings: Settings | None = None
+    given = CommandSettings({}, source)
+    scheduled = False  # before they are read, nothing can be said to be missing
+    because = "the app settings are wrong"
+    problems: tuple[Problem, ...] = ()
     try:
-        content = json.loads(value)
-    except (ValueError, RecursionError):
-        return value
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-
-
-def _unused_secret_names(settings: Settings | None) -> Iterator[Check]:
-    """A line for each way of signing in to which somebody has written a secret's name: he may think that it is used."""
-    users: dict[str, list[Workspace]] = {}
-    for workspace in _workspaces(settings):
-        if workspace.auth != "oauth_secret" and workspace.client_secret_name is not None:
-            users.setdefault(workspace.auth, []).append(workspace)
-    for auth, workspaces in users.items():
-        told = finding("unused_secret_name", DiagnosisContext(), auth=auth, workspaces=_first_of(workspaces))
-        yield warning("settings", "WORKSPACES", told)
-
-
-def _workspaces(settings: Settings | None) -> list[Workspace]:
-    entries = settings.entries if settings else ()
-    return [entry.workspace for entry in entries if isinstance(entry, Entry)]
-
-
-def _first_of(workspaces: Sequence[Workspace]) -> str:
-    return first_of([workspace.name for workspace in workspaces], 1)
-
-
-def _wrong(problem: Problem) -> Diagnosis:
-    code = "invalid_folder" if ".folders" in problem.location else "invalid_settings"
-    return finding(code, DiagnosisContext(), problem=problem)
+        given = given_settings(source, workspaces, tells=False)
+        scheduled = workspaces is None or source.file is not None  # a list alone has none
+        listed = load(given.values, whole=not (offline and workspaces))
+        because, problems = "there is no such part of the list", listed.problems
+        part = narrow(listed, scope)
+        because = "you have not allowed where the list leads"
+        settings = listed if offline else allow(part, given.source)
+        checks = check_settings(
+            given.values, settings.problems, settings, scheduled=scheduled, named=given.named
+        )
+    except SettingsError as error:
+        problems = (*error.problems, *problems)
+        checks = check_settings(given.values, problems, None, scheduled=scheduled, named=given.named)
+    if settings is not None:
+        checks += check_proxy(settings, os.environ, offline=offline)
+    if settings is None and not offline:
+        checks += skipped_layers(because, below="settings", jobs=jobs)
+    elif settings is not None and not offline:
+        try:
+            with render.console(stderr=True).status("Checking …"):
+                checks += check_live(settings, given.values, logger, jobs=jobs)
+        except KeyboardInterrupt:
+            checks.append(failed("identity", "everything", interrupted(DiagnosisContext())))
+        except SettingsError as error:
+            settings = None
+            checks += check_settings({}, error.problems, None, scheduled=False)
+            checks += skipped_layers("the app settings are wrong", below="settings", jobs=jobs)
+    report = logger.redact(CheckReport(tuple(checks)))
+    put_out(
+        logger,
+        as_json,
+        report.as_dict(),
+        lambda: render.show_check(
+            report,
+            render.console(),
+            places_of(settings),
+            left_out="" if jobs or offline or settings is None else _NO_JOBS,
+        ),
+    )
+    if report.result == "failed" and not report.interrupted and (settings is None or offline):
+        sys.exit(WRONG)
+    finish(ok=report.result == "ok", interrupted=report.interrupted)
 
 
 def skipped_layers(because: str, *, below: str, jobs: bool = False) -> list[Check]:
     """A line for each layer below one that failed for everybody; of jobs only where they were asked for."""
     layers = [layer for layer in LAYERS[LAYERS.index(below) + 1 :] if jobs or layer != "job"]
-    return [skipped(layer, "everything", because) for layer in layers]
+    return [replace(skipped(layer, "everything", because), whole_layer=True) for layer in layers]
 
 
 def check_live(
@@ -259,13 +159,13 @@ def check_live(
 
     interval = max(gaps(values.get(NAME), SystemClock().now()))
     with closing(app.connect(settings, os.environ, logger, jobs_client_shares_token=jobs)) as clouds:
-        sight = HttpJobsClientFactory(clouds.network) if jobs else None
+        factory = HttpJobsClientFactory(clouds.network) if jobs else None
         return check_clouds(
             clouds.settings,
             clouds,
             clouds.deadline,
             interval=interval,
-            jobs=sight,
+            jobs=factory,
             threads=clouds.threads,
         )
 
@@ -279,24 +179,15 @@ def check_clouds(
     jobs: JobsClientFactory | None = None,
     threads: int = MAX_THREADS,
 ) -> list[Check]:
-    """Every layer below the settings, in order. Never raises for what a service does.
-
-    Args:
-        settings: whom to look at.
-        clouds: how to reach them.
-        deadline: when the budget is over; its clock tells the time.
-        interval: the longest time between two runs; a token has to last as long.
-        jobs: the ways to the workspaces' jobs, where these are to be looked at too.
-        threads: how many there may be.
-    """
+    """Every layer below the settings, in order; a token has to last for the interval. Never raises for what a service does."""
     found = [
         skipped("workspace", entry.name, "its entry in WORKSPACES is wrong")
         for entry in settings.entries
         if isinstance(entry, Rejected)
     ]
     walked = walk(settings, clouds, deadline, threads=threads)
-    crew = Executor(settings.concurrency, deadline)
-    crew.interrupted = walked.interrupted
+    executor = Executor(settings.concurrency, deadline)
+    executor.interrupted = walked.interrupted
     reports = walked.by_host()
     for zone in walked.zones.values():
         services, own = clouds.services(zone.zone), zone.settings
@@ -308,9 +199,9 @@ def check_clouds(
                 own, subject, failure, alone=len(walked.zones) == 1, jobs=jobs is not None
             )
             continue
-        lines = _ZoneCheck(zone.run, reports, crew, subject).checks(interval, clouds, jobs)
+        lines = _ZoneCheck(zone.run, reports, executor, subject).checks(interval, clouds, jobs)
         if services.identity is Service.AZURE_CLI:
-            as_itself = {each.name for each in _workspaces(own) if each.auth == "managed_identity"}
+            as_itself = {each.name for each in workspaces_of(own) if each.auth == "managed_identity"}
             lines = (_asked_as_you(line, as_itself, settings.options) for line in lines)
         found += lines
     if behind := clouds.clock_behind():  # at last, when answers have told how right the clock is
@@ -325,13 +216,7 @@ _YOURS = frozenset(
 
 
 def _asked_as_you(check: Check, as_itself: Collection[str], options: Command) -> Check:
-    """A refusal that is your own: what would mend it for you is no right that the app needs.
-
-    Args:
-        check: a line.
-        as_itself: the workspaces that the app signs in to as its identity, and so check as you.
-        options: with which a command of ours reads the same settings.
-    """
+    """A refusal that is your own: it proves nothing about the app. `as_itself` names workspaces that it signs in to as its identity."""
     is_yours = check.error is not None and (
         check.error.code in _YOURS or (check.error.code == "not_in_workspace" and check.subject in as_itself)
     )
@@ -352,7 +237,7 @@ def _without_token(
     if alone:
         return [failed("identity", subject, failure), *skipped_layers(because, below="identity", jobs=jobs)]
     layers: list[Layer] = ["workspace", "job"] if jobs else ["workspace"]
-    below = [skipped(layer, each.name, because) for each in _workspaces(settings) for layer in layers]
+    below = [skipped(layer, each.name, because) for each in workspaces_of(settings) for layer in layers]
     return [failed("identity", subject, failure), *below]
 
 
@@ -367,10 +252,10 @@ class _ZoneCheck:
     """The lines of one trust zone that has a token."""
 
     def __init__(
-        self, run: Run, reports: Mapping[str, WorkspaceReport], crew: Executor, subject: str
+        self, run: Run, reports: Mapping[str, WorkspaceReport], executor: Executor, subject: str
     ) -> None:
         self._run = run
-        self._crew = crew
+        self._executor = executor
         self._subject = subject
         self._entries = [entry for entry in run.settings.entries if isinstance(entry, Entry)]
         self._workspaces = [entry.workspace for entry in self._entries]
@@ -383,10 +268,11 @@ class _ZoneCheck:
         sources = self._sources()
         rooms = [WorkspaceChecks(workspace) for workspace in self._workspaces]
         for entry, report, room in zip(self._entries, self._reports, rooms, strict=True):
-            yield from WorkspaceCheck(entry, report, self._run, secrets, room).checks()
+            lines = WorkspaceCheck(entry, report, self._run, secrets, room).checks()
+            yield from (replace(line, about=room.workspace.name) for line in lines)
         if jobs is not None:
-            looked = JobsCheck(self._run, self._refs, jobs, self._crew)
-            yield from looked.checks(rooms, self._unfinished)
+            jobs_check = JobsCheck(self._run, self._refs, jobs, self._executor)
+            yield from jobs_check.checks(rooms, self._unfinished)
         yield from self._refs.checks(self._run.context, sources)
         yield from self._about_identity(interval, clouds.clock_behind())
 
@@ -404,18 +290,18 @@ class _ZoneCheck:
         seen.update(*(report.credential.rejected_by for report in self._reports if report.credential))
         named = named_sources(self._workspaces, seen)
         named += [(repository, ref) for (repository, _), ref, _ in folders if ref]
-        self._crew.each(list(dict.fromkeys(named)), self._refs.look)
+        self._executor.each(list(dict.fromkeys(named)), self._refs.look)
         return {*seen, *named}
 
     def _about_identity(self, interval: timedelta, behind: timedelta) -> Iterator[Check]:
         subject, now, ends = self._subject, self._run.deadline.clock.now(), self._run.token.expires_at
-        whose = (
+        identity = (
             f"object id {self._run.token.object_id}"
             if self._run.token.object_id
             else "its token contains no object id"
         )
         left = f"{ends:%H:%M} UTC, in {count(round((ends - now).total_seconds() / 60), 'minute')}"
-        message = f"{whose}; its token for Azure DevOps ends at {left}"
+        message = f"{identity}; its token for Azure DevOps ends at {left}"
         own = self._run.services.identity is Service.AZURE_CLI
         if own:
             message += "; this is your own sign-in: the app's identity needs the same rights"
@@ -425,10 +311,10 @@ class _ZoneCheck:
             between = f"up to {gap} pass between two runs"
             # How long the app's own token will last, that of somebody's sign-in does not tell for sure.
             which = "of your own sign-in" if own else "for Azure DevOps"
-            told = finding(
+            diagnosis = finding(
                 "token_expires_before_next_run", self._run.context, which=which, ends=left, next_run=between
             )
-            yield (warning if own else failed)("identity", subject, told)
+            yield (warning if own else failed)("identity", subject, diagnosis)
         for auth, resource, what in _ALSO:
             if any(workspace.auth == auth for workspace in self._workspaces):
                 try:
@@ -441,7 +327,7 @@ class _ZoneCheck:
                     yield Check("identity", subject, "ok", f"it also gets tokens for {what}")
 
     def _unfinished(self) -> Diagnosis:
-        return (interrupted if self._crew.interrupted else out_of_time)(self._run.context)
+        return (interrupted if self._executor.interrupted else out_of_time)(self._run.context)
 
     def _secrets(self) -> dict[str, Workspace]:
         """Each distinct secret, with the first workspace that uses it."""

@@ -62,21 +62,18 @@ class RefChecks:
         return self.answers.get((repository, ref)), names or ()
 
     def repositories(
-        self, context: DiagnosisContext, told: "RefChecks", kept: Collection[Repository]
+        self, context: DiagnosisContext, reported: "RefChecks", kept: Collection[Repository]
     ) -> Iterator[Check]:
-        """A line for each repository that cannot be read, unless others have told of it.
+        """A line for each repository that cannot be read, unless others have reported it.
 
-        Args:
-            context: around them.
-            told: what was asked for the settings' sake.
-            kept: what is cloned with credentials that this app keeps fresh. Of others the app need not be let in.
+        The app needs access only to those in the settings, and to those that are cloned with credentials that it `kept` valid.
         """
         known = {
             repository
-            for (repository, _), answer in told.answers.items()
+            for (repository, _), answer in reported.answers.items()
             if isinstance(answer, ServiceFailure)
         }
-        wanted = {repository for repository, _ in told.answers} | set(kept)
+        wanted = {repository for repository, _ in reported.answers} | set(kept)
         for (repository, _), answer in sorted(self.answers.items(), key=_by_name):
             if isinstance(answer, ServiceFailure) and repository not in known:
                 known.add(repository)
@@ -84,8 +81,8 @@ class RefChecks:
                 if repository in wanted or not is_definite(answer):
                     yield _check(repository, None, answer, around)
                 else:
-                    said = finding("job_repository_not_readable", around, happened=what_happened(answer))
-                    yield warning("azure_devops", str(repository), said)
+                    diagnosis = finding("job_repository_not_readable", around, happened=what_happened(answer))
+                    yield warning("azure_devops", str(repository), diagnosis)
 
     def checks(self, context: DiagnosisContext, shown: Collection[Source]) -> Iterator[Check]:
         """A line for each answer about one of the sources, by name."""

@@ -1,6 +1,6 @@
 """The lines of jobs, with `check --jobs`: whether each job with a Git source in Azure DevOps can clone, in every workspace.
 
-Looked at as the person who is signed in, who sees all jobs if she administers the workspace; else as the app's own principal.
+Looked at as the person who is signed in, who sees all jobs as an admin of the workspace; else as the app's own principal.
 """
 
 import re
@@ -65,21 +65,14 @@ class Failed:
 class JobsCheck:
     """Looks at the jobs of the workspaces of one trust zone."""
 
-    def __init__(self, run: Run, told: RefChecks, sight: JobsClientFactory, crew: Executor) -> None:
-        """Take what there is to look with.
-
-        Args:
-            run: a dry run.
-            told: what Azure DevOps has said so far, of what the settings want.
-            sight: the ways to the workspaces' jobs.
-            crew: does many things at once.
-        """
+    def __init__(self, run: Run, devops: RefChecks, factory: JobsClientFactory, executor: Executor) -> None:
+        """Take a dry run, and what it knows of the refs in the settings."""
         self._run = run
-        self._told = told
+        self._devops = devops
         self._heads = RefChecks(replace(run, share_s=inf))
-        self._sight = sight
+        self._factory = factory
         self._existing: dict[tuple[Repository, str], bool | None] = {}
-        self._crew = crew
+        self._executor = executor
         self._laptop = run.services.identity is Service.AZURE_CLI
         self._listed = self._room = self._refs = self._lines = Quota(0, 1, 0)
 
@@ -94,62 +87,66 @@ class JobsCheck:
         self, rooms: Sequence[WorkspaceChecks], unfinished: Callable[[], Diagnosis]
     ) -> Iterator[Check]:
         """The lines, and those of repositories that nothing else has led to. Never raises for what a service does."""
-        visits: list[WorkspaceJobs] = []
+        inventories: list[WorkspaceJobs] = []
         self._divide(len(rooms))
-        for room, visit in self._crew.each([room for room in rooms if self._may_enter(room)], self._visit):
-            if isinstance(visit, WorkspaceJobs):
-                visits.append(visit)
+        for room, inventory in self._executor.each(
+            [room for room in rooms if self._may_enter(room)], self._take_inventory
+        ):
+            if isinstance(inventory, WorkspaceJobs):
+                inventories.append(inventory)
             elif not room.shut:
-                yield failed("job", room.workspace.name, visit.diagnosis if visit else unfinished())
-        seen = {visit.room.workspace.host for visit in visits}
+                name = room.workspace.name
+                line = failed("job", name, inventory.diagnosis if inventory else unfinished())
+                yield replace(line, about=name)
+        seen = {inventory.room.workspace.host for inventory in inventories}
         yield from (
             skipped("job", room.workspace.name, room.shut)
             for room in rooms
             if room.shut and room.workspace.host not in seen
         )
-        self._look(visits)
-        for visit in visits:
-            yield from self._verdict(visit, unfinished)
-            visit.jobs.close()
+        self._look(inventories)
+        for inventory in inventories:
+            yield from (replace(line, about=inventory.name) for line in self._verdict(inventory, unfinished))
+            inventory.jobs.close()
         kept = {
             found.address.repository
-            for visit in visits
-            for found in visit.found
-            if found.address.repository and visit.standing(found.job.run_as).kept
+            for inventory in inventories
+            for found in inventory.found
+            if found.address.repository and inventory.status_of(found.job.run_as).kept
         }
-        yield from self._heads.repositories(self._run.context, self._told, kept)
+        yield from self._heads.repositories(self._run.context, self._devops, kept)
 
     def _may_enter(self, room: WorkspaceChecks) -> bool:
         """Whether the jobs of a workspace can be looked at: where the app may not use its own secret, the person may get in."""
         person = self._laptop and room.workspace.auth != "managed_identity"
         return not room.shut or (room.app_alone and person)
 
-    def _visit(self, room: WorkspaceChecks) -> WorkspaceJobs | Failed:
-        """The list of a workspace's jobs: as the person who is signed in, and where she may not, as the app."""
+    def _take_inventory(self, room: WorkspaceChecks) -> WorkspaceJobs | Failed:
+        """The list of a workspace's jobs: as the person who is signed in; without permission, as the app."""
         workspace = room.workspace
         context = facts_of_workspace(self._run.context, workspace)
         person = replace(context, principal="the one who is signed in to the Azure CLI")
         if not self._laptop or workspace.auth == "managed_identity":
-            visit = self._enter(room, person if self._laptop else context, authenticate)
-            if isinstance(visit, WorkspaceJobs):
-                visit.as_app = not self._laptop
-            return visit
-        visit = self._enter(room, person, _as_person)
+            inventory = self._enter(room, person if self._laptop else context, authenticate)
+            if isinstance(inventory, WorkspaceJobs):
+                inventory.as_app = not self._laptop
+            return inventory
+        inventory = self._enter(room, person, _as_person)
         # A person's sign-in cannot be exchanged, and where the app was not let in it need not try again.
         if (
-            isinstance(visit, WorkspaceJobs)
+            isinstance(inventory, WorkspaceJobs)
             or workspace.federated
             or room.shut
-            or visit.diagnosis.code in CLOSED
+            or inventory.diagnosis.code in CLOSED
         ):
-            return visit
-        why, visit = visit, self._enter(room, context, authenticate)
-        if isinstance(visit, WorkspaceJobs):
-            visit.as_app = True
-            visit.instead = "your own sign-in may not list them"
+            return inventory
+        why, inventory = inventory, self._enter(room, context, authenticate)
+        if isinstance(inventory, WorkspaceJobs):
+            inventory.as_app = True
+            inventory.instead = "your own sign-in may not list them"
             if why.status not in _REFUSED:
-                visit.instead = f"as you, they could not be listed: {why.diagnosis.code}"
-        return visit
+                inventory.instead = f"as you, they could not be listed: {why.diagnosis.code}"
+        return inventory
 
     def _enter(
         self,
@@ -158,7 +155,7 @@ class JobsCheck:
         way: Callable[[Workspace, Services, Authenticator[Jobs]], Jobs],
     ) -> WorkspaceJobs | Failed:
         def look() -> WorkspaceJobs:
-            jobs = way(room.workspace, self._run.services, self._sight)
+            jobs = way(room.workspace, self._run.services, self._factory)
             listed: list[ListedJob] = []
             whole = True
             try:
@@ -174,39 +171,43 @@ class JobsCheck:
 
         return _tried(look, context)
 
-    def _look(self, visits: Sequence[WorkspaceJobs]) -> None:
+    def _look(self, inventories: Sequence[WorkspaceJobs]) -> None:
         """Read every job, then whom they run as and what they clone, each once."""
-        rows = zip_longest(*([(visit, listed) for listed in visit.listed] for visit in visits))
+        rows = zip_longest(
+            *([(inventory, listed) for listed in inventory.listed] for inventory in inventories)
+        )
         jobs = [item for row in rows for item in row if item is not None]  # of all workspaces in turn
-        at_once = MAX_PARALLEL_JOBS * max(1, len(visits))
+        at_once = MAX_PARALLEL_JOBS * max(1, len(inventories))
         # What is found has to be judged and shown in what is left then.
         until = self._run.deadline.within(max(0.0, self._run.deadline.remaining()) * OF_READING)
-        for (visit, _), read in self._crew.each(jobs, lambda item: self._read(*item), at_once, until):
-            visit.unread += not isinstance(read, tuple)
+        for (inventory, _), read in self._executor.each(jobs, lambda item: self._read(*item), at_once, until):
+            inventory.unread += not isinstance(read, tuple)
             if isinstance(read, Check):
-                visit.keep(read, self._lines)
+                inventory.keep(read, self._lines)
             elif read is None:
-                visit.late += 1
+                inventory.late += 1
             else:
-                self._sort(visit, read[0])
+                self._sort(inventory, read[0])
         until = self._run.deadline.within(max(0.0, self._run.deadline.remaining()) * OF_READING)
-        principals = [(visit, name) for visit in visits for name in visit.principals]
-        for (visit, name), standing in self._crew.each(
-            principals, lambda item: self._stand(*item), at_once, until
+        principals = [(inventory, name) for inventory in inventories for name in inventory.principals]
+        for (inventory, name), status in self._executor.each(
+            principals, lambda item: self._principal_status(*item), at_once, until
         ):
-            visit.standings[name] = standing or PrincipalStatus(None)
+            inventory.statuses[name] = status or PrincipalStatus(None)
         wanted: dict[tuple[Repository, Ref | None], None] = {}
-        for visit in visits:
-            for each in self._wanted(visit):
-                if each not in wanted and self._refs.take(visit.room.workspace.host, 1):
+        for inventory in inventories:
+            for each in self._wanted(inventory):
+                if each not in wanted and self._refs.take(inventory.room.workspace.host, 1):
                     wanted[each] = None
-        self._crew.each(list(wanted), self._heads.look, None, until)
-        sources = [(found.source, found.address.repository) for visit in visits for found in visit.found]
+        self._executor.each(list(wanted), self._heads.look, None, until)
+        sources = [
+            (found.source, found.address.repository) for inventory in inventories for found in inventory.found
+        ]
         commits = {(where, source.commit): None for source, where in sources if where and source.commit}
         asked = [
             each for each in commits if isinstance(self._heads.answers.get((each[0], None)), ResolvedRef)
         ]
-        self._existing = dict(self._crew.each(asked, lambda item: self._exists(*item), at_once, until))
+        self._existing = dict(self._executor.each(asked, lambda item: self._exists(*item), at_once, until))
 
     def _exists(self, repository: Repository, commit: str) -> bool | None:
         if not _COMMIT.fullmatch(commit):  # it may be the beginning of one
@@ -214,99 +215,99 @@ class JobsCheck:
         found = _tried(lambda: self._run.heads.has_commit(repository, commit), self._run.context)
         return None if isinstance(found, Failed) else found
 
-    def _read(self, visit: WorkspaceJobs, listed: ListedJob) -> tuple[Job | None] | Check:
+    def _read(self, inventory: WorkspaceJobs, listed: ListedJob) -> tuple[Job | None] | Check:
         if not listed.id:
-            return skipped("job", visit.name, "some jobs of the list are not what a list has")
-        subject = subject_of(visit.name, listed.id, listed.name)
+            return skipped("job", inventory.name, "some jobs of the list are not what a list has")
+        subject = subject_of(inventory.name, listed.id, listed.name)
         try:
-            return (visit.jobs.job(listed.id),)
+            return (inventory.jobs.job(listed.id),)
         except Exception as error:  # noqa: BLE001  # a defect must not stop the other jobs
             if isinstance(error, ServiceError) and error.failure.status in _REFUSED:
-                return skipped("job", subject, f"{redact(visit.caller.name)} may not view it")
-            return failed("job", subject, diagnose(error, visit.context))
+                return skipped("job", subject, f"{redact(inventory.caller.name)} may not view it")
+            return failed("job", subject, diagnose(error, inventory.context))
 
-    def _sort(self, visit: WorkspaceJobs, job: Job | None) -> None:
+    def _sort(self, inventory: WorkspaceJobs, job: Job | None) -> None:
         """Keep a job that clones from Azure DevOps."""
         if job is None or job.source is None:
             return
         if (address := read_address(job.source, self._run.settings.trusted)) is None:
-            visit.elsewhere += 1
+            inventory.elsewhere += 1
             return
         found = GitJob(job, job.source, address)
-        if self._room.take(visit.room.workspace.host, found.size):
-            visit.found.append(found)
+        if self._room.take(inventory.room.workspace.host, found.size):
+            inventory.found.append(found)
         else:
-            visit.left_out += 1
+            inventory.left_out += 1
 
-    def _wanted(self, visit: WorkspaceJobs) -> Iterator[tuple[Repository, Ref | None]]:
-        for found in visit.found:
+    def _wanted(self, inventory: WorkspaceJobs) -> Iterator[tuple[Repository, Ref | None]]:
+        for found in inventory.found:
             repository = found.address.repository
             if repository is not None and self._run.may_be_asked(repository):
                 yield repository, found.source.ref
 
     # Principals
 
-    def _stand(self, visit: WorkspaceJobs, name: str) -> PrincipalStatus:
+    def _principal_status(self, inventory: WorkspaceJobs, name: str) -> PrincipalStatus:
         """How a service principal stands to this app; what cannot be looked at is not known."""
-        workspace, stored = visit.room.workspace, visit.room.stored
-        own = name.casefold() in self._own(visit)
+        workspace, stored = inventory.room.workspace, inventory.room.stored
+        own = name.casefold() in self._own(inventory)
         mine = None if self._laptop and workspace.auth == "managed_identity" else stored.get(None)
         if own and mine is not None:
             return PrincipalStatus(kept=True, stored=mine)
-        number = _tried(lambda: visit.jobs.principal_id(name), visit.context)
+        number = _tried(lambda: inventory.jobs.principal_id(name), inventory.context)
         known = number if isinstance(number, int) else None
-        gone = number is None and visit.caller.admin  # to others the list may not show it
+        gone = number is None and inventory.caller.admin  # to others the list may not show it
         kept: bool | None = own or known in workspace.additional_principal_ids
         if not kept and known is None and not gone and workspace.additional_principal_ids:
             kept = None
         found = None if own or known is None else stored.get(known)
         if found is None and known is not None:
-            asked = _tried(lambda: visit.jobs.credentials(known), visit.context)
+            asked = _tried(lambda: inventory.jobs.credentials(known), inventory.context)
             found = None if isinstance(asked, Failed) else asked
         return PrincipalStatus(kept, found, known, gone)
 
-    def _own(self, visit: WorkspaceJobs) -> set[str]:
+    def _own(self, inventory: WorkspaceJobs) -> set[str]:
         """The application ids of the app's own principal, as far as they are known."""
-        workspace = visit.room.workspace
+        workspace = inventory.room.workspace
         if workspace.auth != "managed_identity":
             named = [workspace.client_id]
         else:
             named = [workspace.identity or self._run.settings.client_id]
-            named += [visit.caller.name] if visit.as_app else []
+            named += [inventory.caller.name] if inventory.as_app else []
         return {name.casefold() for name in named if name}
 
     # Lines
 
-    def _verdict(self, visit: WorkspaceJobs, unfinished: Callable[[], Diagnosis]) -> Iterator[Check]:
+    def _verdict(self, inventory: WorkspaceJobs, unfinished: Callable[[], Diagnosis]) -> Iterator[Check]:
         # On a laptop nobody can tell who the system-assigned identity is: a job may run as just that.
-        unsure = visit.room.workspace.auth == "managed_identity" and not self._own(visit)
+        unsure = inventory.room.workspace.auth == "managed_identity" and not self._own(inventory)
         unwell = commits = unasked = 0
-        remedies = refreshing(visit)
-        for number, each in enumerate(visit.found):
+        remedies = refreshing(inventory)
+        for number, each in enumerate(inventory.found):
             if self._run.deadline.remaining() <= 0:
-                visit.late += len(visit.found) - number
+                inventory.late += len(inventory.found) - number
                 break
             job, source, repository = each.job, each.source, each.address.repository
-            looked = JobCheck(job, source, each.address, visit.standing(job.run_as))
+            job_check = JobCheck(job, source, each.address, inventory.status_of(job.run_as))
             may_be_asked = repository is not None and self._run.may_be_asked(repository)
             if repository is not None:
                 found, names = self._heads.found(repository, source.ref)
                 has_commit = self._existing.get((repository, source.commit))
-                looked = replace(looked, found=found, names=names, has_commit=has_commit)
+                job_check = replace(job_check, found=found, names=names, has_commit=has_commit)
                 unasked += not may_be_asked
-            context = replace(visit.context, refreshing=remedies[job.run_as])
-            lines = list(judge(visit.name, looked, context, unsure=unsure))
-            if looked.found is None and may_be_asked:
-                subject = subject_of(visit.name, job.id, job.name)
+            context = replace(inventory.context, refreshing=remedies[job.run_as])
+            lines = list(judge(inventory.name, job_check, context, unsure=unsure))
+            if job_check.found is None and may_be_asked:
+                subject = subject_of(inventory.name, job.id, job.name)
                 lines.append(skipped("job", subject, "no time or room was left to ask Azure DevOps"))
-            commits += bool(source.commit) and looked.has_commit is None and may_be_asked
+            commits += bool(source.commit) and job_check.has_commit is None and may_be_asked
             unwell += bool(lines)
             for line in lines:
-                visit.keep(line, self._lines)
-        yield Check("job", visit.name, "ok", summary(visit, unwell, unasked, commits))
-        if visit.late:
-            yield failed("job", f"{visit.name}, {count(len(visit.listed), 'job')}", unfinished())
-        yield from visit.told()
+                inventory.keep(line, self._lines)
+        yield Check("job", inventory.name, "ok", summary(inventory, unwell, unasked, commits))
+        if inventory.late:
+            yield failed("job", f"{inventory.name}, {count(len(inventory.listed), 'job')}", unfinished())
+        yield from inventory.all_lines()
 
 
 def _as_person(workspace: Workspace, services: Services, doors: Authenticator[Jobs]) -> Jobs:

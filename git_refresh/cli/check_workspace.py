@@ -82,8 +82,8 @@ class WorkspaceCheck:
             *self._folders(report, own),
         ]
         # Whatever else fails a run, such as the end of its time, fails a check.
-        told = {"invalid_folder", *(line.error.code for line in lines if line.error)}
-        if report.error is not None and report.error != own.error and report.error.code not in told:
+        codes = {"invalid_folder", *(line.error.code for line in lines if line.error)}
+        if report.error is not None and report.error != own.error and report.error.code not in codes:
             lines.append(failed("workspace", self._name, report.error))
         return lines
 
@@ -137,7 +137,7 @@ class WorkspaceCheck:
             finding("second_credential", context, id=own.id if own else "", other=rival.id)
             for rival in other_credentials(stored, own)[:MAX_WARNINGS_PER_SUBJECT]
         ]
-        return (warning("credential", subject, told) for told in found)
+        return (warning("credential", subject, diagnosis) for diagnosis in found)
 
     # Folders
 

@@ -1,7 +1,7 @@
 """The lines of a check: what was looked at, and what came of it."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.model.values import json_of
@@ -10,16 +10,7 @@ Status = Literal["ok", "warning", "failed", "skipped"]
 Layer = Literal[
     "settings", "identity", "key_vault", "azure_devops", "workspace", "credential", "folder", "job"
 ]
-LAYERS: tuple[Layer, ...] = (
-    "settings",
-    "identity",
-    "key_vault",
-    "azure_devops",
-    "workspace",
-    "credential",
-    "folder",
-    "job",
-)
+LAYERS: tuple[Layer, ...] = get_args(Layer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +24,10 @@ class Check:
     error: Diagnosis | None = None
     kind: str = field(default="", compare=False)
     """What is said of many lines that differ from this one in ids and values alone; empty: the message. Not in the JSON."""
+    about: str = field(default="", compare=False)
+    """The name of the workspace that it is about; empty: none. Not in the JSON."""
+    whole_layer: bool = field(default=False, compare=False)
+    """Whether it stands for all of its layer. Not in the JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +39,11 @@ class CheckReport:
     @property
     def result(self) -> Literal["ok", "failed"]:
         return "failed" if any(check.status == "failed" for check in self.checks) else "ok"
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was ended early."""
+        return any(check.error is not None and check.error.code == "interrupted" for check in self.checks)
 
     def as_dict(self) -> dict[str, Any]:
         """As the contract writes it."""

@@ -61,25 +61,25 @@ def _instead(wanted: str, codes: list[str]) -> str:
 
 def _as_dict(section: str, row: Row) -> dict[str, Any]:
     """With the four keys that an error has everywhere; `message` is what the service says, as far as that is known."""
-    told = in_general(row)
+    diagnosis = in_general(row)
     return {
         "code": row.code,
         "section": section,
-        "message": told.message,
-        "cause": told.cause,
-        "remedy": told.remedy,
+        "message": diagnosis.message,
+        "cause": diagnosis.cause,
+        "remedy": diagnosis.remedy,
         "page": place_of(row.code),
     }
 
 
 def _show(section: str, row: Row, out: Console) -> None:
-    told = in_general(row)
+    diagnosis = in_general(row)
     style = code_style(row.code, out)
     fold(Text(), Text.assemble((row.code, "bold"), f"  {section}"), out)
-    if told.message:
-        fold(Text("  "), Text(f"The service says: {told.message}", "dim"), out)
-    fold(Text("  "), Text(told.cause), out, told.commands)
-    fold(Text("  "), Text.assemble(("→ ", "bold"), told.remedy), out, told.commands)
+    if diagnosis.message:
+        fold(Text("  "), Text(f"The service says: {diagnosis.message}", "dim"), out)
+    fold(Text("  "), Text(diagnosis.cause), out, diagnosis.commands)
+    fold(Text("  "), Text.assemble(("→ ", "bold"), diagnosis.remedy), out, diagnosis.commands)
     out.print(Text.assemble("  ", (place_of(row.code), style)), soft_wrap=True)
 
 

@@ -64,25 +64,18 @@ def of_problem(problem: Problem, place: str = "") -> Finding:
     return Finding(status, problem.location, problem.message, kind=problem.kind, commands=problem.commands)
 
 
-def show_finding(told: Sequence[Finding], out: Console, indent: int = 0, *, with_hint: bool = True) -> None:
-    """A line for each finding, but one for many that are alike; and once for all in a row that share them, cause and remedy.
-
-    Args:
-        told: the findings.
-        out: where people read.
-        indent: blanks before each line.
-        with_hint: whether to say where the other remedies are, if those of many places differ.
-    """
-    said = alike(told)
+def show_finding(
+    findings: Sequence[Finding], out: Console, indent: int = 0, *, with_hint: bool = True
+) -> None:
+    """One line for all findings that are alike; cause and remedy once for all in a row that share them."""
+    key = alike(findings)
     groups: dict[Hashable, list[Finding]] = {}
-    for item in told:
-        groups.setdefault(said(item), []).append(item)
-    lines = [
-        line for group in groups.values() for line in once(group, said, lambda item: item.location, _few)
-    ]
+    for item in findings:
+        groups.setdefault(key(item), []).append(item)
+    lines = [line for group in groups.values() for line in once(group, key, lambda item: item.location, _few)]
     following = [*(item for item, _ in lines[1:]), None]
     for (item, where), after in zip(lines, following, strict=False):
-        group = groups[said(item)]
+        group = groups[key(item)]
         show_line(item if where == item.location else _of_many(item, where, group), out, indent)
         if item.error and not _same(item.error, after.error if after else None):
             explain(item.error, out, Text(" " * 6))
@@ -106,14 +99,14 @@ def explain(error: Diagnosis, out: Console, mark: Text, code: Text | None = None
     fold(Text(" " * 6), Text.assemble(("→ ", "bold"), error.remedy), out, error.commands)
 
 
-def alike(told: Iterable[Finding]) -> Callable[[Finding], Hashable]:
+def alike(findings: Iterable[Finding]) -> Callable[[Finding], Hashable]:
     """What tells findings apart: code and kind, never names and values.
 
     Where more than a few kinds have one code, each at a place of its own, the code alone.
     """
     kinds: dict[Hashable, set[Hashable]] = {}
     places: dict[Hashable, set[Hashable]] = {}
-    for item in told:
+    for item in findings:
         kinds.setdefault(_code(item), set()).add(_kind(item))
         places.setdefault(_code(item), set()).add(item.location or id(item))
 
@@ -137,17 +130,17 @@ def show_line(item: Finding, out: Console, indent: int) -> None:
 
 def once[T](
     items: Sequence[T],
-    said: Callable[[T], Hashable],
+    key: Callable[[T], Hashable],
     where: Callable[[T], str],
     few: Callable[[T], int] = lambda _: _ALIKE,
 ) -> list[tuple[T, str]]:
     """Each item with its place; but where more than a few say the same, the first of them alone, with the first places and a count."""
     alike: dict[Hashable, list[T]] = {}
     for item in items:
-        alike.setdefault(said(item), []).append(item)
+        alike.setdefault(key(item), []).append(item)
     found = []
     for item in items:
-        same = alike[said(item)]
+        same = alike[key(item)]
         if len(same) <= few(item):
             found.append((item, where(item)))
         elif same[0] is item:
@@ -230,12 +223,6 @@ def _ends(plain: str, width: int) -> Iterator[int]:
         taken += cell_len(word[0])
         last = word.end()
     yield len(plain)
-
-
-def place_in(where: str, places: Places) -> str:
-    """Where in the settings the workspace is whose name a place begins with; empty: it begins with none."""
-    ends = [found.start() for found in re.finditer(r"[ ,]|$", where)]
-    return next((places[where[:end]] for end in reversed(ends) if where[:end] in places), "")
 
 
 def _same(error: Diagnosis, other: Diagnosis | None) -> bool:

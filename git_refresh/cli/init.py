@@ -131,7 +131,7 @@ def _asked(given: dict[str, str | None]) -> dict[str, str]:
     answers = {name: (value or "").strip() for name, value in given.items()}
     needed = {"host": "The workspace's address", "repository": "The repository's address"}
     missing = [name for name in needed if not answers[name]]
-    if not _somebody_answers():
+    if not _has_terminal():
         if missing:
             raise click.UsageError(f"say {' and '.join(f'--{name}' for name in missing)}")
         return answers
@@ -175,11 +175,11 @@ def _problem_with(name: str, value: str) -> str | None:
     """What is wrong with one answer, whatever the others are."""
     content = _content(Path(), {**_SOUND, **_WITH.get(name, {}), name: value.strip()})
     option = f"--{name.replace('_', '-')}"
-    told = [problem.message for problem in _loaded(content)[1] if _OPTIONS.get(problem.location) == option]
-    return told[0] if told else None
+    wrong = [problem.message for problem in _loaded(content)[1] if _OPTIONS.get(problem.location) == option]
+    return wrong[0] if wrong else None
 
 
-def _somebody_answers() -> bool:
+def _has_terminal() -> bool:
     return sys.stdin.isatty()
 
 
@@ -271,10 +271,10 @@ def _take_as_meant(content: dict[str, Any], *, as_json: bool) -> None:
     """Write each address as it is used. What is wrong is told by the option that it comes from, as `check FILE --offline` does."""
     settings, problems = _loaded(content)
     if settings is None or problems:
-        told = [
+        wrong = [
             Problem(_OPTIONS.get(problem.location, problem.location), problem.message) for problem in problems
         ]
-        exit_with_problems(told, as_json=as_json)
+        exit_with_problems(wrong, as_json=as_json)
     (entry,) = settings.entries
     if isinstance(entry, Entry):
         (written,) = content["WORKSPACES"]

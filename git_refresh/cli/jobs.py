@@ -109,7 +109,7 @@ class JobCheck:
     job: Job
     source: GitSource
     address: JobUrl
-    standing: PrincipalStatus
+    principal: PrincipalStatus
     found: ResolvedRef | ServiceFailure | None = None
     names: Sequence[str] = ()
     has_commit: bool | None = None
@@ -120,69 +120,62 @@ def subject_of(workspace: str, id_: int, name: str) -> str:
     return f'{workspace}, job {id_} "{redact(name)}"' if name else f"{workspace}, job {id_}"
 
 
-def judge(workspace: str, looked: JobCheck, context: DiagnosisContext, *, unsure: bool) -> Iterator[Check]:
-    """The lines of a job: none, where all is in order.
-
-    Args:
-        workspace: its name.
-        looked: the job.
-        context: around it; `refreshing` says how its principal becomes one that is kept fresh.
-        unsure: whether the app's own principal cannot be told, so that the job may run as just that.
-    """
-    subject = subject_of(workspace, looked.job.id, looked.job.name)
-    yield from _principal(subject, looked.job.run_as, looked.standing, context, unsure=unsure)
-    if looked.source.provider.casefold() != PROVIDER.casefold():
-        told = finding("job_wrong_provider", context, found=redact(looked.source.provider))
-        yield failed("job", subject, told)
-    yield from _url(subject, looked.address, context)
-    if looked.address.repository is not None:
-        yield from _ref(subject, looked, looked.address.repository, context)
+def judge(workspace: str, job_check: JobCheck, context: DiagnosisContext, *, unsure: bool) -> Iterator[Check]:
+    """The lines of a job: none, where all is in order. If `unsure`, the job may run as the app's own principal."""
+    subject = subject_of(workspace, job_check.job.id, job_check.job.name)
+    yield from _principal(subject, job_check.job.run_as, job_check.principal, context, unsure=unsure)
+    if job_check.source.provider.casefold() != PROVIDER.casefold():
+        diagnosis = finding("job_wrong_provider", context, found=redact(job_check.source.provider))
+        yield failed("job", subject, diagnosis)
+    yield from _url(subject, job_check.address, context)
+    if job_check.address.repository is not None:
+        yield from _ref(subject, job_check, job_check.address.repository, context)
 
 
 def _principal(
-    subject: str, run_as: RunAs | None, standing: PrincipalStatus, context: DiagnosisContext, *, unsure: bool
+    subject: str, run_as: RunAs | None, status: PrincipalStatus, context: DiagnosisContext, *, unsure: bool
 ) -> Iterator[Check]:
     if run_as is None:
         yield skipped("job", subject, "the workspace does not tell whom it runs as")
         return
-    if standing.kept is None:
+    if status.kept is None:
         yield skipped("job", subject, f"the numeric id of {redact(str(run_as))} could not be looked up")
         return
     context = replace(context, principal=redact(str(run_as)))
-    if standing.kept:
-        if standing.has_one is False:
+    if status.kept:
+        if status.has_one is False:
             yield warning("job", subject, finding("job_credential_missing", context))
-    elif not standing.federated:
-        # A credential of its own may do for a while; whether a person has one, only she sees.
+    elif not status.federated:
+        # A credential of its own may do for a while; whether a person has one, only that person sees.
         person = run_as.kind != "service principal"
-        unseen = "; whether it has one could not be looked at" if standing.has_one is None else ""
-        told = finding("job_principal_not_refreshed", context, unseen="" if person else unseen)
-        may_work = person or standing.has_one is not False or unsure
-        yield (warning if may_work else failed)("job", subject, told)
+        unseen = "; whether it has one could not be looked at" if status.has_one is None else ""
+        diagnosis = finding("job_principal_not_refreshed", context, unseen="" if person else unseen)
+        may_work = person or status.has_one is not False or unsure
+        yield (warning if may_work else failed)("job", subject, diagnosis)
 
 
 def _url(subject: str, address: JobUrl, context: DiagnosisContext) -> Iterator[Check]:
     if address.has_secret:
         yield warning("job", subject, finding("job_secret_in_url", context))
     if address.repository is None:
-        told = finding("job_bad_url", context, found=redact(address.url), problem=address.problem)
-        yield (failed if address.surely else warning)("job", subject, told)
+        diagnosis = finding("job_bad_url", context, found=redact(address.url), problem=address.problem)
+        yield (failed if address.surely else warning)("job", subject, diagnosis)
 
 
 def _ref(
-    subject: str, looked: JobCheck, repository: Repository, context: DiagnosisContext
+    subject: str, job_check: JobCheck, repository: Repository, context: DiagnosisContext
 ) -> Iterator[Check]:
-    ref = looked.source.ref
-    match looked.found:
+    ref = job_check.source.ref
+    match job_check.found:
         case ServiceFailure():  # one mistake is reported once: in the layer of Azure DevOps
             yield skipped("job", subject, f"Azure DevOps reports a problem with {repository}")
         case ResolvedRef(None) if ref is not None:
-            nearest = suggestion(ref, looked.names)
-            told = finding("job_ref_not_found", facts_of(context, repository, ref), nearest=nearest)
-            yield failed("job", subject, told)
-        case ResolvedRef() if looked.has_commit is False:
+            nearest = suggestion(ref, job_check.names)
+            diagnosis = finding("job_ref_not_found", facts_of(context, repository, ref), nearest=nearest)
+            yield failed("job", subject, diagnosis)
+        case ResolvedRef() if job_check.has_commit is False:
             context = replace(
-                facts_of(context, repository, None), ref=f"Commit {redact(looked.source.commit)}"
+                facts_of(context, repository, None), ref=f"Commit {redact(job_check.source.commit)}"
             )
             yield failed("job", subject, finding("job_ref_not_found", context, nearest=""))
 
@@ -274,15 +267,15 @@ class WorkspaceJobs:
     """Lines beyond those about single jobs: of those that say the same the first, as often as they came."""
     found: list[GitJob] = field(default_factory=list)
     elsewhere: int = 0
-    standings: dict[str, PrincipalStatus] = field(default_factory=dict)
+    statuses: dict[str, PrincipalStatus] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return self.room.workspace.name
 
-    def standing(self, run_as: RunAs | None) -> PrincipalStatus:
+    def status_of(self, run_as: RunAs | None) -> PrincipalStatus:
         """How whom a job runs as stands to this app."""
-        return self.standings.get(run_as.name if run_as else "", NOT_KEPT)
+        return self.statuses.get(run_as.name if run_as else "", NOT_KEPT)
 
     def keep(self, line: Check, lines: Quota) -> None:
         """Keep a line about a job; where there is no room for more, count it among those that say the same."""
@@ -292,7 +285,7 @@ class WorkspaceJobs:
             alike = self.alike.setdefault((line.status, line.error.code if line.error else ""), [])
             alike.append(alike[0] if alike else line)
 
-    def told(self) -> Iterator[Check]:
+    def all_lines(self) -> Iterator[Check]:
         """The lines, with one for all that say the same beyond them; those that share code and remedy one after the other."""
         shared: dict[Hashable, list[Check]] = {}
         for line in sorted(
@@ -312,29 +305,29 @@ class WorkspaceJobs:
         return list(dict.fromkeys(each.name for each in runners if each.kind == "service principal"))
 
 
-def refreshing(visit: WorkspaceJobs) -> dict[RunAs | None, str]:
+def refreshing(inventory: WorkspaceJobs) -> dict[RunAs | None, str]:
     """How each of those whom jobs run as becomes one that is kept fresh; empty, where there is nothing to do."""
-    place = f"{visit.context.host}, Settings, Identity and access, Service principals"
+    place = f"{inventory.context.host}, Settings, Identity and access, Service principals"
     remedies: dict[RunAs | None, str] = {None: ""}
     missing: dict[RunAs, int] = {}
-    for run_as in dict.fromkeys(found.job.run_as for found in visit.found):
+    for run_as in dict.fromkeys(found.job.run_as for found in inventory.found):
         if run_as is None:
             continue
-        standing = visit.standing(run_as)
+        status = inventory.status_of(run_as)
         if run_as.kind != "service principal":
             remedies[run_as] = _OF_PEOPLE.format(run_as.kind)
-        elif standing.gone:
+        elif status.gone:
             remedies[run_as] = f"{_GONE} ({place})."
-        elif standing.number is None:
+        elif status.number is None:
             remedies[run_as] = (
-                f'In the entry of {visit.name} in WORKSPACES, add its numeric id to "additional_principal_ids" '
+                f'In the entry of {inventory.name} in WORKSPACES, add its numeric id to "additional_principal_ids" '
                 f"(it could not be looked up now: {place})."
             )
-        elif standing.kept is False and not standing.federated:
-            missing[run_as] = standing.number
+        elif status.kept is False and not status.federated:
+            missing[run_as] = status.number
         else:
             remedies[run_as] = ""
-    return remedies | _run_as(visit, place, missing)
+    return remedies | _run_as(inventory, place, missing)
 
 
 _OF_PEOPLE = (
@@ -347,61 +340,54 @@ _GONE = (
 )
 
 
-def _run_as(visit: WorkspaceJobs, place: str, missing: dict[RunAs, int]) -> dict[RunAs, str]:
+def _run_as(inventory: WorkspaceJobs, place: str, missing: dict[RunAs, int]) -> dict[RunAs, str]:
     """The remedy of each service principal that is missing in the entry: one for all, or with many ids one for so many of them."""
-    workspace = visit.room.workspace
+    workspace = inventory.room.workspace
     runners = sorted(missing, key=lambda run_as: run_as.name)
     on = "each" if runners[1:] else "it"
     manager = f"Give the one that signs in the role Service principal: Manager on {on} ({place}, Permissions)"
-    entry = f"in the entry of {visit.name} in WORKSPACES"
+    entry = f"in the entry of {inventory.name} in WORKSPACES"
     whole = list(
         dict.fromkeys([*workspace.additional_principal_ids, *(missing[run_as] for run_as in runners)])
     )
     if len(whole) <= MAX_IDS_IN_REMEDY:
-        told = f'{manager}, and {entry} write "additional_principal_ids": [{", ".join(map(str, whole))}].'
-        return dict.fromkeys(missing, told)
+        message = f'{manager}, and {entry} write "additional_principal_ids": [{", ".join(map(str, whole))}].'
+        return dict.fromkeys(missing, message)
     remedies: dict[RunAs, str] = {}
     start = 1
     for some in batched(runners, MAX_IDS_IN_REMEDY, strict=False):
         ids = ", ".join(str(missing[run_as]) for run_as in some)
         which = f"{start} to {start + len(some) - 1}" if some[1:] else f"number {start}"
         lacking = f"the {count(len(runners), 'id')} that it lacks, of which these are {which}"
-        told = f'{manager}, and {entry} add to "additional_principal_ids" {lacking}: {ids}.'
-        remedies |= dict.fromkeys(some, told)
+        message = f'{manager}, and {entry} add to "additional_principal_ids" {lacking}: {ids}.'
+        remedies |= dict.fromkeys(some, message)
         start += len(some)
     return remedies
 
 
-def summary(visit: WorkspaceJobs, unwell: int, unasked: int, commits: int) -> str:
-    """How many jobs there are, and as whom that was seen.
-
-    Args:
-        visit: what was found.
-        unwell: jobs with lines of their own.
-        unasked: jobs whose repositories were not asked for.
-        commits: jobs at a commit of which nobody could tell whether it exists.
-    """
-    number = len(visit.found)
-    said = [f"{count(number, 'job') if number else 'no job'} with a Git source in Azure DevOps"]
+def summary(inventory: WorkspaceJobs, unwell: int, unasked: int, commits: int) -> str:
+    """How many jobs there are, and as whom that was seen. The numbers are of jobs; of `commits`, existence is unknown."""
+    number = len(inventory.found)
+    parts = [f"{count(number, 'job') if number else 'no job'} with a Git source in Azure DevOps"]
     if number:
-        said[0] += f", {number - unwell or 'none'} of them in order" if unwell else ", all in order"
-    if visit.unread:
-        said[0] += (
-            f", of the {len(visit.listed) - visit.unread} of {len(visit.listed)} jobs that could be read"
+        parts[0] += f", {number - unwell or 'none'} of them in order" if unwell else ", all in order"
+    if inventory.unread:
+        parts[0] += (
+            f", of the {len(inventory.listed) - inventory.unread} of {len(inventory.listed)} jobs that could be read"
         )
-    if visit.elsewhere:
-        said.append(f"{count(visit.elsewhere, 'job')} with one elsewhere")
+    if inventory.elsewhere:
+        parts.append(f"{count(inventory.elsewhere, 'job')} with one elsewhere")
     if commits:
-        said.append(f"of {commits} at a commit, only the repository was looked at")
+        parts.append(f"of {commits} at a commit, only the repository was looked at")
     if unasked:
-        said.append(f"of {unasked}, the repository was not asked for: no setting names its host")
-    if unknown := sum(each.kept is True and each.has_one is None for each in visit.standings.values()):
-        said.append(f"of {count(unknown, 'principal')} the Git credentials could not be looked at")
-    if federated := sum(each.kept is False and each.federated for each in visit.standings.values()):
-        said.append(
+        parts.append(f"of {unasked}, the repository was not asked for: no setting names its host")
+    if unknown := sum(each.kept is True and each.has_one is None for each in inventory.statuses.values()):
+        parts.append(f"of {count(unknown, 'principal')} the Git credentials could not be looked at")
+    if federated := sum(each.kept is False and each.federated for each in inventory.statuses.values()):
+        parts.append(
             f"of {count(federated, 'principal')} the workspace itself renews the Git credential (federated)"
         )
-    why = f" ({visit.instead})" if visit.instead else ""
-    admin = ", an admin" if visit.caller.admin else f", who is no admin: {_CAN_VIEW}"
-    said.append(f"seen as {redact(visit.caller.name)}{why}{admin}")
-    return "; ".join(said)
+    why = f" ({inventory.instead})" if inventory.instead else ""
+    admin = ", an admin" if inventory.caller.admin else f", who is no admin: {_CAN_VIEW}"
+    parts.append(f"seen as {redact(inventory.caller.name)}{why}{admin}")
+    return "; ".join(parts)

@@ -3,22 +3,26 @@
 import json
 import os
 import re
-import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
+from rich.status import Status
+from rich.text import Text
 
 from git_refresh.cli import ask, options, render
-from git_refresh.cli.check import check_live, check_settings, missing_beside
+from git_refresh.cli.check import check_live
+from git_refresh.cli.check_settings import check_settings, missing_beside
 from git_refresh.cli.checks import CheckReport
-from git_refresh.cli.options import SettingsSource
+from git_refresh.cli.findings import MARK, STYLE, Finding, Places, fold, show_finding
+from git_refresh.cli.options import SettingsSource, quiet
 from git_refresh.cli.shared import (
-    FAILED,
-    INTERRUPTED,
     allow,
     exit_with_problems,
+    finish,
     given_settings,
     outlet_for,
     places_of,
@@ -26,6 +30,7 @@ from git_refresh.cli.shared import (
 )
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.values import GUID, Problem
+from git_refresh.output.log import RedactingLogger
 from git_refresh.output.redact import redact
 from git_refresh.output.text import count
 from git_refresh.run.pool import Executor
@@ -36,22 +41,6 @@ from git_refresh.settings.load import Settings, SettingsError, load
 if TYPE_CHECKING:
     from git_refresh.admin.grants import Grant
     from git_refresh.admin.onboarding import Onboarding
-
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal
-
-from rich.status import Status
-from rich.text import Text
-
-from git_refresh.cli.findings import MARK, STYLE, Finding, Places, fold, show_finding
-from git_refresh.cli.options import quiet
-from git_refresh.output.log import RedactingLogger
-
-if TYPE_CHECKING:
-    from git_refresh.admin.grants import Grant
 
 BUDGET_S = 14_400.0
 """Seconds for everything, the answer to the question included. Each call has a limit of its own, of seconds."""
@@ -122,10 +111,10 @@ def onboard(
         from git_refresh.admin.services import AdminServices  # noqa: PLC0415
 
         deadline = Deadline.after(BUDGET_S, SystemClock())
-        crew = Executor(settings.concurrency, deadline)
+        executor = Executor(settings.concurrency, deadline)
         services = AdminServices(deadline, os.environ, logger)
         onboarding = Onboarding(
-            settings, services, OnboardOptions(object_id, account_id, _UNKNOWN_ID if name else None), crew
+            settings, services, OnboardOptions(object_id, account_id, _UNKNOWN_ID if name else None), executor
         )
         display = OnboardView(logger, places_of(settings), as_json=as_json)
         checked = None
@@ -142,19 +131,16 @@ def onboard(
                         checks = check_settings(given.values, (), settings, named=given.named)
                         checked = CheckReport((*checks, *check_live(settings, given.values, logger)))
             except KeyboardInterrupt:
-                crew.interrupted = True
-            if checked is not None and any(
-                line.error and line.error.code == "interrupted" for line in checked.checks
-            ):
-                crew.interrupted = True
+                executor.interrupted = True
+            executor.interrupted = executor.interrupted or (checked is not None and checked.interrupted)
         finally:
             _tell_made(onboarding.grants)
             services.close()
     except SettingsError as error:
         exit_with_problems(error.problems, as_json=as_json)
-    done = OnboardResult(tuple(onboarding.grants), checked, applied=apply_, interrupted=crew.interrupted)
+    done = OnboardResult(tuple(onboarding.grants), checked, applied=apply_, interrupted=executor.interrupted)
     put_out(logger, as_json, done.as_dict(), lambda: display.end(done))
-    sys.exit(INTERRUPTED if crew.interrupted else 0 if done.result == "ok" else FAILED)
+    finish(ok=done.result == "ok", interrupted=executor.interrupted)
 
 
 def _tell_made(found: "Sequence[Grant]") -> None:
@@ -334,8 +320,8 @@ class OnboardView:
                 for grant in grants:
                     self._line(grant, "")
             numbers = {status: sum(grant.status == status for grant in found) for status in _SAID}
-            said = ", ".join(f"{number} {_SAID[status]}" for status, number in numbers.items() if number)
-            self._say(f"Plan: {said or 'nothing'}.", "bold")
+            summary = ", ".join(f"{number} {_SAID[status]}" for status, number in numbers.items() if number)
+            self._say(f"Plan: {summary or 'nothing'}.", "bold")
 
     def _say(self, text: str, style: str = "") -> None:
         fold(Text(), Text(text, style), self._out)

@@ -26,6 +26,9 @@ FILE = click.Path(allow_dash=True, path_type=Path)
 """What is wrong with it is told by what reads it, under --json as JSON."""
 
 
+list_argument = click.argument("workspaces", type=FILE, required=False, metavar="[FILE]")
+
+
 @dataclass(frozen=True, slots=True)
 class SettingsSource:
     """Where the settings are from, as the command line names it."""
@@ -97,7 +100,7 @@ def output_options[F: Callable[..., Any]](command: F) -> F:
             "--no-color",
             is_flag=True,
             expose_value=False,
-            callback=_without_colour,
+            callback=_keep(_COLOURLESS),
             help="No colours and no links, as with NO_COLOR=1.",
         ),
         click.option(
@@ -163,8 +166,3 @@ def _keep(key: str) -> Callable[[click.Context, click.Parameter, bool], None]:
             raise click.UsageError("--quiet and --verbose contradict each other; write one of them")
 
     return keep
-
-
-def _without_colour(context: click.Context, _parameter: click.Parameter, on: bool) -> None:  # noqa: FBT001  # click's signature
-    """As where NO_COLOR is set, which rich reads by itself."""
-    context.meta[_COLOURLESS] = on

@@ -45,12 +45,12 @@ class Lines:
             started = self._started.pop(report.name, None)
         took = f" in {time.monotonic() - started:.1f} s" if started is not None else ""
         self._console.print(
-            Text(f"{report.name}: {report.result}{took}: {said(report)}"),
+            Text(f"{report.name}: {report.result}{took}: {outcome(report)}"),
             soft_wrap=True,
         )
 
 
-def said(report: WorkspaceReport) -> str:
+def outcome(report: WorkspaceReport) -> str:
     """What became of a workspace, in a few words."""
     actions = [folder.action for folder in report.folders]
     parts = [f"credential {report.credential.action}"] if report.credential else []

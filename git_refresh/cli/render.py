@@ -27,7 +27,6 @@ from git_refresh.cli.findings import (
     fold,
     of_problem,
     once,
-    place_in,
     show_finding,
     tally,
     wrapped,
@@ -176,7 +175,8 @@ def report_table(report: Report) -> Table:
         table.add_column(heading, overflow="fold")
     for workspace, _ in _merged(report.workspaces):
         rejected = workspace.result == "rejected"
-        head = _workspace_cells(workspace)
+        action = workspace.credential.action if workspace.credential else "—"
+        head = Text(workspace.name, STYLE[workspace.result]), Text(action, STYLE.get(action, ""))
         for folder in _folders(workspace) or (None,):
             table.add_row(*head, *_folder_cells(folder, rejected=rejected))
             head = (Text(""), Text(""))
@@ -184,14 +184,7 @@ def report_table(report: Report) -> Table:
 
 
 def show_plan(report: Report, out: Console, places: Places | None = None, *, changes: bool = False) -> None:
-    """What a run would do and why, and at the end how much of each.
-
-    Args:
-        report: of a dry run.
-        out: where people read.
-        places: where in the settings the workspaces are.
-        changes: leave out what stays as it is, and credentials that only get their next token.
-    """
+    """What a run would do and why, and at the end how much of each; with `changes`, nothing that stays and no token updates."""
     if report.workspaces and not options.quiet():
         _show_steps(report, out, changes=changes)
         out.print()
@@ -219,7 +212,7 @@ def show_check(
 
     Where much is not well, that fits one screen: what is well is only counted, and what was skipped told by its reason.
     """
-    blocked = _blocked(report)
+    blocked = {check.layer: check.message for check in report.checks if check.whole_layer}
     crowded = sum(check.error is not None for check in report.checks) > _MANY
     hidden = {"ok", "skipped"} if crowded else {"ok"} if options.quiet() else set()
     for layer in LAYERS:
@@ -228,7 +221,7 @@ def show_check(
         if not checks or layer in blocked:
             continue
         out.print(Text(_LAYER[layer], "bold"))
-        told = [
+        findings = [
             Finding(
                 check.status,
                 check.subject,
@@ -236,11 +229,11 @@ def show_check(
                 check.error if layer != "settings" or check.status == "warning" else None,
                 check.error.kind if check.error else check.kind,
                 check.kind,
-                "" if check.status in {"ok", "skipped"} else place_in(check.subject, places or {}),
+                "" if check.status in {"ok", "skipped"} else (places or {}).get(check.about, ""),
             )
             for check in checks
         ]
-        show_finding(told, out, indent=2, with_hint=not crowded)  # the last line has it then
+        show_finding(findings, out, indent=2, with_hint=not crowded)  # the last line has it then
     if blocked:
         because = blocked[next(iter(blocked))]
         show_finding([Finding("skipped", "everything else", because)], out)
@@ -270,27 +263,16 @@ def show_nothing_run(problems: Sequence[Problem], out: Console) -> None:
     out.print(Text("Nothing was run.", "red"))
 
 
-def _blocked(report: CheckReport) -> dict[Layer, str]:
-    """Layers of which nothing was looked at, with the reason."""
-    return {
-        check.layer: check.message
-        for check in report.checks
-        if (check.status, check.subject) == ("skipped", "everything")
-    }
-
-
 def _show_findings(report: Report, out: Console, places: Places) -> None:
     """Each failure, those of one kind together; what is wrong with the settings, place by place; and what is not well besides."""
-    told = [
+    findings = [
         Finding("failed", where, error.message, error, place=places.get(workspace.name, ""))
         for workspace in report.workspaces
         for where, error in workspace.failures()
         if error.code not in {"invalid_settings", "invalid_folder"}  # told below, by their place
     ]
-    show_finding(told, out)
-    show_finding(
-        [of_problem(problem, place_in(problem.location, places)) for problem in report.problems], out
-    )
+    show_finding(findings, out)
+    show_finding([of_problem(problem, places.get(problem.about, "")) for problem in report.problems], out)
 
 
 def _show_steps(report: Report, out: Console, *, changes: bool = False) -> None:
@@ -390,11 +372,6 @@ def _moved(folder: FolderReport) -> str:
     if before and after and before != after:
         return f"{ref} {before} → {after}"
     return f"{ref} {after or before}".rstrip()
-
-
-def _workspace_cells(workspace: WorkspaceReport) -> tuple[Text, Text]:
-    action = workspace.credential.action if workspace.credential else "—"
-    return Text(workspace.name, STYLE[workspace.result]), Text(action, STYLE.get(action, ""))
 
 
 def _folder_cells(folder: FolderReport | None, *, rejected: bool) -> tuple[Text, Text, Text, Text]:

@@ -3,25 +3,27 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
+from rich.text import Text
 
 from git_refresh.admin.rotation.decide import Decision, places, targets_of, why_not_there
 from git_refresh.admin.rotation.report import RotationReport, SecretReport
 from git_refresh.admin.rotation.work import MAX_PARALLEL_WORKSPACES, Rotation
 from git_refresh.admin.values import SignIn
 from git_refresh.cli import ask, options, render
-from git_refresh.cli.options import SettingsSource
+from git_refresh.cli.findings import STYLE, Finding, fold, of_problem, show_finding
+from git_refresh.cli.options import SettingsSource, quiet
 from git_refresh.cli.shared import (
-    FAILED,
-    INTERRUPTED,
     allow,
     exit_with_problems,
+    finish,
     given_settings,
     outlet_for,
     put_out,
@@ -32,22 +34,13 @@ from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.values import KEY_VAULT, Problem
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.redact import redact
-from git_refresh.output.text import count
+from git_refresh.output.text import count, first_of
 from git_refresh.run.pool import Executor
 from git_refresh.settings.entries import Rejected
 from git_refresh.settings.load import Settings, SettingsError, load
 
 if TYPE_CHECKING:
     from git_refresh.admin.services import AdminServices
-
-from collections.abc import Iterator
-
-from rich.console import Console
-from rich.text import Text
-
-from git_refresh.cli.findings import STYLE, Finding, fold, of_problem, show_finding
-from git_refresh.cli.options import quiet
-from git_refresh.output.text import first_of
 
 _LONGEST_DAYS = 730
 _LEAST_S = 540.0
@@ -127,9 +120,7 @@ def rotate(  # noqa: PLR0913  # one for each option
         given = given_settings(source)
         settings = allow(load(given.values), given.source)
         command = _Command(settings, logger, within, lifetime, force=force, as_json=as_json)
-        command.choose(names)
-        if allow_unreachable:
-            command.allow_all()
+        command.choose(names, allow_unreachable=allow_unreachable)
         report = command.plan()
         if applies and not report.interrupted:
             acts = any(secret.acts for secret in report.secrets)
@@ -137,14 +128,12 @@ def rotate(  # noqa: PLR0913  # one for each option
                 untried = [] if allow_unreachable else _unreachable(report)
                 _ask(logger.redact(report), untried, as_json=as_json)
                 command.allowed |= set(untried)
-            report = command.apply(report) if acts else command.done_nothing(report)
+            report = command.apply(report) if acts else replace(report, applied=True)
     except SettingsError as error:
         exit_with_problems(error.problems, as_json=as_json)
     report = logger.redact(report)
     put_out(logger, as_json, report.as_dict(), lambda: show_rotation(report, render.console()))
-    if report.interrupted:
-        sys.exit(INTERRUPTED)
-    sys.exit(0 if report.result == "ok" else FAILED)
+    finish(ok=report.result == "ok", interrupted=report.interrupted)
 
 
 class _Command:
@@ -176,8 +165,8 @@ class _Command:
         self.allowed = set[str]()
         self._approved: dict[str, Decision] = {}
 
-    def choose(self, names: Sequence[str]) -> None:
-        """Keep only these.
+    def choose(self, names: Sequence[str], *, allow_unreachable: bool) -> None:
+        """Keep only these, and without a name all; they may be stored without each workspace that cannot be reached.
 
         Raises:
             SettingsError: one is not there.
@@ -192,10 +181,8 @@ class _Command:
             raise SettingsError(problems)
         wanted = {there[name.lower()] for name in names} or set(there.values())
         self._targets = [target for target in self._targets if target.name in wanted]
-
-    def allow_all(self) -> None:
-        """Let a new secret be stored without each workspace that cannot be reached."""
-        self.allowed |= {host for target in self._targets for host in target.hosts}
+        if allow_unreachable:
+            self.allowed |= {host for target in self._targets for host in target.hosts}
 
     def plan(self) -> RotationReport:
         """What is to be done. Writes nothing."""
@@ -218,10 +205,6 @@ class _Command:
             applied=True,
             as_planned=nothing,
         )
-
-    def done_nothing(self, plan: RotationReport) -> RotationReport:
-        """The plan, of which nothing was to be done."""
-        return replace(plan, applied=True)
 
     def _each(
         self,
@@ -359,25 +342,25 @@ def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -
             fold(mark, step, out)
     if report.secrets and not quiet():
         out.print()
-    told = [
+    findings = [
         Finding("failed", secret.name, error.message, error)
         for secret in report.secrets
         for error in secret.errors
     ]
-    told += [
+    findings += [
         Finding("warning", each.host, each.error.message, each.error)
         for secret in report.secrets
         for each in secret.not_signed_in
     ]
-    told += [
+    findings += [
         Finding(
             "warning", secret.name, each.note.message, replace(each.note, kind=each.id)
         )  # each has a command
         for secret in report.secrets
         for each in secret.unmanaged
     ]
-    told += map(of_problem, report.problems)
-    show_finding(told, out)
+    findings += map(of_problem, report.problems)
+    show_finding(findings, out)
     style = STYLE[report.result]
     if not report.secrets and not report.problems:
         nothing = "No workspace of the list signs in with an OAuth secret: there is nothing to rotate."

@@ -1,24 +1,27 @@
-"""One run, for `plan` and `run`: begun, watched, shown, ended."""
+"""`run` and its dry run, `plan`: begun, watched, shown, ended."""
 
 import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
+
+import click
 
 from git_refresh.cli import ask, options, render
 from git_refresh.cli.findings import Places
 from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.progress import Lines, Live
-from git_refresh.cli.scope import Scope, narrow
+from git_refresh.cli.scope import Scope, narrow, scope_options
 from git_refresh.cli.shared import (
-    FAILED,
-    INTERRUPTED,
+    CHANGES,
     WRONG,
     allow,
+    finish,
     given_settings,
     outlet_for,
     places_of,
@@ -27,14 +30,78 @@ from git_refresh.cli.shared import (
 from git_refresh.model.values import Problem, Slice
 from git_refresh.output.text import count
 from git_refresh.run.ports import NullProgress, Progress
-from git_refresh.run.refresh import refresh as refresh_fleet
+from git_refresh.run.refresh import refresh
 from git_refresh.run.report import Report
 from git_refresh.run.slices import cut
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError, load
 
 
-def refresh(  # noqa: PLR0913  # one for each option
+@click.command(short_help="What would a run do, and why?")
+@options.list_argument
+@click.option(
+    "--changes", is_flag=True, help="Show only what changes; each credential gets its next token anyway."
+)
+@click.option(
+    "--exit-code",
+    is_flag=True,
+    help="Exit with 3 when a credential or a Git folder would be created or a folder moved.",
+)
+@scope_options
+@options.settings_option
+@options.json_option
+@options.output_options
+def plan(
+    workspaces: Path | None,
+    source: SettingsSource,
+    scope: Scope,
+    *,
+    changes: bool,
+    exit_code: bool,
+    as_json: bool,
+) -> None:
+    """What would a run do, and why? Uses the same code as a run, and writes nothing.
+
+    It cannot foresee what only an attempt shows, such as uncommitted changes in a Git folder.
+    FILE is a workspaces.json to plan for instead of the WORKSPACES setting, for example before it is set.
+    """
+    show = partial(render.show_plan, changes=changes)
+    report = _refresh(source, scope, show, as_json=as_json, dry_run=True, workspaces=workspaces)
+    if exit_code and report.result == "ok" and _changes_something(report):
+        sys.exit(CHANGES)
+    _end(report)
+
+
+@click.command()
+@scope_options
+@options.settings_option
+@click.option(
+    "--yes",
+    "-y",
+    is_flag=True,
+    help="Do not ask whether your own token may be stored, where there is no managed identity.",
+)
+@click.option(
+    "--slice",
+    "number",
+    type=int,
+    metavar="N",
+    help="Refresh only the N-th slice of the list, as FAN_OUT=queue cuts it: the number that alerts and log lines name.",
+)
+@options.json_option
+@options.output_options
+def run(source: SettingsSource, scope: Scope, number: int | None, *, yes: bool, as_json: bool) -> None:
+    """Refresh every workspace once, as the timer does.
+
+    It runs as whoever is signed in, and assumes that the next run is in 15 minutes; check looks at the schedule. Where that is you and not
+    a managed identity, it stores your own token: it asks first.
+    """
+    if number is not None and scope:
+        raise click.UsageError("--slice is a part of the list by itself; leave out --only and --folder")
+    _end(_refresh(source, scope, render.show_report, as_json=as_json, dry_run=False, number=number, yes=yes))
+
+
+def _refresh(  # noqa: PLR0913  # one for each option
     source: SettingsSource,
     scope: Scope,
     show: Callable[[Report, Any, Places], None],
@@ -65,7 +132,7 @@ def refresh(  # noqa: PLR0913  # one for each option
             _ask(settings)
         watcher = nullcontext(None) if as_json else _watcher(len(settings.entries), dry_run=dry_run)
         with closing(app.connect(settings, os.environ, logger)) as clouds, watcher as progress:
-            report = refresh_fleet(
+            report = refresh(
                 clouds.settings,
                 clouds,
                 clouds.deadline,
@@ -103,16 +170,13 @@ def _slice(settings: Settings, number: int) -> tuple[Slice, tuple[str, ...]]:
     return Slice(str(uuid4()), number, len(parts)), parts[number - 1]
 
 
-def end(report: Report, code: int = 0) -> None:
-    """End the command: by this code where all went well."""
-    if any(
-        error.code == "interrupted" for workspace in report.workspaces for _, error in workspace.failures()
-    ):
-        sys.exit(INTERRUPTED)
-    sys.exit(code if report.result == "ok" else FAILED)
+def _end(report: Report) -> NoReturn:
+    """End the command."""
+    errors = [error.code for workspace in report.workspaces for _, error in workspace.failures()]
+    finish(ok=report.result == "ok", interrupted="interrupted" in errors)
 
 
-def changes_something(report: Report) -> bool:
+def _changes_something(report: Report) -> bool:
     """Whether a run would do more than to store the next token."""
     return any(
         (workspace.credential is not None and workspace.credential.action == "created")

@@ -1,15 +1,25 @@
-"""The JSON Schema of a `workspaces.json`, made from the models, so that editors complete and check it."""
+"""`schema`: the JSON Schema of a `workspaces.json`, made from the models, so that editors complete and check it."""
 
+import json
 from typing import Any
 
+import click
 from pydantic import TypeAdapter
 
+from git_refresh.cli import render
 from git_refresh.settings.entries import MAX_WORKSPACES
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import SETTINGS
 from git_refresh.settings.problems import OWN_KEYS
 
 _Schema = dict[str, Any]
+
+
+@click.command(name="schema", short_help="The JSON Schema of a workspaces.json.")
+def print_schema() -> None:
+    """Print the JSON Schema of a workspaces.json, for editors and pipelines."""
+    with render.writing():
+        render.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
 
 
 def schema() -> _Schema:

@@ -9,7 +9,7 @@ from functools import wraps
 
 import click
 
-from git_refresh.model.values import Problem, folder_key, patterns_above
+from git_refresh.model.values import Problem, folder_key, listed_as
 from git_refresh.output.redact import redact
 from git_refresh.output.text import closest, first_of
 from git_refresh.settings.entries import Entry, Rejected
@@ -102,30 +102,31 @@ def _narrowed(
 ) -> list[Entry | Rejected]:
     """Those of the workspaces that have one of the folders, with these alone; a problem for each path that none has."""
     keys = {folder_key(path.strip()): path for path in wanted.paths}
+    named = bool(wanted.names)
     for key, path in keys.items():
-        if not any(_has(entry, key, named=bool(wanted.names)) for entry in entries):
+        if not any(_has(entry, key, named=named) for entry in entries):
             listed = sorted({listed for entry in entries for listed in _keys(entry)})
-            whose = (
+            where = (
                 f"of {first_of(list(dict.fromkeys(entry.name for entry in entries)), _MAX_NAMES)}"
-                if wanted.names
+                if named
                 else "in the list"
             )
-            found = f'"{redact(path)}" is not a Git folder {whose}, nor below a path ending in /*'
+            found = f'"{redact(path)}" is not a Git folder {where}, nor below a path ending in /*'
             problems.append(
                 Problem("--folder", f"{found if path.strip() else 'is empty'}; {_instead(key, listed)}")
             )
-    chosen = [entry for entry in entries if any(_has(entry, key, named=bool(wanted.names)) for key in keys)]
-    if wanted.names and not problems:
+    chosen = [entry for entry in entries if any(_has(entry, key, named=named) for key in keys)]
+    if named and not problems:
         having = {entry.name for entry in chosen}
         for name in dict.fromkeys(entry.name for entry in entries if entry.name not in having):
             message = f'"{redact(name)}" has none of the Git folders of --folder; leave it out'
             problems.append(Problem("--only", message))
-    return [_with(entry, keys, named=bool(wanted.names)) for entry in chosen]
+    return [_with(entry, keys, named=named) for entry in chosen]
 
 
 def _has(entry: Entry | Rejected, key: str, *, named: bool) -> bool:
     """Whether a workspace's list has a Git folder. Of one that is named itself, what cannot be read may be it: its problem is told."""
-    if _listed_as(key, _keys(entry)) is not None:
+    if _wanted_by(key, _keys(entry)) is not None:
         return True
     return named and (isinstance(entry, Rejected) or any(not folder.key for folder in entry.bad_folders))
 
@@ -137,23 +138,20 @@ def _keys(entry: Entry | Rejected) -> frozenset[str]:
     return frozenset(listed | {folder.key for folder in entry.bad_folders if folder.key})
 
 
-def _listed_as(key: str, keys: Collection[str]) -> str | None:
-    """Which key of a list a Git folder is wanted by: its own, or the nearest path ending in `/*` above it."""
-    if key in keys:
-        return key
-    above = () if key.endswith("/*") else patterns_above(key)
-    return next((pattern for pattern in above if pattern in keys), None)
+def _wanted_by(key: str, listed: Collection[str]) -> str | None:
+    """As `listed_as`; but a path ending in `/*` is wanted by itself alone."""
+    return None if key.endswith("/*") and key not in listed else listed_as(key, listed)
 
 
 def _with(entry: Entry | Rejected, keys: Collection[str], *, named: bool) -> Entry | Rejected:
     if isinstance(entry, Rejected):
         return entry
     listed = _keys(entry)
-    chosen = {_listed_as(key, listed) for key in keys}
+    chosen = {_wanted_by(key, listed) for key in keys}
     folders = tuple(folder for folder in entry.workspace.folders if folder.key in chosen)
     bad = tuple(folder for folder in entry.bad_folders if folder.key in chosen or (named and not folder.key))
     workspace = entry.workspace.model_copy(update={"folders": folders})
-    paths = frozenset(key for key in keys if _listed_as(key, listed) is not None)
+    paths = frozenset(key for key in keys if _wanted_by(key, listed) is not None)
     return Entry(workspace, bad, paths, entry, entry.notes)
 
 

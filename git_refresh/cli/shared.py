@@ -132,6 +132,15 @@ def exit_with_problems(problems: Sequence[Problem], *, as_json: bool) -> NoRetur
     sys.exit(WRONG)
 
 
+def finish(*, ok: bool, interrupted: bool) -> NoReturn:
+    """End the command.
+
+    Raises:
+        SystemExit: always, with the code of what came of it.
+    """
+    sys.exit(INTERRUPTED if interrupted else 0 if ok else FAILED)
+
+
 _MOST_NAMED = 5
 """Hosts, each by its own name, of one question."""
 

@@ -1,22 +1,33 @@
-"""How do things stand? Each workspace's Git credential and Git folders as they are now, read and not compared with Azure DevOps."""
+"""`status`: each workspace's Git credential and Git folders as they are now, read and not compared with Azure DevOps."""
 
 import os
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
+import click
 from rich.console import Console
 from rich.text import Text
 
+from git_refresh.cli import options, render
 from git_refresh.cli.checks import Status
+from git_refresh.cli.files import read_text
 from git_refresh.cli.findings import STYLE, Finding, alike, code_style, explain, fold, once, show_line, tally
-from git_refresh.cli.last_run import LastRun
-from git_refresh.cli.options import quiet
+from git_refresh.cli.options import SettingsSource, quiet
+from git_refresh.cli.shared import (
+    allow,
+    exit_with_problems,
+    finish,
+    given_settings,
+    outlet_for,
+    put_out,
+)
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
 from git_refresh.model.clock import Deadline
-from git_refresh.model.values import GitFolder, json_of
+from git_refresh.model.values import GitFolder, Problem, Zone, json_of
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.text import count
 from git_refresh.run.context import facts_of_workspace
@@ -26,7 +37,42 @@ from git_refresh.run.ports import Clouds
 from git_refresh.run.refresh import walk
 from git_refresh.run.report import PLACES, CredentialReport, FolderReport, WorkspaceReport
 from git_refresh.settings.entries import Entry
-from git_refresh.settings.load import Settings
+from git_refresh.settings.json_text import JsonError, parse
+from git_refresh.settings.load import Settings, SettingsError, load
+
+
+@click.command(short_help="How do things stand, workspace by workspace?")
+@click.option(
+    "--report",
+    "last",
+    type=options.FILE,
+    help="What run --json has printed: tells when the tokens end that this run has stored.",
+)
+@options.settings_option
+@options.json_option
+@options.output_options
+def status(source: SettingsSource, last: Path | None, *, as_json: bool) -> None:
+    """How do things stand? Shows each workspace's Git credential, and each Git folder's branch and commit. Writes nothing.
+
+    It does not ask Azure DevOps whether a folder is at the latest commit (plan does), nor whether all rights are there (check does).
+    """
+    logger = outlet_for(as_json=as_json)
+    try:
+        stored = read_report(last) if last else None
+        given = given_settings(source)
+        settings = allow(load(given.values), given.source)
+        with render.console(stderr=True).status("Looking …"):
+            report = _read(settings, logger, stored)
+    except SettingsError as error:
+        exit_with_problems(error.problems, as_json=as_json)
+    put_out(
+        logger,
+        as_json,
+        report.as_dict(),
+        lambda: show_status(report, render.console(), with_ends=stored is not None),
+    )
+    errors = [error.code for workspace in report.workspaces for error in workspace.errors()]
+    finish(ok=report.result == "ok", interrupted="interrupted" in errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +122,14 @@ class WorkspaceStatus:
 
     def statuses(self) -> list[Status]:
         """Of itself and of all in it."""
-        return [
-            self.status,
-            *(item.status for item in self.credentials),
-            *(item.status for item in self.folders),
-        ]
+        return [item.status for item in self._parts()]
 
     def errors(self) -> list[Diagnosis]:
-        """All that are told in it."""
-        found = [
-            self.error,
-            *(item.error for item in self.credentials),
-            *(item.error for item in self.folders),
-        ]
-        return [error for error in found if error is not None]
+        """All of itself and of all in it."""
+        return [item.error for item in self._parts() if item.error is not None]
+
+    def _parts(self) -> "tuple[WorkspaceStatus | CredentialStatus | FolderStatus, ...]":
+        return (self, *self.credentials, *self.folders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +151,97 @@ class StatusReport:
         }
 
 
-def status(settings: Settings, logger: RedactingLogger, last: LastRun | None) -> StatusReport:
+# What a run has stored, and until when: only its report says that
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """A run, as its report tells it."""
+
+    started_at: datetime
+    tokens: tuple[tuple[str | None, str | None, datetime], ...]
+    """The tokens that it stored: of which identity, for which tenant, and when each ends."""
+    actions: Mapping[str, str]
+    """What it did with the credential of each workspace, by address."""
+
+    def _ends(self, zone: Zone) -> datetime | None:
+        """When what was stored in a zone ends, at the earliest."""
+        tenant = zone.devops.tenant_id if zone.devops else None
+        return min(
+            (
+                ends
+                for identity, of, ends in self.tokens
+                if identity == zone.identity and tenant in {None, of}
+            ),
+            default=None,
+        )
+
+    def status_of(self, host: str, zone: Zone, now: datetime) -> tuple[Status, str, datetime | None]:
+        """How a workspace's credential stands by this run: whether that is well, in words, and when the token ends."""
+        run = f"the run of {self.started_at:%Y-%m-%d %H:%M} UTC"
+        action = self.actions.get(host)
+        if action is None:
+            return "warning", f"{run} did not know this workspace", None
+        ends_at = self._ends(zone)
+        if action not in {"created", "updated"} or ends_at is None:
+            return "warning", f"{run} stored nothing ({action})", None
+        left = ends_at - now
+        ends = f"{ends_at:%Y-%m-%d %H:%M} UTC"
+        if left <= timedelta():
+            return (
+                "warning",
+                f"what {run} stored ended at {ends}, {_minutes(-left)} ago, unless a later run has stored more",
+                ends_at,
+            )
+        return "ok", f"what {run} stored ends at {ends}, in {_minutes(left)}", ends_at
+
+
+def _minutes(time: timedelta) -> str:
+    return count(round(time / timedelta(minutes=1)), "minute")
+
+
+def read_report(file: Path) -> LastRun:
+    """The report that `run --json` has printed.
+
+    Raises:
+        SettingsError: it cannot be read, or is something else.
+    """
+    where, text = read_text(file)
+    try:
+        report = parse(text)
+        if isinstance(report, dict) and report.get("dry_run") is True:
+            raise SettingsError(
+                [Problem(where, "is the report of a plan, which stores nothing; use that of a run")]
+            )
+        return _last_run(report)
+    except JsonError as error:
+        problem = Problem(where, str(error))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        problem = Problem(where, "is not the report that run --json prints")
+    raise SettingsError([problem])
+
+
+def _last_run(report: Any) -> LastRun:  # noqa: ANN401  # whatever is in the file
+    return LastRun(
+        _moment(report["started_at"]),
+        tuple(
+            (token["identity"], token["tenant"], _moment(token["expires_at"])) for token in report["tokens"]
+        ),
+        {
+            entry["host"]: str((entry["credential"] or {"action": entry["result"]})["action"])
+            for entry in report["workspaces"]
+        },
+    )
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+# What is there now
+
+
+def _read(settings: Settings, logger: RedactingLogger, last: LastRun | None) -> StatusReport:
     """How things stand in the real clouds.
 
     Raises:
@@ -131,15 +261,7 @@ def look(
     *,
     threads: int = MAX_THREADS,
 ) -> StatusReport:
-    """Read every workspace. Never raises for what a service does.
-
-    Args:
-        settings: the workspaces.
-        clouds: how to reach them.
-        deadline: when the budget is over; its clock tells the time.
-        last: what a run says that it has stored, if its report is there.
-        threads: how many there may be.
-    """
+    """Read every workspace. Never raises for what a service does."""
     walked = walk(settings, clouds, deadline, asks_devops=False, threads=threads)
     shown = _Rendering(settings, last, deadline.clock.now())
     return StatusReport(
@@ -189,18 +311,20 @@ class _Rendering:
         own = own_credential(report.stored, workspace.git_username)
         if own is None and (federated := federated_credential(report.stored)) is not None:
             context = facts_of_workspace(DiagnosisContext(options=self.settings.options), workspace)
-            told = finding("federated_credential", context, id=federated.id)
+            diagnosis = finding("federated_credential", context, id=federated.id)
             return CredentialStatus(
-                principal, "warning", told.message, federated.id, federated.username, error=told
+                principal, "warning", diagnosis.message, federated.id, federated.username, error=diagnosis
             )
         if own is None:
             message = "there is none for Azure DevOps; pulls fail until a run has stored one"
             return CredentialStatus(principal, "failed", message)
-        said = f"user name {own.username}" + (f", of {principal}" if report.principal_id is not None else "")
+        message = f"user name {own.username}" + (
+            f", of {principal}" if report.principal_id is not None else ""
+        )
         if self.last is None:
-            return CredentialStatus(principal, "ok", said, own.id, own.username)
-        state, ends, ends_at = self.last.told(workspace.host, self.settings.zone(workspace), self.now)
-        return CredentialStatus(principal, state, f"{said}; {ends}", own.id, own.username, ends_at)
+            return CredentialStatus(principal, "ok", message, own.id, own.username)
+        state, ends, ends_at = self.last.status_of(workspace.host, self.settings.zone(workspace), self.now)
+        return CredentialStatus(principal, state, f"{message}; {ends}", own.id, own.username, ends_at)
 
 
 def _principal(entry: Entry, principal_id: int | None) -> str:
@@ -216,8 +340,8 @@ def _folders(entry: Entry, report: WorkspaceReport) -> Iterator[FolderStatus]:
         yield FolderStatus(pattern.path, state, pattern.diagnosis.message, error=pattern.diagnosis)
     for bad in entry.bad_folders:
         if bad.path is None:
-            told = finding("invalid_folder", DiagnosisContext(), problem=bad.problem)
-            yield FolderStatus("a folder", "failed", told.message, error=told)
+            diagnosis = finding("invalid_folder", DiagnosisContext(), problem=bad.problem)
+            yield FolderStatus("a folder", "failed", diagnosis.message, error=diagnosis)
 
 
 def _folder(report: FolderReport) -> FolderStatus:
@@ -241,12 +365,12 @@ def _folder(report: FolderReport) -> FolderStatus:
         case "created":
             return FolderStatus(report.path, "warning", f"{report.why} yet; a run creates it")
         case "unchanged":
-            said = f"{found.message}; {report.why}"
-            return replace(found, status="warning", message=said, error=report.note, in_general="")
+            message = f"{found.message}; {report.why}"
+            return replace(found, status="warning", message=message, error=report.note, in_general="")
         case _ if at is not None and wanted is not None and at.branch != wanted.branch:
-            said = f"{found.message}; the settings want {wanted}"
+            message = f"{found.message}; the settings want {wanted}"
             general = "on another branch than the settings want"
-            return replace(found, status="warning", message=said, in_general=general)
+            return replace(found, status="warning", message=message, in_general=general)
     return found
 
 
@@ -263,23 +387,17 @@ _FROM_A_REPORT = "When tokens expire: status --report FILE, with the output of r
 
 
 def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
-    """The lines by workspace, many that stand alike as one; then once for all that share them, cause and remedy; and what cannot be known.
-
-    Args:
-        report: what was found.
-        out: where people read.
-        with_ends: whether the report of a run was there to tell when what it stored ends.
-    """
+    """The lines by workspace, many that are alike as one; then cause and remedy, each once; and what stays unknown."""
     shown = [
         workspace for workspace in report.workspaces if not quiet() or set(workspace.statuses()) != {"ok"}
     ]
     same: dict[Hashable, list[WorkspaceStatus]] = {}
     for workspace in shown:
-        same.setdefault(_said(workspace), []).append(workspace)
-    for workspace, names in once(shown, _said, lambda workspace: workspace.name):
+        same.setdefault(_outcome(workspace), []).append(workspace)
+    for workspace, names in once(shown, _outcome, lambda workspace: workspace.name):
         alone = names == workspace.name
         fold(Text(), Text.assemble((names, "bold"), f"  {workspace.host}" if alone else ""), out)
-        lines = [*_lines(workspace)] if alone else _together(same[_said(workspace)])
+        lines = [*_lines(workspace)] if alone else _together(same[_outcome(workspace)])
         few: Callable[[Finding], int] = (lambda _: PLACES) if alone else (lambda _: 1)
         for line, where in once(lines, alike(lines), lambda line: line.location, few):
             if not quiet() or line.status != "ok":
@@ -288,21 +406,21 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
     errors = [
         Finding("failed", "", error.message, error) for each in report.workspaces for error in each.errors()
     ]
-    for told, _ in once(errors, alike(errors), lambda told: told.location, few=lambda _: 1):
-        if told.error:
-            explain(told.error, out, Text(), Text(told.error.code, code_style(told.error.code, out)))
+    for item, _ in once(errors, alike(errors), lambda item: item.location, few=lambda _: 1):
+        if item.error:
+            explain(item.error, out, Text(), Text(item.error.code, code_style(item.error.code, out)))
     credentials = [each for workspace in report.workspaces for each in workspace.credentials]
     unknown = not with_ends and any(credential.is_stored for credential in credentials)
     if unknown and not quiet() and report.result == "ok":
         fold(Text(), Text(_FROM_A_REPORT, "dim"), out)
-    said = tally([status for workspace in report.workspaces for status in workspace.statuses()])
-    said = f"{count(len(report.workspaces), 'workspace')}: {said}."
+    message = tally([status for workspace in report.workspaces for status in workspace.statuses()])
+    message = f"{count(len(report.workspaces), 'workspace')}: {message}."
     if unknown:
-        said += " Whether stored tokens work is unknown."
-    fold(Text(), Text(said, STYLE[report.result]), out)
+        message += " Whether stored tokens work is unknown."
+    fold(Text(), Text(message, STYLE[report.result]), out)
 
 
-def _said(workspace: WorkspaceStatus) -> Hashable:
+def _outcome(workspace: WorkspaceStatus) -> Hashable:
     """All that is shown of it, but for what is its own in any case; where something failed, for all names and values."""
     lines = [*_lines(workspace, with_ids=False)]
     if not workspace.errors():
@@ -329,9 +447,11 @@ def _lines(workspace: WorkspaceStatus, *, with_ids: bool = True) -> Iterator[Fin
     yield Finding(workspace.status, failed, workspace.message, workspace.error, in_general="signed in")
     for credential in workspace.credentials:
         id_ = f" {credential.id}" if credential.id and with_ids else ""
-        said = credential.message
-        yield Finding(credential.status, f"Git credential{id_}", said, credential.error, in_general=said)
+        message = credential.message
+        yield Finding(
+            credential.status, f"Git credential{id_}", message, credential.error, in_general=message
+        )
     for folder in workspace.folders:
-        said = folder.in_general or folder.message
-        kind = "" if with_ids else said
-        yield Finding(folder.status, folder.path, folder.message, folder.error, kind, said)
+        message = folder.in_general or folder.message
+        kind = "" if with_ids else message
+        yield Finding(folder.status, folder.path, folder.message, folder.error, kind, message)

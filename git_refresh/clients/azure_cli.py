@@ -84,9 +84,7 @@ def _unreached(failure: ServiceFailure, kind: FailureKind, stderr: str) -> Servi
     bundle = bundle_variable(os.environ) if kind is FailureKind.TLS else ""
     proxy = proxy_of(_LOGIN, requests.utils.get_environ_proxies(_LOGIN))
     if kind is FailureKind.PROXY_UNUSABLE:
-        return replace(
-            failure, kind=kind, detail=proxy_flaw().partition(";")[0], proxy_variable=proxy_variable()
-        )
+        return replace(failure, kind=kind, detail=proxy_flaw(), proxy_variable=proxy_variable())
     if not proxy and kind in {FailureKind.PROXY, FailureKind.PROXY_AUTH}:
         kind = FailureKind.REFUSED
     detail = reason[1] if reason else ""

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies
 
@@ -22,11 +23,23 @@ _RESERVED = "#/?\\[]"
 """What ends a user name or a password in a URL, unless it is percent-encoded."""
 
 
+class Flaw(NamedTuple):
+    """What is wrong with a proxy, as it reads on after the variable, and what to write."""
+
+    found: str
+    advice: str
+
+
+def unusable_proxy(urls: Iterable[str]) -> Flaw | None:
+    """Why the proxy on the way to one of these URLs cannot be used; NO_PROXY may exempt them all."""
+    flaw = flaw_of(_named())
+    return flaw if flaw and any(map(requests.utils.get_environ_proxies, urls)) else None
+
+
 def proxy_problems(urls: Iterable[str]) -> list[Problem]:
-    """The proxy that cannot be used, if the way to one of these URLs leads through it: NO_PROXY may exempt them all."""
-    flaw = proxy_flaw()
-    exempt = not flaw or not any(map(requests.utils.get_environ_proxies, urls))
-    return [] if exempt else [Problem(proxy_variable(), flaw)]
+    """The proxy that cannot be used, if the way to one of these URLs leads through it."""
+    flaw = unusable_proxy(urls)
+    return [Problem(proxy_variable(), "; ".join(flaw))] if flaw else []
 
 
 def portless_proxy(urls: Iterable[str]) -> str:
@@ -39,8 +52,9 @@ def portless_proxy(urls: Iterable[str]) -> str:
 
 
 def proxy_flaw() -> str:
-    """Why the proxy that the environment names cannot be used, as `flaw_of` words it."""
-    return flaw_of(_named())
+    """Why the proxy that the environment names cannot be used; empty: it can."""
+    flaw = flaw_of(_named())
+    return flaw.found if flaw else ""
 
 
 def proxy_variable() -> str:
@@ -57,32 +71,32 @@ def _named() -> str:
     return requests.utils.select_proxy("https://", getproxies()) or ""
 
 
-def flaw_of(proxy: str) -> str:
-    """Why `requests` can reach nothing through a proxy, and what to write, as it reads on after the variable; empty: it can."""
+def flaw_of(proxy: str) -> Flaw | None:
+    """Why `requests` can reach nothing through a proxy; None: it can."""
     if not proxy or _is_usable(proxy):
-        return ""
-    found = _SCHEME.match(proxy)
-    scheme = found[1].lower() if found else ""
-    bare = proxy[found.end() :] if found else proxy.removeprefix("//")
+        return None
+    start = _SCHEME.match(proxy)
+    scheme = start[1].lower() if start else ""
+    bare = proxy[start.end() :] if start else proxy.removeprefix("//")
     before, _, address = bare.rpartition("@")
     unsafe = ", ".join(f"{quote(sign, safe='')} for {sign}" for sign in _RESERVED if sign in before)
     if proxy != proxy.strip():
-        flaw = "begins or ends with a blank; remove it"
-    elif proxy.startswith(('"', "'")):
-        flaw = "is in quotation marks; remove them"
-    elif scheme.startswith("socks"):
-        flaw = f"names a SOCKS proxy, but this app uses HTTP proxies only; {_FORM} of an HTTP proxy"
-    elif unsafe:
-        flaw = f"has a user name or password that is not percent-encoded; write {unsafe}"
-    elif scheme not in {"", "http", "https"}:
-        flaw = f"must start with http:// or https://; {_FORM}"
+        return Flaw("begins or ends with a blank", "remove it")
+    if proxy.startswith(('"', "'")):
+        return Flaw("is in quotation marks", "remove them")
+    if scheme.startswith("socks"):
+        return Flaw("names a SOCKS proxy, but this app uses HTTP proxies only", f"{_FORM} of an HTTP proxy")
+    if unsafe:
+        return Flaw("has a user name or password that is not percent-encoded", f"write {unsafe}")
+    if scheme not in {"", "http", "https"}:
+        found = "must start with http:// or https://"
     elif PLACEHOLDER.search(address):
-        flaw = f"is a placeholder that was never filled in; {_FORM}"
+        found = "is a placeholder that was never filled in"
     elif not scheme and _is_usable(f"http://{bare}"):  # `requests` takes localhost: for a scheme
-        flaw = f"must start with http://; {_FORM}"
+        found = "must start with http://"
     else:
-        flaw = f"is not the address of a proxy; {_FORM}"
-    return flaw
+        found = "is not the address of a proxy"
+    return Flaw(found, _FORM)
 
 
 def _is_usable(proxy: str) -> bool:

@@ -152,7 +152,7 @@ def _unanswered(bare: ServiceFailure, kind: FailureKind, error: Exception, proxy
     if kind is FailureKind.TLS:
         found = replace(found, detail=openssl_reason(_chain(error)), bundle=bundle_variable(os.environ))
     if kind is FailureKind.PROXY_UNUSABLE:
-        return replace(found, detail=proxy_flaw().partition(";")[0], proxy_variable=proxy_variable())
+        return replace(found, detail=proxy_flaw(), proxy_variable=proxy_variable())
     if proxy and kind in _UNREACHED:
         return replace(found, proxy=proxy, proxy_variable=proxy_variable())
     return found

@@ -1,7 +1,7 @@
 """The values that the run and the clouds speak of: plain data, which knows neither."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -43,6 +43,8 @@ class Problem:
     """Its `Diagnosis`, where the table of failures has it. Not in the JSON."""
     commands: tuple[str, ...] = field(default=(), compare=False, repr=False)
     """The commands in the message, in order: none of them is folded. Not in the JSON."""
+    about: str = field(default="", compare=False, repr=False)
+    """The name of the workspace that it is about; empty: none. Not in the JSON."""
 
     @override
     def __str__(self) -> str:
@@ -62,7 +64,7 @@ def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
     }
 
 
-_FOR_TEXT = ("kind", "diagnosis", "commands", "in_general", "happened")
+_FOR_TEXT = ("kind", "diagnosis", "commands", "in_general", "happened", "about", "whole_layer")
 
 
 def utc_text(moment: datetime) -> str:
@@ -262,6 +264,13 @@ def patterns_above(key: str) -> Iterator[str]:
     while key:
         key = key.rpartition("/")[0]
         yield f"{key}/*"
+
+
+def listed_as(key: str, listed: Collection[str]) -> str | None:
+    """Which key of a list a Git folder is wanted by: its own, or the nearest path ending in `/*` above it."""
+    if key in listed:
+        return key
+    return next((pattern for pattern in patterns_above(key) if pattern in listed), None)
 
 
 def folder_key(path: str) -> str:

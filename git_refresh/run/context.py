@@ -59,7 +59,7 @@ class Notes:
                 return
             if self._count[about] == MAX_WARNINGS_PER_SUBJECT:
                 problem = Problem(about, "There are more of these than are listed here.", severity="warning")
-            self._noted[problem] = None
+            self._noted[replace(problem, about=about)] = None
             self._count[about] += 1
 
     def all(self) -> tuple[Problem, ...]:

@@ -17,6 +17,7 @@ from git_refresh.model.values import (
     GitFolder,
     ListedObject,
     OtherObject,
+    listed_as,
     patterns_above,
 )
 from git_refresh.output.text import closest
@@ -67,6 +68,7 @@ class Listing:
         self._wanted = wanted
         self._patterns = {folder.key for folder in wanted if folder.below is not None}
         self._named = {folder.key for folder in wanted if folder.below is None} | set(left_out)
+        self._listed = self._named | self._patterns
         self._only = only
         self._deadline = deadline
         self._shown: dict[str, GitFolder] | None = None
@@ -120,14 +122,8 @@ class Listing:
 
         None when something nearer is left out: throwing local edits away because of a typo elsewhere would be a bad surprise.
         """
-        if path in self._named:
-            return None
-        for pattern in patterns_above(path):
-            if pattern in self._patterns:
-                return pattern
-            if pattern in self._named:
-                return None
-        return None
+        found = listed_as(path, self._listed)
+        return found if found in self._patterns else None
 
     def _is_whole(self, pattern: str) -> bool:
         """Whether all below a path ending in `/*` is wanted."""
@@ -148,7 +144,7 @@ class Listing:
             self._children,
             self._is_git_folder,
             lambda: bool(self._git_folder_around(root)),
-            lambda path: f"{path}/*" in self._patterns or f"{path}/*" in self._named,
+            lambda path: f"{path}/*" in self._listed,
             until,
         )
         if root not in self._list():  # else there is nothing below but what is in that Git folder

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from git_refresh.cli.check import check_clouds, check_settings
+from git_refresh.cli.check import check_clouds
+from git_refresh.cli.check_settings import check_settings
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.files import read_settings
 from git_refresh.failures.diagnosis import Diagnosis

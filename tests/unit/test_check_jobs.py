@@ -772,6 +772,20 @@ def test_who_may_not_read_the_app_s_secret_looks_as_herself() -> None:
     assert (findings(checks), doors.used) == ([], ["workspace"])
 
 
+@pytest.mark.parametrize("shut", ["", "workspace"])
+def test_each_line_of_a_workspace_says_which_one_it_is_about(shut: str) -> None:
+    doors = FakeDoors(FakeJobs({1: job(run_as=AS_ROBOT)}))
+    doors.shut = {door: failure(status=403) for door in ("workspace", "sign_in") if shut}
+    checks = look(doors=doors)
+    of_workspaces = [line for line in checks if line.layer in {"workspace", "credential", "folder", "job"}]
+    assert {(line.layer, line.about) for line in of_workspaces if line.status != "skipped"} >= {
+        ("workspace", "data-1"),
+        ("job", "data-1"),
+    }
+    assert {line.about for line in checks if line not in of_workspaces} == {""}
+    assert "about" not in CheckReport(tuple(checks)).as_dict()["checks"][0]
+
+
 def test_without_a_token_they_are_skipped_with_everything_else() -> None:
     checks = look(job(), identity_failure=failure(Service.AZURE_CLI, 400))
     (line,) = of_jobs(checks)

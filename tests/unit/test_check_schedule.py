@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from git_refresh.cli.check import check_settings
 from git_refresh.cli.check_schedule import MAX_WARNINGS, schedule_problem, schedule_warnings
+from git_refresh.cli.check_settings import check_settings
 from git_refresh.model.schedule import Schedule
 from git_refresh.settings.load import SettingsError, load
 from tests.support.fakes import NOW

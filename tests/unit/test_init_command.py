@@ -202,7 +202,7 @@ def test_without_a_terminal_it_says_what_is_missing_and_asks_nothing(tmp_path: P
 
 
 def test_on_a_terminal_it_asks_for_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(init_module, "_somebody_answers", lambda: True)
+    monkeypatch.setattr(init_module, "_has_terminal", lambda: True)
     answers = f"{URL}\noauth_secret\n{VAULT}\n{CLIENT_ID}\n"
     done = init(tmp_path / "w.json", "--host", HOST, answers=answers)
     assert done.exit_code == 0, done.output
@@ -227,7 +227,7 @@ WRONG_ANSWERS = {
 def test_a_wrong_answer_is_asked_for_again_and_no_other_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list[str]
 ) -> None:
-    monkeypatch.setattr(init_module, "_somebody_answers", lambda: True)
+    monkeypatch.setattr(init_module, "_has_terminal", lambda: True)
     file = tmp_path / "w.json"
     done = init(file, answers="\n".join([*answers, ""]))
     assert (done.exit_code, "Error: " in done.stderr) == (0, True), done.output
@@ -248,7 +248,7 @@ def test_a_wrong_answer_is_asked_for_again_and_no_other_is_lost(
 def test_an_invalid_option_is_reported_before_any_question(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str
 ) -> None:
-    monkeypatch.setattr(init_module, "_somebody_answers", lambda: True)
+    monkeypatch.setattr(init_module, "_has_terminal", lambda: True)
     done = init(tmp_path / "w.json", *options, answers=f"{HOST}\n{URL}\n\n\n")
     assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
     assert "address" not in done.stderr.partition("✗")[0]
@@ -283,7 +283,7 @@ def test_an_interrupted_question_ends_with_130_and_writes_nothing(
     def interrupted(_: str) -> str:
         raise raised
 
-    monkeypatch.setattr(init_module, "_somebody_answers", lambda: True)
+    monkeypatch.setattr(init_module, "_has_terminal", lambda: True)
     monkeypatch.setattr("click.termui.visible_prompt_func", interrupted)
     with CliRunner().isolation():
         monkeypatch.setattr("click.termui.visible_prompt_func", interrupted)
@@ -298,7 +298,7 @@ def test_on_a_terminal_it_proposes_to_sign_in_without_a_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
     """Also with what the README gives it alone: else the next command of the page would refuse the list."""
-    monkeypatch.setattr(init_module, "_somebody_answers", lambda: True)
+    monkeypatch.setattr(init_module, "_has_terminal", lambda: True)
     answers = "\n" if options else f"{HOST}\n{URL}\n\n\n"
     done = init(tmp_path / "w.json", *options, "--identity", IDENTITY, answers=answers)
     assert done.exit_code == 0, done.output

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from git_refresh.cli.check import check_clouds, check_settings
+from git_refresh.cli.check import check_clouds
+from git_refresh.cli.check_settings import check_settings
 from git_refresh.cli.checks import CheckReport
 from git_refresh.cli.render import show_check, show_plan, show_report
 from git_refresh.failures.diagnosis import DiagnosisContext, explain

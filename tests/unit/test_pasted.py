@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from git_refresh.cli.check import check_settings
 from git_refresh.cli.check_schedule import schedule_problem, schedule_warnings
+from git_refresh.cli.check_settings import check_settings
 from git_refresh.model.values import Problem, Ref
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError, load

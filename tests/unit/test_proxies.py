@@ -89,7 +89,7 @@ def test_a_proxy_that_is_not_on_the_way_is_not_judged(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("proxy", USABLE)
 def test_a_proxy_that_can_be_used_is_no_problem(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
-    assert flaw_of(proxy) == ""
+    assert flaw_of(proxy) is None
     assert proxy_problems(URLS) == []
 
 

@@ -386,6 +386,7 @@ def test_a_foreign_credential_is_reported_in_every_run(name: str, principal: int
     for _ in range(2):
         (problem,) = run(services, {"additional_principal_ids": [4711]}).problems
         assert (problem.location, problem.message.split(":")[0]) == (where, "foreign_credential")
+        assert problem.about == "adb-1"
         assert (
             f"Somebody else stored it for service principal {principal or '5a1e0000-0000-4000-8000-000000000001'}"
             in problem.message

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from git_refresh.cli.check import check_settings
+from git_refresh.cli.check_settings import check_settings
 from git_refresh.cli.checks import CheckReport
 from git_refresh.cli.render import show_check
 from git_refresh.run.refresh import lateness

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from git_refresh.cli.check import MANY_BYTES, MOST_BYTES, check_settings, check_sizes
+from git_refresh.cli.check_settings import MANY_BYTES, MOST_BYTES, check_settings, check_sizes
 
 MOST = MOST_BYTES - len("WORKSPACES=")
 

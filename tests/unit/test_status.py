@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from git_refresh.cli.last_run import LastRun, read_report
 from git_refresh.cli.status import (
     CredentialStatus,
     FolderStatus,
+    LastRun,
     StatusReport,
     WorkspaceStatus,
     look,
+    read_report,
     show_status,
 )
 from git_refresh.failures.diagnosis import Diagnosis
