@@ -13,8 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from aiohttp import web
-
 from localcloud.authority import TENANT, Authority
 from localcloud.databricks.account import Account
 from localcloud.databricks.account_site import AccountSite
@@ -241,11 +239,12 @@ class Cloud:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._proxy = Proxy(self._site, self._observer, self._certificates)
         identity = await serving(self._identities, self._observer)
+        assert identity.server is not None  # noqa: S101  # it is set up
+        server = await self._loop.create_server(identity.server, "127.0.0.1", 0)
+        self._identity_port: int = server.sockets[0].getsockname()[1]
         try:
             scheme = "https" if self._proxy_tls else "http"
             self._proxy_url = f"{scheme}://127.0.0.1:{await self._proxy.start(port, self._proxy_tls)}"
-            await web.TCPSite(identity, "127.0.0.1", 0).start()
-            self._identity_port: int = identity.addresses[0][1]
         except OSError as error:
             self._started.set_exception(error)
         else:
@@ -254,7 +253,9 @@ class Cloud:
         await self._proxy.close()
         for account in self._accounts.values():
             await account.disconnect()
+        server.close()
         await ended(identity)
+        server.abort_clients()  # a client that was killed may never take what is still to be sent
 
     def _site(self, host: str) -> Site | None:
         organization = host.removesuffix(LEGACY_DEVOPS)
