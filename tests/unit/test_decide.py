@@ -333,3 +333,17 @@ def test_the_app_s_credential_differs_from_a_foreign_one(
 ) -> None:
     assert is_ours(found, "git-refresh") is ours
     assert ours or describe_owner(found, "git-refresh") == told
+
+
+@pytest.mark.parametrize(
+    ("found", "refused"),
+    [
+        (OtherObject("REPO", broken=True), Refuse("broken_git_folder")),
+        (OtherObject("DIRECTORY", inside="/a/b"), Refuse("inside_git_folder", {"folder": "/a/b"})),
+        (OtherObject("NOTEBOOK"), Refuse("not_a_git_folder", {"type": "NOTEBOOK"})),
+        (OtherObject(""), Refuse("not_a_git_folder", {"type": "thing"})),
+    ],
+)
+def test_something_else_at_a_path_is_refused_as_what_it_is(found: OtherObject, refused: Refuse) -> None:
+    state = FolderState.at(wanted(), found, NO_HOSTS)
+    assert folder_step(state, None) == refused
