@@ -310,8 +310,8 @@ class JobsCheck:
         yield from inventory.all_lines()
 
 
-def _as_person(workspace: Workspace, services: Services, doors: Authenticator[Jobs]) -> Jobs:
-    return doors.workspace(workspace.host, services.token(AZURE_DATABRICKS).value)
+def _as_person(workspace: Workspace, services: Services, authenticator: Authenticator[Jobs]) -> Jobs:
+    return authenticator.workspace(workspace.host, services.token(AZURE_DATABRICKS).value)
 
 
 def _tried[T](work: Callable[[], T], context: DiagnosisContext) -> T | Failed:

@@ -20,6 +20,7 @@ from git_refresh.failures.failure import (
     Service,
     ServiceError,
     ServiceFailure,
+    none_if_missing,
 )
 from git_refresh.model.clock import Deadline, current_operation, cut_short
 from git_refresh.model.repository import BUILT_IN, Repository
@@ -73,11 +74,10 @@ class AzureDevOps:
     def has_commit(self, repository: Repository, commit: str) -> bool:
         """Whether a repository has a commit. Fact: Git - Commits - Get, api-version 7.1."""
         what = Operation.LOOK_UP_COMMIT.of(repository)
-        try:
-            found = self._get(repository, what, f"commits/{commit}", responses.GitCommit, {})
-        except ServiceError as error:
-            if error.failure.status != requests.codes.not_found:
-                raise
+        found = none_if_missing(
+            lambda: self._get(repository, what, f"commits/{commit}", responses.GitCommit, {})
+        )
+        if found is None:
             return False
         if found.commitId.lower() != commit.lower():
             raise ServiceError(ServiceFailure(Service.AZURE_DEVOPS, what, FailureKind.UNEXPECTED))
@@ -88,13 +88,8 @@ class AzureDevOps:
         query = {"baseVersion": commit, "targetVersion": head, "$top": "1"}
         query |= {"baseVersionType": "commit", "targetVersionType": "commit"}
         what = Operation.COMPARE_COMMITS.of(repository)
-        try:
-            found = self._get(repository, what, "diffs/commits", responses.Diffs, query)
-        except ServiceError as error:
-            if error.failure.status != requests.codes.not_found:
-                raise
-            return False
-        return found.commonCommit == commit
+        found = none_if_missing(lambda: self._get(repository, what, "diffs/commits", responses.Diffs, query))
+        return found is not None and found.commonCommit == commit
 
     def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...] | None:
         """The branches or tags that there are: for a suggestion, which is worth one request and no failure.
@@ -152,10 +147,8 @@ class AzureDevOps:
         limit: float | None = None,
         repeat: Retry = Retry.IDEMPOTENT,
     ) -> M:
-        rest, deadline = (
-            self._rest(repository.origin),
-            self._network.deadline.within(REF_LIMIT_S if limit is None else limit),
-        )
+        rest = self._rest(repository.origin)
+        deadline = self._network.deadline.within(REF_LIMIT_S if limit is None else limit)
         if repository.origin != BUILT_IN and self._servers.get(
             repository.origin, lambda: self._is_server(rest, repository, deadline)
         ):

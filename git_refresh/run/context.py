@@ -270,17 +270,19 @@ class Run:
             self.notes.add(oauth.secret_name, oauth.secret_name, found)
 
 
-def authenticate[T](workspace: Workspace, services: Services, doors: Authenticator[T]) -> T:
-    """What is behind the door that a workspace's entry names, opened with what the services give for it.
+def authenticate[T](workspace: Workspace, services: Services, authenticator: Authenticator[T]) -> T:
+    """Sign in to a workspace with the method that its entry names, and the secret or token that the services have for it.
 
     Raises:
         ServiceError: there is no secret or token for it, or the workspace does not take it.
     """
     if (oauth := workspace.oauth) is not None:
-        return doors.sign_in(workspace.host, oauth.client_id, services.secret(oauth.secret_name).value)
+        return authenticator.sign_in(
+            workspace.host, oauth.client_id, services.secret(oauth.secret_name).value
+        )
     if (client_id := workspace.federated) is not None:
-        return doors.exchange(workspace.host, client_id, services.token(TOKEN_EXCHANGE))
-    return doors.workspace(workspace.host, services.token(AZURE_DATABRICKS).value)
+        return authenticator.exchange(workspace.host, client_id, services.token(TOKEN_EXCHANGE))
+    return authenticator.workspace(workspace.host, services.token(AZURE_DATABRICKS).value)
 
 
 def key_of(workspace: Workspace) -> tuple[str, str]:
