@@ -2,17 +2,18 @@
 targetScope = 'resourceGroup'
 
 import { isIdLike, isName, sizeOfArray, sizeOfObject } from 'modules/checks.bicep'
+import { deployed } from 'modules/settings.bicep'
 
-// ---- What the app does: its settings, see docs/configuration.md ----
+// ---- What the app does: its settings, see docs/configuration.md. A setting without a value here stays as the app has it. ----
 
-@description('The workspaces whose Git credentials are kept fresh: the app setting WORKSPACES. Each a workspace\'s address or an object.')
+@description('The workspaces whose Git credentials are kept fresh: the app setting WORKSPACES. Each a workspace\'s address or an object. Without it, git-refresh deploy sets the list.')
 @minLength(1)
-#disable-next-line use-user-defined-types // the app checks the list, and tells every mistake
-param workspaces array
+#disable-next-line use-user-defined-types // the app checks the list, and reports every mistake
+param workspaces array?
 
-@description('What all workspaces share, merged under every entry: the app setting WORKSPACE_DEFAULTS.')
+@description('What all workspaces share, merged under every entry: the app setting WORKSPACE_DEFAULTS. With workspaces its default is {}.')
 #disable-next-line use-user-defined-types
-param workspaceDefaults object = {}
+param workspaceDefaults object?
 
 @description('Minutes between two runs. The schedule and the windows of the alerts follow from it.')
 @allowed([15, 30, 60])
@@ -22,17 +23,17 @@ param refreshIntervalMinutes int = 15
 param refreshSchedule string = refreshIntervalMinutes == 60 ? '0 0 * * * *' : '0 */${refreshIntervalMinutes} * * * *'
 
 @description('Comma-separated host names or suffixes that may receive tokens besides those of Azure Databricks, Azure DevOps and Key Vault.')
-param trustedHosts string = ''
+param trustedHosts string?
 
 @description('Operations at once in one run.')
 @minValue(1)
 @maxValue(256)
-param refreshConcurrency int = 32
+param refreshConcurrency int?
 
 @description('Budget of a run in seconds. functionTimeout in host.json ends a run after 600.')
 @minValue(30)
 @maxValue(580)
-param refreshTimeoutSeconds int = 540
+param refreshTimeoutSeconds int?
 
 @description('Whether one run does the whole list (off), or the timer puts slices of it on a queue and several instances refresh them (queue): docs/fan-out.md.')
 @allowed(['off', 'queue'])
@@ -129,7 +130,7 @@ param logRetentionDays int = 30
 @minValue(1)
 param logDailyCapGb int = 1
 
-@description('E-mail address that the alerts go to. Empty: no action group is created.')
+@description('E-mail address that the alerts go to.')
 param alertEmail string = ''
 
 @description('Address that the alerts are posted to, with the common alert schema. Empty: none.')
@@ -139,12 +140,15 @@ param alertWebhook string = ''
 @description('Resource id of an existing action group that the alerts go to, instead of alertEmail and alertWebhook.')
 param existingActionGroupId string = ''
 
+@description('Whether the alerts go to nobody, and are seen in the portal alone. Without this, one of alertEmail, alertWebhook and existingActionGroupId is needed.')
+param noRecipient bool = false
+
 // ---- What cannot work is refused before anything is created, all at once. Azure ends the message with a full stop. ----
 
 // The longest texts that Linux hands to the app: docs/configuration.md, How long a list may be.
 var longestTexts = [
-  { name: 'workspaces', size: sizeOfArray(workspaces), fits: 131060 }
-  { name: 'workspaceDefaults', size: sizeOfObject(workspaceDefaults), fits: 131052 }
+  { name: 'workspaces', size: sizeOfArray(workspaces ?? []), fits: 131060 }
+  { name: 'workspaceDefaults', size: sizeOfObject(workspaceDefaults ?? {}), fits: 131052 }
 ]
 var subnetExample = '/subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.Network/virtualNetworks/NETWORK/subnets/SUBNET'
 var ids = [
@@ -191,6 +195,10 @@ var problems = concat(
 )
 
 // The same deployment always finds its own resources again; another group or name gets others.
+// Apart from token: alertWebhook is secure, and no name may depend on it.
+var email = !empty(alertEmail) || !empty(existingActionGroupId) || noRecipient || !empty(alertWebhook)
+  ? alertEmail
+  : fail('no recipient of alerts is named. Set alertEmail, alertWebhook or existingActionGroupId, or noRecipient to true')
 var token = empty(problems) ? uniqueString(resourceGroup().id, environmentName) : fail(join(problems, '. '))
 var storageAccountName = 'st${token}'
 var applicationInsightsName = 'appi-git-refresh-${token}'
@@ -199,6 +207,30 @@ var keyVaultName = empty(existingKeyVaultName) ? 'kv-${token}' : existingKeyVaul
 var usesKeyVault = grantKeyVaultAccess || !empty(filter(identities, each => (each.grantKeyVaultAccess)))
 var keyVaultResourceGroup = empty(existingKeyVaultName) ? resourceGroup().name : existingKeyVaultResourceGroup
 var keyVaultUrl = usesKeyVault ? 'https://${keyVaultName}${environment().suffixes.keyvaultDns}' : ''
+
+// ---- The app settings ----
+
+var functionAppName = 'func-git-refresh-${token}'
+var existingSettings = '${resourceId('Microsoft.Web/sites', functionAppName)}/config/appsettings'
+var givesVault = usesKeyVault && !empty(existingKeyVaultName)
+var initial = usesKeyVault && !givesVault ? { KEY_VAULT_URL: keyVaultUrl } : {}
+var given = union(
+  givesVault ? { KEY_VAULT_URL: keyVaultUrl } : {},
+  workspaces == null ? {} : { WORKSPACES: string(workspaces) },
+  workspaces == null && workspaceDefaults == null ? {} : { WORKSPACE_DEFAULTS: string(workspaceDefaults ?? {}) },
+  trustedHosts == null ? {} : { TRUSTED_HOSTS: trustedHosts! },
+  refreshConcurrency == null ? {} : { REFRESH_CONCURRENCY: string(refreshConcurrency) },
+  refreshTimeoutSeconds == null ? {} : { REFRESH_TIMEOUT_SECONDS: string(refreshTimeoutSeconds) }
+)
+var always = {
+  REFRESH_SCHEDULE: refreshSchedule
+  FAN_OUT: fanOut
+  AZURE_CLIENT_ID: identity.properties.clientId
+  AzureWebJobsStorage__accountName: storageAccountName
+  AzureWebJobsStorage__credential: 'managedidentity'
+  AzureWebJobsStorage__clientId: identity.properties.clientId
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
+}
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: 'id-git-refresh-${token}'
@@ -304,27 +336,30 @@ module app 'modules/function-app.bicep' = {
     tags: allTags
     identityId: identity.id
     zoneIdentityIds: [for (each, index) in identities: zones[index].id]
-    identityClientId: identity.properties.clientId
-    storageAccountName: storageAccountName
+    name: functionAppName
     deploymentContainerUrl: storage.outputs.deploymentContainerUrl
-    applicationInsightsName: applicationInsightsName
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
     subnetId: subnetId
     publicNetworkAccess: publicNetworkAccess
     allowedIpRanges: allowedIpRanges
-    workspaces: string(workspaces)
-    workspaceDefaults: string(workspaceDefaults)
-    keyVaultUrl: keyVaultUrl
-    refreshSchedule: refreshSchedule
-    trustedHosts: trustedHosts
-    refreshConcurrency: refreshConcurrency
-    refreshTimeoutSeconds: refreshTimeoutSeconds
-    fanOut: fanOut
     deleteLock: deleteLock
   }
   // The app starts with its roles.
   dependsOn: [access]
+}
+
+module appSettings 'modules/app-settings.bicep' = {
+  name: 'git-refresh-app-settings-${token}'
+  params: {
+    appName: functionAppName
+    applicationInsightsName: applicationInsightsName
+    existing: list(existingSettings, '2025-03-01').properties
+    initial: initial
+    given: given
+    always: always
+  }
+  dependsOn: [app, monitoring]
 }
 
 module alerts 'modules/alerts.bicep' = {
@@ -337,10 +372,12 @@ module alerts 'modules/alerts.bicep' = {
     logAnalyticsWorkspaceId: monitoring.outputs.logAnalyticsWorkspaceId
     refreshIntervalMinutes: refreshIntervalMinutes
     fanOut: fanOut
-    email: alertEmail
+    email: email
     webhook: alertWebhook
     existingActionGroupId: existingActionGroupId
+    appSettings: deployed(list(existingSettings, '2025-03-01').properties, initial, given, always)
   }
+  dependsOn: [app]
 }
 
 module workbook 'modules/workbook.bicep' = {

@@ -1,5 +1,7 @@
 // The alerts. docs/operations.md says what to do when one fires.
 
+import { waitsForList } from 'settings.bicep'
+
 @description('Ending of all names.')
 param token string
 
@@ -32,6 +34,11 @@ param webhook string
 
 @description('Resource id of an existing action group to tell, or empty.')
 param existingActionGroupId string
+
+@description('The settings that the app will have.')
+@secure()
+#disable-next-line use-user-defined-types // secure, so Bicep knows no more of it
+param appSettings object
 
 // The service takes only certain lengths of time, so they are written out. A row may arrive 18 minutes after its time: a request has
 // the time at which a run began, which takes up to 10 minutes, and then up to 8 pass before it can be queried. So a window that
@@ -214,7 +221,8 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       displayName: rule.title
       description: rule.description
       severity: rule.severity
-      enabled: true
+      // Quiet until the app has its first list: git-refresh deploy turns them on.
+      enabled: !waitsForList(appSettings)
       // The component, not the workspace behind it: only there the tables have the names that the queries use.
       scopes: [rule.name == 'log-cap-reached' ? logAnalyticsWorkspaceId : applicationInsightsId]
       evaluationFrequency: rule.every

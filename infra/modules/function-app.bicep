@@ -1,5 +1,8 @@
 // The function app and its plan. Flex Consumption takes one app per plan.
 
+@description('Name of the function app.')
+param name string
+
 @description('Ending of all names.')
 param token string
 
@@ -15,17 +18,8 @@ param identityId string
 @description('Resource ids of its further identities, one for each trust zone beside its own.')
 param zoneIdentityIds string[]
 
-@description('Client id of the app\'s identity.')
-param identityClientId string
-
-@description('Name of the storage account with the timer\'s lock.')
-param storageAccountName string
-
 @description('Blob container for the published code.')
 param deploymentContainerUrl string
-
-@description('Name of the Application Insights component.')
-param applicationInsightsName string
 
 @description('Most instances at once.')
 param maximumInstanceCount int
@@ -43,39 +37,11 @@ param publicNetworkAccess string
 @description('IP ranges that alone may reach the app. Empty: all.')
 param allowedIpRanges string[]
 
-@description('WORKSPACES, as JSON.')
-param workspaces string
-
-@description('WORKSPACE_DEFAULTS, as JSON.')
-param workspaceDefaults string
-
-@description('KEY_VAULT_URL.')
-param keyVaultUrl string
-
-@description('REFRESH_SCHEDULE.')
-param refreshSchedule string
-
-@description('TRUSTED_HOSTS.')
-param trustedHosts string
-
-@description('REFRESH_CONCURRENCY.')
-param refreshConcurrency int
-
-@description('REFRESH_TIMEOUT_SECONDS.')
-param refreshTimeoutSeconds int
-
-@description('FAN_OUT.')
-param fanOut string
-
 @description('Whether to refuse that it is deleted.')
 param deleteLock bool
 
 // Code + Test calls the app from the browser.
 var portal = environment().portal
-
-resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
-  name: applicationInsightsName
-}
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: 'plan-git-refresh-${token}'
@@ -90,7 +56,7 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
 }
 
 resource app 'Microsoft.Web/sites@2025-03-01' = {
-  name: 'func-git-refresh-${token}'
+  name: name
   location: location
   // azd finds the app that a service of azure.yaml goes to by this tag.
   tags: union(tags, { 'azd-service-name': 'refresh' })
@@ -140,26 +106,6 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
         }
       ]
       scmIpSecurityRestrictionsUseMain: true
-      // All of them: a deployment takes away those that are not here.
-      appSettings: [
-        { name: 'WORKSPACES', value: workspaces }
-        { name: 'WORKSPACE_DEFAULTS', value: workspaceDefaults }
-        { name: 'KEY_VAULT_URL', value: keyVaultUrl }
-        { name: 'REFRESH_SCHEDULE', value: refreshSchedule }
-        { name: 'AZURE_CLIENT_ID', value: identityClientId }
-        { name: 'TRUSTED_HOSTS', value: trustedHosts }
-        { name: 'REFRESH_CONCURRENCY', value: string(refreshConcurrency) }
-        { name: 'REFRESH_TIMEOUT_SECONDS', value: string(refreshTimeoutSeconds) }
-        { name: 'FAN_OUT', value: fanOut }
-        { name: 'AzureWebJobsStorage__accountName', value: storageAccountName }
-        { name: 'AzureWebJobsStorage__credential', value: 'managedidentity' }
-        { name: 'AzureWebJobsStorage__clientId', value: identityClientId }
-        { name: 'APPLICATIONINSIGHTS_CONNECTION_STRING', value: insights.properties.ConnectionString }
-        {
-          name: 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING'
-          value: 'ClientId=${identityClientId};Authorization=AAD'
-        }
-      ]
     }
   }
 }
