@@ -2,7 +2,6 @@
 targetScope = 'resourceGroup'
 
 import { isIdLike, isName, sizeOfArray, sizeOfObject } from 'modules/checks.bicep'
-import { deployed } from 'modules/settings.bicep'
 
 // ---- What the app does: its settings, see docs/configuration.md. A setting without a value here stays as the app has it. ----
 
@@ -375,7 +374,8 @@ module alerts 'modules/alerts.bicep' = {
     email: email
     webhook: alertWebhook
     existingActionGroupId: existingActionGroupId
-    appSettings: deployed(list(existingSettings, '2025-03-01').properties, initial, given, always)
+    existingSettings: list(existingSettings, '2025-03-01').properties
+    givenSettings: given
   }
   dependsOn: [app]
 }

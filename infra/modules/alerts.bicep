@@ -35,10 +35,13 @@ param webhook string
 @description('Resource id of an existing action group to tell, or empty.')
 param existingActionGroupId string
 
-@description('The settings that the app will have.')
+@description('The settings that the app has now.')
 @secure()
 #disable-next-line use-user-defined-types // secure, so Bicep knows no more of it
-param appSettings object
+param existingSettings object
+
+@description('The settings that this deployment was given.')
+param givenSettings { *: string }
 
 // The service takes only certain lengths of time, so they are written out. A row may arrive 18 minutes after its time: a request has
 // the time at which a run began, which takes up to 10 minutes, and then up to 8 pass before it can be queried. So a window that
@@ -222,7 +225,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       description: rule.description
       severity: rule.severity
       // Quiet until the app has its first list: git-refresh deploy turns them on.
-      enabled: !waitsForList(appSettings)
+      enabled: !waitsForList(existingSettings, givenSettings)
       // The component, not the workspace behind it: only there the tables have the names that the queries use.
       scopes: [rule.name == 'log-cap-reached' ? logAnalyticsWorkspaceId : applicationInsightsId]
       evaluationFrequency: rule.every

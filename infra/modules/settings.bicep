@@ -1,8 +1,8 @@
 // How a deployment treats app settings: what is there stays, but for what the template is given and what is always the template's.
-// tests/infra/test_settings.py deploys it again and again.
+// tests/infra/test_settings.py deploys it again and again. A function that calls another cannot be worked out for a secure parameter.
 
 var list = 'WORKSPACES'
-// The platform's own switch for a function: it calls a function no more whose setting is true.
+// The platform's own switch for a function: it no longer calls a function whose setting is true.
 var pause = 'AzureWebJobs.refresh_git.Disabled'
 var ours = [
   list
@@ -17,29 +17,31 @@ var ours = [
 ]
 
 @export()
-@description('The app settings after a deployment. initial is set where there is none; an app without a list is paused until it gets one, if it is new.')
+@description('The app settings after a deployment. A new app without a list is paused, and an app that gets its first list is no longer.')
 func deployed(existing { *: string }, initial { *: string }, given { *: string }, always { *: string }) { *: string } =>
   union(
-    isNew(existing) && !contains(given, list) ? { '${pause}': 'true' } : {},
+    contains(given, list) || !empty(filter(ours, name => contains(existing, name))) ? {} : { '${pause}': 'true' },
     initial,
-    keptOf(existing, initial, contains(given, list) && waitsForList(existing) ? [pause] : []),
+    toObject(
+      filter(
+        items(existing),
+        each =>
+          (each.key != pause || !contains(given, list) || !empty(trim(existing[?list] ?? ''))) && (!empty(each.value) || !contains(
+            initial,
+            each.key
+          ))
+      ),
+      each => each.key,
+      each => each.value
+    ),
     given,
     always
   )
 
 @export()
-@description('Whether an app is paused and has no list: no run is due yet. An app that has lost its list is not paused, so its alerts go on.')
-func waitsForList(settings { *: string }) bool =>
-  empty(trim(settings[?list] ?? '')) && contains(['true', '1'], toLower(settings[?pause] ?? ''))
-
-func isNew(settings { *: string }) bool => empty(filter(ours, name => contains(settings, name)))
-
-func keptOf(existing { *: string }, initial { *: string }, dropped string[]) { *: string } =>
-  toObject(
-    filter(
-      items(existing),
-      each => !contains(dropped, each.key) && (!empty(each.value) || !contains(initial, each.key))
-    ),
-    each => each.key,
-    each => each.value
-  )
+@description('Whether the app will be paused and without a list: no run is due yet. An app that has lost its list is not paused, so its alerts go on.')
+func waitsForList(existing { *: string }, given { *: string }) bool =>
+  !contains(given, list) && empty(trim(existing[?list] ?? '')) && (empty(filter(ours, name => contains(existing, name))) || contains(
+    ['true', '1'],
+    toLower(existing[?pause] ?? '')
+  ))

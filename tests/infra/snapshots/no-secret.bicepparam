@@ -4,3 +4,5 @@ extends 'plain.bicepparam'
 param grantKeyVaultAccess = false
 
 param alertEmail = ''
+
+param noRecipient = true
