@@ -194,9 +194,9 @@ var problems = concat(
 )
 
 // The same deployment always finds its own resources again; another group or name gets others.
-// Apart from token: alertWebhook is secure, and no name may depend on it.
-var email = !empty(alertEmail) || !empty(existingActionGroupId) || noRecipient || !empty(alertWebhook)
-  ? alertEmail
+// Apart from the others: alertWebhook is secure, and no name may depend on it.
+var webhook = !empty(alertEmail) || !empty(existingActionGroupId) || noRecipient || !empty(alertWebhook)
+  ? alertWebhook
   : fail('no recipient of alerts is named. Set alertEmail, alertWebhook or existingActionGroupId, or noRecipient to true')
 var token = empty(problems) ? uniqueString(resourceGroup().id, environmentName) : fail(join(problems, '. '))
 var storageAccountName = 'st${token}'
@@ -371,8 +371,8 @@ module alerts 'modules/alerts.bicep' = {
     logAnalyticsWorkspaceId: monitoring.outputs.logAnalyticsWorkspaceId
     refreshIntervalMinutes: refreshIntervalMinutes
     fanOut: fanOut
-    email: email
-    webhook: alertWebhook
+    email: alertEmail
+    webhook: webhook
     existingActionGroupId: existingActionGroupId
     existingSettings: list(existingSettings, '2025-03-01').properties
     givenSettings: given

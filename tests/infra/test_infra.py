@@ -115,8 +115,8 @@ FORBIDDEN = re.compile(
     """,
     re.VERBOSE,
 )
-ADDRESSES = {"alertWebhook", "webhook"}
-"""What may contain a signature, and is therefore kept out of the log of deployments; the app never gets it."""
+SECURE = {"alertWebhook", "webhook", "existing", "existingSettings"}
+"""What may contain a signature or a key of somebody else's setting, and is therefore kept out of the log of deployments."""
 
 
 APP_ROLES = {
@@ -189,15 +189,16 @@ def roles(infra: Infra) -> list[str]:
 
 
 def settings(infra: Infra) -> list[str]:
-    """Every setting that the code reads, the platform's, no other; and the code accepts them."""
-    plain = deployment(infra, "plain")
-    pairs = app_settings(plain)
+    """Where all are given: every setting that the code reads, the platform's, no other; and the code accepts them."""
+    deployed = deployment(infra, "every-30")
+    pairs = app_settings(deployed)
     given, wanted = [name for name, _ in pairs], SETTINGS.keys() | PLATFORM_SETTINGS
     found = [f"{name} is set twice" for name in set(given) if given.count(name) > 1]
     found += [f"{name} is not set" for name in wanted - set(given)]
     found += [f"{name} is set" for name in set(given) - wanted]
-    token = token_of(plain)
-    client_id = f"reference('{plain.the(IDENTITY)['id']}', '{plain.the(IDENTITY)['apiVersion']}').clientId"
+    token = token_of(deployed)
+    identity = deployed.the(IDENTITY)
+    client_id = f"reference('{identity['id']}', '{identity['apiVersion']}').clientId"
     filled_in = {
         "KEY_VAULT_URL": (
             f"[format('https://{{0}}{{1}}', 'kv-{token}', environment().suffixes.keyvaultDns)]",
@@ -237,7 +238,7 @@ def forbidden(infra: Infra) -> list[str]:
         f"{name} is a secret"
         for one in templates(whole)
         for name, parameter in one.get("parameters", {}).items()
-        if parameter.get("type", "").startswith("secure") and name not in ADDRESSES
+        if parameter.get("type", "").startswith("secure") and name not in SECURE
     ]
     for word in words(whole):
         called = re.findall(r"\b(list[A-Z]\w*|getSecret)\(", word) if word.startswith("[") else []
@@ -510,6 +511,7 @@ def test_without_a_mail_address_alerts_go_to_the_webhook_or_nowhere() -> None:
 
 
 PLAIN_TEXT = "plain.snapshot.json"
+GIVEN_TEXT = "every-30.snapshot.json"
 BREAKS: list[tuple[Check, str, str, str, str]] = [
     (versions, "main.json", '"2025-05-01"', '"2025-06-01-preview"', "no pinned, stable version"),
     (
@@ -554,11 +556,17 @@ BREAKS: list[tuple[Check, str, str, str, str]] = [
         "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",
         "Table",
     ),
-    (settings, PLAIN_TEXT, '"REFRESH_SCHEDULE"', '"REFRESH_SCHEDUL"', "REFRESH_SCHEDULE is not set"),
-    (settings, PLAIN_TEXT, '"FAN_OUT"', '"DEBUG"', "DEBUG is set"),
-    (settings, PLAIN_TEXT, '"FAN_OUT"', '"TRUSTED_HOSTS"', "TRUSTED_HOSTS is set twice"),
-    (settings, PLAIN_TEXT, '"value": "32"', '"value": "0"', "REFRESH_CONCURRENCY"),
-    (settings, PLAIN_TEXT, "').clientId]", "').principalId]", "AZURE_CLIENT_ID is"),
+    (settings, GIVEN_TEXT, "'REFRESH_SCHEDULE'", "'REFRESH_SCHEDUL'", "REFRESH_SCHEDULE is not set"),
+    (settings, GIVEN_TEXT, "'FAN_OUT'", "'DEBUG'", "DEBUG is set"),
+    (settings, GIVEN_TEXT, "'FAN_OUT'", "'TRUSTED_HOSTS'", "TRUSTED_HOSTS is set twice"),
+    (
+        settings,
+        GIVEN_TEXT,
+        "'REFRESH_CONCURRENCY', '16'",
+        "'REFRESH_CONCURRENCY', '0'",
+        "REFRESH_CONCURRENCY",
+    ),
+    (settings, GIVEN_TEXT, "'AZURE_CLIENT_ID', reference", "'AZURE_CLIENT_ID', list", "AZURE_CLIENT_ID is"),
     (forbidden, "main.json", '"FAN_OUT"', '"FUNCTIONS_WORKER_RUNTIME"', "FUNCTIONS_WORKER_RUNTIME"),
     (forbidden, "main.json", '"FAN_OUT"', '"WEBSITE_CONTENTSHARE"', "WEBSITE_CONTENTSHARE"),
     (forbidden, "main.json", '"FAN_OUT"', '"TZ"', "TZ"),
@@ -621,7 +629,7 @@ BREAKS: list[tuple[Check, str, str, str, str]] = [
         "${KEY_VAULT_URL}",
         "azd overwrites KEY_VAULT_URL",
     ),
-    (parameter_files, "main.parameters.json", "_MB=512}", "_MB=2048}", "another default"),
+    (parameter_files, "main.parameters.json", "CAP_GB=1}", "CAP_GB=2}", "another default"),
     (azd, "azure.yaml", "  refresh:", "  app:", "azure.yaml has the services"),
     (azd, PLAIN_TEXT, '"azd-service-name": "refresh"', '"azd-service-name": "app"', "not the app alone"),
     (azd, PLAIN_TEXT, '"azd-env-name"', '"azd-service-name"', "not the app alone"),

@@ -34,10 +34,12 @@ def test_a_webhook_is_called_beside_or_instead_of_mail() -> None:
     for deployed, emails in ((CLOSED, ["oncall@contoso.com"]), (CLOSED_QUEUED, [])):
         group = deployed.the(ACTION_GROUP)["properties"]
         assert [each["emailAddress"] for each in group["emailReceivers"]] == emails
-        assert group["webhookReceivers"] == (
-            "[if(empty(parameters('alertWebhook')), createArray(), createArray(createObject("
-            "'name', 'oncall', 'serviceUri', parameters('webhook'), 'useCommonAlertSchema', true())))]"
+        receivers = group["webhookReceivers"]
+        assert receivers.startswith("[if(empty(")
+        assert receivers.endswith(
+            ", createArray(createObject('name', 'oncall', 'serviceUri', parameters('webhook'), 'useCommonAlertSchema', true())))]"
         )
+        assert "parameters('alertWebhook')" in receivers
 
 
 def links(deployed: Deployment) -> dict[str, str]:
@@ -178,7 +180,7 @@ def test_the_outputs_have_what_lists_and_admins_need_of_each_identity() -> None:
 
 def test_a_fleet_without_secrets_has_no_vault() -> None:
     assert NO_SECRET.of_type(VAULT) == []
-    assert dict(app_settings(NO_SECRET))["KEY_VAULT_URL"] == ""
+    assert "KEY_VAULT_URL" not in dict(app_settings(NO_SECRET))
     assert (NO_SECRET.outputs["KEY_VAULT_NAME"], NO_SECRET.outputs["KEY_VAULT_URL"]) == ("", "")
     steps = next_steps(NO_SECRET)
     assert not [step for step in steps if re.search("key ?vault", step, re.IGNORECASE)]

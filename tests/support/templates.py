@@ -63,8 +63,30 @@ def extended(resource: dict[str, Any]) -> str:
 
 
 def app_settings(deployed: Deployment) -> list[tuple[str, Any]]:
-    site = deployed.the("Microsoft.Web/sites")["properties"]["siteConfig"]
-    return [(each["name"], each["value"]) for each in site["appSettings"]]
+    """The app settings of a variant for a new app: those that are given, and those that are always the template's."""
+    (settings,) = deployed.of_type("Microsoft.Web/sites/config")
+    found: list[tuple[str, Any]] = []
+    for call in re.finditer(r"createObject\(", settings["properties"]):
+        names_and_values = _arguments(settings["properties"], call.end())
+        for name, value in zip(names_and_values[::2], names_and_values[1::2], strict=True):
+            literal = value.startswith("'")
+            found.append((name[1:-1], value[1:-1].replace("''", "'") if literal else f"[{value}]"))
+    return found
+
+
+def _arguments(expression: str, start: int) -> list[str]:
+    """The arguments of a call in an expression of a template, from behind its opening parenthesis on."""
+    found, depth, quoted = [""], 0, False
+    for character in expression[start:]:
+        quoted ^= character == "'"
+        if not quoted and character == ")" and depth == 0:
+            break
+        depth += 0 if quoted else {"(": 1, ")": -1}.get(character, 0)
+        if not quoted and character == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += character
+    return [each.strip() for each in found if each.strip()]
 
 
 def next_steps(deployed: Deployment) -> list[str]:
