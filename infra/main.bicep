@@ -337,6 +337,7 @@ module app 'modules/function-app.bicep' = {
     zoneIdentityIds: [for (each, index) in identities: zones[index].id]
     name: functionAppName
     deploymentContainerUrl: storage.outputs.deploymentContainerUrl
+    applicationInsightsId: resourceId('Microsoft.Insights/components', applicationInsightsName)
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
     subnetId: subnetId

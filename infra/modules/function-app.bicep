@@ -21,6 +21,9 @@ param zoneIdentityIds string[]
 @description('Blob container for the published code.')
 param deploymentContainerUrl string
 
+@description('Resource id of the Application Insights component with its logs.')
+param applicationInsightsId string
+
 @description('Most instances at once.')
 param maximumInstanceCount int
 
@@ -58,8 +61,11 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
 resource app 'Microsoft.Web/sites@2025-03-01' = {
   name: name
   location: location
-  // azd finds the app that a service of azure.yaml goes to by this tag.
-  tags: union(tags, { 'azd-service-name': 'refresh' })
+  // azd finds the app of the service in azure.yaml by the first tag, the portal and git-refresh runs find the logs by the second.
+  tags: union(tags, {
+    'azd-service-name': 'refresh'
+    'hidden-link: /app-insights-resource-id': applicationInsightsId
+  })
   kind: 'functionapp,linux'
   identity: {
     type: 'UserAssigned'

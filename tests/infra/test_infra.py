@@ -115,6 +115,8 @@ FORBIDDEN = re.compile(
     """,
     re.VERBOSE,
 )
+READS_SETTINGS = "[list(variables('existingSettings'), '2025-03-01').properties]"
+"""The one `list()`: the app settings that a deployment keeps. Only secure parameters take it."""
 SECURE = {"alertWebhook", "webhook", "existing", "existingSettings"}
 """What may contain a signature or a key of somebody else's setting, and is therefore kept out of the log of deployments."""
 
@@ -244,7 +246,9 @@ def forbidden(infra: Infra) -> list[str]:
         called = re.findall(r"\b(list[A-Z]\w*|getSecret)\(", word) if word.startswith("[") else []
         if called or FORBIDDEN.fullmatch(word) or re.search(r"/list\w+\b|[aA]ccountKey=", word):
             found.append(", ".join(called) or word)
-    return found
+    return found + [
+        f"{word} lists" for word in words(whole) if re.search(r"\blist\(", word) and word != READS_SETTINGS
+    ]
 
 
 def hardened(infra: Infra) -> list[str]:
@@ -394,6 +398,24 @@ CHECKS: list[Check] = [
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_nothing_is_found(check: Check) -> None:
     assert not check(INFRA)
+
+
+def test_only_secure_parameters_take_the_app_settings_that_are_there() -> None:
+    whole = template(INFRA)
+    assert whole["variables"]["existingSettings"] == (
+        "[format('{0}/config/appsettings', resourceId('Microsoft.Web/sites', variables('functionAppName')))]"
+    )
+    taking = {
+        (name, parameter)
+        for name, module in whole["resources"].items()
+        for parameter, given in module.get("properties", {}).get("parameters", {}).items()
+        if given.get("value") == READS_SETTINGS
+    }
+    assert taking == {("appSettings", "existing"), ("alerts", "existingSettings")}
+    assert [*words(whole)].count(READS_SETTINGS) == len(taking)
+    for name, parameter in taking:
+        declared = whole["resources"][name]["properties"]["template"]["parameters"][parameter]
+        assert declared["type"] == "secureObject"
 
 
 def test_the_schedule_is_that_of_the_example_and_follows_from_the_interval() -> None:
@@ -586,6 +608,13 @@ BREAKS: list[tuple[Check, str, str, str, str]] = [
     ),
     (forbidden, "main.json", '"httpsOnly": true', '"ftpsState": "Disabled"', "ftpsState"),
     (forbidden, "main.json", "reference('insights').ConnectionString", "listKeys('insights')", "listKeys"),
+    (
+        forbidden,
+        "main.json",
+        "[parameters('deploymentContainerUrl')]",
+        "[list(resourceId('Microsoft.Web/sites', 'other'), '2025-03-01').properties]",
+        "lists",
+    ),
     (forbidden, "main.json", "format('https://", "format('AccountKey=x;https://", "AccountKey"),
     (
         hardened,

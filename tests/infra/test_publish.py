@@ -1,9 +1,13 @@
 """Publishing: the command that works in a fresh checkout, wherever it stands, and its place among the steps."""
 
 import re
+import shutil
+import subprocess
 
 import pytest
+import yaml
 
+from tests.support.paths import ROOT
 from tests.support.project_files import tracked
 from tests.support.templates import PLAIN, next_steps
 
@@ -61,3 +65,32 @@ def test_the_steps_left_end_with_publishing() -> None:
         steps, ["IDENTITY_CLIENT_ID", "KEY_VAULT_NAME", "IDENTITY_OBJECT_ID"], strict=False
     ):
         assert given[needed].strip("[]") in step
+
+
+HOOK = yaml.safe_load((ROOT / "azure.yaml").read_text())["hooks"]["predeploy"]
+STANDS_FOR = """\
+sleep() { echo "sleep $*"; }
+azd() { echo "azd $*"; }
+"""
+"""Print what they were given."""
+
+
+@pytest.mark.parametrize("shell", [shell for shell in ("sh", "bash", "dash") if shutil.which(shell)])
+@pytest.mark.parametrize(
+    ("awaited", "waits"),
+    [(None, True), ("of-another", True), ("id", False)],
+    ids=["first", "made again", "later"],
+)
+def test_azd_waits_once_for_the_roles_of_an_identity(shell: str, awaited: str | None, *, waits: bool) -> None:
+    """azd runs a hook's script with `set -e`, and with its environment, in which the outputs of the template are."""
+    done = subprocess.run(
+        [shell, "-ec", STANDS_FOR + HOOK["run"]],
+        env={"IDENTITY_OBJECT_ID": "id"} | ({"ROLES_AWAITED_FOR": awaited} if awaited else {}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said, *ran = done.stdout.splitlines() or [""]
+    assert ran == (["sleep 300", "azd env set ROLES_AWAITED_FOR id"] if waits else [])
+    assert ("five minutes" in said, HOOK["interactive"], done.stderr) == (waits, True, "")
+    assert "IDENTITY_OBJECT_ID" in PLAIN.outputs

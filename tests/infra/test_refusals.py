@@ -6,11 +6,13 @@ These need the Bicep CLI: `test_bicep_cli` reports what is not tried without it.
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.support.project_files import tracked
+from tests.support.templates import app_settings
 from tools import bicep, snapshots
 from tools.queries import ROOT
 
@@ -82,6 +84,35 @@ def test_what_cannot_work_is_refused_with_what_to_write(
 ) -> None:
     refused = deploy(cli, tmp_path, text)
     assert [part for part in told if part not in refused] == [], refused
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("", True),
+        ("param noRecipient = true", False),
+        ("param alertWebhook = 'https://hooks.contoso.com/oncall'", False),
+        (
+            "param existingActionGroupId = '/subscriptions/0/resourceGroups/a/providers/Microsoft.Insights/actionGroups/b'",
+            False,
+        ),
+    ],
+    ids=["none", "none meant", "webhook", "action group"],
+)
+def test_alerts_need_a_recipient_unless_none_is_asked_for(
+    text: str, *, refused: bool, cli: str, tmp_path: Path
+) -> None:
+    """A snapshot does not work out what comes from a secure parameter, so the webhook is none here."""
+    infra = shutil.copytree(snapshots.MAIN.parent, tmp_path / "infra")
+    main = (infra / "main.bicep").read_text()
+    (infra / "main.bicep").write_text(main.replace("@secure()\nparam alertWebhook", "param alertWebhook"))
+    case = infra / "case.bicepparam"
+    case.write_text(f"using 'main.bicep'\n\nparam environmentName = 'git-refresh'\n\n{text}\n")
+    said = snapshots.differences(cli, case, mode="overwrite")
+    assert ("Set alertEmail, alertWebhook or existingActionGroupId" in said, bool(said)) == (
+        refused,
+        refused,
+    ), said
 
 
 @pytest.mark.parametrize(
@@ -179,8 +210,7 @@ def test_the_list_is_deployed_with_and_without_shared_keys(
     (tmp_path / "workspaces.json").write_text(json.dumps(whole))
     assert deploy(cli, folder, commented_list()) == ""
     deployed = snapshots.parse((folder / "case.snapshot.json").read_text())
-    site = deployed.the("Microsoft.Web/sites")["properties"]["siteConfig"]
-    settings = {each["name"]: each["value"] for each in site["appSettings"]}
+    settings = dict(app_settings(deployed))
     assert json.loads(settings["WORKSPACES"]) == hosts
     assert json.loads(settings["WORKSPACE_DEFAULTS"]) == (defaults or {})
     compiled = bicep.run(cli, "build-params", str(folder / "case.bicepparam"), "--stdout")
