@@ -5,7 +5,9 @@ A file is data. This app's settings are taken from it and nothing else, whatever
 
 import json
 import re
+import shutil
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,6 +86,55 @@ def read_settings(file: Path) -> FileSettings:
 def _is_read(name: str) -> bool:
     of_host = name in TIME_ZONES or disables(name) is not None or overrides_timeout(name)
     return name in SETTINGS or of_host or name.lower().startswith(CONNECTION.lower())
+
+
+def write_client_id(file: Path, client_id: str) -> bool:
+    """Add a `client_id` to WORKSPACE_DEFAULTS in a file of settings, and return whether the file is an object that can have it there.
+
+    All else stays as it is written, indentation included.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    text = file.read_bytes().decode()
+    try:
+        content = parse(text)
+    except JsonError:
+        return False
+    if not isinstance(content, dict) or "WORKSPACES" not in content:
+        return False
+    member = f'"client_id": "{client_id}"'
+    if begins := re.search(r'"WORKSPACE_DEFAULTS"\s*:\s*\{', text):
+        changed = _with_member(text, begins.end(), member)
+    else:
+        changed = _with_member(text, text.index("{") + 1, f'"WORKSPACE_DEFAULTS": {{{member}}}')
+    defaults = content.get("WORKSPACE_DEFAULTS", {})
+    try:
+        meant = {**content, "WORKSPACE_DEFAULTS": {**defaults, "client_id": client_id}}
+        if parse(changed) != meant:
+            return False
+    except (JsonError, TypeError):  # the defaults are text
+        return False
+    place = file.resolve()
+    with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as written:
+        pass
+    try:
+        Path(written.name).write_bytes(changed.encode())
+        shutil.copymode(place, written.name)
+        Path(written.name).replace(place)
+    except OSError:
+        Path(written.name).unlink()
+        raise
+    return True
+
+
+def _with_member(text: str, at: int, member: str) -> str:
+    """The text with one more member at the beginning of an object, on a line of its own where the others are."""
+    rest = text[at:].lstrip()
+    space = text[at : len(text) - len(rest)]
+    if rest.startswith("}"):
+        return f"{text[:at]}{member}{text[at:]}"
+    return f"{text[:at]}{space}{member},{space or ' '}{rest}"
 
 
 def read_text(file: Path) -> tuple[str, str]:

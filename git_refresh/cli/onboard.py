@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +18,7 @@ from git_refresh.cli import ask, options, render
 from git_refresh.cli.check import check_live
 from git_refresh.cli.check_settings import check_settings, missing_beside
 from git_refresh.cli.checks import CheckReport
+from git_refresh.cli.files import write_client_id
 from git_refresh.cli.findings import MARK, STYLE, Finding, Places, fold, show_finding
 from git_refresh.cli.options import SettingsSource, quiet
 from git_refresh.cli.shared import (
@@ -31,7 +33,7 @@ from git_refresh.cli.shared import (
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.values import GUID, Problem
 from git_refresh.output.log import RedactingLogger
-from git_refresh.output.redact import redact
+from git_refresh.output.redact import escape_unprintable, redact
 from git_refresh.output.text import count
 from git_refresh.run.pool import Executor
 from git_refresh.settings.entries import Entry, Rejected
@@ -75,7 +77,7 @@ _NO_OBJECT_ID = Problem(
     "--new-principal",
     "name",
     metavar="NAME",
-    help="Make a service principal of this name, where the list has no client_id yet, and nothing else.",
+    help="Create a service principal of this name for a list that has no client_id, and write its client_id into the file. Nothing else.",
 )
 @options.settings_option
 @options.json_option
@@ -135,10 +137,12 @@ def onboard(
             executor.interrupted = executor.interrupted or (checked is not None and checked.interrupted)
         finally:
             _tell_made(onboarding.grants)
+            written = _write_made(onboarding.grants, given.source.file)
             services.close()
     except SettingsError as error:
         exit_with_problems(error.problems, as_json=as_json)
-    done = OnboardResult(tuple(onboarding.grants), checked, applied=apply_, interrupted=executor.interrupted)
+    grants = tuple(onboarding.grants)
+    done = OnboardResult(grants, checked, applied=apply_, interrupted=executor.interrupted, written=written)
     put_out(logger, as_json, done.as_dict(), lambda: display.end(done))
     finish(ok=done.result == "ok", interrupted=executor.interrupted)
 
@@ -149,6 +153,15 @@ def _tell_made(found: "Sequence[Grant]") -> None:
         if grant.client_id is not None:
             with suppress(OSError):  # stdout may still be read
                 render.say(f"A service principal was made. Its application ID: {grant.client_id}")
+
+
+def _write_made(found: "Sequence[Grant]", file: Path | None) -> Path | None:
+    """Write the application ID of the service principal that was made into the file of settings, and return the file if it has it now."""
+    for grant in found:
+        if grant.client_id is not None and file is not None and str(file) != "-":
+            with suppress(OSError, UnicodeDecodeError):  # the ID is shown in any case, with where to write it
+                return file if write_client_id(file, grant.client_id) else None
+    return None
 
 
 def _give(onboarding: "Onboarding", display: "OnboardView", *, yes: bool) -> bool:
@@ -263,6 +276,8 @@ class OnboardResult:
     checked: CheckReport | None
     applied: bool
     interrupted: bool
+    written: Path | None = None
+    """The file that has the new service principal's application ID now."""
 
     @property
     def result(self) -> Literal["ok", "failed"]:
@@ -347,6 +362,16 @@ class OnboardView:
         style = "dim" if grant.status == "exists" else ""
         fold(mark, Text.assemble((place, "bold"), (what, style), why), self._out)
 
+    def _made(self, done: OnboardResult) -> None:
+        """Say what to do with the new service principal's application ID."""
+        for grant in done.grants:
+            if grant.client_id is not None and done.written is not None:
+                file = escape_unprintable(str(done.written))
+                self._say(f"{file} has its client_id now. Next: run onboard again without --new-principal.")
+            elif grant.client_id is not None:
+                self._say("Write into WORKSPACE_DEFAULTS, and run onboard again without --new-principal:")
+                self._say(f'  "client_id": "{self._logger.redact_text(grant.client_id)}"')
+
     def end(self, done: OnboardResult) -> None:
         """What comes last."""
         if done.interrupted:
@@ -357,10 +382,7 @@ class OnboardView:
             self._say("Nothing was granted yet: add --apply.")
         elif not done.applied and done.grants and all(grant.status == "exists" for grant in done.grants):
             self._say("Nothing is missing.")
-        for grant in done.grants:
-            if grant.client_id is not None:
-                self._say("Write into WORKSPACE_DEFAULTS, and run onboard again without --new-principal:")
-                self._say(f'  "client_id": "{self._logger.redact_text(grant.client_id)}"')
+        self._made(done)
         unseen = [grant for grant in done.grants if grant.error and grant.error.code == "grant_not_visible"]
         for grant in unseen:
             self._line(grant, f"{self._logger.redact_text(grant.location)}: ")
@@ -375,5 +397,5 @@ class OnboardView:
                 )
             elif done.result == "ok" and not quiet():
                 self._say(
-                    "All is granted. Next: deploy the list, wait five minutes, publish (docs/setup.md, steps 4 and 6)."
+                    "All is granted. Next, deploy the list: git-refresh deploy --app NAME --apply --wait"
                 )

@@ -9,7 +9,7 @@ from tools import snapshots
 PAUSE = "AzureWebJobs.refresh_git.Disabled"
 OUTPUTS = snapshots.read("settings").outputs
 CASES: Mapping[str, Mapping[str, str]] = OUTPUTS["cases"]
-RUNNING: Mapping[str, str] = OUTPUTS["before"]
+RUNNING: dict[str, str] = OUTPUTS["before"]
 LIST = "WORKSPACES"
 
 
@@ -42,7 +42,7 @@ def test_a_deployment_that_is_given_no_settings_keeps_them() -> None:
         ("listEmptied", {LIST: " "}),
     ],
 )
-def test_a_deployment_changes_what_it_is_given_alone(case: str, changed: Mapping[str, str]) -> None:
+def test_a_deployment_changes_what_it_is_given_alone(case: str, changed: dict[str, str]) -> None:
     assert CASES[case] == RUNNING | changed
 
 

@@ -293,6 +293,25 @@ def test_a_new_principal_is_made_once_and_its_id_is_what_to_write(
     assert run_app({**os.environ, **fleet.settings, "WORKSPACES": whole["WORKSPACES"]}).result == "ok"
 
 
+def test_a_new_principal_s_id_is_written_into_the_list(
+    cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str], tmp_path: Path
+) -> None:
+    listless = without_client_id(environ)
+    names = {name for name in fleet.settings if name in listless}
+    values = {name: listless.pop(name) for name in names}
+    file = tmp_path / "workspaces.json"
+    file.write_text(json.dumps({n: json.loads(v) if v[0] in "[{" else v for n, v in values.items()}))
+    before = file.read_text()
+    code, report = onboard(listless, "--settings", str(file), "--new-principal", "etl refresh")
+    assert (code, file.read_text()) == (0, before)
+    code, report = apply(listless, "--settings", str(file), "--new-principal", "etl refresh")
+    assert code == 0, failures(report)
+    (made,) = cloud.account.named("etl refresh")
+    assert json.loads(file.read_text())["WORKSPACE_DEFAULTS"] == {"client_id": made.client_id}
+    code, report = apply(listless, "--settings", str(file))
+    assert code == 0, failures(report)
+
+
 def test_a_new_principal_with_a_lost_response_is_found_again(cloud: Cloud, environ: dict[str, str]) -> None:
     cloud.inject(Fault(faults.act_then(faults.reset()), method="POST", route="ServicePrincipals", times=1))
     code, report = apply(without_client_id(environ), "--new-principal", "etl refresh")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from git_refresh.cli.files import read_settings
+from git_refresh.cli.files import read_settings, write_client_id
 from git_refresh.settings.load import SettingsError, load
 from tests.support.entries import GOOD, HOST
 
@@ -197,3 +197,55 @@ def test_of_local_settings_only_the_app_s_own_are_taken(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read: No such file"):
         read_settings(tmp_path / "none.json")
+
+
+CLIENT_ID = "5a1e0000-0000-4000-8000-000000000009"
+WRITTEN = {
+    "one line": (
+        '{"WORKSPACE_DEFAULTS": {"auth": "federated"}, "WORKSPACES": []}',
+        f'{{"WORKSPACE_DEFAULTS": {{"client_id": "{CLIENT_ID}", "auth": "federated"}}, "WORKSPACES": []}}',
+    ),
+    "lines, as init writes them": (
+        '\ufeff{\r\n  "WORKSPACE_DEFAULTS": {\r\n    "auth": "federated"\r\n  },\r\n  "WORKSPACES": []\r\n}\r\n',
+        f'\ufeff{{\r\n  "WORKSPACE_DEFAULTS": {{\r\n    "client_id": "{CLIENT_ID}",\r\n    "auth": "federated"\r\n  }},\r\n  "WORKSPACES": []\r\n}}\r\n',
+    ),
+    "empty defaults": (
+        '{"WORKSPACE_DEFAULTS": {}, "WORKSPACES": []}',
+        f'{{"WORKSPACE_DEFAULTS": {{"client_id": "{CLIENT_ID}"}}, "WORKSPACES": []}}',
+    ),
+    "no defaults": (
+        '{\n  "WORKSPACES": []\n}',
+        f'{{\n  "WORKSPACE_DEFAULTS": {{"client_id": "{CLIENT_ID}"}},\n  "WORKSPACES": []\n}}',
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), WRITTEN.values(), ids=WRITTEN)
+def test_a_new_client_id_is_all_that_changes_in_the_file(before: str, after: str, tmp_path: Path) -> None:
+    file, link = tmp_path / "list.json", tmp_path / "link.json"
+    file.write_bytes(before.encode())
+    file.chmod(0o640)
+    link.symlink_to(file)
+    assert write_client_id(link, CLIENT_ID)
+    assert (file.read_bytes().decode(), file.stat().st_mode & 0o777, link.is_symlink()) == (
+        after,
+        0o640,
+        True,
+    )
+    assert json.loads(read_settings(link).values["WORKSPACE_DEFAULTS"])["client_id"] == CLIENT_ID
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        '{"Values": {"WORKSPACES": "[]"}}',
+        '{"WORKSPACES": [], "WORKSPACE_DEFAULTS": "{}"}',
+        '{"WORKSPACES": [{"note": {"WORKSPACE_DEFAULTS": {}}}], "WORKSPACE_DEFAULTS": {}}',
+        '{"WORKSPACES": []',
+    ],
+)
+def test_a_file_that_cannot_have_a_client_id_there_stays(text: str, tmp_path: Path) -> None:
+    file = file_with(tmp_path, text)
+    assert not write_client_id(file, CLIENT_ID)
+    assert (file.read_text(), [*tmp_path.iterdir()]) == (text, [file])

@@ -77,7 +77,7 @@ def grant(*, is_there: bool, code: str = "") -> Grant:
     return made.lacks(code) if code else made.existing(is_=is_there)
 
 
-GRANTED = "All is granted. Next: deploy the list, wait five minutes, publish (docs/setup.md, steps 4 and 6)."
+GRANTED = "All is granted. Next, deploy the list: git-refresh deploy --app NAME --apply --wait"
 ENDS: dict[str, tuple[list[Grant], bool, str]] = {
     "all there, looked at": ([grant(is_there=True)], False, "Nothing is missing."),
     "something to grant": ([grant(is_there=False)], False, "Nothing was granted yet: add --apply."),
