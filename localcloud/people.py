@@ -12,6 +12,8 @@ from localcloud.authority import (
     DATABRICKS_RESOURCE,
     DEVOPS_RESOURCE,
     GRAPH_RESOURCE,
+    LOGS_RESOURCE,
+    MANAGEMENT_RESOURCE,
     TENANT,
     VAULT_RESOURCE,
     Authority,
@@ -21,7 +23,14 @@ from localcloud.authority import (
 AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 """The Azure CLI's own application id, which its tokens name."""
 
-RESOURCES = (DEVOPS_RESOURCE, DATABRICKS_RESOURCE, VAULT_RESOURCE, GRAPH_RESOURCE)
+RESOURCES = (
+    DEVOPS_RESOURCE,
+    DATABRICKS_RESOURCE,
+    VAULT_RESOURCE,
+    GRAPH_RESOURCE,
+    MANAGEMENT_RESOURCE,
+    LOGS_RESOURCE,
+)
 
 
 class Person:
