@@ -383,7 +383,7 @@ OURS = {*SET_BY_DEPLOY, *PREVIOUS.values()}
 
 
 @given(st.sampled_from([FIRST, running(), {}]), STEPS)
-def test_whatever_is_deployed_nothing_of_others_changes_and_each_is_done_once(
+def test_whatever_is_deployed_settings_of_others_stay(
     start: dict[str, str], steps: list[tuple[str, dict[str, str]]]
 ) -> None:
     existing: Mapping[str, str] = start
