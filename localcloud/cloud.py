@@ -135,7 +135,8 @@ class Cloud:
     def person(self, name: str, tenant_id: str = TENANT) -> Person:
         """The person of this name, added if need be: nothing lets her in anywhere yet."""
         if name not in self._people:
-            self._people[name] = Person(name, self._authority, tenant_id)
+            found = self.resource_manager.subscriptions_of
+            self._people[name] = Person(name, self._authority, tenant_id, found)
         return self._people[name]
 
     def workspace(self, host: str) -> Workspace:
