@@ -10,17 +10,19 @@ from typing import override
 from pydantic import SecretStr
 
 from git_refresh.admin.oauth_secrets import OAuthSecrets
+from git_refresh.admin.resource_manager import FunctionApp, ResourceManager, find_app
 from git_refresh.admin.vault import AdminVault
 from git_refresh.app import usable_network
 from git_refresh.clients import oauth
+from git_refresh.clients.azure_cli import chosen_subscription
 from git_refresh.clients.databricks import workspace_session
-from git_refresh.clients.identity import LOGIN, Identity
+from git_refresh.clients.identity import LOGIN, TOKEN_LIMIT_S, Identity
 from git_refresh.clients.rest import Rest
 from git_refresh.clients.session import Network
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline
 from git_refresh.model.repository import BUILT_IN
-from git_refresh.model.values import AZURE_DATABRICKS, AZURE_DEVOPS, Token
+from git_refresh.model.values import AZURE_DATABRICKS, AZURE_DEVOPS, RESOURCE_MANAGER, Token
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.redact import silence_sdk_logs
 
@@ -35,6 +37,7 @@ _RESOURCE = {
     Service.DATABRICKS: AZURE_DATABRICKS,
     Service.AZURE_DEVOPS: AZURE_DEVOPS,
     Service.ENTRA: MICROSOFT_GRAPH_ORIGIN,
+    Service.RESOURCE_MANAGER: RESOURCE_MANAGER,
 }
 """Which token each service takes. Microsoft Graph is Entra's API."""
 
@@ -84,7 +87,9 @@ class AdminServices:
         """
         silence_sdk_logs()
         self.deadline = deadline
-        tls = usable_network(environ, (LOGIN, MICROSOFT_GRAPH_ORIGIN, ACCOUNTS_ORIGIN, BUILT_IN))
+        tls = usable_network(
+            environ, (LOGIN, MICROSOFT_GRAPH_ORIGIN, ACCOUNTS_ORIGIN, BUILT_IN, RESOURCE_MANAGER)
+        )
         self._network = Network(tls, deadline, logger.secrets)
         # The app's own identity has no such rights: where there is an endpoint for it, that is not asked.
         self._environ = {name: value for name, value in environ.items() if name != "IDENTITY_ENDPOINT"}
@@ -126,6 +131,26 @@ class AdminServices:
                     connections=_CONNECTIONS.get(origin, 1),
                 )
             return self._apis[origin, tenant]
+
+    def resource_manager(self) -> ResourceManager:
+        """Azure Resource Manager.
+
+        Raises:
+            ServiceError: there is no token for it.
+        """
+        return ResourceManager(self.rest(Service.RESOURCE_MANAGER, RESOURCE_MANAGER))
+
+    def find_app(self, name: str, subscription_id: str = "", group: str = "") -> FunctionApp:
+        """Return the function app of this name; without a subscription, from the one that the Azure CLI uses.
+
+        Raises:
+            ServiceError: Azure or the Azure CLI cannot be asked.
+            DiagnosedError: it is not there.
+        """
+        manager = self.resource_manager()
+        limit = max(1, int(self.deadline.within(TOKEN_LIMIT_S).remaining()))
+        chosen = subscription_id or chosen_subscription(limit)
+        return find_app(manager, name, chosen, group, searches=not subscription_id)
 
     def vault(self, url: str) -> AdminVault:
         """A Key Vault."""

@@ -27,6 +27,7 @@ VAULT = (Service.KEY_VAULT,)
 STORAGE = (Service.STORAGE,)
 DEVOPS = (Service.AZURE_DEVOPS,)
 DATABRICKS = (Service.DATABRICKS,)
+MANAGER = (Service.RESOURCE_MANAGER,)
 _SIGN_INS = {Operation.SIGN_IN, Operation.EXCHANGE_TOKEN}
 _CREDENTIALS = {Operation.LIST_CREDENTIALS, Operation.STORE_CREDENTIAL, Operation.CREATE_CREDENTIAL}
 _FOLDERS = {
@@ -236,9 +237,9 @@ _IDENTITY = (
         Match(IDENTITY, pattern=r"managed identity configuration not found"),
         seen="App Service managed identity configuration not found…",
         cause="The app has no managed identity.",
-        remedy="Give it a user-assigned one, and set AZURE_CLIENT_ID to its client id: `az functionapp identity assign --name APP "
-        "--resource-group GROUP --identities IDENTITY_RESOURCE_ID` Or give it a system-assigned one: `az functionapp identity assign "
-        "--name APP --resource-group GROUP`"),
+        remedy="Give it a user-assigned one, and set AZURE_CLIENT_ID to its client id: `az functionapp identity assign --name {app} "
+        "--resource-group {group} --identities IDENTITY_RESOURCE_ID` Or give it a system-assigned one: `az functionapp identity assign "
+        "--name {app} --resource-group {group}`"),
     row("azure_cli_no_exchange", Match(CLI, {FailureKind.A_PERSON}),
         cause="A person's sign-in with the Azure CLI cannot be exchanged; only the app's managed identity can sign in this way.",
         remedy="Nothing to do here: the app's own identity can. From here, only workspaces with auth oauth_secret can be tried."),
@@ -300,7 +301,7 @@ _IDENTITY = (
         seen="400 …No User Assigned or Delegated Managed Identity found…",
         cause="The app has no identity with this client id, or none at all.",
         remedy="Set {named_in} to the client id (not the object id) of an identity assigned to the app, or remove it to use the "
-        "system-assigned one. To see which are assigned: `az functionapp identity show --name APP --resource-group GROUP`"),
+        "system-assigned one. To see which are assigned: `az functionapp identity show --name {app} --resource-group {group}`"),
     row("identity_unavailable", Match(IDENTITY, {FailureKind.ANSWER, FailureKind.UNEXPECTED, FailureKind.NOT_SENT, *NETWORK}),
         seen="500",
         cause="The platform's identity endpoint did not return a token. AZURE_CLIENT_ID may name an identity that was removed.",
@@ -705,6 +706,55 @@ _FOLDER = (
         remedy=f"Give {{principal}} Can Manage on {{path}}, or let onboard do it: {_ONBOARD}"),
 )
 
+_RESOURCE_MANAGER = (
+    row("azure_wrong_tenant", Match(MANAGER, error_code="InvalidAuthenticationTokenTenant"),
+        seen="401 InvalidAuthenticationTokenTenant The access token is from the wrong issuer…",
+        cause="The Azure CLI is signed in to another tenant than that of the subscription.",
+        remedy="Sign in to the subscription's tenant, and run the command again: `az login --tenant {tenant}`"),
+    row("azure_sign_in_rejected", Match(MANAGER, status={401}),
+        seen="401 ExpiredAuthenticationToken",
+        cause="Azure Resource Manager does not accept the token of the Azure CLI's sign-in.",
+        remedy="Sign in again: `az login --tenant {tenant}`"),
+    row("azure_policy_violation", Match(MANAGER, error_code="RequestDisallowedByPolicy"),
+        seen="403 RequestDisallowedByPolicy",
+        cause="An Azure Policy does not allow this change.",
+        remedy="Ask the owner of the subscription which policy it is (Policy, Compliance)."),
+    row("app_settings_forbidden",
+        Match(MANAGER, status={403}, operation={Operation.READ_APP_SETTINGS, Operation.SET_APP_SETTINGS}),
+        seen="403 AuthorizationFailed",
+        cause="Your sign-in may not read or set the app's settings. The role Reader is not enough.",
+        remedy="Ask an Owner of the app to assign you the role Website Contributor: `az role assignment create --assignee USER_NAME --role "
+        '"Website Contributor" --scope /subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Web/sites/{app}`'),
+    row("alert_rules_forbidden",
+        Match(MANAGER, status={403}, operation={Operation.LIST_ALERT_RULES, Operation.ENABLE_ALERT_RULE}),
+        seen="403 AuthorizationFailed",
+        cause="Your sign-in may not read or enable the alert rules of the app's resource group.",
+        remedy="Ask an Owner of the resource group to assign you the role Monitoring Contributor: `az role assignment create --assignee "
+        'USER_NAME --role "Monitoring Contributor" --scope /subscriptions/{subscription}/resourceGroups/{group}`'),
+    row("azure_permission_missing", Match(MANAGER, status={403}),
+        seen="403 AuthorizationFailed",
+        cause="Your sign-in has no role for this.",
+        remedy="Ask an Owner of the subscription to assign you the role Reader: `az role assignment create --assignee USER_NAME --role "
+        "Reader --scope /subscriptions/{subscription}`"),
+    row("subscription_not_found", Match(MANAGER, status={404, 400}, error_code="SubscriptionNotFound|InvalidSubscriptionId"),
+        seen="404 SubscriptionNotFound",
+        cause="There is no such subscription, or your sign-in has no role in it.",
+        remedy="Correct --subscription. To list the subscriptions: `az account list --output table`"),
+    row("azure_resource_locked", Match(MANAGER, status={409}, error_code="ScopeLocked"),
+        seen="409 ScopeLocked",
+        cause="A lock on the app or its resource group allows no change.",
+        remedy="Ask the owner of the resource group to delete the lock. To list the locks: `az lock list --resource-group {group} --output "
+        "table`"),
+    row("app_update_in_progress", Match(MANAGER, status={409}),
+        seen="409 Conflict",
+        cause="Another change of the app is in progress, for example a deployment.",
+        remedy="Usually temporary. Run the command again in a minute."),
+    row("azure_throttled", Match(MANAGER, status={429}),
+        seen="429 TooManyRequests",
+        cause="Azure Resource Manager limits requests.",
+        remedy="Usually temporary. Run the command again in some minutes."),
+)
+
 _ANY = (
     row("proxy_sign_in", Match(kind={FailureKind.PROXY_AUTH}),
         seen="Tunnel connection failed: 407 …",
@@ -823,6 +873,7 @@ SECTIONS = {
     "Jobs": _JOBS,
     "Git folder": _FOLDER,
     "Spread over many workers": _STORAGE,
+    "Azure Resource Manager": _RESOURCE_MANAGER,
     "Any service": _ANY,
 }
 """The rows by layer, in the order in which a run meets the layers, and in which the rows are tried."""
@@ -1173,8 +1224,8 @@ OWN = (
     row("identity_not_in_tenant",
         message="Tenant {tenant} has no identity {id}.",
         cause="The Azure CLI is signed in to another tenant than the app's, or the id is not that of a managed identity.",
-        remedy="Sign in to the app's tenant with az login, and compare the id with: `az functionapp identity show --name APP "
-        "--resource-group GROUP`"),
+        remedy="Sign in to the app's tenant with az login, and compare the id with: `az functionapp identity show --name {app} "
+        "--resource-group {group}`"),
     row("check_timed_out",
         message="{host} was not looked at in time.",
         cause="It has answered too late, or too many others have.",
@@ -1186,7 +1237,7 @@ OWN = (
     row("not_a_managed_identity",
         message="{id} is the id of an application in tenant {tenant}, not of a managed identity.",
         cause="AZURE_CLIENT_ID, identity or --object-id names an app registration: the rights would go to that.",
-        remedy="Write the managed identity's: `az functionapp identity show --name APP --resource-group GROUP`"),
+        remedy="Write the managed identity's: `az functionapp identity show --name {app} --resource-group {group}`"),
     row("no_consent",
         message="Tenant {tenant} has no service principal of app registration {registration}.",
         cause="Nobody has consented to the app registration there, or devops.client_id is not its application id.",
@@ -1232,6 +1283,19 @@ OWN = (
         message="{host} has {count} named {name} already: application id {ids}.",
         cause="Names of service principals need not be unique, so it cannot be told whether this one is meant.",
         remedy='Write its application id as "client_id" in WORKSPACE_DEFAULTS, or give the new one another name: --new-principal NAME.'),
+    row("function_app_not_found",
+        message="Subscription {subscription} has no function app {app}.",
+        cause="The name or the subscription is wrong, or your sign-in has no role on the app.",
+        remedy="Correct --app, --resource-group or --subscription. To list the function apps: `az functionapp list --subscription "
+        "{subscription} --output table`"),
+    row("function_app_elsewhere",
+        message="Function app {app} is in another subscription, {subscription}.",
+        cause="The Azure CLI uses a different subscription.",
+        remedy="Add --subscription {subscription}."),
+    row("subscription_not_chosen",
+        message="The Azure CLI uses no subscription.",
+        cause="Your sign-in has no role in any subscription of the tenant, or it is for another tenant.",
+        remedy="Sign in to the app's tenant, and select the subscription: `az login --tenant {tenant}`"),
     row("internal_error",
         message="{error}{place}.",
         cause="This is a bug in the app.",
