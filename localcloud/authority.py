@@ -31,9 +31,17 @@ DATABRICKS_RESOURCE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 VAULT_RESOURCE = "https://vault.azure.net"
 STORAGE_RESOURCE = "https://storage.azure.com"
 GRAPH_RESOURCE = "https://graph.microsoft.com"
+MANAGEMENT_RESOURCE = "https://management.azure.com"
+LOGS_RESOURCE = "https://api.loganalytics.io"
 EXCHANGE_RESOURCE = "api://AzureADTokenExchange"
 EXCHANGE_AUDIENCE = "fb60f99c-7a34-4190-8149-302f77469936"
 """What a token for `EXCHANGE_RESOURCE` has as its `aud`."""
+MANAGEMENT_AUDIENCES = tuple(
+    f"https://{host}{end}"
+    for host in ("management.core.windows.net", "management.azure.com")
+    for end in ("/", "")
+)
+"""What a token for Azure Resource Manager can have as its `aud`: as it was asked for."""
 
 
 class Authority:

@@ -32,6 +32,7 @@ from localcloud.memory import Memory
 from localcloud.observer import Observer, Request, Site
 from localcloud.people import Person
 from localcloud.proxy import Certificates, Proxy, ProxyTls, ended, serving
+from localcloud.resource_manager import ResourceManager
 from localcloud.storage import StorageAccount
 
 LEGACY_DEVOPS = ".visualstudio.com"
@@ -49,7 +50,9 @@ _ROOM = 2**30
 
 
 class Cloud:
-    """Managed identities, Key Vault, storage, Azure Databricks, Azure DevOps, Entra's login and Microsoft Graph, for unmodified clients.
+    """Managed identities, Key Vault, storage, Azure Databricks, Azure DevOps, Entra's login, Microsoft Graph and Azure Resource Manager.
+
+    All of them for unmodified clients.
 
     It is there from construction to `close` (or to the end of a `with` block). A client process reaches it
     through the variables of `environment`. The proxy's port is a free one, unless given, and reached in the
@@ -59,6 +62,7 @@ class Cloud:
         identity: the managed identity that the client runs as, unless it asks for one that was added.
         devops: the organizations of Azure DevOps and their repositories.
         account: the Databricks account that all workspaces belong to.
+        resource_manager: the subscriptions, and the function apps in them.
         directory: where repositories, clones and certificates live until `close`.
     """
 
@@ -86,9 +90,9 @@ class Cloud:
         self.account = Account(entra)
         self._workspaces: dict[str, Workspace] = {}
         databricks = AccountSite(self._authority, self.account, self._workspaces)
-        self._sites: dict[str, Site] = {
-            site.host: site for site in (*devops, databricks, self._login, Graph(self._authority, entra))
-        }
+        self.resource_manager = ResourceManager(self._authority)
+        others = (databricks, self._login, Graph(self._authority, entra), self.resource_manager)
+        self._sites: dict[str, Site] = {site.host: site for site in (*devops, *others)}
         self._people: dict[str, Person] = {}
         self._vaults: dict[str, KeyVault] = {}
         self._accounts: dict[str, StorageAccount] = {}
@@ -131,7 +135,8 @@ class Cloud:
     def person(self, name: str, tenant_id: str = TENANT) -> Person:
         """The person of this name, added if need be: nothing lets her in anywhere yet."""
         if name not in self._people:
-            self._people[name] = Person(name, self._authority, tenant_id)
+            found = self.resource_manager.subscriptions_of
+            self._people[name] = Person(name, self._authority, tenant_id, found)
         return self._people[name]
 
     def workspace(self, host: str) -> Workspace:

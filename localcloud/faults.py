@@ -181,6 +181,16 @@ def drip(part: str = "body", interval: float = 1.0) -> Action:
     return act
 
 
+def before(work: Callable[[], object]) -> Action:
+    """Let somebody else do something first, then do what was asked: another admin, between a read and a write."""
+
+    async def act(_: web.Request, proceed: Proceed) -> web.StreamResponse:
+        work()
+        return await proceed()
+
+    return act
+
+
 def act_then(loss: Action) -> Action:
     """Do what was asked, then lose the answer by another action: `act_then(reset())`, `act_then(hang())`."""
 

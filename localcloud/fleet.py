@@ -13,6 +13,7 @@ from localcloud.identity import Identity
 from localcloud.keyvault import KeyVault
 from localcloud.login import AppRegistration
 from localcloud.people import Person
+from localcloud.resource_manager import FunctionApp
 
 ORGANIZATION = "contoso"
 SECOND_ORGANIZATION = "fabrikam"
@@ -20,6 +21,10 @@ PROJECT = "Data Platform"
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
 FEDERATED_CLIENT_ID = "5a1e0000-0000-4000-8000-000000000003"
 SCHEDULE = "0 */15 * * * *"
+SUBSCRIPTION, GROUP = "contoso-production", "rg-git-refresh"
+APP, COMPONENT = "func-git-refresh-contoso", "appi-git-refresh-contoso"
+ALERTS = ("run-failed", "no-run", "no-successful-run", "token-expires-too-soon", "secret-expires-soon")
+PAUSE = "AzureWebJobs.refresh_git.Disabled"
 SECRET_NAME = "databricks-oauth-secret"  # noqa: S105  # a name
 SECRET = "dose00000000000000000000000000000001"  # noqa: S105  # opens nothing but the embedded cloud
 
@@ -30,12 +35,14 @@ class Fleet:
 
     Attributes:
         settings: the app settings that an administrator would write for it.
+        app: the function app in Azure Resource Manager that has these settings; nobody has a role there, but for an admin of the fleet.
     """
 
     workspaces: list[Workspace]
     repositories: list[Repository]
     vault: KeyVault
     settings: Mapping[str, str]
+    app: FunctionApp
 
     @property
     def by_name(self) -> dict[str, Workspace]:
@@ -84,7 +91,7 @@ def seed(cloud: Cloud, workspaces: int = 3) -> Fleet:
         "KEY_VAULT_URL": vault.url,
         "REFRESH_SCHEDULE": SCHEDULE,
     }
-    return Fleet(made, [etl, reports], vault, settings)
+    return Fleet(made, [etl, reports], vault, settings, function_app(cloud, settings))
 
 
 def seed_zones(cloud: Cloud, *, foreign: bool = False) -> ZonedFleet:
@@ -110,7 +117,7 @@ def seed_ungranted(cloud: Cloud, *, foreign: bool = False) -> UngrantedFleet:
     """The same before anybody has granted anything; the account has the two principals that the settings name.
 
     Entra and the vault are ready: the registration of a `foreign` zone is consented to, and the app's identity may read secrets, of which
-    there are none.
+    there are none. The function app is as its first deployment has left it: without a list, paused, and with its alert rules off.
     """
     zones = _zones(cloud, foreign=foreign)
     ada = cloud.person("ada")
@@ -120,6 +127,11 @@ def seed_ungranted(cloud: Cloud, *, foreign: bool = False) -> UngrantedFleet:
         organization.add_administrator(ada.object_id)
     cloud.account.admins.add(ada.object_id)
     zones.vault.allow_writing(ada.object_id)
+    zones.app.group.assign(ada.object_id, "Contributor")
+    zones.app.settings |= {PAUSE: "true"}
+    del zones.app.settings["WORKSPACES"]
+    for rule in zones.app.group.alert_rules:
+        rule.enabled = False
     cloud.account.add(CLIENT_ID, "git-refresh")
     cloud.account.add(FEDERATED_CLIENT_ID, "git-refresh-federated")
     for workspace in zones.workspaces:
@@ -131,10 +143,32 @@ def seed_ungranted(cloud: Cloud, *, foreign: bool = False) -> UngrantedFleet:
         zones.repositories,
         zones.vault,
         zones.settings,
+        zones.app,
         zones.identity,
         zones.application,
         admin=ada,
     )
+
+
+def function_app(cloud: Cloud, settings: Mapping[str, str]) -> FunctionApp:
+    """The function app with these settings and the host's own, its component and its alert rules, as infra/ deploys them."""
+    group = cloud.resource_manager.subscription(SUBSCRIPTION).group(GROUP)
+    component = group.component(COMPONENT)
+    for name in ALERTS:
+        group.alert_rule(f"ar-git-refresh-{name}-contoso", scopes=[component.id])
+    own = {
+        "AzureWebJobsStorage__accountName": "stgitrefreshcontoso",
+        "AzureWebJobsStorage__credential": "managedidentity",
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": component.properties["ConnectionString"],
+        "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": f"ClientId={cloud.identity.client_id};Authorization=AAD",
+        "AZURE_CLIENT_ID": cloud.identity.client_id,
+    }
+    tags = {
+        "azd-env-name": "contoso",
+        "azd-service-name": "refresh",
+        "hidden-link: /app-insights-resource-id": component.id,
+    }
+    return group.function_app(APP, own | dict(settings), tags)
 
 
 def _zones(cloud: Cloud, *, foreign: bool) -> ZonedFleet:
@@ -164,7 +198,9 @@ def _zones(cloud: Cloud, *, foreign: bool) -> ZonedFleet:
         "REFRESH_SCHEDULE": SCHEDULE,
     }
     repositories = [etl, reports, second_etl, second_reports]
-    return ZonedFleet(made, repositories, vault, settings, identity, application)
+    return ZonedFleet(
+        made, repositories, vault, settings, function_app(cloud, settings), identity, application
+    )
 
 
 def _repositories(cloud: Cloud, organization: str) -> tuple[Repository, Repository]:

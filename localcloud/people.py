@@ -1,27 +1,45 @@
-"""People: who administers things in the cloud, and is signed in to the Azure CLI."""
+"""People: who administers things in the cloud, and is signed in to the Azure CLI.
+
+Facts: azure-cli's `azure.cli.core._profile`: what it keeps of an account.
+"""
 
 import json
 import os
 import shlex
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from localcloud.authority import (
     DATABRICKS_RESOURCE,
     DEVOPS_RESOURCE,
     GRAPH_RESOURCE,
+    LOGS_RESOURCE,
+    MANAGEMENT_RESOURCE,
     TENANT,
     VAULT_RESOURCE,
     Authority,
     entra,
 )
+from localcloud.resource_manager import Subscription
 
 AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 """The Azure CLI's own application id, which its tokens name."""
 
-RESOURCES = (DEVOPS_RESOURCE, DATABRICKS_RESOURCE, VAULT_RESOURCE, GRAPH_RESOURCE)
+RESOURCES = (
+    DEVOPS_RESOURCE,
+    DATABRICKS_RESOURCE,
+    VAULT_RESOURCE,
+    GRAPH_RESOURCE,
+    MANAGEMENT_RESOURCE,
+    LOGS_RESOURCE,
+)
+
+
+type Subscriptions = Callable[[str, str], Sequence[Subscription]]
+"""Those that somebody, by object ID, has a role in, in a tenant."""
 
 
 class Person:
@@ -32,13 +50,20 @@ class Person:
         token_lifetime: seconds that a newly issued token lives.
     """
 
-    def __init__(self, name: str, authority: Authority, tenant_id: str = TENANT) -> None:
+    def __init__(
+        self,
+        name: str,
+        authority: Authority,
+        tenant_id: str = TENANT,
+        subscriptions: Subscriptions | None = None,
+    ) -> None:
         self.name = name
         self.user_name = f"{name}@contoso.com"
         self.tenant_id = tenant_id
         self.object_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"person/{name}"))
         self.token_lifetime = 3900.0
         self._authority = authority
+        self._subscriptions = subscriptions
 
     def token(self, resource: str, tenant_id: str | None = None) -> str:
         """A token for this resource, as the Azure CLI gets it; of another tenant, as the guest that she is there."""
@@ -47,13 +72,23 @@ class Person:
         claims |= {"appid": AZURE_CLI, "idtyp": "user"}
         return self._authority.issue(entra(tenant), resource, self.token_lifetime, claims)
 
-    def sign_in(self, place: Path, tenants: Sequence[str] = (), *, only: Sequence[str] = RESOURCES) -> Path:
+    def sign_in(
+        self,
+        place: Path,
+        tenants: Sequence[str] = (),
+        *,
+        only: Sequence[str] = RESOURCES,
+        subscription: str | None = None,
+    ) -> Path:
         """Write a stand-in for `az` into a directory, as somebody has left it after `az login`; the directory, to be put on PATH.
+
+        It knows `az account get-access-token`, `show` and `list`, and nothing else.
 
         Args:
             place: the directory, made if need be.
             tenants: others than her own that she may have tokens of.
             only: the resources that there are tokens for.
+            subscription: the name of the one that `az account set` has chosen; else the first in which she has a role.
         """
         place.mkdir(parents=True, exist_ok=True)
         ends = int(time.time() + self.token_lifetime)
@@ -69,12 +104,45 @@ class Person:
             asked = f"--resource {resource} --tenant {tenant}" if tenant else f"--resource {resource}"
             own = "" if tenant else f"|*'{asked} --tenant {self.tenant_id}'"
             cases.append(f"*'{asked}'{own}) cat {shlex.quote(str(file))};;")
+        accounts = self._accounts(tenants, subscription)
+        chosen = next(account for account in accounts if account["isDefault"])
+        for name, shown in (("show", chosen), ("list", accounts)):
+            file = place / f"account-{name}.json"
+            file.write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
+            cases.append(f"'account {name}'*) cat {shlex.quote(str(file))};;")
         refusal = "echo 'ERROR: AADSTS50020: User account does not exist in tenant' >&2; exit 1"
-        script = "\n".join(["#!/bin/sh", 'case "$*" in', *cases, f"*) {refusal};;", "esac", ""])
+        unknown = "echo \"ERROR: '$*' is not in this stand-in for the Azure CLI\" >&2; exit 2"
+        cases += [f"'account get-access-token'*) {refusal};;", f"*) {unknown};;"]
         az = place / "az"
-        az.write_text(script, encoding="utf-8")
+        az.write_text("\n".join(["#!/bin/sh", 'case "$*" in', *cases, "esac", ""]), encoding="utf-8")
         az.chmod(0o755)
         return place
+
+    def _accounts(self, tenants: Sequence[str], chosen: str | None) -> list[dict[str, Any]]:
+        """What the Azure CLI keeps of each subscription; without one it keeps the tenant in its place."""
+        owned = self._subscriptions or (lambda *_: ())
+        places = (self.tenant_id, *tenants)
+        found = [
+            (each.subscription_id, each.name, tenant)
+            for tenant in places
+            for each in owned(self.object_id, tenant)
+        ]
+        found = found or [(self.tenant_id, "N/A(tenant level account)", self.tenant_id)]
+        default = chosen or found[0][1]
+        return [
+            {
+                "environmentName": "AzureCloud",
+                "homeTenantId": tenant,
+                "id": identifier,
+                "isDefault": name == default,
+                "managedByTenants": [],
+                "name": name,
+                "state": "Enabled",
+                "tenantId": tenant,
+                "user": {"name": self.user_name, "type": "user"},
+            }
+            for identifier, name, tenant in found
+        ]
 
 
 def laptop(environ: dict[str, str], az: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Refusals that Databricks and Azure DevOps were seen to answer, as faults by name.
+"""Refusals that Databricks, Azure DevOps and Azure Resource Manager were seen to answer, as faults by name.
 
 What the services of the cloud answer by themselves is not here. Facts: https://github.com/databricks/databricks-sdk-go, `apierr`;
 https://learn.microsoft.com/azure/databricks/repos/errors-troubleshooting; and the recordings of
@@ -11,6 +11,8 @@ from typing import Literal
 
 from aiohttp import web
 
+from localcloud import resource_manager
+from localcloud.answers import ApiError
 from localcloud.devops import errors
 from localcloud.faults import Action, Proceed, status
 
@@ -50,6 +52,10 @@ def no_controller() -> Action:
     return act
 
 
+def _error(error: ApiError) -> Action:
+    return status(error.status, error.body, error.headers)
+
+
 def _databricks(code: int, error_code: str, message: str) -> Callable[[], Action]:
     return lambda: status(code, {"error_code": error_code, "message": message})
 
@@ -83,3 +89,11 @@ DEVOPS: Mapping[str, Callable[[], Action]] = {
     ),
 }
 """Of Azure DevOps, by names that complete "an Azure DevOps that …"."""
+
+RESOURCE_MANAGER: Mapping[str, Callable[[], Action]] = {
+    "throttles for 17 seconds": lambda: _error(resource_manager.throttled(17)),
+    "throttles for an hour": lambda: _error(resource_manager.throttled(3600)),
+    "has another operation in progress": lambda: _error(resource_manager.in_progress()),
+    "has another operation in progress, as 429": lambda: _error(resource_manager.in_progress(429)),
+}
+"""Of Azure Resource Manager, by names that complete "a Resource Manager that …"."""

@@ -7,7 +7,7 @@ https://learn.microsoft.com/rest/api/resources/subscriptions/list
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -19,12 +19,18 @@ from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
 from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.failures.failure import Attempt, Operation, ServiceError, none_if_missing
+from git_refresh.model.clock import Clock
 from git_refresh.model.values import GUID
+from git_refresh.model.waiting import pause
 
 MAX_PAGES = 50
 """Pages of a list. A subscription with more function apps needs --resource-group."""
 MAX_SUBSCRIPTIONS = 30
 """Subscriptions that are searched for an app that is not in the chosen one."""
+
+READS_AFTERWARDS = 4
+"""How often app settings are read after they were set, until they are the ones that were set."""
+BETWEEN_READS_S = 2.0
 
 _WEB = {"api-version": "2025-03-01"}
 _SUBSCRIPTIONS = {"api-version": "2022-12-01"}
@@ -277,6 +283,58 @@ def _if_readable(manager: ResourceManager, name: str, subscription_id: str, grou
         if error.failure.status is None:
             raise
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class AppSettingsChange:
+    """A change from the app settings that a person was shown to those that they want. The API has no `etag`."""
+
+    manager: ResourceManager
+    app: FunctionApp
+    shown: Mapping[str, str] = field(repr=False)
+    wanted: Mapping[str, str] = field(repr=False)
+
+    def check_unchanged(self) -> None:
+        """Check that the app still has what was shown.
+
+        Raises:
+            ServiceError: the app settings cannot be read.
+            DiagnosedError: somebody else has changed them since.
+        """
+        if self.manager.app_settings(self.app) != self.shown:
+            raise DiagnosedError(finding("app_settings_changed", self._context))
+
+    def make(self, clock: Clock) -> None:
+        """Set the app settings, and read them right before and right after: a lost response is settled by what is there.
+
+        Raises:
+            ServiceError: they could not be set or read.
+            DiagnosedError: somebody else changed them at the same time.
+        """
+        self.check_unchanged()
+        lost: ServiceError | None = None
+        try:
+            self.manager.set_app_settings(self.app, self.wanted)
+        except ServiceError as error:
+            if not error.failure.outcome_unknown:
+                raise
+            lost = error
+        found = self.shown
+        for attempt in range(READS_AFTERWARDS):
+            if attempt:
+                pause(clock, BETWEEN_READS_S)
+            found = self.manager.app_settings(self.app)
+            if found == self.wanted:
+                return
+        if lost is not None and found == self.shown:
+            raise lost
+        raise DiagnosedError(finding("app_settings_not_kept", self._context))
+
+    @property
+    def _context(self) -> DiagnosisContext:
+        return DiagnosisContext(
+            app=self.app.name, group=self.app.group, subscription=self.app.subscription_id
+        )
 
 
 def _encoded(path: str) -> str:

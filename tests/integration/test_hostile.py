@@ -5,6 +5,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -198,12 +199,7 @@ def run_with(descriptors: int, fleet: Fleet) -> tuple[int, dict[str, object], st
 def test_a_healthy_fleet_is_fresh_with_few_descriptors(cloud: Cloud) -> None:
     fleet = seed(cloud, 110)
     entries = [{"host": workspace.url, "folders": ["/Repos/etl/prod"]} for workspace in fleet.workspaces]
-    few = Fleet(
-        fleet.workspaces,
-        fleet.repositories,
-        fleet.vault,
-        {**fleet.settings, "WORKSPACES": json.dumps(entries)},
-    )
+    few = replace(fleet, settings={**fleet.settings, "WORKSPACES": json.dumps(entries)})
     code, report, said = run_with(80, few)
     assert (code, report["result"]) == (0, "ok"), said
 

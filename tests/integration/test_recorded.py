@@ -37,7 +37,7 @@ from git_refresh.model.repository import parse_repository
 from git_refresh.model.values import AZURE_DEVOPS, Ref, Token
 from git_refresh.output.mask import SecretFilter
 from localcloud import Cloud, Fault
-from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, VAULT_RESOURCE
+from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, MANAGEMENT_RESOURCE, VAULT_RESOURCE
 from tests.support.embedded_cloud import embedded_cloud
 from tests.support.hostile import Plain
 from tests.support.mutations import Body, Change, Header, Status, mutate
@@ -46,12 +46,19 @@ from tests.support.recorded import shape
 
 NAMES = sorted(path.stem for path in RECORDED.glob("*.json"))
 HOST = "https://adb-1111111111111111.1.azuredatabricks.net"
+MANAGER = "https://management.azure.com"
 VAULT = "https://contoso.vault.azure.net"
 URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
 SECRET = "databricks-oauth-secret"
 OBJECT_ID = "5a1e0000-0000-4000-8000-0000000000a2"
 MEMBER = Member("aad.NWEx", "5a1e0000-0000-4000-8000-0000000000a3", False, frozenset())
-SERVICES = {"devops": "devops", "keyvault": "keyvault", "identity": "identity", "databricks": "databricks"}
+SERVICES = {
+    "devops": "devops",
+    "keyvault": "keyvault",
+    "identity": "identity",
+    "databricks": "databricks",
+    "resourcemanager": "resource_manager",
+}
 
 
 @dataclass(frozen=True)
@@ -239,10 +246,12 @@ REFUSED = {
 }
 TOGETHER = {"devops_entitlement", "devops_descriptor", "devops_groups"}
 """Of several requests of one step: these have tests of their own."""
+NOT_READ = {name for name in NAMES if name.startswith("resourcemanager_")}
+"""Only the embedded cloud is compared with these."""
 
 
 def test_every_recorded_answer_is_replayed() -> None:
-    assert sorted({*READ, *REFUSED, *TOGETHER}) == NAMES
+    assert sorted({*READ, *REFUSED, *TOGETHER, *NOT_READ}) == NAMES
 
 
 @pytest.mark.parametrize("name", READ)
@@ -342,6 +351,37 @@ EXPRESS = {"accountLicenseType": "express", "licensingSource": "account"}
 OF_A_PERSON = frozenset({"user"})
 """A person's entitlement is recorded, a service principal's is not."""
 OF_A_PRINCIPAL = frozenset({"servicePrincipal"})
+SITE = [
+    f"properties.{name}"
+    for name in (
+        "enabledHostNames",
+        "hostNameSslStates",
+        "isXenon",
+        "hyperV",
+        "scmSiteAlsoStopped",
+        "clientCertEnabled",
+        "clientCertMode",
+        "hostNamesDisabled",
+        "customDomainVerificationId",
+        "outboundIpAddresses",
+        "possibleOutboundIpAddresses",
+        "containerSize",
+        "dailyMemoryTimeQuota",
+        "redundancyMode",
+        "storageAccountRequired",
+    )
+]
+RULE = [
+    "muteActionsDuration",
+    "actions.actionGroups.*",
+    "actions.actionProperties",
+    "actions.customProperties",
+    "resolveConfiguration",
+    "isWorkspaceAlertsStorageConfigured",
+    "checkWorkspaceAlertsStorageConfigured",
+]
+COMPONENT = ["Flow_Type", "Request_Source", "HockeyAppId", "HockeyAppToken", "LinkedStorages"]
+"""Of these resources, what the embedded cloud does not have."""
 SAME_SHAPE = {
     "devops_refs": Asked(
         "GET https://dev.azure.com/contoso/Data%20Platform/_apis/git/repositories/etl/refs",
@@ -405,7 +445,73 @@ SAME_SHAPE = {
     ),
     "databricks_not_found": Asked(f"GET {HOST}/api/2.0/workspace/get-status?path=/none", DATABRICKS_RESOURCE),
 }
+SAME_SHAPE |= {
+    "resourcemanager_subscriptions": Asked(
+        f"GET {MANAGER}/subscriptions?api-version=2022-12-01",
+        MANAGEMENT_RESOURCE,
+        left_out=frozenset({"value.*.managedByTenants.*", "value.*.tags.environment", "nextLink"}),
+        extra=frozenset({"count"}),
+    ),
+    "resourcemanager_sites": Asked(
+        f"GET {MANAGER}{{subscription}}/providers/Microsoft.Web/sites?api-version=2025-03-01",
+        MANAGEMENT_RESOURCE,
+        left_out=frozenset(f"value.*.{name}" for name in SITE),
+        extra=frozenset({"value.*.tags", "value.*.properties.sku"}),
+    ),
+    "resourcemanager_site": Asked(
+        f"GET {MANAGER}{{app}}?api-version=2025-03-01",
+        MANAGEMENT_RESOURCE,
+        left_out=frozenset(SITE),
+        extra=frozenset({"tags"}),
+    ),
+    "resourcemanager_app_settings": Asked(
+        f"POST {MANAGER}{{app}}/config/appsettings/list?api-version=2025-03-01", MANAGEMENT_RESOURCE
+    ),
+    "resourcemanager_app_settings_saved": Asked(
+        f"PUT {MANAGER}{{app}}/config/appsettings?api-version=2025-03-01",
+        MANAGEMENT_RESOURCE,
+        json={"properties": {"REFRESH_SCHEDULE": "0 */15 * * * *", "KEY_VAULT_URL": VAULT}},
+    ),
+    "resourcemanager_alert_rules": Asked(
+        f"GET {MANAGER}{{group}}/providers/Microsoft.Insights/scheduledQueryRules?api-version=2026-03-01",
+        MANAGEMENT_RESOURCE,
+        left_out=frozenset(f"value.*.properties.{name}" for name in RULE),
+        extra=frozenset({"value.*.kind", "value.*.properties.displayName"}),
+    ),
+    "resourcemanager_alert_rule_changed": Asked(
+        f"PATCH {MANAGER}{{group}}/providers/Microsoft.Insights/scheduledQueryRules/failed?api-version=2026-03-01",
+        MANAGEMENT_RESOURCE,
+        json={"properties": {"enabled": True}},
+        left_out=frozenset(f"properties.{name}" for name in RULE),
+        extra=frozenset({"kind", "properties.displayName"}),
+    ),
+    "resourcemanager_component": Asked(
+        f"GET {MANAGER}{{group}}/providers/Microsoft.Insights/components/logs?api-version=2020-02-02",
+        MANAGEMENT_RESOURCE,
+        left_out=frozenset({"tags", *(f"properties.{name}" for name in COMPONENT)}),
+    ),
+    "resourcemanager_components": Asked(
+        f"GET {MANAGER}{{group}}/providers/Microsoft.Insights/components?api-version=2020-02-02",
+        MANAGEMENT_RESOURCE,
+        left_out=frozenset(
+            {"nextLink", "value.*.tags", *(f"value.*.properties.{name}" for name in COMPONENT)}
+        ),
+    ),
+    "resourcemanager_not_found": Asked(f"GET {MANAGER}{{app}}-2?api-version=2025-03-01", MANAGEMENT_RESOURCE),
+    "resourcemanager_forbidden": Asked(
+        f"POST {MANAGER}{{closed}}/config/appsettings/list?api-version=2025-03-01", MANAGEMENT_RESOURCE
+    ),
+    "resourcemanager_busy": Asked(
+        f"PUT {MANAGER}{{busy}}/config/appsettings?api-version=2025-03-01",
+        MANAGEMENT_RESOURCE,
+        json={"properties": {}},
+        left_out=frozenset(f"Details.*.ErrorEntity.{name}" for name in ("MessageTemplate", "Parameters")),
+    ),
+}
 NOT_COMPARED = {
+    "resourcemanager_wrong_tenant",
+    "resourcemanager_expired",
+    "resourcemanager_throttled",
     "devops_organization_stopped",
     "devops_unauthorized_empty",
     "devops_unauthorized_empty_list",
@@ -451,7 +557,12 @@ class Places:
         project = organization.project("Data Platform")
         assert project
         object_id = self.cloud.identity.object_id
+        group = self.cloud.resource_manager.subscription("contoso").group("git-refresh")
         values = {
+            "subscription": group.subscription.id,
+            "group": group.id,
+            **{name: f"{group.id}/providers/Microsoft.Web/sites/{name}" for name in ("app", "busy")},
+            "closed": f"{group.subscription.id}/resourceGroups/closed/providers/Microsoft.Web/sites/app",
             "key": organization.storage_key(object_id),
             "project": project.id,
             "descriptor": organization.descriptor(object_id),
@@ -471,7 +582,7 @@ def ask(cloud: Cloud, asked: Asked) -> requests.Response:
     elif asked.resource == VAULT_RESOURCE:
         headers["Authorization"] = f"Bearer {cloud.identity.token(VAULT_RESOURCE)}"
     elif asked.resource:
-        headers["Authorization"] = f"Bearer {cloud.person('ada').token(DATABRICKS_RESOURCE)}"
+        headers["Authorization"] = f"Bearer {cloud.person('ada').token(asked.resource)}"
     if isinstance(asked.json, list):
         headers["Content-Type"] = "application/json-patch+json"
     preview = {"api-version": "7.1-preview.1"} if "graph" in url or "vsaex" in url else {}
@@ -484,6 +595,15 @@ def test_the_embedded_cloud_answers_in_the_recorded_shape(name: str, cloud: Clou
     ada = cloud.person("ada")
     cloud.devops.organization("contoso").add_administrator(ada.object_id)
     cloud.workspace(urlsplit(HOST).netloc).add_user(ada, admin=True)
+    subscription = cloud.resource_manager.subscription("contoso")
+    group, closed = subscription.group("git-refresh"), subscription.group("closed")
+    group.assign(ada.object_id, "Contributor")
+    settings = {"REFRESH_SCHEDULE": "0 */15 * * * *", "KEY_VAULT_URL": VAULT}
+    group.function_app("app", settings)
+    group.function_app("busy").busy = True
+    group.alert_rule("failed", scopes=[group.component("logs").id])
+    closed.assign(ada.object_id, "Reader")
+    closed.function_app("app")
     vault = cloud.keyvault("contoso")
     vault.set("there", "dose00112233445566778899aabbccddeeff")
     if not vault.versions("gone"):

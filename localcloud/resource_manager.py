@@ -1,0 +1,655 @@
+"""Azure Resource Manager, as far as it is needed to find a function app and to read and set what belongs to it.
+
+Facts: https://github.com/Azure/azure-rest-api-specs, `specification/`, below `resource-manager/`:
+`resources/…/Microsoft.Resources/subscriptions/stable/2022-12-01`: `GET /subscriptions` lists those of the token's tenant;
+`web/…/Microsoft.Web/AppService/stable/2025-03-01/WebApps.json`: saving app settings replaces all of them, without `etag` and `If-Match`;
+`monitor/…/Microsoft.Insights/Insights/stable/2026-03-01/scheduledQueryRule_API.json`: the IDs of rules are in small letters;
+`applicationinsights/…/Microsoft.Insights/stable/2020-02-02/components_API.json`.
+Roles: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles.
+Refusals: azure-sdk-for-python#38382 (another tenant), Azure/apiops#671 (a token that has expired), vscode-azurefunctions#3830 (no
+permission), azure-cli#30992 (no resource), azure-powershell#10638 (no resource group), azure-sdk-for-java#1827 (another operation is in
+progress: App Service's own errors begin with capital letters) and Partner-Smart-Office#1 (the same as 429).
+
+Unrecorded: that a list has what the caller may read and no more, where a role is assigned further down.
+"""
+
+import fnmatch
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, override
+
+import jwt
+from aiohttp import web
+
+from localcloud.answers import PRINCIPAL, ApiError
+from localcloud.authority import MANAGEMENT_AUDIENCES, TENANT, TENANTS, Authority, entra
+
+SITES, COMPONENTS, RULES = (
+    "Microsoft.Web/sites",
+    "Microsoft.Insights/components",
+    "Microsoft.Insights/scheduledQueryRules",
+)
+
+ROLES: Mapping[str, tuple[str, ...]] = {
+    "Owner": ("*",),
+    "Contributor": ("*",),
+    "Reader": ("*/read",),
+    "Website Contributor": (
+        "Microsoft.Insights/components/*",
+        "Microsoft.Resources/subscriptions/resourceGroups/read",
+        "Microsoft.Web/serverFarms/read",
+        "Microsoft.Web/sites/*",
+    ),
+    "Monitoring Contributor": (
+        "*/read",
+        "Microsoft.Insights/scheduledqueryrules/*",
+        "Microsoft.OperationalInsights/workspaces/search/action",
+    ),
+    "Monitoring Reader": ("*/read", "Microsoft.OperationalInsights/workspaces/search/action"),
+    "Log Analytics Reader": ("*/read", "Microsoft.OperationalInsights/workspaces/search/action"),
+}
+"""What each built-in role may, as far as something here asks for it. None of the others may list app settings or change alert rules."""
+
+_VERSIONS = {
+    "subscriptions": ("2019-11-01", "2020-01-01", "2021-01-01", "2022-12-01"),
+    SITES: ("2023-12-01", "2024-04-01", "2024-11-01", "2025-03-01"),
+    COMPONENTS: ("2020-02-02",),
+    RULES: ("2021-08-01", "2022-06-15", "2023-12-01", "2026-03-01"),
+}
+_LOCATION = "westeurope"
+
+
+class Scope:
+    """Where roles are assigned: a subscription, a resource group or a resource. A role holds for what is below, too."""
+
+    def __init__(self, scope_id: str, parent: "Scope | None" = None) -> None:
+        self.id = scope_id
+        self._parent = parent
+        self._roles: dict[str, set[str]] = {}
+
+    def assign(self, object_id: str, *roles: str) -> None:
+        """Assign built-in roles of `ROLES` to somebody."""
+        for role in roles:
+            ROLES[role]  # a KeyError: there is no such role here
+            self._roles.setdefault(object_id, set()).add(role)
+
+    def unassign(self, object_id: str) -> None:
+        """Take away every role that was assigned here."""
+        self._roles.pop(object_id, None)
+
+    def roles(self, object_id: str) -> set[str]:
+        """Those that somebody has here, from wherever."""
+        above = self._parent.roles(object_id) if self._parent else set()
+        return above | self._roles.get(object_id, set())
+
+    @property
+    def below(self) -> "Iterable[Scope]":
+        """What is directly below."""
+        return ()
+
+    def seen_by(self, object_id: str) -> bool:
+        """Whether somebody has any role here, or in anything below."""
+        return bool(self.roles(object_id)) or any(scope.seen_by(object_id) for scope in self.below)
+
+    def allows(self, object_id: str, action: str) -> bool:
+        """Whether somebody may do this here."""
+        allowed = (each for role in self.roles(object_id) for each in ROLES[role])
+        return any(fnmatch.fnmatchcase(action.lower(), each.lower()) for each in allowed)
+
+
+class Resource(Scope):
+    """Something in a resource group, of which only the name, the tags and the properties below matter here."""
+
+    type = ""
+    kind: str | None = None
+
+    def __init__(self, group: "ResourceGroup", name: str, tags: Mapping[str, str] | None = None) -> None:
+        super().__init__(f"{group.id}/providers/{self.type}/{name}", group)
+        self.group = group
+        self.name = name
+        self.tags = dict(tags or {})
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def shown(self) -> dict[str, Any]:
+        """What reading it answers."""
+        known = {
+            "id": self.id,
+            "name": self.name,
+            "type": self.type,
+            "location": _LOCATION,
+            "tags": self.tags,
+        }
+        return known | ({"kind": self.kind} if self.kind else {}) | {"properties": self.properties}
+
+
+class FunctionApp(Resource):
+    """A function app, and its app settings, which `settings` can change as somebody in the portal does.
+
+    Attributes:
+        saved: the app settings after each time that they were saved through the API: each restarts the app.
+        on_save: called, in the cloud's thread, when that has happened.
+        busy: another operation is in progress, so that nothing can be saved.
+    """
+
+    type = SITES
+    kind = "functionapp,linux"
+
+    def __init__(
+        self,
+        group: "ResourceGroup",
+        name: str,
+        settings: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(group, name, tags)
+        self.settings = dict(settings or {})
+        self.saved: list[Mapping[str, str]] = []
+        self.on_save: Callable[[], None] | None = None
+        self.busy = False
+
+    @property
+    def restarts(self) -> int:
+        return len(self.saved)
+
+    @property
+    @override
+    def properties(self) -> dict[str, Any]:
+        host = f"{self.name.lower()}.azurewebsites.net"
+        return {
+            "state": "Running",
+            "hostNames": [host],
+            "repositorySiteName": self.name,
+            "usageState": "Normal",
+            "enabled": True,
+            "availabilityState": "Normal",
+            "serverFarmId": f"{self.group.id}/providers/Microsoft.Web/serverfarms/plan-{self.name}",
+            "reserved": True,
+            "lastModifiedTimeUtc": "2026-11-02T08:00:00.000Z",
+            "siteConfig": {
+                "numberOfWorkers": 1,
+                "linuxFxVersion": "",
+                "alwaysOn": False,
+                "minTlsVersion": "1.2",
+            },
+            "clientAffinityEnabled": False,
+            "resourceGroup": self.group.name,
+            "defaultHostName": host,
+            "httpsOnly": True,
+            "keyVaultReferenceIdentity": "SystemAssigned",
+            "sku": "FlexConsumption",
+        }
+
+    def shown_settings(self) -> dict[str, Any]:
+        return {
+            "id": f"{self.id}/config/appsettings",
+            "name": "appsettings",
+            "type": f"{SITES}/config",
+            "kind": self.kind,
+            "properties": dict(self.settings),
+        }
+
+    def save(self, settings: Mapping[str, str]) -> None:
+        """Replace the app settings as the API does: the app restarts."""
+        self.settings = dict(settings)
+        self.saved.append(dict(settings))
+        if self.on_save:
+            self.on_save()
+
+
+class Component(Resource):
+    """An Application Insights component, which has the app's logs."""
+
+    type = COMPONENTS
+    kind = "web"
+
+    @property
+    @override
+    def properties(self) -> dict[str, Any]:
+        key = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.id}/key"))
+        return {
+            "ApplicationId": self.name,
+            "AppId": str(uuid.uuid5(uuid.NAMESPACE_URL, self.id)),
+            "Application_Type": "web",
+            "InstrumentationKey": key,
+            "CreationDate": "2026-11-02T08:00:00.0000000+00:00",
+            "TenantId": self.group.subscription.id.rpartition("/")[2],
+            "provisioningState": "Succeeded",
+            "SamplingPercentage": 100.0,
+            "WorkspaceResourceId": f"{self.group.id}/providers/microsoft.operationalinsights/workspaces/log-{self.name}",
+            "ConnectionString": f"InstrumentationKey={key}",
+            "DisableIpMasking": False,
+            "publicNetworkAccessForQuery": "Enabled",
+            "publicNetworkAccessForIngestion": "Enabled",
+            "IngestionMode": "LogAnalytics",
+        }
+
+
+class AlertRule(Resource):
+    """A log search alert rule."""
+
+    type = RULES
+    kind = "LogAlert"
+
+    def __init__(
+        self, group: "ResourceGroup", name: str, *, scopes: Iterable[str] = (), enabled: bool = True
+    ) -> None:
+        super().__init__(group, name)
+        self.scopes = list(scopes)
+        self.enabled = enabled
+
+    @property
+    @override
+    def properties(self) -> dict[str, Any]:
+        return {
+            "displayName": self.name,
+            "description": self.name,
+            "severity": 1,
+            "enabled": self.enabled,
+            "evaluationFrequency": "PT5M",
+            "scopes": self.scopes,
+            "targetResourceTypes": [COMPONENTS],
+            "windowSize": "PT15M",
+            "criteria": {
+                "allOf": [
+                    {
+                        "query": "traces",
+                        "timeAggregation": "Count",
+                        "dimensions": [],
+                        "operator": "GreaterThan",
+                        "threshold": 0,
+                        "failingPeriods": {"numberOfEvaluationPeriods": 1, "minFailingPeriodsToAlert": 1},
+                    }
+                ]
+            },
+            "actions": {"actionGroups": []},
+            "skipQueryValidation": True,
+        }
+
+    @override
+    def shown(self) -> dict[str, Any]:
+        place = f"{self.group.subscription.id}/resourcegroups/{self.group.name}"
+        kind = RULES.lower()
+        return super().shown() | {"id": f"{place}/providers/{kind}/{self.name}", "type": kind}
+
+
+class ResourceGroup(Scope):
+    """A resource group; what it is asked for by name it makes, if need be."""
+
+    def __init__(self, subscription: "Subscription", name: str) -> None:
+        super().__init__(f"{subscription.id}/resourceGroups/{name}", subscription)
+        self.subscription = subscription
+        self.name = name
+        self._resources: dict[tuple[str, str], Resource] = {}
+
+    def function_app(
+        self, name: str, settings: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None
+    ) -> FunctionApp:
+        return self._add(FunctionApp(self, name, settings, tags))
+
+    def component(self, name: str) -> Component:
+        return self._add(Component(self, name))
+
+    def alert_rule(self, name: str, *, scopes: Iterable[str] = (), enabled: bool = True) -> AlertRule:
+        return self._add(AlertRule(self, name, scopes=scopes, enabled=enabled))
+
+    @property
+    def alert_rules(self) -> list[AlertRule]:
+        return [each for each in self._resources.values() if isinstance(each, AlertRule)]
+
+    def remove(self, resource: Resource) -> None:
+        """Delete a resource."""
+        del self._resources[resource.type.lower(), resource.name.lower()]
+
+    @property
+    @override
+    def below(self) -> Iterable[Scope]:
+        return self._resources.values()
+
+    def find(self, kind: str, name: str) -> Resource | None:
+        return self._resources.get((kind.lower(), name.lower()))
+
+    def all(self, kind: str) -> list[Resource]:
+        return [known for (of, _), known in self._resources.items() if of == kind.lower()]
+
+    def _add[R: Resource](self, resource: R) -> R:
+        key = (resource.type.lower(), resource.name.lower())
+        return self._resources.setdefault(key, resource)  # type: ignore[return-value]  # of the same type
+
+
+class Subscription(Scope):
+    """A subscription of one tenant; the resource group that it is asked for by name it makes, if need be."""
+
+    def __init__(self, name: str, tenant_id: str) -> None:
+        self.subscription_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"subscription/{name}"))
+        super().__init__(f"/subscriptions/{self.subscription_id}")
+        self.name = name
+        self.tenant_id = tenant_id
+        self._groups: dict[str, ResourceGroup] = {}
+
+    def group(self, name: str) -> ResourceGroup:
+        return self._groups.setdefault(name.lower(), ResourceGroup(self, name))
+
+    @property
+    @override
+    def below(self) -> Iterable[Scope]:
+        return self._groups.values()
+
+    def find(self, group: str) -> ResourceGroup | None:
+        return self._groups.get(group.lower())
+
+    def all(self, kind: str) -> list[Resource]:
+        return [each for group in self._groups.values() for each in group.all(kind)]
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "subscriptionId": self.subscription_id,
+            "tenantId": self.tenant_id,
+            "displayName": self.name,
+            "state": "Enabled",
+            "subscriptionPolicies": {
+                "locationPlacementId": "Public_2014-09-01",
+                "quotaId": "EnterpriseAgreement_2014-09-01",
+                "spendingLimit": "Off",
+            },
+            "authorizationSource": "RoleBased",
+            "managedByTenants": [],
+            "tags": {},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    object_id: str
+    name: str
+    tenant_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request, and what its path names."""
+
+    caller: _Caller
+    path: str
+    query: Mapping[str, str]
+    parts: Mapping[str, str]
+    body: Mapping[str, Any]
+
+    def denied(self, action: str, scope: str) -> ApiError:
+        """What is answered to a caller who may not do this."""
+        return _error(
+            403,
+            "AuthorizationFailed",
+            f"The client '{self.caller.name}' with object id '{self.caller.object_id}' does not have authorization to perform action "
+            f"'{action}' over scope '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials.",
+        )
+
+
+class ResourceManager:
+    """`management.azure.com`.
+
+    Attributes:
+        page: how many resources are listed at once.
+    """
+
+    service = "resource_manager"
+    host = "management.azure.com"
+    request_id_header = "x-ms-request-id"
+
+    def __init__(self, authority: Authority) -> None:
+        self.page = 50
+        self._authority = authority
+        self._subscriptions: dict[str, Subscription] = {}
+
+    def subscription(self, name: str, tenant_id: str = TENANT) -> Subscription:
+        """The subscription of this name, made if need be: nobody has a role there."""
+        known = next((each for each in self._subscriptions.values() if each.name == name), None)
+        if known is None:
+            known = Subscription(name, tenant_id)
+            self._subscriptions[known.subscription_id] = known
+        return known
+
+    def subscriptions_of(self, object_id: str, tenant_id: str) -> list[Subscription]:
+        """Those of a tenant in which somebody has any role, in the order in which they were made."""
+        return [
+            each
+            for each in self._subscriptions.values()
+            if each.tenant_id == tenant_id and each.seen_by(object_id)
+        ]
+
+    def find(self, resource_id: str) -> Resource | None:
+        """The resource with this ID, in whatever case."""
+        match = _RESOURCE.fullmatch(resource_id)
+        subscription = match and self._subscriptions.get(match["subscription"].lower())
+        group = subscription and subscription.find(match["group"]) if match else None
+        return group.find(match["type"], match["name"]) if match and group else None
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        return [web.route("*", "/{path:.*}", self._answer)]
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        body = await _content(request) if request.method in {"PUT", "PATCH"} else {}
+        for method, pattern, handler in (
+            ("GET", _SUBSCRIPTIONS, self._list_subscriptions),
+            ("GET", _OF_SUBSCRIPTION, self._list),
+            ("GET", _OF_GROUP, self._list),
+            ("GET", _RESOURCE, self._get),
+            ("PATCH", _RULE, self._patch_rule),
+            ("POST", _SETTINGS_LIST, self._list_settings),
+            ("PUT", _SETTINGS, self._put_settings),
+        ):
+            if method == request.method and (match := pattern.fullmatch(request.path)):
+                parts = match.groupdict()
+                _check_version(request.query.get("api-version"), parts.get("type", "subscriptions"))
+                return web.json_response(handler(_Call(caller, request.path, request.query, parts, body)))
+        raise _error(404, "InvalidResourceType", f"The resource type of '{request.path}' could not be found.")
+
+    def _list_subscriptions(self, call: _Call) -> dict[str, Any]:
+        found = self.subscriptions_of(call.caller.object_id, call.caller.tenant_id)
+        count = {"type": "Total", "value": len(found)}
+        return {"value": [each.shown() for each in found], "count": count}
+
+    def _list(self, call: _Call) -> dict[str, Any]:
+        subscription = self._subscription(call)
+        group = subscription.find(call.parts["group"]) if "group" in call.parts else None
+        scope, action = group or subscription, f"{call.parts['type']}/read"
+        if not scope.seen_by(call.caller.object_id):
+            raise call.denied(action, call.path.partition("/providers/")[0])
+        if "group" in call.parts and group is None:
+            raise _no_group(call)
+        found = [each for each in scope.all(call.parts["type"]) if each.allows(call.caller.object_id, action)]
+        start = int(call.query.get("$skiptoken", "0"))
+        answer: dict[str, Any] = {"value": [each.shown() for each in found[start : start + self.page]]}
+        if start + self.page < len(found):
+            query = f"api-version={call.query['api-version']}&%24skiptoken={start + self.page}"
+            answer["nextLink"] = f"https://{self.host}{call.path}?{query}"
+        return answer
+
+    def _get(self, call: _Call) -> dict[str, Any]:
+        return self._resource(call, "read").shown()
+
+    def _patch_rule(self, call: _Call) -> dict[str, Any]:
+        rule = self._resource(call, "write")
+        assert isinstance(rule, AlertRule)  # noqa: S101  # the path names the type
+        properties = call.body.get("properties", {})
+        if not isinstance(properties, dict) or not isinstance(properties.get("enabled", True), bool):
+            raise _error(400, "BadRequest", "The request content has invalid properties.")
+        rule.enabled = properties.get("enabled", rule.enabled)
+        return rule.shown()
+
+    def _list_settings(self, call: _Call) -> dict[str, Any]:
+        return self._app(call, "config/list/action").shown_settings()
+
+    def _put_settings(self, call: _Call) -> dict[str, Any]:
+        app = self._app(call, "config/write")
+        settings = call.body.get("properties")
+        if not isinstance(settings, dict) or not all(isinstance(value, str) for value in settings.values()):
+            raise _of_app_service(400, "BadRequest", "The parameter properties has an invalid value.")
+        if app.busy:
+            raise in_progress()
+        app.save(settings)
+        return app.shown_settings()
+
+    def _app(self, call: _Call, action: str) -> FunctionApp:
+        app = self._resource(call, action)
+        assert isinstance(app, FunctionApp)  # noqa: S101  # the path names the type
+        return app
+
+    def _resource(self, call: _Call, action: str) -> Resource:
+        """The resource that a path names, if the caller may do this to it. Who may not is not told whether it is there."""
+        kind, name = call.parts["type"], call.parts["name"]
+        subscription = self._subscription(call)
+        group = subscription.find(call.parts["group"])
+        found = group.find(kind, name) if group else None
+        scope = found or group or subscription
+        if not scope.allows(call.caller.object_id, f"{kind}/{action}"):
+            raise call.denied(f"{kind}/{action}", call.path.removesuffix("/list"))
+        if group is None:
+            raise _no_group(call)
+        if found is None:
+            text = f"The Resource '{kind}/{name}' under resource group '{group.name}' was not found."
+            more = "For more details please go to https://aka.ms/ARMResourceNotFoundFix"
+            raise _error(404, "ResourceNotFound", f"{text} {more}")
+        return found
+
+    def _subscription(self, call: _Call) -> Subscription:
+        identifier = call.parts["subscription"].lower()
+        try:
+            uuid.UUID(identifier)
+        except ValueError:
+            text = f"The provided subscription identifier '{identifier}' is malformed or invalid."
+            raise _error(400, "InvalidSubscriptionId", text) from None
+        found = self._subscriptions.get(identifier)
+        if found is None:
+            text = f"The subscription '{identifier}' could not be found."
+            raise _error(404, "SubscriptionNotFound", text)
+        if found.tenant_id != call.caller.tenant_id:
+            raise _wrong_tenant(call.caller.tenant_id, found.tenant_id)
+        return found
+
+    def _caller(self, request: web.Request) -> _Caller:
+        """Who calls. Raises what is answered to a token that is not good."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            text = "Authentication failed. The 'Authorization' header is missing."
+            raise _unauthorized(TENANT, "AuthenticationFailed", text)
+        issuers = [entra(tenant) for tenant in TENANTS]
+        try:
+            claims = self._authority.verify(token, MANAGEMENT_AUDIENCES, issuers)
+        except jwt.ExpiredSignatureError:
+            now = f"{datetime.now(UTC):%m/%d/%Y %I:%M:%S %p}"
+            text = f"The access token expiry UTC time '{now}' is earlier than current UTC time '{now}'."
+            raise _unauthorized(TENANT, "ExpiredAuthenticationToken", text) from None
+        except jwt.InvalidAudienceError:
+            text = (
+                "The access token has been obtained for wrong audience or resource. It should exactly match with one of the allowed "
+                f"audiences '{"','".join(MANAGEMENT_AUDIENCES)}'."
+            )
+            raise _unauthorized(TENANT, "InvalidAuthenticationTokenAudience", text) from None
+        except jwt.InvalidTokenError:
+            text = "The access token is invalid."
+            raise _unauthorized(TENANT, "InvalidAuthenticationToken", text) from None
+        request[PRINCIPAL] = claims["oid"]
+        return _Caller(claims["oid"], claims.get("upn", claims["oid"]), claims["tid"])
+
+
+_NAME = r"[^/]+"
+_TYPES = "|".join(map(re.escape, (SITES, COMPONENTS, RULES)))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text, re.IGNORECASE)
+
+
+_SUBSCRIPTION = rf"/subscriptions/(?P<subscription>{_NAME})"
+_GROUP = rf"{_SUBSCRIPTION}/resourceGroups/(?P<group>{_NAME})"
+_SITE = rf"{_GROUP}/providers/(?P<type>{re.escape(SITES)})/(?P<name>{_NAME})"
+_SUBSCRIPTIONS = _pattern("/subscriptions/?")
+_OF_SUBSCRIPTION = _pattern(rf"{_SUBSCRIPTION}/providers/(?P<type>{_TYPES})")
+_OF_GROUP = _pattern(rf"{_GROUP}/providers/(?P<type>{_TYPES})")
+_RESOURCE = _pattern(rf"{_GROUP}/providers/(?P<type>{_TYPES})/(?P<name>{_NAME})")
+_RULE = _pattern(rf"{_GROUP}/providers/(?P<type>{re.escape(RULES)})/(?P<name>{_NAME})")
+_SETTINGS = _pattern(rf"{_SITE}/config/appsettings")
+_SETTINGS_LIST = _pattern(rf"{_SITE}/config/appsettings/list")
+
+
+def in_progress(status: int = 409) -> ApiError:
+    """What App Service answers to a change while another one is under way."""
+    at, ids = f"{datetime.now(UTC):%m/%d/%Y %I:%M:%S %p}", (uuid.uuid4(), uuid.uuid4())
+    details = f"Id: {ids[0]}, OperationName: Update, CreatedTime: {at}, RequestId: {ids[1]}, EntityType: 3"
+    text = f"Cannot modify this site because another operation is in progress. Details: {details}"
+    return _of_app_service(status, "Conflict", text, ExtendedCode="59203")
+
+
+def throttled(seconds: int = 17) -> ApiError:
+    """What Resource Manager answers to somebody who has asked too much: elastic/integrations#8575."""
+    text = (
+        "Number of requests for action 'Microsoft.Web/sites/read' exceeded the limit of '400' for time interval '00:05:00'. "
+        f"Please try again after '{seconds}' seconds."
+    )
+    body = {"error": {"code": "ResourceRequestsThrottled", "message": text}}
+    return ApiError(429, body, {"Retry-After": str(seconds)})
+
+
+def _wrong_tenant(theirs: str, ours: str) -> ApiError:
+    return _unauthorized(
+        ours,
+        "InvalidAuthenticationTokenTenant",
+        f"The access token is from the wrong issuer '{entra(theirs)}'. It must match the tenant '{entra(ours)}' associated with this "
+        f"subscription. Please use the authority (URL) 'https://login.windows.net/{ours}' to get the token. Note, if the subscription is "
+        "transferred to another tenant there is no impact to the services, but information about new tenant could take time to propagate "
+        "(up to an hour). If you just transferred your subscription and see this error message, please try back later.",
+    )
+
+
+def _no_group(call: _Call) -> ApiError:
+    text = f"Resource group '{call.parts['group']}' could not be found."
+    return _error(404, "ResourceGroupNotFound", text)
+
+
+def _check_version(version: str | None, kind: str) -> None:
+    if not version:
+        text = "The api-version query parameter (?api-version=) is required for all requests."
+        raise _error(400, "MissingApiVersionParameter", text)
+    known = next(versions for name, versions in _VERSIONS.items() if name.lower() == kind.lower())
+    if version not in known:
+        text = f"The api-version '{version}' is invalid. The supported versions are '{','.join(known)}'."
+        raise _error(400, "InvalidApiVersionParameter", text)
+
+
+async def _content(request: web.Request) -> dict[str, Any]:
+    try:
+        content = json.loads(await request.read())
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        text = "The request content was invalid and could not be deserialized."
+        raise _error(400, "InvalidRequestContent", text)
+    return content
+
+
+def _unauthorized(tenant_id: str, code: str, message: str) -> ApiError:
+    challenge = f'Bearer authorization_uri="https://login.windows.net/{tenant_id}", error="invalid_token", error_description="{message}"'
+    return ApiError(401, {"error": {"code": code, "message": message}}, {"WWW-Authenticate": challenge})
+
+
+def _error(status: int, code: str, message: str) -> ApiError:
+    return ApiError(status, {"error": {"code": code, "message": message}})
+
+
+def _of_app_service(status: int, code: str, message: str, **entity: str) -> ApiError:
+    details = [
+        {"Message": message},
+        {"Code": code},
+        {"ErrorEntity": {**entity, "Code": code, "Message": message}},
+    ]
+    body = {"Code": code, "Message": message, "Target": None, "Details": details, "Innererror": None}
+    return ApiError(status, body)
