@@ -321,7 +321,7 @@ _SUMS: dict[str, Callable[..., Value]] = {
     "dcount": lambda _, values: len(set(values)),
     "take_anyif": lambda _, values, wanted: next(iter(_chosen(values, wanted)), None),
     "make_set_if": lambda _, values, wanted: sorted(set(_chosen(values, wanted))),
-    "make_list_if": lambda _, values, wanted: _chosen(values, wanted),
+    "make_list_if": lambda _, values, wanted, most=(None,): _chosen(values, wanted)[: most[0]],
 }
 _CALLS: dict[str, Callable[..., Value]] = {
     "parse_json": json.loads,
@@ -338,6 +338,7 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "isnotempty": lambda value: value not in (None, ""),
     "array_length": lambda value: None if value is None else len(value),
     "range": lambda first, last: None if last is None else list(range(first, last + 1)),
+    "substring": lambda value, start, length: (value or "")[start : start + length],
     "round": lambda value, digits: None if value is None else round(value, digits),
     "pack_array": lambda *values: list(values),
 }

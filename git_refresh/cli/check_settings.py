@@ -19,6 +19,7 @@ from git_refresh.settings.functions_host import read_storage
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Workspace
 from git_refresh.settings.names import (
+    MOST_BYTES,
     SETTINGS,
     TIME_ZONES,
     disables,
@@ -27,9 +28,6 @@ from git_refresh.settings.names import (
     unknown_names,
 )
 
-MOST_BYTES = 32 * 4096 - 1
-"""Of `NAME=value`: Linux refuses to start a process with a longer string (`MAX_ARG_STRLEN`, which counts the zero byte at its end, in
-`include/uapi/linux/binfmts.h`: https://man7.org/linux/man-pages/man2/execve.2.html)."""
 MANY_BYTES = 120_000
 """Of a value: from here on it is time to write it shorter."""
 _ALONE = " (to check a list alone: check FILE, without --settings)"

@@ -75,13 +75,14 @@ def read_settings(file: Path) -> FileSettings:
         {
             name: value if isinstance(value, str) else json.dumps(value)
             for name, value in values.items()
-            if _is_read(name)
+            if is_read(name)
         },
         tuple(values),
     )
 
 
-def _is_read(name: str) -> bool:
+def is_read(name: str) -> bool:
+    """Whether the value of this app setting is looked at: it is this app's, or one of the Functions host that it is judged by."""
     of_host = name in TIME_ZONES or disables(name) is not None or overrides_timeout(name)
     return name in SETTINGS or of_host or name.lower().startswith(CONNECTION.lower())
 

@@ -69,6 +69,18 @@ def settings_option(command: Callable[..., None]) -> Callable[..., None]:
     )
 
 
+def trusted_app_hosts_option[F: Callable[..., Any]](command: F) -> F:
+    """Add --trust-host to a command that changes what the app trusts, as its `trust_host`."""
+    return click.option(
+        "--trust-host",
+        multiple=True,
+        metavar="HOST",
+        callback=_read_hosts,
+        help="Let the app's tokens go to this host of TRUSTED_HOSTS too: a name (a.b.c), a suffix (.b.c) or an IP address. "
+        "TRUSTED_HOSTS in a file alone does not. May be repeated.",
+    )(command)
+
+
 def _read_hosts(
     _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
 ) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Why the Azure CLI gave no token, as far as its exit and its stderr show it.
+"""What the Azure CLI says of its account, and why it gave no token, as far as its exit and its stderr show it.
 
 Facts: azure-identity's `AzureCliCredential`, azure-cli's `azure.cli.core.util.handle_exception` and `auth.util.aad_error_handler`.
 """
@@ -14,8 +14,17 @@ from azure.identity import CredentialUnavailableError
 
 from git_refresh.clients.connections import bundle_variable
 from git_refresh.clients.proxies import proxy_flaw, proxy_variable
+from git_refresh.clients.responses import Guid, Response, UnexpectedAnswerError, read, read_json
 from git_refresh.clients.session import proxy_of
-from git_refresh.failures.failure import AADSTS, FailureKind, ServiceFailure
+from git_refresh.failures.failure import (
+    AADSTS,
+    FailureKind,
+    Operation,
+    Service,
+    ServiceError,
+    ServiceFailure,
+)
+from git_refresh.output.mask import SecretFilter
 
 _READ = 64 * 1024
 """Characters of its stderr that are looked at. A traceback is long, and its last line counts."""
@@ -43,6 +52,54 @@ _TENANT = re.compile(r"az login[^\n]*? --tenant \"?([\w.-]{1,100})")
 _EXCEPTION = re.compile(
     r"^(?:\w+\.)*([A-Z]\w{2,60}(?:Error|Exception|Interrupt|Exit|Warning))\b", re.MULTILINE
 )
+
+
+class _Account(Response):
+    """`az account show --output json`. Of a sign-in without a subscription, both IDs are the tenant's."""
+
+    id: Guid
+    tenantId: Guid  # noqa: N815  # the Azure CLI's name
+
+
+def chosen_subscription(limit: int) -> str:
+    """Return the ID of the subscription that the Azure CLI uses; empty if it has none. Waits `limit` seconds at most.
+
+    Raises:
+        ServiceError: the Azure CLI does not return it.
+    """
+    what = Operation.READ_CHOSEN_SUBSCRIPTION.of()
+    failure = ServiceFailure(Service.AZURE_CLI, what, FailureKind.BROKEN)
+    az = shutil.which("az")
+    if az is None:
+        raise ServiceError(azure_cli_failure(failure, CredentialUnavailableError(), limit))
+    try:
+        shown = _run([az, "account", "show", "--output", "json"], limit)
+        account = read(_Account, read_json(shown), SecretFilter())
+    except CredentialUnavailableError as error:
+        failure = azure_cli_failure(failure, error, limit)
+    except UnexpectedAnswerError:
+        failure = replace(failure, detail="it printed no JSON of an account")
+    else:
+        return account.id.lower() if account.id != account.tenantId else ""
+    raise ServiceError(failure)
+
+
+def _run(command: list[str], limit: int) -> bytes:
+    """Return what a command of the Azure CLI prints.
+
+    Raises:
+        CredentialUnavailableError: it failed, as its cause says: the form in which azure-identity reports it.
+    """
+    environ = {**os.environ, "AZURE_CORE_NO_COLOR": "true"}
+    try:
+        return subprocess.run(  # noqa: S603  # no value of anybody is in it
+            command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit, check=True
+        ).stdout
+    except subprocess.CalledProcessError as error:
+        error.stderr = (error.stderr or b"").decode(errors="replace")
+        raise CredentialUnavailableError from error
+    except (subprocess.TimeoutExpired, OSError) as error:
+        raise CredentialUnavailableError from error
 
 
 def azure_cli_failure(failure: ServiceFailure, error: Exception, limit: int) -> ServiceFailure:

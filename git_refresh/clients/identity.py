@@ -28,6 +28,7 @@ from git_refresh.model.values import (
     AZURE_DEVOPS,
     AZURE_STORAGE,
     KEY_VAULT,
+    RESOURCE_MANAGER,
     TOKEN_EXCHANGE,
     Registration,
     Token,
@@ -198,6 +199,7 @@ _NAMES = {
     AZURE_DATABRICKS: "Azure Databricks",
     KEY_VAULT: "Key Vault",
     AZURE_STORAGE: "Azure Storage",
+    RESOURCE_MANAGER: "Azure Resource Manager",
     TOKEN_EXCHANGE: "the exchange of tokens",
 }
 

@@ -55,6 +55,11 @@ class DiagnosisContext:
     named_in: str = "AZURE_CLIENT_ID"
     """Where the settings name the identity."""
     tenant: str = "TENANT"
+    app: str = "APP"
+    """Name of the function app."""
+    group: str = "GROUP"
+    """Its resource group."""
+    subscription: str = "SUBSCRIPTION_ID"
     account_id: str = "ACCOUNT_ID"
     """Of the Databricks account."""
     registration: str = "APPLICATION_ID"
@@ -80,6 +85,8 @@ class DiagnosisContext:
     """How whom a job runs as becomes one that is kept fresh."""
     commit: str = "COMMIT"
     """The ID of a commit that stands where a branch or tag belongs."""
+    component: str = "COMPONENT_ID"
+    """The resource ID of the app's Application Insights component."""
     known: frozenset[Known] = frozenset()
     """What the run has proved: it decides which row explains a failure, and fills no text."""
 

@@ -23,6 +23,8 @@ class Service(StrEnum):
     STORAGE = "Azure Storage"
     AZURE_DEVOPS = "Azure DevOps"
     DATABRICKS = "Databricks"
+    RESOURCE_MANAGER = "Azure Resource Manager"
+    LOG_ANALYTICS = "Log Analytics"
 
 
 class Operation(StrEnum):
@@ -95,6 +97,17 @@ class Operation(StrEnum):
     LIST_OAUTH_SECRETS = "list the OAuth secrets of service principal {}"
     CREATE_OAUTH_SECRET = "create an OAuth secret for service principal {}"
     DELETE_OAUTH_SECRET = "delete OAuth secret {}"
+
+    # The deployed app, with an admin's own sign-in
+    READ_CHOSEN_SUBSCRIPTION = "read which subscription the Azure CLI uses"
+    LIST_SUBSCRIPTIONS = "list the subscriptions"
+    FIND_APP = "find function app {}"
+    FIND_COMPONENT = "find the Application Insights component of {}"
+    READ_APP_SETTINGS = "read the app settings of {}"
+    SET_APP_SETTINGS = "set the app settings of {}"
+    LIST_ALERT_RULES = "list the alert rules of {}"
+    ENABLE_ALERT_RULE = "enable alert rule {}"
+    QUERY_LOGS = "query the logs of {}"
 
     # The queue's storage
     CLAIM_SLICE = "claim slice {}"

@@ -27,6 +27,8 @@ VAULT = (Service.KEY_VAULT,)
 STORAGE = (Service.STORAGE,)
 DEVOPS = (Service.AZURE_DEVOPS,)
 DATABRICKS = (Service.DATABRICKS,)
+MANAGER = (Service.RESOURCE_MANAGER,)
+LOGS = (Service.LOG_ANALYTICS,)
 _SIGN_INS = {Operation.SIGN_IN, Operation.EXCHANGE_TOKEN}
 _CREDENTIALS = {Operation.LIST_CREDENTIALS, Operation.STORE_CREDENTIAL, Operation.CREATE_CREDENTIAL}
 _FOLDERS = {
@@ -236,9 +238,9 @@ _IDENTITY = (
         Match(IDENTITY, pattern=r"managed identity configuration not found"),
         seen="App Service managed identity configuration not found…",
         cause="The app has no managed identity.",
-        remedy="Give it a user-assigned one, and set AZURE_CLIENT_ID to its client id: `az functionapp identity assign --name APP "
-        "--resource-group GROUP --identities IDENTITY_RESOURCE_ID` Or give it a system-assigned one: `az functionapp identity assign "
-        "--name APP --resource-group GROUP`"),
+        remedy="Give it a user-assigned one, and set AZURE_CLIENT_ID to its client id: `az functionapp identity assign --name {app} "
+        "--resource-group {group} --identities IDENTITY_RESOURCE_ID` Or give it a system-assigned one: `az functionapp identity assign "
+        "--name {app} --resource-group {group}`"),
     row("azure_cli_no_exchange", Match(CLI, {FailureKind.A_PERSON}),
         cause="A person's sign-in with the Azure CLI cannot be exchanged; only the app's managed identity can sign in this way.",
         remedy="Nothing to do here: the app's own identity can. From here, only workspaces with auth oauth_secret can be tried."),
@@ -300,7 +302,7 @@ _IDENTITY = (
         seen="400 …No User Assigned or Delegated Managed Identity found…",
         cause="The app has no identity with this client id, or none at all.",
         remedy="Set {named_in} to the client id (not the object id) of an identity assigned to the app, or remove it to use the "
-        "system-assigned one. To see which are assigned: `az functionapp identity show --name APP --resource-group GROUP`"),
+        "system-assigned one. To see which are assigned: `az functionapp identity show --name {app} --resource-group {group}`"),
     row("identity_unavailable", Match(IDENTITY, {FailureKind.ANSWER, FailureKind.UNEXPECTED, FailureKind.NOT_SENT, *NETWORK}),
         seen="500",
         cause="The platform's identity endpoint did not return a token. AZURE_CLIENT_ID may name an identity that was removed.",
@@ -705,6 +707,80 @@ _FOLDER = (
         remedy=f"Give {{principal}} Can Manage on {{path}}, or let onboard do it: {_ONBOARD}"),
 )
 
+_RESOURCE_MANAGER = (
+    row("azure_wrong_tenant", Match(MANAGER, error_code="InvalidAuthenticationTokenTenant"),
+        seen="401 InvalidAuthenticationTokenTenant The access token is from the wrong issuer…",
+        cause="The Azure CLI is signed in to another tenant than that of the subscription.",
+        remedy="Sign in to the subscription's tenant, and run the command again: `az login --tenant {tenant}`"),
+    row("azure_sign_in_rejected", Match(MANAGER, status={401}),
+        seen="401 ExpiredAuthenticationToken",
+        cause="Azure Resource Manager does not accept the token of the Azure CLI's sign-in.",
+        remedy="Sign in again: `az login --tenant {tenant}`"),
+    row("azure_policy_violation", Match(MANAGER, error_code="RequestDisallowedByPolicy"),
+        seen="403 RequestDisallowedByPolicy",
+        cause="An Azure Policy does not allow this change.",
+        remedy="Ask the owner of the subscription which policy it is (Policy, Compliance)."),
+    row("app_settings_forbidden",
+        Match(MANAGER, status={403}, operation={Operation.READ_APP_SETTINGS, Operation.SET_APP_SETTINGS}),
+        seen="403 AuthorizationFailed",
+        cause="Your sign-in may not read or set the app's settings. The role Reader is not enough.",
+        remedy="Ask an Owner of the app to assign you the role Website Contributor: `az role assignment create --assignee USER_NAME --role "
+        '"Website Contributor" --scope /subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Web/sites/{app}`'),
+    row("alert_rules_forbidden",
+        Match(MANAGER, status={403}, operation={Operation.LIST_ALERT_RULES, Operation.ENABLE_ALERT_RULE}),
+        seen="403 AuthorizationFailed",
+        cause="Your sign-in may not read or enable the alert rules of the app's resource group.",
+        remedy="Ask an Owner of the resource group to assign you the role Monitoring Contributor: `az role assignment create --assignee "
+        'USER_NAME --role "Monitoring Contributor" --scope /subscriptions/{subscription}/resourceGroups/{group}`'),
+    row("azure_permission_missing", Match(MANAGER, status={403}),
+        seen="403 AuthorizationFailed",
+        cause="Your sign-in has no role for this.",
+        remedy="Ask an Owner of the subscription to assign you the role Reader: `az role assignment create --assignee USER_NAME --role "
+        "Reader --scope /subscriptions/{subscription}`"),
+    row("subscription_not_found", Match(MANAGER, status={404, 400}, error_code="SubscriptionNotFound|InvalidSubscriptionId"),
+        seen="404 SubscriptionNotFound",
+        cause="There is no such subscription, or your sign-in has no role in it.",
+        remedy="Correct --subscription. To list the subscriptions: `az account list --output table`"),
+    row("azure_resource_locked", Match(MANAGER, status={409}, error_code="ScopeLocked"),
+        seen="409 ScopeLocked",
+        cause="A lock on the app or its resource group allows no change.",
+        remedy="Ask the owner of the resource group to delete the lock. To list the locks: `az lock list --resource-group {group} --output "
+        "table`"),
+    row("app_update_in_progress", Match(MANAGER, status={409}),
+        seen="409 Conflict",
+        cause="Another change of the app is in progress, for example a deployment.",
+        remedy="Usually temporary. Run the command again in a minute."),
+    row("azure_throttled", Match(MANAGER, status={429}),
+        seen="429 TooManyRequests",
+        cause="Azure Resource Manager limits requests.",
+        remedy="Usually temporary. Run the command again in some minutes."),
+)
+
+_LOGS = (
+    row("logs_wrong_tenant",
+        Match(LOGS, status={401}),
+        Match(LOGS, status={403}, error_code=r"InvalidAuthenticationToken|InvalidTokenIssuer"),
+        seen="401 AuthenticationFailed",
+        cause="Log Analytics does not accept your own sign-in. {app} probably belongs to another tenant.",
+        remedy="Sign in to the tenant of its subscription, and run the command again: `az login --tenant {tenant}`"),
+    row("logs_forbidden", Match(LOGS, status={403}),
+        seen="403 InsufficientAccessError",
+        cause="Your own sign-in has no role that can read the logs of {app}.",
+        remedy="Let an Owner or User Access Administrator assign one, and wait some minutes: `az role assignment create --assignee "
+        '{object_id} --role "Log Analytics Reader" --scope {component}`'),
+    row("logs_not_found", Match(LOGS, status={404}),
+        seen="404 PathNotFoundError",
+        cause="The Application Insights component of {app} does not exist. Usually it was deleted or moved.",
+        remedy="Connect the app to a component (Function App, Application Insights). The missing one is {component}."),
+    row("logs_throttled", Match(LOGS, status={429}),
+        seen="429 ThrottledError",
+        cause="Log Analytics limits queries.",
+        remedy="Usually temporary. Run the command again in a minute."),
+    row("logs_too_large", Match(LOGS, {FailureKind.TOO_LARGE}),
+        cause="The log lines of this time are too many for one response.",
+        remedy="Choose a shorter time: `.venv/bin/python -m git_refresh runs --app {app} --since 6h`"),
+)
+
 _ANY = (
     row("proxy_sign_in", Match(kind={FailureKind.PROXY_AUTH}),
         seen="Tunnel connection failed: 407 …",
@@ -823,6 +899,8 @@ SECTIONS = {
     "Jobs": _JOBS,
     "Git folder": _FOLDER,
     "Spread over many workers": _STORAGE,
+    "Azure Resource Manager": _RESOURCE_MANAGER,
+    "Logs of the deployed app": _LOGS,
     "Any service": _ANY,
 }
 """The rows by layer, in the order in which a run meets the layers, and in which the rows are tried."""
@@ -1162,6 +1240,33 @@ OWN = (
         message="Slice {slice} of {slices} was given up: its worker has died {times} times.",
         cause="The worker's process ended in the middle of the slice each time, perhaps for lack of memory.",
         remedy="See what the log says of the worker at that time. More memory is instanceMemoryMB in infra/; the next run tries again."),
+    row("run_not_completed",
+        message="No log line shows how this run ended.",
+        cause="The platform stopped it. It took longer than functionTimeout, used up its memory, or the app was restarted.",
+        remedy="No action needed if a later run succeeded. If it repeats, check Function App, refresh_git, Invocations."),
+    row("slice_not_completed",
+        message="{count} workspaces have no log line from before the next run: {places}.",
+        cause="No worker refreshed them in time, or the worker stopped in the middle of the slice.",
+        remedy="No action needed if the next run succeeded. If it repeats, raise maximumInstanceCount or instanceMemoryMB in infra/."),
+    row("run_overdue",
+        message="No run ended between {last} and {until}. One was due at {due}.",
+        cause="The function was disabled, the app was stopped, or it could not reach its storage. A deployment also delays runs.",
+        remedy="Check Function App, Overview. To see whether the function is disabled: `az functionapp function list --name {app} "
+        '--resource-group {group} --query "[].{name: name, disabled: properties.isDisabled || isDisabled}" --output table`'),
+    row("no_run_logged",
+        message="The logs show no run in the last {since}.",
+        cause="The function is paused, the app was never published, or its first lines have not arrived. That takes some minutes.",
+        remedy="Check Function App, Overview. To see whether the function is there and not disabled: `az functionapp function list --name "
+        '{app} --resource-group {group} --query "[].{name: name, disabled: properties.isDisabled || isDisabled}" --output table`'),
+    row("component_not_found",
+        message="Function app {app} has no Application Insights component.",
+        cause="No tag of the app names one, and its resource group has none of the app's name. Or your sign-in may not read it.",
+        remedy="Connect the app to Application Insights (Function App, Monitoring, Application Insights). Or get the role Reader on its "
+        "resource group."),
+    row("logs_incomplete",
+        message="{what}",
+        cause="The logs of this time are too much for one query.",
+        remedy="Choose a shorter time: `.venv/bin/python -m git_refresh runs --app {app} --since 6h`"),
     row("grant_refused",
         message="{happened}",
         cause="It takes {who}, and whoever is signed in to the Azure CLI here is none, or is signed in to another tenant.",
@@ -1173,8 +1278,8 @@ OWN = (
     row("identity_not_in_tenant",
         message="Tenant {tenant} has no identity {id}.",
         cause="The Azure CLI is signed in to another tenant than the app's, or the id is not that of a managed identity.",
-        remedy="Sign in to the app's tenant with az login, and compare the id with: `az functionapp identity show --name APP "
-        "--resource-group GROUP`"),
+        remedy="Sign in to the app's tenant with az login, and compare the id with: `az functionapp identity show --name {app} "
+        "--resource-group {group}`"),
     row("check_timed_out",
         message="{host} was not looked at in time.",
         cause="It has answered too late, or too many others have.",
@@ -1186,7 +1291,7 @@ OWN = (
     row("not_a_managed_identity",
         message="{id} is the id of an application in tenant {tenant}, not of a managed identity.",
         cause="AZURE_CLIENT_ID, identity or --object-id names an app registration: the rights would go to that.",
-        remedy="Write the managed identity's: `az functionapp identity show --name APP --resource-group GROUP`"),
+        remedy="Write the managed identity's: `az functionapp identity show --name {app} --resource-group {group}`"),
     row("no_consent",
         message="Tenant {tenant} has no service principal of app registration {registration}.",
         cause="Nobody has consented to the app registration there, or devops.client_id is not its application id.",
@@ -1232,6 +1337,54 @@ OWN = (
         message="{host} has {count} named {name} already: application id {ids}.",
         cause="Names of service principals need not be unique, so it cannot be told whether this one is meant.",
         remedy='Write its application id as "client_id" in WORKSPACE_DEFAULTS, or give the new one another name: --new-principal NAME.'),
+    row("function_app_not_found",
+        message="Subscription {subscription} has no function app {app}.",
+        cause="The name or the subscription is wrong, or your sign-in has no role on the app.",
+        remedy="Correct --app, --resource-group or --subscription. To list the function apps: `az functionapp list --subscription "
+        "{subscription} --output table`"),
+    row("function_app_elsewhere",
+        message="Function app {app} is in another subscription, {subscription}.",
+        cause="The Azure CLI uses a different subscription.",
+        remedy="Add --subscription {subscription}."),
+    row("subscription_not_chosen",
+        message="The Azure CLI uses no subscription.",
+        cause="Your sign-in has no role in any subscription of the tenant, or it is for another tenant.",
+        remedy="Sign in to the app's tenant, and select the subscription: `az login --tenant {tenant}`"),
+    row("not_a_git_refresh_app",
+        message="Function app {app} has no setting of this app.",
+        cause="--app names another function app, or all settings were deleted.",
+        remedy="Correct --app. If the settings were deleted, deploy infra/ again."),
+    row("no_previous_settings",
+        message="Function app {app} has no previous settings to put back.",
+        cause="Nothing was deployed since its first list, or not all of the app settings PREVIOUS_* exist.",
+        remedy="Deploy the list that you want, from the history of your repository."),
+    row("file_is_previous",
+        message="The file is what the app had before its last deployment.",
+        cause="The file might be an older list: app settings have no date.",
+        remedy="No action needed if you mean it. Otherwise get the latest list, and run the command again."),
+    row("previous_too_long",
+        message="The previous settings cannot be kept.",
+        cause="One of them is too long for the longer name of its app setting PREVIOUS_*.",
+        remedy="Save the current settings, if you might need them: `az functionapp config appsettings list --name {app} "
+        "--resource-group {group} --output json`"),
+    row("app_settings_changed",
+        message="The app settings of {app} are not the ones that were shown. Nothing was set.",
+        cause="Another admin or a deployment has changed them since.",
+        remedy="Run the command again: it shows what it would change now."),
+    row("app_settings_not_kept",
+        message="The app settings of {app} are not the ones that were set.",
+        cause="Another admin or a deployment has changed them at the same time.",
+        remedy="Run the command again: it shows what differs now."),
+    row("alert_rules_disabled",
+        message="Alert rules are disabled: {rules}.",
+        cause="Somebody has disabled them, or the app got its first list without deploy.",
+        remedy="Enable each, unless that is meant: `az monitor scheduled-query update --name RULE --resource-group {group} --disabled "
+        "false`"),
+    row("alert_rules_missing",
+        message="No alert rule of infra/ is visible in resource group {group}.",
+        cause="There is none, or your sign-in may not read them.",
+        remedy="If infra/ has made them, check that they are enabled as a person with the role Monitoring Reader: `az monitor "
+        "scheduled-query list --resource-group {group} --output table`"),
     row("internal_error",
         message="{error}{place}.",
         cause="This is a bug in the app.",

@@ -16,6 +16,7 @@ AZURE_DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
 AZURE_DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 KEY_VAULT = "https://vault.azure.net"
 AZURE_STORAGE = "https://storage.azure.com"
+RESOURCE_MANAGER = "https://management.azure.com"
 TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105  # a resource
 """Microsoft Entra's ids of the resources that a token can be for. One for the last is an assertion: others exchange it for theirs."""
 

@@ -69,11 +69,27 @@ SETTINGS = {
 }
 """Every app setting that the code reads."""
 
+SET_BY_DEPLOY = (
+    "WORKSPACES",
+    "WORKSPACE_DEFAULTS",
+    "KEY_VAULT_URL",
+    "TRUSTED_HOSTS",
+    "REFRESH_CONCURRENCY",
+    "REFRESH_TIMEOUT_SECONDS",
+)
+"""The settings that `deploy` sets. On the others hang alerts, roles and the app's identity: they are the template's."""
+PREVIOUS = {name: f"PREVIOUS_{name}" for name in SET_BY_DEPLOY}
+"""The app settings in which `deploy` keeps the previous value of each. An empty one was not set."""
+_PREVIOUS_NAMES = frozenset(PREVIOUS.values())
+MOST_BYTES = 32 * 4096 - 1
+"""Of `NAME=value`: Linux refuses to start a process with a longer string (`MAX_ARG_STRLEN`, which counts the zero byte at its end, in
+`include/uapi/linux/binfmts.h`: https://man7.org/linux/man-pages/man2/execve.2.html)."""
+
 
 def near_misses(environ: Mapping[str, str]) -> dict[str, str]:
     """Names that look like a setting misspelled, each with the setting that is not set and was probably meant."""
     found: dict[str, str] = {}
-    for name in (name for name in environ if name not in SETTINGS):
+    for name in (name for name in environ if name not in SETTINGS and name not in _PREVIOUS_NAMES):
         meant = _meant(name.upper().replace("-", "_"))
         if meant and not environ.get(meant, "").strip():
             found[name] = meant
@@ -111,7 +127,8 @@ def environment_names(names: Iterable[str]) -> list[str]:
 
 
 def _others(names: Iterable[str]) -> list[str]:
-    return [name for name in names if name not in SETTINGS and not _PLATFORM.match(name)]
+    known = SETTINGS.keys() | _PREVIOUS_NAMES
+    return [name for name in names if name not in known and not _PLATFORM.match(name)]
 
 
 TIME_ZONES = ("WEBSITE_TIME_ZONE", "TZ")

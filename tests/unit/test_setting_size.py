@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from git_refresh.cli.check_settings import MANY_BYTES, MOST_BYTES, check_settings, check_sizes
+from git_refresh.cli.check_settings import MANY_BYTES, check_settings, check_sizes
+from git_refresh.settings.names import MOST_BYTES
 
 MOST = MOST_BYTES - len("WORKSPACES=")
 

@@ -1,35 +1,33 @@
-"""`diff`: what would change in the app settings, by setting, workspace, Git folder and key; without asking anybody."""
+"""What deploying a list does to the app settings of a function app. Pure: it calls no service.
+
+`deploy` and `restore` return the app settings as they will be. A setting that is not this app's stays as it is.
+"""
 
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import click
-from rich.console import Console
-from rich.text import Text
-
-from git_refresh.cli import options, render
-from git_refresh.cli.files import read_settings
-from git_refresh.cli.findings import Finding, fold, show_finding
-from git_refresh.cli.shared import exit_with_problems
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
-from git_refresh.model.hosts import split_url
-from git_refresh.model.values import Problem, folder_key, json_of, patterns_above
-from git_refresh.output.redact import escape_unprintable, looks_like_secret, redact
+from git_refresh.model.hosts import parse_trusted_hosts, split_url
+from git_refresh.model.values import folder_key, patterns_above
+from git_refresh.output.redact import looks_like_secret, redact
 from git_refresh.output.text import count
 from git_refresh.settings.json_text import JsonError, parse
-from git_refresh.settings.load import SettingsError
 from git_refresh.settings.models import Folder, Workspace, default_name
-from git_refresh.settings.names import SETTINGS
+from git_refresh.settings.names import MOST_BYTES, PREVIOUS, SET_BY_DEPLOY, SETTINGS
 
-DIFFERENT = 3
+PAUSE = "AzureWebJobs.refresh_git.Disabled"
+"""The platform's own switch, which the first deployment of infra/ sets: the host calls no function whose setting is true."""
+OF_TEMPLATE = tuple(name for name in SETTINGS if name not in SET_BY_DEPLOY)
+"""The settings that only a deployment of infra/ sets."""
+
+_JSON: Mapping[str, type] = {"WORKSPACES": list, "WORKSPACE_DEFAULTS": dict}
+_SAME_AS_UNSET = {"WORKSPACE_DEFAULTS": "{}", "FAN_OUT": "off"}
+"""Defaults that are often written."""
 
 Action = Literal["added", "removed", "changed"]
-_SIGN = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
 _KNOWN = {*Workspace.model_fields, *Folder.model_fields}
 _NO_VALUE = "***"
 
@@ -47,98 +45,187 @@ class Change:
     new: str | None = None
 
 
-@click.command(short_help="What would change if a list were deployed?")
-@click.argument("file", type=options.FILE)
-@click.argument("deployed", type=options.FILE, default="-", required=False)
-@options.json_option
-def diff(file: Path, deployed: Path, *, as_json: bool) -> None:
-    """What would change if FILE were deployed over DEPLOYED? Calls no service.
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """App settings before and after. Values can be secrets of others, so no repr has them."""
 
-    Both are files as check takes them; DEPLOYED is read from stdin unless it is named:
+    existing: Mapping[str, str] = field(repr=False)
+    wanted: Mapping[str, str] = field(repr=False)
+    staying: tuple[str, ...] = ()
+    """Settings that the file does not have and that stay."""
+    not_set: tuple[str, ...] = ()
+    """Settings that the file has with another value and that only a deployment of infra/ sets."""
+    is_previous: bool = False
+    """Whether the result is what the app had before its last deployment."""
 
-    \b
-    az functionapp config appsettings list --name APP --resource-group GROUP --output json | git-refresh diff workspaces.json
+    @property
+    def changes_app(self) -> bool:
+        """Whether an app setting changes."""
+        return self.wanted != self.existing
 
-    + is in FILE alone, - in DEPLOYED alone, ~ has another value. A FILE that is a list is compared with the deployed list
-    alone. What is no setting of this app is not looked at, and secrets are not shown.
+    @property
+    def is_first(self) -> bool:
+        """Whether the app waits for its first list: it has none, and the first deployment has paused it."""
+        return _waits(self.existing)
 
-    Exit codes: 0 nothing differs, 3 something does, 2 wrong usage or unreadable.
-    """  # noqa: D301  # click's mark for a paragraph that it must not fold
-    if str(deployed) == "-" and str(file) != "-" and sys.stdin.isatty():
-        raise click.UsageError(
-            "name two files, or pipe what is deployed: az functionapp config appsettings list … --output json | … diff FILE"
-        )
-    if str(file) == str(deployed):
-        raise click.UsageError("FILE and DEPLOYED are the same")
+    @property
+    def resumes(self) -> bool:
+        """Whether the pause of the first deployment ends."""
+        return is_paused(self.existing) and not is_paused(self.wanted)
+
+    @property
+    def keeps_previous(self) -> bool:
+        """Whether the previous values can be put back afterwards."""
+        return all(name in self.wanted for name in PREVIOUS.values())
+
+    def too_long(self) -> Iterator[tuple[str, int, int]]:
+        """Each changed setting that could not be kept as the previous one later: its name, its bytes, and how many fit."""
+        for name, previous in PREVIOUS.items():
+            value = self.wanted.get(name, "")
+            if value != self.existing.get(name, "") and not _fits(previous, value):
+                yield name, _bytes(value), MOST_BYTES - _bytes(f"{previous}=")
+
+    def newly_trusted(self) -> list[str]:
+        """Return the entries of `TRUSTED_HOSTS` that the app does not trust yet."""
+        trusted, _ = parse_trusted_hosts(self.existing.get("TRUSTED_HOSTS", ""))
+        wanted, _ = parse_trusted_hosts(self.wanted.get("TRUSTED_HOSTS", ""))
+        return sorted(entry for entry in wanted.entries if not trusted.trusts(entry))
+
+    def changes(self) -> list[Change]:
+        """Return all differences, in the order of the settings and of the new list."""
+        return list(compare(_parsed(self.existing), _parsed(self.wanted)))
+
+    def left_behind(self) -> list[tuple[str, Diagnosis]]:
+        """Return what stays in a workspace of all that the new list no longer has, each with the workspace's name."""
+        return list(what_stays(_parsed(self.existing), _parsed(self.wanted)))
+
+
+def is_ours(settings: Mapping[str, str]) -> bool:
+    """Whether these are the settings of an app like this one. Many programs read `AZURE_CLIENT_ID`."""
+    return any(name in settings for name in SETTINGS if name != "AZURE_CLIENT_ID")
+
+
+def is_paused(settings: Mapping[str, str]) -> bool:
+    """Whether the host calls the timer's function no more, by the switch that infra/ uses."""
+    return settings.get(PAUSE, "").strip().lower() in {"true", "1"}
+
+
+def _waits(settings: Mapping[str, str]) -> bool:
+    return is_paused(settings) and not settings.get("WORKSPACES", "").strip()
+
+
+def deploy(existing: Mapping[str, str], file: Mapping[str, str]) -> Deployment:
+    """Return what deploying the settings of a file does. What the file does not have stays.
+
+    `WORKSPACE_DEFAULTS` is one with `WORKSPACES`: a file without them sets none, since old ones are not meant for new entries.
+    """
+    new = {name: _compact(name, file[name]) for name in SET_BY_DEPLOY if name in file}
+    if "WORKSPACES" in new:
+        new.setdefault("WORKSPACE_DEFAULTS", "{}")
+    staying = tuple(name for name in SET_BY_DEPLOY if name not in new and existing.get(name, "").strip())
+    not_set = tuple(
+        name for name in OF_TEMPLATE if name in file and not _same(name, existing.get(name, ""), file[name])
+    )
+    wanted = _with(existing, new)
+    before = restore(existing)
+    is_previous = (
+        wanted != existing
+        and before is not None
+        and all(_same(name, wanted.get(name, ""), before.wanted.get(name, "")) for name in SET_BY_DEPLOY)
+    )
+    return Deployment(existing, wanted, staying, not_set, is_previous)
+
+
+def restore(existing: Mapping[str, str]) -> Deployment | None:
+    """Return what putting the previous values back does; None if they are incomplete, or the app had no list.
+
+    The kept values stay as they are, so a second time changes nothing.
+    """
+    if (
+        not all(name in existing for name in PREVIOUS.values())
+        or not existing[PREVIOUS["WORKSPACES"]].strip()
+    ):
+        return None
+    wanted = dict(existing)
+    for name, previous in PREVIOUS.items():
+        if not _same(name, existing.get(name, ""), existing[previous]):
+            _put(wanted, name, existing[previous])
+    return Deployment(existing, wanted)
+
+
+def _with(existing: Mapping[str, str], new: Mapping[str, str]) -> Mapping[str, str]:
+    """The app settings with new values; if one differs, also with the previous values and without the first deployment's pause."""
+    changed = {name: value for name, value in new.items() if not _same(name, existing.get(name, ""), value)}
+    if not changed:
+        return existing
+    wanted = dict(existing)
+    for name, value in changed.items():
+        _put(wanted, name, value)
+    kept = {previous: existing.get(name, "") for name, previous in PREVIOUS.items()}
+    if all(_fits(previous, value) for previous, value in kept.items()):
+        wanted |= kept
+    else:
+        wanted = {name: value for name, value in wanted.items() if name not in kept}
+    if _waits(existing) and "WORKSPACES" in wanted:
+        del wanted[PAUSE]
+    return wanted
+
+
+def _put(settings: dict[str, str], name: str, value: str) -> None:
+    if value.strip():
+        settings[name] = value
+    else:
+        settings.pop(name, None)
+
+
+def _same(name: str, old: str, new: str) -> bool:
+    """Whether two values of a setting mean the same to the app."""
+    default = _SAME_AS_UNSET.get(name, "")
+    old, new = (value.strip() or default for value in (old, new))
+    if old == new:
+        return True
+    before, after = (_parsed({name: value}) for value in (old, new))
+    return name in _JSON and bool(before) and bool(after) and not any(compare(before, after))
+
+
+def _compact(name: str, value: str) -> str:
+    """A value as it is set: JSON without white space."""
     try:
-        old, new = _read(file, deployed)
-    except SettingsError as error:
-        exit_with_problems(error.problems, as_json=as_json)
-    changes, stays = list(compare(old, new)), list(what_stays(old, new))
-    with render.writing():
-        if as_json:
-            result = "different" if changes else "same"
-            listed = [asdict(change) for change in changes]
-            told = [{"workspace": name, **json_of(each)} for name, each in stays]
-            value = {"version": 1, "result": result, "changes": listed, "stays": told}
-            render.echo(json.dumps(value, indent=2))
-        else:
-            show_changes(changes, f"from {_name(deployed)} to {_name(file)}", render.console(), stays)
-    sys.exit(DIFFERENT if changes else 0)
+        content = parse(value) if name in _JSON else None
+    except JsonError:
+        content = None
+    return (
+        value.strip() if content is None else json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    )
 
 
-def _read(file: Path, deployed: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The deployed settings and those of the file.
-
-    Raises:
-        SettingsError: they cannot be compared.
-    """
-    new, old = read_settings(file).values, read_settings(deployed).values
-    if not new.keys() & SETTINGS.keys():
-        raise SettingsError([Problem(_name(file), "contains none of this app's settings")])
-    if new.keys() == {"WORKSPACES"}:
-        old = {"WORKSPACES": old.get("WORKSPACES", "")}
-    return _parsed(_name(deployed), old), _parsed(_name(file), new)
+def _fits(name: str, value: str) -> bool:
+    return _bytes(f"{name}={value}") <= MOST_BYTES
 
 
-def _name(file: Path) -> str:
-    return "stdin" if str(file) == "-" else escape_unprintable(str(file))
+def _bytes(text: str) -> int:
+    return len(text.encode(errors="surrogatepass"))
 
 
-def _parsed(where: str, settings: Mapping[str, str]) -> dict[str, Any]:
-    """The settings of this app that are set, the JSON ones as values.
-
-    Raises:
-        SettingsError: one is not JSON, or not of the type that it has to be.
-    """
+def _parsed(settings: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that `deploy` sets, the JSON ones as values. One that is not what it has to be is as good as missing."""
     found: dict[str, Any] = {}
-    problems: list[Problem] = []
-    types: dict[str, tuple[type, str]] = {
-        "WORKSPACES": (list, "must be an array"),
-        "WORKSPACE_DEFAULTS": (dict, "must be an object"),
-    }
-    for name in SETTINGS:
+    for name in SET_BY_DEPLOY:
         text = settings.get(name, "").strip()
         if not text:
             continue
-        if name not in types:
-            found[name] = text
-            continue
-        wanted, complaint = types[name]
         try:
-            found[name] = parse(text)
-        except JsonError as error:
-            problems.append(Problem(f"{where}: {name}", str(error)))
-        else:
-            problems += [] if isinstance(found[name], wanted) else [Problem(f"{where}: {name}", complaint)]
-    if problems:
-        raise SettingsError(problems)
+            value = parse(text) if name in _JSON else text
+        except JsonError:
+            continue
+        if isinstance(value, _JSON.get(name, str)):
+            found[name] = value
     return found
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     """All differences, in the order of the settings and of the new list."""
-    for name in SETTINGS:
+    for name in SET_BY_DEPLOY:
         before, after = old.get(name), new.get(name)
         if name == "WORKSPACES":
             yield from _workspaces(before or [], after or [])
@@ -196,13 +283,18 @@ def _keys(place: Place, old: Mapping[str, Any], new: Mapping[str, Any]) -> Itera
         before, after = old.get(key), new.get(key)
         if key == "folders" and all(isinstance(value, list | None) for value in (before, after)):
             yield from _folders(place, before or [], after or [])
-        elif key not in old or key not in new or before != after:
+        elif key not in old or key not in new or _json(before) != _json(after):
             yield _change(
                 place,
                 key,
                 _value(key, before) if key in old else None,
                 _value(key, after) if key in new else None,
             )
+
+
+def _json(value: object) -> str:
+    """A value as JSON, which tells 1 from true."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _folders(place: Place, old: Sequence[Any], new: Sequence[Any]) -> Iterator[Change]:
@@ -311,18 +403,3 @@ def _path(item: object) -> str:
 
 def _key(item: object) -> str:
     return folder_key(_path(item))
-
-
-def show_changes(
-    changes: Sequence[Change], what: str, out: Console, stays: Sequence[tuple[str, Diagnosis]] = ()
-) -> None:
-    """A line for each difference, what stays where something is no longer listed, and how many differences there are."""
-    for change in changes:
-        sign, style = _SIGN[change.action]
-        parts = [change.workspace or change.setting, *(part for part in (change.folder, change.key) if part)]
-        old_new = " → ".join(value for value in (change.old, change.new) if value)
-        said = f": {old_new}" if old_new else ""
-        fold(Text(f"{sign} ", style), Text.assemble((" ".join(parts), "bold"), said), out)
-    show_finding([Finding("warning", name, each.message, each) for name, each in stays], out)
-    number = count(len(changes), "difference") if changes else "No difference"
-    fold(Text(), Text(f"{number}, {what}.", "bold"), out)

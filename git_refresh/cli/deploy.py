@@ -1,0 +1,579 @@
+"""`deploy`: set a list in the deployed app, plan first, with the sign-in of whoever runs it. It can put the previous settings back."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from git_refresh.admin.deployment import (
+    PAUSE,
+    Change,
+    Deployment,
+    is_ours,
+    is_paused,
+    restore,
+)
+from git_refresh.admin.deployment import (
+    deploy as deployed,
+)
+from git_refresh.admin.values import DiagnosedError
+from git_refresh.cli import ask, options, render
+from git_refresh.cli.check_settings import check_settings
+from git_refresh.cli.checks import Check, CheckReport, failed
+from git_refresh.cli.files import FileSettings, is_read, read_settings
+from git_refresh.cli.findings import STYLE, Finding, fold, show_finding
+from git_refresh.cli.shared import (
+    CHANGES,
+    FAILED,
+    INTERRUPTED,
+    WRONG,
+    exit_with_problems,
+    outlet_for,
+    put_out,
+)
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose, finding
+from git_refresh.failures.failure import ServiceError
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.model.hosts import TrustedHosts
+from git_refresh.model.schedule import Schedule
+from git_refresh.model.values import GUID, Problem, json_of
+from git_refresh.output.redact import escape_unprintable, redact
+from git_refresh.output.shell import Command, command
+from git_refresh.output.text import count, first_of
+from git_refresh.settings.load import SettingsError, load
+from git_refresh.settings.names import SETTINGS
+
+if TYPE_CHECKING:
+    from git_refresh.admin.resource_manager import AlertRule, FunctionApp, ResourceManager
+    from git_refresh.admin.services import AdminServices
+
+BUDGET_S = 14_400.0
+"""Seconds for everything, the answers to the questions included. Each call has a limit of its own, of seconds."""
+ALERT_RULES = "ar-git-refresh-"
+"""How the names of the alert rules of infra/ begin."""
+_DEFAULT_FILE = Path("workspaces.json")
+_APP = re.compile(r"[A-Za-z0-9-]{2,60}")
+"""https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftweb"""
+_GROUP = re.compile(r"[\w().-]{1,90}")
+_SIGN = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
+
+
+class _Named(click.ParamType[str]):
+    """A name or an ID that becomes part of an address."""
+
+    def __init__(self, name: str, pattern: re.Pattern[str], advice: str) -> None:
+        self.name = name
+        self._pattern = pattern
+        self._advice = advice
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not self._pattern.fullmatch(str(value)) or set(str(value)) == {"."}:
+            self.fail(f'"{redact(str(value))}" {self._advice}', param, ctx)
+        return str(value)
+
+
+APP = _Named("name", _APP, "must be the name of a function app: letters, digits and -")
+GROUP = _Named("name", _GROUP, "must be the name of a resource group")
+SUBSCRIPTION = _Named("id", GUID, "must be a subscription ID; to list them: az account list --output table")
+
+
+@click.command(short_help="Set a list in the deployed app: a plan first, then --apply.")
+@click.argument("file", type=options.FILE, required=False, metavar="[FILE]")
+@click.option("--app", "name", type=APP, required=True, metavar="NAME", help="Name of the function app.")
+@click.option(
+    "--resource-group",
+    "group",
+    type=GROUP,
+    default="",
+    metavar="NAME",
+    help="Its resource group. Without it, the app is searched by its name.",
+)
+@click.option(
+    "--subscription",
+    type=SUBSCRIPTION,
+    default="",
+    metavar="ID",
+    help="ID of its subscription, instead of the one that the Azure CLI uses.",
+)
+@click.option("--apply", "applies", is_flag=True, help="Do what is shown, after a question.")
+@click.option("--yes", "-y", is_flag=True, help="With --apply: do not ask.")
+@click.option(
+    "--previous",
+    is_flag=True,
+    help="Put the settings from before the last deployment back, in place of FILE.",
+)
+@click.option("--exit-code", is_flag=True, help="Exit with 3 if there is something to deploy.")
+@options.trusted_app_hosts_option
+@options.json_option
+@options.output_options
+def deploy(  # noqa: PLR0913  # one for each option
+    file: Path | None,
+    name: str,
+    group: str,
+    subscription: str,
+    trust_host: tuple[str, ...],
+    *,
+    applies: bool,
+    yes: bool,
+    previous: bool,
+    exit_code: bool,
+    as_json: bool,
+) -> None:
+    """Set the list of FILE in the function app. Without --apply it only shows what would change.
+
+    FILE is a workspaces.json, as check takes it; by default ./workspaces.json. What FILE does not have stays in the app. REFRESH_SCHEDULE,
+    FAN_OUT and AZURE_CLIENT_ID are never set: a deployment of infra/ sets them. The values from before are kept, and --previous puts them
+    back together.
+
+    It acts as whoever has run az login. Setting restarts the app: a run in progress is cut off, and made again at once.
+
+    Exit codes: 0 nothing to do, shown or set; 1 something failed; 2 wrong settings or usage, nothing was set; 3 with --exit-code, there
+    is something to deploy.
+    """
+    file = _file(file, previous=previous)
+    if yes and not applies:
+        raise click.UsageError("--yes needs --apply")
+    if applies and as_json and not yes:
+        raise click.UsageError("--json shows nothing that a question could be about; add --yes")
+    logger = outlet_for(as_json=as_json)
+    clock = SystemClock()
+    try:
+        given = _given(file)
+        from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # the SDKs take a second: not for --help
+
+        services = AdminServices(Deadline.after(BUDGET_S, clock), os.environ, logger)
+        try:
+            work = _Work(
+                services, given, name, subscription, group, typed=_typed(file, name, subscription, group)
+            )
+            with render.console(stderr=True).status("Looking …"):
+                report = work.look(previous=previous)
+            if applies and report.result == "different":
+                hosts = work.untrusted(report, trust_host)
+                if yes:
+                    _refuse_untrusted(hosts, work.typed)
+                else:
+                    show_deployment(logger.redact(report), render.console(stderr=True), asks=True)
+                    _ask(hosts, work.typed, name)
+                report = work.apply(report)
+        finally:
+            services.close()
+    except SettingsError as error:
+        exit_with_problems(error.problems, as_json=as_json)
+    report = logger.redact(report)
+    put_out(logger, as_json, report.as_dict(), lambda: show_deployment(report, render.console()))
+    sys.exit(report.exit_code(applies=applies, tells_changes=exit_code))
+
+
+def _file(file: Path | None, *, previous: bool) -> Path | None:
+    """The file that is deployed; None if the previous settings are put back."""
+    if previous:
+        if file is not None:
+            raise click.UsageError("--previous takes the place of FILE; write one of them")
+        return None
+    if file is None and not _DEFAULT_FILE.exists():
+        raise click.UsageError(f"name FILE: there is no {_DEFAULT_FILE} here")
+    return file or _DEFAULT_FILE
+
+
+def _given(file: Path | None) -> FileSettings:
+    """What a file says; without one, nothing.
+
+    Raises:
+        SettingsError: it cannot be read, or has nothing that could be set.
+    """
+    if file is None:
+        return FileSettings({}, ())
+    given = read_settings(file)
+    where = "stdin" if str(file) == "-" else escape_unprintable(str(file))
+    if not given.values.keys() & SETTINGS.keys():
+        raise SettingsError([Problem(where, "contains none of this app's settings")])
+    if "WORKSPACE_DEFAULTS" in given.values and "WORKSPACES" not in given.values:
+        message = "is set together with WORKSPACES only; add WORKSPACES to the file"
+        raise SettingsError([Problem(f"{where}: WORKSPACE_DEFAULTS", message)])
+    return given
+
+
+def _typed(file: Path | None, name: str, subscription: str, group: str) -> Command:
+    """The command as it was typed, without what it is to do."""
+    parts = [command(" {file}", file=str(file)) if file else Command(" --previous")]
+    parts.append(command(" --app {app}", app=name))
+    parts += [command(" --resource-group {group}", group=group)] if group else []
+    parts += [command(" --subscription {id}", id=subscription)] if subscription else []
+    return Command("git-refresh deploy" + "".join(parts))
+
+
+Result = Literal["same", "different", "deployed", "failed", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeployReport:
+    """What deploying would do, or has done."""
+
+    result: Result
+    app: "FunctionApp | None" = None
+    changes: tuple[Change, ...] = ()
+    left_behind: tuple[tuple[str, Diagnosis], ...] = ()
+    staying: tuple[str, ...] = ()
+    not_set: tuple[str, ...] = ()
+    newly_trusted: tuple[str, ...] = ()
+    resumes: bool = False
+    is_first: bool = False
+    checks: tuple[Check, ...] = ()
+    notes: tuple[Diagnosis, ...] = ()
+    """What is odd about the app or the file."""
+    alerts_enabled: tuple[str, ...] = ()
+    """The alert rules that were enabled, or will be."""
+    next_run: datetime | None = None
+    paused: bool = False
+    """Whether no run follows, because the function is disabled."""
+    error: Diagnosis | None = None
+    wrong_usage: bool = False
+    """Whether the error is in what was typed."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `--json` has it."""
+        app = self.app
+        return {
+            "version": 1,
+            "result": self.result,
+            "app": app
+            and {"name": app.name, "resource_group": app.group, "subscription_id": app.subscription_id},
+            "changes": [asdict(change) for change in self.changes],
+            "left_behind": [{"workspace": name, **json_of(each)} for name, each in self.left_behind],
+            "staying": list(self.staying),
+            "not_set": list(self.not_set),
+            "newly_trusted": list(self.newly_trusted),
+            "ends_pause": self.resumes,
+            "alerts_enabled": list(self.alerts_enabled),
+            "checks": [json_of(check) for check in self.checks],
+            "notes": [json_of(note) for note in self.notes],
+            "next_run": self.next_run.isoformat() if self.next_run else None,
+            "error": json_of(self.error) if self.error else None,
+        }
+
+    def exit_code(self, *, applies: bool, tells_changes: bool) -> int:
+        """The code of the command."""
+        if self.result == "interrupted":
+            return INTERRUPTED
+        if self.result == "failed":
+            return WRONG if self.wrong_usage or self.error is None else FAILED
+        return CHANGES if tells_changes and not applies and self.result == "different" else 0
+
+
+@dataclass
+class _Work:
+    """One app, looked at and set."""
+
+    services: "AdminServices"
+    given: FileSettings
+    name: str
+    subscription: str
+    group: str
+    typed: Command
+    _rules: "list[AlertRule]" = field(default_factory=list)
+    _deployment: Deployment | None = None
+
+    def look(self, *, previous: bool) -> DeployReport:
+        """Work out what is to be done. Changes nothing."""
+        context = DiagnosisContext(app=self.name, group=self.group, subscription=self.subscription)
+        app = None
+        try:
+            app = self.services.find_app(self.name, self.subscription, self.group)
+            context = _context(app)
+            deployment = self._deploying(self._manager.app_settings(app), context, previous=previous)
+            self._deployment = deployment
+            return self._planned(app, deployment, context)
+        except DiagnosedError as error:
+            return DeployReport("failed", app, error=error.diagnosis, wrong_usage=True)
+        except ServiceError as error:
+            return DeployReport("failed", app, error=diagnose(error, context))
+
+    def _deploying(
+        self, existing: Mapping[str, str], context: DiagnosisContext, *, previous: bool
+    ) -> Deployment:
+        """What is to be done to these app settings.
+
+        Raises:
+            DiagnosedError: it is another app's, or nothing can be put back.
+        """
+        if not is_ours(existing):
+            raise DiagnosedError(finding("not_a_git_refresh_app", context))
+        deployment = restore(existing) if previous else deployed(existing, self.given.values)
+        if deployment is None:
+            raise DiagnosedError(finding("no_previous_settings", context))
+        return deployment
+
+    @property
+    def _manager(self) -> "ResourceManager":
+        return self.services.resource_manager()
+
+    def _planned(self, app: "FunctionApp", deployment: Deployment, context: DiagnosisContext) -> DeployReport:
+        checks = _checks(deployment, self.given.names)
+        is_wrong = any(check.status == "failed" for check in checks)
+        notes = [] if is_wrong else [*self._notes(app, deployment, context)]
+        result: Result = "failed" if is_wrong else "different" if deployment.changes_app else "same"
+        return DeployReport(
+            result,
+            app,
+            tuple(deployment.changes()),
+            tuple(deployment.left_behind()),
+            deployment.staying,
+            deployment.not_set,
+            tuple(deployment.newly_trusted()),
+            deployment.resumes,
+            deployment.is_first,
+            tuple(checks),
+            tuple(notes),
+            tuple(rule.name for rule in self._to_enable(deployment)),
+            _next_run(deployment, self.services.deadline.clock.now()),
+            is_paused(deployment.wanted),
+        )
+
+    def _notes(
+        self, app: "FunctionApp", deployment: Deployment, context: DiagnosisContext
+    ) -> Iterator[Diagnosis]:
+        if deployment.is_previous:
+            yield finding("file_is_previous", context)
+        if deployment.changes_app and not deployment.keeps_previous:
+            yield finding("previous_too_long", context)
+        try:
+            rules = self._manager.alert_rules(app)
+        except ServiceError as error:
+            yield diagnose(error, context)
+            return
+        self._rules = [rule for rule in rules if rule.name.startswith(ALERT_RULES)]
+        disabled = [rule.name for rule in self._rules if not rule.enabled]
+        if not self._rules:
+            yield finding("alert_rules_missing", context)
+        elif disabled and not deployment.is_first:
+            yield finding("alert_rules_disabled", context, rules=first_of(disabled, _MOST_NAMED))
+
+    def _to_enable(self, deployment: Deployment) -> "list[AlertRule]":
+        """The alert rules that the first list turns on."""
+        return [rule for rule in self._rules if not rule.enabled] if deployment.resumes else []
+
+    def untrusted(self, report: DeployReport, flags: Sequence[str]) -> list[str]:
+        """The hosts that the app would newly trust and no flag names."""
+        allowed = TrustedHosts(flags)
+        return [host for host in report.newly_trusted if not allowed.trusts(host)]
+
+    def apply(self, plan: DeployReport) -> DeployReport:
+        """Do it, if all is as it was shown."""
+        deployment, app = self._deployment, plan.app
+        from git_refresh.admin.resource_manager import AppSettingsChange  # noqa: PLC0415  # an HTTP library: not for --help
+
+        assert deployment is not None  # noqa: S101  # it was shown
+        assert app is not None  # noqa: S101
+        context = _context(app)
+        enabled: list[str] = []
+        try:
+            with render.console(stderr=True).status("Setting …"):
+                change = AppSettingsChange(self._manager, app, deployment.existing, deployment.wanted)
+                change.check_unchanged()
+                # Alerts first: from its first list on, an app that fails must not do so in silence.
+                for rule in self._to_enable(deployment):
+                    self._manager.enable(rule)
+                    enabled.append(rule.name)
+                change.make(self.services.deadline.clock)
+        except KeyboardInterrupt:
+            return replace(plan, result="interrupted", alerts_enabled=tuple(enabled))
+        except DiagnosedError as error:
+            return replace(plan, result="failed", error=error.diagnosis, alerts_enabled=tuple(enabled))
+        except ServiceError as error:
+            return replace(
+                plan, result="failed", error=diagnose(error, context), alerts_enabled=tuple(enabled)
+            )
+        next_run = _next_run(deployment, self.services.deadline.clock.now())
+        return replace(plan, result="deployed", next_run=next_run, alerts_enabled=tuple(enabled))
+
+
+_MOST_NAMED = 5
+
+
+def _context(app: "FunctionApp") -> DiagnosisContext:
+    return DiagnosisContext(app=app.name, group=app.group, subscription=app.subscription_id)
+
+
+def _checks(deployment: Deployment, named: Sequence[str]) -> list[Check]:
+    """What `check --offline` says of the settings that the app will have, and of the names in the file."""
+    values = {name: value for name, value in deployment.wanted.items() if is_read(name)}
+    try:
+        settings = load(values)
+        checks = check_settings(values, settings.problems, settings, named=named)
+    except SettingsError as error:
+        checks = check_settings(values, error.problems, None, named=named)
+    too_long = [
+        failed(
+            "settings",
+            name,
+            finding("long_setting", DiagnosisContext(), setting=name, size=f"{size:,}", most=f"{most:,}"),
+        )
+        for name, size, most in deployment.too_long()
+        if not any((check.subject, check.status) == (name, "failed") for check in checks)
+    ]
+    replaced = {check.subject for check in too_long}
+    return [
+        *(check for check in checks if check.subject not in replaced or check.status == "failed"),
+        *too_long,
+    ]
+
+
+def _next_run(deployment: Deployment, now: datetime) -> datetime | None:
+    """When the next run is due by the app's schedule; None if it is not known, or the function is disabled."""
+    if is_paused(deployment.wanted):
+        return None
+    try:
+        return Schedule.read(deployment.wanted.get("REFRESH_SCHEDULE", "")).next_after(now)
+    except ValueError:
+        return None
+
+
+def _trusting(hosts: Sequence[str], typed: Command) -> Command:
+    flags = "".join(command(" --trust-host {host}", host=host) for host in hosts)
+    return Command(f"{typed}{flags} --apply")
+
+
+def _refuse_untrusted(hosts: Sequence[str], typed: Command) -> None:
+    """Refuse to let the app send tokens to hosts that only a file names.
+
+    Raises:
+        SettingsError: there are some.
+    """
+    if hosts:
+        again = Command(f"{_trusting(hosts, typed)} --yes")
+        message = (
+            f"names hosts that the app does not trust yet: {', '.join(hosts)}. If you trust them: {again}"
+        )
+        raise SettingsError([Problem("TRUSTED_HOSTS", message, commands=(again,))])
+
+
+def _ask(hosts: Sequence[str], typed: Command, name: str) -> None:
+    """Ask about new hosts first, then whether to go on.
+
+    Raises:
+        SettingsError: the answer is no, or there is no terminal to ask on.
+    """
+    if hosts:
+        ask.agree(
+            "TRUSTED_HOSTS",
+            [
+                f"From then on the app sends its tokens to hosts outside of Azure: {', '.join(hosts)}. Trust them?"
+            ],
+            without_terminal=f"names hosts that the app does not trust yet: {', '.join(hosts)}; if you trust them, run "
+            f"{_trusting(hosts, typed)} --yes",
+            declined="was declined; nothing was set",
+        )
+    ask.agree(
+        "--apply",
+        [f"Set this in {name}, which restarts it?"],
+        without_terminal="there is no terminal to ask on; add --yes to set what deploy shows without --apply",
+        declined="was declined; nothing was set",
+    )
+
+
+def show_deployment(report: DeployReport, out: Console, *, asks: bool = False) -> None:
+    """The changes, what stays, what is odd, and what happens next."""
+    if report.app is not None and not options.quiet():
+        app = report.app
+        fold(
+            Text(),
+            Text.assemble(
+                (app.name, "bold"), f", resource group {app.group}, subscription {app.subscription_id}"
+            ),
+            out,
+        )
+    wrong = any(check.status == "failed" for check in report.checks)
+    if not wrong:
+        for change in report.changes:
+            _show_change(change, out)
+        _show_settings(report, out)
+        show_finding([Finding("warning", name, each.message, each) for name, each in report.left_behind], out)
+    if report.checks and (wrong or not options.quiet()):
+        render.show_check(CheckReport(report.checks), out)
+    show_finding([Finding("warning", "", note.message, note) for note in report.notes], out)
+    if report.error is not None:
+        show_finding([Finding("failed", "", report.error.message, report.error)], out)
+    for line, style in _ending(report, asks=asks):
+        fold(Text(), Text(line, style), out)
+
+
+def _show_change(change: Change, out: Console) -> None:
+    sign, style = _SIGN[change.action]
+    parts = [change.workspace or change.setting, *(part for part in (change.folder, change.key) if part)]
+    old_new = " → ".join(value for value in (change.old, change.new) if value)
+    fold(
+        Text(f"{sign} ", style),
+        Text.assemble((" ".join(parts), "bold"), f": {old_new}" if old_new else ""),
+        out,
+    )
+
+
+def _show_settings(report: DeployReport, out: Console) -> None:
+    """What is not changed although it might have been expected, and what changes beside the list."""
+    if options.quiet():
+        return
+    if report.staying:
+        fold(
+            Text("= ", "dim"),
+            Text(f"Stay, because the file does not have them: {', '.join(report.staying)}."),
+            out,
+        )
+    if report.not_set:
+        names = ", ".join(report.not_set)
+        fold(
+            Text("! ", "yellow"),
+            Text(f"Not set, because only a deployment of infra/ sets them: {names}."),
+            out,
+        )
+    if report.newly_trusted:
+        hosts = ", ".join(report.newly_trusted)
+        fold(Text("! ", "yellow"), Text(f"Newly trusted with the app's tokens: {hosts}."), out)
+    if report.resumes:
+        fold(Text("~ ", "yellow"), Text(f"Ends the pause of the first deployment ({PAUSE})."), out)
+    if report.alerts_enabled:
+        number = count(len(report.alerts_enabled), "alert rule")
+        verb = (
+            "Enabled"
+            if report.result in {"deployed", "failed", "interrupted"}
+            else "Enables, before the list,"
+        )
+        fold(Text("~ ", "yellow"), Text(f"{verb} {number}."), out)
+
+
+def _ending(report: DeployReport, *, asks: bool) -> Iterator[tuple[str, str]]:
+    """The last lines: how many changes, what happens next, what to add."""
+    match report.result:
+        case "same":
+            yield "No difference: the app has these settings.", STYLE["ok"]
+        case "interrupted":
+            yield "Interrupted. Run the command again: it shows what is left to do.", STYLE["failed"]
+        case "failed":
+            if report.error is None:
+                yield "Nothing was set.", STYLE["failed"]
+        case "different" | "deployed":
+            number = count(len(report.changes), "difference")
+            if report.result == "different":
+                yield f"{number}. {_RESTARTS}", "bold"
+            else:
+                yield f"Set: {number}. The app restarts.", STYLE["ok"]
+            if report.paused:
+                yield (
+                    f"The function is disabled, so no run follows: delete the app setting {PAUSE}.",
+                    STYLE["warning"],
+                )
+            elif report.next_run is not None:
+                yield f"The next run is at {report.next_run:%H:%M} UTC (REFRESH_SCHEDULE).", ""
+            if report.result == "different" and not asks:
+                yield "Nothing was set: to do it, add --apply.", ""
+
+
+_RESTARTS = "Setting restarts the app: a run in progress is cut off, and made again at once."
