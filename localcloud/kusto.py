@@ -44,10 +44,15 @@ _SIGNS: dict[str, Callable[[Value, Value], Value]] = {
 }
 
 
+class UnknownTableError(LookupError):
+    """A query names a table that there is not."""
+
+
 def run(text: str, tables: dict[str, Rows], now: datetime) -> Rows:
     """What a query answers.
 
     Raises:
+        UnknownTableError: it reads another table.
         NotImplementedError: it uses more of the language than is known here.
     """
     return _Query(text, tables, now).rows()
@@ -104,6 +109,8 @@ class _Query:
 
     def pipeline(self) -> Rows:
         source = self.next()
+        if source not in self.lets and source not in self.tables:
+            raise UnknownTableError(source)
         rows: Rows = self.lets[source] if source in self.lets else self.tables[source]
         while self.takes("|"):
             step = self.next()
@@ -314,7 +321,7 @@ _SUMS: dict[str, Callable[..., Value]] = {
     "dcount": lambda _, values: len(set(values)),
     "take_anyif": lambda _, values, wanted: next(iter(_chosen(values, wanted)), None),
     "make_set_if": lambda _, values, wanted: sorted(set(_chosen(values, wanted))),
-    "make_list_if": lambda _, values, wanted: _chosen(values, wanted),
+    "make_list_if": lambda _, values, wanted, most=(None,): _chosen(values, wanted)[: most[0]],
 }
 _CALLS: dict[str, Callable[..., Value]] = {
     "parse_json": json.loads,
@@ -331,6 +338,7 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "isnotempty": lambda value: value not in (None, ""),
     "array_length": lambda value: None if value is None else len(value),
     "range": lambda first, last: None if last is None else list(range(first, last + 1)),
+    "substring": lambda value, start, length: (value or "")[start : start + length],
     "round": lambda value, digits: None if value is None else round(value, digits),
     "pack_array": lambda *values: list(values),
 }

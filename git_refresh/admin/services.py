@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from math import inf
-from typing import override
+from typing import TYPE_CHECKING, override
 
 from pydantic import SecretStr
 
@@ -19,12 +19,16 @@ from git_refresh.clients.databricks import workspace_session
 from git_refresh.clients.identity import LOGIN, TOKEN_LIMIT_S, Identity
 from git_refresh.clients.rest import Rest
 from git_refresh.clients.session import Network
+from git_refresh.failures.diagnosis import DiagnosisContext
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline
 from git_refresh.model.repository import BUILT_IN
 from git_refresh.model.values import AZURE_DATABRICKS, AZURE_DEVOPS, RESOURCE_MANAGER, Token
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.redact import silence_sdk_logs
+
+if TYPE_CHECKING:
+    from git_refresh.admin.logs import AppLogs
 
 MICROSOFT_GRAPH_ORIGIN = "https://graph.microsoft.com"
 ACCOUNTS_ORIGIN = "https://accounts.azuredatabricks.net"
@@ -97,6 +101,7 @@ class AdminServices:
         self._identities: dict[str, Identity] = {}
         self._apis: dict[tuple[str, str], Rest] = {}
         self._vaults: dict[str, AdminVault] = {}
+        self._logs: dict[str, AppLogs] = {}
 
     def identity(self, tenant: str = "") -> Identity:
         """Whoever is signed in; in another tenant, as a guest."""
@@ -148,9 +153,21 @@ class AdminServices:
             DiagnosedError: it is not there.
         """
         manager = self.resource_manager()
-        limit = max(1, int(self.deadline.within(TOKEN_LIMIT_S).remaining()))
-        chosen = subscription_id or chosen_subscription(limit)
+        chosen = subscription_id or self._chosen_subscription()
         return find_app(manager, name, chosen, group, searches=not subscription_id)
+
+    def apps(self, subscription_id: str = "") -> list[FunctionApp]:
+        """Return all apps of a subscription; without one, of that which the Azure CLI uses.
+
+        Raises:
+            ServiceError: Azure or the Azure CLI cannot be asked.
+        """
+        manager = self.resource_manager()
+        chosen = subscription_id or self._chosen_subscription()
+        return manager.apps(chosen) if chosen else []
+
+    def _chosen_subscription(self) -> str:
+        return chosen_subscription(max(1, int(self.deadline.within(TOKEN_LIMIT_S).remaining())))
 
     def vault(self, url: str) -> AdminVault:
         """A Key Vault."""
@@ -159,6 +176,16 @@ class AdminServices:
             if url not in self._vaults:
                 self._vaults[url] = AdminVault(url, identity, self._network, connections=1)
             return self._vaults[url]
+
+    def logs(self, about: DiagnosisContext) -> "AppLogs":
+        """The logs of a function app: those of the Application Insights component that the context names."""
+        from git_refresh.admin.logs import AppLogs  # noqa: PLC0415  # an SDK that only commands about the deployed app need
+
+        identity = self.identity()
+        with self._lock:
+            if about.component not in self._logs:
+                self._logs[about.component] = AppLogs(about, identity, self._network)
+            return self._logs[about.component]
 
     def oauth_secrets(self, host: str) -> OAuthSecrets:
         """The OAuth secrets of a workspace's service principals.
@@ -185,3 +212,5 @@ class AdminServices:
                 api.close()
             for vault in self._vaults.values():
                 vault.close()
+            for logs in self._logs.values():
+                logs.close()

@@ -14,6 +14,7 @@ from git_refresh.cli.init import init
 from git_refresh.cli.onboard import onboard
 from git_refresh.cli.rotate import rotate
 from git_refresh.cli.run import plan, run
+from git_refresh.cli.runs import runs
 from git_refresh.cli.schema import print_schema
 from git_refresh.cli.shared import INTERRUPTED
 from git_refresh.cli.status import status
@@ -40,5 +41,5 @@ def main() -> None:
             stream.reconfigure(encoding="utf-8")  # on Windows a pipe has an encoding without ✓
 
 
-for command in (check, deploy, explain, init, onboard, plan, print_schema, rotate, run, status):
+for command in (check, deploy, explain, init, onboard, plan, print_schema, rotate, run, runs, status):
     main.add_command(command)

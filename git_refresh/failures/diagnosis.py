@@ -85,6 +85,8 @@ class DiagnosisContext:
     """How whom a job runs as becomes one that is kept fresh."""
     commit: str = "COMMIT"
     """The ID of a commit that stands where a branch or tag belongs."""
+    component: str = "COMPONENT_ID"
+    """The resource ID of the app's Application Insights component."""
     known: frozenset[Known] = frozenset()
     """What the run has proved: it decides which row explains a failure, and fills no text."""
 

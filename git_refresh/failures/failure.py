@@ -24,6 +24,7 @@ class Service(StrEnum):
     AZURE_DEVOPS = "Azure DevOps"
     DATABRICKS = "Databricks"
     RESOURCE_MANAGER = "Azure Resource Manager"
+    LOG_ANALYTICS = "Log Analytics"
 
 
 class Operation(StrEnum):
@@ -106,6 +107,7 @@ class Operation(StrEnum):
     SET_APP_SETTINGS = "set the app settings of {}"
     LIST_ALERT_RULES = "list the alert rules of {}"
     ENABLE_ALERT_RULE = "enable alert rule {}"
+    QUERY_LOGS = "query the logs of {}"
 
     # The queue's storage
     CLAIM_SLICE = "claim slice {}"

@@ -28,6 +28,7 @@ STORAGE = (Service.STORAGE,)
 DEVOPS = (Service.AZURE_DEVOPS,)
 DATABRICKS = (Service.DATABRICKS,)
 MANAGER = (Service.RESOURCE_MANAGER,)
+LOGS = (Service.LOG_ANALYTICS,)
 _SIGN_INS = {Operation.SIGN_IN, Operation.EXCHANGE_TOKEN}
 _CREDENTIALS = {Operation.LIST_CREDENTIALS, Operation.STORE_CREDENTIAL, Operation.CREATE_CREDENTIAL}
 _FOLDERS = {
@@ -755,6 +756,31 @@ _RESOURCE_MANAGER = (
         remedy="Usually temporary. Run the command again in some minutes."),
 )
 
+_LOGS = (
+    row("logs_wrong_tenant",
+        Match(LOGS, status={401}),
+        Match(LOGS, status={403}, error_code=r"InvalidAuthenticationToken|InvalidTokenIssuer"),
+        seen="401 AuthenticationFailed",
+        cause="Log Analytics does not accept your own sign-in. {app} probably belongs to another tenant.",
+        remedy="Sign in to the tenant of its subscription, and run the command again: `az login --tenant {tenant}`"),
+    row("logs_forbidden", Match(LOGS, status={403}),
+        seen="403 InsufficientAccessError",
+        cause="Your own sign-in has no role that can read the logs of {app}.",
+        remedy="Let an Owner or User Access Administrator assign one, and wait some minutes: `az role assignment create --assignee "
+        '{object_id} --role "Log Analytics Reader" --scope {component}`'),
+    row("logs_not_found", Match(LOGS, status={404}),
+        seen="404 PathNotFoundError",
+        cause="The Application Insights component of {app} does not exist. Usually it was deleted or moved.",
+        remedy="Connect the app to a component (Function App, Application Insights). The missing one is {component}."),
+    row("logs_throttled", Match(LOGS, status={429}),
+        seen="429 ThrottledError",
+        cause="Log Analytics limits queries.",
+        remedy="Usually temporary. Run the command again in a minute."),
+    row("logs_too_large", Match(LOGS, {FailureKind.TOO_LARGE}),
+        cause="The log lines of this time are too many for one response.",
+        remedy="Choose a shorter time: `.venv/bin/python -m git_refresh runs --app {app} --since 6h`"),
+)
+
 _ANY = (
     row("proxy_sign_in", Match(kind={FailureKind.PROXY_AUTH}),
         seen="Tunnel connection failed: 407 …",
@@ -874,6 +900,7 @@ SECTIONS = {
     "Git folder": _FOLDER,
     "Spread over many workers": _STORAGE,
     "Azure Resource Manager": _RESOURCE_MANAGER,
+    "Logs of the deployed app": _LOGS,
     "Any service": _ANY,
 }
 """The rows by layer, in the order in which a run meets the layers, and in which the rows are tried."""
@@ -1213,6 +1240,33 @@ OWN = (
         message="Slice {slice} of {slices} was given up: its worker has died {times} times.",
         cause="The worker's process ended in the middle of the slice each time, perhaps for lack of memory.",
         remedy="See what the log says of the worker at that time. More memory is instanceMemoryMB in infra/; the next run tries again."),
+    row("run_not_completed",
+        message="No log line shows how this run ended.",
+        cause="The platform stopped it. It took longer than functionTimeout, used up its memory, or the app was restarted.",
+        remedy="No action needed if a later run succeeded. If it repeats, check Function App, refresh_git, Invocations."),
+    row("slice_not_completed",
+        message="{count} workspaces have no log line from before the next run: {places}.",
+        cause="No worker refreshed them in time, or the worker stopped in the middle of the slice.",
+        remedy="No action needed if the next run succeeded. If it repeats, raise maximumInstanceCount or instanceMemoryMB in infra/."),
+    row("run_overdue",
+        message="No run ended between {last} and {until}. One was due at {due}.",
+        cause="The function was disabled, the app was stopped, or it could not reach its storage. A deployment also delays runs.",
+        remedy="Check Function App, Overview. To see whether the function is disabled: `az functionapp function list --name {app} "
+        '--resource-group {group} --query "[].{name: name, disabled: properties.isDisabled || isDisabled}" --output table`'),
+    row("no_run_logged",
+        message="The logs show no run in the last {since}.",
+        cause="The function is paused, the app was never published, or its first lines have not arrived. That takes some minutes.",
+        remedy="Check Function App, Overview. To see whether the function is there and not disabled: `az functionapp function list --name "
+        '{app} --resource-group {group} --query "[].{name: name, disabled: properties.isDisabled || isDisabled}" --output table`'),
+    row("component_not_found",
+        message="Function app {app} has no Application Insights component.",
+        cause="No tag of the app names one, and its resource group has none of the app's name. Or your sign-in may not read it.",
+        remedy="Connect the app to Application Insights (Function App, Monitoring, Application Insights). Or get the role Reader on its "
+        "resource group."),
+    row("logs_incomplete",
+        message="{what}",
+        cause="The logs of this time are too much for one query.",
+        remedy="Choose a shorter time: `.venv/bin/python -m git_refresh runs --app {app} --since 6h`"),
     row("grant_refused",
         message="{happened}",
         cause="It takes {who}, and whoever is signed in to the Azure CLI here is none, or is signed in to another tenant.",
@@ -1304,6 +1358,10 @@ OWN = (
         message="Function app {app} has no previous settings to put back.",
         cause="Nothing was deployed since its first list, or not all of the app settings PREVIOUS_* exist.",
         remedy="Deploy the list that you want, from the history of your repository."),
+    row("defaults_removed",
+        message="The file has no WORKSPACE_DEFAULTS, so those of the app are removed.",
+        cause="They belong to the previous entries, and might be wrong for those of the file.",
+        remedy="No action needed if the entries need none. Otherwise write WORKSPACE_DEFAULTS into the file."),
     row("file_is_previous",
         message="The file is what the app had before its last deployment.",
         cause="The file might be an older list: app settings have no date.",
@@ -1313,6 +1371,10 @@ OWN = (
         cause="One of them is too long for the longer name of its app setting PREVIOUS_*.",
         remedy="Save the current settings, if you might need them: `az functionapp config appsettings list --name {app} "
         "--resource-group {group} --output json`"),
+    row("run_not_seen",
+        message="No run with the new settings was seen yet.",
+        cause="None was due, or its log lines have not arrived yet. The settings are set.",
+        remedy="Read the logs again in some minutes: `git-refresh runs --app {app} --since 3h`"),
     row("app_settings_changed",
         message="The app settings of {app} are not the ones that were shown. Nothing was set.",
         cause="Another admin or a deployment has changed them since.",

@@ -95,7 +95,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
             slice=slice_,
         )
     )
-    log_run(report, logger)
+    log_run(report, logger, due)
     return report
 
 

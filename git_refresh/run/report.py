@@ -293,8 +293,8 @@ def _problems(problems: Sequence[Problem]) -> list[str]:
     ]
 
 
-def log_run(report: Report, logger: RedactingLogger) -> None:
-    """The run's own log line: `git_refresh.run`."""
+def log_run(report: Report, logger: RedactingLogger, next_run: datetime | None = None) -> None:
+    """The run's own log line: `git_refresh.run`, with when the next run is due."""
     event = {
         "event": "git_refresh.run",
         "run_id": report.run_id,
@@ -302,6 +302,7 @@ def log_run(report: Report, logger: RedactingLogger) -> None:
         "result": report.result,
         "dry_run": report.dry_run,
         "duration_s": round(report.duration_s, 3),
+        "next_run": next_run and utc_text(next_run),
         **report.counts(),
         "min_token_remaining_s": round(report.token.remaining_s) if report.token else None,
         "tokens": [token.as_dict() for token in sorted(report.tokens, key=_ends)[:LOGGED_TOKENS]],

@@ -1,4 +1,4 @@
-"""What infra/ deploys, and its queries."""
+"""What infra/ deploys, its queries, and those of the command line."""
 
 import json
 import re
@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.support.paths import ROOT
+from tests.support.paths import PACKAGE, ROOT
 from tools.alert_clock import rule_name
 from tools.snapshots import FOLDER, Deployment, parse
 
-FILES = sorted((ROOT / "infra/queries").rglob("*.kql"))
+FILES = sorted([*(ROOT / "infra/queries").rglob("*.kql"), *PACKAGE.rglob("*.kql")])
 QUERIES = {file.name: file.read_text() for file in FILES}
 
 type Infra = Mapping[str, str]

@@ -69,6 +69,7 @@ FACTS = DiagnosisContext(
     registration="5a1e-registration",
     account_id="0d26-account",
     app="contoso-refresh",
+    component="/subscriptions/5a1e-subscription/resourceGroups/rg-contoso/providers/microsoft.insights/components/contoso",
     group="rg-contoso",
     subscription="5a1e-subscription",
     who="an admin of contoso",
@@ -125,6 +126,13 @@ def devops(name: str, code: str, status: int, message: str, kind: str = "") -> C
 
 def identity(name: str, code: str, status: int, body: dict[str, object]) -> Case:
     return Case(name, code, Service.IDENTITY, status, json.dumps(body | {"correlationId": CANARY}))
+
+
+def logs(name: str, code: str, status: int, error: str) -> Case:
+    body = {
+        "error": {"code": error, "message": f"The provided credentials have insufficient access {CANARY}"}
+    }
+    return Case(name, code, Service.LOG_ANALYTICS, status, json.dumps(body), Operation.QUERY_LOGS)
 
 
 def manager(name: str, code: str, status: int, error: str, operation: Operation = Operation.FIND_APP) -> Case:
@@ -318,6 +326,17 @@ CASES = (
     manager("a locked app", "azure_resource_locked", 409, "ScopeLocked", Operation.SET_APP_SETTINGS),
     manager("another change at once", "app_update_in_progress", 409, "Conflict", Operation.SET_APP_SETTINGS),
     manager("too many requests to Azure", "azure_throttled", 429, "TooManyRequests"),
+    logs("a token of another tenant for the logs", "logs_wrong_tenant", 401, "AuthenticationFailed"),
+    logs("a token that the logs do not take", "logs_wrong_tenant", 403, "InvalidAuthenticationToken"),
+    logs("a person without a role on the logs", "logs_forbidden", 403, "InsufficientAccessError"),
+    logs("a component that was deleted", "logs_not_found", 404, "PathNotFoundError"),
+    logs("too many queries", "logs_throttled", 429, "ThrottledError"),
+    network(
+        "more log lines than fit",
+        "logs_too_large",
+        Service.LOG_ANALYTICS,
+        connections.AnswerTooLargeError(CANARY),
+    ),
     recognised("an Azure CLI that takes too long", "azure_cli_slow", Service.AZURE_CLI, FailureKind.SLOW),
     recognised("an Azure CLI that crashes", "azure_cli_broken", Service.AZURE_CLI, FailureKind.BROKEN),
     cli(

@@ -1,0 +1,391 @@
+"""The runs of the deployed app, as its log lines show them. Loads no SDK.
+
+Of a run in slices, the timer's line says that it began, and it has ended when each workspace that the timer has queued was refreshed,
+when a slice has failed, or when the next run is due: as the alerts judge it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BeforeValidator, Field
+
+from git_refresh.clients.responses import Response, UnexpectedAnswerError, read, read_json
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
+from git_refresh.model.values import json_of, utc_text
+from git_refresh.output.mask import SecretFilter
+from git_refresh.output.text import first_of
+
+MAX_ROWS = 5_000
+"""Rows of a query: see `queries/`. With so many there can be earlier ones."""
+
+VISIBLE_AFTER = timedelta(minutes=8)
+"""A log line can be queried at the latest so long after it was written (docs/reference.md)."""
+
+LONGEST_RUN = timedelta(minutes=11)
+"""`functionTimeout` of host.json, and a minute in which the app starts."""
+
+_TOLERANCE = timedelta(seconds=5)
+"""Between the times of a log line and of the invocation that wrote it."""
+
+RunResult = Literal["ok", "failed", "running"]
+
+_Text = Annotated[str, Field(strict=True, max_length=40_000)]
+_Count = Annotated[int, Field(strict=True, ge=0)]
+
+
+def _listed(value: object) -> object:
+    """Return a list that the service has written as JSON text."""
+    return read_json(value.encode()) if isinstance(value, str) else value
+
+
+# What the queries find
+
+
+class LineRow(Response):
+    """A row of `runs` and of `last-run`."""
+
+    timestamp: AwareDatetime
+    message: _Text
+
+
+class WorkspacesRow(Response):
+    """A row of `workspaces-by-run`."""
+
+    run_id: _Text
+    first_at: AwareDatetime
+    last_at: AwareDatetime
+    workspaces: _Count
+    workspaces_ok: _Count
+    queued: _Count
+    refreshed: _Count
+    never_ended: _Count
+    names: Annotated[tuple[_Text, ...], BeforeValidator(_listed)] = ()
+
+
+class InvocationRow(Response):
+    """A row of `failed-invocations`. The duration is in milliseconds."""
+
+    timestamp: AwareDatetime
+    duration: float = 0.0
+
+
+class StoredRow(Response):
+    """A row of `stored-tokens`."""
+
+    host: _Text
+    stored: bool
+    timestamp: AwareDatetime
+    run_id: _Text
+    credential: _Text
+
+
+class HostRow(Response):
+    """A row of `host`."""
+
+    text: _Text
+    times: _Count
+    last_at: AwareDatetime
+
+
+# The app's own lines
+
+
+class Failure(Response):
+    """Failures of a run that differ in names and values alone."""
+
+    location: _Text
+    """The first place."""
+    code: _Text
+    message: _Text
+    cause: _Text = ""
+    remedy: _Text = ""
+    count: _Count = 1
+    places: tuple[_Text, ...] = ()
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """It as all commands show one."""
+        return Diagnosis(self.code, self.message, self.cause, self.remedy)
+
+
+class LoggedToken(Response):
+    """A token that a run has stored."""
+
+    identity: _Text | None = None
+    tenant: _Text | None = None
+    expires_at: AwareDatetime
+
+
+class _Line(Response):
+    event: Literal["git_refresh.run", "git_refresh.dispatch", "git_refresh.message_skipped"]
+    run_id: _Text | None = None
+    slice: _Count | None = None
+    slices: _Count | None = None
+    result: _Text = ""
+    code: _Text = ""
+    duration_s: float = 0.0
+    next_run: AwareDatetime | None = None
+    valid_until: AwareDatetime | None = None
+    workspaces: _Count = 0
+    workspaces_ok: _Count = 0
+    workspaces_failed: _Count = 0
+    workspaces_rejected: _Count = 0
+    folders_created: _Count = 0
+    folders_updated: _Count = 0
+    folders_unchanged: _Count = 0
+    folders_failed: _Count = 0
+    folders_skipped: _Count = 0
+    min_token_remaining_s: int | None = None
+    tokens: tuple[LoggedToken, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    failures_omitted: _Count = 0
+    problems: tuple[_Text, ...] = ()
+
+
+_ACTIONS = ("created", "updated", "unchanged", "failed", "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRun:
+    """One run. Counts that no line has are None."""
+
+    run_id: str
+    started_at: datetime
+    ended_at: datetime | None
+    result: RunResult
+    workspaces: int | None = None
+    workspaces_ok: int | None = None
+    workspaces_failed: int | None = None
+    workspaces_rejected: int | None = None
+    never_ended: int = 0
+    """Workspaces that were queued and have no line."""
+    slices: int | None = None
+    folders: Mapping[str, int] | None = None
+    """How many by action, without zeros."""
+    token_remaining_s: int | None = None
+    next_run: datetime | None = None
+    """When the run after this one is due."""
+    tokens: tuple[LoggedToken, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    failures_omitted: int = 0
+    problems: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Times in ISO 8601 UTC."""
+        found = json_of(self)
+        found["tokens"] = [
+            {**token.model_dump(), "expires_at": utc_text(token.expires_at)} for token in self.tokens
+        ]
+        found["failures"] = [failure.model_dump() for failure in self.failures]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time without a run in which one was due."""
+
+    last: datetime
+    """When the run before it began."""
+    due: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRuns:
+    """The runs of a time, the latest first."""
+
+    runs: tuple[LoggedRun, ...]
+    newest_line: datetime | None
+    complete: bool
+    """Whether these are all runs of that time; else the earlier ones are missing, or some."""
+
+    @property
+    def last_ended(self) -> LoggedRun | None:
+        """The latest run that is not in progress."""
+        return next((run for run in self.runs if run.result != "running"), None)
+
+    def gaps(self, now: datetime) -> list[Gap]:
+        """Return each time in which no run ended although one was due, the latest first; the first one can last until now."""
+        found = []
+        following = now
+        for run in self.runs:
+            latest = following - LONGEST_RUN - (VISIBLE_AFTER if following == now else timedelta())
+            if run.next_run is not None and run.next_run < latest:
+                found.append(Gap(run.started_at, run.next_run, following))
+            following = run.started_at
+        return found
+
+
+def read_runs(
+    rows: Sequence[LineRow],
+    workspaces: Sequence[WorkspacesRow],
+    invocations: Sequence[InvocationRow],
+    now: datetime,
+    *,
+    complete: bool,
+) -> LoggedRuns:
+    """Return the runs that these rows show, the latest first. A line that is not as this app writes it is left out.
+
+    If the rows are not `complete`, it does not count as a failure that a run has no line of its own.
+    """
+    whole = complete and len(rows) < MAX_ROWS and len(workspaces) < MAX_ROWS
+    lines = [(row.timestamp, line) for row in rows if (line := _line(row.message)) is not None]
+    by_run = {row.run_id: row for row in workspaces}
+    found = [_alone(at, line) for at, line in lines if line.event == "git_refresh.run" and not line.slice]
+    slices: dict[str, list[tuple[datetime, _Line]]] = {}
+    for at, line in lines:
+        if line.run_id and (line.slice or line.event == "git_refresh.dispatch"):
+            slices.setdefault(line.run_id, []).append((at, line))
+    for run_id, of_run in slices.items():
+        found += _in_slices(run_id, of_run, by_run.get(run_id), now, whole=whole)
+    if whole:
+        known = {run.run_id for run in found} | slices.keys()
+        found += [_cut_off(row, now) for row in workspaces if row.run_id not in known and not row.queued]
+        found += _unseen(invocations, found, now)
+    newest = max([row.timestamp for row in rows] + [row.last_at for row in workspaces], default=None)
+    return LoggedRuns(
+        tuple(sorted(found, key=lambda run: run.started_at, reverse=True)), newest, complete=whole
+    )
+
+
+def read_last_run(rows: Sequence[LineRow], now: datetime) -> LoggedRun | None:
+    """Return the run of the latest line; None: there is none. Of a run in slices only its time is known."""
+    found = read_runs(rows, (), (), now, complete=False).runs
+    return found[0] if found else None
+
+
+def _line(message: str) -> _Line | None:
+    try:
+        return read(_Line, read_json(message.encode(errors="replace")), SecretFilter())
+    except UnexpectedAnswerError:
+        return None
+
+
+def _alone(at: datetime, line: _Line) -> LoggedRun:
+    """A run that one function did from end to end."""
+    counted = "workspaces" in line.model_fields_set  # else nothing was run
+    run = LoggedRun(
+        line.run_id or "",
+        at - timedelta(seconds=max(0.0, min(line.duration_s, _DAY_S))),
+        at,
+        "ok" if line.result == "ok" else "failed",
+        next_run=line.next_run,
+        token_remaining_s=line.min_token_remaining_s,
+        tokens=line.tokens,
+        failures=line.failures,
+        failures_omitted=line.failures_omitted,
+        problems=line.problems,
+    )
+    return _counted(run, [line]) if counted else run
+
+
+_DAY_S = 86_400.0
+
+
+def _counted(run: LoggedRun, lines: Sequence[_Line]) -> LoggedRun:
+    folders = {action: sum(getattr(line, f"folders_{action}") for line in lines) for action in _ACTIONS}
+    return replace(
+        run,
+        workspaces=sum(line.workspaces for line in lines),
+        workspaces_ok=sum(line.workspaces_ok for line in lines),
+        workspaces_failed=sum(line.workspaces_failed for line in lines),
+        workspaces_rejected=sum(line.workspaces_rejected for line in lines),
+        folders={action: number for action, number in folders.items() if number},
+    )
+
+
+def _in_slices(
+    run_id: str,
+    lines: Sequence[tuple[datetime, _Line]],
+    workspaces: WorkspacesRow | None,
+    now: datetime,
+    *,
+    whole: bool,
+) -> Iterator[LoggedRun]:
+    """A run that the timer has cut into slices; without the timer's own line it is none.
+
+    If the rows are not the `whole`, it has ended when each slice has a line.
+    """
+    dispatched = next(((at, line) for at, line in lines if line.event == "git_refresh.dispatch"), None)
+    if dispatched is None:
+        return
+    began, dispatch = dispatched
+    latest: dict[int, _Line] = {}
+    for _, line in sorted(lines, key=lambda item: item[0]):
+        if line.event == "git_refresh.run" and line.slice:
+            latest[line.slice] = line
+    done = list(latest.values())
+    failed = any(line.result == "failed" for _, line in lines)
+    until = dispatch.valid_until or began
+    refreshed = workspaces is not None and 0 < workspaces.queued == workspaces.refreshed
+    ended = refreshed if whole else len(done) == dispatch.slices
+    over = failed or ended or now >= until + VISIBLE_AFTER
+    missing = workspaces.never_ended if workspaces and now >= until + VISIBLE_AFTER else 0
+    failures = [failure for line in done for failure in line.failures]
+    if missing and workspaces:
+        lost = finding(
+            "slice_not_completed", DiagnosisContext(), count=missing, places=first_of(workspaces.names, 3)
+        )
+        failures.append(_failure("", lost, missing))
+    run = LoggedRun(
+        run_id,
+        began,
+        max(at for at, _ in lines) if over else None,
+        "failed" if failed else "ok" if ended else "failed" if over else "running",
+        never_ended=missing,
+        slices=dispatch.slices,
+        next_run=dispatch.valid_until,
+        token_remaining_s=min(
+            (line.min_token_remaining_s for line in done if line.min_token_remaining_s is not None),
+            default=None,
+        ),
+        tokens=tuple(token for line in done for token in line.tokens),
+        failures=tuple(failures),
+        failures_omitted=sum(line.failures_omitted for line in done),
+        problems=tuple(dict.fromkeys(problem for _, line in lines for problem in line.problems)),
+    )
+    yield replace(_counted(run, done), workspaces=dispatch.workspaces)
+
+
+def _failure(location: str, found: Diagnosis, count: int = 1) -> Failure:
+    return Failure(
+        location=location,
+        code=found.code,
+        message=found.message,
+        cause=found.cause,
+        remedy=found.remedy,
+        count=count,
+    )
+
+
+def _not_completed() -> tuple[Failure, ...]:
+    return (_failure("", finding("run_not_completed", DiagnosisContext())),)
+
+
+def _cut_off(row: WorkspacesRow, now: datetime) -> LoggedRun:
+    """A run of which only workspaces have lines."""
+    over = now >= row.first_at + LONGEST_RUN + VISIBLE_AFTER
+    return LoggedRun(
+        row.run_id,
+        row.first_at,
+        row.last_at if over else None,
+        "failed" if over else "running",
+        workspaces_ok=row.workspaces_ok,
+        workspaces_failed=row.workspaces - row.workspaces_ok,
+        failures=_not_completed() if over else (),
+    )
+
+
+def _unseen(
+    invocations: Iterable[InvocationRow], found: Sequence[LoggedRun], now: datetime
+) -> Iterator[LoggedRun]:
+    """The invocations that failed, and during which no run has written a line."""
+    times = [time for run in found for time in (run.started_at, run.ended_at) if time is not None]
+    for each in invocations:
+        ended = each.timestamp + timedelta(milliseconds=max(0.0, min(each.duration, _DAY_S * 1000)))
+        if now >= ended + VISIBLE_AFTER and not any(
+            each.timestamp - _TOLERANCE <= time <= ended + _TOLERANCE for time in times
+        ):
+            yield LoggedRun("", each.timestamp, ended, "failed", failures=_not_completed())

@@ -1,0 +1,134 @@
+"""The deployed function app that a command is about: its options, and its logs with the sign-in of the person who runs it."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from git_refresh.admin.values import DiagnosedError
+from git_refresh.failures.diagnosis import DiagnosisContext, diagnose, finding
+from git_refresh.failures.failure import ServiceError
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.model.values import GUID, RESOURCE_MANAGER, Problem
+from git_refresh.output.log import RedactingLogger
+from git_refresh.output.redact import redact
+from git_refresh.output.text import first_of
+from git_refresh.settings.load import SettingsError
+
+if TYPE_CHECKING:
+    from git_refresh.admin.logs import AppLogs
+    from git_refresh.admin.resource_manager import FunctionApp
+    from git_refresh.admin.services import AdminServices
+
+NAMED_BY_INFRA = "func-git-refresh-"
+"""How the names of function apps begin that infra/ has created."""
+
+_LIMIT_S = 300.0
+"""Seconds for all that a command reads of the deployed app."""
+
+_NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class AppName:
+    """How the command line names the deployed app."""
+
+    name: str = ""
+    """Empty: the only app of the subscription that infra/ has created."""
+    group: str = ""
+    subscription: str = ""
+
+
+class _Named(click.ParamType[str]):
+    """A name or an ID that becomes part of an address; empty: not given."""
+
+    def __init__(self, name: str, pattern: str, advice: str) -> None:
+        self.name = name
+        self._pattern = re.compile(pattern)
+        self._advice = advice
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value and not self._pattern.fullmatch(str(value)):
+            self.fail(f'"{redact(str(value))}" {self._advice}', param, ctx)
+        return str(value)
+
+
+# https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
+_APP = _Named("name", r"[A-Za-z0-9-]{2,60}", "must be the name of a function app: letters, digits and -")
+_GROUP = _Named("name", r"[\w().-]{0,89}[\w()-]", "must be the name of a resource group")
+_SUBSCRIPTION = _Named(
+    "id", GUID.pattern, "must be the ID of a subscription; to list them: az account list --output table"
+)
+
+
+def app_options[F: Callable[..., Any]](command: F, *, required: bool = False) -> F:
+    """Add --app, --resource-group and --subscription to a command."""
+    unnamed = "" if required else " Default: the only one that infra/ has created."
+    for option in (
+        click.option(
+            "--subscription",
+            type=_SUBSCRIPTION,
+            default="",
+            metavar="ID",
+            help="Default: the one that the Azure CLI uses.",
+        ),
+        click.option(
+            "--resource-group", "group", type=_GROUP, default="", metavar="NAME", help="Where the app is."
+        ),
+        click.option(
+            "--app",
+            "app_name",
+            type=_APP,
+            required=required,
+            default=None if required else "",
+            metavar="NAME",
+            help=f"The name of the deployed function app.{unnamed}",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def logs_of(named: AppName, logger: RedactingLogger) -> "Iterator[AppLogs]":
+    """Open the logs of the deployed app.
+
+    Raises:
+        DiagnosedError: Azure cannot be asked, the app is not there, or its logs cannot be read.
+        SettingsError: no app or more than one is meant, or the network's settings cannot be used.
+    """
+    from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # the SDKs take a second: not for --help
+
+    context = DiagnosisContext(app=named.name, group=named.group, subscription=named.subscription)
+    with closing(AdminServices(Deadline.after(_LIMIT_S, SystemClock()), os.environ, logger)) as services:
+        try:
+            app = _app(named, services)
+            context = replace(context, app=app.name, group=app.group, subscription=app.subscription_id)
+            component = services.resource_manager().component_id(app)
+            if component is None:
+                raise DiagnosedError(finding("component_not_found", context))
+            person = services.token(RESOURCE_MANAGER).object_id
+            context = replace(context, component=component, object_id=person)
+            yield services.logs(context)
+        except ServiceError as error:
+            raise DiagnosedError(diagnose(error, context)) from None
+
+
+def _app(named: AppName, services: "AdminServices") -> "FunctionApp":
+    if named.name:
+        return services.find_app(named.name, named.subscription, named.group)
+    found = [
+        app
+        for app in services.apps(named.subscription)
+        if app.name.casefold().startswith(NAMED_BY_INFRA)
+        and named.group.casefold() in {"", app.group.casefold()}
+    ]
+    if len(found) == 1:
+        return found[0]
+    names = first_of([redact(app.name) for app in found], _NAMED)
+    message = f"must name one of these apps: {names}" if found else "is missing: infra/ created no app here"
+    raise SettingsError([Problem("--app", message)])
