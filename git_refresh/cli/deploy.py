@@ -189,7 +189,7 @@ def _typed(file: Path | None, named: AppName) -> Command:
     parts.append(command(" --app {app}", app=named.name))
     parts += [command(" --resource-group {group}", group=named.group)] if named.group else []
     parts += [command(" --subscription {id}", id=named.subscription)] if named.subscription else []
-    return Command("git-refresh deploy" + "".join(parts))
+    return Command(".venv/bin/python -m git_refresh deploy" + "".join(parts))
 
 
 Result = Literal["same", "different", "deployed", "failed", "interrupted"]

@@ -60,9 +60,7 @@ class _Named(click.ParamType[str]):
 # https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
 _APP = _Named("name", r"[A-Za-z0-9-]{2,60}", "must be the name of a function app: letters, digits and -")
 _GROUP = _Named("name", r"[\w().-]{0,89}[\w()-]", "must be the name of a resource group")
-_SUBSCRIPTION = _Named(
-    "id", GUID.pattern, "must be the ID of a subscription; to list them: az account list --output table"
-)
+_SUBSCRIPTION = _Named("id", GUID.pattern, "must be the ID of a subscription, as the Azure portal shows it")
 
 
 def app_options[F: Callable[..., Any]](command: F, *, required: bool = False) -> F:
