@@ -77,7 +77,13 @@ def test_writes_a_settings_file_that_the_printed_commands_take(tmp_path: Path) -
     settings = tmp_path / "local.settings.json"
     with playing("--settings", str(settings)) as (process, said):
         commands = re.findall(r"^  \.venv/bin/python -m git_refresh (.*)$", said, re.MULTILINE)
-        assert commands == [f"{command} --settings {settings}" for command in ("check", "plan", "run")]
+        tried = ("check", "plan", "run", "onboard", "rotate")
+        app = "--app func-git-refresh-contoso"
+        assert commands == [
+            *(f"{command} --settings {settings}" for command in tried),
+            f"deploy {settings} {app}",
+            f"runs {app}",
+        ]
         process.terminate()
         assert process.stdout is not None
         exports = process.stdout.read()
