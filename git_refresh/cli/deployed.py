@@ -1,6 +1,7 @@
 """The deployed function app that a command is about: its options, and its logs with the sign-in of the person who runs it."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from git_refresh.admin.values import DiagnosedError
 from git_refresh.failures.diagnosis import DiagnosisContext, diagnose, finding
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Deadline, SystemClock
-from git_refresh.model.values import RESOURCE_MANAGER, Problem
+from git_refresh.model.values import GUID, RESOURCE_MANAGER, Problem
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.redact import redact
 from git_refresh.output.text import first_of
@@ -42,19 +43,50 @@ class AppName:
     subscription: str = ""
 
 
-def app_options[F: Callable[..., Any]](command: F) -> F:
+class _Named(click.ParamType[str]):
+    """A name or an ID that becomes part of an address; empty: not given."""
+
+    def __init__(self, name: str, pattern: str, advice: str) -> None:
+        self.name = name
+        self._pattern = re.compile(pattern)
+        self._advice = advice
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value and not self._pattern.fullmatch(str(value)):
+            self.fail(f'"{redact(str(value))}" {self._advice}', param, ctx)
+        return str(value)
+
+
+# https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
+_APP = _Named("name", r"[A-Za-z0-9-]{2,60}", "must be the name of a function app: letters, digits and -")
+_GROUP = _Named("name", r"[\w().-]{0,89}[\w()-]", "must be the name of a resource group")
+_SUBSCRIPTION = _Named(
+    "id", GUID.pattern, "must be the ID of a subscription; to list them: az account list --output table"
+)
+
+
+def app_options[F: Callable[..., Any]](command: F, *, required: bool = False) -> F:
     """Add --app, --resource-group and --subscription to a command."""
+    unnamed = "" if required else " Default: the only one that infra/ has created."
     for option in (
         click.option(
-            "--subscription", default="", metavar="ID", help="Default: the one that the Azure CLI uses."
+            "--subscription",
+            type=_SUBSCRIPTION,
+            default="",
+            metavar="ID",
+            help="Default: the one that the Azure CLI uses.",
         ),
-        click.option("--resource-group", "group", default="", metavar="NAME", help="Where the app is."),
+        click.option(
+            "--resource-group", "group", type=_GROUP, default="", metavar="NAME", help="Where the app is."
+        ),
         click.option(
             "--app",
             "app_name",
-            default="",
+            type=_APP,
+            required=required,
+            default=None if required else "",
             metavar="NAME",
-            help="The name of the deployed function app. Default: the only one that infra/ has created.",
+            help=f"The name of the deployed function app.{unnamed}",
         ),
     ):
         command = option(command)

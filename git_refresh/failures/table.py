@@ -1371,6 +1371,10 @@ OWN = (
         cause="One of them is too long for the longer name of its app setting PREVIOUS_*.",
         remedy="Save the current settings, if you might need them: `az functionapp config appsettings list --name {app} "
         "--resource-group {group} --output json`"),
+    row("run_not_seen",
+        message="No run with the new settings was seen yet.",
+        cause="None was due, or its log lines have not arrived yet. The settings are set.",
+        remedy="Read the logs again in some minutes: `git-refresh runs --app {app} --since 3h`"),
     row("app_settings_changed",
         message="The app settings of {app} are not the ones that were shown. Nothing was set.",
         cause="Another admin or a deployment has changed them since.",
