@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from git_refresh.admin.values import DiagnosedError
+from git_refresh.cli.deploy import APP, GROUP, SUBSCRIPTION
 from git_refresh.failures.diagnosis import DiagnosisContext, diagnose, finding
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Deadline, SystemClock
@@ -42,23 +43,39 @@ class AppName:
     subscription: str = ""
 
 
-def app_options[F: Callable[..., Any]](command: F) -> F:
-    """Add --app, --resource-group and --subscription to a command."""
-    for option in (
-        click.option(
-            "--subscription", default="", metavar="ID", help="Default: the one that the Azure CLI uses."
-        ),
-        click.option("--resource-group", "group", default="", metavar="NAME", help="Where the app is."),
-        click.option(
-            "--app",
-            "app_name",
-            default="",
-            metavar="NAME",
-            help="The name of the deployed function app. Default: the only one that infra/ has created.",
-        ),
-    ):
-        command = option(command)
-    return command
+def app_options[F: Callable[..., Any]](default: str) -> Callable[[F], F]:
+    """Add --app, --resource-group and --subscription to a command. The default is what holds without --app."""
+
+    def add(command: F) -> F:
+        for option in (
+            click.option(
+                "--subscription",
+                type=SUBSCRIPTION,
+                default="",
+                metavar="ID",
+                help="ID of its subscription, instead of the one that the Azure CLI uses.",
+            ),
+            click.option(
+                "--resource-group",
+                "group",
+                type=GROUP,
+                default="",
+                metavar="NAME",
+                help="Its resource group. Without it, the app is searched by its name.",
+            ),
+            click.option(
+                "--app",
+                "app_name",
+                type=APP,
+                default="",
+                metavar="NAME",
+                help=f"Name of the deployed function app. {default}",
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return add
 
 
 @contextmanager

@@ -65,7 +65,7 @@ class Since(click.ParamType[timedelta]):
 
 
 @click.command(short_help="What did the deployed app's runs do?")
-@app_options
+@app_options("Default: the only one that infra/ has created in the subscription.")
 @click.option("--since", type=Since(), default="24h", show_default=True, help="How far back: 30m, 24h, 7d.")
 @click.option("--failed", "only_failed", is_flag=True, help="Show only the runs that failed.")
 @options.json_option
