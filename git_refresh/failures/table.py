@@ -773,7 +773,7 @@ _LOGS = (
         cause="The Application Insights component of {app} does not exist. Usually it was deleted or moved.",
         remedy="Connect the app to a component (Function App, Application Insights). The missing one is {component}."),
     row("logs_empty", Match(LOGS, status={400}, error_code="SemanticError|SEM0100"),
-        seen="400 SemanticError Failed to resolve table or column expression…",
+        seen="400 SemanticError",
         cause="The Application Insights component of {app} has no log line yet.",
         remedy="Wait some minutes after the first run. If it persists, check Function App, Overview, and that the app was published."),
     row("logs_throttled", Match(LOGS, status={429}),
