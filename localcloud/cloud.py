@@ -28,6 +28,7 @@ from localcloud.graph import Graph
 from localcloud.identity import Identity, IdentityEndpoint
 from localcloud.keyvault import KeyVault
 from localcloud.login import AppRegistration, Login
+from localcloud.logs import LogAnalytics
 from localcloud.memory import Memory
 from localcloud.observer import Observer, Request, Site
 from localcloud.people import Person
@@ -50,7 +51,7 @@ _ROOM = 2**30
 
 
 class Cloud:
-    """Managed identities, Key Vault, storage, Azure Databricks, Azure DevOps, Entra's login, Microsoft Graph and Azure Resource Manager.
+    """Managed identities, Entra's login, Microsoft Graph, Resource Manager, logs, Key Vault, storage, Azure Databricks and Azure DevOps.
 
     All of them for unmodified clients.
 
@@ -63,6 +64,7 @@ class Cloud:
         devops: the organizations of Azure DevOps and their repositories.
         account: the Databricks account that all workspaces belong to.
         resource_manager: the subscriptions, and the function apps in them.
+        logs: what the Application Insights components have stored.
         directory: where repositories, clones and certificates live until `close`.
     """
 
@@ -91,8 +93,9 @@ class Cloud:
         self._workspaces: dict[str, Workspace] = {}
         databricks = AccountSite(self._authority, self.account, self._workspaces)
         self.resource_manager = ResourceManager(self._authority)
-        others = (databricks, self._login, Graph(self._authority, entra), self.resource_manager)
-        self._sites: dict[str, Site] = {site.host: site for site in (*devops, *others)}
+        self.logs = LogAnalytics(self._authority, self.resource_manager)
+        microsoft = (self._login, Graph(self._authority, entra), self.resource_manager, self.logs)
+        self._sites: dict[str, Site] = {site.host: site for site in (*devops, databricks, *microsoft)}
         self._people: dict[str, Person] = {}
         self._vaults: dict[str, KeyVault] = {}
         self._accounts: dict[str, StorageAccount] = {}

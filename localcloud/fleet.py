@@ -13,7 +13,7 @@ from localcloud.identity import Identity
 from localcloud.keyvault import KeyVault
 from localcloud.login import AppRegistration
 from localcloud.people import Person
-from localcloud.resource_manager import FunctionApp
+from localcloud.resource_manager import Component, FunctionApp
 
 ORGANIZATION = "contoso"
 SECOND_ORGANIZATION = "fabrikam"
@@ -49,6 +49,11 @@ class Fleet:
         """The workspaces by the names that the settings give them."""
         names = [entry["name"] for entry in json.loads(self.settings["WORKSPACES"])]
         return dict(zip(names, self.workspaces, strict=True))
+
+    @property
+    def component(self) -> Component:
+        """The Application Insights component of the app."""
+        return self.app.group.component(COMPONENT)
 
 
 @dataclass(frozen=True, slots=True)

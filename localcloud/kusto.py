@@ -44,10 +44,15 @@ _SIGNS: dict[str, Callable[[Value, Value], Value]] = {
 }
 
 
+class UnknownTableError(LookupError):
+    """A query names a table that there is not."""
+
+
 def run(text: str, tables: dict[str, Rows], now: datetime) -> Rows:
     """What a query answers.
 
     Raises:
+        UnknownTableError: it reads another table.
         NotImplementedError: it uses more of the language than is known here.
     """
     return _Query(text, tables, now).rows()
@@ -104,6 +109,8 @@ class _Query:
 
     def pipeline(self) -> Rows:
         source = self.next()
+        if source not in self.lets and source not in self.tables:
+            raise UnknownTableError(source)
         rows: Rows = self.lets[source] if source in self.lets else self.tables[source]
         while self.takes("|"):
             step = self.next()

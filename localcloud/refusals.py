@@ -1,4 +1,4 @@
-"""Refusals that Databricks, Azure DevOps and Azure Resource Manager were seen to answer, as faults by name.
+"""Refusals that Databricks, Azure DevOps, Azure Resource Manager and Log Analytics were seen to answer, as faults by name.
 
 What the services of the cloud answer by themselves is not here. Facts: https://github.com/databricks/databricks-sdk-go, `apierr`;
 https://learn.microsoft.com/azure/databricks/repos/errors-troubleshooting; and the recordings of
@@ -11,7 +11,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from localcloud import resource_manager
+from localcloud import logs, resource_manager
 from localcloud.answers import ApiError
 from localcloud.devops import errors
 from localcloud.faults import Action, Proceed, status
@@ -97,3 +97,10 @@ RESOURCE_MANAGER: Mapping[str, Callable[[], Action]] = {
     "has another operation in progress, as 429": lambda: _error(resource_manager.in_progress(429)),
 }
 """Of Azure Resource Manager, by names that complete "a Resource Manager that …"."""
+
+LOGS: Mapping[str, Callable[[], Action]] = {
+    "throttles for 17 seconds": lambda: _error(logs.throttled(17)),
+    "throttles for an hour": lambda: _error(logs.throttled(3600)),
+    "lets a query time out": lambda: _error(logs.timed_out()),
+}
+"""Of Log Analytics, by names that complete "logs that …"."""

@@ -74,6 +74,12 @@ class Deployment:
         return is_paused(self.existing) and not is_paused(self.wanted)
 
     @property
+    def drops_defaults(self) -> bool:
+        """Whether the file has a list without defaults, and the app has some."""
+        before, after = (each.get("WORKSPACE_DEFAULTS", "") for each in (self.existing, self.wanted))
+        return after == "{}" and not _same("WORKSPACE_DEFAULTS", before, after)
+
+    @property
     def keeps_previous(self) -> bool:
         """Whether the previous values can be put back afterwards."""
         return all(name in self.wanted for name in PREVIOUS.values())

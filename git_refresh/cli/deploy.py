@@ -92,14 +92,12 @@ SUBSCRIPTION = _Named("id", GUID, "must be a subscription ID; to list them: az a
     "--resource-group",
     "group",
     type=GROUP,
-    default="",
     metavar="NAME",
     help="Its resource group. Without it, the app is searched by its name.",
 )
 @click.option(
     "--subscription",
     type=SUBSCRIPTION,
-    default="",
     metavar="ID",
     help="ID of its subscription, instead of the one that the Azure CLI uses.",
 )
@@ -117,8 +115,8 @@ SUBSCRIPTION = _Named("id", GUID, "must be a subscription ID; to list them: az a
 def deploy(  # noqa: PLR0913  # one for each option
     file: Path | None,
     name: str,
-    group: str,
-    subscription: str,
+    group: str | None,
+    subscription: str | None,
     trust_host: tuple[str, ...],
     *,
     applies: bool,
@@ -139,6 +137,7 @@ def deploy(  # noqa: PLR0913  # one for each option
     is something to deploy.
     """
     file = _file(file, previous=previous)
+    group, subscription = group or "", subscription or ""
     if yes and not applies:
         raise click.UsageError("--yes needs --apply")
     if applies and as_json and not yes:
@@ -319,7 +318,8 @@ class _Work:
     def _planned(self, app: "FunctionApp", deployment: Deployment, context: DiagnosisContext) -> DeployReport:
         checks = _checks(deployment, self.given.names)
         is_wrong = any(check.status == "failed" for check in checks)
-        notes = [] if is_wrong else [*self._notes(app, deployment, context)]
+        notes = [finding("defaults_removed", context)] if deployment.drops_defaults else []
+        notes += [] if is_wrong else self._notes(app, deployment, context)
         result: Result = "failed" if is_wrong else "different" if deployment.changes_app else "same"
         return DeployReport(
             result,

@@ -37,7 +37,13 @@ from git_refresh.model.repository import parse_repository
 from git_refresh.model.values import AZURE_DEVOPS, Ref, Token
 from git_refresh.output.mask import SecretFilter
 from localcloud import Cloud, Fault
-from localcloud.authority import DATABRICKS_RESOURCE, DEVOPS_RESOURCE, MANAGEMENT_RESOURCE, VAULT_RESOURCE
+from localcloud.authority import (
+    DATABRICKS_RESOURCE,
+    DEVOPS_RESOURCE,
+    LOGS_RESOURCE,
+    MANAGEMENT_RESOURCE,
+    VAULT_RESOURCE,
+)
 from tests.support.embedded_cloud import embedded_cloud
 from tests.support.hostile import Plain
 from tests.support.mutations import Body, Change, Header, Status, mutate
@@ -46,6 +52,7 @@ from tests.support.recorded import shape
 
 NAMES = sorted(path.stem for path in RECORDED.glob("*.json"))
 HOST = "https://adb-1111111111111111.1.azuredatabricks.net"
+LOGS = "https://api.loganalytics.io/v1"
 MANAGER = "https://management.azure.com"
 VAULT = "https://contoso.vault.azure.net"
 URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
@@ -58,6 +65,7 @@ SERVICES = {
     "identity": "identity",
     "databricks": "databricks",
     "resourcemanager": "resource_manager",
+    "logs": "logs",
 }
 
 
@@ -246,7 +254,7 @@ REFUSED = {
 }
 TOGETHER = {"devops_entitlement", "devops_descriptor", "devops_groups"}
 """Of several requests of one step: these have tests of their own."""
-NOT_READ = {name for name in NAMES if name.startswith("resourcemanager_")}
+NOT_READ = {name for name in NAMES if name.startswith(("resourcemanager_", "logs_"))}
 """Only the embedded cloud is compared with these."""
 
 
@@ -497,6 +505,37 @@ SAME_SHAPE |= {
             {"nextLink", "value.*.tags", *(f"value.*.properties.{name}" for name in COMPONENT)}
         ),
     ),
+    "logs_rows": Asked(
+        f"POST {LOGS}{{group}}/providers/Microsoft.Insights/components/logs/query",
+        LOGS_RESOURCE,
+        json={"query": "traces | summarize count_ = count() by operation_Name", "timespan": "PT24H"},
+    ),
+    "logs_not_found": Asked(
+        f"POST {LOGS}{{group}}/providers/Microsoft.Insights/components/none/query",
+        LOGS_RESOURCE,
+        json={"query": "traces"},
+        extra=frozenset({"error.correlationId"}),
+    ),
+    "logs_forbidden": Asked(f"POST {LOGS}{{foreign}}/query", LOGS_RESOURCE, json={"query": "traces"}),
+    "logs_path_not_found": Asked(f"GET {LOGS}/none", extra=frozenset({"error.correlationId"})),
+    "logs_syntax_error": Asked(
+        f"POST {LOGS}{{group}}/providers/Microsoft.Insights/components/logs/query",
+        LOGS_RESOURCE,
+        json={"query": "traces | | take 1"},
+        extra=frozenset({"error.correlationId", "error.innererror.innererror"}),
+    ),
+    "logs_table_unknown": Asked(
+        f"POST {LOGS}{{group}}/providers/Microsoft.Insights/components/logs/query",
+        LOGS_RESOURCE,
+        json={"query": "AppTraces | take 1"},
+        extra=frozenset({"error.correlationId"}),
+    ),
+    "logs_unauthenticated": Asked(
+        f"POST {LOGS}{{group}}/providers/Microsoft.Insights/components/logs/query",
+        "",
+        json={"query": "traces"},
+        extra=frozenset({"error.correlationId"}),
+    ),
     "resourcemanager_not_found": Asked(f"GET {MANAGER}{{app}}-2?api-version=2025-03-01", MANAGEMENT_RESOURCE),
     "resourcemanager_forbidden": Asked(
         f"POST {MANAGER}{{closed}}/config/appsettings/list?api-version=2025-03-01", MANAGEMENT_RESOURCE
@@ -562,6 +601,7 @@ class Places:
             "subscription": group.subscription.id,
             "group": group.id,
             **{name: f"{group.id}/providers/Microsoft.Web/sites/{name}" for name in ("app", "busy")},
+            "foreign": f"{group.subscription.id}/resourceGroups/foreign/providers/Microsoft.Insights/components/logs",
             "closed": f"{group.subscription.id}/resourceGroups/closed/providers/Microsoft.Web/sites/app",
             "key": organization.storage_key(object_id),
             "project": project.id,
@@ -602,6 +642,8 @@ def test_the_embedded_cloud_answers_in_the_recorded_shape(name: str, cloud: Clou
     group.function_app("app", settings)
     group.function_app("busy").busy = True
     group.alert_rule("failed", scopes=[group.component("logs").id])
+    cloud.logs.of(group.component("logs")).trace("Executed")
+    subscription.group("foreign").component("logs")
     closed.assign(ada.object_id, "Reader")
     closed.function_app("app")
     vault = cloud.keyvault("contoso")

@@ -1,0 +1,505 @@
+"""`deploy` as admins and pipelines run it: their own sign-in, over the embedded Azure Resource Manager."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from git_refresh.settings.names import PREVIOUS, SET_BY_DEPLOY
+from localcloud import Cloud, Fault, faults, seed
+from localcloud.authority import OTHER_TENANT
+from localcloud.fleet import APP, PAUSE, Fleet
+from localcloud.observer import Request
+from localcloud.people import Person
+from localcloud.resource_manager import FunctionApp, throttled
+from tests.support import warm
+from tests.support.admin_laptop import laptop_of
+
+pytestmark = pytest.mark.timeout(60)
+
+CANARY = "correct-horse-battery"
+SETTINGS_PATH = "/config/appsettings$"
+
+
+@dataclass
+class Stage:
+    """A deployed app, the file of its list with one workspace less, and the laptop of somebody who may set it."""
+
+    cloud: Cloud
+    fleet: Fleet
+    admin: Person
+    environ: dict[str, str]
+    file: Path
+
+    @property
+    def app(self) -> FunctionApp:
+        return self.fleet.app
+
+    def write(self, **settings: object) -> None:
+        """Write the file anew, as an object of settings, with the defaults of the fleet."""
+        defaults = json.loads(self.fleet.settings["WORKSPACE_DEFAULTS"])
+        self.file.write_text(json.dumps({"WORKSPACE_DEFAULTS": defaults, **settings}))
+
+    def deploy(self, *arguments: str, file: bool = True) -> subprocess.CompletedProcess[bytes]:
+        typed = [*([str(self.file)] if file else []), "--app", APP, *arguments]
+        return warm.run("deploy", *typed, environ=self.environ)
+
+    def apply(self, *arguments: str, file: bool = True) -> tuple[int, dict[str, Any]]:
+        return self.report("--apply", "--yes", *arguments, file=file)
+
+    def report(self, *arguments: str, file: bool = True) -> tuple[int, dict[str, Any]]:
+        done = self.deploy("--json", *arguments, file=file)
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    def fail(self, action: faults.Action, route: str = SETTINGS_PATH, **where: Any) -> None:
+        self.cloud.inject(Fault(action, service="resource_manager", route=route, **where))
+
+    @property
+    def written(self) -> list[str]:
+        """What has been asked to change something."""
+        return [
+            f"{seen.method} {seen.path.rpartition('/')[2]}"
+            for seen in self.cloud.requests
+            if seen.service == "resource_manager" and seen.method in {"PUT", "PATCH"}
+        ]
+
+
+def workspaces(settings: Mapping[str, str]) -> list[Any]:
+    found: list[Any] = json.loads(settings["WORKSPACES"])
+    return found
+
+
+@pytest.fixture
+def stage(cloud: Cloud, tmp_path: Path) -> Stage:
+    fleet = seed(cloud, 2)
+    admin = cloud.person("ada")
+    fleet.app.group.assign(admin.object_id, "Website Contributor", "Monitoring Contributor")
+    fleet.app.settings["OF_OTHERS"] = CANARY
+    file = tmp_path / "workspaces.json"
+    stage = Stage(cloud, fleet, admin, laptop_of(admin, cloud, tmp_path / "az"), file)
+    stage.write(WORKSPACES=workspaces(fleet.settings)[:1])
+    return stage
+
+
+@pytest.fixture
+def new_stage(stage: Stage) -> Stage:
+    """The same after the first deployment of infra/: no list, paused, alert rules off."""
+    del stage.app.settings["WORKSPACES"]
+    stage.app.settings.pop("WORKSPACE_DEFAULTS", None)
+    stage.app.settings[PAUSE] = "true"
+    for rule in stage.app.group.alert_rules:
+        rule.enabled = False
+    return stage
+
+
+def assert_of_others_unchanged(stage: Stage, before: Mapping[str, str]) -> None:
+    ours = {*SET_BY_DEPLOY, *PREVIOUS.values(), PAUSE}
+    assert {name: value for name, value in stage.app.settings.items() if name not in ours} == {
+        name: value for name, value in before.items() if name not in ours
+    }
+
+
+# What it does
+
+
+def test_without_apply_it_shows_the_changes_and_sets_nothing(stage: Stage) -> None:
+    before = dict(stage.app.settings)
+    done = stage.deploy()
+    shown = done.stdout.decode()
+    second = workspaces(before)[1]["name"]
+    assert done.returncode == 0, done.stderr
+    assert f"- {second}: " in shown
+    assert "(workspace_removed)" in shown
+    assert "The next run is at " in shown
+    assert shown.splitlines()[-1] == "Nothing was set: to do it, add --apply."
+    assert (stage.written, stage.app.settings) == ([], before)
+    assert stage.deploy("--exit-code").returncode == 3
+
+
+def test_apply_sets_the_list_and_keeps_the_previous_values(stage: Stage) -> None:
+    before = dict(stage.app.settings)
+    code, report = stage.apply()
+    assert (code, report["result"], report["error"]) == (0, "deployed", None)
+    assert len(workspaces(stage.app.settings)) == 1
+    for name, previous in PREVIOUS.items():
+        assert stage.app.settings[previous] == before.get(name, "")
+    assert_of_others_unchanged(stage, before)
+    assert stage.app.restarts == 1
+    assert stage.apply()[1]["result"] == "same"
+    assert stage.app.restarts == 1, "the same again restarts nothing"
+    assert stage.deploy("--exit-code").returncode == 0
+
+
+def test_previous_puts_back_what_was_there_and_can_be_repeated(stage: Stage) -> None:
+    before = dict(stage.app.settings)
+    stage.write(WORKSPACES=workspaces(before), KEY_VAULT_URL="https://other.vault.azure.net")
+    assert stage.apply()[0] == 0
+    assert stage.app.settings["KEY_VAULT_URL"] == "https://other.vault.azure.net"
+    assert stage.apply("--previous", file=False)[0] == 0
+    assert {name: stage.app.settings.get(name) for name in SET_BY_DEPLOY} == {
+        name: before.get(name) for name in SET_BY_DEPLOY
+    }
+    code, report = stage.apply("--previous", file=False)
+    assert (code, report["result"], stage.app.restarts) == (0, "same", 2)
+
+
+def test_the_first_list_enables_alerts_first_and_ends_the_pause(new_stage: Stage) -> None:
+    rules = new_stage.app.group.alert_rules
+    seen: list[bool] = []
+    new_stage.app.on_save = lambda: seen.append(all(rule.enabled for rule in rules))
+    code, report = new_stage.report()
+    assert (code, report["ends_pause"], len(report["alerts_enabled"])) == (0, True, len(rules))
+    assert new_stage.written == []
+    code, report = new_stage.apply()
+    assert (code, report["result"], seen) == (0, "deployed", [True])
+    assert PAUSE not in new_stage.app.settings
+    assert new_stage.written[-1] == "PUT appsettings"
+
+
+def test_a_running_app_keeps_its_pause_and_alerts_that_are_off_are_named(stage: Stage) -> None:
+    stage.app.settings[PAUSE] = "true"
+    rule = stage.app.group.alert_rules[0]
+    rule.enabled = False
+    code, report = stage.apply()
+    assert (code, report["ends_pause"], report["next_run"]) == (0, False, None)
+    assert (stage.app.settings[PAUSE], rule.enabled) == ("true", False)
+    (note,) = report["notes"]
+    assert (note["code"], rule.name in note["message"]) == ("alert_rules_disabled", True)
+    assert "function_disabled" in {check["error"]["code"] for check in report["checks"] if check["error"]}
+
+
+def test_what_stays_and_what_is_never_set_is_named(stage: Stage) -> None:
+    before = dict(stage.app.settings)
+    stage.write(WORKSPACES=workspaces(before), REFRESH_SCHEDULE="0 0 * * * *", REFRESH_CONCURRENCY=8)
+    code, report = stage.apply()
+    assert (code, report["not_set"]) == (0, ["REFRESH_SCHEDULE"])
+    assert "KEY_VAULT_URL" in report["staying"]
+    assert stage.app.settings["REFRESH_SCHEDULE"] == before["REFRESH_SCHEDULE"]
+    assert stage.app.settings["REFRESH_CONCURRENCY"] == "8"
+
+
+def test_a_bare_list_removes_the_defaults_of_the_app_and_says_so(stage: Stage) -> None:
+    stage.file.write_text(json.dumps(workspaces(stage.app.settings)))
+    code, report = stage.apply()
+    assert (code, stage.written) == (2, []), "its entries need them"
+    assert [note["code"] for note in report["notes"]] == ["defaults_removed"]
+    stage.file.write_text(
+        json.dumps([{"host": "https://adb-1.1.azuredatabricks.net", "auth": "managed_identity"}])
+    )
+    code, report = stage.apply()
+    assert (code, [note["code"] for note in report["notes"]]) == (0, ["defaults_removed"])
+    assert stage.app.settings["WORKSPACE_DEFAULTS"] == "{}"
+
+
+def test_a_mistake_in_the_settings_to_come_sets_nothing(stage: Stage) -> None:
+    stage.write(WORKSPACES=["http://adb-1.1.azuredatabricks.net"])
+    code, report = stage.apply()
+    assert (code, report["result"], stage.written) == (2, "failed", [])
+    assert "WORKSPACES[0].host" in {check["subject"] for check in report["checks"]}
+
+
+# Trust
+
+
+@pytest.fixture
+def trusting(stage: Stage) -> Stage:
+    stage.write(WORKSPACES=workspaces(stage.app.settings), TRUSTED_HOSTS="git.contoso.com")
+    return stage
+
+
+def test_yes_alone_trusts_no_new_host(trusting: Stage) -> None:
+    done = trusting.deploy("--apply", "--yes")
+    assert (done.returncode, trusting.written) == (2, [])
+    assert f"--app {APP} --trust-host git.contoso.com --apply --yes" in done.stderr.decode()
+    assert trusting.apply("--trust-host", ".fabrikam.com")[0] == 2
+    assert trusting.apply("--trust-host", "git.contoso.com")[0] == 0
+    assert trusting.app.settings["TRUSTED_HOSTS"] == "git.contoso.com"
+    assert trusting.apply()[1]["result"] == "same"
+
+
+def test_previous_alone_trusts_no_host_again(trusting: Stage) -> None:
+    trusting.app.settings["TRUSTED_HOSTS"] = "old.contoso.com"
+    assert trusting.apply("--trust-host", ".contoso.com")[0] == 0
+    done = trusting.deploy("--previous", "--apply", "--yes", file=False)
+    assert (done.returncode, trusting.app.restarts) == (2, 1)
+    assert "--previous" in done.stderr.decode()
+    assert trusting.apply("--previous", "--trust-host", "old.contoso.com", file=False)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "set_"),
+    [("y\n", 0, True), ("n\n", 2, False), ("\n", 2, False), ("\x04", 130, False)],
+)
+def test_at_a_terminal_a_new_host_is_asked_about_first(
+    trusting: Stage, keys: str, code: int, *, set_: bool
+) -> None:
+    done = warm.on_terminal(
+        "deploy",
+        str(trusting.file),
+        "--app",
+        APP,
+        "--apply",
+        environ={**trusting.environ, "TERM": "dumb"},
+        columns=200,
+        keys={"Trust them? [y/N]": keys, "restarts it? [y/N]": "y\n"},
+    )
+    shown = done.stdout.decode()
+    assert (done.returncode, bool(trusting.written)) == (code, set_), shown
+    assert "git.contoso.com" in shown
+
+
+def test_without_a_terminal_nothing_is_set_without_yes(stage: Stage) -> None:
+    done = stage.deploy("--apply")
+    assert (done.returncode, stage.written) == (2, [])
+    assert "--yes" in done.stderr.decode()
+
+
+# At the same time, and again
+
+
+def test_what_another_admin_changed_since_is_not_overwritten(stage: Stage) -> None:
+    def change() -> None:
+        stage.app.settings["KEY_VAULT_URL"] = "https://new.vault.azure.net"
+
+    stage.fail(faults.before(change), f"{SETTINGS_PATH[:-1]}/list$", nth=2)
+    code, report = stage.apply()
+    assert (code, report["error"]["code"], stage.written) == (1, "app_settings_changed", [])
+    assert stage.apply()[0] == 0
+    assert stage.app.settings["KEY_VAULT_URL"] == "https://new.vault.azure.net"
+
+
+def test_what_another_admin_changes_right_after_is_noticed(stage: Stage) -> None:
+    def change() -> None:
+        stage.app.settings["WORKSPACES"] = "[]"
+
+    stage.fail(faults.before(change), f"{SETTINGS_PATH[:-1]}/list$", nth=4)
+    code, report = stage.apply()
+    assert (code, report["error"]["code"]) == (1, "app_settings_not_kept")
+    assert stage.apply()[0] == 0
+
+
+def test_a_lost_response_is_settled_by_reading(stage: Stage) -> None:
+    stage.fail(faults.act_then(faults.reset()), method="PUT", times=1)
+    code, report = stage.apply()
+    assert (code, report["result"], stage.app.restarts) == (0, "deployed", 1)
+
+
+def test_a_request_that_was_lost_before_is_reported(stage: Stage) -> None:
+    stage.fail(faults.reset(), method="PUT", times=1)
+    code, report = stage.apply()
+    assert (code, report["error"]["code"], stage.app.restarts) == (1, "connection_lost", 0)
+    assert stage.apply()[0] == 0
+
+
+REFUSED: dict[str, tuple[faults.Action, str]] = {
+    "429": (faults.status(429, throttled().body, {"Retry-After": "3600"}), "azure_throttled"),
+    "403": (
+        faults.status(403, {"error": {"code": "AuthorizationFailed", "message": "no"}}),
+        "app_settings_forbidden",
+    ),
+    "409 of a lock": (
+        faults.status(409, {"error": {"code": "ScopeLocked", "message": "no"}}),
+        "azure_resource_locked",
+    ),
+    "503": (faults.status(503, "later"), "service_unavailable"),
+}
+
+
+@pytest.mark.parametrize(("action", "error"), REFUSED.values(), ids=REFUSED)
+def test_a_refusal_is_reported_with_its_code(stage: Stage, action: faults.Action, error: str) -> None:
+    stage.fail(action, method="PUT", times=3)
+    code, report = stage.apply()
+    assert (code, report["error"]["code"], stage.app.restarts) == (1, error, 0)
+
+
+def test_another_operation_in_progress_is_reported(stage: Stage) -> None:
+    stage.app.busy = True
+    code, report = stage.apply()
+    assert (code, report["error"]["code"]) == (1, "app_update_in_progress")
+    stage.app.busy = False
+    assert stage.apply()[0] == 0
+
+
+@pytest.mark.parametrize("when", ["before it is done", "when it is done"])
+def test_killed_at_each_request_and_typed_again_it_ends_in_the_same_place(
+    new_stage: Stage, when: str, tmp_path: Path
+) -> None:
+    stage = new_stage
+    before = dict(stage.app.settings)
+    running: list[ForkServerProcess] = []
+    struck: set[tuple[str, str, int]] = set()
+    counted: list[str] = []
+    busy = threading.Event()
+
+    def kill(request: Request) -> None:
+        if request.service != "resource_manager" or busy.is_set():
+            return
+        counted.append(request.path)
+        key = (request.method, request.path, counted.count(request.path))
+        if key not in struck:
+            struck.add(key)
+            busy.set()
+            running[-1].kill()
+            if when == "before it is done":
+                stage.cloud.inject(Fault(faults.reset(), service="resource_manager", times=1))
+
+    arguments = ["deploy", str(stage.file), "--app", APP, "--apply", "--yes", "--json"]
+    for _ in range(40):
+        stage.cloud.on_request = kill
+        busy.clear()
+        counted.clear()
+        running.append(warm.start(*arguments, environ=stage.environ, stdout=tmp_path / "out"))
+        running[-1].join(50)
+        stage.cloud.clear_faults()
+        if running[-1].exitcode != -signal.SIGKILL:
+            break
+    stage.cloud.on_request = None
+    assert running[-1].exitcode == 0
+    assert len(struck) >= 10
+    assert len(workspaces(stage.app.settings)) == 1
+    assert PAUSE not in stage.app.settings
+    assert all(rule.enabled for rule in stage.app.group.alert_rules)
+    assert stage.app.restarts == 1
+    assert all(stage.app.settings[previous] == before.get(name, "") for name, previous in PREVIOUS.items())
+    assert_of_others_unchanged(stage, before)
+    assert stage.apply()[1]["result"] == "same"
+
+
+def test_ctrl_c_while_it_sets_says_to_run_it_again(stage: Stage) -> None:
+    running: list[ForkServerProcess] = []
+
+    def interrupt(request: Request) -> None:
+        if request.method == "PUT":
+            os.kill(running[0].pid or 0, signal.SIGINT)
+
+    stage.cloud.on_request, stage.cloud.latency = interrupt, 0.3
+    arguments = ["deploy", str(stage.file), "--app", APP, "--apply", "--yes"]
+    running.append(warm.start(*arguments, environ=stage.environ))
+    running[0].join(50)
+    assert running[0].exitcode == 130
+    stage.cloud.on_request, stage.cloud.latency = None, 0
+    assert stage.apply()[0] == 0
+    assert stage.app.restarts == 1
+
+
+# Bad input
+
+
+def without_role(stage: Stage) -> None:
+    stage.app.group.unassign(stage.admin.object_id)
+
+
+def a_reader(stage: Stage) -> None:
+    without_role(stage)
+    stage.app.group.assign(stage.admin.object_id, "Reader")
+
+
+def another_app(stage: Stage) -> None:
+    stage.app.settings = {"AZURE_CLIENT_ID": "x", "FUNCTIONS_EXTENSION_VERSION": "~4"}
+
+
+WRONG: dict[str, tuple[Callable[[Stage], None], str, int]] = {
+    "somebody else's app": (another_app, "not_a_git_refresh_app", 2),
+    "a Reader": (a_reader, "app_settings_forbidden", 1),
+}
+
+
+@pytest.mark.parametrize(("change", "error", "code"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_with_the_app_is_reported(
+    stage: Stage, change: Callable[[Stage], None], error: str, code: int
+) -> None:
+    change(stage)
+    found, report = stage.apply()
+    assert (found, report["error"]["code"], stage.written) == (code, error, [])
+
+
+def test_an_app_that_does_not_exist_is_reported(stage: Stage) -> None:
+    done = warm.run("deploy", str(stage.file), "--app", "func-x", "--json", environ=stage.environ)
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["error"]["code"]) == (2, "function_app_not_found")
+
+
+def test_an_app_in_another_subscription_names_it(stage: Stage) -> None:
+    other = stage.cloud.resource_manager.subscription("other")
+    app = other.group("rg").function_app("func-other", dict(stage.app.settings))
+    other.assign(stage.admin.object_id, "Contributor")
+    arguments = ["deploy", str(stage.file), "--app", "FUNC-other", "--json"]
+    done = warm.run(*arguments, environ=stage.environ)
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["error"]["code"]) == (2, "function_app_elsewhere")
+    option = f"--subscription {other.subscription_id}"
+    assert option in report["error"]["remedy"]
+    done = warm.run(*arguments, *option.split(), "--apply", "--yes", environ=stage.environ)
+    assert done.returncode == 0
+    assert app.restarts == 1
+
+
+def test_a_subscription_of_another_tenant_names_the_tenant(stage: Stage) -> None:
+    other = stage.cloud.resource_manager.subscription("foreign", OTHER_TENANT)
+    code, report = stage.report("--subscription", other.subscription_id)
+    assert (code, report["error"]["code"]) == (1, "azure_wrong_tenant")
+    assert OTHER_TENANT in report["error"]["remedy"]
+
+
+def test_a_person_without_a_sign_in_gets_advice_to_sign_in(stage: Stage, tmp_path: Path) -> None:
+    az = tmp_path / "none" / "az"
+    az.parent.mkdir()
+    az.write_text("#!/bin/sh\necho \"ERROR: Please run 'az login' to setup account.\" >&2; exit 1\n")
+    az.chmod(0o755)
+    stage.environ["PATH"] = f"{az.parent}{os.pathsep}{stage.environ['PATH']}"
+    code, report = stage.report()
+    assert (code, report["error"]["code"]) == (1, "azure_cli_not_signed_in")
+
+
+def test_a_list_that_is_too_long_is_refused_with_the_number(stage: Stage) -> None:
+    entry = workspaces(stage.app.settings)[0]
+    folders = [{"path": f"/Repos/etl/{'x' * 100}{number}"} for number in range(1_200)]
+    stage.write(WORKSPACES=[{**entry, "folders": folders}])
+    code, report = stage.apply()
+    found = {check["error"]["code"]: check["message"] for check in report["checks"] if check["error"]}
+    assert (code, stage.written) == (2, [])
+    assert "131,051" in found["long_setting"] or "131,060" in found["long_setting"]
+
+
+def test_a_file_that_previous_would_put_back_is_named(stage: Stage) -> None:
+    old = workspaces(stage.app.settings)
+    assert stage.apply()[0] == 0
+    stage.write(WORKSPACES=old)
+    code, report = stage.report()
+    assert (code, [note["code"] for note in report["notes"]]) == (0, ["file_is_previous"])
+
+
+def test_without_previous_settings_there_is_nothing_to_put_back(stage: Stage) -> None:
+    code, report = stage.apply("--previous", file=False)
+    assert (code, report["error"]["code"], stage.written) == (2, "no_previous_settings", [])
+
+
+def test_where_alert_rules_cannot_be_read_it_is_said(new_stage: Stage) -> None:
+    without_role(new_stage)
+    new_stage.app.group.assign(new_stage.admin.object_id, "Website Contributor")
+    code, report = new_stage.apply()
+    assert (code, [note["code"] for note in report["notes"]]) == (0, ["alert_rules_missing"])
+
+
+def test_where_alert_rules_cannot_be_enabled_nothing_is_set(new_stage: Stage) -> None:
+    without_role(new_stage)
+    new_stage.app.group.assign(new_stage.admin.object_id, "Website Contributor", "Reader")
+    code, report = new_stage.apply()
+    assert (code, report["error"]["code"]) == (1, "alert_rules_forbidden")
+    assert new_stage.app.restarts == 0
+
+
+def test_no_setting_of_others_and_no_token_comes_out(stage: Stage) -> None:
+    for arguments in (["-v"], ["--json", "-v"], ["--apply", "--yes", "-v"]):
+        done = stage.deploy(*arguments)
+        assert CANARY.encode() not in done.stdout + done.stderr
+        assert b"eyJ" not in done.stdout + done.stderr
