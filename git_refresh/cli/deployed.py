@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING
 
 import click
 
@@ -43,15 +44,24 @@ class AppName:
     subscription: str = ""
 
 
-def app_options[F: Callable[..., Any]](default: str) -> Callable[[F], F]:
-    """Add --app, --resource-group and --subscription to a command. The default is what holds without --app."""
+def app_options(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add --app, --resource-group and --subscription to a command, which gets them as its `app`; the default is what holds without."""
 
-    def add(command: F) -> F:
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_app(
+            *arguments: object,
+            name: str | None,
+            group: str | None,
+            subscription: str | None,
+            **options: object,
+        ) -> None:
+            command(*arguments, app=AppName(name or "", group or "", subscription or ""), **options)
+
         for option in (
             click.option(
                 "--subscription",
                 type=SUBSCRIPTION,
-                default="",
                 metavar="ID",
                 help="ID of its subscription, instead of the one that the Azure CLI uses.",
             ),
@@ -59,21 +69,19 @@ def app_options[F: Callable[..., Any]](default: str) -> Callable[[F], F]:
                 "--resource-group",
                 "group",
                 type=GROUP,
-                default="",
                 metavar="NAME",
                 help="Its resource group. Without it, the app is searched by its name.",
             ),
             click.option(
                 "--app",
-                "app_name",
+                "name",
                 type=APP,
-                default="",
                 metavar="NAME",
                 help=f"Name of the deployed function app. {default}",
             ),
         ):
-            command = option(command)
-        return command
+            with_app = option(with_app)
+        return with_app
 
     return add
 
