@@ -218,6 +218,31 @@ class LoggedRuns:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class StoredTokens:
+    """What runs have stored in each workspace, as their log lines show it."""
+
+    since: datetime
+    """Earlier lines were not read."""
+    rows: tuple[StoredRow, ...]
+    runs: tuple[LoggedRun, ...]
+    newest_line: datetime | None
+
+    def latest(self, host: str, *, stored: bool) -> StoredRow | None:
+        """Return the latest line of a workspace in which a run stored a token, or stored none."""
+        return next((row for row in self.rows if row.host == host and row.stored is stored), None)
+
+    def expires_at(self, run_id: str, identity: str | None, tenant: str | None) -> datetime | None:
+        """Return when the token expires that a run has stored for an identity, in a tenant if that is given; None: not known."""
+        tokens = (token for run in self.runs if run.run_id == run_id for token in run.tokens)
+        found = (
+            token.expires_at
+            for token in tokens
+            if token.identity == identity and tenant in {None, token.tenant}
+        )
+        return min(found, default=None)
+
+
 def read_runs(
     rows: Sequence[LineRow],
     workspaces: Sequence[WorkspacesRow],

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -76,7 +75,7 @@ _SIGN = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yel
 
 @click.command(short_help="Set a list in the deployed app: a plan first, then --apply.")
 @click.argument("file", type=options.FILE, required=False, metavar="[FILE]")
-@partial(app_options, required=True)
+@app_options(required=True)
 @click.option("--apply", "applies", is_flag=True, help="Do what is shown, after a question.")
 @click.option("--yes", "-y", is_flag=True, help="With --apply: do not ask.")
 @click.option(
@@ -93,9 +92,7 @@ _SIGN = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yel
 @options.output_options
 def deploy(  # noqa: PLR0913  # one for each option
     file: Path | None,
-    app_name: str,
-    group: str,
-    subscription: str,
+    app: AppName,
     trust_host: tuple[str, ...],
     *,
     applies: bool,
@@ -125,14 +122,13 @@ def deploy(  # noqa: PLR0913  # one for each option
         raise click.UsageError("--json shows nothing that a question could be about; add --yes")
     logger = outlet_for(as_json=as_json)
     clock = SystemClock()
-    named = AppName(app_name, group, subscription)
     try:
         given = _given(file)
         from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # the SDKs take a second: not for --help
 
         services = AdminServices(Deadline.after(BUDGET_S, clock), os.environ, logger)
         try:
-            work = _Work(services, given, named, _typed(file, named))
+            work = _Work(services, given, app, _typed(file, app))
             with render.console(stderr=True).status("Looking …"):
                 report = work.look(previous=previous)
             if applies and report.result == "different":
@@ -141,7 +137,7 @@ def deploy(  # noqa: PLR0913  # one for each option
                     _refuse_untrusted(hosts, work.typed)
                 else:
                     show_deployment(logger.redact(report), render.console(stderr=True), asks=True)
-                    _ask(hosts, work.typed, app_name)
+                    _ask(hosts, work.typed, app.name)
                 report = work.apply(report)
                 if wait and report.result == "deployed":
                     report = work.wait(report)
@@ -189,7 +185,7 @@ def _typed(file: Path | None, named: AppName) -> Command:
     parts.append(command(" --app {app}", app=named.name))
     parts += [command(" --resource-group {group}", group=named.group)] if named.group else []
     parts += [command(" --subscription {id}", id=named.subscription)] if named.subscription else []
-    return Command("git-refresh deploy" + "".join(parts))
+    return Command(".venv/bin/python -m git_refresh deploy" + "".join(parts))
 
 
 Result = Literal["same", "different", "deployed", "failed", "interrupted"]
@@ -400,8 +396,8 @@ class _Work:
             person = self.services.token(RESOURCE_MANAGER).object_id
             logs = self.services.logs(replace(context, component=component, object_id=person))
             latest = clock.now() + timedelta(seconds=deadline.remaining())
-            message = f"Waiting for the first run, until {latest:%H:%M} UTC at the latest. Logs lag by some minutes …"
-            with render.console(stderr=True).status(message):
+            what = f"Waiting for the first run, until {latest:%H:%M} UTC at the latest. Logs lag by some minutes …"
+            with render.console(stderr=True).status(what):
                 while (run := _first_run(logs, set_at)) is None:
                     if deadline.remaining() <= 0:
                         return replace(done, error=finding("run_not_seen", context))

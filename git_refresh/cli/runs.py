@@ -65,14 +65,12 @@ class Since(click.ParamType[timedelta]):
 
 
 @click.command(short_help="What did the deployed app's runs do?")
-@app_options
+@app_options("Default: the only one that infra/ has created in the subscription.")
 @click.option("--since", type=Since(), default="24h", show_default=True, help="How far back: 30m, 24h, 7d.")
 @click.option("--failed", "only_failed", is_flag=True, help="Show only the runs that failed.")
 @options.json_option
 @options.output_options
-def runs(
-    app_name: str, group: str, subscription: str, since: timedelta, *, only_failed: bool, as_json: bool
-) -> None:
+def runs(app: AppName, since: timedelta, *, only_failed: bool, as_json: bool) -> None:
     """What did the deployed app's runs do? Shows each run, and each failure with its cause and remedy, from the app's logs.
 
     It reads as you (az login), with the role Reader on the app and Log Analytics Reader on its Application Insights component.
@@ -83,7 +81,7 @@ def runs(
     try:
         with (
             render.console(stderr=True).status("Reading the logs …"),
-            logs_of(AppName(app_name, group, subscription), logger) as logs,
+            logs_of(app, logger) as logs,
         ):
             history = logger.redact(read_history(logs, since))
     except SettingsError as error:
