@@ -424,14 +424,14 @@ var zonesStep = 'Zones: write the clientId of each of ZONE_IDENTITIES as "identi
 @description('What is left to do, in this order.')
 output NEXT_STEPS string[] = concat(
   [
-    'List: .venv/bin/python -m git_refresh init --identity ${identity.properties.clientId} --auth federated writes workspaces.json, or with another --auth for how the app signs in; with --auth federated or oauth_secret and no --client-id, .venv/bin/python -m git_refresh onboard --settings workspaces.json --new-principal git-refresh --apply then makes the service principal, whose client_id the list needs (docs/setup.md, step 2).'
+    'Wait five minutes, until Azure knows the new roles everywhere. azd up waits by itself.'
+    'Publish, from the top of the checkout, unless azd up does: func azure functionapp publish ${app.outputs.name} --python'
+    'List: git-refresh init --identity ${identity.properties.clientId} --auth federated writes workspaces.json. For a new service principal, git-refresh onboard --new-principal git-refresh --apply creates it and writes its client_id into the list. Other ways to sign in: docs/setup.md, step 2.'
   ],
   empty(identities) ? [] : [zonesStep],
   [
     grantKeyVaultAccess ? secretStep : policyStep
-    'Let it in: .venv/bin/python -m git_refresh onboard --settings workspaces.json --apply (docs/setup.md, step 3); by hand for object id ${identity.properties.principalId} (docs/by-hand.md).'
-    'Deploy the list: see that the app setting WORKSPACES has your workspaces; if not, deploy again, with the list in place of the sample (infra/README.md, step 4).'
-    'Wait five minutes, so that the new roles are known everywhere; until then the storage account answers 403.'
-    'Publish, from the top of the checkout: func azure functionapp publish ${app.outputs.name} --python'
+    'Grant access: git-refresh onboard --apply (docs/setup.md, step 3), or manually for object ID ${identity.properties.principalId} (docs/by-hand.md).'
+    'Deploy the list: git-refresh deploy --app ${app.outputs.name} --apply --wait turns the alerts on and ends the pause of an app without a list.'
   ]
 )

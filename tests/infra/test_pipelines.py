@@ -1,6 +1,7 @@
 """The pipelines to copy: what they do, who they are while they do it, and that all that they name is there."""
 
 import hashlib
+import json
 import os
 import re
 import shlex
@@ -270,9 +271,17 @@ def test_the_page_names_what_the_pipelines_ask_for() -> None:
         assert f"`{name}`" in README
 
 
-def test_the_page_sets_the_list_as_the_configuration_page_does() -> None:
-    pattern = re.compile(r"^(?:\$ )?(jq .* workspaces\.json > app-settings\.json)$", re.MULTILINE)
-    assert pattern.findall(README) == pattern.findall((ROOT / "docs/configuration.md").read_text())
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+@pytest.mark.parametrize("whole", [False, True], ids=["an array", "an object"])
+def test_the_page_s_jq_makes_app_settings_of_a_list(tmp_path: Path, *, whole: bool) -> None:
+    (line,) = re.findall(r"^(jq .* workspaces\.json > app-settings\.json)$", README, re.MULTILINE)
+    list_ = ["https://adb-1.1.azuredatabricks.net"]
+    given = {"$schema": "x", "WORKSPACES": list_, "TRUSTED_HOSTS": ".contoso.com"}
+    (tmp_path / "workspaces.json").write_text(json.dumps(given if whole else list_))
+    subprocess.run(["sh", "-ec", line], cwd=tmp_path, check=True)  # noqa: S607  # from the PATH
+    made = json.loads((tmp_path / "app-settings.json").read_text())
+    assert json.loads(made.pop("WORKSPACES")) == list_
+    assert made == ({"TRUSTED_HOSTS": ".contoso.com"} if whole else {})
 
 
 # Who deploys

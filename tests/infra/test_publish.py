@@ -27,7 +27,6 @@ def test_the_command_names_the_language_wherever_it_stands() -> None:
     files = {name: text for name, text in tracked().items() if name != "tests/support/vendors.json"}
     uses = {name: PUBLISH.findall(text) for name, text in files.items() if PUBLISH.search(text)}
     assert {
-        "README.md",
         "docs/setup.md",
         "docs/operations.md",
         "infra/README.md",
@@ -49,20 +48,20 @@ def test_a_use_without_the_language_is_noticed(text: str) -> None:
     assert without_language(f"func azure functionapp {text}")
 
 
-def test_the_steps_left_end_with_publishing() -> None:
+def test_the_steps_left_begin_with_publishing() -> None:
     steps = next_steps(PLAIN)
     assert [step.partition(":")[0].partition(",")[0] for step in steps] == [
-        "List",
-        "Secret",
-        "Let it in",
-        "Deploy the list",
         "Wait five minutes",
         "Publish",
+        "List",
+        "Secret",
+        "Grant access",
+        "Deploy the list",
     ]
     given = PLAIN.outputs
-    assert steps[-1].endswith(f"func azure functionapp publish {given['FUNCTION_APP_NAME']} --python")
+    assert steps[1].endswith(f"func azure functionapp publish {given['FUNCTION_APP_NAME']} --python")
     for step, needed in zip(
-        steps, ["IDENTITY_CLIENT_ID", "KEY_VAULT_NAME", "IDENTITY_OBJECT_ID"], strict=False
+        steps[2:], ["IDENTITY_CLIENT_ID", "KEY_VAULT_NAME", "IDENTITY_OBJECT_ID"], strict=False
     ):
         assert given[needed].strip("[]") in step
 

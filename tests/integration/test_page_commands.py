@@ -36,6 +36,8 @@ case "$(basename "$0") $*" in
   "az account get-access-token "*) exec "$SIGNED_IN/az" "$@";;
   "az identity show "*"--query clientId "*) echo "$OWN_CLIENT_ID";;
   "az "*"--output tsv") echo stand-in;;
+  "git-refresh deploy "*) ;;
+  "git-refresh "*) exec .venv/bin/python -m git_refresh "$@";;
   "editor "*)
     jq --arg id "$1" '.WORKSPACE_DEFAULTS.client_id = $id' workspaces.json > list
     mv list workspaces.json;;
@@ -111,7 +113,7 @@ def environ(tmp_path: Path, cloud: Cloud, owned: Fleet) -> Iterator[dict[str, st
     """A shell's, in which the programs that need Azure are stand-ins that answer with the deployed app's settings."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name in (*NEEDS_AZURE, EDITOR):
+    for name in (*NEEDS_AZURE, EDITOR, "git-refresh"):
         (tools / name).write_text(STAND_IN)
         (tools / name).chmod(0o755)
     deployed = tmp_path / "deployed"
@@ -161,18 +163,13 @@ def test_the_readme_s_run_has_moved_the_folders(owned: Fleet, copy: Path, enviro
 
 
 def script(steps: Sequence[setup_paths.Step], way: str) -> str:
-    """All that is pasted, with the answers to what is asked, and a new principal's id written into the list."""
+    """All that is pasted, with the answers to what is asked, and the id of a principal that is made by hand written into the list."""
     first, *rest = steps
     pasted = setup_paths.typed(
         [*setup_paths.BEFORE, first, *rest[:-1], setup_paths.TRYING, rest[-1], setup_paths.AFTER], way
     )
     made = 'echo "id $PRINCIPAL, application id $APPLICATION_ID"\n'
     pasted = pasted.replace(made, f'{made}{EDITOR} "$APPLICATION_ID"\n')
-    make = "--new-principal git-refresh --apply\n"
-    told = "grep -oE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'"
-    pasted = pasted.replace(
-        make, f'--new-principal git-refresh --apply --yes > "$HOME/told"\n{EDITOR} "$({told} "$HOME/told")"\n'
-    )
     return pasted.replace("--apply\n", "--apply --yes\n")
 
 
@@ -237,8 +234,8 @@ def test_the_setup_page_pasted_into_one_shell_leads_to_green(
     (folder,) = workspace.folders
     assert (folder.path, folder.head) == ("/Repos/etl/production", etl.head())
     called = {*(tmp_path / "calls").read_text().split()}
-    assert called - {EDITOR} == {"az", "func", *(["databricks"] if by_hand else [])}
-    assert (EDITOR in called) == (way != "managed_identity")
+    assert called - {EDITOR} == {"az", "func", "git-refresh", *(["databricks"] if by_hand else [])}
+    assert (EDITOR in called) == (by_hand and way != "managed_identity")
 
 
 def test_the_readme_s_list_is_right(copy: Path) -> None:
@@ -249,7 +246,11 @@ def test_the_readme_s_list_is_right(copy: Path) -> None:
 
 def test_a_settings_file_has_one_name_on_every_page() -> None:
     texts = [*PAGES.values(), *((ROOT / name).read_text() for name in OTHER_PAGES)]
-    given = {name for text in texts for name in re.findall(r"git_refresh [^|`\n]*?([\w./@-]+\.json)\b", text)}
+    given = {
+        name
+        for text in texts
+        for name in re.findall(r"(?:git_refresh|git-refresh) [^|`\n]*?([\w./@-]+\.json)\b", text)
+    }
     assert given == {"workspaces.json"}
     set_by_az = {name for text in texts for name in re.findall(r"--settings @(\S+\.json)", text)}
     assert set_by_az == {"app-settings.json"}

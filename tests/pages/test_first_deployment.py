@@ -1,5 +1,6 @@
 """The pages as a first deployer types them: in one order, with every variable set, and nothing that Azure has yet to be told of."""
 
+import json
 import re
 from pathlib import Path
 
@@ -26,7 +27,8 @@ OPERATIONS = (ROOT / "docs/operations.md").read_text()
 PIPELINES = (ROOT / "docs/pipelines/README.md").read_text()
 REFERENCE = (ROOT / "docs/reference.md").read_text()
 
-STEPS = ["Azure", "List", "Let it in", "Deploy the list", "Wait five minutes", "Publish"]
+STEPS = ["Azure and code", "List", "Grant access", "Deploy the list"]
+PUBLISH = "functionapp " + "publish"
 
 
 def section(page: str, heading: str) -> str:
@@ -37,7 +39,7 @@ def section(page: str, heading: str) -> str:
 
 
 def steps(text: str) -> list[str]:
-    return re.findall(r"^\d\. \*\*(.*?)\*\*", text, re.MULTILINE)
+    return re.findall(r"^\d\. \*\*(.*?)\.?\*\*", text, re.MULTILINE)
 
 
 def out_of_order(text: str, *parts: str) -> list[str]:
@@ -84,17 +86,25 @@ def needed() -> set[str]:
     [section(README, "Deploy it"), section(INFRA_PAGE, "From nothing to green")],
     ids=["README", "infra"],
 )
-def test_the_short_ways_have_one_order_which_ends_with_publishing(text: str) -> None:
+def test_the_short_ways_have_one_order(text: str) -> None:
     assert steps(text) == STEPS
-    assert text.count("functionapp " + "publish") == 1
-    assert "functionapp " + "publish" in text.partition("**Publish**")[2]
+    assert not out_of_order(
+        text, "paused and its alerts are off until it has a list", "git-refresh deploy --app "
+    )
+    assert "--apply --wait" in text
+
+
+def test_without_azd_publishing_waits_for_the_roles() -> None:
+    text = section(INFRA_PAGE, "From nothing to green").partition("2. **List**")[0]
+    assert not out_of_order(text, "az deployment group create", "Wait five minutes", PUBLISH)
+    assert not out_of_order("\n".join(next_steps(PLAIN)), "Wait five minutes", PUBLISH, "git-refresh init")
 
 
 def test_the_template_has_the_same_order() -> None:
     beside = {"Secret", "Trust", "Zones"}
     for deployed in (PLAIN, ZONED, deployment(INFRA, "zone-with-secret")):
         told = [re.split("[,:]", step)[0] for step in next_steps(deployed)]
-        assert [step for step in told if step not in beside] == STEPS[1:]
+        assert [step for step in told if step not in beside] == ["Wait five minutes", "Publish", *STEPS[1:]]
 
 
 def test_setup_creates_the_list_and_the_principal_before_granting_access() -> None:
@@ -102,13 +112,13 @@ def test_setup_creates_the_list_and_the_principal_before_granting_access() -> No
     for text in (section(README, "Deploy it"), template):
         assert not out_of_order(
             text,
-            "git_refresh init --identity ",
-            "git_refresh onboard --settings workspaces.json --new-principal git-refresh --apply",
-            "client_id",
-            "git_refresh onboard --settings workspaces.json --apply",
+            "git-refresh init --identity ",
+            "git-refresh onboard --new-principal git-refresh --apply",
+            "git-refresh onboard --apply",
+            "git-refresh deploy --app ",
         )
     assert not out_of_order(
-        section(INFRA_PAGE, "From nothing to green"), "`init`", "--new-principal", "Let it in"
+        section(INFRA_PAGE, "From nothing to green"), "`init`", "--new-principal", "Grant access"
     )
 
 
@@ -122,13 +132,14 @@ def test_in_full_the_order_is_the_same() -> None:
         SETUP,
         "## 1. The function app",
         "## 2. The list",
-        "git_refresh init ",
+        "git-refresh init ",
         "--new-principal git-refresh --apply\n",
         "## 3. Let it in",
         "### The vault",
         "### Your own role",
-        "git_refresh onboard --settings workspaces.json --apply\n",
+        "git-refresh onboard --settings workspaces.json --apply\n",
         "## 4. The app settings",
+        "git-refresh deploy workspaces.json ",
         "## 5. Try it from a laptop",
         "## 6. Publish",
         "functionapp " + "publish",
@@ -151,10 +162,34 @@ def test_manual_grants_come_in_the_order_of_their_dependencies() -> None:
     assert "functionapp " + "publish" not in BY_HAND
 
 
-def test_azd_publishes_last_too() -> None:
-    text = section(INFRA_PAGE, "With azd")
-    assert not out_of_order(text, "azd provision\n", "jq", "azd provision\n", "azd deploy")
-    assert not [block for block in BLOCK.findall(text) if "azd up" in block]
+def test_azd_needs_one_command_and_no_list() -> None:
+    for text in (section(README, "Deploy it"), section(INFRA_PAGE, "With azd")):
+        used = re.findall(
+            r"^ *(azd (?:up|provision|deploy|env set).*)$", "".join(BLOCK.findall(text)), re.MULTILINE
+        )
+        assert used == ["azd up"]
+
+
+def test_the_way_with_azd_or_az_needs_neither_make_nor_jq() -> None:
+    text = "".join(BLOCK.findall(section(README, "Deploy it") + section(INFRA_PAGE, "From nothing to green")))
+    assert not re.search(r"\b(jq|make|python)\b", text.replace('publish "$APP" --python', ""))
+
+
+def test_no_sample_list_is_ever_deployed() -> None:
+    lines = [
+        line for line in INFRA["app.bicepparam"].splitlines() if line.strip() and not line.startswith("//")
+    ]
+    assert not [line for line in lines if "workspace" in line.lower()]
+    by_azd = json.loads(INFRA["main.parameters.json"])["parameters"]
+    nullable = {name for name, each in template(INFRA)["parameters"].items() if each.get("nullable")}
+    assert nullable == {
+        "workspaces",
+        "workspaceDefaults",
+        "trustedHosts",
+        "refreshConcurrency",
+        "refreshTimeoutSeconds",
+    }
+    assert [by_azd[name]["value"] for name in sorted(nullable) if "=" in by_azd[name]["value"]] == []
 
 
 def test_a_step_out_of_order_is_noticed() -> None:
@@ -167,8 +202,8 @@ def test_every_provider_of_a_template_is_registered_before_the_first_step() -> N
     assert needed() <= provided(before)
     assert "/environments" in INFRA["main.bicep"]
     assert "Microsoft.App" in provided(before), "of the subnet's delegation"
-    assert "docs/setup.md#0-what-you-need" in README.partition("2. **List**")[0]
-    assert "docs/setup.md#0-what-you-need" in INFRA_PAGE.partition("1. **Azure**")[0]
+    assert "docs/setup.md#0-what-you-need" in README.partition("1. **Azure and code.**")[0]
+    assert "docs/setup.md#0-what-you-need" in INFRA_PAGE.partition("1. **Azure and code.**")[0]
 
 
 @pytest.mark.parametrize("namespace", sorted(needed()))

@@ -1,6 +1,7 @@
 """How much a new user types: counted in the blocks of the pages, as the table on the page says."""
 
 import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -9,12 +10,16 @@ from tests.support.setup_paths import (
     BY_HAND,
     BY_THE_OLD_WAY,
     GRANTED_BY_HAND,
+    LONG_WAY,
     SETUP,
+    SHORT_WAY,
     WAYS,
     WITH_ONBOARD,
+    Step,
     below,
     blocks,
     commands,
+    effort,
     ends_of_init,
     typed,
 )
@@ -37,6 +42,36 @@ ROWS = {r"\[by hand\]\(by-hand\.md\)": BY_THE_OLD_WAY, "with `onboard`": WITH_ON
 @pytest.mark.parametrize("row", ROWS, ids=["by hand", "with onboard"])
 def test_as_many_commands_are_typed_as_the_page_says(row: str) -> None:
     assert told(row) == [len([*commands(typed(ROWS[row], way))]) for way in WAYS]
+
+
+BEFORE = {"commands": 18, "edits": 4, "pages": 11, "words": 3_163}
+"""Measured on the short way of version 0.1.0 before it had `deploy`: pastes, edits, hops between pages, words."""
+
+
+@pytest.mark.parametrize(
+    ("row", "steps"),
+    [(r"the \[README\][^|]*", SHORT_WAY), (r"this page, granting [^|]*", LONG_WAY)],
+    ids=["README", "by hand"],
+)
+def test_the_way_to_green_takes_what_the_page_says(row: str, steps: Sequence[Step]) -> None:
+    (cells,) = re.findall(rf"^\| {row} \| (.*) \|$", SETUP, re.MULTILINE)
+    assert tuple(int(cell.replace(",", "")) for cell in cells.split(" | ")) == effort(steps, "federated")
+
+
+def test_the_short_way_takes_less_of_everything_than_before() -> None:
+    short = effort(SHORT_WAY, "federated")
+    assert all(now < before for now, before in zip(short, BEFORE.values(), strict=True)), short
+
+
+def test_the_short_way_is_azd_up_and_four_commands_of_ours() -> None:
+    own = [line for line in commands(typed(SHORT_WAY[1:], "federated")) if " login" not in line]
+    assert [" ".join(line.split()[:2]) for line in own] == [
+        "azd up",
+        "git-refresh init",
+        "git-refresh onboard",
+        "git-refresh onboard",
+        "git-refresh deploy",
+    ]
 
 
 def test_what_is_not_counted_is_what_the_page_says_is_not() -> None:

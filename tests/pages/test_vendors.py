@@ -32,6 +32,8 @@ def _why(words: tuple[str, ...]) -> str:
             vendors.check(words)
         elif words[:3] == OURS:
             parse(shlex.join(words[3:]))
+        elif words[0] == "git-refresh":
+            parse(shlex.join(words[1:]))
     except (vendors.RefusedError, click.UsageError, ValueError) as error:
         return f"{shlex.join(words)}: {error}"
     return ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tests.support.paths import ROOT
 
+README = (ROOT / "README.md").read_text()
 SETUP = (ROOT / "docs/setup.md").read_text()
 BY_HAND = (ROOT / "docs/by-hand.md").read_text()
 WAYS = ("federated", "oauth_secret", "managed_identity")
@@ -42,6 +43,9 @@ BEFORE: Sequence[Step] = [
 ]
 VALUES_BY_HAND: Step = (BY_HAND, "By hand", WAYS)
 PASTED_BY_HAND: Sequence[Step] = [_LIST, *_VAULT, VALUES_BY_HAND, *GRANTED_BY_HAND, *_END]
+SHORT_WAY: Sequence[Step] = [(SETUP, "0. What you need", WAYS), (README, "Deploy it", WAYS)]
+LONG_WAY: Sequence[Step] = [*BEFORE, *PASTED_BY_HAND, (SETUP, "7. See it green", WAYS)]
+"""From an empty subscription to green: all that is read and pasted."""
 TRYING: Step = (SETUP, "5. Try it from a laptop", WAYS)
 AFTER: Step = (SETUP, "8. Clean up", WAYS)
 _VALUE = re.compile(r"export|[A-Z_]+(=[^$]*)?")
@@ -73,19 +77,35 @@ def typed(steps: Sequence[Step], way: str) -> str:
 
 
 def commands(script: str) -> Iterator[str]:
-    """Each command, which may go over several lines; a value that is written down is none."""
+    """Each command, which may go over several lines, as a loop does; a value that is written down is none."""
     command = ""
     for line in script.splitlines():
         command += line
+        if command.lstrip().startswith("for ") and line.strip() != "done":
+            command += "\n"
+            continue
         try:
             shlex.split(command)
         except ValueError:  # a quotation that goes on
             command += "\n"
             continue
         if not all(_VALUE.fullmatch(word) for word in command.split()):
-            yield command
+            yield command.strip()
         command = ""
     assert not command, command
+
+
+def effort(steps: Sequence[Step], way: str) -> tuple[int, int, int, int]:
+    """How many commands are run, values edited, pages and words read.
+
+    An edit is a value of the reader's own, in a block or in a sentence that says *Edit*. Words are separated by white space.
+    """
+    texts = [below(page, heading) for page, heading, ways in steps if way in ways]
+    pasted = typed(steps, way)
+    values = re.findall(r"^ *(?:export )?[A-Z_]+=[^$\s]+$", pasted, re.MULTILINE)
+    edits = len(values) + sum(len(re.findall(r"\bEdit\b", text)) for text in texts)
+    pages = {page for page, _, ways in steps if way in ways}
+    return len([*commands(pasted)]), edits, len(pages), sum(len(text.split()) for text in texts)
 
 
 BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)

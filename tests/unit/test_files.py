@@ -206,8 +206,8 @@ WRITTEN = {
         f'{{"WORKSPACE_DEFAULTS": {{"client_id": "{CLIENT_ID}", "auth": "federated"}}, "WORKSPACES": []}}',
     ),
     "lines, as init writes them": (
-        '\ufeff{\r\n  "WORKSPACE_DEFAULTS": {\r\n    "auth": "federated"\r\n  },\r\n  "WORKSPACES": []\r\n}\r\n',
-        f'\ufeff{{\r\n  "WORKSPACE_DEFAULTS": {{\r\n    "client_id": "{CLIENT_ID}",\r\n    "auth": "federated"\r\n  }},\r\n  "WORKSPACES": []\r\n}}\r\n',
+        '\ufeff{\r\n  "WORKSPACE_DEFAULTS": {\r\n    "auth": ""\r\n  }, "WORKSPACES": []}\r\n',
+        f'\ufeff{{\r\n  "WORKSPACE_DEFAULTS": {{\r\n    "client_id": "{CLIENT_ID}",\r\n    "auth": ""\r\n  }}, "WORKSPACES": []}}\r\n',
     ),
     "empty defaults": (
         '{"WORKSPACE_DEFAULTS": {}, "WORKSPACES": []}',
