@@ -15,7 +15,8 @@ import click
 from localcloud import play
 from localcloud.cloud import Cloud
 from localcloud.databricks.variant import Variant, values
-from localcloud.fleet import Fleet, seed
+from localcloud.fleet import Fleet, UngrantedFleet, seed, seed_ungranted
+from localcloud.host import Host
 
 
 class _Command(click.Command):
@@ -72,6 +73,11 @@ def _variants(context: click.Context, _: click.Parameter, texts: tuple[str, ...]
 @click.option(
     "--workspaces", default=3, show_default=True, type=click.IntRange(1, 1000), help="How many workspaces."
 )
+@click.option(
+    "--ungranted",
+    is_flag=True,
+    help="Begin before anything is granted: three workspaces in two trust zones, and an app without a list.",
+)
 @click.option("--edits", is_flag=True, help="Leave uncommitted edits in a folder of data-1.")
 @click.option(
     "--secret-ends",
@@ -125,6 +131,7 @@ def main(  # noqa: PLR0913  # one for each option
     *,
     settings: Path | None,
     workspaces: int,
+    ungranted: bool,
     edits: bool,
     secret_ends: float | None,
     token_lifetime: float,
@@ -137,13 +144,24 @@ def main(  # noqa: PLR0913  # one for each option
 ) -> None:
     if at and not fault:
         raise click.UsageError("--at says where --fault is: name one.")
+    if ungranted and (workspaces != 3 or edits or secret_ends is not None):  # noqa: PLR2004  # the default
+        raise click.UsageError(
+            "--ungranted has a fleet of its own: without --workspaces, --edits and --secret-ends."
+        )
     if settings:
         _check_file(settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _cloud(port, _variant(git_folders, variants)) as cloud, contextlib.suppress(KeyboardInterrupt):
         cloud.identity.token_lifetime = token_lifetime
         cloud.latency = latency / 1000
-        fleet = play.furnish(seed(cloud, workspaces), edits=edits, secret_ends=secret_ends)
+        fleet: Fleet = seed_ungranted(cloud) if ungranted else seed(cloud, workspaces)
+        if isinstance(fleet, UngrantedFleet):
+            person = fleet.admin
+        else:
+            fleet = play.furnish(fleet, edits=edits, secret_ends=secret_ends)
+            person = play.admin(cloud, fleet)
+        person.token_lifetime = play.SIGN_IN_S
+        az = person.sign_in(cloud.directory / "az")
         variables = cloud.environment()
         if fault:
             _inject(cloud, fleet, fault, at)
@@ -151,18 +169,38 @@ def main(  # noqa: PLR0913  # one for each option
             _write(settings, fleet.settings)
         else:
             variables |= fleet.settings
-        _say("An embedded cloud, on loopback only, until Ctrl-C.", "", *play.contents(fleet))
+        _say(
+            "An embedded cloud, on loopback only, until Ctrl-C.",
+            "",
+            *play.contents(fleet),
+            *play.deployed(fleet),
+        )
         if fault:
             _say(f"Fault: {at or 'every workspace'} {fault}")
         if latency:
             _say(f"Latency: {latency:g} ms")
         _say("", "In another shell, paste these lines:")
-        click.echo("\n".join(play.exports(variables)))
+        click.echo("\n".join(play.exports(variables, az)))
         _say("and then:")
-        _say(*(f"  {line}" for line in play.commands(settings)))
+        _say(*(f"  {line}" for line in play.commands(settings, fleet.app.name)))
+        _say(
+            "", f"The deployed app runs by its REFRESH_SCHEDULE. To let it run now: kill -USR1 {os.getpid()}"
+        )
         _say("", "Push, and the next run moves the folders:")
         _say(*(f"  {line}" for line in play.pushing(cloud, fleet.repositories[0])))
+        _host(Host(cloud, fleet))
+
+
+def _host(host: Host) -> None:
+    """Let the deployed app run when it is to, until Ctrl-C."""
+    signal.signal(signal.SIGUSR1, lambda *_: host.run_now())
+    with contextlib.closing(host):
+        ended = 0
         while True:
+            host.step()
+            if host.runs > ended:
+                ended = host.runs
+                _say("The app has run. To see what it did: git_refresh runs")
             time.sleep(0.5)  # and not `signal.pause()`: a signal just before it would go unnoticed
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from localcloud.authority import OTHER_TENANT, TENANT, entra_v2
 from localcloud.cloud import Cloud
+from localcloud.databricks.account import OAuthSecret, new_secret
 from localcloud.databricks.workspace import Workspace
 from localcloud.devops.repository import Repository
 from localcloud.identity import Identity
@@ -153,6 +154,21 @@ def seed_ungranted(cloud: Cloud, *, foreign: bool = False) -> UngrantedFleet:
         zones.application,
         admin=ada,
     )
+
+
+def real_secret(cloud: Cloud, fleet: Fleet, days: float = 20.0, scopes: tuple[str, ...] = ()) -> OAuthSecret:
+    """Let the fleet's OAuth secret be one of its principal, made by hand, which ends in so many days."""
+    principal = cloud.account.find(CLIENT_ID)
+    if principal is None:
+        raise ValueError(f"the account has no principal {CLIENT_ID}")
+    made = new_secret(730 * 86_400, scopes)
+    made.age(730 - days)
+    principal.secrets.append(made)
+    for workspace in fleet.workspaces:
+        for known in workspace.service_principals:
+            known.secret = None
+    fleet.vault.set(SECRET_NAME, made.value, expires_on=made.ends)
+    return made
 
 
 def function_app(cloud: Cloud, settings: Mapping[str, str]) -> FunctionApp:

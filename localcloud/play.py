@@ -15,10 +15,13 @@ from localcloud.databricks.folder import Folder
 from localcloud.databricks.variant import Variant
 from localcloud.devops.repository import Repository
 from localcloud.faults import NAMED, Connect, Fault
-from localcloud.fleet import ORGANIZATION, SECRET, SECRET_NAME, Fleet
+from localcloud.fleet import ORGANIZATION, SECRET, SECRET_NAME, Fleet, real_secret
+from localcloud.people import Person
 
 TAG, BRANCH = "v1.0.0", "next"
 PERSON = "you@contoso.com"
+SIGN_IN_S = 86_400.0
+"""Seconds that tokens of whoever plays live: nobody signs in again."""
 SERVICES = ("identity", "keyvault", "devops")
 FAULTS = {**NAMED, **refusals.DATABRICKS, **refusals.DEVOPS}
 """Every fault that can be asked for by its name."""
@@ -52,7 +55,23 @@ def furnish(fleet: Fleet, *, edits: bool = False, secret_ends: float | None = No
         {"path": "/Repos/etl/next", "branch": BRANCH},
         {"path": "/Repos/etl/release", "tag": TAG},
     ]
-    return replace(fleet, settings={**fleet.settings, "WORKSPACES": json.dumps(entries)})
+    fleet.app.settings["WORKSPACES"] = json.dumps(entries)
+    own = {name: fleet.app.settings[name] for name in ("WORKSPACES", "AZURE_CLIENT_ID")}
+    return replace(fleet, settings={**fleet.settings, **own})
+
+
+def admin(cloud: Cloud, fleet: Fleet) -> Person:
+    """Who plays: an administrator of all of it, of a secret that is the principal's own, too, so that it can be rotated."""
+    you = cloud.person(PERSON.partition("@")[0])
+    cloud.devops.organization(ORGANIZATION).add_administrator(you.object_id)
+    cloud.account.admins.add(you.object_id)
+    for workspace in fleet.workspaces:
+        workspace.add_user(you, admin=True)
+    fleet.vault.allow_writing(you.object_id)
+    fleet.app.group.assign(you.object_id, "Contributor")
+    end = fleet.vault.ends[SECRET_NAME]
+    real_secret(cloud, fleet, ((end or datetime.now(UTC)) - datetime.now(UTC)) / timedelta(days=1))
+    return you
 
 
 def end_secret(fleet: Fleet, days: float) -> None:
@@ -163,15 +182,26 @@ def variant(git_folders: str | None, settings: Iterable[str]) -> Variant:
     return wanted
 
 
-def exports(variables: Mapping[str, str]) -> Iterator[str]:
-    """The lines that a shell takes."""
-    return (f"export {name}={shlex.quote(value)}" for name, value in variables.items())
+def exports(variables: Mapping[str, str], az: Path) -> Iterator[str]:
+    """The lines that a shell takes; the stand-in for `az` comes first on its PATH."""
+    yield from (f"export {name}={shlex.quote(value)}" for name, value in variables.items())
+    yield f'export PATH={shlex.quote(str(az))}:"$PATH"'
 
 
-def commands(settings: Path | None) -> Iterator[str]:
-    """What to try with the app."""
+def commands(settings: Path | None, app: str) -> Iterator[str]:
+    """What to try: with the list, then with the deployed app of this name, to which only a file can be deployed."""
     options = f" --settings {shlex.quote(str(settings))}" if settings else ""
-    return (f".venv/bin/python -m git_refresh {command}{options}" for command in ("check", "plan", "run"))
+    tried = [f"{command}{options}" for command in ("check", "plan", "run", "onboard", "rotate")]
+    tried += [f"deploy {shlex.quote(str(settings))} --app {app}"] if settings else []
+    return (f".venv/bin/python -m git_refresh {command}" for command in (*tried, f"runs --app {app}"))
+
+
+def deployed(fleet: Fleet) -> Iterator[str]:
+    """What is in Azure, line by line."""
+    app = fleet.app
+    yield f"Azure, subscription {app.group.subscription.name}, resource group {app.group.name}"
+    state = "with this list" if app.settings.get("WORKSPACES") else "without a list yet, and paused"
+    yield f"  function app {app.name}, {state}"
 
 
 def pushing(cloud: Cloud, repository: Repository) -> Iterator[str]:

@@ -8,6 +8,7 @@ https://learn.microsoft.com/rest/api/resources/subscriptions/list
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Annotated
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -31,6 +32,8 @@ MAX_SUBSCRIPTIONS = 30
 READS_AFTERWARDS = 4
 """How often app settings are read after they were set, until they are the ones that were set."""
 BETWEEN_READS_S = 2.0
+DATE_PRECISION = timedelta(seconds=1)
+"""Of the `Date` of a response, which has no fractions of a second."""
 
 _WEB = {"api-version": "2025-03-01"}
 _SUBSCRIPTIONS = {"api-version": "2022-12-01"}
@@ -134,6 +137,11 @@ class ResourceManager:
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
+
+    def now(self) -> datetime:
+        """Return the time at Resource Manager, by its responses, at most a second late; before the first, this machine's."""
+        there = self._rest.time.now()
+        return there + DATE_PRECISION if there else self._rest.network.deadline.clock.now()
 
     def subscriptions(self) -> list[Subscription]:
         """Return the subscriptions that the person can read, in the tenant of the sign-in."""
@@ -304,8 +312,10 @@ class AppSettingsChange:
         if self.manager.app_settings(self.app) != self.shown:
             raise DiagnosedError(finding("app_settings_changed", self._context))
 
-    def make(self, clock: Clock) -> None:
-        """Set the app settings, and read them right before and right after: a lost response is settled by what is there.
+    def make(self, clock: Clock) -> datetime:
+        """Set the app settings, and return when.
+
+        They are read right before and right after: a lost response is settled by what is there.
 
         Raises:
             ServiceError: they could not be set or read.
@@ -319,13 +329,14 @@ class AppSettingsChange:
             if not error.failure.outcome_unknown:
                 raise
             lost = error
+        set_at = self.manager.now()
         found = self.shown
         for attempt in range(READS_AFTERWARDS):
             if attempt:
                 pause(clock, BETWEEN_READS_S)
             found = self.manager.app_settings(self.app)
             if found == self.wanted:
-                return
+                return set_at
         if lost is not None and found == self.shown:
             raise lost
         raise DiagnosedError(finding("app_settings_not_kept", self._context))

@@ -1,11 +1,10 @@
 """`deploy`: set a list in the deployed app, plan first, with the sign-in of whoever runs it. It can put the previous settings back."""
 
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,12 +23,15 @@ from git_refresh.admin.deployment import (
 from git_refresh.admin.deployment import (
     deploy as deployed,
 )
+from git_refresh.admin.runs import LONGEST_RUN, VISIBLE_AFTER, LoggedRun
 from git_refresh.admin.values import DiagnosedError
 from git_refresh.cli import ask, options, render
 from git_refresh.cli.check_settings import check_settings
 from git_refresh.cli.checks import Check, CheckReport, failed
+from git_refresh.cli.deployed import AppName, app_options
 from git_refresh.cli.files import FileSettings, is_read, read_settings
 from git_refresh.cli.findings import STYLE, Finding, fold, show_finding
+from git_refresh.cli.runs import History, show_history
 from git_refresh.cli.shared import (
     CHANGES,
     FAILED,
@@ -44,63 +46,36 @@ from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.hosts import TrustedHosts
 from git_refresh.model.schedule import Schedule
-from git_refresh.model.values import GUID, Problem, json_of
-from git_refresh.output.redact import escape_unprintable, redact
+from git_refresh.model.values import RESOURCE_MANAGER, Problem, json_of
+from git_refresh.model.waiting import pause
+from git_refresh.output.redact import escape_unprintable
 from git_refresh.output.shell import Command, command
 from git_refresh.output.text import count, first_of
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS
 
 if TYPE_CHECKING:
+    from git_refresh.admin.logs import AppLogs
     from git_refresh.admin.resource_manager import AlertRule, FunctionApp, ResourceManager
     from git_refresh.admin.services import AdminServices
 
 BUDGET_S = 14_400.0
 """Seconds for everything, the answers to the questions included. Each call has a limit of its own, of seconds."""
+LONGEST_WAIT_S = 7_200.0
+"""Seconds that --wait waits at most."""
+POLL_S = 20.0
+"""Seconds between two looks at the logs."""
+RESTART = timedelta(minutes=1)
+"""How long a restart takes at most."""
 ALERT_RULES = "ar-git-refresh-"
 """How the names of the alert rules of infra/ begin."""
 _DEFAULT_FILE = Path("workspaces.json")
-_APP = re.compile(r"[A-Za-z0-9-]{2,60}")
-"""https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftweb"""
-_GROUP = re.compile(r"[\w().-]{1,90}")
 _SIGN = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
-
-
-class _Named(click.ParamType[str]):
-    """A name or an ID that becomes part of an address."""
-
-    def __init__(self, name: str, pattern: re.Pattern[str], advice: str) -> None:
-        self.name = name
-        self._pattern = pattern
-        self._advice = advice
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not self._pattern.fullmatch(str(value)) or set(str(value)) == {"."}:
-            self.fail(f'"{redact(str(value))}" {self._advice}', param, ctx)
-        return str(value)
-
-
-APP = _Named("name", _APP, "must be the name of a function app: letters, digits and -")
-GROUP = _Named("name", _GROUP, "must be the name of a resource group")
-SUBSCRIPTION = _Named("id", GUID, "must be a subscription ID; to list them: az account list --output table")
 
 
 @click.command(short_help="Set a list in the deployed app: a plan first, then --apply.")
 @click.argument("file", type=options.FILE, required=False, metavar="[FILE]")
-@click.option("--app", "name", type=APP, required=True, metavar="NAME", help="Name of the function app.")
-@click.option(
-    "--resource-group",
-    "group",
-    type=GROUP,
-    metavar="NAME",
-    help="Its resource group. Without it, the app is searched by its name.",
-)
-@click.option(
-    "--subscription",
-    type=SUBSCRIPTION,
-    metavar="ID",
-    help="ID of its subscription, instead of the one that the Azure CLI uses.",
-)
+@app_options(required=True)
 @click.option("--apply", "applies", is_flag=True, help="Do what is shown, after a question.")
 @click.option("--yes", "-y", is_flag=True, help="With --apply: do not ask.")
 @click.option(
@@ -108,20 +83,22 @@ SUBSCRIPTION = _Named("id", GUID, "must be a subscription ID; to list them: az a
     is_flag=True,
     help="Put the settings from before the last deployment back, in place of FILE.",
 )
+@click.option(
+    "--wait", is_flag=True, help="With --apply: stay until the first run with these settings, and show it."
+)
 @click.option("--exit-code", is_flag=True, help="Exit with 3 if there is something to deploy.")
 @options.trusted_app_hosts_option
 @options.json_option
 @options.output_options
 def deploy(  # noqa: PLR0913  # one for each option
     file: Path | None,
-    name: str,
-    group: str | None,
-    subscription: str | None,
+    named: AppName,
     trust_host: tuple[str, ...],
     *,
     applies: bool,
     yes: bool,
     previous: bool,
+    wait: bool,
     exit_code: bool,
     as_json: bool,
 ) -> None:
@@ -133,13 +110,14 @@ def deploy(  # noqa: PLR0913  # one for each option
 
     It acts as whoever has run az login. Setting restarts the app: a run in progress is cut off, and made again at once.
 
-    Exit codes: 0 nothing to do, shown or set; 1 something failed; 2 wrong settings or usage, nothing was set; 3 with --exit-code, there
-    is something to deploy.
+    Exit codes: 0 nothing to do, shown or set; 1 something failed, or with --wait the run; 2 wrong settings or usage, nothing was set;
+    3 with --exit-code, there is something to deploy.
     """
     file = _file(file, previous=previous)
-    group, subscription = group or "", subscription or ""
     if yes and not applies:
         raise click.UsageError("--yes needs --apply")
+    if wait and not applies:
+        raise click.UsageError("--wait needs --apply")
     if applies and as_json and not yes:
         raise click.UsageError("--json shows nothing that a question could be about; add --yes")
     logger = outlet_for(as_json=as_json)
@@ -150,9 +128,7 @@ def deploy(  # noqa: PLR0913  # one for each option
 
         services = AdminServices(Deadline.after(BUDGET_S, clock), os.environ, logger)
         try:
-            work = _Work(
-                services, given, name, subscription, group, typed=_typed(file, name, subscription, group)
-            )
+            work = _Work(services, given, named, _typed(file, named))
             with render.console(stderr=True).status("Looking …"):
                 report = work.look(previous=previous)
             if applies and report.result == "different":
@@ -161,8 +137,10 @@ def deploy(  # noqa: PLR0913  # one for each option
                     _refuse_untrusted(hosts, work.typed)
                 else:
                     show_deployment(logger.redact(report), render.console(stderr=True), asks=True)
-                    _ask(hosts, work.typed, name)
+                    _ask(hosts, work.typed, named.name)
                 report = work.apply(report)
+                if wait and report.result == "deployed":
+                    report = work.wait(report)
         finally:
             services.close()
     except SettingsError as error:
@@ -201,13 +179,13 @@ def _given(file: Path | None) -> FileSettings:
     return given
 
 
-def _typed(file: Path | None, name: str, subscription: str, group: str) -> Command:
+def _typed(file: Path | None, named: AppName) -> Command:
     """The command as it was typed, without what it is to do."""
     parts = [command(" {file}", file=str(file)) if file else Command(" --previous")]
-    parts.append(command(" --app {app}", app=name))
-    parts += [command(" --resource-group {group}", group=group)] if group else []
-    parts += [command(" --subscription {id}", id=subscription)] if subscription else []
-    return Command("git-refresh deploy" + "".join(parts))
+    parts.append(command(" --app {app}", app=named.name))
+    parts += [command(" --resource-group {group}", group=named.group)] if named.group else []
+    parts += [command(" --subscription {id}", id=named.subscription)] if named.subscription else []
+    return Command(".venv/bin/python -m git_refresh deploy" + "".join(parts))
 
 
 Result = Literal["same", "different", "deployed", "failed", "interrupted"]
@@ -235,6 +213,8 @@ class DeployReport:
     paused: bool = False
     """Whether no run follows, because the function is disabled."""
     error: Diagnosis | None = None
+    run: History | None = None
+    """The first run with these settings."""
     wrong_usage: bool = False
     """Whether the error is in what was typed."""
 
@@ -256,6 +236,7 @@ class DeployReport:
             "checks": [json_of(check) for check in self.checks],
             "notes": [json_of(note) for note in self.notes],
             "next_run": self.next_run.isoformat() if self.next_run else None,
+            "run": self.run.runs[0].as_dict() if self.run else None,
             "error": json_of(self.error) if self.error else None,
         }
 
@@ -263,6 +244,8 @@ class DeployReport:
         """The code of the command."""
         if self.result == "interrupted":
             return INTERRUPTED
+        if self.result == "deployed":  # with --wait the run can fail, or be missing
+            return FAILED if self.error or (self.run and self.run.result == "failed") else 0
         if self.result == "failed":
             return WRONG if self.wrong_usage or self.error is None else FAILED
         return CHANGES if tells_changes and not applies and self.result == "different" else 0
@@ -274,19 +257,19 @@ class _Work:
 
     services: "AdminServices"
     given: FileSettings
-    name: str
-    subscription: str
-    group: str
+    named: AppName
     typed: Command
     _rules: "list[AlertRule]" = field(default_factory=list)
     _deployment: Deployment | None = None
+    _set_at: datetime | None = None
 
     def look(self, *, previous: bool) -> DeployReport:
         """Work out what is to be done. Changes nothing."""
-        context = DiagnosisContext(app=self.name, group=self.group, subscription=self.subscription)
+        named = self.named
+        context = DiagnosisContext(app=named.name, group=named.group, subscription=named.subscription)
         app = None
         try:
-            app = self.services.find_app(self.name, self.subscription, self.group)
+            app = self.services.find_app(named.name, named.subscription, named.group)
             context = _context(app)
             deployment = self._deploying(self._manager.app_settings(app), context, previous=previous)
             self._deployment = deployment
@@ -383,7 +366,7 @@ class _Work:
                 for rule in self._to_enable(deployment):
                     self._manager.enable(rule)
                     enabled.append(rule.name)
-                change.make(self.services.deadline.clock)
+                self._set_at = change.make(self.services.deadline.clock)
         except KeyboardInterrupt:
             return replace(plan, result="interrupted", alerts_enabled=tuple(enabled))
         except DiagnosedError as error:
@@ -394,6 +377,66 @@ class _Work:
             )
         next_run = _next_run(deployment, self.services.deadline.clock.now())
         return replace(plan, result="deployed", next_run=next_run, alerts_enabled=tuple(enabled))
+
+    def wait(self, done: DeployReport) -> DeployReport:
+        """Wait until the logs show the first run that began after the settings were set, or until it can no longer be expected."""
+        assert done.app is not None  # noqa: S101  # it was set
+        if done.paused:
+            return done
+        context, clock = _context(done.app), self.services.deadline.clock
+        set_at = self._set_at or clock.now()
+        due = done.next_run or set_at
+        deadline = Deadline.after(
+            min(((due - set_at) + LONGEST_RUN + 2 * VISIBLE_AFTER).total_seconds(), LONGEST_WAIT_S), clock
+        )
+        try:
+            component = self._manager.component_id(done.app)
+            if component is None:
+                return replace(done, error=finding("component_not_found", context))
+            person = self.services.token(RESOURCE_MANAGER).object_id
+            logs = self.services.logs(replace(context, component=component, object_id=person))
+            latest = clock.now() + timedelta(seconds=deadline.remaining())
+            message = f"Waiting for the first run, until {latest:%H:%M} UTC at the latest. Logs lag by some minutes …"
+            with render.console(stderr=True).status(message):
+                while (run := _first_run(logs, set_at)) is None:
+                    if deadline.remaining() <= 0:
+                        return replace(done, error=finding("run_not_seen", context))
+                    pause(clock, POLL_S)
+        except KeyboardInterrupt:
+            return replace(done, error=finding("run_not_seen", context))
+        except ServiceError as error:
+            return replace(done, error=diagnose(error, context))
+        return replace(done, run=run)
+
+
+def _first_run(logs: "AppLogs", set_at: datetime) -> History | None:
+    """The first run that began after the settings were set, once it has ended.
+
+    Raises:
+        ServiceError: the logs cannot be read, and that does not pass by itself.
+    """
+    now = logs.now()
+    try:
+        found = logs.runs(now - set_at + timedelta(minutes=1))
+    except ServiceError as error:
+        if error.failure.outcome_unknown or error.failure.throttled:
+            return None
+        raise
+    began = [run for run in found.runs if run.started_at >= set_at and not _cut_off(run, set_at)]
+    first = min(began, key=lambda run: run.started_at, default=None)
+    if first is None or first.result == "running":
+        return None
+    about = logs.about
+    newest = found.newest_line
+    return History(
+        about.app, about.component, set_at, now, newest, found.complete, (first,), first, (), False, ()
+    )
+
+
+def _cut_off(run: LoggedRun, set_at: datetime) -> bool:
+    """Whether it is the run that the restart has cut off: it can have written lines until then."""
+    codes = {failure.code for failure in run.failures}
+    return codes == {"run_not_completed"} and run.started_at < set_at + RESTART
 
 
 _MOST_NAMED = 5
@@ -500,10 +543,14 @@ def show_deployment(report: DeployReport, out: Console, *, asks: bool = False) -
     if report.checks and (wrong or not options.quiet()):
         render.show_check(CheckReport(report.checks), out)
     show_finding([Finding("warning", "", note.message, note) for note in report.notes], out)
-    if report.error is not None:
+    if report.error is not None and report.result != "deployed":
         show_finding([Finding("failed", "", report.error.message, report.error)], out)
     for line, style in _ending(report, asks=asks):
         fold(Text(), Text(line, style), out)
+    if report.error is not None and report.result == "deployed":
+        show_finding([Finding("failed", "", report.error.message, report.error)], out)
+    if report.run is not None:
+        show_history(report.run, out, only_failed=False)
 
 
 def _show_change(change: Change, out: Console) -> None:

@@ -1,6 +1,7 @@
 """The deployed function app that a command is about: its options, and its logs with the sign-in of the person who runs it."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -10,11 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from git_refresh.admin.values import DiagnosedError
-from git_refresh.cli.deploy import APP, GROUP, SUBSCRIPTION
 from git_refresh.failures.diagnosis import DiagnosisContext, diagnose, finding
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Deadline, SystemClock
-from git_refresh.model.values import RESOURCE_MANAGER, Problem
+from git_refresh.model.values import GUID, RESOURCE_MANAGER, Problem
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.redact import redact
 from git_refresh.output.text import first_of
@@ -44,8 +44,30 @@ class AppName:
     subscription: str = ""
 
 
-def app_options(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add --app, --resource-group and --subscription to a command, which gets them as its `app`; the default is what holds without."""
+class _Named(click.ParamType[str]):
+    """A name or an ID that becomes part of an address."""
+
+    def __init__(self, name: str, pattern: str, advice: str) -> None:
+        self.name = name
+        self._pattern = re.compile(pattern)
+        self._advice = advice
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not self._pattern.fullmatch(str(value)):
+            self.fail(f'"{redact(str(value))}" {self._advice}', param, ctx)
+        return str(value)
+
+
+# https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
+_APP = _Named("name", r"[A-Za-z0-9-]{2,60}", "must be the name of a function app: letters, digits and -")
+_GROUP = _Named("name", r"[\w().-]{0,89}[\w()-]", "must be the name of a resource group")
+_SUBSCRIPTION = _Named("id", GUID.pattern, "must be the ID of a subscription, as the Azure portal shows it")
+
+
+def app_options(
+    default: str = "", *, required: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add --app, --resource-group and --subscription to a command, which gets them as `named`; `default` is what holds without --app."""
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -56,28 +78,29 @@ def app_options(default: str) -> Callable[[Callable[..., None]], Callable[..., N
             subscription: str | None,
             **options: object,
         ) -> None:
-            command(*arguments, app=AppName(name or "", group or "", subscription or ""), **options)
+            command(*arguments, named=AppName(name or "", group or "", subscription or ""), **options)
 
         for option in (
             click.option(
                 "--subscription",
-                type=SUBSCRIPTION,
+                type=_SUBSCRIPTION,
                 metavar="ID",
                 help="ID of its subscription, instead of the one that the Azure CLI uses.",
             ),
             click.option(
                 "--resource-group",
                 "group",
-                type=GROUP,
+                type=_GROUP,
                 metavar="NAME",
                 help="Its resource group. Without it, the app is searched by its name.",
             ),
             click.option(
                 "--app",
                 "name",
-                type=APP,
+                type=_APP,
+                required=required,
                 metavar="NAME",
-                help=f"Name of the deployed function app. {default}",
+                help=f"Name of the deployed function app. {default}".strip(),
             ),
         ):
             with_app = option(with_app)

@@ -740,7 +740,7 @@ _RESOURCE_MANAGER = (
     row("subscription_not_found", Match(MANAGER, status={404, 400}, error_code="SubscriptionNotFound|InvalidSubscriptionId"),
         seen="404 SubscriptionNotFound",
         cause="There is no such subscription, or your sign-in has no role in it.",
-        remedy="Correct --subscription. To list the subscriptions: `az account list --output table`"),
+        remedy="Correct --subscription. https://portal.azure.com shows the IDs under Subscriptions."),
     row("azure_resource_locked", Match(MANAGER, status={409}, error_code="ScopeLocked"),
         seen="409 ScopeLocked",
         cause="A lock on the app or its resource group allows no change.",
@@ -1348,8 +1348,7 @@ OWN = (
     row("function_app_not_found",
         message="Subscription {subscription} has no function app {app}.",
         cause="The name or the subscription is wrong, or your sign-in has no role on the app.",
-        remedy="Correct --app, --resource-group or --subscription. To list the function apps: `az functionapp list --subscription "
-        "{subscription} --output table`"),
+        remedy="Correct --app, --resource-group or --subscription. https://portal.azure.com shows the names under Function App."),
     row("function_app_elsewhere",
         message="Function app {app} is in another subscription, {subscription}.",
         cause="The Azure CLI uses a different subscription.",
@@ -1379,6 +1378,10 @@ OWN = (
         cause="One of them is too long for the longer name of its app setting PREVIOUS_*.",
         remedy="Save the current settings, if you might need them: `az functionapp config appsettings list --name {app} "
         "--resource-group {group} --output json`"),
+    row("run_not_seen",
+        message="No run with the new settings was seen yet.",
+        cause="None was due, or its log lines have not arrived yet. The settings are set.",
+        remedy="Read the logs again in some minutes: `.venv/bin/python -m git_refresh runs --app {app} --since 3h`"),
     row("app_settings_changed",
         message="The app settings of {app} are not the ones that were shown. Nothing was set.",
         cause="Another admin or a deployment has changed them since.",
@@ -1390,13 +1393,12 @@ OWN = (
     row("alert_rules_disabled",
         message="Alert rules are disabled: {rules}.",
         cause="Somebody has disabled them, or the app got its first list without deploy.",
-        remedy="Enable each, unless that is meant: `az monitor scheduled-query update --name RULE --resource-group {group} --disabled "
-        "false`"),
+        remedy="Enable them, unless that is meant: https://portal.azure.com, Monitor, Alerts, Alert rules."),
     row("alert_rules_missing",
         message="No alert rule of infra/ is visible in resource group {group}.",
         cause="There is none, or your sign-in may not read them.",
-        remedy="If infra/ has made them, check that they are enabled as a person with the role Monitoring Reader: `az monitor "
-        "scheduled-query list --resource-group {group} --output table`"),
+        remedy="If infra/ has created some, let a person with the role Monitoring Reader check that they are enabled: "
+        "https://portal.azure.com, Monitor, Alerts, Alert rules."),
     row("internal_error",
         message="{error}{place}.",
         cause="This is a bug in the app.",

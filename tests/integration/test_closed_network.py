@@ -11,9 +11,9 @@ import pytest
 from localcloud import Cloud, Fault, Fleet, faults, refusals, seed
 from localcloud.authority import TENANT, entra_v2
 from localcloud.databricks.workspace import Workspace
-from localcloud.fleet import CLIENT_ID, seed_ungranted
+from localcloud.fleet import CLIENT_ID, real_secret, seed_ungranted
 from tests.support import warm
-from tests.support.admin_laptop import admin_of, environ_of, laptop_of, real_secret
+from tests.support.admin_laptop import admin_of, environ_of, laptop_of
 from tests.support.app import run_app
 
 Form = Literal["json", "text", "html"]

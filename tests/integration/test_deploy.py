@@ -7,16 +7,21 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from git_refresh.cli import deploy as deploy_command
+from git_refresh.cli.main import main
 from git_refresh.settings.names import PREVIOUS, SET_BY_DEPLOY
 from localcloud import Cloud, Fault, faults, seed
 from localcloud.authority import OTHER_TENANT
-from localcloud.fleet import APP, PAUSE, Fleet
+from localcloud.fleet import APP, COMPONENT, PAUSE, Fleet
+from localcloud.logs import Logs
 from localcloud.observer import Request
 from localcloud.people import Person
 from localcloud.resource_manager import FunctionApp, throttled
@@ -496,6 +501,91 @@ def test_where_alert_rules_cannot_be_enabled_nothing_is_set(new_stage: Stage) ->
     code, report = new_stage.apply()
     assert (code, report["error"]["code"]) == (1, "alert_rules_forbidden")
     assert new_stage.app.restarts == 0
+
+
+# The first run
+
+
+@pytest.fixture
+def here(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Logs:
+    """The command in this process, where its patience is shortened, and the logs of the app."""
+    for name, value in stage.environ.items():
+        monkeypatch.setenv(name, value)
+    for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(deploy_command, "POLL_S", 0.1)
+    group = stage.app.group
+    group.assign(stage.admin.object_id, "Log Analytics Reader")
+    component = group.component(COMPONENT)
+    return stage.cloud.logs.of(component)
+
+
+def line(**more: object) -> tuple[datetime, str, str]:
+    """A run's line, as it is written now."""
+    told = {"event": "git_refresh.run", "run_id": "new", "result": "ok", "duration_s": 0.0, "workspaces": 1}
+    return datetime.now(UTC), "INFO", json.dumps({**told, "workspaces_ok": 1, **more})
+
+
+def waited(stage: Stage, *arguments: str) -> tuple[int, dict[str, Any]]:
+    typed = ["deploy", str(stage.file), "--app", APP, "--apply", "--yes", "--wait", "--json", *arguments]
+    done = CliRunner().invoke(main, typed)
+    return done.exit_code, json.loads(done.stdout)
+
+
+def runs_once_set(stage: Stage, logs: Logs, **more: object) -> None:
+    """Let the restarted app run at once, whose line can be found a little later."""
+    logs.trace(line(run_id="old")[2])  # from before
+    logs.delay = timedelta(seconds=0.5)
+
+    def run() -> None:
+        began = datetime.now(UTC) + timedelta(seconds=2.5)  # the time at the service is known to the second
+        lines = [(began, *line(**more)[1:])]
+        logs.invocation("refresh_git", lines, began=began, ended=began, ok=True)
+
+    stage.app.on_save = run
+
+
+@pytest.mark.parametrize(("result", "code"), [("ok", 0), ("failed", 1)])
+def test_wait_stays_until_the_first_run_that_has_the_settings(
+    stage: Stage, here: Logs, result: str, code: int
+) -> None:
+    runs_once_set(stage, here, result=result)
+    found, report = waited(stage)
+    assert (found, report["result"], report["error"]) == (code, "deployed", None)
+    assert (report["run"]["run_id"], report["run"]["result"]) == ("new", result)
+
+
+def test_wait_shows_the_run_as_runs_does(stage: Stage, here: Logs) -> None:
+    runs_once_set(stage, here)
+    typed = ["deploy", str(stage.file), "--app", APP, "--apply", "--yes", "--wait"]
+    done = CliRunner().invoke(main, typed)
+    assert done.exit_code == 0
+    assert f"{APP}: 1 run in " in done.stdout.splitlines()[-1]
+
+
+def test_wait_ends_when_no_run_can_be_expected_any_more(
+    stage: Stage, here: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.trace(line(run_id="old")[2])
+    monkeypatch.setattr(deploy_command, "LONGEST_WAIT_S", 0.5)
+    code, report = waited(stage)
+    assert (code, report["result"], report["error"]["code"]) == (1, "deployed", "run_not_seen")
+
+
+def test_wait_without_a_role_on_the_logs_says_that_the_settings_are_set(stage: Stage, here: Logs) -> None:
+    del here
+    stage.app.group.unassign(stage.admin.object_id)
+    stage.app.assign(stage.admin.object_id, "Website Contributor")
+    code, report = waited(stage)
+    assert (code, report["result"], report["run"], stage.app.restarts) == (1, "deployed", None, 1)
+    assert report["error"]["code"]
+
+
+def test_wait_does_not_wait_for_a_function_that_is_disabled(stage: Stage, here: Logs) -> None:
+    del here
+    stage.app.settings[PAUSE] = "true"
+    code, report = waited(stage)
+    assert (code, report["result"], report["run"]) == (0, "deployed", None)
 
 
 def test_no_setting_of_others_and_no_token_comes_out(stage: Stage) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from localcloud import Cloud, Fleet
+from localcloud.fleet import real_secret
 from tests.support import warm
-from tests.support.admin_laptop import admin_of, laptop_of, principal_of, real_secret
+from tests.support.admin_laptop import admin_of, laptop_of, principal_of
 from tests.support.paths import ROOT
 
 FULL = "/dev/full"

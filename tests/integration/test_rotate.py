@@ -25,12 +25,12 @@ from git_refresh.model.clock import Deadline
 from git_refresh.output.redact import silence_sdk_logs
 from localcloud import Cloud, Fault, Fleet, faults, seed
 from localcloud.databricks.account import AccountPrincipal, OAuthSecret
-from localcloud.fleet import CLIENT_ID, SECRET_NAME
+from localcloud.fleet import CLIENT_ID, SECRET_NAME, real_secret
 from localcloud.keyvault import Secret
 from localcloud.observer import Request
 from localcloud.people import Person
 from tests.support import warm
-from tests.support.admin_laptop import admin_of, laptop_of, principal_of, real_secret
+from tests.support.admin_laptop import admin_of, laptop_of, principal_of
 from tests.support.app import run_app
 from tests.support.planted_secrets import (
     Everything,

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from localcloud import Cloud, Fault, Fleet, faults, seed
+from localcloud.fleet import real_secret
 from localcloud.observer import Request
 from tests.support import warm
-from tests.support.admin_laptop import admin_of, laptop_of, principal_of, real_secret
+from tests.support.admin_laptop import admin_of, laptop_of, principal_of
 from tests.support.crash_fleet import EXPECTED, POINTS, due_now, settings_of, state_of
 from tests.support.worker_runs import events, ticked
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -77,7 +78,13 @@ def test_writes_a_settings_file_that_the_printed_commands_take(tmp_path: Path) -
     settings = tmp_path / "local.settings.json"
     with playing("--settings", str(settings)) as (process, said):
         commands = re.findall(r"^  \.venv/bin/python -m git_refresh (.*)$", said, re.MULTILINE)
-        assert commands == [f"{command} --settings {settings}" for command in ("check", "plan", "run")]
+        tried = ("check", "plan", "run", "onboard", "rotate")
+        app = "--app func-git-refresh-contoso"
+        assert commands == [
+            *(f"{command} --settings {settings}" for command in tried),
+            f"deploy {settings} {app}",
+            f"runs {app}",
+        ]
         process.terminate()
         assert process.stdout is not None
         exports = process.stdout.read()
@@ -285,6 +292,7 @@ def wrong(*options: str | Path) -> str:
         ("--variant directory_info=never", "with-git-info or always or absent"),
         ("--variant directories=1", "directory_info"),
         ("--at data-1", "--fault"),
+        ("--ungranted --workspaces 2", "--workspaces"),
         ("--prot 1", "--port"),
         ("surplus", "surplus"),
         ("--settings /nowhere/local.settings.json", "/nowhere/local.settings.json cannot be written"),
@@ -311,3 +319,46 @@ def test_a_settings_file_that_is_not_its_own_is_not_overwritten(tmp_path: Path, 
     assert "name another file" in wrong("--settings", file)
     assert file.read_bytes() == content
     assert "is a directory" in wrong("--settings", tmp_path)
+
+
+def test_a_list_is_deployed_from_nothing_and_its_run_is_shown(tmp_path: Path) -> None:
+    settings = tmp_path / "local.settings.json"
+    app = "--app func-git-refresh-contoso"
+    with playing("--ungranted", "--settings", str(settings)) as (process, said):
+        assert process.stdout is not None
+        exports: list[str] = []
+        while not exports or "PATH=" not in exports[-1]:
+            exports.append(process.stdout.readline())
+
+        def typed(command: str) -> tuple[int, dict[str, Any]]:
+            done = subprocess.run(
+                ["/bin/sh", "-c", f"{''.join(exports)}\n{sys.executable} -m git_refresh {command} --json"],
+                env={"PATH": os.environ["PATH"]},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            return done.returncode, json.loads(done.stdout)
+
+        assert "without a list yet, and paused" in said
+        assert typed(f"onboard --settings {settings} --apply --yes")[0] == 0
+        assert typed(f"deploy {settings} {app} --apply --yes")[0] == 0
+        assert typed(f"deploy {settings} {app} --exit-code")[0] == 0
+        (run_now,) = re.findall(r"kill -USR1 (\d+)$", said, re.MULTILINE)
+        os.kill(int(run_now), signal.SIGUSR1)
+        assert process.stderr is not None
+        while "The app has run." not in process.stderr.readline():
+            assert process.poll() is None
+        code, shown = typed(f"runs {app}")
+    assert (code, [run["result"] for run in shown["runs"]]) == (0, ["ok"])
+
+
+def test_everything_is_let_in_for_who_plays(cloud: Cloud) -> None:
+    fleet = play.furnish(seed(cloud, 2), secret_ends=9)
+    you = play.admin(cloud, fleet)
+    assert you.user_name == play.PERSON
+    assert fleet.app.settings.items() >= fleet.settings.items()
+    report = run(cloud, fleet.settings, dry_run=True)
+    assert report.result == "ok", report.summary()
+    assert "secret_expires_soon" in json.dumps(report.as_dict())

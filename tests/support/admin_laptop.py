@@ -12,8 +12,8 @@ from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.output.log import RedactingLogger
 from localcloud import Cloud, Fleet
 from localcloud.authority import OTHER_TENANT
-from localcloud.databricks.account import AccountPrincipal, OAuthSecret, new_secret
-from localcloud.fleet import CLIENT_ID, SECRET_NAME, UngrantedFleet
+from localcloud.databricks.account import AccountPrincipal
+from localcloud.fleet import CLIENT_ID, UngrantedFleet
 from localcloud.people import Person, laptop
 
 
@@ -36,18 +36,6 @@ def principal_of(cloud: Cloud) -> AccountPrincipal:
     found = cloud.account.find(CLIENT_ID)
     assert found is not None
     return found
-
-
-def real_secret(cloud: Cloud, fleet: Fleet, days: float = 20.0, scopes: tuple[str, ...] = ()) -> OAuthSecret:
-    """Let the fleet's OAuth secret be one of its principal, made by hand, which ends in so many days."""
-    made = new_secret(730 * 86_400, scopes)
-    made.age(730 - days)
-    principal_of(cloud).secrets.append(made)
-    for workspace in fleet.workspaces:
-        for principal in workspace.service_principals:
-            principal.secret = None
-    fleet.vault.set(SECRET_NAME, made.value, expires_on=made.ends)
-    return made
 
 
 @contextmanager
