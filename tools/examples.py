@@ -19,13 +19,12 @@ from rich.text import Text
 
 from git_refresh.cli.main import main
 from localcloud import Cloud, seed
-from localcloud.fleet import CLIENT_ID, ORGANIZATION, SECRET
+from localcloud.fleet import APP, CLIENT_ID, ORGANIZATION, SECRET
 
 PAGE, PICTURE = "docs/tasks.md", "docs/images/check.svg"
 LIST = "workspaces.json"
 MAX_LINES, MAX_PICTURE_LINES = 12, 25
 COLUMNS = 100
-DEPLOYED = "az functionapp config appsettings list --name APP --resource-group GROUP --output json | "
 _INTRO = """\
 <!-- Made by `make docs` from tools/examples.py. Change it there. -->
 # Ten tasks, as typed
@@ -53,6 +52,7 @@ class Laptop:
         cloud.devops.organization(ORGANIZATION).add_administrator(self.admin.object_id)
         cloud.account.admins.add(self.admin.object_id)
         self.fleet.vault.allow_writing(self.admin.object_id)
+        self.fleet.app.group.assign(self.admin.object_id, "Website Contributor", "Monitoring Reader")
         for workspace in self.fleet.workspaces:
             workspace.add_user(self.admin, admin=True)
         az = self.admin.sign_in(place / "bin")
@@ -79,11 +79,10 @@ class Laptop:
         """
         if self.settings:
             (self.place / LIST).write_text(json.dumps(self.settings, indent=2), encoding="utf-8")
-        piped = json.dumps([{"name": name, "value": value} for name, value in self.fleet.settings.items()])
-        program, *arguments = shlex.split(command.removeprefix(DEPLOYED))
+        program, *arguments = shlex.split(command)
         environ = {**self._environ, "TERM": "xterm-256color" if color else "dumb"}
         with chdir(self.place):
-            done = CliRunner().invoke(main, arguments, piped, environ, prog_name=program)
+            done = CliRunner().invoke(main, arguments, None, environ, prog_name=program)
         if done.exit_code != exit_code:
             raise RuntimeError(f"{command}: exit code {done.exit_code}, not {exit_code}:\n{done.output}")
         return done.stdout
@@ -163,7 +162,7 @@ EXAMPLES = (
     Example(
         "See what deploying the list would change",
         "The list has a new workspace, and another branch for a folder. Exit code 3: something differs.",
-        f"{DEPLOYED}git-refresh diff {LIST}",
+        f"git-refresh deploy {LIST} --app {APP} --exit-code",
         _new_workspace,
         3,
     ),

@@ -22,6 +22,7 @@ from git_refresh.admin.runs import (
     LoggedRun,
     LoggedRuns,
     StoredRow,
+    StoredTokens,
     WorkspacesRow,
     read_last_run,
     read_runs,
@@ -116,9 +117,10 @@ class AppLogs:
         """Return what the Functions host reports, the latest first."""
         return self.find(Query.HOST, HostRow, within).rows
 
-    def stored(self, within: timedelta) -> tuple[StoredRow, ...]:
-        """Return which run has stored a token in each workspace, and which has stored none."""
-        return self.find(Query.STORED_TOKENS, StoredRow, within).rows
+    def stored_tokens(self, within: timedelta) -> StoredTokens:
+        """Return what the runs of so much time have stored."""
+        rows, found = self.find(Query.STORED_TOKENS, StoredRow, within), self.runs(within)
+        return StoredTokens(self.now() - within, rows.rows, found.runs, found.newest_line)
 
     def find[M: Response](self, query: Query, model: type[M], within: timedelta) -> Rows[M]:
         """Return the rows that a query finds in so much time up to now.

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -76,7 +75,7 @@ _SIGN = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yel
 
 @click.command(short_help="Set a list in the deployed app: a plan first, then --apply.")
 @click.argument("file", type=options.FILE, required=False, metavar="[FILE]")
-@partial(app_options, required=True)
+@app_options(required=True)
 @click.option("--apply", "applies", is_flag=True, help="Do what is shown, after a question.")
 @click.option("--yes", "-y", is_flag=True, help="With --apply: do not ask.")
 @click.option(
@@ -93,9 +92,7 @@ _SIGN = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yel
 @options.output_options
 def deploy(  # noqa: PLR0913  # one for each option
     file: Path | None,
-    app_name: str,
-    group: str,
-    subscription: str,
+    named: AppName,
     trust_host: tuple[str, ...],
     *,
     applies: bool,
@@ -125,7 +122,6 @@ def deploy(  # noqa: PLR0913  # one for each option
         raise click.UsageError("--json shows nothing that a question could be about; add --yes")
     logger = outlet_for(as_json=as_json)
     clock = SystemClock()
-    named = AppName(app_name, group, subscription)
     try:
         given = _given(file)
         from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # the SDKs take a second: not for --help
@@ -141,7 +137,7 @@ def deploy(  # noqa: PLR0913  # one for each option
                     _refuse_untrusted(hosts, work.typed)
                 else:
                     show_deployment(logger.redact(report), render.console(stderr=True), asks=True)
-                    _ask(hosts, work.typed, app_name)
+                    _ask(hosts, work.typed, named.name)
                 report = work.apply(report)
                 if wait and report.result == "deployed":
                     report = work.wait(report)
@@ -189,7 +185,7 @@ def _typed(file: Path | None, named: AppName) -> Command:
     parts.append(command(" --app {app}", app=named.name))
     parts += [command(" --resource-group {group}", group=named.group)] if named.group else []
     parts += [command(" --subscription {id}", id=named.subscription)] if named.subscription else []
-    return Command("git-refresh deploy" + "".join(parts))
+    return Command(".venv/bin/python -m git_refresh deploy" + "".join(parts))
 
 
 Result = Literal["same", "different", "deployed", "failed", "interrupted"]

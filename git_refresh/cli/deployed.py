@@ -5,7 +5,8 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING
 
 import click
 
@@ -44,7 +45,7 @@ class AppName:
 
 
 class _Named(click.ParamType[str]):
-    """A name or an ID that becomes part of an address; empty: not given."""
+    """A name or an ID that becomes part of an address."""
 
     def __init__(self, name: str, pattern: str, advice: str) -> None:
         self.name = name
@@ -52,7 +53,7 @@ class _Named(click.ParamType[str]):
         self._advice = advice
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value and not self._pattern.fullmatch(str(value)):
+        if not self._pattern.fullmatch(str(value)):
             self.fail(f'"{redact(str(value))}" {self._advice}', param, ctx)
         return str(value)
 
@@ -60,37 +61,52 @@ class _Named(click.ParamType[str]):
 # https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
 _APP = _Named("name", r"[A-Za-z0-9-]{2,60}", "must be the name of a function app: letters, digits and -")
 _GROUP = _Named("name", r"[\w().-]{0,89}[\w()-]", "must be the name of a resource group")
-_SUBSCRIPTION = _Named(
-    "id", GUID.pattern, "must be the ID of a subscription; to list them: az account list --output table"
-)
+_SUBSCRIPTION = _Named("id", GUID.pattern, "must be the ID of a subscription, as the Azure portal shows it")
 
 
-def app_options[F: Callable[..., Any]](command: F, *, required: bool = False) -> F:
-    """Add --app, --resource-group and --subscription to a command."""
-    unnamed = "" if required else " Default: the only one that infra/ has created."
-    for option in (
-        click.option(
-            "--subscription",
-            type=_SUBSCRIPTION,
-            default="",
-            metavar="ID",
-            help="Default: the one that the Azure CLI uses.",
-        ),
-        click.option(
-            "--resource-group", "group", type=_GROUP, default="", metavar="NAME", help="Where the app is."
-        ),
-        click.option(
-            "--app",
-            "app_name",
-            type=_APP,
-            required=required,
-            default=None if required else "",
-            metavar="NAME",
-            help=f"The name of the deployed function app.{unnamed}",
-        ),
-    ):
-        command = option(command)
-    return command
+def app_options(
+    default: str = "", *, required: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add --app, --resource-group and --subscription to a command, which gets them as `named`; `default` is what holds without --app."""
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_app(
+            *arguments: object,
+            name: str | None,
+            group: str | None,
+            subscription: str | None,
+            **options: object,
+        ) -> None:
+            command(*arguments, named=AppName(name or "", group or "", subscription or ""), **options)
+
+        for option in (
+            click.option(
+                "--subscription",
+                type=_SUBSCRIPTION,
+                metavar="ID",
+                help="ID of its subscription, instead of the one that the Azure CLI uses.",
+            ),
+            click.option(
+                "--resource-group",
+                "group",
+                type=_GROUP,
+                metavar="NAME",
+                help="Its resource group. Without it, the app is searched by its name.",
+            ),
+            click.option(
+                "--app",
+                "name",
+                type=_APP,
+                required=required,
+                metavar="NAME",
+                help=f"Name of the deployed function app. {default}".strip(),
+            ),
+        ):
+            with_app = option(with_app)
+        return with_app
+
+    return add
 
 
 @contextmanager

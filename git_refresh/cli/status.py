@@ -6,16 +6,30 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import click
 from rich.console import Console
 from rich.text import Text
 
+from git_refresh.admin.runs import StoredTokens
+from git_refresh.admin.values import DiagnosedError
 from git_refresh.cli import options, render
 from git_refresh.cli.checks import Status
+from git_refresh.cli.deployed import AppName, app_options, logs_of
 from git_refresh.cli.files import read_text
-from git_refresh.cli.findings import STYLE, Finding, alike, code_style, explain, fold, once, show_line, tally
+from git_refresh.cli.findings import (
+    STYLE,
+    Finding,
+    alike,
+    code_style,
+    explain,
+    fold,
+    once,
+    show_finding,
+    show_line,
+    tally,
+)
 from git_refresh.cli.options import SettingsSource, quiet
 from git_refresh.cli.shared import (
     allow,
@@ -27,7 +41,7 @@ from git_refresh.cli.shared import (
 )
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
 from git_refresh.model.clock import Deadline
-from git_refresh.model.values import GitFolder, Problem, Zone, json_of
+from git_refresh.model.values import GitFolder, Problem, Zone, json_of, utc_text
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.text import count
 from git_refresh.run.context import facts_of_workspace
@@ -48,21 +62,28 @@ from git_refresh.settings.load import Settings, SettingsError, load
     type=options.FILE,
     help="What run --json has printed: tells when the tokens end that this run has stored.",
 )
+@app_options("With it, the app's logs tell when the stored tokens end.")
 @options.settings_option
 @options.json_option
 @options.output_options
-def status(source: SettingsSource, last: Path | None, *, as_json: bool) -> None:
+def status(source: SettingsSource, last: Path | None, named: AppName, *, as_json: bool) -> None:
     """How do things stand? Shows each workspace's Git credential, and each Git folder's branch and commit. Writes nothing.
 
     It does not ask Azure DevOps whether a folder is at the latest commit (plan does), nor whether all rights are there (check does).
     """
+    if last and named.name:
+        raise click.UsageError("--report and --app both tell when tokens end; write one of them")
+    if (named.group or named.subscription) and not named.name:
+        raise click.UsageError("--resource-group and --subscription need --app")
     logger = outlet_for(as_json=as_json)
     try:
-        stored = read_report(last) if last else None
+        stored: Stored | None = read_report(last) if last else None
         given = given_settings(source)
         settings = allow(load(given.values), given.source)
         with render.console(stderr=True).status("Looking …"):
-            report = _read(settings, logger, stored)
+            logs = _logs(named, logger) if named.name else None
+            stored = logs.stored if logs else stored
+            report = replace(_read(settings, logger, stored), logs=logs)
     except SettingsError as error:
         exit_with_problems(error.problems, as_json=as_json)
     put_out(
@@ -137,21 +158,42 @@ class StatusReport:
     """All workspaces, in the order of the settings."""
 
     workspaces: tuple[WorkspaceStatus, ...]
+    logs: "AppLogsStatus | None" = None
+    """None: they were not asked for."""
 
     @property
     def result(self) -> Literal["ok", "failed"]:
-        return "failed" if any("failed" in workspace.statuses() for workspace in self.workspaces) else "ok"
+        unread = self.logs is not None and self.logs.error is not None
+        failed = any("failed" in workspace.statuses() for workspace in self.workspaces)
+        return "failed" if failed or unread else "ok"
 
     def as_dict(self) -> dict[str, Any]:
         """Times in ISO 8601 UTC."""
         return {
             "version": 1,
             "result": self.result,
+            "logs": self.logs and self.logs.as_dict(),
             "workspaces": [json_of(workspace) for workspace in self.workspaces],
         }
 
 
-# What a run has stored, and until when: only its report says that
+# What a run has stored, and until when: only its report and its log lines say that
+
+
+@dataclass(frozen=True, slots=True)
+class StoredToken:
+    """What a workspace's credential holds."""
+
+    status: Status
+    message: str
+    expires_at: datetime | None = None
+    error: Diagnosis | None = None
+
+
+class Stored(Protocol):
+    """What is known of the tokens that runs have stored."""
+
+    def status_of(self, host: str, zone: Zone, now: datetime) -> StoredToken: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,24 +218,98 @@ class LastRun:
             default=None,
         )
 
-    def status_of(self, host: str, zone: Zone, now: datetime) -> tuple[Status, str, datetime | None]:
-        """How a workspace's credential stands by this run: whether that is well, in words, and when the token ends."""
+    def status_of(self, host: str, zone: Zone, now: datetime) -> StoredToken:
+        """How a workspace's credential stands by this run."""
         run = f"the run of {self.started_at:%Y-%m-%d %H:%M} UTC"
         action = self.actions.get(host)
         if action is None:
-            return "warning", f"{run} did not know this workspace", None
+            return StoredToken("warning", f"{run} did not know this workspace")
         ends_at = self._ends(zone)
         if action not in {"created", "updated"} or ends_at is None:
-            return "warning", f"{run} stored nothing ({action})", None
+            return StoredToken("warning", f"{run} stored nothing ({action})")
         left = ends_at - now
         ends = f"{ends_at:%Y-%m-%d %H:%M} UTC"
         if left <= timedelta():
-            return (
-                "warning",
-                f"what {run} stored ended at {ends}, {_minutes(-left)} ago, unless a later run has stored more",
-                ends_at,
+            message = f"what {run} stored ended at {ends}, {_minutes(-left)} ago, unless a later run has stored more"
+            return StoredToken("warning", message, ends_at)
+        return StoredToken("ok", f"what {run} stored ends at {ends}, in {_minutes(left)}", ends_at)
+
+
+LONGEST_TOKEN = timedelta(hours=25)
+"""Microsoft Entra's tokens for managed identities are valid for a day at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedTokens:
+    """What the deployed app has stored, by its logs."""
+
+    tokens: StoredTokens
+    context: DiagnosisContext
+
+    def status_of(self, host: str, zone: Zone, now: datetime) -> StoredToken:
+        """How a workspace's credential stands by the logs; failed if no valid token can be stored."""
+        stored, other = (self.tokens.latest(host, stored=each) for each in (True, False))
+        if stored is None and other is None and self.tokens.rows:
+            return StoredToken("warning", f"no run since {_at(self.tokens.since)} knew this workspace")
+        if stored is None:
+            return self._expired(host, f"No run has stored a token since {_at(self.tokens.since)}")
+        run = f"the run of {_at(stored.timestamp)}"
+        tenant = zone.devops.tenant_id if zone.devops else None
+        ends_at = self.tokens.expires_at(stored.run_id, zone.identity, tenant)
+        if ends_at is None:
+            return StoredToken(
+                "warning", f"{run} has stored a token, and its line does not tell when that ends"
             )
-        return "ok", f"what {run} stored ends at {ends}, in {_minutes(left)}", ends_at
+        left = ends_at - now
+        if left <= timedelta():
+            what = f"The token that {run} stored expired at {_at(ends_at)}, {_minutes(-left)} ago"
+            return self._expired(host, what, ends_at)
+        message = f"what {run} stored ends at {_at(ends_at)}, in {_minutes(left)}"
+        if other is not None and other.timestamp > stored.timestamp:
+            message += (
+                f"; the run of {_at(other.timestamp)} stored nothing ({other.credential or 'rejected'})"
+            )
+            return StoredToken("warning", message, ends_at)
+        return StoredToken("ok", message, ends_at)
+
+    def _expired(self, host: str, what: str, ends_at: datetime | None = None) -> StoredToken:
+        error = finding("stored_token_expired", replace(self.context, host=host), what=what)
+        return StoredToken("failed", error.message, ends_at, error)
+
+
+@dataclass(frozen=True, slots=True)
+class AppLogsStatus:
+    """The logs of the deployed app: what they show, or why they cannot be read."""
+
+    app: str
+    stored: LoggedTokens | None = None
+    error: Diagnosis | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        newest = self.stored.tokens.newest_line if self.stored else None
+        return {
+            "app": self.app,
+            "newest_line_at": newest and utc_text(newest),
+            "error": self.error and json_of(self.error),
+        }
+
+
+def _logs(named: AppName, logger: RedactingLogger) -> AppLogsStatus:
+    """Read what the deployed app has stored.
+
+    Raises:
+        SettingsError: the network's settings cannot be used.
+    """
+    try:
+        with logs_of(named, logger) as logs:
+            return AppLogsStatus(logs.about.app, LoggedTokens(logs.stored_tokens(LONGEST_TOKEN), logs.about))
+    except DiagnosedError as error:
+        found = logger.redact(error.diagnosis)
+    return AppLogsStatus(named.name, error=found)
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _minutes(time: timedelta) -> str:
@@ -241,7 +357,7 @@ def _moment(text: str) -> datetime:
 # What is there now
 
 
-def _read(settings: Settings, logger: RedactingLogger, last: LastRun | None) -> StatusReport:
+def _read(settings: Settings, logger: RedactingLogger, last: Stored | None) -> StatusReport:
     """How things stand in the real clouds.
 
     Raises:
@@ -257,7 +373,7 @@ def look(
     settings: Settings,
     clouds: Clouds,
     deadline: Deadline,
-    last: LastRun | None = None,
+    last: Stored | None = None,
     *,
     threads: int = MAX_THREADS,
 ) -> StatusReport:
@@ -283,7 +399,7 @@ class _Rendering:
     """A walk over the fleet, as `status` shows it."""
 
     settings: Settings
-    last: LastRun | None
+    last: Stored | None
     now: datetime
 
     def workspace(self, entry: Entry, report: WorkspaceReport) -> WorkspaceStatus:
@@ -323,8 +439,11 @@ class _Rendering:
         )
         if self.last is None:
             return CredentialStatus(principal, "ok", message, own.id, own.username)
-        state, ends, ends_at = self.last.status_of(workspace.host, self.settings.zone(workspace), self.now)
-        return CredentialStatus(principal, state, f"{message}; {ends}", own.id, own.username, ends_at)
+        token = self.last.status_of(workspace.host, self.settings.zone(workspace), self.now)
+        text = token.message if token.error else f"{message}; {token.message}"
+        return CredentialStatus(
+            principal, token.status, text, own.id, own.username, token.expires_at, token.error
+        )
 
 
 def _principal(entry: Entry, principal_id: int | None) -> str:
@@ -383,7 +502,7 @@ def _where(folder: GitFolder | None) -> str:
 
 # What people see, in the manner of `gh auth status`
 
-_FROM_A_REPORT = "When tokens expire: status --report FILE, with the output of run --json."
+_FROM_A_REPORT = "When tokens expire: status --app NAME reads the app's logs; status --report FILE takes the output of run --json."
 
 
 def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
@@ -410,6 +529,8 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
         if item.error:
             explain(item.error, out, Text(), Text(item.error.code, code_style(item.error.code, out)))
     credentials = [each for workspace in report.workspaces for each in workspace.credentials]
+    if report.logs is not None:
+        _show_logs(report.logs, out)
     unknown = not with_ends and any(credential.is_stored for credential in credentials)
     if unknown and not quiet() and report.result == "ok":
         fold(Text(), Text(_FROM_A_REPORT, "dim"), out)
@@ -418,6 +539,15 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
     if unknown:
         message += " Whether stored tokens work is unknown."
     fold(Text(), Text(message, STYLE[report.result]), out)
+
+
+def _show_logs(logs: AppLogsStatus, out: Console) -> None:
+    if logs.error is not None:
+        show_finding([Finding("failed", "logs", logs.error.message, logs.error)], out)
+    elif not quiet():
+        newest = logs.stored.tokens.newest_line if logs.stored else None
+        age = f"The newest log line of {logs.app} is from {_at(newest)}. " if newest else ""
+        fold(Text(), Text(f"{age}Lines appear some minutes after a run.", "dim"), out)
 
 
 def _outcome(workspace: WorkspaceStatus) -> Hashable:

@@ -304,8 +304,8 @@ def test_a_reader_of_only_the_first_line_causes_no_failure(
         *(["run"], ["check"], ["check", "--json"], ["schema"], ["status"]),
         *(["explain"], ["explain", "--json"], ["explain", "git_conflict"]),
         *(
-            ["diff", "workspaces.json", "local.settings.json"],
-            ["diff", "none.json", "local.settings.json", "--json"],
+            ["deploy", "workspaces.json", "--app", "func-git-refresh"],
+            ["deploy", "none.json", "--app", "func-git-refresh", "--json"],
         ),
     ],
 )

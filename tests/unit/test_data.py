@@ -259,7 +259,7 @@ def test_every_command_reports_a_file_without_settings_in_json(
     done = typed("status", "--report", file, "--settings", file, "--json")
     assert (done.exit_code, bool(json.loads(done.stdout)["problems"])) == (2, True)
     for arguments in (
-        ("diff", file, "/dev/null", "--json"),
+        ("deploy", file, "--app", "x1", "--json"),
         ("onboard", "--new-principal", "x", "--settings", file, "--json"),
     ):
         done = typed(*arguments)
@@ -306,7 +306,7 @@ COMMANDS: list[list[str]] = [
     ["status", "--report", "FILE"],
     ["onboard", "--settings", "FILE"],
     ["rotate", "--settings", "FILE"],
-    ["diff", "FILE", "/dev/null"],
+    ["deploy", "FILE", "--app", "x1"],
 ]
 
 

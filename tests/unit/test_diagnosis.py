@@ -330,6 +330,7 @@ CASES = (
     logs("a token that the logs do not take", "logs_wrong_tenant", 403, "InvalidAuthenticationToken"),
     logs("a person without a role on the logs", "logs_forbidden", 403, "InsufficientAccessError"),
     logs("a component that was deleted", "logs_not_found", 404, "PathNotFoundError"),
+    logs("a component without a line", "logs_empty", 400, "SemanticError"),
     logs("too many queries", "logs_throttled", 429, "ThrottledError"),
     network(
         "more log lines than fit",

@@ -16,7 +16,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from git_refresh.admin.deployment import Change
 from git_refresh.admin.grants import Grant
+from git_refresh.admin.resource_manager import FunctionApp
 from git_refresh.admin.rotation.report import (
     NotSignedIn,
     PreviousSecretReport,
@@ -27,7 +29,7 @@ from git_refresh.admin.rotation.report import (
 from git_refresh.admin.values import SignIn
 from git_refresh.cli import render
 from git_refresh.cli.checks import LAYERS, Check, CheckReport
-from git_refresh.cli.diff import Change, show_changes
+from git_refresh.cli.deploy import DeployReport, show_deployment
 from git_refresh.cli.onboard import OnboardResult, OnboardView
 from git_refresh.cli.progress import Lines, Live
 from git_refresh.cli.rotate import show_rotation
@@ -202,9 +204,14 @@ def an_onboarding(text: str) -> None:
     display.end(OnboardResult(tuple(grants), checked, applied=True, interrupted=False))
 
 
-def a_diff(text: str) -> None:
-    changes = [Change("changed", "WORKSPACES", text, text, text, text, text)]
-    show_changes(changes, f"from {text} to {text}", render.console())
+def a_deployment(text: str) -> None:
+    app = FunctionApp(text, text, text, text)
+    changes = (Change("changed", "WORKSPACES", text, text, text, text, text),)
+    left = ((text, diagnosis(text)),)
+    report = DeployReport(
+        "different", app, changes, left, (text,), (text,), (text,), notes=(diagnosis(text),)
+    )
+    show_deployment(report, render.console())
 
 
 def what_is_wrong(text: str) -> None:
@@ -217,7 +224,17 @@ def lines_beside(text: str) -> None:
     render.say(text)
 
 
-SHOWS = [a_run, a_plan, a_check, a_status, a_rotation, an_onboarding, a_diff, what_is_wrong, lines_beside]
+SHOWS = [
+    a_run,
+    a_plan,
+    a_check,
+    a_status,
+    a_rotation,
+    an_onboarding,
+    a_deployment,
+    what_is_wrong,
+    lines_beside,
+]
 
 
 def once_shown(show: Callable[[str], None], text: str) -> str:

@@ -1046,7 +1046,7 @@ def test_a_misspelled_setting_is_pointed_out_while_the_real_one_is_not_set(
 def test_unknown_names_differ_from_names_of_the_app_and_the_platform() -> None:
     example = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]
     assert unknown_names(example) == []
-    deployed = re.findall(r"name: '(\w+)'", (ROOT / "infra/modules/function-app.bicep").read_text())
+    deployed = re.findall(r"[ {]([A-Z][A-Za-z]*_\w+|WORKSPACES): ", (ROOT / "infra/main.bicep").read_text())
     assert {"WORKSPACES", "AzureWebJobsStorage__accountName"} <= set(deployed)
     assert unknown_names(name for name in deployed if "_" in name) == []
     platform = ["WEBSITE_RUN_FROM_PACKAGE", "HTTPS_PROXY", "https_proxy", "SCM_DO_BUILD_DURING_DEPLOYMENT"]
