@@ -291,7 +291,7 @@ REFUSED = {
     "logs_not_found": Replay(last_run, "logs_not_found", "/query$"),
     "logs_path_not_found": Replay(last_run, "logs_not_found", "/query$"),
     "logs_syntax_error": Replay(last_run, "unknown", "/query$"),
-    "logs_table_unknown": Replay(last_run, "unknown", "/query$"),
+    "logs_table_unknown": Replay(last_run, "logs_empty", "/query$"),
     "logs_unauthenticated": Replay(last_run, "logs_wrong_tenant", "/query$"),
     "devops_organization_stopped": Replay(head, "devops_organization_deactivated"),
     "devops_unauthorized_empty": Replay(head, "devops_refusal_unexplained"),
