@@ -6,10 +6,10 @@ when a slice has failed, or when the next run is due: as the alerts judge it.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from git_refresh.clients.responses import Response, UnexpectedAnswerError, read, read_json
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
@@ -31,8 +31,22 @@ _TOLERANCE = timedelta(seconds=5)
 
 RunResult = Literal["ok", "failed", "running"]
 
+_MOST = 10**12
+
 _Text = Annotated[str, Field(strict=True, max_length=40_000)]
-_Count = Annotated[int, Field(strict=True, ge=0)]
+_Count = Annotated[int, Field(strict=True, ge=0, le=_MOST)]
+_Seconds = Annotated[int, Field(strict=True, ge=-_MOST, le=_MOST)]
+
+
+def _credible(moment: datetime) -> datetime:
+    """Return a moment in UTC with which can be calculated."""
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError("no time of a run")
+    return moment.astimezone(UTC)
+
+
+_FIRST_YEAR, _LAST_YEAR = 2000, 2999
+_Moment = Annotated[AwareDatetime, AfterValidator(_credible)]
 
 
 def _listed(value: object) -> object:
@@ -46,7 +60,7 @@ def _listed(value: object) -> object:
 class LineRow(Response):
     """A row of `runs` and of `last-run`."""
 
-    timestamp: AwareDatetime
+    timestamp: _Moment
     message: _Text
 
 
@@ -54,8 +68,8 @@ class WorkspacesRow(Response):
     """A row of `workspaces-by-run`."""
 
     run_id: _Text
-    first_at: AwareDatetime
-    last_at: AwareDatetime
+    first_at: _Moment
+    last_at: _Moment
     workspaces: _Count
     workspaces_ok: _Count
     queued: _Count
@@ -67,7 +81,7 @@ class WorkspacesRow(Response):
 class InvocationRow(Response):
     """A row of `failed-invocations`. The duration is in milliseconds."""
 
-    timestamp: AwareDatetime
+    timestamp: _Moment
     duration: float = 0.0
 
 
@@ -76,7 +90,7 @@ class StoredRow(Response):
 
     host: _Text
     stored: bool
-    timestamp: AwareDatetime
+    timestamp: _Moment
     run_id: _Text
     credential: _Text
 
@@ -86,7 +100,7 @@ class HostRow(Response):
 
     text: _Text
     times: _Count
-    last_at: AwareDatetime
+    last_at: _Moment
 
 
 # The app's own lines
@@ -115,7 +129,7 @@ class LoggedToken(Response):
 
     identity: _Text | None = None
     tenant: _Text | None = None
-    expires_at: AwareDatetime
+    expires_at: _Moment
 
 
 class _Line(Response):
@@ -124,10 +138,11 @@ class _Line(Response):
     slice: _Count | None = None
     slices: _Count | None = None
     result: _Text = ""
-    code: _Text = ""
+    code: _Text | None = None
+    app_version: _Text | None = None
     duration_s: float = 0.0
-    next_run: AwareDatetime | None = None
-    valid_until: AwareDatetime | None = None
+    next_run: _Moment | None = None
+    valid_until: _Moment | None = None
     workspaces: _Count = 0
     workspaces_ok: _Count = 0
     workspaces_failed: _Count = 0
@@ -137,7 +152,7 @@ class _Line(Response):
     folders_unchanged: _Count = 0
     folders_failed: _Count = 0
     folders_skipped: _Count = 0
-    min_token_remaining_s: int | None = None
+    min_token_remaining_s: _Seconds | None = None
     tokens: tuple[LoggedToken, ...] = ()
     failures: tuple[Failure, ...] = ()
     failures_omitted: _Count = 0
@@ -155,6 +170,9 @@ class LoggedRun:
     started_at: datetime
     ended_at: datetime | None
     result: RunResult
+    app_version: str | None = None
+    code: str | None = None
+    """Why it failed, if no workspace failed and its line tells."""
     workspaces: int | None = None
     workspaces_ok: int | None = None
     workspaces_failed: int | None = None
@@ -296,6 +314,8 @@ def _alone(at: datetime, line: _Line) -> LoggedRun:
         at - timedelta(seconds=max(0.0, min(line.duration_s, _DAY_S))),
         at,
         "ok" if line.result == "ok" else "failed",
+        app_version=line.app_version,
+        code=line.code,
         next_run=line.next_run,
         token_remaining_s=line.min_token_remaining_s,
         tokens=line.tokens,
@@ -360,6 +380,8 @@ def _in_slices(
         max(at for at, _ in lines) if over else None,
         "failed" if failed else "ok" if ended else "failed" if over else "running",
         never_ended=missing,
+        app_version=dispatch.app_version
+        or next((line.app_version for line in done if line.app_version), None),
         slices=dispatch.slices,
         next_run=dispatch.valid_until,
         token_remaining_s=min(

@@ -100,7 +100,7 @@ def app_options(
                 type=_APP,
                 required=required,
                 metavar="NAME",
-                help=f"Name of the deployed function app. {default}".rstrip(),
+                help=f"Name of the deployed function app. {default}".strip(),
             ),
         ):
             with_app = option(with_app)

@@ -70,7 +70,7 @@ class Since(click.ParamType[timedelta]):
 @click.option("--failed", "only_failed", is_flag=True, help="Show only the runs that failed.")
 @options.json_option
 @options.output_options
-def runs(app: AppName, since: timedelta, *, only_failed: bool, as_json: bool) -> None:
+def runs(named: AppName, since: timedelta, *, only_failed: bool, as_json: bool) -> None:
     """What did the deployed app's runs do? Shows each run, and each failure with its cause and remedy, from the app's logs.
 
     It reads as you (az login), with the role Reader on the app and Log Analytics Reader on its Application Insights component.
@@ -81,7 +81,7 @@ def runs(app: AppName, since: timedelta, *, only_failed: bool, as_json: bool) ->
     try:
         with (
             render.console(stderr=True).status("Reading the logs …"),
-            logs_of(app, logger) as logs,
+            logs_of(named, logger) as logs,
         ):
             history = logger.redact(read_history(logs, since))
     except SettingsError as error:
@@ -348,13 +348,11 @@ def _failures(found: Sequence[LoggedRun]) -> Iterator[Finding]:
             kinds.setdefault(_kind(failure), []).append((run, failure))
     for alike in [*kinds.values()][:MAX_SHOWN_FAILURES]:
         latest, first = alike[0]
-        of_latest = [failure for run, failure in alike if run is latest]
-        number = sum(failure.count for failure in of_latest)
-        places = [
-            *dict.fromkeys(place for _, failure in alike for place in failure.places or (failure.location,))
-        ]
-        places = [place for place in places if place]
-        named = first_of([*places, *[""] * (number - len(places))], PLACES) if places else ""
+        number = sum(failure.count for run, failure in alike if run is latest)
+        places = dict.fromkeys(
+            place for _, failure in alike for place in failure.places or (failure.location,)
+        )
+        named = _places([place for place in places if place], number)
         when = _when([run for run, _ in alike])
         yield Finding(
             "failed", named or when, f"{first.message} ({when})" if named else first.message, first.diagnosis
@@ -362,6 +360,12 @@ def _failures(found: Sequence[LoggedRun]) -> Iterator[Finding]:
     if len(kinds) > MAX_SHOWN_FAILURES:
         more = count(len(kinds) - MAX_SHOWN_FAILURES, "more kind")
         yield Finding("failed", "", f"{more} of failures; --json has all.")
+
+
+def _places(places: Sequence[str], number: int) -> str:
+    """The first places, and how many more there are: all that are known, or as many as the latest run has counted."""
+    more = max(len(places), number) - PLACES
+    return first_of(places[:PLACES], PLACES) + (f" and {more:,} more" if places and more > 0 else "")
 
 
 def _kind(failure: Failure) -> Hashable:

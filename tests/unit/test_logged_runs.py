@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_refresh.admin.runs import LineRow, LoggedRun, LoggedRuns, read_runs
+from git_refresh.admin.runs import LineRow, LoggedRun, read_runs
 from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.model.values import Problem, Slice
 from git_refresh.output.log import RedactingLogger
@@ -72,6 +72,17 @@ def test_a_run_that_could_not_begin_has_its_problems_and_no_counts(stored: Store
     write(NOW - MINUTE, lambda: log_nothing_done(problems, RedactingLogger()))
     found = the_run(stored)
     assert (found.result, found.workspaces, found.problems) == ("failed", None, ("WORKSPACES: is missing",))
+
+
+def test_version_and_code_are_those_of_the_line(stored: StoredLines) -> None:
+    line = {
+        "event": "git_refresh.run",
+        "app_version": "1.2.3",
+        "result": "failed",
+        "code": "invalid_settings",
+    }
+    stored.add(line, NOW - MINUTE)
+    assert (the_run(stored).app_version, the_run(stored).code) == ("1.2.3", "invalid_settings")
 
 
 def test_a_run_without_a_line_of_its_own_was_cut_off(stored: StoredLines, write: Write) -> None:
@@ -192,33 +203,38 @@ def test_a_part_of_the_rows_makes_no_run_failed_for_want_of_a_line(stored: Store
     assert (found.runs, found.complete) == ((), False)
 
 
-ODD = st.one_of(
-    st.text(max_size=60),
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(
-                st.sampled_from(
-                    [
-                        "event",
-                        "run_id",
-                        "slice",
-                        "slices",
-                        "result",
-                        "duration_s",
-                        "failures",
-                        "tokens",
-                        "next_run",
-                    ]
-                ),
-                inner,
-                max_size=6,
-            )
+ODD_VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(
+        ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59-14:00", "2026-11-23T11:00:00", 10**40, -1]
+    )
+)
+FIELDS = (
+    "run_id",
+    "slice",
+    "slices",
+    "result",
+    "duration_s",
+    "failures",
+    "tokens",
+    "next_run",
+    "valid_until",
+    "workspaces",
+)
+ODD = st.text(max_size=60) | st.builds(
+    lambda event, more: json.dumps({"event": event, "run_id": "id", **more}),
+    st.sampled_from(["git_refresh.run", "git_refresh.dispatch", "git_refresh.message_skipped", "x"]),
+    st.dictionaries(
+        st.sampled_from(FIELDS),
+        st.recursive(
+            ODD_VALUES,
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
         ),
-        max_leaves=12,
-    ).map(
-        lambda value: json.dumps({"event": "git_refresh.run", **(value if isinstance(value, dict) else {})})
+        max_size=6,
     ),
 )
 
@@ -227,6 +243,6 @@ ODD = st.one_of(
 def test_no_odd_line_ends_the_reading(messages: list[str]) -> None:
     rows = [LineRow(timestamp=NOW, message=message) for message in messages]
     found = read_runs(rows, (), (), NOW, complete=True)
-    assert isinstance(found, LoggedRuns)
     assert len(found.runs) <= len(rows)
+    found.gaps(NOW)
     json.dumps([each.as_dict() for each in found.runs])
