@@ -92,7 +92,7 @@ _SIGN = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yel
 @options.output_options
 def deploy(  # noqa: PLR0913  # one for each option
     file: Path | None,
-    named: AppName,
+    app: AppName,
     trust_host: tuple[str, ...],
     *,
     applies: bool,
@@ -128,7 +128,7 @@ def deploy(  # noqa: PLR0913  # one for each option
 
         services = AdminServices(Deadline.after(BUDGET_S, clock), os.environ, logger)
         try:
-            work = _Work(services, given, named, _typed(file, named))
+            work = _Work(services, given, app, _typed(file, app))
             with render.console(stderr=True).status("Looking …"):
                 report = work.look(previous=previous)
             if applies and report.result == "different":
@@ -137,7 +137,7 @@ def deploy(  # noqa: PLR0913  # one for each option
                     _refuse_untrusted(hosts, work.typed)
                 else:
                     show_deployment(logger.redact(report), render.console(stderr=True), asks=True)
-                    _ask(hosts, work.typed, named.name)
+                    _ask(hosts, work.typed, app.name)
                 report = work.apply(report)
                 if wait and report.result == "deployed":
                     report = work.wait(report)
@@ -396,8 +396,8 @@ class _Work:
             person = self.services.token(RESOURCE_MANAGER).object_id
             logs = self.services.logs(replace(context, component=component, object_id=person))
             latest = clock.now() + timedelta(seconds=deadline.remaining())
-            message = f"Waiting for the first run, until {latest:%H:%M} UTC at the latest. Logs lag by some minutes …"
-            with render.console(stderr=True).status(message):
+            what = f"Waiting for the first run, until {latest:%H:%M} UTC at the latest. Logs lag by some minutes …"
+            with render.console(stderr=True).status(what):
                 while (run := _first_run(logs, set_at)) is None:
                     if deadline.remaining() <= 0:
                         return replace(done, error=finding("run_not_seen", context))

@@ -67,7 +67,7 @@ _SUBSCRIPTION = _Named("id", GUID.pattern, "must be the ID of a subscription, as
 def app_options(
     default: str = "", *, required: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add --app, --resource-group and --subscription to a command, which gets them as `named`; `default` is what holds without --app."""
+    """Add --app, --resource-group and --subscription to a command, which gets them as its `app`; the default is what holds without."""
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -78,7 +78,7 @@ def app_options(
             subscription: str | None,
             **options: object,
         ) -> None:
-            command(*arguments, named=AppName(name or "", group or "", subscription or ""), **options)
+            command(*arguments, app=AppName(name or "", group or "", subscription or ""), **options)
 
         for option in (
             click.option(
@@ -100,7 +100,7 @@ def app_options(
                 type=_APP,
                 required=required,
                 metavar="NAME",
-                help=f"Name of the deployed function app. {default}".strip(),
+                help=f"Name of the deployed function app. {default}".rstrip(),
             ),
         ):
             with_app = option(with_app)

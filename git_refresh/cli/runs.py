@@ -70,7 +70,7 @@ class Since(click.ParamType[timedelta]):
 @click.option("--failed", "only_failed", is_flag=True, help="Show only the runs that failed.")
 @options.json_option
 @options.output_options
-def runs(named: AppName, since: timedelta, *, only_failed: bool, as_json: bool) -> None:
+def runs(app: AppName, since: timedelta, *, only_failed: bool, as_json: bool) -> None:
     """What did the deployed app's runs do? Shows each run, and each failure with its cause and remedy, from the app's logs.
 
     It reads as you (az login), with the role Reader on the app and Log Analytics Reader on its Application Insights component.
@@ -81,7 +81,7 @@ def runs(named: AppName, since: timedelta, *, only_failed: bool, as_json: bool) 
     try:
         with (
             render.console(stderr=True).status("Reading the logs …"),
-            logs_of(named, logger) as logs,
+            logs_of(app, logger) as logs,
         ):
             history = logger.redact(read_history(logs, since))
     except SettingsError as error:
