@@ -16,6 +16,7 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.monitor.query import LogsQueryClient, LogsQueryResult, LogsTable
 
 from git_refresh.admin.runs import (
+    HostReport,
     HostRow,
     InvocationRow,
     LineRow,
@@ -113,9 +114,10 @@ class AppLogs:
         """Return the latest run of so much time, as far as its latest line shows it."""
         return read_last_run(self.find(Query.LAST_RUN, LineRow, within).rows, self.now())
 
-    def host_reports(self, within: timedelta) -> tuple[HostRow, ...]:
+    def host_reports(self, within: timedelta) -> tuple[HostReport, ...]:
         """Return what the Functions host reports, the latest first."""
-        return self.find(Query.HOST, HostRow, within).rows
+        rows = self.find(Query.HOST, HostRow, within).rows
+        return tuple(HostReport(row.text, row.times, row.last_at) for row in rows)
 
     def stored_tokens(self, within: timedelta) -> StoredTokens:
         """Return what the runs of so much time have stored."""

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from git_refresh.clients.responses import Response, UnexpectedAnswerError, read, read_json
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
-from git_refresh.model.values import json_of, utc_text
+from git_refresh.model.values import json_of
 from git_refresh.output.mask import SecretFilter
 from git_refresh.output.text import first_of
 
@@ -106,11 +106,8 @@ class HostRow(Response):
 # The app's own lines
 
 
-class Failure(Response):
-    """Failures of a run that differ in names and values alone."""
-
+class _Failure(Response):
     location: _Text
-    """The first place."""
     code: _Text
     message: _Text
     cause: _Text = ""
@@ -118,15 +115,8 @@ class Failure(Response):
     count: _Count = 1
     places: tuple[_Text, ...] = ()
 
-    @property
-    def diagnosis(self) -> Diagnosis:
-        """It as all commands show one."""
-        return Diagnosis(self.code, self.message, self.cause, self.remedy)
 
-
-class LoggedToken(Response):
-    """A token that a run has stored."""
-
+class _Token(Response):
     identity: _Text | None = None
     tenant: _Text | None = None
     expires_at: _Moment
@@ -153,13 +143,52 @@ class _Line(Response):
     folders_failed: _Count = 0
     folders_skipped: _Count = 0
     min_token_remaining_s: _Seconds | None = None
-    tokens: tuple[LoggedToken, ...] = ()
-    failures: tuple[Failure, ...] = ()
+    tokens: tuple[_Token, ...] = ()
+    failures: tuple[_Failure, ...] = ()
     failures_omitted: _Count = 0
     problems: tuple[_Text, ...] = ()
 
 
 _ACTIONS = ("created", "updated", "unchanged", "failed", "skipped")
+
+
+# What they mean: dataclasses, into whose texts redaction looks
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Failures of a run that differ in names and values alone."""
+
+    location: str
+    """The first place."""
+    code: str
+    message: str
+    cause: str
+    remedy: str
+    count: int = 1
+    places: tuple[str, ...] = ()
+
+    def as_diagnosis(self) -> Diagnosis:
+        """Return it as all commands show one."""
+        return Diagnosis(self.code, self.message, self.cause, self.remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedToken:
+    """A token that a run has stored."""
+
+    identity: str | None
+    tenant: str | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HostReport:
+    """An error of the Functions host, with how often it came."""
+
+    message: str
+    count: int
+    last_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +221,7 @@ class LoggedRun:
 
     def as_dict(self) -> dict[str, Any]:
         """Times in ISO 8601 UTC."""
-        found = json_of(self)
-        found["tokens"] = [
-            {**token.model_dump(), "expires_at": utc_text(token.expires_at)} for token in self.tokens
-        ]
-        found["failures"] = [failure.model_dump() for failure in self.failures]
-        return found
+        return json_of(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,8 +342,8 @@ def _alone(at: datetime, line: _Line) -> LoggedRun:
         code=line.code,
         next_run=line.next_run,
         token_remaining_s=line.min_token_remaining_s,
-        tokens=line.tokens,
-        failures=line.failures,
+        tokens=_tokens(line),
+        failures=_failures(line),
         failures_omitted=line.failures_omitted,
         problems=line.problems,
     )
@@ -368,12 +392,12 @@ def _in_slices(
     ended = refreshed if whole else len(done) == dispatch.slices
     over = failed or ended or now >= until + VISIBLE_AFTER
     missing = workspaces.never_ended if workspaces and now >= until + VISIBLE_AFTER else 0
-    failures = [failure for line in done for failure in line.failures]
+    failures = [failure for line in done for failure in _failures(line)]
     if missing and workspaces:
         lost = finding(
             "slice_not_completed", DiagnosisContext(), count=missing, places=first_of(workspaces.names, 3)
         )
-        failures.append(_failure("", lost, missing))
+        failures.append(_failure(lost, missing))
     run = LoggedRun(
         run_id,
         began,
@@ -388,7 +412,7 @@ def _in_slices(
             (line.min_token_remaining_s for line in done if line.min_token_remaining_s is not None),
             default=None,
         ),
-        tokens=tuple(token for line in done for token in line.tokens),
+        tokens=tuple(token for line in done for token in _tokens(line)),
         failures=tuple(failures),
         failures_omitted=sum(line.failures_omitted for line in done),
         problems=tuple(dict.fromkeys(problem for _, line in lines for problem in line.problems)),
@@ -396,19 +420,20 @@ def _in_slices(
     yield replace(_counted(run, done), workspaces=dispatch.workspaces)
 
 
-def _failure(location: str, found: Diagnosis, count: int = 1) -> Failure:
-    return Failure(
-        location=location,
-        code=found.code,
-        message=found.message,
-        cause=found.cause,
-        remedy=found.remedy,
-        count=count,
-    )
+def _failures(line: _Line) -> tuple[Failure, ...]:
+    return tuple(Failure(**each.model_dump()) for each in line.failures)
+
+
+def _tokens(line: _Line) -> tuple[LoggedToken, ...]:
+    return tuple(LoggedToken(**each.model_dump()) for each in line.tokens)
+
+
+def _failure(found: Diagnosis, count: int = 1) -> Failure:
+    return Failure("", found.code, found.message, found.cause, found.remedy, count)
 
 
 def _not_completed() -> tuple[Failure, ...]:
-    return (_failure("", finding("run_not_completed", DiagnosisContext())),)
+    return (_failure(finding("run_not_completed", DiagnosisContext())),)
 
 
 def _cut_off(row: WorkspacesRow, now: datetime) -> LoggedRun:

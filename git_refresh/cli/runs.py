@@ -16,7 +16,7 @@ from git_refresh.admin.runs import (
     LONGEST_RUN,
     VISIBLE_AFTER,
     Failure,
-    HostRow,
+    HostReport,
     LoggedRun,
     LoggedRuns,
 )
@@ -70,7 +70,7 @@ class Since(click.ParamType[timedelta]):
 @click.option("--failed", "only_failed", is_flag=True, help="Show only the runs that failed.")
 @options.json_option
 @options.output_options
-def runs(named: AppName, since: timedelta, *, only_failed: bool, as_json: bool) -> None:
+def runs(app: AppName, since: timedelta, *, only_failed: bool, as_json: bool) -> None:
     """What did the deployed app's runs do? Shows each run, and each failure with its cause and remedy, from the app's logs.
 
     It reads as you (az login), with the role Reader on the app and Log Analytics Reader on its Application Insights component.
@@ -81,7 +81,7 @@ def runs(named: AppName, since: timedelta, *, only_failed: bool, as_json: bool) 
     try:
         with (
             render.console(stderr=True).status("Reading the logs …"),
-            logs_of(named, logger) as logs,
+            logs_of(app, logger) as logs,
         ):
             history = logger.redact(read_history(logs, since))
     except SettingsError as error:
@@ -123,7 +123,7 @@ class History:
     """About the runs together: the first one that is no warning makes the result failed."""
     silent: bool
     """Whether no run is there where one was due."""
-    host: tuple[HostRow, ...]
+    host: tuple[HostReport, ...]
 
     @property
     def result(self) -> Literal["ok", "failed"]:
@@ -143,10 +143,7 @@ class History:
             "complete": self.complete,
             "runs": [run.as_dict() for run in self.runs if not only_failed or run.result == "failed"],
             "findings": [json_of(each) for each in self.findings],
-            "host": [
-                {"message": each.text, "count": each.times, "last_at": utc_text(each.last_at)}
-                for each in self.host
-            ],
+            "host": [json_of(each) for each in self.host],
         }
 
 
@@ -229,7 +226,9 @@ def show_history(history: History, out: Console, *, only_failed: bool) -> None:
     if not quiet() or history.silent:
         host = [
             Finding(
-                "warning", "Functions host", f"{each.text} ({_times(each.times)}, last {clock(each.last_at)})"
+                "warning",
+                "Functions host",
+                f"{each.message} ({_times(each.count)}, last {clock(each.last_at)})",
             )
             for each in history.host
         ]
@@ -355,7 +354,10 @@ def _failures(found: Sequence[LoggedRun]) -> Iterator[Finding]:
         named = _places([place for place in places if place], number)
         when = _when([run for run, _ in alike])
         yield Finding(
-            "failed", named or when, f"{first.message} ({when})" if named else first.message, first.diagnosis
+            "failed",
+            named or when,
+            f"{first.message} ({when})" if named else first.message,
+            first.as_diagnosis(),
         )
     if len(kinds) > MAX_SHOWN_FAILURES:
         more = count(len(kinds) - MAX_SHOWN_FAILURES, "more kind")

@@ -66,14 +66,14 @@ from git_refresh.settings.load import Settings, SettingsError, load
 @options.settings_option
 @options.json_option
 @options.output_options
-def status(source: SettingsSource, last: Path | None, named: AppName, *, as_json: bool) -> None:
+def status(source: SettingsSource, last: Path | None, app: AppName, *, as_json: bool) -> None:
     """How do things stand? Shows each workspace's Git credential, and each Git folder's branch and commit. Writes nothing.
 
     It does not ask Azure DevOps whether a folder is at the latest commit (plan does), nor whether all rights are there (check does).
     """
-    if last and named.name:
+    if last and app.name:
         raise click.UsageError("--report and --app both tell when tokens end; write one of them")
-    if (named.group or named.subscription) and not named.name:
+    if (app.group or app.subscription) and not app.name:
         raise click.UsageError("--resource-group and --subscription need --app")
     logger = outlet_for(as_json=as_json)
     try:
@@ -81,7 +81,7 @@ def status(source: SettingsSource, last: Path | None, named: AppName, *, as_json
         given = given_settings(source)
         settings = allow(load(given.values), given.source)
         with render.console(stderr=True).status("Looking …"):
-            logs = _logs(named, logger) if named.name else None
+            logs = _logs(app, logger) if app.name else None
             stored = logs.stored if logs else stored
             report = replace(_read(settings, logger, stored), logs=logs)
     except SettingsError as error:

@@ -165,6 +165,13 @@ def test_workspaces_without_a_line_until_the_next_run_are_missed(stored: StoredL
     assert found.problems == (str(too_late),)
 
 
+def test_workspaces_that_were_refreshed_too_late_make_a_run_failed(stored: StoredLines, write: Write) -> None:
+    first, second = dispatched(write, NOW - 60 * MINUTE)
+    refreshed(write, NOW - 59 * MINUTE, first)
+    refreshed(write, NOW - 44 * MINUTE, second)
+    assert (the_run(stored).result, the_run(stored).never_ended) == ("failed", 0)
+
+
 def test_slices_that_the_timer_has_not_logged_are_no_run(stored: StoredLines, write: Write) -> None:
     refreshed(write, NOW - 9 * MINUTE, Slice("id", 1, 1))
     assert stored.runs(DAY).runs == ()
@@ -201,6 +208,22 @@ def test_a_part_of_the_rows_makes_no_run_failed_for_want_of_a_line(stored: Store
     stored.complete = False
     found = stored.runs(DAY)
     assert (found.runs, found.complete) == ((), False)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"next_run": "0001-01-01T00:00:00+14:00"},
+        {"next_run": "9999-12-31T23:59:59-14:00"},
+        {"workspaces": 10**400},
+        {"min_token_remaining_s": -(10**400)},
+        {"failures": [{"location": "a", "code": "b", "message": "c", "count": 10**30}]},
+    ],
+)
+def test_a_line_with_which_nothing_can_be_calculated_is_left_out(odd: dict[str, Any]) -> None:
+    line = {"event": "git_refresh.run", "result": "ok", **odd}
+    rows = [LineRow(timestamp=NOW, message=str(line).replace("'", '"'))]
+    assert read_runs(rows, (), (), NOW, complete=True).runs == ()
 
 
 ODD_VALUES = (

@@ -21,6 +21,7 @@ from tests.support.reports import ERROR, report, workspace
 from tests.support.stored_lines import StoredLines
 
 MINUTE = timedelta(minutes=1)
+CANARY = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
 type Ran = Callable[..., None]
 
 
@@ -29,7 +30,8 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> StoredLines:
     logs = StoredLines()
 
     @contextmanager
-    def logs_of(*_: object) -> Iterator[StoredLines]:
+    def logs_of(_: object, logger: RedactingLogger) -> Iterator[StoredLines]:
+        logger.secrets.add(CANARY)
         yield logs
 
     monkeypatch.setattr(command, "logs_of", logs_of)
@@ -77,6 +79,12 @@ def test_each_failure_is_shown_once_with_its_places_and_remedy(ran: Ran) -> None
     assert shown.count(f"({ERROR.code})") == 1
     assert "data-0, data-1, data-2 and 2 more" in shown
     assert "3 runs" in shown
+
+
+def test_more_places_than_are_named_are_counted(stored: StoredLines) -> None:
+    failure = {"location": "a", "code": "x", "message": "m", "count": 10**11, "places": ["a", "b", "c"]}
+    stored.add({"event": "git_refresh.run", "result": "failed", "failures": [failure]}, NOW - MINUTE)
+    assert "a, b, c and 99,999,999,997 more: m" in runs().output
 
 
 def test_failed_shows_only_the_runs_that_failed(ran: Ran) -> None:
@@ -220,6 +228,13 @@ def test_logs_that_cannot_be_read_are_told_with_their_code(monkeypatch: pytest.M
     monkeypatch.setattr(command, "logs_of", logs_of)
     assert as_json()["error"]["code"] == "component_not_found"
     assert runs().exit_code == 1
+
+
+def test_a_secret_of_the_command_in_a_log_line_is_not_shown(stored: StoredLines, ran: Ran) -> None:
+    ran(10, failing("data-1", Diagnosis("x", f"It said {CANARY}.", "", "")))
+    stored.add(f"Bearer {CANARY}", NOW, severity=3)
+    assert CANARY not in runs().output
+    assert CANARY not in json.dumps(as_json())
 
 
 def test_control_characters_in_a_log_line_reach_no_terminal(stored: StoredLines, ran: Ran) -> None:
