@@ -224,7 +224,7 @@ class _Command:
         services = AdminServices(Deadline(clock, deadline.at + _TAKING_BACK_S), os.environ, self._logger)
         try:
             vault = services.vault(url) if self._targets else None
-            context = DiagnosisContext(vault=url, options=settings.options)
+            context = DiagnosisContext(vault=url, invocation=settings.invocation)
             try:
                 context = replace(context, object_id=_own(services) if self._targets else "")
             except KeyboardInterrupt:

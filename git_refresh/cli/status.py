@@ -15,7 +15,19 @@ from rich.text import Text
 from git_refresh.cli import options, render
 from git_refresh.cli.checks import Status
 from git_refresh.cli.files import read_text
-from git_refresh.cli.findings import STYLE, Finding, alike, code_style, explain, fold, once, show_line, tally
+from git_refresh.cli.findings import (
+    STYLE,
+    Finding,
+    alike,
+    code_style,
+    explain,
+    fold,
+    of_problem,
+    once,
+    show_finding,
+    show_line,
+    tally,
+)
 from git_refresh.cli.options import SettingsSource, quiet
 from git_refresh.cli.shared import (
     allow,
@@ -25,7 +37,7 @@ from git_refresh.cli.shared import (
     outlet_for,
     put_out,
 )
-from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, noted
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import GitFolder, Problem, Zone, json_of
 from git_refresh.output.log import RedactingLogger
@@ -137,6 +149,8 @@ class StatusReport:
     """All workspaces, in the order of the settings."""
 
     workspaces: tuple[WorkspaceStatus, ...]
+    problems: tuple[Problem, ...] = ()
+    """What is true of all of them, and no failure."""
 
     @property
     def result(self) -> Literal["ok", "failed"]:
@@ -147,6 +161,7 @@ class StatusReport:
         return {
             "version": 1,
             "result": self.result,
+            "problems": [json_of(problem) for problem in self.problems],
             "workspaces": [json_of(workspace) for workspace in self.workspaces],
         }
 
@@ -248,8 +263,9 @@ def _read(settings: Settings, logger: RedactingLogger, last: LastRun | None) -> 
         SettingsError: the certificates to trust cannot be read.
     """
     from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
+    from git_refresh.admin.reader import AdminReader  # noqa: PLC0415  # same
 
-    with closing(app.connect(settings, os.environ, logger)) as clouds:
+    with closing(app.connect(settings, os.environ, logger, admin=AdminReader)) as clouds:
         return logger.redact(look(clouds.settings, clouds, clouds.deadline, last, threads=clouds.threads))
 
 
@@ -263,12 +279,14 @@ def look(
 ) -> StatusReport:
     """Read every workspace. Never raises for what a service does."""
     walked = walk(settings, clouds, deadline, asks_devops=False, threads=threads)
-    shown = _Rendering(settings, last, deadline.clock.now())
+    shown = _Rendering(settings, last, deadline.clock.now(), as_admin=walked.as_admin)
+    notes = [noted("sign-in", finding("read_as_admin", DiagnosisContext()))] if walked.as_admin else []
     return StatusReport(
         tuple(
             shown.workspace(entry, report) if isinstance(entry, Entry) else _unread(report)
             for entry, report in zip(settings.entries, walked.workspaces, strict=True)
-        )
+        ),
+        tuple(notes),
     )
 
 
@@ -285,15 +303,18 @@ class _Rendering:
     settings: Settings
     last: LastRun | None
     now: datetime
+    as_admin: bool
+    """Whether federated workspaces were read as the signed-in person."""
 
     def workspace(self, entry: Entry, report: WorkspaceReport) -> WorkspaceStatus:
         if report.credential is None or report.credential.stored is None:
             return _unread(report)
+        how = "read as you, for" if self.as_admin and entry.workspace.federated else "signed in as"
         found = WorkspaceStatus(
             report.name,
             report.host,
             "ok",
-            f"signed in as {_principal(entry, None)}",
+            f"{how} {_principal(entry, None)}",
             credentials=tuple(
                 self._credential(entry, each) for each in (report.credential, *report.additional)
             ),
@@ -310,7 +331,7 @@ class _Rendering:
             return CredentialStatus(principal, "failed", message, error=report.error)
         own = own_credential(report.stored, workspace.git_username)
         if own is None and (federated := federated_credential(report.stored)) is not None:
-            context = facts_of_workspace(DiagnosisContext(options=self.settings.options), workspace)
+            context = facts_of_workspace(DiagnosisContext(invocation=self.settings.invocation), workspace)
             diagnosis = finding("federated_credential", context, id=federated.id)
             return CredentialStatus(
                 principal, "warning", diagnosis.message, federated.id, federated.username, error=diagnosis
@@ -409,6 +430,8 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
     for item, _ in once(errors, alike(errors), lambda item: item.location, few=lambda _: 1):
         if item.error:
             explain(item.error, out, Text(), Text(item.error.code, code_style(item.error.code, out)))
+    if not quiet():
+        show_finding([*map(of_problem, report.problems)], out)
     credentials = [each for workspace in report.workspaces for each in workspace.credentials]
     unknown = not with_ends and any(credential.is_stored for credential in credentials)
     if unknown and not quiet() and report.result == "ok":
