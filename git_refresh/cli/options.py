@@ -1,5 +1,6 @@
 """Options that several commands share: where the settings are from, how much is shown, and in which colors."""
 
+import json
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -165,7 +166,8 @@ def tell_what_is_used(files: Sequence[Path], values: Mapping[str, str], *, envir
     place = " and ".join(["the environment"] * from_environment + names)
     if not verbose():
         if not quiet():
-            click.echo(f"Settings: {place}.", err=True)
+            line = {"event": "git_refresh.settings", "source": place}
+            click.echo(json.dumps(line) if _prints_json() else f"Settings: {place}.", err=True)
         return
     found = ", ".join(name for name in SETTINGS if values.get(name)) or "none"
     lines = [
@@ -175,6 +177,12 @@ def tell_what_is_used(files: Sequence[Path], values: Mapping[str, str], *, envir
         *(f"{name}: {redact(os.environ[name])}" for name in _OF_CONNECTIONS if os.environ.get(name)),
     ]
     click.echo("\n".join(lines), err=True)
+
+
+def _prints_json() -> bool:
+    """Whether stderr has log lines alone, which are JSON."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.params.get("as_json"))
 
 
 def _is_on(key: str) -> bool:

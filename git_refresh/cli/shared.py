@@ -61,27 +61,48 @@ def given_settings(
     Raises:
         SettingsError: a file cannot be used.
     """
-    values: dict[str, str] = {}
-    named: list[str] = []
-    files = settings_files(source, workspaces)
-    environment = source.file is None and (workspaces is not None or not files)
-    for each in files:
-        read = read_settings(each)
-        values |= read.values
-        named += read.names
-    if environment:
-        values = {**os.environ, **values}
+    read = read_values(source, workspaces)
+    values, files = read.values, settings_files(source, workspaces)
     if not SETTINGS.keys() & values.keys():
         message = f"the environment has none, and there is no {LIST} here; name a file that contains them: --settings FILE"
         raise SettingsError([Problem("app settings", message)])
-    options.tell_what_is_used(files, values, environment=environment)
+    options.tell_what_is_used(files, values, environment=read.environment)
     if tells:
-        _tell_ignored([*environment_names(named), *unknown_names(named)])
+        _tell_ignored([*environment_names(read.named), *unknown_names(read.named)])
     return CommandSettings(
         with_allowed(values, source.trusted_hosts),
         replace(source, file=workspaces or source.file),
-        tuple(dict.fromkeys(named)),
+        read.named,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ReadValues:
+    """The app settings as they were found."""
+
+    values: Mapping[str, str]
+    """By name."""
+    named: tuple[str, ...]
+    """All that the files name."""
+    environment: bool
+    """Whether the environment was read too."""
+
+
+def read_values(source: SettingsSource, workspaces: Path | None = None) -> ReadValues:
+    """Read the settings, and say nothing of it.
+
+    Raises:
+        SettingsError: a file cannot be used.
+    """
+    files = settings_files(source, workspaces)
+    environment = source.file is None and (workspaces is not None or not files)
+    values = dict(os.environ) if environment else {}
+    named: list[str] = []
+    for file in files:
+        found = read_settings(file)
+        values |= found.values
+        named += found.names
+    return ReadValues(values, tuple(dict.fromkeys(named)), environment)
 
 
 def settings_files(source: SettingsSource, workspaces: Path | None = None) -> list[Path]:

@@ -93,7 +93,7 @@ def test_an_admin_sees_the_principal_s_credential_and_each_folder(desk: Callable
     assert "created" not in lines["credential", "data-0"]["message"]
     assert lines["credential", "data-0"]["message"] != lines["credential", "data-1"]["message"]
     assert {lines["folder", f"data-{number} {PROD}"]["status"] for number in range(3)} == {"ok"}
-    assert "Settings: workspaces.json." in said
+    assert json.loads(said.splitlines()[0])["source"] == "workspaces.json"
     assert written(one.cloud) == []
 
 
